@@ -1,0 +1,331 @@
+//! Which waiting commits go into the next group commit. Pure: no clock, no thread, no I/O; every
+//! adapter with a committer drives one [`BatchQueue`] behind its own lock and signal.
+//!
+//! The rules:
+//! - A batch is whatever waits, up to [`BatchLimits`]; there is no timer.
+//! - Tenants take turns, one commit each, and the turn moves on from batch to batch.
+//! - Of a tenant's commits that touch one stream, a batch holds one, unless none of them writes it;
+//!   a later one waits for the next batch, in order. The same goes for a commit id: the repeat is
+//!   answered from the table of outcomes by the next batch.
+//! - A full queue refuses at once, with the name of the limit; nothing grows.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use crate::{Commit, CommitId, Error, StreamName, TenantId};
+
+/// The bounds of a [`BatchQueue`].
+#[derive(Clone, Debug)]
+pub struct BatchLimits {
+    /// Commits that may wait.
+    pub queue_items_max: usize,
+    /// Bytes that may wait.
+    pub queue_bytes_max: usize,
+    /// Commits of one tenant that may wait: the rest is kept for the others.
+    pub tenant_items_max: usize,
+    /// Bytes of one tenant that may wait.
+    pub tenant_bytes_max: usize,
+    /// Commits in one batch.
+    pub batch_items_max: usize,
+    /// Bytes in one batch, past the first commit.
+    pub batch_bytes_max: usize,
+}
+
+impl Default for BatchLimits {
+    fn default() -> Self {
+        Self {
+            queue_items_max: 8_192,
+            queue_bytes_max: 128 << 20,
+            tenant_items_max: 4_096,
+            tenant_bytes_max: 64 << 20,
+            batch_items_max: 512,
+            batch_bytes_max: 16 << 20,
+        }
+    }
+}
+
+/// A commit that waits, with the place to send its answer to.
+#[derive(Debug)]
+pub struct Queued<T> {
+    /// Whose commit it is.
+    pub tenant: TenantId,
+    /// The commit.
+    pub commit: Commit,
+    /// Where the answer goes.
+    pub reply: T,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Line<T> {
+    waiting: VecDeque<Queued<T>>,
+    bytes: usize,
+}
+
+/// Commits that wait, by tenant.
+#[derive(Debug)]
+pub struct BatchQueue<T> {
+    limits: BatchLimits,
+    lines: HashMap<TenantId, Line<T>>,
+    turns: VecDeque<TenantId>,
+    items: usize,
+    bytes: usize,
+}
+
+impl<T> BatchQueue<T> {
+    /// An empty queue.
+    #[must_use]
+    pub fn new(limits: BatchLimits) -> Self {
+        Self { limits, lines: HashMap::new(), turns: VecDeque::new(), items: 0, bytes: 0 }
+    }
+
+    /// How many commits wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.items
+    }
+
+    /// Whether none waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.items == 0
+    }
+
+    /// Puts a commit at the end of its tenant's line.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where a limit is reached, with the reply place given back.
+    pub fn push(&mut self, tenant: TenantId, commit: Commit, reply: T) -> Result<(), (Error, T)> {
+        let bytes = commit.bytes();
+        let (line_items, line_bytes) =
+            self.lines.get(&tenant).map_or((0, 0), |line| (line.waiting.len(), line.bytes));
+        let limits = &self.limits;
+        let reached = [
+            ("queue_items_max", self.items + 1, limits.queue_items_max),
+            ("queue_bytes_max", self.bytes + bytes, limits.queue_bytes_max),
+            ("tenant_items_max", line_items + 1, limits.tenant_items_max),
+            ("tenant_bytes_max", line_bytes + bytes, limits.tenant_bytes_max),
+        ]
+        .into_iter()
+        .find(|(_, actual, limit)| actual > limit);
+        if let Some((name, _, limit)) = reached {
+            let reason = format!("the commit queue is full ({name} = {limit})");
+            return Err((
+                Error::Unavailable { reason, retry_after: Some(std::time::Duration::from_secs(1)) },
+                reply,
+            ));
+        }
+        self.items += 1;
+        self.bytes += bytes;
+        let line = self.lines.entry(tenant.clone()).or_insert_with(|| {
+            self.turns.push_back(tenant.clone());
+            Line { waiting: VecDeque::new(), bytes: 0 }
+        });
+        line.bytes += bytes;
+        line.waiting.push_back(Queued { tenant, commit, reply, bytes });
+        Ok(())
+    }
+
+    /// Takes the next batch; empty only where nothing waits.
+    pub fn take(&mut self) -> Vec<Queued<T>> {
+        let mut batch: Vec<Queued<T>> = Vec::new();
+        let mut batch_bytes = 0;
+        // Each turn takes one commit of one tenant; a tenant drops out when its line holds nothing
+        // that may join. `passed` keeps what was passed over, to be put back in order.
+        let mut rounds: VecDeque<(TenantId, Touched, Vec<Queued<T>>)> =
+            self.turns.iter().map(|tenant| (tenant.clone(), Touched::default(), Vec::new())).collect();
+        let mut settled = Vec::new();
+        while let Some((tenant, mut touched, mut passed)) = rounds.pop_front() {
+            let full =
+                batch.len() >= self.limits.batch_items_max || batch_bytes >= self.limits.batch_bytes_max;
+            let joined = if full {
+                None
+            } else {
+                self.lines.get_mut(&tenant).and_then(|line| {
+                    next_joinable(line, &mut touched, &mut passed, self.limits.batch_items_max)
+                })
+            };
+            match joined {
+                Some(queued) => {
+                    batch_bytes += queued.bytes;
+                    batch.push(queued);
+                    rounds.push_back((tenant, touched, passed));
+                }
+                None => settled.push((tenant, passed)),
+            }
+        }
+        for (tenant, passed) in settled {
+            if let Some(line) = self.lines.get_mut(&tenant) {
+                for queued in passed.into_iter().rev() {
+                    line.bytes += queued.bytes;
+                    line.waiting.push_front(queued);
+                }
+                if line.waiting.is_empty() {
+                    self.lines.remove(&tenant);
+                }
+            }
+        }
+        self.turns.retain(|tenant| self.lines.contains_key(tenant));
+        if self.turns.len() > 1 {
+            self.turns.rotate_left(1);
+        }
+        self.items -= batch.len();
+        self.bytes -= batch_bytes;
+        batch
+    }
+
+    /// Takes everything that waits, batch rules aside: a committer that ends answers them all.
+    pub fn drain(&mut self) -> Vec<Queued<T>> {
+        self.items = 0;
+        self.bytes = 0;
+        self.turns.clear();
+        self.lines.drain().flat_map(|(_, line)| line.waiting).collect()
+    }
+}
+
+/// Streams and ids of one tenant that the batch, or a commit passed over, has touched.
+#[derive(Default)]
+struct Touched {
+    ids: HashSet<CommitId>,
+    written: HashSet<StreamName>,
+    expected: HashSet<StreamName>,
+}
+
+impl Touched {
+    fn allows(&self, commit: &Commit) -> bool {
+        !self.ids.contains(&commit.id)
+            && commit
+                .writes
+                .iter()
+                .all(|write| !self.written.contains(&write.stream) && !self.expected.contains(&write.stream))
+            && commit.expectations.iter().all(|expectation| !self.written.contains(&expectation.stream))
+    }
+
+    fn add(&mut self, commit: &Commit) {
+        self.ids.insert(commit.id);
+        self.written.extend(commit.writes.iter().map(|write| write.stream.clone()));
+        self.expected.extend(commit.expectations.iter().map(|expectation| expectation.stream.clone()));
+    }
+}
+
+/// The first commit of a line that may join, looking past at most `look_max` that may not.
+fn next_joinable<T>(
+    line: &mut Line<T>,
+    touched: &mut Touched,
+    passed: &mut Vec<Queued<T>>,
+    look_max: usize,
+) -> Option<Queued<T>> {
+    while passed.len() < look_max {
+        let queued = line.waiting.pop_front()?;
+        line.bytes -= queued.bytes;
+        let allowed = touched.allows(&queued.commit);
+        touched.add(&queued.commit);
+        if allowed {
+            return Some(queued);
+        }
+        passed.push(queued);
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{EventType, ExpectedVersion, Json, NewEvent, SchemaVersion};
+
+    fn tenant(name: &str) -> TenantId {
+        TenantId::new(name).unwrap()
+    }
+
+    fn write(stream: &str) -> Commit {
+        let event =
+            NewEvent::new(EventType::new("noted").unwrap(), SchemaVersion(1), Json::encode(&1).unwrap());
+        Commit::new(CommitId::draw()).append(
+            StreamName::parse(stream).unwrap(),
+            ExpectedVersion::Any,
+            vec![event],
+        )
+    }
+
+    fn queue(pushed: Vec<(&str, Commit)>) -> BatchQueue<usize> {
+        let mut queue = BatchQueue::new(BatchLimits::default());
+        for (number, (owner, commit)) in pushed.into_iter().enumerate() {
+            queue.push(tenant(owner), commit, number).unwrap();
+        }
+        queue
+    }
+
+    fn numbers(batch: &[Queued<usize>]) -> Vec<usize> {
+        batch.iter().map(|queued| queued.reply).collect()
+    }
+
+    #[test]
+    fn a_stream_is_written_once_a_batch_and_in_order() {
+        let mut queue =
+            queue(vec![("t", write("a-1")), ("t", write("a-1")), ("t", write("a-2")), ("t", write("a-1"))]);
+        assert_eq!(numbers(&queue.take()), [0, 2]);
+        assert_eq!(numbers(&queue.take()), [1]);
+        assert_eq!(numbers(&queue.take()), [3]);
+        assert!(queue.is_empty() && queue.take().is_empty());
+    }
+
+    #[test]
+    fn a_commit_passed_over_holds_back_later_ones_on_its_streams() {
+        let both = write("a-1").expect(StreamName::parse("a-2").unwrap(), ExpectedVersion::Any);
+        let mut queue = queue(vec![("t", write("a-1")), ("t", both), ("t", write("a-2"))]);
+        assert_eq!(numbers(&queue.take()), [0], "the third writes what the second, still waiting, expects");
+        assert_eq!(numbers(&queue.take()), [1]);
+        assert_eq!(numbers(&queue.take()), [2]);
+    }
+
+    #[test]
+    fn streams_only_read_are_shared() {
+        let reading = |stream| write(stream).expect(StreamName::parse("s-1").unwrap(), ExpectedVersion::Any);
+        let mut queue = queue(vec![("t", reading("a-1")), ("t", reading("a-2"))]);
+        assert_eq!(numbers(&queue.take()), [0, 1]);
+    }
+
+    #[test]
+    fn an_id_is_in_a_batch_once() {
+        let commit = write("a-1");
+        let mut repeat = write("a-2");
+        repeat.id = commit.id;
+        let mut queue = queue(vec![("t", commit), ("t", repeat)]);
+        assert_eq!(numbers(&queue.take()), [0]);
+        assert_eq!(numbers(&queue.take()), [1]);
+    }
+
+    #[test]
+    fn tenants_take_turns_and_the_turn_moves_on() {
+        let limits = BatchLimits { batch_items_max: 3, ..BatchLimits::default() };
+        let mut queue = BatchQueue::new(limits);
+        for number in 0..6 {
+            queue.push(tenant("flood"), write(&format!("a-{number}")), number).unwrap();
+        }
+        queue.push(tenant("small"), write("a-1"), 100).unwrap();
+        queue.push(tenant("small"), write("a-2"), 101).unwrap();
+        assert_eq!(numbers(&queue.take()), [0, 100, 1]);
+        assert_eq!(numbers(&queue.take()), [101, 2, 3]);
+        assert_eq!(numbers(&queue.take()), [4, 5]);
+    }
+
+    #[test]
+    fn a_full_line_names_its_limit_and_leaves_room_for_others() {
+        let limits = BatchLimits { tenant_items_max: 1, ..BatchLimits::default() };
+        let mut queue = BatchQueue::new(limits);
+        queue.push(tenant("flood"), write("a-1"), 0).unwrap();
+        let (error, reply) = queue.push(tenant("flood"), write("a-2"), 7).unwrap_err();
+        assert_eq!(reply, 7);
+        assert!(error.to_string().contains("tenant_items_max = 1"), "{error}");
+        queue.push(tenant("small"), write("a-2"), 1).unwrap();
+        assert_eq!(queue.len(), 2);
+    }
+
+    #[test]
+    fn bytes_are_counted_and_given_back() {
+        let mut queue = queue(vec![("t", write("a-1")), ("t", write("a-1"))]);
+        assert!(queue.bytes > 0);
+        queue.take();
+        queue.take();
+        assert_eq!((queue.bytes, queue.items, queue.turns.len()), (0, 0, 0));
+    }
+}

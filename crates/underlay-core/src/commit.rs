@@ -1,0 +1,361 @@
+use std::collections::HashSet;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::limits::{
+    COMMIT_BYTES_MAX, COMMIT_EVENTS_MAX, COMMIT_STREAMS_MAX, METADATA_BYTES_MAX, OUTCOME_BYTES_MAX,
+    PAYLOAD_BYTES_MAX,
+};
+use crate::{
+    Error, EventId, ExpectedVersion, Json, Metadata, NewEvent, Outcome, Position, StreamName, Timestamp,
+    Version,
+};
+
+/// The identity of a commit within its tenant: the id of the command, or a drawn one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CommitId(pub Uuid);
+
+impl CommitId {
+    /// Draws a new id, ordered by time (UUID version 7).
+    #[must_use]
+    pub fn draw() -> Self {
+        Self(Uuid::now_v7())
+    }
+
+    /// The id a text stands for: a UUID is taken as it is, any other text is hashed into a
+    /// UUID of version 8. The same text gives the same id for ever.
+    #[must_use]
+    pub fn from_key(key: &str) -> Self {
+        if let Ok(uuid) = Uuid::parse_str(key) {
+            return Self(uuid);
+        }
+        let digest = Fingerprint::of([b"commit-id".as_slice(), key.as_bytes()]);
+        Self(Uuid::new_v8(digest.0))
+    }
+}
+
+impl fmt::Display for CommitId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for CommitId {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Uuid::parse_str(text).map(Self).map_err(|_| Error::invalid(format!("{text:?} is not a UUID")))
+    }
+}
+
+/// The first 16 bytes of a SHA-256 over length-prefixed parts: tells a repeat from a re-used id.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint(pub [u8; 16]);
+
+impl Fingerprint {
+    /// Hashes parts in order; each is prefixed by its length, so that no two lists collide by joining.
+    pub fn of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut hasher = Sha256::new();
+        for part in parts {
+            hasher.update((part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+        let digest = hasher.finalize();
+        let mut short = [0; 16];
+        short.copy_from_slice(&digest[..16]);
+        Self(short)
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fingerprint({self})")
+    }
+}
+
+/// Events for one stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamWrite {
+    /// The stream.
+    pub stream: StreamName,
+    /// What must be true of it.
+    pub expected: ExpectedVersion,
+    /// At least one event, in order.
+    pub events: Vec<NewEvent>,
+}
+
+/// Something that must be true of a stream which the commit does not write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expectation {
+    /// The stream.
+    pub stream: StreamName,
+    /// What must be true of it.
+    pub expected: ExpectedVersion,
+}
+
+/// Everything that is stored together or not at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Commit {
+    /// Its identity within the tenant.
+    pub id: CommitId,
+    /// The content a repeat must match, where it is not the events themselves: the engine sets the
+    /// hash of the command, since deciding it again may give other events.
+    pub content: Option<Fingerprint>,
+    /// Streams to append to, each at most once.
+    pub writes: Vec<StreamWrite>,
+    /// Streams only read, each at most once, none of them written.
+    pub expectations: Vec<Expectation>,
+    /// How the command ended.
+    pub outcome: Outcome,
+    /// Stored with every event.
+    pub metadata: Metadata,
+}
+
+impl Commit {
+    /// An empty commit: accepted, nothing written.
+    #[must_use]
+    pub fn new(id: CommitId) -> Self {
+        Self {
+            id,
+            content: None,
+            writes: Vec::new(),
+            expectations: Vec::new(),
+            outcome: Outcome::Accepted,
+            metadata: Metadata::default(),
+        }
+    }
+
+    /// Adds events for a stream.
+    #[must_use]
+    pub fn append(mut self, stream: StreamName, expected: ExpectedVersion, events: Vec<NewEvent>) -> Self {
+        self.writes.push(StreamWrite { stream, expected, events });
+        self
+    }
+
+    /// Adds an expectation on a stream that is not written.
+    #[must_use]
+    pub fn expect(mut self, stream: StreamName, expected: ExpectedVersion) -> Self {
+        self.expectations.push(Expectation { stream, expected });
+        self
+    }
+
+    /// Sets the outcome.
+    #[must_use]
+    pub fn with_outcome(mut self, outcome: Outcome) -> Self {
+        self.outcome = outcome;
+        self
+    }
+
+    /// Sets the metadata.
+    #[must_use]
+    pub fn with_metadata(mut self, metadata: Metadata) -> Self {
+        self.metadata = metadata;
+        self
+    }
+
+    /// Sets what a repeat must match.
+    #[must_use]
+    pub fn with_content(mut self, content: Fingerprint) -> Self {
+        self.content = Some(content);
+        self
+    }
+
+    /// Every stream the commit writes or expects something of, with what it expects.
+    pub fn streams(&self) -> impl Iterator<Item = (&StreamName, ExpectedVersion)> {
+        let writes = self.writes.iter().map(|write| (&write.stream, write.expected));
+        writes.chain(self.expectations.iter().map(|expectation| (&expectation.stream, expectation.expected)))
+    }
+
+    /// The number of events.
+    #[must_use]
+    pub fn event_count(&self) -> usize {
+        self.writes.iter().map(|write| write.events.len()).sum()
+    }
+
+    /// About how many bytes the commit holds in memory; what byte limits count.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        const EVENT_OVERHEAD: usize = 128;
+        let events: usize = self
+            .writes
+            .iter()
+            .map(|write| {
+                write.stream.as_str().len()
+                    + write.events.iter().map(|event| event.payload.bytes() + EVENT_OVERHEAD).sum::<usize>()
+            })
+            .sum();
+        let expectations: usize =
+            self.expectations.iter().map(|expectation| expectation.stream.as_str().len()).sum();
+        events + expectations + EVENT_OVERHEAD
+    }
+
+    /// What a repeat with the same id must match. Drawn event ids do not count.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        if let Some(content) = self.content {
+            return content;
+        }
+        let mut parts: Vec<Vec<u8>> = Vec::new();
+        for write in &self.writes {
+            parts.push(b"write".to_vec());
+            parts.push(write.stream.as_str().into());
+            parts.push(write.expected.to_string().into());
+            for event in &write.events {
+                parts.push(event.event_type.as_str().into());
+                parts.push(event.schema_version.0.to_le_bytes().into());
+                parts.push(event.payload.as_str().into());
+            }
+        }
+        for expectation in &self.expectations {
+            parts.push(b"expect".to_vec());
+            parts.push(expectation.stream.as_str().into());
+            parts.push(expectation.expected.to_string().into());
+        }
+        parts.push(self.outcome.kind().into());
+        if let Outcome::Refused { code, body, .. } = &self.outcome {
+            parts.push(code.as_str().into());
+            parts.push(body.as_str().into());
+        }
+        Fingerprint::of(parts.iter().map(Vec::as_slice))
+    }
+
+    /// Checks everything that can be checked without a store. Adapters call it first.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with the name of the limit, or the stream named twice.
+    pub fn validate(&self) -> Result<(), Error> {
+        let mut seen: HashSet<&StreamName> = HashSet::new();
+        for (stream, _) in self.streams() {
+            if !seen.insert(stream) {
+                return Err(Error::invalid(format!(
+                    "{stream} is named twice in one commit; give its events together"
+                )));
+            }
+        }
+        let too_many = |what: &str, actual: usize, name: &str, limit: usize| {
+            Err(Error::invalid(format!("a commit with {actual} {what} exceeds {name} = {limit}")))
+        };
+        if seen.len() > COMMIT_STREAMS_MAX {
+            return too_many("streams", seen.len(), "COMMIT_STREAMS_MAX", COMMIT_STREAMS_MAX);
+        }
+        if self.event_count() > COMMIT_EVENTS_MAX {
+            return too_many("events", self.event_count(), "COMMIT_EVENTS_MAX", COMMIT_EVENTS_MAX);
+        }
+        if self.bytes() > COMMIT_BYTES_MAX {
+            return too_many("bytes", self.bytes(), "COMMIT_BYTES_MAX", COMMIT_BYTES_MAX);
+        }
+        let mut ids: HashSet<EventId> = HashSet::new();
+        for write in &self.writes {
+            if write.events.is_empty() {
+                return Err(Error::invalid(format!(
+                    "a write of no events to {}; use an expectation",
+                    write.stream
+                )));
+            }
+            for event in &write.events {
+                if event.payload.bytes() > PAYLOAD_BYTES_MAX {
+                    return Err(Error::invalid(format!(
+                        "a payload of {} bytes exceeds PAYLOAD_BYTES_MAX = {PAYLOAD_BYTES_MAX}",
+                        event.payload.bytes()
+                    )));
+                }
+                if !ids.insert(event.event_id) {
+                    return Err(Error::invalid(format!(
+                        "event id {} is used twice in one commit",
+                        event.event_id
+                    )));
+                }
+            }
+        }
+        if let Outcome::Refused { code, message, body } = &self.outcome {
+            if self.event_count() > 0 {
+                return Err(Error::invalid("a refusal writes no events"));
+            }
+            let bytes = code.len() + message.len() + body.bytes();
+            if bytes > OUTCOME_BYTES_MAX {
+                return Err(Error::invalid(format!(
+                    "an outcome of {bytes} bytes exceeds OUTCOME_BYTES_MAX = {OUTCOME_BYTES_MAX}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// The metadata as it is stored with every event.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where it exceeds [`METADATA_BYTES_MAX`].
+    pub fn encode_metadata(&self) -> Result<Json, Error> {
+        let metadata = Json::encode(&self.metadata)?;
+        if metadata.bytes() > METADATA_BYTES_MAX {
+            return Err(Error::invalid(format!(
+                "metadata of {} bytes exceeds METADATA_BYTES_MAX = {METADATA_BYTES_MAX}",
+                metadata.bytes()
+            )));
+        }
+        Ok(metadata)
+    }
+}
+
+/// A stream and its version after a commit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamVersion {
+    /// The stream.
+    pub stream: StreamName,
+    /// Its version.
+    pub version: Version,
+}
+
+/// The acknowledgement of a commit: it is durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Committed {
+    /// The commit.
+    pub id: CommitId,
+    /// Position of its last event; of a commit without events, the head of the log when it was stored.
+    pub position: Position,
+    /// How many events it holds; they end at `position` without holes.
+    pub event_count: u32,
+    /// The streams it wrote, with their versions after it, in the order of the log.
+    pub versions: Vec<StreamVersion>,
+    /// How the command ended.
+    pub outcome: Outcome,
+    /// When it was stored.
+    pub recorded_at: Timestamp,
+    /// True where the id was known and this is the first answer again.
+    pub repeated: bool,
+}
+
+impl Committed {
+    /// The acknowledgement of a commit stored just now.
+    #[must_use]
+    pub fn new(
+        id: CommitId,
+        position: Position,
+        versions: Vec<StreamVersion>,
+        commit: &Commit,
+        recorded_at: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            position,
+            // COMMIT_EVENTS_MAX is far below u32::MAX.
+            event_count: commit.event_count() as u32,
+            versions,
+            outcome: commit.outcome.clone(),
+            recorded_at,
+            repeated: false,
+        }
+    }
+}

@@ -1,0 +1,138 @@
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::{Checkpoint, CommitId, ExpectedVersion, StreamName, Version};
+
+/// A stream was not at the version a commit expected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[error("conflict on {stream}: expected {expected}, found version {actual}")]
+pub struct Conflict {
+    /// The stream.
+    pub stream: StreamName,
+    /// What the commit expected of it.
+    pub expected: ExpectedVersion,
+    /// What it was.
+    pub actual: Version,
+}
+
+/// A failure of the infrastructure: one variant per decision a caller makes.
+///
+/// What the domain says no to is a [`Refusal`](crate::Refusal), never one of these.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Somebody else wrote first. Load again and decide again.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
+    /// The commit id was used before, with other content. Nothing was stored.
+    #[error(
+        "commit id {0} was used before with other content; a repeat must be the same, something new needs a new id"
+    )]
+    IdReused(CommitId),
+    /// It may or may not be stored. Ask again with the same commit id: the answer will be true.
+    #[error(
+        "it is uncertain whether commit {id} was stored ({reason}); repeat it with the same id to find out"
+    )]
+    Uncertain {
+        /// The commit to ask about.
+        id: CommitId,
+        /// What happened.
+        reason: String,
+    },
+    /// What was asked for does not exist.
+    #[error("{0} does not exist")]
+    NotFound(String),
+    /// The input is wrong. The text says what would be right.
+    #[error("{0}")]
+    Invalid(String),
+    /// Nothing was stored; try again later.
+    #[error("unavailable: {reason}")]
+    Unavailable {
+        /// What is missing or full, with the name of the limit.
+        reason: String,
+        /// When to try again, where that is known.
+        retry_after: Option<Duration>,
+    },
+    /// The caller may not do this.
+    #[error("denied: {0}")]
+    Denied(String),
+    /// The checkpoint does not fit this log: another store, or an older copy of it.
+    #[error("{0}")]
+    CheckpointRefused(Box<CheckpointRefused>),
+    /// The rows of a view were moved on by somebody else since they were read.
+    #[error("the checkpoint of view {view} has moved; read it again")]
+    CheckpointMoved {
+        /// The view.
+        view: String,
+    },
+    /// A view's stored shape is not the shape in the code.
+    #[error("view {view} was built by another definition ({reason}); run `view rebuild {view}`")]
+    ViewChanged {
+        /// The view.
+        view: String,
+        /// What differs.
+        reason: String,
+    },
+    /// What is stored cannot be read.
+    #[error("stored data is damaged: {0}")]
+    Damaged(String),
+    /// The store failed in a way that a repeat does not mend.
+    #[error("{doing}: {source}")]
+    Backend {
+        /// What was being done.
+        doing: String,
+        /// The vendor's own error.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// Why a checkpoint was refused.
+#[derive(Debug)]
+pub struct CheckpointRefused {
+    /// Whose checkpoint it is: the name of a view.
+    pub owner: String,
+    /// The checkpoint.
+    pub checkpoint: Checkpoint,
+    /// What does not fit.
+    pub reason: String,
+    /// The command that repairs it.
+    pub repair: String,
+}
+
+impl fmt::Display for CheckpointRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the checkpoint of {} at position {} does not fit this log: {}; repair it with `{}`",
+            self.owner, self.checkpoint.position, self.reason, self.repair
+        )
+    }
+}
+
+impl Error {
+    /// [`Error::Invalid`] with this text.
+    pub fn invalid(text: impl Into<String>) -> Self {
+        Self::Invalid(text.into())
+    }
+
+    /// [`Error::Unavailable`] with this reason and no known time to wait.
+    pub fn unavailable(reason: impl Into<String>) -> Self {
+        Self::Unavailable { reason: reason.into(), retry_after: None }
+    }
+
+    /// [`Error::Backend`] around a vendor's error.
+    pub fn backend(
+        doing: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Backend { doing: doing.into(), source: source.into() }
+    }
+
+    /// Whether the same call may succeed later without anybody changing anything.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::Uncertain { .. } | Self::CheckpointMoved { .. })
+    }
+}

@@ -1,0 +1,86 @@
+//! The vocabulary of Underlay and the ports it is built on.
+//!
+//! This crate does no I/O and knows no vendor. It holds four things:
+//!
+//! - the **words**: [`TenantId`], [`StreamName`], [`Version`], [`Position`], [`NewEvent`],
+//!   [`RecordedEvent`], [`Commit`], [`Outcome`], [`Checkpoint`];
+//! - what a **user writes**: [`Aggregate`], [`Operation`], [`View`], with [`Event`], [`Command`],
+//!   [`Refusal`], [`Row`] and [`Context`];
+//! - the **ports**: [`EventStore`], [`ReadModels`], [`Wakeups`], [`Clock`]. The documentation of a
+//!   port is its contract: numbered sentences, each naming the conformance case that attacks it;
+//! - the **memory adapters** in [`memory`]: the same semantics, nothing kept after the process ends.
+
+mod aggregate;
+mod batch;
+mod checkpoint;
+mod clock;
+mod column;
+mod command;
+mod commit;
+mod context;
+mod decimal_key;
+mod error;
+mod event;
+mod event_store;
+mod json;
+pub mod limits;
+pub mod memory;
+mod operation;
+mod outcome;
+mod position;
+mod query;
+mod read_models;
+mod recorded;
+mod refusal;
+mod row;
+mod stream;
+mod tenant;
+mod version;
+mod view;
+mod wakeup;
+
+pub use aggregate::Aggregate;
+pub use batch::{BatchLimits, BatchQueue, Queued};
+pub use checkpoint::{Checkpoint, StoreId};
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use column::{Column, ColumnType, ColumnValue, Value};
+pub use command::{Command, CommandDescriptor, CommandError};
+pub use commit::{Commit, CommitId, Committed, Expectation, Fingerprint, StreamVersion, StreamWrite};
+pub use context::{Actor, Context};
+pub use decimal_key::{decimal_from_key, decimal_key};
+pub use error::{Conflict, Error};
+pub use event::{
+    DecodeError, Event, EventDescriptor, EventId, EventType, Metadata, NewEvent, RecordedEvent, SchemaVersion,
+};
+pub use event_store::{
+    EventStore, EventStoreExt, LogFilter, LogPage, LogScope, RecordedCommit, StreamPage, check_page_limit,
+};
+pub use json::Json;
+pub use operation::{Operation, Reads, Streams};
+pub use outcome::Outcome;
+pub use position::Position;
+pub use query::{Comparison, Cursor, Direction, Filter, Query, RowPage, Sort};
+pub use read_models::{
+    ReadModels, RowAddress, RowChange, ViewBatch, ViewInfo, ViewSchema, ViewStatus, ViewTable,
+};
+pub use recorded::Recorded;
+pub use refusal::Refusal;
+pub use row::{Row, RowValues};
+pub use stream::{Category, StreamName};
+pub use tenant::TenantId;
+pub use version::{ExpectedVersion, Version};
+pub use view::{Keys, View};
+pub use wakeup::{Wakeup, WakeupHub, Wakeups};
+
+/// A moment in UTC, kept to the microsecond in every store.
+pub use jiff::Timestamp;
+/// An exact decimal number: money, never a float.
+pub use rust_decimal::Decimal;
+
+/// What generated code needs, under one name. Not part of the public promise.
+#[doc(hidden)]
+pub mod private {
+    pub use schemars;
+    pub use serde;
+    pub use serde_json;
+}

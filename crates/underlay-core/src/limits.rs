@@ -1,0 +1,37 @@
+//! Every bound of the core types, by name. Reaching one is [`Error::Invalid`](crate::Error::Invalid)
+//! with the name of the limit, never growth.
+
+/// Bytes in a tenant id.
+pub const TENANT_BYTES_MAX: usize = 64;
+/// Bytes in a category.
+pub const CATEGORY_BYTES_MAX: usize = 64;
+/// Bytes in the id part of a stream name.
+pub const STREAM_ID_BYTES_MAX: usize = 255;
+/// Bytes in the name of an event type.
+pub const EVENT_TYPE_BYTES_MAX: usize = 128;
+/// Bytes in one event's payload.
+pub const PAYLOAD_BYTES_MAX: usize = 1 << 20;
+/// Bytes in one event's metadata.
+pub const METADATA_BYTES_MAX: usize = 16 << 10;
+/// Bytes in an outcome's body.
+pub const OUTCOME_BYTES_MAX: usize = 64 << 10;
+/// Events in one commit.
+pub const COMMIT_EVENTS_MAX: usize = 10_000;
+/// Streams a commit writes or expects something of.
+pub const COMMIT_STREAMS_MAX: usize = 1_000;
+/// Bytes of payload and metadata in one commit.
+pub const COMMIT_BYTES_MAX: usize = 16 << 20;
+/// Events asked for in one page of a stream or the log.
+pub const PAGE_EVENTS_MAX: usize = 10_000;
+/// Positions one filtered page may scan before it answers with what it has.
+pub const PAGE_SCAN_MAX: u64 = 50_000;
+/// Rows asked for in one page of a view.
+pub const PAGE_ROWS_MAX: usize = 1_000;
+/// Bytes in a row's key.
+pub const ROW_KEY_BYTES_MAX: usize = 1_024;
+/// Bytes in a view's or column's name.
+pub const NAME_BYTES_MAX: usize = 48;
+/// Columns in a view.
+pub const VIEW_COLUMNS_MAX: usize = 64;
+/// Filters in one query.
+pub const QUERY_FILTERS_MAX: usize = 8;

@@ -1,0 +1,217 @@
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use crate::event_store::check_page_limit;
+use crate::limits::PAGE_SCAN_MAX;
+use crate::{
+    Clock, Commit, CommitId, Committed, Conflict, Error, EventId, EventStore, Fingerprint, LogFilter,
+    LogPage, LogScope, Position, RecordedCommit, RecordedEvent, StoreId, StreamName, StreamPage,
+    StreamVersion, SystemClock, TenantId, Timestamp, Version, Wakeup, WakeupHub, Wakeups,
+};
+
+/// An event store in memory. One lock: a commit is a turn of it.
+#[derive(Clone)]
+pub struct MemoryEventStore {
+    id: StoreId,
+    clock: Arc<dyn Clock>,
+    log: Arc<Mutex<Log>>,
+    wakeups: Arc<WakeupHub>,
+}
+
+#[derive(Default)]
+struct Log {
+    /// The event at position p is at index p - 1.
+    events: Vec<RecordedEvent>,
+    /// Indexes into `events`; version v of a stream is at v - 1.
+    streams: HashMap<(TenantId, StreamName), Vec<usize>>,
+    event_ids: HashMap<(TenantId, EventId), usize>,
+    commits: HashMap<(TenantId, CommitId), (Fingerprint, Committed)>,
+}
+
+impl Default for MemoryEventStore {
+    fn default() -> Self {
+        Self::new(Arc::new(SystemClock))
+    }
+}
+
+impl std::fmt::Debug for MemoryEventStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MemoryEventStore").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl MemoryEventStore {
+    /// An empty store that stamps events by `clock`.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { id: StoreId(Uuid::now_v7()), clock, log: Arc::default(), wakeups: Arc::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Log> {
+        // Every change of the log below is made after all checks, so a panic leaves none half done.
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Log {
+    fn version(&self, tenant: &TenantId, stream: &StreamName) -> Version {
+        let events = self.streams.get(&(tenant.clone(), stream.clone()));
+        Version(events.map_or(0, |events| events.len() as u64))
+    }
+
+    fn commit(&mut self, tenant: &TenantId, commit: Commit, now: Timestamp) -> Result<Committed, Error> {
+        let fingerprint = commit.fingerprint();
+        if let Some((first, committed)) = self.commits.get(&(tenant.clone(), commit.id)) {
+            if *first != fingerprint {
+                return Err(Error::IdReused(commit.id));
+            }
+            return Ok(Committed { repeated: true, ..committed.clone() });
+        }
+        for (stream, expected) in commit.streams() {
+            let actual = self.version(tenant, stream);
+            if !expected.allows(actual) {
+                return Err(Conflict { stream: stream.clone(), expected, actual }.into());
+            }
+        }
+        for event in commit.writes.iter().flat_map(|write| &write.events) {
+            if self.event_ids.contains_key(&(tenant.clone(), event.event_id)) {
+                return Err(Error::invalid(format!("event id {} is already in the log", event.event_id)));
+            }
+        }
+        let metadata = commit.encode_metadata()?;
+        let recorded_at = self.events.last().map_or(now, |last| last.recorded_at.max(now));
+        let mut tail = commit.event_count();
+        let mut versions = Vec::with_capacity(commit.writes.len());
+        for write in &commit.writes {
+            let mut version = self.version(tenant, &write.stream);
+            for event in &write.events {
+                tail -= 1;
+                version = version.plus(1);
+                let index = self.events.len();
+                self.streams.entry((tenant.clone(), write.stream.clone())).or_default().push(index);
+                self.event_ids.insert((tenant.clone(), event.event_id), index);
+                self.events.push(RecordedEvent {
+                    position: Position::from_number(index as u64 + 1),
+                    tenant: tenant.clone(),
+                    stream: write.stream.clone(),
+                    version,
+                    event_id: event.event_id,
+                    event_type: event.event_type.clone(),
+                    schema_version: event.schema_version,
+                    payload: event.payload.clone(),
+                    metadata: metadata.clone(),
+                    recorded_at,
+                    // COMMIT_EVENTS_MAX is far below u32::MAX.
+                    commit_tail: tail as u32,
+                });
+            }
+            versions.push(StreamVersion { stream: write.stream.clone(), version });
+        }
+        let position = Position::from_number(self.events.len() as u64);
+        let committed = Committed::new(commit.id, position, versions, &commit, recorded_at);
+        self.commits.insert((tenant.clone(), commit.id), (fingerprint, committed.clone()));
+        Ok(committed)
+    }
+
+    fn page(&self, scope: &LogScope, after: Position, filter: &LogFilter, limit: usize) -> LogPage {
+        let start = usize::try_from(after.number()).unwrap_or(usize::MAX).min(self.events.len());
+        let mut end = start;
+        let mut events = Vec::new();
+        for event in &self.events[start..] {
+            let in_commit = end > start && self.events[end - 1].commit_tail > 0;
+            let full = events.len() >= limit || (end - start) as u64 >= PAGE_SCAN_MAX;
+            if full && !in_commit {
+                break;
+            }
+            end += 1;
+            let in_scope = match scope {
+                LogScope::Tenant(tenant) => event.tenant == *tenant,
+                LogScope::EveryTenant => true,
+            };
+            if in_scope && filter.allows(event) {
+                events.push(event.clone());
+            }
+        }
+        let scanned_to = if start == end { after } else { Position::from_number(end as u64) };
+        let scanned_to_id = match scope {
+            LogScope::EveryTenant if end > 0 => self.events.get(end - 1).map(|event| event.event_id),
+            _ => None,
+        };
+        LogPage { events, scanned_to, scanned_to_id, at_head: end == self.events.len() }
+    }
+}
+
+#[async_trait]
+impl EventStore for MemoryEventStore {
+    fn store_id(&self) -> StoreId {
+        self.id
+    }
+
+    async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error> {
+        commit.validate()?;
+        let committed = self.lock().commit(tenant, commit, self.clock.now())?;
+        self.wakeups.wake();
+        Ok(committed)
+    }
+
+    async fn find_commit(&self, tenant: &TenantId, id: CommitId) -> Result<Option<RecordedCommit>, Error> {
+        Ok(self.lock().commits.get(&(tenant.clone(), id)).map(|(fingerprint, committed)| RecordedCommit {
+            fingerprint: *fingerprint,
+            committed: Committed { repeated: true, ..committed.clone() },
+        }))
+    }
+
+    async fn read_stream(
+        &self,
+        tenant: &TenantId,
+        stream: &StreamName,
+        after: Version,
+        limit: usize,
+    ) -> Result<StreamPage, Error> {
+        check_page_limit(limit)?;
+        let log = self.lock();
+        let indexes = log.streams.get(&(tenant.clone(), stream.clone())).map_or(&[][..], Vec::as_slice);
+        let start = usize::try_from(after.0).unwrap_or(usize::MAX).min(indexes.len());
+        let events = indexes[start..].iter().take(limit).map(|index| log.events[*index].clone()).collect();
+        Ok(StreamPage { events, version: Version(indexes.len() as u64) })
+    }
+
+    async fn read_all(
+        &self,
+        scope: &LogScope,
+        after: Position,
+        filter: &LogFilter,
+        limit: usize,
+    ) -> Result<LogPage, Error> {
+        check_page_limit(limit)?;
+        Ok(self.lock().page(scope, after, filter, limit))
+    }
+
+    async fn versions(&self, tenant: &TenantId, streams: &[StreamName]) -> Result<Vec<Version>, Error> {
+        let log = self.lock();
+        Ok(streams.iter().map(|stream| log.version(tenant, stream)).collect())
+    }
+
+    async fn head(&self) -> Result<Position, Error> {
+        Ok(Position::from_number(self.lock().events.len() as u64))
+    }
+
+    async fn position_at(&self, time: Timestamp) -> Result<Position, Error> {
+        let count = self.lock().events.partition_point(|event| event.recorded_at <= time);
+        Ok(Position::from_number(count as u64))
+    }
+
+    async fn event_id_at(&self, position: Position) -> Result<Option<EventId>, Error> {
+        let index = position.number().checked_sub(1).and_then(|index| usize::try_from(index).ok());
+        Ok(index.and_then(|index| self.lock().events.get(index).map(|event| event.event_id)))
+    }
+}
+
+impl Wakeups for MemoryEventStore {
+    fn subscribe(&self) -> Wakeup {
+        self.wakeups.subscribe()
+    }
+}

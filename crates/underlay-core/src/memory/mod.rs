@@ -1,0 +1,7 @@
+//! In-memory adapters: the semantics of the ports, nothing kept after the process ends.
+
+mod event_store;
+mod read_models;
+
+pub use event_store::MemoryEventStore;
+pub use read_models::MemoryReadModels;

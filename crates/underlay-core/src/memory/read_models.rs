@@ -1,0 +1,231 @@
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use crate::{
+    Checkpoint, Comparison, Cursor, Direction, Error, Filter, Query, ReadModels, RowAddress, RowChange,
+    RowPage, RowValues, TenantId, Value, ViewBatch, ViewInfo, ViewSchema, ViewTable,
+};
+
+/// The tables of views, in memory.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryReadModels(Arc<Mutex<BTreeMap<String, Catalogued>>>);
+
+#[derive(Debug)]
+struct Catalogued {
+    generation: u32,
+    tables: HashMap<u32, Table>,
+}
+
+#[derive(Debug)]
+struct Table {
+    schema: ViewSchema,
+    checkpoint: Checkpoint,
+    rows: BTreeMap<RowAddress, RowValues>,
+}
+
+impl Table {
+    fn new(schema: &ViewSchema, start: Checkpoint) -> Self {
+        Self { schema: schema.clone(), checkpoint: start, rows: BTreeMap::new() }
+    }
+
+    fn column_at(&self, name: &str) -> Option<usize> {
+        self.schema.columns.iter().position(|column| column.name == name)
+    }
+
+    fn matching(&self, tenant: &TenantId, filters: &[Filter]) -> Vec<(&str, &RowValues)> {
+        let meets = |row: &RowValues, filter: &Filter| {
+            let value = self.column_at(&filter.column).map_or(&Value::Null, |at| &row[at]);
+            match filter.comparison {
+                Comparison::Eq => *value == filter.value,
+                Comparison::Lt => *value < filter.value,
+                Comparison::Le => *value <= filter.value,
+                Comparison::Gt => *value > filter.value,
+                Comparison::Ge => *value >= filter.value,
+                Comparison::Prefix => match (value, &filter.value) {
+                    (Value::Text(text), Value::Text(prefix)) => text.starts_with(prefix.as_str()),
+                    _ => false,
+                },
+            }
+        };
+        self.rows
+            .iter()
+            .filter(|(address, row)| {
+                address.tenant == *tenant && filters.iter().all(|filter| meets(row, filter))
+            })
+            .map(|(address, row)| (address.key.as_str(), row))
+            .collect()
+    }
+}
+
+impl MemoryReadModels {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Catalogued>> {
+        // Changes below are made after all checks, so a panic leaves none half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with_table<T>(
+        &self,
+        table: &ViewTable,
+        act: impl FnOnce(&mut Table) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut catalogue = self.lock();
+        let found =
+            catalogue.get_mut(&table.schema.name).and_then(|view| view.tables.get_mut(&table.generation));
+        act(found.ok_or_else(|| no_table(table))?)
+    }
+}
+
+fn no_table(table: &ViewTable) -> Error {
+    Error::NotFound(format!("generation {} of view {}", table.generation, table.schema.name))
+}
+
+#[async_trait]
+impl ReadModels for MemoryReadModels {
+    async fn prepare(&self, schema: &ViewSchema, start: Checkpoint) -> Result<ViewTable, Error> {
+        schema.validate()?;
+        let mut catalogue = self.lock();
+        let view = catalogue.entry(schema.name.clone()).or_insert_with(|| Catalogued {
+            generation: 1,
+            tables: HashMap::from([(1, Table::new(schema, start))]),
+        });
+        let active = view.tables.get(&view.generation).map(|table| &table.schema);
+        if active.map(ViewSchema::fingerprint) != Some(schema.fingerprint()) {
+            let version = active.map_or(0, |active| active.version);
+            let reason = format!("version {version} there, {} in the code", schema.version);
+            return Err(Error::ViewChanged { view: schema.name.clone(), reason });
+        }
+        Ok(ViewTable { schema: schema.clone(), generation: view.generation })
+    }
+
+    async fn begin_generation(&self, schema: &ViewSchema, start: Checkpoint) -> Result<ViewTable, Error> {
+        schema.validate()?;
+        let mut catalogue = self.lock();
+        let view = catalogue
+            .get_mut(&schema.name)
+            .ok_or_else(|| Error::NotFound(format!("view {}", schema.name)))?;
+        let generation = view.generation + 1;
+        view.tables.insert(generation, Table::new(schema, start));
+        Ok(ViewTable { schema: schema.clone(), generation })
+    }
+
+    async fn activate(&self, table: &ViewTable) -> Result<(), Error> {
+        let mut catalogue = self.lock();
+        let view = catalogue.get_mut(&table.schema.name).ok_or_else(|| no_table(table))?;
+        if !view.tables.contains_key(&table.generation) {
+            return Err(no_table(table));
+        }
+        view.generation = table.generation;
+        view.tables.retain(|generation, _| *generation == table.generation);
+        Ok(())
+    }
+
+    async fn views(&self) -> Result<Vec<ViewInfo>, Error> {
+        let info = |(name, view): (&String, &Catalogued)| {
+            let active = view.tables.get(&view.generation)?;
+            let building = view.tables.iter().find(|(generation, _)| **generation > view.generation);
+            Some(ViewInfo {
+                name: name.clone(),
+                generation: view.generation,
+                fingerprint: active.schema.fingerprint(),
+                checkpoint: active.checkpoint,
+                building: building.map(|(generation, table)| (*generation, table.checkpoint)),
+            })
+        };
+        Ok(self.lock().iter().filter_map(info).collect())
+    }
+
+    async fn checkpoint(&self, table: &ViewTable) -> Result<Checkpoint, Error> {
+        self.with_table(table, |table| Ok(table.checkpoint))
+    }
+
+    async fn load(&self, table: &ViewTable, rows: &[RowAddress]) -> Result<Vec<Option<RowValues>>, Error> {
+        self.with_table(table, |table| {
+            Ok(rows.iter().map(|address| table.rows.get(address).cloned()).collect())
+        })
+    }
+
+    async fn apply(&self, table: &ViewTable, batch: ViewBatch) -> Result<(), Error> {
+        self.with_table(table, |table| {
+            if table.checkpoint != batch.from {
+                return Err(Error::CheckpointMoved { view: table.schema.name.clone() });
+            }
+            let mut touched = HashSet::new();
+            let mut changes = Vec::with_capacity(batch.changes.len());
+            for change in batch.changes {
+                let (address, row) = match change {
+                    RowChange::Upsert(address, values) => {
+                        table.schema.check_row(&address.key, &values)?;
+                        (address, Some(values))
+                    }
+                    RowChange::Patch(address, patch) => {
+                        let row = table.rows.get(&address).cloned();
+                        let mut row = row.ok_or_else(|| Error::NotFound(format!("row {:?}", address.key)))?;
+                        for (name, value) in patch {
+                            let at = table.column_at(&name).ok_or_else(|| {
+                                Error::invalid(format!("view {} has no column {name:?}", table.schema.name))
+                            })?;
+                            table.schema.check_value(&table.schema.columns[at], &value)?;
+                            row[at] = value;
+                        }
+                        (address, Some(row))
+                    }
+                    RowChange::Delete(address) => (address, None),
+                };
+                if !touched.insert(address.clone()) {
+                    return Err(Error::invalid(format!(
+                        "row {:?} is changed twice in one batch",
+                        address.key
+                    )));
+                }
+                changes.push((address, row));
+            }
+            for (address, row) in changes {
+                match row {
+                    Some(row) => table.rows.insert(address, row),
+                    None => table.rows.remove(&address),
+                };
+            }
+            table.checkpoint = batch.to;
+            Ok(())
+        })
+    }
+
+    async fn get(&self, table: &ViewTable, tenant: &TenantId, key: &str) -> Result<Option<RowValues>, Error> {
+        let address = RowAddress { tenant: tenant.clone(), key: key.to_owned() };
+        self.with_table(table, |table| Ok(table.rows.get(&address).cloned()))
+    }
+
+    async fn query(&self, table: &ViewTable, tenant: &TenantId, query: &Query) -> Result<RowPage, Error> {
+        query.validate(&table.schema)?;
+        self.with_table(table, |table| {
+            let sort_at = query.sort.column.as_deref().and_then(|name| table.column_at(name));
+            let place = |key: &str, row: &RowValues| (sort_at.map(|at| row[at].clone()), key.to_owned());
+            let directed = |order: Ordering| match query.sort.direction {
+                Direction::Ascending => order,
+                Direction::Descending => order.reverse(),
+            };
+            let mut rows = table.matching(tenant, &query.filters);
+            rows.sort_by(|a, b| directed(place(a.0, a.1).cmp(&place(b.0, b.1))));
+            if let Some(cursor) = &query.after {
+                let last = (cursor.value.clone(), cursor.key.clone());
+                rows.retain(|(key, row)| directed(place(key, row).cmp(&last)) == Ordering::Greater);
+            }
+            let more = rows.len() > query.limit;
+            rows.truncate(query.limit);
+            let next = rows.last().filter(|_| more).map(|(key, row)| {
+                let (value, key) = place(key, row);
+                Cursor { value, key }
+            });
+            let rows = rows.into_iter().map(|(key, row)| (key.to_owned(), row.clone())).collect();
+            Ok(RowPage { rows, next, position: table.checkpoint.position })
+        })
+    }
+
+    async fn count(&self, table: &ViewTable, tenant: &TenantId, query: &Query) -> Result<u64, Error> {
+        query.validate(&table.schema)?;
+        self.with_table(table, |table| Ok(table.matching(tenant, &query.filters).len() as u64))
+    }
+}

@@ -1,0 +1,31 @@
+use serde::{Deserialize, Serialize};
+
+use crate::Json;
+
+/// How a command ended, stored with its commit. Failures are never outcomes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Outcome {
+    /// The domain said yes. There may be no events: a decision can find nothing to do.
+    Accepted,
+    /// The domain said no. No events.
+    Refused {
+        /// The code of the refusal: names the rule.
+        code: String,
+        /// The refusal as one sentence for a person.
+        message: String,
+        /// The refusal's fields, as an object; `null` once its retention has passed.
+        body: Json,
+    },
+}
+
+impl Outcome {
+    /// The word stores keep for it.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Refused { .. } => "refused",
+        }
+    }
+}
