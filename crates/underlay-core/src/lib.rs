@@ -11,6 +11,7 @@
 //! - the **memory adapters** in [`memory`]: the same semantics, nothing kept after the process ends.
 
 mod aggregate;
+mod aggregate_state;
 mod batch;
 mod checkpoint;
 mod clock;
@@ -40,6 +41,7 @@ mod view;
 mod wakeup;
 
 pub use aggregate::Aggregate;
+pub use aggregate_state::AggregateState;
 pub use batch::{BatchLimits, BatchQueue, Queued};
 pub use checkpoint::{Checkpoint, StoreId};
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -56,7 +58,7 @@ pub use event_store::{
     EventStore, EventStoreExt, LogFilter, LogPage, LogScope, RecordedCommit, StreamPage, check_page_limit,
 };
 pub use json::Json;
-pub use operation::{Operation, Reads, Streams};
+pub use operation::{Decided, Operation, Reads, Streams};
 pub use outcome::Outcome;
 pub use position::Position;
 pub use query::{Comparison, Cursor, Direction, Filter, Query, RowPage, Sort};

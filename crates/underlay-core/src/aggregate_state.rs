@@ -1,0 +1,90 @@
+use std::any::Any;
+use std::sync::Arc;
+
+use crate::{Aggregate, DecodeError, Event, RecordedEvent, Version};
+
+/// The state of some aggregate at a version, with its type erased. A clone shares the state until
+/// one of the two evolves.
+#[derive(Clone)]
+pub struct AggregateState {
+    version: Version,
+    state: Arc<dyn Erased>,
+}
+
+trait Erased: Send + Sync {
+    fn as_any(&self) -> &(dyn Any + Send + Sync);
+    /// The state after a stored event, as a new one.
+    fn after(&self, records: &[RecordedEvent]) -> Result<Arc<dyn Erased>, DecodeError>;
+}
+
+struct Held<A>(A);
+
+impl<A: Aggregate> Erased for Held<A> {
+    fn as_any(&self) -> &(dyn Any + Send + Sync) {
+        &self.0
+    }
+
+    fn after(&self, records: &[RecordedEvent]) -> Result<Arc<dyn Erased>, DecodeError> {
+        let mut state = self.0.clone();
+        for record in records {
+            state.evolve(&decode::<A>(record)?);
+        }
+        Ok(Arc::new(Self(state)))
+    }
+}
+
+fn decode<A: Aggregate>(record: &RecordedEvent) -> Result<A::Event, DecodeError> {
+    let (event_type, version) = (record.event_type.as_str(), record.schema_version.0);
+    A::Event::decode(event_type, version, record.payload.as_str())?.ok_or_else(|| DecodeError {
+        event_type: event_type.to_owned(),
+        schema_version: version,
+        reason: format!("aggregate {} does not know this type; was it removed from the code?", A::CATEGORY),
+    })
+}
+
+impl AggregateState {
+    /// The state of a stream without events.
+    #[must_use]
+    pub fn new<A: Aggregate>() -> Self {
+        Self { version: Version::NONE, state: Arc::new(Held(A::default())) }
+    }
+
+    /// How many events it has seen.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The state; `None` where it is another aggregate's.
+    #[must_use]
+    pub fn get<A: Aggregate>(&self) -> Option<&A> {
+        self.state.as_any().downcast_ref()
+    }
+
+    /// Folds stored events into the state, in order.
+    ///
+    /// # Errors
+    /// [`DecodeError`] where one cannot be read; the state stays as it was.
+    pub fn evolve(&mut self, records: &[RecordedEvent]) -> Result<(), DecodeError> {
+        let Some(last) = records.last() else { return Ok(()) };
+        self.state = self.state.after(records)?;
+        self.version = last.version;
+        Ok(())
+    }
+
+    /// Folds one new event into the state. Another aggregate's state stays as it was.
+    pub fn apply<A: Aggregate>(&mut self, event: &A::Event) {
+        if let Some(state) = self.get::<A>() {
+            let mut state = state.clone();
+            state.evolve(event);
+            self.state = Arc::new(Held(state));
+            self.version = self.version.plus(1);
+        }
+    }
+}
+
+impl std::fmt::Debug for AggregateState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AggregateState").field("version", &self.version).finish_non_exhaustive()
+    }
+}
