@@ -13,7 +13,10 @@ pub struct AggregateState {
 
 trait Erased: Send + Sync {
     fn as_any(&self) -> &(dyn Any + Send + Sync);
-    /// The state after a stored event, as a new one.
+    fn as_any_mut(&mut self) -> &mut (dyn Any + Send + Sync);
+    /// The state of a stream without events.
+    fn restarted(&self) -> Arc<dyn Erased>;
+    /// The state after stored events, as a new one.
     fn after(&self, records: &[RecordedEvent]) -> Result<Arc<dyn Erased>, DecodeError>;
 }
 
@@ -22,6 +25,14 @@ struct Held<A>(A);
 impl<A: Aggregate> Erased for Held<A> {
     fn as_any(&self) -> &(dyn Any + Send + Sync) {
         &self.0
+    }
+
+    fn as_any_mut(&mut self) -> &mut (dyn Any + Send + Sync) {
+        &mut self.0
+    }
+
+    fn restarted(&self) -> Arc<dyn Erased> {
+        Arc::new(Self(A::default()))
     }
 
     fn after(&self, records: &[RecordedEvent]) -> Result<Arc<dyn Erased>, DecodeError> {
@@ -49,6 +60,12 @@ impl AggregateState {
         Self { version: Version::NONE, state: Arc::new(Held(A::default())) }
     }
 
+    /// The same aggregate's state of a stream without events.
+    #[must_use]
+    pub fn restarted(&self) -> Self {
+        Self { version: Version::NONE, state: self.state.restarted() }
+    }
+
     /// How many events it has seen.
     #[must_use]
     pub fn version(&self) -> Version {
@@ -74,12 +91,18 @@ impl AggregateState {
 
     /// Folds one new event into the state. Another aggregate's state stays as it was.
     pub fn apply<A: Aggregate>(&mut self, event: &A::Event) {
-        if let Some(state) = self.get::<A>() {
+        // In place where nobody shares the state: a decision that appends many events copies it once.
+        let own = Arc::get_mut(&mut self.state).and_then(|state| state.as_any_mut().downcast_mut::<A>());
+        if let Some(state) = own {
+            state.evolve(event);
+        } else if let Some(state) = self.get::<A>() {
             let mut state = state.clone();
             state.evolve(event);
             self.state = Arc::new(Held(state));
-            self.version = self.version.plus(1);
+        } else {
+            return;
         }
+        self.version = self.version.plus(1);
     }
 }
 

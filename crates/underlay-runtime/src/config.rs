@@ -1,0 +1,47 @@
+use std::time::Duration;
+
+/// What happens at start to a view whose definition is not the one its rows were built by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnViewChange {
+    /// The view stays as it is and says which command rebuilds it.
+    #[default]
+    Refuse,
+    /// It is rebuilt beside the rows that are read, and swapped in when it has caught up.
+    Rebuild,
+}
+
+/// The bounds of an engine.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// The name of the program, for the commands that messages name.
+    pub program: String,
+    /// How often a decision is made again after a conflict.
+    pub conflict_retries_max: u32,
+    /// Aggregate states kept in memory.
+    pub states_cached_max: usize,
+    /// Events in one page of a view's work; rows and checkpoint change once a page.
+    pub view_batch_events_max: usize,
+    /// How long a view waits for a hint before it looks for itself.
+    pub view_poll_interval: Duration,
+    /// The first pause after a failure that may pass; it doubles from there.
+    pub retry_delay_min: Duration,
+    /// The longest pause.
+    pub retry_delay_max: Duration,
+    /// What to do with a view whose definition changed.
+    pub on_view_change: OnViewChange,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            program: "underlay".to_owned(),
+            conflict_retries_max: 16,
+            states_cached_max: 10_000,
+            view_batch_events_max: 5_000,
+            view_poll_interval: Duration::from_secs(1),
+            retry_delay_min: Duration::from_millis(100),
+            retry_delay_max: Duration::from_secs(10),
+            on_view_change: OnViewChange::default(),
+        }
+    }
+}

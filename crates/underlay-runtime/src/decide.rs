@@ -1,0 +1,347 @@
+//! From a command to a commit: load, decide, commit; and again, where somebody else wrote first.
+//!
+//! ```text
+//!         cached or new state
+//!               │
+//!   ┌──────► load the tail of every stream ──► decide ──► events ───────────────► COMMIT ──► done
+//!   │           ▲                                │                                  │
+//!   │           │ refresh                        ├─► refusal or nothing,            │
+//!   │           └────── versions moved ◄── confirm  the id is drawn                 │
+//!   │                                            └─► the same, the id is given ─► COMMIT (as an outcome)
+//!   └───────────────────────────────── Conflict, at most `conflict_retries_max` times
+//! ```
+//!
+//! A refusal is never answered from states that may be old: either the commit that stores it expects
+//! the versions it was decided over, or these versions are read again first. Whether a command id was
+//! used before is for the commit to say, so there is no read ahead of it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use underlay_core::limits::PAGE_EVENTS_MAX;
+use underlay_core::{
+    Aggregate, AggregateState, Command, Commit, CommitId, Committed, Conflict, Context, Error, EventStoreExt,
+    ExpectedVersion, Fingerprint, Json, Metadata, Operation, Outcome, Position, Reads, RecordedEvent,
+    Refusal, StreamName, StreamVersion, StreamWrite, Streams, Version,
+};
+
+use crate::registry::{Undecided, typed};
+use crate::{Engine, ExecuteError, Executed, Request};
+
+impl Engine {
+    /// Runs a command against one aggregate.
+    ///
+    /// # Errors
+    /// The aggregate's refusal, or [`Error`]: [`Error::Conflict`] where the stream is not at
+    /// `request.expected`, or was written by others at every try.
+    pub async fn execute<A: Aggregate>(
+        &self,
+        request: &Request,
+        id: &A::Id,
+        command: A::Command,
+    ) -> Result<Executed, ExecuteError<A::Refusal>> {
+        self.decide_aggregate::<A>(request, id, command).await.map_err(typed)
+    }
+
+    /// Runs an operation over several streams, in one commit.
+    ///
+    /// # Errors
+    /// The operation's refusal, or [`Error`].
+    pub async fn operate<O: Operation>(
+        &self,
+        request: &Request,
+        operation: O,
+    ) -> Result<Executed, ExecuteError<O::Refusal>> {
+        self.decide_operation(request, operation).await.map_err(typed)
+    }
+
+    pub(crate) async fn decide_aggregate<A: Aggregate>(
+        &self,
+        request: &Request,
+        id: &A::Id,
+        command: A::Command,
+    ) -> Result<Executed, Undecided<A::Refusal>> {
+        let stream = A::stream(id)?;
+        let body = command.encode()?;
+        let parts = ["command", stream.as_str(), command.descriptor().name, body.as_str()];
+        let content = Fingerprint::of(parts.into_iter().map(str::as_bytes));
+        let mut reads = Reads::default();
+        reads.stream::<A>(id)?;
+        let decide = |streams: &mut Streams, context: &Context| {
+            for event in streams.state::<A>(id).decide(command.clone(), context)? {
+                streams.append::<A>(id, event);
+            }
+            Ok(())
+        };
+        let expected = request.expected.map(|version| (stream, version));
+        self.decide(request, content, reads, expected, A::CATEGORY, decide).await
+    }
+
+    pub(crate) async fn decide_operation<O: Operation>(
+        &self,
+        request: &Request,
+        operation: O,
+    ) -> Result<Executed, Undecided<O::Refusal>> {
+        if request.expected.is_some() {
+            return Err(Error::invalid(
+                "an expected version is for a command to one stream, not for an operation",
+            )
+            .into());
+        }
+        let body = Json::encode(&operation)?;
+        let content = Fingerprint::of(["operation", O::NAME, body.as_str()].into_iter().map(str::as_bytes));
+        let mut reads = Reads::default();
+        operation.reads(&mut reads)?;
+        let decide = |streams: &mut Streams, context: &Context| operation.decide(streams, context);
+        self.decide(request, content, reads, None, O::NAME, decide).await
+    }
+
+    async fn decide<R: Refusal>(
+        &self,
+        request: &Request,
+        content: Fingerprint,
+        mut reads: Reads,
+        expected: Option<(StreamName, Version)>,
+        decider: &str,
+        decide: impl Fn(&mut Streams, &Context) -> Result<(), R>,
+    ) -> Result<Executed, Undecided<R>> {
+        let id = request.command_id.unwrap_or_else(CommitId::draw);
+        let now = self.clock().now();
+        // States from the cache may be old; the first try decides over them as they are.
+        let mut fresh = self.seed(request, &mut reads);
+        let mut conflicts = 0;
+        loop {
+            if !fresh {
+                self.refresh(request, &mut reads).await?;
+            }
+            if let Some((stream, version)) = &expected {
+                let loaded = reads.iter_mut().next().map_or(Version::NONE, |(_, state)| state.version());
+                if loaded < *version && fresh {
+                    fresh = false;
+                    continue;
+                }
+                if loaded != *version {
+                    return self.answer_unexpected(request, content, stream, *version, loaded).await;
+                }
+            }
+            let context = Context::new(now, request.tenant.clone(), request.actor.clone(), id);
+            let mut streams = reads.streams();
+            // A panic in a decision is a bug of the domain: this command fails, the service goes on.
+            let decision = catch_unwind(AssertUnwindSafe(|| decide(&mut streams, &context)))
+                .map_err(|_| Error::backend("deciding", format!("the decision of {decider} panicked")))?;
+            if decision.is_err() {
+                streams = reads.streams();
+            }
+            let decided = streams.decided()?;
+            let commit = Commit::new(id).with_content(content).with_metadata(metadata(request, id));
+            let mut commit = match &decision {
+                Ok(()) => commit,
+                Err(refusal) => commit.with_outcome(Outcome::Refused {
+                    code: refusal.code().to_owned(),
+                    message: refusal.to_string(),
+                    body: refusal_to_json(refusal)?,
+                }),
+            };
+            commit.expectations = decided.expectations;
+            commit.writes = decided.writes;
+            if commit.writes.is_empty() && request.command_id.is_none() {
+                // Nothing to store under an id nobody knows: confirm the versions instead.
+                match self.confirm(request, &commit).await {
+                    Ok(position) => {
+                        return match decision {
+                            Err(refusal) => Err(Undecided::Refused(refusal)),
+                            Ok(()) => Ok(Executed {
+                                command_id: id,
+                                position,
+                                versions: Vec::new(),
+                                events: Vec::new(),
+                                recorded_at: now,
+                                repeated: false,
+                            }),
+                        };
+                    }
+                    Err(Error::Conflict(conflict)) => {
+                        conflicts = self.count_conflict(conflicts, conflict)?;
+                        fresh = false;
+                        continue;
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            let writes = commit.writes.clone();
+            let metadata = commit.encode_metadata()?;
+            match self.store().commit(&request.tenant, commit).await {
+                Ok(committed) if committed.repeated => return self.answer_repeat(request, committed).await,
+                Ok(committed) => {
+                    for (stream, state) in decided.states {
+                        self.remember(request, stream, state);
+                    }
+                    return match decision {
+                        Err(refusal) => Err(Undecided::Refused(refusal)),
+                        Ok(()) => Ok(executed(request, committed, writes, &metadata)),
+                    };
+                }
+                Err(Error::Conflict(conflict)) if expected.is_none() => {
+                    conflicts = self.count_conflict(conflicts, conflict)?;
+                    fresh = false;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn count_conflict(&self, conflicts: u32, conflict: Conflict) -> Result<u32, Error> {
+        if conflicts >= self.config().conflict_retries_max {
+            return Err(conflict.into());
+        }
+        Ok(conflicts + 1)
+    }
+
+    /// Takes states from the cache; true where every stream had one.
+    fn seed(&self, request: &Request, reads: &mut Reads) -> bool {
+        let mut all = true;
+        for (stream, state) in reads.iter_mut() {
+            match self.recall(request, stream) {
+                Some(cached) => *state = cached,
+                None => all = false,
+            }
+        }
+        all
+    }
+
+    /// Brings every state up to date by the tail of its stream.
+    async fn refresh(&self, request: &Request, reads: &mut Reads) -> Result<(), Error> {
+        for (stream, state) in reads.iter_mut() {
+            loop {
+                let page = self
+                    .store()
+                    .read_stream(&request.tenant, stream, state.version(), PAGE_EVENTS_MAX)
+                    .await?;
+                if page.version < state.version() {
+                    // The log is older than the cached state: a copy was restored under this process.
+                    *state = state.restarted();
+                    self.states().remove(&(request.tenant.clone(), stream.clone()));
+                    continue;
+                }
+                state.evolve(&page.events).map_err(|error| Error::Damaged(format!("{stream}: {error}")))?;
+                if page.events.is_empty() || state.version() >= page.version {
+                    break;
+                }
+            }
+            self.remember(request, stream.clone(), state.clone());
+        }
+        Ok(())
+    }
+
+    /// Whether the streams are still at the versions that were decided over, all at one moment.
+    async fn confirm(&self, request: &Request, commit: &Commit) -> Result<Position, Error> {
+        let streams: Vec<StreamName> = commit.streams().map(|(stream, _)| stream.clone()).collect();
+        let position = self.store().head().await?;
+        let actual = self.store().versions(&request.tenant, &streams).await?;
+        for ((stream, expected), actual) in commit.streams().zip(actual) {
+            if !expected.allows(actual) {
+                return Err(Conflict { stream: stream.clone(), expected, actual }.into());
+            }
+        }
+        Ok(position)
+    }
+
+    /// The stream is not where the caller saw it: the first answer where this is a repeat, or a conflict.
+    async fn answer_unexpected<R: Refusal>(
+        &self,
+        request: &Request,
+        content: Fingerprint,
+        stream: &StreamName,
+        expected: Version,
+        actual: Version,
+    ) -> Result<Executed, Undecided<R>> {
+        if let Some(id) = request.command_id
+            && let Some(found) = self.store().find_commit(&request.tenant, id).await?
+        {
+            if found.fingerprint != content {
+                return Err(Error::IdReused(id).into());
+            }
+            return self.answer_repeat(request, found.committed).await;
+        }
+        let expected = ExpectedVersion::Exact(expected);
+        Err(Error::from(Conflict { stream: stream.clone(), expected, actual }).into())
+    }
+
+    async fn answer_repeat<R: Refusal>(
+        &self,
+        request: &Request,
+        committed: Committed,
+    ) -> Result<Executed, Undecided<R>> {
+        if let Outcome::Refused { code, message, body } = committed.outcome {
+            return Err(Undecided::RefusedBefore { code, message, body });
+        }
+        let events = self.store().read_commit(&request.tenant, &committed).await?;
+        Ok(Executed {
+            command_id: committed.id,
+            position: committed.position,
+            versions: committed.versions,
+            events,
+            recorded_at: committed.recorded_at,
+            repeated: true,
+        })
+    }
+
+    fn recall(&self, request: &Request, stream: &StreamName) -> Option<AggregateState> {
+        self.states().get(&(request.tenant.clone(), stream.clone()))
+    }
+
+    fn remember(&self, request: &Request, stream: StreamName, state: AggregateState) {
+        let key = (request.tenant.clone(), stream);
+        // A slower caller must not put an older state over a newer one.
+        if self.states().peek(&key).is_none_or(|cached| cached.version() <= state.version()) {
+            self.states().insert(key, state);
+        }
+    }
+}
+
+/// The fields of a refusal, as they are stored.
+pub(crate) fn refusal_to_json<R: Refusal>(refusal: &R) -> Result<Json, Error> {
+    Json::encode(refusal)
+}
+
+fn metadata(request: &Request, id: CommitId) -> Metadata {
+    Metadata {
+        correlation_id: request.correlation_id,
+        causation_id: request.causation_id,
+        command_id: Some(id),
+        actor: request.actor.name.clone(),
+        traceparent: request.traceparent.clone(),
+    }
+}
+
+fn executed(request: &Request, committed: Committed, writes: Vec<StreamWrite>, metadata: &Json) -> Executed {
+    let mut tail = committed.event_count;
+    let mut events = Vec::with_capacity(tail as usize);
+    for (write, StreamVersion { version, .. }) in writes.into_iter().zip(&committed.versions) {
+        let mut before = version.0 - write.events.len() as u64;
+        for event in write.events {
+            tail -= 1;
+            before += 1;
+            events.push(RecordedEvent {
+                position: Position::from_number(committed.position.number() - u64::from(tail)),
+                tenant: request.tenant.clone(),
+                stream: write.stream.clone(),
+                version: Version(before),
+                event_id: event.event_id,
+                event_type: event.event_type,
+                schema_version: event.schema_version,
+                payload: event.payload,
+                metadata: metadata.clone(),
+                recorded_at: committed.recorded_at,
+                commit_tail: tail,
+            });
+        }
+    }
+    Executed {
+        command_id: committed.id,
+        position: committed.position,
+        versions: committed.versions,
+        events,
+        recorded_at: committed.recorded_at,
+        repeated: false,
+    }
+}

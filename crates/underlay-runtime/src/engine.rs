@@ -1,0 +1,193 @@
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use quick_cache::sync::Cache;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use underlay_core::{
+    AggregateState, Clock, Error, EventStore, ReadModels, StreamName, TenantId, ViewTable, Wakeups,
+};
+
+use crate::view_runner::ViewRunner;
+use crate::{EngineConfig, Registry, ViewState};
+
+/// The ports an engine works with.
+#[derive(Clone)]
+pub struct Ports {
+    /// The log.
+    pub store: Arc<dyn EventStore>,
+    /// The rows of views.
+    pub read_models: Arc<dyn ReadModels>,
+    /// Hints that the log has grown.
+    pub wakeups: Arc<dyn Wakeups>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Ports {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ports").field("store", &self.store.store_id()).finish_non_exhaustive()
+    }
+}
+
+/// Runs commands and keeps views. A clone is a reference count.
+#[derive(Clone, Debug)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    ports: Ports,
+    registry: Registry,
+    config: EngineConfig,
+    states: Cache<(TenantId, StreamName), AggregateState>,
+    tables: Mutex<HashMap<String, ViewTable>>,
+    runners: Mutex<HashMap<String, watch::Receiver<ViewState>>>,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("ports", &self.ports)
+            .field("registry", &self.registry)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// An engine over these ports. Nothing runs yet; see [`Engine::start_views`].
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where a name is used twice or a view is not well formed.
+    pub fn new(ports: Ports, registry: Registry, config: EngineConfig) -> Result<Self, Error> {
+        registry.validate()?;
+        Ok(Self(Arc::new(Inner {
+            states: Cache::new(config.states_cached_max),
+            ports,
+            registry,
+            config,
+            tables: Mutex::default(),
+            runners: Mutex::default(),
+        })))
+    }
+
+    /// The log.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn EventStore> {
+        &self.0.ports.store
+    }
+
+    /// The rows of views.
+    #[must_use]
+    pub fn read_models(&self) -> &Arc<dyn ReadModels> {
+        &self.0.ports.read_models
+    }
+
+    /// What the service is made of.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    /// The bounds.
+    #[must_use]
+    pub fn config(&self) -> &EngineConfig {
+        &self.0.config
+    }
+
+    /// Hints that the log has grown.
+    #[must_use]
+    pub fn wakeups(&self) -> &Arc<dyn Wakeups> {
+        &self.0.ports.wakeups
+    }
+
+    /// Time.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.0.ports.clock
+    }
+
+    /// Runs a command, all by name: `category`, the id's text, the command's name, its body as JSON.
+    ///
+    /// # Errors
+    /// [`Failure`](crate::Failure).
+    pub async fn execute_named(
+        &self,
+        request: &crate::Request,
+        category: &str,
+        id: &str,
+        command: &str,
+        body: &str,
+    ) -> Result<crate::Executed, crate::Failure> {
+        let aggregate = self.registry().find_aggregate(category)?;
+        aggregate.execute(self, request, id, command, body).await
+    }
+
+    /// Runs an operation by its name, with its body as JSON.
+    ///
+    /// # Errors
+    /// [`Failure`](crate::Failure).
+    pub async fn operate_named(
+        &self,
+        request: &crate::Request,
+        name: &str,
+        body: &str,
+    ) -> Result<crate::Executed, crate::Failure> {
+        self.registry().find_operation(name)?.operate(self, request, body).await
+    }
+
+    /// Starts a runner for every view. They work until the answer is stopped or dropped.
+    #[must_use]
+    pub fn start_views(&self) -> RunningViews {
+        let (stop, stopped) = watch::channel(false);
+        let mut tasks = Vec::new();
+        for folder in self.registry().folders() {
+            let (runner, state) = ViewRunner::new(self.clone(), folder.clone(), stopped.clone());
+            self.runners().insert(folder.schema().name, state);
+            tasks.push(tokio::spawn(runner.run()));
+        }
+        RunningViews { stop, tasks }
+    }
+
+    /// What the runners in this process are doing, by name.
+    #[must_use]
+    pub fn view_states(&self) -> Vec<ViewState> {
+        let mut states: Vec<ViewState> =
+            self.runners().values().map(|state| state.borrow().clone()).collect();
+        states.sort_by(|a, b| a.name.cmp(&b.name));
+        states
+    }
+
+    pub(crate) fn runner_state(&self, view: &str) -> Option<watch::Receiver<ViewState>> {
+        self.runners().get(view).cloned()
+    }
+
+    pub(crate) fn states(&self) -> &Cache<(TenantId, StreamName), AggregateState> {
+        &self.0.states
+    }
+
+    pub(crate) fn tables(&self) -> std::sync::MutexGuard<'_, HashMap<String, ViewTable>> {
+        self.0.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn runners(&self) -> std::sync::MutexGuard<'_, HashMap<String, watch::Receiver<ViewState>>> {
+        self.0.runners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The views that run in this process. Dropping it stops them at their next step.
+#[derive(Debug)]
+pub struct RunningViews {
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl RunningViews {
+    /// Lets every view finish its step, and waits for it.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        for task in self.tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a view's runner ended badly");
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! One batch of a view's work, with the types of the view erased: decode and route, then fold.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use underlay_core::{
+    Event, EventType, Keys, LogFilter, Position, Recorded, RecordedEvent, Row, RowAddress, RowChange,
+    RowValues, TenantId, View, ViewSchema,
+};
+
+/// An event a view cannot take. The view stops before the commit that holds it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("event at position {position} ({stream}, version {version}): {reason}")]
+pub(crate) struct ViewFault {
+    pub(crate) position: Position,
+    /// Where the commit that holds the event ends.
+    pub(crate) commit_end: Position,
+    pub(crate) stream: String,
+    pub(crate) version: u64,
+    pub(crate) reason: String,
+}
+
+impl ViewFault {
+    fn new(record: &RecordedEvent, reason: String) -> Self {
+        Self {
+            position: record.position,
+            commit_end: commit_end(record),
+            stream: record.stream.to_string(),
+            version: record.version.0,
+            reason,
+        }
+    }
+}
+
+/// Where the commit that holds an event ends.
+pub(crate) fn commit_end(record: &RecordedEvent) -> Position {
+    Position::from_number(record.position.number() + u64::from(record.commit_tail))
+}
+
+/// A view, with its types erased.
+pub(crate) trait ViewFolder: Send + Sync {
+    fn schema(&self) -> ViewSchema;
+    /// The events it wants.
+    fn filter(&self) -> LogFilter;
+    /// Decodes events and finds the rows they change.
+    fn route(&self, events: Vec<RecordedEvent>) -> Result<Box<dyn Routed>, ViewFault>;
+}
+
+/// A batch of events by the rows they change.
+pub(crate) trait Routed: Send {
+    /// The rows, each once.
+    fn addresses(&self) -> Vec<RowAddress>;
+    /// The changes, given the rows as they are, in the order of the addresses.
+    fn fold(&self, rows: Vec<Option<RowValues>>) -> Result<Vec<RowChange>, ViewFault>;
+}
+
+pub(crate) struct FoldedView<V> {
+    view: Arc<V>,
+}
+
+impl<V: View> FoldedView<V> {
+    pub(crate) fn new(view: V) -> Self {
+        Self { view: Arc::new(view) }
+    }
+}
+
+struct Group<K> {
+    tenant: TenantId,
+    key: K,
+    /// Indexes into the batch's events, in order.
+    events: Vec<usize>,
+}
+
+struct RoutedEvents<V: View> {
+    view: Arc<V>,
+    events: Vec<Recorded<V::Event>>,
+    groups: Vec<Group<V::Key>>,
+}
+
+impl<V: View> ViewFolder for FoldedView<V> {
+    fn schema(&self) -> ViewSchema {
+        V::schema()
+    }
+
+    fn filter(&self) -> LogFilter {
+        // A name that is not well formed was never stored, so leaving it out loses nothing.
+        let types = V::Event::descriptors().into_iter().filter_map(|event| EventType::new(event.name).ok());
+        LogFilter { categories: Vec::new(), event_types: types.collect() }
+    }
+
+    fn route(&self, records: Vec<RecordedEvent>) -> Result<Box<dyn Routed>, ViewFault> {
+        let mut events: Vec<Recorded<V::Event>> = Vec::with_capacity(records.len());
+        for record in records {
+            match V::Event::decode(
+                record.event_type.as_str(),
+                record.schema_version.0,
+                record.payload.as_str(),
+            ) {
+                Ok(Some(event)) => events.push(Recorded { event, record }),
+                Ok(None) => {}
+                Err(error) => return Err(ViewFault::new(&record, error.to_string())),
+            }
+        }
+        let at = Cell::new(0);
+        let groups = catch_unwind(AssertUnwindSafe(|| group(&*self.view, &events, &at)));
+        match groups {
+            Ok(groups) => Ok(Box::new(RoutedEvents { view: self.view.clone(), events, groups })),
+            Err(_) => Err(ViewFault::new(&events[at.get()].record, "`route` panicked".to_owned())),
+        }
+    }
+}
+
+fn group<V: View>(view: &V, events: &[Recorded<V::Event>], at: &Cell<usize>) -> Vec<Group<V::Key>> {
+    let mut places: HashMap<(TenantId, V::Key), usize> = HashMap::new();
+    let mut groups: Vec<Group<V::Key>> = Vec::new();
+    let mut keys = Keys::default();
+    for (index, event) in events.iter().enumerate() {
+        at.set(index);
+        view.route(event, &mut keys);
+        for key in keys.drain() {
+            let place = *places.entry((event.record.tenant.clone(), key.clone())).or_insert_with(|| {
+                groups.push(Group { tenant: event.record.tenant.clone(), key, events: Vec::new() });
+                groups.len() - 1
+            });
+            groups[place].events.push(index);
+        }
+    }
+    groups
+}
+
+impl<V: View> Routed for RoutedEvents<V> {
+    fn addresses(&self) -> Vec<RowAddress> {
+        let address =
+            |group: &Group<V::Key>| RowAddress { tenant: group.tenant.clone(), key: group.key.to_string() };
+        self.groups.iter().map(address).collect()
+    }
+
+    fn fold(&self, rows: Vec<Option<RowValues>>) -> Result<Vec<RowChange>, ViewFault> {
+        let mut changes = Vec::with_capacity(self.groups.len());
+        for (group, values) in self.groups.iter().zip(rows) {
+            let first = &self.events[group.events[0]].record;
+            let existed = values.is_some();
+            let mut row = match values.map(V::Row::from_values).transpose() {
+                Ok(row) => row,
+                Err(column) => {
+                    let reason = format!("column {column} of row {} does not fit the view's row", group.key);
+                    return Err(ViewFault::new(first, reason));
+                }
+            };
+            let at = Cell::new(group.events[0]);
+            let folded = catch_unwind(AssertUnwindSafe(|| {
+                for index in &group.events {
+                    at.set(*index);
+                    row = self.view.fold(&group.key, row.take(), &self.events[*index]);
+                }
+            }));
+            if folded.is_err() {
+                return Err(ViewFault::new(&self.events[at.get()].record, "`fold` panicked".to_owned()));
+            }
+            let address = RowAddress { tenant: group.tenant.clone(), key: group.key.to_string() };
+            match row {
+                Some(row) => changes.push(RowChange::Upsert(address, row.into_values())),
+                None if existed => changes.push(RowChange::Delete(address)),
+                None => {}
+            }
+        }
+        Ok(changes)
+    }
+}

@@ -1,0 +1,143 @@
+use std::time::Duration;
+
+use underlay_core::{
+    Checkpoint, Error, Position, Query, RowPage, RowValues, TenantId, ViewSchema, ViewStatus, ViewTable,
+};
+
+use crate::Engine;
+
+/// How often a view that another process keeps is looked at while waiting for it.
+const FOREIGN_POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// A page of a view, with the columns its values belong to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ViewAnswer {
+    /// The columns.
+    pub schema: ViewSchema,
+    /// The rows.
+    pub page: RowPage,
+}
+
+/// A row of a view, with the columns its values belong to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowAnswer {
+    /// The columns.
+    pub schema: ViewSchema,
+    /// The values.
+    pub values: RowValues,
+}
+
+impl Engine {
+    /// Reads a page of a tenant's rows.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no such view, [`Error::Invalid`] where the query does not fit it.
+    pub async fn query(&self, tenant: &TenantId, view: &str, query: &Query) -> Result<ViewAnswer, Error> {
+        let table = self.table(view).await?;
+        let page = match self.read_models().query(&table, tenant, query).await {
+            Err(Error::NotFound(_)) => {
+                let table = self.table_again(view).await?;
+                self.read_models().query(&table, tenant, query).await?
+            }
+            page => page?,
+        };
+        Ok(ViewAnswer { schema: table.schema, page })
+    }
+
+    /// Reads one row of a tenant.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no such view or row.
+    pub async fn row(&self, tenant: &TenantId, view: &str, key: &str) -> Result<RowAnswer, Error> {
+        let table = self.table(view).await?;
+        let values = match self.read_models().get(&table, tenant, key).await {
+            Err(Error::NotFound(_)) => {
+                let table = self.table_again(view).await?;
+                self.read_models().get(&table, tenant, key).await?
+            }
+            values => values?,
+        };
+        let values = values.ok_or_else(|| Error::NotFound(format!("row {key:?} of view {view}")))?;
+        Ok(RowAnswer { schema: table.schema, values })
+    }
+
+    /// Counts a tenant's rows that meet the filters of a query.
+    ///
+    /// # Errors
+    /// As [`Engine::query`].
+    pub async fn count(&self, tenant: &TenantId, view: &str, query: &Query) -> Result<u64, Error> {
+        let table = self.table(view).await?;
+        match self.read_models().count(&table, tenant, query).await {
+            Err(Error::NotFound(_)) => {
+                let table = self.table_again(view).await?;
+                self.read_models().count(&table, tenant, query).await
+            }
+            count => count,
+        }
+    }
+
+    /// Waits until a view's rows reflect a position: read your writes.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where that takes longer than `timeout`, or the view has stopped.
+    pub async fn wait_for_view(
+        &self,
+        view: &str,
+        position: Position,
+        timeout: Duration,
+    ) -> Result<(), Error> {
+        self.registry().find_view(view)?;
+        tokio::select! {
+            reached = self.view_reaches(view, position) => reached,
+            () = self.clock().sleep(timeout) => Err(Error::Unavailable {
+                reason: format!("view {view} has not reached position {position} within {timeout:?}"),
+                retry_after: Some(Duration::from_secs(1)),
+            }),
+        }
+    }
+
+    async fn view_reaches(&self, view: &str, position: Position) -> Result<(), Error> {
+        if let Some(mut state) = self.runner_state(view) {
+            let done = |state: &crate::ViewState| {
+                state.position >= position || matches!(state.status, ViewStatus::Paused | ViewStatus::Failed)
+            };
+            // Where the runner is gone, the view is looked at like another process's.
+            if let Ok(state) = state.wait_for(done).await {
+                return match &state.error {
+                    Some(error) if state.position < position => {
+                        Err(Error::unavailable(format!("view {view} has stopped: {error}")))
+                    }
+                    _ => Ok(()),
+                };
+            }
+        }
+        loop {
+            let table = self.table(view).await?;
+            match self.read_models().checkpoint(&table).await {
+                Ok(checkpoint) if checkpoint.position >= position => return Ok(()),
+                Ok(_) => self.clock().sleep(FOREIGN_POLL_INTERVAL).await,
+                Err(Error::NotFound(_)) => {
+                    self.table_again(view).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The table that is read, as this process knows it.
+    async fn table(&self, view: &str) -> Result<ViewTable, Error> {
+        let known = self.tables().get(view).cloned();
+        match known {
+            Some(table) => Ok(table),
+            None => self.table_again(view).await,
+        }
+    }
+
+    /// The table that is read, asked anew: a rebuild may have swapped it.
+    async fn table_again(&self, view: &str) -> Result<ViewTable, Error> {
+        let schema = self.registry().find_view(view)?.schema();
+        let table = self.read_models().prepare(&schema, Checkpoint::start(self.store().store_id())).await?;
+        self.tables().insert(view.to_owned(), table.clone());
+        Ok(table)
+    }
+}

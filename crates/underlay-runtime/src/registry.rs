@@ -1,0 +1,248 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use underlay_core::{
+    Aggregate, Command, CommandError, Error, Event, EventDescriptor, Json, Operation, View, ViewSchema,
+};
+
+use crate::decide::refusal_to_json;
+use crate::fold::{FoldedView, ViewFolder};
+use crate::{Engine, ExecuteError, Executed, Failure, Refused, Request};
+
+/// What there is of an aggregate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AggregateInfo {
+    /// The category of its streams.
+    pub category: &'static str,
+    /// The names of its commands.
+    pub commands: Vec<&'static str>,
+    /// Its event types.
+    pub events: Vec<EventDescriptor>,
+}
+
+/// What there is of an operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperationInfo {
+    /// Its name.
+    pub name: &'static str,
+}
+
+#[async_trait]
+pub(crate) trait AggregateEntry: Send + Sync {
+    fn info(&self) -> AggregateInfo;
+    async fn execute(
+        &self,
+        engine: &Engine,
+        request: &Request,
+        id: &str,
+        command: &str,
+        body: &str,
+    ) -> Result<Executed, Failure>;
+}
+
+#[async_trait]
+pub(crate) trait OperationEntry: Send + Sync {
+    async fn operate(&self, engine: &Engine, request: &Request, body: &str) -> Result<Executed, Failure>;
+}
+
+/// Everything a service is made of, by name. The engine is built from it.
+#[derive(Default, Clone)]
+pub struct Registry {
+    aggregates: BTreeMap<&'static str, Arc<dyn AggregateEntry>>,
+    operations: BTreeMap<&'static str, Arc<dyn OperationEntry>>,
+    views: BTreeMap<&'static str, Arc<dyn ViewFolder>>,
+    event_types: BTreeMap<&'static str, (&'static str, EventDescriptor)>,
+    clashes: Vec<String>,
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registry")
+            .field("aggregates", &self.aggregates.keys())
+            .field("operations", &self.operations.keys())
+            .field("views", &self.views.keys())
+            .finish()
+    }
+}
+
+impl Registry {
+    /// Adds an aggregate.
+    #[must_use]
+    pub fn aggregate<A: Aggregate>(mut self) -> Self {
+        for descriptor in A::Event::descriptors() {
+            if let Some((owner, _)) = self.event_types.insert(descriptor.name, (A::CATEGORY, descriptor)) {
+                self.clashes.push(format!(
+                    "event type {} is declared by {owner} and by {}; a type's name is unique in a service",
+                    descriptor.name,
+                    A::CATEGORY
+                ));
+            }
+        }
+        if self.aggregates.insert(A::CATEGORY, Arc::new(Entry::<A>::new())).is_some() {
+            self.clashes.push(format!("two aggregates have the category {}", A::CATEGORY));
+        }
+        self
+    }
+
+    /// Adds an operation.
+    #[must_use]
+    pub fn operation<O: Operation>(mut self) -> Self {
+        if self.operations.insert(O::NAME, Arc::new(Entry::<O>::new())).is_some() {
+            self.clashes.push(format!("two operations have the name {}", O::NAME));
+        }
+        self
+    }
+
+    /// Adds a view.
+    #[must_use]
+    pub fn view<V: View>(mut self, view: V) -> Self {
+        if self.views.insert(V::NAME, Arc::new(FoldedView::new(view))).is_some() {
+            self.clashes.push(format!("two views have the name {}", V::NAME));
+        }
+        self
+    }
+
+    /// The aggregates, by category.
+    #[must_use]
+    pub fn aggregates(&self) -> Vec<AggregateInfo> {
+        self.aggregates.values().map(|entry| entry.info()).collect()
+    }
+
+    /// The operations, by name.
+    #[must_use]
+    pub fn operations(&self) -> Vec<OperationInfo> {
+        self.operations.keys().map(|name| OperationInfo { name }).collect()
+    }
+
+    /// The stored shapes of the views, by name.
+    #[must_use]
+    pub fn views(&self) -> Vec<ViewSchema> {
+        self.views.values().map(|view| view.schema()).collect()
+    }
+
+    /// The first name that is used twice, or a view that is not well formed.
+    pub(crate) fn validate(&self) -> Result<(), Error> {
+        if let Some(clash) = self.clashes.first() {
+            return Err(Error::invalid(clash.clone()));
+        }
+        self.views().iter().try_for_each(ViewSchema::validate)
+    }
+
+    pub(crate) fn find_aggregate(&self, category: &str) -> Result<Arc<dyn AggregateEntry>, Error> {
+        self.aggregates
+            .get(category)
+            .cloned()
+            .ok_or_else(|| not_found("category", category, self.aggregates.keys().copied()))
+    }
+
+    pub(crate) fn find_operation(&self, name: &str) -> Result<Arc<dyn OperationEntry>, Error> {
+        self.operations
+            .get(name)
+            .cloned()
+            .ok_or_else(|| not_found("operation", name, self.operations.keys().copied()))
+    }
+
+    pub(crate) fn find_view(&self, name: &str) -> Result<Arc<dyn ViewFolder>, Error> {
+        self.views.get(name).cloned().ok_or_else(|| not_found("view", name, self.views.keys().copied()))
+    }
+
+    pub(crate) fn folders(&self) -> impl Iterator<Item = &Arc<dyn ViewFolder>> {
+        self.views.values()
+    }
+}
+
+fn not_found(what: &str, name: &str, known: impl Iterator<Item = &'static str>) -> Error {
+    let known: Vec<&str> = known.collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    Error::NotFound(format!("{what} {name:?} (there are: {known})"))
+}
+
+struct Entry<T>(std::marker::PhantomData<fn() -> T>);
+
+impl<T> Entry<T> {
+    fn new() -> Self {
+        Self(std::marker::PhantomData)
+    }
+}
+
+#[async_trait]
+impl<A: Aggregate> AggregateEntry for Entry<A> {
+    fn info(&self) -> AggregateInfo {
+        AggregateInfo {
+            category: A::CATEGORY,
+            commands: A::Command::descriptors().into_iter().map(|command| command.name).collect(),
+            events: A::Event::descriptors(),
+        }
+    }
+
+    async fn execute(
+        &self,
+        engine: &Engine,
+        request: &Request,
+        id: &str,
+        command: &str,
+        body: &str,
+    ) -> Result<Executed, Failure> {
+        let parsed = id.parse::<A::Id>();
+        let id = parsed
+            .map_err(|error| Error::invalid(format!("{id:?} is not an id of {}: {error}", A::CATEGORY)))?;
+        let command = A::Command::decode(command, body)?;
+        engine.decide_aggregate::<A>(request, &id, command).await.map_err(erase)
+    }
+}
+
+#[async_trait]
+impl<O: Operation> OperationEntry for Entry<O> {
+    async fn operate(&self, engine: &Engine, request: &Request, body: &str) -> Result<Executed, Failure> {
+        let parsed: Result<O, serde_json::Error> = serde_json::from_str(body);
+        let operation = parsed
+            .map_err(|error| CommandError::Body { name: O::NAME.to_owned(), reason: error.to_string() })?;
+        engine.decide_operation(request, operation).await.map_err(erase)
+    }
+}
+
+/// What a decision ended with, before its type is erased or a stored refusal is read back.
+pub(crate) enum Undecided<R> {
+    Refused(R),
+    RefusedBefore { code: String, message: String, body: Json },
+    Failed(Error),
+}
+
+impl<R> From<Error> for Undecided<R> {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+fn erase<R: underlay_core::Refusal>(undecided: Undecided<R>) -> Failure {
+    match undecided {
+        Undecided::Refused(refusal) => match refusal_to_json(&refusal) {
+            Ok(fields) => Failure::Refused(Refused {
+                code: refusal.code().to_owned(),
+                message: refusal.to_string(),
+                fields,
+                repeated: false,
+            }),
+            Err(error) => Failure::Failed(error),
+        },
+        Undecided::RefusedBefore { code, message, body } => {
+            Failure::Refused(Refused { code, message, fields: body, repeated: true })
+        }
+        Undecided::Failed(error) => Failure::Failed(error),
+    }
+}
+
+/// Gives a refusal its type back.
+pub(crate) fn typed<R: underlay_core::Refusal>(undecided: Undecided<R>) -> ExecuteError<R> {
+    match undecided {
+        Undecided::Refused(refusal) => ExecuteError::Refused(refusal),
+        Undecided::RefusedBefore { code, body, .. } => match R::decode(&code, body.as_str()) {
+            Some(refusal) => ExecuteError::Refused(refusal),
+            None => ExecuteError::Failed(Error::Damaged(format!(
+                "the command was refused before with code {code}, which the code no longer knows"
+            ))),
+        },
+        Undecided::Failed(error) => ExecuteError::Failed(error),
+    }
+}
