@@ -12,6 +12,7 @@
 
 mod aggregate;
 mod aggregate_state;
+mod archive;
 mod batch;
 mod checkpoint;
 mod clock;
@@ -29,11 +30,14 @@ pub mod memory;
 mod operation;
 mod outcome;
 mod position;
+#[doc(hidden)]
+pub mod private;
 mod query;
 mod read_models;
 mod recorded;
 mod refusal;
 mod row;
+mod snapshots;
 mod stream;
 mod tenant;
 mod version;
@@ -42,6 +46,7 @@ mod wakeup;
 
 pub use aggregate::Aggregate;
 pub use aggregate_state::AggregateState;
+pub use archive::{Archive, ArchivePage, ArchivedCommit, Imported, Retention};
 pub use batch::{BatchLimits, BatchQueue, Queued};
 pub use checkpoint::{Checkpoint, StoreId};
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -68,6 +73,7 @@ pub use read_models::{
 pub use recorded::Recorded;
 pub use refusal::Refusal;
 pub use row::{Row, RowValues};
+pub use snapshots::{Snapshot, SnapshotState, Snapshots};
 pub use stream::{Category, StreamName};
 pub use tenant::TenantId;
 pub use version::{ExpectedVersion, Version};
@@ -78,11 +84,3 @@ pub use wakeup::{Wakeup, WakeupHub, Wakeups};
 pub use jiff::Timestamp;
 /// An exact decimal number: money, never a float.
 pub use rust_decimal::Decimal;
-
-/// What generated code needs, under one name. Not part of the public promise.
-#[doc(hidden)]
-pub mod private {
-    pub use schemars;
-    pub use serde;
-    pub use serde_json;
-}

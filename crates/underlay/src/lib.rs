@@ -1,10 +1,28 @@
 //! Underlay: the infrastructure under an event-sourced, multi-tenant service. A user writes the
 //! domain as pure functions; this crate gives it everything outside.
+//!
+//! - [`Service`] is the whole program: HTTP API, views, and a command line in every binary.
+//! - [`Service::open`] is the same inside a program of one's own.
+//! - [`Store`] is the event store alone.
 
+mod cli;
+mod exit;
+mod service;
+mod store;
+
+pub use async_trait::async_trait;
+pub use clap;
+pub use cli::{App, CliCommand};
+pub use exit::{Exit, ExitError};
+pub use service::Service;
+pub use store::Store;
 pub use underlay_core as core;
 pub use underlay_core::{
-    Actor, Aggregate, Category, Clock, ColumnValue, Command, Commit, CommitId, Context, Decimal, Error, Event,
-    EventId, EventStore, EventStoreExt, ExpectedVersion, Keys, NewEvent, Operation, Position, ReadModels, Reads,
-    Recorded, RecordedEvent, Refusal, Row, StreamName, Streams, TenantId, Timestamp, Version, View,
+    Actor, Aggregate, Category, Clock, ColumnValue, Command, Commit, CommitId, Context, Decimal, Error,
+    Event, EventId, EventStore, EventStoreExt, ExpectedVersion, Keys, NewEvent, Operation, Position, Query,
+    ReadModels, Reads, Recorded, RecordedEvent, Refusal, Row, StreamName, Streams, TenantId, Timestamp,
+    Value, Version, View,
 };
 pub use underlay_derive::{command, event, refusal, row};
+pub use underlay_runtime::{Engine, EngineConfig, ExecuteError, Executed, OnViewChange, Request};
+pub use underlay_server as server;

@@ -1,0 +1,117 @@
+//! What code written by the macros of `underlay-derive` needs, under one name. Not part of the
+//! public promise: it changes with the macros.
+
+pub use schemars;
+pub use serde;
+pub use serde_json;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::{CommandError, DecodeError, EventDescriptor, Json};
+
+/// Lifts a payload from one version to the next; the text says why it cannot.
+pub type Upcast = fn(Value) -> Result<Value, String>;
+
+/// Reads a payload of a declared type. `upcasts` holds one step for each version before today's.
+///
+/// # Errors
+/// [`DecodeError`] where the version is not one of the type's, a step fails, or the payload does
+/// not fit.
+#[inline]
+pub fn decode_payload<T: DeserializeOwned>(
+    descriptor: EventDescriptor,
+    schema_version: u32,
+    payload: &str,
+    upcasts: &[Upcast],
+) -> Result<T, DecodeError> {
+    let decoded = if schema_version == descriptor.version {
+        serde_json::from_str(payload).map_err(|error| error.to_string())
+    } else {
+        lift(descriptor, schema_version, payload, upcasts)
+            .and_then(|value| serde_json::from_value(value).map_err(|error| error.to_string()))
+    };
+    decoded.map_err(|reason| DecodeError { event_type: descriptor.name.to_owned(), schema_version, reason })
+}
+
+/// The payload as it would have been written today.
+#[cold]
+fn lift(
+    descriptor: EventDescriptor,
+    schema_version: u32,
+    payload: &str,
+    upcasts: &[Upcast],
+) -> Result<Value, String> {
+    let today = descriptor.version;
+    if schema_version > today {
+        return Err(format!(
+            "written by a newer version of this service; this one reads versions 1 to {today}"
+        ));
+    }
+    if schema_version == 0 {
+        return Err(format!(
+            "versions start at 1; this one was written by a newer version of this service, or is damaged \
+             (versions 1 to {today} can be read)"
+        ));
+    }
+    let mut value = serde_json::from_str(payload).map_err(|error| error.to_string())?;
+    for (from, upcast) in (1..today).zip(upcasts).skip_while(|(from, _)| *from < schema_version) {
+        value = upcast(value)
+            .map_err(|reason| format!("cannot be lifted from version {from} to {}: {reason}", from + 1))?;
+    }
+    Ok(value)
+}
+
+/// The JSON Schema of a payload as it is written. It holds no name of a Rust type, so that renaming
+/// one changes nothing; its title is the declared name.
+#[must_use]
+pub fn payload_schema<T: schemars::JsonSchema>(name: &str) -> Json {
+    let settings = schemars::generate::SchemaSettings::draft2020_12()
+        .with(|settings| {
+            settings.meta_schema = None;
+            settings.inline_subschemas = true;
+        })
+        .for_serialize();
+    let mut schema = settings.into_generator().into_root_schema_for::<T>();
+    schema.insert("title".to_owned(), Value::from(name));
+    Json::from_stored(schema.as_value().to_string())
+}
+
+/// Reads the body of a command with named fields. Only an object will do: serde would take an array
+/// for the fields in order.
+///
+/// # Errors
+/// [`CommandError::Body`].
+pub fn decode_fields<T: DeserializeOwned>(name: &str, body: &str) -> Result<T, CommandError> {
+    if body.trim_start().starts_with('{') {
+        decode_value(name, body)
+    } else {
+        let reason = "expected an object with the command's fields".to_owned();
+        Err(CommandError::Body { name: name.to_owned(), reason })
+    }
+}
+
+/// Reads the body of a command that holds one value.
+///
+/// # Errors
+/// [`CommandError::Body`].
+pub fn decode_value<T: DeserializeOwned>(name: &str, body: &str) -> Result<T, CommandError> {
+    serde_json::from_str(body)
+        .map_err(|error| CommandError::Body { name: name.to_owned(), reason: error.to_string() })
+}
+
+/// Reads the body of a command without fields: nothing, `null` or `{}`.
+///
+/// # Errors
+/// [`CommandError::Body`] where it holds something.
+pub fn decode_nothing(name: &str, body: &str) -> Result<(), CommandError> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Nothing {}
+
+    if matches!(body.trim(), "" | "null") {
+        return Ok(());
+    }
+    decode_fields(name, body).map(|Nothing {}| ())
+}

@@ -1,0 +1,156 @@
+//! The command line every service has.
+
+mod events;
+mod serve;
+mod stream;
+mod view;
+
+use std::ffi::OsString;
+use std::io::Write;
+
+use clap::{Arg, ArgAction, ArgMatches, value_parser};
+use underlay_core::TenantId;
+use underlay_runtime::Engine;
+
+use crate::{Exit, ExitError, Service, Store};
+
+/// Where `serve` listens when nothing else is said: this machine only.
+const LISTEN_DEFAULT: &str = "127.0.0.1:7070";
+/// The tenant when nothing else is said.
+const TENANT_DEFAULT: &str = "main";
+
+/// What a command of the command line works with.
+#[derive(Debug)]
+pub struct App {
+    /// The name of the service.
+    pub name: String,
+    /// The engine, over the store that `--database` names. No view runs unless started.
+    pub engine: Engine,
+    /// The store, for closing.
+    pub store: Store,
+    /// The tenant that `--tenant` names.
+    pub tenant: TenantId,
+    /// Whether programs read the answer: `--json`.
+    pub json: bool,
+    pub(crate) database: String,
+    pub(crate) listen: String,
+    pub(crate) first_request: Option<String>,
+}
+
+/// A command a service adds to its command line.
+#[async_trait::async_trait]
+pub trait CliCommand: Send + Sync + 'static {
+    /// Its name, arguments and help.
+    fn command(&self) -> clap::Command;
+
+    /// Does it. Answers go to standard output; the error's text goes to standard error.
+    ///
+    /// # Errors
+    /// The exit code and a text for a person.
+    async fn run(&self, app: &App, matches: &ArgMatches) -> Result<(), ExitError>;
+}
+
+pub(crate) fn main(service: &Service, args: impl IntoIterator<Item = OsString>) -> Exit {
+    let matches = match arguments(service).try_get_matches_from(args) {
+        Ok(matches) => matches,
+        Err(error) => {
+            // Help and version are asked for and go to standard output; the rest is wrong usage.
+            let exit = if error.use_stderr() { Exit::Invalid } else { Exit::Done };
+            return if error.print().is_ok() { exit } else { Exit::Failed };
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&ExitError::failed(format!("the runtime does not start: {error}"))),
+    };
+    match runtime.block_on(dispatch(service, &matches)) {
+        Ok(()) => Exit::Done,
+        Err(error) => complain(&error),
+    }
+}
+
+fn complain(error: &ExitError) -> Exit {
+    if error.exit != Exit::Done {
+        // Where standard error is gone too, the exit code is all that is left to say.
+        let _unheard = writeln!(std::io::stderr().lock(), "error: {error}");
+    }
+    error.exit
+}
+
+fn arguments(service: &Service) -> clap::Command {
+    let option = |name: &'static str, value: &'static str, help: String| {
+        Arg::new(name).long(name).value_name(value).help(help).global(true)
+    };
+    clap::Command::new(service.name.clone())
+        .about(format!("{}: an event-sourced service. Without a command it serves.", service.name))
+        .disable_help_subcommand(true)
+        .arg(
+            option("database", "ADDRESS", "The store: sqlite:PATH, or memory:".to_owned())
+                .default_value(format!("sqlite:{}.db", service.name)),
+        )
+        .arg(option("listen", "ADDR", "Where `serve` listens".to_owned()).default_value(LISTEN_DEFAULT))
+        .arg(
+            option("tenant", "TENANT", "Whose data".to_owned())
+                .default_value(TENANT_DEFAULT)
+                .value_parser(value_parser!(TenantId)),
+        )
+        .arg(
+            Arg::new("json")
+                .long("json")
+                .action(ArgAction::SetTrue)
+                .global(true)
+                .help("Answer as JSON, for programs"),
+        )
+        .subcommand(serve::command())
+        .subcommand(stream::command())
+        .subcommand(events::command())
+        .subcommand(view::command())
+        .subcommands(service.commands.iter().map(|command| command.command()))
+}
+
+async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitError> {
+    let (name, matches) = matches.subcommand().unwrap_or(("serve", matches));
+    let text = |name: &str| matches.get_one::<String>(name).cloned().unwrap_or_default();
+    let tenant = matches.get_one::<TenantId>("tenant").cloned();
+    let database = text("database");
+    let store = Store::open(&database).await?;
+    let app = App {
+        name: service.name.clone(),
+        engine: service.open(&store)?,
+        store: store.clone(),
+        tenant: tenant.ok_or_else(|| ExitError::invalid("--tenant is empty"))?,
+        json: matches.get_flag("json"),
+        database,
+        listen: text("listen"),
+        first_request: service.first_request.clone(),
+    };
+    let done = match name {
+        "serve" => serve::run(&app).await,
+        "stream" => stream::run(&app, matches).await,
+        "events" => events::run(&app, matches).await,
+        "view" => view::run(&app, matches).await,
+        name => match service.commands.iter().find(|command| command.command().get_name() == name) {
+            Some(command) => command.run(&app, matches).await,
+            None => Err(ExitError::invalid(format!("there is no command {name:?}"))),
+        },
+    };
+    drop(app);
+    let closed = store.close().await;
+    done?;
+    Ok(closed?)
+}
+
+/// Writes one JSON value on a line of its own.
+fn print_json(value: &impl serde::Serialize) -> Result<(), ExitError> {
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer(&mut out, value)?;
+    Ok(writeln!(out)?)
+}
+
+/// Writes a table for people: a line of headings, then the rows.
+fn print_table(headings: &[&str], rows: Vec<Vec<String>>) -> Result<(), ExitError> {
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING).set_header(headings);
+    table.add_rows(rows);
+    Ok(writeln!(std::io::stdout().lock(), "{}", table.trim_fmt())?)
+}

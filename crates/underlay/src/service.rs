@@ -1,0 +1,99 @@
+use std::sync::Arc;
+
+use underlay_core::{Aggregate, Error, Operation, View};
+use underlay_runtime::{Engine, EngineConfig, Registry};
+
+use crate::cli::{self, CliCommand};
+use crate::{Exit, Store};
+
+/// A whole service: its domain by name, and the program around it.
+///
+/// ```no_run
+/// # use underlay::{Exit, Service};
+/// fn main() -> Exit {
+///     Service::new("bank").main()
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Service {
+    pub(crate) name: String,
+    pub(crate) first_request: Option<String>,
+    pub(crate) commands: Vec<Arc<dyn CliCommand>>,
+    registry: Registry,
+    config: EngineConfig,
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Service")
+            .field("name", &self.name)
+            .field("registry", &self.registry)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Service {
+    /// A service without a domain. `name` is the program's, its database file's, and in messages.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        let name = name.into();
+        let config = EngineConfig { program: name.clone(), ..EngineConfig::default() };
+        Self { name, first_request: None, commands: Vec::new(), registry: Registry::default(), config }
+    }
+
+    /// Adds an aggregate.
+    #[must_use]
+    pub fn aggregate<A: Aggregate>(mut self) -> Self {
+        self.registry = self.registry.aggregate::<A>();
+        self
+    }
+
+    /// Adds an operation.
+    #[must_use]
+    pub fn operation<O: Operation>(mut self) -> Self {
+        self.registry = self.registry.operation::<O>();
+        self
+    }
+
+    /// Adds a view.
+    #[must_use]
+    pub fn view<V: View>(mut self, view: V) -> Self {
+        self.registry = self.registry.view(view);
+        self
+    }
+
+    /// Adds a command to the command line.
+    #[must_use]
+    pub fn command(mut self, command: impl CliCommand) -> Self {
+        self.commands.push(Arc::new(command));
+        self
+    }
+
+    /// Sets the request `serve` suggests first; `{address}` stands for where it listens.
+    #[must_use]
+    pub fn first_request(mut self, request: impl Into<String>) -> Self {
+        self.first_request = Some(request.into());
+        self
+    }
+
+    /// Changes the bounds of the engine.
+    #[must_use]
+    pub fn engine_config(mut self, change: impl FnOnce(EngineConfig) -> EngineConfig) -> Self {
+        self.config = change(self.config);
+        self
+    }
+
+    /// An engine over an open store, for a program of one's own. Nothing runs yet.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where a name is used twice or a view is not well formed.
+    pub fn open(&self, store: &Store) -> Result<Engine, Error> {
+        Engine::new(store.ports(), self.registry.clone(), self.config.clone())
+    }
+
+    /// The program: reads the command line, does what it says, and says how it ended.
+    #[must_use]
+    pub fn main(self) -> Exit {
+        cli::main(&self, std::env::args_os())
+    }
+}

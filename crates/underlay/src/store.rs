@@ -1,0 +1,126 @@
+use std::ops::Deref;
+use std::sync::Arc;
+
+use underlay_core::memory::{MemoryEventStore, MemoryReadModels};
+use underlay_core::{Clock, Error, EventStore, SystemClock};
+use underlay_runtime::Ports;
+
+/// The kinds of store an address can name.
+const KINDS: &str = "sqlite:PATH, memory:";
+
+/// An open store: the log, the rows of views, hints and time. It is an [`EventStore`] by itself.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), underlay::Error> {
+/// use underlay::{Commit, CommitId, EventStore, ExpectedVersion, NewEvent, Store, StreamName, TenantId, Version};
+/// use underlay::core::{EventType, Json, SchemaVersion};
+///
+/// let store = Store::open("memory:").await?;
+/// let (tenant, stream) = (TenantId::new("acme")?, StreamName::parse("note-1")?);
+/// let event = NewEvent::new(EventType::new("noted")?, SchemaVersion(1), Json::encode("hello")?);
+/// store.commit(&tenant, Commit::new(CommitId::draw()).append(stream.clone(), ExpectedVersion::NoStream, vec![event])).await?;
+/// let page = store.read_stream(&tenant, &stream, Version::NONE, 100).await?;
+/// assert_eq!(page.events[0].payload.as_str(), "\"hello\"");
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Store {
+    ports: Ports,
+    closer: Closer,
+}
+
+/// What has to be closed at the end.
+#[derive(Clone)]
+enum Closer {
+    Nothing,
+    #[cfg(feature = "sqlite")]
+    Sqlite(underlay_sqlite::SqliteStore),
+}
+
+impl std::fmt::Debug for Closer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Nothing => "Nothing",
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => "Sqlite",
+        })
+    }
+}
+
+impl Store {
+    /// Opens the store an address names, and makes it where it is missing: `sqlite:PATH` is one file,
+    /// `memory:` is gone with the process.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the kind is not known, with the known ones; otherwise what the store says.
+    pub async fn open(address: &str) -> Result<Self, Error> {
+        let Some((kind, rest)) = address.split_once(':') else {
+            return Err(Error::invalid(format!(
+                "{address:?} is not an address of a store; there are: {KINDS}"
+            )));
+        };
+        match kind {
+            "memory" => Ok(Self::in_memory()),
+            #[cfg(feature = "sqlite")]
+            "sqlite" => Self::open_sqlite(rest).await,
+            #[cfg(not(feature = "sqlite"))]
+            "sqlite" => {
+                Err(Error::invalid(format!("{rest}: this program was built without the feature `sqlite`")))
+            }
+            _ => Err(Error::invalid(format!("there is no store of kind {kind:?}; there are: {KINDS}"))),
+        }
+    }
+
+    fn in_memory() -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let store = MemoryEventStore::new(clock.clone());
+        let ports = Ports {
+            store: Arc::new(store.clone()),
+            read_models: Arc::new(MemoryReadModels::default()),
+            wakeups: Arc::new(store),
+            clock,
+        };
+        Self { ports, closer: Closer::Nothing }
+    }
+
+    #[cfg(feature = "sqlite")]
+    async fn open_sqlite(path: &str) -> Result<Self, Error> {
+        if path.is_empty() {
+            return Err(Error::invalid("sqlite: needs a path, as in sqlite:ledger.db"));
+        }
+        let store =
+            underlay_sqlite::SqliteStore::open(path, underlay_sqlite::SqliteConfig::default()).await?;
+        let ports = Ports {
+            store: Arc::new(store.clone()),
+            read_models: Arc::new(store.clone()),
+            wakeups: Arc::new(store.clone()),
+            clock: Arc::new(SystemClock),
+        };
+        Ok(Self { ports, closer: Closer::Sqlite(store) })
+    }
+
+    /// The ports, for an engine.
+    #[must_use]
+    pub fn ports(&self) -> Ports {
+        self.ports.clone()
+    }
+
+    /// Answers what still waits, then closes the files.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn close(self) -> Result<(), Error> {
+        match self.closer {
+            Closer::Nothing => Ok(()),
+            #[cfg(feature = "sqlite")]
+            Closer::Sqlite(store) => store.close().await,
+        }
+    }
+}
+
+impl Deref for Store {
+    type Target = dyn EventStore;
+    fn deref(&self) -> &Self::Target {
+        &*self.ports.store
+    }
+}
