@@ -60,6 +60,12 @@ impl AggregateState {
         Self { version: Version::NONE, state: Arc::new(Held(A::default())) }
     }
 
+    /// A state that was stored at a version.
+    #[must_use]
+    pub fn restored<A: Aggregate>(state: A, version: Version) -> Self {
+        Self { version, state: Arc::new(Held(state)) }
+    }
+
     /// The same aggregate's state of a stream without events.
     #[must_use]
     pub fn restarted(&self) -> Self {

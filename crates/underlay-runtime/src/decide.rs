@@ -173,6 +173,13 @@ impl Engine {
                 Ok(committed) if committed.repeated => return self.answer_repeat(request, committed).await,
                 Ok(committed) => {
                     for (stream, state) in decided.states {
+                        let written = writes.iter().find(|write| write.stream == stream);
+                        if let Some((write, last)) =
+                            written.and_then(|write| Some((write, write.events.last()?)))
+                        {
+                            let before = Version(state.version().0 - write.events.len() as u64);
+                            self.take_snapshot(&request.tenant, &stream, before, &state, last.event_id);
+                        }
                         self.remember(request, stream, state);
                     }
                     return match decision {
@@ -211,6 +218,12 @@ impl Engine {
     /// Brings every state up to date by the tail of its stream.
     async fn refresh(&self, request: &Request, reads: &mut Reads) -> Result<(), Error> {
         for (stream, state) in reads.iter_mut() {
+            if state.version() == Version::NONE
+                && let Some(restored) = self.restore(&request.tenant, stream).await?
+            {
+                *state = restored;
+            }
+            let before = state.version();
             loop {
                 let page = self
                     .store()
@@ -223,7 +236,9 @@ impl Engine {
                     continue;
                 }
                 state.evolve(&page.events).map_err(|error| Error::Damaged(format!("{stream}: {error}")))?;
-                if page.events.is_empty() || state.version() >= page.version {
+                let Some(last) = page.events.last() else { break };
+                if state.version() >= page.version {
+                    self.take_snapshot(&request.tenant, stream, before, state, last.event_id);
                     break;
                 }
             }

@@ -2,14 +2,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use quick_cache::sync::Cache;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use underlay_core::{
-    AggregateState, Clock, Error, EventStore, ReadModels, StreamName, TenantId, ViewTable, Wakeups,
+    AggregateState, Clock, Error, EventStore, ReadModels, Snapshots, StreamName, TenantId, ViewTable, Wakeups,
 };
 
 use crate::view_runner::ViewRunner;
-use crate::{EngineConfig, Registry, ViewState};
+use crate::{EngineConfig, Registry, ViewState, snapshots};
 
 /// The ports an engine works with.
 #[derive(Clone)]
@@ -20,6 +20,8 @@ pub struct Ports {
     pub read_models: Arc<dyn ReadModels>,
     /// Hints that the log has grown.
     pub wakeups: Arc<dyn Wakeups>,
+    /// Stored states, where there are any.
+    pub snapshots: Option<Arc<dyn Snapshots>>,
     /// Time.
     pub clock: Arc<dyn Clock>,
 }
@@ -41,6 +43,7 @@ struct Inner {
     states: Cache<(TenantId, StreamName), AggregateState>,
     tables: Mutex<HashMap<String, ViewTable>>,
     runners: Mutex<HashMap<String, watch::Receiver<ViewState>>>,
+    snapshots_in_flight: Arc<Semaphore>,
 }
 
 impl std::fmt::Debug for Inner {
@@ -66,6 +69,7 @@ impl Engine {
             config,
             tables: Mutex::default(),
             runners: Mutex::default(),
+            snapshots_in_flight: snapshots::in_flight(),
         })))
     }
 
@@ -158,6 +162,14 @@ impl Engine {
 
     pub(crate) fn runner_state(&self, view: &str) -> Option<watch::Receiver<ViewState>> {
         self.runners().get(view).cloned()
+    }
+
+    pub(crate) fn snapshots(&self) -> Option<&Arc<dyn Snapshots>> {
+        self.0.ports.snapshots.as_ref()
+    }
+
+    pub(crate) fn snapshots_in_flight(&self) -> Arc<Semaphore> {
+        self.0.snapshots_in_flight.clone()
     }
 
     pub(crate) fn states(&self) -> &Cache<(TenantId, StreamName), AggregateState> {

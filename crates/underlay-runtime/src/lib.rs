@@ -11,6 +11,7 @@ mod queries;
 mod rebuild;
 mod registry;
 mod request;
+mod snapshots;
 mod view_runner;
 
 pub use config::{EngineConfig, OnViewChange};

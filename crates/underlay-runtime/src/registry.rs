@@ -3,11 +3,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use underlay_core::{
-    Aggregate, Command, CommandError, Error, Event, EventDescriptor, Json, Operation, View, ViewSchema,
+    Aggregate, Command, CommandError, Error, Event, EventDescriptor, Json, Operation, SnapshotState, View,
+    ViewSchema,
 };
 
 use crate::decide::refusal_to_json;
 use crate::fold::{FoldedView, ViewFolder};
+use crate::snapshots::{SnapshotsOf, Snapshotter};
 use crate::{Engine, ExecuteError, Executed, Failure, Refused, Request};
 
 /// What there is of an aggregate.
@@ -52,6 +54,7 @@ pub struct Registry {
     aggregates: BTreeMap<&'static str, Arc<dyn AggregateEntry>>,
     operations: BTreeMap<&'static str, Arc<dyn OperationEntry>>,
     views: BTreeMap<&'static str, Arc<dyn ViewFolder>>,
+    snapshotters: BTreeMap<&'static str, Arc<dyn Snapshotter>>,
     event_types: BTreeMap<&'static str, (&'static str, EventDescriptor)>,
     clashes: Vec<String>,
 }
@@ -82,6 +85,13 @@ impl Registry {
         if self.aggregates.insert(A::CATEGORY, Arc::new(Entry::<A>::new())).is_some() {
             self.clashes.push(format!("two aggregates have the category {}", A::CATEGORY));
         }
+        self
+    }
+
+    /// Stores the states of an aggregate every so many events, so that a long stream loads by its tail.
+    #[must_use]
+    pub fn snapshots<A: SnapshotState>(mut self) -> Self {
+        self.snapshotters.insert(A::CATEGORY, Arc::new(SnapshotsOf::<A>::new()));
         self
     }
 
@@ -145,6 +155,10 @@ impl Registry {
 
     pub(crate) fn find_view(&self, name: &str) -> Result<Arc<dyn ViewFolder>, Error> {
         self.views.get(name).cloned().ok_or_else(|| not_found("view", name, self.views.keys().copied()))
+    }
+
+    pub(crate) fn snapshotter(&self, category: &str) -> Option<Arc<dyn Snapshotter>> {
+        self.snapshotters.get(category).cloned()
     }
 
     pub(crate) fn folders(&self) -> impl Iterator<Item = &Arc<dyn ViewFolder>> {

@@ -78,6 +78,7 @@ impl Store {
             store: Arc::new(store.clone()),
             read_models: Arc::new(MemoryReadModels::default()),
             wakeups: Arc::new(store),
+            snapshots: None,
             clock,
         };
         Self { ports, closer: Closer::Nothing }
@@ -94,6 +95,7 @@ impl Store {
             store: Arc::new(store.clone()),
             read_models: Arc::new(store.clone()),
             wakeups: Arc::new(store.clone()),
+            snapshots: None,
             clock: Arc::new(SystemClock),
         };
         Ok(Self { ports, closer: Closer::Sqlite(store) })
