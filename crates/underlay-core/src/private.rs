@@ -85,11 +85,10 @@ pub fn payload_schema<T: schemars::JsonSchema>(name: &str) -> Json {
 /// [`CommandError::Body`].
 pub fn decode_fields<T: DeserializeOwned>(name: &str, body: &str) -> Result<T, CommandError> {
     if body.trim_start().starts_with('{') {
-        decode_value(name, body)
-    } else {
-        let reason = "expected an object with the command's fields".to_owned();
-        Err(CommandError::Body { name: name.to_owned(), reason })
+        return decode_value(name, body);
     }
+    let reason = "expected an object with the command's fields".to_owned();
+    Err(CommandError::Body { name: name.to_owned(), reason })
 }
 
 /// Reads the body of a command that holds one value.
@@ -110,8 +109,13 @@ pub fn decode_nothing(name: &str, body: &str) -> Result<(), CommandError> {
     #[serde(deny_unknown_fields)]
     struct Nothing {}
 
-    if matches!(body.trim(), "" | "null") {
+    let body = body.trim();
+    if body.is_empty() || body == "null" {
         return Ok(());
     }
-    decode_fields(name, body).map(|Nothing {}| ())
+    if body.starts_with('{') {
+        return decode_value(name, body).map(|Nothing {}| ());
+    }
+    let reason = "the command has no fields: expected no body, or an empty object".to_owned();
+    Err(CommandError::Body { name: name.to_owned(), reason })
 }

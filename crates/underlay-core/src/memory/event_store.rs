@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -22,13 +22,15 @@ pub struct MemoryEventStore {
 }
 
 #[derive(Default)]
-struct Log {
+pub(super) struct Log {
     /// The event at position p is at index p - 1.
-    events: Vec<RecordedEvent>,
+    pub(super) events: Vec<RecordedEvent>,
     /// Indexes into `events`; version v of a stream is at v - 1.
     streams: HashMap<(TenantId, StreamName), Vec<usize>>,
-    event_ids: HashMap<(TenantId, EventId), usize>,
-    commits: HashMap<(TenantId, CommitId), (Fingerprint, Committed)>,
+    pub(super) event_ids: HashSet<(TenantId, EventId)>,
+    pub(super) commits: HashMap<(TenantId, CommitId), (Fingerprint, Committed)>,
+    /// The keys of `commits`, in the order they were stored.
+    pub(super) order: Vec<(TenantId, CommitId)>,
 }
 
 impl Default for MemoryEventStore {
@@ -50,14 +52,18 @@ impl MemoryEventStore {
         Self { id: StoreId(Uuid::now_v7()), clock, log: Arc::default(), wakeups: Arc::default() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Log> {
+    pub(super) fn wake(&self) {
+        self.wakeups.wake();
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Log> {
         // Every change of the log below is made after all checks, so a panic leaves none half done.
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Log {
-    fn version(&self, tenant: &TenantId, stream: &StreamName) -> Version {
+    pub(super) fn version(&self, tenant: &TenantId, stream: &StreamName) -> Version {
         let events = self.streams.get(&(tenant.clone(), stream.clone()));
         Version(events.map_or(0, |events| events.len() as u64))
     }
@@ -77,7 +83,7 @@ impl Log {
             }
         }
         for event in commit.writes.iter().flat_map(|write| &write.events) {
-            if self.event_ids.contains_key(&(tenant.clone(), event.event_id)) {
+            if self.event_ids.contains(&(tenant.clone(), event.event_id)) {
                 return Err(Error::invalid(format!("event id {} is already in the log", event.event_id)));
             }
         }
@@ -90,11 +96,8 @@ impl Log {
             for event in &write.events {
                 tail -= 1;
                 version = version.plus(1);
-                let index = self.events.len();
-                self.streams.entry((tenant.clone(), write.stream.clone())).or_default().push(index);
-                self.event_ids.insert((tenant.clone(), event.event_id), index);
-                self.events.push(RecordedEvent {
-                    position: Position::from_number(index as u64 + 1),
+                self.push(RecordedEvent {
+                    position: Position::from_number(self.events.len() as u64 + 1),
                     tenant: tenant.clone(),
                     stream: write.stream.clone(),
                     version,
@@ -112,8 +115,21 @@ impl Log {
         }
         let position = Position::from_number(self.events.len() as u64);
         let committed = Committed::new(commit.id, position, versions, &commit, recorded_at);
-        self.commits.insert((tenant.clone(), commit.id), (fingerprint, committed.clone()));
+        self.record(tenant, fingerprint, committed.clone());
         Ok(committed)
+    }
+
+    pub(super) fn push(&mut self, event: RecordedEvent) {
+        let index = self.events.len();
+        self.streams.entry((event.tenant.clone(), event.stream.clone())).or_default().push(index);
+        self.event_ids.insert((event.tenant.clone(), event.event_id));
+        self.events.push(event);
+    }
+
+    pub(super) fn record(&mut self, tenant: &TenantId, fingerprint: Fingerprint, committed: Committed) {
+        let key = (tenant.clone(), committed.id);
+        self.order.push(key.clone());
+        self.commits.insert(key, (fingerprint, committed));
     }
 
     fn page(&self, scope: &LogScope, after: Position, filter: &LogFilter, limit: usize) -> LogPage {
@@ -153,7 +169,7 @@ impl EventStore for MemoryEventStore {
     async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error> {
         commit.validate()?;
         let committed = self.lock().commit(tenant, commit, self.clock.now())?;
-        self.wakeups.wake();
+        self.wake();
         Ok(committed)
     }
 

@@ -1,7 +1,10 @@
 //! In-memory adapters: the semantics of the ports, nothing kept after the process ends.
 
+mod archive;
 mod event_store;
 mod read_models;
+mod snapshots;
 
 pub use event_store::MemoryEventStore;
 pub use read_models::MemoryReadModels;
+pub use snapshots::MemorySnapshots;
