@@ -1,1 +1,100 @@
-//! stub
+//! The attributes a user of Underlay writes on the shapes that are stored and sent.
+//!
+//! - [`macro@event`] on an enum makes it a set of events;
+//! - [`macro@command`] on an enum makes it a set of commands;
+//! - [`macro@refusal`] on an enum or a struct makes it a way to say no;
+//! - [`macro@row`] on a struct makes it a row of a view.
+//!
+//! Each derives `Clone`, `Debug` and `PartialEq` too, but for those that a `#[derive]` below it
+//! names. What is stored never takes its name from Rust: names and versions are written out.
+//!
+//! The generated code reaches everything through `::underlay::core`. A crate that depends on
+//! `underlay-core` alone says so: `#[event(crate = underlay_core)]`.
+
+mod case;
+mod command;
+mod declaration;
+mod event;
+mod name;
+mod payload;
+mod problems;
+mod refusal;
+mod root;
+mod row;
+
+use proc_macro::TokenStream;
+use syn::DeriveInput;
+
+use declaration::Attribute;
+
+/// Makes an enum a closed set of events: implements `Event`.
+///
+/// Every variant has a stored name and the version of its payload, from 1:
+/// `#[event(name = "account-opened", version = 1)]`. Variants of one set have different names.
+///
+/// The payload is a JSON object of the fields, the value itself of a variant with one unnamed field,
+/// and `{}` of a variant without fields. Field types need serde's two traits and schemars'
+/// `JsonSchema`; `#[serde(…)]` and `#[schemars(…)]` on fields, and `#[serde(rename_all = "…")]` on a
+/// variant, do what they do there. A field with `#[serde(with = "…")]` has a schema that allows
+/// anything, unless `#[schemars(with = "…")]` says more. Fields of a payload that the variant does
+/// not know are passed over.
+///
+/// A version above 1 names a step for each version before it, oldest first:
+/// `#[event(name = "…", version = 3, upcasts(v1_to_v2, v2_to_v3))]`. A step is a
+/// `fn(serde_json::Value) -> Result<serde_json::Value, String>`; its error says what does not fit.
+///
+/// `#[event(flatten)]` on a variant with one unnamed field, itself a set of events, adds that set: a
+/// view folds the events of several aggregates so.
+#[proc_macro_attribute]
+pub fn event(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    expand(Attribute::Event, arguments, item, event::implement)
+}
+
+/// Makes an enum a closed set of commands: implements `Command`.
+///
+/// Every variant has a name, which addresses and stores hold: `#[command(name = "deposit")]`.
+///
+/// The body is a JSON object of the fields, or the value itself of a variant with one unnamed field;
+/// of a variant without fields it is empty, `null` or `{}`. A field that the variant does not know
+/// is an error. Field types need serde's two traits; `#[serde(…)]` works as in [`macro@event`].
+#[proc_macro_attribute]
+pub fn command(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    expand(Attribute::Command, arguments, item, command::implement)
+}
+
+/// Makes an enum or a struct a refusal: implements `Refusal`, `Error`, `Display` and `Serialize`.
+///
+/// Every variant has a code for programs and a sentence for people, which may name its fields:
+/// `#[refusal(code = "overdrawn", message = "the balance is {available}")]`. On a struct the two
+/// stand in the attribute itself. The JSON form is an object of the fields, whose types need serde's
+/// two traits and, where the message names them, `Display`.
+#[proc_macro_attribute]
+pub fn refusal(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    expand(Attribute::Refusal, arguments, item, refusal::implement)
+}
+
+/// Makes a struct a row of a view: implements `Row`.
+///
+/// A field is a column of its name; its type is a `ColumnValue`. `#[column(indexed)]` lets queries
+/// filter and sort by it, and `#[column(name = "…")]` keeps a stored name that is not the field's.
+#[proc_macro_attribute]
+pub fn row(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    expand(Attribute::Row, arguments, item, row::implement)
+}
+
+/// The declaration as the user wrote it, without the attributes that are only ours, and what was
+/// written for it. It stays where there are errors, so that they are the only ones.
+fn expand(
+    attribute: Attribute,
+    arguments: TokenStream,
+    item: TokenStream,
+    implement: fn(proc_macro2::TokenStream, &DeriveInput) -> syn::Result<proc_macro2::TokenStream>,
+) -> TokenStream {
+    let input = match syn::parse::<DeriveInput>(item) {
+        Ok(input) => input,
+        Err(error) => return error.into_compile_error().into(),
+    };
+    let implementation = implement(arguments.into(), &input).unwrap_or_else(syn::Error::into_compile_error);
+    let declaration = declaration::declare(attribute, input);
+    quote::quote!(#declaration #implementation).into()
+}

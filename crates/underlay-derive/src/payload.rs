@@ -1,0 +1,163 @@
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+use syn::{Attribute, Field, Ident, parse_quote};
+
+use crate::case::{Body, Case, of_name};
+use crate::root::Root;
+
+/// How payloads are read.
+pub(crate) struct Reading {
+    /// Whether they have a JSON Schema.
+    pub(crate) schema: bool,
+    /// Whether an unknown field is an error.
+    pub(crate) strict: bool,
+}
+
+/// The struct a case's payload is read into.
+pub(crate) fn owned(root: &Root, case: &Case, reading: &Reading) -> TokenStream {
+    let name = case.payload();
+    let (docs, serde) = (&case.docs, &case.serde);
+    let serde_crate = root.private("serde");
+    let strict = reading.strict.then(|| quote!(#[serde(deny_unknown_fields)]));
+    let (derive_schema, schema_crate) = if reading.schema {
+        let schemars_crate = root.private("schemars");
+        (
+            Some(quote!(#[derive(#root::private::schemars::JsonSchema)])),
+            Some(quote!(#[schemars(crate = #schemars_crate)])),
+        )
+    } else {
+        (None, None)
+    };
+    let field = |field: &Field| {
+        let mut attributes = of_name(&field.attrs, "serde");
+        if reading.schema {
+            attributes.extend(of_name(&field.attrs, "doc"));
+            attributes.extend(of_name(&field.attrs, "schemars"));
+            attributes.extend(schema_of_anything(root, &field.attrs));
+        }
+        let (ident, ty) = (&field.ident, &field.ty);
+        match ident {
+            Some(ident) => quote!(#(#attributes)* #ident: #ty),
+            None => quote!(#(#attributes)* #ty),
+        }
+    };
+    let attributes = quote! {
+        #(#docs)*
+        #[derive(#root::private::serde::Deserialize)]
+        #derive_schema
+        #[serde(crate = #serde_crate)]
+        #(#serde)*
+        #schema_crate
+    };
+    match &case.body {
+        Body::Nothing => quote!(#attributes #strict struct #name {}),
+        Body::One(value) => {
+            let value = field(value);
+            quote!(#attributes #[serde(transparent)] struct #name(#value);)
+        }
+        Body::Named(fields) => {
+            let fields = fields.iter().map(field);
+            quote!(#attributes #strict struct #name { #(#fields),* })
+        }
+    }
+}
+
+/// A shape of any kind for a field that a module or function writes: what the field's type says of
+/// itself is not what is stored.
+fn schema_of_anything(root: &Root, attributes: &[Attribute]) -> Option<Attribute> {
+    let names = |attribute: &str, arguments: &[&str]| {
+        of_name(attributes, attribute).iter().any(|attribute| {
+            let mut found = false;
+            // What cannot be read is reported by the derive it belongs to.
+            let _ = attribute.parse_nested_meta(|meta| {
+                found |= arguments.iter().any(|argument| meta.path.is_ident(argument));
+                if meta.input.peek(syn::Token![=]) {
+                    meta.value()?.parse::<syn::Expr>()?;
+                } else if meta.input.peek(syn::token::Paren) {
+                    let inner;
+                    syn::parenthesized!(inner in meta.input);
+                    inner.parse::<TokenStream>()?;
+                }
+                Ok(())
+            });
+            found
+        })
+    };
+    let written = names("serde", &["with", "serialize_with", "deserialize_with"]);
+    let described = names("schemars", &["with", "schema_with"]);
+    (written && !described).then(|| {
+        let mut any = root.private("serde_json").value();
+        any.push_str("::Value");
+        parse_quote!(#[schemars(with = #any)])
+    })
+}
+
+/// The name of the shape that [`borrowed`] writes by.
+fn shape(ident: &Ident) -> Ident {
+    format_ident!("__UnderlayShapeOf{}", ident)
+}
+
+/// A function that writes a value of the declared type as its payload. It borrows: serde's remote
+/// derive gives the fields' own functions the fields themselves.
+pub(crate) fn serialize(ident: &Ident) -> TokenStream {
+    let shape = shape(ident);
+    quote!(#shape::serialize)
+}
+
+/// The shape that an enum or struct is written by; cases that `skip` says are never written by it.
+pub(crate) fn borrowed(root: &Root, ident: &Ident, cases: &[(&Case, bool)], is_enum: bool) -> TokenStream {
+    let (name, remote) = (shape(ident), ident.to_string());
+    let serde_crate = root.private("serde");
+    let field = |field: &Field| {
+        let attributes = of_name(&field.attrs, "serde");
+        let (ident, ty) = (&field.ident, &field.ty);
+        match ident {
+            Some(ident) => quote!(#(#attributes)* #ident: #ty),
+            None => quote!(#(#attributes)* #ty),
+        }
+    };
+    let bodies = cases.iter().map(|(case, skip)| {
+        let (ident, serde) = (&case.ident, &case.serde);
+        let skip = skip.then(|| quote!(#[serde(skip)]));
+        let ident = is_enum.then_some(ident);
+        match &case.body {
+            // With braces, so that it is written `{}`.
+            Body::Nothing => quote!(#skip #ident {}),
+            Body::One(value) => {
+                let value = field(value);
+                quote!(#skip #ident(#value))
+            }
+            Body::Named(fields) => {
+                let fields = fields.iter().map(field);
+                quote!(#skip #(#serde)* #ident { #(#fields),* })
+            }
+        }
+    });
+    let shape = if is_enum {
+        quote!(#[serde(untagged)] enum #name { #(#bodies),* })
+    } else {
+        quote!(struct #name #(#bodies)*)
+    };
+    quote! {
+        #[derive(#root::private::serde::Serialize)]
+        #[serde(crate = #serde_crate, remote = #remote)]
+        #shape
+    }
+}
+
+/// A wrapper that has serde's trait where the declared type must not have it.
+pub(crate) fn borrowed_wrapper(root: &Root, ident: &Ident) -> TokenStream {
+    let serialize = serialize(ident);
+    quote! {
+        struct __UnderlayBorrowed<'a>(&'a #ident);
+
+        impl #root::private::serde::Serialize for __UnderlayBorrowed<'_> {
+            fn serialize<S: #root::private::serde::Serializer>(
+                &self,
+                serializer: S,
+            ) -> ::core::result::Result<S::Ok, S::Error> {
+                #serialize(self.0, serializer)
+            }
+        }
+    }
+}

@@ -1,0 +1,16 @@
+/// Collects, so that one build shows everything that is wrong.
+///
+/// # Errors
+/// All errors there are, as one.
+pub(crate) fn all<T>(results: impl IntoIterator<Item = syn::Result<T>>) -> syn::Result<Vec<T>> {
+    let mut good = Vec::new();
+    let mut problems: Option<syn::Error> = None;
+    for result in results {
+        match (result, &mut problems) {
+            (Ok(value), _) => good.push(value),
+            (Err(error), Some(problems)) => problems.combine(error),
+            (Err(error), None) => problems = Some(error),
+        }
+    }
+    problems.map_or(Ok(good), Err)
+}
