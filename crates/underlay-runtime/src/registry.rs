@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use underlay_core::{
-    Aggregate, Command, CommandError, Error, Event, EventDescriptor, Json, Operation, SnapshotState, View,
+    Aggregate, Command, CommandError, DecodeError, Error, Event, EventDescriptor, Json, Operation, RecordedEvent, SnapshotState, View,
     ViewSchema,
 };
 
@@ -33,6 +33,8 @@ pub struct OperationInfo {
 #[async_trait]
 pub(crate) trait AggregateEntry: Send + Sync {
     fn info(&self) -> AggregateInfo;
+    fn event_schemas(&self) -> Vec<(EventDescriptor, Json)>;
+    fn decodes(&self, event: &RecordedEvent) -> Result<bool, DecodeError>;
     async fn execute(
         &self,
         engine: &Engine,
@@ -131,6 +133,26 @@ impl Registry {
         self.views.values().map(|view| view.schema()).collect()
     }
 
+    /// Every declared event type with the JSON Schema of its payload, by name.
+    #[must_use]
+    pub fn event_schemas(&self) -> Vec<(EventDescriptor, Json)> {
+        let mut schemas: Vec<(EventDescriptor, Json)> =
+            self.aggregates.values().flat_map(|entry| entry.event_schemas()).collect();
+        schemas.sort_by_key(|(event, _)| event.name);
+        schemas
+    }
+
+    /// Decodes a stored event by the aggregate of its stream; false where nothing declares its type.
+    ///
+    /// # Errors
+    /// [`DecodeError`] where the payload does not fit the type.
+    pub fn decode_event(&self, event: &RecordedEvent) -> Result<bool, DecodeError> {
+        match self.aggregates.get(event.stream.category()) {
+            Some(aggregate) => aggregate.decodes(event),
+            None => Ok(false),
+        }
+    }
+
     /// The first name that is used twice, or a view that is not well formed.
     pub(crate) fn validate(&self) -> Result<(), Error> {
         if let Some(clash) = self.clashes.first() {
@@ -188,6 +210,15 @@ impl<A: Aggregate> AggregateEntry for Entry<A> {
             commands: A::Command::descriptors().into_iter().map(|command| command.name).collect(),
             events: A::Event::descriptors(),
         }
+    }
+
+    fn event_schemas(&self) -> Vec<(EventDescriptor, Json)> {
+        A::Event::descriptors().into_iter().zip(A::Event::schemas()).collect()
+    }
+
+    fn decodes(&self, event: &RecordedEvent) -> Result<bool, DecodeError> {
+        let (name, version) = (event.event_type.as_str(), event.schema_version.0);
+        Ok(A::Event::decode(name, version, event.payload.as_str())?.is_some())
     }
 
     async fn execute(

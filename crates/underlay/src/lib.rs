@@ -5,7 +5,9 @@
 //! - [`Service::open`] is the same inside a program of one's own.
 //! - [`Store`] is the event store alone.
 
+pub mod archive_file;
 mod cli;
+pub mod events_lock;
 mod exit;
 mod service;
 mod store;

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use underlay_core::{Aggregate, Error, Operation, View};
+use underlay_core::{Aggregate, Error, Operation, SnapshotState, View};
 use underlay_runtime::{Engine, EngineConfig, Registry};
 
 use crate::cli::{self, CliCommand};
@@ -46,6 +46,19 @@ impl Service {
     pub fn aggregate<A: Aggregate>(mut self) -> Self {
         self.registry = self.registry.aggregate::<A>();
         self
+    }
+
+    /// Stores the states of an aggregate every so many events, so that a long stream loads by its tail.
+    #[must_use]
+    pub fn snapshots<A: SnapshotState>(mut self) -> Self {
+        self.registry = self.registry.snapshots::<A>();
+        self
+    }
+
+    /// What the service is made of.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     /// Adds an operation.

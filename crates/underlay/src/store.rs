@@ -1,8 +1,8 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use underlay_core::memory::{MemoryEventStore, MemoryReadModels};
-use underlay_core::{Clock, Error, EventStore, SystemClock};
+use underlay_core::memory::{MemoryEventStore, MemoryReadModels, MemorySnapshots};
+use underlay_core::{Archive, Clock, Error, EventStore, Retention, SystemClock};
 use underlay_runtime::Ports;
 
 /// The kinds of store an address can name.
@@ -23,9 +23,11 @@ const KINDS: &str = "sqlite:PATH, memory:";
 /// assert_eq!(page.events[0].payload.as_str(), "\"hello\"");
 /// # Ok(()) }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Store {
     ports: Ports,
+    archive: Arc<dyn Archive>,
+    retention: Arc<dyn Retention>,
     closer: Closer,
 }
 
@@ -37,13 +39,9 @@ enum Closer {
     Sqlite(underlay_sqlite::SqliteStore),
 }
 
-impl std::fmt::Debug for Closer {
+impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Nothing => "Nothing",
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(_) => "Sqlite",
-        })
+        f.debug_struct("Store").field("ports", &self.ports).finish_non_exhaustive()
     }
 }
 
@@ -77,11 +75,11 @@ impl Store {
         let ports = Ports {
             store: Arc::new(store.clone()),
             read_models: Arc::new(MemoryReadModels::default()),
-            wakeups: Arc::new(store),
-            snapshots: None,
+            wakeups: Arc::new(store.clone()),
+            snapshots: Some(Arc::new(MemorySnapshots::default())),
             clock,
         };
-        Self { ports, closer: Closer::Nothing }
+        Self { ports, archive: Arc::new(store.clone()), retention: Arc::new(store), closer: Closer::Nothing }
     }
 
     #[cfg(feature = "sqlite")]
@@ -95,16 +93,29 @@ impl Store {
             store: Arc::new(store.clone()),
             read_models: Arc::new(store.clone()),
             wakeups: Arc::new(store.clone()),
-            snapshots: None,
+            snapshots: Some(Arc::new(store.clone())),
             clock: Arc::new(SystemClock),
         };
-        Ok(Self { ports, closer: Closer::Sqlite(store) })
+        let (archive, retention) = (Arc::new(store.clone()), Arc::new(store.clone()));
+        Ok(Self { ports, archive, retention, closer: Closer::Sqlite(store) })
     }
 
     /// The ports, for an engine.
     #[must_use]
     pub fn ports(&self) -> Ports {
         self.ports.clone()
+    }
+
+    /// Moves whole commits out of the store, and into it.
+    #[must_use]
+    pub fn archive(&self) -> &dyn Archive {
+        &*self.archive
+    }
+
+    /// Forgets what is no longer owed.
+    #[must_use]
+    pub fn retention(&self) -> &dyn Retention {
+        &*self.retention
     }
 
     /// Answers what still waits, then closes the files.

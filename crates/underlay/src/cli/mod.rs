@@ -1,5 +1,7 @@
 //! The command line every service has.
 
+mod archive;
+mod check;
 mod events;
 mod serve;
 mod stream;
@@ -105,6 +107,9 @@ fn arguments(service: &Service) -> clap::Command {
         .subcommand(stream::command())
         .subcommand(events::command())
         .subcommand(view::command())
+        .subcommand(check::command())
+        .subcommand(archive::export_command())
+        .subcommand(archive::import_command())
         .subcommands(service.commands.iter().map(|command| command.command()))
 }
 
@@ -129,6 +134,9 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
         "stream" => stream::run(&app, matches).await,
         "events" => events::run(&app, matches).await,
         "view" => view::run(&app, matches).await,
+        "check" => check::run(&app, matches).await,
+        "export" => archive::export(&app, matches).await,
+        "import-log" => archive::import(&app, matches).await,
         name => match service.commands.iter().find(|command| command.command().get_name() == name) {
             Some(command) => command.run(&app, matches).await,
             None => Err(ExitError::invalid(format!("there is no command {name:?}"))),

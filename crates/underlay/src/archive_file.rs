@@ -1,0 +1,473 @@
+//! A log as a file: one JSON value a line, so that any program can read it.
+//!
+//! ```text
+//! {"header":{"underlay_log":1,"store":"…","tenant":null},"check":"…"}   which log; of which tenant (null: all)
+//! {"commit":{…},"check":"…"}                                            a line a commit, as they were stored
+//! {"end":{"commits":2,"events":3},"check":"…"}                          nothing was cut off
+//! ```
+//!
+//! `check` is the first half of a SHA-256 over the check of the line before and this line's content,
+//! so a line that was changed, lost, doubled or moved shows at its number.
+
+use std::io::{BufRead, Write};
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use underlay_core::{
+    Archive, ArchivedCommit, CommitId, Error, EventId, EventType, Fingerprint, Imported, Json, LogScope,
+    Outcome, Position, RecordedEvent, SchemaVersion, StoreId, StreamName, TenantId, Timestamp, Version,
+};
+use uuid::Uuid;
+
+/// The version of the format.
+const FORMAT: u32 = 1;
+/// Commits stored in one transaction by an import.
+const IMPORT_COMMITS_MAX: usize = 500;
+/// Bytes in one line; a commit and its escapes stay well below.
+const LINE_BYTES_MAX: u64 = 256 << 20;
+
+/// What a file holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArchiveCount {
+    /// Commits.
+    pub commits: u64,
+    /// Events.
+    pub events: u64,
+}
+
+/// Why a file cannot be imported.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// A line is damaged. Lines count from 1.
+    #[error("line {line}: {reason}")]
+    Line {
+        /// The line.
+        line: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] std::io::Error),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+#[derive(Serialize, Deserialize)]
+struct HeaderLine {
+    underlay_log: u32,
+    store: StoreId,
+    tenant: Option<TenantId>,
+}
+
+#[derive(Serialize)]
+struct Checked<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    header: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commit: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end: Option<&'a RawValue>,
+    check: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CheckedText<'a> {
+    #[serde(borrow)]
+    header: Option<&'a RawValue>,
+    #[serde(borrow)]
+    commit: Option<&'a RawValue>,
+    #[serde(borrow)]
+    end: Option<&'a RawValue>,
+    check: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CommitLine {
+    tenant: TenantId,
+    id: CommitId,
+    fingerprint: String,
+    outcome: Outcome,
+    recorded_at: Timestamp,
+    events: Vec<EventLine>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EventLine {
+    stream: StreamName,
+    version: Version,
+    event_id: EventId,
+    #[serde(rename = "type")]
+    event_type: EventType,
+    schema_version: SchemaVersion,
+    payload: Json,
+    metadata: Json,
+}
+
+impl From<ArchivedCommit> for CommitLine {
+    fn from(commit: ArchivedCommit) -> Self {
+        let event = |event: RecordedEvent| EventLine {
+            stream: event.stream,
+            version: event.version,
+            event_id: event.event_id,
+            event_type: event.event_type,
+            schema_version: event.schema_version,
+            payload: event.payload,
+            metadata: event.metadata,
+        };
+        Self {
+            tenant: commit.tenant,
+            id: commit.id,
+            fingerprint: commit.fingerprint.to_string(),
+            outcome: commit.outcome,
+            recorded_at: commit.recorded_at,
+            events: commit.events.into_iter().map(event).collect(),
+        }
+    }
+}
+
+impl CommitLine {
+    fn into_commit(self) -> Result<ArchivedCommit, String> {
+        // The sixteen bytes of a fingerprint and of a UUID have the same hexadecimal form.
+        let fingerprint =
+            Uuid::try_parse(&self.fingerprint).map_err(|_| "the fingerprint is not 32 hex digits")?;
+        let count = self.events.len();
+        let event = |(number, event): (usize, EventLine)| RecordedEvent {
+            position: Position::START,
+            tenant: self.tenant.clone(),
+            stream: event.stream,
+            version: event.version,
+            event_id: event.event_id,
+            event_type: event.event_type,
+            schema_version: event.schema_version,
+            payload: event.payload,
+            metadata: event.metadata,
+            recorded_at: self.recorded_at,
+            commit_tail: u32::try_from(count - number - 1).unwrap_or(u32::MAX),
+        };
+        Ok(ArchivedCommit {
+            events: self.events.into_iter().enumerate().map(event).collect(),
+            tenant: self.tenant,
+            id: self.id,
+            fingerprint: Fingerprint(*fingerprint.as_bytes()),
+            outcome: self.outcome,
+            recorded_at: self.recorded_at,
+        })
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Header,
+    Commit,
+    End,
+}
+
+/// Chains the checks of the lines.
+struct Chain(String);
+
+impl Chain {
+    fn next(&mut self, content: &str) -> String {
+        self.0 = Fingerprint::of([self.0.as_bytes(), content.as_bytes()]).to_string();
+        self.0.clone()
+    }
+
+    fn write(
+        &mut self,
+        out: &mut impl Write,
+        kind: Kind,
+        content: &impl Serialize,
+    ) -> Result<(), ArchiveError> {
+        let json = Json::encode(content)?;
+        let raw: &RawValue =
+            serde_json::from_str(json.as_str()).map_err(|error| Error::Damaged(error.to_string()))?;
+        let check = self.next(raw.get());
+        let line = match kind {
+            Kind::Header => Checked { header: Some(raw), commit: None, end: None, check },
+            Kind::Commit => Checked { header: None, commit: Some(raw), end: None, check },
+            Kind::End => Checked { header: None, commit: None, end: Some(raw), check },
+        };
+        let text = Json::encode(&line)?;
+        Ok(writeln!(out, "{}", text.as_str())?)
+    }
+}
+
+/// Writes a log, or one tenant's part of it. `told` is given the commits written so far.
+///
+/// # Errors
+/// [`ArchiveError`].
+pub async fn export_log(
+    archive: &dyn Archive,
+    store: StoreId,
+    scope: &LogScope,
+    out: &mut impl Write,
+    mut told: impl FnMut(u64),
+) -> Result<ArchiveCount, ArchiveError> {
+    let tenant = match scope {
+        LogScope::Tenant(tenant) => Some(tenant.clone()),
+        LogScope::EveryTenant => None,
+    };
+    let mut chain = Chain(String::new());
+    chain.write(out, Kind::Header, &HeaderLine { underlay_log: FORMAT, store, tenant })?;
+    let (mut count, mut after) = (ArchiveCount::default(), 0);
+    loop {
+        let page = archive.read_commits(scope, after, IMPORT_COMMITS_MAX).await?;
+        for commit in page.commits {
+            count.commits += 1;
+            count.events += commit.events.len() as u64;
+            chain.write(out, Kind::Commit, &CommitLine::from(commit))?;
+        }
+        told(count.commits);
+        after = page.next;
+        if page.at_end {
+            break;
+        }
+    }
+    chain.write(out, Kind::End, &count)?;
+    out.flush()?;
+    Ok(count)
+}
+
+/// Reads a whole file without storing anything.
+///
+/// # Errors
+/// [`ArchiveError::Line`] at the first damaged line.
+pub fn verify_log(input: impl BufRead) -> Result<ArchiveCount, ArchiveError> {
+    let mut lines = Lines::begin(input)?;
+    while lines.next_commit()?.is_some() {}
+    Ok(lines.count)
+}
+
+/// Stores the commits of a file. Those that are there are passed over, so an import that was
+/// interrupted goes on. `told` is given the commits read so far. Verify the file first.
+///
+/// # Errors
+/// [`ArchiveError`]; what came before the line is stored.
+pub async fn import_log(
+    archive: &dyn Archive,
+    input: impl BufRead,
+    mut told: impl FnMut(u64),
+) -> Result<Imported, ArchiveError> {
+    let mut lines = Lines::begin(input)?;
+    let mut total = Imported::default();
+    loop {
+        let first_line = lines.line + 1;
+        let mut batch = Vec::new();
+        while batch.len() < IMPORT_COMMITS_MAX
+            && let Some(commit) = lines.next_commit()?
+        {
+            batch.push(commit);
+        }
+        if batch.is_empty() {
+            return Ok(total);
+        }
+        let last_line = lines.line;
+        let imported = archive.import_commits(batch).await.map_err(|error| match error {
+            error @ (Error::Conflict(_) | Error::IdReused(_) | Error::Invalid(_)) => ArchiveError::Line {
+                line: first_line,
+                reason: format!(
+                    "the commits of lines {first_line} to {last_line} do not fit this log: {error}"
+                ),
+            },
+            error => error.into(),
+        })?;
+        total.stored += imported.stored;
+        total.known += imported.known;
+        told(total.stored + total.known);
+    }
+}
+
+/// Reads and checks a file line by line.
+struct Lines<R> {
+    input: R,
+    text: String,
+    line: u64,
+    chain: Chain,
+    count: ArchiveCount,
+    tenant: Option<TenantId>,
+    ended: bool,
+}
+
+impl<R: BufRead> Lines<R> {
+    fn begin(input: R) -> Result<Self, ArchiveError> {
+        let chain = Chain(String::new());
+        let count = ArchiveCount::default();
+        let mut lines =
+            Self { input, text: String::new(), line: 0, chain, count, tenant: None, ended: false };
+        if !lines.read_line()? {
+            return Err(lines.damaged("the file is empty; an export begins with a header"));
+        }
+        let header = match lines.parse()? {
+            (Kind::Header, content) => serde_json::from_str::<HeaderLine>(&content),
+            _ => return Err(lines.damaged("an export begins with a header")),
+        };
+        match header {
+            Ok(header) if header.underlay_log == FORMAT => lines.tenant = header.tenant,
+            Ok(header) => {
+                let reason = format!("the format is {}, this program reads {FORMAT}", header.underlay_log);
+                return Err(lines.damaged(reason));
+            }
+            Err(error) => return Err(lines.damaged(format!("the header cannot be read: {error}"))),
+        }
+        Ok(lines)
+    }
+
+    fn next_commit(&mut self) -> Result<Option<ArchivedCommit>, ArchiveError> {
+        if self.ended {
+            return Ok(None);
+        }
+        if !self.read_line()? {
+            return Err(self.damaged("the file was cut off: its end line is missing"));
+        }
+        match self.parse()? {
+            (Kind::Commit, content) => {
+                let line = serde_json::from_str::<CommitLine>(&content).map_err(|error| error.to_string());
+                let commit = line.and_then(CommitLine::into_commit).map_err(|reason| self.damaged(reason))?;
+                if self.tenant.as_ref().is_some_and(|tenant| *tenant != commit.tenant) {
+                    return Err(self.damaged("the commit is another tenant's than the header says"));
+                }
+                self.count.commits += 1;
+                self.count.events += commit.events.len() as u64;
+                Ok(Some(commit))
+            }
+            (Kind::End, content) => {
+                self.ended = true;
+                let count = serde_json::from_str::<ArchiveCount>(&content).ok();
+                if count != Some(self.count) {
+                    return Err(self.damaged("the end line counts other commits than the file holds"));
+                }
+                if self.read_line()? {
+                    return Err(self.damaged("there is more after the end line"));
+                }
+                Ok(None)
+            }
+            (Kind::Header, _) => Err(self.damaged("a second header")),
+        }
+    }
+
+    fn read_line(&mut self) -> Result<bool, ArchiveError> {
+        self.text.clear();
+        self.line += 1;
+        let mut bytes = Vec::new();
+        let read = std::io::Read::take(&mut self.input, LINE_BYTES_MAX).read_until(b'\n', &mut bytes)?;
+        match String::from_utf8(bytes) {
+            Ok(text) => self.text = text,
+            Err(_) => return Err(self.damaged("not UTF-8")),
+        }
+        Ok(read > 0)
+    }
+
+    fn parse(&mut self) -> Result<(Kind, String), ArchiveError> {
+        let parsed: CheckedText<'_> = match serde_json::from_str(self.text.trim_end_matches('\n')) {
+            Ok(parsed) => parsed,
+            Err(error) => return Err(self.damaged(format!("not a line of an export: {error}"))),
+        };
+        let (kind, content) = match (parsed.header, parsed.commit, parsed.end) {
+            (Some(content), None, None) => (Kind::Header, content.get().to_owned()),
+            (None, Some(content), None) => (Kind::Commit, content.get().to_owned()),
+            (None, None, Some(content)) => (Kind::End, content.get().to_owned()),
+            _ => return Err(self.damaged("a line holds one of header, commit and end")),
+        };
+        let check = parsed.check;
+        if check != self.chain.next(&content) {
+            return Err(
+                self.damaged("the checksum does not fit: the line was changed, or one before it is missing")
+            );
+        }
+        Ok((kind, content))
+    }
+
+    fn damaged(&self, reason: impl Into<String>) -> ArchiveError {
+        ArchiveError::Line { line: self.line, reason: reason.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use underlay_core::memory::MemoryEventStore;
+    use underlay_core::{Commit, EventStore, ExpectedVersion, NewEvent};
+
+    use super::*;
+
+    fn commit(stream: &str) -> Commit {
+        let event =
+            NewEvent::new(EventType::new("noted").unwrap(), SchemaVersion(1), Json::encode("ä\"\n").unwrap());
+        Commit::new(CommitId::draw()).append(
+            StreamName::parse(stream).unwrap(),
+            ExpectedVersion::Any,
+            vec![event],
+        )
+    }
+
+    async fn exported() -> (MemoryEventStore, Vec<u8>) {
+        let store = MemoryEventStore::default();
+        for (tenant, stream) in [("a", "note-1"), ("b", "note-1"), ("a", "note-2"), ("a", "note-1")] {
+            store.commit(&TenantId::new(tenant).unwrap(), commit(stream)).await.unwrap();
+        }
+        let refusal =
+            Outcome::Refused { code: "no".into(), message: "No.".into(), body: Json::encode(&1).unwrap() };
+        let refused = Commit::new(CommitId::draw()).with_outcome(refusal);
+        store.commit(&TenantId::new("b").unwrap(), refused).await.unwrap();
+        let mut file = Vec::new();
+        export_log(&store, store.store_id(), &LogScope::EveryTenant, &mut file, |_| {}).await.unwrap();
+        (store, file)
+    }
+
+    #[tokio::test]
+    async fn a_log_goes_through_a_file_and_importing_again_changes_nothing() {
+        let (store, file) = exported().await;
+        assert_eq!(verify_log(&file[..]).unwrap(), ArchiveCount { commits: 5, events: 4 });
+        let target = MemoryEventStore::default();
+        assert_eq!(import_log(&target, &file[..], |_| {}).await.unwrap(), Imported { stored: 5, known: 0 });
+        assert_eq!(import_log(&target, &file[..], |_| {}).await.unwrap(), Imported { stored: 0, known: 5 });
+        let all = LogScope::EveryTenant;
+        assert_eq!(
+            store.read_commits(&all, 0, 100).await.unwrap(),
+            target.read_commits(&all, 0, 100).await.unwrap()
+        );
+    }
+
+    #[tokio::test]
+    async fn every_kind_of_damage_names_its_line() {
+        let (_, file) = exported().await;
+        let text = String::from_utf8(file).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        let join = |lines: &[&str]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+        let mut swapped = lines.clone();
+        swapped.swap(2, 3);
+        let without = |at: usize| [&lines[..at], &lines[at + 1..]].concat();
+        let cases = [
+            (String::new(), 1, "empty"),
+            (text.replacen("note-2", "note-3", 1), 4, "checksum"),
+            (join(&swapped), 3, "checksum"),
+            (join(&without(2)), 3, "checksum"),
+            (join(&lines[..4]), 5, "cut off"),
+            (text[..text.len() / 2].to_owned(), text[..text.len() / 2].lines().count() as u64, "not a line"),
+            (join(&lines[1..]), 1, "checksum"),
+            (format!("{text}{}\n", lines[1]), 8, "after the end"),
+        ];
+        for (damaged, expected, part) in cases {
+            match verify_log(damaged.as_bytes()).unwrap_err() {
+                ArchiveError::Line { line, reason } => {
+                    assert_eq!(line, expected, "{reason}");
+                    assert!(reason.contains(part), "{reason}");
+                }
+                other => panic!("{other}"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn one_tenant_can_be_exported_alone() {
+        let (store, _) = exported().await;
+        let mut file = Vec::new();
+        let scope = LogScope::Tenant(TenantId::new("a").unwrap());
+        let count = export_log(&store, store.store_id(), &scope, &mut file, |_| {}).await.unwrap();
+        assert_eq!(count, ArchiveCount { commits: 3, events: 3 });
+        assert!(!String::from_utf8(file).unwrap().contains("\"tenant\":\"b\""));
+    }
+}

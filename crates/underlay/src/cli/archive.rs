@@ -1,0 +1,102 @@
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, value_parser};
+use indicatif::{ProgressBar, ProgressStyle};
+use underlay_core::LogScope;
+
+use super::{App, print_json};
+use crate::ExitError;
+use crate::archive_file::{ArchiveError, export_log, import_log, verify_log};
+
+fn file() -> Arg {
+    Arg::new("file").required(true).value_name("FILE").value_parser(value_parser!(PathBuf)).help("The file")
+}
+
+pub(super) fn export_command() -> clap::Command {
+    clap::Command::new("export")
+        .about("Write the log with its outcomes to a file: all of it, or with --tenant one tenant's part")
+        .arg(file())
+}
+
+pub(super) fn import_command() -> clap::Command {
+    clap::Command::new("import-log")
+        .about("Store the commits of an exported file; what is there is passed over")
+        .arg(file())
+}
+
+pub(super) async fn export(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
+    let path = path(matches)?;
+    let scope = match matches.value_source("tenant") {
+        Some(ValueSource::CommandLine) => LogScope::Tenant(app.tenant.clone()),
+        _ => LogScope::EveryTenant,
+    };
+    let failed = |error: std::io::Error| ExitError::failed(format!("{}: {error}", path.display()));
+    if path.exists() {
+        return Err(ExitError::invalid(format!("{} exists; an export writes a new file", path.display())));
+    }
+    // Whoever finds the file under its name finds it whole.
+    let partial = path.with_extension("partial");
+    let mut out = BufWriter::new(File::create(&partial).map_err(failed)?);
+    let bar = bar(app, None);
+    let store = app.store.store_id();
+    let count =
+        export_log(app.store.archive(), store, &scope, &mut out, |commits| bar.set_position(commits)).await;
+    bar.finish_and_clear();
+    let count = count.map_err(|error| explain(&path, error))?;
+    out.into_inner().map_err(|error| failed(error.into_error()))?.sync_all().map_err(failed)?;
+    std::fs::rename(&partial, &path).map_err(failed)?;
+    if app.json {
+        return print_json(&count);
+    }
+    let (commits, events) = (count.commits, count.events);
+    Ok(writeln!(std::io::stdout().lock(), "{}: {commits} commits, {events} events", path.display())?)
+}
+
+pub(super) async fn import(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
+    let path = path(matches)?;
+    let open = || File::open(&path).map(BufReader::new).map_err(|error| explain(&path, error.into()));
+    // The whole file is checked first, so a damaged one stores nothing.
+    let count = verify_log(open()?).map_err(|error| explain(&path, error))?;
+    let bar = bar(app, Some(count.commits));
+    let imported = import_log(app.store.archive(), open()?, |commits| bar.set_position(commits)).await;
+    bar.finish_and_clear();
+    let imported = imported.map_err(|error| explain(&path, error))?;
+    if app.json {
+        return print_json(&serde_json::json!({ "stored": imported.stored, "known": imported.known }));
+    }
+    let (stored, known) = (imported.stored, imported.known);
+    let note = if stored == 0 { ": nothing changed" } else { "" };
+    Ok(writeln!(
+        std::io::stdout().lock(),
+        "{} commits: {stored} stored, {known} already there{note}",
+        stored + known
+    )?)
+}
+
+fn path(matches: &ArgMatches) -> Result<PathBuf, ExitError> {
+    matches.get_one::<PathBuf>("file").cloned().ok_or_else(|| ExitError::invalid("which file?"))
+}
+
+fn explain(path: &Path, error: ArchiveError) -> ExitError {
+    match error {
+        ArchiveError::Line { .. } => ExitError::invalid(format!("{}: {error}", path.display())),
+        ArchiveError::File(error) => ExitError::failed(format!("{}: {error}", path.display())),
+        ArchiveError::Store(error) => error.into(),
+    }
+}
+
+/// A bar over commits; hidden where a program reads the answer.
+fn bar(app: &App, total: Option<u64>) -> ProgressBar {
+    let bar = match total {
+        _ if app.json => ProgressBar::hidden(),
+        Some(total) => ProgressBar::new(total),
+        None => ProgressBar::new_spinner(),
+    };
+    match ProgressStyle::with_template("{bar:30} {pos}/{len} commits  {per_sec}  {eta}") {
+        Ok(style) if total.is_some() => bar.with_style(style),
+        _ => bar,
+    }
+}

@@ -1,0 +1,128 @@
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction, ArgMatches, value_parser};
+use serde::Serialize;
+use underlay_core::limits::PAGE_EVENTS_MAX;
+use underlay_core::{EventType, LogFilter, LogScope, Position, SchemaVersion};
+
+use super::{App, print_json, print_table};
+use crate::events_lock::{LockCheck, check_events_lock};
+use crate::{Exit, ExitError};
+
+pub(super) fn command() -> clap::Command {
+    clap::Command::new("check")
+        .about("Check that the code can read what is stored")
+        .arg(
+            Arg::new("events")
+                .long("events")
+                .action(ArgAction::SetTrue)
+                .help("Decode one stored event of every type and version, of every tenant"),
+        )
+        .arg(
+            Arg::new("lock")
+                .long("lock")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("Compare the declared events with this events.lock"),
+        )
+        .arg(
+            Arg::new("update")
+                .long("update")
+                .action(ArgAction::SetTrue)
+                .requires("lock")
+                .help("Add new types and versions to the lock; a changed one is still an error"),
+        )
+        .group(clap::ArgGroup::new("what").args(["events", "lock"]).required(true).multiple(true))
+}
+
+pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
+    if let Some(lock) = matches.get_one::<PathBuf>("lock") {
+        check_lock(app, lock, matches.get_flag("update"))?;
+    }
+    if matches.get_flag("events") {
+        check_events(app).await?;
+    }
+    Ok(())
+}
+
+fn check_lock(app: &App, path: &PathBuf, update: bool) -> Result<(), ExitError> {
+    let shown = path.display();
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(ExitError::failed(format!("{shown}: {error}"))),
+    };
+    match check_events_lock(app.engine.registry(), &text).map_err(ExitError::invalid)? {
+        LockCheck::Fits => {
+            Ok(writeln!(std::io::stdout().lock(), "{shown}: every event type is as it was released")?)
+        }
+        LockCheck::Grows { new, text } if update => {
+            std::fs::write(path, text).map_err(|error| ExitError::failed(format!("{shown}: {error}")))?;
+            Ok(writeln!(std::io::stdout().lock(), "{shown}: added {}", new.join(", "))?)
+        }
+        LockCheck::Grows { new, .. } => {
+            Err(ExitError::invalid(format!("{shown} lacks {}; add them with --update", new.join(", "))))
+        }
+        LockCheck::Broken(broken) => Err(ExitError::invalid(format!("{shown}:\n  {}", broken.join("\n  ")))),
+    }
+}
+
+#[derive(Serialize)]
+struct Checked {
+    #[serde(rename = "type")]
+    event_type: EventType,
+    schema_version: SchemaVersion,
+    position: Position,
+    count: u64,
+    problem: Option<String>,
+}
+
+async fn check_events(app: &App) -> Result<(), ExitError> {
+    let mut checked: BTreeMap<(EventType, SchemaVersion), Checked> = BTreeMap::new();
+    let mut after = Position::START;
+    loop {
+        let page =
+            app.store.read_all(&LogScope::EveryTenant, after, &LogFilter::default(), PAGE_EVENTS_MAX).await?;
+        for event in page.events {
+            let entry = checked.entry((event.event_type.clone(), event.schema_version));
+            entry.and_modify(|checked| checked.count += 1).or_insert_with(|| Checked {
+                problem: match app.engine.registry().decode_event(&event) {
+                    Ok(true) => None,
+                    Ok(false) => Some(format!("aggregate {:?} does not declare it", event.stream.category())),
+                    Err(error) => Some(error.reason),
+                },
+                event_type: event.event_type,
+                schema_version: event.schema_version,
+                position: event.position,
+                count: 1,
+            });
+        }
+        after = page.scanned_to;
+        if page.at_head {
+            break;
+        }
+    }
+    let checked: Vec<Checked> = checked.into_values().collect();
+    if app.json {
+        print_json(&checked)?;
+    } else {
+        let row = |checked: &Checked| {
+            vec![
+                checked.event_type.to_string(),
+                checked.schema_version.to_string(),
+                checked.count.to_string(),
+                checked.position.to_string(),
+                checked.problem.clone().unwrap_or_else(|| "can be read".to_owned()),
+            ]
+        };
+        print_table(&["type", "version", "events", "first at", "result"], checked.iter().map(row).collect())?;
+    }
+    match checked.iter().filter(|checked| checked.problem.is_some()).count() {
+        0 => Ok(()),
+        bad => {
+            Err(ExitError { exit: Exit::Failed, message: format!("{bad} stored event types cannot be read") })
+        }
+    }
+}
