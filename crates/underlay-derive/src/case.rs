@@ -34,10 +34,18 @@ impl Case {
         for attribute in &serde {
             attribute.parse_nested_meta(|meta| {
                 if !meta.path.is_ident("rename_all") {
-                    return Err(meta.error("only `rename_all` can stand on a variant; put others on fields"));
+                    return Err(
+                        meta.error("only `rename_all` can stand on a variant; others stand on fields")
+                    );
                 }
                 meta.value()?.parse::<syn::LitStr>().map(drop)
             })?;
+        }
+        if let Some(schemars) = of_name(&variant.attrs, "schemars").first() {
+            return Err(syn::Error::new_spanned(
+                schemars,
+                "`#[schemars(…)]` stands on fields, not on a variant",
+            ));
         }
         Ok(Self {
             ident: ident.clone(),

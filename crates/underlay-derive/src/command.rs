@@ -32,8 +32,7 @@ impl Declared {
                 if !meta.path.is_ident("name") {
                     return Err(meta.error("expected `name`"));
                 }
-                name = Some(meta.value()?.parse()?);
-                Ok(())
+                problems::set_once(&mut name, meta.value()?.parse()?, &meta)
             })?;
         }
         let case = Case::variant(variant)?;

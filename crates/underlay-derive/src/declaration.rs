@@ -3,7 +3,7 @@ use quote::quote;
 use syn::{Data, DeriveInput, Fields, Meta, Path};
 
 /// One of the attributes of this crate.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(crate) enum Attribute {
     Event,
     Command,
@@ -22,9 +22,13 @@ impl Attribute {
         }
     }
 
-    /// Whether the payload's serde form is ours to write, and with it the serde attributes to read.
-    fn has_payload(self) -> bool {
-        self != Self::Row
+    /// The attributes of other crates that the generated payloads follow.
+    fn followed(self) -> &'static [&'static str] {
+        match self {
+            Self::Event => &["serde", "schemars"],
+            Self::Command | Self::Refusal => &["serde"],
+            Self::Row => &[],
+        }
     }
 }
 
@@ -33,6 +37,8 @@ impl Attribute {
 pub(crate) fn declare(attribute: Attribute, mut input: DeriveInput) -> TokenStream {
     let derived = derived(&input);
     let lacks = |name: &str| !derived.iter().any(|have| have == name);
+    let mut ours = vec![attribute.inner()];
+    ours.extend(attribute.followed().iter().filter(|name| !is_read(name, &derived)));
     let derives: Vec<Path> = [
         ("Clone", syn::parse_quote!(::core::clone::Clone)),
         ("Debug", syn::parse_quote!(::core::fmt::Debug)),
@@ -42,16 +48,6 @@ pub(crate) fn declare(attribute: Attribute, mut input: DeriveInput) -> TokenStre
     .filter_map(|(name, path)| lacks(name).then_some(path))
     .collect();
 
-    let mut ours = vec![attribute.inner()];
-    if attribute.has_payload() {
-        // A derive of the user's own reads these too.
-        if lacks("Serialize") && lacks("Deserialize") && lacks("JsonSchema") {
-            ours.push("serde");
-        }
-        if lacks("JsonSchema") {
-            ours.push("schemars");
-        }
-    }
     let strip = |attributes: &mut Vec<syn::Attribute>| {
         attributes.retain(|attribute| !ours.iter().any(|name| attribute.path().is_ident(name)));
     };
@@ -81,8 +77,17 @@ fn derived(input: &DeriveInput) -> Vec<String> {
     names
 }
 
-/// Refuses what no declaration can have, generics and `#[cfg]`, and serde attributes on the whole,
-/// which would be read by nobody.
+/// Whether a derive of the user's own reads the attributes of this name too.
+fn is_read(attribute: &str, derived: &[String]) -> bool {
+    derived.iter().any(|derive| match derive.as_str() {
+        "JsonSchema" => true,
+        "Serialize" | "Deserialize" => attribute == "serde",
+        _ => false,
+    })
+}
+
+/// Refuses what no declaration can have: generics, and attributes on the whole that nobody would
+/// read.
 pub(crate) fn check(attribute: Attribute, input: &DeriveInput) -> syn::Result<()> {
     if !input.generics.params.is_empty() {
         return Err(syn::Error::new_spanned(
@@ -90,19 +95,14 @@ pub(crate) fn check(attribute: Attribute, input: &DeriveInput) -> syn::Result<()
             "a stored shape is one type; generics cannot stand here",
         ));
     }
-    if !attribute.has_payload() {
-        return Ok(());
-    }
     let derived = derived(input);
-    let own = |name: &&str| derived.iter().any(|have| have == name);
-    if ["Serialize", "Deserialize", "JsonSchema"].iter().any(own) {
-        return Ok(());
-    }
-    match input.attrs.iter().find(|attribute| attribute.path().is_ident("serde")) {
-        Some(serde) => Err(syn::Error::new_spanned(
-            serde,
-            "put serde attributes on fields; `rename_all` can stand on a variant",
-        )),
+    let unread = attribute.followed().iter().filter(|name| !is_read(name, &derived)).find_map(|name| {
+        input.attrs.iter().find(|attribute| attribute.path().is_ident(name)).map(|found| (name, found))
+    });
+    match unread {
+        Some((name, found)) => {
+            Err(syn::Error::new_spanned(found, format!("`#[{name}(…)]` stands on fields, not on the whole")))
+        }
         None => Ok(()),
     }
 }

@@ -41,15 +41,16 @@ impl Declared {
         for attribute in case::of_name(&variant.attrs, Attribute::Event.inner()) {
             attribute.parse_nested_meta(|meta| {
                 if meta.path.is_ident("name") {
-                    name = Some(meta.value()?.parse()?);
+                    problems::set_once(&mut name, meta.value()?.parse()?, &meta)?;
                 } else if meta.path.is_ident("version") {
-                    version = Some(meta.value()?.parse::<LitInt>()?);
+                    problems::set_once(&mut version, meta.value()?.parse::<LitInt>()?, &meta)?;
                 } else if meta.path.is_ident("upcasts") {
                     let steps;
                     syn::parenthesized!(steps in meta.input);
-                    upcasts = Some(Punctuated::<Path, Token![,]>::parse_terminated(&steps)?);
+                    let steps = Punctuated::<Path, Token![,]>::parse_terminated(&steps)?;
+                    problems::set_once(&mut upcasts, steps, &meta)?;
                 } else if meta.path.is_ident("flatten") {
-                    flatten = Some(meta.path.clone());
+                    problems::set_once(&mut flatten, meta.path.clone(), &meta)?;
                 } else {
                     return Err(meta.error("expected `name`, `version`, `upcasts` or `flatten`"));
                 }

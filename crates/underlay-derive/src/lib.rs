@@ -10,6 +10,46 @@
 //!
 //! The generated code reaches everything through `::underlay::core`. A crate that depends on
 //! `underlay-core` alone says so: `#[event(crate = underlay_core)]`.
+//!
+//! ```
+//! use underlay_core::{Command, Decimal, Event, Refusal, Row};
+//! use underlay_derive::{command, event, refusal, row};
+//!
+//! #[event(crate = underlay_core)]
+//! enum AccountEvent {
+//!     #[event(name = "account-deposited", version = 1)]
+//!     Deposited { amount: Decimal },
+//! }
+//!
+//! #[command(crate = underlay_core)]
+//! enum AccountCommand {
+//!     #[command(name = "withdraw")]
+//!     Withdraw { amount: Decimal },
+//!     #[command(name = "close")]
+//!     Close,
+//! }
+//!
+//! #[refusal(crate = underlay_core)]
+//! enum AccountRefusal {
+//!     #[refusal(code = "overdrawn", message = "the balance is {available}")]
+//!     Overdrawn { available: Decimal },
+//! }
+//!
+//! #[row(crate = underlay_core)]
+//! struct Balance {
+//!     #[column(indexed)]
+//!     account: String,
+//!     balance: Decimal,
+//! }
+//!
+//! let deposited = AccountEvent::Deposited { amount: Decimal::TEN };
+//! assert_eq!(deposited.encode()?.as_str(), r#"{"amount":"10"}"#);
+//! assert_eq!(AccountCommand::decode("close", "")?, AccountCommand::Close);
+//! let overdrawn = AccountRefusal::Overdrawn { available: Decimal::ONE };
+//! assert_eq!((overdrawn.code(), overdrawn.to_string().as_str()), ("overdrawn", "the balance is 1"));
+//! assert!(Balance::columns()[0].indexed);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod case;
 mod command;
@@ -90,9 +130,12 @@ fn expand(
     item: TokenStream,
     implement: fn(proc_macro2::TokenStream, &DeriveInput) -> syn::Result<proc_macro2::TokenStream>,
 ) -> TokenStream {
-    let input = match syn::parse::<DeriveInput>(item) {
+    let input = match syn::parse::<DeriveInput>(item.clone()) {
         Ok(input) => input,
-        Err(error) => return error.into_compile_error().into(),
+        Err(error) => {
+            let (item, error) = (proc_macro2::TokenStream::from(item), error.into_compile_error());
+            return quote::quote!(#item #error).into();
+        }
     };
     let implementation = implement(arguments.into(), &input).unwrap_or_else(syn::Error::into_compile_error);
     let declaration = declaration::declare(attribute, input);

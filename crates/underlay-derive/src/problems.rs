@@ -1,3 +1,16 @@
+use syn::meta::ParseNestedMeta;
+
+/// Takes an argument that can stand once.
+///
+/// # Errors
+/// The argument was there before.
+pub(crate) fn set_once<T>(place: &mut Option<T>, value: T, meta: &ParseNestedMeta<'_>) -> syn::Result<()> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(meta.error("this is there twice")),
+    }
+}
+
 /// Collects, so that one build shows everything that is wrong.
 ///
 /// # Errors

@@ -42,7 +42,6 @@ pub(crate) fn implement(arguments: TokenStream, input: &DeriveInput) -> syn::Res
     declaration::check(Attribute::Refusal, input)?;
     let declared = match &input.data {
         Data::Struct(data) => {
-            declaration::check_unconditional(&input.attrs)?;
             vec![Declared::new(Case::whole(&input.ident, &data.fields)?, said, "underlay::refusal")?]
         }
         Data::Enum(_) | Data::Union(_) => {
@@ -64,7 +63,7 @@ impl Said {
         } else {
             return Ok(false);
         };
-        *place = Some(meta.value()?.parse()?);
+        problems::set_once(place, meta.value()?.parse()?, meta)?;
         Ok(true)
     }
 }

@@ -55,21 +55,21 @@ impl Column {
         let Some(ident) = field.ident.clone() else {
             return Err(syn::Error::new_spanned(field, "a column has a name"));
         };
-        let (mut name, mut indexed) = (LitStr::new(&ident.unraw().to_string(), ident.span()), false);
+        let (mut name, mut indexed) = (None::<LitStr>, None);
         for attribute in case::of_name(&field.attrs, Attribute::Row.inner()) {
             attribute.parse_nested_meta(|meta| {
                 if meta.path.is_ident("name") {
-                    name = meta.value()?.parse()?;
+                    problems::set_once(&mut name, meta.value()?.parse()?, &meta)
                 } else if meta.path.is_ident("indexed") {
-                    indexed = true;
+                    problems::set_once(&mut indexed, (), &meta)
                 } else {
-                    return Err(meta.error("expected `indexed` or `name`"));
+                    Err(meta.error("expected `indexed` or `name`"))
                 }
-                Ok(())
             })?;
         }
+        let name = name.unwrap_or_else(|| LitStr::new(&ident.unraw().to_string(), ident.span()));
         check_name(&name)?;
-        Ok(Self { field: ident, ty: field.ty.clone(), name, indexed })
+        Ok(Self { field: ident, ty: field.ty.clone(), name, indexed: indexed.is_some() })
     }
 
     fn descriptor(&self, root: &Root) -> TokenStream {
