@@ -1,1 +1,58 @@
-fn main() {}
+//! The project's own commands: `cargo xtask <command>`.
+//!
+//! Each command is a file named after it, with two functions: `command` describes its arguments,
+//! `run` does the work. A new one is such a file and a line in [`COMMANDS`].
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program for a terminal: what it prints is its answer"
+)]
+
+mod cargo;
+mod ci;
+mod repository;
+mod services;
+mod test;
+mod tidy;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::{ArgMatches, Command};
+
+/// What a command ends with; the error is one sentence for the person at the terminal.
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+type Entry = (fn() -> Command, fn(&ArgMatches) -> Result<()>);
+
+const COMMANDS: &[Entry] = &[
+    (ci::command, ci::run),
+    (test::command, test::run),
+    (services::command, services::run),
+    (tidy::command, tidy::run),
+];
+
+fn main() -> ExitCode {
+    let xtask = Command::new("xtask")
+        .bin_name("cargo xtask")
+        .about("The project's own commands")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommands(COMMANDS.iter().map(|(command, _)| command()));
+    match run(&xtask.get_matches()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(matches: &ArgMatches) -> Result<()> {
+    let Some((name, arguments)) = matches.subcommand() else { return Err("no command was given".into()) };
+    match COMMANDS.iter().find(|(command, _)| command().get_name() == name) {
+        Some((_, run)) => run(arguments),
+        None => Err(format!("{name} is no command").into()),
+    }
+}

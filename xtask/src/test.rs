@@ -1,0 +1,140 @@
+//! `cargo xtask test`: every test, with the real programs they need.
+//!
+//! Tests run under cargo-nextest where it is installed, under `cargo test` elsewhere; both run
+//! everything, also after a failure. Doctests run first, so that the summary of the tests is the
+//! last thing to be seen.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use clap::{Arg, ArgMatches, Command};
+
+use crate::cargo::{Watched, cargo, run_watched};
+use crate::{Result, repository, services};
+
+pub(crate) fn command() -> Command {
+    let filter =
+        Arg::new("filter").long("filter").value_name("TEXT").help("Only tests with TEXT in their name");
+    Command::new("test").about("Provides what the tests need and runs them all").arg(filter)
+}
+
+pub(crate) fn run(arguments: &ArgMatches) -> Result<()> {
+    all(&repository::root()?, arguments.get_one::<String>("filter").map(String::as_str))
+}
+
+/// Runs every test whose name contains `filter`, and the doctests.
+///
+/// # Errors
+/// Where a test failed, none ran, or something they need is missing and must be there.
+pub(crate) fn all(root: &Path, filter: Option<&str>) -> Result<()> {
+    services::provide()?;
+    let mut count = Count::default();
+    let documentation = run_libtest(root, &["--doc"], filter, &mut count);
+    let tests = if has_nextest(root) {
+        run_nextest(root, filter, &mut count)
+    } else {
+        run_libtest(root, &["--lib", "--bins", "--examples", "--tests"], filter, &mut count)
+    };
+    if count.passed + count.failed > 0 {
+        println!("{} passed, {} failed", count.passed, count.failed);
+    }
+    documentation.and(tests)?;
+    if count.passed == 0 {
+        return Err("no test ran".into());
+    }
+    Ok(())
+}
+
+/// Tests that ended, as their runner said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Count {
+    passed: u64,
+    failed: u64,
+}
+
+impl Count {
+    /// Adds the numbers of a line that ends a test binary of `cargo test`; other lines add nothing:
+    /// `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
+    fn add_libtest(&mut self, line: &str) {
+        let Some((_, numbers)) = line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". "))
+        else {
+            return;
+        };
+        self.add(numbers.split(';'));
+    }
+
+    /// Adds the numbers of nextest's summary; other lines add nothing:
+    /// `Summary [ 1.0s] 5 tests run: 3 passed (1 slow), 1 failed, 1 timed out, 2 skipped`.
+    fn add_nextest(&mut self, line: &str) {
+        if !line.trim_start().starts_with("Summary [") {
+            return;
+        }
+        let Some((_, numbers)) = line.split_once(" run: ") else { return };
+        self.add(numbers.split(','));
+    }
+
+    fn add<'a>(&mut self, parts: impl Iterator<Item = &'a str>) {
+        for part in parts {
+            let mut words = part.split_whitespace();
+            let number = words.next().and_then(|word| word.parse::<u64>().ok());
+            let (Some(number), Some(word)) = (number, words.next()) else { continue };
+            match word {
+                "passed" => self.passed += number,
+                // `timed out` and `exec failed` end a test badly too.
+                "failed" | "timed" | "exec" => self.failed += number,
+                _ => {}
+            }
+        }
+    }
+}
+
+fn has_nextest(root: &Path) -> bool {
+    let mut command = cargo(root, &["nextest", "--version"]);
+    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+fn run_nextest(root: &Path, filter: Option<&str>, count: &mut Count) -> Result<()> {
+    let mut command = cargo(root, &["nextest", "run", "--workspace", "--no-fail-fast", "--no-tests=pass"]);
+    command.args(filter);
+    run_watched(&mut command, Watched::Stderr, |line| count.add_nextest(line))
+}
+
+fn run_libtest(root: &Path, targets: &[&str], filter: Option<&str>, count: &mut Count) -> Result<()> {
+    let mut command = cargo(root, &["test", "--workspace", "--no-fail-fast"]);
+    command.args(targets).args(filter);
+    run_watched(&mut command, Watched::Stdout, |line| count.add_libtest(line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libtest_results_are_added_up() {
+        let mut count = Count::default();
+        count.add_libtest("running 3 tests");
+        count.add_libtest(
+            "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.02s",
+        );
+        count.add_libtest("test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 9 filtered out");
+        assert_eq!(count, Count { passed: 4, failed: 2 });
+    }
+
+    #[test]
+    fn a_nextest_summary_is_read_with_every_bad_end() {
+        let mut count = Count::default();
+        count.add_nextest("        PASS [   0.004s] xtask test::tests::one");
+        count.add_nextest(
+            "     Summary [   1.203s] 9 tests run: 5 passed (1 slow, 1 leaky), 2 failed, 1 timed out, 1 exec failed, 3 skipped",
+        );
+        assert_eq!(count, Count { passed: 5, failed: 4 });
+    }
+
+    #[test]
+    fn a_line_that_is_no_summary_counts_nothing() {
+        let mut count = Count::default();
+        count.add_libtest("test result: unknown");
+        count.add_nextest("  note: Summary [ 1s] 2 tests run: 2 passed");
+        assert_eq!(count, Count::default());
+    }
+}

@@ -1,0 +1,103 @@
+//! Rules for SQL files: in `sql/` one statement a file, named `<verb>_<noun>.sql`; in `migrations/`
+//! numbered without gaps, `0001_<what>.sql`.
+
+use super::Finding;
+use crate::repository::TextFile;
+
+pub(super) fn check(files: &[TextFile]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    // Per directory of migrations, the number of its last one; files come in the order of their paths.
+    let mut last: Option<(&str, u32)> = None;
+    for file in files.iter().filter(|file| file.path.ends_with(".sql")) {
+        let (directory, name) = file.path.rsplit_once('/').unwrap_or(("", &file.path));
+        let stem = name.trim_end_matches(".sql");
+        if directory.rsplit('/').next() == Some("migrations") {
+            let expected = last.filter(|(of, _)| *of == directory).map_or(1, |(_, number)| number + 1);
+            if !stem.starts_with(&format!("{expected:04}_")) {
+                let rule = format!("migrations are numbered without gaps: {expected:04}_<what>.sql");
+                findings.push(Finding::new(file, 1, rule));
+            }
+            last = Some((directory, expected));
+            continue;
+        }
+        let words = stem.split('_').filter(|word| !word.is_empty()).count();
+        let plain =
+            stem.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+        if words < 2 || !plain {
+            findings.push(Finding::new(file, 1, "named <verb>_<noun>.sql, in lower case"));
+        }
+        let starts = statement_starts(&file.text);
+        match starts.as_slice() {
+            [_] => {}
+            [] => findings.push(Finding::new(file, 1, "holds no statement")),
+            [_, second, ..] => findings.push(Finding::new(file, *second, "one statement a file")),
+        }
+    }
+    findings
+}
+
+/// The line each statement starts in.
+fn statement_starts(text: &str) -> Vec<usize> {
+    let mut starts = Vec::new();
+    let mut line = 1;
+    let mut in_statement = false;
+    let mut rest = text;
+    while let Some(next) = rest.chars().next() {
+        let length = match next {
+            '-' if rest.starts_with("--") => rest.find('\n').unwrap_or(rest.len()),
+            '/' if rest.starts_with("/*") => rest.find("*/").map_or(rest.len(), |end| end + 2),
+            // A doubled quote inside reads as two literals beside each other, which changes nothing here.
+            '\'' | '"' => rest[1..].find(next).map_or(rest.len(), |end| end + 2),
+            _ => next.len_utf8(),
+        };
+        let (token, after) = rest.split_at(length);
+        let comment = token.starts_with("--") || token.starts_with("/*");
+        if next == ';' {
+            in_statement = false;
+        } else if !comment && !next.is_whitespace() && !in_statement {
+            in_statement = true;
+            starts.push(line);
+        }
+        line += token.matches('\n').count();
+        rest = after;
+    }
+    starts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(files: &[(&str, &str)]) -> Vec<(String, usize)> {
+        let files: Vec<TextFile> = files
+            .iter()
+            .map(|(path, text)| TextFile { path: (*path).to_owned(), text: (*text).to_owned() })
+            .collect();
+        check(&files).into_iter().map(|finding| (finding.path, finding.line)).collect()
+    }
+
+    #[test]
+    fn a_second_statement_is_found_where_it_starts() {
+        let path = "crates/a/src/sql/insert_event.sql";
+        let one = "-- why; this\nSELECT ';', \"a;b\" /* ; */\nFROM t;\n-- end\n";
+        assert_eq!(found(&[(path, one)]), []);
+        assert_eq!(found(&[(path, "SELECT 1;\n\n-- then\nSELECT 'it''s; here';\n")]), [(path.to_owned(), 4)]);
+        assert_eq!(found(&[(path, "-- nothing\n")]), [(path.to_owned(), 1)]);
+    }
+
+    #[test]
+    fn a_file_is_named_by_verb_and_noun() {
+        assert_eq!(found(&[("sql/events.sql", "SELECT 1")]).len(), 1);
+        assert_eq!(found(&[("sql/Insert_event.sql", "SELECT 1")]).len(), 1);
+        assert_eq!(found(&[("sql/insert_event.sql", "SELECT 1")]), []);
+    }
+
+    #[test]
+    fn migrations_have_no_gap_and_may_hold_more() {
+        let two = "CREATE TABLE a (b);\nCREATE TABLE c (d);\n";
+        assert_eq!(found(&[("a/migrations/0001_log.sql", two), ("a/migrations/0002_views.sql", two)]), []);
+        let gap = found(&[("a/migrations/0001_log.sql", two), ("a/migrations/0003_views.sql", two)]);
+        assert_eq!(gap, [("a/migrations/0003_views.sql".to_owned(), 1)]);
+        assert_eq!(found(&[("a/migrations/0001_a.sql", two), ("b/migrations/0001_a.sql", two)]), []);
+    }
+}
