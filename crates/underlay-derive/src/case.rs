@@ -70,7 +70,7 @@ impl Case {
     /// The name of the struct its payload is read into.
     pub(crate) fn payload(&self) -> Ident {
         // Unlike any name a user gives: the generated struct must not hide a type that a field names.
-        format_ident!("__Underlay{}", self.ident)
+        format_ident!("__UnderlayPayload{}", self.ident)
     }
 
     /// An expression that builds it out of `payload`, a value of its payload's struct.

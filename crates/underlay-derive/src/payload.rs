@@ -1,5 +1,5 @@
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use quote::quote;
 use syn::{Attribute, Field, Ident, parse_quote};
 
 use crate::case::{Body, Case, of_name};
@@ -92,21 +92,11 @@ fn schema_of_anything(root: &Root, attributes: &[Attribute]) -> Option<Attribute
     })
 }
 
-/// The name of the shape that [`borrowed`] writes by.
-fn shape(ident: &Ident) -> Ident {
-    format_ident!("__UnderlayShapeOf{}", ident)
-}
-
-/// A function that writes a value of the declared type as its payload. It borrows: serde's remote
-/// derive gives the fields' own functions the fields themselves.
-pub(crate) fn serialize(ident: &Ident) -> TokenStream {
-    let shape = shape(ident);
-    quote!(#shape::serialize)
-}
-
-/// The shape that an enum or struct is written by; cases that `skip` says are never written by it.
+/// The shape that an enum or struct is written by: `__UnderlayShape::serialize` takes a reference to
+/// one. By serde's remote derive the functions that fields name get the fields themselves, uncopied.
+/// Cases marked true are never written by it.
 pub(crate) fn borrowed(root: &Root, ident: &Ident, cases: &[(&Case, bool)], is_enum: bool) -> TokenStream {
-    let (name, remote) = (shape(ident), ident.to_string());
+    let remote = ident.to_string();
     let serde_crate = root.private("serde");
     let field = |field: &Field| {
         let attributes = of_name(&field.attrs, "serde");
@@ -134,9 +124,9 @@ pub(crate) fn borrowed(root: &Root, ident: &Ident, cases: &[(&Case, bool)], is_e
         }
     });
     let shape = if is_enum {
-        quote!(#[serde(untagged)] enum #name { #(#bodies),* })
+        quote!(#[serde(untagged)] enum __UnderlayShape { #(#bodies),* })
     } else {
-        quote!(struct #name #(#bodies)*)
+        quote!(struct __UnderlayShape #(#bodies)*)
     };
     quote! {
         #[derive(#root::private::serde::Serialize)]
@@ -147,7 +137,6 @@ pub(crate) fn borrowed(root: &Root, ident: &Ident, cases: &[(&Case, bool)], is_e
 
 /// A wrapper that has serde's trait where the declared type must not have it.
 pub(crate) fn borrowed_wrapper(root: &Root, ident: &Ident) -> TokenStream {
-    let serialize = serialize(ident);
     quote! {
         struct __UnderlayBorrowed<'a>(&'a #ident);
 
@@ -156,7 +145,7 @@ pub(crate) fn borrowed_wrapper(root: &Root, ident: &Ident) -> TokenStream {
                 &self,
                 serializer: S,
             ) -> ::core::result::Result<S::Ok, S::Error> {
-                #serialize(self.0, serializer)
+                __UnderlayShape::serialize(self.0, serializer)
             }
         }
     }

@@ -127,7 +127,6 @@ fn write(root: &Root, ident: &Ident, declared: &[Declared], is_enum: bool) -> To
     let payloads = declared.iter().map(|declared| payload::owned(root, &declared.case, &reading));
     let cases: Vec<_> = declared.iter().map(|declared| (&declared.case, false)).collect();
     let shape = payload::borrowed(root, ident, &cases, is_enum);
-    let serialize = payload::serialize(ident);
     // The message names the user's fields; this local must not hide one.
     let formatter = Ident::new("formatter", Span::mixed_site());
     let display_arms = declared.iter().map(|declared| declared.display_arm(&formatter));
@@ -146,7 +145,7 @@ fn write(root: &Root, ident: &Ident, declared: &[Declared], is_enum: bool) -> To
                     &self,
                     serializer: S,
                 ) -> ::core::result::Result<S::Ok, S::Error> {
-                    #serialize(self, serializer)
+                    __UnderlayShape::serialize(self, serializer)
                 }
             }
 

@@ -314,7 +314,14 @@ fn a_user_may_name_things_as_the_generated_code_does() {
     enum Naming {
         #[event(name = "renamed", version = 2, upcasts(payload))]
         Renamed(Renamed),
+        #[event(name = "borrowed", version = 1)]
+        Borrowed,
+        #[event(name = "shape", version = 1)]
+        Shape { event_type: String, text: u32 },
     }
+    let shape = Naming::Shape { event_type: "t".to_owned(), text: 1 };
+    assert_eq!(round_trip(&shape), shape);
+    assert_eq!(round_trip(&Naming::Borrowed), Naming::Borrowed);
     let renamed = Naming::Renamed(Renamed { payload: "p".to_owned() });
     assert_eq!(Naming::decode("renamed", 1, r#"{"text": "p"}"#), Ok(Some(renamed)));
 }
