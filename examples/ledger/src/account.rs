@@ -1,0 +1,317 @@
+//! Accounts: opened, deposited to, withdrawn from and posted to. An account may have a floor, which
+//! no balance falls below.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::civil::Date;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use underlay::core::limits::STREAM_ID_BYTES_MAX;
+use underlay::{Aggregate, Context, Decimal};
+use uuid::Uuid;
+
+use crate::money::{Commodity, Money, exact_sum};
+
+/// Characters in the name of an account.
+pub const ACCOUNT_CHARS_MAX: usize = 200;
+
+/// The name of an account, such as `Assets:US:BofA:Checking`.
+///
+/// 1 to [`ACCOUNT_CHARS_MAX`] characters, in at most [`STREAM_ID_BYTES_MAX`] bytes, none of them a
+/// control character.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+pub struct AccountId(#[schemars(length(min = 1, max = 200))] String);
+
+/// A text is not the name of an account.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "account {0:?} is not 1 to {ACCOUNT_CHARS_MAX} characters, at most {STREAM_ID_BYTES_MAX} bytes, without control characters"
+)]
+pub struct InvalidAccountId(pub String);
+
+impl AccountId {
+    /// Checks and takes a name.
+    ///
+    /// # Errors
+    /// [`InvalidAccountId`].
+    pub fn new(text: impl Into<String>) -> Result<Self, InvalidAccountId> {
+        let text = text.into();
+        let well_formed = (1..=ACCOUNT_CHARS_MAX).contains(&text.chars().count())
+            && text.len() <= STREAM_ID_BYTES_MAX
+            && !text.chars().any(char::is_control);
+        if well_formed { Ok(Self(text)) } else { Err(InvalidAccountId(text)) }
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AccountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for AccountId {
+    type Err = InvalidAccountId;
+    fn from_str(text: &str) -> Result<Self, InvalidAccountId> {
+        Self::new(text)
+    }
+}
+
+impl TryFrom<String> for AccountId {
+    type Error = InvalidAccountId;
+    fn try_from(text: String) -> Result<Self, InvalidAccountId> {
+        Self::new(text)
+    }
+}
+
+impl From<AccountId> for String {
+    fn from(account: AccountId) -> Self {
+        account.0
+    }
+}
+
+/// What can happen to an account.
+#[underlay::event]
+#[derive(Eq)]
+pub enum AccountEvent {
+    /// It exists from now on.
+    #[event(name = "account-opened", version = 1)]
+    Opened {
+        /// What no balance falls below, in any commodity; none for an account without a floor.
+        floor: Option<Decimal>,
+    },
+    /// Money came in.
+    #[event(name = "account-deposited", version = 1)]
+    Deposited {
+        /// How much; more than zero.
+        money: Money,
+    },
+    /// Money went out.
+    #[event(name = "account-withdrawn", version = 1)]
+    Withdrawn {
+        /// How much; more than zero.
+        money: Money,
+    },
+    /// A transfer or a journal entry changed it, and other accounts in the same commit.
+    #[event(name = "account-posted", version = 1)]
+    Posted {
+        /// The command that made the entry: the same for every account it changed.
+        entry: Uuid,
+        /// The day of the entry.
+        date: Date,
+        /// What the entry is for.
+        description: String,
+        /// The change: less than zero where money went out.
+        money: Money,
+    },
+}
+
+impl AccountEvent {
+    /// The change of a balance that the event stands for.
+    #[must_use]
+    pub fn change(&self) -> Option<(&Commodity, Decimal)> {
+        match self {
+            Self::Opened { .. } => None,
+            Self::Deposited { money } | Self::Posted { money, .. } => Some((&money.commodity, money.amount)),
+            Self::Withdrawn { money } => Some((&money.commodity, -money.amount)),
+        }
+    }
+}
+
+/// What can be asked of an account.
+#[underlay::command]
+#[derive(Eq)]
+pub enum AccountCommand {
+    /// Opens it.
+    #[command(name = "open")]
+    Open {
+        /// What no balance may fall below. Left out it is 0, so that nothing can be overdrawn;
+        /// `null` is no floor.
+        #[serde(default = "zero_floor")]
+        floor: Option<Decimal>,
+    },
+    /// Brings money in.
+    #[command(name = "deposit")]
+    Deposit {
+        /// How much; more than zero.
+        #[serde(with = "crate::money::exact")]
+        amount: Decimal,
+        /// Of what.
+        commodity: Commodity,
+    },
+    /// Takes money out.
+    #[command(name = "withdraw")]
+    Withdraw {
+        /// How much; more than zero.
+        #[serde(with = "crate::money::exact")]
+        amount: Decimal,
+        /// Of what.
+        commodity: Commodity,
+    },
+}
+
+fn zero_floor() -> Option<Decimal> {
+    Some(Decimal::ZERO)
+}
+
+/// What an account says no with.
+#[underlay::refusal]
+#[derive(Eq)]
+pub enum AccountRefusal {
+    /// It was opened before.
+    #[refusal(code = "already-open", message = "the account is already open")]
+    AlreadyOpen,
+    /// It was never opened.
+    #[refusal(code = "not-open", message = "the account is not open")]
+    NotOpen,
+    /// The amount is zero or less.
+    #[refusal(code = "not-positive", message = "the amount is {amount}; it must be more than zero")]
+    NotPositive {
+        /// The amount.
+        amount: Decimal,
+    },
+    /// There is not enough above the floor.
+    #[refusal(
+        code = "overdrawn",
+        message = "{available} {commodity} is available; taking {requested}, the account would fall below its floor of {floor}"
+    )]
+    Overdrawn {
+        /// Of what.
+        commodity: Commodity,
+        /// What can be taken: the balance less the floor.
+        available: Decimal,
+        /// What was to be taken.
+        requested: Decimal,
+        /// The floor.
+        floor: Decimal,
+    },
+    /// The balance would have more digits than can be kept.
+    #[refusal(
+        code = "overflow",
+        message = "the balance of {commodity} would have more digits than can be kept without rounding"
+    )]
+    Overflow {
+        /// Of what.
+        commodity: Commodity,
+    },
+}
+
+/// Why a balance cannot change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CannotChange {
+    /// It would fall below the account's floor.
+    Short(Shortfall),
+    /// It would have more digits than can be kept.
+    Overflow,
+}
+
+/// What is missing above the floor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shortfall {
+    pub(crate) available: Decimal,
+    pub(crate) requested: Decimal,
+    pub(crate) floor: Decimal,
+}
+
+/// An account: whether it is open, its floor, and a balance for each commodity.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    open: bool,
+    floor: Option<Decimal>,
+    balances: BTreeMap<Commodity, Decimal>,
+}
+
+impl Account {
+    /// Whether it was opened.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// The balance in a commodity.
+    #[must_use]
+    pub fn balance(&self, commodity: &Commodity) -> Decimal {
+        self.balances.get(commodity).copied().unwrap_or_default()
+    }
+
+    /// Whether the balance in a commodity may change by an amount.
+    pub(crate) fn check_change(&self, commodity: &Commodity, amount: Decimal) -> Result<(), CannotChange> {
+        let before = self.balance(commodity);
+        let after = exact_sum(before, amount).ok_or(CannotChange::Overflow)?;
+        self.check_floor(before, after).map_err(CannotChange::Short)
+    }
+
+    /// Whether a balance may go from one amount to another. One that rises may, also below the floor.
+    pub(crate) fn check_floor(&self, before: Decimal, after: Decimal) -> Result<(), Shortfall> {
+        match self.floor {
+            Some(floor) if after < floor && after < before => Err(Shortfall {
+                available: before.saturating_sub(floor),
+                requested: before.saturating_sub(after),
+                floor,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_asked(&self, commodity: &Commodity, amount: Decimal, change: Decimal) -> Result<(), AccountRefusal> {
+        if !self.open {
+            return Err(AccountRefusal::NotOpen);
+        }
+        if amount <= Decimal::ZERO {
+            return Err(AccountRefusal::NotPositive { amount });
+        }
+        self.check_change(commodity, change).map_err(|reason| {
+            let commodity = commodity.clone();
+            match reason {
+                CannotChange::Short(Shortfall { available, requested, floor }) => {
+                    AccountRefusal::Overdrawn { commodity, available, requested, floor }
+                }
+                CannotChange::Overflow => AccountRefusal::Overflow { commodity },
+            }
+        })
+    }
+}
+
+impl Aggregate for Account {
+    const CATEGORY: &'static str = "account";
+    type Id = AccountId;
+    type Command = AccountCommand;
+    type Event = AccountEvent;
+    type Refusal = AccountRefusal;
+
+    fn decide(&self, command: AccountCommand, _context: &Context) -> Result<Vec<AccountEvent>, AccountRefusal> {
+        let event = match command {
+            AccountCommand::Open { .. } if self.open => return Err(AccountRefusal::AlreadyOpen),
+            AccountCommand::Open { floor } => AccountEvent::Opened { floor },
+            AccountCommand::Deposit { amount, commodity } => {
+                self.check_asked(&commodity, amount, amount)?;
+                AccountEvent::Deposited { money: Money { amount, commodity } }
+            }
+            AccountCommand::Withdraw { amount, commodity } => {
+                self.check_asked(&commodity, amount, -amount)?;
+                AccountEvent::Withdrawn { money: Money { amount, commodity } }
+            }
+        };
+        Ok(vec![event])
+    }
+
+    fn evolve(&mut self, event: &AccountEvent) {
+        if let AccountEvent::Opened { floor } = event {
+            self.open = true;
+            self.floor = *floor;
+        }
+        if let Some((commodity, change)) = event.change() {
+            let balance = self.balances.entry(commodity.clone()).or_default();
+            // Every decision checks that the sum fits, so it never saturates.
+            *balance = balance.saturating_add(change);
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! The reference service of Underlay: a double-entry ledger for many tenants.
+//!
+//! [`account`], [`transfer`] and [`entry`] are the domain, [`balances`] is what is read, [`journal`]
+//! and [`import`] take in the journals of plain-text accounting. [`service`] puts it together.
+
+pub mod account;
+pub mod balances;
+pub mod balances_command;
+pub mod entry;
+pub mod import;
+pub mod journal;
+pub mod money;
+pub mod transfer;
+
+use underlay::Service;
+
+use crate::account::Account;
+use crate::balances::Balances;
+use crate::balances_command::PrintBalances;
+use crate::entry::PostEntry;
+use crate::import::Import;
+use crate::transfer::Transfer;
+
+/// The ledger: its domain, its view and its commands.
+#[must_use]
+pub fn service() -> Service {
+    Service::new("ledger")
+        .aggregate::<Account>()
+        .operation::<Transfer>()
+        .operation::<PostEntry>()
+        .view(Balances)
+        .command(Import)
+        .command(PrintBalances)
+}
