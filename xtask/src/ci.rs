@@ -1,59 +1,72 @@
 //! `cargo xtask ci`: the whole gate, as continuous integration runs it.
 //!
 //! Every step runs, also after one that failed, so that one run tells everything. The end is a table
-//! of the steps with the time each took.
+//! of the steps with the time each took, and how many tests ran.
 
 use std::path::Path;
 use std::time::Instant;
 
 use clap::{ArgMatches, Command};
 
-use crate::cargo::cargo;
-use crate::{Result, repository, test, tidy};
+use crate::cargo::{cargo, run as run_program};
+use crate::test::Count;
+use crate::{Result, Told, repository, test, tidy};
 
 pub(crate) fn command() -> Command {
     Command::new("ci").about("The whole gate: format, tidy, lints, tests, documentation")
 }
 
-type Step = (&'static str, fn(&Path) -> Result<()>);
-
-const STEPS: &[Step] = &[
-    ("format", |root| crate::cargo::run(&mut cargo(root, &["fmt", "--all", "--check"]))),
-    ("tidy", tidy::check),
-    ("lints", lints),
-    ("tests", |root| test::all(root, None)),
-    ("documentation", documentation),
-];
-
 pub(crate) fn run(_: &ArgMatches) -> Result<()> {
     let root = repository::root()?;
-    let start = Instant::now();
-    let mut table = String::new();
-    let mut failed = Vec::new();
-    for (name, step) in STEPS {
+    let mut count = Count::default();
+    let mut gate = Gate::default();
+    gate.step("format", || run_program(&mut cargo(&root, &["fmt", "--all", "--check"])));
+    gate.step("tidy", || tidy::check(&root));
+    gate.step("lints", || lints(&root));
+    gate.step("tests", || test::all(&root, None, &mut count));
+    gate.step("documentation", || documentation(&root));
+    gate.print();
+    count.print();
+    if gate.failed { Err(Told.into()) } else { Ok(()) }
+}
+
+/// The steps that ran.
+#[derive(Default)]
+struct Gate {
+    /// Name, seconds, and the word for how it ended.
+    steps: Vec<(&'static str, f64, &'static str)>,
+    failed: bool,
+}
+
+impl Gate {
+    fn step(&mut self, name: &'static str, step: impl FnOnce() -> Result<()>) {
         println!("\n== {name}");
-        let step_start = Instant::now();
-        let ended = step(&root);
-        let seconds = step_start.elapsed().as_secs_f64();
-        let word = if ended.is_ok() { "ok" } else { "FAILED" };
-        table += &format!("  {name:<15}{seconds:>8.1} s  {word}\n");
-        if let Err(error) = ended {
+        let start = Instant::now();
+        let ended = step();
+        let seconds = start.elapsed().as_secs_f64();
+        if let Err(error) = &ended {
             eprintln!("{name}: {error}");
-            failed.push(*name);
         }
+        self.failed |= ended.is_err();
+        self.steps.push((name, seconds, if ended.is_ok() { "ok" } else { "FAILED" }));
     }
-    println!("\n{table}  {:<15}{:>8.1} s", "all", start.elapsed().as_secs_f64());
-    if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", ")).into()) }
+
+    fn print(&self) {
+        println!();
+        for (name, seconds, word) in &self.steps {
+            println!("  {name:<15}{seconds:>8.1} s  {word}");
+        }
+        let seconds: f64 = self.steps.iter().map(|(_, seconds, _)| seconds).sum();
+        println!("  {:<15}{seconds:>8.1} s", "all");
+    }
 }
 
 fn lints(root: &Path) -> Result<()> {
-    crate::cargo::run(&mut cargo(
-        root,
-        &["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"],
-    ))
+    let arguments = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"];
+    run_program(&mut cargo(root, &arguments))
 }
 
 fn documentation(root: &Path) -> Result<()> {
     let mut command = cargo(root, &["doc", "--workspace", "--no-deps", "--quiet"]);
-    crate::cargo::run(command.env("RUSTDOCFLAGS", "--deny warnings"))
+    run_program(command.env("RUSTDOCFLAGS", "--deny warnings"))
 }

@@ -17,12 +17,25 @@ mod test;
 mod tidy;
 
 use std::error::Error;
+use std::fmt;
 use std::process::ExitCode;
 
 use clap::{ArgMatches, Command};
 
 /// What a command ends with; the error is one sentence for the person at the terminal.
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// The error of a command that has said already what went wrong.
+#[derive(Debug)]
+struct Told;
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it failed, as said above")
+    }
+}
+
+impl Error for Told {}
 
 type Entry = (fn() -> Command, fn(&ArgMatches) -> Result<()>);
 
@@ -43,7 +56,9 @@ fn main() -> ExitCode {
     match run(&xtask.get_matches()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("xtask: {error}");
+            if !error.is::<Told>() {
+                eprintln!("xtask: {error}");
+            }
             ExitCode::FAILURE
         }
     }

@@ -10,7 +10,7 @@ use std::process::Stdio;
 use clap::{Arg, ArgMatches, Command};
 
 use crate::cargo::{Watched, cargo, run_watched};
-use crate::{Result, repository, services};
+use crate::{Result, Told, repository, services};
 
 pub(crate) fn command() -> Command {
     let filter =
@@ -19,40 +19,52 @@ pub(crate) fn command() -> Command {
 }
 
 pub(crate) fn run(arguments: &ArgMatches) -> Result<()> {
-    all(&repository::root()?, arguments.get_one::<String>("filter").map(String::as_str))
+    let filter = arguments.get_one::<String>("filter").map(String::as_str);
+    let mut count = Count::default();
+    let ended = all(&repository::root()?, filter, &mut count);
+    if let Err(error) = &ended {
+        eprintln!("xtask: {error}");
+    }
+    count.print();
+    ended.map_err(|_| Told.into())
 }
 
-/// Runs every test whose name contains `filter`, and the doctests.
+/// Runs every test whose name contains `filter`, and the doctests; adds them to `count`.
 ///
 /// # Errors
 /// Where a test failed, none ran, or something they need is missing and must be there.
-pub(crate) fn all(root: &Path, filter: Option<&str>) -> Result<()> {
+pub(crate) fn all(root: &Path, filter: Option<&str>, count: &mut Count) -> Result<()> {
     services::provide()?;
-    let mut count = Count::default();
-    let documentation = run_libtest(root, &["--doc"], filter, &mut count);
+    let documentation = run_libtest(root, &["--doc"], filter, count);
     let tests = if has_nextest(root) {
-        run_nextest(root, filter, &mut count)
+        run_nextest(root, filter, count)
     } else {
-        run_libtest(root, &["--lib", "--bins", "--examples", "--tests"], filter, &mut count)
+        run_libtest(root, &["--lib", "--bins", "--examples", "--tests"], filter, count)
     };
-    if count.passed + count.failed > 0 {
-        println!("{} passed, {} failed", count.passed, count.failed);
+    let errors: Vec<String> =
+        [documentation, tests].into_iter().filter_map(Result::err).map(|error| error.to_string()).collect();
+    match (errors.is_empty(), count.passed) {
+        (false, _) => Err(errors.join("; ").into()),
+        (true, 0) => Err("no test ran".into()),
+        (true, _) => Ok(()),
     }
-    documentation.and(tests)?;
-    if count.passed == 0 {
-        return Err("no test ran".into());
-    }
-    Ok(())
 }
 
 /// Tests that ended, as their runner said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Count {
+pub(crate) struct Count {
     passed: u64,
     failed: u64,
 }
 
 impl Count {
+    /// Prints the numbers, where a runner gave any.
+    pub(crate) fn print(self) {
+        if self != Self::default() {
+            println!("{} passed, {} failed", self.passed, self.failed);
+        }
+    }
+
     /// Adds the numbers of a line that ends a test binary of `cargo test`; other lines add nothing:
     /// `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
     fn add_libtest(&mut self, line: &str) {
