@@ -3,8 +3,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use underlay_core::{
-    Aggregate, Command, CommandError, DecodeError, Error, Event, EventDescriptor, Json, Operation, RecordedEvent, SnapshotState, View,
-    ViewSchema,
+    Aggregate, Command, CommandError, DecodeError, Error, Event, EventDescriptor, Json, Operation,
+    RecordedEvent, SnapshotState, View, ViewSchema,
 };
 
 use crate::decide::refusal_to_json;

@@ -1,0 +1,240 @@
+//! A small domain: accounts with a balance, transfers between them, a view of the balances.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use underlay_core::memory::{MemoryEventStore, MemoryReadModels, MemorySnapshots};
+use underlay_core::{
+    Aggregate, Clock, Commit, CommitId, Context, Error, EventStore, EventType, ExpectedVersion, Json, Keys,
+    NewEvent, Operation, Reads, Recorded, SchemaVersion, SnapshotState, StreamName, Streams, SystemClock,
+    TenantId, View,
+};
+use underlay_derive::{command, event, refusal, row};
+use underlay_runtime::{Engine, EngineConfig, Ports, Registry, Request};
+
+#[event(crate = underlay_core)]
+pub enum AccountEvent {
+    #[event(name = "deposited", version = 1)]
+    Deposited { cents: i64 },
+    #[event(name = "withdrawn", version = 1)]
+    Withdrawn { cents: i64 },
+}
+
+#[command(crate = underlay_core)]
+pub enum AccountCommand {
+    #[command(name = "deposit")]
+    Deposit { cents: i64 },
+    #[command(name = "withdraw")]
+    Withdraw { cents: i64 },
+    #[command(name = "panic")]
+    Panic,
+    #[command(name = "nothing")]
+    Nothing,
+}
+
+#[refusal(crate = underlay_core)]
+pub enum AccountRefusal {
+    #[refusal(code = "overdrawn", message = "the balance is {balance}, {cents} were asked for")]
+    Overdrawn { balance: i64, cents: i64 },
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Account {
+    pub balance: i64,
+}
+
+impl Account {
+    fn withdraw(&self, cents: i64) -> Result<AccountEvent, AccountRefusal> {
+        if cents > self.balance {
+            return Err(AccountRefusal::Overdrawn { balance: self.balance, cents });
+        }
+        Ok(AccountEvent::Withdrawn { cents })
+    }
+}
+
+impl Aggregate for Account {
+    const CATEGORY: &'static str = "account";
+    type Id = String;
+    type Command = AccountCommand;
+    type Event = AccountEvent;
+    type Refusal = AccountRefusal;
+
+    fn decide(&self, command: AccountCommand, _: &Context) -> Result<Vec<AccountEvent>, AccountRefusal> {
+        match command {
+            AccountCommand::Deposit { cents } => Ok(vec![AccountEvent::Deposited { cents }]),
+            AccountCommand::Withdraw { cents } => self.withdraw(cents).map(|event| vec![event]),
+            AccountCommand::Panic => panic!("a bug in the domain"),
+            AccountCommand::Nothing => Ok(Vec::new()),
+        }
+    }
+
+    fn evolve(&mut self, event: &AccountEvent) {
+        match event {
+            AccountEvent::Deposited { cents } => self.balance += cents,
+            AccountEvent::Withdrawn { cents } => self.balance -= cents,
+        }
+    }
+}
+
+impl SnapshotState for Account {
+    const SNAPSHOT_EVERY: u64 = 10;
+    fn schema() -> Json {
+        Json::from_stored(r#"{"balance":"i64"}"#)
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Transfer {
+    pub from: String,
+    pub to: String,
+    pub cents: i64,
+}
+
+impl Operation for Transfer {
+    const NAME: &'static str = "transfer";
+    type Refusal = AccountRefusal;
+
+    fn reads(&self, reads: &mut Reads) -> Result<(), Error> {
+        reads.stream::<Account>(&self.from)?;
+        reads.stream::<Account>(&self.to)
+    }
+
+    fn decide(&self, streams: &mut Streams, _: &Context) -> Result<(), AccountRefusal> {
+        let withdrawn = streams.state::<Account>(&self.from).withdraw(self.cents)?;
+        streams.append::<Account>(&self.from, withdrawn);
+        streams.append::<Account>(&self.to, AccountEvent::Deposited { cents: self.cents });
+        Ok(())
+    }
+}
+
+/// Takes from `account` only while `other` is not empty: reads a stream it does not write.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TakeWhileOtherIsFull {
+    pub account: String,
+    pub other: String,
+}
+
+impl Operation for TakeWhileOtherIsFull {
+    const NAME: &'static str = "take-while-other-is-full";
+    type Refusal = AccountRefusal;
+
+    fn reads(&self, reads: &mut Reads) -> Result<(), Error> {
+        reads.stream::<Account>(&self.account)?;
+        reads.stream::<Account>(&self.other)
+    }
+
+    fn decide(&self, streams: &mut Streams, _: &Context) -> Result<(), AccountRefusal> {
+        streams.state::<Account>(&self.other).withdraw(1)?;
+        let withdrawn = streams.state::<Account>(&self.account).withdraw(1)?;
+        streams.append::<Account>(&self.account, withdrawn);
+        Ok(())
+    }
+}
+
+#[row(crate = underlay_core)]
+pub struct Balance {
+    #[column(indexed)]
+    pub cents: i64,
+    pub events: i64,
+}
+
+pub struct Balances;
+
+impl View for Balances {
+    const NAME: &'static str = "balances";
+    type Event = AccountEvent;
+    type Key = String;
+    type Row = Balance;
+
+    fn route(&self, event: &Recorded<AccountEvent>, keys: &mut Keys<String>) {
+        keys.push(event.stream().id().to_owned());
+    }
+
+    fn fold(&self, _: &String, row: Option<Balance>, event: &Recorded<AccountEvent>) -> Option<Balance> {
+        let mut row = row.unwrap_or(Balance { cents: 0, events: 0 });
+        row.events += 1;
+        match event.event {
+            AccountEvent::Deposited { cents } => row.cents += cents,
+            AccountEvent::Withdrawn { cents } => row.cents -= cents,
+        }
+        Some(row)
+    }
+}
+
+pub struct Bank {
+    pub store: MemoryEventStore,
+    pub read_models: MemoryReadModels,
+    pub snapshots: MemorySnapshots,
+    pub engine: Engine,
+}
+
+pub fn registry() -> Registry {
+    Registry::default()
+        .aggregate::<Account>()
+        .operation::<Transfer>()
+        .operation::<TakeWhileOtherIsFull>()
+        .view(Balances)
+}
+
+impl Bank {
+    pub fn new() -> Self {
+        let (store, read_models) = (MemoryEventStore::default(), MemoryReadModels::default());
+        Self::over(store, read_models, MemorySnapshots::default(), registry())
+    }
+
+    /// Another process: its own caches, the same stores.
+    pub fn beside(&self) -> Self {
+        Self::over(self.store.clone(), self.read_models.clone(), self.snapshots.clone(), registry())
+    }
+
+    pub fn over(
+        store: MemoryEventStore,
+        read_models: MemoryReadModels,
+        snapshots: MemorySnapshots,
+        registry: Registry,
+    ) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let ports = Ports {
+            store: Arc::new(store.clone()),
+            read_models: Arc::new(read_models.clone()),
+            wakeups: Arc::new(store.clone()),
+            snapshots: Some(Arc::new(snapshots.clone())),
+            clock,
+        };
+        let config =
+            EngineConfig { program: "bank".to_owned(), view_batch_events_max: 7, ..EngineConfig::default() };
+        Self { store, read_models, snapshots, engine: Engine::new(ports, registry, config).unwrap() }
+    }
+
+    pub async fn deposit(&self, account: &str, cents: i64) {
+        let command = AccountCommand::Deposit { cents };
+        self.engine.execute::<Account>(&request(), &account.to_owned(), command).await.unwrap();
+    }
+
+    pub async fn stream_version(&self, account: &str) -> u64 {
+        self.store.versions(&tenant(), &[stream(account)]).await.unwrap()[0].0
+    }
+}
+
+pub fn tenant() -> TenantId {
+    TenantId::new("acme").unwrap()
+}
+
+pub fn request() -> Request {
+    Request::new(tenant())
+}
+
+pub fn repeatable(key: &str) -> Request {
+    request().with_command_id(CommitId::from_key(key))
+}
+
+pub fn stream(account: &str) -> StreamName {
+    Account::stream(&account.to_owned()).unwrap()
+}
+
+/// A commit with a payload that its type cannot be read from.
+pub fn poison(account: &str) -> Commit {
+    let event_type = EventType::new("deposited").unwrap();
+    let event = NewEvent::new(event_type, SchemaVersion(1), Json::encode("no object").unwrap());
+    Commit::new(CommitId::draw()).append(stream(account), ExpectedVersion::Any, vec![event])
+}

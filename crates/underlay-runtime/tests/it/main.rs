@@ -1,0 +1,12 @@
+//! The engine over the memory adapters.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    unreachable_pub,
+    reason = "a test's set-up that fails is a failed test"
+)]
+
+mod bank;
+mod commands;
+mod snapshots;
+mod views;
