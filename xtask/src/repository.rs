@@ -25,9 +25,10 @@ impl TextFile {
         self.path.rsplit('/').next().unwrap_or(&self.path)
     }
 
-    /// The number of the first line that starts with `start`; 1 where none does.
-    pub(crate) fn line_starting(&self, start: &str) -> usize {
-        self.lines().find(|(_, line)| line.starts_with(start)).map_or(1, |(number, _)| number)
+    /// The number of the first line of a TOML file that sets `key`; 1 where none does.
+    pub(crate) fn line_setting(&self, key: &str) -> usize {
+        let sets = |line: &str| line.strip_prefix(key).is_some_and(|rest| rest.starts_with(['.', ' ', '=']));
+        self.lines().find(|(_, line)| sets(line)).map_or(1, |(number, _)| number)
     }
 }
 
@@ -79,6 +80,14 @@ fn read_text(path: &Path) -> Result<Option<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_is_not_found_in_a_longer_one() {
+        let text = "[dependencies]\nunderlay-core.workspace = true\nunderlay = { path = \"x\" }\n".to_owned();
+        let file = TextFile { path: "Cargo.toml".to_owned(), text };
+        let lines = ["underlay", "underlay-core", "under"].map(|key| file.line_setting(key));
+        assert_eq!(lines, [3, 2, 1]);
+    }
 
     #[test]
     fn text_is_found_and_build_output_is_not() {

@@ -191,10 +191,10 @@ fn compare_outside(
     findings
 }
 
-/// A finding at the line of a manifest that starts with `start`.
-fn at_manifest(files: &[TextFile], package: &Package, start: &str, rule: String) -> Finding {
+/// A finding at the line of a manifest that sets `key`.
+fn at_manifest(files: &[TextFile], package: &Package, key: &str, rule: String) -> Finding {
     let file = files.iter().find(|file| file.path == package.manifest);
-    let line = file.map_or(1, |file| file.line_starting(start));
+    let line = file.map_or(1, |file| file.line_setting(key));
     Finding { path: package.manifest.clone(), line, rule }
 }
 
