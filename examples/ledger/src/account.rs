@@ -261,7 +261,12 @@ impl Account {
         }
     }
 
-    fn check_asked(&self, commodity: &Commodity, amount: Decimal, change: Decimal) -> Result<(), AccountRefusal> {
+    fn check_asked(
+        &self,
+        commodity: &Commodity,
+        amount: Decimal,
+        change: Decimal,
+    ) -> Result<(), AccountRefusal> {
         if !self.open {
             return Err(AccountRefusal::NotOpen);
         }
@@ -287,7 +292,11 @@ impl Aggregate for Account {
     type Event = AccountEvent;
     type Refusal = AccountRefusal;
 
-    fn decide(&self, command: AccountCommand, _context: &Context) -> Result<Vec<AccountEvent>, AccountRefusal> {
+    fn decide(
+        &self,
+        command: AccountCommand,
+        _context: &Context,
+    ) -> Result<Vec<AccountEvent>, AccountRefusal> {
         let event = match command {
             AccountCommand::Open { .. } if self.open => return Err(AccountRefusal::AlreadyOpen),
             AccountCommand::Open { floor } => AccountEvent::Opened { floor },

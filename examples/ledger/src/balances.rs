@@ -55,7 +55,12 @@ impl View for Balances {
         }
     }
 
-    fn fold(&self, key: &BalanceKey, row: Option<Balance>, event: &Recorded<AccountEvent>) -> Option<Balance> {
+    fn fold(
+        &self,
+        key: &BalanceKey,
+        row: Option<Balance>,
+        event: &Recorded<AccountEvent>,
+    ) -> Option<Balance> {
         let Some((_, change)) = event.event.change() else { return row };
         let row = row.unwrap_or_else(|| Balance {
             account: key.account.clone(),

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 use underlay::clap::{self, Arg, ArgMatches};
-use underlay::core::limits::PAGE_ROWS_MAX;
 use underlay::core::Direction;
+use underlay::core::limits::PAGE_ROWS_MAX;
 use underlay::{App, CliCommand, Decimal, Engine, Error, ExitError, Query, Row, TenantId, View};
 
 use crate::balances::{Balance, Balances};
@@ -73,7 +73,8 @@ impl CliCommand for PrintBalances {
         let lines = balances(&app.engine, &app.tenant).await;
         views.stop().await;
         let lines = lines?;
-        let format = if app.json { "json" } else { matches.get_one("format").map_or("table", String::as_str) };
+        let format =
+            if app.json { "json" } else { matches.get_one("format").map_or("table", String::as_str) };
         match format {
             "json" => print_json(&lines),
             "csv" => print_csv(&lines),

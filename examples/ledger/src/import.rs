@@ -118,9 +118,8 @@ pub async fn import(
     file.rewind().map_err(ImportError::Rewind)?;
     progress.set_length(total);
     let mut done = Imported::default();
-    let changed = |error, done| ImportError::Changed(error, done);
-    for entry in Journal::new(&mut file).map_err(|error| changed(error, done))? {
-        let entry = entry.map_err(|error| changed(error, done))?;
+    for entry in Journal::new(&mut file).map_err(|error| ImportError::Changed(error, done))? {
+        let entry = entry.map_err(|error| ImportError::Changed(error, done))?;
         let line = entry.line;
         let posted = post(engine, tenant, entry).await.map_err(|error| match error {
             ExecuteError::Refused(refusal) => ImportError::Refused { line, refusal, before: done },

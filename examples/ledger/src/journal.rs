@@ -8,7 +8,7 @@
 //! in the file: a journal that has grown is imported again, and only what is new is posted. Whether
 //! an entry is cleared is no part of it, so that clearing an entry does not post it twice.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read};
 
 use csv::StringRecord;
@@ -74,7 +74,9 @@ pub enum JournalProblem {
         present: Vec<String>,
     },
     /// A row is cut off, or has too many fields.
-    #[error("the row has {fields} fields, the header has {columns}; is the file cut off, or a quote not closed?")]
+    #[error(
+        "the row has {fields} fields, the header has {columns}; is the file cut off, or a quote not closed?"
+    )]
     FieldCount {
         /// How many fields the row has.
         fields: u64,
@@ -125,7 +127,8 @@ impl JournalProblem {
 /// A journal that is being read: an iterator over its entries, which ends after the first error.
 #[derive(Debug)]
 pub struct Journal<R> {
-    rows: csv::Reader<QuoteParity<R>>,
+    rows: csv::Reader<Lines<R>>,
+    last_line: u64,
     columns: Columns,
     record: StringRecord,
     begun: Option<BegunEntry>,
@@ -139,14 +142,12 @@ impl<R: Read> Journal<R> {
     /// # Errors
     /// [`JournalError`] where the file is empty or a column is missing.
     pub fn new(file: R) -> Result<Self, JournalError> {
-        let mut rows = csv::Reader::from_reader(QuoteParity { inner: file, odd: false });
-        let columns = match rows.headers() {
-            Ok(header) => Columns::find(header),
-            Err(error) => return Err(unread_row(error, 1)),
-        };
+        let mut rows = csv::Reader::from_reader(Lines::new(file));
+        let columns = rows.headers().map_err(unread_row).and_then(Columns::find);
         Ok(Self {
             columns: columns.map_err(|problem| problem.at(1))?,
             rows,
+            last_line: 1,
             record: StringRecord::new(),
             begun: None,
             equal_entries: HashMap::new(),
@@ -173,20 +174,20 @@ impl<R: Read> Journal<R> {
     }
 
     fn read_row(&mut self) -> Result<Option<Row>, JournalError> {
-        // Where the row begins; the reader knows only where it looks for it, before empty lines.
-        let line_before = self.rows.position().line();
-        match self.rows.read_record(&mut self.record) {
-            Ok(true) => {
-                let line = self.record.position().map_or(line_before, csv::Position::line);
-                self.columns.read(&self.record, line).map(Some)
-            }
-            Ok(false) if self.rows.get_ref().odd => {
-                let line = self.record.position().map_or(line_before, csv::Position::line);
-                Err(JournalProblem::OpenQuote.at(line))
-            }
+        let begin = self.rows.position().byte();
+        let read = self.rows.read_record(&mut self.record);
+        let line = match read {
+            Ok(false) => self.last_line,
+            _ => self.rows.get_mut().line_from(begin),
+        };
+        self.last_line = line;
+        match read {
+            Ok(true) => self.columns.read(&self.record, line).map(Some),
+            Ok(false) if self.rows.get_ref().quotes_odd => Err(JournalProblem::OpenQuote),
             Ok(false) => Ok(None),
-            Err(error) => Err(unread_row(error, line_before)),
+            Err(error) => Err(unread_row(error)),
         }
+        .map_err(|problem| problem.at(line))
     }
 
     fn complete(
@@ -227,17 +228,15 @@ impl<R: Read> Iterator for Journal<R> {
     }
 }
 
-fn unread_row(error: csv::Error, line_before: u64) -> JournalError {
-    let line = error.position().map_or(line_before, csv::Position::line);
-    let problem = match error.into_kind() {
+fn unread_row(error: csv::Error) -> JournalProblem {
+    match error.into_kind() {
         csv::ErrorKind::Io(error) => error.into(),
         csv::ErrorKind::Utf8 { .. } => JournalProblem::NotUtf8,
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
             JournalProblem::FieldCount { fields: len, columns: expected_len }
         }
         kind => io::Error::other(format!("{kind:?}")).into(),
-    };
-    problem.at(line)
+    }
 }
 
 /// Where the columns are that are read.
@@ -279,11 +278,7 @@ impl Columns {
         })
     }
 
-    fn read(&self, record: &StringRecord, line: u64) -> Result<Row, JournalError> {
-        self.parse(record, line).map_err(|problem| problem.at(line))
-    }
-
-    fn parse(&self, record: &StringRecord, line: u64) -> Result<Row, JournalProblem> {
+    fn read(&self, record: &StringRecord, line: u64) -> Result<Row, JournalProblem> {
         // The reader lets only rows pass that are as long as the header.
         let field = |place: Option<usize>| place.and_then(|place| record.get(place)).unwrap_or_default();
         let needed = |place| field(Some(place));
@@ -383,19 +378,57 @@ impl BegunEntry {
     }
 }
 
-/// Passes bytes on and knows whether the quotes among them are odd in number: then the last one is
-/// not closed, which the CSV reader does not mind.
+/// Passes bytes on and knows what the CSV reader does not tell: in which line a row begins, also
+/// with empty lines and line feeds of two characters, and whether the last quote is closed.
 #[derive(Debug)]
-struct QuoteParity<R> {
+struct Lines<R> {
     inner: R,
-    odd: bool,
+    /// How many bytes were passed on.
+    offset: u64,
+    /// The line they end in.
+    line: u64,
+    line_is_empty: bool,
+    /// Where lines that are not empty begin, with their numbers, from the row that is read on.
+    begins: VecDeque<(u64, u64)>,
+    quotes_odd: bool,
 }
 
-impl<R: Read> Read for QuoteParity<R> {
+impl<R> Lines<R> {
+    fn new(inner: R) -> Self {
+        Self { inner, offset: 0, line: 1, line_is_empty: true, begins: VecDeque::new(), quotes_odd: false }
+    }
+
+    /// The first line that is not empty at an offset or after it. Offsets asked for only grow.
+    fn line_from(&mut self, offset: u64) -> u64 {
+        while self.begins.front().is_some_and(|(begin, _)| *begin < offset) {
+            self.begins.pop_front();
+        }
+        self.begins.front().map_or(self.line, |(_, line)| *line)
+    }
+
+    fn pass(&mut self, byte: u8) {
+        match byte {
+            b'\n' => {
+                self.line += 1;
+                self.line_is_empty = true;
+            }
+            b'\r' => {}
+            _ => {
+                if self.line_is_empty {
+                    self.begins.push_back((self.offset, self.line));
+                    self.line_is_empty = false;
+                }
+                self.quotes_odd ^= byte == b'"';
+            }
+        }
+        self.offset += 1;
+    }
+}
+
+impl<R: Read> Read for Lines<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
-        let quotes = buffer[..count].iter().filter(|byte| **byte == b'"').count();
-        self.odd ^= quotes % 2 == 1;
+        buffer[..count].iter().for_each(|byte| self.pass(*byte));
         Ok(count)
     }
 }

@@ -14,9 +14,7 @@ pub const COMMODITY_CHARS_MAX: usize = 32;
 ///
 /// Up to [`COMMODITY_CHARS_MAX`] characters, without control characters and `@`. It is empty for
 /// amounts without a symbol, which journals have.
-#[derive(
-    Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct Commodity(#[schemars(length(max = 32))] String);
 
@@ -153,7 +151,9 @@ mod tests {
 
     #[test]
     fn anything_but_a_plain_number_is_no_amount() {
-        for text in ["", "-", ".", "1.", ".5", "1,000.00", "-2001,00", "1e3", "+5", " 5", "5 ", "--5", "1.2.3", "٣"] {
+        for text in
+            ["", "-", ".", "1.", ".5", "1,000.00", "-2001,00", "1e3", "+5", " 5", "5 ", "--5", "1.2.3", "٣"]
+        {
             assert_eq!(parse_amount(text), Err(InvalidAmount::Malformed(text.to_owned())));
         }
     }
