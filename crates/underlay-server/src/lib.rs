@@ -1,1 +1,40 @@
-//! stub
+//! The HTTP API of a service and its start page, over an [`Engine`](underlay_runtime::Engine).
+//!
+//! ```text
+//!  request ─► edge        every answer gets its headers; a panic, a cross-site write and a malformed
+//!               │         path become problems here
+//!               ▼
+//!             router ─► credentials ─► handler ─► engine
+//!                           │             │
+//!                           └─ 401, 403   └─ answer, or a problem (RFC 9457)
+//! ```
+//!
+//! The tenant of a request comes from its credentials: no path, query or body can name one. Every
+//! answer that is not a success is `application/problem+json`, its type taken from the variant of the
+//! error and its fields as members. Bodies, pages, waits and connections have limits with a name:
+//! see [`ServerConfig`] and [`ServeLimits`].
+
+mod answer;
+mod app;
+mod commands;
+mod config;
+mod credentials;
+mod edge;
+mod events;
+mod health;
+mod parameters;
+mod path;
+mod problem;
+mod request_body;
+mod request_headers;
+mod router;
+mod serve;
+mod start_page;
+mod streams;
+mod view_query;
+mod views;
+
+pub use config::{Example, ServerConfig};
+pub use credentials::{Credentials, Denied, OneTenant, Principal};
+pub use router::{check, router};
+pub use serve::{ServeLimits, serve, serve_within};

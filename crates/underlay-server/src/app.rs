@@ -1,0 +1,44 @@
+use std::sync::Arc;
+
+use underlay_core::{Error, ViewSchema};
+use underlay_runtime::Engine;
+
+use crate::ServerConfig;
+
+/// What every handler works with. A clone is a reference count.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Inner>);
+
+struct Inner {
+    engine: Engine,
+    config: ServerConfig,
+    schemas: Vec<ViewSchema>,
+}
+
+impl App {
+    pub(crate) fn new(engine: Engine, config: ServerConfig) -> Self {
+        let schemas = engine.registry().views();
+        Self(Arc::new(Inner { engine, config, schemas }))
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    pub(crate) fn config(&self) -> &ServerConfig {
+        &self.0.config
+    }
+
+    /// The stored shapes of the views, by name.
+    pub(crate) fn schemas(&self) -> &[ViewSchema] {
+        &self.0.schemas
+    }
+
+    pub(crate) fn schema(&self, view: &str) -> Result<&ViewSchema, Error> {
+        self.schemas().iter().find(|schema| schema.name == view).ok_or_else(|| {
+            let known: Vec<&str> = self.schemas().iter().map(|schema| schema.name.as_str()).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            Error::NotFound(format!("view {view:?} (there are: {known})"))
+        })
+    }
+}

@@ -1,0 +1,132 @@
+use axum::extract::State;
+use axum::http::header::ETAG;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use underlay_core::{CommitId, Error, Json, Outcome, Position, StreamVersion, Timestamp};
+use underlay_runtime::Executed;
+
+use crate::answer::Answer;
+use crate::app::App;
+use crate::credentials::Caller;
+use crate::events::EventBody;
+use crate::path::Segments;
+use crate::problem::Problem;
+use crate::request_body::JsonText;
+use crate::request_headers::{read_key, read_request};
+
+/// Says that an answer is the first one again.
+pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// The answer to a command that was accepted; the same bytes at every repeat.
+#[derive(Debug, Serialize)]
+struct ExecutedBody {
+    command_id: CommitId,
+    position: Position,
+    streams: Vec<StreamVersion>,
+    events: Vec<EventBody>,
+    recorded_at: Timestamp,
+}
+
+/// `POST /v1/{category}/{id}/{command}`: a command to one aggregate.
+pub(crate) async fn execute(
+    State(app): State<App>,
+    Caller(principal): Caller,
+    Segments((category, id, command)): Segments<(String, String, String)>,
+    headers: HeaderMap,
+    JsonText(body): JsonText,
+) -> Result<Response, Problem> {
+    let request = read_request(principal, &headers)?;
+    let executed = app.engine().execute_named(&request, &category, &id, &command, &body).await?;
+    Ok(answer(executed))
+}
+
+/// `POST /v1/operations/{name}`: a decision over several aggregates.
+pub(crate) async fn operate(
+    State(app): State<App>,
+    Caller(principal): Caller,
+    Segments(name): Segments<String>,
+    headers: HeaderMap,
+    JsonText(body): JsonText,
+) -> Result<Response, Problem> {
+    let request = read_request(principal, &headers)?;
+    // Without a body, the answer names the first field that is missing.
+    let body = if body.is_empty() { "{}" } else { &body };
+    let executed = app.engine().operate_named(&request, &name, body).await?;
+    Ok(answer(executed))
+}
+
+fn answer(executed: Executed) -> Response {
+    let etag = match executed.versions.as_slice() {
+        [only] => HeaderValue::from_str(&format!("\"{}\"", only.version)).ok(),
+        _ => None,
+    };
+    let repeated = executed.repeated;
+    let mut response = Answer(ExecutedBody {
+        command_id: executed.command_id,
+        position: executed.position,
+        streams: executed.versions,
+        events: executed.events.into_iter().map(EventBody::answered).collect(),
+        recorded_at: executed.recorded_at,
+    })
+    .into_response();
+    if let Some(etag) = etag {
+        response.headers_mut().insert(ETAG, etag);
+    }
+    if repeated {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    response
+}
+
+/// How a command ended.
+#[derive(Debug, Serialize)]
+pub(crate) struct CommandBody {
+    command_id: CommitId,
+    #[serde(flatten)]
+    status: Status,
+    position: Position,
+    streams: Vec<StreamVersion>,
+    event_count: u32,
+    recorded_at: Timestamp,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+enum Status {
+    Processed,
+    Refused { refusal: RefusalBody },
+}
+
+#[derive(Debug, Serialize)]
+struct RefusalBody {
+    code: String,
+    message: String,
+    /// Null once their retention has passed.
+    fields: Json,
+}
+
+/// `GET /v1/commands/{id}`: how a command ended, by its key or id.
+pub(crate) async fn find(
+    State(app): State<App>,
+    Caller(principal): Caller,
+    Segments(key): Segments<String>,
+) -> Result<Answer<CommandBody>, Problem> {
+    let id = read_key(&key)?;
+    let found = app.engine().store().find_commit(&principal.tenant, id).await?;
+    let committed = found.ok_or_else(|| Error::NotFound(format!("command {key:?}")))?.committed;
+    let status = match committed.outcome {
+        Outcome::Accepted => Status::Processed,
+        Outcome::Refused { code, message, body } => {
+            Status::Refused { refusal: RefusalBody { code, message, fields: body } }
+        }
+    };
+    Ok(Answer(CommandBody {
+        command_id: committed.id,
+        status,
+        position: committed.position,
+        streams: committed.versions,
+        event_count: committed.event_count,
+        recorded_at: committed.recorded_at,
+    }))
+}

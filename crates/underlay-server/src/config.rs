@@ -1,0 +1,74 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::Credentials;
+
+/// A request the start page shows, ready to be copied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Example {
+    /// What follows `/v1/`, as an address has it: `account/cash/deposit`, `operations/transfer`.
+    pub target: String,
+    /// The body, as JSON.
+    pub body: String,
+}
+
+/// How a service is served.
+#[derive(Clone)]
+pub struct ServerConfig {
+    /// The name of the service, for people.
+    pub service: String,
+    /// What it is for, in a sentence.
+    pub about: Option<String>,
+    /// Requests the start page shows.
+    pub examples: Vec<Example>,
+    /// Who asks, and for which tenant.
+    pub credentials: Arc<dyn Credentials>,
+    /// Sites, such as `https://app.example`, whose pages may send commands from a browser besides the
+    /// service's own.
+    pub origins_trusted: Vec<String>,
+    /// Bytes in the body of a request.
+    pub body_bytes_max: usize,
+    /// How long a body may take to arrive.
+    pub body_wait_max: Duration,
+    /// Events in one page.
+    pub page_events_max: usize,
+    /// How long a query may wait for a view.
+    pub wait_max: Duration,
+}
+
+impl ServerConfig {
+    /// The default bounds: bodies of 1 MiB within 30 s, pages of 1,000 events, waits of 30 s.
+    pub fn new(service: impl Into<String>, credentials: Arc<dyn Credentials>) -> Self {
+        Self {
+            service: service.into(),
+            about: None,
+            examples: Vec::new(),
+            credentials,
+            origins_trusted: Vec::new(),
+            body_bytes_max: 1 << 20,
+            body_wait_max: Duration::from_secs(30),
+            page_events_max: 1_000,
+            wait_max: Duration::from_secs(30),
+        }
+    }
+
+    /// Says what the service is for.
+    #[must_use]
+    pub fn with_about(mut self, about: impl Into<String>) -> Self {
+        self.about = Some(about.into());
+        self
+    }
+
+    /// Adds a request the start page shows.
+    #[must_use]
+    pub fn with_example(mut self, target: impl Into<String>, body: impl Into<String>) -> Self {
+        self.examples.push(Example { target: target.into(), body: body.into() });
+        self
+    }
+}
+
+impl std::fmt::Debug for ServerConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerConfig").field("service", &self.service).finish_non_exhaustive()
+    }
+}

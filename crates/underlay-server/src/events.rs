@@ -1,0 +1,85 @@
+use axum::extract::State;
+use serde::Serialize;
+use underlay_core::{
+    Category, EventId, EventType, Json, LogFilter, LogScope, Position, RecordedEvent, StreamName, Timestamp,
+    Version,
+};
+
+use crate::answer::Answer;
+use crate::app::App;
+use crate::credentials::Caller;
+use crate::parameters::Parameters;
+use crate::problem::Problem;
+
+/// Events in a page where the request does not say.
+pub(crate) const PAGE_EVENTS_DEFAULT: usize = 100;
+
+/// An event as answers show it. Whose it is, the caller knows.
+#[derive(Debug, Serialize)]
+pub(crate) struct EventBody {
+    stream: StreamName,
+    version: Version,
+    position: Position,
+    #[serde(rename = "type")]
+    event_type: EventType,
+    schema_version: u32,
+    event_id: EventId,
+    payload: Json,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<Json>,
+    recorded_at: Timestamp,
+}
+
+impl EventBody {
+    /// As the answer to a command has it: the metadata came with the command.
+    pub(crate) fn answered(event: RecordedEvent) -> Self {
+        Self { metadata: None, ..Self::recorded(event) }
+    }
+
+    /// As it is read back.
+    pub(crate) fn recorded(event: RecordedEvent) -> Self {
+        Self {
+            stream: event.stream,
+            version: event.version,
+            position: event.position,
+            event_type: event.event_type,
+            schema_version: event.schema_version.0,
+            event_id: event.event_id,
+            payload: event.payload,
+            metadata: Some(event.metadata),
+            recorded_at: event.recorded_at,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct EventsPage {
+    events: Vec<EventBody>,
+    /// What `after` is for the next page.
+    next: Position,
+    /// Whether this was the end of the log.
+    at_head: bool,
+}
+
+/// `GET /v1/events`: a page of everything that happened in the tenant.
+pub(crate) async fn read(
+    State(app): State<App>,
+    Caller(principal): Caller,
+    mut parameters: Parameters,
+) -> Result<Answer<EventsPage>, Problem> {
+    let after = parameters.take_parsed("after")?.unwrap_or(Position::START);
+    let limit = parameters.take_limit(PAGE_EVENTS_DEFAULT, app.config().page_events_max)?;
+    let event_types =
+        parameters.take_all("type").into_iter().map(EventType::new).collect::<Result<_, _>>()?;
+    let categories =
+        parameters.take_all("category").into_iter().map(Category::new).collect::<Result<_, _>>()?;
+    parameters.finish(&["after", "limit", "type", "category"])?;
+    let filter = LogFilter { categories, event_types };
+    let scope = LogScope::Tenant(principal.tenant);
+    let page = app.engine().store().read_all(&scope, after, &filter, limit).await?;
+    Ok(Answer(EventsPage {
+        events: page.events.into_iter().map(EventBody::recorded).collect(),
+        next: page.scanned_to,
+        at_head: page.at_head,
+    }))
+}

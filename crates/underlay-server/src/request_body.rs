@@ -1,0 +1,49 @@
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+
+use crate::app::App;
+use crate::problem::Problem;
+
+/// The body of a request: JSON text, or nothing. Whether it fits is for the command to say.
+pub(crate) struct JsonText(pub(crate) String);
+
+impl FromRequest<App> for JsonText {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let is_json = is_json(request.headers());
+        let config = app.config();
+        let bytes = tokio::select! {
+            read = Bytes::from_request(request, app) => read,
+            () = app.engine().clock().sleep(config.body_wait_max) => {
+                let detail = format!("the body took longer than body_wait_max = {:?}", config.body_wait_max);
+                return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "Body too slow", detail));
+            }
+        };
+        let bytes = bytes.map_err(|rejection| Problem::from_body(rejection, config.body_bytes_max))?;
+        if !bytes.is_empty() && !is_json {
+            let detail = "a body is application/json";
+            let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            return Err(Problem::new(status, "unsupported-media-type", "Unsupported media type", detail));
+        }
+        match String::from_utf8(bytes.into()) {
+            Ok(text) => Ok(Self(text)),
+            Err(_) => Err(Problem::invalid("the body is not UTF-8")),
+        }
+    }
+}
+
+/// Whether the body says it is JSON, or nothing of itself.
+fn is_json(headers: &HeaderMap) -> bool {
+    let types: Vec<_> = headers.get_all(CONTENT_TYPE).iter().collect();
+    match types.as_slice() {
+        [] => true,
+        [named] => {
+            let essence = named.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+            essence.trim().eq_ignore_ascii_case("application/json")
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,120 @@
+//! What the headers of a command say about it.
+
+use axum::http::header::IF_MATCH;
+use axum::http::{HeaderMap, HeaderName};
+use underlay_core::{CommitId, Version};
+use underlay_runtime::Request;
+use uuid::Uuid;
+
+use crate::Principal;
+use crate::problem::Problem;
+
+/// Characters in an `Idempotency-Key`.
+const KEY_CHARACTERS_MAX: usize = 200;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// The request of a command.
+pub(crate) fn read_request(principal: Principal, headers: &HeaderMap) -> Result<Request, Problem> {
+    let mut request = Request::new(principal.tenant).with_actor(principal.actor);
+    request.command_id = single(headers, &IDEMPOTENCY_KEY)?.map(read_key).transpose()?;
+    request.expected = single(headers, &IF_MATCH)?.map(read_version).transpose()?;
+    request.correlation_id = single(headers, &CORRELATION_ID)?.map(read_correlation_id).transpose()?;
+    // A trace context that is not well formed is left out, as its specification asks.
+    request.traceparent =
+        single(headers, &TRACEPARENT)?.filter(|text| is_traceparent(text)).map(str::to_owned);
+    Ok(request)
+}
+
+/// The id a key stands for: what a caller chose, or the id an answer gave.
+pub(crate) fn read_key(key: &str) -> Result<CommitId, Problem> {
+    let visible = key.bytes().all(|byte| byte.is_ascii_graphic());
+    if visible && (1..=KEY_CHARACTERS_MAX).contains(&key.len()) {
+        return Ok(CommitId::from_key(key));
+    }
+    Err(Problem::invalid(format!(
+        "the key of a command is 1 to {KEY_CHARACTERS_MAX} visible ASCII characters without spaces"
+    )))
+}
+
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    let (Some(value), more) = (values.next(), values.next()) else { return Ok(None) };
+    match value.to_str() {
+        Ok(text) if more.is_none() => Ok(Some(text)),
+        _ => Err(Problem::invalid(format!("the header {name} is there once, in ASCII"))),
+    }
+}
+
+fn read_version(text: &str) -> Result<Version, Problem> {
+    let bare = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+    // Without the check, a sign would be taken as part of the number.
+    let digits = bare.bytes().all(|byte| byte.is_ascii_digit());
+    match bare.parse() {
+        Ok(version) if digits => Ok(Version(version)),
+        _ => Err(Problem::invalid(format!(
+            "If-Match is one version of the stream, such as \"3\"; it is {text:?}"
+        ))),
+    }
+}
+
+fn read_correlation_id(text: &str) -> Result<Uuid, Problem> {
+    Uuid::parse_str(text).map_err(|_| Problem::invalid(format!("{CORRELATION_ID} is a UUID; it is {text:?}")))
+}
+
+/// Whether a text is a W3C trace context: version, trace id, parent id and flags, in lower-case hex.
+fn is_traceparent(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let [version, trace_id, parent_id, flags] = parts.as_slice() else { return false };
+    let hex = |part: &str, length| {
+        part.len() == length && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let not_zero = |part: &str| part.bytes().any(|byte| byte != b'0');
+    hex(version, 2)
+        && *version != "ff"
+        && hex(trace_id, 32)
+        && not_zero(trace_id)
+        && hex(parent_id, 16)
+        && not_zero(parent_id)
+        && hex(flags, 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_read_with_and_without_quotes() {
+        assert_eq!(read_version("\"3\"").unwrap(), Version(3));
+        assert_eq!(read_version("3").unwrap(), Version(3));
+        for text in ["", "\"\"", "+3", "-1", "*", "W/\"3\"", "\"3\", \"4\"", "3\"", "99999999999999999999"] {
+            read_version(text).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn a_key_is_bounded_and_visible() {
+        read_key(&"k".repeat(KEY_CHARACTERS_MAX)).unwrap();
+        for key in ["", "a b", "ä", &"k".repeat(KEY_CHARACTERS_MAX + 1)] {
+            read_key(key).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn a_trace_context_is_told_from_noise() {
+        let (trace, parent) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
+        assert!(is_traceparent(&format!("00-{trace}-{parent}-01")));
+        let zero = "0".repeat(32);
+        for text in [
+            String::new(),
+            format!("00-{trace}-{parent}"),
+            format!("ff-{trace}-{parent}-01"),
+            format!("00-{zero}-{parent}-01"),
+            format!("00-{}-{parent}-01", trace.to_uppercase()),
+        ] {
+            assert!(!is_traceparent(&text), "{text}");
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! The page at `/`: what the service is, and a request to copy for everything it can do.
+
+use axum::extract::State;
+use axum::http::header::{CONTENT_SECURITY_POLICY, HOST};
+use axum::http::{HeaderMap, HeaderName};
+use axum::response::{Html, IntoResponse};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use underlay_core::ViewStatus;
+
+use crate::ServerConfig;
+use crate::app::App;
+use crate::views::{self, ViewBody};
+
+const STYLE: &str = include_str!("start_page.css");
+/// The page runs no script, loads nothing and sits in no frame.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; \
+                      form-action 'none'; frame-ancestors 'none'";
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// The addresses that are there whatever the service is made of.
+const ENDPOINTS: [(&str, &str); 6] = [
+    ("/v1/events", "everything that happened, in pages"),
+    ("/v1/views", "the views, and where they stand"),
+    ("/v1/streams/{stream}", "what happened to one aggregate"),
+    ("/v1/commands/{key}", "how a command ended, by its Idempotency-Key"),
+    ("/livez", "whether the process answers"),
+    ("/readyz", "whether it can serve"),
+];
+
+/// `GET /`.
+pub(crate) async fn show(State(app): State<App>, headers: HeaderMap) -> impl IntoResponse {
+    let views = views::all(&app).await.inspect_err(|error| {
+        tracing::error!(error = error as &dyn std::error::Error, "the views cannot be looked at");
+    });
+    let page = page(&app, &address(&headers), views.ok());
+    ([(CONTENT_SECURITY_POLICY, POLICY)], Html(page.into_string()))
+}
+
+/// Where the reader has found the service, so that what they copy works.
+fn address(headers: &HeaderMap) -> String {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'[' | b']');
+    let host = text(HOST).filter(|host| !host.is_empty() && host.bytes().all(plain)).unwrap_or("localhost");
+    let scheme = if text(FORWARDED_PROTO) == Some("https") { "https" } else { "http" };
+    format!("{scheme}://{host}")
+}
+
+fn page(app: &App, address: &str, views: Option<Vec<ViewBody>>) -> Markup {
+    let config = app.config();
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (config.service) }
+                link rel="icon" href="data:,";
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                header {
+                    h1 { (config.service) }
+                    p { (config.about.as_deref().unwrap_or("An event-sourced service.")) }
+                }
+                main {
+                    (aggregates(app, address))
+                    (operations(app, address))
+                    (view_section(views, address))
+                    (endpoints())
+                }
+                footer {
+                    p { "To stop the service, press Ctrl-C in the terminal it runs in. It finishes what it has begun." }
+                }
+            }
+        }
+    }
+}
+
+fn aggregates(app: &App, address: &str) -> Markup {
+    let aggregates = app.engine().registry().aggregates();
+    html! {
+        @if !aggregates.is_empty() {
+            section aria-labelledby="commands" {
+                h2 id="commands" { "Commands" }
+                p {
+                    "Give an " code { "Idempotency-Key" } ", and repeating a command gets its first answer. "
+                    "Where a body is " code { "{}" } ", the answer names the fields that are missing."
+                }
+                @for aggregate in &aggregates {
+                    div class="sheet" {
+                        h3 { (aggregate.category) }
+                        @for command in &aggregate.commands {
+                            (post(app.config(), address, aggregate.category, command))
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn operations(app: &App, address: &str) -> Markup {
+    let operations = app.engine().registry().operations();
+    html! {
+        @if !operations.is_empty() {
+            section aria-labelledby="operations" {
+                h2 id="operations" { "Operations" }
+                p { "Each decides over several aggregates and is stored in one commit." }
+                div class="sheet" {
+                    @for operation in &operations {
+                        (post(app.config(), address, "operations", operation.name))
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A command or operation, with the service's own example where it gives one.
+fn post(config: &ServerConfig, address: &str, first: &str, last: &str) -> Markup {
+    let example = config.examples.iter().find(|example| {
+        let named = |(start, rest): (&str, &str)| start == first && rest.rsplit('/').next() == Some(last);
+        example.target.split_once('/').is_some_and(named)
+    });
+    let own_target =
+        if first == "operations" { format!("{first}/{last}") } else { format!("{first}/1/{last}") };
+    let (target, body) = match example {
+        Some(example) => (example.target.as_str(), example.body.as_str()),
+        None => (own_target.as_str(), "{}"),
+    };
+    let url = quoted(&format!("{address}/v1/{target}"));
+    let body = quoted(body);
+    html! {
+        div class="name" { (last) }
+        (to_copy(last, &format!("curl -X POST {url} -H 'Content-Type: application/json' -d {body}")))
+    }
+}
+
+fn view_section(views: Option<Vec<ViewBody>>, address: &str) -> Markup {
+    html! {
+        @match views {
+            None => section aria-labelledby="views" {
+                h2 id="views" { "Views" }
+                p { "The store cannot be read; the log of the service says why." }
+            },
+            Some(views) if !views.is_empty() => section aria-labelledby="views" {
+                h2 id="views" { "Views" }
+                p {
+                    "Filter and sort by the indexed columns: " code { "?column=value" } ", "
+                    code { "?column[ge]=value" } ", " code { "?sort=-column" } "."
+                }
+                div class="sheet" {
+                    div class="scroll" tabindex="0" role="region" aria-labelledby="views" {
+                        table {
+                            thead { tr {
+                                th scope="col" { "View" } th scope="col" { "Status" }
+                                th scope="col" { "Position" } th scope="col" { "Indexed columns" }
+                            } }
+                            tbody { @for view in &views { (view_row(view)) } }
+                        }
+                    }
+                    @for view in &views {
+                        div class="name" { (view.name) }
+                        (to_copy(&view.name, &format!(
+                            "curl {}", quoted(&format!("{address}/v1/views/{}?limit=10", view.name))
+                        )))
+                    }
+                }
+            },
+            Some(_) => {},
+        }
+    }
+}
+
+fn view_row(view: &ViewBody) -> Markup {
+    let (status, class) = match view.status {
+        ViewStatus::Live => ("live", "status live"),
+        ViewStatus::CatchingUp => ("catching up", "status catching-up"),
+        ViewStatus::Paused => ("paused", "status stopped"),
+        ViewStatus::Failed => ("failed", "status stopped"),
+    };
+    let indexed: Vec<&str> =
+        view.columns.iter().filter(|column| column.indexed).map(|column| column.name.as_str()).collect();
+    html! {
+        tr {
+            th scope="row" { a href={ "/v1/views/" (view.name) } { (view.name) } }
+            td { span class=(class) { (status) } }
+            td class="number" { (view.position) }
+            td { (if indexed.is_empty() { "none".to_owned() } else { indexed.join(", ") }) }
+        }
+    }
+}
+
+fn endpoints() -> Markup {
+    html! {
+        section aria-labelledby="addresses" {
+            h2 id="addresses" { "Addresses" }
+            div class="sheet scroll" tabindex="0" role="region" aria-labelledby="addresses" {
+                table { tbody {
+                    @for (path, purpose) in ENDPOINTS {
+                        tr {
+                            th scope="row" {
+                                @if path.contains('{') { code { (path) } } @else { a href=(path) { code { (path) } } }
+                            }
+                            td { (purpose) }
+                        }
+                    }
+                } }
+            }
+        }
+    }
+}
+
+fn to_copy(name: &str, command: &str) -> Markup {
+    html! { pre tabindex="0" aria-label={ "Request: " (name) } { code { (command) } } }
+}
+
+/// A text as one word of a shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_of_a_shell_ends_where_it_should() {
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
+
+    #[test]
+    fn only_a_plain_host_is_taken_over() {
+        let address_of = |host: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, host.parse().unwrap());
+            address(&headers)
+        };
+        assert_eq!(address_of("127.0.0.1:8080"), "http://127.0.0.1:8080");
+        assert_eq!(address_of("[::1]:8080"), "http://[::1]:8080");
+        assert_eq!(address_of("a'; rm -rf ~; '"), "http://localhost");
+        assert_eq!(address_of("<script>"), "http://localhost");
+        assert_eq!(address(&HeaderMap::new()), "http://localhost");
+    }
+}

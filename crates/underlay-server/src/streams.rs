@@ -1,0 +1,45 @@
+use axum::extract::State;
+use serde::Serialize;
+use underlay_core::{Error, StreamName, Version};
+
+use crate::answer::Answer;
+use crate::app::App;
+use crate::credentials::Caller;
+use crate::events::{EventBody, PAGE_EVENTS_DEFAULT};
+use crate::parameters::Parameters;
+use crate::path::Segments;
+use crate::problem::Problem;
+
+#[derive(Debug, Serialize)]
+pub(crate) struct StreamBody {
+    stream: StreamName,
+    /// The version of the stream when it was read.
+    version: Version,
+    events: Vec<EventBody>,
+    /// What `after` is for the next page; null where this is the last.
+    next: Option<Version>,
+}
+
+/// `GET /v1/streams/{stream}`: a page of a stream.
+pub(crate) async fn read(
+    State(app): State<App>,
+    Caller(principal): Caller,
+    Segments(stream): Segments<String>,
+    mut parameters: Parameters,
+) -> Result<Answer<StreamBody>, Problem> {
+    let stream = StreamName::parse(&stream)?;
+    let after = Version(parameters.take_parsed("after")?.unwrap_or_default());
+    let limit = parameters.take_limit(PAGE_EVENTS_DEFAULT, app.config().page_events_max)?;
+    parameters.finish(&["after", "limit"])?;
+    let page = app.engine().store().read_stream(&principal.tenant, &stream, after, limit).await?;
+    if page.version == Version::NONE {
+        return Err(Error::NotFound(format!("stream {stream}")).into());
+    }
+    let last = page.events.last().map(|event| event.version);
+    Ok(Answer(StreamBody {
+        stream,
+        version: page.version,
+        events: page.events.into_iter().map(EventBody::recorded).collect(),
+        next: last.filter(|last| *last < page.version),
+    }))
+}

@@ -1,0 +1,183 @@
+use std::sync::Arc;
+
+use axum::extract::State;
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+use underlay_core::{Column, ColumnType, Error, Position, RowValues, ViewSchema, ViewStatus};
+
+use crate::answer::Answer;
+use crate::app::App;
+use crate::credentials::Caller;
+use crate::parameters::Parameters;
+use crate::path::Segments;
+use crate::problem::Problem;
+use crate::view_query::{ViewQuery, Wait};
+
+/// A view, and where it stands. Why it stopped is not told: the event that stopped it may be another
+/// tenant's.
+#[derive(Debug, Serialize)]
+pub(crate) struct ViewBody {
+    pub(crate) name: String,
+    pub(crate) version: u32,
+    pub(crate) columns: Vec<ColumnBody>,
+    pub(crate) status: ViewStatus,
+    /// The rows reflect every event at or below it.
+    pub(crate) position: Position,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct ColumnBody {
+    pub(crate) name: String,
+    #[serde(rename = "type")]
+    pub(crate) column_type: ColumnType,
+    pub(crate) nullable: bool,
+    pub(crate) indexed: bool,
+}
+
+impl From<&Column> for ColumnBody {
+    fn from(column: &Column) -> Self {
+        Self {
+            name: column.name.clone(),
+            column_type: column.column_type,
+            nullable: column.nullable,
+            indexed: column.indexed,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct ViewsBody {
+    views: Vec<ViewBody>,
+}
+
+/// `GET /v1/views`: the views, and where they stand.
+pub(crate) async fn list(
+    State(app): State<App>,
+    Caller(_): Caller,
+    parameters: Parameters,
+) -> Result<Answer<ViewsBody>, Problem> {
+    parameters.finish(&[])?;
+    Ok(Answer(ViewsBody { views: all(&app).await? }))
+}
+
+/// Every view, by name.
+pub(crate) async fn all(app: &App) -> Result<Vec<ViewBody>, Error> {
+    let engine = app.engine();
+    let running = engine.view_states();
+    let here = |name: &str| running.iter().find(|state| state.name == name);
+    // Other processes may keep the views; then the catalogue says how far they are.
+    let kept_elsewhere = app.schemas().iter().any(|schema| here(&schema.name).is_none());
+    let (catalogue, head) = if kept_elsewhere {
+        (engine.read_models().views().await?, engine.store().head().await?)
+    } else {
+        (Vec::new(), Position::START)
+    };
+    let view = |schema: &ViewSchema| {
+        let (status, position) = match here(&schema.name) {
+            Some(state) => (state.status, state.position),
+            None => {
+                let known = catalogue.iter().find(|view| view.name == schema.name);
+                let position = known.map_or(Position::START, |view| view.checkpoint.position);
+                let status = if position < head { ViewStatus::CatchingUp } else { ViewStatus::Live };
+                (status, position)
+            }
+        };
+        ViewBody {
+            name: schema.name.clone(),
+            version: schema.version,
+            columns: schema.columns.iter().map(ColumnBody::from).collect(),
+            status,
+            position,
+        }
+    };
+    Ok(app.schemas().iter().map(view).collect())
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct RowsBody {
+    rows: Vec<RowBody>,
+    /// What `cursor` is for the next page; null where this is the last.
+    next: Option<String>,
+    /// The rows reflect every event at or below it.
+    position: Position,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<u64>,
+}
+
+/// A row: its key and its columns, in the order of the view.
+#[derive(Debug)]
+pub(crate) struct RowBody {
+    schema: Arc<ViewSchema>,
+    key: String,
+    values: RowValues,
+}
+
+impl Serialize for RowBody {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(1 + self.values.len()))?;
+        map.serialize_entry("key", &self.key)?;
+        for (column, value) in self.schema.columns.iter().zip(&self.values) {
+            map.serialize_entry(&column.name, value)?;
+        }
+        map.end()
+    }
+}
+
+/// `GET /v1/views/{view}`: a page of rows.
+pub(crate) async fn query(
+    State(app): State<App>,
+    Caller(principal): Caller,
+    Segments(view): Segments<String>,
+    parameters: Parameters,
+) -> Result<Answer<RowsBody>, Problem> {
+    let asked = ViewQuery::parse(parameters, app.schema(&view)?, app.config().wait_max)?;
+    wait_for(&app, &view, asked.wait).await?;
+    let tenant = &principal.tenant;
+    let answer = app.engine().query(tenant, &view, &asked.query).await?;
+    let count = match asked.count {
+        true => Some(app.engine().count(tenant, &view, &asked.query).await?),
+        false => None,
+    };
+    let schema = Arc::new(answer.schema);
+    let row = |(key, values)| RowBody { schema: schema.clone(), key, values };
+    Ok(Answer(RowsBody {
+        next: answer.page.next.map(|cursor| cursor.to_text(&asked.query.sort)),
+        position: answer.page.position,
+        count,
+        rows: answer.page.rows.into_iter().map(row).collect(),
+    }))
+}
+
+/// `GET /v1/views/{view}/{key}`: one row. The key may hold slashes.
+pub(crate) async fn row(
+    State(app): State<App>,
+    Caller(principal): Caller,
+    Segments((view, key)): Segments<(String, String)>,
+    mut parameters: Parameters,
+) -> Result<Answer<RowBody>, Problem> {
+    app.schema(&view)?;
+    let wait = Wait::parse(&mut parameters, app.config().wait_max)?;
+    parameters.finish(&["min_position", "wait"])?;
+    wait_for(&app, &view, wait).await?;
+    let answer = app.engine().row(&principal.tenant, &view, &key).await?;
+    Ok(Answer(RowBody { schema: Arc::new(answer.schema), key, values: answer.values }))
+}
+
+async fn wait_for(app: &App, view: &str, wait: Option<Wait>) -> Result<(), Problem> {
+    let Some(Wait { position, timeout }) = wait else { return Ok(()) };
+    match app.engine().wait_for_view(view, position, timeout).await {
+        Err(Error::Unavailable { retry_after, .. }) => {
+            // The error may quote the event that stopped the view, and that may be another tenant's.
+            let states = app.engine().view_states();
+            let stopped = states.iter().find(|state| {
+                state.name == view && matches!(state.status, ViewStatus::Paused | ViewStatus::Failed)
+            });
+            let detail = match stopped {
+                Some(state) => format!("view {view} has stopped at position {}", state.position),
+                None => format!("view {view} has not reached position {position} within {timeout:?}"),
+            };
+            Err(Problem::unavailable(detail, retry_after))
+        }
+        reached => Ok(reached?),
+    }
+}
