@@ -23,7 +23,7 @@ pub const ACCOUNT_CHARS_MAX: usize = 200;
 /// control character.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-pub struct AccountId(#[schemars(length(min = 1, max = 200))] String);
+pub struct AccountId(String);
 
 /// A text is not the name of an account.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

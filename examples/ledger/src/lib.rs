@@ -31,4 +31,5 @@ pub fn service() -> Service {
         .view(Balances)
         .command(Import)
         .command(PrintBalances)
+        .first_request("curl --json '{}' {address}/v1/account/Assets:Cash/open")
 }

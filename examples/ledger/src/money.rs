@@ -1,7 +1,6 @@
 //! Money: an exact amount of a commodity. Never a float, never rounded.
 
 use std::fmt;
-use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,7 +15,7 @@ pub const COMMODITY_CHARS_MAX: usize = 32;
 /// amounts without a symbol, which journals have.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-pub struct Commodity(#[schemars(length(max = 32))] String);
+pub struct Commodity(String);
 
 /// A text is not a commodity.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,7 +34,7 @@ impl Commodity {
         if well_formed { Ok(Self(text)) } else { Err(InvalidCommodity(text)) }
     }
 
-    /// The commodity as text.
+    /// The commodity as it is stored; its `Display` is for people.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -45,13 +44,6 @@ impl Commodity {
 impl fmt::Display for Commodity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_empty() { "(no commodity)" } else { &self.0 })
-    }
-}
-
-impl FromStr for Commodity {
-    type Err = InvalidCommodity;
-    fn from_str(text: &str) -> Result<Self, InvalidCommodity> {
-        Self::new(text)
     }
 }
 

@@ -3,11 +3,14 @@
 
 // Helpers outside of `#[test]` functions fail a test the way the tests themselves do.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
+// A test that is skipped says so.
+#![allow(clippy::print_stderr)]
 
 mod accounts;
 mod balances;
 mod decision;
 mod entries;
+mod events_lock;
 mod import;
 mod journal;
 mod program;
