@@ -10,7 +10,8 @@ use std::io::{Read, Seek, Write};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use underlay::clap::{self, Arg, ArgMatches};
-use underlay::{App, CliCommand, Engine, Error, ExecuteError, Exit, ExitError, Request, TenantId};
+use underlay::core::Outcome;
+use underlay::{App, CliCommand, CommitId, Engine, Error, ExecuteError, Exit, ExitError, Request, TenantId};
 
 use crate::entry::EntryRefusal;
 use crate::journal::{Journal, JournalEntry, JournalError};
@@ -157,10 +158,16 @@ async fn post(
         match engine.operate(&request, entry.entry.clone()).await {
             Ok(executed) if executed.repeated => return Ok(Posted::Before),
             Ok(_) => return Ok(Posted::New),
-            Err(ExecuteError::Refused(_)) if tried_before => attempt += 1,
+            Err(_) if tried_before && was_refused(engine, tenant, id).await? => attempt += 1,
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Whether an id stands for a refusal, also where the store keeps no more of it than that.
+async fn was_refused(engine: &Engine, tenant: &TenantId, id: CommitId) -> Result<bool, Error> {
+    let found = engine.store().find_commit(tenant, id).await?;
+    Ok(found.is_some_and(|found| matches!(found.committed.outcome, Outcome::Refused { .. })))
 }
 
 #[underlay::async_trait]

@@ -6,7 +6,7 @@ use ledger::account::{Account, AccountCommand};
 use ledger::balances_command::{BalanceLine, balances};
 use ledger::import::{ImportError, Imported, import};
 use underlay::core::{EventType, LogFilter, LogScope};
-use underlay::{Decimal, Engine, Position, Request, Store, TenantId};
+use underlay::{Decimal, Engine, Position, Request, Store, TenantId, Timestamp};
 
 use crate::decision::{account, commodity, number};
 
@@ -111,7 +111,8 @@ async fn another_tenant_has_its_own_entries() {
 
 #[tokio::test]
 async fn an_entry_that_was_refused_is_tried_again_by_the_next_import() {
-    let engine = engine().await;
+    let store = Store::open("memory:").await.unwrap();
+    let engine = ledger::service().open(&store).unwrap();
     let request = Request::new(tenant());
     let cash = account("cash");
     let command = |command| engine.execute::<Account>(&request, &cash, command);
@@ -122,6 +123,8 @@ async fn an_entry_that_was_refused_is_tried_again_by_the_next_import() {
         let error = import_text(&engine, &text).await.unwrap_err();
         assert!(matches!(&error, ImportError::Refused { line: 4, .. }), "{error}");
     }
+    let forgotten = store.retention().forget_outcome_bodies(Timestamp::MAX).await.unwrap();
+    assert!(forgotten >= 2, "{forgotten} refusals were stored");
     command(AccountCommand::Deposit { amount: number("5"), commodity: commodity("EUR") }).await.unwrap();
     let imported = import_text(&engine, &text).await.unwrap();
     assert_eq!(imported, Imported { entries: 2, new: 1, already_there: 1 });
