@@ -186,8 +186,8 @@ fn a_broken_file_is_refused_with_its_line_and_changes_nothing() {
     let broken = [
         (
             "unbalanced",
-            with("\"-4615.38000\"", "\"-4615.39000\""),
-            "line 6: the entry is unbalanced".to_owned(),
+            with("\"-3089.61000\"", "\"-3089.62000\""),
+            "line 2: the entry is unbalanced".to_owned(),
         ),
         ("number", with("\"-4615.38000\"", "\"-4,615.38\""), "line 8: amount".to_owned()),
         ("date", with("\"2020-01-02\"", "\"2020-13-02\""), "line 6: date".to_owned()),
