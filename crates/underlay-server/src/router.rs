@@ -17,7 +17,7 @@ const CATEGORIES_TAKEN: [&str; 6] = ["admin", "commands", "events", "operations"
 ///
 /// # Errors
 /// [`Error::Invalid`] with the first category that is taken by the API, or the first name of a
-/// command or operation that is not made of letters, digits, `.`, `_`, `~` and `-`.
+/// command or operation that is not made of letters, digits, `.`, `_` and `-`.
 pub fn check(registry: &Registry) -> Result<(), Error> {
     for aggregate in registry.aggregates() {
         if CATEGORIES_TAKEN.contains(&aggregate.category) {
@@ -33,13 +33,13 @@ pub fn check(registry: &Registry) -> Result<(), Error> {
 }
 
 fn check_name(what: &str, name: &str) -> Result<(), Error> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'~' | b'-');
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     // Clients take dots alone as a way up the path.
     if name.bytes().all(plain) && name.bytes().any(|byte| byte != b'.') {
         return Ok(());
     }
     Err(Error::invalid(format!(
-        "{what} {name:?} cannot be part of an address: letters, digits, '.', '_', '~' and '-' can"
+        "{what} {name:?} cannot be part of an address: letters, digits, '.', '_' and '-' can"
     )))
 }
 

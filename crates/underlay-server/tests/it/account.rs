@@ -1,0 +1,209 @@
+//! A small domain: accounts, transfers between them, a view of the balances, and one that breaks.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use underlay_core::{
+    Aggregate, Context, Decimal, Error, Keys, Operation, Reads, Recorded, Streams, Timestamp, View,
+};
+use underlay_derive::{command, event, refusal, row};
+use underlay_runtime::Registry;
+
+/// The deposit that [`Fragile`] cannot take.
+pub const BREAKING: i64 = 666;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AccountId(String);
+
+impl fmt::Display for AccountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for AccountId {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "bug" => panic!("a bug in the domain"),
+            "nobody" => Err("nobody has no account".to_owned()),
+            text => Ok(Self(text.to_owned())),
+        }
+    }
+}
+
+#[event(crate = underlay_core)]
+pub enum AccountEvent {
+    #[event(name = "deposited", version = 1)]
+    Deposited { amount: Decimal },
+    #[event(name = "withdrawn", version = 2, upcasts(same))]
+    Withdrawn { amount: Decimal },
+    #[event(name = "closed", version = 1)]
+    Closed,
+}
+
+fn same(payload: serde_json::Value) -> Result<serde_json::Value, String> {
+    Ok(payload)
+}
+
+#[command(crate = underlay_core)]
+pub enum AccountCommand {
+    #[command(name = "deposit")]
+    Deposit { amount: Decimal },
+    #[command(name = "withdraw")]
+    Withdraw { amount: Decimal },
+    #[command(name = "close")]
+    Close,
+}
+
+#[refusal(crate = underlay_core)]
+pub enum AccountRefusal {
+    #[refusal(code = "overdrawn", message = "{available} is there, {requested} were asked for")]
+    Overdrawn { available: Decimal, requested: Decimal, status: String },
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Account {
+    balance: Decimal,
+    closed: bool,
+}
+
+impl Account {
+    fn withdraw(&self, amount: Decimal) -> Result<AccountEvent, AccountRefusal> {
+        if amount > self.balance {
+            let status = "short".to_owned();
+            return Err(AccountRefusal::Overdrawn { available: self.balance, requested: amount, status });
+        }
+        Ok(AccountEvent::Withdrawn { amount })
+    }
+}
+
+impl Aggregate for Account {
+    const CATEGORY: &'static str = "account";
+    type Id = AccountId;
+    type Command = AccountCommand;
+    type Event = AccountEvent;
+    type Refusal = AccountRefusal;
+
+    fn decide(&self, command: AccountCommand, _: &Context) -> Result<Vec<AccountEvent>, AccountRefusal> {
+        match command {
+            AccountCommand::Deposit { amount } => Ok(vec![AccountEvent::Deposited { amount }]),
+            AccountCommand::Withdraw { amount } => self.withdraw(amount).map(|event| vec![event]),
+            AccountCommand::Close if self.closed => Ok(Vec::new()),
+            AccountCommand::Close => Ok(vec![AccountEvent::Closed]),
+        }
+    }
+
+    fn evolve(&mut self, event: &AccountEvent) {
+        match event {
+            AccountEvent::Deposited { amount } => self.balance += amount,
+            AccountEvent::Withdrawn { amount } => self.balance -= amount,
+            AccountEvent::Closed => self.closed = true,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Transfer {
+    from: AccountId,
+    to: AccountId,
+    amount: Decimal,
+}
+
+impl Operation for Transfer {
+    const NAME: &'static str = "transfer";
+    type Refusal = AccountRefusal;
+
+    fn reads(&self, reads: &mut Reads) -> Result<(), Error> {
+        reads.stream::<Account>(&self.from)?;
+        reads.stream::<Account>(&self.to)
+    }
+
+    fn decide(&self, streams: &mut Streams, _: &Context) -> Result<(), AccountRefusal> {
+        let withdrawn = streams.state::<Account>(&self.from).withdraw(self.amount)?;
+        streams.append::<Account>(&self.from, withdrawn);
+        streams.append::<Account>(&self.to, AccountEvent::Deposited { amount: self.amount });
+        Ok(())
+    }
+}
+
+/// A row with a column of every type, one of them named like a parameter.
+#[row(crate = underlay_core)]
+pub struct Balance {
+    #[column(indexed)]
+    pub account: String,
+    #[column(indexed)]
+    pub balance: Decimal,
+    #[column(indexed)]
+    pub count: i64,
+    #[column(indexed)]
+    pub open: bool,
+    #[column(indexed)]
+    pub changed_at: Timestamp,
+    pub note: Option<String>,
+}
+
+pub struct Balances;
+
+impl View for Balances {
+    const NAME: &'static str = "balances";
+    type Event = AccountEvent;
+    type Key = String;
+    type Row = Balance;
+
+    fn route(&self, event: &Recorded<AccountEvent>, keys: &mut Keys<String>) {
+        keys.push(event.stream().id().to_owned());
+    }
+
+    fn fold(&self, key: &String, row: Option<Balance>, event: &Recorded<AccountEvent>) -> Option<Balance> {
+        let mut row = row.unwrap_or(Balance {
+            account: key.clone(),
+            balance: Decimal::ZERO,
+            count: 0,
+            open: true,
+            changed_at: event.recorded_at(),
+            note: None,
+        });
+        row.count += 1;
+        row.changed_at = event.recorded_at();
+        match event.event {
+            AccountEvent::Deposited { amount } => row.balance += amount,
+            AccountEvent::Withdrawn { amount } => row.balance -= amount,
+            AccountEvent::Closed => row.open = false,
+        }
+        Some(row)
+    }
+}
+
+#[row(crate = underlay_core)]
+pub struct Size {
+    pub amount: Decimal,
+}
+
+/// A view that stops at a deposit of [`BREAKING`].
+pub struct Fragile;
+
+impl View for Fragile {
+    const NAME: &'static str = "fragile";
+    type Event = AccountEvent;
+    type Key = String;
+    type Row = Size;
+
+    fn route(&self, event: &Recorded<AccountEvent>, keys: &mut Keys<String>) {
+        keys.push(event.stream().id().to_owned());
+    }
+
+    fn fold(&self, _: &String, _: Option<Size>, event: &Recorded<AccountEvent>) -> Option<Size> {
+        match event.event {
+            AccountEvent::Deposited { amount } if amount == Decimal::from(BREAKING) => panic!("too much"),
+            AccountEvent::Deposited { amount } => Some(Size { amount }),
+            _ => None,
+        }
+    }
+}
+
+pub fn registry() -> Registry {
+    Registry::default().aggregate::<Account>().operation::<Transfer>().view(Balances).view(Fragile)
+}

@@ -1,0 +1,128 @@
+//! Which names can be addresses.
+
+use serde::{Deserialize, Serialize};
+use underlay_core::{
+    Aggregate, Command, CommandDescriptor, CommandError, Context, Error, Json, Operation, Reads, Streams,
+};
+use underlay_derive::{command, event, refusal};
+use underlay_runtime::Registry;
+use underlay_server::check;
+
+use crate::account::registry;
+
+#[event(crate = underlay_core)]
+enum NoEvent {}
+
+#[refusal(crate = underlay_core)]
+enum Never {
+    #[refusal(code = "never", message = "never")]
+    Never,
+}
+
+#[command(crate = underlay_core)]
+enum Plain {
+    #[command(name = "go-on.v2_x")]
+    GoOn,
+}
+
+/// Written by hand: the macro would not let the name pass.
+#[derive(Clone)]
+struct Upward;
+
+impl Command for Upward {
+    fn descriptors() -> Vec<CommandDescriptor> {
+        vec![CommandDescriptor { name: "up/down" }]
+    }
+    fn descriptor(&self) -> CommandDescriptor {
+        CommandDescriptor { name: "up/down" }
+    }
+    fn encode(&self) -> Result<Json, Error> {
+        Json::encode(&())
+    }
+    fn decode(_: &str, _: &str) -> Result<Self, CommandError> {
+        Ok(Self)
+    }
+}
+
+macro_rules! aggregate {
+    ($name:ident, $category:literal, $command:ty) => {
+        #[derive(Clone, Default)]
+        struct $name;
+        impl Aggregate for $name {
+            const CATEGORY: &'static str = $category;
+            type Id = String;
+            type Command = $command;
+            type Event = NoEvent;
+            type Refusal = Never;
+            fn decide(&self, _: $command, _: &Context) -> Result<Vec<NoEvent>, Never> {
+                Err(Never::Never)
+            }
+            fn evolve(&mut self, event: &NoEvent) {
+                match *event {}
+            }
+        }
+    };
+}
+
+aggregate!(Order, "order", Plain);
+aggregate!(Lift, "lift", Upward);
+aggregate!(Streaming, "streams", Plain);
+aggregate!(Viewing, "views", Plain);
+aggregate!(Operating, "operations", Plain);
+aggregate!(Happening, "events", Plain);
+aggregate!(Commanding, "commands", Plain);
+aggregate!(Administering, "admin", Plain);
+
+macro_rules! operation {
+    ($type:ident, $name:literal) => {
+        #[derive(Clone, Serialize, Deserialize)]
+        struct $type;
+        impl Operation for $type {
+            const NAME: &'static str = $name;
+            type Refusal = Never;
+            fn reads(&self, _: &mut Reads) -> Result<(), Error> {
+                Ok(())
+            }
+            fn decide(&self, _: &mut Streams, _: &Context) -> Result<(), Never> {
+                Ok(())
+            }
+        }
+    };
+}
+
+operation!(Spaced, "move it");
+operation!(Dots, "..");
+operation!(Nameless, "");
+
+#[test]
+fn names_that_can_be_reached_pass() {
+    check(&registry().aggregate::<Order>()).unwrap();
+}
+
+#[test]
+fn categories_of_the_api_are_refused() {
+    for (registry, category) in [
+        (Registry::default().aggregate::<Streaming>(), "streams"),
+        (Registry::default().aggregate::<Viewing>(), "views"),
+        (Registry::default().aggregate::<Operating>(), "operations"),
+        (Registry::default().aggregate::<Happening>(), "events"),
+        (Registry::default().aggregate::<Commanding>(), "commands"),
+        (Registry::default().aggregate::<Administering>(), "admin"),
+    ] {
+        let error = check(&registry).unwrap_err();
+        assert!(error.to_string().contains(&format!("category {category:?} is taken")), "{error}");
+    }
+}
+
+#[test]
+fn names_that_no_address_can_hold_are_refused() {
+    for (registry, name) in [
+        (Registry::default().aggregate::<Lift>(), "up/down"),
+        (Registry::default().operation::<Spaced>(), "move it"),
+        (Registry::default().operation::<Dots>(), ".."),
+        (Registry::default().operation::<Nameless>(), "\"\""),
+    ] {
+        let error = check(&registry).unwrap_err();
+        assert!(error.to_string().contains(name), "{error}");
+    }
+}

@@ -1,0 +1,41 @@
+use std::time::Duration;
+
+use serde_json::json;
+use underlay_core::{Checkpoint, Column, ColumnType, Error, EventStore, ReadModels, ViewSchema};
+
+use crate::site::Site;
+
+#[tokio::test]
+async fn a_process_that_answers_is_live_and_ready() {
+    let site = Site::with_views();
+    site.deposit("cash", "1").await;
+    assert_eq!(site.get("/livez").await.ok(), json!({"status": "live"}));
+    assert_eq!(site.get("/readyz").await.ok(), json!({"status": "ready", "position": "1"}));
+}
+
+#[tokio::test]
+async fn a_store_that_fails_is_not_ready_and_says_no_more() {
+    let site = Site::new();
+    site.store.fail(|| Error::backend("opening /var/lib/bank.db", "no such file"));
+    let answer = site.get("/readyz").await;
+    answer.problem(503, "problem:not-ready");
+    assert!(!answer.text().contains("bank.db"), "{}", answer.text());
+    site.get("/livez").await.ok();
+}
+
+#[tokio::test]
+async fn a_view_that_failed_is_not_ready() {
+    let site = Site::new();
+    // The rows there are of another definition; by default that is for a person to settle.
+    let column =
+        Column { name: "other".into(), column_type: ColumnType::Text, nullable: false, indexed: false };
+    let schema = ViewSchema { name: "balances".into(), version: 1, columns: vec![column] };
+    site.read_models.prepare(&schema, Checkpoint::start(site.store.store_id())).await.unwrap();
+    let _views = site.engine.start_views();
+    let wait = site.engine.wait_for_view("balances", underlay_core::Position::from_number(1), Duration::MAX);
+    wait.await.unwrap_err();
+    let problem = site.get("/readyz").await.problem(503, "problem:not-ready");
+    assert_eq!(problem["detail"], "view balances has failed");
+    let answer = site.get("/v1/views/balances").await;
+    answer.problem(500, "problem:view-changed");
+}

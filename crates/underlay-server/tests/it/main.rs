@@ -1,0 +1,21 @@
+//! The API over the memory adapters: in process, and once over a socket.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    unreachable_pub,
+    reason = "a test's set-up that fails is a failed test"
+)]
+
+mod account;
+mod addresses;
+mod commands;
+mod events;
+mod failing_store;
+mod failures;
+mod health;
+mod hostile;
+mod serving;
+mod site;
+mod start_page;
+mod tenants;
+mod views;

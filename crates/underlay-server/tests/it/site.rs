@@ -1,0 +1,188 @@
+//! A service to send requests to, in process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::http::request::Builder;
+use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use serde_json::Value;
+use tower::ServiceExt;
+use underlay_core::memory::MemoryReadModels;
+use underlay_core::{Actor, ManualClock, TenantId, Timestamp};
+use underlay_runtime::{Engine, EngineConfig, Ports, RunningViews};
+use underlay_server::{Credentials, Denied, OneTenant, Principal, ServerConfig};
+
+use crate::account::registry;
+use crate::failing_store::FailingStore;
+
+pub struct Site {
+    pub router: Router,
+    pub engine: Engine,
+    pub store: FailingStore,
+    pub read_models: MemoryReadModels,
+    pub clock: Arc<ManualClock>,
+    _views: Option<RunningViews>,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    /// The answer of a success.
+    #[track_caller]
+    pub fn ok(&self) -> Value {
+        assert_eq!(self.status, StatusCode::OK, "{}", self.text());
+        assert_eq!(self.header("content-type"), Some("application/json"));
+        self.json()
+    }
+
+    /// The answer of a problem, with what every problem has checked.
+    #[track_caller]
+    pub fn problem(&self, status: u16, problem_type: &str) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text());
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{}", self.text());
+        let problem = self.json();
+        assert_eq!(problem["type"], format!("urn:underlay:{problem_type}"), "{problem}");
+        assert_eq!(problem["status"], status);
+        for member in ["title", "detail"] {
+            assert!(problem[member].as_str().is_some_and(|text| !text.is_empty()), "{member}: {problem}");
+        }
+        assert_eq!(self.header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(self.header("cache-control"), Some("no-store"));
+        problem
+    }
+
+    /// What a problem says.
+    #[track_caller]
+    pub fn invalid(&self) -> String {
+        self.problem(400, "problem:invalid")["detail"].as_str().unwrap().to_owned()
+    }
+}
+
+impl Site {
+    /// A service of one tenant, without its views.
+    pub fn new() -> Self {
+        Self::with(|config| config)
+    }
+
+    /// The same, with its views running.
+    pub fn with_views() -> Self {
+        let mut site = Self::new();
+        site._views = Some(site.engine.start_views());
+        site
+    }
+
+    pub fn with(configure: impl FnOnce(ServerConfig) -> ServerConfig) -> Self {
+        let store = FailingStore::default();
+        let read_models = MemoryReadModels::default();
+        let clock = Arc::new(ManualClock::new(Timestamp::now()));
+        let ports = Ports {
+            store: Arc::new(store.clone()),
+            read_models: Arc::new(read_models.clone()),
+            wakeups: Arc::new(store.inner.clone()),
+            snapshots: None,
+            clock: clock.clone(),
+        };
+        let engine = Engine::new(ports, registry(), EngineConfig::default()).unwrap();
+        let config = configure(ServerConfig::new("Bank", Arc::new(OneTenant(tenant("acme")))));
+        let router = underlay_server::router(engine.clone(), config);
+        Self { router, engine, store, read_models, clock, _views: None }
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, usize::MAX).await.unwrap();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// Sends a request that waits for time to pass, and lets it pass.
+    pub async fn send_while_time_passes(&self, request: Request<Body>) -> Answer {
+        let time = async {
+            loop {
+                self.clock.advance(Duration::from_millis(100));
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            answer = self.send(request) => answer,
+            () = time => unreachable!("time goes on for ever"),
+        }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    pub async fn post(&self, path: &str, body: &str) -> Answer {
+        self.send(post(path, body)).await
+    }
+
+    /// Deposits, and says at which position.
+    pub async fn deposit(&self, account: &str, amount: &str) -> String {
+        let body = format!(r#"{{"amount":"{amount}"}}"#);
+        let answer = self.post(&format!("/v1/account/{account}/deposit"), &body).await;
+        answer.ok()["position"].as_str().unwrap().to_owned()
+    }
+}
+
+pub fn tenant(name: &str) -> TenantId {
+    TenantId::new(name).unwrap()
+}
+
+pub fn json_request(path: &str) -> Builder {
+    Request::builder().method(Method::POST).uri(path).header("content-type", "application/json")
+}
+
+pub fn post(path: &str, body: &str) -> Request<Body> {
+    json_request(path).body(Body::from(body.to_owned())).unwrap()
+}
+
+pub fn post_with(path: &str, body: &str, headers: &[(&str, &str)]) -> Request<Body> {
+    let with = |request: Builder, (name, value): &(&str, &str)| request.header(*name, *value);
+    headers.iter().fold(json_request(path), with).body(Body::from(body.to_owned())).unwrap()
+}
+
+pub fn get_with(path: &str, headers: &[(&str, &str)]) -> Request<Body> {
+    let with = |request: Builder, (name, value): &(&str, &str)| request.header(*name, *value);
+    headers.iter().fold(Request::get(path), with).body(Body::empty()).unwrap()
+}
+
+/// Takes `Authorization: Bearer <tenant>` at its word; `guest` may not come in.
+pub struct ByHeader;
+
+impl Credentials for ByHeader {
+    fn identify(&self, headers: &HeaderMap) -> Result<Principal, Denied> {
+        let named = headers.get("authorization").and_then(|value| value.to_str().ok());
+        match named.and_then(|text| text.strip_prefix("Bearer ")) {
+            Some("guest") => Err(Denied::Forbidden("guests may not come in".to_owned())),
+            Some(name) => {
+                let actor = Actor { name: Some(format!("someone at {name}")), roles: Vec::new() };
+                Ok(Principal { tenant: tenant(name), actor })
+            }
+            None => Err(Denied::Unidentified {
+                challenge: HeaderValue::from_static("Bearer"),
+                reason: "say who you are".to_owned(),
+            }),
+        }
+    }
+}
