@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Credentials;
+use crate::credentials::NoCredentials;
 
 /// A request the start page shows, ready to be copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,19 +38,27 @@ pub struct ServerConfig {
 }
 
 impl ServerConfig {
-    /// The default bounds: bodies of 1 MiB within 30 s, pages of 1,000 events, waits of 30 s.
-    pub fn new(service: impl Into<String>, credentials: Arc<dyn Credentials>) -> Self {
+    /// The default bounds: bodies of 1 MiB within 30 s, pages of 1,000 events, waits of 30 s. Nobody
+    /// is let in until there are credentials.
+    pub fn new(service: impl Into<String>) -> Self {
         Self {
             service: service.into(),
             about: None,
             examples: Vec::new(),
-            credentials,
+            credentials: Arc::new(NoCredentials),
             origins_trusted: Vec::new(),
             body_bytes_max: 1 << 20,
             body_wait_max: Duration::from_secs(30),
             page_events_max: 1_000,
             wait_max: Duration::from_secs(30),
         }
+    }
+
+    /// Sets who asks, and for which tenant.
+    #[must_use]
+    pub fn with_credentials(mut self, credentials: impl Credentials) -> Self {
+        self.credentials = Arc::new(credentials);
+        self
     }
 
     /// Says what the service is for.

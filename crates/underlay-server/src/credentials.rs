@@ -42,11 +42,28 @@ pub trait Credentials: Send + Sync + 'static {
 /// Every request is this tenant's, and nobody's in particular: for a service of one tenant on a
 /// network that is trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OneTenant(pub TenantId);
+pub struct OneTenant(TenantId);
+
+impl OneTenant {
+    /// Every request is this tenant's.
+    #[must_use]
+    pub fn new(tenant: TenantId) -> Self {
+        Self(tenant)
+    }
+}
 
 impl Credentials for OneTenant {
     fn identify(&self, _headers: &HeaderMap) -> Result<Principal, Denied> {
         Ok(Principal { tenant: self.0.clone(), actor: Actor::default() })
+    }
+}
+
+/// Lets nobody in: what holds until a service says how it tells who asks.
+pub(crate) struct NoCredentials;
+
+impl Credentials for NoCredentials {
+    fn identify(&self, _headers: &HeaderMap) -> Result<Principal, Denied> {
+        Err(Denied::Forbidden("this service has no credentials set, so nobody is let in".to_owned()))
     }
 }
 

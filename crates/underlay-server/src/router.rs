@@ -43,11 +43,15 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
     )))
 }
 
-/// The API and the start page. [`check`] says whether everything in the registry can be reached.
-pub fn router(engine: Engine, config: ServerConfig) -> Router {
+/// The API and the start page.
+///
+/// # Errors
+/// As [`check`].
+pub fn router(engine: Engine, config: ServerConfig) -> Result<Router, Error> {
+    check(engine.registry())?;
     let body_limit = DefaultBodyLimit::max(config.body_bytes_max);
     let app = App::new(engine, config);
-    Router::new()
+    let router = Router::new()
         .route("/", get(start_page::show))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
@@ -63,7 +67,8 @@ pub fn router(engine: Engine, config: ServerConfig) -> Router {
         .fallback(not_found)
         .layer(body_limit)
         .layer(middleware::from_fn_with_state(app.clone(), edge::around))
-        .with_state(app)
+        .with_state(app);
+    Ok(router)
 }
 
 async fn not_found(request: Request) -> Problem {

@@ -1,12 +1,16 @@
 //! Which names can be addresses.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
+use underlay_core::memory::{MemoryEventStore, MemoryReadModels};
 use underlay_core::{
     Aggregate, Command, CommandDescriptor, CommandError, Context, Error, Json, Operation, Reads, Streams,
+    SystemClock,
 };
 use underlay_derive::{command, event, refusal};
-use underlay_runtime::Registry;
-use underlay_server::check;
+use underlay_runtime::{Engine, EngineConfig, Ports, Registry};
+use underlay_server::{ServerConfig, check, router};
 
 use crate::account::registry;
 
@@ -125,4 +129,20 @@ fn names_that_no_address_can_hold_are_refused() {
         let error = check(&registry).unwrap_err();
         assert!(error.to_string().contains(name), "{error}");
     }
+}
+
+#[test]
+fn a_router_is_made_of_names_that_can_be_reached() {
+    let store = MemoryEventStore::default();
+    let ports = Ports {
+        store: Arc::new(store.clone()),
+        read_models: Arc::new(MemoryReadModels::default()),
+        wakeups: Arc::new(store),
+        snapshots: None,
+        clock: Arc::new(SystemClock),
+    };
+    let registry = Registry::default().aggregate::<Viewing>();
+    let engine = Engine::new(ports, registry, EngineConfig::default()).unwrap();
+    let error = router(engine, ServerConfig::new("Bank")).unwrap_err();
+    assert!(error.to_string().contains("views"), "{error}");
 }

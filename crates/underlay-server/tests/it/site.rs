@@ -103,8 +103,8 @@ impl Site {
             clock: clock.clone(),
         };
         let engine = Engine::new(ports, registry(), EngineConfig::default()).unwrap();
-        let config = configure(ServerConfig::new("Bank", Arc::new(OneTenant(tenant("acme")))));
-        let router = underlay_server::router(engine.clone(), config);
+        let config = configure(ServerConfig::new("Bank").with_credentials(OneTenant::new(tenant("acme"))));
+        let router = underlay_server::router(engine.clone(), config).unwrap();
         Self { router, engine, store, read_models, clock, _views: None }
     }
 

@@ -66,9 +66,9 @@ async fn an_empty_service_has_a_page_too() {
         clock: Arc::new(SystemClock),
     };
     let engine = Engine::new(ports, Registry::default(), EngineConfig::default()).unwrap();
-    let config = ServerConfig::new("Nothing <yet>", Arc::new(OneTenant(tenant("acme"))));
+    let config = ServerConfig::new("Nothing <yet>").with_credentials(OneTenant::new(tenant("acme")));
     let mut site = Site::new();
-    site.router = underlay_server::router(engine, config);
+    site.router = underlay_server::router(engine, config).unwrap();
     let answer = site.get("/").await;
     assert!(answer.text().contains("<h1>Nothing &lt;yet&gt;</h1>"));
     site.get("/v1/views").await.ok();

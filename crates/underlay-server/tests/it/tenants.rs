@@ -1,12 +1,9 @@
-use std::sync::Arc;
+use underlay_server::ServerConfig;
 
 use crate::site::{ByHeader, Site, get_with, post_with};
 
 fn site() -> Site {
-    Site::with(|mut config| {
-        config.credentials = Arc::new(ByHeader);
-        config
-    })
+    Site::with(|config| config.with_credentials(ByHeader))
 }
 
 const BODY: &str = r#"{"amount":"1"}"#;
@@ -85,4 +82,11 @@ async fn nobody_gets_in_without_credentials() {
     for path in ["/", "/livez", "/readyz"] {
         assert_eq!(site.get(path).await.status, 200, "{path} needs no credentials");
     }
+}
+
+#[tokio::test]
+async fn a_service_without_credentials_lets_nobody_in() {
+    let site = Site::with(|_| ServerConfig::new("Bank"));
+    site.get("/v1/events").await.problem(403, "problem:denied");
+    site.post("/v1/account/cash/deposit", BODY).await.problem(403, "problem:denied");
 }
