@@ -25,6 +25,6 @@ pub use underlay_core::{
     ReadModels, Reads, Recorded, RecordedEvent, Refusal, Row, StreamName, Streams, TenantId, Timestamp,
     Value, Version, View,
 };
-pub use underlay_derive::{command, event, refusal, row};
+pub use underlay_derive::{command, event, refusal, row, snapshot, value};
 pub use underlay_runtime::{Engine, EngineConfig, ExecuteError, Executed, OnViewChange, Request};
 pub use underlay_server as server;

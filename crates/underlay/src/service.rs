@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use underlay_core::{Aggregate, Error, Operation, SnapshotState, View};
 use underlay_runtime::{Engine, EngineConfig, Registry};
+use underlay_server::Example;
 
 use crate::cli::{self, CliCommand};
 use crate::{Exit, Store};
@@ -17,7 +18,8 @@ use crate::{Exit, Store};
 #[derive(Clone)]
 pub struct Service {
     pub(crate) name: String,
-    pub(crate) first_request: Option<String>,
+    pub(crate) about: Option<String>,
+    pub(crate) examples: Vec<Example>,
     pub(crate) commands: Vec<Arc<dyn CliCommand>>,
     registry: Registry,
     config: EngineConfig,
@@ -38,7 +40,14 @@ impl Service {
     pub fn new(name: impl Into<String>) -> Self {
         let name = name.into();
         let config = EngineConfig { program: name.clone(), ..EngineConfig::default() };
-        Self { name, first_request: None, commands: Vec::new(), registry: Registry::default(), config }
+        Self {
+            name,
+            about: None,
+            examples: Vec::new(),
+            commands: Vec::new(),
+            registry: Registry::default(),
+            config,
+        }
     }
 
     /// Adds an aggregate.
@@ -82,10 +91,18 @@ impl Service {
         self
     }
 
-    /// Sets the request `serve` suggests first; `{address}` stands for where it listens.
+    /// Says what the service is for, in a sentence.
     #[must_use]
-    pub fn first_request(mut self, request: impl Into<String>) -> Self {
-        self.first_request = Some(request.into());
+    pub fn about(mut self, about: impl Into<String>) -> Self {
+        self.about = Some(about.into());
+        self
+    }
+
+    /// Adds a request for the start page to show; `serve` suggests the first one. `target` is what
+    /// follows `/v1/`, as an address has it; `body` is JSON.
+    #[must_use]
+    pub fn example(mut self, target: impl Into<String>, body: impl Into<String>) -> Self {
+        self.examples.push(Example { target: target.into(), body: body.into() });
         self
     }
 

@@ -87,8 +87,10 @@ impl Store {
         if path.is_empty() {
             return Err(Error::invalid("sqlite: needs a path, as in sqlite:ledger.db"));
         }
-        let store =
-            underlay_sqlite::SqliteStore::open(path, underlay_sqlite::SqliteConfig::default()).await?;
+        let path = path.to_owned();
+        let open = move || underlay_sqlite::SqliteStore::open(path, underlay_sqlite::SqliteConfig::default());
+        let opening = tokio::task::spawn_blocking(open).await;
+        let store = opening.map_err(|error| Error::backend("opening the SQLite file", error))??;
         let ports = Ports {
             store: Arc::new(store.clone()),
             read_models: Arc::new(store.clone()),

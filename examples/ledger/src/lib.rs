@@ -31,5 +31,6 @@ pub fn service() -> Service {
         .view(Balances)
         .command(Import)
         .command(PrintBalances)
-        .first_request("curl --json '{}' {address}/v1/account/Assets:Cash/open")
+        .about("A double-entry ledger: accounts, transfers and journal entries in any number of commodities.")
+        .example("account/Assets:Cash/open", "{}")
 }

@@ -13,6 +13,7 @@ use std::io::Write;
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use underlay_core::TenantId;
 use underlay_runtime::Engine;
+use underlay_server::Example;
 
 use crate::{Exit, ExitError, Service, Store};
 
@@ -36,7 +37,8 @@ pub struct App {
     pub json: bool,
     pub(crate) database: String,
     pub(crate) listen: String,
-    pub(crate) first_request: Option<String>,
+    pub(crate) about: Option<String>,
+    pub(crate) examples: Vec<Example>,
 }
 
 /// A command a service adds to its command line.
@@ -127,7 +129,8 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
         json: matches.get_flag("json"),
         database,
         listen: text("listen"),
-        first_request: service.first_request.clone(),
+        about: service.about.clone(),
+        examples: service.examples.clone(),
     };
     let done = match name {
         "serve" => serve::run(&app).await,

@@ -22,7 +22,9 @@ pub(super) async fn run(app: &App) -> Result<(), ExitError> {
         ))
     })?;
     let address = listener.local_addr().map_err(|error| ExitError::failed(format!("no address: {error}")))?;
-    let config = ServerConfig::new(&app.name).with_credentials(OneTenant::new(app.tenant.clone()));
+    let mut config = ServerConfig::new(&app.name).with_credentials(OneTenant::new(app.tenant.clone()));
+    config.about.clone_from(&app.about);
+    config.examples.clone_from(&app.examples);
     let router = underlay_server::router(app.engine.clone(), config)?;
     let views = app.engine.start_views();
     announce(app, &format!("http://{address}"))?;
@@ -33,8 +35,10 @@ pub(super) async fn run(app: &App) -> Result<(), ExitError> {
 }
 
 fn announce(app: &App, address: &str) -> Result<(), ExitError> {
-    let first =
-        app.first_request.as_deref().unwrap_or("curl {address}/v1/views").replace("{address}", address);
+    let first = match app.examples.first() {
+        Some(example) => format!("curl --json '{}' {address}/v1/{}", example.body, example.target),
+        None => format!("curl {address}/v1/views"),
+    };
     let mut out = std::io::stdout().lock();
     writeln!(out, "{} is listening on {address}", app.name)?;
     writeln!(out, "  database {}", app.database)?;

@@ -161,7 +161,11 @@ fn an_import_that_is_killed_goes_on_where_it_was() {
     let mut import =
         ledger.command(&["import", journal.to_str().unwrap()]).stdout(Stdio::null()).spawn().unwrap();
     let seen = || !ledger.answer(&["events", "--json", "--limit", "1"]).is_empty();
-    while !seen() && import.try_wait().unwrap().is_none() {}
+    let mut ended = None;
+    while !seen() && ended.is_none() {
+        ended = import.try_wait().unwrap();
+    }
+    assert!(ended.is_none_or(|status| status.success()), "{ended:?} before it was killed");
     import.kill().unwrap();
     import.wait().unwrap();
     let imported: serde_json::Value =
