@@ -5,11 +5,13 @@ pub use schemars;
 pub use serde;
 pub use serde_json;
 
+use schemars::transform::{RecursiveTransform, Transform};
+use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{CommandError, DecodeError, EventDescriptor, Json};
+use crate::{CommandError, DecodeError, EventDescriptor, Json, SnapshotState};
 
 /// Lifts a payload from one version to the next; the text says why it cannot.
 pub type Upcast = fn(Value) -> Result<Value, String>;
@@ -66,14 +68,35 @@ fn lift(
 /// The JSON Schema of a payload as it is written. It holds no name of a Rust type, so that renaming
 /// one changes nothing; its title is the declared name.
 #[must_use]
-pub fn payload_schema<T: schemars::JsonSchema>(name: &str) -> Json {
+pub fn payload_schema<T: JsonSchema>(name: &str) -> Json {
+    named(schema::<T>(), name)
+}
+
+/// The JSON Schema of an aggregate's state, by the same rules; its title is the category. It holds
+/// no descriptions either: a comment in the code says nothing of what is stored.
+#[must_use]
+pub fn state_schema<A: SnapshotState + JsonSchema>() -> Json {
+    let mut schema = schema::<A>();
+    RecursiveTransform(|schema: &mut Schema| {
+        for annotation in ["title", "description", "deprecated"] {
+            schema.remove(annotation);
+        }
+    })
+    .transform(&mut schema);
+    named(schema, A::CATEGORY)
+}
+
+fn schema<T: JsonSchema>() -> Schema {
     let settings = schemars::generate::SchemaSettings::draft2020_12()
         .with(|settings| {
             settings.meta_schema = None;
             settings.inline_subschemas = true;
         })
         .for_serialize();
-    let mut schema = settings.into_generator().into_root_schema_for::<T>();
+    settings.into_generator().into_root_schema_for::<T>()
+}
+
+fn named(mut schema: Schema, name: &str) -> Json {
     schema.insert("title".to_owned(), Value::from(name));
     Json::from_stored(schema.as_value().to_string())
 }

@@ -15,19 +15,23 @@ struct Declared {
 }
 
 /// Writes the implementation of `Command`.
-pub(crate) fn implement(arguments: TokenStream, input: &DeriveInput) -> syn::Result<TokenStream> {
-    let root = Root::parse(arguments)?;
+pub(crate) fn implement(
+    root: &mut Root,
+    arguments: TokenStream,
+    input: &DeriveInput,
+) -> syn::Result<TokenStream> {
+    root.parse(arguments)?;
     declaration::check(Attribute::Command, input)?;
     let variants = case::variants(input, "a set of commands has a variant for each command")?;
     let declared = problems::all(variants.into_iter().map(Declared::parse))?;
     name::check_unique(declared.iter().map(|declared| &declared.name))?;
-    Ok(write(&root, input, &declared))
+    Ok(write(root, input, &declared))
 }
 
 impl Declared {
     fn parse(variant: &Variant) -> syn::Result<Self> {
         let mut name = None::<LitStr>;
-        for attribute in case::of_name(&variant.attrs, Attribute::Command.inner()) {
+        for attribute in Attribute::Command.inner_of(&variant.attrs) {
             attribute.parse_nested_meta(|meta| {
                 if !meta.path.is_ident("name") {
                     return Err(meta.error("expected `name`"));

@@ -1,6 +1,12 @@
+use std::mem;
+
 use proc_macro2::TokenStream;
-use quote::quote;
-use syn::{Data, DeriveInput, Fields, Meta, Path};
+use quote::ToTokens;
+use syn::{Data, DeriveInput, Fields, Meta, Path, parse_quote};
+
+use crate::case::of_name;
+use crate::data;
+use crate::root::Root;
 
 /// One of the attributes of this crate.
 #[derive(Clone, Copy)]
@@ -9,17 +15,32 @@ pub(crate) enum Attribute {
     Command,
     Refusal,
     Row,
+    Snapshot,
+    Value,
 }
 
 impl Attribute {
-    /// The attribute on variants or fields that goes with it.
-    pub(crate) fn inner(self) -> &'static str {
+    /// Their names.
+    const NAMES: [&str; 6] = ["event", "command", "refusal", "row", "snapshot", "value"];
+
+    /// Those on a variant or field that go with it.
+    pub(crate) fn inner_of(self, attributes: &[syn::Attribute]) -> Vec<syn::Attribute> {
+        self.inner().map(|name| of_name(attributes, name)).unwrap_or_default()
+    }
+
+    fn inner(self) -> Option<&'static str> {
         match self {
-            Self::Event => "event",
-            Self::Command => "command",
-            Self::Refusal => "refusal",
-            Self::Row => "column",
+            Self::Event => Some("event"),
+            Self::Command => Some("command"),
+            Self::Refusal => Some("refusal"),
+            Self::Row => Some("column"),
+            Self::Snapshot | Self::Value => None,
         }
+    }
+
+    /// Whether the declared type itself is written and read by serde.
+    fn is_data(self) -> bool {
+        matches!(self, Self::Snapshot | Self::Value)
     }
 
     /// The attributes of other crates that the generated payloads follow.
@@ -27,27 +48,17 @@ impl Attribute {
         match self {
             Self::Event => &["serde", "schemars"],
             Self::Command | Self::Refusal => &["serde"],
-            Self::Row => &[],
+            Self::Row | Self::Snapshot | Self::Value => &[],
         }
     }
 }
 
 /// The declaration for the compiler: with the derives it lacks, and without the attributes that
 /// nothing but this crate reads.
-pub(crate) fn declare(attribute: Attribute, mut input: DeriveInput) -> TokenStream {
+pub(crate) fn declare(attribute: Attribute, root: &Root, mut input: DeriveInput) -> TokenStream {
     let derived = derived(&input);
-    let lacks = |name: &str| !derived.iter().any(|have| have == name);
-    let mut ours = vec![attribute.inner()];
+    let mut ours: Vec<&str> = attribute.inner().into_iter().collect();
     ours.extend(attribute.followed().iter().filter(|name| !is_read(name, &derived)));
-    let derives: Vec<Path> = [
-        ("Clone", syn::parse_quote!(::core::clone::Clone)),
-        ("Debug", syn::parse_quote!(::core::fmt::Debug)),
-        ("PartialEq", syn::parse_quote!(::core::cmp::PartialEq)),
-    ]
-    .into_iter()
-    .filter_map(|(name, path)| lacks(name).then_some(path))
-    .collect();
-
     let strip = |attributes: &mut Vec<syn::Attribute>| {
         attributes.retain(|attribute| !ours.iter().any(|name| attribute.path().is_ident(name)));
     };
@@ -61,7 +72,39 @@ pub(crate) fn declare(attribute: Attribute, mut input: DeriveInput) -> TokenStre
         }),
         Data::Union(_) => {}
     }
-    quote!(#[derive(#(#derives),*)] #input)
+    derive(attribute, root, &derived, &mut input);
+    input.into_token_stream()
+}
+
+/// Adds the derives that the declaration lacks. Another attribute of this crate that stands below
+/// stays above them, so that it sees what is there already.
+fn derive(attribute: Attribute, root: &Root, derived: &[String], input: &mut DeriveInput) {
+    if matches!(input.data, Data::Union(_)) {
+        return; // It is refused; derives would only add errors of their own.
+    }
+    let mut lacking: Vec<Path> = vec![
+        parse_quote!(::core::clone::Clone),
+        parse_quote!(::core::fmt::Debug),
+        parse_quote!(::core::cmp::PartialEq),
+    ];
+    if attribute.is_data() {
+        lacking.extend(data::derives(root));
+    }
+    lacking.retain(|path| !last_segment(path).is_some_and(|name| derived.contains(&name)));
+    if lacking.is_empty() {
+        return;
+    }
+    let (mut attributes, others): (Vec<_>, Vec<_>) =
+        mem::take(&mut input.attrs).into_iter().partition(|attribute| {
+            last_segment(attribute.path()).is_some_and(|name| Attribute::NAMES.contains(&name.as_str()))
+        });
+    attributes.push(parse_quote!(#[derive(#(#lacking),*)]));
+    if attribute.is_data() {
+        attributes.extend(data::crates(root, &others, derived));
+        data::describe(root, &mut input.data);
+    }
+    attributes.extend(others);
+    input.attrs = attributes;
 }
 
 /// The last segments of what the user derives below the attribute.
@@ -70,11 +113,15 @@ fn derived(input: &DeriveInput) -> Vec<String> {
     for attribute in input.attrs.iter().filter(|attribute| attribute.path().is_ident("derive")) {
         // A derive that cannot be read is reported by the compiler.
         let _ = attribute.parse_nested_meta(|meta| {
-            names.extend(meta.path.segments.last().map(|segment| segment.ident.to_string()));
+            names.extend(last_segment(&meta.path));
             Ok(())
         });
     }
     names
+}
+
+fn last_segment(path: &Path) -> Option<String> {
+    path.segments.last().map(|segment| segment.ident.to_string())
 }
 
 /// Whether a derive of the user's own reads the attributes of this name too.

@@ -23,8 +23,12 @@ enum Kind {
 }
 
 /// Writes the implementation of `Event`.
-pub(crate) fn implement(arguments: TokenStream, input: &DeriveInput) -> syn::Result<TokenStream> {
-    let root = Root::parse(arguments)?;
+pub(crate) fn implement(
+    root: &mut Root,
+    arguments: TokenStream,
+    input: &DeriveInput,
+) -> syn::Result<TokenStream> {
+    root.parse(arguments)?;
     declaration::check(Attribute::Event, input)?;
     let variants = case::variants(input, "a set of events has a variant for each type")?;
     let declared = problems::all(variants.into_iter().map(Declared::parse))?;
@@ -32,13 +36,13 @@ pub(crate) fn implement(arguments: TokenStream, input: &DeriveInput) -> syn::Res
         Kind::Type { name, .. } => Some(name),
         Kind::Set(_) => None,
     }))?;
-    Ok(write(&root, &input.ident, &declared))
+    Ok(write(root, &input.ident, &declared))
 }
 
 impl Declared {
     fn parse(variant: &Variant) -> syn::Result<Self> {
         let (mut name, mut version, mut upcasts, mut flatten) = (None::<LitStr>, None, None, None);
-        for attribute in case::of_name(&variant.attrs, Attribute::Event.inner()) {
+        for attribute in Attribute::Event.inner_of(&variant.attrs) {
             attribute.parse_nested_meta(|meta| {
                 if meta.path.is_ident("name") {
                     problems::set_once(&mut name, meta.value()?.parse()?, &meta)?;

@@ -3,22 +3,30 @@
 //! - [`macro@event`] on an enum makes it a set of events;
 //! - [`macro@command`] on an enum makes it a set of commands;
 //! - [`macro@refusal`] on an enum or a struct makes it a way to say no;
-//! - [`macro@row`] on a struct makes it a row of a view.
+//! - [`macro@row`] on a struct makes it a row of a view;
+//! - [`macro@value`] on a struct or an enum makes it plain data that those hold;
+//! - [`macro@snapshot`] on an aggregate lets its state be stored.
 //!
 //! Each derives `Clone`, `Debug` and `PartialEq` too, but for those that a `#[derive]` below it
-//! names. What is stored never takes its name from Rust: names and versions are written out.
+//! names. What is stored never takes the name of a Rust type: names and versions are written out.
 //!
 //! The generated code reaches everything through `::underlay::core`. A crate that depends on
 //! `underlay-core` alone says so: `#[event(crate = underlay_core)]`.
 //!
 //! ```
 //! use underlay_core::{Command, Decimal, Event, Refusal, Row};
-//! use underlay_derive::{command, event, refusal, row};
+//! use underlay_derive::{command, event, refusal, row, value};
+//!
+//! #[value(crate = underlay_core)]
+//! struct Money {
+//!     amount: Decimal,
+//!     commodity: String,
+//! }
 //!
 //! #[event(crate = underlay_core)]
 //! enum AccountEvent {
 //!     #[event(name = "account-deposited", version = 1)]
-//!     Deposited { amount: Decimal },
+//!     Deposited { money: Money },
 //! }
 //!
 //! #[command(crate = underlay_core)]
@@ -42,8 +50,9 @@
 //!     balance: Decimal,
 //! }
 //!
-//! let deposited = AccountEvent::Deposited { amount: Decimal::TEN };
-//! assert_eq!(deposited.encode()?.as_str(), r#"{"amount":"10"}"#);
+//! let money = Money { amount: Decimal::TEN, commodity: "EUR".to_owned() };
+//! let deposited = AccountEvent::Deposited { money };
+//! assert_eq!(deposited.encode()?.as_str(), r#"{"money":{"amount":"10","commodity":"EUR"}}"#);
 //! assert_eq!(AccountCommand::decode("close", "")?, AccountCommand::Close);
 //! let overdrawn = AccountRefusal::Overdrawn { available: Decimal::ONE };
 //! assert_eq!((overdrawn.code(), overdrawn.to_string().as_str()), ("overdrawn", "the balance is 1"));
@@ -53,6 +62,7 @@
 
 mod case;
 mod command;
+mod data;
 mod declaration;
 mod event;
 mod name;
@@ -61,11 +71,14 @@ mod problems;
 mod refusal;
 mod root;
 mod row;
+mod snapshot;
+mod value;
 
 use proc_macro::TokenStream;
 use syn::DeriveInput;
 
 use declaration::Attribute;
+use root::Root;
 
 /// Makes an enum a closed set of events: implements `Event`.
 ///
@@ -122,13 +135,43 @@ pub fn row(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand(Attribute::Row, arguments, item, row::implement)
 }
 
+/// Makes a struct or an enum plain data: what events, commands, refusals and states hold.
+///
+/// It derives serde's `Serialize` and `Deserialize` and schemars' `JsonSchema`, so that a service
+/// needs neither crate for it. `#[serde(…)]` and `#[schemars(…)]` do what they do there, on the
+/// whole, on variants and on fields: `#[serde(try_from = "String", into = "String")]` checks what is
+/// read. A field or variant with `#[serde(with = "…")]` has a schema that allows anything, unless
+/// `#[schemars(with = "…")]` says more.
+///
+/// The JSON form is serde's. Fields and variants are stored by their names;
+/// `#[serde(rename = "…")]` keeps a stored name that is no longer the one in the code.
+#[proc_macro_attribute]
+pub fn value(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    expand(Attribute::Value, arguments, item, value::implement)
+}
+
+/// Lets the state of an aggregate be stored: implements `SnapshotState`.
+///
+/// `#[snapshot(every = 100)]` on the aggregate's struct or enum stores its state each time a stream
+/// has grown by that many events, at least 1, where the service is told to: `Service::snapshots`. It
+/// derives what [`macro@value`] does, and `#[serde(…)]` and `#[schemars(…)]` work as there. What
+/// `#[serde(skip)]` leaves out is not stored: a state read back holds its default.
+///
+/// A stored state is used only while the definition it was taken by is today's: not after a change
+/// of the fields, of the values in them, or of a version of an event. `version = 2`, from 1, says
+/// that `evolve` changed in a way they do not show.
+#[proc_macro_attribute]
+pub fn snapshot(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    expand(Attribute::Snapshot, arguments, item, snapshot::implement)
+}
+
 /// The declaration as the user wrote it, without the attributes that are only ours, and what was
 /// written for it. It stays where there are errors, so that they are the only ones.
 fn expand(
     attribute: Attribute,
     arguments: TokenStream,
     item: TokenStream,
-    implement: fn(proc_macro2::TokenStream, &DeriveInput) -> syn::Result<proc_macro2::TokenStream>,
+    implement: fn(&mut Root, proc_macro2::TokenStream, &DeriveInput) -> syn::Result<proc_macro2::TokenStream>,
 ) -> TokenStream {
     let input = match syn::parse::<DeriveInput>(item.clone()) {
         Ok(input) => input,
@@ -137,7 +180,9 @@ fn expand(
             return quote::quote!(#item #error).into();
         }
     };
-    let implementation = implement(arguments.into(), &input).unwrap_or_else(syn::Error::into_compile_error);
-    let declaration = declaration::declare(attribute, input);
+    let mut root = Root::default();
+    let implementation =
+        implement(&mut root, arguments.into(), &input).unwrap_or_else(syn::Error::into_compile_error);
+    let declaration = declaration::declare(attribute, &root, input);
     quote::quote!(#declaration #implementation).into()
 }

@@ -64,31 +64,33 @@ pub(crate) fn owned(root: &Root, case: &Case, reading: &Reading) -> TokenStream 
 
 /// A shape of any kind for a field that a module or function writes: what the field's type says of
 /// itself is not what is stored.
-fn schema_of_anything(root: &Root, attributes: &[Attribute]) -> Option<Attribute> {
-    let names = |attribute: &str, arguments: &[&str]| {
-        of_name(attributes, attribute).iter().any(|attribute| {
-            let mut found = false;
-            // What cannot be read is reported by the derive it belongs to.
-            let _ = attribute.parse_nested_meta(|meta| {
-                found |= arguments.iter().any(|argument| meta.path.is_ident(argument));
-                if meta.input.peek(syn::Token![=]) {
-                    meta.value()?.parse::<syn::Expr>()?;
-                } else if meta.input.peek(syn::token::Paren) {
-                    let inner;
-                    syn::parenthesized!(inner in meta.input);
-                    inner.parse::<TokenStream>()?;
-                }
-                Ok(())
-            });
-            found
-        })
-    };
-    let written = names("serde", &["with", "serialize_with", "deserialize_with"]);
-    let described = names("schemars", &["with", "schema_with"]);
+pub(crate) fn schema_of_anything(root: &Root, attributes: &[Attribute]) -> Option<Attribute> {
+    let written = has_argument(attributes, "serde", &["with", "serialize_with", "deserialize_with"]);
+    let described = has_argument(attributes, "schemars", &["with", "schema_with"]);
     (written && !described).then(|| {
         let mut any = root.private("serde_json").value();
         any.push_str("::Value");
         parse_quote!(#[schemars(with = #any)])
+    })
+}
+
+/// Whether attributes of a name have one of the arguments.
+pub(crate) fn has_argument(attributes: &[Attribute], name: &str, arguments: &[&str]) -> bool {
+    of_name(attributes, name).iter().any(|attribute| {
+        let mut found = false;
+        // What cannot be read is reported by the derive it belongs to.
+        let _ = attribute.parse_nested_meta(|meta| {
+            found |= arguments.iter().any(|argument| meta.path.is_ident(argument));
+            if meta.input.peek(syn::Token![=]) {
+                meta.value()?.parse::<syn::Expr>()?;
+            } else if meta.input.peek(syn::token::Paren) {
+                let inner;
+                syn::parenthesized!(inner in meta.input);
+                inner.parse::<TokenStream>()?;
+            }
+            Ok(())
+        });
+        found
     })
 }
 

@@ -25,8 +25,12 @@ struct Said {
 }
 
 /// Writes the implementation of `Refusal`.
-pub(crate) fn implement(arguments: TokenStream, input: &DeriveInput) -> syn::Result<TokenStream> {
-    let (mut root, mut said) = (Root::default(), Said::default());
+pub(crate) fn implement(
+    root: &mut Root,
+    arguments: TokenStream,
+    input: &DeriveInput,
+) -> syn::Result<TokenStream> {
+    let mut said = Said::default();
     let is_struct = matches!(input.data, Data::Struct(_));
     let parser = syn::meta::parser(|meta| {
         if root.set(&meta)? || (is_struct && said.set(&meta)?) {
@@ -50,7 +54,7 @@ pub(crate) fn implement(arguments: TokenStream, input: &DeriveInput) -> syn::Res
         }
     };
     name::check_unique(declared.iter().map(|declared| &declared.code))?;
-    Ok(write(&root, &input.ident, &declared, !is_struct))
+    Ok(write(root, &input.ident, &declared, !is_struct))
 }
 
 impl Said {
@@ -71,7 +75,7 @@ impl Said {
 impl Declared {
     fn parse(variant: &Variant) -> syn::Result<Self> {
         let mut said = Said::default();
-        for attribute in case::of_name(&variant.attrs, Attribute::Refusal.inner()) {
+        for attribute in Attribute::Refusal.inner_of(&variant.attrs) {
             attribute.parse_nested_meta(|meta| {
                 if said.set(&meta)? { Ok(()) } else { Err(meta.error("expected `code` or `message`")) }
             })?;

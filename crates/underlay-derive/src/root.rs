@@ -21,13 +21,11 @@ impl ToTokens for Root {
 
 impl Root {
     /// Reads the arguments of an attribute that takes no other than `crate = path`.
-    pub(crate) fn parse(arguments: TokenStream) -> syn::Result<Self> {
-        let mut root = Self::default();
+    pub(crate) fn parse(&mut self, arguments: TokenStream) -> syn::Result<()> {
         let parser = syn::meta::parser(|meta| {
-            if root.set(&meta)? { Ok(()) } else { Err(meta.error("only `crate = path` can stand here")) }
+            if self.set(&meta)? { Ok(()) } else { Err(meta.error("only `crate = path` can stand here")) }
         });
-        parser.parse2(arguments)?;
-        Ok(root)
+        parser.parse2(arguments)
     }
 
     /// Takes `crate = path`; false where the argument is another one.

@@ -6,7 +6,7 @@ use syn::{Data, DeriveInput, Field, Fields, Ident, LitStr, Type};
 
 use crate::declaration::{self, Attribute, check_unconditional};
 use crate::root::Root;
-use crate::{case, name, problems};
+use crate::{name, problems};
 
 /// Bytes in a column's name, as `underlay-core` has it.
 const NAME_BYTES_MAX: usize = 48;
@@ -24,8 +24,12 @@ struct Column {
 }
 
 /// Writes the implementation of `Row`.
-pub(crate) fn implement(arguments: TokenStream, input: &DeriveInput) -> syn::Result<TokenStream> {
-    let root = Root::parse(arguments)?;
+pub(crate) fn implement(
+    root: &mut Root,
+    arguments: TokenStream,
+    input: &DeriveInput,
+) -> syn::Result<TokenStream> {
+    root.parse(arguments)?;
     declaration::check(Attribute::Row, input)?;
     let fields = match &input.data {
         Data::Struct(data) => match &data.fields {
@@ -46,7 +50,7 @@ pub(crate) fn implement(arguments: TokenStream, input: &DeriveInput) -> syn::Res
         let message = format!("a row has at most {COLUMNS_MAX} columns");
         return Err(syn::Error::new(beyond.field.span(), message));
     }
-    Ok(write(&root, &input.ident, &columns))
+    Ok(write(root, &input.ident, &columns))
 }
 
 impl Column {
@@ -56,7 +60,7 @@ impl Column {
             return Err(syn::Error::new_spanned(field, "a column has a name"));
         };
         let (mut name, mut indexed) = (None::<LitStr>, None);
-        for attribute in case::of_name(&field.attrs, Attribute::Row.inner()) {
+        for attribute in Attribute::Row.inner_of(&field.attrs) {
             attribute.parse_nested_meta(|meta| {
                 if meta.path.is_ident("name") {
                     problems::set_once(&mut name, meta.value()?.parse()?, &meta)

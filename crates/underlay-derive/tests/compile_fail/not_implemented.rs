@@ -1,4 +1,4 @@
-use underlay_core::{Aggregate, Command, Event, Refusal, Row, View};
+use underlay_core::{Aggregate, Command, Event, Refusal, Row, SnapshotState, View};
 
 struct Plain;
 
@@ -8,6 +8,7 @@ fn refusal<T: Refusal>() {}
 fn row<T: Row>() {}
 fn aggregate<T: Aggregate>() {}
 fn view<T: View>() {}
+fn snapshot_state<T: SnapshotState>() {}
 
 fn main() {
     event::<Plain>();
@@ -16,4 +17,5 @@ fn main() {
     row::<Plain>();
     aggregate::<Plain>();
     view::<Plain>();
+    snapshot_state::<Plain>();
 }

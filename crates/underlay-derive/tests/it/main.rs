@@ -7,3 +7,5 @@ mod compile_fail;
 mod event;
 mod refusal;
 mod row;
+mod snapshot;
+mod value;

@@ -6,10 +6,9 @@ use serde::{Deserialize, Serialize};
 use underlay_core::memory::{MemoryEventStore, MemoryReadModels, MemorySnapshots};
 use underlay_core::{
     Aggregate, Clock, Commit, CommitId, Context, Error, EventStore, EventType, ExpectedVersion, Json, Keys,
-    NewEvent, Operation, Reads, Recorded, SchemaVersion, SnapshotState, StreamName, Streams, SystemClock,
-    TenantId, View,
+    NewEvent, Operation, Reads, Recorded, SchemaVersion, StreamName, Streams, SystemClock, TenantId, View,
 };
-use underlay_derive::{command, event, refusal, row};
+use underlay_derive::{command, event, refusal, row, snapshot};
 use underlay_runtime::{Engine, EngineConfig, Ports, Registry, Request};
 
 #[event(crate = underlay_core)]
@@ -38,7 +37,8 @@ pub enum AccountRefusal {
     Overdrawn { balance: i64, cents: i64 },
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[snapshot(every = 10, crate = underlay_core)]
+#[derive(Default)]
 pub struct Account {
     pub balance: i64,
 }
@@ -73,13 +73,6 @@ impl Aggregate for Account {
             AccountEvent::Deposited { cents } => self.balance += cents,
             AccountEvent::Withdrawn { cents } => self.balance -= cents,
         }
-    }
-}
-
-impl SnapshotState for Account {
-    const SNAPSHOT_EVERY: u64 = 10;
-    fn schema() -> Json {
-        Json::from_stored(r#"{"balance":"i64"}"#)
     }
 }
 
