@@ -1,1 +1,50 @@
-//! stub
+//! The SQLite adapter: the log, the outcomes and the rows of views in one file.
+//!
+//! [`SqliteStore`] implements [`EventStore`](underlay_core::EventStore),
+//! [`ReadModels`](underlay_core::ReadModels) and [`Wakeups`]. One thread
+//! writes, in group commits; a pool of connections reads. The journal is a WAL flushed at every commit
+//! (`synchronous=FULL`), so an acknowledged commit survives a crash and a power cut.
+//!
+//! Several processes may use one file on a local disk. A network file system is refused: its locks and
+//! its shared memory do not hold what SQLite needs of them.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), underlay_core::Error> {
+//! use underlay_core::EventStore;
+//! use underlay_sqlite::{SqliteConfig, SqliteStore};
+//!
+//! let store = SqliteStore::open("bank.db", SqliteConfig::default())?;
+//! println!("the log ends at position {}", store.head().await?);
+//! store.close().await
+//! # }
+//! ```
+
+mod archive;
+mod catalogue;
+mod committer;
+mod config;
+mod database;
+mod error;
+mod event_row;
+mod event_store;
+mod fault;
+mod intake;
+mod log_writer;
+mod migrate;
+mod mount;
+mod query;
+mod read_models;
+mod readers;
+mod row_table;
+mod snapshots;
+mod store;
+mod wal;
+mod watcher;
+
+pub use config::SqliteConfig;
+#[doc(hidden)]
+pub use fault::Step;
+pub use store::SqliteStore;
+
+#[cfg(doc)]
+use underlay_core::Wakeups;

@@ -1,0 +1,181 @@
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, params};
+use underlay_core::{
+    Archive, ArchivePage, ArchivedCommit, CommitId, Conflict, Error, ExpectedVersion, Fingerprint, Imported,
+    LogScope, Outcome, RecordedEvent, Retention, TenantId, Timestamp, Version,
+};
+use uuid::Uuid;
+
+use crate::error::Failure;
+use crate::event_row::{self, Names};
+use crate::intake::Flush;
+use crate::log_writer;
+use crate::store::SqliteStore;
+
+/// Bytes of payload past which a page of commits ends early; it holds at least one.
+const PAGE_BYTES_MAX: usize = 32 << 20;
+/// Outcomes emptied in one transaction, so that commits do not wait long.
+const FORGOTTEN_AT_ONCE_MAX: u32 = 1_000;
+
+#[async_trait]
+impl Archive for SqliteStore {
+    async fn read_commits(&self, scope: &LogScope, after: u64, limit: usize) -> Result<ArchivePage, Error> {
+        let tenant = match scope {
+            LogScope::Tenant(tenant) => Some(tenant.clone()),
+            LogScope::EveryTenant => None,
+        };
+        let read = move |connection: &Connection| read_page(connection, tenant.as_ref(), after, limit);
+        self.0.readers.read_at_one_moment(read).await
+    }
+
+    async fn import_commits(&self, commits: Vec<ArchivedCommit>) -> Result<Imported, Error> {
+        let all = commits.len() as u64;
+        let import = move |connection: &Connection| import_all(connection, commits);
+        let stored = u64::from(self.write_view(Flush::Now, Box::new(import)).await?);
+        self.0.wakeups.wake();
+        Ok(Imported { stored, known: all - stored })
+    }
+}
+
+#[async_trait]
+impl Retention for SqliteStore {
+    async fn forget_outcome_bodies(&self, time: Timestamp) -> Result<u64, Error> {
+        let mut forgotten = 0;
+        loop {
+            let forget = move |connection: &Connection| {
+                let mut update = connection.prepare_cached(include_str!("sql/forget_bodies.sql"))?;
+                let changed = update.execute((time.as_microsecond(), FORGOTTEN_AT_ONCE_MAX))?;
+                Ok(u32::try_from(changed).unwrap_or(FORGOTTEN_AT_ONCE_MAX))
+            };
+            let changed = self.write_view(Flush::Later, Box::new(forget)).await?;
+            forgotten += u64::from(changed);
+            if changed < FORGOTTEN_AT_ONCE_MAX {
+                return Ok(forgotten);
+            }
+        }
+    }
+}
+
+fn read_page(
+    connection: &Connection,
+    tenant: Option<&TenantId>,
+    after: u64,
+    limit: usize,
+) -> Result<ArchivePage, Failure> {
+    let mut select = connection.prepare_cached(include_str!("sql/select_commits.sql"))?;
+    let mut select_events = connection.prepare_cached(include_str!("sql/select_commit_events.sql"))?;
+    let rows_max = event_row::number(limit as u64);
+    let mut rows = select.query(params![event_row::number(after), tenant.map(TenantId::as_str), rows_max])?;
+    let mut names = Names::default();
+    let mut page = ArchivePage { commits: Vec::new(), next: after, at_end: false };
+    let mut bytes = 0;
+    while let Some(row) = rows.next()? {
+        if bytes > PAGE_BYTES_MAX {
+            return Ok(page);
+        }
+        let (position, count): (i64, i64) = (row.get(5)?, row.get(6)?);
+        let id: [u8; 16] = row.get(10)?;
+        let id = CommitId(Uuid::from_bytes(id));
+        let mut events: Vec<RecordedEvent> = Vec::new();
+        let mut found = select_events.query((position.saturating_sub(count), position))?;
+        while let Some(event) = found.next()? {
+            events.push(names.event(event)?);
+        }
+        if events.len() as u64 != count.unsigned_abs() {
+            let held = events.len();
+            return Err(Failure::damaged(format!(
+                "commit {id} has {count} events, the log holds {held} of them"
+            )));
+        }
+        bytes += events.iter().map(|event| event.payload.bytes()).sum::<usize>();
+        page.next = event_row::count(row, 8, position)?;
+        page.commits.push(ArchivedCommit {
+            tenant: TenantId::new(event_row::text(row, 9, position)?)
+                .map_err(|error| Failure::damaged(format!("commit {id}: {error}")))?,
+            id,
+            fingerprint: Fingerprint(row.get(0)?),
+            outcome: event_row::outcome(row, id)?,
+            recorded_at: event_row::time(row.get(7)?, position)?,
+            events,
+        });
+    }
+    page.at_end = page.commits.len() < limit;
+    Ok(page)
+}
+
+/// Stores what is not there yet; the whole call is one transaction.
+fn import_all(connection: &Connection, commits: Vec<ArchivedCommit>) -> Result<u32, Failure> {
+    let mut stored = 0;
+    for commit in commits {
+        match log_writer::find_commit(connection, &commit.tenant, commit.id)? {
+            Some(there) if there.fingerprint == commit.fingerprint => {}
+            Some(_) => return Err(Failure::Answer(Error::IdReused(commit.id))),
+            None => {
+                import_one(connection, &commit)?;
+                stored += 1;
+            }
+        }
+    }
+    Ok(stored)
+}
+
+fn import_one(connection: &Connection, commit: &ArchivedCommit) -> Result<(), Failure> {
+    let head: Option<(i64, i64)> = connection
+        .prepare_cached(include_str!("sql/select_head.sql"))?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let (mut position, last_recorded_at) = head.unwrap_or((0, i64::MIN));
+    let recorded_at = commit.recorded_at.as_microsecond().max(last_recorded_at);
+    let tenant = commit.tenant.as_str();
+    let mut select_version = connection.prepare_cached(include_str!("sql/select_stream_version.sql"))?;
+    let mut insert_event = connection.prepare_cached(include_str!("sql/insert_event.sql"))?;
+    for (number, event) in commit.events.iter().enumerate() {
+        let there: Option<i64> =
+            select_version.query_row((tenant, event.stream.as_str()), |row| row.get(0)).optional()?;
+        let actual = Version(there.map_or(0, i64::unsigned_abs));
+        if event.version != actual.plus(1) {
+            let expected = ExpectedVersion::Exact(Version(event.version.0.saturating_sub(1)));
+            return Err(Failure::Answer(Conflict { stream: event.stream.clone(), expected, actual }.into()));
+        }
+        position += 1;
+        let inserted = insert_event.execute(params![
+            position,
+            tenant,
+            event.stream.as_str(),
+            event_row::number(event.version.0),
+            &event.event_id.0.as_bytes()[..],
+            event.event_type.as_str(),
+            event.schema_version.0,
+            recorded_at,
+            event_row::number((commit.events.len() - number - 1) as u64),
+            event.metadata.as_str(),
+            event.payload.as_str(),
+        ]);
+        match inserted.map_err(Failure::from) {
+            // The version was checked, so it is the id.
+            Err(failure) if failure.is_poison() => {
+                return Err(Failure::refused(format!("event id {} is already in the log", event.event_id)));
+            }
+            inserted => inserted?,
+        };
+    }
+    let (code, message, body) = match &commit.outcome {
+        Outcome::Accepted => (None, None, None),
+        Outcome::Refused { code, message, body } => {
+            (Some(code.as_str()), Some(message.as_str()), Some(body.as_str()).filter(|body| *body != "null"))
+        }
+    };
+    connection.prepare_cached(include_str!("sql/insert_commit.sql"))?.execute(params![
+        tenant,
+        &commit.id.0.as_bytes()[..],
+        &commit.fingerprint.0[..],
+        commit.outcome.kind(),
+        code,
+        message,
+        body,
+        position,
+        event_row::number(commit.events.len() as u64),
+        recorded_at,
+    ])?;
+    Ok(())
+}

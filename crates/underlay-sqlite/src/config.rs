@@ -1,0 +1,149 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use underlay_core::{BatchLimits, Clock, SystemClock};
+
+use crate::error::Failure;
+use crate::fault::{FaultHook, Step};
+
+/// How a [`SqliteStore`](crate::SqliteStore) is opened.
+#[derive(Clone)]
+pub struct SqliteConfig {
+    /// How long a write waits for another process that holds the file, before it is `Unavailable`.
+    pub busy_timeout: Duration,
+    /// Connections that read at the same time; further reads wait for one.
+    pub readers_max: usize,
+    /// Bounds of the queue of commits and of a group commit.
+    pub limits: BatchLimits,
+    /// Writes to views that may wait; further ones wait outside.
+    pub view_writes_max: usize,
+    /// Bytes of the WAL past which the writer makes it begin again.
+    pub wal_bytes_max: u64,
+    /// How often the file is asked for commits of other processes.
+    pub poll_interval: Duration,
+    /// Stamps commits.
+    pub clock: Arc<dyn Clock>,
+    /// Bytes of pages the writing connection keeps.
+    pub writer_cache_bytes: usize,
+    /// Bytes of pages each reading connection keeps.
+    pub reader_cache_bytes: usize,
+    pub(crate) faults: FaultHook,
+}
+
+impl Default for SqliteConfig {
+    fn default() -> Self {
+        Self {
+            busy_timeout: Duration::from_secs(5),
+            readers_max: 4,
+            limits: BatchLimits::default(),
+            view_writes_max: 16,
+            wal_bytes_max: 64 << 20,
+            poll_interval: Duration::from_millis(100),
+            clock: Arc::new(SystemClock),
+            writer_cache_bytes: 64 << 20,
+            reader_cache_bytes: 16 << 20,
+            faults: FaultHook::default(),
+        }
+    }
+}
+
+impl fmt::Debug for SqliteConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteConfig")
+            .field("busy_timeout", &self.busy_timeout)
+            .field("readers_max", &self.readers_max)
+            .field("limits", &self.limits)
+            .field("view_writes_max", &self.view_writes_max)
+            .field("wal_bytes_max", &self.wal_bytes_max)
+            .field("poll_interval", &self.poll_interval)
+            .field("writer_cache_bytes", &self.writer_cache_bytes)
+            .field("reader_cache_bytes", &self.reader_cache_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SqliteConfig {
+    /// Sets how long a write waits for another process; at most a day.
+    #[must_use]
+    pub fn with_busy_timeout(mut self, timeout: Duration) -> Self {
+        self.busy_timeout = timeout;
+        self
+    }
+
+    /// Sets the number of connections that read.
+    #[must_use]
+    pub fn with_readers_max(mut self, readers: usize) -> Self {
+        self.readers_max = readers;
+        self
+    }
+
+    /// Sets the bounds of the queue and of a group commit.
+    #[must_use]
+    pub fn with_limits(mut self, limits: BatchLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets how many writes to views may wait.
+    #[must_use]
+    pub fn with_view_writes_max(mut self, writes: usize) -> Self {
+        self.view_writes_max = writes;
+        self
+    }
+
+    /// Sets the size past which the WAL begins again; at least 64 KiB.
+    #[must_use]
+    pub fn with_wal_bytes_max(mut self, bytes: u64) -> Self {
+        self.wal_bytes_max = bytes;
+        self
+    }
+
+    /// Sets how often the file is asked for commits of other processes.
+    #[must_use]
+    pub fn with_poll_interval(mut self, interval: Duration) -> Self {
+        self.poll_interval = interval;
+        self
+    }
+
+    /// Sets the clock that stamps commits.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Sets the page cache of the writing connection and of each reading one, in bytes.
+    #[must_use]
+    pub fn with_cache_bytes(mut self, writer: usize, reader: usize) -> Self {
+        self.writer_cache_bytes = writer;
+        self.reader_cache_bytes = reader;
+        self
+    }
+
+    /// For tests: makes the steps of the writer fail for which `hook` says true.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_faults(mut self, hook: impl Fn(Step) -> bool + Send + Sync + 'static) -> Self {
+        self.faults = FaultHook::new(hook);
+        self
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), Failure> {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        let wrong = if self.busy_timeout > DAY {
+            "busy_timeout is at most a day"
+        } else if self.readers_max == 0 {
+            "readers_max is at least 1"
+        } else if self.view_writes_max == 0 {
+            "view_writes_max is at least 1"
+        } else if self.wal_bytes_max < 64 << 10 {
+            "wal_bytes_max is at least 64 KiB"
+        } else if self.poll_interval.is_zero() {
+            "poll_interval is more than nothing"
+        } else {
+            return Ok(());
+        };
+        Err(Failure::refused(wrong))
+    }
+}

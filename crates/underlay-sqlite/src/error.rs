@@ -1,0 +1,112 @@
+use rusqlite::ErrorCode;
+use underlay_core::Error;
+
+use crate::fault::Step;
+
+/// What goes wrong inside the adapter.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// SQLite says so.
+    #[error("SQLite: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The system says so.
+    #[error("{doing}: {source}")]
+    System { doing: String, source: std::io::Error },
+    /// An answer in the words of the core: the caller's doing, not the file's.
+    #[error("{0}")]
+    Answer(Error),
+    /// One commit of a batch cannot be stored; the others can.
+    #[error("{0}")]
+    Poison(Error),
+    /// A test asked for it.
+    #[error("injected at {0:?}")]
+    Injected(Step),
+}
+
+impl Failure {
+    pub(crate) fn refused(text: impl Into<String>) -> Self {
+        Self::Answer(Error::invalid(text))
+    }
+
+    pub(crate) fn damaged(text: impl Into<String>) -> Self {
+        Self::Answer(Error::Damaged(text.into()))
+    }
+
+    fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Sqlite(error) => error.sqlite_error_code(),
+            _ => None,
+        }
+    }
+
+    /// Whether another connection holds what this one needs.
+    pub(crate) fn is_busy(&self) -> bool {
+        matches!(self.code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+    }
+
+    /// Whether the value is at fault and the file is not.
+    pub(crate) fn is_poison(&self) -> bool {
+        matches!(self.code(), Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig))
+    }
+
+    /// Whether a stored value is not what it must be, while the file can be read.
+    fn is_misfit(&self) -> bool {
+        use rusqlite::Error::{
+            FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error,
+        };
+        matches!(
+            self,
+            Self::Sqlite(
+                FromSqlConversionFailure(..)
+                    | IntegralValueOutOfRange(..)
+                    | InvalidColumnType(..)
+                    | Utf8Error(..)
+            )
+        )
+    }
+
+    /// Whether the file or the system is at fault, so that the next write would fail too.
+    pub(crate) fn is_of_the_file(&self) -> bool {
+        match self {
+            Self::Answer(_) | Self::Poison(_) => false,
+            Self::Sqlite(_) => !self.is_busy() && !self.is_poison() && !self.is_misfit(),
+            Self::System { .. } | Self::Injected(_) => true,
+        }
+    }
+
+    /// As the answer to a write that was rolled back before COMMIT.
+    pub(crate) fn nothing_stored(&self) -> Error {
+        match self {
+            Self::Answer(Error::Damaged(text)) => Error::Damaged(text.clone()),
+            _ if self.code() == Some(ErrorCode::DatabaseCorrupt) => Error::Damaged(self.to_string()),
+            _ if self.is_busy() => {
+                Error::unavailable("another process holds the SQLite file (busy_timeout was reached)")
+            }
+            _ => Error::unavailable(self.to_string()),
+        }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match (failure.code(), failure) {
+            (_, Failure::Answer(error) | Failure::Poison(error)) => error,
+            (Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase), failure) => {
+                Self::Damaged(failure.to_string())
+            }
+            (
+                Some(
+                    ErrorCode::DatabaseBusy
+                    | ErrorCode::DatabaseLocked
+                    | ErrorCode::DiskFull
+                    | ErrorCode::OutOfMemory,
+                ),
+                failure,
+            ) => failure.nothing_stored(),
+            (_, failure) if failure.is_misfit() => Self::Damaged(failure.to_string()),
+            (_, Failure::Sqlite(error)) => Self::backend("using the SQLite file", error),
+            (_, Failure::System { doing, source }) => Self::backend(doing, source),
+            (_, failure @ Failure::Injected(_)) => failure.nothing_stored(),
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! How an event is read back from its row. Damage is named by position, and never a panic.
+
+use std::collections::HashMap;
+use std::collections::hash_map::{Entry, RandomState};
+use std::hash::BuildHasher;
+
+use rusqlite::Row;
+use rusqlite::types::ValueRef;
+use underlay_core::{
+    CommitId, Error, EventId, EventType, Json, Outcome, Position, RecordedEvent, SchemaVersion, StreamName,
+    TenantId, Timestamp, Version,
+};
+use uuid::Uuid;
+
+use crate::error::Failure;
+
+/// Columns of `select_log_events` and `select_stream_events`, in their order.
+pub(crate) mod column {
+    pub(crate) const POSITION: usize = 0;
+    pub(crate) const TENANT: usize = 1;
+    pub(crate) const STREAM: usize = 2;
+    pub(crate) const VERSION: usize = 3;
+    pub(crate) const EVENT_ID: usize = 4;
+    pub(crate) const TYPE: usize = 5;
+    pub(crate) const SCHEMA_VERSION: usize = 6;
+    pub(crate) const RECORDED_AT: usize = 7;
+    pub(crate) const COMMIT_TAIL: usize = 8;
+    pub(crate) const ENCODING: usize = 9;
+    pub(crate) const METADATA: usize = 10;
+    pub(crate) const PAYLOAD: usize = 11;
+}
+
+/// A number as SQLite holds it. Numbers past its range are past everything stored.
+pub(crate) fn number(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// A number that is never negative.
+pub(crate) fn count(row: &Row<'_>, at: usize, position: i64) -> Result<u64, Failure> {
+    match row.get_ref(at)? {
+        ValueRef::Integer(value) if value >= 0 => Ok(value.unsigned_abs()),
+        other => Err(misfit(position, at, other, "a count")),
+    }
+}
+
+/// A text, without a copy.
+pub(crate) fn text<'r>(row: &'r Row<'_>, at: usize, position: i64) -> Result<&'r str, Failure> {
+    match row.get_ref(at)? {
+        ValueRef::Text(bytes) => std::str::from_utf8(bytes)
+            .map_err(|error| Failure::damaged(format!("position {position}, column {at}: {error}"))),
+        other => Err(misfit(position, at, other, "text")),
+    }
+}
+
+/// A time from its microseconds; `None` past the range of times.
+pub(crate) fn time_of(microseconds: i64) -> Option<Timestamp> {
+    const SECOND: i64 = 1_000_000;
+    // By seconds, since the way from microseconds leaves out the last second of the range.
+    let nanoseconds = i32::try_from(microseconds % SECOND).ok()? * 1_000;
+    Timestamp::new(microseconds / SECOND, nanoseconds).ok()
+}
+
+/// The time an event was recorded.
+pub(crate) fn time(microseconds: i64, position: i64) -> Result<Timestamp, Failure> {
+    time_of(microseconds).ok_or_else(|| {
+        Failure::damaged(format!(
+            "position {position}: recorded_at {microseconds} is past the range of times"
+        ))
+    })
+}
+
+/// An event id.
+pub(crate) fn event_id(row: &Row<'_>, at: usize, position: i64) -> Result<EventId, Failure> {
+    match row.get_ref(at)? {
+        ValueRef::Blob(bytes) => Uuid::from_slice(bytes)
+            .map(EventId)
+            .map_err(|error| Failure::damaged(format!("position {position}: event_id: {error}"))),
+        other => Err(misfit(position, at, other, "16 bytes")),
+    }
+}
+
+/// The outcome in a row of `select_commit`.
+pub(crate) fn outcome(row: &Row<'_>, id: CommitId) -> Result<Outcome, Failure> {
+    let kind: String = row.get(1)?;
+    match kind.as_str() {
+        "accepted" => Ok(Outcome::Accepted),
+        "refused" => {
+            let (code, message, body): (Option<String>, Option<String>, Option<String>) =
+                (row.get(2)?, row.get(3)?, row.get(4)?);
+            let (Some(code), Some(message)) = (code, message) else {
+                return Err(Failure::damaged(format!("commit {id} is refused without a code")));
+            };
+            // A body past its retention is taken out of the row.
+            let body = Json::from_stored(body.unwrap_or_else(|| "null".to_owned()));
+            Ok(Outcome::Refused { code, message, body })
+        }
+        other => Err(Failure::damaged(format!("commit {id} has the outcome {other:?}"))),
+    }
+}
+
+/// The names seen in a page: the same text is checked and kept once.
+#[derive(Default)]
+pub(crate) struct Names {
+    tenants: Known<TenantId>,
+    streams: Known<StreamName>,
+    event_types: Known<EventType>,
+}
+
+impl Names {
+    /// Reads the event in a row.
+    pub(crate) fn event(&mut self, row: &Row<'_>) -> Result<RecordedEvent, Failure> {
+        let position: i64 = row.get(column::POSITION)?;
+        if let ValueRef::Text(encoding) = row.get_ref(column::ENCODING)? {
+            return Err(Failure::damaged(format!(
+                "position {position} is written in encoding {:?}, which this program does not read",
+                String::from_utf8_lossy(encoding)
+            )));
+        }
+        let small = |at| {
+            u32::try_from(count(row, at, position)?)
+                .map_err(|_| Failure::damaged(format!("position {position}, column {at}: past its range")))
+        };
+        Ok(RecordedEvent {
+            position: Position::from_number(position.unsigned_abs()),
+            tenant: self.tenants.get(text(row, column::TENANT, position)?, position)?,
+            stream: self.streams.get(text(row, column::STREAM, position)?, position)?,
+            version: Version(count(row, column::VERSION, position)?),
+            event_id: event_id(row, column::EVENT_ID, position)?,
+            event_type: self.event_types.get(text(row, column::TYPE, position)?, position)?,
+            schema_version: SchemaVersion(small(column::SCHEMA_VERSION)?),
+            payload: Json::from_stored(text(row, column::PAYLOAD, position)?),
+            metadata: Json::from_stored(text(row, column::METADATA, position)?),
+            recorded_at: time(row.get(column::RECORDED_AT)?, position)?,
+            commit_tail: small(column::COMMIT_TAIL)?,
+        })
+    }
+}
+
+trait Name: Clone {
+    fn check(text: &str) -> Result<Self, Error>;
+    fn text(&self) -> &str;
+}
+
+impl Name for TenantId {
+    fn check(text: &str) -> Result<Self, Error> {
+        Self::new(text)
+    }
+    fn text(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl Name for StreamName {
+    fn check(text: &str) -> Result<Self, Error> {
+        Self::parse(text)
+    }
+    fn text(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl Name for EventType {
+    fn check(text: &str) -> Result<Self, Error> {
+        Self::new(text)
+    }
+    fn text(&self) -> &str {
+        self.as_str()
+    }
+}
+
+/// Names by the hash of their text, so that looking one up copies nothing.
+struct Known<N> {
+    last: Option<N>,
+    by_hash: HashMap<u64, N>,
+    hasher: RandomState,
+}
+
+impl<N> Default for Known<N> {
+    fn default() -> Self {
+        Self { last: None, by_hash: HashMap::new(), hasher: RandomState::new() }
+    }
+}
+
+impl<N: Name> Known<N> {
+    fn get(&mut self, text: &str, position: i64) -> Result<N, Failure> {
+        if let Some(last) = self.last.as_ref().filter(|last| last.text() == text) {
+            return Ok(last.clone());
+        }
+        let check =
+            || N::check(text).map_err(|error| Failure::damaged(format!("position {position}: {error}")));
+        let name = match self.by_hash.entry(self.hasher.hash_one(text)) {
+            Entry::Occupied(known) if known.get().text() == text => known.get().clone(),
+            // Another text with the same hash: it stays.
+            Entry::Occupied(_) => check()?,
+            Entry::Vacant(free) => free.insert(check()?).clone(),
+        };
+        self.last = Some(name.clone());
+        Ok(name)
+    }
+}
+
+fn misfit(position: i64, at: usize, value: ValueRef<'_>, wanted: &str) -> Failure {
+    Failure::damaged(format!("position {position}, column {at} holds {:?}, not {wanted}", value.data_type()))
+}

@@ -1,0 +1,231 @@
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, Row};
+use tokio::sync::oneshot;
+use underlay_core::limits::PAGE_SCAN_MAX;
+use underlay_core::{
+    Commit, CommitId, Committed, Error, EventId, EventStore, LogFilter, LogPage, LogScope, Position,
+    RecordedCommit, RecordedEvent, StoreId, StreamName, StreamPage, TenantId, Timestamp, Version,
+    check_page_limit,
+};
+
+use crate::error::Failure;
+use crate::event_row::{self, Names, column};
+use crate::intake::Reply;
+use crate::log_writer;
+use crate::store::SqliteStore;
+
+/// Bytes of payload and metadata past which a page ends early; it holds at least one commit, or one
+/// event of a stream.
+const PAGE_BYTES_MAX: usize = 32 << 20;
+
+#[async_trait]
+impl EventStore for SqliteStore {
+    fn store_id(&self) -> StoreId {
+        self.0.id
+    }
+
+    async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error> {
+        commit.validate()?;
+        let id = commit.id;
+        let (answer, answered) = oneshot::channel();
+        let reply = Reply { fingerprint: commit.fingerprint(), metadata: commit.encode_metadata()?, answer };
+        self.0.intake.push_commit(tenant.clone(), commit, reply)?;
+        // The writer answers everybody, even in a panic; this is for the case that it did not.
+        answered
+            .await
+            .unwrap_or_else(|_| Err(Error::Uncertain { id, reason: "the writer gave no answer".to_owned() }))
+    }
+
+    async fn find_commit(&self, tenant: &TenantId, id: CommitId) -> Result<Option<RecordedCommit>, Error> {
+        let tenant = tenant.clone();
+        let find = move |connection: &Connection| log_writer::find_commit(connection, &tenant, id);
+        self.0.readers.read_at_one_moment(find).await
+    }
+
+    async fn read_stream(
+        &self,
+        tenant: &TenantId,
+        stream: &StreamName,
+        after: Version,
+        limit: usize,
+    ) -> Result<StreamPage, Error> {
+        check_page_limit(limit)?;
+        let (tenant, stream) = (tenant.clone(), stream.clone());
+        let read = move |connection: &Connection| stream_page(connection, &tenant, &stream, after, limit);
+        self.0.readers.read_at_one_moment(read).await
+    }
+
+    async fn read_all(
+        &self,
+        scope: &LogScope,
+        after: Position,
+        filter: &LogFilter,
+        limit: usize,
+    ) -> Result<LogPage, Error> {
+        check_page_limit(limit)?;
+        let (scope, filter) = (scope.clone(), filter.clone());
+        let read = move |connection: &Connection| log_page(connection, &scope, after, &filter, limit);
+        self.0.readers.read_at_one_moment(read).await
+    }
+
+    async fn versions(&self, tenant: &TenantId, streams: &[StreamName]) -> Result<Vec<Version>, Error> {
+        let (tenant, streams) = (tenant.clone(), streams.to_vec());
+        let read = move |connection: &Connection| {
+            streams.iter().map(|stream| stream_version(connection, &tenant, stream)).collect()
+        };
+        self.0.readers.read_at_one_moment(read).await
+    }
+
+    async fn head(&self) -> Result<Position, Error> {
+        self.0.readers.read(|connection| Ok(Position::from_number(head(connection)?))).await
+    }
+
+    async fn position_at(&self, time: Timestamp) -> Result<Position, Error> {
+        self.0.readers.read_at_one_moment(move |connection| position_at(connection, time)).await
+    }
+
+    async fn event_id_at(&self, position: Position) -> Result<Option<EventId>, Error> {
+        self.0.readers.read(move |connection| event_id_at(connection, position)).await
+    }
+}
+
+/// The number of the last position; 0 of an empty log.
+pub(crate) fn head(connection: &Connection) -> Result<u64, Failure> {
+    let mut select = connection.prepare_cached(include_str!("sql/select_head.sql"))?;
+    let position: Option<i64> = select.query_row([], |row| row.get(0)).optional()?;
+    Ok(position.map_or(0, i64::unsigned_abs))
+}
+
+fn stream_version(
+    connection: &Connection,
+    tenant: &TenantId,
+    stream: &StreamName,
+) -> Result<Version, Failure> {
+    let mut select = connection.prepare_cached(include_str!("sql/select_stream_version.sql"))?;
+    let version: Option<i64> =
+        select.query_row((tenant.as_str(), stream.as_str()), |row| row.get(0)).optional()?;
+    Ok(Version(version.map_or(0, i64::unsigned_abs)))
+}
+
+fn stream_page(
+    connection: &Connection,
+    tenant: &TenantId,
+    stream: &StreamName,
+    after: Version,
+    limit: usize,
+) -> Result<StreamPage, Failure> {
+    let mut select = connection.prepare_cached(include_str!("sql/select_stream_events.sql"))?;
+    let wanted = event_row::number(limit as u64);
+    let mut rows = select.query((tenant.as_str(), stream.as_str(), event_row::number(after.0), wanted))?;
+    let mut names = Names::default();
+    let mut events: Vec<RecordedEvent> = Vec::new();
+    let mut bytes = 0;
+    while bytes < PAGE_BYTES_MAX
+        && let Some(row) = rows.next()?
+    {
+        let event = names.event(row)?;
+        bytes += event_bytes(&event);
+        events.push(event);
+    }
+    let short = events.len() < limit && bytes < PAGE_BYTES_MAX;
+    let version = match events.last() {
+        Some(last) if short => last.version,
+        _ => stream_version(connection, tenant, stream)?,
+    };
+    Ok(StreamPage { events, version })
+}
+
+fn log_page(
+    connection: &Connection,
+    scope: &LogScope,
+    after: Position,
+    filter: &LogFilter,
+    limit: usize,
+) -> Result<LogPage, Failure> {
+    let mut select = connection.prepare_cached(include_str!("sql/select_log_events.sql"))?;
+    let mut rows = select.query([event_row::number(after.number())])?;
+    let mut names = Names::default();
+    let mut page = LogPage { events: Vec::new(), scanned_to: after, scanned_to_id: None, at_head: true };
+    let (mut scanned, mut bytes, mut tail) = (0, 0, 0);
+    let every_tenant = *scope == LogScope::EveryTenant;
+    while let Some(row) = rows.next()? {
+        let full = page.events.len() >= limit || scanned >= PAGE_SCAN_MAX || bytes >= PAGE_BYTES_MAX;
+        if full && tail == 0 {
+            page.at_head = false;
+            break;
+        }
+        let position: i64 = row.get(column::POSITION)?;
+        scanned += 1;
+        tail = event_row::count(row, column::COMMIT_TAIL, position)?;
+        page.scanned_to = Position::from_number(position.unsigned_abs());
+        if tail == 0 && every_tenant {
+            page.scanned_to_id = Some(event_row::event_id(row, column::EVENT_ID, position)?);
+        }
+        if passes(row, position, scope, filter)? {
+            let event = names.event(row)?;
+            bytes += event_bytes(&event);
+            page.events.push(event);
+        }
+    }
+    if tail > 0 {
+        return Err(Failure::damaged(format!(
+            "the log ends at position {} in the middle of a commit",
+            page.scanned_to
+        )));
+    }
+    if scanned == 0 && every_tenant && after != Position::START {
+        page.scanned_to_id = event_id_at(connection, after)?;
+    }
+    Ok(page)
+}
+
+/// Whether the event in a row is asked for; nothing of it is copied to find out.
+fn passes(row: &Row<'_>, position: i64, scope: &LogScope, filter: &LogFilter) -> Result<bool, Failure> {
+    if let LogScope::Tenant(tenant) = scope
+        && event_row::text(row, column::TENANT, position)? != tenant.as_str()
+    {
+        return Ok(false);
+    }
+    if !filter.event_types.is_empty() {
+        let event_type = event_row::text(row, column::TYPE, position)?;
+        if !filter.event_types.iter().any(|allowed| allowed.as_str() == event_type) {
+            return Ok(false);
+        }
+    }
+    if !filter.categories.is_empty() {
+        let stream = event_row::text(row, column::STREAM, position)?;
+        let category = stream.split_once('-').map_or(stream, |(category, _)| category);
+        return Ok(filter.categories.iter().any(|allowed| allowed.as_str() == category));
+    }
+    Ok(true)
+}
+
+fn event_bytes(event: &RecordedEvent) -> usize {
+    event.payload.bytes() + event.metadata.bytes()
+}
+
+/// Recorded times never decrease, so halving the log finds the place.
+fn position_at(connection: &Connection, time: Timestamp) -> Result<Position, Failure> {
+    let mut select = connection.prepare_cached(include_str!("sql/select_recorded_at.sql"))?;
+    // Everything up to `before` was recorded in time; nothing from `from` on was.
+    let (mut before, mut from) = (0, event_row::number(head(connection)?) + 1);
+    while before + 1 < from {
+        let middle = before + (from - before) / 2;
+        let recorded_at: Option<i64> = select.query_row([middle], |row| row.get(0)).optional()?;
+        let recorded_at =
+            recorded_at.ok_or_else(|| Failure::damaged(format!("position {middle} is missing")))?;
+        if event_row::time(recorded_at, middle)? <= time {
+            before = middle;
+        } else {
+            from = middle;
+        }
+    }
+    Ok(Position::from_number(before.unsigned_abs()))
+}
+
+fn event_id_at(connection: &Connection, position: Position) -> Result<Option<EventId>, Failure> {
+    let number = event_row::number(position.number());
+    let mut select = connection.prepare_cached(include_str!("sql/select_event_id.sql"))?;
+    let mut rows = select.query([number])?;
+    rows.next()?.map(|row| event_row::event_id(row, 0, number)).transpose()
+}

@@ -1,0 +1,205 @@
+//! Where callers leave their writes and the writer thread takes them.
+//!
+//! States: `Open` takes writes. `Broken` refuses them at once, while the writer tries to get the file
+//! back. `Closing` refuses them, and the writer still does what waits. `Ended` refuses them for good.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use underlay_core::{BatchLimits, BatchQueue, Commit, Committed, Error, Fingerprint, Json, Queued, TenantId};
+
+use crate::error::Failure;
+
+/// A commit that waits, with what was prepared of it and the place of its answer.
+pub(crate) type Request = Queued<Reply>;
+
+/// What a commit carries beside itself.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) metadata: Json,
+    pub(crate) answer: oneshot::Sender<Result<Committed, Error>>,
+}
+
+/// What a write to the views does inside its transaction; it returns the generation it wrote.
+pub(crate) type ViewChange = Box<dyn FnOnce(&Connection) -> Result<u32, Failure> + Send>;
+
+/// Whether a write is flushed before it is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flush {
+    /// Yes: a power cut does not undo it.
+    Now,
+    /// With the next commit. A power cut before that takes rows and checkpoint back together.
+    Later,
+}
+
+/// A write to the views that waits.
+pub(crate) struct ViewWrite {
+    pub(crate) flush: Flush,
+    pub(crate) change: ViewChange,
+    pub(crate) answer: oneshot::Sender<Result<u32, Error>>,
+    /// One of the places there are; given back when the write is done, also where nobody waits for it.
+    pub(crate) place: OwnedSemaphorePermit,
+}
+
+/// What the writer does next: at most one group commit and one write to a view.
+pub(crate) struct Turn {
+    pub(crate) batch: Vec<Request>,
+    pub(crate) view_write: Option<ViewWrite>,
+}
+
+/// The place between callers and writer.
+pub(crate) struct Intake {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+struct Waiting {
+    state: State,
+    commits: BatchQueue<Reply>,
+    view_writes: VecDeque<ViewWrite>,
+}
+
+enum State {
+    Open,
+    Broken(String),
+    Closing,
+    Ended,
+}
+
+impl Intake {
+    pub(crate) fn new(limits: BatchLimits) -> Self {
+        Self {
+            waiting: Mutex::new(Waiting {
+                state: State::Open,
+                commits: BatchQueue::new(limits),
+                view_writes: VecDeque::new(),
+            }),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Leaves a commit.
+    ///
+    /// # Errors
+    /// `Unavailable` where the queue is full, or the state is not `Open`.
+    pub(crate) fn push_commit(&self, tenant: TenantId, commit: Commit, reply: Reply) -> Result<(), Error> {
+        let mut waiting = self.lock();
+        waiting.check_open()?;
+        waiting.commits.push(tenant, commit, reply).map_err(|(error, _)| error)?;
+        drop(waiting);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Leaves a write to the views. Their number is bounded by the caller.
+    ///
+    /// # Errors
+    /// `Unavailable` where the state is not `Open`.
+    pub(crate) fn push_view_write(&self, write: ViewWrite) -> Result<(), Error> {
+        let mut waiting = self.lock();
+        waiting.check_open()?;
+        waiting.view_writes.push_back(write);
+        drop(waiting);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Waits for work; `None` once it is closing and nothing waits.
+    pub(crate) fn next(&self) -> Option<Turn> {
+        let mut waiting = self.lock();
+        loop {
+            if !waiting.is_empty() {
+                let batch = waiting.commits.take();
+                return Some(Turn { batch, view_write: waiting.view_writes.pop_front() });
+            }
+            if !matches!(waiting.state, State::Open) {
+                return None;
+            }
+            waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    /// Refuses what comes and answers what waits, until [`Intake::mend`].
+    pub(crate) fn break_down(&self, reason: &str) {
+        let mut waiting = self.lock();
+        if matches!(waiting.state, State::Open | State::Broken(_)) {
+            waiting.state = State::Broken(reason.to_owned());
+        }
+        waiting.refuse(reason);
+    }
+
+    /// Takes writes again.
+    pub(crate) fn mend(&self) {
+        let mut waiting = self.lock();
+        if matches!(waiting.state, State::Broken(_)) {
+            waiting.state = State::Open;
+        }
+    }
+
+    /// Waits, at most `duration`; false once it is closing.
+    pub(crate) fn pause(&self, duration: Duration) -> bool {
+        let waiting = self.lock();
+        let goes_on = |waiting: &mut Waiting| matches!(waiting.state, State::Open | State::Broken(_));
+        let (mut waiting, _) = self
+            .changed
+            .wait_timeout_while(waiting, duration, goes_on)
+            .unwrap_or_else(PoisonError::into_inner);
+        goes_on(&mut waiting)
+    }
+
+    /// Takes nothing more; what waits is still done.
+    pub(crate) fn close(&self) {
+        let mut waiting = self.lock();
+        if !matches!(waiting.state, State::Ended) {
+            waiting.state = State::Closing;
+        }
+        drop(waiting);
+        self.changed.notify_all();
+    }
+
+    /// Refuses what waits and all that comes: nobody is left to do it.
+    pub(crate) fn end(&self) {
+        let mut waiting = self.lock();
+        waiting.state = State::Ended;
+        waiting.refuse("the writer of this store has ended");
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        // A panic while it is held leaves a queue that is whole: each change is one call.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn is_empty(&self) -> bool {
+        self.commits.is_empty() && self.view_writes.is_empty()
+    }
+
+    fn check_open(&self) -> Result<(), Error> {
+        match &self.state {
+            State::Open => Ok(()),
+            State::Broken(reason) => Err(Error::unavailable(reason.clone())),
+            State::Closing => Err(Error::unavailable("the store is closing")),
+            State::Ended => Err(Error::unavailable("the writer of this store has ended")),
+        }
+    }
+
+    fn refuse(&mut self, reason: &str) {
+        // A caller that has gone away needs no answer.
+        for request in self.commits.drain() {
+            request.reply.answer.send(Err(Error::unavailable(reason))).ok();
+        }
+        for write in self.view_writes.drain(..) {
+            write.answer.send(Err(Error::unavailable(reason))).ok();
+        }
+    }
+}

@@ -1,0 +1,227 @@
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+use rusqlite::{Connection, params_from_iter};
+use tokio::sync::oneshot;
+use underlay_core::{
+    Checkpoint, Cursor, Error, Query, ReadModels, RowAddress, RowChange, RowPage, RowValues, TenantId, Value,
+    ViewBatch, ViewInfo, ViewSchema, ViewTable,
+};
+
+use crate::error::Failure;
+use crate::intake::{Flush, ViewChange, ViewWrite};
+use crate::row_table::{self, Stored};
+use crate::store::SqliteStore;
+use crate::{catalogue, query};
+
+#[async_trait]
+impl ReadModels for SqliteStore {
+    async fn prepare(&self, schema: &ViewSchema, start: Checkpoint) -> Result<ViewTable, Error> {
+        schema.validate()?;
+        let wanted = schema.clone();
+        let found = self
+            .0
+            .readers
+            .read_at_one_moment(move |connection| catalogue::find_active(connection, &wanted))
+            .await?;
+        let generation = match found {
+            Some(generation) => generation,
+            None => {
+                let wanted = schema.clone();
+                // Another process may have made it in the meantime.
+                let make = move |connection: &Connection| match catalogue::find_active(connection, &wanted)? {
+                    Some(generation) => Ok(generation),
+                    None => catalogue::create_view(connection, &wanted, &start),
+                };
+                self.write_view(Flush::Now, Box::new(make)).await?
+            }
+        };
+        Ok(ViewTable { schema: schema.clone(), generation })
+    }
+
+    async fn begin_generation(&self, schema: &ViewSchema, start: Checkpoint) -> Result<ViewTable, Error> {
+        schema.validate()?;
+        let wanted = schema.clone();
+        let begin = move |connection: &Connection| catalogue::begin_generation(connection, &wanted, &start);
+        let generation = self.write_view(Flush::Now, Box::new(begin)).await?;
+        Ok(ViewTable { schema: schema.clone(), generation })
+    }
+
+    async fn activate(&self, table: &ViewTable) -> Result<(), Error> {
+        let table = table.clone();
+        let activate = move |connection: &Connection| catalogue::activate(connection, &table);
+        self.write_view(Flush::Now, Box::new(activate)).await?;
+        Ok(())
+    }
+
+    async fn views(&self) -> Result<Vec<ViewInfo>, Error> {
+        self.0.readers.read(catalogue::views).await
+    }
+
+    async fn checkpoint(&self, table: &ViewTable) -> Result<Checkpoint, Error> {
+        let table = table.clone();
+        self.0.readers.read(move |connection| catalogue::checkpoint(connection, &table)).await
+    }
+
+    async fn load(&self, table: &ViewTable, rows: &[RowAddress]) -> Result<Vec<Option<RowValues>>, Error> {
+        let (table, rows) = (table.clone(), rows.to_vec());
+        self.0.readers.read_at_one_moment(move |connection| load_rows(connection, &table, &rows)).await
+    }
+
+    async fn apply(&self, table: &ViewTable, batch: ViewBatch) -> Result<(), Error> {
+        let ViewBatch { from, to, mut changes } = batch;
+        check_changes(&table.schema, &changes)?;
+        // In the order of the table, neighbours share a page.
+        changes.sort_unstable_by(|a, b| address(a).cmp(address(b)));
+        let table = table.clone();
+        let apply = move |connection: &Connection| {
+            catalogue::move_checkpoint(connection, &table, &from, &to)?;
+            write_rows(connection, &table, &changes)?;
+            Ok(table.generation)
+        };
+        self.write_view(Flush::Later, Box::new(apply)).await?;
+        Ok(())
+    }
+
+    async fn get(&self, table: &ViewTable, tenant: &TenantId, key: &str) -> Result<Option<RowValues>, Error> {
+        let address = RowAddress { tenant: tenant.clone(), key: key.to_owned() };
+        let rows = self.load(table, &[address]).await?;
+        Ok(rows.into_iter().flatten().next())
+    }
+
+    async fn query(&self, table: &ViewTable, tenant: &TenantId, query: &Query) -> Result<RowPage, Error> {
+        query.validate(&table.schema)?;
+        let (table, tenant, query) = (table.clone(), tenant.clone(), query.clone());
+        let read = move |connection: &Connection| row_page(connection, &table, &tenant, &query);
+        self.0.readers.read_at_one_moment(read).await
+    }
+
+    async fn count(&self, table: &ViewTable, tenant: &TenantId, query: &Query) -> Result<u64, Error> {
+        query.validate(&table.schema)?;
+        let (table, select) = (table.clone(), query::select_count(table, tenant, query));
+        let read = move |connection: &Connection| {
+            // Where there is no such table the catalogue says so.
+            catalogue::checkpoint(connection, &table)?;
+            let mut statement = connection.prepare_cached(&select.sql)?;
+            let count: i64 =
+                statement.query_row(params_from_iter(select.values.iter().map(Stored)), |row| row.get(0))?;
+            Ok(count.unsigned_abs())
+        };
+        self.0.readers.read_at_one_moment(read).await
+    }
+}
+
+impl SqliteStore {
+    /// Leaves a write to the views with the writer, waiting while as many as may wait do.
+    pub(crate) async fn write_view(&self, flush: Flush, change: ViewChange) -> Result<u32, Error> {
+        let ended = || Error::unavailable("the writer ended; read the checkpoint to see what is stored");
+        let place = self.0.view_writes.clone().acquire_owned().await.map_err(|_| ended())?;
+        let (answer, answered) = oneshot::channel();
+        self.0.intake.push_view_write(ViewWrite { flush, change, answer, place })?;
+        answered.await.unwrap_or_else(|_| Err(ended()))
+    }
+}
+
+fn address(change: &RowChange) -> &RowAddress {
+    match change {
+        RowChange::Upsert(address, _) | RowChange::Patch(address, _) | RowChange::Delete(address) => address,
+    }
+}
+
+/// Checks what can be checked without the table.
+fn check_changes(schema: &ViewSchema, changes: &[RowChange]) -> Result<(), Error> {
+    let mut seen = HashSet::with_capacity(changes.len());
+    for change in changes {
+        if !seen.insert(address(change)) {
+            let key = &address(change).key;
+            return Err(Error::invalid(format!("row {key:?} is changed twice in one batch")));
+        }
+        match change {
+            RowChange::Upsert(address, values) => schema.check_row(&address.key, values)?,
+            RowChange::Patch(_, patch) => check_patch(schema, patch)?,
+            RowChange::Delete(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn check_patch(schema: &ViewSchema, patch: &[(String, Value)]) -> Result<(), Error> {
+    patch.iter().try_for_each(|(name, value)| {
+        let column = schema
+            .columns
+            .iter()
+            .find(|column| column.name == *name)
+            .ok_or_else(|| Error::invalid(format!("view {} has no column {name:?}", schema.name)))?;
+        schema.check_value(column, value)
+    })
+}
+
+fn write_rows(connection: &Connection, table: &ViewTable, changes: &[RowChange]) -> Result<(), Failure> {
+    let mut upsert = connection.prepare_cached(&row_table::upsert_row(table))?;
+    let mut delete = connection.prepare_cached(&row_table::delete_row(table))?;
+    for change in changes {
+        match change {
+            RowChange::Upsert(address, values) => {
+                row_table::change_row(&mut upsert, address, values)?;
+            }
+            RowChange::Patch(address, patch) => {
+                let mut statement = connection.prepare_cached(&row_table::patch_row(table, patch))?;
+                let values = patch.iter().map(|(_, value)| value);
+                if row_table::change_row(&mut statement, address, values)? == 0 {
+                    return Err(Failure::Answer(Error::NotFound(format!("row {:?}", address.key))));
+                }
+            }
+            RowChange::Delete(address) => {
+                row_table::change_row(&mut delete, address, [])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn load_rows(
+    connection: &Connection,
+    table: &ViewTable,
+    addresses: &[RowAddress],
+) -> Result<Vec<Option<RowValues>>, Failure> {
+    // Where there is no such table the catalogue says so.
+    catalogue::checkpoint(connection, table)?;
+    let mut select = connection.prepare_cached(&row_table::select_row(table))?;
+    let mut load = |address: &RowAddress| {
+        let mut rows = select.query((address.tenant.as_str(), address.key.as_str()))?;
+        rows.next()?.map(|row| row_table::values(row, table)).transpose()
+    };
+    addresses.iter().map(&mut load).collect()
+}
+
+fn row_page(
+    connection: &Connection,
+    table: &ViewTable,
+    tenant: &TenantId,
+    query: &Query,
+) -> Result<RowPage, Failure> {
+    let position = catalogue::checkpoint(connection, table)?.position;
+    let select = query::select_page(table, tenant, query);
+    let mut statement = connection.prepare_cached(&select.sql)?;
+    let mut found = statement.query(params_from_iter(select.values.iter().map(Stored)))?;
+    let mut rows: Vec<(String, RowValues)> = Vec::new();
+    let mut more = false;
+    while let Some(row) = found.next()? {
+        if rows.len() == query.limit {
+            more = true;
+            break;
+        }
+        rows.push((row.get(0)?, row_table::values(row, table)?));
+    }
+    let sort_at = query
+        .sort
+        .column
+        .as_ref()
+        .and_then(|name| table.schema.columns.iter().position(|column| column.name == *name));
+    let cursor = |(key, values): &(String, RowValues)| Cursor {
+        value: sort_at.and_then(|at| values.get(at).cloned()),
+        key: key.clone(),
+    };
+    let next = rows.last().filter(|_| more).map(cursor);
+    Ok(RowPage { rows, next, position })
+}

@@ -1,0 +1,60 @@
+use async_trait::async_trait;
+use rusqlite::Connection;
+use underlay_core::{Error, Fingerprint, Json, Snapshot, Snapshots, StreamName, TenantId, Version};
+
+use crate::event_row;
+use crate::intake::Flush;
+use crate::store::SqliteStore;
+
+#[async_trait]
+impl Snapshots for SqliteStore {
+    async fn load_snapshot(&self, tenant: &TenantId, stream: &StreamName) -> Result<Option<Snapshot>, Error> {
+        let (tenant, stream) = (tenant.clone(), stream.clone());
+        let load = move |connection: &Connection| {
+            let mut select = connection.prepare_cached(include_str!("sql/select_snapshot.sql"))?;
+            let mut rows = select.query((tenant.as_str(), stream.as_str()))?;
+            let Some(row) = rows.next()? else { return Ok(None) };
+            Ok(Some(Snapshot {
+                version: Version(event_row::count(row, 0, 0)?),
+                event_id: event_row::event_id(row, 1, 0)?,
+                fingerprint: Fingerprint(row.get(2)?),
+                state: Json::from_stored(event_row::text(row, 3, 0)?),
+            }))
+        };
+        self.0.readers.read(load).await
+    }
+
+    async fn store_snapshot(
+        &self,
+        tenant: &TenantId,
+        stream: &StreamName,
+        snapshot: Snapshot,
+    ) -> Result<(), Error> {
+        let (tenant, stream) = (tenant.clone(), stream.clone());
+        let store = move |connection: &Connection| {
+            let mut upsert = connection.prepare_cached(include_str!("sql/upsert_snapshot.sql"))?;
+            let changed = upsert.execute((
+                tenant.as_str(),
+                stream.as_str(),
+                event_row::number(snapshot.version.0),
+                &snapshot.event_id.0.as_bytes()[..],
+                &snapshot.fingerprint.0[..],
+                snapshot.state.as_str(),
+            ))?;
+            Ok(u32::from(changed > 0))
+        };
+        // A snapshot that a power cut takes back is taken again.
+        self.write_view(Flush::Later, Box::new(store)).await?;
+        Ok(())
+    }
+
+    async fn remove_snapshot(&self, tenant: &TenantId, stream: &StreamName) -> Result<(), Error> {
+        let (tenant, stream) = (tenant.clone(), stream.clone());
+        let remove = move |connection: &Connection| {
+            let mut delete = connection.prepare_cached(include_str!("sql/delete_snapshot.sql"))?;
+            Ok(u32::from(delete.execute((tenant.as_str(), stream.as_str()))? > 0))
+        };
+        self.write_view(Flush::Later, Box::new(remove)).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,4 @@
+SELECT 1
+FROM events
+WHERE tenant = ?1
+    AND event_id = ?2

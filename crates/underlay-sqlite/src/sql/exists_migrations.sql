@@ -1,0 +1,4 @@
+SELECT 1
+FROM sqlite_schema
+WHERE type = 'table'
+    AND name = 'migrations'

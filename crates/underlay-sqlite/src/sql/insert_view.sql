@@ -1,0 +1,4 @@
+INSERT INTO views (
+    name,
+    generation
+) VALUES (?1, 1)

@@ -1,0 +1,2 @@
+UPDATE store
+SET fence = fence + 1

@@ -1,0 +1,7 @@
+SELECT
+    store_id,
+    position,
+    event_id
+FROM view_generations
+WHERE name = ?1
+    AND generation = ?2

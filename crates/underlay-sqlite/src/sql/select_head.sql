@@ -1,0 +1,6 @@
+SELECT
+    position,
+    recorded_at
+FROM events
+ORDER BY position DESC
+LIMIT 1

@@ -1,0 +1,6 @@
+SELECT
+    number,
+    name,
+    checksum
+FROM migrations
+ORDER BY number

@@ -1,0 +1,3 @@
+SELECT recorded_at
+FROM events
+WHERE position = ?1

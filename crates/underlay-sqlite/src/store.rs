@@ -1,0 +1,135 @@
+use std::fmt;
+use std::path::Path;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use tokio::sync::Semaphore;
+use underlay_core::{Error, StoreId, Wakeup, WakeupHub, Wakeups};
+
+use crate::committer::Committer;
+use crate::config::SqliteConfig;
+use crate::database::Database;
+use crate::error::Failure;
+use crate::event_store;
+use crate::intake::Intake;
+use crate::migrate;
+use crate::readers::Readers;
+use crate::watcher::{Stop, Watcher};
+
+/// A store in one SQLite file. Clones share it; the last one dropped closes it.
+#[derive(Clone)]
+pub struct SqliteStore(pub(crate) Arc<OpenFile>);
+
+/// What the handles share.
+pub(crate) struct OpenFile {
+    pub(crate) id: StoreId,
+    pub(crate) intake: Arc<Intake>,
+    pub(crate) readers: Readers,
+    pub(crate) wakeups: Arc<WakeupHub>,
+    /// One permit per write to a view that may wait.
+    pub(crate) view_writes: Arc<Semaphore>,
+    stop: Arc<Stop>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    path: std::path::PathBuf,
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").field("path", &self.0.path).field("id", &self.0.id).finish()
+    }
+}
+
+impl SqliteStore {
+    /// Opens a file, making it where it is missing; its folder must be there. It blocks for as long as
+    /// the disk takes, and up to `busy_timeout` where another process holds the file.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the file is no SQLite database, one of another application, written by
+    /// a newer program, or on a network file system; [`Error::Unavailable`] where another process
+    /// holds it; [`Error::Damaged`] or [`Error::Backend`].
+    pub fn open(path: impl AsRef<Path>, config: SqliteConfig) -> Result<Self, Error> {
+        Ok(Self(Arc::new(OpenFile::open(path.as_ref(), &config)?)))
+    }
+
+    /// Closes the store for every handle: takes nothing more, does what waits, empties the WAL into
+    /// the file. Later calls are [`Error::Unavailable`].
+    ///
+    /// # Errors
+    /// [`Error::Backend`] where the writer had ended by a panic.
+    pub async fn close(&self) -> Result<(), Error> {
+        self.0.readers.close().await;
+        let open = self.0.clone();
+        let closing = tokio::task::spawn_blocking(move || open.end());
+        closing.await.map_err(|error| Error::backend("closing the SQLite file", error))?
+    }
+}
+
+impl Wakeups for SqliteStore {
+    fn subscribe(&self) -> Wakeup {
+        self.0.wakeups.subscribe()
+    }
+}
+
+impl OpenFile {
+    fn open(path: &Path, config: &SqliteConfig) -> Result<Self, Failure> {
+        config.validate()?;
+        let database = Database::locate(path, config)?;
+        let mut connection = database.create()?;
+        let id = migrate::migrate(&database, &mut connection, config.clock.now())?;
+        let head = Arc::new(AtomicU64::new(event_store::head(&connection)?));
+        let open = Self {
+            id,
+            intake: Arc::new(Intake::new(config.limits.clone())),
+            readers: Readers::new(database.clone(), config.readers_max),
+            wakeups: Arc::default(),
+            view_writes: Arc::new(Semaphore::new(config.view_writes_max.min(Semaphore::MAX_PERMITS))),
+            stop: Arc::default(),
+            threads: Mutex::default(),
+            path: database.path().to_owned(),
+        };
+        // Dropping `open` where the second thread cannot be started ends the first.
+        let watcher = Watcher {
+            database: database.clone(),
+            interval: config.poll_interval,
+            head: head.clone(),
+            wakeups: open.wakeups.clone(),
+            stop: open.stop.clone(),
+        };
+        open.spawn("underlay-sqlite-watcher", move || watcher.run())?;
+        let committer = Committer::new(database, config, open.intake.clone(), open.wakeups.clone(), head);
+        open.spawn("underlay-sqlite-writer", move || committer.run(connection))?;
+        Ok(open)
+    }
+
+    fn spawn(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(run)
+            .map_err(|source| Failure::System { doing: format!("starting the thread {name}"), source })?;
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        Ok(())
+    }
+
+    /// Ends both threads and waits for them. Doing it again changes nothing.
+    fn end(&self) -> Result<(), Error> {
+        self.readers.close_idle();
+        self.stop.set();
+        self.intake.close();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        // The watcher first: the writer empties the WAL once nobody else reads it.
+        let panicked = threads.into_iter().filter_map(|thread| thread.join().err()).count();
+        if panicked > 0 {
+            return Err(Error::backend("closing the SQLite file", "a thread of the store had panicked"));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        if let Err(error) = self.end() {
+            tracing::error!(%error, "closing");
+        }
+    }
+}

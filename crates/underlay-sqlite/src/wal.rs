@@ -1,0 +1,74 @@
+//! Keeps the WAL short. The writer does it between two batches, so nobody waits inside a COMMIT.
+
+use std::time::Duration;
+
+use rusqlite::wal::CheckpointMode;
+use rusqlite::{Connection, MAIN_DB};
+
+/// Bytes of a frame: a page and its header.
+const FRAME_BYTES: u64 = 4096 + 24;
+/// Frames worth copying into the database while nobody waits.
+const IDLE_FRAMES: u64 = 1024;
+/// How long a restart waits for readers to leave the WAL.
+const RESTART_WAIT: Duration = Duration::from_millis(50);
+
+/// The size the WAL is kept under, and how far it was when a restart last failed.
+#[derive(Debug)]
+pub(crate) struct Wal {
+    bytes_max: u64,
+    /// Below this size a restart is not tried again.
+    restart_at: u64,
+}
+
+impl Wal {
+    pub(crate) fn new(bytes_max: u64) -> Self {
+        Self { bytes_max, restart_at: bytes_max }
+    }
+
+    /// Checkpoints where that is due. A failure costs nothing but size, and is tried again.
+    pub(crate) fn tend(&mut self, connection: &Connection, idle: bool) {
+        let Some((frames, copied)) = progress(connection, CheckpointMode::NOOP) else { return };
+        let (bytes, waiting) = (frames * FRAME_BYTES, frames.saturating_sub(copied));
+        if bytes < self.bytes_max {
+            self.restart_at = self.bytes_max;
+        }
+        if bytes > self.restart_at {
+            if restart(connection) {
+                self.restart_at = self.bytes_max;
+            } else {
+                self.restart_at = bytes + self.bytes_max / 4;
+                tracing::warn!(
+                    bytes,
+                    bytes_max = self.bytes_max,
+                    "readers keep the WAL from beginning again"
+                );
+            }
+        } else if waiting * FRAME_BYTES > self.bytes_max / 4 || (idle && waiting >= IDLE_FRAMES) {
+            progress(connection, CheckpointMode::PASSIVE);
+        }
+    }
+}
+
+/// Copies all into the database, flushes it and empties the WAL; false where readers prevent it.
+pub(crate) fn truncate(connection: &Connection) -> bool {
+    progress(connection, CheckpointMode::TRUNCATE).is_some()
+}
+
+/// Copies all into the database and waits a moment for readers to leave the WAL.
+fn restart(connection: &Connection) -> bool {
+    // Setting a timeout fails only on a connection that is closed.
+    let patient = connection.busy_timeout(RESTART_WAIT).is_ok();
+    let done = progress(connection, CheckpointMode::RESTART).is_some();
+    patient && connection.busy_timeout(Duration::ZERO).is_ok() && done
+}
+
+/// Runs a checkpoint: frames in the WAL, and how many of them are in the database.
+fn progress(connection: &Connection, mode: CheckpointMode) -> Option<(u64, u64)> {
+    match connection.wal_checkpoint_v2(Some(MAIN_DB), mode) {
+        Ok((frames, copied)) => Some((u64::try_from(frames).ok()?, u64::try_from(copied).ok()?)),
+        Err(error) => {
+            tracing::debug!(%error, "checkpoint");
+            None
+        }
+    }
+}

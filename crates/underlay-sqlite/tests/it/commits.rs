@@ -1,0 +1,123 @@
+//! What a group commit does that one commit alone does not show.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use underlay_core::{
+    BatchLimits, CommitId, Error, EventStore, EventStoreExt, ExpectedVersion, LogFilter, LogScope,
+    ManualClock, Outcome, Position, Timestamp, Version,
+};
+use underlay_sqlite::SqliteConfig;
+
+use crate::failures::Gate;
+use crate::sample::{Place, append, append_many, begin, stream, tenant};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_answers_each_commit_on_its_own() {
+    let place = Place::new();
+    let (gate, config) = Gate::new();
+    let store = place.open_with(config);
+    // The first commit holds the writer; the others wait and make one batch.
+    let owner = tenant();
+    let first = begin(store.commit(&owner, append("held-1", ExpectedVersion::NoStream)));
+    gate.reached().await;
+    let good = append_many("a-1", ExpectedVersion::NoStream, 3);
+    let conflicting = append("held-1", ExpectedVersion::NoStream);
+    let mut poison = append("b-1", ExpectedVersion::Any);
+    poison.writes[0].events[0].event_id = good.writes[0].events[1].event_id;
+    let after = append("c-1", ExpectedVersion::NoStream);
+    let waiting = [good, conflicting, poison, after].map(|commit| begin(store.commit(&owner, commit)));
+    gate.open();
+    first.await.unwrap();
+    let [good, conflicting, poison, after] = waiting;
+    let (good, conflicting, poison, after) = (good.await, conflicting.await, poison.await, after.await);
+    assert_eq!(good.unwrap().versions[0].version, Version(3));
+    assert!(matches!(conflicting, Err(Error::Conflict(conflict)) if conflict.actual == Version(1)));
+    assert!(matches!(poison, Err(Error::Invalid(text)) if text.contains("already in the log")));
+    assert_eq!(after.unwrap().event_count, 1);
+    // Nothing of the poison is left, and positions have no hole.
+    assert_eq!(store.head().await.unwrap(), Position::from_number(5));
+    assert_eq!(store.versions(&tenant(), &[stream("b-1")]).await.unwrap(), [Version::NONE]);
+    let page =
+        store.read_all(&LogScope::EveryTenant, Position::START, &LogFilter::default(), 100).await.unwrap();
+    let positions: Vec<u64> = page.events.iter().map(|event| event.position.number()).collect();
+    assert_eq!(positions, [1, 2, 3, 4, 5]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_is_named() {
+    let place = Place::new();
+    let (gate, config) = Gate::new();
+    let limits = BatchLimits { queue_items_max: 1, ..BatchLimits::default() };
+    let store = place.open_with(config.with_limits(limits));
+    let owner = tenant();
+    let commit = |to| store.commit(&owner, append(to, ExpectedVersion::Any));
+    let writing = begin(commit("a-1"));
+    gate.reached().await;
+    let waiting = begin(commit("a-2"));
+    let error = commit("a-3").await.unwrap_err();
+    assert!(error.to_string().contains("queue_items_max = 1"), "{error}");
+    gate.open();
+    writing.await.unwrap();
+    waiting.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_of_several_streams_gets_the_first_answer() {
+    let place = Place::new();
+    let store = place.open();
+    let commit = append_many("a-1", ExpectedVersion::NoStream, 2).append(
+        stream("a-0"),
+        ExpectedVersion::NoStream,
+        vec![crate::sample::event(9)],
+    );
+    let first = store.commit(&tenant(), commit.clone()).await.unwrap();
+    store.commit(&tenant(), append("a-1", ExpectedVersion::Exact(Version(2)))).await.unwrap();
+    let mut again = store.commit(&tenant(), commit.clone()).await.unwrap();
+    assert!(again.repeated && !first.repeated);
+    again.repeated = false;
+    assert_eq!(again, first);
+    assert_eq!(store.read_commit(&tenant(), &first).await.unwrap().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_past_its_retention_keeps_its_code() {
+    let place = Place::new();
+    let store = place.open();
+    let outcome = Outcome::Refused {
+        code: "too_low".into(),
+        message: "too low".into(),
+        body: underlay_core::Json::parse("{\"by\":1}").unwrap(),
+    };
+    let id = CommitId::draw();
+    let commit = underlay_core::Commit::new(id).with_outcome(outcome);
+    store.commit(&tenant(), commit).await.unwrap();
+    place.connect().execute("UPDATE commits SET body = NULL", []).unwrap();
+    let found = store.find_commit(&tenant(), id).await.unwrap().unwrap();
+    assert!(
+        matches!(&found.committed.outcome, Outcome::Refused { code, body, .. }
+            if code == "too_low" && body.as_str() == "null"),
+        "{found:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recorded_times_never_decrease() {
+    let place = Place::new();
+    let late = Timestamp::from_second(2_000_000_000).unwrap();
+    let store = place.open_with(SqliteConfig::default().with_clock(Arc::new(ManualClock::new(late))));
+    store.commit(&tenant(), append("a-1", ExpectedVersion::Any)).await.unwrap();
+    store.close().await.unwrap();
+    let early = Timestamp::from_second(1_000_000_000).unwrap();
+    let clock = Arc::new(ManualClock::new(early));
+    let store = place.open_with(SqliteConfig::default().with_clock(clock.clone()));
+    let committed = store.commit(&tenant(), append("a-2", ExpectedVersion::Any)).await.unwrap();
+    assert_eq!(committed.recorded_at, late);
+    clock.advance(Duration::from_secs(1_000_000_001));
+    let committed = store.commit(&tenant(), append("a-3", ExpectedVersion::Any)).await.unwrap();
+    assert_eq!(committed.recorded_at, Timestamp::from_second(2_000_000_001).unwrap());
+    for (time, position) in [(early, 0), (late, 2), (committed.recorded_at, 3), (Timestamp::MAX, 3)] {
+        let found = store.position_at(time).await.unwrap();
+        assert_eq!(found, Position::from_number(position), "at {time}");
+    }
+}

@@ -1,0 +1,53 @@
+//! Every sentence of both contracts, on a file that is closed and opened again where the case asks.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tempfile::TempDir;
+use underlay_core::{EventStore, ReadModels};
+use underlay_sqlite::{SqliteConfig, SqliteStore};
+use underlay_testkit::{EventStoreFixture, Fixture, ReadModelsFixture, Skip};
+
+struct File {
+    store: SqliteStore,
+    path: PathBuf,
+    folder: TempDir,
+}
+
+impl Fixture for File {
+    async fn create() -> Result<Self, Skip> {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("store.db");
+        Ok(Self { store: SqliteStore::open(&path, SqliteConfig::default()).unwrap(), path, folder })
+    }
+
+    async fn reopen(self) -> Self {
+        self.store.close().await.unwrap();
+        let store = SqliteStore::open(&self.path, SqliteConfig::default()).unwrap();
+        Self { store, path: self.path, folder: self.folder }
+    }
+}
+
+impl EventStoreFixture for File {
+    fn event_store(&self) -> Arc<dyn EventStore> {
+        Arc::new(self.store.clone())
+    }
+}
+
+impl ReadModelsFixture for File {
+    fn read_models(&self) -> Arc<dyn ReadModels> {
+        Arc::new(self.store.clone())
+    }
+}
+
+mod event_store {
+    use super::File;
+
+    underlay_testkit::conformance!(event_store, File);
+}
+
+mod read_models {
+    use super::File;
+
+    underlay_testkit::conformance!(read_models, File);
+}

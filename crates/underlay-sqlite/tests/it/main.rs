@@ -1,0 +1,15 @@
+//! The SQLite adapter against its file: schema, plans, failures, other processes, and the contracts.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a broken expectation is the failure of a test, and a panic is how a test fails"
+)]
+
+mod commits;
+mod failures;
+mod file;
+mod processes;
+mod sample;
+mod views;
+mod wal;

@@ -1,0 +1,78 @@
+//! Short ways to make what the tests are about.
+
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::task::{Context, Waker};
+
+use tempfile::TempDir;
+use underlay_core::{
+    Commit, CommitId, EventType, ExpectedVersion, Json, NewEvent, SchemaVersion, StreamName, TenantId,
+};
+use underlay_sqlite::{SqliteConfig, SqliteStore};
+
+/// A folder with the path of a store in it.
+pub(crate) struct Place {
+    _folder: TempDir,
+    path: PathBuf,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("store.db");
+        Self { _folder: folder, path }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn open(&self) -> SqliteStore {
+        self.open_with(SqliteConfig::default())
+    }
+
+    pub(crate) fn open_with(&self, config: SqliteConfig) -> SqliteStore {
+        SqliteStore::open(&self.path, config).unwrap()
+    }
+
+    /// A connection beside the store, as another program has it.
+    pub(crate) fn connect(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(&self.path).unwrap()
+    }
+
+    pub(crate) fn wal_bytes(&self) -> u64 {
+        let mut path = self.path.clone().into_os_string();
+        path.push("-wal");
+        std::fs::metadata(path).map_or(0, |metadata| metadata.len())
+    }
+}
+
+pub(crate) fn tenant() -> TenantId {
+    TenantId::new("acme").unwrap()
+}
+
+pub(crate) fn stream(text: &str) -> StreamName {
+    StreamName::parse(text).unwrap()
+}
+
+pub(crate) fn event(number: u64) -> NewEvent {
+    let payload = Json::encode(&serde_json::json!({ "number": number })).unwrap();
+    NewEvent::new(EventType::new("noted").unwrap(), SchemaVersion(1), payload)
+}
+
+/// Begins a call and gives the rest of it: a commit is then in the queue.
+pub(crate) fn begin<F: Future>(call: F) -> Pin<Box<F>> {
+    let mut call = Box::pin(call);
+    let polled = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(polled.is_pending(), "it was answered at once");
+    call
+}
+
+/// A commit of one event to a stream.
+pub(crate) fn append(to: &str, expected: ExpectedVersion) -> Commit {
+    append_many(to, expected, 1)
+}
+
+pub(crate) fn append_many(to: &str, expected: ExpectedVersion, events: u64) -> Commit {
+    Commit::new(CommitId::draw()).append(stream(to), expected, (1..=events).map(event).collect())
+}

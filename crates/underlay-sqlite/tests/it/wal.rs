@@ -1,0 +1,46 @@
+//! The WAL stays short, also while readers never stop.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use underlay_core::{EventStore, ExpectedVersion, LogFilter, LogScope, Position};
+use underlay_sqlite::SqliteConfig;
+
+use crate::sample::{Place, append_many, tenant};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_wal_stays_short_while_readers_never_stop() {
+    const BYTES_MAX: u64 = 512 << 10;
+    let place = Place::new();
+    let store = place.open_with(SqliteConfig::default().with_wal_bytes_max(BYTES_MAX));
+    let done = Arc::new(AtomicBool::new(false));
+    let readers: Vec<_> = (0..3)
+        .map(|_| {
+            let (store, done) = (store.clone(), done.clone());
+            tokio::spawn(async move {
+                let mut after = Position::START;
+                while !done.load(Ordering::Relaxed) {
+                    let page = store
+                        .read_all(&LogScope::EveryTenant, after, &LogFilter::default(), 500)
+                        .await
+                        .unwrap();
+                    after = if page.at_head { Position::START } else { page.scanned_to };
+                }
+            })
+        })
+        .collect();
+    let (mut written, mut longest) = (0, 0);
+    for round in 0..60 {
+        let commit = append_many(&format!("a-{round}"), ExpectedVersion::NoStream, 500);
+        written += commit.bytes() as u64;
+        store.commit(&tenant(), commit).await.unwrap();
+        longest = longest.max(place.wal_bytes());
+    }
+    done.store(true, Ordering::Relaxed);
+    for reader in readers {
+        reader.await.unwrap();
+    }
+    assert!(written > 6 * BYTES_MAX, "{written} bytes are too few to show anything");
+    // One transaction may pass the limit, and a restart may have to wait a round for a reader.
+    assert!(longest < 4 * BYTES_MAX, "the WAL grew to {longest} bytes");
+}
