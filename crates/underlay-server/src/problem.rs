@@ -120,8 +120,11 @@ impl IntoResponse for Problem {
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let detail = error.to_string();
-        let at_fault = |name, title| Self::new(StatusCode::INTERNAL_SERVER_ERROR, name, title, &*detail);
-        let problem = match error {
+        let at_fault = |name, title| {
+            tracing::error!(error = detail, "a request failed");
+            Self::new(StatusCode::INTERNAL_SERVER_ERROR, name, title, &*detail)
+        };
+        match error {
             Error::Conflict(conflict) => conflict_problem(&conflict, detail),
             Error::IdReused(id) => Self::new(StatusCode::CONFLICT, "id-reused", "Id used before", detail)
                 .with_member("command_id", id.to_string()),
@@ -136,16 +139,16 @@ impl From<Error> for Problem {
             Error::CheckpointRefused(_) => at_fault("checkpoint-refused", "Checkpoint refused"),
             Error::ViewChanged { .. } => at_fault("view-changed", "View changed"),
             Error::Damaged(_) => at_fault("damaged", "Stored data is damaged"),
+            // What a vendor says is of no concern to the caller: it goes to the log, with its causes.
             Error::Backend { doing, source } => {
                 tracing::error!(doing, error = chain(&*source), "a request failed");
-                return Self::failed();
+                Self::failed()
             }
-            _ => Self::failed(),
-        };
-        if problem.0.status.is_server_error() {
-            tracing::error!(error = problem.0.detail, "a request failed");
+            error => {
+                tracing::error!(%error, "a request failed");
+                Self::failed()
+            }
         }
-        problem
     }
 }
 

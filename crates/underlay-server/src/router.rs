@@ -45,6 +45,19 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 
 /// The API and the start page.
 ///
+/// | Address | What it answers |
+/// |---|---|
+/// | `GET /` | the start page, as HTML |
+/// | `POST /v1/{category}/{id}/{command}` | what happened; `Idempotency-Key` makes it repeatable, `If-Match` names the version seen |
+/// | `POST /v1/operations/{name}` | the same, over several streams |
+/// | `GET /v1/commands/{key}` | how a command ended, by its key or id |
+/// | `GET /v1/streams/{stream}?after=&limit=` | a page of a stream |
+/// | `GET /v1/events?after=&limit=&type=&category=` | a page of the tenant's log |
+/// | `GET /v1/views` | the views, their columns and where they stand |
+/// | `GET /v1/views/{view}?column=&column[ge]=&sort=&cursor=&limit=&count=&min_position=&wait=` | a page of rows |
+/// | `GET /v1/views/{view}/{key}?min_position=&wait=` | one row |
+/// | `GET /livez`, `GET /readyz` | whether the process answers, and whether it can serve |
+///
 /// # Errors
 /// As [`check`].
 pub fn router(engine: Engine, config: ServerConfig) -> Result<Router, Error> {

@@ -44,7 +44,7 @@ pub struct ServeLimits {
 impl Default for ServeLimits {
     fn default() -> Self {
         Self {
-            connections_max: 4_096,
+            connections_max: 1_024,
             header_wait_max: Duration::from_secs(30),
             shutdown_wait_max: Duration::from_secs(10),
         }

@@ -132,7 +132,7 @@ fn post(config: &ServerConfig, address: &str, first: &str, last: &str) -> Markup
     let body = quoted(body);
     html! {
         div class="name" { (last) }
-        (to_copy(last, &format!("curl -X POST {url} -H 'Content-Type: application/json' -d {body}")))
+        (to_copy(&format!("curl --json {body} {url}")))
     }
 }
 
@@ -160,10 +160,8 @@ fn view_section(views: Option<Vec<ViewBody>>, address: &str) -> Markup {
                         }
                     }
                     @for view in &views {
-                        div class="name" { (view.name) }
-                        (to_copy(&view.name, &format!(
-                            "curl {}", quoted(&format!("{address}/v1/views/{}?limit=10", view.name))
-                        )))
+                        div class="name" { (view.name) " " small { "the first ten rows" } }
+                        (to_copy(&format!("curl {}", quoted(&format!("{address}/v1/views/{}?limit=10", view.name)))))
                     }
                 }
             },
@@ -211,8 +209,8 @@ fn endpoints() -> Markup {
     }
 }
 
-fn to_copy(name: &str, command: &str) -> Markup {
-    html! { pre tabindex="0" aria-label={ "Request: " (name) } { code { (command) } } }
+fn to_copy(command: &str) -> Markup {
+    html! { pre { code { (command) } } }
 }
 
 /// A text as one word of a shell.

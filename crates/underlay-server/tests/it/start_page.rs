@@ -25,10 +25,9 @@ async fn it_shows_what_the_service_is_made_of() {
     for part in [
         "<h1>Bank</h1>",
         "Keeps accounts.",
-        "curl -X POST 'http://bank.example:8080/v1/account/cash/deposit' -H 'Content-Type: application/json' \
-         -d '{&quot;amount&quot;:&quot;10&quot;}'",
-        "curl -X POST 'http://bank.example:8080/v1/account/1/withdraw' -H 'Content-Type: application/json' -d '{}'",
-        r"-d '{&quot;from&quot;:&quot;it'\''s&quot;",
+        "curl --json '{&quot;amount&quot;:&quot;10&quot;}' 'http://bank.example:8080/v1/account/cash/deposit'",
+        "curl --json '{}' 'http://bank.example:8080/v1/account/1/withdraw'",
+        r"curl --json '{&quot;from&quot;:&quot;it'\''s&quot;",
         "curl 'http://bank.example:8080/v1/views/balances?limit=10'",
         "Ctrl-C",
         "href=\"/v1/events\"",
