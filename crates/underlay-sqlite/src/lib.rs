@@ -32,6 +32,8 @@ mod intake;
 mod log_writer;
 mod migrate;
 mod mount;
+#[cfg(test)]
+mod plans;
 mod query;
 mod read_models;
 mod readers;

@@ -19,6 +19,12 @@ pub(crate) fn name(table: &ViewTable) -> String {
     quoted(&plain_name(&table.schema.name, table.generation))
 }
 
+/// The name of the index of a column, quoted.
+pub(crate) fn index_name(table: &ViewTable, column: &str) -> String {
+    // No name of a view or column holds a dot, so no two indexes share a name.
+    quoted(&format!("{}.{column}", plain_name(&table.schema.name, table.generation)))
+}
+
 /// A name as an identifier.
 pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
@@ -37,8 +43,7 @@ pub(crate) fn create(connection: &Connection, table: &ViewTable) -> Result<(), F
     }
     sql.push_str("PRIMARY KEY (tenant, \"key\")) STRICT, WITHOUT ROWID;");
     for column in table.schema.columns.iter().filter(|column| column.indexed) {
-        // No name of a view or column holds a dot, so no two indexes share a name.
-        let index = quoted(&format!("{}.{}", plain_name(&table.schema.name, table.generation), column.name));
+        let index = index_name(table, &column.name);
         let column = quoted(&column.name);
         append(
             &mut sql,
