@@ -4,7 +4,7 @@ use crate::Json;
 
 /// How a command ended, stored with its commit. Failures are never outcomes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The domain said yes. There may be no events: a decision can find nothing to do.
     Accepted,
