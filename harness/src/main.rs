@@ -1,2 +1,62 @@
-//! stub
-fn main() {}
+//! Attacks on the stores from outside, behind `cargo xtask crash` and `cargo xtask order`.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program for a terminal: what it prints is its answer"
+)]
+
+mod address;
+mod child;
+mod dice;
+mod journal;
+mod order;
+mod workplace;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The error is one sentence for the person at the terminal.
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+/// Attacks stores: kills, power loss, many writers and readers.
+#[derive(Debug, Parser)]
+#[command(name = "harness")]
+struct Harness {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Order(order::Arguments),
+    #[command(hide = true)]
+    OrderWriter(order::WriterArguments),
+    #[command(hide = true)]
+    OrderReader(order::ReaderArguments),
+}
+
+fn main() -> ExitCode {
+    match run(Harness::parse().command) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("harness: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// True where nothing was found that should not be.
+fn run(command: Command) -> Result<bool> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match command {
+            Command::Order(arguments) => order::run(arguments).await,
+            Command::OrderWriter(arguments) => order::run_writer(arguments).await.map(|()| true),
+            Command::OrderReader(arguments) => order::run_reader(arguments).await.map(|()| true),
+        }
+    })
+}

@@ -1,0 +1,100 @@
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use underlay_core::memory::{MemoryEventStore, MemoryReadModels};
+use underlay_core::{EventStore, ReadModels, SystemClock, Wakeups};
+use underlay_runtime::Ports;
+use underlay_sqlite::{SqliteConfig, SqliteStore};
+
+use crate::Result;
+
+/// Where a store is: `sqlite:PATH`, or `memory` within one process.
+#[derive(Clone, Debug)]
+pub(crate) enum Address {
+    /// A file.
+    Sqlite(PathBuf),
+    /// Gone with the process.
+    Memory,
+}
+
+impl FromStr for Address {
+    type Err = String;
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        match text.split_once(':') {
+            Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
+            None if text == "memory" => Ok(Self::Memory),
+            _ => Err(format!("{text:?} is no address of a store; there are: sqlite:PATH, memory")),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Memory => f.write_str("memory"),
+        }
+    }
+}
+
+/// An open store, by its ports.
+#[derive(Clone)]
+pub(crate) struct OpenStore {
+    pub(crate) store: Arc<dyn EventStore>,
+    pub(crate) wakeups: Arc<dyn Wakeups>,
+    read_models: Arc<dyn ReadModels>,
+    sqlite: Option<SqliteStore>,
+}
+
+impl Address {
+    pub(crate) async fn open(&self) -> Result<OpenStore> {
+        match self {
+            Self::Sqlite(path) => open_sqlite(path).await,
+            Self::Memory => {
+                let store = MemoryEventStore::default();
+                Ok(OpenStore {
+                    store: Arc::new(store.clone()),
+                    wakeups: Arc::new(store),
+                    read_models: Arc::new(MemoryReadModels::default()),
+                    sqlite: None,
+                })
+            }
+        }
+    }
+}
+
+async fn open_sqlite(path: &Path) -> Result<OpenStore> {
+    let path = path.to_owned();
+    // Opening waits for the disk, and for other processes.
+    let opening = tokio::task::spawn_blocking(move || SqliteStore::open(path, SqliteConfig::default()));
+    let store = opening.await??;
+    Ok(OpenStore {
+        store: Arc::new(store.clone()),
+        wakeups: Arc::new(store.clone()),
+        read_models: Arc::new(store.clone()),
+        sqlite: Some(store),
+    })
+}
+
+impl OpenStore {
+    /// The ports of an engine.
+    pub(crate) fn ports(&self) -> Ports {
+        Ports {
+            store: self.store.clone(),
+            read_models: self.read_models.clone(),
+            wakeups: self.wakeups.clone(),
+            snapshots: None,
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// Answers what still waits, then closes the files.
+    pub(crate) async fn close(self) -> Result<()> {
+        match self.sqlite {
+            Some(store) => Ok(store.close().await?),
+            None => Ok(()),
+        }
+    }
+}

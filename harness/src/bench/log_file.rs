@@ -1,0 +1,74 @@
+//! The logs that are read: written through the store, as a service would have.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use underlay_core::{EventStore, ExpectedVersion, SystemClock};
+use underlay_runtime::{Engine, EngineConfig, Ports, Registry};
+use underlay_sqlite::{SqliteConfig, SqliteStore};
+
+use crate::Result;
+
+use super::account::{Account, Balances, Bookings, stream, tenant};
+use super::place::Place;
+
+/// Streams of the log that is read from end to end.
+const ACCOUNTS: u64 = 10_000;
+/// Callers that write it.
+const WRITERS: u64 = 256;
+
+/// Opens a store as a service would.
+pub(crate) fn open(path: &Path) -> Result<SqliteStore> {
+    Ok(SqliteStore::open(path, SqliteConfig::default())?)
+}
+
+/// An engine over a store, with nothing in its caches.
+pub(crate) fn engine(store: &SqliteStore) -> Result<Engine> {
+    let registry = Registry::default().aggregate::<Account>().snapshots::<Account>().view(Balances);
+    Ok(Engine::new(ports(store), registry, EngineConfig::default())?)
+}
+
+/// The ports of a store.
+pub(crate) fn ports(store: &SqliteStore) -> Ports {
+    Ports {
+        store: Arc::new(store.clone()),
+        read_models: Arc::new(store.clone()),
+        wakeups: Arc::new(store.clone()),
+        snapshots: None,
+        clock: Arc::new(SystemClock),
+    }
+}
+
+/// The path of a log of about this many events, spread over ten thousand streams and committed one by one;
+/// written where it is not there yet.
+pub(crate) async fn numbered(place: &Place, events: u64) -> Result<PathBuf> {
+    let path = place.file(&format!("log-{events}.db"));
+    if path.exists() {
+        return Ok(path);
+    }
+    eprintln!("  writing a log of {events} events");
+    let store = open(&path)?;
+    let bookings = Arc::new(Bookings::new()?);
+    let tasks: Vec<_> = (0..WRITERS)
+        .map(|writer| tokio::spawn(write_share(store.clone(), bookings.clone(), writer, events)))
+        .collect();
+    for task in tasks {
+        task.await??;
+    }
+    store.close().await?;
+    Ok(path)
+}
+
+/// Every event whose number leaves `writer` over, to the accounts that do.
+async fn write_share(store: SqliteStore, bookings: Arc<Bookings>, writer: u64, events: u64) -> Result<()> {
+    let tenant = tenant()?;
+    let accounts: Vec<u64> = (writer..ACCOUNTS).step_by(WRITERS as usize).collect();
+    for (turn, number) in (writer..events).step_by(WRITERS as usize).enumerate() {
+        // A stride that has no factor in common with most lengths: neighbours in time are not
+        // neighbours in name.
+        let account = accounts[turn * 17 % accounts.len()];
+        let commit = bookings.commit(&stream(account)?, ExpectedVersion::Any, number, 1);
+        store.commit(&tenant, commit).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! The benchmarks: `harness bench`.
+//!
+//! Every figure is the median of several runs, and stands beside a baseline that was measured in the
+//! same minutes on the same disk: one run of ours, one of the baseline, and again. Absolute figures
+//! belong to the machine; the ratio is what travels. The data lies in a fresh folder beside the
+//! program, never in memory.
+
+mod account;
+mod catch_up;
+mod commits;
+mod figure;
+mod index_costs;
+mod log_file;
+mod memory;
+mod place;
+mod plain_appends;
+mod plain_scan;
+mod stream_loads;
+mod view_fold;
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::Result;
+use figure::Figure;
+use place::Place;
+
+/// Arguments of `bench`.
+#[derive(Args, Debug)]
+pub(crate) struct BenchArguments {
+    /// Write every figure and every run to a file, as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Smaller logs and fewer, shorter runs: a smoke test, not a measurement
+    #[arg(long)]
+    quick: bool,
+    /// Only the figures of one part: commits, loads, catch-up, view, memory, indexes
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+    /// Reads and folds a log in this process, and prints the memory that took
+    #[arg(long, value_name = "FILE", hide = true)]
+    memory_of: Option<PathBuf>,
+}
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+struct Scale {
+    /// Runs of each figure.
+    rounds: usize,
+    /// Length of a run of commits that is counted.
+    run: Duration,
+    /// Length of the part before it that is not.
+    warm_up: Duration,
+    /// Events in the log that is read.
+    log_events: u64,
+    /// Rows in one run of the index costs.
+    index_rows: u64,
+}
+
+const FULL: Scale = Scale {
+    rounds: 5,
+    run: Duration::from_millis(1_500),
+    warm_up: Duration::from_millis(300),
+    log_events: 1_000_000,
+    index_rows: 100_000,
+};
+
+const QUICK: Scale = Scale {
+    rounds: 2,
+    run: Duration::from_millis(300),
+    warm_up: Duration::from_millis(100),
+    log_events: 100_000,
+    index_rows: 20_000,
+};
+
+const PARTS: &[&str] = &["commits", "loads", "catch-up", "view", "memory", "indexes"];
+
+/// Measures, prints a table, and writes the file where one is asked for.
+pub(crate) async fn run(arguments: &BenchArguments) -> Result<()> {
+    if cfg!(debug_assertions) {
+        return Err("a debug build is no measure: run `cargo xtask bench`".into());
+    }
+    if let Some(path) = &arguments.memory_of {
+        return memory::print_own(path).await;
+    }
+    if let Some(only) = arguments.only.as_deref().filter(|only| !PARTS.contains(only)) {
+        return Err(format!("there is no part {only:?}; there are: {}", PARTS.join(", ")).into());
+    }
+    let scale = if arguments.quick { QUICK } else { FULL };
+    let place = Place::beside_program()?;
+    println!("{}", place.describe()?);
+    let mut figures: Vec<Figure> = Vec::new();
+    for part in PARTS {
+        if arguments.only.as_deref().is_some_and(|only| only != *part) {
+            continue;
+        }
+        eprintln!("{part} …");
+        figures.extend(match *part {
+            "commits" => commits::measure(&place, &scale).await?,
+            "loads" => stream_loads::measure(&place, &scale).await?,
+            "catch-up" => catch_up::measure(&place, &scale).await?,
+            "view" => view_fold::measure(&place, &scale).await?,
+            "memory" => memory::measure(&place, &scale).await?,
+            _ => index_costs::measure(&place, &scale)?,
+        });
+    }
+    print!("{}", figure::table(&figures));
+    if let Some(path) = &arguments.json {
+        fs::write(path, figure::json(&place.describe()?, &figures)?)?;
+        println!("written to {}", path.display());
+    }
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! The classic mistakes, made on purpose on plain SQLite, to see that the audit finds each of them.
+//!
+//! They are about order and truth, not about the disk: the [table](table) they share is not flushed,
+//! and where a process would be killed a thread forgets what it had in memory.
+
+mod acknowledgement;
+mod checkpoint;
+mod cut_page;
+mod late_position;
+mod repeat;
+mod sort;
+mod table;
+mod version_check;
+
+use std::path::Path;
+
+use super::audit::Fault;
+use super::evidence::Evidence;
+use crate::Result;
+use crate::dice::Dice;
+
+/// A way to do it wrong.
+pub(crate) struct Mistake {
+    /// What is done wrong.
+    pub(crate) name: &'static str,
+    /// What comes of it.
+    pub(crate) fault: Fault,
+    make: fn(&Path, &mut Dice) -> Result<Evidence>,
+}
+
+const MISTAKES: &[Mistake] = &[
+    Mistake { name: "position drawn before the transaction", fault: Fault::Lost, make: late_position::make },
+    Mistake { name: "page cut within a commit", fault: Fault::HalfSeen, make: cut_page::make },
+    Mistake {
+        name: "version read, then inserted without a constraint",
+        fault: Fault::VersionHole,
+        make: version_check::make,
+    },
+    Mistake { name: "acknowledged before the commit", fault: Fault::Lost, make: acknowledgement::make },
+    Mistake {
+        name: "checkpoint stored before the work",
+        fault: Fault::Lost,
+        make: checkpoint::make_too_early,
+    },
+    Mistake {
+        name: "checkpoint stored after the work, repeats not noticed",
+        fault: Fault::Duplicated,
+        make: checkpoint::make_too_late,
+    },
+    Mistake { name: "sent again without an id", fault: Fault::Duplicated, make: repeat::make },
+    Mistake { name: "ordered by the writers' clocks", fault: Fault::Reordered, make: sort::make },
+    Mistake {
+        name: "position told before it is known",
+        fault: Fault::Misanswered,
+        make: acknowledgement::make_with_a_guess,
+    },
+];
+
+/// Makes every mistake, each in a file of its own.
+pub(crate) fn make_all(directory: &Path, dice: &mut Dice) -> Result<Vec<(&'static Mistake, Evidence)>> {
+    let make = |(number, mistake): (usize, &'static Mistake)| {
+        let path = directory.join(format!("mistake-{number}.db"));
+        let evidence = (mistake.make)(&path, dice).map_err(|error| format!("{}: {error}", mistake.name))?;
+        Ok((mistake, evidence))
+    };
+    MISTAKES.iter().enumerate().map(make).collect()
+}

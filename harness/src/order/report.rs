@@ -1,0 +1,133 @@
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::audit::{Fault, Findings};
+use super::mistakes::Mistake;
+use crate::Result;
+
+/// A line of the report.
+pub(crate) struct Row {
+    name: String,
+    findings: Findings,
+    /// What is to be found where it is a mistake; nothing is to be found elsewhere.
+    made: Option<Fault>,
+}
+
+impl Row {
+    pub(crate) fn ours(name: &str, findings: Findings) -> Self {
+        Self { name: name.to_owned(), findings, made: None }
+    }
+
+    pub(crate) fn mistake(mistake: &Mistake, findings: Findings) -> Self {
+        Self { name: mistake.name.to_owned(), findings, made: Some(mistake.fault) }
+    }
+
+    fn verdict(&self, stall_max: Duration) -> std::result::Result<(), String> {
+        match self.made {
+            Some(fault) if self.findings.count(fault) == 0 => {
+                Err(format!("made on purpose and not found: {}", fault.title()))
+            }
+            Some(_) => Ok(()),
+            None if !self.findings.is_clean() => Err("found what must not be".to_owned()),
+            None if self.findings.committed == 0 || self.findings.seen == 0 => {
+                Err("nothing happened".to_owned())
+            }
+            None if self.findings.longest_stall() > stall_max => {
+                Err(format!("a reader stood still for longer than {stall_max:?}"))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// What was found, for a terminal or a program.
+pub(crate) struct Report {
+    seed: u64,
+    stall_max: Duration,
+    rows: Vec<Row>,
+}
+
+impl Report {
+    pub(crate) fn new(seed: u64, stall_max: Duration) -> Self {
+        Self { seed, stall_max, rows: Vec::new() }
+    }
+
+    pub(crate) fn add(&mut self, row: Row) {
+        self.rows.push(row);
+    }
+
+    pub(crate) fn is_good(&self) -> bool {
+        self.rows.iter().all(|row| row.verdict(self.stall_max).is_ok())
+    }
+
+    pub(crate) fn print(&self, as_json: bool) -> Result<()> {
+        if as_json {
+            println!("{}", serde_json::to_string_pretty(&self.as_json()?)?);
+        } else {
+            self.print_table();
+        }
+        Ok(())
+    }
+
+    fn as_json(&self) -> Result<Value> {
+        let row = |row: &Row| -> Result<Value> {
+            Ok(json!({
+                "name": row.name,
+                "made_on_purpose": row.made,
+                "findings": serde_json::to_value(&row.findings)?,
+                "verdict": row.verdict(self.stall_max).err().unwrap_or_else(|| "good".to_owned()),
+            }))
+        };
+        let rows = self.rows.iter().map(row).collect::<Result<Vec<Value>>>()?;
+        Ok(json!({ "seed": self.seed, "good": self.is_good(), "rows": rows }))
+    }
+
+    fn print_table(&self) {
+        let mut lines = vec![self.heads()];
+        lines.extend(self.rows.iter().map(cells));
+        let columns = lines.first().map_or(0, Vec::len);
+        let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        for line in &lines {
+            let mut text = format!("{:<width$}", line[0], width = widths[0]);
+            for (cell, width) in line.iter().zip(&widths).skip(1) {
+                text.push_str(&format!("  {cell:>width$}"));
+            }
+            println!("{text}");
+        }
+        println!();
+        println!("seed {}; [n]: made on purpose, must be found", self.seed);
+        for row in &self.rows {
+            if row.made.is_none() {
+                let Findings { conflicts, unavailable, seen, .. } = &row.findings;
+                println!(
+                    "{}: {conflicts} conflicts, {unavailable} times unavailable, {seen} events seen by readers",
+                    row.name
+                );
+            }
+            if let Err(verdict) = row.verdict(self.stall_max) {
+                println!("{}: {verdict}", row.name);
+                row.findings.examples.iter().for_each(|example| println!("  {example}"));
+            }
+        }
+    }
+
+    fn heads(&self) -> Vec<String> {
+        let mut heads = vec!["who".to_owned(), "committed".to_owned()];
+        heads.extend(Fault::ALL.map(|fault| fault.title().to_owned()));
+        heads.push("longest stall".to_owned());
+        heads
+    }
+}
+
+fn cells(row: &Row) -> Vec<String> {
+    let mut cells = vec![row.name.clone(), row.findings.committed.to_string()];
+    for fault in Fault::ALL {
+        let count = row.findings.count(fault);
+        cells.push(if row.made == Some(fault) { format!("[{count}]") } else { count.to_string() });
+    }
+    let stall = row.findings.longest_stall();
+    cells.push(if row.made.is_some() { "-".to_owned() } else { format!("{} ms", stall.as_millis()) });
+    cells
+}
