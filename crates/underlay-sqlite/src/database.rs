@@ -79,8 +79,11 @@ impl Database {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | more;
         let connection = self.open(flags)?;
         connection.busy_timeout(self.busy_timeout)?;
-        // Before the first write: a file of somebody else stays as it is.
-        self.owner(&connection)?;
+        // Before the first write: a file of somebody else stays as it is. Looked at in one moment, or
+        // the name could be missing and the tables there, made by another process in between.
+        let moment = connection.unchecked_transaction()?;
+        self.owner(&moment)?;
+        moment.finish()?;
         self.write_ahead(&connection)?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         // On macOS a plain fsync leaves data in the drive's cache; elsewhere these do nothing.
