@@ -273,3 +273,43 @@ async fn a_file_held_by_another_process_is_unavailable_until_it_is_given_back() 
     other.execute_batch("ROLLBACK").unwrap();
     assert!(!store.commit(&tenant(), commit).await.unwrap().repeated);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_not_flushed_yet_reach_the_database_before_anything_else_is_acknowledged() {
+    let place = Place::new();
+    let armed = Arc::new(AtomicBool::new(false));
+    let due = armed.clone();
+    let config = SqliteConfig::default()
+        .with_busy_timeout(Duration::from_millis(20))
+        .with_faults(move |step| step == Step::Commit && due.swap(false, Ordering::SeqCst));
+    let store = place.open_with(config);
+    let start = Checkpoint::start(store.store_id());
+    let table = store.prepare(&balances(), start).await.unwrap();
+    let to = checkpoint_at(start, 1);
+    // Flushed with the next commit, and that one fails: its rows may be lost from the WAL.
+    store.apply(&table, ViewBatch { from: start, to, changes: vec![upsert("k", 1)] }).await.unwrap();
+    let reader = place.connect();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM events").unwrap();
+    armed.store(true, Ordering::SeqCst);
+    let commit = append("a-1", ExpectedVersion::NoStream);
+    // As long as somebody reads the WAL it cannot begin anew, so the end stays open.
+    let answer = store.commit(&tenant(), commit.clone()).await;
+    assert!(matches!(answer, Err(Error::Uncertain { .. })), "{answer:?}");
+    let answer = store.commit(&tenant(), commit.clone()).await;
+    assert!(matches!(answer, Err(Error::Unavailable { .. })), "{answer:?}");
+    reader.execute_batch("ROLLBACK").unwrap();
+    assert!(!commit_when_mended(&store, &commit).await.repeated);
+    assert_eq!(store.checkpoint(&table).await.unwrap(), to);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_damaged_about_one_commit_fails_no_other() {
+    let place = Place::new();
+    let store = place.open();
+    let commit = append("a-1", ExpectedVersion::NoStream);
+    store.commit(&tenant(), commit.clone()).await.unwrap();
+    place.connect().execute("UPDATE commits SET fingerprint = x'00'", []).unwrap();
+    let answer = store.commit(&tenant(), commit).await;
+    assert!(matches!(answer, Err(Error::Damaged(_))), "{answer:?}");
+    store.commit(&tenant(), append("a-2", ExpectedVersion::NoStream)).await.unwrap();
+}
