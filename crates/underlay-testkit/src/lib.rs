@@ -1,1 +1,108 @@
-//! stub
+//! What tests of Underlay are made of.
+//!
+//! - **Conformance suites**: [`conformance!`] turns the contract of a port into one test per sentence,
+//!   run on the adapter a [`Fixture`] opens. [`event_store`] and [`read_models`] hold the cases.
+//! - **Fixtures**: [`MemoryFixture`] for the adapters in memory; a store of your own brings its own.
+//! - **Faults**: [`Flaky`] makes chosen calls of a store fail as a network makes them fail.
+//! - **Scenarios**: [`given`] and [`given_streams`] test decisions without a store.
+//! - **Samples**: [`sample`] has short ways to build events and commits.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a broken expectation is the failure of a test, and a panic is how a test fails"
+)]
+
+mod case;
+mod concurrent;
+pub mod event_store;
+mod fixture;
+mod flaky;
+mod memory;
+pub mod read_models;
+pub mod sample;
+mod scenario;
+
+pub use case::Case;
+pub use fixture::{EventStoreFixture, Fixture, ReadModelsFixture, Skip};
+pub use flaky::{Call, Flaky, Stored};
+pub use memory::MemoryFixture;
+pub use scenario::{Decision, Given, GivenStreams, StreamDecisions, given, given_streams};
+
+/// What generated tests need, under one name. Not part of the public promise.
+#[doc(hidden)]
+pub mod private {
+    pub use crate::case::prove;
+}
+
+/// Turns the contract of a port into tests: one `#[test]` per sentence, named after its case.
+///
+/// The first argument names the port, `event_store` or `read_models`; the second is the [`Fixture`]
+/// that opens the adapter. A module of its own keeps the tests of several fixtures apart.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use underlay_core::EventStore;
+/// use underlay_core::memory::MemoryEventStore;
+/// use underlay_testkit::{EventStoreFixture, Fixture, Skip};
+///
+/// struct MyStore(MemoryEventStore);
+///
+/// impl Fixture for MyStore {
+///     async fn create() -> Result<Self, Skip> {
+///         Ok(Self(MemoryEventStore::default()))
+///     }
+///
+///     async fn reopen(self) -> Self {
+///         self
+///     }
+/// }
+///
+/// impl EventStoreFixture for MyStore {
+///     fn event_store(&self) -> Arc<dyn EventStore> {
+///         Arc::new(self.0.clone())
+///     }
+/// }
+///
+/// underlay_testkit::conformance!(event_store, MyStore);
+/// ```
+#[macro_export]
+macro_rules! conformance {
+    (event_store, $fixture:ty) => {
+        $crate::event_store_cases! { conformance_tests [$fixture] }
+    };
+    (read_models, $fixture:ty) => {
+        $crate::read_models_cases! { conformance_tests [$fixture] }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! conformance_tests {
+    ($port:ident [$fixture:ty]; $($number:literal $case:ident $sentence:literal)*) => {$(
+        #[test]
+        fn $case() {
+            let case = $crate::Case {
+                port: stringify!($port),
+                number: $number,
+                name: stringify!($case),
+                sentence: $sentence,
+            };
+            $crate::private::prove(case, $crate::$port::$case::<$fixture>);
+        }
+    )*};
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! conformance_list {
+    ($port:ident; $($number:literal $case:ident $sentence:literal)*) => {
+        &[$($crate::Case {
+            port: stringify!($port),
+            number: $number,
+            name: stringify!($case),
+            sentence: $sentence,
+        }),*]
+    };
+}

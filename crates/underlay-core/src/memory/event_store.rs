@@ -153,10 +153,15 @@ impl Log {
         }
         let scanned_to = if start == end { after } else { Position::from_number(end as u64) };
         let scanned_to_id = match scope {
-            LogScope::EveryTenant if end > 0 => self.events.get(end - 1).map(|event| event.event_id),
-            _ => None,
+            LogScope::EveryTenant => self.event_id_at(scanned_to),
+            LogScope::Tenant(_) => None,
         };
         LogPage { events, scanned_to, scanned_to_id, at_head: end == self.events.len() }
+    }
+
+    fn event_id_at(&self, position: Position) -> Option<EventId> {
+        let index = usize::try_from(position.number().checked_sub(1)?).ok()?;
+        self.events.get(index).map(|event| event.event_id)
     }
 }
 
@@ -221,8 +226,7 @@ impl EventStore for MemoryEventStore {
     }
 
     async fn event_id_at(&self, position: Position) -> Result<Option<EventId>, Error> {
-        let index = position.number().checked_sub(1).and_then(|index| usize::try_from(index).ok());
-        Ok(index.and_then(|index| self.lock().events.get(index).map(|event| event.event_id)))
+        Ok(self.lock().event_id_at(position))
     }
 }
 

@@ -1,0 +1,43 @@
+use std::sync::Arc;
+
+use underlay_core::{EventStore, ReadModels};
+
+/// Opens an adapter for a conformance case. Every case gets a fixture of its own.
+pub trait Fixture: Sized + Send + Sync + 'static {
+    /// Opens a fresh, empty store. It panics where that fails for a reason the test must show.
+    ///
+    /// # Errors
+    /// [`Skip`] where a server the store needs is not there.
+    fn create() -> impl Future<Output = Result<Self, Skip>> + Send;
+
+    /// Closes the store and opens it again, as a restarted process does. The case has let go of every
+    /// handle to it. A store in memory gives a new handle to the same data.
+    fn reopen(self) -> impl Future<Output = Self> + Send;
+}
+
+/// A fixture of an event store.
+pub trait EventStoreFixture: Fixture {
+    /// A handle to the store.
+    fn event_store(&self) -> Arc<dyn EventStore>;
+}
+
+/// A fixture of read models.
+pub trait ReadModelsFixture: Fixture {
+    /// A handle to the read models.
+    fn read_models(&self) -> Arc<dyn ReadModels>;
+}
+
+/// Why a case cannot run here: a server is missing. The case prints `SKIP name: reason` and passes;
+/// with `REQUIRE_SERVERS=1` in the environment it fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skip {
+    /// What is missing, and how to provide it.
+    pub reason: String,
+}
+
+impl Skip {
+    /// A reason to skip.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into() }
+    }
+}

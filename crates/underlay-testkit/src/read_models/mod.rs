@@ -1,0 +1,72 @@
+//! The contract of [`ReadModels`](underlay_core::ReadModels): one case per sentence.
+//!
+//! A case takes a fixture of fresh, empty read models and panics where its sentence does not hold.
+//! They are run by [`conformance!`](crate::conformance).
+
+mod batches;
+mod definitions;
+mod filters;
+mod generations;
+mod hostile;
+mod misfits;
+mod pages;
+mod reopening;
+mod rows;
+mod subject;
+mod tenants;
+
+pub use batches::{
+    one_of_two_batches_is_stored, rows_and_checkpoint_change_together,
+    the_checkpoint_moves_only_from_the_expected_place,
+};
+pub use definitions::a_changed_view_is_refused;
+pub use filters::filters_and_sorts_hold;
+pub use generations::a_generation_is_built_beside;
+pub use hostile::hostile_text_is_data;
+pub use misfits::misfits_are_invalid;
+pub use pages::pages_follow_each_other;
+pub use reopening::reopening_keeps_rows;
+pub use rows::{rows_are_read_back, upsert_patch_and_delete};
+pub use tenants::rows_belong_to_their_tenant;
+
+use subject::Subject;
+
+use crate::Case;
+
+/// Every sentence with its case.
+pub const CASES: &[Case] = crate::read_models_cases! { conformance_list };
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! read_models_cases {
+    ($callback:ident $($context:tt)*) => {
+        $crate::$callback! { read_models $($context)*;
+            1 rows_are_read_back
+                "Rows written are read back, by key and in bulk, with every column type at its extremes."
+            2 upsert_patch_and_delete
+                "Upsert replaces, patch changes the columns named, delete removes."
+            3 rows_and_checkpoint_change_together
+                "Rows and checkpoint change together, or neither does."
+            4 the_checkpoint_moves_only_from_the_expected_place
+                "The checkpoint moves only from the expected place; otherwise `CheckpointMoved`."
+            5 one_of_two_batches_is_stored
+                "Of two batches from one place, one is stored."
+            6 filters_and_sorts_hold
+                "A query yields the rows that meet every filter, in the order asked for."
+            7 pages_follow_each_other
+                "Pages follow each other by cursor without gap or repeat, while rows are written."
+            8 rows_belong_to_their_tenant
+                "A tenant sees its own rows alone; one key in two tenants is two rows."
+            9 hostile_text_is_data
+                "Hostile text in keys and values is data."
+            10 a_changed_view_is_refused
+                "A view of another definition is `ViewChanged`."
+            11 a_generation_is_built_beside
+                "A generation is built beside the one that is read, and activated in one step."
+            12 misfits_are_invalid
+                "What does not fit the schema is `Invalid`, names the column, and stores nothing."
+            13 reopening_keeps_rows
+                "After reopening, rows and checkpoint are there."
+        }
+    };
+}

@@ -1,0 +1,83 @@
+//! Both suites on the adapters in memory: as they are, behind a decorator, and under a clock that
+//! goes backwards.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use underlay_core::memory::MemoryEventStore;
+use underlay_core::{Clock, EventStore, Timestamp};
+use underlay_testkit::{EventStoreFixture, Fixture, Flaky, MemoryFixture, Skip};
+
+mod memory {
+    use super::*;
+
+    underlay_testkit::conformance!(event_store, MemoryFixture);
+    underlay_testkit::conformance!(read_models, MemoryFixture);
+}
+
+mod decorated {
+    use super::*;
+
+    /// A decorator that does not fail must not show.
+    struct Decorated(Arc<Flaky<MemoryEventStore>>);
+
+    impl Fixture for Decorated {
+        async fn create() -> Result<Self, Skip> {
+            Ok(Self(Arc::new(Flaky::new(MemoryEventStore::default()))))
+        }
+
+        async fn reopen(self) -> Self {
+            self
+        }
+    }
+
+    impl EventStoreFixture for Decorated {
+        fn event_store(&self) -> Arc<dyn EventStore> {
+            self.0.clone()
+        }
+    }
+
+    underlay_testkit::conformance!(event_store, Decorated);
+}
+
+mod wandering_clock {
+    use super::*;
+
+    /// A clock that is set back a second every third time it is read.
+    #[derive(Default)]
+    struct Wandering(AtomicI64);
+
+    impl Clock for Wandering {
+        fn now(&self) -> Timestamp {
+            let read = self.0.fetch_add(1, Ordering::Relaxed);
+            let set_back = if read % 3 == 2 { 1_000_000 } else { 0 };
+            Timestamp::from_microsecond(1_800_000_000_000_000 + read * 10 - set_back).unwrap()
+        }
+
+        fn sleep(&self, _: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+            Box::pin(std::future::ready(()))
+        }
+    }
+
+    struct UnderWanderingClock(MemoryFixture);
+
+    impl Fixture for UnderWanderingClock {
+        async fn create() -> Result<Self, Skip> {
+            Ok(Self(MemoryFixture::with_clock(Arc::new(Wandering::default()))))
+        }
+
+        async fn reopen(self) -> Self {
+            Self(self.0.reopen().await)
+        }
+    }
+
+    impl EventStoreFixture for UnderWanderingClock {
+        fn event_store(&self) -> Arc<dyn EventStore> {
+            self.0.event_store()
+        }
+    }
+
+    underlay_testkit::conformance!(event_store, UnderWanderingClock);
+}

@@ -1,0 +1,56 @@
+//! The documentation of a port and its suite say the same.
+
+use underlay_testkit::{Case, event_store, read_models};
+
+const EVENT_STORE: &str = include_str!("../../../underlay-core/src/event_store.rs");
+const READ_MODELS: &str = include_str!("../../../underlay-core/src/read_models.rs");
+
+/// A sentence as the documentation has it: number, text, name of the case.
+type Sentence = (u32, String, String);
+
+/// The numbered sentences in the documentation of a trait.
+fn sentences(source: &str, port: &str) -> Vec<Sentence> {
+    let end = source.find(&format!("\npub trait {port}:")).expect("the port is in its file");
+    let docs: Vec<&str> = source[..end]
+        .lines()
+        .rev()
+        .skip_while(|line| !line.starts_with("///"))
+        .take_while(|line| line.starts_with("///"))
+        .collect();
+    let text =
+        docs.iter().rev().map(|line| line.trim_start_matches("///").trim()).collect::<Vec<_>>().join("\n");
+    text.lines().filter_map(sentence).collect()
+}
+
+/// Reads a line such as ``1. *A sentence.* `its_case` ``.
+fn sentence(line: &str) -> Option<Sentence> {
+    let (number, rest) = line.split_once(". *")?;
+    let (text, case) = rest.rsplit_once("* `")?;
+    Some((number.parse().ok()?, text.to_owned(), case.strip_suffix('`')?.to_owned()))
+}
+
+fn assert_suite_follows_docs(cases: &[Case], source: &str, port: &str, count: usize) {
+    let documented = sentences(source, port);
+    assert_eq!(documented.len(), count, "the sentences of {port}: {documented:#?}");
+    let tested: Vec<Sentence> =
+        cases.iter().map(|case| (case.number, case.sentence.to_owned(), case.name.to_owned())).collect();
+    assert_eq!(tested, documented, "the suite of {port} is not what its documentation says");
+}
+
+#[test]
+fn the_event_store_suite_follows_its_contract() {
+    assert_suite_follows_docs(event_store::CASES, EVENT_STORE, "EventStore", 23);
+}
+
+#[test]
+fn the_read_models_suite_follows_its_contract() {
+    assert_suite_follows_docs(read_models::CASES, READ_MODELS, "ReadModels", 13);
+}
+
+#[test]
+fn sentences_count_from_one() {
+    for cases in [event_store::CASES, read_models::CASES] {
+        let numbers: Vec<u32> = cases.iter().map(|case| case.number).collect();
+        assert_eq!(numbers, (1..=cases.len() as u32).collect::<Vec<_>>());
+    }
+}
