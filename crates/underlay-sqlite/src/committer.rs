@@ -24,7 +24,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use underlay_core::{Clock, Error, WakeupHub};
@@ -158,15 +158,17 @@ impl Committer {
         Ok(answers)
     }
 
-    /// Takes the write lock. SQLite's own wait sleeps ever longer, which starves a process beside a
-    /// busy one; short even pauses find the gap between two of its batches.
+    /// Takes the write lock, waiting where another process has it. SQLite has no signal for a lock given
+    /// back, and its own wait pauses ever longer, which starves a process beside a busy one; short even
+    /// pauses find the gap between two of its batches.
     fn begin(&self, writer: &mut LogWriter<'_>) -> Result<(), Failure> {
         self.faults.at(Step::Begin)?;
-        let deadline = Instant::now() + self.busy_timeout;
+        let mut pauses_left = self.busy_timeout.as_nanos() / LOCK_PAUSE.as_nanos();
         loop {
             match writer.begin() {
-                Err(failure) if failure.is_busy() && Instant::now() < deadline => {
-                    std::thread::sleep(LOCK_PAUSE);
+                Err(failure) if failure.is_busy() && pauses_left > 0 => {
+                    // A pause that something else cut short is not counted.
+                    pauses_left -= u128::from(self.intake.wait_for_change(LOCK_PAUSE));
                 }
                 other => return other,
             }
@@ -302,7 +304,7 @@ impl Committer {
                 }
                 Err(again) => failure = again,
             }
-            if !self.intake.pause(pause) {
+            if self.intake.wait_for_closing(pause) {
                 return None;
             }
             pause = (pause * 2).min(RECOVERY_PAUSE_MAX);

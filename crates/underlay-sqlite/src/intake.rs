@@ -145,15 +145,20 @@ impl Intake {
         }
     }
 
-    /// Waits, at most `duration`; false once it is closing.
-    pub(crate) fn pause(&self, duration: Duration) -> bool {
-        let waiting = self.lock();
+    /// Waits at most `duration`, or until it is closing; whether it is.
+    pub(crate) fn wait_for_closing(&self, duration: Duration) -> bool {
         let goes_on = |waiting: &mut Waiting| matches!(waiting.state, State::Open | State::Broken(_));
         let (mut waiting, _) = self
             .changed
-            .wait_timeout_while(waiting, duration, goes_on)
+            .wait_timeout_while(self.lock(), duration, goes_on)
             .unwrap_or_else(PoisonError::into_inner);
-        goes_on(&mut waiting)
+        !goes_on(&mut waiting)
+    }
+
+    /// Waits at most `duration`, or until anything changes here; whether the time ran out.
+    pub(crate) fn wait_for_change(&self, duration: Duration) -> bool {
+        let waited = self.changed.wait_timeout(self.lock(), duration);
+        waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
     /// Takes nothing more; what waits is still done.

@@ -7,6 +7,7 @@
 )]
 
 mod commits;
+mod conformance;
 mod failures;
 mod file;
 mod processes;
