@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::sync::Barrier;
 use tokio::task::JoinHandle;
@@ -25,6 +26,41 @@ where
         results.push(finished(task).await);
     }
     results
+}
+
+/// What a writer and the readers beside it tell each other. A fast writer would be done before the
+/// readers have begun, so it goes on until they have read often enough.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Beside(Arc<Progress>);
+
+#[derive(Debug, Default)]
+struct Progress {
+    reads: AtomicUsize,
+    done: AtomicBool,
+}
+
+impl Beside {
+    const READS_MIN: usize = 200;
+    const WRITES_MAX: usize = 5_000;
+
+    /// For the writer, after `writes` of them: whether to write once more. It lets the readers run.
+    pub(crate) async fn goes_on(&self, writes: usize, writes_min: usize) -> bool {
+        tokio::task::yield_now().await;
+        let read_enough = self.0.reads.load(Ordering::Acquire) >= Self::READS_MIN;
+        writes < writes_min || (!read_enough && writes < Self::WRITES_MAX)
+    }
+
+    /// For the writer: it is done.
+    pub(crate) fn finish(&self) {
+        self.0.done.store(true, Ordering::Release);
+    }
+
+    /// For a reader, before a read: whether the writer was done, so that the read must show the end.
+    pub(crate) async fn is_last_read(&self) -> bool {
+        tokio::task::yield_now().await;
+        self.0.reads.fetch_add(1, Ordering::AcqRel);
+        self.0.done.load(Ordering::Acquire)
+    }
 }
 
 /// The result of a task, or its panic.

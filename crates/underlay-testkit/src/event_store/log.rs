@@ -2,6 +2,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::sync::Barrier;
 use underlay_core::{
     Commit, CommitId, Committed, Error, ExpectedVersion, LogFilter, LogScope, Position, RecordedEvent,
     StreamName, TenantId,
@@ -19,6 +20,8 @@ const ATTEMPTS_MAX: usize = 1_000;
 pub async fn a_reader_misses_nothing_while_writers_write<F: EventStoreFixture>(fixture: F) {
     let subject = Subject::of(&fixture);
     let done = Arc::new(AtomicBool::new(false));
+    // Readers and writers begin together: a fast writer must not be done before they look.
+    let start = Arc::new(Barrier::new(WRITERS + 5));
     let tenant = subject.scope();
     let readings = [
         (LogScope::EveryTenant, LogFilter::default(), 1),
@@ -30,11 +33,28 @@ pub async fn a_reader_misses_nothing_while_writers_write<F: EventStoreFixture>(f
         .iter()
         .cloned()
         .map(|(scope, filter, limit)| {
-            tokio::spawn(follow(subject.clone(), scope, filter, limit, done.clone()))
+            let (subject, done, start) = (subject.clone(), done.clone(), start.clone());
+            tokio::spawn(async move {
+                start.wait().await;
+                follow(subject, scope, filter, limit, done).await
+            })
         })
         .collect();
-    let watcher = tokio::spawn(watch_head(subject.clone(), done.clone()));
-    let writers: Vec<_> = (0..WRITERS).map(|number| tokio::spawn(write(subject.clone(), number))).collect();
+    let watcher = tokio::spawn({
+        let (subject, done, start) = (subject.clone(), done.clone(), start.clone());
+        async move {
+            start.wait().await;
+            watch_head(subject, done).await;
+        }
+    });
+    let writer = |number| {
+        let (subject, start) = (subject.clone(), start.clone());
+        tokio::spawn(async move {
+            start.wait().await;
+            write(subject, number).await
+        })
+    };
+    let writers: Vec<_> = (0..WRITERS).map(writer).collect();
 
     let mut acknowledged = Vec::new();
     for writer in writers {
@@ -75,6 +95,7 @@ async fn write(subject: Subject, number: usize) -> Vec<(TenantId, Committed)> {
         let read = read.expect("read_stream");
         assert_eq!(read.events.len(), 1, "a writer reads its own acknowledged write");
         acknowledged.push((subject.tenant.clone(), committed));
+        tokio::task::yield_now().await;
     }
     acknowledged
 }

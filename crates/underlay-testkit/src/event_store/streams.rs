@@ -1,11 +1,8 @@
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use underlay_core::limits::{COMMIT_STREAMS_MAX, PAGE_EVENTS_MAX};
 use underlay_core::{Commit, CommitId, ExpectedVersion, RecordedEvent, StreamName, Version};
 
 use super::Subject;
-use crate::concurrent::finished;
+use crate::concurrent::{Beside, finished};
 use crate::{EventStoreFixture, sample};
 
 /// Sentence 20: pages of a stream follow each other without gap or overlap, and tell the stream's version.
@@ -60,14 +57,14 @@ pub async fn stream_pages_follow_each_other<F: EventStoreFixture>(fixture: F) {
 /// Pages read while the stream grows: each is of one moment.
 async fn pages_while_writing(subject: &Subject, start: u64) {
     let stream = sample::stream("note-1");
-    let done = Arc::new(AtomicBool::new(false));
+    let beside = Beside::default();
     let reader = tokio::spawn({
-        let (subject, stream, done) = (subject.clone(), stream.clone(), done.clone());
+        let (subject, stream, beside) = (subject.clone(), stream.clone(), beside.clone());
         async move {
             let mut last = Version(start);
             let mut version = last;
             loop {
-                let finished = done.load(Ordering::Acquire);
+                let last_read = beside.is_last_read().await;
                 let page = subject.store.read_stream(&subject.tenant, &stream, last, 4).await;
                 let page = page.expect("read_stream");
                 assert!(page.version >= version, "the version of a stream never decreases");
@@ -79,18 +76,19 @@ async fn pages_while_writing(subject: &Subject, start: u64) {
                 assert!(last <= version, "a page holds no event above the version it tells");
                 if page.events.is_empty() {
                     assert_eq!(last, version, "a page is empty only at the end of the stream");
-                    if finished {
+                    if last_read {
                         return last;
                     }
-                    tokio::task::yield_now().await;
                 }
             }
         }
     });
-    for number in 0..40 {
-        subject.commit(sample::write(&stream, ExpectedVersion::Any, number % 3 + 1)).await;
+    let mut writes = 0;
+    while beside.goes_on(writes, 40).await {
+        subject.commit(sample::write(&stream, ExpectedVersion::Any, writes % 3 + 1)).await;
+        writes += 1;
     }
-    done.store(true, Ordering::Release);
+    beside.finish();
     let last = finished(reader).await;
     assert_eq!(last, subject.version(&stream).await, "the reader came to the end of the stream");
 }
@@ -103,13 +101,13 @@ pub async fn versions_are_read_at_one_moment<F: EventStoreFixture>(fixture: F) {
     let [z, a, m] = names.clone();
     let asked = [z.clone(), sample::stream("missing-1"), m, a, z];
 
-    let done = Arc::new(AtomicBool::new(false));
+    let beside = Beside::default();
     let reader = || {
-        let (subject, asked, done) = (subject.clone(), asked.clone(), done.clone());
+        let (subject, asked, beside) = (subject.clone(), asked.clone(), beside.clone());
         tokio::spawn(async move {
             let mut last = Version::NONE;
             loop {
-                let finished = done.load(Ordering::Acquire);
+                let last_read = beside.is_last_read().await;
                 let read = versions(&subject, &asked).await;
                 let now = read[0];
                 // The three streams are only ever written together.
@@ -120,23 +118,25 @@ pub async fn versions_are_read_at_one_moment<F: EventStoreFixture>(fixture: F) {
                 );
                 assert!(now >= last, "versions never decrease");
                 last = now;
-                if finished {
+                if last_read {
                     return last;
                 }
-                tokio::task::yield_now().await;
             }
         })
     };
     let readers = [reader(), reader(), reader()];
-    for _ in 0..100 {
+    let mut writes = 0;
+    while beside.goes_on(writes, 100).await {
         let commit = names.iter().fold(Commit::new(CommitId::draw()), |commit, stream| {
             commit.append(stream.clone(), ExpectedVersion::Any, vec![sample::event("together")])
         });
         subject.commit(commit).await;
+        writes += 1;
     }
-    done.store(true, Ordering::Release);
+    beside.finish();
+    let written = writes as u64;
     for reader in readers {
-        assert_eq!(finished(reader).await, Version(100), "the readers came to the end");
+        assert_eq!(finished(reader).await, Version(written), "the readers came to the end");
     }
 
     let many: Vec<StreamName> = (0..COMMIT_STREAMS_MAX)
@@ -150,7 +150,7 @@ pub async fn versions_are_read_at_one_moment<F: EventStoreFixture>(fixture: F) {
         .collect();
     let read = versions(&subject, &many).await;
     let expected: Vec<Version> =
-        (0..many.len()).map(|number| Version(if number % 2 == 0 { 100 } else { 0 })).collect();
+        (0..many.len()).map(|number| Version(if number % 2 == 0 { written } else { 0 })).collect();
     assert_eq!(read, expected, "as many streams as a commit may name");
 }
 

@@ -1,12 +1,9 @@
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use underlay_core::{Checkpoint, Error, EventId, Position, Query, RowChange, StoreId, Value, ViewBatch};
 
 use super::Subject;
 use super::subject::{decimal, row};
 use crate::ReadModelsFixture;
-use crate::concurrent::{finished, together};
+use crate::concurrent::{Beside, finished, together};
 
 /// Sentence 3: rows and checkpoint change together, or neither does.
 pub async fn rows_and_checkpoint_change_together<F: ReadModelsFixture>(fixture: F) {
@@ -55,13 +52,13 @@ async fn readers_see_whole_batches(subject: &Subject) {
     let start = subject.checkpoint().await.position.number() + 1;
     subject.apply(write(start)).await;
 
-    let done = Arc::new(AtomicBool::new(false));
+    let beside = Beside::default();
     let reader = |_| {
-        let (subject, done) = (subject.clone(), done.clone());
+        let (subject, beside) = (subject.clone(), beside.clone());
         tokio::spawn(async move {
             let mut last = Position::START;
             loop {
-                let finished = done.load(Ordering::Acquire);
+                let last_read = beside.is_last_read().await;
                 let page = subject.query(&Query::default()).await;
                 let position = page.position.number() as i64;
                 let values: Vec<&Value> = page.rows.iter().map(|(_, row)| &row[1]).collect();
@@ -72,21 +69,22 @@ async fn readers_see_whole_batches(subject: &Subject) {
                 );
                 assert!(page.position >= last, "the position of a page never goes back");
                 last = page.position;
-                if finished {
+                if last_read {
                     return last;
                 }
-                tokio::task::yield_now().await;
             }
         })
     };
     let readers: Vec<_> = (0..3).map(reader).collect();
-    for number in start + 1..=start + 60 {
-        subject.apply(write(number)).await;
+    let mut writes = 0;
+    while beside.goes_on(writes, 60).await {
+        writes += 1;
+        subject.apply(write(start + writes as u64)).await;
     }
-    done.store(true, Ordering::Release);
+    beside.finish();
     for reader in readers {
         let last = finished(reader).await;
-        assert_eq!(last, Position::from_number(start + 60), "the readers came to the last batch");
+        assert_eq!(last, Position::from_number(start + writes as u64), "the readers came to the last batch");
     }
 }
 

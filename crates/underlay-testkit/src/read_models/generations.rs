@@ -1,12 +1,9 @@
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use underlay_core::{Checkpoint, Column, ColumnType, Error, Query, Value, ViewInfo, ViewSchema, ViewTable};
 
 use super::Subject;
 use super::subject::{row, schema, text};
 use crate::ReadModelsFixture;
-use crate::concurrent::finished;
+use crate::concurrent::{Beside, finished};
 
 /// Sentence 11: a generation is built beside the one that is read, and activated in one step.
 pub async fn a_generation_is_built_beside<F: ReadModelsFixture>(fixture: F) {
@@ -126,12 +123,12 @@ async fn assert_gone(subject: &Subject) {
 
 /// A reader beside many activations sees one generation whole, or that it is gone.
 async fn one_step(subject: &Subject) {
-    let done = Arc::new(AtomicBool::new(false));
+    let beside = Beside::default();
     let reader = |_| {
-        let (subject, done) = (subject.clone(), done.clone());
+        let (subject, beside) = (subject.clone(), beside.clone());
         tokio::spawn(async move {
             let mut last = 0;
-            while !done.load(Ordering::Acquire) {
+            while !beside.is_last_read().await {
                 let start = Checkpoint::start(subject.log);
                 let table =
                     subject.models.prepare(&changed_schema(), start).await.expect("the view is there");
@@ -142,24 +139,25 @@ async fn one_step(subject: &Subject) {
                     Err(Error::NotFound(_)) => {}
                     Err(error) => panic!("neither the rows nor that they are gone: {error:?}"),
                 }
-                tokio::task::yield_now().await;
             }
         })
     };
     let readers: Vec<_> = (0..3).map(reader).collect();
-    for number in 0..10 {
+    let mut writes = 0;
+    while beside.goes_on(writes, 10).await {
+        writes += 1;
         let start = Checkpoint::start(subject.log);
         let table =
             subject.models.begin_generation(&changed_schema(), start).await.expect("a generation is begun");
         let building = subject.at_table(&table);
         for key in ["a", "b"] {
-            building.apply(vec![building.upsert(key, new_row("built", number))]).await;
+            building.apply(vec![building.upsert(key, new_row("built", writes as i64))]).await;
         }
         subject.models.activate(&table).await.expect("a generation is activated");
         let info = only_view(subject).await;
         assert_eq!((info.generation, info.building), (table.generation, None), "activated in one step");
     }
-    done.store(true, Ordering::Release);
+    beside.finish();
     for reader in readers {
         finished(reader).await;
     }

@@ -68,7 +68,8 @@ pub async fn reopening_keeps_rows<F: ReadModelsFixture>(fixture: F) {
     let built = building.table.clone();
     drop((subject, building));
 
-    let models = fixture.reopen().await.read_models();
+    let fixture = fixture.reopen().await;
+    let models = fixture.read_models();
     let prepared = models.prepare(&newer, start).await.expect("the activated generation is read");
     assert_eq!(prepared, built, "after reopening too");
     let subject = Subject { models, table: prepared, tenant: sample::tenant("acme"), log };
