@@ -6,8 +6,6 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::civil::Date;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use underlay::core::limits::STREAM_ID_BYTES_MAX;
 use underlay::{Aggregate, Context, Decimal};
 use uuid::Uuid;
@@ -21,7 +19,8 @@ pub const ACCOUNT_CHARS_MAX: usize = 200;
 ///
 /// 1 to [`ACCOUNT_CHARS_MAX`] characters, in at most [`STREAM_ID_BYTES_MAX`] bytes, none of them a
 /// control character.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[underlay::value]
+#[derive(Eq, Hash, PartialOrd, Ord)]
 #[serde(try_from = "String", into = "String")]
 pub struct AccountId(String);
 
@@ -222,7 +221,8 @@ pub(crate) struct Shortfall {
 }
 
 /// An account: whether it is open, its floor, and a balance for each commodity.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[underlay::snapshot(every = 200)]
+#[derive(Default, Eq)]
 pub struct Account {
     open: bool,
     floor: Option<Decimal>,

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
-use serde::{Deserialize, Serialize};
 use underlay::{Context, Decimal, Error, Operation, Reads, Streams};
 
 use crate::account::{Account, AccountEvent, AccountId, Shortfall};
@@ -18,7 +17,8 @@ pub const DESCRIPTION_CHARS_MAX: usize = 1_000;
 ///
 /// An entry in one commodity sums to zero. One in several is an exchange, and may not: what was
 /// paid for what is not part of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[underlay::value]
+#[derive(Eq)]
 #[serde(deny_unknown_fields)]
 pub struct PostEntry {
     /// The day.
@@ -30,13 +30,15 @@ pub struct PostEntry {
 }
 
 /// One change of an entry.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[underlay::value]
+#[derive(Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Posting {
     /// The account.
     pub account: AccountId,
     /// How much; less than zero where money goes out.
     #[serde(with = "crate::money::exact")]
+    #[schemars(with = "String")]
     pub amount: Decimal,
     /// Of what.
     pub commodity: Commodity,
@@ -46,7 +48,8 @@ pub struct Posting {
 }
 
 /// What a posting has to sum to zero with. Plain-text journals have all three.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[underlay::value]
+#[derive(Copy, Default, Eq, Hash)]
 #[serde(rename_all = "kebab-case")]
 pub enum PostingKind {
     /// The other real postings of the entry.

@@ -26,6 +26,7 @@ use crate::transfer::Transfer;
 pub fn service() -> Service {
     Service::new("ledger")
         .aggregate::<Account>()
+        .snapshots::<Account>()
         .operation::<Transfer>()
         .operation::<PostEntry>()
         .view(Balances)
@@ -33,4 +34,10 @@ pub fn service() -> Service {
         .command(PrintBalances)
         .about("A double-entry ledger: accounts, transfers and journal entries in any number of commodities.")
         .example("account/Assets:Cash/open", "{}")
+        .example("account/Assets:Cash/deposit", r#"{"amount":"100","commodity":"EUR"}"#)
+        .example("account/Assets:Savings/open", "{}")
+        .example(
+            "operations/transfer",
+            r#"{"from":"Assets:Cash","to":"Assets:Savings","amount":"40","commodity":"EUR"}"#,
+        )
 }

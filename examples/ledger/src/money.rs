@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use underlay::Decimal;
 
 /// Characters in a commodity.
@@ -13,7 +11,8 @@ pub const COMMODITY_CHARS_MAX: usize = 32;
 ///
 /// Up to [`COMMODITY_CHARS_MAX`] characters, without control characters and `@`. It is empty for
 /// amounts without a symbol, which journals have.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[underlay::value]
+#[derive(Default, Eq, Hash, PartialOrd, Ord)]
 #[serde(try_from = "String", into = "String")]
 pub struct Commodity(String);
 
@@ -61,7 +60,8 @@ impl From<Commodity> for String {
 }
 
 /// An amount of a commodity, with the digits it was written with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[underlay::value]
+#[derive(Eq)]
 pub struct Money {
     /// How much; it may be negative.
     pub amount: Decimal,

@@ -1,14 +1,14 @@
 //! Transfers: money from one account to another, in one commit.
 
 use jiff::tz::TimeZone;
-use serde::{Deserialize, Serialize};
 use underlay::{Context, Decimal, Error, Operation, Reads, Streams};
 
 use crate::account::{Account, AccountEvent, AccountId, CannotChange, Shortfall};
 use crate::money::{Commodity, Money};
 
 /// Moves money from one open account to another.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[underlay::value]
+#[derive(Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Transfer {
     /// Where the money is taken.
@@ -17,6 +17,7 @@ pub struct Transfer {
     pub to: AccountId,
     /// How much; more than zero.
     #[serde(with = "crate::money::exact")]
+    #[schemars(with = "String")]
     pub amount: Decimal,
     /// Of what.
     pub commodity: Commodity,
