@@ -1,9 +1,11 @@
 //! The SQLite adapter: the log, the outcomes and the rows of views in one file.
 //!
 //! [`SqliteStore`] implements [`EventStore`](underlay_core::EventStore),
-//! [`ReadModels`](underlay_core::ReadModels) and [`Wakeups`]. One thread
-//! writes, in group commits; a pool of connections reads. The journal is a WAL flushed at every commit
-//! (`synchronous=FULL`), so an acknowledged commit survives a crash and a power cut.
+//! [`ReadModels`](underlay_core::ReadModels), [`Wakeups`](underlay_core::Wakeups),
+//! [`Snapshots`](underlay_core::Snapshots), [`Archive`](underlay_core::Archive) and
+//! [`Retention`](underlay_core::Retention). One thread writes, in group commits; a pool of connections
+//! reads. The journal is a WAL flushed at every commit (`synchronous=FULL`), so an acknowledged commit
+//! survives a crash and a power cut.
 //!
 //! Several processes may use one file on a local disk. A network file system is refused: its locks and
 //! its shared memory do not hold what SQLite needs of them.
@@ -47,6 +49,3 @@ pub use config::SqliteConfig;
 #[doc(hidden)]
 pub use fault::Step;
 pub use store::SqliteStore;
-
-#[cfg(doc)]
-use underlay_core::Wakeups;
