@@ -1,4 +1,5 @@
-//! Attacks on the stores from outside, behind `cargo xtask crash` and `cargo xtask order`.
+//! Attacks on the stores from outside, behind `cargo xtask crash` and `cargo xtask order`, and the
+//! benchmarks, behind `cargo xtask bench`.
 
 #![allow(
     clippy::print_stdout,
@@ -7,6 +8,7 @@
 )]
 
 mod address;
+mod bench;
 mod child;
 mod dice;
 mod journal;
@@ -31,6 +33,7 @@ struct Harness {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Bench(bench::Arguments),
     Order(order::Arguments),
     #[command(hide = true)]
     OrderWriter(order::WriterArguments),
@@ -54,6 +57,7 @@ fn run(command: Command) -> Result<bool> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match command {
+            Command::Bench(arguments) => bench::run(&arguments).await.map(|()| true),
             Command::Order(arguments) => order::run(arguments).await,
             Command::OrderWriter(arguments) => order::run_writer(arguments).await.map(|()| true),
             Command::OrderReader(arguments) => order::run_reader(arguments).await.map(|()| true),

@@ -9,6 +9,7 @@
     reason = "a program for a terminal: what it prints is its answer"
 )]
 
+mod bench;
 mod cargo;
 mod ci;
 mod repository;
@@ -44,6 +45,7 @@ const COMMANDS: &[Entry] = &[
     (test::command, test::run),
     (services::command, services::run),
     (tidy::command, tidy::run),
+    (bench::command, bench::run),
 ];
 
 fn main() -> ExitCode {

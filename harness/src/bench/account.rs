@@ -156,7 +156,7 @@ fn booking(number: u64) -> AccountEvent {
     let reference = format!("RF18-5390-0754-{number:010}");
     let counterparty = format!("DE8937040044{:010}", number * 104_729 % 10_000_000_000);
     let note = format!("invoice 2026-{number:06}, goods as ordered, due within thirty days");
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         AccountEvent::Deposited { cents, currency, reference, counterparty, note }
     } else {
         AccountEvent::Withdrawn { cents, currency, reference, counterparty, note }

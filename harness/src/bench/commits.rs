@@ -1,11 +1,11 @@
 //! Commits by callers that each wait for their answer, against one transaction per append.
 
-use std::ops::AsyncFnMut;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Barrier;
-use underlay_core::{EventStore, ExpectedVersion, StreamName, Version};
+use underlay_core::{EventStore, ExpectedVersion, StreamName, TenantId, Version};
+use underlay_sqlite::SqliteStore;
 use uuid::Uuid;
 
 use crate::Result;
@@ -13,7 +13,7 @@ use crate::Result;
 use super::account::{Bookings, stream, tenant};
 use super::figure::{Aim, Figure, Latency, Sample};
 use super::place::Place;
-use super::plain_appends::{Append, PlainEvent, PlainWriter};
+use super::plain_appends::{Append, PlainAppender, PlainEvent, PlainWriter};
 use super::{Scale, log_file, plain_appends};
 
 /// Streams each caller writes in turn.
@@ -60,21 +60,8 @@ async fn commit_in_groups(
 ) -> Result<Sample> {
     let folder = place.fresh()?;
     let store = log_file::open(&folder.path().join("log.db"))?;
-    let sample = under(pressure, scale, |caller| {
-        let (store, bookings) = (store.clone(), bookings.clone());
-        async move |turn: &Turn| {
-            let expected = match turn.version {
-                0 => ExpectedVersion::NoStream,
-                version => ExpectedVersion::Exact(Version(version)),
-            };
-            let number = caller * 31 + turn.number;
-            let commit = bookings.commit(&turn.stream, expected, number, pressure.events_each);
-            let start = Instant::now();
-            store.commit(&tenant()?, commit).await?;
-            Ok(start)
-        }
-    })
-    .await?;
+    let writer = GroupWriter { store: store.clone(), tenant: tenant()?, bookings: bookings.clone() };
+    let sample = press(writer, pressure, scale).await?;
     store.close().await?;
     Ok(sample)
 }
@@ -87,47 +74,120 @@ async fn append_one_by_one(
 ) -> Result<Sample> {
     let folder = place.fresh()?;
     let writer = PlainWriter::start(plain_appends::create(&folder.path().join("log.db")).await?)?;
-    let sample = under(pressure, scale, |caller| {
-        let (appender, bookings) = (writer.appender(), bookings.clone());
-        async move |turn: &Turn| {
-            let first = caller * 31 + turn.number;
-            let event = |number| {
-                let (event_type, payload) = bookings.of(number);
-                PlainEvent {
-                    id: Uuid::now_v7(),
-                    event_type: event_type.as_str().to_owned(),
-                    payload: payload.as_str().to_owned(),
-                }
-            };
-            let append = Append {
-                stream: turn.stream.as_str().to_owned(),
-                expected: i64::try_from(turn.version)?,
-                events: (first..first + pressure.events_each).map(event).collect(),
-            };
-            let start = Instant::now();
-            appender.append(append).await?;
-            Ok(start)
-        }
-    })
-    .await?;
+    let caller = SingleWriter { appender: writer.appender(), bookings: bookings.clone() };
+    let sample = press(caller, pressure, scale).await?;
     writer.stop()?;
     Ok(sample)
 }
 
-/// One call of a caller.
-struct Turn {
-    number: u64,
-    stream: StreamName,
+/// One call: the next events of a stream, the first of them of `number`.
+struct Turn<'s> {
+    stream: &'s StreamName,
     version: u64,
+    number: u64,
+    events: u64,
+}
+
+/// What callers write with.
+trait Writer: Clone + Send + 'static {
+    /// Writes, and tells when the wait for the answer began.
+    fn write(&self, turn: Turn<'_>) -> impl Future<Output = Result<Instant>> + Send;
+}
+
+#[derive(Clone)]
+struct GroupWriter {
+    store: SqliteStore,
+    tenant: TenantId,
+    bookings: Arc<Bookings>,
+}
+
+impl Writer for GroupWriter {
+    async fn write(&self, turn: Turn<'_>) -> Result<Instant> {
+        let expected = match turn.version {
+            0 => ExpectedVersion::NoStream,
+            version => ExpectedVersion::Exact(Version(version)),
+        };
+        let commit = self.bookings.commit(turn.stream, expected, turn.number, turn.events);
+        let start = Instant::now();
+        self.store.commit(&self.tenant, commit).await?;
+        Ok(start)
+    }
+}
+
+#[derive(Clone)]
+struct SingleWriter {
+    appender: PlainAppender,
+    bookings: Arc<Bookings>,
+}
+
+impl Writer for SingleWriter {
+    async fn write(&self, turn: Turn<'_>) -> Result<Instant> {
+        let event = |number| {
+            let (event_type, payload) = self.bookings.of(number);
+            PlainEvent {
+                id: Uuid::now_v7(),
+                event_type: event_type.as_str().to_owned(),
+                payload: payload.as_str().to_owned(),
+            }
+        };
+        let append = Append {
+            stream: turn.stream.as_str().to_owned(),
+            expected: i64::try_from(turn.version)?,
+            events: (turn.number..turn.number + turn.events).map(event).collect(),
+        };
+        let start = Instant::now();
+        self.appender.append(append).await?;
+        Ok(start)
+    }
 }
 
 /// Lets callers write until the time is up, and counts what was answered after the warm-up.
-/// A call tells when its wait began.
-async fn under<C>(pressure: Pressure, scale: &Scale, caller: impl Fn(u64) -> C) -> Result<Sample>
-where
-    C: AsyncFnMut(&Turn) -> Result<Instant> + Send + 'static,
-    for<'t> C::CallRefFuture<'t>: Send,
-{
-    let _ = (&pressure, &scale, &caller);
-    unimplemented!()
+async fn press(writer: impl Writer, pressure: Pressure, scale: &Scale) -> Result<Sample> {
+    let start = Arc::new(Barrier::new(usize::try_from(pressure.callers)?));
+    let (warm_up, end) = (scale.warm_up, scale.warm_up + scale.run);
+    let tasks: Vec<_> = (0..pressure.callers)
+        .map(|caller| {
+            tokio::spawn(call(writer.clone(), caller, pressure.events_each, start.clone(), warm_up, end))
+        })
+        .collect();
+    drop(writer);
+    let mut times = Vec::new();
+    for task in tasks {
+        times.extend(task.await??);
+    }
+    let events = times.len() as f64 * pressure.events_each as f64;
+    Ok(Sample { value: events / scale.run.as_secs_f64(), latency: Latency::of(times) })
+}
+
+/// Writes one event, or several, after the other; the nanoseconds of each call that counts.
+async fn call(
+    writer: impl Writer,
+    caller: u64,
+    events: u64,
+    start: Arc<Barrier>,
+    warm_up: Duration,
+    end: Duration,
+) -> Result<Vec<u64>> {
+    let streams: Vec<StreamName> =
+        (0..STREAMS_EACH).map(|own| stream(caller * STREAMS_EACH + own)).collect::<Result<_>>()?;
+    let mut times = Vec::new();
+    start.wait().await;
+    let begun = Instant::now();
+    for turn in 0.. {
+        let writing = Turn {
+            stream: &streams[(turn % STREAMS_EACH) as usize],
+            version: turn / STREAMS_EACH * events,
+            number: caller * 31 + turn * events,
+            events,
+        };
+        let asked = writer.write(writing).await?;
+        let answered = Instant::now();
+        if answered - begun >= end {
+            break;
+        }
+        if answered - begun >= warm_up {
+            times.push(u64::try_from((answered - asked).as_nanos())?);
+        }
+    }
+    Ok(times)
 }

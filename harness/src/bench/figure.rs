@@ -133,7 +133,8 @@ pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
 
 /// The figures, one a line.
 pub(crate) fn table(figures: &[Figure]) -> String {
-    let header = ["figure", "value", "unit", "ratio", "p50 µs", "p99 µs", "baseline", "aim"].map(str::to_owned);
+    let header =
+        ["figure", "value", "unit", "ratio", "p50 µs", "p99 µs", "baseline", "aim"].map(str::to_owned);
     let mut lines = vec![header];
     for figure in figures {
         let latency = figure.latency();

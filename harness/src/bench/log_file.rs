@@ -22,10 +22,10 @@ pub(crate) fn open(path: &Path) -> Result<SqliteStore> {
     Ok(SqliteStore::open(path, SqliteConfig::default())?)
 }
 
-/// An engine over a store, with nothing in its caches.
-pub(crate) fn engine(store: &SqliteStore) -> Result<Engine> {
+/// An engine with nothing in its caches.
+pub(crate) fn engine(ports: Ports) -> Result<Engine> {
     let registry = Registry::default().aggregate::<Account>().snapshots::<Account>().view(Balances);
-    Ok(Engine::new(ports(store), registry, EngineConfig::default())?)
+    Ok(Engine::new(ports, registry, EngineConfig::default())?)
 }
 
 /// The ports of a store.
@@ -34,7 +34,7 @@ pub(crate) fn ports(store: &SqliteStore) -> Ports {
         store: Arc::new(store.clone()),
         read_models: Arc::new(store.clone()),
         wakeups: Arc::new(store.clone()),
-        snapshots: None,
+        snapshots: Some(Arc::new(store.clone())),
         clock: Arc::new(SystemClock),
     }
 }

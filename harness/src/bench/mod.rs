@@ -28,9 +28,9 @@ use crate::Result;
 use figure::Figure;
 use place::Place;
 
-/// Arguments of `bench`.
+/// Measures the store and the engine, each figure beside a baseline.
 #[derive(Args, Debug)]
-pub(crate) struct BenchArguments {
+pub(crate) struct Arguments {
     /// Write every figure and every run to a file, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -79,7 +79,7 @@ const QUICK: Scale = Scale {
 const PARTS: &[&str] = &["commits", "loads", "catch-up", "view", "memory", "indexes"];
 
 /// Measures, prints a table, and writes the file where one is asked for.
-pub(crate) async fn run(arguments: &BenchArguments) -> Result<()> {
+pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     if cfg!(debug_assertions) {
         return Err("a debug build is no measure: run `cargo xtask bench`".into());
     }
@@ -104,7 +104,7 @@ pub(crate) async fn run(arguments: &BenchArguments) -> Result<()> {
             "catch-up" => catch_up::measure(&place, &scale).await?,
             "view" => view_fold::measure(&place, &scale).await?,
             "memory" => memory::measure(&place, &scale).await?,
-            _ => index_costs::measure(&place, &scale)?,
+            _ => index_costs::measure(&place, &scale).await?,
         });
     }
     print!("{}", figure::table(&figures));

@@ -1,0 +1,62 @@
+//! A reader of the whole log: pages of the default size, the next one read while this one is decoded.
+
+use std::time::Instant;
+
+use underlay_core::{Error, EventStore, LogFilter, LogPage, LogScope, Position, Recorded};
+use underlay_sqlite::SqliteStore;
+
+use crate::Result;
+
+use super::account::AccountEvent;
+use super::figure::{Aim, Figure, Sample};
+use super::place::Place;
+use super::{Scale, log_file, plain_scan};
+
+/// Events in a page.
+const PAGE_EVENTS: usize = 5_000;
+
+pub(crate) async fn measure(place: &Place, scale: &Scale) -> Result<Vec<Figure>> {
+    let path = log_file::numbered(place, scale.log_events).await?;
+    let store = log_file::open(&path)?;
+    let connection = plain_scan::open(&path)?;
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..scale.rounds {
+        let start = Instant::now();
+        whole_log(&store, scale.log_events).await?;
+        ours.push(Sample::of(scale.log_events as f64 / start.elapsed().as_secs_f64()));
+        theirs.push(Sample::of(tokio::task::block_in_place(|| {
+            plain_scan::log(&connection).and_then(|scanned| scanned.rate(scale.log_events))
+        })?));
+    }
+    drop(connection);
+    store.close().await?;
+    let name = format!("catch-up over {} events, typed", scale.log_events);
+    let figure = Figure::new(name, "events/s", ours)
+        .with_baseline("plain scan", theirs)
+        .with_aim(Aim::RatioAtLeast(0.25));
+    Ok(vec![figure])
+}
+
+/// Reads and decodes a log of this many events; the sum of what they book.
+pub(crate) async fn whole_log(store: &SqliteStore, events: u64) -> Result<i64> {
+    let (mut seen, mut cents) = (0, 0);
+    let mut page = read(store.clone(), Position::START).await?;
+    loop {
+        let ahead = (!page.at_head).then(|| tokio::spawn(read(store.clone(), page.scanned_to)));
+        for record in page.events {
+            if let Some(recorded) = Recorded::<AccountEvent>::decode(record)? {
+                seen += 1;
+                cents += recorded.event.cents();
+            }
+        }
+        match ahead {
+            Some(next) => page = next.await??,
+            None if seen == events => return Ok(cents),
+            None => return Err(format!("the log holds {seen} events, not {events}").into()),
+        }
+    }
+}
+
+async fn read(store: SqliteStore, after: Position) -> std::result::Result<LogPage, Error> {
+    store.read_all(&LogScope::EveryTenant, after, &LogFilter::default(), PAGE_EVENTS).await
+}

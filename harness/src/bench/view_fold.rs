@@ -1,0 +1,33 @@
+//! A view folded from nothing by the engine: one row an account.
+
+use std::time::Instant;
+
+use crate::Result;
+
+use super::figure::{Aim, Figure, Sample};
+use super::place::Place;
+use super::{Scale, log_file, plain_scan};
+
+pub(crate) async fn measure(place: &Place, scale: &Scale) -> Result<Vec<Figure>> {
+    let path = log_file::numbered(place, scale.log_events).await?;
+    let store = log_file::open(&path)?;
+    let engine = log_file::engine(log_file::ports(&store))?;
+    let connection = plain_scan::open(&path)?;
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..scale.rounds {
+        let start = Instant::now();
+        engine.rebuild_view("balances", |_| {}).await?;
+        ours.push(Sample::of(scale.log_events as f64 / start.elapsed().as_secs_f64()));
+        theirs.push(Sample::of(tokio::task::block_in_place(|| {
+            plain_scan::log(&connection).and_then(|scanned| scanned.rate(scale.log_events))
+        })?));
+    }
+    drop(connection);
+    drop(engine);
+    store.close().await?;
+    let name = format!("view from nothing, {} events", scale.log_events);
+    let figure = Figure::new(name, "events/s", ours)
+        .with_baseline("plain scan", theirs)
+        .with_aim(Aim::AtLeast(800_000.0));
+    Ok(vec![figure])
+}
