@@ -10,6 +10,7 @@
 mod address;
 mod bench;
 mod child;
+mod crash;
 mod dice;
 mod journal;
 mod order;
@@ -33,6 +34,9 @@ struct Harness {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Crash(crash::Arguments),
+    #[command(hide = true)]
+    CrashChild(crash::ChildArguments),
     Bench(bench::Arguments),
     Order(order::Arguments),
     #[command(hide = true)]
@@ -57,6 +61,8 @@ fn run(command: Command) -> Result<bool> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match command {
+            Command::Crash(arguments) => crash::run(arguments).await,
+            Command::CrashChild(arguments) => crash::run_child(arguments).await.map(|()| true),
             Command::Bench(arguments) => bench::run(&arguments).await.map(|()| true),
             Command::Order(arguments) => order::run(arguments).await,
             Command::OrderWriter(arguments) => order::run_writer(arguments).await.map(|()| true),

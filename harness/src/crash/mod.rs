@@ -1,0 +1,249 @@
+//! `harness crash`: a process is killed at any moment, again and again, and what it promised is
+//! looked for afterwards.
+//!
+//! A round: start the child (an engine over a database file, a running view, tellers with a journal),
+//! kill it with SIGKILL, look at the database, send some commands again. The database stays for some
+//! rounds and grows; in some rounds the next child comes before anybody looks. With `--power-loss`
+//! what the child had not flushed is taken away before the look.
+
+mod bank;
+mod book;
+mod errand;
+mod power;
+mod teller;
+mod verify;
+
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use serde_json::json;
+
+use self::book::Book;
+use self::power::PowerCut;
+use crate::address::Address;
+use crate::child::ChildProcess;
+use crate::dice::Dice;
+use crate::journal::Journal;
+use crate::workplace::{self, Workplace};
+use crate::{Result, journal};
+
+pub(crate) use self::teller::{Arguments as ChildArguments, run as run_child};
+
+/// The longest a child works before it is killed.
+const WORK_MAX: Duration = Duration::from_millis(150);
+/// The longest a child starts before it is killed, where it is killed at the start.
+const START_MAX: Duration = Duration::from_millis(30);
+/// Rounds, in percent, in which it is.
+const KILLED_AT_START: u64 = 15;
+/// Rounds, in percent, after which nobody looks before the next child comes.
+const UNSEEN: u64 = 20;
+/// What is printed of what was found.
+const PRINTED_MAX: usize = 20;
+
+/// Kills a process at any moment and looks for what it promised.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// How often.
+    #[arg(long, default_value_t = 100)]
+    rounds: u64,
+    /// Rounds with one database, before a new one.
+    #[arg(long, default_value_t = 50)]
+    rounds_per_database: u64,
+    /// The seed of everything that is drawn.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Takes away what was not flushed.
+    #[arg(long)]
+    power_loss: bool,
+    /// Makes every flush do nothing; fails where that is not found.
+    #[arg(long, requires = "power_loss")]
+    break_sync: bool,
+    /// Where the files are made; a temporary directory where it is left out.
+    #[arg(long)]
+    directory: Option<PathBuf>,
+    /// Prints JSON instead of sentences.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What came of all rounds.
+#[derive(Debug, Default)]
+struct Summary {
+    rounds: u64,
+    acknowledged: u64,
+    repeats: u64,
+    killed_at_start: u64,
+    /// What the round before the end found.
+    violations: Vec<String>,
+}
+
+/// Runs the rounds; true where everything is as it should be.
+pub(crate) async fn run(arguments: Arguments) -> Result<bool> {
+    let seed = workplace::seed(arguments.seed);
+    let workplace = Workplace::new(arguments.directory.as_deref(), "crash")?;
+    let power = if arguments.power_loss {
+        match PowerCut::prepare(workplace.path(), arguments.break_sync)? {
+            Ok(power) => Some(power),
+            Err(reason) => return skip(&reason),
+        }
+    } else {
+        None
+    };
+    let began = Instant::now();
+    let rounds = Rounds { arguments: &arguments, directory: workplace.path(), power };
+    let summary = rounds.run(&mut Dice::new(seed)).await;
+    let good = summary.as_ref().is_ok_and(|summary| summary.violations.is_empty() != arguments.break_sync);
+    if let Ok(summary) = &summary {
+        summary.print(&arguments, seed, began.elapsed())?;
+    }
+    // A broken flush leaves nothing to look at: it was broken on purpose.
+    workplace.leave(good)?;
+    summary.map(|_| good)
+}
+
+fn skip(reason: &str) -> Result<bool> {
+    println!("SKIP power-loss: {reason}");
+    Ok(!std::env::var("REQUIRE_SERVERS").is_ok_and(|required| required == "1"))
+}
+
+struct Rounds<'a> {
+    arguments: &'a Arguments,
+    directory: &'a Path,
+    power: Option<PowerCut>,
+}
+
+/// A database, and what is known of it.
+struct Database {
+    directory: PathBuf,
+    book: Book,
+}
+
+impl Rounds<'_> {
+    async fn run(&self, dice: &mut Dice) -> Result<Summary> {
+        let mut summary = Summary::default();
+        let mut database = None;
+        while summary.rounds < self.arguments.rounds {
+            let of_database = summary.rounds % self.arguments.rounds_per_database.max(1);
+            let mut current = match database.take() {
+                Some(database) if of_database != 0 => database,
+                _ => self.new_database(summary.rounds)?,
+            };
+            let (before, repeats_before) = (current.book.acknowledged, current.book.repeats);
+            summary.violations = self.round(&mut current, &mut summary, dice).await?;
+            summary.rounds += 1;
+            summary.acknowledged += current.book.acknowledged - before;
+            summary.repeats += current.book.repeats - repeats_before;
+            if !summary.violations.is_empty() {
+                return Ok(summary);
+            }
+            database = Some(current);
+        }
+        Ok(summary)
+    }
+
+    fn new_database(&self, round: u64) -> Result<Database> {
+        let directory = self.directory.join(format!("database-{round}"));
+        std::fs::create_dir(&directory)?;
+        Ok(Database { directory, book: Book::default() })
+    }
+
+    async fn round(
+        &self,
+        database: &mut Database,
+        summary: &mut Summary,
+        dice: &mut Dice,
+    ) -> Result<Vec<String>> {
+        let Arguments { rounds, rounds_per_database, .. } = self.arguments;
+        let round = summary.rounds;
+        let (journal, past) = (self.journal(round), self.directory.join("past"));
+        write_past(&past, &database.book, dice)?;
+        let address = Address::Sqlite(database.directory.join("bank.db"));
+        let mut prepared = Ok(());
+        let mut child = ChildProcess::start("crash-child", |command| {
+            command.arg("--database").arg(address.to_string()).arg("--past").arg(&past);
+            command.arg("--journal").arg(&journal).arg("--seed").arg(dice.seed().to_string());
+            if let Some(power) = &self.power {
+                prepared = power.begin(command, &database.directory);
+            }
+        })?;
+        prepared?;
+        if dice.chance(KILLED_AT_START) {
+            summary.killed_at_start += 1;
+            thread::sleep(dice.time_below(START_MAX));
+        } else if child.wait_until_ready()? {
+            thread::sleep(dice.time_below(WORK_MAX));
+        }
+        let killed = child.kill();
+        if let Some(power) = &self.power {
+            power.cut(&database.directory, dice)?;
+        }
+        let mut violations = database.book.absorb(journal::read(&journal)?);
+        violations.extend(killed.err().map(|error| error.to_string()));
+        std::fs::remove_file(&past)?;
+        let is_last = round + 1 == *rounds || (round + 1) % rounds_per_database.max(&1) == 0;
+        if is_last || !dice.chance(UNSEEN) {
+            let looked = look(&address, &mut database.book, dice).await;
+            violations.extend(looked.unwrap_or_else(|error| vec![format!("it cannot be read: {error}")]));
+        }
+        if violations.is_empty() && journal.exists() {
+            std::fs::remove_file(&journal)?;
+        }
+        if violations.is_empty() && is_last {
+            std::fs::remove_dir_all(&database.directory)?;
+        }
+        Ok(violations)
+    }
+
+    fn journal(&self, round: u64) -> PathBuf {
+        self.directory.join(format!("round-{round}"))
+    }
+}
+
+fn write_past(path: &Path, book: &Book, dice: &mut Dice) -> Result<()> {
+    let journal = Journal::open(path)?;
+    book.past(dice).iter().try_for_each(|errand| journal.write(errand))
+}
+
+async fn look(address: &Address, book: &mut Book, dice: &mut Dice) -> Result<Vec<String>> {
+    let open = address.open().await?;
+    let violations = verify::verify(&open, book, dice).await?;
+    open.close().await?;
+    Ok(violations)
+}
+
+impl Summary {
+    fn print(&self, arguments: &Arguments, seed: u64, took: Duration) -> Result<()> {
+        let Self { rounds, acknowledged, repeats, killed_at_start, violations } = self;
+        if arguments.json {
+            let answer = json!({
+                "seed": seed,
+                "rounds": rounds,
+                "acknowledged": acknowledged,
+                "repeats": repeats,
+                "killed_at_start": killed_at_start,
+                "violations": violations,
+                "power_loss": arguments.power_loss,
+                "sync_broken_on_purpose": arguments.break_sync,
+                "seconds": took.as_secs_f64(),
+            });
+            println!("{}", serde_json::to_string_pretty(&answer)?);
+            return Ok(());
+        }
+        println!("{rounds} rounds, {acknowledged} commands acknowledged, {} violations", violations.len());
+        println!(
+            "seed {seed}, {:.1} s, {killed_at_start} killed at the start, {repeats} repeats answered as the first time",
+            took.as_secs_f64()
+        );
+        if arguments.break_sync {
+            let found = if violations.is_empty() { "and that was NOT found" } else { "and that was found" };
+            println!("every flush did nothing, {found}");
+        }
+        if !violations.is_empty() {
+            println!("in round {}:", rounds - 1);
+            violations.iter().take(PRINTED_MAX).for_each(|violation| println!("  {violation}"));
+        }
+        Ok(())
+    }
+}
