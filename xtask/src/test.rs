@@ -4,13 +4,16 @@
 //! everything, also after a failure. Doctests run first, so that the summary of the tests is the
 //! last thing to be seen.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use clap::{Arg, ArgMatches, Command};
 
-use crate::cargo::{Watched, cargo, run_watched};
+use crate::cargo::{Watched, cargo, output, run_watched};
 use crate::{Result, Told, repository, services};
+
+/// Where the ledger's tests find the program to run.
+const LEDGER_VARIABLE: &str = "UNDERLAY_TEST_LEDGER";
 
 pub(crate) fn command() -> Command {
     let filter =
@@ -35,11 +38,12 @@ pub(crate) fn run(arguments: &ArgMatches) -> Result<()> {
 /// Where a test failed, none ran, or something they need is missing and must be there.
 pub(crate) fn all(root: &Path, filter: Option<&str>, count: &mut Count) -> Result<()> {
     services::provide()?;
-    let documentation = run_libtest(root, &["--doc"], filter, count);
+    let ledger = build_release_ledger(root)?;
+    let documentation = run_libtest(root, &ledger, &["--doc"], filter, count);
     let tests = if has_nextest(root) {
-        run_nextest(root, filter, count)
+        run_nextest(root, &ledger, filter, count)
     } else {
-        run_libtest(root, &["--lib", "--bins", "--examples", "--tests"], filter, count)
+        run_libtest(root, &ledger, &["--lib", "--bins", "--examples", "--tests"], filter, count)
     };
     let errors: Vec<String> =
         [documentation, tests].into_iter().filter_map(Result::err).map(|error| error.to_string()).collect();
@@ -100,20 +104,35 @@ impl Count {
     }
 }
 
+/// Builds the ledger as a user runs it; its tests of the whole program run that. Gives its path.
+fn build_release_ledger(root: &Path) -> Result<PathBuf> {
+    crate::cargo::run(&mut cargo(root, &["build", "--release", "--package", "ledger"]))?;
+    let metadata = output(&mut cargo(root, &["metadata", "--no-deps", "--format-version", "1"]))?;
+    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
+    let target = metadata["target_directory"].as_str().ok_or("cargo names no target directory")?;
+    Ok(Path::new(target).join("release").join("ledger"))
+}
+
 fn has_nextest(root: &Path) -> bool {
     let mut command = cargo(root, &["nextest", "--version"]);
     command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
-fn run_nextest(root: &Path, filter: Option<&str>, count: &mut Count) -> Result<()> {
+fn run_nextest(root: &Path, ledger: &Path, filter: Option<&str>, count: &mut Count) -> Result<()> {
     let mut command = cargo(root, &["nextest", "run", "--workspace", "--no-fail-fast", "--no-tests=pass"]);
-    command.args(filter);
+    command.env(LEDGER_VARIABLE, ledger).args(filter);
     run_watched(&mut command, Watched::Stderr, |line| count.add_nextest(line))
 }
 
-fn run_libtest(root: &Path, targets: &[&str], filter: Option<&str>, count: &mut Count) -> Result<()> {
+fn run_libtest(
+    root: &Path,
+    ledger: &Path,
+    targets: &[&str],
+    filter: Option<&str>,
+    count: &mut Count,
+) -> Result<()> {
     let mut command = cargo(root, &["test", "--workspace", "--no-fail-fast"]);
-    command.args(targets).args(filter);
+    command.env(LEDGER_VARIABLE, ledger).args(targets).args(filter);
     run_watched(&mut command, Watched::Stdout, |line| count.add_libtest(line))
 }
 

@@ -7,6 +7,7 @@
 #![allow(clippy::print_stderr)]
 
 mod accounts;
+mod archive;
 mod balances;
 mod decision;
 mod entries;

@@ -1,6 +1,7 @@
 //! The whole program, as a user runs it: on a file, in processes that end, or are killed.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -8,20 +9,20 @@ use std::process::{Child, Command, Output, Stdio};
 use tempfile::TempDir;
 use underlay::Decimal;
 
-type Balances = BTreeMap<(String, String), Decimal>;
+pub(crate) type Balances = BTreeMap<(String, String), Decimal>;
 
 /// A database of a test's own, and the program on it.
-struct Ledger {
-    directory: TempDir,
+pub(crate) struct Ledger {
+    pub(crate) directory: TempDir,
 }
 
 impl Ledger {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { directory: TempDir::new().unwrap() }
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ledger"));
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program());
         command
             .arg("--database")
             .arg(format!("sqlite:{}", self.directory.path().join("ledger.db").display()));
@@ -29,28 +30,28 @@ impl Ledger {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
     }
 
     /// Runs to a good end, and gives what it printed.
-    fn answer(&self, arguments: &[&str]) -> String {
+    pub(crate) fn answer(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         let (printed, complained) = (text(&output.stdout), text(&output.stderr));
         assert!(output.status.success(), "{arguments:?}: {}\n{printed}\n{complained}", output.status);
         printed
     }
 
-    fn import(&self, file: &Path) -> String {
+    pub(crate) fn import(&self, file: &Path) -> String {
         self.answer(&["import", file.to_str().unwrap()])
     }
 
-    fn balances(&self) -> Balances {
+    pub(crate) fn balances(&self) -> Balances {
         parse_balances(&self.answer(&["balances", "--format", "csv"]))
     }
 
     /// Every event there is, as text.
-    fn events(&self) -> String {
+    pub(crate) fn events(&self) -> String {
         self.answer(&["events", "--json", "--limit", "1000000"])
     }
 
@@ -64,6 +65,11 @@ impl Ledger {
         let address = first.trim().rsplit(' ').next().unwrap().to_owned();
         (Serving { child, _printed: printed }, address)
     }
+}
+
+/// The program: the one `cargo xtask test` built for release, or the one of this profile.
+fn program() -> OsString {
+    std::env::var_os("UNDERLAY_TEST_LEDGER").unwrap_or_else(|| env!("CARGO_BIN_EXE_ledger").into())
 }
 
 /// A process that serves; killed, not asked to end.
@@ -80,11 +86,11 @@ impl Drop for Serving {
     }
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn data(name: &str) -> PathBuf {
+pub(crate) fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
 }
 
