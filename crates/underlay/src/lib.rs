@@ -9,6 +9,7 @@ pub mod archive_file;
 mod cli;
 pub mod events_lock;
 mod exit;
+mod retention;
 mod service;
 mod store;
 

@@ -1,10 +1,12 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use underlay_core::{Aggregate, Error, Operation, SnapshotState, View};
 use underlay_runtime::{Engine, EngineConfig, Registry};
 use underlay_server::Example;
 
 use crate::cli::{self, CliCommand};
+use crate::retention::OUTCOME_BODIES_KEPT;
 use crate::{Exit, Store};
 
 /// A whole service: its domain by name, and the program around it.
@@ -21,6 +23,7 @@ pub struct Service {
     pub(crate) about: Option<String>,
     pub(crate) examples: Vec<Example>,
     pub(crate) commands: Vec<Arc<dyn CliCommand>>,
+    pub(crate) outcome_bodies_kept: Duration,
     registry: Registry,
     config: EngineConfig,
 }
@@ -45,6 +48,7 @@ impl Service {
             about: None,
             examples: Vec::new(),
             commands: Vec::new(),
+            outcome_bodies_kept: OUTCOME_BODIES_KEPT,
             registry: Registry::default(),
             config,
         }
@@ -103,6 +107,14 @@ impl Service {
     #[must_use]
     pub fn example(mut self, target: impl Into<String>, body: impl Into<String>) -> Self {
         self.examples.push(Example { target: target.into(), body: body.into() });
+        self
+    }
+
+    /// Sets how long `serve` keeps the message and fields of a refusal for repeats; 30 days when not
+    /// set. Ids and codes are kept for ever.
+    #[must_use]
+    pub fn outcome_bodies_kept(mut self, kept: Duration) -> Self {
+        self.outcome_bodies_kept = kept;
         self
     }
 

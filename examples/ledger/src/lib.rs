@@ -35,9 +35,14 @@ pub fn service() -> Service {
         .about("A double-entry ledger: accounts, transfers and journal entries in any number of commodities.")
         .example("account/Assets:Cash/open", "{}")
         .example("account/Assets:Cash/deposit", r#"{"amount":"100","commodity":"EUR"}"#)
+        .example("account/Assets:Cash/withdraw", r#"{"amount":"10","commodity":"EUR"}"#)
         .example("account/Assets:Savings/open", "{}")
         .example(
             "operations/transfer",
             r#"{"from":"Assets:Cash","to":"Assets:Savings","amount":"40","commodity":"EUR"}"#,
+        )
+        .example(
+            "operations/post-entry",
+            r#"{"date":"2026-01-31","description":"Rent","postings":[{"account":"Expenses:Rent","amount":"50","commodity":"EUR"},{"account":"Income:Gift","amount":"-50","commodity":"EUR"}]}"#,
         )
 }

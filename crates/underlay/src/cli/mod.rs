@@ -9,6 +9,7 @@ mod view;
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use underlay_core::TenantId;
@@ -39,6 +40,7 @@ pub struct App {
     pub(crate) listen: String,
     pub(crate) about: Option<String>,
     pub(crate) examples: Vec<Example>,
+    pub(crate) outcome_bodies_kept: Duration,
 }
 
 /// A command a service adds to its command line.
@@ -131,6 +133,7 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
         listen: text("listen"),
         about: service.about.clone(),
         examples: service.examples.clone(),
+        outcome_bodies_kept: service.outcome_bodies_kept,
     };
     let done = match name {
         "serve" => serve::run(&app).await,

@@ -6,6 +6,7 @@ use underlay_server::{OneTenant, ServerConfig};
 
 use super::App;
 use crate::ExitError;
+use crate::retention::forget_regularly;
 
 pub(super) fn command() -> clap::Command {
     clap::Command::new("serve").about("Serve the HTTP API and keep the views, until ctrl-c")
@@ -28,7 +29,11 @@ pub(super) async fn run(app: &App) -> Result<(), ExitError> {
     let router = underlay_server::router(app.engine.clone(), config)?;
     let views = app.engine.start_views();
     announce(app, &format!("http://{address}"))?;
-    let served = underlay_server::serve(listener, router, shutdown_signal()).await;
+    let ports = app.store.ports();
+    let served = tokio::select! {
+        served = underlay_server::serve(listener, router, shutdown_signal()) => served,
+        never = forget_regularly(app.store.retention(), &*ports.clock, app.outcome_bodies_kept) => match never {},
+    };
     views.stop().await;
     served.map_err(|error| ExitError::failed(format!("serving ended: {error}")))?;
     Ok(writeln!(std::io::stdout().lock(), "stopped")?)
