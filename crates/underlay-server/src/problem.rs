@@ -253,14 +253,17 @@ impl Problem {
     /// The body could not be read.
     pub(crate) fn from_body(rejection: BytesRejection, bytes_max: usize) -> Self {
         match rejection {
-            BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => Self::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too-large",
-                "Body too large",
-                format!("the body exceeds body_bytes_max = {bytes_max}"),
-            ),
+            BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
+                Self::body_too_large(bytes_max)
+            }
             _ => Self::invalid("the body broke off before its end"),
         }
+    }
+
+    /// The body exceeds its limit.
+    pub(crate) fn body_too_large(bytes_max: usize) -> Self {
+        let detail = format!("the body exceeds body_bytes_max = {bytes_max}");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Body too large", detail)
     }
 }
 

@@ -1,4 +1,4 @@
-use axum::body::Bytes;
+use axum::body::{Bytes, HttpBody};
 use axum::extract::{FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
@@ -15,6 +15,10 @@ impl FromRequest<App> for JsonText {
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let is_json = is_json(request.headers());
         let config = app.config();
+        // What is announced as too large is not waited for.
+        if request.body().size_hint().lower() > config.body_bytes_max as u64 {
+            return Err(Problem::body_too_large(config.body_bytes_max));
+        }
         let bytes = tokio::select! {
             read = Bytes::from_request(request, app) => read,
             () = app.engine().clock().sleep(config.body_wait_max) => {

@@ -8,8 +8,9 @@ async fn a_stream_is_read_page_by_page() {
     for amount in 1..=5 {
         site.deposit("cash", &amount.to_string()).await;
     }
-    let (mut after, mut amounts) = (Value::from(0), Vec::new());
+    let (mut after, mut amounts, mut pages) = (Value::from(0), Vec::new(), 0);
     while !after.is_null() {
+        pages += 1;
         let page = site.get(&format!("/v1/streams/account-cash?after={after}&limit=2")).await.ok();
         assert_eq!(page["stream"], "account-cash");
         assert_eq!(page["version"], 5);
@@ -17,6 +18,7 @@ async fn a_stream_is_read_page_by_page() {
         amounts.extend(events.iter().map(|event| event["payload"]["amount"].clone()));
         after = page["next"].clone();
     }
+    assert_eq!((amounts.len(), pages), (5, 3), "the last page says it is the last");
     assert_eq!(amounts, ["1", "2", "3", "4", "5"]);
     let beyond = site.get("/v1/streams/account-cash?after=5").await.ok();
     assert_eq!((&beyond["events"], &beyond["next"]), (&json!([]), &Value::Null));

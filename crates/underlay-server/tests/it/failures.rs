@@ -2,7 +2,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes};
-use hyper::body::{Body as HttpBody, Frame};
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use underlay_core::{CommitId, Error};
 
 use crate::site::{Site, json_request, post, post_with};
@@ -61,6 +61,10 @@ async fn a_body_over_the_limit_is_refused() {
     let answer = site.post(DEPOSIT, &format!("{fits} ")).await;
     let problem = answer.problem(413, "problem:too-large");
     assert!(problem["detail"].as_str().unwrap().contains("body_bytes_max = 64"));
+    // What is announced is not waited for.
+    let announced = Body::new(Never { announced: 65 });
+    let request = json_request(DEPOSIT).body(announced).unwrap();
+    site.send(request).await.problem(413, "problem:too-large");
     // Without a length in the head, the bytes are counted.
     let unsized_body = Body::new(Chunks(vec![Bytes::from(vec![b' '; 40]); 2]));
     let request = json_request(DEPOSIT).body(unsized_body).unwrap();
@@ -70,7 +74,7 @@ async fn a_body_over_the_limit_is_refused() {
 #[tokio::test]
 async fn a_body_that_does_not_arrive_is_given_up() {
     let site = Site::new();
-    let request = json_request(DEPOSIT).body(Body::new(Never)).unwrap();
+    let request = json_request(DEPOSIT).body(Body::new(Never { announced: 64 })).unwrap();
     let answer = site.send_while_time_passes(request).await;
     let problem = answer.problem(408, "problem:too-slow");
     assert!(problem["detail"].as_str().unwrap().contains("body_wait_max"));
@@ -115,7 +119,10 @@ impl HttpBody for Chunks {
     }
 }
 
-struct Never;
+/// A body that says its length and does not arrive.
+struct Never {
+    announced: u64,
+}
 
 impl HttpBody for Never {
     type Data = Bytes;
@@ -125,6 +132,9 @@ impl HttpBody for Never {
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
         Poll::Pending
+    }
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.announced)
     }
 }
 
