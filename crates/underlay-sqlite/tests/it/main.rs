@@ -10,6 +10,7 @@ mod commits;
 mod conformance;
 mod failures;
 mod file;
+mod model;
 mod processes;
 mod sample;
 mod views;
