@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use underlay_core::{
-    Actor, Aggregate, CommitId, Context, Event, EventId, EventType, Json, NewEvent, Operation, Position,
-    Reads, RecordedEvent, Refusal, SchemaVersion, StreamName, TenantId, Timestamp, Version,
+    Actor, Aggregate, CommitId, Context, Event, EventId, Json, NewEvent, Operation, Position, Reads,
+    RecordedEvent, Refusal, StreamName, TenantId, Timestamp, Version,
 };
 
 use crate::sample;
@@ -293,22 +293,15 @@ fn encode<E: Event>(event: &E) -> NewEvent {
 
 /// An event as it comes back from a store.
 fn stored_and_read<E: Event>(event: &E) -> E {
-    let NewEvent { event_type, schema_version, payload, .. } = encode(event);
-    match read(&event_type, schema_version, &payload) {
+    let stored = encode(event);
+    let read = E::decode(stored.event_type.as_str(), stored.schema_version.0, stored.payload.as_str());
+    let read = match read {
         Ok(Some(read)) => read,
-        other => panic!(
-            "{event_type} {payload:?} does not survive being stored: {:?}",
-            other.map(|_: Option<E>| "unknown")
-        ),
-    }
-}
-
-fn read<E: Event>(
-    event_type: &EventType,
-    schema_version: SchemaVersion,
-    payload: &Json,
-) -> Result<Option<E>, underlay_core::DecodeError> {
-    E::decode(event_type.as_str(), schema_version.0, payload.as_str())
+        Ok(None) => panic!("{} does not survive being stored: it is not known", text(&stored)),
+        Err(error) => panic!("{} does not survive being stored: {error}", text(&stored)),
+    };
+    assert_eq!(text(&encode(&read)), text(&stored), "an event does not survive being stored");
+    read
 }
 
 /// Events as they are stored, which is what two of them have in common where they are equal.

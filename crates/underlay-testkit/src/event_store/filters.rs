@@ -57,7 +57,7 @@ async fn long_scans(subject: &Subject) {
     let loud = subject.seen_by("loud");
     let bulk = sample::stream("bulk-1");
     let mut written = subject.head().await.number();
-    while written < PAGE_SCAN_MAX + 10 {
+    while written < PAGE_SCAN_MAX + COMMIT_EVENTS_MAX as u64 + 10 {
         let committed = loud.commit(sample::write(&bulk, ExpectedVersion::Any, COMMIT_EVENTS_MAX - 10)).await;
         written = committed.position.number();
     }

@@ -34,6 +34,7 @@ pub async fn stream_pages_follow_each_other<F: EventStoreFixture>(fixture: F) {
                 assert_eq!(page.version, Version(count as u64), "a page tells the version of the stream");
                 assert!(page.events.len() <= limit, "a page of {limit} has {} events", page.events.len());
                 let Some(event) = page.events.last() else { break };
+                assert!(event.version > last, "a page of a stream moves on");
                 last = event.version;
                 seen.extend(page.events);
             }

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use underlay_core::limits::PAGE_EVENTS_MAX;
 use underlay_core::{
-    Commit, CommitId, Committed, Conflict, Error, EventStore, EventStoreExt, LogFilter, LogScope, Position,
-    RecordedCommit, RecordedEvent, StreamName, TenantId, Version,
+    Commit, CommitId, Committed, Conflict, Error, EventStore, LogFilter, LogScope, Position, RecordedCommit,
+    RecordedEvent, StreamName, TenantId, Version,
 };
 
 use crate::{EventStoreFixture, sample};
@@ -100,8 +100,16 @@ impl Subject {
     }
 
     pub(super) async fn stream(&self, stream: &StreamName) -> Vec<RecordedEvent> {
-        let events = self.store.read_stream_whole(&self.tenant, stream, Version::NONE).await;
-        events.expect("read_stream answers")
+        let mut events: Vec<RecordedEvent> = Vec::new();
+        let mut last = Version::NONE;
+        loop {
+            let page = self.store.read_stream(&self.tenant, stream, last, PAGE_EVENTS_MAX).await;
+            let page = page.expect("read_stream answers");
+            let Some(event) = page.events.last() else { return events };
+            assert!(event.version > last, "a page of a stream moves on");
+            last = event.version;
+            events.extend(page.events);
+        }
     }
 
     /// The whole log: every tenant's events.

@@ -10,6 +10,8 @@ use crate::ReadModelsFixture;
 use crate::concurrent::finished;
 
 const ROWS: usize = 24;
+/// No walk here has as many rows.
+const WALK_ROWS_MAX: usize = 10_000;
 
 fn sorts() -> Vec<Sort> {
     let columns = [None, Some("owner"), Some("entries"), Some("balance"), Some("open"), Some("changed_at")];
@@ -77,6 +79,7 @@ async fn walk(subject: &Subject, query: &Query) -> Vec<(String, RowValues)> {
         let last = page.rows.last().map(|(key, _)| key.clone());
         rows.extend(page.rows);
         let Some(next) = page.next else { return rows };
+        assert!(rows.len() <= WALK_ROWS_MAX, "the pages of {query:?} come to no end");
         assert_eq!(Some(&next.key), last.as_ref(), "a cursor stands at the last row of its page");
         let travelled = next.to_text(&query.sort);
         query.after =

@@ -158,6 +158,7 @@ impl Subject {
             let page = self.query(&query).await;
             rows.extend(page.rows);
             let Some(next) = page.next else { return rows };
+            assert_ne!(query.after.as_ref(), Some(&next), "a page of rows moves on");
             query.after = Some(next);
         }
     }

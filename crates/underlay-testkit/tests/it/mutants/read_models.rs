@@ -1,0 +1,363 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use underlay_core::memory::MemoryReadModels;
+use underlay_core::{
+    Checkpoint, Comparison, Cursor, Direction, Error, Query, ReadModels, RowAddress, RowChange, RowPage,
+    RowValues, TenantId, Value, ViewBatch, ViewInfo, ViewSchema, ViewTable,
+};
+use underlay_testkit::{Fixture, ReadModelsFixture, Skip};
+
+use super::caught;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mutation {
+    None,
+    /// Decimals are kept as floats.
+    KeepsDecimalsAsFloats,
+    /// Rows are loaded in the order of their keys.
+    LoadsByKey,
+    /// Deletes are taken and not done.
+    IgnoresDeletes,
+    /// A patch of a row that is not there is passed over.
+    PassesOverMissingRows,
+    /// The checkpoint moves although the rows could not be written.
+    MovesTheCheckpointAlone,
+    /// A page tells the position of an earlier moment than its rows.
+    ReadsThePositionFirst,
+    /// A batch is stored wherever the checkpoint is.
+    IgnoresTheExpectedPlace,
+    /// Of a place, only the position is compared.
+    ComparesPositionsAlone,
+    /// The place is compared first and the batch stored later.
+    ComparesThenStores,
+    /// The last of several filters is left out.
+    ForgetsTheLastFilter,
+    /// A prefix is matched without regard to case, as LIKE does.
+    FoldsCaseOfPrefixes,
+    /// Rows of equal value are ordered by key, smallest first, in both directions.
+    OrdersTiesOneWay,
+    /// A page begins after the number of rows read, not after the cursor.
+    CountsRowsToTheCursor,
+    /// A page leaves out what has the value of the cursor.
+    LosesTies,
+    /// Rows are kept by their key alone.
+    SharesRows,
+    /// Text loses the blanks around it.
+    TrimsKeys,
+    /// A quote in a filter is doubled.
+    DoublesQuotes,
+    /// Rows of another definition are read.
+    TakesChangedViews,
+    /// A generation is built where the one that is read is.
+    BuildsInPlace,
+    /// What does not fit is passed over.
+    PassesOverMisfits,
+    /// Errors say that something does not fit, not what.
+    NamesNoColumn,
+    /// Reopened, there are no rows.
+    LosesRows,
+}
+
+struct Models {
+    inner: MemoryReadModels,
+    mutation: Mutation,
+}
+
+struct Mutant(Arc<Models>);
+
+impl Mutant {
+    fn with(mutation: Mutation) -> Self {
+        Self(Arc::new(Models { inner: MemoryReadModels::default(), mutation }))
+    }
+}
+
+impl Fixture for Mutant {
+    async fn create() -> Result<Self, Skip> {
+        Ok(Self::with(Mutation::None))
+    }
+
+    async fn reopen(self) -> Self {
+        if self.0.mutation == Mutation::LosesRows { Self::with(Mutation::None) } else { self }
+    }
+}
+
+impl ReadModelsFixture for Mutant {
+    fn read_models(&self) -> Arc<dyn ReadModels> {
+        self.0.clone()
+    }
+}
+
+impl Models {
+    fn is(&self, mutation: Mutation) -> bool {
+        self.mutation == mutation
+    }
+
+    fn tenant(&self, tenant: &TenantId) -> TenantId {
+        if self.is(Mutation::SharesRows) { TenantId::new("everyone").unwrap() } else { tenant.clone() }
+    }
+
+    fn address(&self, address: &RowAddress) -> RowAddress {
+        let RowAddress { tenant, key } = address;
+        let key = if self.is(Mutation::TrimsKeys) { key.trim() } else { key };
+        RowAddress { tenant: self.tenant(tenant), key: key.to_owned() }
+    }
+
+    fn change(&self, change: RowChange) -> RowChange {
+        match change {
+            RowChange::Upsert(address, mut values) => {
+                if self.is(Mutation::KeepsDecimalsAsFloats) {
+                    for value in &mut values {
+                        if let Value::Decimal(number) = value {
+                            let float: f64 = number.to_string().parse().unwrap();
+                            *number = underlay_core::Decimal::from_str_exact(&float.to_string())
+                                .unwrap_or_default();
+                        }
+                    }
+                }
+                RowChange::Upsert(self.address(&address), values)
+            }
+            RowChange::Patch(address, patch) => RowChange::Patch(self.address(&address), patch),
+            RowChange::Delete(address) => RowChange::Delete(self.address(&address)),
+        }
+    }
+
+    fn broken(&self, query: &Query) -> Query {
+        let mut query = query.clone();
+        if self.is(Mutation::ForgetsTheLastFilter) && query.filters.len() > 1 {
+            query.filters.pop();
+        }
+        if self.is(Mutation::DoublesQuotes) {
+            for filter in &mut query.filters {
+                if let Value::Text(text) = &mut filter.value {
+                    *text = text.replace('\'', "''");
+                }
+            }
+        }
+        query
+    }
+
+    /// The page of a store that finds its way by something else than the cursor.
+    async fn page_without_cursor(
+        &self,
+        table: &ViewTable,
+        tenant: &TenantId,
+        query: &Query,
+    ) -> Result<RowPage, Error> {
+        let whole = Query { after: None, limit: 1_000, ..query.clone() };
+        let mut page = self.inner.query(table, tenant, &whole).await?;
+        if let Some(cursor) = &query.after {
+            let last = self.inner.query(table, tenant, &Query { limit: 1_000, ..query.clone() }).await?.rows;
+            let sort_at = query
+                .sort
+                .column
+                .as_ref()
+                .and_then(|name| table.schema.columns.iter().position(|column| column.name == *name));
+            page.rows = match (self.mutation, sort_at) {
+                (Mutation::CountsRowsToTheCursor, _) => {
+                    // The cursor's own row is gone: every row behind it has moved up by one.
+                    let gone = self.inner.get(table, tenant, &cursor.key).await?.is_none();
+                    last.into_iter().skip(usize::from(gone)).collect()
+                }
+                (Mutation::LosesTies, Some(at)) => {
+                    last.into_iter().filter(|(_, row)| Some(&row[at]) != cursor.value.as_ref()).collect()
+                }
+                _ => last,
+            };
+        }
+        let more = page.rows.len() > query.limit;
+        page.rows.truncate(query.limit);
+        let sort_at = query
+            .sort
+            .column
+            .as_ref()
+            .and_then(|name| table.schema.columns.iter().position(|column| column.name == *name));
+        page.next = page
+            .rows
+            .last()
+            .filter(|_| more)
+            .map(|(key, row)| Cursor { value: sort_at.map(|at| row[at].clone()), key: key.clone() });
+        Ok(page)
+    }
+}
+
+#[async_trait]
+impl ReadModels for Models {
+    async fn prepare(&self, schema: &ViewSchema, start: Checkpoint) -> Result<ViewTable, Error> {
+        match self.inner.prepare(schema, start).await {
+            Err(Error::ViewChanged { .. }) if self.is(Mutation::TakesChangedViews) => {
+                Ok(ViewTable { schema: schema.clone(), generation: 1 })
+            }
+            Err(Error::Invalid(_)) if self.is(Mutation::NamesNoColumn) => {
+                Err(Error::invalid("it does not fit"))
+            }
+            other => other,
+        }
+    }
+
+    async fn begin_generation(&self, schema: &ViewSchema, start: Checkpoint) -> Result<ViewTable, Error> {
+        let begun = self.inner.begin_generation(schema, start).await?;
+        if self.is(Mutation::BuildsInPlace) {
+            return Ok(ViewTable { generation: begun.generation - 1, ..begun });
+        }
+        Ok(begun)
+    }
+
+    async fn activate(&self, table: &ViewTable) -> Result<(), Error> {
+        self.inner.activate(table).await
+    }
+
+    async fn views(&self) -> Result<Vec<ViewInfo>, Error> {
+        self.inner.views().await
+    }
+
+    async fn checkpoint(&self, table: &ViewTable) -> Result<Checkpoint, Error> {
+        self.inner.checkpoint(table).await
+    }
+
+    async fn load(&self, table: &ViewTable, rows: &[RowAddress]) -> Result<Vec<Option<RowValues>>, Error> {
+        let mut rows: Vec<RowAddress> = rows.iter().map(|address| self.address(address)).collect();
+        if self.is(Mutation::LoadsByKey) {
+            rows.sort();
+        }
+        self.inner.load(table, &rows).await
+    }
+
+    async fn apply(&self, table: &ViewTable, batch: ViewBatch) -> Result<(), Error> {
+        let ViewBatch { from, to, changes } = batch;
+        let mut changes: Vec<RowChange> = changes.into_iter().map(|change| self.change(change)).collect();
+        let mut from = from;
+        let here = self.inner.checkpoint(table).await?;
+        match self.mutation {
+            Mutation::SharesRows => {
+                // Whoever writes last has the row.
+                let mut last: Vec<RowChange> = Vec::new();
+                for change in changes.into_iter().rev() {
+                    if !last.iter().any(|later| address_of(later) == address_of(&change)) {
+                        last.push(change);
+                    }
+                }
+                changes = last;
+            }
+            Mutation::IgnoresDeletes => changes.retain(|change| !matches!(change, RowChange::Delete(_))),
+            Mutation::PassesOverMissingRows => {
+                let mut there = Vec::new();
+                for change in changes {
+                    let missing = match &change {
+                        RowChange::Patch(address, _) => {
+                            self.inner.load(table, std::slice::from_ref(address)).await?[0].is_none()
+                        }
+                        _ => false,
+                    };
+                    if !missing {
+                        there.push(change);
+                    }
+                }
+                changes = there;
+            }
+            Mutation::IgnoresTheExpectedPlace => from = here,
+            Mutation::ComparesPositionsAlone if from.position == here.position => from = here,
+            Mutation::ComparesThenStores if from == here => {
+                tokio::task::yield_now().await;
+                from = self.inner.checkpoint(table).await?;
+            }
+            _ => {}
+        }
+        match self.inner.apply(table, ViewBatch { from, to, changes }).await {
+            Err(error) if self.is(Mutation::MovesTheCheckpointAlone) => {
+                self.inner.apply(table, ViewBatch { from, to, changes: Vec::new() }).await?;
+                Err(error)
+            }
+            Err(Error::Invalid(_)) if self.is(Mutation::PassesOverMisfits) => Ok(()),
+            Err(Error::Invalid(_)) if self.is(Mutation::NamesNoColumn) => {
+                Err(Error::invalid("it does not fit"))
+            }
+            other => other,
+        }
+    }
+
+    async fn get(&self, table: &ViewTable, tenant: &TenantId, key: &str) -> Result<Option<RowValues>, Error> {
+        let RowAddress { tenant, key } =
+            self.address(&RowAddress { tenant: tenant.clone(), key: key.to_owned() });
+        self.inner.get(table, &tenant, &key).await
+    }
+
+    async fn query(&self, table: &ViewTable, tenant: &TenantId, query: &Query) -> Result<RowPage, Error> {
+        let tenant = &self.tenant(tenant);
+        let query = &self.broken(query);
+        match self.mutation {
+            Mutation::CountsRowsToTheCursor | Mutation::LosesTies => {
+                return self.page_without_cursor(table, tenant, query).await;
+            }
+            Mutation::ReadsThePositionFirst => {
+                let position = self.inner.checkpoint(table).await?.position;
+                tokio::task::yield_now().await;
+                let page = self.inner.query(table, tenant, query).await?;
+                return Ok(RowPage { position, ..page });
+            }
+            Mutation::FoldsCaseOfPrefixes => {
+                let prefix = query.filters.iter().find(|filter| filter.comparison == Comparison::Prefix);
+                if let [filter] = query.filters.as_slice()
+                    && prefix.is_some()
+                    && let Value::Text(prefix) = &filter.value
+                {
+                    let all = Query { filters: Vec::new(), ..query.clone() };
+                    let mut page = self.inner.query(table, tenant, &all).await?;
+                    let folded = prefix.to_lowercase();
+                    page.rows.retain(|(_, row)| match &row[0] {
+                        Value::Text(text) => text.to_lowercase().starts_with(&folded),
+                        _ => false,
+                    });
+                    return Ok(page);
+                }
+            }
+            Mutation::OrdersTiesOneWay if query.sort.direction == Direction::Descending => {
+                let mut page = self.inner.query(table, tenant, query).await?;
+                if let Some(name) = &query.sort.column {
+                    let at = table.schema.columns.iter().position(|column| column.name == *name).unwrap();
+                    page.rows.sort_by(|a, b| b.1[at].cmp(&a.1[at]).then_with(|| a.0.cmp(&b.0)));
+                }
+                return Ok(page);
+            }
+            _ => {}
+        }
+        self.inner.query(table, tenant, query).await
+    }
+
+    async fn count(&self, table: &ViewTable, tenant: &TenantId, query: &Query) -> Result<u64, Error> {
+        self.inner.count(table, &self.tenant(tenant), &self.broken(query)).await
+    }
+}
+
+fn address_of(change: &RowChange) -> &RowAddress {
+    match change {
+        RowChange::Upsert(address, _) | RowChange::Patch(address, _) | RowChange::Delete(address) => address,
+    }
+}
+
+underlay_testkit::conformance!(read_models, Mutant);
+
+caught! { read_models;
+    decimals_as_floats: rows_are_read_back fails on KeepsDecimalsAsFloats;
+    rows_loaded_by_key: rows_are_read_back fails on LoadsByKey;
+    deletes_ignored: upsert_patch_and_delete fails on IgnoresDeletes;
+    missing_rows_passed_over: upsert_patch_and_delete fails on PassesOverMissingRows;
+    a_checkpoint_moved_alone: rows_and_checkpoint_change_together fails on MovesTheCheckpointAlone;
+    a_position_read_first: rows_and_checkpoint_change_together fails on ReadsThePositionFirst;
+    the_place_ignored: the_checkpoint_moves_only_from_the_expected_place fails on IgnoresTheExpectedPlace;
+    positions_compared_alone: the_checkpoint_moves_only_from_the_expected_place fails on ComparesPositionsAlone;
+    a_comparison_before_the_write: one_of_two_batches_is_stored fails on ComparesThenStores;
+    the_last_filter_forgotten: filters_and_sorts_hold fails on ForgetsTheLastFilter;
+    prefixes_without_regard_to_case: filters_and_sorts_hold fails on FoldsCaseOfPrefixes;
+    ties_ordered_one_way: filters_and_sorts_hold fails on OrdersTiesOneWay;
+    pages_by_number_of_rows: pages_follow_each_other fails on CountsRowsToTheCursor;
+    ties_lost_between_pages: pages_follow_each_other fails on LosesTies;
+    rows_shared: rows_belong_to_their_tenant fails on SharesRows;
+    keys_trimmed: hostile_text_is_data fails on TrimsKeys;
+    quotes_doubled: hostile_text_is_data fails on DoublesQuotes;
+    changed_views_taken: a_changed_view_is_refused fails on TakesChangedViews;
+    a_generation_built_in_place: a_generation_is_built_beside fails on BuildsInPlace;
+    misfits_passed_over: misfits_are_invalid fails on PassesOverMisfits;
+    columns_without_names: misfits_are_invalid fails on NamesNoColumn;
+    rows_lost: reopening_keeps_rows fails on LosesRows;
+}
