@@ -88,6 +88,8 @@ impl Engine {
     ) -> Result<(), Error> {
         self.registry().find_view(view)?;
         tokio::select! {
+            // A view that is there already is never too late, however short the wait.
+            biased;
             reached = self.view_reaches(view, position) => reached,
             () = self.clock().sleep(timeout) => Err(Error::Unavailable {
                 reason: format!("view {view} has not reached position {position} within {timeout:?}"),
