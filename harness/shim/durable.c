@@ -287,10 +287,16 @@ static void forget(const char *path) {
             break;
         }
     }
-    if (removed_count == REMOVED_MAX) {
-        give_up("more removals than REMOVED_MAX");
+    int known = broken;
+    for (int i = 0; i < removed_count; i++) {
+        known = known || strcmp(removed[i], name) == 0;
     }
-    strcpy(removed[removed_count++], name);
+    if (!known) {
+        if (removed_count == REMOVED_MAX) {
+            give_up("more removals than REMOVED_MAX");
+        }
+        strcpy(removed[removed_count++], name);
+    }
     pthread_mutex_unlock(&lock);
 }
 

@@ -50,8 +50,13 @@ pub(crate) struct OpenStore {
 
 impl Address {
     pub(crate) async fn open(&self) -> Result<OpenStore> {
+        self.open_with(SqliteConfig::default()).await
+    }
+
+    /// Opens the store; where it is a file, by this configuration.
+    pub(crate) async fn open_with(&self, config: SqliteConfig) -> Result<OpenStore> {
         match self {
-            Self::Sqlite(path) => open_sqlite(path).await,
+            Self::Sqlite(path) => open_sqlite(path, config).await,
             Self::Memory => {
                 let store = MemoryEventStore::default();
                 Ok(OpenStore {
@@ -65,10 +70,10 @@ impl Address {
     }
 }
 
-async fn open_sqlite(path: &Path) -> Result<OpenStore> {
+async fn open_sqlite(path: &Path, config: SqliteConfig) -> Result<OpenStore> {
     let path = path.to_owned();
     // Opening waits for the disk, and for other processes.
-    let opening = tokio::task::spawn_blocking(move || SqliteStore::open(path, SqliteConfig::default()));
+    let opening = tokio::task::spawn_blocking(move || SqliteStore::open(path, config));
     let store = opening.await??;
     Ok(OpenStore {
         store: Arc::new(store.clone()),

@@ -12,6 +12,9 @@
 mod bench;
 mod cargo;
 mod ci;
+mod crash;
+mod harness;
+mod order;
 mod repository;
 mod services;
 mod test;
@@ -45,6 +48,8 @@ const COMMANDS: &[Entry] = &[
     (test::command, test::run),
     (services::command, services::run),
     (tidy::command, tidy::run),
+    (crash::command, crash::run),
+    (order::command, order::run),
     (bench::command, bench::run),
 ];
 

@@ -9,6 +9,7 @@
 mod bank;
 mod book;
 mod errand;
+mod log;
 mod power;
 mod teller;
 mod verify;
@@ -39,6 +40,8 @@ const START_MAX: Duration = Duration::from_millis(30);
 const KILLED_AT_START: u64 = 15;
 /// Rounds, in percent, after which nobody looks before the next child comes.
 const UNSEEN: u64 = 20;
+/// Sizes past which the WAL begins again: small ones, so that kills hit that too.
+const WAL_BYTES_MAX: [u64; 3] = [64 << 10, 512 << 10, 64 << 20];
 /// What is printed of what was found.
 const PRINTED_MAX: usize = 20;
 
@@ -49,7 +52,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 100)]
     rounds: u64,
     /// Rounds with one database, before a new one.
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
     rounds_per_database: u64,
     /// The seed of everything that is drawn.
     #[arg(long)]
@@ -125,9 +128,10 @@ impl Rounds<'_> {
         let mut summary = Summary::default();
         let mut database = None;
         while summary.rounds < self.arguments.rounds {
-            let of_database = summary.rounds % self.arguments.rounds_per_database.max(1);
             let mut current = match database.take() {
-                Some(database) if of_database != 0 => database,
+                Some(database) if !summary.rounds.is_multiple_of(self.arguments.rounds_per_database) => {
+                    database
+                }
                 _ => self.new_database(summary.rounds)?,
             };
             let (before, repeats_before) = (current.book.acknowledged, current.book.repeats);
@@ -160,10 +164,12 @@ impl Rounds<'_> {
         let (journal, past) = (self.journal(round), self.directory.join("past"));
         write_past(&past, &database.book, dice)?;
         let address = Address::Sqlite(database.directory.join("bank.db"));
+        let wal_bytes_max = *dice.pick(&WAL_BYTES_MAX).unwrap_or(&WAL_BYTES_MAX[0]);
         let mut prepared = Ok(());
         let mut child = ChildProcess::start("crash-child", |command| {
             command.arg("--database").arg(address.to_string()).arg("--past").arg(&past);
             command.arg("--journal").arg(&journal).arg("--seed").arg(dice.seed().to_string());
+            command.arg("--wal-bytes-max").arg(wal_bytes_max.to_string());
             if let Some(power) = &self.power {
                 prepared = power.begin(command, &database.directory);
             }
@@ -182,7 +188,7 @@ impl Rounds<'_> {
         let mut violations = database.book.absorb(journal::read(&journal)?);
         violations.extend(killed.err().map(|error| error.to_string()));
         std::fs::remove_file(&past)?;
-        let is_last = round + 1 == *rounds || (round + 1) % rounds_per_database.max(&1) == 0;
+        let is_last = round + 1 == *rounds || (round + 1).is_multiple_of(*rounds_per_database);
         if is_last || !dice.chance(UNSEEN) {
             let looked = look(&address, &mut database.book, dice).await;
             violations.extend(looked.unwrap_or_else(|error| vec![format!("it cannot be read: {error}")]));

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use underlay_core::{Position, Row, Value};
 use underlay_runtime::{Engine, EngineConfig};
+use underlay_sqlite::SqliteConfig;
 
 use super::bank::{self, Balance};
 use super::errand::{Answer, Errand};
@@ -33,6 +34,9 @@ pub(crate) struct Arguments {
     past: PathBuf,
     #[arg(long)]
     journal: PathBuf,
+    /// Past this size the WAL begins again.
+    #[arg(long)]
+    wal_bytes_max: u64,
     #[arg(long)]
     seed: u64,
 }
@@ -59,7 +63,8 @@ struct Teller {
 
 /// Runs until it is killed, or its parent is gone.
 pub(crate) async fn run(arguments: Arguments) -> Result<()> {
-    let open = arguments.database.open().await?;
+    let config = SqliteConfig::default().with_wal_bytes_max(arguments.wal_bytes_max);
+    let open = arguments.database.open_with(config).await?;
     let engine = Engine::new(open.ports(), bank::registry(), EngineConfig::default())?;
     let views = engine.start_views();
     let mut tellers = start(&engine, &arguments.journal, &arguments.past, arguments.seed)?;

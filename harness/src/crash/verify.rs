@@ -1,17 +1,14 @@
 //! Looks at a database after a kill: is what was promised there, and nothing half done?
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 
-use underlay_core::limits::PAGE_EVENTS_MAX;
-use underlay_core::{
-    Checkpoint, CommitId, Event, EventStoreExt, LogFilter, LogScope, Metadata, Outcome, Position, Query,
-    RecordedEvent, Row, StreamName, StreamVersion, TenantId, View,
-};
+use underlay_core::{Checkpoint, EventStoreExt, Outcome, Query, Refusal, Row, TenantId, View};
 use underlay_runtime::{Engine, EngineConfig};
 
-use super::bank::{self, AccountEvent, AccountRefusal, Balance, Balances, TENANTS};
+use super::bank::{self, AccountEvent, AccountRefusal, Balance, Balances, TENANTS, Transfer};
 use super::book::{Book, Entry};
 use super::errand::{Answer, Ask, Errand};
+use super::log::{Log, Written};
 use crate::Result;
 use crate::address::OpenStore;
 use crate::dice::Dice;
@@ -23,34 +20,18 @@ const SENT_AGAIN: usize = 8;
 /// Rows in a page of the view: few, so that there are many pages.
 const PAGE_ROWS: usize = 5;
 
-/// What a log was found to hold.
-#[derive(Default)]
-struct Log {
-    head: u64,
-    /// What the commits under each id wrote.
-    commits: HashMap<CommitId, Written>,
-    /// The balance of each account after each of its events, by position.
-    histories: BTreeMap<(TenantId, String), Vec<(u64, i64)>>,
-}
-
-struct Written {
-    tenant: TenantId,
-    position: u64,
-    versions: Vec<StreamVersion>,
-    events: Vec<(String, AccountEvent)>,
-}
-
 /// Looks at everything, then sends some errands again. Returns what is wrong, as sentences.
 pub(crate) async fn verify(open: &OpenStore, book: &mut Book, dice: &mut Dice) -> Result<Vec<String>> {
     let mut wrong = Vec::new();
     let engine = Engine::new(open.ports(), bank::registry(), EngineConfig::default())?;
-    let log = read_log(open, &mut wrong).await?;
+    let log = Log::read(open, &mut wrong).await?;
     for (id, written) in &log.commits {
         match book.find(*id) {
             Some(entry) => verify_written(entry, written, &mut wrong),
             None => wrong.push(format!("commit {id} is in the log and was never sent")),
         }
     }
+    verify_transfers(&log, &mut wrong);
     for entry in book.entries() {
         verify_promise(entry, &log, &mut wrong);
     }
@@ -60,100 +41,6 @@ pub(crate) async fn verify(open: &OpenStore, book: &mut Book, dice: &mut Dice) -
     verify_view(open, &log, &mut wrong).await?;
     send_again(&engine, book, log.head, dice, &mut wrong).await?;
     Ok(wrong)
-}
-
-async fn read_log(open: &OpenStore, wrong: &mut Vec<String>) -> Result<Log> {
-    let mut log = Log::default();
-    let mut versions: HashMap<(TenantId, StreamName), u64> = HashMap::new();
-    let mut ids = HashSet::new();
-    let mut open_commit: Vec<RecordedEvent> = Vec::new();
-    loop {
-        let after = Position::from_number(log.head);
-        let filter = LogFilter::default();
-        let page = open.store.read_all(&LogScope::EveryTenant, after, &filter, PAGE_EVENTS_MAX).await?;
-        if page.events.is_empty() {
-            break;
-        }
-        for event in page.events {
-            if event.position.number() != log.head + 1 {
-                wrong.push(format!("position {} follows position {}", event.position, log.head));
-            }
-            log.head = event.position.number();
-            let version = versions.entry((event.tenant.clone(), event.stream.clone())).or_default();
-            if event.version.0 != *version + 1 {
-                wrong
-                    .push(format!("version {} of {} follows version {version}", event.version, event.stream));
-            }
-            *version = event.version.0;
-            if !ids.insert((event.tenant.clone(), event.event_id)) {
-                wrong.push(format!("event {} is in the log twice", event.event_id));
-            }
-            let tail = event.commit_tail;
-            if open_commit.last().is_some_and(|before| before.commit_tail != tail + 1) {
-                wrong.push(format!("the commit at {} does not go on as it said", event.position));
-            }
-            open_commit.push(event);
-            if tail == 0 {
-                log.add_commit(std::mem::take(&mut open_commit), wrong)?;
-            }
-        }
-    }
-    if let Some(last) = open_commit.last() {
-        wrong.push(format!("the log ends within a commit: {} events are missing", last.commit_tail));
-    }
-    let head = open.store.head().await?;
-    if head.number() != log.head {
-        wrong.push(format!("the head of the log is {head}, its last event is at {}", log.head));
-    }
-    Ok(log)
-}
-
-impl Log {
-    fn add_commit(&mut self, records: Vec<RecordedEvent>, wrong: &mut Vec<String>) -> Result<()> {
-        let mut written: Option<(CommitId, Written)> = None;
-        for record in &records {
-            let position = record.position.number();
-            let metadata: Metadata = record.metadata.decode()?;
-            let id = metadata.command_id.ok_or_else(|| format!("the event at {position} has no command"))?;
-            let event = AccountEvent::decode(
-                record.event_type.as_str(),
-                record.schema_version.0,
-                record.payload.as_str(),
-            )?;
-            let event = event.ok_or_else(|| format!("the event at {position} is none of an account"))?;
-            let account = record.stream.id().to_owned();
-            let history = self.histories.entry((record.tenant.clone(), account.clone())).or_default();
-            let balance = history.last().map_or(0, |(_, balance)| *balance) + event.change();
-            if balance < 0 {
-                wrong.push(format!("account {account} of {} is at {balance} at {position}", record.tenant));
-            }
-            history.push((position, balance));
-            let (first, written) = written.get_or_insert_with(|| {
-                let tenant = record.tenant.clone();
-                (id, Written { tenant, position, versions: Vec::new(), events: Vec::new() })
-            });
-            if *first != id {
-                wrong.push(format!("the commit at {position} is of two commands, {first} and {id}"));
-            }
-            written.position = position;
-            written.versions.push(StreamVersion { stream: record.stream.clone(), version: record.version });
-            written.events.push((account, event));
-        }
-        if let Some((id, written)) = written
-            && let Some(before) = self.commits.insert(id, written)
-        {
-            wrong.push(format!("command {id} is in the log twice, the first time at {}", before.position));
-        }
-        Ok(())
-    }
-
-    /// An account's balance and version at a position.
-    fn balance_at(&self, tenant: &TenantId, account: &str, position: u64) -> (i64, usize) {
-        let history = self.histories.get(&(tenant.clone(), account.to_owned()));
-        let history = history.map_or(&[][..], Vec::as_slice);
-        let version = history.partition_point(|(at, _)| *at <= position);
-        (version.checked_sub(1).map_or(0, |last| history[last].1), version)
-    }
 }
 
 /// A command wrote all that it stands for, and nothing else.
@@ -179,6 +66,19 @@ fn verify_written(entry: &Entry, written: &Written, wrong: &mut Vec<String>) {
         written.events.len() == meant.len() && meant.iter().all(|event| written.events.contains(event));
     if !whole || written.tenant != *tenant {
         wrong.push(format!("{:?} wrote {:?} for {}", entry.errand, written.events, written.tenant));
+    }
+}
+
+/// Over all accounts, transfers neither make money nor lose it.
+fn verify_transfers(log: &Log, wrong: &mut Vec<String>) {
+    let events = log.commits.values().flat_map(|written| &written.events);
+    let moved = |event: &AccountEvent| match event {
+        AccountEvent::Sent { .. } | AccountEvent::Received { .. } => event.change(),
+        AccountEvent::Deposited { .. } | AccountEvent::Withdrawn { .. } => 0,
+    };
+    let sum: i64 = events.map(|(_, event)| moved(event)).sum();
+    if sum != 0 {
+        wrong.push(format!("all transfers together come to {sum}"));
     }
 }
 
@@ -220,12 +120,11 @@ async fn look_up(open: &OpenStore, entry: &Entry, log: &Log, wrong: &mut Vec<Str
         (Answer::Refused { code, fields }, Outcome::Refused { code: stored, body, .. })
             if code == stored && fields == body =>
         {
-            let AccountRefusal::Overdrawn { balance, .. } =
-                underlay_core::Refusal::decode(code, fields.as_str())
-                    .ok_or_else(|| format!("the refusal of {errand:?} cannot be read"))?;
+            let AccountRefusal::Overdrawn { balance, .. } = AccountRefusal::decode(code, fields.as_str())
+                .ok_or_else(|| format!("the refusal of {errand:?} cannot be read"))?;
             let (Ask::Deposit { account, .. }
             | Ask::Withdraw { account, .. }
-            | Ask::Transfer(bank::Transfer { from: account, .. })) = &errand.ask;
+            | Ask::Transfer(Transfer { from: account, .. })) = &errand.ask;
             let (actual, _) = log.balance_at(&errand.tenant, account, found.position.number());
             if balance != actual {
                 wrong.push(format!("{errand:?} was refused at balance {balance}, it was {actual}"));
@@ -307,4 +206,163 @@ async fn send_again(
         wrong.extend(book.answered(errand, answer));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use underlay_core::{
+        Aggregate, Commit, CommitId, EventStore, ExpectedVersion, Metadata, NewEvent, Position, RowAddress,
+        RowChange, ViewBatch,
+    };
+
+    use super::*;
+    use crate::address::Address;
+    use crate::crash::bank::Account;
+
+    struct Bank {
+        open: OpenStore,
+        engine: Engine,
+        book: Book,
+        dice: Dice,
+    }
+
+    impl Bank {
+        /// A bank with a history, and views that have caught up.
+        async fn at_work() -> Self {
+            let open = Address::Memory.open().await.unwrap();
+            let engine = Engine::new(open.ports(), bank::registry(), EngineConfig::default()).unwrap();
+            let mut bank = Self { open, engine, book: Book::default(), dice: Dice::new(1) };
+            let views = bank.engine.start_views();
+            for _ in 0..200 {
+                let errand = Errand::new(&mut bank.dice).unwrap();
+                let answer = errand.run(&bank.engine).await;
+                assert_eq!(bank.book.answered(&errand, answer), None);
+            }
+            let head = bank.open.store.head().await.unwrap();
+            bank.engine.wait_for_view("balances", head, Duration::from_secs(10)).await.unwrap();
+            views.stop().await;
+            bank
+        }
+
+        async fn verify(&mut self) -> Vec<String> {
+            verify(&self.open, &mut self.book, &mut self.dice).await.unwrap()
+        }
+
+        async fn assert_found(&mut self, part: &str) {
+            let wrong = self.verify().await;
+            assert!(wrong.iter().any(|wrong| wrong.contains(part)), "{part:?} is not in {wrong:?}");
+        }
+
+        /// An errand that was sent and not answered.
+        fn send(&mut self, ask: Ask) -> Errand {
+            let id = CommitId(self.dice.uuid());
+            let errand = Errand { id, tenant: tenant(), ask };
+            assert_eq!(self.book.answered(&errand, Answer::Open("killed".to_owned())), None);
+            errand
+        }
+
+        /// Stores events under the id of an errand, past the engine.
+        async fn store(&self, id: CommitId, events: &[(&str, AccountEvent)]) {
+            let metadata = Metadata { command_id: Some(id), ..Metadata::default() };
+            let mut commit = Commit::new(CommitId::draw()).with_metadata(metadata);
+            for (account, event) in events {
+                let stream = Account::stream(&(*account).to_owned()).unwrap();
+                commit = commit.append(stream, ExpectedVersion::Any, vec![NewEvent::encode(event).unwrap()]);
+            }
+            EventStore::commit(&self.open.store, &tenant(), commit).await.unwrap();
+        }
+    }
+
+    fn tenant() -> TenantId {
+        TenantId::new(TENANTS[0]).unwrap()
+    }
+
+    fn transfer() -> Ask {
+        Ask::Transfer(Transfer { from: "1".to_owned(), to: "2".to_owned(), cents: 1 })
+    }
+
+    #[tokio::test]
+    async fn nothing_is_wrong_where_nothing_is() {
+        let mut bank = Bank::at_work().await;
+        assert_eq!(bank.verify().await, [""; 0]);
+        // Some were sent again.
+        assert!(bank.book.repeats > 0);
+    }
+
+    #[tokio::test]
+    async fn a_promise_that_is_not_kept_is_found() {
+        let mut bank = Bank::at_work().await;
+        let errand = bank.send(transfer());
+        bank.book.answered(&errand, Answer::Done { position: 3, versions: Vec::new() });
+        bank.assert_found("lost").await;
+    }
+
+    #[tokio::test]
+    async fn a_refusal_that_is_not_stored_is_found() {
+        let mut bank = Bank::at_work().await;
+        let errand = bank.send(transfer());
+        let fields = underlay_core::Json::encode(&[1]).unwrap();
+        bank.book.answered(&errand, Answer::Refused { code: "overdrawn".to_owned(), fields });
+        bank.assert_found("nothing is known of").await;
+    }
+
+    #[tokio::test]
+    async fn a_promise_at_another_place_is_found() {
+        let mut bank = Bank::at_work().await;
+        let errand = bank.send(transfer());
+        let Answer::Done { position, versions } = errand.run(&bank.engine).await else { panic!("refused") };
+        bank.book.answered(&errand, Answer::Done { position: position - 1, versions });
+        bank.assert_found("in the log, with").await;
+    }
+
+    #[tokio::test]
+    async fn half_a_transfer_is_found() {
+        let mut bank = Bank::at_work().await;
+        let errand = bank.send(transfer());
+        bank.store(errand.id, &[("1", AccountEvent::Sent { to: "2".to_owned(), cents: 1 })]).await;
+        let wrong = bank.verify().await.join("\n");
+        assert!(wrong.contains("wrote") && wrong.contains("come to -1"), "{wrong}");
+    }
+
+    #[tokio::test]
+    async fn a_command_stored_twice_is_found() {
+        let mut bank = Bank::at_work().await;
+        let errand = bank.send(Ask::Deposit { account: "1".to_owned(), cents: 5 });
+        for _ in 0..2 {
+            bank.store(errand.id, &[("1", AccountEvent::Deposited { cents: 5 })]).await;
+        }
+        bank.assert_found("twice").await;
+    }
+
+    #[tokio::test]
+    async fn a_decision_over_an_old_state_is_found() {
+        let mut bank = Bank::at_work().await;
+        let errand = bank.send(Ask::Withdraw { account: "1".to_owned(), cents: 1_000_000 });
+        bank.store(errand.id, &[("1", AccountEvent::Withdrawn { cents: 1_000_000 })]).await;
+        bank.assert_found("is at -").await;
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_nobody_sent_is_found() {
+        let mut bank = Bank::at_work().await;
+        bank.store(CommitId::draw(), &[("1", AccountEvent::Deposited { cents: 1 })]).await;
+        bank.assert_found("was never sent").await;
+    }
+
+    #[tokio::test]
+    async fn a_row_that_the_log_does_not_give_is_found() {
+        let mut bank = Bank::at_work().await;
+        let read_models = bank.open.ports().read_models;
+        let start = Checkpoint::start(bank.open.store.store_id());
+        let table = read_models.prepare(&Balances::schema(), start).await.unwrap();
+        let from = read_models.checkpoint(&table).await.unwrap();
+        assert!(from.position > Position::START);
+        let address = RowAddress { tenant: tenant(), key: "1".to_owned() };
+        let row = Balance { cents: -1, version: 1 }.into_values();
+        let batch = ViewBatch { from, to: from, changes: vec![RowChange::Upsert(address, row)] };
+        read_models.apply(&table, batch).await.unwrap();
+        bank.assert_found("the log gives").await;
+    }
 }

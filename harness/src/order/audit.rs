@@ -27,14 +27,20 @@ pub(crate) enum Fault {
     /// Commits of which a page, or the log, holds only a part.
     HalfSeen,
     /// Versions or positions missing or used twice.
-    VersionHole,
+    VersionHoles,
     /// Answers that are not true.
     Misanswered,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Lost, Self::Duplicated, Self::Reordered, Self::HalfSeen, Self::VersionHole, Self::Misanswered];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Lost,
+        Self::Duplicated,
+        Self::Reordered,
+        Self::HalfSeen,
+        Self::VersionHoles,
+        Self::Misanswered,
+    ];
 
     /// The head of its column.
     pub(crate) fn title(self) -> &'static str {
@@ -43,7 +49,7 @@ impl Fault {
             Self::Duplicated => "duplicated",
             Self::Reordered => "reordered",
             Self::HalfSeen => "half-seen",
-            Self::VersionHole => "version holes",
+            Self::VersionHoles => "version holes",
             Self::Misanswered => "misanswered",
         }
     }
@@ -79,7 +85,7 @@ impl Findings {
             Fault::Duplicated => self.duplicated,
             Fault::Reordered => self.reordered,
             Fault::HalfSeen => self.half_seen,
-            Fault::VersionHole => self.version_holes,
+            Fault::VersionHoles => self.version_holes,
             Fault::Misanswered => self.misanswered,
         }
     }
@@ -98,7 +104,7 @@ impl Findings {
             Fault::Duplicated => &mut self.duplicated,
             Fault::Reordered => &mut self.reordered,
             Fault::HalfSeen => &mut self.half_seen,
-            Fault::VersionHole => &mut self.version_holes,
+            Fault::VersionHoles => &mut self.version_holes,
             Fault::Misanswered => &mut self.misanswered,
         };
         *total += count;
@@ -188,14 +194,14 @@ fn audit_log(log: &[LogEntry], answers: &Answers<'_>, findings: &mut Findings) -
         }
         for entry in &log[start..end] {
             if entry.position != position + 1 {
-                findings.add(Fault::VersionHole, 1, || {
+                findings.add(Fault::VersionHoles, 1, || {
                     format!("position {} follows position {position}", entry.position)
                 });
             }
             position = entry.position;
             let version = versions.entry((entry.tenant.clone(), entry.stream.clone())).or_default();
             if entry.version != *version + 1 {
-                findings.add(Fault::VersionHole, 1, || {
+                findings.add(Fault::VersionHoles, 1, || {
                     format!("version {} of {} follows version {version}", entry.version, entry.stream)
                 });
             }
@@ -218,12 +224,11 @@ fn audit_log(log: &[LogEntry], answers: &Answers<'_>, findings: &mut Findings) -
                 format!("the log holds {} of {} events of commit {commit}", end - start, first.mark.count)
             });
         }
-        if commits.places.contains_key(&first.mark.commit) {
+        let places = commits.places.entry(first.mark.commit).or_insert(start..end);
+        if places.start != start {
             findings.add(Fault::Duplicated, (end - start) as u64, || {
                 format!("commit {} is stored again at position {}", first.mark.commit, first.position)
             });
-        } else {
-            commits.places.insert(first.mark.commit, start..end);
         }
         start = end;
     }

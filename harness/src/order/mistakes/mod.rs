@@ -33,7 +33,7 @@ const MISTAKES: &[Mistake] = &[
     Mistake { name: "page cut within a commit", fault: Fault::HalfSeen, make: cut_page::make },
     Mistake {
         name: "version read, then inserted without a constraint",
-        fault: Fault::VersionHole,
+        fault: Fault::VersionHoles,
         make: version_check::make,
     },
     Mistake { name: "acknowledged before the commit", fault: Fault::Lost, make: acknowledgement::make },

@@ -1,0 +1,47 @@
+use crate::{harness, run};
+
+#[test]
+fn what_was_promised_survives_a_kill() {
+    let (answer, content) = harness(&["crash", "--rounds", "15", "--seed", "1", "--json"]);
+    assert!(content, "{answer:#}");
+    assert_eq!(answer["violations"].as_array().unwrap().len(), 0);
+    assert_eq!(answer["rounds"], 15);
+    assert!(answer["acknowledged"].as_u64().unwrap() > 15, "{answer:#}");
+    assert!(answer["repeats"].as_u64().unwrap() > 0, "{answer:#}");
+}
+
+/// Whether a power cut can be made here; says so where it cannot.
+fn skips(arguments: &[&str]) -> bool {
+    let output = run(arguments);
+    let text = String::from_utf8_lossy(&output.stdout);
+    let skips = text.starts_with("SKIP");
+    if skips {
+        println!("{text}");
+        assert!(output.status.success(), "it must not be skipped here");
+    }
+    skips
+}
+
+#[test]
+fn what_was_promised_survives_a_power_cut() {
+    if skips(&["crash", "--power-loss", "--rounds", "1"]) {
+        return;
+    }
+    let arguments = ["crash", "--power-loss", "--rounds", "15", "--seed", "2", "--json"];
+    let (answer, content) = harness(&arguments);
+    assert!(content, "{answer:#}");
+    assert_eq!(answer["violations"].as_array().unwrap().len(), 0);
+    assert!(answer["acknowledged"].as_u64().unwrap() > 15, "{answer:#}");
+}
+
+#[test]
+fn a_flush_that_does_nothing_is_found() {
+    if skips(&["crash", "--power-loss", "--rounds", "1"]) {
+        return;
+    }
+    let arguments = ["crash", "--power-loss", "--break-sync", "--rounds", "15", "--seed", "3", "--json"];
+    let (answer, content) = harness(&arguments);
+    assert!(content, "{answer:#}");
+    let found = answer["violations"].to_string();
+    assert!(["lost", "damaged", "cannot be read"].iter().any(|word| found.contains(word)), "{answer:#}");
+}

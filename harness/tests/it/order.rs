@@ -1,0 +1,50 @@
+use serde_json::Value;
+
+use crate::{harness, run};
+
+const FAULTS: [&str; 6] = ["lost", "duplicated", "reordered", "half_seen", "version_holes", "misanswered"];
+
+fn assert_clean(row: &Value) {
+    let findings = &row["findings"];
+    for fault in FAULTS {
+        assert_eq!(findings[fault], 0, "{fault}: {findings:#}");
+    }
+    // It was an attack: there were commits, conflicts and readers.
+    for count in ["committed", "conflicts", "seen"] {
+        assert!(findings[count].as_u64().unwrap() > 50, "{count}: {findings:#}");
+    }
+}
+
+#[test]
+fn nothing_is_lost_in_memory() {
+    let (answer, content) = harness(&["order", "--store", "memory", "--seconds", "2", "--json"]);
+    assert!(content, "{answer:#}");
+    assert_clean(&answer["rows"][0]);
+}
+
+#[test]
+fn nothing_is_lost_on_sqlite_and_every_mistake_is_found() {
+    let (answer, content) = harness(&["order", "--seconds", "3", "--compare", "--json"]);
+    assert!(content, "{answer:#}");
+    let rows = answer["rows"].as_array().unwrap();
+    assert_clean(&rows[0]);
+    assert!(rows.len() > 1, "no mistake was made");
+    let mut made: Vec<&str> = Vec::new();
+    for row in &rows[1..] {
+        let fault = row["made_on_purpose"].as_str().unwrap();
+        assert!(row["findings"][fault].as_u64().unwrap() > 0, "{row:#}");
+        made.push(fault);
+    }
+    for fault in FAULTS {
+        assert!(made.contains(&fault), "nobody makes {fault} on purpose");
+    }
+}
+
+#[test]
+fn a_reader_that_stands_still_fails_the_run() {
+    // No reader is that fast.
+    let output = run(&["order", "--store", "memory", "--seconds", "1", "--stall-millis-max", "0"]);
+    assert!(!output.status.success());
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("stood still"), "{text}");
+}
