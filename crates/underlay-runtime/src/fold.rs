@@ -2,12 +2,13 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use underlay_core::{
-    Event, EventType, Keys, LogFilter, Position, Recorded, RecordedEvent, Row, RowAddress, RowChange,
-    RowValues, TenantId, View, ViewSchema,
+    Event, EventType, Keys, LogFilter, Position, Recorded, RecordedEvent, Row, RowAddress, RowValues,
+    TenantId, View, ViewSchema,
 };
 
 /// An event a view cannot take. The view stops before the commit that holds it.
@@ -52,8 +53,8 @@ pub(crate) trait ViewFolder: Send + Sync {
 pub(crate) trait Routed: Send {
     /// The rows, each once.
     fn addresses(&self) -> Vec<RowAddress>;
-    /// The changes, given the rows as they are, in the order of the addresses.
-    fn fold(&self, rows: Vec<Option<RowValues>>) -> Result<Vec<RowChange>, ViewFault>;
+    /// The rows afterwards, given the rows as they are, both in the order of the addresses.
+    fn fold(&self, rows: Vec<Option<RowValues>>) -> Result<Vec<Option<RowValues>>, ViewFault>;
 }
 
 pub(crate) struct FoldedView<V> {
@@ -113,17 +114,33 @@ impl<V: View> ViewFolder for FoldedView<V> {
 }
 
 fn group<V: View>(view: &V, events: &[Recorded<V::Event>], at: &Cell<usize>) -> Vec<Group<V::Key>> {
-    let mut places: HashMap<(TenantId, V::Key), usize> = HashMap::new();
+    let mut tenants: HashMap<&TenantId, usize> = HashMap::new();
+    let mut last: Option<(&TenantId, usize)> = None;
+    let mut places: HashMap<(usize, V::Key), usize> = HashMap::new();
     let mut groups: Vec<Group<V::Key>> = Vec::new();
     let mut keys = Keys::default();
     for (index, event) in events.iter().enumerate() {
         at.set(index);
         view.route(event, &mut keys);
+        let tenant = &event.record.tenant;
+        // Most events have the tenant of the one before: its number is not looked up again.
+        let number = match last {
+            Some((known, number)) if known == tenant => number,
+            _ => {
+                let next = tenants.len();
+                *tenants.entry(tenant).or_insert(next)
+            }
+        };
+        last = Some((tenant, number));
         for key in keys.drain() {
-            let place = *places.entry((event.record.tenant.clone(), key.clone())).or_insert_with(|| {
-                groups.push(Group { tenant: event.record.tenant.clone(), key, events: Vec::new() });
-                groups.len() - 1
-            });
+            let place = match places.entry((number, key)) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(free) => {
+                    let key = free.key().1.clone();
+                    groups.push(Group { tenant: tenant.clone(), key, events: Vec::new() });
+                    *free.insert(groups.len() - 1)
+                }
+            };
             groups[place].events.push(index);
         }
     }
@@ -137,11 +154,10 @@ impl<V: View> Routed for RoutedEvents<V> {
         self.groups.iter().map(address).collect()
     }
 
-    fn fold(&self, rows: Vec<Option<RowValues>>) -> Result<Vec<RowChange>, ViewFault> {
-        let mut changes = Vec::with_capacity(self.groups.len());
+    fn fold(&self, rows: Vec<Option<RowValues>>) -> Result<Vec<Option<RowValues>>, ViewFault> {
+        let mut changed = Vec::with_capacity(self.groups.len());
         for (group, values) in self.groups.iter().zip(rows) {
             let first = &self.events[group.events[0]].record;
-            let existed = values.is_some();
             let mut row = match values.map(V::Row::from_values).transpose() {
                 Ok(row) => row,
                 Err(column) => {
@@ -159,13 +175,8 @@ impl<V: View> Routed for RoutedEvents<V> {
             if folded.is_err() {
                 return Err(ViewFault::new(&self.events[at.get()].record, "`fold` panicked".to_owned()));
             }
-            let address = RowAddress { tenant: group.tenant.clone(), key: group.key.to_string() };
-            match row {
-                Some(row) => changes.push(RowChange::Upsert(address, row.into_values())),
-                None if existed => changes.push(RowChange::Delete(address)),
-                None => {}
-            }
+            changed.push(row.map(Row::into_values));
         }
-        Ok(changes)
+        Ok(changed)
     }
 }

@@ -7,6 +7,7 @@ mod config;
 mod decide;
 mod engine;
 mod fold;
+mod held_rows;
 mod queries;
 mod rebuild;
 mod registry;

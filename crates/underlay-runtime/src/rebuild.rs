@@ -42,7 +42,7 @@ impl Engine {
                 }
             }
         }
-        self.store_progress(&mut progress, Vec::new()).await?;
+        self.store_progress(&mut progress).await?;
         self.read_models().activate(&progress.table).await?;
         let generation = progress.table.generation;
         self.tables().insert(schema.name, progress.table);

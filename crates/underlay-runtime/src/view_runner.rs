@@ -12,8 +12,11 @@
 //! What happens when something fails: a failure that may pass is tried again after a pause that
 //! doubles, and shows in the state. A checkpoint moved by another process is read again. A rebuild
 //! that swapped the table in makes the runner find the new one. `Paused` and `Failed` wait for a
-//! person; other views go on. A crash at any point leaves rows and checkpoint as they were before
-//! the batch, or after it.
+//! person; other views go on.
+//!
+//! While there is more to read, folded rows are held for a moment, so that one that changes in many
+//! pages is stored once. They are bounded, and are not answered from: rows and checkpoint are stored
+//! together, and a crash at any point leaves both as they were before that, or after it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,15 +24,22 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::sync::watch;
 use underlay_core::{
-    Checkpoint, Error, EventStoreExt, LogFilter, LogPage, LogScope, Position, RecordedEvent, RowChange,
+    Checkpoint, Error, EventStoreExt, LogFilter, LogPage, LogScope, Position, RecordedEvent, Timestamp,
     ViewBatch, ViewStatus, ViewTable, Wakeup,
 };
 
 use crate::fold::{ViewFault, ViewFolder, commit_end};
+use crate::held_rows::HeldRows;
 use crate::{Engine, OnViewChange};
 
-/// Positions a view may have looked at, and found nothing in, before it stores how far it is.
-const UNSTORED_POSITIONS_MAX: u64 = 50_000;
+/// Positions a view may be ahead of what it has stored.
+const UNSTORED_POSITIONS_MAX: u64 = 250_000;
+/// Rows a view that is catching up may hold before it stores them.
+const HELD_ROWS_MAX: usize = 16_384;
+/// Bytes such rows may hold.
+const HELD_BYTES_MAX: usize = 16 << 20;
+/// How long such rows may be held.
+const HELD_TIME_MAX: Duration = Duration::from_millis(250);
 /// Batches up to this size are worked on in place; larger ones on a thread for blocking work.
 const INLINE_EVENTS_MAX: usize = 64;
 
@@ -63,6 +73,10 @@ pub(crate) struct Progress {
     stored: Checkpoint,
     /// As far as the log was looked at; at or beyond `stored`.
     pub(crate) scanned: Checkpoint,
+    /// What was folded between the two.
+    held: HeldRows,
+    /// The rows that are stored reflect every event at or below it; between the two as well.
+    reflected: Position,
     ahead: Option<LogPage>,
 }
 
@@ -149,7 +163,7 @@ impl ViewRunner {
                 Step::Advanced | Step::AtHead => ViewStatus::Live,
             };
             self.state.send_if_modified(|state| {
-                let position = progress.scanned.position;
+                let position = progress.reflected;
                 let changed = state.status != status || state.position != position || state.error.is_some();
                 (state.status, state.position, state.error) = (status, position, None);
                 changed
@@ -158,11 +172,11 @@ impl ViewRunner {
                 self.engine.check_view(&self.name, &progress.scanned).await?;
                 if !self.wait(self.engine.config().view_poll_interval, true).await {
                     // Quiet: let other processes see how far this view is.
-                    self.engine.store_progress(&mut progress, Vec::new()).await?;
+                    self.engine.store_progress(&mut progress).await?;
                 }
             }
         }
-        self.engine.store_progress(&mut progress, Vec::new()).await?;
+        self.engine.store_progress(&mut progress).await?;
         Ok(())
     }
 
@@ -195,7 +209,8 @@ impl Engine {
         self.store().check(&format!("view {view}"), checkpoint, &repair).await
     }
 
-    /// Reads the next page, folds it, stores rows and checkpoint. The page after it is read meanwhile.
+    /// Reads the next page and folds it; the page after it is read meanwhile. Rows and checkpoint are
+    /// stored where this is the head of the log, or where as much is held as may be.
     pub(crate) async fn step_view(
         &self,
         folder: &dyn ViewFolder,
@@ -203,67 +218,84 @@ impl Engine {
     ) -> Result<Step, StepError> {
         let page = match progress.ahead.take() {
             Some(page) => page,
-            None => self.read_page(progress, progress.scanned.position).await?,
+            None => self.read_page(&progress.filter, progress.scanned.position).await?,
         };
         if page.scanned_to == progress.scanned.position {
+            if !progress.held.is_empty() {
+                self.store_progress(progress).await?;
+            }
             return Ok(Step::AtHead);
         }
         let to = Checkpoint { position: page.scanned_to, event_id: page.scanned_to_id, ..progress.scanned };
         let next = async {
             // Only where there is more: at the head it would read nothing.
-            if page.at_head { Ok(None) } else { self.read_page(progress, page.scanned_to).await.map(Some) }
-        };
-        let (changes, ahead) = tokio::join!(self.fold_events(folder, &progress.table, page.events), next);
-        let changes = match changes {
-            Err(StepError::Fault(fault)) => {
-                self.store_before(folder, progress, &fault).await?;
-                return Err(fault.into());
+            if page.at_head {
+                return Ok(None);
             }
-            changes => changes?,
+            self.read_page(&progress.filter, page.scanned_to).await.map(Some)
         };
+        let fold = self.fold_events(folder, &progress.table, &mut progress.held, page.events);
+        let (folded, ahead) = tokio::join!(fold, next);
+        if let Err(error) = folded {
+            if let StepError::Fault(fault) = &error {
+                self.store_before(folder, progress, fault).await?;
+            }
+            return Err(error);
+        }
         progress.scanned = to;
-        if !changes.is_empty()
-            || to.position.number() - progress.stored.position.number() >= UNSTORED_POSITIONS_MAX
-        {
-            self.store_progress(progress, changes).await?;
+        if progress.is_due(page.at_head, self.clock().now()) {
+            self.store_progress(progress).await?;
+        } else if progress.held.is_empty() {
+            progress.reflected = progress.scanned.position;
         }
         progress.ahead = ahead?;
         Ok(Step::Advanced)
     }
 
-    /// Stores rows, and the checkpoint they lead to.
-    pub(crate) async fn store_progress(
-        &self,
-        progress: &mut Progress,
-        changes: Vec<RowChange>,
-    ) -> Result<(), Error> {
+    /// Stores the rows that are held, and the checkpoint they lead to.
+    pub(crate) async fn store_progress(&self, progress: &mut Progress) -> Result<(), Error> {
+        let changes = progress.held.take_changes();
         if changes.is_empty() && progress.stored == progress.scanned {
             return Ok(());
         }
         let batch = ViewBatch { from: progress.stored, to: progress.scanned, changes };
         self.read_models().apply(&progress.table, batch).await?;
         progress.stored = progress.scanned;
+        progress.reflected = progress.scanned.position;
         Ok(())
     }
 
-    async fn read_page(&self, progress: &Progress, after: Position) -> Result<LogPage, Error> {
+    async fn read_page(&self, filter: &LogFilter, after: Position) -> Result<LogPage, Error> {
         let limit = self.config().view_batch_events_max;
-        self.store().read_all(&LogScope::EveryTenant, after, &progress.filter, limit).await
+        self.store().read_all(&LogScope::EveryTenant, after, filter, limit).await
     }
 
+    /// Folds events into the rows that are held; all of them, or where one cannot be taken, none.
     async fn fold_events(
         &self,
         folder: &dyn ViewFolder,
         table: &ViewTable,
+        held: &mut HeldRows,
         events: Vec<RecordedEvent>,
-    ) -> Result<Vec<RowChange>, StepError> {
+    ) -> Result<(), StepError> {
         if events.is_empty() {
-            return Ok(Vec::new());
+            return Ok(());
         }
         let heavy = events.len() > INLINE_EVENTS_MAX;
-        let routed = off_the_loop(heavy, || folder.route(events))?;
-        let rows = self.read_models().load(table, &routed.addresses()).await?;
-        Ok(off_the_loop(heavy, || routed.fold(rows))?)
+        let (routed, places, missing) = off_the_loop(heavy, || {
+            let routed = folder.route(events)?;
+            let (places, missing) = held.find(routed.addresses());
+            Ok::<_, ViewFault>((routed, places, missing))
+        })?;
+        if !missing.is_empty() {
+            let stored = self.read_models().load(table, &missing).await?;
+            held.hold(missing, stored, self.clock().now());
+        }
+        Ok(off_the_loop(heavy, || {
+            let rows = routed.fold(held.values(&places))?;
+            held.replace(&places, rows);
+            Ok::<_, ViewFault>(())
+        })?)
     }
 
     /// Stores what comes before the commit that holds an event the view cannot take.
@@ -273,21 +305,47 @@ impl Engine {
         progress: &mut Progress,
         fault: &ViewFault,
     ) -> Result<(), StepError> {
-        let page = self.read_page(progress, progress.scanned.position).await?;
+        let page = self.read_page(&progress.filter, progress.scanned.position).await?;
         let before: Vec<RecordedEvent> =
             page.events.into_iter().take_while(|event| commit_end(event) < fault.commit_end).collect();
-        let Some(last) = before.last().map(commit_end) else { return Ok(()) };
-        let event_id = self.store().event_id_at(last).await?;
-        let changes = self.fold_events(folder, &progress.table, before).await?;
-        progress.scanned = Checkpoint { position: last, event_id, ..progress.scanned };
-        Ok(self.store_progress(progress, changes).await?)
+        if let Some(last) = before.last().map(commit_end) {
+            let event_id = self.store().event_id_at(last).await?;
+            self.fold_events(folder, &progress.table, &mut progress.held, before).await?;
+            progress.scanned = Checkpoint { position: last, event_id, ..progress.scanned };
+        }
+        Ok(self.store_progress(progress).await?)
     }
 }
 
 impl Progress {
     pub(crate) fn new(folder: &dyn ViewFolder, table: ViewTable, stored: Checkpoint) -> Self {
-        Self { table, filter: folder.filter(), stored, scanned: stored, ahead: None }
+        Self {
+            table,
+            filter: folder.filter(),
+            stored,
+            scanned: stored,
+            held: HeldRows::default(),
+            reflected: stored.position,
+            ahead: None,
+        }
     }
+
+    /// Whether rows and checkpoint are to be stored now. At the head of the log somebody may wait for
+    /// them; while there is more to read, a row that changes in many pages is stored once.
+    fn is_due(&self, at_head: bool, now: Timestamp) -> bool {
+        let ahead = self.scanned.position.number() - self.stored.position.number();
+        let held = &self.held;
+        ahead >= UNSTORED_POSITIONS_MAX
+            || held.len() >= HELD_ROWS_MAX
+            || held.bytes() >= HELD_BYTES_MAX
+            || held.since().is_some_and(|since| at_head || has_passed(HELD_TIME_MAX, since, now))
+    }
+}
+
+fn has_passed(duration: Duration, since: Timestamp, now: Timestamp) -> bool {
+    // A clock that was set back says no; the other limits hold.
+    let microseconds = u64::try_from(now.as_microsecond() - since.as_microsecond()).unwrap_or(0);
+    Duration::from_micros(microseconds) >= duration
 }
 
 /// Runs work that holds the processor; heavy work where the runtime's other tasks can move aside.
@@ -296,4 +354,60 @@ fn off_the_loop<T>(heavy: bool, work: impl FnOnce() -> T) -> T {
     let many_threads =
         Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
     if heavy && many_threads { tokio::task::block_in_place(work) } else { work() }
+}
+
+#[cfg(test)]
+mod tests {
+    use underlay_core::{Column, ColumnType, RowAddress, StoreId, TenantId, Value, ViewSchema};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn progress() -> Progress {
+        let column = Column {
+            name: "note".to_owned(),
+            column_type: ColumnType::Text,
+            nullable: false,
+            indexed: false,
+        };
+        let schema = ViewSchema { name: "notes".to_owned(), version: 1, columns: vec![column] };
+        let start = Checkpoint::start(StoreId(Uuid::nil()));
+        Progress {
+            table: ViewTable { schema, generation: 1 },
+            filter: LogFilter::default(),
+            stored: start,
+            scanned: Checkpoint { position: Position::from_number(10), ..start },
+            held: HeldRows::default(),
+            reflected: Position::START,
+            ahead: None,
+        }
+    }
+
+    fn hold(progress: &mut Progress, rows: usize, note: &str) {
+        let tenant = TenantId::new("acme").unwrap();
+        let address = |key: usize| RowAddress { tenant: tenant.clone(), key: key.to_string() };
+        let values = vec![Some(vec![Value::Text(note.to_owned())]); rows];
+        progress.held.hold((0..rows).map(address).collect(), values, Timestamp::UNIX_EPOCH);
+    }
+
+    #[test]
+    fn rows_are_stored_at_the_head_and_at_every_limit() {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut one = progress();
+        assert!(!one.is_due(true, now), "nothing is held");
+        hold(&mut one, 1, "");
+        assert!(one.is_due(true, now) && !one.is_due(false, now));
+        assert!(one.is_due(false, Timestamp::from_millisecond(250).unwrap()));
+        assert!(!one.is_due(false, Timestamp::from_millisecond(-250).unwrap()), "a clock that was set back");
+
+        let mut many = progress();
+        hold(&mut many, HELD_ROWS_MAX, "");
+        assert!(many.is_due(false, now));
+        let mut large = progress();
+        hold(&mut large, 1, &"x".repeat(HELD_BYTES_MAX));
+        assert!(large.is_due(false, now));
+        let mut far = progress();
+        far.scanned.position = Position::from_number(UNSTORED_POSITIONS_MAX);
+        assert!(far.is_due(false, now));
+    }
 }

@@ -49,6 +49,22 @@ async fn a_query_reads_what_was_written_before_it() {
 }
 
 #[tokio::test]
+async fn a_view_that_catches_up_is_reached_only_where_its_rows_are_stored() {
+    let bank = Bank::new();
+    for number in 0..100 {
+        bank.deposit(["a", "b"][number % 2], 1).await;
+    }
+    let views = bank.engine.start_views();
+    for position in 1..=100 {
+        bank.engine.wait_for_view("balances", Position::from_number(position), LONG).await.unwrap();
+        let answer = bank.engine.query(&tenant(), "balances", &Query::default()).await.unwrap();
+        assert!(answer.page.position.number() >= position, "{} of {position}", answer.page.position);
+    }
+    assert_eq!(rows(&bank.engine).await, [row("a", 50, 50), row("b", 50, 50)]);
+    views.stop().await;
+}
+
+#[tokio::test]
 async fn two_processes_fold_each_event_once() {
     let (bank, other) = {
         let bank = Bank::new();
