@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, Row, Statement, params};
 use underlay_core::{
     Archive, ArchivePage, ArchivedCommit, CommitId, Conflict, Error, ExpectedVersion, Fingerprint, Imported,
     LogScope, Outcome, RecordedEvent, Retention, TenantId, Timestamp, Version,
@@ -7,7 +7,7 @@ use underlay_core::{
 use uuid::Uuid;
 
 use crate::error::Failure;
-use crate::event_row::{self, Names};
+use crate::event_row::{self, At, Names};
 use crate::intake::Flush;
 use crate::log_writer;
 use crate::store::SqliteStore;
@@ -73,34 +73,57 @@ fn read_page(
         if bytes > PAGE_BYTES_MAX {
             return Ok(page);
         }
-        let (position, count): (i64, i64) = (row.get(5)?, row.get(6)?);
-        let id: [u8; 16] = row.get(10)?;
+        page.next = event_row::count(row, 8, "commits")?;
+        let id: [u8; 16] = row.get(10).map_err(|error| {
+            Failure::from(error).within(format_args!("the commit of sequence {}", page.next))
+        })?;
         let id = CommitId(Uuid::from_bytes(id));
-        let mut events: Vec<RecordedEvent> = Vec::new();
-        let mut found = select_events.query((position.saturating_sub(count), position))?;
-        while let Some(event) = found.next()? {
-            events.push(names.event(event)?);
-        }
-        if events.len() as u64 != count.unsigned_abs() {
-            let held = events.len();
-            return Err(Failure::damaged(format!(
-                "commit {id} has {count} events, the log holds {held} of them"
-            )));
-        }
-        bytes += events.iter().map(|event| event.payload.bytes()).sum::<usize>();
-        page.next = event_row::count(row, 8, position)?;
-        page.commits.push(ArchivedCommit {
-            tenant: TenantId::new(event_row::text(row, 9, position)?)
-                .map_err(|error| Failure::damaged(format!("commit {id}: {error}")))?,
-            id,
-            fingerprint: Fingerprint(row.get(0)?),
-            outcome: event_row::outcome(row, id)?,
-            recorded_at: event_row::time(row.get(7)?, position)?,
-            events,
-        });
+        let commit = read_commit(row, id, &mut select_events, &mut names)
+            .map_err(|failure| failure.within(format_args!("commit {id}")))?;
+        bytes += commit.events.iter().map(|event| event.payload.bytes()).sum::<usize>();
+        page.commits.push(commit);
     }
     page.at_end = page.commits.len() < limit;
     Ok(page)
+}
+
+fn read_commit(
+    row: &Row<'_>,
+    id: CommitId,
+    select_events: &mut Statement<'_>,
+    names: &mut Names,
+) -> Result<ArchivedCommit, Failure> {
+    let tenant = TenantId::new(event_row::text(row, 9, "its tenant")?)
+        .map_err(|error| Failure::damaged(error.to_string()))?;
+    let (position, count): (i64, i64) = (row.get(5)?, row.get(6)?);
+    let mut events: Vec<RecordedEvent> = Vec::new();
+    let mut left = count;
+    let mut found = select_events.query((position.saturating_sub(count), position))?;
+    while let Some(event) = found.next()? {
+        let event = names.event(event)?;
+        left -= 1;
+        // An event of another commit, or of another tenant, must not leave with this one.
+        if i64::from(event.commit_tail) != left || event.tenant != tenant {
+            let place = At(event_row::number(event.position.number()));
+            return Err(Failure::damaged(format!("{place} is not an event of it")));
+        }
+        events.push(event);
+    }
+    if left != 0 {
+        let held = events.len();
+        return Err(Failure::damaged(format!(
+            "it has {count} events up to {}, the log holds {held} of them",
+            At(position)
+        )));
+    }
+    Ok(ArchivedCommit {
+        tenant,
+        id,
+        fingerprint: Fingerprint(row.get(0)?),
+        outcome: event_row::outcome(row, id)?,
+        recorded_at: event_row::time(row.get(7)?, position)?,
+        events,
+    })
 }
 
 /// Stores what is not there yet; the whole call is one transaction.
@@ -120,19 +143,20 @@ fn import_all(connection: &Connection, commits: Vec<ArchivedCommit>) -> Result<u
 }
 
 fn import_one(connection: &Connection, commit: &ArchivedCommit) -> Result<(), Failure> {
-    let head: Option<(i64, i64)> = connection
-        .prepare_cached(include_str!("sql/select_head.sql"))?
-        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    let (mut position, last_recorded_at) = head.unwrap_or((0, i64::MIN));
+    let (mut position, last_recorded_at) = {
+        let mut select = connection.prepare_cached(include_str!("sql/select_head.sql"))?;
+        let mut rows = select.query([])?;
+        rows.next()?.map(event_row::head).transpose()?.unwrap_or((0, i64::MIN))
+    };
     let recorded_at = commit.recorded_at.as_microsecond().max(last_recorded_at);
     let tenant = commit.tenant.as_str();
     let mut select_version = connection.prepare_cached(include_str!("sql/select_stream_version.sql"))?;
     let mut insert_event = connection.prepare_cached(include_str!("sql/insert_event.sql"))?;
     for (number, event) in commit.events.iter().enumerate() {
-        let there: Option<i64> =
-            select_version.query_row((tenant, event.stream.as_str()), |row| row.get(0)).optional()?;
-        let actual = Version(there.map_or(0, i64::unsigned_abs));
+        let mut rows = select_version.query((tenant, event.stream.as_str()))?;
+        let place = format_args!("stream {}", event.stream);
+        let there = rows.next()?.map(|row| event_row::count(row, 0, place));
+        let actual = Version(there.transpose()?.unwrap_or(0));
         if event.version != actual.plus(1) {
             let expected = ExpectedVersion::Exact(Version(event.version.0.saturating_sub(1)));
             return Err(Failure::Answer(Conflict { stream: event.stream.clone(), expected, actual }.into()));

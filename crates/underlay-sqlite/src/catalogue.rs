@@ -7,7 +7,8 @@ use underlay_core::{
 use uuid::Uuid;
 
 use crate::error::Failure;
-use crate::{event_row, row_table};
+use crate::event_row::{self, At};
+use crate::row_table;
 
 /// Finds the generation that is read; `None` where the view is not there.
 ///
@@ -15,8 +16,10 @@ use crate::{event_row, row_table};
 /// `ViewChanged` where it was built by another definition.
 pub(crate) fn find_active(connection: &Connection, schema: &ViewSchema) -> Result<Option<u32>, Failure> {
     let mut select = connection.prepare_cached(include_str!("sql/select_active_generation.sql"))?;
-    let found: Option<(u32, [u8; 16], String)> =
-        select.query_row([&schema.name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
+    let found: Option<(u32, [u8; 16], String)> = select
+        .query_row([&schema.name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()
+        .map_err(|error| Failure::from(error).within(format_args!("view {}", schema.name)))?;
     match found {
         Some((_, fingerprint, definition)) if fingerprint != schema.fingerprint().0 => {
             let reason = difference(&definition, schema);
@@ -49,7 +52,10 @@ pub(crate) fn begin_generation(
             drop_generation(connection, &schema.name, generation)?;
         }
     }
-    create_generation(connection, schema, active + 1, start)
+    let next = active.checked_add(1).ok_or_else(|| {
+        Failure::damaged(format!("view {} is in generation {active}, the last there can be", schema.name))
+    })?;
+    create_generation(connection, schema, next, start)
 }
 
 /// Makes a generation the one that is read and drops the others.
@@ -75,7 +81,9 @@ pub(crate) fn checkpoint(connection: &Connection, table: &ViewTable) -> Result<C
     let mut select = connection.prepare_cached(include_str!("sql/select_checkpoint.sql"))?;
     let mut rows = select.query(params![table.schema.name, table.generation])?;
     let row = rows.next()?.ok_or_else(|| no_table(table))?;
-    read_checkpoint(row, 0)?.ok_or_else(|| Failure::damaged(format!("{} has no checkpoint", name(table))))
+    read_checkpoint(row, 0)
+        .map_err(|failure| failure.within(name(table)))?
+        .ok_or_else(|| Failure::damaged(format!("{} has no checkpoint", name(table))))
 }
 
 /// Moves the checkpoint of a generation from one place to the next.
@@ -118,29 +126,33 @@ pub(crate) fn views(connection: &Connection) -> Result<Vec<ViewInfo>, Failure> {
     let mut views = Vec::new();
     while let Some(row) = rows.next()? {
         let name: String = row.get(0)?;
-        let checkpoint = read_checkpoint(row, 3)?
-            .ok_or_else(|| Failure::damaged(format!("view {name} has no checkpoint")))?;
-        let building: Option<u32> = row.get(6)?;
-        views.push(ViewInfo {
-            name,
-            generation: row.get(1)?,
-            fingerprint: Fingerprint(row.get(2)?),
-            checkpoint,
-            building: building.zip(read_checkpoint(row, 7)?),
-        });
+        let info = view_info(row, &name).map_err(|failure| failure.within(format_args!("view {name}")))?;
+        views.push(info);
     }
     Ok(views)
 }
 
+fn view_info(row: &Row<'_>, name: &str) -> Result<ViewInfo, Failure> {
+    let building: Option<u32> = row.get(6)?;
+    Ok(ViewInfo {
+        name: name.to_owned(),
+        generation: row.get(1)?,
+        fingerprint: Fingerprint(row.get(2)?),
+        checkpoint: read_checkpoint(row, 3)?.ok_or_else(|| Failure::damaged("it has no checkpoint"))?,
+        building: building.zip(read_checkpoint(row, 7)?),
+    })
+}
+
 fn active(connection: &Connection, view: &str) -> Result<Option<u32>, Failure> {
     let mut select = connection.prepare_cached(include_str!("sql/select_active_generation.sql"))?;
-    Ok(select.query_row([view], |row| row.get(0)).optional()?)
+    let found = select.query_row([view], |row| row.get(0)).optional();
+    found.map_err(|error| Failure::from(error).within(format_args!("view {view}")))
 }
 
 fn generations(connection: &Connection, view: &str) -> Result<Vec<u32>, Failure> {
     let mut select = connection.prepare_cached(include_str!("sql/select_generations.sql"))?;
-    let generations = select.query_map([view], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    Ok(generations)
+    let generations = select.query_map([view], |row| row.get(0))?.collect::<Result<_, _>>();
+    generations.map_err(|error| Failure::from(error).within(format_args!("view {view}")))
 }
 
 fn create_generation(
@@ -176,10 +188,12 @@ fn drop_generation(connection: &Connection, view: &str, generation: u32) -> Resu
 fn read_checkpoint(row: &Row<'_>, at: usize) -> Result<Option<Checkpoint>, Failure> {
     let Some(store) = row.get::<_, Option<[u8; 16]>>(at)? else { return Ok(None) };
     let position: i64 = row.get(at + 1)?;
+    let number = u64::try_from(position)
+        .map_err(|_| Failure::damaged(format!("its checkpoint is at {}", At(position))))?;
     let event_id: Option<[u8; 16]> = row.get(at + 2)?;
     Ok(Some(Checkpoint {
         store: StoreId(Uuid::from_bytes(store)),
-        position: Position::from_number(position.unsigned_abs()),
+        position: Position::from_number(number),
         event_id: event_id.map(|id| EventId(Uuid::from_bytes(id))),
     }))
 }

@@ -316,6 +316,8 @@ impl Committer {
         let connection = self.database.reopen()?;
         connection.execute_batch("BEGIN IMMEDIATE")?;
         self.fence(&connection)?;
+        // A file whose tables are gone takes a fence too, and is not in order for that.
+        LogWriter::prepare(&connection)?;
         Ok(connection)
     }
 }

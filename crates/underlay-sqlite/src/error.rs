@@ -1,3 +1,6 @@
+use std::fmt;
+use std::path::Path;
+
 use rusqlite::ErrorCode;
 use underlay_core::Error;
 
@@ -30,6 +33,31 @@ impl Failure {
 
     pub(crate) fn damaged(text: impl Into<String>) -> Self {
         Self::Answer(Error::Damaged(text.into()))
+    }
+
+    /// Says where something was found that is not what it must be.
+    pub(crate) fn within(self, place: impl fmt::Display) -> Self {
+        match self {
+            Self::Answer(Error::Damaged(text)) => Self::damaged(format!("{place}: {text}")),
+            failure if failure.is_misfit() => Self::damaged(format!("{place}: {failure}")),
+            failure => failure,
+        }
+    }
+
+    /// As the answer to opening a file, which it names.
+    pub(crate) fn opening(self, path: &Path) -> Error {
+        let place = path.display();
+        match self {
+            Self::System { .. } => self.into(),
+            failure => match Error::from(failure) {
+                Error::Backend { source, .. } => Error::backend(format!("opening {place}"), source),
+                Error::Damaged(text) => Error::Damaged(format!("{place}: {text}")),
+                Error::Unavailable { reason, retry_after } => {
+                    Error::Unavailable { reason: format!("{place}: {reason}"), retry_after }
+                }
+                error => error,
+            },
+        }
     }
 
     fn code(&self) -> Option<ErrorCode> {

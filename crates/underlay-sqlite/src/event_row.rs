@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::{Entry, RandomState};
+use std::fmt;
 use std::hash::BuildHasher;
 
 use rusqlite::Row;
@@ -35,20 +36,36 @@ pub(crate) fn number(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
+/// No name is as long; one that is would make a message nobody can read.
+const NAME_BYTES_MAX: usize = 1_024;
+
+/// No log grows as far; what comes after can still be counted.
+const POSITION_MAX: i64 = i64::MAX / 2;
+
+/// The place of an event, as messages name it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct At(pub(crate) i64);
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "position {}", self.0)
+    }
+}
+
 /// A number that is never negative.
-pub(crate) fn count(row: &Row<'_>, at: usize, position: i64) -> Result<u64, Failure> {
+pub(crate) fn count(row: &Row<'_>, at: usize, place: impl fmt::Display) -> Result<u64, Failure> {
     match row.get_ref(at)? {
         ValueRef::Integer(value) if value >= 0 => Ok(value.unsigned_abs()),
-        other => Err(misfit(position, at, other, "a count")),
+        other => Err(misfit(row, at, place, other, "a count")),
     }
 }
 
 /// A text, without a copy.
-pub(crate) fn text<'r>(row: &'r Row<'_>, at: usize, position: i64) -> Result<&'r str, Failure> {
+pub(crate) fn text<'r>(row: &'r Row<'_>, at: usize, place: impl fmt::Display) -> Result<&'r str, Failure> {
     match row.get_ref(at)? {
         ValueRef::Text(bytes) => std::str::from_utf8(bytes)
-            .map_err(|error| Failure::damaged(format!("position {position}, column {at}: {error}"))),
-        other => Err(misfit(position, at, other, "text")),
+            .map_err(|error| Failure::damaged(format!("{place}: {}: {error}", name_of(row, at)))),
+        other => Err(misfit(row, at, place, other, "text")),
     }
 }
 
@@ -70,13 +87,23 @@ pub(crate) fn time(microseconds: i64, position: i64) -> Result<Timestamp, Failur
 }
 
 /// An event id.
-pub(crate) fn event_id(row: &Row<'_>, at: usize, position: i64) -> Result<EventId, Failure> {
+pub(crate) fn event_id(row: &Row<'_>, at: usize, place: impl fmt::Display) -> Result<EventId, Failure> {
     match row.get_ref(at)? {
         ValueRef::Blob(bytes) => Uuid::from_slice(bytes)
             .map(EventId)
-            .map_err(|error| Failure::damaged(format!("position {position}: event_id: {error}"))),
-        other => Err(misfit(position, at, other, "16 bytes")),
+            .map_err(|error| Failure::damaged(format!("{place}: {}: {error}", name_of(row, at)))),
+        other => Err(misfit(row, at, place, other, "16 bytes")),
     }
+}
+
+/// The position and the time in a row of `select_head`.
+pub(crate) fn head(row: &Row<'_>) -> Result<(i64, i64), Failure> {
+    let position: i64 = row.get(0)?;
+    if !(1..=POSITION_MAX).contains(&position) {
+        return Err(Failure::damaged(format!("the log ends at {}", At(position))));
+    }
+    let recorded_at = row.get(1).map_err(|error| Failure::from(error).within(At(position)))?;
+    Ok((position, recorded_at))
 }
 
 /// The outcome in a row of `select_commit`.
@@ -110,33 +137,54 @@ impl Names {
     /// Reads the event in a row.
     pub(crate) fn event(&mut self, row: &Row<'_>) -> Result<RecordedEvent, Failure> {
         let position: i64 = row.get(column::POSITION)?;
-        if let ValueRef::Text(encoding) = row.get_ref(column::ENCODING)? {
-            return Err(Failure::damaged(format!(
-                "position {position} is written in encoding {:?}, which this program does not read",
-                String::from_utf8_lossy(encoding)
-            )));
+        let here = At(position);
+        match row.get_ref(column::ENCODING)? {
+            ValueRef::Null => {}
+            ValueRef::Text(encoding) => {
+                return Err(Failure::damaged(format!(
+                    "{here} is written in encoding {:?}, which this program does not read",
+                    String::from_utf8_lossy(encoding)
+                )));
+            }
+            other => return Err(misfit(row, column::ENCODING, here, other, "text")),
+        }
+        if position < 1 {
+            return Err(Failure::damaged(format!("{here}: positions count from 1")));
         }
         let small = |at| {
-            u32::try_from(count(row, at, position)?)
-                .map_err(|_| Failure::damaged(format!("position {position}, column {at}: past its range")))
+            u32::try_from(count(row, at, here)?)
+                .map_err(|_| Failure::damaged(format!("{here}: {}: past its range", name_of(row, at))))
+        };
+        let ValueRef::Integer(recorded_at) = row.get_ref(column::RECORDED_AT)? else {
+            let other = row.get_ref(column::RECORDED_AT)?;
+            return Err(misfit(row, column::RECORDED_AT, here, other, "a time"));
         };
         Ok(RecordedEvent {
             position: Position::from_number(position.unsigned_abs()),
-            tenant: self.tenants.get(text(row, column::TENANT, position)?, position)?,
-            stream: self.streams.get(text(row, column::STREAM, position)?, position)?,
-            version: Version(count(row, column::VERSION, position)?),
-            event_id: event_id(row, column::EVENT_ID, position)?,
-            event_type: self.event_types.get(text(row, column::TYPE, position)?, position)?,
+            tenant: self.tenants.get(text(row, column::TENANT, here)?, position)?,
+            stream: self.streams.get(text(row, column::STREAM, here)?, position)?,
+            version: Version(count(row, column::VERSION, here)?),
+            event_id: event_id(row, column::EVENT_ID, here)?,
+            event_type: self.event_types.get(text(row, column::TYPE, here)?, position)?,
             schema_version: SchemaVersion(small(column::SCHEMA_VERSION)?),
-            payload: Json::from_stored(text(row, column::PAYLOAD, position)?),
-            metadata: Json::from_stored(text(row, column::METADATA, position)?),
-            recorded_at: time(row.get(column::RECORDED_AT)?, position)?,
+            payload: Json::from_stored(text(row, column::PAYLOAD, here)?),
+            metadata: Json::from_stored(text(row, column::METADATA, here)?),
+            recorded_at: time(recorded_at, position)?,
             commit_tail: small(column::COMMIT_TAIL)?,
         })
     }
 }
 
-trait Name: Clone {
+/// Checks a name; what is wrong with it is said in few words.
+pub(crate) fn checked<N: Name>(text: &str, place: impl fmt::Display) -> Result<N, Failure> {
+    if text.len() > NAME_BYTES_MAX {
+        return Err(Failure::damaged(format!("{place}: a name of {} bytes", text.len())));
+    }
+    N::check(text).map_err(|error| Failure::damaged(format!("{place}: {error}")))
+}
+
+/// Text that is checked when it is read.
+pub(crate) trait Name: Clone {
     fn check(text: &str) -> Result<Self, Error>;
     fn text(&self) -> &str;
 }
@@ -186,8 +234,7 @@ impl<N: Name> Known<N> {
         if let Some(last) = self.last.as_ref().filter(|last| last.text() == text) {
             return Ok(last.clone());
         }
-        let check =
-            || N::check(text).map_err(|error| Failure::damaged(format!("position {position}: {error}")));
+        let check = || checked(text, At(position));
         let name = match self.by_hash.entry(self.hasher.hash_one(text)) {
             Entry::Occupied(known) if known.get().text() == text => known.get().clone(),
             // Another text with the same hash: it stays.
@@ -199,6 +246,12 @@ impl<N: Name> Known<N> {
     }
 }
 
-fn misfit(position: i64, at: usize, value: ValueRef<'_>, wanted: &str) -> Failure {
-    Failure::damaged(format!("position {position}, column {at} holds {:?}, not {wanted}", value.data_type()))
+fn misfit(row: &Row<'_>, at: usize, place: impl fmt::Display, value: ValueRef<'_>, wanted: &str) -> Failure {
+    let (name, kind) = (name_of(row, at), value.data_type());
+    Failure::damaged(format!("{place}: {name} holds {kind:?}, not {wanted}"))
+}
+
+/// The name of a column, for messages.
+fn name_of<'r>(row: &'r Row<'_>, at: usize) -> &'r str {
+    row.as_ref().column_name(at).unwrap_or("a column")
 }

@@ -9,7 +9,7 @@ use underlay_core::{
 };
 
 use crate::error::Failure;
-use crate::event_row::{self, Names, column};
+use crate::event_row::{self, At, Names, column};
 use crate::intake::Reply;
 use crate::log_writer;
 use crate::store::SqliteStore;
@@ -93,7 +93,12 @@ impl EventStore for SqliteStore {
 pub(crate) fn head(connection: &Connection) -> Result<u64, Failure> {
     let mut select = connection.prepare_cached(include_str!("sql/select_head.sql"))?;
     let position: Option<i64> = select.query_row([], |row| row.get(0)).optional()?;
-    Ok(position.map_or(0, i64::unsigned_abs))
+    position_number(position.unwrap_or(0))
+}
+
+/// A stored position.
+fn position_number(position: i64) -> Result<u64, Failure> {
+    u64::try_from(position).map_err(|_| Failure::damaged(format!("{}: positions count from 1", At(position))))
 }
 
 fn stream_version(
@@ -102,9 +107,9 @@ fn stream_version(
     stream: &StreamName,
 ) -> Result<Version, Failure> {
     let mut select = connection.prepare_cached(include_str!("sql/select_stream_version.sql"))?;
-    let version: Option<i64> =
-        select.query_row((tenant.as_str(), stream.as_str()), |row| row.get(0)).optional()?;
-    Ok(Version(version.map_or(0, i64::unsigned_abs)))
+    let mut rows = select.query((tenant.as_str(), stream.as_str()))?;
+    let version = rows.next()?.map(|row| event_row::count(row, 0, format_args!("stream {stream}")));
+    Ok(Version(version.transpose()?.unwrap_or(0)))
 }
 
 fn stream_page(
@@ -124,6 +129,13 @@ fn stream_page(
         && let Some(row) = rows.next()?
     {
         let event = names.event(row)?;
+        let before = events.last().map_or(after, |event| event.version);
+        if event.version != before.plus(1) {
+            return Err(Failure::damaged(format!(
+                "stream {stream}: version {} follows version {before}",
+                event.version
+            )));
+        }
         bytes += event_bytes(&event);
         events.push(event);
     }
@@ -147,6 +159,7 @@ fn log_page(
     let mut names = Names::default();
     let mut page = LogPage { events: Vec::new(), scanned_to: after, scanned_to_id: None, at_head: true };
     let (mut scanned, mut bytes, mut tail) = (0, 0, 0);
+    let mut last = event_row::number(after.number());
     let every_tenant = *scope == LogScope::EveryTenant;
     while let Some(row) = rows.next()? {
         let full = page.events.len() >= limit || scanned >= PAGE_SCAN_MAX || bytes >= PAGE_BYTES_MAX;
@@ -155,11 +168,24 @@ fn log_page(
             break;
         }
         let position: i64 = row.get(column::POSITION)?;
+        // Nothing of the log is passed over: what is missing is damage, not the end of a page.
+        if position != last + 1 {
+            return Err(Failure::damaged(format!("{} is missing", At(last + 1))));
+        }
+        last = position;
+        let follow = event_row::count(row, column::COMMIT_TAIL, At(position))?;
+        if tail > 0 && follow != tail - 1 {
+            return Err(Failure::damaged(format!(
+                "{}: {follow} events of its commit follow, not {}",
+                At(position),
+                tail - 1
+            )));
+        }
         scanned += 1;
-        tail = event_row::count(row, column::COMMIT_TAIL, position)?;
+        tail = follow;
         page.scanned_to = Position::from_number(position.unsigned_abs());
         if tail == 0 && every_tenant {
-            page.scanned_to_id = Some(event_row::event_id(row, column::EVENT_ID, position)?);
+            page.scanned_to_id = Some(event_row::event_id(row, column::EVENT_ID, At(position))?);
         }
         if passes(row, position, scope, filter)? {
             let event = names.event(row)?;
@@ -182,18 +208,18 @@ fn log_page(
 /// Whether the event in a row is asked for; nothing of it is copied to find out.
 fn passes(row: &Row<'_>, position: i64, scope: &LogScope, filter: &LogFilter) -> Result<bool, Failure> {
     if let LogScope::Tenant(tenant) = scope
-        && event_row::text(row, column::TENANT, position)? != tenant.as_str()
+        && event_row::text(row, column::TENANT, At(position))? != tenant.as_str()
     {
         return Ok(false);
     }
     if !filter.event_types.is_empty() {
-        let event_type = event_row::text(row, column::TYPE, position)?;
+        let event_type = event_row::text(row, column::TYPE, At(position))?;
         if !filter.event_types.iter().any(|allowed| allowed.as_str() == event_type) {
             return Ok(false);
         }
     }
     if !filter.categories.is_empty() {
-        let stream = event_row::text(row, column::STREAM, position)?;
+        let stream = event_row::text(row, column::STREAM, At(position))?;
         let category = stream.split_once('-').map_or(stream, |(category, _)| category);
         return Ok(filter.categories.iter().any(|allowed| allowed.as_str() == category));
     }
@@ -208,12 +234,15 @@ fn event_bytes(event: &RecordedEvent) -> usize {
 fn position_at(connection: &Connection, time: Timestamp) -> Result<Position, Failure> {
     let mut select = connection.prepare_cached(include_str!("sql/select_recorded_at.sql"))?;
     // Everything up to `before` was recorded in time; nothing from `from` on was.
-    let (mut before, mut from) = (0, event_row::number(head(connection)?) + 1);
+    let (mut before, mut from) = (0, event_row::number(head(connection)?).saturating_add(1));
     while before + 1 < from {
         let middle = before + (from - before) / 2;
-        let recorded_at: Option<i64> = select.query_row([middle], |row| row.get(0)).optional()?;
+        let recorded_at: Option<i64> = select
+            .query_row([middle], |row| row.get(0))
+            .optional()
+            .map_err(|error| Failure::from(error).within(At(middle)))?;
         let recorded_at =
-            recorded_at.ok_or_else(|| Failure::damaged(format!("position {middle} is missing")))?;
+            recorded_at.ok_or_else(|| Failure::damaged(format!("{} is missing", At(middle))))?;
         if event_row::time(recorded_at, middle)? <= time {
             before = middle;
         } else {
@@ -227,5 +256,5 @@ fn event_id_at(connection: &Connection, position: Position) -> Result<Option<Eve
     let number = event_row::number(position.number());
     let mut select = connection.prepare_cached(include_str!("sql/select_event_id.sql"))?;
     let mut rows = select.query([number])?;
-    rows.next()?.map(|row| event_row::event_id(row, 0, number)).transpose()
+    rows.next()?.map(|row| event_row::event_id(row, 0, At(number))).transpose()
 }

@@ -1,13 +1,13 @@
 //! The rows of a group commit.
 
-use rusqlite::{Connection, OptionalExtension, Statement, params};
+use rusqlite::{Connection, Row, Statement, params};
 use underlay_core::{
     CommitId, Committed, Conflict, Error, Fingerprint, Outcome, Position, RecordedCommit, StreamName,
     StreamVersion, TenantId, Version,
 };
 
 use crate::error::Failure;
-use crate::event_row;
+use crate::event_row::{self, At};
 use crate::intake::Request;
 
 /// What a commit is answered, once the transaction it is in is durable.
@@ -108,10 +108,10 @@ impl<'c> LogWriter<'c> {
     }
 
     fn head(&mut self) -> Result<Head, Failure> {
-        let row = self
-            .select_head
-            .query_row([], |row| Ok(Head { position: row.get(0)?, recorded_at: row.get(1)? }));
-        Ok(row.optional()?.unwrap_or(Head { position: 0, recorded_at: i64::MIN }))
+        let mut rows = self.select_head.query([])?;
+        let Some(row) = rows.next()? else { return Ok(Head { position: 0, recorded_at: i64::MIN }) };
+        let (position, recorded_at) = event_row::head(row)?;
+        Ok(Head { position, recorded_at })
     }
 
     fn write_one(&mut self, request: &Request, head: &mut Head, guard: Guard) -> Result<Answer, Failure> {
@@ -161,11 +161,9 @@ impl<'c> LogWriter<'c> {
     }
 
     fn version(&mut self, tenant: &TenantId, stream: &StreamName) -> Result<u64, Failure> {
-        let version: Option<i64> = self
-            .select_stream_version
-            .query_row((tenant.as_str(), stream.as_str()), |row| row.get(0))
-            .optional()?;
-        Ok(version.map_or(0, i64::unsigned_abs))
+        let mut rows = self.select_stream_version.query((tenant.as_str(), stream.as_str()))?;
+        let version = rows.next()?.map(|row| event_row::count(row, 0, format_args!("stream {stream}")));
+        Ok(version.transpose()?.unwrap_or(0))
     }
 
     fn insert(&mut self, request: &Request, head: &mut Head) -> Result<Committed, Failure> {
@@ -240,43 +238,63 @@ pub(crate) fn find_commit(
     let mut select = connection.prepare_cached(include_str!("sql/select_commit.sql"))?;
     let mut rows = select.query((tenant.as_str(), &id.0.as_bytes()[..]))?;
     let Some(row) = rows.next()? else { return Ok(None) };
+    let commit = read_commit(connection, tenant, id, row);
+    commit.map(Some).map_err(|failure| failure.within(format_args!("commit {id}")))
+}
+
+fn read_commit(
+    connection: &Connection,
+    tenant: &TenantId,
+    id: CommitId,
+    row: &Row<'_>,
+) -> Result<RecordedCommit, Failure> {
     let (position, count): (i64, i64) = (row.get(5)?, row.get(6)?);
+    let event_count = u32::try_from(count).map_err(|_| Failure::damaged(format!("it has {count} events")))?;
     let outcome = event_row::outcome(row, id)?;
     let fingerprint = Fingerprint(row.get(0)?);
     let recorded_at = event_row::time(row.get(7)?, position)?;
     let commit = underlay_core::Commit::new(id).with_outcome(outcome);
-    let versions = stream_versions(connection, position, count)?;
-    let at = Position::from_number(position.unsigned_abs());
+    let versions = stream_versions(connection, tenant, position, event_count)?;
+    let at = u64::try_from(position).map_err(|_| Failure::damaged(format!("it ends at {}", At(position))))?;
+    let at = Position::from_number(at);
     let mut committed = Committed::new(id, at, versions, &commit, recorded_at);
-    committed.event_count =
-        u32::try_from(count).map_err(|_| Failure::damaged(format!("commit {id} holds {count} events")))?;
+    committed.event_count = event_count;
     committed.repeated = true;
-    Ok(Some(RecordedCommit { fingerprint, committed }))
+    Ok(RecordedCommit { fingerprint, committed })
 }
 
 /// The streams a commit wrote, with their versions after it, in the order of the log.
 fn stream_versions(
     connection: &Connection,
+    tenant: &TenantId,
     position: i64,
-    count: i64,
+    count: u32,
 ) -> Result<Vec<StreamVersion>, Failure> {
     let mut versions: Vec<StreamVersion> = Vec::new();
     if count == 0 {
         return Ok(versions);
     }
     let mut select = connection.prepare_cached(include_str!("sql/select_commit_streams.sql"))?;
-    let mut rows = select.query((position.saturating_sub(count), position))?;
+    let before = position.saturating_sub(i64::from(count));
+    let mut rows = select.query((before, position, tenant.as_str()))?;
+    let mut held: u32 = 0;
     while let Some(row) = rows.next()? {
-        let version = Version(event_row::count(row, 1, position)?);
-        let stream = event_row::text(row, 0, position)?;
+        held += 1;
+        let version = Version(event_row::count(row, 1, At(position))?);
+        let stream = event_row::text(row, 0, At(position))?;
         match versions.last_mut() {
             Some(last) if last.stream.as_str() == stream => last.version = version,
             _ => {
-                let stream = StreamName::parse(stream)
-                    .map_err(|error| Failure::damaged(format!("commit at position {position}: {error}")))?;
+                let stream = event_row::checked(stream, At(position))?;
                 versions.push(StreamVersion { stream, version });
             }
         }
+    }
+    if held != count {
+        return Err(Failure::damaged(format!(
+            "it has {count} events up to {}, the log holds {held} of them",
+            At(position)
+        )));
     }
     Ok(versions)
 }

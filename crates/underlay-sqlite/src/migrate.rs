@@ -34,10 +34,15 @@ pub(crate) fn migrate(
 ) -> Result<StoreId, Failure> {
     let behavior = rusqlite::TransactionBehavior::Immediate;
     let transaction = connection.transaction_with_behavior(behavior)?;
-    if database.owner(&transaction)? == Owner::Nobody {
-        Database::claim(&transaction)?;
-    }
+    let owner = database.owner(&transaction)?;
     let applied = verify(database, &transaction)?;
+    match owner {
+        Owner::Nobody => Database::claim(&transaction)?,
+        Owner::Underlay if applied == 0 => {
+            return Err(Failure::damaged("the table `migrations` is empty or missing"));
+        }
+        Owner::Underlay => {}
+    }
     for migration in &MIGRATIONS[applied..] {
         transaction.execute_batch(migration.sql)?;
         transaction.execute(
@@ -80,7 +85,7 @@ fn verify(database: &Database, connection: &Connection) -> Result<usize, Failure
             }
             Some(known) => {
                 return Err(Failure::damaged(format!(
-                    "{path}: migration {} ({}) is missing, {number} ({name}) is applied",
+                    "migration {} ({}) is missing, {number} ({name}) is applied",
                     known.number, known.name
                 )));
             }

@@ -211,7 +211,8 @@ fn row_page(
             more = true;
             break;
         }
-        rows.push((row.get(0)?, row_table::values(row, table)?));
+        let key = row.get(0).map_err(|error| Failure::from(error).within(row_table::name(table)))?;
+        rows.push((key, row_table::values(row, table)?));
     }
     let sort_at = query
         .sort

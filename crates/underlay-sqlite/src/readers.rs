@@ -57,7 +57,10 @@ impl Readers {
         self.read(move |connection| {
             connection.prepare_cached("BEGIN")?.raw_execute()?;
             let result = work(connection);
-            connection.prepare_cached("ROLLBACK")?.raw_execute()?;
+            // Some failures end the transaction themselves.
+            if !connection.is_autocommit() {
+                connection.prepare_cached("ROLLBACK")?.raw_execute()?;
+            }
             result
         })
         .await

@@ -135,9 +135,10 @@ pub(crate) fn values(row: &Row<'_>, table: &ViewTable) -> Result<RowValues, Fail
             let stored = row.get_ref(at + 1)?;
             value(stored, column.column_type, column.nullable).ok_or_else(|| {
                 Failure::damaged(format!(
-                    "column {} of a row in {} holds {stored:?}, not {:?}",
+                    "column {} of a row in {} holds {:?}, not {:?}",
                     column.name,
                     name(table),
+                    stored.data_type(),
                     column.column_type
                 ))
             })

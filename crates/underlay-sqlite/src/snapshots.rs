@@ -2,6 +2,7 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use underlay_core::{Error, Fingerprint, Json, Snapshot, Snapshots, StreamName, TenantId, Version};
 
+use crate::error::Failure;
 use crate::event_row;
 use crate::intake::Flush;
 use crate::store::SqliteStore;
@@ -14,11 +15,13 @@ impl Snapshots for SqliteStore {
             let mut select = connection.prepare_cached(include_str!("sql/select_snapshot.sql"))?;
             let mut rows = select.query((tenant.as_str(), stream.as_str()))?;
             let Some(row) = rows.next()? else { return Ok(None) };
+            let place = format_args!("the snapshot of {stream}");
+            let fingerprint = row.get(2).map_err(|error| Failure::from(error).within(place))?;
             Ok(Some(Snapshot {
-                version: Version(event_row::count(row, 0, 0)?),
-                event_id: event_row::event_id(row, 1, 0)?,
-                fingerprint: Fingerprint(row.get(2)?),
-                state: Json::from_stored(event_row::text(row, 3, 0)?),
+                version: Version(event_row::count(row, 0, place)?),
+                event_id: event_row::event_id(row, 1, place)?,
+                fingerprint: Fingerprint(fingerprint),
+                state: Json::from_stored(event_row::text(row, 3, place)?),
             }))
         };
         self.0.readers.read(load).await

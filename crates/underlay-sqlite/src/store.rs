@@ -49,7 +49,9 @@ impl SqliteStore {
     /// a newer program, or on a network file system; [`Error::Unavailable`] where another process
     /// holds it; [`Error::Damaged`] or [`Error::Backend`].
     pub fn open(path: impl AsRef<Path>, config: SqliteConfig) -> Result<Self, Error> {
-        Ok(Self(Arc::new(OpenFile::open(path.as_ref(), &config)?)))
+        let path = path.as_ref();
+        let open = OpenFile::open(path, &config).map_err(|failure| failure.opening(path))?;
+        Ok(Self(Arc::new(open)))
     }
 
     /// Closes the store for every handle: takes nothing more, does what waits, empties the WAL into

@@ -8,10 +8,13 @@
 
 mod commits;
 mod conformance;
+mod damage;
 mod failures;
 mod file;
+mod hostile;
 mod model;
 mod processes;
 mod sample;
+mod survey;
 mod views;
 mod wal;
