@@ -1,0 +1,403 @@
+-- The log, the outcomes of the commits that wrote it, and the functions that write both.
+-- Names in braces are those of the installation: its schema and its roles.
+
+CREATE TABLE {schema}.migrations (
+    number integer PRIMARY KEY,
+    name text NOT NULL,
+    checksum bytea NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- One row: the identity of the log, drawn here, kept by dump and restore.
+CREATE TABLE {schema}.store (
+    one integer PRIMARY KEY DEFAULT 1 CHECK (one = 1),
+    id uuid NOT NULL DEFAULT gen_random_uuid(),
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+
+INSERT INTO {schema}.store DEFAULT VALUES;
+
+-- One row: whoever writes the log locks it until its transaction has ended, so position order is
+-- commit order. It is locked and never changed: it leaves no dead version behind.
+CREATE TABLE {schema}.log_head (
+    one integer PRIMARY KEY DEFAULT 1 CHECK (one = 1)
+);
+
+INSERT INTO {schema}.log_head DEFAULT VALUES;
+
+-- Attempts of a writer that are void: their answer was lost and they were found not to be stored.
+CREATE TABLE {schema}.fences (
+    writer uuid PRIMARY KEY,
+    attempt bigint NOT NULL,
+    raised_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- Times are microseconds since 1970. `commit_tail` counts the events of the same commit that follow.
+-- `encoding` and `key_id` say how payload and metadata are written; NULL is plain JSON.
+CREATE TABLE {schema}.events (
+    position bigint PRIMARY KEY,
+    version bigint NOT NULL,
+    recorded_at bigint NOT NULL,
+    schema_version bigint NOT NULL,
+    event_id uuid NOT NULL,
+    commit_tail integer NOT NULL,
+    tenant text COLLATE "C" NOT NULL CHECK (tenant <> ''),
+    stream text COLLATE "C" NOT NULL,
+    type text COLLATE "C" NOT NULL,
+    encoding text,
+    key_id text,
+    metadata json NOT NULL,
+    payload json NOT NULL
+);
+
+CREATE UNIQUE INDEX events_by_stream ON {schema}.events (tenant, stream, version);
+
+CREATE UNIQUE INDEX events_by_id ON {schema}.events (tenant, event_id);
+
+-- `position` is that of the last event, or the head of the log where there is none.
+-- `sequence` is the order they were stored in, for an export.
+CREATE TABLE {schema}.commits (
+    sequence bigint PRIMARY KEY,
+    position bigint NOT NULL,
+    recorded_at bigint NOT NULL,
+    commit_id uuid NOT NULL,
+    event_count integer NOT NULL,
+    tenant text COLLATE "C" NOT NULL CHECK (tenant <> ''),
+    fingerprint bytea NOT NULL,
+    kind text NOT NULL CHECK (kind IN ('accepted', 'refused')),
+    code text,
+    message text,
+    body json
+);
+
+CREATE UNIQUE INDEX commits_by_id ON {schema}.commits (tenant, commit_id);
+
+-- Only refusals have a body, until it is forgotten.
+CREATE INDEX commits_with_body ON {schema}.commits (recorded_at) WHERE body IS NOT NULL;
+
+-- Nobody has the right to change or remove an event; where somebody gives it, this still refuses.
+CREATE FUNCTION {schema}.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% is append-only: its rows cannot be changed or removed', TG_TABLE_NAME
+        USING ERRCODE = 'restrict_violation';
+END
+$$;
+
+CREATE TRIGGER events_are_not_changed BEFORE UPDATE OR DELETE ON {schema}.events
+FOR EACH ROW EXECUTE FUNCTION {schema}.refuse_change();
+
+CREATE TRIGGER events_are_not_truncated BEFORE TRUNCATE ON {schema}.events
+FOR EACH STATEMENT EXECUTE FUNCTION {schema}.refuse_change();
+
+CREATE TRIGGER commits_are_not_deleted BEFORE DELETE ON {schema}.commits
+FOR EACH ROW EXECUTE FUNCTION {schema}.refuse_change();
+
+CREATE TRIGGER commits_are_not_truncated BEFORE TRUNCATE ON {schema}.commits
+FOR EACH STATEMENT EXECUTE FUNCTION {schema}.refuse_change();
+
+-- Writes a batch of commits, each checked by itself, in one transaction with no round trip inside.
+--
+-- Arrays run in parallel: one entry per commit, per stream a commit expects something of, per event.
+-- An expected version is the version, -1 for any, -2 for an existing stream. `event_places` count
+-- the events of a commit, `event_steps` those for one stream, from 1.
+--
+-- `ends` has for each commit the position it ends at, -1 where its id is known, -2 where an
+-- expectation does not hold; of these two nothing is stored. `actual_versions` are those before.
+CREATE FUNCTION {schema}.append(
+    writer uuid,
+    attempt bigint,
+    stamp bigint,
+    commit_tenants text[],
+    commit_ids uuid[],
+    commit_fingerprints bytea[],
+    commit_events integer[],
+    commit_codes text[],
+    commit_messages text[],
+    commit_bodies text[],
+    commit_metadata text[],
+    expected_commits integer[],
+    expected_tenants text[],
+    expected_streams text[],
+    expected_versions bigint[],
+    event_commits integer[],
+    event_expectations integer[],
+    event_places integer[],
+    event_steps integer[],
+    event_tenants text[],
+    event_streams text[],
+    event_ids uuid[],
+    event_types text[],
+    event_schema_versions bigint[],
+    event_payloads text[],
+    OUT recorded_at bigint,
+    OUT ends bigint[],
+    OUT actual_versions bigint[]
+)
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, {schema}, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET jit = off
+SET lock_timeout = '30s'
+AS $$
+#variable_conflict use_column
+DECLARE
+    head record;
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'append needs the isolation level read committed' USING ERRCODE = 'UL000';
+    END IF;
+    -- What follows sees everything that was stored before the lock was given.
+    PERFORM FROM log_head FOR UPDATE;
+    SELECT
+        coalesce(last.sequence, 0) AS sequence,
+        coalesce(last.position, 0) AS position,
+        greatest(
+            last.recorded_at,
+            coalesce(append.stamp, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)
+        ) AS recorded_at,
+        EXISTS (
+            SELECT FROM fences WHERE fences.writer = append.writer AND fences.attempt >= append.attempt
+        ) AS fenced
+    INTO head
+    FROM (SELECT) AS always
+    LEFT JOIN LATERAL (
+        SELECT c.sequence, c.position, c.recorded_at
+        FROM commits AS c
+        ORDER BY c.sequence DESC
+        LIMIT 1
+    ) AS last ON true;
+    IF head.fenced THEN
+        RAISE EXCEPTION 'this attempt was declared void' USING ERRCODE = 'UL001';
+    END IF;
+    append.recorded_at := head.recorded_at;
+    SELECT array_agg(coalesce(found.version, 0) ORDER BY e.n)
+    INTO append.actual_versions
+    FROM unnest(append.expected_tenants, append.expected_streams) WITH ORDINALITY AS e (tenant, stream, n)
+    LEFT JOIN LATERAL (
+        SELECT events.version
+        FROM events
+        WHERE events.tenant = e.tenant AND events.stream = e.stream
+        ORDER BY events.version DESC
+        LIMIT 1
+    ) AS found ON true;
+    SELECT array_agg(judged.end_position ORDER BY judged.n)
+    INTO append.ends
+    FROM (
+        SELECT
+            c.n,
+            CASE
+                WHEN c.verdict < 0 THEN c.verdict
+                ELSE head.position
+                    + sum(c.events) FILTER (WHERE c.verdict = 0) OVER (ORDER BY c.n ROWS UNBOUNDED PRECEDING)
+            END AS end_position
+        FROM (
+            SELECT
+                given.n,
+                given.events,
+                CASE
+                    WHEN EXISTS (
+                        SELECT FROM commits AS known
+                        WHERE known.tenant = given.tenant AND known.commit_id = given.id
+                    ) THEN -1
+                    WHEN given.n = ANY (conflicts.commits) THEN -2
+                    ELSE 0
+                END AS verdict
+            FROM unnest(append.commit_tenants, append.commit_ids, append.commit_events)
+                WITH ORDINALITY AS given (tenant, id, events, n)
+            CROSS JOIN (
+                SELECT array_agg(e.commit) AS commits
+                FROM unnest(append.expected_commits, append.expected_versions, append.actual_versions)
+                    AS e (commit, expected, actual)
+                WHERE NOT (e.expected IN (-1, e.actual) OR (e.expected = -2 AND e.actual > 0))
+            ) AS conflicts
+        ) AS c
+    ) AS judged;
+    INSERT INTO events (
+        position,
+        version,
+        recorded_at,
+        schema_version,
+        event_id,
+        commit_tail,
+        tenant,
+        stream,
+        type,
+        metadata,
+        payload
+    )
+    SELECT
+        append.ends[e.commit] - append.commit_events[e.commit] + e.place,
+        append.actual_versions[e.expectation] + e.step,
+        append.recorded_at,
+        e.schema_version,
+        e.id,
+        append.commit_events[e.commit] - e.place,
+        e.tenant,
+        e.stream,
+        e.type,
+        append.commit_metadata[e.commit]::json,
+        e.payload::json
+    FROM unnest(
+        append.event_commits,
+        append.event_expectations,
+        append.event_places,
+        append.event_steps,
+        append.event_tenants,
+        append.event_streams,
+        append.event_ids,
+        append.event_types,
+        append.event_schema_versions,
+        append.event_payloads
+    ) AS e (commit, expectation, place, step, tenant, stream, id, type, schema_version, payload)
+    WHERE append.ends[e.commit] >= 0;
+    INSERT INTO commits (
+        sequence,
+        position,
+        recorded_at,
+        commit_id,
+        event_count,
+        tenant,
+        fingerprint,
+        kind,
+        code,
+        message,
+        body
+    )
+    SELECT
+        head.sequence + row_number() OVER (ORDER BY c.n),
+        append.ends[c.n],
+        append.recorded_at,
+        c.id,
+        c.events,
+        c.tenant,
+        c.fingerprint,
+        CASE WHEN c.code IS NULL THEN 'accepted' ELSE 'refused' END,
+        c.code,
+        c.message,
+        c.body::json
+    FROM unnest(
+        append.commit_tenants,
+        append.commit_ids,
+        append.commit_fingerprints,
+        append.commit_events,
+        append.commit_codes,
+        append.commit_messages,
+        append.commit_bodies
+    ) WITH ORDINALITY AS c (tenant, id, fingerprint, events, code, message, body, n)
+    WHERE append.ends[c.n] >= 0;
+END
+$$;
+
+-- Declares an attempt of a writer void, with all before it. Once this is committed, an attempt that
+-- is not found in the log never will be.
+CREATE FUNCTION {schema}.fence(writer uuid, attempt bigint) RETURNS void
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, {schema}, pg_temp
+SET lock_timeout = '30s'
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM FROM log_head FOR UPDATE;
+    DELETE FROM fences WHERE raised_at < now() - interval '7 days';
+    INSERT INTO fences AS there (writer, attempt)
+    VALUES (fence.writer, fence.attempt)
+    ON CONFLICT (writer) DO UPDATE
+    SET attempt = greatest(there.attempt, excluded.attempt), raised_at = now();
+END
+$$;
+
+-- Where a read of the log ends that looks at about `span` positions after `after`: at the end of a
+-- commit. It tells a tenant's reader positions, and nothing of what is there.
+CREATE FUNCTION {schema}.log_bound(after bigint, span bigint, OUT head bigint, OUT bound bigint)
+LANGUAGE plpgsql
+STABLE
+SECURITY DEFINER
+SET search_path = pg_catalog, {schema}, pg_temp
+AS $$
+BEGIN
+    head := coalesce((SELECT e.position FROM events AS e ORDER BY e.position DESC LIMIT 1), 0);
+    bound := after;
+    IF after < head THEN
+        bound := (
+            SELECT e.position + e.commit_tail
+            FROM events AS e
+            WHERE e.position = least(after + span, head)
+        );
+    END IF;
+END
+$$;
+
+-- The last position recorded at or before a time. Recorded times never decrease, so halving the log
+-- finds the place.
+CREATE FUNCTION {schema}.position_at(stamp bigint) RETURNS bigint
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, {schema}, pg_temp
+AS $$
+DECLARE
+    -- Everything up to `before` was recorded in time; nothing from `beyond` on was.
+    before bigint := 0;
+    beyond bigint := coalesce((SELECT e.position FROM events AS e ORDER BY e.position DESC LIMIT 1), 0) + 1;
+    middle bigint;
+BEGIN
+    WHILE before + 1 < beyond LOOP
+        middle := before + (beyond - before) / 2;
+        IF (SELECT e.recorded_at FROM events AS e WHERE e.position = middle) <= stamp THEN
+            before := middle;
+        ELSE
+            beyond := middle;
+        END IF;
+    END LOOP;
+    RETURN before;
+END
+$$;
+
+-- Row-level security: a reader sees the tenant it has named for its transaction, and none where it
+-- named none; a worker sees all.
+ALTER TABLE {schema}.migrations ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE {schema}.store ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE {schema}.log_head ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE {schema}.fences ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE {schema}.events ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE {schema}.commits ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+
+CREATE POLICY owned ON {schema}.migrations TO {owner} USING (true) WITH CHECK (true);
+CREATE POLICY known ON {schema}.migrations FOR SELECT TO {reader}, {worker} USING (true);
+CREATE POLICY known ON {schema}.store FOR SELECT TO {reader}, {worker} USING (true);
+CREATE POLICY locked ON {schema}.log_head TO {append} USING (true) WITH CHECK (true);
+CREATE POLICY raised ON {schema}.fences TO {append} USING (true) WITH CHECK (true);
+
+CREATE POLICY appended ON {schema}.events FOR INSERT TO {append} WITH CHECK (true);
+CREATE POLICY seen ON {schema}.events FOR SELECT TO {append}, {worker} USING (true);
+CREATE POLICY of_tenant ON {schema}.events FOR SELECT TO {reader}
+USING (tenant = current_setting('underlay.tenant', true));
+
+CREATE POLICY appended ON {schema}.commits FOR INSERT TO {append} WITH CHECK (true);
+CREATE POLICY seen ON {schema}.commits FOR SELECT TO {append}, {worker} USING (true);
+CREATE POLICY forgotten ON {schema}.commits FOR UPDATE TO {worker} USING (true) WITH CHECK (true);
+CREATE POLICY of_tenant ON {schema}.commits FOR SELECT TO {reader}
+USING (tenant = current_setting('underlay.tenant', true));
+
+GRANT USAGE ON SCHEMA {schema} TO {append}, {writer}, {reader}, {worker};
+GRANT SELECT ON {schema}.migrations, {schema}.store TO {reader}, {worker};
+GRANT SELECT, UPDATE ON {schema}.log_head TO {append};
+GRANT SELECT, INSERT, UPDATE, DELETE ON {schema}.fences TO {append};
+GRANT SELECT, INSERT ON {schema}.events, {schema}.commits TO {append};
+GRANT SELECT ON {schema}.events, {schema}.commits TO {reader}, {worker};
+GRANT UPDATE (message, body) ON {schema}.commits TO {worker};
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA {schema} FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION {schema}.append TO {writer};
+GRANT EXECUTE ON FUNCTION {schema}.fence TO {writer};
+GRANT EXECUTE ON FUNCTION {schema}.log_bound TO {reader}, {worker};
+GRANT EXECUTE ON FUNCTION {schema}.position_at TO {worker};
+
+-- The functions that write run as a role that cannot log in and may do nothing else.
+GRANT CREATE ON SCHEMA {schema} TO {append};
+ALTER FUNCTION {schema}.append OWNER TO {append};
+ALTER FUNCTION {schema}.fence OWNER TO {append};
+ALTER FUNCTION {schema}.log_bound OWNER TO {append};
+REVOKE CREATE ON SCHEMA {schema} FROM {append};

@@ -1,0 +1,211 @@
+-- Stores commits as they left another store: with their ids, times and versions, all or none of them.
+--
+-- Arrays run in parallel: one entry per commit, one per event. Where an id stands for something else,
+-- `reused` is the number of that commit; where a version does not continue its stream, `gap` is the
+-- number of that event and `actual` the version of the stream before it. Then nothing is stored.
+CREATE FUNCTION {schema}.import_commits(
+    commit_tenants text[],
+    commit_ids uuid[],
+    commit_fingerprints bytea[],
+    commit_events integer[],
+    commit_codes text[],
+    commit_messages text[],
+    commit_bodies text[],
+    commit_times bigint[],
+    event_commits integer[],
+    event_places integer[],
+    event_streams text[],
+    event_versions bigint[],
+    event_ids uuid[],
+    event_types text[],
+    event_schema_versions bigint[],
+    event_metadata text[],
+    event_payloads text[],
+    OUT stored bigint,
+    OUT reused bigint,
+    OUT gap bigint,
+    OUT actual bigint
+)
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, {schema}, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET jit = off
+SET lock_timeout = '30s'
+AS $$
+#variable_conflict use_column
+DECLARE
+    head record;
+    known boolean[];
+    ends bigint[];
+    times bigint[];
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'an import needs the isolation level read committed' USING ERRCODE = 'UL000';
+    END IF;
+    PERFORM FROM log_head FOR UPDATE;
+    SELECT
+        coalesce(last.sequence, 0) AS sequence,
+        coalesce(last.position, 0) AS position,
+        last.recorded_at
+    INTO head
+    FROM (SELECT) AS always
+    LEFT JOIN LATERAL (
+        SELECT c.sequence, c.position, c.recorded_at
+        FROM commits AS c
+        ORDER BY c.sequence DESC
+        LIMIT 1
+    ) AS last ON true;
+    SELECT
+        array_agg(there.commit_id IS NOT NULL ORDER BY c.n),
+        min(c.n) FILTER (WHERE there.fingerprint <> c.fingerprint)
+    INTO known, import_commits.reused
+    FROM unnest(
+        import_commits.commit_tenants,
+        import_commits.commit_ids,
+        import_commits.commit_fingerprints
+    ) WITH ORDINALITY AS c (tenant, id, fingerprint, n)
+    LEFT JOIN commits AS there ON there.tenant = c.tenant AND there.commit_id = c.id;
+    IF import_commits.reused IS NOT NULL THEN
+        RETURN;
+    END IF;
+    SELECT checked.n, checked.actual
+    INTO import_commits.gap, import_commits.actual
+    FROM (
+        SELECT
+            e.n,
+            e.version,
+            coalesce(
+                (
+                    SELECT events.version
+                    FROM events
+                    WHERE events.tenant = e.tenant AND events.stream = e.stream
+                    ORDER BY events.version DESC
+                    LIMIT 1
+                ),
+                0
+            ) + row_number() OVER (PARTITION BY e.tenant, e.stream ORDER BY e.n) - 1 AS actual
+        FROM (
+            SELECT import_commits.commit_tenants[given.commit] AS tenant, given.stream, given.version, given.n
+            FROM unnest(
+                import_commits.event_commits,
+                import_commits.event_streams,
+                import_commits.event_versions
+            ) WITH ORDINALITY AS given (commit, stream, version, n)
+            WHERE NOT known[given.commit]
+        ) AS e
+    ) AS checked
+    WHERE checked.version <> checked.actual + 1
+    ORDER BY checked.n
+    LIMIT 1;
+    IF import_commits.gap IS NOT NULL THEN
+        RETURN;
+    END IF;
+    SELECT
+        array_agg(head.position + placed.events_so_far ORDER BY placed.n),
+        array_agg(greatest(head.recorded_at, placed.latest) ORDER BY placed.n),
+        count(*) FILTER (WHERE NOT known[placed.n])
+    INTO ends, times, import_commits.stored
+    FROM (
+        SELECT
+            c.n,
+            sum(CASE WHEN known[c.n] THEN 0 ELSE c.events END) OVER in_order AS events_so_far,
+            max(CASE WHEN known[c.n] THEN NULL ELSE c.recorded_at END) OVER in_order AS latest
+        FROM unnest(import_commits.commit_events, import_commits.commit_times)
+            WITH ORDINALITY AS c (events, recorded_at, n)
+        WINDOW in_order AS (ORDER BY c.n ROWS UNBOUNDED PRECEDING)
+    ) AS placed;
+    import_commits.stored := coalesce(import_commits.stored, 0);
+    INSERT INTO events (
+        position,
+        version,
+        recorded_at,
+        schema_version,
+        event_id,
+        commit_tail,
+        tenant,
+        stream,
+        type,
+        metadata,
+        payload
+    )
+    SELECT
+        ends[e.commit] - import_commits.commit_events[e.commit] + e.place,
+        e.version,
+        times[e.commit],
+        e.schema_version,
+        e.id,
+        import_commits.commit_events[e.commit] - e.place,
+        import_commits.commit_tenants[e.commit],
+        e.stream,
+        e.type,
+        e.metadata::json,
+        e.payload::json
+    FROM unnest(
+        import_commits.event_commits,
+        import_commits.event_places,
+        import_commits.event_streams,
+        import_commits.event_versions,
+        import_commits.event_ids,
+        import_commits.event_types,
+        import_commits.event_schema_versions,
+        import_commits.event_metadata,
+        import_commits.event_payloads
+    ) AS e (commit, place, stream, version, id, type, schema_version, metadata, payload)
+    WHERE NOT known[e.commit];
+    INSERT INTO commits (
+        sequence,
+        position,
+        recorded_at,
+        commit_id,
+        event_count,
+        tenant,
+        fingerprint,
+        kind,
+        code,
+        message,
+        body
+    )
+    SELECT
+        head.sequence + row_number() OVER (ORDER BY c.n),
+        ends[c.n],
+        times[c.n],
+        c.id,
+        c.events,
+        c.tenant,
+        c.fingerprint,
+        CASE WHEN c.code IS NULL THEN 'accepted' ELSE 'refused' END,
+        c.code,
+        c.message,
+        c.body::json
+    FROM unnest(
+        import_commits.commit_tenants,
+        import_commits.commit_ids,
+        import_commits.commit_fingerprints,
+        import_commits.commit_events,
+        import_commits.commit_codes,
+        import_commits.commit_messages,
+        import_commits.commit_bodies
+    ) WITH ORDINALITY AS c (tenant, id, fingerprint, events, code, message, body, n)
+    WHERE NOT known[c.n];
+END
+$$;
+
+-- Where the commits of all tenants end, for an export of one tenant that looks through them.
+CREATE FUNCTION {schema}.last_sequence() RETURNS bigint
+LANGUAGE sql
+STABLE
+SECURITY DEFINER
+SET search_path = pg_catalog, {schema}, pg_temp
+AS $$
+    SELECT sequence FROM commits ORDER BY sequence DESC LIMIT 1
+$$;
+
+REVOKE ALL ON FUNCTION {schema}.import_commits, {schema}.last_sequence FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION {schema}.import_commits TO {worker};
+GRANT EXECUTE ON FUNCTION {schema}.last_sequence TO {reader}, {worker};
+GRANT CREATE ON SCHEMA {schema} TO {append};
+ALTER FUNCTION {schema}.import_commits OWNER TO {append};
+ALTER FUNCTION {schema}.last_sequence OWNER TO {append};
+REVOKE CREATE ON SCHEMA {schema} FROM {append};

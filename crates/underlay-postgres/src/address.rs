@@ -1,0 +1,183 @@
+//! The address of a database: what of it is PostgreSQL's, what is ours, and how it is connected to.
+//!
+//! Options of ours may stand in the address beside PostgreSQL's: `underlay_schema`,
+//! `underlay_role_prefix`, `underlay_superuser=allow`, `underlay_listen=off` or an address in percent
+//! encoding, `underlay_connections_max`. `sslrootcert` names a file of certificates.
+//!
+//! TLS: with `sslmode=require` it must be there, with `disable` it is not asked for, and otherwise it
+//! is used where the server offers it. Where it is used the server's certificate is verified.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use tokio_postgres::config::SslMode;
+use tokio_postgres_rustls::MakeRustlsConnect;
+use underlay_core::Error;
+
+use crate::config::{Listen, PostgresConfig};
+use crate::error::Failure;
+
+/// How long a connection may be silent before the system asks whether the other end is there.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
+
+/// Where a database is, ready to be connected to.
+#[derive(Clone)]
+pub(crate) struct Address {
+    pub(crate) server: tokio_postgres::Config,
+    pub(crate) tls: MakeRustlsConnect,
+}
+
+impl Address {
+    /// Reads an address without options of ours.
+    pub(crate) fn parse(address: &str, config: &PostgresConfig) -> Result<Self, Failure> {
+        let mut server: tokio_postgres::Config =
+            address.parse().map_err(|error: tokio_postgres::Error| {
+                // The address may hold a password, so it is not shown.
+                Failure::refused(format!(
+                    "the address of the PostgreSQL database cannot be read: {error}{}",
+                    {
+                        let source = std::error::Error::source(&error);
+                        source.map_or_else(String::new, |source| format!(" ({source})"))
+                    }
+                ))
+            })?;
+        server.connect_timeout(config.connect_timeout);
+        server.keepalives_idle(KEEPALIVE_IDLE);
+        server.tcp_user_timeout(config.commit_timeout);
+        if server.get_application_name().is_none() {
+            server.application_name("underlay");
+        }
+        let tls = tls(&server, config)?;
+        Ok(Self { server, tls })
+    }
+}
+
+impl PostgresConfig {
+    /// Takes the options of ours out of an address: the rest is PostgreSQL's.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] that names the option.
+    pub fn with_options_of(mut self, address: &str) -> Result<(String, Self), Error> {
+        let Some((place, options)) = address.split_once('?') else {
+            return Ok((address.to_owned(), self));
+        };
+        let mut others = Vec::new();
+        for option in options.split('&').filter(|option| !option.is_empty()) {
+            let (name, value) = option.split_once('=').unwrap_or((option, ""));
+            if name != "sslrootcert" && !name.starts_with("underlay_") {
+                others.push(option);
+                continue;
+            }
+            let value = decoded(value)
+                .ok_or_else(|| Error::invalid(format!("the value of {name} is not percent encoding")))?;
+            self = match (name, value.as_str()) {
+                ("sslrootcert", file) => self.with_root_certificates(file),
+                ("underlay_schema", schema) => self.with_schema(schema),
+                ("underlay_role_prefix", prefix) => self.with_role_prefix(prefix),
+                ("underlay_superuser", "allow") => self.with_superuser_allowed(true),
+                ("underlay_listen", "off") => self.with_listen(Listen::Off),
+                ("underlay_listen", address) => self.with_listen(Listen::At(address.to_owned())),
+                ("underlay_connections_max", number) => {
+                    let number = number
+                        .parse()
+                        .map_err(|_| Error::invalid(format!("underlay_connections_max: {number:?}")))?;
+                    self.with_connections_max(number)
+                }
+                (name, value) => return Err(Error::invalid(format!("{name}={value} is no option"))),
+            };
+        }
+        let address =
+            if others.is_empty() { place.to_owned() } else { format!("{place}?{}", others.join("&")) };
+        Ok((address, self))
+    }
+}
+
+fn tls(server: &tokio_postgres::Config, config: &PostgresConfig) -> Result<MakeRustlsConnect, Failure> {
+    let mut roots = RootCertStore::empty();
+    match &config.root_certificates {
+        Some(file) => {
+            let wrong = |error: &dyn std::fmt::Display| {
+                Failure::refused(format!("the certificates in {}: {error}", file.display()))
+            };
+            for certificate in CertificateDer::pem_file_iter(file).map_err(|error| wrong(&error))? {
+                let certificate = certificate.map_err(|error| wrong(&error))?;
+                roots.add(certificate).map_err(|error| wrong(&error))?;
+            }
+            if roots.is_empty() {
+                return Err(wrong(&"there are none"));
+            }
+        }
+        None if server.get_ssl_mode() == SslMode::Disable => {}
+        None => {
+            let found = rustls_native_certs::load_native_certs();
+            roots.add_parsable_certificates(found.certs);
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let client = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Failure::refused(format!("TLS cannot be used: {error}")))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(MakeRustlsConnect::new(client))
+}
+
+/// A text without its percent encoding; `None` where that is broken.
+fn decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let digit = |byte: u8| char::from(byte).to_digit(16);
+            let (high, low) = (digit(rest.next()?)?, digit(rest.next()?)?);
+            bytes.push(u8::try_from(high * 16 + low).ok()?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_options_are_taken_out_of_an_address() {
+        let (address, config) = PostgresConfig::default()
+            .with_options_of(
+                "postgres://a@h/d?underlay_schema=books&sslmode=require&underlay_superuser=allow\
+                 &underlay_listen=postgres%3A%2F%2Fa%40h2%2Fd&sslrootcert=ca.pem&underlay_connections_max=3",
+            )
+            .unwrap();
+        assert_eq!(address, "postgres://a@h/d?sslmode=require");
+        assert_eq!(config.schema, "books");
+        assert_eq!(config.listen, Listen::At("postgres://a@h2/d".to_owned()));
+        assert_eq!(config.root_certificates.as_deref(), Some(std::path::Path::new("ca.pem")));
+        assert!(config.superuser_allowed && config.connections_max == 3);
+    }
+
+    #[test]
+    fn an_unknown_option_is_named() {
+        for (option, part) in [
+            ("underlay_colour=red", "underlay_colour=red"),
+            ("underlay_superuser=yes", "underlay_superuser=yes"),
+            ("underlay_connections_max=many", "many"),
+            ("underlay_schema=%zz", "underlay_schema"),
+        ] {
+            let error = PostgresConfig::default().with_options_of(&format!("postgres://h/d?{option}"));
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_read_is_not_shown() {
+        let refused = Address::parse("postgres://me:secret@h:port/d", &PostgresConfig::default());
+        let text = refused.err().map(|failure| failure.to_string()).unwrap_or_default();
+        assert!(text.contains("cannot be read") && !text.contains("secret"), "{text}");
+    }
+}

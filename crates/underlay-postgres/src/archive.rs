@@ -1,0 +1,317 @@
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+use underlay_core::{
+    Archive, ArchivePage, ArchivedCommit, CommitId, Conflict, Error, ExpectedVersion, Imported, LogScope,
+    RecordedEvent, Retention, TenantId, Timestamp, Version,
+};
+use uuid::Uuid;
+
+use crate::append::{refusal, small};
+use crate::error::Failure;
+use crate::event_row::{self, Names};
+use crate::event_store::fingerprint;
+use crate::session::{Actor, Parameter, Statement};
+use crate::store::PostgresStore;
+
+/// Bytes of payload past which a page of commits ends early; it holds at least one.
+const PAGE_BYTES_MAX: usize = 32 << 20;
+/// Commits of any tenant that a page of one tenant's looks at.
+const PAGE_SCAN_MAX: i64 = 50_000;
+/// Outcomes emptied in one transaction.
+const FORGOTTEN_AT_ONCE_MAX: i64 = 1_000;
+
+#[async_trait]
+impl Archive for PostgresStore {
+    async fn read_commits(&self, scope: &LogScope, after: u64, limit: usize) -> Result<ArchivePage, Error> {
+        let (actor, tenant) = match scope {
+            LogScope::Tenant(tenant) => (Actor::Reader(tenant.clone()), Some(tenant.as_str())),
+            LogScope::EveryTenant => (Actor::Worker, None),
+        };
+        let from = event_row::number(after).min(i64::MAX / 2);
+        let wanted = event_row::number(limit as u64);
+        let mut page = self.commits_without_events(&actor, tenant, from, wanted).await?;
+        self.add_events(&actor, &mut page).await?;
+        Ok(page.into_page())
+    }
+
+    async fn import_commits(&self, commits: Vec<ArchivedCommit>) -> Result<Imported, Error> {
+        let all = commits.len() as u64;
+        let commits = without_repeats(commits)?;
+        let arrays = Arrays::of(&commits);
+        let (sql, parameters) = (include_str!("sql/import_commits.sql"), arrays.parameters());
+        let rows = self.0.sessions.write_one(&Actor::Worker, sql, &parameters).await.map_err(named)?;
+        let row = rows.first().ok_or_else(|| Failure::damaged("`import_commits` gave no answer"))?;
+        let stored = imported(row, &commits)?;
+        self.0.wakeups.wake();
+        self.0.notifier.notify_one();
+        Ok(Imported { stored, known: all - stored })
+    }
+}
+
+#[async_trait]
+impl Retention for PostgresStore {
+    async fn forget_outcome_bodies(&self, time: Timestamp) -> Result<u64, Error> {
+        let stamp = time.as_microsecond();
+        let parameters: [Parameter<'_>; 2] = [(&stamp, Type::INT8), (&FORGOTTEN_AT_ONCE_MAX, Type::INT8)];
+        let mut forgotten = 0;
+        loop {
+            let sql = include_str!("sql/forget_bodies.sql");
+            let rows = self.0.sessions.write_one(&Actor::Worker, sql, &parameters).await?;
+            forgotten += rows.len() as u64;
+            if event_row::number(rows.len() as u64) < FORGOTTEN_AT_ONCE_MAX {
+                return Ok(forgotten);
+            }
+        }
+    }
+}
+
+/// Commits whose events are still to be read.
+struct Headings {
+    commits: Vec<Heading>,
+    next: i64,
+    at_end: bool,
+}
+
+struct Heading {
+    sequence: i64,
+    position: i64,
+    event_count: i32,
+    commit: ArchivedCommit,
+}
+
+impl Headings {
+    fn into_page(self) -> ArchivePage {
+        ArchivePage {
+            commits: self.commits.into_iter().map(|heading| heading.commit).collect(),
+            next: self.next.unsigned_abs(),
+            at_end: self.at_end,
+        }
+    }
+}
+
+impl PostgresStore {
+    async fn commits_without_events(
+        &self,
+        actor: &Actor,
+        tenant: Option<&str>,
+        from: i64,
+        wanted: i64,
+    ) -> Result<Headings, Failure> {
+        let to = if tenant.is_some() { from + PAGE_SCAN_MAX } else { i64::MAX };
+        let statements = [
+            Statement::new(include_str!("sql/select_last_sequence.sql"), []),
+            Statement::new(
+                include_str!("sql/select_commits.sql"),
+                [
+                    (&from as _, Type::INT8),
+                    (&to as _, Type::INT8),
+                    (&tenant as _, Type::TEXT),
+                    (&wanted as _, Type::INT8),
+                ],
+            ),
+        ];
+        let read = |answers: Vec<Vec<Row>>| {
+            let [last, rows] = answers.as_slice() else {
+                return Err(Failure::damaged("two statements have other than two answers"));
+            };
+            let last: i64 = last.first().map(|row| row.try_get(0)).transpose()?.flatten().unwrap_or(0);
+            let commits = rows.iter().map(heading).collect::<Result<Vec<_>, _>>()?;
+            let full = event_row::number(commits.len() as u64) >= wanted;
+            let next = match commits.last() {
+                Some(heading) if full => heading.sequence,
+                _ => to.min(last).max(from),
+            };
+            Ok(Headings { commits, next, at_end: next >= last })
+        };
+        self.0.sessions.read(actor, &statements, read).await
+    }
+
+    async fn add_events(&self, actor: &Actor, page: &mut Headings) -> Result<(), Failure> {
+        let positions: Vec<i64> = page.commits.iter().map(|heading| heading.position).collect();
+        let counts: Vec<i32> = page.commits.iter().map(|heading| heading.event_count).collect();
+        let select = Statement::new(
+            include_str!("sql/select_events_of_commits.sql"),
+            [(&positions as _, Type::INT8_ARRAY), (&counts as _, Type::INT4_ARRAY)],
+        );
+        let start = |_| Ok((Vec::new(), Names::default(), 0));
+        let take = |(events, names, bytes): &mut (Vec<RecordedEvent>, Names, usize), row: Row| {
+            let event = names.event(&row)?;
+            *bytes += event.payload.bytes();
+            let ends_commit = event.commit_tail == 0;
+            events.push(event);
+            Ok(*bytes < PAGE_BYTES_MAX || !ends_commit)
+        };
+        let (events, ..) = self.0.sessions.read_page(actor, &[], select, start, take).await?;
+        let last = events.last().map(|event| event.position.number());
+        let mut events = events.into_iter().peekable();
+        let mut whole = 0;
+        for heading in &mut page.commits {
+            let end = heading.position.unsigned_abs();
+            while let Some(event) = events.next_if(|event| event.position.number() <= end) {
+                heading.commit.events.push(event);
+            }
+            let (held, count) = (heading.commit.events.len(), heading.event_count);
+            if small(held) == count {
+                whole += 1;
+                continue;
+            }
+            if last.is_some_and(|last| last < end) && held == 0 {
+                // The page ended before it by its bytes.
+                break;
+            }
+            return Err(Failure::damaged(format!(
+                "commit {} has {count} events, the log holds {held} of them",
+                heading.commit.id
+            )));
+        }
+        if whole < page.commits.len() {
+            page.commits.truncate(whole);
+            page.next = page.commits.last().map_or(page.next, |heading| heading.sequence);
+            page.at_end = false;
+        }
+        Ok(())
+    }
+}
+
+fn heading(row: &Row) -> Result<Heading, Failure> {
+    let id = CommitId(row.try_get(9)?);
+    let position: i64 = row.try_get(5)?;
+    Ok(Heading {
+        sequence: row.try_get(8)?,
+        position,
+        event_count: row.try_get(6)?,
+        commit: ArchivedCommit {
+            tenant: event_row::stored_name(row.try_get(10)?, position)?,
+            id,
+            fingerprint: fingerprint(row, 0, id)?,
+            outcome: event_row::outcome(row, 1, id)?,
+            recorded_at: event_row::time(row.try_get(7)?, position)?,
+            events: Vec::new(),
+        },
+    })
+}
+
+/// Passes over what is in the call twice.
+fn without_repeats(commits: Vec<ArchivedCommit>) -> Result<Vec<ArchivedCommit>, Error> {
+    let mut seen = HashMap::new();
+    let mut once = Vec::with_capacity(commits.len());
+    for commit in commits {
+        match seen.insert((commit.tenant.clone(), commit.id), commit.fingerprint) {
+            None => once.push(commit),
+            Some(first) if first == commit.fingerprint => {}
+            Some(_) => return Err(Error::IdReused(commit.id)),
+        }
+    }
+    Ok(once)
+}
+
+/// How many commits were stored.
+fn imported(row: &Row, commits: &[ArchivedCommit]) -> Result<u64, Failure> {
+    let at = |number: i64| usize::try_from(number - 1).ok();
+    let torn = || Failure::damaged("the function `import_commits` answered for other commits");
+    if let Some(reused) = row.try_get::<_, Option<i64>>(1)? {
+        let commit = at(reused).and_then(|at| commits.get(at)).ok_or_else(torn)?;
+        return Err(Failure::Answer(Error::IdReused(commit.id)));
+    }
+    if let Some(gap) = row.try_get::<_, Option<i64>>(2)? {
+        let mut events = commits.iter().flat_map(|commit| &commit.events);
+        let event = at(gap).and_then(|at| events.nth(at)).ok_or_else(torn)?;
+        let actual: i64 = row.try_get(3)?;
+        let expected = ExpectedVersion::Exact(Version(event.version.0.saturating_sub(1)));
+        let actual = Version(actual.unsigned_abs());
+        return Err(Failure::Answer(Conflict { stream: event.stream.clone(), expected, actual }.into()));
+    }
+    event_row::count(row, 0)
+}
+
+/// What a failed import means.
+fn named(failure: Failure) -> Failure {
+    let of_ids = match &failure {
+        Failure::Postgres(error) => {
+            error.as_db_error().is_some_and(|db| db.constraint() == Some("events_by_id"))
+        }
+        _ => false,
+    };
+    if of_ids { Failure::refused("an event id of the import is already in the log") } else { failure }
+}
+
+#[derive(Default)]
+struct Arrays<'a> {
+    tenants: Vec<&'a str>,
+    ids: Vec<Uuid>,
+    fingerprints: Vec<&'a [u8]>,
+    event_counts: Vec<i32>,
+    codes: Vec<Option<&'a str>>,
+    messages: Vec<Option<&'a str>>,
+    bodies: Vec<Option<&'a str>>,
+    times: Vec<i64>,
+    event_commits: Vec<i32>,
+    event_places: Vec<i32>,
+    event_streams: Vec<&'a str>,
+    event_versions: Vec<i64>,
+    event_ids: Vec<Uuid>,
+    event_types: Vec<&'a str>,
+    event_schema_versions: Vec<i64>,
+    event_metadata: Vec<&'a str>,
+    event_payloads: Vec<&'a str>,
+}
+
+impl<'a> Arrays<'a> {
+    fn of(commits: &'a [ArchivedCommit]) -> Self {
+        let mut arrays = Self::default();
+        for commit in commits {
+            arrays.push(commit);
+        }
+        arrays
+    }
+
+    fn push(&mut self, commit: &'a ArchivedCommit) {
+        let (code, message, body) = refusal(&commit.outcome);
+        self.tenants.push(TenantId::as_str(&commit.tenant));
+        self.ids.push(commit.id.0);
+        self.fingerprints.push(&commit.fingerprint.0);
+        self.event_counts.push(small(commit.events.len()));
+        self.codes.push(code);
+        self.messages.push(message);
+        // A body that was forgotten is none.
+        self.bodies.push(body.filter(|body| *body != "null"));
+        self.times.push(commit.recorded_at.as_microsecond());
+        let number = small(self.ids.len());
+        for (place, event) in (1..).zip(&commit.events) {
+            self.event_commits.push(number);
+            self.event_places.push(place);
+            self.event_streams.push(event.stream.as_str());
+            self.event_versions.push(event_row::number(event.version.0));
+            self.event_ids.push(event.event_id.0);
+            self.event_types.push(event.event_type.as_str());
+            self.event_schema_versions.push(event.schema_version.0.into());
+            self.event_metadata.push(event.metadata.as_str());
+            self.event_payloads.push(event.payload.as_str());
+        }
+    }
+
+    fn parameters(&self) -> [Parameter<'_>; 17] {
+        [
+            (&self.tenants, Type::TEXT_ARRAY),
+            (&self.ids, Type::UUID_ARRAY),
+            (&self.fingerprints, Type::BYTEA_ARRAY),
+            (&self.event_counts, Type::INT4_ARRAY),
+            (&self.codes, Type::TEXT_ARRAY),
+            (&self.messages, Type::TEXT_ARRAY),
+            (&self.bodies, Type::TEXT_ARRAY),
+            (&self.times, Type::INT8_ARRAY),
+            (&self.event_commits, Type::INT4_ARRAY),
+            (&self.event_places, Type::INT4_ARRAY),
+            (&self.event_streams, Type::TEXT_ARRAY),
+            (&self.event_versions, Type::INT8_ARRAY),
+            (&self.event_ids, Type::UUID_ARRAY),
+            (&self.event_types, Type::TEXT_ARRAY),
+            (&self.event_schema_versions, Type::INT8_ARRAY),
+            (&self.event_metadata, Type::TEXT_ARRAY),
+            (&self.event_payloads, Type::TEXT_ARRAY),
+        ]
+    }
+}

@@ -1,0 +1,314 @@
+use async_trait::async_trait;
+use tokio::sync::oneshot;
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+use underlay_core::limits::PAGE_SCAN_MAX;
+use underlay_core::{
+    Category, Commit, CommitId, Committed, Error, EventId, EventStore, EventType, Fingerprint, LogFilter,
+    LogPage, LogScope, Position, RecordedCommit, RecordedEvent, StoreId, StreamName, StreamPage,
+    StreamVersion, TenantId, Timestamp, Version, check_page_limit,
+};
+use uuid::Uuid;
+
+use crate::error::Failure;
+use crate::event_row::{self, Names};
+use crate::intake::Reply;
+use crate::session::{Actor, Sessions, Statement};
+use crate::store::PostgresStore;
+
+/// Bytes of payload and metadata past which a page ends early; it holds at least one commit, or one
+/// event of a stream.
+const PAGE_BYTES_MAX: usize = 32 << 20;
+
+#[async_trait]
+impl EventStore for PostgresStore {
+    fn store_id(&self) -> StoreId {
+        self.0.id
+    }
+
+    async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error> {
+        commit.validate()?;
+        let id = commit.id;
+        let (answer, answered) = oneshot::channel();
+        let reply = Reply { fingerprint: commit.fingerprint(), metadata: commit.encode_metadata()?, answer };
+        self.0.intake.push(tenant.clone(), commit, reply)?;
+        // The committer answers everybody, even in a panic; this is for the case that it did not.
+        answered.await.unwrap_or_else(|_| {
+            Err(Error::Uncertain { id, reason: "the committer gave no answer".to_owned() })
+        })
+    }
+
+    async fn find_commit(&self, tenant: &TenantId, id: CommitId) -> Result<Option<RecordedCommit>, Error> {
+        find_commit(&self.0.sessions, tenant, id).await
+    }
+
+    async fn read_stream(
+        &self,
+        tenant: &TenantId,
+        stream: &StreamName,
+        after: Version,
+        limit: usize,
+    ) -> Result<StreamPage, Error> {
+        check_page_limit(limit)?;
+        let (owner, name) = (tenant.as_str(), stream.as_str());
+        let (after, wanted) = (event_row::number(after.0), event_row::number(limit as u64));
+        let version = Statement::new(
+            include_str!("sql/select_stream_version.sql"),
+            [(&owner as _, Type::TEXT), (&name as _, Type::TEXT)],
+        );
+        let events = Statement::new(
+            include_str!("sql/select_stream_events.sql"),
+            [
+                (&owner as _, Type::TEXT),
+                (&name as _, Type::TEXT),
+                (&after as _, Type::INT8),
+                (&wanted as _, Type::INT8),
+            ],
+        );
+        let actor = Actor::Reader(tenant.clone());
+        let start = |before: Vec<Vec<Row>>| {
+            let version = match before.first().and_then(|rows| rows.first()) {
+                Some(row) => Version(event_row::count(row, 0)?),
+                None => Version::NONE,
+            };
+            Ok((StreamPage { events: Vec::new(), version }, Names::default(), 0))
+        };
+        let take = |(page, names, bytes): &mut (StreamPage, Names, usize), row: Row| {
+            let event = names.event(&row)?;
+            *bytes += event_bytes(&event);
+            page.events.push(event);
+            Ok(*bytes < PAGE_BYTES_MAX)
+        };
+        let (page, ..) = self.0.sessions.read_page(&actor, &[version], events, start, take).await?;
+        Ok(page)
+    }
+
+    async fn read_all(
+        &self,
+        scope: &LogScope,
+        after: Position,
+        filter: &LogFilter,
+        limit: usize,
+    ) -> Result<LogPage, Error> {
+        check_page_limit(limit)?;
+        // Past everything that is there, and a number the database can add to.
+        let after_number = event_row::number(after.number()).min(i64::MAX / 2);
+        let mut page = log_page(&self.0.sessions, scope, after_number, filter, limit).await?;
+        if page.scanned_to.number() == after_number.unsigned_abs() {
+            page.scanned_to = after;
+        }
+        Ok(page)
+    }
+
+    async fn versions(&self, tenant: &TenantId, streams: &[StreamName]) -> Result<Vec<Version>, Error> {
+        let owner = tenant.as_str();
+        let names: Vec<&str> = streams.iter().map(StreamName::as_str).collect();
+        let select = Statement::new(
+            include_str!("sql/select_versions.sql"),
+            [(&owner as _, Type::TEXT), (&names as _, Type::TEXT_ARRAY)],
+        );
+        let read = |answers: Vec<Vec<Row>>| {
+            answers.iter().flatten().map(|row| event_row::count(row, 0).map(Version)).collect()
+        };
+        Ok(self.0.sessions.read(&Actor::Reader(tenant.clone()), &[select], read).await?)
+    }
+
+    async fn head(&self) -> Result<Position, Error> {
+        head(&self.0.sessions).await
+    }
+
+    async fn position_at(&self, time: Timestamp) -> Result<Position, Error> {
+        let stamp = time.as_microsecond();
+        let select = Statement::new(include_str!("sql/select_position_at.sql"), [(&stamp as _, Type::INT8)]);
+        Ok(self.0.sessions.read(&Actor::Worker, &[select], |answers| position(&answers)).await?)
+    }
+
+    async fn event_id_at(&self, position: Position) -> Result<Option<EventId>, Error> {
+        let number = event_row::number(position.number());
+        let select = Statement::new(include_str!("sql/select_event_id.sql"), [(&number as _, Type::INT8)]);
+        let read = |answers: Vec<Vec<Row>>| {
+            let row = answers.iter().flatten().next();
+            row.map(|row| Ok(EventId(row.try_get::<_, Uuid>(0)?))).transpose()
+        };
+        Ok(self.0.sessions.read(&Actor::Worker, &[select], read).await?)
+    }
+}
+
+/// The last position; the start of an empty log.
+pub(crate) async fn head(sessions: &Sessions) -> Result<Position, Error> {
+    let select = Statement::new(include_str!("sql/select_head.sql"), []);
+    Ok(sessions.read(&Actor::Worker, &[select], |answers| position(&answers)).await?)
+}
+
+/// The position in the first row; the start where there is none.
+fn position(answers: &[Vec<Row>]) -> Result<Position, Failure> {
+    match answers.iter().flatten().next() {
+        Some(row) => Ok(Position::from_number(event_row::count(row, 0)?)),
+        None => Ok(Position::START),
+    }
+}
+
+/// Finds a commit by its id, as the answer to a repeat.
+pub(crate) async fn find_commit(
+    sessions: &Sessions,
+    tenant: &TenantId,
+    id: CommitId,
+) -> Result<Option<RecordedCommit>, Error> {
+    let owner = tenant.as_str();
+    let select = Statement::new(
+        include_str!("sql/select_commit.sql"),
+        [(&owner as _, Type::TEXT), (&id.0 as _, Type::UUID)],
+    );
+    let read = |answers: Vec<Vec<Row>>| {
+        answers.iter().flatten().next().map(|row| recorded_commit(row, id)).transpose()
+    };
+    Ok(sessions.read(&Actor::Reader(tenant.clone()), &[select], read).await?)
+}
+
+fn recorded_commit(row: &Row, id: CommitId) -> Result<RecordedCommit, Failure> {
+    let position: i64 = row.try_get(5)?;
+    let count: i32 = row.try_get(6)?;
+    let (streams, versions): (Vec<&str>, Vec<i64>) = (row.try_get(8)?, row.try_get(9)?);
+    let versions = streams.iter().zip(&versions).map(|(stream, version)| {
+        Ok(StreamVersion {
+            stream: event_row::stored_name(stream, position)?,
+            version: Version(version.unsigned_abs()),
+        })
+    });
+    let versions = versions.collect::<Result<Vec<_>, Failure>>()?;
+    let commit = Commit::new(id).with_outcome(event_row::outcome(row, 1, id)?);
+    let at = Position::from_number(position.unsigned_abs());
+    let recorded_at = event_row::time(row.try_get(7)?, position)?;
+    let mut committed = Committed::new(id, at, versions, &commit, recorded_at);
+    committed.event_count =
+        u32::try_from(count).map_err(|_| Failure::damaged(format!("commit {id} holds {count} events")))?;
+    committed.repeated = true;
+    Ok(RecordedCommit { fingerprint: fingerprint(row, 0, id)?, committed })
+}
+
+/// A fingerprint in a row.
+pub(crate) fn fingerprint(row: &Row, at: usize, of: impl std::fmt::Display) -> Result<Fingerprint, Failure> {
+    let bytes: &[u8] = row.try_get(at)?;
+    let bytes = bytes.try_into();
+    bytes.map(Fingerprint).map_err(|_| Failure::damaged(format!("the fingerprint of {of} is not 16 bytes")))
+}
+
+/// What a read of the log has come to.
+struct Reading {
+    page: LogPage,
+    names: Names,
+    bytes: usize,
+    /// Whether rows beyond `limit` are those of a commit that has begun.
+    bound: i64,
+}
+
+async fn log_page(
+    sessions: &Sessions,
+    scope: &LogScope,
+    after: i64,
+    filter: &LogFilter,
+    limit: usize,
+) -> Result<LogPage, Error> {
+    let (actor, tenant) = match scope {
+        LogScope::Tenant(tenant) => (Actor::Reader(tenant.clone()), Some(tenant.as_str())),
+        LogScope::EveryTenant => (Actor::Worker, None),
+    };
+    // Positions have no holes: where everything passes, so many positions are so many events.
+    let everything = tenant.is_none() && filter.is_open();
+    let span = if everything { event_row::number(limit as u64) } else { event_row::number(PAGE_SCAN_MAX) };
+    let wanted = event_row::number(limit as u64);
+    let categories: Vec<&str> = filter.categories.iter().map(Category::as_str).collect();
+    let event_types: Vec<&str> = filter.event_types.iter().map(EventType::as_str).collect();
+    let bound = Statement::new(
+        include_str!("sql/select_log_bound.sql"),
+        [(&after as _, Type::INT8), (&span as _, Type::INT8)],
+    );
+    let events = if everything {
+        Statement::new(
+            include_str!("sql/select_log_events.sql"),
+            [(&after as _, Type::INT8), (&span as _, Type::INT8)],
+        )
+    } else {
+        Statement::new(
+            include_str!("sql/select_filtered_events.sql"),
+            [
+                (&after as _, Type::INT8),
+                (&span as _, Type::INT8),
+                (&tenant as _, Type::TEXT),
+                (&categories as _, Type::TEXT_ARRAY),
+                (&event_types as _, Type::TEXT_ARRAY),
+                (&wanted as _, Type::INT8),
+            ],
+        )
+    };
+    let every_tenant = *scope == LogScope::EveryTenant;
+    let start = |before: Vec<Vec<Row>>| {
+        let row = before.iter().flatten().next();
+        let row = row.ok_or_else(|| Failure::damaged("the log has no bound"))?;
+        let (head, bound): (i64, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
+        let bound = bound.ok_or_else(|| Failure::damaged(format!("a position after {after} is missing")))?;
+        let id: Option<Uuid> = row.try_get(2)?;
+        let page = LogPage {
+            events: Vec::new(),
+            scanned_to: Position::from_number(bound.unsigned_abs()),
+            scanned_to_id: id.map(EventId).filter(|_| every_tenant),
+            at_head: bound >= head,
+        };
+        Ok(Reading { page, names: Names::default(), bytes: 0, bound })
+    };
+    let take = |reading: &mut Reading, row: Row| {
+        let event = reading.names.event(&row)?;
+        reading.bytes += event_bytes(&event);
+        let ends_commit = event.commit_tail == 0;
+        reading.page.events.push(event);
+        // Where the last event of the commit does not pass the filter, the page is a little longer.
+        Ok(reading.bytes < PAGE_BYTES_MAX || !ends_commit)
+    };
+    let mut reading = sessions.read_page(&actor, &[bound], events, start, take).await?;
+    let Some(last) = reading.page.events.last() else { return Ok(reading.page) };
+    let cut_by_bytes = reading.bytes >= PAGE_BYTES_MAX;
+    let cut_by_limit = !everything && reading.page.events.len() >= limit;
+    if !cut_by_bytes && !cut_by_limit {
+        return Ok(reading.page);
+    }
+    // The page ends with the commit of its last event.
+    let last_position = event_row::number(last.position.number());
+    let end = last_position + i64::from(last.commit_tail);
+    let rest = rest_of_commit(sessions, &actor, last_position, end, filter, &mut reading.names).await?;
+    reading.page.events.extend(rest.0);
+    reading.page.scanned_to = Position::from_number(end.unsigned_abs());
+    reading.page.scanned_to_id = rest.1.filter(|_| every_tenant);
+    reading.page.at_head = reading.page.at_head && end >= reading.bound;
+    Ok(reading.page)
+}
+
+/// What of a commit passes the filter after a position, and the id of its last event.
+async fn rest_of_commit(
+    sessions: &Sessions,
+    actor: &Actor,
+    after: i64,
+    end: i64,
+    filter: &LogFilter,
+    names: &mut Names,
+) -> Result<(Vec<RecordedEvent>, Option<EventId>), Error> {
+    let before = after - 1;
+    let select = Statement::new(
+        include_str!("sql/select_commit_events.sql"),
+        [(&before as _, Type::INT8), (&end as _, Type::INT8)],
+    );
+    let read = |answers: Vec<Vec<Row>>| {
+        let mut events = Vec::new();
+        for row in answers.iter().flatten() {
+            events.push(names.event(row)?);
+        }
+        let id = events.last().map(|event| event.event_id);
+        // The first is in the page already.
+        let rest = events.into_iter().skip(1).filter(|event| filter.allows(event)).collect();
+        Ok((rest, id))
+    };
+    Ok(sessions.read(actor, &[select], read).await?)
+}
+
+fn event_bytes(event: &RecordedEvent) -> usize {
+    event.payload.bytes() + event.metadata.bytes()
+}

@@ -1,0 +1,160 @@
+//! Where callers leave their commits and the committer takes them.
+//!
+//! States: `Open` takes commits. `Broken` refuses them at once, while the committer tries to reach the
+//! server again. `Closing` refuses them, and the committer still does what waits. `Ended` refuses them
+//! for good.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot};
+use underlay_core::{
+    BatchLimits, BatchQueue, Clock, Commit, Committed, Error, Fingerprint, Json, Queued, TenantId,
+};
+
+/// When to try again while the server is away.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// A commit that waits, with what was prepared of it and the place of its answer.
+pub(crate) type Request = Queued<Reply>;
+
+/// What a commit is answered, once it is durable.
+pub(crate) type Answer = Result<Committed, Error>;
+
+/// What a commit carries beside itself.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) metadata: Json,
+    pub(crate) answer: oneshot::Sender<Answer>,
+}
+
+/// The place between callers and committer.
+pub(crate) struct Intake {
+    waiting: Mutex<Waiting>,
+    changed: Notify,
+}
+
+struct Waiting {
+    state: State,
+    commits: BatchQueue<Reply>,
+}
+
+enum State {
+    Open,
+    Broken(String),
+    Closing,
+    Ended,
+}
+
+impl Intake {
+    pub(crate) fn new(limits: BatchLimits) -> Self {
+        let waiting = Waiting { state: State::Open, commits: BatchQueue::new(limits) };
+        Self { waiting: Mutex::new(waiting), changed: Notify::new() }
+    }
+
+    /// Leaves a commit.
+    ///
+    /// # Errors
+    /// `Unavailable` where the queue is full, or the state is not `Open`.
+    pub(crate) fn push(&self, tenant: TenantId, commit: Commit, reply: Reply) -> Result<(), Error> {
+        let mut waiting = self.lock();
+        waiting.check_open()?;
+        waiting.commits.push(tenant, commit, reply).map_err(|(error, _)| error)?;
+        drop(waiting);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Waits for commits; `None` once it is closing and nothing waits.
+    pub(crate) async fn next(&self) -> Option<Vec<Request>> {
+        loop {
+            {
+                let mut waiting = self.lock();
+                if !waiting.commits.is_empty() {
+                    return Some(waiting.commits.take());
+                }
+                if !matches!(waiting.state, State::Open) {
+                    return None;
+                }
+            }
+            // A push between the look and the wait leaves a permit, so it is not missed.
+            self.changed.notified().await;
+        }
+    }
+
+    /// Refuses what comes and answers what waits, until [`Intake::mend`].
+    pub(crate) fn break_down(&self, reason: &str) {
+        let mut waiting = self.lock();
+        if matches!(waiting.state, State::Open | State::Broken(_)) {
+            waiting.state = State::Broken(reason.to_owned());
+        }
+        waiting.refuse(reason);
+    }
+
+    /// Takes commits again.
+    pub(crate) fn mend(&self) {
+        let mut waiting = self.lock();
+        if matches!(waiting.state, State::Broken(_)) {
+            waiting.state = State::Open;
+        }
+    }
+
+    /// Waits, at most `duration`; false once it is closing.
+    pub(crate) async fn pause(&self, clock: &dyn Clock, duration: Duration) -> bool {
+        let goes_on = || matches!(self.lock().state, State::Open | State::Broken(_));
+        let closed = async {
+            while goes_on() {
+                self.changed.notified().await;
+            }
+        };
+        tokio::select! {
+            () = clock.sleep(duration) => goes_on(),
+            () = closed => false,
+        }
+    }
+
+    /// Takes nothing more; what waits is still done.
+    pub(crate) fn close(&self) {
+        let mut waiting = self.lock();
+        if !matches!(waiting.state, State::Ended) {
+            waiting.state = State::Closing;
+        }
+        drop(waiting);
+        self.changed.notify_one();
+    }
+
+    /// Refuses what waits and all that comes: nobody is left to do it.
+    pub(crate) fn end(&self) {
+        let mut waiting = self.lock();
+        waiting.state = State::Ended;
+        waiting.refuse("the committer of this store has ended");
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        // A panic while it is held leaves a queue that is whole: each change is one call.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn check_open(&self) -> Result<(), Error> {
+        match &self.state {
+            State::Open => Ok(()),
+            State::Broken(reason) => Err(unavailable(reason)),
+            State::Closing => Err(Error::unavailable("the store is closing")),
+            State::Ended => Err(Error::unavailable("the committer of this store has ended")),
+        }
+    }
+
+    fn refuse(&mut self, reason: &str) {
+        for request in self.commits.drain() {
+            // A caller that has gone away needs no answer.
+            request.reply.answer.send(Err(unavailable(reason))).ok();
+        }
+    }
+}
+
+fn unavailable(reason: &str) -> Error {
+    Error::Unavailable { reason: reason.to_owned(), retry_after: Some(RETRY_AFTER) }
+}

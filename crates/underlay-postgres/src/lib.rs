@@ -1,0 +1,54 @@
+//! The PostgreSQL adapter: the log, the outcomes and the rows of views in one database, for any number
+//! of processes.
+//!
+//! [`PostgresStore`] implements the ports for stores. One task per process writes, in group commits of
+//! one call each; a pool of connections reads. Order comes from one locked row: position order is
+//! commit order, without holes, whichever process wrote.
+//!
+//! The database keeps tenants apart by row-level security on every table, for roles that [`migrate`]
+//! makes: a reader sees the tenant it has named for its transaction, and nothing where it named none.
+//! No role may change or remove an event. It is no defence against who holds the program's password.
+//!
+//! Every statement works through a pooler that shares connections between transactions (pgbouncer);
+//! hints by LISTEN need a direct connection, and without one polling finds the same.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), underlay_core::Error> {
+//! use underlay_core::EventStore;
+//! use underlay_postgres::{PostgresConfig, PostgresStore, migrate};
+//!
+//! migrate("postgres://admin@db.example/bank", &PostgresConfig::default(), Some("bank")).await?;
+//! let store = PostgresStore::connect("postgres://bank@db.example/bank", PostgresConfig::default()).await?;
+//! println!("the log ends at position {}", store.head().await?);
+//! store.close().await
+//! # }
+//! ```
+
+mod address;
+mod append;
+mod archive;
+mod catalogue;
+mod committer;
+mod config;
+mod doctor;
+mod error;
+mod event_row;
+mod event_store;
+mod fault;
+mod intake;
+mod link;
+mod listener;
+mod migrate;
+mod notifier;
+mod query;
+mod read_models;
+mod row_table;
+mod session;
+mod snapshots;
+mod store;
+
+pub use config::{Listen, PostgresConfig};
+#[doc(hidden)]
+pub use fault::Step;
+pub use migrate::{migrate, migration_script};
+pub use store::PostgresStore;

@@ -1,0 +1,183 @@
+//! The schema: numbered migrations, each applied once, remembered with its checksum.
+//!
+//! All that is missing is applied in one transaction under one lock, so of two programs that migrate
+//! at the same time one applies and the other finds it done. Roles belong to the whole server; they are
+//! made where they are missing and kept where they are there.
+
+use std::fmt::Write as _;
+
+use sha2::{Digest, Sha256};
+use underlay_core::Error;
+
+use crate::address::Address;
+use crate::config::PostgresConfig;
+use crate::error::Failure;
+use crate::link::Link;
+
+struct Migration {
+    number: i32,
+    name: &'static str,
+    sql: &'static str,
+}
+
+const MIGRATIONS: [Migration; 4] = [
+    Migration { number: 1, name: "event_log", sql: include_str!("../migrations/0001_event_log.sql") },
+    Migration { number: 2, name: "read_models", sql: include_str!("../migrations/0002_read_models.sql") },
+    Migration { number: 3, name: "snapshots", sql: include_str!("../migrations/0003_snapshots.sql") },
+    Migration { number: 4, name: "archive", sql: include_str!("../migrations/0004_archive.sql") },
+];
+
+/// Brings the schema up to date and returns the names of the migrations it applied; none where it was.
+/// `login` is granted the use of the store, where one is given.
+///
+/// The address is an administrator's: it must be able to make roles and schemas.
+///
+/// # Errors
+/// [`Error::Invalid`] where the schema was written by a newer program, or a migration was applied with
+/// other content; [`Error::Denied`] where the login may not do what is needed.
+pub async fn migrate(
+    address: &str,
+    config: &PostgresConfig,
+    login: Option<&str>,
+) -> Result<Vec<&'static str>, Error> {
+    let link = connect(address, config).await?;
+    let run = async {
+        link.client.batch_execute("BEGIN").await?;
+        link.client.batch_execute(&filled(include_str!("sql/lock_migrations.sql"), config)).await?;
+        let missing = missing(&link, config).await?;
+        link.client.batch_execute(&script(missing, config, login)).await?;
+        link.client.batch_execute("COMMIT").await?;
+        Ok::<_, Failure>(missing.iter().map(|migration| migration.name).collect())
+    };
+    // A connection that is closed rolls back.
+    Ok(run.await?)
+}
+
+/// The SQL that [`migrate`] would run now, for an administrator to read and run; empty where there is
+/// nothing to do.
+///
+/// # Errors
+/// As [`migrate`].
+pub async fn migration_script(
+    address: &str,
+    config: &PostgresConfig,
+    login: Option<&str>,
+) -> Result<String, Error> {
+    let link = connect(address, config).await?;
+    let sql = script(missing(&link, config).await?, config, login);
+    if sql.is_empty() {
+        return Ok(sql);
+    }
+    let lock = filled(include_str!("sql/lock_migrations.sql"), config);
+    Ok(format!("BEGIN;\n\n{};\n\n{sql}COMMIT;\n", lock.trim_end()))
+}
+
+/// Refuses a schema that is not the one this program knows.
+pub(crate) async fn verify_complete(link: &Link, config: &PostgresConfig) -> Result<(), Failure> {
+    let missing = missing(link, config).await?;
+    match missing.first() {
+        None => Ok(()),
+        Some(_) if missing.len() == MIGRATIONS.len() => Err(Failure::refused(format!(
+            "the database has no schema {:?}; make it with `migrate`",
+            config.schema
+        ))),
+        Some(first) => Err(Failure::refused(format!(
+            "the schema {:?} is older than this program: migration {} ({}) is missing; run `migrate`",
+            config.schema, first.number, first.name
+        ))),
+    }
+}
+
+/// A text with the names of the installation in the place of their braces.
+pub(crate) fn filled(sql: &str, config: &PostgresConfig) -> String {
+    let mut sql = sql
+        .replace("{schema}", &format!("\"{}\"", config.schema))
+        .replace("{views}", &format!("\"{}\"", config.views_schema()));
+    for role in ["owner", "append", "writer", "reader", "worker", "app", "switch"] {
+        sql = sql.replace(&format!("{{{role}}}"), &config.role(role));
+    }
+    sql
+}
+
+async fn connect(address: &str, config: &PostgresConfig) -> Result<Link, Failure> {
+    config.validate()?;
+    let place = Address::parse(address, config)?;
+    Link::connect(&place, || {}).await.map_err(|failure| match failure {
+        failure if failure.is_lost() => Failure::NoConnection(format!("{failure} (it cannot be reached)")),
+        failure => failure,
+    })
+}
+
+/// The migrations that are not applied; those that are must be as this program knows them.
+async fn missing(link: &Link, config: &PostgresConfig) -> Result<&'static [Migration], Failure> {
+    static KNOWN: [Migration; MIGRATIONS.len()] = MIGRATIONS;
+    let exists = filled(include_str!("sql/exists_migrations.sql"), config);
+    if !link.client.query_typed_one(&exists, &[]).await?.try_get::<_, bool>(0)? {
+        return Ok(&KNOWN);
+    }
+    let rows =
+        link.client.query_typed(&filled(include_str!("sql/select_migrations.sql"), config), &[]).await?;
+    for (at, row) in rows.iter().enumerate() {
+        let (number, name, sum): (i32, &str, &[u8]) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        let schema = &config.schema;
+        match KNOWN.get(at) {
+            Some(known) if known.number == number => {
+                if checksum(known.sql) != sum {
+                    return Err(Failure::refused(format!(
+                        "schema {schema:?}: migration {number} ({name}) was applied with other content than \
+                         this program has; use the program that applied it"
+                    )));
+                }
+            }
+            Some(known) => {
+                return Err(Failure::damaged(format!(
+                    "schema {schema:?}: migration {} ({}) is missing, {number} ({name}) is applied",
+                    known.number, known.name
+                )));
+            }
+            None => {
+                return Err(Failure::refused(format!(
+                    "schema {schema:?} was written by a newer program: it has migration {number} ({name}), \
+                     this program knows {}; upgrade the program",
+                    KNOWN.len()
+                )));
+            }
+        }
+    }
+    Ok(&KNOWN[rows.len()..])
+}
+
+/// What applies migrations and grants the use of the store; it runs inside a transaction.
+fn script(missing: &[Migration], config: &PostgresConfig, login: Option<&str>) -> String {
+    let mut sql = String::new();
+    let mut add = |text: &str| {
+        // Writing to a String does not fail.
+        write!(sql, "{};\n\n", filled(text, config).trim_end().trim_end_matches(';')).ok();
+    };
+    if !missing.is_empty() {
+        add(include_str!("sql/prepare_installation.sql"));
+        add("SET LOCAL ROLE {owner}");
+        for migration in missing {
+            add(migration.sql);
+            let insert = include_str!("sql/insert_migration.sql")
+                .replace("{number}", &migration.number.to_string())
+                .replace("{name}", migration.name)
+                .replace("{checksum}", &hexadecimal(&checksum(migration.sql)));
+            add(&insert);
+        }
+        add("RESET ROLE");
+    }
+    if let Some(login) = login {
+        add(&format!("GRANT {{app}} TO \"{}\"", login.replace('"', "\"\"")));
+    }
+    sql
+}
+
+/// Of the text with plain line ends, however the source was checked out.
+fn checksum(sql: &str) -> Vec<u8> {
+    Sha256::digest(sql.replace("\r\n", "\n").as_bytes()).to_vec()
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

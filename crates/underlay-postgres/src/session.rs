@@ -1,0 +1,345 @@
+//! Connections of the pool, and transactions on them.
+//!
+//! A transaction names its role, its tenant and its limits for itself alone, so that nothing is left
+//! on the connection for the next one, and a pooler between may give every transaction another
+//! connection. A reader's statements are sent at once, from BEGIN to COMMIT, and wait for one round trip.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
+
+use async_trait::async_trait;
+use deadpool_postgres::{
+    Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType,
+};
+use futures_util::TryStreamExt as _;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, IsolationLevel, Row};
+use underlay_core::{Error, TenantId};
+
+use crate::address::Address;
+use crate::config::PostgresConfig;
+use crate::error::Failure;
+
+/// How often a transaction is begun again after a lost connection, a deadlock or a serialization failure.
+const ATTEMPTS_MAX: usize = 4;
+
+/// A value with its type, as a statement takes it.
+pub(crate) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// Who reads or writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Actor {
+    /// Reads what belongs to one tenant.
+    Reader(TenantId),
+    /// Writes snapshots of one tenant.
+    Writer(TenantId),
+    /// Works across tenants.
+    Worker,
+}
+
+/// The connections, and what every transaction on them begins with.
+pub(crate) struct Sessions {
+    pool: Pool,
+    connections_max: usize,
+    search_path: String,
+    statement_timeout: String,
+    reader: String,
+    writer: String,
+    worker: String,
+}
+
+impl Sessions {
+    pub(crate) fn new(address: &Address, config: &PostgresConfig) -> Result<Self, Failure> {
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = Manager::from_config(address.server.clone(), address.tls.clone(), recycling);
+        let pool = Pool::builder(manager)
+            .max_size(config.connections_max)
+            .wait_timeout(Some(config.acquire_timeout))
+            .create_timeout(Some(config.connect_timeout))
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| Failure::refused(format!("the pool of connections: {error}")))?;
+        Ok(Self {
+            pool,
+            connections_max: config.connections_max,
+            search_path: format!("pg_catalog, {}, {}, pg_temp", config.schema, config.views_schema()),
+            statement_timeout: config.statement_timeout.as_millis().to_string(),
+            reader: config.role("reader"),
+            writer: config.role("writer"),
+            worker: config.role("worker"),
+        })
+    }
+
+    /// Closes every connection that is not in use, and the others when they are given back.
+    pub(crate) fn close(&self) {
+        self.pool.close();
+    }
+
+    /// Runs statements in a read-only transaction, all at one moment, and gives `read` their answers.
+    pub(crate) async fn read<T>(
+        &self,
+        actor: &Actor,
+        statements: &[Statement<'_>],
+        mut read: impl FnMut(Vec<Vec<Row>>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let mut attempt = 1;
+        loop {
+            match self.read_once(actor, statements).await {
+                Ok(rows) => return read(rows),
+                Err(failure) if attempt < ATTEMPTS_MAX && (failure.is_lost() || failure.is_transient()) => {
+                    tracing::debug!(%failure, attempt, "a read is begun again");
+                }
+                Err(failure) => return Err(failure),
+            }
+            attempt += 1;
+        }
+    }
+
+    async fn read_once(&self, actor: &Actor, statements: &[Statement<'_>]) -> Result<Vec<Vec<Row>>, Failure> {
+        let session = self.acquire().await?;
+        let client: &Client = &session;
+        let begin = send(client.batch_execute(READ_ONLY)).await;
+        let settings = send(self.settle(client, actor)).await;
+        let mut sent = Vec::with_capacity(statements.len());
+        for statement in statements {
+            sent.push(send(client.query_typed(statement.sql, &statement.parameters)).await);
+        }
+        let end = send(client.batch_execute("COMMIT")).await;
+        // All was sent when the first poll came back, so a caller that goes away leaves a connection
+        // whose transaction ends by itself.
+        begin.answer().await?;
+        settings.answer().await?;
+        let mut rows = Vec::with_capacity(sent.len());
+        for answer in sent {
+            rows.push(answer.answer().await?);
+        }
+        end.answer().await?;
+        Ok(rows)
+    }
+
+    /// As [`Sessions::read`], for pages that may be large: the rows of the last statement are taken one
+    /// by one until `take` says no. The statements before it are answered first.
+    pub(crate) async fn read_page<P>(
+        &self,
+        actor: &Actor,
+        before: &[Statement<'_>],
+        page: Statement<'_>,
+        mut start: impl FnMut(Vec<Vec<Row>>) -> Result<P, Failure>,
+        mut take: impl FnMut(&mut P, Row) -> Result<bool, Failure>,
+    ) -> Result<P, Failure> {
+        let mut attempt = 1;
+        loop {
+            match self.read_page_once(actor, before, &page, &mut start, &mut take).await {
+                Ok(page) => return Ok(page),
+                Err(failure) if attempt < ATTEMPTS_MAX && (failure.is_lost() || failure.is_transient()) => {
+                    tracing::debug!(%failure, attempt, "a page is begun again");
+                }
+                Err(failure) => return Err(failure),
+            }
+            attempt += 1;
+        }
+    }
+
+    async fn read_page_once<P>(
+        &self,
+        actor: &Actor,
+        before: &[Statement<'_>],
+        page: &Statement<'_>,
+        start: &mut impl FnMut(Vec<Vec<Row>>) -> Result<P, Failure>,
+        take: &mut impl FnMut(&mut P, Row) -> Result<bool, Failure>,
+    ) -> Result<P, Failure> {
+        let session = self.acquire().await?;
+        let client: &Client = &session;
+        let begin = send(client.batch_execute(READ_ONLY)).await;
+        let settings = send(self.settle(client, actor)).await;
+        let mut sent = Vec::with_capacity(before.len());
+        for statement in before {
+            sent.push(send(client.query_typed(statement.sql, &statement.parameters)).await);
+        }
+        let parameters = page.parameters.iter().map(|(value, kind)| (*value, kind.clone()));
+        let stream = send(client.query_typed_raw(page.sql, parameters)).await;
+        let end = send(client.batch_execute("COMMIT")).await;
+        begin.answer().await?;
+        settings.answer().await?;
+        let mut rows = Vec::with_capacity(sent.len());
+        for answer in sent {
+            rows.push(answer.answer().await?);
+        }
+        let mut page = start(rows)?;
+        let mut stream = Box::pin(stream.answer().await?);
+        while let Some(row) = stream.try_next().await? {
+            if !take(&mut page, row)? {
+                drop((stream, end));
+                // What the server still sends of this page nobody wants; closing says so.
+                drop(Object::take(session));
+                return Ok(page);
+            }
+        }
+        end.answer().await?;
+        Ok(page)
+    }
+
+    /// Runs one statement that writes and may be repeated, in a transaction of its own; how many rows it
+    /// changed or gave.
+    pub(crate) async fn write_one(
+        &self,
+        actor: &Actor,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, Failure> {
+        let mut attempt = 1;
+        loop {
+            match self.write_once(actor, sql, parameters).await {
+                Err(failure) if attempt < ATTEMPTS_MAX && (failure.is_lost() || failure.is_transient()) => {
+                    tracing::debug!(%failure, attempt, "a write is begun again");
+                    attempt += 1;
+                }
+                written => return written,
+            }
+        }
+    }
+
+    async fn write_once(
+        &self,
+        actor: &Actor,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, Failure> {
+        let session = self.acquire().await?;
+        let client: &Client = &session;
+        let begin = send(client.batch_execute(READ_WRITE)).await;
+        let settings = send(self.settle(client, actor)).await;
+        let written = send(client.query_typed(sql, parameters)).await;
+        // After a failure it rolls back.
+        let end = send(client.batch_execute("COMMIT")).await;
+        begin.answer().await?;
+        settings.answer().await?;
+        let rows = written.answer().await?;
+        end.answer().await?;
+        Ok(rows)
+    }
+
+    /// Runs a transaction that writes, and runs it again after a deadlock or a serialization failure.
+    pub(crate) async fn write<T>(&self, actor: &Actor, work: &impl Work<Done = T>) -> Result<T, Failure> {
+        let mut attempt = 1;
+        loop {
+            match self.write_through(actor, work).await {
+                Err(failure) if failure.is_transient() && attempt < ATTEMPTS_MAX => attempt += 1,
+                written => return written,
+            }
+        }
+    }
+
+    async fn write_through<T>(&self, actor: &Actor, work: &impl Work<Done = T>) -> Result<T, Failure> {
+        let mut session = self.acquire().await?;
+        let client: &mut Client = &mut session;
+        // Dropped before its end it rolls back, also where the caller goes away.
+        let transaction =
+            client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start().await?;
+        self.settle(transaction.client(), actor).await?;
+        let done = work.run(transaction.client()).await?;
+        transaction.commit().await?;
+        Ok(done)
+    }
+
+    /// Tells everybody who listens on a channel.
+    pub(crate) async fn notify(&self, channel: &str) -> Result<(), Failure> {
+        let session = self.acquire().await?;
+        session.query_typed(include_str!("sql/notify_channel.sql"), &[(&channel, Type::TEXT)]).await?;
+        Ok(())
+    }
+
+    /// A connection of the pool, waiting for one as long as may be waited.
+    async fn acquire(&self) -> Result<Object, Failure> {
+        self.pool.get().await.map_err(|error| match error {
+            PoolError::Backend(error) => match Failure::Postgres(error) {
+                // Nothing was asked yet, so nothing can be lost.
+                failure if failure.is_lost() => {
+                    Failure::NoConnection(format!("{failure} (it cannot be reached)"))
+                }
+                failure => failure,
+            },
+            PoolError::Timeout(TimeoutType::Wait) => Failure::NoConnection(format!(
+                "every connection is in use (connections_max = {}, acquire_timeout was reached)",
+                self.connections_max
+            )),
+            PoolError::Closed => Failure::Answer(Error::unavailable("the store is closed")),
+            error => Failure::NoConnection(format!("no connection to PostgreSQL: {error}")),
+        })
+    }
+
+    /// Names role, tenant and limits for the transaction that was begun.
+    async fn settle(&self, client: &Client, actor: &Actor) -> Result<(), tokio_postgres::Error> {
+        let (role, tenant) = match actor {
+            Actor::Reader(tenant) => (&self.reader, tenant.as_str()),
+            Actor::Writer(tenant) => (&self.writer, tenant.as_str()),
+            Actor::Worker => (&self.worker, ""),
+        };
+        let parameters: [Parameter<'_>; 4] = [
+            (&role, Type::TEXT),
+            (&tenant, Type::TEXT),
+            (&self.search_path, Type::TEXT),
+            (&self.statement_timeout, Type::TEXT),
+        ];
+        client.query_typed(include_str!("sql/set_transaction.sql"), &parameters).await?;
+        Ok(())
+    }
+}
+
+const READ_ONLY: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+const READ_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+
+/// What a transaction that writes does. It may be run again, in another transaction.
+#[async_trait]
+pub(crate) trait Work: Sync {
+    /// What it comes to.
+    type Done: Send;
+
+    /// Does it, inside the transaction the client is in.
+    async fn run(&self, client: &Client) -> Result<Self::Done, Failure>;
+}
+
+/// A statement with its values.
+pub(crate) struct Statement<'a> {
+    pub(crate) sql: &'a str,
+    pub(crate) parameters: Vec<Parameter<'a>>,
+}
+
+impl<'a> Statement<'a> {
+    pub(crate) fn new(sql: &'a str, parameters: impl Into<Vec<Parameter<'a>>>) -> Self {
+        Self { sql, parameters: parameters.into() }
+    }
+}
+
+/// A call whose request is on its way.
+pub(crate) enum Sent<F: Future> {
+    Answered(F::Output),
+    Waiting(Pin<Box<F>>),
+}
+
+impl<F: Future> Sent<F> {
+    pub(crate) async fn answer(self) -> F::Output {
+        match self {
+            Self::Answered(output) => output,
+            Self::Waiting(call) => call.await,
+        }
+    }
+}
+
+/// Polls a call once, which sends its request, and gives the rest of it. So requests go out in order
+/// without waiting for each other's answers.
+pub(crate) async fn send<F: Future>(call: F) -> Sent<F> {
+    let mut call = Some(Box::pin(call));
+    poll_fn(move |context| {
+        let sent = match call.take() {
+            None => return Poll::Pending,
+            Some(mut waiting) => match waiting.as_mut().poll(context) {
+                Poll::Ready(output) => Sent::Answered(output),
+                Poll::Pending => Sent::Waiting(waiting),
+            },
+        };
+        Poll::Ready(sent)
+    })
+    .await
+}

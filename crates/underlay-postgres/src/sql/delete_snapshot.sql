@@ -1,0 +1,3 @@
+DELETE FROM snapshots
+WHERE tenant = $1
+    AND stream = $2

@@ -1,0 +1,1 @@
+SELECT to_regclass('{schema}.migrations') IS NOT NULL

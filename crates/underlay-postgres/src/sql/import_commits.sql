@@ -1,0 +1,24 @@
+SELECT
+    stored,
+    reused,
+    gap,
+    actual
+FROM import_commits(
+    $1,
+    $2,
+    $3,
+    $4,
+    $5,
+    $6,
+    $7,
+    $8,
+    $9,
+    $10,
+    $11,
+    $12,
+    $13,
+    $14,
+    $15,
+    $16,
+    $17
+)

@@ -1,0 +1,5 @@
+INSERT INTO {schema}.migrations (
+    number,
+    name,
+    checksum
+) VALUES ({number}, '{name}', '\x{checksum}')

@@ -1,0 +1,4 @@
+SELECT generation
+FROM views
+WHERE name = $1
+FOR UPDATE

@@ -1,0 +1,1 @@
+SELECT {schema}.fence($1, $2)

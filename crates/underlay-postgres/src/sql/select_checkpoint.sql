@@ -1,0 +1,9 @@
+SELECT
+    store_id,
+    position,
+    event_id
+FROM view_checkpoints
+WHERE name = $1
+    AND generation = $2
+ORDER BY move DESC
+LIMIT 1

@@ -1,0 +1,3 @@
+SELECT event_id
+FROM events
+WHERE position = $1

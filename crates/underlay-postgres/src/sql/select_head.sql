@@ -1,0 +1,4 @@
+SELECT position
+FROM events
+ORDER BY position DESC
+LIMIT 1

@@ -1,0 +1,20 @@
+SELECT
+    position,
+    tenant,
+    stream,
+    version,
+    event_id,
+    type,
+    schema_version,
+    recorded_at,
+    commit_tail,
+    encoding,
+    metadata,
+    payload
+FROM events
+WHERE position > $1
+    AND position <= (
+        SELECT bound
+        FROM log_bound($1, $2)
+    )
+ORDER BY position

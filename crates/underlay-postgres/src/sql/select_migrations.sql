@@ -1,0 +1,6 @@
+SELECT
+    number,
+    name,
+    checksum
+FROM {schema}.migrations
+ORDER BY number

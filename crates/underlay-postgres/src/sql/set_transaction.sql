@@ -1,0 +1,7 @@
+SELECT
+    set_config('role', $1, true),
+    set_config('underlay.tenant', $2, true),
+    set_config('search_path', $3, true),
+    set_config('statement_timeout', $4, true),
+    set_config('enable_seqscan', 'off', true),
+    set_config('jit', 'off', true)

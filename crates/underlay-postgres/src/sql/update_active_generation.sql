@@ -1,0 +1,3 @@
+UPDATE views
+SET generation = $2
+WHERE name = $1

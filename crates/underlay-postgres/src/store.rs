@@ -1,0 +1,153 @@
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use underlay_core::{Error, StoreId, Wakeup, WakeupHub, Wakeups};
+
+use crate::address::Address;
+use crate::committer::Committer;
+use crate::config::{Listen, PostgresConfig};
+use crate::error::Failure;
+use crate::intake::Intake;
+use crate::link::Link;
+use crate::listener::Listener;
+use crate::notifier::Notifier;
+use crate::session::Sessions;
+use crate::{doctor, event_store};
+
+/// A store in a PostgreSQL database. Clones share it; the last one dropped closes it.
+#[derive(Clone)]
+pub struct PostgresStore(pub(crate) Arc<Open>);
+
+/// What the handles share.
+pub(crate) struct Open {
+    pub(crate) id: StoreId,
+    pub(crate) intake: Arc<Intake>,
+    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) wakeups: Arc<WakeupHub>,
+    pub(crate) notifier: Arc<Notify>,
+    pub(crate) views_schema: String,
+    pub(crate) reader_role: String,
+    pub(crate) worker_role: String,
+    committing: Mutex<Option<JoinHandle<()>>>,
+    /// Tasks without an end of their own.
+    others: Vec<JoinHandle<()>>,
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore").field("id", &self.0.id).finish_non_exhaustive()
+    }
+}
+
+impl PostgresStore {
+    /// Connects to a database that was migrated. It changes nothing there; see
+    /// [`migrate`](crate::migrate). Its tasks run on the runtime it is called in.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the schema is missing, old or newer than this program, where a setting
+    /// of the server would break a guarantee, or where the login passes over row-level security and
+    /// the configuration does not allow it; [`Error::Denied`] where it may not log in or lacks a role;
+    /// [`Error::Unavailable`] where the server cannot be reached.
+    pub async fn connect(address: &str, config: PostgresConfig) -> Result<Self, Error> {
+        Ok(Self(Arc::new(Open::connect(address, &config).await?)))
+    }
+
+    /// Closes the store for every handle: takes nothing more, does what waits, closes the connections.
+    /// Later calls are [`Error::Unavailable`].
+    ///
+    /// # Errors
+    /// [`Error::Backend`] where the committer had ended by a panic.
+    pub async fn close(&self) -> Result<(), Error> {
+        self.0.intake.close();
+        let committing = self.0.committing.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(committing) = committing {
+            committing.await.map_err(|error| Error::backend("closing the store", error))?;
+        }
+        self.0.end();
+        Ok(())
+    }
+}
+
+impl Wakeups for PostgresStore {
+    fn subscribe(&self) -> Wakeup {
+        self.0.wakeups.subscribe()
+    }
+}
+
+impl Open {
+    async fn connect(address: &str, config: &PostgresConfig) -> Result<Self, Error> {
+        config.validate()?;
+        let place = Address::parse(address, config)?;
+        let listen = match &config.listen {
+            Listen::Store => Some(place.clone()),
+            Listen::At(address) => Some(Address::parse(address, config)?),
+            Listen::Off => None,
+        };
+        let link = Link::connect(&place, || {}).await.map_err(not_reached)?;
+        let id = doctor::examine(&link, config).await?;
+        let sessions = Arc::new(Sessions::new(&place, config)?);
+        let head = event_store::head(&sessions).await?;
+        let intake = Arc::new(Intake::new(config.limits.clone()));
+        let (wakeups, notifier): (Arc<WakeupHub>, Arc<Notify>) = Default::default();
+        let committer = Committer::new(
+            place,
+            config,
+            intake.clone(),
+            sessions.clone(),
+            wakeups.clone(),
+            notifier.clone(),
+        );
+        let hints = Notifier {
+            sessions: sessions.clone(),
+            told: notifier.clone(),
+            channel: config.channel(),
+            interval: config.notify_interval,
+            timer: config.timer.clone(),
+        };
+        let listener = Listener {
+            sessions: sessions.clone(),
+            address: listen,
+            channel: config.channel(),
+            head,
+            interval: config.poll_interval,
+            wakeups: wakeups.clone(),
+            timer: config.timer.clone(),
+        };
+        Ok(Self {
+            id,
+            intake,
+            sessions,
+            wakeups,
+            notifier,
+            views_schema: config.views_schema(),
+            reader_role: config.role("reader"),
+            worker_role: config.role("worker"),
+            committing: Mutex::new(Some(tokio::spawn(committer.run(link)))),
+            others: vec![tokio::spawn(hints.run()), tokio::spawn(listener.run())],
+        })
+    }
+
+    /// Ends the tasks. Doing it again changes nothing.
+    fn end(&self) {
+        self.others.iter().for_each(JoinHandle::abort);
+        self.sessions.close();
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        // The committer still does what waits, then ends by itself.
+        self.intake.close();
+        self.others.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// Nothing was asked yet, so nothing can be in doubt.
+fn not_reached(failure: Failure) -> Error {
+    if failure.is_lost() {
+        return Error::unavailable(format!("{failure} (it cannot be reached)"));
+    }
+    failure.into()
+}

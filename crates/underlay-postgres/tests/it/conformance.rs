@@ -1,0 +1,50 @@
+//! Every sentence of the contracts, as a login without rights of its own, reopened where the case asks.
+
+use std::sync::Arc;
+
+use underlay_core::{EventStore, ReadModels};
+use underlay_postgres::PostgresStore;
+use underlay_testkit::{EventStoreFixture, Fixture, ReadModelsFixture, Skip};
+
+use crate::place::Place;
+
+struct Database {
+    store: PostgresStore,
+    place: Place,
+}
+
+impl Fixture for Database {
+    async fn create() -> Result<Self, Skip> {
+        let place = Place::create().await?;
+        Ok(Self { store: place.open().await, place })
+    }
+
+    async fn reopen(self) -> Self {
+        self.store.close().await.unwrap();
+        Self { store: self.place.open().await, place: self.place }
+    }
+}
+
+impl EventStoreFixture for Database {
+    fn event_store(&self) -> Arc<dyn EventStore> {
+        Arc::new(self.store.clone())
+    }
+}
+
+impl ReadModelsFixture for Database {
+    fn read_models(&self) -> Arc<dyn ReadModels> {
+        Arc::new(self.store.clone())
+    }
+}
+
+mod event_store {
+    use super::Database;
+
+    underlay_testkit::conformance!(event_store, Database);
+}
+
+mod read_models {
+    use super::Database;
+
+    underlay_testkit::conformance!(read_models, Database);
+}

@@ -1,0 +1,153 @@
+//! A database of a test's own, with a login that may use the store and nothing else.
+
+use std::future::Future;
+use std::sync::Once;
+
+use tokio_postgres::{Client, Config, NoTls};
+use underlay_postgres::{PostgresConfig, PostgresStore, migrate};
+use underlay_testkit::Skip;
+
+/// What the names of the roles begin with. They belong to the whole server, and tests share them.
+pub(crate) const ROLE_PREFIX: &str = "underlay_test";
+const LOGIN: &str = "underlay_test_login";
+const PASSWORD: &str = "only for tests";
+/// Migrations of one server take turns, since they share its roles.
+const TURN: i64 = 0x756e_646c;
+
+/// The administrator's address of the server that tests use.
+///
+/// # Errors
+/// Where there is none.
+pub(crate) fn server() -> Result<String, Skip> {
+    std::env::var("UNDERLAY_TEST_POSTGRES_URL")
+        .map_err(|_| Skip::new("UNDERLAY_TEST_POSTGRES_URL is not set"))
+}
+
+/// Runs a test on a database of its own, or says that there is no server for it.
+pub(crate) fn with_place<F, R>(test: F)
+where
+    F: FnOnce(Place) -> R,
+    R: Future<Output = ()>,
+{
+    static SAID: Once = Once::new();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
+    match runtime.block_on(Place::create()) {
+        Ok(place) => runtime.block_on(test(place)),
+        Err(skip) => {
+            let required = std::env::var("REQUIRE_SERVERS").is_ok_and(|value| value == "1");
+            assert!(!required, "this test must run, REQUIRE_SERVERS=1: {}", skip.reason);
+            SAID.call_once(|| {
+                use std::io::Write as _;
+                // Written past the capture of passing tests.
+                writeln!(std::io::stderr(), "SKIP postgres: {}", skip.reason).ok();
+            });
+        }
+    }
+}
+
+pub(crate) struct Place {
+    server: Config,
+    database: String,
+}
+
+impl Place {
+    /// An empty database with the schema in it.
+    pub(crate) async fn create() -> Result<Self, Skip> {
+        let place = Self::empty().await?;
+        place.migrate().await;
+        Ok(place)
+    }
+
+    /// An empty database.
+    pub(crate) async fn empty() -> Result<Self, Skip> {
+        let server: Config = server()?.parse().expect("UNDERLAY_TEST_POSTGRES_URL is an address");
+        let database = format!("underlay_test_{}", uuid::Uuid::now_v7().simple());
+        let admin = connect(&server).await;
+        admin.batch_execute(&format!("CREATE DATABASE {database} TEMPLATE template0")).await.unwrap();
+        Ok(Self { server, database })
+    }
+
+    /// Makes the schema, and the login where this is the first test on the server.
+    pub(crate) async fn migrate(&self) {
+        let turn = connect(&self.server).await;
+        turn.execute("SELECT pg_advisory_lock($1)", &[&TURN]).await.unwrap();
+        let login = format!(
+            "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{LOGIN}') THEN \
+             CREATE ROLE {LOGIN} LOGIN PASSWORD '{PASSWORD}'; END IF; END $$"
+        );
+        turn.batch_execute(&login).await.unwrap();
+        migrate(&self.admin_address(), &self.config(), Some(LOGIN)).await.unwrap();
+    }
+
+    pub(crate) fn config(&self) -> PostgresConfig {
+        PostgresConfig::default().with_role_prefix(ROLE_PREFIX)
+    }
+
+    pub(crate) async fn open(&self) -> PostgresStore {
+        self.open_with(self.config()).await
+    }
+
+    pub(crate) async fn open_with(&self, config: PostgresConfig) -> PostgresStore {
+        PostgresStore::connect(&self.login_address(), config).await.unwrap()
+    }
+
+    /// The address of the login that may use the store.
+    pub(crate) fn login_address(&self) -> String {
+        self.address_of(LOGIN, Some(PASSWORD))
+    }
+
+    /// The address of the administrator.
+    pub(crate) fn admin_address(&self) -> String {
+        let user = self.server.get_user().unwrap_or("postgres").to_owned();
+        let password =
+            self.server.get_password().map(|password| String::from_utf8_lossy(password).into_owned());
+        self.address_of(&user, password.as_deref())
+    }
+
+    pub(crate) fn address_of(&self, user: &str, password: Option<&str>) -> String {
+        use tokio_postgres::config::Host;
+        let host = match self.server.get_hosts().first() {
+            Some(Host::Tcp(host)) => host.clone(),
+            Some(Host::Unix(path)) => path.display().to_string(),
+            None => "localhost".to_owned(),
+        };
+        let port = self.server.get_ports().first().copied().unwrap_or(5432);
+        let password = password.map_or_else(String::new, |password| format!(" password='{password}'"));
+        format!(
+            "host='{host}' port={port} user='{user}'{password} dbname='{}' sslmode=disable",
+            self.database
+        )
+    }
+
+    /// A connection of the administrator, beside the store.
+    pub(crate) async fn admin(&self) -> Client {
+        connect(&self.admin_address().parse().unwrap()).await
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let (server, database) = (self.server.clone(), self.database.clone());
+        // A thread of its own, since this one may be in a runtime.
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(async move {
+                let admin = connect(&server).await;
+                let drop = format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)");
+                admin.batch_execute(&drop).await.unwrap();
+            });
+        });
+        // A database that stays behind is no failure of the test.
+        dropping.join().ok();
+    }
+}
+
+/// Connects, and moves the bytes until the client is dropped.
+pub(crate) async fn connect(config: &Config) -> Client {
+    let (client, connection) = config.connect(NoTls).await.expect("the server of the tests answers");
+    tokio::spawn(async move {
+        // How it ends shows in the answers.
+        connection.await.ok();
+    });
+    client
+}
