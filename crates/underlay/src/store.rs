@@ -6,7 +6,7 @@ use underlay_core::{Archive, Clock, Error, EventStore, Retention, SystemClock};
 use underlay_runtime::Ports;
 
 /// The kinds of store an address can name.
-const KINDS: &str = "sqlite:PATH, memory:";
+const KINDS: &str = "sqlite:PATH, postgres://USER@HOST/DATABASE, memory:";
 
 /// An open store: the log, the rows of views, hints and time. It is an [`EventStore`] by itself.
 ///
@@ -37,6 +37,8 @@ enum Closer {
     Nothing,
     #[cfg(feature = "sqlite")]
     Sqlite(underlay_sqlite::SqliteStore),
+    #[cfg(feature = "postgres")]
+    Postgres(underlay_postgres::PostgresStore),
 }
 
 impl std::fmt::Debug for Store {
@@ -46,8 +48,9 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
-    /// Opens the store an address names, and makes it where it is missing: `sqlite:PATH` is one file,
-    /// `memory:` is gone with the process.
+    /// Opens the store an address names. `sqlite:PATH` is one file, made where it is missing;
+    /// `postgres://USER@HOST/DATABASE` is a database that was migrated before, see
+    /// [`Store::migrate`]; `memory:` is gone with the process.
     ///
     /// # Errors
     /// [`Error::Invalid`] where the kind is not known, with the known ones; otherwise what the store says.
@@ -65,7 +68,51 @@ impl Store {
             "sqlite" => {
                 Err(Error::invalid(format!("{rest}: this program was built without the feature `sqlite`")))
             }
+            #[cfg(feature = "postgres")]
+            "postgres" | "postgresql" => Self::open_postgres(address).await,
+            #[cfg(not(feature = "postgres"))]
+            "postgres" | "postgresql" => Err(without_postgres()),
             _ => Err(Error::invalid(format!("there is no store of kind {kind:?}; there are: {KINDS}"))),
+        }
+    }
+
+    /// Brings the schema of a database up to date, and returns the names of the migrations it applied.
+    /// `login` is granted the use of the store, where one is given. Only PostgreSQL needs it: other
+    /// stores do it when they are opened.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the schema is newer than this program or the store is of another kind;
+    /// [`Error::Denied`] where the login of the address may not do it.
+    pub async fn migrate(address: &str, login: Option<&str>) -> Result<Vec<&'static str>, Error> {
+        needs_migration(address)?;
+        #[cfg(feature = "postgres")]
+        {
+            let (address, config) = underlay_postgres::PostgresConfig::default().with_options_of(address)?;
+            underlay_postgres::migrate(&address, &config, login).await
+        }
+        #[cfg(not(feature = "postgres"))]
+        {
+            let _for_postgres = login;
+            Err(without_postgres())
+        }
+    }
+
+    /// The SQL that [`Store::migrate`] would run now, for an administrator; empty where there is nothing
+    /// to do.
+    ///
+    /// # Errors
+    /// As [`Store::migrate`].
+    pub async fn migration_script(address: &str, login: Option<&str>) -> Result<String, Error> {
+        needs_migration(address)?;
+        #[cfg(feature = "postgres")]
+        {
+            let (address, config) = underlay_postgres::PostgresConfig::default().with_options_of(address)?;
+            underlay_postgres::migration_script(&address, &config, login).await
+        }
+        #[cfg(not(feature = "postgres"))]
+        {
+            let _for_postgres = login;
+            Err(without_postgres())
         }
     }
 
@@ -102,6 +149,21 @@ impl Store {
         Ok(Self { ports, archive, retention, closer: Closer::Sqlite(store) })
     }
 
+    #[cfg(feature = "postgres")]
+    async fn open_postgres(address: &str) -> Result<Self, Error> {
+        let (address, config) = underlay_postgres::PostgresConfig::default().with_options_of(address)?;
+        let store = underlay_postgres::PostgresStore::connect(&address, config).await?;
+        let ports = Ports {
+            store: Arc::new(store.clone()),
+            read_models: Arc::new(store.clone()),
+            wakeups: Arc::new(store.clone()),
+            snapshots: Some(Arc::new(store.clone())),
+            clock: Arc::new(SystemClock),
+        };
+        let (archive, retention) = (Arc::new(store.clone()), Arc::new(store.clone()));
+        Ok(Self { ports, archive, retention, closer: Closer::Postgres(store) })
+    }
+
     /// The ports, for an engine.
     #[must_use]
     pub fn ports(&self) -> Ports {
@@ -129,8 +191,28 @@ impl Store {
             Closer::Nothing => Ok(()),
             #[cfg(feature = "sqlite")]
             Closer::Sqlite(store) => store.close().await,
+            #[cfg(feature = "postgres")]
+            Closer::Postgres(store) => store.close().await,
         }
     }
+}
+
+/// Refuses the address of a store that has no migrations of its own.
+fn needs_migration(address: &str) -> Result<(), Error> {
+    match address.split_once("://") {
+        Some(("postgres" | "postgresql", _)) => Ok(()),
+        _ => Err(Error::invalid(
+            "only a postgres:// database is migrated; other stores are when they are opened",
+        )),
+    }
+}
+
+#[cfg(not(feature = "postgres"))]
+fn without_postgres() -> Error {
+    Error::invalid(
+        "this program was built without PostgreSQL; build it with the feature `postgres` \
+         (cargo build --features postgres)",
+    )
 }
 
 impl Deref for Store {

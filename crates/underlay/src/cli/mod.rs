@@ -3,6 +3,7 @@
 mod archive;
 mod check;
 mod events;
+mod migrate;
 mod serve;
 mod stream;
 mod view;
@@ -91,8 +92,12 @@ fn arguments(service: &Service) -> clap::Command {
         .about(format!("{}: an event-sourced service. Without a command it serves.", service.name))
         .disable_help_subcommand(true)
         .arg(
-            option("database", "ADDRESS", "The store: sqlite:PATH, or memory:".to_owned())
-                .default_value(format!("sqlite:{}.db", service.name)),
+            option(
+                "database",
+                "ADDRESS",
+                "The store: sqlite:PATH, postgres://USER@HOST/DATABASE, or memory:".to_owned(),
+            )
+            .default_value(format!("sqlite:{}.db", service.name)),
         )
         .arg(option("listen", "ADDR", "Where `serve` listens".to_owned()).default_value(LISTEN_DEFAULT))
         .arg(
@@ -114,6 +119,7 @@ fn arguments(service: &Service) -> clap::Command {
         .subcommand(check::command())
         .subcommand(archive::export_command())
         .subcommand(archive::import_command())
+        .subcommand(migrate::command())
         .subcommands(service.commands.iter().map(|command| command.command()))
 }
 
@@ -122,6 +128,10 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
     let text = |name: &str| matches.get_one::<String>(name).cloned().unwrap_or_default();
     let tenant = matches.get_one::<TenantId>("tenant").cloned();
     let database = text("database");
+    if name == "migrate" {
+        // Before there is anything to open.
+        return migrate::run(&database, matches).await;
+    }
     let store = Store::open(&database).await?;
     let app = App {
         name: service.name.clone(),
