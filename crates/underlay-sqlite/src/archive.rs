@@ -73,7 +73,12 @@ fn read_page(
         if bytes > PAGE_BYTES_MAX {
             return Ok(page);
         }
-        page.next = event_row::count(row, 8, "commits")?;
+        let sequence = event_row::count(row, 8, "commits")?;
+        if sequence <= page.next {
+            // Whoever went on from there would never come to an end.
+            return Err(Failure::damaged(format!("commits: sequence {sequence} follows {}", page.next)));
+        }
+        page.next = sequence;
         let id: [u8; 16] = row.get(10).map_err(|error| {
             Failure::from(error).within(format_args!("the commit of sequence {}", page.next))
         })?;

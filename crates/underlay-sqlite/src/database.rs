@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
+use underlay_core::Error;
 
 use crate::config::SqliteConfig;
 use crate::error::Failure;
@@ -78,6 +79,13 @@ impl Database {
     fn open_writer(&self, more: OpenFlags) -> Result<Connection, Failure> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | more;
         let connection = self.open(flags)?;
+        // SQLite opens such a file all the same, and would refuse every write to it later.
+        if connection.is_readonly(MAIN_DB)? {
+            return Err(Failure::Answer(Error::Denied(format!(
+                "{} is read-only; a store needs a file it can write",
+                self.path.display()
+            ))));
+        }
         connection.busy_timeout(self.busy_timeout)?;
         // Before the first write: a file of somebody else stays as it is. Looked at in one moment, or
         // the name could be missing and the tables there, made by another process in between.

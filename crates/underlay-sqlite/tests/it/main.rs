@@ -9,6 +9,7 @@
 mod commits;
 mod conformance;
 mod damage;
+mod disk;
 mod failures;
 mod file;
 mod hostile;
