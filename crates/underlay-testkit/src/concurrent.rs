@@ -29,25 +29,29 @@ where
 }
 
 /// What a writer and the readers beside it tell each other. A fast writer would be done before the
-/// readers have begun, so it goes on until they have read often enough.
+/// readers have begun, so it goes on until reads and writes have taken turns often enough.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Beside(Arc<Progress>);
 
 #[derive(Debug, Default)]
 struct Progress {
-    reads: AtomicUsize,
+    writes: AtomicUsize,
+    /// `writes` as the last read found it.
+    seen: AtomicUsize,
+    /// Reads that came after a write no other read had come after.
+    turns: AtomicUsize,
     done: AtomicBool,
 }
 
 impl Beside {
-    const READS_MIN: usize = 200;
-    const WRITES_MAX: usize = 5_000;
+    const WRITES_MAX: usize = 10_000;
 
     /// For the writer, after `writes` of them: whether to write once more. It lets the readers run.
-    pub(crate) async fn goes_on(&self, writes: usize, writes_min: usize) -> bool {
+    pub(crate) async fn goes_on(&self, writes: usize, turns_min: usize) -> bool {
+        self.0.writes.store(writes, Ordering::Release);
         tokio::task::yield_now().await;
-        let read_enough = self.0.reads.load(Ordering::Acquire) >= Self::READS_MIN;
-        writes < writes_min || (!read_enough && writes < Self::WRITES_MAX)
+        let turns = self.0.turns.load(Ordering::Acquire);
+        writes < turns_min || (turns < turns_min && writes < Self::WRITES_MAX)
     }
 
     /// For the writer: it is done.
@@ -58,7 +62,10 @@ impl Beside {
     /// For a reader, before a read: whether the writer was done, so that the read must show the end.
     pub(crate) async fn is_last_read(&self) -> bool {
         tokio::task::yield_now().await;
-        self.0.reads.fetch_add(1, Ordering::AcqRel);
+        let writes = self.0.writes.load(Ordering::Acquire);
+        if self.0.seen.swap(writes, Ordering::AcqRel) < writes {
+            self.0.turns.fetch_add(1, Ordering::AcqRel);
+        }
         self.0.done.load(Ordering::Acquire)
     }
 }

@@ -85,7 +85,7 @@ async fn pages_while_writing(subject: &Subject, start: u64) {
         }
     });
     let mut writes = 0;
-    while beside.goes_on(writes, 40).await {
+    while beside.goes_on(writes, 100).await {
         subject.commit(sample::write(&stream, ExpectedVersion::Any, writes % 3 + 1)).await;
         writes += 1;
     }
@@ -127,7 +127,7 @@ pub async fn versions_are_read_at_one_moment<F: EventStoreFixture>(fixture: F) {
     };
     let readers = [reader(), reader(), reader()];
     let mut writes = 0;
-    while beside.goes_on(writes, 100).await {
+    while beside.goes_on(writes, 200).await {
         let commit = names.iter().fold(Commit::new(CommitId::draw()), |commit, stream| {
             commit.append(stream.clone(), ExpectedVersion::Any, vec![sample::event("together")])
         });

@@ -77,7 +77,7 @@ async fn readers_see_whole_batches(subject: &Subject) {
     };
     let readers: Vec<_> = (0..3).map(reader).collect();
     let mut writes = 0;
-    while beside.goes_on(writes, 60).await {
+    while beside.goes_on(writes, 200).await {
         writes += 1;
         subject.apply(write(start + writes as u64)).await;
     }

@@ -144,7 +144,7 @@ async fn one_step(subject: &Subject) {
     };
     let readers: Vec<_> = (0..3).map(reader).collect();
     let mut writes = 0;
-    while beside.goes_on(writes, 10).await {
+    while beside.goes_on(writes, 20).await {
         writes += 1;
         let start = Checkpoint::start(subject.log);
         let table =
