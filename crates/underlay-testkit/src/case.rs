@@ -29,6 +29,17 @@ where
     F: Fixture,
     R: Future<Output = ()> + Send + 'static,
 {
+    let required = std::env::var_os("REQUIRE_SERVERS").is_some_and(|value| value == "1");
+    // Written past the capture of passing tests: nobody should take a skipped test for a passed one.
+    prove_or_skip(case, run, required, &mut std::io::stderr());
+}
+
+fn prove_or_skip<F, R>(case: Case, run: impl FnOnce(F) -> R, required: bool, skips: &mut impl Write)
+where
+    F: Fixture,
+    R: Future<Output = ()> + Send + 'static,
+{
+    let Case { port, number, name, sentence } = case;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(4)
         .enable_all()
@@ -37,9 +48,9 @@ where
     let verdict = runtime.block_on(async {
         match F::create().await {
             Ok(fixture) => judge(run(fixture)).await,
-            Err(skip) => {
-                let required = std::env::var_os("REQUIRE_SERVERS").is_some_and(|value| value == "1");
-                skipped(case, &skip, required);
+            Err(Skip { reason }) => {
+                assert!(!required, "{port}::{name} must run, REQUIRE_SERVERS=1: {reason}");
+                writeln!(skips, "SKIP {port}::{name}: {reason}").expect("the skip is written");
                 Ok(())
             }
         }
@@ -47,10 +58,7 @@ where
     // What still runs belongs to a case that has failed.
     runtime.shutdown_background();
     if let Err(reason) = verdict {
-        panic!(
-            "sentence {} of the contract of {} does not hold: {}\n{reason}",
-            case.number, case.port, case.sentence
-        );
+        panic!("sentence {number} of the contract of {port} does not hold: {sentence}\n{reason}");
     }
 }
 
@@ -70,13 +78,6 @@ async fn judge(run: impl Future<Output = ()> + Send + 'static) -> Result<(), Str
 fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a text").to_owned()
-}
-
-fn skipped(case: Case, skip: &Skip, required: bool) {
-    let Case { port, name, .. } = case;
-    assert!(!required, "{port}::{name} must run, REQUIRE_SERVERS=1: {}", skip.reason);
-    // Written past the capture of passing tests: nobody should take a skipped test for a passed one.
-    let _ = writeln!(std::io::stderr(), "SKIP {port}::{name}: {}", skip.reason);
 }
 
 #[cfg(test)]
@@ -116,13 +117,20 @@ mod tests {
     #[test]
     #[should_panic(expected = "event_store::a_case must run, REQUIRE_SERVERS=1: no server")]
     fn a_required_server_is_not_skipped() {
-        skipped(CASE, &Skip::new("no server"), true);
+        prove_or_skip(CASE, |_: Missing| async {}, true, &mut Vec::new());
     }
 
     #[test]
-    fn a_missing_server_skips_the_case() {
-        if std::env::var_os("REQUIRE_SERVERS").is_none() {
-            prove(CASE, |_: Missing| async { panic!("a case without a server must not run") });
-        }
+    fn a_missing_server_skips_the_case_and_says_so() {
+        let mut skips = Vec::new();
+        prove_or_skip(CASE, |_: Missing| async { panic!("there is nothing to run on") }, false, &mut skips);
+        assert_eq!(skips, b"SKIP event_store::a_case: no server\n");
+    }
+
+    #[test]
+    fn a_case_that_holds_passes() {
+        let mut skips = Vec::new();
+        prove_or_skip(CASE, |_: Here| async {}, true, &mut skips);
+        assert_eq!(skips, b"");
     }
 }
