@@ -4,6 +4,7 @@
 //! everything, also after a failure. Doctests run first, so that the summary of the tests is the
 //! last thing to be seen.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -14,6 +15,9 @@ use crate::{Result, Told, repository, services};
 
 /// Where the ledger's tests find the program to run.
 const LEDGER_VARIABLE: &str = "UNDERLAY_TEST_LEDGER";
+
+/// What tests find servers and programs by.
+type Environment = Vec<(&'static str, OsString)>;
 
 pub(crate) fn command() -> Command {
     let filter =
@@ -37,13 +41,16 @@ pub(crate) fn run(arguments: &ArgMatches) -> Result<()> {
 /// # Errors
 /// Where a test failed, none ran, or something they need is missing and must be there.
 pub(crate) fn all(root: &Path, filter: Option<&str>, count: &mut Count) -> Result<()> {
-    services::provide()?;
+    let servers = services::provide()?;
     let ledger = build_release_ledger(root)?;
-    let documentation = run_libtest(root, &ledger, &["--doc"], filter, count);
+    let mut environment: Environment =
+        servers.environment().into_iter().map(|(name, value)| (name, value.into())).collect();
+    environment.push((LEDGER_VARIABLE, ledger.into_os_string()));
+    let documentation = run_libtest(root, &environment, &["--doc"], filter, count);
     let tests = if has_nextest(root) {
-        run_nextest(root, &ledger, filter, count)
+        run_nextest(root, &environment, filter, count)
     } else {
-        run_libtest(root, &ledger, &["--lib", "--bins", "--examples", "--tests"], filter, count)
+        run_libtest(root, &environment, &["--lib", "--bins", "--examples", "--tests"], filter, count)
     };
     let errors: Vec<String> =
         [documentation, tests].into_iter().filter_map(Result::err).map(|error| error.to_string()).collect();
@@ -118,21 +125,26 @@ fn has_nextest(root: &Path) -> bool {
     command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
-fn run_nextest(root: &Path, ledger: &Path, filter: Option<&str>, count: &mut Count) -> Result<()> {
+fn run_nextest(
+    root: &Path,
+    environment: &Environment,
+    filter: Option<&str>,
+    count: &mut Count,
+) -> Result<()> {
     let mut command = cargo(root, &["nextest", "run", "--workspace", "--no-fail-fast", "--no-tests=pass"]);
-    command.env(LEDGER_VARIABLE, ledger).args(filter);
+    command.envs(environment.iter().cloned()).args(filter);
     run_watched(&mut command, Watched::Stderr, |line| count.add_nextest(line))
 }
 
 fn run_libtest(
     root: &Path,
-    ledger: &Path,
+    environment: &Environment,
     targets: &[&str],
     filter: Option<&str>,
     count: &mut Count,
 ) -> Result<()> {
     let mut command = cargo(root, &["test", "--workspace", "--no-fail-fast"]);
-    command.env(LEDGER_VARIABLE, ledger).args(targets).args(filter);
+    command.envs(environment.iter().cloned()).args(targets).args(filter);
     run_watched(&mut command, Watched::Stdout, |line| count.add_libtest(line))
 }
 

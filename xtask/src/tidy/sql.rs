@@ -48,6 +48,7 @@ fn statement_starts(text: &str) -> Vec<usize> {
             '/' if rest.starts_with("/*") => rest.find("*/").map_or(rest.len(), |end| end + 2),
             // A doubled quote inside reads as two literals beside each other, which changes nothing here.
             '\'' | '"' => rest[1..].find(next).map_or(rest.len(), |end| end + 2),
+            '$' => dollar_quoted_length(rest).unwrap_or(1),
             _ => next.len_utf8(),
         };
         let (token, after) = rest.split_at(length);
@@ -62,6 +63,16 @@ fn statement_starts(text: &str) -> Vec<usize> {
         rest = after;
     }
     starts
+}
+
+/// The length of a text in dollars, such as `$$ … $$` or `$body$ … $body$`; `None` of a parameter.
+fn dollar_quoted_length(rest: &str) -> Option<usize> {
+    let tag_length = rest[1..].find(|c: char| !c.is_alphanumeric() && c != '_')? + 2;
+    let tag = rest.get(..tag_length).filter(|tag| tag.ends_with('$'))?;
+    if tag[1..].starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    Some(rest[tag_length..].find(tag).map_or(rest.len(), |end| tag_length + end + tag_length))
 }
 
 #[cfg(test)]
@@ -83,6 +94,8 @@ mod tests {
         assert_eq!(found(&[(path, one)]), []);
         assert_eq!(found(&[(path, "SELECT 1;\n\n-- then\nSELECT 'it''s; here';\n")]), [(path.to_owned(), 4)]);
         assert_eq!(found(&[(path, "-- nothing\n")]), [(path.to_owned(), 1)]);
+        let body = "DO $$ BEGIN a; b; END $$;\nSELECT $1;\nSELECT $f$;$$;$f$ || $2 || '$'";
+        assert_eq!(found(&[(path, body)]), [(path.to_owned(), 2)]);
     }
 
     #[test]
