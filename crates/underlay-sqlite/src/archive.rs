@@ -191,7 +191,9 @@ fn import_one(connection: &Connection, commit: &ArchivedCommit) -> Result<(), Fa
     let (code, message, body) = match &commit.outcome {
         Outcome::Accepted => (None, None, None),
         Outcome::Refused { code, message, body } => {
-            (Some(code.as_str()), Some(message.as_str()), Some(body.as_str()).filter(|body| *body != "null"))
+            // What was forgotten before it came here stays forgotten.
+            let forgotten = message.is_empty() && body.as_str() == "null";
+            (Some(code.as_str()), Some(message.as_str()), Some(body.as_str()).filter(|_| !forgotten))
         }
     };
     connection.prepare_cached(include_str!("sql/insert_commit.sql"))?.execute(params![

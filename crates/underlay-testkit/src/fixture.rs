@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use underlay_core::{EventStore, ReadModels};
+use underlay_core::{Archive, EventStore, ReadModels, Retention, Snapshots};
 
 /// Opens an adapter for a conformance case. Every case gets a fixture of its own.
 pub trait Fixture: Sized + Send + Sync + 'static {
@@ -25,6 +25,24 @@ pub trait EventStoreFixture: Fixture {
 pub trait ReadModelsFixture: Fixture {
     /// A handle to the read models.
     fn read_models(&self) -> Arc<dyn ReadModels>;
+}
+
+/// A fixture of stored states.
+pub trait SnapshotsFixture: Fixture {
+    /// A handle to the stored states.
+    fn snapshots(&self) -> Arc<dyn Snapshots>;
+}
+
+/// A fixture of a store whose commits can leave it and enter it. Cases that import open a second one.
+pub trait ArchiveFixture: EventStoreFixture {
+    /// A handle to the same store.
+    fn archive(&self) -> Arc<dyn Archive>;
+}
+
+/// A fixture of a store that forgets what is no longer owed.
+pub trait RetentionFixture: EventStoreFixture {
+    /// A handle to the same store.
+    fn retention(&self) -> Arc<dyn Retention>;
 }
 
 /// Why a case cannot run here: a server is missing. The case prints `SKIP name: reason` and passes;

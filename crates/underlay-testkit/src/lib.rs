@@ -1,7 +1,8 @@
 //! What tests of Underlay are made of.
 //!
 //! - **Conformance suites**: [`conformance!`] turns the contract of a port into one test per sentence,
-//!   run on the adapter a [`Fixture`] opens. [`event_store`] and [`read_models`] hold the cases.
+//!   run on the adapter a [`Fixture`] opens. [`event_store`], [`read_models`], [`snapshots`],
+//!   [`archive`] and [`retention`] hold the cases.
 //! - **Fixtures**: [`MemoryFixture`] for the adapters in memory; a store of your own brings its own.
 //! - **Faults**: [`Flaky`] makes chosen calls of a store fail as a network makes them fail.
 //! - **Scenarios**: [`given`] and [`given_streams`] test decisions without a store.
@@ -13,6 +14,7 @@
     reason = "a broken expectation is the failure of a test, and a panic is how a test fails"
 )]
 
+pub mod archive;
 mod case;
 mod concurrent;
 pub mod event_store;
@@ -20,11 +22,15 @@ mod fixture;
 mod flaky;
 mod memory;
 pub mod read_models;
+pub mod retention;
 pub mod sample;
 mod scenario;
+pub mod snapshots;
 
 pub use case::Case;
-pub use fixture::{EventStoreFixture, Fixture, ReadModelsFixture, Skip};
+pub use fixture::{
+    ArchiveFixture, EventStoreFixture, Fixture, ReadModelsFixture, RetentionFixture, Skip, SnapshotsFixture,
+};
 pub use flaky::{Call, Flaky, Stored};
 pub use memory::MemoryFixture;
 pub use scenario::{Decision, Given, GivenStreams, StreamDecisions, given, given_streams};
@@ -37,8 +43,8 @@ pub mod private {
 
 /// Turns the contract of a port into tests: one `#[test]` per sentence, named after its case.
 ///
-/// The first argument names the port, `event_store` or `read_models`; the second is the [`Fixture`]
-/// that opens the adapter. A module of its own keeps the tests of several fixtures apart.
+/// The first argument names the port: `event_store`, `read_models`, `snapshots`, `archive` or
+/// `retention`; the second is the [`Fixture`] that opens the adapter. A module of its own keeps the tests of several fixtures apart.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -74,6 +80,15 @@ macro_rules! conformance {
     };
     (read_models, $fixture:ty) => {
         $crate::read_models_cases! { conformance_tests [$fixture] }
+    };
+    (snapshots, $fixture:ty) => {
+        $crate::snapshots_cases! { conformance_tests [$fixture] }
+    };
+    (archive, $fixture:ty) => {
+        $crate::archive_cases! { conformance_tests [$fixture] }
+    };
+    (retention, $fixture:ty) => {
+        $crate::retention_cases! { conformance_tests [$fixture] }
     };
 }
 

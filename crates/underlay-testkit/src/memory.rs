@@ -1,9 +1,11 @@
 use std::sync::Arc;
 
-use underlay_core::memory::{MemoryEventStore, MemoryReadModels};
-use underlay_core::{Clock, EventStore, ReadModels};
+use underlay_core::memory::{MemoryEventStore, MemoryReadModels, MemorySnapshots};
+use underlay_core::{Archive, Clock, EventStore, ReadModels, Retention, Snapshots};
 
-use crate::{EventStoreFixture, Fixture, ReadModelsFixture, Skip};
+use crate::{
+    ArchiveFixture, EventStoreFixture, Fixture, ReadModelsFixture, RetentionFixture, Skip, SnapshotsFixture,
+};
 
 /// Opens the adapters in memory.
 #[derive(Clone, Debug, Default)]
@@ -12,13 +14,15 @@ pub struct MemoryFixture {
     pub events: MemoryEventStore,
     /// The tables of views.
     pub views: MemoryReadModels,
+    /// The stored states.
+    pub snapshots: MemorySnapshots,
 }
 
 impl MemoryFixture {
     /// Empty stores whose log stamps events by `clock`.
     #[must_use]
     pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
-        Self { events: MemoryEventStore::new(clock), views: MemoryReadModels::default() }
+        Self { events: MemoryEventStore::new(clock), ..Self::default() }
     }
 }
 
@@ -41,5 +45,23 @@ impl EventStoreFixture for MemoryFixture {
 impl ReadModelsFixture for MemoryFixture {
     fn read_models(&self) -> Arc<dyn ReadModels> {
         Arc::new(self.views.clone())
+    }
+}
+
+impl SnapshotsFixture for MemoryFixture {
+    fn snapshots(&self) -> Arc<dyn Snapshots> {
+        Arc::new(self.snapshots.clone())
+    }
+}
+
+impl ArchiveFixture for MemoryFixture {
+    fn archive(&self) -> Arc<dyn Archive> {
+        Arc::new(self.events.clone())
+    }
+}
+
+impl RetentionFixture for MemoryFixture {
+    fn retention(&self) -> Arc<dyn Retention> {
+        Arc::new(self.events.clone())
     }
 }

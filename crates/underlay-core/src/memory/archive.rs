@@ -1,12 +1,12 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 
 use super::MemoryEventStore;
 use crate::{
-    Archive, ArchivePage, ArchivedCommit, Committed, Conflict, Error, ExpectedVersion, Imported, Json,
-    LogScope, Outcome, Position, RecordedEvent, Retention, StreamName, StreamVersion, TenantId, Timestamp,
-    Version,
+    Archive, ArchivePage, ArchivedCommit, CommitId, Committed, Conflict, Error, EventId, ExpectedVersion,
+    Fingerprint, Imported, Json, LogScope, Outcome, Position, RecordedEvent, Retention, StreamName,
+    StreamVersion, TenantId, Timestamp, Version,
 };
 
 #[async_trait]
@@ -46,15 +46,20 @@ impl Archive for MemoryEventStore {
         let mut imported = Imported::default();
         // Checked as a whole before anything is stored.
         let mut versions: HashMap<(TenantId, StreamName), Version> = HashMap::new();
+        let mut ids: HashMap<(TenantId, CommitId), Fingerprint> = HashMap::new();
+        let mut event_ids: HashSet<(TenantId, EventId)> = HashSet::new();
         let mut new = Vec::new();
         for commit in commits {
-            if let Some((fingerprint, _)) = log.commits.get(&(commit.tenant.clone(), commit.id)) {
-                if *fingerprint != commit.fingerprint {
+            let key = (commit.tenant.clone(), commit.id);
+            let stored = log.commits.get(&key).map(|(fingerprint, _)| *fingerprint);
+            if let Some(fingerprint) = stored.or_else(|| ids.get(&key).copied()) {
+                if fingerprint != commit.fingerprint {
                     return Err(Error::IdReused(commit.id));
                 }
                 imported.known += 1;
                 continue;
             }
+            ids.insert(key, commit.fingerprint);
             for event in &commit.events {
                 let key = (commit.tenant.clone(), event.stream.clone());
                 let actual = *versions.entry(key.clone()).or_insert_with(|| log.version(&key.0, &key.1));
@@ -62,7 +67,8 @@ impl Archive for MemoryEventStore {
                     let expected = ExpectedVersion::Exact(Version(event.version.0.saturating_sub(1)));
                     return Err(Conflict { stream: event.stream.clone(), expected, actual }.into());
                 }
-                if log.event_ids.contains(&(commit.tenant.clone(), event.event_id)) {
+                let id = (commit.tenant.clone(), event.event_id);
+                if log.event_ids.contains(&id) || !event_ids.insert(id) {
                     return Err(Error::invalid(format!("event id {} is already in the log", event.event_id)));
                 }
                 versions.insert(key, event.version);
@@ -87,7 +93,7 @@ impl Retention for MemoryEventStore {
             self.lock().commits.values_mut().filter(|(_, committed)| committed.recorded_at < time)
         {
             if let Outcome::Refused { message, body, .. } = &mut committed.outcome
-                && body.as_str() != "null"
+                && (body.as_str() != "null" || !message.is_empty())
             {
                 message.clear();
                 *body = Json::from_stored("null");

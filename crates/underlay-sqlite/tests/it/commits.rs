@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use underlay_core::{
-    BatchLimits, CommitId, Error, EventStore, EventStoreExt, ExpectedVersion, LogFilter, LogScope,
-    ManualClock, Outcome, Position, Timestamp, Version,
+    Archive, BatchLimits, CommitId, Error, EventStore, EventStoreExt, ExpectedVersion, LogFilter, LogScope,
+    ManualClock, Outcome, Position, Retention, Timestamp, Version,
 };
 use underlay_sqlite::SqliteConfig;
 
@@ -99,6 +99,25 @@ async fn a_refusal_past_its_retention_keeps_its_code() {
             if code == "too_low" && body.as_str() == "null"),
         "{found:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_without_a_body_is_forgotten_after_an_import_too() {
+    let (here, there) = (Place::new(), Place::new());
+    let (here, there) = (here.open(), there.open());
+    let (code, message) = ("too_low".to_owned(), "Of Ada, born in 1815.".to_owned());
+    let outcome = Outcome::Refused { code, message, body: underlay_core::Json::from_stored("null") };
+    let id = CommitId::draw();
+    here.commit(&tenant(), underlay_core::Commit::new(id).with_outcome(outcome)).await.unwrap();
+    let exported = here.read_commits(&LogScope::EveryTenant, 0, 10).await.unwrap();
+    there.import_commits(exported.commits).await.unwrap();
+    for store in [here, there] {
+        assert_eq!(store.forget_outcome_bodies(Timestamp::MAX).await.unwrap(), 1);
+        let found = store.find_commit(&tenant(), id).await.unwrap().unwrap();
+        let empty =
+            matches!(&found.committed.outcome, Outcome::Refused { message, .. } if message.is_empty());
+        assert!(empty, "{found:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

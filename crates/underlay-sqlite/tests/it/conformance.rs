@@ -1,12 +1,14 @@
-//! Every sentence of both contracts, on a file that is closed and opened again where the case asks.
+//! Every sentence of every contract, on a file that is closed and opened again where the case asks.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use tempfile::TempDir;
-use underlay_core::{EventStore, ReadModels};
+use underlay_core::{Archive, EventStore, ReadModels, Retention, Snapshots};
 use underlay_sqlite::{SqliteConfig, SqliteStore};
-use underlay_testkit::{EventStoreFixture, Fixture, ReadModelsFixture, Skip};
+use underlay_testkit::{
+    ArchiveFixture, EventStoreFixture, Fixture, ReadModelsFixture, RetentionFixture, Skip, SnapshotsFixture,
+};
 
 struct File {
     store: SqliteStore,
@@ -40,6 +42,24 @@ impl ReadModelsFixture for File {
     }
 }
 
+impl SnapshotsFixture for File {
+    fn snapshots(&self) -> Arc<dyn Snapshots> {
+        Arc::new(self.store.clone())
+    }
+}
+
+impl ArchiveFixture for File {
+    fn archive(&self) -> Arc<dyn Archive> {
+        Arc::new(self.store.clone())
+    }
+}
+
+impl RetentionFixture for File {
+    fn retention(&self) -> Arc<dyn Retention> {
+        Arc::new(self.store.clone())
+    }
+}
+
 mod event_store {
     use super::File;
 
@@ -50,4 +70,22 @@ mod read_models {
     use super::File;
 
     underlay_testkit::conformance!(read_models, File);
+}
+
+mod snapshots {
+    use super::File;
+
+    underlay_testkit::conformance!(snapshots, File);
+}
+
+mod archive {
+    use super::File;
+
+    underlay_testkit::conformance!(archive, File);
+}
+
+mod retention {
+    use super::File;
+
+    underlay_testkit::conformance!(retention, File);
 }

@@ -1,6 +1,7 @@
 //! Disks that are full, files that cannot be written, and things that are no file.
 
 use std::ffi::OsStr;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -24,7 +25,7 @@ impl SmallDisk {
         if runs("mount", ["-t", "tmpfs", "-o", &size, "underlay-test"].map(OsStr::new), folder.path()) {
             return Some(Self(folder));
         }
-        eprintln!("SKIP {test}: mounting a small disk takes the rights of root");
+        skipped(test, "mounting a small disk takes the rights of root");
         None
     }
 
@@ -37,6 +38,11 @@ impl Drop for SmallDisk {
     fn drop(&mut self) {
         runs("umount", [OsStr::new("--lazy")], self.0.path());
     }
+}
+
+/// Written past the capture of passing tests: nobody should take a skipped test for a passed one.
+fn skipped(test: &str, reason: &str) {
+    writeln!(std::io::stderr(), "SKIP {test}: {reason}").ok();
 }
 
 /// Whether a program of the system does its work on a path.
@@ -153,7 +159,7 @@ async fn a_file_that_cannot_be_written_is_named_and_left_as_it_is() {
     store.close().await.unwrap();
     let before = std::fs::read(place.path()).unwrap();
     let Some(protection) = Protection::of(place.path()) else {
-        eprintln!("SKIP a_file_that_cannot_be_written: root writes every file here");
+        skipped("a_file_that_cannot_be_written", "root writes every file here");
         return;
     };
     let error = SqliteStore::open(place.path(), SqliteConfig::default()).unwrap_err();

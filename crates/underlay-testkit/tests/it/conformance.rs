@@ -1,4 +1,4 @@
-//! Both suites on the adapters in memory: as they are, behind a decorator, and under a clock that
+//! Every suite on the adapters in memory: as they are, behind a decorator, and under a clock that
 //! goes backwards.
 
 use std::pin::Pin;
@@ -15,6 +15,9 @@ mod memory {
 
     underlay_testkit::conformance!(event_store, MemoryFixture);
     underlay_testkit::conformance!(read_models, MemoryFixture);
+    underlay_testkit::conformance!(snapshots, MemoryFixture);
+    underlay_testkit::conformance!(archive, MemoryFixture);
+    underlay_testkit::conformance!(retention, MemoryFixture);
 }
 
 mod decorated {

@@ -1,9 +1,11 @@
 //! The documentation of a port and its suite say the same.
 
-use underlay_testkit::{Case, event_store, read_models};
+use underlay_testkit::{Case, archive, event_store, read_models, retention, snapshots};
 
 const EVENT_STORE: &str = include_str!("../../../underlay-core/src/event_store.rs");
 const READ_MODELS: &str = include_str!("../../../underlay-core/src/read_models.rs");
+const SNAPSHOTS: &str = include_str!("../../../underlay-core/src/snapshots.rs");
+const ARCHIVE: &str = include_str!("../../../underlay-core/src/archive.rs");
 
 /// A sentence as the documentation has it: number, text, name of the case.
 type Sentence = (u32, String, String);
@@ -48,8 +50,24 @@ fn the_read_models_suite_follows_its_contract() {
 }
 
 #[test]
+fn the_snapshots_suite_follows_its_contract() {
+    assert_suite_follows_docs(snapshots::CASES, SNAPSHOTS, "Snapshots", 3);
+}
+
+#[test]
+fn the_archive_suite_follows_its_contract() {
+    assert_suite_follows_docs(archive::CASES, ARCHIVE, "Archive", 5);
+}
+
+#[test]
+fn the_retention_suite_follows_its_contract() {
+    assert_suite_follows_docs(retention::CASES, ARCHIVE, "Retention", 1);
+}
+
+#[test]
 fn sentences_count_from_one() {
-    for cases in [event_store::CASES, read_models::CASES] {
+    for cases in [event_store::CASES, read_models::CASES, snapshots::CASES, archive::CASES, retention::CASES]
+    {
         let numbers: Vec<u32> = cases.iter().map(|case| case.number).collect();
         assert_eq!(numbers, (1..=cases.len() as u32).collect::<Vec<_>>());
     }

@@ -1,0 +1,24 @@
+//! The contract of [`Retention`](underlay_core::Retention): one case per sentence.
+//!
+//! A case takes a fixture of a fresh, empty store and panics where its sentence does not hold. They
+//! are run by [`conformance!`](crate::conformance).
+
+mod bodies;
+
+pub use bodies::forgotten_bodies_leave_their_ids;
+
+use crate::Case;
+
+/// Every sentence with its case.
+pub const CASES: &[Case] = crate::retention_cases! { conformance_list };
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! retention_cases {
+    ($callback:ident $($context:tt)*) => {
+        $crate::$callback! { retention $($context)*;
+            1 forgotten_bodies_leave_their_ids
+                "The bodies of refusals recorded before a time are gone; their ids and codes still answer."
+        }
+    };
+}
