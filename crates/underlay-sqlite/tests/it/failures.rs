@@ -29,7 +29,7 @@ impl Gate {
     }
 
     /// As `new`, with faults of its own once the gate is passed.
-    fn and_then(faults: impl Fn(Step) -> bool + Send + Sync + 'static) -> (Self, SqliteConfig) {
+    pub(crate) fn and_then(faults: impl Fn(Step) -> bool + Send + Sync + 'static) -> (Self, SqliteConfig) {
         let inside =
             Arc::new(Inside { reached: Semaphore::new(0), open: Mutex::new(false), opened: Condvar::new() });
         let held = inside.clone();
