@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::{Entry, RandomState};
 use std::fmt;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
@@ -161,11 +161,11 @@ impl Names {
         };
         Ok(RecordedEvent {
             position: Position::from_number(position.unsigned_abs()),
-            tenant: self.tenants.get(text(row, column::TENANT, here)?, position)?,
-            stream: self.streams.get(text(row, column::STREAM, here)?, position)?,
+            tenant: self.tenants.get(row, column::TENANT, here)?,
+            stream: self.streams.get(row, column::STREAM, here)?,
             version: Version(count(row, column::VERSION, here)?),
             event_id: event_id(row, column::EVENT_ID, here)?,
-            event_type: self.event_types.get(text(row, column::TYPE, here)?, position)?,
+            event_type: self.event_types.get(row, column::TYPE, here)?,
             schema_version: SchemaVersion(small(column::SCHEMA_VERSION)?),
             payload: Json::from_stored(text(row, column::PAYLOAD, here)?),
             metadata: Json::from_stored(text(row, column::METADATA, here)?),
@@ -219,30 +219,54 @@ impl Name for EventType {
 /// Names by the hash of their text, so that looking one up copies nothing.
 struct Known<N> {
     last: Option<N>,
-    by_hash: HashMap<u64, N>,
+    by_hash: HashMap<u64, N, BuildHasherDefault<AsItIs>>,
     hasher: RandomState,
 }
 
 impl<N> Default for Known<N> {
     fn default() -> Self {
-        Self { last: None, by_hash: HashMap::new(), hasher: RandomState::new() }
+        Self { last: None, by_hash: HashMap::default(), hasher: RandomState::new() }
     }
 }
 
 impl<N: Name> Known<N> {
-    fn get(&mut self, text: &str, position: i64) -> Result<N, Failure> {
-        if let Some(last) = self.last.as_ref().filter(|last| last.text() == text) {
+    fn get(&mut self, row: &Row<'_>, at: usize, place: At) -> Result<N, Failure> {
+        let ValueRef::Text(bytes) = row.get_ref(at)? else {
+            return Err(misfit(row, at, place, row.get_ref(at)?, "text"));
+        };
+        // Bytes that are a known name's need no look at whether they are text.
+        if let Some(last) = self.last.as_ref().filter(|last| last.text().as_bytes() == bytes) {
             return Ok(last.clone());
         }
-        let check = || checked(text, At(position));
-        let name = match self.by_hash.entry(self.hasher.hash_one(text)) {
-            Entry::Occupied(known) if known.get().text() == text => known.get().clone(),
+        let check = || checked(text(row, at, place)?, place);
+        let name = match self.by_hash.entry(self.hasher.hash_one(bytes)) {
+            Entry::Occupied(known) if known.get().text().as_bytes() == bytes => known.get().clone(),
             // Another text with the same hash: it stays.
             Entry::Occupied(_) => check()?,
             Entry::Vacant(free) => free.insert(check()?).clone(),
         };
         self.last = Some(name.clone());
         Ok(name)
+    }
+}
+
+/// Takes a number that is a hash already for its hash.
+#[derive(Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
     }
 }
 

@@ -184,11 +184,14 @@ fn log_page(
         scanned += 1;
         tail = follow;
         page.scanned_to = Position::from_number(position.unsigned_abs());
+        let event = if passes(row, position, scope, filter)? { Some(names.event(row)?) } else { None };
         if tail == 0 && every_tenant {
-            page.scanned_to_id = Some(event_row::event_id(row, column::EVENT_ID, At(position))?);
+            page.scanned_to_id = Some(match &event {
+                Some(event) => event.event_id,
+                None => event_row::event_id(row, column::EVENT_ID, At(position))?,
+            });
         }
-        if passes(row, position, scope, filter)? {
-            let event = names.event(row)?;
+        if let Some(event) = event {
             bytes += event_bytes(&event);
             page.events.push(event);
         }
