@@ -21,9 +21,11 @@ pub(crate) async fn measure(place: &Place, scale: &Scale) -> Result<Vec<Figure>>
     let connection = plain_scan::open(&path)?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..scale.rounds {
+        log_file::warm(&path)?;
         let start = Instant::now();
         whole_log(&store, scale.log_events).await?;
         ours.push(Sample::of(scale.log_events as f64 / start.elapsed().as_secs_f64()));
+        log_file::warm(&path)?;
         theirs.push(Sample::of(tokio::task::block_in_place(|| {
             plain_scan::log(&connection).and_then(|scanned| scanned.rate(scale.log_events))
         })?));

@@ -1,5 +1,6 @@
 //! The logs that are read: written through the store, as a service would have.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -39,7 +40,14 @@ pub(crate) fn ports(store: &SqliteStore) -> Ports {
     }
 }
 
-/// The path of a log of about this many events, spread over ten thousand streams and committed one by one;
+/// Reads a file once, so that a run finds it in the memory of the system and not on the disk: some
+/// machines give that memory away at any time.
+pub(crate) fn warm(path: &Path) -> Result<()> {
+    std::io::copy(&mut File::open(path)?, &mut std::io::sink())?;
+    Ok(())
+}
+
+/// The path of a log of this many events, spread over ten thousand streams and committed one by one;
 /// written where it is not there yet.
 pub(crate) async fn numbered(place: &Place, events: u64) -> Result<PathBuf> {
     let path = place.file(&format!("log-{events}.db"));

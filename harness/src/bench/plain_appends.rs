@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
-use rusqlite::{Connection, OptionalExtension, Statement, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Statement, params};
 use tokio::sync::oneshot;
 use underlay_sqlite::{SqliteConfig, SqliteStore};
 use uuid::Uuid;
@@ -50,7 +50,8 @@ pub(crate) async fn create(path: &Path) -> Result<Connection> {
 
 /// Opens a file with the safety and the cache of the product's writer; checkpoints stay SQLite's own.
 pub(crate) fn open(path: &Path) -> Result<Connection> {
-    let connection = Connection::open(path)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
     let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
     if mode != "wal" {
         return Err(format!("the journal is {mode}, not wal").into());

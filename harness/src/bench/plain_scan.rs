@@ -32,7 +32,9 @@ impl Scanned {
 
 /// Opens a file to read.
 pub(crate) fn open(path: &Path) -> Result<Connection> {
-    Ok(Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?)
+    // One thread at a time uses it, so it needs no lock of its own.
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Ok(Connection::open_with_flags(path, flags)?)
 }
 
 /// Scans the whole log, in the order of positions.

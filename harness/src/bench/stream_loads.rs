@@ -38,6 +38,7 @@ pub(crate) async fn measure(place: &Place, scale: &Scale) -> Result<Vec<Figure>>
         take_snapshots(&ports, &tenant, &streams).await?;
     }
     for _ in 0..scale.rounds {
+        log_file::warm(&path)?;
         let mut times = Vec::new();
         for stream in streams.iter().cycle().take((STREAMS * PASSES) as usize) {
             let start = Instant::now();
