@@ -14,6 +14,7 @@
 //!   the batch is `Uncertain`.
 //! - **Broken**, after a failure that is not the caller's. New writes are `Unavailable` at once, while
 //!   the file is opened again and fenced, with growing pauses, until that succeeds.
+//!   A file that was exchanged under the process is broken until it is put back.
 //! - **Ended**, by closing or by a panic: everybody who waits or comes is answered.
 //!
 //! Writes to views are flushed with the next commit, not on their own: a power cut takes rows and
@@ -134,6 +135,11 @@ impl Committer {
         match self.finish(writer) {
             Ok(()) => {
                 self.unflushed.set(false);
+                // Into a file that nobody will find again, nothing is stored.
+                if let Err(exchanged) = self.database.check_in_place() {
+                    flight.answer_all(|_| Err(exchanged.nothing_stored()));
+                    return Err(exchanged);
+                }
                 self.acknowledge(flight, answers);
                 Ok(())
             }

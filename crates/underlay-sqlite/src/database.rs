@@ -1,6 +1,7 @@
 //! The file: where it lies, whose it is, and how connections to it are set up.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
@@ -20,10 +21,26 @@ const STATEMENTS_MAX: usize = 128;
 #[derive(Clone, Debug)]
 pub(crate) struct Database {
     path: PathBuf,
+    /// Which file it is, since it was opened to write.
+    identity: Arc<OnceLock<FileIdentity>>,
     busy_timeout: Duration,
     wal_bytes_max: u64,
     writer_cache_bytes: usize,
     reader_cache_bytes: usize,
+}
+
+/// Device and number of a file; a system without them has one identity for all.
+type FileIdentity = (u64, u64);
+
+#[cfg(unix)]
+fn file_identity(path: &Path) -> Option<FileIdentity> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn file_identity(path: &Path) -> Option<FileIdentity> {
+    path.exists().then_some((0, 0))
 }
 
 /// Whose a file is.
@@ -55,6 +72,7 @@ impl Database {
         mount::refuse_network(&path.canonicalize().unwrap_or_else(|_| path.clone()))?;
         Ok(Self {
             path,
+            identity: Arc::default(),
             busy_timeout: config.busy_timeout,
             wal_bytes_max: config.wal_bytes_max,
             writer_cache_bytes: config.writer_cache_bytes,
@@ -66,13 +84,29 @@ impl Database {
         &self.path
     }
 
-    /// Opens the file to write, making it where it is missing.
+    /// Opens the file to write, making it where it is missing. From then on it must stay that file.
     pub(crate) fn create(&self) -> Result<Connection, Failure> {
-        self.open_writer(OpenFlags::SQLITE_OPEN_CREATE)
+        let connection = self.open_writer(OpenFlags::SQLITE_OPEN_CREATE)?;
+        if let Some(identity) = file_identity(&self.path) {
+            self.identity.get_or_init(|| identity);
+        }
+        Ok(connection)
     }
 
-    /// Opens the file to write; it must be there.
+    /// Whether the path still leads to the file that was opened. A copy put in its place, or a file
+    /// moved away, would leave this process writing what nobody reads.
+    pub(crate) fn check_in_place(&self) -> Result<(), Failure> {
+        match self.identity.get() {
+            Some(opened) if file_identity(&self.path).as_ref() != Some(opened) => {
+                Err(Failure::Exchanged(self.path.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Opens the file to write; it must be there, and be the same one.
     pub(crate) fn reopen(&self) -> Result<Connection, Failure> {
+        self.check_in_place()?;
         self.open_writer(OpenFlags::empty())
     }
 

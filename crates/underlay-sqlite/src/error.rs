@@ -1,6 +1,8 @@
 use std::fmt;
 use std::path::Path;
 
+use std::path::PathBuf;
+
 use rusqlite::ErrorCode;
 use underlay_core::Error;
 
@@ -15,6 +17,11 @@ pub(crate) enum Failure {
     /// The system says so.
     #[error("{doing}: {source}")]
     System { doing: String, source: std::io::Error },
+    /// The path leads to another file than the one that was opened.
+    #[error(
+        "{0} was exchanged or moved under this process; put the file back, or start the process again on the one there"
+    )]
+    Exchanged(PathBuf),
     /// An answer in the words of the core: the caller's doing, not the file's.
     #[error("{0}")]
     Answer(Error),
@@ -98,7 +105,7 @@ impl Failure {
         match self {
             Self::Answer(_) | Self::Poison(_) => false,
             Self::Sqlite(_) => !self.is_busy() && !self.is_poison() && !self.is_misfit(),
-            Self::System { .. } | Self::Injected(_) => true,
+            Self::System { .. } | Self::Exchanged(_) | Self::Injected(_) => true,
         }
     }
 
@@ -134,7 +141,7 @@ impl From<Failure> for Error {
             (_, failure) if failure.is_misfit() => Self::Damaged(failure.to_string()),
             (_, Failure::Sqlite(error)) => Self::backend("using the SQLite file", error),
             (_, Failure::System { doing, source }) => Self::backend(doing, source),
-            (_, failure @ Failure::Injected(_)) => failure.nothing_stored(),
+            (_, failure @ (Failure::Exchanged(_) | Failure::Injected(_))) => failure.nothing_stored(),
         }
     }
 }

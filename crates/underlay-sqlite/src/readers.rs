@@ -82,6 +82,7 @@ impl Readers {
 
 impl Pool {
     fn take(&self) -> Result<Connection, Failure> {
+        self.database.check_in_place()?;
         let idle = match self.lock().as_mut() {
             Some(idle) => idle.pop(),
             None => return Err(Failure::Answer(closed())),

@@ -200,3 +200,32 @@ async fn damage_is_named_by_position() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_file_exchanged_under_the_process_is_noticed_and_one_put_back_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let tenant = underlay_testkit::sample::tenant("acme");
+    let stream = underlay_testkit::sample::stream("note-1");
+    let write = || underlay_testkit::sample::write(&stream, ExpectedVersion::Any, 1);
+    let store = SqliteStore::open(path("log.db"), SqliteConfig::default()).unwrap();
+    store.commit(&tenant, write()).await.unwrap();
+    let other = SqliteStore::open(path("other.db"), SqliteConfig::default()).unwrap();
+    other.close().await.unwrap();
+
+    std::fs::rename(path("log.db"), path("away.db")).unwrap();
+    std::fs::rename(path("other.db"), path("log.db")).unwrap();
+    for answer in [store.commit(&tenant, write()).await.err(), store.head().await.err()] {
+        let told = answer.expect("nothing is acknowledged into a file that was moved away").to_string();
+        assert!(told.contains("was exchanged or moved under this process"), "{told}");
+    }
+
+    std::fs::rename(path("log.db"), path("other.db")).unwrap();
+    std::fs::rename(path("away.db"), path("log.db")).unwrap();
+    // The writer looks again after a pause; until then it says that it is not there.
+    while let Err(error) = store.commit(&tenant, write()).await {
+        assert!(matches!(error, Error::Unavailable { .. }), "{error}");
+        tokio::task::yield_now().await;
+    }
+    store.close().await.unwrap();
+}
