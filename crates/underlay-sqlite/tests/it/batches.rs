@@ -86,7 +86,7 @@ async fn commits_over_several_streams_in_opposite_orders_stand_in_nobodys_way() 
                 for _ in 0..ROUNDS {
                     let mut names = ["a-1", "b-1", "c-1"];
                     names.rotate_left(writer % 3);
-                    if writer % 2 == 0 {
+                    if writer.is_multiple_of(2) {
                         names.reverse();
                     }
                     let commit =

@@ -1,8 +1,10 @@
 //! Stores that break a sentence each, in a way stores have been broken: the case of that sentence
 //! must fail. Without a mutation the same decorator passes, so it is the mutation that is caught.
 
+mod archive;
 mod event_store;
 mod read_models;
+mod snapshots;
 
 use std::time::Duration;
 

@@ -1,0 +1,162 @@
+//! Cases of an archive open a second store of the same type, so here the mutation is part of the type.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use underlay_core::memory::MemoryEventStore;
+use underlay_core::{
+    Archive, ArchivePage, ArchivedCommit, CommitId, Error, EventStore, Imported, LogScope, Outcome,
+    Retention, Timestamp,
+};
+use underlay_testkit::{ArchiveFixture, EventStoreFixture, Fixture, RetentionFixture, Skip};
+
+const SOUND: u8 = 0;
+/// Only commits that write leave.
+const LOSES_REFUSALS: u8 = 1;
+/// The last page that is full is taken for the last one.
+const ENDS_EARLY: u8 = 2;
+/// The scope is not looked at.
+const READS_EVERY_TENANT: u8 = 3;
+/// The time of the import replaces that of the commit.
+const STAMPS_ANEW: u8 = 4;
+/// Each commit gets a new id.
+const DRAWS_IDS: u8 = 5;
+/// What is known is counted as stored.
+const COUNTS_ALL: u8 = 6;
+/// Each commit is stored on its own.
+const STORES_UP_TO_THE_GAP: u8 = 7;
+/// What leaves a gap is dropped silently.
+const DROPS_SILENTLY: u8 = 8;
+/// The time is not looked at.
+const FORGETS_ALL: u8 = 9;
+/// Nothing is forgotten.
+const FORGETS_NOTHING: u8 = 10;
+
+struct Mutant<const MUTATION: u8>(Arc<Store<MUTATION>>);
+
+#[derive(Default)]
+struct Store<const MUTATION: u8>(MemoryEventStore);
+
+impl<const MUTATION: u8> Fixture for Mutant<MUTATION> {
+    async fn create() -> Result<Self, Skip> {
+        Ok(Self(Arc::default()))
+    }
+
+    async fn reopen(self) -> Self {
+        self
+    }
+}
+
+impl<const MUTATION: u8> EventStoreFixture for Mutant<MUTATION> {
+    fn event_store(&self) -> Arc<dyn EventStore> {
+        Arc::new(self.0.0.clone())
+    }
+}
+
+impl<const MUTATION: u8> ArchiveFixture for Mutant<MUTATION> {
+    fn archive(&self) -> Arc<dyn Archive> {
+        self.0.clone()
+    }
+}
+
+impl<const MUTATION: u8> RetentionFixture for Mutant<MUTATION> {
+    fn retention(&self) -> Arc<dyn Retention> {
+        self.0.clone()
+    }
+}
+
+#[async_trait]
+impl<const MUTATION: u8> Archive for Store<MUTATION> {
+    async fn read_commits(&self, scope: &LogScope, after: u64, limit: usize) -> Result<ArchivePage, Error> {
+        let scope = if MUTATION == READS_EVERY_TENANT { &LogScope::EveryTenant } else { scope };
+        let mut page = self.0.read_commits(scope, after, limit).await?;
+        match MUTATION {
+            LOSES_REFUSALS => page.commits.retain(|commit| commit.outcome == Outcome::Accepted),
+            ENDS_EARLY => page.at_end |= page.commits.len() == limit && limit > 2,
+            _ => {}
+        }
+        Ok(page)
+    }
+
+    async fn import_commits(&self, mut commits: Vec<ArchivedCommit>) -> Result<Imported, Error> {
+        let all = commits.len() as u64;
+        match MUTATION {
+            STAMPS_ANEW => {
+                for commit in &mut commits {
+                    commit.recorded_at = Timestamp::now();
+                }
+            }
+            DRAWS_IDS => {
+                for commit in &mut commits {
+                    commit.id = CommitId::draw();
+                }
+            }
+            STORES_UP_TO_THE_GAP => {
+                let mut imported = Imported::default();
+                for commit in commits {
+                    let one = self.0.import_commits(vec![commit]).await?;
+                    imported.stored += one.stored;
+                    imported.known += one.known;
+                }
+                return Ok(imported);
+            }
+            DROPS_SILENTLY => {
+                if let Err(Error::Conflict(_)) = self.0.import_commits(commits.clone()).await {
+                    return Ok(Imported { stored: all, known: 0 });
+                }
+            }
+            _ => {}
+        }
+        let imported = self.0.import_commits(commits).await?;
+        Ok(if MUTATION == COUNTS_ALL { Imported { stored: all, known: 0 } } else { imported })
+    }
+}
+
+#[async_trait]
+impl<const MUTATION: u8> Retention for Store<MUTATION> {
+    async fn forget_outcome_bodies(&self, time: Timestamp) -> Result<u64, Error> {
+        match MUTATION {
+            FORGETS_ALL => self.0.forget_outcome_bodies(Timestamp::MAX).await,
+            FORGETS_NOTHING => Ok(0),
+            _ => self.0.forget_outcome_bodies(time).await,
+        }
+    }
+}
+
+/// One test per mutation: the case it breaks fails.
+macro_rules! caught_by_type {
+    ($($test:ident: $port:ident $case:ident fails on $mutation:ident;)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $test() {
+                let Ok(broken) = Mutant::<$mutation>::create().await else { panic!("it is in memory") };
+                let case = underlay_testkit::$port::$case(broken);
+                super::assert_caught(stringify!($case), stringify!($mutation), case).await;
+            }
+        )*
+
+        #[test]
+        fn every_case_has_failed_once() {
+            let caught = [$(stringify!($case)),*];
+            for case in underlay_testkit::archive::CASES.iter().chain(underlay_testkit::retention::CASES) {
+                assert!(caught.contains(&case.name), "no broken store shows that {} can fail", case.name);
+            }
+        }
+    };
+}
+
+underlay_testkit::conformance!(archive, Mutant<SOUND>);
+underlay_testkit::conformance!(retention, Mutant<SOUND>);
+
+caught_by_type! {
+    refusals_lost: archive commits_are_read_in_order fails on LOSES_REFUSALS;
+    an_end_too_early: archive commits_are_read_in_order fails on ENDS_EARLY;
+    every_tenant_read: archive an_archive_of_one_tenant_is_its_own fails on READS_EVERY_TENANT;
+    times_stamped_anew: archive an_import_reads_back_the_same fails on STAMPS_ANEW;
+    ids_drawn_anew: archive an_import_reads_back_the_same fails on DRAWS_IDS;
+    known_counted_as_stored: archive an_import_repeats_nothing fails on COUNTS_ALL;
+    commits_stored_up_to_the_gap: archive an_import_with_a_gap_is_refused fails on STORES_UP_TO_THE_GAP;
+    gaps_passed_over: archive an_import_with_a_gap_is_refused fails on DROPS_SILENTLY;
+    all_forgotten: retention forgotten_bodies_leave_their_ids fails on FORGETS_ALL;
+    nothing_forgotten: retention forgotten_bodies_leave_their_ids fails on FORGETS_NOTHING;
+}
