@@ -73,9 +73,10 @@ async fn log_length(store: &SqliteStore) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_loses_nothing_acknowledged_and_the_store_goes_on_once_there_is_room() {
-    let Some(disk) = SmallDisk::mount("a_full_disk_loses_nothing_acknowledged", 4) else { return };
+    let Some(disk) = SmallDisk::mount("a_full_disk_loses_nothing_acknowledged", 8) else { return };
+    // Without it there is room for all of the WAL twice: closing moves it into the database.
     let ballast = disk.0.path().join("ballast");
-    std::fs::write(&ballast, vec![1; 2 << 20]).unwrap();
+    std::fs::write(&ballast, vec![1; 5 << 20]).unwrap();
     let store = SqliteStore::open(disk.file(), SqliteConfig::default()).unwrap();
     let (mut stored, mut failed): (Vec<Commit>, Vec<Commit>) = (Vec::new(), Vec::new());
     let mut told = false;
