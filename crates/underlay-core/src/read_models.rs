@@ -163,6 +163,16 @@ pub struct RowAddress {
     pub key: String,
 }
 
+impl RowAddress {
+    /// Checks the key.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where it is empty, too long or holds NUL.
+    pub fn validate(&self) -> Result<(), Error> {
+        check_key(&self.key)
+    }
+}
+
 /// One change to a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RowChange {
@@ -242,6 +252,7 @@ pub trait ReadModels: Send + Sync + 'static {
     async fn prepare(&self, schema: &ViewSchema, start: Checkpoint) -> Result<ViewTable, Error>;
 
     /// Makes an empty table for the next generation, replacing one that was begun and not activated.
+    /// Its number is above that of every generation there was, so that the one replaced stays gone.
     ///
     /// # Errors
     /// [`Error::NotFound`] where the view was never prepared.

@@ -53,7 +53,7 @@ impl Work for CreateView<'_> {
     }
 }
 
-/// Makes the generation after the one that is read, replacing one that was begun before.
+/// Makes the generation after all there are, replacing one that was begun before.
 pub(crate) struct BeginGeneration<'a> {
     pub(crate) open: &'a Open,
     pub(crate) schema: &'a ViewSchema,
@@ -67,12 +67,15 @@ impl Work for BeginGeneration<'_> {
     async fn run(&self, client: &Client) -> Result<u32, Failure> {
         let name = &self.schema.name;
         let active = lock_view(client, name).await?.ok_or_else(|| no_view(name))?;
+        let mut last = active;
         for generation in generations(client, name).await? {
             if generation > active {
                 drop_generation(client, self.open, name, generation).await?;
             }
+            last = last.max(generation);
         }
-        create_generation(client, self.open, self.schema, active + 1, self.start).await
+        // Above the one replaced too, so that whoever began that one finds it gone.
+        create_generation(client, self.open, self.schema, last + 1, self.start).await
     }
 }
 

@@ -39,7 +39,7 @@ pub(crate) fn create_view(
     create_generation(connection, schema, 1, start)
 }
 
-/// Makes the generation after the one that is read, replacing one that was begun before.
+/// Makes the generation after all there are, replacing one that was begun before.
 pub(crate) fn begin_generation(
     connection: &Connection,
     schema: &ViewSchema,
@@ -47,13 +47,16 @@ pub(crate) fn begin_generation(
 ) -> Result<u32, Failure> {
     let active = active(connection, &schema.name)?
         .ok_or_else(|| Failure::Answer(Error::NotFound(format!("view {}", schema.name))))?;
+    let mut last = active;
     for generation in generations(connection, &schema.name)? {
         if generation > active {
             drop_generation(connection, &schema.name, generation)?;
         }
+        last = last.max(generation);
     }
-    let next = active.checked_add(1).ok_or_else(|| {
-        Failure::damaged(format!("view {} is in generation {active}, the last there can be", schema.name))
+    // Above the one replaced too, so that whoever began that one finds it gone.
+    let next = last.checked_add(1).ok_or_else(|| {
+        Failure::damaged(format!("view {} is in generation {last}, the last there can be", schema.name))
     })?;
     create_generation(connection, schema, next, start)
 }

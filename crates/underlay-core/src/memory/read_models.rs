@@ -106,7 +106,9 @@ impl ReadModels for MemoryReadModels {
         let view = catalogue
             .get_mut(&schema.name)
             .ok_or_else(|| Error::NotFound(format!("view {}", schema.name)))?;
-        let generation = view.generation + 1;
+        // Above every one there was, so that whoever began the one replaced here finds it gone.
+        let generation = view.tables.keys().max().map_or(1, |last| last + 1);
+        view.tables.retain(|known, _| *known == view.generation);
         view.tables.insert(generation, Table::new(schema, start));
         Ok(ViewTable { schema: schema.clone(), generation })
     }

@@ -113,7 +113,7 @@ async fn generations_leave_no_table_behind() {
             .unwrap();
         select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     };
-    assert_eq!(tables, ["view_balances_4"]);
+    assert_eq!(tables, ["view_balances_7"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

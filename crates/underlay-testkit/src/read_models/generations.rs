@@ -33,6 +33,10 @@ pub async fn a_generation_is_built_beside<F: ReadModelsFixture>(fixture: F) {
     assert_eq!(table.schema, new_schema, "a generation has its own definition");
     assert_eq!(building.checkpoint().await, start, "a generation begun again is at its start");
     assert_eq!(building.rows().await, [], "without the rows of the one it replaces");
+    // Whoever began the one replaced must find it gone, or it would store into this one, or swap it in.
+    assert_gone(&subject.at_table(&abandoned)).await;
+    let activated = subject.models.activate(&abandoned).await;
+    assert!(matches!(activated, Err(Error::NotFound(_))), "a generation that was replaced: {activated:?}");
 
     building
         .apply(vec![building.upsert("a", new_row("new", 1)), building.upsert("c", new_row("new", 3))])
@@ -102,7 +106,7 @@ async fn assert_gone(subject: &Subject) {
     let batch = underlay_core::ViewBatch {
         from: Checkpoint::start(*log),
         to: subject.place(1),
-        changes: vec![subject.upsert("late", row("late", 1))],
+        changes: vec![subject.delete("late")],
     };
     let query = Query::default();
     let answers = [
