@@ -1,5 +1,8 @@
 use std::time::Duration;
 
+use underlay_core::Error;
+use underlay_core::limits::PAGE_EVENTS_MAX;
+
 /// What happens at start to a view whose definition is not the one its rows were built by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnViewChange {
@@ -19,7 +22,7 @@ pub struct EngineConfig {
     pub conflict_retries_max: u32,
     /// Aggregate states kept in memory.
     pub states_cached_max: usize,
-    /// Events in one page of a view's work; rows and checkpoint change once a page.
+    /// Events in one page of a view's work: 1 to [`PAGE_EVENTS_MAX`].
     pub view_batch_events_max: usize,
     /// How long a view waits for a hint before it looks for itself.
     pub view_poll_interval: Duration,
@@ -42,6 +45,26 @@ impl Default for EngineConfig {
             retry_delay_min: Duration::from_millis(100),
             retry_delay_max: Duration::from_secs(10),
             on_view_change: OnViewChange::default(),
+        }
+    }
+}
+
+impl EngineConfig {
+    /// Checks what nothing could work with.
+    pub(crate) fn validate(&self) -> Result<(), Error> {
+        if !(1..=PAGE_EVENTS_MAX).contains(&self.view_batch_events_max) {
+            return Err(Error::invalid(format!(
+                "view_batch_events_max is 1 to PAGE_EVENTS_MAX = {PAGE_EVENTS_MAX}"
+            )));
+        }
+        let pauses = [
+            ("view_poll_interval", self.view_poll_interval),
+            ("retry_delay_min", self.retry_delay_min),
+            ("retry_delay_max", self.retry_delay_max),
+        ];
+        match pauses.iter().find(|(_, pause)| pause.is_zero()) {
+            Some((name, _)) => Err(Error::invalid(format!("{name} is more than nothing"))),
+            None => Ok(()),
         }
     }
 }

@@ -90,7 +90,7 @@ impl Engine {
         let body = Json::encode(&operation)?;
         let content = Fingerprint::of(["operation", O::NAME, body.as_str()].into_iter().map(str::as_bytes));
         let mut reads = Reads::default();
-        operation.reads(&mut reads)?;
+        guarded(|| format!("`reads` of {}", O::NAME), || operation.reads(&mut reads))??;
         let decide = |streams: &mut Streams, context: &Context| operation.decide(streams, context);
         self.decide(request, content, reads, None, O::NAME, decide).await
     }
@@ -125,9 +125,8 @@ impl Engine {
             }
             let context = Context::new(now, request.tenant.clone(), request.actor.clone(), id);
             let mut streams = reads.streams();
-            // A panic in a decision is a bug of the domain: this command fails, the service goes on.
-            let decision = catch_unwind(AssertUnwindSafe(|| decide(&mut streams, &context)))
-                .map_err(|_| Error::backend("deciding", format!("the decision of {decider} panicked")))?;
+            let decision =
+                guarded(|| format!("the decision of {decider}"), || decide(&mut streams, &context))?;
             if decision.is_err() {
                 streams = reads.streams();
             }
@@ -235,7 +234,7 @@ impl Engine {
                     self.states().remove(&(request.tenant.clone(), stream.clone()));
                     continue;
                 }
-                state.evolve(&page.events).map_err(|error| Error::Damaged(format!("{stream}: {error}")))?;
+                fold_tail(stream, state, &page.events)?;
                 let Some(last) = page.events.last() else { break };
                 if state.version() >= page.version {
                     self.take_snapshot(&request.tenant, stream, before, state, last.event_id);
@@ -311,6 +310,22 @@ impl Engine {
             self.states().insert(key, state);
         }
     }
+}
+
+/// Runs code of the domain. A panic is a bug there: this command fails, the service goes on.
+fn guarded<T>(what: impl FnOnce() -> String, run: impl FnOnce() -> T) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(run))
+        .map_err(|_| Error::backend("running the domain", format!("{} panicked", what())))
+}
+
+/// Folds stored events into the state of their stream.
+pub(crate) fn fold_tail(
+    stream: &StreamName,
+    state: &mut AggregateState,
+    tail: &[RecordedEvent],
+) -> Result<(), Error> {
+    guarded(|| format!("folding {stream}"), || state.evolve(tail))?
+        .map_err(|error| Error::Damaged(format!("{stream}: {error}")))
 }
 
 /// The fields of a refusal, as they are stored.

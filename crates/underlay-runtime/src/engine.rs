@@ -59,9 +59,10 @@ impl Engine {
     /// An engine over these ports. Nothing runs yet; see [`Engine::start_views`].
     ///
     /// # Errors
-    /// [`Error::Invalid`] where a name is used twice or a view is not well formed.
+    /// [`Error::Invalid`] where a name is used twice, a view is not well formed, or a bound makes no sense.
     pub fn new(ports: Ports, registry: Registry, config: EngineConfig) -> Result<Self, Error> {
         registry.validate()?;
+        config.validate()?;
         Ok(Self(Arc::new(Inner {
             states: Cache::new(config.states_cached_max),
             ports,

@@ -52,7 +52,7 @@ pub(crate) trait ViewFolder: Send + Sync {
 /// A batch of events by the rows they change.
 pub(crate) trait Routed: Send {
     /// The rows, each once.
-    fn addresses(&self) -> Vec<RowAddress>;
+    fn addresses(&self) -> Result<Vec<RowAddress>, ViewFault>;
     /// The rows afterwards, given the rows as they are, both in the order of the addresses.
     fn fold(&self, rows: Vec<Option<RowValues>>) -> Result<Vec<Option<RowValues>>, ViewFault>;
 }
@@ -94,11 +94,9 @@ impl<V: View> ViewFolder for FoldedView<V> {
     fn route(&self, records: Vec<RecordedEvent>) -> Result<Box<dyn Routed>, ViewFault> {
         let mut events: Vec<Recorded<V::Event>> = Vec::with_capacity(records.len());
         for record in records {
-            match V::Event::decode(
-                record.event_type.as_str(),
-                record.schema_version.0,
-                record.payload.as_str(),
-            ) {
+            let (event_type, version) = (record.event_type.as_str(), record.schema_version.0);
+            let decode = || V::Event::decode(event_type, version, record.payload.as_str());
+            match guarded(&record, "decoding", decode)? {
                 Ok(Some(event)) => events.push(Recorded { event, record }),
                 Ok(None) => {}
                 Err(error) => return Err(ViewFault::new(&record, error.to_string())),
@@ -111,6 +109,11 @@ impl<V: View> ViewFolder for FoldedView<V> {
             Err(_) => Err(ViewFault::new(&events[at.get()].record, "`route` panicked".to_owned())),
         }
     }
+}
+
+/// Runs code of the domain on an event. A panic is a bug there, and stops this view alone.
+fn guarded<T>(record: &RecordedEvent, what: &str, run: impl FnOnce() -> T) -> Result<T, ViewFault> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|_| ViewFault::new(record, format!("{what} panicked")))
 }
 
 fn group<V: View>(view: &V, events: &[Recorded<V::Event>], at: &Cell<usize>) -> Vec<Group<V::Key>> {
@@ -148,34 +151,38 @@ fn group<V: View>(view: &V, events: &[Recorded<V::Event>], at: &Cell<usize>) -> 
 }
 
 impl<V: View> Routed for RoutedEvents<V> {
-    fn addresses(&self) -> Vec<RowAddress> {
-        let address =
-            |group: &Group<V::Key>| RowAddress { tenant: group.tenant.clone(), key: group.key.to_string() };
+    fn addresses(&self) -> Result<Vec<RowAddress>, ViewFault> {
+        let address = |group: &Group<V::Key>| {
+            let first = &self.events[group.events[0]].record;
+            let key = guarded(first, "the text of a key", || group.key.to_string())?;
+            let address = RowAddress { tenant: group.tenant.clone(), key };
+            address.validate().map_err(|error| ViewFault::new(first, error.to_string()))?;
+            Ok(address)
+        };
         self.groups.iter().map(address).collect()
     }
 
     fn fold(&self, rows: Vec<Option<RowValues>>) -> Result<Vec<Option<RowValues>>, ViewFault> {
         let mut changed = Vec::with_capacity(self.groups.len());
         for (group, values) in self.groups.iter().zip(rows) {
-            let first = &self.events[group.events[0]].record;
-            let mut row = match values.map(V::Row::from_values).transpose() {
-                Ok(row) => row,
-                Err(column) => {
-                    let reason = format!("column {column} of row {} does not fit the view's row", group.key);
-                    return Err(ViewFault::new(first, reason));
-                }
-            };
             let at = Cell::new(group.events[0]);
             let folded = catch_unwind(AssertUnwindSafe(|| {
+                let mut row = values.map(V::Row::from_values).transpose()?;
                 for index in &group.events {
                     at.set(*index);
                     row = self.view.fold(&group.key, row.take(), &self.events[*index]);
                 }
+                Ok::<_, &'static str>(row.map(Row::into_values))
             }));
-            if folded.is_err() {
-                return Err(ViewFault::new(&self.events[at.get()].record, "`fold` panicked".to_owned()));
-            }
-            changed.push(row.map(Row::into_values));
+            let fault = |reason| ViewFault::new(&self.events[at.get()].record, reason);
+            changed.push(match folded {
+                Ok(Ok(row)) => row,
+                Ok(Err(column)) => {
+                    let reason = format!("column {column} of row {} does not fit the view's row", group.key);
+                    return Err(fault(reason));
+                }
+                Err(_) => return Err(fault("`fold` panicked".to_owned())),
+            });
         }
         Ok(changed)
     }

@@ -1,6 +1,6 @@
 //! Builds a view anew beside the rows that are read, and swaps it in.
 
-use underlay_core::{Checkpoint, Error, Position};
+use underlay_core::{Checkpoint, Error, Position, ViewSchema};
 
 use crate::Engine;
 use crate::fold::ViewFolder;
@@ -13,7 +13,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::NotFound`] where there is no such view, [`Error::Invalid`] that names the event where
-    /// the view cannot take one.
+    /// the view cannot take one, [`Error::Unavailable`] where another rebuild was begun meanwhile and
+    /// takes the place of this one.
     pub async fn rebuild_view(&self, view: &str, progress: impl FnMut(Position)) -> Result<u32, Error> {
         let folder = self.registry().find_view(view)?;
         self.rebuild_folder(&*folder, progress).await
@@ -22,9 +23,22 @@ impl Engine {
     pub(crate) async fn rebuild_folder(
         &self,
         folder: &dyn ViewFolder,
-        mut told: impl FnMut(Position),
+        told: impl FnMut(Position),
     ) -> Result<u32, Error> {
         let schema = folder.schema();
+        let replaced = format!("another rebuild of view {} was begun and replaces this one", schema.name);
+        match self.build_generation(folder, schema, told).await {
+            Err(Error::CheckpointMoved { .. } | Error::NotFound(_)) => Err(Error::unavailable(replaced)),
+            built => built,
+        }
+    }
+
+    async fn build_generation(
+        &self,
+        folder: &dyn ViewFolder,
+        schema: ViewSchema,
+        mut told: impl FnMut(Position),
+    ) -> Result<u32, Error> {
         let start = Checkpoint::start(self.store().store_id());
         match self.read_models().prepare(&schema, start).await {
             Ok(_) | Err(Error::ViewChanged { .. }) => {}
@@ -35,6 +49,12 @@ impl Engine {
         loop {
             match self.step_view(folder, &mut progress).await {
                 Ok(Step::Advanced) => told(progress.scanned.position),
+                // What is written from now on is for the view's runner: waiting until nobody writes
+                // could take for ever.
+                Ok(Step::ReachedHead) => {
+                    told(progress.scanned.position);
+                    break;
+                }
                 Ok(Step::AtHead) => break,
                 Err(StepError::Failed(error)) => return Err(error),
                 Err(StepError::Fault(fault)) => {

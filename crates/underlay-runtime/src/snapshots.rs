@@ -15,6 +15,7 @@ use underlay_core::{
 };
 
 use crate::Engine;
+use crate::decide::fold_tail;
 
 /// Snapshots being stored at once; past it one is left out.
 const SNAPSHOTS_IN_FLIGHT_MAX: usize = 4;
@@ -90,7 +91,7 @@ impl Engine {
             if let Some((at, tail)) = page.events.split_first()
                 && at.event_id == found.event_id
             {
-                state.evolve(tail).map_err(|error| Error::Damaged(format!("{stream}: {error}")))?;
+                fold_tail(stream, &mut state, tail)?;
                 return Ok(Some(state));
             }
         }

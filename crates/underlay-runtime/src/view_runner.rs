@@ -5,14 +5,20 @@
 //!            ▼                                                    │
 //!  start ─► CatchingUp ──── nothing above the checkpoint ────► Live ── hint or poll ──► read on
 //!            │   │
-//!            │   └─ an event it cannot take ──► Paused   (rows up to the commit before it are stored)
-//!            └───── a failure a repeat does not mend ──► Failed
+//!            │   └─ an event it cannot take ──► Paused ─┐ (rows up to the commit before it are stored)
+//!            └───── a failure a repeat does not mend ──► Failed ─┴─ the view is rebuilt ──► CatchingUp
 //! ```
 //!
 //! What happens when something fails: a failure that may pass is tried again after a pause that
 //! doubles, and shows in the state. A checkpoint moved by another process is read again. A rebuild
 //! that swapped the table in makes the runner find the new one. `Paused` and `Failed` wait for a
-//! person; other views go on.
+//! person; other views go on. Where that person rebuilds the view, in whatever process, the runner
+//! goes on by itself.
+//!
+//! A definition that changed is rebuilt, where that is configured, only before the runner has opened
+//! the view: a process that finds it rebuilt under its hands is the older one, and must not undo what
+//! the newer did. Of several processes that rebuild a view one does, and the others wait for it as long
+//! as it comes on.
 //!
 //! While there is more to read, folded rows are held for a moment, so that one that changes in many
 //! pages is stored once. They are bounded, and are not answered from: rows and checkpoint are stored
@@ -25,7 +31,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 use underlay_core::{
     Checkpoint, Error, EventStoreExt, LogFilter, LogPage, LogScope, Position, RecordedEvent, Timestamp,
-    ViewBatch, ViewStatus, ViewTable, Wakeup,
+    ViewBatch, ViewInfo, ViewStatus, ViewTable, Wakeup,
 };
 
 use crate::fold::{ViewFault, ViewFolder, commit_end};
@@ -63,6 +69,12 @@ pub(crate) struct ViewRunner {
     state: watch::Sender<ViewState>,
     stopped: watch::Receiver<bool>,
     wakeup: Wakeup,
+    /// Failures since the last step.
+    failures: u32,
+    /// Whether it has had the view open.
+    opened: bool,
+    /// What the catalogue held before it was last opened.
+    seen: Option<ViewInfo>,
 }
 
 /// A table on its way along the log.
@@ -83,8 +95,10 @@ pub(crate) struct Progress {
 /// What one step came to.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Something was looked at; there may be more.
+    /// Something was looked at, and there is more.
     Advanced,
+    /// Something was looked at, up to what was the head of the log.
+    ReachedHead,
     /// Nothing is above the checkpoint.
     AtHead,
 }
@@ -112,22 +126,26 @@ impl ViewRunner {
         };
         let (state, receiver) = watch::channel(state);
         let wakeup = engine.wakeups().subscribe();
-        (Self { engine, folder, name, state, stopped, wakeup }, receiver)
+        let runner =
+            Self { engine, folder, name, state, stopped, wakeup, failures: 0, opened: false, seen: None };
+        (runner, receiver)
     }
 
     /// Runs until stopped.
     pub(crate) async fn run(mut self) {
-        let mut pause = self.engine.config().retry_delay_min;
-        while !*self.stopped.borrow() {
-            let Err(error) = self.follow(&mut pause).await else { return };
+        while !self.is_stopped() {
+            let Err(error) = self.follow().await else { continue };
+            self.failures = self.failures.saturating_add(1);
+            if let StepError::Failed(Error::CheckpointMoved { .. } | Error::NotFound(_)) = &error {
+                // Another process stored first, or a rebuild took the table away: the first time it is
+                // looked at again at once.
+                self.wait(self.retry_delay(self.failures - 1), false).await;
+                continue;
+            }
             let (status, goes_on) = match &error {
                 StepError::Fault(_) => (ViewStatus::Paused, false),
-                // Another process stored first, or a rebuild took the table away: look again at once.
-                StepError::Failed(Error::CheckpointMoved { .. } | Error::NotFound(_)) => continue,
-                StepError::Failed(error) => (
-                    if error.is_retryable() { ViewStatus::CatchingUp } else { ViewStatus::Failed },
-                    error.is_retryable(),
-                ),
+                StepError::Failed(error) if error.is_retryable() => (ViewStatus::CatchingUp, true),
+                StepError::Failed(_) => (ViewStatus::Failed, false),
             };
             tracing::error!(view = self.name, %error, goes_on, "the view stopped");
             self.state.send_modify(|state| {
@@ -135,32 +153,31 @@ impl ViewRunner {
                 state.error = Some(error.to_string());
             });
             if goes_on {
-                self.wait(pause, false).await;
-                pause = (pause * 2).min(self.engine.config().retry_delay_max);
+                self.wait(self.retry_delay(self.failures), false).await;
             } else {
-                // The sender may be gone: then the process is ending as well.
-                let _ended = self.stopped.wait_for(|stopped| *stopped).await;
+                self.wait_for_rebuild().await;
             }
         }
     }
 
     /// Follows the log until stopped, or an error.
-    async fn follow(&mut self, pause: &mut Duration) -> Result<(), StepError> {
+    async fn follow(&mut self) -> Result<(), StepError> {
+        self.seen = self.catalogued().await?;
         let mut progress = match self.engine.open_view(&*self.folder).await {
             Err(Error::ViewChanged { .. })
-                if self.engine.config().on_view_change == OnViewChange::Rebuild =>
+                if self.engine.config().on_view_change == OnViewChange::Rebuild && !self.opened =>
             {
-                self.engine.rebuild_folder(&*self.folder, |_| {}).await?;
-                self.engine.open_view(&*self.folder).await?
+                return self.rebuild().await;
             }
             opened => opened?,
         };
-        while !*self.stopped.borrow() {
+        self.opened = true;
+        while !self.is_stopped() {
             let step = self.engine.step_view(&*self.folder, &mut progress).await?;
-            *pause = self.engine.config().retry_delay_min;
+            self.failures = 0;
             let status = match step {
-                Step::Advanced if progress.ahead.is_some() => ViewStatus::CatchingUp,
-                Step::Advanced | Step::AtHead => ViewStatus::Live,
+                Step::Advanced => ViewStatus::CatchingUp,
+                Step::ReachedHead | Step::AtHead => ViewStatus::Live,
             };
             self.state.send_if_modified(|state| {
                 let position = progress.reflected;
@@ -178,6 +195,56 @@ impl ViewRunner {
         }
         self.engine.store_progress(&mut progress).await?;
         Ok(())
+    }
+
+    /// Rebuilds the view; where another process is at it, waits for that one as long as it comes on.
+    async fn rebuild(&mut self) -> Result<(), StepError> {
+        if self.seen.as_ref().is_some_and(|info| info.building.is_some()) {
+            self.wait(self.engine.config().retry_delay_max, false).await;
+            if self.catalogued().await? != self.seen {
+                return Ok(());
+            }
+        }
+        tokio::select! {
+            rebuilt = self.engine.rebuild_folder(&*self.folder, |_| {}) => {
+                rebuilt?;
+            }
+            // What was begun is not read by anybody; the next rebuild replaces it.
+            _ = self.stopped.changed() => {}
+        }
+        Ok(())
+    }
+
+    /// Waits until somebody has rebuilt the view, or the end.
+    async fn wait_for_rebuild(&mut self) {
+        let generation = |info: &Option<ViewInfo>| info.as_ref().map(|info| info.generation);
+        while !self.is_stopped() {
+            self.wait(self.engine.config().view_poll_interval, false).await;
+            match self.catalogued().await {
+                Ok(now) if generation(&now) != generation(&self.seen) => return,
+                Ok(_) => {}
+                Err(error) => tracing::debug!(view = self.name, %error, "looking whether it was rebuilt"),
+            }
+        }
+    }
+
+    /// What the catalogue holds of the view.
+    async fn catalogued(&self) -> Result<Option<ViewInfo>, Error> {
+        let views = self.engine.read_models().views().await?;
+        Ok(views.into_iter().find(|view| view.name == self.name))
+    }
+
+    /// Whether it is to end: it was told to, or nobody is left to tell it.
+    fn is_stopped(&self) -> bool {
+        *self.stopped.borrow() || self.stopped.has_changed().is_err()
+    }
+
+    /// The pause after so many failures in a row; it doubles with each.
+    fn retry_delay(&self, failures: u32) -> Duration {
+        let config = self.engine.config();
+        let Some(doublings) = failures.checked_sub(1) else { return Duration::ZERO };
+        let factor = 2_u32.saturating_pow(doublings);
+        config.retry_delay_min.saturating_mul(factor).min(config.retry_delay_max)
     }
 
     /// Waits; true where a hint ended it.
@@ -237,10 +304,10 @@ impl Engine {
         let fold = self.fold_events(folder, &progress.table, &mut progress.held, page.events);
         let (folded, ahead) = tokio::join!(fold, next);
         if let Err(error) = folded {
-            if let StepError::Fault(fault) = &error {
-                self.store_before(folder, progress, fault).await?;
-            }
-            return Err(error);
+            return Err(match error {
+                StepError::Fault(fault) => self.store_before(folder, progress, fault).await,
+                failed => failed,
+            });
         }
         progress.scanned = to;
         if progress.is_due(page.at_head, self.clock().now()) {
@@ -249,7 +316,7 @@ impl Engine {
             progress.reflected = progress.scanned.position;
         }
         progress.ahead = ahead?;
-        Ok(Step::Advanced)
+        Ok(if progress.ahead.is_some() { Step::Advanced } else { Step::ReachedHead })
     }
 
     /// Stores the rows that are held, and the checkpoint they lead to.
@@ -284,7 +351,7 @@ impl Engine {
         let heavy = events.len() > INLINE_EVENTS_MAX;
         let (routed, places, missing) = off_the_loop(heavy, || {
             let routed = folder.route(events)?;
-            let (places, missing) = held.find(routed.addresses());
+            let (places, missing) = held.find(routed.addresses()?);
             Ok::<_, ViewFault>((routed, places, missing))
         })?;
         if !missing.is_empty() {
@@ -298,8 +365,25 @@ impl Engine {
         })?)
     }
 
-    /// Stores what comes before the commit that holds an event the view cannot take.
+    /// Stores what comes before the first event the view cannot take, and says which that is. `fault` is
+    /// the one that came to light first; rows are folded one by one, so an earlier one may follow.
     async fn store_before(
+        &self,
+        folder: &dyn ViewFolder,
+        progress: &mut Progress,
+        mut fault: ViewFault,
+    ) -> StepError {
+        loop {
+            match self.store_up_to(folder, progress, &fault).await {
+                Ok(()) => return fault.into(),
+                Err(StepError::Fault(earlier)) => fault = earlier,
+                Err(failed) => return failed,
+            }
+        }
+    }
+
+    /// Stores what comes before the commit that holds an event the view cannot take.
+    async fn store_up_to(
         &self,
         folder: &dyn ViewFolder,
         progress: &mut Progress,

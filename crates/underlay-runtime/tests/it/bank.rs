@@ -225,9 +225,17 @@ pub fn stream(account: &str) -> StreamName {
     Account::stream(&account.to_owned()).unwrap()
 }
 
+/// A commit of a deposit that nobody decided.
+pub fn deposited(account: &str, cents: i64) -> Commit {
+    written(account, NewEvent::encode(&AccountEvent::Deposited { cents }).unwrap())
+}
+
 /// A commit with a payload that its type cannot be read from.
 pub fn poison(account: &str) -> Commit {
     let event_type = EventType::new("deposited").unwrap();
-    let event = NewEvent::new(event_type, SchemaVersion(1), Json::encode("no object").unwrap());
+    written(account, NewEvent::new(event_type, SchemaVersion(1), Json::encode("no object").unwrap()))
+}
+
+fn written(account: &str, event: NewEvent) -> Commit {
     Commit::new(CommitId::draw()).append(stream(account), ExpectedVersion::Any, vec![event])
 }

@@ -1,9 +1,11 @@
+use std::time::Duration;
+
 use underlay_core::{Commit, CommitId, Error, EventStore, EventStoreExt, ExpectedVersion, NewEvent, Version};
-use underlay_runtime::{ExecuteError, Failure, Registry};
+use underlay_runtime::{Engine, EngineConfig, ExecuteError, Failure, Ports, Registry};
 
 use crate::bank::{
-    Account, AccountCommand, AccountEvent, AccountRefusal, Bank, TakeWhileOtherIsFull, Transfer, repeatable,
-    request, stream, tenant,
+    Account, AccountCommand, AccountEvent, AccountRefusal, Bank, TakeWhileOtherIsFull, Transfer, deposited,
+    registry, repeatable, request, stream, tenant,
 };
 
 fn withdraw(cents: i64) -> AccountCommand {
@@ -234,15 +236,44 @@ async fn names_that_do_not_exist_list_those_that_do() {
 #[test]
 fn a_name_used_twice_is_found_before_anything_runs() {
     let twice = Registry::default().aggregate::<Account>().aggregate::<Account>();
+    let error = Engine::new(ports(), twice, EngineConfig::default()).unwrap_err();
+    assert!(error.to_string().contains("deposited"), "{error}");
+}
+
+fn ports() -> Ports {
     let bank = Bank::new();
-    let ports = underlay_runtime::Ports {
+    Ports {
         store: bank.engine.store().clone(),
         read_models: bank.engine.read_models().clone(),
         wakeups: bank.engine.wakeups().clone(),
         snapshots: None,
         clock: bank.engine.clock().clone(),
-    };
-    let error =
-        underlay_runtime::Engine::new(ports, twice, underlay_runtime::EngineConfig::default()).unwrap_err();
-    assert!(error.to_string().contains("deposited"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_state_that_cannot_be_folded_is_a_failure_that_names_the_stream() {
+    let bank = Bank::new();
+    for _ in 0..2 {
+        bank.store.commit(&tenant(), deposited("a", i64::MAX)).await.unwrap();
+    }
+    let failure = bank.engine.execute::<Account>(&request(), &"a".to_owned(), withdraw(1)).await.unwrap_err();
+    assert!(failure.to_string().contains("account-a"), "{failure}");
+    bank.deposit("b", 1).await;
+}
+
+#[test]
+fn bounds_that_make_no_sense_are_refused_before_anything_runs() {
+    let sound = EngineConfig::default();
+    let zero = Duration::ZERO;
+    for (name, config) in [
+        ("view_batch_events_max", EngineConfig { view_batch_events_max: 0, ..sound.clone() }),
+        ("view_batch_events_max", EngineConfig { view_batch_events_max: 10_001, ..sound.clone() }),
+        ("view_poll_interval", EngineConfig { view_poll_interval: zero, ..sound.clone() }),
+        ("retry_delay_min", EngineConfig { retry_delay_min: zero, ..sound.clone() }),
+        ("retry_delay_max", EngineConfig { retry_delay_max: zero, ..sound }),
+    ] {
+        let error = Engine::new(ports(), registry(), config).unwrap_err();
+        assert!(matches!(&error, Error::Invalid(text) if text.contains(name)), "{name}: {error}");
+    }
 }

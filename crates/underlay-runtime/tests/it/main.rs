@@ -8,5 +8,6 @@
 
 mod bank;
 mod commands;
+mod runners;
 mod snapshots;
 mod views;

@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,22 +11,24 @@ use underlay_core::{
 };
 use underlay_runtime::{Engine, EngineConfig, OnViewChange, Ports, Registry, Request};
 
-use crate::bank::{Account, AccountEvent, Balance, Balances, Bank, poison, registry, request, tenant};
+use crate::bank::{
+    Account, AccountEvent, Balance, Balances, Bank, deposited, poison, registry, request, tenant,
+};
 
-const LONG: Duration = Duration::from_secs(30);
+pub const LONG: Duration = Duration::from_secs(30);
 
-async fn rows(engine: &Engine) -> Vec<(String, Vec<String>)> {
+pub async fn rows(engine: &Engine) -> Vec<(String, Vec<String>)> {
     let answer = engine.query(&tenant(), "balances", &Query::default()).await.unwrap();
     let text = |value: &underlay_core::Value| serde_json::to_string(value).unwrap();
     answer.page.rows.iter().map(|(key, values)| (key.clone(), values.iter().map(text).collect())).collect()
 }
 
-fn row(key: &str, cents: i64, events: i64) -> (String, Vec<String>) {
+pub fn row(key: &str, cents: i64, events: i64) -> (String, Vec<String>) {
     (key.to_owned(), vec![cents.to_string(), events.to_string()])
 }
 
 /// The view's state once it has stopped.
-async fn stopped(engine: &Engine) -> underlay_runtime::ViewState {
+pub async fn stopped(engine: &Engine) -> underlay_runtime::ViewState {
     loop {
         let state = engine.view_states().remove(0);
         if matches!(state.status, ViewStatus::Paused | ViewStatus::Failed) {
@@ -288,7 +291,7 @@ impl View for Panics {
 }
 
 /// The balances by another definition: doubled.
-struct Doubled;
+pub struct Doubled;
 
 impl View for Doubled {
     const NAME: &'static str = "balances";
@@ -313,25 +316,54 @@ pub struct Swapped {
     id: StoreId,
     log: Arc<Mutex<MemoryEventStore>>,
     hub: Arc<WakeupHub>,
+    read_models: MemoryReadModels,
+    reads: Arc<AtomicU64>,
+    written: Arc<AtomicBool>,
 }
 
 impl Swapped {
     pub fn new(log: MemoryEventStore) -> Self {
-        Self { id: log.store_id(), log: Arc::new(Mutex::new(log)), hub: Arc::default() }
+        Self {
+            id: log.store_id(),
+            log: Arc::new(Mutex::new(log)),
+            hub: Arc::default(),
+            read_models: MemoryReadModels::default(),
+            reads: Arc::default(),
+            written: Arc::default(),
+        }
     }
 
     pub fn engine(&self) -> Engine {
+        self.engine_of(registry(), |config| config)
+    }
+
+    pub fn engine_of(&self, registry: Registry, change: impl FnOnce(EngineConfig) -> EngineConfig) -> Engine {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ports = Ports {
             store: Arc::new(self.clone()),
-            read_models: Arc::new(MemoryReadModels::default()),
+            read_models: Arc::new(self.read_models.clone()),
             wakeups: Arc::new(self.clone()),
             snapshots: None,
             clock,
         };
-        let config =
-            EngineConfig { program: "bank".to_owned(), view_batch_events_max: 7, ..EngineConfig::default() };
-        Engine::new(ports, registry(), config).unwrap()
+        let config = EngineConfig {
+            program: "bank".to_owned(),
+            view_batch_events_max: 7,
+            view_poll_interval: Duration::from_millis(5),
+            retry_delay_max: Duration::from_millis(50),
+            ..EngineConfig::default()
+        };
+        Engine::new(ports, registry, change(config)).unwrap()
+    }
+
+    /// From now on somebody writes before every read of the log.
+    pub fn write_at_every_read(&self) {
+        self.written.store(true, Ordering::Relaxed);
+    }
+
+    /// How often the log was read.
+    pub fn reads(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
     }
 
     pub fn swap(&self, log: MemoryEventStore) {
@@ -378,6 +410,10 @@ impl EventStore for Swapped {
         limit: usize,
     ) -> Result<LogPage, Error> {
         tokio::task::yield_now().await;
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        if self.written.load(Ordering::Relaxed) {
+            self.commit(&tenant(), deposited("busy", 1)).await?;
+        }
         self.log().read_all(scope, after, filter, limit).await
     }
     async fn versions(&self, tenant: &TenantId, streams: &[StreamName]) -> Result<Vec<Version>, Error> {
