@@ -24,7 +24,7 @@ pub struct BatchLimits {
     pub tenant_items_max: usize,
     /// Bytes of one tenant that may wait.
     pub tenant_bytes_max: usize,
-    /// Commits in one batch.
+    /// Commits in one batch; there is always one.
     pub batch_items_max: usize,
     /// Bytes in one batch, past the first commit.
     pub batch_bytes_max: usize,
@@ -135,13 +135,14 @@ impl<T> BatchQueue<T> {
             self.turns.iter().map(|tenant| (tenant.clone(), Touched::default(), Vec::new())).collect();
         let mut settled = Vec::new();
         while let Some((tenant, mut touched, mut passed)) = rounds.pop_front() {
-            let full =
-                batch.len() >= self.limits.batch_items_max || batch_bytes >= self.limits.batch_bytes_max;
+            // One always fits, or what waits would wait for ever.
+            let full = !batch.is_empty()
+                && (batch.len() >= self.limits.batch_items_max || batch_bytes >= self.limits.batch_bytes_max);
             let joined = if full {
                 None
             } else {
                 self.lines.get_mut(&tenant).and_then(|line| {
-                    next_joinable(line, &mut touched, &mut passed, self.limits.batch_items_max)
+                    next_joinable(line, &mut touched, &mut passed, self.limits.batch_items_max.max(1))
                 })
             };
             match joined {
@@ -318,6 +319,19 @@ mod tests {
         assert!(error.to_string().contains("tenant_items_max = 1"), "{error}");
         queue.push(tenant("small"), write("a-2"), 1).unwrap();
         assert_eq!(queue.len(), 2);
+    }
+
+    #[test]
+    fn a_batch_holds_one_commit_whatever_its_limits() {
+        for (items, bytes) in [(0, 1_000), (8, 0)] {
+            let limits =
+                BatchLimits { batch_items_max: items, batch_bytes_max: bytes, ..BatchLimits::default() };
+            let mut queue = BatchQueue::new(limits);
+            queue.push(tenant("t"), write("a-1"), 0).unwrap();
+            queue.push(tenant("t"), write("a-1"), 1).unwrap();
+            assert_eq!(numbers(&queue.take()), [0], "items {items}, bytes {bytes}");
+            assert_eq!(numbers(&queue.take()), [1], "items {items}, bytes {bytes}");
+        }
     }
 
     #[test]

@@ -183,21 +183,28 @@ impl Commit {
         self.writes.iter().map(|write| write.events.len()).sum()
     }
 
-    /// About how many bytes the commit holds in memory; what byte limits count.
+    /// About how many bytes the commit is; what byte limits count.
     #[must_use]
     pub fn bytes(&self) -> usize {
         const EVENT_OVERHEAD: usize = 128;
+        let texts = [&self.metadata.actor, &self.metadata.traceparent];
+        let metadata: usize = texts.into_iter().flatten().map(String::len).sum();
         let events: usize = self
             .writes
             .iter()
             .map(|write| {
-                write.stream.as_str().len()
-                    + write.events.iter().map(|event| event.payload.bytes() + EVENT_OVERHEAD).sum::<usize>()
+                // Metadata is stored with every event.
+                let event = |event: &NewEvent| event.payload.bytes() + metadata + EVENT_OVERHEAD;
+                write.stream.as_str().len() + write.events.iter().map(event).sum::<usize>()
             })
             .sum();
+        let outcome = match &self.outcome {
+            Outcome::Accepted => 0,
+            Outcome::Refused { code, message, body } => code.len() + message.len() + body.bytes(),
+        };
         let expectations: usize =
             self.expectations.iter().map(|expectation| expectation.stream.as_str().len()).sum();
-        events + expectations + EVENT_OVERHEAD
+        events + expectations + outcome + metadata + EVENT_OVERHEAD
     }
 
     /// What a repeat with the same id must match. Drawn event ids do not count.
@@ -357,5 +364,34 @@ impl Committed {
             recorded_at,
             repeated: false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{EventType, SchemaVersion};
+
+    fn commit(events: usize) -> Commit {
+        let event =
+            || NewEvent::new(EventType::new("noted").unwrap(), SchemaVersion(1), Json::from_stored("1"));
+        let stream = StreamName::parse("note-1").unwrap();
+        let events = (0..events).map(|_| event()).collect();
+        Commit::new(CommitId::draw()).append(stream, ExpectedVersion::Any, events)
+    }
+
+    #[test]
+    fn metadata_counts_for_every_event_it_is_stored_with() {
+        let metadata = Metadata { actor: Some("x".repeat(METADATA_BYTES_MAX / 2)), ..Metadata::default() };
+        commit(1_000).with_metadata(metadata.clone()).validate().unwrap();
+        let error = commit(COMMIT_EVENTS_MAX).with_metadata(metadata).validate().unwrap_err();
+        assert!(error.to_string().contains("COMMIT_BYTES_MAX"), "{error}");
+    }
+
+    #[test]
+    fn the_body_of_a_refusal_counts() {
+        let body = Json::encode(&"x".repeat(10_000)).unwrap();
+        let refusal = Outcome::Refused { code: "no".into(), message: "No.".into(), body };
+        assert!(Commit::new(CommitId::draw()).with_outcome(refusal).bytes() > 10_000);
     }
 }

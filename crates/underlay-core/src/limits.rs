@@ -19,7 +19,7 @@ pub const OUTCOME_BYTES_MAX: usize = 64 << 10;
 pub const COMMIT_EVENTS_MAX: usize = 10_000;
 /// Streams a commit writes or expects something of.
 pub const COMMIT_STREAMS_MAX: usize = 1_000;
-/// Bytes of payload and metadata in one commit.
+/// Bytes of payload, metadata and outcome in one commit; metadata counts for every event.
 pub const COMMIT_BYTES_MAX: usize = 16 << 20;
 /// Events asked for in one page of a stream or the log.
 pub const PAGE_EVENTS_MAX: usize = 10_000;
