@@ -116,7 +116,7 @@ impl Streams {
     /// Where [`Operation::reads`] did not name the stream: a bug in the operation.
     pub fn append<A: Aggregate>(&mut self, id: &A::Id, event: A::Event) {
         let stream = A::stream(id).ok().and_then(|name| self.streams.get_mut(&name));
-        let Some(stream) = stream else {
+        let Some(stream) = stream.filter(|stream| stream.state.get::<A>().is_some()) else {
             panic!("the operation appends to {}-{id}, which its `reads` did not name", A::CATEGORY);
         };
         match NewEvent::encode(&event) {

@@ -1,6 +1,10 @@
 use std::time::Duration;
 
-use underlay_core::{Commit, CommitId, Error, EventStore, EventStoreExt, ExpectedVersion, NewEvent, Version};
+use serde::{Deserialize, Serialize};
+use underlay_core::{
+    Aggregate, Commit, CommitId, Context, Error, EventStore, EventStoreExt, ExpectedVersion, NewEvent,
+    Operation, Reads, Streams, Version,
+};
 use underlay_runtime::{Engine, EngineConfig, ExecuteError, Failure, Ports, Registry};
 
 use crate::bank::{
@@ -276,4 +280,43 @@ fn bounds_that_make_no_sense_are_refused_before_anything_runs() {
         let error = Engine::new(ports(), registry(), config).unwrap_err();
         assert!(matches!(&error, Error::Invalid(text) if text.contains(name)), "{name}: {error}");
     }
+}
+
+/// Another aggregate with the streams of [`Account`].
+#[derive(Clone, Default)]
+struct Impostor;
+
+impl Aggregate for Impostor {
+    const CATEGORY: &'static str = Account::CATEGORY;
+    type Id = String;
+    type Command = AccountCommand;
+    type Event = AccountEvent;
+    type Refusal = AccountRefusal;
+    fn decide(&self, _: AccountCommand, _: &Context) -> Result<Vec<AccountEvent>, AccountRefusal> {
+        Ok(Vec::new())
+    }
+    fn evolve(&mut self, _: &AccountEvent) {}
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct AppendAsAnother;
+
+impl Operation for AppendAsAnother {
+    const NAME: &'static str = "append-as-another";
+    type Refusal = AccountRefusal;
+    fn reads(&self, reads: &mut Reads) -> Result<(), Error> {
+        reads.stream::<Account>(&"a".to_owned())
+    }
+    fn decide(&self, streams: &mut Streams, _: &Context) -> Result<(), AccountRefusal> {
+        streams.append::<Impostor>(&"a".to_owned(), AccountEvent::Deposited { cents: 1 });
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn events_are_appended_by_the_aggregate_that_was_read() {
+    let bank = Bank::new();
+    let failed = bank.engine.operate(&request(), AppendAsAnother).await.unwrap_err();
+    assert!(failed.to_string().contains("append-as-another panicked"), "{failed}");
+    assert_eq!(bank.stream_version("a").await, 0);
 }
