@@ -132,7 +132,7 @@ async fn a_view_that_was_refused_goes_on_once_it_is_rebuilt() {
     store.engine().rebuild_view("balances", |_| {}).await.unwrap();
     store.commit(&tenant(), deposited("a", 1)).await.unwrap();
     while engine.view_states()[0].status != ViewStatus::Live {
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        tokio::task::yield_now().await;
     }
     reached(&engine, 3).await;
     assert_eq!(rows(&engine).await, [row("a", 3, 3)]);
