@@ -35,7 +35,7 @@ use crate::database::Database;
 use crate::error::Failure;
 use crate::fault::{FaultHook, Step};
 use crate::intake::{Flush, Intake, Request, ViewWrite};
-use crate::log_writer::{Answer, Guard, LogWriter};
+use crate::log_writer::{self, Answer, Guard, LogWriter};
 use crate::wal::{self, Wal};
 
 /// Between two tries to get the write lock from another process.
@@ -217,16 +217,19 @@ impl Committer {
         writer.rollback()?;
         self.begin(writer)?;
         self.fence(writer.connection())?;
-        let stored = flight
-            .requests
-            .iter()
-            .map(|request| writer.is_stored(&request.tenant, request.commit.id))
-            .collect::<Result<Vec<bool>, Failure>>()?;
-        let truth = answers
-            .into_iter()
-            .zip(stored)
-            .map(|(answer, stored)| if stored { answer } else { Err(failure.nothing_stored()) });
-        self.acknowledge(flight, truth.collect());
+        let mut truth = Vec::with_capacity(answers.len());
+        for (request, answer) in flight.requests.iter().zip(answers) {
+            let stored = log_writer::find_commit(writer.connection(), &request.tenant, request.commit.id)?;
+            truth.push(match (stored, answer) {
+                (None, _) => Err(failure.nothing_stored()),
+                (Some(first), Ok(committed)) if committed.position == first.committed.position => {
+                    Ok(committed)
+                }
+                // It was there before, or another process has stored it since.
+                (Some(first), _) => log_writer::answer_again(request, first),
+            });
+        }
+        self.acknowledge(flight, truth);
         Ok(())
     }
 

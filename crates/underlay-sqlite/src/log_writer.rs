@@ -102,11 +102,6 @@ impl<'c> LogWriter<'c> {
         Ok(answers)
     }
 
-    /// Whether a commit id is in the file.
-    pub(crate) fn is_stored(&self, tenant: &TenantId, id: CommitId) -> Result<bool, Failure> {
-        Ok(find_commit(self.connection, tenant, id)?.is_some())
-    }
-
     fn head(&mut self) -> Result<Head, Failure> {
         let mut rows = self.select_head.query([])?;
         let Some(row) = rows.next()? else { return Ok(Head { position: 0, recorded_at: i64::MIN }) };
@@ -122,11 +117,7 @@ impl<'c> LogWriter<'c> {
             other => other?,
         };
         if let Some(first) = first {
-            return Ok(if first.fingerprint == request.reply.fingerprint {
-                Ok(first.committed)
-            } else {
-                Err(Error::IdReused(commit.id))
-            });
+            return Ok(answer_again(request, first));
         }
         self.bases.clear();
         for (stream, expected) in commit.streams() {
@@ -226,6 +217,15 @@ impl<'c> LogWriter<'c> {
             }
         }
         Ok(failure.into())
+    }
+}
+
+/// The answer to a commit whose id is in the file.
+pub(crate) fn answer_again(request: &Request, first: RecordedCommit) -> Answer {
+    if first.fingerprint == request.reply.fingerprint {
+        Ok(first.committed)
+    } else {
+        Err(Error::IdReused(request.commit.id))
     }
 }
 

@@ -225,6 +225,34 @@ async fn a_writer_that_panics_answers_everybody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_failed_and_that_another_process_stored_is_answered_as_it_was_stored() {
+    let place = Place::new();
+    let other = place.open();
+    let commit = append("a-1", ExpectedVersion::NoStream);
+    let (repeat, beside) = (commit.clone(), other.clone());
+    let script = Mutex::new(vec![Step::Commit, Step::Begin]);
+    let store = place.open_with(SqliteConfig::default().with_faults(move |step| {
+        let mut left = script.lock().unwrap();
+        if left.first() != Some(&step) {
+            return false;
+        }
+        left.remove(0);
+        if step == Step::Begin {
+            // The COMMIT has failed, and the fence is not there yet.
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            for commit in [append("b-1", ExpectedVersion::NoStream), repeat.clone()] {
+                runtime.block_on(beside.commit(&tenant(), commit)).unwrap();
+            }
+        }
+        step == Step::Commit
+    }));
+    let answer = store.commit(&tenant(), commit.clone()).await.unwrap();
+    let found = other.find_commit(&tenant(), commit.id).await.unwrap().unwrap().committed;
+    assert_eq!((answer.position, answer.recorded_at), (found.position, found.recorded_at));
+    assert_eq!(answer.position, Position::from_number(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_write_to_a_view_that_fails_stores_nothing_and_the_file_is_had_back() {
     for steps in [&[Step::Inserted][..], &[Step::Commit], &[Step::Commit, Step::Fence, Step::Reopen]] {
         let place = Place::new();
