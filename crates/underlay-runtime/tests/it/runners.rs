@@ -1,7 +1,6 @@
 //! What stops a view's runner, and what brings it back.
 
 use std::fmt;
-use std::time::Duration;
 
 use underlay_core::memory::{MemoryEventStore, MemoryReadModels, MemorySnapshots};
 use underlay_core::{

@@ -12,6 +12,7 @@ mod balances;
 mod decision;
 mod entries;
 mod events_lock;
+mod http;
 mod import;
 mod journal;
 mod program;

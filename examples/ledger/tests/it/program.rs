@@ -56,7 +56,7 @@ impl Ledger {
     }
 
     /// Serves until the answer is killed or dropped; gives the address.
-    fn serve(&self) -> (Serving, String) {
+    pub(crate) fn serve(&self) -> (Serving, String) {
         let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut first = String::new();
@@ -73,7 +73,7 @@ fn program() -> OsString {
 }
 
 /// A process that serves; killed, not asked to end.
-struct Serving {
+pub(crate) struct Serving {
     child: Child,
     /// Held, so that the process does not write into a pipe that nobody reads.
     _printed: BufReader<std::process::ChildStdout>,

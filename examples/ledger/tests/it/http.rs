@@ -1,0 +1,88 @@
+//! The first five minutes over HTTP, on a file, with a restart in between.
+
+use serde_json::{Value, json};
+
+use crate::program::Ledger;
+
+/// What was answered: the status, and the body.
+type Answer = (u16, Value);
+
+struct Client {
+    agent: ureq::Agent,
+    address: String,
+}
+
+impl Client {
+    fn new(address: String) -> Self {
+        let config = ureq::Agent::config_builder().http_status_as_error(false).build();
+        Self { agent: config.into(), address }
+    }
+
+    fn post(&self, target: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+        let mut request = self.agent.post(format!("{}/v1/{target}", self.address));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.header("Content-Type", "application/json");
+        answer(request.send(body.to_string()).unwrap())
+    }
+
+    fn get(&self, target: &str) -> Answer {
+        answer(self.agent.get(format!("{}/v1/{target}", self.address)).call().unwrap())
+    }
+}
+
+fn answer(mut response: ureq::http::Response<ureq::Body>) -> Answer {
+    let body = response.body_mut().read_to_string().unwrap();
+    (response.status().as_u16(), serde_json::from_str(&body).unwrap())
+}
+
+fn eur(amount: &str) -> Value {
+    json!({ "amount": amount, "commodity": "EUR" })
+}
+
+#[test]
+fn accounts_over_http_also_after_a_restart() {
+    let ledger = Ledger::new();
+    let (serving, address) = ledger.serve();
+    let client = Client::new(address);
+    for account in ["Cash", "Savings"] {
+        assert_eq!(client.post(&format!("account/{account}/open"), &[], &json!({})).0, 200);
+    }
+    assert_eq!(client.post("account/Cash/deposit", &[], &eur("100")).0, 200);
+    let key = [("Idempotency-Key", "payday")];
+    let first = client.post("account/Cash/withdraw", &key, &eur("30"));
+    assert_eq!(first.1["streams"][0]["version"], 3);
+    let transfer = json!({ "from": "Cash", "to": "Savings", "amount": "20", "commodity": "EUR" });
+    let (status, moved) = client.post("operations/transfer", &[], &transfer);
+    assert_eq!((status, moved["events"].as_array().unwrap().len()), (200, 2));
+
+    let refused_key = [("Idempotency-Key", "too-much")];
+    let (status, refused) = client.post("account/Cash/withdraw", &refused_key, &eur("1000"));
+    assert_eq!((status, &refused["code"], &refused["available"]), (422, &json!("overdrawn"), &json!("50")));
+    let (status, conflict) = client.post("account/Cash/deposit", &[("If-Match", "\"2\"")], &eur("1"));
+    assert_eq!((status, &conflict["expected"], &conflict["actual"]), (409, &json!(2), &json!(4)));
+    let (status, reused) = client.post("account/Cash/withdraw", &key, &eur("31"));
+    assert_eq!((status, &reused["type"]), (409, &json!("urn:underlay:problem:id-reused")));
+
+    // Killed, and started again.
+    drop(serving);
+    let (_serving, address) = ledger.serve();
+    let client = Client::new(address);
+    assert_eq!(client.post("account/Cash/withdraw", &key, &eur("30")), first);
+    assert_eq!(client.post("account/Cash/deposit", &[], &eur("5000")).0, 200);
+    assert_eq!(client.post("account/Cash/withdraw", &refused_key, &eur("1000")), (422, refused));
+
+    let (_, stream) = client.get("streams/account-Cash");
+    assert_eq!(stream["version"], 5);
+    let head = stream["events"][4]["position"].as_str().unwrap().to_owned();
+    let mut seen = Vec::new();
+    let filters = format!("commodity=EUR&sort=-balance&limit=1&min_position={head}");
+    let mut page = client.get(&format!("views/balances?{filters}")).1;
+    loop {
+        seen.extend(page["rows"].as_array().unwrap().iter().map(|row| row["balance"].clone()));
+        let Some(next) = page["next"].as_str() else { break };
+        page = client.get(&format!("views/balances?{filters}&cursor={next}")).1;
+    }
+    assert_eq!(seen, [json!("5050"), json!("20")]);
+}
