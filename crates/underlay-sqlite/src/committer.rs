@@ -135,9 +135,9 @@ impl Committer {
         match self.finish(writer) {
             Ok(()) => {
                 self.unflushed.set(false);
-                // Into a file that nobody will find again, nothing is stored.
+                // It is stored where nobody may find it again; whoever puts the file back will.
                 if let Err(exchanged) = self.database.check_in_place() {
-                    flight.answer_all(|_| Err(exchanged.nothing_stored()));
+                    flight.in_doubt = Some(exchanged.to_string());
                     return Err(exchanged);
                 }
                 self.acknowledge(flight, answers);
