@@ -1,7 +1,5 @@
 use std::fmt;
-use std::path::Path;
-
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 use underlay_core::Error;
@@ -109,6 +107,15 @@ impl Failure {
         }
     }
 
+    /// As the answer to a read. What the system refuses may pass: descriptors that ran out, a disk that
+    /// was gone for a moment.
+    pub(crate) fn reading(self) -> Error {
+        match self.code() {
+            Some(ErrorCode::CannotOpen | ErrorCode::SystemIoFailure) => Error::unavailable(self.to_string()),
+            _ => self.into(),
+        }
+    }
+
     /// As the answer to a write that was rolled back before COMMIT.
     pub(crate) fn nothing_stored(&self) -> Error {
         match self {
@@ -142,6 +149,25 @@ impl From<Failure> for Error {
             (_, Failure::Sqlite(error)) => Self::backend("using the SQLite file", error),
             (_, Failure::System { doing, source }) => Self::backend(doing, source),
             (_, failure @ (Failure::Exchanged(_) | Failure::Injected(_))) => failure.nothing_stored(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    #[test]
+    fn a_read_that_the_system_refuses_is_tried_again_and_damage_is_not() {
+        let reading =
+            |code| Failure::from(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)).reading();
+        for code in [ffi::SQLITE_CANTOPEN, ffi::SQLITE_IOERR, ffi::SQLITE_FULL, ffi::SQLITE_BUSY] {
+            assert!(reading(code).is_retryable(), "{code}");
+        }
+        for code in [ffi::SQLITE_CORRUPT, ffi::SQLITE_NOTADB, ffi::SQLITE_ERROR] {
+            assert!(!reading(code).is_retryable(), "{code}");
         }
     }
 }

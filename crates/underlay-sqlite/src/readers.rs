@@ -40,11 +40,11 @@ impl Readers {
         let permit = self.0.permits.clone().acquire_owned().await.map_err(|_| closed())?;
         let pool = self.0.clone();
         let reading = tokio::task::spawn_blocking(move || {
-            let connection = pool.take()?;
+            let connection = pool.take().map_err(Failure::reading)?;
             let result = work(&connection);
             pool.give_back(connection, result.as_ref().err());
             drop(permit);
-            result.map_err(Error::from)
+            result.map_err(Failure::reading)
         });
         reading.await.map_err(|error| Error::backend("reading the SQLite file", error))?
     }
