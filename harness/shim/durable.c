@@ -7,12 +7,13 @@
  * disk would have had.
  *
  *   HARNESS_DURABLE_FROM  the directory of the database, as an absolute path without links
- *   HARNESS_DURABLE_TO    the directory that holds what is durable; at the start a copy of the first
+ *   HARNESS_DURABLE_TO    the directory that holds what is durable: at the start a copy of the first, or
+ *                         what the process before has flushed
  *   HARNESS_SYNC          "broken": flushing says that it worked and does nothing
  *
- * - A write marks its range of the file. fsync and fdatasync copy the marked ranges, before they
- *   flush: what is written while they run is not promised.
- * - A kill in the middle of a copy leaves a part of it, as a power cut in the middle of a flush does.
+ * - A write marks its range of the file. fsync and fdatasync flush, and then copy the marked ranges;
+ *   writes of other threads wait meanwhile. A kill in the middle leaves nothing or a part, as a power
+ *   cut in the middle of a flush does.
  * - A file that is removed goes from the second directory with the next flush of any file: journalling
  *   file systems keep that order.
  * - A write by another call than those below is not seen, and so counts as never flushed: a run can
@@ -21,6 +22,7 @@
  * 64-bit Linux only: all calls are made as system calls, so nothing has to be looked up at the start.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -67,16 +69,49 @@ static const char *from;
 static const char *to;
 static int broken;
 
+static void give_up(const char *reason) {
+    fprintf(stderr, "durable: %s\n", reason);
+    abort();
+}
+
+/* Notes that a file is to go from the second directory with the next flush. */
+static void note_removed(const char *name) {
+    for (int i = 0; i < removed_count; i++) {
+        if (strcmp(removed[i], name) == 0) {
+            return;
+        }
+    }
+    if (removed_count == REMOVED_MAX) {
+        give_up("more removals than REMOVED_MAX");
+    }
+    strcpy(removed[removed_count++], name);
+}
+
+/* A process before this one may have removed files and flushed nothing since. */
+static void note_removed_before(void) {
+    DIR *directory = opendir(to);
+    struct dirent *entry;
+    if (directory == NULL) {
+        give_up("the second directory cannot be read");
+    }
+    while ((entry = readdir(directory)) != NULL) {
+        char path[PATH_MAX];
+        if (entry->d_type == DT_REG && snprintf(path, sizeof path, "%s/%s", from, entry->d_name) > 0
+            && access(path, F_OK) != 0) {
+            note_removed(entry->d_name);
+        }
+    }
+    closedir(directory);
+}
+
 __attribute__((constructor)) static void begin(void) {
     const char *sync = getenv("HARNESS_SYNC");
     broken = sync != NULL && strcmp(sync, "broken") == 0;
     to = getenv("HARNESS_DURABLE_TO");
     from = to != NULL ? getenv("HARNESS_DURABLE_FROM") : NULL;
-}
-
-static void give_up(const char *reason) {
-    fprintf(stderr, "durable: %s\n", reason);
-    abort();
+    if (from != NULL) {
+        note_removed_before();
+    }
 }
 
 /* The name of a path within the directory; NULL where it is elsewhere. */
@@ -172,6 +207,23 @@ static void open_in_second(const char *name, char *path, size_t size) {
     }
 }
 
+/*
+ * A descriptor of the same file that can be read: the same one where it can. Closing another one gives up
+ * the locks that the process holds on the file, and SQLite opens what it locks to read and write.
+ */
+static int readable(int fd) {
+    if ((fcntl(fd, F_GETFL) & O_ACCMODE) != O_WRONLY) {
+        return fd;
+    }
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    int source = open(link, O_RDONLY | O_CLOEXEC);
+    if (source < 0) {
+        give_up("a file cannot be opened to be read");
+    }
+    return source;
+}
+
 /* Makes durable what a file holds. The lock is held. */
 static void keep(struct file *file, int fd) {
     char path[PATH_MAX];
@@ -186,11 +238,15 @@ static void keep(struct file *file, int fd) {
     if (target < 0 || fstat(fd, &status) != 0) {
         give_up("the second directory cannot be opened");
     }
+    int source = readable(fd);
     if (file->whole) {
-        copy(fd, target, 0, status.st_size);
+        copy(source, target, 0, status.st_size);
     }
     for (int i = 0; i < file->count; i++) {
-        copy(fd, target, file->ranges[i].start, file->ranges[i].end);
+        copy(source, target, file->ranges[i].start, file->ranges[i].end);
+    }
+    if (source != fd) {
+        close(source);
     }
     if (syscall(SYS_ftruncate, target, status.st_size) != 0) {
         give_up("the second directory cannot be written");
@@ -201,18 +257,19 @@ static void keep(struct file *file, int fd) {
 }
 
 static int flush(int fd, long call) {
-    if (from != NULL) {
-        pthread_mutex_lock(&lock);
-        struct file *file = find(fd);
-        if (file != NULL && !broken) {
-            keep(file, fd);
-        }
-        pthread_mutex_unlock(&lock);
-        if (file != NULL && broken) {
-            return 0;
-        }
+    if (from == NULL) {
+        return (int)syscall(call, fd);
     }
-    return (int)syscall(call, fd);
+    pthread_mutex_lock(&lock);
+    struct file *file = find(fd);
+    int result = file != NULL && broken ? 0 : (int)syscall(call, fd);
+    int error = errno;
+    if (file != NULL && !broken && result == 0) {
+        keep(file, fd);
+    }
+    pthread_mutex_unlock(&lock);
+    errno = error;
+    return result;
 }
 
 int fsync(int fd) {
@@ -287,15 +344,8 @@ static void forget(const char *path) {
             break;
         }
     }
-    int known = broken;
-    for (int i = 0; i < removed_count; i++) {
-        known = known || strcmp(removed[i], name) == 0;
-    }
-    if (!known) {
-        if (removed_count == REMOVED_MAX) {
-            give_up("more removals than REMOVED_MAX");
-        }
-        strcpy(removed[removed_count++], name);
+    if (!broken) {
+        note_removed(name);
     }
     pthread_mutex_unlock(&lock);
 }

@@ -23,8 +23,7 @@ const MIGRATIONS: [Migration; 3] = [
     Migration { number: 3, name: "snapshots", sql: include_str!("../migrations/0003_snapshots.sql") },
 ];
 
-/// Brings the schema up to date, makes durable what is in the file, and returns the identity of the
-/// store.
+/// Brings the schema up to date and returns the identity of the store.
 ///
 /// # Errors
 /// Where the file was written by a newer program, or a migration was applied with other content.
@@ -59,9 +58,6 @@ pub(crate) fn migrate(
     let id: Option<[u8; 16]> =
         transaction.query_row(include_str!("sql/select_store_id.sql"), [], |row| row.get(0)).optional()?;
     let id = id.ok_or_else(|| Failure::damaged("the table `store` is empty"))?;
-    // A process that was killed while it flushed leaves commits that are read and may not be on the disk.
-    // This write's flush takes them along, before anybody is answered from them.
-    transaction.execute(include_str!("sql/raise_fence.sql"), [])?;
     transaction.commit()?;
     Ok(StoreId(Uuid::from_bytes(id)))
 }

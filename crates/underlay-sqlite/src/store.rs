@@ -15,6 +15,7 @@ use crate::event_store;
 use crate::intake::Intake;
 use crate::migrate;
 use crate::readers::Readers;
+use crate::wal;
 use crate::watcher::{Stop, Watcher};
 
 /// A store in one SQLite file. Clones share it; the last one dropped closes it.
@@ -79,6 +80,8 @@ impl OpenFile {
         let database = Database::locate(path, config)?;
         let mut connection = database.create()?;
         let id = migrate::migrate(&database, &mut connection, config.clock.now())?;
+        // The connection has read the WAL by now: what another process left in it counts as stored.
+        wal::flush(database.path())?;
         let head = Arc::new(AtomicU64::new(event_store::head(&connection)?));
         let open = Self {
             id,

@@ -1,9 +1,14 @@
 //! Keeps the WAL short. The writer does it between two batches, so nobody waits inside a COMMIT.
 
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, MAIN_DB};
+
+use crate::error::Failure;
 
 /// Bytes of a frame: a page and its header.
 const FRAME_BYTES: u64 = 4096 + 24;
@@ -47,6 +52,28 @@ impl Wal {
             progress(connection, CheckpointMode::PASSIVE);
         }
     }
+}
+
+/// Flushes the WAL of a file, as opening has found it. A process that was killed while it flushed leaves
+/// commits that are read like all others and may not be on the disk; nobody is to be answered from them
+/// before they are. It writes nothing, so it works where the disk is full.
+pub(crate) fn flush(database: &Path) -> Result<(), Failure> {
+    let mut path = database.as_os_str().to_owned();
+    path.push("-wal");
+    let path = PathBuf::from(path);
+    let failed = |source| Failure::System { doing: format!("flushing {}", path.display()), source };
+    // SQLite's locks are on the other files of the database, so closing this one gives up none of them.
+    match OpenOptions::new().write(true).open(&path) {
+        Ok(wal) => wal.sync_data().map_err(failed)?,
+        Err(source) if source.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(failed(source)),
+    }
+    // Its name too: the killed process may have made it.
+    #[cfg(unix)]
+    if let Some(folder) = database.parent() {
+        std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// Copies all into the database, flushes it and empties the WAL; false where readers prevent it.

@@ -24,6 +24,8 @@ pub(crate) struct Book {
     entries: HashMap<CommitId, Entry>,
     /// The ids, in the order they were first sent.
     order: Vec<CommitId>,
+    /// How many were first sent before the last process.
+    before_last: usize,
     /// What got its promise since the last [`Book::settle`].
     recent: Vec<CommitId>,
     /// Answers that were repeats.
@@ -36,6 +38,7 @@ impl Book {
     /// Takes in a journal; returns what is wrong in it.
     pub(crate) fn absorb(&mut self, lines: Vec<TellerLine>) -> Vec<String> {
         let mut wrong = Vec::new();
+        self.before_last = self.order.len();
         for line in lines {
             match line {
                 TellerLine::Sent(errand) => self.note(&errand),
@@ -91,11 +94,12 @@ impl Book {
         ids.iter().filter_map(|id| self.entries.get(id)).cloned().collect()
     }
 
-    /// Errands to be sent again: everything without a promise among the last ones, and some of all.
+    /// Errands to be sent again: what the last process left open, in the order it was sent, and some of
+    /// all.
     pub(crate) fn past(&self, dice: &mut Dice) -> Vec<Errand> {
-        let last = self.order.iter().rev().take(PAST_MAX).filter_map(|id| self.entries.get(id));
-        let mut past: Vec<Errand> =
-            last.filter(|entry| entry.answer.is_none()).map(|entry| entry.errand.clone()).collect();
+        let open = self.order.iter().skip(self.before_last).filter_map(|id| self.entries.get(id));
+        let open = open.filter(|entry| entry.answer.is_none()).take(PAST_MAX);
+        let mut past: Vec<Errand> = open.map(|entry| entry.errand.clone()).collect();
         while past.len() < PAST_MAX.min(self.order.len()) {
             let entry = dice.pick(&self.order).and_then(|id| self.entries.get(id));
             past.extend(entry.map(|entry| entry.errand.clone()));

@@ -30,6 +30,7 @@ use crate::journal::Journal;
 use crate::workplace::{self, Workplace};
 use crate::{Result, journal};
 
+use self::teller::TellerLine;
 pub(crate) use self::teller::{Arguments as ChildArguments, run as run_child};
 
 /// The longest a child works before it is killed.
@@ -38,8 +39,17 @@ const WORK_MAX: Duration = Duration::from_millis(150);
 const START_MAX: Duration = Duration::from_millis(30);
 /// Rounds, in percent, in which it is.
 const KILLED_AT_START: u64 = 15;
+/// The same where the child makes the database, or finds what another was flushing.
+const FRAGILE_KILLED_AT_START: u64 = 60;
+/// How often, in percent, a child that finds what another was flushing is killed at its first answer.
+const KILLED_AT_FIRST_ANSWER: u64 = 60;
+/// The longest a child takes to give it.
+const FIRST_ANSWER_MAX: Duration = Duration::from_secs(2);
 /// Rounds, in percent, after which nobody looks before the next child comes.
-const UNSEEN: u64 = 20;
+const UNSEEN: u64 = 30;
+/// Of these, in percent, how many have no power cut: the next child finds what was not flushed, and
+/// the power goes later.
+const POWER_KEPT: u64 = 70;
 /// Sizes past which the WAL begins again: small ones, so that kills hit that too.
 const WAL_BYTES_MAX: [u64; 3] = [64 << 10, 512 << 10, 64 << 20];
 /// What is printed of what was found.
@@ -121,6 +131,9 @@ struct Rounds<'a> {
 struct Database {
     directory: PathBuf,
     book: Book,
+    /// Whether the last child was killed and the power stayed: what it had written is there, flushed
+    /// or not.
+    kept_power: bool,
 }
 
 impl Rounds<'_> {
@@ -150,7 +163,7 @@ impl Rounds<'_> {
     fn new_database(&self, round: u64) -> Result<Database> {
         let directory = self.directory.join(format!("database-{round}"));
         std::fs::create_dir(&directory)?;
-        Ok(Database { directory, book: Book::default() })
+        Ok(Database { directory, book: Book::default(), kept_power: false })
     }
 
     async fn round(
@@ -171,25 +184,33 @@ impl Rounds<'_> {
             command.arg("--journal").arg(&journal).arg("--seed").arg(dice.seed().to_string());
             command.arg("--wal-bytes-max").arg(wal_bytes_max.to_string());
             if let Some(power) = &self.power {
-                prepared = power.begin(command, &database.directory);
+                prepared = power.begin(command, &database.directory, database.kept_power);
             }
         })?;
         prepared?;
-        if dice.chance(KILLED_AT_START) {
+        let is_new = round.is_multiple_of(*rounds_per_database);
+        let is_last = round + 1 == *rounds || (round + 1).is_multiple_of(*rounds_per_database);
+        let is_fragile = is_new || database.kept_power;
+        if database.kept_power && dice.chance(KILLED_AT_FIRST_ANSWER) {
+            wait_for_answer(&journal)?;
+        } else if dice.chance(if is_fragile { FRAGILE_KILLED_AT_START } else { KILLED_AT_START }) {
             summary.killed_at_start += 1;
             thread::sleep(dice.time_below(START_MAX));
         } else if child.wait_until_ready()? {
             thread::sleep(dice.time_below(WORK_MAX));
         }
         let killed = child.kill();
-        if let Some(power) = &self.power {
+        let is_unseen = !is_last && dice.chance(UNSEEN);
+        database.kept_power = is_unseen && dice.chance(POWER_KEPT);
+        if let Some(power) = &self.power
+            && !database.kept_power
+        {
             power.cut(&database.directory, dice)?;
         }
         let mut violations = database.book.absorb(journal::read(&journal)?);
         violations.extend(killed.err().map(|error| error.to_string()));
         std::fs::remove_file(&past)?;
-        let is_last = round + 1 == *rounds || (round + 1).is_multiple_of(*rounds_per_database);
-        if is_last || !dice.chance(UNSEEN) {
+        if !is_unseen {
             let looked = look(&address, &mut database.book, dice).await;
             violations.extend(looked.unwrap_or_else(|error| vec![format!("it cannot be read: {error}")]));
         }
@@ -205,6 +226,19 @@ impl Rounds<'_> {
     fn journal(&self, round: u64) -> PathBuf {
         self.directory.join(format!("round-{round}"))
     }
+}
+
+/// Waits until a child has answered something.
+fn wait_for_answer(journal: &Path) -> Result<()> {
+    let deadline = Instant::now() + FIRST_ANSWER_MAX;
+    while Instant::now() < deadline {
+        let lines: Vec<TellerLine> = journal::read(journal)?;
+        if lines.iter().any(|line| matches!(line, TellerLine::Answered(..))) {
+            break;
+        }
+        thread::sleep(Duration::from_micros(200));
+    }
+    Ok(())
 }
 
 fn write_past(path: &Path, book: &Book, dice: &mut Dice) -> Result<()> {

@@ -48,20 +48,28 @@ impl PowerCut {
         Ok(Ok(Self { library, durable, broken_sync }))
     }
 
-    /// Sets a child up to be cut off, and begins with all there is on the disk.
-    pub(crate) fn begin(&self, command: &mut Command, database: &Path) -> Result<()> {
-        if self.durable.exists() {
-            fs::remove_dir_all(&self.durable)?;
-        }
-        fs::create_dir(&self.durable)?;
-        for name in names(database)? {
-            fs::copy(database.join(&name), self.durable.join(&name))?;
+    /// Sets a child up to be cut off. All there is counts as flushed; but where the power was kept
+    /// after the last kill, only what was.
+    pub(crate) fn begin(&self, command: &mut Command, database: &Path, kept_power: bool) -> Result<()> {
+        if !kept_power {
+            self.flush_all(database)?;
         }
         command.env("LD_PRELOAD", &self.library);
         command.env("HARNESS_DURABLE_FROM", database.canonicalize()?);
         command.env("HARNESS_DURABLE_TO", self.durable.canonicalize()?);
         if self.broken_sync {
             command.env("HARNESS_SYNC", "broken");
+        }
+        Ok(())
+    }
+
+    fn flush_all(&self, database: &Path) -> Result<()> {
+        if self.durable.exists() {
+            fs::remove_dir_all(&self.durable)?;
+        }
+        fs::create_dir(&self.durable)?;
+        for name in names(database)? {
+            fs::copy(database.join(&name), self.durable.join(&name))?;
         }
         Ok(())
     }

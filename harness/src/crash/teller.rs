@@ -1,7 +1,7 @@
 //! The child that is killed: an engine with a running view, and tellers that send it errands, write
 //! down what they send before they send it, and what they were told after.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +21,10 @@ use crate::{Result, child, journal};
 
 /// Tellers beside each other.
 const TELLERS: usize = 6;
+/// Errands of the past that are sent before anything else; those without an answer come first.
+const SENT_FIRST: usize = 4;
+/// The longest pause after each of them.
+const FIRST_PAUSE_MAX: Duration = Duration::from_millis(10);
 /// How long a teller waits for the view.
 const VIEW_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -67,7 +71,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     let open = arguments.database.open_with(config).await?;
     let engine = Engine::new(open.ports(), bank::registry(), EngineConfig::default())?;
     let views = engine.start_views();
-    let mut tellers = start(&engine, &arguments.journal, &arguments.past, arguments.seed)?;
+    let mut tellers = start(&engine, &arguments).await?;
     child::say_ready();
     tokio::select! {
         () = child::told_to_finish() => {}
@@ -78,21 +82,28 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     open.close().await
 }
 
-fn start(engine: &Engine, journal: &Path, past: &Path, seed: u64) -> Result<JoinSet<Result<()>>> {
-    let journal = Arc::new(Journal::open(journal)?);
-    let past: Arc<Vec<Errand>> = Arc::new(journal::read(past)?);
+async fn start(engine: &Engine, arguments: &Arguments) -> Result<JoinSet<Result<()>>> {
+    let journal = Arc::new(Journal::open(&arguments.journal)?);
+    let past: Arc<Vec<Errand>> = Arc::new(journal::read(&arguments.past)?);
     let answered = Arc::default();
-    let mut dice = Dice::new(seed);
+    let mut dice = Dice::new(arguments.seed);
+    let mut teller = || Teller {
+        engine: engine.clone(),
+        journal: journal.clone(),
+        dice: dice.fork(),
+        past: past.clone(),
+        answered: Arc::clone(&answered),
+    };
+    // First what the last process left open, while nothing else is written: an answer must not rest on
+    // what that process wrote and had not flushed.
+    let mut first = teller();
+    for errand in past.iter().take(SENT_FIRST) {
+        first.send(errand).await?;
+        tokio::time::sleep(first.dice.time_below(FIRST_PAUSE_MAX)).await;
+    }
     let mut tellers = JoinSet::new();
     for _ in 0..TELLERS {
-        let teller = Teller {
-            engine: engine.clone(),
-            journal: journal.clone(),
-            dice: dice.fork(),
-            past: past.clone(),
-            answered: Arc::clone(&answered),
-        };
-        tellers.spawn(teller.serve());
+        tellers.spawn(teller().serve());
     }
     Ok(tellers)
 }

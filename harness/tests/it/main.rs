@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 
 mod crash;
+mod flush;
 mod order;
 
 use std::process::{Command, Output};
