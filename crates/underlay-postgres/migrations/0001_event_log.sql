@@ -389,6 +389,10 @@ GRANT SELECT, INSERT ON {schema}.events, {schema}.commits TO {append};
 GRANT SELECT ON {schema}.events, {schema}.commits TO {reader}, {worker};
 GRANT UPDATE (message, body) ON {schema}.commits TO {worker};
 
+-- Not even the owner, until it gives itself the right; and then the triggers are there.
+REVOKE UPDATE, DELETE, TRUNCATE ON {schema}.events FROM {owner};
+REVOKE DELETE, TRUNCATE ON {schema}.commits FROM {owner};
+
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA {schema} FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION {schema}.append TO {writer};
 GRANT EXECUTE ON FUNCTION {schema}.fence TO {writer};

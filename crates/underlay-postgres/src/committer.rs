@@ -32,7 +32,7 @@ use crate::config::PostgresConfig;
 use crate::error::{Failure, raised};
 use crate::event_store::find_commit;
 use crate::fault::{FaultHook, Step};
-use crate::intake::{Answer, Intake, Request};
+use crate::intake::{Answer, Intake, Request, unavailable};
 use crate::link::Link;
 use crate::session::{Parameter, Sessions};
 
@@ -95,20 +95,23 @@ impl Committer {
         let mut link = Some(link);
         loop {
             // Where it is broken nothing can wait, so it is mended first.
-            let Some(connected) = self.connected(link.take()).await else { return };
+            let Some(connected) = self.connected(link.take(), &mut VecDeque::new()).await else { return };
             link = Some(connected);
             let Some(batch) = intake.next().await else { return };
             let mut flights = VecDeque::from([Flight::new(batch)]);
-            while let Some(flight) = flights.pop_front() {
-                // Closing without a connection, what is left is told so when it is dropped.
-                let Some(connected) = self.connected(link.take()).await else { return };
-                link = self.write(connected, flight, &mut flights).await;
+            while !flights.is_empty() {
+                let Some(connected) = self.connected(link.take(), &mut flights).await else { return };
+                link = match flights.pop_front() {
+                    Some(flight) => self.write(connected, flight, &mut flights).await,
+                    None => Some(connected),
+                };
             }
         }
     }
 
-    /// A connection that is there: this one, or a new one. `None` where the store is closed meanwhile.
-    async fn connected(&self, link: Option<Link>) -> Option<Link> {
+    /// A connection that is there: this one, or a new one; `None` where the store is closed meanwhile.
+    /// Where it takes more than one try, the flights that wait for it are answered.
+    async fn connected(&self, link: Option<Link>, flights: &mut VecDeque<Flight>) -> Option<Link> {
         if let Some(link) = link.filter(|link| !link.client.is_closed()) {
             return Some(link);
         }
@@ -121,7 +124,11 @@ impl Committer {
                 }
                 Err(failure) => {
                     tracing::error!(%failure, "PostgreSQL cannot be reached");
-                    self.intake.break_down(&format!("PostgreSQL cannot be reached: {failure}"));
+                    let reason = format!("PostgreSQL cannot be reached: {failure}");
+                    self.intake.break_down(&reason);
+                    for mut flight in flights.drain(..) {
+                        flight.answer_all(|_| Err(unavailable(&reason)));
+                    }
                 }
             }
             if !self.intake.pause(&*self.timer, pause).await {

@@ -134,6 +134,19 @@ impl Failure {
             }
     }
 
+    /// As the answer to a call that could not connect: nothing was asked yet, so nothing can be lost.
+    pub(crate) fn of_connecting(self) -> Self {
+        // A wrong password and a database that is not there stay so; the rest may pass.
+        let stays =
+            self.code().is_some_and(|state| ["28", "3D"].iter().any(|class| state.code().starts_with(class)));
+        match self {
+            failure @ Self::Postgres(_) if !stays => {
+                Self::NoConnection(format!("{failure} (the server cannot be reached)"))
+            }
+            failure => failure,
+        }
+    }
+
     /// As the answer to a write of which nothing was stored.
     pub(crate) fn nothing_stored(&self) -> Error {
         match self {

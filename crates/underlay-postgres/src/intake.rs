@@ -155,6 +155,7 @@ impl Waiting {
     }
 }
 
-fn unavailable(reason: &str) -> Error {
+/// That the server is away.
+pub(crate) fn unavailable(reason: &str) -> Error {
     Error::Unavailable { reason: reason.to_owned(), retry_after: Some(RETRY_AFTER) }
 }

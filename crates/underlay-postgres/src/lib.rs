@@ -34,6 +34,7 @@ mod doctor;
 mod error;
 mod event_row;
 mod event_store;
+mod explain;
 mod fault;
 mod intake;
 mod link;

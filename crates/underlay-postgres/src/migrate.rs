@@ -102,10 +102,7 @@ pub(crate) fn filled(sql: &str, config: &PostgresConfig) -> String {
 async fn connect(address: &str, config: &PostgresConfig) -> Result<Link, Failure> {
     config.validate()?;
     let place = Address::parse(address, config)?;
-    Link::connect(&place, || {}).await.map_err(|failure| match failure {
-        failure if failure.is_lost() => Failure::NoConnection(format!("{failure} (it cannot be reached)")),
-        failure => failure,
-    })
+    Link::connect(&place, || {}).await.map_err(Failure::of_connecting)
 }
 
 /// The migrations that are not applied; those that are must be as this program knows them.

@@ -87,7 +87,7 @@ impl Sessions {
         loop {
             match self.read_once(actor, statements).await {
                 Ok(rows) => return read(rows),
-                Err(failure) if attempt < ATTEMPTS_MAX && (failure.is_lost() || failure.is_transient()) => {
+                Err(failure) if attempt < ATTEMPTS_MAX && self.mends(&failure) => {
                     tracing::debug!(%failure, attempt, "a read is begun again");
                 }
                 Err(failure) => return Err(failure),
@@ -132,7 +132,7 @@ impl Sessions {
         loop {
             match self.read_page_once(actor, before, &page, &mut start, &mut take).await {
                 Ok(page) => return Ok(page),
-                Err(failure) if attempt < ATTEMPTS_MAX && (failure.is_lost() || failure.is_transient()) => {
+                Err(failure) if attempt < ATTEMPTS_MAX && self.mends(&failure) => {
                     tracing::debug!(%failure, attempt, "a page is begun again");
                 }
                 Err(failure) => return Err(failure),
@@ -191,7 +191,7 @@ impl Sessions {
         let mut attempt = 1;
         loop {
             match self.write_once(actor, sql, parameters).await {
-                Err(failure) if attempt < ATTEMPTS_MAX && (failure.is_lost() || failure.is_transient()) => {
+                Err(failure) if attempt < ATTEMPTS_MAX && self.mends(&failure) => {
                     tracing::debug!(%failure, attempt, "a write is begun again");
                     attempt += 1;
                 }
@@ -250,16 +250,19 @@ impl Sessions {
         Ok(())
     }
 
+    /// Whether another try may go better. Where one connection is lost those that are not in use are
+    /// likely to be, so they are closed.
+    fn mends(&self, failure: &Failure) -> bool {
+        if failure.is_lost() {
+            self.pool.retain(|_, _| false);
+        }
+        failure.is_lost() || failure.is_transient()
+    }
+
     /// A connection of the pool, waiting for one as long as may be waited.
     async fn acquire(&self) -> Result<Object, Failure> {
         self.pool.get().await.map_err(|error| match error {
-            PoolError::Backend(error) => match Failure::Postgres(error) {
-                // Nothing was asked yet, so nothing can be lost.
-                failure if failure.is_lost() => {
-                    Failure::NoConnection(format!("{failure} (it cannot be reached)"))
-                }
-                failure => failure,
-            },
+            PoolError::Backend(error) => Failure::Postgres(error).of_connecting(),
             PoolError::Timeout(TimeoutType::Wait) => Failure::NoConnection(format!(
                 "every connection is in use (connections_max = {}, acquire_timeout was reached)",
                 self.connections_max

@@ -85,7 +85,7 @@ impl Open {
             Listen::At(address) => Some(Address::parse(address, config)?),
             Listen::Off => None,
         };
-        let link = Link::connect(&place, || {}).await.map_err(not_reached)?;
+        let link = Link::connect(&place, || {}).await.map_err(Failure::of_connecting)?;
         let id = doctor::examine(&link, config).await?;
         let sessions = Arc::new(Sessions::new(&place, config)?);
         let head = event_store::head(&sessions).await?;
@@ -142,12 +142,4 @@ impl Drop for Open {
         self.intake.close();
         self.others.iter().for_each(JoinHandle::abort);
     }
-}
-
-/// Nothing was asked yet, so nothing can be in doubt.
-fn not_reached(failure: Failure) -> Error {
-    if failure.is_lost() {
-        return Error::unavailable(format!("{failure} (it cannot be reached)"));
-    }
-    failure.into()
 }

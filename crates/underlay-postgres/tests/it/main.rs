@@ -6,5 +6,15 @@
     reason = "a broken expectation is the failure of a test, and a panic is how a test fails"
 )]
 
+mod commits;
 mod conformance;
+mod failures;
+mod gate;
+mod limits;
+mod migrations;
 mod place;
+mod plans;
+mod pooler;
+mod roles;
+mod sample;
+mod wakeups;

@@ -1,9 +1,11 @@
 //! A database of a test's own, with a login that may use the store and nothing else.
 
-use std::future::Future;
+use std::future::poll_fn;
 use std::sync::Once;
 
-use tokio_postgres::{Client, Config, NoTls};
+use tokio::sync::watch;
+use tokio_postgres::config::Host;
+use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
 use underlay_postgres::{PostgresConfig, PostgresStore, migrate};
 use underlay_testkit::Skip;
 
@@ -23,15 +25,29 @@ pub(crate) fn server() -> Result<String, Skip> {
         .map_err(|_| Skip::new("UNDERLAY_TEST_POSTGRES_URL is not set"))
 }
 
-/// Runs a test on a database of its own, or says that there is no server for it.
-pub(crate) fn with_place<F, R>(test: F)
-where
-    F: FnOnce(Place) -> R,
-    R: Future<Output = ()>,
-{
+/// The address of a pooler before that server.
+///
+/// # Errors
+/// Where there is none.
+pub(crate) fn pooler() -> Result<String, Skip> {
+    std::env::var("UNDERLAY_TEST_PGBOUNCER_URL")
+        .map_err(|_| Skip::new("UNDERLAY_TEST_PGBOUNCER_URL is not set"))
+}
+
+/// Runs a test on a database of its own with the schema in it, or says that there is no server for it.
+pub(crate) fn with_place(test: impl AsyncFnOnce(Place)) {
+    run(Place::create(), test);
+}
+
+/// As [`with_place`], without the schema.
+pub(crate) fn with_empty_place(test: impl AsyncFnOnce(Place)) {
+    run(Place::empty(), test);
+}
+
+fn run(create: impl Future<Output = Result<Place, Skip>>, test: impl AsyncFnOnce(Place)) {
     static SAID: Once = Once::new();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
-    match runtime.block_on(Place::create()) {
+    match runtime.block_on(create) {
         Ok(place) => runtime.block_on(test(place)),
         Err(skip) => {
             let required = std::env::var("REQUIRE_SERVERS").is_ok_and(|value| value == "1");
@@ -69,6 +85,12 @@ impl Place {
 
     /// Makes the schema, and the login where this is the first test on the server.
     pub(crate) async fn migrate(&self) {
+        let _turn = self.prepare_login().await;
+        migrate(&self.admin_address(), &self.config(), Some(LOGIN)).await.unwrap();
+    }
+
+    /// Makes the login, and keeps other tests from migrating until what it gives is dropped.
+    pub(crate) async fn prepare_login(&self) -> Client {
         let turn = connect(&self.server).await;
         turn.execute("SELECT pg_advisory_lock($1)", &[&TURN]).await.unwrap();
         let login = format!(
@@ -76,7 +98,12 @@ impl Place {
              CREATE ROLE {LOGIN} LOGIN PASSWORD '{PASSWORD}'; END IF; END $$"
         );
         turn.batch_execute(&login).await.unwrap();
-        migrate(&self.admin_address(), &self.config(), Some(LOGIN)).await.unwrap();
+        turn
+    }
+
+    /// The login that may use the store.
+    pub(crate) fn login(&self) -> &'static str {
+        LOGIN
     }
 
     pub(crate) fn config(&self) -> PostgresConfig {
@@ -96,6 +123,12 @@ impl Place {
         self.address_of(LOGIN, Some(PASSWORD))
     }
 
+    /// The same login through a pooler.
+    pub(crate) fn login_address_through(&self, pooler: &str) -> String {
+        let pooler: Config = pooler.parse().expect("UNDERLAY_TEST_PGBOUNCER_URL is an address");
+        self.address_at(&pooler, LOGIN, Some(PASSWORD))
+    }
+
     /// The address of the administrator.
     pub(crate) fn admin_address(&self) -> String {
         let user = self.server.get_user().unwrap_or("postgres").to_owned();
@@ -105,13 +138,16 @@ impl Place {
     }
 
     pub(crate) fn address_of(&self, user: &str, password: Option<&str>) -> String {
-        use tokio_postgres::config::Host;
-        let host = match self.server.get_hosts().first() {
+        self.address_at(&self.server, user, password)
+    }
+
+    fn address_at(&self, server: &Config, user: &str, password: Option<&str>) -> String {
+        let host = match server.get_hosts().first() {
             Some(Host::Tcp(host)) => host.clone(),
             Some(Host::Unix(path)) => path.display().to_string(),
             None => "localhost".to_owned(),
         };
-        let port = self.server.get_ports().first().copied().unwrap_or(5432);
+        let port = server.get_ports().first().copied().unwrap_or(5432);
         let password = password.map_or_else(String::new, |password| format!(" password='{password}'"));
         format!(
             "host='{host}' port={port} user='{user}'{password} dbname='{}' sslmode=disable",
@@ -122,6 +158,45 @@ impl Place {
     /// A connection of the administrator, beside the store.
     pub(crate) async fn admin(&self) -> Client {
         connect(&self.admin_address().parse().unwrap()).await
+    }
+
+    /// A connection of the administrator to another database of the server.
+    pub(crate) async fn beside(&self) -> Client {
+        connect(&self.server).await
+    }
+
+    /// Listens to a channel, beside the store.
+    pub(crate) async fn admin_listening(&self, channel: &str) -> Hints {
+        let config: Config = self.admin_address().parse().unwrap();
+        let (client, mut connection) = config.connect(NoTls).await.unwrap();
+        let (hints, received) = watch::channel(0);
+        tokio::spawn(async move {
+            while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+                if matches!(message, AsyncMessage::Notification(_)) {
+                    hints.send_modify(|count| *count += 1);
+                }
+            }
+        });
+        client.batch_execute(&format!("LISTEN {channel}")).await.unwrap();
+        Hints { received, _client: client }
+    }
+}
+
+/// Hints as they are heard.
+pub(crate) struct Hints {
+    received: watch::Receiver<u64>,
+    _client: Client,
+}
+
+impl Hints {
+    /// Waits for the first.
+    pub(crate) async fn first(&self) {
+        self.received.clone().wait_for(|count| *count > 0).await.unwrap();
+    }
+
+    /// How many were heard.
+    pub(crate) fn count(&self) -> u64 {
+        *self.received.borrow()
     }
 }
 

@@ -1,0 +1,34 @@
+use tokio_postgres::Row;
+use underlay_core::{Error, Query, TenantId, ViewTable};
+
+use crate::query;
+use crate::row_table::{Stored, stored};
+use crate::session::{Actor, Parameter, Statement};
+use crate::store::PostgresStore;
+
+impl PostgresStore {
+    /// For tests: how the server would run a page of a query, and how it would count, as a tenant's
+    /// reader; the lines of both plans.
+    #[doc(hidden)]
+    pub async fn explain(
+        &self,
+        table: &ViewTable,
+        tenant: &TenantId,
+        query: &Query,
+    ) -> Result<[Vec<String>; 2], Error> {
+        query.validate(&table.schema)?;
+        let mut plans = [Vec::new(), Vec::new()];
+        let selects = [query::select_page(table, tenant, query), query::select_count(table, tenant, query)];
+        for (select, plan) in selects.iter().zip(&mut plans) {
+            let sql = format!("EXPLAIN (COSTS OFF) {}", select.sql);
+            let values: Vec<Stored<'_>> = select.values.iter().map(stored).collect();
+            let parameters: Vec<Parameter<'_>> = values.iter().map(Stored::parameter).collect();
+            let read = |answers: Vec<Vec<Row>>| {
+                answers.iter().flatten().map(|row| Ok(row.try_get(0)?)).collect::<Result<Vec<String>, _>>()
+            };
+            let actor = Actor::Reader(tenant.clone());
+            *plan = self.0.sessions.read(&actor, &[Statement::new(&sql, parameters)], read).await?;
+        }
+        Ok(plans)
+    }
+}

@@ -1,0 +1,77 @@
+//! What happens where connections or time run out.
+
+use std::time::Duration;
+
+use underlay_core::{Error, EventStore, ExpectedVersion, Version};
+
+use crate::place::with_place;
+use crate::sample::{acme, append, begin, stream};
+
+#[test]
+fn a_pool_in_use_is_told_from_a_server_that_is_away() {
+    with_place(async |place| {
+        let config = place.config().with_connections_max(1).with_acquire_timeout(Duration::from_millis(100));
+        // Nothing polls beside the calls of the test.
+        let config = config.with_poll_interval(Duration::from_secs(3_600));
+        let store = place.open_with(config).await;
+        store.commit(&acme(), append("a-1", ExpectedVersion::Any)).await.unwrap();
+        let holder = place.admin().await;
+        holder.batch_execute("BEGIN; LOCK TABLE underlay.events IN ACCESS EXCLUSIVE MODE").await.unwrap();
+        let (owner, name) = (acme(), stream("a-1"));
+        let mut reading = begin(store.read_stream(&owner, &name, Version::NONE, 1));
+        let second = loop {
+            tokio::select! {
+                biased;
+                read = &mut reading => panic!("it waits: {read:?}"),
+                second = store.head() => break second,
+            }
+        };
+        match second {
+            Err(Error::Unavailable { reason, retry_after }) => {
+                assert!(reason.contains("connections_max = 1"), "{reason}");
+                assert!(retry_after.is_some());
+            }
+            other => panic!("{other:?}"),
+        }
+        holder.batch_execute("COMMIT").await.unwrap();
+        assert_eq!(reading.await.unwrap().version, Version(1));
+        assert_eq!(store.head().await.unwrap().number(), 1);
+    });
+}
+
+#[test]
+fn a_statement_that_takes_too_long_is_ended() {
+    with_place(async |place| {
+        let store = place.open_with(place.config().with_statement_timeout(Duration::from_millis(100))).await;
+        let holder = place.admin().await;
+        holder.batch_execute("BEGIN; LOCK TABLE underlay.events IN ACCESS EXCLUSIVE MODE").await.unwrap();
+        let read = store.head().await;
+        assert!(
+            matches!(&read, Err(Error::Unavailable { reason, .. }) if reason.contains("statement timeout")),
+            "{read:?}"
+        );
+        holder.batch_execute("COMMIT").await.unwrap();
+        assert_eq!(store.head().await.unwrap().number(), 0);
+    });
+}
+
+#[test]
+fn a_caller_that_goes_away_leaves_a_sound_connection() {
+    with_place(async |place| {
+        let config = place.config().with_connections_max(1);
+        let store = place.open_with(config.with_poll_interval(Duration::from_secs(3_600))).await;
+        store.commit(&acme(), append("a-1", ExpectedVersion::Any)).await.unwrap();
+        let (owner, name) = (acme(), stream("a-1"));
+        for _ in 0..50 {
+            drop(begin(store.read_stream(&owner, &name, Version::NONE, 1)));
+            // The next one goes by another tenant on the same connection.
+            let other = crate::sample::tenant("globex");
+            assert_eq!(store.versions(&other, std::slice::from_ref(&name)).await.unwrap(), [Version::NONE]);
+        }
+        let admin = place.admin().await;
+        let open = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                    AND state LIKE 'idle in transaction%'";
+        store.head().await.unwrap();
+        assert_eq!(admin.query_one(open, &[]).await.unwrap().get::<_, i64>(0), 0);
+    });
+}

@@ -1,0 +1,136 @@
+//! The schema: made once, by one of several, and never by the wrong program.
+
+use underlay_core::{Error, EventStore};
+use underlay_postgres::{PostgresStore, migrate, migration_script};
+
+use crate::place::{Place, connect, with_empty_place, with_place};
+
+#[test]
+fn of_several_that_migrate_one_does_it() {
+    with_empty_place(async |place| {
+        let _turn = place.prepare_login().await;
+        let config = place.config();
+        let address = place.admin_address();
+        let (a, b, c) = tokio::join!(
+            migrate(&address, &config, None),
+            migrate(&address, &config, None),
+            migrate(&address, &config, None)
+        );
+        let mut counts = [a, b, c].map(|applied| applied.unwrap().len());
+        counts.sort_unstable();
+        assert_eq!((counts[0], counts[1]), (0, 0), "{counts:?}");
+        assert!(counts[2] > 0);
+        assert_eq!(migrate(&address, &config, None).await.unwrap(), [""; 0], "again without effect");
+    });
+}
+
+#[test]
+fn the_script_for_an_administrator_makes_the_same() {
+    with_empty_place(async |place| {
+        let turn = place.prepare_login().await;
+        let config = place.config();
+        let login = place.login();
+        let script = migration_script(&place.admin_address(), &config, Some(login)).await.unwrap();
+        let admin = place.admin().await;
+        admin.batch_execute(&script).await.unwrap();
+        drop(turn);
+        let store = place.open().await;
+        assert_eq!(store.head().await.unwrap().number(), 0);
+        let again = migration_script(&place.admin_address(), &config, None).await.unwrap();
+        assert_eq!(again, "", "nothing is left to do");
+    });
+}
+
+#[test]
+fn a_database_without_the_schema_says_how_to_make_it() {
+    with_empty_place(async |place| {
+        let opened = PostgresStore::connect(&place.admin_address(), place.config()).await;
+        assert!(matches!(&opened, Err(Error::Invalid(text)) if text.contains("migrate")), "{opened:?}");
+    });
+}
+
+/// Changes what is remembered of the migrations, and expects both doors to be closed.
+async fn refused_after(place: &Place, change: &str, part: &str) {
+    let admin = place.admin().await;
+    admin.batch_execute(change).await.unwrap();
+    let opened = PostgresStore::connect(&place.login_address(), place.config()).await.map(|_| ());
+    let migrated = migrate(&place.admin_address(), &place.config(), None).await.map(|_| ());
+    for answer in [opened, migrated] {
+        let error = answer.expect_err("it must be refused").to_string();
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
+fn a_newer_schema_is_refused() {
+    with_place(async |place| {
+        let change =
+            "INSERT INTO underlay.migrations (number, name, checksum) VALUES (999, 'later', '\\x00')";
+        refused_after(&place, change, "newer program").await;
+    });
+}
+
+#[test]
+fn a_migration_with_other_content_is_refused() {
+    with_place(async |place| {
+        let change = "UPDATE underlay.migrations SET checksum = '\\x00' WHERE number = 2";
+        refused_after(&place, change, "other content").await;
+    });
+}
+
+#[test]
+fn a_migration_that_is_missing_in_between_is_damage() {
+    with_place(async |place| {
+        refused_after(&place, "DELETE FROM underlay.migrations WHERE number = 2", "is missing").await;
+    });
+}
+
+#[test]
+fn an_older_schema_is_brought_up_to_date_by_migrate_alone() {
+    with_place(async |place| {
+        let admin = place.admin().await;
+        let older = "DROP FUNCTION underlay.import_commits, underlay.last_sequence; \
+                     DELETE FROM underlay.migrations WHERE number = 4";
+        admin.batch_execute(older).await.unwrap();
+        let opened = PostgresStore::connect(&place.login_address(), place.config()).await;
+        assert!(matches!(&opened, Err(Error::Invalid(text)) if text.contains("older")), "{opened:?}");
+        let turn = place.prepare_login().await;
+        assert_eq!(migrate(&place.admin_address(), &place.config(), None).await.unwrap(), ["archive"]);
+        drop(turn);
+        place.open().await;
+    });
+}
+
+#[test]
+fn who_may_not_make_roles_is_told_so() {
+    with_empty_place(async |place| {
+        let _turn = place.prepare_login().await;
+        let config = place.config().with_role_prefix("underlay_never_made");
+        let answer = migrate(&place.login_address(), &config, None).await;
+        assert!(matches!(answer, Err(Error::Denied(_))), "{answer:?}");
+        let admin = connect(&place.admin_address().parse().unwrap()).await;
+        let schemas = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'underlay%'";
+        assert_eq!(
+            admin.query_one(schemas, &[]).await.unwrap().get::<_, i64>(0),
+            0,
+            "nothing is left behind"
+        );
+    });
+}
+
+#[test]
+fn two_installations_share_a_database() {
+    with_place(async |place| {
+        let turn = place.prepare_login().await;
+        let config = place.config().with_schema("second");
+        migrate(&place.admin_address(), &config, Some(place.login())).await.unwrap();
+        drop(turn);
+        let (first, second) = (place.open().await, place.open_with(config).await);
+        assert_ne!(first.store_id(), second.store_id());
+        let tenant = crate::sample::acme();
+        let commit = crate::sample::append("a-1", underlay_core::ExpectedVersion::NoStream);
+        first.commit(&tenant, commit.clone()).await.unwrap();
+        assert_eq!(second.head().await.unwrap().number(), 0);
+        assert!(!second.commit(&tenant, commit).await.unwrap().repeated);
+    });
+}

@@ -1,0 +1,85 @@
+//! The same through a pooler that gives every transaction another connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use underlay_core::{EventStore, ExpectedVersion, ReadModels, Version, Wakeups};
+use underlay_postgres::{Listen, PostgresConfig, PostgresStore};
+use underlay_testkit::{EventStoreFixture, Fixture, ReadModelsFixture, Skip};
+
+use crate::place::{Place, pooler, with_place};
+use crate::sample::{acme, append};
+
+struct Pooled {
+    store: PostgresStore,
+    place: Place,
+}
+
+async fn open(place: &Place, pooler: &str, config: PostgresConfig) -> PostgresStore {
+    PostgresStore::connect(&place.login_address_through(pooler), config).await.unwrap()
+}
+
+impl Fixture for Pooled {
+    async fn create() -> Result<Self, Skip> {
+        let pooler = pooler()?;
+        let place = Place::create().await?;
+        let config = place.config().with_listen(Listen::Off);
+        Ok(Self { store: open(&place, &pooler, config).await, place })
+    }
+
+    async fn reopen(self) -> Self {
+        self.store.close().await.unwrap();
+        let config = self.place.config().with_listen(Listen::Off);
+        let pooler = pooler().expect("it was there before");
+        Self { store: open(&self.place, &pooler, config).await, place: self.place }
+    }
+}
+
+impl EventStoreFixture for Pooled {
+    fn event_store(&self) -> Arc<dyn EventStore> {
+        Arc::new(self.store.clone())
+    }
+}
+
+impl ReadModelsFixture for Pooled {
+    fn read_models(&self) -> Arc<dyn ReadModels> {
+        Arc::new(self.store.clone())
+    }
+}
+
+mod event_store {
+    use super::Pooled;
+
+    underlay_testkit::conformance!(event_store, Pooled);
+}
+
+mod read_models {
+    use super::Pooled;
+
+    underlay_testkit::conformance!(read_models, Pooled);
+}
+
+#[test]
+fn hints_come_by_a_direct_connection() {
+    with_place(async |place| {
+        let Ok(pooler) = pooler() else { return };
+        let config = place
+            .config()
+            .with_listen(Listen::At(place.login_address()))
+            .with_poll_interval(Duration::from_secs(3_600));
+        let here = open(&place, &pooler, config).await;
+        let there = open(&place, &pooler, place.config().with_listen(Listen::Off)).await;
+        let mut wakeup = here.subscribe();
+        let mut version = 0;
+        // The listener may not be there at the first one.
+        loop {
+            version += 1;
+            let commit = append("a-1", ExpectedVersion::Exact(Version(version - 1)));
+            there.commit(&acme(), commit).await.unwrap();
+            if tokio::time::timeout(Duration::from_millis(300), wakeup.hint()).await.is_ok() {
+                break;
+            }
+            assert!(version < 100, "no hint for 100 commits");
+        }
+    });
+}

@@ -1,0 +1,82 @@
+//! Short ways to make what the tests are about.
+
+use std::pin::Pin;
+use std::task::{Context, Waker};
+
+use underlay_core::{
+    Checkpoint, Column, ColumnType, Commit, CommitId, Decimal, EventId, EventType, ExpectedVersion, Json,
+    NewEvent, Position, RowAddress, RowChange, SchemaVersion, StreamName, TenantId, Timestamp, Value,
+    ViewSchema,
+};
+
+pub(crate) fn tenant(name: &str) -> TenantId {
+    TenantId::new(name).unwrap()
+}
+
+pub(crate) fn acme() -> TenantId {
+    tenant("acme")
+}
+
+pub(crate) fn stream(text: &str) -> StreamName {
+    StreamName::parse(text).unwrap()
+}
+
+pub(crate) fn event(number: u64) -> NewEvent {
+    let payload = Json::parse(format!("{{\"number\":{number}}}")).unwrap();
+    NewEvent::new(EventType::new("noted").unwrap(), SchemaVersion(1), payload)
+}
+
+/// A commit of one event to a stream.
+pub(crate) fn append(to: &str, expected: ExpectedVersion) -> Commit {
+    append_many(to, expected, 1)
+}
+
+pub(crate) fn append_many(to: &str, expected: ExpectedVersion, events: u64) -> Commit {
+    Commit::new(CommitId::draw()).append(stream(to), expected, (1..=events).map(event).collect())
+}
+
+/// Begins a call and gives the rest of it: a commit is then in the queue.
+pub(crate) fn begin<F: Future>(call: F) -> Pin<Box<F>> {
+    let mut call = Box::pin(call);
+    let polled = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(polled.is_pending(), "it was answered at once");
+    call
+}
+
+/// A view with a column of every type, each of which queries can filter and sort by.
+pub(crate) fn accounts() -> ViewSchema {
+    let column = |name: &str, column_type| Column {
+        name: name.to_owned(),
+        column_type,
+        nullable: false,
+        indexed: true,
+    };
+    ViewSchema {
+        name: "accounts".into(),
+        version: 1,
+        columns: vec![
+            column("name", ColumnType::Text),
+            column("order", ColumnType::Integer),
+            column("amount", ColumnType::Decimal),
+            column("closed", ColumnType::Boolean),
+            column("opened_at", ColumnType::Timestamp),
+        ],
+    }
+}
+
+pub(crate) fn row(owner: &str, key: &str, number: i64) -> RowChange {
+    let address = RowAddress { tenant: tenant(owner), key: key.to_owned() };
+    let values = vec![
+        Value::Text(format!("name {number}")),
+        Value::Integer(number),
+        Value::Decimal(Decimal::new(number, 2)),
+        Value::Boolean(number % 2 == 0),
+        Value::Timestamp(Timestamp::from_microsecond(number).unwrap()),
+    ];
+    RowChange::Upsert(address, values)
+}
+
+pub(crate) fn checkpoint_at(start: Checkpoint, position: u64) -> Checkpoint {
+    let position = Position::from_number(position);
+    Checkpoint { store: start.store, position, event_id: Some(EventId::draw()) }
+}
