@@ -23,6 +23,8 @@ use uuid::Uuid;
 const FORMAT: u32 = 1;
 /// Commits stored in one transaction by an import.
 const IMPORT_COMMITS_MAX: usize = 500;
+/// Bytes of lines past which such a transaction takes no more commits.
+const IMPORT_BYTES_MAX: usize = 16 << 20;
 /// Bytes in one line; a commit and its escapes stay well below.
 const LINE_BYTES_MAX: u64 = 256 << 20;
 
@@ -256,12 +258,7 @@ pub async fn import_log(
     let mut total = Imported::default();
     loop {
         let first_line = lines.line + 1;
-        let mut batch = Vec::new();
-        while batch.len() < IMPORT_COMMITS_MAX
-            && let Some(commit) = lines.next_commit()?
-        {
-            batch.push(commit);
-        }
+        let batch = lines.next_batch(IMPORT_BYTES_MAX)?;
         if batch.is_empty() {
             return Ok(total);
         }
@@ -314,6 +311,20 @@ impl<R: BufRead> Lines<R> {
             Err(error) => return Err(lines.damaged(format!("the header cannot be read: {error}"))),
         }
         Ok(lines)
+    }
+
+    /// Commits up to a number and a size of their lines, and one at least; none at the end.
+    fn next_batch(&mut self, bytes_max: usize) -> Result<Vec<ArchivedCommit>, ArchiveError> {
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        while (batch.is_empty() || bytes < bytes_max)
+            && batch.len() < IMPORT_COMMITS_MAX
+            && let Some(commit) = self.next_commit()?
+        {
+            bytes += self.text.len();
+            batch.push(commit);
+        }
+        Ok(batch)
     }
 
     fn next_commit(&mut self) -> Result<Option<ArchivedCommit>, ArchiveError> {
@@ -429,6 +440,17 @@ mod tests {
             store.read_commits(&all, 0, 100).await.unwrap(),
             target.read_commits(&all, 0, 100).await.unwrap()
         );
+    }
+
+    #[tokio::test]
+    async fn an_import_holds_few_large_commits_at_a_time() {
+        let (_, file) = exported().await;
+        let mut lines = Lines::begin(&file[..]).unwrap();
+        assert_eq!(lines.next_batch(0).unwrap().len(), 1, "there is always one");
+        let bytes_max = lines.text.len() + 1;
+        assert_eq!(lines.next_batch(bytes_max).unwrap().len(), 2, "the second goes past the limit");
+        assert_eq!(lines.next_batch(IMPORT_BYTES_MAX).unwrap().len(), 2, "the rest");
+        assert_eq!(lines.next_batch(IMPORT_BYTES_MAX).unwrap().len(), 0, "the end");
     }
 
     #[tokio::test]

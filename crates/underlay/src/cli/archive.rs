@@ -38,7 +38,8 @@ pub(super) async fn export(app: &App, matches: &ArgMatches) -> Result<(), ExitEr
         return Err(ExitError::invalid(format!("{} exists; an export writes a new file", path.display())));
     }
     // Whoever finds the file under its name finds it whole.
-    let partial = path.with_extension("partial");
+    let mut partial = path.clone().into_os_string();
+    partial.push(".partial");
     let mut out = BufWriter::new(File::create(&partial).map_err(failed)?);
     let bar = bar(app, None);
     let store = app.store.store_id();
