@@ -34,7 +34,7 @@ use crate::config::SqliteConfig;
 use crate::database::Database;
 use crate::error::Failure;
 use crate::fault::{FaultHook, Step};
-use crate::intake::{Flush, Intake, Request, ViewWrite};
+use crate::intake::{Flush, Intake, Next, Request, ViewWrite};
 use crate::log_writer::{self, Answer, Guard, LogWriter};
 use crate::wal::{self, Wal};
 
@@ -109,16 +109,21 @@ impl Committer {
         connection.busy_timeout(Duration::ZERO)?;
         let mut writer = LogWriter::prepare(connection)?;
         let mut wal = Wal::new(self.wal_bytes_max);
-        while let Some(turn) = self.intake.next() {
-            if !turn.batch.is_empty() {
-                self.write_batch(&mut writer, InFlight::new(turn.batch))?;
+        loop {
+            match self.intake.next(wal.rest()) {
+                Next::Turn(turn) => {
+                    if !turn.batch.is_empty() {
+                        self.write_batch(&mut writer, InFlight::new(turn.batch))?;
+                    }
+                    if let Some(write) = turn.view_write {
+                        self.write_view(&mut writer, write)?;
+                    }
+                    wal.tend(connection);
+                }
+                Next::Rested => wal.copy(connection),
+                Next::Closed => return Ok(()),
             }
-            if let Some(write) = turn.view_write {
-                self.write_view(&mut writer, write)?;
-            }
-            wal.tend(connection, self.intake.is_idle());
         }
-        Ok(())
     }
 
     fn write_batch(&self, writer: &mut LogWriter<'_>, mut flight: InFlight) -> Result<(), Failure> {

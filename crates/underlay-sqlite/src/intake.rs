@@ -51,6 +51,16 @@ pub(crate) struct Turn {
     pub(crate) view_write: Option<ViewWrite>,
 }
 
+/// What the writer is told by [`Intake::next`].
+pub(crate) enum Next {
+    /// There is work.
+    Turn(Turn),
+    /// None came for as long as was asked.
+    Rested,
+    /// It is closing, and nothing waits.
+    Closed,
+}
+
 /// The place between callers and writer.
 pub(crate) struct Intake {
     waiting: Mutex<Waiting>,
@@ -108,24 +118,27 @@ impl Intake {
         Ok(())
     }
 
-    /// Waits for work; `None` once it is closing and nothing waits.
-    pub(crate) fn next(&self) -> Option<Turn> {
+    /// Waits for work, and where `rest` is given, at most as long.
+    pub(crate) fn next(&self, rest: Option<Duration>) -> Next {
         let mut waiting = self.lock();
         loop {
             if !waiting.is_empty() {
                 let batch = waiting.commits.take();
-                return Some(Turn { batch, view_write: waiting.view_writes.pop_front() });
+                return Next::Turn(Turn { batch, view_write: waiting.view_writes.pop_front() });
             }
             if !matches!(waiting.state, State::Open) {
-                return None;
+                return Next::Closed;
             }
-            waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            let Some(rest) = rest else {
+                waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let waited = self.changed.wait_timeout(waiting, rest).unwrap_or_else(PoisonError::into_inner);
+            waiting = waited.0;
+            if waited.1.timed_out() && waiting.is_empty() && matches!(waiting.state, State::Open) {
+                return Next::Rested;
+            }
         }
-    }
-
-    /// Whether nothing waits.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.lock().is_empty()
     }
 
     /// Refuses what comes and answers what waits, until [`Intake::mend`].

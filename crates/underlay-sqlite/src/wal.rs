@@ -1,4 +1,5 @@
-//! Keeps the WAL short. The writer does it between two batches, so nobody waits inside a COMMIT.
+//! Keeps the WAL short. The writer does it between two batches, so nobody waits inside a COMMIT, and
+//! while nothing comes, so that it is rarely due between two batches.
 
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
@@ -12,34 +13,52 @@ use crate::error::Failure;
 
 /// Bytes of a frame: a page and its header.
 const FRAME_BYTES: u64 = 4096 + 24;
-/// Frames worth copying into the database while nobody waits.
-const IDLE_FRAMES: u64 = 1024;
+/// Frames worth copying into the database.
+const FRAMES_MIN: u64 = 1024;
+/// Writes between two checkpoints, where the WAL has room for their frames: of two hundred callers at
+/// most one waits behind one.
+const WRITES_MIN: u32 = 200;
+/// How long nothing is to come before frames are copied into the database at leisure.
+const REST: Duration = Duration::from_millis(100);
 /// How long a restart waits for readers to leave the WAL.
 const RESTART_WAIT: Duration = Duration::from_millis(50);
 
-/// The size the WAL is kept under, and how far it was when a restart last failed.
+/// The size the WAL is kept under, and how far it has come.
 #[derive(Debug)]
 pub(crate) struct Wal {
     bytes_max: u64,
     /// Below this size a restart is not tried again.
     restart_at: u64,
+    /// Frames that are not in the database, as far as is known.
+    waiting: u64,
+    /// Writes since frames were last copied there.
+    writes: u32,
 }
 
 impl Wal {
     pub(crate) fn new(bytes_max: u64) -> Self {
-        Self { bytes_max, restart_at: bytes_max }
+        Self { bytes_max, restart_at: bytes_max, waiting: 0, writes: 0 }
     }
 
-    /// Checkpoints where that is due. A failure costs nothing but size, and is tried again.
-    pub(crate) fn tend(&mut self, connection: &Connection, idle: bool) {
+    /// How long to wait for work before [`Wal::copy`]; none where that is not worth it.
+    pub(crate) fn rest(&self) -> Option<Duration> {
+        (self.waiting >= FRAMES_MIN).then_some(REST)
+    }
+
+    /// Checkpoints where that is due after a write. Who comes meanwhile waits for a flush of the
+    /// database too, so it is done rarely. A failure costs nothing but size, and is tried again.
+    pub(crate) fn tend(&mut self, connection: &Connection) {
+        self.writes = self.writes.saturating_add(1);
         let Some((frames, copied)) = progress(connection, CheckpointMode::NOOP) else { return };
-        let (bytes, waiting) = (frames * FRAME_BYTES, frames.saturating_sub(copied));
+        let bytes = frames * FRAME_BYTES;
+        self.waiting = frames.saturating_sub(copied);
         if bytes < self.bytes_max {
             self.restart_at = self.bytes_max;
         }
         if bytes > self.restart_at {
             if restart(connection) {
                 self.restart_at = self.bytes_max;
+                (self.waiting, self.writes) = (0, 0);
             } else {
                 self.restart_at = bytes + self.bytes_max / 4;
                 tracing::warn!(
@@ -48,9 +67,15 @@ impl Wal {
                     "readers keep the WAL from beginning again"
                 );
             }
-        } else if waiting * FRAME_BYTES > self.bytes_max / 4 || (idle && waiting >= IDLE_FRAMES) {
-            progress(connection, CheckpointMode::PASSIVE);
+        } else if self.waiting >= FRAMES_MIN && self.writes >= WRITES_MIN {
+            self.copy(connection);
         }
+    }
+
+    /// Copies frames into the database. Those that a reader keeps back are counted after the next write.
+    pub(crate) fn copy(&mut self, connection: &Connection) {
+        progress(connection, CheckpointMode::PASSIVE);
+        (self.waiting, self.writes) = (0, 0);
     }
 }
 

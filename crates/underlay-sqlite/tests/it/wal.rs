@@ -1,7 +1,8 @@
-//! The WAL stays short, also while readers never stop.
+//! The WAL stays short, also while readers never stop, and is copied into the database at rest.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use underlay_core::{EventStore, ExpectedVersion, LogFilter, LogScope, Position};
 use underlay_sqlite::SqliteConfig;
@@ -43,4 +44,25 @@ async fn the_wal_stays_short_while_readers_never_stop() {
     assert!(written > 6 * BYTES_MAX, "{written} bytes are too few to show anything");
     // One transaction may pass the limit, and a restart may have to wait a round for a reader.
     assert!(longest < 4 * BYTES_MAX, "the WAL grew to {longest} bytes");
+}
+
+#[tokio::test]
+async fn at_rest_what_was_written_is_copied_into_the_database() {
+    let place = Place::new();
+    let store = place.open();
+    // More than is worth copying, in fewer writes than are waited for.
+    for round in 0..40 {
+        store
+            .commit(&tenant(), append_many(&format!("a-{round}"), ExpectedVersion::NoStream, 500))
+            .await
+            .unwrap();
+    }
+    let (written, deadline) = (place.wal_bytes(), Instant::now() + Duration::from_secs(30));
+    assert!(written > 1_024 * 4_120, "{written} bytes are too few");
+    // The file grows only by a checkpoint; nothing else is asked of the store meanwhile.
+    while std::fs::metadata(place.path()).unwrap().len() < written / 4 {
+        assert!(Instant::now() < deadline, "nothing was copied");
+        tokio::task::yield_now().await;
+    }
+    store.close().await.unwrap();
 }
