@@ -284,6 +284,9 @@ pub(crate) fn typed<R: underlay_core::Refusal>(undecided: Undecided<R>) -> Execu
         Undecided::Refused(refusal) => ExecuteError::Refused(refusal),
         Undecided::RefusedBefore { code, body, .. } => match R::decode(&code, body.as_str()) {
             Some(refusal) => ExecuteError::Refused(refusal),
+            None if body.as_str() == "null" => ExecuteError::Failed(Error::NotFound(format!(
+                "the body of refusal {code}, which this command got before and whose retention has passed,"
+            ))),
             None => ExecuteError::Failed(Error::Damaged(format!(
                 "the command was refused before with code {code}, which the code no longer knows"
             ))),

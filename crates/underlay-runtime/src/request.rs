@@ -86,7 +86,8 @@ pub enum ExecuteError<R: Refusal> {
     /// The domain says no.
     #[error("refused: {0}")]
     Refused(R),
-    /// The infrastructure failed.
+    /// The infrastructure failed. [`Error::NotFound`] where the command was refused before, and the
+    /// refusal's fields are past their retention.
     #[error(transparent)]
     Failed(#[from] Error),
 }

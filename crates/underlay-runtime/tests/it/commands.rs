@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use underlay_core::{
     Aggregate, Commit, CommitId, Context, Error, EventStore, EventStoreExt, ExpectedVersion, NewEvent,
-    Operation, Reads, Streams, Version,
+    Operation, Reads, Retention, Streams, Timestamp, Version,
 };
 use underlay_runtime::{Engine, EngineConfig, ExecuteError, Failure, Ports, Registry};
 
@@ -67,6 +67,23 @@ async fn a_stored_refusal_answers_a_repeat_also_when_it_would_be_accepted_now() 
     let Err(Failure::Refused(refused)) = named else { panic!("{named:?}") };
     assert!(refused.repeated);
     assert_eq!(refused.fields.as_str(), r#"{"balance":0,"cents":5}"#);
+}
+
+#[tokio::test]
+async fn a_refusal_past_its_retention_is_not_taken_for_damage() {
+    let bank = Bank::new();
+    let (one, account) = (repeatable("one"), "a".to_owned());
+    let again = || bank.engine.execute::<Account>(&one, &account, withdraw(1));
+    assert!(matches!(again().await, Err(ExecuteError::Refused(_))));
+    assert_eq!(bank.store.forget_outcome_bodies(Timestamp::MAX).await.unwrap(), 1);
+    match again().await {
+        Err(ExecuteError::Failed(Error::NotFound(what))) => {
+            assert!(what.contains("overdrawn") && what.contains("retention"), "{what}");
+        }
+        other => panic!("{other:?}"),
+    }
+    let named = bank.engine.execute_named(&one, "account", "a", "withdraw", r#"{"cents":1}"#);
+    assert!(matches!(named.await, Err(Failure::Refused(refused)) if refused.code == "overdrawn"));
 }
 
 #[tokio::test]
