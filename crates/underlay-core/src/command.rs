@@ -40,7 +40,8 @@ pub trait Command: Sized + Clone + Send + Sync + 'static {
     /// Which command this is.
     fn descriptor(&self) -> CommandDescriptor;
 
-    /// The body of this command.
+    /// The body of this command. It tells a repeat from something else, so equal commands have one
+    /// body: a map in them has an order (`BTreeMap`).
     ///
     /// # Errors
     /// [`Error::Invalid`] where a field has no JSON form.

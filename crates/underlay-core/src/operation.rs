@@ -10,7 +10,8 @@ use crate::{
 
 /// A decision over several streams, stored in one commit. Pure.
 ///
-/// Its serde form is its content: the body of a request, and what a repeat must match.
+/// Its serde form is its content: the body of a request, and what a repeat must match. So equal
+/// operations have one form: a map in them has an order (`BTreeMap`).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an operation",
     label = "implement `Operation`: `NAME`, `Refusal`, `reads` and `decide`, and derive Serialize and Deserialize"
