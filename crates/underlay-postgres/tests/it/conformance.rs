@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use underlay_core::{EventStore, ReadModels};
+use underlay_core::{Archive, EventStore, ReadModels, Retention, Snapshots};
 use underlay_postgres::PostgresStore;
-use underlay_testkit::{EventStoreFixture, Fixture, ReadModelsFixture, Skip};
+use underlay_testkit::{
+    ArchiveFixture, EventStoreFixture, Fixture, ReadModelsFixture, RetentionFixture, Skip, SnapshotsFixture,
+};
 
 use crate::place::Place;
 
@@ -37,6 +39,24 @@ impl ReadModelsFixture for Database {
     }
 }
 
+impl SnapshotsFixture for Database {
+    fn snapshots(&self) -> Arc<dyn Snapshots> {
+        Arc::new(self.store.clone())
+    }
+}
+
+impl ArchiveFixture for Database {
+    fn archive(&self) -> Arc<dyn Archive> {
+        Arc::new(self.store.clone())
+    }
+}
+
+impl RetentionFixture for Database {
+    fn retention(&self) -> Arc<dyn Retention> {
+        Arc::new(self.store.clone())
+    }
+}
+
 mod event_store {
     use super::Database;
 
@@ -47,4 +67,22 @@ mod read_models {
     use super::Database;
 
     underlay_testkit::conformance!(read_models, Database);
+}
+
+mod snapshots {
+    use super::Database;
+
+    underlay_testkit::conformance!(snapshots, Database);
+}
+
+mod archive {
+    use super::Database;
+
+    underlay_testkit::conformance!(archive, Database);
+}
+
+mod retention {
+    use super::Database;
+
+    underlay_testkit::conformance!(retention, Database);
 }

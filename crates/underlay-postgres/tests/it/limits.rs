@@ -19,12 +19,10 @@ fn a_pool_in_use_is_told_from_a_server_that_is_away() {
         holder.batch_execute("BEGIN; LOCK TABLE underlay.events IN ACCESS EXCLUSIVE MODE").await.unwrap();
         let (owner, name) = (acme(), stream("a-1"));
         let mut reading = begin(store.read_stream(&owner, &name, Version::NONE, 1));
-        let second = loop {
-            tokio::select! {
-                biased;
-                read = &mut reading => panic!("it waits: {read:?}"),
-                second = store.head() => break second,
-            }
+        let second = tokio::select! {
+            biased;
+            read = &mut reading => panic!("it waits: {read:?}"),
+            second = store.head() => second,
         };
         match second {
             Err(Error::Unavailable { reason, retry_after }) => {

@@ -131,6 +131,9 @@ async fn plan_of(client: &Client, sql: &str, parameters: &[(&(dyn ToSql + Sync),
     rows.iter().map(|row| row.get(0)).collect()
 }
 
+/// A role, a statement with its values, and the index it must use.
+type Read<'a> = (&'a str, &'a str, Vec<(&'a (dyn ToSql + Sync), Type)>, &'a str);
+
 #[test]
 fn the_reads_of_the_log_walk_along_an_index() {
     with_place(async |place| {
@@ -148,7 +151,7 @@ fn the_reads_of_the_log_walk_along_an_index() {
         let (none, nothing): (Option<&str>, Vec<&str>) = (None, Vec::new());
         let names = vec!["a-1", "a-2"];
         let id = uuid::Uuid::now_v7();
-        let reads: Vec<(&str, &str, Vec<(&(dyn ToSql + Sync), Type)>, &str)> = vec![
+        let reads: Vec<Read<'_>> = vec![
             (
                 "reader",
                 include_str!("../../src/sql/select_stream_version.sql"),
