@@ -155,7 +155,7 @@ fn booking(number: u64) -> AccountEvent {
     let currency = "EUR".to_owned();
     let reference = format!("RF18-5390-0754-{number:010}");
     let counterparty = format!("DE8937040044{:010}", number * 104_729 % 10_000_000_000);
-    let note = format!("invoice 2026-{number:06}, goods as ordered, due within thirty days");
+    let note = format!("invoice 2026-{number:06}, goods as they were ordered, due within thirty days net");
     if number.is_multiple_of(2) {
         AccountEvent::Deposited { cents, currency, reference, counterparty, note }
     } else {
