@@ -1,7 +1,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use crate::Result;
+use crate::{Result, terminal};
 
 /// This program again, as another process. It is killed where it is dropped; and it ends by itself
 /// where this process goes away, because its input ends then.
@@ -62,8 +62,8 @@ impl Drop for ChildProcess {
 }
 
 /// In the child: says that it is at work.
-pub(crate) fn say_ready() {
-    println!("{READY}");
+pub(crate) fn say_ready() -> Result<()> {
+    terminal::print(READY)
 }
 
 /// In the child: ends when the parent says so, or is gone.

@@ -14,6 +14,7 @@ mod crash;
 mod dice;
 mod journal;
 mod order;
+mod terminal;
 mod workplace;
 
 use std::error::Error;

@@ -1,4 +1,4 @@
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tempfile::TempDir;
@@ -36,13 +36,8 @@ impl Workplace {
         if good {
             return Ok(self.directory.close()?);
         }
-        eprintln!("kept: {}", self.keep().display());
+        eprintln!("kept: {}", self.directory.keep().display());
         Ok(())
-    }
-
-    /// Keeps the directory.
-    pub(crate) fn keep(self) -> PathBuf {
-        self.directory.keep()
     }
 }
 

@@ -28,7 +28,7 @@ use crate::child::ChildProcess;
 use crate::dice::Dice;
 use crate::journal::Journal;
 use crate::workplace::{self, Workplace};
-use crate::{Result, journal};
+use crate::{Result, journal, terminal};
 
 use self::teller::TellerLine;
 pub(crate) use self::teller::{Arguments as ChildArguments, run as run_child};
@@ -117,7 +117,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<bool> {
 }
 
 fn skip(reason: &str) -> Result<bool> {
-    println!("SKIP power-loss: {reason}");
+    terminal::print(&format!("SKIP power-loss: {reason}"))?;
     Ok(!std::env::var("REQUIRE_SERVERS").is_ok_and(|required| required == "1"))
 }
 
@@ -268,22 +268,23 @@ impl Summary {
                 "sync_broken_on_purpose": arguments.break_sync,
                 "seconds": took.as_secs_f64(),
             });
-            println!("{}", serde_json::to_string_pretty(&answer)?);
-            return Ok(());
+            return terminal::print(&serde_json::to_string_pretty(&answer)?);
         }
-        println!("{rounds} rounds, {acknowledged} commands acknowledged, {} violations", violations.len());
-        println!(
-            "seed {seed}, {:.1} s, {killed_at_start} killed at the start, {repeats} repeats answered as the first time",
-            took.as_secs_f64()
-        );
+        let mut lines = vec![
+            format!("{rounds} rounds, {acknowledged} commands acknowledged, {} violations", violations.len()),
+            format!(
+                "seed {seed}, {:.1} s, {killed_at_start} killed at the start, {repeats} repeats answered as the first time",
+                took.as_secs_f64()
+            ),
+        ];
         if arguments.break_sync {
             let found = if violations.is_empty() { "and that was NOT found" } else { "and that was found" };
-            println!("every flush did nothing, {found}");
+            lines.push(format!("every flush did nothing, {found}"));
         }
         if !violations.is_empty() {
-            println!("in round {}:", rounds - 1);
-            violations.iter().take(PRINTED_MAX).for_each(|violation| println!("  {violation}"));
+            lines.push(format!("in round {}:", rounds - 1));
+            lines.extend(violations.iter().take(PRINTED_MAX).map(|violation| format!("  {violation}")));
         }
-        Ok(())
+        terminal::print(&lines.join("\n"))
     }
 }

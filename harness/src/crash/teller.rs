@@ -72,7 +72,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     let engine = Engine::new(open.ports(), bank::registry(), EngineConfig::default())?;
     let views = engine.start_views();
     let mut tellers = start(&engine, &arguments).await?;
-    child::say_ready();
+    child::say_ready()?;
     tokio::select! {
         () = child::told_to_finish() => {}
         Some(ended) = tellers.join_next() => ended??,

@@ -29,7 +29,8 @@ use self::writer::Writers;
 use crate::address::{Address, OpenStore};
 use crate::child::ChildProcess;
 use crate::dice::Dice;
-use crate::{Result, journal, workplace};
+use crate::workplace::{self, Workplace};
+use crate::{Result, journal};
 
 /// Writers in this process.
 const WRITERS: usize = 12;
@@ -116,11 +117,21 @@ pub(crate) async fn run_reader(arguments: ReaderArguments) -> Result<()> {
 
 /// Runs the attack; true where nothing was found that should not be.
 pub(crate) async fn run(arguments: Arguments) -> Result<bool> {
+    let workplace = Workplace::new(arguments.directory.as_deref(), "order")?;
+    let report = attack_and_compare(&arguments, workplace.path()).await;
+    let good = report.as_ref().is_ok_and(Report::is_good);
+    if let Ok(report) = &report {
+        report.print(arguments.json)?;
+    }
+    workplace.leave(good)?;
+    report.map(|_| good)
+}
+
+async fn attack_and_compare(arguments: &Arguments, directory: &Path) -> Result<Report> {
     let seed = workplace::seed(arguments.seed);
     let mut dice = Dice::new(seed);
-    let workplace = workplace::Workplace::new(arguments.directory.as_deref(), "order")?;
     let mut report = Report::new(seed, Duration::from_millis(arguments.stall_millis_max));
-    let evidence = attack(&arguments, workplace.path(), &mut dice).await?;
+    let evidence = attack(arguments, directory, &mut dice).await?;
     let name = match arguments.store {
         StoreKind::Sqlite => "underlay, sqlite",
         StoreKind::Memory => "underlay, memory",
@@ -128,16 +139,14 @@ pub(crate) async fn run(arguments: Arguments) -> Result<bool> {
     report.add(Row::ours(name, audit(&evidence)));
     drop(evidence);
     if arguments.compare {
-        let path = workplace.path().to_owned();
-        let mistakes = tokio::task::spawn_blocking(move || mistakes::make_all(&path, &mut dice)).await??;
+        let directory = directory.to_owned();
+        let mistakes =
+            tokio::task::spawn_blocking(move || mistakes::make_all(&directory, &mut dice)).await??;
         for (mistake, evidence) in mistakes {
             report.add(Row::mistake(mistake, audit(&evidence)));
         }
     }
-    report.print(arguments.json)?;
-    let good = report.is_good();
-    workplace.leave(good)?;
-    Ok(good)
+    Ok(report)
 }
 
 async fn attack(arguments: &Arguments, directory: &Path, dice: &mut Dice) -> Result<Evidence> {

@@ -41,7 +41,7 @@ pub(crate) async fn run_child(address: &Address, journal: &Path, feed: Feed, see
     let open = address.open().await?;
     let (goal, known) = watch::channel(None);
     let reader = Reader::new(&open, feed, Dice::new(seed), known)?;
-    child::say_ready();
+    child::say_ready()?;
     let store = open.store.clone();
     tokio::spawn(async move {
         child::told_to_finish().await;

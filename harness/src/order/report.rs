@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::audit::{Fault, Findings};
 use super::mistakes::Mistake;
-use crate::Result;
+use crate::{Result, terminal};
 
 /// A line of the report.
 pub(crate) struct Row {
@@ -62,12 +62,8 @@ impl Report {
     }
 
     pub(crate) fn print(&self, as_json: bool) -> Result<()> {
-        if as_json {
-            println!("{}", serde_json::to_string_pretty(&self.as_json()?)?);
-        } else {
-            self.print_table();
-        }
-        Ok(())
+        let text = if as_json { serde_json::to_string_pretty(&self.as_json()?)? } else { self.as_text() };
+        terminal::print(&text)
     }
 
     fn as_json(&self) -> Result<Value> {
@@ -83,34 +79,36 @@ impl Report {
         Ok(json!({ "seed": self.seed, "good": self.is_good(), "rows": rows }))
     }
 
-    fn print_table(&self) {
-        let mut lines = vec![self.heads()];
-        lines.extend(self.rows.iter().map(cells));
-        let columns = lines.first().map_or(0, Vec::len);
-        let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    fn as_text(&self) -> String {
+        let mut cells_of_lines = vec![self.heads()];
+        cells_of_lines.extend(self.rows.iter().map(cells));
+        let columns = self.heads().len();
+        let width =
+            |column: usize| cells_of_lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
         let widths: Vec<usize> = (0..columns).map(width).collect();
-        for line in &lines {
-            let mut text = format!("{:<width$}", line[0], width = widths[0]);
-            for (cell, width) in line.iter().zip(&widths).skip(1) {
-                text.push_str(&format!("  {cell:>width$}"));
+        let mut lines = Vec::new();
+        for cells in &cells_of_lines {
+            let mut line = format!("{:<width$}", cells[0], width = widths[0]);
+            for (cell, width) in cells.iter().zip(&widths).skip(1) {
+                line.push_str(&format!("  {cell:>width$}"));
             }
-            println!("{text}");
+            lines.push(line);
         }
-        println!();
-        println!("seed {}; [n]: made on purpose, must be found", self.seed);
+        lines.push(format!("\nseed {}; [n]: made on purpose, must be found", self.seed));
         for row in &self.rows {
             if row.made.is_none() {
                 let Findings { conflicts, unavailable, seen, .. } = &row.findings;
-                println!(
+                lines.push(format!(
                     "{}: {conflicts} conflicts, {unavailable} times unavailable, {seen} events seen by readers",
                     row.name
-                );
+                ));
             }
             if let Err(verdict) = row.verdict(self.stall_max) {
-                println!("{}: {verdict}", row.name);
-                row.findings.examples.iter().for_each(|example| println!("  {example}"));
+                lines.push(format!("{}: {verdict}", row.name));
+                lines.extend(row.findings.examples.iter().map(|example| format!("  {example}")));
             }
         }
+        lines.join("\n")
     }
 
     fn heads(&self) -> Vec<String> {

@@ -72,7 +72,7 @@ pub(crate) async fn run_child(
 ) -> Result<()> {
     let open = address.open().await?;
     let writers = Writers::start(&open.store, journal, count, &mut Dice::new(seed))?;
-    child::say_ready();
+    child::say_ready()?;
     child::told_to_finish().await;
     writers.finish().await?;
     open.close().await
