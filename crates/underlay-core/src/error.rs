@@ -67,6 +67,15 @@ pub enum Error {
         /// The view.
         view: String,
     },
+    /// The lease a write was made under has run out, or somebody else has it. Nothing was stored; stop
+    /// the work, or take the lease again.
+    #[error("lease {name:?} of term {term} is lost")]
+    LeaseLost {
+        /// The work.
+        name: String,
+        /// The term that was lost.
+        term: u64,
+    },
     /// A view's stored shape is not the shape in the code.
     #[error("view {view} was built by another definition ({reason}); run `view rebuild {view}`")]
     ViewChanged {

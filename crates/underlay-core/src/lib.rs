@@ -26,6 +26,7 @@ mod error;
 mod event;
 mod event_store;
 mod json;
+mod leases;
 pub mod limits;
 pub mod memory;
 mod operation;
@@ -64,6 +65,7 @@ pub use event_store::{
     EventStore, EventStoreExt, LogFilter, LogPage, LogScope, RecordedCommit, StreamPage, check_page_limit,
 };
 pub use json::Json;
+pub use leases::{Lease, LeaseTerm, Leases, check_lease};
 pub use operation::{Decided, Operation, Reads, Streams};
 pub use outcome::Outcome;
 pub use position::Position;

@@ -35,3 +35,7 @@ pub const NAME_BYTES_MAX: usize = 48;
 pub const VIEW_COLUMNS_MAX: usize = 64;
 /// Filters in one query.
 pub const QUERY_FILTERS_MAX: usize = 8;
+/// Bytes in the name of a lease, and in that of its holder.
+pub const LEASE_NAME_BYTES_MAX: usize = 128;
+/// Seconds a lease may be asked for at once.
+pub const LEASE_SECONDS_MAX: u64 = 24 * 60 * 60;

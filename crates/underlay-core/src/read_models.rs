@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{NAME_BYTES_MAX, ROW_KEY_BYTES_MAX, VIEW_COLUMNS_MAX};
-use crate::{Checkpoint, Column, Error, Fingerprint, Query, RowPage, RowValues, TenantId, Value};
+use crate::{Checkpoint, Column, Error, Fingerprint, LeaseTerm, Query, RowPage, RowValues, TenantId, Value};
 
 /// The stored shape of a view.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -193,6 +193,8 @@ pub struct ViewBatch {
     pub to: Checkpoint,
     /// At most one change per row.
     pub changes: Vec<RowChange>,
+    /// The lease it is stored under; none where nobody asks for one.
+    pub lease: Option<LeaseTerm>,
 }
 
 /// Where a view stands with its log.
@@ -285,8 +287,8 @@ pub trait ReadModels: Send + Sync + 'static {
     /// Stores changes and checkpoint in one transaction.
     ///
     /// # Errors
-    /// [`Error::CheckpointMoved`] where the view is not at `batch.from`; [`Error::Invalid`] where a
-    /// row does not fit. Nothing was stored.
+    /// [`Error::CheckpointMoved`] where the view is not at `batch.from`; [`Error::LeaseLost`] where
+    /// `batch.lease` does not hold; [`Error::Invalid`] where a row does not fit. Nothing was stored.
     async fn apply(&self, table: &ViewTable, batch: ViewBatch) -> Result<(), Error>;
 
     /// Reads one row of a tenant, with the position it reflects.

@@ -325,7 +325,7 @@ impl Engine {
         if changes.is_empty() && progress.stored == progress.scanned {
             return Ok(());
         }
-        let batch = ViewBatch { from: progress.stored, to: progress.scanned, changes };
+        let batch = ViewBatch { from: progress.stored, to: progress.scanned, changes, lease: None };
         self.read_models().apply(&progress.table, batch).await?;
         progress.stored = progress.scanned;
         progress.reflected = progress.scanned.position;

@@ -134,7 +134,7 @@ impl From<Error> for Problem {
             Error::NotFound(_) => Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", detail),
             Error::Invalid(_) => Self::invalid(detail),
             Error::Unavailable { retry_after, .. } => Self::unavailable(detail, retry_after),
-            Error::CheckpointMoved { .. } => Self::unavailable(detail, None),
+            Error::CheckpointMoved { .. } | Error::LeaseLost { .. } => Self::unavailable(detail, None),
             Error::Denied(_) => Self::new(StatusCode::FORBIDDEN, "denied", "Denied", detail),
             Error::CheckpointRefused(_) => at_fault("checkpoint-refused", "Checkpoint refused"),
             Error::ViewChanged { .. } => at_fault("view-changed", "View changed"),

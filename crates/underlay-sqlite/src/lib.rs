@@ -31,6 +31,7 @@ mod event_row;
 mod event_store;
 mod fault;
 mod intake;
+mod leases;
 mod log_writer;
 mod migrate;
 mod mount;

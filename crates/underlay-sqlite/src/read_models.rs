@@ -12,7 +12,7 @@ use crate::error::Failure;
 use crate::intake::{Flush, ViewChange, ViewWrite};
 use crate::row_table::{self, Stored};
 use crate::store::SqliteStore;
-use crate::{catalogue, query};
+use crate::{catalogue, leases, query};
 
 #[async_trait]
 impl ReadModels for SqliteStore {
@@ -69,12 +69,13 @@ impl ReadModels for SqliteStore {
     }
 
     async fn apply(&self, table: &ViewTable, batch: ViewBatch) -> Result<(), Error> {
-        let ViewBatch { from, to, mut changes } = batch;
+        let ViewBatch { from, to, mut changes, lease } = batch;
         check_changes(&table.schema, &changes)?;
         // In the order of the table, neighbours share a page.
         changes.sort_unstable_by(|a, b| address(a).cmp(address(b)));
-        let table = table.clone();
+        let (table, clock) = (table.clone(), self.0.clock.clone());
         let apply = move |connection: &Connection| {
+            leases::check(connection, lease.as_ref(), clock.now())?;
             catalogue::move_checkpoint(connection, &table, &from, &to)?;
             write_rows(connection, &table, &changes)?;
             Ok(table.generation)

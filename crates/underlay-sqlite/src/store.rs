@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use tokio::sync::Semaphore;
-use underlay_core::{Error, StoreId, Wakeup, WakeupHub, Wakeups};
+use underlay_core::{Clock, Error, StoreId, Wakeup, WakeupHub, Wakeups};
 
 use crate::committer::Committer;
 use crate::config::SqliteConfig;
@@ -28,6 +28,7 @@ pub(crate) struct OpenFile {
     pub(crate) intake: Arc<Intake>,
     pub(crate) readers: Readers,
     pub(crate) wakeups: Arc<WakeupHub>,
+    pub(crate) clock: Arc<dyn Clock>,
     /// One permit per write to a view that may wait.
     pub(crate) view_writes: Arc<Semaphore>,
     stop: Arc<Stop>,
@@ -88,6 +89,7 @@ impl OpenFile {
             intake: Arc::new(Intake::new(config.limits.clone())),
             readers: Readers::new(database.clone(), config.readers_max),
             wakeups: Arc::default(),
+            clock: config.clock.clone(),
             view_writes: Arc::new(Semaphore::new(config.view_writes_max.min(Semaphore::MAX_PERMITS))),
             stop: Arc::default(),
             threads: Mutex::default(),

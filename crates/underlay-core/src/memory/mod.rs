@@ -2,9 +2,11 @@
 
 mod archive;
 mod event_store;
+mod leases;
 mod read_models;
 mod snapshots;
 
 pub use event_store::MemoryEventStore;
+pub use leases::MemoryLeases;
 pub use read_models::MemoryReadModels;
 pub use snapshots::MemorySnapshots;

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
+use super::MemoryLeases;
 use crate::{
     Checkpoint, Comparison, Cursor, Direction, Error, Filter, Query, ReadModels, RowAddress, RowChange,
     RowPage, RowValues, TenantId, Value, ViewBatch, ViewInfo, ViewSchema, ViewTable,
@@ -11,7 +12,10 @@ use crate::{
 
 /// The tables of views, in memory.
 #[derive(Clone, Debug, Default)]
-pub struct MemoryReadModels(Arc<Mutex<BTreeMap<String, Catalogued>>>);
+pub struct MemoryReadModels {
+    catalogue: Arc<Mutex<BTreeMap<String, Catalogued>>>,
+    leases: MemoryLeases,
+}
 
 #[derive(Debug)]
 struct Catalogued {
@@ -61,9 +65,15 @@ impl Table {
 }
 
 impl MemoryReadModels {
+    /// Empty tables, whose batches are stored under these leases.
+    #[must_use]
+    pub fn with_leases(leases: MemoryLeases) -> Self {
+        Self { leases, ..Self::default() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Catalogued>> {
         // Changes below are made after all checks, so a panic leaves none half done.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.catalogue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn with_table<T>(
@@ -150,7 +160,8 @@ impl ReadModels for MemoryReadModels {
     }
 
     async fn apply(&self, table: &ViewTable, batch: ViewBatch) -> Result<(), Error> {
-        self.with_table(table, |table| {
+        let lease = batch.lease.clone();
+        let apply = |table: &mut Table| {
             if table.checkpoint != batch.from {
                 return Err(Error::CheckpointMoved { view: table.schema.name.clone() });
             }
@@ -192,7 +203,8 @@ impl ReadModels for MemoryReadModels {
             }
             table.checkpoint = batch.to;
             Ok(())
-        })
+        };
+        self.leases.under(lease.as_ref(), || self.with_table(table, apply))
     }
 
     async fn get(&self, table: &ViewTable, tenant: &TenantId, key: &str) -> Result<Option<RowValues>, Error> {

@@ -22,7 +22,8 @@ async fn filled(place: &Place) -> (PostgresStore, ViewTable) {
         let owner = owners[usize::try_from(number % 3).unwrap()];
         row(owner, &format!("key-{number:06}"), number)
     });
-    let batch = ViewBatch { from: start, to: checkpoint_at(start, 1), changes: changes.collect() };
+    let batch =
+        ViewBatch { from: start, to: checkpoint_at(start, 1), changes: changes.collect(), lease: None };
     store.apply(&table, batch).await.unwrap();
     place.admin().await.batch_execute("ANALYZE").await.unwrap();
     (store, table)

@@ -30,7 +30,10 @@ async fn filled(place: &Place) -> PostgresStore {
         store.store_snapshot(&tenant(owner), &stream("a-1"), snapshot).await.unwrap();
     }
     let changes = vec![row("acme", "k", 1), row("globex", "k", 2), row("globex", "l", 3)];
-    store.apply(&table, ViewBatch { from: start, to: checkpoint_at(start, 6), changes }).await.unwrap();
+    store
+        .apply(&table, ViewBatch { from: start, to: checkpoint_at(start, 6), changes, lease: None })
+        .await
+        .unwrap();
     store
 }
 

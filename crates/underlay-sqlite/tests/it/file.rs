@@ -157,7 +157,7 @@ fn missing_migrations_are_applied() {
     };
     let all = count();
     let back_to_the_first = "DELETE FROM migrations WHERE number > 1;
-        DROP TABLE views; DROP TABLE view_generations; DROP TABLE snapshots";
+        DROP TABLE views; DROP TABLE view_generations; DROP TABLE snapshots; DROP TABLE leases";
     place.connect().execute_batch(back_to_the_first).unwrap();
     assert_eq!(count(), 1);
     drop(place.open());

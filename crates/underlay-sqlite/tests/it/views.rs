@@ -90,7 +90,8 @@ async fn a_generation_begun_again_is_closed_to_who_began_it_before() {
     let begun = store.begin_generation(&second, start).await.unwrap();
     second.version = 3;
     store.begin_generation(&second, start).await.unwrap();
-    let batch = ViewBatch { from: start, to: checkpoint_at(start, 1), changes: vec![upsert("k", 1)] };
+    let batch =
+        ViewBatch { from: start, to: checkpoint_at(start, 1), changes: vec![upsert("k", 1)], lease: None };
     let answer = store.apply(&begun, batch).await;
     assert!(matches!(answer, Err(Error::NotFound(_))), "{answer:?}");
 }
@@ -142,7 +143,7 @@ async fn the_extremes_of_every_type_sort_and_page() {
         })
         .collect();
     let to = checkpoint_at(start, 1);
-    store.apply(&table, ViewBatch { from: start, to, changes }).await.unwrap();
+    store.apply(&table, ViewBatch { from: start, to, changes, lease: None }).await.unwrap();
     for column in ["amount", "order", "opened_at"] {
         for direction in [Direction::Ascending, Direction::Descending] {
             let mut query = Query::default().sort(column, direction).limit(2);

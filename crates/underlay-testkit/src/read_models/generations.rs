@@ -107,6 +107,7 @@ async fn assert_gone(subject: &Subject) {
         from: Checkpoint::start(*log),
         to: subject.place(1),
         changes: vec![subject.delete("late")],
+        lease: None,
     };
     let query = Query::default();
     let answers = [

@@ -55,7 +55,12 @@ pub async fn reopening_keeps_rows<F: ReadModelsFixture>(fixture: F) {
     );
 
     // Both generations go on where they stopped.
-    let stale = ViewBatch { from: start, to: subject.place(9), changes: vec![subject.delete("extremes")] };
+    let stale = ViewBatch {
+        from: start,
+        to: subject.place(9),
+        changes: vec![subject.delete("extremes")],
+        lease: None,
+    };
     let refused = subject.models.apply(&subject.table, stale).await;
     assert!(matches!(refused, Err(Error::CheckpointMoved { .. })), "a batch from before: {refused:?}");
     subject.apply(vec![subject.upsert("after", row("after", 1))]).await;

@@ -126,7 +126,7 @@ impl Subject {
     /// The batch that goes on from where the table is now, to the next position.
     pub(super) async fn next_batch(&self, changes: Vec<RowChange>) -> ViewBatch {
         let from = self.checkpoint().await;
-        ViewBatch { from, to: self.place(from.position.number() + 1), changes }
+        ViewBatch { from, to: self.place(from.position.number() + 1), changes, lease: None }
     }
 
     pub(super) async fn try_apply(&self, changes: Vec<RowChange>) -> Result<(), Error> {

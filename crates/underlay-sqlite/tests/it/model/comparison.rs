@@ -496,7 +496,7 @@ impl<S: Subject> Comparison<S> {
             };
             changes.insert(address, change);
         }
-        ViewBatch { from, to, changes: changes.into_values().collect() }
+        ViewBatch { from, to, changes: changes.into_values().collect(), lease: None }
     }
 
     fn new_event(&mut self) -> NewEvent {

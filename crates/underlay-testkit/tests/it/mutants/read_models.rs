@@ -224,7 +224,7 @@ impl ReadModels for Models {
     }
 
     async fn apply(&self, table: &ViewTable, batch: ViewBatch) -> Result<(), Error> {
-        let ViewBatch { from, to, changes } = batch;
+        let ViewBatch { from, to, changes, lease } = batch;
         let mut changes: Vec<RowChange> = changes.into_iter().map(|change| self.change(change)).collect();
         let mut from = from;
         let here = self.inner.checkpoint(table).await?;
@@ -263,9 +263,9 @@ impl ReadModels for Models {
             }
             _ => {}
         }
-        match self.inner.apply(table, ViewBatch { from, to, changes }).await {
+        match self.inner.apply(table, ViewBatch { from, to, changes, lease: lease.clone() }).await {
             Err(error) if self.is(Mutation::MovesTheCheckpointAlone) => {
-                self.inner.apply(table, ViewBatch { from, to, changes: Vec::new() }).await?;
+                self.inner.apply(table, ViewBatch { from, to, changes: Vec::new(), lease }).await?;
                 Err(error)
             }
             Err(Error::Invalid(_)) if self.is(Mutation::PassesOverMisfits) => Ok(()),

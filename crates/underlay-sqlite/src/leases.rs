@@ -1,0 +1,85 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, params};
+use tokio::sync::oneshot;
+use underlay_core::{Clock, Error, Lease, LeaseTerm, Leases, Timestamp, check_lease};
+
+use crate::error::Failure;
+use crate::event_row;
+use crate::intake::Flush;
+use crate::store::SqliteStore;
+
+#[async_trait]
+impl Leases for SqliteStore {
+    async fn acquire(&self, name: &str, holder: &str, duration: Duration) -> Result<Option<Lease>, Error> {
+        check_lease(name, holder, duration)?;
+        let (name, holder, clock) = (name.to_owned(), holder.to_owned(), self.0.clock.clone());
+        let (taken, taking) = oneshot::channel();
+        let acquire = move |connection: &Connection| {
+            let (now, expires_at) = span(&*clock, duration);
+            let mut upsert = connection.prepare_cached(include_str!("sql/acquire_lease.sql"))?;
+            let values = params![name, holder, expires_at.as_microsecond(), now.as_microsecond()];
+            let term: Option<i64> = upsert.query_row(values, |row| row.get(0)).optional()?;
+            let lease = term.map(|term| Lease { name, holder, term: term.unsigned_abs(), expires_at });
+            // Looked at once the transaction has ended; a caller that has gone away does not look.
+            taken.send(lease).ok();
+            Ok(u32::from(term.is_some()))
+        };
+        self.write_view(Flush::Now, Box::new(acquire)).await?;
+        Ok(taking.await.ok().flatten())
+    }
+
+    async fn renew(&self, lease: &Lease, duration: Duration) -> Result<Lease, Error> {
+        check_lease(&lease.name, &lease.holder, duration)?;
+        let (wanted, clock) = (lease.clone(), self.0.clock.clone());
+        let (moved, moving) = oneshot::channel();
+        let renew = move |connection: &Connection| {
+            let (now, expires_at) = span(&*clock, duration);
+            let mut update = connection.prepare_cached(include_str!("sql/renew_lease.sql"))?;
+            let renewed = update.execute(params![
+                wanted.name,
+                event_row::number(wanted.term),
+                expires_at.as_microsecond(),
+                now.as_microsecond()
+            ])?;
+            moved.send(expires_at).ok();
+            Ok(u32::from(renewed > 0))
+        };
+        let renewed = self.write_view(Flush::Later, Box::new(renew)).await?;
+        match moving.await {
+            Ok(expires_at) if renewed > 0 => Ok(Lease { expires_at, ..lease.clone() }),
+            _ => Err(lease.term().lost()),
+        }
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), Error> {
+        let lease = lease.clone();
+        let release = move |connection: &Connection| {
+            let mut update = connection.prepare_cached(include_str!("sql/release_lease.sql"))?;
+            // The row stays, so that the next holder has a higher term.
+            let released = update.execute(params![lease.name, event_row::number(lease.term), i64::MIN])?;
+            Ok(u32::from(released > 0))
+        };
+        self.write_view(Flush::Later, Box::new(release)).await?;
+        Ok(())
+    }
+}
+
+/// Refuses a write under a lease that does not hold.
+pub(crate) fn check(
+    connection: &Connection,
+    term: Option<&LeaseTerm>,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let Some(term) = term else { return Ok(()) };
+    let mut select = connection.prepare_cached(include_str!("sql/exists_lease.sql"))?;
+    let holds = select.exists(params![term.name, event_row::number(term.term), now.as_microsecond()])?;
+    if holds { Ok(()) } else { Err(Failure::Answer(term.lost())) }
+}
+
+/// The time now, and that at which a lease taken now runs out.
+fn span(clock: &dyn Clock, duration: Duration) -> (Timestamp, Timestamp) {
+    let now = clock.now();
+    (now, now.saturating_add(duration).unwrap_or(Timestamp::MAX))
+}

@@ -1,0 +1,5 @@
+SELECT 1
+FROM leases
+WHERE name = ?1
+    AND term = ?2
+    AND expires_at > ?3

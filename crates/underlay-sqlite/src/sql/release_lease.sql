@@ -1,0 +1,4 @@
+UPDATE leases
+SET expires_at = ?3
+WHERE name = ?1
+    AND term = ?2

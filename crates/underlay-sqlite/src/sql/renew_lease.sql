@@ -1,0 +1,5 @@
+UPDATE leases
+SET expires_at = ?3
+WHERE name = ?1
+    AND term = ?2
+    AND expires_at > ?4
