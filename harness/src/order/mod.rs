@@ -2,7 +2,7 @@
 //! and saw with the log as it is at the end.
 //!
 //! On SQLite some of both are processes of their own, which are killed and started again while the
-//! others go on. Everybody keeps a [journal](crate::journal); the [audit] reads them.
+//! others go on. Everybody keeps a [`journal`]; the [`audit`](mod@audit) reads them.
 //! With `--compare` the audit is shown to find what it looks for: [mistakes] makes them on purpose.
 
 mod audit;

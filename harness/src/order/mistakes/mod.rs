@@ -1,6 +1,6 @@
 //! The classic mistakes, made on purpose on plain SQLite, to see that the audit finds each of them.
 //!
-//! They are about order and truth, not about the disk: the [table](table) they share is not flushed,
+//! They are about order and truth, not about the disk: the [`table`] they share is not flushed,
 //! and where a process would be killed a thread forgets what it had in memory.
 
 mod acknowledgement;
