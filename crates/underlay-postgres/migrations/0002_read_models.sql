@@ -29,13 +29,21 @@ CREATE TABLE {schema}.view_checkpoints (
     PRIMARY KEY (name, generation, move)
 );
 
--- Who may do a piece of work at the moment. `term` grows with every holder and never falls.
+-- Who may do a piece of work at the moment. A row stays, so that terms only grow; times are
+-- microseconds since 1970.
 CREATE TABLE {schema}.leases (
     name text COLLATE "C" PRIMARY KEY,
     holder text NOT NULL,
     term bigint NOT NULL,
-    expires_at timestamptz NOT NULL
+    expires_at bigint NOT NULL
 );
+
+-- The time by the clock of the server, or the one that is given.
+CREATE FUNCTION {schema}.time_now(stamp bigint) RETURNS bigint
+LANGUAGE sql
+AS $$
+    SELECT coalesce(stamp, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)
+$$;
 
 -- Moves the checkpoint of a generation from one place to the next, inside the transaction that
 -- writes its rows. The lease is asked for only where one is named.
@@ -50,7 +58,8 @@ CREATE FUNCTION {schema}.move_checkpoint(
     to_position bigint,
     to_event uuid,
     lease text,
-    lease_term bigint
+    lease_term bigint,
+    stamp bigint
 ) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, {schema}, pg_temp
@@ -75,7 +84,7 @@ BEGIN
         FROM leases AS l
         WHERE l.name = move_checkpoint.lease
             AND l.term = move_checkpoint.lease_term
-            AND l.expires_at > clock_timestamp()
+            AND l.expires_at > time_now(move_checkpoint.stamp)
         FOR SHARE;
         IF NOT FOUND THEN
             RAISE EXCEPTION 'the lease is lost' USING ERRCODE = 'UL004';
@@ -127,8 +136,8 @@ ON {schema}.views, {schema}.view_generations, {schema}.view_checkpoints, {schema
 TO {worker};
 GRANT SELECT ON {schema}.views, {schema}.view_generations, {schema}.view_checkpoints TO {reader};
 
-REVOKE ALL ON FUNCTION {schema}.move_checkpoint FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION {schema}.move_checkpoint TO {worker};
+REVOKE ALL ON FUNCTION {schema}.move_checkpoint, {schema}.time_now FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION {schema}.move_checkpoint, {schema}.time_now TO {worker};
 
 GRANT USAGE ON SCHEMA {views} TO {reader};
 GRANT USAGE, CREATE ON SCHEMA {views} TO {worker};

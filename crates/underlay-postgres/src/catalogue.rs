@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
-use underlay_core::{Checkpoint, Error, EventId, Position, StoreId, ViewInfo, ViewSchema, ViewTable};
+use underlay_core::{
+    Checkpoint, Error, EventId, LeaseTerm, Position, StoreId, ViewInfo, ViewSchema, ViewTable,
+};
 use uuid::Uuid;
 
 use crate::error::{Failure, raised};
@@ -123,7 +125,10 @@ pub(crate) fn checkpoint(rows: &[Row], table: &ViewTable) -> Result<Checkpoint, 
 }
 
 /// What a failed move of a checkpoint means.
-pub(crate) fn moved(failure: Failure, table: &ViewTable) -> Failure {
+pub(crate) fn moved(failure: Failure, table: &ViewTable, lease: Option<&LeaseTerm>) -> Failure {
+    if let Some(lease) = lease.filter(|_| failure.is_raised(raised::LEASE_LOST)) {
+        return Failure::Answer(lease.lost());
+    }
     if failure.is_raised(raised::CHECKPOINT_MOVED) {
         return Failure::Answer(Error::CheckpointMoved { view: table.schema.name.clone() });
     }

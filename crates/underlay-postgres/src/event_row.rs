@@ -59,6 +59,13 @@ pub(crate) fn time(microseconds: i64, position: i64) -> Result<Timestamp, Failur
     })
 }
 
+/// A time in a row.
+pub(crate) fn stamp(row: &Row, at: usize) -> Result<Timestamp, Failure> {
+    let microseconds: i64 = row.try_get(at)?;
+    time_of(microseconds)
+        .ok_or_else(|| Failure::damaged(format!("column {at}: {microseconds} is past the range of times")))
+}
+
 /// JSON as the server holds it: its text, not parsed.
 pub(crate) struct RawJson<'a>(pub(crate) &'a str);
 

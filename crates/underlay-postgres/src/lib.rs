@@ -37,6 +37,7 @@ mod event_store;
 mod explain;
 mod fault;
 mod intake;
+mod leases;
 mod link;
 mod listener;
 mod migrate;

@@ -14,7 +14,7 @@ use crate::event_row;
 use crate::query::{self, Select};
 use crate::row_table::{self, RowArrays, Stored, stored};
 use crate::session::{Actor, Parameter, Statement, Work, send};
-use crate::store::PostgresStore;
+use crate::store::{Open, PostgresStore};
 
 #[async_trait]
 impl ReadModels for PostgresStore {
@@ -68,11 +68,11 @@ impl ReadModels for PostgresStore {
 
     async fn apply(&self, table: &ViewTable, batch: ViewBatch) -> Result<(), Error> {
         check_changes(&table.schema, &batch.changes)?;
-        match self.0.sessions.write(&Actor::Worker, &Apply { table, batch: &batch }).await {
+        match self.0.sessions.write(&Actor::Worker, &Apply { open: &self.0, table, batch: &batch }).await {
             // COMMIT may have been carried out: the checkpoint tells. Where it is not moved yet the
             // view is read again anyway.
             Err(failure) if failure.is_lost() && self.checkpoint(table).await? == batch.to => Ok(()),
-            Err(failure) => Err(catalogue::moved(failure, table).into()),
+            Err(failure) => Err(catalogue::moved(failure, table, batch.lease.as_ref()).into()),
             Ok(()) => Ok(()),
         }
     }
@@ -148,7 +148,12 @@ async fn select_rows<T>(
         read(catalogue::checkpoint(&answers.concat_rows(), table)?, &found)
     };
     let actor = Actor::Reader(tenant.clone());
-    store.0.sessions.read(&actor, &statements, read).await.map_err(|failure| catalogue::moved(failure, table))
+    store
+        .0
+        .sessions
+        .read(&actor, &statements, read)
+        .await
+        .map_err(|failure| catalogue::moved(failure, table, None))
 }
 
 async fn load_rows(
@@ -178,7 +183,12 @@ async fn load_rows(
         }
         Ok(rows)
     };
-    store.0.sessions.read(actor, &statements, read).await.map_err(|failure| catalogue::moved(failure, table))
+    store
+        .0
+        .sessions
+        .read(actor, &statements, read)
+        .await
+        .map_err(|failure| catalogue::moved(failure, table, None))
 }
 
 /// Checks what can be checked without the table.
@@ -258,6 +268,7 @@ impl<'b> Changes<'b> {
 
 /// Stores a batch of changes.
 struct Apply<'b> {
+    open: &'b Open,
     table: &'b ViewTable,
     batch: &'b ViewBatch,
 }
@@ -267,19 +278,25 @@ impl Work for Apply<'_> {
     type Done = ();
 
     async fn run(&self, client: &Client) -> Result<(), Failure> {
-        apply_batch(client, self.table, self.batch).await
+        apply_batch(client, self.open.stamp(), self.table, self.batch).await
     }
 }
 
 /// Moves the checkpoint and writes the rows; nobody else writes this table meanwhile.
-async fn apply_batch(client: &Client, table: &ViewTable, batch: &ViewBatch) -> Result<(), Failure> {
+async fn apply_batch(
+    client: &Client,
+    stamp: Option<i64>,
+    table: &ViewTable,
+    batch: &ViewBatch,
+) -> Result<(), Failure> {
     let changes = Changes::new(&table.schema, &batch.changes);
     let generation = catalogue::stored_generation(table.generation)?;
     let (from, to) = (Moved::new(&batch.from), Moved::new(&batch.to));
     let fingerprint = table.schema.fingerprint();
     let fingerprint = &fingerprint.0[..];
-    let (lease, term): (Option<&str>, Option<i64>) = (None, None);
-    let parameters: [Parameter<'_>; 11] = [
+    let lease = batch.lease.as_ref().map(|lease| lease.name.as_str());
+    let term = batch.lease.as_ref().map(|lease| event_row::number(lease.term));
+    let parameters: [Parameter<'_>; 12] = [
         (&table.schema.name, Type::TEXT),
         (&generation, Type::INT4),
         (&fingerprint, Type::BYTEA),
@@ -291,6 +308,7 @@ async fn apply_batch(client: &Client, table: &ViewTable, batch: &ViewBatch) -> R
         (&to.event_id, Type::UUID),
         (&lease, Type::TEXT),
         (&term, Type::INT8),
+        (&stamp, Type::INT8),
     ];
     // All of it is sent at once. Where the checkpoint does not move, what follows fails with it.
     let moved = send(client.query_typed(include_str!("sql/move_checkpoint.sql"), &parameters)).await;

@@ -200,7 +200,8 @@ impl Sessions {
         }
     }
 
-    async fn write_once(
+    /// As [`Sessions::write_one`], once: for what must not be repeated.
+    pub(crate) async fn write_once(
         &self,
         actor: &Actor,
         sql: &str,

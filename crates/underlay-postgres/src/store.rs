@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use underlay_core::{Error, StoreId, Wakeup, WakeupHub, Wakeups};
+use underlay_core::{Clock, Error, StoreId, Wakeup, WakeupHub, Wakeups};
 
 use crate::address::Address;
 use crate::committer::Committer;
@@ -27,6 +27,8 @@ pub(crate) struct Open {
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) wakeups: Arc<WakeupHub>,
     pub(crate) notifier: Arc<Notify>,
+    /// What stamps commits and leases; none leaves it to the server.
+    clock: Option<Arc<dyn Clock>>,
     pub(crate) views_schema: String,
     pub(crate) reader_role: String,
     pub(crate) worker_role: String,
@@ -121,12 +123,18 @@ impl Open {
             sessions,
             wakeups,
             notifier,
+            clock: config.clock.clone(),
             views_schema: config.views_schema(),
             reader_role: config.role("reader"),
             worker_role: config.role("worker"),
             committing: Mutex::new(Some(tokio::spawn(committer.run(link)))),
             others: vec![tokio::spawn(hints.run()), tokio::spawn(listener.run())],
         })
+    }
+
+    /// The time in microseconds; none leaves it to the server.
+    pub(crate) fn stamp(&self) -> Option<i64> {
+        self.clock.as_ref().map(|clock| clock.now().as_microsecond())
     }
 
     /// Ends the tasks. Doing it again changes nothing.

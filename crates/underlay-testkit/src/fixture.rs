@@ -1,6 +1,7 @@
 use std::sync::Arc;
+use std::time::Duration;
 
-use underlay_core::{Archive, EventStore, ReadModels, Retention, Snapshots};
+use underlay_core::{Archive, EventStore, Leases, ReadModels, Retention, Snapshots};
 
 /// Opens an adapter for a conformance case. Every case gets a fixture of its own.
 pub trait Fixture: Sized + Send + Sync + 'static {
@@ -43,6 +44,15 @@ pub trait ArchiveFixture: EventStoreFixture {
 pub trait RetentionFixture: EventStoreFixture {
     /// A handle to the same store.
     fn retention(&self) -> Arc<dyn Retention>;
+}
+
+/// A fixture of leases, and of read models that are stored under them.
+pub trait LeasesFixture: ReadModelsFixture {
+    /// A handle to the leases.
+    fn leases(&self) -> Arc<dyn Leases>;
+
+    /// Lets time pass on the clock the leases run out by, also after reopening.
+    fn pass(&self, time: Duration);
 }
 
 /// Why a case cannot run here: a server is missing. The case prints `SKIP name: reason` and passes;

@@ -20,6 +20,7 @@ mod concurrent;
 pub mod event_store;
 mod fixture;
 mod flaky;
+pub mod leases;
 mod memory;
 pub mod read_models;
 pub mod retention;
@@ -29,7 +30,8 @@ pub mod snapshots;
 
 pub use case::Case;
 pub use fixture::{
-    ArchiveFixture, EventStoreFixture, Fixture, ReadModelsFixture, RetentionFixture, Skip, SnapshotsFixture,
+    ArchiveFixture, EventStoreFixture, Fixture, LeasesFixture, ReadModelsFixture, RetentionFixture, Skip,
+    SnapshotsFixture,
 };
 pub use flaky::{Call, Flaky, Stored};
 pub use memory::MemoryFixture;
@@ -86,6 +88,9 @@ macro_rules! conformance {
     };
     (archive, $fixture:ty) => {
         $crate::archive_cases! { conformance_tests [$fixture] }
+    };
+    (leases, $fixture:ty) => {
+        $crate::leases_cases! { conformance_tests [$fixture] }
     };
     (retention, $fixture:ty) => {
         $crate::retention_cases! { conformance_tests [$fixture] }

@@ -10,6 +10,7 @@ mod commits;
 mod conformance;
 mod failures;
 mod gate;
+mod leases;
 mod limits;
 mod migrations;
 mod place;

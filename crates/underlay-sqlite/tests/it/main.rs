@@ -14,6 +14,7 @@ mod disk;
 mod failures;
 mod file;
 mod hostile;
+mod leases;
 mod model;
 mod processes;
 mod sample;

@@ -1,11 +1,12 @@
 //! The documentation of a port and its suite say the same.
 
-use underlay_testkit::{Case, archive, event_store, read_models, retention, snapshots};
+use underlay_testkit::{Case, archive, event_store, leases, read_models, retention, snapshots};
 
 const EVENT_STORE: &str = include_str!("../../../underlay-core/src/event_store.rs");
 const READ_MODELS: &str = include_str!("../../../underlay-core/src/read_models.rs");
 const SNAPSHOTS: &str = include_str!("../../../underlay-core/src/snapshots.rs");
 const ARCHIVE: &str = include_str!("../../../underlay-core/src/archive.rs");
+const LEASES: &str = include_str!("../../../underlay-core/src/leases.rs");
 
 /// A sentence as the documentation has it: number, text, name of the case.
 type Sentence = (u32, String, String);
@@ -65,9 +66,20 @@ fn the_retention_suite_follows_its_contract() {
 }
 
 #[test]
+fn the_leases_suite_follows_its_contract() {
+    assert_suite_follows_docs(leases::CASES, LEASES, "Leases", 7);
+}
+
+#[test]
 fn sentences_count_from_one() {
-    for cases in [event_store::CASES, read_models::CASES, snapshots::CASES, archive::CASES, retention::CASES]
-    {
+    for cases in [
+        event_store::CASES,
+        read_models::CASES,
+        snapshots::CASES,
+        archive::CASES,
+        retention::CASES,
+        leases::CASES,
+    ] {
         let numbers: Vec<u32> = cases.iter().map(|case| case.number).collect();
         assert_eq!(numbers, (1..=cases.len() as u32).collect::<Vec<_>>());
     }

@@ -3,6 +3,7 @@
 
 mod archive;
 mod event_store;
+mod leases;
 mod read_models;
 mod snapshots;
 

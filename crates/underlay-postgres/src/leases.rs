@@ -1,0 +1,54 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio_postgres::types::Type;
+use underlay_core::{Error, Lease, Leases, check_lease};
+
+use crate::event_row;
+use crate::session::{Actor, Parameter};
+use crate::store::PostgresStore;
+
+#[async_trait]
+impl Leases for PostgresStore {
+    async fn acquire(&self, name: &str, holder: &str, duration: Duration) -> Result<Option<Lease>, Error> {
+        check_lease(name, holder, duration)?;
+        let (span, stamp) = (microseconds(duration), self.0.stamp());
+        let parameters: [Parameter<'_>; 4] =
+            [(&name, Type::TEXT), (&holder, Type::TEXT), (&span, Type::INT8), (&stamp, Type::INT8)];
+        // Not run again where its answer is lost: it may be held, by whom nobody knows, until it runs out.
+        let sql = include_str!("sql/acquire_lease.sql");
+        let rows = self.0.sessions.write_once(&Actor::Worker, sql, &parameters).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        Ok(Some(Lease {
+            name: name.to_owned(),
+            holder: holder.to_owned(),
+            term: event_row::count(row, 0)?,
+            expires_at: event_row::stamp(row, 1)?,
+        }))
+    }
+
+    async fn renew(&self, lease: &Lease, duration: Duration) -> Result<Lease, Error> {
+        check_lease(&lease.name, &lease.holder, duration)?;
+        let (span, stamp) = (microseconds(duration), self.0.stamp());
+        let term = event_row::number(lease.term);
+        let parameters: [Parameter<'_>; 4] =
+            [(&lease.name, Type::TEXT), (&term, Type::INT8), (&span, Type::INT8), (&stamp, Type::INT8)];
+        let sql = include_str!("sql/renew_lease.sql");
+        let rows = self.0.sessions.write_one(&Actor::Worker, sql, &parameters).await?;
+        let row = rows.first().ok_or_else(|| lease.term().lost())?;
+        Ok(Lease { expires_at: event_row::stamp(row, 0)?, ..lease.clone() })
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), Error> {
+        let term = event_row::number(lease.term);
+        let parameters: [Parameter<'_>; 2] = [(&lease.name, Type::TEXT), (&term, Type::INT8)];
+        let sql = include_str!("sql/release_lease.sql");
+        self.0.sessions.write_one(&Actor::Worker, sql, &parameters).await?;
+        Ok(())
+    }
+}
+
+/// A limit of the core keeps it far below the end of the type.
+fn microseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,119 @@
+//! The contract of leases, by a clock that is moved by hand, and what several processes make of it by
+//! the clock of the server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use underlay_core::{Checkpoint, Error, EventStore, Leases, ManualClock, ReadModels, Timestamp, ViewBatch};
+use underlay_postgres::PostgresStore;
+use underlay_testkit::{Fixture, LeasesFixture, ReadModelsFixture, Skip};
+
+use crate::place::{Place, with_place};
+use crate::sample::{accounts, checkpoint_at, row};
+
+struct Database {
+    store: PostgresStore,
+    clock: Arc<ManualClock>,
+    place: Place,
+}
+
+impl Database {
+    async fn open(place: Place, clock: Arc<ManualClock>) -> Self {
+        let store = place.open_with(place.config().with_clock(clock.clone())).await;
+        Self { store, clock, place }
+    }
+}
+
+impl Fixture for Database {
+    async fn create() -> Result<Self, Skip> {
+        let clock = ManualClock::new(Timestamp::from_second(1_900_000_000).unwrap());
+        Ok(Self::open(Place::create().await?, Arc::new(clock)).await)
+    }
+
+    async fn reopen(self) -> Self {
+        self.store.close().await.unwrap();
+        Self::open(self.place, self.clock).await
+    }
+}
+
+impl ReadModelsFixture for Database {
+    fn read_models(&self) -> Arc<dyn ReadModels> {
+        Arc::new(self.store.clone())
+    }
+}
+
+impl LeasesFixture for Database {
+    fn leases(&self) -> Arc<dyn Leases> {
+        Arc::new(self.store.clone())
+    }
+
+    fn pass(&self, time: Duration) {
+        self.clock.advance(time);
+    }
+}
+
+underlay_testkit::conformance!(leases, Database);
+
+#[test]
+fn processes_share_the_clock_of_the_server() {
+    with_place(async |place| {
+        let (here, there) = (place.open().await, place.open().await);
+        let minute = Duration::from_secs(60);
+        let first = here.acquire("work", "here", minute).await.unwrap().expect("it is free");
+        assert_eq!(there.acquire("work", "there", minute).await.unwrap(), None);
+        here.release(&first).await.unwrap();
+        // So short that asking again soon finds it run out.
+        let short =
+            there.acquire("work", "there", Duration::from_millis(1)).await.unwrap().expect("it is free");
+        let next = loop {
+            if let Some(lease) = here.acquire("work", "here", minute).await.unwrap() {
+                break lease;
+            }
+        };
+        assert_eq!((first.term, short.term, next.term), (1, 2, 3));
+        assert!(matches!(there.renew(&short, minute).await, Err(Error::LeaseLost { term: 2, .. })));
+    });
+}
+
+#[test]
+fn nobody_takes_a_lease_while_a_batch_is_stored_under_it() {
+    with_place(async |place| {
+        let store = place.open().await;
+        let start = Checkpoint::start(store.store_id());
+        let table = store.prepare(&accounts(), start).await.unwrap();
+        let minute = Duration::from_secs(60);
+        let lease = store.acquire("view accounts", "a", minute).await.unwrap().expect("it is free");
+        // The rows of the batch wait for somebody else's lock, behind the check of the lease.
+        let holder = place.admin().await;
+        holder.batch_execute("BEGIN; LOCK TABLE underlay_views.accounts_1").await.unwrap();
+        let batch = ViewBatch {
+            from: start,
+            to: checkpoint_at(start, 1),
+            changes: vec![row("acme", "k", 1)],
+            lease: Some(lease.term()),
+        };
+        let mut storing = crate::sample::begin(store.apply(&table, batch));
+        let watcher = place.admin().await;
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                       AND wait_event_type = 'Lock'";
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut storing => panic!("it waits: {answer:?}"),
+                count = watcher.query_one(waiting, &[]) => if count.unwrap().get::<_, i64>(0) > 0 { break },
+            }
+        }
+        // Giving it back waits until the batch is stored.
+        let mut releasing = crate::sample::begin(store.release(&lease));
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut releasing => panic!("it waits: {answer:?}"),
+                count = watcher.query_one(waiting, &[]) => if count.unwrap().get::<_, i64>(0) > 1 { break },
+            }
+        }
+        holder.batch_execute("COMMIT").await.unwrap();
+        storing.await.unwrap();
+        releasing.await.unwrap();
+    });
+}

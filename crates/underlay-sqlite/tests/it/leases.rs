@@ -1,0 +1,53 @@
+//! The contract of leases, on a file whose clock is moved by hand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use underlay_core::{Leases, ManualClock, ReadModels, Timestamp};
+use underlay_sqlite::{SqliteConfig, SqliteStore};
+use underlay_testkit::{Fixture, LeasesFixture, ReadModelsFixture, Skip};
+
+use crate::sample::Place;
+
+struct File {
+    store: SqliteStore,
+    clock: Arc<ManualClock>,
+    place: Place,
+}
+
+impl File {
+    fn open(place: Place, clock: Arc<ManualClock>) -> Self {
+        let store = place.open_with(SqliteConfig::default().with_clock(clock.clone()));
+        Self { store, clock, place }
+    }
+}
+
+impl Fixture for File {
+    async fn create() -> Result<Self, Skip> {
+        let clock = ManualClock::new(Timestamp::from_second(1_900_000_000).unwrap());
+        Ok(Self::open(Place::new(), Arc::new(clock)))
+    }
+
+    async fn reopen(self) -> Self {
+        self.store.close().await.unwrap();
+        Self::open(self.place, self.clock)
+    }
+}
+
+impl ReadModelsFixture for File {
+    fn read_models(&self) -> Arc<dyn ReadModels> {
+        Arc::new(self.store.clone())
+    }
+}
+
+impl LeasesFixture for File {
+    fn leases(&self) -> Arc<dyn Leases> {
+        Arc::new(self.store.clone())
+    }
+
+    fn pass(&self, time: Duration) {
+        self.clock.advance(time);
+    }
+}
+
+underlay_testkit::conformance!(leases, File);
