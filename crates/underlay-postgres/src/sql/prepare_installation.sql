@@ -9,17 +9,18 @@ BEGIN
     ] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) THEN
             BEGIN
-                EXECUTE format('CREATE ROLE %I NOLOGIN', wanted);
+                -- Who is in `app` may turn into a worker, and is none until then.
+                EXECUTE format(
+                    'CREATE ROLE %I NOLOGIN %s',
+                    wanted,
+                    CASE WHEN wanted = '{switch}' THEN 'NOINHERIT' ELSE 'INHERIT' END
+                );
             EXCEPTION WHEN duplicate_object OR unique_violation THEN
                 -- Another installation in this server made it in the meantime.
                 NULL;
             END;
         END IF;
     END LOOP;
-    -- Who is in `app` may turn into a worker, and is none until then.
-    IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{switch}' AND rolinherit) THEN
-        ALTER ROLE {switch} NOINHERIT;
-    END IF;
     FOREACH pair SLICE 1 IN ARRAY ARRAY[
         ARRAY['{worker}', '{switch}'],
         ARRAY['{switch}', '{app}'],

@@ -4,3 +4,4 @@
 mod decoders;
 mod events_lock;
 mod first_service;
+mod postgres;
