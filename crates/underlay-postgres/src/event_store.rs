@@ -198,7 +198,7 @@ struct Reading {
     page: LogPage,
     names: Names,
     bytes: usize,
-    /// Whether rows beyond `limit` are those of a commit that has begun.
+    /// Where the page ends unless it is cut.
     bound: i64,
 }
 
@@ -274,10 +274,15 @@ async fn log_page(
     // The page ends with the commit of its last event.
     let last_position = event_row::number(last.position.number());
     let end = last_position + i64::from(last.commit_tail);
-    let rest = rest_of_commit(sessions, &actor, last_position, end, filter, &mut reading.names).await?;
-    reading.page.events.extend(rest.0);
+    let mut end_id = Some(last.event_id);
+    if last.commit_tail > 0 {
+        let (rest, id) =
+            rest_of_commit(sessions, &actor, last_position, end, filter, &mut reading.names).await?;
+        reading.page.events.extend(rest);
+        end_id = id;
+    }
     reading.page.scanned_to = Position::from_number(end.unsigned_abs());
-    reading.page.scanned_to_id = rest.1.filter(|_| every_tenant);
+    reading.page.scanned_to_id = end_id.filter(|_| every_tenant);
     reading.page.at_head = reading.page.at_head && end >= reading.bound;
     Ok(reading.page)
 }
