@@ -8,19 +8,18 @@
 //! and end with this process. Tests find them by environment variables; where one is set already, the
 //! server it names is used and none is started.
 
-mod daemon;
-mod pgbouncer;
-mod postgres;
-
 use std::env;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use clap::ArgMatches;
+use services::{Pgbouncer, Postgres, install, output};
 
-use self::pgbouncer::Pgbouncer;
-use self::postgres::Postgres;
 use crate::Result;
-use crate::cargo::{output, run as run_program};
+
+/// Names the address of a PostgreSQL server for tests, as its administrator.
+const POSTGRES_VARIABLE: &str = "UNDERLAY_TEST_POSTGRES_URL";
+/// Names the address of a pooler for tests; it leads to the server the tests use.
+const PGBOUNCER_VARIABLE: &str = "UNDERLAY_TEST_PGBOUNCER_URL";
 
 /// A program that tests start themselves, from a Debian package.
 #[derive(Debug)]
@@ -56,8 +55,8 @@ pub(crate) struct Running {
 impl Running {
     /// What tests find the servers by.
     pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
-        let postgres = self.postgres.as_ref().map(|server| (postgres::VARIABLE, server.address()));
-        let pgbouncer = self.pgbouncer.as_ref().map(|server| (pgbouncer::VARIABLE, server.address()));
+        let postgres = self.postgres.as_ref().map(|server| (POSTGRES_VARIABLE, server.address()));
+        let pgbouncer = self.pgbouncer.as_ref().map(|server| (PGBOUNCER_VARIABLE, server.address()));
         postgres.into_iter().chain(pgbouncer).collect()
     }
 }
@@ -83,22 +82,14 @@ pub(crate) fn provide() -> Result<Running> {
         }
     }
     let mut running = Running::default();
-    if env::var_os(postgres::VARIABLE).is_some() {
-        println!("postgres: the server of {}", postgres::VARIABLE);
+    if env::var_os(POSTGRES_VARIABLE).is_some() {
+        println!("postgres: the server of {POSTGRES_VARIABLE}");
         return finish(running, missing);
     }
-    match Postgres::start() {
+    match start_postgres() {
         Ok(server) => {
-            println!("postgres: {} at {} (tests of the PostgreSQL store)", server.version, server.address());
-            match Pgbouncer::start(&server) {
-                Ok(pooler) => {
-                    println!(
-                        "pgbouncer: {} at {} (the same through a pooler)",
-                        pooler.version,
-                        pooler.address()
-                    );
-                    running.pgbouncer = Some(pooler);
-                }
+            match start_pgbouncer(&server) {
+                Ok(pooler) => running.pgbouncer = Some(pooler),
                 Err(reason) => lacks("pgbouncer", reason.to_string()),
             }
             running.postgres = Some(server);
@@ -106,6 +97,18 @@ pub(crate) fn provide() -> Result<Running> {
         Err(reason) => lacks("postgres", reason.to_string()),
     }
     finish(running, missing)
+}
+
+fn start_postgres() -> services::Result<Postgres> {
+    let server = Postgres::start(&[])?;
+    println!("postgres: {} at {} (tests of the PostgreSQL store)", server.version()?, server.address());
+    Ok(server)
+}
+
+fn start_pgbouncer(server: &Postgres) -> services::Result<Pgbouncer> {
+    let pooler = Pgbouncer::start(server)?;
+    println!("pgbouncer: {} at {} (the same through a pooler)", pooler.version()?, pooler.address());
+    Ok(pooler)
 }
 
 fn finish(running: Running, missing: Vec<String>) -> Result<Running> {
@@ -117,54 +120,19 @@ fn finish(running: Running, missing: Vec<String>) -> Result<Running> {
 
 impl Program {
     /// Its version; an error says why it is not here.
-    fn find_or_install(&self) -> Result<String> {
+    fn find_or_install(&self) -> services::Result<String> {
         if let Ok(version) = self.version() {
             return Ok(version);
         }
-        self.install()?;
+        println!("installing the Debian package {}", self.package);
+        install(self.package)?;
         self.version()
     }
 
-    fn version(&self) -> Result<String> {
-        let answer = output(quiet(Command::new(self.name).arg("--version")))?;
+    fn version(&self) -> services::Result<String> {
+        let answer = output(Command::new(self.name).arg("--version"))?;
         Ok(answer.lines().next().unwrap_or_default().trim().to_owned())
     }
-
-    fn install(&self) -> Result<()> {
-        install(self.package)
-    }
-}
-
-/// Installs a Debian package.
-///
-/// # Errors
-/// Where this process may not, or this is no Debian.
-fn install(package: &str) -> Result<()> {
-    if !is_root() || output(quiet(Command::new("apt-get").arg("--version"))).is_err() {
-        return Err(format!("not installed; `apt-get install {package}` installs it").into());
-    }
-    println!("installing the Debian package {package}");
-    run_program(&mut apt_get(&["update"]))?;
-    run_program(&mut apt_get(&["install", "--yes", "--no-install-recommends", package]))
-}
-
-fn apt_get(arguments: &[&str]) -> Command {
-    let mut command = Command::new("apt-get");
-    command
-        .args(["--quiet", "--quiet", "--option", "DPkg::Lock::Timeout=120"])
-        .args(arguments)
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .stdin(Stdio::null());
-    command
-}
-
-fn is_root() -> bool {
-    output(quiet(Command::new("id").arg("--user"))).is_ok_and(|user| user.trim() == "0")
-}
-
-/// Without input and without complaints on the terminal: the answer is what counts.
-fn quiet(command: &mut Command) -> &mut Command {
-    command.stdin(Stdio::null()).stderr(Stdio::null())
 }
 
 #[cfg(test)]
