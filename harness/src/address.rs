@@ -5,16 +5,19 @@ use std::sync::Arc;
 
 use underlay_core::memory::{MemoryEventStore, MemoryReadModels};
 use underlay_core::{EventStore, ReadModels, SystemClock, Wakeups};
+use underlay_postgres::{PostgresConfig, PostgresStore};
 use underlay_runtime::Ports;
 use underlay_sqlite::{SqliteConfig, SqliteStore};
 
 use crate::Result;
 
-/// Where a store is: `sqlite:PATH`, or `memory` within one process.
+/// Where a store is: `sqlite:PATH`, `postgres://…`, or `memory` within one process.
 #[derive(Clone, Debug)]
 pub(crate) enum Address {
     /// A file.
     Sqlite(PathBuf),
+    /// A database with the schema in it, as the adapter takes its address.
+    Postgres(String),
     /// Gone with the process.
     Memory,
 }
@@ -24,8 +27,11 @@ impl FromStr for Address {
     fn from_str(text: &str) -> std::result::Result<Self, String> {
         match text.split_once(':') {
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
+            Some(("postgres" | "postgresql", _)) => Ok(Self::Postgres(text.to_owned())),
             None if text == "memory" => Ok(Self::Memory),
-            _ => Err(format!("{text:?} is no address of a store; there are: sqlite:PATH, memory")),
+            _ => Err(format!(
+                "{text:?} is no address of a store; there are: sqlite:PATH, postgres://…, memory"
+            )),
         }
     }
 }
@@ -34,6 +40,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Postgres(address) => f.write_str(address),
             Self::Memory => f.write_str("memory"),
         }
     }
@@ -45,7 +52,15 @@ pub(crate) struct OpenStore {
     pub(crate) store: Arc<dyn EventStore>,
     pub(crate) wakeups: Arc<dyn Wakeups>,
     read_models: Arc<dyn ReadModels>,
-    sqlite: Option<SqliteStore>,
+    closer: Closer,
+}
+
+/// What has to be closed at the end.
+#[derive(Clone)]
+enum Closer {
+    Nothing,
+    Sqlite(SqliteStore),
+    Postgres(PostgresStore),
 }
 
 impl Address {
@@ -57,13 +72,14 @@ impl Address {
     pub(crate) async fn open_with(&self, config: SqliteConfig) -> Result<OpenStore> {
         match self {
             Self::Sqlite(path) => open_sqlite(path, config).await,
+            Self::Postgres(address) => open_postgres(address).await,
             Self::Memory => {
                 let store = MemoryEventStore::default();
                 Ok(OpenStore {
                     store: Arc::new(store.clone()),
                     wakeups: Arc::new(store),
                     read_models: Arc::new(MemoryReadModels::default()),
-                    sqlite: None,
+                    closer: Closer::Nothing,
                 })
             }
         }
@@ -79,7 +95,18 @@ async fn open_sqlite(path: &Path, config: SqliteConfig) -> Result<OpenStore> {
         store: Arc::new(store.clone()),
         wakeups: Arc::new(store.clone()),
         read_models: Arc::new(store.clone()),
-        sqlite: Some(store),
+        closer: Closer::Sqlite(store),
+    })
+}
+
+async fn open_postgres(address: &str) -> Result<OpenStore> {
+    let (address, config) = PostgresConfig::default().with_options_of(address)?;
+    let store = PostgresStore::connect(&address, config).await?;
+    Ok(OpenStore {
+        store: Arc::new(store.clone()),
+        wakeups: Arc::new(store.clone()),
+        read_models: Arc::new(store.clone()),
+        closer: Closer::Postgres(store),
     })
 }
 
@@ -95,11 +122,13 @@ impl OpenStore {
         }
     }
 
-    /// Answers what still waits, then closes the files.
+    /// Answers what still waits, then closes files and connections.
     pub(crate) async fn close(self) -> Result<()> {
-        match self.sqlite {
-            Some(store) => Ok(store.close().await?),
-            None => Ok(()),
+        match self.closer {
+            Closer::Nothing => {}
+            Closer::Sqlite(store) => store.close().await?,
+            Closer::Postgres(store) => store.close().await?,
         }
+        Ok(())
     }
 }

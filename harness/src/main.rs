@@ -11,6 +11,7 @@ mod address;
 mod bench;
 mod child;
 mod crash;
+mod database;
 mod dice;
 mod journal;
 mod order;
