@@ -8,10 +8,12 @@ mod daemon;
 mod debian;
 mod pgbouncer;
 mod postgres;
+mod umadb;
 
 pub use self::debian::install;
 pub use self::pgbouncer::Pgbouncer;
-pub use self::postgres::{Postgres, Shutdown};
+pub use self::postgres::{Postgres, Shutdown, postgres_program};
+pub use self::umadb::Umadb;
 
 use std::error::Error;
 use std::process::{Command, Stdio};

@@ -162,6 +162,14 @@ impl Postgres {
     }
 }
 
+/// A program of the newest version that is installed, such as `pg_dump`.
+///
+/// # Errors
+/// Where PostgreSQL is missing and cannot be installed.
+pub fn postgres_program(name: &str) -> Result<Command> {
+    Ok(Command::new(find_or_install()?.join(name)))
+}
+
 /// The folder of the newest version's programs.
 fn find_or_install() -> Result<PathBuf> {
     if let Some(programs) = newest(Path::new(VERSIONS)) {
