@@ -43,6 +43,12 @@ pub(crate) fn begin<F: Future>(call: F) -> Pin<Box<F>> {
     call
 }
 
+/// Begins a call and goes away, whether it was answered at once or not.
+pub(crate) fn abandon<F: Future>(call: F) {
+    let mut call = std::pin::pin!(call);
+    let _polled = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+}
+
 /// A view with a column of every type, each of which queries can filter and sort by.
 pub(crate) fn accounts() -> ViewSchema {
     let column = |name: &str, column_type| Column {
