@@ -2,14 +2,19 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use underlay_core::memory::{MemoryEventStore, MemoryReadModels};
-use underlay_core::{EventStore, ReadModels, SystemClock, Wakeups};
+use underlay_core::{Error, EventStore, ReadModels, SystemClock, Wakeups};
 use underlay_postgres::{PostgresConfig, PostgresStore};
 use underlay_runtime::Ports;
 use underlay_sqlite::{SqliteConfig, SqliteStore};
 
 use crate::Result;
+
+/// How long a store is waited for.
+const OPEN_MAX: Duration = Duration::from_secs(15);
+const OPEN_PAUSE: Duration = Duration::from_millis(20);
 
 /// Where a store is: `sqlite:PATH`, `postgres://…`, or `memory` within one process.
 #[derive(Clone, Debug)]
@@ -46,6 +51,11 @@ impl fmt::Display for Address {
     }
 }
 
+/// Whether a store said that it had no connection or no time.
+pub(crate) fn is_unavailable(error: &(dyn std::error::Error + 'static)) -> bool {
+    matches!(error.downcast_ref(), Some(Error::Unavailable { .. }))
+}
+
 /// An open store, by its ports.
 #[derive(Clone)]
 pub(crate) struct OpenStore {
@@ -66,6 +76,19 @@ enum Closer {
 impl Address {
     pub(crate) async fn open(&self) -> Result<OpenStore> {
         self.open_with(SqliteConfig::default()).await
+    }
+
+    /// Opens the store, again where it has no connection or no time: others are being attacked.
+    pub(crate) async fn open_when_there(&self) -> Result<OpenStore> {
+        let began = Instant::now();
+        loop {
+            match self.open().await {
+                Err(error) if is_unavailable(&*error) && began.elapsed() < OPEN_MAX => {
+                    tokio::time::sleep(OPEN_PAUSE).await;
+                }
+                opened => return opened,
+            }
+        }
     }
 
     /// Opens the store; where it is a file, by this configuration.
@@ -118,6 +141,7 @@ impl OpenStore {
             read_models: self.read_models.clone(),
             wakeups: self.wakeups.clone(),
             snapshots: None,
+            leases: None,
             clock: Arc::new(SystemClock),
         }
     }

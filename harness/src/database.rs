@@ -5,6 +5,7 @@
 //! this process.
 
 use std::env;
+use std::sync::{Mutex, PoisonError};
 
 use services::{Pgbouncer, Postgres};
 use tokio_postgres::{Client, Config, NoTls};
@@ -29,11 +30,13 @@ const TURN: i64 = 0x756e_646c;
 /// A server with room for databases.
 #[derive(Debug)]
 pub(crate) struct Server {
-    /// Before the server it leads to.
-    pgbouncer: Option<Pgbouncer>,
+    /// Ends before the server it leads to.
+    _pgbouncer: Option<Pgbouncer>,
     private: Option<Postgres>,
     address: String,
     pooler: Option<String>,
+    /// Databases that were made, to be removed at the end.
+    made: Mutex<Vec<String>>,
 }
 
 impl Server {
@@ -42,7 +45,7 @@ impl Server {
         match env::var(SERVER_VARIABLE) {
             Ok(address) => {
                 let pooler = env::var(POOLER_VARIABLE).ok();
-                Ok(Self { pgbouncer: None, private: None, address, pooler })
+                Ok(Self { _pgbouncer: None, private: None, address, pooler, made: Mutex::default() })
             }
             Err(_) => Self::start(),
         }
@@ -54,7 +57,8 @@ impl Server {
         // Without a pooler there is a little less to see.
         let pgbouncer = Pgbouncer::start(&private).ok();
         let pooler = pgbouncer.as_ref().map(Pgbouncer::address);
-        Ok(Self { address: private.address(), pgbouncer, private: Some(private), pooler })
+        let address = private.address();
+        Ok(Self { _pgbouncer: pgbouncer, private: Some(private), address, pooler, made: Mutex::default() })
     }
 
     /// The server, where it is a private one.
@@ -62,9 +66,14 @@ impl Server {
         self.private.as_mut()
     }
 
-    /// Whether a private pooler stands before it, which ends with it.
-    pub(crate) fn has_pooler(&self) -> bool {
-        self.pooler.is_some()
+    /// The address of its administrator.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The address of its administrator through the pooler; none where there is no pooler.
+    pub(crate) fn pooler(&self) -> Option<&str> {
+        self.pooler.as_deref()
     }
 
     /// An empty database.
@@ -72,6 +81,7 @@ impl Server {
         let name = format!("underlay_harness_{}", Uuid::now_v7().simple());
         let admin = connect(&self.address).await?;
         admin.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0")).await?;
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).push(name.clone());
         Ok(Database { server: self.address.clone(), pooler: self.pooler.clone(), name })
     }
 
@@ -88,6 +98,29 @@ impl Server {
         let config = PostgresConfig::default().with_role_prefix(ROLE_PREFIX);
         migrate(&database.admin_address(), &config, Some(LOGIN)).await?;
         Ok(database)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let made = std::mem::take(self.made.get_mut().unwrap_or_else(PoisonError::into_inner));
+        if self.private.is_some() || made.is_empty() {
+            return;
+        }
+        let address = self.address.clone();
+        // A thread of its own, since this one may be in a runtime.
+        let removing = std::thread::spawn(move || -> Result<()> {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async move {
+                let admin = connect(&address).await?;
+                for name in made {
+                    admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await?;
+                }
+                Ok(())
+            })
+        });
+        // A database that stays behind changes nothing that was found.
+        removing.join().ok();
     }
 }
 
@@ -137,7 +170,7 @@ impl Database {
 
     /// The address of the server's administrator in it.
     pub(crate) fn admin_address(&self) -> String {
-        in_database(&self.server, &self.name, None)
+        address_in(&self.server, &self.name, None)
     }
 
     /// A connection of the administrator.
@@ -150,23 +183,17 @@ impl Database {
         connect(self.login_at(&self.server).trim_end_matches(['?', '&'])).await
     }
 
-    /// Removes it, whoever is in it.
-    pub(crate) async fn remove(self) -> Result<()> {
-        let admin = connect(&self.server).await?;
-        Ok(admin.batch_execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name)).await?)
-    }
-
     /// The login's address at a server, open for more options.
     fn login_at(&self, server: &str) -> String {
         let user = format!("{LOGIN}:{}", percent_encoded(PASSWORD));
-        let address = in_database(server, &self.name, Some(&user));
+        let address = address_in(server, &self.name, Some(&user));
         let separator = if address.contains('?') { '&' } else { '?' };
         format!("{address}{separator}")
     }
 }
 
 /// A server's address with another database, and another user where one is given.
-fn in_database(server: &str, database: &str, user: Option<&str>) -> String {
+pub(crate) fn address_in(server: &str, database: &str, user: Option<&str>) -> String {
     let (place, options) = server.split_once('?').unwrap_or((server, ""));
     let (scheme, place) = place.split_once("://").unwrap_or(("postgres", place));
     let host = place.split('/').next().unwrap_or(place);
@@ -217,9 +244,9 @@ mod tests {
             ("postgresql://a:b%40@h/x?sslmode=disable", "postgresql://a:b%40@h/mine?sslmode=disable"),
             ("postgres://h", "postgres://h/mine"),
         ] {
-            assert_eq!(in_database(server, "mine", None), meant);
+            assert_eq!(address_in(server, "mine", None), meant);
         }
-        let at = in_database("postgres://postgres@h:1/postgres", "mine", Some("me:a%20b"));
+        let at = address_in("postgres://postgres@h:1/postgres", "mine", Some("me:a%20b"));
         assert_eq!(at, "postgres://me:a%20b@h:1/mine");
     }
 

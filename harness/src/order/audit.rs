@@ -8,7 +8,7 @@ use serde::Serialize;
 use underlay_core::{StreamName, StreamVersion, TenantId, Version};
 use uuid::Uuid;
 
-use super::evidence::{Acknowledged, Evidence, Intention, LogEntry, ReaderEvidence, WriterLine};
+use super::evidence::{Acknowledged, Backup, Evidence, Intention, LogEntry, ReaderEvidence, WriterLine};
 
 /// Sentences kept of what was found; the counts go on.
 const EXAMPLES_MAX: usize = 10;
@@ -72,8 +72,12 @@ pub(crate) struct Findings {
     half_seen: u64,
     version_holes: u64,
     misanswered: u64,
+    /// Reads that the store had no connection or no time for.
+    pub(crate) reads_unavailable: u64,
     /// The longest time a reader made no progress while the log was ahead.
     pub(crate) longest_stall_micros: u64,
+    /// The reader it was.
+    pub(crate) stalled_reader: String,
     /// The first things found, as sentences.
     pub(crate) examples: Vec<String>,
 }
@@ -122,6 +126,9 @@ pub(crate) fn audit(evidence: &Evidence) -> Findings {
     audit_answers(&evidence.log, &commits, &answers, &mut findings);
     for reader in &evidence.readers {
         audit_reader(&evidence.log, &commits, reader, &mut findings);
+    }
+    if let Some(backup) = &evidence.backup {
+        audit_backup(&evidence.log, backup, &mut findings);
     }
     findings
 }
@@ -318,7 +325,11 @@ fn audit_reader(log: &[LogEntry], commits: &Commits, reader: &ReaderEvidence, fi
     let mut passed = 0;
     for page in pages {
         passed = passed.max(page.scanned_to);
-        findings.longest_stall_micros = findings.longest_stall_micros.max(page.stall_micros);
+        if page.stall_micros > findings.longest_stall_micros {
+            findings.longest_stall_micros = page.stall_micros;
+            findings.stalled_reader = name.clone();
+        }
+        findings.reads_unavailable += page.unavailable;
         findings.seen += page.seen.len() as u64;
         let mut parts: HashMap<usize, usize> = HashMap::new();
         for event in &page.seen {
@@ -365,5 +376,24 @@ fn audit_reader(log: &[LogEntry], commits: &Commits, reader: &ReaderEvidence, fi
                 format!("reader {name} passed position {} and never saw it", entry.position)
             });
         }
+    }
+}
+
+/// A backup is the log up to the end of some commit, and holds what was committed before it was begun.
+fn audit_backup(log: &[LogEntry], backup: &Backup, findings: &mut Findings) {
+    let copied = backup.log.len();
+    if (copied as u64) < backup.at_least {
+        findings.add(Fault::Lost, backup.at_least - copied as u64, || {
+            format!("a backup holds {copied} events, the log held {} before it", backup.at_least)
+        });
+    }
+    let differing = backup.log.iter().enumerate().filter(|(place, entry)| log.get(*place) != Some(*entry));
+    for (_, entry) in differing {
+        findings.add(Fault::Reordered, 1, || {
+            format!("a backup holds another event at {} than the log", entry.position)
+        });
+    }
+    if let Some(last) = backup.log.last().filter(|last| !last.ends_commit) {
+        findings.add(Fault::HalfSeen, 1, || format!("a backup ends within a commit, at {}", last.position));
     }
 }

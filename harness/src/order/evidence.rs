@@ -18,7 +18,7 @@ pub(crate) const CATEGORIES: [&str; 2] = ["parcel", "crate"];
 pub(crate) const EVENT_TYPES: [&str; 3] = ["packed", "moved", "left"];
 
 /// The payload of every event: which part of which commit it is.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Mark {
     pub(crate) commit: Uuid,
     /// From 0.
@@ -28,7 +28,7 @@ pub(crate) struct Mark {
 }
 
 /// An event of the log.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LogEntry {
     pub(crate) position: u64,
     pub(crate) tenant: TenantId,
@@ -191,6 +191,8 @@ pub(crate) struct PageLine {
     pub(crate) seen: Vec<Seen>,
     /// How long the log was ahead while the reader made no progress.
     pub(crate) stall_micros: u64,
+    /// Reads before it that the store had no connection or no time for.
+    pub(crate) unavailable: u64,
 }
 
 impl PageLine {
@@ -207,6 +209,15 @@ pub(crate) struct ReaderEvidence {
     pub(crate) pages: Vec<PageLine>,
 }
 
+/// A dump that was taken while everybody was at work, restored beside.
+#[derive(Debug)]
+pub(crate) struct Backup {
+    /// The head of the log just before it was taken.
+    pub(crate) at_least: u64,
+    /// The log that was restored.
+    pub(crate) log: Vec<LogEntry>,
+}
+
 /// All there is to look at.
 #[derive(Debug, Default)]
 pub(crate) struct Evidence {
@@ -214,4 +225,5 @@ pub(crate) struct Evidence {
     pub(crate) log: Vec<LogEntry>,
     pub(crate) writers: Vec<WriterLine>,
     pub(crate) readers: Vec<ReaderEvidence>,
+    pub(crate) backup: Option<Backup>,
 }

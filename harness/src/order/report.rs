@@ -4,23 +4,26 @@ use serde_json::{Value, json};
 
 use super::audit::{Fault, Findings};
 use super::mistakes::Mistake;
+use super::trouble::Tally;
 use crate::{Result, terminal};
 
 /// A line of the report.
 pub(crate) struct Row {
     name: String,
     findings: Findings,
+    /// What was done besides writing and reading.
+    tally: Option<Tally>,
     /// What is to be found where it is a mistake; nothing is to be found elsewhere.
     made: Option<Fault>,
 }
 
 impl Row {
-    pub(crate) fn ours(name: &str, findings: Findings) -> Self {
-        Self { name: name.to_owned(), findings, made: None }
+    pub(crate) fn ours(name: &str, findings: Findings, tally: Tally) -> Self {
+        Self { name: name.to_owned(), findings, tally: Some(tally), made: None }
     }
 
     pub(crate) fn mistake(mistake: &Mistake, findings: Findings) -> Self {
-        Self { name: mistake.name.to_owned(), findings, made: Some(mistake.fault) }
+        Self { name: mistake.name.to_owned(), findings, tally: None, made: Some(mistake.fault) }
     }
 
     fn verdict(&self, stall_max: Duration) -> std::result::Result<(), String> {
@@ -72,6 +75,7 @@ impl Report {
                 "name": row.name,
                 "made_on_purpose": row.made,
                 "findings": serde_json::to_value(&row.findings)?,
+                "done_besides": serde_json::to_value(&row.tally)?,
                 "verdict": row.verdict(self.stall_max).err().unwrap_or_else(|| "good".to_owned()),
             }))
         };
@@ -97,11 +101,14 @@ impl Report {
         lines.push(format!("\nseed {}; [n]: made on purpose, must be found", self.seed));
         for row in &self.rows {
             if row.made.is_none() {
-                let Findings { conflicts, unavailable, seen, .. } = &row.findings;
+                let Findings { conflicts, unavailable, seen, reads_unavailable, stalled_reader, .. } =
+                    &row.findings;
                 lines.push(format!(
-                    "{}: {conflicts} conflicts, {unavailable} times unavailable, {seen} events seen by readers",
+                    "{}: {conflicts} conflicts, {unavailable} commits and {reads_unavailable} reads unavailable, \
+                     {seen} events seen by readers; the longest stall is of reader {stalled_reader}",
                     row.name
                 ));
+                lines.extend(row.tally.as_ref().map(|tally| format!("besides: {tally}")));
             }
             if let Err(verdict) = row.verdict(self.stall_max) {
                 lines.push(format!("{}: {verdict}", row.name));

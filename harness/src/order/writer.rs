@@ -28,9 +28,12 @@ const REMEMBERED_MAX: usize = 32;
 /// How often a commit is sent again while it is uncertain.
 const UNCERTAIN_RETRIES_MAX: u32 = 50;
 
+/// Commits a writer has sent.
+type Remembered = VecDeque<(TenantId, Commit)>;
+
 /// Writers that work beside each other, with one journal.
 pub(crate) struct Writers {
-    tasks: JoinSet<Result<()>>,
+    tasks: JoinSet<Result<Remembered>>,
     stop: watch::Sender<bool>,
 }
 
@@ -42,24 +45,35 @@ impl Writers {
         count: usize,
         dice: &mut Dice,
     ) -> Result<Self> {
+        Self::go_on(store, journal, vec![Remembered::new(); count], dice)
+    }
+
+    /// Starts writers that remember what others have sent.
+    pub(crate) fn go_on(
+        store: &Arc<dyn EventStore>,
+        journal: &Path,
+        remembered: Vec<Remembered>,
+        dice: &mut Dice,
+    ) -> Result<Self> {
         let journal = Arc::new(Journal::open(journal)?);
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        for _ in 0..count {
+        for remembered in remembered {
             let (store, journal) = (store.clone(), journal.clone());
-            let writer = Writer { store, journal, dice: dice.fork(), remembered: VecDeque::new() };
+            let writer = Writer { store, journal, dice: dice.fork(), remembered };
             tasks.spawn(writer.write(stopped.clone()));
         }
         Ok(Self { tasks, stop })
     }
 
-    /// Lets every writer finish its commit.
-    pub(crate) async fn finish(mut self) -> Result<()> {
+    /// Lets every writer finish its commit; what they remember.
+    pub(crate) async fn finish(mut self) -> Result<Vec<Remembered>> {
         self.stop.send_replace(true);
+        let mut remembered = Vec::new();
         while let Some(ended) = self.tasks.join_next().await {
-            ended??;
+            remembered.push(ended??);
         }
-        Ok(())
+        Ok(remembered)
     }
 }
 
@@ -70,7 +84,7 @@ pub(crate) async fn run_child(
     count: usize,
     seed: u64,
 ) -> Result<()> {
-    let open = address.open().await?;
+    let open = address.open_when_there().await?;
     let writers = Writers::start(&open.store, journal, count, &mut Dice::new(seed))?;
     child::say_ready()?;
     child::told_to_finish().await;
@@ -82,11 +96,11 @@ struct Writer {
     store: Arc<dyn EventStore>,
     journal: Arc<Journal>,
     dice: Dice,
-    remembered: VecDeque<(TenantId, Commit)>,
+    remembered: Remembered,
 }
 
 impl Writer {
-    async fn write(mut self, stopped: watch::Receiver<bool>) -> Result<()> {
+    async fn write(mut self, stopped: watch::Receiver<bool>) -> Result<Remembered> {
         while !*stopped.borrow() {
             match self.dice.below(100) {
                 0..90 => self.write_new().await?,
@@ -94,11 +108,11 @@ impl Writer {
                 _ => self.use_an_id_again().await?,
             }
         }
-        Ok(())
+        Ok(self.remembered)
     }
 
     async fn write_new(&mut self) -> Result<()> {
-        let (tenant, commit) = self.plan().await?;
+        let Some((tenant, commit)) = self.plan().await? else { return self.pause().await };
         tokio::time::sleep(self.dice.time_below(PAUSE_MAX)).await;
         if self.dice.chance(5) {
             // The same id twice at the same time.
@@ -130,8 +144,11 @@ impl Writer {
         let Some((tenant, commit)) = self.remembered.get(place % REMEMBERED_MAX).cloned() else {
             return Ok(());
         };
-        if self.store.find_commit(&tenant, commit.id).await?.is_none() {
-            return Ok(());
+        match self.store.find_commit(&tenant, commit.id).await {
+            Ok(Some(_)) => {}
+            Ok(None) => return Ok(()),
+            Err(Error::Unavailable { .. }) => return self.pause().await,
+            Err(error) => return Err(error.into()),
         }
         let other = Commit::new(commit.id).expect(StreamName::new("nobody", "here")?, ExpectedVersion::Any);
         let id = commit.id;
@@ -142,6 +159,12 @@ impl Writer {
                 self.journal.write(&WriterLine::Wrong(format!("a re-used id {id} was answered by: {error}")))
             }
         }
+    }
+
+    /// Where the store has no connection or no time, it is left alone for a moment.
+    async fn pause(&mut self) -> Result<()> {
+        tokio::time::sleep(self.dice.time_below(PAUSE_MAX)).await;
+        Ok(())
     }
 
     async fn send(&self, tenant: &TenantId, commit: &Commit) -> Result<()> {
@@ -168,8 +191,9 @@ impl Writer {
         Err(format!("commit {id} was uncertain {UNCERTAIN_RETRIES_MAX} times").into())
     }
 
-    /// A commit over streams as they are now, or as they are meant not to be.
-    async fn plan(&mut self) -> Result<(TenantId, Commit)> {
+    /// A commit over streams as they are now, or as they are meant not to be; none where the store has no
+    /// time to say how they are.
+    async fn plan(&mut self) -> Result<Option<(TenantId, Commit)>> {
         let tenant = TenantId::new(TENANTS[self.dice.index(TENANTS.len())])?;
         let mut streams: Vec<StreamName> = Vec::new();
         let written = 1 + self.dice.index(3);
@@ -181,7 +205,10 @@ impl Writer {
                 streams.push(stream);
             }
         }
-        let versions = self.store.versions(&tenant, &streams).await?;
+        let versions = match self.store.versions(&tenant, &streams).await {
+            Err(Error::Unavailable { .. }) => return Ok(None),
+            versions => versions?,
+        };
         let id = CommitId(self.dice.uuid());
         // Every stream gets an event, and some get more.
         let mut counts = vec![1; written];
@@ -205,7 +232,7 @@ impl Writer {
         for (stream, version) in streams.iter().zip(&versions).skip(written) {
             commit = commit.expect(stream.clone(), ExpectedVersion::Exact(*version));
         }
-        Ok((tenant, commit))
+        Ok(Some((tenant, commit)))
     }
 
     fn expect(&mut self, version: Version) -> ExpectedVersion {

@@ -236,6 +236,7 @@ pub(super) fn note(after: u64, entries: &[LogEntry]) -> PageLine {
         scanned_to_id: None,
         seen: entries.iter().map(LogEntry::seen).collect(),
         stall_micros: 0,
+        unavailable: 0,
     }
 }
 

@@ -1,0 +1,131 @@
+//! What else happens in a database while it is written and read: sessions are ended, other programs
+//! hold transactions open, the log is locked for commits that come to nothing, and everybody is
+//! shouted at.
+
+mod bystander;
+mod hangman;
+mod shouter;
+mod waverer;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::Result;
+use crate::database::Database;
+use crate::dice::Dice;
+use crate::journal::Journal;
+
+/// Programs beside ours that hold transactions open.
+const BYSTANDERS: u32 = 4;
+/// Who locks the log for nothing.
+const WAVERERS: usize = 2;
+/// Who sends notifications that mean nothing.
+const SHOUTERS: usize = 2;
+
+/// What was done besides writing and reading.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Tally {
+    pub(crate) processes_killed: u64,
+    /// By `pg_terminate_backend`.
+    pub(crate) sessions_ended: u64,
+    /// Transactions of others that were held open.
+    pub(crate) transactions_held: u64,
+    pub(crate) longest_transaction_micros: u64,
+    /// Appends that held the log and were rolled back, or whose session ended.
+    pub(crate) appends_abandoned: u64,
+    pub(crate) notifications: u64,
+    /// Moves of the log by dump and restore.
+    pub(crate) moves: u64,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.processes_killed += other.processes_killed;
+        self.sessions_ended += other.sessions_ended;
+        self.transactions_held += other.transactions_held;
+        self.longest_transaction_micros =
+            self.longest_transaction_micros.max(other.longest_transaction_micros);
+        self.appends_abandoned += other.appends_abandoned;
+        self.notifications += other.notifications;
+        self.moves += other.moves;
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} processes killed", self.processes_killed)?;
+        if self.sessions_ended > 0 {
+            write!(
+                f,
+                ", {} sessions ended, {} transactions of others (the longest of {} ms), {} appends abandoned, \
+                 {} notifications, {} moves by dump and restore",
+                self.sessions_ended,
+                self.transactions_held,
+                self.longest_transaction_micros / 1_000,
+                self.appends_abandoned,
+                self.notifications,
+                self.moves,
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// All of it, in one database.
+pub(crate) struct Troubles {
+    tasks: JoinSet<Result<Tally>>,
+    stop: watch::Sender<bool>,
+}
+
+impl Troubles {
+    /// Begins. The journal says which commits must not be in the log.
+    pub(crate) async fn start(database: &Database, journal: &Path, dice: &mut Dice) -> Result<Self> {
+        let (stop, stopped) = watch::channel(false);
+        let journal = Arc::new(Journal::open(journal)?);
+        let mut tasks = JoinSet::new();
+        let until = || Until(stopped.clone());
+        bystander::prepare(database).await?;
+        for number in 0..BYSTANDERS {
+            tasks.spawn(bystander::stand(database.clone(), number, until(), dice.fork()));
+        }
+        for _ in 0..WAVERERS {
+            tasks.spawn(waverer::waver(database.clone(), journal.clone(), until(), dice.fork()));
+        }
+        for _ in 0..SHOUTERS {
+            tasks.spawn(shouter::shout(database.clone(), until(), dice.fork()));
+        }
+        tasks.spawn(hangman::hang(database.clone(), until(), dice.fork()));
+        Ok(Self { tasks, stop })
+    }
+
+    /// Ends it, and says how much there was.
+    pub(crate) async fn finish(mut self) -> Result<Tally> {
+        self.stop.send_replace(true);
+        let mut tally = Tally::default();
+        while let Some(ended) = self.tasks.join_next().await {
+            tally.add(&ended??);
+        }
+        Ok(tally)
+    }
+}
+
+/// The end of the trouble.
+#[derive(Clone)]
+struct Until(watch::Receiver<bool>);
+
+impl Until {
+    /// Waits so long; false where the trouble has ended before.
+    async fn pause(&mut self, time: Duration) -> bool {
+        tokio::select! {
+            // Who ends it may be gone, which is an end too.
+            _ended = self.0.wait_for(|ended| *ended) => false,
+            () = tokio::time::sleep(time) => true,
+        }
+    }
+}

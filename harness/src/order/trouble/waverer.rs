@@ -1,0 +1,96 @@
+//! Appends that come to nothing: with the rights of the store it writes a commit, which locks the log,
+//! holds it for a moment, and rolls back, goes away, or ends its own session. None of it may be seen.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_postgres::Client;
+use underlay_core::{ExpectedVersion, StreamName, TenantId};
+use uuid::Uuid;
+
+use super::{Tally, Until};
+use crate::Result;
+use crate::database::Database;
+use crate::dice::Dice;
+use crate::journal::Journal;
+use crate::order::evidence::{CATEGORIES, EVENT_TYPES, Intention, Mark, TENANTS, WriterLine};
+
+/// The longest time between two.
+const INTERVAL_MAX: Duration = Duration::from_millis(200);
+/// The longest time the log is held.
+const HOLD_MAX: Duration = Duration::from_millis(40);
+
+/// Abandons one append after the other.
+pub(super) async fn waver(
+    database: Database,
+    journal: Arc<Journal>,
+    mut until: Until,
+    mut dice: Dice,
+) -> Result<Tally> {
+    let mut tally = Tally::default();
+    let mut client = database.login().await?;
+    while until.pause(dice.time_below(INTERVAL_MAX)).await {
+        let commit = dice.uuid();
+        let tenant = TenantId::new(TENANTS[dice.index(TENANTS.len())])?;
+        let stream = StreamName::new(CATEGORIES[dice.index(CATEGORIES.len())], dice.below(6))?;
+        let call = append(commit, &tenant, &stream, &mut dice)?;
+        let expected = vec![(stream, ExpectedVersion::Any)];
+        journal.write(&WriterLine::Intended(Intention { commit, tenant, expected }))?;
+        let kept = abandon(&client, &call, &mut until, &mut dice).await;
+        // Whatever became of the session, it never said COMMIT.
+        journal.write(&WriterLine::Declined { commit, conflict: false })?;
+        tally.appends_abandoned += 1;
+        if !kept.unwrap_or(false) {
+            // Others are ended at any moment too.
+            while let Some(again) = reconnect(&database, &mut until).await {
+                if let Ok(connected) = again {
+                    client = connected;
+                    break;
+                }
+            }
+        }
+    }
+    Ok(tally)
+}
+
+/// True where the session is left sound.
+async fn abandon(client: &Client, call: &str, until: &mut Until, dice: &mut Dice) -> Result<bool> {
+    client.batch_execute("BEGIN").await?;
+    client.batch_execute(call).await?;
+    until.pause(dice.time_below(HOLD_MAX)).await;
+    match dice.below(10) {
+        0..6 => {
+            client.batch_execute("ROLLBACK").await?;
+            Ok(true)
+        }
+        6..8 => {
+            client.batch_execute("SELECT pg_terminate_backend(pg_backend_pid())").await?;
+            Ok(false)
+        }
+        // Dropped with the transaction open.
+        _ => Ok(false),
+    }
+}
+
+/// A connection or why there is none at the moment; none at all where the trouble has ended.
+async fn reconnect(database: &Database, until: &mut Until) -> Option<Result<Client>> {
+    let connected = database.login().await;
+    if connected.is_err() && !until.pause(Duration::from_millis(10)).await {
+        return None;
+    }
+    Some(connected)
+}
+
+/// The call that the store makes, for a commit of one event.
+fn append(commit: Uuid, tenant: &TenantId, stream: &StreamName, dice: &mut Dice) -> Result<String> {
+    let mark = serde_json::to_string(&Mark { commit, index: 0, count: 1 })?;
+    let (writer, event) = (dice.uuid(), dice.uuid());
+    let event_type = EVENT_TYPES[dice.index(EVENT_TYPES.len())];
+    Ok(format!(
+        "SELECT underlay.append('{writer}', 1, NULL, ARRAY['{tenant}'], ARRAY['{commit}'::uuid], \
+         ARRAY['\\x00'::bytea], ARRAY[1], ARRAY[NULL], ARRAY[NULL], ARRAY[NULL], ARRAY['{{}}'], ARRAY[1], \
+         ARRAY['{tenant}'], ARRAY['{stream}'], ARRAY[-1::bigint], ARRAY[1], ARRAY[1], ARRAY[1], ARRAY[1], \
+         ARRAY['{tenant}'], ARRAY['{stream}'], ARRAY['{event}'::uuid], ARRAY['{event_type}'], \
+         ARRAY[1::bigint], ARRAY['{mark}'])"
+    ))
+}
