@@ -119,6 +119,13 @@ pub(crate) fn as_user(user: &str, program: &Path) -> Command {
     command
 }
 
+/// A command as this user. It is told to end as one [`as_user`] is.
+pub(crate) fn ending_with_this(program: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "QUIT", "--"]).arg(program);
+    command
+}
+
 /// Gives a file or a folder to a user, where this process runs as root.
 pub(crate) fn give(path: &Path, user: &str) -> Result<()> {
     if is_root() {
