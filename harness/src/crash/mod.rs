@@ -1,14 +1,16 @@
 //! `harness crash`: a process is killed at any moment, again and again, and what it promised is
 //! looked for afterwards.
 //!
-//! A round: start the child (an engine over a database file, a running view, tellers with a journal),
+//! A round: start the child (an engine over a database, a running view, tellers with a journal),
 //! kill it with SIGKILL, look at the database, send some commands again. The database stays for some
 //! rounds and grows; in some rounds the next child comes before anybody looks. With `--power-loss`
-//! what the child had not flushed is taken away before the look.
+//! what the child had not flushed is taken away before the look. With `--server-crash` the server
+//! crashes while the child is at work, which goes on by itself before it is killed.
 
 mod bank;
 mod book;
 mod errand;
+mod ground;
 mod log;
 mod power;
 mod teller;
@@ -18,13 +20,14 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use self::book::Book;
+use self::ground::{Ground, Place, ServerCrashes};
 use self::power::PowerCut;
-use crate::address::Address;
 use crate::child::ChildProcess;
+use crate::database::{self, Server};
 use crate::dice::Dice;
 use crate::journal::Journal;
 use crate::workplace::{self, Workplace};
@@ -37,6 +40,8 @@ pub(crate) use self::teller::{Arguments as ChildArguments, run as run_child};
 const WORK_MAX: Duration = Duration::from_millis(150);
 /// The longest a child starts before it is killed, where it is killed at the start.
 const START_MAX: Duration = Duration::from_millis(30);
+/// The longest a child works on after its server has crashed.
+const AFTER_CRASH_MAX: Duration = Duration::from_millis(1_500);
 /// Rounds, in percent, in which it is.
 const KILLED_AT_START: u64 = 15;
 /// The same where the child makes the database, or finds what another was flushing.
@@ -55,9 +60,21 @@ const WAL_BYTES_MAX: [u64; 3] = [64 << 10, 512 << 10, 64 << 20];
 /// What is printed of what was found.
 const PRINTED_MAX: usize = 20;
 
+/// The stores that can be attacked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StoreKind {
+    /// A file.
+    Sqlite,
+    /// A database, on the server of UNDERLAY_TEST_POSTGRES_URL or a private one.
+    Postgres,
+}
+
 /// Kills a process at any moment and looks for what it promised.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
+    /// The store that is attacked.
+    #[arg(long, value_enum, default_value_t = StoreKind::Sqlite)]
+    store: StoreKind,
     /// How often.
     #[arg(long, default_value_t = 100)]
     rounds: u64,
@@ -67,9 +84,12 @@ pub(crate) struct Arguments {
     /// The seed of everything that is drawn.
     #[arg(long)]
     seed: Option<u64>,
-    /// Takes away what was not flushed.
-    #[arg(long)]
+    /// Takes away what was not flushed; of SQLite.
+    #[arg(long, conflicts_with = "server_crash")]
     power_loss: bool,
+    /// Crashes the server too, a private one: a session is killed, or all processes end at once.
+    #[arg(long)]
+    server_crash: bool,
     /// Makes every flush do nothing; fails where that is not found.
     #[arg(long, requires = "power_loss")]
     break_sync: bool,
@@ -88,6 +108,7 @@ struct Summary {
     acknowledged: u64,
     repeats: u64,
     killed_at_start: u64,
+    crashes: ServerCrashes,
     /// What the round before the end found.
     violations: Vec<String>,
 }
@@ -104,9 +125,13 @@ pub(crate) async fn run(arguments: Arguments) -> Result<bool> {
     } else {
         None
     };
+    let ground = match prepare(&arguments, workplace.path())? {
+        Ok(ground) => ground,
+        Err(reason) => return database::skip(&reason),
+    };
     let began = Instant::now();
     let rounds = Rounds { arguments: &arguments, directory: workplace.path(), power };
-    let summary = rounds.run(&mut Dice::new(seed)).await;
+    let summary = rounds.run(ground, &mut Dice::new(seed)).await;
     let good = summary.as_ref().is_ok_and(|summary| summary.violations.is_empty() != arguments.break_sync);
     if let Ok(summary) = &summary {
         summary.print(&arguments, seed, began.elapsed())?;
@@ -114,6 +139,18 @@ pub(crate) async fn run(arguments: Arguments) -> Result<bool> {
     // A broken flush leaves nothing to look at: it was broken on purpose.
     workplace.leave(good)?;
     summary.map(|_| good)
+}
+
+/// What is attacked, or why it cannot be had here.
+fn prepare(arguments: &Arguments, directory: &Path) -> Result<std::result::Result<Ground, String>> {
+    let server = match (arguments.store, arguments.server_crash, arguments.power_loss) {
+        (StoreKind::Sqlite, false, _) => return Ok(Ok(Ground::Sqlite(directory.to_owned()))),
+        (StoreKind::Sqlite, true, _) => return Err("SQLite has no server that could crash".into()),
+        (StoreKind::Postgres, _, true) => return Err("power loss is made for SQLite alone".into()),
+        (StoreKind::Postgres, true, false) => Server::start(),
+        (StoreKind::Postgres, false, false) => Server::find(),
+    };
+    Ok(server.map(Box::new).map(Ground::Postgres))
 }
 
 fn skip(reason: &str) -> Result<bool> {
@@ -129,7 +166,7 @@ struct Rounds<'a> {
 
 /// A database, and what is known of it.
 struct Database {
-    directory: PathBuf,
+    place: Place,
     book: Book,
     /// Whether the last child was killed and the power stayed: what it had written is there, flushed
     /// or not.
@@ -137,7 +174,7 @@ struct Database {
 }
 
 impl Rounds<'_> {
-    async fn run(&self, dice: &mut Dice) -> Result<Summary> {
+    async fn run(&self, mut ground: Ground, dice: &mut Dice) -> Result<Summary> {
         let mut summary = Summary::default();
         let mut database = None;
         while summary.rounds < self.arguments.rounds {
@@ -145,10 +182,10 @@ impl Rounds<'_> {
                 Some(database) if !summary.rounds.is_multiple_of(self.arguments.rounds_per_database) => {
                     database
                 }
-                _ => self.new_database(summary.rounds)?,
+                _ => new_database(&ground, summary.rounds).await?,
             };
             let (before, repeats_before) = (current.book.acknowledged, current.book.repeats);
-            summary.violations = self.round(&mut current, &mut summary, dice).await?;
+            summary.violations = self.round(&mut ground, &mut current, &mut summary, dice).await?;
             summary.rounds += 1;
             summary.acknowledged += current.book.acknowledged - before;
             summary.repeats += current.book.repeats - repeats_before;
@@ -160,14 +197,9 @@ impl Rounds<'_> {
         Ok(summary)
     }
 
-    fn new_database(&self, round: u64) -> Result<Database> {
-        let directory = self.directory.join(format!("database-{round}"));
-        std::fs::create_dir(&directory)?;
-        Ok(Database { directory, book: Book::default(), kept_power: false })
-    }
-
     async fn round(
         &self,
+        ground: &mut Ground,
         database: &mut Database,
         summary: &mut Summary,
         dice: &mut Dice,
@@ -176,15 +208,15 @@ impl Rounds<'_> {
         let round = summary.rounds;
         let (journal, past) = (self.journal(round), self.directory.join("past"));
         write_past(&past, &database.book, dice)?;
-        let address = Address::Sqlite(database.directory.join("bank.db"));
+        let address = database.place.address();
         let wal_bytes_max = *dice.pick(&WAL_BYTES_MAX).unwrap_or(&WAL_BYTES_MAX[0]);
         let mut prepared = Ok(());
         let mut child = ChildProcess::start("crash-child", |command| {
             command.arg("--database").arg(address.to_string()).arg("--past").arg(&past);
             command.arg("--journal").arg(&journal).arg("--seed").arg(dice.seed().to_string());
             command.arg("--wal-bytes-max").arg(wal_bytes_max.to_string());
-            if let Some(power) = &self.power {
-                prepared = power.begin(command, &database.directory, database.kept_power);
+            if let (Some(power), Some(directory)) = (&self.power, database.place.directory()) {
+                prepared = power.begin(command, directory, database.kept_power);
             }
         })?;
         prepared?;
@@ -198,27 +230,32 @@ impl Rounds<'_> {
             thread::sleep(dice.time_below(START_MAX));
         } else if child.wait_until_ready()? {
             thread::sleep(dice.time_below(WORK_MAX));
+            if self.arguments.server_crash {
+                ground.crash_server(&database.place, dice, &mut summary.crashes).await?;
+                thread::sleep(dice.time_below(AFTER_CRASH_MAX));
+            }
         }
         let killed = child.kill();
         let is_unseen = !is_last && dice.chance(UNSEEN);
         database.kept_power = is_unseen && dice.chance(POWER_KEPT);
-        if let Some(power) = &self.power
-            && !database.kept_power
+        if let (Some(power), Some(directory), false) =
+            (&self.power, database.place.directory(), database.kept_power)
         {
-            power.cut(&database.directory, dice)?;
+            power.cut(directory, dice)?;
         }
         let mut violations = database.book.absorb(journal::read(&journal)?);
         violations.extend(killed.err().map(|error| error.to_string()));
         std::fs::remove_file(&past)?;
         if !is_unseen {
-            let looked = look(&address, &mut database.book, dice).await;
+            database.place.wait_until_left().await?;
+            let looked = look(&database.place, &mut database.book, dice).await;
             violations.extend(looked.unwrap_or_else(|error| vec![format!("it cannot be read: {error}")]));
         }
         if violations.is_empty() && journal.exists() {
             std::fs::remove_file(&journal)?;
         }
         if violations.is_empty() && is_last {
-            std::fs::remove_dir_all(&database.directory)?;
+            database.place.remove()?;
         }
         Ok(violations)
     }
@@ -226,6 +263,11 @@ impl Rounds<'_> {
     fn journal(&self, round: u64) -> PathBuf {
         self.directory.join(format!("round-{round}"))
     }
+}
+
+async fn new_database(ground: &Ground, round: u64) -> Result<Database> {
+    let place = ground.new_place(round).await?;
+    Ok(Database { place, book: Book::default(), kept_power: false })
 }
 
 /// Waits until a child has answered something.
@@ -246,8 +288,8 @@ fn write_past(path: &Path, book: &Book, dice: &mut Dice) -> Result<()> {
     book.past(dice).iter().try_for_each(|errand| journal.write(errand))
 }
 
-async fn look(address: &Address, book: &mut Book, dice: &mut Dice) -> Result<Vec<String>> {
-    let open = address.open().await?;
+async fn look(place: &Place, book: &mut Book, dice: &mut Dice) -> Result<Vec<String>> {
+    let open = place.address().open().await?;
     let violations = verify::verify(&open, book, dice).await?;
     open.close().await?;
     Ok(violations)
@@ -255,7 +297,7 @@ async fn look(address: &Address, book: &mut Book, dice: &mut Dice) -> Result<Vec
 
 impl Summary {
     fn print(&self, arguments: &Arguments, seed: u64, took: Duration) -> Result<()> {
-        let Self { rounds, acknowledged, repeats, killed_at_start, violations } = self;
+        let Self { rounds, acknowledged, repeats, killed_at_start, crashes, violations } = self;
         if arguments.json {
             let answer = json!({
                 "seed": seed,
@@ -263,6 +305,7 @@ impl Summary {
                 "acknowledged": acknowledged,
                 "repeats": repeats,
                 "killed_at_start": killed_at_start,
+                "server_crashes": crashes,
                 "violations": violations,
                 "power_loss": arguments.power_loss,
                 "sync_broken_on_purpose": arguments.break_sync,
@@ -277,6 +320,9 @@ impl Summary {
                 took.as_secs_f64()
             ),
         ];
+        if arguments.server_crash {
+            lines.push(crashes.to_string());
+        }
         if arguments.break_sync {
             let found = if violations.is_empty() { "and that was NOT found" } else { "and that was found" };
             lines.push(format!("every flush did nothing, {found}"));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
-use underlay_core::{Position, Row, Value};
+use underlay_core::{Error, Position, Row, Value};
 use underlay_runtime::{Engine, EngineConfig};
 use underlay_sqlite::SqliteConfig;
 
@@ -25,6 +25,8 @@ const TELLERS: usize = 6;
 const SENT_FIRST: usize = 4;
 /// The longest pause after each of them.
 const FIRST_PAUSE_MAX: Duration = Duration::from_millis(10);
+/// The pause after an answer that is none.
+const OPEN_PAUSE: Duration = Duration::from_millis(5);
 /// How long a teller waits for the view.
 const VIEW_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -158,6 +160,9 @@ impl Teller {
         }
         for written in versions {
             let row = self.engine.row(&errand.tenant, "balances", written.stream.id()).await;
+            if let Err(Error::Unavailable { .. }) = row {
+                return Ok(());
+            }
             let shown = row.as_ref().ok().and_then(|row| version_shown(row.values.clone()));
             if shown.is_none_or(|shown| shown < written.version.0) {
                 let text = format!("the view is at {position} and shows {row:?} after {written:?}");
@@ -173,6 +178,9 @@ impl Teller {
         self.journal.write(&TellerLine::Answered(errand.clone(), answer.clone()))?;
         if answer.is_final() {
             self.answered.lock().unwrap_or_else(PoisonError::into_inner).push(errand.clone());
+        } else {
+            // A store that is away is not asked as fast as it says so.
+            tokio::time::sleep(OPEN_PAUSE).await;
         }
         Ok(answer)
     }
