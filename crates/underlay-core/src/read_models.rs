@@ -205,6 +205,8 @@ pub enum ViewStatus {
     CatchingUp,
     /// At the head of the log.
     Live,
+    /// Another process folds it; this one would, should that one end.
+    Standby,
     /// Stopped by an event it cannot take; waits for a person.
     Paused,
     /// Stopped by a failure that a repeat does not mend.

@@ -26,6 +26,11 @@ pub struct EngineConfig {
     pub view_batch_events_max: usize,
     /// How long a view waits for a hint before it looks for itself.
     pub view_poll_interval: Duration,
+    /// How long a process that folds a view and does not answer any more keeps others from it: the
+    /// time of a lease, which is renewed whenever a third of it has passed.
+    pub view_lease: Duration,
+    /// Names the process to people who ask who folds a view: its machine and number, say.
+    pub process: String,
     /// The first pause after a failure that may pass; it doubles from there.
     pub retry_delay_min: Duration,
     /// The longest pause.
@@ -42,6 +47,8 @@ impl Default for EngineConfig {
             states_cached_max: 10_000,
             view_batch_events_max: 5_000,
             view_poll_interval: Duration::from_secs(1),
+            view_lease: Duration::from_secs(5),
+            process: std::process::id().to_string(),
             retry_delay_min: Duration::from_millis(100),
             retry_delay_max: Duration::from_secs(10),
             on_view_change: OnViewChange::default(),

@@ -5,11 +5,16 @@ use quick_cache::sync::Cache;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use underlay_core::{
-    AggregateState, Clock, Error, EventStore, ReadModels, Snapshots, StreamName, TenantId, ViewTable, Wakeups,
+    AggregateState, Clock, CommitId, Error, EventStore, Leases, ReadModels, Snapshots, StreamName, TenantId,
+    ViewTable, Wakeups, check_lease,
 };
 
-use crate::view_runner::ViewRunner;
+use crate::held_lease::HeldLease;
+use crate::view_runner::{RunnerHandle, ViewRunner};
 use crate::{EngineConfig, Registry, ViewState, snapshots};
+
+/// Digits drawn for the name of a holder.
+const HOLDER_DIGITS: usize = 8;
 
 /// The ports an engine works with.
 #[derive(Clone)]
@@ -22,6 +27,9 @@ pub struct Ports {
     pub wakeups: Arc<dyn Wakeups>,
     /// Stored states, where there are any.
     pub snapshots: Option<Arc<dyn Snapshots>>,
+    /// Who of several processes folds a view; none where every process does, and the checkpoint alone
+    /// decides whose rows are stored. They are the leases that `read_models` stores batches under.
+    pub leases: Option<Arc<dyn Leases>>,
     /// Time.
     pub clock: Arc<dyn Clock>,
 }
@@ -42,7 +50,9 @@ struct Inner {
     config: EngineConfig,
     states: Cache<(TenantId, StreamName), AggregateState>,
     tables: Mutex<HashMap<String, ViewTable>>,
-    runners: Mutex<HashMap<String, watch::Receiver<ViewState>>>,
+    runners: Mutex<HashMap<String, RunnerHandle>>,
+    /// Names this engine to people, in leases.
+    holder: String,
     snapshots_in_flight: Arc<Semaphore>,
 }
 
@@ -63,6 +73,10 @@ impl Engine {
     pub fn new(ports: Ports, registry: Registry, config: EngineConfig) -> Result<Self, Error> {
         registry.validate()?;
         config.validate()?;
+        // Of two engines in one process each is a holder of its own.
+        let drawn = CommitId::draw().to_string();
+        let holder = format!("{}/{}", config.process, &drawn[drawn.len() - HOLDER_DIGITS..]);
+        check_lease("view", &holder, config.view_lease)?;
         Ok(Self(Arc::new(Inner {
             states: Cache::new(config.states_cached_max),
             ports,
@@ -70,6 +84,7 @@ impl Engine {
             config,
             tables: Mutex::default(),
             runners: Mutex::default(),
+            holder,
             snapshots_in_flight: snapshots::in_flight(),
         })))
     }
@@ -145,8 +160,8 @@ impl Engine {
         let (stop, stopped) = watch::channel(false);
         let mut tasks = Vec::new();
         for folder in self.registry().folders() {
-            let (runner, state) = ViewRunner::new(self.clone(), folder.clone(), stopped.clone());
-            self.runners().insert(folder.schema().name, state);
+            let (runner, handle) = ViewRunner::new(self.clone(), folder.clone(), stopped.clone());
+            self.runners().insert(folder.schema().name, handle);
             tasks.push(tokio::spawn(runner.run()));
         }
         RunningViews { stop, tasks }
@@ -156,13 +171,23 @@ impl Engine {
     #[must_use]
     pub fn view_states(&self) -> Vec<ViewState> {
         let mut states: Vec<ViewState> =
-            self.runners().values().map(|state| state.borrow().clone()).collect();
+            self.runners().values().map(|runner| runner.state.borrow().clone()).collect();
         states.sort_by(|a, b| a.name.cmp(&b.name));
         states
     }
 
-    pub(crate) fn runner_state(&self, view: &str) -> Option<watch::Receiver<ViewState>> {
+    pub(crate) fn runner(&self, view: &str) -> Option<RunnerHandle> {
         self.runners().get(view).cloned()
+    }
+
+    pub(crate) fn leases(&self) -> Option<&Arc<dyn Leases>> {
+        self.0.ports.leases.as_ref()
+    }
+
+    /// Takes a lease for this engine; `None` where another holds it, or where there are no leases.
+    pub(crate) async fn acquire_lease(&self, name: &str) -> Result<Option<HeldLease>, Error> {
+        let Some(leases) = self.leases() else { return Ok(None) };
+        HeldLease::acquire(leases, self.clock(), name, &self.0.holder, self.config().view_lease).await
     }
 
     pub(crate) fn snapshots(&self) -> Option<&Arc<dyn Snapshots>> {
@@ -181,7 +206,7 @@ impl Engine {
         self.0.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn runners(&self) -> std::sync::MutexGuard<'_, HashMap<String, watch::Receiver<ViewState>>> {
+    fn runners(&self) -> std::sync::MutexGuard<'_, HashMap<String, RunnerHandle>> {
         self.0.runners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,9 +5,7 @@ use underlay_core::{
 };
 
 use crate::Engine;
-
-/// How often a view that another process keeps is looked at while waiting for it.
-const FOREIGN_POLL_INTERVAL: Duration = Duration::from_millis(20);
+use crate::view_runner::FOREIGN_POLL_INTERVAL;
 
 /// A page of a view, with the columns its values belong to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,12 +97,13 @@ impl Engine {
     }
 
     async fn view_reaches(&self, view: &str, position: Position) -> Result<(), Error> {
-        if let Some(mut state) = self.runner_state(view) {
+        if let Some(mut runner) = self.runner(view) {
+            let _waiting = runner.wait();
             let done = |state: &crate::ViewState| {
                 state.position >= position || matches!(state.status, ViewStatus::Paused | ViewStatus::Failed)
             };
             // Where the runner is gone, the view is looked at like another process's.
-            if let Ok(state) = state.wait_for(done).await {
+            if let Ok(state) = runner.state.wait_for(done).await {
                 return match &state.error {
                     Some(error) if state.position < position => {
                         Err(Error::unavailable(format!("view {view} has stopped: {error}")))

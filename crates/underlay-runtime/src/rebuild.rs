@@ -4,7 +4,13 @@ use underlay_core::{Checkpoint, Error, Position, ViewSchema};
 
 use crate::Engine;
 use crate::fold::ViewFolder;
-use crate::view_runner::{Progress, Step, StepError};
+use crate::progress::{Progress, Step, StepError};
+
+/// The lease of a rebuild: its own, so that the rows that are read are kept up to date meanwhile. It
+/// saves the work of two; that one of them counts is for the number of the generation to say.
+pub(crate) fn rebuild_lease(view: &str) -> String {
+    format!("rebuild:{view}")
+}
 
 impl Engine {
     /// Folds the whole log into the view's next generation and makes it the one that is read, in one
@@ -13,11 +19,23 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::NotFound`] where there is no such view, [`Error::Invalid`] that names the event where
-    /// the view cannot take one, [`Error::Unavailable`] where another rebuild was begun meanwhile and
-    /// takes the place of this one.
+    /// the view cannot take one, [`Error::Unavailable`] where another process rebuilds it, or begins to
+    /// meanwhile and takes the place of this one.
     pub async fn rebuild_view(&self, view: &str, progress: impl FnMut(Position)) -> Result<u32, Error> {
         let folder = self.registry().find_view(view)?;
-        self.rebuild_folder(&*folder, progress).await
+        let lease = match self.leases() {
+            None => None,
+            Some(_) => Some(self.acquire_lease(&rebuild_lease(view)).await?.ok_or_else(|| {
+                Error::unavailable(format!(
+                    "another process is rebuilding view {view}; wait until it is done"
+                ))
+            })?),
+        };
+        let built = self.rebuild_folder(&*folder, progress).await;
+        if let Some(lease) = lease {
+            lease.release().await;
+        }
+        built
     }
 
     pub(crate) async fn rebuild_folder(

@@ -173,6 +173,7 @@ fn view_section(views: Option<Vec<ViewBody>>, address: &str) -> Markup {
 fn view_row(view: &ViewBody) -> Markup {
     let (status, class) = match view.status {
         ViewStatus::Live => ("live", "status live"),
+        ViewStatus::Standby => ("standby", "status live"),
         ViewStatus::CatchingUp => ("catching up", "status catching-up"),
         ViewStatus::Paused => ("paused", "status stopped"),
         ViewStatus::Failed => ("failed", "status stopped"),

@@ -64,8 +64,9 @@ pub(crate) async fn list(
 pub(crate) async fn all(app: &App) -> Result<Vec<ViewBody>, Error> {
     let engine = app.engine();
     let running = engine.view_states();
-    let here = |name: &str| running.iter().find(|state| state.name == name);
-    // Other processes may keep the views; then the catalogue says how far they are.
+    let here =
+        |name: &str| running.iter().find(|state| state.name == name && state.status != ViewStatus::Standby);
+    // Another process may fold a view; then the catalogue says how far they are.
     let kept_elsewhere = app.schemas().iter().any(|schema| here(&schema.name).is_none());
     let (catalogue, head) = if kept_elsewhere {
         (engine.read_models().views().await?, engine.store().head().await?)

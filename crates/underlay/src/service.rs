@@ -42,7 +42,8 @@ impl Service {
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
         let name = name.into();
-        let config = EngineConfig { program: name.clone(), ..EngineConfig::default() };
+        let process = process_name();
+        let config = EngineConfig { program: name.clone(), process, ..EngineConfig::default() };
         Self {
             name,
             about: None,
@@ -138,4 +139,15 @@ impl Service {
     pub fn main(self) -> Exit {
         cli::main(&self, std::env::args_os())
     }
+}
+
+/// Names this process to people: its machine and its number.
+fn process_name() -> String {
+    let told = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let machine =
+        told.or_else(|| std::env::var("HOSTNAME").ok()).or_else(|| std::env::var("COMPUTERNAME").ok());
+    // Well below the limit of a name in a lease.
+    let machine: String = machine.unwrap_or_default().trim().chars().take(48).collect();
+    let number = std::process::id();
+    if machine.is_empty() { number.to_string() } else { format!("{machine}/{number}") }
 }

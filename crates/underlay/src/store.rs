@@ -124,6 +124,7 @@ impl Store {
             read_models: Arc::new(MemoryReadModels::default()),
             wakeups: Arc::new(store.clone()),
             snapshots: Some(Arc::new(MemorySnapshots::default())),
+            leases: None,
             clock,
         };
         Self { ports, archive: Arc::new(store.clone()), retention: Arc::new(store), closer: Closer::Nothing }
@@ -143,6 +144,9 @@ impl Store {
             read_models: Arc::new(store.clone()),
             wakeups: Arc::new(store.clone()),
             snapshots: Some(Arc::new(store.clone())),
+            // One process is the rule here. Renewing would wake the disk for ever, and after a kill the
+            // next start would wait for a lease that nobody holds any more.
+            leases: None,
             clock: Arc::new(SystemClock),
         };
         let (archive, retention) = (Arc::new(store.clone()), Arc::new(store.clone()));
@@ -158,6 +162,7 @@ impl Store {
             read_models: Arc::new(store.clone()),
             wakeups: Arc::new(store.clone()),
             snapshots: Some(Arc::new(store.clone())),
+            leases: Some(Arc::new(store.clone())),
             clock: Arc::new(SystemClock),
         };
         let (archive, retention) = (Arc::new(store.clone()), Arc::new(store.clone()));

@@ -36,6 +36,7 @@ pub(crate) fn ports(store: &SqliteStore) -> Ports {
         read_models: Arc::new(store.clone()),
         wakeups: Arc::new(store.clone()),
         snapshots: Some(Arc::new(store.clone())),
+        leases: None,
         clock: Arc::new(SystemClock),
     }
 }

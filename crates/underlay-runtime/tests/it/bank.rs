@@ -192,6 +192,7 @@ impl Bank {
             read_models: Arc::new(read_models.clone()),
             wakeups: Arc::new(store.clone()),
             snapshots: Some(Arc::new(snapshots.clone())),
+            leases: None,
             clock,
         };
         let config =

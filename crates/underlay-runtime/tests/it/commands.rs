@@ -268,6 +268,7 @@ fn ports() -> Ports {
         read_models: bank.engine.read_models().clone(),
         wakeups: bank.engine.wakeups().clone(),
         snapshots: None,
+        leases: None,
         clock: bank.engine.clock().clone(),
     }
 }

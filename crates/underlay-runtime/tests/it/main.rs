@@ -8,6 +8,8 @@
 
 mod bank;
 mod commands;
+mod leases;
 mod runners;
+mod shared;
 mod snapshots;
 mod views;

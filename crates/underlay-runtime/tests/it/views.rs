@@ -176,6 +176,7 @@ async fn a_changed_definition_is_refused_or_rebuilt_as_configured() {
             read_models: bank.engine.read_models().clone(),
             wakeups: bank.engine.wakeups().clone(),
             snapshots: None,
+            leases: None,
             clock: Arc::new(SystemClock),
         };
         let config = EngineConfig { on_view_change, ..EngineConfig::default() };
@@ -344,6 +345,7 @@ impl Swapped {
             read_models: Arc::new(self.read_models.clone()),
             wakeups: Arc::new(self.clone()),
             snapshots: None,
+            leases: None,
             clock,
         };
         let config = EngineConfig {

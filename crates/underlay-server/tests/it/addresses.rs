@@ -139,6 +139,7 @@ fn a_router_is_made_of_names_that_can_be_reached() {
         read_models: Arc::new(MemoryReadModels::default()),
         wakeups: Arc::new(store),
         snapshots: None,
+        leases: None,
         clock: Arc::new(SystemClock),
     };
     let registry = Registry::default().aggregate::<Viewing>();

@@ -100,6 +100,7 @@ impl Site {
             read_models: Arc::new(read_models.clone()),
             wakeups: Arc::new(store.inner.clone()),
             snapshots: None,
+            leases: None,
             clock: clock.clone(),
         };
         let engine = Engine::new(ports, registry(), EngineConfig::default()).unwrap();

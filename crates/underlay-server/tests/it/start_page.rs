@@ -62,6 +62,7 @@ async fn an_empty_service_has_a_page_too() {
         read_models: Arc::new(MemoryReadModels::default()),
         wakeups: Arc::new(store),
         snapshots: None,
+        leases: None,
         clock: Arc::new(SystemClock),
     };
     let engine = Engine::new(ports, Registry::default(), EngineConfig::default()).unwrap();

@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use underlay_core::TenantId;
-use underlay_runtime::Engine;
+use underlay_core::limits::LEASE_SECONDS_MAX;
+use underlay_runtime::{Engine, EngineConfig};
 use underlay_server::Example;
 
 use crate::{Exit, ExitError, Service, Store};
@@ -101,6 +102,15 @@ fn arguments(service: &Service) -> clap::Command {
         )
         .arg(option("listen", "ADDR", "Where `serve` listens".to_owned()).default_value(LISTEN_DEFAULT))
         .arg(
+            option(
+                "view-lease",
+                "SECONDS",
+                "How long views stay with a process that does not answer, before another takes over"
+                    .to_owned(),
+            )
+            .value_parser(value_parser!(u64).range(1..=LEASE_SECONDS_MAX)),
+        )
+        .arg(
             option("tenant", "TENANT", "Whose data".to_owned())
                 .default_value(TENANT_DEFAULT)
                 .value_parser(value_parser!(TenantId)),
@@ -131,6 +141,11 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
     if name == "migrate" {
         // Before there is anything to open.
         return migrate::run(&database, matches).await;
+    }
+    let mut service = service.clone();
+    if let Some(seconds) = matches.get_one::<u64>("view-lease") {
+        let view_lease = Duration::from_secs(*seconds);
+        service = service.engine_config(|config| EngineConfig { view_lease, ..config });
     }
     let store = Store::open(&database).await?;
     let app = App {
