@@ -5,7 +5,8 @@
 //! encoding, `underlay_connections_max`. `sslrootcert` names a file of certificates.
 //!
 //! TLS: with `sslmode=require` it must be there, with `disable` it is not asked for, and otherwise it
-//! is used where the server offers it. Where it is used the server's certificate is verified.
+//! is used where the server offers it. Where it is used the server's certificate is verified, and that
+//! it is for the host of the address; so `verify-ca` and `verify-full` are the same as `require`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,6 +68,10 @@ impl PostgresConfig {
         let mut others = Vec::new();
         for option in options.split('&').filter(|option| !option.is_empty()) {
             let (name, value) = option.split_once('=').unwrap_or((option, ""));
+            if name == "sslmode" && ["verify-ca", "verify-full"].contains(&value) {
+                others.push("sslmode=require");
+                continue;
+            }
             if name != "sslrootcert" && !name.starts_with("underlay_") {
                 others.push(option);
                 continue;

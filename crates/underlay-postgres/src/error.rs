@@ -51,6 +51,11 @@ fn told(error: &tokio_postgres::Error) -> String {
                 text = format!("{text}: {cause}");
                 source = cause.source();
             }
+            if text.contains("invalid peer certificate") {
+                text.push_str(
+                    "; sslrootcert=FILE names the authority that signed it, sslmode=disable goes without TLS",
+                );
+            }
             text
         }
     }

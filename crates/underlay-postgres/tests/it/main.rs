@@ -18,4 +18,5 @@ mod plans;
 mod pooler;
 mod roles;
 mod sample;
+mod tls;
 mod wakeups;

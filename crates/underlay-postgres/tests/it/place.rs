@@ -45,20 +45,23 @@ pub(crate) fn with_empty_place(test: impl AsyncFnOnce(Place)) {
 }
 
 fn run(create: impl Future<Output = Result<Place, Skip>>, test: impl AsyncFnOnce(Place)) {
-    static SAID: Once = Once::new();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
     match runtime.block_on(create) {
         Ok(place) => runtime.block_on(test(place)),
-        Err(skip) => {
-            let required = std::env::var("REQUIRE_SERVERS").is_ok_and(|value| value == "1");
-            assert!(!required, "this test must run, REQUIRE_SERVERS=1: {}", skip.reason);
-            SAID.call_once(|| {
-                use std::io::Write as _;
-                // Written past the capture of passing tests.
-                writeln!(std::io::stderr(), "SKIP postgres: {}", skip.reason).ok();
-            });
-        }
+        Err(skip) => skipped(&skip.reason),
     }
+}
+
+/// Says that a test cannot run; a failure where it must.
+pub(crate) fn skipped(reason: &str) {
+    static SAID: Once = Once::new();
+    let required = std::env::var("REQUIRE_SERVERS").is_ok_and(|value| value == "1");
+    assert!(!required, "this test must run, REQUIRE_SERVERS=1: {reason}");
+    SAID.call_once(|| {
+        use std::io::Write as _;
+        // Written past the capture of passing tests.
+        writeln!(std::io::stderr(), "SKIP postgres: {reason}").ok();
+    });
 }
 
 pub(crate) struct Place {
