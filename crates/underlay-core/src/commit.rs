@@ -340,7 +340,9 @@ pub struct Committed {
     pub outcome: Outcome,
     /// When it was stored.
     pub recorded_at: Timestamp,
-    /// True where the id was known and this is the first answer again.
+    /// True where the id was known and this is the first answer again: what was stored, which may be
+    /// other events or another outcome than this call had. Where the store lost the answer to a call
+    /// and looked it up, it says so too, since it cannot know which call stored it.
     pub repeated: bool,
 }
 

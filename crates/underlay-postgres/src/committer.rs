@@ -263,10 +263,9 @@ impl Committer {
             let answer: Answer = match found {
                 Ok(Some(found)) if found.fingerprint == request.reply.fingerprint => {
                     grown = true;
-                    // Stored by this call, as far as its caller knows.
-                    let mut committed = found.committed;
-                    committed.repeated = false;
-                    Ok(committed)
+                    // Which call stored it nobody knows: it may be a repeat, with other events or another
+                    // outcome than was stored. So it says that it is the stored answer.
+                    Ok(found.committed)
                 }
                 Ok(Some(_)) => Err(Error::IdReused(request.commit.id)),
                 Ok(None) => Err(failure.nothing_stored()),

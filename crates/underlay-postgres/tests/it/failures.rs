@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio_postgres::Client;
 use underlay_core::{
-    Checkpoint, Commit, Committed, Error, EventStore, EventStoreExt, ExpectedVersion, Position, ReadModels,
-    Version, ViewBatch,
+    Checkpoint, Commit, CommitId, Committed, Error, EventStore, EventStoreExt, ExpectedVersion, Fingerprint,
+    Json, Outcome, Position, ReadModels, Version, ViewBatch,
 };
 use underlay_postgres::{PostgresConfig, PostgresStore, Step};
 
@@ -76,7 +76,7 @@ fn a_lost_answer_is_found_by_its_id() {
         let store = place.open_with(script(place.config(), &[Step::Answered])).await;
         let commit = append("a-1", ExpectedVersion::NoStream);
         let committed = store.commit(&acme(), commit.clone()).await.unwrap();
-        assert!(!committed.repeated, "it was stored by this call");
+        assert!(committed.repeated, "it was looked up");
         assert_eq!(committed.versions[0].version, Version(1));
         assert!(store.commit(&acme(), commit).await.unwrap().repeated);
         assert_eq!(store.head().await.unwrap(), Position::from_number(1));
@@ -86,6 +86,36 @@ fn a_lost_answer_is_found_by_its_id() {
         let answer = store.commit(&acme(), commit.clone()).await;
         assert!(matches!(answer, Err(Error::Unavailable { .. })), "{answer:?}");
         assert!(!is_stored(&store, &commit).await);
+    });
+}
+
+#[test]
+fn a_repeat_whose_answer_was_lost_gets_the_first_answer() {
+    with_place(async |place| {
+        // The same command twice, decided over two states.
+        let refusal = |balance: u32| {
+            let body = Json::parse(format!("{{\"balance\":{balance}}}")).unwrap();
+            let (code, message) = ("overdrawn".to_owned(), format!("the balance is {balance}"));
+            let mut commit = Commit::new(CommitId(uuid::Uuid::from_u128(1)));
+            commit.content = Some(Fingerprint([7; 16]));
+            commit.with_outcome(Outcome::Refused { code, message, body })
+        };
+        let accepted = |to: &str| {
+            let mut commit = append(to, ExpectedVersion::Any);
+            commit.id = CommitId(uuid::Uuid::from_u128(2));
+            commit.content = Some(Fingerprint([7; 16]));
+            commit
+        };
+        let store = place.open().await;
+        let first_refused = store.commit(&acme(), refusal(5)).await.unwrap();
+        let first_accepted = store.commit(&acme(), accepted("a-1")).await.unwrap();
+        for (again, first) in [(refusal(9), first_refused), (accepted("a-2"), first_accepted)] {
+            let store = place.open_with(script(place.config(), &[Step::Answered])).await;
+            let answer = store.commit(&acme(), again).await.unwrap();
+            // Taken for stored by this call, the caller would go on with what it had decided itself.
+            assert!(answer.repeated, "{answer:?}");
+            assert_eq!((answer.outcome, answer.versions), (first.outcome, first.versions));
+        }
     });
 }
 
@@ -181,15 +211,12 @@ fn under_fire_nothing_is_lost_repeated_or_made_up() {
                     let to = format!("w-{writer}");
                     for number in 0..COMMITS {
                         let commit = append(&to, ExpectedVersion::Exact(Version(number as u64)));
-                        let mut unknown = false;
                         loop {
                             match store.commit(&acme(), commit.clone()).await {
-                                Ok(committed) => {
-                                    assert!(unknown || !committed.repeated, "nobody stored it before");
-                                    break;
+                                Ok(_) => break,
+                                Err(Error::Uncertain { .. } | Error::Unavailable { .. }) => {
+                                    tokio::task::yield_now().await;
                                 }
-                                Err(Error::Uncertain { .. }) => unknown = true,
-                                Err(Error::Unavailable { .. }) => tokio::task::yield_now().await,
                                 // A wrong conflict would end up here.
                                 Err(other) => panic!("{to} {number}: {other}"),
                             }
@@ -263,16 +290,17 @@ fn a_view_batch_whose_answer_was_lost_is_told_by_its_checkpoint() {
         holder.batch_execute("BEGIN; SELECT FROM underlay.view_generations FOR UPDATE").await.unwrap();
         let applying = begin(store.apply(&table, batch.clone()));
         let watcher = place.admin().await;
-        let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-                    WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let waiting = "SELECT pid FROM pg_stat_activity \
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
         let mut applying = applying;
-        loop {
+        let waits: i32 = loop {
             tokio::select! {
                 biased;
                 answer = &mut applying => panic!("it waits: {answer:?}"),
-                killed = watcher.execute(kill, &[]) => if killed.unwrap() > 0 { break },
+                found = watcher.query_opt(waiting, &[]) => if let Some(row) = found.unwrap() { break row.get(0) },
             }
-        }
+        };
+        watcher.execute("SELECT pg_terminate_backend($1)", &[&waits]).await.unwrap();
         let answer = applying.await;
         assert!(matches!(answer, Err(Error::Unavailable { .. })), "{answer:?}");
         holder.batch_execute("COMMIT").await.unwrap();
