@@ -109,10 +109,7 @@ impl<T> BatchQueue<T> {
         .find(|(_, actual, limit)| actual > limit);
         if let Some((name, _, limit)) = reached {
             let reason = format!("the commit queue is full ({name} = {limit})");
-            return Err((
-                Error::Unavailable { reason, retry_after: Some(std::time::Duration::from_secs(1)) },
-                reply,
-            ));
+            return Err((Error::overloaded(reason, std::time::Duration::from_secs(1)), reply));
         }
         self.items += 1;
         self.bytes += bytes;

@@ -54,6 +54,8 @@ pub enum Error {
         reason: String,
         /// When to try again, where that is known.
         retry_after: Option<Duration>,
+        /// Whether the store is there and a limit is reached; otherwise it is away.
+        overloaded: bool,
     },
     /// The caller may not do this.
     #[error("denied: {0}")]
@@ -128,7 +130,13 @@ impl Error {
 
     /// [`Error::Unavailable`] with this reason and no known time to wait.
     pub fn unavailable(reason: impl Into<String>) -> Self {
-        Self::Unavailable { reason: reason.into(), retry_after: None }
+        Self::Unavailable { reason: reason.into(), retry_after: None, overloaded: false }
+    }
+
+    /// [`Error::Unavailable`] of a store that is there and has no room at the moment; the reason names
+    /// the limit.
+    pub fn overloaded(reason: impl Into<String>, retry_after: Duration) -> Self {
+        Self::Unavailable { reason: reason.into(), retry_after: Some(retry_after), overloaded: true }
     }
 
     /// [`Error::Backend`] around a vendor's error.

@@ -125,9 +125,10 @@ impl Committer {
                 Err(failure) => {
                     tracing::error!(%failure, "PostgreSQL cannot be reached");
                     let reason = format!("PostgreSQL cannot be reached: {failure}");
-                    self.intake.break_down(&reason);
+                    let overloaded = failure.is_full();
+                    self.intake.break_down(&reason, overloaded);
                     for mut flight in flights.drain(..) {
-                        flight.answer_all(|_| Err(unavailable(&reason)));
+                        flight.answer_all(|_| Err(unavailable(&reason, overloaded)));
                     }
                 }
             }
@@ -229,7 +230,8 @@ impl Committer {
                 }
                 Err(again) => {
                     tracing::error!(failure = %again, "PostgreSQL cannot be reached");
-                    self.intake.break_down(&format!("PostgreSQL cannot be reached: {again}"));
+                    self.intake
+                        .break_down(&format!("PostgreSQL cannot be reached: {again}"), again.is_full());
                 }
             }
             let waited = self.timer.now().duration_since(began);

@@ -29,9 +29,12 @@ pub(crate) enum Failure {
     /// The connection is not there any more.
     #[error("PostgreSQL: {0}")]
     Lost(String),
-    /// No connection could be had in time.
+    /// The server cannot be reached.
     #[error("{0}")]
     NoConnection(String),
+    /// Every connection that may be had is in use.
+    #[error("{0}")]
+    Full(String),
     /// An answer in the words of the core.
     #[error("{0}")]
     Answer(Error),
@@ -105,8 +108,14 @@ impl Failure {
                 }
                 None => !is_of_the_call(error),
             },
-            Self::NoConnection(_) | Self::Answer(_) => false,
+            Self::NoConnection(_) | Self::Full(_) | Self::Answer(_) => false,
         }
+    }
+
+    /// Whether the server is there and a limit of its own or of ours is reached.
+    pub(crate) fn is_full(&self) -> bool {
+        matches!(self, Self::Full(_))
+            || matches!(self.code(), Some(&SqlState::TOO_MANY_CONNECTIONS | &SqlState::OUT_OF_MEMORY))
     }
 
     /// Whether the same transaction may succeed when it is run again at once.
@@ -130,7 +139,7 @@ impl Failure {
         self.is_lost()
             || self.is_transient()
             || match self {
-                Self::NoConnection(_) => true,
+                Self::NoConnection(_) | Self::Full(_) => true,
                 _ => self.code().is_some_and(|state| {
                     ["53", "57", "58"].iter().any(|class| state.code().starts_with(class))
                         || [&SqlState::LOCK_NOT_AVAILABLE, &SqlState::READ_ONLY_SQL_TRANSACTION]
@@ -145,6 +154,7 @@ impl Failure {
         let stays =
             self.code().is_some_and(|state| ["28", "3D"].iter().any(|class| state.code().starts_with(class)));
         match self {
+            failure if failure.is_full() => Self::Full(failure.to_string()),
             failure @ Self::Postgres(_) if !stays => {
                 Self::NoConnection(format!("{failure} (the server cannot be reached)"))
             }
@@ -158,7 +168,12 @@ impl Failure {
             Self::Answer(Error::Damaged(text)) => Error::Damaged(text.clone()),
             Self::Answer(Error::Invalid(text)) => Error::Invalid(text.clone()),
             _ if self.is_of_the_values() => Error::invalid(self.to_string()),
-            failure => Error::Unavailable { reason: failure.to_string(), retry_after: Some(RETRY_AFTER) },
+            failure if failure.is_full() => Error::overloaded(failure.to_string(), RETRY_AFTER),
+            failure => Error::Unavailable {
+                reason: failure.to_string(),
+                retry_after: Some(RETRY_AFTER),
+                overloaded: false,
+            },
         }
     }
 }

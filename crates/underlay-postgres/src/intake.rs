@@ -42,7 +42,7 @@ struct Waiting {
 
 enum State {
     Open,
-    Broken(String),
+    Broken { reason: String, overloaded: bool },
     Closing,
     Ended,
 }
@@ -84,25 +84,25 @@ impl Intake {
     }
 
     /// Refuses what comes and answers what waits, until [`Intake::mend`].
-    pub(crate) fn break_down(&self, reason: &str) {
+    pub(crate) fn break_down(&self, reason: &str, overloaded: bool) {
         let mut waiting = self.lock();
-        if matches!(waiting.state, State::Open | State::Broken(_)) {
-            waiting.state = State::Broken(reason.to_owned());
+        if matches!(waiting.state, State::Open | State::Broken { .. }) {
+            waiting.state = State::Broken { reason: reason.to_owned(), overloaded };
         }
-        waiting.refuse(reason);
+        waiting.refuse(reason, overloaded);
     }
 
     /// Takes commits again.
     pub(crate) fn mend(&self) {
         let mut waiting = self.lock();
-        if matches!(waiting.state, State::Broken(_)) {
+        if matches!(waiting.state, State::Broken { .. }) {
             waiting.state = State::Open;
         }
     }
 
     /// Waits, at most `duration`; false once it is closing.
     pub(crate) async fn pause(&self, clock: &dyn Clock, duration: Duration) -> bool {
-        let goes_on = || matches!(self.lock().state, State::Open | State::Broken(_));
+        let goes_on = || matches!(self.lock().state, State::Open | State::Broken { .. });
         let closed = async {
             while goes_on() {
                 self.changed.notified().await;
@@ -128,7 +128,7 @@ impl Intake {
     pub(crate) fn end(&self) {
         let mut waiting = self.lock();
         waiting.state = State::Ended;
-        waiting.refuse("the committer of this store has ended");
+        waiting.refuse("the committer of this store has ended", false);
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -141,21 +141,21 @@ impl Waiting {
     fn check_open(&self) -> Result<(), Error> {
         match &self.state {
             State::Open => Ok(()),
-            State::Broken(reason) => Err(unavailable(reason)),
+            State::Broken { reason, overloaded } => Err(unavailable(reason, *overloaded)),
             State::Closing => Err(Error::unavailable("the store is closing")),
             State::Ended => Err(Error::unavailable("the committer of this store has ended")),
         }
     }
 
-    fn refuse(&mut self, reason: &str) {
+    fn refuse(&mut self, reason: &str, overloaded: bool) {
         for request in self.commits.drain() {
             // A caller that has gone away needs no answer.
-            request.reply.answer.send(Err(unavailable(reason))).ok();
+            request.reply.answer.send(Err(unavailable(reason, overloaded))).ok();
         }
     }
 }
 
-/// That the server is away.
-pub(crate) fn unavailable(reason: &str) -> Error {
-    Error::Unavailable { reason: reason.to_owned(), retry_after: Some(RETRY_AFTER) }
+/// That the server is away, or has no place left.
+pub(crate) fn unavailable(reason: &str, overloaded: bool) -> Error {
+    Error::Unavailable { reason: reason.to_owned(), retry_after: Some(RETRY_AFTER), overloaded }
 }

@@ -264,7 +264,7 @@ impl Sessions {
     async fn acquire(&self) -> Result<Object, Failure> {
         self.pool.get().await.map_err(|error| match error {
             PoolError::Backend(error) => Failure::Postgres(error).of_connecting(),
-            PoolError::Timeout(TimeoutType::Wait) => Failure::NoConnection(format!(
+            PoolError::Timeout(TimeoutType::Wait) => Failure::Full(format!(
                 "every connection is in use (connections_max = {}, acquire_timeout was reached)",
                 self.connections_max
             )),

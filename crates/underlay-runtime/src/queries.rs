@@ -92,6 +92,7 @@ impl Engine {
             () = self.clock().sleep(timeout) => Err(Error::Unavailable {
                 reason: format!("view {view} has not reached position {position} within {timeout:?}"),
                 retry_after: Some(Duration::from_secs(1)),
+                overloaded: false,
             }),
         }
     }

@@ -68,6 +68,11 @@ impl Problem {
             .with_header(RETRY_AFTER, HeaderValue::from(seconds))
     }
 
+    /// Nothing was done: a limit is reached; try again.
+    pub(crate) fn overloaded(detail: impl Into<String>, retry_after: Option<Duration>) -> Self {
+        Self::unavailable(detail, retry_after).with_name("overloaded", "Overloaded")
+    }
+
     /// The service is at fault. What happened is for its log, not for the caller.
     pub(crate) fn failed() -> Self {
         let detail = "the service failed; its log says why";
@@ -133,6 +138,7 @@ impl From<Error> for Problem {
                 .with_member("command_id", id.to_string()),
             Error::NotFound(_) => Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", detail),
             Error::Invalid(_) => Self::invalid(detail),
+            Error::Unavailable { retry_after, overloaded: true, .. } => Self::overloaded(detail, retry_after),
             Error::Unavailable { retry_after, .. } => Self::unavailable(detail, retry_after),
             Error::CheckpointMoved { .. } | Error::LeaseLost { .. } => Self::unavailable(detail, None),
             Error::Denied(_) => Self::new(StatusCode::FORBIDDEN, "denied", "Denied", detail),
@@ -313,7 +319,10 @@ mod tests {
         assert_eq!(seconds(Error::unavailable("full")).as_deref(), Some("1"));
         assert_eq!(seconds(Error::CheckpointMoved { view: "v".into() }).as_deref(), Some("1"));
         let retry_after = Some(Duration::from_millis(2_100));
-        assert_eq!(seconds(Error::Unavailable { reason: "full".into(), retry_after }).as_deref(), Some("3"));
+        for overloaded in [false, true] {
+            let error = Error::Unavailable { reason: "full".into(), retry_after, overloaded };
+            assert_eq!(seconds(error).as_deref(), Some("3"));
+        }
     }
 
     #[test]

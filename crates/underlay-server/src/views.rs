@@ -167,7 +167,7 @@ pub(crate) async fn row(
 async fn wait_for(app: &App, view: &str, wait: Option<Wait>) -> Result<(), Problem> {
     let Some(Wait { position, timeout }) = wait else { return Ok(()) };
     match app.engine().wait_for_view(view, position, timeout).await {
-        Err(Error::Unavailable { retry_after, .. }) => {
+        Err(Error::Unavailable { retry_after, overloaded: false, .. }) => {
             // The error may quote the event that stopped the view, and that may be another tenant's.
             let states = app.engine().view_states();
             let stopped = states.iter().find(|state| {

@@ -57,8 +57,8 @@ impl Failure {
             failure => match Error::from(failure) {
                 Error::Backend { source, .. } => Error::backend(format!("opening {place}"), source),
                 Error::Damaged(text) => Error::Damaged(format!("{place}: {text}")),
-                Error::Unavailable { reason, retry_after } => {
-                    Error::Unavailable { reason: format!("{place}: {reason}"), retry_after }
+                Error::Unavailable { reason, retry_after, overloaded } => {
+                    Error::Unavailable { reason: format!("{place}: {reason}"), retry_after, overloaded }
                 }
                 error => error,
             },

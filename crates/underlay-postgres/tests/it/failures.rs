@@ -263,7 +263,7 @@ fn a_full_server_is_unavailable_and_recovers() {
         assert!(read.is_err(), "{read:?}");
         let write = loop {
             match store.commit(&acme(), append("a-1", ExpectedVersion::Any)).await {
-                Err(Error::Unavailable { retry_after: Some(retry_after), reason }) => {
+                Err(Error::Unavailable { retry_after: Some(retry_after), reason, .. }) => {
                     break (retry_after, reason);
                 }
                 Err(Error::Unavailable { .. } | Error::Uncertain { .. }) => tokio::task::yield_now().await,

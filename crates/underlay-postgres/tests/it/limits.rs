@@ -27,9 +27,9 @@ fn a_pool_in_use_is_told_from_a_server_that_is_away() {
             second = store.head() => second,
         };
         match second {
-            Err(Error::Unavailable { reason, retry_after }) => {
+            Err(Error::Unavailable { reason, retry_after, overloaded }) => {
                 assert!(reason.contains("connections_max = 1"), "{reason}");
-                assert!(retry_after.is_some());
+                assert!(retry_after.is_some() && overloaded);
             }
             other => panic!("{other:?}"),
         }

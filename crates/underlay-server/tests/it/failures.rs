@@ -13,12 +13,10 @@ const ONE: &str = r#"{"amount":"1"}"#;
 #[tokio::test]
 async fn a_store_that_is_full_says_when_to_come_back() {
     let site = Site::new();
-    site.store.fail(|| Error::Unavailable {
-        reason: "the commit queue is full (queue_items_max = 1)".into(),
-        retry_after: Some(std::time::Duration::from_secs(7)),
-    });
+    const FULL: &str = "the commit queue is full (queue_items_max = 1)";
+    site.store.fail(|| Error::overloaded(FULL, std::time::Duration::from_secs(7)));
     let answer = site.post(DEPOSIT, ONE).await;
-    let problem = answer.problem(503, "problem:unavailable");
+    let problem = answer.problem(503, "problem:overloaded");
     assert!(problem["detail"].as_str().unwrap().contains("queue_items_max"));
     assert_eq!(answer.header("retry-after"), Some("7"));
 }

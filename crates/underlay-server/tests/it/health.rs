@@ -24,6 +24,23 @@ async fn a_store_that_fails_is_not_ready_and_says_no_more() {
 }
 
 #[tokio::test]
+async fn a_store_that_is_down_is_told_from_one_with_too_much_to_do() {
+    let site = Site::new();
+    site.store.fail(|| Error::unavailable("PostgreSQL: connection refused at 10.0.0.7"));
+    let answer = site.get("/readyz").await;
+    answer.problem(503, "problem:store-down");
+    assert_eq!(answer.header("retry-after"), None, "nobody knows when");
+    assert!(!answer.text().contains("10.0.0.7"), "{}", answer.text());
+
+    site.store.fail(|| Error::overloaded("connections_max = 8 at 10.0.0.7", Duration::from_secs(2)));
+    let answer = site.get("/readyz").await;
+    answer.problem(503, "problem:overloaded");
+    assert_eq!(answer.header("retry-after"), Some("2"));
+    assert!(!answer.text().contains("10.0.0.7"), "{}", answer.text());
+    site.get("/livez").await.ok();
+}
+
+#[tokio::test]
 async fn a_view_that_failed_is_not_ready() {
     let site = Site::new();
     // The rows there are of another definition; by default that is for a person to settle.

@@ -157,8 +157,8 @@ async fn each_limit_of_the_queue_is_named_and_nothing_over_it_is_stored() {
         let refused = large();
         for _ in 0..3 {
             match store.commit(&owner, refused.clone()).await {
-                Err(Error::Unavailable { reason, retry_after }) => {
-                    assert!(reason.contains(name), "{name}: {reason}");
+                Err(Error::Unavailable { reason, retry_after, overloaded }) => {
+                    assert!(overloaded && reason.contains(name), "{name}: {reason}");
                     assert!(retry_after.is_some(), "{name}: it says when to come again");
                 }
                 other => panic!("{name}: {other:?}"),
