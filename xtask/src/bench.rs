@@ -1,11 +1,12 @@
-//! `cargo xtask bench`: the benchmarks of the harness, in a release build.
+//! `cargo xtask bench`: the benchmarks of the harness, or the comparison with others, in a release build.
 
+use std::ffi::OsString;
 use std::path::Path;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::cargo::{cargo, run as run_program};
-use crate::{Result, repository};
+use crate::{Result, peers, repository};
 
 pub(crate) fn command() -> Command {
     Command::new("bench")
@@ -17,26 +18,55 @@ pub(crate) fn command() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("Smaller logs and fewer, shorter runs: a smoke test, not a measurement"),
         )
+        .arg(Arg::new("only").long("only").value_name("NAME").help(
+            "Only one part: commits, loads, catch-up, view, memory, indexes; with --peers one of its parts, \
+             or one peer beside ours: cqrs-es, disintegrate, mire, umadb, insert, unnest",
+        ))
         .arg(
-            Arg::new("only")
-                .long("only")
-                .value_name("NAME")
-                .help("Only one part: commits, loads, catch-up, view, memory, indexes"),
+            Arg::new("peers")
+                .long("peers")
+                .action(ArgAction::SetTrue)
+                .help("Measures event stores of others beside ours, on one PostgreSQL server"),
         )
 }
 
 pub(crate) fn run(matches: &ArgMatches) -> Result<()> {
     let root = repository::root()?;
+    let arguments = passed_on(matches)?;
+    if matches.get_flag("peers") {
+        return peers::run(&root, &arguments);
+    }
     let mut command = cargo(&root, &["run", "--release", "--quiet", "--package", "harness", "--", "bench"]);
+    run_program(command.args(arguments))
+}
+
+/// What the program that measures is told.
+fn passed_on(matches: &ArgMatches) -> Result<Vec<OsString>> {
+    let mut arguments = Vec::new();
     if let Some(file) = matches.get_one::<String>("json") {
         // The harness runs in the root, wherever this was called.
-        command.arg("--json").arg(std::path::absolute(Path::new(file))?);
+        arguments.extend(["--json".into(), std::path::absolute(Path::new(file))?.into_os_string()]);
     }
     if matches.get_flag("quick") {
-        command.arg("--quick");
+        arguments.push("--quick".into());
     }
     if let Some(part) = matches.get_one::<String>("only") {
-        command.args(["--only", part]);
+        arguments.extend(["--only".into(), part.into()]);
     }
-    run_program(&mut command)
+    Ok(arguments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_passed_on_with_the_whole_path_of_the_file() {
+        let given = ["bench", "--peers", "--json", "out.json", "--quick", "--only", "mire"];
+        let matches = command().try_get_matches_from(given).unwrap();
+        let passed = passed_on(&matches).unwrap();
+        assert_eq!(passed[0], "--json");
+        assert!(Path::new(&passed[1]).is_absolute() && Path::new(&passed[1]).ends_with("out.json"));
+        assert_eq!(passed[2..], ["--quick", "--only", "mire"]);
+    }
 }

@@ -15,6 +15,7 @@ mod ci;
 mod crash;
 mod harness;
 mod order;
+mod peers;
 mod repository;
 mod services;
 mod test;

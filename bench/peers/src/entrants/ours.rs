@@ -1,0 +1,296 @@
+//! Ours: the port for events, as an engine calls it; the engine where a view is folded.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use tokio::sync::Mutex;
+use underlay_core::{
+    Aggregate, Commit, CommitId, Context, Error, EventStore, ExpectedVersion, Keys, LogFilter, LogPage,
+    LogScope, NewEvent, Position, Recorded, StreamName, SystemClock, TenantId, Version, View, Wakeups,
+};
+use underlay_derive::{command, event, refusal, row, snapshot};
+use underlay_postgres::{PostgresConfig, PostgresStore, migrate};
+use underlay_runtime::{Engine, EngineConfig, Ports, Registry};
+
+use super::{Appended, Follower, Log, Seen, Tally};
+use crate::Result;
+use crate::account::{Booking, Fields, number_in};
+use crate::place::{Database, LOGIN};
+
+/// Events in a page.
+const PAGE_EVENTS: usize = 5_000;
+/// How often a follower looks, beside its wake-ups.
+const POLL: Duration = Duration::from_millis(50);
+/// Of the administrator, who migrates databases by turns: their roles belong to the whole server.
+static MIGRATING: Mutex<()> = Mutex::const_new(());
+
+#[event(crate = underlay_core)]
+enum AccountEvent {
+    #[event(name = "deposited", version = 1)]
+    Deposited {
+        account: String,
+        cents: i64,
+        currency: String,
+        reference: String,
+        counterparty: String,
+        note: String,
+    },
+    #[event(name = "withdrawn", version = 1)]
+    Withdrawn {
+        account: String,
+        cents: i64,
+        currency: String,
+        reference: String,
+        counterparty: String,
+        note: String,
+    },
+}
+
+impl AccountEvent {
+    fn of(booking: Booking) -> Self {
+        let Fields { account, cents, currency, reference, counterparty, note } = booking.fields();
+        if booking.is_deposit() {
+            Self::Deposited { account, cents, currency, reference, counterparty, note }
+        } else {
+            Self::Withdrawn { account, cents, currency, reference, counterparty, note }
+        }
+    }
+
+    fn cents(&self) -> i64 {
+        match self {
+            Self::Deposited { cents, .. } => *cents,
+            Self::Withdrawn { cents, .. } => -cents,
+        }
+    }
+
+    fn number(&self) -> Result<u64> {
+        let (Self::Deposited { reference, .. } | Self::Withdrawn { reference, .. }) = self;
+        number_in(reference)
+    }
+}
+
+#[command(crate = underlay_core)]
+enum AccountCommand {
+    #[command(name = "look")]
+    Look,
+}
+
+#[refusal(crate = underlay_core)]
+enum AccountRefusal {
+    #[refusal(code = "closed", message = "the account is closed")]
+    Closed,
+}
+
+#[snapshot(every = 500, crate = underlay_core)]
+#[derive(Default)]
+struct Account {
+    cents: i64,
+    bookings: u64,
+}
+
+impl Aggregate for Account {
+    const CATEGORY: &'static str = "account";
+    type Id = u64;
+    type Command = AccountCommand;
+    type Event = AccountEvent;
+    type Refusal = AccountRefusal;
+
+    fn decide(
+        &self,
+        command: AccountCommand,
+        _: &Context,
+    ) -> std::result::Result<Vec<AccountEvent>, AccountRefusal> {
+        match command {
+            AccountCommand::Look if self.bookings == 0 => Err(AccountRefusal::Closed),
+            AccountCommand::Look => Ok(Vec::new()),
+        }
+    }
+
+    fn evolve(&mut self, event: &AccountEvent) {
+        self.cents += event.cents();
+        self.bookings += 1;
+    }
+}
+
+#[row(crate = underlay_core)]
+struct Balance {
+    cents: i64,
+    bookings: i64,
+}
+
+struct Balances;
+
+impl View for Balances {
+    const NAME: &'static str = "balances";
+    type Event = AccountEvent;
+    type Key = u64;
+    type Row = Balance;
+
+    fn route(&self, event: &Recorded<AccountEvent>, keys: &mut Keys<u64>) {
+        if let Ok(account) = event.stream().id().parse() {
+            keys.push(account);
+        }
+    }
+
+    fn fold(&self, _: &u64, row: Option<Balance>, event: &Recorded<AccountEvent>) -> Option<Balance> {
+        let row = row.unwrap_or(Balance { cents: 0, bookings: 0 });
+        Some(Balance { cents: row.cents + event.event.cents(), bookings: row.bookings + 1 })
+    }
+}
+
+/// How much of a commit there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// As a service stores one: version checked, outcome, every index, row-level security.
+    Full,
+    /// Nothing expected, no row-level security, no index of event ids: what others leave out and can be
+    /// left out here. The row of the commit stays; positions come from it.
+    Bare,
+}
+
+pub(crate) struct Ours {
+    store: PostgresStore,
+    tenant: TenantId,
+    form: Form,
+}
+
+/// Makes the tables of a database, and who may use them.
+pub(crate) async fn install(database: &Database) -> Result<PostgresConfig> {
+    let config = PostgresConfig::default();
+    let turn = MIGRATING.lock().await;
+    database.run(include_str!("../../sql/create_login.sql")).await?;
+    migrate(&database.address(), &config, Some(LOGIN)).await?;
+    drop(turn);
+    Ok(config)
+}
+
+impl Ours {
+    pub(crate) async fn open(database: &Database, form: Form) -> Result<Self> {
+        let config = install(database).await?;
+        if form == Form::Bare {
+            database.run(include_str!("../../sql/strip_installation.sql")).await?;
+        }
+        let store = PostgresStore::connect(&database.address_of(LOGIN)?, config).await?;
+        Ok(Self { store, tenant: TenantId::new("bench")?, form })
+    }
+
+    fn engine(&self) -> Result<Engine> {
+        let ports = Ports {
+            store: Arc::new(self.store.clone()),
+            read_models: Arc::new(self.store.clone()),
+            wakeups: Arc::new(self.store.clone()),
+            snapshots: Some(Arc::new(self.store.clone())),
+            leases: Some(Arc::new(self.store.clone())),
+            clock: Arc::new(SystemClock),
+        };
+        let registry = Registry::default().aggregate::<Account>().snapshots::<Account>().view(Balances);
+        Ok(Engine::new(ports, registry, EngineConfig::default())?)
+    }
+}
+
+fn stream(booking: Booking) -> Result<StreamName> {
+    Ok(Account::stream(&booking.account)?)
+}
+
+async fn page(store: PostgresStore, after: Position) -> std::result::Result<LogPage, Error> {
+    store.read_all(&LogScope::EveryTenant, after, &LogFilter::default(), PAGE_EVENTS).await
+}
+
+#[async_trait]
+impl Log for Ours {
+    async fn append(&self, booking: Booking, seen: i64) -> Result<Appended> {
+        let expected = match (self.form, seen) {
+            (Form::Bare, _) => ExpectedVersion::Any,
+            (Form::Full, 0) => ExpectedVersion::NoStream,
+            (Form::Full, version) => ExpectedVersion::Exact(Version(version.unsigned_abs())),
+        };
+        let events = vec![NewEvent::encode(&AccountEvent::of(booking))?];
+        let commit = Commit::new(CommitId::draw()).append(stream(booking)?, expected, events);
+        match self.store.commit(&self.tenant, commit).await {
+            Ok(committed) => {
+                let version = committed.versions.first().map_or(0, |stream| stream.version.0);
+                Ok(Appended::Stored(i64::try_from(version)?))
+            }
+            Err(Error::Conflict(conflict)) => Ok(Appended::Conflict(i64::try_from(conflict.actual.0)?)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn append_many(&self, bookings: &[Booking], before: u64) -> Result<()> {
+        let Some(first) = bookings.first() else { return Ok(()) };
+        let expected = match before {
+            0 => ExpectedVersion::NoStream,
+            version => ExpectedVersion::Exact(Version(version)),
+        };
+        let events = bookings.iter().map(|booking| NewEvent::encode(&AccountEvent::of(*booking)));
+        let events = events.collect::<std::result::Result<_, _>>()?;
+        let commit = Commit::new(CommitId::draw()).append(stream(*first)?, expected, events);
+        self.store.commit(&self.tenant, commit).await?;
+        Ok(())
+    }
+
+    async fn count(&self) -> Result<u64> {
+        // Positions have no holes.
+        Ok(self.store.head().await?.number())
+    }
+
+    async fn read_whole(&self) -> Result<Option<Seen>> {
+        let mut seen = Seen::default();
+        let mut current = page(self.store.clone(), Position::START).await?;
+        loop {
+            // The next page is read while this one is decoded.
+            let next = (!current.at_head).then(|| tokio::spawn(page(self.store.clone(), current.scanned_to)));
+            for record in current.events {
+                if let Some(recorded) = Recorded::<AccountEvent>::decode(record)? {
+                    seen.events += 1;
+                    seen.cents += recorded.event.cents();
+                }
+            }
+            match next {
+                Some(next) => current = next.await??,
+                None => return Ok(Some(seen)),
+            }
+        }
+    }
+
+    async fn follow(&self, tally: Arc<Tally>) -> Result<Option<Follower>> {
+        let store = self.store.clone();
+        Ok(Some(Follower::start(|told| async move {
+            let mut wakeup = store.subscribe();
+            let mut after = Position::START;
+            while !told.is_cancelled() {
+                let read = page(store.clone(), after).await?;
+                after = read.scanned_to;
+                for record in read.events {
+                    if let Some(recorded) = Recorded::<AccountEvent>::decode(record)? {
+                        tally.note(recorded.event.number()?);
+                    }
+                }
+                if read.at_head {
+                    tokio::select! {
+                        () = wakeup.hint() => {}
+                        () = tokio::time::sleep(POLL) => {}
+                        () = told.cancelled() => {}
+                    }
+                }
+            }
+            Ok(())
+        })))
+    }
+
+    async fn fold(&self, events: u64, _: Duration) -> Result<Option<f64>> {
+        let engine = self.engine()?;
+        let began = Instant::now();
+        engine.rebuild_view("balances", |_| {}).await?;
+        Ok(Some(events as f64 / began.elapsed().as_secs_f64()))
+    }
+
+    fn events_table(&self) -> Option<&'static str> {
+        Some("underlay.events")
+    }
+
+    async fn close(&self) -> Result<()> {
+        Ok(self.store.close().await?)
+    }
+}
