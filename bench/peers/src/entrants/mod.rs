@@ -138,7 +138,7 @@ impl Entrant {
 #[cfg(feature = "umadb")]
 async fn open_umadb(place: &Place, callers: usize) -> Result<Option<Opened>> {
     let Some(server) = place.umadb().await? else { return Ok(None) };
-    let log = Arc::new(umadb::Umadb::open(server, callers).await?);
+    let log = Arc::new(umadb::Umadb::open(server, place.pool(callers, umadb::CONNECTIONS)).await?);
     Ok(Some(Opened { log, database: None }))
 }
 

@@ -16,7 +16,7 @@ use crate::Result;
 use crate::account::{AccountEvent, Booking};
 
 /// Its connections.
-const CONNECTIONS: usize = 4;
+pub(crate) const CONNECTIONS: u32 = 4;
 
 pub(crate) struct Umadb {
     clients: Vec<AsyncUmaDbClient>,
@@ -26,9 +26,9 @@ pub(crate) struct Umadb {
 }
 
 impl Umadb {
-    pub(crate) async fn open(server: services::Umadb, callers: usize) -> Result<Self> {
+    pub(crate) async fn open(server: services::Umadb, connections: u32) -> Result<Self> {
         let mut clients = Vec::new();
-        for _ in 0..callers.min(CONNECTIONS) {
+        for _ in 0..connections {
             clients.push(UmaDbClient::new(server.address()).connect_async().await?);
         }
         Ok(Self { clients, next: AtomicUsize::new(0), _server: server })
