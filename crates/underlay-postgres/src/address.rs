@@ -21,14 +21,19 @@ use underlay_core::Error;
 use crate::config::{Listen, PostgresConfig};
 use crate::error::Failure;
 
-/// How long a connection may be silent before the system asks whether the other end is there.
+/// How long a connection may be silent before the system asks whether the other end is there, how long
+/// it waits for the answer, and how often it asks.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const KEEPALIVE_RETRIES: u32 = 3;
 
 /// Where a database is, ready to be connected to.
 #[derive(Clone)]
 pub(crate) struct Address {
     pub(crate) server: tokio_postgres::Config,
     pub(crate) tls: MakeRustlsConnect,
+    /// How long making a connection may take in all.
+    pub(crate) connect_timeout: Duration,
 }
 
 impl Address {
@@ -47,12 +52,14 @@ impl Address {
             })?;
         server.connect_timeout(config.connect_timeout);
         server.keepalives_idle(KEEPALIVE_IDLE);
+        server.keepalives_interval(KEEPALIVE_INTERVAL);
+        server.keepalives_retries(KEEPALIVE_RETRIES);
         server.tcp_user_timeout(config.commit_timeout);
         if server.get_application_name().is_none() {
             server.application_name("underlay");
         }
         let tls = tls(&server, config)?;
-        Ok(Self { server, tls })
+        Ok(Self { server, tls, connect_timeout: config.connect_timeout })
     }
 }
 

@@ -30,7 +30,7 @@ use crate::address::Address;
 use crate::append::{self, Attempt, Verdict};
 use crate::config::PostgresConfig;
 use crate::error::{Failure, raised};
-use crate::event_store::find_commit;
+use crate::event_store::{find_commit, verify_log};
 use crate::fault::{FaultHook, Step};
 use crate::intake::{Answer, Intake, Request, unavailable};
 use crate::link::Link;
@@ -109,6 +109,16 @@ impl Committer {
         }
     }
 
+    /// A new connection, to the log this process has seen.
+    async fn connect(&self) -> Result<Link, Failure> {
+        let link = Link::connect(&self.address, || {}).await?;
+        let verified = tokio::time::timeout(self.commit_timeout, verify_log(&self.sessions, &link.client));
+        verified
+            .await
+            .map_err(|_| Failure::Lost("no answer to a look at the log (commit_timeout)".to_owned()))??;
+        Ok(link)
+    }
+
     /// A connection that is there: this one, or a new one; `None` where the store is closed meanwhile.
     /// Where it takes more than one try, the flights that wait for it are answered.
     async fn connected(&self, link: Option<Link>, flights: &mut VecDeque<Flight>) -> Option<Link> {
@@ -117,7 +127,7 @@ impl Committer {
         }
         let mut pause = RECONNECT_PAUSE;
         loop {
-            match Link::connect(&self.address, || {}).await {
+            match self.connect().await {
                 Ok(link) => {
                     self.intake.mend();
                     return Some(link);
@@ -246,7 +256,7 @@ impl Committer {
 
     /// A new connection, on which every attempt so far was declared void.
     async fn fenced(&self) -> Result<Link, Failure> {
-        let link = Link::connect(&self.address, || {}).await?;
+        let link = self.connect().await?;
         self.faults.at(Step::Fence)?;
         let parameters: [Parameter<'_>; 2] =
             [(&self.attempt.writer, Type::UUID), (&self.attempt.number, Type::INT8)];

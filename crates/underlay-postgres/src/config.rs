@@ -42,6 +42,9 @@ pub struct PostgresConfig {
     pub connect_timeout: Duration,
     /// How long a statement may run; the server ends it.
     pub statement_timeout: Duration,
+    /// How long a transaction that reads, or writes views, may take before its connection is given up:
+    /// a server or a network that fell silent holds nobody for longer.
+    pub transaction_timeout: Duration,
     /// How long a group commit may take before its connection is given up and its commits are looked up.
     pub commit_timeout: Duration,
     /// How long the commits of a lost answer are looked up before they are `Uncertain`.
@@ -72,6 +75,7 @@ impl Default for PostgresConfig {
             acquire_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(30),
+            transaction_timeout: Duration::from_secs(60),
             commit_timeout: Duration::from_secs(60),
             settle_timeout: Duration::from_secs(15),
             limits: BatchLimits::default(),
@@ -102,6 +106,7 @@ impl fmt::Debug for PostgresConfig {
             .field("acquire_timeout", &self.acquire_timeout)
             .field("connect_timeout", &self.connect_timeout)
             .field("statement_timeout", &self.statement_timeout)
+            .field("transaction_timeout", &self.transaction_timeout)
             .field("commit_timeout", &self.commit_timeout)
             .field("settle_timeout", &self.settle_timeout)
             .field("limits", &self.limits)
@@ -166,6 +171,13 @@ impl PostgresConfig {
     #[must_use]
     pub fn with_statement_timeout(mut self, timeout: Duration) -> Self {
         self.statement_timeout = timeout;
+        self
+    }
+
+    /// Sets how long a transaction that reads, or writes views, may take.
+    #[must_use]
+    pub fn with_transaction_timeout(mut self, timeout: Duration) -> Self {
+        self.transaction_timeout = timeout;
         self
     }
 

@@ -20,6 +20,9 @@ pub(crate) mod raised {
 /// When to try again where the server is away or full.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// The code by which a newer server ends the session of a transaction that took too long.
+const TRANSACTION_TIMEOUT: &str = "25P04";
+
 /// What goes wrong inside the adapter.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -103,8 +106,10 @@ impl Failure {
                             &SqlState::CRASH_SHUTDOWN,
                             &SqlState::CANNOT_CONNECT_NOW,
                             &SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+                            &SqlState::IDLE_SESSION_TIMEOUT,
                         ]
                         .contains(&state)
+                        || state.code() == TRANSACTION_TIMEOUT
                 }
                 None => !is_of_the_call(error),
             },

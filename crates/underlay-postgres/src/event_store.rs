@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use tokio::sync::oneshot;
-use tokio_postgres::Row;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Row};
 use underlay_core::limits::PAGE_SCAN_MAX;
 use underlay_core::{
     Category, Commit, CommitId, Committed, Error, EventId, EventStore, EventType, Fingerprint, LogFilter,
@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::error::Failure;
 use crate::event_row::{self, Names};
 use crate::intake::Reply;
+use crate::seen::Place;
 use crate::session::{Actor, Sessions, Statement};
 use crate::store::PostgresStore;
 
@@ -28,14 +29,21 @@ impl EventStore for PostgresStore {
 
     async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error> {
         commit.validate()?;
+        self.0.sessions.seen.check()?;
         let id = commit.id;
+        let last = commit.writes.last().and_then(|write| write.events.last()).map(|event| event.event_id);
         let (answer, answered) = oneshot::channel();
         let reply = Reply { fingerprint: commit.fingerprint(), metadata: commit.encode_metadata()?, answer };
         self.0.intake.push(tenant.clone(), commit, reply)?;
         // The committer answers everybody, even in a panic; this is for the case that it did not.
-        answered.await.unwrap_or_else(|_| {
+        let answer = answered.await.unwrap_or_else(|_| {
             Err(Error::Uncertain { id, reason: "the committer gave no answer".to_owned() })
-        })
+        });
+        if let (Ok(Committed { position, repeated: false, .. }), Some(event)) = (&answer, last) {
+            let position = event_row::number(position.number());
+            self.0.sessions.seen.note(Place { position, event: event.0 });
+        }
+        answer
     }
 
     async fn find_commit(&self, tenant: &TenantId, id: CommitId) -> Result<Option<RecordedCommit>, Error> {
@@ -80,6 +88,10 @@ impl EventStore for PostgresStore {
             Ok(*bytes < PAGE_BYTES_MAX)
         };
         let (page, ..) = self.0.sessions.read_page(&actor, &[version], events, start, take).await?;
+        if let Some(RecordedEvent { position, event_id, .. }) = page.events.last() {
+            let position = event_row::number(position.number());
+            self.0.sessions.seen.note(Place { position, event: event_id.0 });
+        }
         Ok(page)
     }
 
@@ -135,9 +147,39 @@ impl EventStore for PostgresStore {
 }
 
 /// The last position; the start of an empty log.
+///
+/// # Errors
+/// Where what this process has seen of the log is not there any more, too.
 pub(crate) async fn head(sessions: &Sessions) -> Result<Position, Error> {
-    let select = Statement::new(include_str!("sql/select_head.sql"), []);
-    Ok(sessions.read(&Actor::Worker, &[select], |answers| position(&answers)).await?)
+    let places = sessions.seen.places();
+    let read = |answers: Vec<Vec<Row>>| judge_head(sessions, &places, &answers);
+    Ok(sessions.read(&Actor::Worker, &select_head(&places), read).await?)
+}
+
+/// Looks, on a connection that is about to write, whether the log is the one this process has seen.
+pub(crate) async fn verify_log(sessions: &Sessions, client: &Client) -> Result<(), Failure> {
+    let places = sessions.seen.places();
+    let answers = sessions.read_on(client, &Actor::Worker, &select_head(&places)).await?;
+    judge_head(sessions, &places, &answers).map(drop)
+}
+
+/// The end of the log, and what is at these places.
+fn select_head(places: &[Place]) -> Vec<Statement<'_>> {
+    let head = Statement::new(include_str!("sql/select_head.sql"), []);
+    let there = places.iter().map(|place| {
+        Statement::new(include_str!("sql/select_event_id.sql"), [(&place.position as _, Type::INT8)])
+    });
+    std::iter::once(head).chain(there).collect()
+}
+
+fn judge_head(sessions: &Sessions, places: &[Place], answers: &[Vec<Row>]) -> Result<Position, Failure> {
+    let Some((head, there)) = answers.split_first() else { return Ok(Position::START) };
+    let last = match head.first() {
+        Some(row) => Some(Place { position: row.try_get(0)?, event: row.try_get(1)? }),
+        None => None,
+    };
+    sessions.seen.compare(places, there, last)?;
+    position(answers)
 }
 
 /// The position in the first row; the start where there is none.

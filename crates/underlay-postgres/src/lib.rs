@@ -45,6 +45,7 @@ mod notifier;
 mod query;
 mod read_models;
 mod row_table;
+mod seen;
 mod session;
 mod snapshots;
 mod store;

@@ -13,12 +13,18 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// Connects. `notified` is called at every notification.
+    /// Connects, in the time that may take. `notified` is called at every notification.
     pub(crate) async fn connect(
         address: &Address,
         mut notified: impl FnMut() + Send + 'static,
     ) -> Result<Self, Failure> {
-        let (client, mut connection) = address.server.connect(address.tls.clone()).await?;
+        // The limit of the address is one of the socket alone: whoever answers there may be silent.
+        let connecting =
+            tokio::time::timeout(address.connect_timeout, address.server.connect(address.tls.clone()));
+        let (client, mut connection) = connecting.await.map_err(|_| {
+            let limit = address.connect_timeout;
+            Failure::NoConnection(format!("no connection to PostgreSQL in {limit:?} (connect_timeout)"))
+        })??;
         let task = tokio::spawn(async move {
             loop {
                 match std::future::poll_fn(|context| connection.poll_message(context)).await {

@@ -7,12 +7,14 @@
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use deadpool_postgres::{
     Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType,
 };
 use futures_util::TryStreamExt as _;
+use tokio::time::timeout;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, IsolationLevel, Row};
 use underlay_core::{Error, TenantId};
@@ -20,6 +22,7 @@ use underlay_core::{Error, TenantId};
 use crate::address::Address;
 use crate::config::PostgresConfig;
 use crate::error::Failure;
+use crate::seen::Seen;
 
 /// How often a transaction is begun again after a lost connection, a deadlock or a serialization failure.
 const ATTEMPTS_MAX: usize = 4;
@@ -42,6 +45,8 @@ pub(crate) enum Actor {
 pub(crate) struct Sessions {
     pool: Pool,
     connections_max: usize,
+    transaction_timeout: Duration,
+    pub(crate) seen: Seen,
     search_path: String,
     statement_timeout: String,
     reader: String,
@@ -63,6 +68,8 @@ impl Sessions {
         Ok(Self {
             pool,
             connections_max: config.connections_max,
+            transaction_timeout: config.transaction_timeout,
+            seen: Seen::default(),
             search_path: format!("pg_catalog, {}, {}, pg_temp", config.schema, config.views_schema()),
             statement_timeout: config.statement_timeout.as_millis().to_string(),
             reader: config.role("reader"),
@@ -98,7 +105,20 @@ impl Sessions {
 
     async fn read_once(&self, actor: &Actor, statements: &[Statement<'_>]) -> Result<Vec<Vec<Row>>, Failure> {
         let session = self.acquire().await?;
-        let client: &Client = &session;
+        let reading = self.read_on(&session, actor, statements);
+        match timeout(self.transaction_timeout, reading).await {
+            Ok(read) => read,
+            Err(_) => Err(self.give_up(session)),
+        }
+    }
+
+    /// As [`Sessions::read`], once and on a connection outside the pool.
+    pub(crate) async fn read_on(
+        &self,
+        client: &Client,
+        actor: &Actor,
+        statements: &[Statement<'_>],
+    ) -> Result<Vec<Vec<Row>>, Failure> {
         let begin = send(client.batch_execute(READ_ONLY)).await;
         let settings = send(self.settle(client, actor)).await;
         let mut sent = Vec::with_capacity(statements.len());
@@ -150,7 +170,28 @@ impl Sessions {
         take: &mut impl FnMut(&mut P, Row) -> Result<bool, Failure>,
     ) -> Result<P, Failure> {
         let session = self.acquire().await?;
-        let client: &Client = &session;
+        let reading = self.read_page_on(&session, actor, before, page, start, take);
+        match timeout(self.transaction_timeout, reading).await {
+            Ok(Ok((page, PageEnd::Whole))) => Ok(page),
+            Ok(Ok((page, PageEnd::Cut))) => {
+                // What the server still sends of this page nobody wants; closing says so.
+                drop(Object::take(session));
+                Ok(page)
+            }
+            Ok(Err(failure)) => Err(failure),
+            Err(_) => Err(self.give_up(session)),
+        }
+    }
+
+    async fn read_page_on<P>(
+        &self,
+        client: &Client,
+        actor: &Actor,
+        before: &[Statement<'_>],
+        page: &Statement<'_>,
+        start: &mut impl FnMut(Vec<Vec<Row>>) -> Result<P, Failure>,
+        take: &mut impl FnMut(&mut P, Row) -> Result<bool, Failure>,
+    ) -> Result<(P, PageEnd), Failure> {
         let begin = send(client.batch_execute(READ_ONLY)).await;
         let settings = send(self.settle(client, actor)).await;
         let mut sent = Vec::with_capacity(before.len());
@@ -170,14 +211,11 @@ impl Sessions {
         let mut stream = Box::pin(stream.answer().await?);
         while let Some(row) = stream.try_next().await? {
             if !take(&mut page, row)? {
-                drop((stream, end));
-                // What the server still sends of this page nobody wants; closing says so.
-                drop(Object::take(session));
-                return Ok(page);
+                return Ok((page, PageEnd::Cut));
             }
         }
         end.answer().await?;
-        Ok(page)
+        Ok((page, PageEnd::Whole))
     }
 
     /// Runs one statement that writes and may be repeated, in a transaction of its own; how many rows it
@@ -208,7 +246,20 @@ impl Sessions {
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, Failure> {
         let session = self.acquire().await?;
-        let client: &Client = &session;
+        let writing = self.write_on(&session, actor, sql, parameters);
+        match timeout(self.transaction_timeout, writing).await {
+            Ok(written) => written,
+            Err(_) => Err(self.give_up(session)),
+        }
+    }
+
+    async fn write_on(
+        &self,
+        client: &Client,
+        actor: &Actor,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, Failure> {
         let begin = send(client.batch_execute(READ_WRITE)).await;
         let settings = send(self.settle(client, actor)).await;
         let written = send(client.query_typed(sql, parameters)).await;
@@ -234,7 +285,19 @@ impl Sessions {
 
     async fn write_through<T>(&self, actor: &Actor, work: &impl Work<Done = T>) -> Result<T, Failure> {
         let mut session = self.acquire().await?;
-        let client: &mut Client = &mut session;
+        let writing = self.write_through_on(&mut session, actor, work);
+        match timeout(self.transaction_timeout, writing).await {
+            Ok(written) => written,
+            Err(_) => Err(self.give_up(session)),
+        }
+    }
+
+    async fn write_through_on<T>(
+        &self,
+        client: &mut Client,
+        actor: &Actor,
+        work: &impl Work<Done = T>,
+    ) -> Result<T, Failure> {
         // Dropped before its end it rolls back, also where the caller goes away.
         let transaction =
             client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start().await?;
@@ -247,8 +310,21 @@ impl Sessions {
     /// Tells everybody who listens on a channel.
     pub(crate) async fn notify(&self, channel: &str) -> Result<(), Failure> {
         let session = self.acquire().await?;
-        session.query_typed(include_str!("sql/notify_channel.sql"), &[(&channel, Type::TEXT)]).await?;
-        Ok(())
+        let parameters: [Parameter<'_>; 1] = [(&channel, Type::TEXT)];
+        let telling = session.query_typed(include_str!("sql/notify_channel.sql"), &parameters);
+        match timeout(self.transaction_timeout, telling).await {
+            Ok(told) => Ok(told.map(drop)?),
+            Err(_) => Err(self.give_up(session)),
+        }
+    }
+
+    /// Closes a connection that fell silent: whoever got it next would wait too.
+    fn give_up(&self, session: Object) -> Failure {
+        drop(Object::take(session));
+        Failure::Lost(format!(
+            "no answer to a transaction in {:?} (transaction_timeout)",
+            self.transaction_timeout
+        ))
     }
 
     /// Whether another try may go better. Where one connection is lost those that are not in use are
@@ -293,6 +369,14 @@ impl Sessions {
 
 const READ_ONLY: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 const READ_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+
+/// Where the reading of a page ended.
+enum PageEnd {
+    /// At its last row.
+    Whole,
+    /// Before it: nobody wants the rest.
+    Cut,
+}
 
 /// What a transaction that writes does. It may be run again, in another transaction.
 #[async_trait]

@@ -88,7 +88,11 @@ impl Open {
             Listen::Off => None,
         };
         let link = Link::connect(&place, || {}).await.map_err(Failure::of_connecting)?;
-        let id = doctor::examine(&link, config).await?;
+        let examining = tokio::time::timeout(config.transaction_timeout, doctor::examine(&link, config));
+        let id = examining.await.map_err(|_| {
+            let limit = config.transaction_timeout;
+            Error::unavailable(format!("PostgreSQL does not answer in {limit:?} (transaction_timeout)"))
+        })??;
         let sessions = Arc::new(Sessions::new(&place, config)?);
         let head = event_store::head(&sessions).await?;
         let intake = Arc::new(Intake::new(config.limits.clone()));

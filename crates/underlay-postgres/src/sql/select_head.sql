@@ -1,4 +1,6 @@
-SELECT position
+SELECT
+    position,
+    event_id
 FROM events
 ORDER BY position DESC
 LIMIT 1

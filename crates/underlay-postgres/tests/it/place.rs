@@ -126,6 +126,11 @@ impl Place {
         self.address_of(LOGIN, Some(PASSWORD))
     }
 
+    /// Where the server listens.
+    pub(crate) fn host_and_port(&self) -> (String, u16) {
+        (host(&self.server), port(&self.server))
+    }
+
     /// The same login through a pooler.
     pub(crate) fn login_address_through(&self, pooler: &str) -> String {
         let pooler: Config = pooler.parse().expect("UNDERLAY_TEST_PGBOUNCER_URL is an address");
@@ -145,12 +150,7 @@ impl Place {
     }
 
     fn address_at(&self, server: &Config, user: &str, password: Option<&str>) -> String {
-        let host = match server.get_hosts().first() {
-            Some(Host::Tcp(host)) => host.clone(),
-            Some(Host::Unix(path)) => path.display().to_string(),
-            None => "localhost".to_owned(),
-        };
-        let port = server.get_ports().first().copied().unwrap_or(5432);
+        let (host, port) = (host(server), port(server));
         let password = password.map_or_else(String::new, |password| format!(" password='{password}'"));
         format!(
             "host='{host}' port={port} user='{user}'{password} dbname='{}' sslmode=disable",
@@ -183,6 +183,18 @@ impl Place {
         client.batch_execute(&format!("LISTEN {channel}")).await.unwrap();
         Hints { received, _client: client }
     }
+}
+
+fn host(server: &Config) -> String {
+    match server.get_hosts().first() {
+        Some(Host::Tcp(host)) => host.clone(),
+        Some(Host::Unix(path)) => path.display().to_string(),
+        None => "localhost".to_owned(),
+    }
+}
+
+fn port(server: &Config) -> u16 {
+    server.get_ports().first().copied().unwrap_or(5432)
 }
 
 /// Hints as they are heard.
