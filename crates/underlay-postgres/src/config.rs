@@ -42,6 +42,9 @@ pub struct PostgresConfig {
     pub connect_timeout: Duration,
     /// How long a statement may run; the server ends it.
     pub statement_timeout: Duration,
+    /// How long a transaction may wait for the process that began it; then the server ends it, so that
+    /// a process that is paused holds up nobody who takes over from it.
+    pub idle_timeout: Duration,
     /// How long a transaction that reads, or writes views, may take before its connection is given up:
     /// a server or a network that fell silent holds nobody for longer.
     pub transaction_timeout: Duration,
@@ -75,6 +78,7 @@ impl Default for PostgresConfig {
             acquire_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(5),
             transaction_timeout: Duration::from_secs(60),
             commit_timeout: Duration::from_secs(60),
             settle_timeout: Duration::from_secs(15),
@@ -106,6 +110,7 @@ impl fmt::Debug for PostgresConfig {
             .field("acquire_timeout", &self.acquire_timeout)
             .field("connect_timeout", &self.connect_timeout)
             .field("statement_timeout", &self.statement_timeout)
+            .field("idle_timeout", &self.idle_timeout)
             .field("transaction_timeout", &self.transaction_timeout)
             .field("commit_timeout", &self.commit_timeout)
             .field("settle_timeout", &self.settle_timeout)
@@ -178,6 +183,13 @@ impl PostgresConfig {
     #[must_use]
     pub fn with_transaction_timeout(mut self, timeout: Duration) -> Self {
         self.transaction_timeout = timeout;
+        self
+    }
+
+    /// Sets how long a transaction may wait for the process that began it.
+    #[must_use]
+    pub fn with_idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = timeout;
         self
     }
 
@@ -262,6 +274,10 @@ impl PostgresConfig {
             "connections_max is at least 1"
         } else if self.poll_interval.is_zero() {
             "poll_interval is more than nothing"
+        } else if self.idle_timeout < Duration::from_millis(1) {
+            "idle_timeout is at least a millisecond"
+        } else if self.idle_timeout > Duration::from_secs(24 * 60 * 60) {
+            "idle_timeout is at most a day"
         } else if self.statement_timeout < Duration::from_millis(1) {
             "statement_timeout is at least a millisecond"
         } else if self.statement_timeout > Duration::from_secs(24 * 60 * 60) {

@@ -49,6 +49,7 @@ pub(crate) struct Sessions {
     pub(crate) seen: Seen,
     search_path: String,
     statement_timeout: String,
+    idle_timeout: String,
     reader: String,
     writer: String,
     worker: String,
@@ -72,6 +73,7 @@ impl Sessions {
             seen: Seen::default(),
             search_path: format!("pg_catalog, {}, {}, pg_temp", config.schema, config.views_schema()),
             statement_timeout: config.statement_timeout.as_millis().to_string(),
+            idle_timeout: config.idle_timeout.as_millis().to_string(),
             reader: config.role("reader"),
             writer: config.role("writer"),
             worker: config.role("worker"),
@@ -356,11 +358,12 @@ impl Sessions {
             Actor::Writer(tenant) => (&self.writer, tenant.as_str()),
             Actor::Worker => (&self.worker, ""),
         };
-        let parameters: [Parameter<'_>; 4] = [
+        let parameters: [Parameter<'_>; 5] = [
             (&role, Type::TEXT),
             (&tenant, Type::TEXT),
             (&self.search_path, Type::TEXT),
             (&self.statement_timeout, Type::TEXT),
+            (&self.idle_timeout, Type::TEXT),
         ];
         client.query_typed(include_str!("sql/set_transaction.sql"), &parameters).await?;
         Ok(())

@@ -117,3 +117,44 @@ fn nobody_takes_a_lease_while_a_batch_is_stored_under_it() {
         releasing.await.unwrap();
     });
 }
+
+#[test]
+fn who_is_paused_in_the_middle_of_a_batch_holds_nobody_up() {
+    with_place(async |place| {
+        let idle = place.config().with_idle_timeout(Duration::from_millis(100));
+        let (paused, other) = (place.open_with(idle).await, place.open().await);
+        let start = Checkpoint::start(paused.store_id());
+        let table = paused.prepare(&accounts(), start).await.unwrap();
+        let lease = paused.acquire("view accounts", "a", Duration::from_secs(1)).await.unwrap();
+        let batch = ViewBatch {
+            from: start,
+            to: checkpoint_at(start, 1),
+            changes: vec![row("acme", "k", 1)],
+            lease: Some(lease.expect("it is free").term()),
+        };
+        let holder = place.admin().await;
+        holder.batch_execute("BEGIN; SELECT FROM underlay.view_generations FOR UPDATE").await.unwrap();
+        let mut storing = crate::sample::begin(paused.apply(&table, batch.clone()));
+        let watcher = place.admin().await;
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                       AND wait_event_type = 'Lock'";
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut storing => panic!("it waits: {answer:?}"),
+                count = watcher.query_one(waiting, &[]) => if count.unwrap().get::<_, i64>(0) > 0 { break },
+            }
+        }
+        // Nobody goes on with it from here: its transaction is open, and has locked the lease.
+        holder.batch_execute("COMMIT").await.unwrap();
+        let taken = loop {
+            if let Some(lease) = other.acquire("view accounts", "b", Duration::from_secs(60)).await.unwrap() {
+                break lease;
+            }
+        };
+        assert_eq!(taken.term, 2);
+        let further = ViewBatch { to: checkpoint_at(start, 2), lease: Some(taken.term()), ..batch };
+        other.apply(&table, further).await.unwrap();
+        assert!(storing.await.is_err(), "it came back, and stored nothing");
+    });
+}
