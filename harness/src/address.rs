@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use underlay_core::memory::{MemoryEventStore, MemoryReadModels};
-use underlay_core::{Error, EventStore, ReadModels, SystemClock, Wakeups};
+use underlay_core::{Error, EventStore, Leases, ReadModels, SystemClock, Wakeups};
 use underlay_postgres::{PostgresConfig, PostgresStore};
 use underlay_runtime::Ports;
 use underlay_sqlite::{SqliteConfig, SqliteStore};
@@ -62,6 +62,7 @@ pub(crate) struct OpenStore {
     pub(crate) store: Arc<dyn EventStore>,
     pub(crate) wakeups: Arc<dyn Wakeups>,
     read_models: Arc<dyn ReadModels>,
+    leases: Option<Arc<dyn Leases>>,
     closer: Closer,
 }
 
@@ -102,6 +103,7 @@ impl Address {
                     store: Arc::new(store.clone()),
                     wakeups: Arc::new(store),
                     read_models: Arc::new(MemoryReadModels::default()),
+                    leases: None,
                     closer: Closer::Nothing,
                 })
             }
@@ -118,6 +120,7 @@ async fn open_sqlite(path: &Path, config: SqliteConfig) -> Result<OpenStore> {
         store: Arc::new(store.clone()),
         wakeups: Arc::new(store.clone()),
         read_models: Arc::new(store.clone()),
+        leases: Some(Arc::new(store.clone())),
         closer: Closer::Sqlite(store),
     })
 }
@@ -129,6 +132,7 @@ async fn open_postgres(address: &str) -> Result<OpenStore> {
         store: Arc::new(store.clone()),
         wakeups: Arc::new(store.clone()),
         read_models: Arc::new(store.clone()),
+        leases: Some(Arc::new(store.clone())),
         closer: Closer::Postgres(store),
     })
 }
@@ -141,7 +145,7 @@ impl OpenStore {
             read_models: self.read_models.clone(),
             wakeups: self.wakeups.clone(),
             snapshots: None,
-            leases: None,
+            leases: self.leases.clone(),
             clock: Arc::new(SystemClock),
         }
     }

@@ -79,9 +79,8 @@ impl Ground {
         let (Self::Postgres(server), Place::Postgres(database)) = (self, place) else { return Ok(()) };
         let server = server.private().ok_or("a server that others use is not crashed")?;
         let began = Instant::now();
-        if dice.chance(50) {
+        if dice.chance(50) && kill_a_session(database, dice).await? {
             crashes.sessions_killed += 1;
-            kill_a_session(database, dice).await?;
         } else {
             crashes.immediate_stops += 1;
             server.stop(Shutdown::Immediate)?;
@@ -100,25 +99,22 @@ impl Ground {
 }
 
 /// Kills a session of the bank with SIGKILL, more often than not the one that writes the log. The server
-/// must take its shared memory for damaged, and recovers as after a crash.
-async fn kill_a_session(database: &Database, dice: &mut Dice) -> Result<()> {
+/// must take its shared memory for damaged, and recovers as after a crash. False where there is none.
+async fn kill_a_session(database: &Database, dice: &mut Dice) -> Result<bool> {
     let admin = database.admin().await?;
-    let writes = if dice.chance(60) { "query LIKE '%append(%'" } else { "true" };
+    let writes = if dice.chance(60) { "query LIKE '%append%'" } else { "pid > 0" };
     let select = format!(
         "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND usename = '{LOGIN}'
          ORDER BY ({writes}) DESC, md5(pid::text || $1) LIMIT 1"
     );
-    let session: i32 = match admin.query_opt(&select, &[&dice.roll().to_string()]).await? {
-        Some(row) => row.get(0),
-        // Between two connections of the bank; the administrator's does as well.
-        None => admin.query_one("SELECT pg_backend_pid()", &[]).await?.get(0),
-    };
+    let Some(row) = admin.query_opt(&select, &[&dice.roll().to_string()]).await? else { return Ok(false) };
+    let session: i32 = row.try_get(0)?;
     output(Command::new("kill").args(["-KILL", &session.to_string()]))?;
     // The server ends every session, this one too.
     while !admin.is_closed() {
         tokio::time::sleep(PAUSE).await;
     }
-    Ok(())
+    Ok(true)
 }
 
 impl Place {

@@ -36,8 +36,9 @@ use crate::{Result, journal, terminal};
 use self::teller::TellerLine;
 pub(crate) use self::teller::{Arguments as ChildArguments, run as run_child};
 
-/// The longest a child works before it is killed.
+/// The longest a child works before it is killed; on a server every answer takes longer.
 const WORK_MAX: Duration = Duration::from_millis(150);
+const SERVER_WORK_MAX: Duration = Duration::from_millis(500);
 /// The longest a child starts before it is killed, where it is killed at the start.
 const START_MAX: Duration = Duration::from_millis(30);
 /// The longest a child works on after its server has crashed.
@@ -220,6 +221,7 @@ impl Rounds<'_> {
             }
         })?;
         prepared?;
+        let is_on_server = matches!(database.place, Place::Postgres(_));
         let is_new = round.is_multiple_of(*rounds_per_database);
         let is_last = round + 1 == *rounds || (round + 1).is_multiple_of(*rounds_per_database);
         let is_fragile = is_new || database.kept_power;
@@ -229,7 +231,8 @@ impl Rounds<'_> {
             summary.killed_at_start += 1;
             thread::sleep(dice.time_below(START_MAX));
         } else if child.wait_until_ready()? {
-            thread::sleep(dice.time_below(WORK_MAX));
+            let work_max = if is_on_server { SERVER_WORK_MAX } else { WORK_MAX };
+            thread::sleep(dice.time_below(work_max));
             if self.arguments.server_crash {
                 ground.crash_server(&database.place, dice, &mut summary.crashes).await?;
                 thread::sleep(dice.time_below(AFTER_CRASH_MAX));

@@ -27,6 +27,8 @@ const SENT_FIRST: usize = 4;
 const FIRST_PAUSE_MAX: Duration = Duration::from_millis(10);
 /// The pause after an answer that is none.
 const OPEN_PAUSE: Duration = Duration::from_millis(5);
+/// The term of the view's lease: a killed process leaves it behind, and the next waits for its end.
+const VIEW_LEASE: Duration = Duration::from_millis(40);
 /// How long a teller waits for the view.
 const VIEW_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -71,7 +73,8 @@ struct Teller {
 pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     let config = SqliteConfig::default().with_wal_bytes_max(arguments.wal_bytes_max);
     let open = arguments.database.open_with(config).await?;
-    let engine = Engine::new(open.ports(), bank::registry(), EngineConfig::default())?;
+    let config = EngineConfig { view_lease: VIEW_LEASE, ..EngineConfig::default() };
+    let engine = Engine::new(open.ports(), bank::registry(), config)?;
     let views = engine.start_views();
     let mut tellers = start(&engine, &arguments).await?;
     child::say_ready()?;

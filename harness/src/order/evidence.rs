@@ -57,7 +57,7 @@ impl LogEntry {
     }
 
     pub(crate) fn seen(&self) -> Seen {
-        Seen(self.position, tag(self.event))
+        Seen::of(self.position, self.event)
     }
 }
 
@@ -67,7 +67,11 @@ pub(crate) struct Seen(pub(crate) u64, pub(crate) u32);
 
 impl Seen {
     pub(crate) fn new(event: &RecordedEvent) -> Self {
-        Self(event.position.number(), tag(event.event_id.0))
+        Self::of(event.position.number(), event.event_id.0)
+    }
+
+    pub(crate) fn of(position: u64, event: Uuid) -> Self {
+        Self(position, tag(event))
     }
 }
 

@@ -157,11 +157,15 @@ async fn attack_and_compare(arguments: &Arguments, ground: Ground, directory: &P
     report.add(Row::ours(name, audit(&attacked.evidence), attacked.tally));
     drop(attacked.evidence);
     if arguments.compare {
-        let directory = directory.to_owned();
-        let mistakes =
-            tokio::task::spawn_blocking(move || mistakes::make_all(&directory, &mut dice)).await??;
-        for (mistake, evidence) in mistakes {
-            report.add(Row::mistake(mistake, audit(&evidence)));
+        let made = match &ground {
+            Ground::Postgres(server, _) => mistakes::postgres::make_all(server, &mut dice).await?,
+            Ground::Sqlite(_) | Ground::Memory => {
+                let directory = directory.to_owned();
+                tokio::task::spawn_blocking(move || mistakes::make_all(&directory, &mut dice)).await??
+            }
+        };
+        for mistake in made {
+            report.add(Row::mistake(mistake.name, mistake.consequence, audit(&mistake.evidence)));
         }
     }
     Ok(report)

@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::audit::{Fault, Findings};
-use super::mistakes::Mistake;
+use super::mistakes::Consequence;
 use super::trouble::Tally;
 use crate::{Result, terminal};
 
@@ -14,22 +14,28 @@ pub(crate) struct Row {
     /// What was done besides writing and reading.
     tally: Option<Tally>,
     /// What is to be found where it is a mistake; nothing is to be found elsewhere.
-    made: Option<Fault>,
+    made: Option<Consequence>,
 }
+
+/// A stall that is made on purpose is at least this long.
+const STALL_MADE_MIN: Duration = Duration::from_secs(1);
 
 impl Row {
     pub(crate) fn ours(name: &str, findings: Findings, tally: Tally) -> Self {
         Self { name: name.to_owned(), findings, tally: Some(tally), made: None }
     }
 
-    pub(crate) fn mistake(mistake: &Mistake, findings: Findings) -> Self {
-        Self { name: mistake.name.to_owned(), findings, tally: None, made: Some(mistake.fault) }
+    pub(crate) fn mistake(name: &str, consequence: Consequence, findings: Findings) -> Self {
+        Self { name: name.to_owned(), findings, tally: None, made: Some(consequence) }
     }
 
     fn verdict(&self, stall_max: Duration) -> std::result::Result<(), String> {
         match self.made {
-            Some(fault) if self.findings.count(fault) == 0 => {
+            Some(Consequence::Fault(fault)) if self.findings.count(fault) == 0 => {
                 Err(format!("made on purpose and not found: {}", fault.title()))
+            }
+            Some(Consequence::Stall) if self.findings.longest_stall() < STALL_MADE_MIN => {
+                Err("made on purpose and not found: a stall".to_owned())
             }
             Some(_) => Ok(()),
             None if !self.findings.is_clean() => Err("found what must not be".to_owned()),
@@ -73,7 +79,11 @@ impl Report {
         let row = |row: &Row| -> Result<Value> {
             Ok(json!({
                 "name": row.name,
-                "made_on_purpose": row.made,
+                "made_on_purpose": match row.made {
+                    Some(Consequence::Fault(fault)) => serde_json::to_value(fault)?,
+                    Some(Consequence::Stall) => "stall".into(),
+                    None => Value::Null,
+                },
                 "findings": serde_json::to_value(&row.findings)?,
                 "done_besides": serde_json::to_value(&row.tally)?,
                 "verdict": row.verdict(self.stall_max).err().unwrap_or_else(|| "good".to_owned()),
@@ -130,9 +140,14 @@ fn cells(row: &Row) -> Vec<String> {
     let mut cells = vec![row.name.clone(), row.findings.committed.to_string()];
     for fault in Fault::ALL {
         let count = row.findings.count(fault);
-        cells.push(if row.made == Some(fault) { format!("[{count}]") } else { count.to_string() });
+        let is_made = row.made == Some(Consequence::Fault(fault));
+        cells.push(if is_made { format!("[{count}]") } else { count.to_string() });
     }
-    let stall = row.findings.longest_stall();
-    cells.push(if row.made.is_some() { "-".to_owned() } else { format!("{} ms", stall.as_millis()) });
+    let stall = row.findings.longest_stall().as_millis();
+    cells.push(match row.made {
+        None => format!("{stall} ms"),
+        Some(Consequence::Stall) => format!("[{stall} ms]"),
+        Some(Consequence::Fault(_)) => "-".to_owned(),
+    });
     cells
 }

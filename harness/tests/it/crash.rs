@@ -1,4 +1,4 @@
-use crate::{harness, run};
+use crate::{harness, harness_or_skip, run};
 
 #[test]
 fn what_was_promised_survives_a_kill() {
@@ -8,6 +8,27 @@ fn what_was_promised_survives_a_kill() {
     assert_eq!(answer["rounds"], 15);
     assert!(answer["acknowledged"].as_u64().unwrap() > 15, "{answer:#}");
     assert!(answer["repeats"].as_u64().unwrap() > 0, "{answer:#}");
+}
+
+#[test]
+fn what_was_promised_survives_a_kill_on_postgres() {
+    let arguments = ["crash", "--store", "postgres", "--rounds", "12", "--seed", "1", "--json"];
+    let Some((answer, content)) = harness_or_skip(&arguments) else { return };
+    assert!(content, "{answer:#}");
+    assert_eq!(answer["violations"].as_array().unwrap().len(), 0);
+    assert!(answer["acknowledged"].as_u64().unwrap() > 12, "{answer:#}");
+}
+
+#[test]
+fn what_was_promised_survives_a_crash_of_the_server() {
+    let arguments =
+        ["crash", "--store", "postgres", "--server-crash", "--rounds", "6", "--seed", "1", "--json"];
+    let Some((answer, content)) = harness_or_skip(&arguments) else { return };
+    assert!(content, "{answer:#}");
+    assert_eq!(answer["violations"].as_array().unwrap().len(), 0);
+    let crashes = &answer["server_crashes"];
+    let count = |how: &str| crashes[how].as_u64().unwrap();
+    assert!(count("sessions_killed") + count("immediate_stops") > 0, "{answer:#}");
 }
 
 /// Whether a power cut can be made here; says so where it cannot.

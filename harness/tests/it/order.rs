@@ -1,6 +1,6 @@
 use serde_json::Value;
 
-use crate::{harness, run};
+use crate::{harness, harness_or_skip, run};
 
 const FAULTS: [&str; 6] = ["lost", "duplicated", "reordered", "half_seen", "version_holes", "misanswered"];
 
@@ -37,6 +37,23 @@ fn nothing_is_lost_on_sqlite_and_every_mistake_is_found() {
     }
     for fault in FAULTS {
         assert!(made.contains(&fault), "nobody makes {fault} on purpose");
+    }
+}
+
+#[test]
+fn nothing_is_lost_on_postgres_whatever_else_happens_there_and_every_mistake_is_found() {
+    let arguments = ["order", "--store", "postgres", "--seconds", "6", "--compare", "--json"];
+    let Some((answer, content)) = harness_or_skip(&arguments) else { return };
+    assert!(content, "{answer:#}");
+    let rows = answer["rows"].as_array().unwrap();
+    assert_clean(&rows[0]);
+    let besides = &rows[0]["done_besides"];
+    for count in ["processes_killed", "sessions_ended", "transactions_held", "appends_abandoned", "moves"] {
+        assert!(besides[count].as_u64().unwrap() > 0, "{count}: {besides:#}");
+    }
+    let made: Vec<&str> = rows[1..].iter().map(|row| row["made_on_purpose"].as_str().unwrap()).collect();
+    for consequence in ["lost", "half_seen", "stall"] {
+        assert!(made.contains(&consequence), "nobody makes {consequence} on purpose: {made:?}");
     }
 }
 

@@ -1,4 +1,5 @@
-//! The classic mistakes, made on purpose on plain SQLite, to see that the audit finds each of them.
+//! The classic mistakes, made on purpose on plain SQLite, to see that the audit finds each of them;
+//! and those that PostgreSQL invites to, made [there](postgres).
 //!
 //! They are about order and truth, not about the disk: the [`table`] they share is not flushed,
 //! and where a process would be killed a thread forgets what it had in memory.
@@ -7,6 +8,7 @@ mod acknowledgement;
 mod checkpoint;
 mod cut_page;
 mod late_position;
+pub(super) mod postgres;
 mod repeat;
 mod sort;
 mod table;
@@ -19,13 +21,28 @@ use super::evidence::Evidence;
 use crate::Result;
 use crate::dice::Dice;
 
+/// What comes of a mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Consequence {
+    Fault(Fault),
+    /// A reader that stands still for as long as others please.
+    Stall,
+}
+
 /// A way to do it wrong.
-pub(crate) struct Mistake {
+struct Mistake {
     /// What is done wrong.
-    pub(crate) name: &'static str,
-    /// What comes of it.
-    pub(crate) fault: Fault,
+    name: &'static str,
+    fault: Fault,
     make: fn(&Path, &mut Dice) -> Result<Evidence>,
+}
+
+/// A mistake that was made.
+pub(crate) struct Made {
+    /// What was done wrong.
+    pub(crate) name: &'static str,
+    pub(crate) consequence: Consequence,
+    pub(crate) evidence: Evidence,
 }
 
 const MISTAKES: &[Mistake] = &[
@@ -57,11 +74,12 @@ const MISTAKES: &[Mistake] = &[
 ];
 
 /// Makes every mistake, each in a file of its own.
-pub(crate) fn make_all(directory: &Path, dice: &mut Dice) -> Result<Vec<(&'static Mistake, Evidence)>> {
-    let make = |(number, mistake): (usize, &'static Mistake)| {
+pub(crate) fn make_all(directory: &Path, dice: &mut Dice) -> Result<Vec<Made>> {
+    let make = |(number, mistake): (usize, &Mistake)| {
+        let Mistake { name, fault, make } = mistake;
         let path = directory.join(format!("mistake-{number}.db"));
-        let evidence = (mistake.make)(&path, dice).map_err(|error| format!("{}: {error}", mistake.name))?;
-        Ok((mistake, evidence))
+        let evidence = make(&path, dice).map_err(|error| format!("{name}: {error}"))?;
+        Ok(Made { name, consequence: Consequence::Fault(*fault), evidence })
     };
     MISTAKES.iter().enumerate().map(make).collect()
 }

@@ -18,7 +18,7 @@ pub(super) async fn hang(database: Database, mut until: Until, mut dice: Dice) -
     while until.pause(dice.time_below(INTERVAL_MAX)).await {
         let (which, how_many) = match dice.below(100) {
             0..55 => ("true", "1"),
-            55..80 => ("state = 'active' AND query LIKE '%append(%'", "1"),
+            55..80 => ("state = 'active' AND query LIKE '%append%'", "1"),
             80..95 => ("query LIKE 'LISTEN%'", "1"),
             _ => ("true", "ALL"),
         };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 use underlay_core::{ExpectedVersion, StreamName, TenantId};
 use uuid::Uuid;
 
@@ -36,11 +37,17 @@ pub(super) async fn waver(
         let call = append(commit, &tenant, &stream, &mut dice)?;
         let expected = vec![(stream, ExpectedVersion::Any)];
         journal.write(&WriterLine::Intended(Intention { commit, tenant, expected }))?;
-        let kept = abandon(&client, &call, &mut until, &mut dice).await;
+        let kept = match abandon(&client, &call, &mut until, &mut dice).await {
+            Ok(kept) => {
+                tally.appends_abandoned += 1;
+                kept
+            }
+            Err(error) if is_of_an_ended_session(&error) => false,
+            Err(error) => return Err(error.into()),
+        };
         // Whatever became of the session, it never said COMMIT.
         journal.write(&WriterLine::Declined { commit, conflict: false })?;
-        tally.appends_abandoned += 1;
-        if !kept.unwrap_or(false) {
+        if !kept {
             // Others are ended at any moment too.
             while let Some(again) = reconnect(&database, &mut until).await {
                 if let Ok(connected) = again {
@@ -53,23 +60,31 @@ pub(super) async fn waver(
     Ok(tally)
 }
 
-/// True where the session is left sound.
-async fn abandon(client: &Client, call: &str, until: &mut Until, dice: &mut Dice) -> Result<bool> {
+/// Holds the log with a commit that is not to be; true where the session is left sound.
+async fn abandon(
+    client: &Client,
+    call: &str,
+    until: &mut Until,
+    dice: &mut Dice,
+) -> std::result::Result<bool, tokio_postgres::Error> {
     client.batch_execute("BEGIN").await?;
     client.batch_execute(call).await?;
     until.pause(dice.time_below(HOLD_MAX)).await;
-    match dice.below(10) {
-        0..6 => {
-            client.batch_execute("ROLLBACK").await?;
-            Ok(true)
-        }
-        6..8 => {
-            client.batch_execute("SELECT pg_terminate_backend(pg_backend_pid())").await?;
-            Ok(false)
-        }
-        // Dropped with the transaction open.
-        _ => Ok(false),
+    if dice.chance(60) {
+        client.batch_execute("ROLLBACK").await?;
+        return Ok(true);
     }
+    if dice.chance(50) {
+        // It ends itself, so there is no answer.
+        client.batch_execute("SELECT pg_terminate_backend(pg_backend_pid())").await.ok();
+    }
+    // Otherwise it is dropped with the transaction open.
+    Ok(false)
+}
+
+/// Whether a session was ended, by whomever; anything else would mean that nothing is attacked here.
+fn is_of_an_ended_session(error: &tokio_postgres::Error) -> bool {
+    error.code().is_none_or(|state| *state == SqlState::ADMIN_SHUTDOWN)
 }
 
 /// A connection or why there is none at the moment; none at all where the trouble has ended.
