@@ -98,11 +98,15 @@ FOR EACH STATEMENT EXECUTE FUNCTION {schema}.refuse_change();
 -- Writes a batch of commits, each checked by itself, in one transaction with no round trip inside.
 --
 -- Arrays run in parallel: one entry per commit, per stream a commit expects something of, per event.
--- An expected version is the version, -1 for any, -2 for an existing stream. `event_places` count
--- the events of a commit, `event_steps` those for one stream, from 1.
+-- Numbers count from 1: `expected_commits` and `event_commits` those of commits, `event_expectations`
+-- those of expectations. `commit_ends` counts the events of the batch up to the end of a commit,
+-- `event_steps` those of a commit for one stream up to an event, `event_tails` those of its commit that
+-- follow. An expected version is the version, -1 for any, -2 for an existing stream. Without refusals
+-- `commit_codes`, `commit_messages` and `commit_bodies` are NULL.
 --
--- `ends` has for each commit the position it ends at, -1 where its id is known, -2 where an
--- expectation does not hold; of these two nothing is stored. `actual_versions` are those before.
+-- `head` is the position before the batch, `actual_versions` are those before. `commit_ends` comes back
+-- without the events of what is not stored, and with -1 in the place of a commit whose id is known, -2
+-- of one with an expectation that does not hold; where all is stored it is NULL.
 CREATE FUNCTION {schema}.append(
     writer uuid,
     attempt bigint,
@@ -111,26 +115,24 @@ CREATE FUNCTION {schema}.append(
     commit_ids uuid[],
     commit_fingerprints bytea[],
     commit_events integer[],
+    INOUT commit_ends integer[],
     commit_codes text[],
     commit_messages text[],
     commit_bodies text[],
     commit_metadata text[],
     expected_commits integer[],
-    expected_tenants text[],
     expected_streams text[],
     expected_versions bigint[],
     event_commits integer[],
     event_expectations integer[],
-    event_places integer[],
     event_steps integer[],
-    event_tenants text[],
-    event_streams text[],
+    event_tails integer[],
     event_ids uuid[],
     event_types text[],
     event_schema_versions bigint[],
     event_payloads text[],
+    OUT head bigint,
     OUT recorded_at bigint,
-    OUT ends bigint[],
     OUT actual_versions bigint[]
 )
 LANGUAGE plpgsql
@@ -143,7 +145,13 @@ SET lock_timeout = '30s'
 AS $$
 #variable_conflict use_column
 DECLARE
-    head record;
+    last record;
+    known integer[];
+    conflicts integer[];
+    failed integer[];
+    events_before integer := 0;
+    events_stored integer := 0;
+    verdict integer;
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION 'append needs the isolation level read committed' USING ERRCODE = 'UL000';
@@ -151,73 +159,71 @@ BEGIN
     -- What follows sees everything that was stored before the lock was given.
     PERFORM FROM log_head WHERE one = 1 FOR UPDATE;
     SELECT
-        coalesce(last.sequence, 0) AS sequence,
-        coalesce(last.position, 0) AS position,
+        coalesce(c.sequence, 0) AS sequence,
+        coalesce(c.position, 0) AS position,
         greatest(
-            last.recorded_at,
+            c.recorded_at,
             coalesce(append.stamp, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)
         ) AS recorded_at,
         EXISTS (
             SELECT FROM fences WHERE fences.writer = append.writer AND fences.attempt >= append.attempt
         ) AS fenced
-    INTO head
+    INTO last
     FROM (SELECT) AS always
     LEFT JOIN LATERAL (
-        SELECT c.sequence, c.position, c.recorded_at
-        FROM commits AS c
-        ORDER BY c.sequence DESC
+        SELECT commits.sequence, commits.position, commits.recorded_at
+        FROM commits
+        ORDER BY commits.sequence DESC
         LIMIT 1
-    ) AS last ON true;
-    IF head.fenced THEN
+    ) AS c ON true;
+    IF last.fenced THEN
         RAISE EXCEPTION 'this attempt was declared void' USING ERRCODE = 'UL001';
     END IF;
-    append.recorded_at := head.recorded_at;
-    SELECT array_agg(coalesce(found.version, 0) ORDER BY e.n)
-    INTO append.actual_versions
-    FROM unnest(append.expected_tenants, append.expected_streams) WITH ORDINALITY AS e (tenant, stream, n)
-    LEFT JOIN LATERAL (
-        SELECT events.version
-        FROM events
-        WHERE events.tenant = e.tenant AND events.stream = e.stream
-        ORDER BY events.version DESC
-        LIMIT 1
-    ) AS found ON true;
-    SELECT array_agg(judged.end_position ORDER BY judged.n)
-    INTO append.ends
+    append.head := last.position;
+    append.recorded_at := last.recorded_at;
+    -- Here and below, one look into an index for each, whatever the planner thinks of the size of a
+    -- table: plans are kept from when it was empty. Elements of arrays are taken one by one, which is
+    -- cheaper than `unnest` of many.
+    SELECT
+        array_agg(e.actual ORDER BY e.n),
+        array_agg(append.expected_commits[e.n])
+            FILTER (WHERE NOT (e.expected IN (-1, e.actual) OR (e.expected = -2 AND e.actual > 0)))
+    INTO append.actual_versions, conflicts
     FROM (
         SELECT
-            c.n,
-            CASE
-                WHEN c.verdict < 0 THEN c.verdict
-                ELSE head.position
-                    + sum(c.events) FILTER (WHERE c.verdict = 0) OVER (ORDER BY c.n ROWS UNBOUNDED PRECEDING)
-            END AS end_position
-        FROM (
-            SELECT
-                given.n,
-                given.events,
-                CASE
-                    WHEN known.sequence IS NOT NULL THEN -1
-                    WHEN given.n = ANY (conflicts.commits) THEN -2
-                    ELSE 0
-                END AS verdict
-            FROM unnest(append.commit_tenants, append.commit_ids, append.commit_events)
-                WITH ORDINALITY AS given (tenant, id, events, n)
-            -- One look into the index for each, whatever the planner thinks of the size of the table.
-            LEFT JOIN LATERAL (
-                SELECT commits.sequence
-                FROM commits
-                WHERE commits.tenant = given.tenant AND commits.commit_id = given.id
-                LIMIT 1
-            ) AS known ON true
-            CROSS JOIN (
-                SELECT array_agg(e.commit) AS commits
-                FROM unnest(append.expected_commits, append.expected_versions, append.actual_versions)
-                    AS e (commit, expected, actual)
-                WHERE NOT (e.expected IN (-1, e.actual) OR (e.expected = -2 AND e.actual > 0))
-            ) AS conflicts
-        ) AS c
-    ) AS judged;
+            n,
+            append.expected_versions[n] AS expected,
+            coalesce(there.version, 0) AS actual
+        FROM generate_series(1, cardinality(append.expected_versions)) AS n
+        LEFT JOIN LATERAL (
+            SELECT events.version
+            FROM events
+            WHERE events.tenant = append.commit_tenants[append.expected_commits[n]]
+                AND events.stream = append.expected_streams[n]
+            ORDER BY events.version DESC
+            LIMIT 1
+        ) AS there ON true
+    ) AS e;
+    SELECT array_agg(n)
+    INTO known
+    FROM generate_series(1, cardinality(append.commit_ids)) AS n
+    CROSS JOIN LATERAL (
+        SELECT
+        FROM commits
+        WHERE commits.tenant = append.commit_tenants[n] AND commits.commit_id = append.commit_ids[n]
+        LIMIT 1
+    ) AS there;
+    IF known IS NOT NULL OR conflicts IS NOT NULL THEN
+        failed := known || conflicts;
+        FOR n IN 1 .. cardinality(append.commit_ends) LOOP
+            verdict := CASE WHEN n = ANY (known) THEN -1 WHEN n = ANY (conflicts) THEN -2 ELSE 0 END;
+            IF verdict = 0 THEN
+                events_stored := events_stored + append.commit_ends[n] - events_before;
+            END IF;
+            events_before := append.commit_ends[n];
+            append.commit_ends[n] := CASE WHEN verdict = 0 THEN events_stored ELSE verdict END;
+        END LOOP;
+    END IF;
     INSERT INTO events (
         position,
         version,
@@ -232,30 +238,19 @@ BEGIN
         payload
     )
     SELECT
-        append.ends[e.commit] - append.commit_events[e.commit] + e.place,
-        append.actual_versions[e.expectation] + e.step,
+        append.head + append.commit_ends[append.event_commits[n]] - append.event_tails[n],
+        append.actual_versions[append.event_expectations[n]] + append.event_steps[n],
         append.recorded_at,
-        e.schema_version,
-        e.id,
-        append.commit_events[e.commit] - e.place,
-        e.tenant,
-        e.stream,
-        e.type,
-        append.commit_metadata[e.commit]::json,
-        e.payload::json
-    FROM unnest(
-        append.event_commits,
-        append.event_expectations,
-        append.event_places,
-        append.event_steps,
-        append.event_tenants,
-        append.event_streams,
-        append.event_ids,
-        append.event_types,
-        append.event_schema_versions,
-        append.event_payloads
-    ) AS e (commit, expectation, place, step, tenant, stream, id, type, schema_version, payload)
-    WHERE append.ends[e.commit] >= 0;
+        append.event_schema_versions[n],
+        append.event_ids[n],
+        append.event_tails[n],
+        append.commit_tenants[append.event_commits[n]],
+        append.expected_streams[append.event_expectations[n]],
+        append.event_types[n],
+        append.commit_metadata[append.event_commits[n]]::json,
+        append.event_payloads[n]::json
+    FROM generate_series(1, cardinality(append.event_ids)) AS n
+    WHERE append.commit_ends[append.event_commits[n]] >= 0;
     INSERT INTO commits (
         sequence,
         position,
@@ -270,27 +265,155 @@ BEGIN
         body
     )
     SELECT
-        head.sequence + row_number() OVER (ORDER BY c.n),
-        append.ends[c.n],
+        last.sequence + n - CASE
+            WHEN failed IS NULL THEN 0
+            ELSE (SELECT count(DISTINCT f) FROM unnest(failed) AS f WHERE f < n)
+        END,
+        append.head + append.commit_ends[n],
         append.recorded_at,
-        c.id,
-        c.events,
-        c.tenant,
-        c.fingerprint,
-        CASE WHEN c.code IS NULL THEN 'accepted' ELSE 'refused' END,
-        c.code,
-        c.message,
-        c.body::json
-    FROM unnest(
-        append.commit_tenants,
-        append.commit_ids,
-        append.commit_fingerprints,
-        append.commit_events,
-        append.commit_codes,
-        append.commit_messages,
-        append.commit_bodies
-    ) WITH ORDINALITY AS c (tenant, id, fingerprint, events, code, message, body, n)
-    WHERE append.ends[c.n] >= 0;
+        append.commit_ids[n],
+        append.commit_events[n],
+        append.commit_tenants[n],
+        append.commit_fingerprints[n],
+        CASE WHEN append.commit_codes[n] IS NULL THEN 'accepted' ELSE 'refused' END,
+        append.commit_codes[n],
+        append.commit_messages[n],
+        append.commit_bodies[n]::json
+    FROM generate_series(1, cardinality(append.commit_ids)) AS n
+    WHERE append.commit_ends[n] >= 0;
+    IF failed IS NULL THEN
+        append.commit_ends := NULL;
+    END IF;
+END
+$$;
+
+-- As `append`, for one commit of one event. `ended` is the position, or as in `commit_ends` there.
+CREATE FUNCTION {schema}.append_one(
+    writer uuid,
+    attempt bigint,
+    stamp bigint,
+    tenant text,
+    commit_id uuid,
+    fingerprint bytea,
+    metadata text,
+    stream text,
+    expected bigint,
+    event_id uuid,
+    type text,
+    schema_version bigint,
+    payload text,
+    OUT ended bigint,
+    OUT recorded_at bigint,
+    OUT actual_version bigint
+)
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, {schema}, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET lock_timeout = '30s'
+AS $$
+#variable_conflict use_column
+DECLARE
+    last record;
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'append needs the isolation level read committed' USING ERRCODE = 'UL000';
+    END IF;
+    -- What follows sees everything that was stored before the lock was given.
+    PERFORM FROM log_head WHERE one = 1 FOR UPDATE;
+    SELECT
+        coalesce(c.sequence, 0) AS sequence,
+        coalesce(c.position, 0) AS position,
+        greatest(
+            c.recorded_at,
+            coalesce(append_one.stamp, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)
+        ) AS recorded_at,
+        EXISTS (
+            SELECT FROM fences WHERE fences.writer = append_one.writer AND fences.attempt >= append_one.attempt
+        ) AS fenced,
+        EXISTS (
+            SELECT FROM commits
+            WHERE commits.tenant = append_one.tenant AND commits.commit_id = append_one.commit_id
+        ) AS known,
+        coalesce(
+            (
+                SELECT events.version
+                FROM events
+                WHERE events.tenant = append_one.tenant AND events.stream = append_one.stream
+                ORDER BY events.version DESC
+                LIMIT 1
+            ),
+            0
+        ) AS version
+    INTO last
+    FROM (SELECT) AS always
+    LEFT JOIN LATERAL (
+        SELECT commits.sequence, commits.position, commits.recorded_at
+        FROM commits
+        ORDER BY commits.sequence DESC
+        LIMIT 1
+    ) AS c ON true;
+    IF last.fenced THEN
+        RAISE EXCEPTION 'this attempt was declared void' USING ERRCODE = 'UL001';
+    END IF;
+    append_one.recorded_at := last.recorded_at;
+    append_one.actual_version := last.version;
+    IF last.known THEN
+        append_one.ended := -1;
+        RETURN;
+    END IF;
+    IF NOT (
+        append_one.expected IN (-1, last.version) OR (append_one.expected = -2 AND last.version > 0)
+    ) THEN
+        append_one.ended := -2;
+        RETURN;
+    END IF;
+    append_one.ended := last.position + 1;
+    INSERT INTO events (
+        position,
+        version,
+        recorded_at,
+        schema_version,
+        event_id,
+        commit_tail,
+        tenant,
+        stream,
+        type,
+        metadata,
+        payload
+    ) VALUES (
+        append_one.ended,
+        last.version + 1,
+        last.recorded_at,
+        append_one.schema_version,
+        append_one.event_id,
+        0,
+        append_one.tenant,
+        append_one.stream,
+        append_one.type,
+        append_one.metadata::json,
+        append_one.payload::json
+    );
+    INSERT INTO commits (
+        sequence,
+        position,
+        recorded_at,
+        commit_id,
+        event_count,
+        tenant,
+        fingerprint,
+        kind
+    ) VALUES (
+        last.sequence + 1,
+        append_one.ended,
+        last.recorded_at,
+        append_one.commit_id,
+        1,
+        append_one.tenant,
+        append_one.fingerprint,
+        'accepted'
+    );
 END
 $$;
 
@@ -398,7 +521,7 @@ REVOKE UPDATE, DELETE, TRUNCATE ON {schema}.events FROM {owner};
 REVOKE DELETE, TRUNCATE ON {schema}.commits FROM {owner};
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA {schema} FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION {schema}.append TO {writer};
+GRANT EXECUTE ON FUNCTION {schema}.append, {schema}.append_one TO {writer};
 GRANT EXECUTE ON FUNCTION {schema}.fence TO {writer};
 GRANT EXECUTE ON FUNCTION {schema}.log_bound TO {reader}, {worker};
 GRANT EXECUTE ON FUNCTION {schema}.position_at TO {worker};
@@ -406,6 +529,7 @@ GRANT EXECUTE ON FUNCTION {schema}.position_at TO {worker};
 -- The functions that write run as a role that cannot log in and may do nothing else.
 GRANT CREATE ON SCHEMA {schema} TO {append};
 ALTER FUNCTION {schema}.append OWNER TO {append};
+ALTER FUNCTION {schema}.append_one OWNER TO {append};
 ALTER FUNCTION {schema}.fence OWNER TO {append};
 ALTER FUNCTION {schema}.log_bound OWNER TO {append};
 REVOKE CREATE ON SCHEMA {schema} FROM {append};

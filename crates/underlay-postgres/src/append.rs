@@ -1,12 +1,17 @@
-//! A batch of commits as the arrays of one call, and the answers in what comes back.
+//! A batch of commits as one call, and the answers in what comes back: of many commits arrays, of one
+//! that is alone its values.
 
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
-use underlay_core::{Committed, Conflict, Error, ExpectedVersion, Outcome, Position, StreamVersion, Version};
+use underlay_core::{
+    Committed, Conflict, Error, ExpectedVersion, NewEvent, Outcome, Position, StreamName, StreamVersion,
+    Version,
+};
 use uuid::Uuid;
 
 use crate::error::Failure;
 use crate::event_row;
+use crate::fault::{FaultHook, Step};
 use crate::intake::{Answer, Request};
 use crate::session::Parameter;
 
@@ -25,51 +30,139 @@ pub(crate) enum Verdict {
     Known,
 }
 
-/// Writes a batch in one transaction.
-///
-/// # Errors
-/// Where one commit cannot be stored none is; where the connection is lost, all may be.
-pub(crate) async fn append(
-    client: &Client,
-    sql: &str,
-    attempt: Attempt,
-    stamp: Option<i64>,
-    batch: &[&Request],
-) -> Result<Vec<Verdict>, Failure> {
-    let arrays = Arrays::of(batch);
-    let parameters: [Parameter<'_>; 25] = [
-        (&attempt.writer, Type::UUID),
-        (&attempt.number, Type::INT8),
-        (&stamp, Type::INT8),
-        (&arrays.tenants, Type::TEXT_ARRAY),
-        (&arrays.ids, Type::UUID_ARRAY),
-        (&arrays.fingerprints, Type::BYTEA_ARRAY),
-        (&arrays.event_counts, Type::INT4_ARRAY),
-        (&arrays.codes, Type::TEXT_ARRAY),
-        (&arrays.messages, Type::TEXT_ARRAY),
-        (&arrays.bodies, Type::TEXT_ARRAY),
-        (&arrays.metadata, Type::TEXT_ARRAY),
-        (&arrays.expected_commits, Type::INT4_ARRAY),
-        (&arrays.expected_tenants, Type::TEXT_ARRAY),
-        (&arrays.expected_streams, Type::TEXT_ARRAY),
-        (&arrays.expected_versions, Type::INT8_ARRAY),
-        (&arrays.event_commits, Type::INT4_ARRAY),
-        (&arrays.event_expectations, Type::INT4_ARRAY),
-        (&arrays.event_places, Type::INT4_ARRAY),
-        (&arrays.event_steps, Type::INT4_ARRAY),
-        (&arrays.event_tenants, Type::TEXT_ARRAY),
-        (&arrays.event_streams, Type::TEXT_ARRAY),
-        (&arrays.event_ids, Type::UUID_ARRAY),
-        (&arrays.event_types, Type::TEXT_ARRAY),
-        (&arrays.event_schema_versions, Type::INT8_ARRAY),
-        (&arrays.event_payloads, Type::TEXT_ARRAY),
-    ];
-    let row = client.query_typed_one(sql, &parameters).await?;
-    verdicts(&row, batch)
+/// What a batch is written with: the calls of the functions, in the schema of the store.
+pub(crate) struct Calls {
+    batch: String,
+    single: String,
+    faults: FaultHook,
+}
+
+impl Calls {
+    pub(crate) fn new(schema: &str, faults: FaultHook) -> Self {
+        let in_schema = |sql: &str| sql.replace("{schema}", schema);
+        Self {
+            batch: in_schema(include_str!("sql/append_commits.sql")),
+            single: in_schema(include_str!("sql/append_commit.sql")),
+            faults,
+        }
+    }
+
+    /// Writes a batch in one transaction.
+    ///
+    /// # Errors
+    /// Where one commit cannot be stored none is; where the connection is lost, all may be.
+    pub(crate) async fn append(
+        &self,
+        client: &Client,
+        attempt: Attempt,
+        stamp: Option<i64>,
+        batch: &[Request],
+    ) -> Result<Vec<Verdict>, Failure> {
+        if let [request] = batch
+            && let Some(single) = Single::of(request)
+            && !self.faults.asks(Step::Alone)
+        {
+            return Ok(vec![self.append_one(client, attempt, stamp, &single).await?]);
+        }
+        self.append_all(client, attempt, stamp, batch).await
+    }
+
+    async fn append_one(
+        &self,
+        client: &Client,
+        attempt: Attempt,
+        stamp: Option<i64>,
+        single: &Single<'_>,
+    ) -> Result<Verdict, Failure> {
+        let Single { request, stream, expected, event } = single;
+        let schema_version = i64::from(event.schema_version.0);
+        let parameters: [Parameter<'_>; 13] = [
+            (&attempt.writer, Type::UUID),
+            (&attempt.number, Type::INT8),
+            (&stamp, Type::INT8),
+            (&request.tenant.as_str(), Type::TEXT),
+            (&request.commit.id.0, Type::UUID),
+            (&&request.reply.fingerprint.0[..], Type::BYTEA),
+            (&request.reply.metadata.as_str(), Type::TEXT),
+            (&stream.as_str(), Type::TEXT),
+            (&expected_number(*expected), Type::INT8),
+            (&event.event_id.0, Type::UUID),
+            (&event.event_type.as_str(), Type::TEXT),
+            (&schema_version, Type::INT8),
+            (&event.payload.as_str(), Type::TEXT),
+        ];
+        let row = client.query_typed_one(&self.single, &parameters).await?;
+        verdict(request, row.try_get(0)?, row.try_get(1)?, &[row.try_get(2)?])
+    }
+
+    async fn append_all(
+        &self,
+        client: &Client,
+        attempt: Attempt,
+        stamp: Option<i64>,
+        batch: &[Request],
+    ) -> Result<Vec<Verdict>, Failure> {
+        let arrays = Arrays::of(batch);
+        let refusals = arrays.codes.iter().any(Option::is_some);
+        let (codes, messages, bodies) = if refusals {
+            (Some(&arrays.codes), Some(&arrays.messages), Some(&arrays.bodies))
+        } else {
+            (None, None, None)
+        };
+        let parameters: [Parameter<'_>; 23] = [
+            (&attempt.writer, Type::UUID),
+            (&attempt.number, Type::INT8),
+            (&stamp, Type::INT8),
+            (&arrays.tenants, Type::TEXT_ARRAY),
+            (&arrays.ids, Type::UUID_ARRAY),
+            (&arrays.fingerprints, Type::BYTEA_ARRAY),
+            (&arrays.event_counts, Type::INT4_ARRAY),
+            (&arrays.ends, Type::INT4_ARRAY),
+            (&codes, Type::TEXT_ARRAY),
+            (&messages, Type::TEXT_ARRAY),
+            (&bodies, Type::TEXT_ARRAY),
+            (&arrays.metadata, Type::TEXT_ARRAY),
+            (&arrays.expected_commits, Type::INT4_ARRAY),
+            (&arrays.expected_streams, Type::TEXT_ARRAY),
+            (&arrays.expected_versions, Type::INT8_ARRAY),
+            (&arrays.event_commits, Type::INT4_ARRAY),
+            (&arrays.event_expectations, Type::INT4_ARRAY),
+            (&arrays.event_steps, Type::INT4_ARRAY),
+            (&arrays.event_tails, Type::INT4_ARRAY),
+            (&arrays.event_ids, Type::UUID_ARRAY),
+            (&arrays.event_types, Type::TEXT_ARRAY),
+            (&arrays.event_schema_versions, Type::INT8_ARRAY),
+            (&arrays.event_payloads, Type::TEXT_ARRAY),
+        ];
+        let row = client.query_typed_one(&self.batch, &parameters).await?;
+        verdicts(&row, batch, arrays.ends)
+    }
+}
+
+/// A commit of one event that expects nothing else: most commits are, and alone in a batch it needs no
+/// arrays.
+struct Single<'a> {
+    request: &'a Request,
+    stream: &'a StreamName,
+    expected: ExpectedVersion,
+    event: &'a NewEvent,
+}
+
+impl<'a> Single<'a> {
+    fn of(request: &'a Request) -> Option<Self> {
+        let commit = &request.commit;
+        let ([write], [], Outcome::Accepted) =
+            (&commit.writes[..], &commit.expectations[..], &commit.outcome)
+        else {
+            return None;
+        };
+        let [event] = &write.events[..] else { return None };
+        Some(Self { request, stream: &write.stream, expected: write.expected, event })
+    }
 }
 
 /// An expected version as the function takes it.
-fn expected(version: ExpectedVersion) -> i64 {
+fn expected_number(version: ExpectedVersion) -> i64 {
     match version {
         ExpectedVersion::Any => -1,
         ExpectedVersion::Exists => -2,
@@ -97,20 +190,18 @@ struct Arrays<'a> {
     ids: Vec<Uuid>,
     fingerprints: Vec<&'a [u8]>,
     event_counts: Vec<i32>,
+    ends: Vec<i32>,
     codes: Vec<Option<&'a str>>,
     messages: Vec<Option<&'a str>>,
     bodies: Vec<Option<&'a str>>,
     metadata: Vec<&'a str>,
     expected_commits: Vec<i32>,
-    expected_tenants: Vec<&'a str>,
     expected_streams: Vec<&'a str>,
     expected_versions: Vec<i64>,
     event_commits: Vec<i32>,
     event_expectations: Vec<i32>,
-    event_places: Vec<i32>,
     event_steps: Vec<i32>,
-    event_tenants: Vec<&'a str>,
-    event_streams: Vec<&'a str>,
+    event_tails: Vec<i32>,
     event_ids: Vec<Uuid>,
     event_types: Vec<&'a str>,
     event_schema_versions: Vec<i64>,
@@ -118,7 +209,7 @@ struct Arrays<'a> {
 }
 
 impl<'a> Arrays<'a> {
-    fn of(batch: &[&'a Request]) -> Self {
+    fn of(batch: &'a [Request]) -> Self {
         let mut arrays = Self::default();
         for request in batch {
             arrays.push(request);
@@ -127,29 +218,27 @@ impl<'a> Arrays<'a> {
     }
 
     fn push(&mut self, request: &'a Request) {
-        let (tenant, commit) = (request.tenant.as_str(), &request.commit);
+        let commit = &request.commit;
         let (code, message, body) = refusal(&commit.outcome);
-        self.tenants.push(tenant);
+        self.tenants.push(request.tenant.as_str());
         self.ids.push(commit.id.0);
         self.fingerprints.push(&request.reply.fingerprint.0);
-        self.event_counts.push(small(commit.event_count()));
+        let mut tail = small(commit.event_count());
+        self.event_counts.push(tail);
         self.codes.push(code);
         self.messages.push(message);
         self.bodies.push(body);
         self.metadata.push(request.reply.metadata.as_str());
         let number = small(self.ids.len());
-        let mut place = 0;
         for write in &commit.writes {
-            self.expect(number, tenant, write.stream.as_str(), write.expected);
+            self.expect(number, write.stream.as_str(), write.expected);
             let expectation = small(self.expected_streams.len());
             for (step, event) in (1..).zip(&write.events) {
-                place += 1;
+                tail -= 1;
                 self.event_commits.push(number);
                 self.event_expectations.push(expectation);
-                self.event_places.push(place);
                 self.event_steps.push(step);
-                self.event_tenants.push(tenant);
-                self.event_streams.push(write.stream.as_str());
+                self.event_tails.push(tail);
                 self.event_ids.push(event.event_id.0);
                 self.event_types.push(event.event_type.as_str());
                 self.event_schema_versions.push(event.schema_version.0.into());
@@ -157,37 +246,46 @@ impl<'a> Arrays<'a> {
             }
         }
         for expectation in &commit.expectations {
-            self.expect(number, tenant, expectation.stream.as_str(), expectation.expected);
+            self.expect(number, expectation.stream.as_str(), expectation.expected);
         }
+        self.ends.push(small(self.event_ids.len()));
     }
 
-    fn expect(&mut self, commit: i32, tenant: &'a str, stream: &'a str, version: ExpectedVersion) {
+    fn expect(&mut self, commit: i32, stream: &'a str, version: ExpectedVersion) {
         self.expected_commits.push(commit);
-        self.expected_tenants.push(tenant);
         self.expected_streams.push(stream);
-        self.expected_versions.push(expected(version));
+        self.expected_versions.push(expected_number(version));
     }
 }
 
-fn verdicts(row: &Row, batch: &[&Request]) -> Result<Vec<Verdict>, Failure> {
-    let recorded_at: i64 = row.try_get(0)?;
-    let ends: Vec<i64> = row.try_get(1)?;
-    let versions: Option<Vec<i64>> = row.try_get(2)?;
-    let versions = versions.unwrap_or_default();
+fn torn() -> Failure {
+    Failure::damaged("a function answered for another batch")
+}
+
+/// The answers of `append`; `ends` are those of a batch that was stored whole.
+fn verdicts(row: &Row, batch: &[Request], ends: Vec<i32>) -> Result<Vec<Verdict>, Failure> {
+    let (head, recorded_at): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+    let ends = row.try_get::<_, Option<Vec<i32>>>(2)?.unwrap_or(ends);
+    let versions: Vec<i64> = row.try_get::<_, Option<_>>(3)?.unwrap_or_default();
     let mut rest = versions.as_slice();
-    let torn = || Failure::damaged("the function `append` answered for another batch");
     let mut verdicts = Vec::with_capacity(batch.len());
     for (at, request) in batch.iter().enumerate() {
-        let end = *ends.get(at).ok_or_else(torn)?;
+        let end = i64::from(*ends.get(at).ok_or_else(torn)?);
         let (own, others) = rest.split_at_checked(request.commit.streams().count()).ok_or_else(torn)?;
         rest = others;
-        verdicts.push(match end {
-            -1 => Verdict::Known,
-            -2 => Verdict::Answered(Err(conflict(request, own).ok_or_else(torn)?.into())),
-            end => Verdict::Answered(Ok(committed(request, end, recorded_at, own)?)),
-        });
+        let end = if end < 0 { end } else { head + end };
+        verdicts.push(verdict(request, end, recorded_at, own)?);
     }
     Ok(verdicts)
+}
+
+/// The answer to one commit: where it ends or why it was not stored, and the versions before it.
+fn verdict(request: &Request, end: i64, recorded_at: i64, versions: &[i64]) -> Result<Verdict, Failure> {
+    Ok(match end {
+        -1 => Verdict::Known,
+        -2 => Verdict::Answered(Err(conflict(request, versions).ok_or_else(torn)?.into())),
+        end => Verdict::Answered(Ok(committed(request, end, recorded_at, versions)?)),
+    })
 }
 
 /// The first expectation that does not hold.

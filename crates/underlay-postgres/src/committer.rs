@@ -27,7 +27,7 @@ use underlay_core::{Clock, Error, WakeupHub};
 use uuid::Uuid;
 
 use crate::address::Address;
-use crate::append::{self, Attempt, Verdict};
+use crate::append::{self, Attempt, Calls, Verdict};
 use crate::config::PostgresConfig;
 use crate::error::{Failure, raised};
 use crate::event_store::{find_commit, verify_log};
@@ -46,7 +46,7 @@ const ATTEMPTS_MAX: usize = 4;
 /// What the committing task works with.
 pub(crate) struct Committer {
     address: Address,
-    append: String,
+    calls: Calls,
     fence: String,
     intake: Arc<Intake>,
     sessions: Arc<Sessions>,
@@ -70,11 +70,10 @@ impl Committer {
         wakeups: Arc<WakeupHub>,
         notifier: Arc<Notify>,
     ) -> Self {
-        let in_schema = |sql: &str| sql.replace("{schema}", &config.schema);
         Self {
             address,
-            append: in_schema(include_str!("sql/append_commits.sql")),
-            fence: in_schema(include_str!("sql/raise_fence.sql")),
+            calls: Calls::new(&config.schema, config.faults.clone()),
+            fence: include_str!("sql/raise_fence.sql").replace("{schema}", &config.schema),
             intake,
             sessions,
             wakeups,
@@ -97,6 +96,8 @@ impl Committer {
             // Where it is broken nothing can wait, so it is mended first.
             let Some(connected) = self.connected(link.take(), &mut VecDeque::new()).await else { return };
             link = Some(connected);
+            // Whoever was just answered may have the next commit ready: it goes with this batch.
+            tokio::task::yield_now().await;
             let Some(batch) = intake.next().await else { return };
             let mut flights = VecDeque::from([Flight::new(batch)]);
             while !flights.is_empty() {
@@ -192,8 +193,7 @@ impl Committer {
         self.faults.at(Step::Send)?;
         self.attempt.number += 1;
         let stamp = self.clock.as_ref().map(|clock| clock.now().as_microsecond());
-        let batch: Vec<&Request> = flight.requests.iter().collect();
-        let call = append::append(&link.client, &self.append, self.attempt, stamp, &batch);
+        let call = self.calls.append(&link.client, self.attempt, stamp, &flight.requests);
         let verdicts = tokio::time::timeout(self.commit_timeout, call).await.map_err(|_| {
             Failure::Lost(format!(
                 "no answer to a group commit in {:?} (commit_timeout)",

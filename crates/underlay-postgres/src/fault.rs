@@ -2,7 +2,8 @@ use std::sync::Arc;
 
 use crate::error::Failure;
 
-/// A step of the committer at which a test can make it fail as if its connection was lost.
+/// A step of the committer at which a test can make it fail as if its connection was lost, or take
+/// another way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Before the batch is sent.
@@ -11,6 +12,8 @@ pub enum Step {
     Answered,
     /// Before the fence that follows a lost answer.
     Fence,
+    /// A commit alone in its batch is written as one that is not.
+    Alone,
 }
 
 /// Says which steps fail; by default none.
@@ -23,9 +26,10 @@ impl FaultHook {
     }
 
     pub(crate) fn at(&self, step: Step) -> Result<(), Failure> {
-        match &self.0 {
-            Some(hook) if hook(step) => Err(Failure::Lost(format!("injected at {step:?}"))),
-            _ => Ok(()),
-        }
+        if self.asks(step) { Err(Failure::Lost(format!("injected at {step:?}"))) } else { Ok(()) }
+    }
+
+    pub(crate) fn asks(&self, step: Step) -> bool {
+        self.0.as_ref().is_some_and(|hook| hook(step))
     }
 }

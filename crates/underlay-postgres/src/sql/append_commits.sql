@@ -1,6 +1,7 @@
 SELECT
+    head,
     recorded_at,
-    ends,
+    commit_ends,
     actual_versions
 FROM {schema}.append(
     $1,
@@ -25,7 +26,5 @@ FROM {schema}.append(
     $20,
     $21,
     $22,
-    $23,
-    $24,
-    $25
+    $23
 )

@@ -1,5 +1,6 @@
 //! What a group commit does that one commit alone does not show.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -243,5 +244,101 @@ fn a_page_of_large_events_ends_early_and_goes_on() {
             assert_eq!(positions, (1..=75).collect::<Vec<u64>>());
             assert!(pages > 1);
         }
+    });
+}
+
+#[test]
+fn what_fails_in_a_batch_leaves_no_hole_and_moves_nobody_else() {
+    with_place(async |place| {
+        let store = place.open().await;
+        let acme = acme();
+        let known = append("known-1", ExpectedVersion::Any);
+        store.commit(&acme, known.clone()).await.unwrap();
+        let gate = Gate::close(&place).await;
+        let first = begin(store.commit(&acme, append("held-1", ExpectedVersion::NoStream)));
+        gate.reached(1).await;
+        // Whether it is stored, and how many events it has.
+        let mut commits = Vec::new();
+        for number in 0..40_u64 {
+            let to = format!("s-{number}");
+            commits.push(match number % 8 {
+                0 | 3 => (append_many(&to, ExpectedVersion::NoStream, number % 4 + 1), true),
+                1 => (append(&to, ExpectedVersion::Exists), false),
+                2 => (append(&to, ExpectedVersion::Exact(Version(3))), false),
+                4 => {
+                    let outcome = Outcome::Refused {
+                        code: "no".into(),
+                        message: String::new(),
+                        body: Json::parse("{}").unwrap(),
+                    };
+                    (Commit::new(CommitId::draw()).with_outcome(outcome), true)
+                }
+                5 => {
+                    let two = append_many(&to, ExpectedVersion::Any, 2);
+                    let also = (0..3).map(event).collect();
+                    (two.append(stream(&format!("also-{number}")), ExpectedVersion::NoStream, also), true)
+                }
+                6 => {
+                    // Two expectations fail, and it is one commit that is not there.
+                    let commit = append(&to, ExpectedVersion::Exists);
+                    (
+                        commit.append(
+                            stream(&format!("no-{number}")),
+                            ExpectedVersion::Exists,
+                            vec![event(1)],
+                        ),
+                        false,
+                    )
+                }
+                _ => (append(&to, ExpectedVersion::Any), true),
+            });
+        }
+        commits.insert(20, (known, true));
+        let begun: Vec<_> =
+            commits.iter().map(|(commit, _)| begin(store.commit(&acme, commit.clone()))).collect();
+        gate.open().await;
+        let mut head = first.await.unwrap().position.number();
+        let mut times = HashSet::new();
+        for (answer, (commit, stored)) in begun.into_iter().zip(&commits) {
+            match answer.await {
+                Ok(committed) if committed.repeated => assert_eq!(committed.position.number(), 1),
+                Ok(committed) => {
+                    assert!(stored, "{commit:?}");
+                    times.insert(committed.recorded_at);
+                    head += commit.event_count() as u64;
+                    assert_eq!(committed.position.number(), head, "{commit:?}");
+                    for (write, there) in commit.writes.iter().zip(&committed.versions) {
+                        assert_eq!(there.version, Version(write.events.len() as u64));
+                    }
+                }
+                Err(Error::Conflict(_)) => assert!(!stored, "{commit:?}"),
+                Err(error) => panic!("{error}: {commit:?}"),
+            }
+        }
+        assert_eq!(store.head().await.unwrap().number(), head);
+        assert_eq!(times.len(), 1, "it was one call, and nothing of it was written again");
+        // Every event is at the place its commit was told, and counts those behind it.
+        for (commit, _) in commits.iter().filter(|(_, stored)| *stored) {
+            let found = store.find_commit(&acme, commit.id).await.unwrap().unwrap().committed;
+            let last = found.position.number();
+            for back in 0..commit.event_count() as u64 {
+                let page = store
+                    .read_all(
+                        &LogScope::EveryTenant,
+                        Position::from_number(last - back - 1),
+                        &LogFilter::default(),
+                        1,
+                    )
+                    .await
+                    .unwrap();
+                assert_eq!(u64::from(page.events[0].commit_tail), back);
+                let ids: Vec<_> = commit.writes.iter().flat_map(|write| &write.events).collect();
+                assert_eq!(page.events[0].event_id, ids[ids.len() - 1 - back as usize].event_id);
+            }
+        }
+        let admin = place.admin().await;
+        let gaps = "SELECT count(*) FROM (SELECT sequence - lag(sequence) OVER (ORDER BY sequence) AS step \
+                    FROM underlay.commits) AS steps WHERE step <> 1";
+        assert_eq!(admin.query_one(gaps, &[]).await.unwrap().get::<_, i64>(0), 0);
     });
 }

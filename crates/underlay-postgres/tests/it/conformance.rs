@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use underlay_core::{Archive, EventStore, ReadModels, Retention, Snapshots};
-use underlay_postgres::PostgresStore;
+use underlay_postgres::{PostgresStore, Step};
 use underlay_testkit::{
     ArchiveFixture, EventStoreFixture, Fixture, ReadModelsFixture, RetentionFixture, Skip, SnapshotsFixture,
 };
@@ -57,10 +57,46 @@ impl RetentionFixture for Database {
     }
 }
 
+/// The same, where a commit that is alone is written as one of many.
+struct InBatches {
+    store: PostgresStore,
+    place: Place,
+}
+
+impl InBatches {
+    async fn open(place: Place) -> Self {
+        let config = place.config().with_faults(|step| step == Step::Alone);
+        Self { store: place.open_with(config).await, place }
+    }
+}
+
+impl Fixture for InBatches {
+    async fn create() -> Result<Self, Skip> {
+        Ok(Self::open(Place::create().await?).await)
+    }
+
+    async fn reopen(self) -> Self {
+        self.store.close().await.unwrap();
+        Self::open(self.place).await
+    }
+}
+
+impl EventStoreFixture for InBatches {
+    fn event_store(&self) -> Arc<dyn EventStore> {
+        Arc::new(self.store.clone())
+    }
+}
+
 mod event_store {
     use super::Database;
 
     underlay_testkit::conformance!(event_store, Database);
+}
+
+mod event_store_in_batches {
+    use super::InBatches;
+
+    underlay_testkit::conformance!(event_store, InBatches);
 }
 
 mod read_models {

@@ -152,26 +152,35 @@ fn an_attempt_behind_a_fence_is_never_stored() {
         let store = place.open().await;
         let admin = place.admin().await;
         // As if it had been on its way for all that time.
-        let append = |attempt: i64| {
+        let batch = |attempt: i64| {
             format!(
                 "SELECT underlay.append('00000000-0000-0000-0000-000000000001', {attempt}, NULL, ARRAY['acme'], \
-                 ARRAY[gen_random_uuid()], ARRAY['\\x00'::bytea], ARRAY[1], ARRAY[NULL], ARRAY[NULL], \
-                 ARRAY[NULL], ARRAY['{{}}'], ARRAY[1], ARRAY['acme'], ARRAY['b-1'], ARRAY[-1::bigint], ARRAY[1], \
-                 ARRAY[1], ARRAY[1], ARRAY[1], ARRAY['acme'], ARRAY['b-1'], ARRAY[gen_random_uuid()], \
-                 ARRAY['noted'], ARRAY[1::bigint], ARRAY['{{}}'])"
+                 ARRAY[gen_random_uuid()], ARRAY['\\x00'::bytea], ARRAY[1], ARRAY[1], NULL, NULL, NULL, \
+                 ARRAY['{{}}'], ARRAY[1], ARRAY['b-1'], ARRAY[-1::bigint], ARRAY[1], ARRAY[1], ARRAY[1], ARRAY[0], \
+                 ARRAY[gen_random_uuid()], ARRAY['noted'], ARRAY[1::bigint], ARRAY['{{}}'])"
             )
         };
-        admin.batch_execute(&append(1)).await.unwrap();
+        let single = |attempt: i64| {
+            format!(
+                "SELECT underlay.append_one('00000000-0000-0000-0000-000000000001', {attempt}, NULL, 'acme', \
+                 gen_random_uuid(), '\\x00', '{{}}', 'b-1', -1, gen_random_uuid(), 'noted', 1, '{{}}')"
+            )
+        };
+        admin.batch_execute(&batch(1)).await.unwrap();
+        admin.batch_execute(&single(1)).await.unwrap();
         admin
             .batch_execute("SELECT underlay.fence('00000000-0000-0000-0000-000000000001', 3)")
             .await
             .unwrap();
         for attempt in 1..=3 {
-            let error = admin.batch_execute(&append(attempt)).await.unwrap_err();
-            assert_eq!(error.code().map(|state| state.code()), Some("UL001"), "attempt {attempt}");
+            for append in [batch(attempt), single(attempt)] {
+                let error = admin.batch_execute(&append).await.unwrap_err();
+                assert_eq!(error.code().map(|state| state.code()), Some("UL001"), "{append}");
+            }
         }
-        admin.batch_execute(&append(4)).await.unwrap();
-        assert_eq!(store.head().await.unwrap(), Position::from_number(2));
+        admin.batch_execute(&batch(4)).await.unwrap();
+        admin.batch_execute(&single(4)).await.unwrap();
+        assert_eq!(store.head().await.unwrap(), Position::from_number(4));
     });
 }
 

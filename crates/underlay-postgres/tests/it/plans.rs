@@ -10,7 +10,7 @@ use underlay_core::{
 use underlay_postgres::PostgresStore;
 
 use crate::place::{Place, ROLE_PREFIX, connect, with_place};
-use crate::sample::{accounts, acme, append, checkpoint_at, row};
+use crate::sample::{accounts, acme, append, begin, checkpoint_at, row};
 
 /// A view with enough rows that a wrong plan would look good to the server.
 async fn filled(place: &Place) -> (PostgresStore, ViewTable) {
@@ -250,5 +250,44 @@ fn appends_never_read_a_whole_table() {
             assert!(searches >= 300, "{table} was searched {searches} times");
             assert!(scans <= 3, "{table} was read whole {scans} times");
         }
+    });
+}
+
+/// The functions that append keep the plans of their first calls, and those were made for an empty
+/// log. It is commits that count here, each with events, alone and in batches.
+#[test]
+fn an_append_looks_at_as_few_rows_in_a_long_log_as_in_a_short_one() {
+    with_place(async |place| {
+        let admin = place.admin().await;
+        // Nothing makes the plans anew in between.
+        let still = "ALTER TABLE underlay.events SET (autovacuum_enabled = off); \
+                     ALTER TABLE underlay.commits SET (autovacuum_enabled = off)";
+        admin.batch_execute(still).await.unwrap();
+        let store = place.open().await;
+        let rounds = 150;
+        for round in 0..rounds {
+            let commits: Vec<_> = (0..8)
+                .map(|number| append(&format!("s-{}", round * 8 + number), ExpectedVersion::NoStream))
+                .collect();
+            let tenant = acme();
+            // The first is alone, the others go together.
+            let begun: Vec<_> =
+                commits.into_iter().map(|commit| begin(store.commit(&tenant, commit))).collect();
+            for commit in begun {
+                commit.await.unwrap();
+            }
+        }
+        // The committer's session tells what it has counted when it ends.
+        store.close().await.unwrap();
+        let count = "SELECT sum(idx_tup_read)::bigint, (SELECT count(*) FROM underlay.commits) \
+                     FROM pg_stat_user_indexes WHERE relname IN ('events', 'commits')";
+        let sessions = "SELECT count(*) FROM pg_stat_activity \
+                        WHERE datname = current_database() AND pid <> pg_backend_pid() \
+                        AND backend_type = 'client backend'";
+        while admin.query_one(sessions, &[]).await.unwrap().get::<_, i64>(0) > 0 {}
+        let row = admin.query_one(count, &[]).await.unwrap();
+        let (read, commits): (i64, i64) = (row.get(0), row.get(1));
+        assert_eq!(commits, rounds * 8);
+        assert!(read < commits * 6, "{read} rows were looked at for {commits} commits");
     });
 }

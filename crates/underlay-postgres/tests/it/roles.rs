@@ -234,15 +234,18 @@ fn a_writer_writes_through_the_function_and_sees_nothing() {
         let shadows = "CREATE TEMP TABLE events (LIKE pg_class); CREATE TEMP TABLE log_head (one integer); \
                        CREATE TEMP TABLE commits (a integer); SET search_path = pg_temp, underlay";
         writer.batch_execute(shadows).await.unwrap();
-        let append = "SELECT (underlay.append(gen_random_uuid(), 1, NULL, ARRAY['acme'], \
-                      ARRAY[gen_random_uuid()], ARRAY['\\x00'::bytea], ARRAY[1], ARRAY[NULL], ARRAY[NULL], \
-                      ARRAY[NULL], ARRAY['{}'], ARRAY[1], ARRAY['acme'], ARRAY['b-1'], ARRAY[0::bigint], ARRAY[1], \
-                      ARRAY[1], ARRAY[1], ARRAY[1], ARRAY['acme'], ARRAY['b-1'], ARRAY[gen_random_uuid()], \
-                      ARRAY['noted'], ARRAY[1::bigint], ARRAY['{}'])).ends";
-        let ends: Vec<i64> = writer.query_one(append, &[]).await.unwrap().get(0);
-        assert_eq!(ends, [i64::try_from(before.number()).unwrap() + 1]);
+        let batch = "SELECT (underlay.append(gen_random_uuid(), 1, NULL, ARRAY['acme'], \
+                     ARRAY[gen_random_uuid()], ARRAY['\\x00'::bytea], ARRAY[1], ARRAY[1], NULL, NULL, NULL, \
+                     ARRAY['{}'], ARRAY[1], ARRAY['b-1'], ARRAY[0::bigint], ARRAY[1], ARRAY[1], ARRAY[1], ARRAY[0], \
+                     ARRAY[gen_random_uuid()], ARRAY['noted'], ARRAY[1::bigint], ARRAY['{}'])).head";
+        let head: i64 = writer.query_one(batch, &[]).await.unwrap().get(0);
+        assert_eq!(head, i64::try_from(before.number()).unwrap());
+        let single = "SELECT (underlay.append_one(gen_random_uuid(), 1, NULL, 'acme', gen_random_uuid(), \
+                      '\\x00', '{}', 'b-1', 1, gen_random_uuid(), 'noted', 1, '{}')).ended";
+        let ended: i64 = writer.query_one(single, &[]).await.unwrap().get(0);
+        assert_eq!(ended, head + 2);
         let versions = store.versions(&acme(), &[stream("b-1")]).await.unwrap();
-        assert_eq!(versions, [Version(1)], "it is in the log and not in the shadow");
+        assert_eq!(versions, [Version(2)], "they are in the log and not in the shadow");
         // Snapshots are its own tenant's.
         writer.batch_execute("RESET search_path; SET underlay.tenant = 'acme'").await.unwrap();
         assert_eq!(count(&writer, "underlay.snapshots").await, 1);

@@ -102,10 +102,7 @@ fn append(commit: Uuid, tenant: &TenantId, stream: &StreamName, dice: &mut Dice)
     let (writer, event) = (dice.uuid(), dice.uuid());
     let event_type = EVENT_TYPES[dice.index(EVENT_TYPES.len())];
     Ok(format!(
-        "SELECT underlay.append('{writer}', 1, NULL, ARRAY['{tenant}'], ARRAY['{commit}'::uuid], \
-         ARRAY['\\x00'::bytea], ARRAY[1], ARRAY[NULL], ARRAY[NULL], ARRAY[NULL], ARRAY['{{}}'], ARRAY[1], \
-         ARRAY['{tenant}'], ARRAY['{stream}'], ARRAY[-1::bigint], ARRAY[1], ARRAY[1], ARRAY[1], ARRAY[1], \
-         ARRAY['{tenant}'], ARRAY['{stream}'], ARRAY['{event}'::uuid], ARRAY['{event_type}'], \
-         ARRAY[1::bigint], ARRAY['{mark}'])"
+        "SELECT underlay.append_one('{writer}', 1, NULL, '{tenant}', '{commit}', '\\x00', '{{}}', '{stream}', -1, \
+         '{event}', '{event_type}', 1, '{mark}')"
     ))
 }

@@ -1,0 +1,19 @@
+SELECT
+    ended,
+    recorded_at,
+    actual_version
+FROM {schema}.append_one(
+    $1,
+    $2,
+    $3,
+    $4,
+    $5,
+    $6,
+    $7,
+    $8,
+    $9,
+    $10,
+    $11,
+    $12,
+    $13
+)
