@@ -63,7 +63,7 @@ async fn interleave(
     accounts: Accounts,
     callers: usize,
 ) -> Result<()> {
-    eprintln!("  {test}");
+    report.begin(&test);
     let mut figures: Vec<Figure> =
         entrants.iter().map(|entrant| Figure::new(test.clone(), UNIT, *entrant)).collect();
     for _ in 0..scale.rounds {

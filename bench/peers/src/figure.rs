@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::Result;
 use crate::entrants::Entrant;
 use crate::floors::Floor;
+use crate::place;
 
 /// One run.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -44,6 +45,14 @@ pub(crate) struct Report {
     pub(crate) end_load: String,
     pub(crate) figures: Vec<Figure>,
     skipped: Vec<Skipped>,
+    loads: Vec<Load>,
+}
+
+/// How busy the machine was when a test began.
+#[derive(Debug, Serialize)]
+struct Load {
+    test: String,
+    load: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -108,7 +117,14 @@ impl Figure {
 
 impl Report {
     pub(crate) fn new(place: String) -> Self {
-        Self { place, end_load: String::new(), figures: Vec::new(), skipped: Vec::new() }
+        Self { place, end_load: String::new(), figures: Vec::new(), skipped: Vec::new(), loads: Vec::new() }
+    }
+
+    /// Says that a test begins.
+    pub(crate) fn begin(&mut self, test: impl Into<String>) {
+        let (test, load) = (test.into(), place::load());
+        eprintln!("{test} … (load {load})");
+        self.loads.push(Load { test, load });
     }
 
     /// Says why a store is not measured, or not any more.
@@ -214,6 +230,7 @@ pub(crate) fn json(report: &Report, floors: &[Floor]) -> Result<String> {
         .collect();
     let whole = serde_json::json!({
         "place": report.place,
+        "loads": report.loads,
         "load_at_the_end": report.end_load,
         "figures": figures,
         "skipped": report.skipped,

@@ -9,6 +9,7 @@ mod catch_up;
 mod commits;
 mod entrants;
 mod figure;
+mod filled;
 mod floors;
 mod place;
 mod press;
@@ -119,20 +120,28 @@ fn run(arguments: &Arguments) -> Result<()> {
         report.skip(Entrant::Umadb, "--umadb names no program of its server");
     }
     println!("{}\n", report.place);
-    for name in PARTS.iter().filter(|name| parts.is_empty() || parts.contains(name)) {
-        eprintln!("{name} …");
-        let before = report.figures.len();
-        runtime.block_on(async {
-            match *name {
-                "commits" => commits::measure(&place, &scale, &entrants, &mut report).await,
-                "contention" => commits::measure_contention(&place, &scale, &entrants, &mut report).await,
-                "subscribers" => subscribers::measure(&place, &scale, &entrants, &mut report).await,
-                "catch-up" => catch_up::measure(&place, &scale, &entrants, &mut report).await,
-                _ => views::measure(&place, &scale, &entrants, &mut report).await,
+    let wanted = |part: &&&str| parts.is_empty() || parts.contains(*part);
+    runtime.block_on(async {
+        let mut logs = Vec::new();
+        for part in PARTS.iter().filter(wanted) {
+            let before = report.figures.len();
+            if logs.is_empty() && ["catch-up", "views"].contains(part) {
+                logs = filled::fill_all(&place, &scale, &entrants, &mut report).await;
             }
-        })?;
-        print!("{}", figure::tables(&report.figures[before..]));
-    }
+            match *part {
+                "commits" => commits::measure(&place, &scale, &entrants, &mut report).await?,
+                "contention" => commits::measure_contention(&place, &scale, &entrants, &mut report).await?,
+                "subscribers" => subscribers::measure(&place, &scale, &entrants, &mut report).await?,
+                "catch-up" => catch_up::measure(&scale, &logs, &mut report).await,
+                _ => views::measure(&scale, &logs, &mut report).await,
+            }
+            print!("{}", figure::tables(&report.figures[before..]));
+        }
+        for log in logs {
+            log.opened.close().await?;
+        }
+        Ok::<_, Box<dyn Error + Send + Sync>>(())
+    })?;
     let floors = floors::judge(&report.figures);
     print!("{}{}", report.skipped_lines(), floors::lines(&floors));
     report.end_load = place::load();

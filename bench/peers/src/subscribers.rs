@@ -32,6 +32,7 @@ pub(crate) async fn measure(
     entrants: &[Entrant],
     report: &mut Report,
 ) -> Result<()> {
+    report.begin(TEST);
     for entrant in entrants.iter().filter(|entrant| follows(**entrant)) {
         eprintln!("  {}", entrant.name());
         match open_and_run(place, scale, *entrant).await {
@@ -58,7 +59,14 @@ async fn open_and_run(place: &Place, scale: &Scale, entrant: Entrant) -> Result<
 
 /// Those that have no subscriber say so by themselves; baselines and other forms of a store are left out.
 fn follows(entrant: Entrant) -> bool {
-    !matches!(entrant, Entrant::OursBare | Entrant::CqrsEsPersist | Entrant::Insert | Entrant::Unnest)
+    !matches!(
+        entrant,
+        Entrant::OursBare
+            | Entrant::CqrsEsPersist
+            | Entrant::Disintegrate
+            | Entrant::Insert
+            | Entrant::Unnest
+    )
 }
 
 /// How a comparison ended.

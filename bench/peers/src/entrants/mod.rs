@@ -118,8 +118,9 @@ impl Entrant {
                 Arc::new(cqrs_es::CqrsEs::open(&database, pool, self == Self::CqrsEs).await?)
             }
             Self::Disintegrate | Self::DisintegrateUnchecked => {
-                let connections = place.pool(callers, disintegrate::POOL);
                 let checks = self == Self::Disintegrate;
+                let fastest = if checks { disintegrate::POOL_CHECKED } else { disintegrate::POOL };
+                let connections = place.pool(callers, fastest);
                 Arc::new(disintegrate::Disintegrate::open(&database, connections, checks).await?)
             }
             Self::Mire => {
