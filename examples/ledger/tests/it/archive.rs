@@ -9,9 +9,20 @@ use crate::program::{Ledger, data, text};
 
 /// Every row of the balances, as a view folded anew has them.
 async fn rows(file: &Path, tenant: &str) -> Vec<(String, Vec<Value>)> {
-    let store = Store::open(&format!("sqlite:{}", file.display())).await.unwrap();
+    rows_folded_anew(&format!("sqlite:{}", file.display()), tenant).await
+}
+
+pub(crate) async fn rows_folded_anew(database: &str, tenant: &str) -> Vec<(String, Vec<Value>)> {
+    let store = Store::open(database).await.unwrap();
     let engine = ledger::service().open(&store).unwrap();
     engine.rebuild_view(Balances::NAME, |_| {}).await.unwrap();
+    let rows = rows_of(&engine, tenant).await;
+    store.close().await.unwrap();
+    rows
+}
+
+/// Every row of the balances, as they are.
+pub(crate) async fn rows_of(engine: &Engine, tenant: &str) -> Vec<(String, Vec<Value>)> {
     let tenant = TenantId::new(tenant).unwrap();
     let mut query = Query::default().limit(50);
     let mut rows = Vec::new();
@@ -20,15 +31,13 @@ async fn rows(file: &Path, tenant: &str) -> Vec<(String, Vec<Value>)> {
         rows.extend(page.rows);
         match page.next {
             Some(next) => query.after = Some(next),
-            None => break,
+            None => return rows,
         }
     }
-    store.close().await.unwrap();
-    rows
 }
 
 /// Overdraws an account under an id, and gives the refusal.
-async fn overdraw(engine: &Engine, tenant: &str) -> String {
+pub(crate) async fn overdraw(engine: &Engine, tenant: &str) -> String {
     let request =
         Request::new(TenantId::new(tenant).unwrap()).with_command_id(CommitId::from_key("overdraw"));
     let body = r#"{"amount":"1","commodity":"EUR"}"#;

@@ -5,20 +5,20 @@ use serde_json::{Value, json};
 use crate::program::Ledger;
 
 /// What was answered: the status, and the body.
-type Answer = (u16, Value);
+pub(crate) type Answer = (u16, Value);
 
-struct Client {
+pub(crate) struct Client {
     agent: ureq::Agent,
     address: String,
 }
 
 impl Client {
-    fn new(address: String) -> Self {
+    pub(crate) fn new(address: String) -> Self {
         let config = ureq::Agent::config_builder().http_status_as_error(false).build();
         Self { agent: config.into(), address }
     }
 
-    fn post(&self, target: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+    pub(crate) fn post(&self, target: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
         let mut request = self.agent.post(format!("{}/v1/{target}", self.address));
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -27,7 +27,7 @@ impl Client {
         answer(request.send(body.to_string()).unwrap())
     }
 
-    fn get(&self, target: &str) -> Answer {
+    pub(crate) fn get(&self, target: &str) -> Answer {
         answer(self.agent.get(format!("{}/v1/{target}", self.address)).call().unwrap())
     }
 }
@@ -37,7 +37,7 @@ fn answer(mut response: ureq::http::Response<ureq::Body>) -> Answer {
     (response.status().as_u16(), serde_json::from_str(&body).unwrap())
 }
 
-fn eur(amount: &str) -> Value {
+pub(crate) fn eur(amount: &str) -> Value {
     json!({ "amount": amount, "commodity": "EUR" })
 }
 

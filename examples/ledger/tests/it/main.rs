@@ -15,5 +15,7 @@ mod events_lock;
 mod http;
 mod import;
 mod journal;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod program;
 mod transfers;

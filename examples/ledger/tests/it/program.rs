@@ -14,19 +14,27 @@ pub(crate) type Balances = BTreeMap<(String, String), Decimal>;
 /// A database of a test's own, and the program on it.
 pub(crate) struct Ledger {
     pub(crate) directory: TempDir,
+    /// The address of the database.
+    pub(crate) database: String,
 }
 
 impl Ledger {
+    /// On a file.
     pub(crate) fn new() -> Self {
-        Self { directory: TempDir::new().unwrap() }
+        let directory = TempDir::new().unwrap();
+        let database = format!("sqlite:{}", directory.path().join("ledger.db").display());
+        Self { directory, database }
+    }
+
+    /// On a database that is there.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn at(database: String) -> Self {
+        Self { directory: TempDir::new().unwrap(), database }
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program());
-        command
-            .arg("--database")
-            .arg(format!("sqlite:{}", self.directory.path().join("ledger.db").display()));
-        command.args(arguments);
+        command.args(["--database", &self.database]).args(arguments);
         command
     }
 
@@ -57,7 +65,12 @@ impl Ledger {
 
     /// Serves until the answer is killed or dropped; gives the address.
     pub(crate) fn serve(&self) -> (Serving, String) {
+        self.serve_with(&[])
+    }
+
+    pub(crate) fn serve_with(&self, arguments: &[&str]) -> (Serving, String) {
         let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
+        command.args(arguments);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut first = String::new();
         let mut printed = BufReader::new(child.stdout.take().unwrap());
@@ -79,6 +92,24 @@ pub(crate) struct Serving {
     _printed: BufReader<std::process::ChildStdout>,
 }
 
+#[cfg(feature = "postgres")]
+impl Serving {
+    /// Sends a signal, by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let process = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &process]).status().unwrap().success());
+    }
+
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for its end, which must be a good one.
+    pub(crate) fn wait(mut self) {
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
 impl Drop for Serving {
     fn drop(&mut self) {
         self.child.kill().unwrap();
@@ -95,7 +126,7 @@ pub(crate) fn data(name: &str) -> PathBuf {
 }
 
 /// Reads `account,commodity,balance`, also as hledger writes it.
-fn parse_balances(csv: &str) -> Balances {
+pub(crate) fn parse_balances(csv: &str) -> Balances {
     let mut rows = csv::Reader::from_reader(csv.as_bytes());
     assert_eq!(rows.headers().unwrap(), vec!["account", "commodity", "balance"]);
     let balance = |row: Result<csv::StringRecord, csv::Error>| {
@@ -106,7 +137,7 @@ fn parse_balances(csv: &str) -> Balances {
 }
 
 /// What hledger says of a journal; none where it is not installed.
-fn judged_by_hledger(journal: &Path) -> Option<Balances> {
+pub(crate) fn judged_by_hledger(journal: &Path) -> Option<Balances> {
     let mut command = Command::new("hledger");
     command.arg("-f").arg(journal).args(["balance", "--no-total", "--layout", "bare", "-O", "csv"]);
     match command.output() {
