@@ -13,6 +13,7 @@ mod child;
 mod crash;
 mod database;
 mod dice;
+mod faults;
 mod journal;
 mod order;
 mod terminal;
@@ -40,6 +41,7 @@ enum Command {
     #[command(hide = true)]
     CrashChild(crash::ChildArguments),
     Bench(bench::Arguments),
+    Faults(faults::Arguments),
     Order(order::Arguments),
     #[command(hide = true)]
     OrderWriter(order::WriterArguments),
@@ -71,6 +73,7 @@ fn run(command: Command) -> Result<bool> {
             Command::Crash(arguments) => crash::run(arguments).await,
             Command::CrashChild(arguments) => crash::run_child(arguments).await.map(|()| true),
             Command::Bench(arguments) => bench::run(&arguments).await.map(|()| true),
+            Command::Faults(arguments) => faults::run(arguments).await,
             Command::Order(arguments) => order::run(arguments).await,
             Command::OrderWriter(arguments) => order::run_writer(arguments).await.map(|()| true),
             Command::OrderReader(arguments) => order::run_reader(arguments).await.map(|()| true),

@@ -43,6 +43,8 @@ impl Pgbouncer {
             "unix_socket_dir =".to_owned(),
             "pool_mode = transaction".to_owned(),
             "default_pool_size = 4".to_owned(),
+            // How long it turns everybody away after a server that did not let it in; else 15 s.
+            "server_login_retry = 1".to_owned(),
             "auth_type = trust".to_owned(),
             format!("auth_file = {}", users.display()),
         ];
@@ -84,6 +86,12 @@ impl Pgbouncer {
     #[must_use]
     pub fn address_of(&self, database: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Where it listens, on this machine alone.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// What it calls itself.

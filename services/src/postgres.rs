@@ -49,8 +49,16 @@ impl Postgres {
     /// # Errors
     /// Where PostgreSQL is missing and cannot be installed, or does not start.
     pub fn start(settings: &[&str]) -> Result<Self> {
+        Self::start_in(&std::env::temp_dir(), settings)
+    }
+
+    /// The same, with its files in a folder below `parent`.
+    ///
+    /// # Errors
+    /// As [`Postgres::start`].
+    pub fn start_in(parent: &Path, settings: &[&str]) -> Result<Self> {
         let programs = find_or_install()?;
-        let folder = tempfile::tempdir()?;
+        let folder = tempfile::tempdir_in(parent)?;
         daemon::give(folder.path(), USER)?;
         let settings = SETTINGS.iter().chain(settings).map(|setting| (*setting).to_owned()).collect();
         let port = daemon::free_port()?;
@@ -145,7 +153,9 @@ impl Postgres {
         self.folder.path()
     }
 
-    fn data(&self) -> PathBuf {
+    /// The folder of the cluster.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 

@@ -22,12 +22,17 @@ pub(crate) fn command(name: &'static str, about: &'static str) -> Command {
 }
 
 pub(crate) fn run(name: &str, matches: &ArgMatches) -> Result<()> {
+    run_with(name, &[], matches)
+}
+
+/// The same with arguments that this program knows.
+pub(crate) fn run_with(name: &str, known: &[OsString], matches: &ArgMatches) -> Result<()> {
     // Where this was called: a path among the arguments is relative to that.
     let mut command = cargo(
         &std::env::current_dir()?,
         &["run", "--release", "--quiet", "--package", "harness", "--", name],
     );
-    command.args(matches.get_many::<OsString>("arguments").into_iter().flatten());
+    command.args(known).args(matches.get_many::<OsString>("arguments").into_iter().flatten());
     let status = command.status().map_err(|error| format!("the harness did not start: {error}"))?;
     // It has said what it found.
     if status.success() { Ok(()) } else { Err(Told.into()) }

@@ -13,6 +13,7 @@ mod bench;
 mod cargo;
 mod ci;
 mod crash;
+mod faults;
 mod harness;
 mod order;
 mod peers;
@@ -51,6 +52,7 @@ const COMMANDS: &[Entry] = &[
     (tidy::command, tidy::run),
     (crash::command, crash::run),
     (order::command, order::run),
+    (faults::command, faults::run),
     (bench::command, bench::run),
 ];
 

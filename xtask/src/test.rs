@@ -111,9 +111,11 @@ impl Count {
     }
 }
 
-/// Builds the ledger as a user runs it; its tests of the whole program run that. Gives its path.
-fn build_release_ledger(root: &Path) -> Result<PathBuf> {
-    crate::cargo::run(&mut cargo(root, &["build", "--release", "--package", "ledger"]))?;
+/// Builds the ledger as a user runs it, for every store; tests of the whole program run that. Gives its
+/// path.
+pub(crate) fn build_release_ledger(root: &Path) -> Result<PathBuf> {
+    let build = ["build", "--release", "--package", "ledger", "--features", "postgres"];
+    crate::cargo::run(&mut cargo(root, &build))?;
     let metadata = output(&mut cargo(root, &["metadata", "--no-deps", "--format-version", "1"]))?;
     let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
     let target = metadata["target_directory"].as_str().ok_or("cargo names no target directory")?;

@@ -2,7 +2,9 @@
 //!
 //! Options of ours may stand in the address beside PostgreSQL's: `underlay_schema`,
 //! `underlay_role_prefix`, `underlay_superuser=allow`, `underlay_listen=off` or an address in percent
-//! encoding, `underlay_connections_max`. `sslrootcert` names a file of certificates.
+//! encoding, `underlay_connections_max`, and the limits of time, such as `underlay_acquire_timeout=500ms`
+//! or `underlay_commit_timeout=5s`: `acquire`, `connect`, `statement`, `transaction`, `commit` and `settle`
+//! with `_timeout`, and `underlay_poll_interval`. `sslrootcert` names a file of certificates.
 //!
 //! TLS: with `sslmode=require` it must be there, with `disable` it is not asked for, and otherwise it
 //! is used where the server offers it. Where it is used the server's certificate is verified, and that
@@ -98,13 +100,43 @@ impl PostgresConfig {
                         .map_err(|_| Error::invalid(format!("underlay_connections_max: {number:?}")))?;
                     self.with_connections_max(number)
                 }
-                (name, value) => return Err(Error::invalid(format!("{name}={value} is no option"))),
+                (name, value) => self.with_time_of(name, value)?,
             };
         }
         let address =
             if others.is_empty() { place.to_owned() } else { format!("{place}?{}", others.join("&")) };
         Ok((address, self))
     }
+}
+
+impl PostgresConfig {
+    /// Takes an option that is a time.
+    fn with_time_of(self, name: &str, value: &str) -> Result<Self, Error> {
+        let with = match name {
+            "underlay_acquire_timeout" => Self::with_acquire_timeout,
+            "underlay_connect_timeout" => Self::with_connect_timeout,
+            "underlay_statement_timeout" => Self::with_statement_timeout,
+            "underlay_transaction_timeout" => Self::with_transaction_timeout,
+            "underlay_commit_timeout" => Self::with_commit_timeout,
+            "underlay_settle_timeout" => Self::with_settle_timeout,
+            "underlay_poll_interval" => Self::with_poll_interval,
+            _ => return Err(Error::invalid(format!("{name}={value} is no option"))),
+        };
+        let wrong = || Error::invalid(format!("{name}={value} is no time, such as 500ms or 5s"));
+        Ok(with(self, time(value).ok_or_else(wrong)?))
+    }
+}
+
+/// Milliseconds or seconds, such as `500ms` or `5s`; more than nothing.
+fn time(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at_checked(text.find(|c: char| !c.is_ascii_digit())?)?;
+    let number: u64 = number.parse().ok()?;
+    let time = match unit {
+        "ms" => Duration::from_millis(number),
+        "s" => Duration::from_secs(number),
+        _ => return None,
+    };
+    (!time.is_zero()).then_some(time)
 }
 
 fn tls(server: &tokio_postgres::Config, config: &PostgresConfig) -> Result<MakeRustlsConnect, Failure> {
@@ -170,6 +202,36 @@ mod tests {
         assert_eq!(config.listen, Listen::At("postgres://a@h2/d".to_owned()));
         assert_eq!(config.root_certificates.as_deref(), Some(std::path::Path::new("ca.pem")));
         assert!(config.superuser_allowed && config.connections_max == 3);
+    }
+
+    #[test]
+    fn limits_of_time_may_stand_in_the_address() {
+        let options = [
+            "acquire_timeout=1ms",
+            "connect_timeout=2ms",
+            "statement_timeout=3ms",
+            "transaction_timeout=4ms",
+            "commit_timeout=5s",
+            "settle_timeout=6s",
+            "poll_interval=7s",
+        ];
+        let address = format!("postgres://h/d?underlay_{}", options.join("&underlay_"));
+        let (_, config) = PostgresConfig::default().with_options_of(&address).unwrap();
+        let milliseconds = [
+            config.acquire_timeout,
+            config.connect_timeout,
+            config.statement_timeout,
+            config.transaction_timeout,
+            config.commit_timeout,
+            config.settle_timeout,
+            config.poll_interval,
+        ];
+        assert_eq!(milliseconds.map(|time| time.as_millis()), [1, 2, 3, 4, 5_000, 6_000, 7_000]);
+        for wrong in ["", "5", "s", "0s", "-1s", "1.5s", "5 s", "5h", "99999999999999999999s"] {
+            let address = format!("postgres://h/d?underlay_commit_timeout={wrong}");
+            let error = PostgresConfig::default().with_options_of(&address).unwrap_err().to_string();
+            assert!(error.contains("underlay_commit_timeout"), "{error}");
+        }
     }
 
     #[test]

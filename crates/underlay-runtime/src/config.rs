@@ -33,7 +33,7 @@ pub struct EngineConfig {
     pub process: String,
     /// The first pause after a failure that may pass; it doubles from there.
     pub retry_delay_min: Duration,
-    /// The longest pause.
+    /// The longest pause: a store that was away for however long is noticed within it.
     pub retry_delay_max: Duration,
     /// What to do with a view whose definition changed.
     pub on_view_change: OnViewChange,
@@ -50,7 +50,7 @@ impl Default for EngineConfig {
             view_lease: Duration::from_secs(5),
             process: std::process::id().to_string(),
             retry_delay_min: Duration::from_millis(100),
-            retry_delay_max: Duration::from_secs(10),
+            retry_delay_max: Duration::from_secs(2),
             on_view_change: OnViewChange::default(),
         }
     }

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 
 mod crash;
+mod faults;
 mod flush;
 mod order;
 

@@ -8,6 +8,7 @@
 
 mod commits;
 mod conformance;
+mod contention;
 mod failures;
 mod gate;
 mod leases;

@@ -1,0 +1,95 @@
+//! The disk of the server is full for a time, under load.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use services::{Postgres, Shutdown};
+
+use super::load::{Load, note_resumption};
+use super::report::Measured;
+use super::site::{Setting, Site};
+use crate::Result;
+
+pub(crate) const PROMISED: &str = "what cannot be stored is declined and nothing else is lost; it goes on within \
+                                   5 s after the server has room and answers";
+
+/// Room for a cluster with the smallest log of its own, and a little data.
+const DISK: &str = "size=256m";
+const SETTINGS: [&str; 4] =
+    ["shared_buffers=32MB", "min_wal_size=32MB", "max_wal_size=48MB", "wal_recycle=off"];
+/// How long the disk is full.
+const FULL: Duration = Duration::from_secs(4);
+
+/// A small disk in memory. Dropped, it is gone.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn mount(at: PathBuf) -> Result<Self> {
+        std::fs::create_dir_all(&at)?;
+        services::output(Command::new("mount").args(["-t", "tmpfs", "-o", DISK, "tmpfs"]).arg(&at))?;
+        Ok(Self(at))
+    }
+
+    /// Takes all the room that is left.
+    fn fill(&self) -> Result<PathBuf> {
+        let path = self.0.join("filler");
+        let mut file = File::create(&path)?;
+        for size in [1 << 20, 1 << 12, 1] {
+            let block = vec![0_u8; size];
+            while file.write_all(&block).is_ok() {}
+        }
+        Ok(path)
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // The server on it has ended; what fails here leaves a disk in memory behind.
+        services::output(Command::new("umount").arg("--lazy").arg(&self.0)).ok();
+    }
+}
+
+pub(crate) async fn run(setting: &Setting) -> Result<Measured> {
+    let disk = match Disk::mount(setting.directory.join("disk")) {
+        Ok(disk) => disk,
+        Err(error) => return Ok(Measured::skipped(format!("a small disk cannot be mounted here: {error}"))),
+    };
+    let server = tokio::task::block_in_place(|| Postgres::start_in(&disk.0, &SETTINGS))?;
+    let measured = fill_and_clear(Site::on(setting, server), &disk).await;
+    drop(disk);
+    measured
+}
+
+async fn fill_and_clear(mut site: Site, disk: &Disk) -> Result<Measured> {
+    let mut measured = Measured::default();
+    site.create().await?;
+    let address = site.address();
+    let load = Load::start(&mut site, &address).await?;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let filler = tokio::task::block_in_place(|| disk.fill())?;
+    let full = Instant::now();
+    while full.elapsed() < FULL {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    std::fs::remove_file(filler)?;
+    // Without room for its own log the server gives up; whoever watches it starts it again.
+    let alone = site.admin().await.is_ok();
+    if !alone {
+        tokio::task::block_in_place(|| {
+            site.server.stop(Shutdown::Immediate).ok();
+            site.server.resume()
+        })?;
+    }
+    let answered = site.answers().await?;
+    let services = load.services_go_on(&site.admin().await?, answered).await?;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (told, findings) = load.finish(&site.admin().await?).await?;
+    measured.see(if alone { "the server stayed" } else { "the server had given up and was started again" });
+    measured.hold(findings.declined > 0, format!("{} commits were declined", findings.declined));
+    note_resumption(&mut measured, &told, &[answered], Some(services));
+    measured.compare(&findings);
+    Ok(measured)
+}

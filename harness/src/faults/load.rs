@@ -1,0 +1,151 @@
+//! The load that most faults are done under: callers at stores and at processes of the ledger, and
+//! what became of it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio_postgres::Client as Admin;
+use underlay_core::TenantId;
+use underlay_postgres::{PostgresConfig, PostgresStore};
+
+use super::callers::{Callers, Counter, StoreCounter};
+use super::report::Measured;
+use super::serving::{Client, Serving};
+use super::site::Site;
+use super::told::{Findings, Told, compare};
+use crate::Result;
+
+/// Stores and processes of the ledger, and callers at each.
+const STORES: usize = 2;
+const SERVICES: usize = 2;
+const CALLERS: usize = 3;
+/// What is promised: the time from when the server answers until everything goes on.
+pub(crate) const RESUME_MAX: Duration = Duration::from_secs(5);
+/// How long it is waited for, so that what is late is seen and measured.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+/// The pause between two looks whether something goes on.
+const LOOK: Duration = Duration::from_millis(20);
+
+pub(crate) struct Load {
+    pub(crate) stores: Vec<PostgresStore>,
+    services: Vec<Serving>,
+    callers: Callers,
+}
+
+impl Load {
+    /// Starts stores and services at an address, and callers at all of them.
+    pub(crate) async fn start(site: &mut Site, address: &str) -> Result<Self> {
+        let mut services = Vec::new();
+        for _ in 0..SERVICES {
+            services.push(site.serve_at(address)?);
+        }
+        let mut stores = Vec::new();
+        for _ in 0..STORES {
+            let (address, config) = PostgresConfig::default().with_options_of(address)?;
+            stores.push(PostgresStore::connect(&address, config).await?);
+        }
+        let counters: Vec<Arc<dyn Counter>> = services
+            .iter()
+            .map(|service| Arc::new(service.client()) as Arc<dyn Counter>)
+            .chain(stores.iter().map(counter).collect::<Result<Vec<_>>>()?)
+            .collect();
+        Ok(Self { stores, services, callers: Callers::start(&counters, CALLERS) })
+    }
+
+    pub(crate) fn clients(&self) -> Vec<Client> {
+        self.services.iter().map(Serving::client).collect()
+    }
+
+    /// Waits until reads and views of every service show what was stored after `answered`; how long that
+    /// took, from then.
+    pub(crate) async fn services_go_on(&self, admin: &Admin, answered: Instant) -> Result<Duration> {
+        let before = head(admin).await?;
+        let began = Instant::now();
+        while head(admin).await? <= before {
+            if began.elapsed() > WAIT_MAX {
+                return Err("nothing is stored any more".into());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        let position = head(admin).await?;
+        let mut last = answered;
+        for client in self.clients() {
+            for target in ["v1/events?limit=1", "readyz", &view_at(position)] {
+                last = last.max(answers(&client, target).await?);
+            }
+        }
+        Ok(last.duration_since(answered))
+    }
+
+    /// Lets the callers end; what they were told, held against the log.
+    pub(crate) async fn finish(self, admin: &Admin) -> Result<(Vec<Told>, Findings)> {
+        let told = self.callers.finish().await?;
+        for store in &self.stores {
+            store.close().await?;
+        }
+        let findings = compare(admin, &told).await?;
+        Ok((told, findings))
+    }
+}
+
+/// A counter of a store.
+pub(crate) fn counter(store: &PostgresStore) -> Result<Arc<dyn Counter>> {
+    Ok(Arc::new(StoreCounter { store: store.clone(), tenant: TenantId::new("main")? }))
+}
+
+/// The rows of the view, once they show everything up to a position.
+pub(crate) fn view_at(position: u64) -> String {
+    format!("v1/views/balances?limit=1&min_position={position}&wait=1")
+}
+
+/// The end of the log.
+pub(crate) async fn head(admin: &Admin) -> Result<u64> {
+    let head = admin.query_one("SELECT coalesce(max(position), 0) FROM underlay.events", &[]).await?;
+    Ok(head.try_get::<_, i64>(0)?.unsigned_abs())
+}
+
+/// When a service answered a read with what was asked for. Until then it may say that it is
+/// unavailable, and nothing else.
+pub(crate) async fn answers(client: &Client, target: &str) -> Result<Instant> {
+    let began = Instant::now();
+    loop {
+        let reply = client.get(target).await?;
+        if reply.status == 200 {
+            return Ok(Instant::now());
+        }
+        if reply.status != 503 || began.elapsed() > WAIT_MAX {
+            return Err(format!("{target} was answered by {reply:?}").into());
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// How long the slowest caller waited for its next acknowledgement, from each of these moments.
+pub(crate) fn longest_wait(told: &[Told], moments: &[Instant]) -> Option<Duration> {
+    let waits = told.iter().flat_map(|told| {
+        moments.iter().map(|moment| told.first_since(*moment).map(|time| time.duration_since(*moment)))
+    });
+    waits.collect::<Option<Vec<Duration>>>()?.into_iter().max()
+}
+
+/// Notes how soon callers, and reads and views, went on.
+pub(crate) fn note_resumption(
+    measured: &mut Measured,
+    told: &[Told],
+    moments: &[Instant],
+    services: Option<Duration>,
+) {
+    match longest_wait(told, moments) {
+        Some(wait) => measured.hold(wait <= RESUME_MAX, format!("every caller goes on within {}", ms(wait))),
+        None => measured.hold(false, "a caller was never acknowledged again"),
+    }
+    if let Some(wait) = services {
+        measured.hold(wait <= RESUME_MAX, format!("reads and views of every process within {}", ms(wait)));
+    }
+    let longest = told.iter().map(|told| told.longest_answer).max().unwrap_or_default();
+    measured.see(format!("the longest wait for an answer was {}", ms(longest)));
+}
+
+pub(crate) fn ms(duration: Duration) -> String {
+    format!("{} ms", duration.as_millis())
+}

@@ -1,0 +1,169 @@
+//! `harness faults`: what can go wrong between a service and its PostgreSQL server, done to real ones.
+//!
+//! Each fault has a server of its own. Callers work at stores by their ports and at processes of the
+//! ledger over HTTP, and note what they are told; afterwards it is held against the log.
+
+mod callers;
+mod load;
+mod proxy;
+mod report;
+mod serving;
+mod site;
+mod told;
+
+mod connection_limit;
+mod dump;
+mod full_disk;
+mod horizon;
+mod lost_answer;
+mod older_backup;
+mod pooler;
+mod restarts;
+mod start;
+
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::time::Instant;
+
+use clap::{Args, ValueEnum};
+
+use self::report::{Line, Measured, Report};
+use self::serving::Ledger;
+use self::site::Setting;
+use crate::database;
+use crate::workplace::Workplace;
+use crate::{Result, terminal};
+
+/// The stores faults are done to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum StoreKind {
+    /// Private servers of this run.
+    Postgres,
+}
+
+/// Does to real servers what goes wrong in operation, and measures what comes of it.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// The store that is meant.
+    #[arg(long, value_enum, default_value_t = StoreKind::Postgres)]
+    store: StoreKind,
+    /// Only these faults, by name.
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Takes less time: shorter loads and waits.
+    #[arg(long)]
+    quick: bool,
+    /// The program of the ledger, built with the feature `postgres`; `cargo xtask faults` builds it.
+    #[arg(long)]
+    ledger: PathBuf,
+    /// Where the files are made; a temporary directory where it is left out.
+    #[arg(long)]
+    directory: Option<PathBuf>,
+    /// Prints JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+type Doing<'a> = Pin<Box<dyn Future<Output = Result<Measured>> + 'a>>;
+
+/// A fault, and what is promised.
+struct Fault {
+    name: &'static str,
+    promised: &'static str,
+    run: fn(&Setting) -> Doing<'_>,
+}
+
+const FAULTS: &[Fault] = &[
+    Fault { name: "restart-fast", promised: restarts::PROMISED, run: |at| Box::pin(restarts::fast(at)) },
+    Fault {
+        name: "restart-immediate",
+        promised: restarts::PROMISED,
+        run: |at| Box::pin(restarts::immediate(at)),
+    },
+    Fault {
+        name: "restart-long",
+        promised: restarts::PROMISED,
+        run: |at| Box::pin(restarts::away_for_long(at)),
+    },
+    Fault {
+        name: "backends-ended",
+        promised: restarts::PROMISED,
+        run: |at| Box::pin(restarts::backends_ended(at)),
+    },
+    Fault {
+        name: "backend-killed",
+        promised: restarts::PROMISED,
+        run: |at| Box::pin(restarts::backend_killed(at)),
+    },
+    Fault {
+        name: "connection-limit",
+        promised: connection_limit::PROMISED,
+        run: |at| Box::pin(connection_limit::run(at)),
+    },
+    Fault { name: "lost-answer", promised: lost_answer::PROMISED, run: |at| Box::pin(lost_answer::run(at)) },
+    Fault {
+        name: "hang",
+        promised: lost_answer::PROMISED_OF_A_HANG,
+        run: |at| Box::pin(lost_answer::hang(at)),
+    },
+    Fault { name: "pooler", promised: pooler::PROMISED, run: |at| Box::pin(pooler::run(at)) },
+    Fault { name: "dump-restore", promised: dump::PROMISED, run: |at| Box::pin(dump::run(at)) },
+    Fault {
+        name: "older-backup",
+        promised: older_backup::PROMISED,
+        run: |at| Box::pin(older_backup::run(at)),
+    },
+    Fault { name: "start", promised: start::PROMISED, run: |at| Box::pin(start::run(at)) },
+    Fault { name: "full-disk", promised: full_disk::PROMISED, run: |at| Box::pin(full_disk::run(at)) },
+    Fault { name: "vacuum-horizon", promised: horizon::PROMISED, run: |at| Box::pin(horizon::run(at)) },
+];
+
+/// Does the faults; true where every promise was kept.
+pub(crate) async fn run(arguments: Arguments) -> Result<bool> {
+    let StoreKind::Postgres = arguments.store;
+    if let Err(reason) = tokio::task::block_in_place(|| services::Postgres::start(&[])) {
+        return database::skip(&reason.to_string());
+    }
+    let chosen = chosen(&arguments.only)?;
+    let workplace = Workplace::new(arguments.directory.as_deref(), "faults")?;
+    // A copy: another build must not change the program under the run.
+    let program = workplace.path().join("ledger");
+    std::fs::copy(&arguments.ledger, &program)
+        .map_err(|error| format!("{}: {error}", arguments.ledger.display()))?;
+    let setting = Setting {
+        ledger: Ledger::new(program),
+        directory: workplace.path().to_owned(),
+        quick: arguments.quick,
+    };
+    let mut report = Report { kept: true, lines: Vec::new() };
+    for fault in chosen {
+        if !arguments.json {
+            terminal::print(&format!("       {} …", fault.name))?;
+        }
+        let began = Instant::now();
+        let measured = (fault.run)(&setting).await.unwrap_or_else(|error| Measured {
+            broken: vec![format!("it could not be measured: {error}")],
+            ..Measured::default()
+        });
+        let kept = measured.broken.is_empty();
+        report.kept &= kept;
+        let seconds = began.elapsed().as_secs_f64();
+        let line = Line { name: fault.name, promised: fault.promised, seconds, measured, kept };
+        if !arguments.json {
+            line.print()?;
+        }
+        report.lines.push(line);
+    }
+    report.print(arguments.json)?;
+    workplace.leave(report.kept)?;
+    Ok(report.kept)
+}
+
+fn chosen(only: &[String]) -> Result<Vec<&'static Fault>> {
+    let names: Vec<&str> = FAULTS.iter().map(|fault| fault.name).collect();
+    if let Some(unknown) = only.iter().find(|name| !names.contains(&name.as_str())) {
+        return Err(format!("there is no fault {unknown:?}; there are: {}", names.join(", ")).into());
+    }
+    let is_meant = |fault: &&Fault| only.is_empty() || only.iter().any(|name| name == fault.name);
+    Ok(FAULTS.iter().filter(is_meant).collect())
+}

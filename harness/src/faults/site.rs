@@ -1,0 +1,128 @@
+//! A server of a fault's own with a database on it, as an operator sets it up: migrated by the
+//! administrator, used by a login that may use the store and nothing else.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use services::{Postgres, Shutdown};
+use tokio_postgres::Client;
+use underlay_postgres::{PostgresConfig, PostgresStore, migrate};
+
+use super::serving::{Ledger, Serving};
+use crate::Result;
+use crate::database::{LOGIN, connect};
+
+pub(crate) const DATABASE: &str = "books";
+/// How long a server may take until it answers again.
+const ANSWER_MAX: Duration = Duration::from_secs(120);
+
+/// What every fault is given.
+#[derive(Clone, Debug)]
+pub(crate) struct Setting {
+    pub(crate) ledger: Ledger,
+    /// Where files may be put; removed at the end.
+    pub(crate) directory: PathBuf,
+    /// Whether to take little time.
+    pub(crate) quick: bool,
+}
+
+pub(crate) struct Site {
+    pub(crate) server: Postgres,
+    directory: PathBuf,
+    ledger: Ledger,
+    services_started: usize,
+}
+
+impl Site {
+    /// Starts a server and makes the database.
+    pub(crate) async fn new(setting: &Setting, settings: &[&str]) -> Result<Self> {
+        let server = tokio::task::block_in_place(|| Postgres::start(settings))?;
+        let site = Self::on(setting, server);
+        site.create().await?;
+        Ok(site)
+    }
+
+    /// The same on a server that is there; makes nothing.
+    pub(crate) fn on(setting: &Setting, server: Postgres) -> Self {
+        let (directory, ledger) = (setting.directory.clone(), setting.ledger.clone());
+        Self { server, directory, ledger, services_started: 0 }
+    }
+
+    /// Makes the login, the database and the schema.
+    pub(crate) async fn create(&self) -> Result<()> {
+        let admin = connect(&self.server.address()).await?;
+        admin.batch_execute(&format!("CREATE ROLE {LOGIN} LOGIN")).await?;
+        admin.batch_execute(&format!("CREATE DATABASE {DATABASE}")).await?;
+        migrate(&self.server.address_of(DATABASE), &PostgresConfig::default(), Some(LOGIN)).await?;
+        Ok(())
+    }
+
+    /// The address of the database for the service.
+    pub(crate) fn address(&self) -> String {
+        address_at(self.server.port())
+    }
+
+    /// A session of the administrator in the database.
+    pub(crate) async fn admin(&self) -> Result<Client> {
+        connect(&self.server.address_of(DATABASE)).await
+    }
+
+    pub(crate) async fn open(&self, config: PostgresConfig) -> Result<PostgresStore> {
+        Ok(PostgresStore::connect(&self.address(), config).await?)
+    }
+
+    /// A process of the ledger on the database.
+    pub(crate) fn serve(&mut self) -> Result<Serving> {
+        let address = self.address();
+        self.serve_at(&address)
+    }
+
+    /// A process of the ledger on an address of the database.
+    pub(crate) fn serve_at(&mut self, address: &str) -> Result<Serving> {
+        self.services_started += 1;
+        let complaints = self.directory.join(format!("ledger-{}", self.services_started));
+        self.ledger.serve(address, &complaints)
+    }
+
+    /// What the last process of the ledger complained of.
+    pub(crate) fn complaints(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(self.directory.join(format!("ledger-{}", self.services_started)))?)
+    }
+
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Stops the server, leaves it away for a time, and starts it; when it answered again.
+    pub(crate) async fn restart(&mut self, shutdown: Shutdown, away: Duration) -> Result<Instant> {
+        tokio::task::block_in_place(|| self.server.stop(shutdown))?;
+        tokio::time::sleep(away).await;
+        tokio::task::block_in_place(|| self.server.resume())?;
+        self.answers().await
+    }
+
+    /// When the server answers, from now on.
+    pub(crate) async fn answers(&self) -> Result<Instant> {
+        let began = Instant::now();
+        loop {
+            if let Ok(admin) = self.admin().await
+                && admin.simple_query("SELECT 1").await.is_ok()
+            {
+                return Ok(Instant::now());
+            }
+            if began.elapsed() > ANSWER_MAX {
+                return Err("the server does not answer".into());
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// The address of the database for the service, on a port of this machine.
+pub(crate) fn address_at(port: u16) -> String {
+    format!("postgres://{LOGIN}@127.0.0.1:{port}/{DATABASE}?sslmode=disable")
+}

@@ -1,0 +1,23 @@
+use crate::harness;
+
+/// The faults that take seconds; `cargo xtask faults` does them all, and for longer.
+const SHORT: [&str; 4] = ["restart-immediate", "connection-limit", "lost-answer", "older-backup"];
+
+#[test]
+fn short_faults_break_no_promise() {
+    let Some(ledger) = std::env::var_os("UNDERLAY_TEST_LEDGER") else {
+        let required = std::env::var("REQUIRE_SERVERS").is_ok_and(|required| required == "1");
+        assert!(!required, "this test must run, REQUIRE_SERVERS=1, and UNDERLAY_TEST_LEDGER is not set");
+        println!("SKIP faults: UNDERLAY_TEST_LEDGER does not name the program of the ledger");
+        return;
+    };
+    let ledger = ledger.to_str().unwrap();
+    let mut arguments = vec!["faults", "--quick", "--json", "--ledger", ledger];
+    arguments.extend(SHORT.iter().flat_map(|name| ["--only", name]));
+    let (answer, kept) = harness(&arguments);
+    assert!(kept, "{answer:#}");
+    for (line, name) in answer["lines"].as_array().unwrap().iter().zip(SHORT) {
+        assert_eq!(line["name"], name);
+        assert!(!line["seen"].as_array().unwrap().is_empty(), "{line:#}");
+    }
+}
