@@ -61,12 +61,16 @@ impl Gate {
     }
 }
 
+/// Lints everything, and what a build without features leaves out.
 fn lints(root: &Path) -> Result<()> {
-    let arguments = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"];
-    run_program(&mut cargo(root, &arguments))
+    const REST: [&str; 5] = ["--all-targets", "--quiet", "--", "--deny", "warnings"];
+    let everything = [&["clippy", "--workspace", "--all-features"], &REST[..]].concat();
+    run_program(&mut cargo(root, &everything))?;
+    let without_features = [&["clippy", "--package", "underlay", "--package", "ledger"], &REST[..]].concat();
+    run_program(&mut cargo(root, &without_features))
 }
 
 fn documentation(root: &Path) -> Result<()> {
-    let mut command = cargo(root, &["doc", "--workspace", "--no-deps", "--quiet"]);
+    let mut command = cargo(root, &["doc", "--workspace", "--all-features", "--no-deps", "--quiet"]);
     run_program(command.env("RUSTDOCFLAGS", "--deny warnings"))
 }

@@ -52,8 +52,15 @@ pub(crate) fn all(root: &Path, filter: Option<&str>, count: &mut Count) -> Resul
     } else {
         run_libtest(root, &environment, &["--lib", "--bins", "--examples", "--tests"], filter, count)
     };
-    let errors: Vec<String> =
-        [documentation, tests].into_iter().filter_map(Result::err).map(|error| error.to_string()).collect();
+    let without_features = match filter {
+        None => run_without_features(root, count),
+        Some(_) => Ok(()),
+    };
+    let errors: Vec<String> = [documentation, tests, without_features]
+        .into_iter()
+        .filter_map(Result::err)
+        .map(|error| error.to_string())
+        .collect();
     match (errors.is_empty(), count.passed) {
         (false, _) => Err(errors.join("; ").into()),
         (true, 0) => Err("no test ran".into()),
@@ -133,9 +140,16 @@ fn run_nextest(
     filter: Option<&str>,
     count: &mut Count,
 ) -> Result<()> {
-    let mut command = cargo(root, &["nextest", "run", "--workspace", "--no-fail-fast", "--no-tests=pass"]);
+    let arguments = ["nextest", "run", "--workspace", "--all-features", "--no-fail-fast", "--no-tests=pass"];
+    let mut command = cargo(root, &arguments);
     command.envs(environment.iter().cloned()).args(filter);
     run_watched(&mut command, Watched::Stderr, |line| count.add_nextest(line))
+}
+
+/// Runs the tests of what a build without features says, which the others cannot be.
+fn run_without_features(root: &Path, count: &mut Count) -> Result<()> {
+    let mut command = cargo(root, &["test", "--package", "underlay", "--test", "it", "without_the_feature"]);
+    run_watched(&mut command, Watched::Stdout, |line| count.add_libtest(line))
 }
 
 fn run_libtest(
@@ -145,7 +159,7 @@ fn run_libtest(
     filter: Option<&str>,
     count: &mut Count,
 ) -> Result<()> {
-    let mut command = cargo(root, &["test", "--workspace", "--no-fail-fast"]);
+    let mut command = cargo(root, &["test", "--workspace", "--all-features", "--no-fail-fast"]);
     command.envs(environment.iter().cloned()).args(targets).args(filter);
     run_watched(&mut command, Watched::Stdout, |line| count.add_libtest(line))
 }

@@ -31,7 +31,7 @@ mod with_the_feature {
     use std::io::Write as _;
     use std::process::Command;
 
-    use tokio_postgres::NoTls;
+    use tokio_postgres::{Client, NoTls};
     use underlay::core::{EventType, Json, LogFilter, LogScope, SchemaVersion};
     use underlay::{Commit, CommitId, ExpectedVersion, NewEvent, Position, Store, StreamName, TenantId};
 
@@ -53,6 +53,16 @@ mod with_the_feature {
             };
             let schema = format!("bank_{}", uuid::Uuid::now_v7().simple());
             Some(Self { server, schema })
+        }
+
+        /// Keeps other tests from migrating until what it gives is dropped: the roles belong to the whole
+        /// server.
+        async fn turn(&self) -> Client {
+            const TURN: i64 = 0x756e_646c;
+            let (client, connection) = tokio_postgres::connect(&self.server, NoTls).await.unwrap();
+            tokio::spawn(connection);
+            client.execute("SELECT pg_advisory_lock($1)", &[&TURN]).await.unwrap();
+            client
         }
 
         /// Its address, as a superuser that is allowed.
@@ -96,13 +106,15 @@ mod with_the_feature {
         assert!(code == 2 && told.contains("migrate"), "{code}: {told}");
         let (code, script, told) = bank(&["migrate", "--print"]);
         assert!(code == 0 && script.contains("CREATE TABLE"), "{code}: {told}");
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let turn = runtime.block_on(installation.turn());
         let (code, out, told) = bank(&["migrate"]);
         assert!(code == 0 && out.contains("applied event_log"), "{code}: {out}{told}");
         let (code, out, _) = bank(&["migrate"]);
         assert!(code == 0 && out.contains("nothing changed"), "{code}: {out}");
         assert_eq!(bank(&["migrate", "--print"]).1, "");
+        drop(turn);
 
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let tenant = TenantId::new("main").unwrap();
         runtime.block_on(async {
             let store = Store::open(&address).await.unwrap();
