@@ -134,7 +134,9 @@ CREATE POLICY known ON {schema}.view_checkpoints FOR SELECT TO {reader} USING (t
 GRANT SELECT, INSERT, UPDATE, DELETE
 ON {schema}.views, {schema}.view_generations, {schema}.view_checkpoints, {schema}.leases
 TO {worker};
-GRANT SELECT ON {schema}.views, {schema}.view_generations, {schema}.view_checkpoints TO {reader};
+GRANT SELECT ON {schema}.views, {schema}.view_generations TO {reader};
+-- Not the event of a checkpoint: it may be another tenant's.
+GRANT SELECT (name, generation, move, position) ON {schema}.view_checkpoints TO {reader};
 
 REVOKE ALL ON FUNCTION {schema}.move_checkpoint, {schema}.time_now FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION {schema}.move_checkpoint, {schema}.time_now TO {worker};

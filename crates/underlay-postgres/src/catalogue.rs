@@ -124,6 +124,21 @@ pub(crate) fn checkpoint(rows: &[Row], table: &ViewTable) -> Result<Checkpoint, 
     read_checkpoint(row, 0)?.ok_or_else(|| Failure::damaged(format!("{} has no checkpoint", name(table))))
 }
 
+/// What asks for the position of a generation: of its checkpoint, all that a tenant's reader may see. The
+/// event there may be another tenant's.
+pub(crate) fn select_position<'a>(name: &'a String, generation: &'a i32) -> Statement<'a> {
+    Statement::new(
+        include_str!("sql/select_view_position.sql"),
+        [(name as _, Type::TEXT), (generation as _, Type::INT4)],
+    )
+}
+
+/// The position in the answer to that.
+pub(crate) fn position(rows: &[Row], table: &ViewTable) -> Result<Position, Failure> {
+    let row = rows.first().ok_or_else(|| no_table(table))?;
+    Ok(Position::from_number(event_row::count(row, 0)?))
+}
+
 /// What a failed move of a checkpoint means.
 pub(crate) fn moved(failure: Failure, table: &ViewTable, lease: Option<&LeaseTerm>) -> Failure {
     if let Some(lease) = lease.filter(|_| failure.is_raised(raised::LEASE_LOST)) {

@@ -7,6 +7,18 @@ use crate::session::{Actor, Parameter, Statement};
 use crate::store::PostgresStore;
 
 impl PostgresStore {
+    /// For tests: what reads a page of a query, and what counts, as they are sent.
+    #[doc(hidden)]
+    pub fn statements_of(
+        &self,
+        table: &ViewTable,
+        tenant: &TenantId,
+        query: &Query,
+    ) -> Result<[String; 2], Error> {
+        query.validate(&table.schema)?;
+        Ok([query::select_page(table, tenant, query).sql, query::select_count(table, tenant, query).sql])
+    }
+
     /// For tests: how the server would run a page of a query, and how it would count, as a tenant's
     /// reader; the lines of both plans.
     #[doc(hidden)]

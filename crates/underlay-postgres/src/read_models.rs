@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 use underlay_core::{
-    Checkpoint, Cursor, Error, Query, ReadModels, RowAddress, RowChange, RowPage, RowValues, TenantId, Value,
-    ViewBatch, ViewInfo, ViewSchema, ViewTable,
+    Checkpoint, Cursor, Error, Position, Query, ReadModels, RowAddress, RowChange, RowPage, RowValues,
+    TenantId, Value, ViewBatch, ViewInfo, ViewSchema, ViewTable,
 };
 
 use crate::catalogue::{self, Activate, BeginGeneration, CreateView};
@@ -86,7 +86,7 @@ impl ReadModels for PostgresStore {
     async fn query(&self, table: &ViewTable, tenant: &TenantId, query: &Query) -> Result<RowPage, Error> {
         query.validate(&table.schema)?;
         let select = query::select_page(table, tenant, query);
-        let read = |checkpoint: Checkpoint, found: &[Row]| {
+        let read = |position: Position, found: &[Row]| {
             let more = found.len() > query.limit;
             let page = found.iter().take(query.limit);
             let rows = page.map(|row| Ok((row.try_get(0)?, row_table::values(row, table)?)));
@@ -101,7 +101,7 @@ impl ReadModels for PostgresStore {
                 key: key.clone(),
             };
             let next = rows.last().filter(|_| more).map(cursor);
-            Ok(RowPage { rows, next, position: checkpoint.position })
+            Ok(RowPage { rows, next, position })
         };
         Ok(select_rows(self, table, tenant, &select, read).await?)
     }
@@ -128,24 +128,24 @@ impl ConcatRows for Vec<Vec<Row>> {
     }
 }
 
-/// Runs a query of a tenant's rows, with the checkpoint of the same moment.
+/// Runs a query of a tenant's rows, with the position of the same moment.
 async fn select_rows<T>(
     store: &PostgresStore,
     table: &ViewTable,
     tenant: &TenantId,
     select: &Select,
-    read: impl Fn(Checkpoint, &[Row]) -> Result<T, Failure>,
+    read: impl Fn(Position, &[Row]) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let generation = catalogue::stored_generation(table.generation)?;
     let values: Vec<Stored<'_>> = select.values.iter().map(stored).collect();
     let parameters: Vec<Parameter<'_>> = values.iter().map(Stored::parameter).collect();
     let statements = [
-        catalogue::select_checkpoint(&table.schema.name, &generation),
+        catalogue::select_position(&table.schema.name, &generation),
         Statement::new(&select.sql, parameters),
     ];
     let read = |mut answers: Vec<Vec<Row>>| {
         let found = answers.pop().unwrap_or_default();
-        read(catalogue::checkpoint(&answers.concat_rows(), table)?, &found)
+        read(catalogue::position(&answers.concat_rows(), table)?, &found)
     };
     let actor = Actor::Reader(tenant.clone());
     store
@@ -167,13 +167,13 @@ async fn load_rows(
     let keys: Vec<&str> = addresses.iter().map(|address| address.key.as_str()).collect();
     let select = row_table::select_rows(table);
     let statements = [
-        catalogue::select_checkpoint(&table.schema.name, &generation),
+        catalogue::select_position(&table.schema.name, &generation),
         Statement::new(&select, [(&tenants as _, Type::TEXT_ARRAY), (&keys as _, Type::TEXT_ARRAY)]),
     ];
     let read = |mut answers: Vec<Vec<Row>>| {
         let found = answers.pop().unwrap_or_default();
         // Where there is no such table the catalogue says so.
-        catalogue::checkpoint(&answers.concat_rows(), table)?;
+        catalogue::position(&answers.concat_rows(), table)?;
         let mut rows = vec![None; addresses.len()];
         for row in &found {
             let place = event_row::count(row, table.schema.columns.len() + 1)?;

@@ -9,11 +9,12 @@ BEGIN
     ] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) THEN
             BEGIN
-                -- Who is in `app` may turn into a worker, and is none until then.
+                -- Who is in `app` may turn into a worker, and is none until then. The owner gives
+                -- functions to `append`, and sees none of what that sees.
                 EXECUTE format(
                     'CREATE ROLE %I NOLOGIN %s',
                     wanted,
-                    CASE WHEN wanted = '{switch}' THEN 'NOINHERIT' ELSE 'INHERIT' END
+                    CASE WHEN wanted IN ('{switch}', '{owner}') THEN 'NOINHERIT' ELSE 'INHERIT' END
                 );
             EXCEPTION WHEN duplicate_object OR unique_violation THEN
                 -- Another installation in this server made it in the meantime.
