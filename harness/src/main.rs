@@ -8,6 +8,7 @@
 )]
 
 mod address;
+mod attack;
 mod bench;
 mod child;
 mod crash;
@@ -37,6 +38,7 @@ struct Harness {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Attack(attack::Arguments),
     Crash(crash::Arguments),
     #[command(hide = true)]
     CrashChild(crash::ChildArguments),
@@ -70,6 +72,7 @@ fn run(command: Command) -> Result<bool> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match command {
+            Command::Attack(arguments) => attack::run(arguments).await,
             Command::Crash(arguments) => crash::run(arguments).await,
             Command::CrashChild(arguments) => crash::run_child(arguments).await.map(|()| true),
             Command::Bench(arguments) => bench::run(&arguments).await.map(|()| true),

@@ -9,6 +9,7 @@
     reason = "a program for a terminal: what it prints is its answer"
 )]
 
+mod attack;
 mod bench;
 mod cargo;
 mod ci;
@@ -50,6 +51,7 @@ const COMMANDS: &[Entry] = &[
     (test::command, test::run),
     (services::command, services::run),
     (tidy::command, tidy::run),
+    (attack::command, attack::run),
     (crash::command, crash::run),
     (order::command, order::run),
     (faults::command, faults::run),

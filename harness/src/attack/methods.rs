@@ -1,0 +1,139 @@
+//! The methods of the ports and of the engine, and which of them are attacked. One that is added
+//! without an attack fails a test, and one that was not called fails the run.
+
+use std::collections::BTreeMap;
+
+/// Called by one tenant with what another has.
+pub(super) const ATTACKED: [&str; 25] = [
+    "Archive::import_commits",
+    "Archive::read_commits",
+    "Engine::count",
+    "Engine::execute",
+    "Engine::execute_named",
+    "Engine::operate",
+    "Engine::operate_named",
+    "Engine::query",
+    "Engine::row",
+    "EventStore::commit",
+    "EventStore::find_commit",
+    "EventStore::read_all",
+    "EventStore::read_stream",
+    "EventStore::versions",
+    "EventStoreExt::read_commit",
+    "EventStoreExt::read_stream_whole",
+    "ReadModels::apply",
+    "ReadModels::count",
+    "ReadModels::get",
+    "ReadModels::load",
+    "ReadModels::query",
+    "Snapshots::load_snapshot",
+    "Snapshots::remove_snapshot",
+    "Snapshots::store_snapshot",
+    "Wakeups::subscribe",
+];
+
+/// Not about a tenant: what they tell is no tenant's, or for the engine alone.
+#[cfg(test)]
+const OF_NO_TENANT: [&str; 18] = [
+    // The log as a whole: its name, its length, and for the engine the id of an event.
+    "EventStore::store_id",
+    "EventStore::head",
+    "EventStore::position_at",
+    "EventStore::event_id_at",
+    "EventStoreExt::check",
+    // Which views there are, and how far they have come.
+    "ReadModels::prepare",
+    "ReadModels::begin_generation",
+    "ReadModels::activate",
+    "ReadModels::views",
+    "ReadModels::checkpoint",
+    "Engine::wait_for_view",
+    "Engine::rebuild_view",
+    // Who works at what, and what is forgotten after a time.
+    "Leases::acquire",
+    "Leases::renew",
+    "Leases::release",
+    "Retention::forget_outcome_bodies",
+    // The end of it.
+    "Clock::now",
+    "Clock::sleep",
+];
+
+/// Methods that were not tried.
+pub(super) fn missing(tried: &BTreeMap<&'static str, u64>) -> Vec<&'static str> {
+    ATTACKED.into_iter().filter(|method| tried.get(method).is_none_or(|tries| *tries == 0)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    /// The methods in the sources of a folder, of what `opens` names in a line.
+    fn methods(folder: &str, opens: impl Fn(&str) -> Option<String>, public: &str) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);
+        for file in fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_none_or(|extension| extension != "rs") {
+                continue;
+            }
+            let text = fs::read_to_string(path).unwrap();
+            let mut of = None;
+            for line in text.lines() {
+                if line == "}" {
+                    of = None;
+                } else if let Some(name) = opens(line) {
+                    of = Some(name);
+                } else if let Some(of) = &of
+                    && let Some(rest) = line.strip_prefix(&format!("    {public}"))
+                    && let Some(rest) = rest.strip_prefix("async fn ").or_else(|| rest.strip_prefix("fn "))
+                {
+                    let name: String =
+                        rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                    found.insert(format!("{of}::{name}"));
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn every_method_of_a_port_or_the_engine_is_attacked_or_of_no_tenant() {
+        let port = |line: &str| {
+            let name = line.strip_prefix("pub trait ")?;
+            let (name, bounds) = name.split_once(':')?;
+            // Ports are shared between threads, and what stands on them by `…Ext`.
+            (bounds.contains("Send + Sync + 'static") && !name.contains('<') || name.ends_with("Ext"))
+                .then(|| name.to_owned())
+        };
+        let mut there = methods("crates/underlay-core/src", port, "");
+        // What a user writes is no port.
+        let domain = ["Aggregate", "Command", "Event", "Operation", "Refusal", "Row", "View", "ViewKey"];
+        there.retain(|method| !domain.iter().any(|name| method.starts_with(&format!("{name}::"))));
+        assert!(there.len() > 30, "{there:?}");
+        // Those that take a tenant: the others give what the engine is made of.
+        let engine = |line: &str| (line == "impl Engine {").then(|| "Engine".to_owned());
+        let mut of_engine = methods("crates/underlay-runtime/src", engine, "pub ");
+        let parts = ["new", "store", "read_models", "registry", "config", "wakeups", "clock", "start_views"];
+        let parts = parts.into_iter().chain(["view_states"]);
+        for part in parts {
+            assert!(of_engine.remove(&format!("Engine::{part}")), "the engine has no {part}");
+        }
+        there.append(&mut of_engine);
+        let declared: BTreeSet<String> =
+            ATTACKED.into_iter().chain(OF_NO_TENANT).map(str::to_owned).collect();
+        assert_eq!(there, declared, "methods that are there, and methods of which this knows");
+    }
+
+    #[test]
+    fn a_method_that_was_not_called_is_missing() {
+        let mut tried: BTreeMap<&'static str, u64> = ATTACKED.into_iter().map(|method| (method, 1)).collect();
+        assert!(missing(&tried).is_empty());
+        tried.insert("EventStore::commit", 0);
+        assert_eq!(missing(&tried), ["EventStore::commit"]);
+    }
+}

@@ -1,0 +1,284 @@
+//! Tenants with names that are easily mixed up, each with something of every kind, written as the
+//! product writes it.
+
+use std::time::Duration;
+
+use underlay_core::{
+    Checkpoint, Column, ColumnType, Commit, CommitId, Decimal, EventId, EventStore, EventType,
+    ExpectedVersion, Fingerprint, Json, Leases, Metadata, NewEvent, Outcome, Position, ReadModels,
+    RowAddress, RowChange, SchemaVersion, Snapshot, Snapshots, StreamName, Timestamp, Value, Version,
+    ViewBatch, ViewSchema, ViewTable,
+};
+use underlay_postgres::PostgresStore;
+use uuid::Uuid;
+
+use super::marks::{self, Marked};
+use super::place::{SCHEMA, VIEWS};
+use super::session::{Session, literal};
+use crate::Result;
+
+/// Names that a careless comparison takes for each other: prefixes, patterns, other case, the longest.
+const NAMES: [&str; 12] =
+    ["acme", "acm", "acme-", "acme.1", "acme_1", "acmeX1", "ACME", "Acme", "_", "-", "..", "LONGEST"];
+/// Names that the product refuses and the database would take.
+pub(super) const HOSTILE_NAMES: [&str; 20] = [
+    "%",
+    "acme%",
+    "' OR true --",
+    "'; DROP TABLE events; --",
+    "acme' OR '1'='1",
+    "\"acme\"",
+    "acme ",
+    " acme",
+    "acme\n",
+    "acme,acm",
+    "{acme,acm}",
+    "\\",
+    "NULL",
+    "$1",
+    "acm\u{e9}",
+    "acme\u{301}",
+    "ａｃｍｅ",
+    "acme\u{200b}",
+    "🦀",
+    "LONG",
+];
+/// The id that commits of every tenant share.
+pub(super) const SHARED_COMMIT: Uuid = Uuid::from_u128(0xc0ff_ee00_0000_4000_8000_0000_0000_0001);
+/// The stream that every tenant has.
+pub(super) const SHARED_STREAM: &str = "account-1";
+/// The key of a row that every tenant has.
+pub(super) const SHARED_KEY: &str = "shared";
+/// Rows of a tenant in each generation of a view.
+const ROWS: u32 = 4;
+
+/// Everything that was written.
+pub(super) struct Population {
+    pub(super) tenants: Vec<Marked>,
+    /// By name and number; only in the tables, not by the product.
+    pub(super) hostile: Vec<(String, u32)>,
+    /// The generation that is read, one that is being built, and one that was rebuilt.
+    pub(super) tables: Vec<ViewTable>,
+}
+
+/// The stream of a tenant alone.
+pub(super) fn own_stream(tenant: &Marked) -> Result<StreamName> {
+    Ok(StreamName::parse(&format!("account-{}", tenant.mark()))?)
+}
+
+pub(super) fn own_key(tenant: &Marked) -> String {
+    format!("key-{}", tenant.mark())
+}
+
+/// The id of the commit a tenant alone has, and of its refusal.
+pub(super) fn own_commit(tenant: &Marked) -> CommitId {
+    CommitId(tenant.uuid(1_001))
+}
+
+pub(super) fn own_refusal(tenant: &Marked) -> CommitId {
+    CommitId(tenant.uuid(1_002))
+}
+
+pub(super) fn event(tenant: &Marked, number: u32) -> Result<NewEvent> {
+    let payload = Json::encode(&serde_json::json!({ "secret": tenant.mark(), "number": number }))?;
+    let mut event = NewEvent::new(EventType::new("noted")?, SchemaVersion(1), payload);
+    event.event_id = EventId(tenant.uuid(number));
+    Ok(event)
+}
+
+pub(super) fn view(name: &str) -> ViewSchema {
+    let column = |name: &str, column_type, indexed: bool| Column {
+        name: name.to_owned(),
+        column_type,
+        nullable: !indexed,
+        indexed,
+    };
+    ViewSchema {
+        name: name.to_owned(),
+        version: 1,
+        columns: vec![
+            column("title", ColumnType::Text, true),
+            column("number", ColumnType::Integer, true),
+            column("amount", ColumnType::Decimal, true),
+            column("open", ColumnType::Boolean, true),
+            column("since", ColumnType::Timestamp, true),
+            column("note", ColumnType::Text, false),
+        ],
+    }
+}
+
+pub(super) fn row(tenant: &Marked, key: &str, number: u32) -> Result<RowChange> {
+    let address = RowAddress { tenant: tenant.id.clone(), key: key.to_owned() };
+    Ok(RowChange::Upsert(address, values(tenant, number)?))
+}
+
+pub(super) fn values(tenant: &Marked, number: u32) -> Result<Vec<Value>> {
+    let number = i64::from(tenant.number * 100 + number);
+    Ok(vec![
+        Value::Text(format!("title {} {number}", tenant.mark())),
+        Value::Integer(number),
+        Value::Decimal(Decimal::new(number, 2)),
+        Value::Boolean(number % 2 == 0),
+        Value::Timestamp(Timestamp::from_microsecond(number)?),
+        Value::Text(format!("note {}", tenant.mark())),
+    ])
+}
+
+fn longest(fill: char, last: char) -> String {
+    let mut name = fill.to_string().repeat(underlay_core::limits::TENANT_BYTES_MAX - 1);
+    name.push(last);
+    name
+}
+
+/// Writes the tenants the product takes, through its ports.
+pub(super) async fn fill(store: &PostgresStore) -> Result<Population> {
+    let mut names: Vec<String> = NAMES.iter().map(|name| (*name).to_owned()).collect();
+    names.pop();
+    // Two that differ in their last byte.
+    names.extend([longest('a', 'b'), longest('a', 'c')]);
+    let tenants = (1..).zip(&names).map(|(number, name)| Marked::new(name, number));
+    let tenants = tenants.collect::<Result<Vec<_>>>()?;
+    for tenant in &tenants {
+        write(store, tenant).await?;
+    }
+    let start = Checkpoint::start(store.store_id());
+    let active = store.prepare(&view("accounts"), start).await?;
+    store_rows(store, &active, &tenants).await?;
+    let building = store.begin_generation(&view("accounts"), start).await?;
+    store_rows(store, &building, &tenants).await?;
+    store.prepare(&view("balances"), start).await?;
+    let rebuilt = store.begin_generation(&view("balances"), start).await?;
+    store_rows(store, &rebuilt, &tenants).await?;
+    store.activate(&rebuilt).await?;
+    for work in ["view:accounts", "view:balances"] {
+        store.acquire(work, "the attack", Duration::from_secs(3_600)).await?;
+    }
+    Ok(Population { tenants, hostile: Vec::new(), tables: vec![active, building, rebuilt] })
+}
+
+async fn write(store: &PostgresStore, tenant: &Marked) -> Result<()> {
+    let metadata = Metadata { actor: Some(format!("actor {}", tenant.mark())), ..Metadata::default() };
+    let shared = StreamName::parse(SHARED_STREAM)?;
+    let both = Commit::new(CommitId(SHARED_COMMIT))
+        .append(shared.clone(), ExpectedVersion::NoStream, vec![event(tenant, 1)?, event(tenant, 2)?])
+        .append(own_stream(tenant)?, ExpectedVersion::NoStream, vec![event(tenant, 3)?])
+        .with_metadata(metadata.clone());
+    store.commit(&tenant.id, both).await?;
+    let own = Commit::new(own_commit(tenant))
+        .append(own_stream(tenant)?, ExpectedVersion::Exact(Version(1)), vec![event(tenant, 4)?])
+        .with_metadata(metadata);
+    store.commit(&tenant.id, own).await?;
+    let refused = Outcome::Refused {
+        code: "no".to_owned(),
+        message: format!("not {}", tenant.mark()),
+        body: Json::encode(&serde_json::json!({ "secret": tenant.mark() }))?,
+    };
+    store.commit(&tenant.id, Commit::new(own_refusal(tenant)).with_outcome(refused)).await?;
+    for stream in [shared, own_stream(tenant)?] {
+        let snapshot = Snapshot {
+            version: Version(2),
+            event_id: EventId(tenant.uuid(2)),
+            fingerprint: Fingerprint([7; 16]),
+            state: Json::encode(&serde_json::json!({ "secret": tenant.mark() }))?,
+        };
+        store.store_snapshot(&tenant.id, &stream, snapshot).await?;
+    }
+    Ok(())
+}
+
+async fn store_rows(store: &PostgresStore, table: &ViewTable, tenants: &[Marked]) -> Result<()> {
+    let from = store.checkpoint(table).await?;
+    let mut changes = Vec::new();
+    for tenant in tenants {
+        changes.push(row(tenant, SHARED_KEY, 0)?);
+        for number in 1..ROWS {
+            changes.push(row(tenant, &format!("{}-{number}", own_key(tenant)), number)?);
+        }
+        changes.push(row(tenant, &own_key(tenant), ROWS)?);
+    }
+    let position = Position::from_number(from.position.number() + 1);
+    let event_id = store.event_id_at(position).await?;
+    let to = Checkpoint { store: from.store, position, event_id };
+    Ok(store.apply(table, ViewBatch { from, to, changes, lease: None }).await?)
+}
+
+/// Adds tenants the product would refuse, into every table that names a tenant: copies of the first
+/// tenant's rows with other names, marks and positions.
+pub(super) async fn add_hostile(population: &mut Population, admin: &Session) -> Result<()> {
+    let first = u32::try_from(population.tenants.len()).unwrap_or(0) + 1;
+    let model = &population.tenants[0];
+    for (number, name) in (first..).zip(HOSTILE_NAMES) {
+        let name = if name == "LONG" { "x".repeat(2_000) } else { name.to_owned() };
+        let (tenant, from) = (literal(&name), literal(model.id.as_str()));
+        let (mark, model_mark) = (literal(&marks::mark(number)), literal(&model.mark()));
+        let text = |column: &str| format!("replace({column}::text, {model_mark}, {mark})");
+        let id = |column: &str| {
+            let (old, new) = (marks::uuid(model.number, 0).to_string(), marks::uuid(number, 0).to_string());
+            format!("replace({column}::text, '{}', '{}')::uuid", &old[..8], &new[..8])
+        };
+        let events = format!(
+            "INSERT INTO {SCHEMA}.events (position, version, recorded_at, schema_version, event_id, \
+             commit_tail, tenant, stream, type, metadata, payload) \
+             SELECT (SELECT max(position) FROM {SCHEMA}.events) + row_number() OVER (ORDER BY position), \
+             version, (SELECT max(recorded_at) FROM {SCHEMA}.events), schema_version, {id}, 0, {tenant}, \
+             {stream}, type, {metadata}::json, {payload}::json \
+             FROM {SCHEMA}.events WHERE tenant = {from} AND version <= 2",
+            id = id("event_id"),
+            stream = text("stream"),
+            metadata = text("metadata"),
+            payload = text("payload")
+        );
+        let commits = format!(
+            "INSERT INTO {SCHEMA}.commits (sequence, position, recorded_at, commit_id, event_count, tenant, \
+             fingerprint, kind, code, message, body) \
+             SELECT (SELECT max(sequence) FROM {SCHEMA}.commits) + row_number() OVER (ORDER BY sequence), \
+             (SELECT max(position) FROM {SCHEMA}.events), (SELECT max(recorded_at) FROM {SCHEMA}.events), \
+             {id}, 0, {tenant}, fingerprint, 'refused', code, {message}, {body}::json \
+             FROM {SCHEMA}.commits WHERE tenant = {from} AND kind = 'refused'",
+            id = id("commit_id"),
+            message = text("message"),
+            body = text("body")
+        );
+        let snapshots = format!(
+            "INSERT INTO {SCHEMA}.snapshots (tenant, stream, version, event_id, fingerprint, state) \
+             SELECT {tenant}, {stream}, version, {id}, fingerprint, {state}::json \
+             FROM {SCHEMA}.snapshots WHERE tenant = {from}",
+            stream = text("stream"),
+            id = id("event_id"),
+            state = text("state")
+        );
+        let mut all = vec![events, commits, snapshots];
+        for table in &population.tables {
+            let place = format!("{VIEWS}.{}_{}", table.schema.name, table.generation);
+            all.push(format!(
+                "INSERT INTO {place} (tenant, \"key\", title, number, amount, open, since, note) \
+                 SELECT {tenant}, {key}, {title}, number, amount, open, since, {note} \
+                 FROM {place} WHERE tenant = {from}",
+                key = text("\"key\""),
+                title = text("title"),
+                note = text("note")
+            ));
+        }
+        for sql in all {
+            admin.run(&sql).await?;
+        }
+        population.hostile.push((name, number));
+    }
+    // What the server knows of the values is one more way to them.
+    admin.run("ANALYZE").await.map(drop)
+}
+
+/// Everything in the tables that is not a tenant's, in one text: what nobody else may have changed.
+pub(super) async fn digest(admin: &Session, own: Option<&str>, tables: &[String]) -> Result<String> {
+    let parts: Vec<String> = tables
+        .iter()
+        .map(|table| {
+            let mine = own.map_or_else(|| "true".to_owned(), |own| format!("tenant <> {}", literal(own)));
+            format!(
+                "(SELECT coalesce(md5(string_agg(md5(t::text), '' ORDER BY md5(t::text))), '') \
+                 FROM {table} AS t WHERE {mine})"
+            )
+        })
+        .collect();
+    Ok(admin.run(&format!("SELECT {}", parts.join(" || "))).await?.text)
+}

@@ -1,0 +1,381 @@
+//! Every method of the ports that takes a tenant, called for one tenant with everything another has:
+//! names, ids, positions, cursors, keys and values.
+
+use std::fmt::Debug;
+
+use underlay_core::{
+    Archive, ArchivedCommit, Category, Checkpoint, Commit, CommitId, Committed, Comparison, Cursor,
+    Direction, Error, EventId, EventStore, EventStoreExt, EventType, ExpectedVersion, Fingerprint, Json,
+    LogFilter, LogScope, Outcome, Position, Query, ReadModels, RowAddress, RowChange, Snapshot, Snapshots,
+    StreamName, TenantId, Timestamp, Value, Version, ViewBatch, ViewTable,
+};
+use underlay_postgres::PostgresStore;
+
+use super::marks::{self, Marked};
+use super::population::{
+    HOSTILE_NAMES, Population, SHARED_COMMIT, SHARED_KEY, SHARED_STREAM, event, own_commit, own_key,
+    own_refusal, own_stream, row, values,
+};
+use super::session::Session;
+use super::tally::Attack;
+use crate::Result;
+
+/// Texts that mean something to a careless query.
+const HOSTILE_TEXTS: [&str; 8] =
+    ["' OR true --", "'; DROP TABLE events; --", "%", "_", "\\", "$1", "\u{10ffff}", "x\0y"];
+
+/// Calls everything, as one tenant against another.
+pub(super) async fn attack(
+    name: &'static str,
+    store: &PostgresStore,
+    admin: &Session,
+    population: &Population,
+    pairs: &[(usize, usize)],
+) -> Result<Attack> {
+    let mut attack = Attack::new(name);
+    names(&mut attack);
+    for (own, victim) in pairs {
+        let pair = Pair {
+            store,
+            admin,
+            own: &population.tenants[*own],
+            victim: &population.tenants[*victim],
+            tables: &population.tables,
+        };
+        let before = pair.victims_rows().await?;
+        pair.reads(&mut attack).await?;
+        pair.log(&mut attack).await?;
+        pair.rows(&mut attack).await?;
+        pair.writes(&mut attack).await?;
+        pair.batch(&mut attack).await?;
+        let after = pair.victims_rows().await?;
+        attack.judge(before != after, || format!("rows of {} have changed", pair.victim.id));
+    }
+    Ok(attack)
+}
+
+/// Names that are no tenant's never become one.
+fn names(attack: &mut Attack) {
+    let long = "x".repeat(2_000);
+    let hostile = HOSTILE_NAMES.iter().filter(|name| **name != "NULL" && **name != "LONG").copied();
+    for name in hostile
+        .chain(["", "acme\0", long.as_str()])
+        .chain(HOSTILE_TEXTS.into_iter().filter(|text| *text != "_"))
+    {
+        attack.judge(TenantId::new(name).is_ok(), || format!("{name:?} is taken as a tenant"));
+    }
+}
+
+struct Pair<'a> {
+    store: &'a PostgresStore,
+    admin: &'a Session,
+    own: &'a Marked,
+    victim: &'a Marked,
+    tables: &'a [ViewTable],
+}
+
+impl Pair<'_> {
+    /// Judges an answer by what it holds of others.
+    fn judge<T: Debug>(
+        &self,
+        method: &'static str,
+        what: &str,
+        answer: std::result::Result<T, Error>,
+        attack: &mut Attack,
+    ) -> Option<T> {
+        attack.tried_method(method);
+        let text = match &answer {
+            Ok(answer) => format!("{answer:?}"),
+            Err(error) => format!("{error} {error:?}"),
+        };
+        if let Some(sign) = marks::foreign(Some(self.own.number), &text) {
+            attack.leak(format!("{method} for {} with {what} of {}: {sign}", self.own.id, self.victim.id));
+        }
+        answer.ok()
+    }
+
+    /// That a call works for its own tenant: what it gives holds the tenant's own mark.
+    fn control<T: Debug>(&self, method: &str, answer: std::result::Result<T, Error>, attack: &mut Attack) {
+        let text = format!("{answer:?}");
+        attack.control(text.contains(&self.own.mark()), || {
+            format!("{method} gives {} nothing: {text}", self.own.id)
+        });
+    }
+
+    fn empty(&self, method: &str, is: bool, attack: &mut Attack) {
+        if !is {
+            attack.leak(format!("{method} for {} found something of {}", self.own.id, self.victim.id));
+        }
+    }
+
+    fn streams(&self) -> Result<Vec<StreamName>> {
+        let mut streams = vec![own_stream(self.victim)?];
+        for text in HOSTILE_TEXTS {
+            // The core takes most of them as a part of a name.
+            streams.extend(StreamName::parse(&format!("account-{text}")).ok());
+        }
+        Ok(streams)
+    }
+
+    async fn reads(&self, attack: &mut Attack) -> Result<()> {
+        let (store, own) = (self.store, &self.own.id);
+        for id in [own_commit(self.victim), own_refusal(self.victim)] {
+            let found = store.find_commit(own, id).await;
+            let found = self.judge("EventStore::find_commit", "a commit id", found, attack);
+            self.empty("find_commit", found.flatten().is_none(), attack);
+        }
+        let shared = store.find_commit(own, CommitId(SHARED_COMMIT)).await;
+        self.judge("EventStore::find_commit", "a shared commit id", shared, attack);
+        self.control("find_commit", store.find_commit(own, CommitId(SHARED_COMMIT)).await, attack);
+        for stream in self.streams()? {
+            let page = store.read_stream(own, &stream, Version::NONE, 100).await;
+            let page = self.judge("EventStore::read_stream", "a stream", page, attack);
+            self.empty("read_stream", page.is_none_or(|page| page.version == Version::NONE), attack);
+            let whole = store.read_stream_whole(own, &stream, Version::NONE).await;
+            let whole = self.judge("EventStoreExt::read_stream_whole", "a stream", whole, attack);
+            self.empty("read_stream_whole", whole.is_none_or(|events| events.is_empty()), attack);
+            let versions = store.versions(own, &[stream.clone(), own_stream(self.own)?]).await;
+            let versions = self.judge("EventStore::versions", "a stream", versions, attack);
+            let none = versions.is_none_or(|versions| versions.first() == Some(&Version::NONE));
+            self.empty("versions", none, attack);
+            let snapshot = store.load_snapshot(own, &stream).await;
+            let snapshot = self.judge("Snapshots::load_snapshot", "a stream", snapshot, attack);
+            self.empty("load_snapshot", snapshot.flatten().is_none(), attack);
+        }
+        let shared = StreamName::parse(SHARED_STREAM)?;
+        let page = store.read_stream(own, &shared, Version::NONE, 100).await;
+        self.judge("EventStore::read_stream", "a shared stream", page, attack);
+        self.control("read_stream", store.read_stream(own, &shared, Version::NONE, 100).await, attack);
+        let snapshot = store.load_snapshot(own, &shared).await;
+        self.judge("Snapshots::load_snapshot", "a shared stream", snapshot, attack);
+        self.control("load_snapshot", store.load_snapshot(own, &shared).await, attack);
+        Ok(())
+    }
+
+    /// Pages of the log and of the archive, from every place and past every filter.
+    async fn log(&self, attack: &mut Attack) -> Result<()> {
+        let (store, own) = (self.store, &self.own.id);
+        let scope = LogScope::Tenant(own.clone());
+        let mut filters = vec![LogFilter::default()];
+        filters.push(LogFilter { categories: vec![Category::new("account")?], event_types: Vec::new() });
+        filters.push(LogFilter { categories: Vec::new(), event_types: vec![EventType::new("noted")?] });
+        for text in HOSTILE_TEXTS {
+            if let Ok(event_type) = EventType::new(text) {
+                filters.push(LogFilter { categories: Vec::new(), event_types: vec![event_type] });
+            }
+        }
+        let committed = store.find_commit(&self.victim.id, own_commit(self.victim)).await?;
+        let committed = committed.ok_or("the victim's commit is not there")?.committed;
+        let before = committed.position.number().saturating_sub(1);
+        for filter in &filters {
+            for (after, limit) in [(0, 1), (0, 10_000), (before, 1), (before, 10_000), (u64::MAX, 1)] {
+                let page = store.read_all(&scope, Position::from_number(after), filter, limit).await;
+                let page = self.judge("EventStore::read_all", "a position", page, attack);
+                let Some(page) = page else { continue };
+                self.empty("read_all", page.events.iter().all(|event| event.tenant == *own), attack);
+                // It may be another tenant's event.
+                self.empty("read_all, scanned_to_id", page.scanned_to_id.is_none(), attack);
+            }
+        }
+        self.control("read_all", store.read_all(&scope, Position::START, &filters[0], 10_000).await, attack);
+        let events = store.read_commit(own, &committed).await;
+        let events = self.judge("EventStoreExt::read_commit", "a commit", events, attack);
+        self.empty("read_commit", events.is_none_or(|events| events.is_empty()), attack);
+        for (after, limit) in [(0, 1), (0, 10_000), (before, 2), (u64::MAX, 1)] {
+            let page = store.read_commits(&scope, after, limit).await;
+            let page = self.judge("Archive::read_commits", "a place", page, attack);
+            let alone = page.is_none_or(|page| page.commits.iter().all(|commit| commit.tenant == *own));
+            self.empty("read_commits", alone, attack);
+        }
+        self.control("read_commits", store.read_commits(&scope, 0, 10_000).await, attack);
+        Ok(())
+    }
+
+    /// Rows of views, by every filter and sort, with the values, keys and cursors of the other.
+    async fn rows(&self, attack: &mut Attack) -> Result<()> {
+        let (store, own) = (self.store, &self.own.id);
+        for table in self.tables {
+            let mut keys = vec![own_key(self.victim)];
+            keys.extend(HOSTILE_TEXTS.iter().map(|text| (*text).to_owned()));
+            for key in keys {
+                let row = store.get(table, own, &key).await;
+                let row = self.judge("ReadModels::get", "a key", row, attack);
+                self.empty("get", row.flatten().is_none(), attack);
+            }
+            self.judge("ReadModels::get", "a shared key", store.get(table, own, SHARED_KEY).await, attack);
+            self.control("get", store.get(table, own, SHARED_KEY).await, attack);
+            let all = Query::default().limit(1_000);
+            let own_rows = store.count(table, own, &all).await?;
+            for query in self.queries(table).await? {
+                let page = store.query(table, own, &query).await;
+                self.judge("ReadModels::query", "values and cursors", page, attack);
+                let count = store.count(table, own, &query).await;
+                let count = self.judge("ReadModels::count", "values", count, attack);
+                self.empty("count", count.is_none_or(|count| count <= own_rows), attack);
+            }
+            self.control("query", store.query(table, own, &all).await, attack);
+        }
+        // Names of views are data too.
+        for name in ["x\"; DROP TABLE events; --", "events", "commits", "pg_class"] {
+            let mut table = self.tables[0].clone();
+            table.schema.name = name.to_owned();
+            let row = store.get(&table, own, SHARED_KEY).await;
+            let row = self.judge("ReadModels::get", "a view's name", row, attack);
+            self.empty("get", row.flatten().is_none(), attack);
+        }
+        Ok(())
+    }
+
+    async fn queries(&self, table: &ViewTable) -> Result<Vec<Query>> {
+        let theirs = values(self.victim, 0)?;
+        let mut queries = vec![Query::default().limit(1_000)];
+        let comparisons = [
+            Comparison::Eq,
+            Comparison::Lt,
+            Comparison::Le,
+            Comparison::Gt,
+            Comparison::Ge,
+            Comparison::Prefix,
+        ];
+        for (column, value) in table.schema.columns.iter().zip(&theirs).filter(|(column, _)| column.indexed) {
+            let mut wanted = vec![value.clone()];
+            if let Value::Text(_) = value {
+                wanted.extend(HOSTILE_TEXTS.iter().map(|text| Value::Text((*text).to_owned())));
+                wanted.extend([String::new(), "title".to_owned()].map(Value::Text));
+            }
+            for value in wanted {
+                for comparison in comparisons {
+                    let query = Query::default().limit(1_000).filter(&column.name, comparison, value.clone());
+                    // Prefix is for text alone.
+                    if query.validate(&table.schema).is_ok() {
+                        queries.push(query);
+                    }
+                }
+            }
+            for direction in [Direction::Ascending, Direction::Descending] {
+                let sorted = Query::default().limit(2).sort(&column.name, direction);
+                // Where the other's page ends this one's goes on.
+                let theirs = self.store.query(table, &self.victim.id, &sorted).await?;
+                for limit in [1, 1_000] {
+                    queries.push(Query { after: theirs.next.clone(), ..sorted.clone().limit(limit) });
+                }
+            }
+        }
+        let mut by_key = Query::default().limit(1_000);
+        for direction in [Direction::Ascending, Direction::Descending] {
+            by_key.sort.direction = direction;
+            for key in [own_key(self.victim), String::new(), "' OR true --".to_owned()] {
+                queries.push(Query { after: Some(Cursor { value: None, key }), ..by_key.clone() });
+            }
+        }
+        // All at once: every filter a query may have.
+        let many = table
+            .schema
+            .columns
+            .iter()
+            .zip(&theirs)
+            .filter(|(column, _)| column.indexed)
+            .fold(Query::default(), |query, (column, value)| {
+                query.filter(&column.name, Comparison::Eq, value.clone())
+            });
+        queries.push(many);
+        Ok(queries)
+    }
+
+    /// Commits and snapshots with the other's names and ids: they are one's own.
+    async fn writes(&self, attack: &mut Attack) -> Result<()> {
+        let (store, own) = (self.store, &self.own.id);
+        let stream = own_stream(self.victim)?;
+        // What the other has there does not show, also not as the version of a conflict.
+        let expects = Commit::new(CommitId::draw()).append(
+            stream.clone(),
+            ExpectedVersion::Exact(Version(2)),
+            vec![event(self.own, 900)?],
+        );
+        let answer = store.commit(own, expects).await;
+        let none = matches!(&answer, Err(Error::Conflict(conflict)) if conflict.actual == Version::NONE);
+        // The stream's name is the caller's own word.
+        let answer: std::result::Result<(), Error> = answer.map(drop).map_err(|error| match error {
+            Error::Conflict(_) => Error::invalid("a conflict"),
+            error => error,
+        });
+        self.judge("EventStore::commit", "a stream at its version", answer, attack);
+        self.empty("commit", none, attack);
+        // Somebody who has nothing yet, and takes the other's ids.
+        let visitor = TenantId::new(format!("visitor.{}.{}", self.own.number, self.victim.number))?;
+        for (id, number) in [(own_commit(self.victim), 1), (own_refusal(self.victim), 2)] {
+            let mut same = event(self.own, 0)?;
+            // Also an event id belongs to its tenant.
+            same.event_id = EventId(self.victim.uuid(number));
+            let commit = Commit::new(id).append(stream.clone(), ExpectedVersion::Any, vec![same]);
+            let answer = store.commit(&visitor, commit).await;
+            attack.tried_method("EventStore::commit");
+            let first = matches!(&answer, Ok(Committed { repeated: false, .. }));
+            self.empty("commit with its id", first, attack);
+        }
+        let snapshot = Snapshot {
+            version: Version(1_000),
+            event_id: EventId(self.own.uuid(1)),
+            fingerprint: Fingerprint([9; 16]),
+            state: Json::parse("{}")?,
+        };
+        let stored = store.store_snapshot(own, &stream, snapshot).await;
+        self.judge("Snapshots::store_snapshot", "a stream", stored, attack);
+        let removed = store.remove_snapshot(own, &stream).await;
+        self.judge("Snapshots::remove_snapshot", "a stream", removed, attack);
+        let archived = ArchivedCommit {
+            tenant: TenantId::new(format!("importer.{}.{}", self.own.number, self.victim.number))?,
+            id: own_commit(self.victim),
+            fingerprint: Fingerprint([3; 16]),
+            outcome: Outcome::Accepted,
+            recorded_at: Timestamp::from_microsecond(0)?,
+            events: Vec::new(),
+        };
+        let imported = store.import_commits(vec![archived]).await;
+        self.judge("Archive::import_commits", "an id", imported, attack);
+        Ok(())
+    }
+
+    /// Rows of both in one batch of a view, as the engine writes them.
+    async fn batch(&self, attack: &mut Attack) -> Result<()> {
+        let table = &self.tables[0];
+        let from = self.store.checkpoint(table).await?;
+        let mut changes = vec![row(self.own, SHARED_KEY, 50)?];
+        let address = |key: &str| RowAddress { tenant: self.own.id.clone(), key: key.to_owned() };
+        changes.push(RowChange::Delete(address(&own_key(self.victim))));
+        changes.push(RowChange::Patch(
+            address(&own_key(self.own)),
+            vec![("note".to_owned(), Value::Text(format!("patched {}", self.own.mark())))],
+        ));
+        let position = Position::from_number(from.position.number() + 1);
+        let event_id = self.store.event_id_at(position).await?;
+        let to = Checkpoint { store: from.store, position, event_id };
+        let applied = self.store.apply(table, ViewBatch { from, to, changes, lease: None }).await;
+        attack.control(applied.is_ok(), || format!("apply: {applied:?}"));
+        self.judge("ReadModels::apply", "a key", applied, attack);
+        let loaded = self.store.load(table, &[address(&own_key(self.victim)), address(SHARED_KEY)]).await;
+        let loaded = self.judge("ReadModels::load", "a key", loaded, attack);
+        self.empty("load", loaded.is_some_and(|rows| rows.first() == Some(&None)), attack);
+        Ok(())
+    }
+
+    /// Everything the victim has, in one text.
+    async fn victims_rows(&self) -> Result<String> {
+        let tables = ["underlay.events", "underlay.commits", "underlay.snapshots"];
+        let mut tables: Vec<String> = tables.iter().map(|table| (*table).to_owned()).collect();
+        let views = self
+            .tables
+            .iter()
+            .map(|table| format!("underlay_views.{}_{}", table.schema.name, table.generation));
+        tables.extend(views);
+        let mut text = String::new();
+        for table in tables {
+            let sql = format!(
+                "SELECT md5(string_agg(t::text, ' ' ORDER BY t::text)) FROM {table} AS t WHERE tenant = {}",
+                super::session::literal(self.victim.id.as_str())
+            );
+            text.push_str(&self.admin.run(&sql).await?.text);
+        }
+        Ok(text)
+    }
+}

@@ -1,0 +1,299 @@
+//! Every statement of the product, run by roles it is not meant for, with another tenant's ids, and
+//! with its own condition on the tenant taken out.
+
+use super::marks::{self, Marked};
+use super::place::{Database, Relation, SCHEMA, STRANGER, VIEWS};
+use super::population::{Population, SHARED_STREAM, digest, own_commit, own_stream};
+use super::session::{Session, Told, literal};
+use super::tally::Attack;
+use crate::Result;
+
+/// A statement of the adapter.
+struct Statement {
+    /// Its file, without the end.
+    name: &'static str,
+    sql: &'static str,
+    /// Who runs it in the product.
+    role: &'static str,
+    /// The types of its parameters, where the statement does not tell them.
+    types: &'static str,
+    /// Its values, of one tenant; those that are missing are NULL.
+    values: fn(&Values) -> Vec<String>,
+    /// Whether the product shows what it gives to a tenant.
+    shows: bool,
+}
+
+/// What statements are given: literals.
+struct Values {
+    tenant: String,
+    stream: String,
+    commit: String,
+    event: String,
+}
+
+macro_rules! statements {
+    ($($name:literal $role:literal $shows:literal ($types:literal) |$values:ident| [$($value:expr),*];)*) => {
+        &[$(Statement {
+            name: $name,
+            sql: include_str!(concat!("../../../crates/underlay-postgres/src/sql/", $name, ".sql")),
+            role: $role,
+            types: $types,
+            values: |$values| vec![$(String::from($value)),*],
+            shows: $shows,
+        }),*]
+    };
+}
+
+/// All of them; a test compares the list with the folder.
+const STATEMENTS: &[Statement] = statements! {
+    "acquire_lease" "worker" false ("text, text, bigint, bigint") |_v| ["'view:accounts'", "'me'", "1000000", "NULL"];
+    "append_commit" "writer" false ("") |_v| [];
+    "append_commits" "writer" false ("") |_v| [];
+    "delete_checkpoint" "worker" false ("text, integer") |_v| ["'accounts'", "1"];
+    "delete_generation" "worker" false ("text, integer") |_v| ["'accounts'", "1"];
+    "delete_snapshot" "writer" false ("text, text") |v| [&v.tenant, &v.stream];
+    "exists_migrations" "owner" false ("") |_v| [];
+    "forget_bodies" "worker" false ("bigint, bigint") |_v| ["9000000000000000000", "1000"];
+    "import_commits" "worker" false ("") |_v| [];
+    "insert_checkpoint" "worker" false ("text, integer, uuid, bigint, uuid") |v| ["'mine'", "1", &v.event, "1", &v.event];
+    "insert_generation" "worker" false ("text, integer, bytea, text") |_v| ["'mine'", "1", "'\\x00'", "'{}'"];
+    "insert_migration" "owner" false ("") |_v| [];
+    "insert_view" "worker" false ("text") |_v| ["'mine'"];
+    "lock_migrations" "owner" false ("") |_v| [];
+    "lock_view" "worker" false ("text") |_v| ["'accounts'"];
+    "move_checkpoint" "worker" false ("") |_v| ["'accounts'", "1"];
+    "notify_channel" "login" false ("text") |_v| ["'underlay'"];
+    "prepare_installation" "owner" false ("") |_v| [];
+    "raise_fence" "writer" false ("") |v| [&v.event, "1"];
+    "release_lease" "worker" false ("text, bigint") |_v| ["'view:accounts'", "1"];
+    "renew_lease" "worker" false ("text, bigint, bigint, bigint") |_v| ["'view:accounts'", "1", "1000000", "NULL"];
+    "select_active_generation" "worker" false ("text") |_v| ["'accounts'"];
+    "select_checkpoint" "worker" false ("text, integer") |_v| ["'accounts'", "1"];
+    "select_commit" "reader" true ("text, uuid") |v| [&v.tenant, &v.commit];
+    "select_commit_events" "reader" true ("bigint, bigint") |_v| ["0", "1000000"];
+    "select_commits" "reader" true ("bigint, bigint, text, bigint") |v| ["0", "1000000", &v.tenant, "1000000"];
+    "select_event_id" "worker" false ("bigint") |_v| ["2"];
+    "select_events_of_commits" "reader" true ("bigint[], integer[]") |_v| [array(|number| number), array(|_| 1)];
+    "select_filtered_events" "reader" true ("bigint, bigint, text, text[], text[], bigint") |v| ["0", "1000000", &v.tenant, "'{}'", "'{}'", "1000000"];
+    "select_generations" "worker" false ("text") |_v| ["'accounts'"];
+    "select_head" "worker" false ("") |_v| [];
+    "select_last_sequence" "reader" false ("") |_v| [];
+    "select_log_bound" "reader" false ("bigint, bigint") |_v| ["0", "3"];
+    "select_log_events" "worker" false ("bigint, bigint") |_v| ["0", "1000000"];
+    "select_migrations" "owner" false ("") |_v| [];
+    "select_position_at" "worker" false ("bigint") |_v| ["9000000000000000000"];
+    "select_server" "login" false ("text, text[]") |_v| ["'postgres'", "'{postgres}'"];
+    "select_snapshot" "writer" true ("text, text") |v| [&v.tenant, &v.stream];
+    "select_store_id" "login" false ("") |_v| [];
+    "select_stream_events" "reader" true ("text, text, bigint, bigint") |v| [&v.tenant, &v.stream, "0", "1000000"];
+    "select_stream_version" "reader" false ("text, text") |v| [&v.tenant, &v.stream];
+    "select_versions" "reader" false ("text, text[]") |v| [&v.tenant, format!("ARRAY[{}]", v.stream)];
+    "select_view_position" "reader" false ("text, integer") |_v| ["'accounts'", "1"];
+    "select_views" "worker" false ("") |_v| [];
+    "set_transaction" "login" false ("") |_v| [];
+    "update_active_generation" "worker" false ("text, integer") |_v| ["'accounts'", "2"];
+    "upsert_snapshot" "writer" false ("text, text, bigint, uuid, bytea, text") |v| [&v.tenant, &v.stream, "99", &v.event, "'\\x00'", "'{}'"];
+};
+
+/// Runs every statement.
+pub(super) async fn attack(
+    database: &Database<'_>,
+    admin: &Session,
+    population: &Population,
+) -> Result<Attack> {
+    let mut attack = Attack::new("every statement of the product");
+    let relations = database.relations(admin).await?;
+    let tables: Vec<String> = relations.iter().filter(|table| table.of_tenants).map(Relation::path).collect();
+    let (own, victim) = (&population.tenants[0], &population.tenants[1]);
+    let run = Run { database, admin, own, tables: &tables };
+    for statement in STATEMENTS.iter().filter(|statement| statement.name != "set_transaction") {
+        for role in ["reader", "writer", "login", "app", "switch", STRANGER] {
+            for named in [own.id.as_str(), "", "%%", "x' OR true --"] {
+                for tenant in [victim, own] {
+                    for sql in variants(statement) {
+                        run.attempt(statement, &sql, role, named, tenant, &mut attack).await?;
+                    }
+                }
+            }
+        }
+        run.works(statement, &mut attack).await?;
+    }
+    Ok(attack)
+}
+
+/// The statement, and the statement as it would be if the tenant had been forgotten in it.
+fn variants(statement: &Statement) -> Vec<String> {
+    let mut variants = vec![statement.sql.to_owned()];
+    for number in 1..=3 {
+        let condition = format!("tenant = ${number}");
+        if statement.sql.contains(&condition) {
+            let forgotten =
+                ["events.", "commits.", ""].iter().fold(statement.sql.to_owned(), |sql, table| {
+                    sql.replace(
+                        &format!("{table}{condition}"),
+                        &format!("${number} IS NOT DISTINCT FROM ${number}"),
+                    )
+                });
+            variants.push(forgotten);
+        }
+    }
+    variants
+}
+
+struct Run<'a> {
+    database: &'a Database<'a>,
+    admin: &'a Session,
+    own: &'a Marked,
+    tables: &'a [String],
+}
+
+impl Run<'_> {
+    async fn attempt(
+        &self,
+        statement: &Statement,
+        sql: &str,
+        role: &str,
+        named: &str,
+        tenant: &Marked,
+        attack: &mut Attack,
+    ) -> Result<()> {
+        let what = || format!("{} as {role}, tenant {named:?}, values of {}", statement.name, tenant.id);
+        let own = (named == self.own.id.as_str()).then_some(self.own.number);
+        let told = self.execute(statement, sql, role, named, tenant).await?;
+        let writes = !sql.trim_start().starts_with("SELECT");
+        let changed = if told.done() && writes {
+            self.admin.run("RESET ROLE").await?;
+            let mine = own.map(|_| self.own.id.as_str());
+            let after = digest(self.admin, mine, self.tables).await?;
+            self.admin.run("ROLLBACK").await?;
+            digest(self.admin, mine, self.tables).await? != after
+        } else {
+            self.admin.run("ROLLBACK").await?;
+            false
+        };
+        // Without a right to the schema, nothing in it has a name.
+        let blind = matches!(role, "switch" | STRANGER);
+        attack.control(blind || !told.is_nonsense(), || format!("{}: {}", what(), told.short()));
+        let sign = marks::foreign(own, &told.text);
+        attack.judge(sign.is_some(), || format!("{}: was told {}", what(), sign.unwrap_or_default()));
+        attack.judge(changed, || format!("{}: rows of others have changed", what()));
+        Ok(())
+    }
+
+    /// That a statement does what it is for, by whom it is for.
+    async fn works(&self, statement: &Statement, attack: &mut Attack) -> Result<()> {
+        if statement.role == "owner" || statement.sql.contains("append") || statement.name == "import_commits"
+        {
+            return Ok(());
+        }
+        let told =
+            self.execute(statement, statement.sql, statement.role, self.own.id.as_str(), self.own).await?;
+        self.admin.run("ROLLBACK").await?;
+        // Functions of ours refuse what does not fit, in their own words.
+        let ours = told.code.as_deref().is_some_and(|code| code.starts_with("UL"));
+        attack.control(told.done() || ours, || format!("{} fails: {}", statement.name, told.short()));
+        let shown = told.text.contains(&self.own.mark());
+        attack.control(shown || !statement.shows, || {
+            format!("{} shows nothing: {}", statement.name, told.short())
+        });
+        Ok(())
+    }
+
+    /// Runs a statement as the product does, in a transaction that stays open.
+    async fn execute(
+        &self,
+        statement: &Statement,
+        sql: &str,
+        role: &str,
+        named: &str,
+        tenant: &Marked,
+    ) -> Result<Told> {
+        let sql = self.filled(sql);
+        let name = self.database.role(role);
+        // A prepared statement outlives its transaction.
+        let settle = format!("DEALLOCATE ALL; {}", settle(&name, named));
+        if statement.name == "prepare_installation" {
+            self.admin.begin(&settle).await?;
+            return self.admin.tell(&sql).await;
+        }
+        let types = if statement.types.is_empty() { String::new() } else { format!("({})", statement.types) };
+        self.admin.begin(&settle).await?;
+        let prepared = self.admin.tell(&format!("PREPARE attack {types} AS {sql}")).await?;
+        if !prepared.done() {
+            return Ok(prepared);
+        }
+        let count = (1..).take_while(|number| sql.contains(&format!("${number}"))).count();
+        let mut values = (statement.values)(&Values::of(tenant)?);
+        values.resize(count, "NULL".to_owned());
+        let values = if count == 0 { String::new() } else { format!("({})", values.join(", ")) };
+        self.admin.tell(&format!("EXECUTE attack{values}")).await
+    }
+
+    fn filled(&self, sql: &str) -> String {
+        let mut sql = sql.replace("{schema}", SCHEMA).replace("{views}", VIEWS);
+        sql = sql.replace("{number}", "99").replace("{name}", "mine").replace("{checksum}", "00");
+        for role in super::place::ROLES {
+            sql = sql.replace(&format!("{{{role}}}"), &self.database.role(role));
+        }
+        sql
+    }
+}
+
+/// An array of as many numbers as there are positions, and more.
+fn array(number: impl Fn(u32) -> u32) -> String {
+    let numbers: Vec<String> = (1..=200).map(|at| number(at).to_string()).collect();
+    literal(&format!("{{{}}}", numbers.join(",")))
+}
+
+impl Values {
+    fn of(tenant: &Marked) -> Result<Self> {
+        let stream = if tenant.number.is_multiple_of(2) {
+            own_stream(tenant)?.as_str().to_owned()
+        } else {
+            SHARED_STREAM.to_owned()
+        };
+        Ok(Self {
+            tenant: literal(tenant.id.as_str()),
+            stream: literal(&stream),
+            commit: literal(&own_commit(tenant).to_string()),
+            event: literal(&tenant.uuid(1).to_string()),
+        })
+    }
+}
+
+/// What the product begins every transaction with, by its own statement.
+pub(super) fn settle(role: &str, tenant: &str) -> String {
+    let path = format!("pg_catalog, {SCHEMA}, {VIEWS}, pg_temp");
+    let mut sql = include_str!("../../../crates/underlay-postgres/src/sql/set_transaction.sql").to_owned();
+    for (number, value) in (1..).zip([role, tenant, &path, "30000", "30000"]) {
+        sql = sql.replace(&format!("${number}"), &literal(value));
+    }
+    sql
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_statement_of_the_product_is_attacked() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/underlay-postgres/src/sql");
+        let files =
+            fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+        let mut files: Vec<String> = files.map(|name| name.trim_end_matches(".sql").to_owned()).collect();
+        files.sort();
+        let listed: Vec<&str> = STATEMENTS.iter().map(|statement| statement.name).collect();
+        assert_eq!(listed, files, "a statement without an attack, or an attack without a statement");
+    }
+
+    #[test]
+    fn a_statement_can_forget_its_tenant() {
+        let find = |name| STATEMENTS.iter().find(|statement| statement.name == name).unwrap();
+        let forgotten = &variants(find("select_commit"))[1];
+        assert!(!forgotten.contains("commits.tenant ="), "{forgotten}");
+        assert_eq!(variants(find("select_head")).len(), 1);
+    }
+}

@@ -1,0 +1,104 @@
+//! A domain that tells what it knows: a vault's refusal quotes what is in it, its row holds it.
+
+use serde::{Deserialize, Serialize};
+use underlay_core::{Aggregate, Context, Error, Keys, Operation, Reads, Recorded, Streams, View};
+use underlay_derive::{command, event, refusal, row};
+use underlay_runtime::Registry;
+
+#[event(crate = underlay_core)]
+pub(super) enum VaultEvent {
+    #[event(name = "filled", version = 1)]
+    Filled { secret: String },
+}
+
+#[command(crate = underlay_core)]
+pub(super) enum VaultCommand {
+    #[command(name = "fill")]
+    Fill { secret: String },
+}
+
+#[refusal(crate = underlay_core)]
+pub(super) enum VaultRefusal {
+    #[refusal(code = "full", message = "{secret} is in it")]
+    Full { secret: String },
+    #[refusal(code = "empty", message = "there is nothing in it")]
+    Empty,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Vault {
+    secret: Option<String>,
+}
+
+impl Aggregate for Vault {
+    const CATEGORY: &'static str = "vault";
+    type Id = String;
+    type Command = VaultCommand;
+    type Event = VaultEvent;
+    type Refusal = VaultRefusal;
+
+    fn decide(&self, command: VaultCommand, _: &Context) -> Result<Vec<VaultEvent>, VaultRefusal> {
+        let VaultCommand::Fill { secret } = command;
+        match &self.secret {
+            Some(secret) => Err(VaultRefusal::Full { secret: secret.clone() }),
+            None => Ok(vec![VaultEvent::Filled { secret }]),
+        }
+    }
+
+    fn evolve(&mut self, event: &VaultEvent) {
+        let VaultEvent::Filled { secret } = event;
+        self.secret = Some(secret.clone());
+    }
+}
+
+/// Fills one vault with what is in another.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Copy {
+    pub(super) from: String,
+    pub(super) to: String,
+}
+
+impl Operation for Copy {
+    const NAME: &'static str = "copy";
+    type Refusal = VaultRefusal;
+
+    fn reads(&self, reads: &mut Reads) -> Result<(), Error> {
+        reads.stream::<Vault>(&self.from)?;
+        reads.stream::<Vault>(&self.to)
+    }
+
+    fn decide(&self, streams: &mut Streams, _: &Context) -> Result<(), VaultRefusal> {
+        let secret = streams.state::<Vault>(&self.from).secret.clone().ok_or(VaultRefusal::Empty)?;
+        streams.append::<Vault>(&self.to, VaultEvent::Filled { secret });
+        Ok(())
+    }
+}
+
+#[row(crate = underlay_core)]
+pub(super) struct Secret {
+    #[column(indexed)]
+    pub(super) secret: String,
+}
+
+/// What is in every vault.
+pub(super) struct Secrets;
+
+impl View for Secrets {
+    const NAME: &'static str = "secrets";
+    type Event = VaultEvent;
+    type Key = String;
+    type Row = Secret;
+
+    fn route(&self, event: &Recorded<VaultEvent>, keys: &mut Keys<String>) {
+        keys.push(event.stream().id().to_owned());
+    }
+
+    fn fold(&self, _: &String, _: Option<Secret>, event: &Recorded<VaultEvent>) -> Option<Secret> {
+        let VaultEvent::Filled { secret } = &event.event;
+        Some(Secret { secret: secret.clone() })
+    }
+}
+
+pub(super) fn registry() -> Registry {
+    Registry::default().aggregate::<Vault>().operation::<Copy>().view(Secrets)
+}
