@@ -59,6 +59,7 @@ impl LeaseTerm {
 /// 5. *A released lease is free at once; releasing a lost one changes nothing.* `a_released_lease_is_free`
 /// 6. *Rows and checkpoint under a lease that is lost are not stored.* `a_lost_lease_stores_nothing`
 /// 7. *What exceeds a limit is `Invalid` with the limit's name.* `limits_of_leases_are_named`
+/// 8. *Who holds a lease is found, with the term and the end; of a free one nobody is.* `who_holds_a_lease_is_found`
 #[async_trait]
 pub trait Leases: Send + Sync + 'static {
     /// Takes a lease for `duration` where nobody holds it; `None` where somebody does.
@@ -73,6 +74,12 @@ pub trait Leases: Send + Sync + 'static {
     /// [`Error::LeaseLost`] where it ran out or somebody else has it; [`Error::Invalid`],
     /// [`Error::Unavailable`].
     async fn renew(&self, lease: &Lease, duration: Duration) -> Result<Lease, Error>;
+
+    /// Who holds a lease at the moment; `None` where it is free.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    async fn find(&self, name: &str) -> Result<Option<Lease>, Error>;
 
     /// Gives a lease back; one that was lost is left as it is.
     ///

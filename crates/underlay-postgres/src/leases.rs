@@ -1,11 +1,12 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use underlay_core::{Error, Lease, Leases, check_lease};
 
 use crate::event_row;
-use crate::session::{Actor, Parameter};
+use crate::session::{Actor, Parameter, Statement};
 use crate::store::PostgresStore;
 
 #[async_trait]
@@ -37,6 +38,22 @@ impl Leases for PostgresStore {
         let rows = self.0.sessions.write_one(&Actor::Worker, sql, &parameters).await?;
         let row = rows.first().ok_or_else(|| lease.term().lost())?;
         Ok(Lease { expires_at: event_row::stamp(row, 0)?, ..lease.clone() })
+    }
+
+    async fn find(&self, name: &str) -> Result<Option<Lease>, Error> {
+        let stamp = self.0.stamp();
+        let parameters: [Parameter<'_>; 2] = [(&name, Type::TEXT), (&stamp, Type::INT8)];
+        let select = Statement::new(include_str!("sql/select_lease.sql"), parameters);
+        let read = |answers: Vec<Vec<Row>>| {
+            let Some(row) = answers.first().and_then(|rows| rows.first()) else { return Ok(None) };
+            Ok(Some(Lease {
+                name: name.to_owned(),
+                holder: row.try_get(0)?,
+                term: event_row::count(row, 1)?,
+                expires_at: event_row::stamp(row, 2)?,
+            }))
+        };
+        Ok(self.0.sessions.read(&Actor::Worker, &[select], read).await?)
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), Error> {

@@ -53,6 +53,22 @@ impl Leases for SqliteStore {
         }
     }
 
+    async fn find(&self, name: &str) -> Result<Option<Lease>, Error> {
+        let (name, now) = (name.to_owned(), self.0.clock.now());
+        let find = move |connection: &Connection| {
+            let mut select = connection.prepare_cached(include_str!("sql/select_lease.sql"))?;
+            let mut rows = select.query(params![name, now.as_microsecond()])?;
+            let Some(row) = rows.next()? else { return Ok(None) };
+            let place = format_args!("lease {name:?}");
+            let holder = event_row::text(row, 0, place)?.to_owned();
+            let term = event_row::count(row, 1, place)?;
+            // It lies ahead, so it is a time.
+            let expires_at = event_row::time_of(row.get(2)?).unwrap_or(Timestamp::MAX);
+            Ok(Some(Lease { holder, term, expires_at, name: name.clone() }))
+        };
+        self.0.readers.read(find).await
+    }
+
     async fn release(&self, lease: &Lease) -> Result<(), Error> {
         let lease = lease.clone();
         let release = move |connection: &Connection| {

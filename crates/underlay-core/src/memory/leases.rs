@@ -90,6 +90,11 @@ impl Leases for MemoryLeases {
         }
     }
 
+    async fn find(&self, name: &str) -> Result<Option<Lease>, Error> {
+        let now = self.clock.now();
+        Ok(self.lock().get(name).filter(|lease| lease.expires_at > now).cloned())
+    }
+
     async fn release(&self, lease: &Lease) -> Result<(), Error> {
         let mut leases = self.lock();
         if let Some(there) = leases.get_mut(&lease.name).filter(|there| there.term == lease.term) {

@@ -255,6 +255,10 @@ impl Leases for Paused<MemoryLeases> {
         self.place.pass_to_leases().await?;
         self.inner.renew(lease, duration).await
     }
+    async fn find(&self, name: &str) -> Result<Option<Lease>, Error> {
+        self.place.pass_to_leases().await?;
+        self.inner.find(name).await
+    }
     async fn release(&self, lease: &Lease) -> Result<(), Error> {
         self.place.pass_to_leases().await?;
         self.inner.release(lease).await

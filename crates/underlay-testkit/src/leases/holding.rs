@@ -62,3 +62,24 @@ pub async fn a_released_lease_is_free<F: LeasesFixture>(fixture: F) {
     subject.release(&stranger).await;
     assert_eq!(subject.take("never taken", "a").await.term, 1);
 }
+
+/// Sentence 8: who holds a lease is found, with the term and the end; of a free one nobody is.
+pub async fn who_holds_a_lease_is_found<F: LeasesFixture>(fixture: F) {
+    let subject = Subject::of(&fixture);
+    assert_eq!(subject.find("work").await, None, "it was never taken");
+    let first = subject.take("work", "a").await;
+    subject.take("other work", "b").await;
+    assert_eq!(subject.find("work").await, Some(first.clone()));
+    fixture.pass(TERM / 2);
+    let renewed = subject.renew(&first).await;
+    assert_eq!(subject.find("work").await, Some(renewed), "with the end it has now");
+    fixture.pass(TERM);
+    assert_eq!(subject.find("work").await, None, "it ran out");
+    let second = subject.take("work", "b").await;
+    let fixture = fixture.reopen().await;
+    let subject = Subject::of(&fixture);
+    assert_eq!(subject.find("work").await, Some(second.clone()), "also by who opens the store later");
+    subject.release(&second).await;
+    assert_eq!(subject.find("work").await, None, "it was given back");
+    assert_eq!(subject.take("work", "c").await.term, 3, "looking changes nothing");
+}

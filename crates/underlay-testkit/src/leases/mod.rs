@@ -10,7 +10,9 @@ mod subject;
 mod terms;
 mod writes;
 
-pub use holding::{a_lease_runs_out, a_released_lease_is_free, one_of_many_gets_the_lease};
+pub use holding::{
+    a_lease_runs_out, a_released_lease_is_free, one_of_many_gets_the_lease, who_holds_a_lease_is_found,
+};
 pub use limits::limits_of_leases_are_named;
 pub use renewal::who_lost_a_lease_cannot_renew_it;
 pub use terms::terms_only_grow;
@@ -42,6 +44,8 @@ macro_rules! leases_cases {
                 "Rows and checkpoint under a lease that is lost are not stored."
             7 limits_of_leases_are_named
                 "What exceeds a limit is `Invalid` with the limit's name."
+            8 who_holds_a_lease_is_found
+                "Who holds a lease is found, with the term and the end; of a free one nobody is."
         }
     };
 }

@@ -41,6 +41,10 @@ impl Subject {
         self.0.renew(lease, TERM).await.expect("a lease that is held is renewed")
     }
 
+    pub(super) async fn find(&self, name: &str) -> Option<Lease> {
+        self.0.find(name).await.expect("who holds a lease is known")
+    }
+
     pub(super) async fn assert_lost(&self, lease: &Lease) {
         match self.0.renew(lease, TERM).await {
             Err(Error::LeaseLost { name, term }) => {

@@ -32,6 +32,8 @@ enum Mutation {
     StoresUnderAnyLease,
     /// A batch is stored as long as nobody else has the lease.
     StoresUnderWhatRanOut,
+    /// Who held a lease last is found.
+    FindsWhatRanOut,
     /// Limits are not looked at.
     HasNoLimits,
 }
@@ -40,6 +42,7 @@ struct Broken {
     mutation: Mutation,
     clock: Arc<ManualClock>,
     inner: Mutex<MemoryLeases>,
+    last: Mutex<Option<Lease>>,
     views: MemoryReadModels,
 }
 
@@ -50,7 +53,7 @@ impl Mutant {
         let clock = Arc::new(ManualClock::new(Timestamp::from_second(1_900_000_000).unwrap()));
         let leases = MemoryLeases::new(clock.clone());
         let views = MemoryReadModels::with_leases(leases.clone());
-        Self(Arc::new(Broken { mutation, clock, inner: Mutex::new(leases), views }))
+        Self(Arc::new(Broken { mutation, clock, inner: Mutex::new(leases), last: Mutex::default(), views }))
     }
 }
 
@@ -108,6 +111,9 @@ impl Leases for Broken {
             return leases.acquire("short", "short", Duration::from_secs(1)).await;
         }
         let given = leases.acquire(name, holder, duration).await?;
+        if given.is_some() {
+            self.last.lock().unwrap().clone_from(&given);
+        }
         if given.is_some() || !(self.is(Mutation::AsksThenTakes) || self.is(Mutation::GivesItToItsHolder)) {
             return Ok(given);
         }
@@ -124,6 +130,13 @@ impl Leases for Broken {
                 Ok(Self::held(lease, lease.term, Timestamp::MAX))
             }
             renewed => renewed,
+        }
+    }
+
+    async fn find(&self, name: &str) -> Result<Option<Lease>, Error> {
+        match self.leases().find(name).await? {
+            None if self.is(Mutation::FindsWhatRanOut) => Ok(self.last.lock().unwrap().clone()),
+            found => Ok(found),
         }
     }
 
@@ -202,5 +215,6 @@ caught! { leases;
     released_for_another: a_released_lease_is_free fails on ReleasesForAnybody;
     stored_under_any: a_lost_lease_stores_nothing fails on StoresUnderAnyLease;
     stored_late: a_lost_lease_stores_nothing fails on StoresUnderWhatRanOut;
+    found_too_long: who_holds_a_lease_is_found fails on FindsWhatRanOut;
     without_limits: limits_of_leases_are_named fails on HasNoLimits;
 }
