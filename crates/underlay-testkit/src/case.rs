@@ -29,9 +29,26 @@ where
     F: Fixture,
     R: Future<Output = ()> + Send + 'static,
 {
-    let required = std::env::var_os("REQUIRE_SERVERS").is_some_and(|value| value == "1");
     // Written past the capture of passing tests: nobody should take a skipped test for a passed one.
-    prove_or_skip(case, run, required, &mut std::io::stderr());
+    prove_or_skip(case, run, is_required(), &mut std::io::stderr());
+}
+
+/// Says that a test cannot run here.
+///
+/// # Panics
+/// Where it must.
+#[cfg(feature = "model")]
+pub(crate) fn skip(name: &str, missing: &Skip) {
+    say_skipped(name, &missing.reason, is_required(), &mut std::io::stderr());
+}
+
+fn is_required() -> bool {
+    std::env::var_os("REQUIRE_SERVERS").is_some_and(|value| value == "1")
+}
+
+fn say_skipped(name: &str, reason: &str, required: bool, skips: &mut impl Write) {
+    assert!(!required, "{name} must run, REQUIRE_SERVERS=1: {reason}");
+    writeln!(skips, "SKIP {name}: {reason}").expect("the skip is written");
 }
 
 fn prove_or_skip<F, R>(case: Case, run: impl FnOnce(F) -> R, required: bool, skips: &mut impl Write)
@@ -49,8 +66,7 @@ where
         match F::create().await {
             Ok(fixture) => judge(run(fixture)).await,
             Err(Skip { reason }) => {
-                assert!(!required, "{port}::{name} must run, REQUIRE_SERVERS=1: {reason}");
-                writeln!(skips, "SKIP {port}::{name}: {reason}").expect("the skip is written");
+                say_skipped(&format!("{port}::{name}"), &reason, required, skips);
                 Ok(())
             }
         }

@@ -3,6 +3,7 @@
 //! - **Conformance suites**: [`conformance!`] turns the contract of a port into one test per sentence,
 //!   run on the adapter a [`Fixture`] opens. [`event_store`], [`read_models`], [`snapshots`],
 //!   [`archive`] and [`retention`] hold the cases.
+//! - **The model** (feature `model`): random operations on a store, compared with plain collections.
 //! - **Fixtures**: [`MemoryFixture`] for the adapters in memory; a store of your own brings its own.
 //! - **Faults**: [`Flaky`] makes chosen calls of a store fail as a network makes them fail.
 //! - **Scenarios**: [`given`] and [`given_streams`] test decisions without a store.
@@ -22,6 +23,8 @@ mod fixture;
 mod flaky;
 pub mod leases;
 mod memory;
+#[cfg(feature = "model")]
+pub mod model;
 pub mod read_models;
 pub mod retention;
 pub mod sample;

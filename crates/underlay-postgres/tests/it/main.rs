@@ -15,6 +15,7 @@ mod generic_plans;
 mod leases;
 mod limits;
 mod migrations;
+mod model;
 mod place;
 mod plans;
 mod pooler;

@@ -5,5 +5,7 @@
 mod conformance;
 mod contract;
 mod flaky;
+#[cfg(feature = "model")]
+mod model;
 mod mutants;
 mod scenario;

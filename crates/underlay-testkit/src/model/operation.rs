@@ -143,13 +143,14 @@ pub(super) enum Change {
     Delete,
 }
 
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Reopening {
+/// How a store is opened again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reopening {
     /// Closed and opened.
     InOrder,
-    /// Opened by a second program, which the first leaves the file to.
+    /// Opened by a second program, which the first leaves the store to.
     Beside,
-    /// Killed: what lies on the disk at this moment is opened elsewhere.
+    /// Killed: what is there at this moment is opened.
     AfterCrash,
 }
 

@@ -35,6 +35,8 @@ pub(super) struct Entry {
 }
 
 pub(super) struct Model {
+    /// Whether the times of commits without events never decrease either.
+    every_commit_in_time: bool,
     pub(super) events: Vec<RecordedEvent>,
     pub(super) entries: Vec<Entry>,
     pub(super) rows: BTreeMap<RowAddress, RowValues>,
@@ -43,8 +45,9 @@ pub(super) struct Model {
 }
 
 impl Model {
-    pub(super) fn new(start: Checkpoint) -> Self {
+    pub(super) fn new(start: Checkpoint, every_commit_in_time: bool) -> Self {
         Self {
+            every_commit_in_time,
             events: Vec::new(),
             entries: Vec::new(),
             rows: BTreeMap::new(),
@@ -98,7 +101,12 @@ impl Model {
         if new_ids.into_iter().any(is_known) {
             return Answer::Invalid;
         }
-        let recorded_at = self.events.last().map_or(now, |last| last.recorded_at.max(now));
+        let last = if self.every_commit_in_time {
+            self.entries.last().map(|last| last.committed.recorded_at)
+        } else {
+            self.events.last().map(|last| last.recorded_at)
+        };
+        let recorded_at = last.map_or(now, |last| last.max(now));
         let mut versions = Vec::new();
         let mut tail = commit.event_count() as u32;
         for write in &commit.writes {
