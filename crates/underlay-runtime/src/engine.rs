@@ -10,7 +10,7 @@ use underlay_core::{
 };
 
 use crate::held_lease::HeldLease;
-use crate::view_runner::{RunnerHandle, ViewRunner};
+use crate::view_runner::{RunnerHandle, ViewRunner, view_lease};
 use crate::{EngineConfig, Registry, ViewState, snapshots};
 
 /// Digits drawn for the name of a holder.
@@ -174,6 +174,16 @@ impl Engine {
             self.runners().values().map(|runner| runner.state.borrow().clone()).collect();
         states.sort_by(|a, b| a.name.cmp(&b.name));
         states
+    }
+
+    /// The process that folds a view at the moment, by the name it goes by; `None` where none does, or
+    /// where every process does.
+    ///
+    /// # Errors
+    /// What the leases say.
+    pub async fn view_holder(&self, view: &str) -> Result<Option<String>, Error> {
+        let Some(leases) = self.leases() else { return Ok(None) };
+        Ok(leases.find(&view_lease(view)).await?.map(|lease| lease.holder))
     }
 
     pub(crate) fn runner(&self, view: &str) -> Option<RunnerHandle> {

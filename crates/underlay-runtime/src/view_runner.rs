@@ -46,6 +46,11 @@ use crate::{Engine, OnViewChange};
 /// How often a view that another process folds is looked at while somebody waits for it.
 pub(crate) const FOREIGN_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
+/// The lease of who folds a view.
+pub(crate) fn view_lease(view: &str) -> String {
+    format!("view:{view}")
+}
+
 /// What a view's runner is doing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ViewState {
@@ -314,7 +319,7 @@ impl ViewRunner {
 
     /// Asks for the right to fold the view; false where another process has it.
     async fn take_lease(&mut self) -> Result<bool, Error> {
-        self.lease = self.engine.acquire_lease(&format!("view:{}", self.name)).await?;
+        self.lease = self.engine.acquire_lease(&view_lease(&self.name)).await?;
         Ok(self.lease.is_some())
     }
 

@@ -33,6 +33,8 @@ async fn of_several_processes_one_folds_each_event() {
     let mut folded: Vec<u64> = processes.iter().map(Process::folded).collect();
     folded.sort_unstable();
     assert_eq!(folded, [0, 0, 300], "over {:?} and many renewals", LEASE * 3);
+    let holder = processes[0].engine.view_holder("balances").await.unwrap().unwrap();
+    assert!(["a/", "b/", "c/"].iter().any(|name| holder.starts_with(name)), "{holder}");
     let folding = processes.iter().filter(|process| process.is(ViewStatus::Live)).count();
     let standing_by = processes.iter().filter(|process| process.is(ViewStatus::Standby)).count();
     assert_eq!((folding, standing_by), (1, 2));
@@ -61,6 +63,7 @@ async fn who_ends_in_good_order_hands_over_at_the_next_poll() {
     assert_eq!((first.folded(), second.folded()), (1, 1));
     others.stop().await;
     assert!(shared.is_free("view:balances").await);
+    assert_eq!(second.engine.view_holder("balances").await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use axum::http::request::Builder;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use serde_json::Value;
 use tower::ServiceExt;
-use underlay_core::memory::MemoryReadModels;
+use underlay_core::memory::{MemoryLeases, MemoryReadModels};
 use underlay_core::{Actor, ManualClock, TenantId, Timestamp};
 use underlay_runtime::{Engine, EngineConfig, Ports, RunningViews};
 use underlay_server::{Credentials, Denied, OneTenant, Principal, ServerConfig};
@@ -22,6 +22,7 @@ pub struct Site {
     pub engine: Engine,
     pub store: FailingStore,
     pub read_models: MemoryReadModels,
+    pub leases: MemoryLeases,
     pub clock: Arc<ManualClock>,
     _views: Option<RunningViews>,
 }
@@ -93,20 +94,21 @@ impl Site {
 
     pub fn with(configure: impl FnOnce(ServerConfig) -> ServerConfig) -> Self {
         let store = FailingStore::default();
-        let read_models = MemoryReadModels::default();
         let clock = Arc::new(ManualClock::new(Timestamp::now()));
+        let leases = MemoryLeases::new(clock.clone());
+        let read_models = MemoryReadModels::with_leases(leases.clone());
         let ports = Ports {
             store: Arc::new(store.clone()),
             read_models: Arc::new(read_models.clone()),
             wakeups: Arc::new(store.inner.clone()),
             snapshots: None,
-            leases: None,
+            leases: Some(Arc::new(leases.clone())),
             clock: clock.clone(),
         };
         let engine = Engine::new(ports, registry(), EngineConfig::default()).unwrap();
         let config = configure(ServerConfig::new("Bank").with_credentials(OneTenant::new(tenant("acme"))));
         let router = underlay_server::router(engine.clone(), config).unwrap();
-        Self { router, engine, store, read_models, clock, _views: None }
+        Self { router, engine, store, read_models, leases, clock, _views: None }
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answer {

@@ -1,6 +1,9 @@
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::Request;
 use serde_json::{Value, json};
+use underlay_core::{Leases, ViewStatus};
 
 use crate::account::BREAKING;
 use crate::site::Site;
@@ -22,6 +25,33 @@ async fn filled() -> Site {
 
 fn keys(page: &Value) -> Vec<&str> {
     page["rows"].as_array().unwrap().iter().map(|row| row["key"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_process_that_stands_by_tells_how_far_the_view_is() {
+    let site = Site::new();
+    let lease = site.leases.acquire("view:balances", "another process", Duration::from_secs(60)).await;
+    let lease = lease.unwrap().expect("it is free");
+    let _views = site.engine.start_views();
+    while site.engine.view_states()[0].status != ViewStatus::Standby {
+        tokio::task::yield_now().await;
+    }
+    // What the view is, and not what this process does: whoever asks does not know which one answers.
+    let stands = async || {
+        let views = site.get("/v1/views").await.ok();
+        (views["views"][0]["status"].clone(), views["views"][0]["position"].clone())
+    };
+    assert_eq!(stands().await, (json!("live"), json!("0")));
+    let position = site.deposit("cash", "1").await;
+    assert_eq!(stands().await, (json!("catching_up"), json!("0")));
+    site.get("/readyz").await.ok();
+    assert!(site.get("/").await.text().contains("catching up"));
+
+    site.leases.release(&lease).await.unwrap();
+    let waiting = Request::get(format!("/v1/views/balances?min_position={position}&wait=5"));
+    let page = site.send_while_time_passes(waiting.body(Body::empty()).unwrap()).await.ok();
+    assert_eq!(page["rows"][0]["balance"], "1");
+    assert_eq!(stands().await, (json!("live"), json!(position)));
 }
 
 #[tokio::test]

@@ -38,6 +38,8 @@ struct Status {
     generation: u32,
     position: Position,
     behind: u64,
+    /// The process that folds it; none where none does, or where every process may.
+    folded_by: Option<String>,
     /// Why its rows cannot be used or followed, and the command that mends it.
     problem: Option<String>,
 }
@@ -59,9 +61,11 @@ async fn status(app: &App) -> Result<(), ExitError> {
             status.generation.to_string(),
             status.position.to_string(),
             status.behind.to_string(),
+            status.folded_by.clone().unwrap_or_else(|| "-".to_owned()),
         ]
     };
-    print_table(&["view", "status", "generation", "position", "behind"], rows.iter().map(row).collect())
+    let headings = ["view", "status", "generation", "position", "behind", "folded by"];
+    print_table(&headings, rows.iter().map(row).collect())
 }
 
 /// What the catalogue says of every view, held against the code and the log.
@@ -83,7 +87,8 @@ async fn statuses(engine: &Engine) -> Result<Vec<Status>, Error> {
             None => ViewStatus::CatchingUp,
         };
         let generation = info.map_or(0, |info| info.generation);
-        statuses.push(Status { view: schema.name, status, generation, position, behind, problem });
+        let folded_by = engine.view_holder(&schema.name).await?;
+        statuses.push(Status { view: schema.name, status, generation, position, behind, folded_by, problem });
     }
     Ok(statuses)
 }
