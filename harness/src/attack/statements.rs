@@ -78,6 +78,7 @@ const STATEMENTS: &[Statement] = statements! {
     "select_generations" "worker" false ("text") |_v| ["'accounts'"];
     "select_head" "worker" false ("") |_v| [];
     "select_last_sequence" "reader" false ("") |_v| [];
+    "select_lease" "worker" false ("text, bigint") |_v| ["'view:accounts'", "NULL"];
     "select_log_bound" "reader" false ("bigint, bigint") |_v| ["0", "3"];
     "select_log_events" "worker" false ("bigint, bigint") |_v| ["0", "1000000"];
     "select_migrations" "owner" false ("") |_v| [];
