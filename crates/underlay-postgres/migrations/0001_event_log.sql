@@ -140,6 +140,7 @@ SECURITY DEFINER
 SET search_path = pg_catalog, {schema}, pg_temp
 SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off
+SET enable_sort = off
 SET jit = off
 SET lock_timeout = '30s'
 AS $$
@@ -182,8 +183,9 @@ BEGIN
     append.head := last.position;
     append.recorded_at := last.recorded_at;
     -- Here and below, one look into an index for each, whatever the planner thinks of the size of a
-    -- table: plans are kept from when it was empty. Elements of arrays are taken one by one, which is
-    -- cheaper than `unnest` of many.
+    -- table: plans are kept from when it was empty. Where nothing may be sorted, the last version is
+    -- read from the end of the one index that has the order. Elements of arrays are taken one by one,
+    -- which is cheaper than `unnest` of many.
     SELECT
         array_agg(e.actual ORDER BY e.n),
         array_agg(append.expected_commits[e.n])
@@ -311,6 +313,7 @@ SECURITY DEFINER
 SET search_path = pg_catalog, {schema}, pg_temp
 SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off
+SET enable_sort = off
 SET lock_timeout = '30s'
 AS $$
 #variable_conflict use_column

@@ -31,6 +31,7 @@ SECURITY DEFINER
 SET search_path = pg_catalog, {schema}, pg_temp
 SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off
+SET enable_sort = off
 SET jit = off
 SET lock_timeout = '30s'
 AS $$
