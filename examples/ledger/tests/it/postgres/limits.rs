@@ -13,7 +13,7 @@ use crate::http::eur;
 use crate::program::Ledger;
 
 /// How long a service may take to find its way back.
-const RECOVERY_MAX: Duration = Duration::from_secs(15);
+const RECOVERY_MAX: Duration = Duration::from_secs(30);
 
 /// A status, the value of Retry-After, and the body.
 type Told = (u16, Option<String>, Value);

@@ -15,9 +15,10 @@ use crate::program::{Ledger, Serving};
 
 const PROCESSES: usize = 3;
 const CALLERS: usize = 6;
-/// The time of a lease, and a good deal more than a process needs to take over once it has run out.
+/// The time of a lease, and far more than a process needs to take over once it has run out: the machine
+/// may be busy.
 const LEASE: Duration = Duration::from_secs(1);
-const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(6);
+const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(30);
 /// How long a caller waits for an answer before it asks another process.
 const PATIENCE: Duration = Duration::from_millis(700);
 
@@ -98,7 +99,7 @@ struct Command {
 fn send(agent: &ureq::Agent, processes: &Processes, command: &Command, first: usize) {
     let began = Instant::now();
     for process in (0..PROCESSES).cycle().skip(first) {
-        assert!(began.elapsed() < Duration::from_secs(30), "{} is never answered", command.key);
+        assert!(began.elapsed() < Duration::from_secs(60), "{} is never answered", command.key);
         let Some(address) = processes.address(process) else { continue };
         let request = agent
             .post(format!("{address}/v1/{}", command.target))
@@ -203,7 +204,7 @@ fn three_processes_that_are_killed_and_paused_lose_and_repeat_nothing() {
     let mut pages = Vec::new();
     for number in 0..PROCESSES {
         let client = Client::new(processes.address(number).unwrap());
-        let (status, page) = client.get(&format!("views/balances?min_position={head}&wait=10"));
+        let (status, page) = client.get(&format!("views/balances?min_position={head}&wait=30"));
         assert_eq!(status, 200, "process {number}: {page}");
         assert_eq!(client.get("views").1["views"][0]["status"], "live", "process {number}");
         pages.push(page["rows"].clone());
