@@ -53,7 +53,12 @@ impl Server {
 
     /// A private server, which may be stopped; why there is none.
     pub(crate) fn start() -> std::result::Result<Self, String> {
-        let private = Postgres::start(&[]).map_err(|error| error.to_string())?;
+        Self::start_with(&[])
+    }
+
+    /// A private server with settings such as `max_connections=20`; why there is none.
+    pub(crate) fn start_with(settings: &[&str]) -> std::result::Result<Self, String> {
+        let private = Postgres::start(settings).map_err(|error| error.to_string())?;
         // Without a pooler there is a little less to see.
         let pgbouncer = Pgbouncer::start(&private).ok();
         let pooler = pgbouncer.as_ref().map(Pgbouncer::address);

@@ -23,6 +23,13 @@ pub(crate) fn command() -> Command {
              or one peer beside ours: cqrs-es, disintegrate, mire, umadb, insert, unnest",
         ))
         .arg(
+            Arg::new("store")
+                .long("store")
+                .value_parser(["sqlite", "postgres"])
+                .conflicts_with("peers")
+                .help("Which store; sqlite where none is named. On postgres the parts are commits, catch-up, view, log-head, stream-heads"),
+        )
+        .arg(
             Arg::new("peers")
                 .long("peers")
                 .action(ArgAction::SetTrue)
@@ -50,8 +57,10 @@ fn passed_on(matches: &ArgMatches) -> Result<Vec<OsString>> {
     if matches.get_flag("quick") {
         arguments.push("--quick".into());
     }
-    if let Some(part) = matches.get_one::<String>("only") {
-        arguments.extend(["--only".into(), part.into()]);
+    for option in ["only", "store"] {
+        if let Some(value) = matches.get_one::<String>(option) {
+            arguments.extend([format!("--{option}").into(), value.into()]);
+        }
     }
     Ok(arguments)
 }
@@ -68,5 +77,7 @@ mod tests {
         assert_eq!(passed[0], "--json");
         assert!(Path::new(&passed[1]).is_absolute() && Path::new(&passed[1]).ends_with("out.json"));
         assert_eq!(passed[2..], ["--quick", "--only", "mire"]);
+        let matches = command().try_get_matches_from(["bench", "--store", "postgres"]).unwrap();
+        assert_eq!(passed_on(&matches).unwrap(), ["--store", "postgres"]);
     }
 }

@@ -1,9 +1,9 @@
 //! A reader of the whole log: pages of the default size, the next one read while this one is decoded.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use underlay_core::{Error, EventStore, LogFilter, LogPage, LogScope, Position, Recorded};
-use underlay_sqlite::SqliteStore;
 
 use crate::Result;
 
@@ -19,18 +19,19 @@ pub(crate) async fn measure(place: &Place, scale: &Scale) -> Result<Vec<Figure>>
     let path = log_file::numbered(place, scale.log_events).await?;
     let store = log_file::open(&path)?;
     let connection = plain_scan::open(&path)?;
+    let log: Arc<dyn EventStore> = Arc::new(store.clone());
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..scale.rounds {
         log_file::warm(&path)?;
         let start = Instant::now();
-        whole_log(&store, scale.log_events).await?;
+        whole_log(&log, scale.log_events).await?;
         ours.push(Sample::of(scale.log_events as f64 / start.elapsed().as_secs_f64()));
         log_file::warm(&path)?;
         theirs.push(Sample::of(tokio::task::block_in_place(|| {
             plain_scan::log(&connection).and_then(|scanned| scanned.rate(scale.log_events))
         })?));
     }
-    drop(connection);
+    drop((connection, log));
     store.close().await?;
     let name = format!("catch-up over {} events, typed", scale.log_events);
     let figure = Figure::new(name, "events/s", ours)
@@ -40,7 +41,7 @@ pub(crate) async fn measure(place: &Place, scale: &Scale) -> Result<Vec<Figure>>
 }
 
 /// Reads and decodes a log of this many events; the sum of what they book.
-pub(crate) async fn whole_log(store: &SqliteStore, events: u64) -> Result<i64> {
+pub(crate) async fn whole_log(store: &Arc<dyn EventStore>, events: u64) -> Result<i64> {
     let (mut seen, mut cents) = (0, 0);
     let mut page = read(store.clone(), Position::START).await?;
     loop {
@@ -59,6 +60,6 @@ pub(crate) async fn whole_log(store: &SqliteStore, events: u64) -> Result<i64> {
     }
 }
 
-async fn read(store: SqliteStore, after: Position) -> std::result::Result<LogPage, Error> {
+async fn read(store: Arc<dyn EventStore>, after: Position) -> std::result::Result<LogPage, Error> {
     store.read_all(&LogScope::EveryTenant, after, &LogFilter::default(), PAGE_EVENTS).await
 }

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Barrier;
 use underlay_core::{EventStore, ExpectedVersion, StreamName, TenantId, Version};
-use underlay_sqlite::SqliteStore;
 use uuid::Uuid;
 
 use crate::Result;
@@ -21,16 +20,18 @@ const STREAMS_EACH: u64 = 100;
 
 /// Who writes how much.
 #[derive(Clone, Copy)]
-struct Pressure {
-    callers: u64,
-    events_each: u64,
+pub(super) struct Pressure {
+    pub(super) callers: u64,
+    /// The number of the first: callers write streams of their own.
+    pub(super) first: u64,
+    pub(super) events_each: u64,
 }
 
 pub(crate) async fn measure(place: &Place, scale: &Scale) -> Result<Vec<Figure>> {
     let bookings = Arc::new(Bookings::new()?);
     let mut figures = Vec::new();
     for (callers, events_each) in [(1, 1), (8, 1), (64, 1), (256, 1), (1, 100), (8, 100)] {
-        let pressure = Pressure { callers, events_each };
+        let pressure = Pressure { callers, first: 0, events_each };
         eprintln!("  {callers} callers, {events_each} events each");
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..scale.rounds {
@@ -60,7 +61,7 @@ async fn commit_in_groups(
 ) -> Result<Sample> {
     let folder = place.fresh()?;
     let store = log_file::open(&folder.path().join("log.db"))?;
-    let writer = GroupWriter { store: store.clone(), tenant: tenant()?, bookings: bookings.clone() };
+    let writer = GroupWriter::new(Arc::new(store.clone()), bookings)?;
     let sample = press(writer, pressure, scale).await?;
     store.close().await?;
     Ok(sample)
@@ -81,24 +82,32 @@ async fn append_one_by_one(
 }
 
 /// One call: the next events of a stream, the first of them of `number`.
-struct Turn<'s> {
-    stream: &'s StreamName,
-    version: u64,
-    number: u64,
+pub(super) struct Turn<'s> {
+    pub(super) caller: u64,
+    pub(super) stream: &'s StreamName,
+    pub(super) version: u64,
+    pub(super) number: u64,
     events: u64,
 }
 
 /// What callers write with.
-trait Writer: Clone + Send + 'static {
+pub(super) trait Writer: Clone + Send + 'static {
     /// Writes, and tells when the wait for the answer began.
     fn write(&self, turn: Turn<'_>) -> impl Future<Output = Result<Instant>> + Send;
 }
 
+/// Writes with a store.
 #[derive(Clone)]
-struct GroupWriter {
-    store: SqliteStore,
+pub(super) struct GroupWriter {
+    store: Arc<dyn EventStore>,
     tenant: TenantId,
     bookings: Arc<Bookings>,
+}
+
+impl GroupWriter {
+    pub(super) fn new(store: Arc<dyn EventStore>, bookings: &Arc<Bookings>) -> Result<Self> {
+        Ok(Self { store, tenant: tenant()?, bookings: bookings.clone() })
+    }
 }
 
 impl Writer for GroupWriter {
@@ -142,10 +151,10 @@ impl Writer for SingleWriter {
 }
 
 /// Lets callers write until the time is up, and counts what was answered after the warm-up.
-async fn press(writer: impl Writer, pressure: Pressure, scale: &Scale) -> Result<Sample> {
+pub(super) async fn press(writer: impl Writer, pressure: Pressure, scale: &Scale) -> Result<Sample> {
     let start = Arc::new(Barrier::new(usize::try_from(pressure.callers)?));
     let (warm_up, end) = (scale.warm_up, scale.warm_up + scale.run);
-    let tasks: Vec<_> = (0..pressure.callers)
+    let tasks: Vec<_> = (pressure.first..pressure.first + pressure.callers)
         .map(|caller| {
             tokio::spawn(call(writer.clone(), caller, pressure.events_each, start.clone(), warm_up, end))
         })
@@ -175,6 +184,7 @@ async fn call(
     let begun = Instant::now();
     for turn in 0.. {
         let writing = Turn {
+            caller,
             stream: &streams[(turn % STREAMS_EACH) as usize],
             version: turn / STREAMS_EACH * events,
             number: caller * 31 + turn * events,

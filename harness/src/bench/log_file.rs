@@ -57,6 +57,13 @@ pub(crate) async fn numbered(place: &Place, events: u64) -> Result<PathBuf> {
     }
     eprintln!("  writing a log of {events} events");
     let store = open(&path)?;
+    write(&(Arc::new(store.clone()) as Arc<dyn EventStore>), events).await?;
+    store.close().await?;
+    Ok(path)
+}
+
+/// Writes such a log.
+pub(crate) async fn write(store: &Arc<dyn EventStore>, events: u64) -> Result<()> {
     let bookings = Arc::new(Bookings::new()?);
     let tasks: Vec<_> = (0..WRITERS)
         .map(|writer| tokio::spawn(write_share(store.clone(), bookings.clone(), writer, events)))
@@ -64,12 +71,16 @@ pub(crate) async fn numbered(place: &Place, events: u64) -> Result<PathBuf> {
     for task in tasks {
         task.await??;
     }
-    store.close().await?;
-    Ok(path)
+    Ok(())
 }
 
 /// Every event whose number leaves `writer` over, to the accounts that do.
-async fn write_share(store: SqliteStore, bookings: Arc<Bookings>, writer: u64, events: u64) -> Result<()> {
+async fn write_share(
+    store: Arc<dyn EventStore>,
+    bookings: Arc<Bookings>,
+    writer: u64,
+    events: u64,
+) -> Result<()> {
     let tenant = tenant()?;
     let accounts: Vec<u64> = (writer..ACCOUNTS).step_by(WRITERS as usize).collect();
     for (turn, number) in (writer..events).step_by(WRITERS as usize).enumerate() {

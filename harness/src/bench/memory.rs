@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +50,7 @@ pub(crate) async fn measure(place: &Place, scale: &Scale) -> Result<Vec<Figure>>
 pub(crate) async fn print_own(path: &Path) -> Result<()> {
     let store = log_file::open(path)?;
     let events = underlay_core::EventStore::head(&store).await?.number();
-    catch_up::whole_log(&store, events).await?;
+    catch_up::whole_log(&(Arc::new(store.clone()) as _), events).await?;
     let engine = log_file::engine(log_file::ports(&store))?;
     engine.rebuild_view("balances", |_| {}).await?;
     let memory = own().ok_or("this system does not tell how much memory a process has")?;

@@ -15,6 +15,7 @@ mod memory;
 mod place;
 mod plain_appends;
 mod plain_scan;
+mod postgres;
 mod stream_loads;
 mod view_fold;
 
@@ -22,7 +23,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::Result;
 use figure::Figure;
@@ -37,12 +38,25 @@ pub(crate) struct Arguments {
     /// Smaller logs and fewer, shorter runs: a smoke test, not a measurement
     #[arg(long)]
     quick: bool,
-    /// Only the figures of one part: commits, loads, catch-up, view, memory, indexes
+    /// Only the figures of one part: commits, loads, catch-up, view, memory, indexes; on PostgreSQL
+    /// commits, catch-up, view, log-head, stream-heads
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
+    /// Which store
+    #[arg(long, value_enum, default_value_t = Store::Sqlite)]
+    store: Store,
     /// Reads and folds a log in this process, and prints the memory that took
     #[arg(long, value_name = "FILE", hide = true)]
     memory_of: Option<PathBuf>,
+}
+
+/// Which store is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Store {
+    /// A file.
+    Sqlite,
+    /// Private servers of this run.
+    Postgres,
 }
 
 /// How much is measured.
@@ -86,19 +100,24 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     if let Some(path) = &arguments.memory_of {
         return memory::print_own(path).await;
     }
-    if let Some(only) = arguments.only.as_deref().filter(|only| !PARTS.contains(only)) {
-        return Err(format!("there is no part {only:?}; there are: {}", PARTS.join(", ")).into());
+    let parts = match arguments.store {
+        Store::Sqlite => PARTS,
+        Store::Postgres => postgres::PARTS,
+    };
+    if let Some(only) = arguments.only.as_deref().filter(|only| !parts.contains(only)) {
+        return Err(format!("there is no part {only:?}; there are: {}", parts.join(", ")).into());
     }
     let scale = if arguments.quick { QUICK } else { FULL };
     let place = Place::beside_program()?;
     println!("{}", place.describe()?);
     let mut figures: Vec<Figure> = Vec::new();
-    for part in PARTS {
+    for part in parts {
         if arguments.only.as_deref().is_some_and(|only| only != *part) {
             continue;
         }
         eprintln!("{part} …");
         figures.extend(match *part {
+            part if arguments.store == Store::Postgres => postgres::measure(part, &scale).await?,
             "commits" => commits::measure(&place, &scale).await?,
             "loads" => stream_loads::measure(&place, &scale).await?,
             "catch-up" => catch_up::measure(&place, &scale).await?,
