@@ -22,11 +22,19 @@ pub struct Pgbouncer {
 }
 
 impl Pgbouncer {
-    /// Starts a pooler before a server.
+    /// Starts a pooler before a server, with so few connections to it that callers share them.
     ///
     /// # Errors
     /// Where pgbouncer is missing and cannot be installed, or does not start.
     pub fn start(server: &Postgres) -> Result<Self> {
+        Self::start_with(server, 4)
+    }
+
+    /// The same with this many connections to the server for a login.
+    ///
+    /// # Errors
+    /// As [`Pgbouncer::start`].
+    pub fn start_with(server: &Postgres, pool_size: usize) -> Result<Self> {
         if !Path::new(PROGRAM).exists() {
             install("pgbouncer")?;
         }
@@ -42,7 +50,7 @@ impl Pgbouncer {
             format!("listen_port = {port}"),
             "unix_socket_dir =".to_owned(),
             "pool_mode = transaction".to_owned(),
-            "default_pool_size = 4".to_owned(),
+            format!("default_pool_size = {pool_size}"),
             // How long it turns everybody away after a server that did not let it in; else 15 s.
             "server_login_retry = 1".to_owned(),
             "auth_type = trust".to_owned(),

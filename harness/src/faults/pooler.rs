@@ -13,6 +13,9 @@ use crate::Result;
 pub(crate) const PROMISED: &str = "commits, reads and views work, with LISTEN by a direct connection or polling \
                                    alone; pooler or server restarted, it goes on within 5 s";
 
+/// What pgbouncer has where nothing is said.
+const POOL_SIZE: usize = 20;
+
 pub(crate) async fn run(setting: &Setting) -> Result<Measured> {
     let mut measured = Measured::default();
     let direct = |site: &Site| site.address().replace(':', "%3A").replace('/', "%2F").replace('?', "%3F");
@@ -25,7 +28,7 @@ async fn part(setting: &Setting, listen: impl Fn(&Site) -> String) -> Result<Mea
     const CALM: Duration = Duration::from_secs(1);
     let mut measured = Measured::default();
     let mut site = Site::new(setting, &[]).await?;
-    let mut pooler = tokio::task::block_in_place(|| Pgbouncer::start(&site.server))?;
+    let mut pooler = tokio::task::block_in_place(|| Pgbouncer::start_with(&site.server, POOL_SIZE))?;
     let at = format!("{}&underlay_listen={}", address_at(pooler.port()), listen(&site).replace('&', "%26"));
     let load = Load::start(&mut site, &at).await?;
     tokio::time::sleep(CALM).await;

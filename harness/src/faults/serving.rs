@@ -46,15 +46,19 @@ impl Ledger {
     pub(crate) fn serve(&self, database: &str, complaints: &Path) -> Result<Serving> {
         let mut command = Command::new(&self.0);
         command.args(["--database", database, "serve", "--listen", "127.0.0.1:0"]);
-        let complaints = std::fs::File::create(complaints)?;
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(complaints).spawn()?;
+        let file = std::fs::File::create(complaints)?;
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file).spawn()?;
         let output = child.stdout.take().ok_or("a child without output")?;
         let mut serving = Serving { child, output: BufReader::new(output), address: String::new() };
         let mut line = String::new();
         serving.output.read_line(&mut line)?;
-        let address = line.trim().rsplit(' ').next().filter(|address| address.starts_with("http"));
-        serving.address = address.ok_or("the ledger does not serve; its complaints say why")?.to_owned();
-        Ok(serving)
+        if let Some(address) = line.trim().rsplit(' ').next().filter(|address| address.starts_with("http")) {
+            serving.address = address.to_owned();
+            return Ok(serving);
+        }
+        let status = serving.child.wait()?;
+        let complaint = std::fs::read_to_string(complaints)?;
+        Err(format!("{status}, {}", complaint.trim().lines().last().unwrap_or_default()).into())
     }
 }
 

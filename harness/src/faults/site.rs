@@ -80,13 +80,16 @@ impl Site {
     /// A process of the ledger on an address of the database.
     pub(crate) fn serve_at(&mut self, address: &str) -> Result<Serving> {
         self.services_started += 1;
-        let complaints = self.directory.join(format!("ledger-{}", self.services_started));
-        self.ledger.serve(address, &complaints)
+        self.ledger.serve(address, &self.complaints_file())
     }
 
     /// What the last process of the ledger complained of.
     pub(crate) fn complaints(&self) -> Result<String> {
-        Ok(std::fs::read_to_string(self.directory.join(format!("ledger-{}", self.services_started)))?)
+        Ok(std::fs::read_to_string(self.complaints_file())?)
+    }
+
+    fn complaints_file(&self) -> PathBuf {
+        self.directory.join(format!("ledger-{}-{}", self.server.port(), self.services_started))
     }
 
     pub(crate) fn ledger(&self) -> &Ledger {
