@@ -29,8 +29,8 @@ const FIRST_PAUSE_MAX: Duration = Duration::from_millis(10);
 const OPEN_PAUSE: Duration = Duration::from_millis(5);
 /// The term of the view's lease: a killed process leaves it behind, and the next waits for its end.
 const VIEW_LEASE: Duration = Duration::from_millis(40);
-/// How long a teller waits for the view.
-const VIEW_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a teller waits for the view: longer than a crashed server takes to recover.
+const VIEW_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The process that is killed.
 #[derive(Args, Debug)]

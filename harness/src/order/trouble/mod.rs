@@ -1,11 +1,11 @@
 //! What else happens in a database while it is written and read: sessions are ended, other programs
-//! hold transactions open, the log is locked for commits that come to nothing, and everybody is
-//! shouted at.
+//! hold transactions open, the log is locked for commits that come to nothing, and notifications come
+//! that nobody needs.
 
-mod bystander;
-mod hangman;
-mod shouter;
-mod waverer;
+mod abandoned_appends;
+mod ended_sessions;
+mod held_transactions;
+mod notifications;
 
 use std::fmt;
 use std::path::Path;
@@ -22,11 +22,11 @@ use crate::dice::Dice;
 use crate::journal::Journal;
 
 /// Programs beside ours that hold transactions open.
-const BYSTANDERS: u32 = 4;
-/// Who locks the log for nothing.
-const WAVERERS: usize = 2;
+const HOLDERS: u32 = 4;
+/// Who begins appends that come to nothing.
+const ABANDONERS: usize = 2;
 /// Who sends notifications that mean nothing.
-const SHOUTERS: usize = 2;
+const NOTIFIERS: usize = 2;
 
 /// What was done besides writing and reading.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -90,17 +90,18 @@ impl Troubles {
         let journal = Arc::new(Journal::open(journal)?);
         let mut tasks = JoinSet::new();
         let until = || Until(stopped.clone());
-        bystander::prepare(database).await?;
-        for number in 0..BYSTANDERS {
-            tasks.spawn(bystander::stand(database.clone(), number, until(), dice.fork()));
+        held_transactions::prepare(database).await?;
+        for number in 0..HOLDERS {
+            tasks.spawn(held_transactions::hold(database.clone(), number, until(), dice.fork()));
         }
-        for _ in 0..WAVERERS {
-            tasks.spawn(waverer::waver(database.clone(), journal.clone(), until(), dice.fork()));
+        for _ in 0..ABANDONERS {
+            let journal = journal.clone();
+            tasks.spawn(abandoned_appends::abandon(database.clone(), journal, until(), dice.fork()));
         }
-        for _ in 0..SHOUTERS {
-            tasks.spawn(shouter::shout(database.clone(), until(), dice.fork()));
+        for _ in 0..NOTIFIERS {
+            tasks.spawn(notifications::send(database.clone(), until(), dice.fork()));
         }
-        tasks.spawn(hangman::hang(database.clone(), until(), dice.fork()));
+        tasks.spawn(ended_sessions::end(database.clone(), until(), dice.fork()));
         Ok(Self { tasks, stop })
     }
 

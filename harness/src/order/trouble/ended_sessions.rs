@@ -12,7 +12,7 @@ use crate::dice::Dice;
 const INTERVAL_MAX: Duration = Duration::from_millis(300);
 
 /// Ends one session after the other.
-pub(super) async fn hang(database: Database, mut until: Until, mut dice: Dice) -> Result<Tally> {
+pub(super) async fn end(database: Database, mut until: Until, mut dice: Dice) -> Result<Tally> {
     let client = database.admin().await?;
     let mut tally = Tally::default();
     while until.pause(dice.time_below(INTERVAL_MAX)).await {

@@ -19,12 +19,7 @@ pub(super) async fn prepare(database: &Database) -> Result<()> {
 }
 
 /// Holds one transaction after the other.
-pub(super) async fn stand(
-    database: Database,
-    number: u32,
-    mut until: Until,
-    mut dice: Dice,
-) -> Result<Tally> {
+pub(super) async fn hold(database: Database, number: u32, mut until: Until, mut dice: Dice) -> Result<Tally> {
     let client = database.admin().await?;
     let mut tally = Tally::default();
     let mut goes_on = true;

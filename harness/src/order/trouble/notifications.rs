@@ -1,5 +1,5 @@
 //! Sends notifications, many and large, on the channel of the store and on others. A hint carries
-//! nothing, so whatever is shouted is at most a look too many.
+//! nothing, so none of them is more than a look too many.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ const INTERVAL_MAX: Duration = Duration::from_millis(4);
 /// The longest payload that PostgreSQL takes.
 const PAYLOAD_BYTES_MAX: u64 = 7_999;
 
-/// Shouts.
-pub(super) async fn shout(database: Database, mut until: Until, mut dice: Dice) -> Result<Tally> {
+/// Sends one after the other.
+pub(super) async fn send(database: Database, mut until: Until, mut dice: Dice) -> Result<Tally> {
     let client = database.admin().await?;
     let mut tally = Tally::default();
     while until.pause(dice.time_below(INTERVAL_MAX)).await {

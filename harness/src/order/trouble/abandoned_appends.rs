@@ -22,7 +22,7 @@ const INTERVAL_MAX: Duration = Duration::from_millis(200);
 const HOLD_MAX: Duration = Duration::from_millis(40);
 
 /// Abandons one append after the other.
-pub(super) async fn waver(
+pub(super) async fn abandon(
     database: Database,
     journal: Arc<Journal>,
     mut until: Until,
@@ -37,7 +37,7 @@ pub(super) async fn waver(
         let call = append(commit, &tenant, &stream, &mut dice)?;
         let expected = vec![(stream, ExpectedVersion::Any)];
         journal.write(&WriterLine::Intended(Intention { commit, tenant, expected }))?;
-        let kept = match abandon(&client, &call, &mut until, &mut dice).await {
+        let kept = match begin_and_leave(&client, &call, &mut until, &mut dice).await {
             Ok(kept) => {
                 tally.appends_abandoned += 1;
                 kept
@@ -61,7 +61,7 @@ pub(super) async fn waver(
 }
 
 /// Holds the log with a commit that is not to be; true where the session is left sound.
-async fn abandon(
+async fn begin_and_leave(
     client: &Client,
     call: &str,
     until: &mut Until,
