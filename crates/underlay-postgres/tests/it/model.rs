@@ -1,5 +1,5 @@
 //! The adapter, compared with the model of the testkit: two stores on one database, as two processes
-//! have them, called in turns.
+//! have them, called in turns; one of them writes every commit as a batch.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -37,7 +37,20 @@ struct Processes {
     due: Arc<Mutex<Vec<Step>>>,
 }
 
-async fn open(place: &Place, clock: &Arc<SetClock>, due: &Arc<Mutex<Vec<Step>>>) -> PostgresStore {
+/// Which of the ways a commit alone in its batch takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// As it is taken by default.
+    Alone,
+    /// As a batch.
+    Batch,
+}
+
+async fn open_pair(place: &Place, clock: &Arc<SetClock>, due: &Arc<Mutex<Vec<Step>>>) -> [PostgresStore; 2] {
+    [open(place, clock, due, Way::Alone).await, open(place, clock, due, Way::Batch).await]
+}
+
+async fn open(place: &Place, clock: &Arc<SetClock>, due: &Arc<Mutex<Vec<Step>>>, way: Way) -> PostgresStore {
     let due = due.clone();
     let config = place
         .config()
@@ -45,6 +58,9 @@ async fn open(place: &Place, clock: &Arc<SetClock>, due: &Arc<Mutex<Vec<Step>>>)
         .with_listen(Listen::Off)
         .with_settle_timeout(SETTLE_TIMEOUT)
         .with_faults(move |step| {
+            if step == Step::Alone {
+                return way == Way::Batch;
+            }
             let mut due = due.lock().unwrap();
             let fails = due.first() == Some(&step);
             if fails {
@@ -57,8 +73,7 @@ async fn open(place: &Place, clock: &Arc<SetClock>, due: &Arc<Mutex<Vec<Step>>>)
 
 impl Processes {
     async fn open(&self) -> [PostgresStore; 2] {
-        let open = || open(&self.place, &self.clock, &self.due);
-        [open().await, open().await]
+        open_pair(&self.place, &self.clock, &self.due).await
     }
 
     fn next(&self) -> &PostgresStore {
@@ -77,7 +92,7 @@ impl Subject for Processes {
 
     async fn create(clock: Arc<SetClock>) -> Result<Self, Skip> {
         let (place, due) = (Place::create().await?, Arc::default());
-        let stores = [open(&place, &clock, &due).await, open(&place, &clock, &due).await];
+        let stores = open_pair(&place, &clock, &due).await;
         Ok(Self { stores, next: AtomicUsize::new(0), place, clock, due })
     }
 
