@@ -23,7 +23,7 @@ mod start;
 
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 
@@ -53,6 +53,9 @@ pub(crate) struct Arguments {
     /// Takes less time: shorter loads and waits.
     #[arg(long)]
     quick: bool,
+    /// How soon everything goes on, at the latest; 5 s are promised, and a busy machine may need more.
+    #[arg(long)]
+    resume_seconds_max: Option<u64>,
     /// The program of the ledger, built with the feature `postgres`; `cargo xtask faults` builds it.
     #[arg(long)]
     ledger: PathBuf,
@@ -125,6 +128,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<bool> {
         return database::skip(&reason.to_string());
     }
     let chosen = chosen(&arguments.only)?;
+    if let Some(seconds) = arguments.resume_seconds_max {
+        load::allow_resume(Duration::from_secs(seconds));
+    }
     let workplace = Workplace::new(arguments.directory.as_deref(), "faults")?;
     // A copy: another build must not change the program under the run.
     let program = workplace.path().join("ledger");

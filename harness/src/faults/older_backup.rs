@@ -9,7 +9,7 @@ use underlay_core::{Checkpoint, Error, EventStore, EventStoreExt};
 use underlay_postgres::{PostgresConfig, PostgresStore};
 
 use super::dump::{client, dump_database, restore_database};
-use super::load::{RESUME_MAX, answers, head, view_at};
+use super::load::{answers, head, resume_max, view_at};
 use super::report::Measured;
 use super::serving::{Client, Reply, Serving};
 use super::site::{DATABASE, Setting, Site};
@@ -126,7 +126,7 @@ async fn settled(client: &Client, target: &str) -> Result<u16> {
     let asked = Instant::now();
     loop {
         let status = client.get(target).await?.status;
-        if status != 200 || asked.elapsed() > RESUME_MAX {
+        if status != 200 || asked.elapsed() > resume_max() {
             return Ok(status);
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -203,7 +203,7 @@ impl Bank {
         loop {
             let key = uuid::Uuid::now_v7().to_string();
             let reply = self.0.post(&format!("v1/account/old/{command}"), &key, body.to_owned()).await?;
-            if !reply.is_unavailable() || asked.elapsed() > RESUME_MAX {
+            if !reply.is_unavailable() || asked.elapsed() > resume_max() {
                 return Ok(reply);
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
