@@ -7,11 +7,17 @@
 //! - Of a tenant's commits that touch one stream, a batch holds one, unless none of them writes it;
 //!   a later one waits for the next batch, in order. The same goes for a commit id: the repeat is
 //!   answered from the table of outcomes by the next batch.
+//! - One that expects a version a stream is known to be past stores nothing: it is a repeat or a
+//!   conflict, whatever is beside it. All of those join at once, so that many who wanted to be the next
+//!   on a stream hear within one batch that somebody else was.
 //! - A full queue refuses at once, with the name of the limit; nothing grows.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use crate::{Commit, CommitId, Error, StreamName, TenantId};
+use crate::{Commit, CommitId, Committed, Error, ExpectedVersion, StreamName, TenantId, Version};
+
+/// Streams whose versions are remembered because commits wait for each other there.
+const CONTENDED_STREAMS_MAX: usize = 1_024;
 
 /// The bounds of a [`BatchQueue`].
 #[derive(Clone, Debug)]
@@ -69,13 +75,21 @@ pub struct BatchQueue<T> {
     turns: VecDeque<TenantId>,
     items: usize,
     bytes: usize,
+    contended: Contended,
 }
 
 impl<T> BatchQueue<T> {
     /// An empty queue.
     #[must_use]
     pub fn new(limits: BatchLimits) -> Self {
-        Self { limits, lines: HashMap::new(), turns: VecDeque::new(), items: 0, bytes: 0 }
+        Self {
+            limits,
+            lines: HashMap::new(),
+            turns: VecDeque::new(),
+            items: 0,
+            bytes: 0,
+            contended: Contended::default(),
+        }
     }
 
     /// How many commits wait.
@@ -139,7 +153,8 @@ impl<T> BatchQueue<T> {
                 None
             } else {
                 self.lines.get_mut(&tenant).and_then(|line| {
-                    next_joinable(line, &mut touched, &mut passed, self.limits.batch_items_max.max(1))
+                    let look_max = self.limits.batch_items_max.max(1);
+                    next_joinable(line, &self.contended, &mut touched, &mut passed, look_max)
                 })
             };
             match joined {
@@ -152,6 +167,7 @@ impl<T> BatchQueue<T> {
             }
         }
         for (tenant, passed) in settled {
+            passed.iter().for_each(|queued| self.contended.watch(queued));
             if let Some(line) = self.lines.get_mut(&tenant) {
                 for queued in passed.into_iter().rev() {
                     line.bytes += queued.bytes;
@@ -169,6 +185,21 @@ impl<T> BatchQueue<T> {
         self.items -= batch.len();
         self.bytes -= batch_bytes;
         batch
+    }
+
+    /// Takes in what a commit was answered: it tells how far streams are that others wait for.
+    pub fn learn(&mut self, tenant: &TenantId, answer: &Result<Committed, Error>) {
+        match answer {
+            Ok(committed) => {
+                for written in &committed.versions {
+                    self.contended.learn(tenant, &written.stream, written.version);
+                }
+            }
+            Err(Error::Conflict(conflict)) => {
+                self.contended.learn(tenant, &conflict.stream, conflict.actual);
+            }
+            Err(_) => {}
+        }
     }
 
     /// Takes everything that waits, batch rules aside: a committer that ends answers them all.
@@ -205,9 +236,60 @@ impl Touched {
     }
 }
 
+/// How far streams are at least that commits have waited for; versions only grow.
+#[derive(Debug, Default)]
+struct Contended {
+    tenants: HashMap<TenantId, HashMap<StreamName, Version>>,
+    streams: usize,
+}
+
+impl Contended {
+    /// Remembers the streams of a commit that was passed over, where what it expects can be outdated.
+    fn watch<T>(&mut self, queued: &Queued<T>) {
+        for (stream, expected) in queued.commit.streams() {
+            let outdates = matches!(expected, ExpectedVersion::Exact(_) | ExpectedVersion::NoStream);
+            if !outdates || self.version(&queued.tenant, stream).is_some() {
+                continue;
+            }
+            if self.streams == CONTENDED_STREAMS_MAX {
+                // Those that still matter come again with the next batch.
+                *self = Self::default();
+            }
+            self.streams += 1;
+            let streams = self.tenants.entry(queued.tenant.clone()).or_default();
+            streams.insert(stream.clone(), Version::NONE);
+        }
+    }
+
+    fn learn(&mut self, tenant: &TenantId, stream: &StreamName, version: Version) {
+        let known = self.tenants.get_mut(tenant).and_then(|streams| streams.get_mut(stream));
+        if let Some(known) = known {
+            *known = version.max(*known);
+        }
+    }
+
+    fn version(&self, tenant: &TenantId, stream: &StreamName) -> Option<Version> {
+        self.tenants.get(tenant)?.get(stream).copied()
+    }
+
+    /// Whether a stream is past the version a commit expects of it.
+    fn is_outdated(&self, tenant: &TenantId, commit: &Commit) -> bool {
+        let Some(streams) = self.tenants.get(tenant) else { return false };
+        commit.streams().any(|(stream, expected)| {
+            let known = streams.get(stream).copied().unwrap_or(Version::NONE);
+            match expected {
+                ExpectedVersion::Exact(version) => version < known,
+                ExpectedVersion::NoStream => known > Version::NONE,
+                ExpectedVersion::Any | ExpectedVersion::Exists => false,
+            }
+        })
+    }
+}
+
 /// The first commit of a line that may join, looking past at most `look_max` that may not.
 fn next_joinable<T>(
     line: &mut Line<T>,
+    contended: &Contended,
     touched: &mut Touched,
     passed: &mut Vec<Queued<T>>,
     look_max: usize,
@@ -215,8 +297,13 @@ fn next_joinable<T>(
     while passed.len() < look_max {
         let queued = line.waiting.pop_front()?;
         line.bytes -= queued.bytes;
-        let allowed = touched.allows(&queued.commit);
-        touched.add(&queued.commit);
+        let allowed = if contended.is_outdated(&queued.tenant, &queued.commit) {
+            touched.ids.insert(queued.commit.id)
+        } else {
+            let allowed = touched.allows(&queued.commit);
+            touched.add(&queued.commit);
+            allowed
+        };
         if allowed {
             return Some(queued);
         }
@@ -290,6 +377,71 @@ mod tests {
         let mut queue = queue(vec![("t", commit), ("t", repeat)]);
         assert_eq!(numbers(&queue.take()), [0]);
         assert_eq!(numbers(&queue.take()), [1]);
+    }
+
+    fn expecting(version: ExpectedVersion) -> Commit {
+        let mut commit = write("a-1");
+        commit.writes[0].expected = version;
+        commit
+    }
+
+    fn conflict(actual: u64) -> Result<Committed, Error> {
+        let (stream, expected) = (StreamName::parse("a-1").unwrap(), ExpectedVersion::NoStream);
+        Err(crate::Conflict { stream, expected, actual: Version(actual) }.into())
+    }
+
+    #[test]
+    fn all_that_can_only_conflict_join_one_batch() {
+        let exact = |version| expecting(ExpectedVersion::Exact(Version(version)));
+        let mut queue = queue(vec![
+            ("t", exact(3)),
+            ("t", exact(3)),
+            ("t", expecting(ExpectedVersion::NoStream)),
+            ("t", exact(3)),
+            ("t", expecting(ExpectedVersion::Any)),
+            ("u", exact(3)),
+            ("u", exact(3)),
+        ]);
+        assert_eq!(numbers(&queue.take()), [0, 5], "nothing is known yet");
+        queue.learn(&tenant("t"), &conflict(4));
+        queue.push(tenant("t"), exact(4), 7).unwrap();
+        let mut taken = numbers(&queue.take());
+        taken.sort_unstable();
+        assert_eq!(taken, [1, 2, 3, 4, 6], "one that may be stored among them; the other tenant's by itself");
+        assert_eq!(numbers(&queue.take()), [7], "it waits for the one before");
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn one_that_can_only_conflict_is_in_a_batch_once_by_its_id() {
+        let first = expecting(ExpectedVersion::NoStream);
+        let mut queue = queue(vec![("t", write("a-1")), ("t", first.clone()), ("t", first)]);
+        assert_eq!(numbers(&queue.take()), [0]);
+        queue.learn(&tenant("t"), &conflict(1));
+        assert_eq!(numbers(&queue.take()), [1]);
+        assert_eq!(numbers(&queue.take()), [2]);
+    }
+
+    #[test]
+    fn what_is_known_only_grows_and_is_bounded() {
+        let mut queue =
+            queue(vec![("t", write("a-1")), ("t", expecting(ExpectedVersion::Exact(Version(3))))]);
+        queue.learn(&tenant("t"), &conflict(9));
+        assert_eq!(queue.contended.streams, 0, "nobody has waited for it");
+        assert_eq!(numbers(&queue.take()), [0]);
+        for actual in [4, 2] {
+            queue.learn(&tenant("t"), &conflict(actual));
+            let known = queue.contended.version(&tenant("t"), &StreamName::parse("a-1").unwrap());
+            assert_eq!(known, Some(Version(4)));
+        }
+        for number in 0..2 * CONTENDED_STREAMS_MAX {
+            let mut commit = write(&format!("b-{number}"));
+            commit.writes[0].expected = ExpectedVersion::NoStream;
+            queue.contended.watch(&Queued { tenant: tenant("t"), commit, reply: 0, bytes: 0 });
+            assert!(queue.contended.streams <= CONTENDED_STREAMS_MAX);
+        }
+        let kept: usize = queue.contended.tenants.values().map(HashMap::len).sum();
+        assert_eq!(kept, queue.contended.streams);
     }
 
     #[test]

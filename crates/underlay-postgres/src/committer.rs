@@ -205,6 +205,11 @@ impl Committer {
     }
 
     fn acknowledge(&self, flight: Flight, verdicts: Vec<Verdict>) {
+        let answers = flight.requests.iter().zip(&verdicts).filter_map(|(request, verdict)| match verdict {
+            Verdict::Answered(answer) => Some((&request.tenant, answer)),
+            Verdict::Known => None,
+        });
+        self.intake.learn(answers);
         let mut grown = false;
         for (request, verdict) in flight.into_requests().into_iter().zip(verdicts) {
             match verdict {

@@ -83,6 +83,14 @@ impl Intake {
         }
     }
 
+    /// Takes in what the commits of a batch were answered.
+    pub(crate) fn learn<'a>(&self, answers: impl Iterator<Item = (&'a TenantId, &'a Answer)>) {
+        let mut waiting = self.lock();
+        for (tenant, answer) in answers {
+            waiting.commits.learn(tenant, answer);
+        }
+    }
+
     /// Refuses what comes and answers what waits, until [`Intake::mend`].
     pub(crate) fn break_down(&self, reason: &str, overloaded: bool) {
         let mut waiting = self.lock();

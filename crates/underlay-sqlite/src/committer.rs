@@ -202,6 +202,7 @@ impl Committer {
         if let Some(position) = stored {
             self.head.fetch_max(position, Ordering::Relaxed);
         }
+        self.intake.learn(flight.requests.iter().map(|request| &request.tenant).zip(&answers));
         flight.answer_each(answers);
         if stored.is_some() {
             self.wakeups.wake();

@@ -2,12 +2,15 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use underlay_core::{
     BatchLimits, Commit, CommitId, Error, EventStore, EventStoreExt, ExpectedVersion, Json, LogFilter,
     LogScope, ManualClock, Outcome, Position, Timestamp, Version,
 };
+
+use underlay_postgres::Step;
 
 use crate::gate::Gate;
 use crate::place::with_place;
@@ -65,6 +68,39 @@ fn a_batch_answers_each_commit_on_its_own() {
             .unwrap();
         let positions: Vec<u64> = page.events.iter().map(|event| event.position.number()).collect();
         assert_eq!(positions, [1, 2, 3, 4, 5, 6]);
+        store.close().await.unwrap();
+    });
+}
+
+#[test]
+fn many_that_come_too_late_on_a_stream_share_a_batch() {
+    with_place(async |place| {
+        let sent = Arc::new(AtomicUsize::new(0));
+        let counted = sent.clone();
+        let config = place.config().with_faults(move |step| {
+            counted.fetch_add(usize::from(step == Step::Send), Ordering::Relaxed);
+            false
+        });
+        let store = place.open_with(config).await;
+        let acme = acme();
+        let gate = Gate::close(&place).await;
+        let first = begin(store.commit(&acme, append("hot-1", ExpectedVersion::NoStream)));
+        gate.reached(1).await;
+        let late: Vec<_> =
+            (0..20).map(|_| begin(store.commit(&acme, append("hot-1", ExpectedVersion::NoStream)))).collect();
+        let next = begin(store.commit(&acme, append("hot-1", ExpectedVersion::Exact(Version(1)))));
+        gate.open().await;
+        first.await.unwrap();
+        for late in late {
+            let answer = late.await;
+            assert!(
+                matches!(&answer, Err(Error::Conflict(conflict)) if conflict.actual == Version(1)),
+                "{answer:?}"
+            );
+        }
+        assert_eq!(next.await.unwrap().versions[0].version, Version(2));
+        // The first, one that shows how far the stream is, and all others at once.
+        assert_eq!(sent.load(Ordering::Relaxed), 3);
         store.close().await.unwrap();
     });
 }
