@@ -32,7 +32,7 @@ use clap::{Args, ValueEnum};
 use underlay_core::Wakeups;
 
 use self::connections::Settle;
-use self::place::{Database, LOGIN, Place};
+use self::place::{Database, EVERYBODY, LOGIN, Place};
 use self::population::Population;
 use self::report::Report;
 use self::session::Session;
@@ -59,6 +59,9 @@ pub(crate) struct Arguments {
     /// Only holes with this in their name; may be given several times.
     #[arg(long, value_name = "TEXT")]
     only: Vec<String>,
+    /// Makes the holes and attacks nothing else.
+    #[arg(long, requires = "compare")]
+    holes_alone: bool,
     /// Tries a few of the settings of a tenant, not all of them.
     #[arg(long)]
     quick: bool,
@@ -83,7 +86,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<bool> {
     let removed = place.remove().await;
     let (tally, holes, version) = report?;
     removed?;
-    let report = Report { server: version, tally, holes, seconds: began.elapsed().as_secs_f64() };
+    let whole = !arguments.holes_alone;
+    let report = Report { server: version, whole, tally, holes, seconds: began.elapsed().as_secs_f64() };
     report.print(arguments.json)?;
     Ok(report.is_good())
 }
@@ -99,14 +103,17 @@ async fn attack(arguments: &Arguments, place: &mut Place<'_>) -> Result<(Tally, 
 
     let mut tally = Tally::default();
     let pairs = if arguments.quick { &PAIRS[..2] } else { &PAIRS };
-    attack_ports(&place.database(&through_ports), &population, pairs, &mut tally).await?;
+    if !arguments.holes_alone {
+        attack_ports(&place.database(&through_ports), &population, pairs, &mut tally).await?;
+    }
     let database = place.database(&by_sql);
     let admin = database.admin().await?;
     population::add_hostile(&mut population, &admin).await?;
     let version = admin.lines("SHOW server_version").await?.join(" ");
     drop(admin);
     let all = !arguments.quick;
-    attack_sql(&database, &population, &Part::ALL, all, &statements::settle, &mut tally).await?;
+    let parts = if arguments.holes_alone { &[] } else { Part::ALL.as_slice() };
+    attack_sql(&database, &population, parts, all, &statements::settle, &mut tally).await?;
     let mut holes = Vec::new();
     if arguments.compare {
         holes = holes::make_all(place, &by_sql, &population, &arguments.only).await?;
@@ -200,7 +207,8 @@ async fn attack_sql(
         tally.add(match part {
             Part::Rights => rights::attack(database, &admin).await?,
             Part::Tables => {
-                tables::attack(database, &admin, population, &tables::settings(population, all)).await?
+                let settings = tables::settings(population, all);
+                tables::attack(database, &admin, population, &settings, &EVERYBODY).await?
             }
             Part::Statements => statements::attack(database, &admin, population).await?,
             Part::Logins => logins::attack(database).await?,

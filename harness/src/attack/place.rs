@@ -14,6 +14,9 @@ pub(super) const ROLES: [&str; 7] = ["owner", "append", "writer", "reader", "wor
 pub(super) const LOGIN: &str = "login";
 /// A login that was granted nothing.
 pub(super) const STRANGER: &str = "stranger";
+/// All of them.
+pub(super) const EVERYBODY: [&str; 9] =
+    ["owner", "append", "writer", "reader", "worker", "app", "switch", LOGIN, STRANGER];
 /// The schema of the log, and of the rows of views.
 pub(super) const SCHEMA: &str = "underlay";
 pub(super) const VIEWS: &str = "underlay_views";

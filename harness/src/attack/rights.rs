@@ -79,12 +79,19 @@ async fn privileges(
         let told = admin.lines(&format!("SELECT {whole} || ' ' || {any}")).await?.pop().unwrap_or_default();
         let leaked = match declared {
             Some(May::No) | None => told != "false false",
-            Some(_) if verb == Verb::Select && readable_columns(role, relation).is_some() => {
-                told != "false true"
-            }
             Some(_) => false,
         };
         attack.judge(leaked, || format!("{role} has {privilege} on {}: {told}", relation.path()));
+    }
+    if let Some(columns) = readable_columns(role, relation)
+        && matches!(may(role, relation, Verb::Select), Some(May::Own | May::All))
+    {
+        let sql = format!(
+            "SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = {path}::regclass \
+             AND attnum > 0 AND has_column_privilege('{name}', attrelid, attnum, 'SELECT')"
+        );
+        let told = admin.lines(&sql).await?.pop().unwrap_or_default();
+        attack.judge(told != columns, || format!("{role} may read {told} of {}", relation.path()));
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 
 use super::declared::{May, Verb, may, readable_columns, works_across_tenants};
 use super::marks::{self, Marked};
-use super::place::{Database, LOGIN, ROLES, Relation, STRANGER};
+use super::place::{Database, Relation};
 use super::population::{Population, digest};
 use super::session::{Session, Told, literal};
 use super::tally::Attack;
@@ -85,13 +85,14 @@ pub(super) async fn attack(
     admin: &Session,
     population: &Population,
     settings: &[Setting],
+    roles: &[&str],
 ) -> Result<Attack> {
     let mut attack = Attack::new("every table, verb, role and tenant setting");
     let relations = database.relations(admin).await?;
     let of_tenants: Vec<String> =
         relations.iter().filter(|relation| relation.of_tenants).map(Relation::path).collect();
     let victim = &population.tenants[1];
-    for role in ROLES.into_iter().chain([LOGIN, STRANGER]) {
+    for role in roles.iter().copied() {
         let acting = Acting { database, admin, role, victim, of_tenants: &of_tenants };
         for relation in &relations {
             let tries = tries(admin, relation, role, victim).await?;
