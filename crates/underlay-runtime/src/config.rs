@@ -20,6 +20,9 @@ pub struct EngineConfig {
     pub program: String,
     /// How often a decision is made again after a conflict.
     pub conflict_retries_max: u32,
+    /// Commands that may wait for their turn at one stream, where others write it too; one more is
+    /// told that this is too many. At least 1.
+    pub turns_waiting_max: usize,
     /// Aggregate states kept in memory.
     pub states_cached_max: usize,
     /// Events in one page of a view's work: 1 to [`PAGE_EVENTS_MAX`].
@@ -44,6 +47,7 @@ impl Default for EngineConfig {
         Self {
             program: "underlay".to_owned(),
             conflict_retries_max: 16,
+            turns_waiting_max: 1_000,
             states_cached_max: 10_000,
             view_batch_events_max: 5_000,
             view_poll_interval: Duration::from_secs(1),
@@ -63,6 +67,9 @@ impl EngineConfig {
             return Err(Error::invalid(format!(
                 "view_batch_events_max is 1 to PAGE_EVENTS_MAX = {PAGE_EVENTS_MAX}"
             )));
+        }
+        if self.turns_waiting_max == 0 {
+            return Err(Error::invalid("turns_waiting_max is more than nothing"));
         }
         let pauses = [
             ("view_poll_interval", self.view_poll_interval),

@@ -8,13 +8,18 @@
 //!   │           │ refresh                        ├─► refusal or nothing,            │
 //!   │           └────── versions moved ◄── confirm  the id is drawn                 │
 //!   │                                            └─► the same, the id is given ─► COMMIT (as an outcome)
-//!   └───────────────────────────────── Conflict, at most `conflict_retries_max` times
+//!   └── its turn at the streams ◄─────── Conflict, at most `conflict_retries_max` times
 //! ```
+//!
+//! The first try takes no lock. A command that conflicted, or that is about to write a stream others
+//! take turns at, goes on when it has its turn there ([`turns`](crate::turns)), over the state that the
+//! one before it left in the cache. Whoever says which version it expects gets the conflict at once.
 //!
 //! A refusal is never answered from states that may be old: either the commit that stores it expects
 //! the versions it was decided over, or these versions are read again first. Whether a command id was
 //! used before is for the commit to say, so there is no read ahead of it.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use underlay_core::limits::PAGE_EVENTS_MAX;
@@ -25,6 +30,7 @@ use underlay_core::{
 };
 
 use crate::registry::{Undecided, typed};
+use crate::turns::{Access, Turn};
 use crate::{Engine, ExecuteError, Executed, Request};
 
 impl Engine {
@@ -109,6 +115,7 @@ impl Engine {
         // States from the cache may be old; the first try decides over them as they are.
         let mut fresh = self.seed(request, &mut reads);
         let mut conflicts = 0;
+        let mut turn: Option<Turn<'_>> = None;
         loop {
             if !fresh {
                 self.refresh(request, &mut reads).await?;
@@ -142,6 +149,12 @@ impl Engine {
             };
             commit.expectations = decided.expectations;
             commit.writes = decided.writes;
+            if turn.is_none() && expected.is_none() && self.turns().has_line(&request.tenant, &commit.writes)
+            {
+                // To commit now is to conflict with those who wait, or to let them conflict.
+                fresh = self.take_turn(request, &mut reads, &commit.writes, None, &mut turn).await?;
+                continue;
+            }
             if commit.writes.is_empty() && request.command_id.is_none() {
                 // Nothing to store under an id nobody knows: confirm the versions instead.
                 match self.confirm(request, &commit).await {
@@ -159,8 +172,9 @@ impl Engine {
                         };
                     }
                     Err(Error::Conflict(conflict)) => {
-                        conflicts = self.count_conflict(conflicts, conflict)?;
-                        fresh = false;
+                        conflicts = self.count_conflict(conflicts, &conflict)?;
+                        fresh = expected.is_none()
+                            && self.take_turn(request, &mut reads, &[], Some(&conflict), &mut turn).await?;
                         continue;
                     }
                     Err(error) => return Err(error.into()),
@@ -187,19 +201,51 @@ impl Engine {
                     };
                 }
                 Err(Error::Conflict(conflict)) if expected.is_none() => {
-                    conflicts = self.count_conflict(conflicts, conflict)?;
-                    fresh = false;
+                    conflicts = self.count_conflict(conflicts, &conflict)?;
+                    fresh = self.take_turn(request, &mut reads, &writes, Some(&conflict), &mut turn).await?;
                 }
                 Err(error) => return Err(error.into()),
             }
         }
     }
 
-    fn count_conflict(&self, conflicts: u32, conflict: Conflict) -> Result<u32, Error> {
+    fn count_conflict(&self, conflicts: u32, conflict: &Conflict) -> Result<u32, Error> {
         if conflicts >= self.config().conflict_retries_max {
-            return Err(conflict.into());
+            return Err(conflict.clone().into());
         }
         Ok(conflicts + 1)
+    }
+
+    /// Waits for the turn of a command, where it does not have it, and takes the states that others of
+    /// this process have left in the cache by then. True where they may be decided over as they are:
+    /// the stream that conflicted is among them, or nothing did.
+    async fn take_turn<'t>(
+        &'t self,
+        request: &Request,
+        reads: &mut Reads,
+        writes: &[StreamWrite],
+        conflict: Option<&Conflict>,
+        turn: &mut Option<Turn<'t>>,
+    ) -> Result<bool, Error> {
+        if !turn.as_ref().is_some_and(|turn| turn.covers(writes)) {
+            *turn = None;
+            let mut streams: BTreeMap<_, _> =
+                reads.iter_mut().map(|(stream, _)| (stream.clone(), Access::Read)).collect();
+            streams.extend(writes.iter().map(|write| (write.stream.clone(), Access::Write)));
+            *turn = Some(self.turns().take(&request.tenant, streams).await?);
+        }
+        let mut is_fresh = conflict.is_none();
+        for (stream, state) in reads.iter_mut() {
+            // Nothing newer in the cache: the log may have moved on elsewhere, or have gone back.
+            let Some(cached) =
+                self.recall(request, stream).filter(|cached| cached.version() > state.version())
+            else {
+                continue;
+            };
+            is_fresh |= conflict.is_some_and(|on| on.stream == *stream && on.actual <= cached.version());
+            *state = cached;
+        }
+        Ok(is_fresh)
     }
 
     /// Takes states from the cache; true where every stream had one.

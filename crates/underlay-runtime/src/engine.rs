@@ -10,6 +10,7 @@ use underlay_core::{
 };
 
 use crate::held_lease::HeldLease;
+use crate::turns::Turns;
 use crate::view_runner::{RunnerHandle, ViewRunner, view_lease};
 use crate::{EngineConfig, Registry, ViewState, snapshots};
 
@@ -49,6 +50,7 @@ struct Inner {
     registry: Registry,
     config: EngineConfig,
     states: Cache<(TenantId, StreamName), AggregateState>,
+    turns: Turns,
     tables: Mutex<HashMap<String, ViewTable>>,
     runners: Mutex<HashMap<String, RunnerHandle>>,
     /// Names this engine to people, in leases.
@@ -79,6 +81,7 @@ impl Engine {
         check_lease("view", &holder, config.view_lease)?;
         Ok(Self(Arc::new(Inner {
             states: Cache::new(config.states_cached_max),
+            turns: Turns::new(config.turns_waiting_max),
             ports,
             registry,
             config,
@@ -210,6 +213,10 @@ impl Engine {
 
     pub(crate) fn states(&self) -> &Cache<(TenantId, StreamName), AggregateState> {
         &self.0.states
+    }
+
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.0.turns
     }
 
     pub(crate) fn tables(&self) -> std::sync::MutexGuard<'_, HashMap<String, ViewTable>> {

@@ -289,6 +289,7 @@ fn bounds_that_make_no_sense_are_refused_before_anything_runs() {
     let sound = EngineConfig::default();
     let zero = Duration::ZERO;
     for (name, config) in [
+        ("turns_waiting_max", EngineConfig { turns_waiting_max: 0, ..sound.clone() }),
         ("view_batch_events_max", EngineConfig { view_batch_events_max: 0, ..sound.clone() }),
         ("view_batch_events_max", EngineConfig { view_batch_events_max: 10_001, ..sound.clone() }),
         ("view_poll_interval", EngineConfig { view_poll_interval: zero, ..sound.clone() }),

@@ -7,9 +7,11 @@
 )]
 
 mod bank;
+mod busy_store;
 mod commands;
 mod leases;
 mod runners;
 mod shared;
 mod snapshots;
+mod turns;
 mod views;
