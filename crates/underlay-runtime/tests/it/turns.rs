@@ -143,6 +143,7 @@ async fn refusals_do_not_wait_in_the_line_of_those_who_write() {
         (0..CALLERS).map(|number| overdraw(&engine, repeatable(&number.to_string()), "a")).collect();
     store.until(|seen| seen.in_flight == 1 + CALLERS).await;
     store.open();
+    store.until(|_| refused.iter().all(JoinHandle::is_finished)).await;
     for answer in refused {
         assert!(matches!(answer.await.unwrap(), Err(ExecuteError::Refused(_))));
     }
@@ -163,6 +164,7 @@ async fn refusals_that_conflicted_go_on_side_by_side() {
     store.let_pass(CALLERS);
     store.until(|seen| seen.conflicts == CALLERS && seen.in_flight == CALLERS).await;
     store.open();
+    store.until(|_| refused.iter().all(JoinHandle::is_finished)).await;
     for answer in refused {
         let answer = answer.await.unwrap();
         let Err(ExecuteError::Refused(AccountRefusal::Overdrawn { balance: 1, .. })) = answer else {
@@ -183,6 +185,7 @@ async fn a_refusal_that_is_none_any_more_takes_its_turn_to_write() {
     store.until(|seen| seen.in_flight == CALLERS).await;
     store.log().commit(&tenant(), deposited("a", 1_000)).await.unwrap();
     store.open();
+    store.until(|_| callers.iter().all(JoinHandle::is_finished)).await;
     for answer in callers {
         answer.await.unwrap().unwrap();
     }
@@ -206,6 +209,7 @@ async fn commands_that_share_nothing_but_a_stream_they_look_at_go_on_side_by_sid
     store.let_pass(CALLERS);
     store.until(|seen| seen.conflicts == CALLERS && seen.in_flight == CALLERS).await;
     store.open();
+    store.until(|_| callers.iter().all(JoinHandle::is_finished)).await;
     for answer in callers {
         answer.await.unwrap().unwrap();
     }
@@ -225,6 +229,7 @@ async fn an_expected_version_is_answered_without_a_turn() {
     store.let_pass(2);
     assert!(matches!(right.await.unwrap(), Err(ExecuteError::Failed(Error::Conflict(_)))));
     store.open();
+    store.until(|_| line.iter().all(JoinHandle::is_finished)).await;
     for answer in line {
         answer.await.unwrap().unwrap();
     }
@@ -257,6 +262,7 @@ async fn a_line_that_is_full_is_told_by_the_name_of_its_limit() {
     };
     assert!(overloaded && retry_after.is_some() && reason.contains("turns_waiting_max = 1"), "{reason}");
     store.open();
+    store.until(|_| line.iter().all(JoinHandle::is_finished)).await;
     for answer in line {
         answer.await.unwrap().unwrap();
     }
