@@ -26,6 +26,9 @@ pub(super) async fn run(database: &str, matches: &ArgMatches) -> Result<(), Exit
     let login = matches.get_one::<String>("grant").map(String::as_str);
     if matches.get_flag("print") {
         let script = Store::migration_script(database, login).await?;
+        if script.is_empty() {
+            writeln!(std::io::stderr(), "the schema is up to date: there is nothing to run")?;
+        }
         return Ok(write!(std::io::stdout().lock(), "{script}")?);
     }
     let applied = Store::migrate(database, login).await?;
