@@ -2,7 +2,7 @@
 
 use std::env;
 use std::io::{BufRead, BufReader, IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::Result;
@@ -28,6 +28,13 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         return Err(format!("`{}` failed: {}", line(command), output.status).into());
     }
     Ok(String::from_utf8(output.stdout)?)
+}
+
+/// Where cargo puts what it builds.
+pub(crate) fn target_directory(root: &Path) -> Result<PathBuf> {
+    let metadata = output(&mut cargo(root, &["metadata", "--no-deps", "--format-version", "1"]))?;
+    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
+    Ok(metadata["target_directory"].as_str().ok_or("cargo names no target directory")?.into())
 }
 
 /// Which of a program's streams is looked at on its way to the terminal.

@@ -11,14 +11,15 @@ use std::process::Command;
 use services::{install, output};
 
 use crate::Result;
-use crate::cargo::{cargo, run as run_program};
+use crate::cargo::{cargo, run as run_program, target_directory};
 
 /// The server's package; its version is that of the client in `bench/peers`.
 const UMADB_PACKAGE: &str = "umadb==0.7.8";
 
 /// Builds and runs the comparison, with arguments of its own.
 pub(crate) fn run(root: &Path, arguments: &[OsString]) -> Result<()> {
-    let target = target(root)?;
+    // No other build shares it, so that none of both throws the other's work away.
+    let target = target_directory(root)?.join("peers");
     let umadb = umadb(&target.join("umadb"));
     let manifest = root.join("bench/peers/Cargo.toml");
     // Where this was called: a path among the arguments is relative to that.
@@ -31,15 +32,6 @@ pub(crate) fn run(root: &Path, arguments: &[OsString]) -> Result<()> {
         }
     };
     run_program(command.args(arguments))
-}
-
-/// A target directory that no other build shares, so that none of both throws the other's work away.
-fn target(root: &Path) -> Result<PathBuf> {
-    let metadata =
-        crate::cargo::output(&mut cargo(root, &["metadata", "--no-deps", "--format-version", "1"]))?;
-    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
-    let target = metadata["target_directory"].as_str().ok_or("cargo names no target directory")?;
-    Ok(Path::new(target).join("peers"))
 }
 
 /// The program of UmaDB's server, in a Python environment of its own; `protoc` is there too then.

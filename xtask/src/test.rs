@@ -10,7 +10,7 @@ use std::process::Stdio;
 
 use clap::{Arg, ArgMatches, Command};
 
-use crate::cargo::{Watched, cargo, output, run_watched};
+use crate::cargo::{Watched, cargo, run_watched, target_directory};
 use crate::{Result, Told, repository, services};
 
 /// Where the ledger's tests find the program to run.
@@ -123,10 +123,7 @@ impl Count {
 pub(crate) fn build_release_ledger(root: &Path) -> Result<PathBuf> {
     let build = ["build", "--release", "--package", "ledger", "--features", "postgres"];
     crate::cargo::run(&mut cargo(root, &build))?;
-    let metadata = output(&mut cargo(root, &["metadata", "--no-deps", "--format-version", "1"]))?;
-    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
-    let target = metadata["target_directory"].as_str().ok_or("cargo names no target directory")?;
-    Ok(Path::new(target).join("release").join("ledger"))
+    Ok(target_directory(root)?.join("release").join("ledger"))
 }
 
 fn has_nextest(root: &Path) -> bool {

@@ -187,18 +187,23 @@ impl<T> BatchQueue<T> {
         batch
     }
 
-    /// Takes in what a commit was answered: it tells how far streams are that others wait for.
-    pub fn learn(&mut self, tenant: &TenantId, answer: &Result<Committed, Error>) {
-        match answer {
-            Ok(committed) => {
-                for written in &committed.versions {
-                    self.contended.learn(tenant, &written.stream, written.version);
+    /// Takes in what commits were answered: it tells how far streams are that others wait for.
+    pub fn learn<'a>(
+        &mut self,
+        answers: impl IntoIterator<Item = (&'a TenantId, &'a Result<Committed, Error>)>,
+    ) {
+        for (tenant, answer) in answers {
+            match answer {
+                Ok(committed) => {
+                    for written in &committed.versions {
+                        self.contended.learn(tenant, &written.stream, written.version);
+                    }
                 }
+                Err(Error::Conflict(conflict)) => {
+                    self.contended.learn(tenant, &conflict.stream, conflict.actual);
+                }
+                Err(_) => {}
             }
-            Err(Error::Conflict(conflict)) => {
-                self.contended.learn(tenant, &conflict.stream, conflict.actual);
-            }
-            Err(_) => {}
         }
     }
 
@@ -247,8 +252,7 @@ impl Contended {
     /// Remembers the streams of a commit that was passed over, where what it expects can be outdated.
     fn watch<T>(&mut self, queued: &Queued<T>) {
         for (stream, expected) in queued.commit.streams() {
-            let outdates = matches!(expected, ExpectedVersion::Exact(_) | ExpectedVersion::NoStream);
-            if !outdates || self.version(&queued.tenant, stream).is_some() {
+            if last_allowed(expected).is_none() || self.version(&queued.tenant, stream).is_some() {
                 continue;
             }
             if self.streams == CONTENDED_STREAMS_MAX {
@@ -276,13 +280,18 @@ impl Contended {
     fn is_outdated(&self, tenant: &TenantId, commit: &Commit) -> bool {
         let Some(streams) = self.tenants.get(tenant) else { return false };
         commit.streams().any(|(stream, expected)| {
-            let known = streams.get(stream).copied().unwrap_or(Version::NONE);
-            match expected {
-                ExpectedVersion::Exact(version) => version < known,
-                ExpectedVersion::NoStream => known > Version::NONE,
-                ExpectedVersion::Any | ExpectedVersion::Exists => false,
-            }
+            let (last, known) = (last_allowed(expected), streams.get(stream));
+            last.zip(known).is_some_and(|(last, known)| last < *known)
         })
+    }
+}
+
+/// The last version an expectation allows; `None` where every later one is allowed too.
+fn last_allowed(expected: ExpectedVersion) -> Option<Version> {
+    match expected {
+        ExpectedVersion::Exact(version) => Some(version),
+        ExpectedVersion::NoStream => Some(Version::NONE),
+        ExpectedVersion::Any | ExpectedVersion::Exists => None,
     }
 }
 
@@ -403,7 +412,7 @@ mod tests {
             ("u", exact(3)),
         ]);
         assert_eq!(numbers(&queue.take()), [0, 5], "nothing is known yet");
-        queue.learn(&tenant("t"), &conflict(4));
+        queue.learn([(&tenant("t"), &conflict(4))]);
         queue.push(tenant("t"), exact(4), 7).unwrap();
         let mut taken = numbers(&queue.take());
         taken.sort_unstable();
@@ -417,7 +426,7 @@ mod tests {
         let first = expecting(ExpectedVersion::NoStream);
         let mut queue = queue(vec![("t", write("a-1")), ("t", first.clone()), ("t", first)]);
         assert_eq!(numbers(&queue.take()), [0]);
-        queue.learn(&tenant("t"), &conflict(1));
+        queue.learn([(&tenant("t"), &conflict(1))]);
         assert_eq!(numbers(&queue.take()), [1]);
         assert_eq!(numbers(&queue.take()), [2]);
     }
@@ -426,11 +435,11 @@ mod tests {
     fn what_is_known_only_grows_and_is_bounded() {
         let mut queue =
             queue(vec![("t", write("a-1")), ("t", expecting(ExpectedVersion::Exact(Version(3))))]);
-        queue.learn(&tenant("t"), &conflict(9));
+        queue.learn([(&tenant("t"), &conflict(9))]);
         assert_eq!(queue.contended.streams, 0, "nobody has waited for it");
         assert_eq!(numbers(&queue.take()), [0]);
         for actual in [4, 2] {
-            queue.learn(&tenant("t"), &conflict(actual));
+            queue.learn([(&tenant("t"), &conflict(actual))]);
             let known = queue.contended.version(&tenant("t"), &StreamName::parse("a-1").unwrap());
             assert_eq!(known, Some(Version(4)));
         }

@@ -40,8 +40,7 @@ impl EventStore for PostgresStore {
             Err(Error::Uncertain { id, reason: "the committer gave no answer".to_owned() })
         });
         if let (Ok(Committed { position, repeated: false, .. }), Some(event)) = (&answer, last) {
-            let position = event_row::number(position.number());
-            self.0.sessions.seen.note(Place { position, event: event.0 });
+            self.0.sessions.seen.note(*position, event);
         }
         answer
     }
@@ -89,8 +88,7 @@ impl EventStore for PostgresStore {
         };
         let (page, ..) = self.0.sessions.read_page(&actor, &[version], events, start, take).await?;
         if let Some(RecordedEvent { position, event_id, .. }) = page.events.last() {
-            let position = event_row::number(position.number());
-            self.0.sessions.seen.note(Place { position, event: event_id.0 });
+            self.0.sessions.seen.note(*position, *event_id);
         }
         Ok(page)
     }

@@ -85,10 +85,7 @@ impl Intake {
 
     /// Takes in what the commits of a batch were answered.
     pub(crate) fn learn<'a>(&self, answers: impl Iterator<Item = (&'a TenantId, &'a Answer)>) {
-        let mut waiting = self.lock();
-        for (tenant, answer) in answers {
-            waiting.commits.learn(tenant, answer);
-        }
+        self.lock().commits.learn(answers);
     }
 
     /// Refuses what comes and answers what waits, until [`Intake::mend`].

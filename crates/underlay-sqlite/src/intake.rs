@@ -146,10 +146,7 @@ impl Intake {
         &self,
         answers: impl Iterator<Item = (&'a TenantId, &'a Result<Committed, Error>)>,
     ) {
-        let mut waiting = self.lock();
-        for (tenant, answer) in answers {
-            waiting.commits.learn(tenant, answer);
-        }
+        self.lock().commits.learn(answers);
     }
 
     /// Refuses what comes and answers what waits, until [`Intake::mend`].
