@@ -1,9 +1,11 @@
 //! The contract of leases, by a clock that is moved by hand, and what several processes make of it by
 //! the clock of the server.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_postgres::Client;
 use underlay_core::{Checkpoint, Error, EventStore, Leases, ManualClock, ReadModels, Timestamp, ViewBatch};
 use underlay_postgres::PostgresStore;
 use underlay_testkit::{Fixture, LeasesFixture, ReadModelsFixture, Skip};
@@ -54,6 +56,23 @@ impl LeasesFixture for Database {
 
 underlay_testkit::conformance!(leases, Database);
 
+/// Waits until so many sessions of this database wait for a lock, this call's among them.
+async fn wait_until_blocked<T: Debug>(
+    call: &mut (impl Future<Output = T> + Unpin),
+    watcher: &Client,
+    sessions: i64,
+) {
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                   AND wait_event_type = 'Lock'";
+    loop {
+        tokio::select! {
+            biased;
+            answer = &mut *call => panic!("it waits: {answer:?}"),
+            count = watcher.query_one(waiting, &[]) => if count.unwrap().get::<_, i64>(0) >= sessions { break },
+        }
+    }
+}
+
 #[test]
 fn processes_share_the_clock_of_the_server() {
     with_place(async |place| {
@@ -94,24 +113,10 @@ fn nobody_takes_a_lease_while_a_batch_is_stored_under_it() {
         };
         let mut storing = crate::sample::begin(store.apply(&table, batch));
         let watcher = place.admin().await;
-        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
-                       AND wait_event_type = 'Lock'";
-        loop {
-            tokio::select! {
-                biased;
-                answer = &mut storing => panic!("it waits: {answer:?}"),
-                count = watcher.query_one(waiting, &[]) => if count.unwrap().get::<_, i64>(0) > 0 { break },
-            }
-        }
+        wait_until_blocked(&mut storing, &watcher, 1).await;
         // Giving it back waits until the batch is stored.
         let mut releasing = crate::sample::begin(store.release(&lease));
-        loop {
-            tokio::select! {
-                biased;
-                answer = &mut releasing => panic!("it waits: {answer:?}"),
-                count = watcher.query_one(waiting, &[]) => if count.unwrap().get::<_, i64>(0) > 1 { break },
-            }
-        }
+        wait_until_blocked(&mut releasing, &watcher, 2).await;
         holder.batch_execute("COMMIT").await.unwrap();
         storing.await.unwrap();
         releasing.await.unwrap();
@@ -136,15 +141,7 @@ fn who_is_paused_in_the_middle_of_a_batch_holds_nobody_up() {
         holder.batch_execute("BEGIN; SELECT FROM underlay.view_generations FOR UPDATE").await.unwrap();
         let mut storing = crate::sample::begin(paused.apply(&table, batch.clone()));
         let watcher = place.admin().await;
-        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
-                       AND wait_event_type = 'Lock'";
-        loop {
-            tokio::select! {
-                biased;
-                answer = &mut storing => panic!("it waits: {answer:?}"),
-                count = watcher.query_one(waiting, &[]) => if count.unwrap().get::<_, i64>(0) > 0 { break },
-            }
-        }
+        wait_until_blocked(&mut storing, &watcher, 1).await;
         // Nobody goes on with it from here: its transaction is open, and has locked the lease.
         holder.batch_execute("COMMIT").await.unwrap();
         let taken = loop {
