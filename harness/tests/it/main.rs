@@ -21,7 +21,10 @@ fn harness(arguments: &[&str]) -> (Value, bool) {
 /// As [`harness`], where a server or a program is needed; none, with a line that says so, where it is
 /// missing.
 fn harness_or_skip(arguments: &[&str]) -> Option<(Value, bool)> {
-    let output = run(arguments);
+    answer_or_skip(&run(arguments))
+}
+
+fn answer_or_skip(output: &Output) -> Option<(Value, bool)> {
     let text = String::from_utf8_lossy(&output.stdout);
     if text.starts_with("SKIP") {
         println!("{text}");
