@@ -44,6 +44,8 @@ mod stream;
 mod tenant;
 mod version;
 mod view;
+mod view_batch;
+mod view_schema;
 mod wakeup;
 
 pub use aggregate::Aggregate;
@@ -71,7 +73,7 @@ pub use outcome::Outcome;
 pub use position::Position;
 pub use query::{Comparison, Cursor, Direction, Filter, Query, RowPage, Sort};
 pub use read_models::{
-    ReadModels, RowAddress, RowChange, ViewBatch, ViewInfo, ViewSchema, ViewStatus, ViewTable,
+    Generation, ReadModels, Swap, Swept, ViewInfo, ViewStatus, ViewTable, no_generation, none_replaced, still_read,
 };
 pub use recorded::Recorded;
 pub use refusal::Refusal;
@@ -80,7 +82,9 @@ pub use snapshots::{Snapshot, SnapshotState, Snapshots};
 pub use stream::{Category, StreamName};
 pub use tenant::TenantId;
 pub use version::{ExpectedVersion, Version};
-pub use view::{Keys, View};
+pub use view::{Keys, OnFault, View};
+pub use view_batch::{ParkedEvent, RowAddress, RowChange, ViewBatch};
+pub use view_schema::ViewSchema;
 pub use wakeup::{Wakeup, WakeupHub, Wakeups};
 
 /// A moment in UTC, kept to the microsecond in every store.

@@ -29,6 +29,15 @@ pub const PAGE_SCAN_MAX: u64 = 50_000;
 pub const PAGE_ROWS_MAX: usize = 1_000;
 /// Bytes in a row's key.
 pub const ROW_KEY_BYTES_MAX: usize = 1_024;
+/// Bytes in a text of a row, in a column that rows are found by: what every store's index holds beside
+/// a tenant and a key.
+pub const INDEXED_TEXT_BYTES_MAX: usize = 1_024;
+/// Bytes in a text of a row, in another column.
+pub const TEXT_BYTES_MAX: usize = 1 << 20;
+/// Events that one generation of a view passes over before it stops.
+pub const PARKED_EVENTS_MAX: u64 = 10_000;
+/// Bytes kept of the reason why an event was passed over.
+pub const PARKED_REASON_BYTES_MAX: usize = 1_024;
 /// Bytes in a view's or column's name.
 pub const NAME_BYTES_MAX: usize = 48;
 /// Columns in a view.

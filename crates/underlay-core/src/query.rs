@@ -179,6 +179,12 @@ impl Query {
                     column.name, column.column_type, filter.value
                 )));
             }
+            if has_nul(&filter.value) {
+                return Err(Error::invalid(format!(
+                    "no text in a row holds a NUL, so none is compared with one (column {})",
+                    column.name
+                )));
+            }
             if filter.comparison == Comparison::Prefix && !matches!(filter.value, Value::Text(_)) {
                 return Err(Error::invalid(format!("prefix is for text, column {} is not", column.name)));
             }
@@ -188,12 +194,19 @@ impl Query {
             None => None,
         };
         match &self.after {
+            Some(cursor) if cursor.key.contains('\0') || cursor.value.as_ref().is_some_and(has_nul) => {
+                Err(Error::invalid("the cursor holds a NUL, which no row does; begin again without it"))
+            }
             Some(cursor) if cursor.value.as_ref().and_then(Value::column_type) != sort_type => {
                 Err(Error::invalid("the cursor belongs to another sort; begin again without it"))
             }
             _ => Ok(()),
         }
     }
+}
+
+fn has_nul(value: &Value) -> bool {
+    matches!(value, Value::Text(text) if text.contains('\0'))
 }
 
 /// A page of rows.

@@ -1,148 +1,10 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{NAME_BYTES_MAX, ROW_KEY_BYTES_MAX, VIEW_COLUMNS_MAX};
-use crate::{Checkpoint, Column, Error, Fingerprint, LeaseTerm, Query, RowPage, RowValues, TenantId, Value};
-
-/// The stored shape of a view.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ViewSchema {
-    /// Its name: `a-z 0-9 _`, starting with a letter.
-    pub name: String,
-    /// The version of its definition: raised by hand when `route` or `fold` changed.
-    pub version: u32,
-    /// Its columns.
-    pub columns: Vec<Column>,
-}
-
-impl ViewSchema {
-    /// Checks names and limits.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] that names the column.
-    pub fn validate(&self) -> Result<(), Error> {
-        let well_formed = |name: &str| {
-            name.starts_with(|c: char| c.is_ascii_lowercase())
-                && name.len() <= NAME_BYTES_MAX
-                && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-        };
-        let names = std::iter::once(&self.name).chain(self.columns.iter().map(|column| &column.name));
-        if let Some(name) = names.into_iter().find(|name| !well_formed(name)) {
-            return Err(Error::invalid(format!(
-                "{name:?} is not 1 to {NAME_BYTES_MAX} characters of a-z, 0-9 and '_', starting with a letter"
-            )));
-        }
-        if self.columns.len() > VIEW_COLUMNS_MAX {
-            return Err(Error::invalid(format!(
-                "view {} has {} columns, VIEW_COLUMNS_MAX = {VIEW_COLUMNS_MAX}",
-                self.name,
-                self.columns.len()
-            )));
-        }
-        for (at, column) in self.columns.iter().enumerate() {
-            if ["tenant", "key", "position"].contains(&column.name.as_str()) {
-                return Err(Error::invalid(format!(
-                    "column {} of view {}: the name is taken",
-                    column.name, self.name
-                )));
-            }
-            if self.columns[..at].iter().any(|earlier| earlier.name == column.name) {
-                return Err(Error::invalid(format!(
-                    "column {} of view {} is there twice",
-                    column.name, self.name
-                )));
-            }
-            if column.nullable && column.indexed {
-                return Err(Error::invalid(format!(
-                    "column {} of view {} is nullable; only columns that always hold a value can be indexed",
-                    column.name, self.name
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    /// A column that queries may filter and sort by.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] that lists the columns there are.
-    pub fn indexed_column(&self, name: &str) -> Result<&Column, Error> {
-        self.columns.iter().find(|column| column.name == name && column.indexed).ok_or_else(|| {
-            let known: Vec<&str> = self
-                .columns
-                .iter()
-                .filter(|column| column.indexed)
-                .map(|column| column.name.as_str())
-                .collect();
-            Error::invalid(format!(
-                "view {} cannot be filtered or sorted by {name:?}; it can by: {}",
-                self.name,
-                known.join(", ")
-            ))
-        })
-    }
-
-    /// Changes whenever rows built by one definition must not be read by another.
-    #[must_use]
-    pub fn fingerprint(&self) -> Fingerprint {
-        let mut parts = vec![self.name.clone(), self.version.to_string()];
-        for column in &self.columns {
-            parts.push(format!(
-                "{} {:?} {} {}",
-                column.name, column.column_type, column.nullable, column.indexed
-            ));
-        }
-        Fingerprint::of(parts.iter().map(String::as_bytes))
-    }
-
-    /// Checks a row's values against the columns.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] that names the column.
-    pub fn check_row(&self, key: &str, values: &[Value]) -> Result<(), Error> {
-        check_key(key)?;
-        if values.len() != self.columns.len() {
-            return Err(Error::invalid(format!(
-                "a row of view {} has {} values, {} were given",
-                self.name,
-                self.columns.len(),
-                values.len()
-            )));
-        }
-        for (column, value) in self.columns.iter().zip(values) {
-            self.check_value(column, value)?;
-        }
-        Ok(())
-    }
-
-    /// Checks one value against its column.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] that names the column.
-    pub fn check_value(&self, column: &Column, value: &Value) -> Result<(), Error> {
-        let fits = match value.column_type() {
-            None => column.nullable,
-            Some(actual) => actual == column.column_type,
-        };
-        if fits {
-            return Ok(());
-        }
-        Err(Error::invalid(format!(
-            "column {} of view {} holds {:?}, not {value:?}",
-            column.name, self.name, column.column_type
-        )))
-    }
-}
-
-fn check_key(key: &str) -> Result<(), Error> {
-    if key.is_empty() || key.len() > ROW_KEY_BYTES_MAX || key.contains('\0') {
-        return Err(Error::invalid(format!(
-            "a row's key has 1 to ROW_KEY_BYTES_MAX = {ROW_KEY_BYTES_MAX} bytes and no NUL, this one has {}",
-            key.len()
-        )));
-    }
-    Ok(())
-}
+use crate::{
+    Checkpoint, Error, Fingerprint, ParkedEvent, Position, Query, RowAddress, RowPage, RowValues, TenantId,
+    Timestamp, ViewBatch, ViewSchema,
+};
 
 /// One table of rows: a view in one of its generations. A rebuild fills the next generation beside
 /// the one that is read.
@@ -152,49 +14,6 @@ pub struct ViewTable {
     pub schema: ViewSchema,
     /// The generation, from 1.
     pub generation: u32,
-}
-
-/// The address of a row in a view.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RowAddress {
-    /// Its owner.
-    pub tenant: TenantId,
-    /// Its key: 1 to [`ROW_KEY_BYTES_MAX`] bytes.
-    pub key: String,
-}
-
-impl RowAddress {
-    /// Checks the key.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] where it is empty, too long or holds NUL.
-    pub fn validate(&self) -> Result<(), Error> {
-        check_key(&self.key)
-    }
-}
-
-/// One change to a row.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RowChange {
-    /// Writes the whole row, new or not.
-    Upsert(RowAddress, RowValues),
-    /// Writes some columns of a row that exists; a row that does not is [`Error::NotFound`].
-    Patch(RowAddress, Vec<(String, Value)>),
-    /// Removes the row, if it is there.
-    Delete(RowAddress),
-}
-
-/// Changes that are stored together with the checkpoint they lead to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ViewBatch {
-    /// Where the view must be now.
-    pub from: Checkpoint,
-    /// Where it is afterwards.
-    pub to: Checkpoint,
-    /// At most one change per row.
-    pub changes: Vec<RowChange>,
-    /// The lease it is stored under; none where nobody asks for one.
-    pub lease: Option<LeaseTerm>,
 }
 
 /// Where a view stands with its log.
@@ -213,19 +32,76 @@ pub enum ViewStatus {
     Failed,
 }
 
+/// A generation of a view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Generation {
+    /// Its number, from 1.
+    pub number: u32,
+    /// The definition its rows were built by.
+    pub fingerprint: Fingerprint,
+    /// How far it has come.
+    pub checkpoint: Checkpoint,
+    /// How many events it has passed over.
+    pub parked: u64,
+}
+
 /// What the catalogue holds of a view.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ViewInfo {
     /// Its name.
     pub name: String,
     /// The generation that is read.
-    pub generation: u32,
-    /// The definition the rows were built by.
-    pub fingerprint: Fingerprint,
-    /// How far the generation that is read has come.
-    pub checkpoint: Checkpoint,
-    /// The generation being built beside it, and how far that has come.
-    pub building: Option<(u32, Checkpoint)>,
+    pub active: Generation,
+    /// The generation that is built beside it.
+    pub building: Option<Generation>,
+    /// The generation that was read before, and since when it is not: it can come back.
+    pub replaced: Option<(Generation, Timestamp)>,
+    /// How many generations are gone and have left rows to be removed.
+    pub discarded: u64,
+}
+
+/// How a generation is swapped in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Swap {
+    /// The last changes to it, stored in the same step.
+    pub last: Option<ViewBatch>,
+    /// How far the generation that is read may have come: past it nothing is swapped, or who has seen a
+    /// row would see it gone. None swaps wherever it is.
+    pub unless_beyond: Option<Position>,
+    /// The time of the swap, for people.
+    pub at: Timestamp,
+}
+
+/// What a sweep came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Swept {
+    /// Nothing is left.
+    All,
+    /// A piece was removed, and there may be more.
+    Piece,
+    /// Something is left that others still look at, a dump say: try again later.
+    Held,
+}
+
+/// That a view has no such generation, or one that answers nothing any more.
+#[must_use]
+pub fn no_generation(view: &str, generation: u32) -> Error {
+    Error::NotFound(format!("generation {generation} of view {view}"))
+}
+
+/// That no generation is kept that could come back.
+#[must_use]
+pub fn none_replaced(schema: &ViewSchema) -> Error {
+    Error::NotFound(format!("a generation of view {} that was read before the one that is read now", schema.name))
+}
+
+/// That a generation cannot be given up.
+#[must_use]
+pub fn still_read(view: &str, generation: u32) -> Error {
+    Error::invalid(format!(
+        "generation {generation} of view {view} is the one that is read; only one that is being built, or \
+         that was replaced, can be discarded"
+    ))
 }
 
 /// The tables of views, with their checkpoints and their catalogue.
@@ -243,8 +119,12 @@ pub struct ViewInfo {
 /// 9. *Hostile text in keys and values is data.* `hostile_text_is_data`
 /// 10. *A view of another definition is `ViewChanged`.* `a_changed_view_is_refused`
 /// 11. *A generation is built beside the one that is read, and activated in one step.* `a_generation_is_built_beside`
-/// 12. *What does not fit the schema is `Invalid`, names the column, and stores nothing.* `misfits_are_invalid`
+/// 12. *What does not fit the schema or exceeds a limit is `Invalid`, names the column, and stores nothing.* `misfits_are_invalid`
 /// 13. *After reopening, rows and checkpoint are there.* `reopening_keeps_rows`
+/// 14. *A generation is swapped in together with its last changes, and only where the one that is read has not come further than allowed.* `a_swap_takes_nothing_back`
+/// 15. *A generation that was replaced answers nothing, and comes back with its rows and its checkpoint.* `a_replaced_generation_comes_back`
+/// 16. *What a discarded generation has left is removed piece by piece, beside readers and writers; its number is never given again.* `discarded_generations_are_swept`
+/// 17. *Events that were passed over are kept with the rows of their generation, in the order of the log.* `parked_events_are_kept`
 #[async_trait]
 pub trait ReadModels: Send + Sync + 'static {
     /// Makes the table of a view where it is missing, starting at `start`, and returns the generation
@@ -255,18 +135,54 @@ pub trait ReadModels: Send + Sync + 'static {
     /// [`Error::Invalid`] where the schema is not well formed.
     async fn prepare(&self, schema: &ViewSchema, start: Checkpoint) -> Result<ViewTable, Error>;
 
-    /// Makes an empty table for the next generation, replacing one that was begun and not activated.
-    /// Its number is above that of every generation there was, so that the one replaced stays gone.
+    /// Makes an empty table for the next generation, discarding one that was begun and not activated.
+    /// Its number is above that of every generation there was, so that the one discarded stays gone.
     ///
     /// # Errors
     /// [`Error::NotFound`] where the view was never prepared.
     async fn begin_generation(&self, schema: &ViewSchema, start: Checkpoint) -> Result<ViewTable, Error>;
 
-    /// Makes a generation the one that is read and drops the others, in one step.
+    /// Makes a generation the one that is read, in one step with its last changes. The one that was read
+    /// is replaced: it answers nothing any more and is kept, in place of the one that was kept until then.
+    /// False where the generation that is read has come too far; then nothing has changed.
     ///
     /// # Errors
-    /// [`Error::NotFound`] where the generation was not begun.
-    async fn activate(&self, table: &ViewTable) -> Result<(), Error>;
+    /// [`Error::NotFound`] where the generation was not begun; as [`ReadModels::apply`] for the changes.
+    async fn activate(&self, table: &ViewTable, swap: Swap) -> Result<bool, Error>;
+
+    /// Makes the generation that was replaced the one that is read again, at its place in the log, and
+    /// keeps the one that was read in its stead.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where none is kept, [`Error::ViewChanged`] where it was built by another
+    /// definition than this.
+    async fn revert(&self, schema: &ViewSchema, at: Timestamp) -> Result<ViewTable, Error>;
+
+    /// Gives up a generation that is not read: one being built, or one that was replaced.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is none of that number, [`Error::Invalid`] where it is the one
+    /// that is read.
+    async fn discard(&self, view: &str, generation: u32) -> Result<(), Error>;
+
+    /// Removes a piece of what discarded generations have left. It holds up nobody for longer than a batch
+    /// does, and waits for nobody for longer.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] or [`Error::Backend`].
+    async fn sweep(&self) -> Result<Swept, Error>;
+
+    /// Up to `limit` of the events that a generation has passed over, above `after`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no such table; [`Error::Invalid`] where `limit` is 0 or above
+    /// [`PAGE_EVENTS_MAX`](crate::limits::PAGE_EVENTS_MAX).
+    async fn parked(
+        &self,
+        table: &ViewTable,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<ParkedEvent>, Error>;
 
     /// What the catalogue holds, by name.
     ///

@@ -15,6 +15,8 @@ pub trait View: Send + Sync + 'static {
     const NAME: &'static str;
     /// Raise it when `route` or `fold` changed: the rows must then be rebuilt.
     const VERSION: u32 = 1;
+    /// What happens at an event it cannot take.
+    const ON_FAULT: OnFault = OnFault::Pause;
     /// The events it folds.
     type Event: Event;
     /// What tells its rows apart; stored as its text, so two keys never have one text.
@@ -39,8 +41,22 @@ pub trait View: Send + Sync + 'static {
     where
         Self: Sized,
     {
-        ViewSchema { name: Self::NAME.to_owned(), version: Self::VERSION, columns: Self::Row::columns() }
+        ViewSchema::new(Self::NAME, Self::VERSION, Self::Row::columns())
+            .with_event_types(Self::Event::descriptors().into_iter().map(|event| event.name))
     }
+}
+
+/// What a view does at an event it cannot take: its payload does not decode, `route` or `fold` panics, or
+/// a row comes out that no store may hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OnFault {
+    /// It stops before the event, for every tenant, until a person mends it: no row is ever wrong.
+    #[default]
+    Pause,
+    /// It passes over the event and remembers it: the rows of that tenant lack it, those of the others
+    /// go on. An event of a version newer than the code knows is not passed over, but stopped at: a newer
+    /// process can take it.
+    Park,
 }
 
 /// The rows an event changes.

@@ -163,7 +163,7 @@ mod tests {
 
     fn validates(columns: impl Iterator<Item = String>) -> bool {
         let column = |name| Stored { name, column_type: ColumnType::Text, nullable: false, indexed: false };
-        ViewSchema { name: "v".to_owned(), version: 1, columns: columns.map(column).collect() }
+        ViewSchema::new("v", 1, columns.map(column).collect())
             .validate()
             .is_ok()
     }

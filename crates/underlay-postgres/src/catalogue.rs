@@ -1,16 +1,28 @@
 //! Which views there are, in which generations, and how far each has come.
+//!
+//! ```text
+//!  begun ──► building ──► active ──► replaced ──► active …
+//!               │                        │
+//!               └───────► discarded ◄────┘ ──► its table is dropped, once nobody looks at it
+//! ```
+//!
+//! Only the generation that is active and the one being built answer. A swap changes rows of the
+//! catalogue alone: a table that somebody looks at, a dump say, is never waited for by those who read or
+//! fold the view.
 
 use async_trait::async_trait;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 use underlay_core::{
-    Checkpoint, Error, EventId, LeaseTerm, Position, StoreId, ViewInfo, ViewSchema, ViewTable,
+    Checkpoint, Error, EventId, Generation, LeaseTerm, ParkedEvent, Position, StoreId, StreamName, Swap, Swept,
+    TenantId, Timestamp, Version, ViewInfo, ViewSchema, ViewTable, no_generation, none_replaced, still_read,
 };
 use uuid::Uuid;
 
 use crate::error::{Failure, raised};
 use crate::event_row::{self, RawJson};
 use crate::event_store::fingerprint;
+use crate::read_models::apply_batch;
 use crate::row_table;
 use crate::session::{Parameter, Statement, Work};
 use crate::store::Open;
@@ -25,7 +37,7 @@ pub(crate) fn active(rows: &[Row], schema: &ViewSchema) -> Result<Option<u32>, F
     let found = generation(row, 0)?;
     if fingerprint(row, 1, format_args!("view {}", schema.name))? != schema.fingerprint() {
         let definition: RawJson<'_> = row.try_get(2)?;
-        let reason = difference(definition.0, schema);
+        let reason = schema.difference_from(definition.0);
         return Err(Failure::Answer(Error::ViewChanged { view: schema.name.clone(), reason }));
     }
     Ok(Some(found))
@@ -55,7 +67,7 @@ impl Work for CreateView<'_> {
     }
 }
 
-/// Makes the generation after all there are, replacing one that was begun before.
+/// Makes the generation after all there were, discarding one that was begun before.
 pub(crate) struct BeginGeneration<'a> {
     pub(crate) open: &'a Open,
     pub(crate) schema: &'a ViewSchema,
@@ -68,46 +80,172 @@ impl Work for BeginGeneration<'_> {
 
     async fn run(&self, client: &Client) -> Result<u32, Failure> {
         let name = &self.schema.name;
-        let active = lock_view(client, name).await?.ok_or_else(|| no_view(name))?;
-        let mut last = active;
-        for generation in generations(client, name).await? {
-            if generation > active {
-                drop_generation(client, self.open, name, generation).await?;
-            }
-            last = last.max(generation);
+        lock_view(client, name).await?.ok_or_else(|| no_view(name))?;
+        if let Some(begun) = Generations::of(client, name).await?.building {
+            discard(client, name, begun).await?;
         }
-        // Above the one replaced too, so that whoever began that one finds it gone.
-        create_generation(client, self.open, self.schema, last + 1, self.start).await
+        let parameters: [Parameter<'_>; 1] = [(name, Type::TEXT)];
+        let last = client.query_typed(include_str!("sql/update_last_generation.sql"), &parameters).await?;
+        let next = last.first().ok_or_else(|| no_view(name)).and_then(|row| generation(row, 0))?;
+        create_generation(client, self.open, self.schema, next, self.start).await
     }
 }
 
-/// Makes a generation the one that is read and drops the others.
+/// Makes a generation the one that is read; false where that one is beyond what the swap allows.
 pub(crate) struct Activate<'a> {
     pub(crate) open: &'a Open,
     pub(crate) table: &'a ViewTable,
+    pub(crate) swap: &'a Swap,
 }
 
 #[async_trait]
 impl Work for Activate<'_> {
+    type Done = bool;
+
+    async fn run(&self, client: &Client) -> Result<bool, Failure> {
+        let Self { open, table, swap } = self;
+        let name = &table.schema.name;
+        lock_view(client, name).await?.ok_or_else(|| no_table(table))?;
+        let generations = Generations::of(client, name).await?;
+        if generations.building != Some(table.generation) {
+            return Err(no_table(table));
+        }
+        // Whoever writes the rows that are read is waited for here, and nobody writes them from here on.
+        let read = Definition::lock(client, name, generations.active).await?;
+        if let Some(most) = swap.unless_beyond {
+            let number = stored_generation(generations.active)?;
+            let select = select_position(name, &number);
+            let answer = client.query_typed(select.sql, &select.parameters).await?;
+            if position(&answer, table)? > most {
+                return Ok(false);
+            }
+        }
+        if let Some(last) = &swap.last {
+            apply_batch(client, open.stamp(), table, last).await?;
+        }
+        read.replace(client, name, table.generation, swap.at).await?;
+        Ok(true)
+    }
+}
+
+/// Makes the generation that was replaced the one that is read again.
+pub(crate) struct Revert<'a> {
+    pub(crate) schema: &'a ViewSchema,
+    pub(crate) at: Timestamp,
+}
+
+#[async_trait]
+impl Work for Revert<'_> {
+    type Done = u32;
+
+    async fn run(&self, client: &Client) -> Result<u32, Failure> {
+        let Self { schema, at } = self;
+        let name = &schema.name;
+        lock_view(client, name).await?.ok_or_else(|| no_view(name))?;
+        let active = Generations::of(client, name).await?.active;
+        let replaced = Definition::take_replaced(client, name).await?;
+        let replaced = replaced.ok_or_else(|| Failure::Answer(none_replaced(schema)))?;
+        if replaced.fingerprint != schema.fingerprint().0 {
+            let reason = schema.difference_from(&replaced.definition);
+            return Err(Failure::Answer(Error::ViewChanged { view: name.clone(), reason }));
+        }
+        replaced.insert(client, name).await?;
+        Definition::lock(client, name, active).await?.replace(client, name, replaced.generation, *at).await?;
+        Ok(replaced.generation)
+    }
+}
+
+/// Gives up a generation that is not read.
+pub(crate) struct GiveUp<'a> {
+    pub(crate) view: &'a str,
+    pub(crate) generation: u32,
+}
+
+#[async_trait]
+impl Work for GiveUp<'_> {
     type Done = ();
 
     async fn run(&self, client: &Client) -> Result<(), Failure> {
-        let name = &self.table.schema.name;
-        lock_view(client, name).await?.ok_or_else(|| no_table(self.table))?;
-        let generations = generations(client, name).await?;
-        if !generations.contains(&self.table.generation) {
-            return Err(no_table(self.table));
+        let Self { view, generation } = *self;
+        lock_view(client, view).await?.ok_or_else(|| no_view(view))?;
+        let generations = Generations::of(client, view).await?;
+        if generations.active == generation {
+            return Err(Failure::Answer(still_read(view, generation)));
         }
-        let number = stored_generation(self.table.generation)?;
-        let parameters: [Parameter<'_>; 2] = [(name, Type::TEXT), (&number, Type::INT4)];
-        client.query_typed(include_str!("sql/update_active_generation.sql"), &parameters).await?;
-        for generation in generations {
-            if generation != self.table.generation {
-                drop_generation(client, self.open, name, generation).await?;
-            }
+        if generations.building == Some(generation) {
+            return discard(client, view, generation).await;
         }
-        Ok(())
+        match Definition::take_replaced(client, view).await? {
+            Some(replaced) if replaced.generation == generation => insert_discarded(client, view, generation).await,
+            // Where another one was taken, this error puts it back.
+            _ => Err(Failure::Answer(no_generation(view, generation))),
+        }
     }
+}
+
+/// Drops the table of a discarded generation.
+pub(crate) struct Sweep<'a> {
+    pub(crate) open: &'a Open,
+}
+
+#[async_trait]
+impl Work for Sweep<'_> {
+    type Done = Swept;
+
+    async fn run(&self, client: &Client) -> Result<Swept, Failure> {
+        let found = client.query_typed(include_str!("sql/lock_discarded_generation.sql"), &[]).await?;
+        let Some(row) = found.first() else { return Ok(Swept::All) };
+        let (view, generation): (String, u32) = (row.try_get(0)?, generation(row, 1)?);
+        client.batch_execute(include_str!("sql/set_drop_timeout.sql")).await?;
+        client.batch_execute(&row_table::drop(&view, generation, &self.open.views_schema)).await?;
+        let number = stored_generation(generation)?;
+        let parameters: [Parameter<'_>; 2] = [(&view, Type::TEXT), (&number, Type::INT4)];
+        for delete in [
+            include_str!("sql/delete_parked_events.sql"),
+            include_str!("sql/delete_checkpoint.sql"),
+            include_str!("sql/delete_discarded_generation.sql"),
+        ] {
+            client.query_typed(delete, &parameters).await?;
+        }
+        Ok(Swept::Piece)
+    }
+}
+
+/// Remembers events that a generation has passed over, inside the transaction that stores its rows.
+pub(crate) async fn park(client: &Client, table: &ViewTable, parked: &[ParkedEvent]) -> Result<(), Failure> {
+    let number = stored_generation(table.generation)?;
+    let tenants: Vec<&str> = parked.iter().map(|event| event.tenant.as_str()).collect();
+    let positions: Vec<i64> = parked.iter().map(|event| event_row::number(event.position.number())).collect();
+    let streams: Vec<&str> = parked.iter().map(|event| event.stream.as_str()).collect();
+    let versions: Vec<i64> = parked.iter().map(|event| event_row::number(event.version.0)).collect();
+    let ids: Vec<Uuid> = parked.iter().map(|event| event.event_id.0).collect();
+    let reasons: Vec<&str> = parked.iter().map(|event| event.reason.as_str()).collect();
+    let parameters: [Parameter<'_>; 8] = [
+        (&table.schema.name, Type::TEXT),
+        (&number, Type::INT4),
+        (&tenants, Type::TEXT_ARRAY),
+        (&positions, Type::INT8_ARRAY),
+        (&streams, Type::TEXT_ARRAY),
+        (&versions, Type::INT8_ARRAY),
+        (&ids, Type::UUID_ARRAY),
+        (&reasons, Type::TEXT_ARRAY),
+    ];
+    client.query_typed(include_str!("sql/insert_parked_events.sql"), &parameters).await?;
+    Ok(())
+}
+
+/// Reads an event that was passed over.
+pub(crate) fn parked(row: &Row) -> Result<ParkedEvent, Failure> {
+    let text = |at: usize| Ok::<&str, Failure>(row.try_get(at)?);
+    let damaged = |error: Error| Failure::damaged(format!("an event that was passed over: {error}"));
+    Ok(ParkedEvent {
+        tenant: TenantId::new(text(0)?).map_err(damaged)?,
+        position: Position::from_number(event_row::count(row, 1)?),
+        stream: StreamName::parse(text(2)?).map_err(damaged)?,
+        version: Version(event_row::count(row, 3)?),
+        event_id: EventId(row.try_get(4)?),
+        reason: text(5)?.to_owned(),
+    })
 }
 
 /// What asks for the checkpoint of a generation.
@@ -155,20 +293,33 @@ pub(crate) fn moved(failure: Failure, table: &ViewTable, lease: Option<&LeaseTer
 
 /// All views, by name.
 pub(crate) fn views(rows: &[Row]) -> Result<Vec<ViewInfo>, Failure> {
-    let mut views = Vec::with_capacity(rows.len());
+    let mut views: Vec<ViewInfo> = Vec::new();
     for row in rows {
         let name: String = row.try_get(0)?;
-        let checkpoint = read_checkpoint(row, 3)?
-            .ok_or_else(|| Failure::damaged(format!("view {name} has no checkpoint")))?;
-        let building: Option<i32> = row.try_get(6)?;
-        let building = building.map(|_| generation(row, 6)).transpose()?;
-        views.push(ViewInfo {
-            generation: generation(row, 1)?,
+        let found = Generation {
+            number: generation(row, 1)?,
             fingerprint: fingerprint(row, 2, format_args!("view {name}"))?,
-            checkpoint,
-            building: building.zip(read_checkpoint(row, 7)?),
-            name,
-        });
+            checkpoint: read_checkpoint(row, 3)?
+                .ok_or_else(|| Failure::damaged(format!("view {name} has no checkpoint")))?,
+            parked: event_row::count(row, 6)?,
+        };
+        let is_read: bool = row.try_get(7)?;
+        let replaced_at: Option<i64> = row.try_get(8)?;
+        // The generation that is read comes first.
+        match (views.last_mut().filter(|view| view.name == name), replaced_at) {
+            (Some(view), Some(_)) => view.replaced = Some((found, event_row::stamp(row, 8)?)),
+            (Some(view), None) => view.building = Some(found),
+            (None, _) if is_read => views.push(ViewInfo {
+                name,
+                active: found,
+                building: None,
+                replaced: None,
+                discarded: event_row::count(row, 9)?,
+            }),
+            (None, _) => {
+                return Err(Failure::damaged(format!("the generation of view {name} that is read is missing")));
+            }
+        }
     }
     Ok(views)
 }
@@ -181,7 +332,7 @@ pub(crate) fn stored_generation(generation: u32) -> Result<i32, Failure> {
 
 /// That a generation is not there.
 pub(crate) fn no_table(table: &ViewTable) -> Failure {
-    Failure::Answer(Error::NotFound(name(table)))
+    Failure::Answer(no_generation(&table.schema.name, table.generation))
 }
 
 fn no_view(name: &str) -> Failure {
@@ -204,10 +355,88 @@ async fn lock_view(client: &Client, name: &str) -> Result<Option<u32>, Failure> 
     rows.first().map(|row| generation(row, 0)).transpose()
 }
 
-async fn generations(client: &Client, name: &str) -> Result<Vec<u32>, Failure> {
-    let parameters: [Parameter<'_>; 1] = [(&name, Type::TEXT)];
-    let rows = client.query_typed(include_str!("sql/select_generations.sql"), &parameters).await?;
-    rows.iter().map(|row| generation(row, 0)).collect()
+/// The generations of a view that answer.
+struct Generations {
+    active: u32,
+    building: Option<u32>,
+}
+
+impl Generations {
+    async fn of(client: &Client, view: &str) -> Result<Self, Failure> {
+        let parameters: [Parameter<'_>; 1] = [(&view, Type::TEXT)];
+        let rows = client.query_typed(include_str!("sql/select_generations.sql"), &parameters).await?;
+        let (mut active, mut building) = (None, None);
+        for row in &rows {
+            let number = generation(row, 0)?;
+            if row.try_get(1)? { active = Some(number) } else { building = Some(number) }
+        }
+        let active = active.ok_or_else(|| {
+            Failure::damaged(format!("the generation of view {view} that is read is missing"))
+        })?;
+        Ok(Self { active, building })
+    }
+}
+
+/// A generation with what its rows were built by, as the database holds it.
+struct Definition {
+    generation: u32,
+    fingerprint: Vec<u8>,
+    definition: String,
+}
+
+impl Definition {
+    /// That of a generation that answers; nobody writes its rows from here on.
+    async fn lock(client: &Client, view: &str, generation: u32) -> Result<Self, Failure> {
+        let number = stored_generation(generation)?;
+        let parameters: [Parameter<'_>; 2] = [(&view, Type::TEXT), (&number, Type::INT4)];
+        let rows = client.query_typed(include_str!("sql/lock_generation.sql"), &parameters).await?;
+        let row = rows.first().ok_or_else(|| Failure::Answer(no_generation(view, generation)))?;
+        Ok(Self { generation, fingerprint: row.try_get(0)?, definition: row.try_get(1)? })
+    }
+
+    /// Takes that of the generation that was replaced out of its place.
+    async fn take_replaced(client: &Client, view: &str) -> Result<Option<Self>, Failure> {
+        let parameters: [Parameter<'_>; 1] = [(&view, Type::TEXT)];
+        let rows = client.query_typed(include_str!("sql/take_replaced_generation.sql"), &parameters).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let (fingerprint, definition) = (row.try_get(1)?, row.try_get(2)?);
+        Ok(Some(Self { generation: generation(row, 0)?, fingerprint, definition }))
+    }
+
+    /// Lets the generation answer.
+    async fn insert(&self, client: &Client, view: &str) -> Result<(), Failure> {
+        let number = stored_generation(self.generation)?;
+        let parameters: [Parameter<'_>; 4] = [
+            (&view, Type::TEXT),
+            (&number, Type::INT4),
+            (&self.fingerprint, Type::BYTEA),
+            (&self.definition, Type::TEXT),
+        ];
+        client.query_typed(include_str!("sql/insert_generation.sql"), &parameters).await?;
+        Ok(())
+    }
+
+    /// Puts another generation in the place of this one, which is kept; the one kept until then goes.
+    async fn replace(&self, client: &Client, view: &str, active: u32, at: Timestamp) -> Result<(), Failure> {
+        if let Some(before) = Self::take_replaced(client, view).await? {
+            insert_discarded(client, view, before.generation).await?;
+        }
+        let (number, next) = (stored_generation(self.generation)?, stored_generation(active)?);
+        let parameters: [Parameter<'_>; 2] = [(&view, Type::TEXT), (&number, Type::INT4)];
+        client.query_typed(include_str!("sql/delete_generation.sql"), &parameters).await?;
+        let microseconds = at.as_microsecond();
+        let parameters: [Parameter<'_>; 5] = [
+            (&view, Type::TEXT),
+            (&number, Type::INT4),
+            (&self.fingerprint, Type::BYTEA),
+            (&self.definition, Type::TEXT),
+            (&microseconds, Type::INT8),
+        ];
+        client.query_typed(include_str!("sql/insert_replaced_generation.sql"), &parameters).await?;
+        let parameters: [Parameter<'_>; 2] = [(&view, Type::TEXT), (&next, Type::INT4)];
+        client.query_typed(include_str!("sql/update_active_generation.sql"), &parameters).await?;
+        Ok(())
+    }
 }
 
 async fn create_generation(
@@ -222,15 +451,8 @@ async fn create_generation(
     let number = stored_generation(generation)?;
     let position = event_row::number(start.position.number());
     let event_id = start.event_id.map(|id| id.0);
-    let fingerprint = schema.fingerprint();
-    let fingerprint = &fingerprint.0[..];
-    let parameters: [Parameter<'_>; 4] = [
-        (&schema.name, Type::TEXT),
-        (&number, Type::INT4),
-        (&fingerprint, Type::BYTEA),
-        (&definition, Type::TEXT),
-    ];
-    client.query_typed(include_str!("sql/insert_generation.sql"), &parameters).await?;
+    let fingerprint = schema.fingerprint().0.to_vec();
+    Definition { generation, fingerprint, definition }.insert(client, &schema.name).await?;
     let parameters: [Parameter<'_>; 5] = [
         (&schema.name, Type::TEXT),
         (&number, Type::INT4),
@@ -245,13 +467,19 @@ async fn create_generation(
     Ok(generation)
 }
 
-async fn drop_generation(client: &Client, open: &Open, view: &str, generation: u32) -> Result<(), Failure> {
+/// Takes a generation that is being built out of the catalogue; what it has left is for [`Sweep`].
+async fn discard(client: &Client, view: &str, generation: u32) -> Result<(), Failure> {
     let number = stored_generation(generation)?;
     let parameters: [Parameter<'_>; 2] = [(&view, Type::TEXT), (&number, Type::INT4)];
-    // Whoever writes the rows of the generation is waited for here.
+    // Whoever writes its rows is waited for here.
     client.query_typed(include_str!("sql/delete_generation.sql"), &parameters).await?;
-    client.query_typed(include_str!("sql/delete_checkpoint.sql"), &parameters).await?;
-    client.batch_execute(&row_table::drop(view, generation, &open.views_schema)).await?;
+    insert_discarded(client, view, generation).await
+}
+
+async fn insert_discarded(client: &Client, view: &str, generation: u32) -> Result<(), Failure> {
+    let number = stored_generation(generation)?;
+    let parameters: [Parameter<'_>; 2] = [(&view, Type::TEXT), (&number, Type::INT4)];
+    client.query_typed(include_str!("sql/insert_discarded_generation.sql"), &parameters).await?;
     Ok(())
 }
 
@@ -264,28 +492,4 @@ fn read_checkpoint(row: &Row, at: usize) -> Result<Option<Checkpoint>, Failure> 
         position: Position::from_number(event_row::count(row, at + 1)?),
         event_id: event_id.map(EventId),
     }))
-}
-
-/// What differs between a stored definition and the one in the code.
-fn difference(definition: &str, schema: &ViewSchema) -> String {
-    let Ok(stored) = serde_json::from_str::<ViewSchema>(definition) else {
-        return "the stored definition cannot be read".to_owned();
-    };
-    if stored.version != schema.version {
-        return format!("version {} there, {} in the code", stored.version, schema.version);
-    }
-    for column in &stored.columns {
-        match schema.columns.iter().find(|new| new.name == column.name) {
-            None => return format!("column {} is not in the code", column.name),
-            Some(new) if new != column => {
-                return format!("column {} is {new:?} in the code, {column:?} there", column.name);
-            }
-            Some(_) => {}
-        }
-    }
-    let new = schema.columns.iter().find(|new| stored.columns.iter().all(|old| old.name != new.name));
-    new.map_or_else(
-        || "its columns are in another order".to_owned(),
-        |column| format!("column {} is new in the code", column.name),
-    )
 }

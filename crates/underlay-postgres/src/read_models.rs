@@ -1,14 +1,16 @@
 use std::collections::{BTreeMap, HashSet};
 
 use async_trait::async_trait;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 use underlay_core::{
-    Checkpoint, Cursor, Error, Position, Query, ReadModels, RowAddress, RowChange, RowPage, RowValues,
-    TenantId, Value, ViewBatch, ViewInfo, ViewSchema, ViewTable,
+    Checkpoint, Cursor, Error, ParkedEvent, Position, Query, ReadModels, RowAddress, RowChange, RowPage,
+    RowValues, Swap, Swept, TenantId, Timestamp, Value, ViewBatch, ViewInfo, ViewSchema, ViewTable,
+    check_page_limit,
 };
 
-use crate::catalogue::{self, Activate, BeginGeneration, CreateView};
+use crate::catalogue::{self, Activate, BeginGeneration, CreateView, GiveUp, Revert, Sweep};
 use crate::error::Failure;
 use crate::event_row;
 use crate::query::{self, Select};
@@ -45,8 +47,61 @@ impl ReadModels for PostgresStore {
         Ok(ViewTable { schema: schema.clone(), generation })
     }
 
-    async fn activate(&self, table: &ViewTable) -> Result<(), Error> {
-        Ok(self.0.sessions.write(&Actor::Worker, &Activate { open: &self.0, table }).await?)
+    async fn activate(&self, table: &ViewTable, swap: Swap) -> Result<bool, Error> {
+        let lease = match &swap.last {
+            Some(last) => {
+                last.validate(&table.schema)?;
+                last.lease.as_ref()
+            }
+            None => None,
+        };
+        let activate = Activate { open: &self.0, table, swap: &swap };
+        let activated = self.0.sessions.write(&Actor::Worker, &activate).await;
+        Ok(activated.map_err(|failure| catalogue::moved(failure, table, lease))?)
+    }
+
+    async fn revert(&self, schema: &ViewSchema, at: Timestamp) -> Result<ViewTable, Error> {
+        let generation = self.0.sessions.write(&Actor::Worker, &Revert { schema, at }).await?;
+        Ok(ViewTable { schema: schema.clone(), generation })
+    }
+
+    async fn discard(&self, view: &str, generation: u32) -> Result<(), Error> {
+        Ok(self.0.sessions.write(&Actor::Worker, &GiveUp { view, generation }).await?)
+    }
+
+    async fn sweep(&self) -> Result<Swept, Error> {
+        match self.0.sessions.write(&Actor::Worker, &Sweep { open: &self.0 }).await {
+            Err(failure) if failure.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => Ok(Swept::Held),
+            swept => Ok(swept?),
+        }
+    }
+
+    async fn parked(
+        &self,
+        table: &ViewTable,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<ParkedEvent>, Error> {
+        check_page_limit(limit)?;
+        let generation = catalogue::stored_generation(table.generation)?;
+        let (after, limit) = (event_row::number(after.number()), event_row::number(limit as u64));
+        let parameters: [Parameter<'_>; 4] = [
+            (&table.schema.name, Type::TEXT),
+            (&generation, Type::INT4),
+            (&after, Type::INT8),
+            (&limit, Type::INT8),
+        ];
+        let statements = [
+            catalogue::select_position(&table.schema.name, &generation),
+            Statement::new(include_str!("sql/select_parked_events.sql"), parameters),
+        ];
+        let read = |mut answers: Vec<Vec<Row>>| {
+            let found = answers.pop().unwrap_or_default();
+            // Where there is no such table the catalogue says so.
+            catalogue::position(&answers.concat_rows(), table)?;
+            found.iter().map(catalogue::parked).collect()
+        };
+        Ok(self.0.sessions.read(&Actor::Worker, &statements, read).await?)
     }
 
     async fn views(&self) -> Result<Vec<ViewInfo>, Error> {
@@ -67,7 +122,7 @@ impl ReadModels for PostgresStore {
     }
 
     async fn apply(&self, table: &ViewTable, batch: ViewBatch) -> Result<(), Error> {
-        check_changes(&table.schema, &batch.changes)?;
+        batch.validate(&table.schema)?;
         match self.0.sessions.write(&Actor::Worker, &Apply { open: &self.0, table, batch: &batch }).await {
             // COMMIT may have been carried out: the checkpoint tells. Where it is not moved yet the
             // view is read again anyway.
@@ -191,40 +246,6 @@ async fn load_rows(
         .map_err(|failure| catalogue::moved(failure, table, None))
 }
 
-/// Checks what can be checked without the table.
-fn check_changes(schema: &ViewSchema, changes: &[RowChange]) -> Result<(), Error> {
-    let mut seen = HashSet::with_capacity(changes.len());
-    for change in changes {
-        if !seen.insert(address(change)) {
-            let key = &address(change).key;
-            return Err(Error::invalid(format!("row {key:?} is changed twice in one batch")));
-        }
-        match change {
-            RowChange::Upsert(address, values) => schema.check_row(&address.key, values)?,
-            RowChange::Patch(_, patch) => check_patch(schema, patch)?,
-            RowChange::Delete(_) => {}
-        }
-    }
-    Ok(())
-}
-
-fn check_patch(schema: &ViewSchema, patch: &[(String, Value)]) -> Result<(), Error> {
-    patch.iter().try_for_each(|(name, value)| {
-        let column = schema
-            .columns
-            .iter()
-            .find(|column| column.name == *name)
-            .ok_or_else(|| Error::invalid(format!("view {} has no column {name:?}", schema.name)))?;
-        schema.check_value(column, value)
-    })
-}
-
-fn address(change: &RowChange) -> &RowAddress {
-    match change {
-        RowChange::Upsert(address, _) | RowChange::Patch(address, _) | RowChange::Delete(address) => address,
-    }
-}
-
 /// The changes of a batch, sorted by statement; within each in the order of the table.
 struct Changes<'b> {
     upserts: RowArrays<'b>,
@@ -237,7 +258,7 @@ impl<'b> Changes<'b> {
     fn new(schema: &'b ViewSchema, changes: &'b [RowChange]) -> Self {
         let mut sorted: Vec<&RowChange> = changes.iter().collect();
         // Neighbours share a page.
-        sorted.sort_unstable_by(|a, b| address(a).cmp(address(b)));
+        sorted.sort_unstable_by(|a, b| a.address().cmp(b.address()));
         let mut all = Self {
             upserts: RowArrays::new(&schema.columns),
             deletes: RowArrays::new([]),
@@ -283,7 +304,7 @@ impl Work for Apply<'_> {
 }
 
 /// Moves the checkpoint and writes the rows; nobody else writes this table meanwhile.
-async fn apply_batch(
+pub(crate) async fn apply_batch(
     client: &Client,
     stamp: Option<i64>,
     table: &ViewTable,
@@ -326,6 +347,9 @@ async fn apply_batch(
     }
     for (columns, rows) in &changes.patches {
         patch(client, table, columns, rows).await?;
+    }
+    if !batch.parked.is_empty() {
+        catalogue::park(client, table, &batch.parked).await?;
     }
     Ok(())
 }

@@ -32,6 +32,8 @@ pub struct EngineConfig {
     /// How long a process that folds a view and does not answer any more keeps others from it: the
     /// time of a lease, which is renewed whenever a third of it has passed.
     pub view_lease: Duration,
+    /// How long the generation that a rebuild replaced is kept, so that it can come back.
+    pub view_replaced_kept: Duration,
     /// Names the process to people who ask who folds a view: its machine and number, say.
     pub process: String,
     /// The first pause after a failure that may pass; it doubles from there.
@@ -52,6 +54,7 @@ impl Default for EngineConfig {
             view_batch_events_max: 5_000,
             view_poll_interval: Duration::from_secs(1),
             view_lease: Duration::from_secs(5),
+            view_replaced_kept: Duration::from_secs(24 * 60 * 60),
             process: std::process::id().to_string(),
             retry_delay_min: Duration::from_millis(100),
             retry_delay_max: Duration::from_secs(2),

@@ -1,4 +1,8 @@
 //! One batch of a view's work, with the types of the view erased: decode and route, then fold.
+//!
+//! Most batches hold no event that a view cannot take, so the first pass folds as fast as it can. Where
+//! it meets a fault a second one goes event by event and finds every fault of the batch, so that whoever
+//! passes over them folds the rest once, however many there are.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -7,31 +11,63 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use underlay_core::{
-    Event, EventType, Keys, LogFilter, Position, Recorded, RecordedEvent, Row, RowAddress, RowValues,
-    TenantId, View, ViewSchema,
+    ColumnType, Event, EventDescriptor, EventType, Keys, LogFilter, OnFault, ParkedEvent, Position, Recorded,
+    RecordedEvent, Row, RowAddress, RowValues, TenantId, Value, View, ViewSchema,
 };
 
-/// An event a view cannot take. The view stops before the commit that holds it.
+/// An event a view cannot take. The view stops before the commit that holds it, or passes over it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("event at position {position} ({stream}, version {version}): {reason}")]
+#[error(
+    "event at position {} ({}, version {}) of tenant {}: {reason}",
+    event.position, event.stream, event.version, event.tenant
+)]
 pub(crate) struct ViewFault {
-    pub(crate) position: Position,
+    /// The event, as it would be passed over.
+    pub(crate) event: Box<ParkedEvent>,
     /// Where the commit that holds the event ends.
     pub(crate) commit_end: Position,
-    pub(crate) stream: String,
-    pub(crate) version: u64,
+    /// Whether the event itself is at fault. A newer process may take one of a newer version, and a stored
+    /// row that does not fit is no fault of the event that changes it.
+    pub(crate) is_of_event: bool,
     pub(crate) reason: String,
 }
 
 impl ViewFault {
     fn new(record: &RecordedEvent, reason: String) -> Self {
         Self {
-            position: record.position,
+            event: Box::new(ParkedEvent::new(record, &reason)),
             commit_end: commit_end(record),
-            stream: record.stream.to_string(),
-            version: record.version.0,
+            is_of_event: true,
             reason,
         }
+    }
+
+    /// Its place in the log.
+    pub(crate) fn position(&self) -> Position {
+        self.event.position
+    }
+}
+
+/// The faults of a batch: at least one, each of an event of its own, in the order of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Faults(Vec<ViewFault>);
+
+impl Faults {
+    /// Sorts them; none where there are none.
+    fn of(mut faults: Vec<ViewFault>) -> Option<Self> {
+        faults.sort_by_key(ViewFault::position);
+        faults.dedup_by_key(|fault| fault.position());
+        if faults.is_empty() { None } else { Some(Self(faults)) }
+    }
+
+    /// All of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &ViewFault> {
+        self.0.iter()
+    }
+
+    /// The first in the log.
+    pub(crate) fn first(&self) -> ViewFault {
+        self.0[0].clone()
     }
 }
 
@@ -45,16 +81,21 @@ pub(crate) trait ViewFolder: Send + Sync {
     fn schema(&self) -> ViewSchema;
     /// The events it wants.
     fn filter(&self) -> LogFilter;
+    /// What it does at an event it cannot take.
+    fn on_fault(&self) -> OnFault;
     /// Decodes events and finds the rows they change.
-    fn route(&self, events: Vec<RecordedEvent>) -> Result<Box<dyn Routed>, ViewFault>;
+    fn route(&self, events: Vec<RecordedEvent>) -> Result<Box<dyn Routed>, Faults>;
 }
 
 /// A batch of events by the rows they change.
 pub(crate) trait Routed: Send {
     /// The rows, each once.
-    fn addresses(&self) -> Result<Vec<RowAddress>, ViewFault>;
-    /// The rows afterwards, given the rows as they are, both in the order of the addresses.
-    fn fold(&self, rows: Vec<Option<RowValues>>) -> Result<Vec<Option<RowValues>>, ViewFault>;
+    fn addresses(&self) -> Vec<RowAddress>;
+    /// The rows afterwards, given the rows as they are, both in the order of the addresses; `None` where
+    /// there are faults.
+    fn fold(&self, rows: Vec<Option<RowValues>>) -> Option<Vec<Option<RowValues>>>;
+    /// The faults, given the rows as they are: each row goes on without what cannot be folded.
+    fn faults(&self, rows: Vec<Option<RowValues>>) -> Faults;
 }
 
 pub(crate) struct FoldedView<V> {
@@ -78,6 +119,10 @@ struct RoutedEvents<V: View> {
     view: Arc<V>,
     events: Vec<Recorded<V::Event>>,
     groups: Vec<Group<V::Key>>,
+    addresses: Vec<RowAddress>,
+    schema: ViewSchema,
+    /// Whether a fold can make a row that no store may hold: numbers always fit.
+    has_text: bool,
 }
 
 impl<V: View> ViewFolder for FoldedView<V> {
@@ -91,29 +136,87 @@ impl<V: View> ViewFolder for FoldedView<V> {
         LogFilter { categories: Vec::new(), event_types: types.collect() }
     }
 
-    fn route(&self, records: Vec<RecordedEvent>) -> Result<Box<dyn Routed>, ViewFault> {
+    fn on_fault(&self) -> OnFault {
+        V::ON_FAULT
+    }
+
+    fn route(&self, records: Vec<RecordedEvent>) -> Result<Box<dyn Routed>, Faults> {
+        let mut faults = Vec::new();
         let mut events: Vec<Recorded<V::Event>> = Vec::with_capacity(records.len());
         for record in records {
-            let (event_type, version) = (record.event_type.as_str(), record.schema_version.0);
-            let decode = || V::Event::decode(event_type, version, record.payload.as_str());
-            match guarded(&record, "decoding", decode)? {
+            match decode::<V>(&record) {
                 Ok(Some(event)) => events.push(Recorded { event, record }),
                 Ok(None) => {}
-                Err(error) => return Err(ViewFault::new(&record, error.to_string())),
+                Err(fault) => faults.push(fault),
             }
+        }
+        if let Some(faults) = Faults::of(faults) {
+            return Err(faults);
         }
         let at = Cell::new(0);
         let groups = catch_unwind(AssertUnwindSafe(|| group(&*self.view, &events, &at)));
-        match groups {
-            Ok(groups) => Ok(Box::new(RoutedEvents { view: self.view.clone(), events, groups })),
-            Err(_) => Err(ViewFault::new(&events[at.get()].record, "`route` panicked".to_owned())),
-        }
+        let groups = match groups {
+            Ok(groups) => groups,
+            Err(_) => {
+                // One by one, to find all that panic.
+                let routed = |event: &Recorded<V::Event>| {
+                    let mut keys = Keys::default();
+                    guarded(&event.record, "`route`", || self.view.route(event, &mut keys)).err()
+                };
+                let all = events.iter().filter_map(routed).collect();
+                let first = || ViewFault::new(&events[at.get()].record, "`route` panicked".to_owned());
+                return Err(Faults::of(all).unwrap_or_else(|| Faults(vec![first()])));
+            }
+        };
+        let addresses = addresses(&events, &groups)?;
+        let schema = V::schema();
+        let has_text = schema.columns.iter().any(|column| column.column_type == ColumnType::Text);
+        Ok(Box::new(RoutedEvents { view: self.view.clone(), events, groups, addresses, schema, has_text }))
     }
+}
+
+/// Decodes an event; none where the view does not know its type.
+fn decode<V: View>(record: &RecordedEvent) -> Result<Option<V::Event>, ViewFault> {
+    let (event_type, version) = (record.event_type.as_str(), record.schema_version.0);
+    let decode = || V::Event::decode(event_type, version, record.payload.as_str());
+    guarded(record, "decoding", decode)?.map_err(|error| {
+        let newer = |known: &EventDescriptor| known.name == event_type && known.version < version;
+        let is_of_event = !V::Event::descriptors().iter().any(newer);
+        ViewFault { is_of_event, ..ViewFault::new(record, error.to_string()) }
+    })
 }
 
 /// Runs code of the domain on an event. A panic is a bug there, and stops this view alone.
 fn guarded<T>(record: &RecordedEvent, what: &str, run: impl FnOnce() -> T) -> Result<T, ViewFault> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|_| ViewFault::new(record, format!("{what} panicked")))
+}
+
+/// The rows of the groups, each once.
+fn addresses<E, K: std::fmt::Display>(
+    events: &[Recorded<E>],
+    groups: &[Group<K>],
+) -> Result<Vec<RowAddress>, Faults> {
+    let mut addresses = Vec::with_capacity(groups.len());
+    let mut faults = Vec::new();
+    for group in groups {
+        let first = &events[group.events[0]].record;
+        let address = guarded(first, "the text of a key", || group.key.to_string()).and_then(|key| {
+            let address = RowAddress { tenant: group.tenant.clone(), key };
+            address.validate().map_err(|error| ViewFault::new(first, error.to_string()))?;
+            Ok(address)
+        });
+        match address {
+            Ok(address) => addresses.push(address),
+            // Every event of the row has the key.
+            Err(fault) => faults.extend(
+                group.events.iter().map(|at| ViewFault::new(&events[*at].record, fault.reason.clone())),
+            ),
+        }
+    }
+    match Faults::of(faults) {
+        Some(faults) => Err(faults),
+        None => Ok(addresses),
+    }
 }
 
 fn group<V: View>(view: &V, events: &[Recorded<V::Event>], at: &Cell<usize>) -> Vec<Group<V::Key>> {
@@ -151,39 +254,76 @@ fn group<V: View>(view: &V, events: &[Recorded<V::Event>], at: &Cell<usize>) -> 
 }
 
 impl<V: View> Routed for RoutedEvents<V> {
-    fn addresses(&self) -> Result<Vec<RowAddress>, ViewFault> {
-        let address = |group: &Group<V::Key>| {
-            let first = &self.events[group.events[0]].record;
-            let key = guarded(first, "the text of a key", || group.key.to_string())?;
-            let address = RowAddress { tenant: group.tenant.clone(), key };
-            address.validate().map_err(|error| ViewFault::new(first, error.to_string()))?;
-            Ok(address)
-        };
-        self.groups.iter().map(address).collect()
+    fn addresses(&self) -> Vec<RowAddress> {
+        self.addresses.clone()
     }
 
-    fn fold(&self, rows: Vec<Option<RowValues>>) -> Result<Vec<Option<RowValues>>, ViewFault> {
-        let mut changed = Vec::with_capacity(self.groups.len());
-        for (group, values) in self.groups.iter().zip(rows) {
-            let at = Cell::new(group.events[0]);
-            let folded = catch_unwind(AssertUnwindSafe(|| {
-                let mut row = values.map(V::Row::from_values).transpose()?;
-                for index in &group.events {
-                    at.set(*index);
-                    row = self.view.fold(&group.key, row.take(), &self.events[*index]);
+    fn fold(&self, rows: Vec<Option<RowValues>>) -> Option<Vec<Option<RowValues>>> {
+        rows.into_iter().enumerate().map(|(at, values)| self.fold_group(at, values)).collect()
+    }
+
+    #[cold]
+    fn faults(&self, rows: Vec<Option<RowValues>>) -> Faults {
+        let mut faults = Vec::new();
+        for (at, values) in rows.into_iter().enumerate() {
+            let group = &self.groups[at];
+            let first = &self.events[group.events[0]].record;
+            let key = &self.addresses[at].key;
+            let mut row = match values.map(V::Row::from_values).transpose() {
+                Ok(row) => row,
+                Err(column) => {
+                    let reason = format!("column {column} of row {key} does not fit the view's row");
+                    faults.push(ViewFault { is_of_event: false, ..ViewFault::new(first, reason) });
+                    continue;
                 }
-                Ok::<_, &'static str>(row.map(Row::into_values))
-            }));
-            let fault = |reason| ViewFault::new(&self.events[at.get()].record, reason);
-            changed.push(match folded {
-                Ok(Ok(row)) => row,
-                Ok(Err(column)) => {
-                    let reason = format!("column {column} of row {} does not fit the view's row", group.key);
-                    return Err(fault(reason));
-                }
-                Err(_) => return Err(fault("`fold` panicked".to_owned())),
-            });
+            };
+            for index in &group.events {
+                let event = &self.events[*index];
+                let before = row.clone();
+                let folded = guarded(&event.record, "`fold`", || self.view.fold(&group.key, row.take(), event));
+                let checked = folded.and_then(|folded| {
+                    if let Some(folded) = &folded {
+                        let checked = self.schema.check_row(key, &folded.clone().into_values());
+                        checked.map_err(|error| ViewFault::new(&event.record, error.to_string()))?;
+                    }
+                    Ok(folded)
+                });
+                row = match checked {
+                    Ok(folded) => folded,
+                    Err(fault) => {
+                        faults.push(fault);
+                        before
+                    }
+                };
+            }
         }
-        Ok(changed)
+        let again = || ViewFault {
+            is_of_event: false,
+            ..ViewFault::new(&self.events[0].record, "it folded differently the second time".to_owned())
+        };
+        Faults::of(faults).unwrap_or_else(|| Faults(vec![again()]))
+    }
+}
+
+impl<V: View> RoutedEvents<V> {
+    /// The row of a group after its events; `None` where one of them is a fault.
+    fn fold_group(&self, at: usize, values: Option<RowValues>) -> Option<Option<RowValues>> {
+        let group = &self.groups[at];
+        let fits = |values: &[Value]| self.schema.check_row(&self.addresses[at].key, values).is_ok();
+        catch_unwind(AssertUnwindSafe(|| {
+            let (last, before) = group.events.split_last()?;
+            let mut row = values.map(V::Row::from_values).transpose().ok()?;
+            for index in before {
+                row = self.view.fold(&group.key, row.take(), &self.events[*index]);
+                // After each event: what a view makes of a log does not depend on where pages end.
+                if self.has_text && !row.as_ref().is_none_or(|row| fits(&row.clone().into_values())) {
+                    return None;
+                }
+            }
+            let values = self.view.fold(&group.key, row.take(), &self.events[*last]).map(Row::into_values);
+            values.as_deref().is_none_or(fits).then_some(values)
+        }))
+        .ok()
+        .flatten()
     }
 }

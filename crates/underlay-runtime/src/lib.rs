@@ -21,6 +21,7 @@ mod view_runner;
 pub use config::{EngineConfig, OnViewChange};
 pub use engine::{Engine, Ports, RunningViews};
 pub use queries::{RowAnswer, ViewAnswer};
+pub use rebuild::RebuildFrom;
 pub use registry::{AggregateInfo, OperationInfo, Registry};
 pub use request::{ExecuteError, Executed, Failure, Refused, Request};
 pub use view_runner::ViewState;

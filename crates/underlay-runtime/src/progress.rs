@@ -3,17 +3,20 @@
 //!
 //! While there is more to read, folded rows are held for a moment, so that one that changes in many
 //! pages is stored once. They are bounded, and are not answered from: rows and checkpoint are stored
-//! together, and a crash at any point leaves both as they were before that, or after it.
+//! together, and a crash at any point leaves both as they were before that, or after it. Events that the
+//! view passes over are remembered in that same step.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
+use underlay_core::limits::PARKED_EVENTS_MAX;
 use underlay_core::{
-    Checkpoint, Error, EventStoreExt, LeaseTerm, LogFilter, LogPage, LogScope, Position, RecordedEvent,
-    Timestamp, ViewBatch, ViewTable,
+    Checkpoint, Error, EventStoreExt, LeaseTerm, LogFilter, LogPage, LogScope, OnFault, ParkedEvent, Position,
+    RecordedEvent, Timestamp, ViewBatch, ViewInfo, ViewTable,
 };
 
 use crate::Engine;
-use crate::fold::{ViewFault, ViewFolder, commit_end};
+use crate::fold::{Faults, ViewFault, ViewFolder, commit_end};
 use crate::held_rows::HeldRows;
 
 /// Positions a view may be ahead of what it has stored.
@@ -44,6 +47,10 @@ pub(crate) struct Progress {
     ahead_since: Option<Timestamp>,
     /// What was folded between the two.
     held: HeldRows,
+    /// What was passed over between the two.
+    parked: Vec<ParkedEvent>,
+    /// How many events the table has passed over, those that are stored and these.
+    parked_count: u64,
     /// The rows that are stored reflect every event at or below it; between the two as well.
     pub(crate) reflected: Position,
     ahead: Option<LogPage>,
@@ -76,8 +83,9 @@ impl Engine {
         let table = self.read_models().prepare(&schema, start).await?;
         let stored = self.read_models().checkpoint(&table).await?;
         self.check_view(&schema.name, &stored).await?;
+        let parked = self.view_info(&schema.name).await?.map_or(0, |info| info.active.parked);
         self.tables().insert(schema.name, table.clone());
-        Ok(Progress::new(folder, table, stored))
+        Ok(Progress::new(folder, table, stored, parked))
     }
 
     /// Refuses a checkpoint that does not fit the log.
@@ -93,38 +101,57 @@ impl Engine {
         folder: &dyn ViewFolder,
         progress: &mut Progress,
     ) -> Result<Step, StepError> {
-        let page = match progress.ahead.take() {
+        let step = self.fold_page(folder, progress).await?;
+        self.store_where_due(progress, step != Step::Advanced).await?;
+        Ok(step)
+    }
+
+    /// Stores what was folded, where that is due.
+    pub(crate) async fn store_where_due(&self, progress: &mut Progress, at_head: bool) -> Result<(), Error> {
+        if progress.is_due(at_head, self.clock().now()) {
+            self.store_progress(progress).await?;
+        }
+        Ok(())
+    }
+
+    /// As [`Engine::step_view`], and leaves it to the caller to store what was folded.
+    pub(crate) async fn fold_page(
+        &self,
+        folder: &dyn ViewFolder,
+        progress: &mut Progress,
+    ) -> Result<Step, StepError> {
+        let mut page = match progress.ahead.take() {
             Some(page) => page,
             None => self.read_page(&progress.filter, progress.scanned.position).await?,
         };
         if page.scanned_to == progress.scanned.position {
-            if !progress.held.is_empty() {
-                self.store_progress(progress).await?;
-            }
             return Ok(Step::AtHead);
         }
-        let to = Checkpoint { position: page.scanned_to, event_id: page.scanned_to_id, ..progress.scanned };
-        let next = async {
-            // Only where there is more: at the head it would read nothing.
-            if page.at_head {
-                return Ok(None);
+        let (to, ahead) = loop {
+            let to = Checkpoint { position: page.scanned_to, event_id: page.scanned_to_id, ..progress.scanned };
+            let next = async {
+                // Only where there is more: at the head it would read nothing.
+                if page.at_head {
+                    return Ok(None);
+                }
+                self.read_page(&progress.filter, page.scanned_to).await.map(Some)
+            };
+            let events = progress.without_parked(page.events);
+            let fold = self.fold_events(folder, &progress.table, &mut progress.held, events);
+            match tokio::join!(fold, next) {
+                (Ok(()), ahead) => break (to, ahead),
+                (Err(FoldError::Failed(error)), _) => return Err(error.into()),
+                (Err(FoldError::Faults(faults)), _) => {
+                    if let Err(fault) = progress.park(folder, &faults) {
+                        return Err(self.store_before(folder, progress, fault).await);
+                    }
+                    page = self.read_page(&progress.filter, progress.scanned.position).await?;
+                }
             }
-            self.read_page(&progress.filter, page.scanned_to).await.map(Some)
         };
-        let fold = self.fold_events(folder, &progress.table, &mut progress.held, page.events);
-        let (folded, ahead) = tokio::join!(fold, next);
-        if let Err(error) = folded {
-            return Err(match error {
-                StepError::Fault(fault) => self.store_before(folder, progress, fault).await,
-                failed => failed,
-            });
-        }
-        let now = self.clock().now();
         progress.scanned = to;
-        progress.ahead_since.get_or_insert(now);
-        if progress.is_due(page.at_head, now) {
-            self.store_progress(progress).await?;
-        } else if progress.held.is_empty() {
+        progress.ahead_since.get_or_insert(self.clock().now());
+        if progress.held.is_empty() && progress.parked.is_empty() {
             progress.reflected = progress.scanned.position;
         }
         progress.ahead = ahead?;
@@ -133,17 +160,15 @@ impl Engine {
 
     /// Stores the rows that are held, and the checkpoint they lead to.
     pub(crate) async fn store_progress(&self, progress: &mut Progress) -> Result<(), Error> {
-        let changes = progress.held.take_changes();
-        if changes.is_empty() && progress.stored == progress.scanned {
-            return Ok(());
-        }
-        let lease = progress.lease.clone();
-        let batch = ViewBatch { from: progress.stored, to: progress.scanned, changes, lease };
+        let Some(batch) = progress.take_batch() else { return Ok(()) };
         self.read_models().apply(&progress.table, batch).await?;
-        progress.stored = progress.scanned;
-        progress.ahead_since = None;
-        progress.reflected = progress.scanned.position;
+        progress.mark_stored();
         Ok(())
+    }
+
+    /// What the catalogue holds of a view.
+    pub(crate) async fn view_info(&self, view: &str) -> Result<Option<ViewInfo>, Error> {
+        Ok(self.read_models().views().await?.into_iter().find(|info| info.name == view))
     }
 
     async fn read_page(&self, filter: &LogFilter, after: Position) -> Result<LogPage, Error> {
@@ -158,29 +183,31 @@ impl Engine {
         table: &ViewTable,
         held: &mut HeldRows,
         events: Vec<RecordedEvent>,
-    ) -> Result<(), StepError> {
+    ) -> Result<(), FoldError> {
         if events.is_empty() {
             return Ok(());
         }
         let heavy = events.len() > INLINE_EVENTS_MAX;
         let (routed, places, missing) = off_the_loop(heavy, || {
             let routed = folder.route(events)?;
-            let (places, missing) = held.find(routed.addresses()?);
-            Ok::<_, ViewFault>((routed, places, missing))
+            let (places, missing) = held.find(routed.addresses());
+            Ok::<_, Faults>((routed, places, missing))
         })?;
         if !missing.is_empty() {
             let stored = self.read_models().load(table, &missing).await?;
             held.hold(missing, stored, self.clock().now());
         }
-        Ok(off_the_loop(heavy, || {
-            let rows = routed.fold(held.values(&places))?;
-            held.replace(&places, rows);
-            Ok::<_, ViewFault>(())
+        Ok(off_the_loop(heavy, || match routed.fold(held.values(&places)) {
+            Some(rows) => {
+                held.replace(&places, rows);
+                Ok(())
+            }
+            None => Err(routed.faults(held.values(&places))),
         })?)
     }
 
     /// Stores what comes before the first event the view cannot take, and says which that is. `fault` is
-    /// the one that came to light first; rows are folded one by one, so an earlier one may follow.
+    /// the first of its page; what is folded up to there may show an earlier one.
     async fn store_before(
         &self,
         folder: &dyn ViewFolder,
@@ -206,17 +233,41 @@ impl Engine {
         let page = self.read_page(&progress.filter, progress.scanned.position).await?;
         let before: Vec<RecordedEvent> =
             page.events.into_iter().take_while(|event| commit_end(event) < fault.commit_end).collect();
-        if let Some(last) = before.last().map(commit_end) {
+        let last = before.last().map(commit_end);
+        // What comes after is passed over by whoever gets so far.
+        progress.parked.retain(|parked| last.is_some_and(|last| parked.position <= last));
+        if let Some(last) = last {
             let event_id = self.store().event_id_at(last).await?;
-            self.fold_events(folder, &progress.table, &mut progress.held, before).await?;
+            let before = progress.without_parked(before);
+            match self.fold_events(folder, &progress.table, &mut progress.held, before).await {
+                Ok(()) => {}
+                Err(FoldError::Failed(error)) => return Err(error.into()),
+                Err(FoldError::Faults(faults)) => return Err(faults.first().into()),
+            }
             progress.scanned = Checkpoint { position: last, event_id, ..progress.scanned };
         }
         Ok(self.store_progress(progress).await?)
     }
 }
 
+/// Why a batch was not folded.
+#[derive(Debug, thiserror::Error)]
+enum FoldError {
+    #[error("some events cannot be taken")]
+    Faults(Faults),
+    #[error(transparent)]
+    Failed(#[from] Error),
+}
+
+impl From<Faults> for FoldError {
+    fn from(faults: Faults) -> Self {
+        Self::Faults(faults)
+    }
+}
+
 impl Progress {
-    pub(crate) fn new(folder: &dyn ViewFolder, table: ViewTable, stored: Checkpoint) -> Self {
+    /// A table at its stored checkpoint, which has passed over so many events.
+    pub(crate) fn new(folder: &dyn ViewFolder, table: ViewTable, stored: Checkpoint, parked: u64) -> Self {
         Self {
             table,
             lease: None,
@@ -225,9 +276,61 @@ impl Progress {
             scanned: stored,
             ahead_since: None,
             held: HeldRows::default(),
+            parked: Vec::new(),
+            parked_count: parked,
             reflected: stored.position,
             ahead: None,
         }
+    }
+
+    /// Passes over the events of these faults, where the view does that; otherwise the fault it stops at.
+    fn park(&mut self, folder: &dyn ViewFolder, faults: &Faults) -> Result<(), ViewFault> {
+        if folder.on_fault() == OnFault::Pause {
+            return Err(faults.first());
+        }
+        for fault in faults.iter() {
+            if !fault.is_of_event {
+                return Err(fault.clone());
+            }
+            if self.parked_count >= PARKED_EVENTS_MAX {
+                let reason = format!(
+                    "{}; the view has passed over PARKED_EVENTS_MAX = {PARKED_EVENTS_MAX} events and stops here",
+                    fault.reason
+                );
+                return Err(ViewFault { reason, ..fault.clone() });
+            }
+            tracing::warn!(view = self.table.schema.name, %fault, "the view passes over an event");
+            self.parked.push((*fault.event).clone());
+            self.parked_count += 1;
+        }
+        Ok(())
+    }
+
+    /// The events of a page but for those that are passed over.
+    fn without_parked(&self, mut events: Vec<RecordedEvent>) -> Vec<RecordedEvent> {
+        if !self.parked.is_empty() {
+            let parked: HashSet<Position> = self.parked.iter().map(|parked| parked.position).collect();
+            events.retain(|event| !parked.contains(&event.position));
+        }
+        events
+    }
+
+    /// Takes what is to be stored; none where nothing is.
+    pub(crate) fn take_batch(&mut self) -> Option<ViewBatch> {
+        let changes = self.held.take_changes();
+        let parked = std::mem::take(&mut self.parked);
+        if changes.is_empty() && parked.is_empty() && self.stored == self.scanned {
+            return None;
+        }
+        let batch = ViewBatch::new(self.stored, self.scanned, changes);
+        Some(batch.with_parked(parked).with_lease(self.lease.clone()))
+    }
+
+    /// What was taken is stored now.
+    pub(crate) fn mark_stored(&mut self) {
+        self.stored = self.scanned;
+        self.ahead_since = None;
+        self.reflected = self.scanned.position;
     }
 
     /// Whether other processes do not know yet how far it is.
@@ -242,6 +345,7 @@ impl Progress {
         let held = &self.held;
         let unshown = self.ahead_since.filter(|_| at_head && self.lease.is_some());
         ahead >= UNSTORED_POSITIONS_MAX
+            || !self.parked.is_empty()
             || unshown.is_some_and(|since| has_passed(UNSHOWN_TIME_MAX, since, now))
             || held.len() >= HELD_ROWS_MAX
             || held.bytes() >= HELD_BYTES_MAX
@@ -249,7 +353,8 @@ impl Progress {
     }
 }
 
-fn has_passed(duration: Duration, since: Timestamp, now: Timestamp) -> bool {
+/// Whether so much time lies between the two.
+pub(crate) fn has_passed(duration: Duration, since: Timestamp, now: Timestamp) -> bool {
     // A clock that was set back says no; the other limits hold.
     let microseconds = u64::try_from(now.as_microsecond() - since.as_microsecond()).unwrap_or(0);
     Duration::from_micros(microseconds) >= duration
@@ -277,7 +382,7 @@ mod tests {
             nullable: false,
             indexed: false,
         };
-        let schema = ViewSchema { name: "notes".to_owned(), version: 1, columns: vec![column] };
+        let schema = ViewSchema::new("notes", 1, vec![column]);
         let start = Checkpoint::start(StoreId(Uuid::nil()));
         Progress {
             table: ViewTable { schema, generation: 1 },
@@ -287,6 +392,8 @@ mod tests {
             scanned: Checkpoint { position: Position::from_number(10), ..start },
             ahead_since: Some(Timestamp::UNIX_EPOCH),
             held: HeldRows::default(),
+            parked: Vec::new(),
+            parked_count: 0,
             reflected: Position::START,
             ahead: None,
         }

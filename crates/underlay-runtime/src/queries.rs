@@ -4,8 +4,8 @@ use underlay_core::{
     Checkpoint, Error, Position, Query, RowPage, RowValues, TenantId, ViewSchema, ViewStatus, ViewTable,
 };
 
-use crate::Engine;
 use crate::view_runner::FOREIGN_POLL_INTERVAL;
+use crate::{Engine, ViewState};
 
 /// A page of a view, with the columns its values belong to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,17 +100,24 @@ impl Engine {
     async fn view_reaches(&self, view: &str, position: Position) -> Result<(), Error> {
         if let Some(mut runner) = self.runner(view) {
             let _waiting = runner.wait();
-            let done = |state: &crate::ViewState| {
-                state.position >= position || matches!(state.status, ViewStatus::Paused | ViewStatus::Failed)
-            };
+            let stopped = |state: &ViewState| matches!(state.status, ViewStatus::Paused | ViewStatus::Failed);
             // Where the runner is gone, the view is looked at like another process's.
-            if let Ok(state) = runner.state.wait_for(done).await {
-                return match &state.error {
-                    Some(error) if state.position < position => {
-                        Err(Error::unavailable(format!("view {view} has stopped: {error}")))
+            loop {
+                let reached = |state: &ViewState| state.position >= position || stopped(state);
+                let Ok(state) = runner.state.wait_for(reached).await.map(|state| state.clone()) else { break };
+                if self.is_read(view, state.generation).await? {
+                    if state.position >= position {
+                        return Ok(());
                     }
-                    _ => Ok(()),
-                };
+                    let error = state.error.unwrap_or_default();
+                    return Err(Error::unavailable(format!("view {view} has stopped: {error}")));
+                }
+                // A rebuild elsewhere has swapped another generation in, and no event has followed.
+                runner.look_again();
+                let moved = |now: &ViewState| now.generation != state.generation;
+                if runner.state.wait_for(moved).await.is_err() {
+                    break;
+                }
             }
         }
         loop {
@@ -123,6 +130,16 @@ impl Engine {
                 }
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    /// Whether queries read a generation.
+    async fn is_read(&self, view: &str, generation: u32) -> Result<bool, Error> {
+        let table = ViewTable { schema: self.registry().find_view(view)?.schema(), generation };
+        match self.read_models().checkpoint(&table).await {
+            Ok(_) => Ok(true),
+            Err(Error::NotFound(_)) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 

@@ -1,27 +1,66 @@
 //! Builds a view anew beside the rows that are read, and swaps it in.
+//!
+//! ```text
+//!  begun, or gone on with ──► folding ──► at the head ──► swapped in, with the last changes
+//!                              │   ▲          │
+//!                              │   │          └── the rows that are read have come further ──► folding
+//!                              │   └── a failure that may pass ──► a pause, from the stored checkpoint
+//!                              └── an event it cannot take, or failures for too long ──► left as it is
+//! ```
+//!
+//! The swap never takes back what somebody has seen: it is refused while the generation that is read is
+//! beyond the one that is built, and carries the last changes of that one, so that between reading the
+//! head of the log and the swap there is no more than folding a page. Only where the checkpoint of the
+//! generation that is read does not fit the log does its place count for nothing: that is what a rebuild
+//! repairs.
+//!
+//! What was built is kept when a rebuild breaks off. The next one of the same definition goes on with it.
 
-use underlay_core::{Checkpoint, Error, Position, ViewSchema};
+use std::time::Duration;
+
+use underlay_core::{Checkpoint, Error, Position, Swap, ViewInfo, ViewSchema, ViewTable};
 
 use crate::Engine;
 use crate::fold::ViewFolder;
 use crate::progress::{Progress, Step, StepError};
 
+/// How often in a row a rebuild is tried again after a failure that may pass.
+const RETRIES_MAX: u32 = 60;
+/// How often a swap is tried while the rows that are read come on faster.
+const SWAPS_MAX: u32 = 1_000;
+
 /// The lease of a rebuild: its own, so that the rows that are read are kept up to date meanwhile. It
-/// saves the work of two; that one of them counts is for the number of the generation to say.
+/// saves the work of two; that one of them counts is for the checkpoint of the generation to say.
 pub(crate) fn rebuild_lease(view: &str) -> String {
     format!("rebuild:{view}")
 }
 
+/// Where a rebuild begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RebuildFrom {
+    /// Where one of the same definition was broken off, if any was; otherwise at the start of the log.
+    #[default]
+    WhereItWas,
+    /// At the start of the log: what was built so far is discarded.
+    Start,
+}
+
 impl Engine {
-    /// Folds the whole log into the view's next generation and makes it the one that is read, in one
-    /// step. Until then queries answer from the old one. `progress` is told the position reached.
-    /// Returns the generation. Where it is interrupted, nothing has changed; begin again.
+    /// Folds the log into the view's next generation and makes it the one that is read, in one step. Until
+    /// then queries answer from the old one, which is kept and can come back by [`Engine::revert_view`].
+    /// `progress` is told the position reached. Returns the generation. Failures that may pass are tried
+    /// again; where it is interrupted all the same, the next rebuild goes on from there.
     ///
     /// # Errors
     /// [`Error::NotFound`] where there is no such view, [`Error::Invalid`] that names the event where
-    /// the view cannot take one, [`Error::Unavailable`] where another process rebuilds it, or begins to
-    /// meanwhile and takes the place of this one.
-    pub async fn rebuild_view(&self, view: &str, progress: impl FnMut(Position)) -> Result<u32, Error> {
+    /// the view cannot take one, [`Error::Unavailable`] where another process rebuilds it, or the store
+    /// was away for too long.
+    pub async fn rebuild_view(
+        &self,
+        view: &str,
+        from: RebuildFrom,
+        progress: impl FnMut(Position),
+    ) -> Result<u32, Error> {
         let folder = self.registry().find_view(view)?;
         let lease = match self.leases() {
             None => None,
@@ -31,59 +70,164 @@ impl Engine {
                 ))
             })?),
         };
-        let built = self.rebuild_folder(&*folder, progress).await;
+        let built = self.rebuild_folder(&*folder, from, progress).await;
         if let Some(lease) = lease {
             lease.release().await;
         }
         built
     }
 
+    /// Makes the generation that a rebuild replaced the one that is read again; it is brought up to date
+    /// from where it stood. What is read now is kept in its stead. Returns the generation.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no such view or none was replaced, [`Error::ViewChanged`] where
+    /// it was built by another definition: a program that has that one can bring it back.
+    pub async fn revert_view(&self, view: &str) -> Result<u32, Error> {
+        let schema = self.registry().find_view(view)?.schema();
+        let table = self.read_models().revert(&schema, self.clock().now()).await?;
+        Ok(self.is_read_now(table))
+    }
+
     pub(crate) async fn rebuild_folder(
         &self,
         folder: &dyn ViewFolder,
-        told: impl FnMut(Position),
-    ) -> Result<u32, Error> {
-        let schema = folder.schema();
-        let replaced = format!("another rebuild of view {} was begun and replaces this one", schema.name);
-        match self.build_generation(folder, schema, told).await {
-            Err(Error::CheckpointMoved { .. } | Error::NotFound(_)) => Err(Error::unavailable(replaced)),
-            built => built,
-        }
-    }
-
-    async fn build_generation(
-        &self,
-        folder: &dyn ViewFolder,
-        schema: ViewSchema,
+        from: RebuildFrom,
         mut told: impl FnMut(Position),
     ) -> Result<u32, Error> {
-        let start = Checkpoint::start(self.store().store_id());
-        match self.read_models().prepare(&schema, start).await {
-            Ok(_) | Err(Error::ViewChanged { .. }) => {}
-            Err(error) => return Err(error),
-        }
-        let table = self.read_models().begin_generation(&schema, start).await?;
-        let mut progress = Progress::new(folder, table, start);
+        let schema = folder.schema();
+        let mut table = match from {
+            RebuildFrom::Start => None,
+            RebuildFrom::WhereItWas => self.begun(&schema).await?,
+        };
+        let mut failures = 0;
         loop {
-            match self.step_view(folder, &mut progress).await {
-                Ok(Step::Advanced) => told(progress.scanned.position),
-                // What is written from now on is for the view's runner: waiting until nobody writes
-                // could take for ever.
-                Ok(Step::ReachedHead) => {
-                    told(progress.scanned.position);
-                    break;
+            let built = self.build_generation(folder, &schema, &mut table, |position| {
+                failures = 0;
+                told(position);
+            });
+            match built.await {
+                // Another rebuild goes on with the same generation, and so does this one from where that is; or
+                // it begins again.
+                Err(StepError::Failed(Error::CheckpointMoved { .. })) => {}
+                Err(StepError::Failed(error)) if error.is_retryable() && failures < RETRIES_MAX => {
+                    failures += 1;
+                    tracing::warn!(view = schema.name, %error, "the rebuild goes on after a pause");
+                    self.clock().sleep(self.rebuild_pause(failures)).await;
                 }
-                Ok(Step::AtHead) => break,
+                Err(StepError::Failed(Error::NotFound(_))) if table.is_some() => {
+                    let read = self.view_info(&schema.name).await?.map(|info| info.active.number);
+                    if let Some(table) = table.take_if(|table| Some(table.generation) == read) {
+                        // Its swap was carried out, and the answer was lost or went to another rebuild.
+                        return Ok(self.is_read_now(table));
+                    }
+                    return Err(Error::unavailable(format!(
+                        "another rebuild of view {} was begun and replaces this one",
+                        schema.name
+                    )));
+                }
                 Err(StepError::Failed(error)) => return Err(error),
                 Err(StepError::Fault(fault)) => {
                     return Err(Error::invalid(format!("view {} cannot take the {fault}", schema.name)));
                 }
+                Ok(generation) => return Ok(generation),
             }
         }
-        self.store_progress(&mut progress).await?;
-        self.read_models().activate(&progress.table).await?;
-        let generation = progress.table.generation;
-        self.tables().insert(schema.name, progress.table);
-        Ok(generation)
+    }
+
+    /// The generation of this definition that a rebuild has begun.
+    async fn begun(&self, schema: &ViewSchema) -> Result<Option<ViewTable>, Error> {
+        let building = self.view_info(&schema.name).await?.and_then(|info| info.building);
+        let ours = building.filter(|building| building.fingerprint == schema.fingerprint());
+        Ok(ours.map(|building| ViewTable { schema: schema.clone(), generation: building.number }))
+    }
+
+    /// Folds a generation up to the head and swaps it in, from where it is; begins one where there is none.
+    async fn build_generation(
+        &self,
+        folder: &dyn ViewFolder,
+        schema: &ViewSchema,
+        table: &mut Option<ViewTable>,
+        mut told: impl FnMut(Position),
+    ) -> Result<u32, StepError> {
+        let built = match table {
+            Some(table) => table.clone(),
+            None => {
+                let start = Checkpoint::start(self.store().store_id());
+                match self.read_models().prepare(schema, start).await {
+                    Ok(_) | Err(Error::ViewChanged { .. }) => {}
+                    Err(error) => return Err(error.into()),
+                }
+                table.insert(self.read_models().begin_generation(schema, start).await?).clone()
+            }
+        };
+        let stored = self.read_models().checkpoint(&built).await?;
+        match self.check_view(&schema.name, &stored).await {
+            Ok(()) => {}
+            Err(Error::CheckpointRefused(_)) => {
+                // The log went back under the rebuild: what was built is of no use, and another is begun.
+                self.read_models().discard(&schema.name, built.generation).await?;
+                *table = None;
+                return Err(Error::CheckpointMoved { view: schema.name.clone() }.into());
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let parked = self.view_info(&schema.name).await?.and_then(|info| info.building);
+        let parked = parked.map_or(0, |building| building.parked);
+        let mut progress = Progress::new(folder, built, stored, parked);
+        for _ in 0..SWAPS_MAX {
+            while self.fold_page(folder, &mut progress).await? == Step::Advanced {
+                told(progress.scanned.position);
+                self.store_where_due(&mut progress, false).await?;
+            }
+            told(progress.scanned.position);
+            if self.swap_in(schema, &mut progress).await? {
+                return Ok(self.is_read_now(progress.table));
+            }
+        }
+        let reason = format!("view {} is folded faster than its rebuild; try again with fewer writers", schema.name);
+        Err(Error::unavailable(reason).into())
+    }
+
+    /// Swaps a generation in, with what it has folded and not stored. False where the rows that are read
+    /// have come further.
+    async fn swap_in(&self, schema: &ViewSchema, progress: &mut Progress) -> Result<bool, Error> {
+        let unless_beyond = match self.view_info(&schema.name).await? {
+            Some(info) if self.fits_log(schema, &info).await? => Some(progress.scanned.position),
+            _ => None,
+        };
+        let last = progress.take_batch();
+        let swap = Swap { last: last.clone(), unless_beyond, at: self.clock().now() };
+        let swapped = self.read_models().activate(&progress.table, swap).await?;
+        if !swapped && let Some(last) = last {
+            self.read_models().apply(&progress.table, last).await?;
+        }
+        progress.mark_stored();
+        Ok(swapped)
+    }
+
+    /// Whether the generation that is read stands in this log.
+    async fn fits_log(&self, schema: &ViewSchema, info: &ViewInfo) -> Result<bool, Error> {
+        match self.check_view(&schema.name, &info.active.checkpoint).await {
+            Ok(()) => Ok(true),
+            Err(Error::CheckpointRefused(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Tells queries and the runner of this process which generation is read now.
+    fn is_read_now(&self, table: ViewTable) -> u32 {
+        let generation = table.generation;
+        if let Some(runner) = self.runner(&table.schema.name) {
+            runner.look_again();
+        }
+        self.tables().insert(table.schema.name.clone(), table);
+        generation
+    }
+
+    fn rebuild_pause(&self, failures: u32) -> Duration {
+        let config = self.config();
+        let factor = 2_u32.saturating_pow(failures.saturating_sub(1));
+        config.retry_delay_min.saturating_mul(factor).min(config.retry_delay_max)
     }
 }

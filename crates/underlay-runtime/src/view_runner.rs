@@ -20,7 +20,8 @@
 //!
 //! What happens when something fails: a failure that may pass is tried again after a pause that
 //! doubles, and shows in the state. A checkpoint moved by another process is read again. A rebuild
-//! that swapped the table in makes the runner find the new one. `Paused` and `Failed` give the lease
+//! that swapped another generation in makes the runner open that one: it looks at every poll whether the
+//! one it folds is read, and at once where somebody waits for the view and finds it is not. `Paused` and `Failed` give the lease
 //! back, as another process may be of a newer version that can go on, and wait for a person; other
 //! views go on. Where that person rebuilds the view, in whatever process, or another process gets past
 //! the event, the runner goes on by itself.
@@ -34,17 +35,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::sync::watch;
-use underlay_core::{Error, Position, ViewInfo, ViewStatus, ViewTable, Wakeup};
+use tokio::sync::{Notify, watch};
+use underlay_core::{Error, Position, Swept, Timestamp, ViewInfo, ViewStatus, ViewTable, Wakeup};
 
 use crate::fold::ViewFolder;
 use crate::held_lease::HeldLease;
-use crate::progress::{Progress, Step, StepError, UNSHOWN_TIME_MAX};
+use crate::progress::{Progress, Step, StepError, UNSHOWN_TIME_MAX, has_passed};
 use crate::rebuild::rebuild_lease;
-use crate::{Engine, OnViewChange};
+use crate::{Engine, OnViewChange, RebuildFrom};
 
 /// How often a view that another process folds is looked at while somebody waits for it.
 pub(crate) const FOREIGN_POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Pieces of discarded generations that are removed at one quiet moment.
+const SWEEPS_MAX: usize = 64;
 
 /// The lease of who folds a view.
 pub(crate) fn view_lease(view: &str) -> String {
@@ -58,6 +62,8 @@ pub struct ViewState {
     pub name: String,
     /// Where it stands.
     pub status: ViewStatus,
+    /// The generation it folds; 0 until it has one.
+    pub generation: u32,
     /// Its rows reflect every event at or below it.
     pub position: Position,
     /// Why it does not go on, or what is being tried again.
@@ -70,9 +76,16 @@ pub(crate) struct RunnerHandle {
     pub(crate) state: watch::Receiver<ViewState>,
     /// How many wait for the view to come on.
     waiting: Arc<watch::Sender<usize>>,
+    /// That another generation may be read now.
+    swapped: Arc<Notify>,
 }
 
 impl RunnerHandle {
+    /// Makes the runner look at once which generation is read.
+    pub(crate) fn look_again(&self) {
+        self.swapped.notify_one();
+    }
+
     /// Says that somebody waits for the view, until the answer is dropped: a runner that stands by
     /// looks more often meanwhile.
     pub(crate) fn wait(&self) -> Waiting {
@@ -103,6 +116,7 @@ pub(crate) struct ViewRunner {
     state: watch::Sender<ViewState>,
     stopped: watch::Receiver<bool>,
     waiting: watch::Receiver<usize>,
+    swapped: Arc<Notify>,
     wakeup: Wakeup,
     /// The right to fold the view; none while it is another's, or where nobody asks for one.
     lease: Option<HeldLease>,
@@ -110,8 +124,10 @@ pub(crate) struct ViewRunner {
     failures: u32,
     /// Whether it has had the view open.
     opened: bool,
-    /// What the catalogue held before it was last opened.
+    /// What the catalogue held before it was last opened, but for what was tidied up since.
     seen: Option<ViewInfo>,
+    /// When it last looked whether the generation it folds is the one that is read.
+    looked_at: Timestamp,
 }
 
 impl ViewRunner {
@@ -124,9 +140,12 @@ impl ViewRunner {
         let state = ViewState {
             name: name.clone(),
             status: ViewStatus::CatchingUp,
+            generation: 0,
             position: Position::START,
             error: None,
         };
+        let swapped = Arc::<Notify>::default();
+        let looked_at = engine.clock().now();
         let (state, receiver) = watch::channel(state);
         let (count, waiting) = watch::channel(0);
         let wakeup = engine.wakeups().subscribe();
@@ -137,13 +156,15 @@ impl ViewRunner {
             state,
             stopped,
             waiting,
+            swapped: swapped.clone(),
             wakeup,
             lease: None,
             failures: 0,
             opened: false,
             seen: None,
+            looked_at,
         };
-        (runner, RunnerHandle { state: receiver, waiting: Arc::new(count) })
+        (runner, RunnerHandle { state: receiver, waiting: Arc::new(count), swapped })
     }
 
     /// Runs until stopped.
@@ -173,7 +194,10 @@ impl ViewRunner {
             StepError::Failed(_) => (ViewStatus::Failed, false),
         };
         tracing::error!(view = self.name, %error, goes_on, "the view stopped");
+        let generation = self.seen.as_ref().map_or(0, |seen| seen.active.number);
         self.state.send_modify(|state| {
+            // Where it could not be opened, this is the one that could not.
+            state.generation = generation;
             state.status = status;
             state.error = Some(error.to_string());
         });
@@ -183,7 +207,7 @@ impl ViewRunner {
         }
         self.let_go().await;
         match error {
-            StepError::Fault(fault) => self.wait_for_others(Some(fault.position)).await,
+            StepError::Fault(fault) => self.wait_for_others(Some(fault.position())).await,
             StepError::Failed(_) => self.wait_for_others(None).await,
         }
     }
@@ -191,7 +215,7 @@ impl ViewRunner {
     /// Follows the log until stopped, or an error. Where another process does, stands by until this one
     /// may.
     async fn follow(&mut self) -> Result<(), StepError> {
-        self.seen = self.catalogued().await?;
+        self.seen = self.engine.view_info(&self.name).await?;
         let mut progress = match self.engine.open_view(&*self.folder).await {
             Err(Error::ViewChanged { .. })
                 if self.engine.config().on_view_change == OnViewChange::Rebuild && !self.opened =>
@@ -205,6 +229,8 @@ impl ViewRunner {
             return self.stand_by(&progress.table).await;
         }
         progress.lease = self.lease.as_ref().map(HeldLease::term);
+        // A generation that was swapped in may stand before the one that was read until then.
+        self.show(ViewStatus::CatchingUp, &progress.table, progress.reflected);
         self.follow_log(&mut progress).await
     }
 
@@ -219,7 +245,7 @@ impl ViewRunner {
                 Step::Advanced => ViewStatus::CatchingUp,
                 Step::ReachedHead | Step::AtHead => ViewStatus::Live,
             };
-            self.show(status, progress.reflected);
+            self.show(status, &progress.table, progress.reflected);
             if step == Step::AtHead {
                 self.engine.check_view(&self.name, &progress.scanned).await?;
                 let poll_interval = self.engine.config().view_poll_interval;
@@ -228,14 +254,59 @@ impl ViewRunner {
                 if !self.wait(pause, true).await {
                     // Quiet: let other processes see how far this view is.
                     self.engine.store_progress(progress).await?;
-                    if self.lease.is_some() {
-                        // Where a rebuild took the table away, nobody else may fold the new one.
-                        self.engine.read_models().checkpoint(&progress.table).await?;
-                    }
+                    self.look(&progress.table).await?;
+                    self.tidy_up().await;
                 }
+            }
+            if has_passed(self.engine.config().view_poll_interval, self.looked_at, self.engine.clock().now()) {
+                // Hints may leave it no quiet moment.
+                self.look(&progress.table).await?;
             }
         }
         Ok(self.engine.store_progress(progress).await?)
+    }
+
+    /// Looks whether this is the generation that is read: a rebuild elsewhere may have swapped another one in
+    /// without an event to follow. [`Error::NotFound`] opens the view again.
+    async fn look(&mut self, table: &ViewTable) -> Result<(), Error> {
+        self.looked_at = self.engine.clock().now();
+        self.engine.read_models().checkpoint(table).await.map(drop)
+    }
+
+    /// Gives up the generation that was replaced, once it was kept for its time, and removes what such
+    /// generations have left. Nothing waits for it, and what fails is tried again later.
+    async fn tidy_up(&mut self) {
+        let Some(seen) = &mut self.seen else { return };
+        let read_models = self.engine.read_models();
+        let kept = self.engine.config().view_replaced_kept;
+        if let Some((replaced, since)) = seen.replaced
+            && since.checked_add(kept).is_ok_and(|until| until <= self.engine.clock().now())
+        {
+            match read_models.discard(&self.name, replaced.number).await {
+                Ok(()) | Err(Error::NotFound(_)) => {
+                    seen.replaced = None;
+                    seen.discarded += 1;
+                }
+                Err(error) => tracing::debug!(view = self.name, %error, "discarding what was replaced"),
+            }
+        }
+        if seen.discarded == 0 {
+            return;
+        }
+        for _ in 0..SWEEPS_MAX {
+            match read_models.sweep().await {
+                Ok(Swept::Piece) => {}
+                Ok(Swept::Held) => return,
+                Ok(Swept::All) => {
+                    seen.discarded = 0;
+                    return;
+                }
+                Err(error) => {
+                    tracing::debug!(view = self.name, %error, "sweeping up after discarded generations");
+                    return;
+                }
+            }
+        }
     }
 
     /// Shows how far another process is, until this one has the lease, or the end.
@@ -245,7 +316,7 @@ impl ViewRunner {
         while !self.is_stopped() {
             let stored = self.engine.read_models().checkpoint(table).await?;
             self.failures = 0;
-            self.show(ViewStatus::Standby, stored.position);
+            self.show(ViewStatus::Standby, table, stored.position);
             let waited_for = *self.waiting.borrow_and_update() > 0;
             tokio::select! {
                 () = &mut poll => {
@@ -270,7 +341,8 @@ impl ViewRunner {
                 return Ok(());
             };
             let fingerprint = self.folder.schema().fingerprint();
-            if self.catalogued().await?.is_some_and(|info| info.fingerprint == fingerprint) {
+            let read = self.engine.view_info(&self.name).await?;
+            if read.is_some_and(|info| info.active.fingerprint == fingerprint) {
                 lease.release().await;
                 return Ok(());
             }
@@ -278,17 +350,17 @@ impl ViewRunner {
         } else {
             if self.seen.as_ref().is_some_and(|info| info.building.is_some()) {
                 self.wait(self.engine.config().retry_delay_max, false).await;
-                if self.catalogued().await? != self.seen {
+                if self.engine.view_info(&self.name).await? != self.seen {
                     return Ok(());
                 }
             }
             None
         };
         let rebuilt = tokio::select! {
-            rebuilt = self.engine.rebuild_folder(&*self.folder, |_| {}) => {
+            rebuilt = self.engine.rebuild_folder(&*self.folder, RebuildFrom::default(), |_| {}) => {
                 rebuilt.map(|_| ())
             }
-            // What was begun is not read by anybody; the next rebuild replaces it.
+            // What was begun is not read by anybody; the next rebuild goes on with it.
             _ = self.stopped.changed() => Ok(()),
         };
         if let Some(lease) = lease {
@@ -299,22 +371,16 @@ impl ViewRunner {
 
     /// Waits until somebody has rebuilt the view or has got past the event it stopped at, or the end.
     async fn wait_for_others(&mut self, event: Option<Position>) {
-        let generation = |info: &Option<ViewInfo>| info.as_ref().map(|info| info.generation);
+        let generation = |info: &Option<ViewInfo>| info.as_ref().map(|info| info.active.number);
         while !self.is_stopped() {
             self.wait(self.engine.config().view_poll_interval, false).await;
-            match self.catalogued().await {
+            match self.engine.view_info(&self.name).await {
                 Ok(now) if generation(&now) != generation(&self.seen) => return,
-                Ok(Some(now)) if event.is_some_and(|event| now.checkpoint.position >= event) => return,
+                Ok(Some(now)) if event.is_some_and(|event| now.active.checkpoint.position >= event) => return,
                 Ok(_) => {}
                 Err(error) => tracing::debug!(view = self.name, %error, "looking whether it was rebuilt"),
             }
         }
-    }
-
-    /// What the catalogue holds of the view.
-    async fn catalogued(&self) -> Result<Option<ViewInfo>, Error> {
-        let views = self.engine.read_models().views().await?;
-        Ok(views.into_iter().find(|view| view.name == self.name))
     }
 
     /// Asks for the right to fold the view; false where another process has it.
@@ -331,10 +397,12 @@ impl ViewRunner {
     }
 
     /// Tells the rest of the engine where the view stands.
-    fn show(&self, status: ViewStatus, position: Position) {
+    fn show(&self, status: ViewStatus, table: &ViewTable, position: Position) {
         self.state.send_if_modified(|state| {
-            let changed = state.status != status || state.position != position || state.error.is_some();
-            (state.status, state.position, state.error) = (status, position, None);
+            let shown = (state.status, state.generation, state.position);
+            let changed = shown != (status, table.generation, position) || state.error.is_some();
+            (state.status, state.generation, state.position) = (status, table.generation, position);
+            state.error = None;
             changed
         });
     }
@@ -365,6 +433,7 @@ impl ViewRunner {
             () = self.wakeup.hint(), if hints => true,
             () = clock.sleep(duration) => false,
             () = lost => false,
+            () = self.swapped.notified() => false,
             _ = self.stopped.changed() => false,
         }
     }

@@ -1,8 +1,17 @@
 //! Which views there are, in which generations, and how far each has come.
+//!
+//! ```text
+//!  begun ──► building ──► active ──► replaced ──► active …
+//!               │                        │
+//!               └───────► discarded ◄────┘ ──► its rows removed in pieces, then its table
+//! ```
+//!
+//! Only the generation that is active and the one being built answer.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use underlay_core::{
-    Checkpoint, Error, EventId, Fingerprint, Position, StoreId, ViewInfo, ViewSchema, ViewTable,
+    Checkpoint, Error, EventId, Fingerprint, Generation, ParkedEvent, Position, StoreId, Swap, Swept,
+    Timestamp, Version, ViewInfo, ViewSchema, ViewTable, no_generation, none_replaced, still_read,
 };
 use uuid::Uuid;
 
@@ -15,14 +24,19 @@ use crate::row_table;
 /// # Errors
 /// `ViewChanged` where it was built by another definition.
 pub(crate) fn find_active(connection: &Connection, schema: &ViewSchema) -> Result<Option<u32>, Failure> {
-    let mut select = connection.prepare_cached(include_str!("sql/select_active_generation.sql"))?;
+    find(connection, schema, include_str!("sql/select_active_generation.sql"))
+}
+
+/// Runs a statement that finds a generation of a view with its definition, which must be this one.
+fn find(connection: &Connection, schema: &ViewSchema, sql: &str) -> Result<Option<u32>, Failure> {
+    let mut select = connection.prepare_cached(sql)?;
     let found: Option<(u32, [u8; 16], String)> = select
         .query_row([&schema.name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()
         .map_err(|error| Failure::from(error).within(format_args!("view {}", schema.name)))?;
     match found {
         Some((_, fingerprint, definition)) if fingerprint != schema.fingerprint().0 => {
-            let reason = difference(&definition, schema);
+            let reason = schema.difference_from(&definition);
             Err(Failure::Answer(Error::ViewChanged { view: schema.name.clone(), reason }))
         }
         found => Ok(found.map(|(generation, ..)| generation)),
@@ -39,44 +53,149 @@ pub(crate) fn create_view(
     create_generation(connection, schema, 1, start)
 }
 
-/// Makes the generation after all there are, replacing one that was begun before.
+/// Makes the generation after all there were, discarding one that was begun before.
 pub(crate) fn begin_generation(
     connection: &Connection,
     schema: &ViewSchema,
     start: &Checkpoint,
 ) -> Result<u32, Failure> {
-    let active = active(connection, &schema.name)?
-        .ok_or_else(|| Failure::Answer(Error::NotFound(format!("view {}", schema.name))))?;
-    let mut last = active;
-    for generation in generations(connection, &schema.name)? {
-        if generation > active {
-            drop_generation(connection, &schema.name, generation)?;
-        }
-        last = last.max(generation);
+    let generations = Generations::of(connection, &schema.name)?;
+    if let Some(begun) = generations.building {
+        discard(connection, &schema.name, begun)?;
     }
-    // Above the one replaced too, so that whoever began that one finds it gone.
-    let next = last.checked_add(1).ok_or_else(|| {
-        Failure::damaged(format!("view {} is in generation {last}, the last there can be", schema.name))
-    })?;
+    let mut update = connection.prepare_cached(include_str!("sql/update_last_generation.sql"))?;
+    let next = update
+        .query_row([&schema.name], |row| row.get(0))
+        .map_err(|error| Failure::from(error).within(format_args!("view {}", schema.name)))?;
     create_generation(connection, schema, next, start)
 }
 
-/// Makes a generation the one that is read and drops the others.
-pub(crate) fn activate(connection: &Connection, table: &ViewTable) -> Result<u32, Failure> {
-    let generations = generations(connection, &table.schema.name)?;
-    if !generations.contains(&table.generation) {
+/// Makes a generation the one that is read; false where that one is beyond what the swap allows. `store`
+/// stores the last changes to the generation.
+pub(crate) fn activate(
+    connection: &Connection,
+    table: &ViewTable,
+    swap: &Swap,
+    store: impl FnOnce() -> Result<(), Failure>,
+) -> Result<bool, Failure> {
+    let name = &table.schema.name;
+    let generations = Generations::of(connection, name)?;
+    if generations.building != Some(table.generation) {
         return Err(no_table(table));
     }
-    connection.execute(
-        include_str!("sql/update_active_generation.sql"),
-        params![table.schema.name, table.generation],
-    )?;
-    for generation in generations {
-        if generation != table.generation {
-            drop_generation(connection, &table.schema.name, generation)?;
+    if let Some(most) = swap.unless_beyond {
+        let read = ViewTable { schema: table.schema.clone(), generation: generations.active };
+        if checkpoint(connection, &read)?.position > most {
+            return Ok(false);
         }
     }
-    Ok(table.generation)
+    store()?;
+    replace(connection, name, &generations, table.generation, swap.at)?;
+    Ok(true)
+}
+
+/// Makes the generation that was replaced the one that is read again.
+pub(crate) fn revert(connection: &Connection, schema: &ViewSchema, at: Timestamp) -> Result<u32, Failure> {
+    let generations = Generations::of(connection, &schema.name)?;
+    let replaced = find(connection, schema, include_str!("sql/select_replaced_generation.sql"))?;
+    let replaced = replaced.ok_or_else(|| Failure::Answer(none_replaced(schema)))?;
+    let none = None::<i64>;
+    connection.execute(
+        include_str!("sql/update_replaced_generation.sql"),
+        params![schema.name, replaced, none],
+    )?;
+    replace(connection, &schema.name, &Generations { replaced: None, ..generations }, replaced, at)?;
+    Ok(replaced)
+}
+
+/// Puts a generation in the place of the one that is read, which is kept; the one kept until then goes.
+fn replace(
+    connection: &Connection,
+    view: &str,
+    generations: &Generations,
+    active: u32,
+    at: Timestamp,
+) -> Result<(), Failure> {
+    if let Some(replaced) = generations.replaced {
+        discard(connection, view, replaced)?;
+    }
+    connection.execute(
+        include_str!("sql/update_replaced_generation.sql"),
+        params![view, generations.active, at.as_microsecond()],
+    )?;
+    connection.execute(include_str!("sql/update_active_generation.sql"), params![view, active])?;
+    Ok(())
+}
+
+/// Gives up a generation that is not read.
+pub(crate) fn give_up(connection: &Connection, view: &str, generation: u32) -> Result<u32, Failure> {
+    let generations = Generations::of(connection, view)?;
+    if generations.active == generation {
+        return Err(Failure::Answer(still_read(view, generation)));
+    }
+    if generations.building != Some(generation) && generations.replaced != Some(generation) {
+        return Err(Failure::Answer(no_generation(view, generation)));
+    }
+    discard(connection, view, generation)?;
+    Ok(generation)
+}
+
+/// Removes some rows of a discarded generation, and its table once it has none.
+pub(crate) fn sweep(connection: &Connection) -> Result<Swept, Failure> {
+    let mut select = connection.prepare_cached(include_str!("sql/select_discarded_generation.sql"))?;
+    let found = select.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let Some((view, generation)) = found else { return Ok(Swept::All) };
+    let view: String = view;
+    if row_table::remove_some(connection, &view, generation)? {
+        return Ok(Swept::Piece);
+    }
+    row_table::drop(connection, &view, generation)?;
+    connection.execute(include_str!("sql/delete_parked_events.sql"), params![view, generation])?;
+    connection.execute(include_str!("sql/delete_discarded_generation.sql"), params![view, generation])?;
+    Ok(Swept::Piece)
+}
+
+/// Remembers an event that a generation has passed over.
+pub(crate) fn park(connection: &Connection, table: &ViewTable, parked: &ParkedEvent) -> Result<(), Failure> {
+    let mut insert = connection.prepare_cached(include_str!("sql/insert_parked_event.sql"))?;
+    insert.execute(params![
+        table.schema.name,
+        table.generation,
+        event_row::number(parked.position.number()),
+        parked.tenant.as_str(),
+        parked.stream.as_str(),
+        event_row::number(parked.version.0),
+        &parked.event_id.0.as_bytes()[..],
+        parked.reason,
+    ])?;
+    Ok(())
+}
+
+/// The events that a generation has passed over, above a position.
+pub(crate) fn parked(
+    connection: &Connection,
+    table: &ViewTable,
+    after: Position,
+    limit: usize,
+) -> Result<Vec<ParkedEvent>, Failure> {
+    // Where there is no such table the catalogue says so.
+    checkpoint(connection, table)?;
+    let mut select = connection.prepare_cached(include_str!("sql/select_parked_events.sql"))?;
+    let (after, limit) = (event_row::number(after.number()), event_row::number(limit as u64));
+    let mut rows = select.query(params![table.schema.name, table.generation, after, limit])?;
+    let mut events = Vec::new();
+    while let Some(row) = rows.next()? {
+        let at = At(row.get(1)?);
+        events.push(ParkedEvent {
+            tenant: event_row::checked(event_row::text(row, 0, at)?, at)?,
+            position: Position::from_number(event_row::count(row, 1, at)?),
+            stream: event_row::checked(event_row::text(row, 2, at)?, at)?,
+            version: Version(event_row::count(row, 3, at)?),
+            event_id: event_row::event_id(row, 4, at)?,
+            reason: event_row::text(row, 5, at)?.to_owned(),
+        });
+    }
+    Ok(events)
 }
 
 /// How far a generation has come.
@@ -126,36 +245,75 @@ pub(crate) fn move_checkpoint(
 pub(crate) fn views(connection: &Connection) -> Result<Vec<ViewInfo>, Failure> {
     let mut select = connection.prepare_cached(include_str!("sql/select_views.sql"))?;
     let mut rows = select.query([])?;
-    let mut views = Vec::new();
+    let mut views: Vec<ViewInfo> = Vec::new();
     while let Some(row) = rows.next()? {
         let name: String = row.get(0)?;
-        let info = view_info(row, &name).map_err(|failure| failure.within(format_args!("view {name}")))?;
-        views.push(info);
+        // The generation that is read comes first.
+        let known = views.last_mut().filter(|view| view.name == name);
+        add_generation(row, known)
+            .map_err(|failure| failure.within(format_args!("view {name}")))?
+            .into_iter()
+            .for_each(|(active, discarded)| {
+                views.push(ViewInfo { name: name.clone(), active, building: None, replaced: None, discarded });
+            });
     }
     Ok(views)
 }
 
-fn view_info(row: &Row<'_>, name: &str) -> Result<ViewInfo, Failure> {
-    let building: Option<u32> = row.get(6)?;
-    Ok(ViewInfo {
-        name: name.to_owned(),
-        generation: row.get(1)?,
+/// Adds a generation to the view it is of; gives it back where it is the first, the one that is read.
+fn add_generation(
+    row: &Row<'_>,
+    view: Option<&mut ViewInfo>,
+) -> Result<Option<(Generation, u64)>, Failure> {
+    let generation = Generation {
+        number: row.get(1)?,
         fingerprint: Fingerprint(row.get(2)?),
         checkpoint: read_checkpoint(row, 3)?.ok_or_else(|| Failure::damaged("it has no checkpoint"))?,
-        building: building.zip(read_checkpoint(row, 7)?),
-    })
+        parked: event_row::count(row, 6, "its parked events")?,
+    };
+    let is_read: bool = row.get(7)?;
+    let replaced_at: Option<i64> = row.get(8)?;
+    match (view, replaced_at) {
+        (Some(view), Some(at)) => view.replaced = Some((generation, replaced_time(at)?)),
+        (Some(view), None) => view.building = Some(generation),
+        (None, _) if is_read => {
+            return Ok(Some((generation, event_row::count(row, 9, "its discarded generations")?)));
+        }
+        (None, _) => return Err(Failure::damaged("the generation that is read is missing")),
+    }
+    Ok(None)
 }
 
-fn active(connection: &Connection, view: &str) -> Result<Option<u32>, Failure> {
-    let mut select = connection.prepare_cached(include_str!("sql/select_active_generation.sql"))?;
-    let found = select.query_row([view], |row| row.get(0)).optional();
-    found.map_err(|error| Failure::from(error).within(format_args!("view {view}")))
+fn replaced_time(microseconds: i64) -> Result<Timestamp, Failure> {
+    event_row::time_of(microseconds)
+        .ok_or_else(|| Failure::damaged(format!("a generation was replaced at {microseconds}")))
 }
 
-fn generations(connection: &Connection, view: &str) -> Result<Vec<u32>, Failure> {
-    let mut select = connection.prepare_cached(include_str!("sql/select_generations.sql"))?;
-    let generations = select.query_map([view], |row| row.get(0))?.collect::<Result<_, _>>();
-    generations.map_err(|error| Failure::from(error).within(format_args!("view {view}")))
+/// The generations of a view by what they are for.
+struct Generations {
+    active: u32,
+    building: Option<u32>,
+    replaced: Option<u32>,
+}
+
+impl Generations {
+    fn of(connection: &Connection, view: &str) -> Result<Self, Failure> {
+        let within = |error: rusqlite::Error| Failure::from(error).within(format_args!("view {view}"));
+        let mut select = connection.prepare_cached(include_str!("sql/select_generations.sql"))?;
+        let mut rows = select.query([view])?;
+        let (mut active, mut building, mut replaced) = (None, None, None);
+        while let Some(row) = rows.next()? {
+            let generation = row.get(0).map_err(within)?;
+            let (is_read, is_replaced) = (row.get(1).map_err(within)?, row.get(2).map_err(within)?);
+            match (is_read, is_replaced) {
+                (true, _) => active = Some(generation),
+                (false, true) => replaced = Some(generation),
+                (false, false) => building = Some(generation),
+            }
+        }
+        let active = active.ok_or_else(|| Failure::Answer(Error::NotFound(format!("view {view}"))))?;
+        Ok(Self { active, building, replaced })
+    }
 }
 
 fn create_generation(
@@ -182,9 +340,11 @@ fn create_generation(
     Ok(generation)
 }
 
-fn drop_generation(connection: &Connection, view: &str, generation: u32) -> Result<(), Failure> {
+/// Takes a generation out of the catalogue; what it has left is for [`sweep`].
+fn discard(connection: &Connection, view: &str, generation: u32) -> Result<(), Failure> {
     connection.execute(include_str!("sql/delete_generation.sql"), params![view, generation])?;
-    row_table::drop(connection, view, generation)
+    connection.execute(include_str!("sql/insert_discarded_generation.sql"), params![view, generation])?;
+    Ok(())
 }
 
 /// The checkpoint in three columns; `None` where they are empty.
@@ -202,33 +362,9 @@ fn read_checkpoint(row: &Row<'_>, at: usize) -> Result<Option<Checkpoint>, Failu
 }
 
 fn no_table(table: &ViewTable) -> Failure {
-    Failure::Answer(Error::NotFound(name(table)))
+    Failure::Answer(no_generation(&table.schema.name, table.generation))
 }
 
 fn name(table: &ViewTable) -> String {
     format!("generation {} of view {}", table.generation, table.schema.name)
-}
-
-/// What differs between a stored definition and the one in the code.
-fn difference(definition: &str, schema: &ViewSchema) -> String {
-    let Ok(stored) = serde_json::from_str::<ViewSchema>(definition) else {
-        return "the stored definition cannot be read".to_owned();
-    };
-    if stored.version != schema.version {
-        return format!("version {} there, {} in the code", stored.version, schema.version);
-    }
-    for column in &stored.columns {
-        match schema.columns.iter().find(|new| new.name == column.name) {
-            None => return format!("column {} is not in the code", column.name),
-            Some(new) if new != column => {
-                return format!("column {} is {new:?} in the code, {column:?} there", column.name);
-            }
-            Some(_) => {}
-        }
-    }
-    let new = schema.columns.iter().find(|new| stored.columns.iter().all(|old| old.name != new.name));
-    new.map_or_else(
-        || "its columns are in another order".to_owned(),
-        |column| format!("column {} is new in the code", column.name),
-    )
 }

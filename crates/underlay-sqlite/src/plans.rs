@@ -81,7 +81,7 @@ fn table() -> ViewTable {
         column("closed", ColumnType::Boolean),
         column("opened_at", ColumnType::Timestamp),
     ];
-    ViewTable { schema: ViewSchema { name: "accounts".into(), version: 1, columns }, generation: 3 }
+    ViewTable { schema: ViewSchema::new("accounts", 1, columns), generation: 3 }
 }
 
 fn sample(column_type: ColumnType) -> Value {

@@ -1,11 +1,9 @@
-use std::collections::HashSet;
-
 use async_trait::async_trait;
 use rusqlite::{Connection, params_from_iter};
 use tokio::sync::oneshot;
 use underlay_core::{
-    Checkpoint, Cursor, Error, Query, ReadModels, RowAddress, RowChange, RowPage, RowValues, TenantId, Value,
-    ViewBatch, ViewInfo, ViewSchema, ViewTable,
+    Checkpoint, Cursor, Error, ParkedEvent, Position, Query, ReadModels, RowAddress, RowChange, RowPage,
+    RowValues, Swap, Swept, TenantId, Timestamp, ViewBatch, ViewInfo, ViewSchema, ViewTable, check_page_limit,
 };
 
 use crate::error::Failure;
@@ -47,11 +45,56 @@ impl ReadModels for SqliteStore {
         Ok(ViewTable { schema: schema.clone(), generation })
     }
 
-    async fn activate(&self, table: &ViewTable) -> Result<(), Error> {
-        let table = table.clone();
-        let activate = move |connection: &Connection| catalogue::activate(connection, &table);
-        self.write_view(Flush::Now, Box::new(activate)).await?;
+    async fn activate(&self, table: &ViewTable, mut swap: Swap) -> Result<bool, Error> {
+        if let Some(last) = &mut swap.last {
+            last.validate(&table.schema)?;
+            sort_changes(last);
+        }
+        let (table, clock) = (table.clone(), self.0.clock.clone());
+        let activate = move |connection: &Connection| {
+            let store = || match &swap.last {
+                Some(last) => apply_batch(connection, &table, last, clock.now()),
+                None => Ok(()),
+            };
+            catalogue::activate(connection, &table, &swap, store).map(u32::from)
+        };
+        Ok(self.write_view(Flush::Now, Box::new(activate)).await? > 0)
+    }
+
+    async fn revert(&self, schema: &ViewSchema, at: Timestamp) -> Result<ViewTable, Error> {
+        let wanted = schema.clone();
+        let revert = move |connection: &Connection| catalogue::revert(connection, &wanted, at);
+        let generation = self.write_view(Flush::Now, Box::new(revert)).await?;
+        Ok(ViewTable { schema: schema.clone(), generation })
+    }
+
+    async fn discard(&self, view: &str, generation: u32) -> Result<(), Error> {
+        let view = view.to_owned();
+        let give_up = move |connection: &Connection| catalogue::give_up(connection, &view, generation);
+        self.write_view(Flush::Now, Box::new(give_up)).await?;
         Ok(())
+    }
+
+    async fn sweep(&self) -> Result<Swept, Error> {
+        let sweep = move |connection: &Connection| {
+            let swept = catalogue::sweep(connection)?;
+            Ok(u32::from(swept == Swept::Piece))
+        };
+        // A piece that a power cut brings back is removed again.
+        let pieces = self.write_view(Flush::Later, Box::new(sweep)).await?;
+        Ok(if pieces > 0 { Swept::Piece } else { Swept::All })
+    }
+
+    async fn parked(
+        &self,
+        table: &ViewTable,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<ParkedEvent>, Error> {
+        check_page_limit(limit)?;
+        let table = table.clone();
+        let read = move |connection: &Connection| catalogue::parked(connection, &table, after, limit);
+        self.0.readers.read_at_one_moment(read).await
     }
 
     async fn views(&self) -> Result<Vec<ViewInfo>, Error> {
@@ -68,16 +111,12 @@ impl ReadModels for SqliteStore {
         self.0.readers.read_at_one_moment(move |connection| load_rows(connection, &table, &rows)).await
     }
 
-    async fn apply(&self, table: &ViewTable, batch: ViewBatch) -> Result<(), Error> {
-        let ViewBatch { from, to, mut changes, lease } = batch;
-        check_changes(&table.schema, &changes)?;
-        // In the order of the table, neighbours share a page.
-        changes.sort_unstable_by(|a, b| address(a).cmp(address(b)));
+    async fn apply(&self, table: &ViewTable, mut batch: ViewBatch) -> Result<(), Error> {
+        batch.validate(&table.schema)?;
+        sort_changes(&mut batch);
         let (table, clock) = (table.clone(), self.0.clock.clone());
         let apply = move |connection: &Connection| {
-            leases::check(connection, lease.as_ref(), clock.now())?;
-            catalogue::move_checkpoint(connection, &table, &from, &to)?;
-            write_rows(connection, &table, &changes)?;
+            apply_batch(connection, &table, &batch, clock.now())?;
             Ok(table.generation)
         };
         self.write_view(Flush::Later, Box::new(apply)).await?;
@@ -123,38 +162,22 @@ impl SqliteStore {
     }
 }
 
-fn address(change: &RowChange) -> &RowAddress {
-    match change {
-        RowChange::Upsert(address, _) | RowChange::Patch(address, _) | RowChange::Delete(address) => address,
-    }
+/// In the order of the table, neighbours share a page.
+fn sort_changes(batch: &mut ViewBatch) {
+    batch.changes.sort_unstable_by(|a, b| a.address().cmp(b.address()));
 }
 
-/// Checks what can be checked without the table.
-fn check_changes(schema: &ViewSchema, changes: &[RowChange]) -> Result<(), Error> {
-    let mut seen = HashSet::with_capacity(changes.len());
-    for change in changes {
-        if !seen.insert(address(change)) {
-            let key = &address(change).key;
-            return Err(Error::invalid(format!("row {key:?} is changed twice in one batch")));
-        }
-        match change {
-            RowChange::Upsert(address, values) => schema.check_row(&address.key, values)?,
-            RowChange::Patch(_, patch) => check_patch(schema, patch)?,
-            RowChange::Delete(_) => {}
-        }
-    }
-    Ok(())
-}
-
-fn check_patch(schema: &ViewSchema, patch: &[(String, Value)]) -> Result<(), Error> {
-    patch.iter().try_for_each(|(name, value)| {
-        let column = schema
-            .columns
-            .iter()
-            .find(|column| column.name == *name)
-            .ok_or_else(|| Error::invalid(format!("view {} has no column {name:?}", schema.name)))?;
-        schema.check_value(column, value)
-    })
+/// Moves the checkpoint and writes what leads to it.
+fn apply_batch(
+    connection: &Connection,
+    table: &ViewTable,
+    batch: &ViewBatch,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    leases::check(connection, batch.lease.as_ref(), now)?;
+    catalogue::move_checkpoint(connection, table, &batch.from, &batch.to)?;
+    write_rows(connection, table, &batch.changes)?;
+    batch.parked.iter().try_for_each(|parked| catalogue::park(connection, table, parked))
 }
 
 fn write_rows(connection: &Connection, table: &ViewTable, changes: &[RowChange]) -> Result<(), Failure> {

@@ -14,6 +14,9 @@ use underlay_core::{
 use crate::error::Failure;
 use crate::event_row;
 
+/// Rows that are removed at once of a table nobody reads any more: about as many as a batch writes.
+const PIECE_ROWS: usize = 1_000;
+
 /// The name of the table, quoted.
 pub(crate) fn name(table: &ViewTable) -> String {
     quoted(&plain_name(&table.schema.name, table.generation))
@@ -51,6 +54,20 @@ pub(crate) fn create(connection: &Connection, table: &ViewTable) -> Result<(), F
         );
     }
     Ok(connection.execute_batch(&sql)?)
+}
+
+/// Removes some rows of the table of a generation, where it is there; false where it has none. Dropping
+/// a large table at once would hold up every commit that waits meanwhile.
+pub(crate) fn remove_some(connection: &Connection, view: &str, generation: u32) -> Result<bool, Failure> {
+    let name = plain_name(view, generation);
+    if !connection.table_exists(None, name.as_str())? {
+        return Ok(false);
+    }
+    let table = quoted(&name);
+    let sql = format!(
+        "DELETE FROM {table} WHERE (tenant, \"key\") IN (SELECT tenant, \"key\" FROM {table} LIMIT {PIECE_ROWS})"
+    );
+    Ok(connection.execute(&sql, [])? > 0)
 }
 
 /// Drops the table of a generation.

@@ -27,5 +27,5 @@ pub use underlay_core::{
     Value, Version, View,
 };
 pub use underlay_derive::{command, event, refusal, row, snapshot, value};
-pub use underlay_runtime::{Engine, EngineConfig, ExecuteError, Executed, OnViewChange, Request};
+pub use underlay_runtime::{Engine, EngineConfig, ExecuteError, Executed, OnViewChange, RebuildFrom, Request};
 pub use underlay_server as server;

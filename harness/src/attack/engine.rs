@@ -8,7 +8,7 @@ use underlay_core::{
     CommitId, Comparison, Cursor, Direction, EventStore, Position, Query, SystemClock, Value, View,
 };
 use underlay_postgres::PostgresStore;
-use underlay_runtime::{Engine, EngineConfig, Ports, Request};
+use underlay_runtime::{Engine, EngineConfig, Ports, RebuildFrom, Request};
 
 use super::marks::{self, Marked};
 use super::population::{Population, own_commit};
@@ -49,7 +49,7 @@ pub(super) async fn attack(
         pair.commands(&mut attack).await;
     }
     // Also from the rows of another generation.
-    engine.rebuild_view(SECRETS, |_| ()).await?;
+    engine.rebuild_view(SECRETS, RebuildFrom::default(), |_| ()).await?;
     for (own, victim) in pairs {
         let pair =
             Pair { engine: &engine, own: &population.tenants[*own], victim: &population.tenants[*victim] };

@@ -93,10 +93,10 @@ pub(super) fn view(name: &str) -> ViewSchema {
         nullable: !indexed,
         indexed,
     };
-    ViewSchema {
-        name: name.to_owned(),
-        version: 1,
-        columns: vec![
+    ViewSchema::new(
+        name,
+        1,
+        vec![
             column("title", ColumnType::Text, true),
             column("number", ColumnType::Integer, true),
             column("amount", ColumnType::Decimal, true),
@@ -104,7 +104,7 @@ pub(super) fn view(name: &str) -> ViewSchema {
             column("since", ColumnType::Timestamp, true),
             column("note", ColumnType::Text, false),
         ],
-    }
+    )
 }
 
 pub(super) fn row(tenant: &Marked, key: &str, number: u32) -> Result<RowChange> {
@@ -199,7 +199,7 @@ async fn store_rows(store: &PostgresStore, table: &ViewTable, tenants: &[Marked]
     let position = Position::from_number(from.position.number() + 1);
     let event_id = store.event_id_at(position).await?;
     let to = Checkpoint { store: from.store, position, event_id };
-    Ok(store.apply(table, ViewBatch { from, to, changes, lease: None }).await?)
+    Ok(store.apply(table, ViewBatch::new(from, to, changes)).await?)
 }
 
 /// Adds tenants the product would refuse, into every table that names a tenant: copies of the first

@@ -350,7 +350,7 @@ impl Pair<'_> {
         let position = Position::from_number(from.position.number() + 1);
         let event_id = self.store.event_id_at(position).await?;
         let to = Checkpoint { store: from.store, position, event_id };
-        let applied = self.store.apply(table, ViewBatch { from, to, changes, lease: None }).await;
+        let applied = self.store.apply(table, ViewBatch::new(from, to, changes)).await;
         attack.control(applied.is_ok(), || format!("apply: {applied:?}"));
         self.judge("ReadModels::apply", "a key", applied, attack);
         let loaded = self.store.load(table, &[address(&own_key(self.victim)), address(SHARED_KEY)]).await;

@@ -52,7 +52,7 @@ pub(crate) async fn print_own(path: &Path) -> Result<()> {
     let events = underlay_core::EventStore::head(&store).await?.number();
     catch_up::whole_log(&(Arc::new(store.clone()) as _), events).await?;
     let engine = log_file::engine(log_file::ports(&store))?;
-    engine.rebuild_view("balances", |_| {}).await?;
+    engine.rebuild_view("balances", underlay_runtime::RebuildFrom::default(), |_| {}).await?;
     let memory = own().ok_or("this system does not tell how much memory a process has")?;
     println!("{}", serde_json::to_string(&memory)?);
     drop(engine);

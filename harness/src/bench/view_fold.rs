@@ -17,7 +17,7 @@ pub(crate) async fn measure(place: &Place, scale: &Scale) -> Result<Vec<Figure>>
     for _ in 0..scale.rounds {
         log_file::warm(&path)?;
         let start = Instant::now();
-        engine.rebuild_view("balances", |_| {}).await?;
+        engine.rebuild_view("balances", underlay_runtime::RebuildFrom::default(), |_| {}).await?;
         ours.push(Sample::of(scale.log_events as f64 / start.elapsed().as_secs_f64()));
         log_file::warm(&path)?;
         theirs.push(Sample::of(tokio::task::block_in_place(|| {

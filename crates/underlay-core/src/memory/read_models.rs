@@ -1,13 +1,16 @@
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
 use super::MemoryLeases;
+use crate::read_models::{no_generation, none_replaced, still_read};
 use crate::{
-    Checkpoint, Comparison, Cursor, Direction, Error, Filter, Query, ReadModels, RowAddress, RowChange,
-    RowPage, RowValues, TenantId, Value, ViewBatch, ViewInfo, ViewSchema, ViewTable,
+    Checkpoint, Comparison, Cursor, Direction, Error, Filter, Generation, ParkedEvent, Position, Query,
+    ReadModels, RowAddress, RowChange, RowPage, RowValues, Swap, Swept, TenantId, Timestamp, Value, ViewBatch,
+    ViewInfo, ViewSchema, ViewTable, check_page_limit,
 };
 
 /// The tables of views, in memory.
@@ -19,8 +22,14 @@ pub struct MemoryReadModels {
 
 #[derive(Debug)]
 struct Catalogued {
-    generation: u32,
+    /// The generation that is read.
+    active: u32,
+    /// The highest number that was given.
+    last: u32,
+    /// The one that is read and the one that is built.
     tables: HashMap<u32, Table>,
+    /// The one that was read before, and since when it is not.
+    replaced: Option<(u32, Table, Timestamp)>,
 }
 
 #[derive(Debug)]
@@ -28,11 +37,72 @@ struct Table {
     schema: ViewSchema,
     checkpoint: Checkpoint,
     rows: BTreeMap<RowAddress, RowValues>,
+    parked: BTreeMap<Position, ParkedEvent>,
+}
+
+impl Catalogued {
+    /// Puts a generation in the place of the one that is read, which is kept.
+    fn swap(&mut self, number: u32, at: Timestamp) {
+        let before = std::mem::replace(&mut self.active, number);
+        self.replaced = self.tables.remove(&before).map(|table| (before, table, at));
+    }
 }
 
 impl Table {
     fn new(schema: &ViewSchema, start: Checkpoint) -> Self {
-        Self { schema: schema.clone(), checkpoint: start, rows: BTreeMap::new() }
+        Self { schema: schema.clone(), checkpoint: start, rows: BTreeMap::new(), parked: BTreeMap::new() }
+    }
+
+    fn generation(&self, number: u32) -> Generation {
+        Generation {
+            number,
+            fingerprint: self.schema.fingerprint(),
+            checkpoint: self.checkpoint,
+            parked: self.parked.len() as u64,
+        }
+    }
+
+    /// Refuses another definition than the one its rows were built by.
+    fn check_definition(&self, schema: &ViewSchema) -> Result<(), Error> {
+        if self.schema.fingerprint() == schema.fingerprint() {
+            return Ok(());
+        }
+        let definition = serde_json::to_string(&self.schema).unwrap_or_default();
+        let reason = schema.difference_from(&definition);
+        Err(Error::ViewChanged { view: schema.name.clone(), reason })
+    }
+
+    /// Stores a batch, or nothing.
+    fn apply(&mut self, batch: ViewBatch) -> Result<(), Error> {
+        if self.checkpoint != batch.from {
+            return Err(Error::CheckpointMoved { view: self.schema.name.clone() });
+        }
+        let mut changes = Vec::with_capacity(batch.changes.len());
+        for change in batch.changes {
+            changes.push(match change {
+                RowChange::Upsert(address, values) => (address, Some(values)),
+                RowChange::Patch(address, patch) => {
+                    let row = self.rows.get(&address).cloned();
+                    let mut row = row.ok_or_else(|| Error::NotFound(format!("row {:?}", address.key)))?;
+                    for (name, value) in patch {
+                        if let Some(at) = self.column_at(&name) {
+                            row[at] = value;
+                        }
+                    }
+                    (address, Some(row))
+                }
+                RowChange::Delete(address) => (address, None),
+            });
+        }
+        for (address, row) in changes {
+            match row {
+                Some(row) => self.rows.insert(address, row),
+                None => self.rows.remove(&address),
+            };
+        }
+        self.parked.extend(batch.parked.into_iter().map(|parked| (parked.position, parked)));
+        self.checkpoint = batch.to;
+        Ok(())
     }
 
     fn column_at(&self, name: &str) -> Option<usize> {
@@ -89,7 +159,11 @@ impl MemoryReadModels {
 }
 
 fn no_table(table: &ViewTable) -> Error {
-    Error::NotFound(format!("generation {} of view {}", table.generation, table.schema.name))
+    no_generation(&table.schema.name, table.generation)
+}
+
+fn no_view(view: &str) -> Error {
+    Error::NotFound(format!("view {view}"))
 }
 
 #[async_trait]
@@ -98,52 +172,104 @@ impl ReadModels for MemoryReadModels {
         schema.validate()?;
         let mut catalogue = self.lock();
         let view = catalogue.entry(schema.name.clone()).or_insert_with(|| Catalogued {
-            generation: 1,
+            active: 1,
+            last: 1,
             tables: HashMap::from([(1, Table::new(schema, start))]),
+            replaced: None,
         });
-        let active = view.tables.get(&view.generation).map(|table| &table.schema);
-        if active.map(ViewSchema::fingerprint) != Some(schema.fingerprint()) {
-            let version = active.map_or(0, |active| active.version);
-            let reason = format!("version {version} there, {} in the code", schema.version);
-            return Err(Error::ViewChanged { view: schema.name.clone(), reason });
+        if let Some(active) = view.tables.get(&view.active) {
+            active.check_definition(schema)?;
         }
-        Ok(ViewTable { schema: schema.clone(), generation: view.generation })
+        Ok(ViewTable { schema: schema.clone(), generation: view.active })
     }
 
     async fn begin_generation(&self, schema: &ViewSchema, start: Checkpoint) -> Result<ViewTable, Error> {
         schema.validate()?;
         let mut catalogue = self.lock();
-        let view = catalogue
-            .get_mut(&schema.name)
-            .ok_or_else(|| Error::NotFound(format!("view {}", schema.name)))?;
-        // Above every one there was, so that whoever began the one replaced here finds it gone.
-        let generation = view.tables.keys().max().map_or(1, |last| last + 1);
-        view.tables.retain(|known, _| *known == view.generation);
-        view.tables.insert(generation, Table::new(schema, start));
-        Ok(ViewTable { schema: schema.clone(), generation })
+        let view = catalogue.get_mut(&schema.name).ok_or_else(|| no_view(&schema.name))?;
+        view.last += 1;
+        view.tables.retain(|known, _| *known == view.active);
+        view.tables.insert(view.last, Table::new(schema, start));
+        Ok(ViewTable { schema: schema.clone(), generation: view.last })
     }
 
-    async fn activate(&self, table: &ViewTable) -> Result<(), Error> {
-        let mut catalogue = self.lock();
-        let view = catalogue.get_mut(&table.schema.name).ok_or_else(|| no_table(table))?;
-        if !view.tables.contains_key(&table.generation) {
-            return Err(no_table(table));
+    async fn activate(&self, table: &ViewTable, swap: Swap) -> Result<bool, Error> {
+        if let Some(last) = &swap.last {
+            last.validate(&table.schema)?;
         }
-        view.generation = table.generation;
-        view.tables.retain(|generation, _| *generation == table.generation);
-        Ok(())
+        let lease = swap.last.as_ref().and_then(|last| last.lease.clone());
+        let activate = || {
+            let mut catalogue = self.lock();
+            let view = catalogue.get_mut(&table.schema.name).ok_or_else(|| no_table(table))?;
+            let read = view.tables.get(&view.active).map(|active| active.checkpoint.position);
+            let beyond = swap.unless_beyond.zip(read).is_some_and(|(most, read)| read > most);
+            let built = view.tables.get_mut(&table.generation).filter(|_| table.generation != view.active);
+            let built = built.ok_or_else(|| no_table(table))?;
+            if beyond {
+                return Ok(false);
+            }
+            if let Some(last) = swap.last {
+                built.apply(last)?;
+            }
+            view.swap(table.generation, swap.at);
+            Ok(true)
+        };
+        self.leases.under(lease.as_ref(), activate)
+    }
+
+    async fn revert(&self, schema: &ViewSchema, at: Timestamp) -> Result<ViewTable, Error> {
+        let mut catalogue = self.lock();
+        let view = catalogue.get_mut(&schema.name).ok_or_else(|| no_view(&schema.name))?;
+        let Some((number, table, since)) = view.replaced.take() else { return Err(none_replaced(schema)) };
+        if let Err(changed) = table.check_definition(schema) {
+            view.replaced = Some((number, table, since));
+            return Err(changed);
+        }
+        view.tables.insert(number, table);
+        view.swap(number, at);
+        Ok(ViewTable { schema: schema.clone(), generation: number })
+    }
+
+    async fn discard(&self, view: &str, generation: u32) -> Result<(), Error> {
+        let mut catalogue = self.lock();
+        let catalogued = catalogue.get_mut(view).ok_or_else(|| no_view(view))?;
+        if catalogued.active == generation {
+            return Err(still_read(view, generation));
+        }
+        let built = catalogued.tables.remove(&generation).is_some();
+        let kept = catalogued.replaced.take_if(|(number, ..)| *number == generation).is_some();
+        if built || kept { Ok(()) } else { Err(no_generation(view, generation)) }
+    }
+
+    async fn sweep(&self) -> Result<Swept, Error> {
+        // What is discarded is gone at once.
+        Ok(Swept::All)
+    }
+
+    async fn parked(
+        &self,
+        table: &ViewTable,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<ParkedEvent>, Error> {
+        check_page_limit(limit)?;
+        self.with_table(table, |table| {
+            let above = table.parked.range((Bound::Excluded(after), Bound::Unbounded));
+            Ok(above.take(limit).map(|(_, parked)| parked.clone()).collect())
+        })
     }
 
     async fn views(&self) -> Result<Vec<ViewInfo>, Error> {
         let info = |(name, view): (&String, &Catalogued)| {
-            let active = view.tables.get(&view.generation)?;
-            let building = view.tables.iter().find(|(generation, _)| **generation > view.generation);
+            let active = view.tables.get(&view.active)?;
+            let building = view.tables.iter().find(|(number, _)| **number != view.active);
+            let replaced = view.replaced.as_ref();
             Some(ViewInfo {
                 name: name.clone(),
-                generation: view.generation,
-                fingerprint: active.schema.fingerprint(),
-                checkpoint: active.checkpoint,
-                building: building.map(|(generation, table)| (*generation, table.checkpoint)),
+                active: active.generation(view.active),
+                building: building.map(|(number, table)| table.generation(*number)),
+                replaced: replaced.map(|(number, table, since)| (table.generation(*number), *since)),
+                discarded: 0,
             })
         };
         Ok(self.lock().iter().filter_map(info).collect())
@@ -160,49 +286,11 @@ impl ReadModels for MemoryReadModels {
     }
 
     async fn apply(&self, table: &ViewTable, batch: ViewBatch) -> Result<(), Error> {
+        batch.validate(&table.schema)?;
         let lease = batch.lease.clone();
-        let apply = |table: &mut Table| {
-            if table.checkpoint != batch.from {
-                return Err(Error::CheckpointMoved { view: table.schema.name.clone() });
-            }
-            let mut touched = HashSet::new();
-            let mut changes = Vec::with_capacity(batch.changes.len());
-            for change in batch.changes {
-                let (address, row) = match change {
-                    RowChange::Upsert(address, values) => {
-                        table.schema.check_row(&address.key, &values)?;
-                        (address, Some(values))
-                    }
-                    RowChange::Patch(address, patch) => {
-                        let row = table.rows.get(&address).cloned();
-                        let mut row = row.ok_or_else(|| Error::NotFound(format!("row {:?}", address.key)))?;
-                        for (name, value) in patch {
-                            let at = table.column_at(&name).ok_or_else(|| {
-                                Error::invalid(format!("view {} has no column {name:?}", table.schema.name))
-                            })?;
-                            table.schema.check_value(&table.schema.columns[at], &value)?;
-                            row[at] = value;
-                        }
-                        (address, Some(row))
-                    }
-                    RowChange::Delete(address) => (address, None),
-                };
-                if !touched.insert(address.clone()) {
-                    return Err(Error::invalid(format!(
-                        "row {:?} is changed twice in one batch",
-                        address.key
-                    )));
-                }
-                changes.push((address, row));
-            }
-            for (address, row) in changes {
-                match row {
-                    Some(row) => table.rows.insert(address, row),
-                    None => table.rows.remove(&address),
-                };
-            }
-            table.checkpoint = batch.to;
-            Ok(())
+        let apply = |stored: &mut Table| match stored.check_definition(&table.schema) {
+            Ok(()) => stored.apply(batch),
+            Err(_) => Err(no_table(table)),
         };
         self.leases.under(lease.as_ref(), || self.with_table(table, apply))
     }

@@ -1,6 +1,7 @@
 INSERT INTO views (
     name,
-    generation
-) VALUES ($1, 1)
+    generation,
+    last_generation
+) VALUES ($1, 1, 1)
 ON CONFLICT (name) DO NOTHING
 RETURNING name

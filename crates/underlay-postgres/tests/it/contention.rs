@@ -60,13 +60,13 @@ fn a_view_batch_that_lost_a_contention_is_stored_once() {
         for (position, code) in [(1, DEADLOCK), (2, SERIALIZATION)] {
             fail(&place, "view_checkpoints", code, 2).await;
             let to = checkpoint_at(start, position);
-            let batch = ViewBatch { from, to, changes: vec![row("acme", "k", 1)], lease: None };
+            let batch = ViewBatch::new(from, to, vec![row("acme", "k", 1)]);
             store.apply(&table, batch).await.unwrap();
             from = to;
         }
         assert_eq!(store.checkpoint(&table).await.unwrap(), from);
         fail(&place, "view_checkpoints", DEADLOCK, ALWAYS).await;
-        let batch = ViewBatch { from, to: checkpoint_at(start, 3), changes: Vec::new(), lease: None };
+        let batch = ViewBatch::new(from, checkpoint_at(start, 3), Vec::new());
         let answer = store.apply(&table, batch).await;
         assert!(matches!(answer, Err(Error::Unavailable { .. })), "{answer:?}");
         assert_eq!(store.checkpoint(&table).await.unwrap(), from);

@@ -293,7 +293,7 @@ fn a_view_batch_whose_answer_was_lost_is_told_by_its_checkpoint() {
         let start = Checkpoint::start(store.store_id());
         let table = store.prepare(&accounts(), start).await.unwrap();
         let to = checkpoint_at(start, 1);
-        let batch = ViewBatch { from: start, to, changes: vec![row("acme", "k", 1)], lease: None };
+        let batch = ViewBatch::new(start, to, vec![row("acme", "k", 1)]);
         // Another session holds the generation, so the batch waits in its transaction and is killed there.
         let holder = place.admin().await;
         holder.batch_execute("BEGIN; SELECT FROM underlay.view_generations FOR UPDATE").await.unwrap();

@@ -105,12 +105,8 @@ fn nobody_takes_a_lease_while_a_batch_is_stored_under_it() {
         // The rows of the batch wait for somebody else's lock, behind the check of the lease.
         let holder = place.admin().await;
         holder.batch_execute("BEGIN; LOCK TABLE underlay_views.accounts_1").await.unwrap();
-        let batch = ViewBatch {
-            from: start,
-            to: checkpoint_at(start, 1),
-            changes: vec![row("acme", "k", 1)],
-            lease: Some(lease.term()),
-        };
+        let batch = ViewBatch::new(start, checkpoint_at(start, 1), vec![row("acme", "k", 1)])
+            .with_lease(Some(lease.term()));
         let mut storing = crate::sample::begin(store.apply(&table, batch));
         let watcher = place.admin().await;
         wait_until_blocked(&mut storing, &watcher, 1).await;
@@ -131,12 +127,8 @@ fn who_is_paused_in_the_middle_of_a_batch_holds_nobody_up() {
         let start = Checkpoint::start(paused.store_id());
         let table = paused.prepare(&accounts(), start).await.unwrap();
         let lease = paused.acquire("view accounts", "a", Duration::from_secs(1)).await.unwrap();
-        let batch = ViewBatch {
-            from: start,
-            to: checkpoint_at(start, 1),
-            changes: vec![row("acme", "k", 1)],
-            lease: Some(lease.expect("it is free").term()),
-        };
+        let batch = ViewBatch::new(start, checkpoint_at(start, 1), vec![row("acme", "k", 1)])
+            .with_lease(Some(lease.expect("it is free").term()));
         let holder = place.admin().await;
         holder.batch_execute("BEGIN; SELECT FROM underlay.view_generations FOR UPDATE").await.unwrap();
         let mut storing = crate::sample::begin(paused.apply(&table, batch.clone()));
@@ -150,7 +142,8 @@ fn who_is_paused_in_the_middle_of_a_batch_holds_nobody_up() {
             }
         };
         assert_eq!(taken.term, 2);
-        let further = ViewBatch { to: checkpoint_at(start, 2), lease: Some(taken.term()), ..batch };
+        let further = ViewBatch::new(start, checkpoint_at(start, 2), batch.changes)
+            .with_lease(Some(taken.term()));
         other.apply(&table, further).await.unwrap();
         assert!(storing.await.is_err(), "it came back, and stored nothing");
     });

@@ -23,7 +23,7 @@ async fn filled(place: &Place) -> (PostgresStore, ViewTable) {
         row(owner, &format!("key-{number:06}"), number)
     });
     let batch =
-        ViewBatch { from: start, to: checkpoint_at(start, 1), changes: changes.collect(), lease: None };
+        ViewBatch::new(start, checkpoint_at(start, 1), changes.collect());
     store.apply(&table, batch).await.unwrap();
     place.admin().await.batch_execute("ANALYZE").await.unwrap();
     (store, table)

@@ -31,7 +31,7 @@ async fn filled(place: &Place) -> PostgresStore {
     }
     let changes = vec![row("acme", "k", 1), row("globex", "k", 2), row("globex", "l", 3)];
     store
-        .apply(&table, ViewBatch { from: start, to: checkpoint_at(start, 6), changes, lease: None })
+        .apply(&table, ViewBatch::new(start, checkpoint_at(start, 6), changes))
         .await
         .unwrap();
     store

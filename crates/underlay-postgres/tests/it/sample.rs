@@ -57,17 +57,17 @@ pub(crate) fn accounts() -> ViewSchema {
         nullable: false,
         indexed: true,
     };
-    ViewSchema {
-        name: "accounts".into(),
-        version: 1,
-        columns: vec![
+    ViewSchema::new(
+        "accounts",
+        1,
+        vec![
             column("name", ColumnType::Text),
             column("order", ColumnType::Integer),
             column("amount", ColumnType::Decimal),
             column("closed", ColumnType::Boolean),
             column("opened_at", ColumnType::Timestamp),
         ],
-    }
+    )
 }
 
 pub(crate) fn row(owner: &str, key: &str, number: i64) -> RowChange {

@@ -111,7 +111,7 @@ fn a_view_stored_into_silence_is_unavailable() {
         let table = store.prepare(&accounts(), start).await.unwrap();
         network.fall_silent();
         let changes = vec![row("acme", "k", 1)];
-        let batch = ViewBatch { from: start, to: checkpoint_at(start, 1), changes, lease: None };
+        let batch = ViewBatch::new(start, checkpoint_at(start, 1), changes);
         let answer = in_time(store.apply(&table, batch)).await;
         assert!(matches!(answer, Err(Error::Unavailable { .. })), "{answer:?}");
     });

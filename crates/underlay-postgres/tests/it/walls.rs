@@ -3,7 +3,7 @@
 
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
-use underlay_core::{Checkpoint, EventStore, ExpectedVersion, Query, ReadModels, Version, ViewBatch};
+use underlay_core::{Checkpoint, EventStore, ExpectedVersion, Query, ReadModels, Swap, Version, ViewBatch};
 use underlay_postgres::PostgresStore;
 
 use crate::place::{Place, ROLE_PREFIX, connect, with_place};
@@ -29,7 +29,7 @@ async fn with_rows(store: &PostgresStore) -> underlay_core::ViewTable {
     let start = Checkpoint::start(store.store_id());
     let table = store.prepare(&accounts(), start).await.unwrap();
     let changes = vec![row("acme", "k", 1), row("globex", "k", 2)];
-    let batch = ViewBatch { from: start, to: checkpoint_at(start, 1), changes, lease: None };
+    let batch = ViewBatch::new(start, checkpoint_at(start, 1), changes);
     store.apply(&table, batch).await.unwrap();
     table
 }
@@ -43,7 +43,7 @@ fn every_table_keeps_its_walls_through_rebuilds_and_one_without_is_found() {
         let start = Checkpoint::start(store.store_id());
         let building = store.begin_generation(&accounts(), start).await.unwrap();
         assert_eq!(open_relations(&admin).await, [""; 0], "while a view is rebuilt");
-        store.activate(&building).await.unwrap();
+        assert!(store.activate(&building, Swap::default()).await.unwrap());
         assert_eq!(open_relations(&admin).await, [""; 0], "after a view was rebuilt");
         let open = "CREATE TABLE underlay.bare (a integer); \
                     CREATE TABLE underlay.unforced (a integer); \

@@ -9,7 +9,10 @@
 mod bank;
 mod busy_store;
 mod commands;
+mod generations;
+mod hooked;
 mod leases;
+mod parking;
 mod runners;
 mod shared;
 mod snapshots;

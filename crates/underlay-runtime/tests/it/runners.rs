@@ -7,7 +7,7 @@ use underlay_core::{
     DecodeError, Error, Event, EventDescriptor, EventStore, Json, Keys, Position, Query, Recorded, View,
     ViewStatus,
 };
-use underlay_runtime::{Engine, EngineConfig, OnViewChange, Registry, ViewState};
+use underlay_runtime::{Engine, EngineConfig, OnViewChange, RebuildFrom, Registry, ViewState};
 
 use crate::bank::{Account, AccountEvent, Balance, Balances, Bank, deposited, registry, tenant};
 use crate::views::{Doubled, LONG, Swapped, row, rows, stopped};
@@ -53,7 +53,7 @@ async fn a_rebuild_ends_while_others_never_stop_writing() {
     let store = Swapped::new(log(20).await);
     let engine = store.engine();
     store.write_at_every_read();
-    let rebuilt = tokio::time::timeout(LONG, engine.rebuild_view("balances", |_| {})).await;
+    let rebuilt = tokio::time::timeout(LONG, engine.rebuild_view("balances", RebuildFrom::default(), |_| {})).await;
     assert_eq!(rebuilt.expect("it ends").unwrap(), 2);
     assert_eq!(rows(&engine).await[0], row("a", 20, 20));
 }
@@ -70,20 +70,36 @@ async fn views_that_are_being_rebuilt_stop_when_they_are_told_to() {
     }
     views.stop().await;
     assert!(store.reads() < 100, "of 1,000 pages {} were read", store.reads());
-    assert_eq!(new.read_models().views().await.unwrap()[0].generation, 1, "nothing has changed");
+    assert_eq!(new.read_models().views().await.unwrap()[0].active.number, 1, "nothing has changed");
 }
 
 #[tokio::test]
 async fn a_rebuild_that_another_one_replaced_says_so_and_changes_nothing() {
     let store = Swapped::new(log(100).await);
     let (engine, other) = (store.engine(), store.engine());
-    let (first, second) =
-        tokio::join!(engine.rebuild_view("balances", |_| {}), other.rebuild_view("balances", |_| {}));
+    let (first, second) = tokio::join!(
+        engine.rebuild_view("balances", RebuildFrom::Start, |_| {}),
+        other.rebuild_view("balances", RebuildFrom::Start, |_| {})
+    );
     let (lost, won) = if first.is_err() { (first, second) } else { (second, first) };
     let lost = lost.unwrap_err();
     assert!(lost.is_retryable() && lost.to_string().contains("another rebuild"), "{lost}");
-    let info = engine.read_models().views().await.unwrap().remove(0);
-    assert_eq!((info.generation, info.checkpoint.position.number()), (won.unwrap(), 100));
+    let active = engine.read_models().views().await.unwrap().remove(0).active;
+    assert_eq!((active.number, active.checkpoint.position.number()), (won.unwrap(), 100));
+}
+
+#[tokio::test]
+async fn two_rebuilds_that_meet_go_on_with_one_generation() {
+    let store = Swapped::new(log(100).await);
+    let (engine, other) = (store.engine(), store.engine());
+    let (first, second) = tokio::join!(
+        engine.rebuild_view("balances", RebuildFrom::default(), |_| {}),
+        other.rebuild_view("balances", RebuildFrom::default(), |_| {})
+    );
+    let active = engine.read_models().views().await.unwrap().remove(0).active;
+    assert_eq!((first.unwrap(), second.unwrap()), (active.number, active.number));
+    assert_eq!(active.checkpoint.position.number(), 100);
+    assert_eq!(rows(&engine).await, [row("a", 100, 100)]);
 }
 
 #[tokio::test]
@@ -128,7 +144,7 @@ async fn a_view_that_was_refused_goes_on_once_it_is_rebuilt() {
     store.swap(log(2).await);
     assert_eq!(stopped(&engine).await.status, ViewStatus::Failed);
     // By another process, as the message says.
-    store.engine().rebuild_view("balances", |_| {}).await.unwrap();
+    store.engine().rebuild_view("balances", RebuildFrom::default(), |_| {}).await.unwrap();
     store.commit(&tenant(), deposited("a", 1)).await.unwrap();
     while engine.view_states()[0].status != ViewStatus::Live {
         tokio::task::yield_now().await;

@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use underlay_core::memory::{MemoryEventStore, MemoryLeases, MemoryReadModels};
 use underlay_core::{
-    Checkpoint, Error, EventStore, Keys, Lease, Leases, ManualClock, Position, Query, ReadModels, Recorded,
-    RowAddress, RowPage, RowValues, TenantId, Timestamp, View, ViewBatch, ViewInfo, ViewSchema, ViewStatus,
-    ViewTable,
+    Checkpoint, Error, EventStore, Keys, Lease, Leases, ManualClock, ParkedEvent, Position, Query, ReadModels,
+    Recorded, RowAddress, RowPage, RowValues, Swap, Swept, TenantId, Timestamp, View, ViewBatch, ViewInfo,
+    ViewSchema, ViewStatus, ViewTable,
 };
 use underlay_runtime::{Engine, EngineConfig, Ports, Registry, RunningViews, ViewState};
 
@@ -107,7 +107,7 @@ impl Shared {
     /// How far the rows that are stored are.
     pub async fn stored(&self) -> u64 {
         let views = self.read_models.views().await.unwrap();
-        views.first().map_or(0, |view| view.checkpoint.position.number())
+        views.first().map_or(0, |view| view.active.checkpoint.position.number())
     }
 
     /// Who has a lease, by asking for it.
@@ -275,9 +275,30 @@ impl ReadModels for Paused<MemoryReadModels> {
         self.place.pass().await;
         self.inner.begin_generation(schema, start).await
     }
-    async fn activate(&self, table: &ViewTable) -> Result<(), Error> {
+    async fn activate(&self, table: &ViewTable, swap: Swap) -> Result<bool, Error> {
+        self.place.pass_to(Call::Apply).await;
+        self.inner.activate(table, swap).await
+    }
+    async fn revert(&self, schema: &ViewSchema, at: Timestamp) -> Result<ViewTable, Error> {
         self.place.pass().await;
-        self.inner.activate(table).await
+        self.inner.revert(schema, at).await
+    }
+    async fn discard(&self, view: &str, generation: u32) -> Result<(), Error> {
+        self.place.pass().await;
+        self.inner.discard(view, generation).await
+    }
+    async fn sweep(&self) -> Result<Swept, Error> {
+        self.place.pass().await;
+        self.inner.sweep().await
+    }
+    async fn parked(
+        &self,
+        table: &ViewTable,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<ParkedEvent>, Error> {
+        self.place.pass().await;
+        self.inner.parked(table, after, limit).await
     }
     async fn views(&self) -> Result<Vec<ViewInfo>, Error> {
         self.place.pass().await;

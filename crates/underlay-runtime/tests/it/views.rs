@@ -9,7 +9,7 @@ use underlay_core::{
     Position, Query, Recorded, RecordedCommit, StoreId, StreamName, StreamPage, SystemClock, TenantId,
     Timestamp, Version, View, ViewStatus, Wakeup, WakeupHub, Wakeups,
 };
-use underlay_runtime::{Engine, EngineConfig, OnViewChange, Ports, Registry, Request};
+use underlay_runtime::{Engine, EngineConfig, OnViewChange, Ports, RebuildFrom, Registry, Request};
 
 use crate::bank::{
     Account, AccountEvent, Balance, Balances, Bank, deposited, poison, registry, request, tenant,
@@ -152,7 +152,7 @@ async fn a_rebuild_answers_from_the_old_rows_until_it_swaps() {
     bank.engine.wait_for_view("balances", head, LONG).await.unwrap();
     let mut seen = Vec::new();
     let generation =
-        bank.beside().engine.rebuild_view("balances", |position| seen.push(position)).await.unwrap();
+        bank.beside().engine.rebuild_view("balances", RebuildFrom::default(), |position| seen.push(position)).await.unwrap();
     assert_eq!((generation, seen.last()), (2, Some(&head)));
     assert!(seen.len() > 10, "it told where it was: {seen:?}");
     // The runner finds the new table by itself.
@@ -217,7 +217,7 @@ async fn a_log_restored_under_a_running_view_is_refused_and_the_repair_named() {
     assert!(error.contains("`bank view rebuild balances`"), "{error}");
 
     // What the message says repairs it.
-    engine.rebuild_view("balances", |_| {}).await.unwrap();
+    engine.rebuild_view("balances", RebuildFrom::default(), |_| {}).await.unwrap();
     assert_eq!(rows(&engine).await, [row("a", 1, 1)]);
     views.stop().await;
 }
@@ -229,7 +229,7 @@ async fn tenants_have_their_own_rows() {
     let other = TenantId::new("other").unwrap();
     let deposit = crate::bank::AccountCommand::Deposit { cents: 99 };
     bank.engine.execute::<Account>(&Request::new(other.clone()), &"a".to_owned(), deposit).await.unwrap();
-    bank.engine.rebuild_view("balances", |_| {}).await.unwrap();
+    bank.engine.rebuild_view("balances", RebuildFrom::default(), |_| {}).await.unwrap();
     assert_eq!(rows(&bank.engine).await, [row("a", 1, 1)]);
     let theirs = bank.engine.row(&other, "balances", "a").await.unwrap();
     assert_eq!(serde_json::to_string(&theirs.values).unwrap(), "[99,1]");

@@ -46,7 +46,7 @@ async fn a_view_that_failed_is_not_ready() {
     // The rows there are of another definition; by default that is for a person to settle.
     let column =
         Column { name: "other".into(), column_type: ColumnType::Text, nullable: false, indexed: false };
-    let schema = ViewSchema { name: "balances".into(), version: 1, columns: vec![column] };
+    let schema = ViewSchema::new("balances", 1, vec![column]);
     site.read_models.prepare(&schema, Checkpoint::start(site.store.store_id())).await.unwrap();
     let _views = site.engine.start_views();
     let wait = site.engine.wait_for_view("balances", underlay_core::Position::from_number(1), Duration::MAX);

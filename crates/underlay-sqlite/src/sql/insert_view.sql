@@ -1,4 +1,5 @@
 INSERT INTO views (
     name,
-    generation
-) VALUES (?1, 1)
+    generation,
+    last_generation
+) VALUES (?1, 1, 1)

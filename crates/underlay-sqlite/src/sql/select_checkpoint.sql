@@ -5,3 +5,4 @@ SELECT
 FROM view_generations
 WHERE name = ?1
     AND generation = ?2
+    AND replaced_at IS NULL

@@ -1,4 +1,8 @@
-SELECT generation
+SELECT
+    view_generations.generation,
+    view_generations.generation = views.generation,
+    view_generations.replaced_at IS NOT NULL
 FROM view_generations
-WHERE name = ?1
-ORDER BY generation
+JOIN views ON views.name = view_generations.name
+WHERE view_generations.name = ?1
+ORDER BY view_generations.generation

@@ -232,12 +232,7 @@ async fn a_writer_that_dies_answers_all_who_wait() {
             let owner = if number % 2 == 0 { &owner } else { &stranger };
             waiting.push(begin(store.commit(owner, commit.clone())));
         }
-        let batch = ViewBatch {
-            from: start,
-            to: checkpoint_at(start, 1),
-            changes: vec![upsert("k", 1)],
-            lease: None,
-        };
+        let batch = ViewBatch::new(start, checkpoint_at(start, 1), vec![upsert("k", 1)]);
         let view = begin(store.apply(&table, batch));
         gate.open();
         for (number, waiting) in waiting.into_iter().enumerate() {

@@ -269,7 +269,7 @@ async fn a_write_to_a_view_that_fails_stores_nothing_and_the_file_is_had_back() 
         let start = Checkpoint::start(store.store_id());
         let table = store.prepare(&balances(), start).await.unwrap();
         let to = checkpoint_at(start, 1);
-        let batch = || ViewBatch { from: start, to, changes: vec![upsert("k", 1)], lease: None };
+        let batch = || ViewBatch::new(start, to, vec![upsert("k", 1)]);
         armed.store(true, Ordering::SeqCst);
         let answer = store.apply(&table, batch()).await;
         assert!(matches!(answer, Err(Error::Unavailable { .. })), "{steps:?}: {answer:?}");
@@ -316,7 +316,7 @@ async fn rows_not_flushed_yet_reach_the_database_before_anything_else_is_acknowl
     let to = checkpoint_at(start, 1);
     // Flushed with the next commit, and that one fails: its rows may be lost from the WAL.
     store
-        .apply(&table, ViewBatch { from: start, to, changes: vec![upsert("k", 1)], lease: None })
+        .apply(&table, ViewBatch::new(start, to, vec![upsert("k", 1)]))
         .await
         .unwrap();
     let reader = place.connect();

@@ -45,7 +45,7 @@ pub(crate) async fn fill(store: &SqliteStore) -> Vec<CommitId> {
     let table = store.prepare(&balances(), start).await.unwrap();
     let to = checkpoint_at(start, 12);
     let changes = (0..10).map(|number| upsert(&format!("k{number}"), number)).collect();
-    store.apply(&table, ViewBatch { from: start, to, changes, lease: None }).await.unwrap();
+    store.apply(&table, ViewBatch::new(start, to, changes)).await.unwrap();
     store.store_snapshot(&tenant(), &stream("a-1"), snapshot(4)).await.unwrap();
     ids
 }
@@ -149,7 +149,7 @@ async fn write(store: &SqliteStore, complaints: &mut Complaints) {
         && let Some(from) = complaints.note("checkpoint", store.checkpoint(&table).await)
     {
         let to = checkpoint_at(from, from.position.number().saturating_add(1));
-        let batch = ViewBatch { from, to, changes: vec![upsert("k1", 7), upsert("new", 8)], lease: None };
+        let batch = ViewBatch::new(from, to, vec![upsert("k1", 7), upsert("new", 8)]);
         complaints.note("apply", store.apply(&table, batch).await);
     }
     complaints.note("begin_generation", store.begin_generation(&balances(), start).await);

@@ -26,7 +26,7 @@ impl View {
             ..self.at
         };
         let change = RowChange::Upsert(address(number), vec![Value::Integer(7)]);
-        let batch = ViewBatch { from: self.at, to, changes: vec![change], lease };
+        let batch = ViewBatch::new(self.at, to, vec![change]).with_lease(lease);
         self.models.apply(&self.table, batch).await?;
         self.at = to;
         Ok(())
@@ -59,7 +59,7 @@ pub async fn a_lost_lease_stores_nothing<F: LeasesFixture>(fixture: F) {
         nullable: false,
         indexed: false,
     };
-    let schema = ViewSchema { name: "counts".to_owned(), version: 1, columns: vec![column] };
+    let schema = ViewSchema::new("counts", 1, vec![column]);
     let at = Checkpoint::start(StoreId(EventId::draw().0));
     let table = models.prepare(&schema, at).await.expect("a view is prepared");
     let mut view = View { models, table, at };

@@ -507,7 +507,7 @@ impl<S: Subject> Comparison<S> {
             };
             changes.insert(address, change);
         }
-        ViewBatch { from, to, changes: changes.into_values().collect(), lease: None }
+        ViewBatch::new(from, to, changes.into_values().collect())
     }
 
     fn new_event(&mut self) -> NewEvent {
@@ -532,7 +532,7 @@ fn totals() -> ViewSchema {
         indexed,
     };
     let columns = vec![column("amount", ColumnType::Integer, true), column("note", ColumnType::Text, false)];
-    ViewSchema { name: "totals".to_owned(), version: 1, columns }
+    ViewSchema::new("totals", 1, columns)
 }
 
 fn tenant(at: usize) -> TenantId {

@@ -107,7 +107,7 @@ pub async fn the_checkpoint_moves_only_from_the_expected_place<F: ReadModelsFixt
         }
         for from in elsewhere {
             let changes = vec![subject.upsert("a", row("from elsewhere", 1)), subject.delete("b")];
-            let batch = ViewBatch { from, to: subject.place(number + 3), changes, lease: None };
+            let batch = ViewBatch::new(from, subject.place(number + 3), changes);
             let error = match subject.models.apply(&subject.table, batch).await {
                 Err(error) => error,
                 Ok(()) => panic!("a batch from {from:?} was stored at {here:?}"),
@@ -121,7 +121,7 @@ pub async fn the_checkpoint_moves_only_from_the_expected_place<F: ReadModelsFixt
         }
         let to = subject.place(number + 1 + step);
         let changes = vec![subject.upsert("b", row("from here", 1))];
-        let batch = ViewBatch { from: here, to, changes, lease: None };
+        let batch = ViewBatch::new(here, to, changes);
         subject.models.apply(&subject.table, batch).await.expect("a batch from the expected place");
         assert_eq!(subject.checkpoint().await, to, "the checkpoint is kept with its store and event");
         assert_eq!(subject.query(&Query::default()).await.position, to.position, "a page tells the position");
@@ -144,7 +144,7 @@ pub async fn one_of_two_batches_is_stored<F: ReadModelsFixture>(fixture: F) {
             ];
             async move {
                 let result =
-                    subject.models.apply(&subject.table, ViewBatch { from, to, changes, lease: None }).await;
+                    subject.models.apply(&subject.table, ViewBatch::new(from, to, changes)).await;
                 (number, mine, to, result)
             }
         };

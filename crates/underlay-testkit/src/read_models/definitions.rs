@@ -26,7 +26,7 @@ pub async fn a_changed_view_is_refused<F: ReadModelsFixture>(fixture: F) {
         let views = subject.models.views().await.expect("views answers");
         assert_eq!(views.len(), 1, "{what}: the catalogue stays");
         assert_eq!(
-            views[0].fingerprint,
+            views[0].active.fingerprint,
             schema().fingerprint(),
             "{what}: with the definition the rows were built by"
         );

@@ -1,5 +1,6 @@
 use underlay_core::limits::{
-    NAME_BYTES_MAX, PAGE_ROWS_MAX, QUERY_FILTERS_MAX, ROW_KEY_BYTES_MAX, VIEW_COLUMNS_MAX,
+    INDEXED_TEXT_BYTES_MAX, NAME_BYTES_MAX, PAGE_ROWS_MAX, QUERY_FILTERS_MAX, ROW_KEY_BYTES_MAX, TEXT_BYTES_MAX,
+    VIEW_COLUMNS_MAX,
 };
 use underlay_core::{
     Checkpoint, Column, ColumnType, Comparison, Cursor, Direction, Error, Query, RowChange, RowValues, Value,
@@ -10,7 +11,8 @@ use super::Subject;
 use super::subject::{decimal, moment, row, schema, text};
 use crate::ReadModelsFixture;
 
-/// Sentence 12: what does not fit the schema is `Invalid`, names the column, and stores nothing.
+/// Sentence 12: what does not fit the schema or exceeds a limit is `Invalid`, names the column, and stores
+/// nothing.
 pub async fn misfits_are_invalid<F: ReadModelsFixture>(fixture: F) {
     let subject = Subject::of(&fixture).await;
     subject.apply(vec![subject.upsert("a", row("ada", 1))]).await;
@@ -23,6 +25,12 @@ pub async fn misfits_are_invalid<F: ReadModelsFixture>(fixture: F) {
         assert_eq!(subject.rows().await, rows, "{name}: no row is stored");
         assert_eq!(subject.checkpoint().await, checkpoint, "{name}: nor the checkpoint");
     }
+    // The longest that fits is stored, beside the longest key.
+    let mut longest = row(&"o".repeat(INDEXED_TEXT_BYTES_MAX), 1);
+    longest[5] = text(&"n".repeat(TEXT_BYTES_MAX));
+    let key = "k".repeat(ROW_KEY_BYTES_MAX);
+    subject.apply(vec![subject.upsert(&key, longest.clone())]).await;
+    assert_eq!(subject.get(&key).await, Some(longest), "the longest row is read back");
     for (name, query) in misfit_queries() {
         let page = subject.models.query(&subject.table, &subject.tenant, &query).await;
         assert_invalid(page, name, &format!("{query:?}"));
@@ -72,6 +80,21 @@ fn misfit_changes(subject: &Subject) -> Vec<(String, RowChange)> {
     for unknown in ["unknown", "Owner", "owner ", "\"owner\"", "tenant", "key", "owner\" = 'x', \"note"] {
         changes.push((first_word(unknown), subject.patch("a", unknown, text("x"))));
     }
+    // The first column is indexed, the sixth is not.
+    let too_long = [
+        (0, "INDEXED_TEXT_BYTES_MAX", "x".repeat(INDEXED_TEXT_BYTES_MAX + 1)),
+        (5, "TEXT_BYTES_MAX", "x".repeat(TEXT_BYTES_MAX + 1)),
+        (0, "NUL", "a\0b".to_owned()),
+        (5, "NUL", "a\0b".to_owned()),
+    ];
+    for (at, limit, value) in too_long {
+        let mut row = row("misfit", 1);
+        row[at] = text(&value);
+        let column = &schema().columns[at].name;
+        changes.push((column.clone(), subject.upsert("c", row.clone())));
+        changes.push((limit.to_owned(), subject.upsert("c", row)));
+        changes.push((limit.to_owned(), subject.patch("a", column, text(&value))));
+    }
     let long: RowValues = row("long", 1).into_iter().chain([Value::Null]).collect();
     let short: RowValues = row("short", 1).into_iter().take(9).collect();
     for values in [long, short, Vec::new()] {
@@ -113,6 +136,9 @@ fn misfit_queries() -> Vec<(&'static str, Query)> {
         ("owner", all().sort("owner desc; drop table accounts", Direction::Ascending)),
         ("PAGE_ROWS_MAX", all().limit(0)),
         ("PAGE_ROWS_MAX", all().limit(PAGE_ROWS_MAX + 1)),
+        ("NUL", filter("owner", text("a\0b"))),
+        ("cursor", Query { after: cursor(Some(text("a\0b")), "a"), ..by_owner() }),
+        ("cursor", Query { after: cursor(None, "a\0b"), ..all() }),
         ("cursor", Query { after: cursor(None, "a"), ..by_owner() }),
         ("cursor", Query { after: cursor(Some(Value::Integer(1)), "a"), ..by_owner() }),
         ("cursor", Query { after: cursor(Some(Value::Null), "a"), ..by_owner() }),
@@ -127,7 +153,7 @@ fn misfit_schemas() -> Vec<(String, ViewSchema)> {
         nullable: false,
         indexed: false,
     };
-    let view = |columns: Vec<Column>| ViewSchema { name: "misfit".to_owned(), version: 1, columns };
+    let view = |columns: Vec<Column>| ViewSchema::new("misfit", 1, columns);
     let mut schemas = Vec::new();
     let long = "n".repeat(NAME_BYTES_MAX + 1);
     for name in ["", "Name", "1st", "_name", "na-me", "na me", "n\"", "n;", &long] {

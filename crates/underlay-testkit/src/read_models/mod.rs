@@ -21,7 +21,10 @@ pub use batches::{
 };
 pub use definitions::a_changed_view_is_refused;
 pub use filters::filters_and_sorts_hold;
-pub use generations::a_generation_is_built_beside;
+pub use generations::{
+    a_generation_is_built_beside, a_replaced_generation_comes_back, a_swap_takes_nothing_back,
+    discarded_generations_are_swept, parked_events_are_kept,
+};
 pub use hostile::hostile_text_is_data;
 pub use misfits::misfits_are_invalid;
 pub use pages::pages_follow_each_other;
@@ -64,9 +67,17 @@ macro_rules! read_models_cases {
             11 a_generation_is_built_beside
                 "A generation is built beside the one that is read, and activated in one step."
             12 misfits_are_invalid
-                "What does not fit the schema is `Invalid`, names the column, and stores nothing."
+                "What does not fit the schema or exceeds a limit is `Invalid`, names the column, and stores nothing."
             13 reopening_keeps_rows
                 "After reopening, rows and checkpoint are there."
+            14 a_swap_takes_nothing_back
+                "A generation is swapped in together with its last changes, and only where the one that is read has not come further than allowed."
+            15 a_replaced_generation_comes_back
+                "A generation that was replaced answers nothing, and comes back with its rows and its checkpoint."
+            16 discarded_generations_are_swept
+                "What a discarded generation has left is removed piece by piece, beside readers and writers; its number is never given again."
+            17 parked_events_are_kept
+                "Events that were passed over are kept with the rows of their generation, in the order of the log."
         }
     };
 }

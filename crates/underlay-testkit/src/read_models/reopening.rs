@@ -55,20 +55,15 @@ pub async fn reopening_keeps_rows<F: ReadModelsFixture>(fixture: F) {
     );
 
     // Both generations go on where they stopped.
-    let stale = ViewBatch {
-        from: start,
-        to: subject.place(9),
-        changes: vec![subject.delete("extremes")],
-        lease: None,
-    };
+    let stale = ViewBatch::new(start, subject.place(9), vec![subject.delete("extremes")]);
     let refused = subject.models.apply(&subject.table, stale).await;
     assert!(matches!(refused, Err(Error::CheckpointMoved { .. })), "a batch from before: {refused:?}");
     subject.apply(vec![subject.upsert("after", row("after", 1))]).await;
-    let (generation, _) = views[0].building.expect("a generation is being built");
+    let generation = views[0].building.expect("a generation is being built").number;
     let building = subject.at_table(&underlay_core::ViewTable { schema: newer.clone(), generation });
     assert_eq!(building.checkpoint().await, built, "a generation half built keeps its checkpoint");
     building.apply(vec![building.upsert("whole", row("whole", 2))]).await;
-    building.models.activate(&building.table).await.expect("and can be activated");
+    assert!(building.activate().await, "and can be activated");
     let whole = building.rows().await;
     let built = building.table.clone();
     drop((subject, building));

@@ -1,4 +1,4 @@
-use underlay_core::limits::ROW_KEY_BYTES_MAX;
+use underlay_core::limits::{INDEXED_TEXT_BYTES_MAX, ROW_KEY_BYTES_MAX};
 use underlay_core::{Checkpoint, Decimal, Error, Query, RowAddress, RowChange, RowValues, Value};
 
 use super::Subject;
@@ -55,7 +55,7 @@ fn extreme_row(number: usize) -> RowValues {
     let texts = [
         text(""),
         text(" "),
-        text(&"long ".repeat(20_000)),
+        text(&"long ".repeat(INDEXED_TEXT_BYTES_MAX / 5)),
         text("\u{10ffff}"),
         text("line\r\n\tbreak"),
         text("0"),

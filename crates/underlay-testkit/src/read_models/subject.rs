@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use underlay_core::{
     Checkpoint, Column, ColumnType, Decimal, Error, EventId, Position, Query, ReadModels, RowAddress,
-    RowChange, RowPage, RowValues, StoreId, TenantId, Timestamp, Value, ViewBatch, ViewSchema, ViewTable,
+    RowChange, RowPage, RowValues, StoreId, Swap, TenantId, Timestamp, Value, ViewBatch, ViewSchema, ViewTable,
 };
 
 use crate::{ReadModelsFixture, sample};
@@ -16,10 +16,10 @@ pub(super) fn schema() -> ViewSchema {
         nullable: !indexed,
         indexed,
     };
-    ViewSchema {
-        name: "accounts".to_owned(),
-        version: 1,
-        columns: vec![
+    ViewSchema::new(
+        "accounts",
+        1,
+        vec![
             column("owner", Text, true),
             column("entries", Integer, true),
             column("balance", Decimal, true),
@@ -31,7 +31,7 @@ pub(super) fn schema() -> ViewSchema {
             column("frozen", Boolean, false),
             column("closed_at", Timestamp, false),
         ],
-    }
+    )
 }
 
 pub(super) fn text(value: &str) -> Value {
@@ -126,7 +126,7 @@ impl Subject {
     /// The batch that goes on from where the table is now, to the next position.
     pub(super) async fn next_batch(&self, changes: Vec<RowChange>) -> ViewBatch {
         let from = self.checkpoint().await;
-        ViewBatch { from, to: self.place(from.position.number() + 1), changes, lease: None }
+        ViewBatch::new(from, self.place(from.position.number() + 1), changes)
     }
 
     pub(super) async fn try_apply(&self, changes: Vec<RowChange>) -> Result<(), Error> {
@@ -136,6 +136,11 @@ impl Subject {
 
     pub(super) async fn apply(&self, changes: Vec<RowChange>) {
         self.try_apply(changes).await.expect("a sound batch is stored");
+    }
+
+    /// Makes the table the one that is read, wherever that one is.
+    pub(super) async fn activate(&self) -> bool {
+        self.models.activate(&self.table, Swap::default()).await.expect("a generation is activated")
     }
 
     pub(super) async fn get(&self, key: &str) -> Option<RowValues> {

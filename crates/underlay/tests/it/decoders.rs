@@ -90,7 +90,7 @@ fn any_value() -> impl Strategy<Value = Value> {
 
 fn schema_with(column_type: ColumnType) -> ViewSchema {
     let column = Column { name: "value".to_owned(), column_type, nullable: false, indexed: true };
-    ViewSchema { name: "rows".to_owned(), version: 1, columns: vec![column] }
+    ViewSchema::new("rows", 1, vec![column])
 }
 
 fn sort(by_column: bool, descending: bool) -> Sort {

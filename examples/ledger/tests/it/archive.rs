@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ledger::balances::Balances;
-use underlay::{CommitId, Engine, Query, Request, Store, TenantId, Value, View};
+use underlay::{CommitId, Engine, Query, RebuildFrom, Request, Store, TenantId, Value, View};
 
 use crate::program::{Ledger, data, text};
 
@@ -15,7 +15,7 @@ async fn rows(file: &Path, tenant: &str) -> Vec<(String, Vec<Value>)> {
 pub(crate) async fn rows_folded_anew(database: &str, tenant: &str) -> Vec<(String, Vec<Value>)> {
     let store = Store::open(database).await.unwrap();
     let engine = ledger::service().open(&store).unwrap();
-    engine.rebuild_view(Balances::NAME, |_| {}).await.unwrap();
+    engine.rebuild_view(Balances::NAME, RebuildFrom::default(), |_| {}).await.unwrap();
     let rows = rows_of(&engine, tenant).await;
     store.close().await.unwrap();
     rows

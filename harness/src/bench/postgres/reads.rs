@@ -32,7 +32,7 @@ pub(super) async fn measure_view(scale: &Scale) -> Result<Vec<Figure>> {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..scale.rounds {
         let start = Instant::now();
-        engine.rebuild_view("balances", |_| {}).await?;
+        engine.rebuild_view("balances", underlay_runtime::RebuildFrom::default(), |_| {}).await?;
         ours.push(rate(scale, start));
         theirs.push(log.copy_out(scale).await?);
     }

@@ -4,8 +4,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use underlay_core::memory::{MemoryLeases, MemoryReadModels};
 use underlay_core::{
-    Checkpoint, Error, Lease, Leases, ManualClock, Query, ReadModels, RowAddress, RowPage, RowValues,
-    TenantId, Timestamp, ViewBatch, ViewInfo, ViewSchema, ViewTable,
+    Checkpoint, Error, Lease, Leases, ManualClock, ParkedEvent, Position, Query, ReadModels, RowAddress, RowPage,
+    RowValues, Swap, Swept, TenantId, Timestamp, ViewBatch, ViewInfo, ViewSchema, ViewTable,
 };
 use underlay_testkit::{Fixture, LeasesFixture, ReadModelsFixture, Skip};
 
@@ -166,8 +166,25 @@ impl ReadModels for Broken {
     async fn begin_generation(&self, schema: &ViewSchema, start: Checkpoint) -> Result<ViewTable, Error> {
         self.views.begin_generation(schema, start).await
     }
-    async fn activate(&self, table: &ViewTable) -> Result<(), Error> {
-        self.views.activate(table).await
+    async fn activate(&self, table: &ViewTable, swap: Swap) -> Result<bool, Error> {
+        self.views.activate(table, swap).await
+    }
+    async fn revert(&self, schema: &ViewSchema, at: Timestamp) -> Result<ViewTable, Error> {
+        self.views.revert(schema, at).await
+    }
+    async fn discard(&self, view: &str, generation: u32) -> Result<(), Error> {
+        self.views.discard(view, generation).await
+    }
+    async fn sweep(&self) -> Result<Swept, Error> {
+        self.views.sweep().await
+    }
+    async fn parked(
+        &self,
+        table: &ViewTable,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<ParkedEvent>, Error> {
+        self.views.parked(table, after, limit).await
     }
     async fn views(&self) -> Result<Vec<ViewInfo>, Error> {
         self.views.views().await

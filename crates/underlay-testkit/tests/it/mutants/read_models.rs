@@ -3,8 +3,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use underlay_core::memory::MemoryReadModels;
 use underlay_core::{
-    Checkpoint, Comparison, Cursor, Direction, Error, Query, ReadModels, RowAddress, RowChange, RowPage,
-    RowValues, TenantId, Value, ViewBatch, ViewInfo, ViewSchema, ViewTable,
+    Checkpoint, Comparison, Cursor, Direction, Error, ParkedEvent, Position, Query, ReadModels, RowAddress,
+    RowChange, RowPage, RowValues, Swap, Swept, TenantId, Timestamp, Value, ViewBatch, ViewInfo, ViewSchema,
+    ViewTable,
 };
 use underlay_testkit::{Fixture, ReadModelsFixture, Skip};
 
@@ -57,6 +58,16 @@ enum Mutation {
     NamesNoColumn,
     /// Reopened, there are no rows.
     LosesRows,
+    /// A swap does not look how far the generation that is read has come.
+    SwapsWherever,
+    /// The last changes of a generation do not come with its swap.
+    ForgetsTheLastChanges,
+    /// A generation that was replaced is gone.
+    DropsTheReplaced,
+    /// The generation that is read is given up like any other, and stays.
+    KeepsTheDiscarded,
+    /// Events that were passed over are forgotten.
+    ForgetsWhatIsParked,
 }
 
 struct Models {
@@ -89,6 +100,10 @@ impl ReadModelsFixture for Mutant {
 }
 
 impl Models {
+    async fn only_view(&self) -> Result<ViewInfo, Error> {
+        Ok(self.inner.views().await?.remove(0))
+    }
+
     fn is(&self, mutation: Mutation) -> bool {
         self.mutation == mutation
     }
@@ -203,8 +218,49 @@ impl ReadModels for Models {
         Ok(begun)
     }
 
-    async fn activate(&self, table: &ViewTable) -> Result<(), Error> {
-        self.inner.activate(table).await
+    async fn activate(&self, table: &ViewTable, mut swap: Swap) -> Result<bool, Error> {
+        match self.mutation {
+            Mutation::SwapsWherever => swap.unless_beyond = None,
+            Mutation::ForgetsTheLastChanges => swap.last = None,
+            Mutation::DropsTheReplaced => {
+                let before = self.only_view().await?.active.number;
+                let swapped = self.inner.activate(table, swap).await?;
+                if swapped {
+                    self.inner.discard(&table.schema.name, before).await?;
+                }
+                return Ok(swapped);
+            }
+            _ => {}
+        }
+        self.inner.activate(table, swap).await
+    }
+
+    async fn revert(&self, schema: &ViewSchema, at: Timestamp) -> Result<ViewTable, Error> {
+        self.inner.revert(schema, at).await
+    }
+
+    async fn discard(&self, view: &str, generation: u32) -> Result<(), Error> {
+        if self.is(Mutation::KeepsTheDiscarded) {
+            return match self.inner.discard(view, generation).await {
+                Ok(()) => Ok(()),
+                Err(Error::Invalid(_)) => Ok(()),
+                refused => refused,
+            };
+        }
+        self.inner.discard(view, generation).await
+    }
+
+    async fn sweep(&self) -> Result<Swept, Error> {
+        self.inner.sweep().await
+    }
+
+    async fn parked(
+        &self,
+        table: &ViewTable,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<ParkedEvent>, Error> {
+        self.inner.parked(table, after, limit).await
     }
 
     async fn views(&self) -> Result<Vec<ViewInfo>, Error> {
@@ -224,7 +280,10 @@ impl ReadModels for Models {
     }
 
     async fn apply(&self, table: &ViewTable, batch: ViewBatch) -> Result<(), Error> {
-        let ViewBatch { from, to, changes, lease } = batch;
+        let ViewBatch { from, to, changes, mut parked, lease, .. } = batch;
+        if self.is(Mutation::ForgetsWhatIsParked) {
+            parked.clear();
+        }
         let mut changes: Vec<RowChange> = changes.into_iter().map(|change| self.change(change)).collect();
         let mut from = from;
         let here = self.inner.checkpoint(table).await?;
@@ -263,9 +322,9 @@ impl ReadModels for Models {
             }
             _ => {}
         }
-        match self.inner.apply(table, ViewBatch { from, to, changes, lease: lease.clone() }).await {
+        match self.inner.apply(table, ViewBatch::new(from, to, changes).with_parked(parked).with_lease(lease.clone())).await {
             Err(error) if self.is(Mutation::MovesTheCheckpointAlone) => {
-                self.inner.apply(table, ViewBatch { from, to, changes: Vec::new(), lease }).await?;
+                self.inner.apply(table, ViewBatch::new(from, to, Vec::new()).with_lease(lease)).await?;
                 Err(error)
             }
             Err(Error::Invalid(_)) if self.is(Mutation::PassesOverMisfits) => Ok(()),
@@ -360,4 +419,9 @@ caught! { read_models;
     misfits_passed_over: misfits_are_invalid fails on PassesOverMisfits;
     columns_without_names: misfits_are_invalid fails on NamesNoColumn;
     rows_lost: reopening_keeps_rows fails on LosesRows;
+    a_swap_that_takes_back: a_swap_takes_nothing_back fails on SwapsWherever;
+    last_changes_forgotten: a_swap_takes_nothing_back fails on ForgetsTheLastChanges;
+    a_replaced_generation_dropped: a_replaced_generation_comes_back fails on DropsTheReplaced;
+    a_read_generation_discarded: discarded_generations_are_swept fails on KeepsTheDiscarded;
+    parked_events_forgotten: parked_events_are_kept fails on ForgetsWhatIsParked;
 }

@@ -1,0 +1,6 @@
+DELETE FROM replaced_generations
+WHERE name = $1
+RETURNING
+    generation,
+    fingerprint,
+    definition::text

@@ -1,0 +1,4 @@
+INSERT INTO discarded_generations (
+    name,
+    generation
+) VALUES (?1, ?2)

@@ -1,0 +1,5 @@
+SELECT
+    name,
+    generation
+FROM discarded_generations
+LIMIT 1
