@@ -92,7 +92,10 @@ pub fn no_generation(view: &str, generation: u32) -> Error {
 /// That no generation is kept that could come back.
 #[must_use]
 pub fn none_replaced(schema: &ViewSchema) -> Error {
-    Error::NotFound(format!("a generation of view {} that was read before the one that is read now", schema.name))
+    Error::NotFound(format!(
+        "a generation of view {} that was read before the one that is read now",
+        schema.name
+    ))
 }
 
 /// That a generation cannot be given up.

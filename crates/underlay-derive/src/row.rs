@@ -163,9 +163,7 @@ mod tests {
 
     fn validates(columns: impl Iterator<Item = String>) -> bool {
         let column = |name| Stored { name, column_type: ColumnType::Text, nullable: false, indexed: false };
-        ViewSchema::new("v", 1, columns.map(column).collect())
-            .validate()
-            .is_ok()
+        ViewSchema::new("v", 1, columns.map(column).collect()).validate().is_ok()
     }
 
     #[test]

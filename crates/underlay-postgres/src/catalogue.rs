@@ -14,8 +14,9 @@ use async_trait::async_trait;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 use underlay_core::{
-    Checkpoint, Error, EventId, Generation, LeaseTerm, ParkedEvent, Position, StoreId, StreamName, Swap, Swept,
-    TenantId, Timestamp, Version, ViewInfo, ViewSchema, ViewTable, no_generation, none_replaced, still_read,
+    Checkpoint, Error, EventId, Generation, LeaseTerm, ParkedEvent, Position, StoreId, StreamName, Swap,
+    Swept, TenantId, Timestamp, Version, ViewInfo, ViewSchema, ViewTable, no_generation, none_replaced,
+    still_read,
 };
 use uuid::Uuid;
 
@@ -176,7 +177,9 @@ impl Work for GiveUp<'_> {
             return discard(client, view, generation).await;
         }
         match Definition::take_replaced(client, view).await? {
-            Some(replaced) if replaced.generation == generation => insert_discarded(client, view, generation).await,
+            Some(replaced) if replaced.generation == generation => {
+                insert_discarded(client, view, generation).await
+            }
             // Where another one was taken, this error puts it back.
             _ => Err(Failure::Answer(no_generation(view, generation))),
         }
@@ -317,7 +320,9 @@ pub(crate) fn views(rows: &[Row]) -> Result<Vec<ViewInfo>, Failure> {
                 discarded: event_row::count(row, 9)?,
             }),
             (None, _) => {
-                return Err(Failure::damaged(format!("the generation of view {name} that is read is missing")));
+                return Err(Failure::damaged(format!(
+                    "the generation of view {name} that is read is missing"
+                )));
             }
         }
     }

@@ -280,7 +280,8 @@ impl<V: View> Routed for RoutedEvents<V> {
             for index in &group.events {
                 let event = &self.events[*index];
                 let before = row.clone();
-                let folded = guarded(&event.record, "`fold`", || self.view.fold(&group.key, row.take(), event));
+                let folded =
+                    guarded(&event.record, "`fold`", || self.view.fold(&group.key, row.take(), event));
                 let checked = folded.and_then(|folded| {
                     if let Some(folded) = &folded {
                         let checked = self.schema.check_row(key, &folded.clone().into_values());

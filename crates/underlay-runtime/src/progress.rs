@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use underlay_core::limits::PARKED_EVENTS_MAX;
 use underlay_core::{
-    Checkpoint, Error, EventStoreExt, LeaseTerm, LogFilter, LogPage, LogScope, OnFault, ParkedEvent, Position,
-    RecordedEvent, Timestamp, ViewBatch, ViewInfo, ViewTable,
+    Checkpoint, Error, EventStoreExt, LeaseTerm, LogFilter, LogPage, LogScope, OnFault, ParkedEvent,
+    Position, RecordedEvent, Timestamp, ViewBatch, ViewInfo, ViewTable,
 };
 
 use crate::Engine;
@@ -128,7 +128,8 @@ impl Engine {
             return Ok(Step::AtHead);
         }
         let (to, ahead) = loop {
-            let to = Checkpoint { position: page.scanned_to, event_id: page.scanned_to_id, ..progress.scanned };
+            let to =
+                Checkpoint { position: page.scanned_to, event_id: page.scanned_to_id, ..progress.scanned };
             let next = async {
                 // Only where there is more: at the head it would read nothing.
                 if page.at_head {

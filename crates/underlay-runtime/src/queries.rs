@@ -104,7 +104,9 @@ impl Engine {
             // Where the runner is gone, the view is looked at like another process's.
             loop {
                 let reached = |state: &ViewState| state.position >= position || stopped(state);
-                let Ok(state) = runner.state.wait_for(reached).await.map(|state| state.clone()) else { break };
+                let Ok(state) = runner.state.wait_for(reached).await.map(|state| state.clone()) else {
+                    break;
+                };
                 if self.is_read(view, state.generation).await? {
                     if state.position >= position {
                         return Ok(());

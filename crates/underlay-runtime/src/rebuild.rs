@@ -185,7 +185,8 @@ impl Engine {
                 return Ok(self.is_read_now(progress.table));
             }
         }
-        let reason = format!("view {} is folded faster than its rebuild; try again with fewer writers", schema.name);
+        let reason =
+            format!("view {} is folded faster than its rebuild; try again with fewer writers", schema.name);
         Err(Error::unavailable(reason).into())
     }
 

@@ -133,6 +133,14 @@ impl Registry {
         self.views.values().map(|view| view.schema()).collect()
     }
 
+    /// The stored shape of a view.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] that lists the views there are.
+    pub fn view_schema(&self, view: &str) -> Result<ViewSchema, Error> {
+        Ok(self.find_view(view)?.schema())
+    }
+
     /// Every declared event type with the JSON Schema of its payload, by name.
     #[must_use]
     pub fn event_schemas(&self) -> Vec<(EventDescriptor, Json)> {

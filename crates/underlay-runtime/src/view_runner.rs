@@ -258,7 +258,8 @@ impl ViewRunner {
                     self.tidy_up().await;
                 }
             }
-            if has_passed(self.engine.config().view_poll_interval, self.looked_at, self.engine.clock().now()) {
+            if has_passed(self.engine.config().view_poll_interval, self.looked_at, self.engine.clock().now())
+            {
                 // Hints may leave it no quiet moment.
                 self.look(&progress.table).await?;
             }
@@ -276,7 +277,29 @@ impl ViewRunner {
     /// Gives up the generation that was replaced, once it was kept for its time, and removes what such
     /// generations have left. Nothing waits for it, and what fails is tried again later.
     async fn tidy_up(&mut self) {
-        let Some(seen) = &mut self.seen else { return };
+        let Some(mut seen) = self.seen.take() else { return };
+        self.give_up_replaced(&mut seen).await;
+        let mut pieces = if seen.discarded == 0 { 0 } else { SWEEPS_MAX };
+        while pieces > 0 {
+            pieces = match self.engine.read_models().sweep().await {
+                // An event that has come meanwhile is folded first.
+                Ok(Swept::Piece) if self.wait(Duration::ZERO, true).await => 0,
+                Ok(Swept::Piece) => pieces - 1,
+                Ok(Swept::Held) => 0,
+                Ok(Swept::All) => {
+                    seen.discarded = 0;
+                    0
+                }
+                Err(error) => {
+                    tracing::debug!(view = self.name, %error, "sweeping up after discarded generations");
+                    0
+                }
+            };
+        }
+        self.seen = Some(seen);
+    }
+
+    async fn give_up_replaced(&self, seen: &mut ViewInfo) {
         let read_models = self.engine.read_models();
         let kept = self.engine.config().view_replaced_kept;
         if let Some((replaced, since)) = seen.replaced
@@ -288,23 +311,6 @@ impl ViewRunner {
                     seen.discarded += 1;
                 }
                 Err(error) => tracing::debug!(view = self.name, %error, "discarding what was replaced"),
-            }
-        }
-        if seen.discarded == 0 {
-            return;
-        }
-        for _ in 0..SWEEPS_MAX {
-            match read_models.sweep().await {
-                Ok(Swept::Piece) => {}
-                Ok(Swept::Held) => return,
-                Ok(Swept::All) => {
-                    seen.discarded = 0;
-                    return;
-                }
-                Err(error) => {
-                    tracing::debug!(view = self.name, %error, "sweeping up after discarded generations");
-                    return;
-                }
             }
         }
     }

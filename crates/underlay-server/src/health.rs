@@ -25,15 +25,19 @@ pub(crate) async fn live() -> Answer<LiveBody> {
 
 #[derive(Debug, Serialize)]
 pub(crate) struct ReadyBody {
+    /// `ready`, or `degraded` where views have stopped.
     status: &'static str,
     /// The end of the log.
     position: Position,
+    /// The views that have stopped, and wait for a person. All else is served.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    views_stopped: Vec<String>,
 }
 
-/// `GET /readyz`: the store answers, and no view has failed. It is asked without credentials, so it
+/// `GET /readyz`: the store answers, so requests can be served. It is asked without credentials, so it
 /// says what is wrong and leaves why to the service's log. By its type an answer tells a store that is
-/// down (`store-down`) from one that has too much to do (`overloaded`). A view that is paused waits for
-/// a person; other requests are served.
+/// down (`store-down`) from one that has too much to do (`overloaded`). A view that has stopped degrades the
+/// service, and does not take it out of service: one event would take every process out at once.
 pub(crate) async fn ready(State(app): State<App>) -> Result<Answer<ReadyBody>, Problem> {
     let engine = app.engine();
     let head = tokio::select! {
@@ -50,10 +54,14 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<Answer<ReadyBody>, P
             _ => not_ready("the store cannot be read"),
         }
     })?;
-    if let Some(view) = engine.view_states().iter().find(|view| view.status == ViewStatus::Failed) {
-        return Err(not_ready(&format!("view {} has failed", view.name)));
-    }
-    Ok(Answer(ReadyBody { status: "ready", position }))
+    let views_stopped: Vec<String> = engine
+        .view_states()
+        .into_iter()
+        .filter(|view| matches!(view.status, ViewStatus::Paused | ViewStatus::Failed))
+        .map(|view| view.name)
+        .collect();
+    let status = if views_stopped.is_empty() { "ready" } else { "degraded" };
+    Ok(Answer(ReadyBody { status, position, views_stopped }))
 }
 
 fn store_down(detail: &str) -> Problem {

@@ -78,7 +78,7 @@ pub(crate) async fn all(app: &App) -> Result<Vec<ViewBody>, Error> {
             Some(state) => (state.status, state.position),
             None => {
                 let known = catalogue.iter().find(|view| view.name == schema.name);
-                let position = known.map_or(Position::START, |view| view.checkpoint.position);
+                let position = known.map_or(Position::START, |view| view.active.checkpoint.position);
                 let status = if position < head { ViewStatus::CatchingUp } else { ViewStatus::Live };
                 (status, position)
             }

@@ -100,10 +100,8 @@ pub(crate) fn revert(connection: &Connection, schema: &ViewSchema, at: Timestamp
     let replaced = find(connection, schema, include_str!("sql/select_replaced_generation.sql"))?;
     let replaced = replaced.ok_or_else(|| Failure::Answer(none_replaced(schema)))?;
     let none = None::<i64>;
-    connection.execute(
-        include_str!("sql/update_replaced_generation.sql"),
-        params![schema.name, replaced, none],
-    )?;
+    connection
+        .execute(include_str!("sql/update_replaced_generation.sql"), params![schema.name, replaced, none])?;
     replace(connection, &schema.name, &Generations { replaced: None, ..generations }, replaced, at)?;
     Ok(replaced)
 }
@@ -254,17 +252,20 @@ pub(crate) fn views(connection: &Connection) -> Result<Vec<ViewInfo>, Failure> {
             .map_err(|failure| failure.within(format_args!("view {name}")))?
             .into_iter()
             .for_each(|(active, discarded)| {
-                views.push(ViewInfo { name: name.clone(), active, building: None, replaced: None, discarded });
+                views.push(ViewInfo {
+                    name: name.clone(),
+                    active,
+                    building: None,
+                    replaced: None,
+                    discarded,
+                });
             });
     }
     Ok(views)
 }
 
 /// Adds a generation to the view it is of; gives it back where it is the first, the one that is read.
-fn add_generation(
-    row: &Row<'_>,
-    view: Option<&mut ViewInfo>,
-) -> Result<Option<(Generation, u64)>, Failure> {
+fn add_generation(row: &Row<'_>, view: Option<&mut ViewInfo>) -> Result<Option<(Generation, u64)>, Failure> {
     let generation = Generation {
         number: row.get(1)?,
         fingerprint: Fingerprint(row.get(2)?),

@@ -3,7 +3,8 @@ use rusqlite::{Connection, params_from_iter};
 use tokio::sync::oneshot;
 use underlay_core::{
     Checkpoint, Cursor, Error, ParkedEvent, Position, Query, ReadModels, RowAddress, RowChange, RowPage,
-    RowValues, Swap, Swept, TenantId, Timestamp, ViewBatch, ViewInfo, ViewSchema, ViewTable, check_page_limit,
+    RowValues, Swap, Swept, TenantId, Timestamp, ViewBatch, ViewInfo, ViewSchema, ViewTable,
+    check_page_limit,
 };
 
 use crate::error::Failure;

@@ -27,5 +27,7 @@ pub use underlay_core::{
     Value, Version, View,
 };
 pub use underlay_derive::{command, event, refusal, row, snapshot, value};
-pub use underlay_runtime::{Engine, EngineConfig, ExecuteError, Executed, OnViewChange, RebuildFrom, Request};
+pub use underlay_runtime::{
+    Engine, EngineConfig, ExecuteError, Executed, OnViewChange, RebuildFrom, Request,
+};
 pub use underlay_server as server;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use underlay_core::{
     Checkpoint, Column, ColumnType, Commit, CommitId, Decimal, EventId, EventStore, EventType,
     ExpectedVersion, Fingerprint, Json, Leases, Metadata, NewEvent, Outcome, Position, ReadModels,
-    RowAddress, RowChange, SchemaVersion, Snapshot, Snapshots, StreamName, Timestamp, Value, Version,
+    RowAddress, RowChange, SchemaVersion, Snapshot, Snapshots, StreamName, Swap, Timestamp, Value, Version,
     ViewBatch, ViewSchema, ViewTable,
 };
 use underlay_postgres::PostgresStore;
@@ -149,7 +149,7 @@ pub(super) async fn fill(store: &PostgresStore) -> Result<Population> {
     store.prepare(&view("balances"), start).await?;
     let rebuilt = store.begin_generation(&view("balances"), start).await?;
     store_rows(store, &rebuilt, &tenants).await?;
-    store.activate(&rebuilt).await?;
+    store.activate(&rebuilt, Swap::default()).await?;
     for work in ["view:accounts", "view:balances"] {
         store.acquire(work, "the attack", Duration::from_secs(3_600)).await?;
     }

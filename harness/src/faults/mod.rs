@@ -18,6 +18,7 @@ mod horizon;
 mod lost_answer;
 mod older_backup;
 mod pooler;
+mod rebuild;
 mod restarts;
 mod start;
 
@@ -111,6 +112,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault { name: "pooler", promised: pooler::PROMISED, run: |at| Box::pin(pooler::run(at)) },
     Fault { name: "dump-restore", promised: dump::PROMISED, run: |at| Box::pin(dump::run(at)) },
+    Fault { name: "dump-rebuild", promised: rebuild::PROMISED, run: |at| Box::pin(rebuild::run(at)) },
     Fault {
         name: "older-backup",
         promised: older_backup::PROMISED,

@@ -9,8 +9,8 @@ use super::MemoryLeases;
 use crate::read_models::{no_generation, none_replaced, still_read};
 use crate::{
     Checkpoint, Comparison, Cursor, Direction, Error, Filter, Generation, ParkedEvent, Position, Query,
-    ReadModels, RowAddress, RowChange, RowPage, RowValues, Swap, Swept, TenantId, Timestamp, Value, ViewBatch,
-    ViewInfo, ViewSchema, ViewTable, check_page_limit,
+    ReadModels, RowAddress, RowChange, RowPage, RowValues, Swap, Swept, TenantId, Timestamp, Value,
+    ViewBatch, ViewInfo, ViewSchema, ViewTable, check_page_limit,
 };
 
 /// The tables of views, in memory.

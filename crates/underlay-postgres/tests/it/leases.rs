@@ -142,8 +142,8 @@ fn who_is_paused_in_the_middle_of_a_batch_holds_nobody_up() {
             }
         };
         assert_eq!(taken.term, 2);
-        let further = ViewBatch::new(start, checkpoint_at(start, 2), batch.changes)
-            .with_lease(Some(taken.term()));
+        let further =
+            ViewBatch::new(start, checkpoint_at(start, 2), batch.changes).with_lease(Some(taken.term()));
         other.apply(&table, further).await.unwrap();
         assert!(storing.await.is_err(), "it came back, and stored nothing");
     });

@@ -22,8 +22,7 @@ async fn filled(place: &Place) -> (PostgresStore, ViewTable) {
         let owner = owners[usize::try_from(number % 3).unwrap()];
         row(owner, &format!("key-{number:06}"), number)
     });
-    let batch =
-        ViewBatch::new(start, checkpoint_at(start, 1), changes.collect());
+    let batch = ViewBatch::new(start, checkpoint_at(start, 1), changes.collect());
     store.apply(&table, batch).await.unwrap();
     place.admin().await.batch_execute("ANALYZE").await.unwrap();
     (store, table)

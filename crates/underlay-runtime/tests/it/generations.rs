@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use underlay_core::memory::{MemoryEventStore, MemoryReadModels};
 use underlay_core::{
-    Checkpoint, Error, EventStore, Position, ReadModels, Swap, SystemClock, Timestamp, View, ViewStatus,
+    Checkpoint, Commit, CommitId, Error, EventStore, Position, Query, ReadModels, Swap, SystemClock,
+    Timestamp, View, ViewStatus,
 };
 use underlay_runtime::{Engine, EngineConfig, Ports, RebuildFrom, Registry};
 
@@ -171,29 +172,51 @@ async fn a_rebuild_ends_beside_writers_who_never_rest() {
     views.stop().await;
 }
 
+/// More accounts than a view holds before it stores them.
+const ACCOUNTS: u64 = 20_000;
+
 #[tokio::test]
 async fn a_rebuild_that_broke_off_goes_on_where_it_was_or_begins_again_as_told() {
-    let (log, read_models) = place(100).await;
+    let (log, read_models) = place(0).await;
+    for thousand in 0..ACCOUNTS / 1_000 {
+        let mut commit = Commit::new(CommitId::draw());
+        for number in 0..1_000 {
+            let deposit = deposited(&format!("{}", thousand * 1_000 + number), 1);
+            commit.writes.extend(deposit.writes);
+        }
+        log.commit(&tenant(), commit).await.unwrap();
+    }
     let hooked = HookedReadModels::over(read_models.clone());
-    let rebuilding = process(&log, hooked.clone(), registry());
+    let large = |config| EngineConfig { view_batch_events_max: 1_000, ..config };
+    let rebuilding = process_with(&log, hooked.clone(), registry(), large);
     rebuilding.row(&tenant(), "balances", "a").await.unwrap_err();
+    let first_told = async |from| {
+        let mut told = None;
+        let built = rebuilding.rebuild_view("balances", from, |at| {
+            told.get_or_insert(at);
+        });
+        (built.await, told.unwrap().number())
+    };
+
     hooked.at_swap(Hook::Fail(Error::Damaged("the disk".to_owned())));
-    rebuilding.rebuild_view("balances", RebuildFrom::default(), |_| {}).await.unwrap_err();
-    // Nothing was stored yet, as little was held; what is built by hand stands for what was.
+    first_told(RebuildFrom::default()).await.0.unwrap_err();
     let info = read_models.views().await.unwrap().remove(0);
     let building = info.building.expect("what was built is kept");
+    let built_to = building.checkpoint.position.number();
     assert_eq!((info.active.number, building.number), (1, 2));
+    assert!((1..ACCOUNTS).contains(&built_to), "a part was stored: {built_to}");
 
-    let mut told = Vec::new();
-    let generation =
-        rebuilding.rebuild_view("balances", RebuildFrom::default(), |position| told.push(position)).await;
+    let (generation, told) = first_told(RebuildFrom::default()).await;
     assert_eq!(generation.unwrap(), building.number, "it went on with it");
+    assert!(told > built_to, "from {built_to}, and not from the start: {told}");
+    assert_eq!(active(&read_models).await, (building.number, ACCOUNTS));
+
     hooked.at_swap(Hook::Fail(Error::Damaged("the disk".to_owned())));
-    rebuilding.rebuild_view("balances", RebuildFrom::default(), |_| {}).await.unwrap_err();
-    let anew = rebuilding.rebuild_view("balances", RebuildFrom::Start, |_| {}).await.unwrap();
-    assert_eq!(anew, building.number + 2, "what was begun is discarded");
-    assert_eq!(active(&read_models).await, (anew, 100));
-    assert_eq!(rows(&rebuilding).await, [row("a", 100, 100)]);
+    first_told(RebuildFrom::default()).await.0.unwrap_err();
+    let (anew, told) = first_told(RebuildFrom::Start).await;
+    assert_eq!((anew.unwrap(), told), (building.number + 2, 1_000), "what was begun is discarded");
+    let count = rebuilding.count(&tenant(), "balances", &Query::default()).await.unwrap();
+    assert_eq!(count, ACCOUNTS);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Read models that stop a caller at a call, so that others can act in between, or fail it.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -21,8 +22,7 @@ pub enum Hook {
 #[derive(Clone, Default)]
 pub struct HookedReadModels {
     pub inner: MemoryReadModels,
-    swaps: Arc<Mutex<Vec<Hook>>>,
-    batches: Arc<Mutex<Vec<Option<Hook>>>>,
+    swaps: Arc<Mutex<VecDeque<Hook>>>,
 }
 
 impl HookedReadModels {
@@ -32,14 +32,7 @@ impl HookedReadModels {
 
     /// Acts at the next swap that has no hook yet.
     pub fn at_swap(&self, hook: Hook) {
-        self.swaps.lock().unwrap().push(hook);
-    }
-
-    /// Acts at the batch after those that have a hook, and after so many that pass.
-    pub fn at_batch(&self, passing: usize, hook: Hook) {
-        let mut batches = self.batches.lock().unwrap();
-        batches.extend((0..passing).map(|_| None));
-        batches.push(Some(hook));
+        self.swaps.lock().unwrap().push_back(hook);
     }
 
     /// A swap that waits; its ends.
@@ -62,11 +55,6 @@ async fn act(hook: Option<Hook>) -> Result<(), Error> {
     }
 }
 
-fn first<T>(hooks: &Mutex<Vec<T>>) -> Option<T> {
-    let mut hooks = hooks.lock().unwrap();
-    if hooks.is_empty() { None } else { Some(hooks.remove(0)) }
-}
-
 #[async_trait]
 impl ReadModels for HookedReadModels {
     async fn prepare(&self, schema: &ViewSchema, start: Checkpoint) -> Result<ViewTable, Error> {
@@ -76,7 +64,8 @@ impl ReadModels for HookedReadModels {
         self.inner.begin_generation(schema, start).await
     }
     async fn activate(&self, table: &ViewTable, swap: Swap) -> Result<bool, Error> {
-        act(first(&self.swaps)).await?;
+        let hook = self.swaps.lock().unwrap().pop_front();
+        act(hook).await?;
         self.inner.activate(table, swap).await
     }
     async fn revert(&self, schema: &ViewSchema, at: Timestamp) -> Result<ViewTable, Error> {
@@ -106,7 +95,6 @@ impl ReadModels for HookedReadModels {
         self.inner.load(table, rows).await
     }
     async fn apply(&self, table: &ViewTable, batch: ViewBatch) -> Result<(), Error> {
-        act(first(&self.batches).flatten()).await?;
         self.inner.apply(table, batch).await
     }
     async fn get(&self, table: &ViewTable, tenant: &TenantId, key: &str) -> Result<Option<RowValues>, Error> {

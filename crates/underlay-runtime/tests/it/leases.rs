@@ -309,8 +309,10 @@ async fn a_rebuild_goes_on_beside_who_folds() {
     shared.until(async || shared.stored().await == 30).await;
     // By the process that stands by, and by one that folds nothing.
     for (generation, process) in [(2, &second), (3, &shared.process("operator"))] {
-        let (rebuilt, ()) =
-            tokio::join!(process.engine.rebuild_view("balances", RebuildFrom::default(), |_| {}), shared.pass(MOMENT));
+        let (rebuilt, ()) = tokio::join!(
+            process.engine.rebuild_view("balances", RebuildFrom::default(), |_| {}),
+            shared.pass(MOMENT)
+        );
         assert_eq!(rebuilt.unwrap(), generation);
         shared.deposit("a").await;
         shared.pass(POLL * 2).await;
@@ -330,7 +332,8 @@ async fn a_second_rebuild_is_refused_while_one_comes_on_and_not_for_ever() {
     let (one, other) = (shared.process("one"), shared.process("other"));
     one.place.pause_at(Call::Apply);
     let engine = one.engine.clone();
-    let first = tokio::spawn(async move { engine.rebuild_view("balances", RebuildFrom::default(), |_| {}).await });
+    let first =
+        tokio::spawn(async move { engine.rebuild_view("balances", RebuildFrom::default(), |_| {}).await });
     shared.until(async || one.place.is_paused()).await;
     let refused = other.engine.rebuild_view("balances", RebuildFrom::default(), |_| {}).await.unwrap_err();
     assert!(refused.is_retryable() && refused.to_string().contains("another process"), "{refused}");

@@ -113,7 +113,11 @@ fn poisons() -> Vec<(&'static str, Commit)> {
         ("`fold` panicked", written("late", 1, payload("no fold"))),
         (
             "ROW_KEY_BYTES_MAX",
-            written("a", 1, Json::encode(&serde_json::json!({ "text": "", "also": "k".repeat(2_000) })).unwrap()),
+            written(
+                "a",
+                1,
+                Json::encode(&serde_json::json!({ "text": "", "also": "k".repeat(2_000) })).unwrap(),
+            ),
         ),
     ]
 }

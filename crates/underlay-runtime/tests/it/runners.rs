@@ -53,7 +53,8 @@ async fn a_rebuild_ends_while_others_never_stop_writing() {
     let store = Swapped::new(log(20).await);
     let engine = store.engine();
     store.write_at_every_read();
-    let rebuilt = tokio::time::timeout(LONG, engine.rebuild_view("balances", RebuildFrom::default(), |_| {})).await;
+    let rebuilt =
+        tokio::time::timeout(LONG, engine.rebuild_view("balances", RebuildFrom::default(), |_| {})).await;
     assert_eq!(rebuilt.expect("it ends").unwrap(), 2);
     assert_eq!(rows(&engine).await[0], row("a", 20, 20));
 }

@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use underlay_core::memory::{MemoryEventStore, MemoryLeases, MemoryReadModels};
 use underlay_core::{
-    Checkpoint, Error, EventStore, Keys, Lease, Leases, ManualClock, ParkedEvent, Position, Query, ReadModels,
-    Recorded, RowAddress, RowPage, RowValues, Swap, Swept, TenantId, Timestamp, View, ViewBatch, ViewInfo,
-    ViewSchema, ViewStatus, ViewTable,
+    Checkpoint, Error, EventStore, Keys, Lease, Leases, ManualClock, ParkedEvent, Position, Query,
+    ReadModels, Recorded, RowAddress, RowPage, RowValues, Swap, Swept, TenantId, Timestamp, View, ViewBatch,
+    ViewInfo, ViewSchema, ViewStatus, ViewTable,
 };
 use underlay_runtime::{Engine, EngineConfig, Ports, Registry, RunningViews, ViewState};
 

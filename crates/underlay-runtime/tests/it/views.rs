@@ -151,8 +151,12 @@ async fn a_rebuild_answers_from_the_old_rows_until_it_swaps() {
     let head = bank.store.head().await.unwrap();
     bank.engine.wait_for_view("balances", head, LONG).await.unwrap();
     let mut seen = Vec::new();
-    let generation =
-        bank.beside().engine.rebuild_view("balances", RebuildFrom::default(), |position| seen.push(position)).await.unwrap();
+    let generation = bank
+        .beside()
+        .engine
+        .rebuild_view("balances", RebuildFrom::default(), |position| seen.push(position))
+        .await
+        .unwrap();
     assert_eq!((generation, seen.last()), (2, Some(&head)));
     assert!(seen.len() > 10, "it told where it was: {seen:?}");
     // The runner finds the new table by itself.

@@ -315,10 +315,7 @@ async fn rows_not_flushed_yet_reach_the_database_before_anything_else_is_acknowl
     let table = store.prepare(&balances(), start).await.unwrap();
     let to = checkpoint_at(start, 1);
     // Flushed with the next commit, and that one fails: its rows may be lost from the WAL.
-    store
-        .apply(&table, ViewBatch::new(start, to, vec![upsert("k", 1)]))
-        .await
-        .unwrap();
+    store.apply(&table, ViewBatch::new(start, to, vec![upsert("k", 1)])).await.unwrap();
     let reader = place.connect();
     reader.execute_batch("BEGIN; SELECT count(*) FROM events").unwrap();
     armed.store(true, Ordering::SeqCst);

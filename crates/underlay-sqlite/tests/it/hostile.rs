@@ -176,12 +176,7 @@ async fn what_no_program_of_ours_writes_is_damage_with_a_place() {
             "prepare",
             "balances",
         ),
-        (
-            "UPDATE views SET generation = 4294967295; UPDATE view_generations SET generation = 4294967295;
-              ALTER TABLE view_balances_1 RENAME TO view_balances_4294967295",
-            "begin_generation",
-            "balances",
-        ),
+        ("UPDATE views SET last_generation = 4294967295", "begin_generation", "balances"),
         ("UPDATE view_generations SET fingerprint = x'00'", "views", "balances"),
         ("UPDATE view_generations SET fingerprint = NULL", "prepare", "balances"),
         ("UPDATE view_generations SET store_id = 'x'", "checkpoint", "balances"),

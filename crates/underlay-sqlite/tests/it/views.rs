@@ -90,8 +90,7 @@ async fn a_generation_begun_again_is_closed_to_who_began_it_before() {
     let begun = store.begin_generation(&second, start).await.unwrap();
     second.version = 3;
     store.begin_generation(&second, start).await.unwrap();
-    let batch =
-        ViewBatch::new(start, checkpoint_at(start, 1), vec![upsert("k", 1)]);
+    let batch = ViewBatch::new(start, checkpoint_at(start, 1), vec![upsert("k", 1)]);
     let answer = store.apply(&begun, batch).await;
     assert!(matches!(answer, Err(Error::NotFound(_))), "{answer:?}");
 }

@@ -143,8 +143,7 @@ pub async fn one_of_two_batches_is_stored<F: ReadModelsFixture>(fixture: F) {
                 subject.upsert(&mine, row("own", number)),
             ];
             async move {
-                let result =
-                    subject.models.apply(&subject.table, ViewBatch::new(from, to, changes)).await;
+                let result = subject.models.apply(&subject.table, ViewBatch::new(from, to, changes)).await;
                 (number, mine, to, result)
             }
         };

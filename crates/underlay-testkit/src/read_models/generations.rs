@@ -1,7 +1,7 @@
 use underlay_core::limits::PAGE_EVENTS_MAX;
 use underlay_core::{
-    Checkpoint, Column, ColumnType, Error, EventId, Generation, ParkedEvent, Position, Query, StreamName, Swap,
-    Swept, Timestamp, Value, Version, ViewInfo, ViewSchema, ViewTable,
+    Checkpoint, Column, ColumnType, Error, EventId, Generation, ParkedEvent, Position, Query, StreamName,
+    Swap, Swept, Timestamp, Value, Version, ViewInfo, ViewSchema, ViewTable,
 };
 
 use super::Subject;
@@ -66,7 +66,10 @@ pub async fn a_generation_is_built_beside<F: ReadModelsFixture>(fixture: F) {
 
     assert!(building.activate().await, "the new generation is activated");
     let activated = subject.models.activate(&table, Swap::default()).await;
-    assert!(matches!(activated, Err(Error::NotFound(_))), "the one that is read is no more built: {activated:?}");
+    assert!(
+        matches!(activated, Err(Error::NotFound(_))),
+        "the one that is read is no more built: {activated:?}"
+    );
     let prepared = subject.models.prepare(&new_schema, start).await.expect("the new definition is read now");
     assert_eq!(prepared, table, "in the generation that was built");
     assert_eq!(building.rows().await, new_rows, "with the rows built beside");
@@ -169,7 +172,8 @@ async fn one_step(subject: &Subject) {
 /// A generation of another definition, beside the one that is read.
 async fn begun(subject: &Subject) -> Subject {
     let start = Checkpoint::start(subject.log);
-    let table = subject.models.begin_generation(&changed_schema(), start).await.expect("a generation is begun");
+    let table =
+        subject.models.begin_generation(&changed_schema(), start).await.expect("a generation is begun");
     subject.at_table(&table)
 }
 
@@ -195,7 +199,11 @@ pub async fn a_swap_takes_nothing_back<F: ReadModelsFixture>(fixture: F) {
         };
         let swapped = building.models.activate(&building.table, swap).await.expect("activate answers");
         assert!(!swapped, "the generation that is read is at 7, beyond {beyond}");
-        assert_eq!((building.rows().await, building.checkpoint().await), (rows.clone(), place), "nor its last");
+        assert_eq!(
+            (building.rows().await, building.checkpoint().await),
+            (rows.clone(), place),
+            "nor its last"
+        );
         assert_eq!((subject.rows().await, subject.checkpoint().await), (old_rows.clone(), old_place));
         assert_eq!(only_view(&subject).await.active.number, subject.table.generation, "nothing is swapped");
     }
@@ -205,11 +213,13 @@ pub async fn a_swap_takes_nothing_back<F: ReadModelsFixture>(fixture: F) {
         ..Swap::default()
     };
     let refused = building.models.activate(&building.table, stale).await;
-    assert!(matches!(refused, Err(Error::CheckpointMoved { .. })), "last changes from elsewhere: {refused:?}");
+    assert!(
+        matches!(refused, Err(Error::CheckpointMoved { .. })),
+        "last changes from elsewhere: {refused:?}"
+    );
     assert_eq!(only_view(&subject).await.active.number, subject.table.generation, "nothing is swapped");
 
-    let swap =
-        Swap { last: Some(last.clone()), unless_beyond: Some(position(7)), at: Timestamp::UNIX_EPOCH };
+    let swap = Swap { last: Some(last.clone()), unless_beyond: Some(position(7)), at: Timestamp::UNIX_EPOCH };
     let swapped = building.models.activate(&building.table, swap).await.expect("activate answers");
     assert!(swapped, "the generation that is read is at 7, not beyond");
     assert_eq!(building.checkpoint().await, last.to, "the last changes came with the swap");
@@ -238,7 +248,10 @@ pub async fn a_replaced_generation_comes_back<F: ReadModelsFixture>(fixture: F) 
     assert_eq!(kept.fingerprint, schema().fingerprint());
     let wrong = subject.models.revert(&changed_schema(), at(6)).await;
     assert!(matches!(wrong, Err(Error::ViewChanged { .. })), "it has another definition: {wrong:?}");
-    assert_eq!(only_view(&subject).await.replaced.map(|(kept, _)| kept.number), Some(subject.table.generation));
+    assert_eq!(
+        only_view(&subject).await.replaced.map(|(kept, _)| kept.number),
+        Some(subject.table.generation)
+    );
 
     let back = subject.models.revert(&schema(), at(7)).await.expect("it comes back");
     assert_eq!(back, subject.table);

@@ -1,6 +1,6 @@
 use underlay_core::limits::{
-    INDEXED_TEXT_BYTES_MAX, NAME_BYTES_MAX, PAGE_ROWS_MAX, QUERY_FILTERS_MAX, ROW_KEY_BYTES_MAX, TEXT_BYTES_MAX,
-    VIEW_COLUMNS_MAX,
+    INDEXED_TEXT_BYTES_MAX, NAME_BYTES_MAX, PAGE_ROWS_MAX, QUERY_FILTERS_MAX, ROW_KEY_BYTES_MAX,
+    TEXT_BYTES_MAX, VIEW_COLUMNS_MAX,
 };
 use underlay_core::{
     Checkpoint, Column, ColumnType, Comparison, Cursor, Direction, Error, Query, RowChange, RowValues, Value,

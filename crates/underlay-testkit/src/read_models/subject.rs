@@ -2,7 +2,8 @@ use std::sync::Arc;
 
 use underlay_core::{
     Checkpoint, Column, ColumnType, Decimal, Error, EventId, Position, Query, ReadModels, RowAddress,
-    RowChange, RowPage, RowValues, StoreId, Swap, TenantId, Timestamp, Value, ViewBatch, ViewSchema, ViewTable,
+    RowChange, RowPage, RowValues, StoreId, Swap, TenantId, Timestamp, Value, ViewBatch, ViewSchema,
+    ViewTable,
 };
 
 use crate::{ReadModelsFixture, sample};

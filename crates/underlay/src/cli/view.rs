@@ -1,14 +1,18 @@
 use std::io::Write;
 
-use clap::{Arg, ArgMatches};
+use clap::{Arg, ArgAction, ArgMatches};
 use serde::Serialize;
-use underlay_core::{Error, EventStoreExt, Position, ViewInfo, ViewSchema, ViewStatus};
-use underlay_runtime::Engine;
+use underlay_core::limits::PAGE_EVENTS_MAX;
+use underlay_core::{
+    Checkpoint, Error, EventStoreExt, ParkedEvent, Position, ViewInfo, ViewSchema, ViewStatus,
+};
+use underlay_runtime::{Engine, RebuildFrom};
 
 use super::{App, print_json, print_table};
 use crate::ExitError;
 
 pub(super) fn command() -> clap::Command {
+    let view = || Arg::new("view").required(true).value_name("VIEW").help("Its name");
     clap::Command::new("view")
         .about("Look at views, and repair them")
         .subcommand_required(true)
@@ -17,16 +21,40 @@ pub(super) fn command() -> clap::Command {
         .subcommand(
             clap::Command::new("rebuild")
                 .about("Fold a view anew beside the rows that are read, then swap it in")
-                .arg(Arg::new("view").required(true).value_name("VIEW").help("Its name")),
+                .arg(view())
+                .arg(
+                    Arg::new("anew")
+                        .long("anew")
+                        .action(ArgAction::SetTrue)
+                        .help("Begin at the start of the log, also where an interrupted rebuild could go on"),
+                ),
+        )
+        .subcommand(
+            clap::Command::new("revert")
+                .about("Bring the rows back that the last rebuild replaced")
+                .arg(view()),
+        )
+        .subcommand(
+            clap::Command::new("discard")
+                .about("Give up the rows that can be brought back, and what an interrupted rebuild has built")
+                .arg(view()),
+        )
+        .subcommand(
+            clap::Command::new("parked").about("Print the events that a view has passed over").arg(view()),
         )
 }
 
 pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
-    match matches.subcommand() {
-        Some(("rebuild", matches)) => {
-            let view = matches.get_one::<String>("view").cloned().unwrap_or_default();
-            rebuild(app, &view).await
+    let Some((name, matches)) = matches.subcommand() else { return status(app).await };
+    let view = || matches.get_one::<String>("view").cloned().unwrap_or_default();
+    match name {
+        "rebuild" => {
+            let from = if matches.get_flag("anew") { RebuildFrom::Start } else { RebuildFrom::WhereItWas };
+            rebuild(app, &view(), from).await
         }
+        "revert" => revert(app, &view()).await,
+        "discard" => discard(app, &view()).await,
+        "parked" => parked(app, &view()).await,
         _ => status(app).await,
     }
 }
@@ -38,6 +66,12 @@ struct Status {
     generation: u32,
     position: Position,
     behind: u64,
+    /// Events of some tenants that its rows lack; `view parked` prints them.
+    parked: u64,
+    /// How far an unfinished rebuild has come.
+    rebuilt_to: Option<Position>,
+    /// The generation that `view revert` brings back.
+    replaced: Option<u32>,
     /// The process that folds it; none where none does, or where every process may.
     folded_by: Option<String>,
     /// Why its rows cannot be used or followed, and the command that mends it.
@@ -49,6 +83,7 @@ async fn status(app: &App) -> Result<(), ExitError> {
     if app.json {
         return print_json(&rows);
     }
+    let dash = || "-".to_owned();
     let row = |status: &Status| {
         let state = match (&status.problem, status.status) {
             (Some(problem), _) => problem,
@@ -61,10 +96,23 @@ async fn status(app: &App) -> Result<(), ExitError> {
             status.generation.to_string(),
             status.position.to_string(),
             status.behind.to_string(),
-            status.folded_by.clone().unwrap_or_else(|| "-".to_owned()),
+            status.parked.to_string(),
+            status.rebuilt_to.map_or_else(dash, |position| position.to_string()),
+            status.replaced.map_or_else(dash, |generation| generation.to_string()),
+            status.folded_by.clone().unwrap_or_else(dash),
         ]
     };
-    let headings = ["view", "status", "generation", "position", "behind", "folded by"];
+    let headings = [
+        "view",
+        "status",
+        "generation",
+        "position",
+        "behind",
+        "parked",
+        "rebuilt to",
+        "replaced",
+        "folded by",
+    ];
     print_table(&headings, rows.iter().map(row).collect())
 }
 
@@ -75,7 +123,7 @@ async fn statuses(engine: &Engine) -> Result<Vec<Status>, Error> {
     let mut statuses = Vec::new();
     for schema in engine.registry().views() {
         let info = stored.iter().find(|info| info.name == schema.name);
-        let position = info.map_or(Position::START, |info| info.checkpoint.position);
+        let position = info.map_or(Position::START, |info| info.active.checkpoint.position);
         let behind = head.number().saturating_sub(position.number());
         let problem = match info {
             Some(info) => problem(engine, &schema, info).await?,
@@ -86,38 +134,136 @@ async fn statuses(engine: &Engine) -> Result<Vec<Status>, Error> {
             None if behind == 0 => ViewStatus::Live,
             None => ViewStatus::CatchingUp,
         };
-        let generation = info.map_or(0, |info| info.generation);
         let folded_by = engine.view_holder(&schema.name).await?;
-        statuses.push(Status { view: schema.name, status, generation, position, behind, folded_by, problem });
+        statuses.push(Status {
+            view: schema.name,
+            status,
+            generation: info.map_or(0, |info| info.active.number),
+            position,
+            behind,
+            parked: info.map_or(0, |info| info.active.parked),
+            rebuilt_to: info.and_then(|info| info.building).map(|building| building.checkpoint.position),
+            replaced: info.and_then(|info| info.replaced).map(|(replaced, _)| replaced.number),
+            folded_by,
+            problem,
+        });
     }
     Ok(statuses)
 }
 
 async fn problem(engine: &Engine, schema: &ViewSchema, info: &ViewInfo) -> Result<Option<String>, Error> {
     let repair = format!("{} view rebuild {}", engine.config().program, schema.name);
-    if info.fingerprint != schema.fingerprint() {
+    if info.active.fingerprint != schema.fingerprint() {
         return Ok(Some(format!("definition changed: run `{repair}`")));
     }
-    match engine.store().check(&format!("view {}", schema.name), &info.checkpoint, &repair).await {
+    match engine.store().check(&format!("view {}", schema.name), &info.active.checkpoint, &repair).await {
         Ok(()) => Ok(None),
         Err(refused @ Error::CheckpointRefused(_)) => Ok(Some(refused.to_string())),
         Err(error) => Err(error),
     }
 }
 
-async fn rebuild(app: &App, view: &str) -> Result<(), ExitError> {
+async fn rebuild(app: &App, view: &str, from: RebuildFrom) -> Result<(), ExitError> {
     let head = app.store.head().await?;
+    if from == RebuildFrom::WhereItWas
+        && let Some(begun) = info(app, view).await?.and_then(|info| info.building)
+        && !app.json
+    {
+        let position = begun.checkpoint.position;
+        let _unseen = writeln!(
+            std::io::stderr().lock(),
+            "view {view}: a rebuild was interrupted at {position}; it goes on there, if it is of this \
+             definition (--anew begins again)"
+        );
+    }
     let told = |position: Position| {
         if !app.json {
             // Progress is for watching; where nobody can, the rebuild goes on.
             let _unseen = write!(std::io::stderr().lock(), "\rview {view}: {position} of {head}");
         }
     };
-    let generation = app.engine.rebuild_view(view, told).await?;
+    let generation = app.engine.rebuild_view(view, from, told).await?;
     if app.json {
         return print_json(&serde_json::json!({ "view": view, "generation": generation }));
     }
-    Ok(writeln!(std::io::stdout().lock(), "\nview {view} is rebuilt: generation {generation} is read now")?)
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "\nview {view} is rebuilt: generation {generation} is read now")?;
+    Ok(writeln!(out, "`{} view revert {view}` brings back the one before", app.name)?)
+}
+
+async fn revert(app: &App, view: &str) -> Result<(), ExitError> {
+    let generation = app.engine.revert_view(view).await?;
+    if app.json {
+        return print_json(&serde_json::json!({ "view": view, "generation": generation }));
+    }
+    let text = format!(
+        "view {view}: generation {generation} is read again, and is brought up to date from where it stood"
+    );
+    Ok(writeln!(std::io::stdout().lock(), "{text}")?)
+}
+
+async fn discard(app: &App, view: &str) -> Result<(), ExitError> {
+    app.engine.registry().view_schema(view)?;
+    let given_up: Vec<u32> = match info(app, view).await? {
+        Some(info) => {
+            let replaced = info.replaced.map(|(replaced, _)| replaced);
+            info.building.into_iter().chain(replaced).map(|generation| generation.number).collect()
+        }
+        None => Vec::new(),
+    };
+    for generation in &given_up {
+        app.engine.read_models().discard(view, *generation).await?;
+    }
+    // A view's runner removes what they have left, in pieces; where none runs, this does.
+    while app.engine.read_models().sweep().await? == underlay_core::Swept::Piece {}
+    if app.json {
+        return print_json(&serde_json::json!({ "view": view, "discarded": given_up }));
+    }
+    Ok(writeln!(std::io::stdout().lock(), "view {view}: {} generations were given up", given_up.len())?)
+}
+
+#[derive(Debug, Serialize)]
+struct Parked {
+    view: String,
+    events: Vec<ParkedEvent>,
+}
+
+async fn parked(app: &App, view: &str) -> Result<(), ExitError> {
+    let events = parked_events(&app.engine, view).await?;
+    if app.json {
+        return print_json(&Parked { view: view.to_owned(), events });
+    }
+    let row = |event: &ParkedEvent| {
+        vec![
+            event.tenant.to_string(),
+            event.position.to_string(),
+            event.stream.to_string(),
+            event.version.to_string(),
+            event.reason.clone(),
+        ]
+    };
+    print_table(&["tenant", "position", "stream", "version", "reason"], events.iter().map(row).collect())
+}
+
+/// Every event that the rows of a view lack.
+async fn parked_events(engine: &Engine, view: &str) -> Result<Vec<ParkedEvent>, Error> {
+    let schema = engine.registry().view_schema(view)?;
+    let start = Checkpoint::start(engine.store().store_id());
+    let table = engine.read_models().prepare(&schema, start).await?;
+    let mut events: Vec<ParkedEvent> = Vec::new();
+    loop {
+        let after = events.last().map_or(Position::START, |event| event.position);
+        let page = engine.read_models().parked(&table, after, PAGE_EVENTS_MAX).await?;
+        if page.is_empty() {
+            return Ok(events);
+        }
+        events.extend(page);
+    }
+}
+
+/// What the catalogue holds of a view.
+async fn info(app: &App, view: &str) -> Result<Option<ViewInfo>, Error> {
+    Ok(app.engine.read_models().views().await?.into_iter().find(|info| info.name == view))
 }
 
 #[cfg(test)]

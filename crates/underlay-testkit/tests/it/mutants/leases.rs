@@ -4,8 +4,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use underlay_core::memory::{MemoryLeases, MemoryReadModels};
 use underlay_core::{
-    Checkpoint, Error, Lease, Leases, ManualClock, ParkedEvent, Position, Query, ReadModels, RowAddress, RowPage,
-    RowValues, Swap, Swept, TenantId, Timestamp, ViewBatch, ViewInfo, ViewSchema, ViewTable,
+    Checkpoint, Error, Lease, Leases, ManualClock, ParkedEvent, Position, Query, ReadModels, RowAddress,
+    RowPage, RowValues, Swap, Swept, TenantId, Timestamp, ViewBatch, ViewInfo, ViewSchema, ViewTable,
 };
 use underlay_testkit::{Fixture, LeasesFixture, ReadModelsFixture, Skip};
 

@@ -322,7 +322,11 @@ impl ReadModels for Models {
             }
             _ => {}
         }
-        match self.inner.apply(table, ViewBatch::new(from, to, changes).with_parked(parked).with_lease(lease.clone())).await {
+        match self
+            .inner
+            .apply(table, ViewBatch::new(from, to, changes).with_parked(parked).with_lease(lease.clone()))
+            .await
+        {
             Err(error) if self.is(Mutation::MovesTheCheckpointAlone) => {
                 self.inner.apply(table, ViewBatch::new(from, to, Vec::new()).with_lease(lease)).await?;
                 Err(error)

@@ -1,0 +1,97 @@
+//! A view is rebuilt, again and again, while a dump that takes its time looks at every table.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::load::{Load, answers, head, ms, view_at};
+use super::report::Measured;
+use super::serving::Client;
+use super::site::{Setting, Site};
+use crate::Result;
+
+pub(crate) const PROMISED: &str =
+    "rebuilds end and readers go on while a dump holds every table, and what they leave goes afterwards";
+
+/// The longest a reader may be kept waiting.
+const READ_MAX: Duration = Duration::from_secs(2);
+/// How long tables that nobody needs may stay once nobody looks at them.
+const SWEEP_MAX: Duration = Duration::from_secs(30);
+/// Rebuilds beside one dump.
+const REBUILDS: usize = 3;
+
+pub(crate) async fn run(setting: &Setting) -> Result<Measured> {
+    let mut measured = Measured::default();
+    let mut site = Site::new(setting, &[]).await?;
+    let address = site.address();
+    let load = Load::start(&mut site, &address).await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+
+    // What pg_dump holds of every table until its end.
+    let mut dump = site.admin().await?;
+    let holding = dump.transaction().await?;
+    let tables = "SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') FROM pg_tables \
+                  WHERE schemaname IN ('underlay', 'underlay_views')";
+    let tables: String = holding.query_one(tables, &[]).await?.try_get(0)?;
+    holding.batch_execute(&format!("LOCK TABLE {tables} IN ACCESS SHARE MODE")).await?;
+
+    let ended = Arc::new(AtomicBool::new(false));
+    let readers: Vec<_> =
+        load.clients().into_iter().map(|client| tokio::spawn(read_until(client, ended.clone()))).collect();
+    let began = Instant::now();
+    for number in 1..=REBUILDS {
+        let ledger = site.ledger().clone();
+        let database = address.clone();
+        let rebuild = move || ledger.done(&database, &["view", "rebuild", "balances"]).map(drop);
+        let rebuilt = tokio::task::spawn_blocking(rebuild).await?;
+        if let Err(error) = rebuilt {
+            measured.hold(false, format!("rebuild {number} beside a dump: {error}"));
+        }
+    }
+    measured.see(format!("{REBUILDS} rebuilds ended within {} beside the dump", ms(began.elapsed())));
+    ended.store(true, Ordering::Relaxed);
+    let mut longest = Duration::ZERO;
+    for reader in readers {
+        longest = longest.max(reader.await??);
+    }
+    measured.hold(longest <= READ_MAX, format!("the longest read took {}", ms(longest)));
+    holding.commit().await?;
+
+    let admin = site.admin().await?;
+    let released = Instant::now();
+    // The generation that is read, and the one that can come back.
+    let left = "SELECT count(*) FROM pg_tables WHERE schemaname = 'underlay_views'";
+    loop {
+        let tables: i64 = admin.query_one(left, &[]).await?.try_get(0)?;
+        if tables == 2 {
+            measured.see(format!("what was discarded is gone within {}", ms(released.elapsed())));
+            break;
+        }
+        if released.elapsed() > SWEEP_MAX {
+            measured.hold(false, format!("{tables} tables of rows are left, where 2 are of use"));
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let reverted = site.ledger().done(&address, &["view", "revert", "balances"]);
+    measured.hold(reverted.is_ok(), "the generation before comes back");
+    let client = load.clients().remove(0);
+    answers(&client, &view_at(head(&admin).await?)).await?;
+    let (_, findings) = load.finish(&admin).await?;
+    measured.compare(&findings);
+    Ok(measured)
+}
+
+/// Reads the view until told to end; the longest that took.
+async fn read_until(client: Client, ended: Arc<AtomicBool>) -> Result<Duration> {
+    let mut longest = Duration::ZERO;
+    while !ended.load(Ordering::Relaxed) {
+        let began = Instant::now();
+        let reply = client.get("v1/views/balances?limit=10").await?;
+        if reply.status != 200 {
+            return Err(format!("a reader was answered {reply:?}").into());
+        }
+        longest = longest.max(began.elapsed());
+    }
+    Ok(longest)
+}
