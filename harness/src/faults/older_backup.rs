@@ -121,7 +121,7 @@ fn text_of(answer: &std::result::Result<(), Error>) -> String {
     answer.as_ref().err().map_or_else(|| "taken".to_owned(), ToString::to_string)
 }
 
-/// A status, once it is another than 200; 200 where it stays that.
+/// What a service says of itself, once it is not ready any more; `ready` where it stays that.
 async fn settled(client: &Client) -> Result<String> {
     let asked = Instant::now();
     loop {
