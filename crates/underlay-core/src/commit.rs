@@ -186,25 +186,17 @@ impl Commit {
     /// About how many bytes the commit is; what byte limits count.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        const EVENT_OVERHEAD: usize = 128;
-        let texts = [&self.metadata.actor, &self.metadata.traceparent];
-        let metadata: usize = texts.into_iter().flatten().map(String::len).sum();
         let events: usize = self
             .writes
             .iter()
             .map(|write| {
-                // Metadata is stored with every event.
-                let event = |event: &NewEvent| event.payload.bytes() + metadata + EVENT_OVERHEAD;
+                let event = |event: &NewEvent| event_bytes(&event.payload, &self.metadata);
                 write.stream.as_str().len() + write.events.iter().map(event).sum::<usize>()
             })
             .sum();
-        let outcome = match &self.outcome {
-            Outcome::Accepted => 0,
-            Outcome::Refused { code, message, body } => code.len() + message.len() + body.bytes(),
-        };
         let expectations: usize =
             self.expectations.iter().map(|expectation| expectation.stream.as_str().len()).sum();
-        events + expectations + outcome + metadata + EVENT_OVERHEAD
+        events + expectations + rest_bytes(&self.outcome, &self.metadata)
     }
 
     /// What a repeat with the same id must match. Drawn event ids do not count.
@@ -250,19 +242,8 @@ impl Commit {
                 )));
             }
         }
-        let too_many = |what: &str, actual: usize, name: &str, limit: usize| {
-            Err(Error::invalid(format!("a commit with {actual} {what} exceeds {name} = {limit}")))
-        };
-        if seen.len() > COMMIT_STREAMS_MAX {
-            return too_many("streams", seen.len(), "COMMIT_STREAMS_MAX", COMMIT_STREAMS_MAX);
-        }
-        if self.event_count() > COMMIT_EVENTS_MAX {
-            return too_many("events", self.event_count(), "COMMIT_EVENTS_MAX", COMMIT_EVENTS_MAX);
-        }
-        if self.bytes() > COMMIT_BYTES_MAX {
-            return too_many("bytes", self.bytes(), "COMMIT_BYTES_MAX", COMMIT_BYTES_MAX);
-        }
-        let mut ids: HashSet<EventId> = HashSet::new();
+        check_counts(seen.len(), self.event_count(), self.bytes())?;
+        let mut ids = EventIds::default();
         for write in &self.writes {
             if write.events.is_empty() {
                 return Err(Error::invalid(format!(
@@ -271,32 +252,11 @@ impl Commit {
                 )));
             }
             for event in &write.events {
-                if event.payload.bytes() > PAYLOAD_BYTES_MAX {
-                    return Err(Error::invalid(format!(
-                        "a payload of {} bytes exceeds PAYLOAD_BYTES_MAX = {PAYLOAD_BYTES_MAX}",
-                        event.payload.bytes()
-                    )));
-                }
-                if !ids.insert(event.event_id) {
-                    return Err(Error::invalid(format!(
-                        "event id {} is used twice in one commit",
-                        event.event_id
-                    )));
-                }
+                check_payload(&event.payload)?;
+                ids.add(event.event_id)?;
             }
         }
-        if let Outcome::Refused { code, message, body } = &self.outcome {
-            if self.event_count() > 0 {
-                return Err(Error::invalid("a refusal writes no events"));
-            }
-            let bytes = code.len() + message.len() + body.bytes();
-            if bytes > OUTCOME_BYTES_MAX {
-                return Err(Error::invalid(format!(
-                    "an outcome of {bytes} bytes exceeds OUTCOME_BYTES_MAX = {OUTCOME_BYTES_MAX}"
-                )));
-            }
-        }
-        Ok(())
+        check_outcome(&self.outcome, self.event_count())
     }
 
     /// The metadata as it is stored with every event.
@@ -305,13 +265,93 @@ impl Commit {
     /// [`Error::Invalid`] where it exceeds [`METADATA_BYTES_MAX`].
     pub fn encode_metadata(&self) -> Result<Json, Error> {
         let metadata = Json::encode(&self.metadata)?;
-        if metadata.bytes() > METADATA_BYTES_MAX {
-            return Err(Error::invalid(format!(
-                "metadata of {} bytes exceeds METADATA_BYTES_MAX = {METADATA_BYTES_MAX}",
-                metadata.bytes()
-            )));
-        }
+        check_metadata(&metadata)?;
         Ok(metadata)
+    }
+}
+
+/// What byte limits count beside the texts of an event, and of a commit.
+const OVERHEAD: usize = 128;
+
+/// What byte limits count of an event; its metadata is stored with it.
+pub(crate) fn event_bytes(payload: &Json, metadata: &Metadata) -> usize {
+    payload.bytes() + metadata_bytes(metadata) + OVERHEAD
+}
+
+/// What byte limits count of a commit beside its streams and events.
+pub(crate) fn rest_bytes(outcome: &Outcome, metadata: &Metadata) -> usize {
+    outcome_bytes(outcome) + metadata_bytes(metadata) + OVERHEAD
+}
+
+fn metadata_bytes(metadata: &Metadata) -> usize {
+    [&metadata.actor, &metadata.traceparent].into_iter().flatten().map(String::len).sum()
+}
+
+fn outcome_bytes(outcome: &Outcome) -> usize {
+    match outcome {
+        Outcome::Accepted => 0,
+        Outcome::Refused { code, message, body } => code.len() + message.len() + body.bytes(),
+    }
+}
+
+/// Holds a commit against the limits of a commit.
+pub(crate) fn check_counts(streams: usize, events: usize, bytes: usize) -> Result<(), Error> {
+    let limits = [
+        ("streams", streams, "COMMIT_STREAMS_MAX", COMMIT_STREAMS_MAX),
+        ("events", events, "COMMIT_EVENTS_MAX", COMMIT_EVENTS_MAX),
+        ("bytes", bytes, "COMMIT_BYTES_MAX", COMMIT_BYTES_MAX),
+    ];
+    match limits.into_iter().find(|(_, actual, _, limit)| actual > limit) {
+        None => Ok(()),
+        Some((what, actual, name, limit)) => {
+            Err(Error::invalid(format!("a commit with {actual} {what} exceeds {name} = {limit}")))
+        }
+    }
+}
+
+pub(crate) fn check_payload(payload: &Json) -> Result<(), Error> {
+    if payload.bytes() > PAYLOAD_BYTES_MAX {
+        return Err(Error::invalid(format!(
+            "a payload of {} bytes exceeds PAYLOAD_BYTES_MAX = {PAYLOAD_BYTES_MAX}",
+            payload.bytes()
+        )));
+    }
+    Ok(())
+}
+
+pub(crate) fn check_metadata(metadata: &Json) -> Result<(), Error> {
+    if metadata.bytes() > METADATA_BYTES_MAX {
+        return Err(Error::invalid(format!(
+            "metadata of {} bytes exceeds METADATA_BYTES_MAX = {METADATA_BYTES_MAX}",
+            metadata.bytes()
+        )));
+    }
+    Ok(())
+}
+
+pub(crate) fn check_outcome(outcome: &Outcome, events: usize) -> Result<(), Error> {
+    if matches!(outcome, Outcome::Refused { .. }) && events > 0 {
+        return Err(Error::invalid("a refusal writes no events"));
+    }
+    let bytes = outcome_bytes(outcome);
+    if bytes > OUTCOME_BYTES_MAX {
+        return Err(Error::invalid(format!(
+            "an outcome of {bytes} bytes exceeds OUTCOME_BYTES_MAX = {OUTCOME_BYTES_MAX}"
+        )));
+    }
+    Ok(())
+}
+
+/// The event ids of a commit, each of them once.
+#[derive(Default)]
+pub(crate) struct EventIds(HashSet<EventId>);
+
+impl EventIds {
+    pub(crate) fn add(&mut self, id: EventId) -> Result<(), Error> {
+        if self.0.insert(id) {
+            return Ok(());
+        }
+        Err(Error::invalid(format!("event id {id} is used twice in one commit")))
     }
 }
 

@@ -89,13 +89,14 @@ fn a_migration_that_is_missing_in_between_is_damage() {
 fn an_older_schema_is_brought_up_to_date_by_migrate_alone() {
     with_place(async |place| {
         let admin = place.admin().await;
-        let older = "DROP FUNCTION underlay.import_commits, underlay.last_sequence; \
-                     DELETE FROM underlay.migrations WHERE number = 4";
+        let older = "DROP FUNCTION underlay.forget_commits; DROP INDEX underlay.commits_without_events; \
+                     DROP POLICY forgotten_whole ON underlay.commits; \
+                     DELETE FROM underlay.migrations WHERE number = 6";
         admin.batch_execute(older).await.unwrap();
         let opened = PostgresStore::connect(&place.login_address(), place.config()).await;
         assert!(matches!(&opened, Err(Error::Invalid(text)) if text.contains("older")), "{opened:?}");
         let turn = place.prepare_login().await;
-        assert_eq!(migrate(&place.admin_address(), &place.config(), None).await.unwrap(), ["archive"]);
+        assert_eq!(migrate(&place.admin_address(), &place.config(), None).await.unwrap(), ["forgetting"]);
         drop(turn);
         place.open().await;
     });
