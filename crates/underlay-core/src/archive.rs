@@ -147,8 +147,12 @@ impl ArchivedCommit {
             return Some(format!("it has {theirs} events there, {ours} here"));
         }
         let of = |event: &RecordedEvent| (event.event_id, event.stream.clone(), event.version);
-        let (ours, theirs) =
-            self.events.iter().map(of).zip(stored.events.iter().map(of)).find(|(ours, theirs)| ours != theirs)?;
+        let (ours, theirs) = self
+            .events
+            .iter()
+            .map(of)
+            .zip(stored.events.iter().map(of))
+            .find(|(ours, theirs)| ours != theirs)?;
         Some(format!(
             "it holds event {} as version {} of {} there, event {} as version {} of {} here",
             theirs.0, theirs.2, theirs.1, ours.0, ours.2, ours.1

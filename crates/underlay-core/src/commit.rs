@@ -11,8 +11,8 @@ use crate::limits::{
     PAYLOAD_BYTES_MAX,
 };
 use crate::{
-    Error, EventId, ExpectedVersion, Json, Metadata, NewEvent, Outcome, Position, StreamName, Timestamp,
-    Version,
+    Error, EventId, ExpectedVersion, Json, Metadata, NewEvent, Outcome, Position, StreamName, TenantId,
+    Timestamp, Version,
 };
 
 /// The identity of a commit within its tenant: the id of the command, or a drawn one.
@@ -27,15 +27,50 @@ impl CommitId {
         Self(Uuid::now_v7())
     }
 
-    /// The id a text stands for: a UUID is taken as it is, any other text is hashed into a
-    /// UUID of version 8. The same text gives the same id for ever.
+    /// The id that these parts stand for, of one tenant and one origin: a UUID of version 8, the same
+    /// for ever. Of another tenant, another origin or other parts it is another one.
     #[must_use]
-    pub fn from_key(key: &str) -> Self {
-        if let Ok(uuid) = Uuid::parse_str(key) {
-            return Self(uuid);
+    pub fn derived<'a>(
+        tenant: &'a TenantId,
+        origin: Origin,
+        parts: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Self {
+        let place = ["commit-id", origin.name(), tenant.as_str()].map(str::as_bytes);
+        Self(Uuid::new_v8(Fingerprint::of(place.into_iter().chain(parts)).0))
+    }
+
+    /// The id of what a client asks under a key of its own choice. A key that looks like an id is a key
+    /// too: it stands for another id than the one it looks like.
+    #[must_use]
+    pub fn from_key(tenant: &TenantId, key: &str) -> Self {
+        Self::derived(tenant, Origin::ClientKey, [key.as_bytes()])
+    }
+}
+
+/// Who derives an id. Ids of different origins are different, so nothing that a client sends takes the
+/// place of what the service itself is about to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Origin {
+    /// A client, by the key it gave.
+    ClientKey,
+    /// An import, by what it read.
+    Import,
+    /// A schedule, by what is due when.
+    Schedule,
+    /// A process, by the event it reacts to.
+    Process,
+}
+
+impl Origin {
+    /// What is hashed of it; it never changes.
+    fn name(self) -> &'static str {
+        match self {
+            Self::ClientKey => "client-key",
+            Self::Import => "import",
+            Self::Schedule => "schedule",
+            Self::Process => "process",
         }
-        let digest = Fingerprint::of([b"commit-id".as_slice(), key.as_bytes()]);
-        Self(Uuid::new_v8(digest.0))
     }
 }
 
@@ -428,6 +463,31 @@ mod tests {
         commit(1_000).with_metadata(metadata.clone()).validate().unwrap();
         let error = commit(COMMIT_EVENTS_MAX).with_metadata(metadata).validate().unwrap_err();
         assert!(error.to_string().contains("COMMIT_BYTES_MAX"), "{error}");
+    }
+
+    #[test]
+    fn an_id_is_derived_of_tenant_origin_and_every_part() {
+        let (acme, other) = (TenantId::new("acme").unwrap(), TenantId::new("other").unwrap());
+        let parts = |parts: &'static [&'static str]| parts.iter().map(|part| part.as_bytes());
+        let all = [
+            CommitId::from_key(&acme, "ab"),
+            CommitId::from_key(&other, "ab"),
+            CommitId::from_key(&acme, "AB"),
+            CommitId::derived(&acme, Origin::ClientKey, parts(&["a", "b"])),
+            CommitId::derived(&acme, Origin::ClientKey, parts(&[])),
+            CommitId::derived(&acme, Origin::Import, parts(&["ab"])),
+            CommitId::derived(&acme, Origin::Schedule, parts(&["ab"])),
+            CommitId::derived(&acme, Origin::Process, parts(&["ab"])),
+        ];
+        assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len(), "{all:?}");
+        assert_eq!(all[0], CommitId::from_key(&acme, "ab"));
+        assert_eq!(all[0].0.get_version_num(), 8);
+        // Whatever a client sends, it does not choose the id.
+        for key in [all[0].to_string(), CommitId::draw().to_string().to_uppercase()] {
+            assert_ne!(CommitId::from_key(&acme, &key), key.parse().unwrap());
+        }
+        // It is stored: no version of this program may give another.
+        assert_eq!(all[0].to_string(), "12d0de6f-2a0c-8fca-a121-0db1485fd36c");
     }
 
     #[test]

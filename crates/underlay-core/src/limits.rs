@@ -23,6 +23,8 @@ pub const COMMIT_EVENTS_MAX: usize = 10_000;
 pub const COMMIT_STREAMS_MAX: usize = 1_000;
 /// Bytes of payload, metadata and outcome in one commit; metadata counts for every event.
 pub const COMMIT_BYTES_MAX: usize = 16 << 20;
+/// Objects and lists within each other in what a command is asked with.
+pub const JSON_DEPTH_MAX: usize = 128;
 /// How far past the store's clock the time of an imported commit may be.
 pub const IMPORT_AHEAD_MAX: Duration = Duration::from_secs(5 * 60);
 /// Events asked for in one page of a stream or the log.

@@ -157,11 +157,7 @@ fn read_events(
 }
 
 /// Stores what is not there yet; the whole call is one transaction.
-fn import_all(
-    connection: &Connection,
-    commits: Vec<ArchivedCommit>,
-    now: Timestamp,
-) -> Result<u32, Failure> {
+fn import_all(connection: &Connection, commits: Vec<ArchivedCommit>, now: Timestamp) -> Result<u32, Failure> {
     let mut stored = 0;
     for commit in commits {
         if let Some(there) = find_archived(connection, &commit.tenant, commit.id)? {

@@ -69,8 +69,7 @@ async fn write(
 ) -> Result<()> {
     while !*stopped.borrow() {
         let event = NewEvent::new(EventType::new("came")?, SchemaVersion(1), Json::encode(&())?);
-        let commit =
-            Commit::new(CommitId::draw()).append(stream.clone(), ExpectedVersion::Any, vec![event]);
+        let commit = Commit::new(CommitId::draw()).append(stream.clone(), ExpectedVersion::Any, vec![event]);
         match store.commit(&tenant, commit).await {
             Err(Error::Unavailable { .. }) => tokio::time::sleep(PAUSE).await,
             stored => drop(stored?),

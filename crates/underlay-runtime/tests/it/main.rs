@@ -9,6 +9,7 @@
 mod bank;
 mod busy_store;
 mod commands;
+mod deploys;
 mod leases;
 mod runners;
 mod shared;

@@ -19,7 +19,8 @@ pub async fn an_import_of_the_future_is_refused<F: ArchiveFixture>(fixture: F) {
     let now = target.commit("beside", write()).await.committed.recorded_at;
 
     let later = |by: Duration| now.checked_add(by).expect("a time");
-    for stamp in [later(IMPORT_AHEAD_MAX + SLACK), later(Duration::from_secs(164 * 365 * 86_400)), Timestamp::MAX]
+    for stamp in
+        [later(IMPORT_AHEAD_MAX + SLACK), later(Duration::from_secs(164 * 365 * 86_400)), Timestamp::MAX]
     {
         for at in [0, exported.len() - 1] {
             let mut commits = exported.clone();

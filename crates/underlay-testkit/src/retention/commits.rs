@@ -28,7 +28,8 @@ impl Subject {
 async fn read_after(archive: &dyn Archive, after: u64) -> (Vec<CommitId>, u64) {
     let (mut ids, mut after) = (Vec::new(), after);
     loop {
-        let page = archive.read_commits(&LogScope::EveryTenant, after, 700).await.expect("read_commits answers");
+        let page =
+            archive.read_commits(&LogScope::EveryTenant, after, 700).await.expect("read_commits answers");
         ids.extend(page.commits.iter().map(|commit| commit.id));
         after = page.next;
         if page.at_end {
