@@ -23,6 +23,8 @@ pub const COMMIT_EVENTS_MAX: usize = 10_000;
 pub const COMMIT_STREAMS_MAX: usize = 1_000;
 /// Bytes of payload, metadata and outcome in one commit; metadata counts for every event.
 pub const COMMIT_BYTES_MAX: usize = 16 << 20;
+/// Bytes that what was folded counts for in a state, where nobody has counted the state itself.
+pub const STATE_FOLDED_BYTES_MAX: usize = 16 << 10;
 /// Objects and lists within each other in what a command is asked with.
 pub const JSON_DEPTH_MAX: usize = 128;
 /// How far past the store's clock the time of an imported commit may be.

@@ -145,11 +145,18 @@ impl Streams {
         let Some(stream) = stream.filter(|stream| stream.state.get::<A>().is_some()) else {
             panic!("the operation appends to {}-{id}, which its `reads` did not name", A::CATEGORY);
         };
-        match NewEvent::encode(&event) {
-            Ok(encoded) => stream.appended.push(encoded),
-            Err(error) => self.failure = Some(error),
-        }
-        stream.state.apply::<A>(&event);
+        let bytes = match NewEvent::encode(&event) {
+            Ok(encoded) => {
+                let bytes = encoded.payload.bytes();
+                stream.appended.push(encoded);
+                bytes
+            }
+            Err(error) => {
+                self.failure = Some(error);
+                0
+            }
+        };
+        stream.state.apply::<A>(&event, bytes);
     }
 
     /// For the engine: what to write, and what to expect of the streams only read.

@@ -195,7 +195,7 @@ impl Engine {
                             let before = Version(state.version().0 - write.events.len() as u64);
                             self.take_snapshot(&request.tenant, &stream, before, &state, last.event_id);
                         }
-                        self.remember(request, stream, state);
+                        self.remember(request, &stream, state);
                     }
                     return match decision {
                         Err(refusal) => Err(Undecided::Refused(refusal)),
@@ -279,7 +279,7 @@ impl Engine {
                 if page.version < state.version() {
                     // The log is older than the cached state: a copy was restored under this process.
                     *state = state.restarted();
-                    self.states().remove(&(request.tenant.clone(), stream.clone()));
+                    self.states().remove(&request.tenant, stream);
                     continue;
                 }
                 fold_tail(stream, state, &page.events)?;
@@ -289,7 +289,7 @@ impl Engine {
                     break;
                 }
             }
-            self.remember(request, stream.clone(), state.clone());
+            self.remember(request, stream, state.clone());
         }
         Ok(())
     }
@@ -348,14 +348,14 @@ impl Engine {
     }
 
     fn recall(&self, request: &Request, stream: &StreamName) -> Option<AggregateState> {
-        self.states().get(&(request.tenant.clone(), stream.clone()))
+        self.states().get(&request.tenant, stream)
     }
 
-    fn remember(&self, request: &Request, stream: StreamName, state: AggregateState) {
-        let key = (request.tenant.clone(), stream);
-        // A slower caller must not put an older state over a newer one.
-        if self.states().peek(&key).is_none_or(|cached| cached.version() <= state.version()) {
-            self.states().insert(key, state);
+    fn remember(&self, request: &Request, stream: &StreamName, state: AggregateState) {
+        match guarded(|| format!("`held_bytes` of {stream}"), || state.bytes()) {
+            // A slower caller puts no older state over a newer one.
+            Ok(bytes) => self.states().insert(&request.tenant, stream, state, bytes),
+            Err(error) => tracing::error!(%stream, %error, "a state is not kept in memory"),
         }
     }
 }

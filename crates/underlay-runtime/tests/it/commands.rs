@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 use underlay_core::limits::COMMIT_STREAMS_MAX;
 use underlay_core::{
     Aggregate, Commit, CommitId, Context, Error, EventStore, EventStoreExt, ExpectedVersion, NewEvent,
-    Operation, Reads, Retention, Streams, Timestamp, Version,
+    Operation, Reads, Retention, Streams, TenantId, Timestamp, Version,
 };
-use underlay_runtime::{Engine, EngineConfig, ExecuteError, Failure, Ports, Registry};
+use underlay_runtime::{Engine, EngineConfig, ExecuteError, Failure, Ports, Registry, Request};
 
 use crate::bank::{
     Account, AccountCommand, AccountEvent, AccountRefusal, Bank, LookAt, TakeWhileOtherIsFull, Transfer,
@@ -360,4 +360,32 @@ async fn streams_are_counted_before_any_is_loaded() {
     }
     engine.operate(&request(), LookAt { accounts: COMMIT_STREAMS_MAX, swallows: false }).await.unwrap();
     assert_eq!(store.seen().reads, COMMIT_STREAMS_MAX);
+}
+
+#[tokio::test]
+async fn a_flood_of_one_tenant_leaves_the_states_of_another_in_memory() {
+    let store = BusyStore::new();
+    let config = EngineConfig {
+        states_bytes_max: 64 << 10,
+        states_tenant_bytes_max: 16 << 10,
+        ..EngineConfig::default()
+    };
+    let engine = store.engine(config);
+    let deposit = async |tenant: &str, account: String| {
+        let request = Request::new(TenantId::new(tenant).unwrap());
+        engine.execute::<Account>(&request, &account, AccountCommand::Deposit { cents: 1 }).await.unwrap();
+    };
+    for account in 0..5 {
+        deposit("calm", account.to_string()).await;
+    }
+    for account in 0..1_000 {
+        deposit("flood", account.to_string()).await;
+    }
+    let before = store.seen().reads;
+    for account in 0..5 {
+        deposit("calm", account.to_string()).await;
+    }
+    assert_eq!(store.seen().reads, before, "they are decided over as they were kept");
+    deposit("flood", "0".to_owned()).await;
+    assert_eq!(store.seen().reads, before + 1, "the flood has pushed out its own");
 }
