@@ -31,6 +31,17 @@ pub trait Aggregate: Default + Clone + Send + Sync + 'static {
     /// The state after an event. It cannot fail: what happened, happened.
     fn evolve(&mut self, event: &Self::Event);
 
+    /// About how many bytes the state takes beside its own fields: what its lists, maps and texts hold.
+    ///
+    /// States are kept in memory up to a bound of bytes. Where this is `None`, what was folded into the
+    /// state counts, up to [`STATE_FOLDED_BYTES_MAX`](crate::limits::STATE_FOLDED_BYTES_MAX). Write it
+    /// for a state that grows with its stream, or by one large event. It is asked after every command,
+    /// so it is quick: a length times a size, say.
+    #[must_use]
+    fn held_bytes(&self) -> Option<usize> {
+        None
+    }
+
     /// The stream of an id.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use crate::limits::STATE_FOLDED_BYTES_MAX;
 use crate::{Aggregate, DecodeError, Event, RecordedEvent, Version};
 
 /// The state of some aggregate at a version, with its type erased. A clone shares the state until
@@ -8,12 +9,16 @@ use crate::{Aggregate, DecodeError, Event, RecordedEvent, Version};
 #[derive(Clone)]
 pub struct AggregateState {
     version: Version,
+    /// Bytes of the events, or the snapshot, that it was made of.
+    folded: usize,
     state: Arc<dyn Erased>,
 }
 
 trait Erased: Send + Sync {
     fn as_any(&self) -> &(dyn Any + Send + Sync);
     fn as_any_mut(&mut self) -> &mut (dyn Any + Send + Sync);
+    /// Its own fields, and what it says it holds beside them.
+    fn bytes(&self) -> (usize, Option<usize>);
     /// The state of a stream without events.
     fn restarted(&self) -> Arc<dyn Erased>;
     /// The state after stored events, as a new one.
@@ -29,6 +34,10 @@ impl<A: Aggregate> Erased for Held<A> {
 
     fn as_any_mut(&mut self) -> &mut (dyn Any + Send + Sync) {
         &mut self.0
+    }
+
+    fn bytes(&self) -> (usize, Option<usize>) {
+        (size_of::<A>(), self.0.held_bytes())
     }
 
     fn restarted(&self) -> Arc<dyn Erased> {
@@ -57,25 +66,33 @@ impl AggregateState {
     /// The state of a stream without events.
     #[must_use]
     pub fn new<A: Aggregate>() -> Self {
-        Self { version: Version::NONE, state: Arc::new(Held(A::default())) }
+        Self { version: Version::NONE, folded: 0, state: Arc::new(Held(A::default())) }
     }
 
-    /// A state that was stored at a version.
+    /// A state that was stored at a version, in so many bytes.
     #[must_use]
-    pub fn restored<A: Aggregate>(state: A, version: Version) -> Self {
-        Self { version, state: Arc::new(Held(state)) }
+    pub fn restored<A: Aggregate>(state: A, version: Version, bytes: usize) -> Self {
+        Self { version, folded: bytes, state: Arc::new(Held(state)) }
     }
 
     /// The same aggregate's state of a stream without events.
     #[must_use]
     pub fn restarted(&self) -> Self {
-        Self { version: Version::NONE, state: self.state.restarted() }
+        Self { version: Version::NONE, folded: 0, state: self.state.restarted() }
     }
 
     /// How many events it has seen.
     #[must_use]
     pub fn version(&self) -> Version {
         self.version
+    }
+
+    /// About how many bytes it takes: its fields, and what [`Aggregate::held_bytes`] says; or else what was
+    /// folded into it, up to [`STATE_FOLDED_BYTES_MAX`].
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let (fields, held) = self.state.bytes();
+        fields.saturating_add(held.unwrap_or(self.folded.min(STATE_FOLDED_BYTES_MAX)))
     }
 
     /// The state; `None` where it is another aggregate's.
@@ -92,11 +109,12 @@ impl AggregateState {
         let Some(last) = records.last() else { return Ok(()) };
         self.state = self.state.after(records)?;
         self.version = last.version;
+        self.folded += records.iter().map(|record| record.payload.bytes()).sum::<usize>();
         Ok(())
     }
 
-    /// Folds one new event into the state. Another aggregate's state stays as it was.
-    pub fn apply<A: Aggregate>(&mut self, event: &A::Event) {
+    /// Folds one new event of so many bytes into the state. Another aggregate's state stays as it was.
+    pub fn apply<A: Aggregate>(&mut self, event: &A::Event, bytes: usize) {
         // In place where nobody shares the state: a decision that appends many events copies it once.
         let own = Arc::get_mut(&mut self.state).and_then(|state| state.as_any_mut().downcast_mut::<A>());
         if let Some(state) = own {
@@ -109,6 +127,7 @@ impl AggregateState {
             return;
         }
         self.version = self.version.plus(1);
+        self.folded += bytes;
     }
 }
 

@@ -3,7 +3,9 @@
 //!
 //! The rules:
 //! - A batch is whatever waits, up to [`BatchLimits`]; there is no timer.
-//! - Tenants take turns, one commit each, and the turn moves on from batch to batch.
+//! - Tenants take turns, one commit each: whose last turn is longest ago has the next one, and a batch
+//!   goes on where the one before it was full. Of two tenants that always have something that may join,
+//!   neither gets more than one commit ahead; of n tenants each has its turn within n commits.
 //! - Of a tenant's commits that touch one stream, a batch holds one, unless none of them writes it;
 //!   a later one waits for the next batch, in order. The same goes for a commit id: the repeat is
 //!   answered from the table of outcomes by the next batch.
@@ -72,6 +74,7 @@ struct Line<T> {
 pub struct BatchQueue<T> {
     limits: BatchLimits,
     lines: HashMap<TenantId, Line<T>>,
+    /// The tenants that have a line, who has waited longest for a turn first.
     turns: VecDeque<TenantId>,
     items: usize,
     bytes: usize,
@@ -136,51 +139,47 @@ impl<T> BatchQueue<T> {
         Ok(())
     }
 
-    /// Takes the next batch; empty only where nothing waits.
+    /// Takes the next batch; empty only where nothing waits. It looks at the tenants that may join, and
+    /// not at those who wait behind a batch that is full.
     pub fn take(&mut self) -> Vec<Queued<T>> {
         let mut batch: Vec<Queued<T>> = Vec::new();
         let mut batch_bytes = 0;
-        // Each turn takes one commit of one tenant; a tenant drops out when its line holds nothing
-        // that may join. `passed` keeps what was passed over, to be put back in order.
-        let mut rounds: VecDeque<(TenantId, Touched, Vec<Queued<T>>)> =
-            self.turns.iter().map(|tenant| (tenant.clone(), Touched::default(), Vec::new())).collect();
-        let mut settled = Vec::new();
-        while let Some((tenant, mut touched, mut passed)) = rounds.pop_front() {
-            // One always fits, or what waits would wait for ever.
-            let full = !batch.is_empty()
-                && (batch.len() >= self.limits.batch_items_max || batch_bytes >= self.limits.batch_bytes_max);
-            let joined = if full {
-                None
-            } else {
-                self.lines.get_mut(&tenant).and_then(|line| {
-                    let look_max = self.limits.batch_items_max.max(1);
-                    next_joinable(line, &self.contended, &mut touched, &mut passed, look_max)
-                })
-            };
-            match joined {
+        let mut rounds: HashMap<TenantId, Round<T>> = HashMap::new();
+        // Tenants whose lines hold nothing more that may join, in the order of their turns. Each was
+        // served, longer ago than whoever stands in `turns` by then.
+        let mut settled: VecDeque<TenantId> = VecDeque::new();
+        // One always fits, or what waits would wait for ever.
+        while batch.is_empty()
+            || (batch.len() < self.limits.batch_items_max && batch_bytes < self.limits.batch_bytes_max)
+        {
+            let Some(tenant) = self.turns.pop_front() else { break };
+            let Some(line) = self.lines.get_mut(&tenant) else { continue };
+            let round = rounds.entry(tenant.clone()).or_default();
+            match next_joinable(line, &self.contended, round, self.limits.batch_items_max.max(1)) {
                 Some(queued) => {
                     batch_bytes += queued.bytes;
                     batch.push(queued);
-                    rounds.push_back((tenant, touched, passed));
+                    if !(line.waiting.is_empty() && round.passed.is_empty()) {
+                        self.turns.push_back(tenant);
+                    }
                 }
-                None => settled.push((tenant, passed)),
+                None => settled.push_back(tenant),
             }
         }
-        for (tenant, passed) in settled {
-            passed.iter().for_each(|queued| self.contended.watch(queued));
-            if let Some(line) = self.lines.get_mut(&tenant) {
-                for queued in passed.into_iter().rev() {
-                    line.bytes += queued.bytes;
-                    line.waiting.push_front(queued);
-                }
-                if line.waiting.is_empty() {
-                    self.lines.remove(&tenant);
-                }
+        for (tenant, round) in rounds {
+            round.passed.iter().for_each(|queued| self.contended.watch(queued));
+            let Some(line) = self.lines.get_mut(&tenant) else { continue };
+            for queued in round.passed.into_iter().rev() {
+                line.bytes += queued.bytes;
+                line.waiting.push_front(queued);
+            }
+            if line.waiting.is_empty() {
+                self.lines.remove(&tenant);
             }
         }
-        self.turns.retain(|tenant| self.lines.contains_key(tenant));
-        if self.turns.len() > 1 {
-            self.turns.rotate_left(1);
+        if !settled.is_empty() {
+            settled.append(&mut self.turns);
+            self.turns = settled;
         }
         self.items -= batch.len();
         self.bytes -= batch_bytes;
@@ -213,6 +212,19 @@ impl<T> BatchQueue<T> {
         self.bytes = 0;
         self.turns.clear();
         self.lines.drain().flat_map(|(_, line)| line.waiting).collect()
+    }
+}
+
+/// What a batch has come to of one tenant's line.
+struct Round<T> {
+    touched: Touched,
+    /// What was passed over, to be put back in order.
+    passed: Vec<Queued<T>>,
+}
+
+impl<T> Default for Round<T> {
+    fn default() -> Self {
+        Self { touched: Touched::default(), passed: Vec::new() }
     }
 }
 
@@ -299,8 +311,7 @@ fn last_allowed(expected: ExpectedVersion) -> Option<Version> {
 fn next_joinable<T>(
     line: &mut Line<T>,
     contended: &Contended,
-    touched: &mut Touched,
-    passed: &mut Vec<Queued<T>>,
+    Round { touched, passed }: &mut Round<T>,
     look_max: usize,
 ) -> Option<Queued<T>> {
     while passed.len() < look_max {
@@ -465,6 +476,126 @@ mod tests {
         assert_eq!(numbers(&queue.take()), [0, 100, 1]);
         assert_eq!(numbers(&queue.take()), [101, 2, 3]);
         assert_eq!(numbers(&queue.take()), [4, 5]);
+    }
+
+    /// Takes batches until every tenant was served `rounds` times at least, all of them waiting all the
+    /// time; gives how often each was served, and in which batch it was served first.
+    fn served(queue: &mut BatchQueue<usize>, tenants: usize, batches: usize) -> (Vec<u32>, Vec<usize>) {
+        let (mut counts, mut first) = (vec![0; tenants], vec![usize::MAX; tenants]);
+        for batch in 0..batches {
+            for queued in queue.take() {
+                let at = queued.reply;
+                counts[at] += 1;
+                first[at] = first[at].min(batch);
+                // The line is as long as before.
+                queue.push(queued.tenant, queued.commit, at).unwrap();
+            }
+            let (least, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
+            assert!(most - least <= 1, "after batch {batch} one was served {most} times, one {least}");
+        }
+        (counts, first)
+    }
+
+    fn crowd(tenants: usize, limits: BatchLimits, line: usize) -> BatchQueue<usize> {
+        let mut queue = BatchQueue::new(limits);
+        for number in 0..line {
+            for at in 0..tenants {
+                queue.push(tenant(&format!("t{at}")), write(&format!("a-{number}")), at).unwrap();
+            }
+        }
+        queue
+    }
+
+    #[test]
+    fn equal_tenants_are_served_equally_also_where_a_batch_does_not_hold_them_all() {
+        for (batch_items_max, batches) in [(512, 40), (599, 20), (600, 20), (7, 300), (1, 1_300)] {
+            let mut queue = crowd(600, BatchLimits { batch_items_max, ..BatchLimits::default() }, 3);
+            let (counts, first) = served(&mut queue, 600, batches);
+            assert_eq!(counts.iter().sum::<u32>() as usize, batch_items_max * batches, "full batches");
+            let last_first = first.iter().max().unwrap() + 1;
+            assert!(last_first <= 600_usize.div_ceil(batch_items_max), "{batch_items_max}: {last_first}");
+        }
+        // More tenants in a batch than there are: what two may take beyond the others is one commit.
+        served(&mut crowd(5, BatchLimits { batch_items_max: 7, ..BatchLimits::default() }, 9), 5, 50);
+    }
+
+    #[test]
+    fn equal_tenants_are_served_equally_where_bytes_end_a_batch() {
+        let bytes = write("a-1").bytes();
+        for batch_bytes_max in [0, 1, 3 * bytes, 100 * bytes] {
+            let mut queue = crowd(60, BatchLimits { batch_bytes_max, ..BatchLimits::default() }, 3);
+            served(&mut queue, 60, 200);
+        }
+    }
+
+    #[test]
+    fn who_waits_for_itself_is_served_once_a_batch_and_no_less() {
+        // One tenant writes a single stream, the others any: it misses turns by its own doing.
+        let mut queue = BatchQueue::new(BatchLimits { batch_items_max: 5, ..BatchLimits::default() });
+        for number in 0..40 {
+            queue.push(tenant("hot"), write("a-1"), 0).unwrap();
+            queue.push(tenant("b"), write(&format!("a-{number}")), 1).unwrap();
+            queue.push(tenant("c"), write(&format!("a-{number}")), 2).unwrap();
+        }
+        for _ in 0..15 {
+            let batch = numbers(&queue.take());
+            assert_eq!(batch.len(), 5);
+            assert_eq!(batch.iter().filter(|owner| **owner == 0).count(), 1, "{batch:?}");
+        }
+    }
+
+    #[test]
+    fn tenants_that_come_and_go_take_no_turn_of_those_who_stay() {
+        let limits = BatchLimits { batch_items_max: 4, ..BatchLimits::default() };
+        let mut queue = crowd(10, limits, 2);
+        let mut counts = [0_u32; 10];
+        for batch in 0..200 {
+            // A new tenant with every batch, and one that leaves and comes back.
+            queue.push(tenant(&format!("new{batch}")), write("a-1"), 10).unwrap();
+            if batch % 3 == 0 {
+                queue.push(tenant("guest"), write("a-1"), 10).unwrap();
+            }
+            let taken = queue.take();
+            assert_eq!(taken.len(), 4);
+            for queued in taken {
+                if queued.reply < 10 {
+                    counts[queued.reply] += 1;
+                    queue.push(queued.tenant, queued.commit, queued.reply).unwrap();
+                }
+            }
+            assert!(counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 1, "{counts:?}");
+        }
+        assert!(counts.iter().min().unwrap() > &20, "{counts:?}");
+        assert!(queue.turns.len() <= queue.lines.len() + 1 && queue.lines.len() < 100);
+    }
+
+    #[test]
+    fn turns_and_lines_hold_the_same_tenants() {
+        let mut dice = 7_u64;
+        let mut below = |bound: u64| {
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (dice >> 33) % bound
+        };
+        let limits = BatchLimits { batch_items_max: 3, ..BatchLimits::default() };
+        let mut queue = BatchQueue::new(limits);
+        let (mut pushed, mut taken) = (0, 0);
+        for number in 0..3_000 {
+            if below(3) > 0 {
+                let name = format!("t{}", below(9));
+                queue.push(tenant(&name), write(&format!("a-{}", below(3))), number).unwrap();
+                pushed += 1;
+            }
+            if below(2) == 0 {
+                taken += queue.take().len();
+            }
+            let mut turns: Vec<_> = queue.turns.iter().map(TenantId::as_str).collect();
+            let mut lines: Vec<_> = queue.lines.keys().map(TenantId::as_str).collect();
+            turns.sort_unstable();
+            lines.sort_unstable();
+            assert_eq!(turns, lines);
+            assert_eq!(queue.items, queue.lines.values().map(|line| line.waiting.len()).sum::<usize>());
+            assert_eq!(queue.len(), pushed - taken);
+        }
     }
 
     #[test]

@@ -40,8 +40,9 @@ pub trait Command: Sized + Clone + Send + Sync + 'static {
     /// Which command this is.
     fn descriptor(&self) -> CommandDescriptor;
 
-    /// The body of this command. It tells a repeat from something else, so equal commands have one
-    /// body: a map in them has an order (`BTreeMap`).
+    /// The body of this command. Where it is called by typed code, it tells a repeat from something
+    /// else ([`Asked::typed`](crate::Asked::typed)): an optional field may be added, and one that is
+    /// `None` is as if it was not there.
     ///
     /// # Errors
     /// [`Error::Invalid`] where a field has no JSON form.

@@ -11,8 +11,8 @@ use crate::limits::{
     PAYLOAD_BYTES_MAX,
 };
 use crate::{
-    Error, EventId, ExpectedVersion, Json, Metadata, NewEvent, Outcome, Position, StreamName, Timestamp,
-    Version,
+    Error, EventId, ExpectedVersion, Json, Metadata, NewEvent, Outcome, Position, StreamName, TenantId,
+    Timestamp, Version,
 };
 
 /// The identity of a commit within its tenant: the id of the command, or a drawn one.
@@ -27,15 +27,50 @@ impl CommitId {
         Self(Uuid::now_v7())
     }
 
-    /// The id a text stands for: a UUID is taken as it is, any other text is hashed into a
-    /// UUID of version 8. The same text gives the same id for ever.
+    /// The id that these parts stand for, of one tenant and one origin: a UUID of version 8, the same
+    /// for ever. Of another tenant, another origin or other parts it is another one.
     #[must_use]
-    pub fn from_key(key: &str) -> Self {
-        if let Ok(uuid) = Uuid::parse_str(key) {
-            return Self(uuid);
+    pub fn derived<'a>(
+        tenant: &'a TenantId,
+        origin: Origin,
+        parts: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Self {
+        let place = ["commit-id", origin.name(), tenant.as_str()].map(str::as_bytes);
+        Self(Uuid::new_v8(Fingerprint::of(place.into_iter().chain(parts)).0))
+    }
+
+    /// The id of what a client asks under a key of its own choice. A key that looks like an id is a key
+    /// too: it stands for another id than the one it looks like.
+    #[must_use]
+    pub fn from_key(tenant: &TenantId, key: &str) -> Self {
+        Self::derived(tenant, Origin::ClientKey, [key.as_bytes()])
+    }
+}
+
+/// Who derives an id. Ids of different origins are different, so nothing that a client sends takes the
+/// place of what the service itself is about to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Origin {
+    /// A client, by the key it gave.
+    ClientKey,
+    /// An import, by what it read.
+    Import,
+    /// A schedule, by what is due when.
+    Schedule,
+    /// A process, by the event it reacts to.
+    Process,
+}
+
+impl Origin {
+    /// What is hashed of it; it never changes.
+    fn name(self) -> &'static str {
+        match self {
+            Self::ClientKey => "client-key",
+            Self::Import => "import",
+            Self::Schedule => "schedule",
+            Self::Process => "process",
         }
-        let digest = Fingerprint::of([b"commit-id".as_slice(), key.as_bytes()]);
-        Self(Uuid::new_v8(digest.0))
     }
 }
 
@@ -186,25 +221,17 @@ impl Commit {
     /// About how many bytes the commit is; what byte limits count.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        const EVENT_OVERHEAD: usize = 128;
-        let texts = [&self.metadata.actor, &self.metadata.traceparent];
-        let metadata: usize = texts.into_iter().flatten().map(String::len).sum();
         let events: usize = self
             .writes
             .iter()
             .map(|write| {
-                // Metadata is stored with every event.
-                let event = |event: &NewEvent| event.payload.bytes() + metadata + EVENT_OVERHEAD;
+                let event = |event: &NewEvent| event_bytes(&event.payload, &self.metadata);
                 write.stream.as_str().len() + write.events.iter().map(event).sum::<usize>()
             })
             .sum();
-        let outcome = match &self.outcome {
-            Outcome::Accepted => 0,
-            Outcome::Refused { code, message, body } => code.len() + message.len() + body.bytes(),
-        };
         let expectations: usize =
             self.expectations.iter().map(|expectation| expectation.stream.as_str().len()).sum();
-        events + expectations + outcome + metadata + EVENT_OVERHEAD
+        events + expectations + rest_bytes(&self.outcome, &self.metadata)
     }
 
     /// What a repeat with the same id must match. Drawn event ids do not count.
@@ -250,19 +277,8 @@ impl Commit {
                 )));
             }
         }
-        let too_many = |what: &str, actual: usize, name: &str, limit: usize| {
-            Err(Error::invalid(format!("a commit with {actual} {what} exceeds {name} = {limit}")))
-        };
-        if seen.len() > COMMIT_STREAMS_MAX {
-            return too_many("streams", seen.len(), "COMMIT_STREAMS_MAX", COMMIT_STREAMS_MAX);
-        }
-        if self.event_count() > COMMIT_EVENTS_MAX {
-            return too_many("events", self.event_count(), "COMMIT_EVENTS_MAX", COMMIT_EVENTS_MAX);
-        }
-        if self.bytes() > COMMIT_BYTES_MAX {
-            return too_many("bytes", self.bytes(), "COMMIT_BYTES_MAX", COMMIT_BYTES_MAX);
-        }
-        let mut ids: HashSet<EventId> = HashSet::new();
+        check_counts(seen.len(), self.event_count(), self.bytes())?;
+        let mut ids = EventIds::default();
         for write in &self.writes {
             if write.events.is_empty() {
                 return Err(Error::invalid(format!(
@@ -271,32 +287,11 @@ impl Commit {
                 )));
             }
             for event in &write.events {
-                if event.payload.bytes() > PAYLOAD_BYTES_MAX {
-                    return Err(Error::invalid(format!(
-                        "a payload of {} bytes exceeds PAYLOAD_BYTES_MAX = {PAYLOAD_BYTES_MAX}",
-                        event.payload.bytes()
-                    )));
-                }
-                if !ids.insert(event.event_id) {
-                    return Err(Error::invalid(format!(
-                        "event id {} is used twice in one commit",
-                        event.event_id
-                    )));
-                }
+                check_payload(&event.payload)?;
+                ids.add(event.event_id)?;
             }
         }
-        if let Outcome::Refused { code, message, body } = &self.outcome {
-            if self.event_count() > 0 {
-                return Err(Error::invalid("a refusal writes no events"));
-            }
-            let bytes = code.len() + message.len() + body.bytes();
-            if bytes > OUTCOME_BYTES_MAX {
-                return Err(Error::invalid(format!(
-                    "an outcome of {bytes} bytes exceeds OUTCOME_BYTES_MAX = {OUTCOME_BYTES_MAX}"
-                )));
-            }
-        }
-        Ok(())
+        check_outcome(&self.outcome, self.event_count())
     }
 
     /// The metadata as it is stored with every event.
@@ -305,13 +300,93 @@ impl Commit {
     /// [`Error::Invalid`] where it exceeds [`METADATA_BYTES_MAX`].
     pub fn encode_metadata(&self) -> Result<Json, Error> {
         let metadata = Json::encode(&self.metadata)?;
-        if metadata.bytes() > METADATA_BYTES_MAX {
-            return Err(Error::invalid(format!(
-                "metadata of {} bytes exceeds METADATA_BYTES_MAX = {METADATA_BYTES_MAX}",
-                metadata.bytes()
-            )));
-        }
+        check_metadata(&metadata)?;
         Ok(metadata)
+    }
+}
+
+/// What byte limits count beside the texts of an event, and of a commit.
+const OVERHEAD: usize = 128;
+
+/// What byte limits count of an event; its metadata is stored with it.
+pub(crate) fn event_bytes(payload: &Json, metadata: &Metadata) -> usize {
+    payload.bytes() + metadata_bytes(metadata) + OVERHEAD
+}
+
+/// What byte limits count of a commit beside its streams and events.
+pub(crate) fn rest_bytes(outcome: &Outcome, metadata: &Metadata) -> usize {
+    outcome_bytes(outcome) + metadata_bytes(metadata) + OVERHEAD
+}
+
+fn metadata_bytes(metadata: &Metadata) -> usize {
+    [&metadata.actor, &metadata.traceparent].into_iter().flatten().map(String::len).sum()
+}
+
+fn outcome_bytes(outcome: &Outcome) -> usize {
+    match outcome {
+        Outcome::Accepted => 0,
+        Outcome::Refused { code, message, body } => code.len() + message.len() + body.bytes(),
+    }
+}
+
+/// Holds a commit against the limits of a commit.
+pub(crate) fn check_counts(streams: usize, events: usize, bytes: usize) -> Result<(), Error> {
+    let limits = [
+        ("streams", streams, "COMMIT_STREAMS_MAX", COMMIT_STREAMS_MAX),
+        ("events", events, "COMMIT_EVENTS_MAX", COMMIT_EVENTS_MAX),
+        ("bytes", bytes, "COMMIT_BYTES_MAX", COMMIT_BYTES_MAX),
+    ];
+    match limits.into_iter().find(|(_, actual, _, limit)| actual > limit) {
+        None => Ok(()),
+        Some((what, actual, name, limit)) => {
+            Err(Error::invalid(format!("a commit with {actual} {what} exceeds {name} = {limit}")))
+        }
+    }
+}
+
+pub(crate) fn check_payload(payload: &Json) -> Result<(), Error> {
+    if payload.bytes() > PAYLOAD_BYTES_MAX {
+        return Err(Error::invalid(format!(
+            "a payload of {} bytes exceeds PAYLOAD_BYTES_MAX = {PAYLOAD_BYTES_MAX}",
+            payload.bytes()
+        )));
+    }
+    Ok(())
+}
+
+pub(crate) fn check_metadata(metadata: &Json) -> Result<(), Error> {
+    if metadata.bytes() > METADATA_BYTES_MAX {
+        return Err(Error::invalid(format!(
+            "metadata of {} bytes exceeds METADATA_BYTES_MAX = {METADATA_BYTES_MAX}",
+            metadata.bytes()
+        )));
+    }
+    Ok(())
+}
+
+pub(crate) fn check_outcome(outcome: &Outcome, events: usize) -> Result<(), Error> {
+    if matches!(outcome, Outcome::Refused { .. }) && events > 0 {
+        return Err(Error::invalid("a refusal writes no events"));
+    }
+    let bytes = outcome_bytes(outcome);
+    if bytes > OUTCOME_BYTES_MAX {
+        return Err(Error::invalid(format!(
+            "an outcome of {bytes} bytes exceeds OUTCOME_BYTES_MAX = {OUTCOME_BYTES_MAX}"
+        )));
+    }
+    Ok(())
+}
+
+/// The event ids of a commit, each of them once.
+#[derive(Default)]
+pub(crate) struct EventIds(HashSet<EventId>);
+
+impl EventIds {
+    pub(crate) fn add(&mut self, id: EventId) -> Result<(), Error> {
+        if self.0.insert(id) {
+            return Ok(());
+        }
+        Err(Error::invalid(format!("event id {id} is used twice in one commit")))
     }
 }
 
@@ -388,6 +463,31 @@ mod tests {
         commit(1_000).with_metadata(metadata.clone()).validate().unwrap();
         let error = commit(COMMIT_EVENTS_MAX).with_metadata(metadata).validate().unwrap_err();
         assert!(error.to_string().contains("COMMIT_BYTES_MAX"), "{error}");
+    }
+
+    #[test]
+    fn an_id_is_derived_of_tenant_origin_and_every_part() {
+        let (acme, other) = (TenantId::new("acme").unwrap(), TenantId::new("other").unwrap());
+        let parts = |parts: &'static [&'static str]| parts.iter().map(|part| part.as_bytes());
+        let all = [
+            CommitId::from_key(&acme, "ab"),
+            CommitId::from_key(&other, "ab"),
+            CommitId::from_key(&acme, "AB"),
+            CommitId::derived(&acme, Origin::ClientKey, parts(&["a", "b"])),
+            CommitId::derived(&acme, Origin::ClientKey, parts(&[])),
+            CommitId::derived(&acme, Origin::Import, parts(&["ab"])),
+            CommitId::derived(&acme, Origin::Schedule, parts(&["ab"])),
+            CommitId::derived(&acme, Origin::Process, parts(&["ab"])),
+        ];
+        assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len(), "{all:?}");
+        assert_eq!(all[0], CommitId::from_key(&acme, "ab"));
+        assert_eq!(all[0].0.get_version_num(), 8);
+        // Whatever a client sends, it does not choose the id.
+        for key in [all[0].to_string(), CommitId::draw().to_string().to_uppercase()] {
+            assert_ne!(CommitId::from_key(&acme, &key), key.parse().unwrap());
+        }
+        // It is stored: no version of this program may give another.
+        assert_eq!(all[0].to_string(), "12d0de6f-2a0c-8fca-a121-0db1485fd36c");
     }
 
     #[test]

@@ -36,12 +36,32 @@ impl Context {
         Self { now, tenant, actor, command_id, drawn: Cell::new(0) }
     }
 
-    /// A new id: the n-th of a command is always the same.
+    /// A new id: the n-th of a tenant's command is always the same.
     #[must_use]
     pub fn new_id(&self) -> Uuid {
         let number = self.drawn.get();
         self.drawn.set(number + 1);
-        let parts = [b"new-id".as_slice(), self.command_id.0.as_bytes(), &number.to_le_bytes()];
+        let (tenant, command) = (self.tenant.as_str().as_bytes(), self.command_id.0.as_bytes());
+        let parts = [b"new-id".as_slice(), tenant, command, &number.to_le_bytes()];
         Uuid::new_v8(Fingerprint::of(parts).0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_the_same_when_it_is_decided_again_and_of_nobody_else() {
+        let context = |tenant: &str, id| {
+            Context::new(Timestamp::UNIX_EPOCH, TenantId::new(tenant).unwrap(), Actor::default(), id)
+        };
+        let (id, another) = (CommitId::draw(), CommitId::draw());
+        let (first, again) = (context("acme", id), context("acme", id));
+        let drawn = [first.new_id(), first.new_id()];
+        assert_eq!(drawn, [again.new_id(), again.new_id()]);
+        assert_ne!(drawn[0], drawn[1]);
+        assert!(!drawn.contains(&context("other", id).new_id()), "a command of that id has every tenant");
+        assert!(!drawn.contains(&context("acme", another).new_id()));
     }
 }

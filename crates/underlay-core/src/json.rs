@@ -27,9 +27,18 @@ impl Json {
     /// # Errors
     /// [`Error::Invalid`] where the text is not one JSON value.
     pub fn parse(text: impl Into<Box<str>>) -> Result<Self, Error> {
-        let text = text.into();
-        match serde_json::from_str::<IgnoredAny>(&text) {
-            Ok(_) => Ok(Self(text)),
+        let json = Self(text.into());
+        json.check()?;
+        Ok(json)
+    }
+
+    /// Checks text that was taken as it is.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the text is not one JSON value.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        match serde_json::from_str::<IgnoredAny>(&self.0) {
+            Ok(_) => Ok(()),
             Err(error) => Err(Error::invalid(format!("not JSON: {error}"))),
         }
     }

@@ -1,6 +1,8 @@
 //! Every bound of the core types, by name. Reaching one is [`Error::Invalid`](crate::Error::Invalid)
 //! with the name of the limit, never growth.
 
+use std::time::Duration;
+
 /// Bytes in a tenant id.
 pub const TENANT_BYTES_MAX: usize = 64;
 /// Bytes in a category.
@@ -21,6 +23,12 @@ pub const COMMIT_EVENTS_MAX: usize = 10_000;
 pub const COMMIT_STREAMS_MAX: usize = 1_000;
 /// Bytes of payload, metadata and outcome in one commit; metadata counts for every event.
 pub const COMMIT_BYTES_MAX: usize = 16 << 20;
+/// Bytes that what was folded counts for in a state, where nobody has counted the state itself.
+pub const STATE_FOLDED_BYTES_MAX: usize = 16 << 10;
+/// Objects and lists within each other in what a command is asked with.
+pub const JSON_DEPTH_MAX: usize = 128;
+/// How far past the store's clock the time of an imported commit may be.
+pub const IMPORT_AHEAD_MAX: Duration = Duration::from_secs(5 * 60);
 /// Events asked for in one page of a stream or the log.
 pub const PAGE_EVENTS_MAX: usize = 10_000;
 /// Positions one filtered page may scan before it answers with what it has.

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::limits::COMMIT_STREAMS_MAX;
 use crate::{
     Aggregate, AggregateState, Context, Error, Expectation, ExpectedVersion, NewEvent, Refusal, StreamName,
     StreamWrite, Version,
@@ -10,8 +11,9 @@ use crate::{
 
 /// A decision over several streams, stored in one commit. Pure.
 ///
-/// Its serde form is its content: the body of a request, and what a repeat must match. So equal
-/// operations have one form: a map in them has an order (`BTreeMap`).
+/// Its serde form is the body of a request. Where it is called by typed code, a repeat must match it
+/// ([`Asked::typed`](crate::Asked::typed)): an optional field may be added, and one that is `None` is
+/// as if it was not there.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an operation",
     label = "implement `Operation`: `NAME`, `Refusal`, `reads` and `decide`, and derive Serialize and Deserialize"
@@ -36,23 +38,46 @@ pub trait Operation: Serialize + DeserializeOwned + Clone + Send + Sync + 'stati
     fn decide(&self, streams: &mut Streams, context: &Context) -> Result<(), Self::Refusal>;
 }
 
-/// The streams a decision is over, by name.
+/// The streams a decision is over, by name: at most [`COMMIT_STREAMS_MAX`].
 #[derive(Debug, Default)]
-pub struct Reads(BTreeMap<StreamName, AggregateState>);
+pub struct Reads {
+    streams: BTreeMap<StreamName, AggregateState>,
+    /// Whether one more was asked for than a commit can expect something of.
+    has_too_many: bool,
+}
 
 impl Reads {
     /// Names the stream of an aggregate. Naming it twice is naming it once.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where the id's text cannot be part of a stream name.
+    /// [`Error::Invalid`] where the id's text cannot be part of a stream name, or with the name of the
+    /// limit: the command is refused then, whatever becomes of the error, and no stream is loaded.
     pub fn stream<A: Aggregate>(&mut self, id: &A::Id) -> Result<(), Error> {
-        self.0.entry(A::stream(id)?).or_insert_with(AggregateState::new::<A>);
+        let name = A::stream(id)?;
+        if self.streams.len() >= COMMIT_STREAMS_MAX && !self.streams.contains_key(&name) {
+            self.has_too_many = true;
+        }
+        self.check()?;
+        self.streams.entry(name).or_insert_with(AggregateState::new::<A>);
+        Ok(())
+    }
+
+    /// For the engine: refuses what no commit can hold, before anything is loaded.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with the name of the limit.
+    pub fn check(&self) -> Result<(), Error> {
+        if self.has_too_many {
+            return Err(Error::invalid(format!(
+                "a decision over more than COMMIT_STREAMS_MAX = {COMMIT_STREAMS_MAX} streams"
+            )));
+        }
         Ok(())
     }
 
     /// For the engine: the streams with their states, to be brought up to date.
     pub fn iter_mut(&mut self) -> impl ExactSizeIterator<Item = (&StreamName, &mut AggregateState)> {
-        self.0.iter_mut()
+        self.streams.iter_mut()
     }
 
     /// For the engine: what to decide over. States are shared, not copied.
@@ -61,7 +86,7 @@ impl Reads {
         let stream = |(name, state): (&StreamName, &AggregateState)| {
             (name.clone(), Stream { read: state.version(), state: state.clone(), appended: Vec::new() })
         };
-        Streams { streams: self.0.iter().map(stream).collect(), failure: None }
+        Streams { streams: self.streams.iter().map(stream).collect(), failure: None }
     }
 }
 
@@ -120,11 +145,18 @@ impl Streams {
         let Some(stream) = stream.filter(|stream| stream.state.get::<A>().is_some()) else {
             panic!("the operation appends to {}-{id}, which its `reads` did not name", A::CATEGORY);
         };
-        match NewEvent::encode(&event) {
-            Ok(encoded) => stream.appended.push(encoded),
-            Err(error) => self.failure = Some(error),
-        }
-        stream.state.apply::<A>(&event);
+        let bytes = match NewEvent::encode(&event) {
+            Ok(encoded) => {
+                let bytes = encoded.payload.bytes();
+                stream.appended.push(encoded);
+                bytes
+            }
+            Err(error) => {
+                self.failure = Some(error);
+                0
+            }
+        };
+        stream.state.apply::<A>(&event, bytes);
     }
 
     /// For the engine: what to write, and what to expect of the streams only read.

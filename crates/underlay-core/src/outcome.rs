@@ -20,6 +20,12 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Whether it is a refusal whose message and body are past their retention.
+    #[must_use]
+    pub fn is_forgotten(&self) -> bool {
+        matches!(self, Self::Refused { message, body, .. } if message.is_empty() && body.as_str() == "null")
+    }
+
     /// The word stores keep for it.
     #[must_use]
     pub fn kind(&self) -> &'static str {

@@ -3,6 +3,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
+use underlay_core::limits::IMPORT_AHEAD_MAX;
 use underlay_core::{
     Archive, ArchivePage, ArchivedCommit, CommitId, Conflict, Error, ExpectedVersion, Imported, LogScope,
     RecordedEvent, Retention, TenantId, Timestamp, Version,
@@ -12,7 +13,7 @@ use uuid::Uuid;
 use crate::append::{refusal, small};
 use crate::error::Failure;
 use crate::event_row::{self, Names};
-use crate::event_store::fingerprint;
+use crate::event_store::{find_commit, fingerprint};
 use crate::session::{Actor, Parameter, Statement};
 use crate::store::PostgresStore;
 
@@ -20,7 +21,7 @@ use crate::store::PostgresStore;
 const PAGE_BYTES_MAX: usize = 32 << 20;
 /// Commits of any tenant that a page of one tenant's looks at.
 const PAGE_SCAN_MAX: i64 = 50_000;
-/// Outcomes emptied in one transaction.
+/// Commits emptied or removed in one transaction.
 const FORGOTTEN_AT_ONCE_MAX: i64 = 1_000;
 
 #[async_trait]
@@ -38,13 +39,21 @@ impl Archive for PostgresStore {
     }
 
     async fn import_commits(&self, commits: Vec<ArchivedCommit>) -> Result<Imported, Error> {
+        commits.iter().try_for_each(ArchivedCommit::validate)?;
         let all = commits.len() as u64;
         let commits = without_repeats(commits)?;
         let arrays = Arrays::of(&commits);
-        let (sql, parameters) = (include_str!("sql/import_commits.sql"), arrays.parameters());
+        let ahead_max = i64::try_from(IMPORT_AHEAD_MAX.as_micros()).unwrap_or(i64::MAX);
+        let stamp = self.0.stamp();
+        let mut parameters = arrays.parameters().to_vec();
+        parameters.extend([(&stamp as _, Type::INT8), (&ahead_max as _, Type::INT8)]);
+        let sql = include_str!("sql/import_commits.sql");
         let rows = self.0.sessions.write_one(&Actor::Worker, sql, &parameters).await.map_err(named)?;
         let row = rows.first().ok_or_else(|| Failure::damaged("`import_commits` gave no answer"))?;
-        let stored = imported(row, &commits)?;
+        let stored = match imported(row, &commits)? {
+            Import::Stored(stored) => stored,
+            Import::Another(commit) => return Err(self.another(commit).await),
+        };
         self.0.wakeups.wake();
         self.0.notifier.notify_one();
         Ok(Imported { stored, known: all - stored })
@@ -54,17 +63,69 @@ impl Archive for PostgresStore {
 #[async_trait]
 impl Retention for PostgresStore {
     async fn forget_outcome_bodies(&self, time: Timestamp) -> Result<u64, Error> {
+        self.forget(time, include_str!("sql/forget_bodies.sql"), |rows| Ok(rows.len() as u64)).await
+    }
+
+    async fn forget_empty_commits(&self, time: Timestamp) -> Result<u64, Error> {
+        let count = |rows: &[Row]| rows.first().map_or(Ok(0), |row| event_row::count(row, 0));
+        self.forget(time, include_str!("sql/forget_commits.sql"), count).await
+    }
+}
+
+impl PostgresStore {
+    /// Runs a statement that takes a time and a number of rows, until it finds no more.
+    async fn forget(
+        &self,
+        time: Timestamp,
+        sql: &str,
+        count: impl Fn(&[Row]) -> Result<u64, Failure>,
+    ) -> Result<u64, Error> {
         let stamp = time.as_microsecond();
         let parameters: [Parameter<'_>; 2] = [(&stamp, Type::INT8), (&FORGOTTEN_AT_ONCE_MAX, Type::INT8)];
         let mut forgotten = 0;
         loop {
-            let sql = include_str!("sql/forget_bodies.sql");
             let rows = self.0.sessions.write_one(&Actor::Worker, sql, &parameters).await?;
-            forgotten += rows.len() as u64;
-            if event_row::number(rows.len() as u64) < FORGOTTEN_AT_ONCE_MAX {
+            let changed = count(&rows)?;
+            forgotten += changed;
+            if event_row::number(changed) < FORGOTTEN_AT_ONCE_MAX {
                 return Ok(forgotten);
             }
         }
+    }
+
+    /// What tells a commit from the one that is stored under its id. That one never changes, so it may
+    /// be read after the import was refused.
+    async fn another(&self, commit: &ArchivedCommit) -> Error {
+        match self.find_archived(commit).await {
+            Ok(Some(stored)) => match commit.check_same(&stored) {
+                Err(error) => error,
+                Ok(()) => torn().into(),
+            },
+            Ok(None) => Error::unavailable("a commit was forgotten while it was compared; import again"),
+            Err(error) => error,
+        }
+    }
+
+    async fn find_archived(&self, commit: &ArchivedCommit) -> Result<Option<ArchivedCommit>, Error> {
+        let Some(found) = find_commit(&self.0.sessions, &commit.tenant, commit.id).await? else {
+            return Ok(None);
+        };
+        let heading = Heading {
+            sequence: 0,
+            position: event_row::number(found.committed.position.number()),
+            event_count: i32::try_from(found.committed.event_count).unwrap_or(i32::MAX),
+            commit: ArchivedCommit {
+                tenant: commit.tenant.clone(),
+                id: commit.id,
+                fingerprint: found.fingerprint,
+                outcome: found.committed.outcome,
+                recorded_at: found.committed.recorded_at,
+                events: Vec::new(),
+            },
+        };
+        let mut page = Headings { commits: vec![heading], next: 0, at_end: true };
+        self.add_events(&Actor::Reader(commit.tenant.clone()), &mut page).await?;
+        Ok(page.into_page().commits.pop())
     }
 }
 
@@ -196,35 +257,53 @@ fn heading(row: &Row) -> Result<Heading, Failure> {
 
 /// Passes over what is in the call twice.
 fn without_repeats(commits: Vec<ArchivedCommit>) -> Result<Vec<ArchivedCommit>, Error> {
-    let mut seen = HashMap::new();
-    let mut once = Vec::with_capacity(commits.len());
+    let mut places = HashMap::new();
+    let mut once: Vec<ArchivedCommit> = Vec::with_capacity(commits.len());
     for commit in commits {
-        match seen.insert((commit.tenant.clone(), commit.id), commit.fingerprint) {
-            None => once.push(commit),
-            Some(first) if first == commit.fingerprint => {}
-            Some(_) => return Err(Error::IdReused(commit.id)),
+        let key = (commit.tenant.clone(), commit.id);
+        match places.get(&key).and_then(|place| once.get(*place)) {
+            Some(first) => commit.check_same(first)?,
+            None => {
+                places.insert(key, once.len());
+                once.push(commit);
+            }
         }
     }
     Ok(once)
 }
 
-/// How many commits were stored.
-fn imported(row: &Row, commits: &[ArchivedCommit]) -> Result<u64, Failure> {
+/// What came of an import.
+enum Import<'a> {
+    /// So many commits were stored, the others were there.
+    Stored(u64),
+    /// Nothing was stored: the id of this commit stands for another one.
+    Another(&'a ArchivedCommit),
+}
+
+fn torn() -> Failure {
+    Failure::damaged("the function `import_commits` answered for other commits")
+}
+
+fn imported<'a>(row: &Row, commits: &'a [ArchivedCommit]) -> Result<Import<'a>, Failure> {
     let at = |number: i64| usize::try_from(number - 1).ok();
-    let torn = || Failure::damaged("the function `import_commits` answered for other commits");
+    let commit = |number: i64| at(number).and_then(|at| commits.get(at)).ok_or_else(torn);
     if let Some(reused) = row.try_get::<_, Option<i64>>(1)? {
-        let commit = at(reused).and_then(|at| commits.get(at)).ok_or_else(torn)?;
-        return Err(Failure::Answer(Error::IdReused(commit.id)));
+        return commit(reused).map(Import::Another);
     }
-    if let Some(gap) = row.try_get::<_, Option<i64>>(2)? {
+    if let Some(ahead) = row.try_get::<_, Option<i64>>(2)? {
+        let now = event_row::stamp(row, 3)?;
+        let refused = commit(ahead)?.check_time(now).map_err(Failure::Answer);
+        return Err(refused.err().unwrap_or_else(torn));
+    }
+    if let Some(gap) = row.try_get::<_, Option<i64>>(4)? {
         let mut events = commits.iter().flat_map(|commit| &commit.events);
         let event = at(gap).and_then(|at| events.nth(at)).ok_or_else(torn)?;
-        let actual: i64 = row.try_get(3)?;
+        let actual: i64 = row.try_get(5)?;
         let expected = ExpectedVersion::Exact(Version(event.version.0.saturating_sub(1)));
         let actual = Version(actual.unsigned_abs());
         return Err(Failure::Answer(Conflict { stream: event.stream.clone(), expected, actual }.into()));
     }
-    event_row::count(row, 0)
+    event_row::count(row, 0).map(Import::Stored)
 }
 
 /// What a failed import means.

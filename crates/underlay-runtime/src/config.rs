@@ -23,8 +23,13 @@ pub struct EngineConfig {
     /// Commands that may wait for their turn at one stream, where others write it too; one more is
     /// told that this is too many. At least 1.
     pub turns_waiting_max: usize,
-    /// Aggregate states kept in memory.
-    pub states_cached_max: usize,
+    /// Bytes of aggregate states kept in memory, as [`Aggregate::held_bytes`] counts or estimates them.
+    ///
+    /// [`Aggregate::held_bytes`]: underlay_core::Aggregate::held_bytes
+    pub states_bytes_max: usize,
+    /// Bytes of them that one tenant keeps for certain while others want room; what is free anybody may
+    /// use.
+    pub states_tenant_bytes_max: usize,
     /// Events in one page of a view's work: 1 to [`PAGE_EVENTS_MAX`].
     pub view_batch_events_max: usize,
     /// How long a view waits for a hint before it looks for itself.
@@ -50,7 +55,8 @@ impl Default for EngineConfig {
             program: "underlay".to_owned(),
             conflict_retries_max: 16,
             turns_waiting_max: 1_000,
-            states_cached_max: 10_000,
+            states_bytes_max: 64 << 20,
+            states_tenant_bytes_max: 16 << 20,
             view_batch_events_max: 5_000,
             view_poll_interval: Duration::from_secs(1),
             view_lease: Duration::from_secs(5),

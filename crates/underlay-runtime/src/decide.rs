@@ -24,9 +24,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use underlay_core::limits::PAGE_EVENTS_MAX;
 use underlay_core::{
-    Aggregate, AggregateState, Command, Commit, CommitId, Committed, Conflict, Context, Error, EventStoreExt,
-    ExpectedVersion, Fingerprint, Json, Metadata, Operation, Outcome, Position, Reads, RecordedEvent,
-    Refusal, StreamName, StreamVersion, StreamWrite, Streams, Version,
+    Aggregate, AggregateState, Asked, Command, Commit, CommitId, Committed, Conflict, Context, Error,
+    EventStoreExt, ExpectedVersion, Fingerprint, Json, Metadata, Operation, Outcome, Position, Reads,
+    RecordedEvent, Refusal, StreamName, StreamVersion, StreamWrite, Streams, Version,
 };
 
 use crate::registry::{Undecided, typed};
@@ -45,7 +45,8 @@ impl Engine {
         id: &A::Id,
         command: A::Command,
     ) -> Result<Executed, ExecuteError<A::Refusal>> {
-        self.decide_aggregate::<A>(request, id, command).await.map_err(typed)
+        let asked = Asked::typed(&command.encode()?)?;
+        self.decide_aggregate::<A>(request, id, command, &asked).await.map_err(typed)
     }
 
     /// Runs an operation over several streams, in one commit.
@@ -57,7 +58,8 @@ impl Engine {
         request: &Request,
         operation: O,
     ) -> Result<Executed, ExecuteError<O::Refusal>> {
-        self.decide_operation(request, operation).await.map_err(typed)
+        let asked = Asked::typed(&Json::encode(&operation)?)?;
+        self.decide_operation(request, operation, &asked).await.map_err(typed)
     }
 
     pub(crate) async fn decide_aggregate<A: Aggregate>(
@@ -65,11 +67,10 @@ impl Engine {
         request: &Request,
         id: &A::Id,
         command: A::Command,
+        asked: &Asked,
     ) -> Result<Executed, Undecided<A::Refusal>> {
         let stream = A::stream(id)?;
-        let body = command.encode()?;
-        let parts = ["command", stream.as_str(), command.descriptor().name, body.as_str()];
-        let content = Fingerprint::of(parts.into_iter().map(str::as_bytes));
+        let content = asked.fingerprint(["command", stream.as_str(), command.descriptor().name]);
         let mut reads = Reads::default();
         reads.stream::<A>(id)?;
         let decide = |streams: &mut Streams, context: &Context| {
@@ -86,6 +87,7 @@ impl Engine {
         &self,
         request: &Request,
         operation: O,
+        asked: &Asked,
     ) -> Result<Executed, Undecided<O::Refusal>> {
         if request.expected.is_some() {
             return Err(Error::invalid(
@@ -93,10 +95,10 @@ impl Engine {
             )
             .into());
         }
-        let body = Json::encode(&operation)?;
-        let content = Fingerprint::of(["operation", O::NAME, body.as_str()].into_iter().map(str::as_bytes));
+        let content = asked.fingerprint(["operation", O::NAME]);
         let mut reads = Reads::default();
         guarded(|| format!("`reads` of {}", O::NAME), || operation.reads(&mut reads))??;
+        reads.check()?;
         let decide = |streams: &mut Streams, context: &Context| operation.decide(streams, context);
         self.decide(request, content, reads, None, O::NAME, decide).await
     }
@@ -193,7 +195,7 @@ impl Engine {
                             let before = Version(state.version().0 - write.events.len() as u64);
                             self.take_snapshot(&request.tenant, &stream, before, &state, last.event_id);
                         }
-                        self.remember(request, stream, state);
+                        self.remember(request, &stream, state);
                     }
                     return match decision {
                         Err(refusal) => Err(Undecided::Refused(refusal)),
@@ -277,7 +279,7 @@ impl Engine {
                 if page.version < state.version() {
                     // The log is older than the cached state: a copy was restored under this process.
                     *state = state.restarted();
-                    self.states().remove(&(request.tenant.clone(), stream.clone()));
+                    self.states().remove(&request.tenant, stream);
                     continue;
                 }
                 fold_tail(stream, state, &page.events)?;
@@ -287,7 +289,7 @@ impl Engine {
                     break;
                 }
             }
-            self.remember(request, stream.clone(), state.clone());
+            self.remember(request, stream, state.clone());
         }
         Ok(())
     }
@@ -346,14 +348,14 @@ impl Engine {
     }
 
     fn recall(&self, request: &Request, stream: &StreamName) -> Option<AggregateState> {
-        self.states().get(&(request.tenant.clone(), stream.clone()))
+        self.states().get(&request.tenant, stream)
     }
 
-    fn remember(&self, request: &Request, stream: StreamName, state: AggregateState) {
-        let key = (request.tenant.clone(), stream);
-        // A slower caller must not put an older state over a newer one.
-        if self.states().peek(&key).is_none_or(|cached| cached.version() <= state.version()) {
-            self.states().insert(key, state);
+    fn remember(&self, request: &Request, stream: &StreamName, state: AggregateState) {
+        match guarded(|| format!("`held_bytes` of {stream}"), || state.bytes()) {
+            // A slower caller puts no older state over a newer one.
+            Ok(bytes) => self.states().insert(&request.tenant, stream, state, bytes),
+            Err(error) => tracing::error!(%stream, %error, "a state is not kept in memory"),
         }
     }
 }

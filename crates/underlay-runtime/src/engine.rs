@@ -1,15 +1,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use quick_cache::sync::Cache;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use underlay_core::{
-    AggregateState, Clock, CommitId, Error, EventStore, Leases, ReadModels, Snapshots, StreamName, TenantId,
-    ViewTable, Wakeups, check_lease,
+    Clock, CommitId, Error, EventStore, Leases, ReadModels, Snapshots, ViewTable, Wakeups, check_lease,
 };
 
 use crate::held_lease::HeldLease;
+use crate::states::States;
 use crate::turns::Turns;
 use crate::view_runner::{RunnerHandle, ViewRunner, view_lease};
 use crate::{EngineConfig, Registry, ViewState, snapshots};
@@ -49,7 +48,7 @@ struct Inner {
     ports: Ports,
     registry: Registry,
     config: EngineConfig,
-    states: Cache<(TenantId, StreamName), AggregateState>,
+    states: States,
     turns: Turns,
     tables: Mutex<HashMap<String, ViewTable>>,
     runners: Mutex<HashMap<String, RunnerHandle>>,
@@ -80,7 +79,7 @@ impl Engine {
         let holder = format!("{}/{}", config.process, &drawn[drawn.len() - HOLDER_DIGITS..]);
         check_lease("view", &holder, config.view_lease)?;
         Ok(Self(Arc::new(Inner {
-            states: Cache::new(config.states_cached_max),
+            states: States::new(config.states_bytes_max, config.states_tenant_bytes_max),
             turns: Turns::new(config.turns_waiting_max),
             ports,
             registry,
@@ -211,7 +210,7 @@ impl Engine {
         self.0.snapshots_in_flight.clone()
     }
 
-    pub(crate) fn states(&self) -> &Cache<(TenantId, StreamName), AggregateState> {
+    pub(crate) fn states(&self) -> &States {
         &self.0.states
     }
 

@@ -15,6 +15,7 @@ mod rebuild;
 mod registry;
 mod request;
 mod snapshots;
+mod states;
 mod turns;
 mod view_runner;
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use underlay_core::{
-    Aggregate, Command, CommandError, DecodeError, Error, Event, EventDescriptor, Json, Operation,
+    Aggregate, Asked, Command, CommandError, DecodeError, Error, Event, EventDescriptor, Json, Operation,
     RecordedEvent, SnapshotState, View, ViewSchema,
 };
 
@@ -241,7 +241,8 @@ impl<A: Aggregate> AggregateEntry for Entry<A> {
         let id = parsed
             .map_err(|error| Error::invalid(format!("{id:?} is not an id of {}: {error}", A::CATEGORY)))?;
         let command = A::Command::decode(command, body)?;
-        engine.decide_aggregate::<A>(request, &id, command).await.map_err(erase)
+        let asked = Asked::by_name(body)?;
+        engine.decide_aggregate::<A>(request, &id, command, &asked).await.map_err(erase)
     }
 }
 
@@ -251,7 +252,8 @@ impl<O: Operation> OperationEntry for Entry<O> {
         let parsed: Result<O, serde_json::Error> = serde_json::from_str(body);
         let operation = parsed
             .map_err(|error| CommandError::Body { name: O::NAME.to_owned(), reason: error.to_string() })?;
-        engine.decide_operation(request, operation).await.map_err(erase)
+        let asked = Asked::by_name(body)?;
+        engine.decide_operation(request, operation, &asked).await.map_err(erase)
     }
 }
 

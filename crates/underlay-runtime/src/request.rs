@@ -48,6 +48,13 @@ impl Request {
         self
     }
 
+    /// Sets the identity of the command, by the key a client chose for it.
+    #[must_use]
+    pub fn with_key(self, key: &str) -> Self {
+        let id = CommitId::from_key(&self.tenant, key);
+        self.with_command_id(id)
+    }
+
     /// Sets the identity of the command.
     #[must_use]
     pub fn with_command_id(mut self, id: CommitId) -> Self {

@@ -49,7 +49,8 @@ impl<A: SnapshotState> Snapshotter for SnapshotsOf<A> {
     }
 
     fn restore(&self, state: &Json, version: Version) -> Option<AggregateState> {
-        state.decode::<A>().ok().map(|state| AggregateState::restored(state, version))
+        let restored = |held| AggregateState::restored::<A>(held, version, state.bytes());
+        state.decode().ok().map(restored)
     }
 
     fn take(&self, state: &AggregateState) -> Option<Json> {

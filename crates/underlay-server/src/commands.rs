@@ -106,14 +106,20 @@ struct RefusalBody {
     fields: Json,
 }
 
-/// `GET /v1/commands/{id}`: how a command ended, by its key or id.
+/// `GET /v1/commands/{key}`: how a command ended, by the key it was sent with, or by the id an answer gave.
 pub(crate) async fn find(
     State(app): State<App>,
     Caller(principal): Caller,
     Segments(key): Segments<String>,
 ) -> Result<Answer<CommandBody>, Problem> {
-    let id = read_key(&key)?;
-    let found = app.engine().store().find_commit(&principal.tenant, id).await?;
+    let by_key = CommitId::from_key(&principal.tenant, read_key(&key)?);
+    let store = app.engine().store();
+    let mut found = store.find_commit(&principal.tenant, by_key).await?;
+    if found.is_none()
+        && let Ok(id) = key.parse()
+    {
+        found = store.find_commit(&principal.tenant, id).await?;
+    }
     let committed = found.ok_or_else(|| Error::NotFound(format!("command {key:?}")))?.committed;
     let status = match committed.outcome {
         Outcome::Accepted => Status::Processed,

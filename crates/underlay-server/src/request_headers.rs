@@ -2,7 +2,7 @@
 
 use axum::http::header::IF_MATCH;
 use axum::http::{HeaderMap, HeaderName};
-use underlay_core::{CommitId, Version};
+use underlay_core::Version;
 use underlay_runtime::Request;
 use uuid::Uuid;
 
@@ -19,7 +19,9 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// The request of a command.
 pub(crate) fn read_request(principal: Principal, headers: &HeaderMap) -> Result<Request, Problem> {
     let mut request = Request::new(principal.tenant).with_actor(principal.actor);
-    request.command_id = single(headers, &IDEMPOTENCY_KEY)?.map(read_key).transpose()?;
+    if let Some(key) = single(headers, &IDEMPOTENCY_KEY)? {
+        request = request.with_key(read_key(key)?);
+    }
     request.expected = single(headers, &IF_MATCH)?.map(read_version).transpose()?;
     request.correlation_id = single(headers, &CORRELATION_ID)?.map(read_correlation_id).transpose()?;
     // A trace context that is not well formed is left out, as its specification asks.
@@ -28,11 +30,12 @@ pub(crate) fn read_request(principal: Principal, headers: &HeaderMap) -> Result<
     Ok(request)
 }
 
-/// The id a key stands for: what a caller chose, or the id an answer gave.
-pub(crate) fn read_key(key: &str) -> Result<CommitId, Problem> {
+/// Checks the key of a command. Whatever it looks like, it is a key: the `command_id` of an answer that
+/// is sent as a key stands for another command.
+pub(crate) fn read_key(key: &str) -> Result<&str, Problem> {
     let visible = key.bytes().all(|byte| byte.is_ascii_graphic());
     if visible && (1..=KEY_CHARACTERS_MAX).contains(&key.len()) {
-        return Ok(CommitId::from_key(key));
+        return Ok(key);
     }
     Err(Problem::invalid(format!(
         "the key of a command is 1 to {KEY_CHARACTERS_MAX} visible ASCII characters without spaces"

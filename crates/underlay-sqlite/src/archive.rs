@@ -14,7 +14,7 @@ use crate::store::SqliteStore;
 
 /// Bytes of payload past which a page of commits ends early; it holds at least one.
 const PAGE_BYTES_MAX: usize = 32 << 20;
-/// Outcomes emptied in one transaction, so that commits do not wait long.
+/// Commits emptied or removed in one transaction, so that commits do not wait long.
 const FORGOTTEN_AT_ONCE_MAX: u32 = 1_000;
 
 #[async_trait]
@@ -29,8 +29,10 @@ impl Archive for SqliteStore {
     }
 
     async fn import_commits(&self, commits: Vec<ArchivedCommit>) -> Result<Imported, Error> {
+        commits.iter().try_for_each(ArchivedCommit::validate)?;
         let all = commits.len() as u64;
-        let import = move |connection: &Connection| import_all(connection, commits);
+        let now = self.0.clock.now();
+        let import = move |connection: &Connection| import_all(connection, commits, now);
         let stored = u64::from(self.write_view(Flush::Now, Box::new(import)).await?);
         self.0.wakeups.wake();
         Ok(Imported { stored, known: all - stored })
@@ -40,11 +42,23 @@ impl Archive for SqliteStore {
 #[async_trait]
 impl Retention for SqliteStore {
     async fn forget_outcome_bodies(&self, time: Timestamp) -> Result<u64, Error> {
+        self.forget(time, include_str!("sql/forget_bodies.sql")).await
+    }
+
+    async fn forget_empty_commits(&self, time: Timestamp) -> Result<u64, Error> {
+        self.forget(time, include_str!("sql/delete_empty_commits.sql")).await
+    }
+}
+
+impl SqliteStore {
+    /// Runs a statement that takes a time and a number of rows, until it finds no more.
+    async fn forget(&self, time: Timestamp, sql: &'static str) -> Result<u64, Error> {
         let mut forgotten = 0;
         loop {
             let forget = move |connection: &Connection| {
-                let mut update = connection.prepare_cached(include_str!("sql/forget_bodies.sql"))?;
-                let changed = update.execute((time.as_microsecond(), FORGOTTEN_AT_ONCE_MAX))?;
+                let changed = connection
+                    .prepare_cached(sql)?
+                    .execute((time.as_microsecond(), FORGOTTEN_AT_ONCE_MAX))?;
                 Ok(u32::try_from(changed).unwrap_or(FORGOTTEN_AT_ONCE_MAX))
             };
             let changed = self.write_view(Flush::Later, Box::new(forget)).await?;
@@ -101,6 +115,24 @@ fn read_commit(
     let tenant = TenantId::new(event_row::text(row, 9, "its tenant")?)
         .map_err(|error| Failure::damaged(error.to_string()))?;
     let (position, count): (i64, i64) = (row.get(5)?, row.get(6)?);
+    let events = read_events(&tenant, position, count, select_events, names)?;
+    Ok(ArchivedCommit {
+        tenant,
+        id,
+        fingerprint: Fingerprint(row.get(0)?),
+        outcome: event_row::outcome(row, id)?,
+        recorded_at: event_row::time(row.get(7)?, position)?,
+        events,
+    })
+}
+
+fn read_events(
+    tenant: &TenantId,
+    position: i64,
+    count: i64,
+    select_events: &mut Statement<'_>,
+    names: &mut Names,
+) -> Result<Vec<RecordedEvent>, Failure> {
     let mut events: Vec<RecordedEvent> = Vec::new();
     let mut left = count;
     let mut found = select_events.query((position.saturating_sub(count), position))?;
@@ -108,7 +140,7 @@ fn read_commit(
         let event = names.event(event)?;
         left -= 1;
         // An event of another commit, or of another tenant, must not leave with this one.
-        if i64::from(event.commit_tail) != left || event.tenant != tenant {
+        if i64::from(event.commit_tail) != left || event.tenant != *tenant {
             let place = At(event_row::number(event.position.number()));
             return Err(Failure::damaged(format!("{place} is not an event of it")));
         }
@@ -121,30 +153,43 @@ fn read_commit(
             At(position)
         )));
     }
-    Ok(ArchivedCommit {
-        tenant,
-        id,
-        fingerprint: Fingerprint(row.get(0)?),
-        outcome: event_row::outcome(row, id)?,
-        recorded_at: event_row::time(row.get(7)?, position)?,
-        events,
-    })
+    Ok(events)
 }
 
 /// Stores what is not there yet; the whole call is one transaction.
-fn import_all(connection: &Connection, commits: Vec<ArchivedCommit>) -> Result<u32, Failure> {
+fn import_all(connection: &Connection, commits: Vec<ArchivedCommit>, now: Timestamp) -> Result<u32, Failure> {
     let mut stored = 0;
     for commit in commits {
-        match log_writer::find_commit(connection, &commit.tenant, commit.id)? {
-            Some(there) if there.fingerprint == commit.fingerprint => {}
-            Some(_) => return Err(Failure::Answer(Error::IdReused(commit.id))),
-            None => {
-                import_one(connection, &commit)?;
-                stored += 1;
-            }
+        if let Some(there) = find_archived(connection, &commit.tenant, commit.id)? {
+            commit.check_same(&there).map_err(Failure::Answer)?;
+            continue;
         }
+        commit.check_time(now).map_err(Failure::Answer)?;
+        import_one(connection, &commit)?;
+        stored += 1;
     }
     Ok(stored)
+}
+
+fn find_archived(
+    connection: &Connection,
+    tenant: &TenantId,
+    id: CommitId,
+) -> Result<Option<ArchivedCommit>, Failure> {
+    let Some(found) = log_writer::find_commit(connection, tenant, id)? else { return Ok(None) };
+    let mut select_events = connection.prepare_cached(include_str!("sql/select_commit_events.sql"))?;
+    let position = event_row::number(found.committed.position.number());
+    let count = i64::from(found.committed.event_count);
+    let events = read_events(tenant, position, count, &mut select_events, &mut Names::default())
+        .map_err(|failure| failure.within(format_args!("commit {id}")))?;
+    Ok(Some(ArchivedCommit {
+        tenant: tenant.clone(),
+        id,
+        fingerprint: found.fingerprint,
+        outcome: found.committed.outcome,
+        recorded_at: found.committed.recorded_at,
+        events,
+    }))
 }
 
 fn import_one(connection: &Connection, commit: &ArchivedCommit) -> Result<(), Failure> {
@@ -192,8 +237,8 @@ fn import_one(connection: &Connection, commit: &ArchivedCommit) -> Result<(), Fa
         Outcome::Accepted => (None, None, None),
         Outcome::Refused { code, message, body } => {
             // What was forgotten before it came here stays forgotten.
-            let forgotten = message.is_empty() && body.as_str() == "null";
-            (Some(code.as_str()), Some(message.as_str()), Some(body.as_str()).filter(|_| !forgotten))
+            let body = Some(body.as_str()).filter(|_| !commit.outcome.is_forgotten());
+            (Some(code.as_str()), Some(message.as_str()), body)
         }
     };
     connection.prepare_cached(include_str!("sql/insert_commit.sql"))?.execute(params![

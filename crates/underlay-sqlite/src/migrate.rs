@@ -17,12 +17,17 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: [Migration; 5] = [
+const MIGRATIONS: [Migration; 6] = [
     Migration { number: 1, name: "event_log", sql: include_str!("../migrations/0001_event_log.sql") },
     Migration { number: 2, name: "read_models", sql: include_str!("../migrations/0002_read_models.sql") },
     Migration { number: 3, name: "snapshots", sql: include_str!("../migrations/0003_snapshots.sql") },
     Migration { number: 4, name: "leases", sql: include_str!("../migrations/0004_leases.sql") },
     Migration { number: 5, name: "generations", sql: include_str!("../migrations/0005_generations.sql") },
+    Migration {
+        number: 6,
+        name: "commits_without_events",
+        sql: include_str!("../migrations/0006_commits_without_events.sql"),
+    },
 ];
 
 /// Brings the schema up to date and returns the identity of the store.

@@ -40,8 +40,8 @@ pub trait ArchiveFixture: EventStoreFixture {
     fn archive(&self) -> Arc<dyn Archive>;
 }
 
-/// A fixture of a store that forgets what is no longer owed.
-pub trait RetentionFixture: EventStoreFixture {
+/// A fixture of a store that forgets what is no longer owed, and whose commits can leave it.
+pub trait RetentionFixture: ArchiveFixture {
     /// A handle to the same store.
     fn retention(&self) -> Arc<dyn Retention>;
 }

@@ -84,7 +84,8 @@ impl Default for Circumstances {
 impl Circumstances {
     fn context(&self) -> Context {
         let Self { now, tenant, actor } = self.clone();
-        Context::new(now, tenant, actor, CommitId::from_key("scenario"))
+        let id = CommitId::from_key(&tenant, "scenario");
+        Context::new(now, tenant, actor, id)
     }
 }
 

@@ -341,6 +341,7 @@ impl<R: BufRead> Lines<R> {
                 if self.tenant.as_ref().is_some_and(|tenant| *tenant != commit.tenant) {
                     return Err(self.damaged("the commit is another tenant's than the header says"));
                 }
+                commit.validate().map_err(|error| self.damaged(error.to_string()))?;
                 self.count.commits += 1;
                 self.count.events += commit.events.len() as u64;
                 Ok(Some(commit))

@@ -1,31 +1,54 @@
-//! Forgets the bodies of old refusals while a service runs. Their ids and codes still answer repeats.
+//! Forgets what is no longer owed while a service runs: first the bodies of old refusals, whose ids and
+//! codes still answer repeats; later commits without events altogether. What wrote events stays.
 
 use std::convert::Infallible;
 use std::time::Duration;
 
-use underlay_core::{Clock, Retention};
+use underlay_core::{Clock, Error, Retention};
 
-/// How long the body of a refusal is kept when nothing else is said.
-pub(crate) const OUTCOME_BODIES_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_secs(3600);
 
+/// How long things are kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kept {
+    /// The bodies of refusals.
+    pub(crate) bodies: Duration,
+    /// Commits without events: refusals, and commands that found nothing to do.
+    pub(crate) empty_commits: Duration,
+}
+
+impl Kept {
+    /// The shortest time a commit is kept: whoever lost an answer must find it by its id.
+    pub(crate) const EMPTY_COMMITS_MIN: Duration = DAY;
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self { bodies: 30 * DAY, empty_commits: 365 * DAY }
+    }
+}
+
 /// Looks now, and every [`INTERVAL`] from then on. A failure is told, and tried again at the next look.
-pub(crate) async fn forget_regularly(
-    retention: &dyn Retention,
-    clock: &dyn Clock,
-    kept: Duration,
-) -> Infallible {
+pub(crate) async fn forget_regularly(retention: &dyn Retention, clock: &dyn Clock, kept: Kept) -> Infallible {
     loop {
         // A time before all times forgets nothing.
-        if let Ok(before) = clock.now().checked_sub(kept) {
-            match retention.forget_outcome_bodies(before).await {
-                Ok(0) => {}
-                Ok(forgotten) => tracing::info!(forgotten, "bodies of old refusals were forgotten"),
-                Err(error) => tracing::warn!(%error, "bodies of old refusals were not forgotten"),
-            }
+        if let Ok(before) = clock.now().checked_sub(kept.bodies) {
+            tell("bodies of old refusals", retention.forget_outcome_bodies(before).await);
+        }
+        if let Ok(before) = clock.now().checked_sub(kept.empty_commits) {
+            tell("old commits without events", retention.forget_empty_commits(before).await);
         }
         clock.sleep(INTERVAL).await;
+    }
+}
+
+fn tell(what: &str, forgotten: Result<u64, Error>) {
+    match forgotten {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "{what} were forgotten"),
+        Err(error) => tracing::warn!(%error, "{what} were not forgotten"),
     }
 }
 
@@ -38,29 +61,44 @@ mod tests {
 
     use super::*;
 
+    /// One look: it looks, and sleeps until the clock is moved.
+    async fn look(forgetting: std::pin::Pin<&mut impl Future<Output = Infallible>>) {
+        tokio::select! {
+            biased;
+            never = forgetting => match never {},
+            () = std::future::ready(()) => {}
+        }
+    }
+
     #[tokio::test]
-    async fn a_body_is_kept_for_its_time_and_its_code_for_ever() {
+    async fn a_body_is_kept_for_its_time_and_its_code_for_longer() {
         let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
         let store = MemoryEventStore::new(clock.clone());
         let (tenant, id) = (TenantId::new("a").unwrap(), CommitId::draw());
         let refused =
             Outcome::Refused { code: "no".into(), message: "No.".into(), body: Json::encode(&1).unwrap() };
         store.commit(&tenant, Commit::new(id).with_outcome(refused.clone())).await.unwrap();
-        let outcome = || async { store.find_commit(&tenant, id).await.unwrap().unwrap().committed.outcome };
+        let last = CommitId::draw();
+        store.commit(&tenant, Commit::new(last)).await.unwrap();
+        let found = async |id| store.find_commit(&tenant, id).await.unwrap();
+        let outcome = async || found(id).await.map(|found| found.committed.outcome);
 
-        let kept = Duration::from_secs(2 * 3600);
-        let forgetting = forget_regularly(&store, &*clock, kept);
-        tokio::pin!(forgetting);
-        for _ in 0..2 {
-            assert_eq!(outcome().await, refused);
-            // Polled once: it looks, and sleeps until the clock is moved.
-            tokio::select! { biased; never = &mut forgetting => match never {}, () = std::future::ready(()) => {} }
+        let kept = Kept { bodies: 2 * INTERVAL, empty_commits: 4 * INTERVAL };
+        let mut forgetting = std::pin::pin!(forget_regularly(&store, &*clock, kept));
+        for _ in 0..3 {
+            look(forgetting.as_mut()).await;
+            assert_eq!(outcome().await.as_ref(), Some(&refused));
             clock.advance(INTERVAL);
         }
-        clock.advance(INTERVAL);
-        tokio::select! { biased; never = &mut forgetting => match never {}, () = std::future::ready(()) => {} }
         let forgotten =
             Outcome::Refused { code: "no".into(), message: String::new(), body: Json::from_stored("null") };
-        assert_eq!(outcome().await, forgotten);
+        for _ in 0..2 {
+            look(forgetting.as_mut()).await;
+            assert_eq!(outcome().await.as_ref(), Some(&forgotten));
+            clock.advance(INTERVAL);
+        }
+        look(forgetting.as_mut()).await;
+        assert_eq!(outcome().await, None, "its id is free");
+        assert!(found(last).await.is_some(), "the last commit of a store stays");
     }
 }

@@ -6,7 +6,7 @@ use underlay_runtime::{Engine, EngineConfig, Registry};
 use underlay_server::Example;
 
 use crate::cli::{self, CliCommand};
-use crate::retention::OUTCOME_BODIES_KEPT;
+use crate::retention::Kept;
 use crate::{Exit, Store};
 
 /// A whole service: its domain by name, and the program around it.
@@ -23,7 +23,7 @@ pub struct Service {
     pub(crate) about: Option<String>,
     pub(crate) examples: Vec<Example>,
     pub(crate) commands: Vec<Arc<dyn CliCommand>>,
-    pub(crate) outcome_bodies_kept: Duration,
+    pub(crate) kept: Kept,
     registry: Registry,
     config: EngineConfig,
 }
@@ -49,7 +49,7 @@ impl Service {
             about: None,
             examples: Vec::new(),
             commands: Vec::new(),
-            outcome_bodies_kept: OUTCOME_BODIES_KEPT,
+            kept: Kept::default(),
             registry: Registry::default(),
             config,
         }
@@ -112,10 +112,19 @@ impl Service {
     }
 
     /// Sets how long `serve` keeps the message and fields of a refusal for repeats; 30 days when not
-    /// set. Ids and codes are kept for ever.
+    /// set. Its id and code are kept for longer.
     #[must_use]
     pub fn outcome_bodies_kept(mut self, kept: Duration) -> Self {
-        self.outcome_bodies_kept = kept;
+        self.kept.bodies = kept;
+        self
+    }
+
+    /// Sets how long `serve` keeps a command without events at all: a refusal, or one that found nothing
+    /// to do; a year when not set, and never less than a day. A repeat that comes later is decided anew.
+    /// Commands that led to events are kept for ever.
+    #[must_use]
+    pub fn empty_commits_kept(mut self, kept: Duration) -> Self {
+        self.kept.empty_commits = kept.max(Kept::EMPTY_COMMITS_MIN);
         self
     }
 

@@ -150,7 +150,7 @@ async fn post(
     // Whether the answer to this attempt may be an old one.
     let mut tried_before = true;
     loop {
-        let id = entry.identity.commit_id(attempt);
+        let id = entry.identity.commit_id(tenant, attempt);
         if attempt > 0 {
             tried_before = engine.store().find_commit(tenant, id).await?.is_some();
         }

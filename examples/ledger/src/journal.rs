@@ -13,8 +13,8 @@ use std::io::{self, Read};
 
 use csv::StringRecord;
 use jiff::civil::Date;
-use underlay::CommitId;
-use underlay::core::Fingerprint;
+use underlay::core::{Fingerprint, Origin};
+use underlay::{CommitId, TenantId};
 
 use crate::account::{AccountId, InvalidAccountId};
 use crate::entry::{EntryRefusal, POSTINGS_MAX, PostEntry, Posting, PostingKind};
@@ -41,11 +41,12 @@ pub struct EntryIdentity {
 }
 
 impl EntryIdentity {
-    /// The id under which the entry is posted at an attempt, from 0: the same for ever.
+    /// The id under which the entry is posted for a tenant at an attempt, from 0: the same for ever.
     #[must_use]
-    pub fn commit_id(&self, attempt: u32) -> CommitId {
-        let Self { content, ordinal } = self;
-        CommitId::from_key(&format!("journal entry {content} ordinal {ordinal} attempt {attempt}"))
+    pub fn commit_id(&self, tenant: &TenantId, attempt: u32) -> CommitId {
+        let parts =
+            [b"journal".as_slice(), &self.content.0, &self.ordinal.to_le_bytes(), &attempt.to_le_bytes()];
+        CommitId::derived(tenant, Origin::Import, parts)
     }
 }
 

@@ -98,6 +98,8 @@ pub(super) fn may(role: &str, relation: &Relation, verb: Verb) -> Option<May> {
         ("append", "log_head", Select | Update) => May::All,
         ("append", "fences", Select | Insert | Update | Delete) => May::All,
         ("append", "events" | "commits", Select | Insert) => May::All,
+        // By `forget_commits`, and only commits without events.
+        ("append", "commits", Delete) => May::All,
         ("worker", "events" | "commits", Select) => May::All,
         ("worker", "commits", Update) => May::All,
         ("reader", "events" | "commits", Select) => May::Own,
@@ -117,7 +119,7 @@ pub(super) fn callers(function: &str) -> Option<&'static [&'static str]> {
     Some(match function {
         "append" | "append_one" | "fence" => &["writer"],
         "log_bound" | "last_sequence" => &["reader", "worker"],
-        "position_at" | "move_checkpoint" | "time_now" | "import_commits" => &["worker"],
+        "position_at" | "move_checkpoint" | "time_now" | "import_commits" | "forget_commits" => &["worker"],
         "refuse_change" => &[],
         _ => return None,
     })

@@ -54,6 +54,7 @@ const STATEMENTS: &[Statement] = statements! {
     "delete_snapshot" "writer" false ("text, text") |v| [&v.tenant, &v.stream];
     "exists_migrations" "owner" false ("") |_v| [];
     "forget_bodies" "worker" false ("bigint, bigint") |_v| ["9000000000000000000", "1000"];
+    "forget_commits" "worker" false ("bigint, bigint") |_v| ["0", "1000"];
     "import_commits" "worker" false ("") |_v| [];
     "insert_checkpoint" "worker" false ("text, integer, uuid, bigint, uuid") |v| ["'mine'", "1", &v.event, "1", &v.event];
     "insert_generation" "worker" false ("text, integer, bytea, text") |_v| ["'mine'", "1", "'\\x00'", "'{}'"];

@@ -24,7 +24,8 @@ const UNCERTAIN_MAX: Duration = Duration::from_secs(60);
 /// An event that a caller wants at the end of its stream.
 #[derive(Clone, Debug)]
 pub(crate) struct Errand {
-    pub(crate) commit: Uuid,
+    /// Tells it from every other errand, and a repeat of it by that.
+    pub(crate) key: Uuid,
     pub(crate) caller: usize,
     /// The version the stream has, as far as the caller was told.
     pub(crate) version: u64,
@@ -44,6 +45,9 @@ pub(crate) enum Answer {
 /// Whom callers ask: a store by its port, or a service over HTTP.
 #[async_trait]
 pub(crate) trait Counter: Send + Sync + 'static {
+    /// The commit an errand leads to.
+    fn commit_id(&self, errand: &Errand) -> CommitId;
+
     async fn ask(&self, errand: &Errand) -> Answer;
 }
 
@@ -80,7 +84,8 @@ async fn call(counter: Arc<dyn Counter>, caller: usize, stopped: watch::Receiver
     let mut told = Told::default();
     let mut version = 0;
     while !*stopped.borrow() {
-        let errand = Errand { commit: Uuid::now_v7(), caller, version };
+        let errand = Errand { key: Uuid::now_v7(), caller, version };
+        let id = counter.commit_id(&errand);
         let since = Instant::now();
         let mut in_doubt = false;
         loop {
@@ -97,7 +102,7 @@ async fn call(counter: Arc<dyn Counter>, caller: usize, stopped: watch::Receiver
                     told.times.push(Instant::now());
                 }
                 Answer::Declined if !in_doubt => {
-                    told.declined.push(errand.commit);
+                    told.declined.push(id.0);
                     tokio::time::sleep(PAUSE).await;
                 }
                 // Once it was uncertain, a repeat that stored nothing says nothing of the first time.
@@ -108,7 +113,7 @@ async fn call(counter: Arc<dyn Counter>, caller: usize, stopped: watch::Receiver
                     continue;
                 }
                 Answer::Uncertain | Answer::Declined => {
-                    told.wrong.push(format!("{} stays uncertain for {UNCERTAIN_MAX:?}", errand.commit));
+                    told.wrong.push(format!("{id} stays uncertain for {UNCERTAIN_MAX:?}"));
                 }
                 Answer::Wrong(what) => {
                     told.wrong.push(format!("caller {caller}: {what}"));
@@ -132,7 +137,7 @@ impl<S: EventStore> StoreCounter<S> {
         let stream = StreamName::new("caller", errand.caller)?;
         let event =
             NewEvent::new(EventType::new("called")?, SchemaVersion(1), Json::encode(&errand.version)?);
-        let id = CommitId(errand.commit);
+        let id = CommitId(errand.key);
         let commit = Commit::new(id)
             .with_metadata(Metadata { command_id: Some(id), ..Metadata::default() })
             .append(stream.clone(), ExpectedVersion::Exact(Version(errand.version)), vec![event]);
@@ -142,6 +147,10 @@ impl<S: EventStore> StoreCounter<S> {
 
 #[async_trait]
 impl<S: EventStore> Counter for StoreCounter<S> {
+    fn commit_id(&self, errand: &Errand) -> CommitId {
+        CommitId(errand.key)
+    }
+
     async fn ask(&self, errand: &Errand) -> Answer {
         let (stream, commit) = match Self::commit(errand) {
             Ok(commit) => commit,
@@ -149,7 +158,7 @@ impl<S: EventStore> Counter for StoreCounter<S> {
         };
         match self.store.commit(&self.tenant, commit).await {
             Ok(committed) => Answer::Stored(Acknowledged {
-                commit: errand.commit,
+                commit: errand.key,
                 stream: stream.to_string(),
                 version: committed.versions.first().map_or(0, |written| written.version.0),
                 position: committed.position.number(),
@@ -157,7 +166,7 @@ impl<S: EventStore> Counter for StoreCounter<S> {
             Err(Error::Uncertain { .. }) => Answer::Uncertain,
             Err(Error::Unavailable { .. }) => Answer::Declined,
             // Nobody else writes the stream, so a conflict is wrong too.
-            Err(error) => Answer::Wrong(format!("{} was answered by: {error}", errand.commit)),
+            Err(error) => Answer::Wrong(format!("{} was answered by: {error}", errand.key)),
         }
     }
 }

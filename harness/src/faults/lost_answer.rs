@@ -111,7 +111,7 @@ impl Alone {
     /// Commits the first event of a new stream.
     async fn commit(&mut self) -> Result<Verdict> {
         self.caller += 1;
-        let errand = Errand { commit: uuid::Uuid::now_v7(), caller: self.caller, version: 0 };
+        let errand = Errand { key: uuid::Uuid::now_v7(), caller: self.caller, version: 0 };
         let answer = self.counter.ask(&errand).await;
         let stream = StreamName::new("caller", self.caller)?;
         let stored = self.store.read_stream_whole(&TenantId::new("main")?, &stream, Version::NONE).await?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::Value;
+use underlay_core::{CommitId, TenantId};
 use ureq::Agent;
 
 use super::callers::{Answer, Counter, Errand};
@@ -17,6 +18,9 @@ use crate::Result;
 
 /// How long an answer may take before it counts as none.
 const ANSWER_MAX: Duration = Duration::from_secs(120);
+
+/// Whose requests they are when nobody says so.
+const TENANT: &str = "main";
 
 /// The program of the ledger.
 #[derive(Clone, Debug)]
@@ -46,10 +50,11 @@ impl Ledger {
     pub(crate) fn serve(&self, database: &str, complaints: &Path) -> Result<Serving> {
         let mut command = Command::new(&self.0);
         command.args(["--database", database, "serve", "--listen", "127.0.0.1:0"]);
+        let tenant = TenantId::new(TENANT)?;
         let file = std::fs::File::create(complaints)?;
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file).spawn()?;
         let output = child.stdout.take().ok_or("a child without output")?;
-        let mut serving = Serving { child, output: BufReader::new(output), address: String::new() };
+        let mut serving = Serving { child, output: BufReader::new(output), address: String::new(), tenant };
         let mut line = String::new();
         serving.output.read_line(&mut line)?;
         if let Some(address) = line.trim().rsplit(' ').next().filter(|address| address.starts_with("http")) {
@@ -68,12 +73,14 @@ pub(crate) struct Serving {
     child: Child,
     output: BufReader<ChildStdout>,
     address: String,
+    tenant: TenantId,
 }
 
 impl Serving {
     pub(crate) fn client(&self) -> Client {
         let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(ANSWER_MAX));
-        Client { agent: config.build().into(), address: self.address.clone().into() }
+        let (agent, address) = (config.build().into(), self.address.clone().into());
+        Client { agent, address, tenant: self.tenant.clone() }
     }
 }
 
@@ -115,6 +122,7 @@ impl Reply {
 pub(crate) struct Client {
     agent: Agent,
     address: Arc<str>,
+    tenant: TenantId,
 }
 
 impl Client {
@@ -150,6 +158,10 @@ fn number(value: &Value) -> Option<u64> {
 
 #[async_trait]
 impl Counter for Client {
+    fn commit_id(&self, errand: &Errand) -> CommitId {
+        CommitId::from_key(&self.tenant, &errand.key.to_string())
+    }
+
     async fn ask(&self, errand: &Errand) -> Answer {
         let account = format!("caller-{}", errand.caller);
         let (command, body) = match errand.version {
@@ -157,13 +169,13 @@ impl Counter for Client {
             _ => ("deposit", r#"{"amount":"1","commodity":"EUR"}"#),
         };
         let target = format!("v1/account/{account}/{command}");
-        let reply = match self.post(&target, &errand.commit.to_string(), body.to_owned()).await {
+        let reply = match self.post(&target, &errand.key.to_string(), body.to_owned()).await {
             Ok(reply) => reply,
             Err(error) => return Answer::Wrong(format!("no answer: {error}")),
         };
         match (reply.status, reply.position(), number(&reply.body["streams"][0]["version"])) {
             (200, Some(position), Some(version)) => Answer::Stored(Acknowledged {
-                commit: errand.commit,
+                commit: self.commit_id(errand).0,
                 stream: format!("account-{account}"),
                 version,
                 position,

@@ -10,6 +10,10 @@ use uuid::Uuid;
 
 use super::evidence::{Acknowledged, Backup, Evidence, Intention, LogEntry, ReaderEvidence, WriterLine};
 
+/// Commits that one of equal tenants may be behind another: their lines began one after another, and
+/// an end may be in the middle of a round.
+const BEHIND_MAX: u64 = 4;
+
 /// Sentences kept of what was found; the counts go on.
 const EXAMPLES_MAX: usize = 10;
 
@@ -30,16 +34,19 @@ pub(crate) enum Fault {
     VersionHoles,
     /// Answers that are not true.
     Misanswered,
+    /// Tenants that were stored for less than others like them.
+    Uneven,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Lost,
         Self::Duplicated,
         Self::Reordered,
         Self::HalfSeen,
         Self::VersionHoles,
         Self::Misanswered,
+        Self::Uneven,
     ];
 
     /// The head of its column.
@@ -51,6 +58,7 @@ impl Fault {
             Self::HalfSeen => "half-seen",
             Self::VersionHoles => "version holes",
             Self::Misanswered => "misanswered",
+            Self::Uneven => "uneven",
         }
     }
 }
@@ -72,6 +80,7 @@ pub(crate) struct Findings {
     half_seen: u64,
     version_holes: u64,
     misanswered: u64,
+    uneven: u64,
     /// Reads that the store had no connection or no time for.
     pub(crate) reads_unavailable: u64,
     /// The longest time a reader made no progress while the log was ahead.
@@ -91,6 +100,7 @@ impl Findings {
             Fault::HalfSeen => self.half_seen,
             Fault::VersionHoles => self.version_holes,
             Fault::Misanswered => self.misanswered,
+            Fault::Uneven => self.uneven,
         }
     }
 
@@ -110,6 +120,7 @@ impl Findings {
             Fault::HalfSeen => &mut self.half_seen,
             Fault::VersionHoles => &mut self.version_holes,
             Fault::Misanswered => &mut self.misanswered,
+            Fault::Uneven => &mut self.uneven,
         };
         *total += count;
         if self.examples.len() < EXAMPLES_MAX {
@@ -130,6 +141,7 @@ pub(crate) fn audit(evidence: &Evidence) -> Findings {
     if let Some(backup) = &evidence.backup {
         audit_backup(&evidence.log, backup, &mut findings);
     }
+    audit_crowd(&evidence.crowd, &mut findings);
     findings
 }
 
@@ -395,5 +407,18 @@ fn audit_backup(log: &[LogEntry], backup: &Backup, findings: &mut Findings) {
     }
     if let Some(last) = backup.log.last().filter(|last| !last.ends_commit) {
         findings.add(Fault::HalfSeen, 1, || format!("a backup ends within a commit, at {}", last.position));
+    }
+}
+
+/// Equal tenants that all wait all the time get an equal share.
+fn audit_crowd(stored: &[u64], findings: &mut Findings) {
+    let most = stored.iter().copied().max().unwrap_or(0);
+    if most == 0 && !stored.is_empty() {
+        findings.add(Fault::Uneven, stored.len() as u64, || "nothing was stored for a crowd".to_owned());
+    }
+    for (tenant, count) in stored.iter().enumerate().filter(|(_, count)| *count + BEHIND_MAX < most) {
+        findings.add(Fault::Uneven, 1, || {
+            format!("{count} commits were stored for tenant {tenant} of a crowd, {most} for another")
+        });
     }
 }

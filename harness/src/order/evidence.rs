@@ -230,4 +230,7 @@ pub(crate) struct Evidence {
     pub(crate) writers: Vec<WriterLine>,
     pub(crate) readers: Vec<ReaderEvidence>,
     pub(crate) backup: Option<Backup>,
+    /// Commits stored for each of many equal tenants, while all of them waited; nothing where there was
+    /// no crowd.
+    pub(crate) crowd: Vec<u64>,
 }

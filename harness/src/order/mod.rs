@@ -2,12 +2,14 @@
 //! and saw with the log as it is at the end.
 //!
 //! Where a store can be shared some of both are [processes] of their own, which are killed and started
-//! again while the others go on. On PostgreSQL there is [trouble] besides. Everybody keeps a
+//! again while the others go on. On PostgreSQL there is [trouble] besides. Afterwards a [crowd] of
+//! tenants shows whether each gets its share. Everybody keeps a
 //! [`journal`](crate::journal); the [`audit`](mod@audit) reads them.
 //! With `--compare` the audit is shown to find what it looks for: [mistakes] makes them on purpose.
 
 mod attack;
 mod audit;
+mod crowd;
 mod evidence;
 mod ground;
 mod mistakes;
@@ -148,7 +150,8 @@ async fn attack_and_compare(arguments: &Arguments, ground: Ground, directory: &P
     let mut dice = Dice::new(seed);
     let mut report = Report::new(seed, Duration::from_millis(arguments.stall_millis_max));
     let lasts = Duration::from_secs(arguments.seconds);
-    let attacked = attack(ground.clone(), directory, lasts, &mut dice).await?;
+    let mut attacked = attack(ground.clone(), directory, lasts, &mut dice).await?;
+    attacked.evidence.crowd = crowd::gather(&ground, directory).await?;
     let name = match ground {
         Ground::Sqlite(_) => "underlay, sqlite",
         Ground::Postgres(..) => "underlay, postgres",

@@ -2,7 +2,8 @@ use serde_json::Value;
 
 use crate::{harness, harness_or_skip, run};
 
-const FAULTS: [&str; 6] = ["lost", "duplicated", "reordered", "half_seen", "version_holes", "misanswered"];
+const FAULTS: [&str; 7] =
+    ["lost", "duplicated", "reordered", "half_seen", "version_holes", "misanswered", "uneven"];
 
 fn assert_clean(row: &Value) {
     let findings = &row["findings"];

@@ -5,61 +5,52 @@ use async_trait::async_trait;
 use super::MemoryEventStore;
 use crate::{
     Archive, ArchivePage, ArchivedCommit, CommitId, Committed, Conflict, Error, EventId, ExpectedVersion,
-    Fingerprint, Imported, Json, LogScope, Outcome, Position, RecordedEvent, Retention, StreamName,
-    StreamVersion, TenantId, Timestamp, Version,
+    Imported, Json, LogScope, Outcome, Position, RecordedEvent, Retention, StreamName, StreamVersion,
+    TenantId, Timestamp, Version,
 };
 
 #[async_trait]
 impl Archive for MemoryEventStore {
     async fn read_commits(&self, scope: &LogScope, after: u64, limit: usize) -> Result<ArchivePage, Error> {
         let log = self.lock();
-        let start = usize::try_from(after).unwrap_or(usize::MAX).min(log.order.len());
-        let (mut commits, mut next) = (Vec::new(), start);
-        for key in &log.order[start..] {
-            if commits.len() >= limit {
+        let mut page = ArchivePage { commits: Vec::new(), next: after, at_end: true };
+        for (number, key) in log.order.range(after.saturating_add(1)..) {
+            if page.commits.len() >= limit {
+                page.at_end = false;
                 break;
             }
-            next += 1;
+            page.next = *number;
             let in_scope = match scope {
                 LogScope::Tenant(tenant) => key.0 == *tenant,
                 LogScope::EveryTenant => true,
             };
-            if let Some((fingerprint, committed)) = log.commits.get(key).filter(|_| in_scope) {
-                let end =
-                    usize::try_from(committed.position.number()).unwrap_or(usize::MAX).min(log.events.len());
-                let events = log.events[end - committed.event_count as usize..end].to_vec();
-                commits.push(ArchivedCommit {
-                    tenant: key.0.clone(),
-                    id: key.1,
-                    fingerprint: *fingerprint,
-                    outcome: committed.outcome.clone(),
-                    recorded_at: committed.recorded_at,
-                    events,
-                });
+            if in_scope {
+                page.commits.extend(log.archived(key));
             }
         }
-        Ok(ArchivePage { commits, next: next as u64, at_end: next == log.order.len() })
+        Ok(page)
     }
 
     async fn import_commits(&self, commits: Vec<ArchivedCommit>) -> Result<Imported, Error> {
+        commits.iter().try_for_each(ArchivedCommit::validate)?;
+        let now = self.now();
         let mut log = self.lock();
         let mut imported = Imported::default();
         // Checked as a whole before anything is stored.
         let mut versions: HashMap<(TenantId, StreamName), Version> = HashMap::new();
-        let mut ids: HashMap<(TenantId, CommitId), Fingerprint> = HashMap::new();
         let mut event_ids: HashSet<(TenantId, EventId)> = HashSet::new();
-        let mut new = Vec::new();
+        let mut places: HashMap<(TenantId, CommitId), usize> = HashMap::new();
+        let mut new: Vec<ArchivedCommit> = Vec::new();
         for commit in commits {
             let key = (commit.tenant.clone(), commit.id);
-            let stored = log.commits.get(&key).map(|(fingerprint, _)| *fingerprint);
-            if let Some(fingerprint) = stored.or_else(|| ids.get(&key).copied()) {
-                if fingerprint != commit.fingerprint {
-                    return Err(Error::IdReused(commit.id));
-                }
+            let before = places.get(&key).and_then(|place| new.get(*place));
+            if let Some(stored) = log.archived(&key).as_ref().or(before) {
+                commit.check_same(stored)?;
                 imported.known += 1;
                 continue;
             }
-            ids.insert(key, commit.fingerprint);
+            commit.check_time(now)?;
+            places.insert(key, new.len());
             for event in &commit.events {
                 let key = (commit.tenant.clone(), event.stream.clone());
                 let actual = *versions.entry(key.clone()).or_insert_with(|| log.version(&key.0, &key.1));
@@ -92,8 +83,8 @@ impl Retention for MemoryEventStore {
         for (_, committed) in
             self.lock().commits.values_mut().filter(|(_, committed)| committed.recorded_at < time)
         {
-            if let Outcome::Refused { message, body, .. } = &mut committed.outcome
-                && (body.as_str() != "null" || !message.is_empty())
+            if !committed.outcome.is_forgotten()
+                && let Outcome::Refused { message, body, .. } = &mut committed.outcome
             {
                 message.clear();
                 *body = Json::from_stored("null");
@@ -102,9 +93,40 @@ impl Retention for MemoryEventStore {
         }
         Ok(forgotten)
     }
+
+    async fn forget_empty_commits(&self, time: Timestamp) -> Result<u64, Error> {
+        let mut log = self.lock();
+        let Some((last, _)) = log.order.last_key_value() else { return Ok(0) };
+        let is_due = |committed: &Committed| committed.event_count == 0 && committed.recorded_at < time;
+        let due: Vec<u64> = log
+            .order
+            .range(..*last)
+            .filter(|(_, key)| log.commits.get(*key).is_some_and(|(_, committed)| is_due(committed)))
+            .map(|(number, _)| *number)
+            .collect();
+        for number in &due {
+            if let Some(key) = log.order.remove(number) {
+                log.commits.remove(&key);
+            }
+        }
+        Ok(due.len() as u64)
+    }
 }
 
 impl super::event_store::Log {
+    fn archived(&self, key: &(TenantId, CommitId)) -> Option<ArchivedCommit> {
+        let (fingerprint, committed) = self.commits.get(key)?;
+        let end = usize::try_from(committed.position.number()).unwrap_or(usize::MAX).min(self.events.len());
+        Some(ArchivedCommit {
+            tenant: key.0.clone(),
+            id: key.1,
+            fingerprint: *fingerprint,
+            outcome: committed.outcome.clone(),
+            recorded_at: committed.recorded_at,
+            events: self.events[end - committed.event_count as usize..end].to_vec(),
+        })
+    }
+
     fn import(&mut self, commit: ArchivedCommit) {
         let recorded_at =
             self.events.last().map_or(commit.recorded_at, |last| last.recorded_at.max(commit.recorded_at));

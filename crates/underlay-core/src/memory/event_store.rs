@@ -1,4 +1,4 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -29,8 +29,8 @@ pub(super) struct Log {
     streams: HashMap<(TenantId, StreamName), Vec<usize>>,
     pub(super) event_ids: HashSet<(TenantId, EventId)>,
     pub(super) commits: HashMap<(TenantId, CommitId), (Fingerprint, Committed)>,
-    /// The keys of `commits`, in the order they were stored.
-    pub(super) order: Vec<(TenantId, CommitId)>,
+    /// The keys of `commits` by their numbers, which count from 1 in the order they were stored.
+    pub(super) order: BTreeMap<u64, (TenantId, CommitId)>,
 }
 
 impl Default for MemoryEventStore {
@@ -50,6 +50,10 @@ impl MemoryEventStore {
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { id: StoreId(Uuid::now_v7()), clock, log: Arc::default(), wakeups: Arc::default() }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     pub(super) fn wake(&self) {
@@ -128,7 +132,8 @@ impl Log {
 
     pub(super) fn record(&mut self, tenant: &TenantId, fingerprint: Fingerprint, committed: Committed) {
         let key = (tenant.clone(), committed.id);
-        self.order.push(key.clone());
+        let number = self.order.last_key_value().map_or(1, |(last, _)| last + 1);
+        self.order.insert(number, key.clone());
         self.commits.insert(key, (fingerprint, committed));
     }
 

@@ -1,6 +1,8 @@
 SELECT
     stored,
     reused,
+    ahead,
+    told,
     gap,
     actual
 FROM import_commits(
@@ -20,5 +22,7 @@ FROM import_commits(
     $14,
     $15,
     $16,
-    $17
+    $17,
+    $18,
+    $19
 )

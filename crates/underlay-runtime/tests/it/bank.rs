@@ -124,6 +124,32 @@ impl Operation for TakeWhileOtherIsFull {
     }
 }
 
+/// Looks at accounts, as many as it is told to, and takes no notice of what is said to that.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LookAt {
+    pub accounts: usize,
+    pub swallows: bool,
+}
+
+impl Operation for LookAt {
+    const NAME: &'static str = "look-at";
+    type Refusal = AccountRefusal;
+
+    fn reads(&self, reads: &mut Reads) -> Result<(), Error> {
+        for account in 0..self.accounts {
+            let named = reads.stream::<Account>(&account.to_string());
+            if !self.swallows {
+                named?;
+            }
+        }
+        Ok(())
+    }
+
+    fn decide(&self, _: &mut Streams, _: &Context) -> Result<(), AccountRefusal> {
+        Ok(())
+    }
+}
+
 #[row(crate = underlay_core)]
 pub struct Balance {
     #[column(indexed)]
@@ -166,6 +192,7 @@ pub fn registry() -> Registry {
         .aggregate::<Account>()
         .operation::<Transfer>()
         .operation::<TakeWhileOtherIsFull>()
+        .operation::<LookAt>()
         .view(Balances)
 }
 
@@ -219,7 +246,7 @@ pub fn request() -> Request {
 }
 
 pub fn repeatable(key: &str) -> Request {
-    request().with_command_id(CommitId::from_key(key))
+    request().with_key(key)
 }
 
 pub fn stream(account: &str) -> StreamName {

@@ -1,16 +1,18 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use underlay_core::limits::COMMIT_STREAMS_MAX;
 use underlay_core::{
     Aggregate, Commit, CommitId, Context, Error, EventStore, EventStoreExt, ExpectedVersion, NewEvent,
-    Operation, Reads, Retention, Streams, Timestamp, Version,
+    Operation, Reads, Retention, Streams, TenantId, Timestamp, Version,
 };
-use underlay_runtime::{Engine, EngineConfig, ExecuteError, Failure, Ports, Registry};
+use underlay_runtime::{Engine, EngineConfig, ExecuteError, Failure, Ports, Registry, Request};
 
 use crate::bank::{
-    Account, AccountCommand, AccountEvent, AccountRefusal, Bank, TakeWhileOtherIsFull, Transfer, deposited,
-    registry, repeatable, request, stream, tenant,
+    Account, AccountCommand, AccountEvent, AccountRefusal, Bank, LookAt, TakeWhileOtherIsFull, Transfer,
+    deposited, registry, repeatable, request, stream, tenant,
 };
+use crate::busy_store::BusyStore;
 
 fn withdraw(cents: i64) -> AccountCommand {
     AccountCommand::Withdraw { cents }
@@ -245,7 +247,10 @@ async fn names_that_do_not_exist_list_those_that_do() {
         (engine.execute_named(&request(), "acount", "a", "deposit", "{}").await, "there are: account"),
         (engine.execute_named(&request(), "account", "a", "deposite", "{}").await, "deposit, withdraw"),
         (engine.execute_named(&request(), "account", "a", "deposit", r#"{"cent":1}"#).await, "cent"),
-        (engine.operate_named(&request(), "transfers", "{}").await, "take-while-other-is-full, transfer"),
+        (
+            engine.operate_named(&request(), "transfers", "{}").await,
+            "look-at, take-while-other-is-full, transfer",
+        ),
         (engine.operate_named(&request(), "transfer", "{").await, "transfer"),
     ];
     for (answer, part) in cases {
@@ -338,4 +343,49 @@ async fn events_are_appended_by_the_aggregate_that_was_read() {
     let failed = bank.engine.operate(&request(), AppendAsAnother).await.unwrap_err();
     assert!(failed.to_string().contains("append-as-another panicked"), "{failed}");
     assert_eq!(bank.stream_version("a").await, 0);
+}
+
+#[tokio::test]
+async fn streams_are_counted_before_any_is_loaded() {
+    let store = BusyStore::new();
+    let engine = store.engine(EngineConfig::default());
+    for swallows in [false, true] {
+        let refused = engine.operate(&request(), LookAt { accounts: 150_000, swallows }).await;
+        let Err(ExecuteError::Failed(Error::Invalid(text))) = refused else { panic!("{refused:?}") };
+        assert!(text.contains("COMMIT_STREAMS_MAX"), "{text}");
+        let body = format!(r#"{{"accounts":{},"swallows":{swallows}}}"#, COMMIT_STREAMS_MAX + 1);
+        let refused = engine.operate_named(&request(), "look-at", &body).await;
+        assert!(matches!(refused, Err(Failure::Failed(Error::Invalid(_)))), "{refused:?}");
+        assert_eq!(store.seen().reads, 0, "nothing is loaded");
+    }
+    engine.operate(&request(), LookAt { accounts: COMMIT_STREAMS_MAX, swallows: false }).await.unwrap();
+    assert_eq!(store.seen().reads, COMMIT_STREAMS_MAX);
+}
+
+#[tokio::test]
+async fn a_flood_of_one_tenant_leaves_the_states_of_another_in_memory() {
+    let store = BusyStore::new();
+    let config = EngineConfig {
+        states_bytes_max: 64 << 10,
+        states_tenant_bytes_max: 16 << 10,
+        ..EngineConfig::default()
+    };
+    let engine = store.engine(config);
+    let deposit = async |tenant: &str, account: String| {
+        let request = Request::new(TenantId::new(tenant).unwrap());
+        engine.execute::<Account>(&request, &account, AccountCommand::Deposit { cents: 1 }).await.unwrap();
+    };
+    for account in 0..5 {
+        deposit("calm", account.to_string()).await;
+    }
+    for account in 0..1_000 {
+        deposit("flood", account.to_string()).await;
+    }
+    let before = store.seen().reads;
+    for account in 0..5 {
+        deposit("calm", account.to_string()).await;
+    }
+    assert_eq!(store.seen().reads, before, "they are decided over as they were kept");
+    deposit("flood", "0".to_owned()).await;
+    assert_eq!(store.seen().reads, before + 1, "the flood has pushed out its own");
 }

@@ -9,6 +9,7 @@
 mod bank;
 mod busy_store;
 mod commands;
+mod deploys;
 mod generations;
 mod hooked;
 mod leases;

@@ -244,6 +244,12 @@ async fn a_command_is_found_by_its_key_and_by_its_id() {
     assert_eq!(found["refusal"]["message"], "0 is there, 10.50 were asked for");
     assert_eq!(found["refusal"]["fields"]["requested"], "10.50");
 
+    // The id of an answer is found, and no key: sent as one, it stands for another command.
+    let other = site.send(post_with(WITHDRAW, r#"{"amount":"1"}"#, &[("idempotency-key", id)])).await.ok();
+    assert_ne!(other["command_id"], id);
+    let found = site.get(&format!("/v1/commands/{id}")).await.ok();
+    assert_eq!(found["command_id"], other["command_id"], "a key comes first");
+
     site.get("/v1/commands/never").await.problem(404, "problem:not-found");
     site.get("/v1/commands/a%20b").await.invalid();
 }

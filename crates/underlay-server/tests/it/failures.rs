@@ -5,7 +5,7 @@ use axum::body::{Body, Bytes};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use underlay_core::{CommitId, Error};
 
-use crate::site::{Site, json_request, post, post_with};
+use crate::site::{Site, json_request, post, post_with, tenant};
 
 const DEPOSIT: &str = "/v1/account/cash/deposit";
 const ONE: &str = r#"{"amount":"1"}"#;
@@ -24,7 +24,7 @@ async fn a_store_that_is_full_says_when_to_come_back() {
 #[tokio::test]
 async fn an_uncertain_end_names_the_command() {
     let site = Site::new();
-    let id = CommitId::from_key("k");
+    let id = CommitId::from_key(&tenant("acme"), "k");
     site.store.fail(move || Error::Uncertain { id, reason: "the connection was lost".into() });
     let answer = site.send(post_with(DEPOSIT, ONE, &[("idempotency-key", "k")])).await;
     let problem = answer.problem(503, "problem:uncertain");

@@ -231,7 +231,9 @@ async fn what_cannot_be_told_from_sound_values_is_read_as_it_is() {
     ] {
         let copied = sound.copy();
         copied.write(sql);
-        let complaints = copied.survey().await;
+        let mut complaints = copied.survey().await;
+        // An import judges what it is given.
+        complaints.retain(|(call, error)| *call != "import_commits" || !matches!(error, Error::Invalid(_)));
         assert!(complaints.is_empty(), "{sql}: {complaints:#?}");
     }
 }

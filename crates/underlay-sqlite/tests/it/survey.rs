@@ -155,6 +155,7 @@ async fn write(store: &SqliteStore, complaints: &mut Complaints) {
     complaints.note("begin_generation", store.begin_generation(&balances(), start).await);
     complaints.note("store_snapshot", store.store_snapshot(&tenant(), &stream("a-1"), snapshot(9)).await);
     complaints.note("forget", store.forget_outcome_bodies(Timestamp::MAX).await);
+    complaints.note("forget", store.forget_empty_commits(Timestamp::UNIX_EPOCH).await);
     let exported = store.read_commits(&LogScope::EveryTenant, 0, 100).await;
     if let Some(page) = complaints.note("read_commits", exported) {
         complaints.note("import_commits", store.import_commits(page.commits).await);

@@ -4,14 +4,20 @@
 //! one, and panics where its sentence does not hold. They are run by
 //! [`conformance!`](crate::conformance).
 
+mod future;
 mod gaps;
 mod imports;
+mod invalid;
+mod others;
 mod reading;
 mod repeats;
 mod subject;
 
+pub use future::an_import_of_the_future_is_refused;
 pub use gaps::an_import_with_a_gap_is_refused;
 pub use imports::an_import_reads_back_the_same;
+pub use invalid::an_import_is_validated;
+pub use others::an_import_takes_no_other_commit_for_a_known_one;
 pub use reading::{an_archive_of_one_tenant_is_its_own, commits_are_read_in_order};
 pub use repeats::an_import_repeats_nothing;
 
@@ -37,6 +43,12 @@ macro_rules! archive_cases {
                 "Importing what is there changes nothing and says so."
             5 an_import_with_a_gap_is_refused
                 "A commit whose versions do not continue its streams is a `Conflict`; it and all after it are not stored."
+            6 an_import_takes_no_other_commit_for_a_known_one
+                "A commit is taken for a known one only where outcome, event ids, streams and versions are the same too; else the error names it and what differs, and nothing of the call is stored."
+            7 an_import_is_validated
+                "What no commit may be is `Invalid` in an import too, with the commit and the limit, and nothing of the call is stored."
+            8 an_import_of_the_future_is_refused
+                "A commit recorded later than now by more than `IMPORT_AHEAD_MAX` is `Invalid`; what is stored after an import is never earlier than it."
         }
     };
 }

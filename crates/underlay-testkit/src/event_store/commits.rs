@@ -139,7 +139,7 @@ fn unusual_commits() -> Vec<Commit> {
     );
     commits.push(Commit::new(CommitId::draw()));
     commits.push(sample::write(&sample::stream("z-1"), ExpectedVersion::Exact(Version(3)), 2));
-    commits.push(Commit::new(CommitId::from_key("a key of its own")).append(
+    commits.push(Commit::new(CommitId::from_key(&sample::tenant("acme"), "a key of its own")).append(
         sample::stream("z-1"),
         ExpectedVersion::Exists,
         vec![sample::event("last")],

@@ -1,71 +1,10 @@
-use std::sync::Arc;
+use underlay_core::{Commit, Committed, Error, ExpectedVersion, Json, Outcome, Timestamp};
 
-use underlay_core::limits::PAGE_EVENTS_MAX;
-use underlay_core::{
-    Commit, CommitId, Committed, Error, EventStore, ExpectedVersion, Json, LogFilter, LogScope, Outcome,
-    Position, RecordedEvent, Retention, Timestamp,
-};
-
+use super::subject::{MANY, Subject, body, refusal};
 use crate::concurrent::together;
 use crate::{RetentionFixture, sample};
 
-/// More refusals than anybody empties at once.
-const MANY: usize = 2_500;
-
-fn refusal(body: Json) -> Commit {
-    let (code, message) = ("too_low".to_owned(), "Of Ada, born in 1815.".to_owned());
-    Commit::new(CommitId::draw()).with_outcome(Outcome::Refused { code, message, body })
-}
-
-fn body() -> Json {
-    Json::encode("of Ada").expect("text has a JSON form")
-}
-
-/// The store under attack. Its ways to ask panic where the store cannot answer.
-#[derive(Clone)]
-struct Subject {
-    store: Arc<dyn EventStore>,
-    retention: Arc<dyn Retention>,
-}
-
 impl Subject {
-    async fn commit(&self, tenant: &str, commit: &Commit) -> Committed {
-        let committed = self.store.commit(&sample::tenant(tenant), commit.clone()).await;
-        committed.expect("a sound commit is answered")
-    }
-
-    /// Stores a refusal that is later than another; the clock decides when it is.
-    async fn commit_after(&self, tenant: &str, before: Timestamp) -> (Commit, Committed) {
-        loop {
-            let commit = refusal(body());
-            let committed = self.commit(tenant, &commit).await;
-            if committed.recorded_at > before {
-                return (commit, committed);
-            }
-            tokio::task::yield_now().await;
-        }
-    }
-
-    async fn forget(&self, time: Timestamp) -> u64 {
-        self.retention.forget_outcome_bodies(time).await.expect("forget_outcome_bodies answers")
-    }
-
-    async fn log(&self) -> Vec<RecordedEvent> {
-        let (scope, filter) = (LogScope::EveryTenant, LogFilter::default());
-        let page = self.store.read_all(&scope, Position::START, &filter, PAGE_EVENTS_MAX).await;
-        page.expect("read_all answers").events
-    }
-
-    /// The answer a commit has now, found by its id and by repeating it.
-    async fn answer(&self, tenant: &str, commit: &Commit) -> Committed {
-        let found = self.store.find_commit(&sample::tenant(tenant), commit.id).await;
-        let found = found.expect("find_commit answers").expect("the id still answers");
-        assert_eq!(found.fingerprint, commit.fingerprint(), "a repeat must still match the whole");
-        let repeat = self.commit(tenant, commit).await;
-        assert_eq!(repeat, found.committed, "a repeat and find_commit say the same");
-        repeat
-    }
-
     async fn assert_forgotten(&self, tenant: &str, commit: &Commit, first: &Committed) {
         let mut expected = first.clone();
         expected.repeated = true;
@@ -86,7 +25,7 @@ impl Subject {
 
 /// Sentence 1: the bodies of refusals recorded before a time are gone; their ids and codes still answer.
 pub async fn forgotten_bodies_leave_their_ids<F: RetentionFixture>(fixture: F) {
-    let subject = Subject { store: fixture.event_store(), retention: fixture.retention() };
+    let subject = Subject::of(&fixture);
     assert_eq!(subject.forget(Timestamp::MAX).await, 0, "an empty store has nothing to forget");
     let accepted = sample::write(&sample::stream("note-1"), ExpectedVersion::Any, 2);
     let accepted_first = subject.commit("acme", &accepted).await;

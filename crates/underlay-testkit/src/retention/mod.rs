@@ -4,8 +4,11 @@
 //! are run by [`conformance!`](crate::conformance).
 
 mod bodies;
+mod commits;
+mod subject;
 
 pub use bodies::forgotten_bodies_leave_their_ids;
+pub use commits::forgotten_commits_free_their_ids;
 
 use crate::Case;
 
@@ -19,6 +22,8 @@ macro_rules! retention_cases {
         $crate::$callback! { retention $($context)*;
             1 forgotten_bodies_leave_their_ids
                 "The bodies of refusals recorded before a time are gone; their ids and codes still answer."
+            2 forgotten_commits_free_their_ids
+                "Commits without events recorded before a time are gone, but for the last of the store: their ids are free again, and all else is as it was."
         }
     };
 }

@@ -57,12 +57,12 @@ fn the_snapshots_suite_follows_its_contract() {
 
 #[test]
 fn the_archive_suite_follows_its_contract() {
-    assert_suite_follows_docs(archive::CASES, ARCHIVE, "Archive", 5);
+    assert_suite_follows_docs(archive::CASES, ARCHIVE, "Archive", 8);
 }
 
 #[test]
 fn the_retention_suite_follows_its_contract() {
-    assert_suite_follows_docs(retention::CASES, ARCHIVE, "Retention", 1);
+    assert_suite_follows_docs(retention::CASES, ARCHIVE, "Retention", 2);
 }
 
 #[test]

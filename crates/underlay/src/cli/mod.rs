@@ -18,6 +18,7 @@ use underlay_core::limits::LEASE_SECONDS_MAX;
 use underlay_runtime::{Engine, EngineConfig};
 use underlay_server::Example;
 
+use crate::retention::Kept;
 use crate::{Exit, ExitError, Service, Store};
 
 /// Where `serve` listens when nothing else is said: this machine only.
@@ -42,7 +43,7 @@ pub struct App {
     pub(crate) listen: String,
     pub(crate) about: Option<String>,
     pub(crate) examples: Vec<Example>,
-    pub(crate) outcome_bodies_kept: Duration,
+    pub(crate) kept: Kept,
 }
 
 /// A command a service adds to its command line.
@@ -158,7 +159,7 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
         listen: text("listen"),
         about: service.about.clone(),
         examples: service.examples.clone(),
-        outcome_bodies_kept: service.outcome_bodies_kept,
+        kept: service.kept,
     };
     let done = match name {
         "serve" => serve::run(&app).await,

@@ -32,7 +32,7 @@ pub(super) async fn run(app: &App) -> Result<(), ExitError> {
     let ports = app.store.ports();
     let served = tokio::select! {
         served = underlay_server::serve(listener, router, shutdown_signal()) => served,
-        never = forget_regularly(app.store.retention(), &*ports.clock, app.outcome_bodies_kept) => match never {},
+        never = forget_regularly(app.store.retention(), &*ports.clock, app.kept) => match never {},
     };
     views.stop().await;
     served.map_err(|error| ExitError::failed(format!("serving ended: {error}")))?;

@@ -121,10 +121,11 @@ proptest! {
         if let Ok(event_type) = EventType::new(&text) {
             prop_assert_eq!(event_type.as_str(), &text);
         }
-        prop_assert_eq!(CommitId::from_key(&text), CommitId::from_key(&text));
+        let tenant = TenantId::new("a").unwrap();
+        prop_assert_eq!(CommitId::from_key(&tenant, &text), CommitId::from_key(&tenant, &text));
         if let Ok(id) = text.parse::<CommitId>() {
             prop_assert_eq!(id.to_string().parse::<CommitId>().unwrap(), id);
-            prop_assert_eq!(CommitId::from_key(&text), id, "a UUID is taken as it is");
+            prop_assert_ne!(CommitId::from_key(&tenant, &text), id, "no client chooses an id");
         }
     }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ledger::balances::Balances;
-use underlay::{CommitId, Engine, Query, RebuildFrom, Request, Store, TenantId, Value, View};
+use underlay::{Engine, Query, RebuildFrom, Request, Store, TenantId, Value, View};
 
 use crate::program::{Ledger, data, text};
 
@@ -38,8 +38,7 @@ pub(crate) async fn rows_of(engine: &Engine, tenant: &str) -> Vec<(String, Vec<V
 
 /// Overdraws an account under an id, and gives the refusal.
 pub(crate) async fn overdraw(engine: &Engine, tenant: &str) -> String {
-    let request =
-        Request::new(TenantId::new(tenant).unwrap()).with_command_id(CommitId::from_key("overdraw"));
+    let request = Request::new(TenantId::new(tenant).unwrap()).with_key("overdraw");
     let body = r#"{"amount":"1","commodity":"EUR"}"#;
     engine.execute_named(&request, "account", "Cash", "withdraw", body).await.unwrap_err().to_string()
 }

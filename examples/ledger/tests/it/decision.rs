@@ -36,7 +36,15 @@ pub(crate) fn deposited(amount: &str, name: &str) -> AccountEvent {
 /// The context of every decision here: 1 February 2024, command `test`.
 pub(crate) fn context() -> Context {
     let now: Timestamp = "2024-02-01T23:59:59Z".parse().unwrap();
-    Context::new(now, TenantId::new("acme").unwrap(), Actor::default(), CommitId::from_key("test"))
+    Context::new(now, tenant(), Actor::default(), command_id())
+}
+
+pub(crate) fn command_id() -> CommitId {
+    CommitId::from_key(&tenant(), "test")
+}
+
+fn tenant() -> TenantId {
+    TenantId::new("acme").unwrap()
 }
 
 pub(crate) fn after(events: &[AccountEvent]) -> Account {

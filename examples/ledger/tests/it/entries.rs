@@ -1,8 +1,7 @@
 use ledger::account::AccountEvent;
 use ledger::entry::{EntryRefusal, POSTINGS_MAX, PostEntry, Posting, PostingKind};
-use underlay::CommitId;
 
-use crate::decision::{account, commodity, decide, deposited, money, number, opened};
+use crate::decision::{account, command_id, commodity, decide, deposited, money, number, opened};
 
 fn entry(postings: &[(&str, &str, &str)]) -> PostEntry {
     let posting = |(name, amount, of): &(&str, &str, &str)| Posting {
@@ -20,7 +19,7 @@ fn entry(postings: &[(&str, &str, &str)]) -> PostEntry {
 
 fn posted(amount: &str, of: &str) -> AccountEvent {
     AccountEvent::Posted {
-        entry: CommitId::from_key("test").0,
+        entry: command_id().0,
         date: jiff::civil::date(2024, 1, 31),
         description: "Groceries".to_owned(),
         money: money(amount, of),

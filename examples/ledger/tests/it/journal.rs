@@ -1,6 +1,7 @@
 use ledger::entry::PostingKind;
 use ledger::journal::{Journal, JournalEntry, JournalError};
 use proptest::prelude::*;
+use underlay::TenantId;
 
 const SMALL: &str = include_str!("../data/small.csv");
 const HOUSEHOLD: &str = include_str!("../data/household-2020-2024.csv");
@@ -47,10 +48,10 @@ fn virtual_postings_lose_their_brackets_and_keep_their_kind() {
 
 #[test]
 fn a_household_of_five_years_is_read() {
-    let entries = entries(HOUSEHOLD);
+    let (entries, tenant) = (entries(HOUSEHOLD), TenantId::new("home").unwrap());
     assert_eq!(entries.len(), 1933);
     assert_eq!(entries.iter().map(|entry| entry.entry.postings.len()).sum::<usize>(), 6266);
-    let mut identities: Vec<_> = entries.iter().map(|entry| entry.identity.commit_id(0)).collect();
+    let mut identities: Vec<_> = entries.iter().map(|entry| entry.identity.commit_id(&tenant, 0)).collect();
     identities.sort();
     identities.dedup();
     assert_eq!(identities.len(), 1933);
@@ -75,12 +76,13 @@ fn line_endings_and_byte_order_marks_make_no_difference() {
 
 #[test]
 fn equal_entries_are_told_apart_by_their_ordinal() {
-    let entries = entries(SMALL);
+    let (entries, tenant) = (entries(SMALL), TenantId::new("home").unwrap());
     let (first, second) = (entries[1].identity, entries[2].identity);
     assert_eq!(first.content, second.content);
     assert_eq!((first.ordinal, second.ordinal), (0, 1));
-    assert_ne!(first.commit_id(0), second.commit_id(0));
-    assert_ne!(first.commit_id(0), first.commit_id(1));
+    assert_ne!(first.commit_id(&tenant, 0), second.commit_id(&tenant, 0));
+    assert_ne!(first.commit_id(&tenant, 0), first.commit_id(&tenant, 1));
+    assert_ne!(first.commit_id(&tenant, 0), first.commit_id(&TenantId::new("office").unwrap(), 0));
 }
 
 #[test]

@@ -1,8 +1,7 @@
 use ledger::account::AccountEvent;
 use ledger::transfer::{Transfer, TransferRefusal};
-use underlay::CommitId;
 
-use crate::decision::{account, commodity, decide, deposited, money, number, opened};
+use crate::decision::{account, command_id, commodity, decide, deposited, money, number, opened};
 
 fn transfer(from: &str, to: &str, amount: &str) -> Transfer {
     Transfer { from: account(from), to: account(to), amount: number(amount), commodity: commodity("EUR") }
@@ -15,7 +14,7 @@ fn accounts() -> [(&'static str, Vec<AccountEvent>); 2] {
 #[test]
 fn money_leaves_one_account_and_reaches_the_other() {
     let posted = |amount| AccountEvent::Posted {
-        entry: CommitId::from_key("test").0,
+        entry: command_id().0,
         date: jiff::civil::date(2024, 2, 1),
         description: "Transfer from a to b".to_owned(),
         money: money(amount, "EUR"),

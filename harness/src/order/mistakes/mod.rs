@@ -12,6 +12,7 @@ pub(super) mod postgres;
 mod repeat;
 mod sort;
 mod table;
+mod turns;
 mod version_check;
 
 use std::path::Path;
@@ -71,6 +72,7 @@ const MISTAKES: &[Mistake] = &[
         fault: Fault::Misanswered,
         make: acknowledgement::make_with_a_guess,
     },
+    Mistake { name: "turns in a ring that moves by one", fault: Fault::Uneven, make: turns::make },
 ];
 
 /// Makes every mistake, each in a file of its own.

@@ -31,6 +31,16 @@ const DROPS_SILENTLY: u8 = 8;
 const FORGETS_ALL: u8 = 9;
 /// Nothing is forgotten.
 const FORGETS_NOTHING: u8 = 10;
+/// A commit of the same id and fingerprint is taken for the one that is there.
+const KNOWS_BY_FINGERPRINT: u8 = 11;
+/// What is not sound is left out silently.
+const LEAVES_OUT_WHAT_IS_WRONG: u8 = 12;
+/// A time of the future is made the time of now.
+const STAMPS_DOWN: u8 = 13;
+/// Commits without events are forgotten whenever they were recorded.
+const FORGETS_ALL_COMMITS: u8 = 14;
+/// Commits without events are never forgotten.
+const KEEPS_EMPTY_COMMITS: u8 = 15;
 
 struct Mutant<const MUTATION: u8>(Arc<Store<MUTATION>>);
 
@@ -100,6 +110,23 @@ impl<const MUTATION: u8> Archive for Store<MUTATION> {
                 }
                 return Ok(imported);
             }
+            KNOWS_BY_FINGERPRINT => {
+                let mut others = Vec::new();
+                for commit in commits {
+                    match self.0.find_commit(&commit.tenant, commit.id).await? {
+                        Some(known) if known.fingerprint == commit.fingerprint => {}
+                        _ => others.push(commit),
+                    }
+                }
+                let imported = self.0.import_commits(others).await?;
+                return Ok(Imported { stored: imported.stored, known: all - imported.stored });
+            }
+            LEAVES_OUT_WHAT_IS_WRONG => commits.retain(|commit| commit.validate().is_ok()),
+            STAMPS_DOWN => {
+                for commit in &mut commits {
+                    commit.recorded_at = commit.recorded_at.min(Timestamp::now());
+                }
+            }
             DROPS_SILENTLY => {
                 if let Err(Error::Conflict(_)) = self.0.import_commits(commits.clone()).await {
                     return Ok(Imported { stored: all, known: 0 });
@@ -119,6 +146,14 @@ impl<const MUTATION: u8> Retention for Store<MUTATION> {
             FORGETS_ALL => self.0.forget_outcome_bodies(Timestamp::MAX).await,
             FORGETS_NOTHING => Ok(0),
             _ => self.0.forget_outcome_bodies(time).await,
+        }
+    }
+
+    async fn forget_empty_commits(&self, time: Timestamp) -> Result<u64, Error> {
+        match MUTATION {
+            FORGETS_ALL_COMMITS => self.0.forget_empty_commits(Timestamp::MAX).await,
+            KEEPS_EMPTY_COMMITS => Ok(0),
+            _ => self.0.forget_empty_commits(time).await,
         }
     }
 }
@@ -157,6 +192,11 @@ caught_by_type! {
     known_counted_as_stored: archive an_import_repeats_nothing fails on COUNTS_ALL;
     commits_stored_up_to_the_gap: archive an_import_with_a_gap_is_refused fails on STORES_UP_TO_THE_GAP;
     gaps_passed_over: archive an_import_with_a_gap_is_refused fails on DROPS_SILENTLY;
+    a_commit_taken_for_another: archive an_import_takes_no_other_commit_for_a_known_one fails on KNOWS_BY_FINGERPRINT;
+    what_is_wrong_left_out: archive an_import_is_validated fails on LEAVES_OUT_WHAT_IS_WRONG;
+    a_future_stamped_down: archive an_import_of_the_future_is_refused fails on STAMPS_DOWN;
+    commits_forgotten_too_early: retention forgotten_commits_free_their_ids fails on FORGETS_ALL_COMMITS;
+    no_commit_forgotten: retention forgotten_commits_free_their_ids fails on KEEPS_EMPTY_COMMITS;
     all_forgotten: retention forgotten_bodies_leave_their_ids fails on FORGETS_ALL;
     nothing_forgotten: retention forgotten_bodies_leave_their_ids fails on FORGETS_NOTHING;
 }

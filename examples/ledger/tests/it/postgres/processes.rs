@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use underlay::{CommitId, Decimal, Store};
+use underlay::{CommitId, Decimal, Store, TenantId};
 
 use super::Place;
 use crate::archive::{rows_folded_anew, rows_of};
@@ -222,9 +222,10 @@ fn three_processes_that_are_killed_and_paused_lose_and_repeat_nothing() {
         let account = event["stream"].as_str().unwrap().strip_prefix("account-").unwrap();
         *balances.entry(account.to_owned()).or_default() += amount;
     }
+    let tenant = TenantId::new("main").unwrap();
     for command in &sent {
         let expected = if command.target.starts_with("operations") { 2 } else { 1 };
-        let found = by_command.remove(&CommitId::from_key(&command.key).to_string());
+        let found = by_command.remove(&CommitId::from_key(&tenant, &command.key).to_string());
         assert_eq!(found, Some(expected), "{} {}", command.key, command.target);
     }
     assert_eq!(by_command, HashMap::new(), "what nobody sent");

@@ -1,0 +1,1 @@
+SELECT forget_commits($1, $2)

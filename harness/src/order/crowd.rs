@@ -1,0 +1,101 @@
+//! A crowd: more tenants than a group commit holds, all alike, each with commits that wait all the
+//! time. What the log holds of each when they are told to stop says how turns are taken.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use underlay_core::limits::PAGE_EVENTS_MAX;
+use underlay_core::{
+    Commit, CommitId, Error, EventStore, EventType, ExpectedVersion, Json, LogFilter, LogScope, NewEvent,
+    Position, SchemaVersion, StreamName, TenantId,
+};
+
+use super::ground::Ground;
+use crate::Result;
+use crate::address::Address;
+use crate::database::Hearing;
+
+/// Tenants: more than a group commit holds by default.
+const TENANTS: usize = 600;
+/// Commits of each that wait at the same time. A group commit takes one of each tenant, so a line is
+/// never empty.
+const LINE: usize = 4;
+/// How long it lasts.
+const LASTS: Duration = Duration::from_secs(2);
+/// Between two tries where the store has no room.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Lets a crowd write into a store of its own; how many commits of each tenant were stored. Nothing
+/// for a store in memory, which has no line.
+pub(crate) async fn gather(ground: &Ground, directory: &Path) -> Result<Vec<u64>> {
+    let address = match ground {
+        Ground::Memory => return Ok(Vec::new()),
+        Ground::Sqlite(_) => Address::Sqlite(directory.join("crowd.db")),
+        Ground::Postgres(server, _) => server.create().await?.address(Hearing::Listens),
+    };
+    let open = address.open_when_there().await?;
+    let (stop, stopped) = watch::channel(false);
+    let mut callers = JoinSet::new();
+    for number in 0..TENANTS * LINE {
+        let tenant = tenant(number % TENANTS)?;
+        let stream = StreamName::new("crowd", number / TENANTS)?;
+        callers.spawn(write(open.store.clone(), tenant, stream, stopped.clone()));
+    }
+    tokio::time::sleep(LASTS).await;
+    // What is stored after this is the end of lines.
+    let until = open.store.head().await?;
+    stop.send_replace(true);
+    while let Some(ended) = callers.join_next().await {
+        ended??;
+    }
+    let stored = count(&*open.store, until).await?;
+    open.close().await?;
+    Ok(stored)
+}
+
+fn tenant(number: usize) -> Result<TenantId> {
+    Ok(TenantId::new(format!("tenant-{number}"))?)
+}
+
+async fn write(
+    store: Arc<dyn EventStore>,
+    tenant: TenantId,
+    stream: StreamName,
+    stopped: watch::Receiver<bool>,
+) -> Result<()> {
+    while !*stopped.borrow() {
+        let event = NewEvent::new(EventType::new("came")?, SchemaVersion(1), Json::encode(&())?);
+        let commit = Commit::new(CommitId::draw()).append(stream.clone(), ExpectedVersion::Any, vec![event]);
+        match store.commit(&tenant, commit).await {
+            Err(Error::Unavailable { .. }) => tokio::time::sleep(PAUSE).await,
+            stored => drop(stored?),
+        }
+    }
+    Ok(())
+}
+
+/// The commits of each tenant up to a position; each has one event.
+async fn count(store: &dyn EventStore, until: Position) -> Result<Vec<u64>> {
+    let mut stored = vec![0; TENANTS];
+    let numbers: HashMap<TenantId, usize> =
+        (0..TENANTS).map(|number| Ok((tenant(number)?, number))).collect::<Result<_>>()?;
+    let mut position = Position::START;
+    while position < until {
+        let (every, open) = (LogScope::EveryTenant, LogFilter::default());
+        let page = store.read_all(&every, position, &open, PAGE_EVENTS_MAX).await?;
+        if page.scanned_to == position {
+            return Err("the log of the crowd ends before its end".into());
+        }
+        position = page.scanned_to;
+        for event in page.events.iter().filter(|event| event.position <= until) {
+            if let Some(number) = numbers.get(&event.tenant) {
+                stored[*number] += 1;
+            }
+        }
+    }
+    Ok(stored)
+}
