@@ -134,9 +134,23 @@ impl Error {
     }
 
     /// [`Error::Unavailable`] of a store that is there and has no room at the moment; the reason names
-    /// the limit.
+    /// the limit, as [`Error::limit`] reads it.
     pub fn overloaded(reason: impl Into<String>, retry_after: Duration) -> Self {
         Self::Unavailable { reason: reason.into(), retry_after: Some(retry_after), overloaded: true }
+    }
+
+    /// The limit that was reached, with its value where the reason has it: `queue_items_max = 4096`.
+    /// It is what a caller may know of the reason, which may also name files, servers and others.
+    #[must_use]
+    pub fn limit(&self) -> Option<&str> {
+        let Self::Unavailable { reason, overloaded: true, .. } = self else { return None };
+        let is_name = |byte: char| byte.is_ascii_lowercase() || byte == '_';
+        let name = reason.split(|byte| !is_name(byte)).find(|word| word.ends_with("_max"))?;
+        // A word of the reason lies in the reason.
+        let rest = reason.get(reason.find(name)?..)?;
+        let value = rest[name.len()..].strip_prefix(" = ");
+        let digits = value.map_or(0, |value| value.bytes().take_while(u8::is_ascii_digit).count());
+        if digits == 0 { Some(name) } else { rest.get(..name.len() + " = ".len() + digits) }
     }
 
     /// [`Error::Backend`] around a vendor's error.
@@ -151,5 +165,29 @@ impl Error {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Unavailable { .. } | Self::Uncertain { .. } | Self::CheckpointMoved { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_reason_the_limit_is_told_and_nothing_else() {
+        let limit = |reason: &str| {
+            let error = Error::overloaded(reason, Duration::from_secs(1));
+            error.limit().map(str::to_owned)
+        };
+        assert_eq!(
+            limit("the commit queue is full (queue_items_max = 7)").as_deref(),
+            Some("queue_items_max = 7")
+        );
+        assert_eq!(limit("connections_max = 8 at 10.0.0.7").as_deref(), Some("connections_max = 8"));
+        assert_eq!(limit("the limit connections_max at db.example").as_deref(), Some("connections_max"));
+        assert_eq!(limit("connections_max = x").as_deref(), Some("connections_max"));
+        for reason in ["out of memory at /var/lib/bank.db", "", "max", "_maximum"] {
+            assert_eq!(limit(reason), None, "{reason}");
+        }
+        assert_eq!(Error::unavailable("queue_items_max = 7").limit(), None, "no limit was reached");
     }
 }

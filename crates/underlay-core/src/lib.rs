@@ -57,7 +57,7 @@ pub use command::{Command, CommandDescriptor, CommandError};
 pub use commit::{Commit, CommitId, Committed, Expectation, Fingerprint, StreamVersion, StreamWrite};
 pub use context::{Actor, Context};
 pub use decimal_key::{decimal_from_key, decimal_key};
-pub use error::{Conflict, Error};
+pub use error::{CheckpointRefused, Conflict, Error};
 pub use event::{
     DecodeError, Event, EventDescriptor, EventId, EventType, Metadata, NewEvent, RecordedEvent, SchemaVersion,
 };

@@ -32,6 +32,7 @@ pub(crate) async fn around(State(app): State<App>, request: Request, next: Next)
 
 /// A panic is a bug: this request fails, the connection and the others go on.
 async fn answer(request: Request, next: Next) -> Response {
+    let changes_nothing = request.method().is_safe();
     let mut answer = pin!(next.run(request));
     let answered =
         poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context))) {
@@ -42,7 +43,8 @@ async fn answer(request: Request, next: Next) -> Response {
         Some(response) => response,
         None => {
             tracing::error!("a request failed: its handler panicked");
-            Problem::failed().into_response()
+            let problem = if changes_nothing { Problem::failed() } else { Problem::failed_midway() };
+            problem.into_response()
         }
     }
 }

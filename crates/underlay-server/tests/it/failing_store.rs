@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -9,11 +10,14 @@ use underlay_core::{
 
 type Fault = Box<dyn Fn() -> Error + Send>;
 
-/// A store that fails its commits and its head while it is told to.
+/// A store that fails its commits and its head, or its reads, while it is told to.
 #[derive(Clone, Default)]
 pub struct FailingStore {
     pub inner: MemoryEventStore,
     fault: Arc<Mutex<Option<Fault>>>,
+    reads_fault: Arc<Mutex<Option<Fault>>>,
+    reads_fault_to_come: Arc<Mutex<Option<Fault>>>,
+    finds: Arc<AtomicBool>,
 }
 
 impl FailingStore {
@@ -21,8 +25,31 @@ impl FailingStore {
         *self.fault.lock().unwrap() = Some(Box::new(fault));
     }
 
+    /// Fails every read of a tenant's data.
+    pub fn fail_reads(&self, fault: impl Fn() -> Error + Send + 'static) {
+        *self.reads_fault.lock().unwrap() = Some(Box::new(fault));
+    }
+
+    /// The same, once a commit is stored.
+    pub fn fail_reads_after_commit(&self, fault: impl Fn() -> Error + Send + 'static) {
+        *self.reads_fault_to_come.lock().unwrap() = Some(Box::new(fault));
+    }
+
+    pub fn mend_reads(&self) {
+        *self.reads_fault.lock().unwrap() = None;
+    }
+
+    /// Answers a commit as a store does that has lost its own answer, looked, and found it there.
+    pub fn find_after_a_lost_answer(&self) {
+        self.finds.store(true, Ordering::Relaxed);
+    }
+
     fn check(&self) -> Result<(), Error> {
         self.fault.lock().unwrap().as_ref().map_or(Ok(()), |fault| Err(fault()))
+    }
+
+    fn check_reads(&self) -> Result<(), Error> {
+        self.reads_fault.lock().unwrap().as_ref().map_or(Ok(()), |fault| Err(fault()))
     }
 }
 
@@ -33,9 +60,15 @@ impl EventStore for FailingStore {
     }
     async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error> {
         self.check()?;
-        self.inner.commit(tenant, commit).await
+        let mut committed = self.inner.commit(tenant, commit).await?;
+        committed.repeated |= self.finds.load(Ordering::Relaxed);
+        if let Some(fault) = self.reads_fault_to_come.lock().unwrap().take() {
+            *self.reads_fault.lock().unwrap() = Some(fault);
+        }
+        Ok(committed)
     }
     async fn find_commit(&self, tenant: &TenantId, id: CommitId) -> Result<Option<RecordedCommit>, Error> {
+        self.check_reads()?;
         self.inner.find_commit(tenant, id).await
     }
     async fn read_stream(
@@ -45,6 +78,7 @@ impl EventStore for FailingStore {
         after: Version,
         limit: usize,
     ) -> Result<StreamPage, Error> {
+        self.check_reads()?;
         self.inner.read_stream(tenant, stream, after, limit).await
     }
     async fn read_all(
@@ -54,9 +88,11 @@ impl EventStore for FailingStore {
         filter: &LogFilter,
         limit: usize,
     ) -> Result<LogPage, Error> {
+        self.check_reads()?;
         self.inner.read_all(scope, after, filter, limit).await
     }
     async fn versions(&self, tenant: &TenantId, streams: &[StreamName]) -> Result<Vec<Version>, Error> {
+        self.check_reads()?;
         self.inner.versions(tenant, streams).await
     }
     async fn head(&self) -> Result<Position, Error> {
