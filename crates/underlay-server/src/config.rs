@@ -27,6 +27,10 @@ pub struct ServerConfig {
     /// Sites, such as `https://app.example`, whose pages may send commands from a browser besides the
     /// service's own.
     pub origins_trusted: Vec<String>,
+    /// Names, such as `bank.example`, that requests may be for. `localhost` and the addresses of
+    /// machines always are: nobody can bind them to another machine. Any other name is turned away,
+    /// since a page of another site may have been given a name that leads here.
+    pub hosts_allowed: Vec<String>,
     /// Bytes in the body of a request.
     pub body_bytes_max: usize,
     /// How long a body may take to arrive.
@@ -47,6 +51,7 @@ impl ServerConfig {
             examples: Vec::new(),
             credentials: Arc::new(NoCredentials),
             origins_trusted: Vec::new(),
+            hosts_allowed: Vec::new(),
             body_bytes_max: 1 << 20,
             body_wait_max: Duration::from_secs(30),
             page_events_max: 1_000,
@@ -58,6 +63,13 @@ impl ServerConfig {
     #[must_use]
     pub fn with_credentials(mut self, credentials: impl Credentials) -> Self {
         self.credentials = Arc::new(credentials);
+        self
+    }
+
+    /// Lets requests be for a host of this name.
+    #[must_use]
+    pub fn with_host_allowed(mut self, name: impl Into<String>) -> Self {
+        self.hosts_allowed.push(name.into());
         self
     }
 

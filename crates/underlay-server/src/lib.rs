@@ -1,8 +1,8 @@
 //! The HTTP API of a service and its start page, over an [`Engine`](underlay_runtime::Engine).
 //!
 //! ```text
-//!  request ─► edge        every answer gets its headers; a panic, a cross-site write and a malformed
-//!               │         path become problems here
+//!  request ─► edge        every answer gets its headers; a panic, a request for another host, a
+//!               │         cross-site write and a malformed path become problems here
 //!               ▼
 //!             router ─► credentials ─► handler ─► engine
 //!                           │             │
@@ -22,6 +22,7 @@ mod credentials;
 mod edge;
 mod events;
 mod health;
+mod host;
 mod parameters;
 mod path;
 mod problem;

@@ -40,6 +40,7 @@ pub struct App {
     pub json: bool,
     pub(crate) database: String,
     pub(crate) listen: String,
+    pub(crate) hosts_allowed: Vec<String>,
     pub(crate) about: Option<String>,
     pub(crate) examples: Vec<Example>,
     pub(crate) outcome_bodies_kept: Duration,
@@ -103,6 +104,16 @@ fn arguments(service: &Service) -> clap::Command {
         .arg(option("listen", "ADDR", "Where `serve` listens".to_owned()).default_value(LISTEN_DEFAULT))
         .arg(
             option(
+                "allow-host",
+                "NAME",
+                "A name `serve` may be asked by, such as bank.example, besides localhost and addresses; \
+                 may be repeated"
+                    .to_owned(),
+            )
+            .action(ArgAction::Append),
+        )
+        .arg(
+            option(
                 "view-lease",
                 "SECONDS",
                 "How long views stay with a process that does not answer, before another takes over"
@@ -156,6 +167,7 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
         json: matches.get_flag("json"),
         database,
         listen: text("listen"),
+        hosts_allowed: matches.get_many("allow-host").unwrap_or_default().cloned().collect(),
         about: service.about.clone(),
         examples: service.examples.clone(),
         outcome_bodies_kept: service.outcome_bodies_kept,

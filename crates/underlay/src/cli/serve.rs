@@ -26,6 +26,7 @@ pub(super) async fn run(app: &App) -> Result<(), ExitError> {
     let mut config = ServerConfig::new(&app.name).with_credentials(OneTenant::new(app.tenant.clone()));
     config.about.clone_from(&app.about);
     config.examples.clone_from(&app.examples);
+    config.hosts_allowed.clone_from(&app.hosts_allowed);
     let router = underlay_server::router(app.engine.clone(), config)?;
     let views = app.engine.start_views();
     announce(app, &format!("http://{address}"))?;
