@@ -4,9 +4,9 @@
 //!  request ─► edge        every answer gets its headers; a panic, a request for another host, a
 //!               │         cross-site write and a malformed path become problems here
 //!               ▼
-//!             router ─► credentials ─► handler ─► engine
-//!                           │             │
-//!                           └─ 401, 403   └─ answer, or a problem (RFC 9457)
+//!             router ─► credentials ─► budgets ─► handler ─► engine
+//!                           │             │          │
+//!                           └─ 401, 403   └─ 503     └─ answer, or a problem (RFC 9457)
 //! ```
 //!
 //! The tenant of a request comes from its credentials: no path, query or body can name one. Every
@@ -16,6 +16,7 @@
 
 mod answer;
 mod app;
+mod budget;
 mod commands;
 mod config;
 mod credentials;
@@ -23,6 +24,8 @@ mod edge;
 mod events;
 mod health;
 mod host;
+mod pace;
+mod page;
 mod parameters;
 mod path;
 mod problem;

@@ -1,11 +1,11 @@
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use underlay_core::memory::MemoryEventStore;
 use underlay_core::{
     Commit, CommitId, Committed, Error, EventId, EventStore, LogFilter, LogPage, LogScope, Position,
-    RecordedCommit, StoreId, StreamName, StreamPage, TenantId, Timestamp, Version,
+    RecordedCommit, RecordedEvent, StoreId, StreamName, StreamPage, TenantId, Timestamp, Version,
 };
 
 type Fault = Box<dyn Fn() -> Error + Send>;
@@ -18,6 +18,7 @@ pub struct FailingStore {
     reads_fault: Arc<Mutex<Option<Fault>>>,
     reads_fault_to_come: Arc<Mutex<Option<Fault>>>,
     finds: Arc<AtomicBool>,
+    largest_page: Arc<AtomicUsize>,
 }
 
 impl FailingStore {
@@ -42,6 +43,16 @@ impl FailingStore {
     /// Answers a commit as a store does that has lost its own answer, looked, and found it there.
     pub fn find_after_a_lost_answer(&self) {
         self.finds.store(true, Ordering::Relaxed);
+    }
+
+    /// The most bytes of payloads that one read gave.
+    pub fn largest_page(&self) -> usize {
+        self.largest_page.load(Ordering::Relaxed)
+    }
+
+    fn measure(&self, events: &[RecordedEvent]) {
+        let bytes = events.iter().map(|event| event.payload.as_str().len()).sum();
+        self.largest_page.fetch_max(bytes, Ordering::Relaxed);
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -79,7 +90,9 @@ impl EventStore for FailingStore {
         limit: usize,
     ) -> Result<StreamPage, Error> {
         self.check_reads()?;
-        self.inner.read_stream(tenant, stream, after, limit).await
+        let page = self.inner.read_stream(tenant, stream, after, limit).await?;
+        self.measure(&page.events);
+        Ok(page)
     }
     async fn read_all(
         &self,
@@ -89,7 +102,9 @@ impl EventStore for FailingStore {
         limit: usize,
     ) -> Result<LogPage, Error> {
         self.check_reads()?;
-        self.inner.read_all(scope, after, filter, limit).await
+        let page = self.inner.read_all(scope, after, filter, limit).await?;
+        self.measure(&page.events);
+        Ok(page)
     }
     async fn versions(&self, tenant: &TenantId, streams: &[StreamName]) -> Result<Vec<Version>, Error> {
         self.check_reads()?;

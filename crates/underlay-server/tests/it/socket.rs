@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use axum::Router;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use underlay_server::{ServeLimits, serve_within};
@@ -48,4 +48,11 @@ pub async fn read_answer(connection: &mut TcpStream) -> String {
         answer.push_str(std::str::from_utf8(&bytes[..count]).unwrap());
     }
     answer
+}
+
+/// A connection for which the client's system keeps next to nothing.
+pub async fn connect_narrowly(address: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(address).await.unwrap()
 }

@@ -23,7 +23,8 @@ pub(super) async fn run(app: &App) -> Result<(), ExitError> {
         ))
     })?;
     let address = listener.local_addr().map_err(|error| ExitError::failed(format!("no address: {error}")))?;
-    let mut config = ServerConfig::new(&app.name).with_credentials(OneTenant::new(app.tenant.clone()));
+    let mut config =
+        ServerConfig::new(&app.name).with_credentials(OneTenant::new(app.tenant.clone())).with_one_tenant();
     config.about.clone_from(&app.about);
     config.examples.clone_from(&app.examples);
     config.hosts_allowed.clone_from(&app.hosts_allowed);
