@@ -39,6 +39,7 @@ mod read_models;
 mod recorded;
 mod refusal;
 mod row;
+mod schema_shape;
 mod snapshots;
 mod stream;
 mod tenant;
@@ -76,6 +77,7 @@ pub use read_models::{
 pub use recorded::Recorded;
 pub use refusal::Refusal;
 pub use row::{Row, RowValues};
+pub use schema_shape::SchemaShape;
 pub use snapshots::{Snapshot, SnapshotState, Snapshots};
 pub use stream::{Category, StreamName};
 pub use tenant::TenantId;
