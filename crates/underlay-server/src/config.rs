@@ -37,8 +37,8 @@ pub struct ServerConfig {
     pub body_wait_max: Duration,
     /// Events in one page.
     pub page_events_max: usize,
-    /// Bytes in one page of events, about; a page ends early with the event, or the commit, that reaches
-    /// them.
+    /// Bytes in one page of events or rows, about; a page ends early with the event, the commit or the row
+    /// that reaches them.
     pub page_bytes_max: usize,
     /// How long a query may wait for a view.
     pub wait_max: Duration,

@@ -75,3 +75,36 @@ async fn a_page_of_small_events_is_as_long_as_was_asked() {
     let past = site.get("/v1/streams/account-cash?after=100").await.ok();
     assert_eq!((past["version"].clone(), past["next"].clone()), (Value::from(100), Value::Null));
 }
+
+#[tokio::test]
+async fn a_page_of_rows_is_bounded_by_its_bytes() {
+    let site = Site::with(|mut config| {
+        config.page_bytes_max = 1_000;
+        config
+    });
+    let _views = site.engine.start_views();
+    let mut position = String::new();
+    for number in 0..40 {
+        position = site.deposit(&format!("account{number:02}"), &format!("{}", number % 7 + 1)).await;
+    }
+    for sort in ["key", "-key", "balance", "-balance", "account"] {
+        let query = format!("sort={sort}&limit=100&min_position={position}");
+        let (mut keys, mut cursor, mut pages) = (Vec::new(), String::new(), 0);
+        loop {
+            let answer = site.get(&format!("/v1/views/balances?{query}{cursor}")).await;
+            let page = answer.ok();
+            assert!(answer.body.len() < 3_000, "{} bytes", answer.body.len());
+            let rows = page["rows"].as_array().unwrap();
+            keys.extend(rows.iter().map(|row| row["key"].as_str().unwrap().to_owned()));
+            pages += 1;
+            match page["next"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        assert!(pages > 5, "{sort}: {pages} pages");
+        keys.sort();
+        let all: Vec<String> = (0..40).map(|number| format!("account{number:02}")).collect();
+        assert_eq!(keys, all, "{sort}: each row once");
+    }
+}
