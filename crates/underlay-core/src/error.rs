@@ -134,23 +134,24 @@ impl Error {
     }
 
     /// [`Error::Unavailable`] of a store that is there and has no room at the moment; the reason names
-    /// the limit, as [`Error::limit`] reads it.
+    /// the limit and its value, `name = value`; see [`Error::limit`].
     pub fn overloaded(reason: impl Into<String>, retry_after: Duration) -> Self {
         Self::Unavailable { reason: reason.into(), retry_after: Some(retry_after), overloaded: true }
     }
 
-    /// The limit that was reached, with its value where the reason has it: `queue_items_max = 4096`.
+    /// The limit that was reached and its value, `queue_items_max = 4096`, where the reason has them so.
     /// It is what a caller may know of the reason, which may also name files, servers and others.
     #[must_use]
     pub fn limit(&self) -> Option<&str> {
         let Self::Unavailable { reason, overloaded: true, .. } = self else { return None };
-        let is_name = |byte: char| byte.is_ascii_lowercase() || byte == '_';
-        let name = reason.split(|byte| !is_name(byte)).find(|word| word.ends_with("_max"))?;
-        // A word of the reason lies in the reason.
-        let rest = reason.get(reason.find(name)?..)?;
-        let value = rest[name.len()..].strip_prefix(" = ");
-        let digits = value.map_or(0, |value| value.bytes().take_while(u8::is_ascii_digit).count());
-        if digits == 0 { Some(name) } else { rest.get(..name.len() + " = ".len() + digits) }
+        let of_name = |byte: &u8| byte.is_ascii_lowercase() || *byte == b'_';
+        reason.match_indices(" = ").find_map(|(at, between)| {
+            let (before, after) = (&reason.as_bytes()[..at], &reason.as_bytes()[at + between.len()..]);
+            let name = before.iter().rev().take_while(|byte| of_name(byte)).count();
+            let value = after.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            let found = reason.get(at - name..at + between.len() + value)?;
+            (value > 0 && found.contains('_')).then_some(found)
+        })
     }
 
     /// [`Error::Backend`] around a vendor's error.
@@ -183,9 +184,18 @@ mod tests {
             Some("queue_items_max = 7")
         );
         assert_eq!(limit("connections_max = 8 at 10.0.0.7").as_deref(), Some("connections_max = 8"));
-        assert_eq!(limit("the limit connections_max at db.example").as_deref(), Some("connections_max"));
-        assert_eq!(limit("connections_max = x").as_deref(), Some("connections_max"));
-        for reason in ["out of memory at /var/lib/bank.db", "", "max", "_maximum"] {
+        let line = "the line for account-db_max is full (turns_waiting_max = 1)";
+        assert_eq!(limit(line).as_deref(), Some("turns_waiting_max = 1"));
+        for reason in [
+            "out of memory at /var/lib/bank_max",
+            "",
+            " = ",
+            " = 7",
+            "port = 7",
+            "a_max = x",
+            "ä = 1",
+            "a_max 7",
+        ] {
             assert_eq!(limit(reason), None, "{reason}");
         }
         assert_eq!(Error::unavailable("queue_items_max = 7").limit(), None, "no limit was reached");
