@@ -134,9 +134,24 @@ impl Error {
     }
 
     /// [`Error::Unavailable`] of a store that is there and has no room at the moment; the reason names
-    /// the limit.
+    /// the limit and its value, `name = value`; see [`Error::limit`].
     pub fn overloaded(reason: impl Into<String>, retry_after: Duration) -> Self {
         Self::Unavailable { reason: reason.into(), retry_after: Some(retry_after), overloaded: true }
+    }
+
+    /// The limit that was reached and its value, `queue_items_max = 4096`, where the reason has them so.
+    /// It is what a caller may know of the reason, which may also name files, servers and others.
+    #[must_use]
+    pub fn limit(&self) -> Option<&str> {
+        let Self::Unavailable { reason, overloaded: true, .. } = self else { return None };
+        let of_name = |byte: &u8| byte.is_ascii_lowercase() || *byte == b'_';
+        reason.match_indices(" = ").find_map(|(at, between)| {
+            let (before, after) = (&reason.as_bytes()[..at], &reason.as_bytes()[at + between.len()..]);
+            let name = before.iter().rev().take_while(|byte| of_name(byte)).count();
+            let value = after.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            let found = reason.get(at - name..at + between.len() + value)?;
+            (value > 0 && found.contains('_')).then_some(found)
+        })
     }
 
     /// [`Error::Backend`] around a vendor's error.
@@ -151,5 +166,38 @@ impl Error {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Unavailable { .. } | Self::Uncertain { .. } | Self::CheckpointMoved { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_reason_the_limit_is_told_and_nothing_else() {
+        let limit = |reason: &str| {
+            let error = Error::overloaded(reason, Duration::from_secs(1));
+            error.limit().map(str::to_owned)
+        };
+        assert_eq!(
+            limit("the commit queue is full (queue_items_max = 7)").as_deref(),
+            Some("queue_items_max = 7")
+        );
+        assert_eq!(limit("connections_max = 8 at 10.0.0.7").as_deref(), Some("connections_max = 8"));
+        let line = "the line for account-db_max is full (turns_waiting_max = 1)";
+        assert_eq!(limit(line).as_deref(), Some("turns_waiting_max = 1"));
+        for reason in [
+            "out of memory at /var/lib/bank_max",
+            "",
+            " = ",
+            " = 7",
+            "port = 7",
+            "a_max = x",
+            "ä = 1",
+            "a_max 7",
+        ] {
+            assert_eq!(limit(reason), None, "{reason}");
+        }
+        assert_eq!(Error::unavailable("queue_items_max = 7").limit(), None, "no limit was reached");
     }
 }

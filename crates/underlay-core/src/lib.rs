@@ -40,6 +40,7 @@ mod read_models;
 mod recorded;
 mod refusal;
 mod row;
+mod schema_shape;
 mod snapshots;
 mod stream;
 mod tenant;
@@ -61,7 +62,7 @@ pub use command::{Command, CommandDescriptor, CommandError};
 pub use commit::{Commit, CommitId, Committed, Expectation, Fingerprint, Origin, StreamVersion, StreamWrite};
 pub use context::{Actor, Context};
 pub use decimal_key::{decimal_from_key, decimal_key};
-pub use error::{Conflict, Error};
+pub use error::{CheckpointRefused, Conflict, Error};
 pub use event::{
     DecodeError, Event, EventDescriptor, EventId, EventType, Metadata, NewEvent, RecordedEvent, SchemaVersion,
 };
@@ -81,6 +82,7 @@ pub use read_models::{
 pub use recorded::Recorded;
 pub use refusal::Refusal;
 pub use row::{Row, RowValues};
+pub use schema_shape::SchemaShape;
 pub use snapshots::{Snapshot, SnapshotState, Snapshots};
 pub use stream::{Category, StreamName};
 pub use tenant::TenantId;

@@ -5,7 +5,6 @@ pub use schemars;
 pub use serde;
 pub use serde_json;
 
-use schemars::transform::{RecursiveTransform, Transform};
 use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -65,25 +64,17 @@ fn lift(
     Ok(value)
 }
 
-/// The JSON Schema of a payload as it is written. It holds no name of a Rust type, so that renaming
-/// one changes nothing; its title is the declared name.
+/// The JSON Schema of a payload as it is written. It holds no name of a Rust type but where a type
+/// holds itself; its title is the declared name.
 #[must_use]
 pub fn payload_schema<T: JsonSchema>(name: &str) -> Json {
     named(schema::<T>(), name)
 }
 
-/// The JSON Schema of an aggregate's state, by the same rules; its title is the category. It holds
-/// no descriptions either: a comment in the code says nothing of what is stored.
+/// The JSON Schema of an aggregate's state, by the same rules; its title is the category.
 #[must_use]
 pub fn state_schema<A: SnapshotState + JsonSchema>() -> Json {
-    let mut schema = schema::<A>();
-    RecursiveTransform(|schema: &mut Schema| {
-        for annotation in ["title", "description", "deprecated"] {
-            schema.remove(annotation);
-        }
-    })
-    .transform(&mut schema);
-    named(schema, A::CATEGORY)
+    named(schema::<A>(), A::CATEGORY)
 }
 
 fn schema<T: JsonSchema>() -> Schema {

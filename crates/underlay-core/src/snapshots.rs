@@ -2,7 +2,9 @@ use async_trait::async_trait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Aggregate, Error, Event, EventId, Fingerprint, Json, StreamName, TenantId, Version};
+use crate::{
+    Aggregate, Error, Event, EventId, Fingerprint, Json, SchemaShape, StreamName, TenantId, Version,
+};
 
 /// A stored state: a shortcut past the events it was folded from, never the truth.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,14 +34,16 @@ pub trait SnapshotState: Aggregate + Serialize + DeserializeOwned {
     fn schema() -> Json;
 
     /// Changes whenever a state stored by one definition must not be read by another: with the
-    /// fields, with the event types and their versions, with [`SnapshotState::SNAPSHOT_VERSION`].
+    /// shape of the fields, with the event types and their versions, with
+    /// [`SnapshotState::SNAPSHOT_VERSION`].
     #[must_use]
     fn fingerprint() -> Fingerprint {
-        let mut parts = vec![
-            Self::CATEGORY.to_owned(),
-            Self::SNAPSHOT_VERSION.to_string(),
-            Self::schema().as_str().to_owned(),
-        ];
+        let schema = Self::schema();
+        // What is no JSON is of one shape only: as it is written.
+        let shape = schema
+            .decode()
+            .map_or_else(|_| schema.as_str().to_owned(), |schema| SchemaShape::of(&schema).to_string());
+        let mut parts = vec![Self::CATEGORY.to_owned(), Self::SNAPSHOT_VERSION.to_string(), shape];
         parts.extend(
             Self::Event::descriptors().iter().map(|event| format!("{} {}", event.name, event.version)),
         );

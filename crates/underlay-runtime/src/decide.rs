@@ -336,7 +336,15 @@ impl Engine {
         if let Outcome::Refused { code, message, body } = committed.outcome {
             return Err(Undecided::RefusedBefore { code, message, body });
         }
-        let events = self.store().read_commit(&request.tenant, &committed).await?;
+        let read = self.store().read_commit(&request.tenant, &committed).await;
+        let events = read.map_err(|error| match error {
+            // A store that lost its own answer may find that this very command is stored. Without a key
+            // its caller would take "unavailable" for "not done", and do it again.
+            Error::Unavailable { reason, .. } if request.command_id.is_none() => {
+                Error::Uncertain { id: committed.id, reason: format!("it is stored; its events: {reason}") }
+            }
+            error => error,
+        })?;
         Ok(Executed {
             command_id: committed.id,
             position: committed.position,

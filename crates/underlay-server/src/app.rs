@@ -4,6 +4,7 @@ use underlay_core::{Error, ViewSchema};
 use underlay_runtime::Engine;
 
 use crate::ServerConfig;
+use crate::budget::Budgets;
 
 /// What every handler works with. A clone is a reference count.
 #[derive(Clone)]
@@ -12,13 +13,15 @@ pub(crate) struct App(Arc<Inner>);
 struct Inner {
     engine: Engine,
     config: ServerConfig,
+    budgets: Arc<Budgets>,
     schemas: Vec<ViewSchema>,
 }
 
 impl App {
     pub(crate) fn new(engine: Engine, config: ServerConfig) -> Self {
         let schemas = engine.registry().views();
-        Self(Arc::new(Inner { engine, config, schemas }))
+        let budgets = Arc::new(Budgets::new(&config));
+        Self(Arc::new(Inner { engine, config, budgets, schemas }))
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -27,6 +30,11 @@ impl App {
 
     pub(crate) fn config(&self) -> &ServerConfig {
         &self.0.config
+    }
+
+    /// What requests may hold at one time.
+    pub(crate) fn budgets(&self) -> &Arc<Budgets> {
+        &self.0.budgets
     }
 
     /// The stored shapes of the views, by name.

@@ -37,8 +37,9 @@ pub(crate) async fn execute(
     JsonText(body): JsonText,
 ) -> Result<Response, Problem> {
     let request = read_request(principal, &headers)?;
-    let executed = app.engine().execute_named(&request, &category, &id, &command, &body).await?;
-    Ok(answer(executed))
+    let keyed = request.command_id.is_some();
+    let executed = app.engine().execute_named(&request, &category, &id, &command, &body).await;
+    executed.map(answer).map_err(|failure| Problem::of_command(failure, keyed))
 }
 
 /// `POST /v1/operations/{name}`: a decision over several aggregates.
@@ -52,8 +53,9 @@ pub(crate) async fn operate(
     let request = read_request(principal, &headers)?;
     // Without a body, the answer names the first field that is missing.
     let body = if body.is_empty() { "{}" } else { &body };
-    let executed = app.engine().operate_named(&request, &name, body).await?;
-    Ok(answer(executed))
+    let keyed = request.command_id.is_some();
+    let executed = app.engine().operate_named(&request, &name, body).await;
+    executed.map(answer).map_err(|failure| Problem::of_command(failure, keyed))
 }
 
 fn answer(executed: Executed) -> Response {

@@ -14,12 +14,15 @@ use axum::response::{IntoResponse, Response};
 use crate::app::App;
 use crate::parameters::hex_digit;
 use crate::problem::Problem;
+use crate::{health, host};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Checks what every request has, and gives every answer its headers.
 pub(crate) async fn around(State(app): State<App>, request: Request, next: Next) -> Response {
-    let checked = check_path(request.uri().path()).and_then(|()| check_origin(&app, &request));
+    let checked = check_host(&app, &request)
+        .and_then(|()| check_path(request.uri().path()))
+        .and_then(|()| check_origin(&app, &request));
     let mut response = match checked {
         Ok(()) => answer(request, next).await,
         Err(problem) => problem.into_response(),
@@ -32,6 +35,7 @@ pub(crate) async fn around(State(app): State<App>, request: Request, next: Next)
 
 /// A panic is a bug: this request fails, the connection and the others go on.
 async fn answer(request: Request, next: Next) -> Response {
+    let changes_nothing = request.method().is_safe();
     let mut answer = pin!(next.run(request));
     let answered =
         poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context))) {
@@ -42,8 +46,18 @@ async fn answer(request: Request, next: Next) -> Response {
         Some(response) => response,
         None => {
             tracing::error!("a request failed: its handler panicked");
-            Problem::failed().into_response()
+            let problem = if changes_nothing { Problem::failed() } else { Problem::failed_midway() };
+            problem.into_response()
         }
+    }
+}
+
+/// Probes ask for the health of a process under whatever name they have; they hear nothing that is
+/// anybody's.
+fn check_host(app: &App, request: &Request) -> Result<(), Problem> {
+    match request.uri().path() {
+        health::LIVE | health::READY => Ok(()),
+        _ => host::check_request(&app.config().hosts_allowed, request.uri(), request.headers()),
     }
 }
 

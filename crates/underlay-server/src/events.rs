@@ -1,5 +1,6 @@
 use axum::extract::State;
 use serde::Serialize;
+use underlay_core::limits::PAGE_SCAN_MAX;
 use underlay_core::{
     Category, EventId, EventType, Json, LogFilter, LogScope, Position, RecordedEvent, StreamName, Timestamp,
     Version,
@@ -7,7 +8,9 @@ use underlay_core::{
 
 use crate::answer::Answer;
 use crate::app::App;
+use crate::budget::Room;
 use crate::credentials::Caller;
+use crate::page::{Gathering, PageOf, end_of_commit};
 use crate::parameters::Parameters;
 use crate::problem::Problem;
 
@@ -65,6 +68,7 @@ pub(crate) struct EventsPage {
 pub(crate) async fn read(
     State(app): State<App>,
     Caller(principal): Caller,
+    room: Room,
     mut parameters: Parameters,
 ) -> Result<Answer<EventsPage>, Problem> {
     let after = parameters.take_parsed("after")?.unwrap_or(Position::START);
@@ -76,10 +80,25 @@ pub(crate) async fn read(
     parameters.finish(&["after", "limit", "type", "category"])?;
     let filter = LogFilter { categories, event_types };
     let scope = LogScope::Tenant(principal.tenant);
-    let page = app.engine().store().read_all(&scope, after, &filter, limit).await?;
+    let mut page = Gathering::new(&app, room, limit);
+    let (mut next, mut at_head) = (after, false);
+    while let Some(part) = page.part() {
+        let read = app.engine().store().read_all(&scope, next, &filter, part).await?;
+        let is_last = read.at_head || read.events.len() < part;
+        (next, at_head) = (read.scanned_to, read.at_head);
+        if !page.take(read.events, PageOf::Log)? {
+            next = page.events.last().map_or(next, end_of_commit);
+            at_head = false;
+            break;
+        }
+        // A filter that few events pass has looked at enough.
+        if is_last || next.number() - after.number() >= PAGE_SCAN_MAX {
+            break;
+        }
+    }
     Ok(Answer(EventsPage {
         events: page.events.into_iter().map(EventBody::recorded).collect(),
-        next: page.scanned_to,
-        at_head: page.at_head,
+        next,
+        at_head,
     }))
 }

@@ -13,6 +13,11 @@ use crate::problem::Problem;
 /// before it says that there is none, so that who has too much to do is not taken for down.
 const STORE_WAIT_MAX: Duration = Duration::from_secs(6);
 
+/// Where the process says that it answers.
+pub(crate) const LIVE: &str = "/livez";
+/// Where it says whether it can serve.
+pub(crate) const READY: &str = "/readyz";
+
 #[derive(Debug, Serialize)]
 pub(crate) struct LiveBody {
     status: &'static str,

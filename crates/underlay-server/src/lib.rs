@@ -1,12 +1,12 @@
 //! The HTTP API of a service and its start page, over an [`Engine`](underlay_runtime::Engine).
 //!
 //! ```text
-//!  request ─► edge        every answer gets its headers; a panic, a cross-site write and a malformed
-//!               │         path become problems here
+//!  request ─► edge        every answer gets its headers; a panic, a request for another host, a
+//!               │         cross-site write and a malformed path become problems here
 //!               ▼
-//!             router ─► credentials ─► handler ─► engine
-//!                           │             │
-//!                           └─ 401, 403   └─ answer, or a problem (RFC 9457)
+//!             router ─► credentials ─► budgets ─► handler ─► engine
+//!                           │             │          │
+//!                           └─ 401, 403   └─ 503     └─ answer, or a problem (RFC 9457)
 //! ```
 //!
 //! The tenant of a request comes from its credentials: no path, query or body can name one. Every
@@ -16,12 +16,16 @@
 
 mod answer;
 mod app;
+mod budget;
 mod commands;
 mod config;
 mod credentials;
 mod edge;
 mod events;
 mod health;
+mod host;
+mod pace;
+mod page;
 mod parameters;
 mod path;
 mod problem;

@@ -1,6 +1,12 @@
 //! Answers that are no success: problem details as RFC 9457 has them.
 //!
 //! The type of a failure is `urn:underlay:problem:<variant>`, of a refusal `urn:underlay:refusal:<code>`.
+//!
+//! A 503 says that nothing was done, and `Retry-After` that the request may be sent again; whoever
+//! stands between the caller and the service may do that unasked. So what may have been done is a 500.
+//! Conflicts, ids, wrong input and what is not there speak of the request, and are told in the words
+//! they came with. What else a store says is for the log of the service: it may name files, servers
+//! and the data of others.
 
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
@@ -13,7 +19,7 @@ use axum::response::{IntoResponse, Response};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
-use underlay_core::{CommandError, Conflict, Error, ExpectedVersion, Json};
+use underlay_core::{CommandError, CommitId, Conflict, Error, ExpectedVersion, Json};
 use underlay_runtime::{Failure, Refused};
 
 use crate::Denied;
@@ -63,9 +69,8 @@ impl Problem {
 
     /// Nothing was done; try again.
     pub(crate) fn unavailable(detail: impl Into<String>, retry_after: Option<Duration>) -> Self {
-        let seconds = retry_after.unwrap_or(RETRY_DELAY).as_secs_f64().ceil().max(1.0) as u64;
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Unavailable", detail)
-            .with_header(RETRY_AFTER, HeaderValue::from(seconds))
+            .with_retry_after(retry_after)
     }
 
     /// Nothing was done: a limit is reached; try again.
@@ -77,6 +82,41 @@ impl Problem {
     pub(crate) fn failed() -> Self {
         let detail = "the service failed; its log says why";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", "The service failed", detail)
+    }
+
+    /// The service is at fault, and what was asked may have been done all the same.
+    pub(crate) fn failed_midway() -> Self {
+        let mut problem = Self::failed();
+        problem.0.detail =
+            "the service failed, and its log says why; whether anything was stored is not known: \
+                            GET /v1/commands/{key} tells, where an Idempotency-Key was given"
+                .to_owned();
+        problem
+    }
+
+    /// A command failed. `keyed` says whether its caller gave it an id: then it can be sent again,
+    /// whatever became of it.
+    pub(crate) fn of_command(failure: Failure, keyed: bool) -> Self {
+        let uncertain = matches!(failure, Failure::Failed(Error::Uncertain { .. }));
+        let problem = Self::from(failure);
+        if uncertain && keyed { problem.with_retry_after(None) } else { problem }
+    }
+
+    /// It may or may not have been done.
+    fn uncertain(id: CommitId) -> Self {
+        let command = format!("/v1/commands/{id}");
+        let detail = format!(
+            "it is not known whether the command was stored; GET {command} tells. Sent again with the same \
+             Idempotency-Key it runs once; without a key it may run twice"
+        );
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "uncertain", "Uncertain", detail)
+            .with_member("command_id", id.to_string())
+            .with_member("command", command)
+    }
+
+    fn with_retry_after(self, retry_after: Option<Duration>) -> Self {
+        let seconds = retry_after.unwrap_or(RETRY_DELAY).as_secs_f64().ceil().max(1.0) as u64;
+        self.with_header(RETRY_AFTER, HeaderValue::from(seconds))
     }
 
     pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -125,31 +165,55 @@ impl IntoResponse for Problem {
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let detail = error.to_string();
-        let at_fault = |name, title| {
+        let at_fault = |name, title, told: String| {
             tracing::error!(error = detail, "a request failed");
-            Self::new(StatusCode::INTERNAL_SERVER_ERROR, name, title, &*detail)
+            Self::new(StatusCode::INTERNAL_SERVER_ERROR, name, title, told)
         };
         match error {
             Error::Conflict(conflict) => conflict_problem(&conflict, detail),
             Error::IdReused(id) => Self::new(StatusCode::CONFLICT, "id-reused", "Id used before", detail)
                 .with_member("command_id", id.to_string()),
-            Error::Uncertain { id, .. } => Self::unavailable(detail, None)
-                .with_name("uncertain", "Uncertain")
-                .with_member("command_id", id.to_string()),
             Error::NotFound(_) => Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", detail),
             Error::Invalid(_) => Self::invalid(detail),
-            Error::Unavailable { retry_after, overloaded: true, .. } => Self::overloaded(detail, retry_after),
-            Error::Unavailable { retry_after, .. } => Self::unavailable(detail, retry_after),
-            Error::CheckpointMoved { .. } | Error::LeaseLost { .. } => Self::unavailable(detail, None),
-            Error::Denied(_) => Self::new(StatusCode::FORBIDDEN, "denied", "Denied", detail),
-            Error::CheckpointRefused(_) => at_fault("checkpoint-refused", "Checkpoint refused"),
-            Error::ViewChanged { .. } => at_fault("view-changed", "View changed"),
-            Error::Damaged(_) => at_fault("damaged", "Stored data is damaged"),
-            // What a vendor says is of no concern to the caller: it goes to the log, with its causes.
+            Error::Uncertain { id, reason } => {
+                tracing::error!(command_id = %id, reason, "the end of a command is uncertain");
+                Self::uncertain(id)
+            }
+            Error::Unavailable { retry_after, overloaded: true, .. } => {
+                tracing::warn!(error = detail, "a request was turned away");
+                let told = match error.limit() {
+                    Some(limit) => format!("there is too much to do: {limit} is reached"),
+                    None => "there is too much to do".to_owned(),
+                };
+                Self::overloaded(told, retry_after)
+            }
+            Error::Unavailable { retry_after, .. } => {
+                tracing::warn!(error = detail, "a request was turned away");
+                Self::unavailable("the service cannot do it now; nothing was stored", retry_after)
+            }
+            Error::CheckpointMoved { .. } | Error::LeaseLost { .. } => {
+                tracing::warn!(error = detail, "a request was turned away");
+                Self::unavailable("somebody else does the same work now; nothing was stored", None)
+            }
+            Error::CheckpointRefused(_) => {
+                let told =
+                    "a view does not fit the log, and has to be rebuilt; the log of the service says more";
+                at_fault("checkpoint-refused", "Checkpoint refused", told.to_owned())
+            }
+            Error::ViewChanged { view, .. } => {
+                let told = format!("view {view} was built by another definition, and has to be rebuilt");
+                at_fault("view-changed", "View changed", told)
+            }
+            Error::Damaged(_) => {
+                let told = "stored data is damaged; the log of the service says which";
+                at_fault("damaged", "Stored data is damaged", told.to_owned())
+            }
+            // What a vendor says is in the causes.
             Error::Backend { doing, source } => {
                 tracing::error!(doing, error = chain(&*source), "a request failed");
                 Self::failed()
             }
+            // What a store denies it denies to the service: who asks the service was let in before.
             error => {
                 tracing::error!(%error, "a request failed");
                 Self::failed()
@@ -314,8 +378,6 @@ mod tests {
             let header = problem.0.headers.iter().find(|(name, _)| *name == RETRY_AFTER);
             header.map(|(_, value)| value.to_str().unwrap().to_owned())
         };
-        let id = underlay_core::CommitId::draw();
-        assert_eq!(seconds(Error::Uncertain { id, reason: "lost".into() }).as_deref(), Some("1"));
         assert_eq!(seconds(Error::unavailable("full")).as_deref(), Some("1"));
         assert_eq!(seconds(Error::CheckpointMoved { view: "v".into() }).as_deref(), Some("1"));
         let retry_after = Some(Duration::from_millis(2_100));
@@ -326,14 +388,6 @@ mod tests {
     }
 
     #[test]
-    fn an_uncertain_end_names_the_command_to_ask_about() {
-        let id = underlay_core::CommitId::draw();
-        let text = rendered(&Error::Uncertain { id, reason: "lost".into() }.into());
-        assert!(text.contains("urn:underlay:problem:uncertain"), "{text}");
-        assert!(text.contains(&format!(r#""command_id":"{id}""#)), "{text}");
-    }
-
-    #[test]
     fn each_failure_of_the_service_has_a_type_of_its_own() {
         let changed = Error::ViewChanged { view: "v".into(), reason: "columns".into() };
         for (error, name) in [(changed, "view-changed"), (Error::Damaged("x".into()), "damaged")] {
@@ -341,7 +395,8 @@ mod tests {
             assert!(text.contains(&format!("urn:underlay:problem:{name}")), "{text}");
             assert!(text.contains(r#""status":500"#), "{text}");
         }
+        // The service was denied something, not its caller.
         let text = rendered(&Error::Denied("no".into()).into());
-        assert!(text.contains(r#""status":403"#) && text.contains("denied: no"), "{text}");
+        assert!(text.contains(r#""status":500"#) && text.contains("problem:failed"), "{text}");
     }
 }

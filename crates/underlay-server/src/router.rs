@@ -8,7 +8,7 @@ use underlay_runtime::{Engine, Registry};
 
 use crate::app::App;
 use crate::problem::Problem;
-use crate::{ServerConfig, commands, edge, events, health, start_page, streams, views};
+use crate::{ServerConfig, budget, commands, edge, events, health, host, start_page, streams, views};
 
 /// Categories that would read like the addresses of something else.
 const CATEGORIES_TAKEN: [&str; 6] = ["admin", "commands", "events", "operations", "streams", "views"];
@@ -58,16 +58,17 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 /// | `GET /v1/views/{view}/{key}?min_position=&wait=` | one row |
 /// | `GET /livez`, `GET /readyz` | whether the process answers, and whether it can serve |
 ///
+/// Everything but the health is there for requests to this machine, to an address, and to
+/// `hosts_allowed`; others get 421.
+///
 /// # Errors
-/// As [`check`].
+/// As [`check`], and [`Error::Invalid`] where one of `hosts_allowed` is no name.
 pub fn router(engine: Engine, config: ServerConfig) -> Result<Router, Error> {
     check(engine.registry())?;
+    config.hosts_allowed.iter().try_for_each(|name| host::check_name(name))?;
     let body_limit = DefaultBodyLimit::max(config.body_bytes_max);
     let app = App::new(engine, config);
-    let router = Router::new()
-        .route("/", get(start_page::show))
-        .route("/livez", get(health::live))
-        .route("/readyz", get(health::ready))
+    let of_a_tenant = Router::new()
         .route("/v1/{category}/{id}/{command}", post(commands::execute))
         .route("/v1/operations/{name}", post(commands::operate))
         .route("/v1/commands/{id}", get(commands::find))
@@ -76,6 +77,12 @@ pub fn router(engine: Engine, config: ServerConfig) -> Result<Router, Error> {
         .route("/v1/views", get(views::list))
         .route("/v1/views/{view}", get(views::query))
         .route("/v1/views/{view}/{*key}", get(views::row))
+        .route_layer(middleware::from_fn_with_state(app.clone(), budget::admit));
+    let router = Router::new()
+        .route("/", get(start_page::show))
+        .route(health::LIVE, get(health::live))
+        .route(health::READY, get(health::ready))
+        .merge(of_a_tenant)
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(body_limit)

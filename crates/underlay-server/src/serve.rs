@@ -4,7 +4,8 @@
 //!  listening ── shutdown ──► draining ── all connections ended, or shutdown_wait_max ──► done
 //! ```
 //!
-//! While it listens, a connection that sends no request for `header_wait_max` is closed. Draining, no
+//! While it listens, a connection that sends no request for `header_wait_max` is closed, and one that
+//! does not take its answer is cut (see [`pace`](crate::pace)). Draining, no
 //! connection is accepted, idle ones are closed at once, and the others after the answer they are
 //! giving; what is still open at the end of `shutdown_wait_max` is cut. A commit that was begun is
 //! not undone by that: asking again with its key gives its answer.
@@ -23,6 +24,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use underlay_core::{Clock, SystemClock};
 
+use crate::pace::Paced;
+
 /// How long to leave accepting alone after it failed: descriptors may have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 /// How often in a row accepting may fail before the service gives up.
@@ -37,6 +40,10 @@ pub struct ServeLimits {
     pub connections_max: usize,
     /// How long a connection may take to send the head of a request, idle time included.
     pub header_wait_max: Duration,
+    /// How long a client may take nothing of its answer.
+    pub answer_grace: Duration,
+    /// Bytes a second a client takes of its answer, beyond the grace; a slower one is cut.
+    pub answer_rate_min: u64,
     /// How long connections may go on after the shutdown.
     pub shutdown_wait_max: Duration,
 }
@@ -46,6 +53,8 @@ impl Default for ServeLimits {
         Self {
             connections_max: 1_024,
             header_wait_max: Duration::from_secs(30),
+            answer_grace: Duration::from_secs(30),
+            answer_rate_min: 64 << 10,
             shutdown_wait_max: Duration::from_secs(10),
         }
     }
@@ -137,6 +146,8 @@ async fn connect(
         tracing::debug!(%error, "a connection went away");
         return;
     }
+    let clock = Arc::new(SystemClock);
+    let socket = Paced::new(socket, clock, limits.answer_grace, limits.answer_rate_min);
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_wait_max)

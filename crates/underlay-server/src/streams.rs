@@ -4,8 +4,10 @@ use underlay_core::{Error, StreamName, Version};
 
 use crate::answer::Answer;
 use crate::app::App;
+use crate::budget::Room;
 use crate::credentials::Caller;
 use crate::events::{EventBody, PAGE_EVENTS_DEFAULT};
+use crate::page::{Gathering, PageOf};
 use crate::parameters::Parameters;
 use crate::path::Segments;
 use crate::problem::Problem;
@@ -24,6 +26,7 @@ pub(crate) struct StreamBody {
 pub(crate) async fn read(
     State(app): State<App>,
     Caller(principal): Caller,
+    room: Room,
     Segments(stream): Segments<String>,
     mut parameters: Parameters,
 ) -> Result<Answer<StreamBody>, Problem> {
@@ -31,15 +34,25 @@ pub(crate) async fn read(
     let after = Version(parameters.take_parsed("after")?.unwrap_or_default());
     let limit = parameters.take_limit(PAGE_EVENTS_DEFAULT, app.config().page_events_max)?;
     parameters.finish(&["after", "limit"])?;
-    let page = app.engine().store().read_stream(&principal.tenant, &stream, after, limit).await?;
-    if page.version == Version::NONE {
+    let mut page = Gathering::new(&app, room, limit);
+    let mut version = Version::NONE;
+    while let Some(part) = page.part() {
+        let from = page.events.last().map_or(after, |event| event.version);
+        let read = app.engine().store().read_stream(&principal.tenant, &stream, from, part).await?;
+        version = read.version;
+        let is_last = read.events.last().is_none_or(|event| event.version >= version);
+        if !page.take(read.events, PageOf::Stream)? || is_last {
+            break;
+        }
+    }
+    if version == Version::NONE {
         return Err(Error::NotFound(format!("stream {stream}")).into());
     }
     let last = page.events.last().map(|event| event.version);
     Ok(Answer(StreamBody {
         stream,
-        version: page.version,
+        version,
         events: page.events.into_iter().map(EventBody::recorded).collect(),
-        next: last.filter(|last| *last < page.version),
+        next: last.filter(|last| *last < version),
     }))
 }

@@ -3,7 +3,10 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
-use underlay_core::{Column, ColumnType, Error, Position, RowValues, ViewSchema, ViewStatus};
+use underlay_core::{
+    Column, ColumnType, Cursor, Error, Position, RowPage, RowValues, Sort, Value, ViewSchema, ViewStatus,
+};
+use underlay_runtime::ViewAnswer;
 
 use crate::answer::Answer;
 use crate::app::App;
@@ -12,6 +15,9 @@ use crate::parameters::Parameters;
 use crate::path::Segments;
 use crate::problem::Problem;
 use crate::view_query::{ViewQuery, Wait};
+
+/// Bytes of a value in an answer with its name, about, beside those of a text.
+const VALUE_BYTES: usize = 32;
 
 /// A view, and where it stands. Why it stopped is not told: the event that stopped it may be another
 /// tenant's.
@@ -134,7 +140,8 @@ pub(crate) async fn query(
     let asked = ViewQuery::parse(parameters, app.schema(&view)?, app.config().wait_max)?;
     wait_for(&app, &view, asked.wait).await?;
     let tenant = &principal.tenant;
-    let answer = app.engine().query(tenant, &view, &asked.query).await?;
+    let mut answer = app.engine().query(tenant, &view, &asked.query).await?;
+    cut(&mut answer, &asked.query.sort, app.config().page_bytes_max);
     let count = match asked.count {
         true => Some(app.engine().count(tenant, &view, &asked.query).await?),
         false => None,
@@ -147,6 +154,26 @@ pub(crate) async fn query(
         count,
         rows: answer.page.rows.into_iter().map(row).collect(),
     }))
+}
+
+/// Ends a page with the row that reaches the bytes; the next one goes on from there.
+fn cut(answer: &mut ViewAnswer, sort: &Sort, bytes_max: usize) {
+    let RowPage { rows, next, .. } = &mut answer.page;
+    let mut bytes = 0;
+    let fits = rows.iter().position(|(key, values)| {
+        let texts = values.iter().map(|value| if let Value::Text(text) = value { text.len() } else { 0 });
+        bytes += key.len() + VALUE_BYTES * values.len() + texts.sum::<usize>();
+        bytes >= bytes_max
+    });
+    let Some(last) = fits.filter(|last| last + 1 < rows.len()) else { return };
+    rows.truncate(last + 1);
+    let columns = &answer.schema.columns;
+    let sorted_by =
+        sort.column.as_ref().and_then(|name| columns.iter().position(|column| column.name == *name));
+    *next = rows.last().map(|(key, values)| Cursor {
+        value: sorted_by.and_then(|at| values.get(at).cloned()),
+        key: key.clone(),
+    });
 }
 
 /// `GET /v1/views/{view}/{key}`: one row. The key may hold slashes.

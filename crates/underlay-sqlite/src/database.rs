@@ -52,6 +52,15 @@ pub(crate) enum Owner {
     Underlay,
 }
 
+/// What to do where there is no store yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// Make it.
+    Make,
+    /// Say so, and leave everything as it is.
+    Refuse,
+}
+
 impl Database {
     /// Finds the place of a file, which need not exist; its folder must.
     pub(crate) fn locate(path: &Path, config: &SqliteConfig) -> Result<Self, Failure> {
@@ -84,9 +93,9 @@ impl Database {
         &self.path
     }
 
-    /// Opens the file to write, making it where it is missing. From then on it must stay that file.
-    pub(crate) fn create(&self) -> Result<Connection, Failure> {
-        let connection = self.open_writer(OpenFlags::SQLITE_OPEN_CREATE)?;
+    /// Opens the file to write for the first time. From then on it must stay that file.
+    pub(crate) fn open_to_write(&self, missing: Missing) -> Result<Connection, Failure> {
+        let connection = self.open_writer(missing)?;
         if let Some(identity) = file_identity(&self.path) {
             self.identity.get_or_init(|| identity);
         }
@@ -107,11 +116,15 @@ impl Database {
     /// Opens the file to write; it must be there, and be the same one.
     pub(crate) fn reopen(&self) -> Result<Connection, Failure> {
         self.check_in_place()?;
-        self.open_writer(OpenFlags::empty())
+        self.open_writer(Missing::Refuse)
     }
 
-    fn open_writer(&self, more: OpenFlags) -> Result<Connection, Failure> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | more;
+    fn open_writer(&self, missing: Missing) -> Result<Connection, Failure> {
+        let make = match missing {
+            Missing::Make => OpenFlags::SQLITE_OPEN_CREATE,
+            Missing::Refuse => OpenFlags::empty(),
+        };
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | make;
         let connection = self.open(flags)?;
         // SQLite opens such a file all the same, and would refuse every write to it later.
         if connection.is_readonly(MAIN_DB)? {
@@ -124,8 +137,12 @@ impl Database {
         // Before the first write: a file of somebody else stays as it is. Looked at in one moment, or
         // the name could be missing and the tables there, made by another process in between.
         let moment = connection.unchecked_transaction()?;
-        self.owner(&moment)?;
+        let owner = self.owner(&moment)?;
         moment.finish()?;
+        if owner == Owner::Nobody && missing == Missing::Refuse {
+            let path = self.path.display();
+            return Err(Failure::Answer(Error::NotFound(format!("a store in the empty file {path}"))));
+        }
         self.write_ahead(&connection)?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         // On macOS a plain fsync leaves data in the drive's cache; elsewhere these do nothing.

@@ -9,7 +9,7 @@ use underlay_core::{Clock, Error, StoreId, Wakeup, WakeupHub, Wakeups};
 
 use crate::committer::Committer;
 use crate::config::SqliteConfig;
-use crate::database::Database;
+use crate::database::{Database, Missing};
 use crate::error::Failure;
 use crate::event_store;
 use crate::intake::Intake;
@@ -52,7 +52,17 @@ impl SqliteStore {
     /// holds it; [`Error::Damaged`] or [`Error::Backend`].
     pub fn open(path: impl AsRef<Path>, config: SqliteConfig) -> Result<Self, Error> {
         let path = path.as_ref();
-        let open = OpenFile::open(path, &config).map_err(|failure| failure.opening(path))?;
+        let open = OpenFile::open(path, &config, Missing::Make).map_err(|failure| failure.opening(path))?;
+        Ok(Self(Arc::new(open)))
+    }
+
+    /// Opens a file that holds a store. Where there is none, nothing is made.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no such file, or an empty one; otherwise as [`SqliteStore::open`].
+    pub fn open_existing(path: impl AsRef<Path>, config: SqliteConfig) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let open = OpenFile::open(path, &config, Missing::Refuse).map_err(|failure| failure.opening(path))?;
         Ok(Self(Arc::new(open)))
     }
 
@@ -76,10 +86,13 @@ impl Wakeups for SqliteStore {
 }
 
 impl OpenFile {
-    fn open(path: &Path, config: &SqliteConfig) -> Result<Self, Failure> {
+    fn open(path: &Path, config: &SqliteConfig, missing: Missing) -> Result<Self, Failure> {
         config.validate()?;
+        if missing == Missing::Refuse && !path.exists() {
+            return Err(Failure::Answer(Error::NotFound(format!("the file {}", path.display()))));
+        }
         let database = Database::locate(path, config)?;
-        let mut connection = database.create()?;
+        let mut connection = database.open_to_write(missing)?;
         let id = migrate::migrate(&database, &mut connection, config.clock.now())?;
         // The connection has read the WAL by now: what another process left in it counts as stored.
         wal::flush(database.path())?;

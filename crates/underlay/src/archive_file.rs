@@ -14,8 +14,8 @@ use std::io::{BufRead, Write};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use underlay_core::{
-    Archive, ArchivedCommit, CommitId, Error, EventId, EventType, Fingerprint, Imported, Json, LogScope,
-    Outcome, Position, RecordedEvent, SchemaVersion, StoreId, StreamName, TenantId, Timestamp, Version,
+    Archive, ArchivedCommit, CommitId, Error, EventId, EventType, Fingerprint, Json, LogScope, Outcome,
+    Position, RecordedEvent, SchemaVersion, StoreId, StreamName, TenantId, Timestamp, Version,
 };
 use uuid::Uuid;
 
@@ -35,6 +35,17 @@ pub struct ArchiveCount {
     pub commits: u64,
     /// Events.
     pub events: u64,
+}
+
+/// What an import did with the commits of a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LogImport {
+    /// Commits stored.
+    pub stored: u64,
+    /// Commits that were there before.
+    pub known: u64,
+    /// Commits of other tenants than the one that was asked for.
+    pub left_out: u64,
 }
 
 /// Why a file cannot be imported.
@@ -239,29 +250,48 @@ pub async fn export_log(
 /// # Errors
 /// [`ArchiveError::Line`] at the first damaged line.
 pub fn verify_log(input: impl BufRead) -> Result<ArchiveCount, ArchiveError> {
+    verify_tenants(input, |_| {})
+}
+
+/// The same; `told` hears whose each commit is.
+///
+/// # Errors
+/// As [`verify_log`].
+pub fn verify_tenants(
+    input: impl BufRead,
+    mut told: impl FnMut(&TenantId),
+) -> Result<ArchiveCount, ArchiveError> {
     let mut lines = Lines::begin(input)?;
-    while lines.next_commit()?.is_some() {}
+    while let Some(commit) = lines.next_commit()? {
+        told(&commit.tenant);
+    }
     Ok(lines.count)
 }
 
-/// Stores the commits of a file. Those that are there are passed over, so an import that was
+/// Stores the commits of a file, or one tenant's part of them. Those that are there are passed over, so an import that was
 /// interrupted goes on. `told` is given the commits read so far. Verify the file first.
 ///
 /// # Errors
 /// [`ArchiveError`]; what came before the line is stored.
 pub async fn import_log(
     archive: &dyn Archive,
+    scope: &LogScope,
     input: impl BufRead,
     mut told: impl FnMut(u64),
-) -> Result<Imported, ArchiveError> {
+) -> Result<LogImport, ArchiveError> {
     let mut lines = Lines::begin(input)?;
-    let mut total = Imported::default();
+    let mut total = LogImport::default();
     loop {
         let first_line = lines.line + 1;
-        let batch = lines.next_batch(IMPORT_BYTES_MAX)?;
+        let mut batch = lines.next_batch(IMPORT_BYTES_MAX)?;
         if batch.is_empty() {
             return Ok(total);
         }
+        let read = batch.len();
+        if let LogScope::Tenant(tenant) = scope {
+            batch.retain(|commit| commit.tenant == *tenant);
+        }
+        total.left_out += (read - batch.len()) as u64;
         let last_line = lines.line;
         let imported = archive.import_commits(batch).await.map_err(|error| match error {
             error @ (Error::Conflict(_) | Error::IdReused(_) | Error::Invalid(_)) => ArchiveError::Line {
@@ -274,7 +304,7 @@ pub async fn import_log(
         })?;
         total.stored += imported.stored;
         total.known += imported.known;
-        told(total.stored + total.known);
+        told(total.stored + total.known + total.left_out);
     }
 }
 
@@ -434,8 +464,14 @@ mod tests {
         let (store, file) = exported().await;
         assert_eq!(verify_log(&file[..]).unwrap(), ArchiveCount { commits: 5, events: 4 });
         let target = MemoryEventStore::default();
-        assert_eq!(import_log(&target, &file[..], |_| {}).await.unwrap(), Imported { stored: 5, known: 0 });
-        assert_eq!(import_log(&target, &file[..], |_| {}).await.unwrap(), Imported { stored: 0, known: 5 });
+        assert_eq!(
+            import_log(&target, &LogScope::EveryTenant, &file[..], |_| {}).await.unwrap(),
+            LogImport { stored: 5, known: 0, left_out: 0 }
+        );
+        assert_eq!(
+            import_log(&target, &LogScope::EveryTenant, &file[..], |_| {}).await.unwrap(),
+            LogImport { stored: 0, known: 5, left_out: 0 }
+        );
         let all = LogScope::EveryTenant;
         assert_eq!(
             store.read_commits(&all, 0, 100).await.unwrap(),
@@ -492,5 +528,19 @@ mod tests {
         let count = export_log(&store, store.store_id(), &scope, &mut file, |_| {}).await.unwrap();
         assert_eq!(count, ArchiveCount { commits: 3, events: 3 });
         assert!(!String::from_utf8(file).unwrap().contains("\"tenant\":\"b\""));
+    }
+
+    #[tokio::test]
+    async fn one_tenant_can_be_imported_alone() {
+        let (_, file) = exported().await;
+        let target = MemoryEventStore::default();
+        let scope = LogScope::Tenant(TenantId::new("a").unwrap());
+        let imported = import_log(&target, &scope, &file[..], |_| {}).await.unwrap();
+        assert_eq!(imported, LogImport { stored: 3, known: 0, left_out: 2 });
+        let stored = target.read_commits(&LogScope::EveryTenant, 0, 100).await.unwrap().commits;
+        assert!(stored.len() == 3 && stored.iter().all(|commit| commit.tenant.as_str() == "a"));
+        // The rest follows, beside what is known.
+        let imported = import_log(&target, &LogScope::EveryTenant, &file[..], |_| {}).await.unwrap();
+        assert_eq!(imported, LogImport { stored: 2, known: 3, left_out: 0 });
     }
 }

@@ -1,12 +1,14 @@
 //! The file that remembers the shape of every event type ever released: `events.lock`.
 //!
-//! It lies in the user's repository, beside the code. For each type and version it holds the JSON
-//! Schema of the payload, without titles and descriptions. A stored event lives for ever, so a shape
-//! that was released never changes: a change is a new version, with an upcaster from the one before.
+//! It lies in the user's repository, beside the code. For each type and version it holds the shape of
+//! the payload, as JSON Schema ([`SchemaShape`]): comments, names of Rust types and the order of fields
+//! and variants are no part of it. A stored event lives for ever, so a shape that was released never
+//! changes: a change is a new version, with an upcaster from the one before.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use underlay_core::SchemaShape;
 use underlay_runtime::Registry;
 
 /// The name of a type, then its version.
@@ -43,12 +45,12 @@ pub fn check_events_lock(registry: &Registry, text: &str) -> Result<LockCheck, S
     let mut declared = BTreeMap::new();
     for (event, schema) in registry.event_schemas() {
         declared.insert(event.name, event.version);
-        let mut schema =
+        let schema =
             schema.decode::<Value>().map_err(|error| format!("the schema of {}: {error}", event.name))?;
-        strip_prose(&mut schema);
+        let shape = SchemaShape::of(&schema);
         let versions = grown.entry(event.name.to_owned()).or_default();
         match versions.get(&event.version) {
-            Some(released) if *released == schema => {}
+            Some(released) if SchemaShape::of(released) == shape => {}
             Some(_) => broken.push(format!(
                 "{} version {}: its payload changed. Events of that shape are stored. Declare the new shape as \
                  version {} with an upcaster from {}, or take the change back.",
@@ -59,7 +61,7 @@ pub fn check_events_lock(registry: &Registry, text: &str) -> Result<LockCheck, S
             )),
             None => {
                 new.push(format!("{} version {}", event.name, event.version));
-                versions.insert(event.version, schema);
+                versions.insert(event.version, shape.into_value());
             }
         }
     }
@@ -83,19 +85,4 @@ pub fn check_events_lock(registry: &Registry, text: &str) -> Result<LockCheck, S
     }
     let text = serde_json::to_string_pretty(&grown).map_err(|error| error.to_string())?;
     Ok(LockCheck::Grows { new, text: text + "\n" })
-}
-
-/// Removes what explains a schema and does not shape a payload.
-fn strip_prose(schema: &mut Value) {
-    match schema {
-        Value::Object(members) => {
-            // A property may be called `title`; prose is a string, a property's schema is not.
-            members.retain(|name, value| {
-                !(matches!(name.as_str(), "title" | "description" | "$comment") && value.is_string())
-            });
-            members.values_mut().for_each(strip_prose);
-        }
-        Value::Array(items) => items.iter_mut().for_each(strip_prose),
-        _ => {}
-    }
 }

@@ -13,8 +13,10 @@ pub enum Exit {
     Invalid,
     /// What was asked for does not exist: 3.
     NotFound,
-    /// Not now; the same call may succeed later: 4.
+    /// Not now; nothing was stored, and the same call may succeed later: 4.
     Unavailable,
+    /// It may or may not be stored; the text says by which id to find out: 5.
+    Uncertain,
 }
 
 impl Termination for Exit {
@@ -25,6 +27,7 @@ impl Termination for Exit {
             Self::Invalid => 2,
             Self::NotFound => 3,
             Self::Unavailable => 4,
+            Self::Uncertain => 5,
         })
     }
 }
@@ -56,6 +59,7 @@ impl From<Error> for ExitError {
         let exit = match &error {
             Error::Invalid(_) | Error::IdReused(_) => Exit::Invalid,
             Error::NotFound(_) => Exit::NotFound,
+            Error::Uncertain { .. } => Exit::Uncertain,
             error if error.is_retryable() => Exit::Unavailable,
             _ => Exit::Failed,
         };
@@ -77,5 +81,19 @@ impl From<serde_json::Error> for ExitError {
             Some(kind) => std::io::Error::from(kind).into(),
             None => Self::failed(format!("the answer has no JSON form: {error}")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use underlay_core::CommitId;
+
+    use super::*;
+
+    #[test]
+    fn what_may_be_stored_does_not_end_like_what_is_not() {
+        let uncertain = Error::Uncertain { id: CommitId::draw(), reason: "lost".into() };
+        assert_eq!(ExitError::from(uncertain).exit, Exit::Uncertain);
+        assert_eq!(ExitError::from(Error::unavailable("away")).exit, Exit::Unavailable);
     }
 }

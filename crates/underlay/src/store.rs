@@ -55,6 +55,18 @@ impl Store {
     /// # Errors
     /// [`Error::Invalid`] where the kind is not known, with the known ones; otherwise what the store says.
     pub async fn open(address: &str) -> Result<Self, Error> {
+        Self::open_or(address, true).await
+    }
+
+    /// The same, of a store that is there: no file is made.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no such file, or an empty one; otherwise as [`Store::open`].
+    pub async fn open_existing(address: &str) -> Result<Self, Error> {
+        Self::open_or(address, false).await
+    }
+
+    async fn open_or(address: &str, may_make: bool) -> Result<Self, Error> {
         let Some((kind, rest)) = address.split_once(':') else {
             return Err(Error::invalid(format!(
                 "{address:?} is not an address of a store; there are: {KINDS}"
@@ -63,7 +75,7 @@ impl Store {
         match kind {
             "memory" => Ok(Self::in_memory()),
             #[cfg(feature = "sqlite")]
-            "sqlite" => Self::open_sqlite(rest).await,
+            "sqlite" => Self::open_sqlite(rest, may_make).await,
             #[cfg(not(feature = "sqlite"))]
             "sqlite" => {
                 Err(Error::invalid(format!("{rest}: this program was built without the feature `sqlite`")))
@@ -131,12 +143,16 @@ impl Store {
     }
 
     #[cfg(feature = "sqlite")]
-    async fn open_sqlite(path: &str) -> Result<Self, Error> {
+    async fn open_sqlite(path: &str, may_make: bool) -> Result<Self, Error> {
         if path.is_empty() {
             return Err(Error::invalid("sqlite: needs a path, as in sqlite:ledger.db"));
         }
         let path = path.to_owned();
-        let open = move || underlay_sqlite::SqliteStore::open(path, underlay_sqlite::SqliteConfig::default());
+        let config = underlay_sqlite::SqliteConfig::default();
+        let open = move || match may_make {
+            true => underlay_sqlite::SqliteStore::open(path, config),
+            false => underlay_sqlite::SqliteStore::open_existing(path, config),
+        };
         let opening = tokio::task::spawn_blocking(open).await;
         let store = opening.map_err(|error| Error::backend("opening the SQLite file", error))??;
         let ports = Ports {

@@ -183,6 +183,10 @@ impl CliCommand for Import {
             )
     }
 
+    fn makes_store(&self) -> bool {
+        true
+    }
+
     async fn run(&self, app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
         let path = matches.get_one::<String>("file").cloned().unwrap_or_default();
         let unreadable = |error: std::io::Error| ExitError::invalid(format!("{path}: {error}"));

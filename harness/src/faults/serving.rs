@@ -106,6 +106,12 @@ impl Reply {
         self.status == 503 && self.retry_after
     }
 
+    /// Whether it is the answer of a service that does not know what became of a command: nothing that a
+    /// proxy sends again, and as the command had a key, when to do that.
+    fn is_uncertain(&self) -> bool {
+        self.status == 500 && self.retry_after && self.body["type"] == "urn:underlay:problem:uncertain"
+    }
+
     /// What it says for a person.
     pub(crate) fn detail(&self) -> &str {
         self.body["detail"].as_str().unwrap_or_default()
@@ -180,9 +186,7 @@ impl Counter for Client {
                 version,
                 position,
             }),
-            _ if reply.is_unavailable() && reply.body["type"] == "urn:underlay:problem:uncertain" => {
-                Answer::Uncertain
-            }
+            _ if reply.is_uncertain() => Answer::Uncertain,
             _ if reply.is_unavailable() => Answer::Declined,
             _ => Answer::Wrong(format!("{target} was answered by {reply:?}")),
         }

@@ -88,7 +88,8 @@ impl Site {
         Ok(std::fs::read_to_string(self.complaints_file())?)
     }
 
-    fn complaints_file(&self) -> PathBuf {
+    /// Where they are.
+    pub(crate) fn complaints_file(&self) -> PathBuf {
         self.directory.join(format!("ledger-{}-{}", self.server.port(), self.services_started))
     }
 

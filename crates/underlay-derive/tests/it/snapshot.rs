@@ -38,6 +38,35 @@ struct Limit {
 }
 
 #[value(crate = underlay_core)]
+enum State {
+    Open,
+    Closed,
+    Held { cents: i64 },
+}
+
+/// The same, explained, and in another order.
+#[value(crate = underlay_core)]
+enum ExplainedState {
+    /// Nothing can be done.
+    Closed,
+    /// Some of it cannot be had.
+    Held {
+        /// How much.
+        cents: i64,
+    },
+    /// Everything can be done.
+    Open,
+}
+
+#[value(crate = underlay_core)]
+enum StateWithAnother {
+    Open,
+    Closed,
+    Held { cents: i64 },
+    Empty,
+}
+
+#[value(crate = underlay_core)]
 struct DailyLimit {
     cents: i64,
     days: u32,
@@ -85,6 +114,34 @@ struct Renamed {
     limits: BTreeMap<String, Limit>,
 }
 aggregate!(Renamed, AccountEvent);
+
+#[snapshot(every = 100, crate = underlay_core)]
+#[derive(Default)]
+struct WithState {
+    cents: i64,
+    states: BTreeMap<String, State>,
+    last: Option<State>,
+}
+aggregate!(WithState, AccountEvent);
+
+#[snapshot(every = 100, crate = underlay_core)]
+#[derive(Default)]
+struct WithExplainedState {
+    /// The last one.
+    last: Option<ExplainedState>,
+    states: BTreeMap<String, ExplainedState>,
+    cents: i64,
+}
+aggregate!(WithExplainedState, AccountEvent);
+
+#[snapshot(every = 100, crate = underlay_core)]
+#[derive(Default)]
+struct WithStateOfAnother {
+    cents: i64,
+    states: BTreeMap<String, StateWithAnother>,
+    last: Option<StateWithAnother>,
+}
+aggregate!(WithStateOfAnother, AccountEvent);
 
 #[snapshot(every = 100, version = 2, crate = underlay_core)]
 #[derive(Default)]
@@ -151,14 +208,24 @@ fn the_numbers_are_as_declared() {
 #[test]
 fn the_schema_describes_what_is_stored() {
     let schema: Value = Renamed::schema().decode().unwrap();
-    let cents = json!({"type": "integer", "format": "int64"});
-    let limit = json!({"type": "object", "properties": {"cents": cents}, "required": ["cents"]});
+    let cents = |told| json!({"description": told, "type": "integer", "format": "int64"});
+    let limit = json!({
+        "type": "object",
+        "properties": {"cents": {"type": "integer", "format": "int64"}},
+        "required": ["cents"],
+    });
     let expected = json!({
         "title": "account",
+        "description": "The same to whoever reads a stored state.",
         "type": "object",
         "properties": {
-            "cents": cents,
-            "limits": {"type": "object", "additionalProperties": limit},
+            "cents": cents("What was deposited."),
+            "limits": {
+                "title": "Limits",
+                "description": "What can be withdrawn.",
+                "type": "object",
+                "additionalProperties": limit,
+            },
         },
         "required": ["cents", "limits"],
     });
@@ -168,6 +235,7 @@ fn the_schema_describes_what_is_stored() {
 #[test]
 fn a_stored_state_outlives_what_is_not_stored() {
     assert_eq!(Account::fingerprint(), Renamed::fingerprint());
+    assert_eq!(WithState::fingerprint(), WithExplainedState::fingerprint());
 }
 
 #[test]
@@ -178,6 +246,8 @@ fn a_stored_state_is_not_read_by_another_definition() {
         WithAnotherField::fingerprint(),
         WithAnotherValue::fingerprint(),
         OfAnotherEvent::fingerprint(),
+        WithState::fingerprint(),
+        WithStateOfAnother::fingerprint(),
     ];
     assert_eq!(fingerprints.iter().collect::<HashSet<_>>().len(), fingerprints.len());
 }

@@ -202,7 +202,7 @@ async fn a_body_is_json_and_says_so_or_nothing() {
 async fn a_page_of_another_site_cannot_command() {
     let site = Site::with(|mut config| {
         config.origins_trusted.push("https://app.example".to_owned());
-        config
+        config.with_host_allowed("bank.example")
     });
     let host = ("host", "bank.example");
     for headers in [

@@ -1,19 +1,24 @@
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use underlay_core::memory::MemoryEventStore;
 use underlay_core::{
     Commit, CommitId, Committed, Error, EventId, EventStore, LogFilter, LogPage, LogScope, Position,
-    RecordedCommit, StoreId, StreamName, StreamPage, TenantId, Timestamp, Version,
+    RecordedCommit, RecordedEvent, StoreId, StreamName, StreamPage, TenantId, Timestamp, Version,
 };
 
 type Fault = Box<dyn Fn() -> Error + Send>;
 
-/// A store that fails its commits and its head while it is told to.
+/// A store that fails its commits and its head, or its reads, while it is told to.
 #[derive(Clone, Default)]
 pub struct FailingStore {
     pub inner: MemoryEventStore,
     fault: Arc<Mutex<Option<Fault>>>,
+    reads_fault: Arc<Mutex<Option<Fault>>>,
+    reads_fault_to_come: Arc<Mutex<Option<Fault>>>,
+    finds: Arc<AtomicBool>,
+    largest_page: Arc<AtomicUsize>,
 }
 
 impl FailingStore {
@@ -21,8 +26,41 @@ impl FailingStore {
         *self.fault.lock().unwrap() = Some(Box::new(fault));
     }
 
+    /// Fails every read of a tenant's data.
+    pub fn fail_reads(&self, fault: impl Fn() -> Error + Send + 'static) {
+        *self.reads_fault.lock().unwrap() = Some(Box::new(fault));
+    }
+
+    /// The same, once a commit is stored.
+    pub fn fail_reads_after_commit(&self, fault: impl Fn() -> Error + Send + 'static) {
+        *self.reads_fault_to_come.lock().unwrap() = Some(Box::new(fault));
+    }
+
+    pub fn mend_reads(&self) {
+        *self.reads_fault.lock().unwrap() = None;
+    }
+
+    /// Answers a commit as a store does that has lost its own answer, looked, and found it there.
+    pub fn find_after_a_lost_answer(&self) {
+        self.finds.store(true, Ordering::Relaxed);
+    }
+
+    /// The most bytes of payloads that one read gave.
+    pub fn largest_page(&self) -> usize {
+        self.largest_page.load(Ordering::Relaxed)
+    }
+
+    fn measure(&self, events: &[RecordedEvent]) {
+        let bytes = events.iter().map(|event| event.payload.as_str().len()).sum();
+        self.largest_page.fetch_max(bytes, Ordering::Relaxed);
+    }
+
     fn check(&self) -> Result<(), Error> {
         self.fault.lock().unwrap().as_ref().map_or(Ok(()), |fault| Err(fault()))
+    }
+
+    fn check_reads(&self) -> Result<(), Error> {
+        self.reads_fault.lock().unwrap().as_ref().map_or(Ok(()), |fault| Err(fault()))
     }
 }
 
@@ -33,9 +71,15 @@ impl EventStore for FailingStore {
     }
     async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error> {
         self.check()?;
-        self.inner.commit(tenant, commit).await
+        let mut committed = self.inner.commit(tenant, commit).await?;
+        committed.repeated |= self.finds.load(Ordering::Relaxed);
+        if let Some(fault) = self.reads_fault_to_come.lock().unwrap().take() {
+            *self.reads_fault.lock().unwrap() = Some(fault);
+        }
+        Ok(committed)
     }
     async fn find_commit(&self, tenant: &TenantId, id: CommitId) -> Result<Option<RecordedCommit>, Error> {
+        self.check_reads()?;
         self.inner.find_commit(tenant, id).await
     }
     async fn read_stream(
@@ -45,7 +89,10 @@ impl EventStore for FailingStore {
         after: Version,
         limit: usize,
     ) -> Result<StreamPage, Error> {
-        self.inner.read_stream(tenant, stream, after, limit).await
+        self.check_reads()?;
+        let page = self.inner.read_stream(tenant, stream, after, limit).await?;
+        self.measure(&page.events);
+        Ok(page)
     }
     async fn read_all(
         &self,
@@ -54,9 +101,13 @@ impl EventStore for FailingStore {
         filter: &LogFilter,
         limit: usize,
     ) -> Result<LogPage, Error> {
-        self.inner.read_all(scope, after, filter, limit).await
+        self.check_reads()?;
+        let page = self.inner.read_all(scope, after, filter, limit).await?;
+        self.measure(&page.events);
+        Ok(page)
     }
     async fn versions(&self, tenant: &TenantId, streams: &[StreamName]) -> Result<Vec<Version>, Error> {
+        self.check_reads()?;
         self.inner.versions(tenant, streams).await
     }
     async fn head(&self) -> Result<Position, Error> {

@@ -1,9 +1,11 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
-use underlay_core::{CommitId, Error};
+use underlay_core::{Checkpoint, CheckpointRefused, CommitId, Error, StoreId};
+use uuid::Uuid;
 
 use crate::site::{Site, json_request, post, post_with, tenant};
 
@@ -22,14 +24,96 @@ async fn a_store_that_is_full_says_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn an_uncertain_end_names_the_command() {
+async fn an_uncertain_end_is_nothing_that_a_proxy_sends_again() {
     let site = Site::new();
     let id = CommitId::from_key(&tenant("acme"), "k");
     site.store.fail(move || Error::Uncertain { id, reason: "the connection was lost".into() });
-    let answer = site.send(post_with(DEPOSIT, ONE, &[("idempotency-key", "k")])).await;
-    let problem = answer.problem(503, "problem:uncertain");
-    assert_eq!(problem["command_id"], id.to_string());
-    assert!(answer.header("retry-after").is_some());
+    for path in [DEPOSIT, "/v1/operations/transfer"] {
+        let body = if path == DEPOSIT { ONE } else { r#"{"from":"a","to":"b","amount":"0"}"# };
+        // Nobody could find out by sending it again without a key: it would be another command.
+        let keyless = site.post(path, body).await;
+        let keyed = site.send(post_with(path, body, &[("idempotency-key", "k")])).await;
+        for answer in [&keyless, &keyed] {
+            let problem = answer.problem(500, "problem:uncertain");
+            assert_eq!(problem["command_id"], id.to_string());
+            assert_eq!(problem["command"], format!("/v1/commands/{id}"), "where its end can be asked for");
+            assert!(problem["detail"].as_str().unwrap().contains(&format!("GET /v1/commands/{id}")));
+        }
+        assert_eq!(keyless.header("retry-after"), None, "{path}");
+        assert!(keyed.header("retry-after").is_some(), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn where_an_uncertain_end_is_asked_for_the_command_is_found() {
+    let site = Site::new();
+    let stored = site.post(DEPOSIT, ONE).await.ok();
+    let id: CommitId = serde_json::from_value(stored["command_id"].clone()).unwrap();
+    site.store.fail(move || Error::Uncertain { id, reason: "the connection was lost".into() });
+    let problem = site.post(DEPOSIT, ONE).await.problem(500, "problem:uncertain");
+    let found = site.get(problem["command"].as_str().unwrap()).await.ok();
+    assert_eq!(found["status"], "processed");
+}
+
+/// Where a store finds after a lost answer that a commit is there, its events still have to be read.
+#[tokio::test]
+async fn a_keyless_command_that_is_stored_is_never_said_to_be_undone() {
+    let site = Site::new();
+    site.store.find_after_a_lost_answer();
+    site.store.fail_reads_after_commit(|| Error::unavailable("no connection"));
+    let keyless = site.post(DEPOSIT, ONE).await;
+    let problem = keyless.problem(500, "problem:uncertain");
+    assert_eq!(keyless.header("retry-after"), None);
+    site.store.mend_reads();
+    let found = site.get(problem["command"].as_str().unwrap()).await.ok();
+    assert_eq!(found["status"], "processed", "it was stored");
+}
+
+#[tokio::test]
+async fn what_a_store_says_stays_inside() {
+    const SECRET: &str = "hunter2";
+    // Conflicts, ids, wrong input and what is not there speak of the request; every other variant is
+    // between the service and its store.
+    let errors: [fn() -> Error; 11] = [
+        || Error::Uncertain { id: CommitId::draw(), reason: SECRET.into() },
+        || Error::unavailable(SECRET),
+        || Error::overloaded(format!("connections_max = 8 at {SECRET}"), Duration::from_secs(2)),
+        || Error::overloaded(SECRET, Duration::from_secs(2)),
+        || Error::Denied(SECRET.into()),
+        || Error::Damaged(SECRET.into()),
+        || Error::backend(SECRET, SECRET),
+        || Error::ViewChanged { view: "balances".into(), reason: SECRET.into() },
+        || Error::CheckpointMoved { view: SECRET.into() },
+        || Error::LeaseLost { name: SECRET.into(), term: 7 },
+        || {
+            Error::CheckpointRefused(Box::new(CheckpointRefused {
+                owner: SECRET.into(),
+                checkpoint: Checkpoint::start(StoreId(Uuid::nil())),
+                reason: SECRET.into(),
+                repair: SECRET.into(),
+            }))
+        },
+    ];
+    let site = Site::new();
+    for fault in errors {
+        site.store.fail(fault);
+        site.store.fail_reads(fault);
+        let mut answers = Vec::new();
+        for path in ["/v1/events", "/v1/streams/account-cash", "/v1/commands/k", "/readyz", "/", "/v1/views"]
+        {
+            answers.push(site.get(path).await);
+        }
+        answers.push(site.post(DEPOSIT, ONE).await);
+        site.store.mend_reads();
+        answers.push(site.post(DEPOSIT, ONE).await);
+        for answer in answers {
+            let headers = format!("{:?}", answer.headers);
+            assert!(!answer.text().contains(SECRET) && !headers.contains(SECRET), "{}", answer.text());
+        }
+    }
+    site.store.fail(errors[2]);
+    let problem = site.post(DEPOSIT, ONE).await.problem(503, "problem:overloaded");
+    assert!(problem["detail"].as_str().unwrap().contains("connections_max = 8"), "{problem}");
 }
 
 #[tokio::test]

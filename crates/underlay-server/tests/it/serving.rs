@@ -1,59 +1,17 @@
 //! Over a socket.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, oneshot};
-use tokio::task::JoinHandle;
-use underlay_server::{ServeLimits, serve_within};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use underlay_server::ServeLimits;
 
 use crate::site::Site;
-
-struct Server {
-    address: SocketAddr,
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<std::io::Result<()>>,
-}
-
-impl Server {
-    async fn start(limits: ServeLimits, router: Router) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel();
-        let shutdown = async {
-            stopped.await.unwrap();
-        };
-        let task = tokio::spawn(serve_within(limits, listener, router, shutdown));
-        Self { address, stop, task }
-    }
-
-    async fn connect(&self) -> TcpStream {
-        TcpStream::connect(self.address).await.unwrap()
-    }
-}
-
-/// Sends a request and reads what is there of its answer, up to the end of its JSON.
-async fn ask(connection: &mut TcpStream, path: &str) -> String {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n");
-    connection.write_all(request.as_bytes()).await.unwrap();
-    read_answer(connection).await
-}
-
-async fn read_answer(connection: &mut TcpStream) -> String {
-    let mut answer = String::new();
-    while !answer.ends_with('}') {
-        let mut bytes = [0; 1024];
-        let count = connection.read(&mut bytes).await.unwrap();
-        assert!(count > 0, "the connection ended in an answer: {answer}");
-        answer.push_str(std::str::from_utf8(&bytes[..count]).unwrap());
-    }
-    answer
-}
+use crate::socket::{Server, ask, read_answer};
 
 /// A router whose one handler says that it was begun and ends when it is let go.
 fn slow() -> (Router, std::sync::Arc<(Notify, Notify)>) {
@@ -88,7 +46,7 @@ async fn a_shutdown_lets_a_request_finish() {
     let (router, signals) = slow();
     let server = Server::start(ServeLimits::default(), router).await;
     let mut connection = server.connect().await;
-    connection.write_all(b"GET /slow HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
+    connection.write_all(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     signals.0.notified().await;
     server.stop.send(()).unwrap();
     while TcpStream::connect(server.address).await.is_ok() {
@@ -106,7 +64,7 @@ async fn a_request_that_does_not_end_is_cut_at_the_limit() {
     let limits = ServeLimits { shutdown_wait_max: Duration::from_millis(50), ..ServeLimits::default() };
     let server = Server::start(limits, router).await;
     let mut connection = server.connect().await;
-    connection.write_all(b"GET /slow HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
+    connection.write_all(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     signals.0.notified().await;
     server.stop.send(()).unwrap();
     server.task.await.unwrap().unwrap();
@@ -133,8 +91,8 @@ async fn connections_over_the_limit_wait_for_their_turn() {
     let limits = ServeLimits { connections_max: 1, ..ServeLimits::default() };
     let server = Server::start(limits, router).await;
     let (mut first, mut second) = (server.connect().await, server.connect().await);
-    first.write_all(b"GET /slow HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").await.unwrap();
-    second.write_all(b"GET /slow HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
+    first.write_all(b"GET /slow HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
+    second.write_all(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     signals.0.notified().await;
     let early = tokio::time::timeout(Duration::from_millis(50), signals.0.notified()).await;
     assert!(early.is_err(), "the second is not served beside the first");

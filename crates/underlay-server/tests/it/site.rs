@@ -6,11 +6,14 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::request::Builder;
-use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use serde_json::Value;
 use tower::ServiceExt;
 use underlay_core::memory::{MemoryLeases, MemoryReadModels};
-use underlay_core::{Actor, ManualClock, TenantId, Timestamp};
+use underlay_core::{
+    Actor, Commit, CommitId, EventStore, EventType, ExpectedVersion, Json, ManualClock, NewEvent,
+    SchemaVersion, StreamName, TenantId, Timestamp,
+};
 use underlay_runtime::{Engine, EngineConfig, Ports, RunningViews};
 use underlay_server::{Credentials, Denied, OneTenant, Principal, ServerConfig};
 
@@ -111,11 +114,38 @@ impl Site {
         Self { router, engine, store, read_models, leases, clock, _views: None }
     }
 
-    pub async fn send(&self, request: Request<Body>) -> Answer {
+    /// Sends a request, for this machine where it does not say otherwise.
+    pub async fn send(&self, mut request: Request<Body>) -> Answer {
+        let host = HeaderValue::from_static("localhost");
+        request.headers_mut().entry("host").or_insert(host);
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap();
         Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// Sends a request and leaves the body of its answer where it is.
+    pub async fn answer_untaken(&self, mut request: Request<Body>) -> Response<Body> {
+        request.headers_mut().insert("host", HeaderValue::from_static("localhost"));
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    /// Stores events of a megabyte, each in a commit of its own.
+    pub async fn store_big_events(&self, owner: &str, stream: &str, count: usize) {
+        for _ in 0..count {
+            self.store_big_commit(owner, stream, 1).await;
+        }
+    }
+
+    /// Stores a commit of events of a megabyte; more than fit into one get smaller payloads.
+    pub async fn store_big_commit(&self, owner: &str, stream: &str, count: usize) {
+        let size = (1_000_000).min(15_000_000 / count);
+        let stream = StreamName::parse(stream).unwrap();
+        let payload = Json::encode(&"x".repeat(size)).unwrap();
+        let event = || NewEvent::new(EventType::new("noted").unwrap(), SchemaVersion(1), payload.clone());
+        let events = (0..count).map(|_| event()).collect();
+        let commit = Commit::new(CommitId::draw()).append(stream, ExpectedVersion::Any, events);
+        self.store.inner.commit(&tenant(owner), commit).await.unwrap();
     }
 
     /// Sends a request that waits for time to pass, and lets it pass.

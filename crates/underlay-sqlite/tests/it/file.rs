@@ -55,6 +55,30 @@ async fn what_was_acknowledged_is_in_the_files_a_crash_leaves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_must_be_there_is_never_made() {
+    let place = Place::new();
+    let folder = place.path().parent().unwrap();
+    let existing = || SqliteStore::open_existing(place.path(), SqliteConfig::default());
+    let left = || std::fs::read_dir(folder).unwrap().count();
+    assert!(matches!(existing(), Err(Error::NotFound(text)) if text.contains("the file")));
+    assert_eq!(left(), 0, "neither a file nor its log");
+    std::fs::write(place.path(), "").unwrap();
+    assert!(matches!(existing(), Err(Error::NotFound(text)) if text.contains("empty")));
+    assert_eq!((left(), std::fs::metadata(place.path()).unwrap().len()), (1, 0));
+    std::fs::write(place.path(), "not a database, and long enough to be read as one").unwrap();
+    assert!(matches!(existing(), Err(Error::Invalid(_))), "another complaint for another mistake");
+
+    std::fs::remove_file(place.path()).unwrap();
+    let writing = place.open();
+    writing.commit(&tenant(), append("a-1", ExpectedVersion::NoStream)).await.unwrap();
+    // Beside a process that writes, and alone.
+    let looking = existing().unwrap();
+    assert_eq!(looking.head().await.unwrap(), Position::from_number(1));
+    drop((writing, looking));
+    assert_eq!(existing().unwrap().head().await.unwrap(), Position::from_number(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn closing_empties_the_wal_and_answers_later_calls() {
     let place = Place::new();
     let store = place.open();

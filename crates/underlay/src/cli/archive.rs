@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -5,11 +6,14 @@ use std::path::{Path, PathBuf};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
-use underlay_core::LogScope;
+use underlay_core::{LogScope, TenantId};
 
 use super::{App, print_json};
-use crate::ExitError;
-use crate::archive_file::{ArchiveError, export_log, import_log, verify_log};
+use crate::archive_file::{ArchiveError, LogImport, export_log, import_log, verify_tenants};
+use crate::{Exit, ExitError};
+
+/// Tenants of a file that a complaint names.
+const TENANTS_SHOWN: usize = 5;
 
 fn file() -> Arg {
     Arg::new("file").required(true).value_name("FILE").value_parser(value_parser!(PathBuf)).help("The file")
@@ -23,16 +27,16 @@ pub(super) fn export_command() -> clap::Command {
 
 pub(super) fn import_command() -> clap::Command {
     clap::Command::new("import-log")
-        .about("Store the commits of an exported file; what is there is passed over")
+        .about(
+            "Store the commits of an exported file: all of them, or with --tenant that tenant's; what is there is \
+             passed over",
+        )
         .arg(file())
 }
 
 pub(super) async fn export(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
     let path = path(matches)?;
-    let scope = match matches.value_source("tenant") {
-        Some(ValueSource::CommandLine) => LogScope::Tenant(app.tenant.clone()),
-        _ => LogScope::EveryTenant,
-    };
+    let scope = scope(app, matches);
     let failed = |error: std::io::Error| ExitError::failed(format!("{}: {error}", path.display()));
     if path.exists() {
         return Err(ExitError::invalid(format!("{} exists; an export writes a new file", path.display())));
@@ -47,6 +51,13 @@ pub(super) async fn export(app: &App, matches: &ArgMatches) -> Result<(), ExitEr
         export_log(app.store.archive(), store, &scope, &mut out, |commits| bar.set_position(commits)).await;
     bar.finish_and_clear();
     let count = count.map_err(|error| explain(&path, error))?;
+    if let LogScope::Tenant(tenant) = &scope
+        && count.commits == 0
+    {
+        drop(out);
+        std::fs::remove_file(&partial).map_err(failed)?;
+        return Err(nothing_of(tenant, "this store", &BTreeSet::new()));
+    }
     out.into_inner().map_err(|error| failed(error.into_error()))?.sync_all().map_err(failed)?;
     std::fs::rename(&partial, &path).map_err(failed)?;
     if app.json {
@@ -59,22 +70,54 @@ pub(super) async fn export(app: &App, matches: &ArgMatches) -> Result<(), ExitEr
 pub(super) async fn import(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
     let path = path(matches)?;
     let open = || File::open(&path).map(BufReader::new).map_err(|error| explain(&path, error.into()));
+    let scope = scope(app, matches);
     // The whole file is checked first, so a damaged one stores nothing.
-    let count = verify_log(open()?).map_err(|error| explain(&path, error))?;
+    let mut tenants = BTreeSet::new();
+    let count = verify_tenants(open()?, |tenant| {
+        if !tenants.contains(tenant) {
+            tenants.insert(tenant.clone());
+        }
+    })
+    .map_err(|error| explain(&path, error))?;
+    if let LogScope::Tenant(tenant) = &scope
+        && !tenants.contains(tenant)
+    {
+        return Err(nothing_of(tenant, &path.display().to_string(), &tenants));
+    }
     let bar = bar(app, Some(count.commits));
-    let imported = import_log(app.store.archive(), open()?, |commits| bar.set_position(commits)).await;
+    let imported =
+        import_log(app.store.archive(), &scope, open()?, |commits| bar.set_position(commits)).await;
     bar.finish_and_clear();
     let imported = imported.map_err(|error| explain(&path, error))?;
     if app.json {
-        return print_json(&serde_json::json!({ "stored": imported.stored, "known": imported.known }));
+        return print_json(&imported);
     }
-    let (stored, known) = (imported.stored, imported.known);
+    let LogImport { stored, known, left_out } = imported;
+    let others =
+        if left_out == 0 { String::new() } else { format!("; {left_out} of other tenants left out") };
     let note = if stored == 0 { ": nothing changed" } else { "" };
     Ok(writeln!(
         std::io::stdout().lock(),
-        "{} commits: {stored} stored, {known} already there{note}",
+        "{} commits: {stored} stored, {known} already there{note}{others}",
         stored + known
     )?)
+}
+
+/// The tenant that was asked for by name; the one that is there by default does not stand for all.
+fn scope(app: &App, matches: &ArgMatches) -> LogScope {
+    match matches.value_source("tenant") {
+        Some(ValueSource::CommandLine) => LogScope::Tenant(app.tenant.clone()),
+        _ => LogScope::EveryTenant,
+    }
+}
+
+/// Who asks for a tenant by name wants what it has; a file without any of it would pass for a backup.
+fn nothing_of(tenant: &TenantId, place: &str, tenants: &BTreeSet<TenantId>) -> ExitError {
+    let known: Vec<&str> = tenants.iter().take(TENANTS_SHOWN).map(TenantId::as_str).collect();
+    let known =
+        if known.is_empty() { String::new() } else { format!(" (there are those of: {})", known.join(", ")) };
+    let message = format!("{place} holds no commits of tenant {tenant}{known}; nothing was stored");
+    ExitError { exit: Exit::NotFound, message }
 }
 
 fn path(matches: &ArgMatches) -> Result<PathBuf, ExitError> {

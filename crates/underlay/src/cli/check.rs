@@ -9,7 +9,7 @@ use underlay_core::{EventType, LogFilter, LogScope, Position, SchemaVersion};
 
 use super::{App, print_json, print_table};
 use crate::events_lock::{LockCheck, check_events_lock};
-use crate::{Exit, ExitError};
+use crate::{Exit, ExitError, Service};
 
 pub(super) fn command() -> clap::Command {
     clap::Command::new("check")
@@ -37,24 +37,26 @@ pub(super) fn command() -> clap::Command {
         .group(clap::ArgGroup::new("what").args(["events", "lock"]).required(true).multiple(true))
 }
 
-pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
-    if let Some(lock) = matches.get_one::<PathBuf>("lock") {
-        check_lock(app, lock, matches.get_flag("update"))?;
-    }
-    if matches.get_flag("events") {
-        check_events(app).await?;
-    }
-    Ok(())
+/// Whether stored events are to be checked; the lock is held against the code alone.
+pub(super) fn needs_store(matches: &ArgMatches) -> bool {
+    matches.get_flag("events")
 }
 
-fn check_lock(app: &App, path: &PathBuf, update: bool) -> Result<(), ExitError> {
+pub(super) async fn run(app: &App) -> Result<(), ExitError> {
+    check_events(app).await
+}
+
+/// Holds the code against the lock, where one is named.
+pub(super) fn check_lock(service: &Service, matches: &ArgMatches) -> Result<(), ExitError> {
+    let Some(path) = matches.get_one::<PathBuf>("lock") else { return Ok(()) };
+    let update = matches.get_flag("update");
     let shown = path.display();
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(ExitError::failed(format!("{shown}: {error}"))),
     };
-    match check_events_lock(app.engine.registry(), &text).map_err(ExitError::invalid)? {
+    match check_events_lock(service.registry(), &text).map_err(ExitError::invalid)? {
         LockCheck::Fits => {
             Ok(writeln!(std::io::stdout().lock(), "{shown}: every event type is as it was released")?)
         }

@@ -10,11 +10,12 @@ mod view;
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::path::Path;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
-use underlay_core::TenantId;
 use underlay_core::limits::LEASE_SECONDS_MAX;
+use underlay_core::{Error, TenantId};
 use underlay_runtime::{Engine, EngineConfig};
 use underlay_server::Example;
 
@@ -25,6 +26,9 @@ use crate::{Exit, ExitError, Service, Store};
 const LISTEN_DEFAULT: &str = "127.0.0.1:7070";
 /// The tenant when nothing else is said.
 const TENANT_DEFAULT: &str = "main";
+
+/// Names of files told to who named one that is not there.
+const BESIDE_MAX: usize = 5;
 
 /// What a command of the command line works with.
 #[derive(Debug)]
@@ -41,6 +45,7 @@ pub struct App {
     pub json: bool,
     pub(crate) database: String,
     pub(crate) listen: String,
+    pub(crate) hosts_allowed: Vec<String>,
     pub(crate) about: Option<String>,
     pub(crate) examples: Vec<Example>,
     pub(crate) kept: Kept,
@@ -51,6 +56,12 @@ pub struct App {
 pub trait CliCommand: Send + Sync + 'static {
     /// Its name, arguments and help.
     fn command(&self) -> clap::Command;
+
+    /// Whether it may run where there is no store yet, and makes one. A command that only looks does not:
+    /// of a name that was mistyped it would make an empty store, and say that there is nothing in it.
+    fn makes_store(&self) -> bool {
+        false
+    }
 
     /// Does it. Answers go to standard output; the error's text goes to standard error.
     ///
@@ -104,6 +115,16 @@ fn arguments(service: &Service) -> clap::Command {
         .arg(option("listen", "ADDR", "Where `serve` listens".to_owned()).default_value(LISTEN_DEFAULT))
         .arg(
             option(
+                "allow-host",
+                "NAME",
+                "A name `serve` may be asked by, such as bank.example, besides localhost and addresses; \
+                 may be repeated"
+                    .to_owned(),
+            )
+            .action(ArgAction::Append),
+        )
+        .arg(
+            option(
                 "view-lease",
                 "SECONDS",
                 "How long views stay with a process that does not answer, before another takes over"
@@ -143,12 +164,25 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
         // Before there is anything to open.
         return migrate::run(&database, matches).await;
     }
+    if name == "check" {
+        check::check_lock(service, matches)?;
+        if !check::needs_store(matches) {
+            return Ok(());
+        }
+    }
+    let own = service.commands.iter().find(|command| command.command().get_name() == name);
+    let makes_store = own.map_or(matches!(name, "serve" | "import-log"), |command| command.makes_store());
     let mut service = service.clone();
     if let Some(seconds) = matches.get_one::<u64>("view-lease") {
         let view_lease = Duration::from_secs(*seconds);
         service = service.engine_config(|config| EngineConfig { view_lease, ..config });
     }
-    let store = Store::open(&database).await?;
+    let store = match makes_store {
+        true => Store::open(&database).await?,
+        false => {
+            Store::open_existing(&database).await.map_err(|error| missing(error, &service, &database))?
+        }
+    };
     let app = App {
         name: service.name.clone(),
         engine: service.open(&store)?,
@@ -157,6 +191,7 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
         json: matches.get_flag("json"),
         database,
         listen: text("listen"),
+        hosts_allowed: matches.get_many("allow-host").unwrap_or_default().cloned().collect(),
         about: service.about.clone(),
         examples: service.examples.clone(),
         kept: service.kept,
@@ -166,10 +201,10 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
         "stream" => stream::run(&app, matches).await,
         "events" => events::run(&app, matches).await,
         "view" => view::run(&app, matches).await,
-        "check" => check::run(&app, matches).await,
+        "check" => check::run(&app).await,
         "export" => archive::export(&app, matches).await,
         "import-log" => archive::import(&app, matches).await,
-        name => match service.commands.iter().find(|command| command.command().get_name() == name) {
+        name => match own {
             Some(command) => command.run(&app, matches).await,
             None => Err(ExitError::invalid(format!("there is no command {name:?}"))),
         },
@@ -178,6 +213,33 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
     let closed = store.close().await;
     done?;
     Ok(closed?)
+}
+
+/// Says of a store that is not there what makes it, and which ones lie beside it.
+fn missing(error: Error, service: &Service, database: &str) -> ExitError {
+    let Error::NotFound(_) = error else { return error.into() };
+    let beside = match beside(Path::new(database.split_once(':').map_or(database, |(_, path)| path))) {
+        names if names.is_empty() => String::new(),
+        names if names.len() == 1 => format!("; beside it there is: {}", names.join(", ")),
+        names => format!("; beside it there are: {}", names.join(", ")),
+    };
+    let message = format!("{error}; `{} serve` makes one{beside}", service.name);
+    ExitError { exit: Exit::NotFound, message }
+}
+
+/// The names of some files of the same kind in the folder of a file that is not there.
+fn beside(path: &Path) -> Vec<String> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let alike = entries
+        .filter(|other| other.extension() == path.extension() && other.file_name() != path.file_name());
+    let mut names: Vec<String> = alike
+        .filter(|other| other.is_file())
+        .filter_map(|other| Some(other.file_name()?.to_string_lossy().into_owned()))
+        .collect();
+    names.sort();
+    names.truncate(BESIDE_MAX);
+    names
 }
 
 /// Writes one JSON value on a line of its own.

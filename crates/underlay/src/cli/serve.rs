@@ -23,9 +23,11 @@ pub(super) async fn run(app: &App) -> Result<(), ExitError> {
         ))
     })?;
     let address = listener.local_addr().map_err(|error| ExitError::failed(format!("no address: {error}")))?;
-    let mut config = ServerConfig::new(&app.name).with_credentials(OneTenant::new(app.tenant.clone()));
+    let mut config =
+        ServerConfig::new(&app.name).with_credentials(OneTenant::new(app.tenant.clone())).with_one_tenant();
     config.about.clone_from(&app.about);
     config.examples.clone_from(&app.examples);
+    config.hosts_allowed.clone_from(&app.hosts_allowed);
     let router = underlay_server::router(app.engine.clone(), config)?;
     let views = app.engine.start_views();
     announce(app, &format!("http://{address}"))?;

@@ -51,6 +51,206 @@ mod renamed {
     }
 }
 
+/// One event with a bit of everything, before anybody explained it.
+mod bare {
+    use std::collections::BTreeMap;
+
+    #[underlay::event]
+    pub(super) enum Noted {
+        #[event(name = "noted", version = 1)]
+        Noted { priority: Priority, fallback: Option<Priority>, shape: Shape, parts: Vec<Part>, tree: Tree },
+    }
+
+    #[underlay::value]
+    pub(super) enum Priority {
+        Low,
+        Middle,
+        High,
+    }
+
+    #[underlay::value]
+    pub(super) enum Shape {
+        Point,
+        Line,
+        Circle { radius: i64 },
+    }
+
+    #[underlay::value]
+    pub(super) struct Part {
+        title: String,
+        count: u32,
+    }
+
+    #[underlay::value]
+    pub(super) struct Tree {
+        leaves: BTreeMap<String, String>,
+        branches: Vec<Tree>,
+    }
+}
+
+/// The same, explained everywhere, moved around, and under other names of Rust.
+mod explained {
+    use std::collections::BTreeMap;
+
+    /// Notes.
+    #[underlay::event]
+    pub(super) enum Remarks {
+        /// # Noted
+        ///
+        /// Somebody wrote something down.
+        #[event(name = "noted", version = 1)]
+        WrittenDown {
+            /// The parts.
+            parts: Vec<Piece>,
+            /// How urgent it is.
+            priority: Urgency,
+            /// What holds otherwise.
+            fallback: Option<Urgency>,
+            /// How it looks.
+            shape: Outline,
+            /// What hangs on it.
+            tree: Bush,
+        },
+    }
+
+    /// Urgency.
+    #[underlay::value]
+    pub(super) enum Urgency {
+        /// Right now.
+        High,
+        Low,
+        /// Some day.
+        Middle,
+    }
+
+    /// An outline.
+    #[underlay::value]
+    pub(super) enum Outline {
+        /// A circle.
+        Circle {
+            /// From the middle.
+            radius: i64,
+        },
+        Point,
+        /// A line.
+        Line,
+    }
+
+    /// A piece.
+    #[underlay::value]
+    pub(super) struct Piece {
+        /// How many.
+        count: u32,
+        /// # A title
+        title: String,
+    }
+
+    /// A bush.
+    #[underlay::value]
+    pub(super) struct Bush {
+        /// Bushes.
+        branches: Vec<Bush>,
+        /// Leaves.
+        leaves: BTreeMap<String, String>,
+    }
+}
+
+/// Makes a module whose event differs from the bare one in one place.
+macro_rules! altered {
+    ($module:ident, $priority:ty, $shape:ty, $part:ty, { $($more:tt)* }) => {
+        mod $module {
+            #![allow(unused_imports)]
+            use super::bare::{Part, Priority, Shape, Tree};
+
+            #[underlay::event]
+            pub(super) enum Noted {
+                #[event(name = "noted", version = 1)]
+                Noted { priority: $priority, fallback: Option<Priority>, shape: $shape, parts: Vec<$part>, tree: Tree },
+            }
+
+            $($more)*
+        }
+    };
+}
+
+altered!(a_variant_more, Other, Shape, Part, {
+    #[underlay::value]
+    pub(super) enum Other {
+        Low,
+        Middle,
+        High,
+        Highest,
+    }
+});
+altered!(a_variant_less, Other, Shape, Part, {
+    #[underlay::value]
+    pub(super) enum Other {
+        Low,
+        High,
+    }
+});
+altered!(a_variant_renamed, Other, Shape, Part, {
+    #[underlay::value]
+    pub(super) enum Other {
+        Low,
+        Medium,
+        High,
+    }
+});
+altered!(a_variant_with_fields, Other, Shape, Part, {
+    #[underlay::value]
+    pub(super) enum Other {
+        Low,
+        Middle {},
+        High,
+    }
+});
+altered!(made_optional, Option<Priority>, Shape, Part, {});
+altered!(a_type_within_a_variant, Priority, Other, Part, {
+    #[underlay::value]
+    pub(super) enum Other {
+        Point,
+        Line,
+        Circle { radius: String },
+    }
+});
+altered!(a_field_renamed, Priority, Shape, Other, {
+    #[underlay::value]
+    pub(super) struct Other {
+        name: String,
+        count: u32,
+    }
+});
+altered!(a_field_more, Priority, Shape, Other, {
+    #[underlay::value]
+    pub(super) struct Other {
+        title: String,
+        count: u32,
+        urgent: bool,
+    }
+});
+altered!(a_field_less, Priority, Shape, Other, {
+    #[underlay::value]
+    pub(super) struct Other {
+        count: u32,
+    }
+});
+altered!(a_field_made_optional, Priority, Shape, Other, {
+    #[underlay::value]
+    pub(super) struct Other {
+        title: Option<String>,
+        count: u32,
+    }
+});
+altered!(a_field_of_another_type, Priority, Shape, Other, {
+    #[underlay::value]
+    pub(super) struct Other {
+        title: String,
+        count: i64,
+    }
+});
+altered!(a_list_for_one, Priority, Shape, Vec<Part>, {});
+
 #[underlay::command]
 enum Nothing {
     #[command(name = "nothing")]
@@ -90,14 +290,18 @@ fn check<E: underlay::Event>(lock: &str) -> LockCheck {
     check_events_lock(Service::new("notes").aggregate::<Note<E>>().registry(), lock).unwrap()
 }
 
-fn released() -> String {
-    match check::<first::Noted>("") {
+fn lock_of<E: underlay::Event>() -> String {
+    match check::<E>("") {
         LockCheck::Grows { new, text } => {
             assert_eq!(new, ["noted version 1"]);
             text
         }
         other => panic!("{other:?}"),
     }
+}
+
+fn released() -> String {
+    lock_of::<first::Noted>()
 }
 
 fn broken<E: underlay::Event>() -> String {
@@ -120,6 +324,49 @@ fn a_payload_that_changed_without_a_new_version_is_found_and_says_what_to_do() {
 fn prose_and_rust_names_do_not_count() {
     assert_eq!(check::<first::Noted>(&released()), LockCheck::Fits);
     assert_eq!(check::<reworded::Noted>(&released()), LockCheck::Fits);
+}
+
+#[test]
+fn comments_order_and_rust_names_change_no_shape() {
+    let (bare, explained) = (lock_of::<bare::Noted>(), lock_of::<explained::Remarks>());
+    assert_eq!(bare, explained);
+    for name in ["Bush", "Tree", "Some day"] {
+        assert!(!explained.contains(name), "{name}: {explained}");
+    }
+    assert_eq!(check::<explained::Remarks>(&bare), LockCheck::Fits);
+    assert_eq!(check::<bare::Noted>(&explained), LockCheck::Fits);
+}
+
+/// As locks were written before shapes were: without prose, and as the code had it.
+#[test]
+fn a_lock_that_was_written_before_still_fits() {
+    let written = include_str!("events_written_before.lock");
+    assert_eq!(check::<bare::Noted>(written), LockCheck::Fits);
+    assert_eq!(check::<explained::Remarks>(written), LockCheck::Fits);
+    let LockCheck::Broken(told) = check::<a_variant_more::Noted>(written) else { panic!("it is broken") };
+    assert!(told[0].contains("its payload changed"), "{told:?}");
+}
+
+#[test]
+fn every_change_of_what_is_stored_is_found() {
+    fn assert_broken<E: underlay::Event>(change: &str) {
+        for lock in [lock_of::<bare::Noted>(), lock_of::<explained::Remarks>()] {
+            let found = check::<E>(&lock);
+            assert!(matches!(found, LockCheck::Broken(_)), "{change}: {found:?}");
+        }
+    }
+    assert_broken::<a_variant_more::Noted>("a variant more");
+    assert_broken::<a_variant_less::Noted>("a variant less");
+    assert_broken::<a_variant_renamed::Noted>("a variant renamed");
+    assert_broken::<a_variant_with_fields::Noted>("a variant with fields");
+    assert_broken::<made_optional::Noted>("made optional");
+    assert_broken::<a_type_within_a_variant::Noted>("a type within a variant");
+    assert_broken::<a_field_renamed::Noted>("a field renamed");
+    assert_broken::<a_field_more::Noted>("a field more");
+    assert_broken::<a_field_less::Noted>("a field less");
+    assert_broken::<a_field_made_optional::Noted>("a field made optional");
+    assert_broken::<a_field_of_another_type::Noted>("a field of another type");
+    assert_broken::<a_list_for_one::Noted>("a list for one");
 }
 
 #[test]

@@ -43,6 +43,13 @@ fn the_command_line_explains_itself_and_its_exit_codes_mean_something() {
         "{out}"
     );
     assert_eq!(bank(&["nonsense"]).0, 2);
+    // Only what looks at a store was asked so far: there is none.
+    let (code, _, told) = bank(&["stream", "account-1"]);
+    assert_eq!((code, told.contains("bank.db does not exist; `bank serve` makes one")), (3, true), "{told}");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "and still none");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let address = format!("sqlite:{}", dir.path().join("bank.db").display());
+    runtime.block_on(async { underlay::Store::open(&address).await.unwrap().close().await.unwrap() });
     let (code, _, told) = bank(&["stream", "account-1"]);
     assert_eq!((code, told.as_str()), (3, "error: stream account-1 has no events for tenant main\n"));
     assert_eq!(bank(&["stream", "account"]).0, 2);

@@ -1,5 +1,8 @@
 //! The first five minutes over HTTP, on a file, with a restart in between.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use serde_json::{Value, json};
 
 use crate::program::Ledger;
@@ -85,4 +88,29 @@ fn accounts_over_http_also_after_a_restart() {
         page = client.get(&format!("views/balances?{filters}&cursor={next}")).1;
     }
     assert_eq!(seen, [json!("5050"), json!("20")]);
+}
+
+#[test]
+fn a_name_is_served_once_it_is_allowed() {
+    let status_of = |address: &str, host: &str| {
+        let mut connection = TcpStream::connect(address.strip_prefix("http://").unwrap()).unwrap();
+        let request = format!("GET /v1/views HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        connection.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
+        answer.split(' ').nth(1).unwrap().to_owned()
+    };
+    let ledger = Ledger::new();
+    let (serving, address) = ledger.serve();
+    assert_eq!(
+        (status_of(&address, "localhost").as_str(), status_of(&address, "bank.example").as_str()),
+        ("200", "421")
+    );
+    drop(serving);
+    let (_serving, address) =
+        ledger.serve_with(&["--allow-host", "bank.example", "--allow-host", "b.example"]);
+    for (host, status) in [("bank.example", "200"), ("b.example:443", "200"), ("c.example", "421")] {
+        assert_eq!(status_of(&address, host), status, "{host}");
+    }
+    assert_eq!(ledger.run(&["serve", "--allow-host", "https://bank.example"]).status.code(), Some(2));
 }

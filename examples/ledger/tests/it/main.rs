@@ -18,4 +18,5 @@ mod journal;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod program;
+mod stores;
 mod transfers;

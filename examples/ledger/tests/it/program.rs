@@ -197,7 +197,8 @@ fn an_import_that_is_killed_goes_on_where_it_was() {
     let journal = data("household-2020-2024.csv");
     let mut import =
         ledger.command(&["import", journal.to_str().unwrap()]).stdout(Stdio::null()).spawn().unwrap();
-    let seen = || !ledger.answer(&["events", "--json", "--limit", "1"]).is_empty();
+    // At first there is no store to look at.
+    let seen = || !ledger.run(&["events", "--json", "--limit", "1"]).stdout.is_empty();
     let mut ended = None;
     while !seen() && ended.is_none() {
         ended = import.try_wait().unwrap();

@@ -107,11 +107,13 @@ fn send(agent: &ureq::Agent, processes: &Processes, command: &Command, first: us
             .header("Idempotency-Key", &command.key);
         // A process that is gone, or that does not answer in time, may have done it.
         let Ok(mut response) = request.send(command.body.to_string()) else { continue };
-        match response.status().as_u16() {
+        let (status, body) = (response.status().as_u16(), response.body_mut().read_to_string());
+        match status {
             200 => return,
             // Not now, or nobody knows: the same again.
             503 => {}
-            status => panic!("{}: {status} {:?}", command.key, response.body_mut().read_to_string()),
+            500 if body.as_ref().is_ok_and(|body| body.contains("problem:uncertain")) => {}
+            status => panic!("{}: {status} {body:?}", command.key),
         }
     }
 }
