@@ -36,6 +36,7 @@ mod position;
 pub mod private;
 mod query;
 mod read_models;
+mod read_turns;
 mod recorded;
 mod refusal;
 mod row;
@@ -45,6 +46,7 @@ mod tenant;
 mod version;
 mod view;
 mod wakeup;
+mod walk;
 
 pub use aggregate::Aggregate;
 pub use aggregate_state::AggregateState;
@@ -73,6 +75,7 @@ pub use query::{Comparison, Cursor, Direction, Filter, Query, RowPage, Sort};
 pub use read_models::{
     ReadModels, RowAddress, RowChange, ViewBatch, ViewInfo, ViewSchema, ViewStatus, ViewTable,
 };
+pub use read_turns::{ReadLimits, ReadTurn, ReadTurns};
 pub use recorded::Recorded;
 pub use refusal::Refusal;
 pub use row::{Row, RowValues};
@@ -82,6 +85,7 @@ pub use tenant::TenantId;
 pub use version::{ExpectedVersion, Version};
 pub use view::{Keys, View};
 pub use wakeup::{Wakeup, WakeupHub, Wakeups};
+pub use walk::Walk;
 
 /// A moment in UTC, kept to the microsecond in every store.
 pub use jiff::Timestamp;

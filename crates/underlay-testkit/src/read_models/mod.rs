@@ -4,6 +4,7 @@
 //! They are run by [`conformance!`](crate::conformance).
 
 mod batches;
+mod breadth;
 mod definitions;
 mod filters;
 mod generations;
@@ -19,6 +20,7 @@ pub use batches::{
     one_of_two_batches_is_stored, rows_and_checkpoint_change_together,
     the_checkpoint_moves_only_from_the_expected_place,
 };
+pub use breadth::a_query_looks_at_a_bounded_number_of_rows;
 pub use definitions::a_changed_view_is_refused;
 pub use filters::filters_and_sorts_hold;
 pub use generations::a_generation_is_built_beside;
@@ -67,6 +69,8 @@ macro_rules! read_models_cases {
                 "What does not fit the schema is `Invalid`, names the column, and stores nothing."
             13 reopening_keeps_rows
                 "After reopening, rows and checkpoint are there."
+            14 a_query_looks_at_a_bounded_number_of_rows
+                "A query that finds its answer within `QUERY_ROWS_SCANNED_MAX` rows of an index that its filters or its order name is answered; any other is `TooBroad`, and names the limit."
         }
     };
 }
