@@ -49,6 +49,14 @@ impl Default for ReadLimits {
     }
 }
 
+impl ReadLimits {
+    /// Those of reads that commands and views wait for: as many may wait as commits may.
+    #[must_use]
+    pub fn of_the_engine(running_max: usize) -> Self {
+        Self { running_max, waiting_max: 8_192, tenant_waiting_max: 4_096, wait_max: Duration::from_secs(60) }
+    }
+}
+
 /// The turns. A clone shares them.
 #[derive(Clone, Debug)]
 pub struct ReadTurns(Arc<Shared>);

@@ -7,6 +7,8 @@
 //! [`Error::TooBroad`]. All of it follows from the query alone, so that every store gives up on the same
 //! queries, whatever its statistics say.
 
+use std::time::Duration;
+
 use crate::limits::QUERY_ROWS_SCANNED_MAX;
 use crate::{Comparison, Error, Filter, Query, Value};
 
@@ -127,6 +129,17 @@ impl Error {
             "a page of this query looks at more than QUERY_ROWS_SCANNED_MAX = {QUERY_ROWS_SCANNED_MAX} rows; \
              add a filter that leaves fewer, or sort by a column that is filtered"
         ))
+    }
+
+    /// What is told a query that ran for longer than `query_timeout`. Where it looks at no row beside those
+    /// it gives, the store is slow and the query is not broad.
+    #[must_use]
+    pub fn query_too_slow(query_timeout: Duration, is_exact: bool) -> Self {
+        let ran = format!("a query ran for longer than query_timeout = {query_timeout:?}");
+        if is_exact {
+            return Self::overloaded(format!("{ran}: the store has too much to do"), Duration::from_secs(1));
+        }
+        Self::TooBroad(format!("{ran}; add a filter that leaves fewer rows, or leave the count out"))
     }
 
     /// [`Error::TooBroad`] of a count that would go past the rows it may look at.
