@@ -138,6 +138,8 @@ impl From<Error> for Problem {
                 .with_member("command_id", id.to_string()),
             Error::NotFound(_) => Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", detail),
             Error::Invalid(_) => Self::invalid(detail),
+            // Asking again brings the same: it is the query that has to change.
+            Error::TooBroad(_) => Self::new(StatusCode::BAD_REQUEST, "too-broad", "Query too broad", detail),
             Error::Unavailable { retry_after, overloaded: true, .. } => Self::overloaded(detail, retry_after),
             Error::Unavailable { retry_after, .. } => Self::unavailable(detail, retry_after),
             Error::CheckpointMoved { .. } | Error::LeaseLost { .. } => Self::unavailable(detail, None),
@@ -323,6 +325,18 @@ mod tests {
             let error = Error::Unavailable { reason: "full".into(), retry_after, overloaded };
             assert_eq!(seconds(error).as_deref(), Some("3"));
         }
+    }
+
+    #[test]
+    fn a_broad_query_is_the_callers_to_narrow_and_not_to_repeat() {
+        let problem = Problem::from(Error::count_too_broad());
+        assert!(problem.0.headers.is_empty(), "{problem:?}");
+        let text = rendered(&problem);
+        assert!(
+            text.contains(r#""status":400"#) && text.contains("urn:underlay:problem:too-broad"),
+            "{text}"
+        );
+        assert!(text.contains("QUERY_ROWS_SCANNED_MAX") && text.contains("leave the count out"), "{text}");
     }
 
     #[test]
