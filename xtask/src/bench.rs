@@ -19,7 +19,7 @@ pub(crate) fn command() -> Command {
                 .help("Smaller logs and fewer, shorter runs: a smoke test, not a measurement"),
         )
         .arg(Arg::new("only").long("only").value_name("NAME").help(
-            "Only one part: commits, loads, catch-up, view, memory, indexes; with --peers one of its parts, \
+            "Only one part: commits, loads, catch-up, view, neighbour, memory, indexes; with --peers one of its parts, \
              or one peer beside ours: cqrs-es, disintegrate, mire, umadb, insert, unnest",
         ))
         .arg(
@@ -27,7 +27,7 @@ pub(crate) fn command() -> Command {
                 .long("store")
                 .value_parser(["sqlite", "postgres"])
                 .conflicts_with("peers")
-                .help("Which store; sqlite where none is named. On postgres the parts are commits, catch-up, view, log-head, stream-heads"),
+                .help("Which store; sqlite where none is named. On postgres the parts are commits, catch-up, view, neighbour, log-head, stream-heads"),
         )
         .arg(
             Arg::new("peers")

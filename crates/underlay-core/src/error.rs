@@ -47,6 +47,10 @@ pub enum Error {
     /// The input is wrong. The text says what would be right.
     #[error("{0}")]
     Invalid(String),
+    /// The query asks for more work than one query may. Ask for less: the text names the limit, and says
+    /// what would be right. Asking again brings the same.
+    #[error("{0}")]
+    TooBroad(String),
     /// Nothing was stored; try again later.
     #[error("unavailable: {reason}")]
     Unavailable {

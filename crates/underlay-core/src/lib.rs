@@ -37,6 +37,7 @@ mod position;
 pub mod private;
 mod query;
 mod read_models;
+mod read_turns;
 mod recorded;
 mod refusal;
 mod row;
@@ -49,6 +50,7 @@ mod view;
 mod view_batch;
 mod view_schema;
 mod wakeup;
+mod walk;
 
 pub use aggregate::Aggregate;
 pub use aggregate_state::AggregateState;
@@ -79,6 +81,7 @@ pub use read_models::{
     Generation, ReadModels, Swap, Swept, ViewInfo, ViewStatus, ViewTable, no_generation, none_replaced,
     still_read,
 };
+pub use read_turns::{ReadLimits, ReadTurn, ReadTurns};
 pub use recorded::Recorded;
 pub use refusal::Refusal;
 pub use row::{Row, RowValues};
@@ -91,6 +94,7 @@ pub use view::{Keys, OnFault, View};
 pub use view_batch::{ParkedEvent, RowAddress, RowChange, ViewBatch};
 pub use view_schema::ViewSchema;
 pub use wakeup::{Wakeup, WakeupHub, Wakeups};
+pub use walk::Walk;
 
 /// A moment in UTC, kept to the microsecond in every store.
 pub use jiff::Timestamp;

@@ -52,6 +52,9 @@ pub const NAME_BYTES_MAX: usize = 48;
 pub const VIEW_COLUMNS_MAX: usize = 64;
 /// Filters in one query.
 pub const QUERY_FILTERS_MAX: usize = 8;
+/// Rows a query may look at on one way to its answer, and a count too; see
+/// [`Error::TooBroad`](crate::Error::TooBroad).
+pub const QUERY_ROWS_SCANNED_MAX: usize = 50_000;
 /// Bytes in the name of a lease, and in that of its holder.
 pub const LEASE_NAME_BYTES_MAX: usize = 128;
 /// Seconds a lease may be asked for at once.

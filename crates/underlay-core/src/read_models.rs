@@ -128,6 +128,7 @@ pub fn still_read(view: &str, generation: u32) -> Error {
 /// 15. *A generation that was replaced answers nothing, and comes back with its rows and its checkpoint.* `a_replaced_generation_comes_back`
 /// 16. *What a discarded generation has left is removed piece by piece, beside readers and writers; its number is never given again.* `discarded_generations_are_swept`
 /// 17. *Events that were passed over are kept with the rows of their generation, in the order of the log.* `parked_events_are_kept`
+/// 18. *A query that finds its answer within `QUERY_ROWS_SCANNED_MAX` rows of an index that its filters or its order name is answered; any other is `TooBroad`, and names the limit.* `a_query_looks_at_a_bounded_number_of_rows`
 #[async_trait]
 pub trait ReadModels: Send + Sync + 'static {
     /// Makes the table of a view where it is missing, starting at `start`, and returns the generation
@@ -212,21 +213,29 @@ pub trait ReadModels: Send + Sync + 'static {
     /// `batch.lease` does not hold; [`Error::Invalid`] where a row does not fit. Nothing was stored.
     async fn apply(&self, table: &ViewTable, batch: ViewBatch) -> Result<(), Error>;
 
-    /// Reads one row of a tenant, with the position it reflects.
+    /// Reads one row of a tenant: what a request asks for, with its turns and its deadline.
     ///
     /// # Errors
     /// [`Error::NotFound`] where there is no such table.
     async fn get(&self, table: &ViewTable, tenant: &TenantId, key: &str) -> Result<Option<RowValues>, Error>;
 
-    /// Reads a page of a tenant's rows.
+    /// Reads a page of a tenant's rows: what a request asks for. Such reads have a deadline, take turns by
+    /// tenant where a store has fewer places than there are reads, and never take those of the engine.
+    ///
+    /// It is found along one of the indexes that the query's filters and its order name, as
+    /// [`Query::page_walks`] says; a page whose filters are all on the column it is sorted by is never
+    /// [`Error::TooBroad`].
     ///
     /// # Errors
-    /// [`Error::Invalid`] where the query does not fit the view.
+    /// [`Error::Invalid`] where the query does not fit the view; [`Error::TooBroad`] where it looks at too
+    /// many rows, or for too long.
     async fn query(&self, table: &ViewTable, tenant: &TenantId, query: &Query) -> Result<RowPage, Error>;
 
-    /// Counts a tenant's rows that meet the filters; sort, cursor and limit do not matter.
+    /// Counts a tenant's rows that meet the filters; sort, cursor and limit do not matter. It is a query
+    /// as [`ReadModels::query`] is, along one of [`Query::count_walks`].
     ///
     /// # Errors
-    /// [`Error::Invalid`] where a filter does not fit the view.
+    /// [`Error::Invalid`] where a filter does not fit the view; [`Error::TooBroad`] where it looks at too
+    /// many rows, or for too long.
     async fn count(&self, table: &ViewTable, tenant: &TenantId, query: &Query) -> Result<u64, Error>;
 }

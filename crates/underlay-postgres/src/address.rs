@@ -2,9 +2,9 @@
 //!
 //! Options of ours may stand in the address beside PostgreSQL's: `underlay_schema`,
 //! `underlay_role_prefix`, `underlay_superuser=allow`, `underlay_listen=off` or an address in percent
-//! encoding, `underlay_connections_max`, and the limits of time, such as `underlay_acquire_timeout=500ms`
-//! or `underlay_commit_timeout=5s`: `acquire`, `connect`, `statement`, `transaction`, `commit` and `settle`
-//! with `_timeout`, and `underlay_poll_interval`. `sslrootcert` names a file of certificates.
+//! encoding, `underlay_connections_max`, `underlay_query_connections_max`, and the limits of time, such as
+//! `underlay_acquire_timeout=500ms` or `underlay_commit_timeout=5s`: `acquire`, `connect`, `statement`,
+//! `query`, `transaction`, `commit` and `settle` with `_timeout`, and `underlay_poll_interval`. `sslrootcert` names a file of certificates.
 //!
 //! TLS: with `sslmode=require` it must be there, with `disable` it is not asked for, and otherwise it
 //! is used where the server offers it. Where it is used the server's certificate is verified, and that
@@ -18,7 +18,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
-use underlay_core::Error;
+use underlay_core::{Error, ReadLimits};
 
 use crate::config::{Listen, PostgresConfig};
 use crate::error::Failure;
@@ -94,11 +94,11 @@ impl PostgresConfig {
                 ("underlay_superuser", "allow") => self.with_superuser_allowed(true),
                 ("underlay_listen", "off") => self.with_listen(Listen::Off),
                 ("underlay_listen", address) => self.with_listen(Listen::At(address.to_owned())),
-                ("underlay_connections_max", number) => {
-                    let number = number
-                        .parse()
-                        .map_err(|_| Error::invalid(format!("underlay_connections_max: {number:?}")))?;
-                    self.with_connections_max(number)
+                ("underlay_connections_max", number) => self.with_connections_max(count(name, number)?),
+                ("underlay_query_connections_max", number) => {
+                    let limits = self.query_limits.clone();
+                    let running_max = count(name, number)?;
+                    self.with_query_limits(ReadLimits { running_max, ..limits })
                 }
                 (name, value) => self.with_time_of(name, value)?,
             };
@@ -116,6 +116,7 @@ impl PostgresConfig {
             "underlay_acquire_timeout" => Self::with_acquire_timeout,
             "underlay_connect_timeout" => Self::with_connect_timeout,
             "underlay_statement_timeout" => Self::with_statement_timeout,
+            "underlay_query_timeout" => Self::with_query_timeout,
             "underlay_transaction_timeout" => Self::with_transaction_timeout,
             "underlay_commit_timeout" => Self::with_commit_timeout,
             "underlay_settle_timeout" => Self::with_settle_timeout,
@@ -125,6 +126,10 @@ impl PostgresConfig {
         let wrong = || Error::invalid(format!("{name}={value} is no time, such as 500ms or 5s"));
         Ok(with(self, time(value).ok_or_else(wrong)?))
     }
+}
+
+fn count(name: &str, number: &str) -> Result<usize, Error> {
+    number.parse().map_err(|_| Error::invalid(format!("{name}: {number:?}")))
 }
 
 /// Milliseconds or seconds, such as `500ms` or `5s`; more than nothing.
@@ -194,7 +199,8 @@ mod tests {
         let (address, config) = PostgresConfig::default()
             .with_options_of(
                 "postgres://a@h/d?underlay_schema=books&sslmode=require&underlay_superuser=allow\
-                 &underlay_listen=postgres%3A%2F%2Fa%40h2%2Fd&sslrootcert=ca.pem&underlay_connections_max=3",
+                 &underlay_listen=postgres%3A%2F%2Fa%40h2%2Fd&sslrootcert=ca.pem&underlay_connections_max=3\
+                 &underlay_query_connections_max=2",
             )
             .unwrap();
         assert_eq!(address, "postgres://a@h/d?sslmode=require");
@@ -202,6 +208,7 @@ mod tests {
         assert_eq!(config.listen, Listen::At("postgres://a@h2/d".to_owned()));
         assert_eq!(config.root_certificates.as_deref(), Some(std::path::Path::new("ca.pem")));
         assert!(config.superuser_allowed && config.connections_max == 3);
+        assert_eq!(config.query_limits.running_max, 2);
     }
 
     #[test]
@@ -214,6 +221,7 @@ mod tests {
             "commit_timeout=5s",
             "settle_timeout=6s",
             "poll_interval=7s",
+            "query_timeout=8s",
         ];
         let address = format!("postgres://h/d?underlay_{}", options.join("&underlay_"));
         let (_, config) = PostgresConfig::default().with_options_of(&address).unwrap();
@@ -225,8 +233,9 @@ mod tests {
             config.commit_timeout,
             config.settle_timeout,
             config.poll_interval,
+            config.query_timeout,
         ];
-        assert_eq!(milliseconds.map(|time| time.as_millis()), [1, 2, 3, 4, 5_000, 6_000, 7_000]);
+        assert_eq!(milliseconds.map(|time| time.as_millis()), [1, 2, 3, 4, 5_000, 6_000, 7_000, 8_000]);
         for wrong in ["", "5", "s", "0s", "-1s", "1.5s", "5 s", "5h", "99999999999999999999s"] {
             let address = format!("postgres://h/d?underlay_commit_timeout={wrong}");
             let error = PostgresConfig::default().with_options_of(&address).unwrap_err().to_string();
@@ -240,6 +249,7 @@ mod tests {
             ("underlay_colour=red", "underlay_colour=red"),
             ("underlay_superuser=yes", "underlay_superuser=yes"),
             ("underlay_connections_max=many", "many"),
+            ("underlay_query_connections_max=-1", "underlay_query_connections_max"),
             ("underlay_schema=%zz", "underlay_schema"),
         ] {
             let error = PostgresConfig::default().with_options_of(&format!("postgres://h/d?{option}"));

@@ -14,7 +14,7 @@ use crate::append::{refusal, small};
 use crate::error::Failure;
 use crate::event_row::{self, Names};
 use crate::event_store::{find_commit, fingerprint};
-use crate::session::{Actor, Parameter, Statement};
+use crate::session::{Actor, Parameter, Purpose, Statement};
 use crate::store::PostgresStore;
 
 /// Bytes of payload past which a page of commits ends early; it holds at least one.
@@ -205,7 +205,8 @@ impl PostgresStore {
             events.push(event);
             Ok(*bytes < PAGE_BYTES_MAX || !ends_commit)
         };
-        let (events, ..) = self.0.sessions.read_page(actor, &[], select, start, take).await?;
+        let (events, ..) =
+            self.0.sessions.read_page(Purpose::Engine, actor, &[], select, start, take).await?;
         let last = events.last().map(|event| event.position.number());
         let mut events = events.into_iter().peekable();
         let mut whole = 0;

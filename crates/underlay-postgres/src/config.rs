@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use underlay_core::{BatchLimits, Clock, SystemClock};
+use underlay_core::{BatchLimits, Clock, ReadLimits, SystemClock};
 
 use crate::error::Failure;
 use crate::fault::{FaultHook, Step};
@@ -34,8 +34,14 @@ pub struct PostgresConfig {
     pub superuser_allowed: bool,
     /// A file of certificates in PEM form that sign the server's; none takes those of the system.
     pub root_certificates: Option<PathBuf>,
-    /// Connections that read and write views at the same time; one more writes the log, one listens.
+    /// Connections that read for commands, write views and renew leases at the same time, in turns by
+    /// tenant. Queries have connections of their own; one more writes the log, one listens.
     pub connections_max: usize,
+    /// Bounds of the queries that requests ask for: how many run at the same time, each on a connection,
+    /// and how many wait, in turns by tenant.
+    pub query_limits: ReadLimits,
+    /// How long a query may run; the server ends it. One that waits for a lock for half of it is ended too.
+    pub query_timeout: Duration,
     /// How long a call waits for one of them before it is `Unavailable`.
     pub acquire_timeout: Duration,
     /// How long making a connection may take.
@@ -75,6 +81,8 @@ impl Default for PostgresConfig {
             superuser_allowed: false,
             root_certificates: None,
             connections_max: 8,
+            query_limits: ReadLimits::default(),
+            query_timeout: Duration::from_secs(5),
             acquire_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(30),
@@ -107,6 +115,8 @@ impl fmt::Debug for PostgresConfig {
             .field("superuser_allowed", &self.superuser_allowed)
             .field("root_certificates", &self.root_certificates)
             .field("connections_max", &self.connections_max)
+            .field("query_limits", &self.query_limits)
+            .field("query_timeout", &self.query_timeout)
             .field("acquire_timeout", &self.acquire_timeout)
             .field("connect_timeout", &self.connect_timeout)
             .field("statement_timeout", &self.statement_timeout)
@@ -151,10 +161,24 @@ impl PostgresConfig {
         self
     }
 
-    /// Sets the number of connections beside those that write the log and listen.
+    /// Sets the number of connections beside those of queries and those that write the log and listen.
     #[must_use]
     pub fn with_connections_max(mut self, connections: usize) -> Self {
         self.connections_max = connections;
+        self
+    }
+
+    /// Sets the bounds of queries.
+    #[must_use]
+    pub fn with_query_limits(mut self, limits: ReadLimits) -> Self {
+        self.query_limits = limits;
+        self
+    }
+
+    /// Sets how long a query may run.
+    #[must_use]
+    pub fn with_query_timeout(mut self, timeout: Duration) -> Self {
+        self.query_timeout = timeout;
         self
     }
 
@@ -272,6 +296,12 @@ impl PostgresConfig {
         }
         let wrong = if self.connections_max == 0 {
             "connections_max is at least 1"
+        } else if self.query_limits.running_max == 0 {
+            "query_limits.running_max is at least 1"
+        } else if self.query_timeout < Duration::from_millis(1) {
+            "query_timeout is at least a millisecond"
+        } else if self.query_timeout > Duration::from_secs(24 * 60 * 60) {
+            "query_timeout is at most a day"
         } else if self.poll_interval.is_zero() {
             "poll_interval is more than nothing"
         } else if self.idle_timeout < Duration::from_millis(1) {

@@ -14,7 +14,7 @@ use crate::error::Failure;
 use crate::event_row::{self, Names};
 use crate::intake::Reply;
 use crate::seen::Place;
-use crate::session::{Actor, Sessions, Statement};
+use crate::session::{Actor, Purpose, Sessions, Statement};
 use crate::store::PostgresStore;
 
 /// Bytes of payload and metadata past which a page ends early; it holds at least one commit, or one
@@ -86,7 +86,8 @@ impl EventStore for PostgresStore {
             page.events.push(event);
             Ok(*bytes < PAGE_BYTES_MAX)
         };
-        let (page, ..) = self.0.sessions.read_page(&actor, &[version], events, start, take).await?;
+        let (page, ..) =
+            self.0.sessions.read_page(Purpose::Engine, &actor, &[version], events, start, take).await?;
         if let Some(RecordedEvent { position, event_id, .. }) = page.events.last() {
             self.0.sessions.seen.note(*position, *event_id);
         }
@@ -304,7 +305,8 @@ async fn log_page(
         // Where the last event of the commit does not pass the filter, the page is a little longer.
         Ok(reading.bytes < PAGE_BYTES_MAX || !ends_commit)
     };
-    let mut reading = sessions.read_page(&actor, &[bound], events, start, take).await?;
+    let purpose = if every_tenant { Purpose::Engine } else { Purpose::Query };
+    let mut reading = sessions.read_page(purpose, &actor, &[bound], events, start, take).await?;
     let Some(last) = reading.page.events.last() else { return Ok(reading.page) };
     let cut_by_bytes = reading.bytes >= PAGE_BYTES_MAX;
     let cut_by_limit = !everything && reading.page.events.len() >= limit;
@@ -317,7 +319,7 @@ async fn log_page(
     let mut end_id = Some(last.event_id);
     if last.commit_tail > 0 {
         let (rest, id) =
-            rest_of_commit(sessions, &actor, last_position, end, filter, &mut reading.names).await?;
+            rest_of_commit(sessions, scope, last_position, end, filter, &mut reading.names).await?;
         reading.page.events.extend(rest);
         end_id = id;
     }
@@ -330,7 +332,7 @@ async fn log_page(
 /// What of a commit passes the filter after a position, and the id of its last event.
 async fn rest_of_commit(
     sessions: &Sessions,
-    actor: &Actor,
+    scope: &LogScope,
     after: i64,
     end: i64,
     filter: &LogFilter,
@@ -341,7 +343,7 @@ async fn rest_of_commit(
         include_str!("sql/select_commit_events.sql"),
         [(&before as _, Type::INT8), (&end as _, Type::INT8)],
     );
-    let read = |answers: Vec<Vec<Row>>| {
+    let mut read = |answers: Vec<Vec<Row>>| {
         let mut events = Vec::new();
         for row in answers.iter().flatten() {
             events.push(names.event(row)?);
@@ -351,7 +353,14 @@ async fn rest_of_commit(
         let rest = events.into_iter().skip(1).filter(|event| filter.allows(event)).collect();
         Ok((rest, id))
     };
-    Ok(sessions.read(actor, &[select], read).await?)
+    let rest = match scope {
+        LogScope::EveryTenant => sessions.read(&Actor::Worker, &[select], read).await?,
+        LogScope::Tenant(tenant) => {
+            let read = |answers| read(answers).map(Some);
+            sessions.query(tenant, true, &[vec![select]], read).await?.unwrap_or_default()
+        }
+    };
+    Ok(rest)
 }
 
 fn event_bytes(event: &RecordedEvent) -> usize {

@@ -1,13 +1,14 @@
 use tokio_postgres::Row;
 use underlay_core::{Error, Query, TenantId, ViewTable};
 
-use crate::query;
+use crate::error::Failure;
+use crate::query::{self, Select};
 use crate::row_table::{Stored, stored};
-use crate::session::{Actor, Parameter, Statement};
+use crate::session::{Parameter, Statement};
 use crate::store::PostgresStore;
 
 impl PostgresStore {
-    /// For tests: what reads a page of a query, and what counts, as they are sent.
+    /// For tests: what reads a page of a query, and what counts, as they are sent, by the most promising way.
     #[doc(hidden)]
     pub fn statements_of(
         &self,
@@ -16,7 +17,7 @@ impl PostgresStore {
         query: &Query,
     ) -> Result<[String; 2], Error> {
         query.validate(&table.schema)?;
-        Ok([query::select_page(table, tenant, query).sql, query::select_count(table, tenant, query).sql])
+        Ok(first_ways(table, tenant, query).map(|select| select.sql))
     }
 
     /// For tests: how the server would run a page of a query, and how it would count, as a tenant's
@@ -30,17 +31,27 @@ impl PostgresStore {
     ) -> Result<[Vec<String>; 2], Error> {
         query.validate(&table.schema)?;
         let mut plans = [Vec::new(), Vec::new()];
-        let selects = [query::select_page(table, tenant, query), query::select_count(table, tenant, query)];
-        for (select, plan) in selects.iter().zip(&mut plans) {
+        for (select, plan) in first_ways(table, tenant, query).iter().zip(&mut plans) {
             let sql = format!("EXPLAIN (COSTS OFF) {}", select.sql);
             let values: Vec<Stored<'_>> = select.values.iter().map(stored).collect();
             let parameters: Vec<Parameter<'_>> = values.iter().map(Stored::parameter).collect();
             let read = |answers: Vec<Vec<Row>>| {
-                answers.iter().flatten().map(|row| Ok(row.try_get(0)?)).collect::<Result<Vec<String>, _>>()
+                answers
+                    .iter()
+                    .flatten()
+                    .map(|row| Ok(row.try_get(0)?))
+                    .collect::<Result<Vec<String>, Failure>>()
             };
-            let actor = Actor::Reader(tenant.clone());
-            *plan = self.0.sessions.read(&actor, &[Statement::new(&sql, parameters)], read).await?;
+            let statements = [vec![Statement::new(&sql, parameters)]];
+            let read = |answers| read(answers).map(Some);
+            *plan = self.0.sessions.query(tenant, false, &statements, read).await?.unwrap_or_default();
         }
         Ok(plans)
     }
+}
+
+fn first_ways(table: &ViewTable, tenant: &TenantId, query: &Query) -> [Select; 2] {
+    // There is always one.
+    let (pages, counts) = (query.page_walks(), query.count_walks());
+    [query::select_page(table, tenant, query, &pages[0]), query::select_count(table, tenant, &counts[0])]
 }

@@ -1,9 +1,18 @@
 //! A query of a view as SQL: values are bound, names are quoted, and pages are found by key, never by
 //! counting, so that every filter and every sort is a walk along an index.
+//!
+//! Which index that is follows from the walk, and not from what the server knows of the table: the rows are
+//! asked for in the order of that index, where sorting is forbidden, and a single value is asked for as a
+//! range, since of one value the server would see no order. So many rows of the walk are looked at as may
+//! be, and one more that says there are more.
 
-use underlay_core::{Comparison, Direction, Filter, Query, TenantId, Value, ViewTable};
+use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
+use underlay_core::{Comparison, Cursor, Direction, Filter, Query, TenantId, Value, ViewTable, Walk};
 
 use crate::row_table::{name, quoted, selected};
+
+/// The number of a row in its walk. No column has such a name.
+const PLACE: &str = "\"#\"";
 
 /// A statement with the values of its parameters, in order; the tenant is the first.
 #[derive(Debug, PartialEq)]
@@ -13,9 +22,8 @@ pub(crate) struct Select {
 }
 
 impl Select {
-    fn new(head: String, tenant: &TenantId) -> Self {
-        let values = vec![Value::Text(tenant.as_str().to_owned())];
-        Self { sql: format!("{head} WHERE rows.tenant = $1"), values }
+    fn new(tenant: &TenantId) -> Self {
+        Self { sql: String::new(), values: vec![Value::Text(tenant.as_str().to_owned())] }
     }
 
     /// Binds a value and names its parameter.
@@ -29,10 +37,43 @@ impl Select {
         self.sql.push_str(&format!(" AND rows.{column} {operator} {parameter}"));
     }
 
+    /// Begins to read the rows of the tenant between the bounds of a walk.
+    fn begin(&mut self, head: &str, walk: &Walk<'_>) {
+        self.sql.push_str(&format!("{head} WHERE rows.tenant = $1"));
+        walk.bounds.iter().for_each(|filter| self.filter(filter));
+    }
+
+    /// The rows after the cursor.
+    fn after(&mut self, query: &Query, walk: &Walk<'_>) {
+        let Some(Cursor { value, key }) = &query.after else { return };
+        let beyond = match query.sort.direction {
+            Direction::Ascending => ">",
+            Direction::Descending => "<",
+        };
+        // In the order of the keys along one value, all rows have that value.
+        let one_value = walk.bounds.iter().find(|filter| filter.comparison == Comparison::Eq);
+        let place = match (query.sort.column.as_deref(), value, one_value) {
+            (Some(column), Some(value), _) => Some((column, value.clone())),
+            (_, _, Some(filter)) if walk.ordered => Some((filter.column.as_str(), filter.value.clone())),
+            _ => None,
+        };
+        match place {
+            Some((column, value)) => {
+                let (column, value) = (quoted(column), self.bind(value));
+                let key = self.bind(Value::Text(key.clone()));
+                self.sql.push_str(&format!(" AND (rows.{column}, rows.\"key\") {beyond} ({value}, {key})"));
+            }
+            None => self.and("\"key\"", beyond, Value::Text(key.clone())),
+        }
+    }
+
     fn filter(&mut self, filter: &Filter) {
         let column = quoted(&filter.column);
         let operator = match filter.comparison {
-            Comparison::Eq => "=",
+            Comparison::Eq => {
+                self.and(&column, ">=", filter.value.clone());
+                "<="
+            }
             Comparison::Lt => "<",
             Comparison::Le => "<=",
             Comparison::Gt => ">",
@@ -47,41 +88,68 @@ impl Select {
     }
 }
 
-/// Reads a page of rows, and one row more that shows whether another page follows.
-pub(crate) fn select_page(table: &ViewTable, tenant: &TenantId, query: &Query) -> Select {
-    let head = format!("SELECT {} FROM {} AS rows", selected(&table.schema), name(table));
-    let mut select = Select::new(head, tenant);
-    for filter in &query.filters {
-        select.filter(filter);
+/// Reads a page of rows along a walk, and one row more that shows whether another page follows. Where the
+/// walk may look at too many rows, what comes after the columns says of a row that it did.
+pub(crate) fn select_page(table: &ViewTable, tenant: &TenantId, query: &Query, walk: &Walk<'_>) -> Select {
+    let mut select = Select::new(tenant);
+    let limit = query.limit + 1;
+    let along = if walk.ordered { query.sort.direction } else { Direction::Ascending };
+    let order = order_by(walk.column, along);
+    if walk.is_exact() {
+        let head = format!("SELECT {} FROM {} AS rows", selected(&table.schema), name(table));
+        select.begin(&head, walk);
+        select.after(query, walk);
+        select.sql.push_str(&format!(" ORDER BY {order} LIMIT {limit}"));
+        return select;
     }
-    let (beyond, direction) = match query.sort.direction {
-        Direction::Ascending => (">", ""),
-        Direction::Descending => ("<", " DESC"),
+    let head = format!(
+        "SELECT {columns}, rows.{PLACE} > {QUERY_ROWS_SCANNED_MAX} FROM (SELECT rows.*, row_number() OVER \
+         (ORDER BY {order}) AS {PLACE} FROM {table} AS rows",
+        columns = selected(&table.schema),
+        table = name(table)
+    );
+    select.begin(&head, walk);
+    if walk.ordered {
+        select.after(query, walk);
+    }
+    let looked = QUERY_ROWS_SCANNED_MAX + 1;
+    select.sql.push_str(&format!(
+        " ORDER BY {order} LIMIT {looked}) AS rows WHERE (rows.{PLACE} > {QUERY_ROWS_SCANNED_MAX} OR (true"
+    ));
+    walk.tests.iter().for_each(|filter| select.filter(filter));
+    let order = if walk.ordered {
+        order
+    } else {
+        select.after(query, walk);
+        let order = order_by(query.sort.column.as_deref(), query.sort.direction);
+        // One that says there are too many comes first.
+        format!("rows.{PLACE} > {QUERY_ROWS_SCANNED_MAX} DESC, {order}")
     };
-    let column = query.sort.column.as_deref().map(quoted);
-    if let Some(cursor) = &query.after {
-        match (&column, &cursor.value) {
-            (Some(column), Some(value)) => {
-                let value = select.bind(value.clone());
-                let key = select.bind(Value::Text(cursor.key.clone()));
-                select.sql.push_str(&format!(" AND (rows.{column}, rows.\"key\") {beyond} ({value}, {key})"));
-            }
-            _ => select.and("\"key\"", beyond, Value::Text(cursor.key.clone())),
-        }
-    }
-    let column = column.map_or_else(String::new, |column| format!("rows.{column}{direction}, "));
-    let limit = select.bind(Value::Integer(crate::event_row::number(query.limit as u64 + 1)));
-    select.sql.push_str(&format!(" ORDER BY {column}rows.\"key\"{direction} LIMIT {limit}"));
+    select.sql.push_str(&format!(")) ORDER BY {order} LIMIT {limit}"));
     select
 }
 
-/// Counts the rows that meet the filters.
-pub(crate) fn select_count(table: &ViewTable, tenant: &TenantId, query: &Query) -> Select {
-    let mut select = Select::new(format!("SELECT count(*) FROM {} AS rows", name(table)), tenant);
-    for filter in &query.filters {
-        select.filter(filter);
-    }
+/// Counts the rows along a walk: how many pass its tests, and how many were looked at.
+pub(crate) fn select_count(table: &ViewTable, tenant: &TenantId, walk: &Walk<'_>) -> Select {
+    let mut select = Select::new(tenant);
+    select.sql.push_str("SELECT count(*) FILTER (WHERE true");
+    walk.tests.iter().for_each(|filter| select.filter(filter));
+    let head = format!("), count(*) FROM (SELECT rows.* FROM {} AS rows", name(table));
+    select.begin(&head, walk);
+    let order = order_by(walk.column, Direction::Ascending);
+    let looked = QUERY_ROWS_SCANNED_MAX + 1;
+    select.sql.push_str(&format!(" ORDER BY {order} LIMIT {looked}) AS rows"));
     select
+}
+
+/// The order of an index.
+fn order_by(column: Option<&str>, direction: Direction) -> String {
+    let direction = match direction {
+        Direction::Ascending => "",
+        Direction::Descending => " DESC",
+    };
+    let column = column.map_or_else(String::new, |column| format!("rows.{}{direction}, ", quoted(column)));
+    format!("{column}rows.\"key\"{direction}")
 }
 
 /// The first text after all that start with `prefix`; none where no text is.

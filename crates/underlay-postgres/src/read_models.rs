@@ -4,9 +4,10 @@ use async_trait::async_trait;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
+use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
 use underlay_core::{
     Checkpoint, Cursor, Error, ParkedEvent, Position, Query, ReadModels, RowAddress, RowChange, RowPage,
-    RowValues, Swap, Swept, TenantId, Timestamp, Value, ViewBatch, ViewInfo, ViewSchema, ViewTable,
+    RowValues, Swap, Swept, TenantId, Timestamp, Value, ViewBatch, ViewInfo, ViewSchema, ViewTable, Walk,
     check_page_limit,
 };
 
@@ -118,7 +119,7 @@ impl ReadModels for PostgresStore {
     }
 
     async fn load(&self, table: &ViewTable, rows: &[RowAddress]) -> Result<Vec<Option<RowValues>>, Error> {
-        Ok(load_rows(self, &Actor::Worker, table, rows).await?)
+        Ok(load_rows(self, None, table, rows).await?)
     }
 
     async fn apply(&self, table: &ViewTable, batch: ViewBatch) -> Result<(), Error> {
@@ -134,14 +135,24 @@ impl ReadModels for PostgresStore {
 
     async fn get(&self, table: &ViewTable, tenant: &TenantId, key: &str) -> Result<Option<RowValues>, Error> {
         let address = RowAddress { tenant: tenant.clone(), key: key.to_owned() };
-        let rows = load_rows(self, &Actor::Reader(tenant.clone()), table, &[address]).await?;
+        let rows = load_rows(self, Some(tenant), table, &[address]).await?;
         Ok(rows.into_iter().flatten().next())
     }
 
     async fn query(&self, table: &ViewTable, tenant: &TenantId, query: &Query) -> Result<RowPage, Error> {
         query.validate(&table.schema)?;
-        let select = query::select_page(table, tenant, query);
+        let walks = query.page_walks();
+        let is_exact = walks.first().is_some_and(Walk::is_exact);
+        let selects: Vec<Select> =
+            walks.iter().map(|walk| query::select_page(table, tenant, query, walk)).collect();
         let read = |position: Position, found: &[Row]| {
+            // Only where a walk may look at too many rows does it say whether it did.
+            let flag = table.schema.columns.len() + 1;
+            for row in found.iter().filter(|row| row.len() > flag) {
+                if row.try_get(flag)? {
+                    return Ok(None);
+                }
+            }
             let more = found.len() > query.limit;
             let page = found.iter().take(query.limit);
             let rows = page.map(|row| Ok((row.try_get(0)?, row_table::values(row, table)?)));
@@ -156,19 +167,22 @@ impl ReadModels for PostgresStore {
                 key: key.clone(),
             };
             let next = rows.last().filter(|_| more).map(cursor);
-            Ok(RowPage { rows, next, position })
+            Ok(Some(RowPage { rows, next, position }))
         };
-        Ok(select_rows(self, table, tenant, &select, read).await?)
+        select_rows(self, table, tenant, is_exact, &selects, read).await?.ok_or_else(Error::page_too_broad)
     }
 
     async fn count(&self, table: &ViewTable, tenant: &TenantId, query: &Query) -> Result<u64, Error> {
         query.validate(&table.schema)?;
-        let select = query::select_count(table, tenant, query);
-        let read = |_, found: &[Row]| match found.first() {
-            Some(row) => event_row::count(row, 0),
-            None => Ok(0),
+        let walks = query.count_walks();
+        let selects: Vec<Select> =
+            walks.iter().map(|walk| query::select_count(table, tenant, walk)).collect();
+        let read = |_, found: &[Row]| {
+            let row = found.first().ok_or_else(|| Failure::damaged("a count has no row"))?;
+            let looked = event_row::count(row, 1)?;
+            (looked <= QUERY_ROWS_SCANNED_MAX as u64).then(|| event_row::count(row, 0)).transpose()
         };
-        Ok(select_rows(self, table, tenant, &select, read).await?)
+        select_rows(self, table, tenant, false, &selects, read).await?.ok_or_else(Error::count_too_broad)
     }
 }
 
@@ -183,37 +197,41 @@ impl ConcatRows for Vec<Vec<Row>> {
     }
 }
 
-/// Runs a query of a tenant's rows, with the position of the same moment.
+/// Runs a query of a tenant's rows, one way after the other until one gives an answer, with the position of
+/// the same moment.
 async fn select_rows<T>(
     store: &PostgresStore,
     table: &ViewTable,
     tenant: &TenantId,
-    select: &Select,
-    read: impl Fn(Position, &[Row]) -> Result<T, Failure>,
-) -> Result<T, Failure> {
+    is_exact: bool,
+    ways: &[Select],
+    read: impl Fn(Position, &[Row]) -> Result<Option<T>, Failure>,
+) -> Result<Option<T>, Failure> {
     let generation = catalogue::stored_generation(table.generation)?;
-    let values: Vec<Stored<'_>> = select.values.iter().map(stored).collect();
-    let parameters: Vec<Parameter<'_>> = values.iter().map(Stored::parameter).collect();
-    let statements = [
-        catalogue::select_position(&table.schema.name, &generation),
-        Statement::new(&select.sql, parameters),
-    ];
+    let values: Vec<Vec<Stored<'_>>> =
+        ways.iter().map(|way| way.values.iter().map(stored).collect()).collect();
+    let tries: Vec<Vec<Statement<'_>>> = ways
+        .iter()
+        .zip(&values)
+        .map(|(way, values)| {
+            vec![
+                catalogue::select_position(&table.schema.name, &generation),
+                Statement::new(&way.sql, values.iter().map(Stored::parameter).collect::<Vec<_>>()),
+            ]
+        })
+        .collect();
     let read = |mut answers: Vec<Vec<Row>>| {
         let found = answers.pop().unwrap_or_default();
         read(catalogue::position(&answers.concat_rows(), table)?, &found)
     };
-    let actor = Actor::Reader(tenant.clone());
-    store
-        .0
-        .sessions
-        .read(&actor, &statements, read)
-        .await
-        .map_err(|failure| catalogue::moved(failure, table, None))
+    let found = store.0.sessions.query(tenant, is_exact, &tries, read).await;
+    found.map_err(|failure| catalogue::moved(failure, table, None))
 }
 
+/// Loads rows by address: for a request of a tenant, or for the engine where none is named.
 async fn load_rows(
     store: &PostgresStore,
-    actor: &Actor,
+    tenant: Option<&TenantId>,
     table: &ViewTable,
     addresses: &[RowAddress],
 ) -> Result<Vec<Option<RowValues>>, Failure> {
@@ -238,12 +256,16 @@ async fn load_rows(
         }
         Ok(rows)
     };
-    store
-        .0
-        .sessions
-        .read(actor, &statements, read)
-        .await
-        .map_err(|failure| catalogue::moved(failure, table, None))
+    let sessions = &store.0.sessions;
+    let found = match tenant {
+        None => sessions.read(&Actor::Worker, &statements, read).await,
+        Some(tenant) => {
+            let read = |answers| read(answers).map(Some);
+            let found = sessions.query(tenant, true, &[statements.to_vec()], read).await;
+            found.map(Option::unwrap_or_default)
+        }
+    };
+    found.map_err(|failure| catalogue::moved(failure, table, None))
 }
 
 /// The changes of a batch, sorted by statement; within each in the order of the table.

@@ -1,4 +1,10 @@
-//! Connections of the pool, and transactions on them.
+//! Connections of the pools, and transactions on them.
+//!
+//! There are two pools, so that one cannot take the other's: queries, which requests ask for, and what
+//! commands, views and leases wait for. In each, tenants take turns. A turn ends when the server has ended
+//! what was sent on its connection, also where the caller went away before: or those who go away would
+//! leave work behind on one connection after another, and whoever came next would wait for it. A query has
+//! a deadline, which the server keeps.
 //!
 //! A transaction names its role, its tenant and its limits for itself alone, so that nothing is left
 //! on the connection for the next one, and a pooler between may give every transaction another
@@ -6,6 +12,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -14,10 +21,12 @@ use deadpool_postgres::{
     Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType,
 };
 use futures_util::TryStreamExt as _;
-use tokio::time::timeout;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, IsolationLevel, Row};
-use underlay_core::{Error, TenantId};
+use underlay_core::{Clock, Error, ReadLimits, ReadTurn, ReadTurns, TenantId};
 
 use crate::address::Address;
 use crate::config::PostgresConfig;
@@ -43,9 +52,11 @@ pub(crate) enum Actor {
 
 /// The connections, and what every transaction on them begins with.
 pub(crate) struct Sessions {
-    pool: Pool,
-    connections_max: usize,
+    engine: Lane,
+    queries: Lane,
+    timer: Arc<dyn Clock>,
     transaction_timeout: Duration,
+    query_timeout: Duration,
     pub(crate) seen: Seen,
     search_path: String,
     statement_timeout: String,
@@ -57,19 +68,16 @@ pub(crate) struct Sessions {
 
 impl Sessions {
     pub(crate) fn new(address: &Address, config: &PostgresConfig) -> Result<Self, Failure> {
-        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_config(address.server.clone(), address.tls.clone(), recycling);
-        let pool = Pool::builder(manager)
-            .max_size(config.connections_max)
-            .wait_timeout(Some(config.acquire_timeout))
-            .create_timeout(Some(config.connect_timeout))
-            .runtime(Runtime::Tokio1)
-            .build()
-            .map_err(|error| Failure::refused(format!("the pool of connections: {error}")))?;
+        let engine = ReadLimits {
+            wait_max: config.acquire_timeout,
+            ..ReadLimits::of_the_engine(config.connections_max)
+        };
         Ok(Self {
-            pool,
-            connections_max: config.connections_max,
+            engine: Lane::new(address, config, "connections_max", engine)?,
+            queries: Lane::new(address, config, "query_limits.running_max", config.query_limits.clone())?,
+            timer: config.timer.clone(),
             transaction_timeout: config.transaction_timeout,
+            query_timeout: config.query_timeout,
             seen: Seen::default(),
             search_path: format!("pg_catalog, {}, {}, pg_temp", config.schema, config.views_schema()),
             statement_timeout: config.statement_timeout.as_millis().to_string(),
@@ -82,7 +90,10 @@ impl Sessions {
 
     /// Closes every connection that is not in use, and the others when they are given back.
     pub(crate) fn close(&self) {
-        self.pool.close();
+        for lane in [&self.engine, &self.queries] {
+            lane.turns.close();
+            lane.pool.close();
+        }
     }
 
     /// Runs statements in a read-only transaction, all at one moment, and gives `read` their answers.
@@ -106,15 +117,85 @@ impl Sessions {
     }
 
     async fn read_once(&self, actor: &Actor, statements: &[Statement<'_>]) -> Result<Vec<Vec<Row>>, Failure> {
-        let session = self.acquire().await?;
-        let reading = self.read_on(&session, actor, statements);
+        let session = self.acquire(&self.engine, actor).await?;
+        let reading = self.read_on(session.client(), actor, statements);
         match timeout(self.transaction_timeout, reading).await {
-            Ok(read) => read,
+            Ok(read) => read.inspect(|_| session.give_back()),
             Err(_) => Err(self.give_up(session)),
         }
     }
 
-    /// As [`Sessions::read`], once and on a connection outside the pool.
+    /// Runs what a request of a tenant asks for: one try after the other, each in a read-only transaction,
+    /// until `read` takes the answers of one. `is_exact` says that it looks at no row beside those it gives.
+    pub(crate) async fn query<T>(
+        &self,
+        tenant: &TenantId,
+        is_exact: bool,
+        tries: &[Vec<Statement<'_>>],
+        mut read: impl FnMut(Vec<Vec<Row>>) -> Result<Option<T>, Failure>,
+    ) -> Result<Option<T>, Failure> {
+        let actor = Actor::Reader(tenant.clone());
+        let mut attempt = 1;
+        loop {
+            match self.query_once(&actor, tries, &mut read).await {
+                Err(failure) if attempt < ATTEMPTS_MAX && self.mends(&failure) => {
+                    tracing::debug!(%failure, attempt, "a query is begun again");
+                    attempt += 1;
+                }
+                found => return found.map_err(|failure| self.too_slow(failure, is_exact)),
+            }
+        }
+    }
+
+    async fn query_once<T>(
+        &self,
+        actor: &Actor,
+        tries: &[Vec<Statement<'_>>],
+        read: &mut impl FnMut(Vec<Vec<Row>>) -> Result<Option<T>, Failure>,
+    ) -> Result<Option<T>, Failure> {
+        let session = self.acquire(&self.queries, actor).await?;
+        let deadline = Instant::now() + self.query_timeout;
+        let querying = async {
+            for statements in tries {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if let Some(found) = read(self.query_on(session.client(), actor, left, statements).await?)? {
+                    return Ok(Some(found));
+                }
+            }
+            Ok(None)
+        };
+        match timeout(self.transaction_timeout, querying).await {
+            Ok(found) => found.inspect(|_| session.give_back()),
+            Err(_) => Err(self.give_up(session)),
+        }
+    }
+
+    async fn query_on(
+        &self,
+        client: &Client,
+        actor: &Actor,
+        left: Duration,
+        statements: &[Statement<'_>],
+    ) -> Result<Vec<Vec<Row>>, Failure> {
+        let limits = QueryLimits::new(left);
+        let mut sent = vec![limits.statement()];
+        sent.extend(statements.iter().cloned());
+        let mut answers = self.read_on(client, actor, &sent).await?;
+        answers.remove(0);
+        Ok(answers)
+    }
+
+    /// What is told a query that the server ended at its deadline.
+    fn too_slow(&self, failure: Failure, is_exact: bool) -> Failure {
+        match failure.code() {
+            Some(&SqlState::QUERY_CANCELED) => {
+                Failure::Answer(Error::query_too_slow(self.query_timeout, is_exact))
+            }
+            _ => failure,
+        }
+    }
+
+    /// As [`Sessions::read`], once and on a connection outside the pools.
     pub(crate) async fn read_on(
         &self,
         client: &Client,
@@ -140,10 +221,11 @@ impl Sessions {
         Ok(rows)
     }
 
-    /// As [`Sessions::read`], for pages that may be large: the rows of the last statement are taken one
-    /// by one until `take` says no. The statements before it are answered first.
+    /// As [`Sessions::read`] or as [`Sessions::query`], for pages that may be large: the rows of the last
+    /// statement are taken one by one until `take` says no. The statements before it are answered first.
     pub(crate) async fn read_page<P>(
         &self,
+        purpose: Purpose,
         actor: &Actor,
         before: &[Statement<'_>],
         page: Statement<'_>,
@@ -152,11 +234,12 @@ impl Sessions {
     ) -> Result<P, Failure> {
         let mut attempt = 1;
         loop {
-            match self.read_page_once(actor, before, &page, &mut start, &mut take).await {
+            match self.read_page_once(purpose, actor, before, &page, &mut start, &mut take).await {
                 Ok(page) => return Ok(page),
                 Err(failure) if attempt < ATTEMPTS_MAX && self.mends(&failure) => {
                     tracing::debug!(%failure, attempt, "a page is begun again");
                 }
+                Err(failure) if purpose == Purpose::Query => return Err(self.too_slow(failure, true)),
                 Err(failure) => return Err(failure),
             }
             attempt += 1;
@@ -165,19 +248,36 @@ impl Sessions {
 
     async fn read_page_once<P>(
         &self,
+        purpose: Purpose,
         actor: &Actor,
         before: &[Statement<'_>],
         page: &Statement<'_>,
         start: &mut impl FnMut(Vec<Vec<Row>>) -> Result<P, Failure>,
         take: &mut impl FnMut(&mut P, Row) -> Result<bool, Failure>,
     ) -> Result<P, Failure> {
-        let session = self.acquire().await?;
-        let reading = self.read_page_on(&session, actor, before, page, start, take);
+        let lane = match purpose {
+            Purpose::Engine => &self.engine,
+            Purpose::Query => &self.queries,
+        };
+        let session = self.acquire(lane, actor).await?;
+        let limits = (purpose == Purpose::Query).then(|| QueryLimits::new(self.query_timeout));
+        let before: Vec<Statement<'_>> =
+            limits.iter().map(QueryLimits::statement).chain(before.iter().cloned()).collect();
+        let start = |mut answers: Vec<Vec<Row>>| {
+            if purpose == Purpose::Query {
+                answers.remove(0);
+            }
+            start(answers)
+        };
+        let reading = self.read_page_on(session.client(), actor, &before, page, start, take);
         match timeout(self.transaction_timeout, reading).await {
-            Ok(Ok((page, PageEnd::Whole))) => Ok(page),
+            Ok(Ok((page, PageEnd::Whole))) => {
+                session.give_back();
+                Ok(page)
+            }
             Ok(Ok((page, PageEnd::Cut))) => {
                 // What the server still sends of this page nobody wants; closing says so.
-                drop(Object::take(session));
+                session.close();
                 Ok(page)
             }
             Ok(Err(failure)) => Err(failure),
@@ -191,7 +291,7 @@ impl Sessions {
         actor: &Actor,
         before: &[Statement<'_>],
         page: &Statement<'_>,
-        start: &mut impl FnMut(Vec<Vec<Row>>) -> Result<P, Failure>,
+        start: impl FnOnce(Vec<Vec<Row>>) -> Result<P, Failure>,
         take: &mut impl FnMut(&mut P, Row) -> Result<bool, Failure>,
     ) -> Result<(P, PageEnd), Failure> {
         let begin = send(client.batch_execute(READ_ONLY)).await;
@@ -247,10 +347,10 @@ impl Sessions {
         sql: &str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, Failure> {
-        let session = self.acquire().await?;
-        let writing = self.write_on(&session, actor, sql, parameters);
+        let session = self.acquire(&self.engine, actor).await?;
+        let writing = self.write_on(session.client(), actor, sql, parameters);
         match timeout(self.transaction_timeout, writing).await {
-            Ok(written) => written,
+            Ok(written) => written.inspect(|_| session.give_back()),
             Err(_) => Err(self.give_up(session)),
         }
     }
@@ -286,10 +386,10 @@ impl Sessions {
     }
 
     async fn write_through<T>(&self, actor: &Actor, work: &impl Work<Done = T>) -> Result<T, Failure> {
-        let mut session = self.acquire().await?;
-        let writing = self.write_through_on(&mut session, actor, work);
+        let mut session = self.acquire(&self.engine, actor).await?;
+        let writing = self.write_through_on(session.client_mut(), actor, work);
         match timeout(self.transaction_timeout, writing).await {
-            Ok(written) => written,
+            Ok(written) => written.inspect(|_| session.give_back()),
             Err(_) => Err(self.give_up(session)),
         }
     }
@@ -311,18 +411,18 @@ impl Sessions {
 
     /// Tells everybody who listens on a channel.
     pub(crate) async fn notify(&self, channel: &str) -> Result<(), Failure> {
-        let session = self.acquire().await?;
+        let session = self.acquire(&self.engine, &Actor::Worker).await?;
         let parameters: [Parameter<'_>; 1] = [(&channel, Type::TEXT)];
-        let telling = session.query_typed(include_str!("sql/notify_channel.sql"), &parameters);
+        let telling = session.client().query_typed(include_str!("sql/notify_channel.sql"), &parameters);
         match timeout(self.transaction_timeout, telling).await {
-            Ok(told) => Ok(told.map(drop)?),
+            Ok(told) => Ok(told.map(|_| session.give_back())?),
             Err(_) => Err(self.give_up(session)),
         }
     }
 
     /// Closes a connection that fell silent: whoever got it next would wait too.
-    fn give_up(&self, session: Object) -> Failure {
-        drop(Object::take(session));
+    fn give_up(&self, session: Session) -> Failure {
+        session.close();
         Failure::Lost(format!(
             "no answer to a transaction in {:?} (transaction_timeout)",
             self.transaction_timeout
@@ -333,22 +433,29 @@ impl Sessions {
     /// likely to be, so they are closed.
     fn mends(&self, failure: &Failure) -> bool {
         if failure.is_lost() {
-            self.pool.retain(|_, _| false);
+            self.engine.pool.retain(|_, _| false);
+            self.queries.pool.retain(|_, _| false);
         }
         failure.is_lost() || failure.is_transient()
     }
 
-    /// A connection of the pool, waiting for one as long as may be waited.
-    async fn acquire(&self) -> Result<Object, Failure> {
-        self.pool.get().await.map_err(|error| match error {
+    /// A connection of a pool, in the turn of whoever it is for.
+    async fn acquire(&self, lane: &Lane, actor: &Actor) -> Result<Session, Failure> {
+        let tenant = match actor {
+            Actor::Reader(tenant) | Actor::Writer(tenant) => Some(tenant),
+            Actor::Worker => None,
+        };
+        let turn = lane.turns.enter(tenant, &*self.timer).await.map_err(|error| match error {
+            Error::Unavailable { reason, overloaded: true, .. } => lane.full(&reason),
+            error => Failure::Answer(error),
+        })?;
+        let connection = lane.pool.get().await.map_err(|error| match error {
             PoolError::Backend(error) => Failure::Postgres(error).of_connecting(),
-            PoolError::Timeout(TimeoutType::Wait) => Failure::Full(format!(
-                "every connection is in use (connections_max = {}, acquire_timeout was reached)",
-                self.connections_max
-            )),
+            PoolError::Timeout(TimeoutType::Wait) => lane.full("acquire_timeout was reached"),
             PoolError::Closed => Failure::Answer(Error::unavailable("the store is closed")),
             error => Failure::NoConnection(format!("no connection to PostgreSQL: {error}")),
-        })
+        })?;
+        Ok(Session { lent: Some((connection, turn)), patience: self.transaction_timeout })
     }
 
     /// Names role, tenant and limits for the transaction that was begun.
@@ -373,6 +480,129 @@ impl Sessions {
 const READ_ONLY: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 const READ_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
+/// Connections for one purpose, with the turns in which they are used.
+struct Lane {
+    pool: Pool,
+    turns: ReadTurns,
+    /// The limit that says how many there are, by name.
+    limit: &'static str,
+    connections_max: usize,
+}
+
+impl Lane {
+    fn new(
+        address: &Address,
+        config: &PostgresConfig,
+        limit: &'static str,
+        limits: ReadLimits,
+    ) -> Result<Self, Failure> {
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = Manager::from_config(address.server.clone(), address.tls.clone(), recycling);
+        let connections_max = limits.running_max;
+        // Who has a turn finds a connection: there are as many. So the wait is for one that is closing.
+        let pool = Pool::builder(manager)
+            .max_size(connections_max)
+            .wait_timeout(Some(config.acquire_timeout))
+            .create_timeout(Some(config.connect_timeout))
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| Failure::refused(format!("the pool of connections: {error}")))?;
+        Ok(Self { pool, turns: ReadTurns::new(limits), limit, connections_max })
+    }
+
+    fn full(&self, reason: &str) -> Failure {
+        Failure::Full(format!(
+            "every connection is in use ({} = {}): {reason}",
+            self.limit, self.connections_max
+        ))
+    }
+}
+
+/// What a page is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A command, a view, or the engine itself.
+    Engine,
+    /// A request.
+    Query,
+}
+
+/// A connection, and the turn it is used in. Dropped without a word, it goes back once the server has
+/// ended what was sent on it.
+struct Session {
+    lent: Option<(Object, ReadTurn)>,
+    /// How long the server may take for that.
+    patience: Duration,
+}
+
+impl Session {
+    fn client(&self) -> &Client {
+        match &self.lent {
+            Some((connection, _)) => connection,
+            None => unreachable!("who gives a session back has it no more"),
+        }
+    }
+
+    fn client_mut(&mut self) -> &mut Client {
+        match &mut self.lent {
+            Some((connection, _)) => connection,
+            None => unreachable!("who gives a session back has it no more"),
+        }
+    }
+
+    /// Gives back a connection on which everything was answered.
+    fn give_back(mut self) {
+        // The connection first: whoever has the turn next finds it.
+        self.lent.take();
+    }
+
+    /// Closes the connection.
+    fn close(mut self) {
+        if let Some((connection, turn)) = self.lent.take() {
+            drop(Object::take(connection));
+            drop(turn);
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let Some((connection, turn)) = self.lent.take() else { return };
+        let Ok(runtime) = Handle::try_current() else {
+            drop(Object::take(connection));
+            return;
+        };
+        let patience = self.patience;
+        runtime.spawn(async move {
+            // Answered after everything that was sent before.
+            if !matches!(timeout(patience, connection.batch_execute("")).await, Ok(Ok(()))) {
+                drop(Object::take(connection));
+            }
+            drop(turn);
+        });
+    }
+}
+
+/// The limits of a query's transaction, in milliseconds.
+struct QueryLimits {
+    statement: String,
+    lock: String,
+}
+
+impl QueryLimits {
+    /// Those of a query that may run for so long. Where it waits for a lock for half of that it is the
+    /// store that is slow, and not the query.
+    fn new(left: Duration) -> Self {
+        let milliseconds = |time: Duration| time.as_millis().max(1).to_string();
+        Self { statement: milliseconds(left), lock: milliseconds(left / 2) }
+    }
+
+    fn statement(&self) -> Statement<'_> {
+        let values: [Parameter<'_>; 2] = [(&self.statement, Type::TEXT), (&self.lock, Type::TEXT)];
+        Statement::new(include_str!("sql/set_query.sql"), values)
+    }
+}
+
 /// Where the reading of a page ended.
 enum PageEnd {
     /// At its last row.
@@ -392,6 +622,7 @@ pub(crate) trait Work: Sync {
 }
 
 /// A statement with its values.
+#[derive(Clone)]
 pub(crate) struct Statement<'a> {
     pub(crate) sql: &'a str,
     pub(crate) parameters: Vec<Parameter<'a>>,

@@ -208,6 +208,8 @@ impl From<Error> for Problem {
                 let told = "stored data is damaged; the log of the service says which";
                 at_fault("damaged", "Stored data is damaged", told.to_owned())
             }
+            // Asking again brings the same: it is the query that has to change.
+            Error::TooBroad(_) => Self::new(StatusCode::BAD_REQUEST, "too-broad", "Query too broad", detail),
             // What a vendor says is in the causes.
             Error::Backend { doing, source } => {
                 tracing::error!(doing, error = chain(&*source), "a request failed");
@@ -388,6 +390,17 @@ mod tests {
     }
 
     #[test]
+    fn a_broad_query_is_the_callers_to_narrow_and_not_to_repeat() {
+        let problem = Problem::from(Error::count_too_broad());
+        assert!(problem.0.headers.is_empty(), "{problem:?}");
+        let text = rendered(&problem);
+        assert!(
+            text.contains(r#""status":400"#) && text.contains("urn:underlay:problem:too-broad"),
+            "{text}"
+        );
+        assert!(text.contains("QUERY_ROWS_SCANNED_MAX") && text.contains("leave the count out"), "{text}");
+    }
+
     fn each_failure_of_the_service_has_a_type_of_its_own() {
         let changed = Error::ViewChanged { view: "v".into(), reason: "columns".into() };
         for (error, name) in [(changed, "view-changed"), (Error::Damaged("x".into()), "damaged")] {

@@ -25,7 +25,7 @@ impl Archive for SqliteStore {
             LogScope::EveryTenant => None,
         };
         let read = move |connection: &Connection| read_page(connection, tenant.as_ref(), after, limit);
-        self.0.readers.read_at_one_moment(read).await
+        self.0.readers.read_at_one_moment(None, read).await
     }
 
     async fn import_commits(&self, commits: Vec<ArchivedCommit>) -> Result<Imported, Error> {

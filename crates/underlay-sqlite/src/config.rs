@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use underlay_core::{BatchLimits, Clock, SystemClock};
+use underlay_core::{BatchLimits, Clock, ReadLimits, SystemClock};
 
 use crate::error::Failure;
 use crate::fault::{FaultHook, Step};
@@ -12,8 +12,14 @@ use crate::fault::{FaultHook, Step};
 pub struct SqliteConfig {
     /// How long a write waits for another process that holds the file, before it is `Unavailable`.
     pub busy_timeout: Duration,
-    /// Connections that read at the same time; further reads wait for one.
+    /// Connections that read for commands and views at the same time; further reads wait for one, in
+    /// turns by tenant. Queries have connections of their own.
     pub readers_max: usize,
+    /// Bounds of the queries that requests ask for: how many run at the same time, each on a connection,
+    /// and how many wait, in turns by tenant.
+    pub query_limits: ReadLimits,
+    /// How long a query may run before SQLite ends it.
+    pub query_timeout: Duration,
     /// Bounds of the queue of commits and of a group commit.
     pub limits: BatchLimits,
     /// Writes to views that may wait; further ones wait outside.
@@ -36,6 +42,8 @@ impl Default for SqliteConfig {
         Self {
             busy_timeout: Duration::from_secs(5),
             readers_max: 4,
+            query_limits: ReadLimits::default(),
+            query_timeout: Duration::from_secs(5),
             limits: BatchLimits::default(),
             view_writes_max: 16,
             wal_bytes_max: 64 << 20,
@@ -53,6 +61,8 @@ impl fmt::Debug for SqliteConfig {
         f.debug_struct("SqliteConfig")
             .field("busy_timeout", &self.busy_timeout)
             .field("readers_max", &self.readers_max)
+            .field("query_limits", &self.query_limits)
+            .field("query_timeout", &self.query_timeout)
             .field("limits", &self.limits)
             .field("view_writes_max", &self.view_writes_max)
             .field("wal_bytes_max", &self.wal_bytes_max)
@@ -71,10 +81,24 @@ impl SqliteConfig {
         self
     }
 
-    /// Sets the number of connections that read.
+    /// Sets the number of connections that read for commands and views.
     #[must_use]
     pub fn with_readers_max(mut self, readers: usize) -> Self {
         self.readers_max = readers;
+        self
+    }
+
+    /// Sets the bounds of queries.
+    #[must_use]
+    pub fn with_query_limits(mut self, limits: ReadLimits) -> Self {
+        self.query_limits = limits;
+        self
+    }
+
+    /// Sets how long a query may run; at most a day.
+    #[must_use]
+    pub fn with_query_timeout(mut self, timeout: Duration) -> Self {
+        self.query_timeout = timeout;
         self
     }
 
@@ -135,6 +159,10 @@ impl SqliteConfig {
             "busy_timeout is at most a day"
         } else if self.readers_max == 0 {
             "readers_max is at least 1"
+        } else if self.query_limits.running_max == 0 {
+            "query_limits.running_max is at least 1"
+        } else if self.query_timeout > DAY {
+            "query_timeout is at most a day"
         } else if self.view_writes_max == 0 {
             "view_writes_max is at least 1"
         } else if self.wal_bytes_max < 64 << 10 {

@@ -77,6 +77,11 @@ impl Failure {
         matches!(self.code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
     }
 
+    /// Whether the statement was ended from outside; the connection is sound.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.code() == Some(ErrorCode::OperationInterrupted)
+    }
+
     /// Whether the value is at fault and the file is not.
     pub(crate) fn is_poison(&self) -> bool {
         matches!(self.code(), Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig))

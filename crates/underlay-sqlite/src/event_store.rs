@@ -37,9 +37,9 @@ impl EventStore for SqliteStore {
     }
 
     async fn find_commit(&self, tenant: &TenantId, id: CommitId) -> Result<Option<RecordedCommit>, Error> {
-        let tenant = tenant.clone();
-        let find = move |connection: &Connection| log_writer::find_commit(connection, &tenant, id);
-        self.0.readers.read_at_one_moment(find).await
+        let owner = tenant.clone();
+        let find = move |connection: &Connection| log_writer::find_commit(connection, &owner, id);
+        self.0.readers.read_at_one_moment(Some(tenant), find).await
     }
 
     async fn read_stream(
@@ -50,9 +50,9 @@ impl EventStore for SqliteStore {
         limit: usize,
     ) -> Result<StreamPage, Error> {
         check_page_limit(limit)?;
-        let (tenant, stream) = (tenant.clone(), stream.clone());
-        let read = move |connection: &Connection| stream_page(connection, &tenant, &stream, after, limit);
-        self.0.readers.read_at_one_moment(read).await
+        let (owner, stream) = (tenant.clone(), stream.clone());
+        let read = move |connection: &Connection| stream_page(connection, &owner, &stream, after, limit);
+        self.0.readers.read_at_one_moment(Some(tenant), read).await
     }
 
     async fn read_all(
@@ -63,29 +63,32 @@ impl EventStore for SqliteStore {
         limit: usize,
     ) -> Result<LogPage, Error> {
         check_page_limit(limit)?;
-        let (scope, filter) = (scope.clone(), filter.clone());
-        let read = move |connection: &Connection| log_page(connection, &scope, after, &filter, limit);
-        self.0.readers.read_at_one_moment(read).await
+        let (whose, filter) = (scope.clone(), filter.clone());
+        let read = move |connection: &Connection| log_page(connection, &whose, after, &filter, limit);
+        match scope {
+            LogScope::Tenant(tenant) => self.0.readers.query(tenant, true, read).await,
+            LogScope::EveryTenant => self.0.readers.read_at_one_moment(None, read).await,
+        }
     }
 
     async fn versions(&self, tenant: &TenantId, streams: &[StreamName]) -> Result<Vec<Version>, Error> {
-        let (tenant, streams) = (tenant.clone(), streams.to_vec());
+        let (owner, streams) = (tenant.clone(), streams.to_vec());
         let read = move |connection: &Connection| {
-            streams.iter().map(|stream| stream_version(connection, &tenant, stream)).collect()
+            streams.iter().map(|stream| stream_version(connection, &owner, stream)).collect()
         };
-        self.0.readers.read_at_one_moment(read).await
+        self.0.readers.read_at_one_moment(Some(tenant), read).await
     }
 
     async fn head(&self) -> Result<Position, Error> {
-        self.0.readers.read(|connection| Ok(Position::from_number(head(connection)?))).await
+        self.0.readers.read(None, |connection| Ok(Position::from_number(head(connection)?))).await
     }
 
     async fn position_at(&self, time: Timestamp) -> Result<Position, Error> {
-        self.0.readers.read_at_one_moment(move |connection| position_at(connection, time)).await
+        self.0.readers.read_at_one_moment(None, move |connection| position_at(connection, time)).await
     }
 
     async fn event_id_at(&self, position: Position) -> Result<Option<EventId>, Error> {
-        self.0.readers.read(move |connection| event_id_at(connection, position)).await
+        self.0.readers.read(None, move |connection| event_id_at(connection, position)).await
     }
 }
 

@@ -66,7 +66,7 @@ impl Leases for SqliteStore {
             let expires_at = event_row::time_of(row.get(2)?).unwrap_or(Timestamp::MAX);
             Ok(Some(Lease { holder, term, expires_at, name: name.clone() }))
         };
-        self.0.readers.read(find).await
+        self.0.readers.read(None, find).await
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), Error> {

@@ -8,7 +8,7 @@ use underlay_core::{
     ViewSchema, ViewTable,
 };
 
-use crate::query::{Select, select_count, select_page};
+use crate::query::{self, Select};
 use crate::row_table::{self, Stored};
 
 fn file() -> Connection {
@@ -19,6 +19,17 @@ fn file() -> Connection {
         connection.execute_batch(migration).unwrap();
     }
     connection
+}
+
+/// A page along the most promising way.
+fn select_page(table: &ViewTable, tenant: &TenantId, query: &Query) -> Select {
+    query::select_page(table, tenant, query, &query.page_walks()[0])
+}
+
+/// A count along the most promising way.
+fn select_count(table: &ViewTable, tenant: &TenantId, query: &Query) -> Select {
+    let walk = &query.count_walks()[0];
+    query::select_passing(table, tenant, walk, &walk.tests)
 }
 
 /// The steps of a plan, one a line.

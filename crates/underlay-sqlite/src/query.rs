@@ -1,21 +1,35 @@
 //! A query of a view as SQL: values are bound, names are quoted, and pages are found by key, never by
 //! counting, so that every filter and every sort is a walk along an index.
 
-use underlay_core::{Comparison, Direction, Filter, Query, TenantId, Value, ViewTable};
+use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
+use underlay_core::{Comparison, Direction, Filter, Query, TenantId, Value, ViewTable, Walk};
 
 use crate::row_table::{index_name, name, quoted, selected};
 
-/// A statement with the values of its parameters, in order; the tenant is the first.
-#[derive(Debug, PartialEq)]
+/// A statement with the values of its parameters, in order.
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Select {
     pub(crate) sql: String,
     pub(crate) values: Vec<Value>,
 }
 
 impl Select {
-    fn new(head: String, tenant: &TenantId) -> Self {
-        let values = vec![Value::Text(tenant.as_str().to_owned())];
-        Self { sql: format!("{head} WHERE tenant = ?1"), values }
+    /// Begins to read the rows of a tenant between the bounds of a walk. Without statistics SQLite guesses
+    /// which index to take, and guesses the whole tenant where a filter would do, so it is told.
+    fn begin(&mut self, head: &str, table: &ViewTable, walk: &Walk<'_>, tenant: &TenantId) {
+        let by = walk.column.map(|column| format!(" INDEXED BY {}", index_name(table, column)));
+        let tenant = self.bind(Value::Text(tenant.as_str().to_owned()));
+        let by = by.unwrap_or_default();
+        self.sql.push_str(&format!("{head} {}{by} WHERE tenant = {tenant}", name(table)));
+        walk.bounds.iter().for_each(|filter| self.filter(filter));
+    }
+
+    /// Whether a row passes all of these, as a value.
+    fn tests(&mut self, tests: &[&Filter]) -> String {
+        let before = std::mem::take(&mut self.sql);
+        tests.iter().for_each(|filter| self.filter(filter));
+        let conditions = std::mem::replace(&mut self.sql, before);
+        format!("(true{conditions})")
     }
 
     /// Binds a value and names its parameter.
@@ -47,13 +61,17 @@ impl Select {
     }
 }
 
-/// Reads a page of rows, and one row more that shows whether another page follows.
-pub(crate) fn select_page(table: &ViewTable, tenant: &TenantId, query: &Query) -> Select {
-    let index = walked(&query.filters, query.sort.column.as_deref());
-    let head = format!("SELECT {} FROM {}{}", selected(&table.schema), name(table), by(table, index));
-    let mut select = Select::new(head, tenant);
-    for filter in &query.filters {
-        select.filter(filter);
+/// Reads a page of rows along a walk, and one row more that shows whether another page follows. A walk in
+/// the order asked for that has tests gives every row it looks at, up to one more than it may, and at its
+/// end whether the row passes them.
+pub(crate) fn select_page(table: &ViewTable, tenant: &TenantId, query: &Query, walk: &Walk<'_>) -> Select {
+    let tested = walk.ordered && !walk.tests.is_empty();
+    let mut select = Select::default();
+    let tests = if tested { format!(", {}", select.tests(&walk.tests)) } else { String::new() };
+    let head = format!("SELECT {}{tests} FROM", selected(&table.schema));
+    select.begin(&head, table, walk, tenant);
+    if !walk.ordered {
+        walk.tests.iter().for_each(|filter| select.filter(filter));
     }
     let (beyond, direction) = match query.sort.direction {
         Direction::Ascending => (">", ""),
@@ -71,41 +89,30 @@ pub(crate) fn select_page(table: &ViewTable, tenant: &TenantId, query: &Query) -
         }
     }
     let column = column.map_or_else(String::new, |column| format!("{column}{direction}, "));
-    let limit = select.bind(Value::Integer(crate::event_row::number(query.limit as u64 + 1)));
+    let rows = if tested { QUERY_ROWS_SCANNED_MAX } else { query.limit };
+    let limit = select.bind(one_more_than(rows));
     select.sql.push_str(&format!(" ORDER BY {column}\"key\"{direction} LIMIT {limit}"));
     select
 }
 
-/// Counts the rows that meet the filters.
-pub(crate) fn select_count(table: &ViewTable, tenant: &TenantId, query: &Query) -> Select {
-    let index = walked(&query.filters, None);
-    let head = format!("SELECT count(*) FROM {}{}", name(table), by(table, index));
-    let mut select = Select::new(head, tenant);
-    for filter in &query.filters {
-        select.filter(filter);
-    }
+/// Looks at the rows between the bounds of a walk, up to one more than it may, and says of each whether it
+/// passes these tests.
+pub(crate) fn select_passing(
+    table: &ViewTable,
+    tenant: &TenantId,
+    walk: &Walk<'_>,
+    tests: &[&Filter],
+) -> Select {
+    let mut select = Select::default();
+    let head = format!("SELECT {} FROM", select.tests(tests));
+    select.begin(&head, table, walk, tenant);
+    let limit = select.bind(one_more_than(QUERY_ROWS_SCANNED_MAX));
+    select.sql.push_str(&format!(" LIMIT {limit}"));
     select
 }
 
-/// The column whose index is walked along; none for the order of the keys. Without statistics SQLite
-/// guesses, and guesses the whole tenant where a filter would do, so it is told.
-///
-/// A condition that leaves few rows comes first, then the order asked for, which finds a page without
-/// sorting, then what else narrows.
-fn walked<'q>(filters: &'q [Filter], sort: Option<&'q str>) -> Option<&'q str> {
-    let first = |wanted: fn(&Filter) -> bool| {
-        filters.iter().find(|filter| wanted(filter)).map(|filter| filter.column.as_str())
-    };
-    // Of two truths each holds for half of the rows.
-    first(|filter| filter.comparison == Comparison::Eq && !matches!(filter.value, Value::Boolean(_)))
-        .or_else(|| first(|filter| filter.comparison == Comparison::Prefix))
-        .or(sort)
-        .or_else(|| first(|filter| filter.comparison == Comparison::Eq))
-        .or_else(|| first(|_| true))
-}
-
-fn by(table: &ViewTable, column: Option<&str>) -> String {
-    column.map_or_else(String::new, |column| format!(" INDEXED BY {}", index_name(table, column)))
+fn one_more_than(rows: usize) -> Value {
+    Value::Integer(crate::event_row::number(rows as u64 + 1))
 }
 
 /// The first text after all that start with `prefix`; none where no text is.

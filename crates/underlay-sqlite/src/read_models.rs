@@ -1,9 +1,10 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, params_from_iter};
 use tokio::sync::oneshot;
+use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
 use underlay_core::{
-    Checkpoint, Cursor, Error, ParkedEvent, Position, Query, ReadModels, RowAddress, RowChange, RowPage,
-    RowValues, Swap, Swept, TenantId, Timestamp, ViewBatch, ViewInfo, ViewSchema, ViewTable,
+    Checkpoint, Cursor, Error, Filter, ParkedEvent, Position, Query, ReadModels, RowAddress, RowChange, RowPage,
+    RowValues, Swap, Swept, TenantId, Timestamp, ViewBatch, ViewInfo, ViewSchema, ViewTable, Walk,
     check_page_limit,
 };
 
@@ -21,7 +22,7 @@ impl ReadModels for SqliteStore {
         let found = self
             .0
             .readers
-            .read_at_one_moment(move |connection| catalogue::find_active(connection, &wanted))
+            .read_at_one_moment(None, move |connection| catalogue::find_active(connection, &wanted))
             .await?;
         let generation = match found {
             Some(generation) => generation,
@@ -95,21 +96,21 @@ impl ReadModels for SqliteStore {
         check_page_limit(limit)?;
         let table = table.clone();
         let read = move |connection: &Connection| catalogue::parked(connection, &table, after, limit);
-        self.0.readers.read_at_one_moment(read).await
+        self.0.readers.read_at_one_moment(None, read).await
     }
 
     async fn views(&self) -> Result<Vec<ViewInfo>, Error> {
-        self.0.readers.read(catalogue::views).await
+        self.0.readers.read(None, catalogue::views).await
     }
 
     async fn checkpoint(&self, table: &ViewTable) -> Result<Checkpoint, Error> {
         let table = table.clone();
-        self.0.readers.read(move |connection| catalogue::checkpoint(connection, &table)).await
+        self.0.readers.read(None, move |connection| catalogue::checkpoint(connection, &table)).await
     }
 
     async fn load(&self, table: &ViewTable, rows: &[RowAddress]) -> Result<Vec<Option<RowValues>>, Error> {
         let (table, rows) = (table.clone(), rows.to_vec());
-        self.0.readers.read_at_one_moment(move |connection| load_rows(connection, &table, &rows)).await
+        self.0.readers.read_at_one_moment(None, move |connection| load_rows(connection, &table, &rows)).await
     }
 
     async fn apply(&self, table: &ViewTable, mut batch: ViewBatch) -> Result<(), Error> {
@@ -125,30 +126,34 @@ impl ReadModels for SqliteStore {
     }
 
     async fn get(&self, table: &ViewTable, tenant: &TenantId, key: &str) -> Result<Option<RowValues>, Error> {
-        let address = RowAddress { tenant: tenant.clone(), key: key.to_owned() };
-        let rows = self.load(table, &[address]).await?;
+        let (table, address) = (table.clone(), RowAddress { tenant: tenant.clone(), key: key.to_owned() });
+        let read = move |connection: &Connection| load_rows(connection, &table, &[address]);
+        let rows = self.0.readers.query(tenant, true, read).await?;
         Ok(rows.into_iter().flatten().next())
     }
 
     async fn query(&self, table: &ViewTable, tenant: &TenantId, query: &Query) -> Result<RowPage, Error> {
         query.validate(&table.schema)?;
-        let (table, tenant, query) = (table.clone(), tenant.clone(), query.clone());
-        let read = move |connection: &Connection| row_page(connection, &table, &tenant, &query);
-        self.0.readers.read_at_one_moment(read).await
+        let is_exact = query.page_walks().first().is_some_and(Walk::is_exact);
+        let (table, owner, query) = (table.clone(), tenant.clone(), query.clone());
+        let read = move |connection: &Connection| row_page(connection, &table, &owner, &query);
+        self.0.readers.query(tenant, is_exact, read).await
     }
 
     async fn count(&self, table: &ViewTable, tenant: &TenantId, query: &Query) -> Result<u64, Error> {
         query.validate(&table.schema)?;
-        let (table, select) = (table.clone(), query::select_count(table, tenant, query));
+        let (table, owner, query) = (table.clone(), tenant.clone(), query.clone());
         let read = move |connection: &Connection| {
             // Where there is no such table the catalogue says so.
             catalogue::checkpoint(connection, &table)?;
-            let mut statement = connection.prepare_cached(&select.sql)?;
-            let count: i64 =
-                statement.query_row(params_from_iter(select.values.iter().map(Stored)), |row| row.get(0))?;
-            Ok(count.unsigned_abs())
+            for walk in query.count_walks() {
+                if let Some(count) = count_passing(connection, &table, &owner, &walk, &walk.tests)? {
+                    return Ok(count);
+                }
+            }
+            Err(Failure::Answer(Error::count_too_broad()))
         };
-        self.0.readers.read_at_one_moment(read).await
+        self.0.readers.query(tenant, false, read).await
     }
 }
 
@@ -219,6 +224,25 @@ fn load_rows(
     addresses.iter().map(&mut load).collect()
 }
 
+/// How many rows between the bounds of a walk pass the tests; `None` where there are too many to look at.
+fn count_passing(
+    connection: &Connection,
+    table: &ViewTable,
+    tenant: &TenantId,
+    walk: &Walk<'_>,
+    tests: &[&Filter],
+) -> Result<Option<u64>, Failure> {
+    let select = query::select_passing(table, tenant, walk, tests);
+    let mut statement = connection.prepare_cached(&select.sql)?;
+    let mut found = statement.query(params_from_iter(select.values.iter().map(Stored)))?;
+    let (mut looked, mut passed) = (0, 0);
+    while let Some(row) = found.next()? {
+        looked += 1;
+        passed += u64::from(row.get::<_, bool>(0)?);
+    }
+    Ok((looked <= QUERY_ROWS_SCANNED_MAX).then_some(passed))
+}
+
 fn row_page(
     connection: &Connection,
     table: &ViewTable,
@@ -226,28 +250,55 @@ fn row_page(
     query: &Query,
 ) -> Result<RowPage, Failure> {
     let position = catalogue::checkpoint(connection, table)?.position;
-    let select = query::select_page(table, tenant, query);
+    for walk in query.page_walks() {
+        let Some(mut rows) = walk_page(connection, table, tenant, query, &walk)? else { continue };
+        let more = rows.len() > query.limit;
+        rows.truncate(query.limit);
+        let sort_at = query
+            .sort
+            .column
+            .as_ref()
+            .and_then(|name| table.schema.columns.iter().position(|column| column.name == *name));
+        let cursor = |(key, values): &(String, RowValues)| Cursor {
+            value: sort_at.and_then(|at| values.get(at).cloned()),
+            key: key.clone(),
+        };
+        let next = rows.last().filter(|_| more).map(cursor);
+        return Ok(RowPage { rows, next, position });
+    }
+    Err(Failure::Answer(Error::page_too_broad()))
+}
+
+/// The rows of a page, and one more where another page follows; `None` where the walk looks at more rows
+/// than it may.
+fn walk_page(
+    connection: &Connection,
+    table: &ViewTable,
+    tenant: &TenantId,
+    query: &Query,
+    walk: &Walk<'_>,
+) -> Result<Option<Vec<(String, RowValues)>>, Failure> {
+    // What sorts takes all between its bounds; the index alone says how many that are.
+    if !walk.ordered && count_passing(connection, table, tenant, walk, &[])?.is_none() {
+        return Ok(None);
+    }
+    let select = query::select_page(table, tenant, query, walk);
     let mut statement = connection.prepare_cached(&select.sql)?;
     let mut found = statement.query(params_from_iter(select.values.iter().map(Stored)))?;
-    let mut rows: Vec<(String, RowValues)> = Vec::new();
-    let mut more = false;
-    while let Some(row) = found.next()? {
-        if rows.len() == query.limit {
-            more = true;
-            break;
+    let tested = walk.ordered && !walk.tests.is_empty();
+    let mut rows = Vec::new();
+    let mut looked = 0;
+    while rows.len() <= query.limit
+        && let Some(row) = found.next()?
+    {
+        looked += 1;
+        if tested && looked > QUERY_ROWS_SCANNED_MAX {
+            return Ok(None);
         }
-        let key = row.get(0).map_err(|error| Failure::from(error).within(row_table::name(table)))?;
-        rows.push((key, row_table::values(row, table)?));
+        if !tested || row.get::<_, bool>(table.schema.columns.len() + 1)? {
+            let key = row.get(0).map_err(|error| Failure::from(error).within(row_table::name(table)))?;
+            rows.push((key, row_table::values(row, table)?));
+        }
     }
-    let sort_at = query
-        .sort
-        .column
-        .as_ref()
-        .and_then(|name| table.schema.columns.iter().position(|column| column.name == *name));
-    let cursor = |(key, values): &(String, RowValues)| Cursor {
-        value: sort_at.and_then(|at| values.get(at).cloned()),
-        key: key.clone(),
-    };
-    let next = rows.last().filter(|_| more).map(cursor);
-    Ok(RowPage { rows, next, position })
+    Ok(Some(rows))
 }

@@ -1,86 +1,157 @@
 //! Connections that read, each used by one call at a time on a thread for blocking work.
+//!
+//! There are two pools of them, so that one cannot take the other's: queries, which requests ask for,
+//! and reads that commands and views wait for. In each, tenants take turns. A query has a deadline, which
+//! SQLite looks at while it works; then its connection is as sound as before. Where its caller goes away it
+//! ends as well, and its turn with it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use tokio::sync::Semaphore;
-use underlay_core::Error;
+use underlay_core::{Clock, Error, ReadLimits, ReadTurns, TenantId};
 
+use crate::config::SqliteConfig;
 use crate::database::Database;
 use crate::error::Failure;
 
-/// The pool. Clones share it.
+/// Steps of SQLite's machine between two looks at the deadline: well below a millisecond.
+const STEPS_BETWEEN_LOOKS: i32 = 4_000;
+
+/// The pools. Clones share them.
 #[derive(Clone)]
-pub(crate) struct Readers(Arc<Pool>);
+pub(crate) struct Readers {
+    engine: Arc<Pool>,
+    queries: Arc<Pool>,
+    query_timeout: Duration,
+}
 
 struct Pool {
     database: Database,
-    permits: Arc<Semaphore>,
-    readers_max: u32,
+    turns: ReadTurns,
+    clock: Arc<dyn Clock>,
     /// `None` once closed.
     idle: Mutex<Option<Vec<Connection>>>,
 }
 
 impl Readers {
-    pub(crate) fn new(database: Database, readers_max: usize) -> Self {
-        let readers_max = readers_max.min(Semaphore::MAX_PERMITS);
-        Self(Arc::new(Pool {
-            database,
-            permits: Arc::new(Semaphore::new(readers_max)),
-            readers_max: u32::try_from(readers_max).unwrap_or(u32::MAX),
-            idle: Mutex::new(Some(Vec::new())),
-        }))
+    pub(crate) fn new(database: &Database, config: &SqliteConfig) -> Self {
+        let pool = |limits| {
+            Arc::new(Pool {
+                database: database.clone(),
+                turns: ReadTurns::new(limits),
+                clock: config.clock.clone(),
+                idle: Mutex::new(Some(Vec::new())),
+            })
+        };
+        Self {
+            engine: pool(ReadLimits::of_the_engine(config.readers_max)),
+            queries: pool(config.query_limits.clone()),
+            query_timeout: config.query_timeout,
+        }
     }
 
-    /// Runs `work` on a connection. It goes on to its end where the caller goes away.
+    /// Runs `work` on a connection, for a command of a tenant or for the engine itself. It goes on to its
+    /// end where the caller goes away.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
+        tenant: Option<&TenantId>,
         work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Error> {
-        let permit = self.0.permits.clone().acquire_owned().await.map_err(|_| closed())?;
-        let pool = self.0.clone();
-        let reading = tokio::task::spawn_blocking(move || {
-            let connection = pool.take().map_err(Failure::reading)?;
-            let result = work(&connection);
-            pool.give_back(connection, result.as_ref().err());
-            drop(permit);
-            result.map_err(Failure::reading)
-        });
-        reading.await.map_err(|error| Error::backend("reading the SQLite file", error))?
+        self.engine.run(tenant, move |connection| work(connection)).await
     }
 
     /// As [`Readers::read`], with everything `work` reads from one moment.
     pub(crate) async fn read_at_one_moment<T: Send + 'static>(
         &self,
+        tenant: Option<&TenantId>,
         work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Error> {
-        self.read(move |connection| {
-            connection.prepare_cached("BEGIN")?.raw_execute()?;
-            let result = work(connection);
-            // Some failures end the transaction themselves.
-            if !connection.is_autocommit() {
-                connection.prepare_cached("ROLLBACK")?.raw_execute()?;
-            }
-            result
-        })
-        .await
+        self.engine.run(tenant, move |connection| at_one_moment(connection, work)).await
     }
 
-    /// Waits for the reads that run and closes every connection.
+    /// Runs what a request of a tenant asks for, at one moment and until its deadline. `is_exact` says
+    /// that it looks at no row beside those it gives.
+    pub(crate) async fn query<T: Send + 'static>(
+        &self,
+        tenant: &TenantId,
+        is_exact: bool,
+        work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Error> {
+        let query_timeout = self.query_timeout;
+        let gone = Arc::new(AtomicBool::new(false));
+        let _asked = Asked(gone.clone());
+        let querying = move |connection: &mut Connection| {
+            let deadline = Instant::now() + query_timeout;
+            let is_over = move || gone.load(Ordering::Relaxed) || Instant::now() >= deadline;
+            connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(is_over))?;
+            let result = at_one_moment(connection, work);
+            connection.progress_handler(0, None::<fn() -> bool>)?;
+            result.map_err(|failure| match failure.is_interrupted() {
+                true => Failure::Answer(Error::query_too_slow(query_timeout, is_exact)),
+                false => failure,
+            })
+        };
+        self.queries.run(Some(tenant), querying).await
+    }
+
+    /// Sends away the reads that wait, waits for those that run and closes every connection.
     pub(crate) async fn close(&self) {
-        let all = self.0.permits.acquire_many(self.0.readers_max).await;
         self.close_idle();
-        drop(all);
+        self.engine.turns.ended().await;
+        self.queries.turns.ended().await;
     }
 
     /// Closes the connections that are not in use now, and the others when their read ends.
     pub(crate) fn close_idle(&self) {
-        self.0.permits.close();
-        self.0.lock().take();
+        for pool in [&self.engine, &self.queries] {
+            pool.turns.close();
+            pool.lock().take();
+        }
     }
 }
 
+/// Somebody waits for the answer of a query. Dropped, nobody does.
+struct Asked(Arc<AtomicBool>);
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn at_one_moment<T>(
+    connection: &Connection,
+    work: impl FnOnce(&Connection) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    connection.prepare_cached("BEGIN")?.raw_execute()?;
+    let result = work(connection);
+    // Some failures end the transaction themselves.
+    if !connection.is_autocommit() {
+        connection.prepare_cached("ROLLBACK")?.raw_execute()?;
+    }
+    result
+}
+
 impl Pool {
+    async fn run<T: Send + 'static>(
+        self: &Arc<Self>,
+        tenant: Option<&TenantId>,
+        work: impl FnOnce(&mut Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Error> {
+        let turn = self.turns.enter(tenant, &*self.clock).await?;
+        let pool = self.clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut connection = pool.take().map_err(Failure::reading)?;
+            let result = work(&mut connection);
+            pool.give_back(connection, result.as_ref().err());
+            drop(turn);
+            result.map_err(Failure::reading)
+        });
+        reading.await.map_err(|error| Error::backend("reading the SQLite file", error))?
+    }
+
     fn take(&self) -> Result<Connection, Failure> {
         self.database.check_in_place()?;
         let idle = match self.lock().as_mut() {

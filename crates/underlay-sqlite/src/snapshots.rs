@@ -10,10 +10,10 @@ use crate::store::SqliteStore;
 #[async_trait]
 impl Snapshots for SqliteStore {
     async fn load_snapshot(&self, tenant: &TenantId, stream: &StreamName) -> Result<Option<Snapshot>, Error> {
-        let (tenant, stream) = (tenant.clone(), stream.clone());
+        let (owner, stream) = (tenant.clone(), stream.clone());
         let load = move |connection: &Connection| {
             let mut select = connection.prepare_cached(include_str!("sql/select_snapshot.sql"))?;
-            let mut rows = select.query((tenant.as_str(), stream.as_str()))?;
+            let mut rows = select.query((owner.as_str(), stream.as_str()))?;
             let Some(row) = rows.next()? else { return Ok(None) };
             let place = format_args!("the snapshot of {stream}");
             let fingerprint = row.get(2).map_err(|error| Failure::from(error).within(place))?;
@@ -24,7 +24,7 @@ impl Snapshots for SqliteStore {
                 state: Json::from_stored(event_row::text(row, 3, place)?),
             }))
         };
-        self.0.readers.read(load).await
+        self.0.readers.read(Some(tenant), load).await
     }
 
     async fn store_snapshot(

@@ -100,7 +100,7 @@ impl OpenFile {
         let open = Self {
             id,
             intake: Arc::new(Intake::new(config.limits.clone())),
-            readers: Readers::new(database.clone(), config.readers_max),
+            readers: Readers::new(&database, config),
             wakeups: Arc::default(),
             clock: config.clock.clone(),
             view_writes: Arc::new(Semaphore::new(config.view_writes_max.min(Semaphore::MAX_PERMITS))),

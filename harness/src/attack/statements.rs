@@ -92,6 +92,7 @@ const STATEMENTS: &[Statement] = statements! {
     "select_versions" "reader" false ("text, text[]") |v| [&v.tenant, format!("ARRAY[{}]", v.stream)];
     "select_view_position" "reader" false ("text, integer") |_v| ["'accounts'", "1"];
     "select_views" "worker" false ("") |_v| [];
+    "set_query" "login" false ("text, text") |_v| ["'5000'", "'2500'"];
     "set_transaction" "login" false ("") |_v| [];
     "update_active_generation" "worker" false ("text, integer") |_v| ["'accounts'", "2"];
     "upsert_snapshot" "writer" false ("text, text, bigint, uuid, bytea, text") |v| [&v.tenant, &v.stream, "99", &v.event, "'\\x00'", "'{}'"];

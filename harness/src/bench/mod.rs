@@ -12,6 +12,7 @@ mod figure;
 mod index_costs;
 mod log_file;
 mod memory;
+mod neighbour;
 mod place;
 mod plain_appends;
 mod plain_scan;
@@ -38,8 +39,8 @@ pub(crate) struct Arguments {
     /// Smaller logs and fewer, shorter runs: a smoke test, not a measurement
     #[arg(long)]
     quick: bool,
-    /// Only the figures of one part: commits, loads, catch-up, view, memory, indexes; on PostgreSQL
-    /// commits, catch-up, view, log-head, stream-heads
+    /// Only the figures of one part: commits, loads, catch-up, view, neighbour, memory, indexes; on
+    /// PostgreSQL commits, catch-up, view, neighbour, log-head, stream-heads
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
     /// Which store
@@ -90,7 +91,7 @@ const QUICK: Scale = Scale {
     index_rows: 20_000,
 };
 
-const PARTS: &[&str] = &["commits", "loads", "catch-up", "view", "memory", "indexes"];
+const PARTS: &[&str] = &["commits", "loads", "catch-up", "view", "neighbour", "memory", "indexes"];
 
 /// Measures, prints a table, and writes the file where one is asked for.
 pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
@@ -122,6 +123,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
             "loads" => stream_loads::measure(&place, &scale).await?,
             "catch-up" => catch_up::measure(&place, &scale).await?,
             "view" => view_fold::measure(&place, &scale).await?,
+            "neighbour" => neighbour::measure(&place, &scale).await?,
             "memory" => memory::measure(&place, &scale).await?,
             _ => index_costs::measure(&place, &scale).await?,
         });

@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use super::MemoryLeases;
+use crate::limits::QUERY_ROWS_SCANNED_MAX;
 use crate::read_models::{no_generation, none_replaced, still_read};
 use crate::{
     Checkpoint, Comparison, Cursor, Direction, Error, Filter, Generation, ParkedEvent, Position, Query,
     ReadModels, RowAddress, RowChange, RowPage, RowValues, Swap, Swept, TenantId, Timestamp, Value,
-    ViewBatch, ViewInfo, ViewSchema, ViewTable, check_page_limit,
+    ViewBatch, ViewInfo, ViewSchema, ViewTable, Walk, check_page_limit,
 };
 
 /// The tables of views, in memory.
@@ -109,28 +110,81 @@ impl Table {
         self.schema.columns.iter().position(|column| column.name == name)
     }
 
-    fn matching(&self, tenant: &TenantId, filters: &[Filter]) -> Vec<(&str, &RowValues)> {
-        let meets = |row: &RowValues, filter: &Filter| {
-            let value = self.column_at(&filter.column).map_or(&Value::Null, |at| &row[at]);
-            match filter.comparison {
-                Comparison::Eq => *value == filter.value,
-                Comparison::Lt => *value < filter.value,
-                Comparison::Le => *value <= filter.value,
-                Comparison::Gt => *value > filter.value,
-                Comparison::Ge => *value >= filter.value,
-                Comparison::Prefix => match (value, &filter.value) {
-                    (Value::Text(text), Value::Text(prefix)) => text.starts_with(prefix.as_str()),
-                    _ => false,
-                },
-            }
-        };
+    fn meets(&self, row: &RowValues, filter: &Filter) -> bool {
+        let value = self.column_at(&filter.column).map_or(&Value::Null, |at| &row[at]);
+        match filter.comparison {
+            Comparison::Eq => *value == filter.value,
+            Comparison::Lt => *value < filter.value,
+            Comparison::Le => *value <= filter.value,
+            Comparison::Gt => *value > filter.value,
+            Comparison::Ge => *value >= filter.value,
+            Comparison::Prefix => match (value, &filter.value) {
+                (Value::Text(text), Value::Text(prefix)) => text.starts_with(prefix.as_str()),
+                _ => false,
+            },
+        }
+    }
+
+    /// The rows of a tenant that meet these conditions.
+    fn between(&self, tenant: &TenantId, bounds: &[&Filter]) -> Vec<(&str, &RowValues)> {
         self.rows
             .iter()
             .filter(|(address, row)| {
-                address.tenant == *tenant && filters.iter().all(|filter| meets(row, filter))
+                address.tenant == *tenant && bounds.iter().all(|filter| self.meets(row, filter))
             })
             .map(|(address, row)| (address.key.as_str(), row))
             .collect()
+    }
+
+    /// The rows of a page, and one more where another page follows; `None` where the walk looks at more
+    /// rows than it may.
+    fn page(&self, tenant: &TenantId, query: &Query, walk: &Walk<'_>) -> Option<Vec<(&str, &RowValues)>> {
+        let directed = |order: Ordering| match query.sort.direction {
+            Direction::Ascending => order,
+            Direction::Descending => order.reverse(),
+        };
+        let last = query.after.as_ref().map(|cursor| (cursor.value.clone(), cursor.key.clone()));
+        let beyond = |(key, row): &(&str, &RowValues)| {
+            let place = self.place(query, key, row);
+            last.as_ref().is_none_or(|last| directed(place.cmp(last)) == Ordering::Greater)
+        };
+        let passes = |(_, row): &(&str, &RowValues)| walk.tests.iter().all(|filter| self.meets(row, filter));
+        let mut rows = self.between(tenant, &walk.bounds);
+        if walk.ordered {
+            rows.retain(beyond);
+        } else if rows.len() > QUERY_ROWS_SCANNED_MAX {
+            return None;
+        }
+        rows.sort_by_cached_key(|(key, row)| self.place(query, key, row));
+        if query.sort.direction == Direction::Descending {
+            rows.reverse();
+        }
+        let mut page = Vec::new();
+        for (looked, row) in rows.into_iter().enumerate() {
+            if walk.ordered && looked == QUERY_ROWS_SCANNED_MAX {
+                return None;
+            }
+            if passes(&row) && (walk.ordered || beyond(&row)) {
+                page.push(row);
+            }
+            if page.len() > query.limit {
+                break;
+            }
+        }
+        Some(page)
+    }
+
+    /// Where a row lies in the order asked for.
+    fn place(&self, query: &Query, key: &str, row: &RowValues) -> (Option<Value>, String) {
+        let sort_at = query.sort.column.as_deref().and_then(|name| self.column_at(name));
+        (sort_at.map(|at| row[at].clone()), key.to_owned())
+    }
+
+    /// How many rows meet the filters; `None` where the walk looks at more rows than it may.
+    fn count(&self, tenant: &TenantId, walk: &Walk<'_>) -> Option<u64> {
+        let rows = self.between(tenant, &walk.bounds);
+        let passes = |(_, row): &&(&str, &RowValues)| walk.tests.iter().all(|filter| self.meets(row, filter));
+        (rows.len() <= QUERY_ROWS_SCANNED_MAX).then(|| rows.iter().filter(passes).count() as u64)
     }
 }
 
@@ -303,22 +357,13 @@ impl ReadModels for MemoryReadModels {
     async fn query(&self, table: &ViewTable, tenant: &TenantId, query: &Query) -> Result<RowPage, Error> {
         query.validate(&table.schema)?;
         self.with_table(table, |table| {
-            let sort_at = query.sort.column.as_deref().and_then(|name| table.column_at(name));
-            let place = |key: &str, row: &RowValues| (sort_at.map(|at| row[at].clone()), key.to_owned());
-            let directed = |order: Ordering| match query.sort.direction {
-                Direction::Ascending => order,
-                Direction::Descending => order.reverse(),
-            };
-            let mut rows = table.matching(tenant, &query.filters);
-            rows.sort_by(|a, b| directed(place(a.0, a.1).cmp(&place(b.0, b.1))));
-            if let Some(cursor) = &query.after {
-                let last = (cursor.value.clone(), cursor.key.clone());
-                rows.retain(|(key, row)| directed(place(key, row).cmp(&last)) == Ordering::Greater);
-            }
+            let walks = query.page_walks();
+            let found = walks.iter().find_map(|walk| table.page(tenant, query, walk));
+            let mut rows = found.ok_or_else(Error::page_too_broad)?;
             let more = rows.len() > query.limit;
             rows.truncate(query.limit);
             let next = rows.last().filter(|_| more).map(|(key, row)| {
-                let (value, key) = place(key, row);
+                let (value, key) = table.place(query, key, row);
                 Cursor { value, key }
             });
             let rows = rows.into_iter().map(|(key, row)| (key.to_owned(), row.clone())).collect();
@@ -328,6 +373,9 @@ impl ReadModels for MemoryReadModels {
 
     async fn count(&self, table: &ViewTable, tenant: &TenantId, query: &Query) -> Result<u64, Error> {
         query.validate(&table.schema)?;
-        self.with_table(table, |table| Ok(table.matching(tenant, &query.filters).len() as u64))
+        self.with_table(table, |table| {
+            let walks = query.count_walks();
+            walks.iter().find_map(|walk| table.count(tenant, walk)).ok_or_else(Error::count_too_broad)
+        })
     }
 }

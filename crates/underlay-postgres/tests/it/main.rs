@@ -19,6 +19,7 @@ mod model;
 mod place;
 mod plans;
 mod pooler;
+mod queries;
 mod replaced;
 mod roles;
 mod sample;

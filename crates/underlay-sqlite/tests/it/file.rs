@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 use underlay_core::{
-    Error, EventStore, EventStoreExt, ExpectedVersion, LogFilter, LogScope, Position, Version,
+    Error, EventStore, EventStoreExt, ExpectedVersion, LogFilter, LogScope, Position, ReadLimits, Version,
 };
 use underlay_sqlite::{SqliteConfig, SqliteStore};
 
@@ -141,8 +141,10 @@ fn a_missing_folder_is_named() {
 #[test]
 fn settings_that_make_no_sense_are_refused() {
     let place = Place::new();
+    let no_queries = ReadLimits { running_max: 0, ..ReadLimits::default() };
     for (config, name) in [
         (SqliteConfig::default().with_readers_max(0), "readers_max"),
+        (SqliteConfig::default().with_query_limits(no_queries), "query_limits.running_max"),
         (SqliteConfig::default().with_view_writes_max(0), "view_writes_max"),
         (SqliteConfig::default().with_wal_bytes_max(1), "wal_bytes_max"),
         (SqliteConfig::default().with_poll_interval(std::time::Duration::ZERO), "poll_interval"),

@@ -17,6 +17,7 @@ mod hostile;
 mod leases;
 mod model;
 mod processes;
+mod queries;
 mod sample;
 mod survey;
 mod views;

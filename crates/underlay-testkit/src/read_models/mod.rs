@@ -4,6 +4,7 @@
 //! They are run by [`conformance!`](crate::conformance).
 
 mod batches;
+mod breadth;
 mod definitions;
 mod filters;
 mod generations;
@@ -19,6 +20,7 @@ pub use batches::{
     one_of_two_batches_is_stored, rows_and_checkpoint_change_together,
     the_checkpoint_moves_only_from_the_expected_place,
 };
+pub use breadth::a_query_looks_at_a_bounded_number_of_rows;
 pub use definitions::a_changed_view_is_refused;
 pub use filters::filters_and_sorts_hold;
 pub use generations::{
@@ -78,6 +80,8 @@ macro_rules! read_models_cases {
                 "What a discarded generation has left is removed piece by piece, beside readers and writers; its number is never given again."
             17 parked_events_are_kept
                 "Events that were passed over are kept with the rows of their generation, in the order of the log."
+            18 a_query_looks_at_a_bounded_number_of_rows
+                "A query that finds its answer within `QUERY_ROWS_SCANNED_MAX` rows of an index that its filters or its order name is answered; any other is `TooBroad`, and names the limit."
         }
     };
 }

@@ -68,6 +68,14 @@ enum Mutation {
     KeepsTheDiscarded,
     /// Events that were passed over are forgotten.
     ForgetsWhatIsParked,
+    /// A count looks at all there is.
+    CountsWithoutEnd,
+    /// A page looks at all there is.
+    LooksWithoutEnd,
+    /// Who has many rows is refused, however few are asked for.
+    RefusesLargeTenants,
+    /// Only the most promising way to the rows is tried.
+    TriesOneWay,
 }
 
 struct Models {
@@ -150,6 +158,18 @@ impl Models {
             }
         }
         query
+    }
+
+    /// What a store refuses that takes a query for broader than it is.
+    async fn check_breadth(&self, table: &ViewTable, tenant: &TenantId, query: &Query) -> Result<(), Error> {
+        let counted = match self.mutation {
+            Mutation::RefusesLargeTenants => Query::default(),
+            Mutation::TriesOneWay if query.filters.len() > 1 => {
+                Query { filters: query.filters[..1].to_vec(), ..Query::default() }
+            }
+            _ => return Ok(()),
+        };
+        self.inner.count(table, tenant, &counted).await.map(drop)
     }
 
     /// The page of a store that finds its way by something else than the cursor.
@@ -348,7 +368,16 @@ impl ReadModels for Models {
     async fn query(&self, table: &ViewTable, tenant: &TenantId, query: &Query) -> Result<RowPage, Error> {
         let tenant = &self.tenant(tenant);
         let query = &self.broken(query);
+        self.check_breadth(table, tenant, query).await?;
         match self.mutation {
+            Mutation::LooksWithoutEnd => {
+                let checkpoint = self.inner.checkpoint(table).await?;
+                let empty = RowPage { rows: Vec::new(), next: None, position: checkpoint.position };
+                return match self.inner.query(table, tenant, query).await {
+                    Err(Error::TooBroad(_)) => Ok(empty),
+                    page => page,
+                };
+            }
             Mutation::CountsRowsToTheCursor | Mutation::LosesTies => {
                 return self.page_without_cursor(table, tenant, query).await;
             }
@@ -388,7 +417,12 @@ impl ReadModels for Models {
     }
 
     async fn count(&self, table: &ViewTable, tenant: &TenantId, query: &Query) -> Result<u64, Error> {
-        self.inner.count(table, &self.tenant(tenant), &self.broken(query)).await
+        let (tenant, query) = (&self.tenant(tenant), &self.broken(query));
+        self.check_breadth(table, tenant, query).await?;
+        match self.inner.count(table, tenant, query).await {
+            Err(Error::TooBroad(_)) if self.is(Mutation::CountsWithoutEnd) => Ok(u64::MAX),
+            count => count,
+        }
     }
 }
 
@@ -428,4 +462,8 @@ caught! { read_models;
     a_replaced_generation_dropped: a_replaced_generation_comes_back fails on DropsTheReplaced;
     a_read_generation_discarded: discarded_generations_are_swept fails on KeepsTheDiscarded;
     parked_events_forgotten: parked_events_are_kept fails on ForgetsWhatIsParked;
+    counts_without_end: a_query_looks_at_a_bounded_number_of_rows fails on CountsWithoutEnd;
+    pages_without_end: a_query_looks_at_a_bounded_number_of_rows fails on LooksWithoutEnd;
+    large_tenants_refused: a_query_looks_at_a_bounded_number_of_rows fails on RefusesLargeTenants;
+    one_way_tried: a_query_looks_at_a_bounded_number_of_rows fails on TriesOneWay;
 }
