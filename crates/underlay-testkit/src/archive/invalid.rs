@@ -7,7 +7,7 @@ use underlay_core::{
 };
 
 use super::Subject;
-use super::others::renumber;
+use super::others::{Change, renumber};
 use crate::{ArchiveFixture, sample};
 
 /// Sentence 7: what no commit may be is `Invalid` in an import too, with the commit and the limit, and nothing of the call is stored.
@@ -46,7 +46,7 @@ pub async fn an_import_is_validated<F: ArchiveFixture>(fixture: F) {
 }
 
 /// Every way a commit can be wrong by itself, with a word that the error has.
-fn wrongs() -> Vec<(&'static str, fn(&mut ArchivedCommit))> {
+fn wrongs() -> Vec<Change> {
     vec![
         ("PAYLOAD_BYTES_MAX", |commit| commit.events[0].payload = text(PAYLOAD_BYTES_MAX)),
         ("METADATA_BYTES_MAX", |commit| {

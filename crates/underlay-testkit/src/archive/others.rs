@@ -4,7 +4,7 @@ use super::Subject;
 use crate::{ArchiveFixture, sample};
 
 /// What makes a commit another one, and a word of the error that says so.
-type Change = (&'static str, fn(&mut ArchivedCommit));
+pub(super) type Change = (&'static str, fn(&mut ArchivedCommit));
 
 /// Sentence 6: a commit is taken for a known one only where outcome, event ids, streams and versions are the same too; else the error names it and what differs, and nothing of the call is stored.
 pub async fn an_import_takes_no_other_commit_for_a_known_one<F: ArchiveFixture>(fixture: F) {
