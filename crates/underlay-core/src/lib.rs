@@ -36,12 +36,14 @@ mod position;
 pub mod private;
 mod query;
 mod read_models;
+pub mod reasons;
 mod recorded;
 mod refusal;
 mod row;
 mod snapshots;
 mod stream;
 mod tenant;
+mod unanswered;
 mod version;
 mod view;
 mod wakeup;
@@ -62,7 +64,8 @@ pub use event::{
     DecodeError, Event, EventDescriptor, EventId, EventType, Metadata, NewEvent, RecordedEvent, SchemaVersion,
 };
 pub use event_store::{
-    EventStore, EventStoreExt, LogFilter, LogPage, LogScope, RecordedCommit, StreamPage, check_page_limit,
+    CommitStatus, EventStore, EventStoreExt, LogFilter, LogPage, LogScope, RecordedCommit, StreamPage,
+    check_page_limit,
 };
 pub use json::Json;
 pub use leases::{Lease, LeaseTerm, Leases, check_lease};
@@ -79,6 +82,7 @@ pub use row::{Row, RowValues};
 pub use snapshots::{Snapshot, SnapshotState, Snapshots};
 pub use stream::{Category, StreamName};
 pub use tenant::TenantId;
+pub use unanswered::{Ticket, Unanswered, Underway};
 pub use version::{ExpectedVersion, Version};
 pub use view::{Keys, View};
 pub use wakeup::{Wakeup, WakeupHub, Wakeups};

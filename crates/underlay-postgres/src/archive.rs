@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::append::{refusal, small};
 use crate::error::Failure;
 use crate::event_row::{self, Names};
-use crate::event_store::fingerprint;
+use crate::known::fingerprint;
 use crate::session::{Actor, Parameter, Statement};
 use crate::store::PostgresStore;
 

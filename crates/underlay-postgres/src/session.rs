@@ -3,6 +3,9 @@
 //! A transaction names its role, its tenant and its limits for itself alone, so that nothing is left
 //! on the connection for the next one, and a pooler between may give every transaction another
 //! connection. A reader's statements are sent at once, from BEGIN to COMMIT, and wait for one round trip.
+//!
+//! Every transaction asks whether it is on a standby: what it reads there may be old, and is not used.
+//! Its connection is let go, and another server is looked for.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -10,9 +13,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use deadpool_postgres::{
-    Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType,
-};
+use deadpool::Runtime;
+use deadpool::managed::{self, PoolError, TimeoutType};
 use futures_util::TryStreamExt as _;
 use tokio::time::timeout;
 use tokio_postgres::types::{ToSql, Type};
@@ -20,12 +22,16 @@ use tokio_postgres::{Client, IsolationLevel, Row};
 use underlay_core::{Error, TenantId};
 
 use crate::address::Address;
-use crate::config::PostgresConfig;
+use crate::config::{PostgresConfig, milliseconds};
 use crate::error::Failure;
+use crate::link::Connector;
 use crate::seen::Seen;
 
 /// How often a transaction is begun again after a lost connection, a deadlock or a serialization failure.
 const ATTEMPTS_MAX: usize = 4;
+
+type Pool = managed::Pool<Connector>;
+type Object = managed::Object<Connector>;
 
 /// A value with its type, as a statement takes it.
 pub(crate) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -57,12 +63,9 @@ pub(crate) struct Sessions {
 
 impl Sessions {
     pub(crate) fn new(address: &Address, config: &PostgresConfig) -> Result<Self, Failure> {
-        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_config(address.server.clone(), address.tls.clone(), recycling);
-        let pool = Pool::builder(manager)
+        let pool = Pool::builder(Connector(address.clone()))
             .max_size(config.connections_max)
             .wait_timeout(Some(config.acquire_timeout))
-            .create_timeout(Some(config.connect_timeout))
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| Failure::refused(format!("the pool of connections: {error}")))?;
@@ -247,12 +250,15 @@ impl Sessions {
         sql: &str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, Failure> {
-        let session = self.acquire().await?;
-        let writing = self.write_on(&session, actor, sql, parameters);
-        match timeout(self.transaction_timeout, writing).await {
-            Ok(written) => written,
-            Err(_) => Err(self.give_up(session)),
-        }
+        let written = {
+            let session = self.acquire().await?;
+            let writing = self.write_on(&session, actor, sql, parameters);
+            match timeout(self.transaction_timeout, writing).await {
+                Ok(written) => written,
+                Err(_) => Err(self.give_up(session)),
+            }
+        };
+        written.inspect_err(|failure| self.let_go(failure))
     }
 
     async fn write_on(
@@ -264,22 +270,30 @@ impl Sessions {
     ) -> Result<Vec<Row>, Failure> {
         let begin = send(client.batch_execute(READ_WRITE)).await;
         let settings = send(self.settle(client, actor)).await;
+        let guard = send(self.guard(client)).await;
         let written = send(client.query_typed(sql, parameters)).await;
         // After a failure it rolls back.
         let end = send(client.batch_execute("COMMIT")).await;
         begin.answer().await?;
         settings.answer().await?;
+        guard.answer().await?;
         let rows = written.answer().await?;
         end.answer().await?;
         Ok(rows)
     }
 
-    /// Runs a transaction that writes, and runs it again after a deadlock or a serialization failure.
+    /// Runs a transaction that writes, and runs it again after a deadlock or a serialization failure, and
+    /// where the server took no writes.
     pub(crate) async fn write<T>(&self, actor: &Actor, work: &impl Work<Done = T>) -> Result<T, Failure> {
         let mut attempt = 1;
         loop {
             match self.write_through(actor, work).await {
-                Err(failure) if failure.is_transient() && attempt < ATTEMPTS_MAX => attempt += 1,
+                Err(failure)
+                    if attempt < ATTEMPTS_MAX && (failure.is_transient() || failure.is_of_a_reader()) =>
+                {
+                    self.let_go(&failure);
+                    attempt += 1;
+                }
                 written => return written,
             }
         }
@@ -303,7 +317,10 @@ impl Sessions {
         // Dropped before its end it rolls back, also where the caller goes away.
         let transaction =
             client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start().await?;
-        self.settle(transaction.client(), actor).await?;
+        let settings = send(self.settle(transaction.client(), actor)).await;
+        let guard = send(self.guard(transaction.client())).await;
+        settings.answer().await?;
+        guard.answer().await?;
         let done = work.run(transaction.client()).await?;
         transaction.commit().await?;
         Ok(done)
@@ -311,13 +328,16 @@ impl Sessions {
 
     /// Tells everybody who listens on a channel.
     pub(crate) async fn notify(&self, channel: &str) -> Result<(), Failure> {
-        let session = self.acquire().await?;
-        let parameters: [Parameter<'_>; 1] = [(&channel, Type::TEXT)];
-        let telling = session.query_typed(include_str!("sql/notify_channel.sql"), &parameters);
-        match timeout(self.transaction_timeout, telling).await {
-            Ok(told) => Ok(told.map(drop)?),
-            Err(_) => Err(self.give_up(session)),
-        }
+        let told = {
+            let session = self.acquire().await?;
+            let parameters: [Parameter<'_>; 1] = [(&channel, Type::TEXT)];
+            let telling = session.query_typed(include_str!("sql/notify_channel.sql"), &parameters);
+            match timeout(self.transaction_timeout, telling).await {
+                Ok(told) => told.map(drop).map_err(Failure::from),
+                Err(_) => Err(self.give_up(session)),
+            }
+        };
+        told.inspect_err(|failure| self.let_go(failure))
     }
 
     /// Closes a connection that fell silent: whoever got it next would wait too.
@@ -329,19 +349,24 @@ impl Sessions {
         ))
     }
 
-    /// Whether another try may go better. Where one connection is lost those that are not in use are
-    /// likely to be, so they are closed.
+    /// Whether another try may go better.
     fn mends(&self, failure: &Failure) -> bool {
-        if failure.is_lost() {
+        self.let_go(failure);
+        failure.is_lost() || failure.is_of_a_reader() || failure.is_transient()
+    }
+
+    /// Where one connection is lost, or at a server that takes no writes, those that are not in use are
+    /// likely to be, so they are closed; the one it happened on is among them by now.
+    fn let_go(&self, failure: &Failure) {
+        if failure.is_lost() || failure.is_of_a_reader() {
             self.pool.retain(|_, _| false);
         }
-        failure.is_lost() || failure.is_transient()
     }
 
     /// A connection of the pool, waiting for one as long as may be waited.
     async fn acquire(&self) -> Result<Object, Failure> {
         self.pool.get().await.map_err(|error| match error {
-            PoolError::Backend(error) => Failure::Postgres(error).of_connecting(),
+            PoolError::Backend(failure) => failure,
             PoolError::Timeout(TimeoutType::Wait) => Failure::Full(format!(
                 "every connection is in use (connections_max = {}, acquire_timeout was reached)",
                 self.connections_max
@@ -351,8 +376,8 @@ impl Sessions {
         })
     }
 
-    /// Names role, tenant and limits for the transaction that was begun.
-    async fn settle(&self, client: &Client, actor: &Actor) -> Result<(), tokio_postgres::Error> {
+    /// Names role, tenant and limits for the transaction that was begun, on a server that is no standby.
+    async fn settle(&self, client: &Client, actor: &Actor) -> Result<(), Failure> {
         let (role, tenant) = match actor {
             Actor::Reader(tenant) => (&self.reader, tenant.as_str()),
             Actor::Writer(tenant) => (&self.writer, tenant.as_str()),
@@ -365,7 +390,18 @@ impl Sessions {
             (&self.statement_timeout, Type::TEXT),
             (&self.idle_timeout, Type::TEXT),
         ];
-        client.query_typed(include_str!("sql/set_transaction.sql"), &parameters).await?;
+        let row = client.query_typed_one(include_str!("sql/set_transaction.sql"), &parameters).await?;
+        if row.try_get("standby")? {
+            return Err(Failure::ReadsOnly("a connection is at a standby".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Lets the server give up the transaction where this process, or the network between, falls silent:
+    /// nobody waits for its locks longer than a transaction may take.
+    async fn guard(&self, client: &Client) -> Result<(), Failure> {
+        let longest = milliseconds(self.transaction_timeout);
+        client.query_typed(include_str!("sql/guard_transaction.sql"), &[(&longest, Type::INT8)]).await?;
         Ok(())
     }
 }

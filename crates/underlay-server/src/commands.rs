@@ -3,7 +3,9 @@ use axum::http::header::ETAG;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use underlay_core::{CommitId, Error, Json, Outcome, Position, StreamVersion, Timestamp};
+use underlay_core::{
+    CommitId, CommitStatus, Error, EventStoreExt, Json, Outcome, Position, StreamVersion, Timestamp,
+};
 use underlay_runtime::Executed;
 
 use crate::answer::Answer;
@@ -79,9 +81,17 @@ fn answer(executed: Executed) -> Response {
     response
 }
 
+/// What became of a command.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum CommandBody {
+    Ended(EndedBody),
+    Underway(UnderwayBody),
+}
+
 /// How a command ended.
 #[derive(Debug, Serialize)]
-pub(crate) struct CommandBody {
+pub(crate) struct EndedBody {
     command_id: CommitId,
     #[serde(flatten)]
     status: Status,
@@ -89,6 +99,22 @@ pub(crate) struct CommandBody {
     streams: Vec<StreamVersion>,
     event_count: u32,
     recorded_at: Timestamp,
+}
+
+/// A command that has not ended, as far as this process knows.
+#[derive(Debug, Serialize)]
+pub(crate) struct UnderwayBody {
+    command_id: CommitId,
+    status: UnderwayStatus,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum UnderwayStatus {
+    /// It waits, or is being stored.
+    Pending,
+    /// Nobody knows yet whether it is stored.
+    Uncertain,
 }
 
 #[derive(Debug, Serialize)]
@@ -106,27 +132,39 @@ struct RefusalBody {
     fields: Json,
 }
 
-/// `GET /v1/commands/{id}`: how a command ended, by its key or id.
+/// `GET /v1/commands/{id}`: what became of a command, by its key or id. One that another process was given
+/// is not found until it is stored.
 pub(crate) async fn find(
     State(app): State<App>,
     Caller(principal): Caller,
     Segments(key): Segments<String>,
 ) -> Result<Answer<CommandBody>, Problem> {
     let id = read_key(&key)?;
-    let found = app.engine().store().find_commit(&principal.tenant, id).await?;
-    let committed = found.ok_or_else(|| Error::NotFound(format!("command {key:?}")))?.committed;
+    let underway = |status| Ok(Answer(CommandBody::Underway(UnderwayBody { command_id: id, status })));
+    let committed = match app.engine().store().commit_status(&principal.tenant, id).await? {
+        CommitStatus::Stored(found) => found.committed,
+        CommitStatus::Pending => return underway(UnderwayStatus::Pending),
+        CommitStatus::InDoubt => return underway(UnderwayStatus::Uncertain),
+        CommitStatus::Unknown => return Err(unknown(&key)),
+    };
     let status = match committed.outcome {
         Outcome::Accepted => Status::Processed,
         Outcome::Refused { code, message, body } => {
             Status::Refused { refusal: RefusalBody { code, message, fields: body } }
         }
     };
-    Ok(Answer(CommandBody {
+    Ok(Answer(CommandBody::Ended(EndedBody {
         command_id: committed.id,
         status,
         position: committed.position,
         streams: committed.versions,
         event_count: committed.event_count,
         recorded_at: committed.recorded_at,
-    }))
+    })))
+}
+
+/// That a command is not stored, and this process does not have it.
+fn unknown(key: &str) -> Problem {
+    Problem::from(Error::NotFound(format!("command {key:?}")))
+        .with_more("; another process of the service may have it and not have stored it yet")
 }

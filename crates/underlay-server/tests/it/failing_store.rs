@@ -4,15 +4,17 @@ use async_trait::async_trait;
 use underlay_core::memory::MemoryEventStore;
 use underlay_core::{
     Commit, CommitId, Committed, Error, EventId, EventStore, LogFilter, LogPage, LogScope, Position,
-    RecordedCommit, StoreId, StreamName, StreamPage, TenantId, Timestamp, Version,
+    RecordedCommit, StoreId, StreamName, StreamPage, TenantId, Timestamp, Underway, Version,
 };
 
 type Fault = Box<dyn Fn() -> Error + Send>;
 
-/// A store that fails its commits and its head while it is told to.
+/// A store that fails its commits and its head while it is told to, and says what it is told to of
+/// commits that are not answered.
 #[derive(Clone, Default)]
 pub struct FailingStore {
     pub inner: MemoryEventStore,
+    pub underway: Arc<Mutex<Option<Underway>>>,
     fault: Arc<Mutex<Option<Fault>>>,
 }
 
@@ -37,6 +39,9 @@ impl EventStore for FailingStore {
     }
     async fn find_commit(&self, tenant: &TenantId, id: CommitId) -> Result<Option<RecordedCommit>, Error> {
         self.inner.find_commit(tenant, id).await
+    }
+    fn underway(&self, _: &TenantId, _: CommitId) -> Option<Underway> {
+        *self.underway.lock().unwrap()
     }
     async fn read_stream(
         &self,
