@@ -118,7 +118,8 @@ impl Failure {
 
     /// Whether this server takes no writes, so that another one is to be looked for. Nothing was done.
     pub(crate) fn is_of_a_reader(&self) -> bool {
-        matches!(self, Self::ReadsOnly(_)) || self.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
+        matches!(self, Self::ReadsOnly(_))
+            || (!self.is_lost() && self.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION))
     }
 
     /// Whether the server is there and a limit of its own or of ours is reached.
@@ -129,7 +130,11 @@ impl Failure {
 
     /// Whether the same transaction may succeed when it is run again at once.
     pub(crate) fn is_transient(&self) -> bool {
-        matches!(self.code(), Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED))
+        !self.is_lost()
+            && matches!(
+                self.code(),
+                Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED)
+            )
     }
 
     /// Whether the values are at fault and the server is not.
@@ -245,6 +250,114 @@ impl From<Failure> for Error {
                     },
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+    use tokio_postgres::{Config, NoTls};
+
+    use super::*;
+
+    /// A message of the server.
+    fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(body.len() + 4).unwrap();
+        [&[kind][..], &length.to_be_bytes(), body].concat()
+    }
+
+    /// An error as a server sends it, or as a pooler does, that leaves the severity's second field out.
+    fn error(severity: &str, code: &str, by_a_pooler: bool) -> Vec<u8> {
+        let again = if by_a_pooler { String::new() } else { format!("V{severity}\0") };
+        message(b'E', format!("S{severity}\0{again}C{code}\0Mit failed\0\0").as_bytes())
+    }
+
+    async fn heard(stream: &mut DuplexStream) {
+        let mut bytes = [0; 1_024];
+        assert!(stream.read(&mut bytes).await.unwrap() > 0);
+    }
+
+    /// What a call comes to that is answered so, on a connection that was made.
+    async fn answered(answer: Vec<u8>) -> Failure {
+        let (ours, mut server) = tokio::io::duplex(4_096);
+        let serving = tokio::spawn(async move {
+            heard(&mut server).await;
+            server.write_all(&[message(b'R', &[0; 4]), message(b'Z', b"I")].concat()).await.unwrap();
+            heard(&mut server).await;
+            server.write_all(&[answer, message(b'Z', b"I")].concat()).await.unwrap();
+            server
+        });
+        let (client, connection) = Config::new().user("u").connect_raw(ours, NoTls).await.unwrap();
+        let moving = tokio::spawn(connection);
+        let failure = client.batch_execute("COMMIT").await.unwrap_err();
+        drop((client, serving.await.unwrap()));
+        moving.await.unwrap().ok();
+        failure.into()
+    }
+
+    /// What connecting comes to where it is answered so.
+    async fn turned_away(answer: Vec<u8>) -> Failure {
+        let (ours, mut server) = tokio::io::duplex(4_096);
+        let serving = tokio::spawn(async move {
+            heard(&mut server).await;
+            server.write_all(&answer).await.unwrap();
+            server
+        });
+        let failure = match Config::new().user("u").connect_raw(ours, NoTls).await {
+            Ok(_) => panic!("it was let in"),
+            Err(error) => Failure::from(error).of_connecting(),
+        };
+        drop(serving.await.unwrap());
+        failure
+    }
+
+    #[tokio::test]
+    async fn an_error_that_ends_the_session_is_no_answer_whatever_its_code() {
+        for by_a_pooler in [false, true] {
+            for severity in ["FATAL", "PANIC"] {
+                for code in
+                    ["58030", "53100", "XX000", "57P01", "57P02", "25P03", "25P04", "40001", "23505", "25006"]
+                {
+                    let failure = answered(error(severity, code, by_a_pooler)).await;
+                    assert!(failure.is_lost(), "{severity} {code} by a pooler: {by_a_pooler}");
+                }
+            }
+            for code in ["58030", "53100", "XX000", "40001", "23505", "25006", "55P03"] {
+                let failure = answered(error("ERROR", code, by_a_pooler)).await;
+                assert!(!failure.is_lost(), "ERROR {code} by a pooler: {by_a_pooler}");
+            }
+            assert!(answered(error("ERROR", "08006", by_a_pooler)).await.is_lost(), "the connection ended");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_was_not_let_in_has_lost_nothing() {
+        for (code, told) in [
+            ("28P01", "denied"),
+            ("28000", "denied"),
+            ("3D000", "does not exist"),
+            ("53300", "unavailable"),
+            ("57P03", "unavailable"),
+            ("58030", "unavailable"),
+        ] {
+            let failure = turned_away(error("FATAL", code, false)).await;
+            assert!(!failure.is_lost(), "{code}");
+            let error = Error::from(failure);
+            assert!(error.to_string().contains(told), "{code}: {error}");
+        }
+        let full = Error::from(turned_away(error("FATAL", "53300", false)).await);
+        assert!(matches!(full, Error::Unavailable { overloaded: true, .. }), "{full:?}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_takes_no_writes_is_told_without_its_name() {
+        let failure = answered(error("ERROR", "25006", false)).await;
+        assert!(failure.is_of_a_reader() && !failure.is_lost());
+        let named = Failure::ReadsOnly("db-7.internal is a standby".to_owned());
+        for failure in [failure, named] {
+            let error = Error::from(failure);
+            assert!(matches!(&error, Error::Unavailable { reason, .. } if reason == READS_ONLY), "{error:?}");
         }
     }
 }
