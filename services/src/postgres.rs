@@ -1,11 +1,15 @@
 //! A PostgreSQL server with its files in a fresh folder, as safe as a real one: it flushes.
 
+mod flush_fault;
+mod standby;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
 
+use self::flush_fault::FlushFault;
 use crate::daemon::{self, Daemon};
 use crate::{Result, install, output};
 
@@ -39,6 +43,8 @@ pub struct Postgres {
     port: u16,
     /// None while it is stopped.
     daemon: Option<Daemon>,
+    /// Lies between it and the system, where it was asked for.
+    flush_fault: Option<FlushFault>,
     /// Removed after the server has ended.
     folder: TempDir,
 }
@@ -57,12 +63,30 @@ impl Postgres {
     /// # Errors
     /// As [`Postgres::start`].
     pub fn start_in(parent: &Path, settings: &[&str]) -> Result<Self> {
+        let mut server = Self::make(parent, settings)?;
+        server.resume()?;
+        Ok(server)
+    }
+
+    /// The same on a disk whose flushes can be made to fail, see [`Postgres::fail_a_flush`].
+    ///
+    /// # Errors
+    /// As [`Postgres::start`], and where there is no compiler of C.
+    pub fn start_on_a_bad_disk(settings: &[&str]) -> Result<Self> {
+        let mut server = Self::make(&std::env::temp_dir(), settings)?;
+        server.flush_fault = Some(FlushFault::build(server.folder.path())?);
+        server.resume()?;
+        Ok(server)
+    }
+
+    /// Makes the cluster.
+    fn make(parent: &Path, settings: &[&str]) -> Result<Self> {
         let programs = find_or_install()?;
         let folder = tempfile::tempdir_in(parent)?;
         daemon::give(folder.path(), USER)?;
         let settings = SETTINGS.iter().chain(settings).map(|setting| (*setting).to_owned()).collect();
         let port = daemon::free_port()?;
-        let mut server = Self { programs, settings, port, daemon: None, folder };
+        let server = Self { programs, settings, port, daemon: None, flush_fault: None, folder };
         let mut initdb = daemon::as_user(USER, &server.programs.join("initdb"));
         initdb.args([
             "--username=postgres",
@@ -72,8 +96,21 @@ impl Postgres {
             "--no-sync",
         ]);
         output(initdb.arg("--pgdata").arg(server.data()))?;
-        server.resume()?;
         Ok(server)
+    }
+
+    /// Lets the next flush of the log fail, after it was written: the server gives up and recovers.
+    ///
+    /// # Errors
+    /// Where its disk is a good one.
+    pub fn fail_a_flush(&self) -> Result<()> {
+        self.flush_fault.as_ref().ok_or("this server is on a good disk")?.arm()
+    }
+
+    /// Whether the flush that was asked for has failed.
+    #[must_use]
+    pub fn has_failed_to_flush(&self) -> bool {
+        self.flush_fault.as_ref().is_some_and(FlushFault::has_struck)
     }
 
     /// Stops the server; its files, port and settings stay.
@@ -106,6 +143,9 @@ impl Postgres {
             .arg(self.port.to_string());
         for setting in &self.settings {
             command.args(["-c", setting]);
+        }
+        if let Some(fault) = &self.flush_fault {
+            command.env("LD_PRELOAD", &fault.library);
         }
         self.daemon = Some(Daemon::start(command, self.port, &self.folder.path().join("said"))?);
         self.wait_until_ready()

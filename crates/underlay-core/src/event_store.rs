@@ -6,7 +6,7 @@ use crate::error::CheckpointRefused;
 use crate::limits::PAGE_EVENTS_MAX;
 use crate::{
     Category, Checkpoint, Commit, CommitId, Committed, Error, EventId, EventType, Fingerprint, Position,
-    RecordedEvent, StoreId, StreamName, TenantId, Timestamp, Version,
+    RecordedEvent, StoreId, StreamName, TenantId, Timestamp, Underway, Version,
 };
 
 /// Whose events a read of the log yields.
@@ -76,6 +76,19 @@ pub struct RecordedCommit {
     pub committed: Committed,
 }
 
+/// What became of a commit, as far as a store can tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CommitStatus {
+    /// It is stored.
+    Stored(Box<RecordedCommit>),
+    /// This store was given it, and has not answered yet.
+    Pending,
+    /// This store wrote it and lost sight of it: whether it is stored is not known yet.
+    InDoubt,
+    /// It is not stored, and this store has not been given it. Another process may have it.
+    Unknown,
+}
+
 /// The log of events, with the outcomes of the commits that wrote it.
 ///
 /// The contract, each sentence with the conformance case that attacks it:
@@ -103,6 +116,7 @@ pub struct RecordedCommit {
 /// 21. *`versions` reads several streams at one moment.* `versions_are_read_at_one_moment`
 /// 22. *A checkpoint of another log, beyond the log, or at another event is refused, and the error names the repair.* `a_foreign_checkpoint_is_refused`
 /// 23. *After reopening, everything acknowledged is there.* `reopening_keeps_everything`
+/// 24. *A commit is under way, for its tenant alone, until it is answered; so no status misses it.* `what_waits_is_under_way`
 #[async_trait]
 pub trait EventStore: Send + Sync + 'static {
     /// The identity of the log.
@@ -120,6 +134,10 @@ pub trait EventStore: Send + Sync + 'static {
     /// # Errors
     /// [`Error::Unavailable`] or [`Error::Backend`].
     async fn find_commit(&self, tenant: &TenantId, id: CommitId) -> Result<Option<RecordedCommit>, Error>;
+
+    /// What this store has of a commit that it was given and has not answered, or answered as uncertain.
+    /// It asks nobody. Together with what is stored it is [`EventStoreExt::commit_status`].
+    fn underway(&self, tenant: &TenantId, id: CommitId) -> Option<Underway>;
 
     /// Reads up to `limit` events of a stream with a version above `after`. A stream without events
     /// is an empty page at [`Version::NONE`].
@@ -198,6 +216,22 @@ pub trait EventStoreExt: EventStore {
         }
     }
 
+    /// What became of a commit.
+    ///
+    /// # Errors
+    /// As [`EventStore::find_commit`], of a commit that is not under way here.
+    async fn commit_status(&self, tenant: &TenantId, id: CommitId) -> Result<CommitStatus, Error> {
+        // Asked first: what ends in between is found.
+        let underway = self.underway(tenant, id);
+        match (self.find_commit(tenant, id).await, underway) {
+            (Ok(Some(found)), _) => Ok(CommitStatus::Stored(Box::new(found))),
+            (_, Some(Underway::Pending)) => Ok(CommitStatus::Pending),
+            (_, Some(Underway::InDoubt)) => Ok(CommitStatus::InDoubt),
+            (Ok(None), None) => Ok(CommitStatus::Unknown),
+            (Err(error), None) => Err(error),
+        }
+    }
+
     /// The events of a stored commit, in the order of the log.
     ///
     /// # Errors
@@ -260,6 +294,9 @@ impl<S: EventStore + ?Sized> EventStore for Arc<S> {
     }
     async fn find_commit(&self, tenant: &TenantId, id: CommitId) -> Result<Option<RecordedCommit>, Error> {
         (**self).find_commit(tenant, id).await
+    }
+    fn underway(&self, tenant: &TenantId, id: CommitId) -> Option<Underway> {
+        (**self).underway(tenant, id)
     }
     async fn read_stream(
         &self,

@@ -38,6 +38,7 @@ pub mod private;
 mod query;
 mod read_models;
 mod read_turns;
+pub mod reasons;
 mod recorded;
 mod refusal;
 mod row;
@@ -45,6 +46,7 @@ mod schema_shape;
 mod snapshots;
 mod stream;
 mod tenant;
+mod unanswered;
 mod version;
 mod view;
 mod view_batch;
@@ -69,7 +71,8 @@ pub use event::{
     DecodeError, Event, EventDescriptor, EventId, EventType, Metadata, NewEvent, RecordedEvent, SchemaVersion,
 };
 pub use event_store::{
-    EventStore, EventStoreExt, LogFilter, LogPage, LogScope, RecordedCommit, StreamPage, check_page_limit,
+    CommitStatus, EventStore, EventStoreExt, LogFilter, LogPage, LogScope, RecordedCommit, StreamPage,
+    check_page_limit,
 };
 pub use json::Json;
 pub use leases::{Lease, LeaseTerm, Leases, check_lease};
@@ -89,6 +92,7 @@ pub use schema_shape::SchemaShape;
 pub use snapshots::{Snapshot, SnapshotState, Snapshots};
 pub use stream::{Category, StreamName};
 pub use tenant::TenantId;
+pub use unanswered::{Ticket, Unanswered, Underway};
 pub use version::{ExpectedVersion, Version};
 pub use view::{Keys, OnFault, View};
 pub use view_batch::{ParkedEvent, RowAddress, RowChange, ViewBatch};

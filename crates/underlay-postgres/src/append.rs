@@ -9,10 +9,12 @@ use underlay_core::{
 };
 use uuid::Uuid;
 
+use crate::config::{PostgresConfig, milliseconds};
 use crate::error::Failure;
 use crate::event_row;
 use crate::fault::{FaultHook, Step};
 use crate::intake::{Answer, Request};
+use crate::migrate::filled;
 use crate::session::Parameter;
 
 /// Who appends: what a lost attempt is declared void by.
@@ -34,16 +36,18 @@ pub(crate) enum Verdict {
 pub(crate) struct Calls {
     batch: String,
     single: String,
+    /// How long a transaction may stay that the server cannot end by itself, in milliseconds.
+    longest: i64,
     faults: FaultHook,
 }
 
 impl Calls {
-    pub(crate) fn new(schema: &str, faults: FaultHook) -> Self {
-        let in_schema = |sql: &str| sql.replace("{schema}", schema);
+    pub(crate) fn new(config: &PostgresConfig) -> Self {
         Self {
-            batch: in_schema(include_str!("sql/append_commits.sql")),
-            single: in_schema(include_str!("sql/append_commit.sql")),
-            faults,
+            batch: filled(include_str!("sql/append_commits.sql"), config),
+            single: filled(include_str!("sql/append_commit.sql"), config),
+            longest: milliseconds(config.commit_timeout),
+            faults: config.faults.clone(),
         }
     }
 
@@ -76,7 +80,7 @@ impl Calls {
     ) -> Result<Verdict, Failure> {
         let Single { request, stream, expected, event } = single;
         let schema_version = i64::from(event.schema_version.0);
-        let parameters: [Parameter<'_>; 13] = [
+        let parameters: [Parameter<'_>; 14] = [
             (&attempt.writer, Type::UUID),
             (&attempt.number, Type::INT8),
             (&stamp, Type::INT8),
@@ -90,6 +94,7 @@ impl Calls {
             (&event.event_type.as_str(), Type::TEXT),
             (&schema_version, Type::INT8),
             (&event.payload.as_str(), Type::TEXT),
+            (&self.longest, Type::INT8),
         ];
         let row = client.query_typed_one(&self.single, &parameters).await?;
         verdict(request, row.try_get(0)?, row.try_get(1)?, &[row.try_get(2)?])
@@ -109,7 +114,7 @@ impl Calls {
         } else {
             (None, None, None)
         };
-        let parameters: [Parameter<'_>; 23] = [
+        let parameters: [Parameter<'_>; 24] = [
             (&attempt.writer, Type::UUID),
             (&attempt.number, Type::INT8),
             (&stamp, Type::INT8),
@@ -133,6 +138,7 @@ impl Calls {
             (&arrays.event_types, Type::TEXT_ARRAY),
             (&arrays.event_schema_versions, Type::INT8_ARRAY),
             (&arrays.event_payloads, Type::TEXT_ARRAY),
+            (&self.longest, Type::INT8),
         ];
         let row = client.query_typed_one(&self.batch, &parameters).await?;
         verdicts(&row, batch, arrays.ends)

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::append::{refusal, small};
 use crate::error::Failure;
 use crate::event_row::{self, Names};
-use crate::event_store::{find_commit, fingerprint};
+use crate::known::{find_commit, fingerprint};
 use crate::session::{Actor, Parameter, Purpose, Statement};
 use crate::store::PostgresStore;
 

@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use crate::error::{Failure, raised};
 use crate::event_row::{self, RawJson};
-use crate::event_store::fingerprint;
+use crate::known::fingerprint;
 use crate::read_models::apply_batch;
 use crate::row_table;
 use crate::session::{Parameter, Statement, Work};

@@ -8,11 +8,14 @@
 //! - **Serving.** A commit that conflicts fails alone: the function checks each by itself. Any other
 //!   error of the values halves the batch until the commit at fault stands alone. What the server
 //!   refuses without looking at the values (a lock not given in time, a full disk) fails the batch as
-//!   `Unavailable`: nothing was stored.
-//! - **In doubt**, from sending a batch to its answer. Where the connection ends in between, the batch
-//!   may be stored, may still be running, or may not have arrived. So a new connection raises a fence
-//!   under the lock of the log: the attempt is void from then on, and what is found by its ids is the
-//!   truth. Where the fence cannot be raised in time the batch is `Uncertain`.
+//!   `Unavailable`: nothing was stored. A server that takes no writes is let go, and the batch is sent
+//!   once more where another one does.
+//! - **In doubt**, from sending a batch to its answer. Where the session or the connection ends in
+//!   between, the batch may be stored, may still be running, or may not have arrived. So a new connection
+//!   raises a fence under the lock of the log: the attempt is void from then on, and what is found by its
+//!   ids, on that connection and beside the fence, is the truth. All of it has one deadline; where it
+//!   passes the batch is `Uncertain`. The fence stays due: nothing is written before it is raised, so
+//!   whoever hears a certain answer after an uncertain one can rely on it.
 //! - **Broken**, while the server cannot be reached: new commits are `Unavailable` at once, and it is
 //!   tried again with growing pauses.
 //! - **Ended**, by closing or by a panic: everybody who waits or comes is answered.
@@ -23,17 +26,21 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio_postgres::types::Type;
-use underlay_core::{Clock, Error, WakeupHub};
+use underlay_core::reasons::READS_ONLY;
+use underlay_core::{Clock, Error, RecordedCommit, WakeupHub};
 use uuid::Uuid;
 
 use crate::address::Address;
 use crate::append::{self, Attempt, Calls, Verdict};
-use crate::config::PostgresConfig;
+use crate::config::{PostgresConfig, milliseconds};
 use crate::error::{Failure, raised};
-use crate::event_store::{find_commit, verify_log};
+use crate::event_store::verify_log;
 use crate::fault::{FaultHook, Step};
 use crate::intake::{Answer, Intake, Request, unavailable};
+use crate::known::{Ids, answer_again, find_fenced};
 use crate::link::Link;
+use crate::migrate::filled;
+use crate::repeats::Repeats;
 use crate::session::{Parameter, Sessions};
 
 /// Between the first two tries to reach the server; each pause is twice the one before.
@@ -59,6 +66,9 @@ pub(crate) struct Committer {
     settle_timeout: Duration,
     faults: FaultHook,
     attempt: Attempt,
+    /// Whether an attempt may still be on its way that no fence has made void.
+    fence_due: bool,
+    repeats: Repeats,
 }
 
 impl Committer {
@@ -72,8 +82,9 @@ impl Committer {
     ) -> Self {
         Self {
             address,
-            calls: Calls::new(&config.schema, config.faults.clone()),
-            fence: include_str!("sql/raise_fence.sql").replace("{schema}", &config.schema),
+            calls: Calls::new(config),
+            fence: filled(include_str!("sql/raise_fence.sql"), config),
+            repeats: Repeats::start(sessions.clone()),
             intake,
             sessions,
             wakeups,
@@ -84,6 +95,7 @@ impl Committer {
             settle_timeout: config.settle_timeout,
             faults: config.faults.clone(),
             attempt: Attempt { writer: Uuid::now_v7(), number: 0 },
+            fence_due: false,
         }
     }
 
@@ -91,6 +103,12 @@ impl Committer {
     pub(crate) async fn run(mut self, link: Link) {
         let intake = self.intake.clone();
         let _ending = Ending(&intake);
+        self.serve(link).await;
+        self.repeats.close().await;
+    }
+
+    async fn serve(&mut self, link: Link) {
+        let intake = self.intake.clone();
         let mut link = Some(link);
         loop {
             // Where it is broken nothing can wait, so it is mended first.
@@ -110,19 +128,38 @@ impl Committer {
         }
     }
 
-    /// A new connection, to the log this process has seen.
-    async fn connect(&self) -> Result<Link, Failure> {
+    /// A new connection, to the log this process has seen, on which every attempt that was in doubt is
+    /// void.
+    async fn connect(&mut self) -> Result<Link, Failure> {
         let link = Link::connect(&self.address, || {}).await?;
-        let verified = tokio::time::timeout(self.commit_timeout, verify_log(&self.sessions, &link.client));
+        let verified = tokio::time::timeout(self.commit_timeout, verify_log(&self.sessions, &link));
         verified
             .await
             .map_err(|_| Failure::Lost("no answer to a look at the log (commit_timeout)".to_owned()))??;
+        if self.fence_due {
+            self.raise_fence(&link).await?;
+            self.fence_due = false;
+            self.intake.unanswered.settle();
+        }
         Ok(link)
+    }
+
+    /// Declares every attempt so far void.
+    async fn raise_fence(&self, link: &Link) -> Result<(), Failure> {
+        self.faults.at(Step::Fence)?;
+        let longest = milliseconds(self.commit_timeout);
+        let parameters: [Parameter<'_>; 3] =
+            [(&self.attempt.writer, Type::UUID), (&self.attempt.number, Type::INT8), (&longest, Type::INT8)];
+        let raised = link.query_typed(&self.fence, &parameters);
+        tokio::time::timeout(self.commit_timeout, raised)
+            .await
+            .map_err(|_| Failure::Lost("no answer to a fence (commit_timeout)".to_owned()))??;
+        Ok(())
     }
 
     /// A connection that is there: this one, or a new one; `None` where the store is closed meanwhile.
     /// Where it takes more than one try, the flights that wait for it are answered.
-    async fn connected(&self, link: Option<Link>, flights: &mut VecDeque<Flight>) -> Option<Link> {
+    async fn connected(&mut self, link: Option<Link>, flights: &mut VecDeque<Flight>) -> Option<Link> {
         if let Some(link) = link.filter(|link| !link.client.is_closed()) {
             return Some(link);
         }
@@ -135,7 +172,7 @@ impl Committer {
                 }
                 Err(failure) => {
                     tracing::error!(%failure, "PostgreSQL cannot be reached");
-                    let reason = format!("PostgreSQL cannot be reached: {failure}");
+                    let reason = unreachable(&failure);
                     let overloaded = failure.is_full();
                     self.intake.break_down(&reason, overloaded);
                     for mut flight in flights.drain(..) {
@@ -177,6 +214,13 @@ impl Committer {
             return self.settle(flight, failure).await;
         }
         flight.in_doubt = None;
+        if failure.is_of_a_reader() && !flight.moved {
+            // It is written where a server takes writes, or answered where none is found.
+            tracing::warn!(%failure, "the server takes no writes any more");
+            flight.moved = true;
+            flights.push_front(flight);
+            return None;
+        }
         match flight.requests.len() {
             1 => flight.answer_all(|request| Err(append::poison(&failure, request))),
             _ if may_be_one_commits(&failure) => {
@@ -186,7 +230,8 @@ impl Committer {
             }
             _ => flight.answer_all(|_| Err(failure.nothing_stored())),
         }
-        Some(link)
+        // One that takes no writes will not take the next either.
+        (!failure.is_of_a_reader()).then_some(link)
     }
 
     async fn send(&mut self, link: &Link, flight: &Flight) -> Result<Vec<Verdict>, Failure> {
@@ -215,13 +260,10 @@ impl Committer {
             match verdict {
                 Verdict::Answered(answer) => {
                     grown |= answer.as_ref().is_ok_and(|committed| committed.event_count > 0);
-                    // A caller that has gone away needs no answer.
-                    request.reply.answer.send(answer).ok();
+                    request.reply.answer(answer);
                 }
-                Verdict::Known => {
-                    // Others do not wait while it is looked up.
-                    tokio::spawn(answer_repeat(self.sessions.clone(), request));
-                }
+                // Others do not wait while it is looked up.
+                Verdict::Known => self.repeats.push(request),
             }
         }
         if grown {
@@ -230,72 +272,92 @@ impl Committer {
         }
     }
 
-    /// Finds out what became of a batch whose answer was lost.
+    /// Finds out what became of a batch whose answer was lost, in the time that may take.
     async fn settle(&mut self, mut flight: Flight, failure: Failure) -> Option<Link> {
-        tracing::warn!(%failure, commits = flight.requests.len(), "the answer to a group commit was lost");
-        flight.in_doubt = Some(failure.to_string());
-        let began = self.timer.now();
+        let commits = flight.requests.len();
+        tracing::warn!(%failure, commits, "the answer to a group commit was lost");
+        self.fence_due = true;
+        flight.doubt(failure.to_string());
+        let limit = self.settle_timeout;
+        let settled = tokio::time::timeout(limit, self.find_out(&mut flight, &failure)).await;
+        let Ok(Some((link, found))) = settled else {
+            let reason = flight.in_doubt.take().unwrap_or_default();
+            let reason =
+                format!("{reason}; what became of it was not found out in {limit:?} (settle_timeout)");
+            tracing::warn!(commits, reason, "commits are uncertain");
+            // Nobody else waits for it: it is mended before the next batch is taken.
+            self.intake.break_down(&reason, false);
+            flight.in_doubt = Some(reason);
+            // Dropped, the batch is uncertain.
+            return None;
+        };
+        self.tell_the_truth(flight, &failure, found);
+        Some(link)
+    }
+
+    /// Looks the commits of a batch up behind a fence, as soon as there is a server for it; `None` where
+    /// the store is closed meanwhile.
+    async fn find_out(
+        &mut self,
+        flight: &mut Flight,
+        failure: &Failure,
+    ) -> Option<(Link, Vec<Option<RecordedCommit>>)> {
         let mut pause = RECONNECT_PAUSE;
         loop {
-            match self.fenced().await {
-                Ok(link) => {
+            match self.look_up(&flight.requests).await {
+                Ok(found) => {
                     self.intake.mend();
-                    self.tell_the_truth(flight, &failure).await;
-                    return Some(link);
+                    return Some(found);
                 }
                 Err(again) => {
                     tracing::error!(failure = %again, "PostgreSQL cannot be reached");
-                    self.intake
-                        .break_down(&format!("PostgreSQL cannot be reached: {again}"), again.is_full());
+                    self.intake.break_down(&unreachable(&again), again.is_full());
+                    flight.in_doubt = Some(format!("{failure}; since then: {again}"));
                 }
             }
-            let waited = self.timer.now().duration_since(began);
-            let in_time = Duration::try_from(waited).is_ok_and(|waited| waited < self.settle_timeout);
-            // Dropped, the batch is uncertain.
-            if !in_time || !self.intake.pause(&*self.timer, pause).await {
+            if !self.intake.pause(&*self.timer, pause).await {
                 return None;
             }
             pause = (pause * 2).min(RECONNECT_PAUSE_MAX);
         }
     }
 
-    /// A new connection, on which every attempt so far was declared void.
-    async fn fenced(&self) -> Result<Link, Failure> {
+    /// Finds out, on the connection that has the fence, which of these are stored.
+    async fn look_up(
+        &mut self,
+        requests: &[Request],
+    ) -> Result<(Link, Vec<Option<RecordedCommit>>), Failure> {
         let link = self.connect().await?;
-        self.faults.at(Step::Fence)?;
-        let parameters: [Parameter<'_>; 2] =
-            [(&self.attempt.writer, Type::UUID), (&self.attempt.number, Type::INT8)];
-        let raised = link.client.query_typed(&self.fence, &parameters);
-        tokio::time::timeout(self.commit_timeout, raised)
-            .await
-            .map_err(|_| Failure::Lost("no answer to a fence (commit_timeout)".to_owned()))??;
-        Ok(link)
+        let found = find_fenced(&self.sessions, &link, self.attempt, &Ids::of(requests)).await?;
+        Ok((link, found))
     }
 
     /// Answers a batch that is behind a fence: what is not there now never will be.
-    async fn tell_the_truth(&self, mut flight: Flight, failure: &Failure) {
-        let mut grown = false;
-        while let Some(request) = flight.requests.last() {
-            let found = find_commit(&self.sessions, &request.tenant, request.commit.id).await;
-            let answer: Answer = match found {
-                Ok(Some(found)) if found.fingerprint == request.reply.fingerprint => {
-                    grown = true;
-                    // Which call stored it nobody knows: it may be a repeat, with other events or another
-                    // outcome than was stored. So it says that it is the stored answer.
-                    Ok(found.committed)
-                }
-                Ok(Some(_)) => Err(Error::IdReused(request.commit.id)),
-                Ok(None) => Err(failure.nothing_stored()),
-                Err(error) => Err(Error::Uncertain { id: request.commit.id, reason: error.to_string() }),
+    fn tell_the_truth(&self, flight: Flight, failure: &Failure, found: Vec<Option<RecordedCommit>>) {
+        let stored = found.iter().flatten().count();
+        tracing::warn!(stored, not_stored = found.len() - stored, "what became of it was found out");
+        for (request, found) in flight.into_requests().into_iter().zip(found) {
+            let answer = match found {
+                // Which call stored it nobody knows: it may be a repeat, with other events or another
+                // outcome than was stored. So it says that it is the stored answer.
+                Some(found) => answer_again(&request, found),
+                None => Err(failure.nothing_stored()),
             };
-            if let Some(request) = flight.requests.pop() {
-                request.reply.answer.send(answer).ok();
-            }
+            request.reply.answer(answer);
         }
-        if grown {
+        if stored > 0 {
             self.wakeups.wake();
             self.notifier.notify_one();
         }
+    }
+}
+
+/// Why nothing is taken while there is no connection.
+fn unreachable(failure: &Failure) -> String {
+    if failure.is_of_a_reader() {
+        READS_ONLY.to_owned()
+    } else {
+        format!("PostgreSQL cannot be reached: {failure}")
     }
 }
 
@@ -307,33 +369,29 @@ fn may_be_one_commits(failure: &Failure) -> bool {
     failure.is_of_the_values() || failure.code().is_some_and(|state| state.code().starts_with("XX"))
 }
 
-async fn answer_repeat(sessions: Arc<Sessions>, request: Request) {
-    let id = request.commit.id;
-    let answer = match find_commit(&sessions, &request.tenant, id).await {
-        Ok(Some(found)) if found.fingerprint == request.reply.fingerprint => Ok(found.committed),
-        Ok(Some(_)) => Err(Error::IdReused(id)),
-        Ok(None) => Err(Error::Damaged(format!("commit {id} was there and is gone"))),
-        // Nothing of this call was stored; the first one's answer could not be read.
-        Err(error) => Err(Error::unavailable(error.to_string())),
-    };
-    request.reply.answer.send(answer).ok();
-}
-
 /// A batch whose callers wait. Dropped without an answer, by a panic or an early return, it gives the
 /// one that is true: nothing stored before it was sent, uncertain afterwards.
 struct Flight {
     requests: Vec<Request>,
     in_doubt: Option<String>,
+    /// Whether it was at a server that took no writes.
+    moved: bool,
 }
 
 impl Flight {
     fn new(requests: Vec<Request>) -> Self {
-        Self { requests, in_doubt: None }
+        Self { requests, in_doubt: None, moved: false }
     }
 
     /// Takes the second half off.
     fn split(&mut self) -> Self {
         Self::new(self.requests.split_off(self.requests.len() / 2))
+    }
+
+    /// Notes, for who asks by an id too, that nobody knows what became of it.
+    fn doubt(&mut self, reason: String) {
+        self.requests.iter().for_each(|request| request.reply.ticket.doubt());
+        self.in_doubt = Some(reason);
     }
 
     fn into_requests(mut self) -> Vec<Request> {
@@ -343,8 +401,7 @@ impl Flight {
     fn answer_all(&mut self, answer: impl Fn(&Request) -> Answer) {
         for request in self.requests.drain(..) {
             let answer = answer(&request);
-            // A caller that has gone away needs no answer.
-            request.reply.answer.send(answer).ok();
+            request.reply.answer(answer);
         }
     }
 }
@@ -352,6 +409,9 @@ impl Flight {
 impl Drop for Flight {
     fn drop(&mut self) {
         let in_doubt = self.in_doubt.take();
+        if in_doubt.is_some() {
+            self.requests.iter().for_each(|request| request.reply.ticket.doubt());
+        }
         self.answer_all(|request| {
             Err(match &in_doubt {
                 Some(reason) => Error::Uncertain { id: request.commit.id, reason: reason.clone() },

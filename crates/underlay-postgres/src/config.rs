@@ -56,7 +56,8 @@ pub struct PostgresConfig {
     pub transaction_timeout: Duration,
     /// How long a group commit may take before its connection is given up and its commits are looked up.
     pub commit_timeout: Duration,
-    /// How long the commits of a lost answer are looked up before they are `Uncertain`.
+    /// How long it may take to find out what became of a group commit whose answer was lost, before its
+    /// commits are `Uncertain`. No other commit waits for longer.
     pub settle_timeout: Duration,
     /// Bounds of the queue of commits and of a group commit.
     pub limits: BatchLimits,
@@ -89,7 +90,7 @@ impl Default for PostgresConfig {
             idle_timeout: Duration::from_secs(5),
             transaction_timeout: Duration::from_secs(60),
             commit_timeout: Duration::from_secs(60),
-            settle_timeout: Duration::from_secs(15),
+            settle_timeout: Duration::from_secs(5),
             limits: BatchLimits::default(),
             poll_interval: Duration::from_secs(1),
             notify_interval: Duration::from_millis(20),
@@ -332,4 +333,9 @@ impl PostgresConfig {
     pub(crate) fn role(&self, role: &str) -> String {
         format!("{}_{role}", self.role_prefix)
     }
+}
+
+/// A time as the server takes it; where it is too long, the longest.
+pub(crate) fn milliseconds(time: Duration) -> i64 {
+    i64::from(i32::try_from(time.as_millis()).unwrap_or(i32::MAX))
 }

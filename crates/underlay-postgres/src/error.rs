@@ -1,7 +1,8 @@
 use std::time::Duration;
 
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, Severity, SqlState};
 use underlay_core::Error;
+use underlay_core::reasons::READS_ONLY;
 
 /// The codes our own functions raise.
 pub(crate) mod raised {
@@ -18,10 +19,7 @@ pub(crate) mod raised {
 }
 
 /// When to try again where the server is away or full.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
-
-/// The code by which a newer server ends the session of a transaction that took too long.
-const TRANSACTION_TIMEOUT: &str = "25P04";
+pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What goes wrong inside the adapter.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +30,12 @@ pub(crate) enum Failure {
     /// The connection is not there any more.
     #[error("PostgreSQL: {0}")]
     Lost(String),
+    /// The server let nobody in: a wrong password, a database that is not there. Nothing was asked yet.
+    #[error("PostgreSQL: {}", told(.0))]
+    NotLetIn(tokio_postgres::Error),
+    /// The server is there and takes no writes, so what it says of the log may be old.
+    #[error("{0}")]
+    ReadsOnly(String),
     /// The server cannot be reached.
     #[error("{0}")]
     NoConnection(String),
@@ -78,7 +82,7 @@ impl Failure {
 
     pub(crate) fn code(&self) -> Option<&SqlState> {
         match self {
-            Self::Postgres(error) => error.code(),
+            Self::Postgres(error) | Self::NotLetIn(error) => error.code(),
             _ => None,
         }
     }
@@ -94,27 +98,28 @@ impl Failure {
     }
 
     /// Whether the server did not answer: what was sent may have been done.
+    ///
+    /// An error that ends the session is no answer, whatever it speaks of: a flush that failed at COMMIT
+    /// is a PANIC, and after the recovery the transaction may be there.
     pub(crate) fn is_lost(&self) -> bool {
         match self {
             Self::Lost(_) => true,
-            Self::Postgres(error) => match error.code() {
-                // The server ends sessions with these; the transaction may have been at its end.
-                Some(state) => {
-                    state.code().starts_with("08")
-                        || [
-                            &SqlState::ADMIN_SHUTDOWN,
-                            &SqlState::CRASH_SHUTDOWN,
-                            &SqlState::CANNOT_CONNECT_NOW,
-                            &SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
-                            &SqlState::IDLE_SESSION_TIMEOUT,
-                        ]
-                        .contains(&state)
-                        || state.code() == TRANSACTION_TIMEOUT
-                }
+            Self::Postgres(error) => match error.as_db_error() {
+                Some(db) => ends_session(db) || db.code().code().starts_with("08"),
                 None => !is_of_the_call(error),
             },
-            Self::NoConnection(_) | Self::Full(_) | Self::Answer(_) => false,
+            Self::NotLetIn(_)
+            | Self::ReadsOnly(_)
+            | Self::NoConnection(_)
+            | Self::Full(_)
+            | Self::Answer(_) => false,
         }
+    }
+
+    /// Whether this server takes no writes, so that another one is to be looked for. Nothing was done.
+    pub(crate) fn is_of_a_reader(&self) -> bool {
+        matches!(self, Self::ReadsOnly(_))
+            || (!self.is_lost() && self.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION))
     }
 
     /// Whether the server is there and a limit of its own or of ours is reached.
@@ -125,7 +130,11 @@ impl Failure {
 
     /// Whether the same transaction may succeed when it is run again at once.
     pub(crate) fn is_transient(&self) -> bool {
-        matches!(self.code(), Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED))
+        !self.is_lost()
+            && matches!(
+                self.code(),
+                Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED)
+            )
     }
 
     /// Whether the values are at fault and the server is not.
@@ -143,24 +152,24 @@ impl Failure {
     fn is_unavailable(&self) -> bool {
         self.is_lost()
             || self.is_transient()
+            || self.is_of_a_reader()
             || match self {
                 Self::NoConnection(_) | Self::Full(_) => true,
                 _ => self.code().is_some_and(|state| {
                     ["53", "57", "58"].iter().any(|class| state.code().starts_with(class))
-                        || [&SqlState::LOCK_NOT_AVAILABLE, &SqlState::READ_ONLY_SQL_TRANSACTION]
-                            .contains(&state)
+                        || *state == SqlState::LOCK_NOT_AVAILABLE
                 }),
             }
     }
 
-    /// As the answer to a call that could not connect: nothing was asked yet, so nothing can be lost.
+    /// As what a call that could not connect came to: nothing was asked yet, so nothing can be lost.
     pub(crate) fn of_connecting(self) -> Self {
-        // A wrong password and a database that is not there stay so; the rest may pass.
-        let stays =
-            self.code().is_some_and(|state| ["28", "3D"].iter().any(|class| state.code().starts_with(class)));
+        let full = self.is_full();
         match self {
-            failure if failure.is_full() => Self::Full(failure.to_string()),
-            failure @ Self::Postgres(_) if !stays => {
+            failure if full => Self::Full(failure.to_string()),
+            // A wrong password and a database that is not there stay so; the rest may pass.
+            Self::Postgres(error) if is_of_the_login(&error) => Self::NotLetIn(error),
+            failure @ (Self::Postgres(_) | Self::Lost(_)) => {
                 Self::NoConnection(format!("{failure} (the server cannot be reached)"))
             }
             failure => failure,
@@ -174,6 +183,15 @@ impl Failure {
             Self::Answer(Error::Invalid(text)) => Error::Invalid(text.clone()),
             _ if self.is_of_the_values() => Error::invalid(self.to_string()),
             failure if failure.is_full() => Error::overloaded(failure.to_string(), RETRY_AFTER),
+            failure if failure.is_of_a_reader() => {
+                // Servers are named in the log, and not to whoever asks.
+                tracing::warn!(%failure, "a server of the store takes no writes");
+                Error::Unavailable {
+                    reason: READS_ONLY.to_owned(),
+                    retry_after: Some(RETRY_AFTER),
+                    overloaded: false,
+                }
+            }
             failure => Error::Unavailable {
                 reason: failure.to_string(),
                 retry_after: Some(RETRY_AFTER),
@@ -181,6 +199,20 @@ impl Failure {
             },
         }
     }
+}
+
+/// Whether an error is one that the server ends the session with.
+fn ends_session(error: &DbError) -> bool {
+    match error.parsed_severity() {
+        Some(severity) => matches!(severity, Severity::Fatal | Severity::Panic),
+        // Poolers leave that field out, and translate nothing.
+        None => ["FATAL", "PANIC"].contains(&error.severity()),
+    }
+}
+
+/// Whether a server let nobody in, and will not next time.
+fn is_of_the_login(error: &tokio_postgres::Error) -> bool {
+    error.code().is_some_and(|state| ["28", "3D"].iter().any(|class| state.code().starts_with(class)))
 }
 
 /// Whether a failure without a code is of what was asked, and the connection is sound: a value that
@@ -211,13 +243,121 @@ impl From<Failure> for Error {
                     }
                     Some(&SqlState::INVALID_CATALOG_NAME) => Self::NotFound(text),
                     _ => match failure {
-                        Failure::Postgres(error) => {
+                        Failure::Postgres(error) | Failure::NotLetIn(error) => {
                             Self::backend(format!("using PostgreSQL ({text})"), error)
                         }
                         _ => Self::unavailable(text),
                     },
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+    use tokio_postgres::{Config, NoTls};
+
+    use super::*;
+
+    /// A message of the server.
+    fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(body.len() + 4).unwrap();
+        [&[kind][..], &length.to_be_bytes(), body].concat()
+    }
+
+    /// An error as a server sends it, or as a pooler does, that leaves the severity's second field out.
+    fn error(severity: &str, code: &str, by_a_pooler: bool) -> Vec<u8> {
+        let again = if by_a_pooler { String::new() } else { format!("V{severity}\0") };
+        message(b'E', format!("S{severity}\0{again}C{code}\0Mit failed\0\0").as_bytes())
+    }
+
+    async fn heard(stream: &mut DuplexStream) {
+        let mut bytes = [0; 1_024];
+        assert!(stream.read(&mut bytes).await.unwrap() > 0);
+    }
+
+    /// What a call comes to that is answered so, on a connection that was made.
+    async fn answered(answer: Vec<u8>) -> Failure {
+        let (ours, mut server) = tokio::io::duplex(4_096);
+        let serving = tokio::spawn(async move {
+            heard(&mut server).await;
+            server.write_all(&[message(b'R', &[0; 4]), message(b'Z', b"I")].concat()).await.unwrap();
+            heard(&mut server).await;
+            server.write_all(&[answer, message(b'Z', b"I")].concat()).await.unwrap();
+            server
+        });
+        let (client, connection) = Config::new().user("u").connect_raw(ours, NoTls).await.unwrap();
+        let moving = tokio::spawn(connection);
+        let failure = client.batch_execute("COMMIT").await.unwrap_err();
+        drop((client, serving.await.unwrap()));
+        moving.await.unwrap().ok();
+        failure.into()
+    }
+
+    /// What connecting comes to where it is answered so.
+    async fn turned_away(answer: Vec<u8>) -> Failure {
+        let (ours, mut server) = tokio::io::duplex(4_096);
+        let serving = tokio::spawn(async move {
+            heard(&mut server).await;
+            server.write_all(&answer).await.unwrap();
+            server
+        });
+        let failure = match Config::new().user("u").connect_raw(ours, NoTls).await {
+            Ok(_) => panic!("it was let in"),
+            Err(error) => Failure::from(error).of_connecting(),
+        };
+        drop(serving.await.unwrap());
+        failure
+    }
+
+    #[tokio::test]
+    async fn an_error_that_ends_the_session_is_no_answer_whatever_its_code() {
+        for by_a_pooler in [false, true] {
+            for severity in ["FATAL", "PANIC"] {
+                for code in
+                    ["58030", "53100", "XX000", "57P01", "57P02", "25P03", "25P04", "40001", "23505", "25006"]
+                {
+                    let failure = answered(error(severity, code, by_a_pooler)).await;
+                    assert!(failure.is_lost(), "{severity} {code} by a pooler: {by_a_pooler}");
+                }
+            }
+            for code in ["58030", "53100", "XX000", "40001", "23505", "25006", "55P03"] {
+                let failure = answered(error("ERROR", code, by_a_pooler)).await;
+                assert!(!failure.is_lost(), "ERROR {code} by a pooler: {by_a_pooler}");
+            }
+            assert!(answered(error("ERROR", "08006", by_a_pooler)).await.is_lost(), "the connection ended");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_was_not_let_in_has_lost_nothing() {
+        for (code, told) in [
+            ("28P01", "denied"),
+            ("28000", "denied"),
+            ("3D000", "does not exist"),
+            ("53300", "unavailable"),
+            ("57P03", "unavailable"),
+            ("58030", "unavailable"),
+        ] {
+            let failure = turned_away(error("FATAL", code, false)).await;
+            assert!(!failure.is_lost(), "{code}");
+            let error = Error::from(failure);
+            assert!(error.to_string().contains(told), "{code}: {error}");
+        }
+        let full = Error::from(turned_away(error("FATAL", "53300", false)).await);
+        assert!(matches!(full, Error::Unavailable { overloaded: true, .. }), "{full:?}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_takes_no_writes_is_told_without_its_name() {
+        let failure = answered(error("ERROR", "25006", false)).await;
+        assert!(failure.is_of_a_reader() && !failure.is_lost());
+        let named = Failure::ReadsOnly("db-7.internal is a standby".to_owned());
+        for failure in [failure, named] {
+            let error = Error::from(failure);
+            assert!(matches!(&error, Error::Unavailable { reason, .. } if reason == READS_ONLY), "{error:?}");
         }
     }
 }

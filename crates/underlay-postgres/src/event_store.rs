@@ -4,15 +4,16 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 use underlay_core::limits::PAGE_SCAN_MAX;
 use underlay_core::{
-    Category, Commit, CommitId, Committed, Error, EventId, EventStore, EventType, Fingerprint, LogFilter,
-    LogPage, LogScope, Position, RecordedCommit, RecordedEvent, StoreId, StreamName, StreamPage,
-    StreamVersion, TenantId, Timestamp, Version, check_page_limit,
+    Category, Commit, CommitId, Committed, Error, EventId, EventStore, EventType, LogFilter, LogPage,
+    LogScope, Position, RecordedCommit, RecordedEvent, StoreId, StreamName, StreamPage, TenantId, Timestamp,
+    Underway, Version, check_page_limit,
 };
 use uuid::Uuid;
 
 use crate::error::Failure;
 use crate::event_row::{self, Names};
 use crate::intake::Reply;
+use crate::known;
 use crate::seen::Place;
 use crate::session::{Actor, Purpose, Sessions, Statement};
 use crate::store::PostgresStore;
@@ -33,7 +34,12 @@ impl EventStore for PostgresStore {
         let id = commit.id;
         let last = commit.writes.last().and_then(|write| write.events.last()).map(|event| event.event_id);
         let (answer, answered) = oneshot::channel();
-        let reply = Reply { fingerprint: commit.fingerprint(), metadata: commit.encode_metadata()?, answer };
+        let reply = Reply {
+            fingerprint: commit.fingerprint(),
+            metadata: commit.encode_metadata()?,
+            answer,
+            ticket: self.0.intake.unanswered.enter(tenant.clone(), id),
+        };
         self.0.intake.push(tenant.clone(), commit, reply)?;
         // The committer answers everybody, even in a panic; this is for the case that it did not.
         let answer = answered.await.unwrap_or_else(|_| {
@@ -46,7 +52,11 @@ impl EventStore for PostgresStore {
     }
 
     async fn find_commit(&self, tenant: &TenantId, id: CommitId) -> Result<Option<RecordedCommit>, Error> {
-        find_commit(&self.0.sessions, tenant, id).await
+        Ok(known::find_commit(&self.0.sessions, tenant, id).await?)
+    }
+
+    fn underway(&self, tenant: &TenantId, id: CommitId) -> Option<Underway> {
+        self.0.intake.unanswered.find(tenant, id)
     }
 
     async fn read_stream(
@@ -187,51 +197,6 @@ fn position(answers: &[Vec<Row>]) -> Result<Position, Failure> {
         Some(row) => Ok(Position::from_number(event_row::count(row, 0)?)),
         None => Ok(Position::START),
     }
-}
-
-/// Finds a commit by its id, as the answer to a repeat.
-pub(crate) async fn find_commit(
-    sessions: &Sessions,
-    tenant: &TenantId,
-    id: CommitId,
-) -> Result<Option<RecordedCommit>, Error> {
-    let owner = tenant.as_str();
-    let select = Statement::new(
-        include_str!("sql/select_commit.sql"),
-        [(&owner as _, Type::TEXT), (&id.0 as _, Type::UUID)],
-    );
-    let read = |answers: Vec<Vec<Row>>| {
-        answers.iter().flatten().next().map(|row| recorded_commit(row, id)).transpose()
-    };
-    Ok(sessions.read(&Actor::Reader(tenant.clone()), &[select], read).await?)
-}
-
-fn recorded_commit(row: &Row, id: CommitId) -> Result<RecordedCommit, Failure> {
-    let position: i64 = row.try_get(5)?;
-    let count: i32 = row.try_get(6)?;
-    let (streams, versions): (Vec<&str>, Vec<i64>) = (row.try_get(8)?, row.try_get(9)?);
-    let versions = streams.iter().zip(&versions).map(|(stream, version)| {
-        Ok(StreamVersion {
-            stream: event_row::stored_name(stream, position)?,
-            version: Version(version.unsigned_abs()),
-        })
-    });
-    let versions = versions.collect::<Result<Vec<_>, Failure>>()?;
-    let commit = Commit::new(id).with_outcome(event_row::outcome(row, 1, id)?);
-    let at = Position::from_number(position.unsigned_abs());
-    let recorded_at = event_row::time(row.try_get(7)?, position)?;
-    let mut committed = Committed::new(id, at, versions, &commit, recorded_at);
-    committed.event_count =
-        u32::try_from(count).map_err(|_| Failure::damaged(format!("commit {id} holds {count} events")))?;
-    committed.repeated = true;
-    Ok(RecordedCommit { fingerprint: fingerprint(row, 0, id)?, committed })
-}
-
-/// A fingerprint in a row.
-pub(crate) fn fingerprint(row: &Row, at: usize, of: impl std::fmt::Display) -> Result<Fingerprint, Failure> {
-    let bytes: &[u8] = row.try_get(at)?;
-    let bytes = bytes.try_into();
-    bytes.map(Fingerprint).map_err(|_| Failure::damaged(format!("the fingerprint of {of} is not 16 bytes")))
 }
 
 /// What a read of the log has come to.

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 use underlay_core::{
-    BatchLimits, BatchQueue, Clock, Commit, Committed, Error, Fingerprint, Json, Queued, TenantId,
+    BatchLimits, BatchQueue, Clock, Commit, Committed, Error, Fingerprint, Json, Queued, TenantId, Ticket,
+    Unanswered,
 };
 
-/// When to try again while the server is away.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+use crate::error::RETRY_AFTER;
 
 /// A commit that waits, with what was prepared of it and the place of its answer.
 pub(crate) type Request = Queued<Reply>;
@@ -27,10 +27,23 @@ pub(crate) struct Reply {
     pub(crate) fingerprint: Fingerprint,
     pub(crate) metadata: Json,
     pub(crate) answer: oneshot::Sender<Answer>,
+    /// Says that there is no answer yet, to who asks by the id.
+    pub(crate) ticket: Ticket,
+}
+
+impl Reply {
+    pub(crate) fn answer(self, answer: Answer) {
+        // Before the caller goes on: from then on the commit is not under way.
+        drop(self.ticket);
+        // A caller that has gone away needs no answer.
+        self.answer.send(answer).ok();
+    }
 }
 
 /// The place between callers and committer.
 pub(crate) struct Intake {
+    /// What was left here and has no answer.
+    pub(crate) unanswered: Unanswered,
     waiting: Mutex<Waiting>,
     changed: Notify,
 }
@@ -50,7 +63,7 @@ enum State {
 impl Intake {
     pub(crate) fn new(limits: BatchLimits) -> Self {
         let waiting = Waiting { state: State::Open, commits: BatchQueue::new(limits) };
-        Self { waiting: Mutex::new(waiting), changed: Notify::new() }
+        Self { unanswered: Unanswered::default(), waiting: Mutex::new(waiting), changed: Notify::new() }
     }
 
     /// Leaves a commit.
@@ -154,8 +167,7 @@ impl Waiting {
 
     fn refuse(&mut self, reason: &str, overloaded: bool) {
         for request in self.commits.drain() {
-            // A caller that has gone away needs no answer.
-            request.reply.answer.send(Err(unavailable(reason, overloaded))).ok();
+            request.reply.answer(Err(unavailable(reason, overloaded)));
         }
     }
 }

@@ -37,6 +37,7 @@ mod event_store;
 mod explain;
 mod fault;
 mod intake;
+mod known;
 mod leases;
 mod link;
 mod listener;
@@ -44,11 +45,13 @@ mod migrate;
 mod notifier;
 mod query;
 mod read_models;
+mod repeats;
 mod row_table;
 mod seen;
 mod session;
 mod snapshots;
 mod store;
+mod target;
 
 pub use config::{Listen, PostgresConfig};
 #[doc(hidden)]

@@ -20,13 +20,14 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: [Migration; 6] = [
+const MIGRATIONS: [Migration; 7] = [
     Migration { number: 1, name: "event_log", sql: include_str!("../migrations/0001_event_log.sql") },
     Migration { number: 2, name: "read_models", sql: include_str!("../migrations/0002_read_models.sql") },
     Migration { number: 3, name: "snapshots", sql: include_str!("../migrations/0003_snapshots.sql") },
     Migration { number: 4, name: "archive", sql: include_str!("../migrations/0004_archive.sql") },
     Migration { number: 6, name: "forgetting", sql: include_str!("../migrations/0006_forgetting.sql") },
     Migration { number: 7, name: "generations", sql: include_str!("../migrations/0007_generations.sql") },
+    Migration { number: 8, name: "find_commits", sql: include_str!("../migrations/0008_find_commits.sql") },
 ];
 
 /// Brings the schema up to date and returns the names of the migrations it applied; none where it was.
@@ -51,8 +52,13 @@ pub async fn migrate(
         link.client.batch_execute("COMMIT").await?;
         Ok::<_, Failure>(missing.iter().map(|migration| migration.name).collect())
     };
-    // A connection that is closed rolls back.
-    Ok(run.await?)
+    // A connection that is closed rolls back, unless its answer was lost at the very end.
+    Ok(run.await.map_err(|failure| match failure {
+        failure if failure.is_lost() => Failure::Lost(format!(
+            "the end of the migration was lost ({failure}); run it again: what was done is found done"
+        )),
+        failure => failure,
+    })?)
 }
 
 /// The SQL that [`migrate`] would run now, for an administrator to read and run; empty where there is
@@ -104,7 +110,7 @@ pub(crate) fn filled(sql: &str, config: &PostgresConfig) -> String {
 async fn connect(address: &str, config: &PostgresConfig) -> Result<Link, Failure> {
     config.validate()?;
     let place = Address::parse(address, config)?;
-    Link::connect(&place, || {}).await.map_err(Failure::of_connecting)
+    Link::connect(&place, || {}).await
 }
 
 /// The migrations that are not applied; those that are must be as this program knows them.

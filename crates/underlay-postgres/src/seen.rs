@@ -6,10 +6,15 @@
 //! that was there when it looked. At every look at the head of the log, and before anything is written
 //! on a new connection, both must hold the same events as before. Where one does not, nothing more is
 //! written until the process is started again.
+//!
+//! A standby lags behind, and proves nothing: only what a primary says is judged, see
+//! [`Sessions`](crate::session::Sessions). One that lacked the end of the log and was promoted is a
+//! primary, and its log is an older copy.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio_postgres::Row;
+use underlay_core::reasons::OLDER_COPY;
 use underlay_core::{Error, EventId, Position};
 use uuid::Uuid;
 
@@ -68,7 +73,7 @@ impl Seen {
             let there: Option<Uuid> = rows.first().map(|row| row.try_get(0)).transpose()?;
             if there != Some(place.event) {
                 places.replaced = true;
-                tracing::error!(position = place.position, "an older copy of the log was restored");
+                tracing::error!(position = place.position, "this is an older copy of the log");
             }
         }
         if !places.replaced {
@@ -83,10 +88,7 @@ impl Seen {
         if !self.lock().replaced {
             return Ok(());
         }
-        Err(Failure::Answer(Error::unavailable(
-            "the log is not the one this process has read: an older copy of the database was restored under \
-             it; start this process again",
-        )))
+        Err(Failure::Answer(Error::unavailable(OLDER_COPY)))
     }
 
     fn lock(&self) -> MutexGuard<'_, Places> {

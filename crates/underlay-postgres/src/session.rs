@@ -9,6 +9,9 @@
 //! A transaction names its role, its tenant and its limits for itself alone, so that nothing is left
 //! on the connection for the next one, and a pooler between may give every transaction another
 //! connection. A reader's statements are sent at once, from BEGIN to COMMIT, and wait for one round trip.
+//!
+//! Every transaction asks whether it is on a standby: what it reads there may be old, and is not used.
+//! Its connection is let go, and another server is looked for.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -17,9 +20,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use deadpool_postgres::{
-    Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType,
-};
+use deadpool::Runtime;
+use deadpool::managed::{self, PoolError, TimeoutType};
 use futures_util::TryStreamExt as _;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
@@ -29,12 +31,16 @@ use tokio_postgres::{Client, IsolationLevel, Row};
 use underlay_core::{Clock, Error, ReadLimits, ReadTurn, ReadTurns, TenantId};
 
 use crate::address::Address;
-use crate::config::PostgresConfig;
+use crate::config::{PostgresConfig, milliseconds};
 use crate::error::Failure;
+use crate::link::Connector;
 use crate::seen::Seen;
 
 /// How often a transaction is begun again after a lost connection, a deadlock or a serialization failure.
 const ATTEMPTS_MAX: usize = 4;
+
+type Pool = managed::Pool<Connector>;
+type Object = managed::Object<Connector>;
 
 /// A value with its type, as a statement takes it.
 pub(crate) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -120,7 +126,7 @@ impl Sessions {
         let session = self.acquire(&self.engine, actor).await?;
         let reading = self.read_on(session.client(), actor, statements);
         match timeout(self.transaction_timeout, reading).await {
-            Ok(read) => read.inspect(|_| session.give_back()),
+            Ok(read) => self.end(session, read),
             Err(_) => Err(self.give_up(session)),
         }
     }
@@ -165,7 +171,7 @@ impl Sessions {
             Ok(None)
         };
         match timeout(self.transaction_timeout, querying).await {
-            Ok(found) => found.inspect(|_| session.give_back()),
+            Ok(found) => self.end(session, found),
             Err(_) => Err(self.give_up(session)),
         }
     }
@@ -280,7 +286,7 @@ impl Sessions {
                 session.close();
                 Ok(page)
             }
-            Ok(Err(failure)) => Err(failure),
+            Ok(Err(failure)) => self.end(session, Err(failure)),
             Err(_) => Err(self.give_up(session)),
         }
     }
@@ -350,7 +356,7 @@ impl Sessions {
         let session = self.acquire(&self.engine, actor).await?;
         let writing = self.write_on(session.client(), actor, sql, parameters);
         match timeout(self.transaction_timeout, writing).await {
-            Ok(written) => written.inspect(|_| session.give_back()),
+            Ok(written) => self.end(session, written).inspect_err(|failure| self.let_go(failure)),
             Err(_) => Err(self.give_up(session)),
         }
     }
@@ -364,22 +370,30 @@ impl Sessions {
     ) -> Result<Vec<Row>, Failure> {
         let begin = send(client.batch_execute(READ_WRITE)).await;
         let settings = send(self.settle(client, actor)).await;
+        let guard = send(self.guard(client)).await;
         let written = send(client.query_typed(sql, parameters)).await;
         // After a failure it rolls back.
         let end = send(client.batch_execute("COMMIT")).await;
         begin.answer().await?;
         settings.answer().await?;
+        guard.answer().await?;
         let rows = written.answer().await?;
         end.answer().await?;
         Ok(rows)
     }
 
-    /// Runs a transaction that writes, and runs it again after a deadlock or a serialization failure.
+    /// Runs a transaction that writes, and runs it again after a deadlock or a serialization failure, and
+    /// where the server took no writes.
     pub(crate) async fn write<T>(&self, actor: &Actor, work: &impl Work<Done = T>) -> Result<T, Failure> {
         let mut attempt = 1;
         loop {
             match self.write_through(actor, work).await {
-                Err(failure) if failure.is_transient() && attempt < ATTEMPTS_MAX => attempt += 1,
+                Err(failure)
+                    if attempt < ATTEMPTS_MAX && (failure.is_transient() || failure.is_of_a_reader()) =>
+                {
+                    self.let_go(&failure);
+                    attempt += 1;
+                }
                 written => return written,
             }
         }
@@ -389,7 +403,7 @@ impl Sessions {
         let mut session = self.acquire(&self.engine, actor).await?;
         let writing = self.write_through_on(session.client_mut(), actor, work);
         match timeout(self.transaction_timeout, writing).await {
-            Ok(written) => written.inspect(|_| session.give_back()),
+            Ok(written) => self.end(session, written),
             Err(_) => Err(self.give_up(session)),
         }
     }
@@ -403,7 +417,10 @@ impl Sessions {
         // Dropped before its end it rolls back, also where the caller goes away.
         let transaction =
             client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start().await?;
-        self.settle(transaction.client(), actor).await?;
+        let settings = send(self.settle(transaction.client(), actor)).await;
+        let guard = send(self.guard(transaction.client())).await;
+        settings.answer().await?;
+        guard.answer().await?;
         let done = work.run(transaction.client()).await?;
         transaction.commit().await?;
         Ok(done)
@@ -415,9 +432,24 @@ impl Sessions {
         let parameters: [Parameter<'_>; 1] = [(&channel, Type::TEXT)];
         let telling = session.client().query_typed(include_str!("sql/notify_channel.sql"), &parameters);
         match timeout(self.transaction_timeout, telling).await {
-            Ok(told) => Ok(told.map(|_| session.give_back())?),
+            Ok(told) => {
+                let told = told.map(drop).map_err(Failure::from);
+                self.end(session, told).inspect_err(|failure| self.let_go(failure))
+            }
             Err(_) => Err(self.give_up(session)),
         }
+    }
+
+    /// Gives a connection back after what was done on it. One that is lost, or at a server that takes no
+    /// writes, is of no use to whoever got it next.
+    fn end<T>(&self, session: Session, done: Result<T, Failure>) -> Result<T, Failure> {
+        match &done {
+            Ok(_) => session.give_back(),
+            Err(failure) if failure.is_lost() || failure.is_of_a_reader() => session.close(),
+            // It goes back once the server has ended what was sent on it.
+            Err(_) => drop(session),
+        }
+        done
     }
 
     /// Closes a connection that fell silent: whoever got it next would wait too.
@@ -429,14 +461,19 @@ impl Sessions {
         ))
     }
 
-    /// Whether another try may go better. Where one connection is lost those that are not in use are
-    /// likely to be, so they are closed.
+    /// Whether another try may go better.
     fn mends(&self, failure: &Failure) -> bool {
-        if failure.is_lost() {
+        self.let_go(failure);
+        failure.is_lost() || failure.is_of_a_reader() || failure.is_transient()
+    }
+
+    /// Where one connection is lost, or at a server that takes no writes, those that are not in use are
+    /// likely to be, so they are closed, as the one it happened on is.
+    fn let_go(&self, failure: &Failure) {
+        if failure.is_lost() || failure.is_of_a_reader() {
             self.engine.pool.retain(|_, _| false);
             self.queries.pool.retain(|_, _| false);
         }
-        failure.is_lost() || failure.is_transient()
     }
 
     /// A connection of a pool, in the turn of whoever it is for.
@@ -450,7 +487,7 @@ impl Sessions {
             error => Failure::Answer(error),
         })?;
         let connection = lane.pool.get().await.map_err(|error| match error {
-            PoolError::Backend(error) => Failure::Postgres(error).of_connecting(),
+            PoolError::Backend(failure) => failure,
             PoolError::Timeout(TimeoutType::Wait) => lane.full("acquire_timeout was reached"),
             PoolError::Closed => Failure::Answer(Error::unavailable("the store is closed")),
             error => Failure::NoConnection(format!("no connection to PostgreSQL: {error}")),
@@ -458,8 +495,8 @@ impl Sessions {
         Ok(Session { lent: Some((connection, turn)), patience: self.transaction_timeout })
     }
 
-    /// Names role, tenant and limits for the transaction that was begun.
-    async fn settle(&self, client: &Client, actor: &Actor) -> Result<(), tokio_postgres::Error> {
+    /// Names role, tenant and limits for the transaction that was begun, on a server that is no standby.
+    async fn settle(&self, client: &Client, actor: &Actor) -> Result<(), Failure> {
         let (role, tenant) = match actor {
             Actor::Reader(tenant) => (&self.reader, tenant.as_str()),
             Actor::Writer(tenant) => (&self.writer, tenant.as_str()),
@@ -472,7 +509,18 @@ impl Sessions {
             (&self.statement_timeout, Type::TEXT),
             (&self.idle_timeout, Type::TEXT),
         ];
-        client.query_typed(include_str!("sql/set_transaction.sql"), &parameters).await?;
+        let row = client.query_typed_one(include_str!("sql/set_transaction.sql"), &parameters).await?;
+        if row.try_get("standby")? {
+            return Err(Failure::ReadsOnly("a connection is at a standby".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Lets the server give up the transaction where this process, or the network between, falls silent:
+    /// nobody waits for its locks longer than a transaction may take.
+    async fn guard(&self, client: &Client) -> Result<(), Failure> {
+        let longest = milliseconds(self.transaction_timeout);
+        client.query_typed(include_str!("sql/guard_transaction.sql"), &[(&longest, Type::INT8)]).await?;
         Ok(())
     }
 }
@@ -496,14 +544,11 @@ impl Lane {
         limit: &'static str,
         limits: ReadLimits,
     ) -> Result<Self, Failure> {
-        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_config(address.server.clone(), address.tls.clone(), recycling);
         let connections_max = limits.running_max;
         // Who has a turn finds a connection: there are as many. So the wait is for one that is closing.
-        let pool = Pool::builder(manager)
+        let pool = Pool::builder(Connector(address.clone()))
             .max_size(connections_max)
             .wait_timeout(Some(config.acquire_timeout))
-            .create_timeout(Some(config.connect_timeout))
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| Failure::refused(format!("the pool of connections: {error}")))?;

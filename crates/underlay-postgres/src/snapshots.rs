@@ -5,7 +5,7 @@ use underlay_core::{Error, EventId, Json, Snapshot, Snapshots, StreamName, Tenan
 use uuid::Uuid;
 
 use crate::event_row::{self, RawJson};
-use crate::event_store::fingerprint;
+use crate::known::fingerprint;
 use crate::session::{Actor, Parameter, Statement};
 use crate::store::PostgresStore;
 

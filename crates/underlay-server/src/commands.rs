@@ -3,7 +3,9 @@ use axum::http::header::ETAG;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use underlay_core::{CommitId, Error, Json, Outcome, Position, StreamVersion, Timestamp};
+use underlay_core::{
+    CommitId, CommitStatus, Error, EventStoreExt, Json, Outcome, Position, StreamVersion, Timestamp,
+};
 use underlay_runtime::Executed;
 
 use crate::answer::Answer;
@@ -81,9 +83,17 @@ fn answer(executed: Executed) -> Response {
     response
 }
 
+/// What became of a command.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum CommandBody {
+    Ended(EndedBody),
+    Underway(UnderwayBody),
+}
+
 /// How a command ended.
 #[derive(Debug, Serialize)]
-pub(crate) struct CommandBody {
+pub(crate) struct EndedBody {
     command_id: CommitId,
     #[serde(flatten)]
     status: Status,
@@ -91,6 +101,22 @@ pub(crate) struct CommandBody {
     streams: Vec<StreamVersion>,
     event_count: u32,
     recorded_at: Timestamp,
+}
+
+/// A command that has not ended, as far as this process knows.
+#[derive(Debug, Serialize)]
+pub(crate) struct UnderwayBody {
+    command_id: CommitId,
+    status: UnderwayStatus,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum UnderwayStatus {
+    /// It waits, or is being stored.
+    Pending,
+    /// Nobody knows yet whether it is stored.
+    Uncertain,
 }
 
 #[derive(Debug, Serialize)]
@@ -108,7 +134,8 @@ struct RefusalBody {
     fields: Json,
 }
 
-/// `GET /v1/commands/{key}`: how a command ended, by the key it was sent with, or by the id an answer gave.
+/// `GET /v1/commands/{key}`: what became of a command, by the key it was sent with, or by the id an answer
+/// gave. One that another process was given is not found until it is stored.
 pub(crate) async fn find(
     State(app): State<App>,
     Caller(principal): Caller,
@@ -116,25 +143,39 @@ pub(crate) async fn find(
 ) -> Result<Answer<CommandBody>, Problem> {
     let by_key = CommitId::from_key(&principal.tenant, read_key(&key)?);
     let store = app.engine().store();
-    let mut found = store.find_commit(&principal.tenant, by_key).await?;
-    if found.is_none()
-        && let Ok(id) = key.parse()
+    let mut id = by_key;
+    let mut found = store.commit_status(&principal.tenant, by_key).await?;
+    if matches!(found, CommitStatus::Unknown)
+        && let Ok(given) = key.parse()
     {
-        found = store.find_commit(&principal.tenant, id).await?;
+        id = given;
+        found = store.commit_status(&principal.tenant, given).await?;
     }
-    let committed = found.ok_or_else(|| Error::NotFound(format!("command {key:?}")))?.committed;
+    let underway = |status| Ok(Answer(CommandBody::Underway(UnderwayBody { command_id: id, status })));
+    let committed = match found {
+        CommitStatus::Stored(found) => found.committed,
+        CommitStatus::Pending => return underway(UnderwayStatus::Pending),
+        CommitStatus::InDoubt => return underway(UnderwayStatus::Uncertain),
+        CommitStatus::Unknown => return Err(unknown(&key)),
+    };
     let status = match committed.outcome {
         Outcome::Accepted => Status::Processed,
         Outcome::Refused { code, message, body } => {
             Status::Refused { refusal: RefusalBody { code, message, fields: body } }
         }
     };
-    Ok(Answer(CommandBody {
+    Ok(Answer(CommandBody::Ended(EndedBody {
         command_id: committed.id,
         status,
         position: committed.position,
         streams: committed.versions,
         event_count: committed.event_count,
         recorded_at: committed.recorded_at,
-    }))
+    })))
+}
+
+/// That a command is not stored, and this process does not have it.
+fn unknown(key: &str) -> Problem {
+    Problem::from(Error::NotFound(format!("command {key:?}")))
+        .with_more("; another process of the service may have it and not have stored it yet")
 }

@@ -3,6 +3,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
+use underlay_core::reasons::{OLDER_COPY, READS_ONLY};
 use underlay_core::{Error, Position, ViewStatus};
 
 use crate::answer::Answer;
@@ -40,7 +41,8 @@ pub(crate) struct ReadyBody {
 }
 
 /// `GET /readyz`: the store answers, so requests can be served. It is asked without credentials, so it
-/// says what is wrong and leaves why to the service's log. By its type an answer tells a store that is
+/// says what is wrong and leaves why to the service's log, except for reasons that name nothing of the
+/// installation. By its type an answer tells a store that is
 /// down (`store-down`) from one that has too much to do (`overloaded`). A view that has stopped degrades the
 /// service, and does not take it out of service: one event would take every process out at once.
 pub(crate) async fn ready(State(app): State<App>) -> Result<Answer<ReadyBody>, Problem> {
@@ -55,7 +57,10 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<Answer<ReadyBody>, P
             Error::Unavailable { retry_after, overloaded: true, .. } => {
                 Problem::overloaded("the store has too much to do", retry_after)
             }
-            Error::Unavailable { .. } => store_down("the store cannot be reached"),
+            Error::Unavailable { reason, .. } => {
+                let known = [READS_ONLY, OLDER_COPY].into_iter().find(|known| *known == reason);
+                store_down(known.unwrap_or("the store cannot be reached"))
+            }
             _ => not_ready("the store cannot be read"),
         }
     })?;

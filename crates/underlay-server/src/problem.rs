@@ -130,6 +130,12 @@ impl Problem {
         self
     }
 
+    /// Says more for the person who reads it.
+    pub(crate) fn with_more(mut self, detail: &str) -> Self {
+        self.0.detail.push_str(detail);
+        self
+    }
+
     fn with_name(mut self, name: &str, title: &'static str) -> Self {
         self.0.problem_type = format!("urn:underlay:problem:{name}");
         self.0.title = title;

@@ -314,6 +314,7 @@ impl Committer {
             match self.reopen() {
                 Ok(connection) => {
                     tracing::info!("the SQLite file is in order again");
+                    self.intake.unanswered.settle();
                     self.intake.mend();
                     return Some(connection);
                 }
@@ -351,15 +352,14 @@ impl InFlight {
 
     fn answer_each(mut self, answers: Vec<Answer>) {
         for (request, answer) in self.requests.drain(..).zip(answers) {
-            // A caller that has gone away needs no answer.
-            request.reply.answer.send(answer).ok();
+            request.reply.answer(answer);
         }
     }
 
     fn answer_all(&mut self, answer: impl Fn(&Request) -> Answer) {
         for request in self.requests.drain(..) {
             let answer = answer(&request);
-            request.reply.answer.send(answer).ok();
+            request.reply.answer(answer);
         }
     }
 }
@@ -367,6 +367,9 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         let in_doubt = self.in_doubt.take();
+        if in_doubt.is_some() {
+            self.requests.iter().for_each(|request| request.reply.ticket.doubt());
+        }
         self.answer_all(|request| {
             Err(match &in_doubt {
                 Some(reason) => Error::Uncertain { id: request.commit.id, reason: reason.clone() },

@@ -4,7 +4,7 @@ use tokio::sync::oneshot;
 use underlay_core::limits::PAGE_SCAN_MAX;
 use underlay_core::{
     Commit, CommitId, Committed, Error, EventId, EventStore, LogFilter, LogPage, LogScope, Position,
-    RecordedCommit, RecordedEvent, StoreId, StreamName, StreamPage, TenantId, Timestamp, Version,
+    RecordedCommit, RecordedEvent, StoreId, StreamName, StreamPage, TenantId, Timestamp, Underway, Version,
     check_page_limit,
 };
 
@@ -28,7 +28,12 @@ impl EventStore for SqliteStore {
         commit.validate()?;
         let id = commit.id;
         let (answer, answered) = oneshot::channel();
-        let reply = Reply { fingerprint: commit.fingerprint(), metadata: commit.encode_metadata()?, answer };
+        let reply = Reply {
+            fingerprint: commit.fingerprint(),
+            metadata: commit.encode_metadata()?,
+            answer,
+            ticket: self.0.intake.unanswered.enter(tenant.clone(), id),
+        };
         self.0.intake.push_commit(tenant.clone(), commit, reply)?;
         // The writer answers everybody, even in a panic; this is for the case that it did not.
         answered
@@ -40,6 +45,10 @@ impl EventStore for SqliteStore {
         let owner = tenant.clone();
         let find = move |connection: &Connection| log_writer::find_commit(connection, &owner, id);
         self.0.readers.read_at_one_moment(Some(tenant), find).await
+    }
+
+    fn underway(&self, tenant: &TenantId, id: CommitId) -> Option<Underway> {
+        self.0.intake.unanswered.find(tenant, id)
     }
 
     async fn read_stream(

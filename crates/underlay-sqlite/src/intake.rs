@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use underlay_core::{BatchLimits, BatchQueue, Commit, Committed, Error, Fingerprint, Json, Queued, TenantId};
+use underlay_core::{
+    BatchLimits, BatchQueue, Commit, Committed, Error, Fingerprint, Json, Queued, TenantId, Ticket,
+    Unanswered,
+};
 
 use crate::error::Failure;
 
@@ -22,6 +25,17 @@ pub(crate) struct Reply {
     pub(crate) fingerprint: Fingerprint,
     pub(crate) metadata: Json,
     pub(crate) answer: oneshot::Sender<Result<Committed, Error>>,
+    /// Says that there is no answer yet, to who asks by the id.
+    pub(crate) ticket: Ticket,
+}
+
+impl Reply {
+    pub(crate) fn answer(self, answer: Result<Committed, Error>) {
+        // Before the caller goes on: from then on the commit is not under way.
+        drop(self.ticket);
+        // A caller that has gone away needs no answer.
+        self.answer.send(answer).ok();
+    }
 }
 
 /// What a write to the views does inside its transaction; it returns the generation it wrote.
@@ -63,6 +77,8 @@ pub(crate) enum Next {
 
 /// The place between callers and writer.
 pub(crate) struct Intake {
+    /// What was left here and has no answer.
+    pub(crate) unanswered: Unanswered,
     waiting: Mutex<Waiting>,
     changed: Condvar,
 }
@@ -83,6 +99,7 @@ enum State {
 impl Intake {
     pub(crate) fn new(limits: BatchLimits) -> Self {
         Self {
+            unanswered: Unanswered::default(),
             waiting: Mutex::new(Waiting {
                 state: State::Open,
                 commits: BatchQueue::new(limits),
@@ -220,10 +237,10 @@ impl Waiting {
     }
 
     fn refuse(&mut self, reason: &str) {
-        // A caller that has gone away needs no answer.
         for request in self.commits.drain() {
-            request.reply.answer.send(Err(Error::unavailable(reason))).ok();
+            request.reply.answer(Err(Error::unavailable(reason)));
         }
+        // A caller that has gone away needs no answer.
         for write in self.view_writes.drain(..) {
             write.answer.send(Err(Error::unavailable(reason))).ok();
         }

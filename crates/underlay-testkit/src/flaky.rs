@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use underlay_core::{
     Commit, CommitId, Committed, Error, EventId, EventStore, LogFilter, LogPage, LogScope, Position,
-    RecordedCommit, StoreId, StreamName, StreamPage, TenantId, Timestamp, Version, Wakeup, Wakeups,
+    RecordedCommit, StoreId, StreamName, StreamPage, TenantId, Timestamp, Underway, Version, Wakeup, Wakeups,
 };
 
 /// A call of an event store that can be made to fail.
@@ -182,6 +182,10 @@ impl<S: EventStore> EventStore for Flaky<S> {
     async fn find_commit(&self, tenant: &TenantId, id: CommitId) -> Result<Option<RecordedCommit>, Error> {
         self.arrives(Call::FindCommit)?;
         self.inner.find_commit(tenant, id).await
+    }
+
+    fn underway(&self, tenant: &TenantId, id: CommitId) -> Option<Underway> {
+        self.inner.underway(tenant, id)
     }
 
     async fn read_stream(

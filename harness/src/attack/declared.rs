@@ -100,7 +100,7 @@ pub(super) fn may(role: &str, relation: &Relation, verb: Verb) -> Option<May> {
         ("append", "events" | "commits", Select | Insert) => May::All,
         // By `forget_commits`, and only commits without events.
         ("append", "commits", Delete) => May::All,
-        ("worker", "events" | "commits", Select) => May::All,
+        ("worker", "events" | "commits" | "fences", Select) => May::All,
         ("worker", "commits", Update) => May::All,
         ("reader", "events" | "commits", Select) => May::Own,
         ("worker", "views" | "view_generations" | "view_checkpoints" | "leases", verb)
@@ -118,6 +118,9 @@ pub(super) fn may(role: &str, relation: &Relation, verb: Verb) -> Option<May> {
 pub(super) fn callers(function: &str) -> Option<&'static [&'static str]> {
     Some(match function {
         "append" | "append_one" | "fence" => &["writer"],
+        // They only pass on to those, in the name of who calls them.
+        "store_commits" | "store_commit" | "raise_fence" => &["writer"],
+        "guard_transaction" => &["writer", "worker"],
         "log_bound" | "last_sequence" => &["reader", "worker"],
         "position_at" | "move_checkpoint" | "time_now" | "import_commits" | "forget_commits" => &["worker"],
         "refuse_change" => &[],

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 /// Called by one tenant with what another has.
-pub(super) const ATTACKED: [&str; 25] = [
+pub(super) const ATTACKED: [&str; 27] = [
     "Archive::import_commits",
     "Archive::read_commits",
     "Engine::count",
@@ -18,7 +18,9 @@ pub(super) const ATTACKED: [&str; 25] = [
     "EventStore::find_commit",
     "EventStore::read_all",
     "EventStore::read_stream",
+    "EventStore::underway",
     "EventStore::versions",
+    "EventStoreExt::commit_status",
     "EventStoreExt::read_commit",
     "EventStoreExt::read_stream_whole",
     "ReadModels::apply",

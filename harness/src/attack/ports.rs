@@ -4,10 +4,10 @@
 use std::fmt::Debug;
 
 use underlay_core::{
-    Archive, ArchivedCommit, Category, Checkpoint, Commit, CommitId, Committed, Comparison, Cursor,
-    Direction, Error, EventId, EventStore, EventStoreExt, EventType, ExpectedVersion, Fingerprint, Json,
-    LogFilter, LogScope, Outcome, Position, Query, ReadModels, RowAddress, RowChange, Snapshot, Snapshots,
-    StreamName, TenantId, Timestamp, Value, Version, ViewBatch, ViewTable,
+    Archive, ArchivedCommit, Category, Checkpoint, Commit, CommitId, CommitStatus, Committed, Comparison,
+    Cursor, Direction, Error, EventId, EventStore, EventStoreExt, EventType, ExpectedVersion, Fingerprint,
+    Json, LogFilter, LogScope, Outcome, Position, Query, ReadModels, RowAddress, RowChange, Snapshot,
+    Snapshots, StreamName, TenantId, Timestamp, Value, Version, ViewBatch, ViewTable,
 };
 use underlay_postgres::PostgresStore;
 
@@ -123,6 +123,12 @@ impl Pair<'_> {
             let found = store.find_commit(own, id).await;
             let found = self.judge("EventStore::find_commit", "a commit id", found, attack);
             self.empty("find_commit", found.flatten().is_none(), attack);
+            let underway = Ok(store.underway(own, id));
+            let underway = self.judge("EventStore::underway", "a commit id", underway, attack);
+            self.empty("underway", underway.flatten().is_none(), attack);
+            let status = store.commit_status(own, id).await;
+            let status = self.judge("EventStoreExt::commit_status", "a commit id", status, attack);
+            self.empty("commit_status", status.is_none_or(|told| told == CommitStatus::Unknown), attack);
         }
         let shared = store.find_commit(own, CommitId(SHARED_COMMIT)).await;
         self.judge("EventStore::find_commit", "a shared commit id", shared, attack);

@@ -23,6 +23,8 @@ pub(crate) const PROMISED_OF_A_HANG: &str = "a network that is silent ends every
 const COMMIT_TIMEOUT: Duration = Duration::from_millis(700);
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
 const CALLERS: usize = 6;
+const FATES: [Fate; 6] =
+    [Fate::CutBefore, Fate::CutAfter, Fate::Held, Fate::CutOnTheWay, Fate::CutShort, Fate::Silence];
 
 fn config() -> PostgresConfig {
     PostgresConfig::default()
@@ -45,7 +47,7 @@ pub(crate) async fn run(setting: &Setting) -> Result<Measured> {
     // Alone, what each fate comes to is known.
     let store = open(&proxy).await?;
     let mut alone = Alone { counter: counter(&store)?, store, caller: 1_000 };
-    for fate in [Fate::CutBefore, Fate::CutOnTheWay, Fate::CutAfter, Fate::Silence, Fate::Held] {
+    for fate in FATES {
         let mut answers = Vec::new();
         for _ in 0..rounds {
             proxy.arm(fate);
@@ -55,7 +57,7 @@ pub(crate) async fn run(setting: &Setting) -> Result<Measured> {
         let stored = answers.iter().filter(|answer| **answer == Verdict::Stored).count();
         let right = match fate {
             Fate::CutBefore | Fate::Held => stored == 0,
-            Fate::CutAfter | Fate::Silence => stored == answers.len(),
+            Fate::CutAfter | Fate::Silence | Fate::CutShort => stored == answers.len(),
             Fate::CutOnTheWay => true,
         };
         let true_to_the_log = answers.iter().all(|answer| *answer != Verdict::Untrue);
@@ -70,7 +72,7 @@ pub(crate) async fn run(setting: &Setting) -> Result<Measured> {
     let counters: Vec<Arc<dyn Counter>> = vec![counter(&store)?];
     let callers = Callers::start(&counters, CALLERS);
     for _ in 0..rounds {
-        for fate in [Fate::CutBefore, Fate::CutAfter, Fate::Held, Fate::CutOnTheWay, Fate::Silence] {
+        for fate in FATES {
             proxy.arm(fate);
             proxy.met().await;
             // It is given up, and the log goes on without it; then the held one arrives.
@@ -87,7 +89,7 @@ pub(crate) async fn run(setting: &Setting) -> Result<Measured> {
     }
     let told = callers.finish().await?;
     store.close().await?;
-    measured.see(format!("{} times among {CALLERS} callers", 5 * rounds));
+    measured.see(format!("{} times among {CALLERS} callers", FATES.len() * rounds));
     measured.compare(&compare(&site.admin().await?, &told).await?);
     Ok(measured)
 }

@@ -13,6 +13,8 @@ mod told;
 
 mod connection_limit;
 mod dump;
+mod failover;
+mod flush;
 mod full_disk;
 mod horizon;
 mod lost_answer;
@@ -119,6 +121,8 @@ const FAULTS: &[Fault] = &[
         run: |at| Box::pin(older_backup::run(at)),
     },
     Fault { name: "start", promised: start::PROMISED, run: |at| Box::pin(start::run(at)) },
+    Fault { name: "flush-fails", promised: flush::PROMISED, run: |at| Box::pin(flush::run(at)) },
+    Fault { name: "failover", promised: failover::PROMISED, run: |at| Box::pin(failover::run(at)) },
     Fault { name: "full-disk", promised: full_disk::PROMISED, run: |at| Box::pin(full_disk::run(at)) },
     Fault { name: "vacuum-horizon", promised: horizon::PROMISED, run: |at| Box::pin(horizon::run(at)) },
 ];

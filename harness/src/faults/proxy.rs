@@ -15,9 +15,11 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::Result;
 
 /// What is in the text of the statements that write a group commit.
-const APPEND: &[u8] = b".append";
-/// The first byte of a message of the client that brings a statement, and of one that asks for its end.
+const APPEND: &[u8] = b".store_commit";
+/// The first byte of a message of the client that brings a statement, of one that carries it out, and of
+/// one that asks for its end.
 const PARSE: u8 = b'P';
+const EXECUTE: u8 = b'E';
 const SYNC: u8 = b'S';
 /// The first byte of a message of the server that ends an answer: the transaction has ended too.
 const READY: u8 = b'Z';
@@ -33,6 +35,8 @@ pub(crate) enum Fate {
     CutAfter,
     /// The server gets it and answers; the answer is dropped and the connection stands.
     Silence,
+    /// The server gets it up to the message that carries it out, and nothing more; the connection stands.
+    CutShort,
     /// It is held, and brought to the server when it is let go, long after its caller has given up.
     Held,
 }
@@ -185,6 +189,10 @@ async fn carry_requests(
             return;
         }
         match (fate, message.kind) {
+            (Some(Fate::CutShort), Some(EXECUTE)) => {
+                shared.met.notify_one();
+                std::future::pending::<()>().await;
+            }
             (Some(Fate::CutOnTheWay), Some(SYNC)) => {
                 shared.met.notify_one();
                 return;
@@ -287,7 +295,7 @@ mod tests {
 
     #[test]
     fn the_statement_of_a_group_commit_is_known() {
-        assert!(contains(b"P....FROM underlay.append(\n $1", APPEND));
-        assert!(!contains(b"P....SELECT underlay.fence(", APPEND));
+        assert!(contains(b"P....CALL underlay.store_commits(\n $1", APPEND));
+        assert!(!contains(b"P....CALL underlay.raise_fence(", APPEND));
     }
 }

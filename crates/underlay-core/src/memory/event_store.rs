@@ -9,7 +9,7 @@ use crate::limits::PAGE_SCAN_MAX;
 use crate::{
     Clock, Commit, CommitId, Committed, Conflict, Error, EventId, EventStore, Fingerprint, LogFilter,
     LogPage, LogScope, Position, RecordedCommit, RecordedEvent, StoreId, StreamName, StreamPage,
-    StreamVersion, SystemClock, TenantId, Timestamp, Version, Wakeup, WakeupHub, Wakeups,
+    StreamVersion, SystemClock, TenantId, Timestamp, Underway, Version, Wakeup, WakeupHub, Wakeups,
 };
 
 /// An event store in memory. One lock: a commit is a turn of it.
@@ -188,6 +188,11 @@ impl EventStore for MemoryEventStore {
             fingerprint: *fingerprint,
             committed: Committed { repeated: true, ..committed.clone() },
         }))
+    }
+
+    fn underway(&self, _: &TenantId, _: CommitId) -> Option<Underway> {
+        // A commit is answered before its call lets anything else happen.
+        None
     }
 
     async fn read_stream(

@@ -1,8 +1,4 @@
-SELECT
-    ended,
-    recorded_at,
-    actual_version
-FROM {schema}.append_one(
+CALL {schema}.store_commit(
     $1,
     $2,
     $3,
@@ -15,5 +11,9 @@ FROM {schema}.append_one(
     $10,
     $11,
     $12,
-    $13
+    $13,
+    $14,
+    NULL,
+    NULL,
+    NULL
 )

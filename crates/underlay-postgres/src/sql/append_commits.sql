@@ -1,9 +1,4 @@
-SELECT
-    head,
-    recorded_at,
-    commit_ends,
-    actual_versions
-FROM {schema}.append(
+CALL {schema}.store_commits(
     $1,
     $2,
     $3,
@@ -26,5 +21,10 @@ FROM {schema}.append(
     $20,
     $21,
     $22,
-    $23
+    $23,
+    $24,
+    NULL,
+    NULL,
+    NULL,
+    NULL
 )

@@ -1,1 +1,1 @@
-SELECT {schema}.fence($1, $2)
+CALL {schema}.raise_fence($1, $2, $3)

@@ -1,4 +1,5 @@
 SELECT
+    pg_is_in_recovery() AS standby,
     set_config('role', $1, true),
     set_config('underlay.tenant', $2, true),
     set_config('search_path', $3, true),

@@ -162,7 +162,19 @@ fn every_read_of_the_product_is_a_search_whatever_its_values() {
         // By position, by sequence or by time: of every tenant, in the order of the index. A commit that was
         // found by its tenant has its events by position.
         for (role, types, sql, index) in [
-            ("reader", "text, uuid", include_str!("../../src/sql/select_commit.sql"), "commits_by_id"),
+            (
+                "reader",
+                "text[], uuid[]",
+                include_str!("../../src/sql/select_known_commits.sql"),
+                "commits_by_id",
+            ),
+            (
+                "worker",
+                "text[], uuid[]",
+                include_str!("../../src/sql/select_known_commits.sql"),
+                "commits_by_id",
+            ),
+            ("worker", "uuid, bigint", include_str!("../../src/sql/select_fence.sql"), "fences_pkey"),
             (
                 "reader",
                 "bigint, bigint, text, text[], text[], bigint",

@@ -89,15 +89,14 @@ fn a_migration_that_is_missing_in_between_is_damage() {
 fn an_older_schema_is_brought_up_to_date_by_migrate_alone() {
     with_place(async |place| {
         let admin = place.admin().await;
-        let older = "DROP TABLE underlay.replaced_generations, underlay.discarded_generations, \
-                     underlay.parked_events; \
-                     ALTER TABLE underlay.views DROP COLUMN last_generation; \
-                     DELETE FROM underlay.migrations WHERE number = 7";
+        let older = "DROP PROCEDURE underlay.store_commits, underlay.store_commit, underlay.raise_fence; \
+                     DROP FUNCTION underlay.guard_transaction; DROP POLICY known ON underlay.fences; \
+                     DELETE FROM underlay.migrations WHERE name = 'find_commits'";
         admin.batch_execute(older).await.unwrap();
         let opened = PostgresStore::connect(&place.login_address(), place.config()).await;
         assert!(matches!(&opened, Err(Error::Invalid(text)) if text.contains("older")), "{opened:?}");
         let turn = place.prepare_login().await;
-        assert_eq!(migrate(&place.admin_address(), &place.config(), None).await.unwrap(), ["generations"]);
+        assert_eq!(migrate(&place.admin_address(), &place.config(), None).await.unwrap(), ["find_commits"]);
         drop(turn);
         place.open().await;
     });

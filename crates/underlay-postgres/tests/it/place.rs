@@ -39,6 +39,16 @@ pub(crate) fn with_place(test: impl AsyncFnOnce(Place)) {
     run(Place::create(), test);
 }
 
+/// As [`with_place`], on a server of the test's own.
+pub(crate) fn with_place_on(server: &str, test: impl AsyncFnOnce(Place)) {
+    let create = async {
+        let place = Place::empty_on(server.parse().expect("a server has an address")).await;
+        place.migrate().await;
+        Ok(place)
+    };
+    run(create, test);
+}
+
 /// As [`with_place`], without the schema.
 pub(crate) fn with_empty_place(test: impl AsyncFnOnce(Place)) {
     run(Place::empty(), test);
@@ -79,11 +89,14 @@ impl Place {
 
     /// An empty database.
     pub(crate) async fn empty() -> Result<Self, Skip> {
-        let server: Config = server()?.parse().expect("UNDERLAY_TEST_POSTGRES_URL is an address");
+        Ok(Self::empty_on(server()?.parse().expect("UNDERLAY_TEST_POSTGRES_URL is an address")).await)
+    }
+
+    async fn empty_on(server: Config) -> Self {
         let database = format!("underlay_test_{}", uuid::Uuid::now_v7().simple());
         let admin = connect(&server).await;
         admin.batch_execute(&format!("CREATE DATABASE {database} TEMPLATE template0")).await.unwrap();
-        Ok(Self { server, database })
+        Self { server, database }
     }
 
     /// Makes the schema, and the login where this is the first test on the server.
@@ -161,6 +174,14 @@ impl Place {
     /// A connection of the administrator, beside the store.
     pub(crate) async fn admin(&self) -> Client {
         connect(&self.admin_address().parse().unwrap()).await
+    }
+
+    /// Waits until the server lets somebody in.
+    pub(crate) async fn answers(&self) {
+        let server: Config = self.admin_address().parse().unwrap();
+        while server.connect(NoTls).await.is_err() {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// A connection of the administrator to another database of the server.

@@ -150,7 +150,7 @@ fn the_reads_of_the_log_walk_along_an_index() {
         let (tenant, name, number, limit) = ("acme", "a-1", 100_i64, 10_i64);
         let (none, nothing): (Option<&str>, Vec<&str>) = (None, Vec::new());
         let names = vec!["a-1", "a-2"];
-        let id = uuid::Uuid::now_v7();
+        let (tenants, ids) = (vec!["acme"], vec![uuid::Uuid::now_v7()]);
         let reads: Vec<Read<'_>> = vec![
             (
                 "reader",
@@ -172,8 +172,8 @@ fn the_reads_of_the_log_walk_along_an_index() {
             ),
             (
                 "reader",
-                include_str!("../../src/sql/select_commit.sql"),
-                vec![(&tenant, Type::TEXT), (&id, Type::UUID)],
+                include_str!("../../src/sql/select_known_commits.sql"),
+                vec![(&tenants, Type::TEXT_ARRAY), (&ids, Type::UUID_ARRAY)],
                 "commits_by_id",
             ),
             (

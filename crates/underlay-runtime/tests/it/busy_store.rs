@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use underlay_core::memory::{MemoryEventStore, MemoryReadModels};
 use underlay_core::{
     Commit, CommitId, Committed, Error, EventId, EventStore, LogFilter, LogPage, LogScope, Position,
-    RecordedCommit, StoreId, StreamName, StreamPage, SystemClock, TenantId, Timestamp, Version,
+    RecordedCommit, StoreId, StreamName, StreamPage, SystemClock, TenantId, Timestamp, Underway, Version,
 };
 use underlay_runtime::{Engine, EngineConfig, Ports};
 
@@ -132,6 +132,9 @@ impl EventStore for BusyStore {
     }
     async fn find_commit(&self, tenant: &TenantId, id: CommitId) -> Result<Option<RecordedCommit>, Error> {
         self.0.log.find_commit(tenant, id).await
+    }
+    fn underway(&self, tenant: &TenantId, id: CommitId) -> Option<Underway> {
+        self.0.log.underway(tenant, id)
     }
     async fn read_stream(
         &self,

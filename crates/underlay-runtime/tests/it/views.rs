@@ -7,7 +7,7 @@ use underlay_core::memory::{MemoryEventStore, MemoryReadModels};
 use underlay_core::{
     Clock, Commit, CommitId, Committed, Error, EventId, EventStore, Keys, LogFilter, LogPage, LogScope,
     Position, Query, Recorded, RecordedCommit, StoreId, StreamName, StreamPage, SystemClock, TenantId,
-    Timestamp, Version, View, ViewStatus, Wakeup, WakeupHub, Wakeups,
+    Timestamp, Underway, Version, View, ViewStatus, Wakeup, WakeupHub, Wakeups,
 };
 use underlay_runtime::{Engine, EngineConfig, OnViewChange, Ports, RebuildFrom, Registry, Request};
 
@@ -398,6 +398,9 @@ impl EventStore for Swapped {
     }
     async fn find_commit(&self, tenant: &TenantId, id: CommitId) -> Result<Option<RecordedCommit>, Error> {
         self.log().find_commit(tenant, id).await
+    }
+    fn underway(&self, tenant: &TenantId, id: CommitId) -> Option<Underway> {
+        self.log().underway(tenant, id)
     }
     async fn read_stream(
         &self,

@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::http::Request;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+use underlay_core::Underway;
 
 use crate::site::{Site, json_request, post_with};
 
@@ -250,8 +251,26 @@ async fn a_command_is_found_by_its_key_and_by_its_id() {
     let found = site.get(&format!("/v1/commands/{id}")).await.ok();
     assert_eq!(found["command_id"], other["command_id"], "a key comes first");
 
-    site.get("/v1/commands/never").await.problem(404, "problem:not-found");
+    let never = site.get("/v1/commands/never").await.problem(404, "problem:not-found");
+    assert!(never["detail"].as_str().unwrap().contains("another process"), "{never}");
     site.get("/v1/commands/a%20b").await.invalid();
+}
+
+#[tokio::test]
+async fn a_command_that_has_not_ended_is_no_command_that_never_was() {
+    let site = Site::new();
+    for (underway, status) in [(Underway::Pending, "pending"), (Underway::InDoubt, "uncertain")] {
+        *site.store.underway.lock().unwrap() = Some(underway);
+        let found = site.get("/v1/commands/lost").await.ok();
+        let members: Vec<&String> = found.as_object().unwrap().keys().collect();
+        assert_eq!(members, ["command_id", "status"]);
+        assert_eq!(found["status"], status);
+    }
+    // What is stored has ended, whatever else waits under its id.
+    site.send(post_with(DEPOSIT, TEN, &[("idempotency-key", "yes")])).await.ok();
+    assert_eq!(site.get("/v1/commands/yes").await.ok()["status"], "processed");
+    *site.store.underway.lock().unwrap() = None;
+    site.get("/v1/commands/lost").await.problem(404, "problem:not-found");
 }
 
 #[tokio::test(flavor = "multi_thread")]

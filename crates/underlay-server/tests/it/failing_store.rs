@@ -5,15 +5,18 @@ use async_trait::async_trait;
 use underlay_core::memory::MemoryEventStore;
 use underlay_core::{
     Commit, CommitId, Committed, Error, EventId, EventStore, LogFilter, LogPage, LogScope, Position,
-    RecordedCommit, RecordedEvent, StoreId, StreamName, StreamPage, TenantId, Timestamp, Version,
+    RecordedCommit, RecordedEvent, StoreId, StreamName, StreamPage, TenantId, Timestamp, Underway,
+    Version,
 };
 
 type Fault = Box<dyn Fn() -> Error + Send>;
 
-/// A store that fails its commits and its head, or its reads, while it is told to.
+/// A store that fails its commits and its head, or its reads, while it is told to, and says what it is told
+/// to of commits that are not answered.
 #[derive(Clone, Default)]
 pub struct FailingStore {
     pub inner: MemoryEventStore,
+    pub underway: Arc<Mutex<Option<Underway>>>,
     fault: Arc<Mutex<Option<Fault>>>,
     reads_fault: Arc<Mutex<Option<Fault>>>,
     reads_fault_to_come: Arc<Mutex<Option<Fault>>>,
@@ -81,6 +84,9 @@ impl EventStore for FailingStore {
     async fn find_commit(&self, tenant: &TenantId, id: CommitId) -> Result<Option<RecordedCommit>, Error> {
         self.check_reads()?;
         self.inner.find_commit(tenant, id).await
+    }
+    fn underway(&self, _: &TenantId, _: CommitId) -> Option<Underway> {
+        *self.underway.lock().unwrap()
     }
     async fn read_stream(
         &self,

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use underlay_core::reasons::READS_ONLY;
 use underlay_core::{Checkpoint, Column, ColumnType, Error, EventStore, ReadModels, ViewSchema};
 
 use crate::site::Site;
@@ -31,6 +32,10 @@ async fn a_store_that_is_down_is_told_from_one_with_too_much_to_do() {
     answer.problem(503, "problem:store-down");
     assert_eq!(answer.header("retry-after"), None, "nobody knows when");
     assert!(!answer.text().contains("10.0.0.7"), "{}", answer.text());
+
+    site.store.fail(|| Error::unavailable(READS_ONLY));
+    let problem = site.get("/readyz").await.problem(503, "problem:store-down");
+    assert_eq!(problem["detail"], READS_ONLY, "it names nothing of the installation");
 
     site.store.fail(|| Error::overloaded("connections_max = 8 at 10.0.0.7", Duration::from_secs(2)));
     let answer = site.get("/readyz").await;

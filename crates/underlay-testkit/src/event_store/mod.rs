@@ -19,6 +19,7 @@ mod streams;
 mod subject;
 mod tenants;
 mod times;
+mod underway;
 
 pub use abandonment::a_caller_that_goes_away_cancels_nothing;
 pub use checkpoints::a_foreign_checkpoint_is_refused;
@@ -39,6 +40,7 @@ pub use repeats::{a_repeat_gets_the_first_answer, a_reused_id_is_refused, repeat
 pub use streams::{stream_pages_follow_each_other, versions_are_read_at_one_moment};
 pub use tenants::tenants_are_separate;
 pub use times::position_at_finds_the_last_event_before;
+pub use underway::what_waits_is_under_way;
 
 use subject::Subject;
 
@@ -98,6 +100,8 @@ macro_rules! event_store_cases {
                 "A checkpoint of another log, beyond the log, or at another event is refused, and the error names the repair."
             23 reopening_keeps_everything
                 "After reopening, everything acknowledged is there."
+            24 what_waits_is_under_way
+                "A commit is under way, for its tenant alone, until it is answered; so no status misses it."
         }
     };
 }

@@ -7,7 +7,7 @@ use underlay_core::memory::MemoryEventStore;
 use underlay_core::{
     Commit, CommitId, Committed, Conflict, Error, EventId, EventStore, Fingerprint, Json, LogFilter, LogPage,
     LogScope, Outcome, Position, RecordedCommit, StoreId, StreamName, StreamPage, StreamVersion, TenantId,
-    Timestamp, Version,
+    Timestamp, Underway, Version,
 };
 use underlay_testkit::{EventStoreFixture, Fixture, Skip};
 
@@ -72,6 +72,10 @@ enum Mutation {
     ReadsVersionsOneByOne,
     /// A position beyond the log stands for its end.
     ClampsPositions,
+    /// What waits is not told of.
+    HidesTheQueue,
+    /// What was answered is still under way.
+    KeepsTheAnswered,
     /// Reopened, the log is empty.
     LosesTheLog,
     /// Reopened, the log is there and the ids are not.
@@ -257,7 +261,7 @@ impl EventStore for Store {
 
     async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error> {
         let tenant = &self.tenant(tenant);
-        if self.is(Mutation::CancelsWithCaller) {
+        if self.is(Mutation::CancelsWithCaller) || self.is(Mutation::HidesTheQueue) {
             tokio::task::yield_now().await;
         }
         if self.is(Mutation::FailsTogether) && std::mem::take(&mut *self.failing.lock().unwrap()) {
@@ -312,6 +316,13 @@ impl EventStore for Store {
             }));
         }
         self.inner.find_commit(&self.tenant(tenant), id).await
+    }
+
+    fn underway(&self, tenant: &TenantId, id: CommitId) -> Option<Underway> {
+        match self.mutation {
+            Mutation::KeepsTheAnswered => Some(Underway::Pending),
+            _ => self.inner.underway(tenant, id),
+        }
     }
 
     async fn read_stream(
@@ -450,6 +461,8 @@ caught! { event_store;
     pages_that_tell_their_own_version: stream_pages_follow_each_other fails on TellsVersionOfThePage;
     versions_one_by_one: versions_are_read_at_one_moment fails on ReadsVersionsOneByOne;
     positions_clamped: a_foreign_checkpoint_is_refused fails on ClampsPositions;
+    a_queue_hidden: what_waits_is_under_way fails on HidesTheQueue;
+    answered_and_kept: what_waits_is_under_way fails on KeepsTheAnswered;
     the_log_lost: reopening_keeps_everything fails on LosesTheLog;
     the_ids_lost: reopening_keeps_everything fails on LosesIds;
 }

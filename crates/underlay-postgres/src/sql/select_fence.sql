@@ -1,0 +1,4 @@
+SELECT
+FROM fences
+WHERE writer = $1
+    AND attempt >= $2
