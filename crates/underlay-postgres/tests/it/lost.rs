@@ -104,7 +104,7 @@ fn a_view_batch_whose_flush_failed_is_told_by_its_checkpoint() {
         let start = Checkpoint::start(store.store_id());
         let table = store.prepare(&accounts(), start).await.unwrap();
         let to = checkpoint_at(start, 1);
-        let batch = ViewBatch { from: start, to, changes: vec![row("acme", "k", 1)], lease: None };
+        let batch = ViewBatch::new(start, to, vec![row("acme", "k", 1)]);
         let answer = with_a_failed_flush(&server, &place, store.apply(&table, batch)).await;
         let began = Instant::now();
         let checkpoint = loop {

@@ -34,7 +34,7 @@ async fn slow_view(place: &Place, config: PostgresConfig) -> (PostgresStore, Vie
         .into_iter()
         .flat_map(|owner| (0..ROWS).map(move |number| row(owner, &format!("key-{number:06}"), number)));
     let to = checkpoint_at(start, 1);
-    let batch = ViewBatch { from: start, to, changes: changes.collect(), lease: None };
+    let batch = ViewBatch::new(start, to, changes.collect());
     store.apply(&table, batch).await.unwrap();
     let slow = format!(
         "CREATE FUNCTION public.slow(text) RETURNS boolean LANGUAGE plpgsql VOLATILE AS \
@@ -71,12 +71,10 @@ fn slow_counts_take_no_connection_of_commands_views_and_leases() {
             store.commit(&acme(), append("a-1", ExpectedVersion::Any)).await.unwrap();
             let page = store.read_stream(&acme(), &stream("a-1"), Version::NONE, 100).await.unwrap();
             assert_eq!(page.version, Version(number + 1));
-            let batch = ViewBatch {
-                from: store.checkpoint(&table).await.unwrap(),
-                to: checkpoint_at(Checkpoint::start(store.store_id()), number + 2),
-                changes: vec![row("initech", "key-1", 1)],
-                lease: Some(lease.term()),
-            };
+            let from = store.checkpoint(&table).await.unwrap();
+            let to = checkpoint_at(Checkpoint::start(store.store_id()), number + 2);
+            let batch = ViewBatch::new(from, to, vec![row("initech", "key-1", 1)])
+                .with_lease(Some(lease.term()));
             store.apply(&table, batch).await.unwrap();
         }
         let ended = ended.load(Ordering::SeqCst);
