@@ -6,6 +6,7 @@
     reason = "a broken expectation is the failure of a test, and a panic is how a test fails"
 )]
 
+mod administrators;
 mod commits;
 mod conformance;
 mod contention;
