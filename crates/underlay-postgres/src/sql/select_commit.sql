@@ -16,13 +16,22 @@ LEFT JOIN LATERAL (
         array_agg(streams.version ORDER BY streams.last_position) AS versions
     FROM (
         SELECT
-            events.stream,
-            max(events.version) AS version,
-            max(events.position) AS last_position
-        FROM events
-        WHERE events.position > commits.position - commits.event_count
-            AND events.position <= commits.position
-        GROUP BY events.stream
+            written_events.stream,
+            max(written_events.version) AS version,
+            max(written_events.position) AS last_position
+        FROM (
+            -- In their order, so that they are found by position whatever else the tenant has.
+            SELECT
+                events.stream,
+                events.version,
+                events.position
+            FROM events
+            WHERE events.position > commits.position - commits.event_count
+                AND events.position <= commits.position
+            ORDER BY events.position
+            LIMIT commits.event_count
+        ) AS written_events
+        GROUP BY written_events.stream
     ) AS streams
 ) AS written ON true
 WHERE commits.tenant = $1

@@ -17,6 +17,7 @@ mod leases;
 mod limits;
 mod migrations;
 mod model;
+mod old_statistics;
 mod place;
 mod plans;
 mod pooler;
