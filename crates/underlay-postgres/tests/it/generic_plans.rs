@@ -225,7 +225,8 @@ fn every_read_of_the_product_is_a_search_whatever_its_values() {
             assert!(!text.contains("Seq Scan"), "{role}: {sql}\n{text}");
             assert!(text.contains(index), "{role}: {sql}\n{text}");
             assert!(!text.contains("Join Filter"), "{role}: every event with every commit: {sql}\n{text}");
-            let sorts = sql.contains("unnest");
+            // The order within an aggregate is a sort of its own, of what was found.
+            let sorts = sql.contains("unnest") || sql.contains("array_agg");
             assert!(sorts || !text.contains("Sort"), "{role}: {sql}\n{text}");
         }
     });
