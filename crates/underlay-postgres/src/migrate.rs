@@ -25,11 +25,12 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: [Migration; 4] = [
+const MIGRATIONS: [Migration; 5] = [
     Migration { number: 1, name: "event_log", sql: include_str!("../migrations/0001_event_log.sql") },
     Migration { number: 2, name: "read_models", sql: include_str!("../migrations/0002_read_models.sql") },
     Migration { number: 3, name: "snapshots", sql: include_str!("../migrations/0003_snapshots.sql") },
     Migration { number: 4, name: "archive", sql: include_str!("../migrations/0004_archive.sql") },
+    Migration { number: 5, name: "seen_places", sql: include_str!("../migrations/0005_seen_places.sql") },
 ];
 
 /// How long a migration waits for a lock that others hold.

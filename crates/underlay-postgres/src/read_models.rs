@@ -299,7 +299,8 @@ async fn apply_batch(
     let fingerprint = &fingerprint.0[..];
     let lease = batch.lease.as_ref().map(|lease| lease.name.as_str());
     let term = batch.lease.as_ref().map(|lease| event_row::number(lease.term));
-    let parameters: [Parameter<'_>; 12] = [
+    let lease_id = batch.lease.as_ref().map(|lease| lease.id.0);
+    let parameters: [Parameter<'_>; 13] = [
         (&table.schema.name, Type::TEXT),
         (&generation, Type::INT4),
         (&fingerprint, Type::BYTEA),
@@ -312,6 +313,7 @@ async fn apply_batch(
         (&lease, Type::TEXT),
         (&term, Type::INT8),
         (&stamp, Type::INT8),
+        (&lease_id, Type::UUID),
     ];
     // All of it is sent at once. Where the checkpoint does not move, what follows fails with it.
     let moved = send(client.query_typed(include_str!("sql/move_checkpoint.sql"), &parameters)).await;

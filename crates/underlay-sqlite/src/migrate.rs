@@ -17,11 +17,12 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: [Migration; 4] = [
+const MIGRATIONS: [Migration; 5] = [
     Migration { number: 1, name: "event_log", sql: include_str!("../migrations/0001_event_log.sql") },
     Migration { number: 2, name: "read_models", sql: include_str!("../migrations/0002_read_models.sql") },
     Migration { number: 3, name: "snapshots", sql: include_str!("../migrations/0003_snapshots.sql") },
     Migration { number: 4, name: "leases", sql: include_str!("../migrations/0004_leases.sql") },
+    Migration { number: 6, name: "lease_ids", sql: include_str!("../migrations/0006_lease_ids.sql") },
 ];
 
 /// Brings the schema up to date and returns the identity of the store.
