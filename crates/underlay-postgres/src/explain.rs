@@ -36,13 +36,16 @@ impl PostgresStore {
             let values: Vec<Stored<'_>> = select.values.iter().map(stored).collect();
             let parameters: Vec<Parameter<'_>> = values.iter().map(Stored::parameter).collect();
             let read = |answers: Vec<Vec<Row>>| {
-                answers.iter().skip(1).flatten().map(|row| Ok(row.try_get(0)?)).collect::<Result<Vec<String>, _>>()
+                answers
+                    .iter()
+                    .skip(1)
+                    .flatten()
+                    .map(|row| Ok(row.try_get(0)?))
+                    .collect::<Result<Vec<String>, _>>()
             };
             let actor = Actor::Reader(tenant.clone());
-            let statements = [
-                Statement::new(include_str!("sql/allow_sorting.sql"), []),
-                Statement::new(&sql, parameters),
-            ];
+            let statements =
+                [Statement::new(include_str!("sql/allow_sorting.sql"), []), Statement::new(&sql, parameters)];
             *plan = self.0.sessions.read(&actor, &statements, read).await?;
         }
         Ok(plans)

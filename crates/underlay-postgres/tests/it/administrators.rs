@@ -99,7 +99,8 @@ fn an_administrator_migrates_and_grants_the_use() {
         }
         // Who migrates becomes the owner when it must, and is none otherwise.
         let boss = connect(&administrator.parse().unwrap()).await;
-        let uses = "SELECT rolname::text FROM pg_roles WHERE pg_has_role(oid, 'USAGE') AND starts_with(rolname, $1)";
+        let uses =
+            "SELECT rolname::text FROM pg_roles WHERE pg_has_role(oid, 'USAGE') AND starts_with(rolname, $1)";
         let rows = boss.query(uses, &[&format!("{}_", roles.prefix)]).await.unwrap();
         let version: String = boss.query_one("SHOW server_version_num", &[]).await.unwrap().get(0);
         if version.parse::<u32>().unwrap() >= 160_000 {

@@ -388,7 +388,10 @@ fn a_log_without_the_row_that_is_locked_takes_nothing() {
         admin.batch_execute("DELETE FROM underlay.log_head").await.unwrap();
         for events in [1, 3] {
             let refused = store.commit(&acme(), append_many("a-1", ExpectedVersion::Any, events)).await;
-            assert!(matches!(&refused, Err(Error::Damaged(text)) if text.contains("log_head")), "{refused:?}");
+            assert!(
+                matches!(&refused, Err(Error::Damaged(text)) if text.contains("log_head")),
+                "{refused:?}"
+            );
         }
         let writer = format!("SET ROLE {}_writer", crate::place::ROLE_PREFIX);
         admin.batch_execute(&writer).await.unwrap();

@@ -6,9 +6,9 @@ use std::fmt::Debug;
 
 use tokio_postgres::Client;
 use underlay_core::{
-    Archive, Category, Checkpoint, CommitId, Comparison, Cursor, Decimal, Direction, EventId, EventStore, EventType,
-    ExpectedVersion, Fingerprint, Json, LogFilter, LogScope, Position, Query, ReadModels, RowAddress,
-    Snapshot, Snapshots, Sort, TenantId, Timestamp, Value, Version, ViewTable, decimal_key,
+    Archive, Category, Checkpoint, CommitId, Comparison, Cursor, Decimal, Direction, EventId, EventStore,
+    EventType, ExpectedVersion, Fingerprint, Json, LogFilter, LogScope, Position, Query, ReadModels,
+    RowAddress, Snapshot, Snapshots, Sort, TenantId, Timestamp, Value, Version, ViewTable, decimal_key,
 };
 use underlay_postgres::PostgresStore;
 
@@ -124,12 +124,7 @@ async fn every_read(place: &Place, table: &ViewTable, late: &TenantId) -> Vec<St
     filter.event_types.push(EventType::new("noted").unwrap());
     filter.categories.push(Category::new("a").unwrap());
     reads!("a filtered page of it", 10, |store| store.read_all(&own, start, &filter, 10));
-    reads!("a filtered page of all", 10, |store| store.read_all(
-        &LogScope::EveryTenant,
-        start,
-        &filter,
-        10
-    ));
+    reads!("a filtered page of all", 10, |store| store.read_all(&LogScope::EveryTenant, start, &filter, 10));
     reads!("a page of the log", 10, |store| store.read_all(&LogScope::EveryTenant, start, &open, 10));
     reads!("the head", 1, |store| store.head());
     reads!("an event's id", 1, |store| store.event_id_at(start));
@@ -140,11 +135,7 @@ async fn every_read(place: &Place, table: &ViewTable, late: &TenantId) -> Vec<St
         fingerprint: Fingerprint([7; 16]),
         state: Json::parse("{}").unwrap(),
     };
-    reads!("storing a snapshot", 1, |store| store.store_snapshot(
-        late,
-        &stream("s-22000"),
-        snapshot.clone()
-    ));
+    reads!("storing a snapshot", 1, |store| store.store_snapshot(late, &stream("s-22000"), snapshot.clone()));
     let any = ExpectedVersion::Any;
     reads!("a commit that is alone", 1, |store| store.commit(late, append("a-1", any)));
     reads!("a commit of several", 4, |store| store.commit(late, append_many("a-1", any, 4)));

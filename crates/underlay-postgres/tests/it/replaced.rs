@@ -104,8 +104,7 @@ fn a_log_that_only_grew_is_the_same() {
 fn a_server_that_is_swapped_between_two_batches_is_noticed_by_the_second() {
     with_place(async |place| {
         // Nothing but the call that writes looks at the log.
-        let config =
-            place.config().with_listen(Listen::Off).with_poll_interval(Duration::from_secs(3_600));
+        let config = place.config().with_listen(Listen::Off).with_poll_interval(Duration::from_secs(3_600));
         for events in [1, 3] {
             let store = place.open_with(config.clone()).await;
             let stream = format!("a-{events}");
