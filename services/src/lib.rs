@@ -2,10 +2,11 @@
 //!
 //! A server runs as an unprivileged user, on a free port of this machine, with its files in a fresh
 //! folder, and ends with this process, however that ends. What is missing is installed from Debian
-//! where this process may do so.
+//! where this process may do so; the newest PostgreSQL comes from a package of npm.
 
 mod daemon;
 mod debian;
+mod newest;
 mod pgbouncer;
 mod postgres;
 mod umadb;

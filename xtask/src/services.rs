@@ -1,8 +1,8 @@
 //! `cargo xtask services`: the real programs that tests are run against.
 //!
-//! What is missing is installed from Debian where this process may do so. What stays missing is
-//! said with the reason; with `REQUIRE_SERVERS=1` that is a failure, since the tests would be
-//! skipped.
+//! What is missing is installed from Debian where this process may do so, the newest PostgreSQL is
+//! fetched by npm. What stays missing is said with the reason; with `REQUIRE_SERVERS=1` that is a
+//! failure, since the tests would be skipped.
 //!
 //! Servers are started privately, on a free port of this machine, with their files in a fresh folder,
 //! and end with this process. Tests find them by environment variables; where one is set already, the
@@ -17,9 +17,11 @@ use services::{Pgbouncer, Postgres, install, output};
 use crate::Result;
 
 /// Names the address of a PostgreSQL server for tests, as its administrator.
-const POSTGRES_VARIABLE: &str = "UNDERLAY_TEST_POSTGRES_URL";
+pub(crate) const POSTGRES_VARIABLE: &str = "UNDERLAY_TEST_POSTGRES_URL";
 /// Names the address of a pooler for tests; it leads to the server the tests use.
-const PGBOUNCER_VARIABLE: &str = "UNDERLAY_TEST_PGBOUNCER_URL";
+pub(crate) const PGBOUNCER_VARIABLE: &str = "UNDERLAY_TEST_PGBOUNCER_URL";
+/// Names the address of a server of the newest PostgreSQL, as its administrator.
+pub(crate) const POSTGRES_NEWEST_VARIABLE: &str = "UNDERLAY_TEST_POSTGRES_NEWEST_URL";
 
 /// A program that tests start themselves, from a Debian package.
 #[derive(Debug)]
@@ -50,6 +52,7 @@ pub(crate) struct Running {
     /// Before the server it leads to.
     pgbouncer: Option<Pgbouncer>,
     postgres: Option<Postgres>,
+    postgres_newest: Option<Postgres>,
 }
 
 impl Running {
@@ -57,7 +60,8 @@ impl Running {
     pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
         let postgres = self.postgres.as_ref().map(|server| (POSTGRES_VARIABLE, server.address()));
         let pgbouncer = self.pgbouncer.as_ref().map(|server| (PGBOUNCER_VARIABLE, server.address()));
-        postgres.into_iter().chain(pgbouncer).collect()
+        let newest = self.postgres_newest.as_ref().map(|server| (POSTGRES_NEWEST_VARIABLE, server.address()));
+        postgres.into_iter().chain(pgbouncer).chain(newest).collect()
     }
 }
 
@@ -84,17 +88,25 @@ pub(crate) fn provide() -> Result<Running> {
     let mut running = Running::default();
     if env::var_os(POSTGRES_VARIABLE).is_some() {
         println!("postgres: the server of {POSTGRES_VARIABLE}");
-        return finish(running, missing);
-    }
-    match start_postgres() {
-        Ok(server) => {
-            match start_pgbouncer(&server) {
-                Ok(pooler) => running.pgbouncer = Some(pooler),
-                Err(reason) => lacks("pgbouncer", reason.to_string()),
+    } else {
+        match start_postgres() {
+            Ok(server) => {
+                match start_pgbouncer(&server) {
+                    Ok(pooler) => running.pgbouncer = Some(pooler),
+                    Err(reason) => lacks("pgbouncer", reason.to_string()),
+                }
+                running.postgres = Some(server);
             }
-            running.postgres = Some(server);
+            Err(reason) => lacks("postgres", reason.to_string()),
         }
-        Err(reason) => lacks("postgres", reason.to_string()),
+    }
+    if env::var_os(POSTGRES_NEWEST_VARIABLE).is_some() {
+        println!("postgres, the newest: the server of {POSTGRES_NEWEST_VARIABLE}");
+    } else {
+        match start_postgres_newest() {
+            Ok(server) => running.postgres_newest = Some(server),
+            Err(reason) => lacks("postgres, the newest", reason.to_string()),
+        }
     }
     finish(running, missing)
 }
@@ -102,6 +114,12 @@ pub(crate) fn provide() -> Result<Running> {
 fn start_postgres() -> services::Result<Postgres> {
     let server = Postgres::start(&[])?;
     println!("postgres: {} at {} (tests of the PostgreSQL store)", server.version()?, server.address());
+    Ok(server)
+}
+
+fn start_postgres_newest() -> services::Result<Postgres> {
+    let server = Postgres::start_newest(&[])?;
+    println!("postgres, the newest: {} at {} (the same tests)", server.version()?, server.address());
     Ok(server)
 }
 

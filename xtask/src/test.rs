@@ -11,6 +11,7 @@ use std::process::Stdio;
 use clap::{Arg, ArgMatches, Command};
 
 use crate::cargo::{Watched, cargo, run_watched, target_directory};
+use crate::services::{PGBOUNCER_VARIABLE, POSTGRES_NEWEST_VARIABLE, POSTGRES_VARIABLE};
 use crate::{Result, Told, repository, services};
 
 /// Where the ledger's tests find the program to run.
@@ -52,11 +53,11 @@ pub(crate) fn all(root: &Path, filter: Option<&str>, count: &mut Count) -> Resul
     } else {
         run_libtest(root, &environment, &["--lib", "--bins", "--examples", "--tests"], filter, count)
     };
-    let without_features = match filter {
-        None => run_without_features(root, count),
-        Some(_) => Ok(()),
+    let (newest, without_features) = match filter {
+        None => (run_on_newest(root, &environment, count), run_without_features(root, count)),
+        Some(_) => (Ok(()), Ok(())),
     };
-    let errors: Vec<String> = [documentation, tests, without_features]
+    let errors: Vec<String> = [documentation, tests, newest, without_features]
         .into_iter()
         .filter_map(Result::err)
         .map(|error| error.to_string())
@@ -141,6 +142,26 @@ fn run_nextest(
     let mut command = cargo(root, &arguments);
     command.envs(environment.iter().cloned()).args(filter);
     run_watched(&mut command, Watched::Stderr, |line| count.add_nextest(line))
+}
+
+/// Runs the tests of the PostgreSQL store a second time, on the newest server: all but those that are of
+/// the pooler, which leads to the other. Where there is no such server that was said before.
+fn run_on_newest(root: &Path, environment: &Environment, count: &mut Count) -> Result<()> {
+    let started = environment.iter().find(|(name, _)| *name == POSTGRES_NEWEST_VARIABLE);
+    let started = started.map(|(_, address)| address.clone());
+    let Some(newest) = started.or_else(|| std::env::var_os(POSTGRES_NEWEST_VARIABLE)) else { return Ok(()) };
+    println!("\nthe tests of the PostgreSQL store, on the newest server");
+    let nextest = has_nextest(root);
+    let mut arguments = if nextest { vec!["nextest", "run"] } else { vec!["test"] };
+    arguments.extend(["--package", "underlay-postgres", "--test", "it", "--no-fail-fast"]);
+    arguments.extend(["--", "--skip", "pooler::"]);
+    let mut command = cargo(root, &arguments);
+    command.env(POSTGRES_VARIABLE, newest).env_remove(PGBOUNCER_VARIABLE);
+    if nextest {
+        run_watched(&mut command, Watched::Stderr, |line| count.add_nextest(line))
+    } else {
+        run_watched(&mut command, Watched::Stdout, |line| count.add_libtest(line))
+    }
 }
 
 /// Runs the tests of what a build without features says, which the others cannot be.

@@ -1,9 +1,23 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
 use crate::limits::{LEASE_NAME_BYTES_MAX, LEASE_SECONDS_MAX};
 use crate::{Error, Timestamp};
+
+/// The identity of one acquisition of a lease. Terms count in the store, and where an older copy of it comes
+/// back the same one is given again, to somebody else; an id is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LeaseId(pub Uuid);
+
+impl LeaseId {
+    /// Draws a new id, ordered by time (UUID version 7).
+    #[must_use]
+    pub fn draw() -> Self {
+        Self(Uuid::now_v7())
+    }
+}
 
 /// The right to do a piece of work alone, for a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +28,8 @@ pub struct Lease {
     pub holder: String,
     /// Counts the holders; the first has 1.
     pub term: u64,
+    /// Of this acquisition, drawn for it.
+    pub id: LeaseId,
     /// When it runs out, by the clock of the store.
     pub expires_at: Timestamp,
 }
@@ -22,7 +38,7 @@ impl Lease {
     /// What a write under this lease names.
     #[must_use]
     pub fn term(&self) -> LeaseTerm {
-        LeaseTerm { name: self.name.clone(), term: self.term }
+        LeaseTerm { name: self.name.clone(), term: self.term, id: self.id }
     }
 }
 
@@ -34,6 +50,8 @@ pub struct LeaseTerm {
     pub name: String,
     /// The term.
     pub term: u64,
+    /// Of the acquisition that the term was given to.
+    pub id: LeaseId,
 }
 
 impl LeaseTerm {
@@ -47,8 +65,8 @@ impl LeaseTerm {
 /// Who may do what at the moment: one holder for each name.
 ///
 /// A lease is a hint to others and a fence for its holder. A process that was paused does not know how
-/// long; so a write under a lease names the term, and the store that takes the write compares it, in
-/// the transaction of the write.
+/// long; so a write under a lease names the term and the id of the acquisition, and the store that takes the
+/// write compares both, in the transaction of the write.
 ///
 /// The contract, each sentence with the conformance case that attacks it:
 ///
@@ -60,6 +78,7 @@ impl LeaseTerm {
 /// 6. *Rows and checkpoint under a lease that is lost are not stored.* `a_lost_lease_stores_nothing`
 /// 7. *What exceeds a limit is `Invalid` with the limit's name.* `limits_of_leases_are_named`
 /// 8. *Who holds a lease is found, with the term and the end; of a free one nobody is.* `who_holds_a_lease_is_found`
+/// 9. *Every acquisition has an id of its own; of two with one term, that which is stored holds, and the other is lost.* `a_term_given_twice_is_its_last_holders`
 #[async_trait]
 pub trait Leases: Send + Sync + 'static {
     /// Takes a lease for `duration` where nobody holds it; `None` where somebody does.

@@ -75,7 +75,7 @@ pub use event_store::{
     check_page_limit,
 };
 pub use json::Json;
-pub use leases::{Lease, LeaseTerm, Leases, check_lease};
+pub use leases::{Lease, LeaseId, LeaseTerm, Leases, check_lease};
 pub use operation::{Decided, Operation, Reads, Streams};
 pub use outcome::Outcome;
 pub use position::Position;

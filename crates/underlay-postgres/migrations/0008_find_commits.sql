@@ -50,6 +50,8 @@ CREATE PROCEDURE {schema}.store_commits(
     event_types text[],
     event_schema_versions bigint[],
     event_payloads text[],
+    seen_position bigint,
+    seen_event uuid,
     longest bigint,
     OUT head bigint,
     OUT recorded_at bigint,
@@ -89,7 +91,9 @@ BEGIN
         store_commits.event_ids,
         store_commits.event_types,
         store_commits.event_schema_versions,
-        store_commits.event_payloads
+        store_commits.event_payloads,
+        store_commits.seen_position,
+        store_commits.seen_event
     ) AS a;
     IF ends_by_itself THEN
         COMMIT;
@@ -112,6 +116,8 @@ CREATE PROCEDURE {schema}.store_commit(
     type text,
     schema_version bigint,
     payload text,
+    seen_position bigint,
+    seen_event uuid,
     longest bigint,
     OUT ended bigint,
     OUT recorded_at bigint,
@@ -140,7 +146,9 @@ BEGIN
         store_commit.event_id,
         store_commit.type,
         store_commit.schema_version,
-        store_commit.payload
+        store_commit.payload,
+        store_commit.seen_position,
+        store_commit.seen_event
     ) AS a;
     IF ends_by_itself THEN
         COMMIT;

@@ -10,9 +10,9 @@
 //! first that is what `target_session_attrs` asks for is taken: `primary`, as it is where nothing is said,
 //! `read-write` or `any`.
 //!
-//! TLS: with `sslmode=require` it must be there, with `disable` it is not asked for, and otherwise it
-//! is used where the server offers it. Where it is used the server's certificate is verified, and that
-//! it is for the host of the address; so `verify-ca` and `verify-full` are the same as `require`.
+//! TLS: with `sslmode=require` or an `sslrootcert` it must be there, with `disable` it is not asked for, and
+//! otherwise it is used where the server offers it. Where it is used the server's certificate is verified,
+//! and that it is for the host of the address; so `verify-ca` and `verify-full` are the same as `require`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,6 +67,10 @@ impl Address {
         server.tcp_user_timeout(config.commit_timeout);
         if server.get_application_name().is_none() {
             server.application_name("underlay");
+        }
+        // Who names an authority wants the server to be who it says, and not whoever answers in plain text.
+        if config.root_certificates.is_some() && server.get_ssl_mode() == SslMode::Prefer {
+            server.ssl_mode(SslMode::Require);
         }
         let tls = tls(&server, config)?;
         Ok(Self { servers: one_by_one(&server)?, target, tls, connect_timeout: config.connect_timeout })

@@ -10,11 +10,12 @@ use underlay_core::{
 use uuid::Uuid;
 
 use crate::config::{PostgresConfig, milliseconds};
-use crate::error::Failure;
+use crate::error::{Failure, raised};
 use crate::event_row;
 use crate::fault::{FaultHook, Step};
 use crate::intake::{Answer, Request};
 use crate::migrate::filled;
+use crate::seen::{Place, Seen};
 use crate::session::Parameter;
 
 /// Who appends: what a lost attempt is declared void by.
@@ -51,7 +52,7 @@ impl Calls {
         }
     }
 
-    /// Writes a batch in one transaction.
+    /// Writes a batch in one transaction, on a log that holds the last event this process has seen.
     ///
     /// # Errors
     /// Where one commit cannot be stored none is; where the connection is lost, all may be.
@@ -60,15 +61,24 @@ impl Calls {
         client: &Client,
         attempt: Attempt,
         stamp: Option<i64>,
+        seen: &Seen,
         batch: &[Request],
     ) -> Result<Vec<Verdict>, Failure> {
-        if let [request] = batch
-            && let Some(single) = Single::of(request)
-            && !self.faults.asks(Step::Alone)
-        {
-            return Ok(vec![self.append_one(client, attempt, stamp, &single).await?]);
-        }
-        self.append_all(client, attempt, stamp, batch).await
+        let last = seen.last();
+        let single = match batch {
+            [request] if !self.faults.asks(Step::Alone) => Single::of(request),
+            _ => None,
+        };
+        let appended = match &single {
+            Some(single) => {
+                self.append_one(client, attempt, stamp, last, single).await.map(|verdict| vec![verdict])
+            }
+            None => self.append_all(client, attempt, stamp, last, batch).await,
+        };
+        appended.map_err(|failure| match last {
+            Some(last) if failure.is_raised(raised::OTHER_LOG) => seen.missing(last),
+            _ => failure,
+        })
     }
 
     async fn append_one(
@@ -76,11 +86,13 @@ impl Calls {
         client: &Client,
         attempt: Attempt,
         stamp: Option<i64>,
+        seen: Option<Place>,
         single: &Single<'_>,
     ) -> Result<Verdict, Failure> {
         let Single { request, stream, expected, event } = single;
+        let (seen_position, seen_event) = (seen.map(|place| place.position), seen.map(|place| place.event));
         let schema_version = i64::from(event.schema_version.0);
-        let parameters: [Parameter<'_>; 14] = [
+        let parameters: [Parameter<'_>; 16] = [
             (&attempt.writer, Type::UUID),
             (&attempt.number, Type::INT8),
             (&stamp, Type::INT8),
@@ -94,6 +106,8 @@ impl Calls {
             (&event.event_type.as_str(), Type::TEXT),
             (&schema_version, Type::INT8),
             (&event.payload.as_str(), Type::TEXT),
+            (&seen_position, Type::INT8),
+            (&seen_event, Type::UUID),
             (&self.longest, Type::INT8),
         ];
         let row = client.query_typed_one(&self.single, &parameters).await?;
@@ -105,16 +119,18 @@ impl Calls {
         client: &Client,
         attempt: Attempt,
         stamp: Option<i64>,
+        seen: Option<Place>,
         batch: &[Request],
     ) -> Result<Vec<Verdict>, Failure> {
         let arrays = Arrays::of(batch);
+        let (seen_position, seen_event) = (seen.map(|place| place.position), seen.map(|place| place.event));
         let refusals = arrays.codes.iter().any(Option::is_some);
         let (codes, messages, bodies) = if refusals {
             (Some(&arrays.codes), Some(&arrays.messages), Some(&arrays.bodies))
         } else {
             (None, None, None)
         };
-        let parameters: [Parameter<'_>; 24] = [
+        let parameters: [Parameter<'_>; 26] = [
             (&attempt.writer, Type::UUID),
             (&attempt.number, Type::INT8),
             (&stamp, Type::INT8),
@@ -138,6 +154,8 @@ impl Calls {
             (&arrays.event_types, Type::TEXT_ARRAY),
             (&arrays.event_schema_versions, Type::INT8_ARRAY),
             (&arrays.event_payloads, Type::TEXT_ARRAY),
+            (&seen_position, Type::INT8),
+            (&seen_event, Type::UUID),
             (&self.longest, Type::INT8),
         ];
         let row = client.query_typed_one(&self.batch, &parameters).await?;

@@ -238,7 +238,8 @@ impl Committer {
         self.faults.at(Step::Send)?;
         self.attempt.number += 1;
         let stamp = self.clock.as_ref().map(|clock| clock.now().as_microsecond());
-        let call = self.calls.append(&link.client, self.attempt, stamp, &flight.requests);
+        let seen = &self.sessions.seen;
+        let call = self.calls.append(&link.client, self.attempt, stamp, seen, &flight.requests);
         let verdicts = tokio::time::timeout(self.commit_timeout, call).await.map_err(|_| {
             Failure::Lost(format!(
                 "no answer to a group commit in {:?} (commit_timeout)",

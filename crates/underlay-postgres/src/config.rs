@@ -32,7 +32,8 @@ pub struct PostgresConfig {
     /// Whether a superuser, or a role that passes over row-level security, may be used: for
     /// development. The roles of the installation hold all the same, but a mistake would not show.
     pub superuser_allowed: bool,
-    /// A file of certificates in PEM form that sign the server's; none takes those of the system.
+    /// A file of certificates in PEM form that sign the server's; none takes those of the system. Where one
+    /// is named TLS must be there, unless the address says `sslmode=disable`.
     pub root_certificates: Option<PathBuf>,
     /// Connections that read for commands, write views and renew leases at the same time, in turns by
     /// tenant. Queries have connections of their own; one more writes the log, one listens.

@@ -1,5 +1,9 @@
 //! What is looked at before a store is used: whether the server keeps what the store promises, whether
-//! the login is the one it must be, whether the schema is the one this program knows.
+//! the login is the one it must be, whether the schema is the one this program knows and its walls stand.
+//!
+//! A login that could take the walls down is as bad as one that passes over them. So one is refused that is,
+//! by whatever chain of memberships, an owner of the tables, a superuser, or a role that could make itself
+//! one of these.
 
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -25,6 +29,7 @@ pub(crate) async fn examine(link: &Link, config: &PostgresConfig) -> Result<Stor
     check_settings(&row)?;
     migrate::verify_complete(link, config).await?;
     check_login(&row, config)?;
+    check_walls(link, &row, config).await?;
     let select = migrate::filled(include_str!("sql/select_store_id.sql"), config);
     let row = link.client.query_typed_opt(&select, &[]).await?;
     let row = row.ok_or_else(|| Failure::damaged("the table `store` is empty"))?;
@@ -63,6 +68,39 @@ fn check_settings(row: &Row) -> Result<(), Failure> {
         ));
     }
     Ok(())
+}
+
+/// Refuses tables without their policies, and a login that could take those away.
+async fn check_walls(link: &Link, row: &Row, config: &PostgresConfig) -> Result<(), Failure> {
+    let select = migrate::filled(include_str!("sql/select_open_wall.sql"), config);
+    if let Some(wall) = link.client.query_typed_opt(&select, &[]).await? {
+        let (name, mended_by): (&str, &str) = (wall.try_get(0)?, wall.try_get(1)?);
+        return Err(Failure::refused(format!(
+            "{name} does not keep tenants apart as it should; an administrator mends it: {mended_by}"
+        )));
+    }
+    // One that was allowed for development.
+    if row.try_get(8)? {
+        return Ok(());
+    }
+    let select = migrate::filled(include_str!("sql/select_strong_role.sql"), config);
+    let Some(strong) = link.client.query_typed_opt(&select, &[]).await? else { return Ok(()) };
+    let login: &str = row.try_get(7)?;
+    let (role, reason): (&str, &str) = (strong.try_get(0)?, strong.try_get(1)?);
+    Err(Failure::refused(match strong.try_get::<_, Option<&str>>(2)? {
+        Some(through) => {
+            let through_another = if through == role { "" } else { &format!(" through {through}") };
+            format!(
+                "{login} is a member of {role}{through_another}, who {reason}, so it could take the walls between \
+                 tenants down; an administrator takes that from it: REVOKE \"{through}\" FROM \"{login}\""
+            )
+        }
+        None => format!(
+            "{login} {reason}, so it could take the walls between tenants down; use a login that is granted {} \
+             and nothing else",
+            config.role("app")
+        ),
+    }))
 }
 
 fn check_login(row: &Row, config: &PostgresConfig) -> Result<(), Failure> {

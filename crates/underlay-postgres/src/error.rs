@@ -16,6 +16,10 @@ pub(crate) mod raised {
     pub(crate) const CHECKPOINT_MOVED: &str = "UL003";
     /// A lease that ran out, or is somebody else's.
     pub(crate) const LEASE_LOST: &str = "UL004";
+    /// A log without the row that is locked by who writes it.
+    pub(crate) const NO_HEAD: &str = "UL005";
+    /// A log without the last event this process has seen.
+    pub(crate) const OTHER_LOG: &str = "UL006";
 }
 
 /// When to try again where the server is away or full.
@@ -181,6 +185,7 @@ impl Failure {
         match self {
             Self::Answer(Error::Damaged(text)) => Error::Damaged(text.clone()),
             Self::Answer(Error::Invalid(text)) => Error::Invalid(text.clone()),
+            _ if self.is_raised(raised::NO_HEAD) => Error::Damaged(self.to_string()),
             _ if self.is_of_the_values() => Error::invalid(self.to_string()),
             failure if failure.is_full() => Error::overloaded(failure.to_string(), RETRY_AFTER),
             failure if failure.is_of_a_reader() => {
@@ -230,6 +235,7 @@ impl From<Failure> for Error {
         match failure {
             Failure::Answer(error) => error,
             failure if failure.is_unavailable() || failure.is_of_the_values() => failure.nothing_stored(),
+            failure if failure.is_raised(raised::NO_HEAD) => failure.nothing_stored(),
             failure if failure.is_raised(raised::ISOLATION) => Self::invalid(format!(
                 "{failure}; set default_transaction_isolation of the role or database to 'read committed'"
             )),

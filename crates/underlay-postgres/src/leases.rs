@@ -3,7 +3,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
-use underlay_core::{Error, Lease, Leases, check_lease};
+use underlay_core::{Error, Lease, LeaseId, Leases, check_lease};
 
 use crate::event_row;
 use crate::session::{Actor, Parameter, Statement};
@@ -13,9 +13,14 @@ use crate::store::PostgresStore;
 impl Leases for PostgresStore {
     async fn acquire(&self, name: &str, holder: &str, duration: Duration) -> Result<Option<Lease>, Error> {
         check_lease(name, holder, duration)?;
-        let (span, stamp) = (microseconds(duration), self.0.stamp());
-        let parameters: [Parameter<'_>; 4] =
-            [(&name, Type::TEXT), (&holder, Type::TEXT), (&span, Type::INT8), (&stamp, Type::INT8)];
+        let (span, stamp, id) = (microseconds(duration), self.0.stamp(), LeaseId::draw());
+        let parameters: [Parameter<'_>; 5] = [
+            (&name, Type::TEXT),
+            (&holder, Type::TEXT),
+            (&span, Type::INT8),
+            (&stamp, Type::INT8),
+            (&id.0, Type::UUID),
+        ];
         // Not run again where its answer is lost: it may be held, by whom nobody knows, until it runs out.
         let sql = include_str!("sql/acquire_lease.sql");
         let rows = self.0.sessions.write_once(&Actor::Worker, sql, &parameters).await?;
@@ -24,6 +29,7 @@ impl Leases for PostgresStore {
             name: name.to_owned(),
             holder: holder.to_owned(),
             term: event_row::count(row, 0)?,
+            id,
             expires_at: event_row::stamp(row, 1)?,
         }))
     }
@@ -32,8 +38,13 @@ impl Leases for PostgresStore {
         check_lease(&lease.name, &lease.holder, duration)?;
         let (span, stamp) = (microseconds(duration), self.0.stamp());
         let term = event_row::number(lease.term);
-        let parameters: [Parameter<'_>; 4] =
-            [(&lease.name, Type::TEXT), (&term, Type::INT8), (&span, Type::INT8), (&stamp, Type::INT8)];
+        let parameters: [Parameter<'_>; 5] = [
+            (&lease.name, Type::TEXT),
+            (&term, Type::INT8),
+            (&span, Type::INT8),
+            (&stamp, Type::INT8),
+            (&lease.id.0, Type::UUID),
+        ];
         let sql = include_str!("sql/renew_lease.sql");
         let rows = self.0.sessions.write_one(&Actor::Worker, sql, &parameters).await?;
         let row = rows.first().ok_or_else(|| lease.term().lost())?;
@@ -50,7 +61,8 @@ impl Leases for PostgresStore {
                 name: name.to_owned(),
                 holder: row.try_get(0)?,
                 term: event_row::count(row, 1)?,
-                expires_at: event_row::stamp(row, 2)?,
+                id: LeaseId(row.try_get(2)?),
+                expires_at: event_row::stamp(row, 3)?,
             }))
         };
         Ok(self.0.sessions.read(&Actor::Worker, &[select], read).await?)
@@ -58,7 +70,8 @@ impl Leases for PostgresStore {
 
     async fn release(&self, lease: &Lease) -> Result<(), Error> {
         let term = event_row::number(lease.term);
-        let parameters: [Parameter<'_>; 2] = [(&lease.name, Type::TEXT), (&term, Type::INT8)];
+        let parameters: [Parameter<'_>; 3] =
+            [(&lease.name, Type::TEXT), (&term, Type::INT8), (&lease.id.0, Type::UUID)];
         let sql = include_str!("sql/release_lease.sql");
         self.0.sessions.write_one(&Actor::Worker, sql, &parameters).await?;
         Ok(())

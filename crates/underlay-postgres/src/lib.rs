@@ -56,5 +56,7 @@ mod target;
 pub use config::{Listen, PostgresConfig};
 #[doc(hidden)]
 pub use fault::Step;
+#[doc(hidden)]
+pub use migrate::migrate_up_to;
 pub use migrate::{migrate, migration_script};
 pub use store::PostgresStore;

@@ -3,6 +3,11 @@
 //! All that is missing is applied in one transaction under one lock, so of two programs that migrate
 //! at the same time one applies and the other finds it done. Roles belong to the whole server; they are
 //! made where they are missing and kept where they are there.
+//!
+//! The administrator need not be a superuser: `prepare_installation.sql` makes what is missing by the
+//! rights there are, and says which statement is to be run by whom where one is lacking. All else is done
+//! as the owner of the schema. A migration waits for a lock no longer than [`LOCK_TIMEOUT`], since
+//! everybody who comes later waits behind it; then nothing has changed.
 
 use std::fmt::Write as _;
 
@@ -20,34 +25,53 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: [Migration; 7] = [
+const MIGRATIONS: [Migration; 8] = [
     Migration { number: 1, name: "event_log", sql: include_str!("../migrations/0001_event_log.sql") },
     Migration { number: 2, name: "read_models", sql: include_str!("../migrations/0002_read_models.sql") },
     Migration { number: 3, name: "snapshots", sql: include_str!("../migrations/0003_snapshots.sql") },
     Migration { number: 4, name: "archive", sql: include_str!("../migrations/0004_archive.sql") },
+    Migration { number: 5, name: "seen_places", sql: include_str!("../migrations/0005_seen_places.sql") },
     Migration { number: 6, name: "forgetting", sql: include_str!("../migrations/0006_forgetting.sql") },
     Migration { number: 7, name: "generations", sql: include_str!("../migrations/0007_generations.sql") },
     Migration { number: 8, name: "find_commits", sql: include_str!("../migrations/0008_find_commits.sql") },
 ];
 
+/// How long a migration waits for a lock that others hold.
+const LOCK_TIMEOUT: &str = "30s";
+
 /// Brings the schema up to date and returns the names of the migrations it applied; none where it was.
 /// `login` is granted the use of the store, where one is given.
 ///
-/// The address is an administrator's: it must be able to make roles and schemas.
+/// The address is an administrator's: a superuser's, or that of a login with CREATEROLE that may make
+/// schemas in the database. Later another may do it who is granted the role of the owner.
 ///
 /// # Errors
 /// [`Error::Invalid`] where the schema was written by a newer program, or a migration was applied with
-/// other content; [`Error::Denied`] where the login may not do what is needed.
+/// other content; [`Error::Denied`] where the login may not do what is needed, with the statement that
+/// allows it; [`Error::Unavailable`] where others held a lock for too long.
 pub async fn migrate(
     address: &str,
     config: &PostgresConfig,
     login: Option<&str>,
 ) -> Result<Vec<&'static str>, Error> {
+    migrate_up_to(address, config, login, MIGRATIONS.len()).await
+}
+
+/// For tests: [`migrate`] of a program that knew so many migrations.
+#[doc(hidden)]
+pub async fn migrate_up_to(
+    address: &str,
+    config: &PostgresConfig,
+    login: Option<&str>,
+    known: usize,
+) -> Result<Vec<&'static str>, Error> {
     let link = connect(address, config).await?;
     let run = async {
         link.client.batch_execute("BEGIN").await?;
         link.client.batch_execute(&filled(include_str!("sql/lock_migrations.sql"), config)).await?;
-        let missing = missing(&link, config).await?;
+        let missing = missing_to_administrator(&link, config).await?;
+        let later = MIGRATIONS.len().saturating_sub(known);
+        let missing = missing.get(..missing.len().saturating_sub(later)).unwrap_or_default();
         link.client.batch_execute(&script(missing, config, login)).await?;
         link.client.batch_execute("COMMIT").await?;
         Ok::<_, Failure>(missing.iter().map(|migration| migration.name).collect())
@@ -72,7 +96,9 @@ pub async fn migration_script(
     login: Option<&str>,
 ) -> Result<String, Error> {
     let link = connect(address, config).await?;
-    let sql = script(missing(&link, config).await?, config, login);
+    // What it takes to read what is applied is undone when the connection is closed.
+    link.client.batch_execute("BEGIN").await.map_err(Failure::from)?;
+    let sql = script(missing_to_administrator(&link, config).await?, config, login);
     if sql.is_empty() {
         return Ok(sql);
     }
@@ -111,6 +137,25 @@ async fn connect(address: &str, config: &PostgresConfig) -> Result<Link, Failure
     config.validate()?;
     let place = Address::parse(address, config)?;
     Link::connect(&place, || {}).await
+}
+
+/// As [`missing`], where it takes becoming the owner to read what is applied: who may make roles need not
+/// be one of them. It leaves the transaction it is called in with what that took.
+async fn missing_to_administrator(
+    link: &Link,
+    config: &PostgresConfig,
+) -> Result<&'static [Migration], Failure> {
+    let exists = filled(include_str!("sql/exists_migrations.sql"), config);
+    let row = link.client.query_typed_one(&exists, &[]).await?;
+    let (exists, readable): (bool, bool) = (row.try_get(0)?, row.try_get(1)?);
+    if !exists || readable {
+        return missing(link, config).await;
+    }
+    link.client.batch_execute(&filled(include_str!("sql/prepare_installation.sql"), config)).await?;
+    link.client.batch_execute(&filled("SET LOCAL ROLE {owner}", config)).await?;
+    let missing = missing(link, config).await?;
+    link.client.batch_execute("RESET ROLE").await?;
+    Ok(missing)
 }
 
 /// The migrations that are not applied; those that are must be as this program knows them.
@@ -161,6 +206,7 @@ fn script(missing: &[Migration], config: &PostgresConfig, login: Option<&str>) -
     };
     if !missing.is_empty() {
         add(include_str!("sql/prepare_installation.sql"));
+        add(&format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"));
         add("SET LOCAL ROLE {owner}");
         for migration in missing {
             add(migration.sql);
@@ -173,7 +219,8 @@ fn script(missing: &[Migration], config: &PostgresConfig, login: Option<&str>) -
         add("RESET ROLE");
     }
     if let Some(login) = login {
-        add(&format!("GRANT {{app}} TO \"{}\"", login.replace('"', "\"\"")));
+        add(&format!("SELECT set_config('underlay.login', '{}', true)", login.replace('\'', "''")));
+        add(include_str!("sql/grant_use.sql"));
     }
     sql
 }

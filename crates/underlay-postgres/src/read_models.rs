@@ -216,12 +216,15 @@ async fn select_rows<T>(
         .map(|(way, values)| {
             vec![
                 catalogue::select_position(&table.schema.name, &generation),
+                // By one index rows are found, and by another they may have to be in order.
+                Statement::new(include_str!("sql/allow_sorting.sql"), []),
                 Statement::new(&way.sql, values.iter().map(Stored::parameter).collect::<Vec<_>>()),
             ]
         })
         .collect();
     let read = |mut answers: Vec<Vec<Row>>| {
         let found = answers.pop().unwrap_or_default();
+        answers.truncate(1);
         read(catalogue::position(&answers.concat_rows(), table)?, &found)
     };
     let found = store.0.sessions.query(tenant, is_exact, &tries, read).await;
@@ -339,7 +342,8 @@ pub(crate) async fn apply_batch(
     let fingerprint = &fingerprint.0[..];
     let lease = batch.lease.as_ref().map(|lease| lease.name.as_str());
     let term = batch.lease.as_ref().map(|lease| event_row::number(lease.term));
-    let parameters: [Parameter<'_>; 12] = [
+    let lease_id = batch.lease.as_ref().map(|lease| lease.id.0);
+    let parameters: [Parameter<'_>; 13] = [
         (&table.schema.name, Type::TEXT),
         (&generation, Type::INT4),
         (&fingerprint, Type::BYTEA),
@@ -352,6 +356,7 @@ pub(crate) async fn apply_batch(
         (&lease, Type::TEXT),
         (&term, Type::INT8),
         (&stamp, Type::INT8),
+        (&lease_id, Type::UUID),
     ];
     // All of it is sent at once. Where the checkpoint does not move, what follows fails with it.
     let moved = send(client.query_typed(include_str!("sql/move_checkpoint.sql"), &parameters)).await;

@@ -79,10 +79,16 @@ pub(crate) fn selected(schema: &ViewSchema) -> String {
 }
 
 /// Reads rows by tenants and keys: the place of each among those asked for comes last.
+///
+/// Each is looked for by itself, as the first of a range in the order of the keys: only the index of the keys
+/// has that order. Otherwise every index that begins with the tenant is as good to a server that takes the
+/// tenant to have one row, since its statistics are older than the tenant.
 pub(crate) fn select_rows(table: &ViewTable) -> String {
     format!(
         "SELECT {}, asked.place FROM unnest($1, $2) WITH ORDINALITY AS asked (tenant, \"key\", place) \
-         JOIN {} AS rows ON rows.tenant = asked.tenant AND rows.\"key\" = asked.\"key\"",
+         CROSS JOIN LATERAL (SELECT * FROM {} AS there WHERE there.tenant = asked.tenant \
+         AND there.\"key\" >= asked.\"key\" AND there.\"key\" <= asked.\"key\" \
+         ORDER BY there.\"key\" LIMIT 1) AS rows",
         selected(&table.schema),
         name(table)
     )

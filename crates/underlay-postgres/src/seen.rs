@@ -4,8 +4,10 @@
 //! is put in its place under a running process, versions come to the same numbers by other events, and
 //! no expectation would notice. So the store remembers two places: the last it has seen, and the last
 //! that was there when it looked. At every look at the head of the log, and before anything is written
-//! on a new connection, both must hold the same events as before. Where one does not, nothing more is
-//! written until the process is started again.
+//! on a new connection, both must hold the same events as before. Behind a pooler the server can be another
+//! one with the next call, so every batch names the last place too, and the function that writes it looks
+//! there under the lock of the log. Where a place does not hold its event, nothing more is written until the
+//! process is started again.
 //!
 //! A standby lags behind, and proves nothing: only what a primary says is judged, see
 //! [`Sessions`](crate::session::Sessions). One that lacked the end of the log and was promoted is a
@@ -51,6 +53,17 @@ impl Seen {
         }
     }
 
+    /// The place that whoever writes names: the last there is. Where that is in a log, the others are.
+    pub(crate) fn last(&self) -> Option<Place> {
+        self.places().into_iter().max_by_key(|place| place.position)
+    }
+
+    /// Takes in that a place is not in the log that was about to be written. Nothing was.
+    pub(crate) fn missing(&self, place: Place) -> Failure {
+        self.lock().replace(place);
+        replaced()
+    }
+
     /// The places to look for.
     pub(crate) fn places(&self) -> Vec<Place> {
         let places = self.lock();
@@ -72,8 +85,7 @@ impl Seen {
         for (place, rows) in looked_for.iter().zip(answers) {
             let there: Option<Uuid> = rows.first().map(|row| row.try_get(0)).transpose()?;
             if there != Some(place.event) {
-                places.replaced = true;
-                tracing::error!(position = place.position, "this is an older copy of the log");
+                places.replace(*place);
             }
         }
         if !places.replaced {
@@ -85,14 +97,22 @@ impl Seen {
 
     /// Refuses to go on with another log.
     pub(crate) fn check(&self) -> Result<(), Failure> {
-        if !self.lock().replaced {
-            return Ok(());
-        }
-        Err(Failure::Answer(Error::unavailable(OLDER_COPY)))
+        if self.lock().replaced { Err(replaced()) } else { Ok(()) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Places> {
         // Each change is a plain one, so a panic leaves nothing half done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Places {
+    fn replace(&mut self, missing: Place) {
+        self.replaced = true;
+        tracing::error!(position = missing.position, "this is an older copy of the log");
+    }
+}
+
+fn replaced() -> Failure {
+    Failure::Answer(Error::unavailable(OLDER_COPY))
 }

@@ -433,7 +433,8 @@ mod tests {
         let mut alone = progress();
         let later = Timestamp::from_millisecond(100).unwrap();
         assert!(!alone.is_due(true, later) && !alone.is_unshown(), "nobody else looks at it");
-        alone.lease = Some(LeaseTerm { name: "view notes".to_owned(), term: 1 });
+        let id = underlay_core::LeaseId::draw();
+        alone.lease = Some(LeaseTerm { name: "view notes".to_owned(), term: 1, id });
         assert!(!alone.is_due(true, Timestamp::UNIX_EPOCH), "hints that come close together are one");
         assert!(alone.is_due(true, later) && alone.is_unshown());
         assert!(!alone.is_due(false, later), "while there is more to read nobody waits for this");

@@ -407,6 +407,7 @@ mod tests {
         assert!(text.contains("QUERY_ROWS_SCANNED_MAX") && text.contains("leave the count out"), "{text}");
     }
 
+    #[test]
     fn each_failure_of_the_service_has_a_type_of_its_own() {
         let changed = Error::ViewChanged { view: "v".into(), reason: "columns".into() };
         for (error, name) in [(changed, "view-changed"), (Error::Damaged("x".into()), "damaged")] {

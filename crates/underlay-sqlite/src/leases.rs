@@ -3,7 +3,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::oneshot;
-use underlay_core::{Clock, Error, Lease, LeaseTerm, Leases, Timestamp, check_lease};
+use underlay_core::{Clock, Error, Lease, LeaseId, LeaseTerm, Leases, Timestamp, check_lease};
+use uuid::Uuid;
 
 use crate::error::Failure;
 use crate::event_row;
@@ -19,9 +20,11 @@ impl Leases for SqliteStore {
         let acquire = move |connection: &Connection| {
             let (now, expires_at) = span(&*clock, duration);
             let mut upsert = connection.prepare_cached(include_str!("sql/acquire_lease.sql"))?;
-            let values = params![name, holder, expires_at.as_microsecond(), now.as_microsecond()];
+            let id = LeaseId::draw();
+            let (end, now) = (expires_at.as_microsecond(), now.as_microsecond());
+            let values = params![name, holder, id.0.as_bytes(), end, now];
             let term: Option<i64> = upsert.query_row(values, |row| row.get(0)).optional()?;
-            let lease = term.map(|term| Lease { name, holder, term: term.unsigned_abs(), expires_at });
+            let lease = term.map(|term| Lease { name, holder, term: term.unsigned_abs(), id, expires_at });
             // Looked at once the transaction has ended; a caller that has gone away does not look.
             taken.send(lease).ok();
             Ok(u32::from(term.is_some()))
@@ -40,6 +43,7 @@ impl Leases for SqliteStore {
             let renewed = update.execute(params![
                 wanted.name,
                 event_row::number(wanted.term),
+                wanted.id.0.as_bytes(),
                 expires_at.as_microsecond(),
                 now.as_microsecond()
             ])?;
@@ -62,9 +66,10 @@ impl Leases for SqliteStore {
             let place = format_args!("lease {name:?}");
             let holder = event_row::text(row, 0, place)?.to_owned();
             let term = event_row::count(row, 1, place)?;
+            let id = LeaseId(Uuid::from_bytes(row.get(2)?));
             // It lies ahead, so it is a time.
-            let expires_at = event_row::time_of(row.get(2)?).unwrap_or(Timestamp::MAX);
-            Ok(Some(Lease { holder, term, expires_at, name: name.clone() }))
+            let expires_at = event_row::time_of(row.get(3)?).unwrap_or(Timestamp::MAX);
+            Ok(Some(Lease { holder, term, id, expires_at, name: name.clone() }))
         };
         self.0.readers.read(None, find).await
     }
@@ -74,7 +79,8 @@ impl Leases for SqliteStore {
         let release = move |connection: &Connection| {
             let mut update = connection.prepare_cached(include_str!("sql/release_lease.sql"))?;
             // The row stays, so that the next holder has a higher term.
-            let released = update.execute(params![lease.name, event_row::number(lease.term), i64::MIN])?;
+            let (term, id) = (event_row::number(lease.term), lease.id.0.as_bytes());
+            let released = update.execute(params![lease.name, term, id, i64::MIN])?;
             Ok(u32::from(released > 0))
         };
         self.write_view(Flush::Later, Box::new(release)).await?;
@@ -90,7 +96,8 @@ pub(crate) fn check(
 ) -> Result<(), Failure> {
     let Some(term) = term else { return Ok(()) };
     let mut select = connection.prepare_cached(include_str!("sql/exists_lease.sql"))?;
-    let holds = select.exists(params![term.name, event_row::number(term.term), now.as_microsecond()])?;
+    let (number, id) = (event_row::number(term.term), term.id.0.as_bytes());
+    let holds = select.exists(params![term.name, number, id, now.as_microsecond()])?;
     if holds { Ok(()) } else { Err(Failure::Answer(term.lost())) }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::{Clock, Error, Lease, LeaseTerm, Leases, SystemClock, Timestamp, check_lease};
+use crate::{Clock, Error, Lease, LeaseId, LeaseTerm, Leases, SystemClock, Timestamp, check_lease};
 
 /// Leases in memory.
 #[derive(Clone)]
@@ -41,7 +41,7 @@ impl MemoryLeases {
         let Some(term) = term else { return write() };
         let leases = self.lock();
         let now = self.clock.now();
-        let holds = |lease: &Lease| lease.term == term.term && lease.expires_at > now;
+        let holds = |lease: &Lease| lease.term() == *term && lease.expires_at > now;
         if !leases.get(&term.name).is_some_and(holds) {
             return Err(term.lost());
         }
@@ -71,6 +71,7 @@ impl Leases for MemoryLeases {
             name: name.to_owned(),
             holder: holder.to_owned(),
             term: before.map_or(0, |lease| lease.term) + 1,
+            id: LeaseId::draw(),
             expires_at: self.end(duration),
         };
         leases.insert(lease.name.clone(), lease.clone());
@@ -82,7 +83,7 @@ impl Leases for MemoryLeases {
         let mut leases = self.lock();
         let now = self.clock.now();
         match leases.get_mut(&lease.name) {
-            Some(there) if there.term == lease.term && there.expires_at > now => {
+            Some(there) if there.term() == lease.term() && there.expires_at > now => {
                 there.expires_at = self.end(duration);
                 Ok(there.clone())
             }
@@ -97,7 +98,7 @@ impl Leases for MemoryLeases {
 
     async fn release(&self, lease: &Lease) -> Result<(), Error> {
         let mut leases = self.lock();
-        if let Some(there) = leases.get_mut(&lease.name).filter(|there| there.term == lease.term) {
+        if let Some(there) = leases.get_mut(&lease.name).filter(|there| there.term() == lease.term()) {
             // Kept, so that the next holder has a higher term.
             there.expires_at = Timestamp::MIN;
         }

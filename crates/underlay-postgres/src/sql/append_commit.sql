@@ -13,6 +13,8 @@ CALL {schema}.store_commit(
     $12,
     $13,
     $14,
+    $15,
+    $16,
     NULL,
     NULL,
     NULL

@@ -23,6 +23,8 @@ CALL {schema}.store_commits(
     $22,
     $23,
     $24,
+    $25,
+    $26,
     NULL,
     NULL,
     NULL,

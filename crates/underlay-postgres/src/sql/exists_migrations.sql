@@ -1,1 +1,13 @@
-SELECT to_regclass('{schema}.migrations') IS NOT NULL
+SELECT
+    EXISTS (
+        SELECT
+        FROM pg_class
+        WHERE relname = 'migrations'
+            AND relnamespace = to_regnamespace('{schema}')
+    ),
+    EXISTS (
+        SELECT
+        FROM pg_roles
+        WHERE rolname IN ('{owner}', '{reader}', '{worker}')
+            AND pg_has_role(pg_roles.oid, 'USAGE')
+    )

@@ -21,4 +21,4 @@ SELECT
             AND pg_has_role(login.oid, pg_roles.oid, 'MEMBER')
     ) = cardinality($2)
 FROM pg_roles AS login
-WHERE login.rolname = current_user
+WHERE login.rolname = session_user

@@ -6,4 +6,5 @@ SELECT
     set_config('statement_timeout', $4, true),
     set_config('idle_in_transaction_session_timeout', $5, true),
     set_config('enable_seqscan', 'off', true),
+    set_config('enable_sort', 'off', true),
     set_config('jit', 'off', true)

@@ -378,3 +378,27 @@ fn what_fails_in_a_batch_leaves_no_hole_and_moves_nobody_else() {
         assert_eq!(admin.query_one(gaps, &[]).await.unwrap().get::<_, i64>(0), 0);
     });
 }
+
+#[test]
+fn a_log_without_the_row_that_is_locked_takes_nothing() {
+    with_place(async |place| {
+        let store = place.open().await;
+        store.commit(&acme(), append("a-1", ExpectedVersion::NoStream)).await.unwrap();
+        let admin = place.admin().await;
+        admin.batch_execute("DELETE FROM underlay.log_head").await.unwrap();
+        for events in [1, 3] {
+            let refused = store.commit(&acme(), append_many("a-1", ExpectedVersion::Any, events)).await;
+            assert!(
+                matches!(&refused, Err(Error::Damaged(text)) if text.contains("log_head")),
+                "{refused:?}"
+            );
+        }
+        let writer = format!("SET ROLE {}_writer", crate::place::ROLE_PREFIX);
+        admin.batch_execute(&writer).await.unwrap();
+        let fence = admin.batch_execute("SELECT underlay.fence(gen_random_uuid(), 1)").await.unwrap_err();
+        assert_eq!(fence.code().map(tokio_postgres::error::SqlState::code), Some("UL005"));
+        admin.batch_execute("RESET ROLE; INSERT INTO underlay.log_head DEFAULT VALUES").await.unwrap();
+        assert_eq!(store.head().await.unwrap().number(), 1, "nothing was stored");
+        store.commit(&acme(), append("a-1", ExpectedVersion::Any)).await.unwrap();
+    });
+}

@@ -143,6 +143,7 @@ fn every_read_of_the_product_is_a_search_whatever_its_values() {
     with_place(async |place| {
         let (_store, _table) = filled(&place).await;
         let client = session(&place).await;
+        client.batch_execute("SET enable_sort = off").await.unwrap();
         macro_rules! read {
             ($role:literal, $name:literal, $types:literal) => {
                 ($role, $types, include_str!(concat!("../../src/sql/", $name, ".sql")))
@@ -236,7 +237,8 @@ fn every_read_of_the_product_is_a_search_whatever_its_values() {
             assert!(!text.contains("Seq Scan"), "{role}: {sql}\n{text}");
             assert!(text.contains(index), "{role}: {sql}\n{text}");
             assert!(!text.contains("Join Filter"), "{role}: every event with every commit: {sql}\n{text}");
-            let sorts = sql.contains("unnest");
+            // The order within an aggregate is a sort of its own, of what was found.
+            let sorts = sql.contains("unnest") || sql.contains("array_agg");
             assert!(sorts || !text.contains("Sort"), "{role}: {sql}\n{text}");
         }
     });

@@ -6,6 +6,7 @@
     reason = "a broken expectation is the failure of a test, and a panic is how a test fails"
 )]
 
+mod administrators;
 mod commits;
 mod conformance;
 mod contention;
@@ -17,6 +18,7 @@ mod limits;
 mod lost;
 mod migrations;
 mod model;
+mod old_statistics;
 mod place;
 mod plans;
 mod pooler;

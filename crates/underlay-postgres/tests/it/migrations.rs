@@ -1,7 +1,7 @@
 //! The schema: made once, by one of several, and never by the wrong program.
 
 use underlay_core::{Error, EventStore};
-use underlay_postgres::{PostgresStore, migrate, migration_script};
+use underlay_postgres::{PostgresStore, migrate, migrate_up_to, migration_script};
 
 use crate::place::{Place, connect, with_empty_place, with_place};
 
@@ -87,18 +87,58 @@ fn a_migration_that_is_missing_in_between_is_damage() {
 
 #[test]
 fn an_older_schema_is_brought_up_to_date_by_migrate_alone() {
-    with_place(async |place| {
-        let admin = place.admin().await;
-        let older = "DROP PROCEDURE underlay.store_commits, underlay.store_commit, underlay.raise_fence; \
-                     DROP FUNCTION underlay.guard_transaction; DROP POLICY known ON underlay.fences; \
-                     DELETE FROM underlay.migrations WHERE name = 'find_commits'";
-        admin.batch_execute(older).await.unwrap();
+    with_empty_place(async |place| {
+        let turn = place.prepare_login().await;
+        let (address, config) = (place.admin_address(), place.config());
+        migrate_up_to(&address, &config, Some(place.login()), 4).await.unwrap();
         let opened = PostgresStore::connect(&place.login_address(), place.config()).await;
         assert!(matches!(&opened, Err(Error::Invalid(text)) if text.contains("older")), "{opened:?}");
-        let turn = place.prepare_login().await;
-        assert_eq!(migrate(&place.admin_address(), &place.config(), None).await.unwrap(), ["find_commits"]);
+        let later = migrate(&address, &config, None).await.unwrap();
+        assert_eq!(later.first(), Some(&"seen_places"));
         drop(turn);
         place.open().await;
+    });
+}
+
+/// What a program that knows four migrations sends to store an event, and a checkpoint under a lease.
+#[test]
+fn a_program_that_is_older_goes_on_until_it_is_replaced() {
+    with_empty_place(async |place| {
+        let turn = place.prepare_login().await;
+        let (address, config) = (place.admin_address(), place.config());
+        migrate_up_to(&address, &config, Some(place.login()), 4).await.unwrap();
+        let older = connect(&place.login_address().parse().unwrap()).await;
+        let acts = async |role: &str, sql: &str| {
+            older.batch_execute(&format!("SET ROLE {}_{role}; {sql}; RESET ROLE", config.role_prefix)).await
+        };
+        let commit = "SELECT underlay.append_one(gen_random_uuid(), 1, NULL, 'acme', gen_random_uuid(), '\\x00', '{}', \
+                      'a-1', -1, gen_random_uuid(), 'noted', 1, '{}')";
+        let start = "SET search_path = pg_catalog, underlay; \
+                     INSERT INTO views (name, generation) VALUES ('v', 1); \
+                     INSERT INTO view_generations (name, generation, fingerprint, definition) \
+                     VALUES ('v', 1, '\\x01', '{}'); \
+                     INSERT INTO view_checkpoints (name, generation, move, store_id, position, event_id) \
+                     SELECT 'v', 1, 0, id, 0, NULL FROM store";
+        let acquire = "INSERT INTO leases AS there (name, holder, term, expires_at) VALUES ('l', 'me', 1, 1) \
+                       ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, term = there.term + 1, \
+                       expires_at = excluded.expires_at";
+        let fold = |from: u64| {
+            format!(
+                "SELECT move_checkpoint('v', 1, '\\x01', s.id, {from}, NULL, s.id, {from} + 1, NULL, 'l', term, 0) \
+                 FROM store AS s, leases"
+            )
+        };
+        acts("writer", commit).await.unwrap();
+        acts("worker", start).await.unwrap();
+        acts("worker", acquire).await.unwrap();
+        acts("worker", &fold(0)).await.unwrap();
+        assert!(!migrate(&address, &config, None).await.unwrap().is_empty());
+        acts("writer", commit).await.unwrap();
+        acts("worker", &fold(1)).await.unwrap();
+        acts("worker", acquire).await.unwrap();
+        acts("worker", &fold(2)).await.unwrap();
+        drop(turn);
+        assert_eq!(place.open().await.head().await.unwrap().number(), 2);
     });
 }
 

@@ -117,6 +117,16 @@ impl Place {
         turn
     }
 
+    /// The server, as its administrator.
+    pub(crate) fn server(&self) -> &Config {
+        &self.server
+    }
+
+    /// The name of the database.
+    pub(crate) fn database(&self) -> &str {
+        &self.database
+    }
+
     /// The login that may use the store.
     pub(crate) fn login(&self) -> &'static str {
         LOGIN
@@ -238,19 +248,20 @@ impl Hints {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let (server, database) = (self.server.clone(), self.database.clone());
-        // A thread of its own, since this one may be in a runtime.
-        let dropping = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.unwrap().block_on(async move {
-                let admin = connect(&server).await;
-                let drop = format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)");
-                admin.batch_execute(&drop).await.unwrap();
-            });
-        });
-        // A database that stays behind is no failure of the test.
-        dropping.join().ok();
+        tidy_up(&self.server, format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.database));
     }
+}
+
+/// Runs a statement of the administrator where a test ends.
+pub(crate) fn tidy_up(server: &Config, sql: String) {
+    let server = server.clone();
+    // A thread of its own, since this one may be in a runtime.
+    let tidying = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.unwrap().block_on(async move { connect(&server).await.batch_execute(&sql).await.unwrap() });
+    });
+    // What stays behind is no failure of the test.
+    tidying.join().ok();
 }
 
 /// Connects, and moves the bytes until the client is dropped.

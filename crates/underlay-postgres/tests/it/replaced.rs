@@ -1,24 +1,33 @@
 //! An older copy of the database comes back under a store that is open.
 
+use std::time::Duration;
+
 use underlay_core::{Commit, Error, EventStore, EventStoreExt, ExpectedVersion, Position, Version};
-use underlay_postgres::PostgresStore;
+use underlay_postgres::{Listen, PostgresStore};
 
 use crate::place::{Place, with_place};
-use crate::sample::{acme, append, stream};
+use crate::sample::{acme, append, append_many, stream};
 
 /// Takes the last events out of the log, past everything that forbids it, and ends every session: what
 /// a restored backup looks like.
 async fn go_back_to(place: &Place, position: i64) {
-    let admin = place.admin().await;
-    let cut = format!(
-        "SET session_replication_role = replica; \
-         DELETE FROM underlay.commits WHERE position > {position}; \
-         DELETE FROM underlay.events WHERE position > {position}; \
-         SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+    cut(place, position).await;
+    let end = format!(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
          WHERE datname = current_database() AND usename = '{}'",
         place.login()
     );
-    admin.batch_execute(&cut).await.unwrap();
+    place.admin().await.batch_execute(&end).await.unwrap();
+}
+
+/// The same with every session left as it is: what it looks like behind a pooler.
+async fn cut(place: &Place, position: i64) {
+    let cut = format!(
+        "SET session_replication_role = replica; \
+         DELETE FROM underlay.commits WHERE position > {position}; \
+         DELETE FROM underlay.events WHERE position > {position}"
+    );
+    place.admin().await.batch_execute(&cut).await.unwrap();
 }
 
 /// Commits until the answer is another than that of a connection that was lost.
@@ -88,5 +97,41 @@ fn a_log_that_only_grew_is_the_same() {
             Position::from_number(5)
         );
         assert_eq!(here.head().await.unwrap(), Position::from_number(5));
+    });
+}
+
+#[test]
+fn a_server_that_is_swapped_between_two_batches_is_noticed_by_the_second() {
+    with_place(async |place| {
+        // Nothing but the call that writes looks at the log.
+        let config = place.config().with_listen(Listen::Off).with_poll_interval(Duration::from_secs(3_600));
+        for events in [1, 3] {
+            let store = place.open_with(config.clone()).await;
+            let stream = format!("a-{events}");
+            for _ in 0..3 {
+                store.commit(&acme(), append(&stream, ExpectedVersion::Any)).await.unwrap();
+            }
+            let before = store.head().await.unwrap().number();
+            cut(&place, i64::try_from(before).unwrap() - 1).await;
+            // It is there by other events, and no expectation would notice.
+            let other = place.open_with(config.clone()).await;
+            let exact = ExpectedVersion::Exact;
+            other.commit(&acme(), append(&stream, exact(Version(2)))).await.unwrap();
+            let late = append_many(&stream, exact(Version(3)), events);
+            for _ in 0..2 {
+                let refused = store.commit(&acme(), late.clone()).await.unwrap_err();
+                let told = refused.to_string();
+                assert!(matches!(refused, Error::Unavailable { .. }), "{refused:?}");
+                assert!(told.contains("start this process again"), "{told}");
+            }
+            assert_eq!(other.find_commit(&acme(), late.id).await.unwrap(), None);
+            assert_eq!(other.head().await.unwrap().number(), before);
+            // What was only written by others since does no harm.
+            let store = place.open_with(config.clone()).await;
+            store.commit(&acme(), append(&stream, ExpectedVersion::Any)).await.unwrap();
+            other.commit(&acme(), append(&stream, ExpectedVersion::Any)).await.unwrap();
+            store.commit(&acme(), late).await.unwrap_err();
+            store.commit(&acme(), append_many(&stream, ExpectedVersion::Any, events)).await.unwrap();
+        }
     });
 }

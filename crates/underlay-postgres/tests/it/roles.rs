@@ -290,9 +290,107 @@ fn a_login_that_would_pass_over_policies_is_refused() {
             let error = opened.expect_err("a login that must be refused").to_string();
             assert!(error.contains(part), "{error}");
         }
+        a_login_that_could_take_the_walls_down_is_refused(&place, &admin).await;
         let stranger = PostgresConfig::default().with_role_prefix("underlay_nobody");
         let opened = PostgresStore::connect(&place.login_address(), stranger).await;
         assert!(matches!(&opened, Err(Error::Denied(text)) if text.contains("GRANT")), "{opened:?}");
+    });
+}
+
+/// What is granted to a login beside the use of the store, and what it is told.
+async fn a_login_that_could_take_the_walls_down_is_refused(place: &Place, admin: &Client) {
+    let run = uuid::Uuid::now_v7().simple().to_string();
+    let (login, between) = (format!("underlay_test_{run}"), format!("underlay_test_between_{run}"));
+    let version: String = admin.query_one("SHOW server_version_num", &[]).await.unwrap().get(0);
+    let newer = version.parse::<u32>().unwrap() >= 160_000;
+    let by_superuser = format!("CREATE ROLE {between} SUPERUSER; GRANT {between} TO {login}");
+    let through = |role: &str| {
+        format!(
+            "CREATE ROLE {between} NOINHERIT; GRANT {ROLE_PREFIX}_{role} TO {between}; GRANT {between} TO {login}"
+        )
+    };
+    let mut cases = vec![
+        (format!("GRANT {ROLE_PREFIX}_owner TO {login}"), format!("{ROLE_PREFIX}_owner")),
+        (format!("GRANT {ROLE_PREFIX}_append TO {login}"), format!("{ROLE_PREFIX}_append")),
+        (through("owner"), between.clone()),
+        (through("append"), between.clone()),
+        (by_superuser, between.clone()),
+        (format!("CREATE ROLE {between} BYPASSRLS; GRANT {between} TO {login}"), between.clone()),
+        (format!("GRANT pg_execute_server_program TO {login}"), "pg_execute_server_program".to_owned()),
+        (
+            format!("ALTER ROLE {login} SET role = {ROLE_PREFIX}_app; GRANT {ROLE_PREFIX}_owner TO {login}"),
+            format!("{ROLE_PREFIX}_owner"),
+        ),
+    ];
+    if newer {
+        let only_admin = "WITH ADMIN TRUE, SET FALSE, INHERIT FALSE";
+        cases.push((
+            format!("GRANT {ROLE_PREFIX}_owner TO {login} {only_admin}"),
+            format!("{ROLE_PREFIX}_owner"),
+        ));
+    } else {
+        cases
+            .push((format!("CREATE ROLE {between} CREATEROLE; GRANT {between} TO {login}"), between.clone()));
+    }
+    for (grants, through) in cases {
+        let create =
+            format!("CREATE ROLE {login} LOGIN PASSWORD 'p'; GRANT {ROLE_PREFIX}_app TO {login}; {grants}");
+        admin.batch_execute(&create).await.unwrap();
+        let address = place.address_of(&login, Some("p"));
+        let opened = PostgresStore::connect(&address, place.config()).await;
+        let revoke = format!("REVOKE \"{through}\" FROM \"{login}\"");
+        let told = opened.map(drop).expect_err(&grants).to_string();
+        assert!(told.contains(&revoke), "{grants}: {told}");
+        // What it is told mends it.
+        admin.batch_execute(&revoke).await.unwrap();
+        let store = PostgresStore::connect(&address, place.config()).await.unwrap();
+        store.close().await.unwrap();
+        let drop = format!("DROP OWNED BY {login}; DROP ROLE {login}; DROP ROLE IF EXISTS {between}");
+        admin.batch_execute(&drop).await.unwrap();
+    }
+    if !newer {
+        admin
+            .batch_execute(&format!(
+                "CREATE ROLE {login} LOGIN CREATEROLE PASSWORD 'p'; GRANT {ROLE_PREFIX}_app TO {login}"
+            ))
+            .await
+            .unwrap();
+        let opened = PostgresStore::connect(&place.address_of(&login, Some("p")), place.config()).await;
+        let told = opened.map(drop).unwrap_err().to_string();
+        assert!(told.contains("may make roles"), "{told}");
+        admin.batch_execute(&format!("DROP ROLE {login}")).await.unwrap();
+    }
+}
+
+#[test]
+fn walls_that_were_taken_down_are_found() {
+    with_place(async |place| {
+        let store = filled(&place).await;
+        store.close().await.unwrap();
+        let admin = place.admin().await;
+        for (change, part) in [
+            ("ALTER TABLE underlay.events DISABLE ROW LEVEL SECURITY", "underlay.events ENABLE"),
+            ("ALTER TABLE underlay.commits NO FORCE ROW LEVEL SECURITY", "FORCE"),
+            (
+                "ALTER TABLE underlay_views.accounts_1 NO FORCE ROW LEVEL SECURITY",
+                "underlay_views.accounts_1",
+            ),
+            (
+                "ALTER TABLE underlay.events OWNER TO CURRENT_USER",
+                "ALTER TABLE underlay.events OWNER TO underlay_test_owner",
+            ),
+            ("ALTER TABLE underlay_views.accounts_1 OWNER TO CURRENT_USER", "OWNER TO underlay_test_worker"),
+            ("ALTER FUNCTION underlay.fence OWNER TO CURRENT_USER", "OWNER TO underlay_test_append"),
+        ] {
+            admin.batch_execute(change).await.unwrap();
+            let opened = PostgresStore::connect(&place.login_address(), place.config()).await;
+            let told = opened.map(drop).expect_err(change).to_string();
+            assert!(told.contains(part), "{change}: {told}");
+            // What it is told mends it.
+            let mended_by = told.rsplit_once("mends it: ").unwrap().1;
+            admin.batch_execute(mended_by).await.unwrap();
+            place.open().await.close().await.unwrap();
+        }
     });
 }
 

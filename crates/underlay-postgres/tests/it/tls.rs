@@ -137,3 +137,25 @@ fn a_server_without_encryption_is_refused_where_it_must_be_there() {
         assert!(text.contains("TLS"), "{text}");
     });
 }
+
+/// Whoever answers in the server's place could ask for plain text, and would be given it.
+#[test]
+fn who_names_an_authority_speaks_no_plain_text() {
+    crate::place::with_place(async |place| {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("authority.pem");
+        std::fs::write(&file, authority().pem()).unwrap();
+        let (host, port) = place.host_and_port();
+        let login = place.login();
+        let address =
+            format!("postgres://{login}@{host}:{port}/{}?sslrootcert={}", place.database(), file.display());
+        let (bare, config) = place.config().with_options_of(&address).unwrap();
+        for address in [bare.clone(), format!("{bare}?sslmode=prefer")] {
+            let refused = PostgresStore::connect(&address, config.clone()).await;
+            let text = refused.map(drop).unwrap_err().to_string();
+            assert!(text.contains("TLS"), "{text}");
+        }
+        // Where it is asked for in so many words it is given.
+        PostgresStore::connect(&place.login_address(), config).await.unwrap();
+    });
+}

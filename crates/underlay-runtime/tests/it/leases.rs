@@ -1,7 +1,7 @@
 //! Of several processes one folds a view: who it is, and what happens when it stops, stands still or
 //! comes back.
 
-use underlay_core::{Keys, Lease, Leases, Position, Recorded, Timestamp, View, ViewStatus};
+use underlay_core::{Keys, Leases, Position, Recorded, View, ViewStatus};
 use underlay_derive::event;
 use underlay_runtime::{Engine, EngineConfig, OnViewChange, RebuildFrom, Registry};
 
@@ -408,8 +408,7 @@ async fn what_is_stored_is_stored_under_the_term() {
     let views = first.start();
     shared.until(async || first.is(ViewStatus::Live)).await;
     // Taken away from it while it believes to have it.
-    let name = "view:balances".to_owned();
-    let lease = Lease { name, holder: "first".to_owned(), term: 1, expires_at: Timestamp::MAX };
+    let lease = shared.leases.find("view:balances").await.unwrap().expect("it holds it");
     shared.leases.release(&lease).await.unwrap();
     let other = shared.leases.acquire("view:balances", "other", LEASE).await.unwrap().unwrap();
     assert_eq!(other.term, 2);

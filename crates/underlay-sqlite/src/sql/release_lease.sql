@@ -1,4 +1,5 @@
 UPDATE leases
-SET expires_at = ?3
+SET expires_at = ?4
 WHERE name = ?1
     AND term = ?2
+    AND id = ?3

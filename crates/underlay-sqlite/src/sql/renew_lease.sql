@@ -1,5 +1,6 @@
 UPDATE leases
-SET expires_at = ?3
+SET expires_at = ?4
 WHERE name = ?1
     AND term = ?2
-    AND expires_at > ?4
+    AND id = ?3
+    AND expires_at > ?5

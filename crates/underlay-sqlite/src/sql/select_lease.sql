@@ -1,6 +1,7 @@
 SELECT
     holder,
     term,
+    id,
     expires_at
 FROM leases
 WHERE name = ?1

@@ -37,7 +37,7 @@ async fn large_view(place: &Place, config: SqliteConfig) -> (SqliteStore, ViewTa
         let address = RowAddress { tenant: globex(), key: "key-000001".into() };
         changes.push(RowChange::Upsert(address, values));
     }
-    let batch = ViewBatch { from: start, to: checkpoint_at(start, 1), changes, lease: None };
+    let batch = ViewBatch::new(start, checkpoint_at(start, 1), changes);
     store.apply(&table, batch).await.unwrap();
     (store, table)
 }

@@ -16,7 +16,7 @@ pub use holding::{
 pub use limits::limits_of_leases_are_named;
 pub use renewal::who_lost_a_lease_cannot_renew_it;
 pub use terms::terms_only_grow;
-pub use writes::a_lost_lease_stores_nothing;
+pub use writes::{a_lost_lease_stores_nothing, a_term_given_twice_is_its_last_holders};
 
 use subject::Subject;
 
@@ -46,6 +46,8 @@ macro_rules! leases_cases {
                 "What exceeds a limit is `Invalid` with the limit's name."
             8 who_holds_a_lease_is_found
                 "Who holds a lease is found, with the term and the end; of a free one nobody is."
+            9 a_term_given_twice_is_its_last_holders
+                "Every acquisition has an id of its own; of two with one term, that which is stored holds, and the other is lost."
         }
     };
 }

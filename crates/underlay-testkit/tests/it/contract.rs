@@ -67,7 +67,7 @@ fn the_retention_suite_follows_its_contract() {
 
 #[test]
 fn the_leases_suite_follows_its_contract() {
-    assert_suite_follows_docs(leases::CASES, LEASES, "Leases", 8);
+    assert_suite_follows_docs(leases::CASES, LEASES, "Leases", 9);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use underlay_core::memory::{MemoryLeases, MemoryReadModels};
 use underlay_core::{
-    Checkpoint, Error, Lease, Leases, ManualClock, ParkedEvent, Position, Query, ReadModels, RowAddress,
+    Checkpoint, Error, Lease, LeaseId, Leases, ManualClock, ParkedEvent, Position, Query, ReadModels, RowAddress,
     RowPage, RowValues, Swap, Swept, TenantId, Timestamp, ViewBatch, ViewInfo, ViewSchema, ViewTable,
 };
 use underlay_testkit::{Fixture, LeasesFixture, ReadModelsFixture, Skip};
@@ -32,6 +32,8 @@ enum Mutation {
     StoresUnderAnyLease,
     /// A batch is stored as long as nobody else has the lease.
     StoresUnderWhatRanOut,
+    /// Of a lease only the term is compared.
+    ComparesTheTermAlone,
     /// Who held a lease last is found.
     FindsWhatRanOut,
     /// Limits are not looked at.
@@ -97,6 +99,14 @@ impl Broken {
         self.inner.lock().unwrap().clone()
     }
 
+    /// The lease as it is stored, where only the term is compared.
+    async fn stored(&self, name: &str, term: u64) -> Option<Lease> {
+        if !self.is(Mutation::ComparesTheTermAlone) {
+            return None;
+        }
+        self.leases().find(name).await.unwrap().filter(|stored| stored.term == term)
+    }
+
     /// Whoever has the lease of a name, as of the term given.
     fn held(lease: &Lease, term: u64, end: Timestamp) -> Lease {
         Lease { term, expires_at: end, ..lease.clone() }
@@ -119,12 +129,19 @@ impl Leases for Broken {
         }
         let again = self.is(Mutation::AsksThenTakes) || holder == "a";
         let lease =
-            Lease { name: name.to_owned(), holder: holder.to_owned(), term: 1, expires_at: Timestamp::MAX };
+            Lease {
+                name: name.to_owned(),
+                holder: holder.to_owned(),
+                term: 1,
+                id: LeaseId::draw(),
+                expires_at: Timestamp::MAX,
+            };
         Ok(again.then_some(lease))
     }
 
     async fn renew(&self, lease: &Lease, duration: Duration) -> Result<Lease, Error> {
-        let renewed = self.leases().renew(lease, duration).await;
+        let stored = self.stored(&lease.name, lease.term).await;
+        let renewed = self.leases().renew(stored.as_ref().unwrap_or(lease), duration).await;
         match renewed {
             Err(Error::LeaseLost { .. }) if self.is(Mutation::RenewsWhatRanOut) && lease.term > 0 => {
                 Ok(Self::held(lease, lease.term, Timestamp::MAX))
@@ -148,12 +165,15 @@ impl Leases for Broken {
                 Ok(())
             }
             Mutation::ReleasesForAnybody => {
-                for term in 1..100 {
-                    leases.release(&Self::held(lease, term, lease.expires_at)).await?;
+                match leases.find(&lease.name).await? {
+                    Some(stored) => leases.release(&stored).await,
+                    None => Ok(()),
                 }
-                Ok(())
             }
-            _ => leases.release(lease).await,
+            _ => {
+                let stored = self.stored(&lease.name, lease.term).await;
+                leases.release(stored.as_ref().unwrap_or(lease)).await
+            }
         }
     }
 }
@@ -207,6 +227,11 @@ impl ReadModels for Broken {
         if held {
             batch.lease = None;
         }
+        if let Some(lease) = &mut batch.lease
+            && let Some(stored) = self.stored(&lease.name, lease.term).await
+        {
+            *lease = stored.term();
+        }
         self.views.apply(table, batch).await
     }
     async fn get(&self, table: &ViewTable, tenant: &TenantId, key: &str) -> Result<Option<RowValues>, Error> {
@@ -232,6 +257,7 @@ caught! { leases;
     released_for_another: a_released_lease_is_free fails on ReleasesForAnybody;
     stored_under_any: a_lost_lease_stores_nothing fails on StoresUnderAnyLease;
     stored_late: a_lost_lease_stores_nothing fails on StoresUnderWhatRanOut;
+    of_another_store: a_term_given_twice_is_its_last_holders fails on ComparesTheTermAlone;
     found_too_long: who_holds_a_lease_is_found fails on FindsWhatRanOut;
     without_limits: limits_of_leases_are_named fails on HasNoLimits;
 }
