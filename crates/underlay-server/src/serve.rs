@@ -5,7 +5,9 @@
 //! ```
 //!
 //! While it listens, a connection that sends no request for `header_wait_max` is closed, and one that
-//! does not take its answer is cut (see [`pace`](crate::pace)). Draining, no
+//! does not take its answer is cut (see [`pace`](crate::pace)). Where all `connections_max` are there
+//! and another one comes, the oldest ones are told to end, one after another: an idle one is closed at
+//! once, and one that is served after its answer. Draining, no
 //! connection is accepted, idle ones are closed at once, and the others after the answer they are
 //! giving; what is still open at the end of `shutdown_wait_max` is cut. A commit that was begun is
 //! not undone by that: asking again with its key gives its answer.
@@ -20,7 +22,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use underlay_core::{Clock, SystemClock};
 
@@ -28,6 +30,8 @@ use crate::pace::Paced;
 
 /// How long to leave accepting alone after it failed: descriptors may have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+/// Between two connections that are told to end where there are too many.
+const CROWDED_PAUSE: Duration = Duration::from_millis(10);
 /// How often in a row accepting may fail before the service gives up.
 const ACCEPT_FAILURES_MAX: u32 = 60;
 /// Bytes of request line and headers.
@@ -36,7 +40,7 @@ const HEADER_BYTES_MAX: usize = 64 << 10;
 /// The bounds of serving.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServeLimits {
-    /// Connections at one time; more wait to be accepted.
+    /// Connections that are served at one time; more wait until one has ended.
     pub connections_max: usize,
     /// How long a connection may take to send the head of a request, idle time included.
     pub header_wait_max: Duration,
@@ -107,14 +111,15 @@ async fn accept_all(
     connections: &mut JoinSet<()>,
 ) -> io::Error {
     let places = Arc::new(Semaphore::new(limits.connections_max));
+    let crowded = Arc::new(Notify::new());
     let mut failures = 0;
     loop {
-        // The semaphore is never closed.
-        let Ok(place) = places.clone().acquire_owned().await else { continue };
         match listener.accept().await {
             Ok((socket, _)) => {
                 failures = 0;
-                connections.spawn(connect(*limits, socket, router.clone(), stopped.clone(), place));
+                let place = take_place(&places, &crowded).await;
+                let (router, stopped, crowded) = (router.clone(), stopped.clone(), crowded.clone());
+                connections.spawn(connect(*limits, socket, router, stopped, crowded, place));
             }
             // The client went away before it was accepted.
             Err(error) if is_of_client(&error) => {}
@@ -129,6 +134,23 @@ async fn accept_all(
     }
 }
 
+/// A place for a connection, once there is one; until then others are told to end.
+async fn take_place(places: &Arc<Semaphore>, crowded: &Notify) -> Option<OwnedSemaphorePermit> {
+    let mut waiting = pin!(places.clone().acquire_owned());
+    loop {
+        tokio::select! {
+            biased;
+            place = waiting.as_mut() => {
+                // Where all had been told, this word would be for somebody who has only come.
+                pin!(crowded.notified()).enable();
+                // The semaphore is never closed.
+                return place.ok();
+            }
+            () = SystemClock.sleep(CROWDED_PAUSE) => crowded.notify_one(),
+        }
+    }
+}
+
 fn is_of_client(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
@@ -139,7 +161,8 @@ async fn connect(
     socket: TcpStream,
     router: Router,
     mut stopped: watch::Receiver<bool>,
-    _place: OwnedSemaphorePermit,
+    crowded: Arc<Notify>,
+    _place: Option<OwnedSemaphorePermit>,
 ) {
     // Answers are written whole; waiting to fill a packet only delays them.
     if let Err(error) = socket.set_nodelay(true) {
@@ -154,9 +177,16 @@ async fn connect(
         .max_buf_size(HEADER_BYTES_MAX)
         .serve_connection(TokioIo::new(socket), TowerToHyperService::new(router));
     let mut served = pin!(served);
+    let told_to_end = async {
+        tokio::select! {
+            _ = stopped.changed() => {}
+            // Who waits longest is told first.
+            () = crowded.notified() => {}
+        }
+    };
     let ended = tokio::select! {
         ended = served.as_mut() => ended,
-        _ = stopped.changed() => {
+        () = told_to_end => {
             served.as_mut().graceful_shutdown();
             served.await
         }

@@ -102,3 +102,24 @@ async fn connections_over_the_limit_wait_for_their_turn() {
     signals.1.notify_one();
     read_answer(&mut second).await;
 }
+
+#[tokio::test]
+async fn connections_that_ask_for_nothing_give_way() {
+    let site = Site::new();
+    let limits = ServeLimits { connections_max: 2, ..ServeLimits::default() };
+    let server = Server::start(limits, site.router.clone()).await;
+    let mut idle = server.connect().await;
+    ask(&mut idle, "/livez").await;
+    let _silent = server.connect().await;
+    // Far below the limit of idle time, one after another is served, and the last ones stay.
+    let mut last = Vec::new();
+    for _ in 0..5 {
+        let mut next = server.connect().await;
+        let answer = tokio::time::timeout(Duration::from_secs(5), ask(&mut next, "/livez")).await;
+        assert!(answer.expect("idle connections keep others out").starts_with("HTTP/1.1 200"));
+        last.push(next);
+    }
+    assert_eq!(idle.read(&mut [0; 16]).await.unwrap_or(0), 0, "the oldest was closed");
+    let answer = ask(last.last_mut().unwrap(), "/livez").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "the newest was not");
+}
