@@ -3,7 +3,11 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::Request;
 use serde_json::{Value, json};
-use underlay_core::{Leases, ViewStatus};
+use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
+use underlay_core::{
+    Checkpoint, EventId, EventStore, Leases, Position, ReadModels, RowAddress, RowChange, TenantId,
+    Timestamp, ViewBatch, ViewStatus,
+};
 
 use crate::account::BREAKING;
 use crate::site::Site;
@@ -244,4 +248,41 @@ async fn views_kept_by_another_process_are_listed_from_the_catalogue() {
         (&listed["views"][0]["status"], &listed["views"][0]["position"]),
         (&json!("catching_up"), &json!("0"))
     );
+}
+
+#[tokio::test]
+async fn a_query_that_is_too_broad_says_so_and_the_service_stays_up() {
+    let site = Site::new();
+    let schema = site.engine.registry().views().into_iter().find(|view| view.name == "balances").unwrap();
+    let start = Checkpoint::start(site.store.store_id());
+    let table = site.read_models.prepare(&schema, start).await.unwrap();
+    let row = |number: i64| {
+        let address = RowAddress { tenant: TenantId::new("acme").unwrap(), key: format!("{number:06}") };
+        let values = vec![
+            underlay_core::Value::Text(format!("account {number}")),
+            underlay_core::Value::Decimal(number.into()),
+            underlay_core::Value::Integer(number),
+            underlay_core::Value::Boolean(true),
+            underlay_core::Value::Timestamp(Timestamp::UNIX_EPOCH),
+            underlay_core::Value::Null,
+        ];
+        RowChange::Upsert(address, values)
+    };
+    let rows = QUERY_ROWS_SCANNED_MAX as i64 + 1;
+    let to = Checkpoint { position: Position::from_number(1), event_id: Some(EventId::draw()), ..start };
+    let batch = ViewBatch { from: start, to, changes: (0..rows).map(row).collect(), lease: None };
+    site.read_models.apply(&table, batch).await.unwrap();
+
+    for broad in ["?count=true", "?open=true&count=true&limit=1", "?balance[ge]=0&count=true"] {
+        let answer = site.get(&format!("/v1/views/balances{broad}")).await;
+        let problem = answer.problem(400, "problem:too-broad");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("QUERY_ROWS_SCANNED_MAX") && detail.contains("add a filter"), "{detail}");
+        assert_eq!(answer.header("retry-after"), None, "asking again brings the same");
+    }
+    let page = site.get("/v1/views/balances?limit=2&sort=-balance").await.ok();
+    assert_eq!(page["rows"].as_array().unwrap().len(), 2);
+    let page = site.get("/v1/views/balances?balance[lt]=3&count=true").await.ok();
+    assert_eq!(page["count"], 3);
+    site.get("/readyz").await.ok();
 }
