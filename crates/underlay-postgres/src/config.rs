@@ -45,7 +45,7 @@ pub struct PostgresConfig {
     pub query_timeout: Duration,
     /// How long a call waits for one of them before it is `Unavailable`.
     pub acquire_timeout: Duration,
-    /// How long making a connection may take.
+    /// How long making a connection may take; of several servers of an address each has an equal part.
     pub connect_timeout: Duration,
     /// How long a statement may run; the server ends it.
     pub statement_timeout: Duration,

@@ -6,7 +6,6 @@ use std::time::Duration;
 use deadpool::managed;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 use tokio_postgres::{AsyncMessage, Client, Connection};
 
 use crate::address::Address;
@@ -25,13 +24,10 @@ impl Link {
         address: &Address,
         notified: impl Fn() + Clone + Send + 'static,
     ) -> Result<Self, Failure> {
-        let began = Instant::now();
-        let count = address.servers.len();
+        // Each has its part of the time: one that is silent leaves theirs to the others.
+        let share = address.connect_timeout / u32::try_from(address.servers.len()).unwrap_or(u32::MAX).max(1);
         let mut failures = Vec::new();
-        for (at, server) in address.servers.iter().enumerate() {
-            // Each has its part of what is left: one that is silent leaves time for the others.
-            let left = address.connect_timeout.saturating_sub(began.elapsed());
-            let share = left / u32::try_from(count - at).unwrap_or(u32::MAX);
+        for server in &address.servers {
             match Self::connect_to(server, address, share, notified.clone()).await {
                 Ok(link) => return Ok(link),
                 Err(failure) => failures.push(failure),
@@ -47,12 +43,13 @@ impl Link {
         limit: Duration,
         notified: impl Fn() + Send + 'static,
     ) -> Result<Self, Failure> {
-        let connecting = async {
+        // Boxed: it is large, and part of many others.
+        let connecting = Box::pin(async {
             let (client, connection) = server.connect(address.tls.clone()).await?;
             let link = Self { client, task: tokio::spawn(carry(connection, notified)) };
             address.target.check(&link.client).await?;
             Ok(link)
-        };
+        });
         // The limit of the address is one of the socket alone: whoever answers there may be silent.
         let connected = tokio::time::timeout(limit, connecting).await.unwrap_or_else(|_| {
             Err(Failure::NoConnection(format!("no connection to PostgreSQL in {limit:?} (connect_timeout)")))

@@ -50,7 +50,7 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 /// | `GET /` | the start page, as HTML |
 /// | `POST /v1/{category}/{id}/{command}` | what happened; `Idempotency-Key` makes it repeatable, `If-Match` names the version seen |
 /// | `POST /v1/operations/{name}` | the same, over several streams |
-/// | `GET /v1/commands/{key}` | how a command ended, by its key or id |
+/// | `GET /v1/commands/{key}` | what became of a command, by its key or id |
 /// | `GET /v1/streams/{stream}?after=&limit=` | a page of a stream |
 /// | `GET /v1/events?after=&limit=&type=&category=` | a page of the tenant's log |
 /// | `GET /v1/views` | the views, their columns and where they stand |

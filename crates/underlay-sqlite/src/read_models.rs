@@ -3,8 +3,8 @@ use rusqlite::{Connection, params_from_iter};
 use tokio::sync::oneshot;
 use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
 use underlay_core::{
-    Checkpoint, Cursor, Error, Filter, ParkedEvent, Position, Query, ReadModels, RowAddress, RowChange, RowPage,
-    RowValues, Swap, Swept, TenantId, Timestamp, ViewBatch, ViewInfo, ViewSchema, ViewTable, Walk,
+    Checkpoint, Cursor, Error, Filter, ParkedEvent, Position, Query, ReadModels, RowAddress, RowChange,
+    RowPage, RowValues, Swap, Swept, TenantId, Timestamp, ViewBatch, ViewInfo, ViewSchema, ViewTable, Walk,
     check_page_limit,
 };
 

@@ -73,8 +73,8 @@ fn slow_counts_take_no_connection_of_commands_views_and_leases() {
             assert_eq!(page.version, Version(number + 1));
             let from = store.checkpoint(&table).await.unwrap();
             let to = checkpoint_at(Checkpoint::start(store.store_id()), number + 2);
-            let batch = ViewBatch::new(from, to, vec![row("initech", "key-1", 1)])
-                .with_lease(Some(lease.term()));
+            let batch =
+                ViewBatch::new(from, to, vec![row("initech", "key-1", 1)]).with_lease(Some(lease.term()));
             store.apply(&table, batch).await.unwrap();
         }
         let ended = ended.load(Ordering::SeqCst);

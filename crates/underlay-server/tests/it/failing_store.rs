@@ -5,8 +5,7 @@ use async_trait::async_trait;
 use underlay_core::memory::MemoryEventStore;
 use underlay_core::{
     Commit, CommitId, Committed, Error, EventId, EventStore, LogFilter, LogPage, LogScope, Position,
-    RecordedCommit, RecordedEvent, StoreId, StreamName, StreamPage, TenantId, Timestamp, Underway,
-    Version,
+    RecordedCommit, RecordedEvent, StoreId, StreamName, StreamPage, TenantId, Timestamp, Underway, Version,
 };
 
 type Fault = Box<dyn Fn() -> Error + Send>;
