@@ -270,7 +270,7 @@ async fn a_query_that_is_too_broad_says_so_and_the_service_stays_up() {
     };
     let rows = QUERY_ROWS_SCANNED_MAX as i64 + 1;
     let to = Checkpoint { position: Position::from_number(1), event_id: Some(EventId::draw()), ..start };
-    let batch = ViewBatch { from: start, to, changes: (0..rows).map(row).collect(), lease: None };
+    let batch = ViewBatch::new(start, to, (0..rows).map(row).collect());
     site.read_models.apply(&table, batch).await.unwrap();
 
     for broad in ["?count=true", "?open=true&count=true&limit=1", "?balance[ge]=0&count=true"] {
