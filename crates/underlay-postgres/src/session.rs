@@ -24,7 +24,7 @@ use deadpool::Runtime;
 use deadpool::managed::{self, PoolError, TimeoutType};
 use futures_util::TryStreamExt as _;
 use tokio::runtime::Handle;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, IsolationLevel, Row};
@@ -160,10 +160,12 @@ impl Sessions {
         read: &mut impl FnMut(Vec<Vec<Row>>) -> Result<Option<T>, Failure>,
     ) -> Result<Option<T>, Failure> {
         let session = self.acquire(&self.queries, actor).await?;
-        let deadline = Instant::now() + self.query_timeout;
+        let began = self.timer.now();
         let querying = async {
             for statements in tries {
-                let left = deadline.saturating_duration_since(Instant::now());
+                // Where the clock was set back meanwhile, no time has passed.
+                let passed = Duration::try_from(self.timer.now().duration_since(began)).unwrap_or_default();
+                let left = self.query_timeout.saturating_sub(passed);
                 if let Some(found) = read(self.query_on(session.client(), actor, left, statements).await?)? {
                     return Ok(Some(found));
                 }

@@ -5,12 +5,14 @@
 //! SQLite looks at while it works; then its connection is as sound as before. Where its caller goes away it
 //! ends as well, and its turn with it.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::Connection;
-use underlay_core::{Clock, Error, ReadLimits, ReadTurns, TenantId};
+use underlay_core::{Clock, Error, ReadLimits, ReadTurn, ReadTurns, TenantId};
 
 use crate::config::SqliteConfig;
 use crate::database::Database;
@@ -59,7 +61,8 @@ impl Readers {
         tenant: Option<&TenantId>,
         work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Error> {
-        self.engine.run(tenant, move |connection| work(connection)).await
+        let turn = self.engine.enter(tenant).await?;
+        self.engine.run(turn, move |connection| work(connection)).await
     }
 
     /// As [`Readers::read`], with everything `work` reads from one moment.
@@ -68,7 +71,8 @@ impl Readers {
         tenant: Option<&TenantId>,
         work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Error> {
-        self.engine.run(tenant, move |connection| at_one_moment(connection, work)).await
+        let turn = self.engine.enter(tenant).await?;
+        self.engine.run(turn, move |connection| at_one_moment(connection, work)).await
     }
 
     /// Runs what a request of a tenant asks for, at one moment and until its deadline. `is_exact` says
@@ -79,13 +83,13 @@ impl Readers {
         is_exact: bool,
         work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Error> {
+        let turn = self.queries.enter(Some(tenant)).await?;
         let query_timeout = self.query_timeout;
-        let gone = Arc::new(AtomicBool::new(false));
-        let _asked = Asked(gone.clone());
+        let over = Over::default();
+        let is_over = over.0.clone();
         let querying = move |connection: &mut Connection| {
-            let deadline = Instant::now() + query_timeout;
-            let is_over = move || gone.load(Ordering::Relaxed) || Instant::now() >= deadline;
-            connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(is_over))?;
+            let look = move || is_over.load(Ordering::Relaxed);
+            connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(look))?;
             let result = at_one_moment(connection, work);
             connection.progress_handler(0, None::<fn() -> bool>)?;
             result.map_err(|failure| match failure.is_interrupted() {
@@ -93,7 +97,17 @@ impl Readers {
                 false => failure,
             })
         };
-        self.queries.run(Some(tenant), querying).await
+        let mut reading = pin!(self.queries.run(turn, querying));
+        let mut deadline = pin!(self.queries.clock.sleep(query_timeout));
+        let mut is_late = false;
+        poll_fn(move |context| {
+            if !is_late && deadline.as_mut().poll(context).is_ready() {
+                is_late = true;
+                over.set();
+            }
+            reading.as_mut().poll(context)
+        })
+        .await
     }
 
     /// Sends away the reads that wait, waits for those that run and closes every connection.
@@ -112,12 +126,19 @@ impl Readers {
     }
 }
 
-/// Somebody waits for the answer of a query. Dropped, nobody does.
-struct Asked(Arc<AtomicBool>);
+/// Whether a query is over: its deadline has passed, or nobody waits for it any more.
+#[derive(Default)]
+struct Over(Arc<AtomicBool>);
 
-impl Drop for Asked {
-    fn drop(&mut self) {
+impl Over {
+    fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.set();
     }
 }
 
@@ -135,12 +156,15 @@ fn at_one_moment<T>(
 }
 
 impl Pool {
+    async fn enter(&self, tenant: Option<&TenantId>) -> Result<ReadTurn, Error> {
+        self.turns.enter(tenant, &*self.clock).await
+    }
+
     async fn run<T: Send + 'static>(
         self: &Arc<Self>,
-        tenant: Option<&TenantId>,
+        turn: ReadTurn,
         work: impl FnOnce(&mut Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Error> {
-        let turn = self.turns.enter(tenant, &*self.clock).await?;
         let pool = self.clone();
         let reading = tokio::task::spawn_blocking(move || {
             let mut connection = pool.take().map_err(Failure::reading)?;

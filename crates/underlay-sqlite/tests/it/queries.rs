@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
 use underlay_core::{
-    Checkpoint, Comparison, Error, EventStore, ExpectedVersion, Query, ReadLimits, ReadModels, RowAddress,
-    RowChange, TenantId, Value, Version, ViewBatch, ViewTable,
+    Checkpoint, Comparison, Error, EventStore, ExpectedVersion, ManualClock, Query, ReadLimits, ReadModels,
+    RowAddress, RowChange, TenantId, Timestamp, Value, Version, ViewBatch, ViewTable,
 };
 use underlay_sqlite::{SqliteConfig, SqliteStore};
 
@@ -91,6 +91,7 @@ async fn a_query_that_runs_too_long_is_ended_and_told_what_would_be_right() {
     let place = Place::new();
     // It is over when SQLite looks for the first time, which is after some thousands of steps.
     let config = SqliteConfig::default().with_query_limits(limits(1)).with_query_timeout(Duration::ZERO);
+    let config = config.with_clock(Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH)));
     let (store, table) = large_view(&place, config).await;
     for _ in 0..3 {
         match store.count(&table, &tenant(), &Query::default()).await {
