@@ -64,7 +64,7 @@ pub(crate) fn decide<O: Operation>(
         given.iter().map(|(name, events)| (Account::stream(&account(name)).unwrap(), events)).collect();
     for (stream, state) in reads.iter_mut() {
         for event in given.get(stream).into_iter().flat_map(|events| events.iter()) {
-            AggregateState::apply::<Account>(state, event);
+            AggregateState::apply::<Account>(state, event, 0);
         }
     }
     let mut streams = reads.streams();
