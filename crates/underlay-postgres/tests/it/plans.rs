@@ -245,11 +245,12 @@ fn appends_never_read_a_whole_table() {
         while admin.query_one(sessions, &[]).await.unwrap().get::<_, i64>(0) > 0 {}
         let scans = "SELECT seq_scan, idx_scan FROM pg_stat_user_tables \
                      WHERE schemaname = 'underlay' AND relname = $1";
-        for table in ["events", "commits"] {
+        // Each index was made by a look at the whole table.
+        for (table, indexes) in [("events", 3), ("commits", 4)] {
             let row = admin.query_one(scans, &[&table]).await.unwrap();
             let (scans, searches): (i64, i64) = (row.get(0), row.get(1));
             assert!(searches >= 300, "{table} was searched {searches} times");
-            assert!(scans <= 3, "{table} was read whole {scans} times");
+            assert!(scans <= indexes, "{table} was read whole {scans} times");
         }
     });
 }
