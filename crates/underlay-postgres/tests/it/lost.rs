@@ -1,7 +1,7 @@
 //! Answers that are lost: what may be stored is never taken for not stored, finding out has an end, and
 //! nobody waits before the log for a call whose network died.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use underlay_core::{
 };
 use underlay_postgres::{Listen, PostgresConfig, PostgresStore, Step};
 
+use crate::gate::Gate;
 use crate::place::{Place, skipped, with_place, with_place_on};
 use crate::sample::{accounts, acme, append, append_many, begin, checkpoint_at, row, stream, tenant};
 use crate::wire::{Fate, Wire};
@@ -126,12 +127,13 @@ fn a_view_batch_whose_flush_failed_is_told_by_its_checkpoint() {
 fn finding_out_has_one_deadline_however_many_commits_are_in_doubt() {
     const COMMITS: usize = 200;
     with_place(async |place| {
-        let failed = AtomicBool::new(false);
+        let batches = AtomicUsize::new(0);
         let (fence, fences) = mpsc::channel::<()>();
         let (locked, wait_until_locked) = mpsc::channel::<()>();
         let (fence, wait_until_locked) = (Mutex::new(fence), Mutex::new(wait_until_locked));
         let config = hasty(&place).with_commit_timeout(PATIENCE).with_faults(move |step| match step {
-            Step::Answered => !failed.swap(true, Ordering::SeqCst),
+            // Of the second batch, which holds all that waited while the first one stood before the log.
+            Step::Answered => batches.fetch_add(1, Ordering::SeqCst) == 1,
             Step::Fence => {
                 // Once, after what was in the batch is stored, and before it is looked up.
                 if fence.lock().unwrap().send(()).is_ok() {
@@ -144,10 +146,15 @@ fn finding_out_has_one_deadline_however_many_commits_are_in_doubt() {
         let store = place.open_with(config).await;
         let blocker = place.admin().await;
         let owner = acme();
+        let gate = Gate::close(&place).await;
+        let first = begin(store.commit(&owner, append("b-1", ExpectedVersion::Any)));
+        gate.reached(1).await;
         let commits: Vec<_> =
             (0..COMMITS).map(|number| append(&format!("a-{number}"), ExpectedVersion::NoStream)).collect();
         let calls: Vec<_> =
             commits.iter().map(|commit| begin(store.commit(&owner, commit.clone()))).collect();
+        gate.open().await;
+        in_time(first).await.unwrap();
         tokio::task::spawn_blocking(move || fences.recv()).await.unwrap().unwrap();
         // The lookups stand; fence and head of the log do not need this table.
         blocker.batch_execute("BEGIN; LOCK TABLE underlay.commits IN ACCESS EXCLUSIVE MODE").await.unwrap();
