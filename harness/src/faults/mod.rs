@@ -11,6 +11,7 @@ mod serving;
 mod site;
 mod told;
 
+mod administrators;
 mod connection_limit;
 mod dump;
 mod full_disk;
@@ -20,6 +21,7 @@ mod older_backup;
 mod pooler;
 mod restarts;
 mod start;
+mod statistics;
 
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -116,6 +118,12 @@ const FAULTS: &[Fault] = &[
         promised: older_backup::PROMISED,
         run: |at| Box::pin(older_backup::run(at)),
     },
+    Fault {
+        name: "migrate-without-superuser",
+        promised: administrators::PROMISED,
+        run: |at| Box::pin(administrators::run(at)),
+    },
+    Fault { name: "old-statistics", promised: statistics::PROMISED, run: |at| Box::pin(statistics::run(at)) },
     Fault { name: "start", promised: start::PROMISED, run: |at| Box::pin(start::run(at)) },
     Fault { name: "full-disk", promised: full_disk::PROMISED, run: |at| Box::pin(full_disk::run(at)) },
     Fault { name: "vacuum-horizon", promised: horizon::PROMISED, run: |at| Box::pin(horizon::run(at)) },

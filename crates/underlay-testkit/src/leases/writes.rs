@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use underlay_core::{
-    Checkpoint, Column, ColumnType, Error, EventId, Lease, LeaseId, LeaseTerm, Position, ReadModels, RowAddress,
-    RowChange, StoreId, TenantId, Value, ViewBatch, ViewSchema, ViewTable,
+    Checkpoint, Column, ColumnType, Error, EventId, Lease, LeaseId, LeaseTerm, Position, ReadModels,
+    RowAddress, RowChange, StoreId, TenantId, Value, ViewBatch, ViewSchema, ViewTable,
 };
 
 use super::Subject;

@@ -4,8 +4,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use underlay_core::memory::{MemoryLeases, MemoryReadModels};
 use underlay_core::{
-    Checkpoint, Error, Lease, LeaseId, Leases, ManualClock, Query, ReadModels, RowAddress, RowPage, RowValues,
-    TenantId, Timestamp, ViewBatch, ViewInfo, ViewSchema, ViewTable,
+    Checkpoint, Error, Lease, LeaseId, Leases, ManualClock, Query, ReadModels, RowAddress, RowPage,
+    RowValues, TenantId, Timestamp, ViewBatch, ViewInfo, ViewSchema, ViewTable,
 };
 use underlay_testkit::{Fixture, LeasesFixture, ReadModelsFixture, Skip};
 
@@ -128,14 +128,13 @@ impl Leases for Broken {
             return Ok(given);
         }
         let again = self.is(Mutation::AsksThenTakes) || holder == "a";
-        let lease =
-            Lease {
-                name: name.to_owned(),
-                holder: holder.to_owned(),
-                term: 1,
-                id: LeaseId::draw(),
-                expires_at: Timestamp::MAX,
-            };
+        let lease = Lease {
+            name: name.to_owned(),
+            holder: holder.to_owned(),
+            term: 1,
+            id: LeaseId::draw(),
+            expires_at: Timestamp::MAX,
+        };
         Ok(again.then_some(lease))
     }
 
@@ -164,12 +163,10 @@ impl Leases for Broken {
                 *self.inner.lock().unwrap() = MemoryLeases::new(self.clock.clone());
                 Ok(())
             }
-            Mutation::ReleasesForAnybody => {
-                match leases.find(&lease.name).await? {
-                    Some(stored) => leases.release(&stored).await,
-                    None => Ok(()),
-                }
-            }
+            Mutation::ReleasesForAnybody => match leases.find(&lease.name).await? {
+                Some(stored) => leases.release(&stored).await,
+                None => Ok(()),
+            },
             _ => {
                 let stored = self.stored(&lease.name, lease.term).await;
                 leases.release(stored.as_ref().unwrap_or(lease)).await
