@@ -162,8 +162,17 @@ async fn missing_to_administrator(
 async fn missing(link: &Link, config: &PostgresConfig) -> Result<&'static [Migration], Failure> {
     static KNOWN: [Migration; MIGRATIONS.len()] = MIGRATIONS;
     let exists = filled(include_str!("sql/exists_migrations.sql"), config);
-    if !link.client.query_typed_one(&exists, &[]).await?.try_get::<_, bool>(0)? {
+    let row = link.client.query_typed_one(&exists, &[]).await?;
+    let (exists, readable): (bool, bool) = (row.try_get(0)?, row.try_get(1)?);
+    if !exists {
         return Ok(&KNOWN);
+    }
+    if !readable {
+        let (login, app): (&str, _) = (row.try_get(2)?, config.role("app"));
+        return Err(Failure::Answer(Error::Denied(format!(
+            "{login} may not use the store, or does not inherit that it may; an administrator grants it: \
+             GRANT {app} TO \"{login}\""
+        ))));
     }
     let rows =
         link.client.query_typed(&filled(include_str!("sql/select_migrations.sql"), config), &[]).await?;

@@ -86,6 +86,9 @@ pub(super) fn may(role: &str, relation: &Relation, verb: Verb) -> Option<May> {
             | "views"
             | "view_generations"
             | "view_checkpoints"
+            | "replaced_generations"
+            | "discarded_generations"
+            | "parked_events"
             | "leases"
             | "snapshots"
     );
@@ -104,6 +107,11 @@ pub(super) fn may(role: &str, relation: &Relation, verb: Verb) -> Option<May> {
         ("worker", "commits", Update) => May::All,
         ("reader", "events" | "commits", Select) => May::Own,
         ("worker", "views" | "view_generations" | "view_checkpoints" | "leases", verb)
+            if is_of_rows(verb) =>
+        {
+            May::All
+        }
+        ("worker", "replaced_generations" | "discarded_generations" | "parked_events", verb)
             if is_of_rows(verb) =>
         {
             May::All

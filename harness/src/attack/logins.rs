@@ -68,7 +68,60 @@ pub(super) async fn attack(database: &Database<'_>) -> Result<Attack> {
         }
         catalogue(database, login, &mut attack).await?;
     }
+    climbers(database, &mut attack).await?;
     Ok(attack)
+}
+
+/// What an administrator may have granted the login beside the use of the store: by each it comes past the
+/// walls, and with each the product does not work for it.
+async fn climbers(database: &Database<'_>, attack: &mut Attack) -> Result<()> {
+    let admin = database.admin().await?;
+    let (login, stranger) = (database.role(LOGIN), database.role(STRANGER));
+    let take_down = format!("ALTER TABLE {SCHEMA}.events NO FORCE ROW LEVEL SECURITY");
+    let (owner, append) = (database.role("owner"), database.role("append"));
+    let all = format!("DO $$ BEGIN PERFORM FROM {SCHEMA}.events LIMIT 1; ASSERT FOUND; END $$");
+    for (what, grant, revoke, climb, act) in [
+        (
+            "a member of the owner",
+            format!("GRANT {owner} TO {login}"),
+            format!("REVOKE {owner} FROM {login}"),
+            &owner,
+            &take_down,
+        ),
+        (
+            "a member of a member of the owner",
+            format!("GRANT {owner} TO {stranger}; GRANT {stranger} TO {login}"),
+            format!("REVOKE {owner} FROM {stranger}; REVOKE {stranger} FROM {login}"),
+            &owner,
+            &take_down,
+        ),
+        (
+            "a member of who writes the log",
+            format!("GRANT {append} TO {login}"),
+            format!("REVOKE {append} FROM {login}"),
+            &append,
+            &all,
+        ),
+        (
+            "a member of a superuser",
+            format!("ALTER ROLE {stranger} SUPERUSER; GRANT {stranger} TO {login}"),
+            format!("ALTER ROLE {stranger} NOSUPERUSER; REVOKE {stranger} FROM {login}"),
+            &stranger,
+            &take_down,
+        ),
+    ] {
+        admin.run(&grant).await?;
+        let climbed = database.session(LOGIN).await?.act(&format!("SET LOCAL ROLE {climb}"), act).await?;
+        attack.control(climbed.done(), || format!("{what} comes past the walls: {}", climbed.short()));
+        let opened = database.store().await;
+        attack.judge(opened.is_ok(), || format!("the product works for {what}"));
+        let told = opened.err().map(|error| error.to_string()).unwrap_or_default();
+        attack.control(told.contains("REVOKE"), || format!("{what} is told what mends it: {told}"));
+        admin.run(&revoke).await?;
+    }
+    let opened = database.store().await;
+    attack.control(opened.is_ok(), || "the product works for the login as it was".to_owned());
+    Ok(())
 }
 
 /// Reads everything that the server itself tells, of statistics, sessions, locks and definitions.

@@ -36,7 +36,7 @@ pub(super) const ATTACKED: [&str; 27] = [
 
 /// Not about a tenant: what they tell is no tenant's, or for the engine alone.
 #[cfg(test)]
-const OF_NO_TENANT: [&str; 21] = [
+const OF_NO_TENANT: [&str; 26] = [
     // The log as a whole: its name, its length, and for the engine the id of an event.
     "EventStore::store_id",
     "EventStore::head",
@@ -47,10 +47,16 @@ const OF_NO_TENANT: [&str; 21] = [
     "ReadModels::prepare",
     "ReadModels::begin_generation",
     "ReadModels::activate",
+    "ReadModels::revert",
+    "ReadModels::discard",
+    "ReadModels::sweep",
+    // Of every tenant, for who looks after the service.
+    "ReadModels::parked",
     "ReadModels::views",
     "ReadModels::checkpoint",
     "Engine::wait_for_view",
     "Engine::rebuild_view",
+    "Engine::revert_view",
     "Engine::view_holder",
     // Who works at what, and what is forgotten after a time.
     "Leases::acquire",

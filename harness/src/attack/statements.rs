@@ -46,29 +46,38 @@ macro_rules! statements {
 
 /// All of them; a test compares the list with the folder.
 const STATEMENTS: &[Statement] = statements! {
-    "acquire_lease" "worker" false ("text, text, bigint, bigint") |_v| ["'view:accounts'", "'me'", "1000000", "NULL"];
+    "acquire_lease" "worker" false ("text, text, bigint, bigint, uuid") |v| ["'view:accounts'", "'me'", "1000000", "NULL", &v.event];
+    "allow_sorting" "login" false ("") |_v| [];
     "append_commit" "writer" false ("") |_v| [];
     "append_commits" "writer" false ("") |_v| [];
     "delete_checkpoint" "worker" false ("text, integer") |_v| ["'accounts'", "1"];
+    "delete_discarded_generation" "worker" false ("text, integer") |_v| ["'mine'", "9"];
     "delete_generation" "worker" false ("text, integer") |_v| ["'accounts'", "1"];
+    "delete_parked_events" "worker" false ("text, integer") |_v| ["'accounts'", "1"];
     "delete_snapshot" "writer" false ("text, text") |v| [&v.tenant, &v.stream];
     "exists_migrations" "owner" false ("") |_v| [];
     "forget_bodies" "worker" false ("bigint, bigint") |_v| ["9000000000000000000", "1000"];
     "forget_commits" "worker" false ("bigint, bigint") |_v| ["0", "1000"];
+    "grant_use" "owner" false ("") |_v| [];
     "guard_transaction" "worker" false ("bigint") |_v| ["60000"];
     "import_commits" "worker" false ("") |_v| [];
     "insert_checkpoint" "worker" false ("text, integer, uuid, bigint, uuid") |v| ["'mine'", "1", &v.event, "1", &v.event];
+    "insert_discarded_generation" "worker" false ("text, integer") |_v| ["'mine'", "9"];
     "insert_generation" "worker" false ("text, integer, bytea, text") |_v| ["'mine'", "1", "'\\x00'", "'{}'"];
     "insert_migration" "owner" false ("") |_v| [];
+    "insert_parked_events" "worker" false ("text, integer, text[], bigint[], text[], bigint[], uuid[], text[]") |v| ["'mine'", "1", format!("ARRAY[{}]", v.tenant), "'{1}'", format!("ARRAY[{}]", v.stream), "'{1}'", format!("ARRAY[{}]::uuid[]", v.event), "'{no}'"];
+    "insert_replaced_generation" "worker" false ("text, integer, bytea, text, bigint") |_v| ["'mine'", "1", "'\\x00'", "'{}'", "0"];
     "insert_view" "worker" false ("text") |_v| ["'mine'"];
+    "lock_discarded_generation" "worker" false ("") |_v| [];
+    "lock_generation" "worker" false ("text, integer") |_v| ["'accounts'", "1"];
     "lock_migrations" "owner" false ("") |_v| [];
     "lock_view" "worker" false ("text") |_v| ["'accounts'"];
     "move_checkpoint" "worker" false ("") |_v| ["'accounts'", "1"];
     "notify_channel" "login" false ("text") |_v| ["'underlay'"];
     "prepare_installation" "owner" false ("") |_v| [];
     "raise_fence" "writer" false ("") |v| [&v.event, "1", "60000"];
-    "release_lease" "worker" false ("text, bigint") |_v| ["'view:accounts'", "1"];
-    "renew_lease" "worker" false ("text, bigint, bigint, bigint") |_v| ["'view:accounts'", "1", "1000000", "NULL"];
+    "release_lease" "worker" false ("text, bigint, uuid") |v| ["'view:accounts'", "1", &v.event];
+    "renew_lease" "worker" false ("text, bigint, bigint, bigint, uuid") |v| ["'view:accounts'", "1", "1000000", "NULL", &v.event];
     "select_active_generation" "worker" false ("text") |_v| ["'accounts'"];
     "select_checkpoint" "worker" false ("text, integer") |_v| ["'accounts'", "1"];
     "select_commit_events" "reader" true ("bigint, bigint") |_v| ["0", "1000000"];
@@ -85,19 +94,25 @@ const STATEMENTS: &[Statement] = statements! {
     "select_log_bound" "reader" false ("bigint, bigint") |_v| ["0", "3"];
     "select_log_events" "worker" false ("bigint, bigint") |_v| ["0", "1000000"];
     "select_migrations" "owner" false ("") |_v| [];
+    "select_open_wall" "login" false ("") |_v| [];
+    "select_parked_events" "worker" false ("text, integer, bigint, bigint") |_v| ["'accounts'", "1", "0", "1000"];
     "select_position_at" "worker" false ("bigint") |_v| ["9000000000000000000"];
     "select_server" "login" false ("text, text[]") |_v| ["'postgres'", "'{postgres}'"];
     "select_snapshot" "writer" true ("text, text") |v| [&v.tenant, &v.stream];
     "select_store_id" "login" false ("") |_v| [];
     "select_stream_events" "reader" true ("text, text, bigint, bigint") |v| [&v.tenant, &v.stream, "0", "1000000"];
     "select_stream_version" "reader" false ("text, text") |v| [&v.tenant, &v.stream];
+    "select_strong_role" "login" false ("") |_v| [];
     "select_target" "login" false ("") |_v| [];
     "select_versions" "reader" false ("text, text[]") |v| [&v.tenant, format!("ARRAY[{}]", v.stream)];
     "select_view_position" "reader" false ("text, integer") |_v| ["'accounts'", "1"];
     "select_views" "worker" false ("") |_v| [];
+    "set_drop_timeout" "login" false ("") |_v| [];
     "set_query" "login" false ("text, text") |_v| ["'5000'", "'2500'"];
     "set_transaction" "login" false ("") |_v| [];
+    "take_replaced_generation" "worker" false ("text") |_v| ["'accounts'"];
     "update_active_generation" "worker" false ("text, integer") |_v| ["'accounts'", "2"];
+    "update_last_generation" "worker" false ("text") |_v| ["'accounts'"];
     "upsert_snapshot" "writer" false ("text, text, bigint, uuid, bytea, text") |v| [&v.tenant, &v.stream, "99", &v.event, "'\\x00'", "'{}'"];
 };
 
@@ -218,8 +233,9 @@ impl Run<'_> {
         let name = self.database.role(role);
         // A prepared statement outlives its transaction.
         let settle = format!("DEALLOCATE ALL; {}", settle(&name, named));
-        if statement.name == "prepare_installation" {
-            self.admin.begin(&settle).await?;
+        if ["prepare_installation", "grant_use"].contains(&statement.name) {
+            let stranger = self.database.role(STRANGER);
+            self.admin.begin(&format!("{settle}; SET LOCAL underlay.login = '{stranger}'")).await?;
             return self.admin.tell(&sql).await;
         }
         let count = (1..).take_while(|number| sql.contains(&format!("${number}"))).count();

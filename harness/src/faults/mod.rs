@@ -11,6 +11,7 @@ mod serving;
 mod site;
 mod told;
 
+mod administrators;
 mod connection_limit;
 mod dump;
 mod failover;
@@ -23,6 +24,7 @@ mod pooler;
 mod rebuild;
 mod restarts;
 mod start;
+mod statistics;
 
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -120,6 +122,12 @@ const FAULTS: &[Fault] = &[
         promised: older_backup::PROMISED,
         run: |at| Box::pin(older_backup::run(at)),
     },
+    Fault {
+        name: "migrate-without-superuser",
+        promised: administrators::PROMISED,
+        run: |at| Box::pin(administrators::run(at)),
+    },
+    Fault { name: "old-statistics", promised: statistics::PROMISED, run: |at| Box::pin(statistics::run(at)) },
     Fault { name: "start", promised: start::PROMISED, run: |at| Box::pin(start::run(at)) },
     Fault { name: "flush-fails", promised: flush::PROMISED, run: |at| Box::pin(flush::run(at)) },
     Fault { name: "failover", promised: failover::PROMISED, run: |at| Box::pin(failover::run(at)) },

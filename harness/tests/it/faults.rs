@@ -1,7 +1,14 @@
 use crate::harness;
 
 /// The faults that take seconds; `cargo xtask faults` does them all, and for longer.
-const SHORT: [&str; 4] = ["restart-immediate", "connection-limit", "lost-answer", "older-backup"];
+const SHORT: [&str; 6] = [
+    "restart-immediate",
+    "connection-limit",
+    "lost-answer",
+    "older-backup",
+    "migrate-without-superuser",
+    "old-statistics",
+];
 
 #[test]
 fn short_faults_break_no_promise() {

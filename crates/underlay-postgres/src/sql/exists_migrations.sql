@@ -10,4 +10,5 @@ SELECT
         FROM pg_roles
         WHERE rolname IN ('{owner}', '{reader}', '{worker}')
             AND pg_has_role(pg_roles.oid, 'USAGE')
-    )
+    ),
+    current_user::text
