@@ -38,13 +38,11 @@ impl PostgresStore {
             let read = |answers: Vec<Vec<Row>>| {
                 answers
                     .iter()
-                    .skip(1)
                     .flatten()
                     .map(|row| Ok(row.try_get(0)?))
                     .collect::<Result<Vec<String>, Failure>>()
             };
-            let allow = Statement::new(include_str!("sql/allow_sorting.sql"), []);
-            let statements = [vec![allow, Statement::new(&sql, parameters)]];
+            let statements = [vec![Statement::new(&sql, parameters)]];
             let read = |answers| read(answers).map(Some);
             *plan = self.0.sessions.query(tenant, false, &statements, read).await?.unwrap_or_default();
         }

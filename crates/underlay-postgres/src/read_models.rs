@@ -216,15 +216,12 @@ async fn select_rows<T>(
         .map(|(way, values)| {
             vec![
                 catalogue::select_position(&table.schema.name, &generation),
-                // By one index rows are found, and by another they may have to be in order.
-                Statement::new(include_str!("sql/allow_sorting.sql"), []),
                 Statement::new(&way.sql, values.iter().map(Stored::parameter).collect::<Vec<_>>()),
             ]
         })
         .collect();
     let read = |mut answers: Vec<Vec<Row>>| {
         let found = answers.pop().unwrap_or_default();
-        answers.truncate(1);
         read(catalogue::position(&answers.concat_rows(), table)?, &found)
     };
     let found = store.0.sessions.query(tenant, is_exact, &tries, read).await;

@@ -47,7 +47,6 @@ macro_rules! statements {
 /// All of them; a test compares the list with the folder.
 const STATEMENTS: &[Statement] = statements! {
     "acquire_lease" "worker" false ("text, text, bigint, bigint, uuid") |v| ["'view:accounts'", "'me'", "1000000", "NULL", &v.event];
-    "allow_sorting" "login" false ("") |_v| [];
     "append_commit" "writer" false ("") |_v| [];
     "append_commits" "writer" false ("") |_v| [];
     "delete_checkpoint" "worker" false ("text, integer") |_v| ["'accounts'", "1"];
