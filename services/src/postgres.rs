@@ -215,7 +215,7 @@ impl Postgres {
         let file = self.data().join("postmaster.pid");
         for _ in 0..600 {
             let said = fs::read_to_string(&file).unwrap_or_default();
-            if said.lines().nth(7).is_some_and(|state| state.trim() == "ready") {
+            if said.lines().nth(7).is_some_and(|state| matches!(state.trim(), "ready" | "standby")) {
                 return Ok(());
             }
             std::thread::sleep(std::time::Duration::from_millis(50));
