@@ -199,7 +199,7 @@ impl Work for Sweep<'_> {
         let found = client.query_typed(include_str!("sql/lock_discarded_generation.sql"), &[]).await?;
         let Some(row) = found.first() else { return Ok(Swept::All) };
         let (view, generation): (String, u32) = (row.try_get(0)?, generation(row, 1)?);
-        client.batch_execute(include_str!("sql/set_drop_timeout.sql")).await?;
+        client.query_typed(include_str!("sql/set_drop_timeout.sql"), &[]).await?;
         client.batch_execute(&row_table::drop(&view, generation, &self.open.views_schema)).await?;
         let number = stored_generation(generation)?;
         let parameters: [Parameter<'_>; 2] = [(&view, Type::TEXT), (&number, Type::INT4)];

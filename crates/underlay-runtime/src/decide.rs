@@ -338,9 +338,9 @@ impl Engine {
         }
         let read = self.store().read_commit(&request.tenant, &committed).await;
         let events = read.map_err(|error| match error {
-            // A store that lost its own answer may find that this very command is stored. Without a key
-            // its caller would take "unavailable" for "not done", and do it again.
-            Error::Unavailable { reason, .. } if request.command_id.is_none() => {
+            // A store that lost its own answer may find that this very command is stored: "unavailable" would
+            // say that it is not, and whoever has no key would do it again.
+            Error::Unavailable { reason, .. } => {
                 Error::Uncertain { id: committed.id, reason: format!("it is stored; its events: {reason}") }
             }
             error => error,

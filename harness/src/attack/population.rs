@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use underlay_core::{
     Checkpoint, Column, ColumnType, Commit, CommitId, Decimal, EventId, EventStore, EventType,
-    ExpectedVersion, Fingerprint, Json, Leases, Metadata, NewEvent, Outcome, Position, ReadModels,
+    ExpectedVersion, Fingerprint, Json, Leases, Metadata, NewEvent, Outcome, ParkedEvent, Position, ReadModels,
     RowAddress, RowChange, SchemaVersion, Snapshot, Snapshots, StreamName, Swap, Timestamp, Value, Version,
     ViewBatch, ViewSchema, ViewTable,
 };
@@ -146,7 +146,9 @@ pub(super) async fn fill(store: &PostgresStore) -> Result<Population> {
     store_rows(store, &active, &tenants).await?;
     let building = store.begin_generation(&view("accounts"), start).await?;
     store_rows(store, &building, &tenants).await?;
-    store.prepare(&view("balances"), start).await?;
+    // Replaced below: it answers nothing, and its rows are still there.
+    let replaced = store.prepare(&view("balances"), start).await?;
+    store_rows(store, &replaced, &tenants).await?;
     let rebuilt = store.begin_generation(&view("balances"), start).await?;
     store_rows(store, &rebuilt, &tenants).await?;
     store.activate(&rebuilt, Swap::default()).await?;
@@ -199,7 +201,18 @@ async fn store_rows(store: &PostgresStore, table: &ViewTable, tenants: &[Marked]
     let position = Position::from_number(from.position.number() + 1);
     let event_id = store.event_id_at(position).await?;
     let to = Checkpoint { store: from.store, position, event_id };
-    Ok(store.apply(table, ViewBatch::new(from, to, changes)).await?)
+    let mut parked = Vec::new();
+    for tenant in tenants {
+        parked.push(ParkedEvent {
+            tenant: tenant.id.clone(),
+            position,
+            stream: own_stream(tenant)?,
+            version: Version(1),
+            event_id: EventId(tenant.uuid(1)),
+            reason: format!("not for {}", tenant.mark()),
+        });
+    }
+    Ok(store.apply(table, ViewBatch::new(from, to, changes).with_parked(parked)).await?)
 }
 
 /// Adds tenants the product would refuse, into every table that names a tenant: copies of the first

@@ -1,1 +1,1 @@
-SET LOCAL lock_timeout = '100ms'
+SELECT set_config('lock_timeout', '100ms', true)
