@@ -42,7 +42,8 @@ pub const ROW_KEY_BYTES_MAX: usize = 1_024;
 pub const INDEXED_TEXT_BYTES_MAX: usize = 1_024;
 /// Bytes in a text of a row, in another column.
 pub const TEXT_BYTES_MAX: usize = 1 << 20;
-/// Events that one generation of a view passes over before it stops.
+/// Events that are kept of those one generation of a view has passed over; it passes over further ones
+/// without keeping them.
 pub const PARKED_EVENTS_MAX: u64 = 10_000;
 /// Bytes kept of the reason why an event was passed over.
 pub const PARKED_REASON_BYTES_MAX: usize = 1_024;

@@ -63,7 +63,7 @@ pub struct ParkedEvent {
     pub version: Version,
     /// Its id.
     pub event_id: EventId,
-    /// Why the view could not take it: at most [`PARKED_REASON_BYTES_MAX`] bytes, without NUL.
+    /// Why the view could not take it: at most [`PARKED_REASON_BYTES_MAX`] bytes, without control characters.
     pub reason: String,
 }
 
@@ -71,7 +71,7 @@ impl ParkedEvent {
     /// Parks an event, with as much of the reason as is kept.
     #[must_use]
     pub fn new(event: &RecordedEvent, reason: &str) -> Self {
-        let mut reason = reason.replace('\0', "\u{fffd}");
+        let mut reason = reason.replace(char::is_control, "\u{fffd}");
         reason.truncate(reason.floor_char_boundary(PARKED_REASON_BYTES_MAX));
         Self {
             tenant: event.tenant.clone(),

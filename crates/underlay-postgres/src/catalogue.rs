@@ -11,6 +11,7 @@
 //! fold the view.
 
 use async_trait::async_trait;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 use underlay_core::{
@@ -196,22 +197,43 @@ impl Work for Sweep<'_> {
     type Done = Swept;
 
     async fn run(&self, client: &Client) -> Result<Swept, Failure> {
-        let found = client.query_typed(include_str!("sql/lock_discarded_generation.sql"), &[]).await?;
-        let Some(row) = found.first() else { return Ok(Swept::All) };
-        let (view, generation): (String, u32) = (row.try_get(0)?, generation(row, 1)?);
-        client.query_typed(include_str!("sql/set_drop_timeout.sql"), &[]).await?;
-        client.batch_execute(&row_table::drop(&view, generation, &self.open.views_schema)).await?;
-        let number = stored_generation(generation)?;
-        let parameters: [Parameter<'_>; 2] = [(&view, Type::TEXT), (&number, Type::INT4)];
-        for delete in [
-            include_str!("sql/delete_parked_events.sql"),
-            include_str!("sql/delete_checkpoint.sql"),
-            include_str!("sql/delete_discarded_generation.sql"),
-        ] {
-            client.query_typed(delete, &parameters).await?;
+        let found = client.query_typed(include_str!("sql/lock_discarded_generations.sql"), &[]).await?;
+        if found.is_empty() {
+            return Ok(Swept::All);
         }
-        Ok(Swept::Piece)
+        client.query_typed(include_str!("sql/set_drop_timeout.sql"), &[]).await?;
+        // A table that is looked at does not keep the others.
+        for row in &found {
+            let (view, generation): (String, u32) = (row.try_get(0)?, generation(row, 1)?);
+            client.batch_execute("SAVEPOINT drop").await?;
+            let drop = row_table::drop(&view, generation, &self.open.views_schema);
+            match client.batch_execute(&drop).await.map_err(Failure::from) {
+                Ok(()) => {
+                    forget(client, &view, generation).await?;
+                    return Ok(Swept::Piece);
+                }
+                Err(failure) if failure.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+                    client.batch_execute("ROLLBACK TO SAVEPOINT drop").await?;
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(Swept::Held)
     }
+}
+
+/// Takes what the catalogue has of a generation whose table is gone.
+async fn forget(client: &Client, view: &str, generation: u32) -> Result<(), Failure> {
+    let number = stored_generation(generation)?;
+    let parameters: [Parameter<'_>; 2] = [(&view, Type::TEXT), (&number, Type::INT4)];
+    for delete in [
+        include_str!("sql/delete_parked_events.sql"),
+        include_str!("sql/delete_checkpoint.sql"),
+        include_str!("sql/delete_discarded_generation.sql"),
+    ] {
+        client.query_typed(delete, &parameters).await?;
+    }
+    Ok(())
 }
 
 /// Remembers events that a generation has passed over, inside the transaction that stores its rows.

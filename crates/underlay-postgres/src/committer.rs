@@ -27,7 +27,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_postgres::types::Type;
 use underlay_core::reasons::READS_ONLY;
-use underlay_core::{Clock, Error, RecordedCommit, WakeupHub};
+use underlay_core::{Clock, Error, WakeupHub};
 use uuid::Uuid;
 
 use crate::address::Address;
@@ -37,7 +37,7 @@ use crate::error::{Failure, raised};
 use crate::event_store::verify_log;
 use crate::fault::{FaultHook, Step};
 use crate::intake::{Answer, Intake, Request, unavailable};
-use crate::known::{Ids, answer_again, find_fenced};
+use crate::known::{Found, Ids, answer_again, find_fenced};
 use crate::link::Link;
 use crate::migrate::filled;
 use crate::repeats::Repeats;
@@ -209,7 +209,7 @@ impl Committer {
                 Err(failure) => break failure,
             }
         };
-        if failure.is_lost() {
+        if failure.is_lost() || failure.may_follow_the_commit() {
             drop(link);
             return self.settle(flight, failure).await;
         }
@@ -289,6 +289,8 @@ impl Committer {
             // Nobody else waits for it: it is mended before the next batch is taken.
             self.intake.break_down(&reason, false);
             flight.in_doubt = Some(reason);
+            // The doubt ends with the next fence, also where one was raised and only the look failed.
+            self.fence_due = true;
             // Dropped, the batch is uncertain.
             return None;
         };
@@ -302,7 +304,7 @@ impl Committer {
         &mut self,
         flight: &mut Flight,
         failure: &Failure,
-    ) -> Option<(Link, Vec<Option<RecordedCommit>>)> {
+    ) -> Option<(Link, Vec<Found>)> {
         let mut pause = RECONNECT_PAUSE;
         loop {
             match self.look_up(&flight.requests).await {
@@ -327,22 +329,25 @@ impl Committer {
     async fn look_up(
         &mut self,
         requests: &[Request],
-    ) -> Result<(Link, Vec<Option<RecordedCommit>>), Failure> {
+    ) -> Result<(Link, Vec<Found>), Failure> {
         let link = self.connect().await?;
-        let found = find_fenced(&self.sessions, &link, self.attempt, &Ids::of(requests)).await?;
+        let found = find_fenced(&self.sessions, &link, self.attempt, &Ids::of(requests)).await;
+        // Another server may have answered, which has no fence.
+        let found = found.inspect_err(|_| self.fence_due = true)?;
         Ok((link, found))
     }
 
     /// Answers a batch that is behind a fence: what is not there now never will be.
-    fn tell_the_truth(&self, flight: Flight, failure: &Failure, found: Vec<Option<RecordedCommit>>) {
-        let stored = found.iter().flatten().count();
+    fn tell_the_truth(&self, flight: Flight, failure: &Failure, found: Vec<Found>) {
+        let stored = found.iter().filter(|found| !matches!(found, Ok(None))).count();
         tracing::warn!(stored, not_stored = found.len() - stored, "what became of it was found out");
         for (request, found) in flight.into_requests().into_iter().zip(found) {
             let answer = match found {
                 // Which call stored it nobody knows: it may be a repeat, with other events or another
                 // outcome than was stored. So it says that it is the stored answer.
-                Some(found) => answer_again(&request, found),
-                None => Err(failure.nothing_stored()),
+                Ok(Some(found)) => answer_again(&request, found),
+                Ok(None) => Err(failure.nothing_stored()),
+                Err(damaged) => Err(damaged.into()),
             };
             request.reply.answer(answer);
         }

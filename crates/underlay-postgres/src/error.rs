@@ -126,6 +126,12 @@ impl Failure {
             || (!self.is_lost() && self.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION))
     }
 
+    /// Whether a call that ends its transaction by itself may have ended it before this: the server was told
+    /// to stop, or ran out of memory, and either can come to light after the commit as well as before it.
+    pub(crate) fn may_follow_the_commit(&self) -> bool {
+        matches!(self.code(), Some(&SqlState::QUERY_CANCELED | &SqlState::OUT_OF_MEMORY))
+    }
+
     /// Whether the server is there and a limit of its own or of ours is reached.
     pub(crate) fn is_full(&self) -> bool {
         matches!(self, Self::Full(_))
@@ -185,6 +191,12 @@ impl Failure {
         match self {
             Self::Answer(Error::Damaged(text)) => Error::Damaged(text.clone()),
             Self::Answer(Error::Invalid(text)) => Error::Invalid(text.clone()),
+            // As it was told before: it passes, or does not, by itself.
+            Self::Answer(Error::Unavailable { reason, retry_after, overloaded }) => Error::Unavailable {
+                reason: reason.clone(),
+                retry_after: *retry_after,
+                overloaded: *overloaded,
+            },
             _ if self.is_raised(raised::NO_HEAD) => Error::Damaged(self.to_string()),
             _ if self.is_of_the_values() => Error::invalid(self.to_string()),
             failure if failure.is_full() => Error::overloaded(failure.to_string(), RETRY_AFTER),

@@ -14,6 +14,9 @@ use crate::event_row;
 use crate::intake::{Answer, Request};
 use crate::session::{Actor, Sessions, Statement};
 
+/// What became of one of them: damage of one is no other's.
+pub(crate) type Found = Result<Option<RecordedCommit>, Failure>;
+
 /// Ids that are looked for, as the statement takes them.
 pub(crate) struct Ids<'a> {
     tenants: Vec<&'a str>,
@@ -35,15 +38,15 @@ impl<'a> Ids<'a> {
     }
 
     /// What was found, in the order of the question.
-    fn read(&self, rows: &[Row]) -> Result<Vec<Option<RecordedCommit>>, Failure> {
-        let mut found = vec![None; self.commits.len()];
+    fn read(&self, rows: &[Row]) -> Result<Vec<Found>, Failure> {
+        let mut found: Vec<Found> = self.commits.iter().map(|_| Ok(None)).collect();
         for row in rows {
             let place =
                 usize::try_from(event_row::count(row, 10)?).ok().and_then(|place| place.checked_sub(1));
             let place = place.and_then(|place| Some((self.commits.get(place)?, found.get_mut(place)?)));
             let (id, slot) =
                 place.ok_or_else(|| Failure::damaged("a commit was found that was not asked for"))?;
-            *slot = Some(recorded_commit(row, CommitId(*id))?);
+            *slot = recorded_commit(row, CommitId(*id)).map(Some);
         }
         Ok(found)
     }
@@ -58,14 +61,14 @@ pub(crate) async fn find_commit(
     let ids = Ids { tenants: vec![tenant.as_str()], commits: vec![id.0] };
     let read = |answers: Vec<Vec<Row>>| ids.read(answers.first().map_or(&[], Vec::as_slice));
     let found = sessions.read(&Actor::Reader(tenant.clone()), &[ids.select()], read).await?;
-    Ok(found.into_iter().next().flatten())
+    found.into_iter().next().unwrap_or(Ok(None))
 }
 
 /// Finds commits of any tenants.
 pub(crate) async fn find_commits(
     sessions: &Sessions,
     ids: &Ids<'_>,
-) -> Result<Vec<Option<RecordedCommit>>, Failure> {
+) -> Result<Vec<Found>, Failure> {
     let read = |answers: Vec<Vec<Row>>| ids.read(answers.first().map_or(&[], Vec::as_slice));
     sessions.read(&Actor::Worker, &[ids.select()], read).await
 }
@@ -77,7 +80,7 @@ pub(crate) async fn find_fenced(
     client: &Client,
     attempt: Attempt,
     ids: &Ids<'_>,
-) -> Result<Vec<Option<RecordedCommit>>, Failure> {
+) -> Result<Vec<Found>, Failure> {
     let fence = Statement::new(
         include_str!("sql/select_fence.sql"),
         [(&attempt.writer as _, Type::UUID), (&attempt.number as _, Type::INT8)],

@@ -1,7 +1,6 @@
 use std::collections::{BTreeMap, HashSet};
 
 use async_trait::async_trait;
-use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
@@ -71,10 +70,7 @@ impl ReadModels for PostgresStore {
     }
 
     async fn sweep(&self) -> Result<Swept, Error> {
-        match self.0.sessions.write(&Actor::Worker, &Sweep { open: &self.0 }).await {
-            Err(failure) if failure.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => Ok(Swept::Held),
-            swept => Ok(swept?),
-        }
+        Ok(self.0.sessions.write(&Actor::Worker, &Sweep { open: &self.0 }).await?)
     }
 
     async fn parked(

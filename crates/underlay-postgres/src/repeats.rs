@@ -61,11 +61,15 @@ async fn answer(sessions: Arc<Sessions>, mut waiting: mpsc::Receiver<Request>) {
             Ok(found) => {
                 for (request, found) in requests.drain(..).zip(found) {
                     let answer = match found {
-                        Some(found) => answer_again(&request, found),
-                        None => {
-                            let id = request.commit.id;
-                            Err(Error::Damaged(format!("commit {id} was there and is gone")))
+                        Ok(Some(found)) => answer_again(&request, found),
+                        // It was forgotten meanwhile, as commits without events are: asked again, this one
+                        // is decided anew.
+                        Ok(None) => {
+                            let reason = format!("commit {} was there and is forgotten", request.commit.id);
+                            let retry_after = Some(crate::error::RETRY_AFTER);
+                            Err(Error::Unavailable { reason, retry_after, overloaded: false })
                         }
+                        Err(damaged) => Err(damaged.into()),
                     };
                     request.reply.answer(answer);
                 }

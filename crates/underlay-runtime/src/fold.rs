@@ -34,12 +34,9 @@ pub(crate) struct ViewFault {
 
 impl ViewFault {
     fn new(record: &RecordedEvent, reason: String) -> Self {
-        Self {
-            event: Box::new(ParkedEvent::new(record, &reason)),
-            commit_end: commit_end(record),
-            is_of_event: true,
-            reason,
-        }
+        // A reason may quote what a tenant wrote: it is as short and as plain as the one that is kept.
+        let event = Box::new(ParkedEvent::new(record, &reason));
+        Self { reason: event.reason.clone(), event, commit_end: commit_end(record), is_of_event: true }
     }
 
     /// Its place in the log.
@@ -94,7 +91,7 @@ pub(crate) trait Routed: Send {
     /// The rows afterwards, given the rows as they are, both in the order of the addresses; `None` where
     /// there are faults.
     fn fold(&self, rows: Vec<Option<RowValues>>) -> Option<Vec<Option<RowValues>>>;
-    /// The faults, given the rows as they are: each row goes on without what cannot be folded.
+    /// The faults, given the rows as they are: what cannot be folded changes nothing.
     fn faults(&self, rows: Vec<Option<RowValues>>) -> Faults;
 }
 
@@ -265,37 +262,29 @@ impl<V: View> Routed for RoutedEvents<V> {
     #[cold]
     fn faults(&self, rows: Vec<Option<RowValues>>) -> Faults {
         let mut faults = Vec::new();
+        let mut folded: Vec<Option<V::Row>> = Vec::with_capacity(rows.len());
         for (at, values) in rows.into_iter().enumerate() {
-            let group = &self.groups[at];
-            let first = &self.events[group.events[0]].record;
-            let key = &self.addresses[at].key;
-            let mut row = match values.map(V::Row::from_values).transpose() {
-                Ok(row) => row,
-                Err(column) => {
-                    let reason = format!("column {column} of row {key} does not fit the view's row");
-                    faults.push(ViewFault { is_of_event: false, ..ViewFault::new(first, reason) });
-                    continue;
-                }
-            };
-            for index in &group.events {
-                let event = &self.events[*index];
-                let before = row.clone();
-                let folded =
-                    guarded(&event.record, "`fold`", || self.view.fold(&group.key, row.take(), event));
-                let checked = folded.and_then(|folded| {
-                    if let Some(folded) = &folded {
-                        let checked = self.schema.check_row(key, &folded.clone().into_values());
-                        checked.map_err(|error| ViewFault::new(&event.record, error.to_string()))?;
-                    }
-                    Ok(folded)
-                });
-                row = match checked {
-                    Ok(folded) => folded,
-                    Err(fault) => {
-                        faults.push(fault);
-                        before
-                    }
-                };
+            let row = values.map(V::Row::from_values).transpose();
+            folded.push(row.unwrap_or_else(|column| {
+                let first = &self.events[self.groups[at].events[0]].record;
+                let key = &self.addresses[at].key;
+                let reason = format!("column {column} of row {key} does not fit the view's row");
+                faults.push(ViewFault { is_of_event: false, ..ViewFault::new(first, reason) });
+                None
+            }));
+        }
+        // In the order of the log: an event changes all its rows or, where it is a fault in one, none of them.
+        // So what is a fault does not depend on what else is in the batch.
+        let mut rows_of: Vec<Vec<usize>> = vec![Vec::new(); self.events.len()];
+        for (at, group) in self.groups.iter().enumerate() {
+            group.events.iter().for_each(|event| rows_of[*event].push(at));
+        }
+        for (event, places) in self.events.iter().zip(&rows_of) {
+            let changed: Result<Vec<_>, ViewFault> =
+                places.iter().map(|at| self.fold_one(*at, folded[*at].clone(), event)).collect();
+            match changed {
+                Ok(changed) => places.iter().zip(changed).for_each(|(at, row)| folded[*at] = row),
+                Err(fault) => faults.push(fault),
             }
         }
         let again = || ViewFault {
@@ -307,6 +296,22 @@ impl<V: View> Routed for RoutedEvents<V> {
 }
 
 impl<V: View> RoutedEvents<V> {
+    /// A row after one event.
+    fn fold_one(
+        &self,
+        at: usize,
+        row: Option<V::Row>,
+        event: &Recorded<V::Event>,
+    ) -> Result<Option<V::Row>, ViewFault> {
+        let (group, key) = (&self.groups[at], &self.addresses[at].key);
+        let folded = guarded(&event.record, "`fold`", || self.view.fold(&group.key, row, event))?;
+        if let Some(folded) = &folded {
+            let checked = self.schema.check_row(key, &folded.clone().into_values());
+            checked.map_err(|error| ViewFault::new(&event.record, error.to_string()))?;
+        }
+        Ok(folded)
+    }
+
     /// The row of a group after its events; `None` where one of them is a fault.
     fn fold_group(&self, at: usize, values: Option<RowValues>) -> Option<Option<RowValues>> {
         let group = &self.groups[at];

@@ -48,8 +48,10 @@ pub(crate) struct Progress {
     /// What was folded between the two.
     held: HeldRows,
     /// What was passed over between the two.
+    passed: HashSet<Position>,
+    /// As much of it as is kept.
     parked: Vec<ParkedEvent>,
-    /// How many events the table has passed over, those that are stored and these.
+    /// How many such events are kept, those that are stored and these.
     parked_count: u64,
     /// The rows that are stored reflect every event at or below it; between the two as well.
     pub(crate) reflected: Position,
@@ -84,6 +86,7 @@ impl Engine {
         let stored = self.read_models().checkpoint(&table).await?;
         self.check_view(&schema.name, &stored).await?;
         let parked = self.view_info(&schema.name).await?.map_or(0, |info| info.active.parked);
+        check_complete(folder, parked)?;
         self.tables().insert(schema.name, table.clone());
         Ok(Progress::new(folder, table, stored, parked))
     }
@@ -152,7 +155,7 @@ impl Engine {
         };
         progress.scanned = to;
         progress.ahead_since.get_or_insert(self.clock().now());
-        if progress.held.is_empty() && progress.parked.is_empty() {
+        if progress.held.is_empty() && progress.passed.is_empty() {
             progress.reflected = progress.scanned.position;
         }
         progress.ahead = ahead?;
@@ -237,6 +240,7 @@ impl Engine {
         let last = before.last().map(commit_end);
         // What comes after is passed over by whoever gets so far.
         progress.parked.retain(|parked| last.is_some_and(|last| parked.position <= last));
+        progress.passed.retain(|passed| last.is_some_and(|last| *passed <= last));
         if let Some(last) = last {
             let event_id = self.store().event_id_at(last).await?;
             let before = progress.without_parked(before);
@@ -249,6 +253,15 @@ impl Engine {
         }
         Ok(self.store_progress(progress).await?)
     }
+}
+
+/// Refuses rows that lack events, where the view stops at such events rather than pass over them.
+pub(crate) fn check_complete(folder: &dyn ViewFolder, parked: u64) -> Result<(), Error> {
+    if parked == 0 || folder.on_fault() == OnFault::Park {
+        return Ok(());
+    }
+    let reason = format!("its rows lack {parked} events that were passed over, and the code passes over none");
+    Err(Error::ViewChanged { view: folder.schema().name, reason })
 }
 
 /// Why a batch was not folded.
@@ -277,6 +290,7 @@ impl Progress {
             scanned: stored,
             ahead_since: None,
             held: HeldRows::default(),
+            passed: HashSet::new(),
             parked: Vec::new(),
             parked_count: parked,
             reflected: stored.position,
@@ -293,25 +307,21 @@ impl Progress {
             if !fault.is_of_event {
                 return Err(fault.clone());
             }
-            if self.parked_count >= PARKED_EVENTS_MAX {
-                let reason = format!(
-                    "{}; the view has passed over PARKED_EVENTS_MAX = {PARKED_EVENTS_MAX} events and stops here",
-                    fault.reason
-                );
-                return Err(ViewFault { reason, ..fault.clone() });
-            }
             tracing::warn!(view = self.table.schema.name, %fault, "the view passes over an event");
-            self.parked.push((*fault.event).clone());
-            self.parked_count += 1;
+            self.passed.insert(fault.position());
+            // One tenant must not stop the view for all by writing more of them. A rebuild folds every one.
+            if self.parked_count < PARKED_EVENTS_MAX {
+                self.parked.push((*fault.event).clone());
+                self.parked_count += 1;
+            }
         }
         Ok(())
     }
 
     /// The events of a page but for those that are passed over.
     fn without_parked(&self, mut events: Vec<RecordedEvent>) -> Vec<RecordedEvent> {
-        if !self.parked.is_empty() {
-            let parked: HashSet<Position> = self.parked.iter().map(|parked| parked.position).collect();
-            events.retain(|event| !parked.contains(&event.position));
+        if !self.passed.is_empty() {
+            events.retain(|event| !self.passed.contains(&event.position));
         }
         events
     }
@@ -320,6 +330,7 @@ impl Progress {
     pub(crate) fn take_batch(&mut self) -> Option<ViewBatch> {
         let changes = self.held.take_changes();
         let parked = std::mem::take(&mut self.parked);
+        self.passed.clear();
         if changes.is_empty() && parked.is_empty() && self.stored == self.scanned {
             return None;
         }
@@ -346,7 +357,7 @@ impl Progress {
         let held = &self.held;
         let unshown = self.ahead_since.filter(|_| at_head && self.lease.is_some());
         ahead >= UNSTORED_POSITIONS_MAX
-            || !self.parked.is_empty()
+            || !self.passed.is_empty()
             || unshown.is_some_and(|since| has_passed(UNSHOWN_TIME_MAX, since, now))
             || held.len() >= HELD_ROWS_MAX
             || held.bytes() >= HELD_BYTES_MAX
@@ -393,6 +404,7 @@ mod tests {
             scanned: Checkpoint { position: Position::from_number(10), ..start },
             ahead_since: Some(Timestamp::UNIX_EPOCH),
             held: HeldRows::default(),
+            passed: HashSet::new(),
             parked: Vec::new(),
             parked_count: 0,
             reflected: Position::START,

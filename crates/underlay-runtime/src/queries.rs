@@ -107,8 +107,9 @@ impl Engine {
                 let Ok(state) = runner.state.wait_for(reached).await.map(|state| state.clone()) else {
                     break;
                 };
-                if self.is_read(view, state.generation).await? {
-                    if state.position >= position {
+                // Before it ever had a generation there is none to be swapped away.
+                if state.generation == 0 || self.is_read(view, state.generation).await? {
+                    if state.position >= position && state.status != ViewStatus::Failed {
                         return Ok(());
                     }
                     let error = state.error.unwrap_or_default();
@@ -117,8 +118,10 @@ impl Engine {
                 // A rebuild elsewhere has swapped another generation in, and no event has followed.
                 runner.look_again();
                 let moved = |now: &ViewState| now.generation != state.generation;
-                if runner.state.wait_for(moved).await.is_err() {
-                    break;
+                tokio::select! {
+                    now = runner.state.wait_for(moved) => if now.is_err() { break },
+                    // It may have come back meanwhile, and the runner has seen nothing of that.
+                    () = self.clock().sleep(FOREIGN_POLL_INTERVAL) => {}
                 }
             }
         }

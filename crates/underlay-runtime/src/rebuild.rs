@@ -22,7 +22,7 @@ use underlay_core::{Checkpoint, Error, Position, Swap, ViewInfo, ViewSchema, Vie
 
 use crate::Engine;
 use crate::fold::ViewFolder;
-use crate::progress::{Progress, Step, StepError};
+use crate::progress::{Progress, Step, StepError, check_complete};
 
 /// How often in a row a rebuild is tried again after a failure that may pass.
 const RETRIES_MAX: u32 = 60;
@@ -82,9 +82,18 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::NotFound`] where there is no such view or none was replaced, [`Error::ViewChanged`] where
-    /// it was built by another definition: a program that has that one can bring it back.
+    /// it was built by another definition: a program that has that one can bring it back;
+    /// [`Error::CheckpointRefused`] where it does not fit the log.
     pub async fn revert_view(&self, view: &str) -> Result<u32, Error> {
-        let schema = self.registry().find_view(view)?.schema();
+        let folder = self.registry().find_view(view)?;
+        let schema = folder.schema();
+        if let Some((replaced, _)) = self.view_info(view).await?.and_then(|info| info.replaced)
+            && replaced.fingerprint == schema.fingerprint()
+        {
+            // What the runner could not follow is better refused than brought back.
+            self.check_view(view, &replaced.checkpoint).await?;
+            check_complete(&*folder, replaced.parked)?;
+        }
         let table = self.read_models().revert(&schema, self.clock().now()).await?;
         Ok(self.is_read_now(table))
     }
@@ -100,18 +109,17 @@ impl Engine {
             RebuildFrom::Start => None,
             RebuildFrom::WhereItWas => self.begun(&schema).await?,
         };
-        let mut failures = 0;
+        let (mut failures, mut stored) = (0, Position::START);
         loop {
-            let built = self.build_generation(folder, &schema, &mut table, |position| {
-                failures = 0;
-                told(position);
-            });
-            match built.await {
+            match self.build_generation(folder, &schema, &mut table, &mut told).await {
                 // Another rebuild goes on with the same generation, and so does this one from where that is; or
                 // it begins again.
                 Err(StepError::Failed(Error::CheckpointMoved { .. })) => {}
                 Err(StepError::Failed(error)) if error.is_retryable() && failures < RETRIES_MAX => {
-                    failures += 1;
+                    // Only what was stored meanwhile is progress: reads may go well where no write does.
+                    let now = self.stored_position(table.as_ref()).await;
+                    failures = if now > stored { 1 } else { failures + 1 };
+                    stored = stored.max(now);
                     tracing::warn!(view = schema.name, %error, "the rebuild goes on after a pause");
                     self.clock().sleep(self.rebuild_pause(failures)).await;
                 }
@@ -122,7 +130,8 @@ impl Engine {
                         return Ok(self.is_read_now(table));
                     }
                     return Err(Error::unavailable(format!(
-                        "another rebuild of view {} was begun and replaces this one",
+                        "what this rebuild of view {} has built is gone: another rebuild was begun at the start of \
+                         the log, or it was discarded",
                         schema.name
                     )));
                 }
@@ -133,6 +142,13 @@ impl Engine {
                 Ok(generation) => return Ok(generation),
             }
         }
+    }
+
+    /// How far a generation is stored, as far as that can be told now.
+    async fn stored_position(&self, table: Option<&ViewTable>) -> Position {
+        let Some(table) = table else { return Position::START };
+        let stored = self.read_models().checkpoint(table).await;
+        stored.map_or(Position::START, |checkpoint| checkpoint.position)
     }
 
     /// The generation of this definition that a rebuild has begun.

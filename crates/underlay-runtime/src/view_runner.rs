@@ -124,7 +124,7 @@ pub(crate) struct ViewRunner {
     failures: u32,
     /// Whether it has had the view open.
     opened: bool,
-    /// What the catalogue held before it was last opened, but for what was tidied up since.
+    /// What the catalogue held before it was last opened.
     seen: Option<ViewInfo>,
     /// When it last looked whether the generation it folds is the one that is read.
     looked_at: Timestamp,
@@ -194,10 +194,13 @@ impl ViewRunner {
             StepError::Failed(_) => (ViewStatus::Failed, false),
         };
         tracing::error!(view = self.name, %error, goes_on, "the view stopped");
-        let generation = self.seen.as_ref().map_or(0, |seen| seen.active.number);
+        let seen = self.seen.as_ref().map(|seen| (seen.active.number, seen.active.checkpoint.position));
+        let (generation, position) = seen.unwrap_or((0, Position::START));
         self.state.send_modify(|state| {
-            // Where it could not be opened, this is the one that could not.
-            state.generation = generation;
+            if state.generation != generation {
+                // It could not be opened; how far the one before had come says nothing of this one.
+                (state.generation, state.position) = (generation, position);
+            }
             state.status = status;
             state.error = Some(error.to_string());
         });
@@ -255,13 +258,14 @@ impl ViewRunner {
                     // Quiet: let other processes see how far this view is.
                     self.engine.store_progress(progress).await?;
                     self.look(&progress.table).await?;
-                    self.tidy_up().await;
+                    self.tidy_up(SWEEPS_MAX).await;
                 }
             }
             if has_passed(self.engine.config().view_poll_interval, self.looked_at, self.engine.clock().now())
             {
                 // Hints may leave it no quiet moment.
                 self.look(&progress.table).await?;
+                self.tidy_up(1).await;
             }
         }
         Ok(self.engine.store_progress(progress).await?)
@@ -276,27 +280,30 @@ impl ViewRunner {
 
     /// Gives up the generation that was replaced, once it was kept for its time, and removes what such
     /// generations have left. Nothing waits for it, and what fails is tried again later.
-    async fn tidy_up(&mut self) {
-        let Some(mut seen) = self.seen.take() else { return };
+    async fn tidy_up(&mut self, pieces_max: usize) {
+        // Another process may have discarded some since the view was opened.
+        let mut seen = match self.engine.view_info(&self.name).await {
+            Ok(Some(seen)) => seen,
+            Ok(None) => return,
+            Err(error) => {
+                tracing::debug!(view = self.name, %error, "looking what discarded generations have left");
+                return;
+            }
+        };
         self.give_up_replaced(&mut seen).await;
-        let mut pieces = if seen.discarded == 0 { 0 } else { SWEEPS_MAX };
+        let mut pieces = if seen.discarded == 0 { 0 } else { pieces_max };
         while pieces > 0 {
             pieces = match self.engine.read_models().sweep().await {
                 // An event that has come meanwhile is folded first.
-                Ok(Swept::Piece) if self.wait(Duration::ZERO, true).await => 0,
+                Ok(Swept::Piece) if pieces > 1 && self.wait(Duration::ZERO, true).await => 0,
                 Ok(Swept::Piece) => pieces - 1,
-                Ok(Swept::Held) => 0,
-                Ok(Swept::All) => {
-                    seen.discarded = 0;
-                    0
-                }
+                Ok(Swept::Held | Swept::All) => 0,
                 Err(error) => {
                     tracing::debug!(view = self.name, %error, "sweeping up after discarded generations");
                     0
                 }
             };
         }
-        self.seen = Some(seen);
     }
 
     async fn give_up_replaced(&self, seen: &mut ViewInfo) {

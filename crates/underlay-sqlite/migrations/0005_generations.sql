@@ -1,5 +1,5 @@
 -- Numbers of generations are never given twice.
-ALTER TABLE views ADD COLUMN last_generation INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE views ADD COLUMN last_generation INTEGER NOT NULL DEFAULT 1;
 
 UPDATE views
 SET last_generation = (

@@ -16,6 +16,8 @@ use crate::event_row;
 
 /// Rows that are removed at once of a table nobody reads any more: about as many as a batch writes.
 const PIECE_ROWS: usize = 1_000;
+/// Bytes of their texts.
+const PIECE_BYTES: usize = 4 << 20;
 
 /// The name of the table, quoted.
 pub(crate) fn name(table: &ViewTable) -> String {
@@ -64,8 +66,17 @@ pub(crate) fn remove_some(connection: &Connection, view: &str, generation: u32) 
         return Ok(false);
     }
     let table = quoted(&name);
+    let mut texts = connection.prepare("SELECT name FROM pragma_table_info(?1) WHERE type = 'TEXT'")?;
+    let texts = texts.query_map([&name], |row| row.get::<_, String>(0))?;
+    let mut bytes = "0".to_owned();
+    for text in texts {
+        append(&mut bytes, format_args!(" + coalesce(octet_length({}), 0)", quoted(&text?)));
+    }
+    // At least one row, and then as many as the limits allow.
     let sql = format!(
-        "DELETE FROM {table} WHERE (tenant, \"key\") IN (SELECT tenant, \"key\" FROM {table} LIMIT {PIECE_ROWS})"
+        "DELETE FROM {table} WHERE (tenant, \"key\") IN (SELECT tenant, \"key\" FROM (SELECT tenant, \"key\", \
+         sum({bytes}) OVER (ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before \
+         FROM (SELECT * FROM {table} LIMIT {PIECE_ROWS})) WHERE coalesce(before, 0) < {PIECE_BYTES})"
     );
     Ok(connection.execute(&sql, [])? > 0)
 }

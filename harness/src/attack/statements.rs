@@ -67,7 +67,7 @@ const STATEMENTS: &[Statement] = statements! {
     "insert_parked_events" "worker" false ("text, integer, text[], bigint[], text[], bigint[], uuid[], text[]") |v| ["'mine'", "1", format!("ARRAY[{}]", v.tenant), "'{1}'", format!("ARRAY[{}]", v.stream), "'{1}'", format!("ARRAY[{}]::uuid[]", v.event), "'{no}'"];
     "insert_replaced_generation" "worker" false ("text, integer, bytea, text, bigint") |_v| ["'mine'", "1", "'\\x00'", "'{}'", "0"];
     "insert_view" "worker" false ("text") |_v| ["'mine'"];
-    "lock_discarded_generation" "worker" false ("") |_v| [];
+    "lock_discarded_generations" "worker" false ("") |_v| [];
     "lock_generation" "worker" false ("text, integer") |_v| ["'accounts'", "1"];
     "lock_migrations" "owner" false ("") |_v| [];
     "lock_view" "worker" false ("text") |_v| ["'accounts'"];

@@ -84,7 +84,7 @@ async fn a_rebuild_that_another_one_replaced_says_so_and_changes_nothing() {
     );
     let (lost, won) = if first.is_err() { (first, second) } else { (second, first) };
     let lost = lost.unwrap_err();
-    assert!(lost.is_retryable() && lost.to_string().contains("another rebuild"), "{lost}");
+    assert!(lost.is_retryable() && lost.to_string().contains("another rebuild was begun"), "{lost}");
     let active = engine.read_models().views().await.unwrap().remove(0).active;
     assert_eq!((active.number, active.checkpoint.position.number()), (won.unwrap(), 100));
 }

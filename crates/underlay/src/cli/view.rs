@@ -4,7 +4,7 @@ use clap::{Arg, ArgAction, ArgMatches};
 use serde::Serialize;
 use underlay_core::limits::PAGE_EVENTS_MAX;
 use underlay_core::{
-    Checkpoint, Error, EventStoreExt, ParkedEvent, Position, ViewInfo, ViewSchema, ViewStatus,
+    Error, EventStoreExt, ParkedEvent, Position, ViewInfo, ViewSchema, ViewStatus, ViewTable,
 };
 use underlay_runtime::{Engine, RebuildFrom};
 
@@ -166,7 +166,7 @@ async fn problem(engine: &Engine, schema: &ViewSchema, info: &ViewInfo) -> Resul
 async fn rebuild(app: &App, view: &str, from: RebuildFrom) -> Result<(), ExitError> {
     let head = app.store.head().await?;
     if from == RebuildFrom::WhereItWas
-        && let Some(begun) = info(app, view).await?.and_then(|info| info.building)
+        && let Some(begun) = info(&app.engine, view).await?.and_then(|info| info.building)
         && !app.json
     {
         let position = begun.checkpoint.position;
@@ -204,7 +204,7 @@ async fn revert(app: &App, view: &str) -> Result<(), ExitError> {
 
 async fn discard(app: &App, view: &str) -> Result<(), ExitError> {
     app.engine.registry().view_schema(view)?;
-    let given_up: Vec<u32> = match info(app, view).await? {
+    let given_up: Vec<u32> = match info(&app.engine, view).await? {
         Some(info) => {
             let replaced = info.replaced.map(|(replaced, _)| replaced);
             info.building.into_iter().chain(replaced).map(|generation| generation.number).collect()
@@ -248,8 +248,8 @@ async fn parked(app: &App, view: &str) -> Result<(), ExitError> {
 /// Every event that the rows of a view lack.
 async fn parked_events(engine: &Engine, view: &str) -> Result<Vec<ParkedEvent>, Error> {
     let schema = engine.registry().view_schema(view)?;
-    let start = Checkpoint::start(engine.store().store_id());
-    let table = engine.read_models().prepare(&schema, start).await?;
+    let Some(info) = info(engine, view).await? else { return Ok(Vec::new()) };
+    let table = ViewTable { schema, generation: info.active.number };
     let mut events: Vec<ParkedEvent> = Vec::new();
     loop {
         let after = events.last().map_or(Position::START, |event| event.position);
@@ -262,8 +262,8 @@ async fn parked_events(engine: &Engine, view: &str) -> Result<Vec<ParkedEvent>, 
 }
 
 /// What the catalogue holds of a view.
-async fn info(app: &App, view: &str) -> Result<Option<ViewInfo>, Error> {
-    Ok(app.engine.read_models().views().await?.into_iter().find(|info| info.name == view))
+async fn info(engine: &Engine, view: &str) -> Result<Option<ViewInfo>, Error> {
+    Ok(engine.read_models().views().await?.into_iter().find(|info| info.name == view))
 }
 
 #[cfg(test)]

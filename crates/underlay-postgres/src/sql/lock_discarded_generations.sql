@@ -2,5 +2,8 @@ SELECT
     name,
     generation
 FROM discarded_generations
-LIMIT 1
+ORDER BY
+    name,
+    generation
+LIMIT 100
 FOR UPDATE SKIP LOCKED
