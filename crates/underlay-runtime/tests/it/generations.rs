@@ -2,6 +2,7 @@
 //! was replaced comes back.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use underlay_core::memory::{MemoryEventStore, MemoryReadModels};
@@ -321,5 +322,128 @@ async fn a_rebuild_repairs_a_view_of_an_older_copy_of_the_log() {
     assert_eq!(rows(&server).await, [row("a", 5, 5)]);
     assert_ne!(server.view_states()[0].status, ViewStatus::Failed);
     let _kept_since: Timestamp = read_models.views().await.unwrap()[0].replaced.unwrap().1;
+    views.stop().await;
+}
+
+#[tokio::test]
+async fn a_waiter_is_not_told_yes_by_the_position_of_another_generation() {
+    let (log, read_models) = place(20).await;
+    let hooked = HookedReadModels::over(read_models.clone());
+    let slow = |config| EngineConfig { retry_delay_min: LONG, retry_delay_max: LONG, ..config };
+    let server = process_with(&log, hooked.clone(), registry(), slow);
+    let views = server.start_views();
+    reached(&server, 20).await;
+    server.rebuild_view("balances", RebuildFrom::default(), |_| {}).await.unwrap();
+    log.commit(&tenant(), deposited("a", 1)).await.unwrap();
+    reached(&server, 21).await;
+    // Generation 1 stands at 20. A passing failure comes while the server opens it.
+    hooked.prepare_fails.store(true, Ordering::SeqCst);
+    process(&log, read_models.clone(), registry()).revert_view("balances").await.unwrap();
+    let waited =
+        server.wait_for_view("balances", Position::from_number(21), Duration::from_millis(300)).await;
+    hooked.prepare_fails.store(false, Ordering::SeqCst);
+    let state = server.view_states().remove(0);
+    if waited.is_ok() {
+        assert_eq!(rows(&server).await, [row("a", 21, 21)], "who has waited reads it: {state:?}");
+    }
+    views.stop().await;
+}
+
+#[tokio::test]
+async fn a_rebuild_whose_swap_always_fails_ends() {
+    let (log, read_models) = place(20).await;
+    let hooked = HookedReadModels::over(read_models.clone());
+    let engine = process(&log, hooked.clone(), registry());
+    engine.row(&tenant(), "balances", "a").await.unwrap_err();
+    for _ in 0..500 {
+        hooked.at_swap(Hook::Fail(Error::unavailable("no space left")));
+    }
+    let built = engine.rebuild_view("balances", RebuildFrom::default(), |_| {}).await;
+    let asked = hooked.swaps_asked.load(Ordering::SeqCst);
+    assert!(asked <= 61, "RETRIES_MAX = 60 in a row, {asked} were tried; {built:?}");
+}
+
+#[tokio::test]
+async fn what_was_replaced_goes_also_where_the_service_is_never_quiet() {
+    let (log, read_models) = place(20).await;
+    let change = |config| EngineConfig {
+        view_poll_interval: Duration::from_millis(50),
+        view_replaced_kept: Duration::ZERO,
+        ..config
+    };
+    let server = process_with(&log, read_models.clone(), registry(), change);
+    let views = server.start_views();
+    reached(&server, 20).await;
+    server.rebuild_view("balances", RebuildFrom::default(), |_| {}).await.unwrap();
+    // There is always something new before a poll interval has passed.
+    let never_quiet = async {
+        while read_models.views().await.unwrap()[0].replaced.is_some() {
+            log.commit(&tenant(), deposited("a", 1)).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LONG, never_quiet).await.expect("it is given up");
+    views.stop().await;
+}
+
+#[tokio::test]
+async fn a_discarded_rebuild_says_what_happened() {
+    let (log, read_models) = place(20).await;
+    let hooked = HookedReadModels::over(read_models.clone());
+    let engine = process(&log, hooked.clone(), registry());
+    engine.row(&tenant(), "balances", "a").await.unwrap_err();
+    let (came, go) = hooked.wait_at_swap();
+    let rebuild = tokio::spawn({
+        let engine = engine.clone();
+        async move { engine.rebuild_view("balances", RebuildFrom::default(), |_| {}).await }
+    });
+    came.await.unwrap();
+    read_models.discard("balances", 2).await.unwrap();
+    go.send(()).unwrap();
+    let error = rebuild.await.unwrap().unwrap_err();
+    assert!(!error.to_string().contains("another rebuild"), "nobody has begun one: {error}");
+}
+
+#[tokio::test]
+async fn a_waiter_is_answered_where_a_generation_went_and_came_back() {
+    let (log, read_models) = place(20).await;
+    let server = process(&log, read_models.clone(), registry());
+    let views = server.start_views();
+    reached(&server, 20).await;
+    server.rebuild_view("balances", RebuildFrom::default(), |_| {}).await.unwrap();
+    reached(&server, 20).await;
+    let other = process(&log, read_models.clone(), registry());
+    assert_eq!(other.revert_view("balances").await.unwrap(), 1);
+    let waiting = server.wait_for_view("balances", Position::from_number(20), Duration::from_secs(1));
+    tokio::pin!(waiting);
+    let first = std::future::poll_fn(|context| {
+        std::task::Poll::Ready(std::future::Future::poll(waiting.as_mut(), context).is_pending())
+    });
+    assert!(first.await, "it waits for the runner to look");
+    assert_eq!(other.revert_view("balances").await.unwrap(), 2);
+    waiting.await.expect("generation 2 is read and stands at 20");
+    views.stop().await;
+}
+
+#[tokio::test]
+async fn a_generation_that_does_not_fit_the_log_does_not_come_back() {
+    let (log, read_models) = place(5).await;
+    let server = process(&log, read_models.clone(), registry());
+    let beyond = Checkpoint {
+        store: log.store_id(),
+        position: Position::from_number(1_000),
+        event_id: Some(underlay_core::EventId::draw()),
+    };
+    read_models.prepare(&Balances::schema(), beyond).await.unwrap();
+    let views = server.start_views();
+    crate::views::stopped(&server).await;
+    server.rebuild_view("balances", RebuildFrom::default(), |_| {}).await.unwrap();
+    reached(&server, 5).await;
+    let refused = server.revert_view("balances").await.unwrap_err();
+    assert!(matches!(refused, Error::CheckpointRefused(_)), "{refused}");
+    // Where a program of an older version brings it back all the same, nobody is told that it is there.
+    read_models.revert(&Balances::schema(), Timestamp::UNIX_EPOCH).await.unwrap();
+    let waited = server.wait_for_view("balances", Position::from_number(5), LONG).await.unwrap_err();
+    assert!(waited.to_string().contains("has stopped"), "{waited}");
     views.stop().await;
 }

@@ -1,6 +1,7 @@
 //! Read models that stop a caller at a call, so that others can act in between, or fail it.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -23,6 +24,8 @@ pub enum Hook {
 pub struct HookedReadModels {
     pub inner: MemoryReadModels,
     swaps: Arc<Mutex<VecDeque<Hook>>>,
+    pub prepare_fails: Arc<AtomicBool>,
+    pub swaps_asked: Arc<AtomicUsize>,
 }
 
 impl HookedReadModels {
@@ -58,12 +61,16 @@ async fn act(hook: Option<Hook>) -> Result<(), Error> {
 #[async_trait]
 impl ReadModels for HookedReadModels {
     async fn prepare(&self, schema: &ViewSchema, start: Checkpoint) -> Result<ViewTable, Error> {
+        if self.prepare_fails.load(Ordering::SeqCst) {
+            return Err(Error::unavailable("the server restarts"));
+        }
         self.inner.prepare(schema, start).await
     }
     async fn begin_generation(&self, schema: &ViewSchema, start: Checkpoint) -> Result<ViewTable, Error> {
         self.inner.begin_generation(schema, start).await
     }
     async fn activate(&self, table: &ViewTable, swap: Swap) -> Result<bool, Error> {
+        self.swaps_asked.fetch_add(1, Ordering::SeqCst);
         let hook = self.swaps.lock().unwrap().pop_front();
         act(hook).await?;
         self.inner.activate(table, swap).await

@@ -14,6 +14,7 @@ mod generations;
 mod hooked;
 mod leases;
 mod parking;
+mod purses;
 mod runners;
 mod shared;
 mod snapshots;
