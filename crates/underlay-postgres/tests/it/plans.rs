@@ -250,7 +250,8 @@ fn appends_never_read_a_whole_table() {
             let row = admin.query_one(scans, &[&table]).await.unwrap();
             let (scans, searches): (i64, i64) = (row.get(0), row.get(1));
             assert!(searches >= 300, "{table} was searched {searches} times");
-            assert!(scans <= 3, "{table} was read whole {scans} times");
+            // To build an index a table is read whole; it was empty then.
+            assert!(scans <= 4, "{table} was read whole {scans} times");
         }
     });
 }
