@@ -17,6 +17,10 @@ use crate::{Result, Told, repository, services};
 /// Where the ledger's tests find the program to run.
 const LEDGER_VARIABLE: &str = "UNDERLAY_TEST_LEDGER";
 
+/// Tests that another version says nothing new about: the pooler leads to the other server, TLS and silence
+/// are of the connection, and the model is long.
+const NOT_ON_NEWEST: [&str; 4] = ["pooler::", "tls::", "silence::", "model::"];
+
 /// What tests find servers and programs by.
 type Environment = Vec<(&'static str, OsString)>;
 
@@ -144,8 +148,8 @@ fn run_nextest(
     run_watched(&mut command, Watched::Stderr, |line| count.add_nextest(line))
 }
 
-/// Runs the tests of the PostgreSQL store a second time, on the newest server: all but those that are of
-/// the pooler, which leads to the other. Where there is no such server that was said before.
+/// Runs the tests of the PostgreSQL store a second time, on the newest server. Where there is no such server
+/// that was said before.
 fn run_on_newest(root: &Path, environment: &Environment, count: &mut Count) -> Result<()> {
     let started = environment.iter().find(|(name, _)| *name == POSTGRES_NEWEST_VARIABLE);
     let started = started.map(|(_, address)| address.clone());
@@ -154,7 +158,8 @@ fn run_on_newest(root: &Path, environment: &Environment, count: &mut Count) -> R
     let nextest = has_nextest(root);
     let mut arguments = if nextest { vec!["nextest", "run"] } else { vec!["test"] };
     arguments.extend(["--package", "underlay-postgres", "--test", "it", "--no-fail-fast"]);
-    arguments.extend(["--", "--skip", "pooler::"]);
+    arguments.push("--");
+    arguments.extend(NOT_ON_NEWEST.iter().flat_map(|part| ["--skip", part]));
     let mut command = cargo(root, &arguments);
     command.env(POSTGRES_VARIABLE, newest).env_remove(PGBOUNCER_VARIABLE);
     if nextest {

@@ -300,11 +300,7 @@ impl Committer {
 
     /// Looks the commits of a batch up behind a fence, as soon as there is a server for it; `None` where
     /// the store is closed meanwhile.
-    async fn find_out(
-        &mut self,
-        flight: &mut Flight,
-        failure: &Failure,
-    ) -> Option<(Link, Vec<Found>)> {
+    async fn find_out(&mut self, flight: &mut Flight, failure: &Failure) -> Option<(Link, Vec<Found>)> {
         let mut pause = RECONNECT_PAUSE;
         loop {
             match self.look_up(&flight.requests).await {
@@ -326,10 +322,7 @@ impl Committer {
     }
 
     /// Finds out, on the connection that has the fence, which of these are stored.
-    async fn look_up(
-        &mut self,
-        requests: &[Request],
-    ) -> Result<(Link, Vec<Found>), Failure> {
+    async fn look_up(&mut self, requests: &[Request]) -> Result<(Link, Vec<Found>), Failure> {
         let link = self.connect().await?;
         let found = find_fenced(&self.sessions, &link, self.attempt, &Ids::of(requests)).await;
         // Another server may have answered, which has no fence.

@@ -65,10 +65,7 @@ pub(crate) async fn find_commit(
 }
 
 /// Finds commits of any tenants.
-pub(crate) async fn find_commits(
-    sessions: &Sessions,
-    ids: &Ids<'_>,
-) -> Result<Vec<Found>, Failure> {
+pub(crate) async fn find_commits(sessions: &Sessions, ids: &Ids<'_>) -> Result<Vec<Found>, Failure> {
     let read = |answers: Vec<Vec<Row>>| ids.read(answers.first().map_or(&[], Vec::as_slice));
     sessions.read(&Actor::Worker, &[ids.select()], read).await
 }

@@ -260,7 +260,8 @@ pub(crate) fn check_complete(folder: &dyn ViewFolder, parked: u64) -> Result<(),
     if parked == 0 || folder.on_fault() == OnFault::Park {
         return Ok(());
     }
-    let reason = format!("its rows lack {parked} events that were passed over, and the code passes over none");
+    let reason =
+        format!("its rows lack {parked} events that were passed over, and the code passes over none");
     Err(Error::ViewChanged { view: folder.schema().name, reason })
 }
 

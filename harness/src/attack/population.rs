@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use underlay_core::{
     Checkpoint, Column, ColumnType, Commit, CommitId, Decimal, EventId, EventStore, EventType,
-    ExpectedVersion, Fingerprint, Json, Leases, Metadata, NewEvent, Outcome, ParkedEvent, Position, ReadModels,
-    RowAddress, RowChange, SchemaVersion, Snapshot, Snapshots, StreamName, Swap, Timestamp, Value, Version,
-    ViewBatch, ViewSchema, ViewTable,
+    ExpectedVersion, Fingerprint, Json, Leases, Metadata, NewEvent, Outcome, ParkedEvent, Position,
+    ReadModels, RowAddress, RowChange, SchemaVersion, Snapshot, Snapshots, StreamName, Swap, Timestamp,
+    Value, Version, ViewBatch, ViewSchema, ViewTable,
 };
 use underlay_postgres::PostgresStore;
 use uuid::Uuid;

@@ -18,10 +18,9 @@ const OTHER: &str = "other";
 
 pub(crate) async fn run(setting: &Setting) -> Result<Measured> {
     let mut measured = Measured::default();
-    let servers: [(&str, fn(&[&str]) -> services::Result<Postgres>); 2] =
-        [("Debian's", Postgres::start), ("the newest", Postgres::start_newest)];
-    for (what, start) in servers {
-        match tokio::task::block_in_place(|| start(&[])) {
+    for what in ["Debian's", "the newest"] {
+        let start = || if what == "the newest" { Postgres::start_newest(&[]) } else { Postgres::start(&[]) };
+        match tokio::task::block_in_place(start) {
             Ok(server) => measured.add(what, on(setting, server).await?),
             Err(reason) if std::env::var("REQUIRE_SERVERS").is_ok_and(|required| required == "1") => {
                 measured.hold(false, format!("{what}: {reason}"));
