@@ -108,7 +108,7 @@ pub(crate) fn filled(sql: &str, config: &PostgresConfig) -> String {
 async fn connect(address: &str, config: &PostgresConfig) -> Result<Link, Failure> {
     config.validate()?;
     let place = Address::parse(address, config)?;
-    Link::connect(&place, || {}).await
+    Link::connect(&place, || {}).await.map_err(Failure::at_the_start)
 }
 
 /// The migrations that are not applied; those that are must be as this program knows them.
