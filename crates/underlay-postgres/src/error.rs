@@ -186,6 +186,16 @@ impl Failure {
         }
     }
 
+    /// As the answer to who starts, and may know what servers there are.
+    pub(crate) fn at_the_start(self) -> Self {
+        match self {
+            Self::ReadsOnly(text) => {
+                Self::Answer(Error::unavailable(format!("{READS_ONLY} ({text}); connect to the primary")))
+            }
+            failure => failure,
+        }
+    }
+
     /// As the answer to a write of which nothing was stored.
     pub(crate) fn nothing_stored(&self) -> Error {
         match self {

@@ -8,6 +8,7 @@ use underlay_core::{Clock, Error, StoreId, Wakeup, WakeupHub, Wakeups};
 use crate::address::Address;
 use crate::committer::Committer;
 use crate::config::{Listen, PostgresConfig};
+use crate::error::Failure;
 use crate::intake::Intake;
 use crate::link::Link;
 use crate::listener::Listener;
@@ -86,7 +87,7 @@ impl Open {
             Listen::At(address) => Some(Address::parse(address, config)?),
             Listen::Off => None,
         };
-        let link = Link::connect(&place, || {}).await?;
+        let link = Link::connect(&place, || {}).await.map_err(Failure::at_the_start)?;
         let examining = tokio::time::timeout(config.transaction_timeout, doctor::examine(&link, config));
         let id = examining.await.map_err(|_| {
             let limit = config.transaction_timeout;

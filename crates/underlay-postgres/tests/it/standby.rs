@@ -106,6 +106,13 @@ fn of_several_servers_the_primary_is_taken() {
             assert!(text.contains("standby"), "{more}: {text}");
             assert!(!text.contains("127.0.0.1"), "{text}");
         }
+        // Who starts is told what of several servers each is.
+        let nowhere = address(&place, &[&standby, &standby], "");
+        let text = PostgresStore::connect(&nowhere, config(&place)).await.unwrap_err().to_string();
+        assert!(
+            text.contains("none of the 2 servers") && text.contains("server 2: it is a standby"),
+            "{text}"
+        );
         let asked_for = address(&place, &[&standby], "target_session_attrs=standby");
         let refused = PostgresStore::connect(&asked_for, config(&place)).await;
         assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");

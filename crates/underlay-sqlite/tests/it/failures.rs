@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use underlay_core::{
-    Checkpoint, Commit, Committed, Error, EventStore, ExpectedVersion, Position, ReadModels, Version,
-    ViewBatch,
+    Checkpoint, Commit, Committed, Error, EventStore, ExpectedVersion, Position, ReadModels, Underway,
+    Version, ViewBatch,
 };
 use underlay_sqlite::{SqliteConfig, SqliteStore, Step};
 
@@ -131,6 +131,27 @@ async fn without_a_fence_it_is_uncertain_and_a_repeat_finds_out() {
         let again = commit_when_mended(&store, &commit).await;
         assert_eq!(again.repeated, stored, "{step:?}");
         assert_eq!(store.head().await.unwrap(), Position::from_number(1), "{step:?}: stored once");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_uncertain_is_in_doubt_until_the_file_is_in_order() {
+    for (step, stored) in [(Step::Commit, false), (Step::Committed, true)] {
+        let place = Place::new();
+        let (failed, mended) = (AtomicBool::new(false), Arc::new(AtomicBool::new(false)));
+        let goes_on = mended.clone();
+        let store = place.open_with(SqliteConfig::default().with_faults(move |at| match at {
+            Step::Fence | Step::Reopen => !goes_on.load(Ordering::SeqCst),
+            at => at == step && !failed.swap(true, Ordering::SeqCst),
+        }));
+        let commit = append("a-1", ExpectedVersion::NoStream);
+        let answer = store.commit(&tenant(), commit.clone()).await;
+        assert!(matches!(answer, Err(Error::Uncertain { .. })), "{step:?}: {answer:?}");
+        assert_eq!(store.underway(&tenant(), commit.id), Some(Underway::InDoubt), "{step:?}");
+        mended.store(true, Ordering::SeqCst);
+        commit_when_mended(&store, &append("a-2", ExpectedVersion::NoStream)).await;
+        assert_eq!(store.underway(&tenant(), commit.id), None, "{step:?}");
+        assert_eq!(is_stored(&store, &commit).await, stored, "{step:?}");
     }
 }
 
