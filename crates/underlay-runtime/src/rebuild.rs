@@ -107,7 +107,7 @@ impl Engine {
         let schema = folder.schema();
         let mut table = match from {
             RebuildFrom::Start => None,
-            RebuildFrom::WhereItWas => self.begun(&schema).await?,
+            RebuildFrom::WhereItWas => self.begun(folder, &schema).await?,
         };
         let (mut failures, mut stored) = (0, Position::START);
         loop {
@@ -151,10 +151,16 @@ impl Engine {
         stored.map_or(Position::START, |checkpoint| checkpoint.position)
     }
 
-    /// The generation of this definition that a rebuild has begun.
-    async fn begun(&self, schema: &ViewSchema) -> Result<Option<ViewTable>, Error> {
+    /// The generation of this definition that a rebuild has begun, where its rows lack nothing they may not.
+    async fn begun(
+        &self,
+        folder: &dyn ViewFolder,
+        schema: &ViewSchema,
+    ) -> Result<Option<ViewTable>, Error> {
         let building = self.view_info(&schema.name).await?.and_then(|info| info.building);
-        let ours = building.filter(|building| building.fingerprint == schema.fingerprint());
+        let ours = building.filter(|building| {
+            building.fingerprint == schema.fingerprint() && check_complete(folder, building.parked).is_ok()
+        });
         Ok(ours.map(|building| ViewTable { schema: schema.clone(), generation: building.number }))
     }
 
