@@ -152,11 +152,7 @@ impl Engine {
     }
 
     /// The generation of this definition that a rebuild has begun, where its rows lack nothing they may not.
-    async fn begun(
-        &self,
-        folder: &dyn ViewFolder,
-        schema: &ViewSchema,
-    ) -> Result<Option<ViewTable>, Error> {
+    async fn begun(&self, folder: &dyn ViewFolder, schema: &ViewSchema) -> Result<Option<ViewTable>, Error> {
         let building = self.view_info(&schema.name).await?.and_then(|info| info.building);
         let ours = building.filter(|building| {
             building.fingerprint == schema.fingerprint() && check_complete(folder, building.parked).is_ok()
