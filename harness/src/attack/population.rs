@@ -59,6 +59,8 @@ pub(super) struct Population {
     pub(super) hostile: Vec<(String, u32)>,
     /// The generation that is read, one that is being built, and one that was rebuilt.
     pub(super) tables: Vec<ViewTable>,
+    /// A table that answers nothing any more and still has rows.
+    pub(super) replaced: ViewTable,
 }
 
 /// The stream of a tenant alone.
@@ -155,7 +157,7 @@ pub(super) async fn fill(store: &PostgresStore) -> Result<Population> {
     for work in ["view:accounts", "view:balances"] {
         store.acquire(work, "the attack", Duration::from_secs(3_600)).await?;
     }
-    Ok(Population { tenants, hostile: Vec::new(), tables: vec![active, building, rebuilt] })
+    Ok(Population { tenants, hostile: Vec::new(), tables: vec![active, building, rebuilt], replaced })
 }
 
 async fn write(store: &PostgresStore, tenant: &Marked) -> Result<()> {
@@ -261,7 +263,7 @@ pub(super) async fn add_hostile(population: &mut Population, admin: &Session) ->
             state = text("state")
         );
         let mut all = vec![events, commits, snapshots];
-        for table in &population.tables {
+        for table in population.tables.iter().chain([&population.replaced]) {
             let place = format!("{VIEWS}.{}_{}", table.schema.name, table.generation);
             all.push(format!(
                 "INSERT INTO {place} (tenant, \"key\", title, number, amount, open, since, note) \
