@@ -14,7 +14,7 @@ use crate::{
 pub struct RowAddress {
     /// Its owner.
     pub tenant: TenantId,
-    /// Its key: 1 to [`ROW_KEY_BYTES_MAX`] bytes.
+    /// Its key: 1 to [`ROW_KEY_BYTES_MAX`](crate::limits::ROW_KEY_BYTES_MAX) bytes.
     pub key: String,
 }
 
