@@ -219,7 +219,12 @@ async fn discard(app: &App, view: &str) -> Result<(), ExitError> {
     if app.json {
         return print_json(&serde_json::json!({ "view": view, "discarded": given_up }));
     }
-    Ok(writeln!(std::io::stdout().lock(), "view {view}: {} generations were given up", given_up.len())?)
+    let text = match given_up.as_slice() {
+        [] => "there is nothing to give up".to_owned(),
+        [one] => format!("generation {one} is given up"),
+        more => format!("{} generations are given up", more.len()),
+    };
+    Ok(writeln!(std::io::stdout().lock(), "view {view}: {text}")?)
 }
 
 #[derive(Debug, Serialize)]
