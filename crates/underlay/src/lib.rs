@@ -22,9 +22,9 @@ pub use store::Store;
 pub use underlay_core as core;
 pub use underlay_core::{
     Actor, Aggregate, Category, Clock, ColumnValue, Command, Commit, CommitId, Context, Decimal, Error,
-    Event, EventId, EventStore, EventStoreExt, ExpectedVersion, Keys, NewEvent, Operation, Position, Query,
-    ReadModels, Reads, Recorded, RecordedEvent, Refusal, Row, StreamName, Streams, TenantId, Timestamp,
-    Value, Version, View,
+    Event, EventId, EventStore, EventStoreExt, ExpectedVersion, Keys, NewEvent, OnFault, Operation, Position,
+    Query, ReadModels, Reads, Recorded, RecordedEvent, Refusal, Row, StreamName, Streams, TenantId,
+    Timestamp, Value, Version, View,
 };
 pub use underlay_derive::{command, event, refusal, row, snapshot, value};
 pub use underlay_runtime::{
