@@ -70,6 +70,12 @@ impl Default for EngineConfig {
 }
 
 impl EngineConfig {
+    /// The pause after so many failures in a row; it doubles with each.
+    pub(crate) fn retry_delay(&self, failures: u32) -> Duration {
+        let Some(doublings) = failures.checked_sub(1) else { return Duration::ZERO };
+        self.retry_delay_min.saturating_mul(2_u32.saturating_pow(doublings)).min(self.retry_delay_max)
+    }
+
     /// Checks what nothing could work with.
     pub(crate) fn validate(&self) -> Result<(), Error> {
         if !(1..=PAGE_EVENTS_MAX).contains(&self.view_batch_events_max) {

@@ -170,8 +170,11 @@ impl Engine {
         Ok(())
     }
 
-    /// What the catalogue holds of a view.
-    pub(crate) async fn view_info(&self, view: &str) -> Result<Option<ViewInfo>, Error> {
+    /// What the catalogue holds of a view; `None` where it was never folded.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn view_info(&self, view: &str) -> Result<Option<ViewInfo>, Error> {
         Ok(self.read_models().views().await?.into_iter().find(|info| info.name == view))
     }
 

@@ -16,8 +16,6 @@
 //!
 //! What was built is kept when a rebuild breaks off. The next one of the same definition goes on with it.
 
-use std::time::Duration;
-
 use underlay_core::{Checkpoint, Error, Position, Swap, ViewInfo, ViewSchema, ViewTable};
 
 use crate::Engine;
@@ -121,7 +119,7 @@ impl Engine {
                     failures = if now > stored { 1 } else { failures + 1 };
                     stored = stored.max(now);
                     tracing::warn!(view = schema.name, %error, "the rebuild goes on after a pause");
-                    self.clock().sleep(self.rebuild_pause(failures)).await;
+                    self.clock().sleep(self.config().retry_delay(failures)).await;
                 }
                 Err(StepError::Failed(Error::NotFound(_))) if table.is_some() => {
                     let read = self.view_info(&schema.name).await?.map(|info| info.active.number);
@@ -242,11 +240,5 @@ impl Engine {
         }
         self.tables().insert(table.schema.name.clone(), table);
         generation
-    }
-
-    fn rebuild_pause(&self, failures: u32) -> Duration {
-        let config = self.config();
-        let factor = 2_u32.saturating_pow(failures.saturating_sub(1));
-        config.retry_delay_min.saturating_mul(factor).min(config.retry_delay_max)
     }
 }

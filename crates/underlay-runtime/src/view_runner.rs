@@ -185,7 +185,7 @@ impl ViewRunner {
         if lost || matches!(&error, StepError::Failed(Error::CheckpointMoved { .. } | Error::NotFound(_))) {
             // Another process stored first or may fold now, or a rebuild took the table away: the first
             // time it is looked at again at once.
-            self.wait(self.retry_delay(self.failures - 1), false).await;
+            self.wait(self.engine.config().retry_delay(self.failures - 1), false).await;
             return;
         }
         let (status, goes_on) = match &error {
@@ -205,7 +205,7 @@ impl ViewRunner {
             state.error = Some(error.to_string());
         });
         if goes_on {
-            self.wait(self.retry_delay(self.failures), false).await;
+            self.wait(self.engine.config().retry_delay(self.failures), false).await;
             return;
         }
         self.let_go().await;
@@ -423,14 +423,6 @@ impl ViewRunner {
     /// Whether it is to end: it was told to, or nobody is left to tell it.
     fn is_stopped(&self) -> bool {
         *self.stopped.borrow() || self.stopped.has_changed().is_err()
-    }
-
-    /// The pause after so many failures in a row; it doubles with each.
-    fn retry_delay(&self, failures: u32) -> Duration {
-        let config = self.engine.config();
-        let Some(doublings) = failures.checked_sub(1) else { return Duration::ZERO };
-        let factor = 2_u32.saturating_pow(doublings);
-        config.retry_delay_min.saturating_mul(factor).min(config.retry_delay_max)
     }
 
     /// Waits; true where a hint ended it.

@@ -36,7 +36,7 @@ pub(super) const ATTACKED: [&str; 27] = [
 
 /// Not about a tenant: what they tell is no tenant's, or for the engine alone.
 #[cfg(test)]
-const OF_NO_TENANT: [&str; 26] = [
+const OF_NO_TENANT: [&str; 27] = [
     // The log as a whole: its name, its length, and for the engine the id of an event.
     "EventStore::store_id",
     "EventStore::head",
@@ -58,6 +58,7 @@ const OF_NO_TENANT: [&str; 26] = [
     "Engine::rebuild_view",
     "Engine::revert_view",
     "Engine::view_holder",
+    "Engine::view_info",
     // Who works at what, and what is forgotten after a time.
     "Leases::acquire",
     "Leases::find",

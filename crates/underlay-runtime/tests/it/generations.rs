@@ -10,7 +10,7 @@ use underlay_core::{
     Checkpoint, Commit, CommitId, Error, EventStore, Position, Query, ReadModels, Swap, SystemClock,
     Timestamp, View, ViewStatus,
 };
-use underlay_runtime::{Engine, EngineConfig, Ports, RebuildFrom, Registry};
+use underlay_runtime::{Engine, EngineConfig, Ports, RebuildFrom, Registry, RunningViews};
 
 use crate::bank::{Balances, deposited, registry, tenant};
 use crate::hooked::{Hook, HookedReadModels};
@@ -305,8 +305,9 @@ async fn what_was_replaced_is_given_up_after_its_time() {
     views.stop().await;
 }
 
-#[tokio::test]
-async fn a_rebuild_repairs_a_view_of_an_older_copy_of_the_log() {
+/// A process over a log of five deposits, whose view had come further, to an event that the log does not
+/// have, and was rebuilt.
+async fn repaired() -> (Engine, MemoryReadModels, RunningViews) {
     let (log, read_models) = place(5).await;
     let server = process(&log, read_models.clone(), registry());
     let beyond = Checkpoint {
@@ -319,6 +320,12 @@ async fn a_rebuild_repairs_a_view_of_an_older_copy_of_the_log() {
     crate::views::stopped(&server).await;
     server.rebuild_view("balances", RebuildFrom::default(), |_| {}).await.unwrap();
     reached(&server, 5).await;
+    (server, read_models, views)
+}
+
+#[tokio::test]
+async fn a_rebuild_repairs_a_view_of_an_older_copy_of_the_log() {
+    let (server, read_models, views) = repaired().await;
     assert_eq!(rows(&server).await, [row("a", 5, 5)]);
     assert_ne!(server.view_states()[0].status, ViewStatus::Failed);
     let _kept_since: Timestamp = read_models.views().await.unwrap()[0].replaced.unwrap().1;
@@ -427,18 +434,7 @@ async fn a_waiter_is_answered_where_a_generation_went_and_came_back() {
 
 #[tokio::test]
 async fn a_generation_that_does_not_fit_the_log_does_not_come_back() {
-    let (log, read_models) = place(5).await;
-    let server = process(&log, read_models.clone(), registry());
-    let beyond = Checkpoint {
-        store: log.store_id(),
-        position: Position::from_number(1_000),
-        event_id: Some(underlay_core::EventId::draw()),
-    };
-    read_models.prepare(&Balances::schema(), beyond).await.unwrap();
-    let views = server.start_views();
-    crate::views::stopped(&server).await;
-    server.rebuild_view("balances", RebuildFrom::default(), |_| {}).await.unwrap();
-    reached(&server, 5).await;
+    let (server, read_models, views) = repaired().await;
     let refused = server.revert_view("balances").await.unwrap_err();
     assert!(matches!(refused, Error::CheckpointRefused(_)), "{refused}");
     // Where a program of an older version brings it back all the same, nobody is told that it is there.

@@ -166,7 +166,7 @@ async fn problem(engine: &Engine, schema: &ViewSchema, info: &ViewInfo) -> Resul
 async fn rebuild(app: &App, view: &str, from: RebuildFrom) -> Result<(), ExitError> {
     let head = app.store.head().await?;
     if from == RebuildFrom::WhereItWas
-        && let Some(begun) = info(&app.engine, view).await?.and_then(|info| info.building)
+        && let Some(begun) = app.engine.view_info(view).await?.and_then(|info| info.building)
         && !app.json
     {
         let position = begun.checkpoint.position;
@@ -204,7 +204,7 @@ async fn revert(app: &App, view: &str) -> Result<(), ExitError> {
 
 async fn discard(app: &App, view: &str) -> Result<(), ExitError> {
     app.engine.registry().view_schema(view)?;
-    let given_up: Vec<u32> = match info(&app.engine, view).await? {
+    let given_up: Vec<u32> = match app.engine.view_info(view).await? {
         Some(info) => {
             let replaced = info.replaced.map(|(replaced, _)| replaced);
             info.building.into_iter().chain(replaced).map(|generation| generation.number).collect()
@@ -253,7 +253,7 @@ async fn parked(app: &App, view: &str) -> Result<(), ExitError> {
 /// Every event that the rows of a view lack.
 async fn parked_events(engine: &Engine, view: &str) -> Result<Vec<ParkedEvent>, Error> {
     let schema = engine.registry().view_schema(view)?;
-    let Some(info) = info(engine, view).await? else { return Ok(Vec::new()) };
+    let Some(info) = engine.view_info(view).await? else { return Ok(Vec::new()) };
     let table = ViewTable { schema, generation: info.active.number };
     let mut events: Vec<ParkedEvent> = Vec::new();
     loop {
@@ -264,11 +264,6 @@ async fn parked_events(engine: &Engine, view: &str) -> Result<Vec<ParkedEvent>, 
         }
         events.extend(page);
     }
-}
-
-/// What the catalogue holds of a view.
-async fn info(engine: &Engine, view: &str) -> Result<Option<ViewInfo>, Error> {
-    Ok(engine.read_models().views().await?.into_iter().find(|info| info.name == view))
 }
 
 #[cfg(test)]
