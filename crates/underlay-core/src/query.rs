@@ -219,3 +219,25 @@ pub struct RowPage {
     /// The rows reflect every event at or below it.
     pub position: Position,
 }
+
+impl RowPage {
+    /// For adapters: the page of what a query found, in the order asked for; a row past its limit says that
+    /// another page follows.
+    #[must_use]
+    pub fn of(
+        mut rows: Vec<(String, RowValues)>,
+        query: &Query,
+        schema: &ViewSchema,
+        position: Position,
+    ) -> Self {
+        let more = rows.len() > query.limit;
+        rows.truncate(query.limit);
+        let sort = query.sort.column.as_deref();
+        let sort_at = sort.and_then(|name| schema.columns.iter().position(|column| column.name == name));
+        let next = rows.last().filter(|_| more).map(|(key, values)| Cursor {
+            value: sort_at.and_then(|at| values.get(at).cloned()),
+            key: key.clone(),
+        });
+        Self { rows, next, position }
+    }
+}

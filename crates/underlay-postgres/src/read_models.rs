@@ -5,8 +5,8 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
 use underlay_core::{
-    Checkpoint, Cursor, Error, ParkedEvent, Position, Query, ReadModels, RowAddress, RowChange, RowPage,
-    RowValues, Swap, Swept, TenantId, Timestamp, Value, ViewBatch, ViewInfo, ViewSchema, ViewTable, Walk,
+    Checkpoint, Error, ParkedEvent, Position, Query, ReadModels, RowAddress, RowChange, RowPage, RowValues,
+    Swap, Swept, TenantId, Timestamp, Value, ViewBatch, ViewInfo, ViewSchema, ViewTable, Walk,
     check_page_limit,
 };
 
@@ -149,21 +149,9 @@ impl ReadModels for PostgresStore {
                     return Ok(None);
                 }
             }
-            let more = found.len() > query.limit;
-            let page = found.iter().take(query.limit);
-            let rows = page.map(|row| Ok((row.try_get(0)?, row_table::values(row, table)?)));
+            let rows = found.iter().map(|row| Ok((row.try_get(0)?, row_table::values(row, table)?)));
             let rows = rows.collect::<Result<Vec<(String, RowValues)>, Failure>>()?;
-            let sort_at = query
-                .sort
-                .column
-                .as_ref()
-                .and_then(|name| table.schema.columns.iter().position(|column| column.name == *name));
-            let cursor = |(key, values): &(String, RowValues)| Cursor {
-                value: sort_at.and_then(|at| values.get(at).cloned()),
-                key: key.clone(),
-            };
-            let next = rows.last().filter(|_| more).map(cursor);
-            Ok(Some(RowPage { rows, next, position }))
+            Ok(Some(RowPage::of(rows, query, &table.schema, position)))
         };
         select_rows(self, table, tenant, is_exact, &selects, read).await?.ok_or_else(Error::page_too_broad)
     }

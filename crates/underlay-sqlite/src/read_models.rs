@@ -3,8 +3,8 @@ use rusqlite::{Connection, params_from_iter};
 use tokio::sync::oneshot;
 use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
 use underlay_core::{
-    Checkpoint, Cursor, Error, Filter, ParkedEvent, Position, Query, ReadModels, RowAddress, RowChange,
-    RowPage, RowValues, Swap, Swept, TenantId, Timestamp, ViewBatch, ViewInfo, ViewSchema, ViewTable, Walk,
+    Checkpoint, Error, Filter, ParkedEvent, Position, Query, ReadModels, RowAddress, RowChange, RowPage,
+    RowValues, Swap, Swept, TenantId, Timestamp, ViewBatch, ViewInfo, ViewSchema, ViewTable, Walk,
     check_page_limit,
 };
 
@@ -251,20 +251,8 @@ fn row_page(
 ) -> Result<RowPage, Failure> {
     let position = catalogue::checkpoint(connection, table)?.position;
     for walk in query.page_walks() {
-        let Some(mut rows) = walk_page(connection, table, tenant, query, &walk)? else { continue };
-        let more = rows.len() > query.limit;
-        rows.truncate(query.limit);
-        let sort_at = query
-            .sort
-            .column
-            .as_ref()
-            .and_then(|name| table.schema.columns.iter().position(|column| column.name == *name));
-        let cursor = |(key, values): &(String, RowValues)| Cursor {
-            value: sort_at.and_then(|at| values.get(at).cloned()),
-            key: key.clone(),
-        };
-        let next = rows.last().filter(|_| more).map(cursor);
-        return Ok(RowPage { rows, next, position });
+        let Some(rows) = walk_page(connection, table, tenant, query, &walk)? else { continue };
+        return Ok(RowPage::of(rows, query, &table.schema, position));
     }
     Err(Failure::Answer(Error::page_too_broad()))
 }
