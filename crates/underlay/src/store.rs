@@ -20,7 +20,7 @@ const KINDS: &str = "sqlite:PATH, postgres://USER@HOST/DATABASE, memory:";
 /// let event = NewEvent::new(EventType::new("noted")?, SchemaVersion(1), Json::encode("hello")?);
 /// store.commit(&tenant, Commit::new(CommitId::draw()).append(stream.clone(), ExpectedVersion::NoStream, vec![event])).await?;
 /// let page = store.read_stream(&tenant, &stream, Version::NONE, 100).await?;
-/// assert_eq!(page.events[0].payload.as_str(), "\"hello\"");
+/// assert_eq!(page.events[0].payload.text().as_str(), "\"hello\"");
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]

@@ -110,7 +110,8 @@ pub(crate) struct Bookings {
 
 impl Bookings {
     pub(crate) fn new() -> Result<Self> {
-        let payloads = (0..1_000).map(|number| Ok(NewEvent::encode(&booking(number))?.payload));
+        let payloads =
+            (0..1_000).map(|number| Ok(NewEvent::encode(&booking(number))?.payload.text().clone()));
         Ok(Self {
             event_types: [EventType::new("deposited")?, EventType::new("withdrawn")?],
             payloads: payloads.collect::<Result<_>>()?,

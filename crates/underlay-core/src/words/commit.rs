@@ -11,8 +11,8 @@ use crate::words::limits::{
     PAYLOAD_BYTES_MAX,
 };
 use crate::words::{
-    Error, EventId, ExpectedVersion, Json, Metadata, NewEvent, Outcome, Position, StreamName, TenantId,
-    Timestamp, Version,
+    Error, EventId, ExpectedVersion, Json, Metadata, NewEvent, Outcome, Payload, Position, StreamName,
+    TenantId, Timestamp, Version,
 };
 
 /// The identity of a commit within its tenant: the id of the command, or a drawn one.
@@ -248,7 +248,11 @@ impl Commit {
             for event in &write.events {
                 parts.push(event.event_type.as_str().into());
                 parts.push(event.schema_version.0.to_le_bytes().into());
-                parts.push(event.payload.as_str().into());
+                parts.push(event.payload.text().as_str().into());
+                if !event.payload.is_plain() {
+                    parts.push(event.payload.encoding().into());
+                    parts.push(event.payload.key_id().unwrap_or_default().into());
+                }
             }
         }
         for expectation in &self.expectations {
@@ -309,7 +313,7 @@ impl Commit {
 const OVERHEAD: usize = 128;
 
 /// What byte limits count of an event; its metadata is stored with it.
-pub(crate) fn event_bytes(payload: &Json, metadata: &Metadata) -> usize {
+pub(crate) fn event_bytes(payload: &Payload, metadata: &Metadata) -> usize {
     payload.bytes() + metadata_bytes(metadata) + OVERHEAD
 }
 
@@ -344,7 +348,7 @@ pub(crate) fn check_counts(streams: usize, events: usize, bytes: usize) -> Resul
     }
 }
 
-pub(crate) fn check_payload(payload: &Json) -> Result<(), Error> {
+pub(crate) fn check_payload(payload: &Payload) -> Result<(), Error> {
     if payload.bytes() > PAYLOAD_BYTES_MAX {
         return Err(Error::invalid(format!(
             "a payload of {} bytes exceeds PAYLOAD_BYTES_MAX = {PAYLOAD_BYTES_MAX}",

@@ -13,6 +13,10 @@ pub const STREAM_ID_BYTES_MAX: usize = 255;
 pub const EVENT_TYPE_BYTES_MAX: usize = 128;
 /// Bytes in one event's payload.
 pub const PAYLOAD_BYTES_MAX: usize = 1 << 20;
+/// Bytes in the name of a payload's encoding.
+pub const ENCODING_BYTES_MAX: usize = 32;
+/// Bytes in the id of the key a payload was sealed with.
+pub const KEY_ID_BYTES_MAX: usize = 128;
 /// Bytes in one event's metadata.
 pub const METADATA_BYTES_MAX: usize = 16 << 10;
 /// Bytes in an outcome's body.

@@ -50,7 +50,7 @@ fn commit_limits() -> Vec<(&'static str, Commit, Commit)> {
     };
     let sized = |bytes: usize| {
         let text = format!("\"{}\"", "x".repeat(bytes - 2));
-        NewEvent { payload: Json::parse(text).expect("JSON"), ..sample::event("") }
+        NewEvent { payload: Json::parse(text).expect("JSON").into(), ..sample::event("") }
     };
     let with_actor = |bytes: usize| {
         let metadata = |actor| Metadata { actor: Some("x".repeat(actor)), ..Metadata::default() };

@@ -73,7 +73,7 @@ pub(crate) fn decide<O: Operation>(
     let events = decided.writes.into_iter().map(|write| {
         let read = |event: underlay::NewEvent| {
             let (name, version) = (event.event_type.as_str(), event.schema_version.0);
-            AccountEvent::decode(name, version, event.payload.as_str()).unwrap().unwrap()
+            AccountEvent::decode(name, version, event.payload.text().as_str()).unwrap().unwrap()
         };
         (write.stream.id().to_owned(), write.events.into_iter().map(read).collect())
     });
