@@ -13,7 +13,7 @@ const KINDS: &str = "sqlite:PATH, postgres://USER@HOST/DATABASE, memory:";
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), underlay::Error> {
 /// use underlay::{Commit, CommitId, EventStore, ExpectedVersion, NewEvent, Store, StreamName, TenantId, Version};
-/// use underlay::core::{EventType, Json, SchemaVersion};
+/// use underlay::words::{EventType, Json, SchemaVersion};
 ///
 /// let store = Store::open("memory:").await?;
 /// let (tenant, stream) = (TenantId::new("acme")?, StreamName::parse("note-1")?);

@@ -6,7 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::civil::Date;
-use underlay::core::limits::STREAM_ID_BYTES_MAX;
+use underlay::words::limits::STREAM_ID_BYTES_MAX;
 use underlay::{Aggregate, Context, Decimal};
 use uuid::Uuid;
 

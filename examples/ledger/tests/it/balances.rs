@@ -1,6 +1,6 @@
 use ledger::account::AccountEvent;
 use ledger::balances::{Balance, BalanceKey, Balances};
-use underlay::core::{EventType, Json, RecordedEvent, SchemaVersion};
+use underlay::words::{EventType, Json, RecordedEvent, SchemaVersion};
 use underlay::{Event, EventId, Keys, Position, Recorded, StreamName, TenantId, Timestamp, Version, View};
 
 use crate::decision::{commodity, deposited, money, number, opened};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ledger::account::{Account, AccountEvent, AccountId};
 use ledger::money::{Commodity, Money, parse_amount};
-use underlay::core::AggregateState;
+use underlay::domain::AggregateState;
 use underlay::{
     Actor, Aggregate, CommitId, Context, Decimal, Event, Operation, Reads, StreamName, TenantId, Timestamp,
 };
