@@ -25,9 +25,9 @@ pub use store::Store;
 #[doc(hidden)]
 pub use underlay_core as core;
 pub use underlay_core::{
-    Actor, Aggregate, Category, Clock, ColumnValue, Command, Commit, CommitId, Context, Decimal, Error,
-    Event, EventId, EventStore, EventStoreExt, ExpectedVersion, Keys, NewEvent, OnFault, Operation, Position,
-    Query, ReadModels, Reads, Recorded, RecordedEvent, Refusal, Row, StreamName, Streams, TenantId,
+    Actor, Aggregate, Category, Clock, ColumnValue, Command, Commit, CommitId, Context, Decimal, Decision,
+    Error, Event, EventId, EventStore, EventStoreExt, ExpectedVersion, Keys, NewEvent, OnFault, Operation,
+    Position, Query, ReadModels, Reads, Recorded, RecordedEvent, Refusal, Row, StreamName, Streams, TenantId,
     Timestamp, Value, Version, View,
 };
 pub use underlay_core::{adapter, domain, memory, ports, words};

@@ -1,8 +1,8 @@
 //! The domain that is measured: bookings of about 200 bytes on accounts.
 
 use underlay_core::{
-    Aggregate, Commit, CommitId, Context, EventType, ExpectedVersion, Json, Keys, NewEvent, Recorded,
-    SchemaVersion, StreamName, TenantId, View,
+    Aggregate, Commit, CommitId, Context, Decision, EventType, ExpectedVersion, Json, Keys, NewEvent,
+    Recorded, SchemaVersion, StreamName, TenantId, View,
 };
 use underlay_derive::{command, event, refusal, row, snapshot};
 
@@ -57,10 +57,10 @@ impl Aggregate for Account {
         &self,
         command: AccountCommand,
         _: &Context,
-    ) -> std::result::Result<Vec<AccountEvent>, AccountRefusal> {
+    ) -> std::result::Result<Decision<AccountEvent>, AccountRefusal> {
         match command {
             AccountCommand::Look if self.bookings == 0 => Err(AccountRefusal::Closed),
-            AccountCommand::Look => Ok(Vec::new()),
+            AccountCommand::Look => Ok(Decision::nothing()),
         }
     }
 

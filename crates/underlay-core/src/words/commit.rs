@@ -7,12 +7,12 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::words::limits::{
-    COMMIT_BYTES_MAX, COMMIT_EVENTS_MAX, COMMIT_STREAMS_MAX, METADATA_BYTES_MAX, OUTCOME_BYTES_MAX,
-    PAYLOAD_BYTES_MAX,
+    COMMIT_BYTES_MAX, COMMIT_EVENTS_MAX, COMMIT_ROWS_MAX, COMMIT_STREAMS_MAX, COMMIT_WORK_MAX,
+    METADATA_BYTES_MAX, OUTCOME_BYTES_MAX, PAYLOAD_BYTES_MAX,
 };
 use crate::words::{
-    Error, EventId, ExpectedVersion, Json, Metadata, NewEvent, Outcome, Payload, Position, StreamName,
-    TenantId, Timestamp, Version,
+    Error, EventId, ExpectedVersion, InlineRow, Json, Metadata, NewEvent, NewWork, Outcome, Payload,
+    Position, StreamName, TenantId, Timestamp, Version,
 };
 
 /// The identity of a commit within its tenant: the id of the command, or a drawn one.
@@ -151,6 +151,10 @@ pub struct Commit {
     pub writes: Vec<StreamWrite>,
     /// Streams only read, each at most once, none of them written.
     pub expectations: Vec<Expectation>,
+    /// What is sent on with the events, in order. No store keeps any yet; see [`Commit::validate`].
+    pub work: Vec<NewWork>,
+    /// Rows that are stored with the events, each of a stream that the commit writes. No store keeps any yet.
+    pub rows: Vec<InlineRow>,
     /// How the command ended.
     pub outcome: Outcome,
     /// Stored with every event.
@@ -166,6 +170,8 @@ impl Commit {
             content: None,
             writes: Vec::new(),
             expectations: Vec::new(),
+            work: Vec::new(),
+            rows: Vec::new(),
             outcome: Outcome::Accepted,
             metadata: Metadata::default(),
         }
@@ -182,6 +188,13 @@ impl Commit {
     #[must_use]
     pub fn expect(mut self, stream: StreamName, expected: ExpectedVersion) -> Self {
         self.expectations.push(Expectation { stream, expected });
+        self
+    }
+
+    /// Adds a piece of work.
+    #[must_use]
+    pub fn send(mut self, work: NewWork) -> Self {
+        self.work.push(work);
         self
     }
 
@@ -231,7 +244,9 @@ impl Commit {
             .sum();
         let expectations: usize =
             self.expectations.iter().map(|expectation| expectation.stream.as_str().len()).sum();
-        events + expectations + rest_bytes(&self.outcome, &self.metadata)
+        let work: usize = self.work.iter().map(|work| work.bytes() + OVERHEAD).sum();
+        let rows: usize = self.rows.iter().map(|row| row.bytes() + OVERHEAD).sum();
+        events + expectations + work + rows + rest_bytes(&self.outcome, &self.metadata)
     }
 
     /// What a repeat with the same id must match. Drawn event ids do not count.
@@ -260,6 +275,10 @@ impl Commit {
             parts.push(expectation.stream.as_str().into());
             parts.push(expectation.expected.to_string().into());
         }
+        for work in &self.work {
+            parts.push(b"work".to_vec());
+            parts.extend(work.fingerprint_parts());
+        }
         parts.push(self.outcome.kind().into());
         if let Outcome::Refused { code, body, .. } = &self.outcome {
             parts.push(code.as_str().into());
@@ -271,7 +290,8 @@ impl Commit {
     /// Checks everything that can be checked without a store. Adapters call it first.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with the name of the limit, or the stream named twice.
+    /// [`Error::Invalid`] with the name of the limit, or the stream named twice; where there is work or a row,
+    /// since a store that kept the events alone would lose it without a word.
     pub fn validate(&self) -> Result<(), Error> {
         let mut seen: HashSet<&StreamName> = HashSet::new();
         for (stream, _) in self.streams() {
@@ -295,7 +315,39 @@ impl Commit {
                 ids.add(event.event_id)?;
             }
         }
+        self.check_work()?;
         check_outcome(&self.outcome, self.event_count())
+    }
+
+    /// The order of the checks is that of what can be mended: first what is wrong in itself.
+    fn check_work(&self) -> Result<(), Error> {
+        check_limit("pieces of work", self.work.len(), "COMMIT_WORK_MAX", COMMIT_WORK_MAX)?;
+        check_limit("inline rows", self.rows.len(), "COMMIT_ROWS_MAX", COMMIT_ROWS_MAX)?;
+        self.work.iter().try_for_each(NewWork::check)?;
+        let mut seen = HashSet::new();
+        for row in &self.rows {
+            let (view, stream) = (&row.view, &row.stream);
+            if !self.writes.iter().any(|write| write.stream == *stream) {
+                return Err(Error::invalid(format!(
+                    "an inline row of {view} for {stream}, which the commit does not write"
+                )));
+            }
+            if !seen.insert((view, stream)) {
+                return Err(Error::invalid(format!(
+                    "two inline rows of {view} for {stream} in one commit; give the last alone"
+                )));
+            }
+        }
+        if matches!(self.outcome, Outcome::Refused { .. }) && !(self.work.is_empty() && self.rows.is_empty())
+        {
+            return Err(Error::invalid("a refusal sends nothing on and writes no rows"));
+        }
+        if !self.work.is_empty() || !self.rows.is_empty() {
+            return Err(Error::invalid(
+                "no store of this version keeps work or inline rows; nothing was stored, so that nothing of it is lost",
+            ));
+        }
+        Ok(())
     }
 
     /// The metadata as it is stored with every event.
@@ -340,12 +392,14 @@ pub(crate) fn check_counts(streams: usize, events: usize, bytes: usize) -> Resul
         ("events", events, "COMMIT_EVENTS_MAX", COMMIT_EVENTS_MAX),
         ("bytes", bytes, "COMMIT_BYTES_MAX", COMMIT_BYTES_MAX),
     ];
-    match limits.into_iter().find(|(_, actual, _, limit)| actual > limit) {
-        None => Ok(()),
-        Some((what, actual, name, limit)) => {
-            Err(Error::invalid(format!("a commit with {actual} {what} exceeds {name} = {limit}")))
-        }
+    limits.into_iter().try_for_each(|(what, actual, name, limit)| check_limit(what, actual, name, limit))
+}
+
+fn check_limit(what: &str, actual: usize, name: &str, limit: usize) -> Result<(), Error> {
+    if actual > limit {
+        return Err(Error::invalid(format!("a commit with {actual} {what} exceeds {name} = {limit}")));
     }
+    Ok(())
 }
 
 pub(crate) fn check_payload(payload: &Payload) -> Result<(), Error> {

@@ -15,6 +15,7 @@ pub mod reasons;
 mod stream;
 mod tenant;
 mod version;
+mod work;
 
 pub use checkpoint::{Checkpoint, StoreId};
 pub use column::{Column, ColumnType, ColumnValue, Value};
@@ -29,6 +30,7 @@ pub use position::Position;
 pub use stream::{Category, StreamName};
 pub use tenant::TenantId;
 pub use version::{ExpectedVersion, Version};
+pub use work::{InlineRow, NewWork, WorkId, WorkKind};
 
 /// A moment in UTC, kept to the microsecond in every store.
 pub use jiff::Timestamp;
