@@ -505,7 +505,7 @@ impl Committed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::{EventType, SchemaVersion};
+    use crate::words::{EventType, SchemaVersion, WorkKind};
 
     fn commit(events: usize) -> Commit {
         let event =
@@ -521,6 +521,62 @@ mod tests {
         commit(1_000).with_metadata(metadata.clone()).validate().unwrap();
         let error = commit(COMMIT_EVENTS_MAX).with_metadata(metadata).validate().unwrap_err();
         assert!(error.to_string().contains("COMMIT_BYTES_MAX"), "{error}");
+    }
+
+    fn work() -> NewWork {
+        NewWork::new(WorkKind::Message, "mail", "member-1", Json::from_stored("{}"))
+    }
+
+    fn row(stream: &str) -> InlineRow {
+        let stream = StreamName::parse(stream).unwrap();
+        InlineRow { view: "notes".to_owned(), stream, version: Version(1), values: None }
+    }
+
+    #[test]
+    fn work_and_rows_that_no_store_keeps_are_refused_and_never_dropped() {
+        let mut with_row = commit(1);
+        with_row.rows.push(row("note-1"));
+        for commit in [commit(1).send(work()), with_row] {
+            let error = commit.validate().unwrap_err();
+            assert!(error.to_string().contains("no store of this version keeps"), "{error}");
+        }
+    }
+
+    #[test]
+    fn misshapen_work_and_rows_are_told_by_what_is_wrong() {
+        let many = (0..=COMMIT_WORK_MAX).fold(commit(1), |commit, _| commit.send(work()));
+        let long = NewWork { key: "k".repeat(256), ..work() };
+        let nobody = NewWork { receiver: String::new(), ..work() };
+        let refusal =
+            Outcome::Refused { code: "no".into(), message: "No.".into(), body: Json::from_stored("{}") };
+        let with_rows = |rows: &[&str]| {
+            let mut commit = commit(1);
+            commit.rows = rows.iter().map(|stream| row(stream)).collect();
+            commit
+        };
+        let misshapen = [
+            (many, "COMMIT_WORK_MAX"),
+            (commit(1).send(long), "WORK_KEY_BYTES_MAX"),
+            (commit(1).send(nobody), "WORK_RECEIVER_BYTES_MAX"),
+            (Commit::new(CommitId::draw()).with_outcome(refusal).send(work()), "a refusal sends nothing on"),
+            (with_rows(&["note-2"]), "which the commit does not write"),
+            (with_rows(&["note-1", "note-1"]), "two inline rows"),
+        ];
+        for (commit, named) in misshapen {
+            let error = commit.validate().unwrap_err();
+            assert!(error.to_string().contains(named), "{error} does not name {named}");
+        }
+    }
+
+    #[test]
+    fn work_is_part_of_what_a_repeat_must_match() {
+        let (one, mut other) = (commit(1), commit(1));
+        other.id = one.id;
+        assert_eq!(one.fingerprint(), other.fingerprint());
+        let sent = one.clone().send(work());
+        assert_ne!(sent.fingerprint(), one.fingerprint());
+        assert_ne!(sent.fingerprint(), one.send(work().with_due_at(Timestamp::UNIX_EPOCH)).fingerprint());
+        assert_eq!(sent.fingerprint(), other.send(work()).fingerprint());
     }
 
     #[test]
