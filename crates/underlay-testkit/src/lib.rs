@@ -27,6 +27,7 @@ mod memory;
 pub mod model;
 pub mod read_models;
 pub mod retention;
+mod rows_first;
 pub mod sample;
 mod scenario;
 pub mod snapshots;
@@ -38,6 +39,7 @@ pub use fixture::{
 };
 pub use flaky::{Call, Flaky, Stored};
 pub use memory::MemoryFixture;
+pub use rows_first::RowsFirst;
 pub use scenario::{Given, GivenStreams, StreamVerdict, Verdict, given, given_streams};
 
 /// What generated tests need, under one name. Not part of the public promise.

@@ -361,7 +361,11 @@ impl Pair<'_> {
         self.judge("ReadModels::apply", "a key", applied, attack);
         let loaded = self.store.load(table, &[address(&own_key(self.victim)), address(SHARED_KEY)]).await;
         let loaded = self.judge("ReadModels::load", "a key", loaded, attack);
-        self.empty("load", loaded.is_some_and(|rows| rows.first() == Some(&None)), attack);
+        self.empty(
+            "load",
+            loaded.is_some_and(|rows| rows.first().is_some_and(|row| row.values.is_none())),
+            attack,
+        );
         Ok(())
     }
 

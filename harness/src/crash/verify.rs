@@ -141,7 +141,7 @@ async fn verify_view(open: &OpenStore, log: &Log, wrong: &mut Vec<String>) -> Re
     let start = Checkpoint::start(open.store.store_id());
     let table = ports.read_models.prepare(&Balances::schema(), start).await?;
     let checkpoint = ports.read_models.checkpoint(&table).await?;
-    if let Err(error) = open.store.check("view balances", &checkpoint, "nothing").await {
+    if let Err(error) = open.store.check_checkpoint("view balances", &checkpoint, "nothing").await {
         wrong.push(error.to_string());
     }
     let position = checkpoint.position.number();

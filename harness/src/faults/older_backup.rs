@@ -92,7 +92,7 @@ async fn refused(site: &mut Site, ahead: &Checkpoint, events_since: u64) -> Resu
     let writer = site.open(PostgresConfig::default()).await?;
     write(&writer, events_since).await?;
     let repair = "reader start again";
-    let answer = writer.check("the reader", ahead, repair).await;
+    let answer = writer.check_checkpoint("the reader", ahead, repair).await;
     let told =
         matches!(&answer, Err(error @ Error::CheckpointRefused(_)) if error.to_string().contains(repair));
     measured.hold(told, format!("a reader with a checkpoint of its own: {}", text_of(&answer)));

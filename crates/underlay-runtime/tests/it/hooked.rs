@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use tokio::sync::oneshot;
 use underlay_core::memory::MemoryReadModels;
 use underlay_core::{
-    Checkpoint, Error, ParkedEvent, Position, Query, ReadModels, RowAddress, RowPage, RowValues, Swap, Swept,
-    TenantId, Timestamp, ViewBatch, ViewInfo, ViewSchema, ViewTable,
+    Checkpoint, Error, LoadedRow, ParkedEvent, Position, Query, ReadModels, RowAddress, RowPage, RowValues,
+    Swap, Swept, TenantId, Timestamp, ViewBatch, ViewInfo, ViewSchema, ViewTable,
 };
 
 /// What happens at a call.
@@ -98,7 +98,7 @@ impl ReadModels for HookedReadModels {
     async fn checkpoint(&self, table: &ViewTable) -> Result<Checkpoint, Error> {
         self.inner.checkpoint(table).await
     }
-    async fn load(&self, table: &ViewTable, rows: &[RowAddress]) -> Result<Vec<Option<RowValues>>, Error> {
+    async fn load(&self, table: &ViewTable, rows: &[RowAddress]) -> Result<Vec<LoadedRow>, Error> {
         self.inner.load(table, rows).await
     }
     async fn apply(&self, table: &ViewTable, batch: ViewBatch) -> Result<(), Error> {

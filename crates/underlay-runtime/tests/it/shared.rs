@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use underlay_core::memory::{MemoryEventStore, MemoryLeases, MemoryReadModels};
 use underlay_core::{
-    Checkpoint, Error, EventStore, Keys, Lease, Leases, ManualClock, ParkedEvent, Position, Query,
+    Checkpoint, Error, EventStore, Keys, Lease, Leases, LoadedRow, ManualClock, ParkedEvent, Position, Query,
     ReadModels, Recorded, RowAddress, RowPage, RowValues, Swap, Swept, TenantId, Timestamp, View, ViewBatch,
     ViewInfo, ViewSchema, ViewStatus, ViewTable,
 };
@@ -308,7 +308,7 @@ impl ReadModels for Paused<MemoryReadModels> {
         self.place.pass().await;
         self.inner.checkpoint(table).await
     }
-    async fn load(&self, table: &ViewTable, rows: &[RowAddress]) -> Result<Vec<Option<RowValues>>, Error> {
+    async fn load(&self, table: &ViewTable, rows: &[RowAddress]) -> Result<Vec<LoadedRow>, Error> {
         self.place.pass().await;
         self.inner.load(table, rows).await
     }

@@ -4,9 +4,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use underlay_core::memory::{MemoryLeases, MemoryReadModels};
 use underlay_core::{
-    Checkpoint, Error, Lease, LeaseId, Leases, ManualClock, ParkedEvent, Position, Query, ReadModels,
-    RowAddress, RowPage, RowValues, Swap, Swept, TenantId, Timestamp, ViewBatch, ViewInfo, ViewSchema,
-    ViewTable,
+    Checkpoint, Error, Lease, LeaseId, Leases, LoadedRow, ManualClock, ParkedEvent, Position, Query,
+    ReadModels, RowAddress, RowPage, RowValues, Swap, Swept, TenantId, Timestamp, ViewBatch, ViewInfo,
+    ViewSchema, ViewTable,
 };
 use underlay_testkit::{Fixture, LeasesFixture, ReadModelsFixture, Skip};
 
@@ -210,7 +210,7 @@ impl ReadModels for Broken {
     async fn checkpoint(&self, table: &ViewTable) -> Result<Checkpoint, Error> {
         self.views.checkpoint(table).await
     }
-    async fn load(&self, table: &ViewTable, rows: &[RowAddress]) -> Result<Vec<Option<RowValues>>, Error> {
+    async fn load(&self, table: &ViewTable, rows: &[RowAddress]) -> Result<Vec<LoadedRow>, Error> {
         self.views.load(table, rows).await
     }
     async fn apply(&self, table: &ViewTable, mut batch: ViewBatch) -> Result<(), Error> {
