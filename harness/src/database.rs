@@ -7,7 +7,7 @@
 use std::env;
 use std::sync::{Mutex, PoisonError};
 
-use services::{Pgbouncer, Postgres};
+use servers::{Pgbouncer, Postgres};
 use tokio_postgres::{Client, Config, NoTls};
 use underlay_postgres::{PostgresConfig, migrate};
 use uuid::Uuid;

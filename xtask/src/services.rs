@@ -12,7 +12,7 @@ use std::env;
 use std::process::Command;
 
 use clap::ArgMatches;
-use services::{Pgbouncer, Postgres, install, output};
+use servers::{Pgbouncer, Postgres, install, output};
 
 use crate::Result;
 
@@ -111,19 +111,19 @@ pub(crate) fn provide() -> Result<Running> {
     finish(running, missing)
 }
 
-fn start_postgres() -> services::Result<Postgres> {
+fn start_postgres() -> servers::Result<Postgres> {
     let server = Postgres::start(&[])?;
     println!("postgres: {} at {} (tests of the PostgreSQL store)", server.version()?, server.address());
     Ok(server)
 }
 
-fn start_postgres_newest() -> services::Result<Postgres> {
+fn start_postgres_newest() -> servers::Result<Postgres> {
     let server = Postgres::start_newest(&[])?;
     println!("postgres, the newest: {} at {} (the same tests)", server.version()?, server.address());
     Ok(server)
 }
 
-fn start_pgbouncer(server: &Postgres) -> services::Result<Pgbouncer> {
+fn start_pgbouncer(server: &Postgres) -> servers::Result<Pgbouncer> {
     let pooler = Pgbouncer::start(server)?;
     println!("pgbouncer: {} at {} (the same through a pooler)", pooler.version()?, pooler.address());
     Ok(pooler)
@@ -138,7 +138,7 @@ fn finish(running: Running, missing: Vec<String>) -> Result<Running> {
 
 impl Program {
     /// Its version; an error says why it is not here.
-    fn find_or_install(&self) -> services::Result<String> {
+    fn find_or_install(&self) -> servers::Result<String> {
         if let Ok(version) = self.version() {
             return Ok(version);
         }
@@ -147,7 +147,7 @@ impl Program {
         self.version()
     }
 
-    fn version(&self) -> services::Result<String> {
+    fn version(&self) -> servers::Result<String> {
         let answer = output(Command::new(self.name).arg("--version"))?;
         Ok(answer.lines().next().unwrap_or_default().trim().to_owned())
     }

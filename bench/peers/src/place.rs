@@ -7,9 +7,9 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-use services::Postgres;
+use servers::Postgres;
 #[cfg(feature = "umadb")]
-use services::Umadb;
+use servers::Umadb;
 use tokio_postgres::{Client, NoTls};
 
 use crate::Result;
@@ -146,7 +146,7 @@ pub(crate) fn load() -> String {
 }
 
 fn check_disk(folder: &Path) -> Result<()> {
-    let kind = services::output(Command::new("stat").args(["--file-system", "--format=%T"]).arg(folder))?;
+    let kind = servers::output(Command::new("stat").args(["--file-system", "--format=%T"]).arg(folder))?;
     if ["tmpfs", "ramfs"].contains(&kind.trim()) {
         return Err(format!("{} is in memory: a flush there costs nothing", folder.display()).into());
     }

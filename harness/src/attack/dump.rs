@@ -1,6 +1,6 @@
 //! pg_dump, as everybody who can log in.
 
-use services::{output, postgres_program};
+use servers::{output, postgres_program};
 
 use super::marks;
 use super::place::{Database, LOGIN, STRANGER};

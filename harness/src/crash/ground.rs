@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use services::{Shutdown, output};
+use servers::{Shutdown, output};
 
 use crate::Result;
 use crate::address::Address;

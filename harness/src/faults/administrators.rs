@@ -1,7 +1,7 @@
 //! The schema is made and changed by administrators who are no superusers, as a managed service gives them:
 //! on Debian's server, and on the newest there is.
 
-use services::Postgres;
+use servers::Postgres;
 
 use super::report::Measured;
 use super::site::{DATABASE, Setting, Site};

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use services::Postgres;
+use servers::Postgres;
 use tokio_postgres::Client as Admin;
 use underlay_core::Leases;
 use underlay_postgres::PostgresConfig;
@@ -130,7 +130,7 @@ pub(crate) fn client(server: &Postgres, name: &str, arguments: &[&str], file: Op
     if let Some(file) = file {
         command.arg("--file").arg(file);
     }
-    tokio::task::block_in_place(|| services::output(&mut command)).map(drop)
+    tokio::task::block_in_place(|| servers::output(&mut command)).map(drop)
 }
 
 fn at<'c>(command: &'c mut Command, server: &Postgres) -> &'c mut Command {

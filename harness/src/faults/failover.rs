@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use services::Shutdown;
+use servers::Shutdown;
 use tokio_postgres::Client as Admin;
 use underlay_core::reasons::READS_ONLY;
 

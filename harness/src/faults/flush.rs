@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use services::Postgres;
+use servers::Postgres;
 
 use super::load::{Load, note_resumption};
 use super::report::Measured;

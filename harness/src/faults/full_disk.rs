@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use services::{Postgres, Shutdown};
+use servers::{Postgres, Shutdown};
 
 use super::load::{Load, note_resumption};
 use super::report::Measured;
@@ -29,7 +29,7 @@ struct Disk(PathBuf);
 impl Disk {
     fn mount(at: PathBuf) -> Result<Self> {
         std::fs::create_dir_all(&at)?;
-        services::output(Command::new("mount").args(["-t", "tmpfs", "-o", DISK, "tmpfs"]).arg(&at))?;
+        servers::output(Command::new("mount").args(["-t", "tmpfs", "-o", DISK, "tmpfs"]).arg(&at))?;
         Ok(Self(at))
     }
 
@@ -48,7 +48,7 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         // The server on it has ended; what fails here leaves a disk in memory behind.
-        services::output(Command::new("umount").arg("--lazy").arg(&self.0)).ok();
+        servers::output(Command::new("umount").arg("--lazy").arg(&self.0)).ok();
     }
 }
 

@@ -138,7 +138,7 @@ const FAULTS: &[Fault] = &[
 /// Does the faults; true where every promise was kept.
 pub(crate) async fn run(arguments: Arguments) -> Result<bool> {
     let StoreKind::Postgres = arguments.store;
-    if let Err(reason) = tokio::task::block_in_place(|| services::Postgres::start(&[])) {
+    if let Err(reason) = tokio::task::block_in_place(|| servers::Postgres::start(&[])) {
         return database::skip(&reason.to_string());
     }
     let chosen = chosen(&arguments.only)?;

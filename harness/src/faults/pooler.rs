@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use services::{Pgbouncer, Shutdown};
+use servers::{Pgbouncer, Shutdown};
 use tokio_postgres::Client as Admin;
 
 use super::load::{Load, answers, head, ms, note_resumption, view_at};

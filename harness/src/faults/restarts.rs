@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use services::Shutdown;
+use servers::Shutdown;
 
 use super::load::{Load, note_resumption};
 use super::report::Measured;
@@ -93,7 +93,7 @@ pub(crate) async fn backend_killed(setting: &Setting) -> Result<Measured> {
         tokio::time::sleep(BEFORE).await;
         let admin = site.admin().await?;
         let process: i32 = admin.query_one(busiest, &[&LOGIN]).await?.try_get(0)?;
-        services::output(Command::new("kill").args(["-KILL", &process.to_string()]))?;
+        servers::output(Command::new("kill").args(["-KILL", &process.to_string()]))?;
         // The server ends this session too: then it recovers.
         while !admin.is_closed() {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use services::{Postgres, Shutdown};
+use servers::{Postgres, Shutdown};
 use tokio_postgres::Client;
 use underlay_postgres::{PostgresConfig, PostgresStore, migrate};
 

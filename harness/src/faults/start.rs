@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use services::Shutdown;
+use servers::Shutdown;
 
 use super::report::Measured;
 use super::site::{DATABASE, Setting, Site};

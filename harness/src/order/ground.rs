@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use services::{output, postgres_program};
+use servers::{output, postgres_program};
 
 use crate::Result;
 use crate::address::Address;

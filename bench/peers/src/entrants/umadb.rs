@@ -22,11 +22,11 @@ pub(crate) struct Umadb {
     clients: Vec<AsyncUmaDbClient>,
     next: AtomicUsize,
     /// Ends with this.
-    _server: services::Umadb,
+    _server: servers::Umadb,
 }
 
 impl Umadb {
-    pub(crate) async fn open(server: services::Umadb, connections: u32) -> Result<Self> {
+    pub(crate) async fn open(server: servers::Umadb, connections: u32) -> Result<Self> {
         let mut clients = Vec::new();
         for _ in 0..connections {
             clients.push(UmaDbClient::new(server.address()).connect_async().await?);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use services::{Postgres, Shutdown};
+use servers::{Postgres, Shutdown};
 use tokio::time::{Instant, timeout};
 use tokio_postgres::Client;
 use underlay_core::reasons::{OLDER_COPY, READS_ONLY};
