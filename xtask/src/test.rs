@@ -11,7 +11,7 @@ use std::process::Stdio;
 use clap::{Arg, ArgMatches, Command};
 
 use crate::cargo::{Watched, cargo, run_watched, target_directory};
-use crate::servers::{PGBOUNCER_VARIABLE, POSTGRES_NEWEST_VARIABLE, POSTGRES_VARIABLE};
+use crate::services::{PGBOUNCER_VARIABLE, POSTGRES_NEWEST_VARIABLE, POSTGRES_VARIABLE};
 use crate::{Result, Told, repository, services};
 
 /// Where the ledger's tests find the program to run.

@@ -40,7 +40,7 @@ fn config(place: &Place) -> PostgresConfig {
 }
 
 async fn session(server: &Postgres) -> Client {
-    connect(&server.address().parse().unwrap()).await
+    connect(&server.address()).await
 }
 
 /// Waits until a standby has everything its primary has now.

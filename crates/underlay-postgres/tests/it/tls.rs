@@ -30,7 +30,7 @@ impl Server {
             std::fs::write(certificates.path().join(file), text).unwrap();
         }
         std::fs::write(certificates.path().join("empty.pem"), "").unwrap();
-        let admin = connect(&server.address().parse().unwrap()).await;
+        let admin = connect(&server.address()).await;
         place_file(&admin, "server.crt", &certificate.pem()).await;
         place_file(&admin, "server.key", &key.serialize_pem()).await;
         admin.batch_execute("ALTER SYSTEM SET ssl = on").await.unwrap();
