@@ -12,12 +12,12 @@ use crate::Result;
 use super::figure::median;
 
 /// A folder of its own on the file system the program was built on. It goes when this does.
-pub(crate) struct Place {
+pub(crate) struct Disk {
     folder: TempDir,
     file_system: String,
 }
 
-impl Place {
+impl Disk {
     /// A folder beside this program.
     pub(crate) fn beside_program() -> Result<Self> {
         let program = std::env::current_exe()?.canonicalize()?;

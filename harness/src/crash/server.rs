@@ -1,37 +1,19 @@
-//! Where the bank's database is: a file, or a database on a server that may crash as well.
+//! A server that crashes while the bank is at work.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use servers::{Shutdown, output};
+use servers::{Database, LOGIN, Shutdown, output};
 
 use crate::Result;
-use crate::address::Address;
-use crate::database::{Database, Hearing, LOGIN, Server};
 use crate::dice::Dice;
+use crate::subject::{Place, Subject};
 
-/// How long a crashed server may take until it answers, and sessions of a killed process until they end.
+/// How long a crashed server may take until it answers.
 const RECOVERY_MAX: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(5);
-
-/// Where databases are made.
-#[derive(Debug)]
-pub(super) enum Ground {
-    /// In this directory.
-    Sqlite(PathBuf),
-    Postgres(Box<Server>),
-}
-
-/// One database.
-#[derive(Debug)]
-pub(super) enum Place {
-    /// The only file in its directory.
-    Sqlite(PathBuf),
-    Postgres(Database),
-}
 
 /// How a server was crashed, and how often.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -57,45 +39,35 @@ impl fmt::Display for ServerCrashes {
     }
 }
 
-impl Ground {
-    pub(super) async fn new_place(&self, round: u64) -> Result<Place> {
-        match self {
-            Self::Sqlite(directory) => {
-                let directory = directory.join(format!("database-{round}"));
-                std::fs::create_dir(&directory)?;
-                Ok(Place::Sqlite(directory))
-            }
-            Self::Postgres(server) => Ok(Place::Postgres(server.create().await?)),
-        }
-    }
-
-    /// Crashes the server in one of two ways, and waits until it answers again.
-    pub(super) async fn crash_server(
-        &mut self,
-        place: &Place,
-        dice: &mut Dice,
-        crashes: &mut ServerCrashes,
-    ) -> Result<()> {
-        let (Self::Postgres(server), Place::Postgres(database)) = (self, place) else { return Ok(()) };
-        let server = server.private().ok_or("a server that others use is not crashed")?;
-        let began = Instant::now();
-        if dice.chance(50) && kill_a_session(database, dice).await? {
-            crashes.sessions_killed += 1;
-        } else {
-            crashes.immediate_stops += 1;
+/// Crashes the server of a place in one of two ways, and waits until it answers again. Where the place is on
+/// no server, nothing happens.
+pub(super) async fn crash(
+    subject: &mut dyn Subject,
+    place: &dyn Place,
+    dice: &mut Dice,
+    crashes: &mut ServerCrashes,
+) -> Result<()> {
+    let (Some(server), Some(database)) = (subject.server_mut(), place.database()) else { return Ok(()) };
+    let server = server.private().ok_or("a server that others use is not crashed")?;
+    let began = Instant::now();
+    if dice.chance(50) && kill_a_session(database, dice).await? {
+        crashes.sessions_killed += 1;
+    } else {
+        crashes.immediate_stops += 1;
+        tokio::task::block_in_place(|| -> Result<()> {
             server.stop(Shutdown::Immediate)?;
-            server.resume()?;
-        }
-        while database.admin().await.is_err() {
-            if began.elapsed() > RECOVERY_MAX {
-                return Err("the server does not come back".into());
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-        let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        crashes.longest_recovery_micros = crashes.longest_recovery_micros.max(took);
-        Ok(())
+            server.resume()
+        })?;
     }
+    while database.admin().await.is_err() {
+        if began.elapsed() > RECOVERY_MAX {
+            return Err("the server does not come back".into());
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+    crashes.longest_recovery_micros = crashes.longest_recovery_micros.max(took);
+    Ok(())
 }
 
 /// Kills a session of the bank with SIGKILL, more often than not the one that writes the log. The server
@@ -115,46 +87,4 @@ async fn kill_a_session(database: &Database, dice: &mut Dice) -> Result<bool> {
         tokio::time::sleep(PAUSE).await;
     }
     Ok(true)
-}
-
-impl Place {
-    pub(super) fn address(&self) -> Address {
-        match self {
-            Self::Sqlite(directory) => Address::Sqlite(directory.join("bank.db")),
-            Self::Postgres(database) => database.address(Hearing::Listens),
-        }
-    }
-
-    /// The directory of the file, where there is one.
-    pub(super) fn directory(&self) -> Option<&Path> {
-        match self {
-            Self::Sqlite(directory) => Some(directory),
-            Self::Postgres(_) => None,
-        }
-    }
-
-    /// Waits until the sessions of a killed process have ended: what they were doing is done or is not.
-    pub(super) async fn wait_until_left(&self) -> Result<()> {
-        let Self::Postgres(database) = self else { return Ok(()) };
-        let admin = database.admin().await?;
-        let count = format!(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = '{LOGIN}'"
-        );
-        let began = Instant::now();
-        while admin.query_one(&count, &[]).await?.get::<_, i64>(0) > 0 {
-            if began.elapsed() > RECOVERY_MAX {
-                return Err("sessions of a killed process do not end".into());
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-        Ok(())
-    }
-
-    /// Removes the files. A database is removed with all others, at the end.
-    pub(super) fn remove(&self) -> Result<()> {
-        match self {
-            Self::Sqlite(directory) => Ok(std::fs::remove_dir_all(directory)?),
-            Self::Postgres(_) => Ok(()),
-        }
-    }
 }

@@ -1,26 +1,19 @@
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use underlay_core::memory::{MemoryEventStore, MemoryReadModels};
-use underlay_core::{Error, EventStore, Leases, ReadModels, SystemClock, Wakeups};
-use underlay_postgres::{PostgresConfig, PostgresStore};
-use underlay_runtime::Ports;
-use underlay_sqlite::{SqliteConfig, SqliteStore};
-
-use crate::Result;
-
-/// How long a store is waited for.
-const OPEN_MAX: Duration = Duration::from_secs(15);
-const OPEN_PAUSE: Duration = Duration::from_millis(20);
+/// What a file's address may end in: past this size the WAL begins again.
+const WAL_BYTES_MAX: &str = "?wal_bytes_max=";
 
 /// Where a store is: `sqlite:PATH`, `postgres://…`, or `memory` within one process.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Address {
     /// A file.
-    Sqlite(PathBuf),
+    Sqlite {
+        path: PathBuf,
+        /// Another size than the usual one.
+        wal_bytes_max: Option<u64>,
+    },
     /// A database with the schema in it, as the adapter takes its address.
     Postgres(String),
     /// Gone with the process.
@@ -29,9 +22,19 @@ pub(crate) enum Address {
 
 impl FromStr for Address {
     type Err = String;
+
     fn from_str(text: &str) -> std::result::Result<Self, String> {
         match text.split_once(':') {
-            Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
+            Some(("sqlite", path)) if !path.is_empty() => {
+                let (path, bytes) = match path.split_once(WAL_BYTES_MAX) {
+                    Some((path, bytes)) => (path, Some(bytes)),
+                    None => (path, None),
+                };
+                let bytes = bytes.map(|bytes| {
+                    bytes.parse().map_err(|error| format!("wal_bytes_max is {bytes:?}: {error}"))
+                });
+                Ok(Self::Sqlite { path: path.into(), wal_bytes_max: bytes.transpose()? })
+            }
             Some(("postgres" | "postgresql", _)) => Ok(Self::Postgres(text.to_owned())),
             None if text == "memory" => Ok(Self::Memory),
             _ => Err(format!(
@@ -44,119 +47,34 @@ impl FromStr for Address {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Sqlite { path, wal_bytes_max } => {
+                write!(f, "sqlite:{}", path.display())?;
+                match wal_bytes_max {
+                    Some(bytes) => write!(f, "{WAL_BYTES_MAX}{bytes}"),
+                    None => Ok(()),
+                }
+            }
             Self::Postgres(address) => f.write_str(address),
             Self::Memory => f.write_str("memory"),
         }
     }
 }
 
-/// Whether a store said that it had no connection or no time.
-pub(crate) fn is_unavailable(error: &(dyn std::error::Error + 'static)) -> bool {
-    matches!(error.downcast_ref(), Some(Error::Unavailable { .. }))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// An open store, by its ports.
-#[derive(Clone)]
-pub(crate) struct OpenStore {
-    pub(crate) store: Arc<dyn EventStore>,
-    pub(crate) wakeups: Arc<dyn Wakeups>,
-    read_models: Arc<dyn ReadModels>,
-    leases: Option<Arc<dyn Leases>>,
-    closer: Closer,
-}
-
-/// What has to be closed at the end.
-#[derive(Clone)]
-enum Closer {
-    Nothing,
-    Sqlite(SqliteStore),
-    Postgres(PostgresStore),
-}
-
-impl Address {
-    pub(crate) async fn open(&self) -> Result<OpenStore> {
-        self.open_with(SqliteConfig::default()).await
-    }
-
-    /// Opens the store, again where it has no connection or no time: others are being attacked.
-    pub(crate) async fn open_when_there(&self) -> Result<OpenStore> {
-        let began = Instant::now();
-        loop {
-            match self.open().await {
-                Err(error) if is_unavailable(&*error) && began.elapsed() < OPEN_MAX => {
-                    tokio::time::sleep(OPEN_PAUSE).await;
-                }
-                opened => return opened,
-            }
+    #[test]
+    fn a_child_reads_the_address_that_it_is_given() {
+        for wal_bytes_max in [None, Some(64 << 10)] {
+            let address = Address::Sqlite { path: "/a b/store.db".into(), wal_bytes_max };
+            assert_eq!(address.to_string().parse(), Ok(address));
         }
-    }
-
-    /// Opens the store; where it is a file, by this configuration.
-    pub(crate) async fn open_with(&self, config: SqliteConfig) -> Result<OpenStore> {
-        match self {
-            Self::Sqlite(path) => open_sqlite(path, config).await,
-            Self::Postgres(address) => open_postgres(address).await,
-            Self::Memory => {
-                let store = MemoryEventStore::default();
-                Ok(OpenStore {
-                    store: Arc::new(store.clone()),
-                    wakeups: Arc::new(store),
-                    read_models: Arc::new(MemoryReadModels::default()),
-                    leases: None,
-                    closer: Closer::Nothing,
-                })
-            }
+        for text in ["memory", "postgres://u@h/d?sslmode=disable"] {
+            assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
         }
-    }
-}
-
-async fn open_sqlite(path: &Path, config: SqliteConfig) -> Result<OpenStore> {
-    let path = path.to_owned();
-    // Opening waits for the disk, and for other processes.
-    let opening = tokio::task::spawn_blocking(move || SqliteStore::open(path, config));
-    let store = opening.await??;
-    Ok(OpenStore {
-        store: Arc::new(store.clone()),
-        wakeups: Arc::new(store.clone()),
-        read_models: Arc::new(store.clone()),
-        leases: Some(Arc::new(store.clone())),
-        closer: Closer::Sqlite(store),
-    })
-}
-
-async fn open_postgres(address: &str) -> Result<OpenStore> {
-    let (address, config) = PostgresConfig::default().with_options_of(address)?;
-    let store = PostgresStore::connect(&address, config).await?;
-    Ok(OpenStore {
-        store: Arc::new(store.clone()),
-        wakeups: Arc::new(store.clone()),
-        read_models: Arc::new(store.clone()),
-        leases: Some(Arc::new(store.clone())),
-        closer: Closer::Postgres(store),
-    })
-}
-
-impl OpenStore {
-    /// The ports of an engine.
-    pub(crate) fn ports(&self) -> Ports {
-        Ports {
-            store: self.store.clone(),
-            read_models: self.read_models.clone(),
-            wakeups: self.wakeups.clone(),
-            snapshots: None,
-            leases: self.leases.clone(),
-            clock: Arc::new(SystemClock),
+        for text in ["", "sqlite:", "mysql://h/d", "sqlite:a?wal_bytes_max=many"] {
+            assert!(text.parse::<Address>().is_err(), "{text:?}");
         }
-    }
-
-    /// Answers what still waits, then closes files and connections.
-    pub(crate) async fn close(self) -> Result<()> {
-        match self.closer {
-            Closer::Nothing => {}
-            Closer::Sqlite(store) => store.close().await?,
-            Closer::Postgres(store) => store.close().await?,
-        }
-        Ok(())
     }
 }

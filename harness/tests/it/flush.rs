@@ -48,7 +48,7 @@ impl Place {
         command.arg("crash-child").arg("--database");
         command.arg(format!("sqlite:{}", self.path("database/bank.db").display()));
         command.arg("--past").arg(self.path("past")).arg("--journal").arg(self.path(journal));
-        command.args(["--wal-bytes-max", "67108864", "--seed", "1"]);
+        command.args(["--seed", "1"]);
         command.env("LD_PRELOAD", &self.shim).env("HARNESS_SYNC", sync);
         command.env("HARNESS_DURABLE_FROM", self.path("database"));
         command.env("HARNESS_DURABLE_TO", self.path("durable"));

@@ -130,7 +130,8 @@ fn named(name: &'static str, variable: &str) -> std::result::Result<String, Miss
     if address.contains("://") {
         Ok(address)
     } else {
-        let reason = format!("{variable} is {address:?}; an address is written postgres://USER@HOST/DATABASE");
+        let reason =
+            format!("{variable} is {address:?}; an address is written postgres://USER@HOST/DATABASE");
         Err(Missing::new(name, reason))
     }
 }

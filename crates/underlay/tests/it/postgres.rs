@@ -43,8 +43,7 @@ mod with_the_feature {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let database = runtime.block_on(server.create("underlay_test")).unwrap();
         // In a schema of another name, as a superuser that is allowed.
-        let options =
-            [("schema", "bank"), ("role_prefix", servers::ROLE_PREFIX), ("superuser", "allow")];
+        let options = [("schema", "bank"), ("role_prefix", servers::ROLE_PREFIX), ("superuser", "allow")];
         let address = options.iter().fold(database.admin_address(), |address, (name, value)| {
             with_option(&address, &format!("underlay_{name}"), value)
         });

@@ -67,8 +67,6 @@ impl Place {
 
     /// Asks the administrator's connection to the database.
     pub(crate) fn ask(&self, sql: &str) -> Vec<Row> {
-        self.runtime.block_on(async {
-            self.database.admin().await.unwrap().query(sql, &[]).await.unwrap()
-        })
+        self.runtime.block_on(async { self.database.admin().await.unwrap().query(sql, &[]).await.unwrap() })
     }
 }
