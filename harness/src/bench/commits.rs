@@ -165,7 +165,7 @@ pub(super) async fn press(writer: impl Writer, pressure: Pressure, scale: &Scale
         times.extend(task.await??);
     }
     let events = times.len() as f64 * pressure.events_each as f64;
-    Ok(Sample { value: events / scale.run.as_secs_f64(), latency: Latency::of(times) })
+    Ok(Sample { latency: Latency::of(times), ..Sample::of(events / scale.run.as_secs_f64()) })
 }
 
 /// Writes one event, or several, after the other; the nanoseconds of each call that counts.

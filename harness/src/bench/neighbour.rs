@@ -157,7 +157,7 @@ impl Neighbours {
             times.push(u64::try_from(start.elapsed().as_nanos())?);
         }
         let value = rounds as f64 / began.elapsed().as_secs_f64();
-        Ok((Sample { value, latency: Latency::of(times) }, most))
+        Ok((Sample { latency: Latency::of(times), ..Sample::of(value) }, most))
     }
 }
 

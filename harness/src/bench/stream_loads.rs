@@ -148,5 +148,5 @@ fn sample(times: &[Duration]) -> Result<Sample> {
     let nanoseconds =
         times.iter().map(|time| Ok(u64::try_from(time.as_nanos())?)).collect::<Result<Vec<u64>>>()?;
     let value = times.len() as f64 * EVENTS as f64 / seconds;
-    Ok(Sample { value, latency: Latency::of(nanoseconds) })
+    Ok(Sample { latency: Latency::of(nanoseconds), ..Sample::of(value) })
 }
