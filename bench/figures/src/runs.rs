@@ -48,6 +48,17 @@ impl Latency {
 }
 
 impl Runs {
+    /// Adds a run.
+    pub fn push(&mut self, run: Sample) {
+        self.0.push(run);
+    }
+
+    /// Whether nothing was measured.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The median.
     #[must_use]
     pub fn value(&self) -> f64 {

@@ -113,6 +113,15 @@ impl Database {
         connect(&self.admin_address()).await
     }
 
+    /// Removes it, whoever is connected, before the last handle is dropped.
+    ///
+    /// # Errors
+    /// Where the server does not remove it.
+    pub async fn remove(self) -> Result<()> {
+        let remove = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name());
+        Ok(connect(&self.0.server).await?.batch_execute(&remove).await?)
+    }
+
     /// A connection of [`LOGIN`], past the product.
     ///
     /// # Errors
