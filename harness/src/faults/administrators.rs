@@ -21,7 +21,7 @@ pub(crate) async fn run(means: &Means) -> Result<Measured> {
         let start = || if what == "the newest" { Postgres::start_newest(&[]) } else { Postgres::start(&[]) };
         match tokio::task::block_in_place(start) {
             Ok(server) => measured.add(what, on(means, server).await?),
-            Err(reason) if std::env::var("REQUIRE_SERVERS").is_ok_and(|required| required == "1") => {
+            Err(reason) if servers::is_required() => {
                 measured.hold(false, format!("{what}: {reason}"));
             }
             Err(reason) => measured.see(format!("{what}: skipped, {reason}")),
