@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::env;
+use std::error::Error;
 use std::fmt;
 use std::io::Write as _;
 use std::sync::{Mutex, PoisonError};
@@ -39,18 +40,25 @@ impl Missing {
     /// Where servers are required.
     pub fn skip_test(&self) {
         static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-        let Self { name, reason } = self;
-        assert!(!is_required(), "this test must run, {REQUIRE_VARIABLE}=1, and {name} is missing: {reason}");
-        if SAID.lock().unwrap_or_else(PoisonError::into_inner).insert(self.to_string()) {
+        assert!(!is_required(), "this test must run, {REQUIRE_VARIABLE}=1, and {self}");
+        let line = self.skip_line();
+        if SAID.lock().unwrap_or_else(PoisonError::into_inner).insert(line.clone()) {
             // Written past the capture of passing tests: nobody takes a skipped test for a passed one.
-            writeln!(std::io::stderr(), "{self}").ok();
+            writeln!(std::io::stderr(), "{line}").ok();
         }
+    }
+
+    /// The line that says what is skipped.
+    #[must_use]
+    pub fn skip_line(&self) -> String {
+        format!("SKIP {}: {}", self.name, self.reason)
     }
 }
 
-/// The line that says so.
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SKIP {}: {}", self.name, self.reason)
+        write!(f, "{} is missing: {}", self.name, self.reason)
     }
 }
+
+impl Error for Missing {}

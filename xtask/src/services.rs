@@ -71,7 +71,7 @@ pub(crate) fn provide() -> Result<Running> {
     let mut lacks = |name: &'static str, reason: Box<dyn Error + Send + Sync>| {
         let lacking = Missing::new(name, reason);
         if !is_required() {
-            println!("{lacking}");
+            println!("{}", lacking.skip_line());
         }
         missing.push(lacking);
     };

@@ -193,6 +193,6 @@ pub(crate) trait Place: fmt::Debug + Send + Sync {
 
 /// Says what is missing; true where that is no failure.
 pub(crate) fn skip(missing: &Missing) -> Result<bool> {
-    terminal::print(&missing.to_string())?;
+    terminal::print(&missing.skip_line())?;
     Ok(!servers::is_required())
 }

@@ -13,7 +13,7 @@ use super::plain_inserts::PlainInserter;
 
 pub(super) async fn measure(scale: &Scale) -> Result<Vec<Figure>> {
     let bookings = Arc::new(Bookings::new()?);
-    let subject = Postgres::start().map_err(|missing| missing.to_string())?;
+    let subject = Postgres::start()?;
     let mut figures = Vec::new();
     for callers in [1, 8, 64, 256] {
         let pressure = Pressure { callers, first: 0, events_each: 1 };

@@ -26,7 +26,7 @@ pub(super) async fn measure(scale: &Scale) -> Result<Vec<Figure>> {
     let bookings = Arc::new(Bookings::new()?);
     let mut figures = Vec::new();
     for (settings, flush) in [(&[][..], "a fast flush"), (SLOW, "5 ms more for a flush")] {
-        let subject = Postgres::start_with(settings).map_err(|missing| missing.to_string())?;
+        let subject = Postgres::start_with(settings)?;
         for writers in [1, 2, 4, 8] {
             eprintln!("  {writers} writers, {flush}");
             let (mut ours, mut theirs) = (Vec::new(), Vec::new());

@@ -6,7 +6,7 @@ use crate::bench::{Scale, neighbour};
 use crate::subject::{Place, Postgres, Way};
 
 pub(super) async fn measure(scale: &Scale) -> Result<Vec<Figure>> {
-    let subject = Postgres::start().map_err(|missing| missing.to_string())?;
+    let subject = Postgres::start()?;
     let place = subject.new_place().await?;
     let store = place.address(Way::USUAL).open().await?;
     let figures = neighbour::figures(store.ports(), scale).await?;

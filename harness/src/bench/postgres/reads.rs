@@ -51,7 +51,7 @@ struct Log {
 
 impl Log {
     async fn write(scale: &Scale) -> Result<Self> {
-        let subject = Postgres::start().map_err(|missing| missing.to_string())?;
+        let subject = Postgres::start()?;
         let place = subject.new_place().await?;
         let store = place.address(Way::USUAL).open().await?;
         eprintln!("  writing a log of {} events", scale.log_events);

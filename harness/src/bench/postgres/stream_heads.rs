@@ -40,7 +40,7 @@ const CHANGE: (&str, &str) = (
 
 pub(super) async fn measure(scale: &Scale) -> Result<Vec<Figure>> {
     let bookings = Arc::new(Bookings::new()?);
-    let subject = Postgres::start().map_err(|missing| missing.to_string())?;
+    let subject = Postgres::start()?;
     let (mut index, mut heads) = (Vec::new(), Vec::new());
     let (mut index_conflicts, mut heads_conflicts) = (Vec::new(), Vec::new());
     for _ in 0..scale.rounds {
