@@ -4,9 +4,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use tokio::sync::Notify;
 use underlay_core::{
-    Checkpoint, Error, LoadedRow, ParkedEvent, Position, Query, ReadModels, RowAddress, RowChange, RowPage,
-    RowValues, Swap, Swept, TenantId, Timestamp, ViewBatch, ViewInfo, ViewSchema, ViewTable,
+    Error, LoadedRow, Position, ReadModels, RowAddress, RowChange, Swap, ViewBatch, ViewTable,
 };
+
+use crate::ReadModelsLayer;
 
 /// Read models without a transaction over rows and checkpoint, made of read models with one.
 ///
@@ -54,7 +55,13 @@ impl<R: ReadModels> RowsFirst<R> {
 }
 
 #[async_trait]
-impl<R: ReadModels> ReadModels for RowsFirst<R> {
+impl<R: ReadModels + Clone> ReadModelsLayer for RowsFirst<R> {
+    type Below = R;
+
+    fn below(&self) -> R {
+        self.inner.clone()
+    }
+
     async fn load(&self, table: &ViewTable, rows: &[RowAddress]) -> Result<Vec<LoadedRow>, Error> {
         let loaded = self.inner.load(table, rows).await?;
         let row = |(address, row): (&RowAddress, LoadedRow)| LoadedRow {
@@ -105,54 +112,5 @@ impl<R: ReadModels> ReadModels for RowsFirst<R> {
             self.apply(table, last).await?;
         }
         self.inner.activate(table, Swap { last: None, ..swap }).await
-    }
-
-    async fn prepare(&self, schema: &ViewSchema, start: Checkpoint) -> Result<ViewTable, Error> {
-        self.inner.prepare(schema, start).await
-    }
-
-    async fn begin_generation(&self, schema: &ViewSchema, start: Checkpoint) -> Result<ViewTable, Error> {
-        self.inner.begin_generation(schema, start).await
-    }
-
-    async fn revert(&self, schema: &ViewSchema, at: Timestamp) -> Result<ViewTable, Error> {
-        self.inner.revert(schema, at).await
-    }
-
-    async fn discard(&self, view: &str, generation: u32) -> Result<(), Error> {
-        self.inner.discard(view, generation).await
-    }
-
-    async fn sweep(&self) -> Result<Swept, Error> {
-        self.inner.sweep().await
-    }
-
-    async fn parked(
-        &self,
-        table: &ViewTable,
-        after: Position,
-        limit: usize,
-    ) -> Result<Vec<ParkedEvent>, Error> {
-        self.inner.parked(table, after, limit).await
-    }
-
-    async fn views(&self) -> Result<Vec<ViewInfo>, Error> {
-        self.inner.views().await
-    }
-
-    async fn checkpoint(&self, table: &ViewTable) -> Result<Checkpoint, Error> {
-        self.inner.checkpoint(table).await
-    }
-
-    async fn get(&self, table: &ViewTable, tenant: &TenantId, key: &str) -> Result<Option<RowValues>, Error> {
-        self.inner.get(table, tenant, key).await
-    }
-
-    async fn query(&self, table: &ViewTable, tenant: &TenantId, query: &Query) -> Result<RowPage, Error> {
-        self.inner.query(table, tenant, query).await
-    }
-
-    async fn count(&self, table: &ViewTable, tenant: &TenantId, query: &Query) -> Result<u64, Error> {
-        self.inner.count(table, tenant, query).await
     }
 }

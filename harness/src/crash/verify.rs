@@ -10,8 +10,8 @@ use super::book::{Book, Entry};
 use super::errand::{Answer, Ask, Errand};
 use super::log::{Log, Written};
 use crate::Result;
-use crate::address::OpenStore;
 use crate::dice::Dice;
+use crate::subject::OpenStore;
 
 /// Promises of before that are looked up by their ids again.
 const LOOKED_UP_AGAIN: usize = 100;
@@ -218,8 +218,8 @@ mod tests {
     use underlay_runtime::Registry;
 
     use super::*;
-    use crate::address::Address;
     use crate::crash::bank::Account;
+    use crate::subject::Address;
 
     struct Bank {
         open: OpenStore,

@@ -10,9 +10,9 @@ use underlay_core::{
 };
 
 use super::evidence::{Feed, PageLine, Seen};
-use crate::address::{Address, OpenStore, is_unavailable};
 use crate::dice::Dice;
 use crate::journal::Journal;
+use crate::subject::{Address, OpenStore, is_unavailable};
 use crate::{Result, child};
 
 /// The largest page asked for.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use underlay_core::memory::{MemoryEventStore, MemoryReadModels};
 use underlay_core::{Clock, EventStore, Position, Query, ReadModels, RowValues, SystemClock};
 use underlay_runtime::{Engine, EngineConfig, Ports};
-use underlay_testkit::RowsFirst;
+use underlay_testkit::{Over, RowsFirst};
 
 use crate::bank::{deposited, registry, tenant};
 
@@ -58,13 +58,13 @@ async fn a_batch_torn_anywhere_is_folded_once() {
             let rows_first = RowsFirst::new(MemoryReadModels::default());
             let head = write(&store, 7).await;
             rows_first.tear_after(parts);
-            let first = engine(&store, Arc::new(rows_first.clone()), 7);
+            let first = engine(&store, Arc::new(Over(rows_first.clone())), 7);
             let running = first.start_views();
             rows_first.torn().await;
             running.stop().await;
             let more = write(&store, 10).await;
             assert!(more > head);
-            let torn = rows(&engine(&store, Arc::new(rows_first.clone()), events_max), more).await;
+            let torn = rows(&engine(&store, Arc::new(Over(rows_first.clone())), events_max), more).await;
             let whole = rows(&engine(&store, Arc::new(MemoryReadModels::default()), 7), more).await;
             assert_eq!(torn, whole, "torn after {parts} parts, then read by {events_max}");
         }
