@@ -158,7 +158,8 @@ fn with_sources(file: &TextFile, files: &[TextFile]) -> String {
 mod tests {
     use super::*;
 
-    const SOURCE: &str = "fn a() {\n    // region: part\n    b();\n\n        c();\n    // endregion: part\n}\n";
+    const SOURCE: &str =
+        "fn a() {\n    // region: part\n    b();\n\n        c();\n    // endregion: part\n}\n";
 
     fn files(page: &str) -> [TextFile; 2] {
         let file = |path: &str, text: &str| TextFile { path: path.to_owned(), text: text.to_owned() };
@@ -172,8 +173,7 @@ mod tests {
     #[test]
     fn a_block_that_is_its_source_passes() {
         let part = "<!-- snippet: src/a.rs#part; write src/b.rs -->\n\n```rust\nb();\n\n    c();\n```\n";
-        let whole =
-            "<!-- snippet: src/a.rs -->\n```rust\nfn a() {\n    b();\n\n        c();\n}\n```\n```text\nx\n```\n";
+        let whole = "<!-- snippet: src/a.rs -->\n```rust\nfn a() {\n    b();\n\n        c();\n}\n```\n```text\nx\n```\n";
         assert_eq!((found(part), found(whole)), (vec![], vec![]));
     }
 
@@ -192,7 +192,8 @@ mod tests {
 
     #[test]
     fn a_fix_makes_the_check_pass_and_leaves_the_rest() {
-        let page = "# Page\n<!-- snippet: src/a.rs#part -->\n```rust\nold\nolder\n```\ntext\n```text\nx\n```\nend\n";
+        let page =
+            "# Page\n<!-- snippet: src/a.rs#part -->\n```rust\nold\nolder\n```\ntext\n```text\nx\n```\nend\n";
         let fixed = with_sources(&files(page)[0], &files(page));
         assert_eq!(found(&fixed), []);
         assert!(fixed.starts_with("# Page\n") && fixed.ends_with("text\n```text\nx\n```\nend\n"), "{fixed}");
