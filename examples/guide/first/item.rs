@@ -1,7 +1,7 @@
 // region: item
 //! Items on the shelf: received, and taken.
 
-use underlay::{Aggregate, Context};
+use underlay::{Aggregate, Context, Decision};
 
 // region: shapes
 /// What can happen to an item.
@@ -43,15 +43,15 @@ impl Aggregate for Item {
     type Event = ItemEvent;
     type Refusal = ItemRefusal;
 
-    fn decide(&self, command: ItemCommand, _: &Context) -> Result<Vec<ItemEvent>, ItemRefusal> {
+    fn decide(&self, command: ItemCommand, _: &Context) -> Result<Decision<ItemEvent>, ItemRefusal> {
         match command {
             // region: receive
-            ItemCommand::Receive { quantity } => Ok(vec![ItemEvent::Received { quantity }]),
+            ItemCommand::Receive { quantity } => Ok(ItemEvent::Received { quantity }.into()),
             // endregion: receive
             ItemCommand::Take { quantity } if quantity > self.on_shelf => {
                 Err(ItemRefusal::OutOfStock { on_shelf: self.on_shelf })
             }
-            ItemCommand::Take { quantity } => Ok(vec![ItemEvent::Taken { quantity }]),
+            ItemCommand::Take { quantity } => Ok(ItemEvent::Taken { quantity }.into()),
         }
     }
 

@@ -1,7 +1,7 @@
 // region: item
 //! Items on the shelf: received, and taken.
 
-use underlay::{Aggregate, Context};
+use underlay::{Aggregate, Context, Decision};
 
 // region: shapes
 /// What can happen to an item.
@@ -49,17 +49,17 @@ impl Aggregate for Item {
     type Event = ItemEvent;
     type Refusal = ItemRefusal;
 
-    fn decide(&self, command: ItemCommand, _: &Context) -> Result<Vec<ItemEvent>, ItemRefusal> {
+    fn decide(&self, command: ItemCommand, _: &Context) -> Result<Decision<ItemEvent>, ItemRefusal> {
         match command {
             // region: receive
             ItemCommand::Receive { quantity, supplier } => {
-                Ok(vec![ItemEvent::Received { quantity, supplier }])
+                Ok(ItemEvent::Received { quantity, supplier }.into())
             }
             // endregion: receive
             ItemCommand::Take { quantity } if quantity > self.on_shelf => {
                 Err(ItemRefusal::OutOfStock { on_shelf: self.on_shelf })
             }
-            ItemCommand::Take { quantity } => Ok(vec![ItemEvent::Taken { quantity }]),
+            ItemCommand::Take { quantity } => Ok(ItemEvent::Taken { quantity }.into()),
         }
     }
 

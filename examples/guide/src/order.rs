@@ -1,6 +1,6 @@
 //! Orders of customers: placed, then shipped.
 
-use underlay::{Aggregate, Context};
+use underlay::{Aggregate, Context, Decision};
 
 /// What can happen to an order.
 #[underlay::event]
@@ -39,9 +39,13 @@ impl Aggregate for Order {
     type Event = OrderEvent;
     type Refusal = OrderRefusal;
 
-    fn decide(&self, OrderCommand::Ship: OrderCommand, _: &Context) -> Result<Vec<OrderEvent>, OrderRefusal> {
+    fn decide(
+        &self,
+        OrderCommand::Ship: OrderCommand,
+        _: &Context,
+    ) -> Result<Decision<OrderEvent>, OrderRefusal> {
         let (item, quantity) = self.to_ship.clone().ok_or(OrderRefusal::NothingToShip)?;
-        Ok(vec![OrderEvent::Shipped { item, quantity }])
+        Ok(OrderEvent::Shipped { item, quantity }.into())
     }
 
     fn evolve(&mut self, event: &OrderEvent) {

@@ -4,12 +4,14 @@ mod code;
 mod edges;
 mod folders;
 mod links;
+mod lists;
 mod machine_paths;
 mod markdown;
 mod package_budget;
 mod snippets;
 mod sources;
 mod sql;
+mod words;
 
 use std::fmt;
 use std::path::Path;
@@ -80,6 +82,8 @@ fn findings(root: &Path) -> Result<Vec<Finding>> {
     findings.extend(links::check(root, &files));
     findings.extend(machine_paths::check(&files));
     findings.extend(snippets::check(&files));
+    findings.extend(lists::check(&files));
+    findings.extend(words::check(&files));
     Ok(findings)
 }
 
