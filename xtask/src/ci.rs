@@ -10,10 +10,12 @@ use clap::{ArgMatches, Command};
 
 use crate::cargo::{cargo, run as run_program};
 use crate::test::Count;
-use crate::{Result, Told, repository, test, tidy};
+use crate::{Result, Told, api, deny, package, repository, test, tidy};
 
 pub(crate) fn command() -> Command {
-    Command::new("ci").about("The whole gate: format, tidy, lints, tests, documentation")
+    Command::new("ci").about(
+        "The whole gate: format, tidy, lints, tests, documentation, public API, dependencies, packages",
+    )
 }
 
 pub(crate) fn run(_: &ArgMatches) -> Result<()> {
@@ -25,6 +27,9 @@ pub(crate) fn run(_: &ArgMatches) -> Result<()> {
     gate.step("lints", || lints(&root));
     gate.step("tests", || test::all(&root, None, &mut count));
     gate.step("documentation", || documentation(&root));
+    gate.step("public API", || api::check(&root));
+    gate.step("dependencies", || deny::check(&root));
+    gate.step("packages", || package::check(&root));
     gate.print();
     count.print();
     if gate.failed { Err(Told.into()) } else { Ok(()) }

@@ -9,14 +9,17 @@
     reason = "a program for a terminal: what it prints is its answer"
 )]
 
+mod api;
 mod attack;
 mod bench;
 mod cargo;
 mod ci;
 mod crash;
+mod deny;
 mod faults;
 mod harness;
 mod order;
+mod package;
 mod peers;
 mod repository;
 mod services;
@@ -51,6 +54,9 @@ const COMMANDS: &[Entry] = &[
     (test::command, test::run),
     (services::command, services::run),
     (tidy::command, tidy::run),
+    (api::command, api::run),
+    (deny::command, deny::run),
+    (package::command, package::run),
     (attack::command, attack::run),
     (crash::command, crash::run),
     (order::command, order::run),

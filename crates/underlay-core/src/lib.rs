@@ -6,7 +6,7 @@
 //!   [`RecordedEvent`], [`Commit`], [`Outcome`], [`Checkpoint`];
 //! - what a **user writes**: [`Aggregate`], [`Operation`], [`View`], with [`Event`], [`Command`],
 //!   [`Refusal`], [`Row`] and [`Context`];
-//! - the **ports**: [`EventStore`], [`ReadModels`], [`Snapshots`], [`Archive`], [`Retention`],
+//! - the **ports**: [`EventStore`], [`ReadModels`], [`Snapshots`], [`Leases`], [`Archive`], [`Retention`],
 //!   [`Wakeups`], [`Clock`]. The documentation of a port is its contract: numbered sentences, each
 //!   naming the conformance case that attacks it;
 //! - the **memory adapters** in [`memory`]: the same semantics, nothing kept after the process ends.

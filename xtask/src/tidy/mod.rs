@@ -4,26 +4,36 @@ mod code;
 mod edges;
 mod folders;
 mod links;
+mod lists;
 mod machine_paths;
 mod markdown;
 mod package_budget;
+mod snippets;
 mod sources;
 mod sql;
+mod words;
 
 use std::fmt;
 use std::path::Path;
 
-use clap::{ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::Result;
 use crate::repository::{TextFile, root, text_files};
 
 pub(crate) fn command() -> Command {
-    Command::new("tidy").about("Checks what the compiler does not: crate edges, names, time, SQL, links")
+    let fix = Arg::new("fix").long("fix").action(ArgAction::SetTrue);
+    Command::new("tidy")
+        .about("Checks what the compiler does not: crate edges, names, time, SQL, links, code in documents")
+        .arg(fix.help("First write the code in the documents anew from its sources"))
 }
 
-pub(crate) fn run(_: &ArgMatches) -> Result<()> {
-    check(&root()?)
+pub(crate) fn run(arguments: &ArgMatches) -> Result<()> {
+    let root = root()?;
+    if arguments.get_flag("fix") {
+        snippets::fix(&root)?;
+    }
+    check(&root)
 }
 
 /// Prints everything that breaks a rule.
@@ -71,6 +81,9 @@ fn findings(root: &Path) -> Result<Vec<Finding>> {
     findings.extend(sql::check(&files));
     findings.extend(links::check(root, &files));
     findings.extend(machine_paths::check(&files));
+    findings.extend(snippets::check(&files));
+    findings.extend(lists::check(&files));
+    findings.extend(words::check(&files));
     Ok(findings)
 }
 
