@@ -42,6 +42,7 @@ mod leases;
 mod link;
 mod listener;
 mod migrate;
+mod migrations;
 mod notifier;
 mod query;
 mod read_models;

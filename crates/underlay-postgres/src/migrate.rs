@@ -18,23 +18,25 @@ use crate::address::Address;
 use crate::config::PostgresConfig;
 use crate::error::Failure;
 use crate::link::Link;
+use crate::migrations::MIGRATIONS;
 
-struct Migration {
-    number: i32,
-    name: &'static str,
-    sql: &'static str,
+pub(crate) struct Migration {
+    pub(crate) number: i32,
+    pub(crate) name: &'static str,
+    /// Statements, a file each, in the order they run.
+    pub(crate) parts: &'static [&'static str],
 }
 
-const MIGRATIONS: [Migration; 8] = [
-    Migration { number: 1, name: "event_log", sql: include_str!("../migrations/0001_event_log.sql") },
-    Migration { number: 2, name: "read_models", sql: include_str!("../migrations/0002_read_models.sql") },
-    Migration { number: 3, name: "snapshots", sql: include_str!("../migrations/0003_snapshots.sql") },
-    Migration { number: 4, name: "archive", sql: include_str!("../migrations/0004_archive.sql") },
-    Migration { number: 5, name: "seen_places", sql: include_str!("../migrations/0005_seen_places.sql") },
-    Migration { number: 6, name: "forgetting", sql: include_str!("../migrations/0006_forgetting.sql") },
-    Migration { number: 7, name: "generations", sql: include_str!("../migrations/0007_generations.sql") },
-    Migration { number: 8, name: "find_commits", sql: include_str!("../migrations/0008_find_commits.sql") },
-];
+impl Migration {
+    /// Of the texts with plain line ends, however the source was checked out.
+    fn checksum(&self) -> Vec<u8> {
+        let mut sum = Sha256::new();
+        for part in self.parts {
+            sum.update(part.replace("\r\n", "\n"));
+        }
+        sum.finalize().to_vec()
+    }
+}
 
 /// How long a migration waits for a lock that others hold.
 const LOCK_TIMEOUT: &str = "30s";
@@ -181,7 +183,7 @@ async fn missing(link: &Link, config: &PostgresConfig) -> Result<&'static [Migra
         let schema = &config.schema;
         match KNOWN.get(at) {
             Some(known) if known.number == number => {
-                if checksum(known.sql) != sum {
+                if known.checksum() != sum {
                     return Err(Failure::refused(format!(
                         "schema {schema:?}: migration {number} ({name}) was applied with other content than \
                          this program has; use the program that applied it"
@@ -218,11 +220,11 @@ fn script(missing: &[Migration], config: &PostgresConfig, login: Option<&str>) -
         add(&format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"));
         add("SET LOCAL ROLE {owner}");
         for migration in missing {
-            add(migration.sql);
+            migration.parts.iter().for_each(|part| add(part));
             let insert = include_str!("sql/insert_migration.sql")
                 .replace("{number}", &migration.number.to_string())
                 .replace("{name}", migration.name)
-                .replace("{checksum}", &hexadecimal(&checksum(migration.sql)));
+                .replace("{checksum}", &hexadecimal(&migration.checksum()));
             add(&insert);
         }
         add("RESET ROLE");
@@ -232,11 +234,6 @@ fn script(missing: &[Migration], config: &PostgresConfig, login: Option<&str>) -
         add(include_str!("sql/grant_use.sql"));
     }
     sql
-}
-
-/// Of the text with plain line ends, however the source was checked out.
-fn checksum(sql: &str) -> Vec<u8> {
-    Sha256::digest(sql.replace("\r\n", "\n").as_bytes()).to_vec()
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

@@ -34,6 +34,7 @@ mod intake;
 mod leases;
 mod log_writer;
 mod migrate;
+mod migrations;
 mod mount;
 #[cfg(test)]
 mod plans;

@@ -10,26 +10,25 @@ use uuid::Uuid;
 
 use crate::database::{Database, Owner};
 use crate::error::Failure;
+use crate::migrations::MIGRATIONS;
 
-struct Migration {
-    number: i64,
-    name: &'static str,
-    sql: &'static str,
+pub(crate) struct Migration {
+    pub(crate) number: i64,
+    pub(crate) name: &'static str,
+    /// Statements, a file each, in the order they run.
+    pub(crate) parts: &'static [&'static str],
 }
 
-const MIGRATIONS: [Migration; 7] = [
-    Migration { number: 1, name: "event_log", sql: include_str!("../migrations/0001_event_log.sql") },
-    Migration { number: 2, name: "read_models", sql: include_str!("../migrations/0002_read_models.sql") },
-    Migration { number: 3, name: "snapshots", sql: include_str!("../migrations/0003_snapshots.sql") },
-    Migration { number: 4, name: "leases", sql: include_str!("../migrations/0004_leases.sql") },
-    Migration { number: 5, name: "generations", sql: include_str!("../migrations/0005_generations.sql") },
-    Migration {
-        number: 6,
-        name: "commits_without_events",
-        sql: include_str!("../migrations/0006_commits_without_events.sql"),
-    },
-    Migration { number: 7, name: "lease_ids", sql: include_str!("../migrations/0007_lease_ids.sql") },
-];
+impl Migration {
+    /// Of the texts with plain line ends, however the source was checked out.
+    fn checksum(&self) -> Vec<u8> {
+        let mut sum = Sha256::new();
+        for part in self.parts {
+            sum.update(part.replace("\r\n", "\n"));
+        }
+        sum.finalize().to_vec()
+    }
+}
 
 /// Brings the schema up to date and returns the identity of the store.
 ///
@@ -52,10 +51,12 @@ pub(crate) fn migrate(
         Owner::Underlay => {}
     }
     for migration in &MIGRATIONS[applied..] {
-        transaction.execute_batch(migration.sql)?;
+        for part in migration.parts {
+            transaction.execute_batch(part)?;
+        }
         transaction.execute(
             include_str!("sql/insert_migration.sql"),
-            params![migration.number, migration.name, checksum(migration.sql), now.as_microsecond()],
+            params![migration.number, migration.name, migration.checksum(), now.as_microsecond()],
         )?;
     }
     if applied == 0 {
@@ -84,7 +85,7 @@ fn verify(database: &Database, connection: &Connection) -> Result<usize, Failure
         let path = database.path().display();
         match MIGRATIONS.get(applied) {
             Some(known) if known.number == number => {
-                if checksum(known.sql) != sum {
+                if known.checksum() != sum {
                     return Err(Failure::refused(format!(
                         "{path}: migration {number} ({name}) was applied with other content than this \
                          program has; open the file with the program that wrote it"
@@ -108,9 +109,4 @@ fn verify(database: &Database, connection: &Connection) -> Result<usize, Failure
         applied += 1;
     }
     Ok(applied)
-}
-
-/// Of the text with plain line ends, however the source was checked out.
-fn checksum(sql: &str) -> Vec<u8> {
-    Sha256::digest(sql.replace("\r\n", "\n").as_bytes()).to_vec()
 }

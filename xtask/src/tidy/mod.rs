@@ -5,6 +5,7 @@ mod edges;
 mod links;
 mod machine_paths;
 mod markdown;
+mod migrations;
 mod package_budget;
 mod sources;
 mod sql;
@@ -67,6 +68,7 @@ fn findings(root: &Path) -> Result<Vec<Finding>> {
     findings.extend(package_budget::check(root, &files)?);
     findings.extend(sources::check(&files));
     findings.extend(sql::check(&files));
+    findings.extend(migrations::check(&files));
     findings.extend(links::check(root, &files));
     findings.extend(machine_paths::check(&files));
     Ok(findings)

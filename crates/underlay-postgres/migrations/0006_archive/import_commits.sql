@@ -1,7 +1,9 @@
 -- Stores commits as they left another store: with their ids, times and versions, all or none of them.
 --
 -- Arrays run in parallel: one entry per commit, one per event. Where an id stands for something else,
--- `reused` is the number of that commit; where a version does not continue its stream, `gap` is the
+-- `reused` is the number of that commit: the command, the outcome, or an event is another one. `ahead` is
+-- the number of a commit whose time is more than `ahead_max` past `stamp`, or past the server's clock
+-- where that is NULL; `told` is that clock. Where a version does not continue its stream, `gap` is the
 -- number of that event and `actual` the version of the stream before it. Then nothing is stored.
 CREATE FUNCTION {schema}.import_commits(
     commit_tenants text[],
@@ -21,8 +23,12 @@ CREATE FUNCTION {schema}.import_commits(
     event_schema_versions bigint[],
     event_metadata text[],
     event_payloads text[],
+    stamp bigint DEFAULT NULL,
+    ahead_max bigint DEFAULT NULL,
     OUT stored bigint,
     OUT reused bigint,
+    OUT ahead bigint,
+    OUT told bigint,
     OUT gap bigint,
     OUT actual bigint
 )
@@ -39,6 +45,8 @@ AS $$
 DECLARE
     head record;
     known boolean[];
+    befores bigint[];
+    differing bigint;
     ends bigint[];
     times bigint[];
 BEGIN
@@ -46,6 +54,12 @@ BEGIN
         RAISE EXCEPTION 'an import needs the isolation level read committed' USING ERRCODE = 'UL000';
     END IF;
     PERFORM FROM log_head WHERE one = 1 FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'log_head has no row to lock: the order of the log cannot be kept'
+            USING ERRCODE = 'data_corrupted';
+    END IF;
+    import_commits.told :=
+        coalesce(import_commits.stamp, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint);
     SELECT
         coalesce(last.sequence, 0) AS sequence,
         coalesce(last.position, 0) AS position,
@@ -58,23 +72,76 @@ BEGIN
         ORDER BY c.sequence DESC
         LIMIT 1
     ) AS last ON true;
+    -- `befores` are the positions before the first events of commits that are there.
     SELECT
         array_agg(there.commit_id IS NOT NULL ORDER BY c.n),
-        min(c.n) FILTER (WHERE there.fingerprint <> c.fingerprint)
-    INTO known, import_commits.reused
+        array_agg(there.position - there.event_count ORDER BY c.n),
+        min(c.n) FILTER (
+            WHERE there.commit_id IS NOT NULL
+                AND (
+                    there.fingerprint <> c.fingerprint
+                    OR there.event_count <> c.events
+                    OR there.code IS DISTINCT FROM c.code
+                    -- Message and body may have been forgotten, here or there.
+                    OR (
+                        NOT (c.message = '' AND coalesce(c.body, 'null') = 'null')
+                        AND NOT (there.message = '' AND coalesce(there.body::text, 'null') = 'null')
+                        AND (
+                            there.message <> c.message
+                            OR coalesce(there.body::text, 'null') <> coalesce(c.body, 'null')
+                        )
+                    )
+                )
+        ),
+        min(c.n) FILTER (
+            WHERE there.commit_id IS NULL
+                AND c.recorded_at > import_commits.told + import_commits.ahead_max
+        )
+    INTO known, befores, import_commits.reused, import_commits.ahead
     FROM unnest(
         import_commits.commit_tenants,
         import_commits.commit_ids,
-        import_commits.commit_fingerprints
-    ) WITH ORDINALITY AS c (tenant, id, fingerprint, n)
+        import_commits.commit_fingerprints,
+        import_commits.commit_events,
+        import_commits.commit_codes,
+        import_commits.commit_messages,
+        import_commits.commit_bodies,
+        import_commits.commit_times
+    ) WITH ORDINALITY AS c (tenant, id, fingerprint, events, code, message, body, recorded_at, n)
     -- One look into the index for each, whatever the planner thinks of the size of the table.
     LEFT JOIN LATERAL (
-        SELECT commits.commit_id, commits.fingerprint
+        SELECT
+            commits.commit_id,
+            commits.fingerprint,
+            commits.position,
+            commits.event_count,
+            commits.code,
+            commits.message,
+            commits.body
         FROM commits
         WHERE commits.tenant = c.tenant AND commits.commit_id = c.id
         LIMIT 1
     ) AS there ON true;
-    IF import_commits.reused IS NOT NULL THEN
+    SELECT min(e.commit)
+    INTO differing
+    FROM unnest(
+        import_commits.event_commits,
+        import_commits.event_places,
+        import_commits.event_streams,
+        import_commits.event_versions,
+        import_commits.event_ids
+    ) AS e (commit, place, stream, version, id)
+    LEFT JOIN LATERAL (
+        SELECT events.tenant, events.stream, events.version, events.event_id
+        FROM events
+        WHERE events.position = befores[e.commit] + e.place
+        LIMIT 1
+    ) AS there ON true
+    WHERE known[e.commit]
+        AND (there.tenant, there.stream, there.version, there.event_id)
+            IS DISTINCT FROM (import_commits.commit_tenants[e.commit], e.stream, e.version, e.id);
+    import_commits.reused := least(import_commits.reused, differing);
+    IF import_commits.reused IS NOT NULL OR import_commits.ahead IS NOT NULL THEN
         RETURN;
     END IF;
     SELECT checked.n, checked.actual
@@ -198,21 +265,3 @@ BEGIN
     WHERE NOT known[c.n];
 END
 $$;
-
--- Where the commits of all tenants end, for an export of one tenant that looks through them.
-CREATE FUNCTION {schema}.last_sequence() RETURNS bigint
-LANGUAGE sql
-STABLE
-SECURITY DEFINER
-SET search_path = pg_catalog, {schema}, pg_temp
-AS $$
-    SELECT sequence FROM commits ORDER BY sequence DESC LIMIT 1
-$$;
-
-REVOKE ALL ON FUNCTION {schema}.import_commits, {schema}.last_sequence FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION {schema}.import_commits TO {worker};
-GRANT EXECUTE ON FUNCTION {schema}.last_sequence TO {reader}, {worker};
-GRANT CREATE ON SCHEMA {schema} TO {append};
-ALTER FUNCTION {schema}.import_commits OWNER TO {append};
-ALTER FUNCTION {schema}.last_sequence OWNER TO {append};
-REVOKE CREATE ON SCHEMA {schema} FROM {append};

@@ -8,11 +8,3 @@ CREATE TABLE {schema}.snapshots (
     state json NOT NULL,
     PRIMARY KEY (tenant, stream)
 );
-
-ALTER TABLE {schema}.snapshots ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
-
-CREATE POLICY of_tenant ON {schema}.snapshots TO {writer}
-USING (tenant = current_setting('underlay.tenant', true))
-WITH CHECK (tenant = current_setting('underlay.tenant', true));
-
-GRANT SELECT, INSERT, UPDATE, DELETE ON {schema}.snapshots TO {writer};
