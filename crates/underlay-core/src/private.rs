@@ -10,7 +10,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{CommandError, DecodeError, EventDescriptor, Json, SnapshotState};
+use crate::domain::{CommandError, DecodeError, EventDescriptor, SnapshotState};
+use crate::words::Json;
 
 /// Lifts a payload from one version to the next; the text says why it cannot.
 pub type Upcast = fn(Value) -> Result<Value, String>;

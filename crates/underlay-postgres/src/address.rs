@@ -22,7 +22,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
-use underlay_core::{Error, ReadLimits};
+use underlay_core::Error;
+use underlay_core::adapter::ReadLimits;
 
 use crate::config::{Listen, PostgresConfig};
 use crate::error::Failure;

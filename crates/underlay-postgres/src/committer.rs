@@ -26,8 +26,9 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio_postgres::types::Type;
+use underlay_core::adapter::WakeupHub;
 use underlay_core::reasons::READS_ONLY;
-use underlay_core::{Clock, Error, WakeupHub};
+use underlay_core::{Clock, Error};
 use uuid::Uuid;
 
 use crate::address::Address;

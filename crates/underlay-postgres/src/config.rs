@@ -3,7 +3,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use underlay_core::{BatchLimits, Clock, ReadLimits, SystemClock};
+use underlay_core::adapter::{BatchLimits, ReadLimits};
+use underlay_core::{Clock, SystemClock};
 
 use crate::error::Failure;
 use crate::fault::{FaultHook, Step};

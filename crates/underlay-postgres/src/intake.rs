@@ -8,10 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
-use underlay_core::{
-    BatchLimits, BatchQueue, Clock, Commit, Committed, Error, Fingerprint, Json, Queued, TenantId, Ticket,
-    Unanswered,
-};
+use underlay_core::adapter::{BatchLimits, BatchQueue, Queued, Ticket, Unanswered};
+use underlay_core::{Clock, Commit, Committed, Error, Fingerprint, Json, TenantId};
 
 use crate::error::RETRY_AFTER;
 

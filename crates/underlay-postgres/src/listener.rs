@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use underlay_core::{Clock, Position, WakeupHub};
+use underlay_core::adapter::WakeupHub;
+use underlay_core::{Clock, Position};
 
 use crate::address::Address;
 use crate::error::Failure;

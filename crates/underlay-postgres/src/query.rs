@@ -6,8 +6,9 @@
 //! range, since of one value the server would see no order. So many rows of the walk are looked at as may
 //! be, and one more that says there are more.
 
+use underlay_core::adapter::Walk;
 use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
-use underlay_core::{Comparison, Cursor, Direction, Filter, Query, TenantId, Value, ViewTable, Walk};
+use underlay_core::{Comparison, Cursor, Direction, Filter, Query, TenantId, Value, ViewTable};
 
 use crate::row_table::{name, quoted, selected};
 

@@ -3,11 +3,11 @@ use std::collections::{BTreeMap, HashSet};
 use async_trait::async_trait;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
+use underlay_core::adapter::Walk;
 use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
 use underlay_core::{
     Checkpoint, Error, ParkedEvent, Position, Query, ReadModels, RowAddress, RowChange, RowPage, RowValues,
-    Swap, Swept, TenantId, Timestamp, Value, ViewBatch, ViewInfo, ViewSchema, ViewTable, Walk,
-    check_page_limit,
+    Swap, Swept, TenantId, Timestamp, Value, ViewBatch, ViewInfo, ViewSchema, ViewTable, check_page_limit,
 };
 
 use crate::catalogue::{self, Activate, BeginGeneration, CreateView, GiveUp, Revert, Sweep};

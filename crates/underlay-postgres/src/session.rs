@@ -28,7 +28,8 @@ use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, IsolationLevel, Row};
-use underlay_core::{Clock, Error, ReadLimits, ReadTurn, ReadTurns, TenantId};
+use underlay_core::adapter::{ReadLimits, ReadTurn, ReadTurns};
+use underlay_core::{Clock, Error, TenantId};
 
 use crate::address::Address;
 use crate::config::{PostgresConfig, milliseconds};

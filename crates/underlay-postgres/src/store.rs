@@ -3,7 +3,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use underlay_core::{Clock, Error, StoreId, Wakeup, WakeupHub, Wakeups};
+use underlay_core::adapter::WakeupHub;
+use underlay_core::{Clock, Error, StoreId, Wakeup, Wakeups};
 
 use crate::address::Address;
 use crate::committer::Committer;

@@ -28,7 +28,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rusqlite::Connection;
-use underlay_core::{Clock, Error, WakeupHub};
+use underlay_core::adapter::WakeupHub;
+use underlay_core::{Clock, Error};
 
 use crate::config::SqliteConfig;
 use crate::database::Database;

@@ -9,10 +9,8 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use underlay_core::{
-    BatchLimits, BatchQueue, Commit, Committed, Error, Fingerprint, Json, Queued, TenantId, Ticket,
-    Unanswered,
-};
+use underlay_core::adapter::{BatchLimits, BatchQueue, Queued, Ticket, Unanswered};
+use underlay_core::{Commit, Committed, Error, Fingerprint, Json, TenantId};
 
 use crate::error::Failure;
 

@@ -1,8 +1,9 @@
 //! A query of a view as SQL: values are bound, names are quoted, and pages are found by key, never by
 //! counting, so that every filter and every sort is a walk along an index.
 
+use underlay_core::adapter::Walk;
 use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
-use underlay_core::{Comparison, Direction, Filter, Query, TenantId, Value, ViewTable, Walk};
+use underlay_core::{Comparison, Direction, Filter, Query, TenantId, Value, ViewTable};
 
 use crate::row_table::{index_name, name, quoted, selected};
 

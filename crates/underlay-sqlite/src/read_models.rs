@@ -1,10 +1,11 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, params_from_iter};
 use tokio::sync::oneshot;
+use underlay_core::adapter::Walk;
 use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
 use underlay_core::{
     Checkpoint, Error, Filter, ParkedEvent, Position, Query, ReadModels, RowAddress, RowChange, RowPage,
-    RowValues, Swap, Swept, TenantId, Timestamp, ViewBatch, ViewInfo, ViewSchema, ViewTable, Walk,
+    RowValues, Swap, Swept, TenantId, Timestamp, ViewBatch, ViewInfo, ViewSchema, ViewTable,
     check_page_limit,
 };
 

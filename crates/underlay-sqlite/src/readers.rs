@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::Connection;
-use underlay_core::{Clock, Error, ReadLimits, ReadTurn, ReadTurns, TenantId};
+use underlay_core::adapter::{ReadLimits, ReadTurn, ReadTurns};
+use underlay_core::{Clock, Error, TenantId};
 
 use crate::config::SqliteConfig;
 use crate::database::Database;

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use tokio::sync::Semaphore;
-use underlay_core::{Clock, Error, StoreId, Wakeup, WakeupHub, Wakeups};
+use underlay_core::adapter::WakeupHub;
+use underlay_core::{Clock, Error, StoreId, Wakeup, Wakeups};
 
 use crate::committer::Committer;
 use crate::config::SqliteConfig;

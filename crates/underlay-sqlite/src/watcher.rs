@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::Connection;
-use underlay_core::WakeupHub;
+use underlay_core::adapter::WakeupHub;
 
 use crate::database::Database;
 use crate::error::Failure;

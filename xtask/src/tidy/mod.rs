@@ -2,6 +2,7 @@
 
 mod code;
 mod edges;
+mod folders;
 mod links;
 mod machine_paths;
 mod markdown;
@@ -65,6 +66,7 @@ impl fmt::Display for Finding {
 fn findings(root: &Path) -> Result<Vec<Finding>> {
     let files = text_files(root)?;
     let mut findings = edges::check(root, &files)?;
+    findings.extend(folders::check(&files));
     findings.extend(package_budget::check(root, &files)?);
     findings.extend(sources::check(&files));
     findings.extend(sql::check(&files));

@@ -3,10 +3,10 @@ use std::collections::{HashMap, HashSet};
 use async_trait::async_trait;
 
 use super::MemoryEventStore;
-use crate::{
-    Archive, ArchivePage, ArchivedCommit, CommitId, Committed, Conflict, Error, EventId, ExpectedVersion,
-    Imported, Json, LogScope, Outcome, Position, RecordedEvent, Retention, StreamName, StreamVersion,
-    TenantId, Timestamp, Version,
+use crate::ports::{Archive, ArchivePage, ArchivedCommit, Imported, LogScope, Retention};
+use crate::words::{
+    CommitId, Committed, Conflict, Error, EventId, ExpectedVersion, Json, Outcome, Position, RecordedEvent,
+    StreamName, StreamVersion, TenantId, Timestamp, Version,
 };
 
 #[async_trait]

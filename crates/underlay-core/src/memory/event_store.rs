@@ -4,12 +4,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::event_store::check_page_limit;
-use crate::limits::PAGE_SCAN_MAX;
-use crate::{
-    Clock, Commit, CommitId, Committed, Conflict, Error, EventId, EventStore, Fingerprint, LogFilter,
-    LogPage, LogScope, Position, RecordedCommit, RecordedEvent, StoreId, StreamName, StreamPage,
-    StreamVersion, SystemClock, TenantId, Timestamp, Underway, Version, Wakeup, WakeupHub, Wakeups,
+use crate::adapter::WakeupHub;
+use crate::ports::check_page_limit;
+use crate::ports::{
+    Clock, EventStore, LogFilter, LogPage, LogScope, RecordedCommit, StreamPage, SystemClock, Underway,
+    Wakeup, Wakeups,
+};
+use crate::words::limits::PAGE_SCAN_MAX;
+use crate::words::{
+    Commit, CommitId, Committed, Conflict, Error, EventId, Fingerprint, Position, RecordedEvent, StoreId,
+    StreamName, StreamVersion, TenantId, Timestamp, Version,
 };
 
 /// An event store in memory. One lock: a commit is a turn of it.

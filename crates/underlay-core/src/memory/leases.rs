@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::{Clock, Error, Lease, LeaseId, LeaseTerm, Leases, SystemClock, Timestamp, check_lease};
+use crate::ports::{Clock, Lease, LeaseId, LeaseTerm, Leases, SystemClock, check_lease};
+use crate::words::{Error, Timestamp};
 
 /// Leases in memory.
 #[derive(Clone)]

@@ -6,13 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use super::MemoryLeases;
-use crate::limits::QUERY_ROWS_SCANNED_MAX;
-use crate::read_models::{no_generation, none_replaced, still_read};
-use crate::{
-    Checkpoint, Comparison, Cursor, Direction, Error, Filter, Generation, ParkedEvent, Position, Query,
-    ReadModels, RowAddress, RowChange, RowPage, RowValues, Swap, Swept, TenantId, Timestamp, Value,
-    ViewBatch, ViewInfo, ViewSchema, ViewTable, Walk, check_page_limit,
+use crate::adapter::Walk;
+use crate::domain::{RowValues, ViewSchema};
+use crate::ports::{
+    Comparison, Cursor, Direction, Filter, Generation, ParkedEvent, Query, ReadModels, RowAddress, RowChange,
+    RowPage, Swap, Swept, ViewBatch, ViewInfo, ViewTable, check_page_limit,
 };
+use crate::ports::{no_generation, none_replaced, still_read};
+use crate::words::limits::QUERY_ROWS_SCANNED_MAX;
+use crate::words::{Checkpoint, Error, Position, TenantId, Timestamp, Value};
 
 /// The tables of views, in memory.
 #[derive(Clone, Debug, Default)]

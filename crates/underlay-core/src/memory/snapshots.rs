@@ -3,7 +3,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use crate::{Error, Snapshot, Snapshots, StreamName, TenantId};
+use crate::ports::{Snapshot, Snapshots};
+use crate::words::{Error, StreamName, TenantId};
 
 /// Stored states, in memory.
 #[derive(Clone, Debug, Default)]

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use underlay_core::adapter::BatchLimits;
 use underlay_core::{
-    BatchLimits, Commit, CommitId, Error, EventStore, EventStoreExt, ExpectedVersion, Json, LogFilter,
-    LogScope, ManualClock, Outcome, Position, Timestamp, Version,
+    Commit, CommitId, Error, EventStore, EventStoreExt, ExpectedVersion, Json, LogFilter, LogScope,
+    ManualClock, Outcome, Position, Timestamp, Version,
 };
 
 use underlay_postgres::Step;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use underlay_core::adapter::ReadLimits;
 use underlay_core::{
-    Checkpoint, Comparison, Error, EventStore, ExpectedVersion, Leases, Query, ReadLimits, ReadModels, Value,
-    Version, ViewBatch, ViewTable,
+    Checkpoint, Comparison, Error, EventStore, ExpectedVersion, Leases, Query, ReadModels, Value, Version,
+    ViewBatch, ViewTable,
 };
 use underlay_postgres::{PostgresConfig, PostgresStore};
 

@@ -3,11 +3,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use underlay_core::adapter::WakeupHub;
 use underlay_core::memory::{MemoryEventStore, MemoryReadModels};
 use underlay_core::{
     Clock, Commit, CommitId, Committed, Error, EventId, EventStore, Keys, LogFilter, LogPage, LogScope,
     Position, Query, Recorded, RecordedCommit, StoreId, StreamName, StreamPage, SystemClock, TenantId,
-    Timestamp, Underway, Version, View, ViewStatus, Wakeup, WakeupHub, Wakeups,
+    Timestamp, Underway, Version, View, ViewStatus, Wakeup, Wakeups,
 };
 use underlay_runtime::{Engine, EngineConfig, OnViewChange, Ports, RebuildFrom, Registry, Request};
 

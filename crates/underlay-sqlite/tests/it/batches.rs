@@ -1,9 +1,10 @@
 //! The rules of a batch, attacked from outside: what waits together is answered one by one, in turn,
 //! within limits, whatever becomes of the writer.
 
+use underlay_core::adapter::BatchLimits;
 use underlay_core::{
-    BatchLimits, Checkpoint, Commit, Committed, Error, EventStore, ExpectedVersion, Position, ReadModels,
-    TenantId, Version, ViewBatch, ViewTable,
+    Checkpoint, Commit, Committed, Error, EventStore, ExpectedVersion, Position, ReadModels, TenantId,
+    Version, ViewBatch, ViewTable,
 };
 use underlay_sqlite::{SqliteStore, Step};
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use underlay_core::adapter::BatchLimits;
 use underlay_core::{
-    Archive, BatchLimits, CommitId, Error, EventStore, EventStoreExt, ExpectedVersion, LogFilter, LogScope,
-    ManualClock, Outcome, Position, Retention, Timestamp, Version,
+    Archive, CommitId, Error, EventStore, EventStoreExt, ExpectedVersion, LogFilter, LogScope, ManualClock,
+    Outcome, Position, Retention, Timestamp, Version,
 };
 use underlay_sqlite::SqliteConfig;
 

@@ -1,8 +1,9 @@
 //! The file: what is refused, what is kept, what cannot be changed.
 
 use rusqlite::Connection;
+use underlay_core::adapter::ReadLimits;
 use underlay_core::{
-    Error, EventStore, EventStoreExt, ExpectedVersion, LogFilter, LogScope, Position, ReadLimits, Version,
+    Error, EventStore, EventStoreExt, ExpectedVersion, LogFilter, LogScope, Position, Version,
 };
 use underlay_sqlite::{SqliteConfig, SqliteStore};
 

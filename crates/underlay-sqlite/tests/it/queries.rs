@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use underlay_core::adapter::ReadLimits;
 use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
 use underlay_core::{
-    Checkpoint, Comparison, Error, EventStore, ExpectedVersion, ManualClock, Query, ReadLimits, ReadModels,
-    RowAddress, RowChange, TenantId, Timestamp, Value, Version, ViewBatch, ViewTable,
+    Checkpoint, Comparison, Error, EventStore, ExpectedVersion, ManualClock, Query, ReadModels, RowAddress,
+    RowChange, TenantId, Timestamp, Value, Version, ViewBatch, ViewTable,
 };
 use underlay_sqlite::{SqliteConfig, SqliteStore};
 

@@ -2,11 +2,11 @@
 
 use underlay_testkit::{Case, archive, event_store, leases, read_models, retention, snapshots};
 
-const EVENT_STORE: &str = include_str!("../../../underlay-core/src/event_store.rs");
-const READ_MODELS: &str = include_str!("../../../underlay-core/src/read_models.rs");
-const SNAPSHOTS: &str = include_str!("../../../underlay-core/src/snapshots.rs");
-const ARCHIVE: &str = include_str!("../../../underlay-core/src/archive.rs");
-const LEASES: &str = include_str!("../../../underlay-core/src/leases.rs");
+const EVENT_STORE: &str = include_str!("../../../underlay-core/src/ports/event_store.rs");
+const READ_MODELS: &str = include_str!("../../../underlay-core/src/ports/read_models.rs");
+const SNAPSHOTS: &str = include_str!("../../../underlay-core/src/ports/snapshots.rs");
+const ARCHIVE: &str = include_str!("../../../underlay-core/src/ports/archive.rs");
+const LEASES: &str = include_str!("../../../underlay-core/src/ports/leases.rs");
 
 /// A sentence as the documentation has it: number, text, name of the case.
 type Sentence = (u32, String, String);

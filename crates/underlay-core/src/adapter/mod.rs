@@ -1,0 +1,14 @@
+//! The toolkit of adapters: what whoever writes a store needs, in this repository or elsewhere, and no
+//! service does.
+
+mod batch;
+mod read_turns;
+mod unanswered;
+mod wakeup_hub;
+mod walk;
+
+pub use batch::{BatchLimits, BatchQueue, Queued};
+pub use read_turns::{ReadLimits, ReadTurn, ReadTurns};
+pub use unanswered::{Ticket, Unanswered};
+pub use wakeup_hub::WakeupHub;
+pub use walk::Walk;

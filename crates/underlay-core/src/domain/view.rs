@@ -1,0 +1,86 @@
+use std::fmt::Display;
+use std::hash::Hash;
+
+use crate::domain::{Event, Recorded, Row, ViewSchema};
+
+/// A read model: rows by key, each a fold of the events routed to it. Pure.
+///
+/// Rows belong to the tenant of the event; the same key in two tenants is two rows.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a view",
+    label = "implement `View`: `NAME`, `Event`, `Key`, `Row`, `route` and `fold`"
+)]
+pub trait View: Send + Sync + 'static {
+    /// Its name, in the database and in addresses: `a-z 0-9 _`.
+    const NAME: &'static str;
+    /// Raise it when `route` or `fold` changed: the rows must then be rebuilt.
+    const VERSION: u32 = 1;
+    /// What happens at an event it cannot take.
+    const ON_FAULT: OnFault = OnFault::Pause;
+    /// The events it folds.
+    type Event: Event;
+    /// What tells its rows apart; stored as its text, so two keys never have one text.
+    type Key: Clone + Eq + Hash + Ord + Display + Send + Sync + 'static;
+    /// A row.
+    type Row: Row;
+
+    /// Names the rows an event changes.
+    fn route(&self, event: &Recorded<Self::Event>, keys: &mut Keys<Self::Key>);
+
+    /// The row after the event; `None` removes it.
+    fn fold(
+        &self,
+        key: &Self::Key,
+        row: Option<Self::Row>,
+        event: &Recorded<Self::Event>,
+    ) -> Option<Self::Row>;
+
+    /// The stored shape.
+    #[must_use]
+    fn schema() -> ViewSchema
+    where
+        Self: Sized,
+    {
+        ViewSchema::new(Self::NAME, Self::VERSION, Self::Row::columns())
+            .with_event_types(Self::Event::descriptors().into_iter().map(|event| event.name))
+    }
+}
+
+/// What a view does at an event it cannot take: its payload does not decode, `route` or `fold` panics, or
+/// a row comes out that no store may hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OnFault {
+    /// It stops before the event, for every tenant, until a person mends it: no row is ever wrong.
+    #[default]
+    Pause,
+    /// It passes over the event and remembers it: the rows of that tenant lack it, those of the others
+    /// go on. An event of a version newer than the code knows is not passed over, but stopped at: a newer
+    /// process can take it.
+    Park,
+}
+
+/// The rows an event changes.
+#[derive(Clone, Debug)]
+pub struct Keys<K>(Vec<K>);
+
+impl<K: PartialEq> Keys<K> {
+    /// Adds a row. Adding it twice folds the event into it once.
+    pub fn push(&mut self, key: K) {
+        if !self.0.contains(&key) {
+            self.0.push(key);
+        }
+    }
+}
+
+impl<K> Keys<K> {
+    /// The rows named so far.
+    pub fn drain(&mut self) -> std::vec::Drain<'_, K> {
+        self.0.drain(..)
+    }
+}
+
+impl<K> Default for Keys<K> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}

@@ -1,0 +1,28 @@
+//! The ports. The documentation of each is its contract: numbered sentences, each naming the
+//! conformance case that attacks it.
+
+mod archive;
+mod clock;
+mod event_store;
+mod leases;
+mod query;
+mod read_models;
+mod snapshots;
+mod view_batch;
+mod wakeups;
+
+pub use archive::{Archive, ArchivePage, ArchivedCommit, Imported, Retention};
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use event_store::{
+    CommitStatus, EventStore, EventStoreExt, LogFilter, LogPage, LogScope, RecordedCommit, StreamPage,
+    Underway, check_page_limit,
+};
+pub use leases::{Lease, LeaseId, LeaseTerm, Leases, check_lease};
+pub use query::{Comparison, Cursor, Direction, Filter, Query, RowPage, Sort};
+pub use read_models::{
+    Generation, ReadModels, Swap, Swept, ViewInfo, ViewStatus, ViewTable, no_generation, none_replaced,
+    still_read,
+};
+pub use snapshots::{Snapshot, Snapshots};
+pub use view_batch::{ParkedEvent, RowAddress, RowChange, ViewBatch};
+pub use wakeups::{Wakeup, Wakeups};

@@ -1,0 +1,207 @@
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::words::{Checkpoint, CommitId, ExpectedVersion, StreamName, Version};
+
+/// A stream was not at the version a commit expected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[error("conflict on {stream}: expected {expected}, found version {actual}")]
+pub struct Conflict {
+    /// The stream.
+    pub stream: StreamName,
+    /// What the commit expected of it.
+    pub expected: ExpectedVersion,
+    /// What it was.
+    pub actual: Version,
+}
+
+/// A failure of the infrastructure: one variant per decision a caller makes.
+///
+/// What the domain says no to is a [`Refusal`](crate::domain::Refusal), never one of these.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Somebody else wrote first. Load again and decide again.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
+    /// The commit id was used before, with other content. Nothing was stored.
+    #[error(
+        "commit id {0} was used before with other content; a repeat must be the same, something new needs a new id"
+    )]
+    IdReused(CommitId),
+    /// It may or may not be stored. Ask again with the same commit id: the answer will be true.
+    #[error(
+        "it is uncertain whether commit {id} was stored ({reason}); repeat it with the same id to find out"
+    )]
+    Uncertain {
+        /// The commit to ask about.
+        id: CommitId,
+        /// What happened.
+        reason: String,
+    },
+    /// What was asked for does not exist.
+    #[error("{0} does not exist")]
+    NotFound(String),
+    /// The input is wrong. The text says what would be right.
+    #[error("{0}")]
+    Invalid(String),
+    /// The query asks for more work than one query may. Ask for less: the text names the limit, and says
+    /// what would be right. Asking again brings the same.
+    #[error("{0}")]
+    TooBroad(String),
+    /// Nothing was stored; try again later.
+    #[error("unavailable: {reason}")]
+    Unavailable {
+        /// What is missing or full, with the name of the limit.
+        reason: String,
+        /// When to try again, where that is known.
+        retry_after: Option<Duration>,
+        /// Whether the store is there and a limit is reached; otherwise it is away.
+        overloaded: bool,
+    },
+    /// The caller may not do this.
+    #[error("denied: {0}")]
+    Denied(String),
+    /// The checkpoint does not fit this log: another store, or an older copy of it.
+    #[error("{0}")]
+    CheckpointRefused(Box<CheckpointRefused>),
+    /// The rows of a view were moved on by somebody else since they were read.
+    #[error("the checkpoint of view {view} has moved; read it again")]
+    CheckpointMoved {
+        /// The view.
+        view: String,
+    },
+    /// The lease a write was made under has run out, or somebody else has it. Nothing was stored; stop
+    /// the work, or take the lease again.
+    #[error("lease {name:?} of term {term} is lost")]
+    LeaseLost {
+        /// The work.
+        name: String,
+        /// The term that was lost.
+        term: u64,
+    },
+    /// A view's stored shape is not the shape in the code.
+    #[error("view {view} was built by another definition ({reason}); run `view rebuild {view}`")]
+    ViewChanged {
+        /// The view.
+        view: String,
+        /// What differs.
+        reason: String,
+    },
+    /// What is stored cannot be read.
+    #[error("stored data is damaged: {0}")]
+    Damaged(String),
+    /// The store failed in a way that a repeat does not mend.
+    #[error("{doing}: {source}")]
+    Backend {
+        /// What was being done.
+        doing: String,
+        /// The vendor's own error.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// Why a checkpoint was refused.
+#[derive(Debug)]
+pub struct CheckpointRefused {
+    /// Whose checkpoint it is: the name of a view.
+    pub owner: String,
+    /// The checkpoint.
+    pub checkpoint: Checkpoint,
+    /// What does not fit.
+    pub reason: String,
+    /// The command that repairs it.
+    pub repair: String,
+}
+
+impl fmt::Display for CheckpointRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the checkpoint of {} at position {} does not fit this log: {}; repair it with `{}`",
+            self.owner, self.checkpoint.position, self.reason, self.repair
+        )
+    }
+}
+
+impl Error {
+    /// [`Error::Invalid`] with this text.
+    pub fn invalid(text: impl Into<String>) -> Self {
+        Self::Invalid(text.into())
+    }
+
+    /// [`Error::Unavailable`] with this reason and no known time to wait.
+    pub fn unavailable(reason: impl Into<String>) -> Self {
+        Self::Unavailable { reason: reason.into(), retry_after: None, overloaded: false }
+    }
+
+    /// [`Error::Unavailable`] of a store that is there and has no room at the moment; the reason names
+    /// the limit and its value, `name = value`; see [`Error::limit`].
+    pub fn overloaded(reason: impl Into<String>, retry_after: Duration) -> Self {
+        Self::Unavailable { reason: reason.into(), retry_after: Some(retry_after), overloaded: true }
+    }
+
+    /// The limit that was reached and its value, `queue_items_max = 4096`, where the reason has them so.
+    /// It is what a caller may know of the reason, which may also name files, servers and others.
+    #[must_use]
+    pub fn limit(&self) -> Option<&str> {
+        let Self::Unavailable { reason, overloaded: true, .. } = self else { return None };
+        let of_name = |byte: &u8| byte.is_ascii_lowercase() || *byte == b'_';
+        reason.match_indices(" = ").find_map(|(at, between)| {
+            let (before, after) = (&reason.as_bytes()[..at], &reason.as_bytes()[at + between.len()..]);
+            let name = before.iter().rev().take_while(|byte| of_name(byte)).count();
+            let value = after.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            let found = reason.get(at - name..at + between.len() + value)?;
+            (value > 0 && found.contains('_')).then_some(found)
+        })
+    }
+
+    /// [`Error::Backend`] around a vendor's error.
+    pub fn backend(
+        doing: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Backend { doing: doing.into(), source: source.into() }
+    }
+
+    /// Whether the same call may succeed later without anybody changing anything.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::Uncertain { .. } | Self::CheckpointMoved { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_reason_the_limit_is_told_and_nothing_else() {
+        let limit = |reason: &str| {
+            let error = Error::overloaded(reason, Duration::from_secs(1));
+            error.limit().map(str::to_owned)
+        };
+        assert_eq!(
+            limit("the commit queue is full (queue_items_max = 7)").as_deref(),
+            Some("queue_items_max = 7")
+        );
+        assert_eq!(limit("connections_max = 8 at 10.0.0.7").as_deref(), Some("connections_max = 8"));
+        let line = "the line for account-db_max is full (turns_waiting_max = 1)";
+        assert_eq!(limit(line).as_deref(), Some("turns_waiting_max = 1"));
+        for reason in [
+            "out of memory at /var/lib/bank_max",
+            "",
+            " = ",
+            " = 7",
+            "port = 7",
+            "a_max = x",
+            "ä = 1",
+            "a_max 7",
+        ] {
+            assert_eq!(limit(reason), None, "{reason}");
+        }
+        assert_eq!(Error::unavailable("queue_items_max = 7").limit(), None, "no limit was reached");
+    }
+}

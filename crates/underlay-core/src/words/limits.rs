@@ -1,0 +1,62 @@
+//! Every bound of the core types, by name. Reaching one is [`Error::Invalid`](crate::words::Error::Invalid)
+//! with the name of the limit, never growth.
+
+use std::time::Duration;
+
+/// Bytes in a tenant id.
+pub const TENANT_BYTES_MAX: usize = 64;
+/// Bytes in a category.
+pub const CATEGORY_BYTES_MAX: usize = 64;
+/// Bytes in the id part of a stream name.
+pub const STREAM_ID_BYTES_MAX: usize = 255;
+/// Bytes in the name of an event type.
+pub const EVENT_TYPE_BYTES_MAX: usize = 128;
+/// Bytes in one event's payload.
+pub const PAYLOAD_BYTES_MAX: usize = 1 << 20;
+/// Bytes in one event's metadata.
+pub const METADATA_BYTES_MAX: usize = 16 << 10;
+/// Bytes in an outcome's body.
+pub const OUTCOME_BYTES_MAX: usize = 64 << 10;
+/// Events in one commit.
+pub const COMMIT_EVENTS_MAX: usize = 10_000;
+/// Streams a commit writes or expects something of.
+pub const COMMIT_STREAMS_MAX: usize = 1_000;
+/// Bytes of payload, metadata and outcome in one commit; metadata counts for every event.
+pub const COMMIT_BYTES_MAX: usize = 16 << 20;
+/// Bytes that what was folded counts for in a state, where nobody has counted the state itself.
+pub const STATE_FOLDED_BYTES_MAX: usize = 16 << 10;
+/// Objects and lists within each other in what a command is asked with.
+pub const JSON_DEPTH_MAX: usize = 128;
+/// How far past the store's clock the time of an imported commit may be.
+pub const IMPORT_AHEAD_MAX: Duration = Duration::from_secs(5 * 60);
+/// Events asked for in one page of a stream or the log.
+pub const PAGE_EVENTS_MAX: usize = 10_000;
+/// Positions one filtered page may scan before it answers with what it has.
+pub const PAGE_SCAN_MAX: u64 = 50_000;
+/// Rows asked for in one page of a view.
+pub const PAGE_ROWS_MAX: usize = 1_000;
+/// Bytes in a row's key.
+pub const ROW_KEY_BYTES_MAX: usize = 1_024;
+/// Bytes in a text of a row, in a column that rows are found by: what every store's index holds beside
+/// a tenant and a key.
+pub const INDEXED_TEXT_BYTES_MAX: usize = 1_024;
+/// Bytes in a text of a row, in another column.
+pub const TEXT_BYTES_MAX: usize = 1 << 20;
+/// Events that are kept of those one generation of a view has passed over; it passes over further ones
+/// without keeping them.
+pub const PARKED_EVENTS_MAX: u64 = 10_000;
+/// Bytes kept of the reason why an event was passed over.
+pub const PARKED_REASON_BYTES_MAX: usize = 1_024;
+/// Bytes in a view's or column's name.
+pub const NAME_BYTES_MAX: usize = 48;
+/// Columns in a view.
+pub const VIEW_COLUMNS_MAX: usize = 64;
+/// Filters in one query.
+pub const QUERY_FILTERS_MAX: usize = 8;
+/// Rows a query may look at on one way to its answer, and a count too; see
+/// [`Error::TooBroad`](crate::words::Error::TooBroad).
+pub const QUERY_ROWS_SCANNED_MAX: usize = 50_000;
+/// Bytes in the name of a lease, and in that of its holder.
+pub const LEASE_NAME_BYTES_MAX: usize = 128;
+/// Seconds a lease may be asked for at once.
+pub const LEASE_SECONDS_MAX: u64 = 24 * 60 * 60;

@@ -1,0 +1,34 @@
+//! The words: what a service, its domain and its stores speak of. Values alone; nothing here has a port.
+
+mod checkpoint;
+mod column;
+pub(crate) mod commit;
+mod decimal_key;
+mod error;
+mod event;
+mod json;
+pub mod limits;
+mod outcome;
+mod position;
+pub mod reasons;
+mod stream;
+mod tenant;
+mod version;
+
+pub use checkpoint::{Checkpoint, StoreId};
+pub use column::{Column, ColumnType, ColumnValue, Value};
+pub use commit::{Commit, CommitId, Committed, Expectation, Fingerprint, Origin, StreamVersion, StreamWrite};
+pub use decimal_key::{decimal_from_key, decimal_key};
+pub use error::{CheckpointRefused, Conflict, Error};
+pub use event::{EventId, EventType, Metadata, NewEvent, RecordedEvent, SchemaVersion};
+pub use json::Json;
+pub use outcome::Outcome;
+pub use position::Position;
+pub use stream::{Category, StreamName};
+pub use tenant::TenantId;
+pub use version::{ExpectedVersion, Version};
+
+/// A moment in UTC, kept to the microsecond in every store.
+pub use jiff::Timestamp;
+/// An exact decimal number: money, never a float.
+pub use rust_decimal::Decimal;
