@@ -3,6 +3,7 @@
 
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
+use underlay_core::adapter::{Answer, At, FaultHook, Request, recorded_time, refusal_columns, stored_number};
 use underlay_core::{
     Committed, Conflict, Error, ExpectedVersion, NewEvent, Outcome, Position, StreamName, StreamVersion,
     Version,
@@ -11,9 +12,7 @@ use uuid::Uuid;
 
 use crate::config::{PostgresConfig, milliseconds};
 use crate::error::{Failure, raised};
-use crate::event_row;
-use crate::fault::{FaultHook, Step};
-use crate::intake::{Answer, Request};
+use crate::fault::Step;
 use crate::migrate::filled;
 use crate::seen::{Place, Seen};
 use crate::session::Parameter;
@@ -39,7 +38,7 @@ pub(crate) struct Calls {
     single: String,
     /// How long a transaction may stay that the server cannot end by itself, in milliseconds.
     longest: i64,
-    faults: FaultHook,
+    faults: FaultHook<Step>,
 }
 
 impl Calls {
@@ -191,15 +190,7 @@ fn expected_number(version: ExpectedVersion) -> i64 {
         ExpectedVersion::Any => -1,
         ExpectedVersion::Exists => -2,
         ExpectedVersion::NoStream => 0,
-        ExpectedVersion::Exact(version) => event_row::number(version.0),
-    }
-}
-
-/// Code, message and body of a refusal.
-pub(crate) fn refusal(outcome: &Outcome) -> (Option<&str>, Option<&str>, Option<&str>) {
-    match outcome {
-        Outcome::Accepted => (None, None, None),
-        Outcome::Refused { code, message, body } => (Some(code), Some(message), Some(body.as_str())),
+        ExpectedVersion::Exact(version) => stored_number(version.0),
     }
 }
 
@@ -243,7 +234,7 @@ impl<'a> Arrays<'a> {
 
     fn push(&mut self, request: &'a Request) {
         let commit = &request.commit;
-        let (code, message, body) = refusal(&commit.outcome);
+        let (code, message, body) = refusal_columns(&commit.outcome);
         self.tenants.push(request.tenant.as_str());
         self.ids.push(commit.id.0);
         self.fingerprints.push(&request.reply.fingerprint.0);
@@ -327,7 +318,7 @@ fn committed(request: &Request, end: i64, recorded_at: i64, before: &[i64]) -> R
         version: Version(before.unsigned_abs()).plus(write.events.len()),
     });
     let position = Position::from_number(end.unsigned_abs());
-    let recorded_at = event_row::time(recorded_at, end)?;
+    let recorded_at = recorded_time(recorded_at, At(end))?;
     Ok(Committed::new(commit.id, position, versions.collect(), commit, recorded_at))
 }
 

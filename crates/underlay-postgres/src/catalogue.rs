@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
+use underlay_core::adapter::{ListedGeneration, ViewList, check_definition, stored_number};
 use underlay_core::{
     Checkpoint, Error, EventId, Generation, LeaseTerm, ParkedEvent, Position, StoreId, StreamName, Swap,
     Swept, TenantId, Timestamp, Version, ViewInfo, ViewSchema, ViewTable, no_generation, none_replaced,
@@ -37,11 +38,9 @@ use crate::store::Open;
 pub(crate) fn active(rows: &[Row], schema: &ViewSchema) -> Result<Option<u32>, Failure> {
     let Some(row) = rows.first() else { return Ok(None) };
     let found = generation(row, 0)?;
-    if fingerprint(row, 1, format_args!("view {}", schema.name))? != schema.fingerprint() {
-        let definition: RawJson<'_> = row.try_get(2)?;
-        let reason = schema.difference_from(definition.0);
-        return Err(Failure::Answer(Error::ViewChanged { view: schema.name.clone(), reason }));
-    }
+    let built_by = fingerprint(row, 1, format_args!("view {}", schema.name))?;
+    let definition: RawJson<'_> = row.try_get(2)?;
+    check_definition(schema, built_by, definition.0)?;
     Ok(Some(found))
 }
 
@@ -240,9 +239,9 @@ async fn forget(client: &Client, view: &str, generation: u32) -> Result<(), Fail
 pub(crate) async fn park(client: &Client, table: &ViewTable, parked: &[ParkedEvent]) -> Result<(), Failure> {
     let number = stored_generation(table.generation)?;
     let tenants: Vec<&str> = parked.iter().map(|event| event.tenant.as_str()).collect();
-    let positions: Vec<i64> = parked.iter().map(|event| event_row::number(event.position.number())).collect();
+    let positions: Vec<i64> = parked.iter().map(|event| stored_number(event.position.number())).collect();
     let streams: Vec<&str> = parked.iter().map(|event| event.stream.as_str()).collect();
-    let versions: Vec<i64> = parked.iter().map(|event| event_row::number(event.version.0)).collect();
+    let versions: Vec<i64> = parked.iter().map(|event| stored_number(event.version.0)).collect();
     let ids: Vec<Uuid> = parked.iter().map(|event| event.event_id.0).collect();
     let reasons: Vec<&str> = parked.iter().map(|event| event.reason.as_str()).collect();
     let parameters: [Parameter<'_>; 8] = [
@@ -318,37 +317,26 @@ pub(crate) fn moved(failure: Failure, table: &ViewTable, lease: Option<&LeaseTer
 
 /// All views, by name.
 pub(crate) fn views(rows: &[Row]) -> Result<Vec<ViewInfo>, Failure> {
-    let mut views: Vec<ViewInfo> = Vec::new();
+    let mut views = ViewList::default();
     for row in rows {
         let name: String = row.try_get(0)?;
-        let found = Generation {
+        let generation = Generation {
             number: generation(row, 1)?,
             fingerprint: fingerprint(row, 2, format_args!("view {name}"))?,
             checkpoint: read_checkpoint(row, 3)?
                 .ok_or_else(|| Failure::damaged(format!("view {name} has no checkpoint")))?,
             parked: event_row::count(row, 6)?,
         };
-        let is_read: bool = row.try_get(7)?;
         let replaced_at: Option<i64> = row.try_get(8)?;
-        // The generation that is read comes first.
-        match (views.last_mut().filter(|view| view.name == name), replaced_at) {
-            (Some(view), Some(_)) => view.replaced = Some((found, event_row::stamp(row, 8)?)),
-            (Some(view), None) => view.building = Some(found),
-            (None, _) if is_read => views.push(ViewInfo {
-                name,
-                active: found,
-                building: None,
-                replaced: None,
-                discarded: event_row::count(row, 9)?,
-            }),
-            (None, _) => {
-                return Err(Failure::damaged(format!(
-                    "the generation of view {name} that is read is missing"
-                )));
-            }
-        }
+        let listed = ListedGeneration {
+            generation,
+            is_read: row.try_get(7)?,
+            replaced_at: replaced_at.map(|_| event_row::stamp(row, 8)).transpose()?,
+            discarded: event_row::count(row, 9)?,
+        };
+        views.push(name, listed)?;
     }
-    Ok(views)
+    Ok(views.into_views())
 }
 
 /// A generation as PostgreSQL holds it.
@@ -476,7 +464,7 @@ async fn create_generation(
     let definition = serde_json::to_string(schema)
         .map_err(|error| Failure::refused(format!("view {} has no JSON form: {error}", schema.name)))?;
     let number = stored_generation(generation)?;
-    let position = event_row::number(start.position.number());
+    let position = stored_number(start.position.number());
     let event_id = start.event_id.map(|id| id.0);
     let fingerprint = schema.fingerprint().0.to_vec();
     Definition { generation, fingerprint, definition }.insert(client, &schema.name).await?;

@@ -26,9 +26,9 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio_postgres::types::Type;
-use underlay_core::adapter::WakeupHub;
+use underlay_core::Clock;
+use underlay_core::adapter::{FaultHook, Flight, Outage, Request, WakeupHub, answer_again};
 use underlay_core::reasons::READS_ONLY;
-use underlay_core::{Clock, Error};
 use uuid::Uuid;
 
 use crate::address::Address;
@@ -36,9 +36,9 @@ use crate::append::{self, Attempt, Calls, Verdict};
 use crate::config::{PostgresConfig, milliseconds};
 use crate::error::{Failure, raised};
 use crate::event_store::verify_log;
-use crate::fault::{FaultHook, Step};
-use crate::intake::{Answer, Intake, Request, unavailable};
-use crate::known::{Found, Ids, answer_again, find_fenced};
+use crate::fault::Step;
+use crate::intake::{Intake, outage};
+use crate::known::{Found, Ids, find_fenced};
 use crate::link::Link;
 use crate::migrate::filled;
 use crate::repeats::Repeats;
@@ -65,7 +65,7 @@ pub(crate) struct Committer {
     timer: Arc<dyn Clock>,
     commit_timeout: Duration,
     settle_timeout: Duration,
-    faults: FaultHook,
+    faults: FaultHook<Step>,
     attempt: Attempt,
     /// Whether an attempt may still be on its way that no fence has made void.
     fence_due: bool,
@@ -118,11 +118,11 @@ impl Committer {
             // Whoever was just answered may have the next commit ready: it goes with this batch.
             tokio::task::yield_now().await;
             let Some(batch) = intake.next().await else { return };
-            let mut flights = VecDeque::from([Flight::new(batch)]);
+            let mut flights = VecDeque::from([Leg::new(batch)]);
             while !flights.is_empty() {
                 let Some(connected) = self.connected(link.take(), &mut flights).await else { return };
                 link = match flights.pop_front() {
-                    Some(flight) => self.write(connected, flight, &mut flights).await,
+                    Some(leg) => self.write(connected, leg, &mut flights).await,
                     None => Some(connected),
                 };
             }
@@ -160,7 +160,7 @@ impl Committer {
 
     /// A connection that is there: this one, or a new one; `None` where the store is closed meanwhile.
     /// Where it takes more than one try, the flights that wait for it are answered.
-    async fn connected(&mut self, link: Option<Link>, flights: &mut VecDeque<Flight>) -> Option<Link> {
+    async fn connected(&mut self, link: Option<Link>, flights: &mut VecDeque<Leg>) -> Option<Link> {
         if let Some(link) = link.filter(|link| !link.client.is_closed()) {
             return Some(link);
         }
@@ -173,11 +173,10 @@ impl Committer {
                 }
                 Err(failure) => {
                     tracing::error!(%failure, "PostgreSQL cannot be reached");
-                    let reason = unreachable(&failure);
-                    let overloaded = failure.is_full();
-                    self.intake.break_down(&reason, overloaded);
-                    for mut flight in flights.drain(..) {
-                        flight.answer_all(|_| Err(unavailable(&reason, overloaded)));
+                    let outage = unreachable(&failure);
+                    self.intake.break_down(&outage);
+                    for mut leg in flights.drain(..) {
+                        leg.flight.answer_all(|_| Err(outage.error()));
                     }
                 }
             }
@@ -190,12 +189,8 @@ impl Committer {
 
     /// Writes one batch. What has to be written again in parts goes to the front of `flights`. Gives
     /// the connection back where it is sound.
-    async fn write(
-        &mut self,
-        link: Link,
-        mut flight: Flight,
-        flights: &mut VecDeque<Flight>,
-    ) -> Option<Link> {
+    async fn write(&mut self, link: Link, leg: Leg, flights: &mut VecDeque<Leg>) -> Option<Link> {
+        let Leg { mut flight, moved } = leg;
         let mut sent = 1;
         let failure = loop {
             flight.in_doubt = Some("the committer ended during the commit".to_owned());
@@ -215,19 +210,18 @@ impl Committer {
             return self.settle(flight, failure).await;
         }
         flight.in_doubt = None;
-        if failure.is_of_a_reader() && !flight.moved {
+        if failure.is_of_a_reader() && !moved {
             // It is written where a server takes writes, or answered where none is found.
             tracing::warn!(%failure, "the server takes no writes any more");
-            flight.moved = true;
-            flights.push_front(flight);
+            flights.push_front(Leg { flight, moved: true });
             return None;
         }
         match flight.requests.len() {
             1 => flight.answer_all(|request| Err(append::poison(&failure, request))),
             _ if may_be_one_commits(&failure) => {
                 let second = flight.split();
-                flights.push_front(second);
-                flights.push_front(flight);
+                flights.push_front(Leg { flight: second, moved: false });
+                flights.push_front(Leg { flight, moved });
             }
             _ => flight.answer_all(|_| Err(failure.nothing_stored())),
         }
@@ -288,7 +282,7 @@ impl Committer {
                 format!("{reason}; what became of it was not found out in {limit:?} (settle_timeout)");
             tracing::warn!(commits, reason, "commits are uncertain");
             // Nobody else waits for it: it is mended before the next batch is taken.
-            self.intake.break_down(&reason, false);
+            self.intake.break_down(&outage(reason.clone(), false));
             flight.in_doubt = Some(reason);
             // The doubt ends with the next fence, also where one was raised and only the look failed.
             self.fence_due = true;
@@ -311,7 +305,7 @@ impl Committer {
                 }
                 Err(again) => {
                     tracing::error!(failure = %again, "PostgreSQL cannot be reached");
-                    self.intake.break_down(&unreachable(&again), again.is_full());
+                    self.intake.break_down(&unreachable(&again));
                     flight.in_doubt = Some(format!("{failure}; since then: {again}"));
                 }
             }
@@ -353,12 +347,13 @@ impl Committer {
 }
 
 /// Why nothing is taken while there is no connection.
-fn unreachable(failure: &Failure) -> String {
-    if failure.is_of_a_reader() {
+fn unreachable(failure: &Failure) -> Outage {
+    let reason = if failure.is_of_a_reader() {
         READS_ONLY.to_owned()
     } else {
         format!("PostgreSQL cannot be reached: {failure}")
-    }
+    };
+    outage(reason, failure.is_full())
 }
 
 /// Whether leaving one commit out may let the others be stored.
@@ -369,55 +364,16 @@ fn may_be_one_commits(failure: &Failure) -> bool {
     failure.is_of_the_values() || failure.code().is_some_and(|state| state.code().starts_with("XX"))
 }
 
-/// A batch whose callers wait. Dropped without an answer, by a panic or an early return, it gives the
-/// one that is true: nothing stored before it was sent, uncertain afterwards.
-struct Flight {
-    requests: Vec<Request>,
-    in_doubt: Option<String>,
+/// A batch on its way to a server.
+struct Leg {
+    flight: Flight,
     /// Whether it was at a server that took no writes.
     moved: bool,
 }
 
-impl Flight {
+impl Leg {
     fn new(requests: Vec<Request>) -> Self {
-        Self { requests, in_doubt: None, moved: false }
-    }
-
-    /// Takes the second half off.
-    fn split(&mut self) -> Self {
-        Self::new(self.requests.split_off(self.requests.len() / 2))
-    }
-
-    /// Notes, for who asks by an id too, that nobody knows what became of it.
-    fn doubt(&mut self, reason: String) {
-        self.requests.iter().for_each(|request| request.reply.ticket.doubt());
-        self.in_doubt = Some(reason);
-    }
-
-    fn into_requests(mut self) -> Vec<Request> {
-        std::mem::take(&mut self.requests)
-    }
-
-    fn answer_all(&mut self, answer: impl Fn(&Request) -> Answer) {
-        for request in self.requests.drain(..) {
-            let answer = answer(&request);
-            request.reply.answer(answer);
-        }
-    }
-}
-
-impl Drop for Flight {
-    fn drop(&mut self) {
-        let in_doubt = self.in_doubt.take();
-        if in_doubt.is_some() {
-            self.requests.iter().for_each(|request| request.reply.ticket.doubt());
-        }
-        self.answer_all(|request| {
-            Err(match &in_doubt {
-                Some(reason) => Error::Uncertain { id: request.commit.id, reason: reason.clone() },
-                None => Error::unavailable("the committer of this store has ended"),
-            })
-        });
+        Self { flight: Flight::new(requests), moved: false }
     }
 }
 

@@ -2,16 +2,15 @@
 
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
+use underlay_core::adapter::{At, Request, recorded_time, stored_name};
 use underlay_core::{
-    Commit, CommitId, Committed, Error, Fingerprint, Position, RecordedCommit, StreamVersion, TenantId,
-    Version,
+    Commit, CommitId, Committed, Fingerprint, Position, RecordedCommit, StreamVersion, TenantId, Version,
 };
 use uuid::Uuid;
 
 use crate::append::Attempt;
 use crate::error::Failure;
 use crate::event_row;
-use crate::intake::{Answer, Request};
 use crate::session::{Actor, Sessions, Statement};
 
 /// What became of one of them: damage of one is no other's.
@@ -92,29 +91,20 @@ pub(crate) async fn find_fenced(
     ids.read(rows)
 }
 
-/// What a call is answered whose commit was found stored.
-pub(crate) fn answer_again(request: &Request, found: RecordedCommit) -> Answer {
-    if found.fingerprint == request.reply.fingerprint {
-        Ok(found.committed)
-    } else {
-        Err(Error::IdReused(request.commit.id))
-    }
-}
-
 fn recorded_commit(row: &Row, id: CommitId) -> Result<RecordedCommit, Failure> {
     let position: i64 = row.try_get(5)?;
     let count: i32 = row.try_get(6)?;
     let (streams, versions): (Vec<&str>, Vec<i64>) = (row.try_get(8)?, row.try_get(9)?);
     let versions = streams.iter().zip(&versions).map(|(stream, version)| {
         Ok(StreamVersion {
-            stream: event_row::stored_name(stream, position)?,
+            stream: stored_name(stream, At(position))?,
             version: Version(version.unsigned_abs()),
         })
     });
     let versions = versions.collect::<Result<Vec<_>, Failure>>()?;
     let commit = Commit::new(id).with_outcome(event_row::outcome(row, 1, id)?);
     let at = Position::from_number(position.unsigned_abs());
-    let recorded_at = event_row::time(row.try_get(7)?, position)?;
+    let recorded_at = recorded_time(row.try_get(7)?, At(position))?;
     let mut committed = Committed::new(id, at, versions, &commit, recorded_at);
     committed.event_count =
         u32::try_from(count).map_err(|_| Failure::damaged(format!("commit {id} holds {count} events")))?;

@@ -11,32 +11,14 @@
 
 use std::fmt::Write as _;
 
-use sha2::{Digest, Sha256};
 use underlay_core::Error;
+use underlay_core::adapter::{Migration, count_applied};
 
 use crate::address::Address;
 use crate::config::PostgresConfig;
 use crate::error::Failure;
 use crate::link::Link;
 use crate::migrations::MIGRATIONS;
-
-pub(crate) struct Migration {
-    pub(crate) number: i32,
-    pub(crate) name: &'static str,
-    /// Statements, a file each, in the order they run.
-    pub(crate) parts: &'static [&'static str],
-}
-
-impl Migration {
-    /// Of the texts with plain line ends, however the source was checked out.
-    fn checksum(&self) -> Vec<u8> {
-        let mut sum = Sha256::new();
-        for part in self.parts {
-            sum.update(part.replace("\r\n", "\n"));
-        }
-        sum.finalize().to_vec()
-    }
-}
 
 /// How long a migration waits for a lock that others hold.
 const LOCK_TIMEOUT: &str = "30s";
@@ -178,34 +160,17 @@ async fn missing(link: &Link, config: &PostgresConfig) -> Result<&'static [Migra
     }
     let rows =
         link.client.query_typed(&filled(include_str!("sql/select_migrations.sql"), config), &[]).await?;
-    for (at, row) in rows.iter().enumerate() {
-        let (number, name, sum): (i32, &str, &[u8]) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        let schema = &config.schema;
-        match KNOWN.get(at) {
-            Some(known) if known.number == number => {
-                if known.checksum() != sum {
-                    return Err(Failure::refused(format!(
-                        "schema {schema:?}: migration {number} ({name}) was applied with other content than \
-                         this program has; use the program that applied it"
-                    )));
-                }
-            }
-            Some(known) => {
-                return Err(Failure::damaged(format!(
-                    "schema {schema:?}: migration {} ({}) is missing, {number} ({name}) is applied",
-                    known.number, known.name
-                )));
-            }
-            None => {
-                return Err(Failure::refused(format!(
-                    "schema {schema:?} was written by a newer program: it has migration {number} ({name}), \
-                     this program knows {}; upgrade the program",
-                    KNOWN.len()
-                )));
-            }
-        }
+    let mut applied = Vec::with_capacity(rows.len());
+    for row in &rows {
+        applied.push((row.try_get(0)?, row.try_get::<_, &str>(1)?, row.try_get(2)?));
     }
-    Ok(&KNOWN[rows.len()..])
+    let schema = &config.schema;
+    let counted = count_applied(&KNOWN, format_args!("schema {schema:?}"), applied);
+    let count = counted.map_err(|error| match error {
+        Error::Damaged(text) => Failure::damaged(format!("schema {schema:?}: {text}")),
+        error => error.into(),
+    })?;
+    Ok(&KNOWN[count..])
 }
 
 /// What applies migrations and grants the use of the store; it runs inside a transaction.

@@ -6,11 +6,11 @@
 //! range, since of one value the server would see no order. So many rows of the walk are looked at as may
 //! be, and one more that says there are more.
 
-use underlay_core::adapter::Walk;
+use underlay_core::adapter::{Walk, sql_beyond, sql_comparisons, sql_direction, sql_name};
 use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
 use underlay_core::{Comparison, Cursor, Direction, Filter, Query, TenantId, Value, ViewTable};
 
-use crate::row_table::{name, quoted, selected};
+use crate::row_table::{name, selected};
 
 /// The number of a row in its walk. No column has such a name.
 const PLACE: &str = "\"#\"";
@@ -47,10 +47,7 @@ impl Select {
     /// The rows after the cursor.
     fn after(&mut self, query: &Query, walk: &Walk<'_>) {
         let Some(Cursor { value, key }) = &query.after else { return };
-        let beyond = match query.sort.direction {
-            Direction::Ascending => ">",
-            Direction::Descending => "<",
-        };
+        let beyond = sql_beyond(query.sort.direction);
         // In the order of the keys along one value, all rows have that value.
         let one_value = walk.bounds.iter().find(|filter| filter.comparison == Comparison::Eq);
         let place = match (query.sort.column.as_deref(), value, one_value) {
@@ -60,7 +57,7 @@ impl Select {
         };
         match place {
             Some((column, value)) => {
-                let (column, value) = (quoted(column), self.bind(value));
+                let (column, value) = (sql_name(column), self.bind(value));
                 let key = self.bind(Value::Text(key.clone()));
                 self.sql.push_str(&format!(" AND (rows.{column}, rows.\"key\") {beyond} ({value}, {key})"));
             }
@@ -69,22 +66,14 @@ impl Select {
     }
 
     fn filter(&mut self, filter: &Filter) {
-        let column = quoted(&filter.column);
-        let operator = match filter.comparison {
-            Comparison::Eq => {
-                self.and(&column, ">=", filter.value.clone());
-                "<="
+        let column = sql_name(&filter.column);
+        for (operator, value) in sql_comparisons(filter) {
+            if filter.comparison == Comparison::Eq {
+                self.and(&column, ">=", value.clone());
+                self.and(&column, "<=", value);
+            } else {
+                self.and(&column, operator, value);
             }
-            Comparison::Lt => "<",
-            Comparison::Le => "<=",
-            Comparison::Gt => ">",
-            Comparison::Ge | Comparison::Prefix => ">=",
-        };
-        self.and(&column, operator, filter.value.clone());
-        if let (Comparison::Prefix, Value::Text(prefix)) = (filter.comparison, &filter.value)
-            && let Some(end) = end_of_prefix(prefix)
-        {
-            self.and(&column, "<", Value::Text(end));
         }
     }
 }
@@ -145,24 +134,7 @@ pub(crate) fn select_count(table: &ViewTable, tenant: &TenantId, walk: &Walk<'_>
 
 /// The order of an index.
 fn order_by(column: Option<&str>, direction: Direction) -> String {
-    let direction = match direction {
-        Direction::Ascending => "",
-        Direction::Descending => " DESC",
-    };
-    let column = column.map_or_else(String::new, |column| format!("rows.{}{direction}, ", quoted(column)));
+    let direction = sql_direction(direction);
+    let column = column.map_or_else(String::new, |column| format!("rows.{}{direction}, ", sql_name(column)));
     format!("{column}rows.\"key\"{direction}")
-}
-
-/// The first text after all that start with `prefix`; none where no text is.
-fn end_of_prefix(prefix: &str) -> Option<String> {
-    // Texts are ordered by their bytes, and UTF-8 keeps the order of the characters.
-    let mut characters: Vec<char> = prefix.chars().collect();
-    while let Some(last) = characters.pop() {
-        // The range of characters passes over the surrogates.
-        if let Some(next) = (last..=char::MAX).nth(1) {
-            characters.push(next);
-            return Some(characters.into_iter().collect());
-        }
-    }
-    None
 }

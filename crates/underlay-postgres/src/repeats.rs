@@ -8,9 +8,9 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use underlay_core::Error;
+use underlay_core::adapter::{Request, answer_again};
 
-use crate::intake::Request;
-use crate::known::{Ids, answer_again, find_commits};
+use crate::known::{Ids, find_commits};
 use crate::session::Sessions;
 
 /// Calls that may wait for a look; the next one is refused.

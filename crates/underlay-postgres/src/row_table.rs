@@ -10,43 +10,38 @@ use std::fmt::Write as _;
 
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
+use underlay_core::adapter::{sql_name, stored_time};
 use underlay_core::{
     Column, ColumnType, RowAddress, RowValues, Value, ViewSchema, ViewTable, decimal_from_key, decimal_key,
 };
 
 use crate::error::Failure;
-use crate::event_row;
 
 /// The name of the table, quoted. It is found in the schema for views.
 pub(crate) fn name(table: &ViewTable) -> String {
-    quoted(&plain_name(&table.schema.name, table.generation))
+    sql_name(&plain_name(&table.schema.name, table.generation))
 }
 
 /// The name of the index of a column, quoted.
 pub(crate) fn index_name(table: &ViewTable, column: usize) -> String {
     // No name of a view holds a dot, so no index has the name of a table, and it stays below 64 bytes.
-    quoted(&format!("{}.{column}", plain_name(&table.schema.name, table.generation)))
-}
-
-/// A name as an identifier.
-pub(crate) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
+    sql_name(&format!("{}.{column}", plain_name(&table.schema.name, table.generation)))
 }
 
 /// Makes the table, its indexes and its policies; who runs it owns the table.
 pub(crate) fn create(table: &ViewTable, views: &str, reader: &str, worker: &str) -> String {
-    let place = format!("{}.{}", quoted(views), name(table));
+    let place = format!("{}.{}", sql_name(views), name(table));
     let mut sql = format!(
         "CREATE TABLE {place} (tenant text COLLATE \"C\" NOT NULL CHECK (tenant <> ''), \
          \"key\" text COLLATE \"C\" NOT NULL, "
     );
     for column in &table.schema.columns {
         let null = if column.nullable { "" } else { " NOT NULL" };
-        append(&mut sql, format_args!("{} {}{null}, ", quoted(&column.name), column_type(column)));
+        append(&mut sql, format_args!("{} {}{null}, ", sql_name(&column.name), column_type(column)));
     }
     append(&mut sql, format_args!("CONSTRAINT {} PRIMARY KEY (tenant, \"key\")); ", index_name(table, 0)));
     for (at, column) in (1..).zip(&table.schema.columns).filter(|(_, column)| column.indexed) {
-        let (index, column) = (index_name(table, at), quoted(&column.name));
+        let (index, column) = (index_name(table, at), sql_name(&column.name));
         append(&mut sql, format_args!("CREATE INDEX {index} ON {place} (tenant, {column}, \"key\"); "));
     }
     append(
@@ -57,8 +52,8 @@ pub(crate) fn create(table: &ViewTable, views: &str, reader: &str, worker: &str)
              CREATE POLICY of_tenant ON {place} FOR SELECT TO {reader} \
              USING (tenant = current_setting('underlay.tenant', true)); \
              GRANT SELECT ON {place} TO {reader};",
-            reader = quoted(reader),
-            worker = quoted(worker)
+            reader = sql_name(reader),
+            worker = sql_name(worker)
         ),
     );
     sql
@@ -66,14 +61,14 @@ pub(crate) fn create(table: &ViewTable, views: &str, reader: &str, worker: &str)
 
 /// Drops the table of a generation.
 pub(crate) fn drop(view: &str, generation: u32, views: &str) -> String {
-    format!("DROP TABLE IF EXISTS {}.{}", quoted(views), quoted(&plain_name(view, generation)))
+    format!("DROP TABLE IF EXISTS {}.{}", sql_name(views), sql_name(&plain_name(view, generation)))
 }
 
 /// The columns a row is read by: the key, then those of the schema.
 pub(crate) fn selected(schema: &ViewSchema) -> String {
     let mut sql = "rows.\"key\"".to_owned();
     for column in &schema.columns {
-        append(&mut sql, format_args!(", rows.{}", quoted(&column.name)));
+        append(&mut sql, format_args!(", rows.{}", sql_name(&column.name)));
     }
     sql
 }
@@ -96,7 +91,7 @@ pub(crate) fn select_rows(table: &ViewTable) -> String {
 
 /// Writes whole rows, given as arrays: tenants, keys, then one array a column.
 pub(crate) fn upsert_rows(table: &ViewTable) -> String {
-    let columns: Vec<String> = table.schema.columns.iter().map(|column| quoted(&column.name)).collect();
+    let columns: Vec<String> = table.schema.columns.iter().map(|column| sql_name(&column.name)).collect();
     let mut names = "tenant, \"key\"".to_owned();
     for column in &columns {
         append(&mut names, format_args!(", {column}"));
@@ -124,7 +119,7 @@ pub(crate) fn patch_rows(table: &ViewTable, columns: &[&str]) -> String {
     let mut given = "tenant, \"key\"".to_owned();
     for (at, column) in columns.iter().enumerate() {
         let before = if at == 0 { "" } else { ", " };
-        append(&mut sql, format_args!("{before}{} = given.value_{at}", quoted(column)));
+        append(&mut sql, format_args!("{before}{} = given.value_{at}", sql_name(column)));
         append(&mut given, format_args!(", value_{at}"));
     }
     if columns.is_empty() {
@@ -300,7 +295,7 @@ fn value(row: &Row, at: usize, column_type: ColumnType) -> Result<Option<Value>,
         },
         ColumnType::Timestamp => match row.try_get::<_, Option<i64>>(at)? {
             None => Some(Value::Null),
-            Some(number) => event_row::time_of(number).map(Value::Timestamp),
+            Some(number) => stored_time(number).map(Value::Timestamp),
         },
     })
 }

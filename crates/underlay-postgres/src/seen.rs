@@ -16,12 +16,12 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio_postgres::Row;
+use underlay_core::adapter::stored_number;
 use underlay_core::reasons::OLDER_COPY;
 use underlay_core::{Error, EventId, Position};
 use uuid::Uuid;
 
 use crate::error::Failure;
-use crate::event_row;
 
 /// An event at its place in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ struct Places {
 impl Seen {
     /// Notes an event that was read, or written.
     pub(crate) fn note(&self, position: Position, event: EventId) {
-        let place = Place { position: event_row::number(position.number()), event: event.0 };
+        let place = Place { position: stored_number(position.number()), event: event.0 };
         let mut places = self.lock();
         if places.noted.is_none_or(|noted| noted.position < place.position) {
             places.noted = Some(place);

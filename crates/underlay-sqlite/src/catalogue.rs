@@ -9,6 +9,9 @@
 //! Only the generation that is active and the one being built answer.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use underlay_core::adapter::{
+    At, ListedGeneration, ViewList, check_definition, stored_name, stored_number, stored_time,
+};
 use underlay_core::{
     Checkpoint, Error, EventId, Fingerprint, Generation, ParkedEvent, Position, StoreId, Swap, Swept,
     Timestamp, Version, ViewInfo, ViewSchema, ViewTable, no_generation, none_replaced, still_read,
@@ -16,7 +19,7 @@ use underlay_core::{
 use uuid::Uuid;
 
 use crate::error::Failure;
-use crate::event_row::{self, At};
+use crate::event_row;
 use crate::row_table;
 
 /// Finds the generation that is read; `None` where the view is not there.
@@ -35,11 +38,11 @@ fn find(connection: &Connection, schema: &ViewSchema, sql: &str) -> Result<Optio
         .optional()
         .map_err(|error| Failure::from(error).within(format_args!("view {}", schema.name)))?;
     match found {
-        Some((_, fingerprint, definition)) if fingerprint != schema.fingerprint().0 => {
-            let reason = schema.difference_from(&definition);
-            Err(Failure::Answer(Error::ViewChanged { view: schema.name.clone(), reason }))
+        Some((generation, fingerprint, definition)) => {
+            check_definition(schema, Fingerprint(fingerprint), &definition)?;
+            Ok(Some(generation))
         }
-        found => Ok(found.map(|(generation, ..)| generation)),
+        None => Ok(None),
     }
 }
 
@@ -159,10 +162,10 @@ pub(crate) fn park(connection: &Connection, table: &ViewTable, parked: &ParkedEv
     insert.execute(params![
         table.schema.name,
         table.generation,
-        event_row::number(parked.position.number()),
+        stored_number(parked.position.number()),
         parked.tenant.as_str(),
         parked.stream.as_str(),
-        event_row::number(parked.version.0),
+        stored_number(parked.version.0),
         &parked.event_id.0.as_bytes()[..],
         parked.reason,
     ])?;
@@ -179,15 +182,15 @@ pub(crate) fn parked(
     // Where there is no such table the catalogue says so.
     checkpoint(connection, table)?;
     let mut select = connection.prepare_cached(include_str!("sql/select_parked_events.sql"))?;
-    let (after, limit) = (event_row::number(after.number()), event_row::number(limit as u64));
+    let (after, limit) = (stored_number(after.number()), stored_number(limit as u64));
     let mut rows = select.query(params![table.schema.name, table.generation, after, limit])?;
     let mut events = Vec::new();
     while let Some(row) = rows.next()? {
         let at = At(row.get(1)?);
         events.push(ParkedEvent {
-            tenant: event_row::checked(event_row::text(row, 0, at)?, at)?,
+            tenant: stored_name(event_row::text(row, 0, at)?, at)?,
             position: Position::from_number(event_row::count(row, 1, at)?),
-            stream: event_row::checked(event_row::text(row, 2, at)?, at)?,
+            stream: stored_name(event_row::text(row, 2, at)?, at)?,
             version: Version(event_row::count(row, 3, at)?),
             event_id: event_row::event_id(row, 4, at)?,
             reason: event_row::text(row, 5, at)?.to_owned(),
@@ -223,10 +226,10 @@ pub(crate) fn move_checkpoint(
         table.generation,
         &table.schema.fingerprint().0[..],
         &to.store.0.as_bytes()[..],
-        event_row::number(to.position.number()),
+        stored_number(to.position.number()),
         to.event_id.as_ref().map(|id| &id.0.as_bytes()[..]),
         &from.store.0.as_bytes()[..],
-        event_row::number(from.position.number()),
+        stored_number(from.position.number()),
         from.event_id.as_ref().map(|id| &id.0.as_bytes()[..]),
     ])?;
     if moved == 1 {
@@ -243,50 +246,33 @@ pub(crate) fn move_checkpoint(
 pub(crate) fn views(connection: &Connection) -> Result<Vec<ViewInfo>, Failure> {
     let mut select = connection.prepare_cached(include_str!("sql/select_views.sql"))?;
     let mut rows = select.query([])?;
-    let mut views: Vec<ViewInfo> = Vec::new();
+    let mut views = ViewList::default();
     while let Some(row) = rows.next()? {
         let name: String = row.get(0)?;
-        // The generation that is read comes first.
-        let known = views.last_mut().filter(|view| view.name == name);
-        add_generation(row, known)
-            .map_err(|failure| failure.within(format_args!("view {name}")))?
-            .into_iter()
-            .for_each(|(active, discarded)| {
-                views.push(ViewInfo {
-                    name: name.clone(),
-                    active,
-                    building: None,
-                    replaced: None,
-                    discarded,
-                });
-            });
+        let listed = listed(row).map_err(|failure| failure.within(format_args!("view {name}")))?;
+        views.push(name, listed)?;
     }
-    Ok(views)
+    Ok(views.into_views())
 }
 
-/// Adds a generation to the view it is of; gives it back where it is the first, the one that is read.
-fn add_generation(row: &Row<'_>, view: Option<&mut ViewInfo>) -> Result<Option<(Generation, u64)>, Failure> {
+fn listed(row: &Row<'_>) -> Result<ListedGeneration, Failure> {
     let generation = Generation {
         number: row.get(1)?,
         fingerprint: Fingerprint(row.get(2)?),
         checkpoint: read_checkpoint(row, 3)?.ok_or_else(|| Failure::damaged("it has no checkpoint"))?,
         parked: event_row::count(row, 6, "its parked events")?,
     };
-    let is_read: bool = row.get(7)?;
     let replaced_at: Option<i64> = row.get(8)?;
-    match (view, replaced_at) {
-        (Some(view), Some(at)) => view.replaced = Some((generation, replaced_time(at)?)),
-        (Some(view), None) => view.building = Some(generation),
-        (None, _) if is_read => {
-            return Ok(Some((generation, event_row::count(row, 9, "its discarded generations")?)));
-        }
-        (None, _) => return Err(Failure::damaged("the generation that is read is missing")),
-    }
-    Ok(None)
+    Ok(ListedGeneration {
+        generation,
+        is_read: row.get(7)?,
+        replaced_at: replaced_at.map(replaced_time).transpose()?,
+        discarded: event_row::count(row, 9, "its discarded generations")?,
+    })
 }
 
 fn replaced_time(microseconds: i64) -> Result<Timestamp, Failure> {
-    event_row::time_of(microseconds)
+    stored_time(microseconds)
         .ok_or_else(|| Failure::damaged(format!("a generation was replaced at {microseconds}")))
 }
 
@@ -333,7 +319,7 @@ fn create_generation(
             &schema.fingerprint().0[..],
             definition,
             &start.store.0.as_bytes()[..],
-            event_row::number(start.position.number()),
+            stored_number(start.position.number()),
             start.event_id.as_ref().map(|id| &id.0.as_bytes()[..]),
         ],
     )?;

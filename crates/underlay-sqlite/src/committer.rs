@@ -28,15 +28,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rusqlite::Connection;
-use underlay_core::adapter::WakeupHub;
+use underlay_core::adapter::{Answer, FaultHook, Flight, Request, WakeupHub, answer_again};
 use underlay_core::{Clock, Error};
 
 use crate::config::SqliteConfig;
 use crate::database::Database;
 use crate::error::Failure;
-use crate::fault::{FaultHook, Step};
-use crate::intake::{Flush, Intake, Next, Request, ViewWrite};
-use crate::log_writer::{self, Answer, Guard, LogWriter};
+use crate::fault::Step;
+use crate::intake::{Flush, Intake, Next, ViewWrite};
+use crate::log_writer::{self, Guard, LogWriter};
 use crate::wal::{self, Wal};
 
 /// Between two tries to get the write lock from another process.
@@ -56,7 +56,7 @@ pub(crate) struct Committer {
     clock: Arc<dyn Clock>,
     busy_timeout: Duration,
     wal_bytes_max: u64,
-    faults: FaultHook,
+    faults: FaultHook<Step>,
     /// Whether the WAL may hold frames that no flush has covered.
     unflushed: Cell<bool>,
 }
@@ -114,7 +114,7 @@ impl Committer {
             match self.intake.next(wal.rest()) {
                 Next::Turn(turn) => {
                     if !turn.batch.is_empty() {
-                        self.write_batch(&mut writer, InFlight::new(turn.batch))?;
+                        self.write_batch(&mut writer, Flight::new(turn.batch))?;
                     }
                     if let Some(write) = turn.view_write {
                         self.write_view(&mut writer, write)?;
@@ -127,7 +127,7 @@ impl Committer {
         }
     }
 
-    fn write_batch(&self, writer: &mut LogWriter<'_>, mut flight: InFlight) -> Result<(), Failure> {
+    fn write_batch(&self, writer: &mut LogWriter<'_>, mut flight: Flight) -> Result<(), Failure> {
         let answers = match self.fill(writer, &flight.requests) {
             Ok(answers) => answers,
             Err(failure) => {
@@ -190,10 +190,10 @@ impl Committer {
     fn finish(&self, writer: &mut LogWriter<'_>) -> Result<(), Failure> {
         self.faults.at(Step::Commit)?;
         writer.commit()?;
-        self.faults.at(Step::Committed)
+        Ok(self.faults.at(Step::Committed)?)
     }
 
-    fn acknowledge(&self, flight: InFlight, answers: Vec<Answer>) {
+    fn acknowledge(&self, flight: Flight, answers: Vec<Answer>) {
         let stored = answers
             .iter()
             .flatten()
@@ -214,7 +214,7 @@ impl Committer {
     fn settle(
         &self,
         writer: &mut LogWriter<'_>,
-        mut flight: InFlight,
+        mut flight: Flight,
         answers: Vec<Answer>,
         failure: &Failure,
     ) -> Result<(), Failure> {
@@ -233,7 +233,7 @@ impl Committer {
                     Ok(committed)
                 }
                 // It was there before, or another process has stored it since.
-                (Some(first), _) => log_writer::answer_again(request, first),
+                (Some(first), _) => answer_again(request, first),
             });
         }
         self.acknowledge(flight, truth);
@@ -336,47 +336,6 @@ impl Committer {
         // A file whose tables are gone takes a fence too, and is not in order for that.
         LogWriter::prepare(&connection)?;
         Ok(connection)
-    }
-}
-
-/// A batch whose callers wait. Dropped without an answer, by a panic or an early return, it gives the
-/// one that is true: nothing stored before COMMIT was called, uncertain afterwards.
-struct InFlight {
-    requests: Vec<Request>,
-    in_doubt: Option<String>,
-}
-
-impl InFlight {
-    fn new(requests: Vec<Request>) -> Self {
-        Self { requests, in_doubt: None }
-    }
-
-    fn answer_each(mut self, answers: Vec<Answer>) {
-        for (request, answer) in self.requests.drain(..).zip(answers) {
-            request.reply.answer(answer);
-        }
-    }
-
-    fn answer_all(&mut self, answer: impl Fn(&Request) -> Answer) {
-        for request in self.requests.drain(..) {
-            let answer = answer(&request);
-            request.reply.answer(answer);
-        }
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        let in_doubt = self.in_doubt.take();
-        if in_doubt.is_some() {
-            self.requests.iter().for_each(|request| request.reply.ticket.doubt());
-        }
-        self.answer_all(|request| {
-            Err(match &in_doubt {
-                Some(reason) => Error::Uncertain { id: request.commit.id, reason: reason.clone() },
-                None => Error::unavailable("the writer of this store has ended"),
-            })
-        });
     }
 }
 

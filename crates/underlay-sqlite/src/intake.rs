@@ -9,32 +9,10 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use underlay_core::adapter::{BatchLimits, BatchQueue, Queued, Ticket, Unanswered};
-use underlay_core::{Commit, Committed, Error, Fingerprint, Json, TenantId};
+use underlay_core::adapter::{Answer, BatchLimits, CommitIntake, Outage, Reply, Request, Unanswered};
+use underlay_core::{Commit, Error, TenantId};
 
 use crate::error::Failure;
-
-/// A commit that waits, with what was prepared of it and the place of its answer.
-pub(crate) type Request = Queued<Reply>;
-
-/// What a commit carries beside itself.
-#[derive(Debug)]
-pub(crate) struct Reply {
-    pub(crate) fingerprint: Fingerprint,
-    pub(crate) metadata: Json,
-    pub(crate) answer: oneshot::Sender<Result<Committed, Error>>,
-    /// Says that there is no answer yet, to who asks by the id.
-    pub(crate) ticket: Ticket,
-}
-
-impl Reply {
-    pub(crate) fn answer(self, answer: Result<Committed, Error>) {
-        // Before the caller goes on: from then on the commit is not under way.
-        drop(self.ticket);
-        // A caller that has gone away needs no answer.
-        self.answer.send(answer).ok();
-    }
-}
 
 /// What a write to the views does inside its transaction; it returns the generation it wrote.
 pub(crate) type ViewChange = Box<dyn FnOnce(&Connection) -> Result<u32, Failure> + Send>;
@@ -82,27 +60,15 @@ pub(crate) struct Intake {
 }
 
 struct Waiting {
-    state: State,
-    commits: BatchQueue<Reply>,
+    commits: CommitIntake,
     view_writes: VecDeque<ViewWrite>,
-}
-
-enum State {
-    Open,
-    Broken(String),
-    Closing,
-    Ended,
 }
 
 impl Intake {
     pub(crate) fn new(limits: BatchLimits) -> Self {
         Self {
             unanswered: Unanswered::default(),
-            waiting: Mutex::new(Waiting {
-                state: State::Open,
-                commits: BatchQueue::new(limits),
-                view_writes: VecDeque::new(),
-            }),
+            waiting: Mutex::new(Waiting { commits: CommitIntake::new(limits), view_writes: VecDeque::new() }),
             changed: Condvar::new(),
         }
     }
@@ -113,8 +79,7 @@ impl Intake {
     /// `Unavailable` where the queue is full, or the state is not `Open`.
     pub(crate) fn push_commit(&self, tenant: TenantId, commit: Commit, reply: Reply) -> Result<(), Error> {
         let mut waiting = self.lock();
-        waiting.check_open()?;
-        waiting.commits.push(tenant, commit, reply).map_err(|(error, _)| error)?;
+        waiting.commits.push(tenant, commit, reply)?;
         drop(waiting);
         self.changed.notify_one();
         Ok(())
@@ -126,7 +91,7 @@ impl Intake {
     /// `Unavailable` where the state is not `Open`.
     pub(crate) fn push_view_write(&self, write: ViewWrite) -> Result<(), Error> {
         let mut waiting = self.lock();
-        waiting.check_open()?;
+        waiting.commits.check_open()?;
         waiting.view_writes.push_back(write);
         drop(waiting);
         self.changed.notify_one();
@@ -141,7 +106,7 @@ impl Intake {
                 let batch = waiting.commits.take();
                 return Next::Turn(Turn { batch, view_write: waiting.view_writes.pop_front() });
             }
-            if !matches!(waiting.state, State::Open) {
+            if !waiting.commits.is_open() {
                 return Next::Closed;
             }
             let Some(rest) = rest else {
@@ -150,40 +115,33 @@ impl Intake {
             };
             let waited = self.changed.wait_timeout(waiting, rest).unwrap_or_else(PoisonError::into_inner);
             waiting = waited.0;
-            if waited.1.timed_out() && waiting.is_empty() && matches!(waiting.state, State::Open) {
+            if waited.1.timed_out() && waiting.is_empty() && waiting.commits.is_open() {
                 return Next::Rested;
             }
         }
     }
 
     /// Takes in what the commits of a batch were answered.
-    pub(crate) fn learn<'a>(
-        &self,
-        answers: impl Iterator<Item = (&'a TenantId, &'a Result<Committed, Error>)>,
-    ) {
+    pub(crate) fn learn<'a>(&self, answers: impl Iterator<Item = (&'a TenantId, &'a Answer)>) {
         self.lock().commits.learn(answers);
     }
 
     /// Refuses what comes and answers what waits, until [`Intake::mend`].
     pub(crate) fn break_down(&self, reason: &str) {
         let mut waiting = self.lock();
-        if matches!(waiting.state, State::Open | State::Broken(_)) {
-            waiting.state = State::Broken(reason.to_owned());
-        }
-        waiting.refuse(reason);
+        let outage = Outage::new(reason);
+        waiting.commits.break_down(&outage);
+        waiting.refuse_view_writes(&outage);
     }
 
     /// Takes writes again.
     pub(crate) fn mend(&self) {
-        let mut waiting = self.lock();
-        if matches!(waiting.state, State::Broken(_)) {
-            waiting.state = State::Open;
-        }
+        self.lock().commits.mend();
     }
 
     /// Waits at most `duration`, or until it is closing; whether it is.
     pub(crate) fn wait_for_closing(&self, duration: Duration) -> bool {
-        let goes_on = |waiting: &mut Waiting| matches!(waiting.state, State::Open | State::Broken(_));
+        let goes_on = |waiting: &mut Waiting| waiting.commits.goes_on();
         let (mut waiting, _) = self
             .changed
             .wait_timeout_while(self.lock(), duration, goes_on)
@@ -199,19 +157,15 @@ impl Intake {
 
     /// Takes nothing more; what waits is still done.
     pub(crate) fn close(&self) {
-        let mut waiting = self.lock();
-        if !matches!(waiting.state, State::Ended) {
-            waiting.state = State::Closing;
-        }
-        drop(waiting);
+        self.lock().commits.close();
         self.changed.notify_all();
     }
 
     /// Refuses what waits and all that comes: nobody is left to do it.
     pub(crate) fn end(&self) {
         let mut waiting = self.lock();
-        waiting.state = State::Ended;
-        waiting.refuse("the writer of this store has ended");
+        waiting.commits.end();
+        waiting.refuse_view_writes(&Outage::ended());
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -225,22 +179,10 @@ impl Waiting {
         self.commits.is_empty() && self.view_writes.is_empty()
     }
 
-    fn check_open(&self) -> Result<(), Error> {
-        match &self.state {
-            State::Open => Ok(()),
-            State::Broken(reason) => Err(Error::unavailable(reason.clone())),
-            State::Closing => Err(Error::unavailable("the store is closing")),
-            State::Ended => Err(Error::unavailable("the writer of this store has ended")),
-        }
-    }
-
-    fn refuse(&mut self, reason: &str) {
-        for request in self.commits.drain() {
-            request.reply.answer(Err(Error::unavailable(reason)));
-        }
+    fn refuse_view_writes(&mut self, outage: &Outage) {
         // A caller that has gone away needs no answer.
         for write in self.view_writes.drain(..) {
-            write.answer.send(Err(Error::unavailable(reason))).ok();
+            write.answer.send(Err(outage.error())).ok();
         }
     }
 }

@@ -1,17 +1,16 @@
 //! The rows of a group commit.
 
 use rusqlite::{Connection, Row, Statement, params};
+use underlay_core::adapter::{
+    Answer, At, Request, answer_again, recorded_time, refusal_columns, stored_name, stored_number,
+};
 use underlay_core::{
-    CommitId, Committed, Conflict, Error, Fingerprint, Outcome, Position, RecordedCommit, StreamName,
-    StreamVersion, TenantId, Version,
+    CommitId, Committed, Conflict, Error, Fingerprint, Position, RecordedCommit, StreamName, StreamVersion,
+    TenantId, Version,
 };
 
 use crate::error::Failure;
-use crate::event_row::{self, At};
-use crate::intake::Request;
-
-/// What a commit is answered, once the transaction it is in is durable.
-pub(crate) type Answer = Result<Committed, Error>;
+use crate::event_row;
 
 /// How a batch guards against a commit that cannot be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,22 +174,17 @@ impl<'c> LogWriter<'c> {
                 version += 1;
                 head.position += 1;
                 insert.raw_bind_parameter(1, head.position)?;
-                insert.raw_bind_parameter(4, event_row::number(version))?;
+                insert.raw_bind_parameter(4, stored_number(version))?;
                 insert.raw_bind_parameter(5, &event.event_id.0.as_bytes()[..])?;
                 insert.raw_bind_parameter(6, event.event_type.as_str())?;
                 insert.raw_bind_parameter(7, event.schema_version.0)?;
-                insert.raw_bind_parameter(9, event_row::number(tail as u64))?;
+                insert.raw_bind_parameter(9, stored_number(tail as u64))?;
                 insert.raw_bind_parameter(11, event.payload.as_str())?;
                 insert.raw_execute()?;
             }
             versions.push(StreamVersion { stream: write.stream.clone(), version: Version(version) });
         }
-        let (code, message, body) = match &commit.outcome {
-            Outcome::Accepted => (None, None, None),
-            Outcome::Refused { code, message, body } => {
-                (Some(code.as_str()), Some(message.as_str()), Some(body.as_str()))
-            }
-        };
+        let (code, message, body) = refusal_columns(&commit.outcome);
         self.insert_commit.execute(params![
             tenant,
             &commit.id.0.as_bytes()[..],
@@ -200,11 +194,11 @@ impl<'c> LogWriter<'c> {
             message,
             body,
             head.position,
-            event_row::number(commit.event_count() as u64),
+            stored_number(commit.event_count() as u64),
             head.recorded_at,
         ])?;
         let position = Position::from_number(head.position.unsigned_abs());
-        let recorded_at = event_row::time(head.recorded_at, head.position)?;
+        let recorded_at = recorded_time(head.recorded_at, At(head.position))?;
         Ok(Committed::new(commit.id, position, versions, commit, recorded_at))
     }
 
@@ -217,15 +211,6 @@ impl<'c> LogWriter<'c> {
             }
         }
         Ok(failure.into())
-    }
-}
-
-/// The answer to a commit whose id is in the file.
-pub(crate) fn answer_again(request: &Request, first: RecordedCommit) -> Answer {
-    if first.fingerprint == request.reply.fingerprint {
-        Ok(first.committed)
-    } else {
-        Err(Error::IdReused(request.commit.id))
     }
 }
 
@@ -252,7 +237,7 @@ fn read_commit(
     let event_count = u32::try_from(count).map_err(|_| Failure::damaged(format!("it has {count} events")))?;
     let outcome = event_row::outcome(row, id)?;
     let fingerprint = Fingerprint(row.get(0)?);
-    let recorded_at = event_row::time(row.get(7)?, position)?;
+    let recorded_at = recorded_time(row.get(7)?, At(position))?;
     let commit = underlay_core::Commit::new(id).with_outcome(outcome);
     let versions = stream_versions(connection, tenant, position, event_count)?;
     let at = u64::try_from(position).map_err(|_| Failure::damaged(format!("it ends at {}", At(position))))?;
@@ -285,7 +270,7 @@ fn stream_versions(
         match versions.last_mut() {
             Some(last) if last.stream.as_str() == stream => last.version = version,
             _ => {
-                let stream = event_row::checked(stream, At(position))?;
+                let stream = stored_name(stream, At(position))?;
                 versions.push(StreamVersion { stream, version });
             }
         }

@@ -4,31 +4,13 @@
 //! file one applies and the other finds it done.
 
 use rusqlite::{Connection, OptionalExtension, params};
-use sha2::{Digest, Sha256};
+use underlay_core::adapter::count_applied;
 use underlay_core::{StoreId, Timestamp};
 use uuid::Uuid;
 
 use crate::database::{Database, Owner};
 use crate::error::Failure;
 use crate::migrations::MIGRATIONS;
-
-pub(crate) struct Migration {
-    pub(crate) number: i64,
-    pub(crate) name: &'static str,
-    /// Statements, a file each, in the order they run.
-    pub(crate) parts: &'static [&'static str],
-}
-
-impl Migration {
-    /// Of the texts with plain line ends, however the source was checked out.
-    fn checksum(&self) -> Vec<u8> {
-        let mut sum = Sha256::new();
-        for part in self.parts {
-            sum.update(part.replace("\r\n", "\n"));
-        }
-        sum.finalize().to_vec()
-    }
-}
 
 /// Brings the schema up to date and returns the identity of the store.
 ///
@@ -78,35 +60,7 @@ fn verify(database: &Database, connection: &Connection) -> Result<usize, Failure
         return Ok(0);
     }
     let mut select = connection.prepare(include_str!("sql/select_migrations.sql"))?;
-    let mut rows = select.query([])?;
-    let mut applied = 0;
-    while let Some(row) = rows.next()? {
-        let (number, name, sum): (i64, String, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let path = database.path().display();
-        match MIGRATIONS.get(applied) {
-            Some(known) if known.number == number => {
-                if known.checksum() != sum {
-                    return Err(Failure::refused(format!(
-                        "{path}: migration {number} ({name}) was applied with other content than this \
-                         program has; open the file with the program that wrote it"
-                    )));
-                }
-            }
-            Some(known) => {
-                return Err(Failure::damaged(format!(
-                    "migration {} ({}) is missing, {number} ({name}) is applied",
-                    known.number, known.name
-                )));
-            }
-            None => {
-                return Err(Failure::refused(format!(
-                    "{path} was written by a newer program: it has migration {number} ({name}), this \
-                     program knows {}; upgrade the program",
-                    MIGRATIONS.len()
-                )));
-            }
-        }
-        applied += 1;
-    }
-    Ok(applied)
+    let applied = select.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?)))?;
+    let applied = applied.collect::<Result<Vec<_>, _>>()?;
+    Ok(count_applied(&MIGRATIONS, database.path().display(), applied)?)
 }

@@ -4,35 +4,28 @@
 //! refuses it. A change is a further migration at the end. `migrations.lock` says the same to
 //! `cargo xtask tidy`.
 
-use crate::migrate::Migration;
-
-macro_rules! migration {
-    ($number:literal, $name:literal, $folder:literal, [$($part:literal),+ $(,)?]) => {
-        Migration {
-            number: $number,
-            name: $name,
-            parts: &[$(include_str!(concat!("../migrations/", $folder, "/", $part))),+],
-        }
-    };
-}
+use underlay_core::adapter::Migration;
 
 pub(crate) const MIGRATIONS: [Migration; 2] = [
-    migration!(
-        1,
-        "tables",
-        "0001_tables",
-        [
-            "migrations.sql",
-            "store.sql",
-            "events.sql",
-            "commits.sql",
-            "views.sql",
-            "view_generations.sql",
-            "discarded_generations.sql",
-            "parked_events.sql",
-            "snapshots.sql",
-            "leases.sql",
-        ]
-    ),
-    migration!(2, "append_only", "0002_append_only", ["triggers.sql"]),
+    Migration {
+        number: 1,
+        name: "tables",
+        parts: &[
+            include_str!("../migrations/0001_tables/migrations.sql"),
+            include_str!("../migrations/0001_tables/store.sql"),
+            include_str!("../migrations/0001_tables/events.sql"),
+            include_str!("../migrations/0001_tables/commits.sql"),
+            include_str!("../migrations/0001_tables/views.sql"),
+            include_str!("../migrations/0001_tables/view_generations.sql"),
+            include_str!("../migrations/0001_tables/discarded_generations.sql"),
+            include_str!("../migrations/0001_tables/parked_events.sql"),
+            include_str!("../migrations/0001_tables/snapshots.sql"),
+            include_str!("../migrations/0001_tables/leases.sql"),
+        ],
+    },
+    Migration {
+        number: 2,
+        name: "append_only",
+        parts: &[include_str!("../migrations/0002_append_only/triggers.sql")],
+    },
 ];

@@ -1,11 +1,11 @@
 //! A query of a view as SQL: values are bound, names are quoted, and pages are found by key, never by
 //! counting, so that every filter and every sort is a walk along an index.
 
-use underlay_core::adapter::Walk;
+use underlay_core::adapter::{Walk, sql_beyond, sql_comparisons, sql_direction, sql_name, stored_number};
 use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
-use underlay_core::{Comparison, Direction, Filter, Query, TenantId, Value, ViewTable};
+use underlay_core::{Filter, Query, TenantId, Value, ViewTable};
 
-use crate::row_table::{index_name, name, quoted, selected};
+use crate::row_table::{index_name, name, selected};
 
 /// A statement with the values of its parameters, in order.
 #[derive(Debug, Default, PartialEq)]
@@ -45,19 +45,9 @@ impl Select {
     }
 
     fn filter(&mut self, filter: &Filter) {
-        let column = quoted(&filter.column);
-        let operator = match filter.comparison {
-            Comparison::Eq => "=",
-            Comparison::Lt => "<",
-            Comparison::Le => "<=",
-            Comparison::Gt => ">",
-            Comparison::Ge | Comparison::Prefix => ">=",
-        };
-        self.and(&column, operator, filter.value.clone());
-        if let (Comparison::Prefix, Value::Text(prefix)) = (filter.comparison, &filter.value)
-            && let Some(end) = end_of_prefix(prefix)
-        {
-            self.and(&column, "<", Value::Text(end));
+        let column = sql_name(&filter.column);
+        for (operator, value) in sql_comparisons(filter) {
+            self.and(&column, operator, value);
         }
     }
 }
@@ -74,11 +64,8 @@ pub(crate) fn select_page(table: &ViewTable, tenant: &TenantId, query: &Query, w
     if !walk.ordered {
         walk.tests.iter().for_each(|filter| select.filter(filter));
     }
-    let (beyond, direction) = match query.sort.direction {
-        Direction::Ascending => (">", ""),
-        Direction::Descending => ("<", " DESC"),
-    };
-    let column = query.sort.column.as_deref().map(quoted);
+    let (beyond, direction) = (sql_beyond(query.sort.direction), sql_direction(query.sort.direction));
+    let column = query.sort.column.as_deref().map(sql_name);
     if let Some(cursor) = &query.after {
         match (&column, &cursor.value) {
             (Some(column), Some(value)) => {
@@ -113,34 +100,5 @@ pub(crate) fn select_passing(
 }
 
 fn one_more_than(rows: usize) -> Value {
-    Value::Integer(crate::event_row::number(rows as u64 + 1))
-}
-
-/// The first text after all that start with `prefix`; none where no text is.
-fn end_of_prefix(prefix: &str) -> Option<String> {
-    // Texts are ordered by their bytes, and UTF-8 keeps the order of the characters.
-    let mut characters: Vec<char> = prefix.chars().collect();
-    while let Some(last) = characters.pop() {
-        // The range of characters passes over the surrogates.
-        if let Some(next) = (last..=char::MAX).nth(1) {
-            characters.push(next);
-            return Some(characters.into_iter().collect());
-        }
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn a_prefix_is_a_range(prefix in "[\u{0}a\u{d7ff}\u{e000}\u{10ffff}é]{0,4}", text in "[\u{0}a\u{d7ff}\u{e000}\u{10ffff}éb]{0,6}") {
-            let in_range = text >= prefix && end_of_prefix(&prefix).is_none_or(|end| text < end);
-            prop_assert_eq!(in_range, text.starts_with(&prefix));
-        }
-    }
+    Value::Integer(stored_number(rows as u64 + 1))
 }

@@ -7,12 +7,12 @@ use std::fmt::Write as _;
 
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Row, Statement};
+use underlay_core::adapter::{sql_name, stored_time};
 use underlay_core::{
     ColumnType, RowAddress, RowValues, Value, ViewSchema, ViewTable, decimal_from_key, decimal_key,
 };
 
 use crate::error::Failure;
-use crate::event_row;
 
 /// Rows that are removed at once of a table nobody reads any more: about as many as a batch writes.
 const PIECE_ROWS: usize = 1_000;
@@ -21,18 +21,13 @@ const PIECE_BYTES: usize = 4 << 20;
 
 /// The name of the table, quoted.
 pub(crate) fn name(table: &ViewTable) -> String {
-    quoted(&plain_name(&table.schema.name, table.generation))
+    sql_name(&plain_name(&table.schema.name, table.generation))
 }
 
 /// The name of the index of a column, quoted.
 pub(crate) fn index_name(table: &ViewTable, column: &str) -> String {
     // No name of a view or column holds a dot, so no two indexes share a name.
-    quoted(&format!("{}.{column}", plain_name(&table.schema.name, table.generation)))
-}
-
-/// A name as an identifier.
-pub(crate) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
+    sql_name(&format!("{}.{column}", plain_name(&table.schema.name, table.generation)))
 }
 
 /// Makes the table and its indexes.
@@ -44,12 +39,12 @@ pub(crate) fn create(connection: &Connection, table: &ViewTable) -> Result<(), F
             ColumnType::Integer | ColumnType::Boolean | ColumnType::Timestamp => "INTEGER",
         };
         let null = if column.nullable { "" } else { " NOT NULL" };
-        append(&mut sql, format_args!("{} {kind}{null}, ", quoted(&column.name)));
+        append(&mut sql, format_args!("{} {kind}{null}, ", sql_name(&column.name)));
     }
     sql.push_str("PRIMARY KEY (tenant, \"key\")) STRICT, WITHOUT ROWID;");
     for column in table.schema.columns.iter().filter(|column| column.indexed) {
         let index = index_name(table, &column.name);
-        let column = quoted(&column.name);
+        let column = sql_name(&column.name);
         append(
             &mut sql,
             format_args!("CREATE INDEX {index} ON {} (tenant, {column}, \"key\");", name(table)),
@@ -65,12 +60,12 @@ pub(crate) fn remove_some(connection: &Connection, view: &str, generation: u32) 
     if !connection.table_exists(None, name.as_str())? {
         return Ok(false);
     }
-    let table = quoted(&name);
+    let table = sql_name(&name);
     let mut texts = connection.prepare("SELECT name FROM pragma_table_info(?1) WHERE type = 'TEXT'")?;
     let texts = texts.query_map([&name], |row| row.get::<_, String>(0))?;
     let mut bytes = "0".to_owned();
     for text in texts {
-        append(&mut bytes, format_args!(" + coalesce(octet_length({}), 0)", quoted(&text?)));
+        append(&mut bytes, format_args!(" + coalesce(octet_length({}), 0)", sql_name(&text?)));
     }
     // At least one row, and then as many as the limits allow.
     let sql = format!(
@@ -83,7 +78,7 @@ pub(crate) fn remove_some(connection: &Connection, view: &str, generation: u32) 
 
 /// Drops the table of a generation.
 pub(crate) fn drop(connection: &Connection, view: &str, generation: u32) -> Result<(), Failure> {
-    let table = quoted(&plain_name(view, generation));
+    let table = sql_name(&plain_name(view, generation));
     Ok(connection.execute_batch(&format!("DROP TABLE IF EXISTS {table}"))?)
 }
 
@@ -91,7 +86,7 @@ pub(crate) fn drop(connection: &Connection, view: &str, generation: u32) -> Resu
 pub(crate) fn selected(schema: &ViewSchema) -> String {
     let mut sql = "\"key\"".to_owned();
     for column in &schema.columns {
-        append(&mut sql, format_args!(", {}", quoted(&column.name)));
+        append(&mut sql, format_args!(", {}", sql_name(&column.name)));
     }
     sql
 }
@@ -114,7 +109,7 @@ pub(crate) fn upsert_row(table: &ViewTable) -> String {
         return sql;
     }
     for (at, column) in columns.iter().enumerate() {
-        let column = quoted(&column.name);
+        let column = sql_name(&column.name);
         let before = if at == 0 { "UPDATE SET " } else { ", " };
         append(&mut sql, format_args!("{before}{column} = excluded.{column}"));
     }
@@ -127,7 +122,7 @@ pub(crate) fn patch_row(table: &ViewTable, patch: &[(String, Value)]) -> String 
     let mut sql = format!("UPDATE {} SET ", name(table));
     for (at, (column, _)) in patch.iter().enumerate() {
         let before = if at == 0 { "" } else { ", " };
-        append(&mut sql, format_args!("{before}{} = ?{}", quoted(column), at + 3));
+        append(&mut sql, format_args!("{before}{} = ?{}", sql_name(column), at + 3));
     }
     if patch.is_empty() {
         sql.push_str("\"key\" = \"key\"");
@@ -200,9 +195,7 @@ fn value(stored: ValueRef<'_>, column_type: ColumnType, nullable: bool) -> Optio
         }
         (ColumnType::Integer, ValueRef::Integer(number)) => Some(Value::Integer(number)),
         (ColumnType::Boolean, ValueRef::Integer(number @ (0 | 1))) => Some(Value::Boolean(number == 1)),
-        (ColumnType::Timestamp, ValueRef::Integer(number)) => {
-            event_row::time_of(number).map(Value::Timestamp)
-        }
+        (ColumnType::Timestamp, ValueRef::Integer(number)) => stored_time(number).map(Value::Timestamp),
         _ => None,
     }
 }
