@@ -70,7 +70,7 @@ pub(crate) fn event(row: &Row, names: &mut StoredNames) -> Result<RecordedEvent,
         schema_version: SchemaVersion(
             u32::try_from(count(row, column::SCHEMA_VERSION)?).map_err(|_| past_range())?,
         ),
-        payload: Json::from_stored(payload.0),
+        payload: Json::from_stored(payload.0).into(),
         metadata: Json::from_stored(metadata.0),
         recorded_at: recorded_time(row.try_get(column::RECORDED_AT)?, here)?,
         commit_tail: u32::try_from(tail).map_err(|_| past_range())?,

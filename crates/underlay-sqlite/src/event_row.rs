@@ -90,7 +90,7 @@ pub(crate) fn event(row: &Row<'_>, names: &mut StoredNames) -> Result<RecordedEv
         event_id: event_id(row, column::EVENT_ID, here)?,
         event_type: known(&mut names.event_types, row, column::TYPE, here)?,
         schema_version: SchemaVersion(small(column::SCHEMA_VERSION)?),
-        payload: Json::from_stored(text(row, column::PAYLOAD, here)?),
+        payload: Json::from_stored(text(row, column::PAYLOAD, here)?).into(),
         metadata: Json::from_stored(text(row, column::METADATA, here)?),
         recorded_at: recorded_time(recorded_at, here)?,
         commit_tail: small(column::COMMIT_TAIL)?,

@@ -9,11 +9,13 @@ mod event;
 mod json;
 pub mod limits;
 mod outcome;
+mod payload;
 mod position;
 pub mod reasons;
 mod stream;
 mod tenant;
 mod version;
+mod work;
 
 pub use checkpoint::{Checkpoint, StoreId};
 pub use column::{Column, ColumnType, ColumnValue, Value};
@@ -23,10 +25,12 @@ pub use error::{CheckpointRefused, Conflict, Error};
 pub use event::{EventId, EventType, Metadata, NewEvent, RecordedEvent, SchemaVersion};
 pub use json::Json;
 pub use outcome::Outcome;
+pub use payload::{Payload, Unreadable};
 pub use position::Position;
 pub use stream::{Category, StreamName};
 pub use tenant::TenantId;
 pub use version::{ExpectedVersion, Version};
+pub use work::{InlineRow, NewWork, WorkId, WorkKind};
 
 /// A moment in UTC, kept to the microsecond in every store.
 pub use jiff::Timestamp;
