@@ -11,11 +11,11 @@ use underlay_core::{
 };
 use uuid::Uuid;
 
-use crate::append::small;
+use crate::connections::session::{Actor, Parameter, Purpose, Statement};
 use crate::error::Failure;
-use crate::event_row;
-use crate::known::{find_commit, fingerprint};
-use crate::session::{Actor, Parameter, Purpose, Statement};
+use crate::log::append::small;
+use crate::log::event_row;
+use crate::log::known::{find_commit, fingerprint};
 use crate::store::PostgresStore;
 
 /// Bytes of payload past which a page of commits ends early; it holds at least one.

@@ -10,11 +10,11 @@ use underlay_core::{
 };
 use uuid::Uuid;
 
+use crate::connections::session::{Actor, Purpose, Sessions, Statement};
 use crate::error::Failure;
-use crate::event_row;
-use crate::known;
-use crate::seen::Place;
-use crate::session::{Actor, Purpose, Sessions, Statement};
+use crate::log::event_row;
+use crate::log::known;
+use crate::log::seen::Place;
 use crate::store::PostgresStore;
 
 #[async_trait]

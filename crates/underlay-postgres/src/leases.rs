@@ -6,8 +6,8 @@ use tokio_postgres::types::Type;
 use underlay_core::adapter::stored_number;
 use underlay_core::{Error, Lease, LeaseId, Leases, check_lease};
 
-use crate::event_row;
-use crate::session::{Actor, Parameter, Statement};
+use crate::connections::session::{Actor, Parameter, Statement};
+use crate::log::event_row;
 use crate::store::PostgresStore;
 
 #[async_trait]

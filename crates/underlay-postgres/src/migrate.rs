@@ -14,10 +14,10 @@ use std::fmt::Write as _;
 use underlay_core::Error;
 use underlay_core::adapter::{Migration, count_applied};
 
-use crate::address::Address;
 use crate::config::PostgresConfig;
+use crate::connections::address::Address;
+use crate::connections::link::Link;
 use crate::error::Failure;
-use crate::link::Link;
 use crate::migrations::MIGRATIONS;
 
 /// How long a migration waits for a lock that others hold.

@@ -11,13 +11,13 @@ use underlay_core::{
     Swap, Swept, TenantId, Timestamp, Value, ViewBatch, ViewInfo, ViewSchema, ViewTable, check_page_limit,
 };
 
-use crate::catalogue::{self, Activate, BeginGeneration, CreateView, GiveUp, Revert, Sweep};
+use crate::connections::session::{Actor, Parameter, Statement, Work, send};
 use crate::error::Failure;
-use crate::event_row;
-use crate::query::{self, Select};
-use crate::row_table::{self, RowArrays, Stored, stored};
-use crate::session::{Actor, Parameter, Statement, Work, send};
+use crate::log::event_row;
 use crate::store::{Open, PostgresStore};
+use crate::views::catalogue::{self, Activate, BeginGeneration, CreateView, GiveUp, Revert, Sweep};
+use crate::views::query::{self, Select};
+use crate::views::row_table::{self, RowArrays, Stored, stored};
 
 #[async_trait]
 impl ReadModels for PostgresStore {

@@ -5,9 +5,9 @@ use underlay_core::adapter::stored_number;
 use underlay_core::{Error, EventId, Json, Snapshot, Snapshots, StreamName, TenantId, Version};
 use uuid::Uuid;
 
-use crate::event_row::{self, RawJson};
-use crate::known::fingerprint;
-use crate::session::{Actor, Parameter, Statement};
+use crate::connections::session::{Actor, Parameter, Statement};
+use crate::log::event_row::{self, RawJson};
+use crate::log::known::fingerprint;
 use crate::store::PostgresStore;
 
 #[async_trait]

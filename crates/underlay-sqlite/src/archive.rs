@@ -8,9 +8,9 @@ use underlay_core::{
 use uuid::Uuid;
 
 use crate::error::Failure;
-use crate::event_row;
-use crate::intake::Flush;
-use crate::log_writer;
+use crate::log::append;
+use crate::log::event_row;
+use crate::log::intake::Flush;
 use crate::store::SqliteStore;
 
 /// Bytes of payload past which a page of commits ends early; it holds at least one.
@@ -177,7 +177,7 @@ fn find_archived(
     tenant: &TenantId,
     id: CommitId,
 ) -> Result<Option<ArchivedCommit>, Failure> {
-    let Some(found) = log_writer::find_commit(connection, tenant, id)? else { return Ok(None) };
+    let Some(found) = append::find_commit(connection, tenant, id)? else { return Ok(None) };
     let mut select_events = connection.prepare_cached(include_str!("sql/select_commit_events.sql"))?;
     let position = stored_number(found.committed.position.number());
     let count = i64::from(found.committed.event_count);

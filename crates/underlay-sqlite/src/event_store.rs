@@ -12,8 +12,8 @@ use underlay_core::{
 };
 
 use crate::error::Failure;
-use crate::event_row;
-use crate::log_writer;
+use crate::log::append;
+use crate::log::event_row;
 use crate::store::SqliteStore;
 
 #[async_trait]
@@ -32,7 +32,7 @@ impl EventStore for SqliteStore {
 
     async fn find_commit(&self, tenant: &TenantId, id: CommitId) -> Result<Option<RecordedCommit>, Error> {
         let owner = tenant.clone();
-        let find = move |connection: &Connection| log_writer::find_commit(connection, &owner, id);
+        let find = move |connection: &Connection| append::find_commit(connection, &owner, id);
         self.0.readers.read_at_one_moment(Some(tenant), find).await
     }
 

@@ -8,8 +8,8 @@ use underlay_core::{Clock, Error, Lease, LeaseId, LeaseTerm, Leases, Timestamp, 
 use uuid::Uuid;
 
 use crate::error::Failure;
-use crate::event_row;
-use crate::intake::Flush;
+use crate::log::event_row;
+use crate::log::intake::Flush;
 use crate::store::SqliteStore;
 
 #[async_trait]

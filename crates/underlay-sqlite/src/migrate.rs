@@ -8,7 +8,7 @@ use underlay_core::adapter::count_applied;
 use underlay_core::{StoreId, Timestamp};
 use uuid::Uuid;
 
-use crate::database::{Database, Owner};
+use crate::connections::database::{Database, Owner};
 use crate::error::Failure;
 use crate::migrations::MIGRATIONS;
 

@@ -9,8 +9,8 @@ use underlay_core::{
 };
 
 use crate::migrations::MIGRATIONS;
-use crate::query::{self, Select};
-use crate::row_table::{self, Stored};
+use crate::views::query::{self, Select};
+use crate::views::row_table::{self, Stored};
 
 fn file() -> Connection {
     let connection = Connection::open_in_memory().unwrap();

@@ -4,8 +4,8 @@ use underlay_core::adapter::stored_number;
 use underlay_core::{Error, Fingerprint, Json, Snapshot, Snapshots, StreamName, TenantId, Version};
 
 use crate::error::Failure;
-use crate::event_row;
-use crate::intake::Flush;
+use crate::log::event_row;
+use crate::log::intake::Flush;
 use crate::store::SqliteStore;
 
 #[async_trait]

@@ -10,7 +10,7 @@ use underlay_core::{
 };
 
 use crate::error::Failure;
-use crate::event_row;
+use crate::log::event_row;
 
 /// How a batch guards against a commit that cannot be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,11 +48,11 @@ impl<'c> LogWriter<'c> {
             connection,
             begin: connection.prepare("BEGIN IMMEDIATE")?,
             commit: connection.prepare("COMMIT")?,
-            select_head: connection.prepare(include_str!("sql/select_head.sql"))?,
-            select_stream_version: connection.prepare(include_str!("sql/select_stream_version.sql"))?,
-            exists_event: connection.prepare(include_str!("sql/exists_event.sql"))?,
-            insert_event: connection.prepare(include_str!("sql/insert_event.sql"))?,
-            insert_commit: connection.prepare(include_str!("sql/insert_commit.sql"))?,
+            select_head: connection.prepare(include_str!("../sql/select_head.sql"))?,
+            select_stream_version: connection.prepare(include_str!("../sql/select_stream_version.sql"))?,
+            exists_event: connection.prepare(include_str!("../sql/exists_event.sql"))?,
+            insert_event: connection.prepare(include_str!("../sql/insert_event.sql"))?,
+            insert_commit: connection.prepare(include_str!("../sql/insert_commit.sql"))?,
             bases: Vec::new(),
         })
     }
@@ -220,7 +220,7 @@ pub(crate) fn find_commit(
     tenant: &TenantId,
     id: CommitId,
 ) -> Result<Option<RecordedCommit>, Failure> {
-    let mut select = connection.prepare_cached(include_str!("sql/select_commit.sql"))?;
+    let mut select = connection.prepare_cached(include_str!("../sql/select_commit.sql"))?;
     let mut rows = select.query((tenant.as_str(), &id.0.as_bytes()[..]))?;
     let Some(row) = rows.next()? else { return Ok(None) };
     let commit = read_commit(connection, tenant, id, row);
@@ -259,7 +259,7 @@ fn stream_versions(
     if count == 0 {
         return Ok(versions);
     }
-    let mut select = connection.prepare_cached(include_str!("sql/select_commit_streams.sql"))?;
+    let mut select = connection.prepare_cached(include_str!("../sql/select_commit_streams.sql"))?;
     let before = position.saturating_sub(i64::from(count));
     let mut rows = select.query((before, position, tenant.as_str()))?;
     let mut held: u32 = 0;

@@ -32,12 +32,12 @@ use underlay_core::adapter::{Answer, FaultHook, Flight, Request, WakeupHub, answ
 use underlay_core::{Clock, Error};
 
 use crate::config::SqliteConfig;
-use crate::database::Database;
+use crate::connections::database::Database;
+use crate::connections::wal::{self, Wal};
 use crate::error::Failure;
 use crate::fault::Step;
-use crate::intake::{Flush, Intake, Next, ViewWrite};
-use crate::log_writer::{self, Guard, LogWriter};
-use crate::wal::{self, Wal};
+use crate::log::append::{self, Guard, LogWriter};
+use crate::log::intake::{Flush, Intake, Next, ViewWrite};
 
 /// Between two tries to get the write lock from another process.
 const LOCK_PAUSE: Duration = Duration::from_micros(500);
@@ -226,7 +226,7 @@ impl Committer {
         self.fence(writer.connection())?;
         let mut truth = Vec::with_capacity(answers.len());
         for (request, answer) in flight.requests.iter().zip(answers) {
-            let stored = log_writer::find_commit(writer.connection(), &request.tenant, request.commit.id)?;
+            let stored = append::find_commit(writer.connection(), &request.tenant, request.commit.id)?;
             truth.push(match (stored, answer) {
                 (None, _) => Err(failure.nothing_stored()),
                 (Some(first), Ok(committed)) if committed.position == first.committed.position => {
@@ -243,7 +243,7 @@ impl Committer {
     /// Ends a transaction begun for it by writing over what a failed COMMIT may have left.
     fn fence(&self, connection: &Connection) -> Result<(), Failure> {
         self.faults.at(Step::Fence)?;
-        connection.execute(include_str!("sql/raise_fence.sql"), [])?;
+        connection.execute(include_str!("../sql/raise_fence.sql"), [])?;
         connection.execute_batch("COMMIT")?;
         if self.unflushed.get() {
             connection.busy_timeout(self.busy_timeout)?;

@@ -11,11 +11,11 @@ use tokio::sync::Notify;
 use underlay_core::adapter::WakeupHub;
 use underlay_core::{Clock, Position};
 
-use crate::address::Address;
+use crate::connections::address::Address;
+use crate::connections::link::Link;
+use crate::connections::session::Sessions;
 use crate::error::Failure;
 use crate::event_store;
-use crate::link::Link;
-use crate::session::Sessions;
 
 /// The longest pause before the connection is made again.
 const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(5);

@@ -31,11 +31,11 @@ use tokio_postgres::{Client, IsolationLevel, Row};
 use underlay_core::adapter::{ReadLimits, ReadTurn, ReadTurns};
 use underlay_core::{Clock, Error, TenantId};
 
-use crate::address::Address;
 use crate::config::{PostgresConfig, milliseconds};
+use crate::connections::address::Address;
+use crate::connections::link::Connector;
 use crate::error::Failure;
-use crate::link::Connector;
-use crate::seen::Seen;
+use crate::log::seen::Seen;
 
 /// How often a transaction is begun again after a lost connection, a deadlock or a serialization failure.
 const ATTEMPTS_MAX: usize = 4;
@@ -433,7 +433,7 @@ impl Sessions {
     pub(crate) async fn notify(&self, channel: &str) -> Result<(), Failure> {
         let session = self.acquire(&self.engine, &Actor::Worker).await?;
         let parameters: [Parameter<'_>; 1] = [(&channel, Type::TEXT)];
-        let telling = session.client().query_typed(include_str!("sql/notify_channel.sql"), &parameters);
+        let telling = session.client().query_typed(include_str!("../sql/notify_channel.sql"), &parameters);
         match timeout(self.transaction_timeout, telling).await {
             Ok(told) => {
                 let told = told.map(drop).map_err(Failure::from);
@@ -512,7 +512,7 @@ impl Sessions {
             (&self.statement_timeout, Type::TEXT),
             (&self.idle_timeout, Type::TEXT),
         ];
-        let row = client.query_typed_one(include_str!("sql/set_transaction.sql"), &parameters).await?;
+        let row = client.query_typed_one(include_str!("../sql/set_transaction.sql"), &parameters).await?;
         if row.try_get("standby")? {
             return Err(Failure::ReadsOnly("a connection is at a standby".to_owned()));
         }
@@ -523,7 +523,7 @@ impl Sessions {
     /// nobody waits for its locks longer than a transaction may take.
     async fn guard(&self, client: &Client) -> Result<(), Failure> {
         let longest = milliseconds(self.transaction_timeout);
-        client.query_typed(include_str!("sql/guard_transaction.sql"), &[(&longest, Type::INT8)]).await?;
+        client.query_typed(include_str!("../sql/guard_transaction.sql"), &[(&longest, Type::INT8)]).await?;
         Ok(())
     }
 }
@@ -647,7 +647,7 @@ impl QueryLimits {
 
     fn statement(&self) -> Statement<'_> {
         let values: [Parameter<'_>; 2] = [(&self.statement, Type::TEXT), (&self.lock, Type::TEXT)];
-        Statement::new(include_str!("sql/set_query.sql"), values)
+        Statement::new(include_str!("../sql/set_query.sql"), values)
     }
 }
 

@@ -19,15 +19,15 @@ use underlay_core::{
 use uuid::Uuid;
 
 use crate::error::Failure;
-use crate::event_row;
-use crate::row_table;
+use crate::log::event_row;
+use crate::views::row_table;
 
 /// Finds the generation that is read; `None` where the view is not there.
 ///
 /// # Errors
 /// `ViewChanged` where it was built by another definition.
 pub(crate) fn find_active(connection: &Connection, schema: &ViewSchema) -> Result<Option<u32>, Failure> {
-    find(connection, schema, include_str!("sql/select_active_generation.sql"))
+    find(connection, schema, include_str!("../sql/select_active_generation.sql"))
 }
 
 /// Runs a statement that finds a generation of a view with its definition, which must be this one.
@@ -52,7 +52,7 @@ pub(crate) fn create_view(
     schema: &ViewSchema,
     start: &Checkpoint,
 ) -> Result<u32, Failure> {
-    connection.execute(include_str!("sql/insert_view.sql"), [&schema.name])?;
+    connection.execute(include_str!("../sql/insert_view.sql"), [&schema.name])?;
     create_generation(connection, schema, 1, start)
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn begin_generation(
     if let Some(begun) = generations.building {
         discard(connection, &schema.name, begun)?;
     }
-    let mut update = connection.prepare_cached(include_str!("sql/update_last_generation.sql"))?;
+    let mut update = connection.prepare_cached(include_str!("../sql/update_last_generation.sql"))?;
     let next = update
         .query_row([&schema.name], |row| row.get(0))
         .map_err(|error| Failure::from(error).within(format_args!("view {}", schema.name)))?;
@@ -100,11 +100,13 @@ pub(crate) fn activate(
 /// Makes the generation that was replaced the one that is read again.
 pub(crate) fn revert(connection: &Connection, schema: &ViewSchema, at: Timestamp) -> Result<u32, Failure> {
     let generations = Generations::of(connection, &schema.name)?;
-    let replaced = find(connection, schema, include_str!("sql/select_replaced_generation.sql"))?;
+    let replaced = find(connection, schema, include_str!("../sql/select_replaced_generation.sql"))?;
     let replaced = replaced.ok_or_else(|| Failure::Answer(none_replaced(schema)))?;
     let none = None::<i64>;
-    connection
-        .execute(include_str!("sql/update_replaced_generation.sql"), params![schema.name, replaced, none])?;
+    connection.execute(
+        include_str!("../sql/update_replaced_generation.sql"),
+        params![schema.name, replaced, none],
+    )?;
     replace(connection, &schema.name, &Generations { replaced: None, ..generations }, replaced, at)?;
     Ok(replaced)
 }
@@ -121,10 +123,10 @@ fn replace(
         discard(connection, view, replaced)?;
     }
     connection.execute(
-        include_str!("sql/update_replaced_generation.sql"),
+        include_str!("../sql/update_replaced_generation.sql"),
         params![view, generations.active, at.as_microsecond()],
     )?;
-    connection.execute(include_str!("sql/update_active_generation.sql"), params![view, active])?;
+    connection.execute(include_str!("../sql/update_active_generation.sql"), params![view, active])?;
     Ok(())
 }
 
@@ -143,7 +145,7 @@ pub(crate) fn give_up(connection: &Connection, view: &str, generation: u32) -> R
 
 /// Removes some rows of a discarded generation, and its table once it has none.
 pub(crate) fn sweep(connection: &Connection) -> Result<Swept, Failure> {
-    let mut select = connection.prepare_cached(include_str!("sql/select_discarded_generation.sql"))?;
+    let mut select = connection.prepare_cached(include_str!("../sql/select_discarded_generation.sql"))?;
     let found = select.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
     let Some((view, generation)) = found else { return Ok(Swept::All) };
     let view: String = view;
@@ -151,14 +153,14 @@ pub(crate) fn sweep(connection: &Connection) -> Result<Swept, Failure> {
         return Ok(Swept::Piece);
     }
     row_table::drop(connection, &view, generation)?;
-    connection.execute(include_str!("sql/delete_parked_events.sql"), params![view, generation])?;
-    connection.execute(include_str!("sql/delete_discarded_generation.sql"), params![view, generation])?;
+    connection.execute(include_str!("../sql/delete_parked_events.sql"), params![view, generation])?;
+    connection.execute(include_str!("../sql/delete_discarded_generation.sql"), params![view, generation])?;
     Ok(Swept::Piece)
 }
 
 /// Remembers an event that a generation has passed over.
 pub(crate) fn park(connection: &Connection, table: &ViewTable, parked: &ParkedEvent) -> Result<(), Failure> {
-    let mut insert = connection.prepare_cached(include_str!("sql/insert_parked_event.sql"))?;
+    let mut insert = connection.prepare_cached(include_str!("../sql/insert_parked_event.sql"))?;
     insert.execute(params![
         table.schema.name,
         table.generation,
@@ -181,7 +183,7 @@ pub(crate) fn parked(
 ) -> Result<Vec<ParkedEvent>, Failure> {
     // Where there is no such table the catalogue says so.
     checkpoint(connection, table)?;
-    let mut select = connection.prepare_cached(include_str!("sql/select_parked_events.sql"))?;
+    let mut select = connection.prepare_cached(include_str!("../sql/select_parked_events.sql"))?;
     let (after, limit) = (stored_number(after.number()), stored_number(limit as u64));
     let mut rows = select.query(params![table.schema.name, table.generation, after, limit])?;
     let mut events = Vec::new();
@@ -201,7 +203,7 @@ pub(crate) fn parked(
 
 /// How far a generation has come.
 pub(crate) fn checkpoint(connection: &Connection, table: &ViewTable) -> Result<Checkpoint, Failure> {
-    let mut select = connection.prepare_cached(include_str!("sql/select_checkpoint.sql"))?;
+    let mut select = connection.prepare_cached(include_str!("../sql/select_checkpoint.sql"))?;
     let mut rows = select.query(params![table.schema.name, table.generation])?;
     let row = rows.next()?.ok_or_else(|| no_table(table))?;
     read_checkpoint(row, 0)
@@ -220,7 +222,7 @@ pub(crate) fn move_checkpoint(
     from: &Checkpoint,
     to: &Checkpoint,
 ) -> Result<(), Failure> {
-    let mut update = connection.prepare_cached(include_str!("sql/move_checkpoint.sql"))?;
+    let mut update = connection.prepare_cached(include_str!("../sql/move_checkpoint.sql"))?;
     let moved = update.execute(params![
         table.schema.name,
         table.generation,
@@ -244,7 +246,7 @@ pub(crate) fn move_checkpoint(
 
 /// All views, by name.
 pub(crate) fn views(connection: &Connection) -> Result<Vec<ViewInfo>, Failure> {
-    let mut select = connection.prepare_cached(include_str!("sql/select_views.sql"))?;
+    let mut select = connection.prepare_cached(include_str!("../sql/select_views.sql"))?;
     let mut rows = select.query([])?;
     let mut views = ViewList::default();
     while let Some(row) = rows.next()? {
@@ -286,7 +288,7 @@ struct Generations {
 impl Generations {
     fn of(connection: &Connection, view: &str) -> Result<Self, Failure> {
         let within = |error: rusqlite::Error| Failure::from(error).within(format_args!("view {view}"));
-        let mut select = connection.prepare_cached(include_str!("sql/select_generations.sql"))?;
+        let mut select = connection.prepare_cached(include_str!("../sql/select_generations.sql"))?;
         let mut rows = select.query([view])?;
         let (mut active, mut building, mut replaced) = (None, None, None);
         while let Some(row) = rows.next()? {
@@ -312,7 +314,7 @@ fn create_generation(
     let definition = serde_json::to_string(schema)
         .map_err(|error| Failure::refused(format!("view {} has no JSON form: {error}", schema.name)))?;
     connection.execute(
-        include_str!("sql/insert_generation.sql"),
+        include_str!("../sql/insert_generation.sql"),
         params![
             schema.name,
             generation,
@@ -329,8 +331,8 @@ fn create_generation(
 
 /// Takes a generation out of the catalogue; what it has left is for [`sweep`].
 fn discard(connection: &Connection, view: &str, generation: u32) -> Result<(), Failure> {
-    connection.execute(include_str!("sql/delete_generation.sql"), params![view, generation])?;
-    connection.execute(include_str!("sql/insert_discarded_generation.sql"), params![view, generation])?;
+    connection.execute(include_str!("../sql/delete_generation.sql"), params![view, generation])?;
+    connection.execute(include_str!("../sql/insert_discarded_generation.sql"), params![view, generation])?;
     Ok(())
 }
 

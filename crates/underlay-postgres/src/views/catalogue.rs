@@ -22,13 +22,13 @@ use underlay_core::{
 };
 use uuid::Uuid;
 
+use crate::connections::session::{Parameter, Statement, Work};
 use crate::error::{Failure, raised};
-use crate::event_row::{self, RawJson};
-use crate::known::fingerprint;
+use crate::log::event_row::{self, RawJson};
+use crate::log::known::fingerprint;
 use crate::read_models::apply_batch;
-use crate::row_table;
-use crate::session::{Parameter, Statement, Work};
 use crate::store::Open;
+use crate::views::row_table;
 
 /// Finds the generation that is read, in the answer to `select_active_generation`; `None` where the view is not
 /// there.
@@ -59,9 +59,10 @@ impl Work for CreateView<'_> {
         let schema = self.schema;
         let name: [Parameter<'_>; 1] = [(&schema.name, Type::TEXT)];
         // Of two that insert it, the second waits for the first to end.
-        let made = client.query_typed(include_str!("sql/insert_view.sql"), &name).await?;
+        let made = client.query_typed(include_str!("../sql/insert_view.sql"), &name).await?;
         if made.is_empty() {
-            let there = client.query_typed(include_str!("sql/select_active_generation.sql"), &name).await?;
+            let there =
+                client.query_typed(include_str!("../sql/select_active_generation.sql"), &name).await?;
             return active(&there, schema)?.ok_or_else(|| no_view(&schema.name));
         }
         create_generation(client, self.open, schema, 1, self.start).await
@@ -86,7 +87,7 @@ impl Work for BeginGeneration<'_> {
             discard(client, name, begun).await?;
         }
         let parameters: [Parameter<'_>; 1] = [(name, Type::TEXT)];
-        let last = client.query_typed(include_str!("sql/update_last_generation.sql"), &parameters).await?;
+        let last = client.query_typed(include_str!("../sql/update_last_generation.sql"), &parameters).await?;
         let next = last.first().ok_or_else(|| no_view(name)).and_then(|row| generation(row, 0))?;
         create_generation(client, self.open, self.schema, next, self.start).await
     }
@@ -196,11 +197,11 @@ impl Work for Sweep<'_> {
     type Done = Swept;
 
     async fn run(&self, client: &Client) -> Result<Swept, Failure> {
-        let found = client.query_typed(include_str!("sql/lock_discarded_generations.sql"), &[]).await?;
+        let found = client.query_typed(include_str!("../sql/lock_discarded_generations.sql"), &[]).await?;
         if found.is_empty() {
             return Ok(Swept::All);
         }
-        client.query_typed(include_str!("sql/set_drop_timeout.sql"), &[]).await?;
+        client.query_typed(include_str!("../sql/set_drop_timeout.sql"), &[]).await?;
         // A table that is looked at does not keep the others.
         for row in &found {
             let (view, generation): (String, u32) = (row.try_get(0)?, generation(row, 1)?);
@@ -226,9 +227,9 @@ async fn forget(client: &Client, view: &str, generation: u32) -> Result<(), Fail
     let number = stored_generation(generation)?;
     let parameters: [Parameter<'_>; 2] = [(&view, Type::TEXT), (&number, Type::INT4)];
     for delete in [
-        include_str!("sql/delete_parked_events.sql"),
-        include_str!("sql/delete_checkpoint.sql"),
-        include_str!("sql/delete_discarded_generation.sql"),
+        include_str!("../sql/delete_parked_events.sql"),
+        include_str!("../sql/delete_checkpoint.sql"),
+        include_str!("../sql/delete_discarded_generation.sql"),
     ] {
         client.query_typed(delete, &parameters).await?;
     }
@@ -254,7 +255,7 @@ pub(crate) async fn park(client: &Client, table: &ViewTable, parked: &[ParkedEve
         (&ids, Type::UUID_ARRAY),
         (&reasons, Type::TEXT_ARRAY),
     ];
-    client.query_typed(include_str!("sql/insert_parked_events.sql"), &parameters).await?;
+    client.query_typed(include_str!("../sql/insert_parked_events.sql"), &parameters).await?;
     Ok(())
 }
 
@@ -275,7 +276,7 @@ pub(crate) fn parked(row: &Row) -> Result<ParkedEvent, Failure> {
 /// What asks for the checkpoint of a generation.
 pub(crate) fn select_checkpoint<'a>(name: &'a String, generation: &'a i32) -> Statement<'a> {
     Statement::new(
-        include_str!("sql/select_checkpoint.sql"),
+        include_str!("../sql/select_checkpoint.sql"),
         [(name as _, Type::TEXT), (generation as _, Type::INT4)],
     )
 }
@@ -290,7 +291,7 @@ pub(crate) fn checkpoint(rows: &[Row], table: &ViewTable) -> Result<Checkpoint, 
 /// event there may be another tenant's.
 pub(crate) fn select_position<'a>(name: &'a String, generation: &'a i32) -> Statement<'a> {
     Statement::new(
-        include_str!("sql/select_view_position.sql"),
+        include_str!("../sql/select_view_position.sql"),
         [(name as _, Type::TEXT), (generation as _, Type::INT4)],
     )
 }
@@ -366,7 +367,7 @@ fn generation(row: &Row, at: usize) -> Result<u32, Failure> {
 /// Keeps others from changing the generations of a view; the one that is read.
 async fn lock_view(client: &Client, name: &str) -> Result<Option<u32>, Failure> {
     let parameters: [Parameter<'_>; 1] = [(&name, Type::TEXT)];
-    let rows = client.query_typed(include_str!("sql/lock_view.sql"), &parameters).await?;
+    let rows = client.query_typed(include_str!("../sql/lock_view.sql"), &parameters).await?;
     rows.first().map(|row| generation(row, 0)).transpose()
 }
 
@@ -379,7 +380,7 @@ struct Generations {
 impl Generations {
     async fn of(client: &Client, view: &str) -> Result<Self, Failure> {
         let parameters: [Parameter<'_>; 1] = [(&view, Type::TEXT)];
-        let rows = client.query_typed(include_str!("sql/select_generations.sql"), &parameters).await?;
+        let rows = client.query_typed(include_str!("../sql/select_generations.sql"), &parameters).await?;
         let (mut active, mut building) = (None, None);
         for row in &rows {
             let number = generation(row, 0)?;
@@ -404,7 +405,7 @@ impl Definition {
     async fn lock(client: &Client, view: &str, generation: u32) -> Result<Self, Failure> {
         let number = stored_generation(generation)?;
         let parameters: [Parameter<'_>; 2] = [(&view, Type::TEXT), (&number, Type::INT4)];
-        let rows = client.query_typed(include_str!("sql/lock_generation.sql"), &parameters).await?;
+        let rows = client.query_typed(include_str!("../sql/lock_generation.sql"), &parameters).await?;
         let row = rows.first().ok_or_else(|| Failure::Answer(no_generation(view, generation)))?;
         Ok(Self { generation, fingerprint: row.try_get(0)?, definition: row.try_get(1)? })
     }
@@ -412,7 +413,8 @@ impl Definition {
     /// Takes that of the generation that was replaced out of its place.
     async fn take_replaced(client: &Client, view: &str) -> Result<Option<Self>, Failure> {
         let parameters: [Parameter<'_>; 1] = [(&view, Type::TEXT)];
-        let rows = client.query_typed(include_str!("sql/take_replaced_generation.sql"), &parameters).await?;
+        let rows =
+            client.query_typed(include_str!("../sql/take_replaced_generation.sql"), &parameters).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let (fingerprint, definition) = (row.try_get(1)?, row.try_get(2)?);
         Ok(Some(Self { generation: generation(row, 0)?, fingerprint, definition }))
@@ -427,7 +429,7 @@ impl Definition {
             (&self.fingerprint, Type::BYTEA),
             (&self.definition, Type::TEXT),
         ];
-        client.query_typed(include_str!("sql/insert_generation.sql"), &parameters).await?;
+        client.query_typed(include_str!("../sql/insert_generation.sql"), &parameters).await?;
         Ok(())
     }
 
@@ -438,7 +440,7 @@ impl Definition {
         }
         let (number, next) = (stored_generation(self.generation)?, stored_generation(active)?);
         let parameters: [Parameter<'_>; 2] = [(&view, Type::TEXT), (&number, Type::INT4)];
-        client.query_typed(include_str!("sql/delete_generation.sql"), &parameters).await?;
+        client.query_typed(include_str!("../sql/delete_generation.sql"), &parameters).await?;
         let microseconds = at.as_microsecond();
         let parameters: [Parameter<'_>; 5] = [
             (&view, Type::TEXT),
@@ -447,9 +449,9 @@ impl Definition {
             (&self.definition, Type::TEXT),
             (&microseconds, Type::INT8),
         ];
-        client.query_typed(include_str!("sql/insert_replaced_generation.sql"), &parameters).await?;
+        client.query_typed(include_str!("../sql/insert_replaced_generation.sql"), &parameters).await?;
         let parameters: [Parameter<'_>; 2] = [(&view, Type::TEXT), (&next, Type::INT4)];
-        client.query_typed(include_str!("sql/update_active_generation.sql"), &parameters).await?;
+        client.query_typed(include_str!("../sql/update_active_generation.sql"), &parameters).await?;
         Ok(())
     }
 }
@@ -475,7 +477,7 @@ async fn create_generation(
         (&position, Type::INT8),
         (&event_id, Type::UUID),
     ];
-    client.query_typed(include_str!("sql/insert_checkpoint.sql"), &parameters).await?;
+    client.query_typed(include_str!("../sql/insert_checkpoint.sql"), &parameters).await?;
     let table = ViewTable { schema: schema.clone(), generation };
     let create = row_table::create(&table, &open.views_schema, &open.reader_role, &open.worker_role);
     client.batch_execute(&create).await?;
@@ -487,14 +489,14 @@ async fn discard(client: &Client, view: &str, generation: u32) -> Result<(), Fai
     let number = stored_generation(generation)?;
     let parameters: [Parameter<'_>; 2] = [(&view, Type::TEXT), (&number, Type::INT4)];
     // Whoever writes its rows is waited for here.
-    client.query_typed(include_str!("sql/delete_generation.sql"), &parameters).await?;
+    client.query_typed(include_str!("../sql/delete_generation.sql"), &parameters).await?;
     insert_discarded(client, view, generation).await
 }
 
 async fn insert_discarded(client: &Client, view: &str, generation: u32) -> Result<(), Failure> {
     let number = stored_generation(generation)?;
     let parameters: [Parameter<'_>; 2] = [(&view, Type::TEXT), (&number, Type::INT4)];
-    client.query_typed(include_str!("sql/insert_discarded_generation.sql"), &parameters).await?;
+    client.query_typed(include_str!("../sql/insert_discarded_generation.sql"), &parameters).await?;
     Ok(())
 }
 

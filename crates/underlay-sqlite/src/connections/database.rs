@@ -8,8 +8,8 @@ use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
 use underlay_core::Error;
 
 use crate::config::SqliteConfig;
+use crate::connections::mount;
 use crate::error::Failure;
-use crate::mount;
 
 /// Written into the header of the file: `undl` in ASCII.
 const APPLICATION_ID: i32 = 0x756e_646c;
@@ -188,7 +188,7 @@ impl Database {
             return Ok(Owner::Underlay);
         }
         let objects: i64 =
-            connection.query_row(include_str!("sql/count_schema_objects.sql"), [], |row| row.get(0))?;
+            connection.query_row(include_str!("../sql/count_schema_objects.sql"), [], |row| row.get(0))?;
         if id == 0 && objects == 0 {
             return Ok(Owner::Nobody);
         }

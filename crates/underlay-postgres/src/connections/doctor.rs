@@ -11,10 +11,10 @@ use underlay_core::{Error, StoreId};
 use uuid::Uuid;
 
 use crate::config::PostgresConfig;
+use crate::connections::link::Link;
+use crate::connections::session::Parameter;
 use crate::error::Failure;
-use crate::link::Link;
 use crate::migrate;
-use crate::session::Parameter;
 
 /// The oldest server that has what is used.
 const VERSION_MIN: i32 = 140_000;
@@ -25,12 +25,12 @@ pub(crate) async fn examine(link: &Link, config: &PostgresConfig) -> Result<Stor
     let needed = ["writer", "reader", "worker"].map(|role| config.role(role));
     let needed: Vec<&str> = needed.iter().map(String::as_str).collect();
     let parameters: [Parameter<'_>; 2] = [(&worker, Type::TEXT), (&needed, Type::TEXT_ARRAY)];
-    let row = link.client.query_typed_one(include_str!("sql/select_server.sql"), &parameters).await?;
+    let row = link.client.query_typed_one(include_str!("../sql/select_server.sql"), &parameters).await?;
     check_settings(&row)?;
     migrate::verify_complete(link, config).await?;
     check_login(&row, config)?;
     check_walls(link, &row, config).await?;
-    let select = migrate::filled(include_str!("sql/select_store_id.sql"), config);
+    let select = migrate::filled(include_str!("../sql/select_store_id.sql"), config);
     let row = link.client.query_typed_opt(&select, &[]).await?;
     let row = row.ok_or_else(|| Failure::damaged("the table `store` is empty"))?;
     Ok(StoreId(row.try_get::<_, Uuid>(0)?))
@@ -72,7 +72,7 @@ fn check_settings(row: &Row) -> Result<(), Failure> {
 
 /// Refuses tables without their policies, and a login that could take those away.
 async fn check_walls(link: &Link, row: &Row, config: &PostgresConfig) -> Result<(), Failure> {
-    let select = migrate::filled(include_str!("sql/select_open_wall.sql"), config);
+    let select = migrate::filled(include_str!("../sql/select_open_wall.sql"), config);
     if let Some(wall) = link.client.query_typed_opt(&select, &[]).await? {
         let (name, mended_by): (&str, &str) = (wall.try_get(0)?, wall.try_get(1)?);
         return Err(Failure::refused(format!(
@@ -83,7 +83,7 @@ async fn check_walls(link: &Link, row: &Row, config: &PostgresConfig) -> Result<
     if row.try_get(8)? {
         return Ok(());
     }
-    let select = migrate::filled(include_str!("sql/select_strong_role.sql"), config);
+    let select = migrate::filled(include_str!("../sql/select_strong_role.sql"), config);
     let Some(strong) = link.client.query_typed_opt(&select, &[]).await? else { return Ok(()) };
     let login: &str = row.try_get(7)?;
     let (role, reason): (&str, &str) = (strong.try_get(0)?, strong.try_get(1)?);

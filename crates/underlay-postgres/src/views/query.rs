@@ -10,7 +10,7 @@ use underlay_core::adapter::{Walk, sql_beyond, sql_comparisons, sql_direction, s
 use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
 use underlay_core::{Comparison, Cursor, Direction, Filter, Query, TenantId, Value, ViewTable};
 
-use crate::row_table::{name, selected};
+use crate::views::row_table::{name, selected};
 
 /// The number of a row in its walk. No column has such a name.
 const PLACE: &str = "\"#\"";

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use underlay_core::adapter::WakeupHub;
 
-use crate::database::Database;
+use crate::connections::database::Database;
 use crate::error::Failure;
 use crate::event_store;
 

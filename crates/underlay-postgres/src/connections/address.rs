@@ -26,8 +26,8 @@ use underlay_core::Error;
 use underlay_core::adapter::ReadLimits;
 
 use crate::config::{Listen, PostgresConfig};
+use crate::connections::target::Target;
 use crate::error::Failure;
-use crate::target::Target;
 
 /// How long a connection may be silent before the system asks whether the other end is there, how long
 /// it waits for the answer, and how often it asks.

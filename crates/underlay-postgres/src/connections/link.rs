@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 use tokio_postgres::{AsyncMessage, Client, Connection};
 
-use crate::address::Address;
+use crate::connections::address::Address;
 use crate::error::Failure;
 
 /// A connection with the task that moves its bytes. Dropped, it is closed.

@@ -2,7 +2,7 @@
 //!
 //! After a failover the one that was the primary may come back as a standby. What a standby says of the
 //! log may be old, and it stores nothing, so it is asked for at connecting and not used. It is asked in
-//! every transaction besides, see [`Sessions`](crate::session::Sessions): behind a pooler the server may
+//! every transaction besides, see [`Sessions`](crate::connections::session::Sessions): behind a pooler the server may
 //! change under a connection.
 
 use tokio_postgres::Client;
@@ -48,7 +48,7 @@ impl Target {
         if self == Self::Any {
             return Ok(());
         }
-        let row = client.query_typed_one(include_str!("sql/select_target.sql"), &[]).await?;
+        let row = client.query_typed_one(include_str!("../sql/select_target.sql"), &[]).await?;
         if row.try_get(0)? {
             return Err(Failure::ReadsOnly("it is a standby".to_owned()));
         }

@@ -5,7 +5,7 @@ use underlay_core::adapter::{Walk, sql_beyond, sql_comparisons, sql_direction, s
 use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
 use underlay_core::{Filter, Query, TenantId, Value, ViewTable};
 
-use crate::row_table::{index_name, name, selected};
+use crate::views::row_table::{index_name, name, selected};
 
 /// A statement with the values of its parameters, in order.
 #[derive(Debug, Default, PartialEq)]

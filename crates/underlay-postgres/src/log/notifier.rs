@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use underlay_core::Clock;
 
-use crate::session::Sessions;
+use crate::connections::session::Sessions;
 
 pub(crate) struct Notifier {
     pub(crate) sessions: Arc<Sessions>,

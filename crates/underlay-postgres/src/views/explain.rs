@@ -1,11 +1,11 @@
 use tokio_postgres::Row;
 use underlay_core::{Error, Query, TenantId, ViewTable};
 
+use crate::connections::session::{Parameter, Statement};
 use crate::error::Failure;
-use crate::query::{self, Select};
-use crate::row_table::{Stored, stored};
-use crate::session::{Parameter, Statement};
 use crate::store::PostgresStore;
+use crate::views::query::{self, Select};
+use crate::views::row_table::{Stored, stored};
 
 impl PostgresStore {
     /// For tests: what reads a page of a query, and what counts, as they are sent, by the most promising way.

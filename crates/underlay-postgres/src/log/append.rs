@@ -11,11 +11,11 @@ use underlay_core::{
 use uuid::Uuid;
 
 use crate::config::{PostgresConfig, milliseconds};
+use crate::connections::session::Parameter;
 use crate::error::{Failure, raised};
 use crate::fault::Step;
+use crate::log::seen::{Place, Seen};
 use crate::migrate::filled;
-use crate::seen::{Place, Seen};
-use crate::session::Parameter;
 
 /// Who appends: what a lost attempt is declared void by.
 #[derive(Clone, Copy, Debug)]
@@ -44,8 +44,8 @@ pub(crate) struct Calls {
 impl Calls {
     pub(crate) fn new(config: &PostgresConfig) -> Self {
         Self {
-            batch: filled(include_str!("sql/append_commits.sql"), config),
-            single: filled(include_str!("sql/append_commit.sql"), config),
+            batch: filled(include_str!("../sql/append_commits.sql"), config),
+            single: filled(include_str!("../sql/append_commit.sql"), config),
             longest: milliseconds(config.commit_timeout),
             faults: config.faults.clone(),
         }

@@ -31,18 +31,18 @@ use underlay_core::adapter::{FaultHook, Flight, Outage, Request, WakeupHub, answ
 use underlay_core::reasons::READS_ONLY;
 use uuid::Uuid;
 
-use crate::address::Address;
-use crate::append::{self, Attempt, Calls, Verdict};
 use crate::config::{PostgresConfig, milliseconds};
+use crate::connections::address::Address;
+use crate::connections::link::Link;
+use crate::connections::session::{Parameter, Sessions};
 use crate::error::{Failure, raised};
 use crate::event_store::verify_log;
 use crate::fault::Step;
-use crate::intake::{Intake, outage};
-use crate::known::{Found, Ids, find_fenced};
-use crate::link::Link;
+use crate::log::append::{self, Attempt, Calls, Verdict};
+use crate::log::intake::{Intake, outage};
+use crate::log::known::{Found, Ids, find_fenced};
+use crate::log::repeats::Repeats;
 use crate::migrate::filled;
-use crate::repeats::Repeats;
-use crate::session::{Parameter, Sessions};
 
 /// Between the first two tries to reach the server; each pause is twice the one before.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
@@ -84,7 +84,7 @@ impl Committer {
         Self {
             address,
             calls: Calls::new(config),
-            fence: filled(include_str!("sql/raise_fence.sql"), config),
+            fence: filled(include_str!("../sql/raise_fence.sql"), config),
             repeats: Repeats::start(sessions.clone()),
             intake,
             sessions,

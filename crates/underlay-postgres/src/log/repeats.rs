@@ -10,8 +10,8 @@ use tokio::task::JoinHandle;
 use underlay_core::Error;
 use underlay_core::adapter::{Request, answer_again};
 
-use crate::known::{Ids, find_commits};
-use crate::session::Sessions;
+use crate::connections::session::Sessions;
+use crate::log::known::{Ids, find_commits};
 
 /// Calls that may wait for a look; the next one is refused.
 const WAITING_MAX: usize = 4_096;

@@ -10,7 +10,7 @@
 //! process is started again.
 //!
 //! A standby lags behind, and proves nothing: only what a primary says is judged, see
-//! [`Sessions`](crate::session::Sessions). One that lacked the end of the log and was promoted is a
+//! [`Sessions`](crate::connections::session::Sessions). One that lacked the end of the log and was promoted is a
 //! primary, and its log is an older copy.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

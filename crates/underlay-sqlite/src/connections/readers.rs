@@ -16,7 +16,7 @@ use underlay_core::adapter::{ReadLimits, ReadTurn, ReadTurns};
 use underlay_core::{Clock, Error, TenantId};
 
 use crate::config::SqliteConfig;
-use crate::database::Database;
+use crate::connections::database::Database;
 use crate::error::Failure;
 
 /// Steps of SQLite's machine between two looks at the deadline: well below a millisecond.

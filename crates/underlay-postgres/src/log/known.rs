@@ -8,10 +8,10 @@ use underlay_core::{
 };
 use uuid::Uuid;
 
-use crate::append::Attempt;
+use crate::connections::session::{Actor, Sessions, Statement};
 use crate::error::Failure;
-use crate::event_row;
-use crate::session::{Actor, Sessions, Statement};
+use crate::log::append::Attempt;
+use crate::log::event_row;
 
 /// What became of one of them: damage of one is no other's.
 pub(crate) type Found = Result<Option<RecordedCommit>, Failure>;
@@ -31,7 +31,7 @@ impl<'a> Ids<'a> {
 
     fn select(&self) -> Statement<'_> {
         Statement::new(
-            include_str!("sql/select_known_commits.sql"),
+            include_str!("../sql/select_known_commits.sql"),
             [(&self.tenants as _, Type::TEXT_ARRAY), (&self.commits as _, Type::UUID_ARRAY)],
         )
     }
@@ -78,7 +78,7 @@ pub(crate) async fn find_fenced(
     ids: &Ids<'_>,
 ) -> Result<Vec<Found>, Failure> {
     let fence = Statement::new(
-        include_str!("sql/select_fence.sql"),
+        include_str!("../sql/select_fence.sql"),
         [(&attempt.writer as _, Type::UUID), (&attempt.number as _, Type::INT8)],
     );
     let answers = sessions.read_on(client, &Actor::Worker, &[fence, ids.select()]).await?;
