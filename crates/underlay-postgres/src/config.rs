@@ -3,11 +3,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use underlay_core::adapter::{BatchLimits, ReadLimits};
+use underlay_core::adapter::{BatchLimits, FaultHook, ReadLimits};
 use underlay_core::{Clock, SystemClock};
 
 use crate::error::Failure;
-use crate::fault::{FaultHook, Step};
+use crate::fault::Step;
 
 /// How a process hears of the commits of others before it polls.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,7 +73,7 @@ pub struct PostgresConfig {
     pub clock: Option<Arc<dyn Clock>>,
     /// What pauses between polls and retries go by.
     pub timer: Arc<dyn Clock>,
-    pub(crate) faults: FaultHook,
+    pub(crate) faults: FaultHook<Step>,
 }
 
 impl Default for PostgresConfig {

@@ -24,34 +24,20 @@
 //! # }
 //! ```
 
-mod address;
-mod append;
 mod archive;
-mod catalogue;
-mod committer;
 mod config;
-mod doctor;
+mod connections;
 mod error;
-mod event_row;
 mod event_store;
-mod explain;
 mod fault;
-mod intake;
-mod known;
 mod leases;
-mod link;
-mod listener;
+mod log;
 mod migrate;
-mod notifier;
-mod query;
+mod migrations;
 mod read_models;
-mod repeats;
-mod row_table;
-mod seen;
-mod session;
 mod snapshots;
 mod store;
-mod target;
+mod views;
 
 pub use config::{Listen, PostgresConfig};
 #[doc(hidden)]

@@ -2,11 +2,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use underlay_core::adapter::{BatchLimits, ReadLimits};
+use underlay_core::adapter::{BatchLimits, FaultHook, ReadLimits};
 use underlay_core::{Clock, SystemClock};
 
 use crate::error::Failure;
-use crate::fault::{FaultHook, Step};
+use crate::fault::Step;
 
 /// How a [`SqliteStore`](crate::SqliteStore) is opened.
 #[derive(Clone)]
@@ -35,7 +35,7 @@ pub struct SqliteConfig {
     pub writer_cache_bytes: usize,
     /// Bytes of pages each reading connection keeps.
     pub reader_cache_bytes: usize,
-    pub(crate) faults: FaultHook,
+    pub(crate) faults: FaultHook<Step>,
 }
 
 impl Default for SqliteConfig {

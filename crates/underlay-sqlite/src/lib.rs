@@ -22,29 +22,21 @@
 //! ```
 
 mod archive;
-mod catalogue;
-mod committer;
 mod config;
-mod database;
+mod connections;
 mod error;
-mod event_row;
 mod event_store;
 mod fault;
-mod intake;
 mod leases;
-mod log_writer;
+mod log;
 mod migrate;
-mod mount;
+mod migrations;
 #[cfg(test)]
 mod plans;
-mod query;
 mod read_models;
-mod readers;
-mod row_table;
 mod snapshots;
 mod store;
-mod wal;
-mod watcher;
+mod views;
 
 pub use config::SqliteConfig;
 #[doc(hidden)]

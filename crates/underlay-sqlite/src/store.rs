@@ -8,16 +8,16 @@ use tokio::sync::Semaphore;
 use underlay_core::adapter::WakeupHub;
 use underlay_core::{Clock, Error, StoreId, Wakeup, Wakeups};
 
-use crate::committer::Committer;
 use crate::config::SqliteConfig;
-use crate::database::{Database, Missing};
+use crate::connections::database::{Database, Missing};
+use crate::connections::readers::Readers;
+use crate::connections::wal;
 use crate::error::Failure;
 use crate::event_store;
-use crate::intake::Intake;
+use crate::log::committer::Committer;
+use crate::log::intake::Intake;
+use crate::log::watcher::{Stop, Watcher};
 use crate::migrate;
-use crate::readers::Readers;
-use crate::wal;
-use crate::watcher::{Stop, Watcher};
 
 /// A store in one SQLite file. Clones share it; the last one dropped closes it.
 #[derive(Clone)]
