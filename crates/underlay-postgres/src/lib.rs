@@ -24,7 +24,9 @@
 //! # }
 //! ```
 
+mod adapter;
 mod address;
+mod address_options;
 mod append;
 mod archive;
 mod catalogue;
@@ -43,6 +45,7 @@ mod link;
 mod listener;
 mod migrate;
 mod notifier;
+mod options;
 mod query;
 mod read_models;
 mod repeats;
@@ -53,6 +56,7 @@ mod snapshots;
 mod store;
 mod target;
 
+pub use adapter::PostgresAdapter;
 pub use config::{Listen, PostgresConfig};
 #[doc(hidden)]
 pub use fault::Step;

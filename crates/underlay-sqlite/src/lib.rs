@@ -21,6 +21,7 @@
 //! # }
 //! ```
 
+mod adapter;
 mod archive;
 mod catalogue;
 mod committer;
@@ -35,6 +36,7 @@ mod leases;
 mod log_writer;
 mod migrate;
 mod mount;
+mod options;
 #[cfg(test)]
 mod plans;
 mod query;
@@ -46,6 +48,7 @@ mod store;
 mod wal;
 mod watcher;
 
+pub use adapter::SqliteAdapter;
 pub use config::SqliteConfig;
 #[doc(hidden)]
 pub use fault::Step;
