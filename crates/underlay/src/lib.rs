@@ -5,14 +5,18 @@
 //! - [`Service::open`] is the same inside a program of one's own.
 //! - [`Store`] is the event store alone.
 
+mod adapters;
 pub mod archive_file;
 mod cli;
+mod config;
 pub mod events_lock;
 mod exit;
 mod retention;
 mod service;
 mod store;
+mod suggestion;
 
+pub use adapters::Adapters;
 pub use async_trait::async_trait;
 pub use clap;
 pub use cli::{App, CliCommand};
