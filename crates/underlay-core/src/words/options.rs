@@ -49,6 +49,7 @@ pub struct ConfigOption<C: 'static> {
     min: u64,
     max: u64,
     checked: fn(&str) -> Result<(), String>,
+    value_name: Option<&'static str>,
     secret: bool,
 }
 
@@ -117,6 +118,8 @@ pub struct OptionSpec {
     pub meaning: &'static str,
     /// What a value looks like.
     pub kind: OptionKind,
+    /// One word that stands for a value in help.
+    pub value_name: &'static str,
     /// The value where nothing is said; none where there is none.
     pub default: Option<String>,
     /// Whether its value is never shown.
@@ -143,9 +146,7 @@ pub enum OptionKind {
 }
 
 impl OptionKind {
-    /// One word that stands for a value.
-    #[must_use]
-    pub fn value_name(self) -> &'static str {
+    fn value_name(self) -> &'static str {
         match self {
             Self::Flag => "BOOL",
             Self::Count => "N",
@@ -161,7 +162,16 @@ impl OptionKind {
 impl<C> ConfigOption<C> {
     /// An option without bounds.
     pub const fn new(name: &'static str, meaning: &'static str, place: fn(&mut C) -> Place<'_>) -> Self {
-        Self { name, meaning, place, min: 0, max: u64::MAX, checked: |_| Ok(()), secret: false }
+        Self {
+            name,
+            meaning,
+            place,
+            min: 0,
+            max: u64::MAX,
+            checked: |_| Ok(()),
+            value_name: None,
+            secret: false,
+        }
     }
 
     /// Sets the least value: a count, bytes, or milliseconds.
@@ -185,6 +195,13 @@ impl<C> ConfigOption<C> {
         self
     }
 
+    /// Names a value in help, in one word of capitals.
+    #[must_use]
+    pub const fn called(mut self, value_name: &'static str) -> Self {
+        self.value_name = Some(value_name);
+        self
+    }
+
     /// Keeps the value from being shown.
     #[must_use]
     pub const fn secret(mut self) -> Self {
@@ -201,7 +218,14 @@ impl<C> ConfigOption<C> {
     fn describe(&self, config: &mut C) -> OptionSpec {
         let place = (self.place)(config);
         let (kind, default) = (place.kind(), place.shown());
-        OptionSpec { name: self.name, meaning: self.meaning, kind, default, secret: self.secret }
+        OptionSpec {
+            name: self.name,
+            meaning: self.meaning,
+            kind,
+            value_name: self.value_name.unwrap_or(kind.value_name()),
+            default,
+            secret: self.secret,
+        }
     }
 
     /// Whether the value it has keeps its bounds.

@@ -19,7 +19,7 @@ pub(super) fn run(config: &Config, matches: &ArgMatches) -> Result<(), ExitError
             entry.option.clone(),
             entry.value.clone().unwrap_or_else(|| "-".to_owned()),
             entry.source.clone(),
-            entry.meaning.to_owned(),
+            entry.meaning.clone(),
         ]
     };
     print_table(&["option", "value", "from", "meaning"], entries.iter().map(row).collect())

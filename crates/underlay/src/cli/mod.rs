@@ -135,8 +135,8 @@ fn option(key: &Key) -> Arg {
     let default = default.map_or_else(String::new, |default| format!(" [default: {default}]"));
     let arg = Arg::new(key.written())
         .long(key.flag())
-        .value_name(spec.kind.value_name())
-        .help(format!("{}{default}", spec.meaning))
+        .value_name(spec.value_name)
+        .help(format!("{}{default}", key.meaning))
         .global(true);
     let arg = match spec.kind {
         OptionKind::Flag => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),

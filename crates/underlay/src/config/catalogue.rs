@@ -1,6 +1,6 @@
 use underlay_core::options::{OptionSpec, Options};
 
-use super::settings::{PARTS, Settings};
+use super::settings::{DATABASE, PARTS, Settings};
 use crate::Adapters;
 use crate::adapters::feature_of;
 use crate::suggestion::nearest;
@@ -19,6 +19,8 @@ pub(crate) struct Key {
     pub(crate) section: &'static str,
     /// What it is.
     pub(crate) spec: OptionSpec,
+    /// What it means, with the kinds of store there are where it is their address.
+    pub(crate) meaning: String,
     /// The variable that sets it.
     pub(crate) variable: String,
 }
@@ -32,7 +34,11 @@ impl Catalogue {
             keys.extend(options.describe().into_iter().map(|spec| {
                 let name = format!("{section}_{}", spec.name);
                 let variable = format!("{prefix}{}", upper(name.trim_start_matches('_')));
-                Key { section, spec, variable }
+                let meaning = match (section, spec.name) {
+                    ("", DATABASE) => format!("{}: {}", spec.meaning, adapters.examples()),
+                    _ => spec.meaning.to_owned(),
+                };
+                Key { section, spec, meaning, variable }
             }));
         };
         let mut defaults = defaults.clone();

@@ -26,6 +26,8 @@ mod catalogue;
 mod mistakes;
 mod settings;
 mod sources;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
@@ -69,7 +71,7 @@ pub(crate) struct Entry {
     /// Where the value comes from.
     pub(crate) source: String,
     /// What it means.
-    pub(crate) meaning: &'static str,
+    pub(crate) meaning: String,
     /// The value where nothing is said.
     pub(crate) default: Option<String>,
     /// The flag that sets it.
@@ -161,7 +163,7 @@ fn entry(key: &Key, value: Option<String>, source: &str, adapters: &Adapters) ->
         option: key.written(),
         value: shown(value),
         source: source.to_owned(),
-        meaning: key.spec.meaning,
+        meaning: key.meaning.clone(),
         default: shown(key.spec.default.clone()),
         flag: format!("--{}", key.flag()),
         variable: key.variable.clone(),

@@ -69,17 +69,18 @@ impl Settings {
 
 impl Configurable for Settings {
     const OPTIONS: &'static [ConfigOption<Self>] = &[
-        ConfigOption::<Self>::new(
-            DATABASE,
-            "The store: sqlite:PATH, postgres://USER@HOST/DATABASE, or memory:",
-            |settings| Place::Text(&mut settings.database),
-        ),
+        ConfigOption::<Self>::new(DATABASE, "The address of the store", |settings| {
+            Place::Text(&mut settings.database)
+        })
+        .called("ADDRESS"),
         ConfigOption::<Self>::new("tenant", "Whose data", |settings| Place::Text(&mut settings.tenant))
+            .called("TENANT")
             .checked(|text| TenantId::new(text).map(drop).map_err(|error| error.to_string())),
         ConfigOption::<Self>::new("listen", "Where `serve` listens", |settings| {
             Place::Text(&mut settings.listen)
         })
-        .checked(check_listen),
+        .checked(check_listen)
+        .called("HOST:PORT"),
         ConfigOption::<Self>::new(
             "allow_host",
             "A name `serve` may be asked by, such as bank.example, besides localhost and addresses",

@@ -126,7 +126,7 @@ impl Sources<'_> {
         for line in dotenvy::from_read_iter(text) {
             match line {
                 Ok((name, value)) => found.push((name.into(), value.into())),
-                Err(dotenvy::Error::LineParse(line, _)) => mistakes.push(unreadable(&line)),
+                Err(dotenvy::Error::LineParse(rest, _)) => mistakes.push(unreadable(text, &rest)),
                 Err(error) => mistakes.push(Mistake::new(".env", error.to_string())),
             }
         }
@@ -145,10 +145,11 @@ impl Sources<'_> {
     }
 }
 
-/// A line of `.env` that cannot be read; of the line no more than the name is shown.
-fn unreadable(line: &str) -> Mistake {
-    let name: String = line.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-    let place = if name.is_empty() { ".env".to_owned() } else { format!(".env, the line of {name}") };
+/// A line of `.env` that cannot be read, by its number; what stands in it may be secret.
+fn unreadable(text: &[u8], rest: &str) -> Mistake {
+    let text = String::from_utf8_lossy(text);
+    let at = text.lines().position(|line| line.trim_end().ends_with(rest.trim_end()));
+    let place = at.map_or_else(|| ".env".to_owned(), |at| format!(".env, line {}", at + 1));
     Mistake::new(place, "it is not NAME=VALUE; a value with spaces or signs stands in quotes")
 }
 
