@@ -105,7 +105,7 @@ impl Calls {
             (&event.event_id.0, Type::UUID),
             (&event.event_type.as_str(), Type::TEXT),
             (&schema_version, Type::INT8),
-            (&event.payload.as_str(), Type::TEXT),
+            (&event.payload.text().as_str(), Type::TEXT),
             (&seen_position, Type::INT8),
             (&seen_event, Type::UUID),
             (&self.longest, Type::INT8),
@@ -266,7 +266,7 @@ impl<'a> Arrays<'a> {
                 self.event_ids.push(event.event_id.0);
                 self.event_types.push(event.event_type.as_str());
                 self.event_schema_versions.push(event.schema_version.0.into());
-                self.event_payloads.push(event.payload.as_str());
+                self.event_payloads.push(event.payload.text().as_str());
             }
         }
         for expectation in &commit.expectations {

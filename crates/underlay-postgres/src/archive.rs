@@ -369,7 +369,7 @@ impl<'a> Arrays<'a> {
             self.event_types.push(event.event_type.as_str());
             self.event_schema_versions.push(event.schema_version.0.into());
             self.event_metadata.push(event.metadata.as_str());
-            self.event_payloads.push(event.payload.as_str());
+            self.event_payloads.push(event.payload.text().as_str());
         }
     }
 

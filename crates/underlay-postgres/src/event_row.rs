@@ -130,7 +130,7 @@ impl Names {
             schema_version: SchemaVersion(
                 u32::try_from(count(row, column::SCHEMA_VERSION)?).map_err(|_| past_range())?,
             ),
-            payload: Json::from_stored(payload.0),
+            payload: Json::from_stored(payload.0).into(),
             metadata: Json::from_stored(metadata.0),
             recorded_at: time(row.try_get(column::RECORDED_AT)?, position)?,
             commit_tail: u32::try_from(tail).map_err(|_| past_range())?,

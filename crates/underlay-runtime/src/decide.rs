@@ -74,9 +74,9 @@ impl Engine {
         let mut reads = Reads::default();
         reads.stream::<A>(id)?;
         let decide = |streams: &mut Streams, context: &Context| {
-            for event in streams.state::<A>(id).decide(command.clone(), context)? {
-                streams.append::<A>(id, event);
-            }
+            let (events, work) = streams.state::<A>(id).decide(command.clone(), context)?.into_parts();
+            events.into_iter().for_each(|event| streams.append::<A>(id, event));
+            work.into_iter().for_each(|work| streams.send(work));
             Ok(())
         };
         let expected = request.expected.map(|version| (stream, version));
@@ -151,13 +151,14 @@ impl Engine {
             };
             commit.expectations = decided.expectations;
             commit.writes = decided.writes;
+            commit.work = decided.work;
             if turn.is_none() && expected.is_none() && self.turns().has_line(&request.tenant, &commit.writes)
             {
                 // To commit now is to conflict with those who wait, or to let them conflict.
                 fresh = self.take_turn(request, &mut reads, &commit.writes, None, &mut turn).await?;
                 continue;
             }
-            if commit.writes.is_empty() && request.command_id.is_none() {
+            if commit.writes.is_empty() && commit.work.is_empty() && request.command_id.is_none() {
                 // Nothing to store under an id nobody knows: confirm the versions instead.
                 match self.confirm(request, &commit).await {
                     Ok(position) => {

@@ -175,8 +175,7 @@ impl<V: View> ViewFolder for FoldedView<V> {
 /// Decodes an event; none where the view does not know its type.
 fn decode<V: View>(record: &RecordedEvent) -> Result<Option<V::Event>, ViewFault> {
     let (event_type, version) = (record.event_type.as_str(), record.schema_version.0);
-    let decode = || V::Event::decode(event_type, version, record.payload.as_str());
-    guarded(record, "decoding", decode)?.map_err(|error| {
+    guarded(record, "decoding", || record.decode::<V::Event>())?.map_err(|error| {
         let newer = |known: &EventDescriptor| known.name == event_type && known.version < version;
         let is_of_event = !V::Event::descriptors().iter().any(newer);
         ViewFault { is_of_event, ..ViewFault::new(record, error.to_string()) }

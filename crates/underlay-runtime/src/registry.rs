@@ -225,8 +225,7 @@ impl<A: Aggregate> AggregateEntry for Entry<A> {
     }
 
     fn decodes(&self, event: &RecordedEvent) -> Result<bool, DecodeError> {
-        let (name, version) = (event.event_type.as_str(), event.schema_version.0);
-        Ok(A::Event::decode(name, version, event.payload.as_str())?.is_some())
+        Ok(event.decode::<A::Event>()?.is_some())
     }
 
     async fn execute(

@@ -247,7 +247,7 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use underlay_core::limits::STATE_FOLDED_BYTES_MAX;
-    use underlay_core::{Aggregate, Context, Version};
+    use underlay_core::{Aggregate, Context, Decision, Version};
     use underlay_derive::{command, event, refusal};
 
     use super::*;
@@ -282,9 +282,9 @@ mod tests {
         type Event = Event;
         type Refusal = Refusal;
 
-        fn decide(&self, command: Command, _: &Context) -> Result<Vec<Event>, Refusal> {
+        fn decide(&self, command: Command, _: &Context) -> Result<Decision<Event>, Refusal> {
             let Command::Note = command;
-            Ok(vec![Event::Noted])
+            Ok(Event::Noted.into())
         }
 
         fn evolve(&mut self, _: &Event) {}

@@ -2,8 +2,8 @@ use axum::extract::State;
 use serde::Serialize;
 use underlay_core::limits::PAGE_SCAN_MAX;
 use underlay_core::{
-    Category, EventId, EventType, Json, LogFilter, LogScope, Position, RecordedEvent, StreamName, Timestamp,
-    Version,
+    Category, EventId, EventType, Json, LogFilter, LogScope, Payload, Position, RecordedEvent, StreamName,
+    Timestamp, Version,
 };
 
 use crate::answer::Answer;
@@ -27,7 +27,8 @@ pub(crate) struct EventBody {
     event_type: EventType,
     schema_version: u32,
     event_id: EventId,
-    payload: Json,
+    #[serde(flatten)]
+    payload: Payload,
     #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<Json>,
     recorded_at: Timestamp,

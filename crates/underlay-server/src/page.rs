@@ -48,7 +48,7 @@ impl Gathering {
                 taken_whole = false;
                 break;
             }
-            self.bytes += EVENT_BYTES + event.payload.as_str().len() + event.metadata.as_str().len();
+            self.bytes += EVENT_BYTES + event.payload.bytes() + event.metadata.as_str().len();
             self.events.push(event);
         }
         self.room.0.hold(self.bytes, false)?;

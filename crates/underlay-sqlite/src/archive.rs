@@ -223,7 +223,7 @@ fn import_one(connection: &Connection, commit: &ArchivedCommit) -> Result<(), Fa
             recorded_at,
             event_row::number((commit.events.len() - number - 1) as u64),
             event.metadata.as_str(),
-            event.payload.as_str(),
+            event.payload.text().as_str(),
         ]);
         match inserted.map_err(Failure::from) {
             // The version was checked, so it is the id.

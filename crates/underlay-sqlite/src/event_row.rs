@@ -167,7 +167,7 @@ impl Names {
             event_id: event_id(row, column::EVENT_ID, here)?,
             event_type: self.event_types.get(row, column::TYPE, here)?,
             schema_version: SchemaVersion(small(column::SCHEMA_VERSION)?),
-            payload: Json::from_stored(text(row, column::PAYLOAD, here)?),
+            payload: Json::from_stored(text(row, column::PAYLOAD, here)?).into(),
             metadata: Json::from_stored(text(row, column::METADATA, here)?),
             recorded_at: time(recorded_at, position)?,
             commit_tail: small(column::COMMIT_TAIL)?,

@@ -180,7 +180,7 @@ impl<'c> LogWriter<'c> {
                 insert.raw_bind_parameter(6, event.event_type.as_str())?;
                 insert.raw_bind_parameter(7, event.schema_version.0)?;
                 insert.raw_bind_parameter(9, event_row::number(tail as u64))?;
-                insert.raw_bind_parameter(11, event.payload.as_str())?;
+                insert.raw_bind_parameter(11, event.payload.text().as_str())?;
                 insert.raw_execute()?;
             }
             versions.push(StreamVersion { stream: write.stream.clone(), version: Version(version) });

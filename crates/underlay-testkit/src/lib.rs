@@ -38,7 +38,7 @@ pub use fixture::{
 };
 pub use flaky::{Call, Flaky, Stored};
 pub use memory::MemoryFixture;
-pub use scenario::{Decision, Given, GivenStreams, StreamDecisions, given, given_streams};
+pub use scenario::{Given, GivenStreams, StreamVerdict, Verdict, given, given_streams};
 
 /// What generated tests need, under one name. Not part of the public promise.
 #[doc(hidden)]

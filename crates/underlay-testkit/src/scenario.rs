@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use underlay_core::{
-    Actor, Aggregate, CommitId, Context, Event, EventId, Json, NewEvent, Operation, Position, Reads,
-    RecordedEvent, Refusal, StreamName, TenantId, Timestamp, Version,
+    Actor, Aggregate, CommitId, Context, Decision, Event, EventId, Json, NewEvent, Operation, Position,
+    Reads, RecordedEvent, Refusal, StreamName, TenantId, Timestamp, Version,
 };
 
 use crate::sample;
@@ -46,8 +46,8 @@ use crate::sample;
 ///     type Event = LampEvent;
 ///     type Refusal = LampRefusal;
 ///
-///     fn decide(&self, _: LampCommand, _: &Context) -> Result<Vec<LampEvent>, LampRefusal> {
-///         if self.lit { Err(LampRefusal::AlreadyLit) } else { Ok(vec![LampEvent::Lit]) }
+///     fn decide(&self, _: LampCommand, _: &Context) -> Result<Decision<LampEvent>, LampRefusal> {
+///         if self.lit { Err(LampRefusal::AlreadyLit) } else { Ok(LampEvent::Lit.into()) }
 ///     }
 ///
 ///     fn evolve(&mut self, _: &LampEvent) {
@@ -120,7 +120,7 @@ impl<A: Aggregate> Given<A> {
     ///
     /// # Panics
     /// Where an event does not survive being stored, or deciding twice decides two things.
-    pub fn when(self, command: A::Command) -> Decision<A> {
+    pub fn when(self, command: A::Command) -> Verdict<A> {
         let mut state = A::default();
         for event in &self.events {
             state.evolve(&stored_and_read(event));
@@ -128,29 +128,32 @@ impl<A: Aggregate> Given<A> {
         let decide = || state.decide(command.clone(), &self.circumstances.context());
         let decided = decide();
         assert_same_again(
-            &decided.as_ref().map(|events| texts(events)),
-            &decide().as_ref().map(|events| texts(events)),
+            &decided.as_ref().map(|decision| (texts(decision.events()), decision.work())),
+            &decide().as_ref().map(|decision| (texts(decision.events()), decision.work())),
         );
-        Decision { decided }
+        Verdict { decided }
     }
 }
 
 /// What an aggregate decided.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is tested before `then`"]
-pub struct Decision<A: Aggregate> {
-    decided: Result<Vec<A::Event>, A::Refusal>,
+pub struct Verdict<A: Aggregate> {
+    decided: Result<Decision<A::Event>, A::Refusal>,
 }
 
-impl<A: Aggregate> Decision<A> {
-    /// The events, in order; none where there was nothing to do.
+impl<A: Aggregate> Verdict<A> {
+    /// The events alone, in order; none where there was nothing to do.
     ///
     /// # Panics
-    /// Where the decision was another.
+    /// Where the decision was another, or sends something on.
     pub fn then(self, events: impl IntoIterator<Item = A::Event>) {
         let expected: Vec<A::Event> = events.into_iter().collect();
         match self.decided {
-            Ok(decided) => assert_eq!(texts(&decided), texts(&expected), "the events decided are others"),
+            Ok(decision) => {
+                assert_eq!(texts(decision.events()), texts(&expected), "the events decided are others");
+                assert_eq!(decision.work(), [], "the decision sends something on");
+            }
             Err(refusal) => panic!("refused with {}: {refusal}", refusal.code()),
         }
     }
@@ -161,7 +164,7 @@ impl<A: Aggregate> Decision<A> {
     /// Where the decision was another, or the refusal cannot be read once it is stored.
     pub fn then_refused(self, code: &str) {
         match self.decided {
-            Ok(events) => panic!("not refused; decided {:?}", texts(&events)),
+            Ok(decision) => panic!("not refused; decided {:?}", texts(decision.events())),
             Err(refusal) => assert_refusal(&refusal, code),
         }
     }
@@ -170,7 +173,7 @@ impl<A: Aggregate> Decision<A> {
     ///
     /// # Errors
     /// The refusal, where it was one.
-    pub fn result(self) -> Result<Vec<A::Event>, A::Refusal> {
+    pub fn result(self) -> Result<Decision<A::Event>, A::Refusal> {
         self.decided
     }
 }
@@ -218,7 +221,7 @@ impl GivenStreams {
     /// # Panics
     /// Where the operation cannot name its streams, an event cannot be read, or deciding twice decides
     /// two things.
-    pub fn when<O: Operation>(self, operation: &O) -> StreamDecisions<O::Refusal> {
+    pub fn when<O: Operation>(self, operation: &O) -> StreamVerdict<O::Refusal> {
         let mut reads = Reads::default();
         operation.reads(&mut reads).expect("the operation names its streams");
         for (name, state) in reads.iter_mut() {
@@ -235,19 +238,19 @@ impl GivenStreams {
         };
         let decided = decide();
         assert_same_again(&decided.as_ref(), &decide().as_ref());
-        StreamDecisions { decided }
+        StreamVerdict { decided }
     }
 }
 
 /// What an operation decided, by stream.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is tested before `then`"]
-pub struct StreamDecisions<R> {
+pub struct StreamVerdict<R> {
     /// What is not checked yet.
     decided: Result<BTreeMap<StreamName, Vec<String>>, R>,
 }
 
-impl<R: Refusal> StreamDecisions<R> {
+impl<R: Refusal> StreamVerdict<R> {
     /// The events of one stream, in order.
     ///
     /// # Panics
@@ -295,7 +298,7 @@ fn encode<E: Event>(event: &E) -> NewEvent {
 /// An event as it comes back from a store.
 fn stored_and_read<E: Event>(event: &E) -> E {
     let stored = encode(event);
-    let read = E::decode(stored.event_type.as_str(), stored.schema_version.0, stored.payload.as_str());
+    let read = E::decode(stored.event_type.as_str(), stored.schema_version.0, stored.payload.text().as_str());
     let read = match read {
         Ok(Some(read)) => read,
         Ok(None) => panic!("{} does not survive being stored: it is not known", text(&stored)),
@@ -311,7 +314,7 @@ fn texts<E: Event>(events: &[E]) -> Vec<String> {
 }
 
 fn text(event: &NewEvent) -> String {
-    format!("{} v{} {:?}", event.event_type, event.schema_version, event.payload)
+    format!("{} v{} {:?}", event.event_type, event.schema_version, event.payload.text())
 }
 
 fn assert_same_again<T: Debug + PartialEq, R: Refusal>(first: &Result<T, &R>, second: &Result<T, &R>) {

@@ -1,6 +1,6 @@
 //! A whole service: one aggregate, one view, tenants, the HTTP API and the command line.
 
-use underlay::{Aggregate, Context, Exit, Keys, Recorded, Service, View};
+use underlay::{Aggregate, Context, Decision, Exit, Keys, Recorded, Service, View};
 
 #[underlay::event]
 enum Change {
@@ -27,8 +27,8 @@ impl Aggregate for Account {
     type Event = Change;
     type Refusal = Overdrawn;
 
-    fn decide(&self, Order::Move { cents }: Order, _: &Context) -> Result<Vec<Change>, Overdrawn> {
-        (self.0 + cents >= 0).then(|| vec![Change::Moved { cents }]).ok_or(Overdrawn)
+    fn decide(&self, Order::Move { cents }: Order, _: &Context) -> Result<Decision<Change>, Overdrawn> {
+        (self.0 + cents >= 0).then(|| Change::Moved { cents }.into()).ok_or(Overdrawn)
     }
 
     fn evolve(&mut self, Change::Moved { cents }: &Change) {

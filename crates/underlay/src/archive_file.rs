@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use underlay_core::{
     Archive, ArchivedCommit, CommitId, Error, EventId, EventType, Fingerprint, Json, LogScope, Outcome,
-    Position, RecordedEvent, SchemaVersion, StoreId, StreamName, TenantId, Timestamp, Version,
+    Payload, Position, RecordedEvent, SchemaVersion, StoreId, StreamName, TenantId, Timestamp, Version,
 };
 use uuid::Uuid;
 
@@ -118,6 +118,11 @@ struct EventLine {
     event_type: EventType,
     schema_version: SchemaVersion,
     payload: Json,
+    /// Where the payload is not plain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    encoding: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key_id: Option<String>,
     metadata: Json,
 }
 
@@ -129,7 +134,9 @@ impl From<ArchivedCommit> for CommitLine {
             event_id: event.event_id,
             event_type: event.event_type,
             schema_version: event.schema_version,
-            payload: event.payload,
+            encoding: (!event.payload.is_plain()).then(|| event.payload.encoding().to_owned()),
+            key_id: event.payload.key_id().map(str::to_owned),
+            payload: event.payload.text().clone(),
             metadata: event.metadata,
         };
         Self {
@@ -149,21 +156,28 @@ impl CommitLine {
         let fingerprint =
             Uuid::try_parse(&self.fingerprint).map_err(|_| "the fingerprint is not 32 hex digits")?;
         let count = self.events.len();
-        let event = |(number, event): (usize, EventLine)| RecordedEvent {
-            position: Position::START,
-            tenant: self.tenant.clone(),
-            stream: event.stream,
-            version: event.version,
-            event_id: event.event_id,
-            event_type: event.event_type,
-            schema_version: event.schema_version,
-            payload: event.payload,
-            metadata: event.metadata,
-            recorded_at: self.recorded_at,
-            commit_tail: u32::try_from(count - number - 1).unwrap_or(u32::MAX),
+        let payload = |text, encoding: Option<&str>, key_id: Option<&str>| match encoding {
+            Some(encoding) => Payload::encoded(text, encoding, key_id).map_err(|error| error.to_string()),
+            None if key_id.is_some() => Err("an event has a key id and no encoding".to_owned()),
+            None => Ok(Payload::from(text)),
+        };
+        let event = |(number, event): (usize, EventLine)| {
+            Ok(RecordedEvent {
+                position: Position::START,
+                tenant: self.tenant.clone(),
+                stream: event.stream,
+                version: event.version,
+                event_id: event.event_id,
+                event_type: event.event_type,
+                schema_version: event.schema_version,
+                payload: payload(event.payload, event.encoding.as_deref(), event.key_id.as_deref())?,
+                metadata: event.metadata,
+                recorded_at: self.recorded_at,
+                commit_tail: u32::try_from(count - number - 1).unwrap_or(u32::MAX),
+            })
         };
         Ok(ArchivedCommit {
-            events: self.events.into_iter().enumerate().map(event).collect(),
+            events: self.events.into_iter().enumerate().map(event).collect::<Result<_, String>>()?,
             tenant: self.tenant,
             id: self.id,
             fingerprint: Fingerprint(*fingerprint.as_bytes()),

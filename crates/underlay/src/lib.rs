@@ -4,6 +4,9 @@
 //! - [`Service`] is the whole program: HTTP API, views, and a command line in every binary.
 //! - [`Service::open`] is the same inside a program of one's own.
 //! - [`Store`] is the event store alone.
+//!
+//! What a service is written with stands at the root. The rest has the folders of `underlay-core`: [`words`],
+//! [`domain`], [`ports`], the [`adapter`] toolkit, and the [`memory`] adapters.
 
 mod adapters;
 pub mod archive_file;
@@ -23,13 +26,15 @@ pub use cli::{App, CliCommand};
 pub use exit::{Exit, ExitError};
 pub use service::Service;
 pub use store::Store;
+#[doc(hidden)]
 pub use underlay_core as core;
 pub use underlay_core::{
-    Actor, Aggregate, Category, Clock, ColumnValue, Command, Commit, CommitId, Context, Decimal, Error,
-    Event, EventId, EventStore, EventStoreExt, ExpectedVersion, Keys, NewEvent, OnFault, Operation, Position,
-    Query, ReadModels, Reads, Recorded, RecordedEvent, Refusal, Row, StreamName, Streams, TenantId,
+    Actor, Aggregate, Category, Clock, ColumnValue, Command, Commit, CommitId, Context, Decimal, Decision,
+    Error, Event, EventId, EventStore, EventStoreExt, ExpectedVersion, Keys, NewEvent, OnFault, Operation,
+    Position, Query, ReadModels, Reads, Recorded, RecordedEvent, Refusal, Row, StreamName, Streams, TenantId,
     Timestamp, Value, Version, View,
 };
+pub use underlay_core::{adapter, domain, memory, ports, words};
 pub use underlay_derive::{command, event, refusal, row, snapshot, value};
 pub use underlay_runtime::{
     Engine, EngineConfig, ExecuteError, Executed, OnViewChange, RebuildFrom, Request,

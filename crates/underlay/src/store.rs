@@ -12,14 +12,14 @@ use crate::Adapters;
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), underlay::Error> {
 /// use underlay::{Commit, CommitId, EventStore, ExpectedVersion, NewEvent, Store, StreamName, TenantId, Version};
-/// use underlay::core::{EventType, Json, SchemaVersion};
+/// use underlay::words::{EventType, Json, SchemaVersion};
 ///
 /// let store = Store::open("memory:").await?;
 /// let (tenant, stream) = (TenantId::new("acme")?, StreamName::parse("note-1")?);
 /// let event = NewEvent::new(EventType::new("noted")?, SchemaVersion(1), Json::encode("hello")?);
 /// store.commit(&tenant, Commit::new(CommitId::draw()).append(stream.clone(), ExpectedVersion::NoStream, vec![event])).await?;
 /// let page = store.read_stream(&tenant, &stream, Version::NONE, 100).await?;
-/// assert_eq!(page.events[0].payload.as_str(), "\"hello\"");
+/// assert_eq!(page.events[0].payload.text().as_str(), "\"hello\"");
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]

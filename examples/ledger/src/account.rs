@@ -6,8 +6,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::civil::Date;
-use underlay::core::limits::STREAM_ID_BYTES_MAX;
-use underlay::{Aggregate, Context, Decimal};
+use underlay::words::limits::STREAM_ID_BYTES_MAX;
+use underlay::{Aggregate, Context, Decimal, Decision};
 use uuid::Uuid;
 
 use crate::money::{Commodity, Money, exact_sum};
@@ -296,7 +296,7 @@ impl Aggregate for Account {
         &self,
         command: AccountCommand,
         _context: &Context,
-    ) -> Result<Vec<AccountEvent>, AccountRefusal> {
+    ) -> Result<Decision<AccountEvent>, AccountRefusal> {
         let event = match command {
             AccountCommand::Open { .. } if self.open => return Err(AccountRefusal::AlreadyOpen),
             AccountCommand::Open { floor } => AccountEvent::Opened { floor },
@@ -309,7 +309,7 @@ impl Aggregate for Account {
                 AccountEvent::Withdrawn { money: Money { amount, commodity } }
             }
         };
-        Ok(vec![event])
+        Ok(event.into())
     }
 
     fn evolve(&mut self, event: &AccountEvent) {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 use underlay::clap::{self, Arg, ArgMatches};
-use underlay::core::Direction;
-use underlay::core::limits::PAGE_ROWS_MAX;
+use underlay::ports::Direction;
+use underlay::words::limits::PAGE_ROWS_MAX;
 use underlay::{App, CliCommand, Decimal, Engine, Error, ExitError, Query, Row, TenantId, View};
 
 use crate::balances::{Balance, Balances};

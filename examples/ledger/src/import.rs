@@ -10,7 +10,7 @@ use std::io::{Read, Seek, Write};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use underlay::clap::{self, Arg, ArgMatches};
-use underlay::core::Outcome;
+use underlay::words::Outcome;
 use underlay::{App, CliCommand, CommitId, Engine, Error, ExecuteError, Exit, ExitError, Request, TenantId};
 
 use crate::entry::EntryRefusal;

@@ -13,7 +13,7 @@ use std::io::{self, Read};
 
 use csv::StringRecord;
 use jiff::civil::Date;
-use underlay::core::{Fingerprint, Origin};
+use underlay::words::{Fingerprint, Origin};
 use underlay::{CommitId, TenantId};
 
 use crate::account::{AccountId, InvalidAccountId};

@@ -1,7 +1,7 @@
 //! A domain that tells what it knows: a vault's refusal quotes what is in it, its row holds it.
 
 use serde::{Deserialize, Serialize};
-use underlay_core::{Aggregate, Context, Error, Keys, Operation, Reads, Recorded, Streams, View};
+use underlay_core::{Aggregate, Context, Decision, Error, Keys, Operation, Reads, Recorded, Streams, View};
 use underlay_derive::{command, event, refusal, row};
 use underlay_runtime::Registry;
 
@@ -37,11 +37,11 @@ impl Aggregate for Vault {
     type Event = VaultEvent;
     type Refusal = VaultRefusal;
 
-    fn decide(&self, command: VaultCommand, _: &Context) -> Result<Vec<VaultEvent>, VaultRefusal> {
+    fn decide(&self, command: VaultCommand, _: &Context) -> Result<Decision<VaultEvent>, VaultRefusal> {
         let VaultCommand::Fill { secret } = command;
         match &self.secret {
             Some(secret) => Err(VaultRefusal::Full { secret: secret.clone() }),
-            None => Ok(vec![VaultEvent::Filled { secret }]),
+            None => Ok(VaultEvent::Filled { secret }.into()),
         }
     }
 

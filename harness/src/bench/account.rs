@@ -1,8 +1,8 @@
 //! The domain that is measured: bookings of about 200 bytes on accounts.
 
 use underlay_core::{
-    Aggregate, Commit, CommitId, Context, EventType, ExpectedVersion, Json, Keys, NewEvent, Recorded,
-    SchemaVersion, StreamName, TenantId, View,
+    Aggregate, Commit, CommitId, Context, Decision, EventType, ExpectedVersion, Json, Keys, NewEvent,
+    Recorded, SchemaVersion, StreamName, TenantId, View,
 };
 use underlay_derive::{command, event, refusal, row, snapshot};
 
@@ -57,10 +57,10 @@ impl Aggregate for Account {
         &self,
         command: AccountCommand,
         _: &Context,
-    ) -> std::result::Result<Vec<AccountEvent>, AccountRefusal> {
+    ) -> std::result::Result<Decision<AccountEvent>, AccountRefusal> {
         match command {
             AccountCommand::Look if self.bookings == 0 => Err(AccountRefusal::Closed),
-            AccountCommand::Look => Ok(Vec::new()),
+            AccountCommand::Look => Ok(Decision::nothing()),
         }
     }
 
@@ -110,7 +110,8 @@ pub(crate) struct Bookings {
 
 impl Bookings {
     pub(crate) fn new() -> Result<Self> {
-        let payloads = (0..1_000).map(|number| Ok(NewEvent::encode(&booking(number))?.payload));
+        let payloads =
+            (0..1_000).map(|number| Ok(NewEvent::encode(&booking(number))?.payload.text().clone()));
         Ok(Self {
             event_types: [EventType::new("deposited")?, EventType::new("withdrawn")?],
             payloads: payloads.collect::<Result<_>>()?,

@@ -2,7 +2,7 @@
 //! transfers that touch two accounts in one commit.
 
 use serde::{Deserialize, Serialize};
-use underlay_core::{Aggregate, Context, Error, Keys, Operation, Reads, Recorded, Streams, View};
+use underlay_core::{Aggregate, Context, Decision, Error, Keys, Operation, Reads, Recorded, Streams, View};
 use underlay_derive::{command, event, refusal, row};
 use underlay_runtime::Registry;
 
@@ -73,12 +73,12 @@ impl Aggregate for Account {
     type Event = AccountEvent;
     type Refusal = AccountRefusal;
 
-    fn decide(&self, command: AccountCommand, _: &Context) -> Result<Vec<AccountEvent>, AccountRefusal> {
+    fn decide(&self, command: AccountCommand, _: &Context) -> Result<Decision<AccountEvent>, AccountRefusal> {
         match command {
-            AccountCommand::Deposit { cents } => Ok(vec![AccountEvent::Deposited { cents }]),
+            AccountCommand::Deposit { cents } => Ok(AccountEvent::Deposited { cents }.into()),
             AccountCommand::Withdraw { cents } => {
                 self.check(cents)?;
-                Ok(vec![AccountEvent::Withdrawn { cents }])
+                Ok(AccountEvent::Withdrawn { cents }.into())
             }
         }
     }

@@ -89,7 +89,7 @@ impl Log {
             let event = AccountEvent::decode(
                 record.event_type.as_str(),
                 record.schema_version.0,
-                record.payload.as_str(),
+                record.payload.text().as_str(),
             )?;
             let event = event.ok_or_else(|| format!("the event at {position} is none of an account"))?;
             let account = record.stream.id().to_owned();

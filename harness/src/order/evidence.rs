@@ -43,7 +43,8 @@ pub(crate) struct LogEntry {
 
 impl LogEntry {
     pub(crate) fn new(event: &RecordedEvent) -> Result<Self> {
-        let mark = event.payload.decode().map_err(|error| format!("position {}: {error}", event.position))?;
+        let mark =
+            event.payload.text().decode().map_err(|error| format!("position {}: {error}", event.position))?;
         Ok(Self {
             position: event.position.number(),
             tenant: event.tenant.clone(),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use tokio::sync::Mutex;
 use underlay_core::{
-    Aggregate, Commit, CommitId, Context, Error, EventStore, ExpectedVersion, Keys, LogFilter, LogPage,
+    Aggregate, Commit, CommitId, Context, Decision, Error, EventStore, ExpectedVersion, Keys, LogFilter, LogPage,
     LogScope, NewEvent, Position, Recorded, StreamName, SystemClock, TenantId, Version, View, Wakeups,
 };
 use underlay_derive::{command, event, refusal, row, snapshot};
@@ -100,10 +100,10 @@ impl Aggregate for Account {
         &self,
         command: AccountCommand,
         _: &Context,
-    ) -> std::result::Result<Vec<AccountEvent>, AccountRefusal> {
+    ) -> std::result::Result<Decision<AccountEvent>, AccountRefusal> {
         match command {
             AccountCommand::Look if self.bookings == 0 => Err(AccountRefusal::Closed),
-            AccountCommand::Look => Ok(Vec::new()),
+            AccountCommand::Look => Ok(Decision::nothing()),
         }
     }
 

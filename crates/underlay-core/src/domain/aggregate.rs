@@ -1,7 +1,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use crate::domain::{Command, Context, Event, Refusal};
+use crate::domain::{Command, Context, Decision, Event, Refusal};
 use crate::words::{Error, StreamName};
 
 /// The state of one stream, with what may happen to it. Pure.
@@ -23,11 +23,16 @@ pub trait Aggregate: Default + Clone + Send + Sync + 'static {
     /// What it can say no with.
     type Refusal: Refusal;
 
-    /// The events a command leads to, in order; none where there is nothing to do.
+    /// What a command leads to: events in order, none where there is nothing to do. One event or a list of
+    /// them becomes a [`Decision`] by `into()`.
     ///
     /// # Errors
     /// The refusal.
-    fn decide(&self, command: Self::Command, context: &Context) -> Result<Vec<Self::Event>, Self::Refusal>;
+    fn decide(
+        &self,
+        command: Self::Command,
+        context: &Context,
+    ) -> Result<Decision<Self::Event>, Self::Refusal>;
 
     /// The state after an event. It cannot fail: what happened, happened.
     fn evolve(&mut self, event: &Self::Event);

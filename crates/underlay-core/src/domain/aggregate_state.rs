@@ -1,7 +1,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use crate::domain::{Aggregate, DecodeError, Event};
+use crate::domain::{Aggregate, DecodeError};
 use crate::words::limits::STATE_FOLDED_BYTES_MAX;
 use crate::words::{RecordedEvent, Version};
 
@@ -55,10 +55,9 @@ impl<A: Aggregate> Erased for Held<A> {
 }
 
 fn decode<A: Aggregate>(record: &RecordedEvent) -> Result<A::Event, DecodeError> {
-    let (event_type, version) = (record.event_type.as_str(), record.schema_version.0);
-    A::Event::decode(event_type, version, record.payload.as_str())?.ok_or_else(|| DecodeError {
-        event_type: event_type.to_owned(),
-        schema_version: version,
+    record.decode()?.ok_or_else(|| DecodeError {
+        event_type: record.event_type.as_str().to_owned(),
+        schema_version: record.schema_version.0,
         reason: format!("aggregate {} does not know this type; was it removed from the code?", A::CATEGORY),
     })
 }

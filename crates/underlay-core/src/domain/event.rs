@@ -1,4 +1,4 @@
-use crate::words::{Error, EventType, Json, NewEvent, SchemaVersion};
+use crate::words::{Error, EventType, Json, NewEvent, RecordedEvent, SchemaVersion};
 
 /// A declared event type: its stored name and the version of its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,5 +58,25 @@ impl NewEvent {
     pub fn encode<E: Event>(event: &E) -> Result<Self, Error> {
         let descriptor = event.descriptor();
         Ok(Self::new(EventType::new(descriptor.name)?, SchemaVersion(descriptor.version), event.encode()?))
+    }
+}
+
+impl RecordedEvent {
+    /// Reads the payload as one of a declared set; `None` where its type is not of the set.
+    ///
+    /// # Errors
+    /// [`DecodeError`] where the type is of the set and the payload does not fit it, or is in an encoding
+    /// that nothing in this program reads.
+    pub fn decode<E: Event>(&self) -> Result<Option<E>, DecodeError> {
+        let (event_type, version) = (self.event_type.as_str(), self.schema_version.0);
+        match self.payload.json() {
+            Ok(json) => E::decode(event_type, version, json.as_str()),
+            Err(_) if E::descriptors().iter().all(|event| event.name != event_type) => Ok(None),
+            Err(unreadable) => Err(DecodeError {
+                event_type: event_type.to_owned(),
+                schema_version: version,
+                reason: unreadable.to_string(),
+            }),
+        }
     }
 }

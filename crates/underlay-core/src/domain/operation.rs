@@ -5,7 +5,9 @@ use serde::de::DeserializeOwned;
 
 use crate::domain::{Aggregate, AggregateState, Context, Refusal};
 use crate::words::limits::COMMIT_STREAMS_MAX;
-use crate::words::{Error, Expectation, ExpectedVersion, NewEvent, StreamName, StreamWrite, Version};
+use crate::words::{
+    Error, Expectation, ExpectedVersion, NewEvent, NewWork, StreamName, StreamWrite, Version,
+};
 
 /// A decision over several streams, stored in one commit. Pure.
 ///
@@ -84,7 +86,7 @@ impl Reads {
         let stream = |(name, state): (&StreamName, &AggregateState)| {
             (name.clone(), Stream { read: state.version(), state: state.clone(), appended: Vec::new() })
         };
-        Streams { streams: self.streams.iter().map(stream).collect(), failure: None }
+        Streams { streams: self.streams.iter().map(stream).collect(), work: Vec::new(), failure: None }
     }
 }
 
@@ -99,6 +101,7 @@ struct Stream {
 #[derive(Debug)]
 pub struct Streams {
     streams: BTreeMap<StreamName, Stream>,
+    work: Vec<NewWork>,
     failure: Option<Error>,
 }
 
@@ -109,6 +112,8 @@ pub struct Decided {
     pub writes: Vec<StreamWrite>,
     /// Streams only read.
     pub expectations: Vec<Expectation>,
+    /// What is sent on, in order.
+    pub work: Vec<NewWork>,
     /// The states of the streams, with what was appended.
     pub states: Vec<(StreamName, AggregateState)>,
 }
@@ -157,6 +162,11 @@ impl Streams {
         stream.state.apply::<A>(&event, bytes);
     }
 
+    /// Sends something on with the events. No store keeps work yet, so for now the commit is refused.
+    pub fn send(&mut self, work: NewWork) {
+        self.work.push(work);
+    }
+
     /// For the engine: what to write, and what to expect of the streams only read.
     ///
     /// # Errors
@@ -165,7 +175,8 @@ impl Streams {
         if let Some(error) = self.failure {
             return Err(error);
         }
-        let mut decided = Decided { writes: Vec::new(), expectations: Vec::new(), states: Vec::new() };
+        let mut decided =
+            Decided { writes: Vec::new(), expectations: Vec::new(), work: self.work, states: Vec::new() };
         for (stream, Stream { read, state, appended }) in self.streams {
             let expected = ExpectedVersion::Exact(read);
             decided.states.push((stream.clone(), state));

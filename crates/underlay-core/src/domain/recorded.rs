@@ -16,8 +16,7 @@ impl<E: Event> Recorded<E> {
     /// # Errors
     /// [`DecodeError`] where the payload does not fit its type.
     pub fn decode(record: RecordedEvent) -> Result<Option<Self>, DecodeError> {
-        let event = E::decode(record.event_type.as_str(), record.schema_version.0, record.payload.as_str())?;
-        Ok(event.map(|event| Self { event, record }))
+        Ok(record.decode()?.map(|event| Self { event, record }))
     }
 }
 

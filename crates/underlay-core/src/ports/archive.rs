@@ -103,7 +103,11 @@ impl ArchivedCommit {
                 last = Some(&event.stream);
             }
             check_payload(&event.payload)?;
-            event.payload.check().map_err(|error| Error::invalid(format!("event {id}: payload: {error}")))?;
+            event
+                .payload
+                .text()
+                .check()
+                .map_err(|error| Error::invalid(format!("event {id}: payload: {error}")))?;
             // One for all of them, as a rule.
             let metadata = match known_metadata.take() {
                 Some((text, metadata)) if *text == event.metadata => metadata,

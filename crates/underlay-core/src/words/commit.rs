@@ -7,12 +7,12 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::words::limits::{
-    COMMIT_BYTES_MAX, COMMIT_EVENTS_MAX, COMMIT_STREAMS_MAX, METADATA_BYTES_MAX, OUTCOME_BYTES_MAX,
-    PAYLOAD_BYTES_MAX,
+    COMMIT_BYTES_MAX, COMMIT_EVENTS_MAX, COMMIT_ROWS_MAX, COMMIT_STREAMS_MAX, COMMIT_WORK_MAX,
+    METADATA_BYTES_MAX, OUTCOME_BYTES_MAX, PAYLOAD_BYTES_MAX,
 };
 use crate::words::{
-    Error, EventId, ExpectedVersion, Json, Metadata, NewEvent, Outcome, Position, StreamName, TenantId,
-    Timestamp, Version,
+    Error, EventId, ExpectedVersion, InlineRow, Json, Metadata, NewEvent, NewWork, Outcome, Payload,
+    Position, StreamName, TenantId, Timestamp, Version,
 };
 
 /// The identity of a commit within its tenant: the id of the command, or a drawn one.
@@ -151,6 +151,10 @@ pub struct Commit {
     pub writes: Vec<StreamWrite>,
     /// Streams only read, each at most once, none of them written.
     pub expectations: Vec<Expectation>,
+    /// What is sent on with the events, in order. No store keeps any yet; see [`Commit::validate`].
+    pub work: Vec<NewWork>,
+    /// Rows that are stored with the events, each of a stream that the commit writes. No store keeps any yet.
+    pub rows: Vec<InlineRow>,
     /// How the command ended.
     pub outcome: Outcome,
     /// Stored with every event.
@@ -166,6 +170,8 @@ impl Commit {
             content: None,
             writes: Vec::new(),
             expectations: Vec::new(),
+            work: Vec::new(),
+            rows: Vec::new(),
             outcome: Outcome::Accepted,
             metadata: Metadata::default(),
         }
@@ -182,6 +188,13 @@ impl Commit {
     #[must_use]
     pub fn expect(mut self, stream: StreamName, expected: ExpectedVersion) -> Self {
         self.expectations.push(Expectation { stream, expected });
+        self
+    }
+
+    /// Adds a piece of work.
+    #[must_use]
+    pub fn send(mut self, work: NewWork) -> Self {
+        self.work.push(work);
         self
     }
 
@@ -231,7 +244,9 @@ impl Commit {
             .sum();
         let expectations: usize =
             self.expectations.iter().map(|expectation| expectation.stream.as_str().len()).sum();
-        events + expectations + rest_bytes(&self.outcome, &self.metadata)
+        let work: usize = self.work.iter().map(|work| work.bytes() + OVERHEAD).sum();
+        let rows: usize = self.rows.iter().map(|row| row.bytes() + OVERHEAD).sum();
+        events + expectations + work + rows + rest_bytes(&self.outcome, &self.metadata)
     }
 
     /// What a repeat with the same id must match. Drawn event ids do not count.
@@ -248,13 +263,21 @@ impl Commit {
             for event in &write.events {
                 parts.push(event.event_type.as_str().into());
                 parts.push(event.schema_version.0.to_le_bytes().into());
-                parts.push(event.payload.as_str().into());
+                parts.push(event.payload.text().as_str().into());
+                if !event.payload.is_plain() {
+                    parts.push(event.payload.encoding().into());
+                    parts.push(event.payload.key_id().unwrap_or_default().into());
+                }
             }
         }
         for expectation in &self.expectations {
             parts.push(b"expect".to_vec());
             parts.push(expectation.stream.as_str().into());
             parts.push(expectation.expected.to_string().into());
+        }
+        for work in &self.work {
+            parts.push(b"work".to_vec());
+            parts.extend(work.fingerprint_parts());
         }
         parts.push(self.outcome.kind().into());
         if let Outcome::Refused { code, body, .. } = &self.outcome {
@@ -267,7 +290,8 @@ impl Commit {
     /// Checks everything that can be checked without a store. Adapters call it first.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with the name of the limit, or the stream named twice.
+    /// [`Error::Invalid`] with the name of the limit, or the stream named twice; where there is work or a row,
+    /// since a store that kept the events alone would lose it without a word.
     pub fn validate(&self) -> Result<(), Error> {
         let mut seen: HashSet<&StreamName> = HashSet::new();
         for (stream, _) in self.streams() {
@@ -291,7 +315,39 @@ impl Commit {
                 ids.add(event.event_id)?;
             }
         }
+        self.check_work()?;
         check_outcome(&self.outcome, self.event_count())
+    }
+
+    /// The order of the checks is that of what can be mended: first what is wrong in itself.
+    fn check_work(&self) -> Result<(), Error> {
+        check_limit("pieces of work", self.work.len(), "COMMIT_WORK_MAX", COMMIT_WORK_MAX)?;
+        check_limit("inline rows", self.rows.len(), "COMMIT_ROWS_MAX", COMMIT_ROWS_MAX)?;
+        self.work.iter().try_for_each(NewWork::check)?;
+        let mut seen = HashSet::new();
+        for row in &self.rows {
+            let (view, stream) = (&row.view, &row.stream);
+            if !self.writes.iter().any(|write| write.stream == *stream) {
+                return Err(Error::invalid(format!(
+                    "an inline row of {view} for {stream}, which the commit does not write"
+                )));
+            }
+            if !seen.insert((view, stream)) {
+                return Err(Error::invalid(format!(
+                    "two inline rows of {view} for {stream} in one commit; give the last alone"
+                )));
+            }
+        }
+        if matches!(self.outcome, Outcome::Refused { .. }) && !(self.work.is_empty() && self.rows.is_empty())
+        {
+            return Err(Error::invalid("a refusal sends nothing on and writes no rows"));
+        }
+        if !self.work.is_empty() || !self.rows.is_empty() {
+            return Err(Error::invalid(
+                "no store of this version keeps work or inline rows; nothing was stored, so that nothing of it is lost",
+            ));
+        }
+        Ok(())
     }
 
     /// The metadata as it is stored with every event.
@@ -309,7 +365,7 @@ impl Commit {
 const OVERHEAD: usize = 128;
 
 /// What byte limits count of an event; its metadata is stored with it.
-pub(crate) fn event_bytes(payload: &Json, metadata: &Metadata) -> usize {
+pub(crate) fn event_bytes(payload: &Payload, metadata: &Metadata) -> usize {
     payload.bytes() + metadata_bytes(metadata) + OVERHEAD
 }
 
@@ -336,15 +392,17 @@ pub(crate) fn check_counts(streams: usize, events: usize, bytes: usize) -> Resul
         ("events", events, "COMMIT_EVENTS_MAX", COMMIT_EVENTS_MAX),
         ("bytes", bytes, "COMMIT_BYTES_MAX", COMMIT_BYTES_MAX),
     ];
-    match limits.into_iter().find(|(_, actual, _, limit)| actual > limit) {
-        None => Ok(()),
-        Some((what, actual, name, limit)) => {
-            Err(Error::invalid(format!("a commit with {actual} {what} exceeds {name} = {limit}")))
-        }
-    }
+    limits.into_iter().try_for_each(|(what, actual, name, limit)| check_limit(what, actual, name, limit))
 }
 
-pub(crate) fn check_payload(payload: &Json) -> Result<(), Error> {
+fn check_limit(what: &str, actual: usize, name: &str, limit: usize) -> Result<(), Error> {
+    if actual > limit {
+        return Err(Error::invalid(format!("a commit with {actual} {what} exceeds {name} = {limit}")));
+    }
+    Ok(())
+}
+
+pub(crate) fn check_payload(payload: &Payload) -> Result<(), Error> {
     if payload.bytes() > PAYLOAD_BYTES_MAX {
         return Err(Error::invalid(format!(
             "a payload of {} bytes exceeds PAYLOAD_BYTES_MAX = {PAYLOAD_BYTES_MAX}",
@@ -447,7 +505,7 @@ impl Committed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::{EventType, SchemaVersion};
+    use crate::words::{EventType, SchemaVersion, WorkKind};
 
     fn commit(events: usize) -> Commit {
         let event =
@@ -463,6 +521,62 @@ mod tests {
         commit(1_000).with_metadata(metadata.clone()).validate().unwrap();
         let error = commit(COMMIT_EVENTS_MAX).with_metadata(metadata).validate().unwrap_err();
         assert!(error.to_string().contains("COMMIT_BYTES_MAX"), "{error}");
+    }
+
+    fn work() -> NewWork {
+        NewWork::new(WorkKind::Message, "mail", "member-1", Json::from_stored("{}"))
+    }
+
+    fn row(stream: &str) -> InlineRow {
+        let stream = StreamName::parse(stream).unwrap();
+        InlineRow { view: "notes".to_owned(), stream, version: Version(1), values: None }
+    }
+
+    #[test]
+    fn work_and_rows_that_no_store_keeps_are_refused_and_never_dropped() {
+        let mut with_row = commit(1);
+        with_row.rows.push(row("note-1"));
+        for commit in [commit(1).send(work()), with_row] {
+            let error = commit.validate().unwrap_err();
+            assert!(error.to_string().contains("no store of this version keeps"), "{error}");
+        }
+    }
+
+    #[test]
+    fn misshapen_work_and_rows_are_told_by_what_is_wrong() {
+        let many = (0..=COMMIT_WORK_MAX).fold(commit(1), |commit, _| commit.send(work()));
+        let long = NewWork { key: "k".repeat(256), ..work() };
+        let nobody = NewWork { receiver: String::new(), ..work() };
+        let refusal =
+            Outcome::Refused { code: "no".into(), message: "No.".into(), body: Json::from_stored("{}") };
+        let with_rows = |rows: &[&str]| {
+            let mut commit = commit(1);
+            commit.rows = rows.iter().map(|stream| row(stream)).collect();
+            commit
+        };
+        let misshapen = [
+            (many, "COMMIT_WORK_MAX"),
+            (commit(1).send(long), "WORK_KEY_BYTES_MAX"),
+            (commit(1).send(nobody), "WORK_RECEIVER_BYTES_MAX"),
+            (Commit::new(CommitId::draw()).with_outcome(refusal).send(work()), "a refusal sends nothing on"),
+            (with_rows(&["note-2"]), "which the commit does not write"),
+            (with_rows(&["note-1", "note-1"]), "two inline rows"),
+        ];
+        for (commit, named) in misshapen {
+            let error = commit.validate().unwrap_err();
+            assert!(error.to_string().contains(named), "{error} does not name {named}");
+        }
+    }
+
+    #[test]
+    fn work_is_part_of_what_a_repeat_must_match() {
+        let (one, mut other) = (commit(1), commit(1));
+        other.id = one.id;
+        assert_eq!(one.fingerprint(), other.fingerprint());
+        let sent = one.clone().send(work());
+        assert_ne!(sent.fingerprint(), one.fingerprint());
+        assert_ne!(sent.fingerprint(), one.send(work().with_due_at(Timestamp::UNIX_EPOCH)).fingerprint());
+        assert_eq!(sent.fingerprint(), other.send(work()).fingerprint());
     }
 
     #[test]

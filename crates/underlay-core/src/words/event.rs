@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::words::limits::EVENT_TYPE_BYTES_MAX;
-use crate::words::{CommitId, Error, Json, Position, StreamName, TenantId, Timestamp, Version};
+use crate::words::{CommitId, Error, Json, Payload, Position, StreamName, TenantId, Timestamp, Version};
 
 /// The identity of an event, unique within its tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -124,14 +124,14 @@ pub struct NewEvent {
     /// The version of the payload's shape.
     pub schema_version: SchemaVersion,
     /// What happened.
-    pub payload: Json,
+    pub payload: Payload,
 }
 
 impl NewEvent {
     /// An event with a newly drawn id.
     #[must_use]
-    pub fn new(event_type: EventType, schema_version: SchemaVersion, payload: Json) -> Self {
-        Self { event_id: EventId::draw(), event_type, schema_version, payload }
+    pub fn new(event_type: EventType, schema_version: SchemaVersion, payload: impl Into<Payload>) -> Self {
+        Self { event_id: EventId::draw(), event_type, schema_version, payload: payload.into() }
     }
 }
 
@@ -154,7 +154,8 @@ pub struct RecordedEvent {
     /// The version of the payload's shape.
     pub schema_version: SchemaVersion,
     /// What happened.
-    pub payload: Json,
+    #[serde(flatten)]
+    pub payload: Payload,
     /// [`Metadata`] as stored text.
     pub metadata: Json,
     /// When the store wrote it; never decreases along the log.

@@ -13,6 +13,10 @@ pub const STREAM_ID_BYTES_MAX: usize = 255;
 pub const EVENT_TYPE_BYTES_MAX: usize = 128;
 /// Bytes in one event's payload.
 pub const PAYLOAD_BYTES_MAX: usize = 1 << 20;
+/// Bytes in the name of a payload's encoding.
+pub const ENCODING_BYTES_MAX: usize = 32;
+/// Bytes in the id of the key a payload was sealed with.
+pub const KEY_ID_BYTES_MAX: usize = 128;
 /// Bytes in one event's metadata.
 pub const METADATA_BYTES_MAX: usize = 16 << 10;
 /// Bytes in an outcome's body.
@@ -21,6 +25,14 @@ pub const OUTCOME_BYTES_MAX: usize = 64 << 10;
 pub const COMMIT_EVENTS_MAX: usize = 10_000;
 /// Streams a commit writes or expects something of.
 pub const COMMIT_STREAMS_MAX: usize = 1_000;
+/// Pieces of work in one commit.
+pub const COMMIT_WORK_MAX: usize = 1_000;
+/// Inline rows in one commit.
+pub const COMMIT_ROWS_MAX: usize = 1_000;
+/// Bytes in the name of the receiver of a piece of work.
+pub const WORK_RECEIVER_BYTES_MAX: usize = 128;
+/// Bytes in the key that pieces of work are ordered by.
+pub const WORK_KEY_BYTES_MAX: usize = 255;
 /// Bytes of payload, metadata and outcome in one commit; metadata counts for every event.
 pub const COMMIT_BYTES_MAX: usize = 16 << 20;
 /// Bytes that what was folded counts for in a state, where nobody has counted the state itself.

@@ -10,11 +10,13 @@ mod json;
 pub mod limits;
 pub mod options;
 mod outcome;
+mod payload;
 mod position;
 pub mod reasons;
 mod stream;
 mod tenant;
 mod version;
+mod work;
 
 pub use checkpoint::{Checkpoint, StoreId};
 pub use column::{Column, ColumnType, ColumnValue, Value};
@@ -24,10 +26,12 @@ pub use error::{CheckpointRefused, Conflict, Error};
 pub use event::{EventId, EventType, Metadata, NewEvent, RecordedEvent, SchemaVersion};
 pub use json::Json;
 pub use outcome::Outcome;
+pub use payload::{Payload, Unreadable};
 pub use position::Position;
 pub use stream::{Category, StreamName};
 pub use tenant::TenantId;
 pub use version::{ExpectedVersion, Version};
+pub use work::{InlineRow, NewWork, WorkId, WorkKind};
 
 /// A moment in UTC, kept to the microsecond in every store.
 pub use jiff::Timestamp;

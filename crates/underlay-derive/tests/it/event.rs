@@ -73,7 +73,8 @@ fn charged() -> AccountEvent {
 
 fn round_trip<E: Event>(event: &E) -> E {
     let written = NewEvent::encode(event).unwrap();
-    let read = E::decode(written.event_type.as_str(), written.schema_version.0, written.payload.as_str());
+    let read =
+        E::decode(written.event_type.as_str(), written.schema_version.0, written.payload.text().as_str());
     read.unwrap().unwrap()
 }
 

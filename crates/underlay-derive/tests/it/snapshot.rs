@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Value, json};
-use underlay_core::{Aggregate, Context, Json, SnapshotState};
+use underlay_core::{Aggregate, Context, Decision, Json, SnapshotState};
 use underlay_derive::{command, event, refusal, snapshot, value};
 
 #[command(crate = underlay_core)]
@@ -82,9 +82,13 @@ macro_rules! aggregate {
             type Event = $event;
             type Refusal = AccountRefusal;
 
-            fn decide(&self, command: AccountCommand, _: &Context) -> Result<Vec<$event>, AccountRefusal> {
+            fn decide(
+                &self,
+                command: AccountCommand,
+                _: &Context,
+            ) -> Result<Decision<$event>, AccountRefusal> {
                 let AccountCommand::Deposit { cents } = command;
-                Ok(vec![$event::Deposited { cents }])
+                Ok($event::Deposited { cents }.into())
             }
 
             fn evolve(&mut self, event: &$event) {

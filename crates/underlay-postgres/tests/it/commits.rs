@@ -253,7 +253,7 @@ fn a_page_of_large_events_ends_early_and_goes_on() {
         let store = place.open().await;
         let large = || {
             let mut event = event(1);
-            event.payload = Json::parse(format!("\"{}\"", "x".repeat((1 << 20) - 2))).unwrap();
+            event.payload = Json::parse(format!("\"{}\"", "x".repeat((1 << 20) - 2))).unwrap().into();
             event
         };
         for number in 0..5 {

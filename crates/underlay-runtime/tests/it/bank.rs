@@ -5,8 +5,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use underlay_core::memory::{MemoryEventStore, MemoryReadModels, MemorySnapshots};
 use underlay_core::{
-    Aggregate, Clock, Commit, CommitId, Context, Error, EventStore, EventType, ExpectedVersion, Json, Keys,
-    NewEvent, Operation, Reads, Recorded, SchemaVersion, StreamName, Streams, SystemClock, TenantId, View,
+    Aggregate, Clock, Commit, CommitId, Context, Decision, Error, EventStore, EventType, ExpectedVersion,
+    Json, Keys, NewEvent, Operation, Reads, Recorded, SchemaVersion, StreamName, Streams, SystemClock,
+    TenantId, View,
 };
 use underlay_derive::{command, event, refusal, row, snapshot};
 use underlay_runtime::{Engine, EngineConfig, Ports, Registry, Request};
@@ -59,12 +60,12 @@ impl Aggregate for Account {
     type Event = AccountEvent;
     type Refusal = AccountRefusal;
 
-    fn decide(&self, command: AccountCommand, _: &Context) -> Result<Vec<AccountEvent>, AccountRefusal> {
+    fn decide(&self, command: AccountCommand, _: &Context) -> Result<Decision<AccountEvent>, AccountRefusal> {
         match command {
-            AccountCommand::Deposit { cents } => Ok(vec![AccountEvent::Deposited { cents }]),
-            AccountCommand::Withdraw { cents } => self.withdraw(cents).map(|event| vec![event]),
+            AccountCommand::Deposit { cents } => Ok(AccountEvent::Deposited { cents }.into()),
+            AccountCommand::Withdraw { cents } => self.withdraw(cents).map(Decision::from),
             AccountCommand::Panic => panic!("a bug in the domain"),
-            AccountCommand::Nothing => Ok(Vec::new()),
+            AccountCommand::Nothing => Ok(Decision::nothing()),
         }
     }
 

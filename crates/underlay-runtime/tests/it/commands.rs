@@ -3,8 +3,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use underlay_core::limits::COMMIT_STREAMS_MAX;
 use underlay_core::{
-    Aggregate, Commit, CommitId, Context, Error, EventStore, EventStoreExt, ExpectedVersion, NewEvent,
-    Operation, Reads, Retention, Streams, TenantId, Timestamp, Version,
+    Aggregate, Commit, CommitId, Context, Decision, Error, EventStore, EventStoreExt, ExpectedVersion,
+    NewEvent, Operation, Reads, Retention, Streams, TenantId, Timestamp, Version,
 };
 use underlay_runtime::{Engine, EngineConfig, ExecuteError, Failure, Ports, Registry, Request};
 
@@ -316,8 +316,8 @@ impl Aggregate for Impostor {
     type Command = AccountCommand;
     type Event = AccountEvent;
     type Refusal = AccountRefusal;
-    fn decide(&self, _: AccountCommand, _: &Context) -> Result<Vec<AccountEvent>, AccountRefusal> {
-        Ok(Vec::new())
+    fn decide(&self, _: AccountCommand, _: &Context) -> Result<Decision<AccountEvent>, AccountRefusal> {
+        Ok(Decision::nothing())
     }
     fn evolve(&mut self, _: &AccountEvent) {}
 }

@@ -11,7 +11,7 @@ use crate::bank::{Bank, request};
 macro_rules! version {
     ($version:ident: $($field:ident: $kind:ty),*) => {
         mod $version {
-            use underlay_core::{Aggregate, Context, Error, Reads, Streams};
+            use underlay_core::{Aggregate, Context, Decision, Error, Reads, Streams};
             use underlay_derive::{command, event, refusal};
 
             use super::*;
@@ -46,12 +46,12 @@ macro_rules! version {
                 type Event = NoteEvent;
                 type Refusal = NoteRefusal;
 
-                fn decide(&self, command: NoteCommand, _: &Context) -> Result<Vec<NoteEvent>, NoteRefusal> {
+                fn decide(&self, command: NoteCommand, _: &Context) -> Result<Decision<NoteEvent>, NoteRefusal> {
                     let text = match command {
                         NoteCommand::Note { text, .. } => text,
                         NoteCommand::Clear => String::new(),
                     };
-                    Ok(vec![NoteEvent::Noted { text }])
+                    Ok(NoteEvent::Noted { text }.into())
                 }
 
                 fn evolve(&mut self, _: &NoteEvent) {}

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use underlay_core::{
-    Aggregate, Context, Decimal, Error, Keys, Operation, Reads, Recorded, Streams, Timestamp, View,
+    Aggregate, Context, Decimal, Decision, Error, Keys, Operation, Reads, Recorded, Streams, Timestamp, View,
 };
 use underlay_derive::{command, event, refusal, row};
 use underlay_runtime::Registry;
@@ -87,12 +87,12 @@ impl Aggregate for Account {
     type Event = AccountEvent;
     type Refusal = AccountRefusal;
 
-    fn decide(&self, command: AccountCommand, _: &Context) -> Result<Vec<AccountEvent>, AccountRefusal> {
+    fn decide(&self, command: AccountCommand, _: &Context) -> Result<Decision<AccountEvent>, AccountRefusal> {
         match command {
-            AccountCommand::Deposit { amount } => Ok(vec![AccountEvent::Deposited { amount }]),
-            AccountCommand::Withdraw { amount } => self.withdraw(amount).map(|event| vec![event]),
-            AccountCommand::Close if self.closed => Ok(Vec::new()),
-            AccountCommand::Close => Ok(vec![AccountEvent::Closed]),
+            AccountCommand::Deposit { amount } => Ok(AccountEvent::Deposited { amount }.into()),
+            AccountCommand::Withdraw { amount } => self.withdraw(amount).map(Decision::from),
+            AccountCommand::Close if self.closed => Ok(Decision::nothing()),
+            AccountCommand::Close => Ok(AccountEvent::Closed.into()),
         }
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use underlay_core::memory::{MemoryEventStore, MemoryReadModels};
 use underlay_core::{
-    Aggregate, Command, CommandDescriptor, CommandError, Context, Error, Json, Operation, Reads, Streams,
-    SystemClock,
+    Aggregate, Command, CommandDescriptor, CommandError, Context, Decision, Error, Json, Operation, Reads,
+    Streams, SystemClock,
 };
 use underlay_derive::{command, event, refusal};
 use underlay_runtime::{Engine, EngineConfig, Ports, Registry};
@@ -58,7 +58,7 @@ macro_rules! aggregate {
             type Command = $command;
             type Event = NoEvent;
             type Refusal = Never;
-            fn decide(&self, _: $command, _: &Context) -> Result<Vec<NoEvent>, Never> {
+            fn decide(&self, _: $command, _: &Context) -> Result<Decision<NoEvent>, Never> {
                 Err(Never::Never)
             }
             fn evolve(&mut self, event: &NoEvent) {

@@ -53,7 +53,7 @@ impl FailingStore {
     }
 
     fn measure(&self, events: &[RecordedEvent]) {
-        let bytes = events.iter().map(|event| event.payload.as_str().len()).sum();
+        let bytes = events.iter().map(|event| event.payload.text().as_str().len()).sum();
         self.largest_page.fetch_max(bytes, Ordering::Relaxed);
     }
 

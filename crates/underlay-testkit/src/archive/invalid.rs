@@ -38,7 +38,7 @@ pub async fn an_import_is_validated<F: ArchiveFixture>(fixture: F) {
     // What a store has taken once is taken again, up to the limits.
     let stream = sample::stream("large-1");
     let mut large = sample::write(&stream, underlay_core::ExpectedVersion::Any, 40);
-    large.writes[0].events[0].payload = text(PAYLOAD_BYTES_MAX - 2);
+    large.writes[0].events[0].payload = text(PAYLOAD_BYTES_MAX - 2).into();
     large.metadata = Metadata { actor: Some("x".repeat(METADATA_BYTES_MAX - 100)), ..Metadata::default() };
     source.commit("acme", large).await;
     let whole = source.read_all().await;
@@ -48,7 +48,7 @@ pub async fn an_import_is_validated<F: ArchiveFixture>(fixture: F) {
 /// Every way a commit can be wrong by itself, with a word that the error has.
 fn wrongs() -> Vec<Change> {
     vec![
-        ("PAYLOAD_BYTES_MAX", |commit| commit.events[0].payload = text(PAYLOAD_BYTES_MAX)),
+        ("PAYLOAD_BYTES_MAX", |commit| commit.events[0].payload = text(PAYLOAD_BYTES_MAX).into()),
         ("METADATA_BYTES_MAX", |commit| {
             let actor = Some("x".repeat(METADATA_BYTES_MAX));
             let metadata = Json::encode(&Metadata { actor, ..Metadata::default() });
@@ -64,12 +64,12 @@ fn wrongs() -> Vec<Change> {
             let count = COMMIT_BYTES_MAX / (PAYLOAD_BYTES_MAX / 2) + 1;
             grow(commit, count, 1);
             for event in &mut commit.events {
-                event.payload = text(PAYLOAD_BYTES_MAX / 2);
+                event.payload = text(PAYLOAD_BYTES_MAX / 2).into();
             }
         }),
         ("a refusal writes no events", |commit| commit.outcome = refused(Json::from_stored("1"))),
         ("used twice", |commit| commit.events[1].event_id = commit.events[0].event_id),
-        ("payload: not JSON", |commit| commit.events[0].payload = Json::from_stored("{\"a\":")),
+        ("payload: not JSON", |commit| commit.events[0].payload = Json::from_stored("{\"a\":").into()),
         ("metadata", |commit| commit.events[0].metadata = Json::from_stored("nothing")),
         ("metadata", |commit| commit.events[1].metadata = Json::from_stored("{\"actor\":7}")),
         ("not JSON", |commit| {

@@ -5,7 +5,7 @@ use underlay_core::limits::{
 };
 use underlay_core::{
     Commit, CommitId, Error, EventType, ExpectedVersion, Json, LogFilter, LogScope, Metadata, NewEvent,
-    Outcome, Position, SchemaVersion, Version,
+    NewWork, Outcome, Position, SchemaVersion, Version, WorkKind,
 };
 
 use super::Subject;
@@ -50,7 +50,7 @@ fn commit_limits() -> Vec<(&'static str, Commit, Commit)> {
     };
     let sized = |bytes: usize| {
         let text = format!("\"{}\"", "x".repeat(bytes - 2));
-        NewEvent { payload: Json::parse(text).expect("JSON"), ..sample::event("") }
+        NewEvent { payload: Json::parse(text).expect("JSON").into(), ..sample::event("") }
     };
     let with_actor = |bytes: usize| {
         let metadata = |actor| Metadata { actor: Some("x".repeat(actor)), ..Metadata::default() };
@@ -105,7 +105,11 @@ fn malformed() -> Vec<(&'static str, Commit)> {
         message: "No.".to_owned(),
         body: Json::encode("body").expect("text has a JSON form"),
     };
+    let work = || NewWork::new(WorkKind::Message, "mail", "member-1", Json::from_stored("{}"));
     vec![
+        // No store keeps work yet; one that kept the events alone would lose it without a word.
+        ("a commit with work", sample::write(&stream, ExpectedVersion::Any, 1).send(work())),
+        ("work alone", new().send(work())),
         ("a write of no events", new().append(stream.clone(), ExpectedVersion::Any, Vec::new())),
         (
             "a stream written twice",

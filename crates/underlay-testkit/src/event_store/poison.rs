@@ -123,7 +123,7 @@ fn crowd(round: usize, taken: CommitId, taken_ids: &[EventId]) -> Vec<(End, Comm
         (End::OneOfTwo, with_event("shared_too", shared_event())),
         (End::Conflict, with_event("stale", sample::event("stale")).expect(never, ExpectedVersion::Exists)),
         (End::Reused, with_id(taken, with_event("reused", sample::event("reused")))),
-        (End::Invalid, with_event("large", NewEvent { payload: too_large, ..sample::event("large") })),
+        (End::Invalid, with_event("large", NewEvent { payload: too_large.into(), ..sample::event("large") })),
         (End::StoredOrInvalid, new().with_outcome(refused("a NUL \0 in a message"))),
     ];
     // Spread, so that every batch of several commits is likely to hold a bad one.

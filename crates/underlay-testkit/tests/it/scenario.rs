@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::{Deserialize, Serialize};
-use underlay_core::{Actor, Aggregate, Context, Error, Operation, Reads, Streams, Timestamp};
+use underlay_core::{Actor, Aggregate, Context, Decision, Error, Operation, Reads, Streams, Timestamp};
 use underlay_derive::{command, event, refusal};
 use underlay_testkit::{given, given_streams};
 
@@ -51,19 +51,19 @@ impl Aggregate for Tank {
     type Event = TankEvent;
     type Refusal = TankRefusal;
 
-    fn decide(&self, command: TankCommand, context: &Context) -> Result<Vec<TankEvent>, TankRefusal> {
+    fn decide(&self, command: TankCommand, context: &Context) -> Result<Decision<TankEvent>, TankRefusal> {
         match command {
-            TankCommand::Fill { litres: 0 } => Ok(Vec::new()),
+            TankCommand::Fill { litres: 0 } => Ok(Decision::nothing()),
             TankCommand::Fill { litres } => {
-                Ok(vec![TankEvent::Filled { litres, by: context.actor.name.clone(), at: context.now }])
+                Ok(TankEvent::Filled { litres, by: context.actor.name.clone(), at: context.now }.into())
             }
             TankCommand::Drain { litres } if litres > self.litres => {
                 Err(TankRefusal::TooLittle { litres: self.litres })
             }
-            TankCommand::Drain { litres } => Ok(vec![TankEvent::Drained { litres }]),
+            TankCommand::Drain { litres } => Ok(TankEvent::Drained { litres }.into()),
             // What no decision may do: another answer each time.
             TankCommand::Guess => {
-                Ok(vec![TankEvent::Drained { litres: GUESS.fetch_add(1, Ordering::Relaxed).into() }])
+                Ok(TankEvent::Drained { litres: GUESS.fetch_add(1, Ordering::Relaxed).into() }.into())
             }
         }
     }
@@ -94,9 +94,9 @@ impl Operation for Pour {
     }
 
     fn decide(&self, streams: &mut Streams, context: &Context) -> Result<(), TankRefusal> {
-        for event in
-            streams.state::<Tank>(&self.from).decide(TankCommand::Drain { litres: self.litres }, context)?
-        {
+        let drain = TankCommand::Drain { litres: self.litres };
+        let (events, _) = streams.state::<Tank>(&self.from).decide(drain, context)?.into_parts();
+        for event in events {
             streams.append::<Tank>(&self.from, event);
         }
         streams.append::<Tank>(&self.to, filled(self.litres));

@@ -67,7 +67,7 @@ pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError
             event.stream.to_string(),
             event.version.to_string(),
             event.event_type.to_string(),
-            event.payload.as_str().to_owned(),
+            event.payload.text().as_str().to_owned(),
         ]
     };
     print_table(&["position", "stream", "version", "type", "payload"], events.iter().map(row).collect())

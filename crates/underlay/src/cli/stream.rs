@@ -41,7 +41,7 @@ pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError
             event.version.to_string(),
             event.recorded_at.to_string(),
             event.event_type.to_string(),
-            event.payload.as_str().to_owned(),
+            event.payload.text().as_str().to_owned(),
         ]
     };
     print_table(&["version", "recorded at", "type", "payload"], events.iter().map(row).collect())

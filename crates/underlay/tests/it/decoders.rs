@@ -6,10 +6,11 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use underlay::archive_file::{ArchiveCount, ArchiveError, export_log, verify_log};
-use underlay::core::memory::MemoryEventStore;
-use underlay::core::{
-    Column, ColumnType, Cursor, Direction, EventType, Json, LogScope, Outcome, SchemaVersion, Sort,
-    ViewSchema, decimal_from_key, decimal_key,
+use underlay::domain::ViewSchema;
+use underlay::memory::MemoryEventStore;
+use underlay::ports::{Cursor, Direction, LogScope, Sort};
+use underlay::words::{
+    Column, ColumnType, EventType, Json, Outcome, SchemaVersion, decimal_from_key, decimal_key,
 };
 use underlay::{
     Category, Commit, CommitId, Error, Event, EventStore, ExpectedVersion, NewEvent, Position, StreamName,

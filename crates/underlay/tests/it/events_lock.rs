@@ -1,5 +1,5 @@
 use underlay::events_lock::{LockCheck, check_events_lock};
-use underlay::{Aggregate, Context, Service};
+use underlay::{Aggregate, Context, Decision, Service};
 
 mod first {
     #[underlay::event]
@@ -280,7 +280,7 @@ impl<E: underlay::Event> Aggregate for Note<E> {
     type Command = Nothing;
     type Event = E;
     type Refusal = No;
-    fn decide(&self, _: Nothing, _: &Context) -> Result<Vec<E>, No> {
+    fn decide(&self, _: Nothing, _: &Context) -> Result<Decision<E>, No> {
         Err(No)
     }
     fn evolve(&mut self, _: &E) {}

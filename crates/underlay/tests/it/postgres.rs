@@ -32,7 +32,8 @@ mod with_the_feature {
     use std::process::Command;
 
     use tokio_postgres::{Client, NoTls};
-    use underlay::core::{EventType, Json, LogFilter, LogScope, SchemaVersion};
+    use underlay::ports::{LogFilter, LogScope};
+    use underlay::words::{EventType, Json, SchemaVersion};
     use underlay::{Commit, CommitId, ExpectedVersion, NewEvent, Position, Store, StreamName, TenantId};
 
     /// A schema of the test's own, dropped at its end.

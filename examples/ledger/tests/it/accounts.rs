@@ -8,7 +8,7 @@ fn command(name: &str, body: &str) -> AccountCommand {
 }
 
 fn decide(given: &[AccountEvent], name: &str, body: &str) -> Result<Vec<AccountEvent>, AccountRefusal> {
-    after(given).decide(command(name, body), &context())
+    after(given).decide(command(name, body), &context()).map(|decision| decision.into_parts().0)
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use ledger::account::AccountEvent;
 use ledger::balances::{Balance, BalanceKey, Balances};
-use underlay::core::{EventType, Json, RecordedEvent, SchemaVersion};
+use underlay::words::{EventType, Json, RecordedEvent, SchemaVersion};
 use underlay::{Event, EventId, Keys, Position, Recorded, StreamName, TenantId, Timestamp, Version, View};
 
 use crate::decision::{commodity, deposited, money, number, opened};
@@ -15,7 +15,7 @@ fn recorded(event: AccountEvent) -> Recorded<AccountEvent> {
         event_id: EventId::draw(),
         event_type: EventType::new(descriptor.name).unwrap(),
         schema_version: SchemaVersion(descriptor.version),
-        payload: event.encode().unwrap(),
+        payload: event.encode().unwrap().into(),
         metadata: Json::parse("{}").unwrap(),
         recorded_at: Timestamp::UNIX_EPOCH,
         commit_tail: 0,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ledger::account::{Account, AccountEvent, AccountId};
 use ledger::money::{Commodity, Money, parse_amount};
-use underlay::core::AggregateState;
+use underlay::domain::AggregateState;
 use underlay::{
     Actor, Aggregate, CommitId, Context, Decimal, Event, Operation, Reads, StreamName, TenantId, Timestamp,
 };
@@ -73,7 +73,7 @@ pub(crate) fn decide<O: Operation>(
     let events = decided.writes.into_iter().map(|write| {
         let read = |event: underlay::NewEvent| {
             let (name, version) = (event.event_type.as_str(), event.schema_version.0);
-            AccountEvent::decode(name, version, event.payload.as_str()).unwrap().unwrap()
+            AccountEvent::decode(name, version, event.payload.text().as_str()).unwrap().unwrap()
         };
         (write.stream.id().to_owned(), write.events.into_iter().map(read).collect())
     });

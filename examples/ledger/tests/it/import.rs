@@ -5,7 +5,8 @@ use indicatif::ProgressBar;
 use ledger::account::{Account, AccountCommand};
 use ledger::balances_command::{BalanceLine, balances};
 use ledger::import::{ImportError, Imported, import};
-use underlay::core::{EventType, LogFilter, LogScope};
+use underlay::ports::{LogFilter, LogScope};
+use underlay::words::EventType;
 use underlay::{Decimal, Engine, Position, Request, Store, TenantId, Timestamp};
 
 use crate::decision::{account, commodity, number};

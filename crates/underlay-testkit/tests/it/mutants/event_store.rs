@@ -156,8 +156,8 @@ impl Store {
         match self.mutation {
             Mutation::ReencodesPayloads => {
                 for event in commit.writes.iter_mut().flat_map(|write| &mut write.events) {
-                    if let Ok(parsed) = event.payload.decode::<serde_json::Value>() {
-                        event.payload = Json::encode(&parsed).unwrap();
+                    if let Ok(parsed) = event.payload.text().decode::<serde_json::Value>() {
+                        event.payload = Json::encode(&parsed).unwrap().into();
                     }
                 }
             }
