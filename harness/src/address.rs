@@ -1,14 +1,15 @@
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use underlay_core::memory::{MemoryEventStore, MemoryReadModels};
-use underlay_core::{Error, EventStore, Leases, ReadModels, SystemClock, Wakeups};
-use underlay_postgres::{PostgresConfig, PostgresStore};
+use underlay_core::adapter::{Adapter, Backend, OptionValues};
+use underlay_core::memory::MemoryAdapter;
+use underlay_core::{Error, EventStore, SystemClock, Wakeups};
+use underlay_postgres::PostgresAdapter;
 use underlay_runtime::Ports;
-use underlay_sqlite::{SqliteConfig, SqliteStore};
+use underlay_sqlite::{SqliteAdapter, SqliteConfig};
 
 use crate::Result;
 
@@ -61,17 +62,8 @@ pub(crate) fn is_unavailable(error: &(dyn std::error::Error + 'static)) -> bool 
 pub(crate) struct OpenStore {
     pub(crate) store: Arc<dyn EventStore>,
     pub(crate) wakeups: Arc<dyn Wakeups>,
-    read_models: Arc<dyn ReadModels>,
-    leases: Option<Arc<dyn Leases>>,
-    closer: Closer,
-}
-
-/// What has to be closed at the end.
-#[derive(Clone)]
-enum Closer {
-    Nothing,
-    Sqlite(SqliteStore),
-    Postgres(PostgresStore),
+    ports: Ports,
+    backend: Backend,
 }
 
 impl Address {
@@ -94,69 +86,42 @@ impl Address {
 
     /// Opens the store; where it is a file, by this configuration.
     pub(crate) async fn open_with(&self, config: SqliteConfig) -> Result<OpenStore> {
-        match self {
-            Self::Sqlite(path) => open_sqlite(path, config).await,
-            Self::Postgres(address) => open_postgres(address).await,
-            Self::Memory => {
-                let store = MemoryEventStore::default();
-                Ok(OpenStore {
-                    store: Arc::new(store.clone()),
-                    wakeups: Arc::new(store),
-                    read_models: Arc::new(MemoryReadModels::default()),
-                    leases: None,
-                    closer: Closer::Nothing,
-                })
-            }
-        }
+        let adapter: Box<dyn Adapter> = match self {
+            // Several processes fold the views of one file.
+            Self::Sqlite(_) => Box::new(SqliteAdapter::new(config.with_leases(true))),
+            Self::Postgres(_) => Box::new(PostgresAdapter::default()),
+            Self::Memory => Box::new(MemoryAdapter::default()),
+        };
+        OpenStore::of(adapter.open(&self.to_string(), &OptionValues::new()).await?)
     }
 }
 
-async fn open_sqlite(path: &Path, config: SqliteConfig) -> Result<OpenStore> {
-    let path = path.to_owned();
-    // Opening waits for the disk, and for other processes.
-    let opening = tokio::task::spawn_blocking(move || SqliteStore::open(path, config));
-    let store = opening.await??;
-    Ok(OpenStore {
-        store: Arc::new(store.clone()),
-        wakeups: Arc::new(store.clone()),
-        read_models: Arc::new(store.clone()),
-        leases: Some(Arc::new(store.clone())),
-        closer: Closer::Sqlite(store),
-    })
-}
-
-async fn open_postgres(address: &str) -> Result<OpenStore> {
-    let (address, config) = PostgresConfig::default().with_options_of(address)?;
-    let store = PostgresStore::connect(&address, config).await?;
-    Ok(OpenStore {
-        store: Arc::new(store.clone()),
-        wakeups: Arc::new(store.clone()),
-        read_models: Arc::new(store.clone()),
-        leases: Some(Arc::new(store.clone())),
-        closer: Closer::Postgres(store),
-    })
-}
-
 impl OpenStore {
+    /// Takes what every attack needs out of a backend.
+    fn of(backend: Backend) -> Result<Self> {
+        let (Some(store), Some(wakeups), Some(read_models)) =
+            (backend.store.clone(), backend.wakeups.clone(), backend.read_models.clone())
+        else {
+            return Err("a store under attack has a log, hints and rows".into());
+        };
+        let ports = Ports {
+            store: store.clone(),
+            read_models,
+            wakeups: wakeups.clone(),
+            snapshots: None,
+            leases: backend.leases.clone(),
+            clock: Arc::new(SystemClock),
+        };
+        Ok(Self { store, wakeups, ports, backend })
+    }
+
     /// The ports of an engine.
     pub(crate) fn ports(&self) -> Ports {
-        Ports {
-            store: self.store.clone(),
-            read_models: self.read_models.clone(),
-            wakeups: self.wakeups.clone(),
-            snapshots: None,
-            leases: self.leases.clone(),
-            clock: Arc::new(SystemClock),
-        }
+        self.ports.clone()
     }
 
     /// Answers what still waits, then closes files and connections.
     pub(crate) async fn close(self) -> Result<()> {
-        match self.closer {
-            Closer::Nothing => {}
-            Closer::Sqlite(store) => store.close().await?,
-            Closer::Postgres(store) => store.close().await?,
-        }
-        Ok(())
+        Ok(self.backend.close().await?)
     }
 }
