@@ -17,7 +17,7 @@ const FEATURES: [(&str, &str, &str); 3] = [
 /// adds.
 ///
 /// ```
-/// use underlay::core::memory::MemoryAdapter;
+/// use underlay::memory::MemoryAdapter;
 /// use underlay::{Adapters, Store};
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), underlay::Error> {
