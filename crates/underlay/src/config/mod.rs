@@ -34,6 +34,7 @@ use std::collections::BTreeMap;
 use config_crate::Source as _;
 use serde::Serialize;
 use underlay_core::adapter::OptionValues;
+use underlay_core::options::OptionSpec;
 
 pub(crate) use catalogue::{Catalogue, Key};
 pub(crate) use mistakes::{Mistake, Mistakes};
@@ -120,13 +121,15 @@ impl Config {
         if !mistakes.is_empty() {
             return Err(Mistakes(mistakes));
         }
+        let in_effect = config.in_effect(adapters, &in_address);
         let entries = catalogue.keys().iter().map(|key| {
-            let told = in_address.1.get(key.spec.name).filter(|_| key.section == in_address.0);
-            let (value, source) = match (told, merged.get(&key.written())) {
-                (Some(text), _) => (Some(text.clone()), ADDRESS),
-                (None, Some(value)) => (Some(value.text.clone()), value.origin.as_str()),
-                (None, None) => (key.spec.default.clone(), DEFAULT),
+            let (adapter, told) = &in_address;
+            let source = match merged.get(&key.written()) {
+                _ if key.section == *adapter && told.contains_key(key.spec.name) => ADDRESS,
+                Some(value) => &value.origin,
+                None => DEFAULT,
             };
+            let value = in_effect.get(&(key.section, key.spec.name)).cloned().flatten();
             entry(key, value, source, adapters)
         });
         config.entries = entries.collect();
@@ -142,6 +145,29 @@ impl Config {
     pub(crate) fn store_options(&self, adapters: &Adapters) -> OptionValues {
         let adapter = adapters.of(&self.settings.database).ok();
         adapter.and_then(|adapter| self.stores.get(adapter.name())).cloned().unwrap_or_default()
+    }
+
+    /// Every value as it counts, by section and name.
+    fn in_effect(
+        &self,
+        adapters: &Adapters,
+        (of, in_address): &(&'static str, OptionValues),
+    ) -> BTreeMap<(&'static str, &'static str), Option<String>> {
+        let mut settings = self.settings.clone();
+        let mut described: Vec<(&'static str, OptionSpec)> = Vec::new();
+        for (section, part) in PARTS {
+            described.extend(part(&mut settings).describe().into_iter().map(|spec| (*section, spec)));
+        }
+        for adapter in adapters.iter() {
+            let mut options = adapter.options();
+            let told = in_address.iter().filter(|_| adapter.name() == *of);
+            for (name, text) in self.stores.get(adapter.name()).into_iter().flatten().chain(told) {
+                // Each was checked before, so it fits.
+                let _fits = options.set(name, text);
+            }
+            described.extend(options.describe().into_iter().map(|spec| (adapter.name(), spec)));
+        }
+        described.into_iter().map(|(section, spec)| ((section, spec.name), spec.default)).collect()
     }
 
     fn set(&mut self, key: &Key, text: &str) -> Result<(), String> {

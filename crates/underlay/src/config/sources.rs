@@ -79,9 +79,6 @@ impl Sources<'_> {
     /// Reads every source, the weakest first.
     pub(super) fn read(&self, catalogue: &Catalogue, mistakes: &mut Vec<Mistake>) -> [Layer; 4] {
         let in_file: Vec<(OsString, OsString)> = self.dotenv(mistakes);
-        let flags = self.flags(catalogue);
-        let environment = variables(catalogue, &self.environment, "the environment", mistakes);
-        let dotenv = variables(catalogue, &in_file, ".env", mistakes);
         let file = match self.named_file(catalogue, &in_file) {
             Some((path, named_by)) => read_file(catalogue, &self.folder.join(path), &named_by, mistakes),
             None => {
@@ -89,7 +86,9 @@ impl Sources<'_> {
                 if path.exists() { read_file(catalogue, &path, "", mistakes) } else { Layer::default() }
             }
         };
-        [file, dotenv, environment, flags]
+        let dotenv = variables(catalogue, &in_file, ".env", mistakes);
+        let environment = variables(catalogue, &self.environment, "the environment", mistakes);
+        [file, dotenv, environment, self.flags(catalogue)]
     }
 
     /// The file that is named, and by what.
