@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 
 use super::Backend;
-use crate::options::Options;
 use crate::words::Error;
+use crate::words::options::Options;
 
 /// Options by their names, as [`Adapter::options`] describes them.
 pub type OptionValues = BTreeMap<String, String>;
@@ -14,7 +14,8 @@ pub type OptionValues = BTreeMap<String, String>;
 /// An adapter as a value: which addresses are its own, what can be set, and how a store is opened.
 #[async_trait]
 pub trait Adapter: Send + Sync + 'static {
-    /// Its name, and that of the section its options stand in: `sqlite`.
+    /// Its name, and that of the section its options stand in: `sqlite`. No part of a service has it, such
+    /// as `server` or `engine`.
     fn name(&self) -> &'static str;
 
     /// What its addresses begin with, before the first colon: `postgres`, `postgresql`.

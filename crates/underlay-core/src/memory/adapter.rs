@@ -4,9 +4,9 @@ use async_trait::async_trait;
 
 use super::{MemoryEventStore, MemoryReadModels, MemorySnapshots};
 use crate::adapter::{Adapter, Backend, Migrations, OptionValues};
-use crate::options::{ConfigOption, Configurable, Options, set_all};
 use crate::ports::{Clock, SystemClock};
 use crate::words::Error;
+use crate::words::options::{ConfigOption, Configurable, Options, set_all};
 
 /// Opens `memory:`: a store that is gone with the process. Every opening gives one of its own.
 #[derive(Clone)]

@@ -46,6 +46,11 @@ impl Catalogue {
             add(section, part(&mut defaults));
         }
         for adapter in adapters.iter() {
+            let name = adapter.name();
+            assert!(
+                PARTS.iter().all(|(section, _)| *section != name),
+                "{name} is a section of every service"
+            );
             add(adapter.name(), &*adapter.options());
         }
         Self { keys, prefix }
