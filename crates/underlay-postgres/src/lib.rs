@@ -24,6 +24,8 @@
 //! # }
 //! ```
 
+mod adapter;
+mod address_options;
 mod archive;
 mod config;
 mod connections;
@@ -34,11 +36,13 @@ mod leases;
 mod log;
 mod migrate;
 mod migrations;
+mod options;
 mod read_models;
 mod snapshots;
 mod store;
 mod views;
 
+pub use adapter::PostgresAdapter;
 pub use config::{Listen, PostgresConfig};
 #[doc(hidden)]
 pub use fault::Step;

@@ -21,6 +21,7 @@
 //! # }
 //! ```
 
+mod adapter;
 mod archive;
 mod config;
 mod connections;
@@ -31,6 +32,7 @@ mod leases;
 mod log;
 mod migrate;
 mod migrations;
+mod options;
 #[cfg(test)]
 mod plans;
 mod read_models;
@@ -38,6 +40,7 @@ mod snapshots;
 mod store;
 mod views;
 
+pub use adapter::SqliteAdapter;
 pub use config::SqliteConfig;
 #[doc(hidden)]
 pub use fault::Step;

@@ -89,7 +89,7 @@ impl Wakeups for SqliteStore {
 impl OpenFile {
     fn open(path: &Path, config: &SqliteConfig, missing: Missing) -> Result<Self, Failure> {
         config.validate()?;
-        if missing == Missing::Refuse && !path.exists() {
+        if missing == Missing::Refuse && !is_there(path)? {
             return Err(Failure::Answer(Error::NotFound(format!("the file {}", path.display()))));
         }
         let database = Database::locate(path, config)?;
@@ -145,6 +145,13 @@ impl OpenFile {
         }
         Ok(())
     }
+}
+
+/// Whether there is a file, or a link that leads to one. Where the system does not let it be looked for,
+/// nobody knows.
+fn is_there(path: &Path) -> Result<bool, Failure> {
+    path.try_exists()
+        .map_err(|source| Failure::System { doing: format!("looking for {}", path.display()), source })
 }
 
 impl Drop for OpenFile {

@@ -10,8 +10,10 @@
 //! - **Schema**: a [`Migration`] is applied once.
 //! - **Tests**: a [`FaultHook`] makes a step fail.
 
+mod backend;
 mod batch;
 mod commit_intake;
+mod description;
 mod fault_hook;
 mod flight;
 mod migration;
@@ -25,8 +27,10 @@ mod view_list;
 mod wakeup_hub;
 mod walk;
 
+pub use backend::{Backend, Close};
 pub use batch::{BatchLimits, BatchQueue, Queued};
 pub use commit_intake::{CommitIntake, Outage};
+pub use description::{Adapter, Migrations, OptionValues, without_password};
 pub use fault_hook::{FaultHook, Injected};
 pub use flight::Flight;
 pub use migration::{Migration, count_applied};

@@ -77,6 +77,13 @@ impl Database {
             source,
         })?;
         let path = folder.join(name);
+        if path.is_dir() {
+            return Err(Failure::refused(format!(
+                "{} is a folder; give the path of a file in it, as in {}",
+                path.display(),
+                path.join("store.db").display()
+            )));
+        }
         // The file may be a link into another file system.
         mount::refuse_network(&path.canonicalize().unwrap_or_else(|_| path.clone()))?;
         Ok(Self {

@@ -145,7 +145,7 @@ fn settings_that_make_no_sense_are_refused() {
     let no_queries = ReadLimits { running_max: 0, ..ReadLimits::default() };
     for (config, name) in [
         (SqliteConfig::default().with_readers_max(0), "readers_max"),
-        (SqliteConfig::default().with_query_limits(no_queries), "query_limits.running_max"),
+        (SqliteConfig::default().with_query_limits(no_queries), "query_connections_max"),
         (SqliteConfig::default().with_view_writes_max(0), "view_writes_max"),
         (SqliteConfig::default().with_wal_bytes_max(1), "wal_bytes_max"),
         (SqliteConfig::default().with_poll_interval(std::time::Duration::ZERO), "poll_interval"),
