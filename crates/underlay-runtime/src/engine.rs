@@ -7,11 +7,12 @@ use underlay_core::{
     Clock, CommitId, Error, EventStore, Leases, ReadModels, Snapshots, ViewTable, Wakeups, check_lease,
 };
 
-use crate::held_lease::HeldLease;
-use crate::states::States;
-use crate::turns::Turns;
-use crate::view_runner::{RunnerHandle, ViewRunner, view_lease};
-use crate::{EngineConfig, Registry, ViewState, snapshots};
+use crate::commands::snapshots;
+use crate::commands::states::States;
+use crate::commands::turns::Turns;
+use crate::subscription::held_lease::HeldLease;
+use crate::views::runner::{RunnerHandle, ViewRunner, view_lease};
+use crate::{EngineConfig, Registry, ViewState};
 
 /// Digits drawn for the name of a holder.
 const HOLDER_DIGITS: usize = 8;

@@ -19,8 +19,8 @@
 use underlay_core::{Checkpoint, Error, Position, Swap, ViewInfo, ViewSchema, ViewTable};
 
 use crate::Engine;
-use crate::fold::ViewFolder;
-use crate::progress::{Progress, Step, StepError, check_complete};
+use crate::views::fold::ViewFolder;
+use crate::views::progress::{Progress, Step, StepError, check_complete};
 
 /// How often in a row a rebuild is tried again after a failure that may pass.
 const RETRIES_MAX: u32 = 60;

@@ -38,10 +38,10 @@ use serde::Serialize;
 use tokio::sync::{Notify, watch};
 use underlay_core::{Error, Position, Swept, Timestamp, ViewInfo, ViewStatus, ViewTable, Wakeup};
 
-use crate::fold::ViewFolder;
-use crate::held_lease::HeldLease;
-use crate::progress::{Progress, Step, StepError, UNSHOWN_TIME_MAX, has_passed};
-use crate::rebuild::rebuild_lease;
+use crate::subscription::held_lease::HeldLease;
+use crate::views::fold::ViewFolder;
+use crate::views::progress::{Progress, Step, StepError, UNSHOWN_TIME_MAX, has_passed};
+use crate::views::rebuild::rebuild_lease;
 use crate::{Engine, OnViewChange, RebuildFrom};
 
 /// How often a view that another process folds is looked at while somebody waits for it.

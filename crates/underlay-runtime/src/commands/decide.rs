@@ -12,7 +12,7 @@
 //! ```
 //!
 //! The first try takes no lock. A command that conflicted, or that is about to write a stream others
-//! take turns at, goes on when it has its turn there ([`turns`](crate::turns)), over the state that the
+//! take turns at, goes on when it has its turn there ([`turns`](crate::commands::turns)), over the state that the
 //! one before it left in the cache. Whoever says which version it expects gets the conflict at once.
 //!
 //! A refusal is never answered from states that may be old: either the commit that stores it expects
@@ -29,8 +29,8 @@ use underlay_core::{
     RecordedEvent, Refusal, StreamName, StreamVersion, StreamWrite, Streams, Version,
 };
 
+use crate::commands::turns::{Access, Turn};
 use crate::registry::{Undecided, typed};
-use crate::turns::{Access, Turn};
 use crate::{Engine, ExecuteError, Executed, Request};
 
 impl Engine {

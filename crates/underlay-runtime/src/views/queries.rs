@@ -4,7 +4,7 @@ use underlay_core::{
     Checkpoint, Error, Position, Query, RowPage, RowValues, TenantId, ViewSchema, ViewStatus, ViewTable,
 };
 
-use crate::view_runner::FOREIGN_POLL_INTERVAL;
+use crate::views::runner::FOREIGN_POLL_INTERVAL;
 use crate::{Engine, ViewState};
 
 /// A page of a view, with the columns its values belong to.

@@ -7,9 +7,9 @@ use underlay_core::{
     RecordedEvent, SnapshotState, View, ViewSchema,
 };
 
-use crate::decide::refusal_to_json;
-use crate::fold::{FoldedView, ViewFolder};
-use crate::snapshots::{SnapshotsOf, Snapshotter};
+use crate::commands::decide::refusal_to_json;
+use crate::commands::snapshots::{SnapshotsOf, Snapshotter};
+use crate::views::fold::{FoldedView, ViewFolder};
 use crate::{Engine, ExecuteError, Executed, Failure, Refused, Request};
 
 /// What there is of an aggregate.

@@ -15,7 +15,7 @@ use underlay_core::{
 };
 
 use crate::Engine;
-use crate::decide::fold_tail;
+use crate::commands::decide::fold_tail;
 
 /// Snapshots being stored at once; past it one is left out.
 const SNAPSHOTS_IN_FLIGHT_MAX: usize = 4;

@@ -16,8 +16,8 @@ use underlay_core::{
 };
 
 use crate::Engine;
-use crate::fold::{Faults, ViewFault, ViewFolder, commit_end};
-use crate::held_rows::HeldRows;
+use crate::views::fold::{Faults, ViewFault, ViewFolder, commit_end};
+use crate::views::held_rows::HeldRows;
 
 /// Positions a view may be ahead of what it has stored.
 const UNSTORED_POSITIONS_MAX: u64 = 250_000;
