@@ -10,10 +10,9 @@ mod registry;
 mod subscription;
 mod views;
 
-pub use commands::request::{ExecuteError, Executed, Failure, Refused, Request};
+pub use commands::{ErasedRefusal, ExecuteError, ExecuteNamedError, Executed, Request};
 pub use config::{EngineConfig, OnViewChange};
 pub use engine::{Engine, Ports, RunningViews};
 pub use registry::{AggregateInfo, OperationInfo, Registry};
-pub use views::queries::{RowAnswer, ViewAnswer};
-pub use views::rebuild::RebuildFrom;
-pub use views::runner::ViewState;
+pub use subscription::SubscriptionState;
+pub use views::{RebuildFrom, RowAnswer, ViewAnswer, ViewState};

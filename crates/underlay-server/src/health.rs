@@ -4,7 +4,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 use underlay_core::reasons::{OLDER_COPY, READS_ONLY};
-use underlay_core::{Error, Position, ViewStatus};
+use underlay_core::{Error, Position};
+use underlay_runtime::SubscriptionState;
 
 use crate::answer::Answer;
 use crate::app::App;
@@ -67,7 +68,7 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<Answer<ReadyBody>, P
     let views_stopped: Vec<String> = engine
         .view_states()
         .into_iter()
-        .filter(|view| matches!(view.status, ViewStatus::Paused | ViewStatus::Failed))
+        .filter(|view| matches!(view.status, SubscriptionState::Paused | SubscriptionState::Failed))
         .map(|view| view.name)
         .collect();
     let status = if views_stopped.is_empty() { "ready" } else { "degraded" };

@@ -5,7 +5,7 @@ use axum::http::header::{CONTENT_SECURITY_POLICY, HOST};
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::{Html, IntoResponse};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use underlay_core::ViewStatus;
+use underlay_runtime::SubscriptionState;
 
 use crate::ServerConfig;
 use crate::app::App;
@@ -172,11 +172,11 @@ fn view_section(views: Option<Vec<ViewBody>>, address: &str) -> Markup {
 
 fn view_row(view: &ViewBody) -> Markup {
     let (status, class) = match view.status {
-        ViewStatus::Live => ("live", "status live"),
-        ViewStatus::Standby => ("standby", "status live"),
-        ViewStatus::CatchingUp => ("catching up", "status catching-up"),
-        ViewStatus::Paused => ("paused", "status stopped"),
-        ViewStatus::Failed => ("failed", "status stopped"),
+        SubscriptionState::Live => ("live", "status live"),
+        SubscriptionState::Standby => ("standby", "status live"),
+        SubscriptionState::CatchingUp => ("catching up", "status catching-up"),
+        SubscriptionState::Paused => ("paused", "status stopped"),
+        SubscriptionState::Failed => ("failed", "status stopped"),
     };
     let indexed: Vec<&str> =
         view.columns.iter().filter(|column| column.indexed).map(|column| column.name.as_str()).collect();

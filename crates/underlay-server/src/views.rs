@@ -4,9 +4,9 @@ use axum::extract::State;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use underlay_core::{
-    Column, ColumnType, Cursor, Error, Position, RowPage, RowValues, Sort, Value, ViewSchema, ViewStatus,
+    Column, ColumnType, Cursor, Error, Position, RowPage, RowValues, Sort, Value, ViewSchema,
 };
-use underlay_runtime::ViewAnswer;
+use underlay_runtime::{SubscriptionState, ViewAnswer};
 
 use crate::answer::Answer;
 use crate::app::App;
@@ -26,7 +26,7 @@ pub(crate) struct ViewBody {
     pub(crate) name: String,
     pub(crate) version: u32,
     pub(crate) columns: Vec<ColumnBody>,
-    pub(crate) status: ViewStatus,
+    pub(crate) status: SubscriptionState,
     /// The rows reflect every event at or below it.
     pub(crate) position: Position,
 }
@@ -70,8 +70,9 @@ pub(crate) async fn list(
 pub(crate) async fn all(app: &App) -> Result<Vec<ViewBody>, Error> {
     let engine = app.engine();
     let running = engine.view_states();
-    let here =
-        |name: &str| running.iter().find(|state| state.name == name && state.status != ViewStatus::Standby);
+    let here = |name: &str| {
+        running.iter().find(|state| state.name == name && state.status != SubscriptionState::Standby)
+    };
     // Another process may fold a view; then the catalogue says how far they are.
     let kept_elsewhere = app.schemas().iter().any(|schema| here(&schema.name).is_none());
     let (catalogue, head) = if kept_elsewhere {
@@ -85,7 +86,8 @@ pub(crate) async fn all(app: &App) -> Result<Vec<ViewBody>, Error> {
             None => {
                 let known = catalogue.iter().find(|view| view.name == schema.name);
                 let position = known.map_or(Position::START, |view| view.active.checkpoint.position);
-                let status = if position < head { ViewStatus::CatchingUp } else { ViewStatus::Live };
+                let status =
+                    if position < head { SubscriptionState::CatchingUp } else { SubscriptionState::Live };
                 (status, position)
             }
         };
@@ -198,7 +200,8 @@ async fn wait_for(app: &App, view: &str, wait: Option<Wait>) -> Result<(), Probl
             // The error may quote the event that stopped the view, and that may be another tenant's.
             let states = app.engine().view_states();
             let stopped = states.iter().find(|state| {
-                state.name == view && matches!(state.status, ViewStatus::Paused | ViewStatus::Failed)
+                state.name == view
+                    && matches!(state.status, SubscriptionState::Paused | SubscriptionState::Failed)
             });
             let detail = match stopped {
                 Some(state) => format!("view {view} has stopped at position {}", state.position),

@@ -12,12 +12,13 @@ use std::time::Duration;
 use underlay_core::limits::PARKED_EVENTS_MAX;
 use underlay_core::{
     Checkpoint, Error, EventStoreExt, LeaseTerm, LogFilter, LogPage, LogScope, OnFault, ParkedEvent,
-    Position, RecordedEvent, Timestamp, ViewBatch, ViewInfo, ViewTable,
+    Position, RecordedEvent, Timestamp, ViewBatch, ViewTable,
 };
 
-use crate::Engine;
-use crate::views::fold::{Faults, ViewFault, ViewFolder, commit_end};
-use crate::views::held_rows::HeldRows;
+use super::Views;
+use super::fold::{Faults, ViewFault, ViewFolder, commit_end};
+use super::held_rows::HeldRows;
+use crate::subscription::{Advance, Halt, has_passed};
 
 /// Positions a view may be ahead of what it has stored.
 const UNSTORED_POSITIONS_MAX: u64 = 250_000;
@@ -58,77 +59,67 @@ pub(crate) struct Progress {
     ahead: Option<LogPage>,
 }
 
-/// What one step came to.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// Something was looked at, and there is more.
-    Advanced,
-    /// Something was looked at, up to what was the head of the log.
-    ReachedHead,
-    /// Nothing is above the checkpoint.
-    AtHead,
+/// Why a view does not come on.
+pub(crate) type ViewHalt = Halt<ViewFault>;
+
+impl From<ViewFault> for ViewHalt {
+    fn from(fault: ViewFault) -> Self {
+        Self::Stuck(fault)
+    }
 }
 
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum StepError {
-    #[error(transparent)]
-    Fault(#[from] ViewFault),
-    #[error(transparent)]
-    Failed(#[from] Error),
-}
-
-impl Engine {
+impl Views {
     /// Finds or makes a view's table, and checks its checkpoint against the log.
-    pub(crate) async fn open_view(&self, folder: &dyn ViewFolder) -> Result<Progress, Error> {
+    pub(crate) async fn open(&self, folder: &dyn ViewFolder) -> Result<Progress, Error> {
         let schema = folder.schema();
-        let start = Checkpoint::start(self.store().store_id());
-        let table = self.read_models().prepare(&schema, start).await?;
-        let stored = self.read_models().checkpoint(&table).await?;
-        self.check_view(&schema.name, &stored).await?;
-        let parked = self.view_info(&schema.name).await?.map_or(0, |info| info.active.parked);
+        let start = Checkpoint::start(self.store.store_id());
+        let table = self.read_models.prepare(&schema, start).await?;
+        let stored = self.read_models.checkpoint(&table).await?;
+        self.check_checkpoint(&schema.name, &stored).await?;
+        let parked = self.info(&schema.name).await?.map_or(0, |info| info.active.parked);
         check_complete(folder, parked)?;
         self.tables().insert(schema.name, table.clone());
         Ok(Progress::new(folder, table, stored, parked))
     }
 
     /// Refuses a checkpoint that does not fit the log.
-    pub(crate) async fn check_view(&self, view: &str, checkpoint: &Checkpoint) -> Result<(), Error> {
-        let repair = format!("{} view rebuild {view}", self.config().program);
-        self.store().check(&format!("view {view}"), checkpoint, &repair).await
+    pub(crate) async fn check_checkpoint(&self, view: &str, checkpoint: &Checkpoint) -> Result<(), Error> {
+        let repair = format!("{} view rebuild {view}", self.config.program);
+        self.store.check(&format!("view {view}"), checkpoint, &repair).await
     }
 
     /// Reads the next page and folds it; the page after it is read meanwhile. Rows and checkpoint are
     /// stored where this is the head of the log, or where as much is held as may be.
-    pub(crate) async fn step_view(
+    pub(crate) async fn step(
         &self,
         folder: &dyn ViewFolder,
         progress: &mut Progress,
-    ) -> Result<Step, StepError> {
+    ) -> Result<Advance, ViewHalt> {
         let step = self.fold_page(folder, progress).await?;
-        self.store_where_due(progress, step != Step::Advanced).await?;
+        self.store_where_due(progress, step != Advance::Advanced).await?;
         Ok(step)
     }
 
     /// Stores what was folded, where that is due.
     pub(crate) async fn store_where_due(&self, progress: &mut Progress, at_head: bool) -> Result<(), Error> {
-        if progress.is_due(at_head, self.clock().now()) {
+        if progress.is_due(at_head, self.clock.now()) {
             self.store_progress(progress).await?;
         }
         Ok(())
     }
 
-    /// As [`Engine::step_view`], and leaves it to the caller to store what was folded.
+    /// As [`Views::step`], and leaves it to the caller to store what was folded.
     pub(crate) async fn fold_page(
         &self,
         folder: &dyn ViewFolder,
         progress: &mut Progress,
-    ) -> Result<Step, StepError> {
+    ) -> Result<Advance, ViewHalt> {
         let mut page = match progress.ahead.take() {
             Some(page) => page,
             None => self.read_page(&progress.filter, progress.scanned.position).await?,
         };
         if page.scanned_to == progress.scanned.position {
-            return Ok(Step::AtHead);
+            return Ok(Advance::FoundNothing);
         }
         let (to, ahead) = loop {
             let to =
@@ -154,33 +145,25 @@ impl Engine {
             }
         };
         progress.scanned = to;
-        progress.ahead_since.get_or_insert(self.clock().now());
+        progress.ahead_since.get_or_insert(self.clock.now());
         if progress.held.is_empty() && progress.passed.is_empty() {
             progress.reflected = progress.scanned.position;
         }
         progress.ahead = ahead?;
-        Ok(if progress.ahead.is_some() { Step::Advanced } else { Step::ReachedHead })
+        Ok(if progress.ahead.is_some() { Advance::Advanced } else { Advance::ReachedHead })
     }
 
     /// Stores the rows that are held, and the checkpoint they lead to.
     pub(crate) async fn store_progress(&self, progress: &mut Progress) -> Result<(), Error> {
         let Some(batch) = progress.take_batch() else { return Ok(()) };
-        self.read_models().apply(&progress.table, batch).await?;
+        self.read_models.apply(&progress.table, batch).await?;
         progress.mark_stored();
         Ok(())
     }
 
-    /// What the catalogue holds of a view; `None` where it was never folded.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub async fn view_info(&self, view: &str) -> Result<Option<ViewInfo>, Error> {
-        Ok(self.read_models().views().await?.into_iter().find(|info| info.name == view))
-    }
-
     async fn read_page(&self, filter: &LogFilter, after: Position) -> Result<LogPage, Error> {
-        let limit = self.config().view_batch_events_max;
-        self.store().read_all(&LogScope::EveryTenant, after, filter, limit).await
+        let limit = self.config.view_batch_events_max;
+        self.store.read_all(&LogScope::EveryTenant, after, filter, limit).await
     }
 
     /// Folds events into the rows that are held; all of them, or where one cannot be taken, none.
@@ -201,8 +184,8 @@ impl Engine {
             Ok::<_, Faults>((routed, places, missing))
         })?;
         if !missing.is_empty() {
-            let stored = self.read_models().load(table, &missing).await?;
-            held.hold(missing, stored, self.clock().now());
+            let stored = self.read_models.load(table, &missing).await?;
+            held.hold(missing, stored, self.clock.now());
         }
         Ok(off_the_loop(heavy, || match routed.fold(held.values(&places)) {
             Some(rows) => {
@@ -220,11 +203,11 @@ impl Engine {
         folder: &dyn ViewFolder,
         progress: &mut Progress,
         mut fault: ViewFault,
-    ) -> StepError {
+    ) -> ViewHalt {
         loop {
             match self.store_up_to(folder, progress, &fault).await {
                 Ok(()) => return fault.into(),
-                Err(StepError::Fault(earlier)) => fault = earlier,
+                Err(ViewHalt::Stuck(earlier)) => fault = earlier,
                 Err(failed) => return failed,
             }
         }
@@ -236,7 +219,7 @@ impl Engine {
         folder: &dyn ViewFolder,
         progress: &mut Progress,
         fault: &ViewFault,
-    ) -> Result<(), StepError> {
+    ) -> Result<(), ViewHalt> {
         let page = self.read_page(&progress.filter, progress.scanned.position).await?;
         let before: Vec<RecordedEvent> =
             page.events.into_iter().take_while(|event| commit_end(event) < fault.commit_end).collect();
@@ -245,7 +228,7 @@ impl Engine {
         progress.parked.retain(|parked| last.is_some_and(|last| parked.position <= last));
         progress.passed.retain(|passed| last.is_some_and(|last| *passed <= last));
         if let Some(last) = last {
-            let event_id = self.store().event_id_at(last).await?;
+            let event_id = self.store.event_id_at(last).await?;
             let before = progress.without_parked(before);
             match self.fold_events(folder, &progress.table, &mut progress.held, before).await {
                 Ok(()) => {}
@@ -367,13 +350,6 @@ impl Progress {
             || held.bytes() >= HELD_BYTES_MAX
             || held.since().is_some_and(|since| at_head || has_passed(HELD_TIME_MAX, since, now))
     }
-}
-
-/// Whether so much time lies between the two.
-pub(crate) fn has_passed(duration: Duration, since: Timestamp, now: Timestamp) -> bool {
-    // A clock that was set back says no; the other limits hold.
-    let microseconds = u64::try_from(now.as_microsecond() - since.as_microsecond()).unwrap_or(0);
-    Duration::from_micros(microseconds) >= duration
 }
 
 /// Runs work that holds the processor; heavy work where the runtime's other tasks can move aside.

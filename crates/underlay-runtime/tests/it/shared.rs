@@ -11,9 +11,9 @@ use underlay_core::memory::{MemoryEventStore, MemoryLeases, MemoryReadModels};
 use underlay_core::{
     Checkpoint, Error, EventStore, Keys, Lease, Leases, ManualClock, ParkedEvent, Position, Query,
     ReadModels, Recorded, RowAddress, RowPage, RowValues, Swap, Swept, TenantId, Timestamp, View, ViewBatch,
-    ViewInfo, ViewSchema, ViewStatus, ViewTable,
+    ViewInfo, ViewSchema, ViewTable,
 };
-use underlay_runtime::{Engine, EngineConfig, Ports, Registry, RunningViews, ViewState};
+use underlay_runtime::{Engine, EngineConfig, Ports, Registry, RunningViews, SubscriptionState, ViewState};
 
 use crate::bank::{AccountEvent, Balance, Balances, deposited, tenant};
 
@@ -136,7 +136,7 @@ impl Process {
         self.engine.view_states().remove(0)
     }
 
-    pub fn is(&self, status: ViewStatus) -> bool {
+    pub fn is(&self, status: SubscriptionState) -> bool {
         self.state().status == status
     }
 

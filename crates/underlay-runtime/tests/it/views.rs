@@ -7,9 +7,11 @@ use underlay_core::memory::{MemoryEventStore, MemoryReadModels};
 use underlay_core::{
     Clock, Commit, CommitId, Committed, Error, EventId, EventStore, Keys, LogFilter, LogPage, LogScope,
     Position, Query, Recorded, RecordedCommit, StoreId, StreamName, StreamPage, SystemClock, TenantId,
-    Timestamp, Underway, Version, View, ViewStatus, Wakeup, WakeupHub, Wakeups,
+    Timestamp, Underway, Version, View, Wakeup, WakeupHub, Wakeups,
 };
-use underlay_runtime::{Engine, EngineConfig, OnViewChange, Ports, RebuildFrom, Registry, Request};
+use underlay_runtime::{
+    Engine, EngineConfig, OnViewChange, Ports, RebuildFrom, Registry, Request, SubscriptionState,
+};
 
 use crate::bank::{
     Account, AccountEvent, Balance, Balances, Bank, deposited, poison, registry, request, tenant,
@@ -31,7 +33,7 @@ pub fn row(key: &str, cents: i64, events: i64) -> (String, Vec<String>) {
 pub async fn stopped(engine: &Engine) -> underlay_runtime::ViewState {
     loop {
         let state = engine.view_states().remove(0);
-        if matches!(state.status, ViewStatus::Paused | ViewStatus::Failed) {
+        if matches!(state.status, SubscriptionState::Paused | SubscriptionState::Failed) {
             return state;
         }
         tokio::task::yield_now().await;
@@ -134,7 +136,7 @@ async fn a_fold_that_panics_pauses_its_view() {
     bank.deposit("a", 13).await;
     let views = bank.engine.start_views();
     let state = stopped(&bank.engine).await;
-    assert_eq!((state.status, state.position), (ViewStatus::Paused, Position::START));
+    assert_eq!((state.status, state.position), (SubscriptionState::Paused, Position::START));
     assert!(state.error.unwrap().contains("position 2"));
     views.stop().await;
     let answer = bank.engine.query(&tenant(), "panics", &Query::default()).await.unwrap();

@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
 use underlay_core::{
     Checkpoint, EventId, EventStore, Leases, Position, ReadModels, RowAddress, RowChange, TenantId,
-    Timestamp, ViewBatch, ViewStatus,
+    Timestamp, ViewBatch,
 };
+use underlay_runtime::SubscriptionState;
 
 use crate::account::BREAKING;
 use crate::site::Site;
@@ -37,7 +38,7 @@ async fn a_process_that_stands_by_tells_how_far_the_view_is() {
     let lease = site.leases.acquire("view:balances", "another process", Duration::from_secs(60)).await;
     let lease = lease.unwrap().expect("it is free");
     let _views = site.engine.start_views();
-    while site.engine.view_states()[0].status != ViewStatus::Standby {
+    while site.engine.view_states()[0].status != SubscriptionState::Standby {
         tokio::task::yield_now().await;
     }
     // What the view is, and not what this process does: whoever asks does not know which one answers.

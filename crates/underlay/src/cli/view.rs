@@ -3,10 +3,8 @@ use std::io::Write;
 use clap::{Arg, ArgAction, ArgMatches};
 use serde::Serialize;
 use underlay_core::limits::PAGE_EVENTS_MAX;
-use underlay_core::{
-    Error, EventStoreExt, ParkedEvent, Position, ViewInfo, ViewSchema, ViewStatus, ViewTable,
-};
-use underlay_runtime::{Engine, RebuildFrom};
+use underlay_core::{Error, EventStoreExt, ParkedEvent, Position, ViewInfo, ViewSchema, ViewTable};
+use underlay_runtime::{Engine, RebuildFrom, SubscriptionState};
 
 use super::{App, print_json, print_table};
 use crate::ExitError;
@@ -62,7 +60,7 @@ pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError
 #[derive(Debug, Serialize)]
 struct Status {
     view: String,
-    status: ViewStatus,
+    status: SubscriptionState,
     generation: u32,
     position: Position,
     behind: u64,
@@ -87,7 +85,7 @@ async fn status(app: &App) -> Result<(), ExitError> {
     let row = |status: &Status| {
         let state = match (&status.problem, status.status) {
             (Some(problem), _) => problem,
-            (None, ViewStatus::Live) => "at the head of the log",
+            (None, SubscriptionState::Live) => "at the head of the log",
             (None, _) => "behind the log",
         };
         vec![
@@ -130,9 +128,9 @@ async fn statuses(engine: &Engine) -> Result<Vec<Status>, Error> {
             None => None,
         };
         let status = match problem {
-            Some(_) => ViewStatus::Failed,
-            None if behind == 0 => ViewStatus::Live,
-            None => ViewStatus::CatchingUp,
+            Some(_) => SubscriptionState::Failed,
+            None if behind == 0 => SubscriptionState::Live,
+            None => SubscriptionState::CatchingUp,
         };
         let folded_by = engine.view_holder(&schema.name).await?;
         statuses.push(Status {
@@ -305,7 +303,7 @@ mod tests {
         let store = Store::open("memory:").await.unwrap();
         let engine = Service::new("bank").view(Notes::<1>).open(&store).unwrap();
         let status = async |engine: &Engine| statuses(engine).await.unwrap().remove(0);
-        assert_eq!(status(&engine).await.status, ViewStatus::Live);
+        assert_eq!(status(&engine).await.status, SubscriptionState::Live);
 
         // The log is shorter than the view has come: yesterday's copy was put back.
         let restored = Checkpoint {
@@ -315,12 +313,12 @@ mod tests {
         };
         engine.read_models().prepare(&Notes::<1>::schema(), restored).await.unwrap();
         let Status { status: found, problem, .. } = status(&engine).await;
-        assert_eq!(found, ViewStatus::Failed);
+        assert_eq!(found, SubscriptionState::Failed);
         assert!(problem.unwrap().contains("`bank view rebuild notes`"));
 
         let changed = Service::new("bank").view(Notes::<2>).open(&store).unwrap();
         let Status { status: found, problem, .. } = status(&changed).await;
-        assert_eq!(found, ViewStatus::Failed);
+        assert_eq!(found, SubscriptionState::Failed);
         assert!(problem.unwrap().contains("definition changed"));
 
         let foreign = Checkpoint::start(StoreId(Uuid::nil()));
