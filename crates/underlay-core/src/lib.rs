@@ -51,6 +51,7 @@ mod version;
 mod view;
 mod view_batch;
 mod view_schema;
+mod view_stop;
 mod wakeup;
 mod walk;
 
@@ -97,6 +98,7 @@ pub use version::{ExpectedVersion, Version};
 pub use view::{Keys, OnFault, View};
 pub use view_batch::{ParkedEvent, RowAddress, RowChange, ViewBatch};
 pub use view_schema::ViewSchema;
+pub use view_stop::{SkipOrder, SkippedEvent, StopCause, ViewStop};
 pub use wakeup::{Wakeup, WakeupHub, Wakeups};
 pub use walk::Walk;
 

@@ -6,7 +6,7 @@ use crate::limits::PARKED_REASON_BYTES_MAX;
 use crate::view_schema::check_key;
 use crate::{
     Checkpoint, Error, EventId, LeaseTerm, Position, RecordedEvent, RowValues, StreamName, TenantId, Value,
-    Version, ViewSchema,
+    Version, ViewSchema, ViewStop,
 };
 
 /// The address of a row in a view.
@@ -98,13 +98,15 @@ pub struct ViewBatch {
     pub parked: Vec<ParkedEvent>,
     /// The lease it is stored under; none where nobody asks for one.
     pub lease: Option<LeaseTerm>,
+    /// Why the view does not go on from here; none where it does.
+    pub stop: Option<ViewStop>,
 }
 
 impl ViewBatch {
     /// Changes that lead from one place to the next, under no lease and with nothing parked.
     #[must_use]
     pub fn new(from: Checkpoint, to: Checkpoint, changes: Vec<RowChange>) -> Self {
-        Self { from, to, changes, parked: Vec::new(), lease: None }
+        Self { from, to, changes, parked: Vec::new(), lease: None, stop: None }
     }
 
     /// Adds the events that were passed over.
@@ -118,6 +120,13 @@ impl ViewBatch {
     #[must_use]
     pub fn with_lease(mut self, lease: Option<LeaseTerm>) -> Self {
         self.lease = lease;
+        self
+    }
+
+    /// Says why the view does not go on from here.
+    #[must_use]
+    pub fn with_stop(mut self, stop: Option<ViewStop>) -> Self {
+        self.stop = stop;
         self
     }
 

@@ -52,6 +52,7 @@ mod session;
 mod snapshots;
 mod store;
 mod target;
+mod view_stops;
 
 pub use config::{Listen, PostgresConfig};
 #[doc(hidden)]

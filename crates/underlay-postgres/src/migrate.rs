@@ -25,7 +25,7 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: [Migration; 8] = [
+const MIGRATIONS: [Migration; 9] = [
     Migration { number: 1, name: "event_log", sql: include_str!("../migrations/0001_event_log.sql") },
     Migration { number: 2, name: "read_models", sql: include_str!("../migrations/0002_read_models.sql") },
     Migration { number: 3, name: "snapshots", sql: include_str!("../migrations/0003_snapshots.sql") },
@@ -34,6 +34,7 @@ const MIGRATIONS: [Migration; 8] = [
     Migration { number: 6, name: "forgetting", sql: include_str!("../migrations/0006_forgetting.sql") },
     Migration { number: 7, name: "generations", sql: include_str!("../migrations/0007_generations.sql") },
     Migration { number: 8, name: "find_commits", sql: include_str!("../migrations/0008_find_commits.sql") },
+    Migration { number: 9, name: "view_stops", sql: include_str!("../migrations/0009_view_stops.sql") },
 ];
 
 /// How long a migration waits for a lock that others hold.

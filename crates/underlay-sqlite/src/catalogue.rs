@@ -10,14 +10,15 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use underlay_core::{
-    Checkpoint, Error, EventId, Fingerprint, Generation, ParkedEvent, Position, StoreId, Swap, Swept,
-    Timestamp, Version, ViewInfo, ViewSchema, ViewTable, no_generation, none_replaced, still_read,
+    Checkpoint, Error, EventId, Fingerprint, Generation, ParkedEvent, Position, SkipOrder, SkippedEvent,
+    StoreId, Swap, Swept, Timestamp, Version, ViewInfo, ViewSchema, ViewTable, no_generation, none_replaced,
+    still_read,
 };
 use uuid::Uuid;
 
 use crate::error::Failure;
 use crate::event_row::{self, At};
-use crate::row_table;
+use crate::{row_table, view_stops};
 
 /// Finds the generation that is read; `None` where the view is not there.
 ///
@@ -196,6 +197,14 @@ pub(crate) fn parked(
     Ok(events)
 }
 
+/// Skips the event that the generation that is read is stopped at.
+pub(crate) fn skip(connection: &Connection, view: &str, skip: &SkipOrder) -> Result<SkippedEvent, Failure> {
+    let generation = Generations::of(connection, view)?.active;
+    // Of the schema only the name is asked for.
+    let table = ViewTable { schema: ViewSchema::new(view, 0, Vec::new()), generation };
+    view_stops::skip(connection, &table, skip)
+}
+
 /// How far a generation has come.
 pub(crate) fn checkpoint(connection: &Connection, table: &ViewTable) -> Result<Checkpoint, Failure> {
     let mut select = connection.prepare_cached(include_str!("sql/select_checkpoint.sql"))?;
@@ -246,6 +255,7 @@ pub(crate) fn views(connection: &Connection) -> Result<Vec<ViewInfo>, Failure> {
     let mut views: Vec<ViewInfo> = Vec::new();
     while let Some(row) = rows.next()? {
         let name: String = row.get(0)?;
+        let stop = view_stops::read(row.get(11)?, &name)?;
         // The generation that is read comes first.
         let known = views.last_mut().filter(|view| view.name == name);
         add_generation(row, known)
@@ -258,6 +268,7 @@ pub(crate) fn views(connection: &Connection) -> Result<Vec<ViewInfo>, Failure> {
                     building: None,
                     replaced: None,
                     discarded,
+                    stop: stop.clone(),
                 });
             });
     }
@@ -271,6 +282,7 @@ fn add_generation(row: &Row<'_>, view: Option<&mut ViewInfo>) -> Result<Option<(
         fingerprint: Fingerprint(row.get(2)?),
         checkpoint: read_checkpoint(row, 3)?.ok_or_else(|| Failure::damaged("it has no checkpoint"))?,
         parked: event_row::count(row, 6, "its parked events")?,
+        skipped: event_row::count(row, 10, "its skipped events")?,
     };
     let is_read: bool = row.get(7)?;
     let replaced_at: Option<i64> = row.get(8)?;
@@ -344,6 +356,7 @@ fn create_generation(
 /// Takes a generation out of the catalogue; what it has left is for [`sweep`].
 fn discard(connection: &Connection, view: &str, generation: u32) -> Result<(), Failure> {
     connection.execute(include_str!("sql/delete_generation.sql"), params![view, generation])?;
+    connection.execute(include_str!("sql/delete_view_stop.sql"), params![view, generation])?;
     connection.execute(include_str!("sql/insert_discarded_generation.sql"), params![view, generation])?;
     Ok(())
 }

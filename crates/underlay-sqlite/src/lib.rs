@@ -43,6 +43,7 @@ mod readers;
 mod row_table;
 mod snapshots;
 mod store;
+mod view_stops;
 mod wal;
 mod watcher;
 

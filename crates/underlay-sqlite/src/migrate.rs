@@ -17,7 +17,7 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: [Migration; 7] = [
+const MIGRATIONS: [Migration; 8] = [
     Migration { number: 1, name: "event_log", sql: include_str!("../migrations/0001_event_log.sql") },
     Migration { number: 2, name: "read_models", sql: include_str!("../migrations/0002_read_models.sql") },
     Migration { number: 3, name: "snapshots", sql: include_str!("../migrations/0003_snapshots.sql") },
@@ -29,6 +29,7 @@ const MIGRATIONS: [Migration; 7] = [
         sql: include_str!("../migrations/0006_commits_without_events.sql"),
     },
     Migration { number: 7, name: "lease_ids", sql: include_str!("../migrations/0007_lease_ids.sql") },
+    Migration { number: 8, name: "view_stops", sql: include_str!("../migrations/0008_view_stops.sql") },
 ];
 
 /// Brings the schema up to date and returns the identity of the store.

@@ -4,15 +4,15 @@ use tokio::sync::oneshot;
 use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
 use underlay_core::{
     Checkpoint, Error, Filter, ParkedEvent, Position, Query, ReadModels, RowAddress, RowChange, RowPage,
-    RowValues, Swap, Swept, TenantId, Timestamp, ViewBatch, ViewInfo, ViewSchema, ViewTable, Walk,
-    check_page_limit,
+    RowValues, SkipOrder, SkippedEvent, Swap, Swept, TenantId, Timestamp, ViewBatch, ViewInfo, ViewSchema,
+    ViewTable, Walk, check_page_limit,
 };
 
 use crate::error::Failure;
 use crate::intake::{Flush, ViewChange, ViewWrite};
 use crate::row_table::{self, Stored};
 use crate::store::SqliteStore;
-use crate::{catalogue, leases, query};
+use crate::{catalogue, leases, query, view_stops};
 
 #[async_trait]
 impl ReadModels for SqliteStore {
@@ -99,6 +99,27 @@ impl ReadModels for SqliteStore {
         self.0.readers.read_at_one_moment(None, read).await
     }
 
+    async fn skip(&self, view: &str, skip: SkipOrder) -> Result<SkippedEvent, Error> {
+        skip.validate()?;
+        let (name, position) = (view.to_owned(), skip.position);
+        let (told, telling) = oneshot::channel();
+        let order = move |connection: &Connection| {
+            let skipped = catalogue::skip(connection, &name, &skip)?;
+            // Looked at once the transaction has ended; a caller that has gone away does not look.
+            told.send(skipped).ok();
+            Ok(1)
+        };
+        self.write_view(Flush::Now, Box::new(order)).await?;
+        let ended =
+            |_| Error::unavailable(format!("the writer ended; look whether position {position} is skipped"));
+        telling.await.map_err(ended)
+    }
+
+    async fn skipped(&self, view: &str) -> Result<Vec<SkippedEvent>, Error> {
+        let view = view.to_owned();
+        self.0.readers.read(None, move |connection| view_stops::skipped(connection, &view)).await
+    }
+
     async fn views(&self) -> Result<Vec<ViewInfo>, Error> {
         self.0.readers.read(None, catalogue::views).await
     }
@@ -183,6 +204,7 @@ fn apply_batch(
     leases::check(connection, batch.lease.as_ref(), now)?;
     catalogue::move_checkpoint(connection, table, &batch.from, &batch.to)?;
     write_rows(connection, table, &batch.changes)?;
+    view_stops::store(connection, table, batch)?;
     batch.parked.iter().try_for_each(|parked| catalogue::park(connection, table, parked))
 }
 

@@ -36,7 +36,7 @@ pub(super) const ATTACKED: [&str; 27] = [
 
 /// Not about a tenant: what they tell is no tenant's, or for the engine alone.
 #[cfg(test)]
-const OF_NO_TENANT: [&str; 27] = [
+const OF_NO_TENANT: [&str; 31] = [
     // The log as a whole: its name, its length, and for the engine the id of an event.
     "EventStore::store_id",
     "EventStore::head",
@@ -52,11 +52,15 @@ const OF_NO_TENANT: [&str; 27] = [
     "ReadModels::sweep",
     // Of every tenant, for who looks after the service.
     "ReadModels::parked",
+    "ReadModels::skip",
+    "ReadModels::skipped",
     "ReadModels::views",
     "ReadModels::checkpoint",
     "Engine::wait_for_view",
     "Engine::rebuild_view",
+    "Engine::retry_view",
     "Engine::revert_view",
+    "Engine::skip_view",
     "Engine::view_holder",
     "Engine::view_info",
     // Who works at what, and what is forgotten after a time.

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use tokio::sync::oneshot;
 use underlay_core::memory::MemoryReadModels;
 use underlay_core::{
-    Checkpoint, Error, ParkedEvent, Position, Query, ReadModels, RowAddress, RowPage, RowValues, Swap, Swept,
-    TenantId, Timestamp, ViewBatch, ViewInfo, ViewSchema, ViewTable,
+    Checkpoint, Error, ParkedEvent, Position, Query, ReadModels, RowAddress, RowPage, RowValues, SkipOrder,
+    SkippedEvent, Swap, Swept, TenantId, Timestamp, ViewBatch, ViewInfo, ViewSchema, ViewTable,
 };
 
 /// What happens at a call.
@@ -91,6 +91,12 @@ impl ReadModels for HookedReadModels {
         limit: usize,
     ) -> Result<Vec<ParkedEvent>, Error> {
         self.inner.parked(table, after, limit).await
+    }
+    async fn skip(&self, view: &str, skip: SkipOrder) -> Result<SkippedEvent, Error> {
+        self.inner.skip(view, skip).await
+    }
+    async fn skipped(&self, view: &str) -> Result<Vec<SkippedEvent>, Error> {
+        self.inner.skipped(view).await
     }
     async fn views(&self) -> Result<Vec<ViewInfo>, Error> {
         self.inner.views().await

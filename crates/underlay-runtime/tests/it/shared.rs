@@ -10,8 +10,8 @@ use tokio::sync::watch;
 use underlay_core::memory::{MemoryEventStore, MemoryLeases, MemoryReadModels};
 use underlay_core::{
     Checkpoint, Error, EventStore, Keys, Lease, Leases, ManualClock, ParkedEvent, Position, Query,
-    ReadModels, Recorded, RowAddress, RowPage, RowValues, Swap, Swept, TenantId, Timestamp, View, ViewBatch,
-    ViewInfo, ViewSchema, ViewTable,
+    ReadModels, Recorded, RowAddress, RowPage, RowValues, SkipOrder, SkippedEvent, Swap, Swept, TenantId,
+    Timestamp, View, ViewBatch, ViewInfo, ViewSchema, ViewTable,
 };
 use underlay_runtime::{Engine, EngineConfig, Ports, Registry, RunningViews, SubscriptionState, ViewState};
 
@@ -299,6 +299,14 @@ impl ReadModels for Paused<MemoryReadModels> {
     ) -> Result<Vec<ParkedEvent>, Error> {
         self.place.pass().await;
         self.inner.parked(table, after, limit).await
+    }
+    async fn skip(&self, view: &str, skip: SkipOrder) -> Result<SkippedEvent, Error> {
+        self.place.pass().await;
+        self.inner.skip(view, skip).await
+    }
+    async fn skipped(&self, view: &str) -> Result<Vec<SkippedEvent>, Error> {
+        self.place.pass().await;
+        self.inner.skipped(view).await
     }
     async fn views(&self) -> Result<Vec<ViewInfo>, Error> {
         self.place.pass().await;

@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use underlay_core::memory::{MemoryLeases, MemoryReadModels};
 use underlay_core::{
     Checkpoint, Error, Lease, LeaseId, Leases, ManualClock, ParkedEvent, Position, Query, ReadModels,
-    RowAddress, RowPage, RowValues, Swap, Swept, TenantId, Timestamp, ViewBatch, ViewInfo, ViewSchema,
-    ViewTable,
+    RowAddress, RowPage, RowValues, SkipOrder, SkippedEvent, Swap, Swept, TenantId, Timestamp, ViewBatch,
+    ViewInfo, ViewSchema, ViewTable,
 };
 use underlay_testkit::{Fixture, LeasesFixture, ReadModelsFixture, Skip};
 
@@ -203,6 +203,12 @@ impl ReadModels for Broken {
         limit: usize,
     ) -> Result<Vec<ParkedEvent>, Error> {
         self.views.parked(table, after, limit).await
+    }
+    async fn skip(&self, view: &str, skip: SkipOrder) -> Result<SkippedEvent, Error> {
+        self.views.skip(view, skip).await
+    }
+    async fn skipped(&self, view: &str) -> Result<Vec<SkippedEvent>, Error> {
+        self.views.skipped(view).await
     }
     async fn views(&self) -> Result<Vec<ViewInfo>, Error> {
         self.views.views().await

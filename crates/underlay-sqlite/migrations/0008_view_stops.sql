@@ -1,0 +1,19 @@
+-- Where a generation does not go on, and why. It counts as long as the generation is at `position`.
+-- `stop` is a ViewStop as JSON.
+CREATE TABLE view_stops (
+    name TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    stop TEXT NOT NULL,
+    PRIMARY KEY (name, generation)
+) STRICT, WITHOUT ROWID;
+
+-- Events that a person ordered a view to pass over, whatever generation of it is read. They are kept for
+-- ever. `skipped` is a SkippedEvent as JSON.
+CREATE TABLE skipped_events (
+    name TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    event_id BLOB NOT NULL,
+    skipped TEXT NOT NULL,
+    PRIMARY KEY (name, position, event_id)
+) STRICT, WITHOUT ROWID;
