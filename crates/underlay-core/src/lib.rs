@@ -82,8 +82,7 @@ pub use outcome::Outcome;
 pub use position::Position;
 pub use query::{Comparison, Cursor, Direction, Filter, Query, RowPage, Sort};
 pub use read_models::{
-    Generation, ReadModels, Swap, Swept, ViewInfo, ViewStatus, ViewTable, no_generation, none_replaced,
-    still_read,
+    Generation, ReadModels, Swap, Swept, ViewInfo, ViewTable, no_generation, none_replaced, still_read,
 };
 pub use read_turns::{ReadLimits, ReadTurn, ReadTurns};
 pub use recorded::Recorded;

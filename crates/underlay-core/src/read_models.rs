@@ -1,5 +1,4 @@
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 
 use crate::{
     Checkpoint, Error, Fingerprint, ParkedEvent, Position, Query, RowAddress, RowPage, RowValues, SkipOrder,
@@ -14,22 +13,6 @@ pub struct ViewTable {
     pub schema: ViewSchema,
     /// The generation, from 1.
     pub generation: u32,
-}
-
-/// Where a view stands with its log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ViewStatus {
-    /// Behind the head of the log.
-    CatchingUp,
-    /// At the head of the log.
-    Live,
-    /// Another process folds it; this one would, should that one end.
-    Standby,
-    /// Stopped by an event it cannot take; waits for a person.
-    Paused,
-    /// Stopped by a failure that a repeat does not mend.
-    Failed,
 }
 
 /// A generation of a view.

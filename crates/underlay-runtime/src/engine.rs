@@ -4,15 +4,15 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use underlay_core::{
-    Aggregate, Clock, Error, EventStore, Leases, Operation, Position, Query, ReadModels, Snapshots, TenantId,
-    ViewInfo, Wakeups,
+    Aggregate, Clock, Error, EventStore, Leases, Operation, Position, Query, ReadModels, SkippedEvent,
+    Snapshots, TenantId, ViewInfo, Wakeups,
 };
 
 use crate::commands::Commands;
 use crate::views::Views;
 use crate::{
-    EngineConfig, ExecuteError, ExecuteNamedError, Executed, RebuildFrom, Registry, Request, RowAnswer,
-    ViewAnswer, ViewState,
+    EngineConfig, ExecuteError, ExecuteNamedError, Executed, RebuildFrom, Registry, Request, Retried,
+    RowAnswer, Standings, ViewAnswer, ViewState,
 };
 
 /// The ports an engine works with.
@@ -173,6 +173,49 @@ impl Engine {
     #[must_use]
     pub fn view_states(&self) -> Vec<ViewState> {
         self.0.views.states()
+    }
+
+    /// Where every view stands, in whatever process it is kept: what the runners of this process know now, and
+    /// what the store said at most a second ago. However often it is asked, the store is asked once in that time.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn view_standings(&self) -> Result<Standings, Error> {
+        self.0.views.standings().await
+    }
+
+    /// Where every view stands, and the store is asked now.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn view_standings_now(&self) -> Result<Standings, Error> {
+        self.0.views.standings_now().await
+    }
+
+    /// Tries a view again that is stopped, in whatever process, and says what came of it. Every runner that
+    /// had stopped there tries too.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no such view; [`Error::ViewChanged`] or
+    /// [`Error::CheckpointRefused`] where only a rebuild mends it; what the store says.
+    pub async fn retry_view(&self, view: &str) -> Result<Retried, Error> {
+        self.0.views.retry(view).await
+    }
+
+    /// Orders a view to pass over the event that it is stopped at, and remembers who ordered it and why, for
+    /// as long as there is the view. Its runner goes on by itself, in whatever process.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no such view; [`Error::Invalid`] that says where it stands, where it is
+    /// not stopped at that event, or the event is not at fault.
+    pub async fn skip_view(
+        &self,
+        view: &str,
+        position: Position,
+        by: &str,
+        why: &str,
+    ) -> Result<SkippedEvent, Error> {
+        self.0.views.skip(view, position, by, why).await
     }
 
     /// The process that folds a view at the moment, by the name it goes by; `None` where none does, or

@@ -15,4 +15,6 @@ pub use config::{EngineConfig, OnViewChange};
 pub use engine::{Engine, Ports, RunningViews};
 pub use registry::{AggregateInfo, OperationInfo, Registry};
 pub use subscription::SubscriptionState;
-pub use views::{RebuildFrom, RowAnswer, ViewAnswer, ViewState};
+pub use views::{
+    RebuildFrom, Retried, RowAnswer, Standings, ViewAnswer, ViewStanding, ViewState, ViewStatus,
+};

@@ -135,7 +135,7 @@ mod tests {
         let engine = |line: &str| (line == "impl Engine {").then(|| "Engine".to_owned());
         let mut of_engine = methods("crates/underlay-runtime/src", engine, "pub ");
         let parts = ["new", "store", "read_models", "registry", "config", "wakeups", "clock", "start_views"];
-        let parts = parts.into_iter().chain(["view_states"]);
+        let parts = parts.into_iter().chain(["view_states", "view_standings", "view_standings_now"]);
         for part in parts {
             assert!(of_engine.remove(&format!("Engine::{part}")), "the engine has no {part}");
         }

@@ -93,6 +93,9 @@ pub(crate) trait Follower: Send {
     /// Looks how far another process is.
     async fn look_on(&mut self) -> Result<(), Halt<Self::Stuck>>;
 
+    /// Leaves word in the store of what stopped it, so that other processes know.
+    async fn leave_word(&mut self, halt: &Halt<Self::Stuck>);
+
     /// Gives up what it has done and not stored, where something went wrong: it is done again.
     fn abandon(&mut self);
 
@@ -285,7 +288,11 @@ impl<F: Follower> Subscription<F> {
         };
         let goes_on = happened == Happened::FailedForNow;
         tracing::error!(name = self.follower.name(), error = %halt, goes_on, "the subscription stopped");
-        self.step(happened, Some(&halt))
+        let next = self.step(happened, Some(&halt));
+        if self.state.is_stopped() {
+            self.follower.leave_word(&halt).await;
+        }
+        next
     }
 
     fn check_lease(&self) -> Result<(), Error> {

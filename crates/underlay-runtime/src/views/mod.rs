@@ -2,10 +2,12 @@
 
 mod fold;
 mod held_rows;
+mod mending;
 mod progress;
 mod queries;
 mod rebuild;
 mod runner;
+mod standing;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,13 +18,16 @@ use underlay_core::{
 };
 
 pub(crate) use fold::{FoldedView, ViewFolder};
+pub use mending::Retried;
 pub use queries::{RowAnswer, ViewAnswer};
 pub use rebuild::RebuildFrom;
 pub use runner::ViewState;
+pub use standing::{Standings, ViewStanding, ViewStatus};
 
 use crate::subscription::HeldLease;
 use crate::{EngineConfig, Ports, Registry, RunningViews};
 use runner::{RunnerHandle, view_lease};
+use standing::Known;
 
 /// Digits drawn for the name of a holder.
 const HOLDER_DIGITS: usize = 8;
@@ -41,6 +46,8 @@ pub(crate) struct Views {
     /// The tables that are read, as this process knows them.
     tables: Mutex<HashMap<String, ViewTable>>,
     runners: Mutex<HashMap<String, RunnerHandle>>,
+    /// What the store last said of all views.
+    known: Known,
 }
 
 impl Views {
@@ -60,6 +67,7 @@ impl Views {
             holder,
             tables: Mutex::default(),
             runners: Mutex::default(),
+            known: Known::default(),
         })
     }
 

@@ -6,13 +6,13 @@
 //! together, and a crash at any point leaves both as they were before that, or after it. Events that the
 //! view passes over are remembered in that same step.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use underlay_core::limits::PARKED_EVENTS_MAX;
 use underlay_core::{
-    Checkpoint, Error, EventStoreExt, LeaseTerm, LogFilter, LogPage, LogScope, OnFault, ParkedEvent,
-    Position, RecordedEvent, Timestamp, ViewBatch, ViewTable,
+    Checkpoint, Error, EventId, EventStoreExt, Generation, LeaseTerm, LogFilter, LogPage, LogScope, OnFault,
+    ParkedEvent, Position, RecordedEvent, SkippedEvent, Timestamp, ViewBatch, ViewTable,
 };
 
 use super::Views;
@@ -54,9 +54,19 @@ pub(crate) struct Progress {
     parked: Vec<ParkedEvent>,
     /// How many such events are kept, those that are stored and these.
     parked_count: u64,
+    /// What a person has skipped: such an event is passed over where it cannot be taken.
+    skipped: HashMap<Position, EventId>,
     /// The rows that are stored reflect every event at or below it; between the two as well.
     pub(crate) reflected: Position,
     ahead: Option<LogPage>,
+}
+
+/// Where a generation is stored to be.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) table: ViewTable,
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) lease: Option<LeaseTerm>,
 }
 
 /// Why a view does not come on.
@@ -76,10 +86,12 @@ impl Views {
         let table = self.read_models.prepare(&schema, start).await?;
         let stored = self.read_models.checkpoint(&table).await?;
         self.check_checkpoint(&schema.name, &stored).await?;
-        let parked = self.info(&schema.name).await?.map_or(0, |info| info.active.parked);
-        check_complete(folder, parked)?;
+        let active = self.info(&schema.name).await?.map(|info| info.active);
+        active.iter().try_for_each(|active| check_complete(folder, active))?;
+        let parked = active.map_or(0, |active| active.parked);
+        let skipped = self.read_models.skipped(&schema.name).await?;
         self.tables().insert(schema.name, table.clone());
-        Ok(Progress::new(folder, table, stored, parked))
+        Ok(Progress::new(folder, table, stored, parked).skipping(&skipped))
     }
 
     /// Refuses a checkpoint that does not fit the log.
@@ -242,7 +254,9 @@ impl Views {
 }
 
 /// Refuses rows that lack events, where the view stops at such events rather than pass over them.
-pub(crate) fn check_complete(folder: &dyn ViewFolder, parked: u64) -> Result<(), Error> {
+pub(crate) fn check_complete(folder: &dyn ViewFolder, generation: &Generation) -> Result<(), Error> {
+    // What a person has skipped is meant to be lacking.
+    let parked = generation.parked.saturating_sub(generation.skipped);
     if parked == 0 || folder.on_fault() == OnFault::Park {
         return Ok(());
     }
@@ -280,18 +294,30 @@ impl Progress {
             passed: HashSet::new(),
             parked: Vec::new(),
             parked_count: parked,
+            skipped: HashMap::new(),
             reflected: stored.position,
             ahead: None,
         }
     }
 
-    /// Passes over the events of these faults, where the view does that; otherwise the fault it stops at.
+    /// Passes over these events too, where it cannot take them.
+    pub(crate) fn skipping(mut self, skipped: &[SkippedEvent]) -> Self {
+        self.skipped =
+            skipped.iter().map(|skipped| (skipped.event.position, skipped.event.event_id)).collect();
+        self
+    }
+
+    /// The generation, where it is stored to be, and the lease it is stored under.
+    pub(crate) fn place(&self) -> Place {
+        Place { table: self.table.clone(), checkpoint: self.stored, lease: self.lease.clone() }
+    }
+
+    /// Passes over the events of these faults, where the view does that or a person has ordered it; otherwise
+    /// the fault it stops at.
     fn park(&mut self, folder: &dyn ViewFolder, faults: &Faults) -> Result<(), ViewFault> {
-        if folder.on_fault() == OnFault::Pause {
-            return Err(faults.first());
-        }
         for fault in faults.iter() {
-            if !fault.is_of_event {
+            let is_skipped = self.skipped.get(&fault.position()) == Some(&fault.event.event_id);
+            if !fault.is_of_event || folder.on_fault() == OnFault::Pause && !is_skipped {
                 return Err(fault.clone());
             }
             tracing::warn!(view = self.table.schema.name, %fault, "the view passes over an event");
@@ -387,6 +413,7 @@ mod tests {
             passed: HashSet::new(),
             parked: Vec::new(),
             parked_count: 0,
+            skipped: HashMap::new(),
             reflected: Position::START,
             ahead: None,
         }

@@ -77,7 +77,7 @@ impl Views {
         {
             // What the runner could not follow is better refused than brought back.
             self.check_checkpoint(view, &replaced.checkpoint).await?;
-            check_complete(&*folder, replaced.parked)?;
+            check_complete(&*folder, &replaced)?;
         }
         let table = self.read_models.revert(&schema, self.clock.now()).await?;
         Ok(self.is_read_now(table))
@@ -140,7 +140,7 @@ impl Views {
     async fn begun(&self, folder: &dyn ViewFolder, schema: &ViewSchema) -> Result<Option<ViewTable>, Error> {
         let building = self.info(&schema.name).await?.and_then(|info| info.building);
         let ours = building.filter(|building| {
-            building.fingerprint == schema.fingerprint() && check_complete(folder, building.parked).is_ok()
+            building.fingerprint == schema.fingerprint() && check_complete(folder, building).is_ok()
         });
         Ok(ours.map(|building| ViewTable { schema: schema.clone(), generation: building.number }))
     }
@@ -177,7 +177,8 @@ impl Views {
         }
         let parked = self.info(&schema.name).await?.and_then(|info| info.building);
         let parked = parked.map_or(0, |building| building.parked);
-        let mut progress = Progress::new(folder, built, stored, parked);
+        let skipped = self.read_models.skipped(&schema.name).await?;
+        let mut progress = Progress::new(folder, built, stored, parked).skipping(&skipped);
         for _ in 0..SWAPS_MAX {
             while self.fold_page(folder, &mut progress).await? == Advance::Advanced {
                 told(progress.scanned.position);

@@ -9,6 +9,10 @@
 //! view that has stopped waits for a person, and the other views go on. Where that person rebuilds the
 //! view, in whatever process, or another process gets past the event, the runner goes on by itself.
 //!
+//! A runner that stops leaves word in the catalogue, so that every process knows at which event, since when and
+//! why. A person who skips the event or asks for another try takes that word away, and every runner that
+//! stopped looks for it at each poll.
+//!
 //! A definition that changed is rebuilt, where that is configured, only before the runner has opened
 //! the view: a process that finds it rebuilt under its hands is the older one, and must not undo what
 //! the newer did. Of several processes that rebuild a view one does, and the others wait for it as long
@@ -19,11 +23,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::watch;
-use underlay_core::{Error, LeaseTerm, Position, Swept, ViewInfo};
+use underlay_core::{Error, LeaseTerm, Position, Swept, ViewInfo, ViewStop};
 
 use super::Views;
 use super::fold::{ViewFault, ViewFolder};
-use super::progress::{Progress, UNSHOWN_TIME_MAX, ViewHalt};
+use super::progress::{Place, Progress, UNSHOWN_TIME_MAX, ViewHalt};
 use super::rebuild::rebuild_lease;
 use crate::subscription::{Advance, Bounds, Follower, Handle, Signals, Subscription, SubscriptionState};
 use crate::{OnViewChange, RebuildFrom};
@@ -89,7 +93,10 @@ pub(super) fn new(
         progress: None,
         opened: false,
         seen: None,
+        left_at: None,
         stopped_at: None,
+        stop: None,
+        is_overtaken: false,
     };
     (Subscription::new(runner, bounds, signals), RunnerHandle { state: receiver, handle })
 }
@@ -106,8 +113,14 @@ pub(super) struct ViewRunner {
     opened: bool,
     /// What the catalogue held before it was last opened.
     seen: Option<ViewInfo>,
+    /// Where it stood when it last gave up.
+    left_at: Option<Place>,
     /// The event it stopped at.
     stopped_at: Option<Position>,
+    /// The stop as the catalogue has it.
+    stop: Option<ViewStop>,
+    /// Whether something had changed under it already when it was about to leave word.
+    is_overtaken: bool,
 }
 
 impl Follower for ViewRunner {
@@ -152,6 +165,10 @@ impl Follower for ViewRunner {
     async fn arrive(&mut self) -> Result<Duration, ViewHalt> {
         let Some(progress) = &self.progress else { return Err(closed(&self.name).into()) };
         self.views.check_checkpoint(&self.name, &progress.scanned).await?;
+        if self.seen.as_mut().is_some_and(|seen| seen.stop.take().is_some()) {
+            // It is past what stopped it, and where no event followed only this says so.
+            self.views.set_stop(&progress.place(), None).await?;
+        }
         let poll_interval = self.views.config.view_poll_interval;
         Ok(if progress.is_unshown() { poll_interval.min(UNSHOWN_TIME_MAX) } else { poll_interval })
     }
@@ -175,17 +192,35 @@ impl Follower for ViewRunner {
         Ok(())
     }
 
+    async fn leave_word(&mut self, halt: &ViewHalt) {
+        let Some(place) = self.left_at.take() else { return };
+        let Some(stop) = self.views.stop_of(halt) else { return };
+        match self.views.leave_stop(&place, stop).await {
+            Ok(stop) => self.stop = Some(stop),
+            Err(error) => {
+                tracing::debug!(view = self.name, %error, "saying that the view stopped");
+                let moved = matches!(error, Error::CheckpointMoved { .. } | Error::LeaseLost { .. });
+                self.is_overtaken = moved || matches!(halt, ViewHalt::Stuck(_));
+            }
+        }
+    }
+
     fn abandon(&mut self) {
-        self.progress = None;
+        (self.stop, self.is_overtaken) = (None, false);
+        self.left_at = self.progress.take().map(|progress| progress.place());
     }
 
     async fn is_mended(&mut self) -> bool {
         let generation = |info: &Option<ViewInfo>| info.as_ref().map(|info| info.active.number);
         match self.views.info(&self.name).await {
-            Ok(now) if generation(&now) != generation(&self.seen) => true,
-            Ok(now) => {
-                now.zip(self.stopped_at).is_some_and(|(now, event)| now.active.checkpoint.position >= event)
+            Ok(now) if generation(&now) != generation(&self.seen) || self.is_overtaken => true,
+            Ok(Some(now)) => {
+                let is_passed = |event| now.active.checkpoint.position >= event;
+                // A person has skipped the event, or wants the view to try again.
+                let is_changed = self.stop.is_some() && now.stop != self.stop;
+                self.stopped_at.is_some_and(is_passed) || is_changed
             }
+            Ok(None) => false,
             Err(error) => {
                 tracing::debug!(view = self.name, %error, "looking whether it was mended");
                 false

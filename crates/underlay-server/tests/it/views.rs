@@ -48,6 +48,9 @@ async fn a_process_that_stands_by_tells_how_far_the_view_is() {
     };
     assert_eq!(stands().await, (json!("live"), json!("0")));
     let position = site.deposit("cash", "1").await;
+    // The store is asked once in a while, however often this is.
+    assert_eq!(stands().await, (json!("live"), json!("0")));
+    site.clock.advance(Duration::from_secs(1));
     assert_eq!(stands().await, (json!("catching_up"), json!("0")));
     site.get("/readyz").await.ok();
     assert!(site.get("/").await.text().contains("catching up"));
@@ -216,8 +219,11 @@ async fn a_view_that_stopped_says_so_and_keeps_the_event_to_itself() {
     assert!(!answer.text().contains("secret-account"), "{problem}");
     let views = site.get("/v1/views").await;
     assert_eq!(views.ok()["views"][1]["status"], "paused");
+    assert!(views.ok()["views"][1]["stopped_since"].is_string());
     assert!(!views.text().contains("secret-account"));
-    site.get("/readyz").await.ok();
+    let ready = site.get("/readyz").await.ok();
+    assert_eq!(ready["views_stopped"], json!({"fragile": "paused"}));
+    assert!(site.get("/").await.text().contains("status stopped\">paused"));
 }
 
 #[tokio::test]
