@@ -4,4 +4,5 @@
 mod decoders;
 mod events_lock;
 mod first_service;
+mod mending;
 mod postgres;

@@ -138,6 +138,17 @@ mod with_the_feature {
     }
 
     #[test]
+    fn a_view_is_mended_beside_a_running_server() {
+        let Some(installation) = Installation::new() else { return };
+        let address = installation.address();
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let turn = runtime.block_on(installation.turn());
+        runtime.block_on(Store::migrate(&address, None)).unwrap();
+        drop(turn);
+        crate::mending::a_view_is_mended(&address, "not_running");
+    }
+
+    #[test]
     fn a_server_that_is_away_is_not_the_callers_fault() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let opened = runtime.block_on(Store::open("postgres://bank@127.0.0.1:1/bank"));
