@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::watch;
-use underlay_core::{Error, LeaseTerm, Position, Swept, ViewInfo, ViewStop};
+use underlay_core::{Error, LeaseTerm, Position, Swept, ViewInfo, ViewStop, no_generation};
 
 use super::Views;
 use super::fold::{ViewFault, ViewFolder};
@@ -179,10 +179,12 @@ impl Follower for ViewRunner {
             // Let other processes see how far this view is.
             self.views.store_progress(progress).await?;
         }
-        // A rebuild elsewhere may have swapped another generation in without an event to follow: then this
-        // is `NotFound`, and the view is opened again.
-        self.views.read_models.checkpoint(&progress.table).await?;
-        self.tidy_up(if is_quiet { SWEEPS_MAX } else { 1 }, signals).await;
+        // A rebuild elsewhere may have swapped another generation in without an event to follow: then the view
+        // is opened again. And another process may have discarded some since the view was opened.
+        let generation = progress.table.generation;
+        let now = self.views.info(&self.name).await?.filter(|info| info.active.number == generation);
+        let now = now.ok_or_else(|| no_generation(&self.name, generation))?;
+        self.tidy_up(now, if is_quiet { SWEEPS_MAX } else { 1 }, signals).await;
         Ok(())
     }
 
@@ -263,16 +265,7 @@ impl Follower for ViewRunner {
 impl ViewRunner {
     /// Gives up the generation that was replaced, once it was kept for its time, and removes what such
     /// generations have left. Nothing waits for it, and what fails is tried again later.
-    async fn tidy_up(&mut self, pieces_max: usize, signals: &mut Signals) {
-        // Another process may have discarded some since the view was opened.
-        let mut seen = match self.views.info(&self.name).await {
-            Ok(Some(seen)) => seen,
-            Ok(None) => return,
-            Err(error) => {
-                tracing::debug!(view = self.name, %error, "looking what discarded generations have left");
-                return;
-            }
-        };
+    async fn tidy_up(&mut self, mut seen: ViewInfo, pieces_max: usize, signals: &mut Signals) {
         self.give_up_replaced(&mut seen).await;
         let mut pieces = if seen.discarded == 0 { 0 } else { pieces_max };
         while pieces > 0 {
