@@ -288,8 +288,13 @@ impl<F: Follower> Subscription<F> {
         };
         let goes_on = happened == Happened::FailedForNow;
         tracing::error!(name = self.follower.name(), error = %halt, goes_on, "the subscription stopped");
+        // Whoever sees that an event stopped it here is told the same elsewhere. What failed may be the store
+        // itself; that is shown first.
+        if happened == Happened::Stuck {
+            self.follower.leave_word(&halt).await;
+        }
         let next = self.step(happened, Some(&halt));
-        if self.state.is_stopped() {
+        if happened == Happened::FailedForGood {
             self.follower.leave_word(&halt).await;
         }
         next
