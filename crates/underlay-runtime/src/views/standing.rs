@@ -265,3 +265,110 @@ fn standing(
         skipped: facts.skipped.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use underlay_core::{Checkpoint, Generation, StoreId};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn schema(version: u32) -> ViewSchema {
+        ViewSchema::new("balances", version, Vec::new())
+    }
+
+    fn generation(version: u32, position: u64) -> Generation {
+        let checkpoint = Checkpoint {
+            position: Position::from_number(position),
+            ..Checkpoint::start(StoreId(Uuid::nil()))
+        };
+        Generation {
+            number: version,
+            fingerprint: schema(version).fingerprint(),
+            checkpoint,
+            parked: 0,
+            skipped: 0,
+        }
+    }
+
+    /// A view at a position, folded by another process.
+    fn facts(position: u64) -> ViewFacts {
+        let info = ViewInfo {
+            name: "balances".to_owned(),
+            active: generation(1, position),
+            building: None,
+            replaced: None,
+            discarded: 0,
+            stop: None,
+        };
+        ViewFacts { info: Some(info), folded_by: Some("another".to_owned()), ..ViewFacts::default() }
+    }
+
+    fn stopped(facts: ViewFacts) -> ViewFacts {
+        let cause = StopCause::Failure { reason: "the disk is full".to_owned() };
+        let stop = Some(ViewStop { since: Timestamp::UNIX_EPOCH, cause });
+        ViewFacts { info: facts.info.map(|info| ViewInfo { stop, ..info }), ..facts }
+    }
+
+    fn runner(status: SubscriptionState, position: u64) -> ViewState {
+        let (name, position) = ("balances".to_owned(), Position::from_number(position));
+        ViewState { name, status, generation: 1, position, error: None }
+    }
+
+    /// The word for a view of a log of ten events.
+    fn word(version: u32, facts: &ViewFacts, runner: Option<&ViewState>) -> ViewStatus {
+        standing(&schema(version), facts, Position::from_number(10), runner, true, "bank").status
+    }
+
+    #[test]
+    fn who_stands_by_says_what_everybody_else_says() {
+        let standby = runner(SubscriptionState::Standby, 10);
+        let free = ViewFacts { folded_by: None, ..facts(10) };
+        for (facts, expected) in [
+            (facts(10), ViewStatus::Live),
+            (facts(9), ViewStatus::CatchingUp),
+            (free, ViewStatus::NotRunning),
+            (stopped(facts(9)), ViewStatus::Failed),
+            (ViewFacts { refused: Some("another log".to_owned()), ..facts(9) }, ViewStatus::Failed),
+        ] {
+            assert_eq!(word(1, &facts, None), expected);
+            assert_eq!(word(1, &facts, Some(&standby)), expected);
+        }
+    }
+
+    #[test]
+    fn a_changed_definition_has_failed_or_is_being_rebuilt() {
+        let changed = facts(10);
+        assert_eq!(word(2, &changed, None), ViewStatus::Failed);
+        let mut building = ViewFacts { is_being_rebuilt: true, ..facts(10) };
+        assert_eq!(word(2, &building, None), ViewStatus::Failed, "somebody builds another definition");
+        building.info.as_mut().unwrap().building = Some(generation(2, 5));
+        assert_eq!(word(2, &building, None), ViewStatus::Rebuilding);
+        assert_eq!(
+            word(1, &building, None),
+            ViewStatus::Live,
+            "for a program of the definition that is read"
+        );
+        building.is_being_rebuilt = false;
+        assert_eq!(word(2, &building, None), ViewStatus::Failed, "that rebuild was broken off");
+    }
+
+    #[test]
+    fn what_a_runner_of_this_process_has_seen_comes_before_what_is_stored() {
+        let behind = facts(3);
+        assert_eq!(word(1, &behind, Some(&runner(SubscriptionState::Live, 10))), ViewStatus::Live);
+        assert_eq!(word(1, &stopped(facts(3)), Some(&runner(SubscriptionState::Live, 10))), ViewStatus::Live);
+        assert_eq!(
+            word(1, &stopped(facts(3)), Some(&runner(SubscriptionState::CatchingUp, 3))),
+            ViewStatus::Failed
+        );
+        assert_eq!(word(1, &behind, Some(&runner(SubscriptionState::Paused, 3))), ViewStatus::Paused);
+    }
+
+    #[test]
+    fn without_leases_nobody_knows_whether_a_process_keeps_a_view() {
+        let alone = ViewFacts { folded_by: None, ..facts(10) };
+        let standing = standing(&schema(1), &alone, Position::from_number(12), None, false, "bank");
+        assert_eq!((standing.status, standing.behind), (ViewStatus::CatchingUp, 2));
+    }
+}
