@@ -27,6 +27,8 @@ pub(crate) const MIGRATIONS: [Migration; 9] = [
             include_str!("../migrations/0002_tables/replaced_generations.sql"),
             include_str!("../migrations/0002_tables/discarded_generations.sql"),
             include_str!("../migrations/0002_tables/parked_events.sql"),
+            include_str!("../migrations/0002_tables/view_stops.sql"),
+            include_str!("../migrations/0002_tables/skipped_events.sql"),
             include_str!("../migrations/0002_tables/snapshots.sql"),
             include_str!("../migrations/0002_tables/leases.sql"),
         ],

@@ -8,8 +8,8 @@ use underlay_core::adapter::stored_number;
 use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
 use underlay_core::{
     Checkpoint, Error, LoadedRow, ParkedEvent, Position, Query, ReadModels, RowAddress, RowChange, RowPage,
-    RowValues, Swap, Swept, TenantId, Timestamp, Value, ViewBatch, ViewInfo, ViewSchema, ViewTable,
-    check_page_limit,
+    RowValues, SkipOrder, SkippedEvent, Swap, Swept, TenantId, Timestamp, Value, ViewBatch, ViewInfo,
+    ViewSchema, ViewTable, check_page_limit,
 };
 
 use crate::connections::session::{Actor, Parameter, Statement, Work, send};
@@ -19,6 +19,7 @@ use crate::store::{Open, PostgresStore};
 use crate::views::catalogue::{self, Activate, BeginGeneration, CreateView, GiveUp, Revert, Sweep};
 use crate::views::query::{self, Select};
 use crate::views::row_table::{self, RowArrays, Stored, stored};
+use crate::views::view_stops::{self, SkipEvent};
 
 #[async_trait]
 impl ReadModels for PostgresStore {
@@ -103,6 +104,17 @@ impl ReadModels for PostgresStore {
         Ok(self.0.sessions.read(&Actor::Worker, &statements, read).await?)
     }
 
+    async fn skip(&self, view: &str, skip: SkipOrder) -> Result<SkippedEvent, Error> {
+        skip.validate()?;
+        Ok(self.0.sessions.write(&Actor::Worker, &SkipEvent { view, skip: &skip }).await?)
+    }
+
+    async fn skipped(&self, view: &str) -> Result<Vec<SkippedEvent>, Error> {
+        let name = view.to_owned();
+        let read = |answers: Vec<Vec<Row>>| view_stops::skipped(&answers.concat_rows(), view);
+        Ok(self.0.sessions.read(&Actor::Worker, &[view_stops::select_skipped(&name)], read).await?)
+    }
+
     async fn views(&self) -> Result<Vec<ViewInfo>, Error> {
         let select = Statement::new(include_str!("sql/select_views.sql"), []);
         let read = |answers: Vec<Vec<Row>>| catalogue::views(&answers.concat_rows());
@@ -125,7 +137,13 @@ impl ReadModels for PostgresStore {
         match self.0.sessions.write(&Actor::Worker, &Apply { open: &self.0, table, batch: &batch }).await {
             // COMMIT may have been carried out: the checkpoint tells. Where it is not moved yet the
             // view is read again anyway.
-            Err(failure) if failure.is_lost() && self.checkpoint(table).await? == batch.to => Ok(()),
+            Err(failure)
+                if failure.is_lost()
+                    && batch.from != batch.to
+                    && self.checkpoint(table).await? == batch.to =>
+            {
+                Ok(())
+            }
             Err(failure) => Err(catalogue::moved(failure, table, batch.lease.as_ref()).into()),
             Ok(()) => Ok(()),
         }
@@ -358,6 +376,7 @@ pub(crate) async fn apply_batch(
     for (columns, rows) in &changes.patches {
         patch(client, table, columns, rows).await?;
     }
+    view_stops::store(client, table, batch).await?;
     if !batch.parked.is_empty() {
         catalogue::park(client, table, &batch.parked).await?;
     }

@@ -3,6 +3,8 @@ use std::time::Duration;
 use underlay_core::Error;
 use underlay_core::options::check_bounds;
 
+use crate::subscription::Backoff;
+
 /// What happens at start to a view whose definition is not the one its rows were built by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnViewChange {
@@ -70,10 +72,9 @@ impl Default for EngineConfig {
 }
 
 impl EngineConfig {
-    /// The pause after so many failures in a row; it doubles with each.
-    pub(crate) fn retry_delay(&self, failures: u32) -> Duration {
-        let Some(doublings) = failures.checked_sub(1) else { return Duration::ZERO };
-        self.retry_delay_min.saturating_mul(2_u32.saturating_pow(doublings)).min(self.retry_delay_max)
+    /// The pauses after failures.
+    pub(crate) fn backoff(&self) -> Backoff {
+        Backoff { min: self.retry_delay_min, max: self.retry_delay_max }
     }
 
     /// Checks what nothing could work with.

@@ -1,20 +1,19 @@
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use underlay_core::{
-    Clock, CommitId, Error, EventStore, Leases, ReadModels, Snapshots, ViewTable, Wakeups, check_lease,
+    Aggregate, Clock, Error, EventStore, Leases, Operation, Position, Query, ReadModels, SkippedEvent,
+    Snapshots, TenantId, ViewInfo, Wakeups,
 };
 
-use crate::held_lease::HeldLease;
-use crate::states::States;
-use crate::turns::Turns;
-use crate::view_runner::{RunnerHandle, ViewRunner, view_lease};
-use crate::{EngineConfig, Registry, ViewState, snapshots};
-
-/// Digits drawn for the name of a holder.
-const HOLDER_DIGITS: usize = 8;
+use crate::commands::Commands;
+use crate::views::Views;
+use crate::{
+    EngineConfig, ExecuteError, ExecuteNamedError, Executed, RebuildFrom, Registry, Request, Retried,
+    RowAnswer, Standings, ViewAnswer, ViewState,
+};
 
 /// The ports an engine works with.
 #[derive(Clone)]
@@ -48,13 +47,8 @@ struct Inner {
     ports: Ports,
     registry: Registry,
     config: EngineConfig,
-    states: States,
-    turns: Turns,
-    tables: Mutex<HashMap<String, ViewTable>>,
-    runners: Mutex<HashMap<String, RunnerHandle>>,
-    /// Names this engine to people, in leases.
-    holder: String,
-    snapshots_in_flight: Arc<Semaphore>,
+    commands: Commands,
+    views: Arc<Views>,
 }
 
 impl std::fmt::Debug for Inner {
@@ -74,21 +68,9 @@ impl Engine {
     pub fn new(ports: Ports, registry: Registry, config: EngineConfig) -> Result<Self, Error> {
         registry.validate()?;
         config.validate()?;
-        // Of two engines in one process each is a holder of its own.
-        let drawn = CommitId::draw().to_string();
-        let holder = format!("{}/{}", config.process, &drawn[drawn.len() - HOLDER_DIGITS..]);
-        check_lease("view", &holder, config.view_lease)?;
-        Ok(Self(Arc::new(Inner {
-            states: States::new(config.states_bytes_max, config.states_tenant_bytes_max),
-            turns: Turns::new(config.turns_waiting_max),
-            ports,
-            registry,
-            config,
-            tables: Mutex::default(),
-            runners: Mutex::default(),
-            holder,
-            snapshots_in_flight: snapshots::in_flight(),
-        })))
+        let commands = Commands::new(&ports, &registry, &config);
+        let views = Arc::new(Views::new(&ports, &registry, &config)?);
+        Ok(Self(Arc::new(Inner { ports, registry, config, commands, views })))
     }
 
     /// The log.
@@ -127,55 +109,113 @@ impl Engine {
         &self.0.ports.clock
     }
 
+    /// Runs a command against one aggregate.
+    ///
+    /// # Errors
+    /// The aggregate's refusal, or [`Error`]: [`Error::Conflict`] where the stream is not at
+    /// `request.expected`, or was written by others at every try.
+    pub async fn execute<A: Aggregate>(
+        &self,
+        request: &Request,
+        id: &A::Id,
+        command: A::Command,
+    ) -> Result<Executed, ExecuteError<A::Refusal>> {
+        self.0.commands.execute::<A>(request, id, command).await
+    }
+
+    /// Runs an operation over several streams, in one commit.
+    ///
+    /// # Errors
+    /// The operation's refusal, or [`Error`].
+    pub async fn operate<O: Operation>(
+        &self,
+        request: &Request,
+        operation: O,
+    ) -> Result<Executed, ExecuteError<O::Refusal>> {
+        self.0.commands.operate(request, operation).await
+    }
+
     /// Runs a command, all by name: `category`, the id's text, the command's name, its body as JSON.
     ///
     /// # Errors
-    /// [`Failure`](crate::Failure).
+    /// [`ExecuteNamedError`].
     pub async fn execute_named(
         &self,
-        request: &crate::Request,
+        request: &Request,
         category: &str,
         id: &str,
         command: &str,
         body: &str,
-    ) -> Result<crate::Executed, crate::Failure> {
-        let aggregate = self.registry().find_aggregate(category)?;
-        aggregate.execute(self, request, id, command, body).await
+    ) -> Result<Executed, ExecuteNamedError> {
+        self.0.commands.execute_named(request, category, id, command, body).await
     }
 
     /// Runs an operation by its name, with its body as JSON.
     ///
     /// # Errors
-    /// [`Failure`](crate::Failure).
+    /// [`ExecuteNamedError`].
     pub async fn operate_named(
         &self,
-        request: &crate::Request,
+        request: &Request,
         name: &str,
         body: &str,
-    ) -> Result<crate::Executed, crate::Failure> {
-        self.registry().find_operation(name)?.operate(self, request, body).await
+    ) -> Result<Executed, ExecuteNamedError> {
+        self.0.commands.operate_named(request, name, body).await
     }
 
     /// Starts a runner for every view. They work until the answer is stopped or dropped.
     #[must_use]
     pub fn start_views(&self) -> RunningViews {
-        let (stop, stopped) = watch::channel(false);
-        let mut tasks = Vec::new();
-        for folder in self.registry().folders() {
-            let (runner, handle) = ViewRunner::new(self.clone(), folder.clone(), stopped.clone());
-            self.runners().insert(folder.schema().name, handle);
-            tasks.push(tokio::spawn(runner.run()));
-        }
-        RunningViews { stop, tasks }
+        self.0.views.start()
     }
 
     /// What the runners in this process are doing, by name.
     #[must_use]
     pub fn view_states(&self) -> Vec<ViewState> {
-        let mut states: Vec<ViewState> =
-            self.runners().values().map(|runner| runner.state.borrow().clone()).collect();
-        states.sort_by(|a, b| a.name.cmp(&b.name));
-        states
+        self.0.views.states()
+    }
+
+    /// Where every view stands, in whatever process it is kept: what the runners of this process know now, and
+    /// what the store said at most a second ago. However often it is asked, the store is asked once in that time.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn view_standings(&self) -> Result<Standings, Error> {
+        self.0.views.standings().await
+    }
+
+    /// Where every view stands, and the store is asked now.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn view_standings_now(&self) -> Result<Standings, Error> {
+        self.0.views.standings_now().await
+    }
+
+    /// Tries a view again that is stopped, in whatever process, and says what came of it. Every runner that
+    /// had stopped there tries too.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no such view; [`Error::ViewChanged`] or
+    /// [`Error::CheckpointRefused`] where only a rebuild mends it; what the store says.
+    pub async fn retry_view(&self, view: &str) -> Result<Retried, Error> {
+        self.0.views.retry(view).await
+    }
+
+    /// Orders a view to pass over the event that it is stopped at, and remembers who ordered it and why, for
+    /// as long as there is the view. Its runner goes on by itself, in whatever process.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no such view; [`Error::Invalid`] that says where it stands, where it is
+    /// not stopped at that event, or the event is not at fault.
+    pub async fn skip_view(
+        &self,
+        view: &str,
+        position: Position,
+        by: &str,
+        why: &str,
+    ) -> Result<SkippedEvent, Error> {
+        self.0.views.skip(view, position, by, why).await
     }
 
     /// The process that folds a view at the moment, by the name it goes by; `None` where none does, or
@@ -184,54 +224,89 @@ impl Engine {
     /// # Errors
     /// What the leases say.
     pub async fn view_holder(&self, view: &str) -> Result<Option<String>, Error> {
-        let Some(leases) = self.leases() else { return Ok(None) };
-        Ok(leases.find(&view_lease(view)).await?.map(|lease| lease.holder))
+        self.0.views.holder(view).await
     }
 
-    pub(crate) fn runner(&self, view: &str) -> Option<RunnerHandle> {
-        self.runners().get(view).cloned()
+    /// What the catalogue holds of a view; `None` where it was never folded.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn view_info(&self, view: &str) -> Result<Option<ViewInfo>, Error> {
+        self.0.views.info(view).await
     }
 
-    pub(crate) fn leases(&self) -> Option<&Arc<dyn Leases>> {
-        self.0.ports.leases.as_ref()
+    /// Folds the log into the view's next generation and makes it the one that is read, in one step. Until
+    /// then queries answer from the old one, which is kept and can come back by [`Engine::revert_view`].
+    /// `progress` is told the position reached. Returns the generation. Failures that may pass are tried
+    /// again; where it is interrupted all the same, the next rebuild goes on from there.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no such view, [`Error::Invalid`] that names the event where
+    /// the view cannot take one, [`Error::Unavailable`] where another process rebuilds it, or the store
+    /// was away for too long.
+    pub async fn rebuild_view(
+        &self,
+        view: &str,
+        from: RebuildFrom,
+        progress: impl FnMut(Position),
+    ) -> Result<u32, Error> {
+        self.0.views.rebuild_view(view, from, progress).await
     }
 
-    /// Takes a lease for this engine; `None` where another holds it, or where there are no leases.
-    pub(crate) async fn acquire_lease(&self, name: &str) -> Result<Option<HeldLease>, Error> {
-        let Some(leases) = self.leases() else { return Ok(None) };
-        HeldLease::acquire(leases, self.clock(), name, &self.0.holder, self.config().view_lease).await
+    /// Makes the generation that a rebuild replaced the one that is read again; it is brought up to date
+    /// from where it stood. What is read now is kept in its stead. Returns the generation.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no such view or none was replaced, [`Error::ViewChanged`] where
+    /// it was built by another definition: a program that has that one can bring it back;
+    /// [`Error::CheckpointRefused`] where it does not fit the log.
+    pub async fn revert_view(&self, view: &str) -> Result<u32, Error> {
+        self.0.views.revert_view(view).await
     }
 
-    pub(crate) fn snapshots(&self) -> Option<&Arc<dyn Snapshots>> {
-        self.0.ports.snapshots.as_ref()
+    /// Reads a page of a tenant's rows.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no such view, [`Error::Invalid`] where the query does not fit it.
+    pub async fn query(&self, tenant: &TenantId, view: &str, query: &Query) -> Result<ViewAnswer, Error> {
+        self.0.views.query(tenant, view, query).await
     }
 
-    pub(crate) fn snapshots_in_flight(&self) -> Arc<Semaphore> {
-        self.0.snapshots_in_flight.clone()
+    /// Reads one row of a tenant.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no such view or row.
+    pub async fn row(&self, tenant: &TenantId, view: &str, key: &str) -> Result<RowAnswer, Error> {
+        self.0.views.row(tenant, view, key).await
     }
 
-    pub(crate) fn states(&self) -> &States {
-        &self.0.states
+    /// Counts a tenant's rows that meet the filters of a query.
+    ///
+    /// # Errors
+    /// As [`Engine::query`].
+    pub async fn count(&self, tenant: &TenantId, view: &str, query: &Query) -> Result<u64, Error> {
+        self.0.views.count(tenant, view, query).await
     }
 
-    pub(crate) fn turns(&self) -> &Turns {
-        &self.0.turns
-    }
-
-    pub(crate) fn tables(&self) -> std::sync::MutexGuard<'_, HashMap<String, ViewTable>> {
-        self.0.tables.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn runners(&self) -> std::sync::MutexGuard<'_, HashMap<String, RunnerHandle>> {
-        self.0.runners.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits until a view's rows reflect a position: read your writes.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where that takes longer than `timeout`, or the view has stopped.
+    pub async fn wait_for_view(
+        &self,
+        view: &str,
+        position: Position,
+        timeout: Duration,
+    ) -> Result<(), Error> {
+        self.0.views.wait_for_view(view, position, timeout).await
     }
 }
 
 /// The views that run in this process. Dropping it stops them at their next step.
 #[derive(Debug)]
 pub struct RunningViews {
-    stop: watch::Sender<bool>,
-    tasks: Vec<JoinHandle<()>>,
+    pub(crate) stop: watch::Sender<bool>,
+    pub(crate) tasks: Vec<JoinHandle<()>>,
 }
 
 impl RunningViews {

@@ -95,8 +95,10 @@ pub(crate) enum CommandBody {
 #[derive(Debug, Serialize)]
 pub(crate) struct EndedBody {
     command_id: CommitId,
+    /// Always `processed`: what was decided is the outcome.
+    status: &'static str,
     #[serde(flatten)]
-    status: Status,
+    outcome: OutcomeBody,
     position: Position,
     streams: Vec<StreamVersion>,
     event_count: u32,
@@ -120,9 +122,9 @@ enum UnderwayStatus {
 }
 
 #[derive(Debug, Serialize)]
-#[serde(tag = "status", rename_all = "snake_case")]
-enum Status {
-    Processed,
+#[serde(tag = "outcome", rename_all = "snake_case")]
+enum OutcomeBody {
+    Accepted,
     Refused { refusal: RefusalBody },
 }
 
@@ -158,15 +160,16 @@ pub(crate) async fn find(
         CommitStatus::InDoubt => return underway(UnderwayStatus::Uncertain),
         CommitStatus::Unknown => return Err(unknown(&key)),
     };
-    let status = match committed.outcome {
-        Outcome::Accepted => Status::Processed,
+    let outcome = match committed.outcome {
+        Outcome::Accepted => OutcomeBody::Accepted,
         Outcome::Refused { code, message, body } => {
-            Status::Refused { refusal: RefusalBody { code, message, fields: body } }
+            OutcomeBody::Refused { refusal: RefusalBody { code, message, fields: body } }
         }
     };
     Ok(Answer(CommandBody::Ended(EndedBody {
         command_id: committed.id,
-        status,
+        status: "processed",
+        outcome,
         position: committed.position,
         streams: committed.versions,
         event_count: committed.event_count,

@@ -1,10 +1,12 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 use underlay_core::reasons::{OLDER_COPY, READS_ONLY};
-use underlay_core::{Error, Position, ViewStatus};
+use underlay_core::{Error, Position};
+use underlay_runtime::ViewStatus;
 
 use crate::answer::Answer;
 use crate::app::App;
@@ -35,9 +37,9 @@ pub(crate) struct ReadyBody {
     status: &'static str,
     /// The end of the log.
     position: Position,
-    /// The views that have stopped, and wait for a person. All else is served.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    views_stopped: Vec<String>,
+    /// The views that have stopped, in whatever process, and wait for a person. All else is served.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    views_stopped: BTreeMap<String, ViewStatus>,
 }
 
 /// `GET /readyz`: the store answers, so requests can be served. It is asked without credentials, so it
@@ -47,11 +49,11 @@ pub(crate) struct ReadyBody {
 /// service, and does not take it out of service: one event would take every process out at once.
 pub(crate) async fn ready(State(app): State<App>) -> Result<Answer<ReadyBody>, Problem> {
     let engine = app.engine();
-    let head = tokio::select! {
-        head = engine.store().head() => head,
+    let standings = tokio::select! {
+        standings = engine.view_standings() => standings,
         () = engine.clock().sleep(STORE_WAIT_MAX) => return Err(store_down("the store does not answer")),
     };
-    let position = head.map_err(|error| {
+    let standings = standings.map_err(|error| {
         tracing::error!(error = &error as &dyn std::error::Error, "the store cannot be read");
         match error {
             Error::Unavailable { retry_after, overloaded: true, .. } => {
@@ -64,14 +66,10 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<Answer<ReadyBody>, P
             _ => not_ready("the store cannot be read"),
         }
     })?;
-    let views_stopped: Vec<String> = engine
-        .view_states()
-        .into_iter()
-        .filter(|view| matches!(view.status, ViewStatus::Paused | ViewStatus::Failed))
-        .map(|view| view.name)
-        .collect();
+    let stopped = standings.views.into_iter().filter(|view| view.status.is_stopped());
+    let views_stopped: BTreeMap<String, ViewStatus> = stopped.map(|view| (view.view, view.status)).collect();
     let status = if views_stopped.is_empty() { "ready" } else { "degraded" };
-    Ok(Answer(ReadyBody { status, position, views_stopped }))
+    Ok(Answer(ReadyBody { status, position: standings.head, views_stopped }))
 }
 
 fn store_down(detail: &str) -> Problem {

@@ -42,5 +42,5 @@ mod views;
 pub use config::{Example, ServerConfig};
 pub use credentials::{Credentials, Denied, OneTenant, Principal};
 pub use options::check_host_name;
-pub use router::{check, router};
+pub use router::{check_addresses, router};
 pub use serve::{ServeLimits, serve, serve_within};

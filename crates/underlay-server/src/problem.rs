@@ -20,7 +20,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use underlay_core::{CommandError, CommitId, Conflict, Error, ExpectedVersion, Json};
-use underlay_runtime::{Failure, Refused};
+use underlay_runtime::{ErasedRefusal, ExecuteNamedError};
 
 use crate::Denied;
 use crate::commands::REPLAYED;
@@ -96,9 +96,9 @@ impl Problem {
 
     /// A command failed. `keyed` says whether its caller gave it an id: then it can be sent again,
     /// whatever became of it.
-    pub(crate) fn of_command(failure: Failure, keyed: bool) -> Self {
-        let uncertain = matches!(failure, Failure::Failed(Error::Uncertain { .. }));
-        let problem = Self::from(failure);
+    pub(crate) fn of_command(error: ExecuteNamedError, keyed: bool) -> Self {
+        let uncertain = matches!(error, ExecuteNamedError::Failed(Error::Uncertain { .. }));
+        let problem = Self::from(error);
         if uncertain && keyed { problem.with_retry_after(None) } else { problem }
     }
 
@@ -255,12 +255,12 @@ fn chain(error: &(dyn StdError + 'static)) -> String {
     text
 }
 
-impl From<Failure> for Problem {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Refused(refused) => refused.into(),
-            Failure::Command(error) => error.into(),
-            Failure::Failed(error) => error.into(),
+impl From<ExecuteNamedError> for Problem {
+    fn from(error: ExecuteNamedError) -> Self {
+        match error {
+            ExecuteNamedError::Refused(refused) => refused.into(),
+            ExecuteNamedError::Command(error) => error.into(),
+            ExecuteNamedError::Failed(error) => error.into(),
         }
     }
 }
@@ -280,8 +280,8 @@ impl From<CommandError> for Problem {
     }
 }
 
-impl From<Refused> for Problem {
-    fn from(refused: Refused) -> Self {
+impl From<ErasedRefusal> for Problem {
+    fn from(refused: ErasedRefusal) -> Self {
         // Past their retention the fields are null, and there are no members.
         let fields: BTreeMap<String, Json> = refused.fields.decode().unwrap_or_default();
         let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "", "Refused", refused.message);
@@ -356,7 +356,7 @@ mod tests {
     #[test]
     fn fields_of_a_refusal_never_replace_the_standard_members() {
         let fields = r#"{"amount":10000000000000000000000.10,"status":"x","status_":"y","code":1}"#;
-        let refused = Refused {
+        let refused = ErasedRefusal {
             code: "no".into(),
             message: "because".into(),
             fields: Json::parse(fields).unwrap(),

@@ -18,7 +18,7 @@ const CATEGORIES_TAKEN: [&str; 6] = ["admin", "commands", "events", "operations"
 /// # Errors
 /// [`Error::Invalid`] with the first category that is taken by the API, or the first name of a
 /// command or operation that is not made of letters, digits, `.`, `_` and `-`.
-pub fn check(registry: &Registry) -> Result<(), Error> {
+pub fn check_addresses(registry: &Registry) -> Result<(), Error> {
     for aggregate in registry.aggregates() {
         if CATEGORIES_TAKEN.contains(&aggregate.category) {
             return Err(Error::invalid(format!(
@@ -62,9 +62,9 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 /// `hosts_allowed`; others get 421.
 ///
 /// # Errors
-/// As [`check`], and [`Error::Invalid`] where one of `hosts_allowed` is no name.
+/// As [`check_addresses`], and [`Error::Invalid`] where one of `hosts_allowed` is no name.
 pub fn router(engine: Engine, config: ServerConfig) -> Result<Router, Error> {
-    check(engine.registry())?;
+    check_addresses(engine.registry())?;
     config.hosts_allowed.iter().try_for_each(|name| host::check_name(name))?;
     let body_limit = DefaultBodyLimit::max(config.body_bytes_max);
     let app = App::new(engine, config);

@@ -5,7 +5,7 @@ use axum::http::header::{CONTENT_SECURITY_POLICY, HOST};
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::{Html, IntoResponse};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use underlay_core::ViewStatus;
+use underlay_runtime::ViewStatus;
 
 use crate::ServerConfig;
 use crate::app::App;
@@ -171,19 +171,17 @@ fn view_section(views: Option<Vec<ViewBody>>, address: &str) -> Markup {
 }
 
 fn view_row(view: &ViewBody) -> Markup {
-    let (status, class) = match view.status {
-        ViewStatus::Live => ("live", "status live"),
-        ViewStatus::Standby => ("standby", "status live"),
-        ViewStatus::CatchingUp => ("catching up", "status catching-up"),
-        ViewStatus::Paused => ("paused", "status stopped"),
-        ViewStatus::Failed => ("failed", "status stopped"),
+    let class = match view.status {
+        ViewStatus::Live => "status live",
+        ViewStatus::CatchingUp | ViewStatus::Rebuilding => "status catching-up",
+        ViewStatus::Paused | ViewStatus::Failed | ViewStatus::NotRunning => "status stopped",
     };
     let indexed: Vec<&str> =
         view.columns.iter().filter(|column| column.indexed).map(|column| column.name.as_str()).collect();
     html! {
         tr {
             th scope="row" { a href={ "/v1/views/" (view.name) } { (view.name) } }
-            td { span class=(class) { (status) } }
+            td { span class=(class) { (view.status) } }
             td class="number" { (view.position) }
             td { (if indexed.is_empty() { "none".to_owned() } else { indexed.join(", ") }) }
         }

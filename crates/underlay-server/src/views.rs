@@ -4,9 +4,9 @@ use axum::extract::State;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use underlay_core::{
-    Column, ColumnType, Cursor, Error, Position, RowPage, RowValues, Sort, Value, ViewSchema, ViewStatus,
+    Column, ColumnType, Cursor, Error, Position, RowPage, RowValues, Sort, Timestamp, Value, ViewSchema,
 };
-use underlay_runtime::ViewAnswer;
+use underlay_runtime::{ViewAnswer, ViewStanding, ViewStatus};
 
 use crate::answer::Answer;
 use crate::app::App;
@@ -29,6 +29,9 @@ pub(crate) struct ViewBody {
     pub(crate) status: ViewStatus,
     /// The rows reflect every event at or below it.
     pub(crate) position: Position,
+    /// Since when it is stopped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stopped_since: Option<Timestamp>,
 }
 
 #[derive(Debug, Serialize)]
@@ -68,36 +71,17 @@ pub(crate) async fn list(
 
 /// Every view, by name.
 pub(crate) async fn all(app: &App) -> Result<Vec<ViewBody>, Error> {
-    let engine = app.engine();
-    let running = engine.view_states();
-    let here =
-        |name: &str| running.iter().find(|state| state.name == name && state.status != ViewStatus::Standby);
-    // Another process may fold a view; then the catalogue says how far they are.
-    let kept_elsewhere = app.schemas().iter().any(|schema| here(&schema.name).is_none());
-    let (catalogue, head) = if kept_elsewhere {
-        (engine.read_models().views().await?, engine.store().head().await?)
-    } else {
-        (Vec::new(), Position::START)
+    let standings = app.engine().view_standings().await?;
+    let view = |(schema, standing): (&ViewSchema, ViewStanding)| ViewBody {
+        name: schema.name.clone(),
+        version: schema.version,
+        columns: schema.columns.iter().map(ColumnBody::from).collect(),
+        status: standing.status,
+        position: standing.position,
+        stopped_since: standing.stop.map(|stop| stop.since),
     };
-    let view = |schema: &ViewSchema| {
-        let (status, position) = match here(&schema.name) {
-            Some(state) => (state.status, state.position),
-            None => {
-                let known = catalogue.iter().find(|view| view.name == schema.name);
-                let position = known.map_or(Position::START, |view| view.active.checkpoint.position);
-                let status = if position < head { ViewStatus::CatchingUp } else { ViewStatus::Live };
-                (status, position)
-            }
-        };
-        ViewBody {
-            name: schema.name.clone(),
-            version: schema.version,
-            columns: schema.columns.iter().map(ColumnBody::from).collect(),
-            status,
-            position,
-        }
-    };
-    Ok(app.schemas().iter().map(view).collect())
+    // Both are by name.
+    Ok(app.schemas().iter().zip(standings.views).map(view).collect())
 }
 
 #[derive(Debug, Serialize)]
@@ -197,9 +181,7 @@ async fn wait_for(app: &App, view: &str, wait: Option<Wait>) -> Result<(), Probl
         Err(Error::Unavailable { retry_after, overloaded: false, .. }) => {
             // The error may quote the event that stopped the view, and that may be another tenant's.
             let states = app.engine().view_states();
-            let stopped = states.iter().find(|state| {
-                state.name == view && matches!(state.status, ViewStatus::Paused | ViewStatus::Failed)
-            });
+            let stopped = states.iter().find(|state| state.name == view && state.status.is_stopped());
             let detail = match stopped {
                 Some(state) => format!("view {view} has stopped at position {}", state.position),
                 None => format!("view {view} has not reached position {position} within {timeout:?}"),

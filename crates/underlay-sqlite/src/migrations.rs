@@ -19,6 +19,8 @@ pub(crate) const MIGRATIONS: [Migration; 2] = [
             include_str!("../migrations/0001_tables/view_generations.sql"),
             include_str!("../migrations/0001_tables/discarded_generations.sql"),
             include_str!("../migrations/0001_tables/parked_events.sql"),
+            include_str!("../migrations/0001_tables/view_stops.sql"),
+            include_str!("../migrations/0001_tables/skipped_events.sql"),
             include_str!("../migrations/0001_tables/snapshots.sql"),
             include_str!("../migrations/0001_tables/leases.sql"),
         ],

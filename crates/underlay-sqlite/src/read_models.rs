@@ -5,8 +5,8 @@ use underlay_core::adapter::Walk;
 use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
 use underlay_core::{
     Checkpoint, Error, Filter, LoadedRow, ParkedEvent, Position, Query, ReadModels, RowAddress, RowChange,
-    RowPage, RowValues, Swap, Swept, TenantId, Timestamp, ViewBatch, ViewInfo, ViewSchema, ViewTable,
-    check_page_limit,
+    RowPage, RowValues, SkipOrder, SkippedEvent, Swap, Swept, TenantId, Timestamp, ViewBatch, ViewInfo,
+    ViewSchema, ViewTable, check_page_limit,
 };
 
 use crate::error::Failure;
@@ -14,7 +14,7 @@ use crate::leases;
 use crate::log::intake::{Flush, ViewChange, ViewWrite};
 use crate::store::SqliteStore;
 use crate::views::row_table::{self, Stored};
-use crate::views::{catalogue, query};
+use crate::views::{catalogue, query, view_stops};
 
 #[async_trait]
 impl ReadModels for SqliteStore {
@@ -99,6 +99,27 @@ impl ReadModels for SqliteStore {
         let table = table.clone();
         let read = move |connection: &Connection| catalogue::parked(connection, &table, after, limit);
         self.0.readers.read_at_one_moment(None, read).await
+    }
+
+    async fn skip(&self, view: &str, skip: SkipOrder) -> Result<SkippedEvent, Error> {
+        skip.validate()?;
+        let (name, position) = (view.to_owned(), skip.position);
+        let (told, telling) = oneshot::channel();
+        let order = move |connection: &Connection| {
+            let skipped = catalogue::skip(connection, &name, &skip)?;
+            // Looked at once the transaction has ended; a caller that has gone away does not look.
+            told.send(skipped).ok();
+            Ok(1)
+        };
+        self.write_view(Flush::Now, Box::new(order)).await?;
+        let ended =
+            |_| Error::unavailable(format!("the writer ended; look whether position {position} is skipped"));
+        telling.await.map_err(ended)
+    }
+
+    async fn skipped(&self, view: &str) -> Result<Vec<SkippedEvent>, Error> {
+        let view = view.to_owned();
+        self.0.readers.read(None, move |connection| view_stops::skipped(connection, &view)).await
     }
 
     async fn views(&self) -> Result<Vec<ViewInfo>, Error> {
@@ -187,6 +208,7 @@ fn apply_batch(
     leases::check(connection, batch.lease.as_ref(), now)?;
     catalogue::move_checkpoint(connection, table, &batch.from, &batch.to)?;
     write_rows(connection, table, &batch.changes)?;
+    view_stops::store(connection, table, batch)?;
     batch.parked.iter().try_for_each(|parked| catalogue::park(connection, table, parked))
 }
 

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use underlay_core::{
     Checkpoint, Commit, CommitId, Committed, Error, EventId, EventStore, LoadedRow, LogFilter, LogPage,
     LogScope, ParkedEvent, Position, Query, ReadModels, RecordedCommit, RowAddress, RowPage, RowValues,
-    StoreId, StreamName, StreamPage, Swap, Swept, TenantId, Timestamp, Underway, Version, ViewBatch,
-    ViewInfo, ViewSchema, ViewTable,
+    SkipOrder, SkippedEvent, StoreId, StreamName, StreamPage, Swap, Swept, TenantId, Timestamp, Underway,
+    Version, ViewBatch, ViewInfo, ViewSchema, ViewTable,
 };
 
 /// A call of an event store.
@@ -48,6 +48,10 @@ pub enum RowsCall {
     Sweep,
     /// [`ReadModels::parked`].
     Parked,
+    /// [`ReadModels::skip`].
+    Skip,
+    /// [`ReadModels::skipped`].
+    Skipped,
     /// [`ReadModels::views`].
     Views,
     /// [`ReadModels::checkpoint`].
@@ -295,6 +299,18 @@ pub trait ReadModelsLayer: Send + Sync + 'static {
         self.below().parked(table, after, limit).await
     }
 
+    /// [`ReadModels::skip`].
+    async fn skip(&self, view: &str, skip: SkipOrder) -> Result<SkippedEvent, Error> {
+        self.before(RowsCall::Skip).await?;
+        self.below().skip(view, skip).await
+    }
+
+    /// [`ReadModels::skipped`].
+    async fn skipped(&self, view: &str) -> Result<Vec<SkippedEvent>, Error> {
+        self.before(RowsCall::Skipped).await?;
+        self.below().skipped(view).await
+    }
+
     /// [`ReadModels::views`].
     async fn views(&self) -> Result<Vec<ViewInfo>, Error> {
         self.before(RowsCall::Views).await?;
@@ -365,6 +381,12 @@ impl<L: ReadModelsLayer> ReadModels for Over<L> {
         limit: usize,
     ) -> Result<Vec<ParkedEvent>, Error> {
         self.0.parked(table, after, limit).await
+    }
+    async fn skip(&self, view: &str, skip: SkipOrder) -> Result<SkippedEvent, Error> {
+        self.0.skip(view, skip).await
+    }
+    async fn skipped(&self, view: &str) -> Result<Vec<SkippedEvent>, Error> {
+        self.0.skipped(view).await
     }
     async fn views(&self) -> Result<Vec<ViewInfo>, Error> {
         self.0.views().await

@@ -89,6 +89,8 @@ pub(super) fn may(role: &str, relation: &Relation, verb: Verb) -> Option<May> {
             | "replaced_generations"
             | "discarded_generations"
             | "parked_events"
+            | "view_stops"
+            | "skipped_events"
             | "leases"
             | "snapshots"
     );
@@ -111,11 +113,13 @@ pub(super) fn may(role: &str, relation: &Relation, verb: Verb) -> Option<May> {
         {
             May::All
         }
-        ("worker", "replaced_generations" | "discarded_generations" | "parked_events", verb)
-            if is_of_rows(verb) =>
-        {
-            May::All
-        }
+        (
+            "worker",
+            "replaced_generations" | "discarded_generations" | "parked_events" | "view_stops",
+            verb,
+        ) if is_of_rows(verb) => May::All,
+        // Whoever skipped an event is not forgotten.
+        ("worker", "skipped_events", Select | Insert) => May::All,
         ("reader", "views" | "view_generations" | "view_checkpoints", Select) => May::All,
         ("writer", "snapshots", verb) if is_of_rows(verb) => May::Own,
         _ => May::No,

@@ -54,6 +54,7 @@ const STATEMENTS: &[Statement] = statements! {
     "delete_generation" "worker" false ("text, integer") |_v| ["'accounts'", "1"];
     "delete_parked_events" "worker" false ("text, integer") |_v| ["'accounts'", "1"];
     "delete_snapshot" "writer" false ("text, text") |v| [&v.tenant, &v.stream];
+    "delete_view_stop" "worker" false ("text, integer") |_v| ["'accounts'", "1"];
     "exists_migrations" "owner" false ("") |_v| [];
     "forget_bodies" "worker" false ("bigint, bigint") |_v| ["9000000000000000000", "1000"];
     "forget_commits" "worker" false ("bigint, bigint") |_v| ["0", "1000"];
@@ -66,6 +67,7 @@ const STATEMENTS: &[Statement] = statements! {
     "insert_migration" "owner" false ("") |_v| [];
     "insert_parked_events" "worker" false ("text, integer, text[], bigint[], text[], bigint[], uuid[], text[]") |v| ["'mine'", "1", format!("ARRAY[{}]", v.tenant), "'{1}'", format!("ARRAY[{}]", v.stream), "'{1}'", format!("ARRAY[{}]::uuid[]", v.event), "'{no}'"];
     "insert_replaced_generation" "worker" false ("text, integer, bytea, text, bigint") |_v| ["'mine'", "1", "'\\x00'", "'{}'", "0"];
+    "insert_skipped_event" "worker" false ("text, text, bigint, uuid, text") |v| [&v.tenant, "'mine'", "1", &v.event, "'{}'"];
     "insert_view" "worker" false ("text") |_v| ["'mine'"];
     "lock_discarded_generations" "worker" false ("") |_v| [];
     "lock_generation" "worker" false ("text, integer") |_v| ["'accounts'", "1"];
@@ -97,6 +99,7 @@ const STATEMENTS: &[Statement] = statements! {
     "select_parked_events" "worker" false ("text, integer, bigint, bigint") |_v| ["'accounts'", "1", "0", "1000"];
     "select_position_at" "worker" false ("bigint") |_v| ["9000000000000000000"];
     "select_server" "login" false ("text, text[]") |_v| ["'postgres'", "'{postgres}'"];
+    "select_skipped_events" "worker" false ("text") |_v| ["'accounts'"];
     "select_snapshot" "writer" true ("text, text") |v| [&v.tenant, &v.stream];
     "select_store_id" "login" false ("") |_v| [];
     "select_stream_events" "reader" true ("text, text, bigint, bigint") |v| [&v.tenant, &v.stream, "0", "1000000"];
@@ -105,6 +108,7 @@ const STATEMENTS: &[Statement] = statements! {
     "select_target" "login" false ("") |_v| [];
     "select_versions" "reader" false ("text, text[]") |v| [&v.tenant, format!("ARRAY[{}]", v.stream)];
     "select_view_position" "reader" false ("text, integer") |_v| ["'accounts'", "1"];
+    "select_view_stop" "worker" false ("text, integer, bigint") |_v| ["'accounts'", "1", "1"];
     "select_views" "worker" false ("") |_v| [];
     "set_drop_timeout" "login" false ("") |_v| [];
     "set_query" "login" false ("text, text") |_v| ["'5000'", "'2500'"];
@@ -113,6 +117,7 @@ const STATEMENTS: &[Statement] = statements! {
     "update_active_generation" "worker" false ("text, integer") |_v| ["'accounts'", "2"];
     "update_last_generation" "worker" false ("text") |_v| ["'accounts'"];
     "upsert_snapshot" "writer" false ("text, text, bigint, uuid, bytea, text") |v| [&v.tenant, &v.stream, "99", &v.event, "'\\x00'", "'{}'"];
+    "upsert_view_stop" "worker" false ("text, integer, bigint, text, bigint, uuid") |v| ["'mine'", "1", "1", "'{}'", "1", &v.event];
 };
 
 /// Runs every statement.

@@ -2,7 +2,7 @@
 //! asks for it.
 
 use crate::domain::ViewSchema;
-use crate::ports::{Generation, ViewInfo};
+use crate::ports::{Generation, ViewInfo, ViewStop};
 use crate::words::{Error, Fingerprint, Timestamp};
 
 /// Refuses a generation whose rows were built by another definition than this one.
@@ -28,6 +28,8 @@ pub struct ListedGeneration {
     pub replaced_at: Option<Timestamp>,
     /// Generations of the view that are gone and have left their tables.
     pub discarded: u64,
+    /// Why the generation that is read does not go on.
+    pub stop: Option<ViewStop>,
 }
 
 /// Views in the order of their rows. The generation that is read comes first of each.
@@ -49,6 +51,7 @@ impl ViewList {
                 building: None,
                 replaced: None,
                 discarded: row.discarded,
+                stop: row.stop,
             }),
             (None, _) => {
                 return Err(Error::Damaged(format!("view {view}: the generation that is read is missing")));

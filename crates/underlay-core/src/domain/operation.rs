@@ -57,7 +57,7 @@ impl Reads {
         if self.streams.len() >= COMMIT_STREAMS_MAX && !self.streams.contains_key(&name) {
             self.has_too_many = true;
         }
-        self.check()?;
+        self.validate()?;
         self.streams.entry(name).or_insert_with(AggregateState::new::<A>);
         Ok(())
     }
@@ -66,7 +66,7 @@ impl Reads {
     ///
     /// # Errors
     /// [`Error::Invalid`] with the name of the limit.
-    pub fn check(&self) -> Result<(), Error> {
+    pub fn validate(&self) -> Result<(), Error> {
         if self.has_too_many {
             return Err(Error::invalid(format!(
                 "a decision over more than COMMIT_STREAMS_MAX = {COMMIT_STREAMS_MAX} streams"

@@ -10,7 +10,8 @@ use crate::adapter::Walk;
 use crate::domain::{RowValues, ViewSchema};
 use crate::ports::{
     Comparison, Cursor, Direction, Filter, Generation, LoadedRow, ParkedEvent, Query, ReadModels, RowAddress,
-    RowChange, RowPage, Swap, Swept, ViewBatch, ViewInfo, ViewTable, check_page_limit,
+    RowChange, RowPage, SkipOrder, SkippedEvent, Swap, Swept, ViewBatch, ViewInfo, ViewStop, ViewTable,
+    check_page_limit,
 };
 use crate::ports::{no_generation, none_replaced, still_read};
 use crate::words::limits::QUERY_ROWS_SCANNED_MAX;
@@ -33,6 +34,8 @@ struct Catalogued {
     tables: HashMap<u32, Table>,
     /// The one that was read before, and since when it is not.
     replaced: Option<(u32, Table, Timestamp)>,
+    /// What a person has skipped, in the order of the log.
+    skipped: Vec<SkippedEvent>,
 }
 
 #[derive(Debug)]
@@ -41,6 +44,7 @@ struct Table {
     checkpoint: Checkpoint,
     rows: BTreeMap<RowAddress, RowValues>,
     parked: BTreeMap<Position, ParkedEvent>,
+    stop: Option<ViewStop>,
 }
 
 impl Catalogued {
@@ -53,11 +57,17 @@ impl Catalogued {
 
 impl Table {
     fn new(schema: &ViewSchema, start: Checkpoint) -> Self {
-        Self { schema: schema.clone(), checkpoint: start, rows: BTreeMap::new(), parked: BTreeMap::new() }
+        let (rows, parked) = (BTreeMap::new(), BTreeMap::new());
+        Self { schema: schema.clone(), checkpoint: start, rows, parked, stop: None }
     }
 
-    fn generation(&self, number: u32) -> Generation {
+    fn generation(&self, number: u32, skipped: &[SkippedEvent]) -> Generation {
+        let parked = |skipped: &&SkippedEvent| {
+            let event = self.parked.get(&skipped.event.position);
+            event.is_some_and(|event| event.event_id == skipped.event.event_id)
+        };
         Generation {
+            skipped: skipped.iter().filter(parked).count() as u64,
             number,
             fingerprint: self.schema.fingerprint(),
             checkpoint: self.checkpoint,
@@ -76,8 +86,10 @@ impl Table {
     }
 
     /// Stores a batch, or nothing.
-    fn apply(&mut self, batch: ViewBatch) -> Result<(), Error> {
-        if self.checkpoint != batch.from {
+    fn apply(&mut self, batch: ViewBatch, skipped: &[SkippedEvent]) -> Result<(), Error> {
+        let stops_at = batch.stop.as_ref().and_then(ViewStop::event);
+        let is_skipped = stops_at.is_some_and(|event| was_skipped(skipped, event));
+        if self.checkpoint != batch.from || is_skipped {
             return Err(Error::CheckpointMoved { view: self.schema.name.clone() });
         }
         let mut changes = Vec::with_capacity(batch.changes.len());
@@ -105,6 +117,7 @@ impl Table {
         }
         self.parked.extend(batch.parked.into_iter().map(|parked| (parked.position, parked)));
         self.checkpoint = batch.to;
+        self.stop = batch.stop;
         Ok(())
     }
 
@@ -214,6 +227,13 @@ impl MemoryReadModels {
     }
 }
 
+fn was_skipped(skipped: &[SkippedEvent], event: &ParkedEvent) -> bool {
+    let is_it = |known: &SkippedEvent| {
+        (known.event.position, known.event.event_id) == (event.position, event.event_id)
+    };
+    skipped.iter().any(is_it)
+}
+
 fn no_table(table: &ViewTable) -> Error {
     no_generation(&table.schema.name, table.generation)
 }
@@ -232,6 +252,7 @@ impl ReadModels for MemoryReadModels {
             last: 1,
             tables: HashMap::from([(1, Table::new(schema, start))]),
             replaced: None,
+            skipped: Vec::new(),
         });
         if let Some(active) = view.tables.get(&view.active) {
             active.check_definition(schema)?;
@@ -265,7 +286,7 @@ impl ReadModels for MemoryReadModels {
                 return Ok(false);
             }
             if let Some(last) = swap.last {
-                built.apply(last)?;
+                built.apply(last, &view.skipped)?;
             }
             view.swap(table.generation, swap.at);
             Ok(true)
@@ -315,17 +336,35 @@ impl ReadModels for MemoryReadModels {
         })
     }
 
+    async fn skip(&self, view: &str, skip: SkipOrder) -> Result<SkippedEvent, Error> {
+        skip.validate()?;
+        let mut catalogue = self.lock();
+        let catalogued = catalogue.get_mut(view).ok_or_else(|| no_view(view))?;
+        let active = catalogued.tables.get_mut(&catalogued.active).ok_or_else(|| no_view(view))?;
+        let at = active.checkpoint.position;
+        let skipped = skip.of(view, at, active.stop.as_ref(), &catalogued.skipped)?;
+        active.stop = None;
+        catalogued.skipped.push(skipped.clone());
+        catalogued.skipped.sort_by_key(|skipped| skipped.event.position);
+        Ok(skipped)
+    }
+
+    async fn skipped(&self, view: &str) -> Result<Vec<SkippedEvent>, Error> {
+        Ok(self.lock().get(view).map(|view| view.skipped.clone()).unwrap_or_default())
+    }
+
     async fn views(&self) -> Result<Vec<ViewInfo>, Error> {
         let info = |(name, view): (&String, &Catalogued)| {
             let active = view.tables.get(&view.active)?;
             let building = view.tables.iter().find(|(number, _)| **number != view.active);
-            let replaced = view.replaced.as_ref();
+            let (replaced, skipped) = (view.replaced.as_ref(), view.skipped.as_slice());
             Some(ViewInfo {
                 name: name.clone(),
-                active: active.generation(view.active),
-                building: building.map(|(number, table)| table.generation(*number)),
-                replaced: replaced.map(|(number, table, since)| (table.generation(*number), *since)),
+                active: active.generation(view.active, skipped),
+                building: building.map(|(number, table)| table.generation(*number, skipped)),
+                replaced: replaced.map(|(number, table, since)| (table.generation(*number, skipped), *since)),
                 discarded: 0,
+                stop: active.stop.clone(),
             })
         };
         Ok(self.lock().iter().filter_map(info).collect())
@@ -344,11 +383,14 @@ impl ReadModels for MemoryReadModels {
     async fn apply(&self, table: &ViewTable, batch: ViewBatch) -> Result<(), Error> {
         batch.validate(&table.schema)?;
         let lease = batch.lease.clone();
-        let apply = |stored: &mut Table| match stored.check_definition(&table.schema) {
-            Ok(()) => stored.apply(batch),
-            Err(_) => Err(no_table(table)),
+        let apply = || {
+            let mut catalogue = self.lock();
+            let view = catalogue.get_mut(&table.schema.name).ok_or_else(|| no_table(table))?;
+            let stored = view.tables.get_mut(&table.generation);
+            let stored = stored.filter(|stored| stored.check_definition(&table.schema).is_ok());
+            stored.ok_or_else(|| no_table(table))?.apply(batch, &view.skipped)
         };
-        self.leases.under(lease.as_ref(), || self.with_table(table, apply))
+        self.leases.under(lease.as_ref(), apply)
     }
 
     async fn get(&self, table: &ViewTable, tenant: &TenantId, key: &str) -> Result<Option<RowValues>, Error> {

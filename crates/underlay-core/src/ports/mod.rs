@@ -9,6 +9,7 @@ mod query;
 mod read_models;
 mod snapshots;
 mod view_batch;
+mod view_stop;
 mod wakeups;
 
 pub use archive::{Archive, ArchivePage, ArchivedCommit, Imported, Retention};
@@ -20,9 +21,10 @@ pub use event_store::{
 pub use leases::{Lease, LeaseId, LeaseTerm, Leases, check_lease};
 pub use query::{Comparison, Cursor, Direction, Filter, Query, RowPage, Sort};
 pub use read_models::{
-    Generation, LoadedRow, ReadModels, Swap, Swept, ViewInfo, ViewStatus, ViewTable, no_generation,
-    none_replaced, still_read,
+    Generation, LoadedRow, ReadModels, Swap, Swept, ViewInfo, ViewTable, no_generation, none_replaced,
+    still_read,
 };
 pub use snapshots::{Snapshot, Snapshots};
 pub use view_batch::{ParkedEvent, RowAddress, RowChange, ViewBatch};
+pub use view_stop::{SkipOrder, SkippedEvent, StopCause, ViewStop};
 pub use wakeups::{Wakeup, Wakeups};

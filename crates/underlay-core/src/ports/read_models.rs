@@ -1,8 +1,7 @@
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 
 use crate::domain::{RowValues, ViewSchema};
-use crate::ports::{ParkedEvent, Query, RowAddress, RowPage, ViewBatch};
+use crate::ports::{ParkedEvent, Query, RowAddress, RowPage, SkipOrder, SkippedEvent, ViewBatch, ViewStop};
 use crate::words::{Checkpoint, Error, Fingerprint, Position, TenantId, Timestamp};
 
 /// One table of rows: a view in one of its generations. A rebuild fills the next generation beside
@@ -13,22 +12,6 @@ pub struct ViewTable {
     pub schema: ViewSchema,
     /// The generation, from 1.
     pub generation: u32,
-}
-
-/// Where a view stands with its log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ViewStatus {
-    /// Behind the head of the log.
-    CatchingUp,
-    /// At the head of the log.
-    Live,
-    /// Another process folds it; this one would, should that one end.
-    Standby,
-    /// Stopped by an event it cannot take; waits for a person.
-    Paused,
-    /// Stopped by a failure that a repeat does not mend.
-    Failed,
 }
 
 /// A generation of a view.
@@ -42,6 +25,8 @@ pub struct Generation {
     pub checkpoint: Checkpoint,
     /// How many events it has passed over.
     pub parked: u64,
+    /// How many of these a person has skipped.
+    pub skipped: u64,
 }
 
 /// A row as it is stored.
@@ -74,6 +59,8 @@ pub struct ViewInfo {
     pub replaced: Option<(Generation, Timestamp)>,
     /// How many generations are gone and have left rows to be removed.
     pub discarded: u64,
+    /// Why the generation that is read does not go on; none where it does, or where nobody knows.
+    pub stop: Option<ViewStop>,
 }
 
 /// How a generation is swapped in.
@@ -151,7 +138,10 @@ pub fn still_read(view: &str, generation: u32) -> Error {
 /// 16. *What a discarded generation has left is removed piece by piece, beside readers and writers; its number is never given again.* `discarded_generations_are_swept`
 /// 17. *Events that were passed over are kept with the rows of their generation, in the order of the log.* `parked_events_are_kept`
 /// 18. *A query that finds its answer within `QUERY_ROWS_SCANNED_MAX` rows of an index that its filters or its order name is answered; any other is `TooBroad`, and names the limit.* `a_query_looks_at_a_bounded_number_of_rows`
-/// 19. *A row that says what it reflects says no more than it does, and never goes back to less.* `rows_say_what_they_reflect`
+/// 19. *Why a view stopped is stored with a batch, and counts until the next one.* `a_stop_counts_until_the_next_batch`
+/// 20. *An event is skipped only where the view is stopped at it, and by one of all who try.* `one_skips_the_event_a_view_is_stopped_at`
+/// 21. *Who skipped what, when and why is kept, whatever generation is read, and nothing stops at it again.* `what_was_skipped_is_kept`
+/// 22. *A row that says what it reflects says no more than it does, and never goes back to less.* `rows_say_what_they_reflect`
 #[async_trait]
 pub trait ReadModels: Send + Sync + 'static {
     /// Makes the table of a view where it is missing, starting at `start`, and returns the generation
@@ -211,6 +201,20 @@ pub trait ReadModels: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<ParkedEvent>, Error>;
 
+    /// Orders the view to pass over the event that it is stopped at: it does not count as stopped any more.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] as [`SkipOrder::of`] says, where it is not stopped at that event; nothing was stored.
+    /// [`Error::NotFound`] where there is no such view.
+    async fn skip(&self, view: &str, skip: SkipOrder) -> Result<SkippedEvent, Error>;
+
+    /// Every event of a view that was skipped, in the order of the log: at most
+    /// [`SKIPPED_EVENTS_MAX`](crate::limits::SKIPPED_EVENTS_MAX). None of a view that is not there.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] or [`Error::Backend`].
+    async fn skipped(&self, view: &str) -> Result<Vec<SkippedEvent>, Error>;
+
     /// What the catalogue holds, by name.
     ///
     /// # Errors
@@ -232,7 +236,8 @@ pub trait ReadModels: Send + Sync + 'static {
     /// Stores changes and checkpoint in one transaction.
     ///
     /// # Errors
-    /// [`Error::CheckpointMoved`] where the view is not at `batch.from`; [`Error::LeaseLost`] where
+    /// [`Error::CheckpointMoved`] where the view is not at `batch.from`, or stops at an event that was
+    /// skipped; [`Error::LeaseLost`] where
     /// `batch.lease` does not hold; [`Error::Invalid`] where a row does not fit. Nothing was stored.
     async fn apply(&self, table: &ViewTable, batch: ViewBatch) -> Result<(), Error>;
 

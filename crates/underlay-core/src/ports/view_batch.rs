@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::view_schema::check_key;
 use crate::domain::{RowValues, ViewSchema};
-use crate::ports::LeaseTerm;
+use crate::ports::{LeaseTerm, ViewStop};
 use crate::words::limits::PARKED_REASON_BYTES_MAX;
 use crate::words::{
     Checkpoint, Error, EventId, Position, RecordedEvent, StreamName, TenantId, Value, Version,
@@ -99,13 +99,15 @@ pub struct ViewBatch {
     pub parked: Vec<ParkedEvent>,
     /// The lease it is stored under; none where nobody asks for one.
     pub lease: Option<LeaseTerm>,
+    /// Why the view does not go on from here; none where it does.
+    pub stop: Option<ViewStop>,
 }
 
 impl ViewBatch {
     /// Changes that lead from one place to the next, under no lease and with nothing parked.
     #[must_use]
     pub fn new(from: Checkpoint, to: Checkpoint, changes: Vec<RowChange>) -> Self {
-        Self { from, to, changes, parked: Vec::new(), lease: None }
+        Self { from, to, changes, parked: Vec::new(), lease: None, stop: None }
     }
 
     /// Adds the events that were passed over.
@@ -119,6 +121,13 @@ impl ViewBatch {
     #[must_use]
     pub fn with_lease(mut self, lease: Option<LeaseTerm>) -> Self {
         self.lease = lease;
+        self
+    }
+
+    /// Says why the view does not go on from here.
+    #[must_use]
+    pub fn with_stop(mut self, stop: Option<ViewStop>) -> Self {
+        self.stop = stop;
         self
     }
 

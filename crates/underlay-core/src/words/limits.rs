@@ -59,6 +59,12 @@ pub const TEXT_BYTES_MAX: usize = 1 << 20;
 pub const PARKED_EVENTS_MAX: u64 = 10_000;
 /// Bytes kept of the reason why an event was passed over.
 pub const PARKED_REASON_BYTES_MAX: usize = 1_024;
+/// Events of one view that a person may have skipped.
+pub const SKIPPED_EVENTS_MAX: usize = 1_000;
+/// Bytes that say who skipped an event.
+pub const SKIP_BY_BYTES_MAX: usize = 200;
+/// Bytes that say why an event was skipped.
+pub const SKIP_WHY_BYTES_MAX: usize = 1_024;
 /// Bytes in a view's or column's name.
 pub const NAME_BYTES_MAX: usize = 48;
 /// Columns in a view.

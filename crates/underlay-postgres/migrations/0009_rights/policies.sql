@@ -26,6 +26,8 @@ CREATE POLICY worked ON {schema}.view_checkpoints TO {worker} USING (true) WITH 
 CREATE POLICY worked ON {schema}.replaced_generations TO {worker} USING (true) WITH CHECK (true);
 CREATE POLICY worked ON {schema}.discarded_generations TO {worker} USING (true) WITH CHECK (true);
 CREATE POLICY worked ON {schema}.parked_events TO {worker} USING (true) WITH CHECK (true);
+CREATE POLICY worked ON {schema}.view_stops TO {worker} USING (true) WITH CHECK (true);
+CREATE POLICY worked ON {schema}.skipped_events TO {worker} USING (true) WITH CHECK (true);
 CREATE POLICY worked ON {schema}.leases TO {worker} USING (true) WITH CHECK (true);
 CREATE POLICY known ON {schema}.views FOR SELECT TO {reader} USING (true);
 CREATE POLICY known ON {schema}.view_generations FOR SELECT TO {reader} USING (true);

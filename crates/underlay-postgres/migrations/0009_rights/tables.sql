@@ -22,8 +22,11 @@ ON
     {schema}.replaced_generations,
     {schema}.discarded_generations,
     {schema}.parked_events,
+    {schema}.view_stops,
     {schema}.leases
 TO {worker};
+-- What a person ordered is kept for ever.
+GRANT SELECT, INSERT ON {schema}.skipped_events TO {worker};
 GRANT SELECT ON {schema}.views, {schema}.view_generations TO {reader};
 -- Not the event of a checkpoint: it may be another tenant's.
 GRANT SELECT (name, generation, move, position) ON {schema}.view_checkpoints TO {reader};

@@ -28,7 +28,7 @@ use crate::log::event_row::{self, RawJson};
 use crate::log::known::fingerprint;
 use crate::read_models::apply_batch;
 use crate::store::Open;
-use crate::views::row_table;
+use crate::views::{row_table, view_stops};
 
 /// Finds the generation that is read, in the answer to `select_active_generation`; `None` where the view is not
 /// there.
@@ -228,6 +228,7 @@ async fn forget(client: &Client, view: &str, generation: u32) -> Result<(), Fail
     let parameters: [Parameter<'_>; 2] = [(&view, Type::TEXT), (&number, Type::INT4)];
     for delete in [
         include_str!("../sql/delete_parked_events.sql"),
+        include_str!("../sql/delete_view_stop.sql"),
         include_str!("../sql/delete_checkpoint.sql"),
         include_str!("../sql/delete_discarded_generation.sql"),
     ] {
@@ -327,6 +328,7 @@ pub(crate) fn views(rows: &[Row]) -> Result<Vec<ViewInfo>, Failure> {
             checkpoint: read_checkpoint(row, 3)?
                 .ok_or_else(|| Failure::damaged(format!("view {name} has no checkpoint")))?,
             parked: event_row::count(row, 6)?,
+            skipped: event_row::count(row, 10)?,
         };
         let replaced_at: Option<i64> = row.try_get(8)?;
         let listed = ListedGeneration {
@@ -334,6 +336,7 @@ pub(crate) fn views(rows: &[Row]) -> Result<Vec<ViewInfo>, Failure> {
             is_read: row.try_get(7)?,
             replaced_at: replaced_at.map(|_| event_row::stamp(row, 8)).transpose()?,
             discarded: event_row::count(row, 9)?,
+            stop: view_stops::stop(row.try_get(11)?, &name)?,
         };
         views.push(name, listed)?;
     }
@@ -351,7 +354,7 @@ pub(crate) fn no_table(table: &ViewTable) -> Failure {
     Failure::Answer(no_generation(&table.schema.name, table.generation))
 }
 
-fn no_view(name: &str) -> Failure {
+pub(crate) fn no_view(name: &str) -> Failure {
     Failure::Answer(Error::NotFound(format!("view {name}")))
 }
 
@@ -365,20 +368,20 @@ fn generation(row: &Row, at: usize) -> Result<u32, Failure> {
 }
 
 /// Keeps others from changing the generations of a view; the one that is read.
-async fn lock_view(client: &Client, name: &str) -> Result<Option<u32>, Failure> {
+pub(crate) async fn lock_view(client: &Client, name: &str) -> Result<Option<u32>, Failure> {
     let parameters: [Parameter<'_>; 1] = [(&name, Type::TEXT)];
     let rows = client.query_typed(include_str!("../sql/lock_view.sql"), &parameters).await?;
     rows.first().map(|row| generation(row, 0)).transpose()
 }
 
 /// The generations of a view that answer.
-struct Generations {
-    active: u32,
+pub(crate) struct Generations {
+    pub(crate) active: u32,
     building: Option<u32>,
 }
 
 impl Generations {
-    async fn of(client: &Client, view: &str) -> Result<Self, Failure> {
+    pub(crate) async fn of(client: &Client, view: &str) -> Result<Self, Failure> {
         let parameters: [Parameter<'_>; 1] = [(&view, Type::TEXT)];
         let rows = client.query_typed(include_str!("../sql/select_generations.sql"), &parameters).await?;
         let (mut active, mut building) = (None, None);
@@ -394,7 +397,7 @@ impl Generations {
 }
 
 /// A generation with what its rows were built by, as the database holds it.
-struct Definition {
+pub(crate) struct Definition {
     generation: u32,
     fingerprint: Vec<u8>,
     definition: String,
@@ -402,7 +405,7 @@ struct Definition {
 
 impl Definition {
     /// That of a generation that answers; nobody writes its rows from here on.
-    async fn lock(client: &Client, view: &str, generation: u32) -> Result<Self, Failure> {
+    pub(crate) async fn lock(client: &Client, view: &str, generation: u32) -> Result<Self, Failure> {
         let number = stored_generation(generation)?;
         let parameters: [Parameter<'_>; 2] = [(&view, Type::TEXT), (&number, Type::INT4)];
         let rows = client.query_typed(include_str!("../sql/lock_generation.sql"), &parameters).await?;

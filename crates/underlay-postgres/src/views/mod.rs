@@ -4,3 +4,4 @@ pub(crate) mod catalogue;
 pub(crate) mod explain;
 pub(crate) mod query;
 pub(crate) mod row_table;
+pub(crate) mod view_stops;

@@ -6,7 +6,7 @@ use underlay_core::{
     Aggregate, Commit, CommitId, Context, Decision, Error, EventStore, EventStoreExt, ExpectedVersion,
     NewEvent, Operation, Reads, Retention, Streams, TenantId, Timestamp, Version,
 };
-use underlay_runtime::{Engine, EngineConfig, ExecuteError, Failure, Ports, Registry, Request};
+use underlay_runtime::{Engine, EngineConfig, ExecuteError, ExecuteNamedError, Ports, Registry, Request};
 
 use crate::bank::{
     Account, AccountCommand, AccountEvent, AccountRefusal, Bank, LookAt, TakeWhileOtherIsFull, Transfer,
@@ -66,7 +66,7 @@ async fn a_stored_refusal_answers_a_repeat_also_when_it_would_be_accepted_now() 
     assert_eq!(first.to_string(), again.to_string());
     let named =
         bank.engine.execute_named(&repeatable("k"), "account", "a", "withdraw", r#"{"cents":5}"#).await;
-    let Err(Failure::Refused(refused)) = named else { panic!("{named:?}") };
+    let Err(ExecuteNamedError::Refused(refused)) = named else { panic!("{named:?}") };
     assert!(refused.repeated);
     assert_eq!(refused.fields.as_str(), r#"{"balance":0,"cents":5}"#);
 }
@@ -85,7 +85,7 @@ async fn a_refusal_past_its_retention_is_not_taken_for_damage() {
         other => panic!("{other:?}"),
     }
     let named = bank.engine.execute_named(&one, "account", "a", "withdraw", r#"{"cents":1}"#);
-    assert!(matches!(named.await, Err(Failure::Refused(refused)) if refused.code == "overdrawn"));
+    assert!(matches!(named.await, Err(ExecuteNamedError::Refused(refused)) if refused.code == "overdrawn"));
 }
 
 #[tokio::test]
@@ -355,7 +355,7 @@ async fn streams_are_counted_before_any_is_loaded() {
         assert!(text.contains("COMMIT_STREAMS_MAX"), "{text}");
         let body = format!(r#"{{"accounts":{},"swallows":{swallows}}}"#, COMMIT_STREAMS_MAX + 1);
         let refused = engine.operate_named(&request(), "look-at", &body).await;
-        assert!(matches!(refused, Err(Failure::Failed(Error::Invalid(_)))), "{refused:?}");
+        assert!(matches!(refused, Err(ExecuteNamedError::Failed(Error::Invalid(_)))), "{refused:?}");
         assert_eq!(store.seen().reads, 0, "nothing is loaded");
     }
     engine.operate(&request(), LookAt { accounts: COMMIT_STREAMS_MAX, swallows: false }).await.unwrap();

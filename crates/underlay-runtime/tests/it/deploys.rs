@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use underlay_core::memory::{MemoryEventStore, MemoryReadModels, MemorySnapshots};
 use underlay_core::{CommitId, Error, Operation};
-use underlay_runtime::{Failure, Registry};
+use underlay_runtime::{ExecuteNamedError, Registry};
 
 use crate::bank::{Bank, request};
 
@@ -104,11 +104,11 @@ async fn a_command_sent_again_to_a_newer_version_gets_its_first_answer() {
     // What was asked of the newer one alone is something else.
     for body in [r#"{"text":"x","color":"red"}"#, r#"{"text":"x","color":null}"#, r#"{"text":"y"}"#] {
         let other = newer.execute_named(&asked, "note", "a", "note", body).await;
-        assert!(matches!(other, Err(Failure::Failed(Error::IdReused(_)))), "{body}: {other:?}");
+        assert!(matches!(other, Err(ExecuteNamedError::Failed(Error::IdReused(_)))), "{body}: {other:?}");
     }
     // So is another stream, and another command.
     let elsewhere = newer.execute_named(&asked, "note", "b", "note", r#"{"text":"x"}"#).await;
-    assert!(matches!(elsewhere, Err(Failure::Failed(Error::IdReused(_)))), "{elsewhere:?}");
+    assert!(matches!(elsewhere, Err(ExecuteNamedError::Failed(Error::IdReused(_)))), "{elsewhere:?}");
 
     let asked = request().with_key("nothing");
     older.execute_named(&asked, "note", "a", "clear", "").await.unwrap();
@@ -123,7 +123,7 @@ async fn an_operation_sent_again_to_a_newer_version_gets_its_first_answer() {
     older.operate_named(&asked, "copy", r#"{"to":["a"]}"#).await.unwrap();
     assert!(newer.operate_named(&asked, "copy", r#"{"to":["a"]}"#).await.unwrap().repeated);
     let other = newer.operate_named(&asked, "copy", r#"{"to":["a"],"due":1}"#).await;
-    assert!(matches!(other, Err(Failure::Failed(Error::IdReused(_)))), "{other:?}");
+    assert!(matches!(other, Err(ExecuteNamedError::Failed(Error::IdReused(_)))), "{other:?}");
 }
 
 #[tokio::test]
@@ -154,6 +154,8 @@ async fn a_body_that_is_nested_too_deep_is_refused_by_the_name_of_the_limit() {
     let bank = older::bank(&MemoryEventStore::default());
     let body = format!(r#"{{"to":["a"],"more":{}1{}}}"#, "[".repeat(200_000), "]".repeat(200_000));
     let refused = bank.engine.operate_named(&request(), "copy", &body).await.unwrap_err();
-    assert!(matches!(&refused, Failure::Failed(Error::Invalid(text)) if text.contains("JSON_DEPTH_MAX")));
+    assert!(
+        matches!(&refused, ExecuteNamedError::Failed(Error::Invalid(text)) if text.contains("JSON_DEPTH_MAX"))
+    );
     assert_eq!(bank.stream_version("a").await, 0);
 }

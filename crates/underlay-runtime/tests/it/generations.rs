@@ -8,9 +8,9 @@ use std::time::Duration;
 use underlay_core::memory::{MemoryEventStore, MemoryReadModels};
 use underlay_core::{
     Checkpoint, Commit, CommitId, Error, EventStore, Position, Query, ReadModels, Swap, SystemClock,
-    Timestamp, View, ViewStatus,
+    Timestamp, View,
 };
-use underlay_runtime::{Engine, EngineConfig, Ports, RebuildFrom, Registry, RunningViews};
+use underlay_runtime::{Engine, EngineConfig, Ports, RebuildFrom, Registry, RunningViews, SubscriptionState};
 
 use crate::bank::{Balances, deposited, registry, tenant};
 use crate::hooked::{Hook, HookedReadModels};
@@ -327,7 +327,7 @@ async fn repaired() -> (Engine, MemoryReadModels, RunningViews) {
 async fn a_rebuild_repairs_a_view_of_an_older_copy_of_the_log() {
     let (server, read_models, views) = repaired().await;
     assert_eq!(rows(&server).await, [row("a", 5, 5)]);
-    assert_ne!(server.view_states()[0].status, ViewStatus::Failed);
+    assert_ne!(server.view_states()[0].status, SubscriptionState::Failed);
     let _kept_since: Timestamp = read_models.views().await.unwrap()[0].replaced.unwrap().1;
     views.stop().await;
 }

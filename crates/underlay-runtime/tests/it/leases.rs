@@ -1,9 +1,9 @@
 //! Of several processes one folds a view: who it is, and what happens when it stops, stands still or
 //! comes back.
 
-use underlay_core::{Keys, Leases, Position, Recorded, View, ViewStatus};
+use underlay_core::{Keys, Leases, Position, Recorded, View};
 use underlay_derive::event;
-use underlay_runtime::{Engine, EngineConfig, OnViewChange, RebuildFrom, Registry};
+use underlay_runtime::{Engine, EngineConfig, OnViewChange, RebuildFrom, Registry, SubscriptionState};
 
 use crate::bank::{AccountEvent, Balance, Balances};
 use crate::shared::{Call, LEASE, MOMENT, POLL, Place, Process, Shared};
@@ -13,9 +13,9 @@ use crate::views::{Doubled, LONG, row, rows};
 async fn first_and_second(shared: &Shared) -> (Process, Process) {
     let (first, second) = (shared.process("first"), shared.process("second"));
     let views = first.start();
-    shared.until(async || first.is(ViewStatus::Live)).await;
+    shared.until(async || first.is(SubscriptionState::Live)).await;
     let others = second.start();
-    shared.until(async || second.is(ViewStatus::Standby)).await;
+    shared.until(async || second.is(SubscriptionState::Standby)).await;
     // They run until the test ends.
     std::mem::forget((views, others));
     (first, second)
@@ -35,8 +35,8 @@ async fn of_several_processes_one_folds_each_event() {
     assert_eq!(folded, [0, 0, 300], "over {:?} and many renewals", LEASE * 3);
     let holder = processes[0].engine.view_holder("balances").await.unwrap().unwrap();
     assert!(["a/", "b/", "c/"].iter().any(|name| holder.starts_with(name)), "{holder}");
-    let folding = processes.iter().filter(|process| process.is(ViewStatus::Live)).count();
-    let standing_by = processes.iter().filter(|process| process.is(ViewStatus::Standby)).count();
+    let folding = processes.iter().filter(|process| process.is(SubscriptionState::Live)).count();
+    let standing_by = processes.iter().filter(|process| process.is(SubscriptionState::Standby)).count();
     assert_eq!((folding, standing_by), (1, 2));
     for process in &processes {
         assert_eq!(rows(&process.engine).await, [row("a", 300, 300)], "each answers");
@@ -51,14 +51,14 @@ async fn who_ends_in_good_order_hands_over_at_the_next_poll() {
     let shared = Shared::new();
     let (first, second) = (shared.process("first"), shared.process("second"));
     let views = first.start();
-    shared.until(async || first.is(ViewStatus::Live)).await;
+    shared.until(async || first.is(SubscriptionState::Live)).await;
     let others = second.start();
     shared.deposit("a").await;
     shared.until(async || first.folded() == 1).await;
     views.stop().await;
     shared.deposit("a").await;
     shared.pass(POLL).await;
-    assert!(POLL < LEASE && second.is(ViewStatus::Live), "{:?}", second.state());
+    assert!(POLL < LEASE && second.is(SubscriptionState::Live), "{:?}", second.state());
     assert_eq!(rows(&second.engine).await, [row("a", 2, 2)]);
     assert_eq!((first.folded(), second.folded()), (1, 1));
     others.stop().await;
@@ -71,7 +71,7 @@ async fn views_that_are_dropped_give_their_lease_back() {
     let shared = Shared::new();
     let process = shared.process("first");
     let views = process.start();
-    shared.until(async || process.is(ViewStatus::Live)).await;
+    shared.until(async || process.is(SubscriptionState::Live)).await;
     assert!(!shared.is_free("view:balances").await);
     drop(views);
     shared.until(async || shared.is_free("view:balances").await).await;
@@ -88,7 +88,7 @@ async fn who_is_gone_is_replaced_when_its_lease_has_run_out() {
     assert_eq!((shared.stored().await, second.folded()), (0, 0), "not before");
     shared.pass(LEASE / 3 + MOMENT + POLL).await;
     assert_eq!((shared.stored().await, second.folded()), (1, 1));
-    assert!(second.is(ViewStatus::Live));
+    assert!(second.is(SubscriptionState::Live));
 }
 
 #[tokio::test]
@@ -103,15 +103,18 @@ async fn who_was_paused_while_it_stored_stores_nothing_when_it_comes_back() {
     shared.until(async || first.place.is_paused()).await;
     // Longer than its lease; nobody else can have a reason to wait for it.
     shared.pass(LEASE + POLL).await;
-    assert!(second.is(ViewStatus::Live));
+    assert!(second.is(SubscriptionState::Live));
     for _ in 0..20 {
         shared.deposit("b").await;
     }
     shared.until(async || shared.stored().await == 22).await;
     first.place.go_on();
-    shared.until(async || first.is(ViewStatus::Standby)).await;
+    shared.until(async || first.is(SubscriptionState::Standby)).await;
     shared.pass(LEASE * 2).await;
-    assert!(first.is(ViewStatus::Standby) && second.is(ViewStatus::Live), "it does not take it back");
+    assert!(
+        first.is(SubscriptionState::Standby) && second.is(SubscriptionState::Live),
+        "it does not take it back"
+    );
     assert_eq!(rows(&first.engine).await, [row("a", 2, 2), row("b", 20, 20)]);
     assert_eq!(first.folded(), 2, "the second one in vain");
     assert_eq!(second.folded(), 21);
@@ -122,7 +125,7 @@ async fn who_comes_back_before_anybody_asked_for_its_lease_stores_under_a_new_on
     let shared = Shared::new();
     let first = shared.process("first");
     let views = first.start();
-    shared.until(async || first.is(ViewStatus::Live)).await;
+    shared.until(async || first.is(SubscriptionState::Live)).await;
     first.place.pause_at(Call::Apply);
     shared.deposit("a").await;
     shared.until(async || first.place.is_paused()).await;
@@ -131,7 +134,7 @@ async fn who_comes_back_before_anybody_asked_for_its_lease_stores_under_a_new_on
     assert_eq!(now.term, 2);
     shared.leases.release(&now).await.unwrap();
     first.place.go_on();
-    shared.until(async || first.is(ViewStatus::Live) && shared.stored().await == 1).await;
+    shared.until(async || first.is(SubscriptionState::Live) && shared.stored().await == 1).await;
     assert_eq!(rows(&first.engine).await, [row("a", 1, 1)]);
     views.stop().await;
 }
@@ -149,7 +152,7 @@ async fn without_leases_to_be_had_nobody_folds_and_it_says_why() {
     assert_eq!(process.folded(), 0);
     process.place.set_leases_away(false);
     shared.pass(EngineConfig::default().retry_delay_max).await;
-    assert_eq!((process.state().status, process.state().error), (ViewStatus::Live, None));
+    assert_eq!((process.state().status, process.state().error), (SubscriptionState::Live, None));
     assert_eq!(process.folded(), 1);
     views.stop().await;
 }
@@ -163,14 +166,14 @@ async fn who_cannot_renew_folds_until_its_lease_runs_out() {
     shared.deposit("a").await;
     shared.until(async || first.folded() == 1 && shared.stored().await == 1).await;
     shared.pass(LEASE).await;
-    shared.until(async || second.is(ViewStatus::Live)).await;
+    shared.until(async || second.is(SubscriptionState::Live)).await;
     shared.deposit("a").await;
     shared.until(async || shared.stored().await == 2).await;
     assert_eq!((first.folded(), second.folded()), (1, 1));
     assert!(first.state().error.is_some(), "{:?}", first.state());
     first.place.set_leases_away(false);
     shared.pass(EngineConfig::default().retry_delay_max).await;
-    assert!(first.is(ViewStatus::Standby), "{:?}", first.state());
+    assert!(first.is(SubscriptionState::Standby), "{:?}", first.state());
 }
 
 #[tokio::test]
@@ -219,7 +222,7 @@ async fn who_stands_by_soon_knows_of_events_that_change_no_row() {
     let process = |name| shared.process_of(name, Registry::default().view(Withdrawals), |config| config);
     let (first, second) = (process("first"), process("second"));
     let views = first.start();
-    shared.until(async || first.is(ViewStatus::Live)).await;
+    shared.until(async || first.is(SubscriptionState::Live)).await;
     let others = second.start();
     for _ in 0..5 {
         // Others write all the time, so that it is never quiet.
@@ -261,17 +264,17 @@ async fn an_event_one_process_cannot_take_another_may() {
     shared.process("first").engine.rebuild_view("balances", RebuildFrom::default(), |_| {}).await.unwrap();
     let older = shared.process_of("older", Registry::default().view(Older), |config| config);
     let views = older.start();
-    shared.until(async || older.is(ViewStatus::Live)).await;
+    shared.until(async || older.is(SubscriptionState::Live)).await;
     let newer = shared.process("newer");
     let others = newer.start();
-    shared.until(async || newer.is(ViewStatus::Standby)).await;
+    shared.until(async || newer.is(SubscriptionState::Standby)).await;
     shared.deposit("a").await;
     shared.deposit("bad").await;
-    shared.until(async || older.is(ViewStatus::Paused)).await;
+    shared.until(async || older.is(SubscriptionState::Paused)).await;
     shared.pass(POLL).await;
-    assert!(newer.is(ViewStatus::Live), "{:?}", newer.state());
+    assert!(newer.is(SubscriptionState::Live), "{:?}", newer.state());
     shared.pass(POLL).await;
-    assert!(older.is(ViewStatus::Standby) && older.state().error.is_none(), "{:?}", older.state());
+    assert!(older.is(SubscriptionState::Standby) && older.state().error.is_none(), "{:?}", older.state());
     assert_eq!(rows(&older.engine).await, [row("a", 1, 1), row("bad", 1, 1)]);
     views.stop().await;
     others.stop().await;
@@ -285,7 +288,7 @@ async fn an_event_nobody_can_take_pauses_the_view_in_every_process() {
     let views = (first.start(), second.start());
     shared.deposit("bad").await;
     shared.pass(POLL * 3).await;
-    assert!(first.is(ViewStatus::Paused) && second.is(ViewStatus::Paused));
+    assert!(first.is(SubscriptionState::Paused) && second.is(SubscriptionState::Paused));
     // And it stays so: they do not hand it to each other for ever.
     let term = async || {
         let lease = shared.leases.acquire("view:balances", "a test", LEASE).await.unwrap().unwrap();
@@ -316,7 +319,11 @@ async fn a_rebuild_goes_on_beside_who_folds() {
         assert_eq!(rebuilt.unwrap(), generation);
         shared.deposit("a").await;
         shared.pass(POLL * 2).await;
-        assert!(first.is(ViewStatus::Live) && second.is(ViewStatus::Standby), "{:?}", first.state());
+        assert!(
+            first.is(SubscriptionState::Live) && second.is(SubscriptionState::Standby),
+            "{:?}",
+            first.state()
+        );
     }
     assert_eq!(rows(&second.engine).await, [row("a", 32, 32)]);
     assert_eq!(second.folded(), 30, "only what it rebuilt");
@@ -370,11 +377,14 @@ async fn at_start_one_process_rebuilds_while_an_older_one_folds_what_is_read() {
     shared.pass(POLL).await;
     one.place.go_on();
     shared.pass(POLL * 3).await;
-    assert!(older.is(ViewStatus::Failed), "{:?}", older.state());
+    assert!(older.is(SubscriptionState::Failed), "{:?}", older.state());
     let info = shared.process("look").engine.read_models().views().await.unwrap().remove(0);
     assert_eq!(info.active.number, 2, "rebuilt once");
     let folding = [&one, &other].map(|process| process.state().status);
-    assert!(folding.contains(&ViewStatus::Live) && folding.contains(&ViewStatus::Standby), "{folding:?}");
+    assert!(
+        folding.contains(&SubscriptionState::Live) && folding.contains(&SubscriptionState::Standby),
+        "{folding:?}"
+    );
     assert_eq!(rows(&one.engine).await, [row("a", 62, 31)]);
     for views in [views, newer_views, others] {
         views.stop().await;
@@ -395,7 +405,7 @@ async fn what_was_rebuilt_while_somebody_asked_to_is_not_rebuilt_again() {
     shared.until(async || other.place.is_paused()).await;
     let generation = one.engine.rebuild_view("balances", RebuildFrom::default(), |_| {}).await.unwrap();
     other.place.go_on();
-    shared.until(async || other.is(ViewStatus::Live)).await;
+    shared.until(async || other.is(SubscriptionState::Live)).await;
     assert_eq!(one.engine.read_models().views().await.unwrap()[0].active.number, generation);
     assert!(shared.is_free("rebuild:balances").await);
     views.stop().await;
@@ -406,14 +416,14 @@ async fn what_is_stored_is_stored_under_the_term() {
     let shared = Shared::new();
     let first = shared.process("first");
     let views = first.start();
-    shared.until(async || first.is(ViewStatus::Live)).await;
+    shared.until(async || first.is(SubscriptionState::Live)).await;
     // Taken away from it while it believes to have it.
     let lease = shared.leases.find("view:balances").await.unwrap().expect("it holds it");
     shared.leases.release(&lease).await.unwrap();
     let other = shared.leases.acquire("view:balances", "other", LEASE).await.unwrap().unwrap();
     assert_eq!(other.term, 2);
     shared.deposit("a").await;
-    shared.until(async || first.is(ViewStatus::Standby)).await;
+    shared.until(async || first.is(SubscriptionState::Standby)).await;
     assert_eq!((first.folded(), shared.stored().await), (1, 0));
     views.stop().await;
 }

@@ -13,6 +13,7 @@ mod deploys;
 mod generations;
 mod hooked;
 mod leases;
+mod mending;
 mod parking;
 mod purses;
 mod rows_first;

@@ -4,11 +4,10 @@ use underlay_core::limits::{INDEXED_TEXT_BYTES_MAX, PARKED_EVENTS_MAX};
 use underlay_core::memory::{MemoryEventStore, MemoryReadModels, MemorySnapshots};
 use underlay_core::{
     Commit, CommitId, EventStore, EventType, ExpectedVersion, Json, Keys, NewEvent, OnFault, ParkedEvent,
-    Position, Query, ReadModels, Recorded, SchemaVersion, StreamName, TenantId, Value, View, ViewStatus,
-    ViewTable,
+    Position, Query, ReadModels, Recorded, SchemaVersion, StreamName, TenantId, Value, View, ViewTable,
 };
 use underlay_derive::{event, row};
-use underlay_runtime::{Engine, RebuildFrom, Registry};
+use underlay_runtime::{Engine, RebuildFrom, Registry, SubscriptionState};
 
 use crate::bank::Bank;
 use crate::views::{LONG, stopped};
@@ -132,7 +131,7 @@ async fn what_no_store_may_hold_stops_the_view_at_the_event_on_every_store() {
         let views = bank.engine.start_views();
         let state = stopped(&bank.engine).await;
         let error = state.error.unwrap();
-        assert_eq!(state.status, ViewStatus::Paused, "{error}");
+        assert_eq!(state.status, SubscriptionState::Paused, "{error}");
         for part in ["position 2", "of tenant bad", "version 1"] {
             assert!(error.contains(part), "{reason}: {error}");
         }
@@ -220,7 +219,7 @@ async fn an_event_of_a_newer_version_is_not_passed_over() {
     bank.store.commit(&tenant("good"), written("a", 2, payload("from tomorrow"))).await.unwrap();
     let views = bank.engine.start_views();
     let state = stopped(&bank.engine).await;
-    assert_eq!(state.status, ViewStatus::Paused);
+    assert_eq!(state.status, SubscriptionState::Paused);
     assert!(state.error.unwrap().contains("newer version"));
     assert_eq!(parked(&bank).await, []);
     views.stop().await;

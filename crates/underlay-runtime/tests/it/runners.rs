@@ -5,9 +5,10 @@ use std::fmt;
 use underlay_core::memory::{MemoryEventStore, MemoryReadModels, MemorySnapshots};
 use underlay_core::{
     DecodeError, Error, Event, EventDescriptor, EventStore, Json, Keys, Position, Query, Recorded, View,
-    ViewStatus,
 };
-use underlay_runtime::{Engine, EngineConfig, OnViewChange, RebuildFrom, Registry, ViewState};
+use underlay_runtime::{
+    Engine, EngineConfig, OnViewChange, RebuildFrom, Registry, SubscriptionState, ViewState,
+};
 use underlay_testkit::EventStoreLayer;
 
 use crate::bank::{Account, AccountEvent, Balance, Balances, Bank, deposited, registry, tenant};
@@ -144,11 +145,11 @@ async fn a_view_that_was_refused_goes_on_once_it_is_rebuilt() {
     let views = engine.start_views();
     reached(&engine, 10).await;
     store.swap(log(2).await);
-    assert_eq!(stopped(&engine).await.status, ViewStatus::Failed);
+    assert_eq!(stopped(&engine).await.status, SubscriptionState::Failed);
     // By another process, as the message says.
     store.engine().rebuild_view("balances", RebuildFrom::default(), |_| {}).await.unwrap();
     store.commit(&tenant(), deposited("a", 1)).await.unwrap();
-    while engine.view_states()[0].status != ViewStatus::Live {
+    while engine.view_states()[0].status != SubscriptionState::Live {
         tokio::task::yield_now().await;
     }
     reached(&engine, 3).await;
@@ -175,7 +176,7 @@ async fn of_two_events_it_cannot_take_the_first_one_stops_a_view() {
     let registry = Registry::default().aggregate::<Account>().view(Unlucky);
     let deposits = [("a", 1), ("b", 13), ("a", 13), ("c", 1)];
     let (state, position) = stopped_over(registry, &deposits).await;
-    assert_eq!(state.status, ViewStatus::Paused);
+    assert_eq!(state.status, SubscriptionState::Paused);
     assert!(state.error.as_ref().unwrap().contains("position 2 "), "{state:?}");
     assert_eq!(position, 1, "what came before is stored");
 }
@@ -185,7 +186,7 @@ async fn whatever_panics_pauses_its_view_and_names_the_event() {
     let deposits = [("a", 1), ("b", 2), ("a", 13), ("c", 1)];
     for registry in [Registry::default().view(BadPayload), Registry::default().view(BadKey::<true>)] {
         let (state, position) = stopped_over(registry, &deposits).await;
-        assert_eq!(state.status, ViewStatus::Paused);
+        assert_eq!(state.status, SubscriptionState::Paused);
         let error = state.error.unwrap();
         assert!(error.contains("position 3 ") && error.contains("panicked"), "{error}");
         assert_eq!(position, 2, "what came before is stored");
@@ -196,7 +197,7 @@ async fn whatever_panics_pauses_its_view_and_names_the_event() {
 async fn a_key_that_is_no_key_pauses_its_view_and_names_the_event() {
     let registry = Registry::default().view(BadKey::<false>);
     let (state, position) = stopped_over(registry, &[("a", 1), ("b", 13), ("a", 1)]).await;
-    assert_eq!(state.status, ViewStatus::Paused);
+    assert_eq!(state.status, SubscriptionState::Paused);
     let error = state.error.unwrap();
     assert!(error.contains("position 2 ") && error.contains("ROW_KEY_BYTES_MAX"), "{error}");
     assert_eq!(position, 1, "what came before is stored");

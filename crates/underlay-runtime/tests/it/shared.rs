@@ -10,9 +10,8 @@ use tokio::sync::watch;
 use underlay_core::memory::{MemoryEventStore, MemoryLeases, MemoryReadModels};
 use underlay_core::{
     Error, EventStore, Keys, Lease, Leases, ManualClock, Position, ReadModels, Recorded, Timestamp, View,
-    ViewStatus,
 };
-use underlay_runtime::{Engine, EngineConfig, Ports, Registry, RunningViews, ViewState};
+use underlay_runtime::{Engine, EngineConfig, Ports, Registry, RunningViews, SubscriptionState, ViewState};
 use underlay_testkit::{Over, ReadModelsLayer, RowsCall};
 
 use crate::bank::{AccountEvent, Balance, Balances, deposited, tenant};
@@ -136,7 +135,7 @@ impl Process {
         self.engine.view_states().remove(0)
     }
 
-    pub fn is(&self, status: ViewStatus) -> bool {
+    pub fn is(&self, status: SubscriptionState) -> bool {
         self.state().status == status
     }
 

@@ -6,10 +6,12 @@ use async_trait::async_trait;
 use underlay_core::adapter::WakeupHub;
 use underlay_core::memory::{MemoryEventStore, MemoryReadModels};
 use underlay_core::{
-    Clock, Error, EventStore, Keys, Position, Query, Recorded, StoreId, SystemClock, TenantId, View,
-    ViewStatus, Wakeup, Wakeups,
+    Clock, Error, EventStore, Keys, Position, Query, Recorded, StoreId, SystemClock, TenantId, View, Wakeup,
+    Wakeups,
 };
-use underlay_runtime::{Engine, EngineConfig, OnViewChange, Ports, RebuildFrom, Registry, Request};
+use underlay_runtime::{
+    Engine, EngineConfig, OnViewChange, Ports, RebuildFrom, Registry, Request, SubscriptionState,
+};
 use underlay_testkit::{Call, EventStoreLayer, Over};
 
 use crate::bank::{
@@ -32,7 +34,7 @@ pub fn row(key: &str, cents: i64, events: i64) -> (String, Vec<String>) {
 pub async fn stopped(engine: &Engine) -> underlay_runtime::ViewState {
     loop {
         let state = engine.view_states().remove(0);
-        if matches!(state.status, ViewStatus::Paused | ViewStatus::Failed) {
+        if matches!(state.status, SubscriptionState::Paused | SubscriptionState::Failed) {
             return state;
         }
         tokio::task::yield_now().await;
@@ -135,7 +137,7 @@ async fn a_fold_that_panics_pauses_its_view() {
     bank.deposit("a", 13).await;
     let views = bank.engine.start_views();
     let state = stopped(&bank.engine).await;
-    assert_eq!((state.status, state.position), (ViewStatus::Paused, Position::START));
+    assert_eq!((state.status, state.position), (SubscriptionState::Paused, Position::START));
     assert!(state.error.unwrap().contains("position 2"));
     views.stop().await;
     let answer = bank.engine.query(&tenant(), "panics", &Query::default()).await.unwrap();

@@ -10,7 +10,7 @@ use underlay_core::{
 };
 use underlay_derive::{command, event, refusal};
 use underlay_runtime::{Engine, EngineConfig, Ports, Registry};
-use underlay_server::{ServerConfig, check, router};
+use underlay_server::{ServerConfig, check_addresses, router};
 
 use crate::account::registry;
 
@@ -100,7 +100,7 @@ operation!(Nameless, "");
 
 #[test]
 fn names_that_can_be_reached_pass() {
-    check(&registry().aggregate::<Order>()).unwrap();
+    check_addresses(&registry().aggregate::<Order>()).unwrap();
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn categories_of_the_api_are_refused() {
         (Registry::default().aggregate::<Commanding>(), "commands"),
         (Registry::default().aggregate::<Administering>(), "admin"),
     ] {
-        let error = check(&registry).unwrap_err();
+        let error = check_addresses(&registry).unwrap_err();
         assert!(error.to_string().contains(&format!("category {category:?} is taken")), "{error}");
     }
 }
@@ -126,7 +126,7 @@ fn names_that_no_address_can_hold_are_refused() {
         (Registry::default().operation::<Dots>(), ".."),
         (Registry::default().operation::<Nameless>(), "\"\""),
     ] {
-        let error = check(&registry).unwrap_err();
+        let error = check_addresses(&registry).unwrap_err();
         assert!(error.to_string().contains(name), "{error}");
     }
 }

@@ -231,7 +231,7 @@ async fn a_command_is_found_by_its_key_and_by_its_id() {
     let done = site.send(post_with(DEPOSIT, TEN, &[("idempotency-key", "yes")])).await.ok();
 
     let found = site.get("/v1/commands/yes").await.ok();
-    assert_eq!(found["status"], "processed");
+    assert_eq!((&found["status"], &found["outcome"]), (&json!("processed"), &json!("accepted")));
     assert_eq!(found["event_count"], 1);
     for member in ["command_id", "position", "streams", "recorded_at"] {
         assert_eq!(found[member], done[member], "{member}");
@@ -240,7 +240,7 @@ async fn a_command_is_found_by_its_key_and_by_its_id() {
     assert_eq!(site.get(&format!("/v1/commands/{id}")).await.ok(), found);
 
     let found = site.get("/v1/commands/no").await.ok();
-    assert_eq!(found["status"], "refused");
+    assert_eq!((&found["status"], &found["outcome"]), (&json!("processed"), &json!("refused")));
     assert_eq!(found["refusal"]["code"], "overdrawn");
     assert_eq!(found["refusal"]["message"], "0 is there, 10.50 were asked for");
     assert_eq!(found["refusal"]["fields"]["requested"], "10.50");

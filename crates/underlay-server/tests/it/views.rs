@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
 use underlay_core::{
     Checkpoint, EventId, EventStore, Leases, Position, ReadModels, RowAddress, RowChange, TenantId,
-    Timestamp, ViewBatch, ViewStatus,
+    Timestamp, ViewBatch,
 };
+use underlay_runtime::SubscriptionState;
 
 use crate::account::BREAKING;
 use crate::site::Site;
@@ -37,7 +38,7 @@ async fn a_process_that_stands_by_tells_how_far_the_view_is() {
     let lease = site.leases.acquire("view:balances", "another process", Duration::from_secs(60)).await;
     let lease = lease.unwrap().expect("it is free");
     let _views = site.engine.start_views();
-    while site.engine.view_states()[0].status != ViewStatus::Standby {
+    while site.engine.view_states()[0].status != SubscriptionState::Standby {
         tokio::task::yield_now().await;
     }
     // What the view is, and not what this process does: whoever asks does not know which one answers.
@@ -47,6 +48,9 @@ async fn a_process_that_stands_by_tells_how_far_the_view_is() {
     };
     assert_eq!(stands().await, (json!("live"), json!("0")));
     let position = site.deposit("cash", "1").await;
+    // The store is asked once in a while, however often this is.
+    assert_eq!(stands().await, (json!("live"), json!("0")));
+    site.clock.advance(Duration::from_secs(1));
     assert_eq!(stands().await, (json!("catching_up"), json!("0")));
     site.get("/readyz").await.ok();
     assert!(site.get("/").await.text().contains("catching up"));
@@ -215,8 +219,11 @@ async fn a_view_that_stopped_says_so_and_keeps_the_event_to_itself() {
     assert!(!answer.text().contains("secret-account"), "{problem}");
     let views = site.get("/v1/views").await;
     assert_eq!(views.ok()["views"][1]["status"], "paused");
+    assert!(views.ok()["views"][1]["stopped_since"].is_string());
     assert!(!views.text().contains("secret-account"));
-    site.get("/readyz").await.ok();
+    let ready = site.get("/readyz").await.ok();
+    assert_eq!(ready["views_stopped"], json!({"fragile": "paused"}));
+    assert!(site.get("/").await.text().contains("status stopped\">paused"));
 }
 
 #[tokio::test]
@@ -241,8 +248,14 @@ async fn the_views_are_listed_with_columns_and_status() {
 async fn views_kept_by_another_process_are_listed_from_the_catalogue() {
     let site = Site::new();
     let listed = site.get("/v1/views").await.ok();
+    assert_eq!(listed["views"][0]["status"], "not_running", "no process keeps it");
+    let lease = site.leases.acquire("view:balances", "another process", Duration::from_secs(60)).await;
+    lease.unwrap().expect("it is free");
+    site.clock.advance(Duration::from_secs(1));
+    let listed = site.get("/v1/views").await.ok();
     assert_eq!(listed["views"][0]["status"], "live", "there is nothing to catch up with");
     site.deposit("cash", "1").await;
+    site.clock.advance(Duration::from_secs(1));
     let listed = site.get("/v1/views").await.ok();
     assert_eq!(
         (&listed["views"][0]["status"], &listed["views"][0]["position"]),

@@ -17,6 +17,22 @@ SELECT
         SELECT count(*)
         FROM discarded_generations
         WHERE discarded_generations.name = views.name
+    ),
+    (
+        SELECT count(*)
+        FROM parked_events
+        JOIN skipped_events ON skipped_events.name = parked_events.name
+            AND skipped_events.position = parked_events.position
+            AND skipped_events.event_id = parked_events.event_id
+        WHERE parked_events.name = view_generations.name
+            AND parked_events.generation = view_generations.generation
+    ),
+    (
+        SELECT stop
+        FROM view_stops
+        WHERE view_stops.name = view_generations.name
+            AND view_stops.generation = view_generations.generation
+            AND view_stops.position = view_generations.position
     )
 FROM views
 JOIN view_generations ON view_generations.name = views.name

@@ -13,14 +13,15 @@ use underlay_core::adapter::{
     At, ListedGeneration, ViewList, check_definition, stored_name, stored_number, stored_time,
 };
 use underlay_core::{
-    Checkpoint, Error, EventId, Fingerprint, Generation, ParkedEvent, Position, StoreId, Swap, Swept,
-    Timestamp, Version, ViewInfo, ViewSchema, ViewTable, no_generation, none_replaced, still_read,
+    Checkpoint, Error, EventId, Fingerprint, Generation, ParkedEvent, Position, SkipOrder, SkippedEvent,
+    StoreId, Swap, Swept, Timestamp, Version, ViewInfo, ViewSchema, ViewTable, no_generation, none_replaced,
+    still_read,
 };
 use uuid::Uuid;
 
 use crate::error::Failure;
 use crate::log::event_row;
-use crate::views::row_table;
+use crate::views::{row_table, view_stops};
 
 /// Finds the generation that is read; `None` where the view is not there.
 ///
@@ -201,6 +202,14 @@ pub(crate) fn parked(
     Ok(events)
 }
 
+/// Skips the event that the generation that is read is stopped at.
+pub(crate) fn skip(connection: &Connection, view: &str, skip: &SkipOrder) -> Result<SkippedEvent, Failure> {
+    let generation = Generations::of(connection, view)?.active;
+    // Of the schema only the name is asked for.
+    let table = ViewTable { schema: ViewSchema::new(view, 0, Vec::new()), generation };
+    view_stops::skip(connection, &table, skip)
+}
+
 /// How far a generation has come.
 pub(crate) fn checkpoint(connection: &Connection, table: &ViewTable) -> Result<Checkpoint, Failure> {
     let mut select = connection.prepare_cached(include_str!("../sql/select_checkpoint.sql"))?;
@@ -251,8 +260,9 @@ pub(crate) fn views(connection: &Connection) -> Result<Vec<ViewInfo>, Failure> {
     let mut views = ViewList::default();
     while let Some(row) = rows.next()? {
         let name: String = row.get(0)?;
+        let stop = view_stops::read(row.get(11)?, &name)?;
         let listed = listed(row).map_err(|failure| failure.within(format_args!("view {name}")))?;
-        views.push(name, listed)?;
+        views.push(name, ListedGeneration { stop, ..listed })?;
     }
     Ok(views.into_views())
 }
@@ -263,6 +273,7 @@ fn listed(row: &Row<'_>) -> Result<ListedGeneration, Failure> {
         fingerprint: Fingerprint(row.get(2)?),
         checkpoint: read_checkpoint(row, 3)?.ok_or_else(|| Failure::damaged("it has no checkpoint"))?,
         parked: event_row::count(row, 6, "its parked events")?,
+        skipped: event_row::count(row, 10, "its skipped events")?,
     };
     let replaced_at: Option<i64> = row.get(8)?;
     Ok(ListedGeneration {
@@ -270,6 +281,7 @@ fn listed(row: &Row<'_>) -> Result<ListedGeneration, Failure> {
         is_read: row.get(7)?,
         replaced_at: replaced_at.map(replaced_time).transpose()?,
         discarded: event_row::count(row, 9, "its discarded generations")?,
+        stop: None,
     })
 }
 
@@ -332,6 +344,7 @@ fn create_generation(
 /// Takes a generation out of the catalogue; what it has left is for [`sweep`].
 fn discard(connection: &Connection, view: &str, generation: u32) -> Result<(), Failure> {
     connection.execute(include_str!("../sql/delete_generation.sql"), params![view, generation])?;
+    connection.execute(include_str!("../sql/delete_view_stop.sql"), params![view, generation])?;
     connection.execute(include_str!("../sql/insert_discarded_generation.sql"), params![view, generation])?;
     Ok(())
 }

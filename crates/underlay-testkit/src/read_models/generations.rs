@@ -55,6 +55,7 @@ pub async fn a_generation_is_built_beside<F: ReadModelsFixture>(fixture: F) {
         fingerprint: table.schema.fingerprint(),
         checkpoint,
         parked: 0,
+        skipped: 0,
     };
     let expected = (generation(&subject.table, old_place), Some(generation(&table, new_place)), None);
     assert_eq!((info.active, info.building, info.replaced), expected, "the catalogue shows both generations");

@@ -14,6 +14,7 @@ mod pages;
 mod reflected;
 mod reopening;
 mod rows;
+mod stops;
 mod subject;
 mod tenants;
 
@@ -34,6 +35,9 @@ pub use pages::pages_follow_each_other;
 pub use reflected::rows_say_what_they_reflect;
 pub use reopening::reopening_keeps_rows;
 pub use rows::{rows_are_read_back, upsert_patch_and_delete};
+pub use stops::{
+    a_stop_counts_until_the_next_batch, one_skips_the_event_a_view_is_stopped_at, what_was_skipped_is_kept,
+};
 pub use tenants::rows_belong_to_their_tenant;
 
 use subject::Subject;
@@ -84,7 +88,13 @@ macro_rules! read_models_cases {
                 "Events that were passed over are kept with the rows of their generation, in the order of the log."
             18 a_query_looks_at_a_bounded_number_of_rows
                 "A query that finds its answer within `QUERY_ROWS_SCANNED_MAX` rows of an index that its filters or its order name is answered; any other is `TooBroad`, and names the limit."
-            19 rows_say_what_they_reflect
+            19 a_stop_counts_until_the_next_batch
+                "Why a view stopped is stored with a batch, and counts until the next one."
+            20 one_skips_the_event_a_view_is_stopped_at
+                "An event is skipped only where the view is stopped at it, and by one of all who try."
+            21 what_was_skipped_is_kept
+                "Who skipped what, when and why is kept, whatever generation is read, and nothing stops at it again."
+            22 rows_say_what_they_reflect
                 "A row that says what it reflects says no more than it does, and never goes back to less."
         }
     };

@@ -4,7 +4,7 @@ use super::Subject;
 use super::subject::row;
 use crate::ReadModelsFixture;
 
-/// Sentence 19: a row that says what it reflects says no more than it does, and never goes back to less.
+/// Sentence 22: a row that says what it reflects says no more than it does, and never goes back to less.
 pub async fn rows_say_what_they_reflect<F: ReadModelsFixture>(fixture: F) {
     let subject = Subject::of(&fixture).await;
     let load = async || -> LoadedRow {

@@ -1,12 +1,10 @@
 use std::io::Write;
 
-use clap::{Arg, ArgAction, ArgMatches};
+use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use serde::Serialize;
 use underlay_core::limits::PAGE_EVENTS_MAX;
-use underlay_core::{
-    Error, EventStoreExt, ParkedEvent, Position, ViewInfo, ViewSchema, ViewStatus, ViewTable,
-};
-use underlay_runtime::{Engine, RebuildFrom};
+use underlay_core::{Error, ParkedEvent, Position, SkippedEvent, StopCause, ViewTable};
+use underlay_runtime::{Engine, RebuildFrom, Retried, ViewStanding, ViewStatus};
 
 use super::{App, print_json, print_table};
 use crate::ExitError;
@@ -27,6 +25,36 @@ pub(super) fn command() -> clap::Command {
                         .long("anew")
                         .action(ArgAction::SetTrue)
                         .help("Begin at the start of the log, also where an interrupted rebuild could go on"),
+                ),
+        )
+        .subcommand(
+            clap::Command::new("retry")
+                .about("Try a view again now that is stopped, and say what came of it")
+                .arg(view()),
+        )
+        .subcommand(
+            clap::Command::new("skip")
+                .about("Pass over the event that a view is stopped at; its rows lack the event from then on")
+                .arg(view())
+                .arg(
+                    Arg::new("position")
+                        .required(true)
+                        .value_name("POSITION")
+                        .value_parser(value_parser!(Position))
+                        .help("The place of the event in the log, as `view status` shows it"),
+                )
+                .arg(
+                    Arg::new("why")
+                        .long("why")
+                        .required(true)
+                        .value_name("TEXT")
+                        .help("Why; `view status` shows it for ever"),
+                )
+                .arg(
+                    Arg::new("as")
+                        .long("as")
+                        .value_name("NAME")
+                        .help("Who skips it [default: the user of the system]"),
                 ),
         )
         .subcommand(
@@ -52,6 +80,8 @@ pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError
             let from = if matches.get_flag("anew") { RebuildFrom::Start } else { RebuildFrom::WhereItWas };
             rebuild(app, &view(), from).await
         }
+        "retry" => retry(app, &view()).await,
+        "skip" => skip(app, &view(), matches).await,
         "revert" => revert(app, &view()).await,
         "discard" => discard(app, &view()).await,
         "parked" => parked(app, &view()).await,
@@ -59,47 +89,23 @@ pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError
     }
 }
 
-#[derive(Debug, Serialize)]
-struct Status {
-    view: String,
-    status: ViewStatus,
-    generation: u32,
-    position: Position,
-    behind: u64,
-    /// Events of some tenants that its rows lack; `view parked` prints them.
-    parked: u64,
-    /// How far an unfinished rebuild has come.
-    rebuilt_to: Option<Position>,
-    /// The generation that `view revert` brings back.
-    replaced: Option<u32>,
-    /// The process that folds it; none where none does, or where every process may.
-    folded_by: Option<String>,
-    /// Why its rows cannot be used or followed, and the command that mends it.
-    problem: Option<String>,
-}
-
 async fn status(app: &App) -> Result<(), ExitError> {
-    let rows = statuses(&app.engine).await?;
+    let views = app.engine.view_standings_now().await?.views;
     if app.json {
-        return print_json(&rows);
+        return print_json(&views);
     }
     let dash = || "-".to_owned();
-    let row = |status: &Status| {
-        let state = match (&status.problem, status.status) {
-            (Some(problem), _) => problem,
-            (None, ViewStatus::Live) => "at the head of the log",
-            (None, _) => "behind the log",
-        };
+    let row = |view: &ViewStanding| {
         vec![
-            status.view.clone(),
-            state.to_owned(),
-            status.generation.to_string(),
-            status.position.to_string(),
-            status.behind.to_string(),
-            status.parked.to_string(),
-            status.rebuilt_to.map_or_else(dash, |position| position.to_string()),
-            status.replaced.map_or_else(dash, |generation| generation.to_string()),
-            status.folded_by.clone().unwrap_or_else(dash),
+            view.view.clone(),
+            view.status.to_string(),
+            view.generation.to_string(),
+            view.position.to_string(),
+            view.behind.to_string(),
+            view.parked.to_string(),
+            view.rebuilt_to.map_or_else(dash, |position| position.to_string()),
+            view.replaced.map_or_else(dash, |generation| generation.to_string()),
+            view.folded_by.clone().unwrap_or_else(dash),
         ]
     };
     let headings = [
@@ -113,58 +119,96 @@ async fn status(app: &App) -> Result<(), ExitError> {
         "replaced",
         "folded by",
     ];
-    print_table(&headings, rows.iter().map(row).collect())
+    print_table(&headings, views.iter().map(row).collect())?;
+    let mut out = std::io::stdout().lock();
+    for view in &views {
+        if let Some(problem) = &view.problem {
+            let since = view.stop.as_ref().map(|stop| format!(" since {}", stop.since)).unwrap_or_default();
+            writeln!(out, "{} is {}{since}: {problem}", view.view, view.status)?;
+        }
+        for skipped in &view.skipped {
+            let SkippedEvent { event, by, why, at } = skipped;
+            let text = format!("{by} skipped position {} of tenant {} at {at}", event.position, event.tenant);
+            writeln!(out, "{}: {text}: {why}", view.view)?;
+        }
+    }
+    Ok(())
 }
 
-/// What the catalogue says of every view, held against the code and the log.
-async fn statuses(engine: &Engine) -> Result<Vec<Status>, Error> {
-    let head = engine.store().head().await?;
-    let stored = engine.read_models().views().await?;
-    let mut statuses = Vec::new();
-    for schema in engine.registry().views() {
-        let info = stored.iter().find(|info| info.name == schema.name);
-        let position = info.map_or(Position::START, |info| info.active.checkpoint.position);
-        let behind = head.number().saturating_sub(position.number());
-        let problem = match info {
-            Some(info) => problem(engine, &schema, info).await?,
-            None => None,
-        };
-        let status = match problem {
-            Some(_) => ViewStatus::Failed,
-            None if behind == 0 => ViewStatus::Live,
-            None => ViewStatus::CatchingUp,
-        };
-        let folded_by = engine.view_holder(&schema.name).await?;
-        statuses.push(Status {
-            view: schema.name,
-            status,
-            generation: info.map_or(0, |info| info.active.number),
-            position,
-            behind,
-            parked: info.map_or(0, |info| info.active.parked),
-            rebuilt_to: info.and_then(|info| info.building).map(|building| building.checkpoint.position),
-            replaced: info.and_then(|info| info.replaced).map(|(replaced, _)| replaced.number),
-            folded_by,
-            problem,
-        });
-    }
-    Ok(statuses)
+/// The word for where a view stands now.
+async fn status_of(engine: &Engine, view: &str) -> Result<ViewStatus, Error> {
+    let views = engine.view_standings_now().await?.views;
+    let standing = views.into_iter().find(|standing| standing.view == view);
+    standing.map(|standing| standing.status).ok_or_else(|| Error::NotFound(format!("view {view}")))
 }
 
-async fn problem(engine: &Engine, schema: &ViewSchema, info: &ViewInfo) -> Result<Option<String>, Error> {
-    let repair = format!("{} view rebuild {}", engine.config().program, schema.name);
-    if info.active.fingerprint != schema.fingerprint() {
-        return Ok(Some(format!("definition changed: run `{repair}`")));
+async fn retry(app: &App, view: &str) -> Result<(), ExitError> {
+    let retried = app.engine.retry_view(view).await?;
+    if app.json {
+        print_json(&retried)?;
     }
-    match engine
-        .store()
-        .check_checkpoint(&format!("view {}", schema.name), &info.active.checkpoint, &repair)
-        .await
-    {
-        Ok(()) => Ok(None),
-        Err(refused @ Error::CheckpointRefused(_)) => Ok(Some(refused.to_string())),
-        Err(error) => Err(error),
+    let text = match &retried {
+        Retried::NotStopped { position } => {
+            let status = status_of(&app.engine, view).await?;
+            format!("it is not stopped; it is {status}, at position {position}")
+        }
+        Retried::WentOn { position } => {
+            format!("it came past what had stopped it, and stands at position {position}")
+        }
+        Retried::StoppedAgain { position, stop } => {
+            let (cause, skip) = match &stop.cause {
+                StopCause::Event { event, is_of_event } => (
+                    format!(
+                        "event at position {} of tenant {}: {}",
+                        event.position, event.tenant, event.reason
+                    ),
+                    is_of_event.then(|| {
+                        format!(
+                            "; `{} view skip {view} {} --why TEXT` passes over it",
+                            app.name, event.position
+                        )
+                    }),
+                ),
+                StopCause::Failure { reason } => (reason.clone(), None),
+            };
+            let skip = skip.unwrap_or_default();
+            return Err(ExitError::failed(format!(
+                "view {view} stopped again at position {position}: {cause}{skip}"
+            )));
+        }
+        Retried::Busy { position, holder } => {
+            let holder = holder.as_deref().unwrap_or("another process");
+            return Err(ExitError::failed(format!(
+                "{holder} folds view {view} and has not come past what stopped it; it stands at position \
+                 {position}. `{} view status` shows what came of it",
+                app.name
+            )));
+        }
+    };
+    if app.json { Ok(()) } else { Ok(writeln!(std::io::stdout().lock(), "view {view}: {text}")?) }
+}
+
+async fn skip(app: &App, view: &str, matches: &ArgMatches) -> Result<(), ExitError> {
+    let given = |name: &str| matches.get_one::<String>(name).cloned();
+    let by = given("as").or_else(os_user).ok_or_else(|| {
+        ExitError::invalid("the system does not say who you are; say who skips the event with --as NAME")
+    })?;
+    let position = matches.get_one::<Position>("position").copied().unwrap_or(Position::START);
+    let skipped = app.engine.skip_view(view, position, &by, &given("why").unwrap_or_default()).await?;
+    if app.json {
+        return print_json(&skipped);
     }
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "view {view} passes over the event at position {position} of {}", skipped.event.tenant)?;
+    Ok(writeln!(out, "`{} view retry {view}` says how far it comes without it", app.name)?)
+}
+
+/// Who runs this program, as the system says.
+fn os_user() -> Option<String> {
+    ["USER", "LOGNAME", "USERNAME"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok())
+        .filter(|name| !name.is_empty())
 }
 
 async fn rebuild(app: &App, view: &str, from: RebuildFrom) -> Result<(), ExitError> {
@@ -187,11 +231,13 @@ async fn rebuild(app: &App, view: &str, from: RebuildFrom) -> Result<(), ExitErr
         }
     };
     let generation = app.engine.rebuild_view(view, from, told).await?;
+    let status = status_of(&app.engine, view).await?;
     if app.json {
-        return print_json(&serde_json::json!({ "view": view, "generation": generation }));
+        let rebuilt = serde_json::json!({ "view": view, "generation": generation, "status": status });
+        return print_json(&rebuilt);
     }
     let mut out = std::io::stdout().lock();
-    writeln!(out, "\nview {view} is rebuilt: generation {generation} is read now")?;
+    writeln!(out, "\nview {view} is rebuilt: generation {generation} is read now, and the view is {status}")?;
     Ok(writeln!(out, "`{} view revert {view}` brings back the one before", app.name)?)
 }
 
@@ -308,7 +354,7 @@ mod tests {
     async fn a_view_that_cannot_be_followed_is_never_shown_as_up_to_date() {
         let store = Store::open("memory:").await.unwrap();
         let engine = Service::new("bank").view(Notes::<1>).open(&store).unwrap();
-        let status = async |engine: &Engine| statuses(engine).await.unwrap().remove(0);
+        let status = async |engine: &Engine| engine.view_standings_now().await.unwrap().views.remove(0);
         assert_eq!(status(&engine).await.status, ViewStatus::Live);
 
         // The log is shorter than the view has come: yesterday's copy was put back.
@@ -318,12 +364,12 @@ mod tests {
             event_id: Some(EventId::draw()),
         };
         engine.read_models().prepare(&Notes::<1>::schema(), restored).await.unwrap();
-        let Status { status: found, problem, .. } = status(&engine).await;
+        let ViewStanding { status: found, problem, .. } = status(&engine).await;
         assert_eq!(found, ViewStatus::Failed);
         assert!(problem.unwrap().contains("`bank view rebuild notes`"));
 
         let changed = Service::new("bank").view(Notes::<2>).open(&store).unwrap();
-        let Status { status: found, problem, .. } = status(&changed).await;
+        let ViewStanding { status: found, problem, .. } = status(&changed).await;
         assert_eq!(found, ViewStatus::Failed);
         assert!(problem.unwrap().contains("definition changed"));
 

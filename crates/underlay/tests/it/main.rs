@@ -6,4 +6,5 @@ mod composition;
 mod decoders;
 mod events_lock;
 mod first_service;
+mod mending;
 mod postgres;

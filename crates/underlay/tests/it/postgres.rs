@@ -34,24 +34,27 @@ fn only_postgres_is_migrated() {
 mod with_the_feature {
     use std::process::Command;
 
-    use servers::{Server, with_option};
+    use servers::{Database, Server, with_option};
     use underlay::ports::{LogFilter, LogScope};
     use underlay::words::{EventType, Json, SchemaVersion};
     use underlay::{Commit, CommitId, ExpectedVersion, NewEvent, Position, Store, StreamName, TenantId};
 
-    #[test]
-    fn a_service_runs_on_a_database_that_was_migrated() {
-        let server = match Server::named() {
-            Ok(server) => server,
-            Err(missing) => return missing.skip_test(),
-        };
+    /// An empty database, and its address as a superuser that is allowed, in a schema of another name; none
+    /// where there is no server.
+    fn installation(schema: &str) -> Option<(tokio::runtime::Runtime, Database, String)> {
+        let server = Server::named().map_err(|missing| missing.skip_test()).ok()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let database = runtime.block_on(server.create("underlay_test")).unwrap();
-        // In a schema of another name, as a superuser that is allowed.
-        let options = [("schema", "bank"), ("role_prefix", servers::ROLE_PREFIX), ("superuser", "allow")];
+        let options = [("schema", schema), ("role_prefix", servers::ROLE_PREFIX), ("superuser", "allow")];
         let address = options.iter().fold(database.admin_address(), |address, (name, value)| {
             with_option(&address, &format!("underlay_{name}"), value)
         });
+        Some((runtime, database, address))
+    }
+
+    #[test]
+    fn a_service_runs_on_a_database_that_was_migrated() {
+        let Some((runtime, database, address)) = installation("bank") else { return };
         let bank = |args: &[&str]| {
             // Cargo builds examples before it runs integration tests, beside their folder.
             let mut program = std::env::current_exe().unwrap();
@@ -94,6 +97,15 @@ mod with_the_feature {
         assert!(code == 3 && told.contains("there are"), "{code}: {told}");
         let (code, out, told) = bank(&["view", "status"]);
         assert!(code == 0 && out.contains("balances"), "{code}: {told}");
+    }
+
+    #[test]
+    fn a_view_is_mended_beside_a_running_server() {
+        let Some((runtime, database, address)) = installation("bank") else { return };
+        let turn = runtime.block_on(database.turn()).unwrap();
+        runtime.block_on(Store::migrate(&address, None)).unwrap();
+        drop(turn);
+        crate::mending::a_view_is_mended(&address, "not_running");
     }
 
     #[test]

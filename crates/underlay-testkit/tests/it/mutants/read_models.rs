@@ -1,11 +1,11 @@
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use underlay_core::memory::MemoryReadModels;
 use underlay_core::{
     Checkpoint, Comparison, Cursor, Direction, Error, LoadedRow, ParkedEvent, Position, Query, ReadModels,
-    RowAddress, RowChange, RowPage, RowValues, Swap, Swept, TenantId, Timestamp, Value, ViewBatch, ViewInfo,
-    ViewSchema, ViewTable,
+    RowAddress, RowChange, RowPage, RowValues, SkipOrder, SkippedEvent, Swap, Swept, TenantId, Timestamp,
+    Value, ViewBatch, ViewInfo, ViewSchema, ViewStop, ViewTable,
 };
 use underlay_testkit::{Fixture, ReadModelsFixture, Skip};
 
@@ -70,6 +70,18 @@ enum Mutation {
     KeepsTheDiscarded,
     /// Events that were passed over are forgotten.
     ForgetsWhatIsParked,
+    /// Why a view stopped is not kept.
+    ForgetsStops,
+    /// A view that goes on is still stopped.
+    KeepsStops,
+    /// What is skipped need not be what the view is stopped at.
+    SkipsAnything,
+    /// The second one who skips an event is told that it was them.
+    LetsBothSkip,
+    /// What was skipped is of the generation that was read then.
+    ForgetsWhatIsSkipped,
+    /// A view stops at an event that was skipped.
+    StopsAgain,
     /// A count looks at all there is.
     CountsWithoutEnd,
     /// A page looks at all there is.
@@ -83,13 +95,15 @@ enum Mutation {
 struct Models {
     inner: MemoryReadModels,
     mutation: Mutation,
+    /// The last stop that was stored.
+    stopped: Mutex<Option<ViewStop>>,
 }
 
 struct Mutant(Arc<Models>);
 
 impl Mutant {
     fn with(mutation: Mutation) -> Self {
-        Self(Arc::new(Models { inner: MemoryReadModels::default(), mutation }))
+        Self(Arc::new(Models { inner: MemoryReadModels::default(), mutation, stopped: Mutex::default() }))
     }
 }
 
@@ -110,6 +124,10 @@ impl ReadModelsFixture for Mutant {
 }
 
 impl Models {
+    fn stopped(&self) -> Option<ViewStop> {
+        self.stopped.lock().unwrap().clone()
+    }
+
     async fn only_view(&self) -> Result<ViewInfo, Error> {
         Ok(self.inner.views().await?.remove(0))
     }
@@ -285,8 +303,37 @@ impl ReadModels for Models {
         self.inner.parked(table, after, limit).await
     }
 
+    async fn skip(&self, view: &str, skip: SkipOrder) -> Result<SkippedEvent, Error> {
+        let before = self.inner.skipped(view).await?;
+        match self.inner.skip(view, skip.clone()).await {
+            Err(Error::Invalid(_)) if self.is(Mutation::SkipsAnything) && self.stopped().is_some() => {
+                // Whatever it is stopped at is what is meant.
+                let stop = self.stopped().unwrap();
+                let Some(event) = stop.event().cloned() else { return Err(Error::invalid("no event")) };
+                self.inner.skip(view, SkipOrder { position: event.position, ..skip }).await
+            }
+            Err(Error::Invalid(refused)) if self.is(Mutation::LetsBothSkip) => {
+                let known = before.into_iter().find(|known| known.event.position == skip.position);
+                known.ok_or_else(|| Error::invalid(refused))
+            }
+            skipped => skipped,
+        }
+    }
+
+    async fn skipped(&self, view: &str) -> Result<Vec<SkippedEvent>, Error> {
+        let swapped = self.only_view().await?.active.number > 1;
+        if self.is(Mutation::ForgetsWhatIsSkipped) && swapped {
+            return Ok(Vec::new());
+        }
+        self.inner.skipped(view).await
+    }
+
     async fn views(&self) -> Result<Vec<ViewInfo>, Error> {
-        self.inner.views().await
+        let mut views = self.inner.views().await?;
+        if self.is(Mutation::KeepsStops) {
+            views.iter_mut().for_each(|view| view.stop = self.stopped());
+        }
+        Ok(views)
     }
 
     async fn checkpoint(&self, table: &ViewTable) -> Result<Checkpoint, Error> {
@@ -307,10 +354,17 @@ impl ReadModels for Models {
     }
 
     async fn apply(&self, table: &ViewTable, batch: ViewBatch) -> Result<(), Error> {
-        let ViewBatch { from, to, changes, mut parked, lease, .. } = batch;
+        let ViewBatch { from, to, changes, mut parked, lease, mut stop, .. } = batch;
         if self.is(Mutation::ForgetsWhatIsParked) {
             parked.clear();
         }
+        if let Some(stop) = &stop {
+            *self.stopped.lock().unwrap() = Some(stop.clone());
+        }
+        if self.is(Mutation::ForgetsStops) {
+            stop = None;
+        }
+        let stops = stop.is_some();
         let mut changes: Vec<RowChange> = changes.into_iter().map(|change| self.change(change)).collect();
         let mut from = from;
         let here = self.inner.checkpoint(table).await?;
@@ -351,12 +405,21 @@ impl ReadModels for Models {
         }
         match self
             .inner
-            .apply(table, ViewBatch::new(from, to, changes).with_parked(parked).with_lease(lease.clone()))
+            .apply(
+                table,
+                ViewBatch::new(from, to, changes)
+                    .with_parked(parked)
+                    .with_lease(lease.clone())
+                    .with_stop(stop),
+            )
             .await
         {
             Err(error) if self.is(Mutation::MovesTheCheckpointAlone) => {
                 self.inner.apply(table, ViewBatch::new(from, to, Vec::new()).with_lease(lease)).await?;
                 Err(error)
+            }
+            Err(Error::CheckpointMoved { .. }) if self.is(Mutation::StopsAgain) && stops && from == to => {
+                Ok(())
             }
             Err(Error::Invalid(_)) if self.is(Mutation::PassesOverMisfits) => Ok(()),
             Err(Error::Invalid(_)) if self.is(Mutation::NamesNoColumn) => {
@@ -469,6 +532,12 @@ caught! { read_models;
     a_replaced_generation_dropped: a_replaced_generation_comes_back fails on DropsTheReplaced;
     a_read_generation_discarded: discarded_generations_are_swept fails on KeepsTheDiscarded;
     parked_events_forgotten: parked_events_are_kept fails on ForgetsWhatIsParked;
+    stops_forgotten: a_stop_counts_until_the_next_batch fails on ForgetsStops;
+    stops_kept: a_stop_counts_until_the_next_batch fails on KeepsStops;
+    anything_skipped: one_skips_the_event_a_view_is_stopped_at fails on SkipsAnything;
+    an_event_skipped_by_two: one_skips_the_event_a_view_is_stopped_at fails on LetsBothSkip;
+    skipped_events_forgotten: what_was_skipped_is_kept fails on ForgetsWhatIsSkipped;
+    a_second_stop_at_a_skipped_event: what_was_skipped_is_kept fails on StopsAgain;
     counts_without_end: a_query_looks_at_a_bounded_number_of_rows fails on CountsWithoutEnd;
     pages_without_end: a_query_looks_at_a_bounded_number_of_rows fails on LooksWithoutEnd;
     large_tenants_refused: a_query_looks_at_a_bounded_number_of_rows fails on RefusesLargeTenants;

@@ -14,8 +14,8 @@ use underlay_core::{
     AggregateState, Error, EventId, Fingerprint, Json, Snapshot, SnapshotState, StreamName, TenantId, Version,
 };
 
-use crate::Engine;
-use crate::decide::fold_tail;
+use super::Commands;
+use super::decide::fold_tail;
 
 /// Snapshots being stored at once; past it one is left out.
 const SNAPSHOTS_IN_FLIGHT_MAX: usize = 4;
@@ -63,7 +63,7 @@ pub(crate) fn in_flight() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(SNAPSHOTS_IN_FLIGHT_MAX))
 }
 
-impl Engine {
+impl Commands {
     /// The state of a stream from its snapshot and the page of events after it; `None` where there is
     /// no snapshot that can be used.
     pub(crate) async fn restore(
@@ -72,7 +72,7 @@ impl Engine {
         stream: &StreamName,
     ) -> Result<Option<AggregateState>, Error> {
         let (Some(snapshots), Some(snapshotter)) =
-            (self.snapshots(), self.registry().snapshotter(stream.category()))
+            (&self.snapshots, self.registry.snapshotter(stream.category()))
         else {
             return Ok(None);
         };
@@ -88,7 +88,7 @@ impl Engine {
         let restored = if known { snapshotter.restore(&found.state, found.version) } else { None };
         if let Some(mut state) = restored {
             let before = Version(found.version.0 - 1);
-            let page = self.store().read_stream(tenant, stream, before, PAGE_EVENTS_MAX).await?;
+            let page = self.store.read_stream(tenant, stream, before, PAGE_EVENTS_MAX).await?;
             if let Some((at, tail)) = page.events.split_first()
                 && at.event_id == found.event_id
             {
@@ -112,7 +112,7 @@ impl Engine {
         event_id: EventId,
     ) {
         let (Some(snapshots), Some(snapshotter)) =
-            (self.snapshots(), self.registry().snapshotter(stream.category()))
+            (&self.snapshots, self.registry.snapshotter(stream.category()))
         else {
             return;
         };
@@ -120,7 +120,7 @@ impl Engine {
         if before.0 / every == state.version().0 / every {
             return;
         }
-        let Ok(permit) = self.snapshots_in_flight().try_acquire_owned() else { return };
+        let Ok(permit) = self.snapshots_in_flight.clone().try_acquire_owned() else { return };
         let (snapshots, tenant, stream, state) =
             (snapshots.clone(), tenant.clone(), stream.clone(), state.clone());
         tokio::spawn(async move {

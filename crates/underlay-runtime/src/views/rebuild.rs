@@ -18,9 +18,10 @@
 
 use underlay_core::{Checkpoint, Error, Position, Swap, ViewInfo, ViewSchema, ViewTable};
 
-use crate::Engine;
-use crate::fold::ViewFolder;
-use crate::progress::{Progress, Step, StepError, check_complete};
+use super::Views;
+use super::fold::ViewFolder;
+use super::progress::{Progress, ViewHalt, check_complete};
+use crate::subscription::Advance;
 
 /// How often in a row a rebuild is tried again after a failure that may pass.
 const RETRIES_MAX: u32 = 60;
@@ -43,24 +44,16 @@ pub enum RebuildFrom {
     Start,
 }
 
-impl Engine {
-    /// Folds the log into the view's next generation and makes it the one that is read, in one step. Until
-    /// then queries answer from the old one, which is kept and can come back by [`Engine::revert_view`].
-    /// `progress` is told the position reached. Returns the generation. Failures that may pass are tried
-    /// again; where it is interrupted all the same, the next rebuild goes on from there.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] where there is no such view, [`Error::Invalid`] that names the event where
-    /// the view cannot take one, [`Error::Unavailable`] where another process rebuilds it, or the store
-    /// was away for too long.
-    pub async fn rebuild_view(
+impl Views {
+    /// As [`Engine::rebuild_view`](crate::Engine::rebuild_view).
+    pub(crate) async fn rebuild_view(
         &self,
         view: &str,
         from: RebuildFrom,
         progress: impl FnMut(Position),
     ) -> Result<u32, Error> {
-        let folder = self.registry().find_view(view)?;
-        let lease = match self.leases() {
+        let folder = self.registry.find_view(view)?;
+        let lease = match &self.leases {
             None => None,
             Some(_) => Some(self.acquire_lease(&rebuild_lease(view)).await?.ok_or_else(|| {
                 Error::unavailable(format!(
@@ -75,24 +68,18 @@ impl Engine {
         built
     }
 
-    /// Makes the generation that a rebuild replaced the one that is read again; it is brought up to date
-    /// from where it stood. What is read now is kept in its stead. Returns the generation.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] where there is no such view or none was replaced, [`Error::ViewChanged`] where
-    /// it was built by another definition: a program that has that one can bring it back;
-    /// [`Error::CheckpointRefused`] where it does not fit the log.
-    pub async fn revert_view(&self, view: &str) -> Result<u32, Error> {
-        let folder = self.registry().find_view(view)?;
+    /// As [`Engine::revert_view`](crate::Engine::revert_view).
+    pub(crate) async fn revert_view(&self, view: &str) -> Result<u32, Error> {
+        let folder = self.registry.find_view(view)?;
         let schema = folder.schema();
-        if let Some((replaced, _)) = self.view_info(view).await?.and_then(|info| info.replaced)
+        if let Some((replaced, _)) = self.info(view).await?.and_then(|info| info.replaced)
             && replaced.fingerprint == schema.fingerprint()
         {
             // What the runner could not follow is better refused than brought back.
-            self.check_view(view, &replaced.checkpoint).await?;
-            check_complete(&*folder, replaced.parked)?;
+            self.check_checkpoint(view, &replaced.checkpoint).await?;
+            check_complete(&*folder, &replaced)?;
         }
-        let table = self.read_models().revert(&schema, self.clock().now()).await?;
+        let table = self.read_models.revert(&schema, self.clock.now()).await?;
         Ok(self.is_read_now(table))
     }
 
@@ -112,17 +99,17 @@ impl Engine {
             match self.build_generation(folder, &schema, &mut table, &mut told).await {
                 // Another rebuild goes on with the same generation, and so does this one from where that is; or
                 // it begins again.
-                Err(StepError::Failed(Error::CheckpointMoved { .. })) => {}
-                Err(StepError::Failed(error)) if error.is_retryable() && failures < RETRIES_MAX => {
+                Err(ViewHalt::Failed(Error::CheckpointMoved { .. })) => {}
+                Err(ViewHalt::Failed(error)) if error.is_retryable() && failures < RETRIES_MAX => {
                     // Only what was stored meanwhile is progress: reads may go well where no write does.
                     let now = self.stored_position(table.as_ref()).await;
                     failures = if now > stored { 1 } else { failures + 1 };
                     stored = stored.max(now);
                     tracing::warn!(view = schema.name, %error, "the rebuild goes on after a pause");
-                    self.clock().sleep(self.config().retry_delay(failures)).await;
+                    self.clock.sleep(self.config.backoff().delay(failures)).await;
                 }
-                Err(StepError::Failed(Error::NotFound(_))) if table.is_some() => {
-                    let read = self.view_info(&schema.name).await?.map(|info| info.active.number);
+                Err(ViewHalt::Failed(Error::NotFound(_))) if table.is_some() => {
+                    let read = self.info(&schema.name).await?.map(|info| info.active.number);
                     if let Some(table) = table.take_if(|table| Some(table.generation) == read) {
                         // Its swap was carried out, and the answer was lost or went to another rebuild.
                         return Ok(self.is_read_now(table));
@@ -133,8 +120,8 @@ impl Engine {
                         schema.name
                     )));
                 }
-                Err(StepError::Failed(error)) => return Err(error),
-                Err(StepError::Fault(fault)) => {
+                Err(ViewHalt::Failed(error)) => return Err(error),
+                Err(ViewHalt::Stuck(fault)) => {
                     return Err(Error::invalid(format!("view {} cannot take the {fault}", schema.name)));
                 }
                 Ok(generation) => return Ok(generation),
@@ -145,15 +132,15 @@ impl Engine {
     /// How far a generation is stored, as far as that can be told now.
     async fn stored_position(&self, table: Option<&ViewTable>) -> Position {
         let Some(table) = table else { return Position::START };
-        let stored = self.read_models().checkpoint(table).await;
+        let stored = self.read_models.checkpoint(table).await;
         stored.map_or(Position::START, |checkpoint| checkpoint.position)
     }
 
     /// The generation of this definition that a rebuild has begun, where its rows lack nothing they may not.
     async fn begun(&self, folder: &dyn ViewFolder, schema: &ViewSchema) -> Result<Option<ViewTable>, Error> {
-        let building = self.view_info(&schema.name).await?.and_then(|info| info.building);
+        let building = self.info(&schema.name).await?.and_then(|info| info.building);
         let ours = building.filter(|building| {
-            building.fingerprint == schema.fingerprint() && check_complete(folder, building.parked).is_ok()
+            building.fingerprint == schema.fingerprint() && check_complete(folder, building).is_ok()
         });
         Ok(ours.map(|building| ViewTable { schema: schema.clone(), generation: building.number }))
     }
@@ -165,34 +152,35 @@ impl Engine {
         schema: &ViewSchema,
         table: &mut Option<ViewTable>,
         mut told: impl FnMut(Position),
-    ) -> Result<u32, StepError> {
+    ) -> Result<u32, ViewHalt> {
         let built = match table {
             Some(table) => table.clone(),
             None => {
-                let start = Checkpoint::start(self.store().store_id());
-                match self.read_models().prepare(schema, start).await {
+                let start = Checkpoint::start(self.store.store_id());
+                match self.read_models.prepare(schema, start).await {
                     Ok(_) | Err(Error::ViewChanged { .. }) => {}
                     Err(error) => return Err(error.into()),
                 }
-                table.insert(self.read_models().begin_generation(schema, start).await?).clone()
+                table.insert(self.read_models.begin_generation(schema, start).await?).clone()
             }
         };
-        let stored = self.read_models().checkpoint(&built).await?;
-        match self.check_view(&schema.name, &stored).await {
+        let stored = self.read_models.checkpoint(&built).await?;
+        match self.check_checkpoint(&schema.name, &stored).await {
             Ok(()) => {}
             Err(Error::CheckpointRefused(_)) => {
                 // The log went back under the rebuild: what was built is of no use, and another is begun.
-                self.read_models().discard(&schema.name, built.generation).await?;
+                self.read_models.discard(&schema.name, built.generation).await?;
                 *table = None;
                 return Err(Error::CheckpointMoved { view: schema.name.clone() }.into());
             }
             Err(error) => return Err(error.into()),
         }
-        let parked = self.view_info(&schema.name).await?.and_then(|info| info.building);
+        let parked = self.info(&schema.name).await?.and_then(|info| info.building);
         let parked = parked.map_or(0, |building| building.parked);
-        let mut progress = Progress::new(folder, built, stored, parked);
+        let skipped = self.read_models.skipped(&schema.name).await?;
+        let mut progress = Progress::new(folder, built, stored, parked).skipping(&skipped);
         for _ in 0..SWAPS_MAX {
-            while self.fold_page(folder, &mut progress).await? == Step::Advanced {
+            while self.fold_page(folder, &mut progress).await? == Advance::Advanced {
                 told(progress.scanned.position);
                 self.store_where_due(&mut progress, false).await?;
             }
@@ -209,15 +197,15 @@ impl Engine {
     /// Swaps a generation in, with what it has folded and not stored. False where the rows that are read
     /// have come further.
     async fn swap_in(&self, schema: &ViewSchema, progress: &mut Progress) -> Result<bool, Error> {
-        let unless_beyond = match self.view_info(&schema.name).await? {
+        let unless_beyond = match self.info(&schema.name).await? {
             Some(info) if self.fits_log(schema, &info).await? => Some(progress.scanned.position),
             _ => None,
         };
         let last = progress.take_batch();
-        let swap = Swap { last: last.clone(), unless_beyond, at: self.clock().now() };
-        let swapped = self.read_models().activate(&progress.table, swap).await?;
+        let swap = Swap { last: last.clone(), unless_beyond, at: self.clock.now() };
+        let swapped = self.read_models.activate(&progress.table, swap).await?;
         if !swapped && let Some(last) = last {
-            self.read_models().apply(&progress.table, last).await?;
+            self.read_models.apply(&progress.table, last).await?;
         }
         progress.mark_stored();
         Ok(swapped)
@@ -225,7 +213,7 @@ impl Engine {
 
     /// Whether the generation that is read stands in this log.
     async fn fits_log(&self, schema: &ViewSchema, info: &ViewInfo) -> Result<bool, Error> {
-        match self.check_view(&schema.name, &info.active.checkpoint).await {
+        match self.check_checkpoint(&schema.name, &info.active.checkpoint).await {
             Ok(()) => Ok(true),
             Err(Error::CheckpointRefused(_)) => Ok(false),
             Err(error) => Err(error),
@@ -236,7 +224,7 @@ impl Engine {
     fn is_read_now(&self, table: ViewTable) -> u32 {
         let generation = table.generation;
         if let Some(runner) = self.runner(&table.schema.name) {
-            runner.look_again();
+            runner.handle.look_again();
         }
         self.tables().insert(table.schema.name.clone(), table);
         generation

@@ -1,11 +1,12 @@
 use std::time::Duration;
 
 use underlay_core::{
-    Checkpoint, Error, Position, Query, RowPage, RowValues, TenantId, ViewSchema, ViewStatus, ViewTable,
+    Checkpoint, Error, Position, Query, RowPage, RowValues, TenantId, ViewSchema, ViewTable,
 };
 
-use crate::view_runner::FOREIGN_POLL_INTERVAL;
-use crate::{Engine, ViewState};
+use super::Views;
+use crate::ViewState;
+use crate::subscription::{FOREIGN_POLL_INTERVAL, SubscriptionState};
 
 /// A page of a view, with the columns its values belong to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,33 +26,32 @@ pub struct RowAnswer {
     pub values: RowValues,
 }
 
-impl Engine {
-    /// Reads a page of a tenant's rows.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] where there is no such view, [`Error::Invalid`] where the query does not fit it.
-    pub async fn query(&self, tenant: &TenantId, view: &str, query: &Query) -> Result<ViewAnswer, Error> {
+impl Views {
+    /// As [`Engine::query`](crate::Engine::query).
+    pub(crate) async fn query(
+        &self,
+        tenant: &TenantId,
+        view: &str,
+        query: &Query,
+    ) -> Result<ViewAnswer, Error> {
         let table = self.table(view).await?;
-        let page = match self.read_models().query(&table, tenant, query).await {
+        let page = match self.read_models.query(&table, tenant, query).await {
             Err(Error::NotFound(_)) => {
                 let table = self.table_again(view).await?;
-                self.read_models().query(&table, tenant, query).await?
+                self.read_models.query(&table, tenant, query).await?
             }
             page => page?,
         };
         Ok(ViewAnswer { schema: table.schema, page })
     }
 
-    /// Reads one row of a tenant.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] where there is no such view or row.
-    pub async fn row(&self, tenant: &TenantId, view: &str, key: &str) -> Result<RowAnswer, Error> {
+    /// As [`Engine::row`](crate::Engine::row).
+    pub(crate) async fn row(&self, tenant: &TenantId, view: &str, key: &str) -> Result<RowAnswer, Error> {
         let table = self.table(view).await?;
-        let values = match self.read_models().get(&table, tenant, key).await {
+        let values = match self.read_models.get(&table, tenant, key).await {
             Err(Error::NotFound(_)) => {
                 let table = self.table_again(view).await?;
-                self.read_models().get(&table, tenant, key).await?
+                self.read_models.get(&table, tenant, key).await?
             }
             values => values?,
         };
@@ -59,37 +59,31 @@ impl Engine {
         Ok(RowAnswer { schema: table.schema, values })
     }
 
-    /// Counts a tenant's rows that meet the filters of a query.
-    ///
-    /// # Errors
-    /// As [`Engine::query`].
-    pub async fn count(&self, tenant: &TenantId, view: &str, query: &Query) -> Result<u64, Error> {
+    /// As [`Engine::count`](crate::Engine::count).
+    pub(crate) async fn count(&self, tenant: &TenantId, view: &str, query: &Query) -> Result<u64, Error> {
         let table = self.table(view).await?;
-        match self.read_models().count(&table, tenant, query).await {
+        match self.read_models.count(&table, tenant, query).await {
             Err(Error::NotFound(_)) => {
                 let table = self.table_again(view).await?;
-                self.read_models().count(&table, tenant, query).await
+                self.read_models.count(&table, tenant, query).await
             }
             count => count,
         }
     }
 
-    /// Waits until a view's rows reflect a position: read your writes.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] where that takes longer than `timeout`, or the view has stopped.
-    pub async fn wait_for_view(
+    /// As [`Engine::wait_for_view`](crate::Engine::wait_for_view).
+    pub(crate) async fn wait_for_view(
         &self,
         view: &str,
         position: Position,
         timeout: Duration,
     ) -> Result<(), Error> {
-        self.registry().find_view(view)?;
+        self.registry.find_view(view)?;
         tokio::select! {
             // A view that is there already is never too late, however short the wait.
             biased;
             reached = self.view_reaches(view, position) => reached,
-            () = self.clock().sleep(timeout) => Err(Error::Unavailable {
+            () = self.clock.sleep(timeout) => Err(Error::Unavailable {
                 reason: format!("view {view} has not reached position {position} within {timeout:?}"),
                 retry_after: Some(Duration::from_secs(1)),
                 overloaded: false,
@@ -99,8 +93,8 @@ impl Engine {
 
     async fn view_reaches(&self, view: &str, position: Position) -> Result<(), Error> {
         if let Some(mut runner) = self.runner(view) {
-            let _waiting = runner.wait();
-            let stopped = |state: &ViewState| matches!(state.status, ViewStatus::Paused | ViewStatus::Failed);
+            let _waiting = runner.handle.wait();
+            let stopped = |state: &ViewState| state.status.is_stopped();
             // Where the runner is gone, the view is looked at like another process's.
             loop {
                 let reached = |state: &ViewState| state.position >= position || stopped(state);
@@ -109,27 +103,27 @@ impl Engine {
                 };
                 // Before it ever had a generation there is none to be swapped away.
                 if state.generation == 0 || self.is_read(view, state.generation).await? {
-                    if state.position >= position && state.status != ViewStatus::Failed {
+                    if state.position >= position && state.status != SubscriptionState::Failed {
                         return Ok(());
                     }
                     let error = state.error.unwrap_or_default();
                     return Err(Error::unavailable(format!("view {view} has stopped: {error}")));
                 }
                 // A rebuild elsewhere has swapped another generation in, and no event has followed.
-                runner.look_again();
+                runner.handle.look_again();
                 let moved = |now: &ViewState| now.generation != state.generation;
                 tokio::select! {
                     now = runner.state.wait_for(moved) => if now.is_err() { break },
                     // It may have come back meanwhile, and the runner has seen nothing of that.
-                    () = self.clock().sleep(FOREIGN_POLL_INTERVAL) => {}
+                    () = self.clock.sleep(FOREIGN_POLL_INTERVAL) => {}
                 }
             }
         }
         loop {
             let table = self.table(view).await?;
-            match self.read_models().checkpoint(&table).await {
+            match self.read_models.checkpoint(&table).await {
                 Ok(checkpoint) if checkpoint.position >= position => return Ok(()),
-                Ok(_) => self.clock().sleep(FOREIGN_POLL_INTERVAL).await,
+                Ok(_) => self.clock.sleep(FOREIGN_POLL_INTERVAL).await,
                 Err(Error::NotFound(_)) => {
                     self.table_again(view).await?;
                 }
@@ -140,8 +134,8 @@ impl Engine {
 
     /// Whether queries read a generation.
     async fn is_read(&self, view: &str, generation: u32) -> Result<bool, Error> {
-        let table = ViewTable { schema: self.registry().find_view(view)?.schema(), generation };
-        match self.read_models().checkpoint(&table).await {
+        let table = ViewTable { schema: self.registry.find_view(view)?.schema(), generation };
+        match self.read_models.checkpoint(&table).await {
             Ok(_) => Ok(true),
             Err(Error::NotFound(_)) => Ok(false),
             Err(error) => Err(error),
@@ -159,8 +153,8 @@ impl Engine {
 
     /// The table that is read, asked anew: a rebuild may have swapped it.
     async fn table_again(&self, view: &str) -> Result<ViewTable, Error> {
-        let schema = self.registry().find_view(view)?.schema();
-        let table = self.read_models().prepare(&schema, Checkpoint::start(self.store().store_id())).await?;
+        let schema = self.registry.find_view(view)?.schema();
+        let table = self.read_models.prepare(&schema, Checkpoint::start(self.store.store_id())).await?;
         self.tables().insert(view.to_owned(), table.clone());
         Ok(table)
     }

@@ -6,18 +6,19 @@
 //! together, and a crash at any point leaves both as they were before that, or after it. Events that the
 //! view passes over are remembered in that same step.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use underlay_core::limits::PARKED_EVENTS_MAX;
 use underlay_core::{
-    Checkpoint, Error, EventStoreExt, LeaseTerm, LogFilter, LogPage, LogScope, OnFault, ParkedEvent,
-    Position, RecordedEvent, Timestamp, ViewBatch, ViewInfo, ViewTable,
+    Checkpoint, Error, EventId, EventStoreExt, Generation, LeaseTerm, LogFilter, LogPage, LogScope, OnFault,
+    ParkedEvent, Position, RecordedEvent, SkippedEvent, Timestamp, ViewBatch, ViewTable,
 };
 
-use crate::Engine;
-use crate::fold::{Faults, ViewFault, ViewFolder, commit_end};
-use crate::held_rows::HeldRows;
+use super::Views;
+use super::fold::{Faults, ViewFault, ViewFolder, commit_end};
+use super::held_rows::HeldRows;
+use crate::subscription::{Advance, Halt, has_passed};
 
 /// Positions a view may be ahead of what it has stored.
 const UNSTORED_POSITIONS_MAX: u64 = 250_000;
@@ -53,82 +54,84 @@ pub(crate) struct Progress {
     parked: Vec<ParkedEvent>,
     /// How many such events are kept, those that are stored and these.
     parked_count: u64,
+    /// What a person has skipped: such an event is passed over where it cannot be taken.
+    skipped: HashMap<Position, EventId>,
     /// The rows that are stored reflect every event at or below it; between the two as well.
     pub(crate) reflected: Position,
     ahead: Option<LogPage>,
 }
 
-/// What one step came to.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// Something was looked at, and there is more.
-    Advanced,
-    /// Something was looked at, up to what was the head of the log.
-    ReachedHead,
-    /// Nothing is above the checkpoint.
-    AtHead,
+/// Where a generation is stored to be.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) table: ViewTable,
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) lease: Option<LeaseTerm>,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum StepError {
-    #[error(transparent)]
-    Fault(#[from] ViewFault),
-    #[error(transparent)]
-    Failed(#[from] Error),
+/// Why a view does not come on.
+pub(crate) type ViewHalt = Halt<ViewFault>;
+
+impl From<ViewFault> for ViewHalt {
+    fn from(fault: ViewFault) -> Self {
+        Self::Stuck(fault)
+    }
 }
 
-impl Engine {
+impl Views {
     /// Finds or makes a view's table, and checks its checkpoint against the log.
-    pub(crate) async fn open_view(&self, folder: &dyn ViewFolder) -> Result<Progress, Error> {
+    pub(crate) async fn open(&self, folder: &dyn ViewFolder) -> Result<Progress, Error> {
         let schema = folder.schema();
-        let start = Checkpoint::start(self.store().store_id());
-        let table = self.read_models().prepare(&schema, start).await?;
-        let stored = self.read_models().checkpoint(&table).await?;
-        self.check_view(&schema.name, &stored).await?;
-        let parked = self.view_info(&schema.name).await?.map_or(0, |info| info.active.parked);
-        check_complete(folder, parked)?;
+        let start = Checkpoint::start(self.store.store_id());
+        let table = self.read_models.prepare(&schema, start).await?;
+        let stored = self.read_models.checkpoint(&table).await?;
+        self.check_checkpoint(&schema.name, &stored).await?;
+        let active = self.info(&schema.name).await?.map(|info| info.active);
+        active.iter().try_for_each(|active| check_complete(folder, active))?;
+        let parked = active.map_or(0, |active| active.parked);
+        let skipped = self.read_models.skipped(&schema.name).await?;
         self.tables().insert(schema.name, table.clone());
-        Ok(Progress::new(folder, table, stored, parked))
+        Ok(Progress::new(folder, table, stored, parked).skipping(&skipped))
     }
 
     /// Refuses a checkpoint that does not fit the log.
-    pub(crate) async fn check_view(&self, view: &str, checkpoint: &Checkpoint) -> Result<(), Error> {
-        let repair = format!("{} view rebuild {view}", self.config().program);
-        self.store().check_checkpoint(&format!("view {view}"), checkpoint, &repair).await
+    pub(crate) async fn check_checkpoint(&self, view: &str, checkpoint: &Checkpoint) -> Result<(), Error> {
+        let repair = format!("{} view rebuild {view}", self.config.program);
+        self.store.check_checkpoint(&format!("view {view}"), checkpoint, &repair).await
     }
 
     /// Reads the next page and folds it; the page after it is read meanwhile. Rows and checkpoint are
     /// stored where this is the head of the log, or where as much is held as may be.
-    pub(crate) async fn step_view(
+    pub(crate) async fn step(
         &self,
         folder: &dyn ViewFolder,
         progress: &mut Progress,
-    ) -> Result<Step, StepError> {
+    ) -> Result<Advance, ViewHalt> {
         let step = self.fold_page(folder, progress).await?;
-        self.store_where_due(progress, step != Step::Advanced).await?;
+        self.store_where_due(progress, step != Advance::Advanced).await?;
         Ok(step)
     }
 
     /// Stores what was folded, where that is due.
     pub(crate) async fn store_where_due(&self, progress: &mut Progress, at_head: bool) -> Result<(), Error> {
-        if progress.is_due(at_head, self.clock().now()) {
+        if progress.is_due(at_head, self.clock.now()) {
             self.store_progress(progress).await?;
         }
         Ok(())
     }
 
-    /// As [`Engine::step_view`], and leaves it to the caller to store what was folded.
+    /// As [`Views::step`], and leaves it to the caller to store what was folded.
     pub(crate) async fn fold_page(
         &self,
         folder: &dyn ViewFolder,
         progress: &mut Progress,
-    ) -> Result<Step, StepError> {
+    ) -> Result<Advance, ViewHalt> {
         let mut page = match progress.ahead.take() {
             Some(page) => page,
             None => self.read_page(&progress.filter, progress.scanned.position).await?,
         };
         if page.scanned_to == progress.scanned.position {
-            return Ok(Step::AtHead);
+            return Ok(Advance::FoundNothing);
         }
         let (to, ahead) = loop {
             let to =
@@ -154,33 +157,25 @@ impl Engine {
             }
         };
         progress.scanned = to;
-        progress.ahead_since.get_or_insert(self.clock().now());
+        progress.ahead_since.get_or_insert(self.clock.now());
         if progress.held.is_empty() && progress.passed.is_empty() {
             progress.reflected = progress.scanned.position;
         }
         progress.ahead = ahead?;
-        Ok(if progress.ahead.is_some() { Step::Advanced } else { Step::ReachedHead })
+        Ok(if progress.ahead.is_some() { Advance::Advanced } else { Advance::ReachedHead })
     }
 
     /// Stores the rows that are held, and the checkpoint they lead to.
     pub(crate) async fn store_progress(&self, progress: &mut Progress) -> Result<(), Error> {
         let Some(batch) = progress.take_batch() else { return Ok(()) };
-        self.read_models().apply(&progress.table, batch).await?;
+        self.read_models.apply(&progress.table, batch).await?;
         progress.mark_stored();
         Ok(())
     }
 
-    /// What the catalogue holds of a view; `None` where it was never folded.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub async fn view_info(&self, view: &str) -> Result<Option<ViewInfo>, Error> {
-        Ok(self.read_models().views().await?.into_iter().find(|info| info.name == view))
-    }
-
     async fn read_page(&self, filter: &LogFilter, after: Position) -> Result<LogPage, Error> {
-        let limit = self.config().view_batch_events_max;
-        self.store().read_all(&LogScope::EveryTenant, after, filter, limit).await
+        let limit = self.config.view_batch_events_max;
+        self.store.read_all(&LogScope::EveryTenant, after, filter, limit).await
     }
 
     /// Folds events into the rows that are held; all of them, or where one cannot be taken, none.
@@ -201,8 +196,8 @@ impl Engine {
             Ok::<_, Faults>((routed, places, missing))
         })?;
         if !missing.is_empty() {
-            let stored = self.read_models().load(table, &missing).await?;
-            held.hold(missing, stored, self.clock().now());
+            let stored = self.read_models.load(table, &missing).await?;
+            held.hold(missing, stored, self.clock.now());
         }
         Ok(off_the_loop(heavy, || match routed.fold(held.rows(&places)) {
             Some(rows) => {
@@ -220,11 +215,11 @@ impl Engine {
         folder: &dyn ViewFolder,
         progress: &mut Progress,
         mut fault: ViewFault,
-    ) -> StepError {
+    ) -> ViewHalt {
         loop {
             match self.store_up_to(folder, progress, &fault).await {
                 Ok(()) => return fault.into(),
-                Err(StepError::Fault(earlier)) => fault = earlier,
+                Err(ViewHalt::Stuck(earlier)) => fault = earlier,
                 Err(failed) => return failed,
             }
         }
@@ -236,7 +231,7 @@ impl Engine {
         folder: &dyn ViewFolder,
         progress: &mut Progress,
         fault: &ViewFault,
-    ) -> Result<(), StepError> {
+    ) -> Result<(), ViewHalt> {
         let page = self.read_page(&progress.filter, progress.scanned.position).await?;
         let before: Vec<RecordedEvent> =
             page.events.into_iter().take_while(|event| commit_end(event) < fault.commit_end).collect();
@@ -245,7 +240,7 @@ impl Engine {
         progress.parked.retain(|parked| last.is_some_and(|last| parked.position <= last));
         progress.passed.retain(|passed| last.is_some_and(|last| *passed <= last));
         if let Some(last) = last {
-            let event_id = self.store().event_id_at(last).await?;
+            let event_id = self.store.event_id_at(last).await?;
             let before = progress.without_parked(before);
             match self.fold_events(folder, &progress.table, &mut progress.held, before).await {
                 Ok(()) => {}
@@ -259,7 +254,9 @@ impl Engine {
 }
 
 /// Refuses rows that lack events, where the view stops at such events rather than pass over them.
-pub(crate) fn check_complete(folder: &dyn ViewFolder, parked: u64) -> Result<(), Error> {
+pub(crate) fn check_complete(folder: &dyn ViewFolder, generation: &Generation) -> Result<(), Error> {
+    // What a person has skipped is meant to be lacking.
+    let parked = generation.parked.saturating_sub(generation.skipped);
     if parked == 0 || folder.on_fault() == OnFault::Park {
         return Ok(());
     }
@@ -297,18 +294,30 @@ impl Progress {
             passed: HashSet::new(),
             parked: Vec::new(),
             parked_count: parked,
+            skipped: HashMap::new(),
             reflected: stored.position,
             ahead: None,
         }
     }
 
-    /// Passes over the events of these faults, where the view does that; otherwise the fault it stops at.
+    /// Passes over these events too, where it cannot take them.
+    pub(crate) fn skipping(mut self, skipped: &[SkippedEvent]) -> Self {
+        self.skipped =
+            skipped.iter().map(|skipped| (skipped.event.position, skipped.event.event_id)).collect();
+        self
+    }
+
+    /// The generation, where it is stored to be, and the lease it is stored under.
+    pub(crate) fn place(&self) -> Place {
+        Place { table: self.table.clone(), checkpoint: self.stored, lease: self.lease.clone() }
+    }
+
+    /// Passes over the events of these faults, where the view does that or a person has ordered it; otherwise
+    /// the fault it stops at.
     fn park(&mut self, folder: &dyn ViewFolder, faults: &Faults) -> Result<(), ViewFault> {
-        if folder.on_fault() == OnFault::Pause {
-            return Err(faults.first());
-        }
         for fault in faults.iter() {
-            if !fault.is_of_event {
+            let is_skipped = self.skipped.get(&fault.position()) == Some(&fault.event.event_id);
+            if !fault.is_of_event || folder.on_fault() == OnFault::Pause && !is_skipped {
                 return Err(fault.clone());
             }
             tracing::warn!(view = self.table.schema.name, %fault, "the view passes over an event");
@@ -369,13 +378,6 @@ impl Progress {
     }
 }
 
-/// Whether so much time lies between the two.
-pub(crate) fn has_passed(duration: Duration, since: Timestamp, now: Timestamp) -> bool {
-    // A clock that was set back says no; the other limits hold.
-    let microseconds = u64::try_from(now.as_microsecond() - since.as_microsecond()).unwrap_or(0);
-    Duration::from_micros(microseconds) >= duration
-}
-
 /// Runs work that holds the processor; heavy work where the runtime's other tasks can move aside.
 fn off_the_loop<T>(heavy: bool, work: impl FnOnce() -> T) -> T {
     use tokio::runtime::{Handle, RuntimeFlavor};
@@ -411,6 +413,7 @@ mod tests {
             passed: HashSet::new(),
             parked: Vec::new(),
             parked_count: 0,
+            skipped: HashMap::new(),
             reflected: Position::START,
             ahead: None,
         }

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! The first try takes no lock. A command that conflicted, or that is about to write a stream others
-//! take turns at, goes on when it has its turn there ([`turns`](crate::turns)), over the state that the
+//! take turns at, goes on when it has its turn there ([`turns`](super::turns)), over the state that the
 //! one before it left in the cache. Whoever says which version it expects gets the conflict at once.
 //!
 //! A refusal is never answered from states that may be old: either the commit that stores it expects
@@ -29,17 +29,14 @@ use underlay_core::{
     RecordedEvent, Refusal, StreamName, StreamVersion, StreamWrite, Streams, Version,
 };
 
-use crate::registry::{Undecided, typed};
-use crate::turns::{Access, Turn};
-use crate::{Engine, ExecuteError, Executed, Request};
+use super::Commands;
+use super::turns::{Access, Turn};
+use crate::registry::{NotExecuted, typed};
+use crate::{ExecuteError, Executed, Request};
 
-impl Engine {
-    /// Runs a command against one aggregate.
-    ///
-    /// # Errors
-    /// The aggregate's refusal, or [`Error`]: [`Error::Conflict`] where the stream is not at
-    /// `request.expected`, or was written by others at every try.
-    pub async fn execute<A: Aggregate>(
+impl Commands {
+    /// As [`Engine::execute`](crate::Engine::execute).
+    pub(crate) async fn execute<A: Aggregate>(
         &self,
         request: &Request,
         id: &A::Id,
@@ -49,11 +46,8 @@ impl Engine {
         self.decide_aggregate::<A>(request, id, command, &asked).await.map_err(typed)
     }
 
-    /// Runs an operation over several streams, in one commit.
-    ///
-    /// # Errors
-    /// The operation's refusal, or [`Error`].
-    pub async fn operate<O: Operation>(
+    /// As [`Engine::operate`](crate::Engine::operate).
+    pub(crate) async fn operate<O: Operation>(
         &self,
         request: &Request,
         operation: O,
@@ -68,7 +62,7 @@ impl Engine {
         id: &A::Id,
         command: A::Command,
         asked: &Asked,
-    ) -> Result<Executed, Undecided<A::Refusal>> {
+    ) -> Result<Executed, NotExecuted<A::Refusal>> {
         let stream = A::stream(id)?;
         let content = asked.fingerprint(["command", stream.as_str(), command.descriptor().name]);
         let mut reads = Reads::default();
@@ -88,7 +82,7 @@ impl Engine {
         request: &Request,
         operation: O,
         asked: &Asked,
-    ) -> Result<Executed, Undecided<O::Refusal>> {
+    ) -> Result<Executed, NotExecuted<O::Refusal>> {
         if request.expected.is_some() {
             return Err(Error::invalid(
                 "an expected version is for a command to one stream, not for an operation",
@@ -98,7 +92,7 @@ impl Engine {
         let content = asked.fingerprint(["operation", O::NAME]);
         let mut reads = Reads::default();
         guarded(|| format!("`reads` of {}", O::NAME), || operation.reads(&mut reads))??;
-        reads.check()?;
+        reads.validate()?;
         let decide = |streams: &mut Streams, context: &Context| operation.decide(streams, context);
         self.decide(request, content, reads, None, O::NAME, decide).await
     }
@@ -111,9 +105,9 @@ impl Engine {
         expected: Option<(StreamName, Version)>,
         decider: &str,
         decide: impl Fn(&mut Streams, &Context) -> Result<(), R>,
-    ) -> Result<Executed, Undecided<R>> {
+    ) -> Result<Executed, NotExecuted<R>> {
         let id = request.command_id.unwrap_or_else(CommitId::draw);
-        let now = self.clock().now();
+        let now = self.clock.now();
         // States from the cache may be old; the first try decides over them as they are.
         let mut fresh = self.seed(request, &mut reads);
         let mut conflicts = 0;
@@ -152,8 +146,7 @@ impl Engine {
             commit.expectations = decided.expectations;
             commit.writes = decided.writes;
             commit.work = decided.work;
-            if turn.is_none() && expected.is_none() && self.turns().has_line(&request.tenant, &commit.writes)
-            {
+            if turn.is_none() && expected.is_none() && self.turns.has_line(&request.tenant, &commit.writes) {
                 // To commit now is to conflict with those who wait, or to let them conflict.
                 fresh = self.take_turn(request, &mut reads, &commit.writes, None, &mut turn).await?;
                 continue;
@@ -163,7 +156,7 @@ impl Engine {
                 match self.confirm(request, &commit).await {
                     Ok(position) => {
                         return match decision {
-                            Err(refusal) => Err(Undecided::Refused(refusal)),
+                            Err(refusal) => Err(NotExecuted::Refused(refusal)),
                             Ok(()) => Ok(Executed {
                                 command_id: id,
                                 position,
@@ -185,7 +178,7 @@ impl Engine {
             }
             let writes = commit.writes.clone();
             let metadata = commit.encode_metadata()?;
-            match self.store().commit(&request.tenant, commit).await {
+            match self.store.commit(&request.tenant, commit).await {
                 Ok(committed) if committed.repeated => return self.answer_repeat(request, committed).await,
                 Ok(committed) => {
                     for (stream, state) in decided.states {
@@ -199,7 +192,7 @@ impl Engine {
                         self.remember(request, &stream, state);
                     }
                     return match decision {
-                        Err(refusal) => Err(Undecided::Refused(refusal)),
+                        Err(refusal) => Err(NotExecuted::Refused(refusal)),
                         Ok(()) => Ok(executed(request, committed, writes, &metadata)),
                     };
                 }
@@ -213,7 +206,7 @@ impl Engine {
     }
 
     fn count_conflict(&self, conflicts: u32, conflict: &Conflict) -> Result<u32, Error> {
-        if conflicts >= self.config().conflict_retries_max {
+        if conflicts >= self.config.conflict_retries_max {
             return Err(conflict.clone().into());
         }
         Ok(conflicts + 1)
@@ -235,7 +228,7 @@ impl Engine {
             let mut streams: BTreeMap<_, _> =
                 reads.iter_mut().map(|(stream, _)| (stream.clone(), Access::Read)).collect();
             streams.extend(writes.iter().map(|write| (write.stream.clone(), Access::Write)));
-            *turn = Some(self.turns().take(&request.tenant, streams).await?);
+            *turn = Some(self.turns.take(&request.tenant, streams).await?);
         }
         let mut is_fresh = conflict.is_none();
         for (stream, state) in reads.iter_mut() {
@@ -273,14 +266,12 @@ impl Engine {
             }
             let before = state.version();
             loop {
-                let page = self
-                    .store()
-                    .read_stream(&request.tenant, stream, state.version(), PAGE_EVENTS_MAX)
-                    .await?;
+                let page =
+                    self.store.read_stream(&request.tenant, stream, state.version(), PAGE_EVENTS_MAX).await?;
                 if page.version < state.version() {
                     // The log is older than the cached state: a copy was restored under this process.
                     *state = state.restarted();
-                    self.states().remove(&request.tenant, stream);
+                    self.states.remove(&request.tenant, stream);
                     continue;
                 }
                 fold_tail(stream, state, &page.events)?;
@@ -298,8 +289,8 @@ impl Engine {
     /// Whether the streams are still at the versions that were decided over, all at one moment.
     async fn confirm(&self, request: &Request, commit: &Commit) -> Result<Position, Error> {
         let streams: Vec<StreamName> = commit.streams().map(|(stream, _)| stream.clone()).collect();
-        let position = self.store().head().await?;
-        let actual = self.store().versions(&request.tenant, &streams).await?;
+        let position = self.store.head().await?;
+        let actual = self.store.versions(&request.tenant, &streams).await?;
         for ((stream, expected), actual) in commit.streams().zip(actual) {
             if !expected.allows(actual) {
                 return Err(Conflict { stream: stream.clone(), expected, actual }.into());
@@ -316,9 +307,9 @@ impl Engine {
         stream: &StreamName,
         expected: Version,
         actual: Version,
-    ) -> Result<Executed, Undecided<R>> {
+    ) -> Result<Executed, NotExecuted<R>> {
         if let Some(id) = request.command_id
-            && let Some(found) = self.store().find_commit(&request.tenant, id).await?
+            && let Some(found) = self.store.find_commit(&request.tenant, id).await?
         {
             if found.fingerprint != content {
                 return Err(Error::IdReused(id).into());
@@ -333,11 +324,11 @@ impl Engine {
         &self,
         request: &Request,
         committed: Committed,
-    ) -> Result<Executed, Undecided<R>> {
+    ) -> Result<Executed, NotExecuted<R>> {
         if let Outcome::Refused { code, message, body } = committed.outcome {
-            return Err(Undecided::RefusedBefore { code, message, body });
+            return Err(NotExecuted::RefusedBefore { code, message, body });
         }
-        let read = self.store().read_commit(&request.tenant, &committed).await;
+        let read = self.store.read_commit(&request.tenant, &committed).await;
         let events = read.map_err(|error| match error {
             // A store that lost its own answer may find that this very command is stored: "unavailable" would
             // say that it is not, and whoever has no key would do it again.
@@ -357,13 +348,13 @@ impl Engine {
     }
 
     fn recall(&self, request: &Request, stream: &StreamName) -> Option<AggregateState> {
-        self.states().get(&request.tenant, stream)
+        self.states.get(&request.tenant, stream)
     }
 
     fn remember(&self, request: &Request, stream: &StreamName, state: AggregateState) {
         match guarded(|| format!("`held_bytes` of {stream}"), || state.bytes()) {
             // A slower caller puts no older state over a newer one.
-            Ok(bytes) => self.states().insert(&request.tenant, stream, state, bytes),
+            Ok(bytes) => self.states.insert(&request.tenant, stream, state, bytes),
             Err(error) => tracing::error!(%stream, %error, "a state is not kept in memory"),
         }
     }

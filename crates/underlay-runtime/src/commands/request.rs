@@ -101,7 +101,7 @@ pub enum ExecuteError<R: Refusal> {
 
 /// A refusal, with its type erased.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Refused {
+pub struct ErasedRefusal {
     /// Names the rule.
     pub code: String,
     /// One sentence for a person.
@@ -113,7 +113,7 @@ pub struct Refused {
     pub repeated: bool,
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for ErasedRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.message, self.code)
     }
@@ -121,10 +121,10 @@ impl fmt::Display for Refused {
 
 /// Why a command called by its name has no events.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub enum ExecuteNamedError {
     /// The domain says no.
     #[error("refused: {0}")]
-    Refused(Refused),
+    Refused(ErasedRefusal),
     /// There is no such category, command or operation, or the body does not fit.
     #[error(transparent)]
     Command(#[from] CommandError),

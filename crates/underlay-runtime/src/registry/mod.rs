@@ -1,3 +1,5 @@
+//! What a service is made of, by name.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -7,10 +9,9 @@ use underlay_core::{
     RecordedEvent, SnapshotState, View, ViewSchema,
 };
 
-use crate::decide::refusal_to_json;
-use crate::fold::{FoldedView, ViewFolder};
-use crate::snapshots::{SnapshotsOf, Snapshotter};
-use crate::{Engine, ExecuteError, Executed, Failure, Refused, Request};
+use crate::commands::{Commands, SnapshotsOf, Snapshotter, refusal_to_json};
+use crate::views::{FoldedView, ViewFolder};
+use crate::{ErasedRefusal, ExecuteError, ExecuteNamedError, Executed, Request};
 
 /// What there is of an aggregate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,17 +38,22 @@ pub(crate) trait AggregateEntry: Send + Sync {
     fn decodes(&self, event: &RecordedEvent) -> Result<bool, DecodeError>;
     async fn execute(
         &self,
-        engine: &Engine,
+        commands: &Commands,
         request: &Request,
         id: &str,
         command: &str,
         body: &str,
-    ) -> Result<Executed, Failure>;
+    ) -> Result<Executed, ExecuteNamedError>;
 }
 
 #[async_trait]
 pub(crate) trait OperationEntry: Send + Sync {
-    async fn operate(&self, engine: &Engine, request: &Request, body: &str) -> Result<Executed, Failure>;
+    async fn operate(
+        &self,
+        commands: &Commands,
+        request: &Request,
+        body: &str,
+    ) -> Result<Executed, ExecuteNamedError>;
 }
 
 /// Everything a service is made of, by name. The engine is built from it.
@@ -230,68 +236,73 @@ impl<A: Aggregate> AggregateEntry for Entry<A> {
 
     async fn execute(
         &self,
-        engine: &Engine,
+        commands: &Commands,
         request: &Request,
         id: &str,
         command: &str,
         body: &str,
-    ) -> Result<Executed, Failure> {
+    ) -> Result<Executed, ExecuteNamedError> {
         let parsed = id.parse::<A::Id>();
         let id = parsed
             .map_err(|error| Error::invalid(format!("{id:?} is not an id of {}: {error}", A::CATEGORY)))?;
         let command = A::Command::decode(command, body)?;
         let asked = Asked::by_name(body)?;
-        engine.decide_aggregate::<A>(request, &id, command, &asked).await.map_err(erase)
+        commands.decide_aggregate::<A>(request, &id, command, &asked).await.map_err(erase)
     }
 }
 
 #[async_trait]
 impl<O: Operation> OperationEntry for Entry<O> {
-    async fn operate(&self, engine: &Engine, request: &Request, body: &str) -> Result<Executed, Failure> {
+    async fn operate(
+        &self,
+        commands: &Commands,
+        request: &Request,
+        body: &str,
+    ) -> Result<Executed, ExecuteNamedError> {
         let parsed: Result<O, serde_json::Error> = serde_json::from_str(body);
         let operation = parsed
             .map_err(|error| CommandError::Body { name: O::NAME.to_owned(), reason: error.to_string() })?;
         let asked = Asked::by_name(body)?;
-        engine.decide_operation(request, operation, &asked).await.map_err(erase)
+        commands.decide_operation(request, operation, &asked).await.map_err(erase)
     }
 }
 
-/// What a decision ended with, before its type is erased or a stored refusal is read back.
-pub(crate) enum Undecided<R> {
+/// Why a command was not executed, before the type of its refusal is erased, or given back to a stored one.
+pub(crate) enum NotExecuted<R> {
     Refused(R),
     RefusedBefore { code: String, message: String, body: Json },
     Failed(Error),
 }
 
-impl<R> From<Error> for Undecided<R> {
+impl<R> From<Error> for NotExecuted<R> {
     fn from(error: Error) -> Self {
         Self::Failed(error)
     }
 }
 
-fn erase<R: underlay_core::Refusal>(undecided: Undecided<R>) -> Failure {
-    match undecided {
-        Undecided::Refused(refusal) => match refusal_to_json(&refusal) {
-            Ok(fields) => Failure::Refused(Refused {
+fn erase<R: underlay_core::Refusal>(ended: NotExecuted<R>) -> ExecuteNamedError {
+    match ended {
+        NotExecuted::Refused(refusal) => match refusal_to_json(&refusal) {
+            Ok(fields) => ExecuteNamedError::Refused(ErasedRefusal {
                 code: refusal.code().to_owned(),
                 message: refusal.to_string(),
                 fields,
                 repeated: false,
             }),
-            Err(error) => Failure::Failed(error),
+            Err(error) => ExecuteNamedError::Failed(error),
         },
-        Undecided::RefusedBefore { code, message, body } => {
-            Failure::Refused(Refused { code, message, fields: body, repeated: true })
+        NotExecuted::RefusedBefore { code, message, body } => {
+            ExecuteNamedError::Refused(ErasedRefusal { code, message, fields: body, repeated: true })
         }
-        Undecided::Failed(error) => Failure::Failed(error),
+        NotExecuted::Failed(error) => ExecuteNamedError::Failed(error),
     }
 }
 
 /// Gives a refusal its type back.
-pub(crate) fn typed<R: underlay_core::Refusal>(undecided: Undecided<R>) -> ExecuteError<R> {
-    match undecided {
-        Undecided::Refused(refusal) => ExecuteError::Refused(refusal),
-        Undecided::RefusedBefore { code, body, .. } => match R::decode(&code, body.as_str()) {
+pub(crate) fn typed<R: underlay_core::Refusal>(ended: NotExecuted<R>) -> ExecuteError<R> {
+    match ended {
+        NotExecuted::Refused(refusal) => ExecuteError::Refused(refusal),
+        NotExecuted::RefusedBefore { code, body, .. } => match R::decode(&code, body.as_str()) {
             Some(refusal) => ExecuteError::Refused(refusal),
             None if body.as_str() == "null" => ExecuteError::Failed(Error::NotFound(format!(
                 "the body of refusal {code}, which this command got before and whose retention has passed,"
@@ -300,6 +311,6 @@ pub(crate) fn typed<R: underlay_core::Refusal>(undecided: Undecided<R>) -> Execu
                 "the command was refused before with code {code}, which the code no longer knows"
             ))),
         },
-        Undecided::Failed(error) => ExecuteError::Failed(error),
+        NotExecuted::Failed(error) => ExecuteError::Failed(error),
     }
 }

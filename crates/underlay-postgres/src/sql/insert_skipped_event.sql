@@ -1,0 +1,7 @@
+INSERT INTO skipped_events (
+    tenant,
+    name,
+    position,
+    event_id,
+    skipped
+) VALUES ($1, $2, $3, $4, $5::json)

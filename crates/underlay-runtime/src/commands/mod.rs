@@ -1,0 +1,69 @@
+//! What happens to a command: the states it is decided over, whose turn it is at a stream, and the commit.
+
+mod decide;
+mod request;
+mod snapshots;
+mod states;
+mod turns;
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use underlay_core::{Clock, EventStore, Snapshots};
+
+pub(crate) use decide::refusal_to_json;
+pub use request::{ErasedRefusal, ExecuteError, ExecuteNamedError, Executed, Request};
+pub(crate) use snapshots::{SnapshotsOf, Snapshotter};
+
+use crate::{EngineConfig, Ports, Registry};
+use states::States;
+use turns::Turns;
+
+/// Runs commands and operations.
+pub(crate) struct Commands {
+    store: Arc<dyn EventStore>,
+    snapshots: Option<Arc<dyn Snapshots>>,
+    clock: Arc<dyn Clock>,
+    registry: Registry,
+    config: EngineConfig,
+    states: States,
+    turns: Turns,
+    snapshots_in_flight: Arc<Semaphore>,
+}
+
+impl Commands {
+    pub(crate) fn new(ports: &Ports, registry: &Registry, config: &EngineConfig) -> Self {
+        Self {
+            store: ports.store.clone(),
+            snapshots: ports.snapshots.clone(),
+            clock: ports.clock.clone(),
+            registry: registry.clone(),
+            states: States::new(config.states_bytes_max, config.states_tenant_bytes_max),
+            turns: Turns::new(config.turns_waiting_max),
+            snapshots_in_flight: snapshots::in_flight(),
+            config: config.clone(),
+        }
+    }
+
+    /// Runs a command that is named: `category`, the id's text, the command's name, its body as JSON.
+    pub(crate) async fn execute_named(
+        &self,
+        request: &Request,
+        category: &str,
+        id: &str,
+        command: &str,
+        body: &str,
+    ) -> Result<Executed, ExecuteNamedError> {
+        self.registry.find_aggregate(category)?.execute(self, request, id, command, body).await
+    }
+
+    /// Runs an operation that is named, with its body as JSON.
+    pub(crate) async fn operate_named(
+        &self,
+        request: &Request,
+        name: &str,
+        body: &str,
+    ) -> Result<Executed, ExecuteNamedError> {
+        self.registry.find_operation(name)?.operate(self, request, body).await
+    }
+}

@@ -1,0 +1,122 @@
+//! What happens to a view: its rows are folded from the log, answered from, and built anew.
+
+mod fold;
+mod held_rows;
+mod mending;
+mod progress;
+mod queries;
+mod rebuild;
+mod runner;
+mod standing;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+use underlay_core::{
+    Clock, CommitId, Error, EventStore, Leases, ReadModels, ViewInfo, ViewTable, Wakeups, check_lease,
+};
+
+pub(crate) use fold::{FoldedView, ViewFolder};
+pub use mending::Retried;
+pub use queries::{RowAnswer, ViewAnswer};
+pub use rebuild::RebuildFrom;
+pub use runner::ViewState;
+pub use standing::{Standings, ViewStanding, ViewStatus};
+
+use crate::subscription::HeldLease;
+use crate::{EngineConfig, Ports, Registry, RunningViews};
+use runner::{RunnerHandle, view_lease};
+use standing::Known;
+
+/// Digits drawn for the name of a holder.
+const HOLDER_DIGITS: usize = 8;
+
+/// Keeps views, and answers from their rows.
+pub(crate) struct Views {
+    store: Arc<dyn EventStore>,
+    read_models: Arc<dyn ReadModels>,
+    wakeups: Arc<dyn Wakeups>,
+    leases: Option<Arc<dyn Leases>>,
+    clock: Arc<dyn Clock>,
+    registry: Registry,
+    config: EngineConfig,
+    /// Names this process to people, in leases.
+    holder: String,
+    /// The tables that are read, as this process knows them.
+    tables: Mutex<HashMap<String, ViewTable>>,
+    runners: Mutex<HashMap<String, RunnerHandle>>,
+    /// What the store last said of all views.
+    known: Known,
+}
+
+impl Views {
+    pub(crate) fn new(ports: &Ports, registry: &Registry, config: &EngineConfig) -> Result<Self, Error> {
+        // Of two engines in one process each is a holder of its own.
+        let drawn = CommitId::draw().to_string();
+        let holder = format!("{}/{}", config.process, &drawn[drawn.len() - HOLDER_DIGITS..]);
+        check_lease("view", &holder, config.view_lease)?;
+        Ok(Self {
+            store: ports.store.clone(),
+            read_models: ports.read_models.clone(),
+            wakeups: ports.wakeups.clone(),
+            leases: ports.leases.clone(),
+            clock: ports.clock.clone(),
+            registry: registry.clone(),
+            config: config.clone(),
+            holder,
+            tables: Mutex::default(),
+            runners: Mutex::default(),
+            known: Known::default(),
+        })
+    }
+
+    /// Starts a runner for every view.
+    pub(crate) fn start(self: &Arc<Self>) -> RunningViews {
+        let (stop, stopped) = watch::channel(false);
+        let mut tasks = Vec::new();
+        for folder in self.registry.folders() {
+            let (runner, handle) = runner::new(self.clone(), folder.clone(), stopped.clone());
+            self.runners().insert(folder.schema().name, handle);
+            tasks.push(tokio::spawn(runner.run()));
+        }
+        RunningViews { stop, tasks }
+    }
+
+    /// What the runners in this process are doing, by name.
+    pub(crate) fn states(&self) -> Vec<ViewState> {
+        let mut states: Vec<ViewState> =
+            self.runners().values().map(|runner| runner.state.borrow().clone()).collect();
+        states.sort_by(|a, b| a.name.cmp(&b.name));
+        states
+    }
+
+    /// The process that folds a view.
+    pub(crate) async fn holder(&self, view: &str) -> Result<Option<String>, Error> {
+        let Some(leases) = &self.leases else { return Ok(None) };
+        Ok(leases.find(&view_lease(view)).await?.map(|lease| lease.holder))
+    }
+
+    /// What the catalogue holds of a view.
+    pub(crate) async fn info(&self, view: &str) -> Result<Option<ViewInfo>, Error> {
+        Ok(self.read_models.views().await?.into_iter().find(|info| info.name == view))
+    }
+
+    /// Takes a lease for this process; `None` where another holds it, or where there are no leases.
+    async fn acquire_lease(&self, name: &str) -> Result<Option<HeldLease>, Error> {
+        let Some(leases) = &self.leases else { return Ok(None) };
+        HeldLease::acquire(leases, &self.clock, name, &self.holder, self.config.view_lease).await
+    }
+
+    fn runner(&self, view: &str) -> Option<RunnerHandle> {
+        self.runners().get(view).cloned()
+    }
+
+    fn tables(&self) -> MutexGuard<'_, HashMap<String, ViewTable>> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn runners(&self) -> MutexGuard<'_, HashMap<String, RunnerHandle>> {
+        self.runners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

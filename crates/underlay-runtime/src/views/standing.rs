@@ -1,0 +1,374 @@
+//! Where every view stands: one computation, and one word that every process and every door says.
+//!
+//! What the store says is the same for all: the catalogue with its stops, the head of the log, and who has which
+//! lease. A process adds what its own runners know, which the store hears a moment later.
+//!
+//! Where a store has no leases nobody knows whether a process keeps a view: such a view is at the head of
+//! the log or behind it, and never `NotRunning`.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::Mutex;
+use underlay_core::{Error, Position, SkippedEvent, StopCause, Timestamp, ViewInfo, ViewSchema, ViewStop};
+
+use super::Views;
+use super::rebuild::rebuild_lease;
+use super::runner::ViewState;
+use crate::subscription::{SubscriptionState, has_passed};
+
+/// How long what the store said of all views is told again before it is asked anew: whoever asks, and however
+/// often, the store is asked no more than once in that time.
+const STANDINGS_AGE_MAX: Duration = Duration::from_secs(1);
+
+/// The word for where a view stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ViewStatus {
+    /// It is behind the head of the log, and comes on.
+    CatchingUp,
+    /// It is at the head of the log.
+    Live,
+    /// An event stopped it. It waits for a person.
+    Paused,
+    /// A failure stopped it, or its rows are of another definition or another log. It waits for a person.
+    Failed,
+    /// Its rows are of another definition, and are built anew by this one.
+    Rebuilding,
+    /// No process keeps it.
+    NotRunning,
+}
+
+impl ViewStatus {
+    /// Whether it waits for a person.
+    #[must_use]
+    pub fn is_stopped(self) -> bool {
+        matches!(self, Self::Paused | Self::Failed)
+    }
+}
+
+impl fmt::Display for ViewStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::CatchingUp => "catching up",
+            Self::Live => "live",
+            Self::Paused => "paused",
+            Self::Failed => "failed",
+            Self::Rebuilding => "rebuilding",
+            Self::NotRunning => "not running",
+        })
+    }
+}
+
+/// Where a view stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ViewStanding {
+    /// The view.
+    pub view: String,
+    /// The word for it.
+    pub status: ViewStatus,
+    /// The generation that is read; 0 where it was never folded.
+    pub generation: u32,
+    /// Its rows reflect every event at or below it.
+    pub position: Position,
+    /// How many positions the head of the log is beyond that.
+    pub behind: u64,
+    /// Events that its rows lack.
+    pub parked: u64,
+    /// How far a rebuild beside the rows has come, unfinished or running.
+    pub rebuilt_to: Option<Position>,
+    /// The generation that a revert brings back.
+    pub replaced: Option<u32>,
+    /// The process that folds it; none where none does, or where every process may.
+    pub folded_by: Option<String>,
+    /// The event or the failure that stopped it, and since when.
+    pub stop: Option<ViewStop>,
+    /// Why it does not go on, or its rows cannot be used, with the command that mends it.
+    pub problem: Option<String>,
+    /// What persons have skipped.
+    pub skipped: Vec<SkippedEvent>,
+}
+
+/// Where all views stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standings {
+    /// The head of the log.
+    pub head: Position,
+    /// The views, by name.
+    pub views: Vec<ViewStanding>,
+}
+
+/// What the store said of all views.
+struct Facts {
+    head: Position,
+    views: HashMap<String, ViewFacts>,
+}
+
+#[derive(Default)]
+struct ViewFacts {
+    info: Option<ViewInfo>,
+    /// That its checkpoint does not fit the log.
+    refused: Option<String>,
+    folded_by: Option<String>,
+    is_being_rebuilt: bool,
+    skipped: Vec<SkippedEvent>,
+}
+
+/// What the store last said, and when. One asks at a time.
+#[derive(Default)]
+pub(super) struct Known(Mutex<Option<(Timestamp, Arc<Facts>)>>);
+
+impl Views {
+    /// As [`Engine::view_standings`](crate::Engine::view_standings).
+    pub(crate) async fn standings(&self) -> Result<Standings, Error> {
+        let mut known = self.known.0.lock().await;
+        let now = self.clock.now();
+        let facts = match &*known {
+            // A clock that was set back makes nothing fresh.
+            Some((at, facts)) if *at <= now && !has_passed(STANDINGS_AGE_MAX, *at, now) => facts.clone(),
+            _ => {
+                let facts = Arc::new(self.facts().await?);
+                *known = Some((now, facts.clone()));
+                facts
+            }
+        };
+        drop(known);
+        Ok(self.standings_by(&facts))
+    }
+
+    /// As [`Engine::view_standings_now`](crate::Engine::view_standings_now).
+    pub(crate) async fn standings_now(&self) -> Result<Standings, Error> {
+        let facts = Arc::new(self.facts().await?);
+        *self.known.0.lock().await = Some((self.clock.now(), facts.clone()));
+        Ok(self.standings_by(&facts))
+    }
+
+    async fn facts(&self) -> Result<Facts, Error> {
+        let mut infos: HashMap<String, ViewInfo> =
+            self.read_models.views().await?.into_iter().map(|info| (info.name.clone(), info)).collect();
+        // Read after the catalogue, so that no view is beyond it.
+        let head = self.store.head().await?;
+        let mut views = HashMap::new();
+        for schema in self.registry.views() {
+            let mut facts = ViewFacts { info: infos.remove(&schema.name), ..ViewFacts::default() };
+            if let Some(info) = &facts.info {
+                match self.check_checkpoint(&schema.name, &info.active.checkpoint).await {
+                    Ok(()) => {}
+                    Err(refused @ Error::CheckpointRefused(_)) => facts.refused = Some(refused.to_string()),
+                    Err(error) => return Err(error),
+                }
+                facts.skipped = self.read_models.skipped(&schema.name).await?;
+            }
+            if let Some(leases) = &self.leases {
+                facts.folded_by = self.holder(&schema.name).await?;
+                facts.is_being_rebuilt = leases.find(&rebuild_lease(&schema.name)).await?.is_some();
+            } else {
+                facts.is_being_rebuilt = facts.info.as_ref().is_some_and(|info| info.building.is_some());
+            }
+            views.insert(schema.name, facts);
+        }
+        Ok(Facts { head, views })
+    }
+
+    fn standings_by(&self, facts: &Facts) -> Standings {
+        let here = self.states();
+        let none = ViewFacts::default();
+        // What a runner of this process has seen is there.
+        let seen = here.iter().filter(|state| !state.status.is_stopped()).map(|state| state.position).max();
+        let is_refused = facts.views.values().any(|view| view.refused.is_some());
+        let head = seen.filter(|_| !is_refused).unwrap_or(facts.head).max(facts.head);
+        let standing = |schema: ViewSchema| {
+            let runner = here.iter().find(|state| state.name == schema.name);
+            let view = facts.views.get(&schema.name).unwrap_or(&none);
+            standing(&schema, view, head, runner, self.leases.is_some(), &self.config.program)
+        };
+        Standings { head, views: self.registry.views().into_iter().map(standing).collect() }
+    }
+}
+
+/// The one computation.
+fn standing(
+    schema: &ViewSchema,
+    facts: &ViewFacts,
+    head: Position,
+    runner: Option<&ViewState>,
+    has_leases: bool,
+    program: &str,
+) -> ViewStanding {
+    let info = facts.info.as_ref();
+    let stored = info.map_or(Position::START, |info| info.active.checkpoint.position);
+    let generation = info.map_or(0, |info| info.active.number);
+    // What stands by knows no more than the store.
+    let runner = runner.filter(|runner| runner.status != SubscriptionState::Standby);
+    let follows = runner.filter(|runner| !runner.status.is_stopped() && runner.generation >= generation);
+    let position = follows.map_or(stored, |runner| runner.position);
+    let stop = info.and_then(|info| info.stop.as_ref()).filter(|stop| {
+        // The runner is past it, and the store hears so in a moment.
+        let passed = |runner: &ViewState| match stop.event() {
+            Some(event) => runner.position >= event.position,
+            None => runner.status == SubscriptionState::Live,
+        };
+        !follows.is_some_and(passed)
+    });
+    let changed = info.is_some_and(|info| info.active.fingerprint != schema.fingerprint());
+    let is_rebuilt =
+        |info: &ViewInfo| info.building.is_some_and(|building| building.fingerprint == schema.fingerprint());
+    let repair = format!("{program} view rebuild {}", schema.name);
+    let (status, problem) = if changed {
+        if facts.is_being_rebuilt && info.is_some_and(is_rebuilt) {
+            (ViewStatus::Rebuilding, None)
+        } else {
+            (ViewStatus::Failed, Some(format!("definition changed: run `{repair}`")))
+        }
+    } else if let Some(refused) = &facts.refused {
+        (ViewStatus::Failed, Some(refused.clone()))
+    } else if let Some(stop) = stop {
+        match &stop.cause {
+            StopCause::Event { event, .. } => (
+                ViewStatus::Paused,
+                Some(format!(
+                    "event at position {} ({}, version {}) of tenant {}: {}",
+                    event.position, event.stream, event.version, event.tenant, event.reason
+                )),
+            ),
+            StopCause::Failure { reason } => (ViewStatus::Failed, Some(reason.clone())),
+        }
+    } else {
+        let error = runner.and_then(|runner| runner.error.clone());
+        match runner.map(|runner| runner.status) {
+            Some(SubscriptionState::Paused) => (ViewStatus::Paused, error),
+            Some(SubscriptionState::Failed) => (ViewStatus::Failed, error),
+            Some(SubscriptionState::Live) => (ViewStatus::Live, error),
+            Some(SubscriptionState::CatchingUp) => (ViewStatus::CatchingUp, error),
+            None | Some(SubscriptionState::Standby) if has_leases && facts.folded_by.is_none() => {
+                (ViewStatus::NotRunning, None)
+            }
+            None | Some(SubscriptionState::Standby) if position < head => (ViewStatus::CatchingUp, None),
+            None | Some(SubscriptionState::Standby) => (ViewStatus::Live, None),
+        }
+    };
+    ViewStanding {
+        view: schema.name.clone(),
+        status,
+        generation,
+        position,
+        behind: head.number().saturating_sub(position.number()),
+        parked: info.map_or(0, |info| info.active.parked),
+        rebuilt_to: info.and_then(|info| info.building).map(|building| building.checkpoint.position),
+        replaced: info.and_then(|info| info.replaced).map(|(replaced, _)| replaced.number),
+        folded_by: facts.folded_by.clone(),
+        stop: stop.cloned(),
+        problem,
+        skipped: facts.skipped.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use underlay_core::{Checkpoint, Generation, StoreId};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn schema(version: u32) -> ViewSchema {
+        ViewSchema::new("balances", version, Vec::new())
+    }
+
+    fn generation(version: u32, position: u64) -> Generation {
+        let checkpoint = Checkpoint {
+            position: Position::from_number(position),
+            ..Checkpoint::start(StoreId(Uuid::nil()))
+        };
+        Generation {
+            number: version,
+            fingerprint: schema(version).fingerprint(),
+            checkpoint,
+            parked: 0,
+            skipped: 0,
+        }
+    }
+
+    /// A view at a position, folded by another process.
+    fn facts(position: u64) -> ViewFacts {
+        let info = ViewInfo {
+            name: "balances".to_owned(),
+            active: generation(1, position),
+            building: None,
+            replaced: None,
+            discarded: 0,
+            stop: None,
+        };
+        ViewFacts { info: Some(info), folded_by: Some("another".to_owned()), ..ViewFacts::default() }
+    }
+
+    fn stopped(facts: ViewFacts) -> ViewFacts {
+        let cause = StopCause::Failure { reason: "the disk is full".to_owned() };
+        let stop = Some(ViewStop { since: Timestamp::UNIX_EPOCH, cause });
+        ViewFacts { info: facts.info.map(|info| ViewInfo { stop, ..info }), ..facts }
+    }
+
+    fn runner(status: SubscriptionState, position: u64) -> ViewState {
+        let (name, position) = ("balances".to_owned(), Position::from_number(position));
+        ViewState { name, status, generation: 1, position, error: None }
+    }
+
+    /// The word for a view of a log of ten events.
+    fn word(version: u32, facts: &ViewFacts, runner: Option<&ViewState>) -> ViewStatus {
+        standing(&schema(version), facts, Position::from_number(10), runner, true, "bank").status
+    }
+
+    #[test]
+    fn who_stands_by_says_what_everybody_else_says() {
+        let standby = runner(SubscriptionState::Standby, 10);
+        let free = ViewFacts { folded_by: None, ..facts(10) };
+        for (facts, expected) in [
+            (facts(10), ViewStatus::Live),
+            (facts(9), ViewStatus::CatchingUp),
+            (free, ViewStatus::NotRunning),
+            (stopped(facts(9)), ViewStatus::Failed),
+            (ViewFacts { refused: Some("another log".to_owned()), ..facts(9) }, ViewStatus::Failed),
+        ] {
+            assert_eq!(word(1, &facts, None), expected);
+            assert_eq!(word(1, &facts, Some(&standby)), expected);
+        }
+    }
+
+    #[test]
+    fn a_changed_definition_has_failed_or_is_being_rebuilt() {
+        let changed = facts(10);
+        assert_eq!(word(2, &changed, None), ViewStatus::Failed);
+        let mut building = ViewFacts { is_being_rebuilt: true, ..facts(10) };
+        assert_eq!(word(2, &building, None), ViewStatus::Failed, "somebody builds another definition");
+        building.info.as_mut().unwrap().building = Some(generation(2, 5));
+        assert_eq!(word(2, &building, None), ViewStatus::Rebuilding);
+        assert_eq!(
+            word(1, &building, None),
+            ViewStatus::Live,
+            "for a program of the definition that is read"
+        );
+        building.is_being_rebuilt = false;
+        assert_eq!(word(2, &building, None), ViewStatus::Failed, "that rebuild was broken off");
+    }
+
+    #[test]
+    fn what_a_runner_of_this_process_has_seen_comes_before_what_is_stored() {
+        let behind = facts(3);
+        assert_eq!(word(1, &behind, Some(&runner(SubscriptionState::Live, 10))), ViewStatus::Live);
+        assert_eq!(word(1, &stopped(facts(3)), Some(&runner(SubscriptionState::Live, 10))), ViewStatus::Live);
+        assert_eq!(
+            word(1, &stopped(facts(3)), Some(&runner(SubscriptionState::CatchingUp, 3))),
+            ViewStatus::Failed
+        );
+        assert_eq!(word(1, &behind, Some(&runner(SubscriptionState::Paused, 3))), ViewStatus::Paused);
+    }
+
+    #[test]
+    fn without_leases_nobody_knows_whether_a_process_keeps_a_view() {
+        let alone = ViewFacts { folded_by: None, ..facts(10) };
+        let standing = standing(&schema(1), &alone, Position::from_number(12), None, false, "bank");
+        assert_eq!((standing.status, standing.behind), (ViewStatus::CatchingUp, 2));
+    }
+}

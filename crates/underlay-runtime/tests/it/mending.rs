@@ -1,0 +1,263 @@
+//! What a person does where a view is stopped.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use underlay_core::{
+    Error, EventStore, Keys, Leases, OnFault, Position, ReadModels, Recorded, StopCause, Timestamp, Value,
+    View, ViewBatch, ViewStop, ViewTable,
+};
+use underlay_runtime::{Engine, RebuildFrom, Registry, Retried, SubscriptionState, ViewStanding, ViewStatus};
+
+use crate::bank::{AccountEvent, Balance, Balances, deposited, tenant};
+use crate::shared::{LEASE, POLL, Process, Shared};
+
+/// Cannot take a deposit of 13 until it was mended.
+struct Mendable(Arc<AtomicBool>);
+
+impl View for Mendable {
+    const NAME: &'static str = "balances";
+    const ON_FAULT: OnFault = OnFault::Pause;
+    type Event = AccountEvent;
+    type Key = String;
+    type Row = Balance;
+    fn route(&self, event: &Recorded<AccountEvent>, keys: &mut Keys<String>) {
+        Balances.route(event, keys);
+    }
+    fn fold(&self, key: &String, row: Option<Balance>, event: &Recorded<AccountEvent>) -> Option<Balance> {
+        let bad = event.event == AccountEvent::Deposited { cents: 13 };
+        assert!(!bad || self.0.load(Ordering::SeqCst), "a bug in the domain");
+        Balances.fold(key, row, event)
+    }
+}
+
+/// Processes whose view can be mended for all of them at once.
+struct Place {
+    shared: Shared,
+    mended: Arc<AtomicBool>,
+}
+
+impl Place {
+    /// A log whose third event of five the view cannot take.
+    async fn new() -> Self {
+        let place = Self { shared: Shared::new(), mended: Arc::default() };
+        for cents in [1, 2, 13, 4, 5] {
+            place.shared.store.commit(&tenant(), deposited("a", cents)).await.unwrap();
+        }
+        place
+    }
+
+    fn process(&self, name: &str) -> Process {
+        let registry = Registry::default().view(Mendable(self.mended.clone()));
+        self.shared.process_of(name, registry, |config| config)
+    }
+
+    async fn until_standing(&self, engine: &Engine, status: ViewStatus) -> ViewStanding {
+        self.shared.until(async || standing(engine).await.status == status).await;
+        standing(engine).await
+    }
+
+    /// Lets time pass until an engine has an answer.
+    async fn while_time_passes<T>(&self, answer: impl Future<Output = T>) -> T {
+        let mut answer = std::pin::pin!(answer);
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut answer => return answer,
+                () = self.shared.pass(POLL) => {}
+            }
+        }
+    }
+}
+
+async fn standing(engine: &Engine) -> ViewStanding {
+    engine.view_standings_now().await.unwrap().views.remove(0)
+}
+
+async fn cents(engine: &Engine) -> Option<i64> {
+    match engine.row(&tenant(), "balances", "a").await.ok()?.values.first() {
+        Some(Value::Integer(cents)) => Some(*cents),
+        _ => None,
+    }
+}
+
+fn at(position: u64) -> Position {
+    Position::from_number(position)
+}
+
+#[tokio::test]
+async fn a_stopped_view_says_so_in_every_process_and_names_event_time_and_reason() {
+    let place = Place::new().await;
+    let (server, console) = (place.process("server"), place.process("console"));
+    let before = standing(&console.engine).await;
+    assert_eq!(before.status, ViewStatus::NotRunning, "nobody has started it");
+    let views = server.start();
+    let here = place.until_standing(&server.engine, ViewStatus::Paused).await;
+    place.shared.until(async || standing(&console.engine).await.stop.is_some()).await;
+    let elsewhere = standing(&console.engine).await;
+    assert_eq!((elsewhere.status, elsewhere.position), (ViewStatus::Paused, at(2)));
+    assert_eq!(elsewhere.stop, standing(&server.engine).await.stop);
+    let stop = elsewhere.stop.unwrap();
+    let StopCause::Event { event, is_of_event: true } = stop.cause else { panic!("{stop:?}") };
+    assert_eq!(event.position, at(3));
+    assert!(event.reason.contains("panicked"), "{}", event.reason);
+    assert!(here.problem.unwrap().contains("position 3 "));
+    views.stop().await;
+    let after = standing(&console.engine).await;
+    assert_eq!(after.status, ViewStatus::Paused, "also where no process keeps it any more");
+}
+
+#[tokio::test]
+async fn a_view_goes_on_by_itself_once_its_event_is_skipped_elsewhere() {
+    let place = Place::new().await;
+    let (server, console) = (place.process("server"), place.process("console"));
+    let views = server.start();
+    place.shared.until(async || standing(&console.engine).await.stop.is_some()).await;
+
+    let skip = async |position: u64, by: &str| {
+        console.engine.skip_view("balances", at(position), by, "a typo").await
+    };
+    for other in [0, 2, 4, 1_000_000] {
+        let Err(Error::Invalid(reason)) = skip(other, "ann").await else { panic!("it is not stopped there") };
+        assert!(reason.contains("position 3"), "{reason}");
+    }
+    let (first, second) = tokio::join!(skip(3, "ann"), skip(3, "bob"));
+    assert!(first.is_ok() != second.is_ok(), "one of two skips it: {first:?} {second:?}");
+
+    place.shared.pass(POLL + POLL).await;
+    place.until_standing(&server.engine, ViewStatus::Live).await;
+    assert_eq!(cents(&server.engine).await, Some(12), "its rows lack the event, and no other");
+    let status = standing(&console.engine).await;
+    assert_eq!((status.status, status.parked, status.skipped.len()), (ViewStatus::Live, 1, 1));
+    assert_eq!((status.skipped[0].why.as_str(), status.stop), ("a typo", None));
+    views.stop().await;
+
+    // A process that starts later goes on too: what was skipped is meant to be lacking.
+    let next = place.process("next");
+    let views = next.start();
+    place.until_standing(&next.engine, ViewStatus::Live).await;
+    views.stop().await;
+}
+
+#[tokio::test]
+async fn a_rebuild_passes_over_a_skipped_event_where_it_cannot_take_it_and_folds_it_where_it_can() {
+    let place = Place::new().await;
+    let server = place.process("server");
+    let views = server.start();
+    place.until_standing(&server.engine, ViewStatus::Paused).await;
+    place.shared.until(async || standing(&server.engine).await.stop.is_some()).await;
+    server.engine.skip_view("balances", at(3), "ann", "a typo").await.unwrap();
+    place.until_standing(&server.engine, ViewStatus::Live).await;
+    views.stop().await;
+
+    let rebuild = async || server.engine.rebuild_view("balances", RebuildFrom::Start, |_| {}).await;
+    rebuild().await.unwrap();
+    assert_eq!(cents(&server.engine).await, Some(12));
+    assert_eq!(standing(&server.engine).await.skipped.len(), 1, "after a swap");
+
+    place.mended.store(true, Ordering::SeqCst);
+    rebuild().await.unwrap();
+    assert_eq!(cents(&server.engine).await, Some(25), "a program that can take it folds it");
+    let status = standing(&server.engine).await;
+    assert_eq!((status.parked, status.skipped.len()), (0, 1), "and the order is remembered");
+
+    server.engine.revert_view("balances").await.unwrap();
+    assert_eq!(cents(&server.engine).await, Some(12));
+    let status = standing(&server.engine).await;
+    assert_eq!((status.parked, status.skipped.len()), (1, 1), "after a revert");
+}
+
+#[tokio::test]
+async fn a_skipped_event_in_the_middle_of_a_commit_takes_no_other_with_it() {
+    let place = Place { shared: Shared::new(), mended: Arc::default() };
+    let mut commit = deposited("a", 1);
+    for cents in [13, 4] {
+        let more = deposited("a", cents).writes.remove(0).events;
+        commit.writes[0].events.extend(more);
+    }
+    place.shared.store.commit(&tenant(), commit).await.unwrap();
+    let server = place.process("server");
+    let views = server.start();
+    let stopped = place.until_standing(&server.engine, ViewStatus::Paused).await;
+    assert_eq!(stopped.position, at(0), "nothing of the commit is stored");
+    place.shared.until(async || standing(&server.engine).await.stop.is_some()).await;
+    server.engine.skip_view("balances", at(2), "ann", "a typo").await.unwrap();
+    place.until_standing(&server.engine, ViewStatus::Live).await;
+    assert_eq!(cents(&server.engine).await, Some(5));
+    views.stop().await;
+}
+
+#[tokio::test]
+async fn a_view_is_tried_again_by_order_and_what_came_of_it_is_said() {
+    let place = Place::new().await;
+    let (server, console) = (place.process("server"), place.process("console"));
+    let retry = async || place.while_time_passes(console.engine.retry_view("balances")).await.unwrap();
+    let views = server.start();
+    place.shared.until(async || standing(&console.engine).await.stop.is_some()).await;
+    let Retried::StoppedAgain { position, stop } = retry().await else { panic!("nothing is mended") };
+    assert_eq!((position, stop.event().unwrap().position), (at(2), at(3)));
+    let status = standing(&console.engine).await;
+    assert_eq!(status.status, ViewStatus::Paused, "it waits again");
+
+    place.mended.store(true, Ordering::SeqCst);
+    let Retried::WentOn { position } = retry().await else { panic!("it is mended") };
+    assert!(position >= at(3));
+    place.shared.pass(POLL + LEASE).await;
+    place.until_standing(&server.engine, ViewStatus::Live).await;
+    assert_eq!(cents(&server.engine).await, Some(25));
+    assert!(server.is(SubscriptionState::Live), "the runner has gone on by itself");
+    assert!(matches!(retry().await, Retried::NotStopped { .. }));
+    views.stop().await;
+}
+
+#[tokio::test]
+async fn a_retry_does_not_take_the_lease_of_a_process_that_works_and_says_who_has_it() {
+    let place = Place::new().await;
+    let (server, console) = (place.process("server"), place.process("console"));
+    let views = server.start();
+    place.shared.until(async || standing(&console.engine).await.stop.is_some()).await;
+    views.stop().await;
+    // Whoever has the lease stands still.
+    let lease = place.shared.leases.acquire("view:balances", "sleeper", LEASE * 10).await.unwrap().unwrap();
+    let busy = place.while_time_passes(console.engine.retry_view("balances")).await.unwrap();
+    assert_eq!(busy, Retried::Busy { position: at(2), holder: Some("sleeper".to_owned()) });
+    place.shared.leases.release(&lease).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_old_term_stores_no_stop_and_an_order_of_a_person_needs_none() {
+    let place = Place::new().await;
+    let server = place.process("server");
+    let views = server.start();
+    place.shared.until(async || standing(&server.engine).await.stop.is_some()).await;
+    views.stop().await;
+    let (models, leases) = (&place.shared.read_models, &place.shared.leases);
+    let info = models.views().await.unwrap().remove(0);
+    let table = ViewTable { schema: Mendable::schema(), generation: info.active.number };
+    let old = leases.acquire("view:balances", "old", LEASE).await.unwrap().unwrap();
+    leases.release(&old).await.unwrap();
+    let _new = leases.acquire("view:balances", "new", LEASE).await.unwrap().unwrap();
+    let here = info.active.checkpoint;
+    for stop in [None, Some(ViewStop { since: Timestamp::UNIX_EPOCH, ..info.stop.clone().unwrap() })] {
+        let late = ViewBatch::new(here, here, Vec::new()).with_lease(Some(old.term())).with_stop(stop);
+        let refused = models.apply(&table, late).await;
+        assert!(matches!(refused, Err(Error::LeaseLost { .. })), "{refused:?}");
+        assert_eq!(models.views().await.unwrap().remove(0).stop, info.stop);
+    }
+    server.engine.skip_view("balances", at(3), "ann", "a typo").await.unwrap();
+    assert_eq!(models.views().await.unwrap().remove(0).stop, None);
+}
+
+#[tokio::test]
+async fn however_often_it_is_asked_where_views_stand_the_store_is_asked_once_in_a_while() {
+    let place = Place::new().await;
+    let server = place.process("server");
+    let first = server.engine.view_standings().await.unwrap();
+    place.shared.deposit("b").await;
+    for _ in 0..100 {
+        assert_eq!(server.engine.view_standings().await.unwrap(), first);
+    }
+    place.shared.pass(POLL).await;
+    let later = server.engine.view_standings().await.unwrap();
+    assert_eq!(later.head.number(), first.head.number() + 1);
+}

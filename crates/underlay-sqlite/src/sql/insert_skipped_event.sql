@@ -1,0 +1,6 @@
+INSERT INTO skipped_events (
+    name,
+    position,
+    event_id,
+    skipped
+) VALUES (?1, ?2, ?3, ?4)

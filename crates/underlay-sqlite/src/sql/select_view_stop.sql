@@ -1,0 +1,5 @@
+SELECT stop
+FROM view_stops
+WHERE name = ?1
+    AND generation = ?2
+    AND position = ?3
