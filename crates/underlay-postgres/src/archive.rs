@@ -3,7 +3,9 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
-use underlay_core::adapter::{At, StoredNames, recorded_time, refusal_columns, stored_name, stored_number};
+use underlay_core::adapter::{
+    At, StoredNames, payload_columns, recorded_time, refusal_columns, stored_name, stored_number,
+};
 use underlay_core::limits::IMPORT_AHEAD_MAX;
 use underlay_core::{
     Archive, ArchivePage, ArchivedCommit, CommitId, Conflict, Error, ExpectedVersion, Imported, LogScope,
@@ -338,6 +340,8 @@ struct Arrays<'a> {
     event_schema_versions: Vec<i64>,
     event_metadata: Vec<&'a str>,
     event_payloads: Vec<&'a str>,
+    event_encodings: Vec<Option<&'a str>>,
+    event_key_ids: Vec<Option<&'a str>>,
 }
 
 impl<'a> Arrays<'a> {
@@ -371,10 +375,13 @@ impl<'a> Arrays<'a> {
             self.event_schema_versions.push(event.schema_version.0.into());
             self.event_metadata.push(event.metadata.as_str());
             self.event_payloads.push(event.payload.text().as_str());
+            let (encoding, key_id) = payload_columns(&event.payload);
+            self.event_encodings.push(encoding);
+            self.event_key_ids.push(key_id);
         }
     }
 
-    fn parameters(&self) -> [Parameter<'_>; 17] {
+    fn parameters(&self) -> [Parameter<'_>; 19] {
         [
             (&self.tenants, Type::TEXT_ARRAY),
             (&self.ids, Type::UUID_ARRAY),
@@ -393,6 +400,8 @@ impl<'a> Arrays<'a> {
             (&self.event_schema_versions, Type::INT8_ARRAY),
             (&self.event_metadata, Type::TEXT_ARRAY),
             (&self.event_payloads, Type::TEXT_ARRAY),
+            (&self.event_encodings, Type::TEXT_ARRAY),
+            (&self.event_key_ids, Type::TEXT_ARRAY),
         ]
     }
 }

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
-use underlay_core::adapter::{PAGE_BYTES_MAX, Reply, StoredNames, event_bytes, stored_number};
+use underlay_core::adapter::{PAGE_BYTES_MAX, Reply, StoredNames, event_bytes, event_column, stored_number};
 use underlay_core::limits::PAGE_SCAN_MAX;
 use underlay_core::{
     Category, Commit, CommitId, Committed, Error, EventId, EventStore, EventType, LogFilter, LogPage,
@@ -192,7 +192,28 @@ struct Reading {
     bytes: usize,
     /// Where the page ends unless it is cut.
     bound: i64,
+    /// The last event that was looked at.
+    last: Option<Looked>,
+    /// Whether all was looked at that the page may hold.
+    scanned_all: bool,
 }
+
+/// An event that was looked at, whether it passed the filter or not.
+#[derive(Clone, Copy)]
+struct Looked {
+    position: Position,
+    event_id: EventId,
+    commit_tail: u32,
+}
+
+impl Looked {
+    fn at(event: &RecordedEvent) -> Self {
+        Self { position: event.position, event_id: event.event_id, commit_tail: event.commit_tail }
+    }
+}
+
+/// The column of `select_tenant_events` that counts the events that were looked at.
+const PLACE: usize = event_column::PAYLOAD + 1;
 
 async fn log_page(
     sessions: &Sessions,
@@ -205,17 +226,35 @@ async fn log_page(
         LogScope::Tenant(tenant) => (Actor::Reader(tenant.clone()), Some(tenant.as_str())),
         LogScope::EveryTenant => (Actor::Worker, None),
     };
-    // Positions have no holes: where everything passes, so many positions are so many events.
+    // Positions have no holes: where everything passes, so many positions are so many events. A tenant's page
+    // looks at that tenant's events alone, so it may end anywhere.
     let everything = tenant.is_none() && filter.is_open();
-    let span = if everything { stored_number(limit as u64) } else { stored_number(PAGE_SCAN_MAX) };
     let wanted = stored_number(limit as u64);
+    let scan = stored_number(PAGE_SCAN_MAX);
+    let span = match tenant {
+        Some(_) => i64::MAX / 2,
+        None if everything => wanted,
+        None => scan,
+    };
     let categories: Vec<&str> = filter.categories.iter().map(Category::as_str).collect();
     let event_types: Vec<&str> = filter.event_types.iter().map(EventType::as_str).collect();
     let bound = Statement::new(
         include_str!("sql/select_log_bound.sql"),
         [(&after as _, Type::INT8), (&span as _, Type::INT8)],
     );
-    let events = if everything {
+    let events = if let Some(tenant) = &tenant {
+        Statement::new(
+            include_str!("sql/select_tenant_events.sql"),
+            [
+                (&after as _, Type::INT8),
+                (tenant as _, Type::TEXT),
+                (&categories as _, Type::TEXT_ARRAY),
+                (&event_types as _, Type::TEXT_ARRAY),
+                (&wanted as _, Type::INT8),
+                (&scan as _, Type::INT8),
+            ],
+        )
+    } else if everything {
         Statement::new(
             include_str!("sql/select_log_events.sql"),
             [(&after as _, Type::INT8), (&span as _, Type::INT8)],
@@ -226,7 +265,6 @@ async fn log_page(
             [
                 (&after as _, Type::INT8),
                 (&span as _, Type::INT8),
-                (&tenant as _, Type::TEXT),
                 (&categories as _, Type::TEXT_ARRAY),
                 (&event_types as _, Type::TEXT_ARRAY),
                 (&wanted as _, Type::INT8),
@@ -246,25 +284,32 @@ async fn log_page(
             scanned_to_id: id.map(EventId).filter(|_| every_tenant),
             at_head: bound >= head,
         };
-        Ok(Reading { page, names: StoredNames::default(), bytes: 0, bound })
+        Ok(Reading { page, names: StoredNames::default(), bytes: 0, bound, last: None, scanned_all: true })
     };
+    let own = tenant.is_some();
     let take = |reading: &mut Reading, row: Row| {
         let event = event_row::event(&row, &mut reading.names)?;
-        reading.bytes += event_bytes(&event);
+        reading.last = Some(Looked::at(&event));
         let ends_commit = event.commit_tail == 0;
-        reading.page.events.push(event);
+        if own && row.try_get::<_, i64>(PLACE)? >= scan {
+            reading.scanned_all = false;
+        }
+        if !own || filter.allows(&event) {
+            reading.bytes += event_bytes(&event);
+            reading.page.events.push(event);
+        }
         // Where the last event of the commit does not pass the filter, the page is a little longer.
         Ok(reading.bytes < PAGE_BYTES_MAX || !ends_commit)
     };
     let purpose = if every_tenant { Purpose::Engine } else { Purpose::Query };
     let mut reading = sessions.read_page(purpose, &actor, &[bound], events, start, take).await?;
-    let Some(last) = reading.page.events.last() else { return Ok(reading.page) };
+    let Some(last) = reading.last else { return Ok(reading.page) };
     let cut_by_bytes = reading.bytes >= PAGE_BYTES_MAX;
     let cut_by_limit = !everything && reading.page.events.len() >= limit;
-    if !cut_by_bytes && !cut_by_limit {
+    if !cut_by_bytes && !cut_by_limit && reading.scanned_all {
         return Ok(reading.page);
     }
-    // The page ends with the commit of its last event.
+    // The page ends with the commit of the last event that was looked at.
     let last_position = stored_number(last.position.number());
     let end = last_position + i64::from(last.commit_tail);
     let mut end_id = Some(last.event_id);

@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, Statement, params};
-use underlay_core::adapter::{At, StoredNames, recorded_time, stored_number};
+use underlay_core::adapter::{At, StoredNames, payload_columns, recorded_time, stored_number};
 use underlay_core::{
     Archive, ArchivePage, ArchivedCommit, CommitId, Conflict, Error, ExpectedVersion, Fingerprint, Imported,
     LogScope, Outcome, RecordedEvent, Retention, TenantId, Timestamp, Version,
@@ -213,6 +213,7 @@ fn import_one(connection: &Connection, commit: &ArchivedCommit) -> Result<(), Fa
             return Err(Failure::Answer(Conflict { stream: event.stream.clone(), expected, actual }.into()));
         }
         position += 1;
+        let (encoding, key_id) = payload_columns(&event.payload);
         let inserted = insert_event.execute(params![
             position,
             tenant,
@@ -225,6 +226,8 @@ fn import_one(connection: &Connection, commit: &ArchivedCommit) -> Result<(), Fa
             stored_number((commit.events.len() - number - 1) as u64),
             event.metadata.as_str(),
             event.payload.text().as_str(),
+            encoding,
+            key_id,
         ]);
         match inserted.map_err(Failure::from) {
             // The version was checked, so it is the id.

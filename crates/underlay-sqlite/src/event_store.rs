@@ -62,7 +62,10 @@ impl EventStore for SqliteStore {
     ) -> Result<LogPage, Error> {
         check_page_limit(limit)?;
         let (whose, filter) = (scope.clone(), filter.clone());
-        let read = move |connection: &Connection| log_page(connection, &whose, after, &filter, limit);
+        let read = move |connection: &Connection| match &whose {
+            LogScope::Tenant(tenant) => tenant_page(connection, tenant, after, &filter, limit),
+            LogScope::EveryTenant => log_page(connection, after, &filter, limit),
+        };
         match scope {
             LogScope::Tenant(tenant) => self.0.readers.query(tenant, true, read).await,
             LogScope::EveryTenant => self.0.readers.read_at_one_moment(None, read).await,
@@ -150,7 +153,6 @@ fn stream_page(
 
 fn log_page(
     connection: &Connection,
-    scope: &LogScope,
     after: Position,
     filter: &LogFilter,
     limit: usize,
@@ -161,7 +163,6 @@ fn log_page(
     let mut page = LogPage { events: Vec::new(), scanned_to: after, scanned_to_id: None, at_head: true };
     let (mut scanned, mut bytes, mut tail) = (0, 0, 0);
     let mut last = stored_number(after.number());
-    let every_tenant = *scope == LogScope::EveryTenant;
     while let Some(row) = rows.next()? {
         let full = page.events.len() >= limit || scanned >= PAGE_SCAN_MAX || bytes >= PAGE_BYTES_MAX;
         if full && tail == 0 {
@@ -174,23 +175,12 @@ fn log_page(
             return Err(Failure::damaged(format!("{} is missing", At(last + 1))));
         }
         last = position;
-        let follow = event_row::count(row, column::COMMIT_TAIL, At(position))?;
-        if tail > 0 && follow != tail - 1 {
-            return Err(Failure::damaged(format!(
-                "{}: {follow} events of its commit follow, not {}",
-                At(position),
-                tail - 1
-            )));
-        }
+        tail = commit_tail(row, position, tail)?;
         scanned += 1;
-        tail = follow;
         page.scanned_to = Position::from_number(position.unsigned_abs());
-        let event = if passes(row, position, scope, filter)? {
-            Some(event_row::event(row, &mut names)?)
-        } else {
-            None
-        };
-        if tail == 0 && every_tenant {
+        let event =
+            if passes(row, position, filter)? { Some(event_row::event(row, &mut names)?) } else { None };
+        if tail == 0 {
             page.scanned_to_id = Some(match &event {
                 Some(event) => event.event_id,
                 None => event_row::event_id(row, column::EVENT_ID, At(position))?,
@@ -207,19 +197,68 @@ fn log_page(
             page.scanned_to
         )));
     }
-    if scanned == 0 && every_tenant && after != Position::START {
+    if scanned == 0 && after != Position::START {
         page.scanned_to_id = event_id_at(connection, after)?;
     }
     Ok(page)
 }
 
-/// Whether the event in a row is asked for; nothing of it is copied to find out.
-fn passes(row: &Row<'_>, position: i64, scope: &LogScope, filter: &LogFilter) -> Result<bool, Failure> {
-    if let LogScope::Tenant(tenant) = scope
-        && event_row::text(row, column::TENANT, At(position))? != tenant.as_str()
-    {
-        return Ok(false);
+/// A page of one tenant's events, found by the tenant: those of others are not looked at, however many.
+fn tenant_page(
+    connection: &Connection,
+    tenant: &TenantId,
+    after: Position,
+    filter: &LogFilter,
+    limit: usize,
+) -> Result<LogPage, Failure> {
+    let head = Position::from_number(head(connection)?);
+    let mut page =
+        LogPage { events: Vec::new(), scanned_to: after.max(head), scanned_to_id: None, at_head: true };
+    let mut select = connection.prepare_cached(include_str!("sql/select_tenant_events.sql"))?;
+    let mut rows = select.query((tenant.as_str(), stored_number(after.number())))?;
+    let mut names = StoredNames::default();
+    let (mut scanned, mut bytes, mut tail, mut last) = (0, 0, 0, 0);
+    while let Some(row) = rows.next()? {
+        let position: i64 = row.get(column::POSITION)?;
+        if tail > 0 && position != last + 1 {
+            return Err(Failure::damaged(format!("{} is missing", At(last + 1))));
+        }
+        last = position;
+        tail = commit_tail(row, position, tail)?;
+        scanned += 1;
+        if passes(row, position, filter)? {
+            let event = event_row::event(row, &mut names)?;
+            bytes += event_bytes(&event);
+            page.events.push(event);
+        }
+        let full = page.events.len() >= limit || scanned >= PAGE_SCAN_MAX || bytes >= PAGE_BYTES_MAX;
+        if full && tail == 0 {
+            page.scanned_to = Position::from_number(position.unsigned_abs());
+            page.at_head = page.scanned_to >= head;
+            return Ok(page);
+        }
     }
+    if tail > 0 {
+        return Err(Failure::damaged(format!("the log ends at {} in the middle of a commit", At(last))));
+    }
+    Ok(page)
+}
+
+/// How many events of its commit follow the one in a row; `before` is what followed the one before it.
+fn commit_tail(row: &Row<'_>, position: i64, before: u64) -> Result<u64, Failure> {
+    let follow = event_row::count(row, column::COMMIT_TAIL, At(position))?;
+    if before > 0 && follow != before - 1 {
+        return Err(Failure::damaged(format!(
+            "{}: {follow} events of its commit follow, not {}",
+            At(position),
+            before - 1
+        )));
+    }
+    Ok(follow)
+}
+
+/// Whether the event in a row is asked for; nothing of it is copied to find out.
+fn passes(row: &Row<'_>, position: i64, filter: &LogFilter) -> Result<bool, Failure> {
     if !filter.event_types.is_empty() {
         let event_type = event_row::text(row, column::TYPE, At(position))?;
         if !filter.event_types.iter().any(|allowed| allowed.as_str() == event_type) {

@@ -57,6 +57,10 @@ fn the_reads_of_the_log_walk_along_an_index() {
             include_str!("sql/select_stream_events.sql"),
             "SEARCH events USING INDEX events_by_stream (tenant=? AND stream=? AND version>?)",
         ),
+        (
+            include_str!("sql/select_tenant_events.sql"),
+            "SEARCH events USING INDEX events_by_tenant (tenant=? AND position>?)",
+        ),
         (include_str!("sql/select_log_events.sql"), "SEARCH events USING INTEGER PRIMARY KEY (rowid>?)"),
         (
             include_str!("sql/select_commit_streams.sql"),

@@ -1,16 +1,28 @@
 //! A log as a file: one JSON value a line, so that any program can read it.
 //!
 //! ```text
-//! {"header":{"underlay_log":1,"store":"…","tenant":null},"check":"…"}   which log; of which tenant (null: all)
+//! {"header":{"underlay_log":2,"store":"…","tenant":null},"check":"…"}   which log; of which tenant (null: all)
 //! {"commit":{…},"check":"…"}                                            a line a commit, as they were stored
 //! {"end":{"commits":2,"events":3},"check":"…"}                          nothing was cut off
 //! ```
 //!
 //! `check` is the first half of a SHA-256 over the check of the line before and this line's content,
 //! so a line that was changed, lost, doubled or moved shows at its number.
+//!
+//! This program writes format 2 and reads format 1 too. Format 2 adds:
+//!
+//! - An event whose payload is not plain has `encoding`, and `key_id` where a key sealed it. The text of the
+//!   payload goes from store to store as it is.
+//! - A commit may have `work`: what it sends on. This program writes none, since no store keeps any yet.
+//! - Newer programs may write further members and kinds of lines. What leaves a store must come back whole,
+//!   and no store keeps what its program does not know. So a member of a commit, or a kind of line, that is not
+//!   known is refused with its name, and so is `work`. Nothing is dropped. Members of the header and of the
+//!   end line describe the file alone; those that are not known are passed over.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use underlay_core::{
@@ -19,8 +31,12 @@ use underlay_core::{
 };
 use uuid::Uuid;
 
-/// The version of the format.
-const FORMAT: u32 = 1;
+/// The version of the format that is written.
+const FORMAT: u32 = 2;
+/// The oldest version that is read.
+const FORMAT_MIN: u32 = 1;
+/// What a reader says of something it does not know.
+const NEWER: &str = "a newer program wrote it, and importing it here would lose it; use that program";
 /// Commits stored in one transaction by an import.
 const IMPORT_COMMITS_MAX: usize = 500;
 /// Bytes of lines past which such a transaction takes no more commits.
@@ -106,6 +122,9 @@ struct CommitLine {
     outcome: Outcome,
     recorded_at: Timestamp,
     events: Vec<EventLine>,
+    /// What the commit sends on. Nothing of it is ever written here.
+    #[serde(default, skip_serializing)]
+    work: Vec<IgnoredAny>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -146,12 +165,26 @@ impl From<ArchivedCommit> for CommitLine {
             outcome: commit.outcome,
             recorded_at: commit.recorded_at,
             events: commit.events.into_iter().map(event).collect(),
+            work: Vec::new(),
         }
     }
 }
 
 impl CommitLine {
+    /// Reads a line.
+    fn read(content: &str) -> Result<ArchivedCommit, String> {
+        let line: Self = serde_json::from_str(content).map_err(|error| {
+            let unknown = error.is_data() && error.to_string().starts_with("unknown field");
+            if unknown { format!("{error}: {NEWER}") } else { error.to_string() }
+        })?;
+        line.into_commit()
+    }
+
     fn into_commit(self) -> Result<ArchivedCommit, String> {
+        if !self.work.is_empty() {
+            let count = self.work.len();
+            return Err(format!("commit {} has `work` ({count}), which no store keeps: {NEWER}", self.id));
+        }
         // The sixteen bytes of a fingerprint and of a UUID have the same hexadecimal form.
         let fingerprint =
             Uuid::try_parse(&self.fingerprint).map_err(|_| "the fingerprint is not 32 hex digits")?;
@@ -347,9 +380,12 @@ impl<R: BufRead> Lines<R> {
             _ => return Err(lines.damaged("an export begins with a header")),
         };
         match header {
-            Ok(header) if header.underlay_log == FORMAT => lines.tenant = header.tenant,
+            Ok(header) if (FORMAT_MIN..=FORMAT).contains(&header.underlay_log) => {
+                lines.tenant = header.tenant
+            }
             Ok(header) => {
-                let reason = format!("the format is {}, this program reads {FORMAT}", header.underlay_log);
+                let format = header.underlay_log;
+                let reason = format!("the format is {format}, this program reads {FORMAT_MIN} to {FORMAT}");
                 return Err(lines.damaged(reason));
             }
             Err(error) => return Err(lines.damaged(format!("the header cannot be read: {error}"))),
@@ -380,8 +416,7 @@ impl<R: BufRead> Lines<R> {
         }
         match self.parse()? {
             (Kind::Commit, content) => {
-                let line = serde_json::from_str::<CommitLine>(&content).map_err(|error| error.to_string());
-                let commit = line.and_then(CommitLine::into_commit).map_err(|reason| self.damaged(reason))?;
+                let commit = CommitLine::read(&content).map_err(|reason| self.damaged(reason))?;
                 if self.tenant.as_ref().is_some_and(|tenant| *tenant != commit.tenant) {
                     return Err(self.damaged("the commit is another tenant's than the header says"));
                 }
@@ -420,7 +455,14 @@ impl<R: BufRead> Lines<R> {
     fn parse(&mut self) -> Result<(Kind, String), ArchiveError> {
         let parsed: CheckedText<'_> = match serde_json::from_str(self.text.trim_end_matches('\n')) {
             Ok(parsed) => parsed,
-            Err(error) => return Err(self.damaged(format!("not a line of an export: {error}"))),
+            Err(error) => {
+                return Err(self.damaged(match unknown_kind(&self.text) {
+                    Some(kind) => {
+                        format!("a line of the kind {kind:?}, which this program does not know: {NEWER}")
+                    }
+                    None => format!("not a line of an export: {error}"),
+                }));
+            }
         };
         let (kind, content) = match (parsed.header, parsed.commit, parsed.end) {
             (Some(content), None, None) => (Kind::Header, content.get().to_owned()),
@@ -440,6 +482,13 @@ impl<R: BufRead> Lines<R> {
     fn damaged(&self, reason: impl Into<String>) -> ArchiveError {
         ArchiveError::Line { line: self.line, reason: reason.into() }
     }
+}
+
+/// The kind of a line that is sound and of no kind this program knows.
+fn unknown_kind(line: &str) -> Option<String> {
+    const KNOWN: [&str; 4] = ["header", "commit", "end", "check"];
+    let members: BTreeMap<String, IgnoredAny> = serde_json::from_str(line).ok()?;
+    members.into_keys().find(|name| !KNOWN.contains(&name.as_str()))
 }
 
 #[cfg(test)]
@@ -529,6 +578,67 @@ mod tests {
                 ArchiveError::Line { line, reason } => {
                     assert_eq!(line, expected, "{reason}");
                     assert!(reason.contains(part), "{reason}");
+                }
+                other => panic!("{other}"),
+            }
+        }
+    }
+
+    /// A file with the lines of this content, each checked.
+    fn file_of(lines: &[(&str, String)]) -> String {
+        let mut chain = Chain(String::new());
+        let line = |(kind, content): &(&str, String)| {
+            format!("{{\"{kind}\":{content},\"check\":\"{}\"}}\n", chain.next(content))
+        };
+        lines.iter().map(line).collect()
+    }
+
+    #[test]
+    fn what_a_newer_program_wrote_is_named_and_never_dropped() {
+        let header = |format: u32, more: &str| {
+            format!("{{\"underlay_log\":{format},\"store\":\"{}\",\"tenant\":null{more}}}", Uuid::nil())
+        };
+        let commit = |more: &str, of_event: &str| {
+            format!(
+                "{{\"tenant\":\"a\",\"id\":\"{id}\",\"fingerprint\":\"{}\",\"outcome\":\"accepted\",\
+                 \"recorded_at\":\"2026-01-02T03:04:05Z\",\"events\":[{{\"stream\":\"note-1\",\"version\":1,\
+                 \"event_id\":\"{id}\",\"type\":\"noted\",\"schema_version\":1,\"payload\":1,\
+                 \"metadata\":{{}}{of_event}}}]{more}}}",
+                "0".repeat(32),
+                id = Uuid::nil()
+            )
+        };
+        let end = |more: &str| format!("{{\"commits\":1,\"events\":1{more}}}");
+        let whole = |format, of_header: &str, commit: String, of_end: &str| {
+            file_of(&[("header", header(format, of_header)), ("commit", commit), ("end", end(of_end))])
+        };
+        for sound in [
+            whole(1, "", commit("", ""), ""),
+            whole(2, "", commit("", ""), ""),
+            whole(2, ",\"program\":\"x\"", commit(",\"work\":[]", ""), ",\"work\":0"),
+            whole(2, "", commit("", ",\"encoding\":\"zstd\""), ""),
+        ] {
+            assert_eq!(
+                verify_log(sound.as_bytes()).unwrap(),
+                ArchiveCount { commits: 1, events: 1 },
+                "{sound}"
+            );
+        }
+        let kind = file_of(&[("header", header(2, "")), ("work", "{}".to_owned()), ("end", end(""))]);
+        for (file, line, parts) in [
+            (whole(3, "", commit("", ""), ""), 1, ["the format is 3", "reads 1 to 2"]),
+            (whole(0, "", commit("", ""), ""), 1, ["the format is 0", "reads 1 to 2"]),
+            (whole(2, "", commit(",\"rows\":[]", ""), ""), 2, ["unknown field `rows`", "newer program"]),
+            (whole(2, "", commit("", ",\"seal\":1"), ""), 2, ["unknown field `seal`", "newer program"]),
+            (whole(2, "", commit(",\"work\":[{}]", ""), ""), 2, ["`work` (1)", "newer program"]),
+            (whole(2, "", commit("", ",\"key_id\":\"k\""), ""), 2, ["key id", "no encoding"]),
+            (whole(2, "", commit("", ",\"encoding\":\"A\""), ""), 2, ["encoding", "a-z"]),
+            (kind, 2, ["kind \"work\"", "newer program"]),
+        ] {
+            match verify_log(file.as_bytes()).unwrap_err() {
+                ArchiveError::Line { line: told, reason } => {
+                    assert_eq!(told, line, "{reason}");
+                    assert!(parts.iter().all(|part| reason.contains(part)), "{reason}");
                 }
                 other => panic!("{other}"),
             }

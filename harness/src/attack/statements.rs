@@ -86,7 +86,7 @@ const STATEMENTS: &[Statement] = statements! {
     "select_event_id" "worker" false ("bigint") |_v| ["2"];
     "select_events_of_commits" "reader" true ("bigint[], integer[]") |_v| [array(|number| number), array(|_| 1)];
     "select_fence" "worker" false ("uuid, bigint") |v| [&v.event, "1"];
-    "select_filtered_events" "reader" true ("bigint, bigint, text, text[], text[], bigint") |v| ["0", "1000000", &v.tenant, "'{}'", "'{}'", "1000000"];
+    "select_filtered_events" "worker" false ("bigint, bigint, text[], text[], bigint") |_v| ["0", "1000000", "'{}'", "'{}'", "1000000"];
     "select_generations" "worker" false ("text") |_v| ["'accounts'"];
     "select_head" "worker" false ("") |_v| [];
     "select_known_commits" "reader" true ("text[], uuid[]") |v| [format!("ARRAY[{}]", v.tenant), format!("ARRAY[{}]::uuid[]", v.commit)];
@@ -106,6 +106,7 @@ const STATEMENTS: &[Statement] = statements! {
     "select_stream_version" "reader" false ("text, text") |v| [&v.tenant, &v.stream];
     "select_strong_role" "login" false ("") |_v| [];
     "select_target" "login" false ("") |_v| [];
+    "select_tenant_events" "reader" true ("bigint, text, text[], text[], bigint, bigint") |v| ["0", &v.tenant, "'{}'", "'{}'", "1000000", "1000000"];
     "select_versions" "reader" false ("text, text[]") |v| [&v.tenant, format!("ARRAY[{}]", v.stream)];
     "select_view_position" "reader" false ("text, integer") |_v| ["'accounts'", "1"];
     "select_view_stop" "worker" false ("text, integer, bigint") |_v| ["'accounts'", "1", "1"];

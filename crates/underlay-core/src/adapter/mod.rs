@@ -39,8 +39,8 @@ pub use reply::{Answer, Answered, Reply, Request, answer_again};
 pub use sql_text::{sql_beyond, sql_comparisons, sql_direction, sql_name};
 pub use stored_names::{At, KnownNames, StoredName, StoredNames, stored_name};
 pub use stored_values::{
-    PAGE_BYTES_MAX, event_bytes, event_column, recorded_time, refusal_columns, stored_number, stored_outcome,
-    stored_time,
+    PAGE_BYTES_MAX, event_bytes, event_column, payload_columns, recorded_time, refusal_columns,
+    stored_number, stored_outcome, stored_payload, stored_time,
 };
 pub use unanswered::{Ticket, Unanswered};
 pub use view_list::{ListedGeneration, ViewList, check_definition};

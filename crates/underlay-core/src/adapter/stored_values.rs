@@ -3,7 +3,10 @@
 
 use std::fmt;
 
-use crate::words::{CommitId, Error, Json, Outcome, RecordedEvent, Timestamp};
+use crate::words::{CommitId, Error, Json, Outcome, Payload, RecordedEvent, Timestamp};
+
+/// What a payload says of itself that needs no encoding; columns say nothing then.
+const PLAIN: &str = "json";
 
 /// Bytes of payload and metadata past which a page of events ends early. It holds at least one commit, or
 /// one event of a stream.
@@ -31,10 +34,12 @@ pub mod event_column {
     pub const COMMIT_TAIL: usize = 8;
     /// How its payload is written.
     pub const ENCODING: usize = 9;
+    /// The key its payload was sealed with.
+    pub const KEY_ID: usize = 10;
     /// What its commit carries beside the events.
-    pub const METADATA: usize = 10;
-    /// What it says.
-    pub const PAYLOAD: usize = 11;
+    pub const METADATA: usize = 11;
+    /// The text of its payload.
+    pub const PAYLOAD: usize = 12;
 }
 
 /// A number as a database holds it. Numbers past its range are past everything stored.
@@ -60,6 +65,22 @@ pub fn recorded_time(microseconds: i64, place: impl fmt::Display) -> Result<Time
     stored_time(microseconds).ok_or_else(|| {
         Error::Damaged(format!("{place}: recorded_at {microseconds} is past the range of times"))
     })
+}
+
+/// A payload from its columns. Where there is no encoding it is plain.
+#[must_use]
+pub fn stored_payload(text: &str, encoding: Option<&str>, key_id: Option<&str>) -> Payload {
+    let text = Json::from_stored(text);
+    match (encoding, key_id) {
+        (None, None) => text.into(),
+        (encoding, key_id) => Payload::from_stored(text, encoding.unwrap_or(PLAIN), key_id),
+    }
+}
+
+/// Encoding and key of a payload, as columns hold them.
+#[must_use]
+pub fn payload_columns(payload: &Payload) -> (Option<&str>, Option<&str>) {
+    (Some(payload.encoding()).filter(|encoding| *encoding != PLAIN), payload.key_id())
 }
 
 /// The outcome of a commit from its columns. A body that is past its retention was taken out of the row.
@@ -111,6 +132,18 @@ mod tests {
         assert_eq!(stored_time(i64::MAX), None);
         let damaged = recorded_time(i64::MIN, "position 7").unwrap_err();
         assert!(damaged.to_string().contains("position 7: recorded_at -9223372036854775808"), "{damaged}");
+    }
+
+    #[test]
+    fn a_payload_is_read_as_it_was_written() {
+        let text = || Json::from_stored("\"c2VhbGVk\"");
+        let sealed = Payload::encoded(text(), "aes-gcm", Some("member-42")).unwrap();
+        let packed = Payload::encoded(text(), "zstd", None).unwrap();
+        for payload in [text().into(), sealed, packed] {
+            let (encoding, key_id) = payload_columns(&payload);
+            assert_eq!(encoding.is_none(), payload.is_plain());
+            assert_eq!(stored_payload(text().as_str(), encoding, key_id), payload);
+        }
     }
 
     #[test]

@@ -145,9 +145,10 @@ impl Log {
         let start = usize::try_from(after.number()).unwrap_or(usize::MAX).min(self.events.len());
         let mut end = start;
         let mut events = Vec::new();
+        let mut scanned = 0;
         for event in &self.events[start..] {
             let in_commit = end > start && self.events[end - 1].commit_tail > 0;
-            let full = events.len() >= limit || (end - start) as u64 >= PAGE_SCAN_MAX;
+            let full = events.len() >= limit || scanned >= PAGE_SCAN_MAX;
             if full && !in_commit {
                 break;
             }
@@ -156,6 +157,7 @@ impl Log {
                 LogScope::Tenant(tenant) => event.tenant == *tenant,
                 LogScope::EveryTenant => true,
             };
+            scanned += u64::from(in_scope);
             if in_scope && filter.allows(event) {
                 events.push(event.clone());
             }

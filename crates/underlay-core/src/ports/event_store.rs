@@ -126,6 +126,7 @@ pub enum CommitStatus {
 /// 22. *A checkpoint of another log, beyond the log, or at another event is refused, and the error names the repair.* `a_foreign_checkpoint_is_refused`
 /// 23. *After reopening, everything acknowledged is there.* `reopening_keeps_everything`
 /// 24. *A commit is under way, for its tenant alone, until it is answered; so no status misses it.* `what_waits_is_under_way`
+/// 25. *A payload in an encoding of its own comes back as it was given, with its encoding and its key.* `a_payload_keeps_its_encoding`
 #[async_trait]
 pub trait EventStore: Send + Sync + 'static {
     /// The identity of the log.

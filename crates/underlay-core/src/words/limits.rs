@@ -43,7 +43,8 @@ pub const JSON_DEPTH_MAX: usize = 128;
 pub const IMPORT_AHEAD_MAX: Duration = Duration::from_secs(5 * 60);
 /// Events asked for in one page of a stream or the log.
 pub const PAGE_EVENTS_MAX: usize = 10_000;
-/// Positions one filtered page may scan before it answers with what it has.
+/// Positions one filtered page may scan before it answers with what it has; of one tenant's page, events of
+/// that tenant.
 pub const PAGE_SCAN_MAX: u64 = 50_000;
 /// Rows asked for in one page of a view.
 pub const PAGE_ROWS_MAX: usize = 1_000;

@@ -1,5 +1,5 @@
 -- Times are microseconds since 1970. `commit_tail` counts the events of the same commit that follow.
--- `encoding` and `key_id` say how payload and metadata are written; NULL is plain JSON.
+-- `encoding` and `key_id` say how the payload is written; NULL is plain JSON, and otherwise its text is JSON too.
 CREATE TABLE {schema}.events (
     position bigint PRIMARY KEY,
     version bigint NOT NULL,
@@ -18,7 +18,10 @@ CREATE TABLE {schema}.events (
 
 CREATE UNIQUE INDEX events_by_stream ON {schema}.events (tenant, stream, version);
 
--- An id is one of all tenants', or nearly so: by itself it leads to its row, and no index but that of
--- the streams begins with the tenant. To a server that takes a tenant to have one row, since its statistics
--- are older than the tenant, such an index was as good as the one that leads to the row.
+-- What a tenant reads of the log. Only this index has the order of tenant and position, which a read asks for.
+CREATE INDEX events_by_tenant ON {schema}.events (tenant, position);
+
+-- An id is one of all tenants', or nearly so: by itself it leads to its row. To a server that takes a tenant
+-- to have one row, since its statistics are older than the tenant, an index that begins with the tenant
+-- would be as good as any other that does.
 CREATE UNIQUE INDEX events_by_id ON {schema}.events (event_id, tenant);

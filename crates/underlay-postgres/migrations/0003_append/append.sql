@@ -5,7 +5,8 @@
 -- those of expectations. `commit_ends` counts the events of the batch up to the end of a commit,
 -- `event_steps` those of a commit for one stream up to an event, `event_tails` those of its commit that
 -- follow. An expected version is the version, -1 for any, -2 for an existing stream. Without refusals
--- `commit_codes`, `commit_messages` and `commit_bodies` are NULL.
+-- `commit_codes`, `commit_messages` and `commit_bodies` are NULL; `event_encodings` and `event_key_ids` are
+-- where every payload is plain.
 --
 -- `seen_position` and `seen_event` are the last event the caller has seen: where it is not there, this log
 -- is another one, and nothing is stored.
@@ -39,6 +40,8 @@ CREATE FUNCTION {schema}.append(
     event_payloads text[],
     seen_position bigint DEFAULT NULL,
     seen_event uuid DEFAULT NULL,
+    event_encodings text[] DEFAULT NULL,
+    event_key_ids text[] DEFAULT NULL,
     OUT head bigint,
     OUT recorded_at bigint,
     OUT actual_versions bigint[]
@@ -154,6 +157,8 @@ BEGIN
         tenant,
         stream,
         type,
+        encoding,
+        key_id,
         metadata,
         payload
     )
@@ -167,6 +172,8 @@ BEGIN
         append.commit_tenants[append.event_commits[n]],
         append.expected_streams[append.event_expectations[n]],
         append.event_types[n],
+        append.event_encodings[n],
+        append.event_key_ids[n],
         append.commit_metadata[append.event_commits[n]]::json,
         append.event_payloads[n]::json
     FROM generate_series(1, cardinality(append.event_ids)) AS n

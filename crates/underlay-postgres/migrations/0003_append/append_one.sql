@@ -15,6 +15,8 @@ CREATE FUNCTION {schema}.append_one(
     payload text,
     seen_position bigint DEFAULT NULL,
     seen_event uuid DEFAULT NULL,
+    encoding text DEFAULT NULL,
+    key_id text DEFAULT NULL,
     OUT ended bigint,
     OUT recorded_at bigint,
     OUT actual_version bigint
@@ -104,6 +106,8 @@ BEGIN
         tenant,
         stream,
         type,
+        encoding,
+        key_id,
         metadata,
         payload
     ) VALUES (
@@ -116,6 +120,8 @@ BEGIN
         append_one.tenant,
         append_one.stream,
         append_one.type,
+        append_one.encoding,
+        append_one.key_id,
         append_one.metadata::json,
         append_one.payload::json
     );

@@ -15,6 +15,8 @@ CREATE PROCEDURE {schema}.store_commit(
     payload text,
     seen_position bigint,
     seen_event uuid,
+    encoding text,
+    key_id text,
     longest bigint,
     OUT ended bigint,
     OUT recorded_at bigint,
@@ -45,7 +47,9 @@ BEGIN
         store_commit.schema_version,
         store_commit.payload,
         store_commit.seen_position,
-        store_commit.seen_event
+        store_commit.seen_event,
+        store_commit.encoding,
+        store_commit.key_id
     ) AS a;
     IF ends_by_itself THEN
         COMMIT;

@@ -34,6 +34,8 @@ CREATE PROCEDURE {schema}.store_commits(
     event_payloads text[],
     seen_position bigint,
     seen_event uuid,
+    event_encodings text[],
+    event_key_ids text[],
     longest bigint,
     OUT head bigint,
     OUT recorded_at bigint,
@@ -75,7 +77,9 @@ BEGIN
         store_commits.event_schema_versions,
         store_commits.event_payloads,
         store_commits.seen_position,
-        store_commits.seen_event
+        store_commits.seen_event,
+        store_commits.event_encodings,
+        store_commits.event_key_ids
     ) AS a;
     IF ends_by_itself THEN
         COMMIT;

@@ -5,6 +5,7 @@
 -- the number of a commit whose time is more than `ahead_max` past `stamp`, or past the server's clock
 -- where that is NULL; `told` is that clock. Where a version does not continue its stream, `gap` is the
 -- number of that event and `actual` the version of the stream before it. Then nothing is stored.
+-- `event_encodings` and `event_key_ids` are NULL of plain payloads.
 CREATE FUNCTION {schema}.import_commits(
     commit_tenants text[],
     commit_ids uuid[],
@@ -23,6 +24,8 @@ CREATE FUNCTION {schema}.import_commits(
     event_schema_versions bigint[],
     event_metadata text[],
     event_payloads text[],
+    event_encodings text[],
+    event_key_ids text[],
     stamp bigint DEFAULT NULL,
     ahead_max bigint DEFAULT NULL,
     OUT stored bigint,
@@ -201,6 +204,8 @@ BEGIN
         tenant,
         stream,
         type,
+        encoding,
+        key_id,
         metadata,
         payload
     )
@@ -214,6 +219,8 @@ BEGIN
         import_commits.commit_tenants[e.commit],
         e.stream,
         e.type,
+        e.encoding,
+        e.key_id,
         e.metadata::json,
         e.payload::json
     FROM unnest(
@@ -225,8 +232,22 @@ BEGIN
         import_commits.event_types,
         import_commits.event_schema_versions,
         import_commits.event_metadata,
-        import_commits.event_payloads
-    ) AS e (commit, place, stream, version, id, type, schema_version, metadata, payload)
+        import_commits.event_payloads,
+        import_commits.event_encodings,
+        import_commits.event_key_ids
+    ) AS e (
+        commit,
+        place,
+        stream,
+        version,
+        id,
+        type,
+        schema_version,
+        metadata,
+        payload,
+        encoding,
+        key_id
+    )
     WHERE NOT known[e.commit];
     INSERT INTO commits (
         sequence,

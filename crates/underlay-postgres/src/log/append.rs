@@ -3,7 +3,9 @@
 
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
-use underlay_core::adapter::{Answer, At, FaultHook, Request, recorded_time, refusal_columns, stored_number};
+use underlay_core::adapter::{
+    Answer, At, FaultHook, Request, payload_columns, recorded_time, refusal_columns, stored_number,
+};
 use underlay_core::{
     Committed, Conflict, Error, ExpectedVersion, NewEvent, Outcome, Position, StreamName, StreamVersion,
     Version,
@@ -91,7 +93,8 @@ impl Calls {
         let Single { request, stream, expected, event } = single;
         let (seen_position, seen_event) = (seen.map(|place| place.position), seen.map(|place| place.event));
         let schema_version = i64::from(event.schema_version.0);
-        let parameters: [Parameter<'_>; 16] = [
+        let (encoding, key_id) = payload_columns(&event.payload);
+        let parameters: [Parameter<'_>; 18] = [
             (&attempt.writer, Type::UUID),
             (&attempt.number, Type::INT8),
             (&stamp, Type::INT8),
@@ -107,6 +110,8 @@ impl Calls {
             (&event.payload.text().as_str(), Type::TEXT),
             (&seen_position, Type::INT8),
             (&seen_event, Type::UUID),
+            (&encoding, Type::TEXT),
+            (&key_id, Type::TEXT),
             (&self.longest, Type::INT8),
         ];
         let row = client.query_typed_one(&self.single, &parameters).await?;
@@ -129,7 +134,11 @@ impl Calls {
         } else {
             (None, None, None)
         };
-        let parameters: [Parameter<'_>; 26] = [
+        let is_plain =
+            arrays.encodings.iter().all(Option::is_none) && arrays.key_ids.iter().all(Option::is_none);
+        let (encodings, key_ids) =
+            if is_plain { (None, None) } else { (Some(&arrays.encodings), Some(&arrays.key_ids)) };
+        let parameters: [Parameter<'_>; 28] = [
             (&attempt.writer, Type::UUID),
             (&attempt.number, Type::INT8),
             (&stamp, Type::INT8),
@@ -155,6 +164,8 @@ impl Calls {
             (&arrays.event_payloads, Type::TEXT_ARRAY),
             (&seen_position, Type::INT8),
             (&seen_event, Type::UUID),
+            (&encodings, Type::TEXT_ARRAY),
+            (&key_ids, Type::TEXT_ARRAY),
             (&self.longest, Type::INT8),
         ];
         let row = client.query_typed_one(&self.batch, &parameters).await?;
@@ -221,6 +232,8 @@ struct Arrays<'a> {
     event_types: Vec<&'a str>,
     event_schema_versions: Vec<i64>,
     event_payloads: Vec<&'a str>,
+    encodings: Vec<Option<&'a str>>,
+    key_ids: Vec<Option<&'a str>>,
 }
 
 impl<'a> Arrays<'a> {
@@ -258,6 +271,9 @@ impl<'a> Arrays<'a> {
                 self.event_types.push(event.event_type.as_str());
                 self.event_schema_versions.push(event.schema_version.0.into());
                 self.event_payloads.push(event.payload.text().as_str());
+                let (encoding, key_id) = payload_columns(&event.payload);
+                self.encodings.push(encoding);
+                self.key_ids.push(key_id);
             }
         }
         for expectation in &commit.expectations {

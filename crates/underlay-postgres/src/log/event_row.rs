@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Type};
 use underlay_core::adapter::event_column as column;
-use underlay_core::adapter::{At, StoredNames, recorded_time, stored_outcome, stored_time};
+use underlay_core::adapter::{At, StoredNames, recorded_time, stored_outcome, stored_payload, stored_time};
 use underlay_core::{
     CommitId, EventId, Json, Outcome, Position, RecordedEvent, SchemaVersion, Timestamp, Version,
 };
@@ -50,11 +50,6 @@ pub(crate) fn outcome(row: &Row, at: usize, id: CommitId) -> Result<Outcome, Fai
 pub(crate) fn event(row: &Row, names: &mut StoredNames) -> Result<RecordedEvent, Failure> {
     let position: i64 = row.try_get(column::POSITION)?;
     let here = At(position);
-    if let Some(encoding) = row.try_get::<_, Option<&str>>(column::ENCODING)? {
-        return Err(Failure::damaged(format!(
-            "{here} is written in encoding {encoding:?}, which this program does not read"
-        )));
-    }
     let tail: i32 = row.try_get(column::COMMIT_TAIL)?;
     let past_range = || Failure::damaged(format!("{here}: a number is past its range"));
     let text = |at| Ok::<&[u8], Failure>(row.try_get::<_, &str>(at)?.as_bytes());
@@ -70,7 +65,7 @@ pub(crate) fn event(row: &Row, names: &mut StoredNames) -> Result<RecordedEvent,
         schema_version: SchemaVersion(
             u32::try_from(count(row, column::SCHEMA_VERSION)?).map_err(|_| past_range())?,
         ),
-        payload: Json::from_stored(payload.0).into(),
+        payload: stored_payload(payload.0, row.try_get(column::ENCODING)?, row.try_get(column::KEY_ID)?),
         metadata: Json::from_stored(metadata.0),
         recorded_at: recorded_time(row.try_get(column::RECORDED_AT)?, here)?,
         commit_tail: u32::try_from(tail).map_err(|_| past_range())?,

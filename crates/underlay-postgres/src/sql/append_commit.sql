@@ -15,6 +15,8 @@ CALL {schema}.store_commit(
     $14,
     $15,
     $16,
+    $17,
+    $18,
     NULL,
     NULL,
     NULL

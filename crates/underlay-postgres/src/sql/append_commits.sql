@@ -25,6 +25,8 @@ CALL {schema}.store_commits(
     $24,
     $25,
     $26,
+    $27,
+    $28,
     NULL,
     NULL,
     NULL,

@@ -9,6 +9,7 @@ SELECT
     recorded_at,
     commit_tail,
     encoding,
+    key_id,
     metadata,
     payload
 FROM events

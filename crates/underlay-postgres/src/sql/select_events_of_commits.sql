@@ -10,6 +10,7 @@ SELECT
     found.recorded_at,
     found.commit_tail,
     found.encoding,
+    found.key_id,
     found.metadata,
     found.payload
 FROM unnest($1, $2) AS commits (position, event_count)

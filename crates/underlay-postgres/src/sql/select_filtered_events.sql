@@ -9,6 +9,7 @@ SELECT
     recorded_at,
     commit_tail,
     encoding,
+    key_id,
     metadata,
     payload
 FROM events
@@ -17,8 +18,7 @@ WHERE position > $1
         SELECT bound
         FROM log_bound($1, $2)
     )
-    AND ($3 IS NULL OR tenant = $3)
-    AND (cardinality($4) = 0 OR split_part(stream, '-', 1) = ANY ($4))
-    AND (cardinality($5) = 0 OR type = ANY ($5))
+    AND (cardinality($3) = 0 OR split_part(stream, '-', 1) = ANY ($3))
+    AND (cardinality($4) = 0 OR type = ANY ($4))
 ORDER BY position
-LIMIT $6
+LIMIT $5

@@ -7,4 +7,5 @@ SELECT
     set_config('idle_in_transaction_session_timeout', $5, true),
     set_config('enable_seqscan', 'off', true),
     set_config('enable_sort', 'off', true),
+    set_config('enable_incremental_sort', 'off', true),
     set_config('jit', 'off', true)

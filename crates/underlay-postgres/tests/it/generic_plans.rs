@@ -178,13 +178,13 @@ fn every_read_of_the_product_is_a_search_whatever_its_values() {
             ("worker", "uuid, bigint", include_str!("../../src/sql/select_fence.sql"), "fences_pkey"),
             (
                 "reader",
-                "bigint, bigint, text, text[], text[], bigint",
-                include_str!("../../src/sql/select_filtered_events.sql"),
-                "events_pkey",
+                "bigint, text, text[], text[], bigint, bigint",
+                include_str!("../../src/sql/select_tenant_events.sql"),
+                "events_by_tenant",
             ),
             (
                 "worker",
-                "bigint, bigint, text, text[], text[], bigint",
+                "bigint, bigint, text[], text[], bigint",
                 include_str!("../../src/sql/select_filtered_events.sql"),
                 "events_pkey",
             ),

@@ -176,6 +176,42 @@ async fn every_read(place: &Place, table: &ViewTable, late: &TenantId) -> Vec<St
     wrong
 }
 
+/// The statistics say that the tenant has all of the log. It was so when they were collected.
+#[test]
+fn a_tenant_with_few_of_many_events_reads_its_own_alone() {
+    with_place(async |place| {
+        let store = place.open().await;
+        store.prepare(&accounts(), Checkpoint::start(store.store_id())).await.unwrap();
+        store.close().await.unwrap();
+        let admin = place.admin().await;
+        admin.batch_execute("ALTER TABLE underlay.events SET (autovacuum_enabled = off)").await.unwrap();
+        fill(&admin, "ARRAY['late']", 0, OTHERS).await;
+        admin.batch_execute("ANALYZE").await.unwrap();
+        fill(&admin, "ARRAY['one', 'two', 'three']", OTHERS, OWN).await;
+
+        let own = LogScope::Tenant(tenant("late"));
+        let before = |count: i64| Position::from_number(u64::try_from(OTHERS - count).unwrap());
+        let absent =
+            LogFilter { event_types: vec![EventType::new("absent").unwrap()], ..LogFilter::default() };
+        let mut wrong = Vec::new();
+        for (what, after, filter, gives) in [
+            ("the last page", before(10), LogFilter::default(), 10),
+            ("nothing new", before(0), LogFilter::default(), 0),
+            ("nothing that passes", before(50), absent, 0),
+        ] {
+            let looks_at = OTHERS - i64::try_from(after.number()).unwrap();
+            let read = async |store: &PostgresStore| {
+                let page = store.read_all(&own, after, &filter, 100).await.unwrap();
+                assert_eq!(page.events.len(), gives, "{what}");
+                assert_eq!(page.scanned_to.number(), u64::try_from(OTHERS + OWN).unwrap(), "{what}");
+                assert!(page.at_head, "{what}");
+            };
+            wrong.extend(costs(&place, what, looks_at, read).await);
+        }
+        assert_eq!(wrong, [""; 0]);
+    });
+}
+
 #[test]
 fn a_tenant_the_statistics_do_not_know_is_not_read_whole() {
     with_place(async |place| {

@@ -150,7 +150,7 @@ fn the_reads_of_the_log_walk_along_an_index() {
                         SET enable_sort = off; SET underlay.tenant = 'acme'";
         client.batch_execute(settings).await.unwrap();
         let (tenant, name, number, limit) = ("acme", "a-1", 100_i64, 10_i64);
-        let (none, nothing): (Option<&str>, Vec<&str>) = (None, Vec::new());
+        let nothing: Vec<&str> = Vec::new();
         let names = vec!["a-1", "a-2"];
         let (tenants, ids) = (vec!["acme"], vec![uuid::Uuid::now_v7()]);
         let reads: Vec<Read<'_>> = vec![
@@ -180,16 +180,16 @@ fn the_reads_of_the_log_walk_along_an_index() {
             ),
             (
                 "reader",
-                include_str!("../../src/sql/select_filtered_events.sql"),
+                include_str!("../../src/sql/select_tenant_events.sql"),
                 vec![
                     (&number, Type::INT8),
-                    (&limit, Type::INT8),
                     (&tenant, Type::TEXT),
                     (&nothing, Type::TEXT_ARRAY),
                     (&nothing, Type::TEXT_ARRAY),
                     (&limit, Type::INT8),
+                    (&limit, Type::INT8),
                 ],
-                "events_pkey",
+                "events_by_tenant",
             ),
             (
                 "worker",
@@ -197,7 +197,6 @@ fn the_reads_of_the_log_walk_along_an_index() {
                 vec![
                     (&number, Type::INT8),
                     (&limit, Type::INT8),
-                    (&none, Type::TEXT),
                     (&names, Type::TEXT_ARRAY),
                     (&names, Type::TEXT_ARRAY),
                     (&limit, Type::INT8),

@@ -1,5 +1,5 @@
 -- Times are microseconds since 1970. `commit_tail` counts the events of the same commit that follow.
--- `encoding` and `key_id` say how payload and metadata are written; NULL is plain JSON.
+-- `encoding` and `key_id` say how the payload is written; NULL is plain JSON, and otherwise its text is JSON too.
 CREATE TABLE events (
     position INTEGER PRIMARY KEY,
     tenant TEXT NOT NULL,
@@ -17,5 +17,8 @@ CREATE TABLE events (
 ) STRICT;
 
 CREATE UNIQUE INDEX events_by_stream ON events (tenant, stream, version);
+
+-- What a tenant reads of the log.
+CREATE INDEX events_by_tenant ON events (tenant, position);
 
 CREATE UNIQUE INDEX events_by_id ON events (tenant, event_id);

@@ -2,7 +2,8 @@
 
 use rusqlite::{Connection, Row, Statement, params};
 use underlay_core::adapter::{
-    Answer, At, Request, answer_again, recorded_time, refusal_columns, stored_name, stored_number,
+    Answer, At, Request, answer_again, payload_columns, recorded_time, refusal_columns, stored_name,
+    stored_number,
 };
 use underlay_core::{
     CommitId, Committed, Conflict, Error, Fingerprint, Position, RecordedCommit, StreamName, StreamVersion,
@@ -179,7 +180,10 @@ impl<'c> LogWriter<'c> {
                 insert.raw_bind_parameter(6, event.event_type.as_str())?;
                 insert.raw_bind_parameter(7, event.schema_version.0)?;
                 insert.raw_bind_parameter(9, stored_number(tail as u64))?;
+                let (encoding, key_id) = payload_columns(&event.payload);
                 insert.raw_bind_parameter(11, event.payload.text().as_str())?;
+                insert.raw_bind_parameter(12, encoding)?;
+                insert.raw_bind_parameter(13, key_id)?;
                 insert.raw_execute()?;
             }
             versions.push(StreamVersion { stream: write.stream.clone(), version: Version(version) });

@@ -5,7 +5,9 @@ use std::fmt;
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 use underlay_core::adapter::event_column as column;
-use underlay_core::adapter::{At, KnownNames, StoredName, StoredNames, recorded_time, stored_outcome};
+use underlay_core::adapter::{
+    At, KnownNames, StoredName, StoredNames, recorded_time, stored_outcome, stored_payload,
+};
 use underlay_core::{CommitId, EventId, Json, Outcome, Position, RecordedEvent, SchemaVersion, Version};
 use uuid::Uuid;
 
@@ -61,16 +63,10 @@ pub(crate) fn outcome(row: &Row<'_>, id: CommitId) -> Result<Outcome, Failure> {
 pub(crate) fn event(row: &Row<'_>, names: &mut StoredNames) -> Result<RecordedEvent, Failure> {
     let position: i64 = row.get(column::POSITION)?;
     let here = At(position);
-    match row.get_ref(column::ENCODING)? {
-        ValueRef::Null => {}
-        ValueRef::Text(encoding) => {
-            return Err(Failure::damaged(format!(
-                "{here} is written in encoding {:?}, which this program does not read",
-                String::from_utf8_lossy(encoding)
-            )));
-        }
-        other => return Err(misfit(row, column::ENCODING, here, other, "text")),
-    }
+    let named = |at| match row.get_ref(at)? {
+        ValueRef::Null => Ok(None),
+        _ => text(row, at, here).map(Some),
+    };
     if position < 1 {
         return Err(Failure::damaged(format!("{here}: positions count from 1")));
     }
@@ -90,7 +86,11 @@ pub(crate) fn event(row: &Row<'_>, names: &mut StoredNames) -> Result<RecordedEv
         event_id: event_id(row, column::EVENT_ID, here)?,
         event_type: known(&mut names.event_types, row, column::TYPE, here)?,
         schema_version: SchemaVersion(small(column::SCHEMA_VERSION)?),
-        payload: Json::from_stored(text(row, column::PAYLOAD, here)?).into(),
+        payload: stored_payload(
+            text(row, column::PAYLOAD, here)?,
+            named(column::ENCODING)?,
+            named(column::KEY_ID)?,
+        ),
         metadata: Json::from_stored(text(row, column::METADATA, here)?),
         recorded_at: recorded_time(recorded_at, here)?,
         commit_tail: small(column::COMMIT_TAIL)?,

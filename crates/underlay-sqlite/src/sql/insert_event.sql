@@ -9,5 +9,7 @@ INSERT INTO events (
     recorded_at,
     commit_tail,
     metadata,
-    payload
-) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+    payload,
+    encoding,
+    key_id
+) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)

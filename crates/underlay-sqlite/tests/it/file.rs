@@ -213,7 +213,8 @@ async fn damage_is_named_by_position() {
         ("UPDATE events SET type = CAST(x'ff' AS TEXT) WHERE position = 2", "position 2"),
         ("UPDATE events SET schema_version = -1 WHERE position = 2", "position 2"),
         ("UPDATE events SET recorded_at = 9223372036854775807 WHERE position = 2", "position 2"),
-        ("UPDATE events SET encoding = 'sealed' WHERE position = 2", "encoding \"sealed\""),
+        ("UPDATE events SET encoding = CAST(x'ff' AS TEXT) WHERE position = 2", "position 2"),
+        ("UPDATE events SET key_id = CAST(x'ff' AS TEXT) WHERE position = 2", "position 2"),
         ("UPDATE events SET commit_tail = 1 WHERE position = 3", "position 3"),
     ] {
         let place = Place::new();

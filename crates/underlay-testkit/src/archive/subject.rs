@@ -3,7 +3,8 @@ use std::sync::Arc;
 use underlay_core::limits::PAGE_EVENTS_MAX;
 use underlay_core::{
     Archive, ArchivedCommit, Commit, CommitId, Committed, Error, EventStore, EventStoreExt, ExpectedVersion,
-    Imported, Json, LogFilter, LogScope, Metadata, Outcome, Position, RecordedEvent, TenantId, Version,
+    Imported, Json, LogFilter, LogScope, Metadata, NewEvent, Outcome, Payload, Position, RecordedEvent,
+    TenantId, Version,
 };
 
 use crate::{ArchiveFixture, sample};
@@ -134,8 +135,16 @@ fn kinds(tenant: &str, round: usize) -> Vec<Commit> {
         message: format!("Too low in round {round}."),
         body: Json::encode(&sample::HOSTILE_TEXTS).expect("texts have a JSON form"),
     };
+    let text = Json::encode("c2VhbGVk").expect("text has a JSON form");
+    let sealed = Payload::encoded(text, "aes-gcm", Some(tenant)).expect("an encoding and a key");
+    let sealed = NewEvent { payload: sealed, ..sample::event("sealed") };
     vec![
         sample::write(&sample::stream("note-1"), ExpectedVersion::Any, round + 1),
+        Commit::new(CommitId::draw()).append(
+            sample::stream("sealed-1"),
+            ExpectedVersion::Any,
+            vec![sample::event("plain"), sealed],
+        ),
         sample::write(&sample::stream("note-2"), ExpectedVersion::Any, 2)
             .append(sample::stream("beside-1"), ExpectedVersion::Any, sample::events("beside", 3))
             .with_metadata(metadata),

@@ -11,6 +11,7 @@ mod filters;
 mod limits;
 mod log;
 mod pages;
+mod payloads;
 mod poison;
 mod refusals;
 mod reopening;
@@ -33,6 +34,7 @@ pub use filters::a_filtered_read_says_how_far_it_scanned;
 pub use limits::limits_are_named;
 pub use log::a_reader_misses_nothing_while_writers_write;
 pub use pages::no_page_splits_a_commit;
+pub use payloads::a_payload_keeps_its_encoding;
 pub use poison::a_poison_commit_fails_alone;
 pub use refusals::{a_refusal_is_an_outcome, a_stale_refusal_is_a_conflict};
 pub use reopening::reopening_keeps_everything;
@@ -102,6 +104,8 @@ macro_rules! event_store_cases {
                 "After reopening, everything acknowledged is there."
             24 what_waits_is_under_way
                 "A commit is under way, for its tenant alone, until it is answered; so no status misses it."
+            25 a_payload_keeps_its_encoding
+                "A payload in an encoding of its own comes back as it was given, with its encoding and its key."
         }
     };
 }

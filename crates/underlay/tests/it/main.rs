@@ -1,6 +1,7 @@
 //! The facade: a whole service, its lock of events.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test's set-up that fails is a failed test")]
 
+mod archive_formats;
 mod bank;
 mod composition;
 mod decoders;

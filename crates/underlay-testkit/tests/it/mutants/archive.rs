@@ -41,6 +41,8 @@ const STAMPS_DOWN: u8 = 13;
 const FORGETS_ALL_COMMITS: u8 = 14;
 /// Commits without events are never forgotten.
 const KEEPS_EMPTY_COMMITS: u8 = 15;
+/// Payloads come in without their encoding.
+const FORGETS_ENCODINGS: u8 = 16;
 
 struct Mutant<const MUTATION: u8>(Arc<Store<MUTATION>>);
 
@@ -94,6 +96,11 @@ impl<const MUTATION: u8> Archive for Store<MUTATION> {
             STAMPS_ANEW => {
                 for commit in &mut commits {
                     commit.recorded_at = Timestamp::now();
+                }
+            }
+            FORGETS_ENCODINGS => {
+                for event in commits.iter_mut().flat_map(|commit| &mut commit.events) {
+                    event.payload = event.payload.text().clone().into();
                 }
             }
             DRAWS_IDS => {
@@ -188,6 +195,7 @@ caught_by_type! {
     an_end_too_early: archive commits_are_read_in_order fails on ENDS_EARLY;
     every_tenant_read: archive an_archive_of_one_tenant_is_its_own fails on READS_EVERY_TENANT;
     times_stamped_anew: archive an_import_reads_back_the_same fails on STAMPS_ANEW;
+    encodings_forgotten: archive an_import_reads_back_the_same fails on FORGETS_ENCODINGS;
     ids_drawn_anew: archive an_import_reads_back_the_same fails on DRAWS_IDS;
     known_counted_as_stored: archive an_import_repeats_nothing fails on COUNTS_ALL;
     commits_stored_up_to_the_gap: archive an_import_with_a_gap_is_refused fails on STORES_UP_TO_THE_GAP;

@@ -18,6 +18,8 @@ enum Mutation {
     None,
     /// Payloads go through a parsed form, as in a column of parsed JSON.
     ReencodesPayloads,
+    /// Payloads are kept without their encoding.
+    ForgetsEncodings,
     /// Stream names are compared without regard to case, as by a collation.
     FoldsCase,
     /// The first event has version 0.
@@ -159,6 +161,11 @@ impl Store {
                     if let Ok(parsed) = event.payload.text().decode::<serde_json::Value>() {
                         event.payload = Json::encode(&parsed).unwrap().into();
                     }
+                }
+            }
+            Mutation::ForgetsEncodings => {
+                for event in commit.writes.iter_mut().flat_map(|write| &mut write.events) {
+                    event.payload = event.payload.text().clone().into();
                 }
             }
             Mutation::FoldsCase => {
@@ -432,6 +439,7 @@ underlay_testkit::conformance!(event_store, Mutant);
 
 caught! { event_store;
     payloads_through_a_parsed_form: reads_back_what_was_committed fails on ReencodesPayloads;
+    encodings_forgotten: a_payload_keeps_its_encoding fails on ForgetsEncodings;
     streams_without_regard_to_case: reads_back_what_was_committed fails on FoldsCase;
     versions_from_zero: versions_start_at_one_without_holes fails on CountsVersionsFromZero;
     conflicts_acknowledged: one_of_equal_expectations_wins fails on AcknowledgesConflicts;

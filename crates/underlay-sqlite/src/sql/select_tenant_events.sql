@@ -1,0 +1,18 @@
+SELECT
+    position,
+    tenant,
+    stream,
+    version,
+    event_id,
+    type,
+    schema_version,
+    recorded_at,
+    commit_tail,
+    encoding,
+    key_id,
+    metadata,
+    payload
+FROM events INDEXED BY events_by_tenant
+WHERE tenant = ?1
+    AND position > ?2
+ORDER BY position
