@@ -1,4 +1,4 @@
-//! What a service is made of, by name.
+//! What a service is made of, by name: aggregates, operations and views, with their types erased.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
