@@ -13,6 +13,10 @@ use crate::{Adapters, Exit, Store};
 
 /// A whole service: its domain by name, and the program around it.
 ///
+/// What can be set of it is set by flags, by variables such as `BANK_LISTEN`, in `.env` or in `bank.toml`, in
+/// this order of precedence; `bank config` prints every option. What the methods here set holds where none of
+/// these says anything else.
+///
 /// ```no_run
 /// # use underlay::{Exit, Service};
 /// fn main() -> Exit {

@@ -165,6 +165,25 @@ fn an_empty_variable_is_as_good_as_none() {
     assert_eq!(value(&place.read().unwrap(), "listen").1, "default");
 }
 
+#[test]
+fn what_an_orchestrator_writes_beside_a_service_is_no_mistake() {
+    let names = [
+        "SERVICE_HOST",
+        "SERVICE_PORT",
+        "SERVICE_PORT_HTTP",
+        "PORT",
+        "PORT_7070_TCP",
+        "PORT_7070_TCP_ADDR",
+        "PORT_7070_TCP_PORT",
+        "PORT_7070_TCP_PROTO",
+        "",
+    ];
+    let place = names
+        .iter()
+        .fold(Place::new(), |place, name| place.variable(&format!("BANK_{name}"), "tcp://10.0.0.1:7070"));
+    assert_eq!(value(&place.read().unwrap(), "listen").1, "default");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_variable_that_is_no_text_is_a_mistake() {

@@ -70,6 +70,9 @@ fn every_source_counts_and_config_tells_which_one_did() {
         );
         assert!(entry["meaning"].as_str().is_some_and(|meaning| meaning.len() > 8), "{option}");
     }
+    // A flag that is on or off needs no value.
+    assert_eq!(folder.config(&[], &["--sqlite-leases"])("sqlite.leases")["value"], "true");
+    assert_eq!(folder.config(&[], &["--sqlite-leases=false"])("sqlite.leases")["value"], "false");
     let requests = config("server.requests_max");
     assert_eq!(requests["flag"], "--server-requests-max");
     assert_eq!(requests["variable"], "LEDGER_SERVER_REQUESTS_MAX");
