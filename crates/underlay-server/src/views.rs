@@ -4,13 +4,15 @@ use axum::extract::State;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use underlay_core::{
-    Column, ColumnType, Cursor, Error, Position, RowPage, RowValues, Sort, Value, ViewSchema, ViewStatus,
+    Actor, Column, ColumnType, Cursor, Error, Position, RowPage, RowValues, Sort, Value, ViewSchema,
+    ViewStatus,
 };
 use underlay_runtime::ViewAnswer;
 
 use crate::answer::Answer;
 use crate::app::App;
-use crate::credentials::Caller;
+use crate::door::credentials::Caller;
+use crate::door::roles::suffice;
 use crate::parameters::Parameters;
 use crate::path::Segments;
 use crate::problem::Problem;
@@ -56,18 +58,18 @@ pub(crate) struct ViewsBody {
     views: Vec<ViewBody>,
 }
 
-/// `GET /v1/views`: the views, and where they stand.
+/// `GET /v1/views`: the views the caller may read, and where they stand.
 pub(crate) async fn list(
     State(app): State<App>,
-    Caller(_): Caller,
+    Caller(principal): Caller,
     parameters: Parameters,
 ) -> Result<Answer<ViewsBody>, Problem> {
     parameters.finish(&[])?;
-    Ok(Answer(ViewsBody { views: all(&app).await? }))
+    Ok(Answer(ViewsBody { views: all(&app, &principal.actor).await? }))
 }
 
-/// Every view, by name.
-pub(crate) async fn all(app: &App) -> Result<Vec<ViewBody>, Error> {
+/// Every view that somebody may read, by name.
+pub(crate) async fn all(app: &App, reader: &Actor) -> Result<Vec<ViewBody>, Error> {
     let engine = app.engine();
     let running = engine.view_states();
     let here =
@@ -97,7 +99,9 @@ pub(crate) async fn all(app: &App) -> Result<Vec<ViewBody>, Error> {
             position,
         }
     };
-    Ok(app.schemas().iter().map(view).collect())
+    let registry = engine.registry();
+    let may = |schema: &&ViewSchema| suffice(reader, registry.view_roles(&schema.name));
+    Ok(app.schemas().iter().filter(may).map(view).collect())
 }
 
 #[derive(Debug, Serialize)]
