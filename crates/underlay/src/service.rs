@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use underlay_core::{Aggregate, Error, Operation, SnapshotState, View};
 use underlay_runtime::{Engine, EngineConfig, Registry};
-use underlay_server::Example;
+use underlay_server::{Credentials, Example, LogReaders, ServerConfig};
 
 use crate::cli::{self, CliCommand};
 use crate::retention::Kept;
@@ -24,6 +24,8 @@ pub struct Service {
     pub(crate) examples: Vec<Example>,
     pub(crate) commands: Vec<Arc<dyn CliCommand>>,
     pub(crate) kept: Kept,
+    pub(crate) credentials: Option<Arc<dyn Credentials>>,
+    pub(crate) log_readers: Option<LogReaders>,
     registry: Registry,
     config: EngineConfig,
 }
@@ -50,6 +52,8 @@ impl Service {
             examples: Vec::new(),
             commands: Vec::new(),
             kept: Kept::default(),
+            credentials: None,
+            log_readers: None,
             registry: Registry::default(),
             config,
         }
@@ -109,6 +113,40 @@ impl Service {
     pub fn example(mut self, target: impl Into<String>, body: impl Into<String>) -> Self {
         self.examples.push(Example { target: target.into(), body: body.into() });
         self
+    }
+
+    /// Sets how a request says who asks, and for which tenant. Without, `serve` takes a file of tokens or
+    /// the issuer of signed ones from the command line, and where that names none lets everybody in as one
+    /// tenant, on this machine only.
+    #[must_use]
+    pub fn credentials(mut self, credentials: impl Credentials) -> Self {
+        self.credentials = Some(Arc::new(credentials));
+        self
+    }
+
+    /// Sets who may read the log and its streams as they are stored. Without, that is the role
+    /// `log-reader` where there are credentials, and everybody where there are none.
+    #[must_use]
+    pub fn log_readers(mut self, readers: LogReaders) -> Self {
+        self.log_readers = Some(readers);
+        self
+    }
+
+    /// How this service is served, for [`underlay_server::router`] inside a program of one's own: its
+    /// name, examples and credentials. Without credentials nobody is let in; see
+    /// [`ServerConfig::open_to`].
+    #[must_use]
+    pub fn server_config(&self) -> ServerConfig {
+        let mut config = ServerConfig::new(&self.name);
+        if let Some(credentials) = &self.credentials {
+            config = config.with_shared_credentials(credentials.clone());
+        }
+        if let Some(readers) = &self.log_readers {
+            config.log_readers = readers.clone();
+        }
+        config.about.clone_from(&self.about);
+        config.examples.clone_from(&self.examples);
+        config
     }
 
     /// Sets how long `serve` keeps the message and fields of a refusal for repeats; 30 days when not

@@ -89,7 +89,10 @@ pub(crate) async fn identify(app: &App, headers: &axum::http::HeaderMap) -> Resu
 
 fn permit(app: &App, actor: &Actor, to: Use, names: &RawPathParams) -> Result<(), Problem> {
     let registry = app.engine().registry();
-    let name = |wanted: &str| names.iter().find(|(name, _)| *name == wanted).map_or("", |(_, value)| value);
+    let name = |wanted: &str| {
+        // Where a program mounts the router below a name of its own, that one comes first.
+        names.iter().filter(|(name, _)| *name == wanted).last().map_or("", |(_, value)| value)
+    };
     // What there is not needs no role: the handler says that it is not there.
     let needed = match to {
         Use::Command => registry.command_roles(name("category"), name("command")),

@@ -2,23 +2,28 @@
 
 mod archive;
 mod check;
+mod credentials;
 mod events;
 mod migrate;
 mod serve;
 mod stream;
+mod token;
 mod view;
 
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use underlay_core::limits::LEASE_SECONDS_MAX;
-use underlay_core::{Error, TenantId};
+use underlay_core::{Clock, Error, SystemClock, TenantId};
 use underlay_runtime::{Engine, EngineConfig};
 use underlay_server::Example;
 
+use self::credentials::Door;
 use crate::retention::Kept;
 use crate::{Exit, ExitError, Service, Store};
 
@@ -49,6 +54,7 @@ pub struct App {
     pub(crate) about: Option<String>,
     pub(crate) examples: Vec<Example>,
     pub(crate) kept: Kept,
+    pub(crate) door: Door,
 }
 
 /// A command a service adds to its command line.
@@ -144,6 +150,7 @@ fn arguments(service: &Service) -> clap::Command {
                 .global(true)
                 .help("Answer as JSON, for programs"),
         )
+        .args(credentials::arguments())
         .subcommand(serve::command())
         .subcommand(stream::command())
         .subcommand(events::command())
@@ -152,6 +159,7 @@ fn arguments(service: &Service) -> clap::Command {
         .subcommand(archive::export_command())
         .subcommand(archive::import_command())
         .subcommand(migrate::command())
+        .subcommand(token::command())
         .subcommands(service.commands.iter().map(|command| command.command()))
 }
 
@@ -164,6 +172,9 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
         // Before there is anything to open.
         return migrate::run(&database, matches).await;
     }
+    if name == "token" {
+        return token::run(matches).await;
+    }
     if name == "check" {
         check::check_lock(service, matches)?;
         if !check::needs_store(matches) {
@@ -172,6 +183,16 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
     }
     let own = service.commands.iter().find(|command| command.command().get_name() == name);
     let makes_store = own.map_or(matches!(name, "serve" | "import-log"), |command| command.makes_store());
+    let door = match name {
+        "serve" => credentials::read(service, matches, &(Arc::new(SystemClock) as Arc<dyn Clock>))?,
+        // Whoever is at the command line has come in already.
+        _ => Door { credentials: None, log_readers: None },
+    };
+    if door.credentials.is_some() && matches.value_source("tenant") == Some(ValueSource::CommandLine) {
+        return Err(ExitError::invalid(
+            "--tenant is for a service without credentials: they name the tenant",
+        ));
+    }
     let mut service = service.clone();
     if let Some(seconds) = matches.get_one::<u64>("view-lease") {
         let view_lease = Duration::from_secs(*seconds);
@@ -195,6 +216,7 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
         about: service.about.clone(),
         examples: service.examples.clone(),
         kept: service.kept,
+        door,
     };
     let done = match name {
         "serve" => serve::run(&app).await,
