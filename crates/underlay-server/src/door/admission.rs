@@ -87,6 +87,11 @@ impl Admission {
                 answer
             }
         };
+        let now = clock.now();
+        let answer = answer.and_then(|principal| match principal.expires_at {
+            Some(expires_at) if expires_at <= now => Err(Denied::invalid("the credentials have expired")),
+            _ => Ok(principal),
+        });
         if let Some(known) = fingerprint(headers) {
             match &answer {
                 Ok(principal) => self.remember(known, &principal.tenant),
@@ -95,11 +100,7 @@ impl Admission {
                 Err(_) => self.forget(&known),
             }
         }
-        let principal = answer?;
-        if principal.expires_at.is_some_and(|expires_at| expires_at <= clock.now()) {
-            return Err(Denied::invalid("the credentials have expired").into());
-        }
-        Ok(principal)
+        Ok(answer?)
     }
 
     fn take_place(&self, known: Option<&Known>) -> Result<Place<'_>, Problem> {

@@ -1,5 +1,7 @@
 //! Roles: who may use which command, operation, view, and the log.
 
+use axum::Router;
+use axum::routing::get;
 use serde_json::json;
 use underlay_server::{LogReaders, ServerConfig};
 
@@ -104,6 +106,21 @@ async fn without_credentials_whoever_is_at_the_machine_has_every_role() {
     let page = site.get("/").await;
     assert!(page.text().contains("for teller, manager"));
     assert!(!page.text().contains("Bearer"), "no token is needed");
+}
+
+#[tokio::test]
+async fn a_router_within_anothers_asks_for_the_same() {
+    let mut site = site_with(|config| config);
+    let own = Router::new().route("/own", get(async || "own"));
+    site.router = own.nest_service("/bank", site.router);
+    assert_eq!(site.get("/own").await.text(), "own");
+    assert_eq!(site.get("/bank/livez").await.status, 200);
+    site.get("/bank/v1/views").await.problem(401, "problem:unidentified");
+    let acme = [("authorization", "Bearer acme")];
+    site.send(get_with("/bank/v1/views", &acme)).await.ok();
+    site.send(get_with("/bank/v1/views/fragile", &acme)).await.problem(403, "problem:role-required");
+    let close = post_with("/bank/v1/account/cash/close", "", &acme);
+    site.send(close).await.problem(403, "problem:role-required");
 }
 
 #[tokio::test]
