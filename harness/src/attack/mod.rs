@@ -11,6 +11,7 @@ mod declared;
 mod dump;
 mod engine;
 mod holes;
+mod http;
 mod logins;
 mod marks;
 mod methods;
@@ -115,8 +116,14 @@ async fn attack(arguments: &Arguments, place: &mut Place<'_>) -> Result<(Tally, 
     let parts = if arguments.holes_alone { &[] } else { Part::ALL.as_slice() };
     attack_sql(&database, &population, parts, all, &statements::settle, &mut tally).await?;
     let mut holes = Vec::new();
+    if !arguments.holes_alone {
+        let store = place.database(&through_ports).store().await?;
+        http::attack(&store, &mut tally).await?;
+        store.close().await?;
+    }
     if arguments.compare {
         holes = holes::make_all(place, &by_sql, &population, &arguments.only).await?;
+        holes.extend(http::find_mistakes(&arguments.only).await?);
     }
     Ok((tally, holes, format!("PostgreSQL {version}")))
 }
