@@ -27,10 +27,13 @@ mod tally;
 mod tricks;
 mod vault;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
-use underlay_core::Wakeups;
+use underlay_core::{EventStore, ReadModels, Snapshots, SystemClock, Wakeups};
+use underlay_runtime::Ports;
+use underlay_sqlite::{SqliteConfig, SqliteStore};
 
 use self::connections::Settle;
 use self::place::{Database, EVERYBODY, LOGIN, Place};
@@ -118,14 +121,40 @@ async fn attack(arguments: &Arguments, place: &mut Place<'_>) -> Result<(Tally, 
     let mut holes = Vec::new();
     if !arguments.holes_alone {
         let store = place.database(&through_ports).store().await?;
-        http::attack(&store, &mut tally).await?;
+        tally.add(http::attack("HTTP: every address, on PostgreSQL", ports_of(store.clone())).await?);
         store.close().await?;
+        tally.add(over_http_on_sqlite().await?);
     }
     if arguments.compare {
         holes = holes::make_all(place, &by_sql, &population, &arguments.only).await?;
         holes.extend(http::find_mistakes(&arguments.only).await?);
     }
     Ok((tally, holes, format!("PostgreSQL {version}")))
+}
+
+async fn over_http_on_sqlite() -> Result<Attack> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("attack.db");
+    let opening = tokio::task::spawn_blocking(|| SqliteStore::open(path, SqliteConfig::default()));
+    let store = opening.await??;
+    let attack = http::attack("HTTP: every address, on SQLite", ports_of(store.clone())).await;
+    store.close().await?;
+    attack
+}
+
+/// The ports of a store, for one process.
+fn ports_of<S>(store: S) -> Ports
+where
+    S: EventStore + ReadModels + Wakeups + Snapshots + Clone,
+{
+    Ports {
+        store: Arc::new(store.clone()),
+        read_models: Arc::new(store.clone()),
+        wakeups: Arc::new(store.clone()),
+        snapshots: Some(Arc::new(store)),
+        leases: None,
+        clock: Arc::new(SystemClock),
+    }
 }
 
 /// Calls the product.

@@ -13,24 +13,21 @@ mod tries;
 
 use std::sync::Arc;
 
-use underlay_core::{EventStore, ReadModels, Snapshots, Wakeups};
-use underlay_postgres::PostgresStore;
-use underlay_sqlite::{SqliteConfig, SqliteStore};
+use underlay_core::SystemClock;
+use underlay_core::memory::{MemoryEventStore, MemoryReadModels, MemorySnapshots};
+use underlay_runtime::Ports;
 
 use self::site::Site;
 use super::holes::Found;
-use super::tally::{Attack, Tally};
+use super::tally::Attack;
 use crate::Result;
 
-/// Attacks a service on each store.
-pub(super) async fn attack(postgres: &PostgresStore, tally: &mut Tally) -> Result<()> {
-    let name = "HTTP: every address, on PostgreSQL";
-    tally.add(attack_one(name, Arc::new(postgres.clone()), None).await?);
-    tally.add(on_sqlite("HTTP: every address, on SQLite", None).await?);
-    Ok(())
+/// Attacks a service on a store.
+pub(super) async fn attack(name: &'static str, ports: Ports) -> Result<Attack> {
+    attack_one(name, ports, None).await
 }
 
-/// Attacks services with mistakes; `only` names some of them.
+/// Attacks services with mistakes, each on a store in memory; `only` names some of them.
 pub(super) async fn find_mistakes(only: &[String]) -> Result<Vec<Found>> {
     let chosen = |name: &str| only.is_empty() || only.iter().any(|part| name.contains(part));
     let mut found = Vec::new();
@@ -42,31 +39,31 @@ pub(super) async fn find_mistakes(only: &[String]) -> Result<Vec<Found>> {
 
 /// What the attack finds of a mistake.
 async fn find(mistake: &'static mistakes::Mistake) -> Result<Found> {
-    let attack = on_sqlite(mistake.name, Some(mistake)).await?;
+    let attack = attack_one(mistake.name, in_memory(), Some(mistake)).await?;
     let by = "HTTP: every address";
     let missed_by = if attack.leaks.count == 0 { vec![by] } else { Vec::new() };
     Ok(Found { name: mistake.name, leaks: attack.leaks.count, by: vec![by], missed_by })
 }
 
-async fn on_sqlite(name: &'static str, mistake: Option<&'static mistakes::Mistake>) -> Result<Attack> {
-    let folder = tempfile::tempdir()?;
-    let path = folder.path().join("attack.db");
-    let opening = tokio::task::spawn_blocking(move || SqliteStore::open(path, SqliteConfig::default()));
-    let store = opening.await??;
-    let attack = attack_one(name, Arc::new(store.clone()), mistake).await;
-    store.close().await?;
-    attack
+fn in_memory() -> Ports {
+    let clock = Arc::new(SystemClock);
+    let store = Arc::new(MemoryEventStore::new(clock.clone()));
+    Ports {
+        store: store.clone(),
+        read_models: Arc::new(MemoryReadModels::default()),
+        wakeups: store,
+        snapshots: Some(Arc::new(MemorySnapshots::default())),
+        leases: None,
+        clock,
+    }
 }
 
-async fn attack_one<S>(
+async fn attack_one(
     name: &'static str,
-    store: Arc<S>,
+    ports: Ports,
     mistake: Option<&'static mistakes::Mistake>,
-) -> Result<Attack>
-where
-    S: EventStore + ReadModels + Wakeups + Snapshots,
-{
-    let site = Site::open(store, mistake).await?;
+) -> Result<Attack> {
+    let site = Site::open(ports, mistake).await?;
     let mut attack = Attack::new(name);
     let attacked = tries::attack(&site, &mut attack).await;
     site.close().await;
@@ -78,8 +75,8 @@ mod tests {
     use super::*;
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn nothing_leaks_on_sqlite() {
-        let attack = on_sqlite("HTTP", None).await.unwrap();
+    async fn nothing_leaks_on_a_store_in_memory() {
+        let attack = attack("HTTP", in_memory()).await.unwrap();
         assert_eq!(attack.leaks.count, 0, "{:#?}", attack.leaks.examples);
         assert!(attack.works(), "{:#?}", attack.broken.examples);
         assert!(attack.tries > 100, "{} tries", attack.tries);

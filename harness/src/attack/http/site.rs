@@ -1,13 +1,10 @@
 //! A service with two tenants: one who attacks, and one who has something.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use underlay_core::{
-    Clock, EventStore, ReadModels, Snapshots, SystemClock, TenantId, Timestamp, View, Wakeups,
-};
+use underlay_core::{Clock, SystemClock, TenantId, Timestamp, View};
 use underlay_runtime::{Engine, EngineConfig, Ports, RunningViews};
 use underlay_server::{FileTokens, LogReaders, ServerConfig, TokenFile, TokenRequest};
 use uuid::Uuid;
@@ -79,19 +76,8 @@ pub(super) struct Site {
 
 impl Site {
     /// Opens a service on a store, and fills it.
-    pub(super) async fn open<S>(store: Arc<S>, mistake: Option<&'static Mistake>) -> Result<Self>
-    where
-        S: EventStore + ReadModels + Wakeups + Snapshots,
-    {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let ports = Ports {
-            store: store.clone(),
-            read_models: store.clone(),
-            wakeups: store.clone(),
-            snapshots: Some(store),
-            leases: None,
-            clock: clock.clone(),
-        };
+    pub(super) async fn open(ports: Ports, mistake: Option<&'static Mistake>) -> Result<Self> {
+        let clock = ports.clock.clone();
         let engine = Engine::new(ports, registry(), EngineConfig::default())?;
         let folder = tempfile::tempdir()?;
         let file = TokenFile::new(folder.path().join("tokens.json"));
