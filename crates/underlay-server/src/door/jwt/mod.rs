@@ -8,8 +8,8 @@
 //! ```
 //!
 //! The algorithm comes from the configuration and the key, and never from the token alone: a token that
-//! says `none` is no token, and a public key is never taken for a secret. What is fetched is remembered;
-//! see [`keeper`].
+//! says `none` is no token, and a public key is never taken for a secret. What is fetched is remembered,
+//! and asked for again within the intervals below.
 
 mod config;
 mod fetch;
