@@ -123,10 +123,10 @@ impl Count {
     }
 }
 
-/// Builds the ledger as a user runs it, for every store; tests of the whole program run that. Gives its
-/// path.
+/// Builds the ledger as a user runs it, with every feature; tests of the whole program run that. Gives
+/// its path.
 pub(crate) fn build_release_ledger(root: &Path) -> Result<PathBuf> {
-    let build = ["build", "--release", "--package", "ledger", "--features", "postgres"];
+    let build = ["build", "--release", "--package", "ledger", "--all-features"];
     crate::cargo::run(&mut cargo(root, &build))?;
     Ok(target_directory(root)?.join("release").join("ledger"))
 }

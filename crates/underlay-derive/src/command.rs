@@ -1,6 +1,8 @@
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{DeriveInput, LitStr, Variant};
+use syn::meta::ParseNestedMeta;
+use syn::punctuated::Punctuated;
+use syn::{DeriveInput, LitStr, Token, Variant};
 
 use crate::case::{self, Body, Case};
 use crate::declaration::{self, Attribute};
@@ -12,6 +14,7 @@ use crate::{name, problems};
 struct Declared {
     case: Case,
     name: LitStr,
+    roles: Vec<LitStr>,
 }
 
 /// Writes the implementation of `Command`.
@@ -31,10 +34,14 @@ pub(crate) fn implement(
 impl Declared {
     fn parse(variant: &Variant) -> syn::Result<Self> {
         let mut name = None::<LitStr>;
+        let mut roles = None::<Vec<LitStr>>;
         for attribute in Attribute::Command.inner_of(&variant.attrs) {
             attribute.parse_nested_meta(|meta| {
+                if meta.path.is_ident("roles") {
+                    return problems::set_once(&mut roles, parse_roles(&meta)?, &meta);
+                }
                 if !meta.path.is_ident("name") {
-                    return Err(meta.error("expected `name`"));
+                    return Err(meta.error("expected `name` or `roles`"));
                 }
                 problems::set_once(&mut name, meta.value()?.parse()?, &meta)
             })?;
@@ -52,7 +59,12 @@ impl Declared {
         if name.value().bytes().all(|b| b == b'.') {
             return Err(syn::Error::new(name.span(), "a name of dots alone cannot stand in an address"));
         }
-        Ok(Self { case, name })
+        Ok(Self { case, name, roles: roles.unwrap_or_default() })
+    }
+
+    fn descriptor(&self, root: &Root) -> TokenStream {
+        let Self { name, roles, .. } = self;
+        quote!(#root::CommandDescriptor { name: #name, roles: &[#(#roles),*] })
     }
 
     /// The struct its body is read into, where there is something to read.
@@ -78,6 +90,20 @@ impl Declared {
     }
 }
 
+/// The roles of `roles("teller", "admin")`: at least one.
+fn parse_roles(meta: &ParseNestedMeta<'_>) -> syn::Result<Vec<LitStr>> {
+    let listed;
+    syn::parenthesized!(listed in meta.input);
+    let roles = Punctuated::<LitStr, Token![,]>::parse_terminated(&listed)?;
+    if roles.is_empty() {
+        return Err(meta.error("name a role, as in `roles(\"teller\")`; without `roles` everybody may"));
+    }
+    let roles: Vec<LitStr> = roles.into_iter().collect();
+    problems::all(roles.iter().map(name::check))?;
+    name::check_unique(&roles)?;
+    Ok(roles)
+}
+
 fn write(root: &Root, input: &DeriveInput, declared: &[Declared]) -> TokenStream {
     let ident = &input.ident;
     let payloads = declared.iter().filter_map(|declared| declared.payload(root));
@@ -87,6 +113,7 @@ fn write(root: &Root, input: &DeriveInput, declared: &[Declared]) -> TokenStream
     let names: Vec<&LitStr> = declared.iter().map(|declared| &declared.name).collect();
     let paths = declared.iter().map(|declared| &declared.case.path);
     let decode_arms = declared.iter().map(|declared| declared.decode_arm(root));
+    let descriptors: Vec<TokenStream> = declared.iter().map(|declared| declared.descriptor(root)).collect();
     quote! {
         #[allow(dead_code, deprecated, non_camel_case_types, unused_variables)]
         const _: () = {
@@ -97,11 +124,11 @@ fn write(root: &Root, input: &DeriveInput, declared: &[Declared]) -> TokenStream
             #[automatically_derived]
             impl #root::Command for #ident {
                 fn descriptors() -> ::std::vec::Vec<#root::CommandDescriptor> {
-                    ::std::vec![#(#root::CommandDescriptor { name: #names }),*]
+                    ::std::vec![#(#descriptors),*]
                 }
 
                 fn descriptor(&self) -> #root::CommandDescriptor {
-                    match *self { #(#paths { .. } => #root::CommandDescriptor { name: #names },)* }
+                    match *self { #(#paths { .. } => #descriptors,)* }
                 }
 
                 fn encode(&self) -> ::core::result::Result<#root::Json, #root::Error> {

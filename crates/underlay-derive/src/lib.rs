@@ -105,7 +105,9 @@ pub fn event(arguments: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Makes an enum a closed set of commands: implements `Command`.
 ///
-/// Every variant has a name, which addresses and stores hold: `#[command(name = "deposit")]`.
+/// Every variant has a name, which addresses and stores hold: `#[command(name = "deposit")]`. With
+/// `roles("teller", "manager")` beside it, whoever gives it from outside needs one of these roles;
+/// without, everybody who is let in may.
 ///
 /// The body is a JSON object of the fields, or the value itself of a variant with one unnamed field;
 /// of a variant without fields it is empty, `null` or `{}`. A field that the variant does not know

@@ -5,6 +5,7 @@ use underlay_runtime::Engine;
 
 use crate::ServerConfig;
 use crate::budget::Budgets;
+use crate::door::admission::Admission;
 
 /// What every handler works with. A clone is a reference count.
 #[derive(Clone)]
@@ -14,14 +15,18 @@ struct Inner {
     engine: Engine,
     config: ServerConfig,
     budgets: Arc<Budgets>,
+    admission: Admission,
     schemas: Vec<ViewSchema>,
+    roles: Vec<String>,
 }
 
 impl App {
     pub(crate) fn new(engine: Engine, config: ServerConfig) -> Self {
         let schemas = engine.registry().views();
         let budgets = Arc::new(Budgets::new(&config));
-        Self(Arc::new(Inner { engine, config, budgets, schemas }))
+        let admission = Admission::new(&config);
+        let roles = engine.registry().roles().into_iter().map(str::to_owned).collect();
+        Self(Arc::new(Inner { engine, config, budgets, admission, schemas, roles }))
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -35,6 +40,16 @@ impl App {
     /// What requests may hold at one time.
     pub(crate) fn budgets(&self) -> &Arc<Budgets> {
         &self.0.budgets
+    }
+
+    /// Who waits to be identified.
+    pub(crate) fn admission(&self) -> &Admission {
+        &self.0.admission
+    }
+
+    /// Every role that something of the service asks for.
+    pub(crate) fn roles(&self) -> &[String] {
+        &self.0.roles
     }
 
     /// The stored shapes of the views, by name.

@@ -17,11 +17,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::FromRequestParts;
+use axum::http::HeaderValue;
 use axum::http::header::CONNECTION;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hyper::body::{Frame, SizeHint};
 use underlay_core::TenantId;
@@ -80,7 +79,7 @@ impl Budgets {
 
     /// Takes a place for a request. Its own bound is looked at first, so that a tenant who is at it
     /// hears so.
-    fn enter(self: Arc<Self>, tenant: &TenantId) -> Result<Arc<Place>, Problem> {
+    pub(crate) fn enter(self: Arc<Self>, tenant: &TenantId) -> Result<Arc<Place>, Problem> {
         let mut held = self.lock();
         let own = held.tenants.get(tenant).copied().unwrap_or_default();
         let full = [
@@ -151,21 +150,8 @@ impl Drop for Place {
     }
 }
 
-/// Finds out who asks, and lets them in where there is a place for them.
-pub(crate) async fn admit(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let entered =
-        app.config().credentials.identify(request.headers()).map_err(Problem::from).and_then(|principal| {
-            let place = app.budgets().clone().enter(&principal.tenant)?;
-            Ok((principal, place))
-        });
-    let (principal, place) = match entered {
-        Ok(entered) => entered,
-        Err(problem) => return problem.into_response(),
-    };
-    let only_read = matches!(*request.method(), Method::GET | Method::HEAD);
-    request.extensions_mut().insert(principal);
-    request.extensions_mut().insert(Room(place.clone()));
-    let response = next.run(request).await;
+/// Whatever an answer may hold, its body keeps the place until it is taken.
+pub(crate) fn keep(response: Response, place: Arc<Place>, only_read: bool) -> Response {
     let size = response.body().size_hint();
     // Every answer of this service has its whole body when it is made.
     let bytes = usize::try_from(size.lower()).unwrap_or_default();

@@ -10,7 +10,7 @@ use underlay_runtime::Executed;
 
 use crate::answer::Answer;
 use crate::app::App;
-use crate::credentials::Caller;
+use crate::door::credentials::Caller;
 use crate::events::EventBody;
 use crate::path::Segments;
 use crate::problem::Problem;

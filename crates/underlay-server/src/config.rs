@@ -1,8 +1,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::Credentials;
-use crate::credentials::NoCredentials;
+use underlay_core::TenantId;
+
+use crate::door::credentials::NoCredentials;
+use crate::{Credentials, LogReaders, OneTenant};
 
 /// A request the start page shows, ready to be copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +26,15 @@ pub struct ServerConfig {
     pub examples: Vec<Example>,
     /// Who asks, and for which tenant.
     pub credentials: Arc<dyn Credentials>,
+    /// Who may read the log and its streams as they are stored, past every command and view.
+    pub log_readers: LogReaders,
+    /// How long it may take to say who asks, where that is not known at once.
+    pub identify_wait_max: Duration,
+    /// Requests that wait at one time to be identified, of callers who were not let in before; as many
+    /// places again are for those who were.
+    pub identify_waiting_max: usize,
+    /// The same, of one tenant's callers who were let in before.
+    pub identify_tenant_waiting_max: usize,
     /// Sites, such as `https://app.example`, whose pages may send commands from a browser besides the
     /// service's own.
     pub origins_trusted: Vec<String>,
@@ -51,18 +62,25 @@ pub struct ServerConfig {
     pub answer_bytes_max: usize,
     /// The same, of one tenant.
     pub tenant_answer_bytes_max: usize,
+    /// Whether everybody is let in, as one tenant.
+    is_open: bool,
 }
 
 impl ServerConfig {
     /// The default bounds: bodies of 1 MiB within 30 s, pages of 1,000 events and 8 MiB, waits of 30 s;
-    /// 1,024 requests and 256 MiB of answers at one time, 256 requests and 64 MiB of one tenant. Nobody is let
-    /// in until there are credentials.
+    /// 1,024 requests and 256 MiB of answers at one time, 256 requests and 64 MiB of one tenant; 5 s to say
+    /// who asks, 256 that wait for it and 64 of one tenant. Nobody is let in until there are credentials, and
+    /// the log is for the role [`LogReaders::ROLE_DEFAULT`].
     pub fn new(service: impl Into<String>) -> Self {
         Self {
             service: service.into(),
             about: None,
             examples: Vec::new(),
             credentials: Arc::new(NoCredentials),
+            log_readers: LogReaders::default(),
+            identify_wait_max: Duration::from_secs(5),
+            identify_waiting_max: 256,
+            identify_tenant_waiting_max: 64,
             origins_trusted: Vec::new(),
             hosts_allowed: Vec::new(),
             body_bytes_max: 1 << 20,
@@ -74,13 +92,43 @@ impl ServerConfig {
             tenant_requests_max: 256,
             answer_bytes_max: 256 << 20,
             tenant_answer_bytes_max: 64 << 20,
+            is_open: false,
         }
     }
 
     /// Sets who asks, and for which tenant.
     #[must_use]
-    pub fn with_credentials(mut self, credentials: impl Credentials) -> Self {
-        self.credentials = Arc::new(credentials);
+    pub fn with_credentials(self, credentials: impl Credentials) -> Self {
+        self.with_shared_credentials(Arc::new(credentials))
+    }
+
+    /// The same, of credentials that others hold too.
+    #[must_use]
+    pub fn with_shared_credentials(mut self, credentials: Arc<dyn Credentials>) -> Self {
+        self.credentials = credentials;
+        self.is_open = false;
+        self
+    }
+
+    /// Lets everybody in as this tenant, in every role the service declares, to read the log too: for a
+    /// service that only its own machine reaches; see [`check_listener`](crate::check_listener).
+    #[must_use]
+    pub fn open_to(self, tenant: TenantId) -> Self {
+        let mut open = self.with_credentials(OneTenant::new(tenant)).with_one_tenant();
+        open.log_readers = LogReaders::Everybody;
+        open.is_open = true;
+        open
+    }
+
+    /// Whether everybody is let in.
+    pub(crate) fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    /// Sets who may read the log and its streams as they are stored.
+    #[must_use]
+    pub fn with_log_readers(mut self, readers: LogReaders) -> Self {
+        self.log_readers = readers;
         self
     }
 

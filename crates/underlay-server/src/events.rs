@@ -9,7 +9,7 @@ use underlay_core::{
 use crate::answer::Answer;
 use crate::app::App;
 use crate::budget::Room;
-use crate::credentials::Caller;
+use crate::door::credentials::Caller;
 use crate::page::{Gathering, PageOf, end_of_commit};
 use crate::parameters::Parameters;
 use crate::problem::Problem;

@@ -33,10 +33,15 @@ pub(crate) async fn live() -> Answer<LiveBody> {
 
 #[derive(Debug, Serialize)]
 pub(crate) struct ReadyBody {
-    /// `ready`, or `degraded` where views have stopped.
+    /// `ready`, or `degraded` where views have stopped or the credentials have a trouble.
     status: &'static str,
-    /// The end of the log.
-    position: Position,
+    /// The end of the log, where everybody is let in. Elsewhere it would tell everybody how much all
+    /// tenants together do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<Position>,
+    /// What is wrong with the credentials. Those who were let in before still are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credentials: Option<String>,
     /// The views that have stopped, in whatever process, and wait for a person. All else is served.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     views_stopped: BTreeMap<String, ViewStatus>,
@@ -68,8 +73,10 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<Answer<ReadyBody>, P
     })?;
     let stopped = standings.views.into_iter().filter(|view| view.status.is_stopped());
     let views_stopped: BTreeMap<String, ViewStatus> = stopped.map(|view| (view.view, view.status)).collect();
-    let status = if views_stopped.is_empty() { "ready" } else { "degraded" };
-    Ok(Answer(ReadyBody { status, position: standings.head, views_stopped }))
+    let credentials = app.config().credentials.trouble();
+    let status = if views_stopped.is_empty() && credentials.is_none() { "ready" } else { "degraded" };
+    let position = app.config().is_open().then_some(standings.head);
+    Ok(Answer(ReadyBody { status, position, credentials, views_stopped }))
 }
 
 fn store_down(detail: &str) -> Problem {

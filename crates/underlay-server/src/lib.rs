@@ -4,9 +4,10 @@
 //!  request ─► edge        every answer gets its headers; a panic, a request for another host, a
 //!               │         cross-site write and a malformed path become problems here
 //!               ▼
-//!             router ─► credentials ─► budgets ─► handler ─► engine
-//!                           │             │          │
-//!                           └─ 401, 403   └─ 503     └─ answer, or a problem (RFC 9457)
+//!             router ─► credentials ─► budgets ─► roles ─► handler ─► engine
+//!                           │             │         │         │
+//!                           │             └─ 503    └─ 403    └─ answer, or a problem (RFC 9457)
+//!                           └─ 401, 403, 503
 //! ```
 //!
 //! The tenant of a request comes from its credentials: no path, query or body can name one. Every
@@ -19,7 +20,7 @@ mod app;
 mod budget;
 mod commands;
 mod config;
-mod credentials;
+mod door;
 mod edge;
 mod events;
 mod health;
@@ -40,7 +41,13 @@ mod view_query;
 mod views;
 
 pub use config::{Example, ServerConfig};
-pub use credentials::{Credentials, Denied, OneTenant, Principal};
+#[cfg(feature = "jwt")]
+pub use door::jwt;
+pub use door::{
+    BEARER_BYTES_MAX, Credentials, Denied, FileTokens, LogReaders, OneTenant, Principal, Secret,
+    TOKENS_LOOK_INTERVAL, TOKENS_REVOKED_WITHIN, Token, TokenFile, TokenList, TokenRequest, bearer,
+    check_listener,
+};
 pub use options::check_host_name;
-pub use router::{check_addresses, router};
+pub use router::{Route, check_addresses, router, routes};
 pub use serve::{ServeLimits, serve, serve_within};

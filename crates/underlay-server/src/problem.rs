@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::time::Duration;
 
-use axum::extract::rejection::{BytesRejection, FailedToBufferBody, PathRejection};
+use axum::extract::rejection::{BytesRejection, FailedToBufferBody, PathRejection, RawPathParamsRejection};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -309,6 +309,11 @@ impl From<Denied> for Problem {
                     .with_header(WWW_AUTHENTICATE, challenge)
             }
             Denied::Forbidden(reason) => Self::new(StatusCode::FORBIDDEN, "denied", "Denied", reason),
+            Denied::Away { retry_after } => {
+                let told = "nobody can say now who asks; nothing was done";
+                Self::unavailable(told, retry_after)
+                    .with_name("identity-away", "The identity provider is away")
+            }
         }
     }
 }
@@ -321,6 +326,20 @@ impl From<PathRejection> for Problem {
             }
             rejection => {
                 tracing::error!(error = chain(&rejection), "a route and its handler do not fit");
+                Self::failed()
+            }
+        }
+    }
+}
+
+impl From<RawPathParamsRejection> for Problem {
+    fn from(rejection: RawPathParamsRejection) -> Self {
+        match rejection {
+            RawPathParamsRejection::InvalidUtf8InPathParam(_) => {
+                Self::invalid("the path is not UTF-8 once its percent signs are decoded")
+            }
+            rejection => {
+                tracing::error!(error = chain(&rejection), "a route and its names do not fit");
                 Self::failed()
             }
         }

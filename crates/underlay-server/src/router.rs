@@ -2,13 +2,14 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::StatusCode;
 use axum::middleware;
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use underlay_core::Error;
 use underlay_runtime::{Engine, Registry};
 
 use crate::app::App;
+use crate::door::roles::{self, Use};
 use crate::problem::Problem;
-use crate::{ServerConfig, budget, commands, edge, events, health, host, start_page, streams, views};
+use crate::{ServerConfig, commands, edge, events, health, host, start_page, streams, views};
 
 /// Categories that would read like the addresses of something else.
 const CATEGORIES_TAKEN: [&str; 6] = ["admin", "commands", "events", "operations", "streams", "views"];
@@ -27,7 +28,7 @@ pub fn check_addresses(registry: &Registry) -> Result<(), Error> {
                 CATEGORIES_TAKEN.join(", ")
             )));
         }
-        aggregate.commands.iter().try_for_each(|name| check_name("command", name))?;
+        aggregate.commands.iter().try_for_each(|command| check_name("command", command.name))?;
     }
     registry.operations().iter().try_for_each(|operation| check_name("operation", operation.name))
 }
@@ -59,7 +60,9 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 /// | `GET /livez`, `GET /readyz` | whether the process answers, and whether it can serve |
 ///
 /// Everything but the health is there for requests to this machine, to an address, and to
-/// `hosts_allowed`; others get 421.
+/// `hosts_allowed`; others get 421. Everything below `/v1/` asks for credentials, and for the roles that
+/// commands, operations and views declare; the log and its streams are for
+/// [`log_readers`](ServerConfig::log_readers).
 ///
 /// # Errors
 /// As [`check_addresses`], and [`Error::Invalid`] where one of `hosts_allowed` is no name.
@@ -68,20 +71,16 @@ pub fn router(engine: Engine, config: ServerConfig) -> Result<Router, Error> {
     config.hosts_allowed.iter().try_for_each(|name| host::check_name(name))?;
     let body_limit = DefaultBodyLimit::max(config.body_bytes_max);
     let app = App::new(engine, config);
-    let of_a_tenant = Router::new()
-        .route("/v1/{category}/{id}/{command}", post(commands::execute))
-        .route("/v1/operations/{name}", post(commands::operate))
-        .route("/v1/commands/{id}", get(commands::find))
-        .route("/v1/streams/{stream}", get(streams::read))
-        .route("/v1/events", get(events::read))
-        .route("/v1/views", get(views::list))
-        .route("/v1/views/{view}", get(views::query))
-        .route("/v1/views/{view}/{*key}", get(views::row))
-        .route_layer(middleware::from_fn_with_state(app.clone(), budget::admit));
-    let router = Router::new()
-        .route("/", get(start_page::show))
-        .route(health::LIVE, get(health::live))
-        .route(health::READY, get(health::ready))
+    let mut of_a_tenant = Router::new();
+    for entry in entries() {
+        let admit = middleware::from_fn_with_state((app.clone(), entry.to), roles::admit);
+        of_a_tenant = of_a_tenant.route(entry.path, entry.handler.route_layer(admit));
+    }
+    let mut router = Router::new();
+    for (path, handler) in open_entries() {
+        router = router.route(path, handler);
+    }
+    let router = router
         .merge(of_a_tenant)
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
@@ -89,6 +88,55 @@ pub fn router(engine: Engine, config: ServerConfig) -> Result<Router, Error> {
         .layer(middleware::from_fn_with_state(app.clone(), edge::around))
         .with_state(app);
     Ok(router)
+}
+
+/// An address of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The method: `GET` or `POST`.
+    pub method: &'static str,
+    /// The path, with a name in braces for every part that varies.
+    pub path: &'static str,
+    /// Whether it is about a tenant's data, and so asks for credentials.
+    pub of_a_tenant: bool,
+}
+
+/// Every address that [`router`] answers at.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let open = open_entries().map(|(path, _)| Route { method: "GET", path, of_a_tenant: false });
+    let of_a_tenant =
+        entries().map(|entry| Route { method: entry.method, path: entry.path, of_a_tenant: true });
+    open.into_iter().chain(of_a_tenant).collect()
+}
+
+/// What is answered without credentials, and is nobody's.
+fn open_entries() -> [(&'static str, MethodRouter<App>); 3] {
+    [("/", get(start_page::show)), (health::LIVE, get(health::live)), (health::READY, get(health::ready))]
+}
+
+/// An address of a tenant's data, and what it is used for.
+struct Entry {
+    method: &'static str,
+    path: &'static str,
+    to: Use,
+    handler: MethodRouter<App>,
+}
+
+/// What asks for credentials. There is no other way into the router for a handler of a tenant's data.
+fn entries() -> [Entry; 8] {
+    let reads = |path, to, handler| Entry { method: "GET", path, to, handler };
+    let writes = |path, to, handler| Entry { method: "POST", path, to, handler };
+    [
+        writes("/v1/{category}/{id}/{command}", Use::Command, post(commands::execute)),
+        writes("/v1/operations/{name}", Use::Operation, post(commands::operate)),
+        reads("/v1/commands/{id}", Use::Anything, get(commands::find)),
+        reads("/v1/streams/{stream}", Use::Log, get(streams::read)),
+        reads("/v1/events", Use::Log, get(events::read)),
+        reads("/v1/views", Use::Anything, get(views::list)),
+        reads("/v1/views/{view}", Use::View, get(views::query)),
+        reads("/v1/views/{view}/{*key}", Use::View, get(views::row)),
+    ]
 }
 
 async fn not_found(request: Request) -> Problem {

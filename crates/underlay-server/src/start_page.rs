@@ -1,14 +1,20 @@
-//! The page at `/`: what the service is, and a request to copy for everything it can do.
+//! The page at `/`: what the service is, and a request to copy for everything the reader may do.
+//!
+//! It is there without credentials. Who sends none is told what the service is and how to say who asks,
+//! and nothing of what is in it: where views stand says how much all tenants together do. Who sends
+//! some is shown what their roles may use. Where everybody is let in, everybody is shown everything.
 
 use axum::extract::State;
-use axum::http::header::{CONTENT_SECURITY_POLICY, HOST};
+use axum::http::header::{AUTHORIZATION, CONTENT_SECURITY_POLICY, HOST};
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::{Html, IntoResponse};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use underlay_runtime::ViewStatus;
+use underlay_core::{Actor, CommandDescriptor};
+use underlay_runtime::{OperationInfo, ViewStatus};
 
-use crate::ServerConfig;
 use crate::app::App;
+use crate::door::roles::{identify, suffice};
+use crate::problem::Problem;
 use crate::views::{self, ViewBody};
 
 const STYLE: &str = include_str!("start_page.css");
@@ -28,15 +34,42 @@ const ENDPOINTS: [(&str, &str); 6] = [
 ];
 
 /// `GET /`.
-pub(crate) async fn show(State(app): State<App>, headers: HeaderMap) -> impl IntoResponse {
-    let views = views::all(&app).await.inspect_err(|error| {
-        tracing::error!(error = error as &dyn std::error::Error, "the views cannot be looked at");
-    });
-    let page = page(&app, &address(&headers), views.ok());
-    ([(CONTENT_SECURITY_POLICY, POLICY)], Html(page.into_string()))
+pub(crate) async fn show(State(app): State<App>, headers: HeaderMap) -> Result<impl IntoResponse, Problem> {
+    let reader = if app.config().is_open() || headers.contains_key(AUTHORIZATION) {
+        Some(Reader { app: &app, address: address(&headers), actor: identify(&app, &headers).await?.actor })
+    } else {
+        None
+    };
+    let views = match &reader {
+        None => None,
+        Some(reader) => views::all(&app, &reader.actor)
+            .await
+            .inspect_err(|error| {
+                tracing::error!(error = error as &dyn std::error::Error, "the views cannot be looked at");
+            })
+            .ok(),
+    };
+    let page = page(&app, reader.as_ref(), views);
+    Ok(([(CONTENT_SECURITY_POLICY, POLICY)], Html(page.into_string())))
 }
 
-/// Where the reader has found the service, so that what they copy works.
+/// Who reads the page.
+struct Reader<'a> {
+    app: &'a App,
+    /// Where they have found the service, so that what they copy works.
+    address: String,
+    actor: Actor,
+}
+
+impl Reader<'_> {
+    /// A request to copy.
+    fn curl(&self, arguments: &str) -> Markup {
+        let who = if self.app.config().is_open() { "" } else { " -H \"Authorization: Bearer $TOKEN\"" };
+        html! { pre { code { "curl" (who) " " (arguments) } } }
+    }
+}
+
+/// The service's own address, as the request has it.
 fn address(headers: &HeaderMap) -> String {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'[' | b']');
@@ -45,7 +78,7 @@ fn address(headers: &HeaderMap) -> String {
     format!("{scheme}://{host}")
 }
 
-fn page(app: &App, address: &str, views: Option<Vec<ViewBody>>) -> Markup {
+fn page(app: &App, reader: Option<&Reader<'_>>, views: Option<Vec<ViewBody>>) -> Markup {
     let config = app.config();
     html! {
         (DOCTYPE)
@@ -63,9 +96,14 @@ fn page(app: &App, address: &str, views: Option<Vec<ViewBody>>) -> Markup {
                     p { (config.about.as_deref().unwrap_or("An event-sourced service.")) }
                 }
                 main {
-                    (aggregates(app, address))
-                    (operations(app, address))
-                    (view_section(views, address))
+                    @match reader {
+                        None => (who_asks()),
+                        Some(reader) => {
+                            (aggregates(reader))
+                            (operations(reader))
+                            (view_section(views, reader))
+                        }
+                    }
                     (endpoints())
                 }
                 footer {
@@ -76,8 +114,25 @@ fn page(app: &App, address: &str, views: Option<Vec<ViewBody>>) -> Markup {
     }
 }
 
-fn aggregates(app: &App, address: &str) -> Markup {
-    let aggregates = app.engine().registry().aggregates();
+/// What somebody reads who has not said who they are.
+fn who_asks() -> Markup {
+    html! {
+        section aria-labelledby="credentials" {
+            h2 id="credentials" { "Credentials" }
+            p {
+                "This service asks who you are. Send the header " code { "Authorization: Bearer TOKEN" }
+                ", also to this page, which then shows what you may do."
+            }
+            div class="sheet" { pre { code { "curl -H \"Authorization: Bearer $TOKEN\" …/v1/views" } } }
+        }
+    }
+}
+
+fn aggregates(reader: &Reader<'_>) -> Markup {
+    let may = |command: &CommandDescriptor| suffice(&reader.actor, command.roles);
+    let mut aggregates = reader.app.engine().registry().aggregates();
+    aggregates.iter_mut().for_each(|aggregate| aggregate.commands.retain(may));
+    aggregates.retain(|aggregate| !aggregate.commands.is_empty());
     html! {
         @if !aggregates.is_empty() {
             section aria-labelledby="commands" {
@@ -90,7 +145,7 @@ fn aggregates(app: &App, address: &str) -> Markup {
                     div class="sheet" {
                         h3 { (aggregate.category) }
                         @for command in &aggregate.commands {
-                            (post(app.config(), address, aggregate.category, command))
+                            (post(reader, aggregate.category, command.name, command.roles))
                         }
                     }
                 }
@@ -99,8 +154,10 @@ fn aggregates(app: &App, address: &str) -> Markup {
     }
 }
 
-fn operations(app: &App, address: &str) -> Markup {
-    let operations = app.engine().registry().operations();
+fn operations(reader: &Reader<'_>) -> Markup {
+    let may = |operation: &OperationInfo| suffice(&reader.actor, operation.roles);
+    let mut operations = reader.app.engine().registry().operations();
+    operations.retain(may);
     html! {
         @if !operations.is_empty() {
             section aria-labelledby="operations" {
@@ -108,7 +165,7 @@ fn operations(app: &App, address: &str) -> Markup {
                 p { "Each decides over several aggregates and is stored in one commit." }
                 div class="sheet" {
                     @for operation in &operations {
-                        (post(app.config(), address, "operations", operation.name))
+                        (post(reader, "operations", operation.name, operation.roles))
                     }
                 }
             }
@@ -117,8 +174,8 @@ fn operations(app: &App, address: &str) -> Markup {
 }
 
 /// A command or operation, with the service's own example where it gives one.
-fn post(config: &ServerConfig, address: &str, first: &str, last: &str) -> Markup {
-    let example = config.examples.iter().find(|example| {
+fn post(reader: &Reader<'_>, first: &str, last: &str, roles: &[&str]) -> Markup {
+    let example = reader.app.config().examples.iter().find(|example| {
         let named = |(start, rest): (&str, &str)| start == first && rest.rsplit('/').next() == Some(last);
         example.target.split_once('/').is_some_and(named)
     });
@@ -128,15 +185,18 @@ fn post(config: &ServerConfig, address: &str, first: &str, last: &str) -> Markup
         Some(example) => (example.target.as_str(), example.body.as_str()),
         None => (own_target.as_str(), "{}"),
     };
-    let url = quoted(&format!("{address}/v1/{target}"));
+    let url = quoted(&format!("{}/v1/{target}", reader.address));
     let body = quoted(body);
     html! {
-        div class="name" { (last) }
-        (to_copy(&format!("curl --json {body} {url}")))
+        div class="name" {
+            (last)
+            @if !roles.is_empty() { " " small { "for " (roles.join(", ")) } }
+        }
+        (reader.curl(&format!("--json {body} {url}")))
     }
 }
 
-fn view_section(views: Option<Vec<ViewBody>>, address: &str) -> Markup {
+fn view_section(views: Option<Vec<ViewBody>>, reader: &Reader<'_>) -> Markup {
     html! {
         @match views {
             None => section aria-labelledby="views" {
@@ -161,7 +221,7 @@ fn view_section(views: Option<Vec<ViewBody>>, address: &str) -> Markup {
                     }
                     @for view in &views {
                         div class="name" { (view.name) " " small { "the first ten rows" } }
-                        (to_copy(&format!("curl {}", quoted(&format!("{address}/v1/views/{}?limit=10", view.name)))))
+                        (reader.curl(&quoted(&format!("{}/v1/views/{}?limit=10", reader.address, view.name))))
                     }
                 }
             },
@@ -206,10 +266,6 @@ fn endpoints() -> Markup {
             }
         }
     }
-}
-
-fn to_copy(command: &str) -> Markup {
-    html! { pre { code { (command) } } }
 }
 
 /// A text as one word of a shell.

@@ -5,7 +5,7 @@ use underlay_core::{Error, StreamName, Version};
 use crate::answer::Answer;
 use crate::app::App;
 use crate::budget::Room;
-use crate::credentials::Caller;
+use crate::door::credentials::Caller;
 use crate::events::{EventBody, PAGE_EVENTS_DEFAULT};
 use crate::page::{Gathering, PageOf};
 use crate::parameters::Parameters;

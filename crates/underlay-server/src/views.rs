@@ -4,13 +4,15 @@ use axum::extract::State;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use underlay_core::{
-    Column, ColumnType, Cursor, Error, Position, RowPage, RowValues, Sort, Timestamp, Value, ViewSchema,
+    Actor, Column, ColumnType, Cursor, Error, Position, RowPage, RowValues, Sort, Timestamp, Value,
+    ViewSchema,
 };
 use underlay_runtime::{ViewAnswer, ViewStanding, ViewStatus};
 
 use crate::answer::Answer;
 use crate::app::App;
-use crate::credentials::Caller;
+use crate::door::credentials::Caller;
+use crate::door::roles::suffice;
 use crate::parameters::Parameters;
 use crate::path::Segments;
 use crate::problem::Problem;
@@ -59,18 +61,18 @@ pub(crate) struct ViewsBody {
     views: Vec<ViewBody>,
 }
 
-/// `GET /v1/views`: the views, and where they stand.
+/// `GET /v1/views`: the views the caller may read, and where they stand.
 pub(crate) async fn list(
     State(app): State<App>,
-    Caller(_): Caller,
+    Caller(principal): Caller,
     parameters: Parameters,
 ) -> Result<Answer<ViewsBody>, Problem> {
     parameters.finish(&[])?;
-    Ok(Answer(ViewsBody { views: all(&app).await? }))
+    Ok(Answer(ViewsBody { views: all(&app, &principal.actor).await? }))
 }
 
-/// Every view, by name.
-pub(crate) async fn all(app: &App) -> Result<Vec<ViewBody>, Error> {
+/// Every view that somebody may read, by name.
+pub(crate) async fn all(app: &App, reader: &Actor) -> Result<Vec<ViewBody>, Error> {
     let standings = app.engine().view_standings().await?;
     let view = |(schema, standing): (&ViewSchema, ViewStanding)| ViewBody {
         name: schema.name.clone(),
@@ -80,8 +82,10 @@ pub(crate) async fn all(app: &App) -> Result<Vec<ViewBody>, Error> {
         position: standing.position,
         stopped_since: standing.stop.map(|stop| stop.since),
     };
+    let registry = app.engine().registry();
+    let may = |(schema, _): &(&ViewSchema, ViewStanding)| suffice(reader, registry.view_roles(&schema.name));
     // Both are by name.
-    Ok(app.schemas().iter().zip(standings.views).map(view).collect())
+    Ok(app.schemas().iter().zip(standings.views).filter(may).map(view).collect())
 }
 
 #[derive(Debug, Serialize)]

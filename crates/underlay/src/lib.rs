@@ -40,3 +40,4 @@ pub use underlay_runtime::{
     Engine, EngineConfig, ExecuteError, Executed, OnViewChange, RebuildFrom, Request,
 };
 pub use underlay_server as server;
+pub use underlay_server::{Credentials, Denied, LogReaders, Principal};

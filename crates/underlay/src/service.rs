@@ -4,7 +4,7 @@ use std::time::Duration;
 use underlay_core::adapter::Adapter;
 use underlay_core::{Aggregate, Error, Operation, SnapshotState, View};
 use underlay_runtime::{Engine, EngineConfig, Registry};
-use underlay_server::{Example, ServerConfig};
+use underlay_server::{Credentials, Example, LogReaders, ServerConfig};
 
 use crate::cli::{self, CliCommand};
 use crate::config::Settings;
@@ -30,6 +30,8 @@ pub struct Service {
     pub(crate) adapters: Adapters,
     /// What holds where the configuration says nothing else.
     pub(crate) settings: Settings,
+    pub(crate) credentials: Option<Arc<dyn Credentials>>,
+    pub(crate) log_readers: Option<LogReaders>,
     registry: Registry,
 }
 
@@ -53,6 +55,8 @@ impl Service {
             commands: Vec::new(),
             adapters: Adapters::default(),
             settings: Settings::new(&name, engine),
+            credentials: None,
+            log_readers: None,
             registry: Registry::default(),
             name,
         }
@@ -112,6 +116,38 @@ impl Service {
     pub fn example(mut self, target: impl Into<String>, body: impl Into<String>) -> Self {
         self.settings.server.examples.push(Example { target: target.into(), body: body.into() });
         self
+    }
+
+    /// Sets how a request says who asks, and for which tenant. Without, `serve` takes a file of tokens or
+    /// the issuer of signed ones from the command line, and where that names none lets everybody in as one
+    /// tenant, on this machine only.
+    #[must_use]
+    pub fn credentials(mut self, credentials: impl Credentials) -> Self {
+        self.credentials = Some(Arc::new(credentials));
+        self
+    }
+
+    /// Sets who may read the log and its streams as they are stored. Without, that is the role
+    /// `log-reader` where there are credentials, and everybody where there are none.
+    #[must_use]
+    pub fn log_readers(mut self, readers: LogReaders) -> Self {
+        self.log_readers = Some(readers);
+        self
+    }
+
+    /// How this service is served, for [`underlay_server::router`] inside a program of one's own: its
+    /// name, examples, bounds and credentials. Without credentials nobody is let in; see
+    /// [`ServerConfig::open_to`].
+    #[must_use]
+    pub fn server(&self) -> ServerConfig {
+        let mut config = self.settings.server.clone();
+        if let Some(credentials) = &self.credentials {
+            config = config.with_shared_credentials(credentials.clone());
+        }
+        if let Some(readers) = &self.log_readers {
+            config.log_readers = readers.clone();
+        }
+        config
     }
 
     /// Sets how long `serve` keeps the message and fields of a refusal for repeats; 30 days when not

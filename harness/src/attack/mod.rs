@@ -11,6 +11,7 @@ mod declared;
 mod dump;
 mod engine;
 mod holes;
+mod http;
 mod logins;
 mod marks;
 mod methods;
@@ -120,6 +121,9 @@ async fn attack(arguments: &Arguments, installation: &Installation<'_>) -> Resul
     let mut tally = Tally::default();
     if !arguments.holes_alone {
         attack_ports(&through_ports, &population, arguments.pairs(), &mut tally).await?;
+        let store = through_ports.store().await?;
+        tally.add(http::attack(HTTP, store.ports()).await?);
+        store.close().await?;
     }
     let admin = place.admin().await?;
     population::add_hostile(&mut population, &admin).await?;
@@ -131,12 +135,15 @@ async fn attack(arguments: &Arguments, installation: &Installation<'_>) -> Resul
     let mut holes = Vec::new();
     if arguments.compare {
         holes = holes::make_all(installation, &place, &population, &arguments.only).await?;
+        holes.extend(http::find_mistakes(&arguments.only).await?);
     }
     Ok((tally, holes, format!("PostgreSQL {version}")))
 }
 
 /// What is tried of a store by its ports.
 const PORTS: &str = "methods of the ports";
+/// What is tried of a service by its addresses.
+const HTTP: &str = "HTTP: every address";
 
 /// Attacks a store whose ports are its only walls.
 async fn attack_without_walls(arguments: &Arguments, subject: &dyn Subject) -> Result<Attacked> {
@@ -148,6 +155,7 @@ async fn attack_without_walls(arguments: &Arguments, subject: &dyn Subject) -> R
     subscribe(&store, &mut by_ports);
     tally.add(by_ports);
     tally.add(engine::attack(&store, &population, arguments.pairs()).await?);
+    tally.add(http::attack(HTTP, store.ports()).await?);
     store.close().await?;
     Ok((tally, Vec::new(), subject.kind().to_string()))
 }

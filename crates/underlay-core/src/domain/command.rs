@@ -1,10 +1,13 @@
 use crate::words::{Error, Json};
 
-/// A declared command: its name in addresses and stores.
+/// A declared command: its name in addresses and stores, and who may give it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CommandDescriptor {
     /// The name.
     pub name: &'static str,
+    /// Who comes in from outside needs one of these roles; none are needed where there are none. The
+    /// edge looks at them, typed code does not.
+    pub roles: &'static [&'static str],
 }
 
 /// Why a text is not a command.

@@ -10,8 +10,16 @@ use crate::words::{CommitId, Fingerprint, TenantId, Timestamp};
 pub struct Actor {
     /// The name; none for the product itself.
     pub name: Option<String>,
-    /// What the actor may be.
+    /// What the actor may be. The roles are of the moment: no event keeps them.
     pub roles: Vec<String>,
+}
+
+impl Actor {
+    /// Whether the actor has a role.
+    #[must_use]
+    pub fn has_role(&self, role: &str) -> bool {
+        self.roles.iter().any(|own| own == role)
+    }
 }
 
 /// What a decision may know besides state and command. There is no other clock and no other
@@ -34,6 +42,12 @@ impl Context {
     #[must_use]
     pub fn new(now: Timestamp, tenant: TenantId, actor: Actor, command_id: CommitId) -> Self {
         Self { now, tenant, actor, command_id, drawn: Cell::new(0) }
+    }
+
+    /// Whether the one who gives the command has a role.
+    #[must_use]
+    pub fn has_role(&self, role: &str) -> bool {
+        self.actor.has_role(role)
     }
 
     /// A new id: the n-th of a tenant's command is always the same.

@@ -21,6 +21,9 @@ use crate::words::{
 pub trait Operation: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
     /// Its name in addresses.
     const NAME: &'static str;
+    /// Who comes in from outside needs one of these roles; none are needed where there are none. The
+    /// edge looks at them, typed code does not.
+    const ROLES: &'static [&'static str] = &[];
     /// What it can say no with.
     type Refusal: Refusal;
 

@@ -17,6 +17,9 @@ pub trait View: Send + Sync + 'static {
     const VERSION: u32 = 1;
     /// What happens at an event it cannot take.
     const ON_FAULT: OnFault = OnFault::Pause;
+    /// Who reads its rows from outside needs one of these roles; none are needed where there are none.
+    /// The edge looks at them, typed code does not. Changing them changes no row.
+    const ROLES: &'static [&'static str] = &[];
     /// The events it folds.
     type Event: Event;
     /// What tells its rows apart; stored as its text, so two keys never have one text.

@@ -17,4 +17,18 @@ enum Twice {
     CloseAgain,
 }
 
+#[command(crate = underlay_core)]
+enum Roles {
+    #[command(name = "a", roles())]
+    Nobody,
+    #[command(name = "b", roles("two words"))]
+    Words,
+    #[command(name = "c", roles("teller", "teller"))]
+    Again,
+    #[command(name = "d", roles("teller"), roles("manager"))]
+    Parted,
+    #[command(name = "e", roles = "teller")]
+    Assigned,
+}
+
 fn main() {}

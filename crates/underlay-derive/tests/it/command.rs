@@ -8,7 +8,7 @@ enum AccountCommand {
     Deposit { amount: Decimal, note: Option<String> },
     #[command(name = "set-floor")]
     SetFloor(Decimal),
-    #[command(name = "close")]
+    #[command(name = "close", roles("teller", "manager"))]
     Close,
 }
 
@@ -41,9 +41,12 @@ fn every_shape_of_variant_is_written_and_read() {
 
 #[test]
 fn names_are_as_declared() {
-    let descriptors = ["deposit", "set-floor", "close"].map(|name| CommandDescriptor { name });
+    let everybody = |name| CommandDescriptor { name, roles: &[] };
+    let close = CommandDescriptor { name: "close", roles: &["teller", "manager"] };
+    let descriptors = [everybody("deposit"), everybody("set-floor"), close];
     assert_eq!(AccountCommand::descriptors(), descriptors);
     assert_eq!(deposit().descriptor(), descriptors[0]);
+    assert_eq!(AccountCommand::Close.descriptor(), close);
 }
 
 #[test]

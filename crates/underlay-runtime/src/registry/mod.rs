@@ -1,12 +1,12 @@
 //! What a service is made of, by name: aggregates, operations and views, with their types erased.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use underlay_core::{
-    Aggregate, Asked, Command, CommandError, DecodeError, Error, Event, EventDescriptor, Json, Operation,
-    RecordedEvent, SnapshotState, View, ViewSchema,
+    Aggregate, Asked, Command, CommandDescriptor, CommandError, DecodeError, Error, Event, EventDescriptor,
+    Json, Operation, RecordedEvent, SnapshotState, View, ViewSchema,
 };
 
 use crate::commands::{Commands, SnapshotsOf, Snapshotter, refusal_to_json};
@@ -18,8 +18,8 @@ use crate::{ErasedRefusal, ExecuteError, ExecuteNamedError, Executed, Request};
 pub struct AggregateInfo {
     /// The category of its streams.
     pub category: &'static str,
-    /// The names of its commands.
-    pub commands: Vec<&'static str>,
+    /// Its commands.
+    pub commands: Vec<CommandDescriptor>,
     /// Its event types.
     pub events: Vec<EventDescriptor>,
 }
@@ -29,6 +29,8 @@ pub struct AggregateInfo {
 pub struct OperationInfo {
     /// Its name.
     pub name: &'static str,
+    /// Who comes in from outside needs one of these roles; none are needed where there are none.
+    pub roles: &'static [&'static str],
 }
 
 #[async_trait]
@@ -48,6 +50,7 @@ pub(crate) trait AggregateEntry: Send + Sync {
 
 #[async_trait]
 pub(crate) trait OperationEntry: Send + Sync {
+    fn info(&self) -> OperationInfo;
     async fn operate(
         &self,
         commands: &Commands,
@@ -130,7 +133,37 @@ impl Registry {
     /// The operations, by name.
     #[must_use]
     pub fn operations(&self) -> Vec<OperationInfo> {
-        self.operations.keys().map(|name| OperationInfo { name }).collect()
+        self.operations.values().map(|entry| entry.info()).collect()
+    }
+
+    /// Every role that a command, an operation or a view asks for, each once.
+    #[must_use]
+    pub fn roles(&self) -> Vec<&'static str> {
+        let of_commands = self.aggregates.values().flat_map(|entry| entry.info().commands);
+        let of_operations = self.operations.values().map(|entry| entry.info().roles);
+        let of_views = self.views.values().map(|view| view.roles());
+        let all = of_commands.map(|command| command.roles).chain(of_operations).chain(of_views);
+        let roles: BTreeSet<&str> = all.flatten().copied().collect();
+        roles.into_iter().collect()
+    }
+
+    /// The roles one of which a command asks for; none where it asks for none, or is not there.
+    #[must_use]
+    pub fn command_roles(&self, category: &str, command: &str) -> &'static [&'static str] {
+        let commands = self.aggregates.get(category).map(|entry| entry.info().commands).unwrap_or_default();
+        commands.iter().find(|known| known.name == command).map_or(&[], |command| command.roles)
+    }
+
+    /// The roles one of which an operation asks for; none where it asks for none, or is not there.
+    #[must_use]
+    pub fn operation_roles(&self, name: &str) -> &'static [&'static str] {
+        self.operations.get(name).map_or(&[], |entry| entry.info().roles)
+    }
+
+    /// The roles one of which a view asks for; none where it asks for none, or is not there.
+    #[must_use]
+    pub fn view_roles(&self, view: &str) -> &'static [&'static str] {
+        self.views.get(view).map_or(&[], |view| view.roles())
     }
 
     /// The stored shapes of the views, by name.
@@ -221,7 +254,7 @@ impl<A: Aggregate> AggregateEntry for Entry<A> {
     fn info(&self) -> AggregateInfo {
         AggregateInfo {
             category: A::CATEGORY,
-            commands: A::Command::descriptors().into_iter().map(|command| command.name).collect(),
+            commands: A::Command::descriptors(),
             events: A::Event::descriptors(),
         }
     }
@@ -253,6 +286,10 @@ impl<A: Aggregate> AggregateEntry for Entry<A> {
 
 #[async_trait]
 impl<O: Operation> OperationEntry for Entry<O> {
+    fn info(&self) -> OperationInfo {
+        OperationInfo { name: O::NAME, roles: O::ROLES }
+    }
+
     async fn operate(
         &self,
         commands: &Commands,

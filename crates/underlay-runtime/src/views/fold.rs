@@ -80,6 +80,8 @@ pub(crate) trait ViewFolder: Send + Sync {
     fn filter(&self) -> LogFilter;
     /// What it does at an event it cannot take.
     fn on_fault(&self) -> OnFault;
+    /// Who may read its rows from outside.
+    fn roles(&self) -> &'static [&'static str];
     /// Decodes events and finds the rows they change.
     fn route(&self, events: Vec<RecordedEvent>) -> Result<Box<dyn Routed>, Faults>;
 }
@@ -135,6 +137,10 @@ impl<V: View> ViewFolder for FoldedView<V> {
 
     fn on_fault(&self) -> OnFault {
         V::ON_FAULT
+    }
+
+    fn roles(&self) -> &'static [&'static str] {
+        V::ROLES
     }
 
     fn route(&self, records: Vec<RecordedEvent>) -> Result<Box<dyn Routed>, Faults> {

@@ -12,6 +12,8 @@ use underlay_runtime::Registry;
 
 /// The deposit that [`Fragile`] cannot take.
 pub const BREAKING: i64 = 666;
+/// From here on a deposit is for a manager.
+const LARGE: Decimal = Decimal::from_parts(5_000, 0, 0, false, 0);
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -54,7 +56,7 @@ pub enum AccountCommand {
     Deposit { amount: Decimal },
     #[command(name = "withdraw")]
     Withdraw { amount: Decimal },
-    #[command(name = "close")]
+    #[command(name = "close", roles("teller", "manager"))]
     Close,
 }
 
@@ -62,6 +64,8 @@ pub enum AccountCommand {
 pub enum AccountRefusal {
     #[refusal(code = "overdrawn", message = "{available} is there, {requested} were asked for")]
     Overdrawn { available: Decimal, requested: Decimal, status: String },
+    #[refusal(code = "too-large", message = "{amount} is for a manager")]
+    TooLarge { amount: Decimal },
 }
 
 #[derive(Clone, Debug, Default)]
@@ -87,8 +91,15 @@ impl Aggregate for Account {
     type Event = AccountEvent;
     type Refusal = AccountRefusal;
 
-    fn decide(&self, command: AccountCommand, _: &Context) -> Result<Decision<AccountEvent>, AccountRefusal> {
+    fn decide(
+        &self,
+        command: AccountCommand,
+        context: &Context,
+    ) -> Result<Decision<AccountEvent>, AccountRefusal> {
         match command {
+            AccountCommand::Deposit { amount } if amount >= LARGE && !context.has_role("manager") => {
+                Err(AccountRefusal::TooLarge { amount })
+            }
             AccountCommand::Deposit { amount } => Ok(AccountEvent::Deposited { amount }.into()),
             AccountCommand::Withdraw { amount } => self.withdraw(amount).map(Decision::from),
             AccountCommand::Close if self.closed => Ok(Decision::nothing()),
@@ -125,6 +136,29 @@ impl Operation for Transfer {
         let withdrawn = streams.state::<Account>(&self.from).withdraw(self.amount)?;
         streams.append::<Account>(&self.from, withdrawn);
         streams.append::<Account>(&self.to, AccountEvent::Deposited { amount: self.amount });
+        Ok(())
+    }
+}
+
+/// A withdrawal that is for managers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Charge {
+    from: AccountId,
+    amount: Decimal,
+}
+
+impl Operation for Charge {
+    const NAME: &'static str = "charge";
+    const ROLES: &'static [&'static str] = &["manager"];
+    type Refusal = AccountRefusal;
+
+    fn reads(&self, reads: &mut Reads) -> Result<(), Error> {
+        reads.stream::<Account>(&self.from)
+    }
+
+    fn decide(&self, streams: &mut Streams, _: &Context) -> Result<(), AccountRefusal> {
+        let withdrawn = streams.state::<Account>(&self.from).withdraw(self.amount)?;
+        streams.append::<Account>(&self.from, withdrawn);
         Ok(())
     }
 }
@@ -187,6 +221,7 @@ pub struct Fragile;
 
 impl View for Fragile {
     const NAME: &'static str = "fragile";
+    const ROLES: &'static [&'static str] = &["auditor"];
     type Event = AccountEvent;
     type Key = String;
     type Row = Size;
@@ -205,5 +240,10 @@ impl View for Fragile {
 }
 
 pub fn registry() -> Registry {
-    Registry::default().aggregate::<Account>().operation::<Transfer>().view(Balances).view(Fragile)
+    Registry::default()
+        .aggregate::<Account>()
+        .operation::<Transfer>()
+        .operation::<Charge>()
+        .view(Balances)
+        .view(Fragile)
 }

@@ -35,10 +35,10 @@ struct Upward;
 
 impl Command for Upward {
     fn descriptors() -> Vec<CommandDescriptor> {
-        vec![CommandDescriptor { name: "up/down" }]
+        vec![CommandDescriptor { name: "up/down", roles: &[] }]
     }
     fn descriptor(&self) -> CommandDescriptor {
-        CommandDescriptor { name: "up/down" }
+        CommandDescriptor { name: "up/down", roles: &[] }
     }
     fn encode(&self) -> Result<Json, Error> {
         Json::encode(&())

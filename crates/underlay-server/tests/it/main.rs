@@ -8,6 +8,7 @@
 
 mod account;
 mod addresses;
+mod admission;
 mod commands;
 mod events;
 mod failing_store;
@@ -15,7 +16,10 @@ mod failures;
 mod health;
 mod hostile;
 mod hosts;
+#[cfg(feature = "jwt")]
+mod jwt;
 mod pages;
+mod roles;
 mod serving;
 mod site;
 mod slow_clients;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::request::Builder;
@@ -11,11 +12,11 @@ use serde_json::Value;
 use tower::ServiceExt;
 use underlay_core::memory::{MemoryLeases, MemoryReadModels};
 use underlay_core::{
-    Actor, Commit, CommitId, EventStore, EventType, ExpectedVersion, Json, ManualClock, NewEvent,
-    SchemaVersion, StreamName, TenantId, Timestamp,
+    Commit, CommitId, EventStore, EventType, ExpectedVersion, Json, ManualClock, NewEvent, SchemaVersion,
+    StreamName, TenantId, Timestamp,
 };
 use underlay_runtime::{Engine, EngineConfig, Ports, RunningViews};
-use underlay_server::{Credentials, Denied, OneTenant, Principal, ServerConfig};
+use underlay_server::{Credentials, Denied, LogReaders, Principal, ServerConfig, bearer};
 use underlay_testkit::Over;
 
 use crate::account::registry;
@@ -110,7 +111,7 @@ impl Site {
             clock: clock.clone(),
         };
         let engine = Engine::new(ports, registry(), EngineConfig::default()).unwrap();
-        let config = configure(ServerConfig::new("Bank").with_credentials(OneTenant::new(tenant("acme"))));
+        let config = configure(ServerConfig::new("Bank").open_to(tenant("acme")));
         let router = underlay_server::router(engine.clone(), config).unwrap();
         Self { router, engine, store, read_models, leases, clock, _views: None }
     }
@@ -201,22 +202,24 @@ pub fn get_with(path: &str, headers: &[(&str, &str)]) -> Request<Body> {
     headers.iter().fold(Request::get(path), with).body(Body::empty()).unwrap()
 }
 
-/// Takes `Authorization: Bearer <tenant>` at its word; `guest` may not come in.
+/// Takes `Authorization: Bearer <tenant>` at its word; `guest` may not come in. After a dot follow roles,
+/// each after another dot. Everybody reads the log.
 pub struct ByHeader;
 
+#[async_trait]
 impl Credentials for ByHeader {
-    fn identify(&self, headers: &HeaderMap) -> Result<Principal, Denied> {
-        let named = headers.get("authorization").and_then(|value| value.to_str().ok());
-        match named.and_then(|text| text.strip_prefix("Bearer ")) {
-            Some("guest") => Err(Denied::Forbidden("guests may not come in".to_owned())),
-            Some(name) => {
-                let actor = Actor { name: Some(format!("someone at {name}")), roles: Vec::new() };
-                Ok(Principal { tenant: tenant(name), actor })
+    async fn identify(&self, headers: &HeaderMap) -> Result<Principal, Denied> {
+        let mut parts = bearer(headers)?.split('.');
+        match parts.next().unwrap_or_default() {
+            "guest" => Err(Denied::Forbidden("guests may not come in".to_owned())),
+            name => {
+                let principal = Principal::new(tenant(name)).with_actor(format!("someone at {name}"));
+                Ok(parts.fold(principal, Principal::with_role).with_role(LogReaders::ROLE_DEFAULT))
             }
-            None => Err(Denied::Unidentified {
-                challenge: HeaderValue::from_static("Bearer"),
-                reason: "say who you are".to_owned(),
-            }),
         }
+    }
+
+    fn trouble(&self) -> Option<String> {
+        None
     }
 }

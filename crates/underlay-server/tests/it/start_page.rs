@@ -3,7 +3,7 @@ use std::sync::Arc;
 use underlay_core::memory::{MemoryEventStore, MemoryReadModels};
 use underlay_core::{Error, SystemClock};
 use underlay_runtime::{Engine, EngineConfig, Ports, Registry};
-use underlay_server::{OneTenant, ServerConfig};
+use underlay_server::ServerConfig;
 
 use crate::site::{Site, get_with, tenant};
 
@@ -67,7 +67,7 @@ async fn an_empty_service_has_a_page_too() {
         clock: Arc::new(SystemClock),
     };
     let engine = Engine::new(ports, Registry::default(), EngineConfig::default()).unwrap();
-    let config = ServerConfig::new("Nothing <yet>").with_credentials(OneTenant::new(tenant("acme")));
+    let config = ServerConfig::new("Nothing <yet>").open_to(tenant("acme"));
     let mut site = Site::new();
     site.router = underlay_server::router(engine, config).unwrap();
     let answer = site.get("/").await;

@@ -3,21 +3,25 @@
 mod archive;
 mod check;
 mod config;
+mod credentials;
 mod events;
 mod migrate;
 mod serve;
 mod stream;
+mod token;
 mod view;
 
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use underlay_core::options::OptionKind;
-use underlay_core::{Error, TenantId};
+use underlay_core::{Clock, Error, SystemClock, TenantId};
 use underlay_runtime::Engine;
 
+use self::credentials::Door;
 use crate::config::{Catalogue, Config, FILE, Key, Sources};
 use crate::{Exit, ExitError, Service, Store};
 
@@ -41,6 +45,7 @@ pub struct App {
     pub(crate) config: Config,
     /// The address of the store, without what is secret in it.
     pub(crate) database: String,
+    pub(crate) door: Door,
 }
 
 /// A command a service adds to its command line.
@@ -124,6 +129,7 @@ fn arguments(service: &Service) -> clap::Command {
         .subcommand(archive::import_command())
         .subcommand(migrate::command())
         .subcommand(config::command())
+        .subcommand(token::command())
         .subcommands(service.commands.iter().map(|command| command.command()))
 }
 
@@ -169,6 +175,7 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
     // What needs no store, and what comes before there is one to open.
     match name {
         "config" => return config::run(&config, matches),
+        "token" => return token::run(&config.settings, matches).await,
         "migrate" => return migrate::run(adapters.migrations(database)?, database, &options, matches).await,
         "check" => {
             check::check_lock(service, matches)?;
@@ -180,6 +187,16 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
     }
     let own = service.commands.iter().find(|command| command.command().get_name() == name);
     let makes_store = own.map_or(matches!(name, "serve" | "import-log"), |command| command.makes_store());
+    let door = match name {
+        "serve" => credentials::read(service, &config.settings, &(Arc::new(SystemClock) as Arc<dyn Clock>))?,
+        // Whoever is at the command line has come in already.
+        _ => Door { credentials: None, log_readers: None },
+    };
+    if door.credentials.is_some() && matches.contains_id("tenant") {
+        return Err(ExitError::invalid(
+            "--tenant is for a service without credentials: they name the tenant",
+        ));
+    }
     let shown = adapters.shown(database);
     let opened = match makes_store {
         true => adapters.open(database, &options).await?,
@@ -197,6 +214,7 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
         json: matches.get_flag("json"),
         config,
         database: shown,
+        door,
     };
     let done = match name {
         "serve" => serve::run(&app).await,

@@ -23,6 +23,7 @@
 //! Nothing is shown of what is secret: not a value, nor the line of a file that cannot be read.
 
 mod catalogue;
+mod credentials;
 mod mistakes;
 mod settings;
 mod sources;
@@ -37,6 +38,7 @@ use underlay_core::adapter::OptionValues;
 use underlay_core::options::OptionSpec;
 
 pub(crate) use catalogue::{Catalogue, Key};
+pub(crate) use credentials::CredentialsConfig;
 pub(crate) use mistakes::{Mistake, Mistakes};
 pub(crate) use settings::Settings;
 pub(crate) use sources::{FILE, Sources};

@@ -4,6 +4,7 @@ use underlay_core::{Error, TenantId};
 use underlay_runtime::EngineConfig;
 use underlay_server::{ServeLimits, ServerConfig, check_host_name};
 
+use super::credentials::CredentialsConfig;
 use crate::retention::Kept;
 
 /// The key of the address of the store.
@@ -27,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) server: ServerConfig,
     /// The connections of the HTTP API.
     pub(crate) serving: ServeLimits,
+    /// Who may come in.
+    pub(crate) credentials: CredentialsConfig,
     /// The engine.
     pub(crate) engine: EngineConfig,
     /// What is forgotten, and when.
@@ -39,6 +42,7 @@ type Part = fn(&mut Settings) -> &mut dyn Options;
 /// Every struct whose options can be set, with the section they stand in. The first has none.
 pub(super) const PARTS: &[(&str, Part)] = &[
     ("", |settings| settings),
+    ("", |settings| &mut settings.credentials),
     ("server", |settings| &mut settings.server),
     ("server", |settings| &mut settings.serving),
     ("engine", |settings| &mut settings.engine),
@@ -52,8 +56,9 @@ impl Settings {
             database: format!("sqlite:{service}.db"),
             tenant: TENANT_DEFAULT.to_owned(),
             listen: LISTEN_DEFAULT.to_owned(),
-            server: ServerConfig::new(service).with_one_tenant(),
+            server: ServerConfig::new(service),
             serving: ServeLimits::default(),
+            credentials: CredentialsConfig::default(),
             engine,
             kept: Kept::default(),
         }

@@ -31,7 +31,14 @@ impl Client {
     }
 
     pub(crate) fn get(&self, target: &str) -> Answer {
-        answer(self.agent.get(format!("{}/v1/{target}", self.address)).call().unwrap())
+        self.get_with(target, &[])
+    }
+
+    pub(crate) fn get_with(&self, target: &str, headers: &[(&str, &str)]) -> Answer {
+        let request = self.agent.get(format!("{}/v1/{target}", self.address));
+        let with =
+            |request: ureq::RequestBuilder<_>, (name, value): &(&str, &str)| request.header(*name, *value);
+        answer(headers.iter().fold(request, with).call().unwrap())
     }
 }
 

@@ -20,4 +20,5 @@ mod journal;
 mod postgres;
 mod program;
 mod stores;
+mod tenants;
 mod transfers;

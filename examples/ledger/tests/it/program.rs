@@ -69,7 +69,10 @@ impl Ledger {
     }
 
     pub(crate) fn serve_with(&self, arguments: &[&str]) -> (Serving, String) {
-        let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
+        let mut command = self.command(&["serve"]);
+        if !arguments.contains(&"--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
         command.args(arguments);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut first = String::new();

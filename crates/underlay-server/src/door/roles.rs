@@ -1,0 +1,119 @@
+use axum::RequestExt;
+use axum::extract::{RawPathParams, Request, State};
+use axum::http::{Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use underlay_core::Actor;
+
+use crate::Principal;
+use crate::app::App;
+use crate::budget::{Place, Room, keep};
+use crate::problem::Problem;
+
+/// Who may read the log and its streams as they are stored. Whoever reads them reads past every role a
+/// command or a view asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogReaders {
+    /// Whoever is let in.
+    Everybody,
+    /// Whoever has one of these roles; nobody where there are none.
+    Roles(Vec<String>),
+}
+
+impl LogReaders {
+    /// The role that reads the log where nothing else is said.
+    pub const ROLE_DEFAULT: &str = "log-reader";
+}
+
+impl Default for LogReaders {
+    fn default() -> Self {
+        Self::Roles(vec![Self::ROLE_DEFAULT.to_owned()])
+    }
+}
+
+/// What an address is used for, and so which roles may use it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// A command; the path has its category and name.
+    Command,
+    /// An operation; the path has its name.
+    Operation,
+    /// A view's rows; the path has its name.
+    View,
+    /// The log and its streams as they are stored.
+    Log,
+    /// What everybody who is let in may do.
+    Anything,
+}
+
+/// Whether somebody in these roles may use what asks for `needed`: nothing asked for is for everybody.
+pub(crate) fn suffice(actor: &Actor, needed: &[impl AsRef<str>]) -> bool {
+    needed.is_empty() || needed.iter().any(|role| actor.roles.iter().any(|own| own == role.as_ref()))
+}
+
+/// Lets a request in: finds out who asks, takes a place for them, and sees that they may. The only way
+/// to a handler of a tenant's data, and the only place where roles are looked at.
+pub(crate) async fn admit(State((app, to)): State<(App, Use)>, mut request: Request, next: Next) -> Response {
+    let (principal, place) = match enter(&app, to, &mut request).await {
+        Ok(entered) => entered,
+        Err(problem) => return problem.into_response(),
+    };
+    let only_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    request.extensions_mut().insert(principal);
+    request.extensions_mut().insert(Room(place.clone()));
+    keep(next.run(request).await, place, only_read)
+}
+
+async fn enter(
+    app: &App,
+    to: Use,
+    request: &mut Request,
+) -> Result<(Principal, std::sync::Arc<Place>), Problem> {
+    let principal = identify(app, request.headers()).await?;
+    let place = app.budgets().clone().enter(&principal.tenant)?;
+    let names = request.extract_parts::<RawPathParams>().await?;
+    permit(app, &principal.actor, to, &names)?;
+    Ok((principal, place))
+}
+
+/// Who asks, in the roles they have here.
+pub(crate) async fn identify(app: &App, headers: &axum::http::HeaderMap) -> Result<Principal, Problem> {
+    let clock = &**app.engine().clock();
+    let mut principal = app.admission().identify(app.config(), clock, headers).await?;
+    if app.config().is_open() {
+        // Whoever is at the machine may do what the service can do.
+        principal.actor.roles = app.roles().to_vec();
+    }
+    Ok(principal)
+}
+
+fn permit(app: &App, actor: &Actor, to: Use, names: &RawPathParams) -> Result<(), Problem> {
+    let registry = app.engine().registry();
+    let name = |wanted: &str| {
+        // Where a program mounts the router below a name of its own, that one comes first.
+        names.iter().filter(|(name, _)| *name == wanted).last().map_or("", |(_, value)| value)
+    };
+    // What there is not needs no role: the handler says that it is not there.
+    let needed = match to {
+        Use::Command => registry.command_roles(name("category"), name("command")),
+        Use::Operation => registry.operation_roles(name("name")),
+        Use::View => registry.view_roles(name("view")),
+        Use::Log => match &app.config().log_readers {
+            LogReaders::Everybody => &[],
+            LogReaders::Roles(roles) if roles.iter().any(|role| actor.roles.contains(role)) => &[],
+            LogReaders::Roles(roles) => return Err(required(roles)),
+        },
+        Use::Anything => &[],
+    };
+    if suffice(actor, needed) { Ok(()) } else { Err(required(needed)) }
+}
+
+fn required(roles: &[impl AsRef<str>]) -> Problem {
+    let roles: Vec<&str> = roles.iter().map(AsRef::as_ref).collect();
+    let detail = match roles.as_slice() {
+        [] => "this service lets nobody do that".to_owned(),
+        [one] => format!("the role {one} is needed for that"),
+        several => format!("one of the roles {} is needed for that", several.join(", ")),
+    };
+    Problem::new(StatusCode::FORBIDDEN, "role-required", "Role required", detail).with_member("roles", roles)
+}

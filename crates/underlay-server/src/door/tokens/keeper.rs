@@ -1,0 +1,321 @@
+//! The tokens of a file, while the file is changed by others.
+//!
+//! A request that comes [`TOKENS_LOOK_INTERVAL`] after the last look has somebody look again, and waits for
+//! it. Requests that come while somebody looks go on with what is known, as long as that is not older than
+//! [`TOKENS_REVOKED_WITHIN`]; then they wait too. So a token that was revoked opens nothing after that
+//! time, and a service that nobody calls looks at nothing. A file that is damaged or gone changes nothing:
+//! what was last read holds, and [`Credentials::trouble`] says so.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::http::HeaderMap;
+use tokio::sync::Mutex;
+use underlay_core::{Clock, Error, Timestamp};
+
+use super::TokenFile;
+use super::file::Mark;
+use super::list::TokenTable;
+use super::secret::is_token;
+use crate::{Credentials, Denied, Principal, bearer};
+
+/// Between two looks at whether the file has changed.
+pub const TOKENS_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// Within which time a running service takes a change of its file, as long as the file can be read.
+pub const TOKENS_REVOKED_WITHIN: Duration = Duration::from_secs(2);
+
+/// Credentials that are tokens in a file.
+pub struct FileTokens {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    file: TokenFile,
+    clock: Arc<dyn Clock>,
+    known: RwLock<Known>,
+    /// Held by who looks at the file.
+    looking: Arc<Mutex<()>>,
+}
+
+#[derive(Clone)]
+struct Known {
+    table: Arc<TokenTable>,
+    mark: Mark,
+    read_at: Timestamp,
+    looked_at: Timestamp,
+    trouble: Option<String>,
+}
+
+impl std::fmt::Debug for FileTokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FileTokens").field("file", &self.inner.file).finish_non_exhaustive()
+    }
+}
+
+impl FileTokens {
+    /// Reads the file. It is looked at again while it is used, by this clock.
+    ///
+    /// # Errors
+    /// As [`TokenFile::read`].
+    pub fn open(file: TokenFile, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        let (list, mark) = file.read_marked()?;
+        let now = clock.now();
+        let table = Arc::new(TokenTable::new(&list));
+        let known = Known { table, mark, read_at: now, looked_at: now, trouble: None };
+        let looking = Arc::default();
+        Ok(Self { inner: Arc::new(Inner { file, clock, known: RwLock::new(known), looking }) })
+    }
+
+    /// What holds now.
+    async fn table(&self) -> Result<Arc<TokenTable>, Denied> {
+        let inner = &self.inner;
+        let age = inner.age();
+        if age >= TOKENS_LOOK_INTERVAL {
+            match inner.looking.clone().try_lock_owned() {
+                Ok(turn) => {
+                    let looker = inner.clone();
+                    // A task of its own: whoever asked may go away.
+                    let looked = tokio::task::spawn_blocking(move || {
+                        let _turn = turn;
+                        looker.look();
+                    });
+                    if let Err(error) = looked.await {
+                        tracing::error!(%error, "the file of tokens was not looked at");
+                        return Err(Denied::Away { retry_after: None });
+                    }
+                }
+                Err(_) if age < TOKENS_REVOKED_WITHIN => {}
+                Err(_) => drop(inner.looking.lock().await),
+            }
+        }
+        Ok(inner.known().table)
+    }
+}
+
+impl Inner {
+    fn known(&self) -> Known {
+        // Nothing below the lock can panic half way.
+        self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How long ago the file was looked at.
+    fn age(&self) -> Duration {
+        let age = self.clock.now().duration_since(self.known().looked_at);
+        // A clock that was set back says nothing: look.
+        Duration::try_from(age).unwrap_or(Duration::MAX)
+    }
+
+    fn look(&self) {
+        let mut known = self.known();
+        let now = self.clock.now();
+        match self.read_where_changed(&known) {
+            Ok(changed) => {
+                if let Some((table, mark)) = changed {
+                    (known.table, known.mark, known.read_at) = (table, mark, now);
+                    tracing::info!(file = %self.file.path().display(), "the tokens were read again");
+                }
+                known.trouble = None;
+            }
+            Err(error) => {
+                let told = "the file of tokens cannot be used as it is now; what was read before holds, \
+                            and no change of it is taken";
+                if known.trouble.as_deref() != Some(told) {
+                    tracing::error!(%error, "{told}");
+                }
+                known.trouble = Some(told.to_owned());
+            }
+        }
+        known.looked_at = now;
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
+    }
+
+    fn read_where_changed(&self, known: &Known) -> Result<Option<(Arc<TokenTable>, Mark)>, Error> {
+        let same = self.file.mark()? == known.mark && known.mark.is_settled(known.read_at);
+        if same && known.trouble.is_none() {
+            return Ok(None);
+        }
+        let (list, mark) = self.file.read_marked()?;
+        Ok(Some((Arc::new(TokenTable::new(&list)), mark)))
+    }
+}
+
+#[async_trait]
+impl Credentials for FileTokens {
+    async fn identify(&self, headers: &HeaderMap) -> Result<Principal, Denied> {
+        let token = bearer(headers)?;
+        let unknown = || Denied::invalid("the token is not known, or it was revoked");
+        // What cannot be one has nobody look.
+        if !is_token(token) {
+            return Err(unknown());
+        }
+        let table = self.table().await?;
+        table.find(token).cloned().ok_or_else(unknown)
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.inner.known().trouble
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use axum::http::HeaderValue;
+    use axum::http::header::AUTHORIZATION;
+    use underlay_core::{ManualClock, TenantId};
+
+    use super::super::{Secret, TokenList, TokenRequest};
+    use super::*;
+
+    fn request(tenant: &str) -> TokenRequest {
+        TokenRequest {
+            tenant: TenantId::new(tenant).unwrap(),
+            actor: "ada".to_owned(),
+            roles: Vec::new(),
+            expires: None,
+            note: None,
+        }
+    }
+
+    async fn add(path: &Path, clock: &dyn Clock, tenant: &str) -> (Secret, String) {
+        let now = Timestamp::now();
+        let added = TokenFile::new(path).change(clock, |list| list.add(request(tenant), now)).await.unwrap();
+        (added.0, added.1.id)
+    }
+
+    async fn ask(tokens: &FileTokens, secret: &Secret) -> Result<String, Denied> {
+        let mut headers = HeaderMap::new();
+        let value = HeaderValue::from_str(&format!("Bearer {}", secret.reveal())).unwrap();
+        headers.insert(AUTHORIZATION, value);
+        tokens.identify(&headers).await.map(|principal| principal.tenant.to_string())
+    }
+
+    struct Place {
+        _folder: tempfile::TempDir,
+        path: std::path::PathBuf,
+        clock: Arc<ManualClock>,
+    }
+
+    fn place() -> Place {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens.json");
+        Place { _folder: folder, path, clock: Arc::new(ManualClock::new(Timestamp::now())) }
+    }
+
+    #[tokio::test]
+    async fn a_change_is_taken_while_it_is_used_and_no_later_than_promised() {
+        let Place { _folder, path, clock } = place();
+        let (first, id) = add(&path, &*clock, "acme").await;
+        let tokens = FileTokens::open(TokenFile::new(&path), clock.clone()).unwrap();
+        assert_eq!(ask(&tokens, &first).await.unwrap(), "acme");
+        let (second, _) = add(&path, &*clock, "zeta").await;
+        TokenFile::new(&path).change(&*clock, |list| list.remove(&id)).await.unwrap();
+        assert_eq!(ask(&tokens, &first).await.unwrap(), "acme", "nobody looks again so soon");
+        clock.advance(TOKENS_LOOK_INTERVAL);
+        ask(&tokens, &first).await.unwrap_err();
+        assert_eq!(ask(&tokens, &second).await.unwrap(), "zeta");
+    }
+
+    #[tokio::test]
+    async fn who_comes_while_somebody_looks_does_not_go_by_what_is_too_old() {
+        let Place { _folder, path, clock } = place();
+        let (first, id) = add(&path, &*clock, "acme").await;
+        let tokens = FileTokens::open(TokenFile::new(&path), clock.clone()).unwrap();
+        TokenFile::new(&path).change(&*clock, |list| list.remove(&id)).await.unwrap();
+        let turn = tokens.inner.looking.clone().lock_owned().await;
+        clock.advance(TOKENS_LOOK_INTERVAL);
+        assert!(ask(&tokens, &first).await.is_ok(), "it is recent enough");
+        clock.advance(TOKENS_REVOKED_WITHIN);
+        let mut waiting = Box::pin(ask(&tokens, &first));
+        tokio::select! {
+            biased;
+            _ = waiting.as_mut() => panic!("what is too old is used"),
+            () = tokio::task::yield_now() => {}
+        }
+        tokens.inner.look();
+        drop(turn);
+        waiting.await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn a_damaged_file_is_refused_at_the_start_and_survived_later() {
+        let Place { _folder, path, clock } = place();
+        let (first, id) = add(&path, &*clock, "acme").await;
+        let good = std::fs::read(&path).unwrap();
+        let tokens = FileTokens::open(TokenFile::new(&path), clock.clone()).unwrap();
+        for damage in [&good[..good.len() / 2], b"", b"{}"] {
+            std::fs::write(&path, damage).unwrap();
+            FileTokens::open(TokenFile::new(&path), clock.clone()).unwrap_err();
+            clock.advance(TOKENS_LOOK_INTERVAL);
+            assert_eq!(ask(&tokens, &first).await.unwrap(), "acme");
+            assert!(tokens.trouble().unwrap().contains("what was read before holds"));
+            let error = TokenFile::new(&path).change(&*clock, |list| list.remove(&id)).await.unwrap_err();
+            assert!(matches!(error, Error::Invalid(_)), "what is damaged is not overwritten: {error}");
+        }
+        std::fs::remove_file(&path).unwrap();
+        clock.advance(TOKENS_LOOK_INTERVAL);
+        assert_eq!(ask(&tokens, &first).await.unwrap(), "acme");
+        assert!(tokens.trouble().is_some());
+        // The same content again, and so perhaps the same mark.
+        let list = TokenList::parse(&good).unwrap();
+        assert_eq!(list.tokens().len(), 1);
+        std::fs::write(&path, &good).unwrap();
+        clock.advance(TOKENS_LOOK_INTERVAL);
+        assert_eq!(ask(&tokens, &first).await.unwrap(), "acme");
+        assert_eq!(tokens.trouble(), None);
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn the_file_is_its_owners_and_nobody_else_writes_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let Place { _folder, path, clock } = place();
+        add(&path, &*clock, "acme").await;
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o622)).unwrap();
+        let error = TokenFile::new(&path).read().unwrap_err().to_string();
+        assert!(error.contains("chmod 600"), "{error}");
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
+        TokenFile::new(&path).read().unwrap();
+        // A link stays one.
+        let link = path.with_file_name("link.json");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        add(&link, &*clock, "zeta").await;
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(TokenFile::new(&path).read().unwrap().tokens().len(), 2);
+        let left: Vec<_> = std::fs::read_dir(path.parent().unwrap()).unwrap().flatten().collect();
+        assert!(left.iter().all(|file| !file.file_name().to_string_lossy().ends_with(".tmp")), "{left:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn of_writers_at_once_none_loses_a_token() {
+        let Place { _folder, path, .. } = place();
+        let mut writers = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            let path = path.clone();
+            writers.spawn(async move { add(&path, &underlay_core::SystemClock, "acme").await });
+        }
+        assert_eq!(writers.join_all().await.len(), 8);
+        assert_eq!(TokenFile::new(&path).read().unwrap().tokens().len(), 8);
+    }
+
+    #[tokio::test]
+    async fn a_lock_that_is_kept_is_not_waited_for_for_ever() {
+        let Place { _folder, path, clock } = place();
+        let file = TokenFile::new(&path);
+        let _kept = file.lock(&*clock).await.unwrap();
+        let time = async {
+            loop {
+                clock.advance(Duration::from_secs(1));
+                tokio::task::yield_now().await;
+            }
+        };
+        let changed = tokio::select! {
+            changed = file.change(&*clock, |_| Ok(())) => changed,
+            () = time => unreachable!("time goes on for ever"),
+        };
+        assert!(matches!(changed, Err(Error::Unavailable { .. })), "{changed:?}");
+    }
+}

@@ -1,0 +1,110 @@
+use std::path::PathBuf;
+
+use underlay_core::options::{ConfigOption, Configurable, Place};
+
+/// Who may come in, as the configuration says.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CredentialsConfig {
+    /// The file of tokens.
+    pub(crate) tokens: Option<PathBuf>,
+    /// Roles that may read the log; none where nothing was said.
+    pub(crate) log_roles: Vec<String>,
+    /// Who issues signed tokens.
+    pub(crate) jwt_issuer: Option<String>,
+    /// For whom they are issued.
+    pub(crate) jwt_audience: Vec<String>,
+    /// The keys they are signed with: a file or an address.
+    pub(crate) jwt_keys: Option<String>,
+    /// The file of the secret they are signed with.
+    pub(crate) jwt_secret: Option<PathBuf>,
+    /// How they may be signed.
+    pub(crate) jwt_algorithm: Vec<String>,
+    /// The claim that names the tenant.
+    pub(crate) jwt_tenant_claim: Option<String>,
+    /// The claim that names who asks.
+    pub(crate) jwt_actor_claim: Option<String>,
+    /// The claim with the roles.
+    pub(crate) jwt_roles_claim: Option<String>,
+}
+
+impl CredentialsConfig {
+    /// The first option of signed tokens that is set, as a flag has it.
+    pub(crate) fn first_of_jwt(&self) -> Option<&'static str> {
+        let set = [
+            (self.jwt_issuer.is_some(), "jwt-issuer"),
+            (!self.jwt_audience.is_empty(), "jwt-audience"),
+            (self.jwt_keys.is_some(), "jwt-keys"),
+            (self.jwt_secret.is_some(), "jwt-secret"),
+            (!self.jwt_algorithm.is_empty(), "jwt-algorithm"),
+            (self.jwt_tenant_claim.is_some(), "jwt-tenant-claim"),
+            (self.jwt_actor_claim.is_some(), "jwt-actor-claim"),
+            (self.jwt_roles_claim.is_some(), "jwt-roles-claim"),
+        ];
+        set.into_iter().find(|(is_set, _)| *is_set).map(|(_, name)| name)
+    }
+}
+
+impl Configurable for CredentialsConfig {
+    const OPTIONS: &'static [ConfigOption<Self>] = &[
+        ConfigOption::<Self>::new(
+            "tokens",
+            "The file of tokens that `serve` lets in, and that `token` changes",
+            |config| Place::Text(&mut config.tokens),
+        )
+        .called("FILE"),
+        ConfigOption::<Self>::new(
+            "log_role",
+            "A role that may read the log and its streams, instead of log-reader",
+            |config| Place::List(&mut config.log_roles),
+        )
+        .called("ROLE"),
+        ConfigOption::<Self>::new(
+            "jwt_issuer",
+            "Who issues the signed tokens (JWT) that `serve` lets in, as their claim `iss` has it",
+            |config| Place::Text(&mut config.jwt_issuer),
+        )
+        .called("URL"),
+        ConfigOption::<Self>::new(
+            "jwt_audience",
+            "For whom they are issued, as their claim `aud` has it",
+            |config| Place::List(&mut config.jwt_audience),
+        )
+        .called("NAME"),
+        ConfigOption::<Self>::new(
+            "jwt_keys",
+            "The keys they are signed with: a JWKS, as a file or an address, or a PEM file",
+            |config| Place::Text(&mut config.jwt_keys),
+        )
+        .called("FILE|URL"),
+        ConfigOption::<Self>::new(
+            "jwt_secret",
+            "The file of the secret they are signed with, where that is no public key",
+            |config| Place::Text(&mut config.jwt_secret),
+        )
+        .called("FILE"),
+        ConfigOption::<Self>::new(
+            "jwt_algorithm",
+            "An algorithm they may be signed with, such as RS256",
+            |config| Place::List(&mut config.jwt_algorithm),
+        )
+        .called("NAME"),
+        ConfigOption::<Self>::new(
+            "jwt_tenant_claim",
+            "The claim that names the tenant, such as org.id; `tenant` when not given",
+            |config| Place::Text(&mut config.jwt_tenant_claim),
+        )
+        .called("PATH"),
+        ConfigOption::<Self>::new(
+            "jwt_actor_claim",
+            "The claim that names who asks; `sub` when not given",
+            |config| Place::Text(&mut config.jwt_actor_claim),
+        )
+        .called("PATH"),
+        ConfigOption::<Self>::new(
+            "jwt_roles_claim",
+            "The claim with the roles, such as realm_access.roles; `roles` when not given",
+            |config| Place::Text(&mut config.jwt_roles_claim),
+        )
+        .called("PATH"),
+    ];
+}

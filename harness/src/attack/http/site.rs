@@ -1,0 +1,205 @@
+//! A service with two tenants: one who attacks, and one who has something.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use underlay_core::{Clock, SystemClock, TenantId, Timestamp, View};
+use underlay_runtime::{Engine, EngineConfig, Ports, RunningViews};
+use underlay_server::{FileTokens, LogReaders, ServerConfig, TokenFile, TokenRequest};
+use uuid::Uuid;
+
+use super::super::marks::Marked;
+use super::super::vault::{Secrets, registry};
+use super::door::{Asked, Door, Told};
+use super::mistakes::Mistake;
+use crate::Result;
+
+/// How long a view may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a token lives that is to be old when it is used.
+const SHORT_LIFE: Duration = Duration::from_millis(500);
+/// The vault that every tenant has.
+pub(super) const SHARED: &str = "shared";
+
+/// Something that another tenant has, and something of the same form that nobody has.
+#[derive(Clone, Debug)]
+pub(super) struct Pair {
+    pub(super) theirs: String,
+    pub(super) nobodys: String,
+}
+
+impl Pair {
+    /// What is theirs, with their mark, and the same without.
+    fn marked(text: String) -> Self {
+        let nobodys = text.replace(&victim_mark(), NOBODY);
+        Self { theirs: text, nobodys }
+    }
+}
+
+/// In the place of a mark, as long as one.
+const NOBODY: &str = "nn000nn";
+
+fn victim_mark() -> String {
+    super::super::marks::mark(VICTIM)
+}
+
+const VICTIM: u32 = 902;
+const ATTACKER: u32 = 901;
+const THIRD: u32 = 903;
+
+/// What the attack knows of the victim, and its own tokens.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub(super) attacker: Marked,
+    pub(super) victim: TenantId,
+    pub(super) token: String,
+    /// The attack never sends it alone: it is what mistakes come in with.
+    pub(super) victims_token: String,
+    pub(super) revoked_token: String,
+    pub(super) expired_token: String,
+    pub(super) vault: Pair,
+    pub(super) key: Pair,
+    pub(super) command_id: Pair,
+    pub(super) secret: Pair,
+    pub(super) cursor: Pair,
+    pub(super) position: Pair,
+    pub(super) version: Pair,
+}
+
+pub(super) struct Site {
+    pub(super) door: Door,
+    pub(super) known: Known,
+    views: RunningViews,
+    _folder: TempDir,
+}
+
+impl Site {
+    /// Opens a service on a store, and fills it.
+    pub(super) async fn open(ports: Ports, mistake: Option<&'static Mistake>) -> Result<Self> {
+        let clock = ports.clock.clone();
+        let engine = Engine::new(ports, registry(), EngineConfig::default())?;
+        let folder = tempfile::tempdir()?;
+        let file = TokenFile::new(folder.path().join("tokens.json"));
+        let attacker = Marked::new("http-attacker", ATTACKER)?;
+        let victim = Marked::new("http-victim", VICTIM)?;
+        let third = Marked::new("http-third", THIRD)?;
+        let (token, _) = add(&file, &attacker.id, None).await?;
+        let (victims_token, _) = add(&file, &victim.id, None).await?;
+        let (third_token, _) = add(&file, &third.id, None).await?;
+        let (expired_token, _) = add(&file, &victim.id, Some(clock.now() + SHORT_LIFE)).await?;
+        let (revoked_token, revoked) = add(&file, &victim.id, None).await?;
+        file.change(&SystemClock, |list| list.remove(&revoked)).await?;
+        clock.sleep(SHORT_LIFE).await;
+        let credentials = FileTokens::open(file, clock)?;
+        let config = ServerConfig::new("attacked").with_credentials(credentials);
+        let roles = vec![LogReaders::ROLE_DEFAULT.to_owned()];
+        let config = config.with_log_readers(LogReaders::Roles(roles));
+        let door = Door::new(underlay_server::router(engine.clone(), config)?, mistake);
+        let views = engine.start_views();
+
+        let filled = fill(&door, &victims_token, &victim.mark()).await?;
+        let between = fill(&door, &third_token, &third.mark()).await?;
+        let own = fill(&door, &token, &attacker.mark()).await?;
+        engine.wait_for_view(Secrets::NAME, text(&own, "position").parse()?, PATIENCE).await?;
+        let first = Asked::get("/v1/views/secrets?sort=secret&limit=1").by(&victims_token);
+        let page = json(&door.ask_well(&first).await?)?;
+        let command_id = text(&filled, "command_id");
+        let secret = format!("secret-{}", victim.mark());
+        let known = Known {
+            victim: victim.id.clone(),
+            token,
+            victims_token,
+            revoked_token,
+            expired_token,
+            vault: Pair::marked(format!("own-{}", victim.mark())),
+            key: Pair::marked(format!("key-{}", victim.mark())),
+            command_id: Pair { nobodys: backwards(&command_id)?, theirs: command_id },
+            secret: Pair::marked(secret),
+            cursor: cursor(&text(&page, "next"))?,
+            // Between theirs and the attacker's own there is nothing of the attacker's.
+            position: Pair { theirs: text(&filled, "position"), nobodys: text(&between, "position") },
+            version: Pair { theirs: "3".to_owned(), nobodys: "7".to_owned() },
+            attacker,
+        };
+        Ok(Self { door, known, views, _folder: folder })
+    }
+
+    /// Everything the victim reads, as one text.
+    pub(super) async fn victims(&self) -> Result<String> {
+        let Known { vault, victims_token, key, .. } = &self.known;
+        let mut all = String::new();
+        for target in [
+            format!("/v1/streams/vault-{}", vault.theirs),
+            format!("/v1/streams/vault-{SHARED}"),
+            format!("/v1/commands/{}", key.theirs),
+            "/v1/events".to_owned(),
+            format!("/v1/views/secrets/{}", vault.theirs),
+        ] {
+            let told = self.door.ask_well(&Asked::get(target).by(victims_token)).await?;
+            all += &super::tries::plain(&told.body, &[]);
+        }
+        Ok(all)
+    }
+
+    pub(super) async fn close(self) {
+        self.views.stop().await;
+    }
+}
+
+async fn add(file: &TokenFile, tenant: &TenantId, expires: Option<Timestamp>) -> Result<(String, String)> {
+    let request = TokenRequest {
+        tenant: tenant.clone(),
+        actor: "somebody".to_owned(),
+        roles: vec![LogReaders::ROLE_DEFAULT.to_owned()],
+        expires,
+        note: None,
+    };
+    let added = file.change(&SystemClock, |list| list.add(request, SystemClock.now())).await?;
+    Ok((added.0.reveal().to_owned(), added.1.id))
+}
+
+/// Fills the vaults of a tenant; the answer to the last command.
+async fn fill(door: &Door, token: &str, mark: &str) -> Result<Value> {
+    let body = format!(r#"{{"secret":"secret-{mark}"}}"#);
+    let shared = Asked::post(format!("/v1/vault/{SHARED}/fill"), &body).by(token);
+    json(&door.ask_well(&shared).await?)?;
+    // A refusal that quotes what is in it is stored under a key.
+    let again = shared.with("idempotency-key", format!("refused-{mark}"));
+    door.ask_well(&again).await?;
+    let own = Asked::post(format!("/v1/vault/own-{mark}/fill"), body).by(token);
+    json(&door.ask_well(&own.with("idempotency-key", format!("key-{mark}"))).await?)
+}
+
+fn json(told: &Told) -> Result<Value> {
+    if told.status != 200 {
+        return Err(format!("{}: {}", told.status, told.body).into());
+    }
+    Ok(serde_json::from_str(&told.body)?)
+}
+
+fn text(value: &Value, name: &str) -> String {
+    value[name].as_str().unwrap_or_default().to_owned()
+}
+
+/// An id of the same form.
+fn backwards(id: &str) -> Result<String> {
+    let digits: String = id.chars().filter(|digit| *digit != '-').rev().collect();
+    Ok(Uuid::parse_str(&digits)?.to_string())
+}
+
+/// A cursor, and the same of a row that nobody has.
+fn cursor(text: &str) -> Result<Pair> {
+    let pairs = text.as_bytes().chunks(2).map(|pair| {
+        let digits = std::str::from_utf8(pair).map_err(|error| error.to_string())?;
+        u8::from_str_radix(digits, 16).map_err(|error| error.to_string())
+    });
+    let bytes = pairs.collect::<std::result::Result<Vec<u8>, String>>()?;
+    let plain = String::from_utf8(bytes)?;
+    let nobodys = plain.replace(&victim_mark(), NOBODY);
+    if nobodys == plain {
+        return Err(format!("the cursor {plain} names no row of the victim").into());
+    }
+    let nobodys = nobodys.bytes().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Pair { theirs: text.to_owned(), nobodys })
+}

@@ -1,0 +1,441 @@
+//! What is tried, and how two answers are compared.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use underlay_server::{Route, routes};
+
+use super::super::marks;
+use super::super::tally::Attack;
+use super::door::{Asked, Told};
+use super::site::{Known, Pair, SHARED, Site};
+use crate::Result;
+
+/// How much longer an answer about what another tenant has may take, each of several times.
+const LATER_MAX: Duration = Duration::from_millis(150);
+/// How often two answers are timed before one is said to take longer.
+const TIMED: usize = 3;
+/// Pairs of vaults that the attacker fills under keys of others.
+const OWN_VAULTS: usize = 4;
+/// Bytes in a text that others may hold by chance.
+const SHORT_MAX: usize = 6;
+/// Members of an answer that are of the moment, or drawn.
+const OF_THE_MOMENT: [&str; 7] =
+    ["command_id", "event_id", "recorded_at", "position", "next", "correlation_id", "causation_id"];
+/// Headers that say nothing more than the body, or the time.
+const HEADERS_LEFT_OUT: [&str; 2] = ["date", "content-length"];
+/// Headers that some program somewhere takes for who asks, or for what is asked.
+const HEADERS: [&str; 9] = [
+    "x-tenant",
+    "x-tenant-id",
+    "tenant",
+    "x-forwarded-user",
+    "x-forwarded-host",
+    "x-original-url",
+    "x-http-method-override",
+    "cookie",
+    "forwarded",
+];
+
+/// One request in two forms.
+struct Try {
+    /// The address, as the router has it; none where there is to be nothing.
+    route: Option<&'static str>,
+    theirs: Asked,
+    nobodys: Asked,
+    /// What is replaced in the answers before they are compared: what was asked with.
+    asked_with: Vec<String>,
+    wanted: Wanted,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// The answers are the same.
+    Same,
+    /// The same, and the other tenant is given what is theirs.
+    SameAndTheirs,
+    /// Neither is let in.
+    Unidentified,
+}
+
+/// A token of the right form that nobody has.
+fn nobodys_token(like: &str) -> String {
+    let (prefix, digits) = like.rsplit_once('_').unwrap_or_default();
+    format!("{prefix}_{}", digits.chars().rev().collect::<String>())
+}
+
+/// Tries everything.
+pub(super) async fn attack(site: &Site, attack: &mut Attack) -> Result<()> {
+    let known = &site.known;
+    let before = site.victims().await?;
+    let mut tried = BTreeSet::new();
+    // Once while the attacker has nothing of these names, and once after it has made its own.
+    let reads = [reads(known), games(known)];
+    for one in reads.iter().flatten() {
+        judge(site, one, attack).await?;
+        tried.extend(one.route);
+    }
+    for one in &writes(known) {
+        judge(site, one, attack).await?;
+        tried.extend(one.route);
+    }
+    for one in reads.iter().flatten().filter(|one| one.wanted == Wanted::Same) {
+        judge(site, one, attack).await?;
+    }
+    let left_out: Vec<Route> = routes().into_iter().filter(|route| !tried.contains(route.path)).collect();
+    attack.control(left_out.is_empty(), || format!("no attack on {left_out:?}"));
+    let after = site.victims().await?;
+    attack.judge(before != after, || "what another tenant has was changed".to_owned());
+    attack.control(before.contains(&marks::mark(902)), || "the other tenant has nothing".to_owned());
+    Ok(())
+}
+
+async fn judge(site: &Site, one: &Try, attack: &mut Attack) -> Result<()> {
+    let Site { door, known, .. } = site;
+    let (theirs, theirs_took) = timed(site, &one.theirs).await?;
+    let (nobodys, nobodys_took) = timed(site, &one.nobodys).await?;
+    let what = || format!("{} {} {:?}", one.theirs.method, one.theirs.target, one.theirs.headers);
+    let plain = |told: &Told| plain(&told.body, &one.asked_with);
+    attack.judge(theirs.status != nobodys.status, || {
+        format!("{}: {} and not {}: {}", what(), theirs.status, nobodys.status, theirs.body)
+    });
+    attack.judge(headers(&theirs, one) != headers(&nobodys, one), || {
+        format!("{}: {:?} and not {:?}", what(), theirs.headers, nobodys.headers)
+    });
+    attack.judge(plain(&theirs) != plain(&nobodys), || {
+        format!("{}: {} and not {}", what(), theirs.body, nobodys.body)
+    });
+    let sign = marks::foreign(Some(known.attacker.number), &plain(&theirs));
+    attack.judge(sign.is_some(), || format!("{}: {sign:?} in {}", what(), theirs.body));
+    if one.wanted == Wanted::Unidentified {
+        attack.judge(theirs.status != 401, || format!("{}: {} {}", what(), theirs.status, theirs.body));
+    }
+    // A flush may take any time; what is only read does not.
+    if one.theirs.method == "GET" {
+        let mut later = theirs_took.saturating_sub(nobodys_took);
+        for _ in 1..TIMED {
+            if later <= LATER_MAX {
+                break;
+            }
+            let (_, theirs_took) = timed(site, &one.theirs).await?;
+            let (_, nobodys_took) = timed(site, &one.nobodys).await?;
+            later = later.min(theirs_took.saturating_sub(nobodys_took));
+        }
+        attack.judge(later > LATER_MAX, || format!("{}: takes {later:?} longer", what()));
+    }
+    if one.wanted == Wanted::SameAndTheirs {
+        let told = door.ask_well(&one.theirs.clone().only_by(&known.victims_token)).await?;
+        let is_theirs = told.status == 200 && told.body.contains(&marks::mark(902));
+        attack.control(is_theirs, || format!("{} is nothing of the other's: {}", what(), told.body));
+    }
+    Ok(())
+}
+
+async fn timed(site: &Site, asked: &Asked) -> Result<(Told, Duration)> {
+    let began = Instant::now();
+    let told = site.door.ask(asked, &site.known).await?;
+    Ok((told, began.elapsed()))
+}
+
+fn headers(told: &Told, one: &Try) -> Vec<(String, String)> {
+    let says_more = |(name, _): &&(String, String)| !HEADERS_LEFT_OUT.contains(&name.as_str());
+    let header = |(name, value): &(String, String)| (name.clone(), without(value, &one.asked_with));
+    let mut headers: Vec<_> = told.headers.iter().filter(says_more).map(header).collect();
+    headers.sort();
+    headers
+}
+
+/// A body without what is of the moment, and without what was asked with.
+pub(super) fn plain(body: &str, asked_with: &[String]) -> String {
+    let text = match serde_json::from_str::<Value>(body) {
+        Ok(mut value) => {
+            leave_out(&mut value);
+            value.to_string()
+        }
+        Err(_) => body.to_owned(),
+    };
+    without(&text, asked_with)
+}
+
+fn leave_out(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                if OF_THE_MOMENT.contains(&name.as_str()) && !value.is_null() {
+                    *value = Value::from("…");
+                }
+                leave_out(value);
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(leave_out),
+        _ => {}
+    }
+}
+
+fn without(text: &str, asked_with: &[String]) -> String {
+    asked_with.iter().fold(text.to_owned(), |text, asked| replaced(&text, asked))
+}
+
+/// A text without another. A short one, such as a version, is replaced where it stands alone, since
+/// others hold it by chance.
+fn replaced(text: &str, asked: &str) -> String {
+    if asked.len() > SHORT_MAX {
+        return text.replace(asked, "∎");
+    }
+    let is_of_a_word =
+        |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
+    let bytes = text.as_bytes();
+    let (mut plain, mut from) = (String::new(), 0);
+    for (at, found) in text.match_indices(asked) {
+        let before = at.checked_sub(1).and_then(|before| bytes.get(before));
+        if !is_of_a_word(before) && !is_of_a_word(bytes.get(at + found.len())) {
+            plain.push_str(&text[from..at]);
+            plain.push('∎');
+            from = at + found.len();
+        }
+    }
+    plain + &text[from..]
+}
+
+/// A text with every byte as its escape.
+fn escaped(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+/// The tries of one pair, with the requests that `asks` makes of its two sides.
+fn of(route: &'static str, pair: &Pair, wanted: Wanted, asks: impl Fn(&str) -> Asked) -> Try {
+    Try {
+        route: Some(route),
+        theirs: asks(&pair.theirs),
+        nobodys: asks(&pair.nobodys),
+        asked_with: [&pair.theirs, &pair.nobodys].into_iter().flat_map(|text| spellings(text)).collect(),
+        wanted,
+    }
+}
+
+/// How an answer may repeat a text that was asked with.
+fn spellings(text: &str) -> [String; 3] {
+    [text.to_owned(), text.to_uppercase(), text.replace('-', "")]
+}
+
+/// What is only read, with every name and id of the other.
+fn reads(known: &Known) -> Vec<Try> {
+    use Wanted::{Same, SameAndTheirs};
+    let Known { token, vault, key, command_id, secret, cursor, position, version, .. } = known;
+    let get = |target: String| Asked::get(target).by(token);
+    let stream = "/v1/streams/{stream}";
+    let row = "/v1/views/{view}/{*key}";
+    let rows = "/v1/views/{view}";
+    let command = "/v1/commands/{id}";
+    let escapes = Pair { theirs: escaped(&vault.theirs), nobodys: escaped(&vault.nobodys) };
+    let mut tries = vec![
+        of(stream, vault, SameAndTheirs, |id| get(format!("/v1/streams/vault-{id}"))),
+        of(stream, vault, Same, |id| get(format!("/v1/streams/vault-{id}?after=1&limit=1"))),
+        of(stream, vault, Same, |id| get(format!("/v1/streams/vault-{}", id.to_uppercase()))),
+        of(stream, vault, Same, |id| get(format!("/v1/streams/vault-{id}/"))),
+        of(stream, version, Same, |after| get(format!("/v1/streams/vault-{SHARED}?after={after}"))),
+        of(command, key, SameAndTheirs, |key| get(format!("/v1/commands/{key}"))),
+        of(command, command_id, Same, |id| get(format!("/v1/commands/{id}"))),
+        of(command, command_id, Same, |id| get(format!("/v1/commands/{}", id.to_uppercase()))),
+        of(command, command_id, Same, |id| get(format!("/v1/commands/{}", id.replace('-', "")))),
+        of(row, vault, SameAndTheirs, |id| get(format!("/v1/views/secrets/{id}"))),
+        of(row, vault, Same, |id| get(format!("/v1/views/secrets/{id}/x"))),
+        of(row, vault, Same, |id| get(format!("/v1/views/secrets/../secrets/{id}"))),
+        of(rows, secret, SameAndTheirs, |secret| {
+            get(format!("/v1/views/secrets?secret={secret}&count=true"))
+        }),
+        of(rows, secret, Same, |secret| get(format!("/v1/views/secrets?secret[prefix]={secret}&count=true"))),
+        of(rows, secret, Same, |secret| get(format!("/v1/views/secrets?secret[ge]={secret}&sort=-secret"))),
+        of(rows, vault, Same, |view| get(format!("/v1/views/{view}"))),
+        of(rows, cursor, SameAndTheirs, |cursor| {
+            get(format!("/v1/views/secrets?sort=secret&cursor={cursor}"))
+        }),
+        of(rows, position, Same, |at| get(format!("/v1/views/secrets?min_position={at}&wait=1"))),
+        of(row, position, Same, |at| get(format!("/v1/views/secrets/{SHARED}?min_position={at}&wait=1"))),
+        of("/v1/views", vault, Same, |id| get(format!("/v1/views?{id}=1"))),
+        of("/v1/views", vault, Same, |id| {
+            get("/v1/views".to_owned()).with("if-none-match", format!("\"{id}\""))
+        }),
+        of("/v1/events", position, Same, |at| get(format!("/v1/events?after={at}"))),
+        of("/v1/events", position, Same, |at| get(format!("/v1/events?after={at}&limit=1"))),
+        of("/v1/events", position, Same, |at| get("/v1/events".to_owned()).with("last-event-id", at)),
+        of("/v1/events", vault, Same, |id| get(format!("/v1/events?category={id}&type={id}"))),
+        of("/", vault, Same, |id| get(format!("/?x={id}"))),
+        of("/livez", vault, Same, |id| get(format!("/livez?x={id}"))),
+        of("/readyz", vault, Same, |id| get(format!("/readyz?x={id}"))),
+    ];
+    let escaped_in = [
+        (stream, "/v1/streams/vault-"),
+        (stream, "/v1/streams/%76ault%2D"),
+        (row, "/v1/views/secrets/"),
+        (row, "/v1/views/%73ecrets/"),
+    ];
+    for (route, prefix) in escaped_in {
+        for times in [
+            &escapes,
+            &Pair {
+                theirs: escapes.theirs.replace('%', "%25"),
+                nobodys: escapes.nobodys.replace('%', "%25"),
+            },
+        ] {
+            let mut one = of(route, times, Same, |id| get(format!("{prefix}{id}")));
+            let plain = [&vault.theirs, &vault.nobodys, &escapes.theirs, &escapes.nobodys];
+            one.asked_with.extend(plain.into_iter().cloned());
+            tries.push(one);
+        }
+    }
+    // The second time, the attacker has made its own under these names and keys.
+    let own = (0..OWN_VAULTS).flat_map(|number| own_vaults(known, number));
+    let own: Vec<String> = own.collect();
+    let names = [&own[..], &[vault.theirs.clone(), vault.nobodys.clone()]].concat();
+    tries.iter_mut().for_each(|one| one.asked_with.extend(names.iter().cloned()));
+    tries
+}
+
+/// Vaults of the attacker's own for the two sides of a try: the first side changes nothing for the second.
+fn own_vaults(known: &Known, number: usize) -> [String; 2] {
+    ['a', 'b'].map(|side| format!("{}-{number}{side}", known.attacker.mark()))
+}
+
+/// What is sent to be stored, with every name and id of the other.
+fn writes(known: &Known) -> Vec<Try> {
+    use Wanted::Same;
+    let Known { token, attacker, vault, key, command_id, version, .. } = known;
+    let body = format!(r#"{{"secret":"secret-{}"}}"#, attacker.mark());
+    let post = |target: String, body: &str| Asked::post(target, body).by(token);
+    let fill = "/v1/{category}/{id}/{command}";
+    let operation = "/v1/operations/{name}";
+    let shared = format!("/v1/vault/{SHARED}/fill");
+    // A vault of the attacker's own for each side: the first one changes nothing for the second.
+    let own = |side: &str, number: u32| {
+        let side =
+            if [&key.theirs, &command_id.theirs].iter().any(|theirs| *theirs == side) { 'a' } else { 'b' };
+        format!("{}-{number}{side}", attacker.mark())
+    };
+    let mut tries = vec![
+        of(fill, vault, Same, |id| post(format!("/v1/vault/{id}/fill"), &body)),
+        // Each has its own now, and is told what is in its own.
+        of(fill, vault, Same, |id| post(format!("/v1/vault/{id}/fill"), &body)),
+        of(fill, vault, Same, |id| post(format!("/v1/vault/{id}/open"), &body)),
+        of(fill, vault, Same, |id| post(format!("/v1/{id}/x/fill"), &body)),
+        of(fill, version, Same, |version| {
+            post(shared.clone(), &body).with("if-match", format!("\"{version}\""))
+        }),
+        of(fill, command_id, Same, |id| post(shared.clone(), &body).with("x-correlation-id", id)),
+        of(operation, vault, Same, |id| {
+            post("/v1/operations/copy".to_owned(), &format!(r#"{{"from":"{id}x","to":"{SHARED}x"}}"#))
+        }),
+        of(operation, vault, Same, |id| {
+            post("/v1/operations/copy".to_owned(), &format!(r#"{{"from":"{SHARED}","to":"{id}y"}}"#))
+        }),
+        of(operation, vault, Same, |id| post(format!("/v1/operations/{id}"), &body)),
+    ];
+    for (number, pair) in [(0, key), (2, command_id)] {
+        for (number, route) in [(number, fill), (number + 1, operation)] {
+            let ask = |side: &str| {
+                // An operation under a key that a command had already would be the attacker's own doing.
+                let key = if route == operation { format!("{side}.") } else { side.to_owned() };
+                let asked = if route == operation {
+                    let to = own(side, number);
+                    post("/v1/operations/copy".to_owned(), &format!(r#"{{"from":"{SHARED}","to":"{to}"}}"#))
+                } else {
+                    post(format!("/v1/vault/{}/fill", own(side, number)), &body)
+                };
+                asked.with("idempotency-key", key)
+            };
+            let mut one = of(route, pair, Same, ask);
+            one.asked_with.extend([own(&pair.theirs, number), own(&pair.nobodys, number)]);
+            tries.push(one);
+        }
+    }
+    tries
+}
+
+/// Every other way to say whose data is meant, or who asks.
+fn games(known: &Known) -> Vec<Try> {
+    use Wanted::{Same, Unidentified};
+    let Known { token, victims_token, revoked_token, expired_token, victim, vault, .. } = known;
+    let tenants = Pair { theirs: victim.to_string(), nobodys: "http-nobody".to_owned() };
+    let tokens = Pair { theirs: victims_token.clone(), nobodys: nobodys_token(victims_token) };
+    let target = format!("/v1/streams/vault-{}", vault.theirs);
+    let stream = "/v1/streams/{stream}";
+    let mut tries = Vec::new();
+    for header in HEADERS {
+        for (route, target) in [(stream, target.as_str()), ("/v1/events", "/v1/events"), ("/", "/")] {
+            tries.push(of(route, &tenants, Same, |tenant| Asked::get(target).by(token).with(header, tenant)));
+            tries.push(of(route, &tokens, Same, |other| Asked::get(target).by(token).with(header, other)));
+        }
+    }
+    for parameter in ["tenant", "x-tenant", "actor", "access_token", "token"] {
+        for (route, target) in [
+            (stream, target.as_str()),
+            ("/v1/views/{view}", "/v1/views/secrets"),
+            ("/v1/events", "/v1/events"),
+        ] {
+            let with = |value: &str| format!("{target}?{parameter}={value}");
+            tries.push(of(route, &tenants, Same, |tenant| Asked::get(with(tenant)).by(token)));
+            tries.push(of(route, &tokens, Same, |other| Asked::get(with(other)).by(token)));
+            tries.push(of(route, &tokens, Unidentified, |other| Asked::get(with(other))));
+        }
+    }
+    for path in ["/v1/tenants/{}/events", "/{}/v1/events", "/v1/{}/events", "/v1/events/{}", "//v1/events?{}"]
+    {
+        let mut one = of("", &tenants, Same, |tenant| Asked::get(path.replace("{}", tenant)).by(token));
+        one.route = None;
+        tries.push(one);
+    }
+    let fill = "/v1/{category}/{id}/{command}";
+    let body = |tenant: &str| format!(r#"{{"secret":"x","tenant":"{tenant}"}}"#);
+    tries.push(of(fill, &tenants, Same, |tenant| {
+        Asked::post("/v1/vault/shared/fill", body(tenant)).by(token)
+    }));
+    tries.push(of(fill, &tenants, Same, |tenant| {
+        Asked::post("/v1/vault/shared/fill", r#"{"secret":"x"}"#).by(token).with("x-tenant", tenant)
+    }));
+    let asked_by = |credentials: &[String]| {
+        credentials
+            .iter()
+            .fold(Asked::get(target.as_str()), |asked, value| asked.with("authorization", value.as_str()))
+    };
+    let bearer = |token: &str| format!("Bearer {token}");
+    type Spelling<'a> = &'a dyn Fn(&str) -> Vec<String>;
+    let spellings: [Spelling<'_>; 10] = [
+        &|other| vec![bearer(token), bearer(other)],
+        &|other| vec![bearer(other), bearer(token)],
+        &|other| vec![format!("{}, {}", bearer(token), bearer(other))],
+        &|other| vec![format!("{} {other}", bearer(token))],
+        &|other| vec![bearer(&other.to_uppercase())],
+        &|other| vec![bearer(&format!("{other}="))],
+        &|other| vec![bearer(&other[..other.len() - 1])],
+        &|other| vec![format!("Basic {other}")],
+        &|other| vec![format!("Token {other}")],
+        &|other| vec![other.to_owned()],
+    ];
+    for spelling in spellings {
+        tries.push(of(stream, &tokens, Unidentified, |other| asked_by(&spelling(other))));
+    }
+    for gone in [revoked_token, expired_token] {
+        // One that has ended is told apart from one that never was: its holder needs a new one.
+        let as_never = Pair { theirs: gone.clone(), nobodys: nobodys_token(revoked_token) };
+        for Route { method, path, of_a_tenant } in routes() {
+            if !of_a_tenant || method != "GET" {
+                continue;
+            }
+            let target = path
+                .replace("{stream}", "vault-shared")
+                .replace("{view}", "secrets")
+                .replace("{*key}", SHARED);
+            let target = target.replace("{id}", &known.key.theirs);
+            let mut one = of(path, &as_never, Unidentified, |gone| Asked::get(target.as_str()).by(gone));
+            if gone == expired_token {
+                one.nobodys = one.theirs.clone();
+            }
+            tries.push(one);
+        }
+    }
+    // Both sides ask with it.
+    let names = [vault.theirs.clone(), vault.nobodys.clone()];
+    tries.iter_mut().for_each(|one| one.asked_with.extend(names.iter().cloned()));
+    tries
+}
