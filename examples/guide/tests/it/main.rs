@@ -32,7 +32,15 @@ fn the_guide_can_be_followed_as_it_is_written() {
                 Step::Append { path, text } => reader.append(path, text),
                 Step::Replace { path, source, text } => reader.replace(path, source, text),
                 Step::Run { line, command, answer } => match &server {
-                    Some(server) => reader.run(*line, &server.names(command), &server.names(answer)),
+                    Some(server) => {
+                        let migrates = command.contains(" migrate ");
+                        if migrates {
+                            // Others wait for their turn to migrate, and need not wait for a build.
+                            reader.run(*line, "cargo build", "…");
+                        }
+                        let _turn = migrates.then(|| server.turn());
+                        reader.run(*line, &server.names(command), &server.names(answer));
+                    }
                     None => reader.run(*line, command, answer),
                 },
             }

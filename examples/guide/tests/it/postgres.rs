@@ -10,8 +10,6 @@ pub(crate) struct Server {
     /// Part of the names of the database and the login.
     own: String,
     runtime: tokio::runtime::Runtime,
-    /// Roles belong to the whole server: while this is held, no other test migrates.
-    turn: Client,
 }
 
 impl Server {
@@ -24,16 +22,26 @@ impl Server {
             writeln!(std::io::stderr(), "SKIP postgres: UNDERLAY_TEST_POSTGRES_URL is not set").ok();
             return None;
         };
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-        let turn = runtime.block_on(async {
-            const TURN: i64 = 0x756e_646c;
-            let (client, connection) = tokio_postgres::connect(&server, NoTls).await.unwrap();
-            tokio::spawn(connection);
-            client.execute("SELECT pg_advisory_lock($1)", &[&TURN]).await.unwrap();
-            client
-        });
         let (address, _) = server.rsplit_once('/').unwrap();
-        Some(Self { address: address.to_owned(), own: std::process::id().to_string(), runtime, turn })
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        Some(Self { address: address.to_owned(), own: std::process::id().to_string(), runtime })
+    }
+
+    fn connect(&self) -> Client {
+        let address = format!("{}/postgres", self.address);
+        self.runtime.block_on(async {
+            let (client, connection) = tokio_postgres::connect(&address, NoTls).await.unwrap();
+            tokio::spawn(connection);
+            client
+        })
+    }
+
+    /// Keeps other tests from migrating until what it gives is dropped: the roles belong to the whole server.
+    pub(crate) fn turn(&self) -> Client {
+        const TURN: i64 = 0x756e_646c;
+        let client = self.connect();
+        self.runtime.block_on(client.execute("SELECT pg_advisory_lock($1)", &[&TURN])).unwrap();
+        client
     }
 
     /// What the page says, with the names of this server.
@@ -61,11 +69,10 @@ impl Drop for Server {
             format!("DROP DATABASE IF EXISTS warehouse_{own} WITH (FORCE)"),
             format!("DROP ROLE IF EXISTS shop_{own}"),
         ];
-        self.runtime.block_on(async {
-            for statement in statements {
-                // A test that failed before has told why.
-                let _left = self.turn.batch_execute(&statement).await;
-            }
-        });
+        let client = self.connect();
+        for statement in statements {
+            // A test that failed before has told why.
+            let _left = self.runtime.block_on(client.batch_execute(&statement));
+        }
     }
 }

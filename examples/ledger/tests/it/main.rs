@@ -18,5 +18,6 @@ mod journal;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod program;
+mod readme;
 mod stores;
 mod transfers;
