@@ -1,5 +1,9 @@
-//! Attacks on the stores from outside, behind `cargo xtask crash` and `cargo xtask order`, and the
-//! benchmarks, behind `cargo xtask bench`.
+//! Attacks on the stores from outside, and the benchmarks.
+//!
+//! A command attacks a guarantee, and is a folder here: `crash` what is durable and answered once, `order`
+//! what is ordered without loss, `attack` what is isolated, `faults` what is promised while a server fails;
+//! `bench` measures. Each is written once over any [`subject`]; what one store alone can suffer stands in
+//! the folder of the guarantee that it attacks.
 
 #![allow(
     clippy::print_stdout,
@@ -7,18 +11,17 @@
     reason = "a program for a terminal: what it prints is its answer"
 )]
 
-mod address;
 mod attack;
 mod bench;
 mod child;
 mod crash;
-mod database;
 mod dice;
 mod faults;
 mod journal;
 mod order;
+mod run_folder;
+mod subject;
 mod terminal;
-mod workplace;
 
 use std::error::Error;
 use std::process::ExitCode;

@@ -7,6 +7,8 @@ use std::process::{Child, Command, Stdio};
 
 use crate::Result;
 
+pub(crate) use servers::output;
+
 /// Cargo, in the directory given, with nothing to read from.
 pub(crate) fn cargo(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -18,16 +20,6 @@ pub(crate) fn cargo(directory: &Path, arguments: &[&str]) -> Command {
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let child = command.spawn().map_err(|error| not_started(command, &error))?;
     finish(command, child)
-}
-
-/// Runs a program and returns what it wrote to its output.
-pub(crate) fn output(command: &mut Command) -> Result<String> {
-    let child = command.stdout(Stdio::piped()).spawn().map_err(|error| not_started(command, &error))?;
-    let output = child.wait_with_output()?;
-    if !output.status.success() {
-        return Err(format!("`{}` failed: {}", line(command), output.status).into());
-    }
-    Ok(String::from_utf8(output.stdout)?)
 }
 
 /// Where cargo puts what it builds.

@@ -33,7 +33,7 @@ use std::process::ExitCode;
 use clap::{ArgMatches, Command};
 
 /// What a command ends with; the error is one sentence for the person at the terminal.
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
+type Result<T> = servers::Result<T>;
 
 /// The error of a command that has said already what went wrong.
 #[derive(Debug)]

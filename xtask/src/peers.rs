@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use services::{install, output};
+use servers::{install, output};
 
 use crate::Result;
 use crate::cargo::{cargo, run as run_program, target_directory};
@@ -35,7 +35,7 @@ pub(crate) fn run(root: &Path, arguments: &[OsString]) -> Result<()> {
 }
 
 /// The program of UmaDB's server, in a Python environment of its own; `protoc` is there too then.
-fn umadb(folder: &Path) -> services::Result<PathBuf> {
+fn umadb(folder: &Path) -> servers::Result<PathBuf> {
     if output(Command::new("protoc").arg("--version")).is_err() {
         install("protobuf-compiler").map_err(|error| format!("protoc, which builds its client: {error}"))?;
     }

@@ -9,19 +9,16 @@
 //! server it names is used and none is started.
 
 use std::env;
+use std::error::Error;
 use std::process::Command;
 
 use clap::ArgMatches;
-use services::{Pgbouncer, Postgres, install, output};
+use servers::{
+    Missing, PGBOUNCER_VARIABLE, POSTGRES_NEWEST_VARIABLE, POSTGRES_VARIABLE, Pgbouncer, Postgres,
+    REQUIRE_VARIABLE, install, is_required, output,
+};
 
 use crate::Result;
-
-/// Names the address of a PostgreSQL server for tests, as its administrator.
-pub(crate) const POSTGRES_VARIABLE: &str = "UNDERLAY_TEST_POSTGRES_URL";
-/// Names the address of a pooler for tests; it leads to the server the tests use.
-pub(crate) const PGBOUNCER_VARIABLE: &str = "UNDERLAY_TEST_PGBOUNCER_URL";
-/// Names the address of a server of the newest PostgreSQL, as its administrator.
-pub(crate) const POSTGRES_NEWEST_VARIABLE: &str = "UNDERLAY_TEST_POSTGRES_NEWEST_URL";
 
 /// A program that tests start themselves, from a Debian package.
 #[derive(Debug)]
@@ -70,19 +67,18 @@ impl Running {
 /// # Errors
 /// Where something is missing and `REQUIRE_SERVERS=1`.
 pub(crate) fn provide() -> Result<Running> {
-    let required = env::var("REQUIRE_SERVERS").is_ok_and(|value| value == "1");
     let mut missing = Vec::new();
-    let mut lacks = |name: &str, reason: String| {
-        if required {
-            missing.push(format!("{name} ({reason})"));
-        } else {
-            println!("SKIP {name}: {reason}");
+    let mut lacks = |name: &'static str, reason: Box<dyn Error + Send + Sync>| {
+        let lacking = Missing::new(name, reason);
+        if !is_required() {
+            println!("{}", lacking.skip_line());
         }
+        missing.push(lacking);
     };
     for program in PROGRAMS {
         match program.find_or_install() {
             Ok(version) => println!("{}: {version} ({})", program.name, program.purpose),
-            Err(reason) => lacks(program.name, reason.to_string()),
+            Err(reason) => lacks(program.name, reason),
         }
     }
     let mut running = Running::default();
@@ -93,11 +89,11 @@ pub(crate) fn provide() -> Result<Running> {
             Ok(server) => {
                 match start_pgbouncer(&server) {
                     Ok(pooler) => running.pgbouncer = Some(pooler),
-                    Err(reason) => lacks("pgbouncer", reason.to_string()),
+                    Err(reason) => lacks("pgbouncer", reason),
                 }
                 running.postgres = Some(server);
             }
-            Err(reason) => lacks("postgres", reason.to_string()),
+            Err(reason) => lacks("postgres", reason),
         }
     }
     if env::var_os(POSTGRES_NEWEST_VARIABLE).is_some() {
@@ -105,40 +101,42 @@ pub(crate) fn provide() -> Result<Running> {
     } else {
         match start_postgres_newest() {
             Ok(server) => running.postgres_newest = Some(server),
-            Err(reason) => lacks("postgres, the newest", reason.to_string()),
+            Err(reason) => lacks("postgres, the newest", reason),
         }
     }
-    finish(running, missing)
+    finish(running, &missing)
 }
 
-fn start_postgres() -> services::Result<Postgres> {
+fn start_postgres() -> servers::Result<Postgres> {
     let server = Postgres::start(&[])?;
     println!("postgres: {} at {} (tests of the PostgreSQL store)", server.version()?, server.address());
     Ok(server)
 }
 
-fn start_postgres_newest() -> services::Result<Postgres> {
+fn start_postgres_newest() -> servers::Result<Postgres> {
     let server = Postgres::start_newest(&[])?;
     println!("postgres, the newest: {} at {} (the same tests)", server.version()?, server.address());
     Ok(server)
 }
 
-fn start_pgbouncer(server: &Postgres) -> services::Result<Pgbouncer> {
+fn start_pgbouncer(server: &Postgres) -> servers::Result<Pgbouncer> {
     let pooler = Pgbouncer::start(server)?;
     println!("pgbouncer: {} at {} (the same through a pooler)", pooler.version()?, pooler.address());
     Ok(pooler)
 }
 
-fn finish(running: Running, missing: Vec<String>) -> Result<Running> {
-    if missing.is_empty() {
+fn finish(running: Running, missing: &[Missing]) -> Result<Running> {
+    if missing.is_empty() || !is_required() {
         return Ok(running);
     }
-    Err(format!("missing, and REQUIRE_SERVERS=1: {}", missing.join(", ")).into())
+    let missing: Vec<String> =
+        missing.iter().map(|Missing { name, reason }| format!("{name} ({reason})")).collect();
+    Err(format!("missing, and {REQUIRE_VARIABLE}=1: {}", missing.join(", ")).into())
 }
 
 impl Program {
     /// Its version; an error says why it is not here.
-    fn find_or_install(&self) -> services::Result<String> {
+    fn find_or_install(&self) -> servers::Result<String> {
         if let Ok(version) = self.version() {
             return Ok(version);
         }
@@ -147,7 +145,7 @@ impl Program {
         self.version()
     }
 
-    fn version(&self) -> services::Result<String> {
+    fn version(&self) -> servers::Result<String> {
         let answer = output(Command::new(self.name).arg("--version"))?;
         Ok(answer.lines().next().unwrap_or_default().trim().to_owned())
     }

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use clap::{Arg, ArgMatches, Command};
+use servers::{PGBOUNCER_VARIABLE, POSTGRES_NEWEST_VARIABLE, POSTGRES_VARIABLE};
 
 use crate::cargo::{Watched, cargo, run_watched, target_directory};
-use crate::services::{PGBOUNCER_VARIABLE, POSTGRES_NEWEST_VARIABLE, POSTGRES_VARIABLE};
 use crate::{Result, Told, repository, services};
 
 /// Where the ledger's tests find the program to run.

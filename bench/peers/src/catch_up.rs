@@ -3,9 +3,11 @@
 use std::time::Instant;
 
 use crate::Scale;
-use crate::account::Booking;
 use crate::entrants::Seen;
-use crate::figure::{Figure, Report, Sample};
+use figures::Booking;
+use figures::Sample;
+
+use crate::figure::{Figure, Report};
 use crate::filled::Filled;
 
 pub(crate) const TEST: &str = "catch-up over the whole log";
@@ -33,6 +35,6 @@ pub(crate) async fn measure(scale: &Scale, logs: &[Filled], report: &mut Report)
 }
 
 fn expected(events: u64) -> Seen {
-    let cents = (0..events).map(|number| Booking { account: 0, number }.event().cents()).sum();
+    let cents = (0..events).map(|number| AccountEvent::of(Booking { account: 0, number }).cents()).sum();
     Seen { events, cents }
 }

@@ -1,7 +1,9 @@
 //! Commits of one event each, by callers that wait for their answers.
 
 use crate::entrants::{Entrant, batches};
-use crate::figure::{Figure, Report, Sample};
+use figures::Sample;
+
+use crate::figure::{Figure, Report};
 use crate::place::Place;
 use crate::press::{Accounts, press};
 use crate::{Result, Scale};
@@ -105,6 +107,6 @@ async fn run(
 async fn unnest(place: &Place, scale: &Scale, rows: usize) -> Result<Sample> {
     let database = place.database().await?;
     let sample = batches(&database, rows, scale).await;
-    database.drop().await?;
+    database.remove().await?;
     sample
 }

@@ -1,10 +1,10 @@
 //! Logs that are read and folded: the same events in every store.
 
-use crate::account::Booking;
 use crate::entrants::{Entrant, Log, Opened};
 use crate::figure::Report;
 use crate::place::Place;
 use crate::{Result, Scale};
+use figures::Booking;
 
 /// Accounts of a log.
 const ACCOUNTS: u64 = 10_000;
@@ -68,8 +68,8 @@ async fn open_filled(place: &Place, scale: &Scale, entrant: Entrant) -> Result<O
         return Err(format!("the log holds {stored} events, not {}", scale.log_events).into());
     }
     if let Some(database) = &opened.database {
-        database.run("VACUUM (ANALYZE)").await?;
-        database.run("CHECKPOINT").await?;
+        database.admin().await?.batch_execute("VACUUM (ANALYZE)").await?;
+        database.admin().await?.batch_execute("CHECKPOINT").await?;
     }
     Ok(Some(opened))
 }

@@ -6,7 +6,9 @@ use serde::Serialize;
 
 use crate::commits;
 use crate::entrants::Entrant;
-use crate::figure::{Figure, amount};
+use figures::amount;
+
+use crate::figure::Figure;
 use crate::{catch_up, subscribers, views};
 
 /// Something to reach, and how far it is reached.
@@ -104,11 +106,11 @@ pub(crate) fn lines(floors: &[Floor]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::figure::{Latency, Sample};
+    use figures::{Latency, Runs, Sample};
 
     fn figure(test: &str, entrant: Entrant, value: f64) -> Figure {
         let sample = Sample { latency: Some(Latency { p50: 10.0, p99: 31.0 }), ..Sample::of(value) };
-        Figure { runs: vec![sample], ..Figure::new(test, "commits/s", entrant) }
+        Figure { runs: Runs(vec![sample]), ..Figure::new(test, "commits/s", entrant) }
     }
 
     #[test]

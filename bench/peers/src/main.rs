@@ -144,7 +144,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     })?;
     let floors = floors::judge(&report.figures);
     print!("{}{}", report.skipped_lines(), floors::lines(&floors));
-    report.end_load = place::load();
+    report.end_load = figures::load();
     println!("load at the end {}", report.end_load);
     if let Some(path) = &arguments.json {
         std::fs::write(path, figure::json(&report, &floors)?)?;

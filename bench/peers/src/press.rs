@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Barrier;
 
-use crate::account::Booking;
 use crate::entrants::{Appended, Log};
-use crate::figure::{Latency, Sample};
 use crate::{Result, Scale};
+use figures::Booking;
+use figures::{Latency, Sample};
 
 /// Accounts each caller writes in turn, where each has its own.
 pub(crate) const ACCOUNTS_EACH: u64 = 100;

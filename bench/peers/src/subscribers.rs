@@ -10,9 +10,11 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
-use crate::account::Booking;
 use crate::entrants::{Appended, Entrant, Log, Opened, Tally};
-use crate::figure::{Figure, Report, Sample};
+use figures::Booking;
+use figures::Sample;
+
+use crate::figure::{Figure, Report};
 use crate::place::Place;
 use crate::{Result, Scale};
 
@@ -80,8 +82,12 @@ async fn run(opened: &Opened, scale: &Scale) -> Result<Ended> {
     let tally = Arc::new(Tally::default());
     let Some(follower) = opened.log.follow(tally.clone()).await? else { return Ok(Ended::NoSubscriber) };
     if let (Some(database), Some(table)) = (&opened.database, opened.log.events_table()) {
-        database.run(include_str!("../sql/create_slow_commit.sql")).await?;
-        database.run(&include_str!("../sql/create_slow_trigger.sql").replace("{table}", table)).await?;
+        database.admin().await?.batch_execute(include_str!("../sql/create_slow_commit.sql")).await?;
+        database
+            .admin()
+            .await?
+            .batch_execute(&include_str!("../sql/create_slow_trigger.sql").replace("{table}", table))
+            .await?;
     }
     let numbers = Arc::new(AtomicU64::new(0));
     let end = Instant::now() + scale.followed;

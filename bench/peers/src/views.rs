@@ -1,7 +1,9 @@
 //! Balances by account, folded out of the whole log into rows that were not there.
 
 use crate::Scale;
-use crate::figure::{Figure, Report, Sample};
+use figures::Sample;
+
+use crate::figure::{Figure, Report};
 use crate::filled::Filled;
 
 pub(crate) const TEST: &str = "a view from nothing";

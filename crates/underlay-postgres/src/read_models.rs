@@ -6,8 +6,9 @@ use tokio_postgres::{Client, Row};
 use underlay_core::adapter::Walk;
 use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
 use underlay_core::{
-    Checkpoint, Error, ParkedEvent, Position, Query, ReadModels, RowAddress, RowChange, RowPage, RowValues,
-    Swap, Swept, TenantId, Timestamp, Value, ViewBatch, ViewInfo, ViewSchema, ViewTable, check_page_limit,
+    Checkpoint, Error, LoadedRow, ParkedEvent, Position, Query, ReadModels, RowAddress, RowChange, RowPage,
+    RowValues, Swap, Swept, TenantId, Timestamp, Value, ViewBatch, ViewInfo, ViewSchema, ViewTable,
+    check_page_limit,
 };
 
 use crate::catalogue::{self, Activate, BeginGeneration, CreateView, GiveUp, Revert, Sweep};
@@ -114,8 +115,8 @@ impl ReadModels for PostgresStore {
         Ok(self.0.sessions.read(&Actor::Worker, &[select], read).await?)
     }
 
-    async fn load(&self, table: &ViewTable, rows: &[RowAddress]) -> Result<Vec<Option<RowValues>>, Error> {
-        Ok(load_rows(self, None, table, rows).await?)
+    async fn load(&self, table: &ViewTable, rows: &[RowAddress]) -> Result<Vec<LoadedRow>, Error> {
+        Ok(load_rows(self, None, table, rows).await?.into_iter().map(LoadedRow::from).collect())
     }
 
     async fn apply(&self, table: &ViewTable, batch: ViewBatch) -> Result<(), Error> {

@@ -11,8 +11,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use underlay_core::{
-    ColumnType, Event, EventDescriptor, EventType, Keys, LogFilter, OnFault, ParkedEvent, Position, Recorded,
-    RecordedEvent, Row, RowAddress, RowValues, TenantId, Value, View, ViewSchema,
+    ColumnType, Event, EventDescriptor, EventType, Keys, LoadedRow, LogFilter, OnFault, ParkedEvent,
+    Position, Recorded, RecordedEvent, Row, RowAddress, RowValues, TenantId, Value, View, ViewSchema,
 };
 
 /// An event a view cannot take. The view stops before the commit that holds it, or passes over it.
@@ -90,9 +90,9 @@ pub(crate) trait Routed: Send {
     fn addresses(&self) -> Vec<RowAddress>;
     /// The rows afterwards, given the rows as they are, both in the order of the addresses; `None` where
     /// there are faults.
-    fn fold(&self, rows: Vec<Option<RowValues>>) -> Option<Vec<Option<RowValues>>>;
+    fn fold(&self, rows: Vec<LoadedRow>) -> Option<Vec<Option<RowValues>>>;
     /// The faults, given the rows as they are: what cannot be folded changes nothing.
-    fn faults(&self, rows: Vec<Option<RowValues>>) -> Faults;
+    fn faults(&self, rows: Vec<LoadedRow>) -> Faults;
 }
 
 pub(crate) struct FoldedView<V> {
@@ -254,16 +254,16 @@ impl<V: View> Routed for RoutedEvents<V> {
         self.addresses.clone()
     }
 
-    fn fold(&self, rows: Vec<Option<RowValues>>) -> Option<Vec<Option<RowValues>>> {
-        rows.into_iter().enumerate().map(|(at, values)| self.fold_group(at, values)).collect()
+    fn fold(&self, rows: Vec<LoadedRow>) -> Option<Vec<Option<RowValues>>> {
+        rows.into_iter().enumerate().map(|(at, row)| self.fold_group(at, row)).collect()
     }
 
     #[cold]
-    fn faults(&self, rows: Vec<Option<RowValues>>) -> Faults {
+    fn faults(&self, rows: Vec<LoadedRow>) -> Faults {
         let mut faults = Vec::new();
         let mut folded: Vec<Option<V::Row>> = Vec::with_capacity(rows.len());
-        for (at, values) in rows.into_iter().enumerate() {
-            let row = values.map(V::Row::from_values).transpose();
+        for (at, row) in rows.iter().enumerate() {
+            let row = row.values.clone().map(V::Row::from_values).transpose();
             folded.push(row.unwrap_or_else(|column| {
                 let first = &self.events[self.groups[at].events[0]].record;
                 let key = &self.addresses[at].key;
@@ -275,8 +275,8 @@ impl<V: View> Routed for RoutedEvents<V> {
         // In the order of the log: an event changes all its rows or, where it is a fault in one, none of them.
         // So what is a fault does not depend on what else is in the batch.
         let mut rows_of: Vec<Vec<usize>> = vec![Vec::new(); self.events.len()];
-        for (at, group) in self.groups.iter().enumerate() {
-            group.events.iter().for_each(|event| rows_of[*event].push(at));
+        for (at, row) in rows.iter().enumerate() {
+            self.unreflected(at, row.reflects).iter().for_each(|event| rows_of[*event].push(at));
         }
         for (event, places) in self.events.iter().zip(&rows_of) {
             let changed: Result<Vec<_>, ViewFault> =
@@ -295,6 +295,12 @@ impl<V: View> Routed for RoutedEvents<V> {
 }
 
 impl<V: View> RoutedEvents<V> {
+    /// The events of a group that its row does not reflect yet.
+    fn unreflected(&self, at: usize, reflects: Position) -> &[usize] {
+        let events = &self.groups[at].events;
+        &events[events.partition_point(|event| self.events[*event].record.position <= reflects)..]
+    }
+
     /// A row after one event.
     fn fold_one(
         &self,
@@ -312,11 +318,13 @@ impl<V: View> RoutedEvents<V> {
     }
 
     /// The row of a group after its events; `None` where one of them is a fault.
-    fn fold_group(&self, at: usize, values: Option<RowValues>) -> Option<Option<RowValues>> {
-        let group = &self.groups[at];
+    fn fold_group(&self, at: usize, row: LoadedRow) -> Option<Option<RowValues>> {
+        let (group, values) = (&self.groups[at], row.values);
+        let Some((last, before)) = self.unreflected(at, row.reflects).split_last() else {
+            return Some(values);
+        };
         let fits = |values: &[Value]| self.schema.check_row(&self.addresses[at].key, values).is_ok();
         catch_unwind(AssertUnwindSafe(|| {
-            let (last, before) = group.events.split_last()?;
             let mut row = values.map(V::Row::from_values).transpose().ok()?;
             for index in before {
                 row = self.view.fold(&group.key, row.take(), &self.events[*index]);

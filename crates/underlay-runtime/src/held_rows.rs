@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use underlay_core::{RowAddress, RowChange, RowValues, Timestamp, Value};
+use underlay_core::{LoadedRow, Position, RowAddress, RowChange, RowValues, Timestamp, Value};
 
 /// Rows that a view has folded and not stored yet. They reflect every event up to where the view has
 /// looked, and go with the step that fails: the rows that are stored are the truth.
@@ -19,6 +19,8 @@ struct HeldRow {
     address: RowAddress,
     values: Option<RowValues>,
     is_stored: bool,
+    /// As it was loaded; see [`LoadedRow::reflects`].
+    reflects: Position,
 }
 
 impl HeldRows {
@@ -57,18 +59,19 @@ impl HeldRows {
     }
 
     /// Takes the rows that were missing, as they are stored.
-    pub(crate) fn hold(&mut self, missing: Vec<RowAddress>, stored: Vec<Option<RowValues>>, now: Timestamp) {
+    pub(crate) fn hold(&mut self, missing: Vec<RowAddress>, stored: Vec<LoadedRow>, now: Timestamp) {
         self.since.get_or_insert(now);
-        for (address, values) in missing.into_iter().zip(stored) {
+        for (address, LoadedRow { values, reflects }) in missing.into_iter().zip(stored) {
             self.bytes += address.key.len() + values_bytes(values.as_ref());
             self.places.insert(address.clone(), self.rows.len());
-            self.rows.push(HeldRow { address, is_stored: values.is_some(), values });
+            self.rows.push(HeldRow { address, is_stored: values.is_some(), values, reflects });
         }
     }
 
-    /// The values at places.
-    pub(crate) fn values(&self, places: &[usize]) -> Vec<Option<RowValues>> {
-        places.iter().map(|place| self.rows[*place].values.clone()).collect()
+    /// The rows at places.
+    pub(crate) fn rows(&self, places: &[usize]) -> Vec<LoadedRow> {
+        let row = |row: &HeldRow| LoadedRow { values: row.values.clone(), reflects: row.reflects };
+        places.iter().map(|place| row(&self.rows[*place])).collect()
     }
 
     /// Replaces the values at places; none removes the row.
@@ -114,16 +117,20 @@ mod tests {
         Some(vec![Value::Text(text.to_owned())])
     }
 
+    fn stored(rows: impl IntoIterator<Item = Option<RowValues>>) -> Vec<LoadedRow> {
+        rows.into_iter().map(LoadedRow::from).collect()
+    }
+
     #[test]
     fn what_was_folded_before_is_folded_on() {
         let mut held = HeldRows::default();
         let (a, b) = (address("a"), address("b"));
         assert_eq!(held.find(vec![a.clone()]), (vec![0], vec![a.clone()]));
-        held.hold(vec![a.clone()], vec![row("1")], Timestamp::UNIX_EPOCH);
+        held.hold(vec![a.clone()], stored([row("1")]), Timestamp::UNIX_EPOCH);
         held.replace(&[0], vec![row("12")]);
         assert_eq!(held.find(vec![b.clone(), a.clone()]), (vec![1, 0], vec![b.clone()]));
-        held.hold(vec![b.clone()], vec![None], Timestamp::MAX);
-        assert_eq!(held.values(&[1, 0]), [None, row("12")]);
+        held.hold(vec![b.clone()], stored([None]), Timestamp::MAX);
+        assert_eq!(held.rows(&[1, 0]), stored([None, row("12")]));
         assert_eq!(held.since(), Some(Timestamp::UNIX_EPOCH), "the first counts");
         held.replace(&[1, 0], vec![row("3"), row("123")]);
         let changes = [RowChange::Upsert(a, row("123").unwrap()), RowChange::Upsert(b, row("3").unwrap())];
@@ -135,7 +142,7 @@ mod tests {
     fn only_rows_that_are_stored_are_deleted() {
         let mut held = HeldRows::default();
         let both = vec![address("stored"), address("fleeting")];
-        held.hold(both, vec![row("1"), None], Timestamp::UNIX_EPOCH);
+        held.hold(both, stored([row("1"), None]), Timestamp::UNIX_EPOCH);
         held.replace(&[0, 1], vec![row("12"), row("1")]);
         held.replace(&[0, 1], vec![None, None]);
         assert_eq!(held.take_changes(), [RowChange::Delete(address("stored"))]);
@@ -144,7 +151,7 @@ mod tests {
     #[test]
     fn bytes_follow_the_values() {
         let mut held = HeldRows::default();
-        held.hold(vec![address("key")], vec![row("1234")], Timestamp::UNIX_EPOCH);
+        held.hold(vec![address("key")], stored([row("1234")]), Timestamp::UNIX_EPOCH);
         let value = size_of::<Value>();
         assert_eq!((held.len(), held.bytes()), (1, value + 3 + 4));
         held.replace(&[0], vec![row("12345678")]);

@@ -94,7 +94,7 @@ impl Engine {
     /// Refuses a checkpoint that does not fit the log.
     pub(crate) async fn check_view(&self, view: &str, checkpoint: &Checkpoint) -> Result<(), Error> {
         let repair = format!("{} view rebuild {view}", self.config().program);
-        self.store().check(&format!("view {view}"), checkpoint, &repair).await
+        self.store().check_checkpoint(&format!("view {view}"), checkpoint, &repair).await
     }
 
     /// Reads the next page and folds it; the page after it is read meanwhile. Rows and checkpoint are
@@ -204,12 +204,12 @@ impl Engine {
             let stored = self.read_models().load(table, &missing).await?;
             held.hold(missing, stored, self.clock().now());
         }
-        Ok(off_the_loop(heavy, || match routed.fold(held.values(&places)) {
+        Ok(off_the_loop(heavy, || match routed.fold(held.rows(&places)) {
             Some(rows) => {
                 held.replace(&places, rows);
                 Ok(())
             }
-            None => Err(routed.faults(held.values(&places))),
+            None => Err(routed.faults(held.rows(&places))),
         })?)
     }
 
@@ -420,6 +420,7 @@ mod tests {
         let tenant = TenantId::new("acme").unwrap();
         let address = |key: usize| RowAddress { tenant: tenant.clone(), key: key.to_string() };
         let values = vec![Some(vec![Value::Text(note.to_owned())]); rows];
+        let values = values.into_iter().map(underlay_core::LoadedRow::from).collect();
         progress.held.hold((0..rows).map(address).collect(), values, Timestamp::UNIX_EPOCH);
     }
 

@@ -4,8 +4,8 @@ use tokio::sync::oneshot;
 use underlay_core::adapter::Walk;
 use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
 use underlay_core::{
-    Checkpoint, Error, Filter, ParkedEvent, Position, Query, ReadModels, RowAddress, RowChange, RowPage,
-    RowValues, Swap, Swept, TenantId, Timestamp, ViewBatch, ViewInfo, ViewSchema, ViewTable,
+    Checkpoint, Error, Filter, LoadedRow, ParkedEvent, Position, Query, ReadModels, RowAddress, RowChange,
+    RowPage, RowValues, Swap, Swept, TenantId, Timestamp, ViewBatch, ViewInfo, ViewSchema, ViewTable,
     check_page_limit,
 };
 
@@ -109,9 +109,11 @@ impl ReadModels for SqliteStore {
         self.0.readers.read(None, move |connection| catalogue::checkpoint(connection, &table)).await
     }
 
-    async fn load(&self, table: &ViewTable, rows: &[RowAddress]) -> Result<Vec<Option<RowValues>>, Error> {
+    async fn load(&self, table: &ViewTable, rows: &[RowAddress]) -> Result<Vec<LoadedRow>, Error> {
         let (table, rows) = (table.clone(), rows.to_vec());
-        self.0.readers.read_at_one_moment(None, move |connection| load_rows(connection, &table, &rows)).await
+        let load = move |connection: &Connection| load_rows(connection, &table, &rows);
+        let rows = self.0.readers.read_at_one_moment(None, load).await?;
+        Ok(rows.into_iter().map(LoadedRow::from).collect())
     }
 
     async fn apply(&self, table: &ViewTable, mut batch: ViewBatch) -> Result<(), Error> {

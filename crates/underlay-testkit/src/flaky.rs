@@ -1,32 +1,10 @@
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use underlay_core::{
-    Commit, CommitId, Committed, Error, EventId, EventStore, LogFilter, LogPage, LogScope, Position,
-    RecordedCommit, StoreId, StreamName, StreamPage, TenantId, Timestamp, Underway, Version, Wakeup, Wakeups,
-};
+use underlay_core::{Commit, Committed, Error, EventStore, TenantId, Wakeup, Wakeups};
 
-/// A call of an event store that can be made to fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Call {
-    /// [`EventStore::commit`].
-    Commit,
-    /// [`EventStore::find_commit`].
-    FindCommit,
-    /// [`EventStore::read_stream`].
-    ReadStream,
-    /// [`EventStore::read_all`].
-    ReadAll,
-    /// [`EventStore::versions`].
-    Versions,
-    /// [`EventStore::head`].
-    Head,
-    /// [`EventStore::position_at`].
-    PositionAt,
-    /// [`EventStore::event_id_at`].
-    EventIdAt,
-}
+use crate::{Call, EventStoreLayer};
 
 /// What became of a commit whose answer was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,20 +30,21 @@ struct Script {
     failed: u64,
 }
 
-/// An event store whose calls fail by a script, as calls over a network fail.
+/// A layer whose calls fail by a script, as calls over a network fail: [`Over`](crate::Over) makes an event
+/// store of it.
 ///
 /// Calls are counted by kind, from 1. A fault is bound to the kind and the number, so one script
 /// fails the same calls again in every run.
 #[derive(Debug)]
 pub struct Flaky<S> {
-    inner: S,
+    inner: Arc<S>,
     script: Mutex<Script>,
 }
 
 impl<S> Flaky<S> {
     /// A store that does not fail yet.
     pub fn new(inner: S) -> Self {
-        Self { inner, script: Mutex::default() }
+        Self { inner: Arc::new(inner), script: Mutex::default() }
     }
 
     /// Call `number` of a kind is [`Error::Unavailable`]; it does not reach the store.
@@ -112,13 +91,6 @@ impl<S> Flaky<S> {
     fn fault(&self, call: Call) -> Option<Fault> {
         self.lock().next(call)
     }
-
-    fn arrives(&self, call: Call) -> Result<(), Error> {
-        match self.fault(call) {
-            Some(_) => Err(lost(call)),
-            None => Ok(()),
-        }
-    }
 }
 
 fn lost(call: Call) -> Error {
@@ -159,9 +131,18 @@ fn scramble(number: u64) -> u64 {
 }
 
 #[async_trait]
-impl<S: EventStore> EventStore for Flaky<S> {
-    fn store_id(&self) -> StoreId {
-        self.inner.store_id()
+impl<S: EventStore> EventStoreLayer for Flaky<S> {
+    type Below = Arc<S>;
+
+    fn below(&self) -> Arc<S> {
+        self.inner.clone()
+    }
+
+    async fn before(&self, call: Call) -> Result<(), Error> {
+        match self.fault(call) {
+            Some(_) => Err(lost(call)),
+            None => Ok(()),
+        }
     }
 
     async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error> {
@@ -177,57 +158,6 @@ impl<S: EventStore> EventStore for Flaky<S> {
                 Err(uncertain())
             }
         }
-    }
-
-    async fn find_commit(&self, tenant: &TenantId, id: CommitId) -> Result<Option<RecordedCommit>, Error> {
-        self.arrives(Call::FindCommit)?;
-        self.inner.find_commit(tenant, id).await
-    }
-
-    fn underway(&self, tenant: &TenantId, id: CommitId) -> Option<Underway> {
-        self.inner.underway(tenant, id)
-    }
-
-    async fn read_stream(
-        &self,
-        tenant: &TenantId,
-        stream: &StreamName,
-        after: Version,
-        limit: usize,
-    ) -> Result<StreamPage, Error> {
-        self.arrives(Call::ReadStream)?;
-        self.inner.read_stream(tenant, stream, after, limit).await
-    }
-
-    async fn read_all(
-        &self,
-        scope: &LogScope,
-        after: Position,
-        filter: &LogFilter,
-        limit: usize,
-    ) -> Result<LogPage, Error> {
-        self.arrives(Call::ReadAll)?;
-        self.inner.read_all(scope, after, filter, limit).await
-    }
-
-    async fn versions(&self, tenant: &TenantId, streams: &[StreamName]) -> Result<Vec<Version>, Error> {
-        self.arrives(Call::Versions)?;
-        self.inner.versions(tenant, streams).await
-    }
-
-    async fn head(&self) -> Result<Position, Error> {
-        self.arrives(Call::Head)?;
-        self.inner.head().await
-    }
-
-    async fn position_at(&self, time: Timestamp) -> Result<Position, Error> {
-        self.arrives(Call::PositionAt)?;
-        self.inner.position_at(time).await
-    }
-
-    async fn event_id_at(&self, position: Position) -> Result<Option<EventId>, Error> {
-        self.arrives(Call::EventIdAt)?;
-        self.inner.event_id_at(position).await
     }
 }
 

@@ -6,6 +6,7 @@
 //! - **The model** (feature `model`): random operations on a store, compared with plain collections.
 //! - **Fixtures**: [`MemoryFixture`] for the adapters in memory; a store of your own brings its own.
 //! - **Faults**: [`Flaky`] makes chosen calls of a store fail as a network makes them fail.
+//! - **Layers**: [`Over`] delegates every call to the store below, but for those a layer answers itself.
 //! - **Scenarios**: [`given`] and [`given_streams`] test decisions without a store.
 //! - **Samples**: [`sample`] has short ways to build events and commits.
 
@@ -25,8 +26,10 @@ pub mod leases;
 mod memory;
 #[cfg(feature = "model")]
 pub mod model;
+mod over;
 pub mod read_models;
 pub mod retention;
+mod rows_first;
 pub mod sample;
 mod scenario;
 pub mod snapshots;
@@ -36,8 +39,10 @@ pub use fixture::{
     ArchiveFixture, EventStoreFixture, Fixture, LeasesFixture, ReadModelsFixture, RetentionFixture, Skip,
     SnapshotsFixture,
 };
-pub use flaky::{Call, Flaky, Stored};
+pub use flaky::{Flaky, Stored};
 pub use memory::MemoryFixture;
+pub use over::{Call, EventStoreLayer, Over, ReadModelsLayer, RowsCall};
+pub use rows_first::RowsFirst;
 pub use scenario::{Given, GivenStreams, StreamVerdict, Verdict, given, given_streams};
 
 /// What generated tests need, under one name. Not part of the public promise.

@@ -9,11 +9,12 @@ use underlay_core::{Commit, CommitId, EventStore, ExpectedVersion, ReadModels, S
 use underlay_postgres::{Listen, PostgresStore};
 
 use super::marks;
-use super::place::{Database, LOGIN, SCHEMA, STRANGER, VIEWS};
+use super::place::{LOGIN, Place, SCHEMA, STRANGER, VIEWS};
 use super::population::{Population, SHARED_KEY, SHARED_STREAM, event, own_stream};
 use super::session::Session;
 use super::tally::Attack;
 use crate::Result;
+use crate::subject::OpenStore;
 
 /// What leaves nothing on a connection.
 const CLEAN: &str = "SELECT 1";
@@ -34,31 +35,24 @@ const ENDS: [&str; 8] = [
 pub(super) type Settle<'a> = &'a (dyn Fn(&str, &str) -> String + Sync);
 
 /// Ends transactions in every way, and looks at what is left.
-pub(super) async fn reused(
-    database: &Database<'_>,
-    population: &Population,
-    settle: Settle<'_>,
-) -> Result<Attack> {
+pub(super) async fn reused(place: &Place, population: &Population, settle: Settle<'_>) -> Result<Attack> {
     let mut attack = Attack::new("a connection that is used again");
-    let session = database.session(LOGIN).await?;
+    let session = place.session(LOGIN).await?;
     for tenant in population.tenants.iter().take(3) {
         for role in ["reader", "writer", "worker"] {
             for end in ENDS {
-                session.run(&format!("BEGIN; {}", settle(&database.role(role), tenant.id.as_str()))).await?;
+                session.run(&format!("BEGIN; {}", settle(&place.role(role), tenant.id.as_str()))).await?;
                 finish(&session, end).await?;
-                left(&session, database, None, &format!("{role} for {}, {end}", tenant.id), &mut attack)
-                    .await?;
+                left(&session, place, None, &format!("{role} for {}, {end}", tenant.id), &mut attack).await?;
                 // Whoever comes next names another tenant, or forgets to.
                 let next = &population.tenants[3];
-                session
-                    .run(&format!("BEGIN; {}", settle(&database.role("reader"), next.id.as_str())))
-                    .await?;
+                session.run(&format!("BEGIN; {}", settle(&place.role("reader"), next.id.as_str()))).await?;
                 let told = session.tell(&format!("SELECT * FROM {SCHEMA}.events")).await?;
                 let sign = marks::foreign(Some(next.number), &told.text);
                 attack.judge(sign.is_some(), || format!("{} after {}: {sign:?}", next.id, tenant.id));
                 attack.control(told.rows > 0, || format!("{} sees nothing: {}", next.id, told.short()));
                 session.run("ROLLBACK").await?;
-                session.run(&format!("BEGIN; SET LOCAL ROLE {}", database.role("reader"))).await?;
+                session.run(&format!("BEGIN; SET LOCAL ROLE {}", place.role("reader"))).await?;
                 let told = session.tell(&format!("SELECT * FROM {SCHEMA}.events")).await?;
                 attack.judge(told.rows > 0, || format!("{} rows of {} after {end}", told.rows, tenant.id));
                 session.run("ROLLBACK").await?;
@@ -79,7 +73,7 @@ async fn finish(session: &Session, end: &str) -> Result<()> {
 /// What is left on a connection: nobody's role, nobody's tenant, no row.
 async fn left(
     session: &Session,
-    database: &Database<'_>,
+    place: &Place,
     login: Option<&str>,
     what: &str,
     attack: &mut Attack,
@@ -87,7 +81,7 @@ async fn left(
     let told = session
         .lines("SELECT current_user || '|' || coalesce(current_setting('underlay.tenant', true), '')")
         .await?;
-    let name = login.map_or_else(|| database.role(LOGIN), str::to_owned);
+    let name = login.map_or_else(|| place.role(LOGIN), str::to_owned);
     attack.judge(told != [format!("{name}|")], || format!("left after {what}: {told:?}"));
     for table in [format!("{SCHEMA}.events"), format!("{SCHEMA}.commits"), format!("{VIEWS}.accounts_1")] {
         let told = session.tell(&format!("SELECT * FROM {table}")).await?;
@@ -99,19 +93,19 @@ async fn left(
 }
 
 /// The same through a pooler: the product's calls and others' share the server's connections.
-pub(super) async fn pooled(database: &Database<'_>, population: &Population) -> Result<Attack> {
+pub(super) async fn pooled(place: &Place, population: &Population) -> Result<Attack> {
     let mut attack = Attack::new("connections shared through a pooler");
-    let Some(address) = database.pooled_address() else {
+    let Some(address) = place.pooled_address() else {
         attack.skip("there is no pooler");
         return Ok(attack);
     };
-    let config = database.config().with_connections_max(4).with_listen(Listen::Off);
+    let config = place.config().with_connections_max(4).with_listen(Listen::Off);
     let store = PostgresStore::connect(&address, config).await?;
     let login = Session::open(&address).await?.lines("SELECT session_user").await?.pop().unwrap_or_default();
     let poison = [
         CLEAN.to_owned(),
         format!("SET underlay.tenant = '{}'", population.tenants[1].id),
-        format!("SET ROLE {}", database.role("worker")),
+        format!("SET ROLE {}", place.role("worker")),
         "SET search_path = pg_temp; CREATE TEMP TABLE IF NOT EXISTS events AS SELECT 1 AS position"
             .to_owned(),
     ];
@@ -147,7 +141,7 @@ pub(super) async fn pooled(database: &Database<'_>, population: &Population) -> 
             for _ in 0..8 {
                 let session = Session::open(&address).await?;
                 if poison == CLEAN {
-                    left(&session, database, Some(&login), "the product's calls", &mut attack).await?;
+                    left(&session, place, Some(&login), "the product's calls", &mut attack).await?;
                 }
                 session.run("RESET ROLE; RESET underlay.tenant; RESET search_path").await?;
             }
@@ -158,13 +152,9 @@ pub(super) async fn pooled(database: &Database<'_>, population: &Population) -> 
 }
 
 /// What commits tell those who listen.
-pub(super) async fn hints(
-    database: &Database<'_>,
-    store: &PostgresStore,
-    population: &Population,
-) -> Result<Attack> {
+pub(super) async fn hints(place: &Place, store: &OpenStore, population: &Population) -> Result<Attack> {
     let mut attack = Attack::new("hints of new commits");
-    let config: tokio_postgres::Config = database.address(STRANGER).parse()?;
+    let config: tokio_postgres::Config = place.address(STRANGER).parse()?;
     let (client, mut connection) = config.connect(NoTls).await?;
     let (said, mut heard) = tokio::sync::mpsc::unbounded_channel();
     let listening = tokio::spawn(async move {
@@ -179,7 +169,7 @@ pub(super) async fn hints(
         let stream = StreamName::parse(&format!("hint-{}", tenant.mark()))?;
         let hinted = event(tenant, 950)?;
         let commit = Commit::new(CommitId::draw()).append(stream, ExpectedVersion::Any, vec![hinted]);
-        store.commit(&tenant.id, commit).await?;
+        store.store.commit(&tenant.id, commit).await?;
         let hint = tokio::time::timeout(Duration::from_secs(10), heard.recv()).await;
         let Ok(Some(hint)) = hint else {
             attack.control(false, || format!("no hint of a commit of {}", tenant.id));

@@ -1,15 +1,15 @@
 //! pg_dump, as everybody who can log in.
 
-use services::{output, postgres_program};
+use servers::{output, postgres_program};
 
 use super::marks;
-use super::place::{Database, LOGIN, STRANGER};
+use super::place::{LOGIN, Place, STRANGER};
 use super::population::Population;
 use super::tally::Attack;
 use crate::Result;
 
 /// Dumps the database in every way a login can ask for.
-pub(super) async fn attack(database: &Database<'_>, population: &Population) -> Result<Attack> {
+pub(super) async fn attack(place: &Place, population: &Population) -> Result<Attack> {
     let mut attack = Attack::new("dumps");
     let own = &population.tenants[0];
     for login in [LOGIN, STRANGER] {
@@ -23,12 +23,12 @@ pub(super) async fn attack(database: &Database<'_>, population: &Population) -> 
                         dump.arg("--data-only").arg("--inserts").arg("--table").arg(table);
                         dump.args((!security.is_empty()).then_some(security));
                         if !role.is_empty() {
-                            dump.arg(format!("--role={}", database.role(role)));
+                            dump.arg(format!("--role={}", place.role(role)));
                         }
                         if let Some(tenant) = tenant {
                             dump.env("PGOPTIONS", format!("-c underlay.tenant={}", tenant.id));
                         }
-                        dump.arg(database.address(login));
+                        dump.arg(place.address(login));
                         let said = tokio::task::spawn_blocking(move || output(&mut dump)).await?;
                         let text = said.unwrap_or_else(|error| error.to_string());
                         let number = tenant.map(|tenant| tenant.number);

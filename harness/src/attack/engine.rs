@@ -1,20 +1,17 @@
 //! The engine on the store: commands, operations and queries of one tenant with another's names and ids.
 
 use std::fmt::Debug;
-use std::sync::Arc;
 use std::time::Duration;
 
-use underlay_core::{
-    CommitId, Comparison, Cursor, Direction, EventStore, Position, Query, SystemClock, Value, View,
-};
-use underlay_postgres::PostgresStore;
-use underlay_runtime::{Engine, EngineConfig, Ports, RebuildFrom, Request};
+use underlay_core::{CommitId, Comparison, Cursor, Direction, Position, Query, Value, View};
+use underlay_runtime::{Engine, EngineConfig, RebuildFrom, Request};
 
 use super::marks::{self, Marked};
 use super::population::{Population, own_commit};
 use super::tally::Attack;
 use super::vault::{Copy, Secrets, Vault, VaultCommand, registry};
 use crate::Result;
+use crate::subject::OpenStore;
 
 /// How long a view may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -25,20 +22,12 @@ const SECRETS: &str = <Secrets as View>::NAME;
 
 /// Fills a vault for every tenant, and calls everything as one tenant against another.
 pub(super) async fn attack(
-    store: &PostgresStore,
+    store: &OpenStore,
     population: &Population,
     pairs: &[(usize, usize)],
 ) -> Result<Attack> {
     let mut attack = Attack::new("commands and queries of the engine");
-    let ports = Ports {
-        store: Arc::new(store.clone()),
-        read_models: Arc::new(store.clone()),
-        wakeups: Arc::new(store.clone()),
-        snapshots: Some(Arc::new(store.clone())),
-        leases: Some(Arc::new(store.clone())),
-        clock: Arc::new(SystemClock),
-    };
-    let engine = Engine::new(ports, registry(), EngineConfig::default())?;
+    let engine = Engine::new(store.ports(), registry(), EngineConfig::default())?;
     let views = engine.start_views();
     let position = fill(&engine, store, population).await?;
     engine.wait_for_view(SECRETS, position, PATIENCE).await?;
@@ -59,7 +48,7 @@ pub(super) async fn attack(
     Ok(attack)
 }
 
-async fn fill(engine: &Engine, store: &PostgresStore, population: &Population) -> Result<Position> {
+async fn fill(engine: &Engine, store: &OpenStore, population: &Population) -> Result<Position> {
     for tenant in &population.tenants {
         for (vault, id) in
             [(SHARED.to_owned(), command(marks::EVERYBODY, 1)), (tenant.mark(), command(tenant.number, 2))]
@@ -69,7 +58,7 @@ async fn fill(engine: &Engine, store: &PostgresStore, population: &Population) -
             engine.execute::<Vault>(&request, &vault, fill).await.map_err(|error| format!("{error:?}"))?;
         }
     }
-    Ok(store.head().await?)
+    Ok(store.store.head().await?)
 }
 
 /// The id of a command.

@@ -1,6 +1,6 @@
 //! Walls with holes, made on purpose in copies of the database, to see that the attack finds each.
 
-use super::place::{Database, Place, ROLES};
+use super::place::{Installation, Place, ROLES};
 use super::population::Population;
 use super::statements;
 use super::tally::Tally;
@@ -217,19 +217,18 @@ const HOLES: &[Hole] = &[
 
 /// Makes every hole in a copy of a database, and attacks that.
 pub(super) async fn make_all(
-    place: &mut Place<'_>,
-    template: &str,
+    installation: &Installation<'_>,
+    template: &Place,
     population: &Population,
     only: &[String],
 ) -> Result<Vec<Found>> {
     let mut all = Vec::new();
     let wanted = |hole: &&Hole| only.is_empty() || only.iter().any(|text| hole.name.contains(text.as_str()));
     for hole in HOLES.iter().filter(wanted) {
-        place.empty_of_sessions(template).await?;
-        let name = place.new_database(template).await?;
-        let tally = attack_with(&place.database(&name), hole, population).await;
-        let undone = undo(&place.database(&name), hole).await;
-        place.drop_database(&name).await?;
+        template.empty_of_sessions().await?;
+        let copy = installation.copy(template).await?;
+        let tally = attack_with(&copy, hole, population).await;
+        let undone = undo(&copy, hole).await;
         let (tally, ()) = (tally.map_err(|error| format!("{}: {error}", hole.name))?, undone?);
         let missed = tally.attacks.iter().filter(|attack| attack.leaks.count == 0);
         let found = Found {
@@ -246,27 +245,27 @@ pub(super) async fn make_all(
     Ok(all)
 }
 
-async fn attack_with(database: &Database<'_>, hole: &Hole, population: &Population) -> Result<Tally> {
-    let admin = database.admin().await?;
+async fn attack_with(place: &Place, hole: &Hole, population: &Population) -> Result<Tally> {
+    let admin = place.admin().await?;
     for sql in hole.make {
-        admin.run(&filled(database, sql)).await?;
+        admin.run(&filled(place, sql)).await?;
     }
     let mut tally = Tally::default();
-    attack_sql(database, population, hole.found_by, false, &hole.settle, &mut tally).await?;
+    attack_sql(place, population, hole.found_by, false, &hole.settle, &mut tally).await?;
     Ok(tally)
 }
 
-async fn undo(database: &Database<'_>, hole: &Hole) -> Result<()> {
-    let admin = database.admin().await?;
+async fn undo(place: &Place, hole: &Hole) -> Result<()> {
+    let admin = place.admin().await?;
     for sql in hole.undo {
-        admin.run(&filled(database, sql)).await?;
+        admin.run(&filled(place, sql)).await?;
     }
     Ok(())
 }
 
-fn filled(database: &Database<'_>, sql: &str) -> String {
+fn filled(place: &Place, sql: &str) -> String {
     ROLES
         .into_iter()
         .chain(["login"])
-        .fold(sql.to_owned(), |sql, role| sql.replace(&format!("{{{role}}}"), &database.role(role)))
+        .fold(sql.to_owned(), |sql, role| sql.replace(&format!("{{{role}}}"), &place.role(role)))
 }

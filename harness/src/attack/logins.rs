@@ -1,7 +1,7 @@
 //! What a login can become, and what it can change: everything but what it was granted is refused.
 
 use super::marks;
-use super::place::{Database, LOGIN, ROLES, SCHEMA, STRANGER, VIEWS};
+use super::place::{LOGIN, Place, ROLES, SCHEMA, STRANGER, VIEWS};
 use super::tally::Attack;
 use crate::Result;
 
@@ -27,21 +27,21 @@ const CHANGES: [&str; 17] = [
 ];
 
 /// Tries every switch and every change.
-pub(super) async fn attack(database: &Database<'_>) -> Result<Attack> {
+pub(super) async fn attack(place: &Place) -> Result<Attack> {
     let mut attack = Attack::new("what a login can become");
     for login in [LOGIN, STRANGER] {
-        let session = database.session(login).await?;
+        let session = place.session(login).await?;
         for role in ROLES.into_iter().chain([LOGIN, STRANGER]) {
             // By design: reader and writer are for requests, and a program asks to be a worker.
             let may = role == login
                 || login == LOGIN && matches!(role, "app" | "switch" | "reader" | "writer" | "worker");
             for from in ["SELECT 1", "SET LOCAL search_path = pg_temp"] {
-                let told = session.act(from, &format!("SET LOCAL ROLE {}", database.role(role))).await?;
+                let told = session.act(from, &format!("SET LOCAL ROLE {}", place.role(role))).await?;
                 attack.judge(told.done() && !may, || format!("{login} became {role}"));
                 attack
                     .control(told.done() || !may, || format!("{login} may not be {role}: {}", told.short()));
             }
-            let other = database.role(role);
+            let other = place.role(role);
             for sql in [
                 format!("SET SESSION AUTHORIZATION {other}"),
                 format!("SELECT set_config('session_authorization', '{other}', false)"),
@@ -57,7 +57,7 @@ pub(super) async fn attack(database: &Database<'_>) -> Result<Attack> {
         for change in CHANGES {
             let mut sql = change.to_owned();
             for role in ROLES.into_iter().chain([LOGIN, STRANGER]) {
-                sql = sql.replace(&format!("{{{role}}}"), &database.role(role));
+                sql = sql.replace(&format!("{{{role}}}"), &place.role(role));
             }
             let told = session.act("SELECT 1", &sql).await?;
             // A grant of what one does not have is a warning, and grants nothing.
@@ -66,19 +66,19 @@ pub(super) async fn attack(database: &Database<'_>) -> Result<Attack> {
                 || format!("{login}: {sql}"),
             );
         }
-        catalogue(database, login, &mut attack).await?;
+        catalogue(place, login, &mut attack).await?;
     }
-    climbers(database, &mut attack).await?;
+    climbers(place, &mut attack).await?;
     Ok(attack)
 }
 
 /// What an administrator may have granted the login beside the use of the store: by each it comes past the
 /// walls, and with each the product does not work for it.
-async fn climbers(database: &Database<'_>, attack: &mut Attack) -> Result<()> {
-    let admin = database.admin().await?;
-    let (login, stranger) = (database.role(LOGIN), database.role(STRANGER));
+async fn climbers(place: &Place, attack: &mut Attack) -> Result<()> {
+    let admin = place.admin().await?;
+    let (login, stranger) = (place.role(LOGIN), place.role(STRANGER));
     let take_down = format!("ALTER TABLE {SCHEMA}.events NO FORCE ROW LEVEL SECURITY");
-    let (owner, append) = (database.role("owner"), database.role("append"));
+    let (owner, append) = (place.role("owner"), place.role("append"));
     let all = format!("DO $$ BEGIN PERFORM FROM {SCHEMA}.events LIMIT 1; ASSERT FOUND; END $$");
     for (what, grant, revoke, climb, act) in [
         (
@@ -111,22 +111,22 @@ async fn climbers(database: &Database<'_>, attack: &mut Attack) -> Result<()> {
         ),
     ] {
         admin.run(&grant).await?;
-        let climbed = database.session(LOGIN).await?.act(&format!("SET LOCAL ROLE {climb}"), act).await?;
+        let climbed = place.session(LOGIN).await?.act(&format!("SET LOCAL ROLE {climb}"), act).await?;
         attack.control(climbed.done(), || format!("{what} comes past the walls: {}", climbed.short()));
-        let opened = database.store().await;
+        let opened = place.store().await;
         attack.judge(opened.is_ok(), || format!("the product works for {what}"));
         let told = opened.err().map(|error| error.to_string()).unwrap_or_default();
         attack.control(told.contains("REVOKE"), || format!("{what} is told what mends it: {told}"));
         admin.run(&revoke).await?;
     }
-    let opened = database.store().await;
+    let opened = place.store().await;
     attack.control(opened.is_ok(), || "the product works for the login as it was".to_owned());
     Ok(())
 }
 
 /// Reads everything that the server itself tells, of statistics, sessions, locks and definitions.
-async fn catalogue(database: &Database<'_>, login: &str, attack: &mut Attack) -> Result<()> {
-    let session = database.session(login).await?;
+async fn catalogue(place: &Place, login: &str, attack: &mut Attack) -> Result<()> {
+    let session = place.session(login).await?;
     let relations = session
         .lines(
             "SELECT c.oid::regclass FROM pg_class AS c WHERE c.relnamespace IN \
@@ -142,7 +142,7 @@ async fn catalogue(database: &Database<'_>, login: &str, attack: &mut Attack) ->
     }
     // Also as the reader it becomes.
     if login == LOGIN {
-        session.run(&format!("SET ROLE {}", database.role("reader"))).await?;
+        session.run(&format!("SET ROLE {}", place.role("reader"))).await?;
         let sql = format!(
             "SELECT * FROM pg_stats WHERE schemaname IN ('{SCHEMA}', '{VIEWS}') AND \
              row_security_active((schemaname || '.' || quote_ident(tablename))::regclass)"

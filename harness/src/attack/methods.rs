@@ -42,7 +42,7 @@ const OF_NO_TENANT: [&str; 27] = [
     "EventStore::head",
     "EventStore::position_at",
     "EventStore::event_id_at",
-    "EventStoreExt::check",
+    "EventStoreExt::check_checkpoint",
     // Which views there are, and how far they have come.
     "ReadModels::prepare",
     "ReadModels::begin_generation",

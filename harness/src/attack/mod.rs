@@ -25,33 +25,30 @@ mod tables;
 mod tally;
 mod tricks;
 mod vault;
+mod witness;
 
 use std::time::Instant;
 
-use clap::{Args, ValueEnum};
-use underlay_core::Wakeups;
+use clap::Args;
 
 use self::connections::Settle;
-use self::place::{Database, EVERYBODY, LOGIN, Place};
+use self::place::{EVERYBODY, Installation, LOGIN, Place};
 use self::population::Population;
 use self::report::Report;
 use self::session::Session;
 use self::tally::{Attack, Tally};
 use crate::Result;
-use crate::database::{Server, skip};
+use crate::run_folder::RunFolder;
+use crate::subject::{self, OpenStore, StoreKind, Subject, Way};
 
-/// The stores that can be attacked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum StoreKind {
-    /// A database of its own on a server.
-    Postgres,
-}
+/// The stores that can be attacked. What is below the ports is attacked where it is a database.
+const STORES: &[StoreKind] = &[StoreKind::Postgres, StoreKind::Sqlite, StoreKind::Memory];
 
 /// Attacks the walls between tenants.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     /// The store that is attacked.
-    #[arg(long, value_enum, default_value_t = StoreKind::Postgres)]
+    #[arg(long, default_value_t = StoreKind::Postgres, value_parser = StoreKind::among(STORES))]
     store: StoreKind,
     /// Also makes holes in the walls, and fails where they are not found.
     #[arg(long)]
@@ -76,71 +73,109 @@ const PAIRS_OF_DEFAULTS: [(usize, usize); 2] = [(0, 3), (8, 9)];
 
 /// Runs the attack; true where nothing leaked.
 pub(crate) async fn run(arguments: Arguments) -> Result<bool> {
-    let server = match tokio::task::spawn_blocking(Server::find).await? {
-        Ok(server) => server,
-        Err(reason) => return skip(&reason),
+    let folder = RunFolder::new(None, "attack")?;
+    let subject = match arguments.store.find(folder.path()) {
+        Ok(subject) => subject,
+        Err(missing) => return subject::skip(&missing),
     };
     let began = Instant::now();
-    let mut place = Place::create(&server).await?;
-    let report = attack(&arguments, &mut place).await;
-    let removed = place.remove().await;
-    let (tally, holes, version) = report?;
-    removed?;
+    let (tally, holes, version) = match subject.server() {
+        Some(server) => {
+            let installation = Installation::create(server).await?;
+            let attacked = attack(&arguments, &installation).await;
+            let removed = installation.remove().await;
+            let attacked = attacked?;
+            removed?;
+            attacked
+        }
+        None if arguments.compare => {
+            return Err(format!("{} has no walls below its ports to make holes in", arguments.store).into());
+        }
+        None => attack_without_walls(&arguments, &*subject).await?,
+    };
     let whole = !arguments.holes_alone;
     let report = Report { server: version, whole, tally, holes, seconds: began.elapsed().as_secs_f64() };
     report.print(arguments.json)?;
+    folder.leave(true)?;
     Ok(report.is_good())
 }
 
-async fn attack(arguments: &Arguments, place: &mut Place<'_>) -> Result<(Tally, Vec<holes::Found>, String)> {
-    let StoreKind::Postgres = arguments.store;
-    let through_ports = place.migrated().await?;
-    let store = place.database(&through_ports).store().await?;
+impl Arguments {
+    fn pairs(&self) -> &'static [(usize, usize)] {
+        if self.quick { &PAIRS[..2] } else { &PAIRS }
+    }
+}
+
+type Attacked = (Tally, Vec<holes::Found>, String);
+
+/// Attacks a database: by the ports, and by itself.
+async fn attack(arguments: &Arguments, installation: &Installation<'_>) -> Result<Attacked> {
+    let through_ports = installation.migrated().await?;
+    let store = through_ports.store().await?;
     let mut population = population::fill(&store).await?;
     store.close().await?;
-    place.empty_of_sessions(&through_ports).await?;
-    let by_sql = place.new_database(&through_ports).await?;
+    through_ports.empty_of_sessions().await?;
+    let place = installation.copy(&through_ports).await?;
 
     let mut tally = Tally::default();
-    let pairs = if arguments.quick { &PAIRS[..2] } else { &PAIRS };
     if !arguments.holes_alone {
-        attack_ports(&place.database(&through_ports), &population, pairs, &mut tally).await?;
+        attack_ports(&through_ports, &population, arguments.pairs(), &mut tally).await?;
     }
-    let database = place.database(&by_sql);
-    let admin = database.admin().await?;
+    let admin = place.admin().await?;
     population::add_hostile(&mut population, &admin).await?;
     let version = admin.lines("SHOW server_version").await?.join(" ");
     drop(admin);
     let all = !arguments.quick;
     let parts = if arguments.holes_alone { &[] } else { Part::ALL.as_slice() };
-    attack_sql(&database, &population, parts, all, &statements::settle, &mut tally).await?;
+    attack_sql(&place, &population, parts, all, &statements::settle, &mut tally).await?;
     let mut holes = Vec::new();
     if arguments.compare {
-        holes = holes::make_all(place, &by_sql, &population, &arguments.only).await?;
+        holes = holes::make_all(installation, &place, &population, &arguments.only).await?;
     }
     Ok((tally, holes, format!("PostgreSQL {version}")))
 }
 
+/// What is tried of a store by its ports.
+const PORTS: &str = "methods of the ports";
+
+/// Attacks a store whose ports are its only walls.
+async fn attack_without_walls(arguments: &Arguments, subject: &dyn Subject) -> Result<Attacked> {
+    let place = subject.place("tenants").await?;
+    let store = place.address(Way::USUAL).open().await?;
+    let population = population::fill(&store).await?;
+    let mut tally = Tally::default();
+    let mut by_ports = ports::attack(PORTS, &store, &store, &population, arguments.pairs()).await?;
+    subscribe(&store, &mut by_ports);
+    tally.add(by_ports);
+    tally.add(engine::attack(&store, &population, arguments.pairs()).await?);
+    store.close().await?;
+    Ok((tally, Vec::new(), subject.kind().to_string()))
+}
+
+/// A hint carries nothing, which its type says.
+fn subscribe(store: &OpenStore, attack: &mut Attack) {
+    attack.tried_method("Wakeups::subscribe");
+    drop(store.wakeups.subscribe());
+}
+
 /// Calls the product.
 async fn attack_ports(
-    database: &Database<'_>,
+    place: &Place,
     population: &Population,
     pairs: &[(usize, usize)],
     tally: &mut Tally,
 ) -> Result<()> {
-    let admin = database.admin().await?;
-    let store = database.store().await?;
-    let name = "methods of the ports";
-    tally.add(ports::attack(name, &store, &admin, population, pairs).await?);
-    let mut hints = connections::hints(database, &store, population).await?;
-    hints.tried_method("Wakeups::subscribe");
-    drop(store.subscribe());
+    let admin = place.admin().await?;
+    let store = place.store().await?;
+    tally.add(ports::attack(PORTS, &store, &admin, population, pairs).await?);
+    let mut hints = connections::hints(place, &store, population).await?;
+    subscribe(&store, &mut hints);
     tally.add(hints);
     store.close().await?;
-    tally.add(with_defaults(database, &admin, population).await?);
-    tally.add(connections::pooled(database, population).await?);
+    tally.add(with_defaults(place, &admin, population).await?);
+    tally.add(connections::pooled(place, population).await?);
     // Last: it stores commands under the ids of others' commands.
-    let store = database.store().await?;
+    let store = place.store().await?;
     tally.add(engine::attack(&store, population, pairs).await?);
     store.close().await?;
     Ok(())
@@ -148,12 +183,12 @@ async fn attack_ports(
 
 /// The same where every connection begins with another tenant and another search path, as one that
 /// somebody left so would.
-async fn with_defaults(database: &Database<'_>, admin: &Session, population: &Population) -> Result<Attack> {
-    let (login, name) = (database.role(LOGIN), &database.name);
+async fn with_defaults(place: &Place, admin: &Session, population: &Population) -> Result<Attack> {
+    let (login, name) = (place.role(LOGIN), place.name());
     let set = |setting: &str| format!("ALTER ROLE {login} IN DATABASE {name} {setting}");
     admin.run(&set(&format!("SET underlay.tenant = '{}'", population.tenants[1].id))).await?;
     admin.run(&set("SET search_path = pg_temp, public")).await?;
-    let store = database.store().await?;
+    let store = place.store().await?;
     let what = "methods of the ports, on connections that name another";
     let attack = ports::attack(what, &store, admin, population, &PAIRS_OF_DEFAULTS).await?;
     store.close().await?;
@@ -195,30 +230,30 @@ impl Part {
 
 /// Attacks the database itself; `settle` is what a transaction begins with.
 async fn attack_sql(
-    database: &Database<'_>,
+    place: &Place,
     population: &Population,
     parts: &[Part],
     all: bool,
     settle: Settle<'_>,
     tally: &mut Tally,
 ) -> Result<()> {
-    let admin = database.admin().await?;
+    let admin = place.admin().await?;
     for part in parts {
         tally.add(match part {
-            Part::Rights => rights::attack(database, &admin).await?,
+            Part::Rights => rights::attack(place, &admin).await?,
             Part::Tables => {
                 let settings = tables::settings(population, all);
-                tables::attack(database, &admin, population, &settings, &EVERYBODY).await?
+                tables::attack(place, &admin, population, &settings, &EVERYBODY).await?
             }
-            Part::Statements => statements::attack(database, &admin, population).await?,
-            Part::Logins => logins::attack(database).await?,
-            Part::Conditions => tricks::leaky(database, &admin, population).await?,
-            Part::Oracles => tricks::oracles(database, &admin, population).await?,
-            Part::Prepared => tricks::prepared(database, population).await?,
-            Part::Copies => tricks::copies(database, &admin, population).await?,
-            Part::Reuse => connections::reused(database, population, settle).await?,
-            Part::Shadows => tricks::shadows(database, population).await?,
-            Part::Dumps => dump::attack(database, population).await?,
+            Part::Statements => statements::attack(place, &admin, population).await?,
+            Part::Logins => logins::attack(place).await?,
+            Part::Conditions => tricks::leaky(place, &admin, population).await?,
+            Part::Oracles => tricks::oracles(place, &admin, population).await?,
+            Part::Prepared => tricks::prepared(place, population).await?,
+            Part::Copies => tricks::copies(place, &admin, population).await?,
+            Part::Reuse => connections::reused(place, population, settle).await?,
+            Part::Shadows => tricks::shadows(place, population).await?,
+            Part::Dumps => dump::attack(place, population).await?,
         });
     }
     Ok(())

@@ -1,12 +1,13 @@
-//! A database with the product in it, and logins and roles of this run's own: an attack changes what
+//! Databases with the product in them, and logins and roles of this run's own: an attack changes what
 //! others on the server must not feel.
 
+use servers::{Database, LOGIN as POOLED_LOGIN, Server};
 use underlay_postgres::{PostgresConfig, PostgresStore, migrate};
 use uuid::Uuid;
 
 use super::session::{Session, identifier};
 use crate::Result;
-use crate::database::{LOGIN as POOLED_LOGIN, Server, address_in};
+use crate::subject::OpenStore;
 
 /// What every role of an installation is, and who may log in.
 pub(super) const ROLES: [&str; 7] = ["owner", "append", "writer", "reader", "worker", "app", "switch"];
@@ -20,34 +21,36 @@ pub(super) const EVERYBODY: [&str; 9] =
 /// The schema of the log, and of the rows of views.
 pub(super) const SCHEMA: &str = "underlay";
 pub(super) const VIEWS: &str = "underlay_views";
+/// What the names of the databases begin with.
+const KIND: &str = "underlay_attack";
 /// A password is asked for on some servers, and says nothing on the others.
 const PASSWORD: &str = "attack";
 
-/// The roles of this run, and the databases in which they mean something.
-pub(super) struct Place<'s> {
+/// The roles of this run, and the places in which they mean something.
+pub(super) struct Installation<'s> {
     server: &'s Server,
     prefix: String,
-    databases: Vec<String>,
 }
 
-/// One database of a run.
-pub(super) struct Database<'p> {
-    place: &'p Place<'p>,
-    pub(super) name: String,
+/// One database of a run. It is removed with the last handle to it.
+#[derive(Clone)]
+pub(super) struct Place {
+    database: Database,
+    prefix: String,
 }
 
-impl<'s> Place<'s> {
+impl<'s> Installation<'s> {
     /// Makes the logins.
     pub(super) async fn create(server: &'s Server) -> Result<Self> {
         // The end of an id is drawn, its beginning is the time.
         let run = Uuid::now_v7().simple().to_string();
-        let place = Self { server, prefix: format!("underlay_attack_{}", &run[24..]), databases: Vec::new() };
+        let installation = Self { server, prefix: format!("underlay_attack_{}", &run[24..]) };
         let admin = Session::open(server.address()).await?;
         for login in [LOGIN, STRANGER] {
-            let role = place.role(login);
+            let role = installation.role(login);
             admin.run(&format!("CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'")).await?;
         }
-        Ok(place)
+        Ok(installation)
     }
 
     /// The name of a role or login.
@@ -55,63 +58,31 @@ impl<'s> Place<'s> {
         format!("{}_{role}", self.prefix)
     }
 
-    pub(super) fn config(&self) -> PostgresConfig {
-        PostgresConfig::default().with_role_prefix(&self.prefix).with_connections_max(2)
-    }
-
-    /// Makes an empty database with the schema in it.
-    pub(super) async fn migrated(&mut self) -> Result<String> {
-        let name = self.new_database("template0").await?;
-        let address = address_in(self.server.address(), &name, None);
-        migrate(&address, &self.config(), Some(&self.role(LOGIN))).await?;
-        let admin = Session::open(self.server.address()).await?;
+    /// Makes a database with the schema in it.
+    pub(super) async fn migrated(&self) -> Result<Place> {
+        let place = self.place_of(self.server.create(KIND).await?);
+        let database = &place.database;
+        migrate(&database.admin_address(), &place.config(), Some(&self.role(LOGIN))).await?;
         if self.server.pooler().is_some() {
             // The only login a pooler of the tests knows.
-            admin
-                .run(&format!(
-                    "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{POOLED_LOGIN}') THEN \
-                     CREATE ROLE {POOLED_LOGIN} LOGIN PASSWORD 'only for tests'; END IF; END $$"
-                ))
-                .await?;
-            admin.run(&format!("GRANT {} TO {POOLED_LOGIN}", self.role("app"))).await?;
+            drop(database.prepare_login().await?);
+            let grant = format!("GRANT {} TO {POOLED_LOGIN}", self.role("app"));
+            Session::open(self.server.address()).await?.run(&grant).await?;
         }
-        Ok(name)
+        Ok(place)
     }
 
-    /// Makes a database that is another's copy. Nobody may be connected to that.
-    pub(super) async fn new_database(&mut self, template: &str) -> Result<String> {
-        let name = format!("underlay_attack_{}", Uuid::now_v7().simple());
-        let admin = Session::open(self.server.address()).await?;
-        admin.run(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await?;
-        self.databases.push(name.clone());
-        Ok(name)
+    /// Makes a copy of a place. Nobody may be connected to that.
+    pub(super) async fn copy(&self, place: &Place) -> Result<Place> {
+        Ok(self.place_of(self.server.create_from(KIND, place.database.name()).await?))
     }
 
-    pub(super) fn database(&self, name: &str) -> Database<'_> {
-        Database { place: self, name: name.to_owned() }
+    fn place_of(&self, database: Database) -> Place {
+        Place { database, prefix: self.prefix.clone() }
     }
 
-    /// Ends every connection to a database, so that it can be copied.
-    pub(super) async fn empty_of_sessions(&self, name: &str) -> Result<()> {
-        let admin = Session::open(self.server.address()).await?;
-        let end =
-            format!("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'");
-        admin.run(&end).await.map(drop)
-    }
-
-    /// Removes a database.
-    pub(super) async fn drop_database(&mut self, name: &str) -> Result<()> {
-        let admin = Session::open(self.server.address()).await?;
-        admin.run(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await?;
-        self.databases.retain(|database| database != name);
-        Ok(())
-    }
-
-    /// Removes the databases and the roles.
-    pub(super) async fn remove(mut self) -> Result<()> {
-        for name in std::mem::take(&mut self.databases) {
-            self.drop_database(&name).await?;
-        }
+    /// Removes the roles, where the places are gone that they own something in.
+    pub(super) async fn remove(self) -> Result<()> {
         let admin = Session::open(self.server.address()).await?;
         for role in ROLES.into_iter().chain([LOGIN, STRANGER]) {
             admin.run(&format!("DROP ROLE IF EXISTS {}", self.role(role))).await?;
@@ -120,31 +91,43 @@ impl<'s> Place<'s> {
     }
 }
 
-impl Database<'_> {
+impl Place {
     /// The name of a role or login.
     pub(super) fn role(&self, role: &str) -> String {
-        self.place.role(role)
+        format!("{}_{role}", self.prefix)
+    }
+
+    /// The name of the database.
+    pub(super) fn name(&self) -> &str {
+        self.database.name()
     }
 
     pub(super) fn config(&self) -> PostgresConfig {
-        self.place.config()
+        PostgresConfig::default().with_role_prefix(&self.prefix).with_connections_max(2)
     }
 
     /// The address of the server's administrator in it.
     pub(super) fn admin_address(&self) -> String {
-        address_in(self.place.server.address(), &self.name, None)
+        self.database.admin_address()
     }
 
     /// The address of a login in it.
     pub(super) fn address(&self, login: &str) -> String {
-        let user = format!("{}:{PASSWORD}", self.role(login));
-        address_in(self.place.server.address(), &self.name, Some(&user))
+        self.database.address_of(&self.role(login), Some(PASSWORD))
     }
 
     /// The address through the pooler; none where there is no pooler.
     pub(super) fn pooled_address(&self) -> Option<String> {
-        let user = format!("{POOLED_LOGIN}:only%20for%20tests");
-        Some(address_in(self.place.server.pooler()?, &self.name, Some(&user)))
+        self.database.pooled_login_address()
+    }
+
+    /// Ends every connection to it, so that it can be copied.
+    pub(super) async fn empty_of_sessions(&self) -> Result<()> {
+        let end = format!(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{}'",
+            self.name()
+        );
+        Session::open(self.database.server()).await?.run(&end).await.map(drop)
     }
 
     /// A connection of the administrator.
@@ -158,8 +141,8 @@ impl Database<'_> {
     }
 
     /// The product, connected as a program is.
-    pub(super) async fn store(&self) -> Result<PostgresStore> {
-        Ok(PostgresStore::connect(&self.address(LOGIN), self.config()).await?)
+    pub(super) async fn store(&self) -> Result<OpenStore> {
+        Ok(OpenStore::postgres(PostgresStore::connect(&self.address(LOGIN), self.config()).await?))
     }
 
     /// The tables of both schemas that are there, with whatever else holds rows, quoted.

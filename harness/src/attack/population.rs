@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use underlay_core::{
     Checkpoint, Column, ColumnType, Commit, CommitId, Decimal, EventId, EventStore, EventType,
-    ExpectedVersion, Fingerprint, Json, Leases, Metadata, NewEvent, Outcome, ParkedEvent, Position,
-    ReadModels, RowAddress, RowChange, SchemaVersion, Snapshot, Snapshots, StreamName, Swap, Timestamp,
-    Value, Version, ViewBatch, ViewSchema, ViewTable,
+    ExpectedVersion, Fingerprint, Json, Metadata, NewEvent, Outcome, ParkedEvent, Position, RowAddress,
+    RowChange, SchemaVersion, Snapshot, StreamName, Swap, Timestamp, Value, Version, ViewBatch, ViewSchema,
+    ViewTable,
 };
-use underlay_postgres::PostgresStore;
 use uuid::Uuid;
 
 use super::marks::{self, Marked};
 use super::place::{SCHEMA, VIEWS};
 use super::session::{Session, literal};
 use crate::Result;
+use crate::subject::OpenStore;
 
 /// Names that a careless comparison takes for each other: prefixes, patterns, other case, the longest.
 const NAMES: [&str; 12] =
@@ -133,7 +133,7 @@ fn longest(fill: char, last: char) -> String {
 }
 
 /// Writes the tenants the product takes, through its ports.
-pub(super) async fn fill(store: &PostgresStore) -> Result<Population> {
+pub(super) async fn fill(store: &OpenStore) -> Result<Population> {
     let mut names: Vec<String> = NAMES.iter().map(|name| (*name).to_owned()).collect();
     names.pop();
     // Two that differ in their last byte.
@@ -143,41 +143,43 @@ pub(super) async fn fill(store: &PostgresStore) -> Result<Population> {
     for tenant in &tenants {
         write(store, tenant).await?;
     }
-    let start = Checkpoint::start(store.store_id());
-    let active = store.prepare(&view("accounts"), start).await?;
+    let start = Checkpoint::start(store.store.store_id());
+    let active = store.read_models.prepare(&view("accounts"), start).await?;
     store_rows(store, &active, &tenants).await?;
-    let building = store.begin_generation(&view("accounts"), start).await?;
+    let building = store.read_models.begin_generation(&view("accounts"), start).await?;
     store_rows(store, &building, &tenants).await?;
     // Replaced below: it answers nothing, and its rows are still there.
-    let replaced = store.prepare(&view("balances"), start).await?;
+    let replaced = store.read_models.prepare(&view("balances"), start).await?;
     store_rows(store, &replaced, &tenants).await?;
-    let rebuilt = store.begin_generation(&view("balances"), start).await?;
+    let rebuilt = store.read_models.begin_generation(&view("balances"), start).await?;
     store_rows(store, &rebuilt, &tenants).await?;
-    store.activate(&rebuilt, Swap::default()).await?;
+    store.read_models.activate(&rebuilt, Swap::default()).await?;
     for work in ["view:accounts", "view:balances"] {
-        store.acquire(work, "the attack", Duration::from_secs(3_600)).await?;
+        if let Some(leases) = &store.leases {
+            leases.acquire(work, "the attack", Duration::from_secs(3_600)).await?;
+        }
     }
     Ok(Population { tenants, hostile: Vec::new(), tables: vec![active, building, rebuilt], replaced })
 }
 
-async fn write(store: &PostgresStore, tenant: &Marked) -> Result<()> {
+async fn write(store: &OpenStore, tenant: &Marked) -> Result<()> {
     let metadata = Metadata { actor: Some(format!("actor {}", tenant.mark())), ..Metadata::default() };
     let shared = StreamName::parse(SHARED_STREAM)?;
     let both = Commit::new(CommitId(SHARED_COMMIT))
         .append(shared.clone(), ExpectedVersion::NoStream, vec![event(tenant, 1)?, event(tenant, 2)?])
         .append(own_stream(tenant)?, ExpectedVersion::NoStream, vec![event(tenant, 3)?])
         .with_metadata(metadata.clone());
-    store.commit(&tenant.id, both).await?;
+    store.store.commit(&tenant.id, both).await?;
     let own = Commit::new(own_commit(tenant))
         .append(own_stream(tenant)?, ExpectedVersion::Exact(Version(1)), vec![event(tenant, 4)?])
         .with_metadata(metadata);
-    store.commit(&tenant.id, own).await?;
+    store.store.commit(&tenant.id, own).await?;
     let refused = Outcome::Refused {
         code: "no".to_owned(),
         message: format!("not {}", tenant.mark()),
         body: Json::encode(&serde_json::json!({ "secret": tenant.mark() }))?,
     };
-    store.commit(&tenant.id, Commit::new(own_refusal(tenant)).with_outcome(refused)).await?;
+    store.store.commit(&tenant.id, Commit::new(own_refusal(tenant)).with_outcome(refused)).await?;
     for stream in [shared, own_stream(tenant)?] {
         let snapshot = Snapshot {
             version: Version(2),
@@ -185,13 +187,13 @@ async fn write(store: &PostgresStore, tenant: &Marked) -> Result<()> {
             fingerprint: Fingerprint([7; 16]),
             state: Json::encode(&serde_json::json!({ "secret": tenant.mark() }))?,
         };
-        store.store_snapshot(&tenant.id, &stream, snapshot).await?;
+        store.snapshots.store_snapshot(&tenant.id, &stream, snapshot).await?;
     }
     Ok(())
 }
 
-async fn store_rows(store: &PostgresStore, table: &ViewTable, tenants: &[Marked]) -> Result<()> {
-    let from = store.checkpoint(table).await?;
+async fn store_rows(store: &OpenStore, table: &ViewTable, tenants: &[Marked]) -> Result<()> {
+    let from = store.read_models.checkpoint(table).await?;
     let mut changes = Vec::new();
     for tenant in tenants {
         changes.push(row(tenant, SHARED_KEY, 0)?);
@@ -201,7 +203,7 @@ async fn store_rows(store: &PostgresStore, table: &ViewTable, tenants: &[Marked]
         changes.push(row(tenant, &own_key(tenant), ROWS)?);
     }
     let position = Position::from_number(from.position.number() + 1);
-    let event_id = store.event_id_at(position).await?;
+    let event_id = store.store.event_id_at(position).await?;
     let to = Checkpoint { store: from.store, position, event_id };
     let mut parked = Vec::new();
     for tenant in tenants {
@@ -214,7 +216,7 @@ async fn store_rows(store: &PostgresStore, table: &ViewTable, tenants: &[Marked]
             reason: format!("not for {}", tenant.mark()),
         });
     }
-    Ok(store.apply(table, ViewBatch::new(from, to, changes).with_parked(parked)).await?)
+    Ok(store.read_models.apply(table, ViewBatch::new(from, to, changes).with_parked(parked)).await?)
 }
 
 /// Adds tenants the product would refuse, into every table that names a tenant: copies of the first

@@ -4,21 +4,21 @@
 use std::fmt::Debug;
 
 use underlay_core::{
-    Archive, ArchivedCommit, Category, Checkpoint, Commit, CommitId, CommitStatus, Committed, Comparison,
-    Cursor, Direction, Error, EventId, EventStore, EventStoreExt, EventType, ExpectedVersion, Fingerprint,
-    Json, LogFilter, LogScope, Outcome, Position, Query, ReadModels, RowAddress, RowChange, Snapshot,
-    Snapshots, StreamName, TenantId, Timestamp, Value, Version, ViewBatch, ViewTable,
+    ArchivedCommit, Category, Checkpoint, Commit, CommitId, CommitStatus, Committed, Comparison, Cursor,
+    Direction, Error, EventId, EventStore, EventStoreExt, EventType, ExpectedVersion, Fingerprint, Json,
+    LogFilter, LogScope, Outcome, Position, Query, RowAddress, RowChange, Snapshot, StreamName, TenantId,
+    Timestamp, Value, Version, ViewBatch, ViewTable,
 };
-use underlay_postgres::PostgresStore;
 
 use super::marks::{self, Marked};
 use super::population::{
     HOSTILE_NAMES, Population, SHARED_COMMIT, SHARED_KEY, SHARED_STREAM, event, own_commit, own_key,
     own_refusal, own_stream, row, values,
 };
-use super::session::Session;
 use super::tally::Attack;
+use super::witness::Witness;
 use crate::Result;
+use crate::subject::OpenStore;
 
 /// Texts that mean something to a careless query.
 const HOSTILE_TEXTS: [&str; 8] =
@@ -27,8 +27,8 @@ const HOSTILE_TEXTS: [&str; 8] =
 /// Calls everything, as one tenant against another.
 pub(super) async fn attack(
     name: &'static str,
-    store: &PostgresStore,
-    admin: &Session,
+    store: &OpenStore,
+    witness: &dyn Witness,
     population: &Population,
     pairs: &[(usize, usize)],
 ) -> Result<Attack> {
@@ -37,18 +37,17 @@ pub(super) async fn attack(
     for (own, victim) in pairs {
         let pair = Pair {
             store,
-            admin,
             own: &population.tenants[*own],
             victim: &population.tenants[*victim],
             tables: &population.tables,
         };
-        let before = pair.victims_rows().await?;
+        let before = witness.everything_of(pair.victim, pair.tables).await?;
         pair.reads(&mut attack).await?;
         pair.log(&mut attack).await?;
         pair.rows(&mut attack).await?;
         pair.writes(&mut attack).await?;
         pair.batch(&mut attack).await?;
-        let after = pair.victims_rows().await?;
+        let after = witness.everything_of(pair.victim, pair.tables).await?;
         attack.judge(before != after, || format!("rows of {} have changed", pair.victim.id));
     }
     Ok(attack)
@@ -67,8 +66,7 @@ fn names(attack: &mut Attack) {
 }
 
 struct Pair<'a> {
-    store: &'a PostgresStore,
-    admin: &'a Session,
+    store: &'a OpenStore,
     own: &'a Marked,
     victim: &'a Marked,
     tables: &'a [ViewTable],
@@ -120,41 +118,41 @@ impl Pair<'_> {
     async fn reads(&self, attack: &mut Attack) -> Result<()> {
         let (store, own) = (self.store, &self.own.id);
         for id in [own_commit(self.victim), own_refusal(self.victim)] {
-            let found = store.find_commit(own, id).await;
+            let found = store.store.find_commit(own, id).await;
             let found = self.judge("EventStore::find_commit", "a commit id", found, attack);
             self.empty("find_commit", found.flatten().is_none(), attack);
-            let underway = Ok(store.underway(own, id));
+            let underway = Ok(store.store.underway(own, id));
             let underway = self.judge("EventStore::underway", "a commit id", underway, attack);
             self.empty("underway", underway.flatten().is_none(), attack);
-            let status = store.commit_status(own, id).await;
+            let status = store.store.commit_status(own, id).await;
             let status = self.judge("EventStoreExt::commit_status", "a commit id", status, attack);
             self.empty("commit_status", status.is_none_or(|told| told == CommitStatus::Unknown), attack);
         }
-        let shared = store.find_commit(own, CommitId(SHARED_COMMIT)).await;
+        let shared = store.store.find_commit(own, CommitId(SHARED_COMMIT)).await;
         self.judge("EventStore::find_commit", "a shared commit id", shared, attack);
-        self.control("find_commit", store.find_commit(own, CommitId(SHARED_COMMIT)).await, attack);
+        self.control("find_commit", store.store.find_commit(own, CommitId(SHARED_COMMIT)).await, attack);
         for stream in self.streams()? {
-            let page = store.read_stream(own, &stream, Version::NONE, 100).await;
+            let page = store.store.read_stream(own, &stream, Version::NONE, 100).await;
             let page = self.judge("EventStore::read_stream", "a stream", page, attack);
             self.empty("read_stream", page.is_none_or(|page| page.version == Version::NONE), attack);
-            let whole = store.read_stream_whole(own, &stream, Version::NONE).await;
+            let whole = store.store.read_stream_whole(own, &stream, Version::NONE).await;
             let whole = self.judge("EventStoreExt::read_stream_whole", "a stream", whole, attack);
             self.empty("read_stream_whole", whole.is_none_or(|events| events.is_empty()), attack);
-            let versions = store.versions(own, &[stream.clone(), own_stream(self.own)?]).await;
+            let versions = store.store.versions(own, &[stream.clone(), own_stream(self.own)?]).await;
             let versions = self.judge("EventStore::versions", "a stream", versions, attack);
             let none = versions.is_none_or(|versions| versions.first() == Some(&Version::NONE));
             self.empty("versions", none, attack);
-            let snapshot = store.load_snapshot(own, &stream).await;
+            let snapshot = store.snapshots.load_snapshot(own, &stream).await;
             let snapshot = self.judge("Snapshots::load_snapshot", "a stream", snapshot, attack);
             self.empty("load_snapshot", snapshot.flatten().is_none(), attack);
         }
         let shared = StreamName::parse(SHARED_STREAM)?;
-        let page = store.read_stream(own, &shared, Version::NONE, 100).await;
+        let page = store.store.read_stream(own, &shared, Version::NONE, 100).await;
         self.judge("EventStore::read_stream", "a shared stream", page, attack);
-        self.control("read_stream", store.read_stream(own, &shared, Version::NONE, 100).await, attack);
-        let snapshot = store.load_snapshot(own, &shared).await;
+        self.control("read_stream", store.store.read_stream(own, &shared, Version::NONE, 100).await, attack);
+        let snapshot = store.snapshots.load_snapshot(own, &shared).await;
         self.judge("Snapshots::load_snapshot", "a shared stream", snapshot, attack);
-        self.control("load_snapshot", store.load_snapshot(own, &shared).await, attack);
+        self.control("load_snapshot", store.snapshots.load_snapshot(own, &shared).await, attack);
         Ok(())
     }
 
@@ -170,12 +168,12 @@ impl Pair<'_> {
                 filters.push(LogFilter { categories: Vec::new(), event_types: vec![event_type] });
             }
         }
-        let committed = store.find_commit(&self.victim.id, own_commit(self.victim)).await?;
+        let committed = store.store.find_commit(&self.victim.id, own_commit(self.victim)).await?;
         let committed = committed.ok_or("the victim's commit is not there")?.committed;
         let before = committed.position.number().saturating_sub(1);
         for filter in &filters {
             for (after, limit) in [(0, 1), (0, 10_000), (before, 1), (before, 10_000), (u64::MAX, 1)] {
-                let page = store.read_all(&scope, Position::from_number(after), filter, limit).await;
+                let page = store.store.read_all(&scope, Position::from_number(after), filter, limit).await;
                 let page = self.judge("EventStore::read_all", "a position", page, attack);
                 let Some(page) = page else { continue };
                 self.empty("read_all", page.events.iter().all(|event| event.tenant == *own), attack);
@@ -183,17 +181,21 @@ impl Pair<'_> {
                 self.empty("read_all, scanned_to_id", page.scanned_to_id.is_none(), attack);
             }
         }
-        self.control("read_all", store.read_all(&scope, Position::START, &filters[0], 10_000).await, attack);
-        let events = store.read_commit(own, &committed).await;
+        self.control(
+            "read_all",
+            store.store.read_all(&scope, Position::START, &filters[0], 10_000).await,
+            attack,
+        );
+        let events = store.store.read_commit(own, &committed).await;
         let events = self.judge("EventStoreExt::read_commit", "a commit", events, attack);
         self.empty("read_commit", events.is_none_or(|events| events.is_empty()), attack);
         for (after, limit) in [(0, 1), (0, 10_000), (before, 2), (u64::MAX, 1)] {
-            let page = store.read_commits(&scope, after, limit).await;
+            let page = store.archive.read_commits(&scope, after, limit).await;
             let page = self.judge("Archive::read_commits", "a place", page, attack);
             let alone = page.is_none_or(|page| page.commits.iter().all(|commit| commit.tenant == *own));
             self.empty("read_commits", alone, attack);
         }
-        self.control("read_commits", store.read_commits(&scope, 0, 10_000).await, attack);
+        self.control("read_commits", store.archive.read_commits(&scope, 0, 10_000).await, attack);
         Ok(())
     }
 
@@ -204,28 +206,33 @@ impl Pair<'_> {
             let mut keys = vec![own_key(self.victim)];
             keys.extend(HOSTILE_TEXTS.iter().map(|text| (*text).to_owned()));
             for key in keys {
-                let row = store.get(table, own, &key).await;
+                let row = store.read_models.get(table, own, &key).await;
                 let row = self.judge("ReadModels::get", "a key", row, attack);
                 self.empty("get", row.flatten().is_none(), attack);
             }
-            self.judge("ReadModels::get", "a shared key", store.get(table, own, SHARED_KEY).await, attack);
-            self.control("get", store.get(table, own, SHARED_KEY).await, attack);
+            self.judge(
+                "ReadModels::get",
+                "a shared key",
+                store.read_models.get(table, own, SHARED_KEY).await,
+                attack,
+            );
+            self.control("get", store.read_models.get(table, own, SHARED_KEY).await, attack);
             let all = Query::default().limit(1_000);
-            let own_rows = store.count(table, own, &all).await?;
+            let own_rows = store.read_models.count(table, own, &all).await?;
             for query in self.queries(table).await? {
-                let page = store.query(table, own, &query).await;
+                let page = store.read_models.query(table, own, &query).await;
                 self.judge("ReadModels::query", "values and cursors", page, attack);
-                let count = store.count(table, own, &query).await;
+                let count = store.read_models.count(table, own, &query).await;
                 let count = self.judge("ReadModels::count", "values", count, attack);
                 self.empty("count", count.is_none_or(|count| count <= own_rows), attack);
             }
-            self.control("query", store.query(table, own, &all).await, attack);
+            self.control("query", store.read_models.query(table, own, &all).await, attack);
         }
         // Names of views are data too.
         for name in ["x\"; DROP TABLE events; --", "events", "commits", "pg_class"] {
             let mut table = self.tables[0].clone();
             table.schema.name = name.to_owned();
-            let row = store.get(&table, own, SHARED_KEY).await;
+            let row = store.read_models.get(&table, own, SHARED_KEY).await;
             let row = self.judge("ReadModels::get", "a view's name", row, attack);
             self.empty("get", row.flatten().is_none(), attack);
         }
@@ -261,7 +268,7 @@ impl Pair<'_> {
             for direction in [Direction::Ascending, Direction::Descending] {
                 let sorted = Query::default().limit(2).sort(&column.name, direction);
                 // Where the other's page ends this one's goes on.
-                let theirs = self.store.query(table, &self.victim.id, &sorted).await?;
+                let theirs = self.store.read_models.query(table, &self.victim.id, &sorted).await?;
                 for limit in [1, 1_000] {
                     queries.push(Query { after: theirs.next.clone(), ..sorted.clone().limit(limit) });
                 }
@@ -298,7 +305,7 @@ impl Pair<'_> {
             ExpectedVersion::Exact(Version(2)),
             vec![event(self.own, 900)?],
         );
-        let answer = store.commit(own, expects).await;
+        let answer = store.store.commit(own, expects).await;
         let none = matches!(&answer, Err(Error::Conflict(conflict)) if conflict.actual == Version::NONE);
         // The stream's name is the caller's own word.
         let answer: std::result::Result<(), Error> = answer.map(drop).map_err(|error| match error {
@@ -314,7 +321,7 @@ impl Pair<'_> {
             // Also an event id belongs to its tenant.
             same.event_id = EventId(self.victim.uuid(number));
             let commit = Commit::new(id).append(stream.clone(), ExpectedVersion::Any, vec![same]);
-            let answer = store.commit(&visitor, commit).await;
+            let answer = store.store.commit(&visitor, commit).await;
             attack.tried_method("EventStore::commit");
             let first = matches!(&answer, Ok(Committed { repeated: false, .. }));
             self.empty("commit with its id", first, attack);
@@ -325,9 +332,9 @@ impl Pair<'_> {
             fingerprint: Fingerprint([9; 16]),
             state: Json::parse("{}")?,
         };
-        let stored = store.store_snapshot(own, &stream, snapshot).await;
+        let stored = store.snapshots.store_snapshot(own, &stream, snapshot).await;
         self.judge("Snapshots::store_snapshot", "a stream", stored, attack);
-        let removed = store.remove_snapshot(own, &stream).await;
+        let removed = store.snapshots.remove_snapshot(own, &stream).await;
         self.judge("Snapshots::remove_snapshot", "a stream", removed, attack);
         let archived = ArchivedCommit {
             tenant: TenantId::new(format!("importer.{}.{}", self.own.number, self.victim.number))?,
@@ -337,7 +344,7 @@ impl Pair<'_> {
             recorded_at: Timestamp::from_microsecond(0)?,
             events: Vec::new(),
         };
-        let imported = store.import_commits(vec![archived]).await;
+        let imported = store.archive.import_commits(vec![archived]).await;
         self.judge("Archive::import_commits", "an id", imported, attack);
         Ok(())
     }
@@ -345,7 +352,7 @@ impl Pair<'_> {
     /// Rows of both in one batch of a view, as the engine writes them.
     async fn batch(&self, attack: &mut Attack) -> Result<()> {
         let table = &self.tables[0];
-        let from = self.store.checkpoint(table).await?;
+        let from = self.store.read_models.checkpoint(table).await?;
         let mut changes = vec![row(self.own, SHARED_KEY, 50)?];
         let address = |key: &str| RowAddress { tenant: self.own.id.clone(), key: key.to_owned() };
         changes.push(RowChange::Delete(address(&own_key(self.victim))));
@@ -354,34 +361,19 @@ impl Pair<'_> {
             vec![("note".to_owned(), Value::Text(format!("patched {}", self.own.mark())))],
         ));
         let position = Position::from_number(from.position.number() + 1);
-        let event_id = self.store.event_id_at(position).await?;
+        let event_id = self.store.store.event_id_at(position).await?;
         let to = Checkpoint { store: from.store, position, event_id };
-        let applied = self.store.apply(table, ViewBatch::new(from, to, changes)).await;
+        let applied = self.store.read_models.apply(table, ViewBatch::new(from, to, changes)).await;
         attack.control(applied.is_ok(), || format!("apply: {applied:?}"));
         self.judge("ReadModels::apply", "a key", applied, attack);
-        let loaded = self.store.load(table, &[address(&own_key(self.victim)), address(SHARED_KEY)]).await;
+        let loaded =
+            self.store.read_models.load(table, &[address(&own_key(self.victim)), address(SHARED_KEY)]).await;
         let loaded = self.judge("ReadModels::load", "a key", loaded, attack);
-        self.empty("load", loaded.is_some_and(|rows| rows.first() == Some(&None)), attack);
+        self.empty(
+            "load",
+            loaded.is_some_and(|rows| rows.first().is_some_and(|row| row.values.is_none())),
+            attack,
+        );
         Ok(())
-    }
-
-    /// Everything the victim has, in one text.
-    async fn victims_rows(&self) -> Result<String> {
-        let tables = ["underlay.events", "underlay.commits", "underlay.snapshots"];
-        let mut tables: Vec<String> = tables.iter().map(|table| (*table).to_owned()).collect();
-        let views = self
-            .tables
-            .iter()
-            .map(|table| format!("underlay_views.{}_{}", table.schema.name, table.generation));
-        tables.extend(views);
-        let mut text = String::new();
-        for table in tables {
-            let sql = format!(
-                "SELECT md5(string_agg(t::text, ' ' ORDER BY t::text)) FROM {table} AS t WHERE tenant = {}",
-                super::session::literal(self.victim.id.as_str())
-            );
-            text.push_str(&self.admin.run(&sql).await?.text);
-        }
-        Ok(text)
     }
 }

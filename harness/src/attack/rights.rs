@@ -1,7 +1,7 @@
 //! Every right in the catalogue, compared with what is declared, and the walls themselves.
 
 use super::declared::{May, Verb, callers, may, readable_columns};
-use super::place::{Database, LOGIN, ROLES, Relation, SCHEMA, STRANGER, VIEWS};
+use super::place::{LOGIN, Place, ROLES, Relation, SCHEMA, STRANGER, VIEWS};
 use super::session::{Session, literal};
 use super::tally::Attack;
 use crate::Result;
@@ -17,17 +17,17 @@ const PRIVILEGES: [(&str, Verb); 7] = [
 ];
 
 /// Reads every right.
-pub(super) async fn attack(database: &Database<'_>, admin: &Session) -> Result<Attack> {
+pub(super) async fn attack(place: &Place, admin: &Session) -> Result<Attack> {
     let mut attack = Attack::new("rights in the catalogue");
-    let relations = database.relations(admin).await?;
+    let relations = place.relations(admin).await?;
     for relation in &relations {
         walls(admin, relation, &mut attack).await?;
         for role in ROLES.into_iter().chain([LOGIN, STRANGER]) {
-            privileges(database, admin, relation, role, &mut attack).await?;
+            privileges(place, admin, relation, role, &mut attack).await?;
         }
     }
-    functions(database, admin, &mut attack).await?;
-    roles(database, admin, &mut attack).await?;
+    functions(place, admin, &mut attack).await?;
+    roles(place, admin, &mut attack).await?;
     Ok(attack)
 }
 
@@ -56,13 +56,13 @@ async fn walls(admin: &Session, relation: &Relation, attack: &mut Attack) -> Res
 }
 
 async fn privileges(
-    database: &Database<'_>,
+    place: &Place,
     admin: &Session,
     relation: &Relation,
     role: &str,
     attack: &mut Attack,
 ) -> Result<()> {
-    let (path, name) = (literal(&relation.path()), database.role(role));
+    let (path, name) = (literal(&relation.path()), place.role(role));
     for (privilege, verb) in PRIVILEGES {
         let declared = may(role, relation, verb);
         attack.control(declared.is_some(), || format!("{} is not declared", relation.path()));
@@ -96,7 +96,7 @@ async fn privileges(
     Ok(())
 }
 
-async fn functions(database: &Database<'_>, admin: &Session, attack: &mut Attack) -> Result<()> {
+async fn functions(place: &Place, admin: &Session, attack: &mut Attack) -> Result<()> {
     let sql = format!(
         "SELECT p.oid || '|' || p.proname || '|' || p.prosecdef || '|' || \
          coalesce((SELECT c FROM unnest(p.proconfig) AS c WHERE c LIKE 'search_path=%'), '') || '|' || \
@@ -112,7 +112,7 @@ async fn functions(database: &Database<'_>, admin: &Session, attack: &mut Attack
         attack.judge(*definer == "true" && !pinned, || {
             format!("{name} runs with its owner's rights and with its caller's search_path: {path:?}")
         });
-        attack.judge(*definer == "true" && *owner != database.role("append"), || {
+        attack.judge(*definer == "true" && *owner != place.role("append"), || {
             format!("{name} runs with the rights of {owner}")
         });
         let Some(callers) = callers(name) else {
@@ -121,10 +121,10 @@ async fn functions(database: &Database<'_>, admin: &Session, attack: &mut Attack
         };
         for role in ROLES.into_iter().chain([LOGIN, STRANGER]) {
             // Who owns a function may call it, and the owner is who made it.
-            let owns = *owner == database.role(role) || role == "owner";
+            let owns = *owner == place.role(role) || role == "owner";
             let inherits = matches!(role, "login" | "app")
                 && (callers.contains(&"reader") || callers.contains(&"writer"));
-            let sql = format!("SELECT has_function_privilege('{}', {oid}, 'EXECUTE')", database.role(role));
+            let sql = format!("SELECT has_function_privilege('{}', {oid}, 'EXECUTE')", place.role(role));
             let may = admin.lines(&sql).await? == ["t"];
             attack.judge(may && !(callers.contains(&role) || inherits || owns), || {
                 format!("{role} may call {name}")
@@ -136,14 +136,14 @@ async fn functions(database: &Database<'_>, admin: &Session, attack: &mut Attack
 }
 
 /// What roles are, and what they may become.
-async fn roles(database: &Database<'_>, admin: &Session, attack: &mut Attack) -> Result<()> {
+async fn roles(place: &Place, admin: &Session, attack: &mut Attack) -> Result<()> {
     for role in ROLES.into_iter().chain([LOGIN, STRANGER]) {
-        let name = database.role(role);
+        let name = place.role(role);
         let sql = format!(
             "SELECT rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolreplication OR \
              (rolcanlogin AND rolname NOT IN ('{}', '{}')) FROM pg_roles WHERE rolname = '{name}'",
-            database.role(LOGIN),
-            database.role(STRANGER)
+            place.role(LOGIN),
+            place.role(STRANGER)
         );
         let strong = admin.lines(&sql).await?;
         attack.judge(strong != ["f"], || format!("{role} has an attribute that passes over the walls"));
@@ -157,7 +157,7 @@ async fn roles(database: &Database<'_>, admin: &Session, attack: &mut Attack) ->
             if other == role {
                 continue;
             }
-            let sql = format!("SELECT pg_has_role('{name}', '{}', 'USAGE')", database.role(other));
+            let sql = format!("SELECT pg_has_role('{name}', '{}', 'USAGE')", place.role(other));
             let uses = admin.lines(&sql).await? == ["t"];
             attack.judge(uses && !usable.contains(&other), || format!("{role} has the rights of {other}"));
         }

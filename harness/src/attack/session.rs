@@ -1,10 +1,10 @@
 //! A connection that tells everything it was told: rows, counts, and every part of an error.
 
+use servers::connect;
 use tokio_postgres::error::DbError;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::Result;
-use crate::database::connect;
 
 /// What the server said to one statement.
 #[derive(Debug)]

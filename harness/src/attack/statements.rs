@@ -2,7 +2,7 @@
 //! with its own condition on the tenant taken out.
 
 use super::marks::{self, Marked};
-use super::place::{Database, Relation, SCHEMA, STRANGER, VIEWS};
+use super::place::{Place, Relation, SCHEMA, STRANGER, VIEWS};
 use super::population::{Population, SHARED_STREAM, digest, own_commit, own_stream};
 use super::session::{Session, Told, literal};
 use super::tally::Attack;
@@ -116,16 +116,12 @@ const STATEMENTS: &[Statement] = statements! {
 };
 
 /// Runs every statement.
-pub(super) async fn attack(
-    database: &Database<'_>,
-    admin: &Session,
-    population: &Population,
-) -> Result<Attack> {
+pub(super) async fn attack(place: &Place, admin: &Session, population: &Population) -> Result<Attack> {
     let mut attack = Attack::new("every statement of the product");
-    let relations = database.relations(admin).await?;
+    let relations = place.relations(admin).await?;
     let tables: Vec<String> = relations.iter().filter(|table| table.of_tenants).map(Relation::path).collect();
     let (own, victim) = (&population.tenants[0], &population.tenants[1]);
-    let run = Run { database, admin, own, tables: &tables };
+    let run = Run { place, admin, own, tables: &tables };
     for statement in STATEMENTS.iter().filter(|statement| statement.name != "set_transaction") {
         for role in ["reader", "writer", "login", "app", "switch", STRANGER] {
             for named in [own.id.as_str(), "", "%%", "x' OR true --"] {
@@ -159,7 +155,7 @@ fn variants(statement: &Statement) -> Vec<String> {
 }
 
 struct Run<'a> {
-    database: &'a Database<'a>,
+    place: &'a Place,
     admin: &'a Session,
     own: &'a Marked,
     tables: &'a [String],
@@ -229,11 +225,11 @@ impl Run<'_> {
         tenant: &Marked,
     ) -> Result<Told> {
         let sql = self.filled(sql);
-        let name = self.database.role(role);
+        let name = self.place.role(role);
         // A prepared statement outlives its transaction.
         let settle = format!("DEALLOCATE ALL; {}", settle(&name, named));
         if ["prepare_installation", "grant_use"].contains(&statement.name) {
-            let stranger = self.database.role(STRANGER);
+            let stranger = self.place.role(STRANGER);
             self.admin.begin(&format!("{settle}; SET LOCAL underlay.login = '{stranger}'")).await?;
             return self.admin.tell(&sql).await;
         }
@@ -261,7 +257,7 @@ impl Run<'_> {
         let mut sql = sql.replace("{schema}", SCHEMA).replace("{views}", VIEWS);
         sql = sql.replace("{number}", "99").replace("{name}", "mine").replace("{checksum}", "00");
         for role in super::place::ROLES {
-            sql = sql.replace(&format!("{{{role}}}"), &self.database.role(role));
+            sql = sql.replace(&format!("{{{role}}}"), &self.place.role(role));
         }
         sql
     }

@@ -3,7 +3,7 @@
 
 use super::declared::{May, Verb, may, readable_columns, works_across_tenants};
 use super::marks::{self, Marked};
-use super::place::{Database, Relation};
+use super::place::{Place, Relation};
 use super::population::{Population, digest};
 use super::session::{Session, Told, literal};
 use super::tally::Attack;
@@ -81,19 +81,19 @@ pub(super) fn named(tenant: &str) -> String {
 
 /// Tries everything.
 pub(super) async fn attack(
-    database: &Database<'_>,
+    place: &Place,
     admin: &Session,
     population: &Population,
     settings: &[Setting],
     roles: &[&str],
 ) -> Result<Attack> {
     let mut attack = Attack::new("every table, verb, role and tenant setting");
-    let relations = database.relations(admin).await?;
+    let relations = place.relations(admin).await?;
     let of_tenants: Vec<String> =
         relations.iter().filter(|relation| relation.of_tenants).map(Relation::path).collect();
     let victim = &population.tenants[1];
     for role in roles.iter().copied() {
-        let acting = Acting { database, admin, role, victim, of_tenants: &of_tenants };
+        let acting = Acting { place, admin, role, victim, of_tenants: &of_tenants };
         for relation in &relations {
             let tries = tries(admin, relation, role, victim).await?;
             for one in &tries {
@@ -176,7 +176,7 @@ async fn tries(admin: &Session, relation: &Relation, role: &str, victim: &Marked
 }
 
 struct Acting<'a> {
-    database: &'a Database<'a>,
+    place: &'a Place,
     admin: &'a Session,
     role: &'a str,
     victim: &'a Marked,
@@ -203,9 +203,7 @@ impl Acting<'_> {
             }
             return Ok(());
         };
-        self.admin
-            .begin(&format!("{}; SET LOCAL ROLE {}", setting.sql, self.database.role(self.role)))
-            .await?;
+        self.admin.begin(&format!("{}; SET LOCAL ROLE {}", setting.sql, self.place.role(self.role))).await?;
         let told = self.admin.tell(&one.sql).await?;
         let changes = !matches!(one.verb, Verb::Select);
         // Whoever works across tenants may change their rows; of the others' nothing may be changed.
@@ -236,7 +234,7 @@ impl Acting<'_> {
     }
 
     async fn act(&self, setting: &Setting, sql: &str) -> Result<Told> {
-        let before = format!("{}; SET LOCAL ROLE {}", setting.sql, self.database.role(self.role));
+        let before = format!("{}; SET LOCAL ROLE {}", setting.sql, self.place.role(self.role));
         self.admin.act(&before, sql).await
     }
 

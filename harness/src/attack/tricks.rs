@@ -8,7 +8,7 @@ use futures_util::TryStreamExt as _;
 
 use super::declared::{May, Verb, may, readable_columns};
 use super::marks::{self, Marked};
-use super::place::{Database, LOGIN, Relation, SCHEMA};
+use super::place::{LOGIN, Place, Relation, SCHEMA};
 use super::population::{Population, SHARED_STREAM};
 use super::session::{Session, literal};
 use super::tables::named;
@@ -44,14 +44,10 @@ fn shared_tables<'r>(role: &str, relations: &'r [Relation]) -> Vec<&'r Relation>
 }
 
 /// Conditions and operators of the reader's own, which tell what they are shown.
-pub(super) async fn leaky(
-    database: &Database<'_>,
-    admin: &Session,
-    population: &Population,
-) -> Result<Attack> {
+pub(super) async fn leaky(place: &Place, admin: &Session, population: &Population) -> Result<Attack> {
     let mut attack = Attack::new("conditions that tell what they see");
-    let relations = database.relations(admin).await?;
-    let session = database.session(LOGIN).await?;
+    let relations = place.relations(admin).await?;
+    let session = place.session(LOGIN).await?;
     session.run(FUNCTIONS).await?;
     let own = &population.tenants[0];
     for role in ROLES {
@@ -82,7 +78,7 @@ pub(super) async fn leaky(
                 for (tenant, mark) in [(own.id.as_str(), own.mark()), ("", "nobody".to_owned())] {
                     let before = format!(
                         "SET LOCAL ROLE {}; {}; SELECT set_config('attack.own', '{mark}', true)",
-                        database.role(role),
+                        place.role(role),
                         named(tenant)
                     );
                     for planner in ["SELECT 1", WITHOUT_INDEXES] {
@@ -115,12 +111,12 @@ pub(super) async fn leaky(
 }
 
 /// Tables, functions and settings of the caller's own that have the names of the product's.
-pub(super) async fn shadows(database: &Database<'_>, population: &Population) -> Result<Attack> {
+pub(super) async fn shadows(place: &Place, population: &Population) -> Result<Attack> {
     let mut attack = Attack::new("names that stand before the product's");
     let own = &population.tenants[0];
     let victim = literal(population.tenants[1].id.as_str());
     for path in ["pg_temp, underlay, pg_catalog", "pg_temp, pg_catalog, underlay", "pg_catalog, underlay"] {
-        let session = database.session(LOGIN).await?;
+        let session = place.session(LOGIN).await?;
         session
             .run(&format!(
                 "CREATE FUNCTION pg_temp.current_setting(text, boolean) RETURNS text LANGUAGE sql AS $$ SELECT {victim} $$;
@@ -133,7 +129,7 @@ pub(super) async fn shadows(database: &Database<'_>, population: &Population) ->
                  SET search_path = {path}"
             ))
             .await?;
-        let reader = database.role("reader");
+        let reader = place.role("reader");
         for table in ["events", "commits", "snapshots"] {
             let sql = format!("SELECT * FROM {SCHEMA}.{table}");
             let before = format!("SET LOCAL ROLE {reader}; {}", named(own.id.as_str()));
@@ -143,7 +139,7 @@ pub(super) async fn shadows(database: &Database<'_>, population: &Population) ->
         }
         // The functions look at the log, and not at what has its names.
         let truth =
-            database.admin().await?.lines(&format!("SELECT max(sequence) FROM {SCHEMA}.commits")).await?;
+            place.admin().await?.lines(&format!("SELECT max(sequence) FROM {SCHEMA}.commits")).await?;
         let told = session.tell(&format!("SELECT {SCHEMA}.last_sequence()")).await?;
         let said = told.text.trim();
         attack.judge(truth != [said], || {
@@ -158,20 +154,16 @@ pub(super) async fn shadows(database: &Database<'_>, population: &Population) ->
 
 /// Plans, counts and constraints: an answer with what another tenant has is the same as one with what
 /// nobody has.
-pub(super) async fn oracles(
-    database: &Database<'_>,
-    admin: &Session,
-    population: &Population,
-) -> Result<Attack> {
+pub(super) async fn oracles(place: &Place, admin: &Session, population: &Population) -> Result<Attack> {
     let mut attack = Attack::new("plans and errors that tell what is there");
-    let relations = database.relations(admin).await?;
-    let session = database.session(LOGIN).await?;
+    let relations = place.relations(admin).await?;
+    let session = place.session(LOGIN).await?;
     let (own, victim) = (&population.tenants[0], &population.tenants[1]);
     let nobody = Marked { id: underlay_core::TenantId::new("nobodyatall")?, number: 998 };
     for role in ["reader", "writer"] {
         for relation in shared_tables(role, &relations) {
             let before = |planner: &str| {
-                format!("SET LOCAL ROLE {}; {}; {planner}", database.role(role), named(own.id.as_str()))
+                format!("SET LOCAL ROLE {}; {}; {planner}", place.role(role), named(own.id.as_str()))
             };
             for planner in [
                 "SELECT 1",
@@ -213,7 +205,7 @@ pub(super) async fn oracles(
                 literal(tenant.id.as_str())
             )
         };
-        let before = format!("SET LOCAL ROLE {}; {}", database.role("writer"), named(own.id.as_str()));
+        let before = format!("SET LOCAL ROLE {}; {}", place.role("writer"), named(own.id.as_str()));
         let one = session.act(&before, &insert(victim)).await?;
         let two = session.act(&before, &insert(&nobody)).await?;
         attack.judge(one.text != two.text || one.code != two.code || one.done(), || {
@@ -267,15 +259,15 @@ fn guess(condition: &str, tenant: &Marked) -> String {
 }
 
 /// Statements and cursors that outlive the tenant, or the role, they were made for.
-pub(super) async fn prepared(database: &Database<'_>, population: &Population) -> Result<Attack> {
+pub(super) async fn prepared(place: &Place, population: &Population) -> Result<Attack> {
     let mut attack = Attack::new("statements prepared for another");
     let (own, victim) = (&population.tenants[0], &population.tenants[1]);
     for plan in ["auto", "force_generic_plan", "force_custom_plan"] {
-        let session = database.session(LOGIN).await?;
+        let session = place.session(LOGIN).await?;
         for (number, role) in ["worker", "reader"].into_iter().enumerate() {
             for table in ["underlay.events", "underlay.commits", "underlay_views.accounts_1"] {
                 let name = format!("p{number}_{}", table.replace('.', "_"));
-                let (making, using) = (database.role(role), database.role("reader"));
+                let (making, using) = (place.role(role), place.role("reader"));
                 session
                     .run(&format!(
                         "SET plan_cache_mode = {plan}; BEGIN; SET LOCAL ROLE {making}; {}; \
@@ -307,20 +299,16 @@ pub(super) async fn prepared(database: &Database<'_>, population: &Population) -
 }
 
 /// COPY, which is not a query.
-pub(super) async fn copies(
-    database: &Database<'_>,
-    admin: &Session,
-    population: &Population,
-) -> Result<Attack> {
+pub(super) async fn copies(place: &Place, admin: &Session, population: &Population) -> Result<Attack> {
     let mut attack = Attack::new("COPY");
-    let relations = database.relations(admin).await?;
+    let relations = place.relations(admin).await?;
     let own = &population.tenants[0];
     for role in ["reader", "writer", LOGIN, "app", "switch", super::place::STRANGER, "owner"] {
         for relation in &relations {
             let columns = readable_columns(role, relation).unwrap_or("*");
             let path = relation.path();
             for (tenant, number) in [(own.id.as_str(), Some(own.number)), ("", None)] {
-                let before = format!("SET LOCAL ROLE {}; {}", database.role(role), named(tenant));
+                let before = format!("SET LOCAL ROLE {}; {}", place.role(role), named(tenant));
                 for sql in [
                     format!("COPY {path} TO STDOUT"),
                     format!("COPY (SELECT {columns} FROM {path}) TO STDOUT"),
@@ -333,9 +321,9 @@ pub(super) async fn copies(
                 }
             }
             // A connection of its own: one on which this is refused answers the next call wrongly.
-            let session = database.admin().await?;
+            let session = place.admin().await?;
             session
-                .begin(&format!("SET LOCAL ROLE {}; {}", database.role(role), named(own.id.as_str())))
+                .begin(&format!("SET LOCAL ROLE {}; {}", place.role(role), named(own.id.as_str())))
                 .await?;
             let sql = format!("COPY {path} FROM STDIN");
             let taken = match session.client.copy_in::<_, &[u8]>(&sql).await {

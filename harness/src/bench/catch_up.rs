@@ -8,18 +8,18 @@ use underlay_core::{Error, EventStore, LogFilter, LogPage, LogScope, Position, R
 use crate::Result;
 
 use super::account::AccountEvent;
+use super::disk::Disk;
 use super::figure::{Aim, Figure, Sample};
-use super::place::Place;
 use super::{Scale, log_file, plain_scan};
 
 /// Events in a page.
 const PAGE_EVENTS: usize = 5_000;
 
-pub(crate) async fn measure(place: &Place, scale: &Scale) -> Result<Vec<Figure>> {
-    let path = log_file::numbered(place, scale.log_events).await?;
-    let store = log_file::open(&path)?;
+pub(crate) async fn measure(disk: &Disk, scale: &Scale) -> Result<Vec<Figure>> {
+    let path = log_file::numbered(disk, scale.log_events).await?;
+    let store = log_file::open(&path).await?;
     let connection = plain_scan::open(&path)?;
-    let log: Arc<dyn EventStore> = Arc::new(store.clone());
+    let log = store.store.clone();
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..scale.rounds {
         log_file::warm(&path)?;

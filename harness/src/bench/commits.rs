@@ -10,8 +10,8 @@ use uuid::Uuid;
 use crate::Result;
 
 use super::account::{Bookings, stream, tenant};
+use super::disk::Disk;
 use super::figure::{Aim, Figure, Latency, Sample};
-use super::place::Place;
 use super::plain_appends::{Append, PlainAppender, PlainEvent, PlainWriter};
 use super::{Scale, log_file, plain_appends};
 
@@ -27,7 +27,7 @@ pub(super) struct Pressure {
     pub(super) events_each: u64,
 }
 
-pub(crate) async fn measure(place: &Place, scale: &Scale) -> Result<Vec<Figure>> {
+pub(crate) async fn measure(disk: &Disk, scale: &Scale) -> Result<Vec<Figure>> {
     let bookings = Arc::new(Bookings::new()?);
     let mut figures = Vec::new();
     for (callers, events_each) in [(1, 1), (8, 1), (64, 1), (256, 1), (1, 100), (8, 100)] {
@@ -35,8 +35,8 @@ pub(crate) async fn measure(place: &Place, scale: &Scale) -> Result<Vec<Figure>>
         eprintln!("  {callers} callers, {events_each} events each");
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..scale.rounds {
-            ours.push(commit_in_groups(place, scale, &bookings, pressure).await?);
-            theirs.push(append_one_by_one(place, scale, &bookings, pressure).await?);
+            ours.push(commit_in_groups(disk, scale, &bookings, pressure).await?);
+            theirs.push(append_one_by_one(disk, scale, &bookings, pressure).await?);
         }
         let events = if events_each == 1 { String::new() } else { format!(", {events_each} events each") };
         let name = format!("commits, {callers} callers{events}");
@@ -54,26 +54,26 @@ pub(crate) async fn measure(place: &Place, scale: &Scale) -> Result<Vec<Figure>>
 }
 
 async fn commit_in_groups(
-    place: &Place,
+    disk: &Disk,
     scale: &Scale,
     bookings: &Arc<Bookings>,
     pressure: Pressure,
 ) -> Result<Sample> {
-    let folder = place.fresh()?;
-    let store = log_file::open(&folder.path().join("log.db"))?;
-    let writer = GroupWriter::new(Arc::new(store.clone()), bookings)?;
+    let folder = disk.fresh()?;
+    let store = log_file::open(&folder.path().join("log.db")).await?;
+    let writer = GroupWriter::new(store.store.clone(), bookings)?;
     let sample = press(writer, pressure, scale).await?;
     store.close().await?;
     Ok(sample)
 }
 
 async fn append_one_by_one(
-    place: &Place,
+    disk: &Disk,
     scale: &Scale,
     bookings: &Arc<Bookings>,
     pressure: Pressure,
 ) -> Result<Sample> {
-    let folder = place.fresh()?;
+    let folder = disk.fresh()?;
     let writer = PlainWriter::start(plain_appends::create(&folder.path().join("log.db")).await?)?;
     let caller = SingleWriter { appender: writer.appender(), bookings: bookings.clone() };
     let sample = press(caller, pressure, scale).await?;
@@ -165,7 +165,7 @@ pub(super) async fn press(writer: impl Writer, pressure: Pressure, scale: &Scale
         times.extend(task.await??);
     }
     let events = times.len() as f64 * pressure.events_each as f64;
-    Ok(Sample { value: events / scale.run.as_secs_f64(), latency: Latency::of(times) })
+    Ok(Sample { latency: Latency::of(times), ..Sample::of(events / scale.run.as_secs_f64()) })
 }
 
 /// Writes one event, or several, after the other; the nanoseconds of each call that counts.

@@ -10,8 +10,8 @@ use uuid::Uuid;
 use crate::Result;
 
 use super::account::Bookings;
+use super::disk::Disk;
 use super::figure::{Figure, Sample};
-use super::place::Place;
 use super::{Scale, plain_appends};
 
 /// Commits of one event each in a transaction.
@@ -44,13 +44,13 @@ const VARIANTS: &[Variant] = &[
     },
 ];
 
-pub(crate) async fn measure(place: &Place, scale: &Scale) -> Result<Vec<Figure>> {
+pub(crate) async fn measure(disk: &Disk, scale: &Scale) -> Result<Vec<Figure>> {
     let bookings = Bookings::new()?;
     let mut rates: Vec<Vec<Sample>> = VARIANTS.iter().map(|_| Vec::new()).collect();
     let mut sizes = rates.clone();
     for _ in 0..scale.rounds {
         for (at, variant) in VARIANTS.iter().enumerate() {
-            let folder = place.fresh()?;
+            let folder = disk.fresh()?;
             let path = folder.path().join("log.db");
             let connection = plain_appends::create(&path).await?;
             connection.execute_batch(variant.without)?;

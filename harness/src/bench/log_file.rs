@@ -4,14 +4,14 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use underlay_core::{EventStore, ExpectedVersion, SystemClock};
+use underlay_core::{EventStore, ExpectedVersion};
 use underlay_runtime::{Engine, EngineConfig, Ports, Registry};
-use underlay_sqlite::{SqliteConfig, SqliteStore};
 
 use crate::Result;
+use crate::subject::{Address, OpenStore};
 
 use super::account::{Account, Balances, Bookings, stream, tenant};
-use super::place::Place;
+use super::disk::Disk;
 
 /// Streams of the log that is read from end to end.
 const ACCOUNTS: u64 = 10_000;
@@ -19,8 +19,8 @@ const ACCOUNTS: u64 = 10_000;
 const WRITERS: u64 = 256;
 
 /// Opens a store as a service would.
-pub(crate) fn open(path: &Path) -> Result<SqliteStore> {
-    Ok(SqliteStore::open(path, SqliteConfig::default())?)
+pub(crate) async fn open(path: &Path) -> Result<OpenStore> {
+    Address::Sqlite { path: path.to_owned(), wal_bytes_max: None }.open().await
 }
 
 /// An engine with nothing in its caches.
@@ -29,16 +29,9 @@ pub(crate) fn engine(ports: Ports) -> Result<Engine> {
     Ok(Engine::new(ports, registry, EngineConfig::default())?)
 }
 
-/// The ports of a store.
-pub(crate) fn ports(store: &SqliteStore) -> Ports {
-    Ports {
-        store: Arc::new(store.clone()),
-        read_models: Arc::new(store.clone()),
-        wakeups: Arc::new(store.clone()),
-        snapshots: Some(Arc::new(store.clone())),
-        leases: None,
-        clock: Arc::new(SystemClock),
-    }
+/// The ports of a store that one process has for itself.
+pub(crate) fn ports(store: &OpenStore) -> Ports {
+    Ports { leases: None, ..store.ports() }
 }
 
 /// Reads a file once, so that a run finds it in the memory of the system and not on the disk: some
@@ -50,14 +43,14 @@ pub(crate) fn warm(path: &Path) -> Result<()> {
 
 /// The path of a log of this many events, spread over ten thousand streams and committed one by one;
 /// written where it is not there yet.
-pub(crate) async fn numbered(place: &Place, events: u64) -> Result<PathBuf> {
-    let path = place.file(&format!("log-{events}.db"));
+pub(crate) async fn numbered(disk: &Disk, events: u64) -> Result<PathBuf> {
+    let path = disk.file(&format!("log-{events}.db"));
     if path.exists() {
         return Ok(path);
     }
     eprintln!("  writing a log of {events} events");
-    let store = open(&path)?;
-    write(&(Arc::new(store.clone()) as Arc<dyn EventStore>), events).await?;
+    let store = open(&path).await?;
+    write(&store.store, events).await?;
     store.close().await?;
     Ok(path)
 }

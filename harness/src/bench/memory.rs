@@ -3,14 +3,13 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
 
+use super::disk::Disk;
 use super::figure::{Aim, Figure, Sample};
-use super::place::Place;
 use super::{Scale, catch_up, log_file};
 
 /// Of these sizes of the log.
@@ -23,13 +22,13 @@ struct Memory {
     most: f64,
 }
 
-pub(crate) async fn measure(place: &Place, scale: &Scale) -> Result<Vec<Figure>> {
+pub(crate) async fn measure(disk: &Disk, scale: &Scale) -> Result<Vec<Figure>> {
     if own().is_none() {
         eprintln!("  SKIP memory: this system has no /proc/self/status");
         return Ok(Vec::new());
     }
-    let large = log_file::numbered(place, scale.log_events).await?;
-    let small = log_file::numbered(place, scale.log_events / SIZES).await?;
+    let large = log_file::numbered(disk, scale.log_events).await?;
+    let small = log_file::numbered(disk, scale.log_events / SIZES).await?;
     let (mut most, mut now, mut growth, mut before) = (vec![], vec![], vec![], vec![]);
     for _ in 0..scale.rounds {
         let (large, small) = (of_child(&large)?, of_child(&small)?);
@@ -48,15 +47,15 @@ pub(crate) async fn measure(place: &Place, scale: &Scale) -> Result<Vec<Figure>>
 
 /// What a child does: opens the store, catches up, folds the view, and prints what it took.
 pub(crate) async fn print_own(path: &Path) -> Result<()> {
-    let store = log_file::open(path)?;
-    let events = underlay_core::EventStore::head(&store).await?.number();
-    catch_up::whole_log(&(Arc::new(store.clone()) as _), events).await?;
+    let store = log_file::open(path).await?;
+    let events = store.store.head().await?.number();
+    catch_up::whole_log(&store.store, events).await?;
     let engine = log_file::engine(log_file::ports(&store))?;
     engine.rebuild_view("balances", underlay_runtime::RebuildFrom::default(), |_| {}).await?;
     let memory = own().ok_or("this system does not tell how much memory a process has")?;
     println!("{}", serde_json::to_string(&memory)?);
     drop(engine);
-    Ok(store.close().await?)
+    store.close().await
 }
 
 fn of_child(path: &Path) -> Result<Memory> {

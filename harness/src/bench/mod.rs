@@ -8,12 +8,12 @@
 mod account;
 mod catch_up;
 mod commits;
+mod disk;
 mod figure;
 mod index_costs;
 mod log_file;
 mod memory;
 mod neighbour;
-mod place;
 mod plain_appends;
 mod plain_scan;
 mod postgres;
@@ -24,11 +24,12 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use crate::Result;
+use crate::subject::StoreKind;
+use disk::Disk;
 use figure::Figure;
-use place::Place;
 
 /// Measures the store and the engine, each figure beside a baseline.
 #[derive(Args, Debug)]
@@ -44,21 +45,15 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
     /// Which store
-    #[arg(long, value_enum, default_value_t = Store::Sqlite)]
-    store: Store,
+    #[arg(long, default_value_t = StoreKind::Sqlite, value_parser = StoreKind::among(STORES))]
+    store: StoreKind,
     /// Reads and folds a log in this process, and prints the memory that took
     #[arg(long, value_name = "FILE", hide = true)]
     memory_of: Option<PathBuf>,
 }
 
-/// Which store is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Store {
-    /// A file.
-    Sqlite,
-    /// Private servers of this run.
-    Postgres,
-}
+/// The stores with figures.
+const STORES: &[StoreKind] = &[StoreKind::Sqlite, StoreKind::Postgres];
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
@@ -102,15 +97,15 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
         return memory::print_own(path).await;
     }
     let parts = match arguments.store {
-        Store::Sqlite => PARTS,
-        Store::Postgres => postgres::PARTS,
+        StoreKind::Postgres => postgres::PARTS,
+        StoreKind::Sqlite | StoreKind::Memory => PARTS,
     };
     if let Some(only) = arguments.only.as_deref().filter(|only| !parts.contains(only)) {
         return Err(format!("there is no part {only:?}; there are: {}", parts.join(", ")).into());
     }
     let scale = if arguments.quick { QUICK } else { FULL };
-    let place = Place::beside_program()?;
-    println!("{}", place.describe()?);
+    let disk = Disk::beside_program()?;
+    println!("{}", disk.describe()?);
     let mut figures: Vec<Figure> = Vec::new();
     for part in parts {
         if arguments.only.as_deref().is_some_and(|only| only != *part) {
@@ -118,19 +113,19 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
         }
         eprintln!("{part} …");
         figures.extend(match *part {
-            part if arguments.store == Store::Postgres => postgres::measure(part, &scale).await?,
-            "commits" => commits::measure(&place, &scale).await?,
-            "loads" => stream_loads::measure(&place, &scale).await?,
-            "catch-up" => catch_up::measure(&place, &scale).await?,
-            "view" => view_fold::measure(&place, &scale).await?,
-            "neighbour" => neighbour::measure(&place, &scale).await?,
-            "memory" => memory::measure(&place, &scale).await?,
-            _ => index_costs::measure(&place, &scale).await?,
+            part if arguments.store == StoreKind::Postgres => postgres::measure(part, &scale).await?,
+            "commits" => commits::measure(&disk, &scale).await?,
+            "loads" => stream_loads::measure(&disk, &scale).await?,
+            "catch-up" => catch_up::measure(&disk, &scale).await?,
+            "view" => view_fold::measure(&disk, &scale).await?,
+            "neighbour" => neighbour::measure(&disk, &scale).await?,
+            "memory" => memory::measure(&disk, &scale).await?,
+            _ => index_costs::measure(&disk, &scale).await?,
         });
     }
     print!("{}", figure::table(&figures));
     if let Some(path) = &arguments.json {
-        fs::write(path, figure::json(&place.describe()?, &figures)?)?;
+        fs::write(path, figure::json(&disk.describe()?, &figures)?)?;
         println!("written to {}", path.display());
     }
     Ok(())

@@ -12,8 +12,8 @@ use underlay_runtime::{ExecuteError, Ports, Request};
 use crate::Result;
 
 use super::account::{Account, AccountCommand, Bookings, stream, tenant};
+use super::disk::Disk;
 use super::figure::{Aim, Figure, Latency, Sample};
-use super::place::Place;
 use super::{Scale, log_file, plain_scan};
 
 /// Streams in the log.
@@ -25,10 +25,10 @@ const COMMIT_EVENTS: u64 = 10;
 /// How often each stream is loaded in a run.
 const PASSES: u64 = 3;
 
-pub(crate) async fn measure(place: &Place, scale: &Scale) -> Result<Vec<Figure>> {
-    let path = place.file("streams.db");
+pub(crate) async fn measure(disk: &Disk, scale: &Scale) -> Result<Vec<Figure>> {
+    let path = disk.file("streams.db");
     write(&path).await?;
-    let store = log_file::open(&path)?;
+    let store = log_file::open(&path).await?;
     let (tenant, connection) = (tenant()?, plain_scan::open(&path)?);
     let ports = log_file::ports(&store);
     let streams: Vec<StreamName> = (0..STREAMS).map(stream).collect::<Result<_>>()?;
@@ -79,7 +79,7 @@ pub(crate) async fn measure(place: &Place, scale: &Scale) -> Result<Vec<Figure>>
 
 /// Writes the streams, some events of each in turn.
 async fn write(path: &Path) -> Result<()> {
-    let store = log_file::open(path)?;
+    let store = log_file::open(path).await?;
     let (tenant, bookings) = (tenant()?, Arc::new(Bookings::new()?));
     for first in (0..EVENTS).step_by(COMMIT_EVENTS as usize) {
         let mut tasks = Vec::new();
@@ -90,14 +90,14 @@ async fn write(path: &Path) -> Result<()> {
                 first * STREAMS + account,
                 COMMIT_EVENTS,
             );
-            let (store, tenant) = (store.clone(), tenant.clone());
+            let (store, tenant) = (store.store.clone(), tenant.clone());
             tasks.push(tokio::spawn(async move { store.commit(&tenant, commit).await }));
         }
         for task in tasks {
             task.await??;
         }
     }
-    Ok(store.close().await?)
+    store.close().await
 }
 
 /// Loads every stream once, by a command of an engine that has seen none of them.
@@ -148,5 +148,5 @@ fn sample(times: &[Duration]) -> Result<Sample> {
     let nanoseconds =
         times.iter().map(|time| Ok(u64::try_from(time.as_nanos())?)).collect::<Result<Vec<u64>>>()?;
     let value = times.len() as f64 * EVENTS as f64 / seconds;
-    Ok(Sample { value, latency: Latency::of(nanoseconds) })
+    Ok(Sample { latency: Latency::of(nanoseconds), ..Sample::of(value) })
 }

@@ -4,13 +4,13 @@ use std::time::Instant;
 
 use crate::Result;
 
+use super::disk::Disk;
 use super::figure::{Aim, Figure, Sample};
-use super::place::Place;
 use super::{Scale, log_file, plain_scan};
 
-pub(crate) async fn measure(place: &Place, scale: &Scale) -> Result<Vec<Figure>> {
-    let path = log_file::numbered(place, scale.log_events).await?;
-    let store = log_file::open(&path)?;
+pub(crate) async fn measure(disk: &Disk, scale: &Scale) -> Result<Vec<Figure>> {
+    let path = log_file::numbered(disk, scale.log_events).await?;
+    let store = log_file::open(&path).await?;
     let engine = log_file::engine(log_file::ports(&store))?;
     let connection = plain_scan::open(&path)?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());

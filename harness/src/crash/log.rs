@@ -10,7 +10,7 @@ use underlay_core::{
 
 use super::bank::AccountEvent;
 use crate::Result;
-use crate::address::OpenStore;
+use crate::subject::OpenStore;
 
 /// What a log was found to hold.
 #[derive(Default)]

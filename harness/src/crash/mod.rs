@@ -10,27 +10,28 @@
 mod bank;
 mod book;
 mod errand;
-mod ground;
 mod log;
 mod power;
+mod server;
 mod teller;
 mod verify;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::json;
 
 use self::book::Book;
-use self::ground::{Ground, Place, ServerCrashes};
 use self::power::PowerCut;
+use self::server::ServerCrashes;
 use crate::child::ChildProcess;
-use crate::database::{self, Server};
 use crate::dice::Dice;
 use crate::journal::Journal;
-use crate::workplace::{self, Workplace};
+use crate::run_folder::{self, RunFolder};
+use crate::subject::{self, Place, StoreKind, Subject, Way};
 use crate::{Result, journal, terminal};
 
 use self::teller::TellerLine;
@@ -56,25 +57,17 @@ const UNSEEN: u64 = 30;
 /// Of these, in percent, how many have no power cut: the next child finds what was not flushed, and
 /// the power goes later.
 const POWER_KEPT: u64 = 70;
-/// Sizes past which the WAL begins again: small ones, so that kills hit that too.
-const WAL_BYTES_MAX: [u64; 3] = [64 << 10, 512 << 10, 64 << 20];
 /// What is printed of what was found.
 const PRINTED_MAX: usize = 20;
 
-/// The stores that can be attacked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum StoreKind {
-    /// A file.
-    Sqlite,
-    /// A database, on the server of UNDERLAY_TEST_POSTGRES_URL or a private one.
-    Postgres,
-}
+/// The stores that outlive a process.
+const STORES: &[StoreKind] = &[StoreKind::Sqlite, StoreKind::Postgres];
 
 /// Kills a process at any moment and looks for what it promised.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     /// The store that is attacked.
-    #[arg(long, value_enum, default_value_t = StoreKind::Sqlite)]
+    #[arg(long, default_value_t = StoreKind::Sqlite, value_parser = StoreKind::among(STORES))]
     store: StoreKind,
     /// How often.
     #[arg(long, default_value_t = 100)]
@@ -116,47 +109,40 @@ struct Summary {
 
 /// Runs the rounds; true where everything is as it should be.
 pub(crate) async fn run(arguments: Arguments) -> Result<bool> {
-    let seed = workplace::seed(arguments.seed);
-    let workplace = Workplace::new(arguments.directory.as_deref(), "crash")?;
+    let seed = run_folder::seed(arguments.seed);
+    let folder = RunFolder::new(arguments.directory.as_deref(), "crash")?;
     let power = if arguments.power_loss {
-        match PowerCut::prepare(workplace.path(), arguments.break_sync)? {
+        match PowerCut::prepare(folder.path(), arguments.break_sync)? {
             Ok(power) => Some(power),
-            Err(reason) => return skip(&reason),
+            Err(missing) => return subject::skip(&missing),
         }
     } else {
         None
     };
-    let ground = match prepare(&arguments, workplace.path())? {
-        Ok(ground) => ground,
-        Err(reason) => return database::skip(&reason),
+    let found = if arguments.server_crash {
+        arguments.store.start(folder.path())
+    } else {
+        arguments.store.find(folder.path())
     };
+    let subject = match found {
+        Ok(subject) => subject,
+        Err(missing) => return subject::skip(&missing),
+    };
+    match (subject.server().is_some(), arguments.server_crash, arguments.power_loss) {
+        (false, true, _) => return Err(format!("{} has no server that could crash", arguments.store).into()),
+        (true, _, true) => return Err("power loss is made for stores in files alone".into()),
+        _ => {}
+    }
     let began = Instant::now();
-    let rounds = Rounds { arguments: &arguments, directory: workplace.path(), power };
-    let summary = rounds.run(ground, &mut Dice::new(seed)).await;
+    let rounds = Rounds { arguments: &arguments, directory: folder.path(), power };
+    let summary = rounds.run(subject, &mut Dice::new(seed)).await;
     let good = summary.as_ref().is_ok_and(|summary| summary.violations.is_empty() != arguments.break_sync);
     if let Ok(summary) = &summary {
         summary.print(&arguments, seed, began.elapsed())?;
     }
     // A broken flush leaves nothing to look at: it was broken on purpose.
-    workplace.leave(good)?;
+    folder.leave(good)?;
     summary.map(|_| good)
-}
-
-/// What is attacked, or why it cannot be had here.
-fn prepare(arguments: &Arguments, directory: &Path) -> Result<std::result::Result<Ground, String>> {
-    let server = match (arguments.store, arguments.server_crash, arguments.power_loss) {
-        (StoreKind::Sqlite, false, _) => return Ok(Ok(Ground::Sqlite(directory.to_owned()))),
-        (StoreKind::Sqlite, true, _) => return Err("SQLite has no server that could crash".into()),
-        (StoreKind::Postgres, _, true) => return Err("power loss is made for SQLite alone".into()),
-        (StoreKind::Postgres, true, false) => Server::start(),
-        (StoreKind::Postgres, false, false) => Server::find(),
-    };
-    Ok(server.map(Box::new).map(Ground::Postgres))
-}
-
-fn skip(reason: &str) -> Result<bool> {
-    terminal::print(&format!("SKIP power-loss: {reason}"))?;
-    Ok(!std::env::var("REQUIRE_SERVERS").is_ok_and(|required| required == "1"))
 }
 
 struct Rounds<'a> {
@@ -167,7 +153,7 @@ struct Rounds<'a> {
 
 /// A database, and what is known of it.
 struct Database {
-    place: Place,
+    place: Arc<dyn Place>,
     book: Book,
     /// Whether the last child was killed and the power stayed: what it had written is there, flushed
     /// or not.
@@ -175,7 +161,7 @@ struct Database {
 }
 
 impl Rounds<'_> {
-    async fn run(&self, mut ground: Ground, dice: &mut Dice) -> Result<Summary> {
+    async fn run(&self, mut subject: Box<dyn Subject>, dice: &mut Dice) -> Result<Summary> {
         let mut summary = Summary::default();
         let mut database = None;
         while summary.rounds < self.arguments.rounds {
@@ -183,10 +169,10 @@ impl Rounds<'_> {
                 Some(database) if !summary.rounds.is_multiple_of(self.arguments.rounds_per_database) => {
                     database
                 }
-                _ => new_database(&ground, summary.rounds).await?,
+                _ => new_database(&*subject, summary.rounds).await?,
             };
             let (before, repeats_before) = (current.book.acknowledged, current.book.repeats);
-            summary.violations = self.round(&mut ground, &mut current, &mut summary, dice).await?;
+            summary.violations = self.round(&mut *subject, &mut current, &mut summary, dice).await?;
             summary.rounds += 1;
             summary.acknowledged += current.book.acknowledged - before;
             summary.repeats += current.book.repeats - repeats_before;
@@ -200,7 +186,7 @@ impl Rounds<'_> {
 
     async fn round(
         &self,
-        ground: &mut Ground,
+        subject: &mut dyn Subject,
         database: &mut Database,
         summary: &mut Summary,
         dice: &mut Dice,
@@ -209,19 +195,16 @@ impl Rounds<'_> {
         let round = summary.rounds;
         let (journal, past) = (self.journal(round), self.directory.join("past"));
         write_past(&past, &database.book, dice)?;
-        let address = database.place.address();
-        let wal_bytes_max = *dice.pick(&WAL_BYTES_MAX).unwrap_or(&WAL_BYTES_MAX[0]);
+        let address = database.place.any_address(dice);
         let mut prepared = Ok(());
         let mut child = ChildProcess::start("crash-child", |command| {
             command.arg("--database").arg(address.to_string()).arg("--past").arg(&past);
             command.arg("--journal").arg(&journal).arg("--seed").arg(dice.seed().to_string());
-            command.arg("--wal-bytes-max").arg(wal_bytes_max.to_string());
-            if let (Some(power), Some(directory)) = (&self.power, database.place.directory()) {
-                prepared = power.begin(command, directory, database.kept_power);
+            if let (Some(power), Some(files)) = (&self.power, database.place.files()) {
+                prepared = power.begin(command, files, database.kept_power);
             }
         })?;
         prepared?;
-        let is_on_server = matches!(database.place, Place::Postgres(_));
         let is_new = round.is_multiple_of(*rounds_per_database);
         let is_last = round + 1 == *rounds || (round + 1).is_multiple_of(*rounds_per_database);
         let is_fragile = is_new || database.kept_power;
@@ -231,27 +214,26 @@ impl Rounds<'_> {
             summary.killed_at_start += 1;
             thread::sleep(dice.time_below(START_MAX));
         } else if child.wait_until_ready()? {
-            let work_max = if is_on_server { SERVER_WORK_MAX } else { WORK_MAX };
+            let work_max = if subject.server().is_some() { SERVER_WORK_MAX } else { WORK_MAX };
             thread::sleep(dice.time_below(work_max));
             if self.arguments.server_crash {
-                ground.crash_server(&database.place, dice, &mut summary.crashes).await?;
+                server::crash(subject, &*database.place, dice, &mut summary.crashes).await?;
                 thread::sleep(dice.time_below(AFTER_CRASH_MAX));
             }
         }
         let killed = child.kill();
         let is_unseen = !is_last && dice.chance(UNSEEN);
         database.kept_power = is_unseen && dice.chance(POWER_KEPT);
-        if let (Some(power), Some(directory), false) =
-            (&self.power, database.place.directory(), database.kept_power)
+        if let (Some(power), Some(files), false) = (&self.power, database.place.files(), database.kept_power)
         {
-            power.cut(directory, dice)?;
+            power.cut(files, dice)?;
         }
         let mut violations = database.book.absorb(journal::read(&journal)?);
         violations.extend(killed.err().map(|error| error.to_string()));
         std::fs::remove_file(&past)?;
         if !is_unseen {
             database.place.wait_until_left().await?;
-            let looked = look(&database.place, &mut database.book, dice).await;
+            let looked = look(&*database.place, &mut database.book, dice).await;
             violations.extend(looked.unwrap_or_else(|error| vec![format!("it cannot be read: {error}")]));
         }
         if violations.is_empty() && journal.exists() {
@@ -268,8 +250,8 @@ impl Rounds<'_> {
     }
 }
 
-async fn new_database(ground: &Ground, round: u64) -> Result<Database> {
-    let place = ground.new_place(round).await?;
+async fn new_database(subject: &dyn Subject, round: u64) -> Result<Database> {
+    let place = subject.place(&format!("database-{round}")).await?;
     Ok(Database { place, book: Book::default(), kept_power: false })
 }
 
@@ -291,8 +273,8 @@ fn write_past(path: &Path, book: &Book, dice: &mut Dice) -> Result<()> {
     book.past(dice).iter().try_for_each(|errand| journal.write(errand))
 }
 
-async fn look(place: &Place, book: &mut Book, dice: &mut Dice) -> Result<Vec<String>> {
-    let open = place.address().open().await?;
+async fn look(place: &dyn Place, book: &mut Book, dice: &mut Dice) -> Result<Vec<String>> {
+    let open = place.address(Way::USUAL).open().await?;
     let violations = verify::verify(&open, book, dice).await?;
     open.close().await?;
     Ok(violations)

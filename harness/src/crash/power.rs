@@ -8,6 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use servers::Missing;
+
 use crate::Result;
 use crate::dice::Dice;
 
@@ -25,9 +27,10 @@ pub(crate) struct PowerCut {
 
 impl PowerCut {
     /// Why there can be none here, or how to make them.
-    pub(crate) fn prepare(directory: &Path, broken_sync: bool) -> Result<std::result::Result<Self, String>> {
+    pub(crate) fn prepare(directory: &Path, broken_sync: bool) -> Result<std::result::Result<Self, Missing>> {
+        let missing = |reason: String| Ok(Err(Missing::new("power-loss", reason)));
         if !cfg!(all(target_os = "linux", target_pointer_width = "64")) {
-            return Ok(Err("it needs 64-bit Linux".to_owned()));
+            return missing("it needs 64-bit Linux".to_owned());
         }
         let source = directory.join("durable.c");
         let library = directory.join("durable.so");
@@ -36,7 +39,7 @@ impl PowerCut {
         let mut compile = Command::new(&compiler);
         compile.args(["-O2", "-shared", "-fPIC", "-pthread", "-o"]).arg(&library).arg(&source);
         match compile.stdin(Stdio::null()).output() {
-            Err(error) => return Ok(Err(format!("{} did not start: {error}", compiler.display()))),
+            Err(error) => return missing(format!("{} did not start: {error}", compiler.display())),
             Ok(output) if !output.status.success() => {
                 return Err(
                     format!("{}: {}", source.display(), String::from_utf8_lossy(&output.stderr)).into()

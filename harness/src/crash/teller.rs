@@ -10,13 +10,12 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use underlay_core::{Error, Position, Row, Value};
 use underlay_runtime::{Engine, EngineConfig};
-use underlay_sqlite::SqliteConfig;
 
 use super::bank::{self, Balance};
 use super::errand::{Answer, Errand};
-use crate::address::Address;
 use crate::dice::Dice;
 use crate::journal::Journal;
+use crate::subject::Address;
 use crate::{Result, child, journal};
 
 /// Tellers beside each other.
@@ -42,9 +41,6 @@ pub(crate) struct Arguments {
     past: PathBuf,
     #[arg(long)]
     journal: PathBuf,
-    /// Past this size the WAL begins again.
-    #[arg(long)]
-    wal_bytes_max: u64,
     #[arg(long)]
     seed: u64,
 }
@@ -71,8 +67,7 @@ struct Teller {
 
 /// Runs until it is killed, or its parent is gone.
 pub(crate) async fn run(arguments: Arguments) -> Result<()> {
-    let config = SqliteConfig::default().with_wal_bytes_max(arguments.wal_bytes_max);
-    let open = arguments.database.open_with(config).await?;
+    let open = arguments.database.open().await?;
     let config = EngineConfig { view_lease: VIEW_LEASE, ..EngineConfig::default() };
     let engine = Engine::new(open.ports(), bank::registry(), config)?;
     let views = engine.start_views();

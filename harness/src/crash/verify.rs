@@ -10,8 +10,8 @@ use super::book::{Book, Entry};
 use super::errand::{Answer, Ask, Errand};
 use super::log::{Log, Written};
 use crate::Result;
-use crate::address::OpenStore;
 use crate::dice::Dice;
+use crate::subject::OpenStore;
 
 /// Promises of before that are looked up by their ids again.
 const LOOKED_UP_AGAIN: usize = 100;
@@ -141,7 +141,7 @@ async fn verify_view(open: &OpenStore, log: &Log, wrong: &mut Vec<String>) -> Re
     let start = Checkpoint::start(open.store.store_id());
     let table = ports.read_models.prepare(&Balances::schema(), start).await?;
     let checkpoint = ports.read_models.checkpoint(&table).await?;
-    if let Err(error) = open.store.check("view balances", &checkpoint, "nothing").await {
+    if let Err(error) = open.store.check_checkpoint("view balances", &checkpoint, "nothing").await {
         wrong.push(error.to_string());
     }
     let position = checkpoint.position.number();
@@ -218,8 +218,8 @@ mod tests {
     use underlay_runtime::Registry;
 
     use super::*;
-    use crate::address::Address;
     use crate::crash::bank::Account;
+    use crate::subject::Address;
 
     struct Bank {
         open: OpenStore,

@@ -1,12 +1,11 @@
 //! The schema is made and changed by administrators who are no superusers, as a managed service gives them:
 //! on Debian's server, and on the newest there is.
 
-use services::Postgres;
+use servers::{LOGIN, Postgres, connect};
 
+use super::place::{DATABASE, Means, Place};
 use super::report::Measured;
-use super::site::{DATABASE, Setting, Site};
 use crate::Result;
-use crate::database::{LOGIN, connect};
 
 pub(crate) const PROMISED: &str = "an administrator without superuser migrates and grants the use, also by the printed \
                                    script and a second time; who lacks a right is told the statement that gives it";
@@ -16,13 +15,13 @@ const BOSS: &str = "boss";
 /// The same, later.
 const OTHER: &str = "other";
 
-pub(crate) async fn run(setting: &Setting) -> Result<Measured> {
+pub(crate) async fn run(means: &Means) -> Result<Measured> {
     let mut measured = Measured::default();
     for what in ["Debian's", "the newest"] {
         let start = || if what == "the newest" { Postgres::start_newest(&[]) } else { Postgres::start(&[]) };
         match tokio::task::block_in_place(start) {
-            Ok(server) => measured.add(what, on(setting, server).await?),
-            Err(reason) if std::env::var("REQUIRE_SERVERS").is_ok_and(|required| required == "1") => {
+            Ok(server) => measured.add(what, on(means, server).await?),
+            Err(reason) if servers::is_required() => {
                 measured.hold(false, format!("{what}: {reason}"));
             }
             Err(reason) => measured.see(format!("{what}: skipped, {reason}")),
@@ -31,11 +30,11 @@ pub(crate) async fn run(setting: &Setting) -> Result<Measured> {
     Ok(measured)
 }
 
-async fn on(setting: &Setting, server: Postgres) -> Result<Measured> {
+async fn on(means: &Means, server: Postgres) -> Result<Measured> {
     let mut measured = Measured::default();
     measured.see(server.version()?);
-    let mut site = Site::on(setting, server);
-    let admin = connect(&site.server.address()).await?;
+    let mut place = Place::on(means, server);
+    let admin = connect(&place.server.address()).await?;
     let make = format!(
         "CREATE ROLE {LOGIN} LOGIN; CREATE ROLE {BOSS} LOGIN CREATEROLE CREATEDB; \
          CREATE ROLE {OTHER} LOGIN CREATEDB; CREATE ROLE visitor LOGIN"
@@ -45,9 +44,9 @@ async fn on(setting: &Setting, server: Postgres) -> Result<Measured> {
         admin.batch_execute(&format!("CREATE DATABASE {database}")).await?;
         admin.batch_execute(&format!("GRANT CREATE ON DATABASE {database} TO {BOSS}")).await?;
     }
-    let port = site.server.port();
+    let port = place.server.port();
     let address = |login: &str, database: &str| format!("postgres://{login}@127.0.0.1:{port}/{database}");
-    let ledger = site.ledger().clone();
+    let ledger = place.ledger().clone();
     let told = |login: &str, database: &str, arguments: &[&str]| -> Result<(bool, String)> {
         let output = tokio::task::block_in_place(|| ledger.run(&address(login, database), arguments))?;
         let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
@@ -75,11 +74,11 @@ async fn on(setting: &Setting, server: Postgres) -> Result<Measured> {
     measured.hold(done, format!("once that was granted: {text}"));
 
     for database in [DATABASE, "scripted"] {
-        let serving = site.serve_at(&address(LOGIN, database))?;
+        let serving = place.serve_at(&address(LOGIN, database))?;
         let reply = serving.client().post("v1/account/a/open", "opened", "{}".to_owned()).await?;
         measured.hold(reply.status == 200, format!("{database}: a command is answered {}", reply.status));
     }
-    let refused = site.serve_at(&address(BOSS, DATABASE)).map(drop);
+    let refused = place.serve_at(&address(BOSS, DATABASE)).map(drop);
     let text = refused.err().map_or_else(|| "it serves".to_owned(), |error| error.to_string());
     measured.hold(
         text.contains("walls between tenants") || text.contains("may not use"),

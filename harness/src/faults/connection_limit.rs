@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use servers::{LOGIN, connect};
 use tokio_postgres::Client as Admin;
 
 use super::load::{Load, note_resumption};
+use super::place::{Means, Place};
 use super::report::Measured;
 use super::serving::Client;
-use super::site::{Setting, Site};
 use crate::Result;
-use crate::database::{LOGIN, connect};
 
 pub(crate) const PROMISED: &str = "commands and reads are answered 503 with Retry-After; it recovers by itself \
                                    when there are connections again";
@@ -19,23 +19,23 @@ const CONNECTIONS: usize = 40;
 /// How long there are none.
 const FULL: Duration = Duration::from_secs(3);
 
-pub(crate) async fn run(setting: &Setting) -> Result<Measured> {
+pub(crate) async fn run(means: &Means) -> Result<Measured> {
     let mut measured = Measured::default();
-    measured.add("max_connections", of_the_server(setting).await?);
-    measured.add("the login's limit", of_the_login(setting).await?);
+    measured.add("max_connections", of_the_server(means).await?);
+    measured.add("the login's limit", of_the_login(means).await?);
     Ok(measured)
 }
 
 /// Others take every connection while those of the service are ended.
-async fn of_the_server(setting: &Setting) -> Result<Measured> {
+async fn of_the_server(means: &Means) -> Result<Measured> {
     let settings = [&*format!("max_connections={CONNECTIONS}"), "superuser_reserved_connections=5"];
-    let mut site = Site::new(setting, &settings).await?;
-    let address = site.address();
-    let load = Load::start(&mut site, &address).await?;
+    let mut place = Place::new(means, &settings).await?;
+    let address = place.address();
+    let load = Load::start(&mut place, &address).await?;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let admin = site.admin().await?;
+    let admin = place.admin().await?;
     admin.batch_execute("CREATE ROLE neighbour LOGIN; GRANT ALL ON DATABASE books TO neighbour").await?;
-    let neighbour = site.server.address_of("books").replace("postgres@", "neighbour@");
+    let neighbour = place.server.address_of("books").replace("postgres@", "neighbour@");
     let mut taken = Vec::new();
     // What the service gives up the neighbour takes, until there is nothing left.
     loop {
@@ -50,23 +50,23 @@ async fn of_the_server(setting: &Setting) -> Result<Measured> {
     let mut measured = full(&load.clients()).await?;
     measured.see(format!("a neighbour has {} connections, the service none", taken.len()));
     drop(taken);
-    recovered(measured, site, load, admin).await
+    recovered(measured, place, load, admin).await
 }
 
 /// The login may have fewer connections than it wants.
-async fn of_the_login(setting: &Setting) -> Result<Measured> {
-    let mut site = Site::new(setting, &[]).await?;
-    let address = site.address();
-    let load = Load::start(&mut site, &address).await?;
+async fn of_the_login(means: &Means) -> Result<Measured> {
+    let mut place = Place::new(means, &[]).await?;
+    let address = place.address();
+    let load = Load::start(&mut place, &address).await?;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let admin = site.admin().await?;
+    let admin = place.admin().await?;
     admin.batch_execute(&format!("ALTER ROLE {LOGIN} CONNECTION LIMIT 0")).await?;
     while sessions(&admin).await? > 0 {
         end_sessions(&admin).await?;
     }
     let measured = full(&load.clients()).await?;
     admin.batch_execute(&format!("ALTER ROLE {LOGIN} CONNECTION LIMIT -1")).await?;
-    recovered(measured, site, load, admin).await
+    recovered(measured, place, load, admin).await
 }
 
 /// What services answer while there are no connections.
@@ -102,14 +102,14 @@ async fn full(clients: &[Client]) -> Result<Measured> {
     Ok(measured)
 }
 
-async fn recovered(mut measured: Measured, site: Site, load: Load, admin: Admin) -> Result<Measured> {
+async fn recovered(mut measured: Measured, place: Place, load: Load, admin: Admin) -> Result<Measured> {
     let free = Instant::now();
     let services = load.services_go_on(&admin, free).await?;
     tokio::time::sleep(Duration::from_secs(1)).await;
     let (told, findings) = load.finish(&admin).await?;
     note_resumption(&mut measured, &told, &[free], Some(services));
     measured.compare(&findings);
-    drop(site);
+    drop(place);
     Ok(measured)
 }
 

@@ -4,16 +4,15 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use services::Postgres;
+use servers::{LOGIN, Postgres, connect};
 use tokio_postgres::Client as Admin;
 use underlay_core::Leases;
 use underlay_postgres::PostgresConfig;
 
 use super::load::{Load, answers, head, view_at};
+use super::place::{DATABASE, Means, Place};
 use super::report::Measured;
-use super::site::{DATABASE, Setting, Site};
 use crate::Result;
-use crate::database::{LOGIN, connect};
 
 pub(crate) const PROMISED: &str = "positions, checkpoints, leases and views are there, repeats are answered as \
                                    before, and the next commit follows";
@@ -22,30 +21,30 @@ const LEASE: &str = "a piece of work";
 const LEASE_TIME: Duration = Duration::from_secs(3_600);
 const KEY: &str = "repeated";
 
-pub(crate) async fn run(setting: &Setting) -> Result<Measured> {
+pub(crate) async fn run(means: &Means) -> Result<Measured> {
     let mut measured = Measured::default();
-    let mut site = Site::new(setting, &[]).await?;
-    let store = site.open(PostgresConfig::default()).await?;
+    let mut place = Place::new(means, &[]).await?;
+    let store = place.open(PostgresConfig::default()).await?;
     let lease = store.acquire(LEASE, "before", LEASE_TIME).await?.ok_or("a free lease is not to be had")?;
     store.close().await?;
-    let address = site.address();
-    let load = Load::start(&mut site, &address).await?;
+    let address = place.address();
+    let load = Load::start(&mut place, &address).await?;
     let client = load.clients().remove(0);
     let opened = client.post("v1/account/kept/open", KEY, "{}".to_owned()).await?;
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let admin = site.admin().await?;
+    let admin = place.admin().await?;
     let (_, findings) = load.finish(&admin).await?;
     measured.compare(&findings);
     // The views come to the end of the log.
-    let serving = site.serve()?;
+    let serving = place.serve()?;
     answers(&serving.client(), &view_at(head(&admin).await?)).await?;
     drop(serving);
     let before = Contents::of(&admin).await?;
 
     for way in [Way::WholeCluster, Way::RolesThenDatabase, Way::MigratedThenDatabase] {
         let fresh = tokio::task::block_in_place(|| Postgres::start(&[]))?;
-        way.restore(&site, &fresh).await?;
-        let mut fresh = Site::on(setting, fresh);
+        way.restore(&place, &fresh).await?;
+        let mut fresh = Place::on(means, fresh);
         let admin = fresh.admin().await?;
         measured.hold(Contents::of(&admin).await? == before, format!("{way:?}: everything is as it was"));
         let store = fresh.open(PostgresConfig::default()).await?;
@@ -89,7 +88,7 @@ enum Way {
 }
 
 impl Way {
-    async fn restore(self, from: &Site, to: &Postgres) -> Result<()> {
+    async fn restore(self, from: &Place, to: &Postgres) -> Result<()> {
         let file = from.directory().join("dump");
         let roles = from.directory().join("roles.sql");
         match self {
@@ -130,7 +129,7 @@ pub(crate) fn client(server: &Postgres, name: &str, arguments: &[&str], file: Op
     if let Some(file) = file {
         command.arg("--file").arg(file);
     }
-    tokio::task::block_in_place(|| services::output(&mut command)).map(drop)
+    tokio::task::block_in_place(|| servers::output(&mut command)).map(drop)
 }
 
 fn at<'c>(command: &'c mut Command, server: &Postgres) -> &'c mut Command {
@@ -184,8 +183,8 @@ impl Contents {
 }
 
 /// Whether a login still may not change an event, and sees no tenant it has not named.
-async fn is_guarded(site: &Site) -> Result<bool> {
-    let login = connect(&site.address()).await?;
+async fn is_guarded(place: &Place) -> Result<bool> {
+    let login = connect(&place.address()).await?;
     let reader = "SET ROLE underlay_reader; SET underlay.tenant = 'nobody'";
     login.batch_execute(reader).await?;
     let seen: i64 = login.query_one("SELECT count(*) FROM underlay.events", &[]).await?.try_get(0)?;

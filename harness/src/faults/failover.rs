@@ -3,16 +3,15 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use services::Shutdown;
+use servers::{LOGIN, Shutdown, connect};
 use tokio_postgres::Client as Admin;
 use underlay_core::reasons::READS_ONLY;
 
 use super::load::{Load, answers, head, note_resumption};
+use super::place::{DATABASE, Means, Place};
 use super::report::Measured;
 use super::serving::Client;
-use super::site::{DATABASE, Setting, Site};
 use crate::Result;
-use crate::database::{LOGIN, connect};
 
 pub(crate) const PROMISED: &str = "what a synchronous standby has acknowledged is there after its promotion; everything \
                                    goes on there within 5 s; an old primary that only reads is neither read nor \
@@ -24,25 +23,25 @@ const CALM: Duration = Duration::from_secs(1);
 /// How long the standby may take to follow.
 const FOLLOW_MAX: Duration = Duration::from_secs(60);
 
-pub(crate) async fn run(setting: &Setting) -> Result<Measured> {
+pub(crate) async fn run(means: &Means) -> Result<Measured> {
     let mut measured = Measured::default();
-    let mut site = Site::new(setting, SETTINGS).await?;
-    let mut other = tokio::task::block_in_place(|| site.server.start_standby("standby", SETTINGS))?;
-    wait_for_standby(&site).await?;
+    let mut place = Place::new(means, SETTINGS).await?;
+    let mut other = tokio::task::block_in_place(|| place.server.start_standby("standby", SETTINGS))?;
+    wait_for_standby(&place).await?;
     let address = format!(
         "postgres://{LOGIN}@127.0.0.1:{},127.0.0.1:{}/{DATABASE}?sslmode=disable",
-        site.server.port(),
+        place.server.port(),
         other.port()
     );
-    let load = Load::start(&mut site, &address).await?;
+    let load = Load::start(&mut place, &address).await?;
     tokio::time::sleep(CALM).await;
 
     // The primary is gone at once; the standby takes its place.
-    tokio::task::block_in_place(|| site.server.stop(Shutdown::Immediate))?;
+    tokio::task::block_in_place(|| place.server.stop(Shutdown::Immediate))?;
     let admin = connect(&other.address_of(DATABASE)).await?;
     admin.query_one("SELECT pg_promote()", &[]).await?;
     let promoted = Instant::now();
-    std::mem::swap(&mut site.server, &mut other);
+    std::mem::swap(&mut place.server, &mut other);
     let mut services = load.services_go_on(&admin, promoted).await?;
     tokio::time::sleep(CALM).await;
 
@@ -58,7 +57,7 @@ pub(crate) async fn run(setting: &Setting) -> Result<Measured> {
 
     // For a time there is nobody else.
     drop(admin);
-    tokio::task::block_in_place(|| site.server.stop(Shutdown::Fast))?;
+    tokio::task::block_in_place(|| place.server.stop(Shutdown::Fast))?;
     for client in load.clients() {
         let (kind, detail) = not_ready(&client).await?;
         measured.hold(
@@ -66,9 +65,9 @@ pub(crate) async fn run(setting: &Setting) -> Result<Measured> {
             format!("readyz where a standby alone answers: {detail}"),
         );
     }
-    tokio::task::block_in_place(|| site.server.resume())?;
-    let answered = site.answers().await?;
-    let admin = site.admin().await?;
+    tokio::task::block_in_place(|| place.server.resume())?;
+    let answered = place.answers().await?;
+    let admin = place.admin().await?;
     services = services.max(load.services_go_on(&admin, answered).await?);
     for client in load.clients() {
         answers(&client, "readyz").await?;
@@ -83,8 +82,8 @@ pub(crate) async fn run(setting: &Setting) -> Result<Measured> {
 }
 
 /// Lets commits wait for the standby, once it follows.
-async fn wait_for_standby(site: &Site) -> Result<()> {
-    let admin = site.admin().await?;
+async fn wait_for_standby(place: &Place) -> Result<()> {
+    let admin = place.admin().await?;
     admin.batch_execute("ALTER SYSTEM SET synchronous_standby_names = 'standby'").await?;
     admin.batch_execute("SELECT pg_reload_conf()").await?;
     let follows =

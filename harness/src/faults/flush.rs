@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use services::Postgres;
+use servers::Postgres;
 
 use super::load::{Load, note_resumption};
+use super::place::{Means, Place};
 use super::report::Measured;
-use super::site::{Setting, Site};
 use crate::Result;
 
 pub(crate) const PROMISED: &str = "what was written and not flushed is told as it is found after the recovery; it \
@@ -17,23 +17,23 @@ const BEFORE: Duration = Duration::from_secs(1);
 /// How long it may take until a flush has failed.
 const FAULT_MAX: Duration = Duration::from_secs(30);
 
-pub(crate) async fn run(setting: &Setting) -> Result<Measured> {
+pub(crate) async fn run(means: &Means) -> Result<Measured> {
     let server = match tokio::task::block_in_place(|| Postgres::start_on_a_bad_disk(&[])) {
         Ok(server) => server,
         Err(error) => return Ok(Measured::skipped(format!("a bad disk cannot be made here: {error}"))),
     };
     let mut measured = Measured::default();
-    let mut site = Site::on(setting, server);
-    site.create().await?;
-    let address = site.address();
-    let load = Load::start(&mut site, &address).await?;
+    let mut place = Place::on(means, server);
+    place.create().await?;
+    let address = place.address();
+    let load = Load::start(&mut place, &address).await?;
     let mut moments = Vec::new();
     let mut services = Duration::ZERO;
-    for _ in 0..if setting.quick { 2 } else { 6 } {
+    for _ in 0..if means.quick { 2 } else { 6 } {
         tokio::time::sleep(BEFORE).await;
-        let admin = site.admin().await?;
+        let admin = place.admin().await?;
         let armed = Instant::now();
-        site.server.fail_a_flush()?;
+        place.server.fail_a_flush()?;
         // The server ends every session before it recovers.
         while !admin.is_closed() {
             if armed.elapsed() > FAULT_MAX {
@@ -41,12 +41,12 @@ pub(crate) async fn run(setting: &Setting) -> Result<Measured> {
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        let answered = site.answers().await?;
-        services = services.max(load.services_go_on(&site.admin().await?, answered).await?);
+        let answered = place.answers().await?;
+        services = services.max(load.services_go_on(&place.admin().await?, answered).await?);
         moments.push(answered);
     }
     tokio::time::sleep(BEFORE).await;
-    let (told, findings) = load.finish(&site.admin().await?).await?;
+    let (told, findings) = load.finish(&place.admin().await?).await?;
     measured.see(format!("{} recoveries after a flush that failed", moments.len()));
     note_resumption(&mut measured, &told, &moments, Some(services));
     measured.compare(&findings);

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use services::{Postgres, Shutdown};
+use servers::{Postgres, Shutdown};
 
 use super::load::{Load, note_resumption};
+use super::place::{Means, Place};
 use super::report::Measured;
-use super::site::{Setting, Site};
 use crate::Result;
 
 pub(crate) const PROMISED: &str = "what cannot be stored is declined and nothing else is lost; it goes on within \
@@ -29,7 +29,7 @@ struct Disk(PathBuf);
 impl Disk {
     fn mount(at: PathBuf) -> Result<Self> {
         std::fs::create_dir_all(&at)?;
-        services::output(Command::new("mount").args(["-t", "tmpfs", "-o", DISK, "tmpfs"]).arg(&at))?;
+        servers::output(Command::new("mount").args(["-t", "tmpfs", "-o", DISK, "tmpfs"]).arg(&at))?;
         Ok(Self(at))
     }
 
@@ -48,26 +48,26 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         // The server on it has ended; what fails here leaves a disk in memory behind.
-        services::output(Command::new("umount").arg("--lazy").arg(&self.0)).ok();
+        servers::output(Command::new("umount").arg("--lazy").arg(&self.0)).ok();
     }
 }
 
-pub(crate) async fn run(setting: &Setting) -> Result<Measured> {
-    let disk = match Disk::mount(setting.directory.join("disk")) {
+pub(crate) async fn run(means: &Means) -> Result<Measured> {
+    let disk = match Disk::mount(means.directory.join("disk")) {
         Ok(disk) => disk,
         Err(error) => return Ok(Measured::skipped(format!("a small disk cannot be mounted here: {error}"))),
     };
     let server = tokio::task::block_in_place(|| Postgres::start_in(&disk.0, &SETTINGS))?;
-    let measured = fill_and_clear(Site::on(setting, server), &disk).await;
+    let measured = fill_and_clear(Place::on(means, server), &disk).await;
     drop(disk);
     measured
 }
 
-async fn fill_and_clear(mut site: Site, disk: &Disk) -> Result<Measured> {
+async fn fill_and_clear(mut place: Place, disk: &Disk) -> Result<Measured> {
     let mut measured = Measured::default();
-    site.create().await?;
-    let address = site.address();
-    let load = Load::start(&mut site, &address).await?;
+    place.create().await?;
+    let address = place.address();
+    let load = Load::start(&mut place, &address).await?;
     tokio::time::sleep(Duration::from_secs(1)).await;
     let filler = tokio::task::block_in_place(|| disk.fill())?;
     let full = Instant::now();
@@ -76,17 +76,17 @@ async fn fill_and_clear(mut site: Site, disk: &Disk) -> Result<Measured> {
     }
     std::fs::remove_file(filler)?;
     // Without room for its own log the server gives up; whoever watches it starts it again.
-    let alone = site.admin().await.is_ok();
+    let alone = place.admin().await.is_ok();
     if !alone {
         tokio::task::block_in_place(|| {
-            site.server.stop(Shutdown::Immediate).ok();
-            site.server.resume()
+            place.server.stop(Shutdown::Immediate).ok();
+            place.server.resume()
         })?;
     }
-    let answered = site.answers().await?;
-    let services = load.services_go_on(&site.admin().await?, answered).await?;
+    let answered = place.answers().await?;
+    let services = load.services_go_on(&place.admin().await?, answered).await?;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let (told, findings) = load.finish(&site.admin().await?).await?;
+    let (told, findings) = load.finish(&place.admin().await?).await?;
     measured.see(if alone { "the server stayed" } else { "the server had given up and was started again" });
     measured.hold(findings.declined > 0, format!("{} commits were declined", findings.declined));
     note_resumption(&mut measured, &told, &[answered], Some(services));

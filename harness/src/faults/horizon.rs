@@ -9,9 +9,9 @@ use underlay_postgres::{PostgresConfig, PostgresStore};
 
 use super::callers::{Callers, Counter};
 use super::load::{answers, counter, head, ms, view_at};
+use super::place::{Means, Place};
 use super::report::Measured;
 use super::serving::{Client, Serving};
-use super::site::{Setting, Site};
 use super::told::compare;
 use crate::Result;
 
@@ -24,12 +24,12 @@ const RATIO_MIN: f64 = 0.8;
 /// How often it is looked at how long a view takes.
 const SAMPLES: usize = 30;
 
-pub(crate) async fn run(setting: &Setting) -> Result<Measured> {
-    let (window, pinned) = if setting.quick { (10, 60) } else { (60, 600) };
+pub(crate) async fn run(means: &Means) -> Result<Measured> {
+    let (window, pinned) = if means.quick { (10, 60) } else { (60, 600) };
     let (window, pinned) = (Duration::from_secs(window), Duration::from_secs(pinned));
     let mut measured = Measured::default();
     // A machine has its moods: the same load runs beside it on a server without such a transaction.
-    let (subject, control) = (Subject::start(setting).await?, Subject::start(setting).await?);
+    let (subject, control) = (Subject::start(means).await?, Subject::start(means).await?);
     let watch = async || -> Result<(Window, Window)> {
         let (subject, control) = tokio::join!(subject.watch(window), control.watch(window));
         Ok((subject?, control?))
@@ -37,7 +37,7 @@ pub(crate) async fn run(setting: &Setting) -> Result<Measured> {
     // Plans, caches and files are warm.
     tokio::time::sleep(window / 2).await;
     let before = watch().await?;
-    let pin = subject.site.admin().await?;
+    let pin = subject.place.admin().await?;
     pin.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM underlay.commits").await?;
     tokio::time::sleep(pinned.saturating_sub(window)).await;
     let at_the_end = watch().await?;
@@ -78,15 +78,15 @@ struct Subject {
     store: PostgresStore,
     admin: Admin,
     _serving: Serving,
-    site: Site,
+    place: Place,
 }
 
 impl Subject {
-    async fn start(setting: &Setting) -> Result<Self> {
-        let mut site = Site::new(setting, &[]).await?;
-        let serving = site.serve()?;
-        let (client, admin) = (serving.client(), site.admin().await?);
-        let store = site.open(PostgresConfig::default()).await?;
+    async fn start(means: &Means) -> Result<Self> {
+        let mut place = Place::new(means, &[]).await?;
+        let serving = place.serve()?;
+        let (client, admin) = (serving.client(), place.admin().await?);
+        let store = place.open(PostgresConfig::default()).await?;
         let counters: Vec<Arc<dyn Counter>> = vec![counter(&store)?, Arc::new(client.clone())];
         Ok(Self {
             callers: Callers::start(&counters, CALLERS),
@@ -94,7 +94,7 @@ impl Subject {
             store,
             admin,
             _serving: serving,
-            site,
+            place,
         })
     }
 

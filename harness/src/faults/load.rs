@@ -9,9 +9,9 @@ use underlay_core::TenantId;
 use underlay_postgres::{PostgresConfig, PostgresStore};
 
 use super::callers::{Callers, Counter, StoreCounter};
+use super::place::Place;
 use super::report::Measured;
 use super::serving::{Client, Serving};
-use super::site::Site;
 use super::told::{Findings, Told, compare};
 use crate::Result;
 
@@ -47,10 +47,10 @@ pub(crate) struct Load {
 
 impl Load {
     /// Starts stores and services at an address, and callers at all of them.
-    pub(crate) async fn start(site: &mut Site, address: &str) -> Result<Self> {
+    pub(crate) async fn start(place: &mut Place, address: &str) -> Result<Self> {
         let mut services = Vec::new();
         for _ in 0..SERVICES {
-            services.push(site.serve_at(address)?);
+            services.push(place.serve_at(address)?);
         }
         let mut stores = Vec::new();
         for _ in 0..STORES {

@@ -8,16 +8,16 @@ use underlay_postgres::{Listen, PostgresConfig, PostgresStore};
 
 use super::callers::{Answer, Callers, Counter, Errand};
 use super::load::{counter, head, ms, note_resumption};
+use super::place::{Means, Place, address_at};
 use super::proxy::{Fate, Proxy};
 use super::report::Measured;
-use super::site::{Setting, Site, address_at};
 use super::told::compare;
 use crate::Result;
 
 pub(crate) const PROMISED: &str = "each caller is told the truth: stored and acknowledged, not stored and \
                                    declined, or uncertain until the repeat finds out";
 pub(crate) const PROMISED_OF_A_HANG: &str = "a network that is silent ends every wait in the time of its \
-                                             setting, with the truth; it goes on within 5 s when it is back";
+                                             means, with the truth; it goes on within 5 s when it is back";
 
 /// Short, so that a silent network is given up soon.
 const COMMIT_TIMEOUT: Duration = Duration::from_millis(700);
@@ -39,11 +39,11 @@ async fn open(proxy: &Proxy) -> Result<PostgresStore> {
     Ok(PostgresStore::connect(&address_at(proxy.port()), config()).await?)
 }
 
-pub(crate) async fn run(setting: &Setting) -> Result<Measured> {
+pub(crate) async fn run(means: &Means) -> Result<Measured> {
     let mut measured = Measured::default();
-    let site = Site::new(setting, &[]).await?;
-    let proxy = Proxy::start(site.server.port()).await?;
-    let rounds = if setting.quick { 2 } else { 10 };
+    let place = Place::new(means, &[]).await?;
+    let proxy = Proxy::start(place.server.port()).await?;
+    let rounds = if means.quick { 2 } else { 10 };
     // Alone, what each fate comes to is known.
     let store = open(&proxy).await?;
     let mut alone = Alone { counter: counter(&store)?, store, caller: 1_000 };
@@ -76,9 +76,9 @@ pub(crate) async fn run(setting: &Setting) -> Result<Measured> {
             proxy.arm(fate);
             proxy.met().await;
             // It is given up, and the log goes on without it; then the held one arrives.
-            let before = head(&site.admin().await?).await?;
+            let before = head(&place.admin().await?).await?;
             let patience = Instant::now();
-            while head(&site.admin().await?).await? <= before + CALLERS as u64 {
+            while head(&place.admin().await?).await? <= before + CALLERS as u64 {
                 if patience.elapsed() > Duration::from_secs(30) {
                     return Err(format!("nothing is stored any more after {fate:?}").into());
                 }
@@ -90,7 +90,7 @@ pub(crate) async fn run(setting: &Setting) -> Result<Measured> {
     let told = callers.finish().await?;
     store.close().await?;
     measured.see(format!("{} times among {CALLERS} callers", FATES.len() * rounds));
-    measured.compare(&compare(&site.admin().await?, &told).await?);
+    measured.compare(&compare(&place.admin().await?, &told).await?);
     Ok(measured)
 }
 
@@ -126,10 +126,10 @@ impl Alone {
 }
 
 /// Nothing moves between the store and its server, for longer than anything may wait.
-pub(crate) async fn hang(setting: &Setting) -> Result<Measured> {
+pub(crate) async fn hang(means: &Means) -> Result<Measured> {
     let mut measured = Measured::default();
-    let site = Site::new(setting, &[]).await?;
-    let proxy = Proxy::start(site.server.port()).await?;
+    let place = Place::new(means, &[]).await?;
+    let proxy = Proxy::start(place.server.port()).await?;
     let store = open(&proxy).await?;
     let counters: Vec<Arc<dyn Counter>> = vec![counter(&store)?];
     let callers = Callers::start(&counters, CALLERS);
@@ -140,7 +140,7 @@ pub(crate) async fn hang(setting: &Setting) -> Result<Measured> {
     let tenant = TenantId::new("main")?;
     let stream = StreamName::new("caller", 0)?;
     let mut longest_read = Duration::ZERO;
-    while silent.elapsed() < Duration::from_secs(if setting.quick { 8 } else { 20 }) {
+    while silent.elapsed() < Duration::from_secs(if means.quick { 8 } else { 20 }) {
         let asked = Instant::now();
         let read = store.read_stream(&tenant, &stream, Version::NONE, 10);
         match tokio::time::timeout(bound * 3, read).await {
@@ -167,6 +167,6 @@ pub(crate) async fn hang(setting: &Setting) -> Result<Measured> {
     measured.hold(longest_read <= bound, format!("every read within {}", ms(longest_read)));
     note_resumption(&mut measured, &told, &[back], None);
     store.close().await?;
-    measured.compare(&compare(&site.admin().await?, &told).await?);
+    measured.compare(&compare(&place.admin().await?, &told).await?);
     Ok(measured)
 }

@@ -5,10 +5,10 @@
 
 mod callers;
 mod load;
+mod place;
 mod proxy;
 mod report;
 mod serving;
-mod site;
 mod told;
 
 mod administrators;
@@ -30,27 +30,23 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
+use self::place::Means;
 use self::report::{Line, Measured, Report};
 use self::serving::Ledger;
-use self::site::Setting;
-use crate::database;
-use crate::workplace::Workplace;
+use crate::run_folder::RunFolder;
+use crate::subject::{self, StoreKind};
 use crate::{Result, terminal};
 
-/// The stores faults are done to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum StoreKind {
-    /// Private servers of this run.
-    Postgres,
-}
+/// The stores that have servers; each fault starts its own.
+const STORES: &[StoreKind] = &[StoreKind::Postgres];
 
 /// Does to real servers what goes wrong in operation, and measures what comes of it.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
     /// The store that is meant.
-    #[arg(long, value_enum, default_value_t = StoreKind::Postgres)]
+    #[arg(long, default_value_t = StoreKind::Postgres, value_parser = StoreKind::among(STORES))]
     store: StoreKind,
     /// Only these faults, by name.
     #[arg(long, value_name = "NAME")]
@@ -78,7 +74,7 @@ type Doing<'a> = Pin<Box<dyn Future<Output = Result<Measured>> + 'a>>;
 struct Fault {
     name: &'static str,
     promised: &'static str,
-    run: fn(&Setting) -> Doing<'_>,
+    run: fn(&Means) -> Doing<'_>,
 }
 
 const FAULTS: &[Fault] = &[
@@ -137,31 +133,27 @@ const FAULTS: &[Fault] = &[
 
 /// Does the faults; true where every promise was kept.
 pub(crate) async fn run(arguments: Arguments) -> Result<bool> {
-    let StoreKind::Postgres = arguments.store;
-    if let Err(reason) = tokio::task::block_in_place(|| services::Postgres::start(&[])) {
-        return database::skip(&reason.to_string());
+    if let Err(missing) = arguments.store.start(&arguments.directory.clone().unwrap_or_default()) {
+        return subject::skip(&missing);
     }
     let chosen = chosen(&arguments.only)?;
     if let Some(seconds) = arguments.resume_seconds_max {
         load::allow_resume(Duration::from_secs(seconds));
     }
-    let workplace = Workplace::new(arguments.directory.as_deref(), "faults")?;
+    let folder = RunFolder::new(arguments.directory.as_deref(), "faults")?;
     // A copy: another build must not change the program under the run.
-    let program = workplace.path().join("ledger");
+    let program = folder.path().join("ledger");
     std::fs::copy(&arguments.ledger, &program)
         .map_err(|error| format!("{}: {error}", arguments.ledger.display()))?;
-    let setting = Setting {
-        ledger: Ledger::new(program),
-        directory: workplace.path().to_owned(),
-        quick: arguments.quick,
-    };
+    let means =
+        Means { ledger: Ledger::new(program), directory: folder.path().to_owned(), quick: arguments.quick };
     let mut report = Report { kept: true, lines: Vec::new() };
     for fault in chosen {
         if !arguments.json {
             terminal::print(&format!("       {} …", fault.name))?;
         }
         let began = Instant::now();
-        let measured = (fault.run)(&setting).await.unwrap_or_else(|error| Measured {
+        let measured = (fault.run)(&means).await.unwrap_or_else(|error| Measured {
             broken: vec![format!("it could not be measured: {error}")],
             ..Measured::default()
         });
@@ -175,7 +167,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<bool> {
         report.lines.push(line);
     }
     report.print(arguments.json)?;
-    workplace.leave(report.kept)?;
+    folder.leave(report.kept)?;
     Ok(report.kept)
 }
 

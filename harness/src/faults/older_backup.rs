@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use servers::connect;
 use underlay_core::{Checkpoint, Error, EventStore, EventStoreExt};
 use underlay_postgres::{PostgresConfig, PostgresStore};
 
 use super::dump::{client, dump_database, restore_database};
 use super::load::{answers, head, resume_max, view_at};
+use super::place::{DATABASE, Means, Place};
 use super::report::Measured;
 use super::serving::{Client, Reply, Serving};
-use super::site::{DATABASE, Setting, Site};
 use crate::Result;
-use crate::database::connect;
 
 pub(crate) const PROMISED: &str = "a consumer that is ahead is refused, and told the command that mends it; a process \
                                    that runs on does not decide by what it remembers";
@@ -24,35 +24,35 @@ const REPAIR: &str = "ledger view rebuild balances";
 const BEFORE: u64 = 5;
 const SINCE: u64 = 5;
 
-pub(crate) async fn run(setting: &Setting) -> Result<Measured> {
+pub(crate) async fn run(means: &Means) -> Result<Measured> {
     let mut measured = Measured::default();
-    let mut site = Site::new(setting, &[]).await?;
-    let running = site.serve()?;
-    let complaints = site.complaints_file();
+    let mut place = Place::new(means, &[]).await?;
+    let running = place.serve()?;
+    let complaints = place.complaints_file();
     let bank = Bank(running.client());
     bank.ask("open", "{}").await?;
     bank.deposit(BEFORE).await?;
-    let admin = site.admin().await?;
+    let admin = place.admin().await?;
     answers(&running.client(), &view_at(head(&admin).await?)).await?;
-    let backup = site.directory().join("backup");
-    dump_database(&site.server, &backup)?;
+    let backup = place.directory().join("backup");
+    dump_database(&place.server, &backup)?;
     bank.deposit(SINCE).await?;
     answers(&running.client(), &view_at(head(&admin).await?)).await?;
-    let store = site.open(PostgresConfig::default()).await?;
+    let store = place.open(PostgresConfig::default()).await?;
     let ahead = end_of(&store).await?;
     store.close().await?;
-    let views = site.directory().join("views");
-    client(&site.server, "pg_dump", VIEWS, Some(&views))?;
+    let views = place.directory().join("views");
+    client(&place.server, "pg_dump", VIEWS, Some(&views))?;
 
     // The log alone is of yesterday; the rows of the view are of today.
     drop(admin);
-    restore(&site, &backup, Some(&views)).await?;
-    measured.add("the log is shorter", refused(&mut site, &ahead, 0).await?);
-    restore(&site, &backup, Some(&views)).await?;
-    measured.add("the log has gone on otherwise", refused(&mut site, &ahead, 2 * SINCE).await?);
+    restore(&place, &backup, Some(&views)).await?;
+    measured.add("the log is shorter", refused(&mut place, &ahead, 0).await?);
+    restore(&place, &backup, Some(&views)).await?;
+    measured.add("the log has gone on otherwise", refused(&mut place, &ahead, 2 * SINCE).await?);
     // All of it is of yesterday, and a process runs on that remembers today.
-    restore(&site, &backup, None).await?;
-    measured.add("a process runs on", runs_on(&mut site, &bank, &complaints).await?);
+    restore(&place, &backup, None).await?;
+    measured.add("a process runs on", runs_on(&mut place, &bank, &complaints).await?);
     drop(running);
     Ok(measured)
 }
@@ -68,13 +68,13 @@ const VIEWS: &[&str] = &[
 ];
 
 /// Puts a backup in the place of the database, with other rows of views where they are given.
-async fn restore(site: &Site, backup: &Path, views: Option<&PathBuf>) -> Result<()> {
-    let admin = connect(&site.server.address()).await?;
+async fn restore(place: &Place, backup: &Path, views: Option<&PathBuf>) -> Result<()> {
+    let admin = connect(&place.server.address()).await?;
     admin.batch_execute(&format!("DROP DATABASE {DATABASE} WITH (FORCE)")).await?;
     admin.batch_execute(&format!("CREATE DATABASE {DATABASE}")).await?;
-    restore_database(&site.server, backup)?;
+    restore_database(&place.server, backup)?;
     let Some(views) = views else { return Ok(()) };
-    let admin = site.admin().await?;
+    let admin = place.admin().await?;
     let tables = "SELECT string_agg(format('%I.%I', nspname, relname), ', ') FROM pg_class JOIN pg_namespace AS n \
                   ON n.oid = relnamespace WHERE relkind = 'r' AND (nspname = 'underlay_views' OR nspname = \
                   'underlay' AND relname IN ('views', 'view_generations', 'view_checkpoints'))";
@@ -82,37 +82,37 @@ async fn restore(site: &Site, backup: &Path, views: Option<&PathBuf>) -> Result<
     admin.batch_execute(&format!("TRUNCATE {tables}")).await?;
     let views = views.display().to_string();
     let arguments = ["--exit-on-error", "--data-only", "--dbname", DATABASE, &views];
-    client(&site.server, "pg_restore", &arguments, None)
+    client(&place.server, "pg_restore", &arguments, None)
 }
 
 /// Consumers that are ahead of the log are refused, until the command is run that they name.
-async fn refused(site: &mut Site, ahead: &Checkpoint, events_since: u64) -> Result<Measured> {
+async fn refused(place: &mut Place, ahead: &Checkpoint, events_since: u64) -> Result<Measured> {
     let mut measured = Measured::default();
     // Commands are taken by a process that has no view: its program is the store alone.
-    let writer = site.open(PostgresConfig::default()).await?;
+    let writer = place.open(PostgresConfig::default()).await?;
     write(&writer, events_since).await?;
     let repair = "reader start again";
-    let answer = writer.check("the reader", ahead, repair).await;
+    let answer = writer.check_checkpoint("the reader", ahead, repair).await;
     let told =
         matches!(&answer, Err(error @ Error::CheckpointRefused(_)) if error.to_string().contains(repair));
     measured.hold(told, format!("a reader with a checkpoint of its own: {}", text_of(&answer)));
     writer.close().await?;
 
-    let status = site.ledger().run(&site.address(), &["view", "status"])?;
+    let status = place.ledger().run(&place.address(), &["view", "status"])?;
     let status = String::from_utf8_lossy(&status.stdout).into_owned();
     measured.hold(status.contains(REPAIR), format!("`ledger view status` names `{REPAIR}`"));
 
-    let address = site.address();
-    let serving = site.serve()?;
+    let address = place.address();
+    let serving = place.serve()?;
     let client = serving.client();
     let ready = settled(&client).await?;
     measured.hold(ready == "degraded", format!("readyz of a process on it: {ready}"));
     let rows = client.get("v1/views/balances?min_position=1&wait=1").await?.status;
     measured.hold(rows == 503, format!("a query that waits for the view: {rows}"));
-    let complaints = site.complaints()?;
+    let complaints = place.complaints()?;
     measured.hold(complaints.contains(REPAIR), "its log names the command".to_owned());
-    site.ledger().done(&address, &["view", "rebuild", "balances"])?;
-    let admin = site.admin().await?;
+    place.ledger().done(&address, &["view", "rebuild", "balances"])?;
+    let admin = place.admin().await?;
     let went_on = answers(&client, &view_at(head(&admin).await?)).await.is_ok();
     measured.hold(went_on, "after the command the view goes on, in the running process too".to_owned());
     Ok(measured)
@@ -155,9 +155,9 @@ async fn end_of(store: &PostgresStore) -> Result<Checkpoint> {
 
 /// The process remembers an account as it was; others have brought it to the same version by another
 /// way. It must not decide by what it remembers, and says so until it is started again.
-async fn runs_on(site: &mut Site, bank: &Bank, complaints: &Path) -> Result<Measured> {
+async fn runs_on(place: &mut Place, bank: &Bank, complaints: &Path) -> Result<Measured> {
     let mut measured = Measured::default();
-    let other: Serving = site.serve()?;
+    let other: Serving = place.serve()?;
     let beside = Bank(other.client());
     for _ in 0..SINCE {
         beside.ask("withdraw", &json!({ "amount": "1", "commodity": "EUR" }).to_string()).await?;
@@ -175,7 +175,7 @@ async fn runs_on(site: &mut Site, bank: &Bank, complaints: &Path) -> Result<Meas
         reply.status == 422,
         format!("a process that was started since: {} {}", reply.status, reply.detail()),
     );
-    let admin = site.admin().await?;
+    let admin = place.admin().await?;
     let shows = answers(&beside.0, &view_at(head(&admin).await?)).await.is_ok();
     measured.hold(shows, "the view goes on there".to_owned());
     Ok(measured)

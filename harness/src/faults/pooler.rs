@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use services::{Pgbouncer, Shutdown};
+use servers::{Pgbouncer, Shutdown};
 use tokio_postgres::Client as Admin;
 
 use super::load::{Load, answers, head, ms, note_resumption, view_at};
+use super::place::{Means, Place, address_at};
 use super::report::Measured;
-use super::site::{Setting, Site, address_at};
 use crate::Result;
 
 pub(crate) const PROMISED: &str = "commits, reads and views work, with LISTEN by a direct connection or polling \
@@ -16,23 +16,23 @@ pub(crate) const PROMISED: &str = "commits, reads and views work, with LISTEN by
 /// What pgbouncer has where nothing is said.
 const POOL_SIZE: usize = 20;
 
-pub(crate) async fn run(setting: &Setting) -> Result<Measured> {
+pub(crate) async fn run(means: &Means) -> Result<Measured> {
     let mut measured = Measured::default();
-    let direct = |site: &Site| site.address().replace(':', "%3A").replace('/', "%2F").replace('?', "%3F");
-    measured.add("LISTEN direct", part(setting, direct).await?);
-    measured.add("polling alone", part(setting, |_| "off".to_owned()).await?);
+    let direct = |place: &Place| place.address().replace(':', "%3A").replace('/', "%2F").replace('?', "%3F");
+    measured.add("LISTEN direct", part(means, direct).await?);
+    measured.add("polling alone", part(means, |_| "off".to_owned()).await?);
     Ok(measured)
 }
 
-async fn part(setting: &Setting, listen: impl Fn(&Site) -> String) -> Result<Measured> {
+async fn part(means: &Means, listen: impl Fn(&Place) -> String) -> Result<Measured> {
     const CALM: Duration = Duration::from_secs(1);
     let mut measured = Measured::default();
-    let mut site = Site::new(setting, &[]).await?;
-    let mut pooler = tokio::task::block_in_place(|| Pgbouncer::start_with(&site.server, POOL_SIZE))?;
-    let at = format!("{}&underlay_listen={}", address_at(pooler.port()), listen(&site).replace('&', "%26"));
-    let load = Load::start(&mut site, &at).await?;
+    let mut place = Place::new(means, &[]).await?;
+    let mut pooler = tokio::task::block_in_place(|| Pgbouncer::start_with(&place.server, POOL_SIZE))?;
+    let at = format!("{}&underlay_listen={}", address_at(pooler.port()), listen(&place).replace('&', "%26"));
+    let load = Load::start(&mut place, &at).await?;
     tokio::time::sleep(CALM).await;
-    let admin = site.admin().await?;
+    let admin = place.admin().await?;
     measured
         .see(format!("a commit is in the views of every process within {}", ms(seen(&load, &admin).await?)));
 
@@ -43,11 +43,11 @@ async fn part(setting: &Setting, listen: impl Fn(&Site) -> String) -> Result<Mea
     let services = load.services_go_on(&admin, pooled).await?;
     tokio::time::sleep(CALM).await;
 
-    let answered = site.restart(Shutdown::Fast, Duration::from_millis(500)).await?;
-    let services = services.max(load.services_go_on(&site.admin().await?, answered).await?);
+    let answered = place.restart(Shutdown::Fast, Duration::from_millis(500)).await?;
+    let services = services.max(load.services_go_on(&place.admin().await?, answered).await?);
     tokio::time::sleep(CALM).await;
 
-    let (told, findings) = load.finish(&site.admin().await?).await?;
+    let (told, findings) = load.finish(&place.admin().await?).await?;
     measured.see(format!("{}; pooler and server were restarted", pooler.version()?));
     note_resumption(&mut measured, &told, &[pooled, answered], Some(services));
     measured.compare(&findings);

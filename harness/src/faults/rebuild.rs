@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::load::{Load, answers, head, ms, view_at};
+use super::place::{Means, Place};
 use super::report::Measured;
 use super::serving::Client;
-use super::site::{Setting, Site};
 use crate::Result;
 
 pub(crate) const PROMISED: &str =
@@ -20,15 +20,15 @@ const SWEEP_MAX: Duration = Duration::from_secs(30);
 /// Rebuilds beside one dump.
 const REBUILDS: usize = 3;
 
-pub(crate) async fn run(setting: &Setting) -> Result<Measured> {
+pub(crate) async fn run(means: &Means) -> Result<Measured> {
     let mut measured = Measured::default();
-    let mut site = Site::new(setting, &[]).await?;
-    let address = site.address();
-    let load = Load::start(&mut site, &address).await?;
+    let mut place = Place::new(means, &[]).await?;
+    let address = place.address();
+    let load = Load::start(&mut place, &address).await?;
     tokio::time::sleep(Duration::from_secs(2)).await;
 
     // What pg_dump holds of every table until its end.
-    let mut dump = site.admin().await?;
+    let mut dump = place.admin().await?;
     let holding = dump.transaction().await?;
     let tables = "SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') FROM pg_tables \
                   WHERE schemaname IN ('underlay', 'underlay_views')";
@@ -40,7 +40,7 @@ pub(crate) async fn run(setting: &Setting) -> Result<Measured> {
         load.clients().into_iter().map(|client| tokio::spawn(read_until(client, ended.clone()))).collect();
     let began = Instant::now();
     for number in 1..=REBUILDS {
-        let ledger = site.ledger().clone();
+        let ledger = place.ledger().clone();
         let database = address.clone();
         let rebuild = move || ledger.done(&database, &["view", "rebuild", "balances"]).map(drop);
         let rebuilt = tokio::task::spawn_blocking(rebuild).await?;
@@ -57,7 +57,7 @@ pub(crate) async fn run(setting: &Setting) -> Result<Measured> {
     measured.hold(longest <= READ_MAX, format!("the longest read took {}", ms(longest)));
     holding.commit().await?;
 
-    let admin = site.admin().await?;
+    let admin = place.admin().await?;
     let released = Instant::now();
     // The generation that is read, and the one that can come back.
     let left = "SELECT count(*) FROM pg_tables WHERE schemaname = 'underlay_views'";
@@ -73,7 +73,7 @@ pub(crate) async fn run(setting: &Setting) -> Result<Measured> {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let reverted = site.ledger().done(&address, &["view", "revert", "balances"]);
+    let reverted = place.ledger().done(&address, &["view", "revert", "balances"]);
     measured.hold(reverted.is_ok(), "the generation before comes back");
     let client = load.clients().remove(0);
     answers(&client, &view_at(head(&admin).await?)).await?;

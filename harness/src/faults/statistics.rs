@@ -1,6 +1,7 @@
 //! Statistics that are old: collected while others had all the rows, and a tenant they do not know has grown
 //! since. The server takes it to have one row, for which every way to read looks as good.
 
+use servers::LOGIN;
 use tokio_postgres::Client as Admin;
 use underlay_core::{
     Archive, Commit, CommitId, EventStore, EventType, ExpectedVersion, Json, LogFilter, LogScope, NewEvent,
@@ -8,10 +9,9 @@ use underlay_core::{
 };
 use underlay_postgres::{Listen, PostgresConfig, PostgresStore};
 
+use super::place::{Means, Place};
 use super::report::Measured;
-use super::site::{Setting, Site};
 use crate::Result;
-use crate::database::LOGIN;
 
 pub(crate) const PROMISED: &str = "reads of a tenant that the statistics do not know look at what they give, and not at \
                                    all the tenant has";
@@ -26,15 +26,15 @@ const BESIDE: i64 = 60;
 /// How often each read is done.
 const TIMES: i64 = 10;
 
-pub(crate) async fn run(setting: &Setting) -> Result<Measured> {
+pub(crate) async fn run(means: &Means) -> Result<Measured> {
     let mut measured = Measured::default();
-    let site = Site::new(setting, &["autovacuum=off"]).await?;
-    let admin = site.admin().await?;
+    let place = Place::new(means, &["autovacuum=off"]).await?;
+    let admin = place.admin().await?;
     // Nothing else looks at the log.
     let config = PostgresConfig::default()
         .with_listen(Listen::Off)
         .with_poll_interval(std::time::Duration::from_secs(3_600));
-    let store = site.open(config.clone()).await?;
+    let store = place.open(config.clone()).await?;
     for other in ["one", "two", "three"] {
         write(&store, other, OTHERS).await?;
     }
@@ -58,7 +58,7 @@ pub(crate) async fn run(setting: &Setting) -> Result<Measured> {
     ];
     for (at, (what, gives)) in reads.into_iter().enumerate() {
         let before = looked_at(&admin).await?;
-        let store = site.open(config.clone()).await?;
+        let store = place.open(config.clone()).await?;
         for _ in 0..TIMES {
             match at {
                 0 => drop(store.read_stream(&late, &streams[1], Version(LATE / 2), 10).await?),

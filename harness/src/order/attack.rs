@@ -5,20 +5,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use servers::{Database, Server};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use underlay_core::limits::PAGE_EVENTS_MAX;
 use underlay_core::{LogFilter, LogScope, Position};
 
 use super::evidence::{Backup, Evidence, Feed, LogEntry, ReaderEvidence};
-use super::ground::{Ground, Way, copy};
-use super::processes::{PATIENT_POLL, POLL, Processes};
+use super::moves::copy;
+use super::processes::{self, Processes};
 use super::reader::Reader;
 use super::trouble::{Tally, Troubles};
 use super::writer::Writers;
-use crate::address::OpenStore;
-use crate::database::{Database, Hearing, Server};
 use crate::dice::Dice;
+use crate::subject::{Hearing, OpenStore, Place, Subject, Way};
 use crate::{Result, journal};
 
 /// Writers in this process.
@@ -32,20 +32,20 @@ pub(crate) struct Attacked {
     pub(crate) tally: Tally,
 }
 
-/// Attacks a store.
+/// Attacks a store. Where it is a database on a server there is trouble besides.
 pub(crate) async fn attack(
-    ground: Ground,
+    subject: &dyn Subject,
     directory: &Path,
     lasts: Duration,
     dice: &mut Dice,
 ) -> Result<Attacked> {
-    let mut attack = Attack::begin(ground, directory, dice).await?;
-    let backup = match attack.ground.clone() {
-        Ground::Memory | Ground::Sqlite(_) => {
+    let mut attack = Attack::begin(subject, directory, dice).await?;
+    let backup = match (subject.server(), attack.place.database().cloned()) {
+        (Some(server), Some(database)) => Some(attack.trouble_and_move(server, database, lasts).await?),
+        _ => {
             attack.kill_for(lasts).await?;
             None
         }
-        Ground::Postgres(server, database) => Some(attack.trouble_and_move(server, database, lasts).await?),
     };
     let mut attacked = attack.end().await?;
     attacked.evidence.backup = backup;
@@ -53,12 +53,12 @@ pub(crate) async fn attack(
 }
 
 struct Attack<'a> {
-    ground: Ground,
+    place: Arc<dyn Place>,
     directory: &'a Path,
     dice: &'a mut Dice,
     open: OpenStore,
-    /// Tells the readers of this process where the log is.
-    place: watch::Sender<OpenStore>,
+    /// Tells the readers of this process which store has the log.
+    opened: watch::Sender<OpenStore>,
     /// Tells them where to end.
     goal: watch::Sender<Option<Position>>,
     readers: JoinSet<Result<()>>,
@@ -70,23 +70,24 @@ struct Attack<'a> {
 
 impl<'a> Attack<'a> {
     /// Starts everybody.
-    async fn begin(ground: Ground, directory: &'a Path, dice: &'a mut Dice) -> Result<Self> {
-        let open = open(&ground).await?;
-        let (place, placed) = watch::channel(open.clone());
+    async fn begin(subject: &dyn Subject, directory: &'a Path, dice: &'a mut Dice) -> Result<Self> {
+        let place = subject.place("log").await?;
+        let open = open(&*place).await?;
+        let (opened, readers_open) = watch::channel(open.clone());
         let (goal, known) = watch::channel(None);
         let mut readers = JoinSet::new();
         let mut journals = Vec::new();
-        let poll = if matches!(ground, Ground::Postgres(..)) { PATIENT_POLL } else { POLL };
+        let poll = processes::poll(subject, Way::USUAL);
         for (number, feed) in Feed::ALL.into_iter().chain([Feed::Everything]).enumerate() {
             let path = directory.join(format!("reader-{number}"));
             journals.push((format!("{} ({number})", feed.name()), feed, path.clone()));
-            let reader = Reader::new(placed.clone(), feed, poll, dice.fork(), known.clone())?;
+            let reader = Reader::new(readers_open.clone(), feed, poll, dice.fork(), known.clone())?;
             readers.spawn(async move { reader.read(&path).await });
         }
-        let processes = Processes::start(&ground, directory, dice.fork())?;
+        let processes = Processes::start(subject, &*place, directory, dice.fork())?;
         let writers = Some(Writers::start(&open.store, &directory.join("writers"), WRITERS, dice)?);
         let tally = Tally::default();
-        Ok(Self { ground, directory, dice, open, place, goal, readers, journals, processes, writers, tally })
+        Ok(Self { place, directory, dice, open, opened, goal, readers, journals, processes, writers, tally })
     }
 
     /// Lets them work, and kills processes.
@@ -99,7 +100,7 @@ impl<'a> Attack<'a> {
             }
             tokio::time::sleep(self.dice.time_below(KILL_INTERVAL_MAX).min(left)).await;
             if Instant::now() < deadline {
-                self.processes.kill_one(&self.ground)?;
+                self.processes.kill_one(&*self.place)?;
             }
         }
     }
@@ -109,14 +110,14 @@ impl<'a> Attack<'a> {
     /// committed after a dump is not in it.
     async fn trouble_and_move(
         &mut self,
-        server: Arc<Server>,
+        server: &Server,
         database: Database,
         lasts: Duration,
     ) -> Result<Backup> {
         let troubles = Troubles::start(&database, &self.directory.join("trouble-0"), self.dice).await?;
         self.kill_for(lasts / 4).await?;
         let (backup, killed) =
-            tokio::join!(take_backup(&server, &database, self.directory), self.kill_for(lasts / 4));
+            tokio::join!(take_backup(server, &database, self.directory), self.kill_for(lasts / 4));
         killed?;
         self.tally.add(&troubles.finish().await?);
         let remembered = match self.writers.take() {
@@ -125,18 +126,18 @@ impl<'a> Attack<'a> {
         };
         self.processes.finish_writers()?;
 
-        let moved = copy(&server, &database, self.directory).await?;
-        self.ground = Ground::Postgres(server, moved.clone());
-        let left = std::mem::replace(&mut self.open, open(&self.ground).await?);
-        self.place.send_replace(self.open.clone());
-        self.processes.restart_readers(&self.ground)?;
+        self.place = Arc::new(copy(server, &database, self.directory).await?);
+        let left = std::mem::replace(&mut self.open, open(&*self.place).await?);
+        self.opened.send_replace(self.open.clone());
+        self.processes.restart_readers(&*self.place)?;
         left.close().await?;
         self.tally.moves += 1;
 
-        self.processes.start_writers(&self.ground)?;
+        self.processes.start_writers(&*self.place)?;
         let journal = self.directory.join("writers");
         self.writers = Some(Writers::go_on(&self.open.store, &journal, remembered, self.dice)?);
-        let troubles = Troubles::start(&moved, &self.directory.join("trouble-1"), self.dice).await?;
+        let moved = self.place.database().ok_or("what was moved is no database")?;
+        let troubles = Troubles::start(moved, &self.directory.join("trouble-1"), self.dice).await?;
         self.kill_for(lasts / 2).await?;
         self.tally.add(&troubles.finish().await?);
         backup
@@ -167,8 +168,8 @@ impl<'a> Attack<'a> {
     }
 }
 
-async fn open(ground: &Ground) -> Result<OpenStore> {
-    ground.address(Way::Direct(Hearing::Listens)).open_when_there().await
+async fn open(place: &dyn Place) -> Result<OpenStore> {
+    place.address(Way::USUAL).open_when_there().await
 }
 
 /// Dumps a log that is being written, and reads what is restored of it.
@@ -176,7 +177,7 @@ async fn take_backup(server: &Server, database: &Database, directory: &Path) -> 
     let head = "SELECT coalesce(max(position), 0) FROM underlay.events";
     let at_least: i64 = database.admin().await?.query_one(head, &[]).await?.get(0);
     let copied = copy(server, database, directory).await?;
-    let open = copied.address(Hearing::Polls).open().await?;
+    let open = copied.address(Way::Direct(Hearing::Polls)).open().await?;
     let log = read_log(&open).await?;
     open.close().await?;
     Ok(Backup { at_least: at_least.unsigned_abs(), log })

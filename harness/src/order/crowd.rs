@@ -2,7 +2,6 @@
 //! time. What the log holds of each when they are told to stop says how turns are taken.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,10 +13,8 @@ use underlay_core::{
     Position, SchemaVersion, StreamName, TenantId,
 };
 
-use super::ground::Ground;
 use crate::Result;
-use crate::address::Address;
-use crate::database::Hearing;
+use crate::subject::{Subject, Way};
 
 /// Tenants: more than a group commit holds by default.
 const TENANTS: usize = 600;
@@ -31,13 +28,12 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// Lets a crowd write into a store of its own; how many commits of each tenant were stored. Nothing
 /// for a store in memory, which has no line.
-pub(crate) async fn gather(ground: &Ground, directory: &Path) -> Result<Vec<u64>> {
-    let address = match ground {
-        Ground::Memory => return Ok(Vec::new()),
-        Ground::Sqlite(_) => Address::Sqlite(directory.join("crowd.db")),
-        Ground::Postgres(server, _) => server.create().await?.address(Hearing::Listens),
-    };
-    let open = address.open_when_there().await?;
+pub(crate) async fn gather(subject: &dyn Subject) -> Result<Vec<u64>> {
+    if subject.writing().is_empty() {
+        return Ok(Vec::new());
+    }
+    let place = subject.place("crowd").await?;
+    let open = place.address(Way::USUAL).open_when_there().await?;
     let (stop, stopped) = watch::channel(false);
     let mut callers = JoinSet::new();
     for number in 0..TENANTS * LINE {

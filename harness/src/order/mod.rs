@@ -11,8 +11,8 @@ mod attack;
 mod audit;
 mod crowd;
 mod evidence;
-mod ground;
 mod mistakes;
+mod moves;
 mod processes;
 mod reader;
 mod report;
@@ -20,32 +20,21 @@ mod trouble;
 mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use self::attack::attack;
 use self::audit::audit;
 use self::evidence::Feed;
-use self::ground::Ground;
 use self::report::{Report, Row};
 use crate::Result;
-use crate::address::Address;
-use crate::database::{self, Server};
 use crate::dice::Dice;
-use crate::workplace::{self, Workplace};
+use crate::run_folder::{self, RunFolder};
+use crate::subject::{self, Address, StoreKind, Subject};
 
 /// The stores that can be attacked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum StoreKind {
-    /// A file of its own.
-    Sqlite,
-    /// A database of its own, on the server of UNDERLAY_TEST_POSTGRES_URL or a private one.
-    Postgres,
-    /// Within this process.
-    Memory,
-}
+const STORES: &[StoreKind] = &[StoreKind::Sqlite, StoreKind::Postgres, StoreKind::Memory];
 
 /// Attacks the order of the log: many writers, many readers, kills.
 #[derive(Args, Debug)]
@@ -54,7 +43,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 10)]
     seconds: u64,
     /// The store that is attacked.
-    #[arg(long, value_enum, default_value_t = StoreKind::Sqlite)]
+    #[arg(long, default_value_t = StoreKind::Sqlite, value_parser = StoreKind::among(STORES))]
     store: StoreKind,
     /// Also runs readers and writers with the classic mistakes, and fails where they are not found.
     #[arg(long)]
@@ -116,58 +105,36 @@ pub(crate) async fn run_reader(arguments: ReaderArguments) -> Result<()> {
 
 /// Runs the attack; true where nothing was found that should not be.
 pub(crate) async fn run(arguments: Arguments) -> Result<bool> {
-    let workplace = Workplace::new(arguments.directory.as_deref(), "order")?;
-    let ground = match prepare(arguments.store, workplace.path()).await? {
-        Ok(ground) => ground,
-        Err(reason) => return database::skip(&reason),
+    let folder = RunFolder::new(arguments.directory.as_deref(), "order")?;
+    let subject = match arguments.store.find(folder.path()) {
+        Ok(subject) => subject,
+        Err(missing) => return subject::skip(&missing),
     };
-    let report = attack_and_compare(&arguments, ground, workplace.path()).await;
+    let report = attack_and_compare(&arguments, &*subject, folder.path()).await;
     let good = report.as_ref().is_ok_and(Report::is_good);
     if let Ok(report) = &report {
         report.print(arguments.json)?;
     }
-    workplace.leave(good)?;
+    folder.leave(good)?;
     report.map(|_| good)
 }
 
-/// What is attacked, empty; or why it cannot be had here.
-async fn prepare(store: StoreKind, directory: &Path) -> Result<std::result::Result<Ground, String>> {
-    Ok(Ok(match store {
-        StoreKind::Sqlite => Ground::Sqlite(Address::Sqlite(directory.join("log.db"))),
-        StoreKind::Memory => Ground::Memory,
-        StoreKind::Postgres => match Server::find() {
-            Ok(server) => {
-                let database = server.create().await?;
-                Ground::Postgres(Arc::new(server), database)
-            }
-            Err(reason) => return Ok(Err(reason)),
-        },
-    }))
-}
-
-async fn attack_and_compare(arguments: &Arguments, ground: Ground, directory: &Path) -> Result<Report> {
-    let seed = workplace::seed(arguments.seed);
+async fn attack_and_compare(
+    arguments: &Arguments,
+    subject: &dyn Subject,
+    directory: &Path,
+) -> Result<Report> {
+    let seed = run_folder::seed(arguments.seed);
     let mut dice = Dice::new(seed);
     let mut report = Report::new(seed, Duration::from_millis(arguments.stall_millis_max));
     let lasts = Duration::from_secs(arguments.seconds);
-    let mut attacked = attack(ground.clone(), directory, lasts, &mut dice).await?;
-    attacked.evidence.crowd = crowd::gather(&ground, directory).await?;
-    let name = match ground {
-        Ground::Sqlite(_) => "underlay, sqlite",
-        Ground::Postgres(..) => "underlay, postgres",
-        Ground::Memory => "underlay, memory",
-    };
-    report.add(Row::ours(name, audit(&attacked.evidence), attacked.tally));
+    let mut attacked = attack(subject, directory, lasts, &mut dice).await?;
+    attacked.evidence.crowd = crowd::gather(subject).await?;
+    let name = format!("underlay, {}", subject.kind());
+    report.add(Row::ours(&name, audit(&attacked.evidence), attacked.tally));
     drop(attacked.evidence);
     if arguments.compare {
-        let made = match &ground {
-            Ground::Postgres(server, _) => mistakes::postgres::make_all(server, &mut dice).await?,
-            Ground::Sqlite(_) | Ground::Memory => {
-                let directory = directory.to_owned();
-                tokio::task::spawn_blocking(move || mistakes::make_all(&directory, &mut dice)).await??
-            }
-        };
-        for mistake in made {
+        for mistake in mistakes::make_all(subject, directory, &mut dice).await? {
             report.add(Row::mistake(mistake.name, mistake.consequence, audit(&mistake.evidence)));
         }
     }

@@ -10,9 +10,9 @@ use underlay_core::{
 };
 
 use super::evidence::{Feed, PageLine, Seen};
-use crate::address::{Address, OpenStore, is_unavailable};
 use crate::dice::Dice;
 use crate::journal::Journal;
+use crate::subject::{Address, OpenStore, is_unavailable};
 use crate::{Result, child};
 
 /// The largest page asked for.
@@ -105,7 +105,7 @@ impl Reader {
             if last.scanned_to_id.is_some() {
                 let (log, event_id) = (store.store_id(), last.scanned_to_id);
                 let checkpoint = Checkpoint { store: log, position, event_id };
-                store.check("a reader", &checkpoint, "nothing").await?;
+                store.check_checkpoint("a reader", &checkpoint, "nothing").await?;
             }
         }
         let mut wakeup = wakeups.subscribe();

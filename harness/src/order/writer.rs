@@ -17,6 +17,7 @@ use underlay_core::{
 use super::evidence::{Acknowledged, CATEGORIES, EVENT_TYPES, Intention, Mark, TENANTS, WriterLine};
 use crate::dice::Dice;
 use crate::journal::Journal;
+use crate::subject::Address;
 use crate::{Result, child};
 
 /// Streams in a category of a tenant: few, so that writers meet.
@@ -78,12 +79,7 @@ impl Writers {
 }
 
 /// The child process `order-writer`: writers until they are told to finish, or killed.
-pub(crate) async fn run_child(
-    address: &crate::address::Address,
-    journal: &Path,
-    count: usize,
-    seed: u64,
-) -> Result<()> {
+pub(crate) async fn run_child(address: &Address, journal: &Path, count: usize, seed: u64) -> Result<()> {
     let open = address.open_when_there().await?;
     let writers = Writers::start(&open.store, journal, count, &mut Dice::new(seed))?;
     child::say_ready()?;

@@ -25,3 +25,26 @@ fn no_tenant_reaches_another_on_postgres_and_holes_are_found() {
         assert!(hole["leaks"].as_u64().unwrap() > 0, "{hole:#}");
     }
 }
+
+#[test]
+fn no_tenant_reaches_another_by_the_ports_of_a_store_without_walls() {
+    for store in ["sqlite", "memory"] {
+        let mut attack = Command::new(env!("CARGO_BIN_EXE_harness"));
+        let output = attack.args(["attack", "--json", "--store", store]).output().unwrap();
+        let (answer, content) = answer_or_skip(&output).unwrap();
+        assert!(content, "{store}: {answer:#}");
+        for attack in answer["attacks"].as_array().unwrap() {
+            assert_eq!(attack["leaks"], 0, "{store}: {attack:#}");
+            assert!(attack["tries"].as_u64().unwrap() > 500, "{store}: {attack:#}");
+        }
+        assert_eq!(answer["methods_without_an_attack"].as_array().unwrap().len(), 0, "{answer:#}");
+    }
+}
+
+#[test]
+fn a_store_without_walls_has_none_to_make_holes_in() {
+    let mut attack = Command::new(env!("CARGO_BIN_EXE_harness"));
+    let output = attack.args(["attack", "--store", "sqlite", "--compare"]).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && told.contains("no walls below its ports"), "{told}");
+}

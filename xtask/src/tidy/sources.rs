@@ -171,7 +171,7 @@ fn check_code(
 
 fn kind_of(path: &str) -> Kind {
     let mut segments = path.split('/');
-    if ["xtask/", "harness/", "services/", "bench/"].iter().any(|start| path.starts_with(start))
+    if ["xtask/", "harness/", "servers/", "bench/"].iter().any(|start| path.starts_with(start))
         || segments.clone().any(|segment| segment == "benches")
     {
         Kind::Task

@@ -14,12 +14,14 @@ use cqrs_es::{Aggregate, AggregateError, DomainEvent, EventEnvelope, Query, View
 use postgres_es::{PostgresCqrs, PostgresEventRepository, PostgresViewRepository, postgres_cqrs};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use servers::Database;
 use sqlx::PgPool;
 
 use super::{Appended, Follower, Log, Seen, Tally, count_rows};
 use crate::Result;
-use crate::account::{AccountEvent, Booking};
-use crate::place::Database;
+use figures::Booking;
+
+use crate::account::AccountEvent;
 
 /// The connections it was fastest with at 64 callers, of 1, 4, 8, 16, 32 and 64.
 pub(crate) const POOL: u32 = 32;
@@ -112,7 +114,7 @@ pub(crate) struct CqrsEs {
 
 impl CqrsEs {
     pub(crate) async fn open(database: &Database, pool: PgPool, executes: bool) -> Result<Self> {
-        database.run(include_str!("../../sql/create_cqrs_events.sql")).await?;
+        database.admin().await?.batch_execute(include_str!("../../sql/create_cqrs_events.sql")).await?;
         let framework = postgres_cqrs(pool.clone(), Vec::new(), ());
         let repository = PostgresEventRepository::new(pool.clone());
         Ok(Self { pool, framework, repository, executes })
@@ -120,7 +122,7 @@ impl CqrsEs {
 
     async fn persist(&self, bookings: &[Booking], before: i64) -> std::result::Result<(), PersistenceError> {
         let events = bookings.iter().zip(before + 1..).map(|(booking, sequence)| {
-            let event = booking.event();
+            let event = AccountEvent::of(booking);
             Ok(SerializedEvent::new(
                 booking.account_id(),
                 usize::try_from(sequence).unwrap_or_default(),
@@ -140,7 +142,7 @@ impl CqrsEs {
 impl Log for CqrsEs {
     async fn append(&self, booking: Booking, seen: i64) -> Result<Appended> {
         if self.executes {
-            return match self.framework.execute(&booking.account_id(), booking.event()).await {
+            return match self.framework.execute(&booking.account_id(), AccountEvent::of(booking)).await {
                 Ok(()) => Ok(Appended::Stored(0)),
                 Err(AggregateError::AggregateConflict) => Ok(Appended::Conflict(0)),
                 Err(error) => Err(error.into()),

@@ -11,12 +11,14 @@ use disintegrate_postgres::{
     Error, PgEventId, PgEventListener, PgEventListenerConfig, PgEventStore, RetryAction,
 };
 use futures_util::StreamExt;
+use servers::Database;
 use sqlx::PgPool;
 
 use super::{Appended, Follower, Log, Seen, Tally, count_rows, pool, wait_for};
 use crate::Result;
-use crate::account::{AccountEvent, Booking};
-use crate::place::Database;
+use figures::Booking;
+
+use crate::account::AccountEvent;
 
 /// The connections it was fastest with at 64 callers, of 1, 4, 8, 16, 32 and 64.
 pub(crate) const POOL: u32 = 32;
@@ -39,10 +41,10 @@ impl Disintegrate {
     pub(crate) async fn open(database: &Database, connections: u32, checks: bool) -> Result<Self> {
         // One of its functions is not understood before PostgreSQL 16: it is made unread, then mended.
         let unread = format!("ALTER DATABASE {} SET check_function_bodies = off", database.name());
-        database.run(&unread).await?;
+        database.admin().await?.batch_execute(&unread).await?;
         let pool = pool(database, connections).await?;
         let store = PgEventStore::try_new(pool.clone(), Json::default()).await?;
-        database.run(include_str!("../../sql/rewrite_begin_epoch.sql")).await?;
+        database.admin().await?.batch_execute(include_str!("../../sql/rewrite_begin_epoch.sql")).await?;
         Ok(Self { pool, store, checks })
     }
 
@@ -88,7 +90,7 @@ fn is_conflict(error: &Error) -> bool {
 #[async_trait]
 impl Log for Disintegrate {
     async fn append(&self, booking: Booking, seen: i64) -> Result<Appended> {
-        let events = vec![booking.event()];
+        let events = vec![AccountEvent::of(booking)];
         let appended = if self.checks {
             let account = booking.account_id();
             let query: StreamQuery<PgEventId, AccountEvent> = query!(AccountEvent; account == account);
@@ -104,7 +106,7 @@ impl Log for Disintegrate {
     }
 
     async fn append_many(&self, bookings: &[Booking], _: u64) -> Result<()> {
-        let events = bookings.iter().map(|booking| booking.event()).collect();
+        let events = bookings.iter().map(|booking| AccountEvent::of(booking)).collect();
         self.store.append_without_validation(events).await?;
         Ok(())
     }

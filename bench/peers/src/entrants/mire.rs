@@ -10,14 +10,16 @@ use ::mire::{
     ProjectionRunner, ProjectionRunnerBuilder, TransactionalBatchEventHandler,
 };
 use async_trait::async_trait;
+use servers::Database;
 use sqlx_of_mire as sqlx;
 use sqlx_of_mire::postgres::PgPoolOptions;
 use sqlx_of_mire::{PgConnection, PgPool};
 
 use super::{ACQUIRE_MAX, Appended, Follower, Log, Seen, Tally, wait_for};
 use crate::Result;
-use crate::account::{AccountEvent, Booking};
-use crate::place::Database;
+use figures::Booking;
+
+use crate::account::AccountEvent;
 
 /// The connections it was fastest with at 64 callers, of 1, 4, 8, 16, 32 and 64.
 pub(crate) const POOL: u32 = 64;
@@ -64,7 +66,7 @@ impl Mire {
             .max_connections(connections)
             .acquire_timeout(ACQUIRE_MAX)
             .test_before_acquire(false);
-        let pool = options.connect(&database.address()).await?;
+        let pool = options.connect(&database.admin_address()).await?;
         let store = EventStore::new(pool.clone());
         store.migrate().await?;
         Ok(Self { store, pool, projections: AtomicU32::new(0) })
@@ -95,7 +97,7 @@ fn expected(version: i64) -> ExpectedVersion {
 #[async_trait]
 impl Log for Mire {
     async fn append(&self, booking: Booking, seen: i64) -> Result<Appended> {
-        let events = [Event::new(booking.event())];
+        let events = [Event::new(AccountEvent::of(booking))];
         match self.store.append(&booking.stream(), CATEGORY, expected(seen), &events).await {
             Ok(version) => Ok(Appended::Stored(version)),
             Err(EventStoreError::ConcurrencyConflict { actual, .. }) => Ok(Appended::Conflict(actual)),
@@ -105,7 +107,7 @@ impl Log for Mire {
 
     async fn append_many(&self, bookings: &[Booking], before: u64) -> Result<()> {
         let Some(first) = bookings.first() else { return Ok(()) };
-        let events: Vec<_> = bookings.iter().map(|booking| Event::new(booking.event())).collect();
+        let events: Vec<_> = bookings.iter().map(|booking| Event::new(AccountEvent::of(booking))).collect();
         let expected = expected(i64::try_from(before)?);
         self.store.append(&first.stream(), CATEGORY, expected, &events).await?;
         Ok(())

@@ -15,14 +15,15 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use serde::Serialize;
+use servers::Database;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::Result;
-use crate::account::Booking;
-use crate::place::{Database, Place};
+use crate::place::Place;
+use figures::Booking;
 
 pub(crate) use plain::batches;
 pub(crate) use tally::Tally;
@@ -160,7 +161,7 @@ impl Opened {
         self.log.close().await?;
         drop(self.log);
         match self.database {
-            Some(database) => database.drop().await,
+            Some(database) => database.remove().await,
             None => Ok(()),
         }
     }
@@ -264,7 +265,7 @@ async fn pool(database: &Database, connections: u32) -> Result<PgPool> {
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_MAX)
         .test_before_acquire(false);
-    Ok(options.connect(&database.address()).await?)
+    Ok(options.connect(&database.admin_address()).await?)
 }
 
 /// The events in a table.

@@ -4,115 +4,23 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use tokio::sync::Mutex;
+use figures::{Account, AccountEvent, Booking};
+use servers::{Database, LOGIN};
 use underlay_core::{
-    Aggregate, Commit, CommitId, Context, Decision, Error, EventStore, ExpectedVersion, Keys, LogFilter, LogPage,
-    LogScope, NewEvent, Position, Recorded, StreamName, SystemClock, TenantId, Version, View, Wakeups,
+    Aggregate, Commit, CommitId, Error, EventStore, ExpectedVersion, Keys, LogFilter, LogPage, LogScope,
+    NewEvent, Position, Recorded, StreamName, SystemClock, TenantId, Version, View, Wakeups,
 };
-use underlay_derive::{command, event, refusal, row, snapshot};
+use underlay_derive::row;
 use underlay_postgres::{PostgresConfig, PostgresStore, migrate};
-use underlay_runtime::{Engine, EngineConfig, Ports, Registry};
+use underlay_runtime::{Engine, EngineConfig, Ports, RebuildFrom, Registry};
 
 use super::{Appended, Follower, Log, Seen, Tally};
 use crate::Result;
-use crate::account::{Booking, Fields, number_in};
-use crate::place::{Database, LOGIN};
 
 /// Events in a page.
 const PAGE_EVENTS: usize = 5_000;
 /// How often a follower looks, beside its wake-ups.
 const POLL: Duration = Duration::from_millis(50);
-/// Of the administrator, who migrates databases by turns: their roles belong to the whole server.
-static MIGRATING: Mutex<()> = Mutex::const_new(());
-
-#[event(crate = underlay_core)]
-enum AccountEvent {
-    #[event(name = "deposited", version = 1)]
-    Deposited {
-        account: String,
-        cents: i64,
-        currency: String,
-        reference: String,
-        counterparty: String,
-        note: String,
-    },
-    #[event(name = "withdrawn", version = 1)]
-    Withdrawn {
-        account: String,
-        cents: i64,
-        currency: String,
-        reference: String,
-        counterparty: String,
-        note: String,
-    },
-}
-
-impl AccountEvent {
-    fn of(booking: Booking) -> Self {
-        let Fields { account, cents, currency, reference, counterparty, note } = booking.fields();
-        if booking.is_deposit() {
-            Self::Deposited { account, cents, currency, reference, counterparty, note }
-        } else {
-            Self::Withdrawn { account, cents, currency, reference, counterparty, note }
-        }
-    }
-
-    fn cents(&self) -> i64 {
-        match self {
-            Self::Deposited { cents, .. } => *cents,
-            Self::Withdrawn { cents, .. } => -cents,
-        }
-    }
-
-    fn number(&self) -> Result<u64> {
-        let (Self::Deposited { reference, .. } | Self::Withdrawn { reference, .. }) = self;
-        number_in(reference)
-    }
-}
-
-#[command(crate = underlay_core)]
-enum AccountCommand {
-    #[command(name = "look")]
-    Look,
-}
-
-#[refusal(crate = underlay_core)]
-enum AccountRefusal {
-    #[refusal(code = "closed", message = "the account is closed")]
-    Closed,
-}
-
-#[snapshot(every = 500, crate = underlay_core)]
-#[derive(Default)]
-struct Account {
-    cents: i64,
-    bookings: u64,
-}
-
-impl Aggregate for Account {
-    const CATEGORY: &'static str = "account";
-    type Id = u64;
-    type Command = AccountCommand;
-    type Event = AccountEvent;
-    type Refusal = AccountRefusal;
-
-    fn decide(
-        &self,
-        command: AccountCommand,
-        _: &Context,
-    ) -> std::result::Result<Decision<AccountEvent>, AccountRefusal> {
-        match command {
-            AccountCommand::Look if self.bookings == 0 => Err(AccountRefusal::Closed),
-            AccountCommand::Look => Ok(Decision::nothing()),
-        }
-    }
-
-    fn evolve(&mut self, event: &AccountEvent) {
-        self.cents += event.cents();
-        self.bookings += 1;
-    }
-}
-
 #[row(crate = underlay_core)]
 struct Balance {
     cents: i64,
@@ -158,10 +66,8 @@ pub(crate) struct Ours {
 /// Makes the tables of a database, and who may use them.
 pub(crate) async fn install(database: &Database) -> Result<PostgresConfig> {
     let config = PostgresConfig::default();
-    let turn = MIGRATING.lock().await;
-    database.run(include_str!("../../sql/create_login.sql")).await?;
-    migrate(&database.address(), &config, Some(LOGIN)).await?;
-    drop(turn);
+    let _turn = database.prepare_login().await?;
+    migrate(&database.admin_address(), &config, Some(LOGIN)).await?;
     Ok(config)
 }
 
@@ -169,9 +75,9 @@ impl Ours {
     pub(crate) async fn open(database: &Database, form: Form) -> Result<Self> {
         let config = install(database).await?;
         if form == Form::Bare {
-            database.run(include_str!("../../sql/strip_installation.sql")).await?;
+            database.admin().await?.batch_execute(include_str!("../../sql/strip_installation.sql")).await?;
         }
-        let store = PostgresStore::connect(&database.address_of(LOGIN)?, config).await?;
+        let store = PostgresStore::connect(&database.login_address(), config).await?;
         Ok(Self { store, tenant: TenantId::new("bench")?, form })
     }
 
@@ -282,7 +188,7 @@ impl Log for Ours {
     async fn fold(&self, events: u64, _: Duration) -> Result<Option<f64>> {
         let engine = self.engine()?;
         let began = Instant::now();
-        engine.rebuild_view("balances", |_| {}).await?;
+        engine.rebuild_view("balances", RebuildFrom::default(), |_| {}).await?;
         Ok(Some(events as f64 / began.elapsed().as_secs_f64()))
     }
 

@@ -6,15 +6,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use servers::{Database, connect};
 use tokio::sync::{Mutex, Semaphore};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Statement};
 use uuid::Uuid;
 
 use super::{Appended, Follower, Log, Seen, Tally, ours};
-use crate::account::Booking;
-use crate::figure::{Latency, Sample};
-use crate::place::{Database, connect};
+use figures::Booking;
+use figures::{Latency, Sample};
+
 use crate::press::ACCOUNTS_EACH;
 use crate::{Result, Scale};
 
@@ -36,7 +37,7 @@ impl Insert {
         ours::install(database).await?;
         let mut idle = Vec::new();
         for _ in 0..connections {
-            let client = connect(&database.address()).await?;
+            let client = connect(&database.admin_address()).await?;
             let statement = client.prepare(include_str!("../../sql/insert_commit.sql")).await?;
             idle.push((client, statement));
         }
@@ -48,7 +49,7 @@ impl Insert {
 #[async_trait]
 impl Log for Insert {
     async fn append(&self, booking: Booking, seen: i64) -> Result<Appended> {
-        let payload = serde_json::to_string(&booking.event())?;
+        let payload = serde_json::to_string(&AccountEvent::of(booking))?;
         let (stream, version) = (booking.stream(), seen + 1);
         let position = i64::try_from(self.positions.fetch_add(1, Ordering::Relaxed))? + 1;
         let (event_id, commit_id) = (Uuid::now_v7(), Uuid::now_v7());
@@ -98,7 +99,7 @@ impl Log for Insert {
 /// on one connection. A commit waits as long as its statement.
 pub(crate) async fn batches(database: &Database, size: usize, scale: &Scale) -> Result<Sample> {
     ours::install(database).await?;
-    let client = database.client().await?;
+    let client = database.admin().await?;
     let statement = client.prepare(include_str!("../../sql/insert_commits.sql")).await?;
     let mut versions = vec![0_i64; size * ACCOUNTS_EACH as usize];
     let mut nanoseconds = Vec::new();
@@ -139,7 +140,7 @@ async fn insert(
     let streams: Vec<String> = bookings.iter().map(|booking| booking.stream()).collect();
     let draw = || -> Vec<Uuid> { bookings.iter().map(|_| Uuid::now_v7()).collect() };
     let (event_ids, commit_ids) = (draw(), draw());
-    let payloads = bookings.iter().map(|booking| serde_json::to_string(&booking.event()));
+    let payloads = bookings.iter().map(|booking| serde_json::to_string(&AccountEvent::of(booking)));
     let payloads = payloads.collect::<serde_json::Result<Vec<String>>>()?;
     let parameters: [&(dyn ToSql + Sync); 7] =
         [&before, &expected, &streams, &event_ids, &commit_ids, &FINGERPRINT, &payloads];

@@ -13,7 +13,9 @@ use uuid::Uuid;
 
 use super::{Appended, Follower, Log, Seen, Tally};
 use crate::Result;
-use crate::account::{AccountEvent, Booking};
+use figures::Booking;
+
+use crate::account::AccountEvent;
 
 /// The connections it was fastest with at 64 callers, of 1, 4, 8, 16, 32 and 64.
 pub(crate) const CONNECTIONS: u32 = 8;
@@ -22,11 +24,11 @@ pub(crate) struct Umadb {
     clients: Vec<AsyncUmaDbClient>,
     next: AtomicUsize,
     /// Ends with this.
-    _server: services::Umadb,
+    _server: servers::Umadb,
 }
 
 impl Umadb {
-    pub(crate) async fn open(server: services::Umadb, connections: u32) -> Result<Self> {
+    pub(crate) async fn open(server: servers::Umadb, connections: u32) -> Result<Self> {
         let mut clients = Vec::new();
         for _ in 0..connections {
             clients.push(UmaDbClient::new(server.address()).connect_async().await?);
@@ -45,7 +47,7 @@ fn of_account(booking: Booking) -> DcbQuery {
 
 /// With an id, which makes a repeat of the append harmless.
 fn event(booking: Booking) -> Result<DcbEvent> {
-    let event = booking.event();
+    let event = AccountEvent::of(booking);
     let data = serde_json::to_vec(&event)?;
     let new = DcbEvent::default().event_type(event.type_name()).tags([booking.stream()]);
     Ok(new.data(data).uuid(Uuid::now_v7()))

@@ -9,8 +9,8 @@ use super::MemoryLeases;
 use crate::adapter::Walk;
 use crate::domain::{RowValues, ViewSchema};
 use crate::ports::{
-    Comparison, Cursor, Direction, Filter, Generation, ParkedEvent, Query, ReadModels, RowAddress, RowChange,
-    RowPage, Swap, Swept, ViewBatch, ViewInfo, ViewTable, check_page_limit,
+    Comparison, Cursor, Direction, Filter, Generation, LoadedRow, ParkedEvent, Query, ReadModels, RowAddress,
+    RowChange, RowPage, Swap, Swept, ViewBatch, ViewInfo, ViewTable, check_page_limit,
 };
 use crate::ports::{no_generation, none_replaced, still_read};
 use crate::words::limits::QUERY_ROWS_SCANNED_MAX;
@@ -335,9 +335,9 @@ impl ReadModels for MemoryReadModels {
         self.with_table(table, |table| Ok(table.checkpoint))
     }
 
-    async fn load(&self, table: &ViewTable, rows: &[RowAddress]) -> Result<Vec<Option<RowValues>>, Error> {
+    async fn load(&self, table: &ViewTable, rows: &[RowAddress]) -> Result<Vec<LoadedRow>, Error> {
         self.with_table(table, |table| {
-            Ok(rows.iter().map(|address| table.rows.get(address).cloned()).collect())
+            Ok(rows.iter().map(|address| table.rows.get(address).cloned().into()).collect())
         })
     }
 

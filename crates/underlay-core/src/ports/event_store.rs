@@ -265,7 +265,12 @@ pub trait EventStoreExt: EventStore {
     ///
     /// # Errors
     /// [`Error::CheckpointRefused`].
-    async fn check(&self, owner: &str, checkpoint: &Checkpoint, repair: &str) -> Result<(), Error> {
+    async fn check_checkpoint(
+        &self,
+        owner: &str,
+        checkpoint: &Checkpoint,
+        repair: &str,
+    ) -> Result<(), Error> {
         let reason = if checkpoint.store != self.store_id() {
             format!("it was taken in store {}, this is store {}", checkpoint.store, self.store_id())
         } else if checkpoint.position == Position::START {

@@ -20,8 +20,8 @@ pub use event_store::{
 pub use leases::{Lease, LeaseId, LeaseTerm, Leases, check_lease};
 pub use query::{Comparison, Cursor, Direction, Filter, Query, RowPage, Sort};
 pub use read_models::{
-    Generation, ReadModels, Swap, Swept, ViewInfo, ViewStatus, ViewTable, no_generation, none_replaced,
-    still_read,
+    Generation, LoadedRow, ReadModels, Swap, Swept, ViewInfo, ViewStatus, ViewTable, no_generation,
+    none_replaced, still_read,
 };
 pub use snapshots::{Snapshot, Snapshots};
 pub use view_batch::{ParkedEvent, RowAddress, RowChange, ViewBatch};

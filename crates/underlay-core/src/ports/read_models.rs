@@ -44,6 +44,23 @@ pub struct Generation {
     pub parked: u64,
 }
 
+/// A row as it is stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoadedRow {
+    /// Its values; none where there is no such row.
+    pub values: Option<RowValues>,
+    /// The row reflects every event at or below it, whatever the checkpoint says.
+    /// [`Position::START`] where the row says no more than the checkpoint does.
+    pub reflects: Position,
+}
+
+/// A row of a store that changes rows and checkpoint together.
+impl From<Option<RowValues>> for LoadedRow {
+    fn from(values: Option<RowValues>) -> Self {
+        Self { values, reflects: Position::START }
+    }
+}
+
 /// What the catalogue holds of a view.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ViewInfo {
@@ -108,11 +125,17 @@ pub fn still_read(view: &str, generation: u32) -> Error {
 
 /// The tables of views, with their checkpoints and their catalogue.
 ///
+/// There are two forms of it. A store with transactions changes rows and checkpoint together, and answers
+/// [`LoadedRow::reflects`] with [`Position::START`]. A store without them stores the parts of a batch one after
+/// the other: what was passed over, then the rows, each with the batch's end and none over a row that
+/// reflects more, then the checkpoint. Where it stops in between, the batch comes again, perhaps with other
+/// ends, and events that a row reflects are not folded into it twice. A removed row leaves its position behind.
+///
 /// The contract, each sentence with the conformance case that attacks it:
 ///
 /// 1. *Rows written are read back, by key and in bulk, with every column type at its extremes.* `rows_are_read_back`
 /// 2. *Upsert replaces, patch changes the columns named, delete removes.* `upsert_patch_and_delete`
-/// 3. *Rows and checkpoint change together, or neither does.* `rows_and_checkpoint_change_together`
+/// 3. *Rows and checkpoint change together, or neither does; where a store cannot, its rows say what they reflect.* `rows_and_checkpoint_change_together`
 /// 4. *The checkpoint moves only from the expected place; otherwise `CheckpointMoved`.* `the_checkpoint_moves_only_from_the_expected_place`
 /// 5. *Of two batches from one place, one is stored.* `one_of_two_batches_is_stored`
 /// 6. *A query yields the rows that meet every filter, in the order asked for.* `filters_and_sorts_hold`
@@ -128,6 +151,7 @@ pub fn still_read(view: &str, generation: u32) -> Error {
 /// 16. *What a discarded generation has left is removed piece by piece, beside readers and writers; its number is never given again.* `discarded_generations_are_swept`
 /// 17. *Events that were passed over are kept with the rows of their generation, in the order of the log.* `parked_events_are_kept`
 /// 18. *A query that finds its answer within `QUERY_ROWS_SCANNED_MAX` rows of an index that its filters or its order name is answered; any other is `TooBroad`, and names the limit.* `a_query_looks_at_a_bounded_number_of_rows`
+/// 19. *A row that says what it reflects says no more than it does, and never goes back to less.* `rows_say_what_they_reflect`
 #[async_trait]
 pub trait ReadModels: Send + Sync + 'static {
     /// Makes the table of a view where it is missing, starting at `start`, and returns the generation
@@ -203,7 +227,7 @@ pub trait ReadModels: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Error::NotFound`] where there is no such table.
-    async fn load(&self, table: &ViewTable, rows: &[RowAddress]) -> Result<Vec<Option<RowValues>>, Error>;
+    async fn load(&self, table: &ViewTable, rows: &[RowAddress]) -> Result<Vec<LoadedRow>, Error>;
 
     /// Stores changes and checkpoint in one transaction.
     ///

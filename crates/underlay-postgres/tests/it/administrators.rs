@@ -1,24 +1,24 @@
 //! The schema, made and changed by administrators who are no superusers: all that a managed service gives.
 
-use tokio_postgres::Config;
+use servers::tidy_up;
 use underlay_core::{Checkpoint, Error, EventStore, ExpectedVersion, ReadModels};
 use underlay_postgres::{PostgresConfig, PostgresStore, migrate, migrate_up_to, migration_script};
 
-use crate::place::{Place, connect, tidy_up, with_empty_place};
+use crate::place::{Place, connect, with_empty_place};
 use crate::sample::{accounts, acme, append};
 
 /// The roles of an installation of the test's own, and logins beside them. Dropped, they are removed;
 /// what is in a database must be gone by then.
 struct Roles {
     prefix: String,
-    server: Config,
+    server: String,
 }
 
 impl Roles {
     fn new(place: &Place) -> Self {
         // The end of an id is drawn, its beginning is the time.
         let run = uuid::Uuid::now_v7().simple().to_string();
-        Self { prefix: format!("underlay_test_{}", &run[20..]), server: place.server().clone() }
+        Self { prefix: format!("underlay_test_{}", &run[20..]), server: place.server().to_owned() }
     }
 
     fn config(&self) -> PostgresConfig {
@@ -54,7 +54,7 @@ impl Drop for Roles {
              END IF; END $$",
             self.prefix
         );
-        tidy_up(&self.server, drop);
+        tidy_up(&self.server, vec![drop]);
     }
 }
 
@@ -98,7 +98,7 @@ fn an_administrator_migrates_and_grants_the_use() {
             assert_eq!(again, [""; 0], "again without effect");
         }
         // Who migrates becomes the owner when it must, and is none otherwise.
-        let boss = connect(&administrator.parse().unwrap()).await;
+        let boss = connect(&administrator).await;
         let uses =
             "SELECT rolname::text FROM pg_roles WHERE pg_has_role(oid, 'USAGE') AND starts_with(rolname, $1)";
         let rows = boss.query(uses, &[&format!("{}_", roles.prefix)]).await.unwrap();
@@ -130,7 +130,7 @@ fn an_administrator_runs_the_printed_script() {
         let login = roles.login(place, "program", "").await;
         let name = roles.name("program");
         let script = migration_script(&administrator, &roles.config(), Some(&name)).await.unwrap();
-        let boss = connect(&administrator.parse().unwrap()).await;
+        let boss = connect(&administrator).await;
         boss.batch_execute(&script).await.unwrap();
         assert_usable(&login, roles.config()).await;
         let again = migration_script(&administrator, &roles.config(), None).await.unwrap();
@@ -152,7 +152,7 @@ fn another_administrator_is_told_which_grant_is_missing() {
         assert_denied(&migrate(&second, &config, None).await, &grant);
         assert_denied(&migration_script(&second, &config, None).await, &grant);
         // The first one runs what it was told to.
-        connect(&first.parse().unwrap()).await.batch_execute(&grant).await.unwrap();
+        connect(&first).await.batch_execute(&grant).await.unwrap();
         let script = migration_script(&second, &config, None).await.unwrap();
         assert!(!script.contains("CREATE TABLE \"underlay\".events"), "it reads what is applied: {script}");
         assert!(!migrate(&second, &config, Some(&program)).await.unwrap().is_empty());
@@ -176,7 +176,7 @@ fn of_two_administrators_of_a_kind_the_second_needs_the_first_where_the_server_s
         if version.parse::<u32>().unwrap() >= 160_000 {
             let grant = format!("GRANT {} TO {}", roles.name("owner"), roles.name("other"));
             assert_denied(&migrate(&second, &config, None).await, &grant);
-            connect(&first.parse().unwrap()).await.batch_execute(&grant).await.unwrap();
+            connect(&first).await.batch_execute(&grant).await.unwrap();
         }
         assert_eq!(migrate(&second, &config, None).await.unwrap().first(), Some(&"seen_places"));
     });

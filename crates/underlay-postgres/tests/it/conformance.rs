@@ -17,7 +17,7 @@ struct Database {
 
 impl Fixture for Database {
     async fn create() -> Result<Self, Skip> {
-        let place = Place::create().await?;
+        let place = Place::for_case().await?;
         Ok(Self { store: place.open().await, place })
     }
 
@@ -72,7 +72,7 @@ impl InBatches {
 
 impl Fixture for InBatches {
     async fn create() -> Result<Self, Skip> {
-        Ok(Self::open(Place::create().await?).await)
+        Ok(Self::open(Place::for_case().await?).await)
     }
 
     async fn reopen(self) -> Self {

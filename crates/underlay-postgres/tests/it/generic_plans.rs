@@ -30,7 +30,7 @@ async fn filled(place: &Place) -> (PostgresStore, ViewTable) {
 
 /// A session that plans as the product's transactions do, once for all values.
 async fn session(place: &Place) -> Client {
-    let client = connect(&place.login_address().parse().unwrap()).await;
+    let client = connect(&place.login_address()).await;
     let settings = "SET search_path = pg_catalog, underlay, underlay_views, pg_temp; SET enable_seqscan = off; \
                     SET enable_sort = off; SET enable_bitmapscan = off; SET jit = off; SET plan_cache_mode = force_generic_plan; SET underlay.tenant = 'tenant-1'";
     client.batch_execute(settings).await.unwrap();

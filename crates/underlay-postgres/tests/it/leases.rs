@@ -29,7 +29,7 @@ impl Database {
 impl Fixture for Database {
     async fn create() -> Result<Self, Skip> {
         let clock = ManualClock::new(Timestamp::from_second(1_900_000_000).unwrap());
-        Ok(Self::open(Place::create().await?, Arc::new(clock)).await)
+        Ok(Self::open(Place::for_case().await?, Arc::new(clock)).await)
     }
 
     async fn reopen(self) -> Self {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use services::Postgres;
+use servers::Postgres;
 use tokio::time::{Instant, timeout};
 use underlay_core::{
     Checkpoint, CommitStatus, Error, EventStore, EventStoreExt, ExpectedVersion, ReadModels, Underway,

@@ -107,7 +107,7 @@ fn a_program_that_is_older_goes_on_until_it_is_replaced() {
         let turn = place.prepare_login().await;
         let (address, config) = (place.admin_address(), place.config());
         migrate_up_to(&address, &config, Some(place.login()), 4).await.unwrap();
-        let older = connect(&place.login_address().parse().unwrap()).await;
+        let older = connect(&place.login_address()).await;
         let acts = async |role: &str, sql: &str| {
             older.batch_execute(&format!("SET ROLE {}_{role}; {sql}; RESET ROLE", config.role_prefix)).await
         };
@@ -149,7 +149,7 @@ fn who_may_not_make_roles_is_told_so() {
         let config = place.config().with_role_prefix("underlay_never_made");
         let answer = migrate(&place.login_address(), &config, None).await;
         assert!(matches!(answer, Err(Error::Denied(_))), "{answer:?}");
-        let admin = connect(&place.admin_address().parse().unwrap()).await;
+        let admin = connect(&place.admin_address()).await;
         let schemas = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'underlay%'";
         assert_eq!(
             admin.query_one(schemas, &[]).await.unwrap().get::<_, i64>(0),

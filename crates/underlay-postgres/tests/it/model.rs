@@ -91,7 +91,7 @@ impl Subject for Processes {
     const EVERY_COMMIT_IN_TIME: bool = true;
 
     async fn create(clock: Arc<SetClock>) -> Result<Self, Skip> {
-        let (place, due) = (Place::create().await?, Arc::default());
+        let (place, due) = (Place::for_case().await?, Arc::default());
         let stores = open_pair(&place, &clock, &due).await;
         Ok(Self { stores, next: AtomicUsize::new(0), place, clock, due })
     }

@@ -1,8 +1,8 @@
-//! A database of a test's own, with a login that may use the store and nothing else.
+//! The place of a test: a database of its own, with a login that may use the store and nothing else.
 
 use std::future::poll_fn;
-use std::sync::Once;
 
+use servers::{Database, Missing, Server, Turn};
 use tokio::sync::watch;
 use tokio_postgres::config::Host;
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
@@ -10,29 +10,7 @@ use underlay_postgres::{PostgresConfig, PostgresStore, migrate};
 use underlay_testkit::Skip;
 
 /// What the names of the roles begin with. They belong to the whole server, and tests share them.
-pub(crate) const ROLE_PREFIX: &str = "underlay_test";
-const LOGIN: &str = "underlay_test_login";
-const PASSWORD: &str = "only for tests";
-/// Migrations of one server take turns, since they share its roles.
-const TURN: i64 = 0x756e_646c;
-
-/// The administrator's address of the server that tests use.
-///
-/// # Errors
-/// Where there is none.
-pub(crate) fn server() -> Result<String, Skip> {
-    std::env::var("UNDERLAY_TEST_POSTGRES_URL")
-        .map_err(|_| Skip::new("UNDERLAY_TEST_POSTGRES_URL is not set"))
-}
-
-/// The address of a pooler before that server.
-///
-/// # Errors
-/// Where there is none.
-pub(crate) fn pooler() -> Result<String, Skip> {
-    std::env::var("UNDERLAY_TEST_PGBOUNCER_URL")
-        .map_err(|_| Skip::new("UNDERLAY_TEST_PGBOUNCER_URL is not set"))
-}
+pub(crate) use servers::ROLE_PREFIX;
 
 /// Runs a test on a database of its own with the schema in it, or says that there is no server for it.
 pub(crate) fn with_place(test: impl AsyncFnOnce(Place)) {
@@ -42,7 +20,7 @@ pub(crate) fn with_place(test: impl AsyncFnOnce(Place)) {
 /// As [`with_place`], on a server of the test's own.
 pub(crate) fn with_place_on(server: &str, test: impl AsyncFnOnce(Place)) {
     let create = async {
-        let place = Place::empty_on(server.parse().expect("a server has an address")).await;
+        let place = Place::empty_on(&Server::at(server)).await;
         place.migrate().await;
         Ok(place)
     };
@@ -54,82 +32,67 @@ pub(crate) fn with_empty_place(test: impl AsyncFnOnce(Place)) {
     run(Place::empty(), test);
 }
 
-fn run(create: impl Future<Output = Result<Place, Skip>>, test: impl AsyncFnOnce(Place)) {
+fn run(create: impl Future<Output = Result<Place, Missing>>, test: impl AsyncFnOnce(Place)) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
     match runtime.block_on(create) {
         Ok(place) => runtime.block_on(test(place)),
-        Err(skip) => skipped(&skip.reason),
+        Err(missing) => missing.skip_test(),
     }
 }
 
 /// Says that a test cannot run; a failure where it must.
 pub(crate) fn skipped(reason: &str) {
-    static SAID: Once = Once::new();
-    let required = std::env::var("REQUIRE_SERVERS").is_ok_and(|value| value == "1");
-    assert!(!required, "this test must run, REQUIRE_SERVERS=1: {reason}");
-    SAID.call_once(|| {
-        use std::io::Write as _;
-        // Written past the capture of passing tests.
-        writeln!(std::io::stderr(), "SKIP postgres: {reason}").ok();
-    });
+    Missing::new("postgres", reason).skip_test();
 }
 
-pub(crate) struct Place {
-    server: Config,
-    database: String,
-}
+pub(crate) struct Place(Database);
 
 impl Place {
     /// An empty database with the schema in it.
-    pub(crate) async fn create() -> Result<Self, Skip> {
+    pub(crate) async fn create() -> Result<Self, Missing> {
         let place = Self::empty().await?;
         place.migrate().await;
         Ok(place)
     }
 
-    /// An empty database.
-    pub(crate) async fn empty() -> Result<Self, Skip> {
-        Ok(Self::empty_on(server()?.parse().expect("UNDERLAY_TEST_POSTGRES_URL is an address")).await)
+    /// The same for a case of the test kit.
+    pub(crate) async fn for_case() -> Result<Self, Skip> {
+        Self::create().await.map_err(|missing| Skip::new(missing.reason))
     }
 
-    async fn empty_on(server: Config) -> Self {
-        let database = format!("underlay_test_{}", uuid::Uuid::now_v7().simple());
-        let admin = connect(&server).await;
-        admin.batch_execute(&format!("CREATE DATABASE {database} TEMPLATE template0")).await.unwrap();
-        Self { server, database }
+    /// An empty database.
+    pub(crate) async fn empty() -> Result<Self, Missing> {
+        Ok(Self::empty_on(&Server::named()?).await)
+    }
+
+    async fn empty_on(server: &Server) -> Self {
+        Self(server.create("underlay_test").await.expect("the server of the tests answers"))
     }
 
     /// Makes the schema, and the login where this is the first test on the server.
     pub(crate) async fn migrate(&self) {
         let _turn = self.prepare_login().await;
-        migrate(&self.admin_address(), &self.config(), Some(LOGIN)).await.unwrap();
+        migrate(&self.admin_address(), &self.config(), Some(self.login())).await.unwrap();
     }
 
     /// Makes the login, and keeps other tests from migrating until what it gives is dropped.
-    pub(crate) async fn prepare_login(&self) -> Client {
-        let turn = connect(&self.server).await;
-        turn.execute("SELECT pg_advisory_lock($1)", &[&TURN]).await.unwrap();
-        let login = format!(
-            "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{LOGIN}') THEN \
-             CREATE ROLE {LOGIN} LOGIN PASSWORD '{PASSWORD}'; END IF; END $$"
-        );
-        turn.batch_execute(&login).await.unwrap();
-        turn
+    pub(crate) async fn prepare_login(&self) -> Turn {
+        self.0.prepare_login().await.unwrap()
     }
 
-    /// The server, as its administrator.
-    pub(crate) fn server(&self) -> &Config {
-        &self.server
+    /// The address of the server, as its administrator.
+    pub(crate) fn server(&self) -> &str {
+        self.0.server()
     }
 
     /// The name of the database.
     pub(crate) fn database(&self) -> &str {
-        &self.database
+        self.0.name()
     }
 
     /// The login that may use the store.
     pub(crate) fn login(&self) -> &'static str {
-        LOGIN
+        servers::LOGIN
     }
 
     pub(crate) fn config(&self) -> PostgresConfig {
@@ -146,44 +109,40 @@ impl Place {
 
     /// The address of the login that may use the store.
     pub(crate) fn login_address(&self) -> String {
-        self.address_of(LOGIN, Some(PASSWORD))
+        in_words(&self.0.login_address())
     }
 
     /// Where the server listens.
     pub(crate) fn host_and_port(&self) -> (String, u16) {
-        (host(&self.server), port(&self.server))
+        self.0.host_and_port().unwrap()
     }
 
-    /// The same login through a pooler.
-    pub(crate) fn login_address_through(&self, pooler: &str) -> String {
-        let pooler: Config = pooler.parse().expect("UNDERLAY_TEST_PGBOUNCER_URL is an address");
-        self.address_at(&pooler, LOGIN, Some(PASSWORD))
+    /// The same login by a port of this machine that leads to the server.
+    pub(crate) fn login_address_by(&self, port: u16) -> String {
+        in_words(&self.0.login_address_at(&format!("postgres://127.0.0.1:{port}")))
+    }
+
+    /// The same login through the pooler.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub(crate) fn login_address_through_pooler(&self) -> Result<String, Missing> {
+        let missing = || Missing::new("pgbouncer", format!("{} is not set", servers::PGBOUNCER_VARIABLE));
+        self.0.pooled_login_address().map(|address| in_words(&address)).ok_or_else(missing)
     }
 
     /// The address of the administrator.
     pub(crate) fn admin_address(&self) -> String {
-        let user = self.server.get_user().unwrap_or("postgres").to_owned();
-        let password =
-            self.server.get_password().map(|password| String::from_utf8_lossy(password).into_owned());
-        self.address_of(&user, password.as_deref())
+        in_words(&self.0.admin_address())
     }
 
     pub(crate) fn address_of(&self, user: &str, password: Option<&str>) -> String {
-        self.address_at(&self.server, user, password)
-    }
-
-    fn address_at(&self, server: &Config, user: &str, password: Option<&str>) -> String {
-        let (host, port) = (host(server), port(server));
-        let password = password.map_or_else(String::new, |password| format!(" password='{password}'"));
-        format!(
-            "host='{host}' port={port} user='{user}'{password} dbname='{}' sslmode=disable",
-            self.database
-        )
+        in_words(&self.0.address_of(user, password))
     }
 
     /// A connection of the administrator, beside the store.
     pub(crate) async fn admin(&self) -> Client {
-        connect(&self.admin_address().parse().unwrap()).await
+        connect(&self.admin_address()).await
     }
 
     /// Waits until the server lets somebody in.
@@ -196,7 +155,7 @@ impl Place {
 
     /// A connection of the administrator to another database of the server.
     pub(crate) async fn beside(&self) -> Client {
-        connect(&self.server).await
+        connect(self.0.server()).await
     }
 
     /// Listens to a channel, beside the store.
@@ -216,16 +175,20 @@ impl Place {
     }
 }
 
-fn host(server: &Config) -> String {
-    match server.get_hosts().first() {
+/// The other form that addresses have, in which nothing needs to be escaped: `host='…' port=… user='…'`.
+fn in_words(address: &str) -> String {
+    let config: Config = address.parse().expect("the tests have addresses");
+    let host = match config.get_hosts().first() {
         Some(Host::Tcp(host)) => host.clone(),
         Some(Host::Unix(path)) => path.display().to_string(),
         None => "localhost".to_owned(),
-    }
-}
-
-fn port(server: &Config) -> u16 {
-    server.get_ports().first().copied().unwrap_or(5432)
+    };
+    let port = config.get_ports().first().copied().unwrap_or(5432);
+    let user = config.get_user().unwrap_or("postgres");
+    let password = config.get_password().map(String::from_utf8_lossy);
+    let password = password.map_or_else(String::new, |password| format!(" password='{password}'"));
+    let database = config.get_dbname().unwrap_or_default();
+    format!("host='{host}' port={port} user='{user}'{password} dbname='{database}' sslmode=disable")
 }
 
 /// Hints as they are heard.
@@ -246,30 +209,7 @@ impl Hints {
     }
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        tidy_up(&self.server, format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.database));
-    }
-}
-
-/// Runs a statement of the administrator where a test ends.
-pub(crate) fn tidy_up(server: &Config, sql: String) {
-    let server = server.clone();
-    // A thread of its own, since this one may be in a runtime.
-    let tidying = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.unwrap().block_on(async move { connect(&server).await.batch_execute(&sql).await.unwrap() });
-    });
-    // What stays behind is no failure of the test.
-    tidying.join().ok();
-}
-
 /// Connects, and moves the bytes until the client is dropped.
-pub(crate) async fn connect(config: &Config) -> Client {
-    let (client, connection) = config.connect(NoTls).await.expect("the server of the tests answers");
-    tokio::spawn(async move {
-        // How it ends shows in the answers.
-        connection.await.ok();
-    });
-    client
+pub(crate) async fn connect(address: &str) -> Client {
+    servers::connect(address).await.expect("the server of the tests answers")
 }

@@ -145,7 +145,7 @@ fn the_reads_of_the_log_walk_along_an_index() {
             store.commit(&acme(), append(&to, ExpectedVersion::Any)).await.unwrap();
         }
         place.admin().await.batch_execute("ANALYZE").await.unwrap();
-        let client = connect(&place.login_address().parse().unwrap()).await;
+        let client = connect(&place.login_address()).await;
         let settings = "SET search_path = pg_catalog, underlay, underlay_views; SET enable_seqscan = off; \
                         SET enable_sort = off; SET underlay.tenant = 'acme'";
         client.batch_execute(settings).await.unwrap();

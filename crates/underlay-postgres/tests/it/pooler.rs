@@ -7,31 +7,32 @@ use underlay_core::{EventStore, ExpectedVersion, ReadModels, Version, Wakeups};
 use underlay_postgres::{Listen, PostgresConfig, PostgresStore};
 use underlay_testkit::{EventStoreFixture, Fixture, ReadModelsFixture, Skip};
 
-use crate::place::{Place, pooler, with_place};
+use crate::place::{Place, with_place};
 use crate::sample::{acme, append};
 
 struct Pooled {
     store: PostgresStore,
+    address: String,
     place: Place,
 }
 
-async fn open(place: &Place, pooler: &str, config: PostgresConfig) -> PostgresStore {
-    PostgresStore::connect(&place.login_address_through(pooler), config).await.unwrap()
+async fn open(address: &str, config: PostgresConfig) -> PostgresStore {
+    PostgresStore::connect(address, config).await.unwrap()
 }
 
 impl Fixture for Pooled {
     async fn create() -> Result<Self, Skip> {
-        let pooler = pooler()?;
-        let place = Place::create().await?;
+        let place = Place::for_case().await?;
+        let pooled = place.login_address_through_pooler();
+        let address = pooled.map_err(|missing| Skip::new(missing.reason))?;
         let config = place.config().with_listen(Listen::Off);
-        Ok(Self { store: open(&place, &pooler, config).await, place })
+        Ok(Self { store: open(&address, config).await, address, place })
     }
 
     async fn reopen(self) -> Self {
         self.store.close().await.unwrap();
         let config = self.place.config().with_listen(Listen::Off);
-        let pooler = pooler().expect("it was there before");
-        Self { store: open(&self.place, &pooler, config).await, place: self.place }
+        Self { store: open(&self.address, config).await, ..self }
     }
 }
 
@@ -62,13 +63,13 @@ mod read_models {
 #[test]
 fn hints_come_by_a_direct_connection() {
     with_place(async |place| {
-        let Ok(pooler) = pooler() else { return };
+        let Ok(address) = place.login_address_through_pooler() else { return };
         let config = place
             .config()
             .with_listen(Listen::At(place.login_address()))
             .with_poll_interval(Duration::from_secs(3_600));
-        let here = open(&place, &pooler, config).await;
-        let there = open(&place, &pooler, place.config().with_listen(Listen::Off)).await;
+        let here = open(&address, config).await;
+        let there = open(&address, place.config().with_listen(Listen::Off)).await;
         let mut wakeup = here.subscribe();
         let mut version = 0;
         // The listener may not be there at the first one.

@@ -36,7 +36,7 @@ async fn filled(place: &Place) -> PostgresStore {
 
 /// The program's login, turned into one of its roles.
 async fn acting_as(place: &Place, role: &str) -> Client {
-    let client = connect(&place.login_address().parse().unwrap()).await;
+    let client = connect(&place.login_address()).await;
     client.batch_execute(&format!("SET ROLE {ROLE_PREFIX}_{role}")).await.unwrap();
     client
 }
@@ -84,7 +84,7 @@ fn without_a_tenant_nothing_is_seen() {
     with_place(async |place| {
         let _store = filled(&place).await;
         // Nobody has asked for a role, nor for a tenant.
-        let login = connect(&place.login_address().parse().unwrap()).await;
+        let login = connect(&place.login_address()).await;
         for table in TENANT_TABLES {
             assert_eq!(count(&login, table).await, 0, "{table}");
         }
@@ -178,7 +178,7 @@ fn nobody_changes_or_removes_an_event() {
                 assert_eq!(code(&client, attack).await, denied, "{role}: {attack}");
             }
         }
-        let login = connect(&place.login_address().parse().unwrap()).await;
+        let login = connect(&place.login_address()).await;
         for role in ["owner", "append"] {
             let attack = format!("SET ROLE {ROLE_PREFIX}_{role}");
             assert_eq!(code(&login, &attack).await, denied, "{attack}");

@@ -45,7 +45,7 @@ impl Network {
     }
 
     fn address(&self, place: &Place) -> String {
-        place.login_address_through(&format!("host=127.0.0.1 port={}", self.port))
+        place.login_address_by(self.port)
     }
 
     fn fall_silent(&self) {

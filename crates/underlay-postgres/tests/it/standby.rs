@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use services::{Postgres, Shutdown};
+use servers::{Postgres, Shutdown};
 use tokio::time::{Instant, timeout};
 use tokio_postgres::Client;
 use underlay_core::reasons::{OLDER_COPY, READS_ONLY};
@@ -40,7 +40,7 @@ fn config(place: &Place) -> PostgresConfig {
 }
 
 async fn session(server: &Postgres) -> Client {
-    connect(&server.address().parse().unwrap()).await
+    connect(&server.address()).await
 }
 
 /// Waits until a standby has everything its primary has now.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use services::Postgres;
+use servers::Postgres;
 use tempfile::TempDir;
 use tokio_postgres::{Client, Config, NoTls};
 use underlay_core::{Error, EventStore, ExpectedVersion};
@@ -30,7 +30,7 @@ impl Server {
             std::fs::write(certificates.path().join(file), text).unwrap();
         }
         std::fs::write(certificates.path().join("empty.pem"), "").unwrap();
-        let admin = connect(&server.address().parse().unwrap()).await;
+        let admin = connect(&server.address()).await;
         place_file(&admin, "server.crt", &certificate.pem()).await;
         place_file(&admin, "server.key", &key.serialize_pem()).await;
         admin.batch_execute("ALTER SYSTEM SET ssl = on").await.unwrap();
@@ -38,7 +38,7 @@ impl Server {
         drop(admin);
         let mut server = Self { server, certificates };
         migrate(&server.server.address(), &PostgresConfig::default(), Some("service")).await.unwrap();
-        server.server.stop(services::Shutdown::Fast).unwrap();
+        server.server.stop(servers::Shutdown::Fast).unwrap();
         server.server.resume().unwrap();
         Ok(server)
     }

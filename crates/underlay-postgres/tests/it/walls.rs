@@ -120,7 +120,7 @@ fn a_role_without_a_right_is_not_even_told_what_is_there() {
             assert_eq!(reader.query_one(there, &[&stream]).await.unwrap().get::<_, i64>(0), 0, "{stream}");
         }
         // A key that is taken by another tenant is refused by the policy, before its index is asked.
-        let writer = connect(&place.login_address().parse().unwrap()).await;
+        let writer = connect(&place.login_address()).await;
         writer
             .batch_execute(&format!("SET ROLE {ROLE_PREFIX}_writer; SET underlay.tenant = 'acme'"))
             .await
@@ -143,7 +143,7 @@ fn a_role_without_a_right_is_not_even_told_what_is_there() {
 }
 
 async fn reader(place: &Place) -> Client {
-    let reader = connect(&place.login_address().parse().unwrap()).await;
+    let reader = connect(&place.login_address()).await;
     reader
         .batch_execute(&format!("SET ROLE {ROLE_PREFIX}_reader; SET underlay.tenant = 'acme'"))
         .await

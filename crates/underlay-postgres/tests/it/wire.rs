@@ -59,7 +59,7 @@ impl Wire {
 
     /// The address of the login of a place, by this wire.
     pub(crate) fn address(&self, place: &Place) -> String {
-        place.login_address_through(&format!("host=127.0.0.1 port={}", self.port))
+        place.login_address_by(self.port)
     }
 
     pub(crate) fn arm(&self, fate: Fate) {

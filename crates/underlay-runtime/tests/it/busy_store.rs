@@ -5,11 +5,9 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 use underlay_core::memory::{MemoryEventStore, MemoryReadModels};
-use underlay_core::{
-    Commit, CommitId, Committed, Error, EventId, EventStore, LogFilter, LogPage, LogScope, Position,
-    RecordedCommit, StoreId, StreamName, StreamPage, SystemClock, TenantId, Timestamp, Underway, Version,
-};
+use underlay_core::{Commit, Committed, Error, EventStore, SystemClock, TenantId};
 use underlay_runtime::{Engine, EngineConfig, Ports};
+use underlay_testkit::{Call, EventStoreLayer, Over};
 
 use crate::bank::registry;
 
@@ -48,7 +46,7 @@ impl BusyStore {
     /// A process of its own on this store.
     pub fn engine(&self, config: EngineConfig) -> Engine {
         let ports = Ports {
-            store: Arc::new(self.clone()),
+            store: Arc::new(Over(self.clone())),
             read_models: Arc::new(MemoryReadModels::default()),
             wakeups: Arc::new(self.0.log.clone()),
             snapshots: None,
@@ -114,10 +112,21 @@ impl Drop for InFlight<'_> {
 }
 
 #[async_trait]
-impl EventStore for BusyStore {
-    fn store_id(&self) -> StoreId {
-        self.0.log.store_id()
+impl EventStoreLayer for BusyStore {
+    type Below = MemoryEventStore;
+
+    fn below(&self) -> MemoryEventStore {
+        self.0.log.clone()
     }
+
+    async fn before(&self, call: Call) -> Result<(), Error> {
+        if call == Call::ReadStream {
+            self.see(|seen| seen.reads += 1);
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
     async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error> {
         let _in_flight = InFlight::begin(self);
         self.0.passes.acquire().await.unwrap().forget();
@@ -129,43 +138,5 @@ impl EventStore for BusyStore {
             self.see(|seen| seen.conflicts += 1);
         }
         committed
-    }
-    async fn find_commit(&self, tenant: &TenantId, id: CommitId) -> Result<Option<RecordedCommit>, Error> {
-        self.0.log.find_commit(tenant, id).await
-    }
-    fn underway(&self, tenant: &TenantId, id: CommitId) -> Option<Underway> {
-        self.0.log.underway(tenant, id)
-    }
-    async fn read_stream(
-        &self,
-        tenant: &TenantId,
-        stream: &StreamName,
-        after: Version,
-        limit: usize,
-    ) -> Result<StreamPage, Error> {
-        self.see(|seen| seen.reads += 1);
-        tokio::task::yield_now().await;
-        self.0.log.read_stream(tenant, stream, after, limit).await
-    }
-    async fn read_all(
-        &self,
-        scope: &LogScope,
-        after: Position,
-        filter: &LogFilter,
-        limit: usize,
-    ) -> Result<LogPage, Error> {
-        self.0.log.read_all(scope, after, filter, limit).await
-    }
-    async fn versions(&self, tenant: &TenantId, streams: &[StreamName]) -> Result<Vec<Version>, Error> {
-        self.0.log.versions(tenant, streams).await
-    }
-    async fn head(&self) -> Result<Position, Error> {
-        self.0.log.head().await
-    }
-    async fn position_at(&self, time: Timestamp) -> Result<Position, Error> {
-        self.0.log.position_at(time).await
-    }
-    async fn event_id_at(&self, position: Position) -> Result<Option<EventId>, Error> {
-        self.0.log.event_id_at(position).await
     }
 }

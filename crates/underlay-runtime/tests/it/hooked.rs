@@ -6,11 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use tokio::sync::oneshot;
+use underlay_core::Error;
 use underlay_core::memory::MemoryReadModels;
-use underlay_core::{
-    Checkpoint, Error, ParkedEvent, Position, Query, ReadModels, RowAddress, RowPage, RowValues, Swap, Swept,
-    TenantId, Timestamp, ViewBatch, ViewInfo, ViewSchema, ViewTable,
-};
+use underlay_testkit::{Over, ReadModelsLayer, RowsCall};
 
 /// What happens at a call.
 pub enum Hook {
@@ -29,8 +27,8 @@ pub struct HookedReadModels {
 }
 
 impl HookedReadModels {
-    pub fn over(inner: MemoryReadModels) -> Self {
-        Self { inner, ..Self::default() }
+    pub fn over(inner: MemoryReadModels) -> Over<Self> {
+        Over(Self { inner, ..Self::default() })
     }
 
     /// Acts at the next swap that has no hook yet.
@@ -59,58 +57,24 @@ async fn act(hook: Option<Hook>) -> Result<(), Error> {
 }
 
 #[async_trait]
-impl ReadModels for HookedReadModels {
-    async fn prepare(&self, schema: &ViewSchema, start: Checkpoint) -> Result<ViewTable, Error> {
-        if self.prepare_fails.load(Ordering::SeqCst) {
-            return Err(Error::unavailable("the server restarts"));
+impl ReadModelsLayer for HookedReadModels {
+    type Below = MemoryReadModels;
+
+    fn below(&self) -> MemoryReadModels {
+        self.inner.clone()
+    }
+
+    async fn before(&self, call: RowsCall) -> Result<(), Error> {
+        match call {
+            RowsCall::Prepare if self.prepare_fails.load(Ordering::SeqCst) => {
+                Err(Error::unavailable("the server restarts"))
+            }
+            RowsCall::Activate => {
+                self.swaps_asked.fetch_add(1, Ordering::SeqCst);
+                let hook = self.swaps.lock().unwrap().pop_front();
+                act(hook).await
+            }
+            _ => Ok(()),
         }
-        self.inner.prepare(schema, start).await
-    }
-    async fn begin_generation(&self, schema: &ViewSchema, start: Checkpoint) -> Result<ViewTable, Error> {
-        self.inner.begin_generation(schema, start).await
-    }
-    async fn activate(&self, table: &ViewTable, swap: Swap) -> Result<bool, Error> {
-        self.swaps_asked.fetch_add(1, Ordering::SeqCst);
-        let hook = self.swaps.lock().unwrap().pop_front();
-        act(hook).await?;
-        self.inner.activate(table, swap).await
-    }
-    async fn revert(&self, schema: &ViewSchema, at: Timestamp) -> Result<ViewTable, Error> {
-        self.inner.revert(schema, at).await
-    }
-    async fn discard(&self, view: &str, generation: u32) -> Result<(), Error> {
-        self.inner.discard(view, generation).await
-    }
-    async fn sweep(&self) -> Result<Swept, Error> {
-        self.inner.sweep().await
-    }
-    async fn parked(
-        &self,
-        table: &ViewTable,
-        after: Position,
-        limit: usize,
-    ) -> Result<Vec<ParkedEvent>, Error> {
-        self.inner.parked(table, after, limit).await
-    }
-    async fn views(&self) -> Result<Vec<ViewInfo>, Error> {
-        self.inner.views().await
-    }
-    async fn checkpoint(&self, table: &ViewTable) -> Result<Checkpoint, Error> {
-        self.inner.checkpoint(table).await
-    }
-    async fn load(&self, table: &ViewTable, rows: &[RowAddress]) -> Result<Vec<Option<RowValues>>, Error> {
-        self.inner.load(table, rows).await
-    }
-    async fn apply(&self, table: &ViewTable, batch: ViewBatch) -> Result<(), Error> {
-        self.inner.apply(table, batch).await
-    }
-    async fn get(&self, table: &ViewTable, tenant: &TenantId, key: &str) -> Result<Option<RowValues>, Error> {
-        self.inner.get(table, tenant, key).await
-    }
-    async fn query(&self, table: &ViewTable, tenant: &TenantId, query: &Query) -> Result<RowPage, Error> {
-        self.inner.query(table, tenant, query).await
-    }
-    async fn count(&self, table: &ViewTable, tenant: &TenantId, query: &Query) -> Result<u64, Error> {
-        self.inner.count(table, tenant, query).await
     }
 }

@@ -15,6 +15,7 @@ mod hooked;
 mod leases;
 mod parking;
 mod purses;
+mod rows_first;
 mod runners;
 mod shared;
 mod snapshots;

@@ -8,6 +8,7 @@ use underlay_core::{
     ViewStatus,
 };
 use underlay_runtime::{Engine, EngineConfig, OnViewChange, RebuildFrom, Registry, ViewState};
+use underlay_testkit::EventStoreLayer;
 
 use crate::bank::{Account, AccountEvent, Balance, Balances, Bank, deposited, registry, tenant};
 use crate::views::{Doubled, LONG, Swapped, row, rows, stopped};

@@ -9,11 +9,11 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use underlay_core::memory::{MemoryEventStore, MemoryLeases, MemoryReadModels};
 use underlay_core::{
-    Checkpoint, Error, EventStore, Keys, Lease, Leases, ManualClock, ParkedEvent, Position, Query,
-    ReadModels, Recorded, RowAddress, RowPage, RowValues, Swap, Swept, TenantId, Timestamp, View, ViewBatch,
-    ViewInfo, ViewSchema, ViewStatus, ViewTable,
+    Error, EventStore, Keys, Lease, Leases, ManualClock, Position, ReadModels, Recorded, Timestamp, View,
+    ViewStatus,
 };
 use underlay_runtime::{Engine, EngineConfig, Ports, Registry, RunningViews, ViewState};
+use underlay_testkit::{Over, ReadModelsLayer, RowsCall};
 
 use crate::bank::{AccountEvent, Balance, Balances, deposited, tenant};
 
@@ -68,7 +68,7 @@ impl Shared {
     pub fn ports(&self, place: &Place) -> Ports {
         Ports {
             store: Arc::new(self.store.clone()),
-            read_models: Arc::new(Paused { inner: self.read_models.clone(), place: place.clone() }),
+            read_models: Arc::new(Over(Paused { inner: self.read_models.clone(), place: place.clone() })),
             wakeups: Arc::new(self.store.clone()),
             snapshots: None,
             leases: Some(Arc::new(Paused { inner: self.leases.clone(), place: place.clone() })),
@@ -266,66 +266,18 @@ impl Leases for Paused<MemoryLeases> {
 }
 
 #[async_trait]
-impl ReadModels for Paused<MemoryReadModels> {
-    async fn prepare(&self, schema: &ViewSchema, start: Checkpoint) -> Result<ViewTable, Error> {
-        self.place.pass().await;
-        self.inner.prepare(schema, start).await
+impl ReadModelsLayer for Paused<MemoryReadModels> {
+    type Below = MemoryReadModels;
+
+    fn below(&self) -> MemoryReadModels {
+        self.inner.clone()
     }
-    async fn begin_generation(&self, schema: &ViewSchema, start: Checkpoint) -> Result<ViewTable, Error> {
-        self.place.pass().await;
-        self.inner.begin_generation(schema, start).await
-    }
-    async fn activate(&self, table: &ViewTable, swap: Swap) -> Result<bool, Error> {
-        self.place.pass_to(Call::Apply).await;
-        self.inner.activate(table, swap).await
-    }
-    async fn revert(&self, schema: &ViewSchema, at: Timestamp) -> Result<ViewTable, Error> {
-        self.place.pass().await;
-        self.inner.revert(schema, at).await
-    }
-    async fn discard(&self, view: &str, generation: u32) -> Result<(), Error> {
-        self.place.pass().await;
-        self.inner.discard(view, generation).await
-    }
-    async fn sweep(&self) -> Result<Swept, Error> {
-        self.place.pass().await;
-        self.inner.sweep().await
-    }
-    async fn parked(
-        &self,
-        table: &ViewTable,
-        after: Position,
-        limit: usize,
-    ) -> Result<Vec<ParkedEvent>, Error> {
-        self.place.pass().await;
-        self.inner.parked(table, after, limit).await
-    }
-    async fn views(&self) -> Result<Vec<ViewInfo>, Error> {
-        self.place.pass().await;
-        self.inner.views().await
-    }
-    async fn checkpoint(&self, table: &ViewTable) -> Result<Checkpoint, Error> {
-        self.place.pass().await;
-        self.inner.checkpoint(table).await
-    }
-    async fn load(&self, table: &ViewTable, rows: &[RowAddress]) -> Result<Vec<Option<RowValues>>, Error> {
-        self.place.pass().await;
-        self.inner.load(table, rows).await
-    }
-    async fn apply(&self, table: &ViewTable, batch: ViewBatch) -> Result<(), Error> {
-        self.place.pass_to(Call::Apply).await;
-        self.inner.apply(table, batch).await
-    }
-    async fn get(&self, table: &ViewTable, tenant: &TenantId, key: &str) -> Result<Option<RowValues>, Error> {
-        self.place.pass().await;
-        self.inner.get(table, tenant, key).await
-    }
-    async fn query(&self, table: &ViewTable, tenant: &TenantId, query: &Query) -> Result<RowPage, Error> {
-        self.place.pass().await;
-        self.inner.query(table, tenant, query).await
-    }
-    async fn count(&self, table: &ViewTable, tenant: &TenantId, query: &Query) -> Result<u64, Error> {
-        self.place.pass().await;
-        self.inner.count(table, tenant, query).await
+
+    async fn before(&self, call: RowsCall) -> Result<(), Error> {
+        match call {
+            RowsCall::Activate | RowsCall::Apply => self.place.pass_to(Call::Apply).await,
+            _ => self.place.pass().await,
+        }
+        Ok(())
     }
 }

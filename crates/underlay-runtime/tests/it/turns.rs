@@ -5,6 +5,7 @@ use std::future::Future;
 use tokio::task::{JoinHandle, JoinSet};
 use underlay_core::{Error, EventStore, Version};
 use underlay_runtime::{Engine, EngineConfig, ExecuteError, Executed, Request};
+use underlay_testkit::EventStoreLayer;
 
 use crate::bank::{
     Account, AccountCommand, AccountRefusal, TakeWhileOtherIsFull, Transfer, deposited, repeatable, request,

@@ -6,11 +6,11 @@ use async_trait::async_trait;
 use underlay_core::adapter::WakeupHub;
 use underlay_core::memory::{MemoryEventStore, MemoryReadModels};
 use underlay_core::{
-    Clock, Commit, CommitId, Committed, Error, EventId, EventStore, Keys, LogFilter, LogPage, LogScope,
-    Position, Query, Recorded, RecordedCommit, StoreId, StreamName, StreamPage, SystemClock, TenantId,
-    Timestamp, Underway, Version, View, ViewStatus, Wakeup, Wakeups,
+    Clock, Error, EventStore, Keys, Position, Query, Recorded, StoreId, SystemClock, TenantId, View,
+    ViewStatus, Wakeup, Wakeups,
 };
 use underlay_runtime::{Engine, EngineConfig, OnViewChange, Ports, RebuildFrom, Registry, Request};
+use underlay_testkit::{Call, EventStoreLayer, Over};
 
 use crate::bank::{
     Account, AccountEvent, Balance, Balances, Bank, deposited, poison, registry, request, tenant,
@@ -346,7 +346,7 @@ impl Swapped {
     pub fn engine_of(&self, registry: Registry, change: impl FnOnce(EngineConfig) -> EngineConfig) -> Engine {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ports = Ports {
-            store: Arc::new(self.clone()),
+            store: Arc::new(Over(self.clone())),
             read_models: Arc::new(self.read_models.clone()),
             wakeups: Arc::new(self.clone()),
             snapshots: None,
@@ -390,52 +390,25 @@ impl Wakeups for Swapped {
 }
 
 #[async_trait]
-impl EventStore for Swapped {
+impl EventStoreLayer for Swapped {
+    type Below = MemoryEventStore;
+
+    fn below(&self) -> MemoryEventStore {
+        self.log()
+    }
+
     fn store_id(&self) -> StoreId {
         self.id
     }
-    async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error> {
-        self.log().commit(tenant, commit).await
-    }
-    async fn find_commit(&self, tenant: &TenantId, id: CommitId) -> Result<Option<RecordedCommit>, Error> {
-        self.log().find_commit(tenant, id).await
-    }
-    fn underway(&self, tenant: &TenantId, id: CommitId) -> Option<Underway> {
-        self.log().underway(tenant, id)
-    }
-    async fn read_stream(
-        &self,
-        tenant: &TenantId,
-        stream: &StreamName,
-        after: Version,
-        limit: usize,
-    ) -> Result<StreamPage, Error> {
-        self.log().read_stream(tenant, stream, after, limit).await
-    }
-    async fn read_all(
-        &self,
-        scope: &LogScope,
-        after: Position,
-        filter: &LogFilter,
-        limit: usize,
-    ) -> Result<LogPage, Error> {
-        tokio::task::yield_now().await;
-        self.reads.fetch_add(1, Ordering::Relaxed);
-        if self.written.load(Ordering::Relaxed) {
-            self.commit(&tenant(), deposited("busy", 1)).await?;
+
+    async fn before(&self, call: Call) -> Result<(), Error> {
+        if call == Call::ReadAll {
+            tokio::task::yield_now().await;
+            self.reads.fetch_add(1, Ordering::Relaxed);
+            if self.written.load(Ordering::Relaxed) {
+                self.log().commit(&tenant(), deposited("busy", 1)).await?;
+            }
         }
-        self.log().read_all(scope, after, filter, limit).await
-    }
-    async fn versions(&self, tenant: &TenantId, streams: &[StreamName]) -> Result<Vec<Version>, Error> {
-        self.log().versions(tenant, streams).await
-    }
-    async fn head(&self) -> Result<Position, Error> {
-        self.log().head().await
-    }
-    async fn position_at(&self, time: Timestamp) -> Result<Position, Error> {
-        self.log().position_at(time).await
-    }
-    async fn event_id_at(&self, position: Position) -> Result<Option<EventId>, Error> {
-        self.log().event_id_at(position).await
+        Ok(())
     }
 }

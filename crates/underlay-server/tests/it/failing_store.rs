@@ -4,9 +4,10 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use underlay_core::memory::MemoryEventStore;
 use underlay_core::{
-    Commit, CommitId, Committed, Error, EventId, EventStore, LogFilter, LogPage, LogScope, Position,
-    RecordedCommit, RecordedEvent, StoreId, StreamName, StreamPage, TenantId, Timestamp, Underway, Version,
+    Commit, CommitId, Committed, Error, EventStore, LogFilter, LogPage, LogScope, Position, RecordedEvent,
+    StreamName, StreamPage, TenantId, Underway, Version,
 };
+use underlay_testkit::{Call, EventStoreLayer};
 
 type Fault = Box<dyn Fn() -> Error + Send>;
 
@@ -67,12 +68,23 @@ impl FailingStore {
 }
 
 #[async_trait]
-impl EventStore for FailingStore {
-    fn store_id(&self) -> StoreId {
-        self.inner.store_id()
+impl EventStoreLayer for FailingStore {
+    type Below = MemoryEventStore;
+
+    fn below(&self) -> MemoryEventStore {
+        self.inner.clone()
     }
+
+    async fn before(&self, call: Call) -> Result<(), Error> {
+        match call {
+            Call::Commit | Call::Head => self.check(),
+            Call::FindCommit | Call::ReadStream | Call::ReadAll | Call::Versions => self.check_reads(),
+            Call::PositionAt | Call::EventIdAt => Ok(()),
+        }
+    }
+
     async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error> {
-        self.check()?;
+        self.before(Call::Commit).await?;
         let mut committed = self.inner.commit(tenant, commit).await?;
         committed.repeated |= self.finds.load(Ordering::Relaxed);
         if let Some(fault) = self.reads_fault_to_come.lock().unwrap().take() {
@@ -80,13 +92,11 @@ impl EventStore for FailingStore {
         }
         Ok(committed)
     }
-    async fn find_commit(&self, tenant: &TenantId, id: CommitId) -> Result<Option<RecordedCommit>, Error> {
-        self.check_reads()?;
-        self.inner.find_commit(tenant, id).await
-    }
+
     fn underway(&self, _: &TenantId, _: CommitId) -> Option<Underway> {
         *self.underway.lock().unwrap()
     }
+
     async fn read_stream(
         &self,
         tenant: &TenantId,
@@ -94,11 +104,12 @@ impl EventStore for FailingStore {
         after: Version,
         limit: usize,
     ) -> Result<StreamPage, Error> {
-        self.check_reads()?;
+        self.before(Call::ReadStream).await?;
         let page = self.inner.read_stream(tenant, stream, after, limit).await?;
         self.measure(&page.events);
         Ok(page)
     }
+
     async fn read_all(
         &self,
         scope: &LogScope,
@@ -106,23 +117,9 @@ impl EventStore for FailingStore {
         filter: &LogFilter,
         limit: usize,
     ) -> Result<LogPage, Error> {
-        self.check_reads()?;
+        self.before(Call::ReadAll).await?;
         let page = self.inner.read_all(scope, after, filter, limit).await?;
         self.measure(&page.events);
         Ok(page)
-    }
-    async fn versions(&self, tenant: &TenantId, streams: &[StreamName]) -> Result<Vec<Version>, Error> {
-        self.check_reads()?;
-        self.inner.versions(tenant, streams).await
-    }
-    async fn head(&self) -> Result<Position, Error> {
-        self.check()?;
-        self.inner.head().await
-    }
-    async fn position_at(&self, time: Timestamp) -> Result<Position, Error> {
-        self.inner.position_at(time).await
-    }
-    async fn event_id_at(&self, position: Position) -> Result<Option<EventId>, Error> {
-        self.inner.event_id_at(position).await
     }
 }

@@ -16,6 +16,7 @@ use underlay_core::{
 };
 use underlay_runtime::{Engine, EngineConfig, Ports, RunningViews};
 use underlay_server::{Credentials, Denied, OneTenant, Principal, ServerConfig};
+use underlay_testkit::Over;
 
 use crate::account::registry;
 use crate::failing_store::FailingStore;
@@ -23,7 +24,7 @@ use crate::failing_store::FailingStore;
 pub struct Site {
     pub router: Router,
     pub engine: Engine,
-    pub store: FailingStore,
+    pub store: Over<FailingStore>,
     pub read_models: MemoryReadModels,
     pub leases: MemoryLeases,
     pub clock: Arc<ManualClock>,
@@ -96,7 +97,7 @@ impl Site {
     }
 
     pub fn with(configure: impl FnOnce(ServerConfig) -> ServerConfig) -> Self {
-        let store = FailingStore::default();
+        let store = Over(FailingStore::default());
         let clock = Arc::new(ManualClock::new(Timestamp::now()));
         let leases = MemoryLeases::new(clock.clone());
         let read_models = MemoryReadModels::with_leases(leases.clone());

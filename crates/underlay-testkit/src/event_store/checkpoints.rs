@@ -51,12 +51,12 @@ pub async fn a_foreign_checkpoint_is_refused<F: EventStoreFixture>(fixture: F) {
 }
 
 async fn accept(subject: &Subject, checkpoint: Checkpoint) {
-    let checked = subject.store.check(OWNER, &checkpoint, REPAIR).await;
+    let checked = subject.store.check_checkpoint(OWNER, &checkpoint, REPAIR).await;
     assert!(checked.is_ok(), "a checkpoint of this log is taken: {checked:?}");
 }
 
 async fn refuse(subject: &Subject, checkpoint: Checkpoint, what: &str) {
-    let error = match subject.store.check(OWNER, &checkpoint, REPAIR).await {
+    let error = match subject.store.check_checkpoint(OWNER, &checkpoint, REPAIR).await {
         Err(error) => error,
         Ok(()) => panic!("a checkpoint was taken: {what}, {checkpoint:?}"),
     };

@@ -106,7 +106,7 @@ async fn assert_kept(subject: &Subject, kept: &Kept) {
     }
     let last = kept.log.last().expect("the log is not empty");
     let checkpoint = Checkpoint { store: kept.store, position: last.position, event_id: Some(last.event_id) };
-    let checked = subject.store.check("a reader", &checkpoint, "repair").await;
+    let checked = subject.store.check_checkpoint("a reader", &checkpoint, "repair").await;
     assert!(checked.is_ok(), "a checkpoint taken before is good after reopening: {checked:?}");
 }
 

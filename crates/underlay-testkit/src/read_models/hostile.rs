@@ -30,8 +30,8 @@ pub async fn hostile_text_is_data<F: ReadModelsFixture>(fixture: F) {
         let prefixed = sample::HOSTILE_TEXTS.iter().filter(|text| text.starts_with(value)).count();
         assert_eq!(subject.query(&prefix).await.rows.len(), prefixed, "beginning with {value:?}");
 
-        let loaded = subject.models.load(&subject.table, &[subject.address(value)]).await;
-        assert_eq!(loaded.expect("load answers"), [Some(expected)], "the row of {value:?} in bulk");
+        let loaded = subject.load(&[subject.address(value)]).await;
+        assert_eq!(loaded, [Some(expected)], "the row of {value:?} in bulk");
     }
 
     // Sorted by the text, with a cursor at each.

@@ -11,6 +11,7 @@ mod generations;
 mod hostile;
 mod misfits;
 mod pages;
+mod reflected;
 mod reopening;
 mod rows;
 mod subject;
@@ -30,6 +31,7 @@ pub use generations::{
 pub use hostile::hostile_text_is_data;
 pub use misfits::misfits_are_invalid;
 pub use pages::pages_follow_each_other;
+pub use reflected::rows_say_what_they_reflect;
 pub use reopening::reopening_keeps_rows;
 pub use rows::{rows_are_read_back, upsert_patch_and_delete};
 pub use tenants::rows_belong_to_their_tenant;
@@ -51,7 +53,7 @@ macro_rules! read_models_cases {
             2 upsert_patch_and_delete
                 "Upsert replaces, patch changes the columns named, delete removes."
             3 rows_and_checkpoint_change_together
-                "Rows and checkpoint change together, or neither does."
+                "Rows and checkpoint change together, or neither does; where a store cannot, its rows say what they reflect."
             4 the_checkpoint_moves_only_from_the_expected_place
                 "The checkpoint moves only from the expected place; otherwise `CheckpointMoved`."
             5 one_of_two_batches_is_stored
@@ -82,6 +84,8 @@ macro_rules! read_models_cases {
                 "Events that were passed over are kept with the rows of their generation, in the order of the log."
             18 a_query_looks_at_a_bounded_number_of_rows
                 "A query that finds its answer within `QUERY_ROWS_SCANNED_MAX` rows of an index that its filters or its order name is answered; any other is `TooBroad`, and names the limit."
+            19 rows_say_what_they_reflect
+                "A row that says what it reflects says no more than it does, and never goes back to less."
         }
     };
 }

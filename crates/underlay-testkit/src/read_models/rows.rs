@@ -32,9 +32,9 @@ pub async fn rows_are_read_back<F: ReadModelsFixture>(fixture: F) {
     let mut expected: Vec<Option<RowValues>> = rows.iter().rev().cloned().map(Some).collect();
     asked.extend([subject.address("absent"), globex.address(&keys[0]), subject.address(&keys[0])]);
     expected.extend([None, None, Some(rows[0].clone())]);
-    let loaded = subject.models.load(&subject.table, &asked).await.expect("load answers");
+    let loaded = subject.load(&asked).await;
     assert_eq!(loaded, expected, "rows are loaded in the order asked for");
-    let none = subject.models.load(&subject.table, &[]).await.expect("load of nothing answers");
+    let none = subject.load(&[]).await;
     assert_eq!(none, Vec::<Option<RowValues>>::new(), "nothing asked for, nothing loaded");
 
     many_rows(&subject).await;
@@ -95,7 +95,7 @@ async fn many_rows(subject: &Subject) {
     let key = |number: i64| format!("row-{number:05}");
     owner.apply((0..count).map(|number| owner.upsert(&key(number), row("many", number))).collect()).await;
     let addresses: Vec<RowAddress> = (0..count).rev().map(|number| owner.address(&key(number))).collect();
-    let loaded = owner.models.load(&owner.table, &addresses).await.expect("load answers");
+    let loaded = owner.load(&addresses).await;
     let expected: Vec<Option<RowValues>> = (0..count).rev().map(|number| Some(row("many", number))).collect();
     assert!(loaded == expected, "{count} rows are loaded in the order asked for");
     assert_eq!(owner.count(&Query::default()).await, count as u64, "{count} rows are counted");

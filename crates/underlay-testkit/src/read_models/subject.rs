@@ -120,6 +120,12 @@ impl Subject {
         RowChange::Delete(self.address(key))
     }
 
+    /// The values of rows, in the order asked for.
+    pub(super) async fn load(&self, addresses: &[RowAddress]) -> Vec<Option<RowValues>> {
+        let loaded = self.models.load(&self.table, addresses).await.expect("load answers");
+        loaded.into_iter().map(|row| row.values).collect()
+    }
+
     pub(super) async fn checkpoint(&self) -> Checkpoint {
         self.models.checkpoint(&self.table).await.expect("checkpoint answers")
     }

@@ -78,7 +78,7 @@ async fn assert_sees_own_rows(tenant: &Subject, all: &[Subject], number: usize) 
     }
     // The engine loads rows of any tenants; each address is one tenant's.
     let addresses: Vec<RowAddress> = all.iter().map(|other| other.address(&own)).collect();
-    let loaded = tenant.models.load(&tenant.table, &addresses).await.expect("load answers");
+    let loaded = tenant.load(&addresses).await;
     let there: Vec<bool> = loaded.iter().map(Option::is_some).collect();
     let expected: Vec<bool> = (0..all.len()).map(|other| other == number).collect();
     assert_eq!(there, expected, "{}: the key is there for its own tenant alone", tenant.tenant);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use underlay_core::memory::MemoryEventStore;
 use underlay_core::{Clock, EventStore, Timestamp};
-use underlay_testkit::{EventStoreFixture, Fixture, Flaky, MemoryFixture, Skip};
+use underlay_testkit::{EventStoreFixture, Fixture, Flaky, MemoryFixture, Over, Skip};
 
 mod memory {
     use super::*;
@@ -24,11 +24,11 @@ mod decorated {
     use super::*;
 
     /// A decorator that does not fail must not show.
-    struct Decorated(Arc<Flaky<MemoryEventStore>>);
+    struct Decorated(Arc<Over<Flaky<MemoryEventStore>>>);
 
     impl Fixture for Decorated {
         async fn create() -> Result<Self, Skip> {
-            Ok(Self(Arc::new(Flaky::new(MemoryEventStore::default()))))
+            Ok(Self(Arc::new(Over(Flaky::new(MemoryEventStore::default())))))
         }
 
         async fn reopen(self) -> Self {

@@ -7,7 +7,7 @@ use underlay_core::{
     CommitId, Committed, Error, EventStore, EventStoreExt, ExpectedVersion, LogFilter, LogScope, Position,
     Timestamp, Version, Wakeups,
 };
-use underlay_testkit::{Call, Flaky, Stored, sample};
+use underlay_testkit::{Call, Flaky, Over, Stored, sample};
 
 fn unavailable<T>(result: Result<T, Error>) -> bool {
     matches!(result, Err(Error::Unavailable { .. }))
@@ -15,15 +15,17 @@ fn unavailable<T>(result: Result<T, Error>) -> bool {
 
 #[tokio::test]
 async fn the_call_of_that_kind_and_number_fails() {
-    let store = Flaky::new(MemoryEventStore::default())
-        .unavailable(Call::Commit, 2)
-        .unavailable(Call::FindCommit, 1)
-        .unavailable(Call::ReadStream, 1)
-        .unavailable(Call::ReadAll, 1)
-        .unavailable(Call::Versions, 1)
-        .unavailable(Call::Head, 1)
-        .unavailable(Call::PositionAt, 1)
-        .unavailable(Call::EventIdAt, 1);
+    let store = Over(
+        Flaky::new(MemoryEventStore::default())
+            .unavailable(Call::Commit, 2)
+            .unavailable(Call::FindCommit, 1)
+            .unavailable(Call::ReadStream, 1)
+            .unavailable(Call::ReadAll, 1)
+            .unavailable(Call::Versions, 1)
+            .unavailable(Call::Head, 1)
+            .unavailable(Call::PositionAt, 1)
+            .unavailable(Call::EventIdAt, 1),
+    );
     let (tenant, stream) = (sample::tenant("acme"), sample::stream("note-1"));
     let write = || sample::write(&stream, ExpectedVersion::Any, 1);
     let (all, open, start) = (LogScope::EveryTenant, LogFilter::default(), Position::START);
@@ -50,7 +52,8 @@ async fn the_call_of_that_kind_and_number_fails() {
 
 #[tokio::test]
 async fn an_uncertain_commit_is_stored_or_not_as_the_script_says() {
-    let store = Flaky::new(MemoryEventStore::default()).uncertain(1, Stored::Yes).uncertain(3, Stored::No);
+    let store =
+        Over(Flaky::new(MemoryEventStore::default()).uncertain(1, Stored::Yes).uncertain(3, Stored::No));
     let tenant = sample::tenant("acme");
     for stored in [true, false] {
         let commit = sample::write(&sample::stream("note-1"), ExpectedVersion::Any, 1);
@@ -61,7 +64,7 @@ async fn an_uncertain_commit_is_stored_or_not_as_the_script_says() {
         assert_eq!(store.commit(&tenant, commit).await.unwrap().repeated, stored);
     }
     // What the store says no to is said, not lost.
-    let store = Flaky::new(MemoryEventStore::default()).uncertain(1, Stored::Yes);
+    let store = Over(Flaky::new(MemoryEventStore::default()).uncertain(1, Stored::Yes));
     let wrong = sample::write(&sample::stream("note-1"), ExpectedVersion::Exists, 1);
     assert!(matches!(store.commit(&tenant, wrong).await, Err(Error::Conflict(_))));
 }
@@ -69,7 +72,7 @@ async fn an_uncertain_commit_is_stored_or_not_as_the_script_says() {
 #[tokio::test]
 async fn a_seed_fails_the_same_calls_again() {
     let run = async |seed| {
-        let store = Flaky::new(MemoryEventStore::default()).seeded(seed, 30);
+        let store = Over(Flaky::new(MemoryEventStore::default()).seeded(seed, 30));
         let mut failed = Vec::new();
         for number in 0..200 {
             let write = sample::write(&sample::stream("note-1"), ExpectedVersion::Any, 1);
@@ -90,7 +93,7 @@ async fn a_seed_fails_the_same_calls_again() {
 #[tokio::test]
 async fn whoever_repeats_by_id_stores_once() {
     for seed in 0..20 {
-        let store = Flaky::new(MemoryEventStore::default()).seeded(seed, 40);
+        let store = Over(Flaky::new(MemoryEventStore::default()).seeded(seed, 40));
         let (tenant, stream) = (sample::tenant("acme"), sample::stream("note-1"));
         for number in 0..20 {
             let commit = sample::write(&stream, ExpectedVersion::Exact(Version(number)), 1);
@@ -110,7 +113,7 @@ async fn whoever_repeats_by_id_stores_once() {
 
 #[tokio::test]
 async fn hints_pass_through() {
-    let store = Arc::new(Flaky::new(MemoryEventStore::default()));
+    let store = Arc::new(Over(Flaky::new(MemoryEventStore::default())));
     let mut wakeup = store.subscribe();
     let write = sample::write(&sample::stream("note-1"), ExpectedVersion::Any, 1);
     store.commit(&sample::tenant("acme"), write).await.unwrap();

@@ -156,7 +156,11 @@ async fn problem(engine: &Engine, schema: &ViewSchema, info: &ViewInfo) -> Resul
     if info.active.fingerprint != schema.fingerprint() {
         return Ok(Some(format!("definition changed: run `{repair}`")));
     }
-    match engine.store().check(&format!("view {}", schema.name), &info.active.checkpoint, &repair).await {
+    match engine
+        .store()
+        .check_checkpoint(&format!("view {}", schema.name), &info.active.checkpoint, &repair)
+        .await
+    {
         Ok(()) => Ok(None),
         Err(refused @ Error::CheckpointRefused(_)) => Ok(Some(refused.to_string())),
         Err(error) => Err(error),

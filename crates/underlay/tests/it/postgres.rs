@@ -28,71 +28,26 @@ fn only_postgres_is_migrated() {
 
 #[cfg(feature = "postgres")]
 mod with_the_feature {
-    use std::io::Write as _;
     use std::process::Command;
 
-    use tokio_postgres::{Client, NoTls};
+    use servers::{Server, with_option};
     use underlay::ports::{LogFilter, LogScope};
     use underlay::words::{EventType, Json, SchemaVersion};
     use underlay::{Commit, CommitId, ExpectedVersion, NewEvent, Position, Store, StreamName, TenantId};
 
-    /// A schema of the test's own, dropped at its end.
-    struct Installation {
-        server: String,
-        schema: String,
-    }
-
-    impl Installation {
-        /// None where there is no server, which is said, or fails where one is required.
-        fn new() -> Option<Self> {
-            let Ok(server) = std::env::var("UNDERLAY_TEST_POSTGRES_URL") else {
-                let required = std::env::var("REQUIRE_SERVERS").is_ok_and(|value| value == "1");
-                assert!(!required, "this test must run, REQUIRE_SERVERS=1");
-                // Written past the capture of passing tests.
-                writeln!(std::io::stderr(), "SKIP postgres: UNDERLAY_TEST_POSTGRES_URL is not set").ok();
-                return None;
-            };
-            let schema = format!("bank_{}", uuid::Uuid::now_v7().simple());
-            Some(Self { server, schema })
-        }
-
-        /// Keeps other tests from migrating until what it gives is dropped: the roles belong to the whole
-        /// server.
-        async fn turn(&self) -> Client {
-            const TURN: i64 = 0x756e_646c;
-            let (client, connection) = tokio_postgres::connect(&self.server, NoTls).await.unwrap();
-            tokio::spawn(connection);
-            client.execute("SELECT pg_advisory_lock($1)", &[&TURN]).await.unwrap();
-            client
-        }
-
-        /// Its address, as a superuser that is allowed.
-        fn address(&self) -> String {
-            let joined = if self.server.contains('?') { '&' } else { '?' };
-            format!(
-                "{}{joined}underlay_schema={}&underlay_role_prefix=underlay_test&underlay_superuser=allow",
-                self.server, self.schema
-            )
-        }
-    }
-
-    impl Drop for Installation {
-        fn drop(&mut self) {
-            let drop = format!("DROP SCHEMA IF EXISTS {0}, {0}_views CASCADE", self.schema);
-            let server = self.server.clone();
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async move {
-                let (client, connection) = tokio_postgres::connect(&server, NoTls).await.unwrap();
-                tokio::spawn(connection);
-                client.batch_execute(&drop).await.unwrap();
-            });
-        }
-    }
-
     #[test]
     fn a_service_runs_on_a_database_that_was_migrated() {
-        let Some(installation) = Installation::new() else { return };
-        let address = installation.address();
+        let server = match Server::named() {
+            Ok(server) => server,
+            Err(missing) => return missing.skip_test(),
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let database = runtime.block_on(server.create("underlay_test")).unwrap();
+        // In a schema of another name, as a superuser that is allowed.
+        let options = [("schema", "bank"), ("role_prefix", servers::ROLE_PREFIX), ("superuser", "allow")];
+        let address = options.iter().fold(database.admin_address(), |address, (name, value)| {
+            with_option(&address, &format!("underlay_{name}"), value)
+        });
         let bank = |args: &[&str]| {
             // Cargo builds examples before it runs integration tests, beside their folder.
             let mut program = std::env::current_exe().unwrap();
@@ -107,8 +62,7 @@ mod with_the_feature {
         assert!(code == 2 && told.contains("migrate"), "{code}: {told}");
         let (code, script, told) = bank(&["migrate", "--print"]);
         assert!(code == 0 && script.contains("CREATE TABLE"), "{code}: {told}");
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-        let turn = runtime.block_on(installation.turn());
+        let turn = runtime.block_on(database.turn()).unwrap();
         let (code, out, told) = bank(&["migrate"]);
         assert!(code == 0 && out.contains("applied event_log"), "{code}: {out}{told}");
         let (code, out, _) = bank(&["migrate"]);

@@ -145,11 +145,8 @@ pub(crate) fn judged_by_hledger(journal: &Path) -> Option<Balances> {
             assert!(output.status.success(), "{}", text(&output.stderr));
             Some(parse_balances(&text(&output.stdout)))
         }
-        Err(error) if std::env::var_os("REQUIRE_SERVERS").is_some_and(|value| value == "1") => {
-            panic!("hledger is required and does not run: {error}")
-        }
-        Err(_) => {
-            eprintln!("SKIP hledger: not installed");
+        Err(error) => {
+            servers::Missing::new("hledger", format_args!("it does not run: {error}")).skip_test();
             None
         }
     }

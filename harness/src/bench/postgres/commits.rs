@@ -7,25 +7,25 @@ use crate::bench::Scale;
 use crate::bench::account::Bookings;
 use crate::bench::commits::{GroupWriter, Pressure, press};
 use crate::bench::figure::{Aim, Figure};
-use crate::database::{Hearing, Server};
+use crate::subject::{Place, Postgres, Way};
 
 use super::plain_inserts::PlainInserter;
 
 pub(super) async fn measure(scale: &Scale) -> Result<Vec<Figure>> {
     let bookings = Arc::new(Bookings::new()?);
-    let server = Server::start()?;
+    let subject = Postgres::start()?;
     let mut figures = Vec::new();
     for callers in [1, 8, 64, 256] {
         let pressure = Pressure { callers, first: 0, events_each: 1 };
         eprintln!("  {callers} callers");
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..scale.rounds {
-            let database = server.create().await?;
-            let store = database.address(Hearing::Listens).open().await?;
+            let place = subject.new_place().await?;
+            let store = place.address(Way::USUAL).open().await?;
             ours.push(press(GroupWriter::new(store.store.clone(), &bookings)?, pressure, scale).await?);
             store.close().await?;
-            let database = server.create().await?;
-            let plain = PlainInserter::new(&database, callers, &bookings).await?;
+            let place = subject.new_place().await?;
+            let plain = PlainInserter::new(&place, callers, &bookings).await?;
             theirs.push(press(plain, pressure, scale).await?);
         }
         let figure = Figure::new(format!("commits, {callers} callers"), "events/s", ours)

@@ -15,7 +15,7 @@ use crate::bench::Scale;
 use crate::bench::account::Bookings;
 use crate::bench::commits::{GroupWriter, Pressure, press};
 use crate::bench::figure::{Figure, Sample};
-use crate::database::{Database, Hearing, Server};
+use crate::subject::{Place, Postgres, PostgresPlace, Way};
 
 /// Callers of each writer: also the rows of a batch without the lock.
 const CALLERS: u64 = 32;
@@ -26,13 +26,13 @@ pub(super) async fn measure(scale: &Scale) -> Result<Vec<Figure>> {
     let bookings = Arc::new(Bookings::new()?);
     let mut figures = Vec::new();
     for (settings, flush) in [(&[][..], "a fast flush"), (SLOW, "5 ms more for a flush")] {
-        let server = Server::start_with(settings)?;
+        let subject = Postgres::start_with(settings)?;
         for writers in [1, 2, 4, 8] {
             eprintln!("  {writers} writers, {flush}");
             let (mut ours, mut theirs) = (Vec::new(), Vec::new());
             for _ in 0..scale.rounds {
-                ours.push(with_lock(&server.create().await?, writers, &bookings, scale).await?);
-                theirs.push(without_lock(&server.create().await?, writers, &bookings, scale).await?);
+                ours.push(with_lock(&subject.new_place().await?, writers, &bookings, scale).await?);
+                theirs.push(without_lock(&subject.new_place().await?, writers, &bookings, scale).await?);
             }
             let name = format!("log head, {writers} writers, {flush}");
             figures.push(Figure::new(name, "events/s", ours).with_baseline("no lock, no checks", theirs));
@@ -42,7 +42,7 @@ pub(super) async fn measure(scale: &Scale) -> Result<Vec<Figure>> {
 }
 
 async fn with_lock(
-    database: &Database,
+    place: &PostgresPlace,
     writers: u64,
     bookings: &Arc<Bookings>,
     scale: &Scale,
@@ -50,7 +50,7 @@ async fn with_lock(
     let mut pressing = JoinSet::new();
     let mut stores = Vec::new();
     for writer in 0..writers {
-        let store = database.address(Hearing::Listens).open().await?;
+        let store = place.address(Way::USUAL).open().await?;
         stores.push(store.clone());
         let pressure = Pressure { callers: CALLERS, first: writer * CALLERS, events_each: 1 };
         let writer = GroupWriter::new(store.store, bookings)?;
@@ -68,16 +68,16 @@ async fn with_lock(
 }
 
 async fn without_lock(
-    database: &Database,
+    place: &PostgresPlace,
     writers: u64,
     bookings: &Arc<Bookings>,
     scale: &Scale,
 ) -> Result<Sample> {
     let sequences = "CREATE SEQUENCE plain_positions; CREATE SEQUENCE plain_commits";
-    database.admin().await?.batch_execute(sequences).await?;
+    place.admin().await?.batch_execute(sequences).await?;
     let mut inserting = JoinSet::new();
     for writer in 0..writers {
-        let (client, bookings, scale) = (database.admin().await?, bookings.clone(), *scale);
+        let (client, bookings, scale) = (place.admin().await?, bookings.clone(), *scale);
         inserting.spawn(async move { insert(&client, writer, &bookings, &scale).await });
     }
     let mut rows = 0;

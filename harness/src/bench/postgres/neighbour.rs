@@ -3,12 +3,12 @@
 use crate::Result;
 use crate::bench::figure::Figure;
 use crate::bench::{Scale, neighbour};
-use crate::database::{Hearing, Server};
+use crate::subject::{Place, Postgres, Way};
 
 pub(super) async fn measure(scale: &Scale) -> Result<Vec<Figure>> {
-    let server = Server::start()?;
-    let database = server.create().await?;
-    let store = database.address(Hearing::Listens).open().await?;
+    let subject = Postgres::start()?;
+    let place = subject.new_place().await?;
+    let store = place.address(Way::USUAL).open().await?;
     let figures = neighbour::figures(store.ports(), scale).await?;
     store.close().await?;
     Ok(figures)

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::Result;
 use crate::bench::account::Bookings;
 use crate::bench::commits::{Turn, Writer};
-use crate::database::Database;
+use crate::subject::PostgresPlace;
 
 /// Connections; with more callers they share them.
 const CONNECTIONS_MAX: u64 = 64;
@@ -23,12 +23,12 @@ pub(super) struct PlainInserter {
 }
 
 impl PlainInserter {
-    pub(super) async fn new(database: &Database, callers: u64, bookings: &Arc<Bookings>) -> Result<Self> {
-        let admin = database.admin().await?;
+    pub(super) async fn new(place: &PostgresPlace, callers: u64, bookings: &Arc<Bookings>) -> Result<Self> {
+        let admin = place.admin().await?;
         admin.batch_execute("CREATE SEQUENCE plain_positions").await?;
         let mut connections = Vec::new();
         for _ in 0..callers.min(CONNECTIONS_MAX) {
-            let client = database.admin().await?;
+            let client = place.admin().await?;
             let insert = client
                 .prepare(
                     "INSERT INTO underlay.events (position, version, recorded_at, schema_version, event_id, \

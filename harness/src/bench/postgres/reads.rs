@@ -6,10 +6,9 @@ use std::time::Instant;
 use futures_util::StreamExt as _;
 
 use crate::Result;
-use crate::address::OpenStore;
 use crate::bench::figure::{Aim, Figure, Sample};
 use crate::bench::{Scale, catch_up, log_file};
-use crate::database::{Database, Hearing, Server};
+use crate::subject::{OpenStore, Place, Postgres, PostgresPlace, Way};
 
 pub(super) async fn measure_catch_up(scale: &Scale) -> Result<Vec<Figure>> {
     let log = Log::write(scale).await?;
@@ -46,24 +45,24 @@ pub(super) async fn measure_view(scale: &Scale) -> Result<Vec<Figure>> {
 /// A log to read, with its server.
 struct Log {
     store: OpenStore,
-    database: Database,
-    _server: Server,
+    place: PostgresPlace,
+    _subject: Postgres,
 }
 
 impl Log {
     async fn write(scale: &Scale) -> Result<Self> {
-        let server = Server::start()?;
-        let database = server.create().await?;
-        let store = database.address(Hearing::Listens).open().await?;
+        let subject = Postgres::start()?;
+        let place = subject.new_place().await?;
+        let store = place.address(Way::USUAL).open().await?;
         eprintln!("  writing a log of {} events", scale.log_events);
         log_file::write(&store.store, scale.log_events).await?;
-        database.admin().await?.batch_execute("VACUUM ANALYZE").await?;
-        Ok(Self { store, database, _server: server })
+        place.admin().await?.batch_execute("VACUUM ANALYZE").await?;
+        Ok(Self { store, place, _subject: subject })
     }
 
     /// Every column of every event, in binary form and in the order they lie in, with nothing made of it.
     async fn copy_out(&self, scale: &Scale) -> Result<Sample> {
-        let admin = self.database.admin().await?;
+        let admin = self.place.admin().await?;
         let start = Instant::now();
         let mut rows = pin!(admin.copy_out("COPY underlay.events TO STDOUT (FORMAT binary)").await?);
         let mut bytes = 0;

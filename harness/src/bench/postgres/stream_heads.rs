@@ -14,8 +14,8 @@ use crate::Result;
 use crate::bench::Scale;
 use crate::bench::account::{Bookings, stream, tenant};
 use crate::bench::figure::{Figure, Sample};
-use crate::database::{Database, Hearing, Server};
 use crate::dice::Dice;
+use crate::subject::{Place, Postgres, PostgresPlace, Way};
 
 const WRITERS: u64 = 4;
 const CALLERS: u64 = 16;
@@ -40,16 +40,16 @@ const CHANGE: (&str, &str) = (
 
 pub(super) async fn measure(scale: &Scale) -> Result<Vec<Figure>> {
     let bookings = Arc::new(Bookings::new()?);
-    let server = Server::start()?;
+    let subject = Postgres::start()?;
     let (mut index, mut heads) = (Vec::new(), Vec::new());
     let (mut index_conflicts, mut heads_conflicts) = (Vec::new(), Vec::new());
     for _ in 0..scale.rounds {
-        let (stored, conflicts) = contend(&server.create().await?, &bookings, scale).await?;
+        let (stored, conflicts) = contend(&subject.new_place().await?, &bookings, scale).await?;
         index.push(stored);
         index_conflicts.push(conflicts);
-        let database = server.create().await?;
-        add_heads(&database).await?;
-        let (stored, conflicts) = contend(&database, &bookings, scale).await?;
+        let place = subject.new_place().await?;
+        add_heads(&place).await?;
+        let (stored, conflicts) = contend(&place, &bookings, scale).await?;
         heads.push(stored);
         heads_conflicts.push(conflicts);
     }
@@ -61,8 +61,8 @@ pub(super) async fn measure(scale: &Scale) -> Result<Vec<Figure>> {
 }
 
 /// Gives a database the table of heads, and the functions that use it.
-async fn add_heads(database: &Database) -> Result<()> {
-    let admin = database.admin().await?;
+async fn add_heads(place: &PostgresPlace) -> Result<()> {
+    let admin = place.admin().await?;
     let table = "CREATE TABLE underlay.stream_heads (tenant text COLLATE \"C\", stream text COLLATE \"C\", \
                  version bigint NOT NULL, PRIMARY KEY (tenant, stream))";
     admin.batch_execute(table).await?;
@@ -83,12 +83,12 @@ async fn add_heads(database: &Database) -> Result<()> {
 }
 
 /// Commits stored a second, and conflicts for each of them.
-async fn contend(database: &Database, bookings: &Arc<Bookings>, scale: &Scale) -> Result<(Sample, Sample)> {
+async fn contend(place: &PostgresPlace, bookings: &Arc<Bookings>, scale: &Scale) -> Result<(Sample, Sample)> {
     let mut stores = Vec::new();
     let mut calling = JoinSet::new();
     let mut dice = Dice::new(7);
     for _ in 0..WRITERS {
-        let store = database.address(Hearing::Listens).open().await?;
+        let store = place.address(Way::USUAL).open().await?;
         stores.push(store.clone());
         for _ in 0..CALLERS {
             calling.spawn(call(store.store.clone(), bookings.clone(), dice.fork(), *scale));

@@ -8,7 +8,7 @@ mod acknowledgement;
 mod checkpoint;
 mod cut_page;
 mod late_position;
-pub(super) mod postgres;
+mod postgres;
 mod repeat;
 mod sort;
 mod table;
@@ -21,6 +21,7 @@ use super::audit::Fault;
 use super::evidence::Evidence;
 use crate::Result;
 use crate::dice::Dice;
+use crate::subject::Subject;
 
 /// What comes of a mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,8 +76,16 @@ const MISTAKES: &[Mistake] = &[
     Mistake { name: "turns in a ring that moves by one", fault: Fault::Uneven, make: turns::make },
 ];
 
-/// Makes every mistake, each in a file of its own.
-pub(crate) fn make_all(directory: &Path, dice: &mut Dice) -> Result<Vec<Made>> {
+/// Makes every mistake that a store of this kind invites to. They are made beside it, never in it.
+pub(crate) async fn make_all(subject: &dyn Subject, directory: &Path, dice: &mut Dice) -> Result<Vec<Made>> {
+    match subject.server() {
+        Some(server) => postgres::make_all(server, dice).await,
+        None => tokio::task::block_in_place(|| make_in_files(directory, dice)),
+    }
+}
+
+/// Makes every mistake of this module, each in a file of its own.
+fn make_in_files(directory: &Path, dice: &mut Dice) -> Result<Vec<Made>> {
     let make = |(number, mistake): (usize, &Mistake)| {
         let Mistake { name, fault, make } = mistake;
         let path = directory.join(format!("mistake-{number}.db"));

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use servers::Database;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use underlay_core::{ExpectedVersion, StreamName, TenantId};
@@ -11,7 +12,6 @@ use uuid::Uuid;
 
 use super::{Tally, Until};
 use crate::Result;
-use crate::database::Database;
 use crate::dice::Dice;
 use crate::journal::Journal;
 use crate::order::evidence::{CATEGORIES, EVENT_TYPES, Intention, Mark, TENANTS, WriterLine};

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use servers::{Database, LOGIN};
+
 use super::{Tally, Until};
 use crate::Result;
-use crate::database::{Database, LOGIN};
 use crate::dice::Dice;
 
 /// The longest time between two.

@@ -3,9 +3,10 @@
 
 use std::time::{Duration, Instant};
 
+use servers::Database;
+
 use super::{Tally, Until};
 use crate::Result;
-use crate::database::Database;
 use crate::dice::Dice;
 
 /// The shortest and the longest time between a transaction's begin and its end.

@@ -13,11 +13,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use servers::Database;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::Result;
-use crate::database::Database;
 use crate::dice::Dice;
 use crate::journal::Journal;
 
@@ -84,7 +84,7 @@ pub(crate) struct Troubles {
 }
 
 impl Troubles {
-    /// Begins. The journal says which commits must not be in the log.
+    /// Begins in a database. The journal says which commits must not be in the log.
     pub(crate) async fn start(database: &Database, journal: &Path, dice: &mut Dice) -> Result<Self> {
         let (stop, stopped) = watch::channel(false);
         let journal = Arc::new(Journal::open(journal)?);

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use servers::Database;
+
 use super::{Tally, Until};
 use crate::Result;
-use crate::database::Database;
 use crate::dice::Dice;
 
 /// The longest time between two.

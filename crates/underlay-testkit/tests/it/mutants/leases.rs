@@ -4,11 +4,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use underlay_core::memory::{MemoryLeases, MemoryReadModels};
 use underlay_core::{
-    Checkpoint, Error, Lease, LeaseId, Leases, ManualClock, ParkedEvent, Position, Query, ReadModels,
-    RowAddress, RowPage, RowValues, Swap, Swept, TenantId, Timestamp, ViewBatch, ViewInfo, ViewSchema,
-    ViewTable,
+    Error, Lease, LeaseId, Leases, ManualClock, ReadModels, Timestamp, ViewBatch, ViewTable,
 };
-use underlay_testkit::{Fixture, LeasesFixture, ReadModelsFixture, Skip};
+use underlay_testkit::{Fixture, LeasesFixture, Over, ReadModelsFixture, ReadModelsLayer, Skip};
 
 use super::caught;
 
@@ -75,7 +73,7 @@ impl Fixture for Mutant {
 
 impl ReadModelsFixture for Mutant {
     fn read_models(&self) -> Arc<dyn ReadModels> {
-        self.0.clone()
+        Arc::new(Over(Rows(self.0.clone())))
     }
 }
 
@@ -176,70 +174,35 @@ impl Leases for Broken {
     }
 }
 
+/// The rows beside the leases.
+struct Rows(Arc<Broken>);
+
 #[async_trait]
-impl ReadModels for Broken {
-    async fn prepare(&self, schema: &ViewSchema, start: Checkpoint) -> Result<ViewTable, Error> {
-        self.views.prepare(schema, start).await
+impl ReadModelsLayer for Rows {
+    type Below = MemoryReadModels;
+
+    fn below(&self) -> MemoryReadModels {
+        self.0.views.clone()
     }
-    async fn begin_generation(&self, schema: &ViewSchema, start: Checkpoint) -> Result<ViewTable, Error> {
-        self.views.begin_generation(schema, start).await
-    }
-    async fn activate(&self, table: &ViewTable, swap: Swap) -> Result<bool, Error> {
-        self.views.activate(table, swap).await
-    }
-    async fn revert(&self, schema: &ViewSchema, at: Timestamp) -> Result<ViewTable, Error> {
-        self.views.revert(schema, at).await
-    }
-    async fn discard(&self, view: &str, generation: u32) -> Result<(), Error> {
-        self.views.discard(view, generation).await
-    }
-    async fn sweep(&self) -> Result<Swept, Error> {
-        self.views.sweep().await
-    }
-    async fn parked(
-        &self,
-        table: &ViewTable,
-        after: Position,
-        limit: usize,
-    ) -> Result<Vec<ParkedEvent>, Error> {
-        self.views.parked(table, after, limit).await
-    }
-    async fn views(&self) -> Result<Vec<ViewInfo>, Error> {
-        self.views.views().await
-    }
-    async fn checkpoint(&self, table: &ViewTable) -> Result<Checkpoint, Error> {
-        self.views.checkpoint(table).await
-    }
-    async fn load(&self, table: &ViewTable, rows: &[RowAddress]) -> Result<Vec<Option<RowValues>>, Error> {
-        self.views.load(table, rows).await
-    }
+
     async fn apply(&self, table: &ViewTable, mut batch: ViewBatch) -> Result<(), Error> {
         let held = match &batch.lease {
             // Somebody who asks now gets it: nobody else has it.
-            Some(lease) if self.is(Mutation::StoresUnderWhatRanOut) => {
-                let probe = self.leases().acquire(&lease.name, "probe", Duration::from_secs(1)).await?;
+            Some(lease) if self.0.is(Mutation::StoresUnderWhatRanOut) => {
+                let probe = self.0.leases().acquire(&lease.name, "probe", Duration::from_secs(1)).await?;
                 probe.is_some_and(|probe| probe.term == lease.term + 1)
             }
-            _ => self.is(Mutation::StoresUnderAnyLease),
+            _ => self.0.is(Mutation::StoresUnderAnyLease),
         };
         if held {
             batch.lease = None;
         }
         if let Some(lease) = &mut batch.lease
-            && let Some(stored) = self.stored(&lease.name, lease.term).await
+            && let Some(stored) = self.0.stored(&lease.name, lease.term).await
         {
             *lease = stored.term();
         }
-        self.views.apply(table, batch).await
-    }
-    async fn get(&self, table: &ViewTable, tenant: &TenantId, key: &str) -> Result<Option<RowValues>, Error> {
-        self.views.get(table, tenant, key).await
-    }
-    async fn query(&self, table: &ViewTable, tenant: &TenantId, query: &Query) -> Result<RowPage, Error> {
-        self.views.query(table, tenant, query).await
-    }
-    async fn count(&self, table: &ViewTable, tenant: &TenantId, query: &Query) -> Result<u64, Error> {
-        self.views.count(table, tenant, query).await
+        self.0.views.apply(table, batch).await
     }
 }
 

@@ -3,9 +3,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use underlay_core::memory::MemoryReadModels;
 use underlay_core::{
-    Checkpoint, Comparison, Cursor, Direction, Error, ParkedEvent, Position, Query, ReadModels, RowAddress,
-    RowChange, RowPage, RowValues, Swap, Swept, TenantId, Timestamp, Value, ViewBatch, ViewInfo, ViewSchema,
-    ViewTable,
+    Checkpoint, Comparison, Cursor, Direction, Error, LoadedRow, ParkedEvent, Position, Query, ReadModels,
+    RowAddress, RowChange, RowPage, RowValues, Swap, Swept, TenantId, Timestamp, Value, ViewBatch, ViewInfo,
+    ViewSchema, ViewTable,
 };
 use underlay_testkit::{Fixture, ReadModelsFixture, Skip};
 
@@ -16,6 +16,8 @@ enum Mutation {
     None,
     /// Decimals are kept as floats.
     KeepsDecimalsAsFloats,
+    /// Rows say that they reflect more than the checkpoint.
+    ReflectsWhatIsToCome,
     /// Rows are loaded in the order of their keys.
     LoadsByKey,
     /// Deletes are taken and not done.
@@ -291,12 +293,17 @@ impl ReadModels for Models {
         self.inner.checkpoint(table).await
     }
 
-    async fn load(&self, table: &ViewTable, rows: &[RowAddress]) -> Result<Vec<Option<RowValues>>, Error> {
+    async fn load(&self, table: &ViewTable, rows: &[RowAddress]) -> Result<Vec<LoadedRow>, Error> {
         let mut rows: Vec<RowAddress> = rows.iter().map(|address| self.address(address)).collect();
         if self.is(Mutation::LoadsByKey) {
             rows.sort();
         }
-        self.inner.load(table, &rows).await
+        let mut loaded = self.inner.load(table, &rows).await?;
+        if self.is(Mutation::ReflectsWhatIsToCome) {
+            let next = self.inner.checkpoint(table).await?.position.number() + 1;
+            loaded.iter_mut().for_each(|row| row.reflects = Position::from_number(next));
+        }
+        Ok(loaded)
     }
 
     async fn apply(&self, table: &ViewTable, batch: ViewBatch) -> Result<(), Error> {
@@ -324,7 +331,7 @@ impl ReadModels for Models {
                 for change in changes {
                     let missing = match &change {
                         RowChange::Patch(address, _) => {
-                            self.inner.load(table, std::slice::from_ref(address)).await?[0].is_none()
+                            self.inner.load(table, std::slice::from_ref(address)).await?[0].values.is_none()
                         }
                         _ => false,
                     };
@@ -466,4 +473,5 @@ caught! { read_models;
     pages_without_end: a_query_looks_at_a_bounded_number_of_rows fails on LooksWithoutEnd;
     large_tenants_refused: a_query_looks_at_a_bounded_number_of_rows fails on RefusesLargeTenants;
     one_way_tried: a_query_looks_at_a_bounded_number_of_rows fails on TriesOneWay;
+    what_is_to_come_reflected: rows_say_what_they_reflect fails on ReflectsWhatIsToCome;
 }

@@ -9,6 +9,7 @@ mod writer;
 
 use std::time::Duration;
 
+use servers::{Database, Server};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_postgres::{Client, Row};
@@ -17,12 +18,12 @@ use uuid::Uuid;
 
 use super::{Consequence, Made};
 use crate::Result;
-use crate::database::{Database, Server};
 use crate::dice::Dice;
 use crate::order::audit::Fault;
 use crate::order::evidence::{
     CATEGORIES, EVENT_TYPES, Evidence, Feed, LogEntry, Mark, ReaderEvidence, TENANTS,
 };
+use crate::subject::PostgresPlace;
 
 /// Writers beside each other.
 const WRITERS: u64 = 4;
@@ -88,7 +89,7 @@ const RECIPES: &[Recipe] = &[
 pub(crate) async fn make_all(server: &Server, dice: &mut Dice) -> Result<Vec<Made>> {
     let mut made = Vec::new();
     for recipe in RECIPES {
-        let database = server.create_empty().await?;
+        let database = PostgresPlace::create_empty(server).await?;
         let evidence = make(&database, recipe, dice).await;
         let evidence = evidence.map_err(|error| format!("{}: {error}", recipe.name))?;
         made.push(Made { name: recipe.name, consequence: recipe.consequence, evidence });

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
+use servers::Database;
 use tokio::sync::{mpsc, watch};
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
 
 use crate::Result;
-use crate::database::Database;
 use crate::order::evidence::{PageLine, Seen};
 
 /// How many pages it has heard when its session ends.

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use servers::Database;
 use tokio::sync::watch;
 use tokio_postgres::types::ToSql;
 
 use super::{COLUMNS, Reads, entry, notified};
 use crate::Result;
-use crate::database::Database;
 use crate::order::evidence::{LogEntry, PageLine};
 use crate::order::mistakes::table;
 

@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use servers::Database;
 use underlay_core::{ExpectedVersion, StreamVersion, TenantId, Version};
 
 use super::{Reads, stream_of};
 use crate::Result;
-use crate::database::Database;
 use crate::dice::Dice;
 use crate::order::evidence::{Acknowledged, Intention, Seen, TENANTS, WriterLine};
 

@@ -7,11 +7,11 @@ use crate::Result;
 
 /// The directory a run works in: removed at its end, kept where something was found.
 #[derive(Debug)]
-pub(crate) struct Workplace {
+pub(crate) struct RunFolder {
     directory: TempDir,
 }
 
-impl Workplace {
+impl RunFolder {
     /// Makes a directory below `parent`, or where the system keeps temporary files.
     pub(crate) fn new(parent: Option<&Path>, name: &str) -> Result<Self> {
         let mut builder = tempfile::Builder::new();

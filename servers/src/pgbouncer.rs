@@ -9,8 +9,8 @@ use crate::postgres::{self, Postgres};
 use crate::{Result, install, output};
 
 const PROGRAM: &str = "/usr/sbin/pgbouncer";
-/// Who may log in through it: the administrator, and the login of the tests.
-const USERS: &str = "\"postgres\" \"\"\n\"underlay_test_login\" \"\"\n";
+/// The login of the tests.
+pub(crate) const LOGIN: &str = "underlay_test_login";
 
 /// A private pooler in transaction mode; its files are in the folder of the server behind it.
 #[derive(Debug)]
@@ -41,7 +41,8 @@ impl Pgbouncer {
         let port = daemon::free_port()?;
         let folder = server.folder();
         let (settings, users) = (folder.join("pgbouncer.ini"), folder.join("pgbouncer.users"));
-        fs::write(&users, USERS)?;
+        // Who may log in through it: the administrator, and the login of the tests.
+        fs::write(&users, format!("\"postgres\" \"\"\n\"{LOGIN}\" \"\"\n"))?;
         let lines = [
             "[databases]".to_owned(),
             format!("* = host=127.0.0.1 port={}", server.port()),

@@ -4,13 +4,12 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use services::{Postgres, Shutdown};
+use servers::{LOGIN, Postgres, Shutdown, connect};
 use tokio_postgres::Client;
 use underlay_postgres::{PostgresConfig, PostgresStore, migrate};
 
 use super::serving::{Ledger, Serving};
 use crate::Result;
-use crate::database::{LOGIN, connect};
 
 pub(crate) const DATABASE: &str = "books";
 /// How long a server may take until it answers again.
@@ -18,7 +17,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(120);
 
 /// What every fault is given.
 #[derive(Clone, Debug)]
-pub(crate) struct Setting {
+pub(crate) struct Means {
     pub(crate) ledger: Ledger,
     /// Where files may be put; removed at the end.
     pub(crate) directory: PathBuf,
@@ -26,25 +25,25 @@ pub(crate) struct Setting {
     pub(crate) quick: bool,
 }
 
-pub(crate) struct Site {
+pub(crate) struct Place {
     pub(crate) server: Postgres,
     directory: PathBuf,
     ledger: Ledger,
     services_started: usize,
 }
 
-impl Site {
+impl Place {
     /// Starts a server and makes the database.
-    pub(crate) async fn new(setting: &Setting, settings: &[&str]) -> Result<Self> {
+    pub(crate) async fn new(means: &Means, settings: &[&str]) -> Result<Self> {
         let server = tokio::task::block_in_place(|| Postgres::start(settings))?;
-        let site = Self::on(setting, server);
-        site.create().await?;
-        Ok(site)
+        let place = Self::on(means, server);
+        place.create().await?;
+        Ok(place)
     }
 
     /// The same on a server that is there; makes nothing.
-    pub(crate) fn on(setting: &Setting, server: Postgres) -> Self {
-        let (directory, ledger) = (setting.directory.clone(), setting.ledger.clone());
+    pub(crate) fn on(means: &Means, server: Postgres) -> Self {
+        let (directory, ledger) = (means.directory.clone(), means.ledger.clone());
         Self { server, directory, ledger, services_started: 0 }
     }
 

@@ -1,0 +1,22 @@
+//! What every benchmark is made of: bookings that are written, runs that are compared, the disk that they
+//! depend on, and tables that tell them.
+//!
+//! The harness measures ours beside plain statements, `bench/peers` ours beside the stores of others. What
+//! a figure stands beside is theirs; what a figure is stands here, so that both tell the same.
+
+mod account;
+mod booking;
+mod disk;
+mod runs;
+mod table;
+
+pub use self::account::{Account, AccountCommand, AccountEvent, AccountRefusal};
+pub use self::booking::{Booking, Fields, number_in};
+pub use self::disk::{file_system, flush_microseconds, is_in_memory, load, processors};
+pub use self::runs::{Latency, Runs, Sample, median};
+pub use self::table::{Columns, amount};
+
+use std::error::Error;
+
+/// The error is one sentence for the person at the terminal.
+pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;

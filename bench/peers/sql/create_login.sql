@@ -1,7 +1,0 @@
-DO $$
-BEGIN
-    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'peers_login') THEN
-        CREATE ROLE peers_login LOGIN;
-    END IF;
-END
-$$
