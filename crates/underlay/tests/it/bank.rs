@@ -58,7 +58,10 @@ fn the_service_of_the_readme_answers_its_requests() {
     let directory = tempfile::tempdir().unwrap();
     let bank = Bank::serve(directory.path());
     let (status, moved) = bank.post("account/alice/move", r#"{"cents":500}"#);
-    assert!(status == 200 && moved.contains(r#""streams":[{"stream":"account-alice","version":1}]"#), "{moved}");
+    assert!(
+        status == 200 && moved.contains(r#""streams":[{"stream":"account-alice","version":1}]"#),
+        "{moved}"
+    );
     let (status, refused) = bank.post("account/alice/move", r#"{"cents":-700}"#);
     assert!(status == 422 && refused.contains(r#""code":"overdrawn""#), "{refused}");
     let position = moved.split_once(r#""position":""#).unwrap().1.split('"').next().unwrap();
