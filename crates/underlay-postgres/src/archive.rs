@@ -3,6 +3,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
+use underlay_core::adapter::{At, StoredNames, recorded_time, refusal_columns, stored_name, stored_number};
 use underlay_core::limits::IMPORT_AHEAD_MAX;
 use underlay_core::{
     Archive, ArchivePage, ArchivedCommit, CommitId, Conflict, Error, ExpectedVersion, Imported, LogScope,
@@ -10,11 +11,11 @@ use underlay_core::{
 };
 use uuid::Uuid;
 
-use crate::append::{refusal, small};
+use crate::connections::session::{Actor, Parameter, Purpose, Statement};
 use crate::error::Failure;
-use crate::event_row::{self, Names};
-use crate::known::{find_commit, fingerprint};
-use crate::session::{Actor, Parameter, Purpose, Statement};
+use crate::log::append::small;
+use crate::log::event_row;
+use crate::log::known::{find_commit, fingerprint};
 use crate::store::PostgresStore;
 
 /// Bytes of payload past which a page of commits ends early; it holds at least one.
@@ -31,8 +32,8 @@ impl Archive for PostgresStore {
             LogScope::Tenant(tenant) => (Actor::Reader(tenant.clone()), Some(tenant.as_str())),
             LogScope::EveryTenant => (Actor::Worker, None),
         };
-        let from = event_row::number(after).min(i64::MAX / 2);
-        let wanted = event_row::number(limit as u64);
+        let from = stored_number(after).min(i64::MAX / 2);
+        let wanted = stored_number(limit as u64);
         let mut page = self.commits_without_events(&actor, tenant, from, wanted).await?;
         self.add_events(&actor, &mut page).await?;
         Ok(page.into_page())
@@ -87,7 +88,7 @@ impl PostgresStore {
             let rows = self.0.sessions.write_one(&Actor::Worker, sql, &parameters).await?;
             let changed = count(&rows)?;
             forgotten += changed;
-            if event_row::number(changed) < FORGOTTEN_AT_ONCE_MAX {
+            if stored_number(changed) < FORGOTTEN_AT_ONCE_MAX {
                 return Ok(forgotten);
             }
         }
@@ -112,7 +113,7 @@ impl PostgresStore {
         };
         let heading = Heading {
             sequence: 0,
-            position: event_row::number(found.committed.position.number()),
+            position: stored_number(found.committed.position.number()),
             event_count: i32::try_from(found.committed.event_count).unwrap_or(i32::MAX),
             commit: ArchivedCommit {
                 tenant: commit.tenant.clone(),
@@ -180,7 +181,7 @@ impl PostgresStore {
             };
             let last: i64 = last.first().map(|row| row.try_get(0)).transpose()?.flatten().unwrap_or(0);
             let commits = rows.iter().map(heading).collect::<Result<Vec<_>, _>>()?;
-            let full = event_row::number(commits.len() as u64) >= wanted;
+            let full = stored_number(commits.len() as u64) >= wanted;
             let next = match commits.last() {
                 Some(heading) if full => heading.sequence,
                 _ => to.min(last).max(from),
@@ -197,9 +198,9 @@ impl PostgresStore {
             include_str!("sql/select_events_of_commits.sql"),
             [(&positions as _, Type::INT8_ARRAY), (&counts as _, Type::INT4_ARRAY)],
         );
-        let start = |_| Ok((Vec::new(), Names::default(), 0));
-        let take = |(events, names, bytes): &mut (Vec<RecordedEvent>, Names, usize), row: Row| {
-            let event = names.event(&row)?;
+        let start = |_| Ok((Vec::new(), StoredNames::default(), 0));
+        let take = |(events, names, bytes): &mut (Vec<RecordedEvent>, StoredNames, usize), row: Row| {
+            let event = event_row::event(&row, names)?;
             *bytes += event.payload.bytes();
             let ends_commit = event.commit_tail == 0;
             events.push(event);
@@ -246,11 +247,11 @@ fn heading(row: &Row) -> Result<Heading, Failure> {
         position,
         event_count: row.try_get(6)?,
         commit: ArchivedCommit {
-            tenant: event_row::stored_name(row.try_get(10)?, position)?,
+            tenant: stored_name(row.try_get(10)?, At(position))?,
             id,
             fingerprint: fingerprint(row, 0, id)?,
             outcome: event_row::outcome(row, 1, id)?,
-            recorded_at: event_row::time(row.try_get(7)?, position)?,
+            recorded_at: recorded_time(row.try_get(7)?, At(position))?,
             events: Vec::new(),
         },
     })
@@ -349,7 +350,7 @@ impl<'a> Arrays<'a> {
     }
 
     fn push(&mut self, commit: &'a ArchivedCommit) {
-        let (code, message, body) = refusal(&commit.outcome);
+        let (code, message, body) = refusal_columns(&commit.outcome);
         self.tenants.push(TenantId::as_str(&commit.tenant));
         self.ids.push(commit.id.0);
         self.fingerprints.push(&commit.fingerprint.0);
@@ -364,7 +365,7 @@ impl<'a> Arrays<'a> {
             self.event_commits.push(number);
             self.event_places.push(place);
             self.event_streams.push(event.stream.as_str());
-            self.event_versions.push(event_row::number(event.version.0));
+            self.event_versions.push(stored_number(event.version.0));
             self.event_ids.push(event.event_id.0);
             self.event_types.push(event.event_type.as_str());
             self.event_schema_versions.push(event.schema_version.0.into());

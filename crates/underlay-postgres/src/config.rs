@@ -3,11 +3,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use underlay_core::adapter::{BatchLimits, ReadLimits};
+use underlay_core::adapter::{BatchLimits, FaultHook, ReadLimits};
+use underlay_core::options::check_bounds;
 use underlay_core::{Clock, SystemClock};
 
 use crate::error::Failure;
-use crate::fault::{FaultHook, Step};
+use crate::fault::Step;
 
 /// How a process hears of the commits of others before it polls.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,7 +74,7 @@ pub struct PostgresConfig {
     pub clock: Option<Arc<dyn Clock>>,
     /// What pauses between polls and retries go by.
     pub timer: Arc<dyn Clock>,
-    pub(crate) faults: FaultHook,
+    pub(crate) faults: FaultHook<Step>,
 }
 
 impl Default for PostgresConfig {
@@ -278,47 +279,7 @@ impl PostgresConfig {
     }
 
     pub(crate) fn validate(&self) -> Result<(), Failure> {
-        const NAME_BYTES_MAX: usize = 40;
-        let well_formed = |name: &str| {
-            name.starts_with(|c: char| c.is_ascii_lowercase())
-                && name.len() <= NAME_BYTES_MAX
-                && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-        };
-        for (what, name) in [("schema", &self.schema), ("role_prefix", &self.role_prefix)] {
-            if !well_formed(name) {
-                return Err(Failure::refused(format!(
-                    "{what} {name:?} is not 1 to {NAME_BYTES_MAX} characters of a-z, 0-9 and '_', starting \
-                     with a letter"
-                )));
-            }
-            if name.starts_with("pg_") {
-                return Err(Failure::refused(format!(
-                    "{what} {name:?}: names with pg_ belong to PostgreSQL"
-                )));
-            }
-        }
-        let wrong = if self.connections_max == 0 {
-            "connections_max is at least 1"
-        } else if self.query_limits.running_max == 0 {
-            "query_limits.running_max is at least 1"
-        } else if self.query_timeout < Duration::from_millis(1) {
-            "query_timeout is at least a millisecond"
-        } else if self.query_timeout > Duration::from_secs(24 * 60 * 60) {
-            "query_timeout is at most a day"
-        } else if self.poll_interval.is_zero() {
-            "poll_interval is more than nothing"
-        } else if self.idle_timeout < Duration::from_millis(1) {
-            "idle_timeout is at least a millisecond"
-        } else if self.idle_timeout > Duration::from_secs(24 * 60 * 60) {
-            "idle_timeout is at most a day"
-        } else if self.statement_timeout < Duration::from_millis(1) {
-            "statement_timeout is at least a millisecond"
-        } else if self.statement_timeout > Duration::from_secs(24 * 60 * 60) {
-            "statement_timeout is at most a day"
-        } else {
-            return Ok(());
-        };
-        Err(Failure::refused(wrong))
+        check_bounds(self).map_err(Failure::Answer)
     }
 
     /// The channel hints are sent on.
@@ -335,6 +296,23 @@ impl PostgresConfig {
     pub(crate) fn role(&self, role: &str) -> String {
         format!("{}_{role}", self.role_prefix)
     }
+}
+
+/// Checks the name of a schema, or what the names of roles begin with.
+pub(crate) fn check_name(name: &str) -> Result<(), String> {
+    const NAME_BYTES_MAX: usize = 40;
+    let well_formed = name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.len() <= NAME_BYTES_MAX
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    if !well_formed {
+        return Err(format!(
+            "{name:?} is not 1 to {NAME_BYTES_MAX} characters of a-z, 0-9 and '_', starting with a letter"
+        ));
+    }
+    if name.starts_with("pg_") {
+        return Err(format!("{name:?}: names with pg_ belong to PostgreSQL"));
+    }
+    Ok(())
 }
 
 /// A time as the server takes it; where it is too long, the longest.

@@ -2,7 +2,10 @@ use std::time::Duration;
 
 use tokio_postgres::error::{DbError, Severity, SqlState};
 use underlay_core::Error;
+use underlay_core::adapter::Injected;
 use underlay_core::reasons::READS_ONLY;
+
+use crate::fault::Step;
 
 /// The codes our own functions raise.
 pub(crate) mod raised {
@@ -250,6 +253,18 @@ fn is_of_the_call(error: &tokio_postgres::Error) -> bool {
     ["error serializing parameter", "error deserializing column", "invalid column", "error encoding message"]
         .iter()
         .any(|kind| text.starts_with(kind))
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Answer(error)
+    }
+}
+
+impl From<Injected<Step>> for Failure {
+    fn from(Injected(step): Injected<Step>) -> Self {
+        Self::Lost(format!("injected at {step:?}"))
+    }
 }
 
 impl From<Failure> for Error {

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
-use tokio::sync::oneshot;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
+use underlay_core::adapter::{PAGE_BYTES_MAX, Reply, StoredNames, event_bytes, stored_number};
 use underlay_core::limits::PAGE_SCAN_MAX;
 use underlay_core::{
     Category, Commit, CommitId, Committed, Error, EventId, EventStore, EventType, LogFilter, LogPage,
@@ -10,17 +10,12 @@ use underlay_core::{
 };
 use uuid::Uuid;
 
+use crate::connections::session::{Actor, Purpose, Sessions, Statement};
 use crate::error::Failure;
-use crate::event_row::{self, Names};
-use crate::intake::Reply;
-use crate::known;
-use crate::seen::Place;
-use crate::session::{Actor, Purpose, Sessions, Statement};
+use crate::log::event_row;
+use crate::log::known;
+use crate::log::seen::Place;
 use crate::store::PostgresStore;
-
-/// Bytes of payload and metadata past which a page ends early; it holds at least one commit, or one
-/// event of a stream.
-const PAGE_BYTES_MAX: usize = 32 << 20;
 
 #[async_trait]
 impl EventStore for PostgresStore {
@@ -31,20 +26,11 @@ impl EventStore for PostgresStore {
     async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error> {
         commit.validate()?;
         self.0.sessions.seen.check()?;
-        let id = commit.id;
         let last = commit.writes.last().and_then(|write| write.events.last()).map(|event| event.event_id);
-        let (answer, answered) = oneshot::channel();
-        let reply = Reply {
-            fingerprint: commit.fingerprint(),
-            metadata: commit.encode_metadata()?,
-            answer,
-            ticket: self.0.intake.unanswered.enter(tenant.clone(), id),
-        };
+        let ticket = self.0.intake.unanswered.enter(tenant.clone(), commit.id);
+        let (reply, answered) = Reply::prepare(&commit, ticket)?;
         self.0.intake.push(tenant.clone(), commit, reply)?;
-        // The committer answers everybody, even in a panic; this is for the case that it did not.
-        let answer = answered.await.unwrap_or_else(|_| {
-            Err(Error::Uncertain { id, reason: "the committer gave no answer".to_owned() })
-        });
+        let answer = answered.wait().await;
         if let (Ok(Committed { position, repeated: false, .. }), Some(event)) = (&answer, last) {
             self.0.sessions.seen.note(*position, event);
         }
@@ -68,7 +54,7 @@ impl EventStore for PostgresStore {
     ) -> Result<StreamPage, Error> {
         check_page_limit(limit)?;
         let (owner, name) = (tenant.as_str(), stream.as_str());
-        let (after, wanted) = (event_row::number(after.0), event_row::number(limit as u64));
+        let (after, wanted) = (stored_number(after.0), stored_number(limit as u64));
         let version = Statement::new(
             include_str!("sql/select_stream_version.sql"),
             [(&owner as _, Type::TEXT), (&name as _, Type::TEXT)],
@@ -88,10 +74,10 @@ impl EventStore for PostgresStore {
                 Some(row) => Version(event_row::count(row, 0)?),
                 None => Version::NONE,
             };
-            Ok((StreamPage { events: Vec::new(), version }, Names::default(), 0))
+            Ok((StreamPage { events: Vec::new(), version }, StoredNames::default(), 0))
         };
-        let take = |(page, names, bytes): &mut (StreamPage, Names, usize), row: Row| {
-            let event = names.event(&row)?;
+        let take = |(page, names, bytes): &mut (StreamPage, StoredNames, usize), row: Row| {
+            let event = event_row::event(&row, names)?;
             *bytes += event_bytes(&event);
             page.events.push(event);
             Ok(*bytes < PAGE_BYTES_MAX)
@@ -113,7 +99,7 @@ impl EventStore for PostgresStore {
     ) -> Result<LogPage, Error> {
         check_page_limit(limit)?;
         // Past everything that is there, and a number the database can add to.
-        let after_number = event_row::number(after.number()).min(i64::MAX / 2);
+        let after_number = stored_number(after.number()).min(i64::MAX / 2);
         let mut page = log_page(&self.0.sessions, scope, after_number, filter, limit).await?;
         if page.scanned_to.number() == after_number.unsigned_abs() {
             page.scanned_to = after;
@@ -145,7 +131,7 @@ impl EventStore for PostgresStore {
     }
 
     async fn event_id_at(&self, position: Position) -> Result<Option<EventId>, Error> {
-        let number = event_row::number(position.number());
+        let number = stored_number(position.number());
         let select = Statement::new(include_str!("sql/select_event_id.sql"), [(&number as _, Type::INT8)]);
         let read = |answers: Vec<Vec<Row>>| {
             let row = answers.iter().flatten().next();
@@ -202,7 +188,7 @@ fn position(answers: &[Vec<Row>]) -> Result<Position, Failure> {
 /// What a read of the log has come to.
 struct Reading {
     page: LogPage,
-    names: Names,
+    names: StoredNames,
     bytes: usize,
     /// Where the page ends unless it is cut.
     bound: i64,
@@ -221,8 +207,8 @@ async fn log_page(
     };
     // Positions have no holes: where everything passes, so many positions are so many events.
     let everything = tenant.is_none() && filter.is_open();
-    let span = if everything { event_row::number(limit as u64) } else { event_row::number(PAGE_SCAN_MAX) };
-    let wanted = event_row::number(limit as u64);
+    let span = if everything { stored_number(limit as u64) } else { stored_number(PAGE_SCAN_MAX) };
+    let wanted = stored_number(limit as u64);
     let categories: Vec<&str> = filter.categories.iter().map(Category::as_str).collect();
     let event_types: Vec<&str> = filter.event_types.iter().map(EventType::as_str).collect();
     let bound = Statement::new(
@@ -260,10 +246,10 @@ async fn log_page(
             scanned_to_id: id.map(EventId).filter(|_| every_tenant),
             at_head: bound >= head,
         };
-        Ok(Reading { page, names: Names::default(), bytes: 0, bound })
+        Ok(Reading { page, names: StoredNames::default(), bytes: 0, bound })
     };
     let take = |reading: &mut Reading, row: Row| {
-        let event = reading.names.event(&row)?;
+        let event = event_row::event(&row, &mut reading.names)?;
         reading.bytes += event_bytes(&event);
         let ends_commit = event.commit_tail == 0;
         reading.page.events.push(event);
@@ -279,7 +265,7 @@ async fn log_page(
         return Ok(reading.page);
     }
     // The page ends with the commit of its last event.
-    let last_position = event_row::number(last.position.number());
+    let last_position = stored_number(last.position.number());
     let end = last_position + i64::from(last.commit_tail);
     let mut end_id = Some(last.event_id);
     if last.commit_tail > 0 {
@@ -301,7 +287,7 @@ async fn rest_of_commit(
     after: i64,
     end: i64,
     filter: &LogFilter,
-    names: &mut Names,
+    names: &mut StoredNames,
 ) -> Result<(Vec<RecordedEvent>, Option<EventId>), Error> {
     let before = after - 1;
     let select = Statement::new(
@@ -311,7 +297,7 @@ async fn rest_of_commit(
     let mut read = |answers: Vec<Vec<Row>>| {
         let mut events = Vec::new();
         for row in answers.iter().flatten() {
-            events.push(names.event(row)?);
+            events.push(event_row::event(row, names)?);
         }
         let id = events.last().map(|event| event.event_id);
         // The first is in the page already.
@@ -326,8 +312,4 @@ async fn rest_of_commit(
         }
     };
     Ok(rest)
-}
-
-fn event_bytes(event: &RecordedEvent) -> usize {
-    event.payload.bytes() + event.metadata.bytes()
 }

@@ -3,10 +3,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
+use underlay_core::adapter::stored_number;
 use underlay_core::{Error, Lease, LeaseId, Leases, check_lease};
 
-use crate::event_row;
-use crate::session::{Actor, Parameter, Statement};
+use crate::connections::session::{Actor, Parameter, Statement};
+use crate::log::event_row;
 use crate::store::PostgresStore;
 
 #[async_trait]
@@ -37,7 +38,7 @@ impl Leases for PostgresStore {
     async fn renew(&self, lease: &Lease, duration: Duration) -> Result<Lease, Error> {
         check_lease(&lease.name, &lease.holder, duration)?;
         let (span, stamp) = (microseconds(duration), self.0.stamp());
-        let term = event_row::number(lease.term);
+        let term = stored_number(lease.term);
         let parameters: [Parameter<'_>; 5] = [
             (&lease.name, Type::TEXT),
             (&term, Type::INT8),
@@ -69,7 +70,7 @@ impl Leases for PostgresStore {
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), Error> {
-        let term = event_row::number(lease.term);
+        let term = stored_number(lease.term);
         let parameters: [Parameter<'_>; 3] =
             [(&lease.name, Type::TEXT), (&term, Type::INT8), (&lease.id.0, Type::UUID)];
         let sql = include_str!("sql/release_lease.sql");

@@ -24,35 +24,25 @@
 //! # }
 //! ```
 
-mod address;
-mod append;
+mod adapter;
+mod address_options;
 mod archive;
-mod catalogue;
-mod committer;
 mod config;
-mod doctor;
+mod connections;
 mod error;
-mod event_row;
 mod event_store;
-mod explain;
 mod fault;
-mod intake;
-mod known;
 mod leases;
-mod link;
-mod listener;
+mod log;
 mod migrate;
-mod notifier;
-mod query;
+mod migrations;
+mod options;
 mod read_models;
-mod repeats;
-mod row_table;
-mod seen;
-mod session;
 mod snapshots;
 mod store;
-mod target;
+mod views;
 
+pub use adapter::PostgresAdapter;
 pub use config::{Listen, PostgresConfig};
 #[doc(hidden)]
 pub use fault::Step;

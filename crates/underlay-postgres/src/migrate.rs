@@ -11,30 +11,14 @@
 
 use std::fmt::Write as _;
 
-use sha2::{Digest, Sha256};
 use underlay_core::Error;
+use underlay_core::adapter::{Migration, count_applied};
 
-use crate::address::Address;
 use crate::config::PostgresConfig;
+use crate::connections::address::Address;
+use crate::connections::link::Link;
 use crate::error::Failure;
-use crate::link::Link;
-
-struct Migration {
-    number: i32,
-    name: &'static str,
-    sql: &'static str,
-}
-
-const MIGRATIONS: [Migration; 8] = [
-    Migration { number: 1, name: "event_log", sql: include_str!("../migrations/0001_event_log.sql") },
-    Migration { number: 2, name: "read_models", sql: include_str!("../migrations/0002_read_models.sql") },
-    Migration { number: 3, name: "snapshots", sql: include_str!("../migrations/0003_snapshots.sql") },
-    Migration { number: 4, name: "archive", sql: include_str!("../migrations/0004_archive.sql") },
-    Migration { number: 5, name: "seen_places", sql: include_str!("../migrations/0005_seen_places.sql") },
-    Migration { number: 6, name: "forgetting", sql: include_str!("../migrations/0006_forgetting.sql") },
-    Migration { number: 7, name: "generations", sql: include_str!("../migrations/0007_generations.sql") },
-    Migration { number: 8, name: "find_commits", sql: include_str!("../migrations/0008_find_commits.sql") },
-];
+use crate::migrations::MIGRATIONS;
 
 /// How long a migration waits for a lock that others hold.
 const LOCK_TIMEOUT: &str = "30s";
@@ -176,34 +160,17 @@ async fn missing(link: &Link, config: &PostgresConfig) -> Result<&'static [Migra
     }
     let rows =
         link.client.query_typed(&filled(include_str!("sql/select_migrations.sql"), config), &[]).await?;
-    for (at, row) in rows.iter().enumerate() {
-        let (number, name, sum): (i32, &str, &[u8]) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        let schema = &config.schema;
-        match KNOWN.get(at) {
-            Some(known) if known.number == number => {
-                if checksum(known.sql) != sum {
-                    return Err(Failure::refused(format!(
-                        "schema {schema:?}: migration {number} ({name}) was applied with other content than \
-                         this program has; use the program that applied it"
-                    )));
-                }
-            }
-            Some(known) => {
-                return Err(Failure::damaged(format!(
-                    "schema {schema:?}: migration {} ({}) is missing, {number} ({name}) is applied",
-                    known.number, known.name
-                )));
-            }
-            None => {
-                return Err(Failure::refused(format!(
-                    "schema {schema:?} was written by a newer program: it has migration {number} ({name}), \
-                     this program knows {}; upgrade the program",
-                    KNOWN.len()
-                )));
-            }
-        }
+    let mut applied = Vec::with_capacity(rows.len());
+    for row in &rows {
+        applied.push((row.try_get(0)?, row.try_get::<_, &str>(1)?, row.try_get(2)?));
     }
-    Ok(&KNOWN[rows.len()..])
+    let schema = &config.schema;
+    let counted = count_applied(&KNOWN, format_args!("schema {schema:?}"), applied);
+    let count = counted.map_err(|error| match error {
+        Error::Damaged(text) => Failure::damaged(format!("schema {schema:?}: {text}")),
+        error => error.into(),
+    })?;
+    Ok(&KNOWN[count..])
 }
 
 /// What applies migrations and grants the use of the store; it runs inside a transaction.
@@ -218,11 +185,11 @@ fn script(missing: &[Migration], config: &PostgresConfig, login: Option<&str>) -
         add(&format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"));
         add("SET LOCAL ROLE {owner}");
         for migration in missing {
-            add(migration.sql);
+            migration.parts.iter().for_each(|part| add(part));
             let insert = include_str!("sql/insert_migration.sql")
                 .replace("{number}", &migration.number.to_string())
                 .replace("{name}", migration.name)
-                .replace("{checksum}", &hexadecimal(&checksum(migration.sql)));
+                .replace("{checksum}", &hexadecimal(&migration.checksum()));
             add(&insert);
         }
         add("RESET ROLE");
@@ -232,11 +199,6 @@ fn script(missing: &[Migration], config: &PostgresConfig, login: Option<&str>) -
         add(include_str!("sql/grant_use.sql"));
     }
     sql
-}
-
-/// Of the text with plain line ends, however the source was checked out.
-fn checksum(sql: &str) -> Vec<u8> {
-    Sha256::digest(sql.replace("\r\n", "\n").as_bytes()).to_vec()
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

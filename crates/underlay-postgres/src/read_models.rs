@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 use underlay_core::adapter::Walk;
+use underlay_core::adapter::stored_number;
 use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
 use underlay_core::{
     Checkpoint, Error, LoadedRow, ParkedEvent, Position, Query, ReadModels, RowAddress, RowChange, RowPage,
@@ -11,13 +12,13 @@ use underlay_core::{
     check_page_limit,
 };
 
-use crate::catalogue::{self, Activate, BeginGeneration, CreateView, GiveUp, Revert, Sweep};
+use crate::connections::session::{Actor, Parameter, Statement, Work, send};
 use crate::error::Failure;
-use crate::event_row;
-use crate::query::{self, Select};
-use crate::row_table::{self, RowArrays, Stored, stored};
-use crate::session::{Actor, Parameter, Statement, Work, send};
+use crate::log::event_row;
 use crate::store::{Open, PostgresStore};
+use crate::views::catalogue::{self, Activate, BeginGeneration, CreateView, GiveUp, Revert, Sweep};
+use crate::views::query::{self, Select};
+use crate::views::row_table::{self, RowArrays, Stored, stored};
 
 #[async_trait]
 impl ReadModels for PostgresStore {
@@ -82,7 +83,7 @@ impl ReadModels for PostgresStore {
     ) -> Result<Vec<ParkedEvent>, Error> {
         check_page_limit(limit)?;
         let generation = catalogue::stored_generation(table.generation)?;
-        let (after, limit) = (event_row::number(after.number()), event_row::number(limit as u64));
+        let (after, limit) = (stored_number(after.number()), stored_number(limit as u64));
         let parameters: [Parameter<'_>; 4] = [
             (&table.schema.name, Type::TEXT),
             (&generation, Type::INT4),
@@ -323,7 +324,7 @@ pub(crate) async fn apply_batch(
     let fingerprint = table.schema.fingerprint();
     let fingerprint = &fingerprint.0[..];
     let lease = batch.lease.as_ref().map(|lease| lease.name.as_str());
-    let term = batch.lease.as_ref().map(|lease| event_row::number(lease.term));
+    let term = batch.lease.as_ref().map(|lease| stored_number(lease.term));
     let lease_id = batch.lease.as_ref().map(|lease| lease.id.0);
     let parameters: [Parameter<'_>; 13] = [
         (&table.schema.name, Type::TEXT),
@@ -394,7 +395,7 @@ impl Moved {
     fn new(checkpoint: &Checkpoint) -> Self {
         Self {
             store: checkpoint.store.0,
-            position: event_row::number(checkpoint.position.number()),
+            position: stored_number(checkpoint.position.number()),
             event_id: checkpoint.event_id.map(|id| id.0),
         }
     }

@@ -1,12 +1,13 @@
 use async_trait::async_trait;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
+use underlay_core::adapter::stored_number;
 use underlay_core::{Error, EventId, Json, Snapshot, Snapshots, StreamName, TenantId, Version};
 use uuid::Uuid;
 
-use crate::event_row::{self, RawJson};
-use crate::known::fingerprint;
-use crate::session::{Actor, Parameter, Statement};
+use crate::connections::session::{Actor, Parameter, Statement};
+use crate::log::event_row::{self, RawJson};
+use crate::log::known::fingerprint;
 use crate::store::PostgresStore;
 
 #[async_trait]
@@ -36,7 +37,7 @@ impl Snapshots for PostgresStore {
         snapshot: Snapshot,
     ) -> Result<(), Error> {
         let (owner, name) = (tenant.as_str(), stream.as_str());
-        let version = event_row::number(snapshot.version.0);
+        let version = stored_number(snapshot.version.0);
         let (fingerprint, state) = (&snapshot.fingerprint.0[..], snapshot.state.as_str());
         let parameters: [Parameter<'_>; 6] = [
             (&owner, Type::TEXT),

@@ -6,16 +6,17 @@ use tokio::task::JoinHandle;
 use underlay_core::adapter::WakeupHub;
 use underlay_core::{Clock, Error, StoreId, Wakeup, Wakeups};
 
-use crate::address::Address;
-use crate::committer::Committer;
 use crate::config::{Listen, PostgresConfig};
+use crate::connections::address::Address;
+use crate::connections::doctor;
+use crate::connections::link::Link;
+use crate::connections::session::Sessions;
 use crate::error::Failure;
-use crate::intake::Intake;
-use crate::link::Link;
-use crate::listener::Listener;
-use crate::notifier::Notifier;
-use crate::session::Sessions;
-use crate::{doctor, event_store};
+use crate::event_store;
+use crate::log::committer::Committer;
+use crate::log::intake::Intake;
+use crate::log::listener::Listener;
+use crate::log::notifier::Notifier;
 
 /// A store in a PostgreSQL database. Clones share it; the last one dropped closes it.
 #[derive(Clone)]

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use underlay_core::Error;
-use underlay_core::limits::PAGE_EVENTS_MAX;
+use underlay_core::options::check_bounds;
 
 /// What happens at start to a view whose definition is not the one its rows were built by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub struct EngineConfig {
     /// Bytes of them that one tenant keeps for certain while others want room; what is free anybody may
     /// use.
     pub states_tenant_bytes_max: usize,
-    /// Events in one page of a view's work: 1 to [`PAGE_EVENTS_MAX`].
+    /// Events in one page of a view's work: 1 to [`PAGE_EVENTS_MAX`](underlay_core::limits::PAGE_EVENTS_MAX).
     pub view_batch_events_max: usize,
     /// How long a view waits for a hint before it looks for itself.
     pub view_poll_interval: Duration,
@@ -78,22 +78,6 @@ impl EngineConfig {
 
     /// Checks what nothing could work with.
     pub(crate) fn validate(&self) -> Result<(), Error> {
-        if !(1..=PAGE_EVENTS_MAX).contains(&self.view_batch_events_max) {
-            return Err(Error::invalid(format!(
-                "view_batch_events_max is 1 to PAGE_EVENTS_MAX = {PAGE_EVENTS_MAX}"
-            )));
-        }
-        if self.turns_waiting_max == 0 {
-            return Err(Error::invalid("turns_waiting_max is more than nothing"));
-        }
-        let pauses = [
-            ("view_poll_interval", self.view_poll_interval),
-            ("retry_delay_min", self.retry_delay_min),
-            ("retry_delay_max", self.retry_delay_max),
-        ];
-        match pauses.iter().find(|(_, pause)| pause.is_zero()) {
-            Some((name, _)) => Err(Error::invalid(format!("{name} is more than nothing"))),
-            None => Ok(()),
-        }
+        check_bounds(self)
     }
 }

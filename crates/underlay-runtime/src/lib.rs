@@ -9,6 +9,7 @@ mod engine;
 mod fold;
 mod held_lease;
 mod held_rows;
+mod options;
 mod progress;
 mod queries;
 mod rebuild;

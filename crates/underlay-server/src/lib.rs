@@ -24,6 +24,7 @@ mod edge;
 mod events;
 mod health;
 mod host;
+mod options;
 mod pace;
 mod page;
 mod parameters;
@@ -40,5 +41,6 @@ mod views;
 
 pub use config::{Example, ServerConfig};
 pub use credentials::{Credentials, Denied, OneTenant, Principal};
+pub use options::check_host_name;
 pub use router::{check, router};
 pub use serve::{ServeLimits, serve, serve_within};

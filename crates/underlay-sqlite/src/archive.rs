@@ -1,5 +1,6 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, Statement, params};
+use underlay_core::adapter::{At, StoredNames, recorded_time, stored_number};
 use underlay_core::{
     Archive, ArchivePage, ArchivedCommit, CommitId, Conflict, Error, ExpectedVersion, Fingerprint, Imported,
     LogScope, Outcome, RecordedEvent, Retention, TenantId, Timestamp, Version,
@@ -7,9 +8,9 @@ use underlay_core::{
 use uuid::Uuid;
 
 use crate::error::Failure;
-use crate::event_row::{self, At, Names};
-use crate::intake::Flush;
-use crate::log_writer;
+use crate::log::append;
+use crate::log::event_row;
+use crate::log::intake::Flush;
 use crate::store::SqliteStore;
 
 /// Bytes of payload past which a page of commits ends early; it holds at least one.
@@ -78,9 +79,9 @@ fn read_page(
 ) -> Result<ArchivePage, Failure> {
     let mut select = connection.prepare_cached(include_str!("sql/select_commits.sql"))?;
     let mut select_events = connection.prepare_cached(include_str!("sql/select_commit_events.sql"))?;
-    let rows_max = event_row::number(limit as u64);
-    let mut rows = select.query(params![event_row::number(after), tenant.map(TenantId::as_str), rows_max])?;
-    let mut names = Names::default();
+    let rows_max = stored_number(limit as u64);
+    let mut rows = select.query(params![stored_number(after), tenant.map(TenantId::as_str), rows_max])?;
+    let mut names = StoredNames::default();
     let mut page = ArchivePage { commits: Vec::new(), next: after, at_end: false };
     let mut bytes = 0;
     while let Some(row) = rows.next()? {
@@ -110,7 +111,7 @@ fn read_commit(
     row: &Row<'_>,
     id: CommitId,
     select_events: &mut Statement<'_>,
-    names: &mut Names,
+    names: &mut StoredNames,
 ) -> Result<ArchivedCommit, Failure> {
     let tenant = TenantId::new(event_row::text(row, 9, "its tenant")?)
         .map_err(|error| Failure::damaged(error.to_string()))?;
@@ -121,7 +122,7 @@ fn read_commit(
         id,
         fingerprint: Fingerprint(row.get(0)?),
         outcome: event_row::outcome(row, id)?,
-        recorded_at: event_row::time(row.get(7)?, position)?,
+        recorded_at: recorded_time(row.get(7)?, At(position))?,
         events,
     })
 }
@@ -131,17 +132,17 @@ fn read_events(
     position: i64,
     count: i64,
     select_events: &mut Statement<'_>,
-    names: &mut Names,
+    names: &mut StoredNames,
 ) -> Result<Vec<RecordedEvent>, Failure> {
     let mut events: Vec<RecordedEvent> = Vec::new();
     let mut left = count;
     let mut found = select_events.query((position.saturating_sub(count), position))?;
     while let Some(event) = found.next()? {
-        let event = names.event(event)?;
+        let event = event_row::event(event, names)?;
         left -= 1;
         // An event of another commit, or of another tenant, must not leave with this one.
         if i64::from(event.commit_tail) != left || event.tenant != *tenant {
-            let place = At(event_row::number(event.position.number()));
+            let place = At(stored_number(event.position.number()));
             return Err(Failure::damaged(format!("{place} is not an event of it")));
         }
         events.push(event);
@@ -161,10 +162,10 @@ fn import_all(connection: &Connection, commits: Vec<ArchivedCommit>, now: Timest
     let mut stored = 0;
     for commit in commits {
         if let Some(there) = find_archived(connection, &commit.tenant, commit.id)? {
-            commit.check_same(&there).map_err(Failure::Answer)?;
+            commit.check_same(&there)?;
             continue;
         }
-        commit.check_time(now).map_err(Failure::Answer)?;
+        commit.check_time(now)?;
         import_one(connection, &commit)?;
         stored += 1;
     }
@@ -176,11 +177,11 @@ fn find_archived(
     tenant: &TenantId,
     id: CommitId,
 ) -> Result<Option<ArchivedCommit>, Failure> {
-    let Some(found) = log_writer::find_commit(connection, tenant, id)? else { return Ok(None) };
+    let Some(found) = append::find_commit(connection, tenant, id)? else { return Ok(None) };
     let mut select_events = connection.prepare_cached(include_str!("sql/select_commit_events.sql"))?;
-    let position = event_row::number(found.committed.position.number());
+    let position = stored_number(found.committed.position.number());
     let count = i64::from(found.committed.event_count);
-    let events = read_events(tenant, position, count, &mut select_events, &mut Names::default())
+    let events = read_events(tenant, position, count, &mut select_events, &mut StoredNames::default())
         .map_err(|failure| failure.within(format_args!("commit {id}")))?;
     Ok(Some(ArchivedCommit {
         tenant: tenant.clone(),
@@ -216,12 +217,12 @@ fn import_one(connection: &Connection, commit: &ArchivedCommit) -> Result<(), Fa
             position,
             tenant,
             event.stream.as_str(),
-            event_row::number(event.version.0),
+            stored_number(event.version.0),
             &event.event_id.0.as_bytes()[..],
             event.event_type.as_str(),
             event.schema_version.0,
             recorded_at,
-            event_row::number((commit.events.len() - number - 1) as u64),
+            stored_number((commit.events.len() - number - 1) as u64),
             event.metadata.as_str(),
             event.payload.text().as_str(),
         ]);
@@ -250,7 +251,7 @@ fn import_one(connection: &Connection, commit: &ArchivedCommit) -> Result<(), Fa
         message,
         body,
         position,
-        event_row::number(commit.events.len() as u64),
+        stored_number(commit.events.len() as u64),
         recorded_at,
     ])?;
     Ok(())

@@ -2,11 +2,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use underlay_core::adapter::{BatchLimits, ReadLimits};
+use underlay_core::adapter::{BatchLimits, FaultHook, ReadLimits};
+use underlay_core::options::check_bounds;
 use underlay_core::{Clock, SystemClock};
 
 use crate::error::Failure;
-use crate::fault::{FaultHook, Step};
+use crate::fault::Step;
 
 /// How a [`SqliteStore`](crate::SqliteStore) is opened.
 #[derive(Clone)]
@@ -35,7 +36,10 @@ pub struct SqliteConfig {
     pub writer_cache_bytes: usize,
     /// Bytes of pages each reading connection keeps.
     pub reader_cache_bytes: usize,
-    pub(crate) faults: FaultHook,
+    /// Whether processes that share the file agree by leases who folds a view. Otherwise each folds every
+    /// view, and the checkpoint alone decides whose rows are stored.
+    pub leases: bool,
+    pub(crate) faults: FaultHook<Step>,
 }
 
 impl Default for SqliteConfig {
@@ -52,6 +56,7 @@ impl Default for SqliteConfig {
             clock: Arc::new(SystemClock),
             writer_cache_bytes: 64 << 20,
             reader_cache_bytes: 16 << 20,
+            leases: false,
             faults: FaultHook::default(),
         }
     }
@@ -70,6 +75,7 @@ impl fmt::Debug for SqliteConfig {
             .field("poll_interval", &self.poll_interval)
             .field("writer_cache_bytes", &self.writer_cache_bytes)
             .field("reader_cache_bytes", &self.reader_cache_bytes)
+            .field("leases", &self.leases)
             .finish_non_exhaustive()
     }
 }
@@ -146,6 +152,13 @@ impl SqliteConfig {
         self
     }
 
+    /// Sets whether processes that share the file agree by leases who folds a view.
+    #[must_use]
+    pub fn with_leases(mut self, leases: bool) -> Self {
+        self.leases = leases;
+        self
+    }
+
     /// For tests: makes the steps of the writer fail for which `hook` says true.
     #[doc(hidden)]
     #[must_use]
@@ -155,24 +168,6 @@ impl SqliteConfig {
     }
 
     pub(crate) fn validate(&self) -> Result<(), Failure> {
-        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-        let wrong = if self.busy_timeout > DAY {
-            "busy_timeout is at most a day"
-        } else if self.readers_max == 0 {
-            "readers_max is at least 1"
-        } else if self.query_limits.running_max == 0 {
-            "query_limits.running_max is at least 1"
-        } else if self.query_timeout > DAY {
-            "query_timeout is at most a day"
-        } else if self.view_writes_max == 0 {
-            "view_writes_max is at least 1"
-        } else if self.wal_bytes_max < 64 << 10 {
-            "wal_bytes_max is at least 64 KiB"
-        } else if self.poll_interval.is_zero() {
-            "poll_interval is more than nothing"
-        } else {
-            return Ok(());
-        };
-        Err(Failure::refused(wrong))
+        check_bounds(self).map_err(Failure::Answer)
     }
 }

@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 use underlay_core::Error;
+use underlay_core::adapter::Injected;
 
 use crate::fault::Step;
 
@@ -131,6 +132,18 @@ impl Failure {
             }
             _ => Error::unavailable(self.to_string()),
         }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Answer(error)
+    }
+}
+
+impl From<Injected<Step>> for Failure {
+    fn from(Injected(step): Injected<Step>) -> Self {
+        Self::Injected(step)
     }
 }
 

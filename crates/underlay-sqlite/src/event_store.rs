@@ -1,6 +1,9 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row};
-use tokio::sync::oneshot;
+use underlay_core::adapter::event_column as column;
+use underlay_core::adapter::{
+    At, PAGE_BYTES_MAX, Reply, StoredNames, event_bytes, recorded_time, stored_number,
+};
 use underlay_core::limits::PAGE_SCAN_MAX;
 use underlay_core::{
     Commit, CommitId, Committed, Error, EventId, EventStore, LogFilter, LogPage, LogScope, Position,
@@ -9,14 +12,9 @@ use underlay_core::{
 };
 
 use crate::error::Failure;
-use crate::event_row::{self, At, Names, column};
-use crate::intake::Reply;
-use crate::log_writer;
+use crate::log::append;
+use crate::log::event_row;
 use crate::store::SqliteStore;
-
-/// Bytes of payload and metadata past which a page ends early; it holds at least one commit, or one
-/// event of a stream.
-const PAGE_BYTES_MAX: usize = 32 << 20;
 
 #[async_trait]
 impl EventStore for SqliteStore {
@@ -26,24 +24,15 @@ impl EventStore for SqliteStore {
 
     async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error> {
         commit.validate()?;
-        let id = commit.id;
-        let (answer, answered) = oneshot::channel();
-        let reply = Reply {
-            fingerprint: commit.fingerprint(),
-            metadata: commit.encode_metadata()?,
-            answer,
-            ticket: self.0.intake.unanswered.enter(tenant.clone(), id),
-        };
+        let ticket = self.0.intake.unanswered.enter(tenant.clone(), commit.id);
+        let (reply, answered) = Reply::prepare(&commit, ticket)?;
         self.0.intake.push_commit(tenant.clone(), commit, reply)?;
-        // The writer answers everybody, even in a panic; this is for the case that it did not.
-        answered
-            .await
-            .unwrap_or_else(|_| Err(Error::Uncertain { id, reason: "the writer gave no answer".to_owned() }))
+        answered.wait().await
     }
 
     async fn find_commit(&self, tenant: &TenantId, id: CommitId) -> Result<Option<RecordedCommit>, Error> {
         let owner = tenant.clone();
-        let find = move |connection: &Connection| log_writer::find_commit(connection, &owner, id);
+        let find = move |connection: &Connection| append::find_commit(connection, &owner, id);
         self.0.readers.read_at_one_moment(Some(tenant), find).await
     }
 
@@ -132,15 +121,15 @@ fn stream_page(
     limit: usize,
 ) -> Result<StreamPage, Failure> {
     let mut select = connection.prepare_cached(include_str!("sql/select_stream_events.sql"))?;
-    let wanted = event_row::number(limit as u64);
-    let mut rows = select.query((tenant.as_str(), stream.as_str(), event_row::number(after.0), wanted))?;
-    let mut names = Names::default();
+    let wanted = stored_number(limit as u64);
+    let mut rows = select.query((tenant.as_str(), stream.as_str(), stored_number(after.0), wanted))?;
+    let mut names = StoredNames::default();
     let mut events: Vec<RecordedEvent> = Vec::new();
     let mut bytes = 0;
     while bytes < PAGE_BYTES_MAX
         && let Some(row) = rows.next()?
     {
-        let event = names.event(row)?;
+        let event = event_row::event(row, &mut names)?;
         let before = events.last().map_or(after, |event| event.version);
         if event.version != before.plus(1) {
             return Err(Failure::damaged(format!(
@@ -167,11 +156,11 @@ fn log_page(
     limit: usize,
 ) -> Result<LogPage, Failure> {
     let mut select = connection.prepare_cached(include_str!("sql/select_log_events.sql"))?;
-    let mut rows = select.query([event_row::number(after.number())])?;
-    let mut names = Names::default();
+    let mut rows = select.query([stored_number(after.number())])?;
+    let mut names = StoredNames::default();
     let mut page = LogPage { events: Vec::new(), scanned_to: after, scanned_to_id: None, at_head: true };
     let (mut scanned, mut bytes, mut tail) = (0, 0, 0);
-    let mut last = event_row::number(after.number());
+    let mut last = stored_number(after.number());
     let every_tenant = *scope == LogScope::EveryTenant;
     while let Some(row) = rows.next()? {
         let full = page.events.len() >= limit || scanned >= PAGE_SCAN_MAX || bytes >= PAGE_BYTES_MAX;
@@ -196,7 +185,11 @@ fn log_page(
         scanned += 1;
         tail = follow;
         page.scanned_to = Position::from_number(position.unsigned_abs());
-        let event = if passes(row, position, scope, filter)? { Some(names.event(row)?) } else { None };
+        let event = if passes(row, position, scope, filter)? {
+            Some(event_row::event(row, &mut names)?)
+        } else {
+            None
+        };
         if tail == 0 && every_tenant {
             page.scanned_to_id = Some(match &event {
                 Some(event) => event.event_id,
@@ -241,15 +234,11 @@ fn passes(row: &Row<'_>, position: i64, scope: &LogScope, filter: &LogFilter) ->
     Ok(true)
 }
 
-fn event_bytes(event: &RecordedEvent) -> usize {
-    event.payload.bytes() + event.metadata.bytes()
-}
-
 /// Recorded times never decrease, so halving the log finds the place.
 fn position_at(connection: &Connection, time: Timestamp) -> Result<Position, Failure> {
     let mut select = connection.prepare_cached(include_str!("sql/select_recorded_at.sql"))?;
     // Everything up to `before` was recorded in time; nothing from `from` on was.
-    let (mut before, mut from) = (0, event_row::number(head(connection)?).saturating_add(1));
+    let (mut before, mut from) = (0, stored_number(head(connection)?).saturating_add(1));
     while before + 1 < from {
         let middle = before + (from - before) / 2;
         let recorded_at: Option<i64> = select
@@ -258,7 +247,7 @@ fn position_at(connection: &Connection, time: Timestamp) -> Result<Position, Fai
             .map_err(|error| Failure::from(error).within(At(middle)))?;
         let recorded_at =
             recorded_at.ok_or_else(|| Failure::damaged(format!("{} is missing", At(middle))))?;
-        if event_row::time(recorded_at, middle)? <= time {
+        if recorded_time(recorded_at, At(middle))? <= time {
             before = middle;
         } else {
             from = middle;
@@ -268,7 +257,7 @@ fn position_at(connection: &Connection, time: Timestamp) -> Result<Position, Fai
 }
 
 fn event_id_at(connection: &Connection, position: Position) -> Result<Option<EventId>, Failure> {
-    let number = event_row::number(position.number());
+    let number = stored_number(position.number());
     let mut select = connection.prepare_cached(include_str!("sql/select_event_id.sql"))?;
     let mut rows = select.query([number])?;
     rows.next()?.map(|row| event_row::event_id(row, 0, At(number))).transpose()

@@ -3,12 +3,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::oneshot;
+use underlay_core::adapter::{stored_number, stored_time};
 use underlay_core::{Clock, Error, Lease, LeaseId, LeaseTerm, Leases, Timestamp, check_lease};
 use uuid::Uuid;
 
 use crate::error::Failure;
-use crate::event_row;
-use crate::intake::Flush;
+use crate::log::event_row;
+use crate::log::intake::Flush;
 use crate::store::SqliteStore;
 
 #[async_trait]
@@ -42,7 +43,7 @@ impl Leases for SqliteStore {
             let mut update = connection.prepare_cached(include_str!("sql/renew_lease.sql"))?;
             let renewed = update.execute(params![
                 wanted.name,
-                event_row::number(wanted.term),
+                stored_number(wanted.term),
                 wanted.id.0.as_bytes(),
                 expires_at.as_microsecond(),
                 now.as_microsecond()
@@ -68,7 +69,7 @@ impl Leases for SqliteStore {
             let term = event_row::count(row, 1, place)?;
             let id = LeaseId(Uuid::from_bytes(row.get(2)?));
             // It lies ahead, so it is a time.
-            let expires_at = event_row::time_of(row.get(3)?).unwrap_or(Timestamp::MAX);
+            let expires_at = stored_time(row.get(3)?).unwrap_or(Timestamp::MAX);
             Ok(Some(Lease { holder, term, id, expires_at, name: name.clone() }))
         };
         self.0.readers.read(None, find).await
@@ -79,7 +80,7 @@ impl Leases for SqliteStore {
         let release = move |connection: &Connection| {
             let mut update = connection.prepare_cached(include_str!("sql/release_lease.sql"))?;
             // The row stays, so that the next holder has a higher term.
-            let (term, id) = (event_row::number(lease.term), lease.id.0.as_bytes());
+            let (term, id) = (stored_number(lease.term), lease.id.0.as_bytes());
             let released = update.execute(params![lease.name, term, id, i64::MIN])?;
             Ok(u32::from(released > 0))
         };
@@ -96,7 +97,7 @@ pub(crate) fn check(
 ) -> Result<(), Failure> {
     let Some(term) = term else { return Ok(()) };
     let mut select = connection.prepare_cached(include_str!("sql/exists_lease.sql"))?;
-    let (number, id) = (event_row::number(term.term), term.id.0.as_bytes());
+    let (number, id) = (stored_number(term.term), term.id.0.as_bytes());
     let holds = select.exists(params![term.name, number, id, now.as_microsecond()])?;
     if holds { Ok(()) } else { Err(Failure::Answer(term.lost())) }
 }

@@ -21,31 +21,26 @@
 //! # }
 //! ```
 
+mod adapter;
 mod archive;
-mod catalogue;
-mod committer;
 mod config;
-mod database;
+mod connections;
 mod error;
-mod event_row;
 mod event_store;
 mod fault;
-mod intake;
 mod leases;
-mod log_writer;
+mod log;
 mod migrate;
-mod mount;
+mod migrations;
+mod options;
 #[cfg(test)]
 mod plans;
-mod query;
 mod read_models;
-mod readers;
-mod row_table;
 mod snapshots;
 mod store;
-mod wal;
-mod watcher;
+mod views;
 
+pub use adapter::SqliteAdapter;
 pub use config::SqliteConfig;
 #[doc(hidden)]
 pub use fault::Step;

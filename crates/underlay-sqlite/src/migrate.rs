@@ -4,32 +4,13 @@
 //! file one applies and the other finds it done.
 
 use rusqlite::{Connection, OptionalExtension, params};
-use sha2::{Digest, Sha256};
+use underlay_core::adapter::count_applied;
 use underlay_core::{StoreId, Timestamp};
 use uuid::Uuid;
 
-use crate::database::{Database, Owner};
+use crate::connections::database::{Database, Owner};
 use crate::error::Failure;
-
-struct Migration {
-    number: i64,
-    name: &'static str,
-    sql: &'static str,
-}
-
-const MIGRATIONS: [Migration; 7] = [
-    Migration { number: 1, name: "event_log", sql: include_str!("../migrations/0001_event_log.sql") },
-    Migration { number: 2, name: "read_models", sql: include_str!("../migrations/0002_read_models.sql") },
-    Migration { number: 3, name: "snapshots", sql: include_str!("../migrations/0003_snapshots.sql") },
-    Migration { number: 4, name: "leases", sql: include_str!("../migrations/0004_leases.sql") },
-    Migration { number: 5, name: "generations", sql: include_str!("../migrations/0005_generations.sql") },
-    Migration {
-        number: 6,
-        name: "commits_without_events",
-        sql: include_str!("../migrations/0006_commits_without_events.sql"),
-    },
-    Migration { number: 7, name: "lease_ids", sql: include_str!("../migrations/0007_lease_ids.sql") },
-];
+use crate::migrations::MIGRATIONS;
 
 /// Brings the schema up to date and returns the identity of the store.
 ///
@@ -52,10 +33,12 @@ pub(crate) fn migrate(
         Owner::Underlay => {}
     }
     for migration in &MIGRATIONS[applied..] {
-        transaction.execute_batch(migration.sql)?;
+        for part in migration.parts {
+            transaction.execute_batch(part)?;
+        }
         transaction.execute(
             include_str!("sql/insert_migration.sql"),
-            params![migration.number, migration.name, checksum(migration.sql), now.as_microsecond()],
+            params![migration.number, migration.name, migration.checksum(), now.as_microsecond()],
         )?;
     }
     if applied == 0 {
@@ -77,40 +60,7 @@ fn verify(database: &Database, connection: &Connection) -> Result<usize, Failure
         return Ok(0);
     }
     let mut select = connection.prepare(include_str!("sql/select_migrations.sql"))?;
-    let mut rows = select.query([])?;
-    let mut applied = 0;
-    while let Some(row) = rows.next()? {
-        let (number, name, sum): (i64, String, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let path = database.path().display();
-        match MIGRATIONS.get(applied) {
-            Some(known) if known.number == number => {
-                if checksum(known.sql) != sum {
-                    return Err(Failure::refused(format!(
-                        "{path}: migration {number} ({name}) was applied with other content than this \
-                         program has; open the file with the program that wrote it"
-                    )));
-                }
-            }
-            Some(known) => {
-                return Err(Failure::damaged(format!(
-                    "migration {} ({}) is missing, {number} ({name}) is applied",
-                    known.number, known.name
-                )));
-            }
-            None => {
-                return Err(Failure::refused(format!(
-                    "{path} was written by a newer program: it has migration {number} ({name}), this \
-                     program knows {}; upgrade the program",
-                    MIGRATIONS.len()
-                )));
-            }
-        }
-        applied += 1;
-    }
-    Ok(applied)
-}
-
-/// Of the text with plain line ends, however the source was checked out.
-fn checksum(sql: &str) -> Vec<u8> {
-    Sha256::digest(sql.replace("\r\n", "\n").as_bytes()).to_vec()
+    let applied = select.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?)))?;
+    let applied = applied.collect::<Result<Vec<_>, _>>()?;
+    Ok(count_applied(&MIGRATIONS, database.path().display(), applied)?)
 }

@@ -8,15 +8,14 @@ use underlay_core::{
     ViewSchema, ViewTable,
 };
 
-use crate::query::{self, Select};
-use crate::row_table::{self, Stored};
+use crate::migrations::MIGRATIONS;
+use crate::views::query::{self, Select};
+use crate::views::row_table::{self, Stored};
 
 fn file() -> Connection {
     let connection = Connection::open_in_memory().unwrap();
-    for migration in
-        [include_str!("../migrations/0001_event_log.sql"), include_str!("../migrations/0002_read_models.sql")]
-    {
-        connection.execute_batch(migration).unwrap();
+    for part in MIGRATIONS.iter().flat_map(|migration| migration.parts) {
+        connection.execute_batch(part).unwrap();
     }
     connection
 }

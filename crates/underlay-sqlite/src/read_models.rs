@@ -10,10 +10,11 @@ use underlay_core::{
 };
 
 use crate::error::Failure;
-use crate::intake::{Flush, ViewChange, ViewWrite};
-use crate::row_table::{self, Stored};
+use crate::leases;
+use crate::log::intake::{Flush, ViewChange, ViewWrite};
 use crate::store::SqliteStore;
-use crate::{catalogue, leases, query};
+use crate::views::row_table::{self, Stored};
+use crate::views::{catalogue, query};
 
 #[async_trait]
 impl ReadModels for SqliteStore {

@@ -1,10 +1,11 @@
 use async_trait::async_trait;
 use rusqlite::Connection;
+use underlay_core::adapter::stored_number;
 use underlay_core::{Error, Fingerprint, Json, Snapshot, Snapshots, StreamName, TenantId, Version};
 
 use crate::error::Failure;
-use crate::event_row;
-use crate::intake::Flush;
+use crate::log::event_row;
+use crate::log::intake::Flush;
 use crate::store::SqliteStore;
 
 #[async_trait]
@@ -39,7 +40,7 @@ impl Snapshots for SqliteStore {
             let changed = upsert.execute((
                 tenant.as_str(),
                 stream.as_str(),
-                event_row::number(snapshot.version.0),
+                stored_number(snapshot.version.0),
                 &snapshot.event_id.0.as_bytes()[..],
                 &snapshot.fingerprint.0[..],
                 snapshot.state.as_str(),

@@ -8,16 +8,16 @@ use tokio::sync::Semaphore;
 use underlay_core::adapter::WakeupHub;
 use underlay_core::{Clock, Error, StoreId, Wakeup, Wakeups};
 
-use crate::committer::Committer;
 use crate::config::SqliteConfig;
-use crate::database::{Database, Missing};
+use crate::connections::database::{Database, Missing};
+use crate::connections::readers::Readers;
+use crate::connections::wal;
 use crate::error::Failure;
 use crate::event_store;
-use crate::intake::Intake;
+use crate::log::committer::Committer;
+use crate::log::intake::Intake;
+use crate::log::watcher::{Stop, Watcher};
 use crate::migrate;
-use crate::readers::Readers;
-use crate::wal;
-use crate::watcher::{Stop, Watcher};
 
 /// A store in one SQLite file. Clones share it; the last one dropped closes it.
 #[derive(Clone)]
@@ -89,7 +89,7 @@ impl Wakeups for SqliteStore {
 impl OpenFile {
     fn open(path: &Path, config: &SqliteConfig, missing: Missing) -> Result<Self, Failure> {
         config.validate()?;
-        if missing == Missing::Refuse && !path.exists() {
+        if missing == Missing::Refuse && !is_there(path)? {
             return Err(Failure::Answer(Error::NotFound(format!("the file {}", path.display()))));
         }
         let database = Database::locate(path, config)?;
@@ -145,6 +145,13 @@ impl OpenFile {
         }
         Ok(())
     }
+}
+
+/// Whether there is a file, or a link that leads to one. Where the system does not let it be looked for,
+/// nobody knows.
+fn is_there(path: &Path) -> Result<bool, Failure> {
+    path.try_exists()
+        .map_err(|source| Failure::System { doing: format!("looking for {}", path.display()), source })
 }
 
 impl Drop for OpenFile {

@@ -8,14 +8,18 @@
 //! What a service is written with stands at the root. The rest has the folders of `underlay-core`: [`words`],
 //! [`domain`], [`ports`], the [`adapter`] toolkit, and the [`memory`] adapters.
 
+mod adapters;
 pub mod archive_file;
 mod cli;
+mod config;
 pub mod events_lock;
 mod exit;
 mod retention;
 mod service;
 mod store;
+mod suggestion;
 
+pub use adapters::Adapters;
 pub use async_trait::async_trait;
 pub use clap;
 pub use cli::{App, CliCommand};

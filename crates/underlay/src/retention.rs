@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use underlay_core::options::{ConfigOption, Configurable, Place};
 use underlay_core::{Clock, Error, Retention};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -28,6 +29,22 @@ impl Default for Kept {
     fn default() -> Self {
         Self { bodies: 30 * DAY, empty_commits: 365 * DAY }
     }
+}
+
+impl Configurable for Kept {
+    const OPTIONS: &'static [ConfigOption<Self>] = &[
+        ConfigOption::<Self>::new(
+            "outcome_bodies_kept",
+            "How long the message and fields of a refusal are kept for repeats",
+            |kept| Place::Time(&mut kept.bodies),
+        ),
+        ConfigOption::<Self>::new(
+            "empty_commits_kept",
+            "How long a command without events is kept at all: a refusal, or one that found nothing to do",
+            |kept| Place::Time(&mut kept.empty_commits),
+        )
+        .at_least(Kept::EMPTY_COMMITS_MIN.as_millis() as u64),
+    ];
 }
 
 /// Looks now, and every [`INTERVAL`] from then on. A failure is told, and tried again at the next look.

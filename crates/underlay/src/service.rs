@@ -1,13 +1,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use underlay_core::adapter::Adapter;
 use underlay_core::{Aggregate, Error, Operation, SnapshotState, View};
 use underlay_runtime::{Engine, EngineConfig, Registry};
-use underlay_server::Example;
+use underlay_server::{Example, ServerConfig};
 
 use crate::cli::{self, CliCommand};
+use crate::config::Settings;
 use crate::retention::Kept;
-use crate::{Exit, Store};
+use crate::{Adapters, Exit, Store};
 
 /// A whole service: its domain by name, and the program around it.
 ///
@@ -20,12 +22,11 @@ use crate::{Exit, Store};
 #[derive(Clone)]
 pub struct Service {
     pub(crate) name: String,
-    pub(crate) about: Option<String>,
-    pub(crate) examples: Vec<Example>,
     pub(crate) commands: Vec<Arc<dyn CliCommand>>,
-    pub(crate) kept: Kept,
+    pub(crate) adapters: Adapters,
+    /// What holds where the configuration says nothing else.
+    pub(crate) settings: Settings,
     registry: Registry,
-    config: EngineConfig,
 }
 
 impl std::fmt::Debug for Service {
@@ -42,16 +43,14 @@ impl Service {
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
         let name = name.into();
-        let process = process_name();
-        let config = EngineConfig { program: name.clone(), process, ..EngineConfig::default() };
+        let engine =
+            EngineConfig { program: name.clone(), process: process_name(), ..EngineConfig::default() };
         Self {
-            name,
-            about: None,
-            examples: Vec::new(),
             commands: Vec::new(),
-            kept: Kept::default(),
+            adapters: Adapters::default(),
+            settings: Settings::new(&name, engine),
             registry: Registry::default(),
-            config,
+            name,
         }
     }
 
@@ -99,7 +98,7 @@ impl Service {
     /// Says what the service is for, in a sentence.
     #[must_use]
     pub fn about(mut self, about: impl Into<String>) -> Self {
-        self.about = Some(about.into());
+        self.settings.server.about = Some(about.into());
         self
     }
 
@@ -107,7 +106,7 @@ impl Service {
     /// follows `/v1/`, as an address has it; `body` is JSON.
     #[must_use]
     pub fn example(mut self, target: impl Into<String>, body: impl Into<String>) -> Self {
-        self.examples.push(Example { target: target.into(), body: body.into() });
+        self.settings.server.examples.push(Example { target: target.into(), body: body.into() });
         self
     }
 
@@ -115,7 +114,7 @@ impl Service {
     /// set. Its id and code are kept for longer.
     #[must_use]
     pub fn outcome_bodies_kept(mut self, kept: Duration) -> Self {
-        self.kept.bodies = kept;
+        self.settings.kept.bodies = kept;
         self
     }
 
@@ -124,23 +123,43 @@ impl Service {
     /// Commands that led to events are kept for ever.
     #[must_use]
     pub fn empty_commits_kept(mut self, kept: Duration) -> Self {
-        self.kept.empty_commits = kept.max(Kept::EMPTY_COMMITS_MIN);
+        self.settings.kept.empty_commits = kept.max(Kept::EMPTY_COMMITS_MIN);
         self
     }
 
-    /// Changes the bounds of the engine.
+    /// Changes the bounds of the engine, where the configuration says nothing else.
     #[must_use]
     pub fn engine_config(mut self, change: impl FnOnce(EngineConfig) -> EngineConfig) -> Self {
-        self.config = change(self.config);
+        self.settings.engine = change(self.settings.engine);
+        self
+    }
+
+    /// Changes the bounds of the HTTP API, where the configuration says nothing else.
+    #[must_use]
+    pub fn server_config(mut self, change: impl FnOnce(ServerConfig) -> ServerConfig) -> Self {
+        self.settings.server = change(self.settings.server);
+        self
+    }
+
+    /// Adds a kind of store that `--database` can name, or takes the place of one that is built in.
+    #[must_use]
+    pub fn adapter(mut self, adapter: impl Adapter) -> Self {
+        self.adapters = self.adapters.with(adapter);
         self
     }
 
     /// An engine over an open store, for a program of one's own. Nothing runs yet.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where a name is used twice or a view is not well formed.
+    /// [`Error::Invalid`] where a name is used twice or a view is not well formed, or where the store keeps
+    /// no rows for views.
     pub fn open(&self, store: &Store) -> Result<Engine, Error> {
-        Engine::new(store.ports(), self.registry.clone(), self.config.clone())
+        self.open_as(store, self.settings.engine.clone())
+    }
+
+    /// The same, as configured.
+    pub(crate) fn open_as(&self, store: &Store, config: EngineConfig) -> Result<Engine, Error> {
+        Engine::new(store.ports()?, self.registry.clone(), config)
     }
 
     /// The program: reads the command line, does what it says, and says how it ended.

@@ -2,7 +2,8 @@
 //! others on the server must not feel.
 
 use servers::{Database, LOGIN as POOLED_LOGIN, Server};
-use underlay_postgres::{PostgresConfig, PostgresStore, migrate};
+use underlay_core::adapter::{Adapter, OptionValues};
+use underlay_postgres::{PostgresAdapter, PostgresConfig, migrate};
 use uuid::Uuid;
 
 use super::session::{Session, identifier};
@@ -142,7 +143,8 @@ impl Place {
 
     /// The product, connected as a program is.
     pub(super) async fn store(&self) -> Result<OpenStore> {
-        Ok(OpenStore::postgres(PostgresStore::connect(&self.address(LOGIN), self.config()).await?))
+        let adapter = PostgresAdapter::new(self.config());
+        OpenStore::of(adapter.open(&self.address(LOGIN), &OptionValues::new()).await?)
     }
 
     /// The tables of both schemas that are there, with whatever else holds rows, quoted.

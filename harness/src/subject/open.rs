@@ -1,14 +1,14 @@
 //! Opening a store: the one place where an address becomes ports.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use underlay_core::memory::{MemoryEventStore, MemoryReadModels, MemorySnapshots};
+use underlay_core::adapter::{Adapter, Backend, OptionValues};
+use underlay_core::memory::MemoryAdapter;
 use underlay_core::{Archive, Error, EventStore, Leases, ReadModels, Snapshots, SystemClock, Wakeups};
-use underlay_postgres::{PostgresConfig, PostgresStore};
+use underlay_postgres::PostgresAdapter;
 use underlay_runtime::Ports;
-use underlay_sqlite::{SqliteConfig, SqliteStore};
+use underlay_sqlite::{SqliteAdapter, SqliteConfig};
 
 use super::Address;
 use crate::Result;
@@ -22,8 +22,6 @@ pub(crate) fn is_unavailable(error: &(dyn std::error::Error + 'static)) -> bool 
     matches!(error.downcast_ref(), Some(Error::Unavailable { .. }))
 }
 
-type Closing = Pin<Box<dyn Future<Output = std::result::Result<(), Error>> + Send>>;
-
 /// An open store, by its ports.
 #[derive(Clone)]
 pub(crate) struct OpenStore {
@@ -33,41 +31,26 @@ pub(crate) struct OpenStore {
     pub(crate) snapshots: Arc<dyn Snapshots>,
     pub(crate) archive: Arc<dyn Archive>,
     pub(crate) leases: Option<Arc<dyn Leases>>,
-    /// Answers what still waits, then closes files and connections.
-    close: Arc<dyn Fn() -> Closing + Send + Sync>,
+    backend: Backend,
 }
 
 impl Address {
     /// Opens the store.
     pub(crate) async fn open(&self) -> Result<OpenStore> {
-        match self {
+        let (address, adapter): (String, Box<dyn Adapter>) = match self {
             Self::Sqlite { path, wal_bytes_max } => {
-                let (path, config) = (path.clone(), SqliteConfig::default());
+                // Several processes fold the views of one file.
+                let config = SqliteConfig::default().with_leases(true);
                 let config = match wal_bytes_max {
                     Some(bytes) => config.with_wal_bytes_max(*bytes),
                     None => config,
                 };
-                // Opening waits for the disk, and for other processes.
-                let opening = tokio::task::spawn_blocking(move || SqliteStore::open(path, config));
-                Ok(OpenStore::sqlite(opening.await??))
+                (format!("sqlite:{}", path.display()), Box::new(SqliteAdapter::new(config)))
             }
-            Self::Postgres(address) => {
-                let (address, config) = PostgresConfig::default().with_options_of(address)?;
-                Ok(OpenStore::postgres(PostgresStore::connect(&address, config).await?))
-            }
-            Self::Memory => {
-                let store = MemoryEventStore::default();
-                Ok(OpenStore {
-                    store: Arc::new(store.clone()),
-                    wakeups: Arc::new(store.clone()),
-                    read_models: Arc::new(MemoryReadModels::default()),
-                    snapshots: Arc::new(MemorySnapshots::default()),
-                    archive: Arc::new(store),
-                    leases: None,
-                    close: Arc::new(|| Box::pin(std::future::ready(Ok(())))),
-                })
-            }
-        }
+            Self::Postgres(address) => (address.clone(), Box::new(PostgresAdapter::default())),
+            Self::Memory => (self.to_string(), Box::new(MemoryAdapter::default())),
+        };
+        OpenStore::of(adapter.open(&address, &OptionValues::new()).await?)
     }
 
     /// Opens the store, again where it has no connection or no time: others are being attacked.
@@ -84,29 +67,20 @@ impl Address {
     }
 }
 
-/// An adapter whose store has every port.
-macro_rules! of_adapter {
-    ($name:ident, $store:ty) => {
-        pub(crate) fn $name(store: $store) -> Self {
-            Self {
-                store: Arc::new(store.clone()),
-                wakeups: Arc::new(store.clone()),
-                read_models: Arc::new(store.clone()),
-                snapshots: Arc::new(store.clone()),
-                archive: Arc::new(store.clone()),
-                leases: Some(Arc::new(store.clone())),
-                close: Arc::new(move || {
-                    let store = store.clone();
-                    Box::pin(async move { store.close().await })
-                }),
-            }
-        }
-    };
-}
-
 impl OpenStore {
-    of_adapter!(sqlite, SqliteStore);
-    of_adapter!(postgres, PostgresStore);
+    /// Takes what every attack needs out of a backend.
+    pub(crate) fn of(backend: Backend) -> Result<Self> {
+        let Backend { store: Some(store), wakeups: Some(wakeups), read_models: Some(read_models), .. } =
+            backend.clone()
+        else {
+            return Err("a store under attack has a log, hints and rows".into());
+        };
+        let (Some(snapshots), Some(archive)) = (backend.snapshots.clone(), backend.archive.clone()) else {
+            return Err("a store under attack has snapshots and an archive".into());
+        };
+        let leases = backend.leases.clone();
+        Ok(Self { store, wakeups, read_models, snapshots, archive, leases, backend })
+    }
 
     /// The ports of an engine.
     pub(crate) fn ports(&self) -> Ports {
@@ -122,6 +96,6 @@ impl OpenStore {
 
     /// Answers what still waits, then closes files and connections.
     pub(crate) async fn close(self) -> Result<()> {
-        Ok((self.close)().await?)
+        Ok(self.backend.close().await?)
     }
 }

@@ -7,6 +7,7 @@ mod links;
 mod lists;
 mod machine_paths;
 mod markdown;
+mod migrations;
 mod package_budget;
 mod snippets;
 mod sources;
@@ -79,6 +80,7 @@ fn findings(root: &Path) -> Result<Vec<Finding>> {
     findings.extend(package_budget::check(root, &files)?);
     findings.extend(sources::check(&files));
     findings.extend(sql::check(&files));
+    findings.extend(migrations::check(&files));
     findings.extend(links::check(root, &files));
     findings.extend(machine_paths::check(&files));
     findings.extend(snippets::check(&files));

@@ -88,12 +88,12 @@ const EXCEPTIONS: &[Exception] = &[
         reason: "the Clock port's own sleep",
     },
     Exception {
-        path: "crates/underlay-sqlite/src/database.rs",
+        path: "crates/underlay-sqlite/src/connections/database.rs",
         rule: "wall clock",
         reason: "the limit of a wait for another process, while the file is opened",
     },
     Exception {
-        path: "crates/underlay-sqlite/src/database.rs",
+        path: "crates/underlay-sqlite/src/connections/database.rs",
         rule: "thread sleep",
         reason: "SQLite has no signal for the moment another process stops turning the WAL on",
     },

@@ -1,14 +1,48 @@
 //! The toolkit of adapters: what whoever writes a store needs, in this repository or elsewhere, and no
 //! service does.
+//!
+//! - **Writing**: a [`CommitIntake`] takes commits in, a [`BatchQueue`] chooses which of them share a flush,
+//!   a [`Flight`] is such a batch on its way, and [`Unanswered`] knows what has no answer yet.
+//! - **Reading**: [`ReadTurns`] says whose turn it is, and a [`Walk`] which rows a query looks at;
+//!   [`sql_comparisons`] and its neighbours write that down for a database that speaks SQL.
+//! - **Rows**: [`event_column`], [`StoredNames`], [`stored_time`] and [`stored_outcome`] read back what was
+//!   stored, and name damage by its place. A [`ViewList`] reads the catalogue of views.
+//! - **Schema**: a [`Migration`] is applied once.
+//! - **Tests**: a [`FaultHook`] makes a step fail.
 
+mod backend;
 mod batch;
+mod commit_intake;
+mod description;
+mod fault_hook;
+mod flight;
+mod migration;
 mod read_turns;
+mod reply;
+mod sql_text;
+mod stored_names;
+mod stored_values;
 mod unanswered;
+mod view_list;
 mod wakeup_hub;
 mod walk;
 
+pub use backend::{Backend, Close};
 pub use batch::{BatchLimits, BatchQueue, Queued};
+pub use commit_intake::{CommitIntake, Outage};
+pub use description::{Adapter, Migrations, OptionValues, without_password};
+pub use fault_hook::{FaultHook, Injected};
+pub use flight::Flight;
+pub use migration::{Migration, count_applied};
 pub use read_turns::{ReadLimits, ReadTurn, ReadTurns};
+pub use reply::{Answer, Answered, Reply, Request, answer_again};
+pub use sql_text::{sql_beyond, sql_comparisons, sql_direction, sql_name};
+pub use stored_names::{At, KnownNames, StoredName, StoredNames, stored_name};
+pub use stored_values::{
+    PAGE_BYTES_MAX, event_bytes, event_column, recorded_time, refusal_columns, stored_number, stored_outcome,
+    stored_time,
+};
 pub use unanswered::{Ticket, Unanswered};
+pub use view_list::{ListedGeneration, ViewList, check_definition};
 pub use wakeup_hub::WakeupHub;
 pub use walk::Walk;

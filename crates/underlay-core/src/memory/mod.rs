@@ -1,11 +1,13 @@
 //! In-memory adapters: the semantics of the ports, nothing kept after the process ends.
 
+mod adapter;
 mod archive;
 mod event_store;
 mod leases;
 mod read_models;
 mod snapshots;
 
+pub use adapter::MemoryAdapter;
 pub use event_store::MemoryEventStore;
 pub use leases::MemoryLeases;
 pub use read_models::MemoryReadModels;

@@ -8,6 +8,7 @@ mod error;
 mod event;
 mod json;
 pub mod limits;
+pub mod options;
 mod outcome;
 mod payload;
 mod position;

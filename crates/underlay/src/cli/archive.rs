@@ -40,6 +40,7 @@ pub(super) fn import_command() -> clap::Command {
 
 pub(super) async fn export(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
     let path = path(matches)?;
+    let archive = app.store.archive()?;
     let scope = scope(app, matches);
     let failed = |error: std::io::Error| ExitError::failed(format!("{}: {error}", path.display()));
     if path.exists() {
@@ -54,8 +55,7 @@ pub(super) async fn export(app: &App, matches: &ArgMatches) -> Result<(), ExitEr
     let mut out = BufWriter::new(File::create(&partial).map_err(failed)?);
     let bar = bar(app, None);
     let store = app.store.store_id();
-    let count =
-        export_log(app.store.archive(), store, &scope, &mut out, |commits| bar.set_position(commits)).await;
+    let count = export_log(archive, store, &scope, &mut out, |commits| bar.set_position(commits)).await;
     bar.finish_and_clear();
     let count = count.map_err(|error| explain(&path, error))?;
     if let LogScope::Tenant(tenant) = &scope
@@ -76,6 +76,7 @@ pub(super) async fn export(app: &App, matches: &ArgMatches) -> Result<(), ExitEr
 
 pub(super) async fn import(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
     let path = path(matches)?;
+    let archive = app.store.archive()?;
     let open = || File::open(&path).map(BufReader::new).map_err(|error| explain(&path, error.into()));
     let scope = scope(app, matches);
     // The whole file is checked first, so a damaged one stores nothing.
@@ -92,8 +93,7 @@ pub(super) async fn import(app: &App, matches: &ArgMatches) -> Result<(), ExitEr
         return Err(nothing_of(tenant, &path.display().to_string(), &tenants));
     }
     let bar = bar(app, Some(count.commits));
-    let imported =
-        import_log(app.store.archive(), &scope, open()?, |commits| bar.set_position(commits)).await;
+    let imported = import_log(archive, &scope, open()?, |commits| bar.set_position(commits)).await;
     bar.finish_and_clear();
     let imported = imported.map_err(|error| explain(&path, error))?;
     if app.json {

@@ -1,9 +1,10 @@
 use std::io::Write;
 
 use clap::{Arg, ArgAction, ArgMatches};
+use underlay_core::adapter::{Migrations, OptionValues};
 
 use super::print_json;
-use crate::{ExitError, Store};
+use crate::ExitError;
 
 pub(super) fn command() -> clap::Command {
     clap::Command::new("migrate")
@@ -22,16 +23,21 @@ pub(super) fn command() -> clap::Command {
         )
 }
 
-pub(super) async fn run(database: &str, matches: &ArgMatches) -> Result<(), ExitError> {
+pub(super) async fn run(
+    migrations: &dyn Migrations,
+    database: &str,
+    options: &OptionValues,
+    matches: &ArgMatches,
+) -> Result<(), ExitError> {
     let login = matches.get_one::<String>("grant").map(String::as_str);
     if matches.get_flag("print") {
-        let script = Store::migration_script(database, login).await?;
+        let script = migrations.migration_script(database, options, login).await?;
         if script.is_empty() {
             writeln!(std::io::stderr(), "the schema is up to date: there is nothing to run")?;
         }
         return Ok(write!(std::io::stdout().lock(), "{script}")?);
     }
-    let applied = Store::migrate(database, login).await?;
+    let applied = migrations.migrate(database, options, login).await?;
     if matches.get_flag("json") {
         return print_json(&serde_json::json!({ "applied": applied, "granted": login }));
     }

@@ -2,6 +2,7 @@
 
 mod archive;
 mod check;
+mod config;
 mod events;
 mod migrate;
 mod serve;
@@ -10,22 +11,15 @@ mod view;
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::Path;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
-use underlay_core::limits::LEASE_SECONDS_MAX;
+use underlay_core::options::OptionKind;
 use underlay_core::{Error, TenantId};
-use underlay_runtime::{Engine, EngineConfig};
-use underlay_server::Example;
+use underlay_runtime::Engine;
 
-use crate::retention::Kept;
+use crate::config::{Catalogue, Config, FILE, Key, Sources};
 use crate::{Exit, ExitError, Service, Store};
-
-/// Where `serve` listens when nothing else is said: this machine only.
-const LISTEN_DEFAULT: &str = "127.0.0.1:7070";
-/// The tenant when nothing else is said.
-const TENANT_DEFAULT: &str = "main";
 
 /// Names of files told to who named one that is not there.
 const BESIDE_MAX: usize = 5;
@@ -43,12 +37,10 @@ pub struct App {
     pub tenant: TenantId,
     /// Whether programs read the answer: `--json`.
     pub json: bool,
+    /// What it was configured with.
+    pub(crate) config: Config,
+    /// The address of the store, without what is secret in it.
     pub(crate) database: String,
-    pub(crate) listen: String,
-    pub(crate) hosts_allowed: Vec<String>,
-    pub(crate) about: Option<String>,
-    pub(crate) examples: Vec<Example>,
-    pub(crate) kept: Kept,
 }
 
 /// A command a service adds to its command line.
@@ -98,44 +90,23 @@ fn complain(error: &ExitError) -> Exit {
 }
 
 fn arguments(service: &Service) -> clap::Command {
-    let option = |name: &'static str, value: &'static str, help: String| {
-        Arg::new(name).long(name).value_name(value).help(help).global(true)
-    };
-    clap::Command::new(service.name.clone())
-        .about(format!("{}: an event-sourced service. Without a command it serves.", service.name))
+    let name = &service.name;
+    let catalogue = Catalogue::new(&service.settings, &service.adapters, name);
+    clap::Command::new(name.clone())
+        .about(format!("{name}: an event-sourced service. Without a command it serves."))
+        .after_help(format!(
+            "Every option may also stand in {name}.toml, in .env and in the environment; `{name} config` prints \
+             them all, each with its value and where it comes from."
+        ))
         .disable_help_subcommand(true)
+        .args(catalogue.keys().iter().map(option))
         .arg(
-            option(
-                "database",
-                "ADDRESS",
-                "The store: sqlite:PATH, postgres://USER@HOST/DATABASE, or memory:".to_owned(),
-            )
-            .default_value(format!("sqlite:{}.db", service.name)),
-        )
-        .arg(option("listen", "ADDR", "Where `serve` listens".to_owned()).default_value(LISTEN_DEFAULT))
-        .arg(
-            option(
-                "allow-host",
-                "NAME",
-                "A name `serve` may be asked by, such as bank.example, besides localhost and addresses; \
-                 may be repeated"
-                    .to_owned(),
-            )
-            .action(ArgAction::Append),
-        )
-        .arg(
-            option(
-                "view-lease",
-                "SECONDS",
-                "How long views stay with a process that does not answer, before another takes over"
-                    .to_owned(),
-            )
-            .value_parser(value_parser!(u64).range(1..=LEASE_SECONDS_MAX)),
-        )
-        .arg(
-            option("tenant", "TENANT", "Whose data".to_owned())
-                .default_value(TENANT_DEFAULT)
-                .value_parser(value_parser!(TenantId)),
+            Arg::new(FILE)
+                .long(FILE)
+                .value_name("FILE")
+                .global(true)
+                .value_parser(value_parser!(PathBuf))
+                .help(format!("The file of options, in place of {name}.toml")),
         )
         .arg(
             Arg::new("json")
@@ -152,49 +123,80 @@ fn arguments(service: &Service) -> clap::Command {
         .subcommand(archive::export_command())
         .subcommand(archive::import_command())
         .subcommand(migrate::command())
+        .subcommand(config::command())
         .subcommands(service.commands.iter().map(|command| command.command()))
+}
+
+/// The flag of an option. Its value is read with the rest of the configuration, so that all mistakes are
+/// told together.
+fn option(key: &Key) -> Arg {
+    let spec = &key.spec;
+    let default = spec.default.as_ref().filter(|_| !spec.secret);
+    let default = default.map_or_else(String::new, |default| format!(" [default: {default}]"));
+    let arg = Arg::new(key.written())
+        .long(key.flag())
+        .value_name(spec.value_name)
+        .help(format!("{}{default}", key.meaning))
+        .global(true);
+    let arg = match spec.kind {
+        OptionKind::Flag => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
+        OptionKind::List => arg.action(ArgAction::Append),
+        _ => arg,
+    };
+    match key.section {
+        "" => arg,
+        // The many bounds are for those who ask for them: `-h` leaves them out, `--help` has them.
+        section => arg.hide_short_help(true).help_heading(format!("Options of [{section}]")),
+    }
+}
+
+/// Reads the configuration, once for all that is done.
+fn configure(service: &Service, matches: &ArgMatches) -> Result<Config, ExitError> {
+    let sources = Sources {
+        service: &service.name,
+        folder: Path::new(""),
+        environment: std::env::vars_os().collect(),
+        flags: matches,
+    };
+    Ok(Config::read(&service.settings, &service.adapters, &sources)?)
 }
 
 async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitError> {
     let (name, matches) = matches.subcommand().unwrap_or(("serve", matches));
-    let text = |name: &str| matches.get_one::<String>(name).cloned().unwrap_or_default();
-    let tenant = matches.get_one::<TenantId>("tenant").cloned();
-    let database = text("database");
-    if name == "migrate" {
-        // Before there is anything to open.
-        return migrate::run(&database, matches).await;
-    }
-    if name == "check" {
-        check::check_lock(service, matches)?;
-        if !check::needs_store(matches) {
-            return Ok(());
+    let config = configure(service, matches)?;
+    let (adapters, database) = (&service.adapters, config.settings.database.as_str());
+    let options = config.store_options(adapters);
+    // What needs no store, and what comes before there is one to open.
+    match name {
+        "config" => return config::run(&config, matches),
+        "migrate" => return migrate::run(adapters.migrations(database)?, database, &options, matches).await,
+        "check" => {
+            check::check_lock(service, matches)?;
+            if !check::needs_store(matches) {
+                return Ok(());
+            }
         }
+        _ => {}
     }
     let own = service.commands.iter().find(|command| command.command().get_name() == name);
     let makes_store = own.map_or(matches!(name, "serve" | "import-log"), |command| command.makes_store());
-    let mut service = service.clone();
-    if let Some(seconds) = matches.get_one::<u64>("view-lease") {
-        let view_lease = Duration::from_secs(*seconds);
-        service = service.engine_config(|config| EngineConfig { view_lease, ..config });
-    }
-    let store = match makes_store {
-        true => Store::open(&database).await?,
+    let shown = adapters.shown(database);
+    let opened = match makes_store {
+        true => adapters.open(database, &options).await?,
         false => {
-            Store::open_existing(&database).await.map_err(|error| missing(error, &service, &database))?
+            let opened = adapters.open_existing(database, &options).await;
+            opened.map_err(|error| missing(error, service, database))?
         }
     };
+    let store = Store::of(opened)?;
     let app = App {
         name: service.name.clone(),
-        engine: service.open(&store)?,
+        engine: service.open_as(&store, config.settings.engine.clone())?,
         store: store.clone(),
-        tenant: tenant.ok_or_else(|| ExitError::invalid("--tenant is empty"))?,
+        tenant: config.settings.tenant()?,
         json: matches.get_flag("json"),
-        database,
-        listen: text("listen"),
-        hosts_allowed: matches.get_many("allow-host").unwrap_or_default().cloned().collect(),
-        about: service.about.clone(),
-        examples: service.examples.clone(),
-        kept: service.kept,
+        config,
+        database: shown,
     };
     let done = match name {
         "serve" => serve::run(&app).await,

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test's set-up that fails is a failed test")]
 
 mod bank;
+mod composition;
 mod decoders;
 mod events_lock;
 mod first_service;

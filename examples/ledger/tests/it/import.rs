@@ -124,7 +124,7 @@ async fn an_entry_that_was_refused_is_tried_again_by_the_next_import() {
         let error = import_text(&engine, &text).await.unwrap_err();
         assert!(matches!(&error, ImportError::Refused { line: 4, .. }), "{error}");
     }
-    let forgotten = store.retention().forget_outcome_bodies(Timestamp::MAX).await.unwrap();
+    let forgotten = store.retention().unwrap().forget_outcome_bodies(Timestamp::MAX).await.unwrap();
     assert!(forgotten >= 2, "{forgotten} refusals were stored");
     command(AccountCommand::Deposit { amount: number("5"), commodity: commodity("EUR") }).await.unwrap();
     let imported = import_text(&engine, &text).await.unwrap();

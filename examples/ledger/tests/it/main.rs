@@ -9,6 +9,7 @@
 mod accounts;
 mod archive;
 mod balances;
+mod config;
 mod decision;
 mod entries;
 mod events_lock;

@@ -81,7 +81,7 @@ impl Ledger {
 }
 
 /// The program: the one `cargo xtask test` built for release, or the one of this profile.
-fn program() -> OsString {
+pub(crate) fn program() -> OsString {
     std::env::var_os("UNDERLAY_TEST_LEDGER").unwrap_or_else(|| env!("CARGO_BIN_EXE_ledger").into())
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::program::{Ledger, data, text};
+use crate::program::{Ledger, data, program, text};
 
 fn files(directory: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(directory).unwrap();
@@ -13,12 +13,16 @@ fn files(directory: &Path) -> Vec<String> {
 }
 
 /// Every command that has nothing to do without a store, as a user might mistype it.
-const LOOKING: [&[&str]; 8] = [
+const LOOKING: [&[&str]; 12] = [
     &["export", "backup.ndjson"],
     &["events"],
+    &["events", "--json"],
     &["stream", "account-1"],
     &["view", "status"],
     &["view", "rebuild", "balances"],
+    &["view", "revert", "balances"],
+    &["view", "discard", "balances"],
+    &["view", "parked", "balances"],
     &["check", "--events"],
     &["balances"],
     &["balances", "--json"],
@@ -71,6 +75,55 @@ fn an_empty_file_is_no_store_and_stays_empty() {
         assert_eq!(files(ledger.directory.path()), ["ledger.db"], "{arguments:?}");
         assert_eq!(std::fs::metadata(&file).unwrap().len(), 0, "{arguments:?}");
     }
+}
+
+#[test]
+fn what_is_no_store_is_told_and_stays_as_it_is() {
+    let ledger = Ledger::new();
+    let place = ledger.directory.path();
+    std::fs::create_dir(place.join("folder")).unwrap();
+    std::fs::write(place.join("letter.db"), "Dear Sir or Madam, this is no database at all.\n".repeat(90))
+        .unwrap();
+    std::os::unix::fs::symlink("nowhere.db", place.join("broken.db")).unwrap();
+    let before = files(place);
+    let letter = std::fs::read(place.join("letter.db")).unwrap();
+    for (path, exit, part) in [
+        ("folder", 2, "is a folder; give the path of a file in it"),
+        ("letter.db", 2, "is not an SQLite database"),
+        ("broken.db", 3, "broken.db does not exist"),
+        ("none/ledger.db", 3, "none/ledger.db does not exist"),
+        ("letter.db/ledger.db", 1, "letter.db/ledger.db"),
+        ("", 2, "needs a path"),
+    ] {
+        for arguments in LOOKING {
+            let mut command = std::process::Command::new(program());
+            command.current_dir(place).args(["--database", &format!("sqlite:{path}")]).args(arguments);
+            let output = command.output().unwrap();
+            let told = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(exit), "{path} {arguments:?}: {told}");
+            assert!(told.contains(part), "{path} {arguments:?}: {told}");
+            assert_eq!(files(place), before, "{path} {arguments:?} leaves something behind");
+        }
+    }
+    assert_eq!(std::fs::read(place.join("letter.db")).unwrap(), letter);
+    // Who would make a store makes none of these.
+    for path in ["folder", "letter.db"] {
+        let output = std::process::Command::new(program())
+            .current_dir(place)
+            .args(["--database", &format!("sqlite:{path}"), "serve", "--listen", "127.0.0.1:0"])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    }
+    assert_eq!(files(place), before);
+}
+
+#[test]
+fn a_command_that_needs_no_store_looks_for_none() {
+    let ledger = Ledger::new();
+    ledger.answer(&["config"]);
+    assert_eq!(ledger.run(&["migrate"]).status.code(), Some(2), "it migrates itself");
+    assert_eq!(files(ledger.directory.path()), Vec::<String>::new());
 }
 
 #[test]

@@ -1,0 +1,95 @@
+//! Parts of queries that SQL databases write alike. Values are bound and never stand in the text; names are
+//! quoted.
+
+use crate::ports::{Comparison, Direction, Filter};
+use crate::words::Value;
+
+/// A name as an identifier.
+#[must_use]
+pub fn sql_name(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// The word after a column that says the direction of an order, with the space before it.
+#[must_use]
+pub fn sql_direction(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Ascending => "",
+        Direction::Descending => " DESC",
+    }
+}
+
+/// The comparison that leads from one row to those after it, in a direction.
+#[must_use]
+pub fn sql_beyond(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Ascending => ">",
+        Direction::Descending => "<",
+    }
+}
+
+/// What a filter compares its column with, all of which must hold: operators and values. Text is ordered by
+/// its bytes.
+#[must_use]
+pub fn sql_comparisons(filter: &Filter) -> Vec<(&'static str, Value)> {
+    let operator = match filter.comparison {
+        Comparison::Eq => "=",
+        Comparison::Lt => "<",
+        Comparison::Le => "<=",
+        Comparison::Gt => ">",
+        Comparison::Ge | Comparison::Prefix => ">=",
+    };
+    let mut comparisons = vec![(operator, filter.value.clone())];
+    if let (Comparison::Prefix, Value::Text(prefix)) = (filter.comparison, &filter.value)
+        && let Some(end) = end_of_prefix(prefix)
+    {
+        comparisons.push(("<", Value::Text(end)));
+    }
+    comparisons
+}
+
+/// The first text after all that start with `prefix`; none where no text is.
+fn end_of_prefix(prefix: &str) -> Option<String> {
+    // Texts are ordered by their bytes, and UTF-8 keeps the order of the characters.
+    let mut characters: Vec<char> = prefix.chars().collect();
+    while let Some(last) = characters.pop() {
+        // The range of characters passes over the surrogates.
+        if let Some(next) = (last..=char::MAX).nth(1) {
+            characters.push(next);
+            return Some(characters.into_iter().collect());
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quote_in_a_name_does_not_end_it() {
+        assert_eq!(sql_name("a\"; --"), "\"a\"\"; --\"");
+    }
+
+    #[test]
+    fn a_prefix_is_a_range() {
+        let letters = ["", "\0", "a", "b", "é", "\u{d7ff}", "\u{e000}", "\u{10ffff}"];
+        let words = |length: u32| {
+            (0..letters.len().pow(length)).map(move |mut number| {
+                let mut word = String::new();
+                for _ in 0..length {
+                    word.push_str(letters[number % letters.len()]);
+                    number /= letters.len();
+                }
+                word
+            })
+        };
+        for prefix in words(3) {
+            let end = end_of_prefix(&prefix);
+            for text in words(3) {
+                let in_range = text >= prefix && end.as_ref().is_none_or(|end| text < *end);
+                assert_eq!(in_range, text.starts_with(&prefix), "{prefix:?} {text:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! A batch of commits as one call, and the answers in what comes back: of many commits arrays, of one
+//! that is alone its values.
+
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Row};
+use underlay_core::adapter::{Answer, At, FaultHook, Request, recorded_time, refusal_columns, stored_number};
+use underlay_core::{
+    Committed, Conflict, Error, ExpectedVersion, NewEvent, Outcome, Position, StreamName, StreamVersion,
+    Version,
+};
+use uuid::Uuid;
+
+use crate::config::{PostgresConfig, milliseconds};
+use crate::connections::session::Parameter;
+use crate::error::{Failure, raised};
+use crate::fault::Step;
+use crate::log::seen::{Place, Seen};
+use crate::migrate::filled;
+
+/// Who appends: what a lost attempt is declared void by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attempt {
+    pub(crate) writer: Uuid,
+    pub(crate) number: i64,
+}
+
+/// What became of a commit.
+pub(crate) enum Verdict {
+    /// It has its answer.
+    Answered(Answer),
+    /// Its id was stored before: what was stored is to be looked up.
+    Known,
+}
+
+/// What a batch is written with: the calls of the functions, in the schema of the store.
+pub(crate) struct Calls {
+    batch: String,
+    single: String,
+    /// How long a transaction may stay that the server cannot end by itself, in milliseconds.
+    longest: i64,
+    faults: FaultHook<Step>,
+}
+
+impl Calls {
+    pub(crate) fn new(config: &PostgresConfig) -> Self {
+        Self {
+            batch: filled(include_str!("../sql/append_commits.sql"), config),
+            single: filled(include_str!("../sql/append_commit.sql"), config),
+            longest: milliseconds(config.commit_timeout),
+            faults: config.faults.clone(),
+        }
+    }
+
+    /// Writes a batch in one transaction, on a log that holds the last event this process has seen.
+    ///
+    /// # Errors
+    /// Where one commit cannot be stored none is; where the connection is lost, all may be.
+    pub(crate) async fn append(
+        &self,
+        client: &Client,
+        attempt: Attempt,
+        stamp: Option<i64>,
+        seen: &Seen,
+        batch: &[Request],
+    ) -> Result<Vec<Verdict>, Failure> {
+        let last = seen.last();
+        let single = match batch {
+            [request] if !self.faults.asks(Step::Alone) => Single::of(request),
+            _ => None,
+        };
+        let appended = match &single {
+            Some(single) => {
+                self.append_one(client, attempt, stamp, last, single).await.map(|verdict| vec![verdict])
+            }
+            None => self.append_all(client, attempt, stamp, last, batch).await,
+        };
+        appended.map_err(|failure| match last {
+            Some(last) if failure.is_raised(raised::OTHER_LOG) => seen.missing(last),
+            _ => failure,
+        })
+    }
+
+    async fn append_one(
+        &self,
+        client: &Client,
+        attempt: Attempt,
+        stamp: Option<i64>,
+        seen: Option<Place>,
+        single: &Single<'_>,
+    ) -> Result<Verdict, Failure> {
+        let Single { request, stream, expected, event } = single;
+        let (seen_position, seen_event) = (seen.map(|place| place.position), seen.map(|place| place.event));
+        let schema_version = i64::from(event.schema_version.0);
+        let parameters: [Parameter<'_>; 16] = [
+            (&attempt.writer, Type::UUID),
+            (&attempt.number, Type::INT8),
+            (&stamp, Type::INT8),
+            (&request.tenant.as_str(), Type::TEXT),
+            (&request.commit.id.0, Type::UUID),
+            (&&request.reply.fingerprint.0[..], Type::BYTEA),
+            (&request.reply.metadata.as_str(), Type::TEXT),
+            (&stream.as_str(), Type::TEXT),
+            (&expected_number(*expected), Type::INT8),
+            (&event.event_id.0, Type::UUID),
+            (&event.event_type.as_str(), Type::TEXT),
+            (&schema_version, Type::INT8),
+            (&event.payload.text().as_str(), Type::TEXT),
+            (&seen_position, Type::INT8),
+            (&seen_event, Type::UUID),
+            (&self.longest, Type::INT8),
+        ];
+        let row = client.query_typed_one(&self.single, &parameters).await?;
+        verdict(request, row.try_get(0)?, row.try_get(1)?, &[row.try_get(2)?])
+    }
+
+    async fn append_all(
+        &self,
+        client: &Client,
+        attempt: Attempt,
+        stamp: Option<i64>,
+        seen: Option<Place>,
+        batch: &[Request],
+    ) -> Result<Vec<Verdict>, Failure> {
+        let arrays = Arrays::of(batch);
+        let (seen_position, seen_event) = (seen.map(|place| place.position), seen.map(|place| place.event));
+        let refusals = arrays.codes.iter().any(Option::is_some);
+        let (codes, messages, bodies) = if refusals {
+            (Some(&arrays.codes), Some(&arrays.messages), Some(&arrays.bodies))
+        } else {
+            (None, None, None)
+        };
+        let parameters: [Parameter<'_>; 26] = [
+            (&attempt.writer, Type::UUID),
+            (&attempt.number, Type::INT8),
+            (&stamp, Type::INT8),
+            (&arrays.tenants, Type::TEXT_ARRAY),
+            (&arrays.ids, Type::UUID_ARRAY),
+            (&arrays.fingerprints, Type::BYTEA_ARRAY),
+            (&arrays.event_counts, Type::INT4_ARRAY),
+            (&arrays.ends, Type::INT4_ARRAY),
+            (&codes, Type::TEXT_ARRAY),
+            (&messages, Type::TEXT_ARRAY),
+            (&bodies, Type::TEXT_ARRAY),
+            (&arrays.metadata, Type::TEXT_ARRAY),
+            (&arrays.expected_commits, Type::INT4_ARRAY),
+            (&arrays.expected_streams, Type::TEXT_ARRAY),
+            (&arrays.expected_versions, Type::INT8_ARRAY),
+            (&arrays.event_commits, Type::INT4_ARRAY),
+            (&arrays.event_expectations, Type::INT4_ARRAY),
+            (&arrays.event_steps, Type::INT4_ARRAY),
+            (&arrays.event_tails, Type::INT4_ARRAY),
+            (&arrays.event_ids, Type::UUID_ARRAY),
+            (&arrays.event_types, Type::TEXT_ARRAY),
+            (&arrays.event_schema_versions, Type::INT8_ARRAY),
+            (&arrays.event_payloads, Type::TEXT_ARRAY),
+            (&seen_position, Type::INT8),
+            (&seen_event, Type::UUID),
+            (&self.longest, Type::INT8),
+        ];
+        let row = client.query_typed_one(&self.batch, &parameters).await?;
+        verdicts(&row, batch, arrays.ends)
+    }
+}
+
+/// A commit of one event that expects nothing else: most commits are, and alone in a batch it needs no
+/// arrays.
+struct Single<'a> {
+    request: &'a Request,
+    stream: &'a StreamName,
+    expected: ExpectedVersion,
+    event: &'a NewEvent,
+}
+
+impl<'a> Single<'a> {
+    fn of(request: &'a Request) -> Option<Self> {
+        let commit = &request.commit;
+        let ([write], [], Outcome::Accepted) =
+            (&commit.writes[..], &commit.expectations[..], &commit.outcome)
+        else {
+            return None;
+        };
+        let [event] = &write.events[..] else { return None };
+        Some(Self { request, stream: &write.stream, expected: write.expected, event })
+    }
+}
+
+/// An expected version as the function takes it.
+fn expected_number(version: ExpectedVersion) -> i64 {
+    match version {
+        ExpectedVersion::Any => -1,
+        ExpectedVersion::Exists => -2,
+        ExpectedVersion::NoStream => 0,
+        ExpectedVersion::Exact(version) => stored_number(version.0),
+    }
+}
+
+/// A count that a limit of the core keeps far below the end of the type.
+pub(crate) fn small(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+#[derive(Default)]
+struct Arrays<'a> {
+    tenants: Vec<&'a str>,
+    ids: Vec<Uuid>,
+    fingerprints: Vec<&'a [u8]>,
+    event_counts: Vec<i32>,
+    ends: Vec<i32>,
+    codes: Vec<Option<&'a str>>,
+    messages: Vec<Option<&'a str>>,
+    bodies: Vec<Option<&'a str>>,
+    metadata: Vec<&'a str>,
+    expected_commits: Vec<i32>,
+    expected_streams: Vec<&'a str>,
+    expected_versions: Vec<i64>,
+    event_commits: Vec<i32>,
+    event_expectations: Vec<i32>,
+    event_steps: Vec<i32>,
+    event_tails: Vec<i32>,
+    event_ids: Vec<Uuid>,
+    event_types: Vec<&'a str>,
+    event_schema_versions: Vec<i64>,
+    event_payloads: Vec<&'a str>,
+}
+
+impl<'a> Arrays<'a> {
+    fn of(batch: &'a [Request]) -> Self {
+        let mut arrays = Self::default();
+        for request in batch {
+            arrays.push(request);
+        }
+        arrays
+    }
+
+    fn push(&mut self, request: &'a Request) {
+        let commit = &request.commit;
+        let (code, message, body) = refusal_columns(&commit.outcome);
+        self.tenants.push(request.tenant.as_str());
+        self.ids.push(commit.id.0);
+        self.fingerprints.push(&request.reply.fingerprint.0);
+        let mut tail = small(commit.event_count());
+        self.event_counts.push(tail);
+        self.codes.push(code);
+        self.messages.push(message);
+        self.bodies.push(body);
+        self.metadata.push(request.reply.metadata.as_str());
+        let number = small(self.ids.len());
+        for write in &commit.writes {
+            self.expect(number, write.stream.as_str(), write.expected);
+            let expectation = small(self.expected_streams.len());
+            for (step, event) in (1..).zip(&write.events) {
+                tail -= 1;
+                self.event_commits.push(number);
+                self.event_expectations.push(expectation);
+                self.event_steps.push(step);
+                self.event_tails.push(tail);
+                self.event_ids.push(event.event_id.0);
+                self.event_types.push(event.event_type.as_str());
+                self.event_schema_versions.push(event.schema_version.0.into());
+                self.event_payloads.push(event.payload.text().as_str());
+            }
+        }
+        for expectation in &commit.expectations {
+            self.expect(number, expectation.stream.as_str(), expectation.expected);
+        }
+        self.ends.push(small(self.event_ids.len()));
+    }
+
+    fn expect(&mut self, commit: i32, stream: &'a str, version: ExpectedVersion) {
+        self.expected_commits.push(commit);
+        self.expected_streams.push(stream);
+        self.expected_versions.push(expected_number(version));
+    }
+}
+
+fn torn() -> Failure {
+    Failure::damaged("a function answered for another batch")
+}
+
+/// The answers of `append`; `ends` are those of a batch that was stored whole.
+fn verdicts(row: &Row, batch: &[Request], ends: Vec<i32>) -> Result<Vec<Verdict>, Failure> {
+    let (head, recorded_at): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+    let ends = row.try_get::<_, Option<Vec<i32>>>(2)?.unwrap_or(ends);
+    let versions: Vec<i64> = row.try_get::<_, Option<_>>(3)?.unwrap_or_default();
+    let mut rest = versions.as_slice();
+    let mut verdicts = Vec::with_capacity(batch.len());
+    for (at, request) in batch.iter().enumerate() {
+        let end = i64::from(*ends.get(at).ok_or_else(torn)?);
+        let (own, others) = rest.split_at_checked(request.commit.streams().count()).ok_or_else(torn)?;
+        rest = others;
+        let end = if end < 0 { end } else { head + end };
+        verdicts.push(verdict(request, end, recorded_at, own)?);
+    }
+    Ok(verdicts)
+}
+
+/// The answer to one commit: where it ends or why it was not stored, and the versions before it.
+fn verdict(request: &Request, end: i64, recorded_at: i64, versions: &[i64]) -> Result<Verdict, Failure> {
+    Ok(match end {
+        -1 => Verdict::Known,
+        -2 => Verdict::Answered(Err(conflict(request, versions).ok_or_else(torn)?.into())),
+        end => Verdict::Answered(Ok(committed(request, end, recorded_at, versions)?)),
+    })
+}
+
+/// The first expectation that does not hold.
+fn conflict(request: &Request, versions: &[i64]) -> Option<Conflict> {
+    request.commit.streams().zip(versions).find_map(|((stream, expected), actual)| {
+        let actual = Version(actual.unsigned_abs());
+        (!expected.allows(actual)).then(|| Conflict { stream: stream.clone(), expected, actual })
+    })
+}
+
+fn committed(request: &Request, end: i64, recorded_at: i64, before: &[i64]) -> Result<Committed, Failure> {
+    let commit = &request.commit;
+    let versions = commit.writes.iter().zip(before).map(|(write, before)| StreamVersion {
+        stream: write.stream.clone(),
+        version: Version(before.unsigned_abs()).plus(write.events.len()),
+    });
+    let position = Position::from_number(end.unsigned_abs());
+    let recorded_at = recorded_time(recorded_at, At(end))?;
+    Ok(Committed::new(commit.id, position, versions.collect(), commit, recorded_at))
+}
+
+/// As the answer to a commit that could not be stored, alone in its batch.
+pub(crate) fn poison(failure: &Failure, request: &Request) -> Error {
+    if let Failure::Postgres(error) = failure
+        && let Some(db) = error.as_db_error()
+        && db.constraint() == Some("events_by_id")
+    {
+        // Which one PostgreSQL does not say where row-level security is on.
+        let mut ids =
+            request.commit.writes.iter().flat_map(|write| &write.events).map(|event| event.event_id);
+        return match (ids.next(), ids.next()) {
+            (Some(id), None) => Error::invalid(format!("event id {id} is already in the log")),
+            _ => Error::invalid("an event id of the commit is already in the log"),
+        };
+    }
+    failure.nothing_stored()
+}

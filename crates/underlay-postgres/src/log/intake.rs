@@ -1,0 +1,106 @@
+//! Where callers leave their commits and the committer takes them.
+//!
+//! States: `Open` takes commits. `Broken` refuses them at once, while the committer tries to reach the
+//! server again. `Closing` refuses them, and the committer still does what waits. `Ended` refuses them
+//! for good.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use underlay_core::adapter::{Answer, BatchLimits, CommitIntake, Outage, Reply, Request, Unanswered};
+use underlay_core::{Clock, Commit, Error, TenantId};
+
+use crate::error::RETRY_AFTER;
+
+/// The place between callers and committer.
+pub(crate) struct Intake {
+    /// What was left here and has no answer.
+    pub(crate) unanswered: Unanswered,
+    waiting: Mutex<CommitIntake>,
+    changed: Notify,
+}
+
+impl Intake {
+    pub(crate) fn new(limits: BatchLimits) -> Self {
+        let waiting = Mutex::new(CommitIntake::new(limits));
+        Self { unanswered: Unanswered::default(), waiting, changed: Notify::new() }
+    }
+
+    /// Leaves a commit.
+    ///
+    /// # Errors
+    /// `Unavailable` where the queue is full, or the state is not `Open`.
+    pub(crate) fn push(&self, tenant: TenantId, commit: Commit, reply: Reply) -> Result<(), Error> {
+        self.lock().push(tenant, commit, reply)?;
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Waits for commits; `None` once it is closing and nothing waits.
+    pub(crate) async fn next(&self) -> Option<Vec<Request>> {
+        loop {
+            {
+                let mut waiting = self.lock();
+                if !waiting.is_empty() {
+                    return Some(waiting.take());
+                }
+                if !waiting.is_open() {
+                    return None;
+                }
+            }
+            // A push between the look and the wait leaves a permit, so it is not missed.
+            self.changed.notified().await;
+        }
+    }
+
+    /// Takes in what the commits of a batch were answered.
+    pub(crate) fn learn<'a>(&self, answers: impl Iterator<Item = (&'a TenantId, &'a Answer)>) {
+        self.lock().learn(answers);
+    }
+
+    /// Refuses what comes and answers what waits, until [`Intake::mend`].
+    pub(crate) fn break_down(&self, outage: &Outage) {
+        self.lock().break_down(outage);
+    }
+
+    /// Takes commits again.
+    pub(crate) fn mend(&self) {
+        self.lock().mend();
+    }
+
+    /// Waits, at most `duration`; false once it is closing.
+    pub(crate) async fn pause(&self, clock: &dyn Clock, duration: Duration) -> bool {
+        let goes_on = || self.lock().goes_on();
+        let closed = async {
+            while goes_on() {
+                self.changed.notified().await;
+            }
+        };
+        tokio::select! {
+            () = clock.sleep(duration) => goes_on(),
+            () = closed => false,
+        }
+    }
+
+    /// Takes nothing more; what waits is still done.
+    pub(crate) fn close(&self) {
+        self.lock().close();
+        self.changed.notify_one();
+    }
+
+    /// Refuses what waits and all that comes: nobody is left to do it.
+    pub(crate) fn end(&self) {
+        self.lock().end();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, CommitIntake> {
+        // A panic while it is held leaves a queue that is whole: each change is one call.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// That the server is away, or has no place left.
+pub(crate) fn outage(reason: impl Into<String>, overloaded: bool) -> Outage {
+    Outage { reason: reason.into(), retry_after: Some(RETRY_AFTER), overloaded }
+}

@@ -1,0 +1,90 @@
+//! Hears of the commits of other processes, and wakes who waits for events.
+//!
+//! Polling is the truth: the head of the log is read at an even interval, and at every hint. LISTEN
+//! only makes it sooner. A connection that ends is made again with growing pauses; meanwhile, and
+//! where there is no LISTEN at all, polling goes on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use underlay_core::adapter::WakeupHub;
+use underlay_core::{Clock, Position};
+
+use crate::connections::address::Address;
+use crate::connections::link::Link;
+use crate::connections::session::Sessions;
+use crate::error::Failure;
+use crate::event_store;
+
+/// The longest pause before the connection is made again.
+const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(5);
+
+pub(crate) struct Listener {
+    pub(crate) sessions: Arc<Sessions>,
+    /// Where to listen; none polls alone.
+    pub(crate) address: Option<Address>,
+    pub(crate) channel: String,
+    /// The head of the log when the store was connected.
+    pub(crate) head: Position,
+    pub(crate) interval: Duration,
+    pub(crate) wakeups: Arc<WakeupHub>,
+    pub(crate) timer: Arc<dyn Clock>,
+}
+
+impl Listener {
+    /// Listens and polls for ever.
+    pub(crate) async fn run(self) {
+        let hinted = Arc::new(Notify::new());
+        tokio::join!(self.poll(&hinted), self.listen(&hinted));
+    }
+
+    /// Wakes whenever the log has grown.
+    async fn poll(&self, hinted: &Notify) {
+        let mut seen = self.head;
+        loop {
+            match event_store::head(&self.sessions).await {
+                Ok(head) => {
+                    if seen < head {
+                        seen = head;
+                        self.wakeups.wake();
+                    }
+                }
+                Err(error) => tracing::debug!(%error, "the head of the log could not be read"),
+            }
+            tokio::select! {
+                () = hinted.notified() => {}
+                () = self.timer.sleep(self.interval) => {}
+            }
+        }
+    }
+
+    /// Passes on what is heard, on one connection after another.
+    async fn listen(&self, hinted: &Arc<Notify>) {
+        let Some(address) = &self.address else { return };
+        let mut pause = self.interval;
+        loop {
+            match self.listening(address, hinted).await {
+                Ok(mut link) => {
+                    pause = self.interval;
+                    // What came while nobody listened.
+                    hinted.notify_one();
+                    link.ended().await;
+                }
+                Err(failure) => {
+                    tracing::warn!(%failure, "LISTEN is not to be had; polling goes on");
+                    pause = (pause * 2).min(RECONNECT_PAUSE_MAX.max(self.interval));
+                }
+            }
+            self.timer.sleep(pause).await;
+        }
+    }
+
+    async fn listening(&self, address: &Address, hinted: &Arc<Notify>) -> Result<Link, Failure> {
+        let hinted = hinted.clone();
+        let link = Link::connect(address, move || hinted.notify_one()).await?;
+        // The channel is the name of the schema: letters, digits and '_'.
+        link.client.batch_execute(&format!("LISTEN \"{}\"", self.channel)).await?;
+        Ok(link)
+    }
+}

@@ -1,0 +1,118 @@
+//! What this process has seen of the log, and whether it is still there.
+//!
+//! Whoever remembers states relies on the log they were read from. Where an older copy of the database
+//! is put in its place under a running process, versions come to the same numbers by other events, and
+//! no expectation would notice. So the store remembers two places: the last it has seen, and the last
+//! that was there when it looked. At every look at the head of the log, and before anything is written
+//! on a new connection, both must hold the same events as before. Behind a pooler the server can be another
+//! one with the next call, so every batch names the last place too, and the function that writes it looks
+//! there under the lock of the log. Where a place does not hold its event, nothing more is written until the
+//! process is started again.
+//!
+//! A standby lags behind, and proves nothing: only what a primary says is judged, see
+//! [`Sessions`](crate::connections::session::Sessions). One that lacked the end of the log and was promoted is a
+//! primary, and its log is an older copy.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio_postgres::Row;
+use underlay_core::adapter::stored_number;
+use underlay_core::reasons::OLDER_COPY;
+use underlay_core::{Error, EventId, Position};
+use uuid::Uuid;
+
+use crate::error::Failure;
+
+/// An event at its place in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) position: i64,
+    pub(crate) event: Uuid,
+}
+
+/// The places this process relies on.
+#[derive(Debug, Default)]
+pub(crate) struct Seen(Mutex<Places>);
+
+#[derive(Debug, Default)]
+struct Places {
+    /// The last that was there when it was looked for.
+    found: Option<Place>,
+    /// The last that was read or written; never looked for again, it may be of another log.
+    noted: Option<Place>,
+    replaced: bool,
+}
+
+impl Seen {
+    /// Notes an event that was read, or written.
+    pub(crate) fn note(&self, position: Position, event: EventId) {
+        let place = Place { position: stored_number(position.number()), event: event.0 };
+        let mut places = self.lock();
+        if places.noted.is_none_or(|noted| noted.position < place.position) {
+            places.noted = Some(place);
+        }
+    }
+
+    /// The place that whoever writes names: the last there is. Where that is in a log, the others are.
+    pub(crate) fn last(&self) -> Option<Place> {
+        self.places().into_iter().max_by_key(|place| place.position)
+    }
+
+    /// Takes in that a place is not in the log that was about to be written. Nothing was.
+    pub(crate) fn missing(&self, place: Place) -> Failure {
+        self.lock().replace(place);
+        replaced()
+    }
+
+    /// The places to look for.
+    pub(crate) fn places(&self) -> Vec<Place> {
+        let places = self.lock();
+        places.found.into_iter().chain(places.noted).collect()
+    }
+
+    /// Takes in what was found at these places, each by the rows of its own answer, and at the end of
+    /// the log, all at one moment.
+    ///
+    /// # Errors
+    /// Where the log is another.
+    pub(crate) fn compare(
+        &self,
+        looked_for: &[Place],
+        answers: &[Vec<Row>],
+        head: Option<Place>,
+    ) -> Result<(), Failure> {
+        let mut places = self.lock();
+        for (place, rows) in looked_for.iter().zip(answers) {
+            let there: Option<Uuid> = rows.first().map(|row| row.try_get(0)).transpose()?;
+            if there != Some(place.event) {
+                places.replace(*place);
+            }
+        }
+        if !places.replaced {
+            places.found = head;
+        }
+        drop(places);
+        self.check()
+    }
+
+    /// Refuses to go on with another log.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        if self.lock().replaced { Err(replaced()) } else { Ok(()) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Places> {
+        // Each change is a plain one, so a panic leaves nothing half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Places {
+    fn replace(&mut self, missing: Place) {
+        self.replaced = true;
+        tracing::error!(position = missing.position, "this is an older copy of the log");
+    }
+}
+
+fn replaced() -> Failure {
+    Failure::Answer(Error::unavailable(OLDER_COPY))
+}

@@ -1,0 +1,96 @@
+//! The migrations, in the order they are applied, each of them a folder: one table or one function a file.
+//!
+//! They are frozen: a database remembers the checksums of those that made it, and a program with other
+//! texts refuses it. A change is a further migration at the end. `migrations.lock` says the same to
+//! `cargo xtask tidy`.
+
+use underlay_core::adapter::Migration;
+
+pub(crate) const MIGRATIONS: [Migration; 9] = [
+    Migration {
+        number: 1,
+        name: "migrations",
+        parts: &[include_str!("../migrations/0001_migrations/migrations.sql")],
+    },
+    Migration {
+        number: 2,
+        name: "tables",
+        parts: &[
+            include_str!("../migrations/0002_tables/store.sql"),
+            include_str!("../migrations/0002_tables/log_head.sql"),
+            include_str!("../migrations/0002_tables/fences.sql"),
+            include_str!("../migrations/0002_tables/events.sql"),
+            include_str!("../migrations/0002_tables/commits.sql"),
+            include_str!("../migrations/0002_tables/views.sql"),
+            include_str!("../migrations/0002_tables/view_generations.sql"),
+            include_str!("../migrations/0002_tables/view_checkpoints.sql"),
+            include_str!("../migrations/0002_tables/replaced_generations.sql"),
+            include_str!("../migrations/0002_tables/discarded_generations.sql"),
+            include_str!("../migrations/0002_tables/parked_events.sql"),
+            include_str!("../migrations/0002_tables/snapshots.sql"),
+            include_str!("../migrations/0002_tables/leases.sql"),
+        ],
+    },
+    Migration {
+        number: 3,
+        name: "append",
+        parts: &[
+            include_str!("../migrations/0003_append/append.sql"),
+            include_str!("../migrations/0003_append/append_one.sql"),
+            include_str!("../migrations/0003_append/guard_transaction.sql"),
+            include_str!("../migrations/0003_append/store_commits.sql"),
+            include_str!("../migrations/0003_append/store_commit.sql"),
+        ],
+    },
+    Migration {
+        number: 4,
+        name: "fence",
+        parts: &[
+            include_str!("../migrations/0004_fence/fence.sql"),
+            include_str!("../migrations/0004_fence/raise_fence.sql"),
+        ],
+    },
+    Migration {
+        number: 5,
+        name: "reads",
+        parts: &[
+            include_str!("../migrations/0005_reads/log_bound.sql"),
+            include_str!("../migrations/0005_reads/position_at.sql"),
+        ],
+    },
+    Migration {
+        number: 6,
+        name: "archive",
+        parts: &[
+            include_str!("../migrations/0006_archive/import_commits.sql"),
+            include_str!("../migrations/0006_archive/last_sequence.sql"),
+            include_str!("../migrations/0006_archive/forget_commits.sql"),
+        ],
+    },
+    Migration {
+        number: 7,
+        name: "views",
+        parts: &[
+            include_str!("../migrations/0007_views/time_now.sql"),
+            include_str!("../migrations/0007_views/move_checkpoint.sql"),
+        ],
+    },
+    Migration {
+        number: 8,
+        name: "append_only",
+        parts: &[
+            include_str!("../migrations/0008_append_only/refuse_change.sql"),
+            include_str!("../migrations/0008_append_only/triggers.sql"),
+        ],
+    },
+    Migration {
+        number: 9,
+        name: "rights",
+        parts: &[
+            include_str!("../migrations/0009_rights/row_security.sql"),
+            include_str!("../migrations/0009_rights/policies.sql"),
+            include_str!("../migrations/0009_rights/tables.sql"),
+            include_str!("../migrations/0009_rights/functions.sql"),
+        ],
+    },
+];

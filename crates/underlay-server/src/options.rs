@@ -1,0 +1,90 @@
+use underlay_core::options::{ConfigOption, Configurable, Place};
+
+use crate::host::check_name;
+use crate::{ServeLimits, ServerConfig};
+
+impl Configurable for ServerConfig {
+    const OPTIONS: &'static [ConfigOption<Self>] = &[
+        ConfigOption::<Self>::new(
+            "origins_trusted",
+            "Sites whose pages may send commands from a browser, such as https://app.example",
+            |config| Place::List(&mut config.origins_trusted),
+        ),
+        ConfigOption::<Self>::new("body_bytes_max", "Bytes in the body of a request", |config| {
+            Place::Bytes(&mut config.body_bytes_max)
+        }),
+        ConfigOption::<Self>::new("body_wait_max", "How long a body may take to arrive", |config| {
+            Place::Time(&mut config.body_wait_max)
+        }),
+        ConfigOption::<Self>::new("page_events_max", "Events in one page", |config| {
+            Place::Count(&mut config.page_events_max)
+        })
+        .at_least(1),
+        ConfigOption::<Self>::new("page_bytes_max", "Bytes in one page of events or rows, about", |config| {
+            Place::Bytes(&mut config.page_bytes_max)
+        }),
+        ConfigOption::<Self>::new("wait_max", "How long a query may wait for a view", |config| {
+            Place::Time(&mut config.wait_max)
+        }),
+        ConfigOption::<Self>::new("requests_max", "Requests in progress at one time", |config| {
+            Place::Count(&mut config.requests_max)
+        })
+        .at_least(1),
+        ConfigOption::<Self>::new(
+            "tenant_requests_max",
+            "Requests of one tenant in progress at one time",
+            |config| Place::Count(&mut config.tenant_requests_max),
+        )
+        .at_least(1),
+        ConfigOption::<Self>::new("answer_bytes_max", "Bytes of answers that were not taken yet", |config| {
+            Place::Bytes(&mut config.answer_bytes_max)
+        })
+        .at_least(1),
+        ConfigOption::<Self>::new(
+            "tenant_answer_bytes_max",
+            "Bytes of answers to one tenant that were not taken yet",
+            |config| Place::Bytes(&mut config.tenant_answer_bytes_max),
+        )
+        .at_least(1),
+    ];
+}
+
+impl Configurable for ServeLimits {
+    const OPTIONS: &'static [ConfigOption<Self>] = &[
+        ConfigOption::<Self>::new(
+            "connections_max",
+            "Connections that are served at one time; more wait",
+            |limits| Place::Count(&mut limits.connections_max),
+        )
+        .at_least(1),
+        ConfigOption::<Self>::new(
+            "header_wait_max",
+            "How long a connection may take to send the head of a request",
+            |limits| Place::Time(&mut limits.header_wait_max),
+        )
+        .at_least(1),
+        ConfigOption::<Self>::new(
+            "answer_grace",
+            "How long a client may take nothing of its answer",
+            |limits| Place::Time(&mut limits.answer_grace),
+        ),
+        ConfigOption::<Self>::new(
+            "answer_rate_min",
+            "Bytes a second that a client takes of its answer; a slower one is cut",
+            |limits| Place::Bytes(&mut limits.answer_rate_min),
+        ),
+        ConfigOption::<Self>::new(
+            "shutdown_wait_max",
+            "How long connections may go on after the shutdown",
+            |limits| Place::Time(&mut limits.shutdown_wait_max),
+        ),
+    ];
+}
+
+/// Checks a name that requests may be for, such as `bank.example`.
+///
+/// # Errors
+/// What is wrong with it and what would be right.
+pub fn check_host_name(name: &str) -> Result<(), String> {
+    check_name(name).map_err(|error| error.to_string())
+}

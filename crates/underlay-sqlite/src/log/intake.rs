@@ -1,0 +1,188 @@
+//! Where callers leave their writes and the writer thread takes them.
+//!
+//! States: `Open` takes writes. `Broken` refuses them at once, while the writer tries to get the file
+//! back. `Closing` refuses them, and the writer still does what waits. `Ended` refuses them for good.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use underlay_core::adapter::{Answer, BatchLimits, CommitIntake, Outage, Reply, Request, Unanswered};
+use underlay_core::{Commit, Error, TenantId};
+
+use crate::error::Failure;
+
+/// What a write to the views does inside its transaction; it returns the generation it wrote.
+pub(crate) type ViewChange = Box<dyn FnOnce(&Connection) -> Result<u32, Failure> + Send>;
+
+/// Whether a write is flushed before it is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flush {
+    /// Yes: a power cut does not undo it.
+    Now,
+    /// With the next commit. A power cut before that takes rows and checkpoint back together.
+    Later,
+}
+
+/// A write to the views that waits.
+pub(crate) struct ViewWrite {
+    pub(crate) flush: Flush,
+    pub(crate) change: ViewChange,
+    pub(crate) answer: oneshot::Sender<Result<u32, Error>>,
+    /// One of the places there are; given back when the write is done, also where nobody waits for it.
+    pub(crate) place: OwnedSemaphorePermit,
+}
+
+/// What the writer does next: at most one group commit and one write to a view.
+pub(crate) struct Turn {
+    pub(crate) batch: Vec<Request>,
+    pub(crate) view_write: Option<ViewWrite>,
+}
+
+/// What the writer is told by [`Intake::next`].
+pub(crate) enum Next {
+    /// There is work.
+    Turn(Turn),
+    /// None came for as long as was asked.
+    Rested,
+    /// It is closing, and nothing waits.
+    Closed,
+}
+
+/// The place between callers and writer.
+pub(crate) struct Intake {
+    /// What was left here and has no answer.
+    pub(crate) unanswered: Unanswered,
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+struct Waiting {
+    commits: CommitIntake,
+    view_writes: VecDeque<ViewWrite>,
+}
+
+impl Intake {
+    pub(crate) fn new(limits: BatchLimits) -> Self {
+        Self {
+            unanswered: Unanswered::default(),
+            waiting: Mutex::new(Waiting { commits: CommitIntake::new(limits), view_writes: VecDeque::new() }),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Leaves a commit.
+    ///
+    /// # Errors
+    /// `Unavailable` where the queue is full, or the state is not `Open`.
+    pub(crate) fn push_commit(&self, tenant: TenantId, commit: Commit, reply: Reply) -> Result<(), Error> {
+        let mut waiting = self.lock();
+        waiting.commits.push(tenant, commit, reply)?;
+        drop(waiting);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Leaves a write to the views. Their number is bounded by the caller.
+    ///
+    /// # Errors
+    /// `Unavailable` where the state is not `Open`.
+    pub(crate) fn push_view_write(&self, write: ViewWrite) -> Result<(), Error> {
+        let mut waiting = self.lock();
+        waiting.commits.check_open()?;
+        waiting.view_writes.push_back(write);
+        drop(waiting);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Waits for work, and where `rest` is given, at most as long.
+    pub(crate) fn next(&self, rest: Option<Duration>) -> Next {
+        let mut waiting = self.lock();
+        loop {
+            if !waiting.is_empty() {
+                let batch = waiting.commits.take();
+                return Next::Turn(Turn { batch, view_write: waiting.view_writes.pop_front() });
+            }
+            if !waiting.commits.is_open() {
+                return Next::Closed;
+            }
+            let Some(rest) = rest else {
+                waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let waited = self.changed.wait_timeout(waiting, rest).unwrap_or_else(PoisonError::into_inner);
+            waiting = waited.0;
+            if waited.1.timed_out() && waiting.is_empty() && waiting.commits.is_open() {
+                return Next::Rested;
+            }
+        }
+    }
+
+    /// Takes in what the commits of a batch were answered.
+    pub(crate) fn learn<'a>(&self, answers: impl Iterator<Item = (&'a TenantId, &'a Answer)>) {
+        self.lock().commits.learn(answers);
+    }
+
+    /// Refuses what comes and answers what waits, until [`Intake::mend`].
+    pub(crate) fn break_down(&self, reason: &str) {
+        let mut waiting = self.lock();
+        let outage = Outage::new(reason);
+        waiting.commits.break_down(&outage);
+        waiting.refuse_view_writes(&outage);
+    }
+
+    /// Takes writes again.
+    pub(crate) fn mend(&self) {
+        self.lock().commits.mend();
+    }
+
+    /// Waits at most `duration`, or until it is closing; whether it is.
+    pub(crate) fn wait_for_closing(&self, duration: Duration) -> bool {
+        let goes_on = |waiting: &mut Waiting| waiting.commits.goes_on();
+        let (mut waiting, _) = self
+            .changed
+            .wait_timeout_while(self.lock(), duration, goes_on)
+            .unwrap_or_else(PoisonError::into_inner);
+        !goes_on(&mut waiting)
+    }
+
+    /// Waits at most `duration`, or until anything changes here; whether the time ran out.
+    pub(crate) fn wait_for_change(&self, duration: Duration) -> bool {
+        let waited = self.changed.wait_timeout(self.lock(), duration);
+        waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+
+    /// Takes nothing more; what waits is still done.
+    pub(crate) fn close(&self) {
+        self.lock().commits.close();
+        self.changed.notify_all();
+    }
+
+    /// Refuses what waits and all that comes: nobody is left to do it.
+    pub(crate) fn end(&self) {
+        let mut waiting = self.lock();
+        waiting.commits.end();
+        waiting.refuse_view_writes(&Outage::ended());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        // A panic while it is held leaves a queue that is whole: each change is one call.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn is_empty(&self) -> bool {
+        self.commits.is_empty() && self.view_writes.is_empty()
+    }
+
+    fn refuse_view_writes(&mut self, outage: &Outage) {
+        // A caller that has gone away needs no answer.
+        for write in self.view_writes.drain(..) {
+            write.answer.send(Err(outage.error())).ok();
+        }
+    }
+}

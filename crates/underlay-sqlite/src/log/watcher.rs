@@ -1,0 +1,80 @@
+//! Finds out that another process has written to the file, and wakes who waits for events.
+//!
+//! SQLite keeps a counter of commits that a connection can ask for without reading a page. It is asked
+//! at an even interval; only where the log has grown is anybody woken.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use underlay_core::adapter::WakeupHub;
+
+use crate::connections::database::Database;
+use crate::error::Failure;
+use crate::event_store;
+
+/// Tells the watcher to end.
+#[derive(Default)]
+pub(crate) struct Stop {
+    stopped: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Stop {
+    pub(crate) fn set(&self) {
+        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits at most `duration`; true once it is set.
+    fn wait(&self, duration: Duration) -> bool {
+        let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.changed.wait_timeout_while(stopped, duration, |stopped| !*stopped);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// What the watching thread works with.
+pub(crate) struct Watcher {
+    pub(crate) database: Database,
+    pub(crate) interval: Duration,
+    /// The last position known, shared with the writer.
+    pub(crate) head: Arc<AtomicU64>,
+    pub(crate) wakeups: Arc<WakeupHub>,
+    pub(crate) stop: Arc<Stop>,
+}
+
+impl Watcher {
+    /// Watches until it is stopped. A failure costs a hint, and the connection is made anew.
+    pub(crate) fn run(self) {
+        while !self.stop.wait(self.interval) {
+            if let Err(failure) = self.watch() {
+                tracing::warn!(%failure, "watching the SQLite file");
+            }
+        }
+    }
+
+    fn watch(&self) -> Result<(), Failure> {
+        let connection = self.database.open_reader()?;
+        let mut seen = None;
+        loop {
+            let now: i64 = connection.pragma_query_value(None, "data_version", |row| row.get(0))?;
+            if seen != Some(now) {
+                seen = Some(now);
+                self.look(&connection)?;
+            }
+            if self.stop.wait(self.interval) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn look(&self, connection: &Connection) -> Result<(), Failure> {
+        let head = event_store::head(connection)?;
+        if self.head.fetch_max(head, Ordering::Relaxed) < head {
+            self.wakeups.wake();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,31 @@
+//! The migrations, in the order they are applied, each of them a folder: one table a file.
+//!
+//! They are frozen: a file remembers the checksums of those that made it, and a program with other texts
+//! refuses it. A change is a further migration at the end. `migrations.lock` says the same to
+//! `cargo xtask tidy`.
+
+use underlay_core::adapter::Migration;
+
+pub(crate) const MIGRATIONS: [Migration; 2] = [
+    Migration {
+        number: 1,
+        name: "tables",
+        parts: &[
+            include_str!("../migrations/0001_tables/migrations.sql"),
+            include_str!("../migrations/0001_tables/store.sql"),
+            include_str!("../migrations/0001_tables/events.sql"),
+            include_str!("../migrations/0001_tables/commits.sql"),
+            include_str!("../migrations/0001_tables/views.sql"),
+            include_str!("../migrations/0001_tables/view_generations.sql"),
+            include_str!("../migrations/0001_tables/discarded_generations.sql"),
+            include_str!("../migrations/0001_tables/parked_events.sql"),
+            include_str!("../migrations/0001_tables/snapshots.sql"),
+            include_str!("../migrations/0001_tables/leases.sql"),
+        ],
+    },
+    Migration {
+        number: 2,
+        name: "append_only",
+        parts: &[include_str!("../migrations/0002_append_only/triggers.sql")],
+    },
+];

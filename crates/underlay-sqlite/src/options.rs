@@ -1,0 +1,98 @@
+use underlay_core::options::{ConfigOption, Configurable, Place};
+
+use crate::SqliteConfig;
+
+const DAY: u64 = 24 * 60 * 60 * 1_000;
+
+impl Configurable for SqliteConfig {
+    const OPTIONS: &'static [ConfigOption<Self>] = &[
+        ConfigOption::<Self>::new(
+            "busy_timeout",
+            "How long a write waits for another process that holds the file",
+            |config| Place::Time(&mut config.busy_timeout),
+        )
+        .at_most(DAY),
+        ConfigOption::<Self>::new(
+            "readers_max",
+            "Connections that read for commands and views at the same time",
+            |config| Place::Count(&mut config.readers_max),
+        )
+        .at_least(1),
+        ConfigOption::<Self>::new(
+            "query_connections_max",
+            "Queries that run at the same time, each on a connection of its own",
+            |config| Place::Count(&mut config.query_limits.running_max),
+        )
+        .at_least(1),
+        ConfigOption::<Self>::new("queries_waiting_max", "Queries that may wait", |config| {
+            Place::Count(&mut config.query_limits.waiting_max)
+        }),
+        ConfigOption::<Self>::new(
+            "tenant_queries_waiting_max",
+            "Queries of one tenant that may wait",
+            |config| Place::Count(&mut config.query_limits.tenant_waiting_max),
+        ),
+        ConfigOption::<Self>::new("query_wait_max", "How long a query may wait", |config| {
+            Place::Time(&mut config.query_limits.wait_max)
+        }),
+        ConfigOption::<Self>::new(
+            "query_timeout",
+            "How long a query may run before SQLite ends it",
+            |config| Place::Time(&mut config.query_timeout),
+        )
+        .at_most(DAY),
+        ConfigOption::<Self>::new("queue_items_max", "Commits that may wait", |config| {
+            Place::Count(&mut config.limits.queue_items_max)
+        }),
+        ConfigOption::<Self>::new("queue_bytes_max", "Bytes of commits that may wait", |config| {
+            Place::Bytes(&mut config.limits.queue_bytes_max)
+        }),
+        ConfigOption::<Self>::new("tenant_items_max", "Commits of one tenant that may wait", |config| {
+            Place::Count(&mut config.limits.tenant_items_max)
+        }),
+        ConfigOption::<Self>::new(
+            "tenant_bytes_max",
+            "Bytes of commits of one tenant that may wait",
+            |config| Place::Bytes(&mut config.limits.tenant_bytes_max),
+        ),
+        ConfigOption::<Self>::new("batch_items_max", "Commits in one group commit", |config| {
+            Place::Count(&mut config.limits.batch_items_max)
+        }),
+        ConfigOption::<Self>::new(
+            "batch_bytes_max",
+            "Bytes in one group commit, past its first commit",
+            |config| Place::Bytes(&mut config.limits.batch_bytes_max),
+        ),
+        ConfigOption::<Self>::new("view_writes_max", "Writes to views that may wait", |config| {
+            Place::Count(&mut config.view_writes_max)
+        })
+        .at_least(1),
+        ConfigOption::<Self>::new(
+            "wal_bytes_max",
+            "Bytes of the write-ahead log past which the writer makes it begin again",
+            |config| Place::Bytes(&mut config.wal_bytes_max),
+        )
+        .at_least(64 << 10),
+        ConfigOption::<Self>::new(
+            "poll_interval",
+            "How often the file is asked for commits of other processes",
+            |config| Place::Time(&mut config.poll_interval),
+        )
+        .at_least(1),
+        ConfigOption::<Self>::new(
+            "writer_cache_bytes",
+            "Bytes of pages that the writing connection keeps",
+            |config| Place::Bytes(&mut config.writer_cache_bytes),
+        ),
+        ConfigOption::<Self>::new(
+            "reader_cache_bytes",
+            "Bytes of pages that each reading connection keeps",
+            |config| Place::Bytes(&mut config.reader_cache_bytes),
+        ),
+        ConfigOption::<Self>::new(
+            "leases",
+            "Whether processes that share the file agree by leases who folds a view",
+            |config| Place::Flag(&mut config.leases),
+        ),
+    ];
+}

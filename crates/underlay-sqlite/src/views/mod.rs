@@ -1,0 +1,5 @@
+//! The views: which there are, the tables of their rows, and the queries that read them.
+
+pub(crate) mod catalogue;
+pub(crate) mod query;
+pub(crate) mod row_table;

@@ -1,0 +1,110 @@
+use underlay_core::limits::LEASE_SECONDS_MAX;
+use underlay_core::options::{ConfigOption, Configurable, Options, Place};
+use underlay_core::{Error, TenantId};
+use underlay_runtime::EngineConfig;
+use underlay_server::{ServeLimits, ServerConfig, check_host_name};
+
+use crate::retention::Kept;
+
+/// The key of the address of the store.
+pub(super) const DATABASE: &str = "database";
+
+/// Where `serve` listens when nothing else is said: this machine only.
+const LISTEN_DEFAULT: &str = "127.0.0.1:7070";
+/// The tenant when nothing else is said.
+const TENANT_DEFAULT: &str = "main";
+
+/// Everything that can be set of a service, except what belongs to its store.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// The address of the store.
+    pub(crate) database: String,
+    /// Whose data commands of the command line are about; whose service it is, where it is one tenant's.
+    pub(crate) tenant: String,
+    /// Where `serve` listens.
+    pub(crate) listen: String,
+    /// The HTTP API.
+    pub(crate) server: ServerConfig,
+    /// The connections of the HTTP API.
+    pub(crate) serving: ServeLimits,
+    /// The engine.
+    pub(crate) engine: EngineConfig,
+    /// What is forgotten, and when.
+    pub(crate) kept: Kept,
+}
+
+/// One struct of the settings.
+type Part = fn(&mut Settings) -> &mut dyn Options;
+
+/// Every struct whose options can be set, with the section they stand in. The first has none.
+pub(super) const PARTS: &[(&str, Part)] = &[
+    ("", |settings| settings),
+    ("server", |settings| &mut settings.server),
+    ("server", |settings| &mut settings.serving),
+    ("engine", |settings| &mut settings.engine),
+    ("retention", |settings| &mut settings.kept),
+];
+
+impl Settings {
+    /// The defaults of a service.
+    pub(crate) fn new(service: &str, engine: EngineConfig) -> Self {
+        Self {
+            database: format!("sqlite:{service}.db"),
+            tenant: TENANT_DEFAULT.to_owned(),
+            listen: LISTEN_DEFAULT.to_owned(),
+            server: ServerConfig::new(service).with_one_tenant(),
+            serving: ServeLimits::default(),
+            engine,
+            kept: Kept::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// The tenant, which was checked when it was read.
+    pub(crate) fn tenant(&self) -> Result<TenantId, Error> {
+        TenantId::new(&self.tenant)
+    }
+}
+
+impl Configurable for Settings {
+    const OPTIONS: &'static [ConfigOption<Self>] = &[
+        ConfigOption::<Self>::new(DATABASE, "The address of the store", |settings| {
+            Place::Text(&mut settings.database)
+        })
+        .called("ADDRESS"),
+        ConfigOption::<Self>::new("tenant", "Whose data", |settings| Place::Text(&mut settings.tenant))
+            .called("TENANT")
+            .checked(|text| TenantId::new(text).map(drop).map_err(|error| error.to_string())),
+        ConfigOption::<Self>::new("listen", "Where `serve` listens", |settings| {
+            Place::Text(&mut settings.listen)
+        })
+        .checked(check_listen)
+        .called("HOST:PORT"),
+        ConfigOption::<Self>::new(
+            "allow_host",
+            "A name `serve` may be asked by, such as bank.example, besides localhost and addresses",
+            |settings| Place::List(&mut settings.server.hosts_allowed),
+        )
+        .checked(check_hosts),
+        ConfigOption::<Self>::new(
+            "view_lease",
+            "How long views stay with a process that does not answer, before another takes over",
+            |settings| Place::Seconds(&mut settings.engine.view_lease),
+        )
+        .at_least(1)
+        .at_most(LEASE_SECONDS_MAX * 1_000),
+    ];
+}
+
+fn check_listen(text: &str) -> Result<(), String> {
+    let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
+    match port.map(str::parse::<u16>) {
+        Some(Ok(_)) => Ok(()),
+        _ => Err(format!("{text:?} is not HOST:PORT, such as 127.0.0.1:7070")),
+    }
+}
+
+fn check_hosts(text: &str) -> Result<(), String> {
+    text.split(',').map(str::trim).filter(|name| !name.is_empty()).try_for_each(check_host_name)
+}
