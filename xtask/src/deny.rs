@@ -32,7 +32,7 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     let program = find_or_install(root)?;
     let deny = || {
         let mut command = Command::new(&program);
-        command.current_dir(root).stdin(Stdio::null()).args(["--all-features", "--log-level", "warn"]);
+        command.current_dir(root).stdin(Stdio::null()).args(["--all-features", "--log-level", "error"]);
         command
     };
     run_program(deny().args(["check", "--hide-inclusion-graph"]).args(OFFLINE))?;

@@ -1,6 +1,6 @@
 //! The vocabulary of Underlay and the ports it is built on.
 //!
-//! This crate does no I/O and knows no vendor. It holds four things:
+//! This crate does no I/O and knows no vendor. It holds these things:
 //!
 //! - the **words**: [`TenantId`], [`StreamName`], [`Version`], [`Position`], [`NewEvent`],
 //!   [`RecordedEvent`], [`Commit`], [`Outcome`], [`Checkpoint`];
@@ -9,7 +9,8 @@
 //! - the **ports**: [`EventStore`], [`ReadModels`], [`Snapshots`], [`Leases`], [`Archive`], [`Retention`],
 //!   [`Wakeups`], [`Clock`]. The documentation of a port is its contract: numbered sentences, each
 //!   naming the conformance case that attacks it;
-//! - the **memory adapters** in [`memory`]: the same semantics, nothing kept after the process ends.
+//! - the **toolkit** for whoever writes an adapter, in [`adapter`];
+//! - the **memory adapters** in [`memory`]. They keep the same promises, and keep nothing after the process ends.
 
 pub mod adapter;
 pub mod domain;

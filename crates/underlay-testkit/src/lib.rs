@@ -53,8 +53,9 @@ pub mod private {
 
 /// Turns the contract of a port into tests: one `#[test]` per sentence, named after its case.
 ///
-/// The first argument names the port: `event_store`, `read_models`, `snapshots`, `archive` or
-/// `retention`; the second is the [`Fixture`] that opens the adapter. A module of its own keeps the tests of several fixtures apart.
+/// The first argument names the port: `event_store`, `read_models`, `snapshots`, `leases`, `archive` or
+/// `retention`. The second is the [`Fixture`] that opens the adapter. A module of its own keeps the tests of
+/// several fixtures apart.
 ///
 /// ```
 /// use std::sync::Arc;

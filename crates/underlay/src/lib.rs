@@ -1,8 +1,8 @@
-//! Underlay: the infrastructure under an event-sourced, multi-tenant service. A user writes the
-//! domain as pure functions; this crate gives it everything outside.
+//! Underlay is the infrastructure layer for event-sourced, multi-tenant services. You write the domain as plain
+//! functions, and this crate gives it everything outside.
 //!
-//! - [`Service`] is the whole program: HTTP API, views, and a command line in every binary.
-//! - [`Service::open`] is the same inside a program of one's own.
+//! - [`Service`] is a whole program, with an HTTP API, views and a command line.
+//! - [`Service::open`] gives its engine, for use inside a program you have.
 //! - [`Store`] is the event store alone.
 //!
 //! What a service is written with stands at the root. The rest has the folders of `underlay-core`: [`words`],

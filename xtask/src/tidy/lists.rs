@@ -13,6 +13,8 @@ enum Things {
     Ports,
     /// The attributes of `underlay-derive`.
     Attributes,
+    /// The suites of `conformance!`.
+    Suites,
     /// The commands of this program.
     Commands,
     /// The members of the workspace, by their folders.
@@ -60,6 +62,13 @@ const LISTS: &[List] = &[
         before: "`#[",
         from: "The attributes",
         to: ".",
+    },
+    List {
+        of: Things::Suites,
+        path: "crates/underlay-testkit/src/lib.rs",
+        before: "`",
+        from: "The first argument names the port:",
+        to: ". The second",
     },
     List {
         of: Things::Commands,
@@ -130,6 +139,11 @@ fn things(of: Things, files: &[TextFile]) -> BTreeSet<String> {
         Things::Attributes => {
             let code = code_only(text_of("crates/underlay-derive/src/lib.rs"));
             names_after(&code, "#[proc_macro_attribute]\npub fn ")
+        }
+        Things::Suites => {
+            let code = code_only(text_of("crates/underlay-testkit/src/lib.rs"));
+            let suites = code.split("macro_rules! conformance {").nth(1).unwrap_or_default();
+            names_after(suites.split("macro_rules!").next().unwrap_or_default(), "\n    (")
         }
         Things::Commands => {
             let code = code_only(text_of("xtask/src/main.rs"));

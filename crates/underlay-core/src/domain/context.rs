@@ -22,8 +22,8 @@ impl Actor {
     }
 }
 
-/// What a decision may know besides state and command. There is no other clock and no other
-/// randomness in a decision, so deciding again decides the same.
+/// All that a decision may know beside the state and the command. A decision has no other clock and no other
+/// randomness, so deciding again decides the same.
 #[derive(Debug)]
 pub struct Context {
     /// The time of the command.
@@ -50,7 +50,7 @@ impl Context {
         self.actor.has_role(role)
     }
 
-    /// A new id: the n-th of a tenant's command is always the same.
+    /// Draws a new id. The n-th id of a tenant's command is always the same.
     #[must_use]
     pub fn new_id(&self) -> Uuid {
         let number = self.drawn.get();

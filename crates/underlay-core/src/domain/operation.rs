@@ -9,9 +9,9 @@ use crate::words::{
     Error, Expectation, ExpectedVersion, NewEvent, NewWork, StreamName, StreamWrite, Version,
 };
 
-/// A decision over several streams, stored in one commit. Pure.
+/// A decision over several streams, stored in one commit. Its functions are pure.
 ///
-/// Its serde form is the body of a request. Where it is called by typed code, a repeat must match it
+/// Its serde form is the body of a request. When typed code calls it, a repeat must match that form
 /// ([`Asked::typed`](crate::domain::Asked::typed)): an optional field may be added, and one that is `None` is
 /// as if it was not there.
 #[diagnostic::on_unimplemented(
@@ -24,7 +24,7 @@ pub trait Operation: Serialize + DeserializeOwned + Clone + Send + Sync + 'stati
     /// Who comes in from outside needs one of these roles; none are needed where there are none. The
     /// edge looks at them, typed code does not.
     const ROLES: &'static [&'static str] = &[];
-    /// What it can say no with.
+    /// The ways it can say no.
     type Refusal: Refusal;
 
     /// Names the streams it decides over.
@@ -33,8 +33,8 @@ pub trait Operation: Serialize + DeserializeOwned + Clone + Send + Sync + 'stati
     /// [`Error::Invalid`] where an id cannot be part of a stream name.
     fn reads(&self, reads: &mut Reads) -> Result<(), Error>;
 
-    /// Appends to the streams it named. The commit expects the version of every one of them, also
-    /// of those it only looked at.
+    /// Appends to the streams it named. The commit expects the version of every one of them, even of those
+    /// it only looked at.
     ///
     /// # Errors
     /// The refusal; what was appended until then is forgotten.
@@ -50,7 +50,7 @@ pub struct Reads {
 }
 
 impl Reads {
-    /// Names the stream of an aggregate. Naming it twice is naming it once.
+    /// Names the stream of an aggregate. Naming a stream twice is the same as naming it once.
     ///
     /// # Errors
     /// [`Error::Invalid`] where the id's text cannot be part of a stream name, or with the name of the

@@ -3,7 +3,7 @@ use std::hash::Hash;
 
 use crate::domain::{Event, Recorded, Row, ViewSchema};
 
-/// A read model: rows by key, each a fold of the events routed to it. Pure.
+/// Rows by key, each folded from the events that are routed to it. Its functions are pure.
 ///
 /// Rows belong to the tenant of the event; the same key in two tenants is two rows.
 #[diagnostic::on_unimplemented(
@@ -13,7 +13,7 @@ use crate::domain::{Event, Recorded, Row, ViewSchema};
 pub trait View: Send + Sync + 'static {
     /// Its name, in the database and in addresses: `a-z 0-9 _`.
     const NAME: &'static str;
-    /// Raise it when `route` or `fold` changed: the rows must then be rebuilt.
+    /// Raise it when `route` or `fold` changes, so that the rows are rebuilt.
     const VERSION: u32 = 1;
     /// What happens at an event it cannot take.
     const ON_FAULT: OnFault = OnFault::Pause;
@@ -22,15 +22,15 @@ pub trait View: Send + Sync + 'static {
     const ROLES: &'static [&'static str] = &[];
     /// The events it folds.
     type Event: Event;
-    /// What tells its rows apart; stored as its text, so two keys never have one text.
+    /// What tells its rows apart. It is stored as its text, so two keys must never have the same text.
     type Key: Clone + Eq + Hash + Ord + Display + Send + Sync + 'static;
     /// A row.
     type Row: Row;
 
-    /// Names the rows an event changes.
+    /// Names the rows that an event changes.
     fn route(&self, event: &Recorded<Self::Event>, keys: &mut Keys<Self::Key>);
 
-    /// The row after the event; `None` removes it.
+    /// Gives the row after the event. `None` removes the row.
     fn fold(
         &self,
         key: &Self::Key,
@@ -53,7 +53,7 @@ pub trait View: Send + Sync + 'static {
 /// a row comes out that no store may hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum OnFault {
-    /// It stops before the event, for every tenant, until a person mends it: no row is ever wrong.
+    /// It stops before the event, for every tenant, until a person mends it. So no row is ever wrong.
     #[default]
     Pause,
     /// It passes over the event and remembers it: the rows of that tenant lack it, those of the others

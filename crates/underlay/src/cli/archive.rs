@@ -16,7 +16,11 @@ use crate::{Exit, ExitError};
 const TENANTS_SHOWN: usize = 5;
 
 fn file() -> Arg {
-    Arg::new("file").required(true).value_name("FILE").value_parser(value_parser!(PathBuf)).help("The file")
+    Arg::new("file")
+        .required(true)
+        .value_name("FILE")
+        .value_parser(value_parser!(PathBuf))
+        .help("The exported file")
 }
 
 pub(super) fn export_command() -> clap::Command {
@@ -28,8 +32,8 @@ pub(super) fn export_command() -> clap::Command {
 pub(super) fn import_command() -> clap::Command {
     clap::Command::new("import-log")
         .about(
-            "Store the commits of an exported file: all of them, or with --tenant that tenant's; what is there is \
-             passed over",
+            "Store the commits of an exported file, or with --tenant only that tenant's. Commits that are stored \
+             already stay as they are",
         )
         .arg(file())
 }
@@ -40,7 +44,10 @@ pub(super) async fn export(app: &App, matches: &ArgMatches) -> Result<(), ExitEr
     let scope = scope(app, matches);
     let failed = |error: std::io::Error| ExitError::failed(format!("{}: {error}", path.display()));
     if path.exists() {
-        return Err(ExitError::invalid(format!("{} exists; an export writes a new file", path.display())));
+        return Err(ExitError::invalid(format!(
+            "{} exists already, and an export writes a new file; choose another name",
+            path.display()
+        )));
     }
     // Whoever finds the file under its name finds it whole.
     let mut partial = path.clone().into_os_string();

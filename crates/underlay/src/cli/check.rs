@@ -25,14 +25,14 @@ pub(super) fn command() -> clap::Command {
                 .long("lock")
                 .value_name("FILE")
                 .value_parser(value_parser!(PathBuf))
-                .help("Compare the declared events with this events.lock"),
+                .help("Compare the events that the code declares with this file, usually events.lock"),
         )
         .arg(
             Arg::new("update")
                 .long("update")
                 .action(ArgAction::SetTrue)
                 .requires("lock")
-                .help("Add new types and versions to the lock; a changed one is still an error"),
+                .help("Add new types and versions to the lock. A type that changed is still an error"),
         )
         .group(clap::ArgGroup::new("what").args(["events", "lock"]).required(true).multiple(true))
 }

@@ -13,7 +13,7 @@ pub(super) fn command() -> clap::Command {
                 .value_name("POSITION")
                 .default_value("0")
                 .value_parser(value_parser!(Position))
-                .help("Only events after it"),
+                .help("Print only events after this position"),
         )
         .arg(
             Arg::new("limit")
@@ -21,14 +21,14 @@ pub(super) fn command() -> clap::Command {
                 .value_name("N")
                 .default_value("100")
                 .value_parser(value_parser!(u64).range(1..))
-                .help("At least so many, where there are; up to the end of a commit"),
+                .help("Print at least N events, if there are as many; the last commit is printed whole"),
         )
-        .arg(Arg::new("type").long("type").value_name("TYPE").help("Only events of this type"))
+        .arg(Arg::new("type").long("type").value_name("TYPE").help("Print only events of this type"))
         .arg(
             Arg::new("category")
                 .long("category")
                 .value_name("CATEGORY")
-                .help("Only streams of this category"),
+                .help("Print only events of streams of this category"),
         )
 }
 

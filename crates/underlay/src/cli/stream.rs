@@ -12,7 +12,7 @@ pub(super) fn command() -> clap::Command {
                 .required(true)
                 .value_name("STREAM")
                 .value_parser(value_parser!(StreamName))
-                .help("Its name: category-id"),
+                .help("The name of the stream: CATEGORY-ID, such as account-42"),
         )
         .arg(
             Arg::new("after")
@@ -20,7 +20,7 @@ pub(super) fn command() -> clap::Command {
                 .value_name("VERSION")
                 .default_value("0")
                 .value_parser(value_parser!(u64))
-                .help("Only events with a higher version"),
+                .help("Print only events with a higher version than this"),
         )
 }
 

@@ -1,71 +1,51 @@
-//! A server for the last section of the guide, with names that nobody else on it has.
+//! A server for the last section of the guide, with a database and a login of the test's own.
 
-use std::io::Write as _;
+use servers::{Database, ROLE_PREFIX, Server, Turn, address_in, with_option};
+use tokio::runtime::Runtime;
 
-use tokio_postgres::{Client, NoTls};
+const PASSWORD: &str = "only-for-tests";
 
-pub(crate) struct Server {
-    /// The administrator's address, up to the name of the database.
-    address: String,
-    /// Part of the names of the database and the login.
-    own: String,
-    runtime: tokio::runtime::Runtime,
-    /// Roles belong to the whole server: while this is held, no other test migrates.
-    turn: Client,
+/// What the page calls the administrator, the login and their addresses, by other names.
+pub(crate) struct Place {
+    runtime: Runtime,
+    database: Database,
 }
 
-impl Server {
+impl Place {
     /// None where there is no server, which is said, or fails where one is required.
-    pub(crate) fn find() -> Option<Self> {
-        let Ok(server) = std::env::var("UNDERLAY_TEST_POSTGRES_URL") else {
-            let required = std::env::var("REQUIRE_SERVERS").is_ok_and(|value| value == "1");
-            assert!(!required, "this test must run, REQUIRE_SERVERS=1");
-            // Written past the capture of passing tests.
-            writeln!(std::io::stderr(), "SKIP postgres: UNDERLAY_TEST_POSTGRES_URL is not set").ok();
-            return None;
-        };
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-        let turn = runtime.block_on(async {
-            const TURN: i64 = 0x756e_646c;
-            let (client, connection) = tokio_postgres::connect(&server, NoTls).await.unwrap();
-            tokio::spawn(connection);
-            client.execute("SELECT pg_advisory_lock($1)", &[&TURN]).await.unwrap();
-            client
-        });
-        let (address, _) = server.rsplit_once('/').unwrap();
-        Some(Self { address: address.to_owned(), own: std::process::id().to_string(), runtime, turn })
-    }
-
-    /// What the page says, with the names of this server.
-    pub(crate) fn names(&self, text: &str) -> String {
-        let own = &self.own;
-        let (_, host) = self.address.rsplit_once('@').unwrap();
-        let database = format!("warehouse_{own}?underlay_role_prefix=underlay_test");
-        text.replace("postgres://postgres@localhost/warehouse", &format!("'{}/{database}'", self.address))
-            .replace("postgres://postgres@localhost", &self.address)
-            .replace(
-                "postgres://shop@localhost/warehouse",
-                &format!("'postgres://shop_{own}@{host}/{database}'"),
-            )
-            .replace("DATABASE warehouse", &format!("DATABASE warehouse_{own}"))
-            .replace("ROLE shop", &format!("ROLE shop_{own}"))
-            .replace("--grant shop", &format!("--grant shop_{own}"))
-            .replace("shop may use", &format!("shop_{own} may use"))
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let own = &self.own;
-        let statements = [
-            format!("DROP DATABASE IF EXISTS warehouse_{own} WITH (FORCE)"),
-            format!("DROP ROLE IF EXISTS shop_{own}"),
-        ];
-        self.runtime.block_on(async {
-            for statement in statements {
-                // A test that failed before has told why.
-                let _left = self.turn.batch_execute(&statement).await;
+    pub(crate) fn new() -> Option<Self> {
+        let server = match Server::named() {
+            Ok(server) => server,
+            Err(missing) => {
+                missing.skip_test();
+                return None;
             }
-        });
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.unwrap();
+        let database = runtime.block_on(server.create_with_login("guide", PASSWORD)).unwrap();
+        Some(Self { runtime, database })
+    }
+
+    /// Whether the command makes what was made for this test.
+    pub(crate) fn has_done(command: &str) -> bool {
+        command.starts_with("psql ") && command.contains("CREATE DATABASE")
+    }
+
+    /// Keeps other tests from migrating until what it gives is dropped.
+    pub(crate) fn turn(&self) -> Turn {
+        self.runtime.block_on(self.database.turn()).unwrap()
+    }
+
+    /// What the page says, with the names of this place.
+    pub(crate) fn names(&self, text: &str) -> String {
+        let name = self.database.name();
+        let admin = with_option(&self.database.admin_address(), "underlay_role_prefix", ROLE_PREFIX);
+        let login = address_in(self.database.server(), name, Some(&format!("{name}:{PASSWORD}")));
+        let login = with_option(&login, "underlay_role_prefix", ROLE_PREFIX);
+        text.replace("postgres://postgres@localhost/warehouse", &format!("'{admin}'"))
+            .replace("postgres://shop@localhost/warehouse", &format!("'{login}'"))
+            .replace("--grant shop", &format!("--grant {name}"))
+            .replace("shop may use", &format!("{name} may use"))
     }
 }

@@ -19,6 +19,7 @@ mod journal;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod program;
+mod readme;
 mod stores;
 mod tenants;
 mod transfers;
