@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use underlay_core::memory::{MemoryEventStore, MemoryLeases, MemoryReadModels};
 use underlay_core::{
-    Error, EventStore, Keys, Lease, Leases, ManualClock, Position, Recorded, Timestamp, View, ViewStatus,
+    Error, EventStore, Keys, Lease, Leases, ManualClock, Position, ReadModels, Recorded, Timestamp, View,
+    ViewStatus,
 };
 use underlay_runtime::{Engine, EngineConfig, Ports, Registry, RunningViews, ViewState};
 use underlay_testkit::{Over, ReadModelsLayer, RowsCall};

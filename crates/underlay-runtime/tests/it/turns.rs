@@ -38,7 +38,7 @@ fn take_while_other_is_full(engine: &Engine, account: &str, other: &str) -> Join
 }
 
 async fn version(store: &BusyStore, account: &str) -> u64 {
-    store.versions(&tenant(), &[stream(account)]).await.unwrap()[0].0
+    store.log().versions(&tenant(), &[stream(account)]).await.unwrap()[0].0
 }
 
 /// Lets many callers work at once, and tells what failed.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use underlay_core::memory::{MemoryEventStore, MemoryReadModels};
 use underlay_core::{
-    Clock, Error, EventStore, Keys, LogScope, Position, Query, Recorded, StoreId, SystemClock, TenantId,
+    Clock, Error, EventStore, Keys, Position, Query, Recorded, StoreId, SystemClock, TenantId,
     View, ViewStatus, Wakeup, WakeupHub, Wakeups,
 };
 use underlay_runtime::{Engine, EngineConfig, OnViewChange, Ports, RebuildFrom, Registry, Request};
@@ -377,7 +377,7 @@ impl Swapped {
         self.hub.wake();
     }
 
-    fn log(&self) -> MemoryEventStore {
+    pub fn log(&self) -> MemoryEventStore {
         self.log.lock().unwrap().clone()
     }
 }
