@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use underlay_core::memory::{MemoryEventStore, MemoryReadModels};
 use underlay_core::{
-    Clock, Error, EventStore, Keys, Position, Query, Recorded, StoreId, SystemClock, TenantId,
-    View, ViewStatus, Wakeup, WakeupHub, Wakeups,
+    Clock, Error, EventStore, Keys, Position, Query, Recorded, StoreId, SystemClock, TenantId, View,
+    ViewStatus, Wakeup, WakeupHub, Wakeups,
 };
 use underlay_runtime::{Engine, EngineConfig, OnViewChange, Ports, RebuildFrom, Registry, Request};
 use underlay_testkit::{Call, EventStoreLayer, Over};
