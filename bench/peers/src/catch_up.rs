@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use crate::Scale;
-use crate::entrants::Seen;
-use figures::Booking;
-use figures::Sample;
+use figures::{Booking, Sample};
 
+use crate::Scale;
+use crate::account::AccountEvent;
+use crate::entrants::Seen;
 use crate::figure::{Figure, Report};
 use crate::filled::Filled;
 

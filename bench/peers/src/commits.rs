@@ -1,8 +1,8 @@
 //! Commits of one event each, by callers that wait for their answers.
 
-use crate::entrants::{Entrant, batches};
 use figures::Sample;
 
+use crate::entrants::{Entrant, batches};
 use crate::figure::{Figure, Report};
 use crate::place::Place;
 use crate::press::{Accounts, press};

@@ -1,10 +1,11 @@
 //! Logs that are read and folded: the same events in every store.
 
+use figures::Booking;
+
 use crate::entrants::{Entrant, Log, Opened};
 use crate::figure::Report;
 use crate::place::Place;
 use crate::{Result, Scale};
-use figures::Booking;
 
 /// Accounts of a log.
 const ACCOUNTS: u64 = 10_000;

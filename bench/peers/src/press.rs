@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use figures::{Booking, Latency, Sample};
 use tokio::sync::Barrier;
 
 use crate::entrants::{Appended, Log};
 use crate::{Result, Scale};
-use figures::Booking;
-use figures::{Latency, Sample};
 
 /// Accounts each caller writes in turn, where each has its own.
 pub(crate) const ACCOUNTS_EACH: u64 = 100;

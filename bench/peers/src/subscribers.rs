@@ -8,12 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use figures::{Booking, Sample};
 use tokio::time::timeout;
 
 use crate::entrants::{Appended, Entrant, Log, Opened, Tally};
-use figures::Booking;
-use figures::Sample;
-
 use crate::figure::{Figure, Report};
 use crate::place::Place;
 use crate::{Result, Scale};

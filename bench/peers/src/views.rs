@@ -1,8 +1,8 @@
 //! Balances by account, folded out of the whole log into rows that were not there.
 
-use crate::Scale;
 use figures::Sample;
 
+use crate::Scale;
 use crate::figure::{Figure, Report};
 use crate::filled::Filled;
 

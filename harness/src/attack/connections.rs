@@ -32,21 +32,21 @@ const ENDS: [&str; 8] = [
 ];
 
 /// What a transaction begins with.
-pub(super) type Settle<'a> = &'a (dyn Fn(&str, &str) -> String + Sync);
+pub(super) type Begin<'a> = &'a (dyn Fn(&str, &str) -> String + Sync);
 
 /// Ends transactions in every way, and looks at what is left.
-pub(super) async fn reused(place: &Place, population: &Population, settle: Settle<'_>) -> Result<Attack> {
+pub(super) async fn reused(place: &Place, population: &Population, begin: Begin<'_>) -> Result<Attack> {
     let mut attack = Attack::new("a connection that is used again");
     let session = place.session(LOGIN).await?;
     for tenant in population.tenants.iter().take(3) {
         for role in ["reader", "writer", "worker"] {
             for end in ENDS {
-                session.run(&format!("BEGIN; {}", settle(&place.role(role), tenant.id.as_str()))).await?;
+                session.run(&format!("BEGIN; {}", begin(&place.role(role), tenant.id.as_str()))).await?;
                 finish(&session, end).await?;
                 left(&session, place, None, &format!("{role} for {}, {end}", tenant.id), &mut attack).await?;
                 // Whoever comes next names another tenant, or forgets to.
                 let next = &population.tenants[3];
-                session.run(&format!("BEGIN; {}", settle(&place.role("reader"), next.id.as_str()))).await?;
+                session.run(&format!("BEGIN; {}", begin(&place.role("reader"), next.id.as_str()))).await?;
                 let told = session.tell(&format!("SELECT * FROM {SCHEMA}.events")).await?;
                 let sign = marks::foreign(Some(next.number), &told.text);
                 attack.judge(sign.is_some(), || format!("{} after {}: {sign:?}", next.id, tenant.id));

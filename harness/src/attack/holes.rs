@@ -18,7 +18,7 @@ pub(super) struct Hole {
     /// What is to find it, each for itself.
     found_by: &'static [Part],
     /// What a program does wrong, which no database can know.
-    settle: fn(&str, &str) -> String,
+    begin: fn(&str, &str) -> String,
 }
 
 /// What one hole came to.
@@ -32,7 +32,7 @@ pub(super) struct Found {
 }
 
 const fn hole(name: &'static str, found_by: &'static [Part], make: &'static [&'static str]) -> Hole {
-    Hole { name, make, undo: &[], found_by, settle: statements::settle }
+    Hole { name, make, undo: &[], found_by, begin: statements::begin }
 }
 
 const HOLES: &[Hole] = &[
@@ -173,29 +173,29 @@ const HOLES: &[Hole] = &[
         found_by: &[Part::Rights, Part::Tables, Part::Dumps],
         make: &["GRANT {worker} TO {app}"],
         undo: &["REVOKE {worker} FROM {app}"],
-        settle: statements::settle,
+        begin: statements::begin,
     },
     Hole {
         name: "a reader that passes over policies",
         found_by: &[Part::Rights, Part::Tables],
         make: &["ALTER ROLE {reader} BYPASSRLS"],
         undo: &["ALTER ROLE {reader} NOBYPASSRLS"],
-        settle: statements::settle,
+        begin: statements::begin,
     },
     Hole {
         name: "a login that is granted the owner",
         found_by: &[Part::Logins],
         make: &["GRANT {owner} TO {login}"],
         undo: &["REVOKE {owner} FROM {login}"],
-        settle: statements::settle,
+        begin: statements::begin,
     },
     Hole {
         name: "a tenant set for the session",
         found_by: &[Part::Reuse],
         make: &[],
         undo: &[],
-        settle: |role, tenant| {
-            statements::settle(role, tenant).replace("true)", "false)").replace(
+        begin: |role, tenant| {
+            statements::begin(role, tenant).replace("true)", "false)").replace(
                 &format!("set_config('role', '{role}', false)"),
                 &format!("set_config('role', '{role}', true)"),
             )
@@ -206,8 +206,8 @@ const HOLES: &[Hole] = &[
         found_by: &[Part::Reuse],
         make: &[],
         undo: &[],
-        settle: |role, tenant| {
-            statements::settle(role, tenant).replace(
+        begin: |role, tenant| {
+            statements::begin(role, tenant).replace(
                 &format!("set_config('role', '{role}', true)"),
                 &format!("set_config('role', '{role}', false)"),
             )
@@ -251,7 +251,7 @@ async fn attack_with(place: &Place, hole: &Hole, population: &Population) -> Res
         admin.run(&filled(place, sql)).await?;
     }
     let mut tally = Tally::default();
-    attack_sql(place, population, hole.found_by, false, &hole.settle, &mut tally).await?;
+    attack_sql(place, population, hole.found_by, false, &hole.begin, &mut tally).await?;
     Ok(tally)
 }
 

@@ -32,7 +32,7 @@ use std::time::Instant;
 
 use clap::Args;
 
-use self::connections::Settle;
+use self::connections::Begin;
 use self::place::{EVERYBODY, Installation, LOGIN, Place};
 use self::population::Population;
 use self::report::Report;
@@ -131,7 +131,7 @@ async fn attack(arguments: &Arguments, installation: &Installation<'_>) -> Resul
     drop(admin);
     let all = !arguments.quick;
     let parts = if arguments.holes_alone { &[] } else { Part::ALL.as_slice() };
-    attack_sql(&place, &population, parts, all, &statements::settle, &mut tally).await?;
+    attack_sql(&place, &population, parts, all, &statements::begin, &mut tally).await?;
     let mut holes = Vec::new();
     if arguments.compare {
         holes = holes::make_all(installation, &place, &population, &arguments.only).await?;
@@ -236,13 +236,13 @@ impl Part {
     ];
 }
 
-/// Attacks the database itself; `settle` is what a transaction begins with.
+/// Attacks the database itself; `begin` is what a transaction begins with.
 async fn attack_sql(
     place: &Place,
     population: &Population,
     parts: &[Part],
     all: bool,
-    settle: Settle<'_>,
+    begin: Begin<'_>,
     tally: &mut Tally,
 ) -> Result<()> {
     let admin = place.admin().await?;
@@ -259,7 +259,7 @@ async fn attack_sql(
             Part::Oracles => tricks::oracles(place, &admin, population).await?,
             Part::Prepared => tricks::prepared(place, population).await?,
             Part::Copies => tricks::copies(place, &admin, population).await?,
-            Part::Reuse => connections::reused(place, population, settle).await?,
+            Part::Reuse => connections::reused(place, population, begin).await?,
             Part::Shadows => tricks::shadows(place, population).await?,
             Part::Dumps => dump::attack(place, population).await?,
         });

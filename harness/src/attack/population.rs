@@ -202,11 +202,11 @@ async fn store_rows(store: &OpenStore, table: &ViewTable, tenants: &[Marked]) ->
         }
         changes.push(row(tenant, &own_key(tenant), ROWS)?);
     }
-    let position = Position::from_number(from.position.number() + 1);
-    let event_id = store.store.event_id_at(position).await?;
-    let to = Checkpoint { store: from.store, position, event_id };
+    // A position is one event's, and so one tenant's.
+    let mut position = from.position;
     let mut parked = Vec::new();
     for tenant in tenants {
+        position = Position::from_number(position.number() + 1);
         parked.push(ParkedEvent {
             tenant: tenant.id.clone(),
             position,
@@ -216,6 +216,8 @@ async fn store_rows(store: &OpenStore, table: &ViewTable, tenants: &[Marked]) ->
             reason: format!("not for {}", tenant.mark()),
         });
     }
+    let event_id = store.store.event_id_at(position).await?;
+    let to = Checkpoint { store: from.store, position, event_id };
     Ok(store.read_models.apply(table, ViewBatch::new(from, to, changes).with_parked(parked)).await?)
 }
 

@@ -233,7 +233,7 @@ impl Run<'_> {
         let sql = self.filled(sql);
         let name = self.place.role(role);
         // A prepared statement outlives its transaction.
-        let settle = format!("DEALLOCATE ALL; {}", settle(&name, named));
+        let settle = format!("DEALLOCATE ALL; {}", begin(&name, named));
         if ["prepare_installation", "grant_use"].contains(&statement.name) {
             let stranger = self.place.role(STRANGER);
             self.admin.begin(&format!("{settle}; SET LOCAL underlay.login = '{stranger}'")).await?;
@@ -292,7 +292,7 @@ impl Values {
 }
 
 /// What the product begins every transaction with, by its own statement.
-pub(super) fn settle(role: &str, tenant: &str) -> String {
+pub(super) fn begin(role: &str, tenant: &str) -> String {
     let path = format!("pg_catalog, {SCHEMA}, {VIEWS}, pg_temp");
     let mut sql = include_str!("../../../crates/underlay-postgres/src/sql/set_transaction.sql").to_owned();
     for (number, value) in (1..).zip([role, tenant, &path, "30000", "30000"]) {

@@ -45,7 +45,7 @@ pub(crate) async fn measure(disk: &Disk, scale: &Scale) -> Result<Vec<Figure>> {
             let mut state = AggregateState::new::<Account>();
             state.evolve(&ports.store.read_stream_whole(&tenant, stream, Version::NONE).await?)?;
             times.push(start.elapsed());
-            check(&state)?;
+            verify(&state)?;
         }
         whole.push(sample(&times)?);
         cold.push(look_at_each(&plain, &tenant).await?);
@@ -136,7 +136,7 @@ async fn take_snapshots(ports: &Ports, tenant: &TenantId, streams: &[StreamName]
     Ok(())
 }
 
-fn check(state: &AggregateState) -> Result<()> {
+fn verify(state: &AggregateState) -> Result<()> {
     match state.get::<Account>() {
         Some(account) if account.bookings == EVENTS => Ok(()),
         _ => Err("a stream was not loaded whole".into()),

@@ -58,7 +58,7 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    fn check(&self, cents: i64) -> Result<(), AccountRefusal> {
+    fn covers(&self, cents: i64) -> Result<(), AccountRefusal> {
         if cents <= self.balance {
             return Ok(());
         }
@@ -77,7 +77,7 @@ impl Aggregate for Account {
         match command {
             AccountCommand::Deposit { cents } => Ok(AccountEvent::Deposited { cents }.into()),
             AccountCommand::Withdraw { cents } => {
-                self.check(cents)?;
+                self.covers(cents)?;
                 Ok(AccountEvent::Withdrawn { cents }.into())
             }
         }
@@ -107,7 +107,7 @@ impl Operation for Transfer {
 
     fn decide(&self, streams: &mut Streams, _: &Context) -> Result<(), AccountRefusal> {
         let Self { from, to, cents } = self;
-        streams.state::<Account>(from).check(*cents)?;
+        streams.state::<Account>(from).covers(*cents)?;
         streams.append::<Account>(from, AccountEvent::Sent { to: to.clone(), cents: *cents });
         streams.append::<Account>(to, AccountEvent::Received { from: from.clone(), cents: *cents });
         Ok(())

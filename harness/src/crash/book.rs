@@ -26,7 +26,7 @@ pub(crate) struct Book {
     order: Vec<CommitId>,
     /// How many were first sent before the last process.
     before_last: usize,
-    /// What got its promise since the last [`Book::settle`].
+    /// What got its promise since the last [`Book::due`].
     recent: Vec<CommitId>,
     /// Answers that were repeats.
     pub(crate) repeats: u64,
@@ -88,7 +88,7 @@ impl Book {
     }
 
     /// The entries that got their promise since the last call, and some of the others.
-    pub(crate) fn settle(&mut self, others: usize, dice: &mut Dice) -> Vec<Entry> {
+    pub(crate) fn due(&mut self, others: usize, dice: &mut Dice) -> Vec<Entry> {
         let mut ids = std::mem::take(&mut self.recent);
         ids.extend((0..others).filter_map(|_| dice.pick(&self.order).copied()));
         ids.iter().filter_map(|id| self.entries.get(id)).cloned().collect()

@@ -35,7 +35,7 @@ pub(crate) async fn verify(open: &OpenStore, book: &mut Book, dice: &mut Dice) -
     for entry in book.entries() {
         verify_promise(entry, &log, &mut wrong);
     }
-    for entry in book.settle(LOOKED_UP_AGAIN, dice) {
+    for entry in book.due(LOOKED_UP_AGAIN, dice) {
         look_up(open, &entry, &log, &mut wrong).await?;
     }
     verify_view(open, &log, &mut wrong).await?;

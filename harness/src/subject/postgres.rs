@@ -105,23 +105,8 @@ impl Subject for Postgres {
 
 #[async_trait]
 impl Place for PostgresPlace {
-    /// Who listens through a pooler does so past it.
     fn address(&self, way: Way) -> Address {
-        let direct = self.0.login_address();
-        let pooled = match way {
-            Way::Direct(_) => None,
-            Way::Pooled(_) => self.0.pooled_login_address(),
-        };
-        let listen = match (way.hearing(), &pooled) {
-            (Hearing::Polls, _) => Some("off"),
-            (Hearing::Listens, Some(_)) => Some(direct.as_str()),
-            (Hearing::Listens, None) => None,
-        };
-        let address = with_option(pooled.as_ref().unwrap_or(&direct), "underlay_role_prefix", ROLE_PREFIX);
-        Address::Postgres(match listen {
-            Some(listen) => with_option(&address, "underlay_listen", listen),
-            None => address,
-        })
+        address(&self.0.login_address(), self.0.pooled_login_address().as_deref(), way)
     }
 
     fn database(&self) -> Option<&Database> {
@@ -140,5 +125,47 @@ impl Place for PostgresPlace {
             tokio::time::sleep(PAUSE).await;
         }
         Ok(())
+    }
+}
+
+/// The address of a store by a way. Who listens through a pooler does so past it.
+fn address(direct: &str, pooled: Option<&str>, way: Way) -> Address {
+    let pooled = match way {
+        Way::Direct(_) => None,
+        Way::Pooled(_) => pooled,
+    };
+    let listen = match (way.hearing(), pooled) {
+        (Hearing::Polls, _) => Some("off"),
+        (Hearing::Listens, Some(_)) => Some(direct),
+        (Hearing::Listens, None) => None,
+    };
+    let address = with_option(pooled.unwrap_or(direct), "underlay_role_prefix", ROLE_PREFIX);
+    Address::Postgres(match listen {
+        Some(listen) => with_option(&address, "underlay_listen", listen),
+        None => address,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use underlay_postgres::Listen;
+
+    use super::*;
+
+    #[test]
+    fn the_address_of_a_store_is_one_the_adapter_reads() {
+        let direct = "postgres://login:only%20for%20tests@h:1/mine?sslmode=disable";
+        let pooled = "postgres://login:only%20for%20tests@p:2/mine?sslmode=disable";
+        let read = |way| {
+            let address = address(direct, Some(pooled), way).to_string();
+            let (address, config) = PostgresConfig::default().with_options_of(&address).unwrap();
+            assert_eq!(config.role_prefix, ROLE_PREFIX);
+            (address, config.listen)
+        };
+        assert_eq!(read(Way::Direct(Hearing::Polls)), (direct.to_owned(), Listen::Off));
+        assert_eq!(read(Way::Pooled(Hearing::Polls)), (pooled.to_owned(), Listen::Off));
+        let (address, listen) = read(Way::Pooled(Hearing::Listens));
+        assert_eq!((address.as_str(), listen), (pooled, Listen::At(direct.to_owned())));
+        assert_eq!(read(Way::USUAL).0, direct);
     }
 }

@@ -11,6 +11,7 @@ use cqrs_es::persist::{
     GenericQuery, PersistedEventRepository, PersistenceError, QueryReplay, SerializedEvent,
 };
 use cqrs_es::{Aggregate, AggregateError, DomainEvent, EventEnvelope, Query, View};
+use figures::Booking;
 use postgres_es::{PostgresCqrs, PostgresEventRepository, PostgresViewRepository, postgres_cqrs};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -19,8 +20,6 @@ use sqlx::PgPool;
 
 use super::{Appended, Follower, Log, Seen, Tally, count_rows};
 use crate::Result;
-use figures::Booking;
-
 use crate::account::AccountEvent;
 
 /// The connections it was fastest with at 64 callers, of 1, 4, 8, 16, 32 and 64.
@@ -122,7 +121,7 @@ impl CqrsEs {
 
     async fn persist(&self, bookings: &[Booking], before: i64) -> std::result::Result<(), PersistenceError> {
         let events = bookings.iter().zip(before + 1..).map(|(booking, sequence)| {
-            let event = AccountEvent::of(booking);
+            let event = AccountEvent::of(*booking);
             Ok(SerializedEvent::new(
                 booking.account_id(),
                 usize::try_from(sequence).unwrap_or_default(),

@@ -10,14 +10,13 @@ use async_trait::async_trait;
 use disintegrate_postgres::{
     Error, PgEventId, PgEventListener, PgEventListenerConfig, PgEventStore, RetryAction,
 };
+use figures::Booking;
 use futures_util::StreamExt;
 use servers::Database;
 use sqlx::PgPool;
 
 use super::{Appended, Follower, Log, Seen, Tally, count_rows, pool, wait_for};
 use crate::Result;
-use figures::Booking;
-
 use crate::account::AccountEvent;
 
 /// The connections it was fastest with at 64 callers, of 1, 4, 8, 16, 32 and 64.
@@ -106,7 +105,7 @@ impl Log for Disintegrate {
     }
 
     async fn append_many(&self, bookings: &[Booking], _: u64) -> Result<()> {
-        let events = bookings.iter().map(|booking| AccountEvent::of(booking)).collect();
+        let events = bookings.iter().map(|booking| AccountEvent::of(*booking)).collect();
         self.store.append_without_validation(events).await?;
         Ok(())
     }

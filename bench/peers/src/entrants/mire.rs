@@ -10,6 +10,7 @@ use ::mire::{
     ProjectionRunner, ProjectionRunnerBuilder, TransactionalBatchEventHandler,
 };
 use async_trait::async_trait;
+use figures::Booking;
 use servers::Database;
 use sqlx_of_mire as sqlx;
 use sqlx_of_mire::postgres::PgPoolOptions;
@@ -17,8 +18,6 @@ use sqlx_of_mire::{PgConnection, PgPool};
 
 use super::{ACQUIRE_MAX, Appended, Follower, Log, Seen, Tally, wait_for};
 use crate::Result;
-use figures::Booking;
-
 use crate::account::AccountEvent;
 
 /// The connections it was fastest with at 64 callers, of 1, 4, 8, 16, 32 and 64.
@@ -107,7 +106,7 @@ impl Log for Mire {
 
     async fn append_many(&self, bookings: &[Booking], before: u64) -> Result<()> {
         let Some(first) = bookings.first() else { return Ok(()) };
-        let events: Vec<_> = bookings.iter().map(|booking| Event::new(AccountEvent::of(booking))).collect();
+        let events: Vec<_> = bookings.iter().map(|booking| Event::new(AccountEvent::of(*booking))).collect();
         let expected = expected(i64::try_from(before)?);
         self.store.append(&first.stream(), CATEGORY, expected, &events).await?;
         Ok(())

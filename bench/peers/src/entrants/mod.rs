@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use figures::Booking;
 use serde::Serialize;
 use servers::Database;
 use sqlx::PgPool;
@@ -23,7 +24,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Result;
 use crate::place::Place;
-use figures::Booking;
 
 pub(crate) use plain::batches;
 pub(crate) use tally::Tally;

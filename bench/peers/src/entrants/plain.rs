@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use figures::{Booking, Latency, Sample};
 use servers::{Database, connect};
 use tokio::sync::{Mutex, Semaphore};
 use tokio_postgres::types::ToSql;
@@ -13,9 +14,7 @@ use tokio_postgres::{Client, Statement};
 use uuid::Uuid;
 
 use super::{Appended, Follower, Log, Seen, Tally, ours};
-use figures::Booking;
-use figures::{Latency, Sample};
-
+use crate::account::AccountEvent;
 use crate::press::ACCOUNTS_EACH;
 use crate::{Result, Scale};
 
@@ -140,7 +139,7 @@ async fn insert(
     let streams: Vec<String> = bookings.iter().map(|booking| booking.stream()).collect();
     let draw = || -> Vec<Uuid> { bookings.iter().map(|_| Uuid::now_v7()).collect() };
     let (event_ids, commit_ids) = (draw(), draw());
-    let payloads = bookings.iter().map(|booking| serde_json::to_string(&AccountEvent::of(booking)));
+    let payloads = bookings.iter().map(|booking| serde_json::to_string(&AccountEvent::of(*booking)));
     let payloads = payloads.collect::<serde_json::Result<Vec<String>>>()?;
     let parameters: [&(dyn ToSql + Sync); 7] =
         [&before, &expected, &streams, &event_ids, &commit_ids, &FINGERPRINT, &payloads];

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use figures::Booking;
 use umadb_client::{AsyncUmaDbClient, UmaDbClient};
 use umadb_dcb::{
     DcbAppendCondition, DcbError, DcbEvent, DcbEventStoreAsync, DcbQuery, DcbQueryItem, DcbSequencedEvent,
@@ -13,8 +14,6 @@ use uuid::Uuid;
 
 use super::{Appended, Follower, Log, Seen, Tally};
 use crate::Result;
-use figures::Booking;
-
 use crate::account::AccountEvent;
 
 /// The connections it was fastest with at 64 callers, of 1, 4, 8, 16, 32 and 64.

@@ -9,7 +9,6 @@ use underlay_core::{
 use underlay_runtime::{
     Engine, EngineConfig, OnViewChange, RebuildFrom, Registry, SubscriptionState, ViewState,
 };
-use underlay_testkit::EventStoreLayer;
 
 use crate::bank::{Account, AccountEvent, Balance, Balances, Bank, deposited, registry, tenant};
 use crate::views::{Doubled, LONG, Swapped, row, rows, stopped};
@@ -129,7 +128,7 @@ async fn an_old_process_does_not_rebuild_what_a_new_one_has_rebuilt() {
     let new = store.engine_of(Registry::default().view(Doubled), rebuilding);
     let new_views = new.start_views();
     reached(&new, 10).await;
-    store.commit(&tenant(), deposited("a", 1)).await.unwrap();
+    store.log().commit(&tenant(), deposited("a", 1)).await.unwrap();
     let state = stopped(&old).await;
     assert!(state.error.unwrap().contains("another definition"));
     reached(&new, 11).await;
@@ -148,7 +147,7 @@ async fn a_view_that_was_refused_goes_on_once_it_is_rebuilt() {
     assert_eq!(stopped(&engine).await.status, SubscriptionState::Failed);
     // By another process, as the message says.
     store.engine().rebuild_view("balances", RebuildFrom::default(), |_| {}).await.unwrap();
-    store.commit(&tenant(), deposited("a", 1)).await.unwrap();
+    store.log().commit(&tenant(), deposited("a", 1)).await.unwrap();
     while engine.view_states()[0].status != SubscriptionState::Live {
         tokio::task::yield_now().await;
     }

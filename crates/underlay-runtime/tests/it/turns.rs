@@ -5,7 +5,6 @@ use std::future::Future;
 use tokio::task::{JoinHandle, JoinSet};
 use underlay_core::{Error, EventStore, Version};
 use underlay_runtime::{Engine, EngineConfig, ExecuteError, Executed, Request};
-use underlay_testkit::EventStoreLayer;
 
 use crate::bank::{
     Account, AccountCommand, AccountRefusal, TakeWhileOtherIsFull, Transfer, deposited, repeatable, request,
@@ -39,7 +38,7 @@ fn take_while_other_is_full(engine: &Engine, account: &str, other: &str) -> Join
 }
 
 async fn version(store: &BusyStore, account: &str) -> u64 {
-    store.versions(&tenant(), &[stream(account)]).await.unwrap()[0].0
+    store.log().versions(&tenant(), &[stream(account)]).await.unwrap()[0].0
 }
 
 /// Lets many callers work at once, and tells what failed.

@@ -380,7 +380,7 @@ impl Swapped {
         self.hub.wake();
     }
 
-    fn log(&self) -> MemoryEventStore {
+    pub fn log(&self) -> MemoryEventStore {
         self.log.lock().unwrap().clone()
     }
 }

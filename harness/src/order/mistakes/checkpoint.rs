@@ -58,7 +58,7 @@ fn read(
     connection: &Connection,
     all_done: &dyn Fn() -> bool,
     mut dice: Dice,
-    settle: impl Fn(&mut Vec<PageLine>, &mut u64, PageLine, bool),
+    note_and_work: impl Fn(&mut Vec<PageLine>, &mut u64, PageLine, bool),
 ) -> Result<Vec<PageLine>> {
     let (mut work, mut checkpoint) = (Vec::new(), 0);
     loop {
@@ -71,7 +71,7 @@ fn read(
             thread::sleep(Duration::from_micros(200));
         } else {
             let line = note(checkpoint, &entries);
-            settle(&mut work, &mut checkpoint, line, dice.chance(KILLED));
+            note_and_work(&mut work, &mut checkpoint, line, dice.chance(KILLED));
         }
     }
 }

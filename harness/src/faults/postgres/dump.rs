@@ -11,8 +11,8 @@ use underlay_postgres::PostgresConfig;
 
 use super::load::{Load, answers, head, view_at};
 use super::place::{DATABASE, Means, Place};
-use super::report::Measured;
 use crate::Result;
+use crate::faults::report::Measured;
 
 pub(crate) const PROMISED: &str = "positions, checkpoints, leases and views are there, repeats are answered as \
                                    before, and the next commit follows";

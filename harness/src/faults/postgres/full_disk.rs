@@ -10,8 +10,8 @@ use servers::{Postgres, Shutdown};
 
 use super::load::{Load, note_resumption};
 use super::place::{Means, Place};
-use super::report::Measured;
 use crate::Result;
+use crate::faults::report::Measured;
 
 pub(crate) const PROMISED: &str = "what cannot be stored is declined and nothing else is lost; it goes on within \
                                    5 s after the server has room and answers";

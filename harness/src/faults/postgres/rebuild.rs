@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::load::{Load, answers, head, ms, view_at};
 use super::place::{Means, Place};
-use super::report::Measured;
-use super::serving::Client;
 use crate::Result;
+use crate::faults::report::Measured;
+use crate::faults::serving::Client;
 
 pub(crate) const PROMISED: &str =
     "rebuilds end and readers go on while a dump holds every table, and what they leave goes afterwards";

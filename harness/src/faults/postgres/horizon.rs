@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use tokio_postgres::Client as Admin;
 use underlay_postgres::{PostgresConfig, PostgresStore};
 
-use super::callers::{Callers, Counter};
 use super::load::{answers, counter, head, ms, view_at};
 use super::place::{Means, Place};
-use super::report::Measured;
-use super::serving::{Client, Serving};
-use super::told::compare;
 use crate::Result;
+use crate::faults::callers::{Callers, Counter};
+use crate::faults::report::Measured;
+use crate::faults::serving::{Client, Serving};
+use crate::faults::told::compare;
 
 pub(crate) const PROMISED: &str = "throughput stays within 20 % of before, and so do views";
 

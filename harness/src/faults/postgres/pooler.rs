@@ -7,8 +7,8 @@ use tokio_postgres::Client as Admin;
 
 use super::load::{Load, answers, head, ms, note_resumption, view_at};
 use super::place::{Means, Place, address_at};
-use super::report::Measured;
 use crate::Result;
+use crate::faults::report::Measured;
 
 pub(crate) const PROMISED: &str = "commits, reads and views work, with LISTEN by a direct connection or polling \
                                    alone; pooler or server restarted, it goes on within 5 s";

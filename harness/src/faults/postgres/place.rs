@@ -8,8 +8,8 @@ use servers::{LOGIN, Postgres, Shutdown, connect};
 use tokio_postgres::Client;
 use underlay_postgres::{PostgresConfig, PostgresStore, migrate};
 
-use super::serving::{Ledger, Serving};
 use crate::Result;
+use crate::faults::serving::{Ledger, Serving};
 
 pub(crate) const DATABASE: &str = "books";
 /// How long a server may take until it answers again.

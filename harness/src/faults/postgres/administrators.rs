@@ -4,8 +4,8 @@
 use servers::{LOGIN, Postgres, connect};
 
 use super::place::{DATABASE, Means, Place};
-use super::report::Measured;
 use crate::Result;
+use crate::faults::report::Measured;
 
 pub(crate) const PROMISED: &str = "an administrator without superuser migrates and grants the use, also by the printed \
                                    script and a second time; who lacks a right is told the statement that gives it";

@@ -6,8 +6,8 @@ use servers::Postgres;
 
 use super::load::{Load, note_resumption};
 use super::place::{Means, Place};
-use super::report::Measured;
 use crate::Result;
+use crate::faults::report::Measured;
 
 pub(crate) const PROMISED: &str = "what was written and not flushed is told as it is found after the recovery; it \
                                    goes on within 5 s after the server answers";

@@ -8,12 +8,12 @@ use tokio_postgres::Client as Admin;
 use underlay_core::TenantId;
 use underlay_postgres::{PostgresConfig, PostgresStore};
 
-use super::callers::{Callers, Counter, StoreCounter};
 use super::place::Place;
-use super::report::Measured;
-use super::serving::{Client, Serving};
-use super::told::{Findings, Told, compare};
 use crate::Result;
+use crate::faults::callers::{Callers, Counter, StoreCounter};
+use crate::faults::report::Measured;
+use crate::faults::serving::{Client, Serving};
+use crate::faults::told::{Findings, Told, compare};
 
 /// Stores and processes of the ledger, and callers at each.
 const STORES: usize = 2;

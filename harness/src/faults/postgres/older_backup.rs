@@ -12,9 +12,9 @@ use underlay_postgres::{PostgresConfig, PostgresStore};
 use super::dump::{client, dump_database, restore_database};
 use super::load::{answers, head, resume_max, view_at};
 use super::place::{DATABASE, Means, Place};
-use super::report::Measured;
-use super::serving::{Client, Reply, Serving};
 use crate::Result;
+use crate::faults::report::Measured;
+use crate::faults::serving::{Client, Reply, Serving};
 
 pub(crate) const PROMISED: &str = "a consumer that is ahead is refused, and told the command that mends it; a process \
                                    that runs on does not decide by what it remembers";

@@ -7,9 +7,9 @@ use tokio_postgres::Client as Admin;
 
 use super::load::{Load, note_resumption};
 use super::place::{Means, Place};
-use super::report::Measured;
-use super::serving::Client;
 use crate::Result;
+use crate::faults::report::Measured;
+use crate::faults::serving::Client;
 
 pub(crate) const PROMISED: &str = "commands and reads are answered 503 with Retry-After; it recovers by itself \
                                    when there are connections again";

@@ -5,8 +5,8 @@ use std::fs;
 use servers::{LOGIN, Shutdown};
 
 use super::place::{DATABASE, Means, Place};
-use super::report::Measured;
 use crate::Result;
+use crate::faults::report::Measured;
 
 pub(crate) const PROMISED: &str = "a server or login that would break a guarantee is refused at the start, with \
                                    the reason";

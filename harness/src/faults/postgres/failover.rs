@@ -9,9 +9,9 @@ use underlay_core::reasons::READS_ONLY;
 
 use super::load::{Load, answers, head, note_resumption};
 use super::place::{DATABASE, Means, Place};
-use super::report::Measured;
-use super::serving::Client;
 use crate::Result;
+use crate::faults::report::Measured;
+use crate::faults::serving::Client;
 
 pub(crate) const PROMISED: &str = "what a synchronous standby has acknowledged is there after its promotion; everything \
                                    goes on there within 5 s; an old primary that only reads is neither read nor \

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use underlay_core::{Error, EventStore, EventStoreExt, StreamName, TenantId, Version};
 use underlay_postgres::{Listen, PostgresConfig, PostgresStore};
 
-use super::callers::{Answer, Callers, Counter, Errand};
 use super::load::{counter, head, ms, note_resumption};
 use super::place::{Means, Place, address_at};
 use super::proxy::{Fate, Proxy};
-use super::report::Measured;
-use super::told::compare;
 use crate::Result;
+use crate::faults::callers::{Answer, Callers, Counter, Errand};
+use crate::faults::report::Measured;
+use crate::faults::told::compare;
 
 pub(crate) const PROMISED: &str = "each caller is told the truth: stored and acknowledged, not stored and \
                                    declined, or uncertain until the repeat finds out";

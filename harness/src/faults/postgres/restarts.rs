@@ -7,8 +7,8 @@ use servers::{LOGIN, Shutdown};
 
 use super::load::{Load, note_resumption};
 use super::place::{Means, Place};
-use super::report::Measured;
 use crate::Result;
+use crate::faults::report::Measured;
 
 pub(crate) const PROMISED: &str = "it goes on within 5 s after the server answers, by itself; every acknowledged \
                                    commit is there once; each caller is told the truth";
