@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +34,24 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
 }
 
+/// Where rows of views are kept, beside the store of the log.
+#[derive(Clone)]
+pub struct RowStore {
+    /// The rows.
+    pub read_models: Arc<dyn ReadModels>,
+    /// The leases that these rows are stored under; none where every process folds.
+    pub leases: Option<Arc<dyn Leases>>,
+}
+
+impl std::fmt::Debug for RowStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RowStore").field("has_leases", &self.leases.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// Stores of rows, by the names that views have for them; see [`View::STORE`](underlay_core::View::STORE).
+pub type RowStores = BTreeMap<String, RowStore>;
+
 impl std::fmt::Debug for Ports {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Ports").field("store", &self.store.store_id()).finish_non_exhaustive()
@@ -66,10 +85,23 @@ impl Engine {
     /// # Errors
     /// [`Error::Invalid`] where a name is used twice, a view is not well formed, or a bound makes no sense.
     pub fn new(ports: Ports, registry: Registry, config: EngineConfig) -> Result<Self, Error> {
+        Self::with_row_stores(ports, RowStores::default(), registry, config)
+    }
+
+    /// The same, with stores of rows for the views that name one.
+    ///
+    /// # Errors
+    /// As [`Engine::new`]; [`Error::Invalid`] where a view names a store that is not among these.
+    pub fn with_row_stores(
+        ports: Ports,
+        row_stores: RowStores,
+        registry: Registry,
+        config: EngineConfig,
+    ) -> Result<Self, Error> {
         registry.validate()?;
         config.validate()?;
         let commands = Commands::new(&ports, &registry, &config);
-        let views = Arc::new(Views::new(&ports, &registry, &config)?);
+        let views = Arc::new(Views::new(&ports, row_stores, &registry, &config)?);
         Ok(Self(Arc::new(Inner { ports, registry, config, commands, views })))
     }
 
@@ -79,10 +111,10 @@ impl Engine {
         &self.0.ports.store
     }
 
-    /// The rows of views.
+    /// The rows of a view, in the store it names.
     #[must_use]
-    pub fn read_models(&self) -> &Arc<dyn ReadModels> {
-        &self.0.ports.read_models
+    pub fn read_models(&self, view: &str) -> &Arc<dyn ReadModels> {
+        self.0.views.rows(view)
     }
 
     /// What the service is made of.

@@ -13,7 +13,7 @@ mod views;
 
 pub use commands::{ErasedRefusal, ExecuteError, ExecuteNamedError, Executed, Request};
 pub use config::{EngineConfig, OnViewChange};
-pub use engine::{Engine, Ports, RunningViews};
+pub use engine::{Engine, Ports, RowStore, RowStores, RunningViews};
 pub use registry::{AggregateInfo, OperationInfo, Registry};
 pub use subscription::SubscriptionState;
 pub use views::{

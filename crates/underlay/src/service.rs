@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ pub struct Service {
     pub(crate) name: String,
     pub(crate) commands: Vec<Arc<dyn CliCommand>>,
     pub(crate) adapters: Adapters,
+    /// Addresses of stores of rows, by the names that views have for them.
+    pub(crate) rows: BTreeMap<String, String>,
     /// What holds where the configuration says nothing else.
     pub(crate) settings: Settings,
     pub(crate) credentials: Option<Arc<dyn Credentials>>,
@@ -54,6 +57,7 @@ impl Service {
         Self {
             commands: Vec::new(),
             adapters: Adapters::default(),
+            rows: BTreeMap::new(),
             settings: Settings::new(&name, engine),
             credentials: None,
             log_readers: None,
@@ -188,6 +192,15 @@ impl Service {
         self
     }
 
+    /// Names a store for the rows of the views that ask for it by this name; see
+    /// [`View::STORE`](underlay_core::View::STORE). Its address is of a kind that `--database` can name. A program
+    /// of one's own gives it to the store instead, by [`Store::with_rows`].
+    #[must_use]
+    pub fn rows(mut self, name: impl Into<String>, address: impl Into<String>) -> Self {
+        self.rows.insert(name.into(), address.into());
+        self
+    }
+
     /// An engine over an open store, for a program of one's own. Nothing runs yet.
     ///
     /// # Errors
@@ -199,7 +212,7 @@ impl Service {
 
     /// The same, as configured.
     pub(crate) fn open_as(&self, store: &Store, config: EngineConfig) -> Result<Engine, Error> {
-        Engine::new(store.ports()?, self.registry.clone(), config)
+        Engine::with_row_stores(store.ports()?, store.row_stores(), self.registry.clone(), config)
     }
 
     /// The program: reads the command line, does what it says, and says how it ended.

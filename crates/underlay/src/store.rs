@@ -1,9 +1,10 @@
+use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
 use underlay_core::adapter::{Backend, OptionValues, WakeupHub};
 use underlay_core::{Archive, Error, EventStore, Retention, SystemClock};
-use underlay_runtime::Ports;
+use underlay_runtime::{Ports, RowStore, RowStores};
 
 use crate::Adapters;
 
@@ -26,6 +27,8 @@ use crate::Adapters;
 pub struct Store {
     log: Log,
     backend: Backend,
+    /// Rows of the views that name a store of their own, by that name.
+    rows: BTreeMap<String, Backend>,
 }
 
 /// The log, which a store always has.
@@ -72,7 +75,7 @@ impl Store {
     /// [`Error::Invalid`] where the backend has no log.
     pub fn of(backend: Backend) -> Result<Self, Error> {
         match backend.store.clone() {
-            Some(log) => Ok(Self { log: Log(log), backend }),
+            Some(log) => Ok(Self { log: Log(log), backend, rows: BTreeMap::new() }),
             None => Err(Error::invalid(
                 "this backend keeps no log; give the store a log of another, and the rows of this one \
                  (Backend::with_rows_of)",
@@ -100,6 +103,33 @@ impl Store {
     pub async fn migration_script(address: &str, login: Option<&str>) -> Result<String, Error> {
         let adapters = Adapters::default();
         adapters.migrations(address)?.migration_script(address, &OptionValues::new(), login).await
+    }
+
+    /// Adds a store for the rows of the views that name it; see [`View::STORE`](crate::View::STORE). It is
+    /// closed with this one.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the backend keeps no rows, or the name is taken.
+    pub fn with_rows(mut self, name: impl Into<String>, backend: Backend) -> Result<Self, Error> {
+        let name = name.into();
+        if backend.read_models.is_none() {
+            return Err(Error::invalid(format!("the store {name:?} keeps no rows for views")));
+        }
+        if self.rows.contains_key(&name) {
+            return Err(Error::invalid(format!("two stores of rows have the name {name:?}")));
+        }
+        self.rows.insert(name, backend);
+        Ok(self)
+    }
+
+    /// The stores of rows by name, for an engine.
+    #[must_use]
+    pub fn row_stores(&self) -> RowStores {
+        let store = |(name, backend): (&String, &Backend)| {
+            let read_models = backend.read_models.clone()?;
+            Some((name.clone(), RowStore { read_models, leases: backend.leases.clone() }))
+        };
+        self.rows.iter().filter_map(store).collect()
     }
 
     /// The ports, for an engine. Where the backend has no hints the log is polled, and where it has no
@@ -145,7 +175,12 @@ impl Store {
     /// # Errors
     /// What the store says.
     pub async fn close(self) -> Result<(), Error> {
-        self.backend.close().await
+        // Rows are made of the log, so what writes them is closed first.
+        let mut closed = Ok(());
+        for backend in self.rows.into_values().chain([self.backend]) {
+            closed = closed.and(backend.close().await);
+        }
+        closed
     }
 }
 

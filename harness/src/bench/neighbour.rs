@@ -82,7 +82,7 @@ impl Neighbours {
         let engine = log_file::engine(ports)?;
         let (large, small) = (TenantId::new("large")?, TenantId::new("small")?);
         eprintln!("  writing a view of {rows} rows");
-        let read_models = engine.read_models();
+        let read_models = engine.read_models("balances");
         let start = Checkpoint::start(engine.store().store_id());
         let schema = engine.registry().views().into_iter().find(|schema| schema.name == "balances");
         let table = read_models.prepare(&schema.ok_or("there is no view balances")?, start).await?;

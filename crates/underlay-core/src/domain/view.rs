@@ -15,6 +15,8 @@ pub trait View: Send + Sync + 'static {
     const NAME: &'static str;
     /// Raise it when `route` or `fold` changes, so that the rows are rebuilt.
     const VERSION: u32 = 1;
+    /// The store its rows are kept in, by the name the service has for it; none means the store of the log.
+    const STORE: Option<&'static str> = None;
     /// What happens at an event it cannot take.
     const ON_FAULT: OnFault = OnFault::Pause;
     /// Who reads its rows from outside needs one of these roles; none are needed where there are none.

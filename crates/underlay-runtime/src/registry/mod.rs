@@ -11,7 +11,7 @@ use underlay_core::{
 
 use crate::commands::{Commands, SnapshotsOf, Snapshotter, refusal_to_json};
 use crate::views::{FoldedView, ViewFolder};
-use crate::{ErasedRefusal, ExecuteError, ExecuteNamedError, Executed, Request};
+use crate::{ErasedRefusal, ExecuteError, ExecuteNamedError, Executed, Request, RowStores};
 
 /// What there is of an aggregate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,6 +122,31 @@ impl Registry {
             self.clashes.push(format!("two views have the name {}", V::NAME));
         }
         self
+    }
+
+    /// The store that a view names for its rows; none where it names none, or there is no such view.
+    #[must_use]
+    pub fn view_store(&self, view: &str) -> Option<&'static str> {
+        self.views.get(view)?.store()
+    }
+
+    /// Refuses views whose rows have no store to be in.
+    pub(crate) fn check_stores(&self, stores: &RowStores) -> Result<(), Error> {
+        let missing = |(view, folder): (&&'static str, &Arc<dyn ViewFolder>)| {
+            let store = folder.store().filter(|store| !stores.contains_key(*store))?;
+            Some((*view, store))
+        };
+        match self.views.iter().find_map(missing) {
+            None => Ok(()),
+            Some((view, store)) => {
+                let known: Vec<&str> = stores.keys().map(String::as_str).collect();
+                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                Err(Error::invalid(format!(
+                    "view {view} keeps its rows in the store {store:?}, which this service was not given \
+                     (there are: {known})"
+                )))
+            }
+        }
     }
 
     /// The aggregates, by category.

@@ -82,6 +82,8 @@ pub(crate) trait ViewFolder: Send + Sync {
     fn on_fault(&self) -> OnFault;
     /// Who may read its rows from outside.
     fn roles(&self) -> &'static [&'static str];
+    /// The store of its rows, where it names one.
+    fn store(&self) -> Option<&'static str>;
     /// Decodes events and finds the rows they change.
     fn route(&self, events: Vec<RecordedEvent>) -> Result<Box<dyn Routed>, Faults>;
 }
@@ -141,6 +143,10 @@ impl<V: View> ViewFolder for FoldedView<V> {
 
     fn roles(&self) -> &'static [&'static str] {
         V::ROLES
+    }
+
+    fn store(&self) -> Option<&'static str> {
+        V::STORE
     }
 
     fn route(&self, records: Vec<RecordedEvent>) -> Result<Box<dyn Routed>, Faults> {

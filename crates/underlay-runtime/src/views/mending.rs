@@ -60,7 +60,7 @@ impl Views {
     ) -> Result<SkippedEvent, Error> {
         self.registry.find_view(view)?;
         let (by, why, at) = (by.to_owned(), why.to_owned(), self.clock.now());
-        let skipped = self.read_models.skip(view, SkipOrder { position, by, why, at }).await?;
+        let skipped = self.rows(view).skip(view, SkipOrder { position, by, why, at }).await?;
         tracing::warn!(view, %position, by = skipped.by, why = skipped.why, "an event is skipped");
         self.look_again(view);
         Ok(skipped)
@@ -121,9 +121,9 @@ impl Views {
                 return Ok(Some(Retried::WentOn { position }));
             }
         }
-        let lease = match &self.leases {
+        let lease = match self.leases(&view) {
             None => None,
-            Some(_) => match self.acquire_lease(&view_lease(&view)).await? {
+            Some(_) => match self.acquire_lease(&view, &view_lease(&view)).await? {
                 Some(lease) => Some(lease),
                 None => return Ok(None),
             },
@@ -205,7 +205,7 @@ impl Views {
     pub(super) async fn set_stop(&self, place: &Place, stop: Option<ViewStop>) -> Result<(), Error> {
         let batch = ViewBatch::new(place.checkpoint, place.checkpoint, Vec::new());
         let batch = batch.with_lease(place.lease.clone()).with_stop(stop);
-        self.read_models.apply(&place.table, batch).await
+        self.rows(&place.table.schema.name).apply(&place.table, batch).await
     }
 
     /// Makes the runner of this process look at once whether it may go on.

@@ -25,7 +25,7 @@ pub use runner::ViewState;
 pub use standing::{Standings, ViewStanding, ViewStatus};
 
 use crate::subscription::HeldLease;
-use crate::{EngineConfig, Ports, Registry, RunningViews};
+use crate::{EngineConfig, Ports, Registry, RowStore, RowStores, RunningViews};
 use runner::{RunnerHandle, view_lease};
 use standing::Known;
 
@@ -35,9 +35,10 @@ const HOLDER_DIGITS: usize = 8;
 /// Keeps views, and answers from their rows.
 pub(crate) struct Views {
     store: Arc<dyn EventStore>,
-    read_models: Arc<dyn ReadModels>,
+    rows: RowStore,
+    /// What views that name a store of their own keep their rows in, by that name.
+    more_rows: RowStores,
     wakeups: Arc<dyn Wakeups>,
-    leases: Option<Arc<dyn Leases>>,
     clock: Arc<dyn Clock>,
     registry: Registry,
     config: EngineConfig,
@@ -51,16 +52,22 @@ pub(crate) struct Views {
 }
 
 impl Views {
-    pub(crate) fn new(ports: &Ports, registry: &Registry, config: &EngineConfig) -> Result<Self, Error> {
+    pub(crate) fn new(
+        ports: &Ports,
+        more_rows: RowStores,
+        registry: &Registry,
+        config: &EngineConfig,
+    ) -> Result<Self, Error> {
+        registry.check_stores(&more_rows)?;
         // Of two engines in one process each is a holder of its own.
         let drawn = CommitId::draw().to_string();
         let holder = format!("{}/{}", config.process, &drawn[drawn.len() - HOLDER_DIGITS..]);
         check_lease("view", &holder, config.view_lease)?;
         Ok(Self {
             store: ports.store.clone(),
-            read_models: ports.read_models.clone(),
+            rows: RowStore { read_models: ports.read_models.clone(), leases: ports.leases.clone() },
+            more_rows,
             wakeups: ports.wakeups.clone(),
-            leases: ports.leases.clone(),
             clock: ports.clock.clone(),
             registry: registry.clone(),
             config: config.clone(),
@@ -93,18 +100,43 @@ impl Views {
 
     /// The process that folds a view.
     pub(crate) async fn holder(&self, view: &str) -> Result<Option<String>, Error> {
-        let Some(leases) = &self.leases else { return Ok(None) };
+        let Some(leases) = self.leases(view) else { return Ok(None) };
         Ok(leases.find(&view_lease(view)).await?.map(|lease| lease.holder))
     }
 
     /// What the catalogue holds of a view.
     pub(crate) async fn info(&self, view: &str) -> Result<Option<ViewInfo>, Error> {
-        Ok(self.read_models.views().await?.into_iter().find(|info| info.name == view))
+        Ok(self.rows(view).views().await?.into_iter().find(|info| info.name == view))
+    }
+
+    /// What the catalogues hold of all views.
+    async fn infos(&self) -> Result<Vec<ViewInfo>, Error> {
+        let mut infos = self.rows.read_models.views().await?;
+        for (name, store) in &self.more_rows {
+            let of_store = |info: &ViewInfo| self.registry.view_store(&info.name) == Some(name.as_str());
+            infos.retain(|info| !of_store(info));
+            infos.extend(store.read_models.views().await?.into_iter().filter(of_store));
+        }
+        Ok(infos)
+    }
+
+    /// The store of a view's rows.
+    pub(crate) fn rows(&self, view: &str) -> &Arc<dyn ReadModels> {
+        &self.store_of(view).read_models
+    }
+
+    /// The leases of that store.
+    fn leases(&self, view: &str) -> Option<&Arc<dyn Leases>> {
+        self.store_of(view).leases.as_ref()
+    }
+
+    fn store_of(&self, view: &str) -> &RowStore {
+        self.registry.view_store(view).and_then(|name| self.more_rows.get(name)).unwrap_or(&self.rows)
     }
 
     /// Takes a lease for this process; `None` where another holds it, or where there are no leases.
-    async fn acquire_lease(&self, name: &str) -> Result<Option<HeldLease>, Error> {
-        let Some(leases) = &self.leases else { return Ok(None) };
+    async fn acquire_lease(&self, view: &str, name: &str) -> Result<Option<HeldLease>, Error> {
+        let Some(leases) = self.leases(view) else { return Ok(None) };
         HeldLease::acquire(leases, &self.clock, name, &self.holder, self.config.view_lease).await
     }
 

@@ -83,13 +83,13 @@ impl Views {
     pub(crate) async fn open(&self, folder: &dyn ViewFolder) -> Result<Progress, Error> {
         let schema = folder.schema();
         let start = Checkpoint::start(self.store.store_id());
-        let table = self.read_models.prepare(&schema, start).await?;
-        let stored = self.read_models.checkpoint(&table).await?;
+        let table = self.rows(&schema.name).prepare(&schema, start).await?;
+        let stored = self.rows(&schema.name).checkpoint(&table).await?;
         self.check_checkpoint(&schema.name, &stored).await?;
         let active = self.info(&schema.name).await?.map(|info| info.active);
         active.iter().try_for_each(|active| check_complete(folder, active))?;
         let parked = active.map_or(0, |active| active.parked);
-        let skipped = self.read_models.skipped(&schema.name).await?;
+        let skipped = self.rows(&schema.name).skipped(&schema.name).await?;
         self.tables().insert(schema.name, table.clone());
         Ok(Progress::new(folder, table, stored, parked).skipping(&skipped))
     }
@@ -168,7 +168,7 @@ impl Views {
     /// Stores the rows that are held, and the checkpoint they lead to.
     pub(crate) async fn store_progress(&self, progress: &mut Progress) -> Result<(), Error> {
         let Some(batch) = progress.take_batch() else { return Ok(()) };
-        self.read_models.apply(&progress.table, batch).await?;
+        self.rows(&progress.table.schema.name).apply(&progress.table, batch).await?;
         progress.mark_stored();
         Ok(())
     }
@@ -196,7 +196,7 @@ impl Views {
             Ok::<_, Faults>((routed, places, missing))
         })?;
         if !missing.is_empty() {
-            let stored = self.read_models.load(table, &missing).await?;
+            let stored = self.rows(&table.schema.name).load(table, &missing).await?;
             held.hold(missing, stored, self.clock.now());
         }
         Ok(off_the_loop(heavy, || match routed.fold(held.rows(&places)) {

@@ -35,10 +35,10 @@ impl Views {
         query: &Query,
     ) -> Result<ViewAnswer, Error> {
         let table = self.table(view).await?;
-        let page = match self.read_models.query(&table, tenant, query).await {
+        let page = match self.rows(view).query(&table, tenant, query).await {
             Err(Error::NotFound(_)) => {
                 let table = self.table_again(view).await?;
-                self.read_models.query(&table, tenant, query).await?
+                self.rows(view).query(&table, tenant, query).await?
             }
             page => page?,
         };
@@ -48,10 +48,10 @@ impl Views {
     /// As [`Engine::row`](crate::Engine::row).
     pub(crate) async fn row(&self, tenant: &TenantId, view: &str, key: &str) -> Result<RowAnswer, Error> {
         let table = self.table(view).await?;
-        let values = match self.read_models.get(&table, tenant, key).await {
+        let values = match self.rows(view).get(&table, tenant, key).await {
             Err(Error::NotFound(_)) => {
                 let table = self.table_again(view).await?;
-                self.read_models.get(&table, tenant, key).await?
+                self.rows(view).get(&table, tenant, key).await?
             }
             values => values?,
         };
@@ -62,10 +62,10 @@ impl Views {
     /// As [`Engine::count`](crate::Engine::count).
     pub(crate) async fn count(&self, tenant: &TenantId, view: &str, query: &Query) -> Result<u64, Error> {
         let table = self.table(view).await?;
-        match self.read_models.count(&table, tenant, query).await {
+        match self.rows(view).count(&table, tenant, query).await {
             Err(Error::NotFound(_)) => {
                 let table = self.table_again(view).await?;
-                self.read_models.count(&table, tenant, query).await
+                self.rows(view).count(&table, tenant, query).await
             }
             count => count,
         }
@@ -121,7 +121,7 @@ impl Views {
         }
         loop {
             let table = self.table(view).await?;
-            match self.read_models.checkpoint(&table).await {
+            match self.rows(view).checkpoint(&table).await {
                 Ok(checkpoint) if checkpoint.position >= position => return Ok(()),
                 Ok(_) => self.clock.sleep(FOREIGN_POLL_INTERVAL).await,
                 Err(Error::NotFound(_)) => {
@@ -135,7 +135,7 @@ impl Views {
     /// Whether queries read a generation.
     async fn is_read(&self, view: &str, generation: u32) -> Result<bool, Error> {
         let table = ViewTable { schema: self.registry.find_view(view)?.schema(), generation };
-        match self.read_models.checkpoint(&table).await {
+        match self.rows(view).checkpoint(&table).await {
             Ok(_) => Ok(true),
             Err(Error::NotFound(_)) => Ok(false),
             Err(error) => Err(error),
@@ -154,7 +154,7 @@ impl Views {
     /// The table that is read, asked anew: a rebuild may have swapped it.
     async fn table_again(&self, view: &str) -> Result<ViewTable, Error> {
         let schema = self.registry.find_view(view)?.schema();
-        let table = self.read_models.prepare(&schema, Checkpoint::start(self.store.store_id())).await?;
+        let table = self.rows(view).prepare(&schema, Checkpoint::start(self.store.store_id())).await?;
         self.tables().insert(view.to_owned(), table.clone());
         Ok(table)
     }

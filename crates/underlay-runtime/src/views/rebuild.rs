@@ -53,9 +53,9 @@ impl Views {
         progress: impl FnMut(Position),
     ) -> Result<u32, Error> {
         let folder = self.registry.find_view(view)?;
-        let lease = match &self.leases {
+        let lease = match self.leases(view) {
             None => None,
-            Some(_) => Some(self.acquire_lease(&rebuild_lease(view)).await?.ok_or_else(|| {
+            Some(_) => Some(self.acquire_lease(view, &rebuild_lease(view)).await?.ok_or_else(|| {
                 Error::unavailable(format!(
                     "another process is rebuilding view {view}; wait until it is done"
                 ))
@@ -79,7 +79,7 @@ impl Views {
             self.check_checkpoint(view, &replaced.checkpoint).await?;
             check_complete(&*folder, &replaced)?;
         }
-        let table = self.read_models.revert(&schema, self.clock.now()).await?;
+        let table = self.rows(view).revert(&schema, self.clock.now()).await?;
         Ok(self.is_read_now(table))
     }
 
@@ -132,7 +132,7 @@ impl Views {
     /// How far a generation is stored, as far as that can be told now.
     async fn stored_position(&self, table: Option<&ViewTable>) -> Position {
         let Some(table) = table else { return Position::START };
-        let stored = self.read_models.checkpoint(table).await;
+        let stored = self.rows(&table.schema.name).checkpoint(table).await;
         stored.map_or(Position::START, |checkpoint| checkpoint.position)
     }
 
@@ -157,19 +157,19 @@ impl Views {
             Some(table) => table.clone(),
             None => {
                 let start = Checkpoint::start(self.store.store_id());
-                match self.read_models.prepare(schema, start).await {
+                match self.rows(&schema.name).prepare(schema, start).await {
                     Ok(_) | Err(Error::ViewChanged { .. }) => {}
                     Err(error) => return Err(error.into()),
                 }
-                table.insert(self.read_models.begin_generation(schema, start).await?).clone()
+                table.insert(self.rows(&schema.name).begin_generation(schema, start).await?).clone()
             }
         };
-        let stored = self.read_models.checkpoint(&built).await?;
+        let stored = self.rows(&schema.name).checkpoint(&built).await?;
         match self.check_checkpoint(&schema.name, &stored).await {
             Ok(()) => {}
             Err(Error::CheckpointRefused(_)) => {
                 // The log went back under the rebuild: what was built is of no use, and another is begun.
-                self.read_models.discard(&schema.name, built.generation).await?;
+                self.rows(&schema.name).discard(&schema.name, built.generation).await?;
                 *table = None;
                 return Err(Error::CheckpointMoved { view: schema.name.clone() }.into());
             }
@@ -177,7 +177,7 @@ impl Views {
         }
         let parked = self.info(&schema.name).await?.and_then(|info| info.building);
         let parked = parked.map_or(0, |building| building.parked);
-        let skipped = self.read_models.skipped(&schema.name).await?;
+        let skipped = self.rows(&schema.name).skipped(&schema.name).await?;
         let mut progress = Progress::new(folder, built, stored, parked).skipping(&skipped);
         for _ in 0..SWAPS_MAX {
             while self.fold_page(folder, &mut progress).await? == Advance::Advanced {
@@ -203,9 +203,9 @@ impl Views {
         };
         let last = progress.take_batch();
         let swap = Swap { last: last.clone(), unless_beyond, at: self.clock.now() };
-        let swapped = self.read_models.activate(&progress.table, swap).await?;
+        let swapped = self.rows(&progress.table.schema.name).activate(&progress.table, swap).await?;
         if !swapped && let Some(last) = last {
-            self.read_models.apply(&progress.table, last).await?;
+            self.rows(&progress.table.schema.name).apply(&progress.table, last).await?;
         }
         progress.mark_stored();
         Ok(swapped)

@@ -77,7 +77,7 @@ pub(super) fn new(
         error: None,
     });
     let bounds = Bounds {
-        leases: views.leases.clone(),
+        leases: views.leases(&name).cloned(),
         clock: views.clock.clone(),
         holder: views.holder.clone(),
         lease_duration: views.config.view_lease,
@@ -190,7 +190,7 @@ impl Follower for ViewRunner {
 
     async fn look_on(&mut self) -> Result<(), ViewHalt> {
         let Some(progress) = &mut self.progress else { return Err(closed(&self.name).into()) };
-        progress.reflected = self.views.read_models.checkpoint(&progress.table).await?.position;
+        progress.reflected = self.views.rows(&self.name).checkpoint(&progress.table).await?.position;
         Ok(())
     }
 
@@ -269,7 +269,7 @@ impl ViewRunner {
         self.give_up_replaced(&mut seen).await;
         let mut pieces = if seen.discarded == 0 { 0 } else { pieces_max };
         while pieces > 0 {
-            pieces = match self.views.read_models.sweep().await {
+            pieces = match self.views.rows(&self.name).sweep().await {
                 // An event that has come meanwhile is folded first.
                 Ok(Swept::Piece) if pieces > 1 && signals.is_hinted().await => 0,
                 Ok(Swept::Piece) => pieces - 1,
@@ -287,7 +287,7 @@ impl ViewRunner {
         if let Some((replaced, since)) = seen.replaced
             && since.checked_add(kept).is_ok_and(|until| until <= self.views.clock.now())
         {
-            match self.views.read_models.discard(&self.name, replaced.number).await {
+            match self.views.rows(&self.name).discard(&self.name, replaced.number).await {
                 Ok(()) | Err(Error::NotFound(_)) => {
                     seen.replaced = None;
                     seen.discarded += 1;
@@ -299,8 +299,8 @@ impl ViewRunner {
 
     /// Rebuilds the view; where another process is at it, waits for that one as long as it comes on.
     async fn rebuild(&mut self, signals: &mut Signals) -> Result<(), Error> {
-        let lease = if self.views.leases.is_some() {
-            let Some(lease) = self.views.acquire_lease(&rebuild_lease(&self.name)).await? else {
+        let lease = if self.views.leases(&self.name).is_some() {
+            let Some(lease) = self.views.acquire_lease(&self.name, &rebuild_lease(&self.name)).await? else {
                 signals.sleep(self.views.config.view_poll_interval).await;
                 return Ok(());
             };

@@ -148,7 +148,7 @@ impl Views {
 
     async fn facts(&self) -> Result<Facts, Error> {
         let mut infos: HashMap<String, ViewInfo> =
-            self.read_models.views().await?.into_iter().map(|info| (info.name.clone(), info)).collect();
+            self.infos().await?.into_iter().map(|info| (info.name.clone(), info)).collect();
         // Read after the catalogue, so that no view is beyond it.
         let head = self.store.head().await?;
         let mut views = HashMap::new();
@@ -160,9 +160,9 @@ impl Views {
                     Err(refused @ Error::CheckpointRefused(_)) => facts.refused = Some(refused.to_string()),
                     Err(error) => return Err(error),
                 }
-                facts.skipped = self.read_models.skipped(&schema.name).await?;
+                facts.skipped = self.rows(&schema.name).skipped(&schema.name).await?;
             }
-            if let Some(leases) = &self.leases {
+            if let Some(leases) = self.leases(&schema.name) {
                 facts.folded_by = self.holder(&schema.name).await?;
                 facts.is_being_rebuilt = leases.find(&rebuild_lease(&schema.name)).await?.is_some();
             } else {
@@ -183,7 +183,8 @@ impl Views {
         let standing = |schema: ViewSchema| {
             let runner = here.iter().find(|state| state.name == schema.name);
             let view = facts.views.get(&schema.name).unwrap_or(&none);
-            standing(&schema, view, head, runner, self.leases.is_some(), &self.config.program)
+            let has_leases = self.leases(&schema.name).is_some();
+            standing(&schema, view, head, runner, has_leases, &self.config.program)
         };
         Standings { head, views: self.registry.views().into_iter().map(standing).collect() }
     }

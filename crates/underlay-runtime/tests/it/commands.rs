@@ -270,7 +270,7 @@ fn ports() -> Ports {
     let bank = Bank::new();
     Ports {
         store: bank.engine.store().clone(),
-        read_models: bank.engine.read_models().clone(),
+        read_models: bank.engine.read_models("balances").clone(),
         wakeups: bank.engine.wakeups().clone(),
         snapshots: None,
         leases: None,

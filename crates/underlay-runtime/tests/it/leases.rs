@@ -351,7 +351,7 @@ async fn a_second_rebuild_is_refused_while_one_comes_on_and_not_for_ever() {
     // It comes back, finds what it had begun swapped in by the other, and changes nothing.
     assert_eq!(first.await.unwrap().unwrap(), generation);
     assert_eq!(shared.stored().await, 30);
-    assert_eq!(other.engine.read_models().views().await.unwrap()[0].active.number, generation);
+    assert_eq!(other.engine.read_models("balances").views().await.unwrap()[0].active.number, generation);
 }
 
 #[tokio::test]
@@ -378,7 +378,7 @@ async fn at_start_one_process_rebuilds_while_an_older_one_folds_what_is_read() {
     one.place.go_on();
     shared.pass(POLL * 3).await;
     assert!(older.is(SubscriptionState::Failed), "{:?}", older.state());
-    let info = shared.process("look").engine.read_models().views().await.unwrap().remove(0);
+    let info = shared.process("look").engine.read_models("balances").views().await.unwrap().remove(0);
     assert_eq!(info.active.number, 2, "rebuilt once");
     let folding = [&one, &other].map(|process| process.state().status);
     assert!(
@@ -406,7 +406,7 @@ async fn what_was_rebuilt_while_somebody_asked_to_is_not_rebuilt_again() {
     let generation = one.engine.rebuild_view("balances", RebuildFrom::default(), |_| {}).await.unwrap();
     other.place.go_on();
     shared.until(async || other.is(SubscriptionState::Live)).await;
-    assert_eq!(one.engine.read_models().views().await.unwrap()[0].active.number, generation);
+    assert_eq!(one.engine.read_models("balances").views().await.unwrap()[0].active.number, generation);
     assert!(shared.is_free("rebuild:balances").await);
     views.stop().await;
 }

@@ -72,7 +72,7 @@ async fn views_that_are_being_rebuilt_stop_when_they_are_told_to() {
     }
     views.stop().await;
     assert!(store.reads() < 100, "of 1,000 pages {} were read", store.reads());
-    assert_eq!(new.read_models().views().await.unwrap()[0].active.number, 1, "nothing has changed");
+    assert_eq!(new.read_models("balances").views().await.unwrap()[0].active.number, 1, "nothing has changed");
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn a_rebuild_that_another_one_replaced_says_so_and_changes_nothing() {
     let (lost, won) = if first.is_err() { (first, second) } else { (second, first) };
     let lost = lost.unwrap_err();
     assert!(lost.is_retryable() && lost.to_string().contains("another rebuild was begun"), "{lost}");
-    let active = engine.read_models().views().await.unwrap().remove(0).active;
+    let active = engine.read_models("balances").views().await.unwrap().remove(0).active;
     assert_eq!((active.number, active.checkpoint.position.number()), (won.unwrap(), 100));
 }
 
@@ -98,7 +98,7 @@ async fn two_rebuilds_that_meet_go_on_with_one_generation() {
         engine.rebuild_view("balances", RebuildFrom::default(), |_| {}),
         other.rebuild_view("balances", RebuildFrom::default(), |_| {})
     );
-    let active = engine.read_models().views().await.unwrap().remove(0).active;
+    let active = engine.read_models("balances").views().await.unwrap().remove(0).active;
     assert_eq!((first.unwrap(), second.unwrap()), (active.number, active.number));
     assert_eq!(active.checkpoint.position.number(), 100);
     assert_eq!(rows(&engine).await, [row("a", 100, 100)]);

@@ -180,7 +180,7 @@ async fn a_changed_definition_is_refused_or_rebuilt_as_configured() {
     let changed = |on_view_change| {
         let ports = Ports {
             store: bank.engine.store().clone(),
-            read_models: bank.engine.read_models().clone(),
+            read_models: bank.engine.read_models("balances").clone(),
             wakeups: bank.engine.wakeups().clone(),
             snapshots: None,
             leases: None,

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
+use underlay_core::adapter::OptionValues;
 use underlay_core::options::OptionKind;
 use underlay_core::{Clock, Error, SystemClock, TenantId};
 use underlay_runtime::Engine;
@@ -205,7 +206,10 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
             opened.map_err(|error| missing(error, service, database))?
         }
     };
-    let store = Store::of(opened)?;
+    let mut store = Store::of(opened)?;
+    for (name, address) in &service.rows {
+        store = store.with_rows(name, adapters.open(address, &OptionValues::new()).await?)?;
+    }
     let app = App {
         name: service.name.clone(),
         engine: service.open_as(&store, config.settings.engine.clone())?,

@@ -262,10 +262,10 @@ async fn discard(app: &App, view: &str) -> Result<(), ExitError> {
         None => Vec::new(),
     };
     for generation in &given_up {
-        app.engine.read_models().discard(view, *generation).await?;
+        app.engine.read_models(view).discard(view, *generation).await?;
     }
     // A view's runner removes what they have left, in pieces; where none runs, this does.
-    while app.engine.read_models().sweep().await? == underlay_core::Swept::Piece {}
+    while app.engine.read_models(view).sweep().await? == underlay_core::Swept::Piece {}
     if app.json {
         return print_json(&serde_json::json!({ "view": view, "discarded": given_up }));
     }
@@ -308,7 +308,7 @@ async fn parked_events(engine: &Engine, view: &str) -> Result<Vec<ParkedEvent>, 
     let mut events: Vec<ParkedEvent> = Vec::new();
     loop {
         let after = events.last().map_or(Position::START, |event| event.position);
-        let page = engine.read_models().parked(&table, after, PAGE_EVENTS_MAX).await?;
+        let page = engine.read_models(view).parked(&table, after, PAGE_EVENTS_MAX).await?;
         if page.is_empty() {
             return Ok(events);
         }
@@ -363,7 +363,7 @@ mod tests {
             position: Position::from_number(7),
             event_id: Some(EventId::draw()),
         };
-        engine.read_models().prepare(&Notes::<1>::schema(), restored).await.unwrap();
+        engine.read_models("notes").prepare(&Notes::<1>::schema(), restored).await.unwrap();
         let ViewStanding { status: found, problem, .. } = status(&engine).await;
         assert_eq!(found, ViewStatus::Failed);
         assert!(problem.unwrap().contains("`bank view rebuild notes`"));
@@ -376,7 +376,7 @@ mod tests {
         let foreign = Checkpoint::start(StoreId(Uuid::nil()));
         let store = Store::open("memory:").await.unwrap();
         let engine = Service::new("bank").view(Notes::<1>).open(&store).unwrap();
-        engine.read_models().prepare(&Notes::<1>::schema(), foreign).await.unwrap();
+        engine.read_models("notes").prepare(&Notes::<1>::schema(), foreign).await.unwrap();
         assert!(status(&engine).await.problem.unwrap().contains("was taken in store"));
     }
 }

@@ -8,7 +8,8 @@ use underlay::adapter::{Adapter, Backend, Close, Migrations, OptionValues};
 use underlay::memory::{MemoryAdapter, MemoryReadModels};
 use underlay::words::options::{ConfigOption, Configurable, Options, Place, set_all};
 use underlay::{
-    Adapters, Aggregate, Context, Decision, Error, Keys, Recorded, Request, Service, Store, TenantId, View,
+    Adapters, Aggregate, Context, Decision, Error, Keys, RebuildFrom, Recorded, Request, Service, Store,
+    TenantId, View,
 };
 
 /// A store of documents: it keeps rows and has no log.
@@ -160,6 +161,64 @@ async fn a_log_and_rows_may_be_kept_in_two_places() {
     views.stop().await;
     let stored = read_models.views().await.unwrap();
     assert_eq!(stored[0].active.checkpoint.position, head, "the rows are those of the other backend");
+    store.close().await.unwrap();
+    assert_eq!(documents.closed.load(Ordering::SeqCst), 1);
+}
+
+/// The same rows, in a store of their own.
+struct ArchivedBalances;
+
+impl View for ArchivedBalances {
+    const NAME: &'static str = "archived_balances";
+    const STORE: Option<&'static str> = Some("documents");
+    type Event = Change;
+    type Key = String;
+    type Row = Balance;
+    fn route(&self, event: &Recorded<Change>, keys: &mut Keys<String>) {
+        Balances.route(event, keys);
+    }
+    fn fold(&self, key: &String, row: Option<Balance>, event: &Recorded<Change>) -> Option<Balance> {
+        Balances.fold(key, row, event)
+    }
+}
+
+#[tokio::test]
+async fn each_view_can_name_its_store() {
+    let service = service().view(ArchivedBalances);
+    let documents = Documents::default();
+    let adapters = Adapters::default().with(documents.clone());
+    let none = OptionValues::new();
+    let rows = adapters.open("docs:a", &none).await.unwrap();
+    let elsewhere = rows.read_models.clone().unwrap();
+    let store = Store::open_with(&adapters, "memory:").await.unwrap();
+    let told = service.open(&store).map(|_| ()).unwrap_err().to_string();
+    assert!(told.contains("archived_balances keeps its rows in the store \"documents\""), "{told}");
+
+    let log = adapters.open("memory:", &none).await.unwrap();
+    let told = store.clone().with_rows("documents", Backend { read_models: None, ..log }).unwrap_err();
+    assert!(told.to_string().contains("keeps no rows"), "{told}");
+    let store = store.with_rows("documents", rows).unwrap();
+    let engine = service.open(&store).unwrap();
+    let views = engine.start_views();
+    let tenant = TenantId::new("acme").unwrap();
+    let request = Request::new(tenant.clone());
+    engine.execute::<Account>(&request, &"cash".to_owned(), Order::Move { cents: 5 }).await.unwrap();
+    let head = store.head().await.unwrap();
+    for view in [Balances::NAME, ArchivedBalances::NAME] {
+        engine.wait_for_view(view, head, Duration::from_secs(60)).await.unwrap();
+        let page = engine.query(&tenant, view, &underlay::Query::default()).await.unwrap().page;
+        assert_eq!(page.rows.len(), 1, "{view}");
+    }
+    let standings = engine.view_standings_now().await.unwrap();
+    assert_eq!(standings.views.len(), 2, "one look over all stores");
+    engine.rebuild_view(ArchivedBalances::NAME, RebuildFrom::default(), |_| {}).await.unwrap();
+    views.stop().await;
+    let names = |infos: Vec<underlay::ports::ViewInfo>| -> Vec<String> {
+        infos.into_iter().map(|info| info.name).collect()
+    };
+    assert_eq!(names(elsewhere.views().await.unwrap()), [ArchivedBalances::NAME]);
+    let here = store.ports().unwrap().read_models;
+    assert_eq!(names(here.views().await.unwrap()), [Balances::NAME]);
     store.close().await.unwrap();
     assert_eq!(documents.closed.load(Ordering::SeqCst), 1);
 }
