@@ -217,11 +217,22 @@ fn tenant_page(
     let mut select = connection.prepare_cached(include_str!("sql/select_tenant_events.sql"))?;
     let mut rows = select.query((tenant.as_str(), stored_number(after.number())))?;
     let mut names = StoredNames::default();
-    let (mut scanned, mut bytes, mut tail, mut last) = (0, 0, 0, 0);
+    let (mut scanned, mut bytes, mut tail) = (0, 0, 0);
+    let mut last = stored_number(after.number());
     while let Some(row) = rows.next()? {
         let position: i64 = row.get(column::POSITION)?;
         if tail > 0 && position != last + 1 {
             return Err(Failure::damaged(format!("{} is missing", At(last + 1))));
+        }
+        // The index may be damaged where the rows are not: it leads to what it says, or to nothing.
+        if position <= last {
+            return Err(Failure::damaged(format!("{} follows {}", At(position), At(last))));
+        }
+        if event_row::text(row, column::TENANT, At(position))? != tenant.as_str() {
+            return Err(Failure::damaged(format!(
+                "{}: the index leads to another tenant's event",
+                At(position)
+            )));
         }
         last = position;
         tail = commit_tail(row, position, tail)?;

@@ -51,9 +51,11 @@ fn comments(file: &TextFile) -> Vec<(usize, String)> {
     let code = code_only(&file.text);
     let lines = file.lines().zip(code.lines());
     let comment = |((number, line), code): ((usize, &str), &str)| {
-        let (_, text) = line.split_once("//")?;
-        // Where the code has the two strokes they are no comment.
-        (!code.contains("//")).then(|| (number, text.to_owned()))
+        // A comment goes on to the end of its line, a literal does not.
+        let (at, _) = line
+            .match_indices("//")
+            .find(|(at, _)| code.get(*at..).is_some_and(|rest| rest.trim().is_empty()))?;
+        Some((number, line[at..].trim_start_matches('/').to_owned()))
     };
     lines.filter_map(comment).collect()
 }

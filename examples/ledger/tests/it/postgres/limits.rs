@@ -53,7 +53,8 @@ impl Caller {
                 if told.0 == 200 {
                     break;
                 }
-                assert!(told.0 == 503 || is_uncertain(&told), "{told:?}");
+                let was_ready = told.0 == 200 && told.2["status"] == json!("ready");
+                assert!(told.0 == 503 || was_ready || is_uncertain(&told), "{told:?}");
                 assert!(began.elapsed() < RECOVERY_MAX, "{told:?}");
             }
         }
@@ -73,8 +74,8 @@ fn is_uncertain(told: &Told) -> bool {
     told.0 == 500 && told.2["type"] == json!("urn:underlay:problem:uncertain")
 }
 
-/// Asks until the answer has this type; until then it may be that nobody knows the end of a commit, or
-/// that the store is away.
+/// Asks until the answer has this type; until then it may be that nobody knows the end of a commit, that
+/// the store is away, or that readiness is as it was seen a moment ago.
 fn until(kind: &str, ask: impl Fn() -> Told) -> Told {
     let began = Instant::now();
     loop {
