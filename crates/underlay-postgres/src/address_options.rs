@@ -139,7 +139,7 @@ mod tests {
             "statement_timeout=3ms",
             "transaction_timeout=4ms",
             "commit_timeout=5s",
-            "settle_timeout=6s",
+            "doubt_timeout=6s",
             "poll_interval=7s",
             "query_timeout=8s",
         ];
@@ -151,7 +151,7 @@ mod tests {
             config.statement_timeout,
             config.transaction_timeout,
             config.commit_timeout,
-            config.settle_timeout,
+            config.doubt_timeout,
             config.poll_interval,
             config.query_timeout,
         ];

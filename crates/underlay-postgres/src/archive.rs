@@ -13,7 +13,7 @@ use underlay_core::{
 };
 use uuid::Uuid;
 
-use crate::connections::session::{Actor, Parameter, Purpose, Statement};
+use crate::connections::session::{Parameter, Purpose, SessionRole, Statement};
 use crate::error::Failure;
 use crate::log::append::small;
 use crate::log::event_row;
@@ -30,14 +30,14 @@ const FORGOTTEN_AT_ONCE_MAX: i64 = 1_000;
 #[async_trait]
 impl Archive for PostgresStore {
     async fn read_commits(&self, scope: &LogScope, after: u64, limit: usize) -> Result<ArchivePage, Error> {
-        let (actor, tenant) = match scope {
-            LogScope::Tenant(tenant) => (Actor::Reader(tenant.clone()), Some(tenant.as_str())),
-            LogScope::EveryTenant => (Actor::Worker, None),
+        let (role, tenant) = match scope {
+            LogScope::Tenant(tenant) => (SessionRole::Reader(tenant.clone()), Some(tenant.as_str())),
+            LogScope::EveryTenant => (SessionRole::Worker, None),
         };
         let from = stored_number(after).min(i64::MAX / 2);
         let wanted = stored_number(limit as u64);
-        let mut page = self.commits_without_events(&actor, tenant, from, wanted).await?;
-        self.add_events(&actor, &mut page).await?;
+        let mut page = self.commits_without_events(&role, tenant, from, wanted).await?;
+        self.add_events(&role, &mut page).await?;
         Ok(page.into_page())
     }
 
@@ -51,7 +51,7 @@ impl Archive for PostgresStore {
         let mut parameters = arrays.parameters().to_vec();
         parameters.extend([(&stamp as _, Type::INT8), (&ahead_max as _, Type::INT8)]);
         let sql = include_str!("sql/import_commits.sql");
-        let rows = self.0.sessions.write_one(&Actor::Worker, sql, &parameters).await.map_err(named)?;
+        let rows = self.0.sessions.write_one(&SessionRole::Worker, sql, &parameters).await.map_err(named)?;
         let row = rows.first().ok_or_else(|| Failure::damaged("`import_commits` gave no answer"))?;
         let stored = match imported(row, &commits)? {
             Import::Stored(stored) => stored,
@@ -87,7 +87,7 @@ impl PostgresStore {
         let parameters: [Parameter<'_>; 2] = [(&stamp, Type::INT8), (&FORGOTTEN_AT_ONCE_MAX, Type::INT8)];
         let mut forgotten = 0;
         loop {
-            let rows = self.0.sessions.write_one(&Actor::Worker, sql, &parameters).await?;
+            let rows = self.0.sessions.write_one(&SessionRole::Worker, sql, &parameters).await?;
             let changed = count(&rows)?;
             forgotten += changed;
             if stored_number(changed) < FORGOTTEN_AT_ONCE_MAX {
@@ -127,7 +127,7 @@ impl PostgresStore {
             },
         };
         let mut page = Headings { commits: vec![heading], next: 0, at_end: true };
-        self.add_events(&Actor::Reader(commit.tenant.clone()), &mut page).await?;
+        self.add_events(&SessionRole::Reader(commit.tenant.clone()), &mut page).await?;
         Ok(page.into_page().commits.pop())
     }
 }
@@ -159,7 +159,7 @@ impl Headings {
 impl PostgresStore {
     async fn commits_without_events(
         &self,
-        actor: &Actor,
+        role: &SessionRole,
         tenant: Option<&str>,
         from: i64,
         wanted: i64,
@@ -190,10 +190,10 @@ impl PostgresStore {
             };
             Ok(Headings { commits, next, at_end: next >= last })
         };
-        self.0.sessions.read(actor, &statements, read).await
+        self.0.sessions.read(role, &statements, read).await
     }
 
-    async fn add_events(&self, actor: &Actor, page: &mut Headings) -> Result<(), Failure> {
+    async fn add_events(&self, role: &SessionRole, page: &mut Headings) -> Result<(), Failure> {
         let positions: Vec<i64> = page.commits.iter().map(|heading| heading.position).collect();
         let counts: Vec<i32> = page.commits.iter().map(|heading| heading.event_count).collect();
         let select = Statement::new(
@@ -208,8 +208,7 @@ impl PostgresStore {
             events.push(event);
             Ok(*bytes < PAGE_BYTES_MAX || !ends_commit)
         };
-        let (events, ..) =
-            self.0.sessions.read_page(Purpose::Engine, actor, &[], select, start, take).await?;
+        let (events, ..) = self.0.sessions.read_page(Purpose::Engine, role, &[], select, start, take).await?;
         let last = events.last().map(|event| event.position.number());
         let mut events = events.into_iter().peekable();
         let mut whole = 0;

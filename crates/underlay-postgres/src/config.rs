@@ -8,7 +8,7 @@ use underlay_core::options::check_bounds;
 use underlay_core::{Clock, SystemClock};
 
 use crate::error::Failure;
-use crate::fault::Step;
+use crate::fault::FaultPoint;
 
 /// How a process hears of the commits of others before it polls.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub struct PostgresConfig {
     pub commit_timeout: Duration,
     /// How long it may take to find out what became of a group commit whose answer was lost, before its
     /// commits are `Uncertain`. No other commit waits for longer.
-    pub settle_timeout: Duration,
+    pub doubt_timeout: Duration,
     /// Bounds of the queue of commits and of a group commit.
     pub limits: BatchLimits,
     /// How often the log is asked for commits of other processes.
@@ -74,7 +74,7 @@ pub struct PostgresConfig {
     pub clock: Option<Arc<dyn Clock>>,
     /// What pauses between polls and retries go by.
     pub timer: Arc<dyn Clock>,
-    pub(crate) faults: FaultHook<Step>,
+    pub(crate) faults: FaultHook<FaultPoint>,
 }
 
 impl Default for PostgresConfig {
@@ -93,7 +93,7 @@ impl Default for PostgresConfig {
             idle_timeout: Duration::from_secs(5),
             transaction_timeout: Duration::from_secs(60),
             commit_timeout: Duration::from_secs(60),
-            settle_timeout: Duration::from_secs(5),
+            doubt_timeout: Duration::from_secs(5),
             limits: BatchLimits::default(),
             poll_interval: Duration::from_secs(1),
             notify_interval: Duration::from_millis(20),
@@ -127,7 +127,7 @@ impl fmt::Debug for PostgresConfig {
             .field("idle_timeout", &self.idle_timeout)
             .field("transaction_timeout", &self.transaction_timeout)
             .field("commit_timeout", &self.commit_timeout)
-            .field("settle_timeout", &self.settle_timeout)
+            .field("doubt_timeout", &self.doubt_timeout)
             .field("limits", &self.limits)
             .field("poll_interval", &self.poll_interval)
             .field("notify_interval", &self.notify_interval)
@@ -230,8 +230,8 @@ impl PostgresConfig {
 
     /// Sets how long commits are looked up before they are `Uncertain`.
     #[must_use]
-    pub fn with_settle_timeout(mut self, timeout: Duration) -> Self {
-        self.settle_timeout = timeout;
+    pub fn with_doubt_timeout(mut self, timeout: Duration) -> Self {
+        self.doubt_timeout = timeout;
         self
     }
 
@@ -273,7 +273,7 @@ impl PostgresConfig {
     /// For tests: makes the steps of the committer fail for which `hook` says true.
     #[doc(hidden)]
     #[must_use]
-    pub fn with_faults(mut self, hook: impl Fn(Step) -> bool + Send + Sync + 'static) -> Self {
+    pub fn with_faults(mut self, hook: impl Fn(FaultPoint) -> bool + Send + Sync + 'static) -> Self {
         self.faults = FaultHook::new(hook);
         self
     }

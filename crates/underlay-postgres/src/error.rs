@@ -5,7 +5,7 @@ use underlay_core::Error;
 use underlay_core::adapter::Injected;
 use underlay_core::reasons::READS_ONLY;
 
-use crate::fault::Step;
+use crate::fault::FaultPoint;
 
 /// The codes our own functions raise.
 pub(crate) mod raised {
@@ -261,8 +261,8 @@ impl From<Error> for Failure {
     }
 }
 
-impl From<Injected<Step>> for Failure {
-    fn from(Injected(step): Injected<Step>) -> Self {
+impl From<Injected<FaultPoint>> for Failure {
+    fn from(Injected(step): Injected<FaultPoint>) -> Self {
         Self::Lost(format!("injected at {step:?}"))
     }
 }

@@ -10,7 +10,7 @@ use underlay_core::{
 };
 use uuid::Uuid;
 
-use crate::connections::session::{Actor, Purpose, Sessions, Statement};
+use crate::connections::session::{Purpose, SessionRole, Sessions, Statement};
 use crate::error::Failure;
 use crate::log::event_row;
 use crate::log::known;
@@ -68,7 +68,7 @@ impl EventStore for PostgresStore {
                 (&wanted as _, Type::INT8),
             ],
         );
-        let actor = Actor::Reader(tenant.clone());
+        let role = SessionRole::Reader(tenant.clone());
         let start = |before: Vec<Vec<Row>>| {
             let version = match before.first().and_then(|rows| rows.first()) {
                 Some(row) => Version(event_row::count(row, 0)?),
@@ -83,7 +83,7 @@ impl EventStore for PostgresStore {
             Ok(*bytes < PAGE_BYTES_MAX)
         };
         let (page, ..) =
-            self.0.sessions.read_page(Purpose::Engine, &actor, &[version], events, start, take).await?;
+            self.0.sessions.read_page(Purpose::Engine, &role, &[version], events, start, take).await?;
         if let Some(RecordedEvent { position, event_id, .. }) = page.events.last() {
             self.0.sessions.seen.note(*position, *event_id);
         }
@@ -117,7 +117,7 @@ impl EventStore for PostgresStore {
         let read = |answers: Vec<Vec<Row>>| {
             answers.iter().flatten().map(|row| event_row::count(row, 0).map(Version)).collect()
         };
-        Ok(self.0.sessions.read(&Actor::Reader(tenant.clone()), &[select], read).await?)
+        Ok(self.0.sessions.read(&SessionRole::Reader(tenant.clone()), &[select], read).await?)
     }
 
     async fn head(&self) -> Result<Position, Error> {
@@ -127,7 +127,7 @@ impl EventStore for PostgresStore {
     async fn position_at(&self, time: Timestamp) -> Result<Position, Error> {
         let stamp = time.as_microsecond();
         let select = Statement::new(include_str!("sql/select_position_at.sql"), [(&stamp as _, Type::INT8)]);
-        Ok(self.0.sessions.read(&Actor::Worker, &[select], |answers| position(&answers)).await?)
+        Ok(self.0.sessions.read(&SessionRole::Worker, &[select], |answers| position(&answers)).await?)
     }
 
     async fn event_id_at(&self, position: Position) -> Result<Option<EventId>, Error> {
@@ -137,7 +137,7 @@ impl EventStore for PostgresStore {
             let row = answers.iter().flatten().next();
             row.map(|row| Ok(EventId(row.try_get::<_, Uuid>(0)?))).transpose()
         };
-        Ok(self.0.sessions.read(&Actor::Worker, &[select], read).await?)
+        Ok(self.0.sessions.read(&SessionRole::Worker, &[select], read).await?)
     }
 }
 
@@ -148,13 +148,13 @@ impl EventStore for PostgresStore {
 pub(crate) async fn head(sessions: &Sessions) -> Result<Position, Error> {
     let places = sessions.seen.places();
     let read = |answers: Vec<Vec<Row>>| judge_head(sessions, &places, &answers);
-    Ok(sessions.read(&Actor::Worker, &select_head(&places), read).await?)
+    Ok(sessions.read(&SessionRole::Worker, &select_head(&places), read).await?)
 }
 
 /// Looks, on a connection that is about to write, whether the log is the one this process has seen.
 pub(crate) async fn verify_log(sessions: &Sessions, client: &Client) -> Result<(), Failure> {
     let places = sessions.seen.places();
-    let answers = sessions.read_on(client, &Actor::Worker, &select_head(&places)).await?;
+    let answers = sessions.read_on(client, &SessionRole::Worker, &select_head(&places)).await?;
     judge_head(sessions, &places, &answers).map(drop)
 }
 
@@ -222,9 +222,9 @@ async fn log_page(
     filter: &LogFilter,
     limit: usize,
 ) -> Result<LogPage, Error> {
-    let (actor, tenant) = match scope {
-        LogScope::Tenant(tenant) => (Actor::Reader(tenant.clone()), Some(tenant.as_str())),
-        LogScope::EveryTenant => (Actor::Worker, None),
+    let (role, tenant) = match scope {
+        LogScope::Tenant(tenant) => (SessionRole::Reader(tenant.clone()), Some(tenant.as_str())),
+        LogScope::EveryTenant => (SessionRole::Worker, None),
     };
     // Positions have no holes: where everything passes, so many positions are so many events. A tenant's page
     // looks at that tenant's events alone, so it may end anywhere.
@@ -302,7 +302,7 @@ async fn log_page(
         Ok(reading.bytes < PAGE_BYTES_MAX || !ends_commit)
     };
     let purpose = if every_tenant { Purpose::Engine } else { Purpose::Query };
-    let mut reading = sessions.read_page(purpose, &actor, &[bound], events, start, take).await?;
+    let mut reading = sessions.read_page(purpose, &role, &[bound], events, start, take).await?;
     let Some(last) = reading.last else { return Ok(reading.page) };
     let cut_by_bytes = reading.bytes >= PAGE_BYTES_MAX;
     let cut_by_limit = !everything && reading.page.events.len() >= limit;
@@ -350,7 +350,7 @@ async fn rest_of_commit(
         Ok((rest, id))
     };
     let rest = match scope {
-        LogScope::EveryTenant => sessions.read(&Actor::Worker, &[select], read).await?,
+        LogScope::EveryTenant => sessions.read(&SessionRole::Worker, &[select], read).await?,
         LogScope::Tenant(tenant) => {
             let read = |answers| read(answers).map(Some);
             sessions.query(tenant, true, &[vec![select]], read).await?.unwrap_or_default()

@@ -1,7 +1,7 @@
 /// A step of the committer at which a test can make it fail as if its connection was lost, or take
 /// another way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum FaultPoint {
     /// Before the batch is sent.
     Send,
     /// Its answer has come: it is stored.

@@ -6,7 +6,7 @@ use tokio_postgres::types::Type;
 use underlay_core::adapter::stored_number;
 use underlay_core::{Error, Lease, LeaseId, Leases, check_lease};
 
-use crate::connections::session::{Actor, Parameter, Statement};
+use crate::connections::session::{Parameter, SessionRole, Statement};
 use crate::log::event_row;
 use crate::store::PostgresStore;
 
@@ -24,7 +24,7 @@ impl Leases for PostgresStore {
         ];
         // Not run again where its answer is lost: it may be held, by whom nobody knows, until it runs out.
         let sql = include_str!("sql/acquire_lease.sql");
-        let rows = self.0.sessions.write_once(&Actor::Worker, sql, &parameters).await?;
+        let rows = self.0.sessions.write_once(&SessionRole::Worker, sql, &parameters).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         Ok(Some(Lease {
             name: name.to_owned(),
@@ -47,7 +47,7 @@ impl Leases for PostgresStore {
             (&lease.id.0, Type::UUID),
         ];
         let sql = include_str!("sql/renew_lease.sql");
-        let rows = self.0.sessions.write_one(&Actor::Worker, sql, &parameters).await?;
+        let rows = self.0.sessions.write_one(&SessionRole::Worker, sql, &parameters).await?;
         let row = rows.first().ok_or_else(|| lease.term().lost())?;
         Ok(Lease { expires_at: event_row::stamp(row, 0)?, ..lease.clone() })
     }
@@ -66,7 +66,7 @@ impl Leases for PostgresStore {
                 expires_at: event_row::stamp(row, 3)?,
             }))
         };
-        Ok(self.0.sessions.read(&Actor::Worker, &[select], read).await?)
+        Ok(self.0.sessions.read(&SessionRole::Worker, &[select], read).await?)
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), Error> {
@@ -74,7 +74,7 @@ impl Leases for PostgresStore {
         let parameters: [Parameter<'_>; 3] =
             [(&lease.name, Type::TEXT), (&term, Type::INT8), (&lease.id.0, Type::UUID)];
         let sql = include_str!("sql/release_lease.sql");
-        self.0.sessions.write_one(&Actor::Worker, sql, &parameters).await?;
+        self.0.sessions.write_one(&SessionRole::Worker, sql, &parameters).await?;
         Ok(())
     }
 }

@@ -45,7 +45,7 @@ mod views;
 pub use adapter::PostgresAdapter;
 pub use config::{Listen, PostgresConfig};
 #[doc(hidden)]
-pub use fault::Step;
+pub use fault::FaultPoint;
 #[doc(hidden)]
 pub use migrate::migrate_up_to;
 pub use migrate::{migrate, migration_script};

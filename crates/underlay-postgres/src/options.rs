@@ -92,9 +92,9 @@ impl Configurable for PostgresConfig {
         )
         .at_least(1),
         ConfigOption::<Self>::new(
-            "settle_timeout",
+            "doubt_timeout",
             "How long it may take to find out what became of a commit",
-            |config| Place::Time(&mut config.settle_timeout),
+            |config| Place::Time(&mut config.doubt_timeout),
         )
         .at_least(1),
         ConfigOption::<Self>::new("queue_items_max", "Commits that may wait", |config| {

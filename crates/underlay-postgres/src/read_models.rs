@@ -12,7 +12,7 @@ use underlay_core::{
     ViewSchema, ViewTable, check_page_limit,
 };
 
-use crate::connections::session::{Actor, Parameter, Statement, Work, send};
+use crate::connections::session::{Parameter, SessionRole, Statement, Work, send};
 use crate::error::Failure;
 use crate::log::event_row;
 use crate::store::{Open, PostgresStore};
@@ -33,11 +33,11 @@ impl ReadModels for PostgresStore {
             Some(rows) => catalogue::active(rows, schema),
             None => Ok(None),
         };
-        let generation = match self.0.sessions.read(&Actor::Worker, &[select], find).await? {
+        let generation = match self.0.sessions.read(&SessionRole::Worker, &[select], find).await? {
             Some(generation) => generation,
             None => {
                 let create = CreateView { open: &self.0, schema, start: &start };
-                self.0.sessions.write(&Actor::Worker, &create).await?
+                self.0.sessions.write(&SessionRole::Worker, &create).await?
             }
         };
         Ok(ViewTable { schema: schema.clone(), generation })
@@ -46,7 +46,7 @@ impl ReadModels for PostgresStore {
     async fn begin_generation(&self, schema: &ViewSchema, start: Checkpoint) -> Result<ViewTable, Error> {
         schema.validate()?;
         let begin = BeginGeneration { open: &self.0, schema, start: &start };
-        let generation = self.0.sessions.write(&Actor::Worker, &begin).await?;
+        let generation = self.0.sessions.write(&SessionRole::Worker, &begin).await?;
         Ok(ViewTable { schema: schema.clone(), generation })
     }
 
@@ -59,21 +59,21 @@ impl ReadModels for PostgresStore {
             None => None,
         };
         let activate = Activate { open: &self.0, table, swap: &swap };
-        let activated = self.0.sessions.write(&Actor::Worker, &activate).await;
+        let activated = self.0.sessions.write(&SessionRole::Worker, &activate).await;
         Ok(activated.map_err(|failure| catalogue::moved(failure, table, lease))?)
     }
 
     async fn revert(&self, schema: &ViewSchema, at: Timestamp) -> Result<ViewTable, Error> {
-        let generation = self.0.sessions.write(&Actor::Worker, &Revert { schema, at }).await?;
+        let generation = self.0.sessions.write(&SessionRole::Worker, &Revert { schema, at }).await?;
         Ok(ViewTable { schema: schema.clone(), generation })
     }
 
     async fn discard(&self, view: &str, generation: u32) -> Result<(), Error> {
-        Ok(self.0.sessions.write(&Actor::Worker, &GiveUp { view, generation }).await?)
+        Ok(self.0.sessions.write(&SessionRole::Worker, &GiveUp { view, generation }).await?)
     }
 
     async fn sweep(&self) -> Result<Swept, Error> {
-        Ok(self.0.sessions.write(&Actor::Worker, &Sweep { open: &self.0 }).await?)
+        Ok(self.0.sessions.write(&SessionRole::Worker, &Sweep { open: &self.0 }).await?)
     }
 
     async fn parked(
@@ -101,31 +101,31 @@ impl ReadModels for PostgresStore {
             catalogue::position(&answers.concat_rows(), table)?;
             found.iter().map(catalogue::parked).collect()
         };
-        Ok(self.0.sessions.read(&Actor::Worker, &statements, read).await?)
+        Ok(self.0.sessions.read(&SessionRole::Worker, &statements, read).await?)
     }
 
     async fn skip(&self, view: &str, skip: SkipOrder) -> Result<SkippedEvent, Error> {
         skip.validate()?;
-        Ok(self.0.sessions.write(&Actor::Worker, &SkipEvent { view, skip: &skip }).await?)
+        Ok(self.0.sessions.write(&SessionRole::Worker, &SkipEvent { view, skip: &skip }).await?)
     }
 
     async fn skipped(&self, view: &str) -> Result<Vec<SkippedEvent>, Error> {
         let name = view.to_owned();
         let read = |answers: Vec<Vec<Row>>| view_stops::skipped(&answers.concat_rows(), view);
-        Ok(self.0.sessions.read(&Actor::Worker, &[view_stops::select_skipped(&name)], read).await?)
+        Ok(self.0.sessions.read(&SessionRole::Worker, &[view_stops::select_skipped(&name)], read).await?)
     }
 
     async fn views(&self) -> Result<Vec<ViewInfo>, Error> {
         let select = Statement::new(include_str!("sql/select_views.sql"), []);
         let read = |answers: Vec<Vec<Row>>| catalogue::views(&answers.concat_rows());
-        Ok(self.0.sessions.read(&Actor::Worker, &[select], read).await?)
+        Ok(self.0.sessions.read(&SessionRole::Worker, &[select], read).await?)
     }
 
     async fn checkpoint(&self, table: &ViewTable) -> Result<Checkpoint, Error> {
         let generation = catalogue::stored_generation(table.generation)?;
         let select = catalogue::select_checkpoint(&table.schema.name, &generation);
         let read = |answers: Vec<Vec<Row>>| catalogue::checkpoint(&answers.concat_rows(), table);
-        Ok(self.0.sessions.read(&Actor::Worker, &[select], read).await?)
+        Ok(self.0.sessions.read(&SessionRole::Worker, &[select], read).await?)
     }
 
     async fn load(&self, table: &ViewTable, rows: &[RowAddress]) -> Result<Vec<LoadedRow>, Error> {
@@ -134,7 +134,12 @@ impl ReadModels for PostgresStore {
 
     async fn apply(&self, table: &ViewTable, batch: ViewBatch) -> Result<(), Error> {
         batch.validate(&table.schema)?;
-        match self.0.sessions.write(&Actor::Worker, &Apply { open: &self.0, table, batch: &batch }).await {
+        match self
+            .0
+            .sessions
+            .write(&SessionRole::Worker, &Apply { open: &self.0, table, batch: &batch })
+            .await
+        {
             // COMMIT may have been carried out: the checkpoint tells. Where it is not moved yet the
             // view is read again anyway.
             Err(failure)
@@ -262,7 +267,7 @@ async fn load_rows(
     };
     let sessions = &store.0.sessions;
     let found = match tenant {
-        None => sessions.read(&Actor::Worker, &statements, read).await,
+        None => sessions.read(&SessionRole::Worker, &statements, read).await,
         Some(tenant) => {
             let read = |answers| read(answers).map(Some);
             let found = sessions.query(tenant, true, &[statements.to_vec()], read).await;

@@ -5,7 +5,7 @@ use underlay_core::adapter::stored_number;
 use underlay_core::{Error, EventId, Json, Snapshot, Snapshots, StreamName, TenantId, Version};
 use uuid::Uuid;
 
-use crate::connections::session::{Actor, Parameter, Statement};
+use crate::connections::session::{Parameter, SessionRole, Statement};
 use crate::log::event_row::{self, RawJson};
 use crate::log::known::fingerprint;
 use crate::store::PostgresStore;
@@ -27,7 +27,7 @@ impl Snapshots for PostgresStore {
                 state: Json::from_stored(row.try_get::<_, RawJson<'_>>(3)?.0),
             }))
         };
-        Ok(self.0.sessions.read(&Actor::Writer(tenant.clone()), &[select], read).await?)
+        Ok(self.0.sessions.read(&SessionRole::Writer(tenant.clone()), &[select], read).await?)
     }
 
     async fn store_snapshot(
@@ -48,7 +48,7 @@ impl Snapshots for PostgresStore {
             (&state, Type::TEXT),
         ];
         let sql = include_str!("sql/upsert_snapshot.sql");
-        self.0.sessions.write_one(&Actor::Writer(tenant.clone()), sql, &parameters).await?;
+        self.0.sessions.write_one(&SessionRole::Writer(tenant.clone()), sql, &parameters).await?;
         Ok(())
     }
 
@@ -56,7 +56,7 @@ impl Snapshots for PostgresStore {
         let (owner, name) = (tenant.as_str(), stream.as_str());
         let parameters: [Parameter<'_>; 2] = [(&owner, Type::TEXT), (&name, Type::TEXT)];
         let sql = include_str!("sql/delete_snapshot.sql");
-        self.0.sessions.write_one(&Actor::Writer(tenant.clone()), sql, &parameters).await?;
+        self.0.sessions.write_one(&SessionRole::Writer(tenant.clone()), sql, &parameters).await?;
         Ok(())
     }
 }

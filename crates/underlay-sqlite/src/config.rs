@@ -7,7 +7,7 @@ use underlay_core::options::check_bounds;
 use underlay_core::{Clock, SystemClock};
 
 use crate::error::Failure;
-use crate::fault::Step;
+use crate::fault::FaultPoint;
 
 /// How a [`SqliteStore`](crate::SqliteStore) is opened.
 #[derive(Clone)]
@@ -39,7 +39,7 @@ pub struct SqliteConfig {
     /// Whether processes that share the file agree by leases who folds a view. Otherwise each folds every
     /// view, and the checkpoint alone decides whose rows are stored.
     pub leases: bool,
-    pub(crate) faults: FaultHook<Step>,
+    pub(crate) faults: FaultHook<FaultPoint>,
 }
 
 impl Default for SqliteConfig {
@@ -162,7 +162,7 @@ impl SqliteConfig {
     /// For tests: makes the steps of the writer fail for which `hook` says true.
     #[doc(hidden)]
     #[must_use]
-    pub fn with_faults(mut self, hook: impl Fn(Step) -> bool + Send + Sync + 'static) -> Self {
+    pub fn with_faults(mut self, hook: impl Fn(FaultPoint) -> bool + Send + Sync + 'static) -> Self {
         self.faults = FaultHook::new(hook);
         self
     }

@@ -5,7 +5,7 @@ use rusqlite::ErrorCode;
 use underlay_core::Error;
 use underlay_core::adapter::Injected;
 
-use crate::fault::Step;
+use crate::fault::FaultPoint;
 
 /// What goes wrong inside the adapter.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +29,7 @@ pub(crate) enum Failure {
     Poison(Error),
     /// A test asked for it.
     #[error("injected at {0:?}")]
-    Injected(Step),
+    Injected(FaultPoint),
 }
 
 impl Failure {
@@ -141,8 +141,8 @@ impl From<Error> for Failure {
     }
 }
 
-impl From<Injected<Step>> for Failure {
-    fn from(Injected(step): Injected<Step>) -> Self {
+impl From<Injected<FaultPoint>> for Failure {
+    fn from(Injected(step): Injected<FaultPoint>) -> Self {
         Self::Injected(step)
     }
 }

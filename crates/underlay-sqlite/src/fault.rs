@@ -1,6 +1,6 @@
 /// A step of the writer at which a test can make it fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum FaultPoint {
     /// Before the transaction begins.
     Begin,
     /// The rows of the transaction are inserted.

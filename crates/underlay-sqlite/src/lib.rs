@@ -43,5 +43,5 @@ mod views;
 pub use adapter::SqliteAdapter;
 pub use config::SqliteConfig;
 #[doc(hidden)]
-pub use fault::Step;
+pub use fault::FaultPoint;
 pub use store::SqliteStore;

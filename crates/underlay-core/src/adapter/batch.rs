@@ -147,7 +147,7 @@ impl<T> BatchQueue<T> {
         let mut rounds: HashMap<TenantId, Round<T>> = HashMap::new();
         // Tenants whose lines hold nothing more that may join, in the order of their turns. Each was
         // served, longer ago than whoever stands in `turns` by then.
-        let mut settled: VecDeque<TenantId> = VecDeque::new();
+        let mut considered: VecDeque<TenantId> = VecDeque::new();
         // One always fits, or what waits would wait for ever.
         while batch.is_empty()
             || (batch.len() < self.limits.batch_items_max && batch_bytes < self.limits.batch_bytes_max)
@@ -163,7 +163,7 @@ impl<T> BatchQueue<T> {
                         self.turns.push_back(tenant);
                     }
                 }
-                None => settled.push_back(tenant),
+                None => considered.push_back(tenant),
             }
         }
         for (tenant, round) in rounds {
@@ -177,9 +177,9 @@ impl<T> BatchQueue<T> {
                 self.lines.remove(&tenant);
             }
         }
-        if !settled.is_empty() {
-            settled.append(&mut self.turns);
-            self.turns = settled;
+        if !considered.is_empty() {
+            considered.append(&mut self.turns);
+            self.turns = considered;
         }
         self.items -= batch.len();
         self.bytes -= batch_bytes;

@@ -2,7 +2,7 @@
 //! keeps them here; see [`EventStore::underway`](crate::ports::EventStore::underway).
 //!
 //! States of a commit: `Pending` from the call to its answer. `InDoubt` from when the store lost sight of
-//! it until that is settled, past an answer that said so. It is bounded by the queue of the store and what
+//! it until that is known, past an answer that said so. It is bounded by the queue of the store and what
 //! the store writes at one time.
 
 use std::collections::HashMap;
@@ -41,7 +41,7 @@ impl Unanswered {
     }
 
     /// Ends every doubt: whatever is not stored by now never will be.
-    pub fn settle(&self) {
+    pub fn end_doubts(&self) {
         self.lock().retain(|_, place| {
             place.in_doubt = false;
             place.calls > 0
@@ -62,7 +62,7 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// Notes that nobody knows how the commit ended, until [`Unanswered::settle`].
+    /// Notes that nobody knows how the commit ended, until [`Unanswered::end_doubts`].
     pub fn doubt(&self) {
         if let Some(place) = self.unanswered.lock().get_mut(&self.key) {
             place.in_doubt = true;
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_doubt_stays_past_the_answer_until_it_is_settled() {
+    fn a_doubt_stays_past_the_answer_until_it_is_ended() {
         let (unanswered, tenant) = (Unanswered::default(), TenantId::new("acme").unwrap());
         let (lost, waits) = (CommitId::draw(), CommitId::draw());
         let ticket = unanswered.enter(tenant.clone(), lost);
@@ -112,7 +112,7 @@ mod tests {
         ticket.doubt();
         assert_eq!(unanswered.find(&tenant, lost), Some(Underway::InDoubt));
         assert_eq!(unanswered.find(&tenant, waits), Some(Underway::InDoubt));
-        unanswered.settle();
+        unanswered.end_doubts();
         assert_eq!(unanswered.find(&tenant, lost), None);
         assert_eq!(unanswered.find(&tenant, waits), Some(Underway::Pending), "it is not answered yet");
         drop(ticket);

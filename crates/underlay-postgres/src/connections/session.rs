@@ -48,7 +48,7 @@ pub(crate) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 /// Who reads or writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Actor {
+pub(crate) enum SessionRole {
     /// Reads what belongs to one tenant.
     Reader(TenantId),
     /// Writes snapshots of one tenant.
@@ -106,13 +106,13 @@ impl Sessions {
     /// Runs statements in a read-only transaction, all at one moment, and gives `read` their answers.
     pub(crate) async fn read<T>(
         &self,
-        actor: &Actor,
+        role: &SessionRole,
         statements: &[Statement<'_>],
         mut read: impl FnMut(Vec<Vec<Row>>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let mut attempt = 1;
         loop {
-            match self.read_once(actor, statements).await {
+            match self.read_once(role, statements).await {
                 Ok(rows) => return read(rows),
                 Err(failure) if attempt < ATTEMPTS_MAX && self.mends(&failure) => {
                     tracing::debug!(%failure, attempt, "a read is begun again");
@@ -123,9 +123,13 @@ impl Sessions {
         }
     }
 
-    async fn read_once(&self, actor: &Actor, statements: &[Statement<'_>]) -> Result<Vec<Vec<Row>>, Failure> {
-        let session = self.acquire(&self.engine, actor).await?;
-        let reading = self.read_on(session.client(), actor, statements);
+    async fn read_once(
+        &self,
+        role: &SessionRole,
+        statements: &[Statement<'_>],
+    ) -> Result<Vec<Vec<Row>>, Failure> {
+        let session = self.acquire(&self.engine, role).await?;
+        let reading = self.read_on(session.client(), role, statements);
         match timeout(self.transaction_timeout, reading).await {
             Ok(read) => self.end(session, read),
             Err(_) => Err(self.give_up(session)),
@@ -141,10 +145,10 @@ impl Sessions {
         tries: &[Vec<Statement<'_>>],
         mut read: impl FnMut(Vec<Vec<Row>>) -> Result<Option<T>, Failure>,
     ) -> Result<Option<T>, Failure> {
-        let actor = Actor::Reader(tenant.clone());
+        let role = SessionRole::Reader(tenant.clone());
         let mut attempt = 1;
         loop {
-            match self.query_once(&actor, tries, &mut read).await {
+            match self.query_once(&role, tries, &mut read).await {
                 Err(failure) if attempt < ATTEMPTS_MAX && self.mends(&failure) => {
                     tracing::debug!(%failure, attempt, "a query is begun again");
                     attempt += 1;
@@ -156,18 +160,18 @@ impl Sessions {
 
     async fn query_once<T>(
         &self,
-        actor: &Actor,
+        role: &SessionRole,
         tries: &[Vec<Statement<'_>>],
         read: &mut impl FnMut(Vec<Vec<Row>>) -> Result<Option<T>, Failure>,
     ) -> Result<Option<T>, Failure> {
-        let session = self.acquire(&self.queries, actor).await?;
+        let session = self.acquire(&self.queries, role).await?;
         let began = self.timer.now();
         let querying = async {
             for statements in tries {
                 // Where the clock was set back meanwhile, no time has passed.
                 let passed = Duration::try_from(self.timer.now().duration_since(began)).unwrap_or_default();
                 let left = self.query_timeout.saturating_sub(passed);
-                if let Some(found) = read(self.query_on(session.client(), actor, left, statements).await?)? {
+                if let Some(found) = read(self.query_on(session.client(), role, left, statements).await?)? {
                     return Ok(Some(found));
                 }
             }
@@ -182,14 +186,14 @@ impl Sessions {
     async fn query_on(
         &self,
         client: &Client,
-        actor: &Actor,
+        role: &SessionRole,
         left: Duration,
         statements: &[Statement<'_>],
     ) -> Result<Vec<Vec<Row>>, Failure> {
         let limits = QueryLimits::new(left);
         let mut sent = vec![limits.statement()];
         sent.extend(statements.iter().cloned());
-        let mut answers = self.read_on(client, actor, &sent).await?;
+        let mut answers = self.read_on(client, role, &sent).await?;
         answers.remove(0);
         Ok(answers)
     }
@@ -208,11 +212,11 @@ impl Sessions {
     pub(crate) async fn read_on(
         &self,
         client: &Client,
-        actor: &Actor,
+        role: &SessionRole,
         statements: &[Statement<'_>],
     ) -> Result<Vec<Vec<Row>>, Failure> {
         let begin = send(client.batch_execute(READ_ONLY)).await;
-        let settings = send(self.settle(client, actor)).await;
+        let settings = send(self.take_role(client, role)).await;
         let mut sent = Vec::with_capacity(statements.len());
         for statement in statements {
             sent.push(send(client.query_typed(statement.sql, &statement.parameters)).await);
@@ -235,7 +239,7 @@ impl Sessions {
     pub(crate) async fn read_page<P>(
         &self,
         purpose: Purpose,
-        actor: &Actor,
+        role: &SessionRole,
         before: &[Statement<'_>],
         page: Statement<'_>,
         mut start: impl FnMut(Vec<Vec<Row>>) -> Result<P, Failure>,
@@ -243,7 +247,7 @@ impl Sessions {
     ) -> Result<P, Failure> {
         let mut attempt = 1;
         loop {
-            match self.read_page_once(purpose, actor, before, &page, &mut start, &mut take).await {
+            match self.read_page_once(purpose, role, before, &page, &mut start, &mut take).await {
                 Ok(page) => return Ok(page),
                 Err(failure) if attempt < ATTEMPTS_MAX && self.mends(&failure) => {
                     tracing::debug!(%failure, attempt, "a page is begun again");
@@ -258,7 +262,7 @@ impl Sessions {
     async fn read_page_once<P>(
         &self,
         purpose: Purpose,
-        actor: &Actor,
+        role: &SessionRole,
         before: &[Statement<'_>],
         page: &Statement<'_>,
         start: &mut impl FnMut(Vec<Vec<Row>>) -> Result<P, Failure>,
@@ -268,7 +272,7 @@ impl Sessions {
             Purpose::Engine => &self.engine,
             Purpose::Query => &self.queries,
         };
-        let session = self.acquire(lane, actor).await?;
+        let session = self.acquire(lane, role).await?;
         let limits = (purpose == Purpose::Query).then(|| QueryLimits::new(self.query_timeout));
         let before: Vec<Statement<'_>> =
             limits.iter().map(QueryLimits::statement).chain(before.iter().cloned()).collect();
@@ -278,7 +282,7 @@ impl Sessions {
             }
             start(answers)
         };
-        let reading = self.read_page_on(session.client(), actor, &before, page, start, take);
+        let reading = self.read_page_on(session.client(), role, &before, page, start, take);
         match timeout(self.transaction_timeout, reading).await {
             Ok(Ok((page, PageEnd::Whole))) => {
                 session.give_back();
@@ -297,14 +301,14 @@ impl Sessions {
     async fn read_page_on<P>(
         &self,
         client: &Client,
-        actor: &Actor,
+        role: &SessionRole,
         before: &[Statement<'_>],
         page: &Statement<'_>,
         start: impl FnOnce(Vec<Vec<Row>>) -> Result<P, Failure>,
         take: &mut impl FnMut(&mut P, Row) -> Result<bool, Failure>,
     ) -> Result<(P, PageEnd), Failure> {
         let begin = send(client.batch_execute(READ_ONLY)).await;
-        let settings = send(self.settle(client, actor)).await;
+        let settings = send(self.take_role(client, role)).await;
         let mut sent = Vec::with_capacity(before.len());
         for statement in before {
             sent.push(send(client.query_typed(statement.sql, &statement.parameters)).await);
@@ -333,13 +337,13 @@ impl Sessions {
     /// changed or gave.
     pub(crate) async fn write_one(
         &self,
-        actor: &Actor,
+        role: &SessionRole,
         sql: &str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, Failure> {
         let mut attempt = 1;
         loop {
-            match self.write_once(actor, sql, parameters).await {
+            match self.write_once(role, sql, parameters).await {
                 Err(failure) if attempt < ATTEMPTS_MAX && self.mends(&failure) => {
                     tracing::debug!(%failure, attempt, "a write is begun again");
                     attempt += 1;
@@ -352,12 +356,12 @@ impl Sessions {
     /// As [`Sessions::write_one`], once: for what must not be repeated.
     pub(crate) async fn write_once(
         &self,
-        actor: &Actor,
+        role: &SessionRole,
         sql: &str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, Failure> {
-        let session = self.acquire(&self.engine, actor).await?;
-        let writing = self.write_on(session.client(), actor, sql, parameters);
+        let session = self.acquire(&self.engine, role).await?;
+        let writing = self.write_on(session.client(), role, sql, parameters);
         match timeout(self.transaction_timeout, writing).await {
             Ok(written) => self.end(session, written).inspect_err(|failure| self.let_go(failure)),
             Err(_) => Err(self.give_up(session)),
@@ -367,12 +371,12 @@ impl Sessions {
     async fn write_on(
         &self,
         client: &Client,
-        actor: &Actor,
+        role: &SessionRole,
         sql: &str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, Failure> {
         let begin = send(client.batch_execute(READ_WRITE)).await;
-        let settings = send(self.settle(client, actor)).await;
+        let settings = send(self.take_role(client, role)).await;
         let guard = send(self.guard(client)).await;
         let written = send(client.query_typed(sql, parameters)).await;
         // After a failure it rolls back.
@@ -387,10 +391,14 @@ impl Sessions {
 
     /// Runs a transaction that writes, and runs it again after a deadlock or a serialization failure, and
     /// where the server took no writes.
-    pub(crate) async fn write<T>(&self, actor: &Actor, work: &impl Work<Done = T>) -> Result<T, Failure> {
+    pub(crate) async fn write<T>(
+        &self,
+        role: &SessionRole,
+        work: &impl Work<Done = T>,
+    ) -> Result<T, Failure> {
         let mut attempt = 1;
         loop {
-            match self.write_through(actor, work).await {
+            match self.write_through(role, work).await {
                 Err(failure)
                     if attempt < ATTEMPTS_MAX && (failure.is_transient() || failure.is_of_a_reader()) =>
                 {
@@ -402,9 +410,9 @@ impl Sessions {
         }
     }
 
-    async fn write_through<T>(&self, actor: &Actor, work: &impl Work<Done = T>) -> Result<T, Failure> {
-        let mut session = self.acquire(&self.engine, actor).await?;
-        let writing = self.write_through_on(session.client_mut(), actor, work);
+    async fn write_through<T>(&self, role: &SessionRole, work: &impl Work<Done = T>) -> Result<T, Failure> {
+        let mut session = self.acquire(&self.engine, role).await?;
+        let writing = self.write_through_on(session.client_mut(), role, work);
         match timeout(self.transaction_timeout, writing).await {
             Ok(written) => self.end(session, written),
             Err(_) => Err(self.give_up(session)),
@@ -414,13 +422,13 @@ impl Sessions {
     async fn write_through_on<T>(
         &self,
         client: &mut Client,
-        actor: &Actor,
+        role: &SessionRole,
         work: &impl Work<Done = T>,
     ) -> Result<T, Failure> {
         // Dropped before its end it rolls back, also where the caller goes away.
         let transaction =
             client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start().await?;
-        let settings = send(self.settle(transaction.client(), actor)).await;
+        let settings = send(self.take_role(transaction.client(), role)).await;
         let guard = send(self.guard(transaction.client())).await;
         settings.answer().await?;
         guard.answer().await?;
@@ -431,7 +439,7 @@ impl Sessions {
 
     /// Tells everybody who listens on a channel.
     pub(crate) async fn notify(&self, channel: &str) -> Result<(), Failure> {
-        let session = self.acquire(&self.engine, &Actor::Worker).await?;
+        let session = self.acquire(&self.engine, &SessionRole::Worker).await?;
         let parameters: [Parameter<'_>; 1] = [(&channel, Type::TEXT)];
         let telling = session.client().query_typed(include_str!("../sql/notify_channel.sql"), &parameters);
         match timeout(self.transaction_timeout, telling).await {
@@ -480,10 +488,10 @@ impl Sessions {
     }
 
     /// A connection of a pool, in the turn of whoever it is for.
-    async fn acquire(&self, lane: &Lane, actor: &Actor) -> Result<Session, Failure> {
-        let tenant = match actor {
-            Actor::Reader(tenant) | Actor::Writer(tenant) => Some(tenant),
-            Actor::Worker => None,
+    async fn acquire(&self, lane: &Lane, role: &SessionRole) -> Result<Session, Failure> {
+        let tenant = match role {
+            SessionRole::Reader(tenant) | SessionRole::Writer(tenant) => Some(tenant),
+            SessionRole::Worker => None,
         };
         let turn = lane.turns.enter(tenant, &*self.timer).await.map_err(|error| match error {
             Error::Unavailable { reason, overloaded: true, .. } => lane.full(&reason),
@@ -499,11 +507,11 @@ impl Sessions {
     }
 
     /// Names role, tenant and limits for the transaction that was begun, on a server that is no standby.
-    async fn settle(&self, client: &Client, actor: &Actor) -> Result<(), Failure> {
-        let (role, tenant) = match actor {
-            Actor::Reader(tenant) => (&self.reader, tenant.as_str()),
-            Actor::Writer(tenant) => (&self.writer, tenant.as_str()),
-            Actor::Worker => (&self.worker, ""),
+    async fn take_role(&self, client: &Client, role: &SessionRole) -> Result<(), Failure> {
+        let (role, tenant) = match role {
+            SessionRole::Reader(tenant) => (&self.reader, tenant.as_str()),
+            SessionRole::Writer(tenant) => (&self.writer, tenant.as_str()),
+            SessionRole::Worker => (&self.worker, ""),
         };
         let parameters: [Parameter<'_>; 5] = [
             (&role, Type::TEXT),

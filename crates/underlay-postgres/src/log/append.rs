@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::config::{PostgresConfig, milliseconds};
 use crate::connections::session::Parameter;
 use crate::error::{Failure, raised};
-use crate::fault::Step;
+use crate::fault::FaultPoint;
 use crate::log::seen::{Place, Seen};
 use crate::migrate::filled;
 
@@ -40,7 +40,7 @@ pub(crate) struct Calls {
     single: String,
     /// How long a transaction may stay that the server cannot end by itself, in milliseconds.
     longest: i64,
-    faults: FaultHook<Step>,
+    faults: FaultHook<FaultPoint>,
 }
 
 impl Calls {
@@ -67,7 +67,7 @@ impl Calls {
     ) -> Result<Vec<Verdict>, Failure> {
         let last = seen.last();
         let single = match batch {
-            [request] if !self.faults.asks(Step::Alone) => Single::of(request),
+            [request] if !self.faults.asks(FaultPoint::Alone) => Single::of(request),
             _ => None,
         };
         let appended = match &single {

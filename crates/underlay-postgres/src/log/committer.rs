@@ -37,7 +37,7 @@ use crate::connections::link::Link;
 use crate::connections::session::{Parameter, Sessions};
 use crate::error::{Failure, raised};
 use crate::event_store::verify_log;
-use crate::fault::Step;
+use crate::fault::FaultPoint;
 use crate::log::append::{self, Attempt, Calls, Verdict};
 use crate::log::intake::{Intake, outage};
 use crate::log::known::{Found, Ids, find_fenced};
@@ -64,8 +64,8 @@ pub(crate) struct Committer {
     clock: Option<Arc<dyn Clock>>,
     timer: Arc<dyn Clock>,
     commit_timeout: Duration,
-    settle_timeout: Duration,
-    faults: FaultHook<Step>,
+    doubt_timeout: Duration,
+    faults: FaultHook<FaultPoint>,
     attempt: Attempt,
     /// Whether an attempt may still be on its way that no fence has made void.
     fence_due: bool,
@@ -93,7 +93,7 @@ impl Committer {
             clock: config.clock.clone(),
             timer: config.timer.clone(),
             commit_timeout: config.commit_timeout,
-            settle_timeout: config.settle_timeout,
+            doubt_timeout: config.doubt_timeout,
             faults: config.faults.clone(),
             attempt: Attempt { writer: Uuid::now_v7(), number: 0 },
             fence_due: false,
@@ -140,14 +140,14 @@ impl Committer {
         if self.fence_due {
             self.raise_fence(&link).await?;
             self.fence_due = false;
-            self.intake.unanswered.settle();
+            self.intake.unanswered.end_doubts();
         }
         Ok(link)
     }
 
     /// Declares every attempt so far void.
     async fn raise_fence(&self, link: &Link) -> Result<(), Failure> {
-        self.faults.at(Step::Fence)?;
+        self.faults.at(FaultPoint::Fence)?;
         let longest = milliseconds(self.commit_timeout);
         let parameters: [Parameter<'_>; 3] =
             [(&self.attempt.writer, Type::UUID), (&self.attempt.number, Type::INT8), (&longest, Type::INT8)];
@@ -207,7 +207,7 @@ impl Committer {
         };
         if failure.is_lost() || failure.may_follow_the_commit() {
             drop(link);
-            return self.settle(flight, failure).await;
+            return self.resolve_doubt(flight, failure).await;
         }
         flight.in_doubt = None;
         if failure.is_of_a_reader() && !moved {
@@ -230,7 +230,7 @@ impl Committer {
     }
 
     async fn send(&mut self, link: &Link, flight: &Flight) -> Result<Vec<Verdict>, Failure> {
-        self.faults.at(Step::Send)?;
+        self.faults.at(FaultPoint::Send)?;
         self.attempt.number += 1;
         let stamp = self.clock.as_ref().map(|clock| clock.now().as_microsecond());
         let seen = &self.sessions.seen;
@@ -241,7 +241,7 @@ impl Committer {
                 self.commit_timeout
             ))
         })??;
-        self.faults.at(Step::Answered)?;
+        self.faults.at(FaultPoint::Answered)?;
         Ok(verdicts)
     }
 
@@ -269,17 +269,17 @@ impl Committer {
     }
 
     /// Finds out what became of a batch whose answer was lost, in the time that may take.
-    async fn settle(&mut self, mut flight: Flight, failure: Failure) -> Option<Link> {
+    async fn resolve_doubt(&mut self, mut flight: Flight, failure: Failure) -> Option<Link> {
         let commits = flight.requests.len();
         tracing::warn!(%failure, commits, "the answer to a group commit was lost");
         self.fence_due = true;
         flight.doubt(failure.to_string());
-        let limit = self.settle_timeout;
-        let settled = tokio::time::timeout(limit, self.find_out(&mut flight, &failure)).await;
-        let Ok(Some((link, found))) = settled else {
+        let limit = self.doubt_timeout;
+        let resolved = tokio::time::timeout(limit, self.find_out(&mut flight, &failure)).await;
+        let Ok(Some((link, found))) = resolved else {
             let reason = flight.in_doubt.take().unwrap_or_default();
             let reason =
-                format!("{reason}; what became of it was not found out in {limit:?} (settle_timeout)");
+                format!("{reason}; what became of it was not found out in {limit:?} (doubt_timeout)");
             tracing::warn!(commits, reason, "commits are uncertain");
             // Nobody else waits for it: it is mended before the next batch is taken.
             self.intake.break_down(&outage(reason.clone(), false));

@@ -8,7 +8,7 @@ use underlay_core::{
 };
 use uuid::Uuid;
 
-use crate::connections::session::{Actor, Sessions, Statement};
+use crate::connections::session::{SessionRole, Sessions, Statement};
 use crate::error::Failure;
 use crate::log::append::Attempt;
 use crate::log::event_row;
@@ -59,14 +59,14 @@ pub(crate) async fn find_commit(
 ) -> Result<Option<RecordedCommit>, Failure> {
     let ids = Ids { tenants: vec![tenant.as_str()], commits: vec![id.0] };
     let read = |answers: Vec<Vec<Row>>| ids.read(answers.first().map_or(&[], Vec::as_slice));
-    let found = sessions.read(&Actor::Reader(tenant.clone()), &[ids.select()], read).await?;
+    let found = sessions.read(&SessionRole::Reader(tenant.clone()), &[ids.select()], read).await?;
     found.into_iter().next().unwrap_or(Ok(None))
 }
 
 /// Finds commits of any tenants.
 pub(crate) async fn find_commits(sessions: &Sessions, ids: &Ids<'_>) -> Result<Vec<Found>, Failure> {
     let read = |answers: Vec<Vec<Row>>| ids.read(answers.first().map_or(&[], Vec::as_slice));
-    sessions.read(&Actor::Worker, &[ids.select()], read).await
+    sessions.read(&SessionRole::Worker, &[ids.select()], read).await
 }
 
 /// Finds commits on the connection that raised a fence. The fence is looked for at the same moment: a
@@ -81,7 +81,7 @@ pub(crate) async fn find_fenced(
         include_str!("../sql/select_fence.sql"),
         [(&attempt.writer as _, Type::UUID), (&attempt.number as _, Type::INT8)],
     );
-    let answers = sessions.read_on(client, &Actor::Worker, &[fence, ids.select()]).await?;
+    let answers = sessions.read_on(client, &SessionRole::Worker, &[fence, ids.select()]).await?;
     let [fence, rows] = answers.as_slice() else {
         return Err(Failure::damaged("two statements have other than two answers"));
     };

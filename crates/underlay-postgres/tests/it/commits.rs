@@ -11,7 +11,7 @@ use underlay_core::{
     ManualClock, Outcome, Position, Timestamp, Version,
 };
 
-use underlay_postgres::Step;
+use underlay_postgres::FaultPoint;
 
 use crate::gate::Gate;
 use crate::place::with_place;
@@ -79,7 +79,7 @@ fn many_that_come_too_late_on_a_stream_share_a_batch() {
         let sent = Arc::new(AtomicUsize::new(0));
         let counted = sent.clone();
         let config = place.config().with_faults(move |step| {
-            counted.fetch_add(usize::from(step == Step::Send), Ordering::Relaxed);
+            counted.fetch_add(usize::from(step == FaultPoint::Send), Ordering::Relaxed);
             false
         });
         let store = place.open_with(config).await;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use underlay_core::{Archive, EventStore, ReadModels, Retention, Snapshots};
-use underlay_postgres::{PostgresStore, Step};
+use underlay_postgres::{FaultPoint, PostgresStore};
 use underlay_testkit::{
     ArchiveFixture, EventStoreFixture, Fixture, ReadModelsFixture, RetentionFixture, Skip, SnapshotsFixture,
 };
@@ -65,7 +65,7 @@ struct InBatches {
 
 impl InBatches {
     async fn open(place: Place) -> Self {
-        let config = place.config().with_faults(|step| step == Step::Alone);
+        let config = place.config().with_faults(|step| step == FaultPoint::Alone);
         Self { store: place.open_with(config).await, place }
     }
 }

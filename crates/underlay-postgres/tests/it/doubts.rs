@@ -8,7 +8,7 @@ use underlay_core::{
     Commit, CommitId, CommitStatus, Error, EventStore, EventStoreExt, ExpectedVersion, Json, Outcome,
     Retention, Timestamp,
 };
-use underlay_postgres::{Listen, Step};
+use underlay_postgres::{FaultPoint, Listen};
 
 use crate::place::with_place;
 use crate::sample::{acme, append};
@@ -54,8 +54,8 @@ fn a_doubt_ends_once_the_fence_is_raised() {
         let config = place
             .config()
             .with_listen(Listen::Off)
-            .with_settle_timeout(Duration::from_millis(700))
-            .with_faults(move |step| step == Step::Send && sends.fetch_add(1, Ordering::SeqCst) == 1);
+            .with_doubt_timeout(Duration::from_millis(700))
+            .with_faults(move |step| step == FaultPoint::Send && sends.fetch_add(1, Ordering::SeqCst) == 1);
         let store = place.open_with(config).await;
         store.commit(&acme(), append("w-1", ExpectedVersion::Any)).await.unwrap();
         let admin = place.admin().await;
@@ -86,7 +86,7 @@ fn a_repeat_of_what_is_forgotten_meanwhile() {
         let (go, wait) = mpsc::channel::<()>();
         let (here, wait) = (Mutex::new(here), Mutex::new(wait));
         let config = place.config().with_listen(Listen::Off).with_faults(move |step| {
-            if step == Step::Answered && answered.fetch_add(1, Ordering::SeqCst) == 2 {
+            if step == FaultPoint::Answered && answered.fetch_add(1, Ordering::SeqCst) == 2 {
                 here.lock().unwrap().send(()).ok();
                 wait.lock().unwrap().recv().ok();
             }

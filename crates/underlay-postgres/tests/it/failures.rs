@@ -9,14 +9,14 @@ use underlay_core::{
     Checkpoint, Commit, CommitId, Committed, Error, EventStore, EventStoreExt, ExpectedVersion, Fingerprint,
     Json, Outcome, Position, ReadModels, Version, ViewBatch,
 };
-use underlay_postgres::{PostgresConfig, PostgresStore, Step};
+use underlay_postgres::{FaultPoint, PostgresConfig, PostgresStore};
 
 use crate::gate::Gate;
 use crate::place::{Place, with_place};
 use crate::sample::{accounts, acme, append, begin, checkpoint_at, row, stream};
 
 /// Fails at these steps, each once, in this order.
-fn script(config: PostgresConfig, steps: &[Step]) -> PostgresConfig {
+fn script(config: PostgresConfig, steps: &[FaultPoint]) -> PostgresConfig {
     let left = Mutex::new(steps.to_vec());
     config.with_faults(move |step| {
         let mut left = left.lock().unwrap();
@@ -73,7 +73,7 @@ fn a_writer_killed_before_its_commit_stored_nothing() {
 #[test]
 fn a_lost_answer_is_found_by_its_id() {
     with_place(async |place| {
-        let store = place.open_with(script(place.config(), &[Step::Answered])).await;
+        let store = place.open_with(script(place.config(), &[FaultPoint::Answered])).await;
         let commit = append("a-1", ExpectedVersion::NoStream);
         let committed = store.commit(&acme(), commit.clone()).await.unwrap();
         assert!(committed.repeated, "it was looked up");
@@ -81,7 +81,7 @@ fn a_lost_answer_is_found_by_its_id() {
         assert!(store.commit(&acme(), commit).await.unwrap().repeated);
         assert_eq!(store.head().await.unwrap(), Position::from_number(1));
 
-        let store = place.open_with(script(place.config(), &[Step::Send])).await;
+        let store = place.open_with(script(place.config(), &[FaultPoint::Send])).await;
         let commit = append("a-2", ExpectedVersion::NoStream);
         let answer = store.commit(&acme(), commit.clone()).await;
         assert!(matches!(answer, Err(Error::Unavailable { .. })), "{answer:?}");
@@ -110,7 +110,7 @@ fn a_repeat_whose_answer_was_lost_gets_the_first_answer() {
         let first_refused = store.commit(&acme(), refusal(5)).await.unwrap();
         let first_accepted = store.commit(&acme(), accepted("a-1")).await.unwrap();
         for (again, first) in [(refusal(9), first_refused), (accepted("a-2"), first_accepted)] {
-            let store = place.open_with(script(place.config(), &[Step::Answered])).await;
+            let store = place.open_with(script(place.config(), &[FaultPoint::Answered])).await;
             let answer = store.commit(&acme(), again).await.unwrap();
             // Taken for stored by this call, the caller would go on with what it had decided itself.
             assert!(answer.repeated, "{answer:?}");
@@ -122,14 +122,14 @@ fn a_repeat_whose_answer_was_lost_gets_the_first_answer() {
 #[test]
 fn what_cannot_be_found_out_is_uncertain_and_a_repeat_finds_out() {
     with_place(async |place| {
-        for (step, stored, to) in [(Step::Send, false, "a-1"), (Step::Answered, true, "a-2")] {
+        for (step, stored, to) in [(FaultPoint::Send, false, "a-1"), (FaultPoint::Answered, true, "a-2")] {
             let failed = AtomicBool::new(false);
             let mended = std::sync::Arc::new(AtomicBool::new(false));
             let gone_on = mended.clone();
             let config =
-                place.config().with_settle_timeout(Duration::from_millis(50)).with_faults(move |at| {
+                place.config().with_doubt_timeout(Duration::from_millis(50)).with_faults(move |at| {
                     let first = at == step && !failed.swap(true, Ordering::SeqCst);
-                    first || (at == Step::Fence && !gone_on.load(Ordering::SeqCst))
+                    first || (at == FaultPoint::Fence && !gone_on.load(Ordering::SeqCst))
                 });
             let store = place.open_with(config).await;
             let commit = append(to, ExpectedVersion::NoStream);

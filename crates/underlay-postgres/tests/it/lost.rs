@@ -11,7 +11,7 @@ use underlay_core::{
     Checkpoint, CommitStatus, Error, EventStore, EventStoreExt, ExpectedVersion, ReadModels, Underway,
     Version, ViewBatch,
 };
-use underlay_postgres::{Listen, PostgresConfig, PostgresStore, Step};
+use underlay_postgres::{FaultPoint, Listen, PostgresConfig, PostgresStore};
 
 use crate::gate::Gate;
 use crate::place::{Place, skipped, with_place, with_place_on};
@@ -28,7 +28,7 @@ fn hasty(place: &Place) -> PostgresConfig {
         .with_poll_interval(Duration::from_secs(3_600))
         .with_connect_timeout(Duration::from_secs(1))
         .with_commit_timeout(Duration::from_millis(500))
-        .with_settle_timeout(Duration::from_millis(500))
+        .with_doubt_timeout(Duration::from_millis(500))
 }
 
 async fn in_time<T>(call: impl Future<Output = T>) -> T {
@@ -133,8 +133,8 @@ fn finding_out_has_one_deadline_however_many_commits_are_in_doubt() {
         let (fence, wait_until_locked) = (Mutex::new(fence), Mutex::new(wait_until_locked));
         let config = hasty(&place).with_commit_timeout(PATIENCE).with_faults(move |step| match step {
             // Of the second batch, which holds all that waited while the first one stood before the log.
-            Step::Answered => batches.fetch_add(1, Ordering::SeqCst) == 1,
-            Step::Fence => {
+            FaultPoint::Answered => batches.fetch_add(1, Ordering::SeqCst) == 1,
+            FaultPoint::Fence => {
                 // Once, after what was in the batch is stored, and before it is looked up.
                 if fence.lock().unwrap().send(()).is_ok() {
                     wait_until_locked.lock().unwrap().recv().ok();
@@ -167,7 +167,7 @@ fn finding_out_has_one_deadline_however_many_commits_are_in_doubt() {
                 Err(Error::Uncertain { id, reason }) if id == commit.id => reason,
                 other => panic!("{other:?}"),
             };
-            assert!(reason.contains("settle_timeout") && reason.contains("injected"), "{reason}");
+            assert!(reason.contains("doubt_timeout") && reason.contains("injected"), "{reason}");
             assert_eq!(store.underway(&owner, commit.id), Some(Underway::InDoubt));
         }
         assert!(began.elapsed() < Duration::from_secs(5), "{:?} for all of them", began.elapsed());
@@ -241,7 +241,7 @@ fn nobody_waits_for_a_call_whose_network_died_before_its_end() {
             let wire = Wire::to(place.host_and_port()).await;
             let config = hasty(&place)
                 .with_commit_timeout(Duration::from_secs(20))
-                .with_faults(move |step| step == Step::Alone && !alone);
+                .with_faults(move |step| step == FaultPoint::Alone && !alone);
             let store = Arc::new(PostgresStore::connect(&wire.address(&place), config).await.unwrap());
             let beside = place.open().await;
             wire.arm(Fate::SilentAfterExecute);
@@ -282,7 +282,7 @@ fn a_login_with_a_statement_timeout_leaves_the_end_to_its_message() {
             let wire = Wire::to(place.host_and_port()).await;
             let config = hasty(&place)
                 .with_commit_timeout(Duration::from_secs(4))
-                .with_faults(move |step| step == Step::Alone && !alone);
+                .with_faults(move |step| step == FaultPoint::Alone && !alone);
             let store = Arc::new(PostgresStore::connect(&wire.address(&place), config).await.unwrap());
             store.commit(&acme(), append("a-1", ExpectedVersion::Any)).await.unwrap();
             let version: String = admin.query_one("SHOW server_version_num", &[]).await.unwrap().get(0);

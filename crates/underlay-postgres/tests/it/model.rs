@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use underlay_core::{Archive, Commit, CommitId, Error, EventStore, ExpectedVersion, ReadModels, Snapshots};
-use underlay_postgres::{Listen, PostgresStore, Step};
+use underlay_postgres::{FaultPoint, Listen, PostgresStore};
 use underlay_testkit::Skip;
 use underlay_testkit::model::{Reopening, SetClock, Subject, compare};
 
@@ -19,22 +19,22 @@ fn postgres_answers_as_the_model_does() {
 }
 
 /// The steps at which a committer fails, one after the other. A second failure of the fence comes after
-/// `SETTLE_TIMEOUT`, so the commit is uncertain.
-const FAULTS: [&[Step]; 5] = [
-    &[Step::Send],
-    &[Step::Answered],
-    &[Step::Answered, Step::Fence],
-    &[Step::Send, Step::Fence, Step::Fence],
-    &[Step::Answered, Step::Fence, Step::Fence],
+/// `DOUBT_TIMEOUT`, so the commit is uncertain.
+const FAULTS: [&[FaultPoint]; 5] = [
+    &[FaultPoint::Send],
+    &[FaultPoint::Answered],
+    &[FaultPoint::Answered, FaultPoint::Fence],
+    &[FaultPoint::Send, FaultPoint::Fence, FaultPoint::Fence],
+    &[FaultPoint::Answered, FaultPoint::Fence, FaultPoint::Fence],
 ];
-const SETTLE_TIMEOUT: Duration = Duration::from_millis(20);
+const DOUBT_TIMEOUT: Duration = Duration::from_millis(20);
 
 struct Processes {
     stores: [PostgresStore; 2],
     next: AtomicUsize,
     place: Place,
     clock: Arc<SetClock>,
-    due: Arc<Mutex<Vec<Step>>>,
+    due: Arc<Mutex<Vec<FaultPoint>>>,
 }
 
 /// Which of the ways a commit alone in its batch takes.
@@ -46,19 +46,28 @@ enum Way {
     Batch,
 }
 
-async fn open_pair(place: &Place, clock: &Arc<SetClock>, due: &Arc<Mutex<Vec<Step>>>) -> [PostgresStore; 2] {
+async fn open_pair(
+    place: &Place,
+    clock: &Arc<SetClock>,
+    due: &Arc<Mutex<Vec<FaultPoint>>>,
+) -> [PostgresStore; 2] {
     [open(place, clock, due, Way::Alone).await, open(place, clock, due, Way::Batch).await]
 }
 
-async fn open(place: &Place, clock: &Arc<SetClock>, due: &Arc<Mutex<Vec<Step>>>, way: Way) -> PostgresStore {
+async fn open(
+    place: &Place,
+    clock: &Arc<SetClock>,
+    due: &Arc<Mutex<Vec<FaultPoint>>>,
+    way: Way,
+) -> PostgresStore {
     let due = due.clone();
     let config = place
         .config()
         .with_clock(clock.clone())
         .with_listen(Listen::Off)
-        .with_settle_timeout(SETTLE_TIMEOUT)
+        .with_doubt_timeout(DOUBT_TIMEOUT)
         .with_faults(move |step| {
-            if step == Step::Alone {
+            if step == FaultPoint::Alone {
                 return way == Way::Batch;
             }
             let mut due = due.lock().unwrap();

@@ -62,7 +62,7 @@ fn hasty(place: &Place) -> PostgresConfig {
         .with_connect_timeout(short)
         .with_transaction_timeout(short)
         .with_commit_timeout(short)
-        .with_settle_timeout(short)
+        .with_doubt_timeout(short)
 }
 
 async fn open(place: &Place) -> (Network, PostgresStore) {

@@ -4,7 +4,7 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use underlay_server::{ServeLimits, ServerConfig};
 
-use crate::site::Site;
+use crate::place::Place;
 use crate::socket::Server;
 
 const BODY: &str = r#"{"amount":"1"}"#;
@@ -25,18 +25,18 @@ async fn say(server: &Server, head: &[&str]) -> (u16, String) {
     (status.unwrap_or_else(|| panic!("{head:?}: {answer}")), answer)
 }
 
-async fn serve(configure: impl FnOnce(ServerConfig) -> ServerConfig) -> (Server, Site) {
-    let site = Site::with(configure);
-    (Server::start(ServeLimits::default(), site.router.clone()).await, site)
+async fn serve(configure: impl FnOnce(ServerConfig) -> ServerConfig) -> (Server, Place) {
+    let place = Place::with(configure);
+    (Server::start(ServeLimits::default(), place.router.clone()).await, place)
 }
 
 const DEPOSIT: &str = "POST /v1/account/cash/deposit HTTP/1.1";
 
 #[tokio::test]
 async fn a_page_whose_name_was_bound_anew_is_turned_away() {
-    let (server, site) = serve(|config| config).await;
+    let (server, place) = serve(|config| config).await;
     // What a browser sends for a page of evil.example after the name has changed its address.
-    let own = ["Origin: http://evil.example:7070", "Sec-Fetch-Site: same-origin"];
+    let own = ["Origin: http://evil.example:7070", "Sec-Fetch-Place: same-origin"];
     let (status, answer) = say(&server, &[DEPOSIT, "Host: evil.example:7070", own[0], own[1]]).await;
     assert_eq!(status, 421, "{answer}");
     assert!(answer.contains("urn:underlay:problem:host-not-allowed"), "{answer}");
@@ -44,7 +44,7 @@ async fn a_page_whose_name_was_bound_anew_is_turned_away() {
         answer.contains("hosts_allowed") && answer.contains("--allow-host"),
         "what would allow it: {answer}"
     );
-    assert_eq!(site.get("/v1/streams/account-cash").await.status, 404, "nothing was stored");
+    assert_eq!(place.get("/v1/streams/account-cash").await.status, 404, "nothing was stored");
     // Reading is a leak as well.
     for target in ["/", "/v1/events", "/v1/views", "/v1/nothing", "/%"] {
         let line = format!("GET {target} HTTP/1.1");
@@ -161,9 +161,9 @@ async fn health_is_told_under_any_name() {
 #[tokio::test]
 async fn what_is_no_name_of_a_host_cannot_be_allowed() {
     for wrong in ["", "https://bank.example", "bank.example:443", "*.example", "bank.example/", "a b", "*"] {
-        let site = Site::new();
+        let place = Place::new();
         let config = ServerConfig::new("Bank").with_host_allowed(wrong);
-        let error = underlay_server::router(site.engine.clone(), config).unwrap_err().to_string();
+        let error = underlay_server::router(place.engine.clone(), config).unwrap_err().to_string();
         assert!(error.contains("without scheme and port"), "{wrong:?}: {error}");
     }
 }

@@ -375,9 +375,9 @@ struct Issuer {
     asked: Arc<AtomicUsize>,
 }
 
-type Site = (watch::Receiver<Answer>, Arc<AtomicUsize>);
+type Place = (watch::Receiver<Answer>, Arc<AtomicUsize>);
 
-async fn answer(State((answers, asked)): State<Site>) -> Response {
+async fn answer(State((answers, asked)): State<Place>) -> Response {
     asked.fetch_add(1, Ordering::SeqCst);
     let answer = answers.borrow().clone();
     match answer {

@@ -19,9 +19,9 @@ mod hosts;
 #[cfg(feature = "jwt")]
 mod jwt;
 mod pages;
+mod place;
 mod roles;
 mod serving;
-mod site;
 mod slow_clients;
 mod socket;
 mod start_page;

@@ -5,68 +5,68 @@ use axum::routing::get;
 use serde_json::json;
 use underlay_server::{LogReaders, ServerConfig};
 
-use crate::site::{ByHeader, Site, get_with, post_with};
+use crate::place::{ByHeader, Place, get_with, post_with};
 
-fn site_with(configure: impl FnOnce(ServerConfig) -> ServerConfig) -> Site {
-    Site::with(|config| configure(config.with_credentials(ByHeader).with_log_readers(LogReaders::default())))
+fn site_with(configure: impl FnOnce(ServerConfig) -> ServerConfig) -> Place {
+    Place::with(|config| configure(config.with_credentials(ByHeader).with_log_readers(LogReaders::default())))
 }
 
 const BODY: &str = r#"{"amount":"1"}"#;
 
 #[tokio::test]
 async fn a_command_is_for_its_roles_and_a_refusal_uses_up_no_key() {
-    let site = site_with(|config| config);
+    let place = site_with(|config| config);
     let (acme, teller) = ("Bearer acme", "Bearer acme.teller");
-    site.send(post_with("/v1/account/cash/deposit", BODY, &[("authorization", acme)])).await.ok();
+    place.send(post_with("/v1/account/cash/deposit", BODY, &[("authorization", acme)])).await.ok();
     let close =
         |who| post_with("/v1/account/cash/close", "", &[("authorization", who), ("idempotency-key", "k")]);
-    let problem = site.send(close(acme)).await.problem(403, "problem:role-required");
+    let problem = place.send(close(acme)).await.problem(403, "problem:role-required");
     assert_eq!(problem["roles"], json!(["teller", "manager"]));
     assert_eq!(problem["detail"], "one of the roles teller, manager is needed for that");
     // A role's name that only looks like one is none.
     for who in ["Bearer acme.Teller", "Bearer acme.tell", "Bearer acme.teller-", "Bearer acme..TELLER"] {
-        site.send(close(who)).await.problem(403, "problem:role-required");
+        place.send(close(who)).await.problem(403, "problem:role-required");
     }
     let other = [("authorization", acme), ("idempotency-key", "k")];
-    let used = site.send(post_with("/v1/account/other/deposit", BODY, &other)).await;
+    let used = place.send(post_with("/v1/account/other/deposit", BODY, &other)).await;
     assert_eq!(used.header("idempotent-replayed"), None);
     used.ok();
     let fresh =
         post_with("/v1/account/cash/close", "", &[("authorization", teller), ("idempotency-key", "l")]);
-    site.send(fresh).await.ok();
+    place.send(fresh).await.ok();
     // Whoever lost the role does not get the first answer either.
     let again = post_with("/v1/account/cash/close", "", &[("authorization", acme), ("idempotency-key", "l")]);
-    site.send(again).await.problem(403, "problem:role-required");
+    place.send(again).await.problem(403, "problem:role-required");
 }
 
 #[tokio::test]
 async fn a_name_in_another_spelling_asks_for_the_same_roles() {
-    let site = site_with(|config| config);
+    let place = site_with(|config| config);
     let acme = [("authorization", "Bearer acme")];
     for path in ["/v1/account/cash/%63lose", "/v1/%61ccount/cash/close", "/v1/%61ccount/cash/%63%6Cose"] {
-        site.send(post_with(path, "", &acme)).await.problem(403, "problem:role-required");
+        place.send(post_with(path, "", &acme)).await.problem(403, "problem:role-required");
     }
     for path in ["/v1/views/%66ragile", "/v1/views/fragile/a", "/v1/views/%66ragile/a%2Fb"] {
-        site.send(get_with(path, &acme)).await.problem(403, "problem:role-required");
+        place.send(get_with(path, &acme)).await.problem(403, "problem:role-required");
     }
     // In capitals it is another name, and there is none.
-    site.send(post_with("/v1/account/cash/CLOSE", "", &acme)).await.problem(404, "problem:unknown-command");
+    place.send(post_with("/v1/account/cash/CLOSE", "", &acme)).await.problem(404, "problem:unknown-command");
 }
 
 #[tokio::test]
 async fn operations_and_views_are_for_their_roles() {
-    let site = site_with(|config| config);
-    let _views = site.engine.start_views();
+    let place = site_with(|config| config);
+    let _views = place.engine.start_views();
     let (acme, auditor) = ([("authorization", "Bearer acme")], [("authorization", "Bearer acme.auditor")]);
     let fee = r#"{"from":"a","amount":"1"}"#;
-    let problem = site.send(post_with("/v1/operations/charge", fee, &acme)).await;
+    let problem = place.send(post_with("/v1/operations/charge", fee, &acme)).await;
     assert_eq!(problem.problem(403, "problem:role-required")["roles"], json!(["manager"]));
     for path in ["/v1/views/fragile", "/v1/views/fragile/a", "/v1/views/fragile?nonsense=1"] {
-        site.send(get_with(path, &acme)).await.problem(403, "problem:role-required");
+        place.send(get_with(path, &acme)).await.problem(403, "problem:role-required");
     }
-    site.send(get_with("/v1/views/fragile", &auditor)).await.ok();
+    place.send(get_with("/v1/views/fragile", &auditor)).await.ok();
     let names = async |who: &[(&str, &str)]| {
-        let views = site.send(get_with("/v1/views", who)).await.ok();
+        let views = place.send(get_with("/v1/views", who)).await.ok();
         views["views"].as_array().unwrap().iter().map(|view| view["name"].to_string()).collect::<Vec<_>>()
     };
     assert_eq!(names(&acme).await, ["\"balances\""]);
@@ -83,13 +83,13 @@ async fn the_log_is_for_whoever_the_service_says() {
     let others = site_with(|config| config.with_log_readers(LogReaders::Roles(vec!["other".to_owned()])));
     let nobody = site_with(|config| config.with_log_readers(LogReaders::Roles(Vec::new())));
     let everybody = site_with(|config| config.with_log_readers(LogReaders::Everybody));
-    for site in [&by_default, &auditors, &everybody] {
-        site.send(get_with("/v1/events", &acme)).await.ok();
-        assert_eq!(site.send(get_with("/v1/streams/account-cash", &acme)).await.status, 404);
+    for place in [&by_default, &auditors, &everybody] {
+        place.send(get_with("/v1/events", &acme)).await.ok();
+        assert_eq!(place.send(get_with("/v1/streams/account-cash", &acme)).await.status, 404);
     }
-    for (site, told) in [(&others, "the role other"), (&nobody, "nobody")] {
+    for (place, told) in [(&others, "the role other"), (&nobody, "nobody")] {
         for path in ["/v1/events", "/v1/streams/account-cash", "/v1/streams/nonsense", "/v1/events?limit=0"] {
-            let problem = site.send(get_with(path, &acme)).await.problem(403, "problem:role-required");
+            let problem = place.send(get_with(path, &acme)).await.problem(403, "problem:role-required");
             assert!(problem["detail"].as_str().unwrap().contains(told), "{problem}");
         }
     }
@@ -98,45 +98,45 @@ async fn the_log_is_for_whoever_the_service_says() {
 
 #[tokio::test]
 async fn without_credentials_whoever_is_at_the_machine_has_every_role() {
-    let site = Site::with_views();
-    site.post("/v1/account/cash/deposit", BODY).await.ok();
-    site.post("/v1/account/cash/close", "").await.ok();
-    site.get("/v1/events").await.ok();
-    site.get("/v1/views/fragile").await.ok();
-    let page = site.get("/").await;
+    let place = Place::with_views();
+    place.post("/v1/account/cash/deposit", BODY).await.ok();
+    place.post("/v1/account/cash/close", "").await.ok();
+    place.get("/v1/events").await.ok();
+    place.get("/v1/views/fragile").await.ok();
+    let page = place.get("/").await;
     assert!(page.text().contains("for teller, manager"));
     assert!(!page.text().contains("Bearer"), "no token is needed");
 }
 
 #[tokio::test]
 async fn a_router_within_anothers_asks_for_the_same() {
-    let mut site = site_with(|config| config);
+    let mut place = site_with(|config| config);
     let own = Router::new().route("/own", get(async || "own"));
-    site.router = own.nest_service("/bank", site.router);
-    assert_eq!(site.get("/own").await.text(), "own");
-    assert_eq!(site.get("/bank/livez").await.status, 200);
-    site.get("/bank/v1/views").await.problem(401, "problem:unidentified");
+    place.router = own.nest_service("/bank", place.router);
+    assert_eq!(place.get("/own").await.text(), "own");
+    assert_eq!(place.get("/bank/livez").await.status, 200);
+    place.get("/bank/v1/views").await.problem(401, "problem:unidentified");
     let acme = [("authorization", "Bearer acme")];
-    site.send(get_with("/bank/v1/views", &acme)).await.ok();
-    site.send(get_with("/bank/v1/views/fragile", &acme)).await.problem(403, "problem:role-required");
+    place.send(get_with("/bank/v1/views", &acme)).await.ok();
+    place.send(get_with("/bank/v1/views/fragile", &acme)).await.problem(403, "problem:role-required");
     let close = post_with("/bank/v1/account/cash/close", "", &acme);
-    site.send(close).await.problem(403, "problem:role-required");
+    place.send(close).await.problem(403, "problem:role-required");
 }
 
 #[tokio::test]
 async fn a_decision_can_ask_for_roles() {
-    let site = site_with(|config| config);
+    let place = site_with(|config| config);
     let large = r#"{"amount":"5000"}"#;
     let ask = |who| post_with("/v1/account/cash/deposit", large, &[("authorization", who)]);
-    site.send(ask("Bearer acme.teller")).await.problem(422, "refusal:too-large");
-    site.send(ask("Bearer acme.manager")).await.ok();
+    place.send(ask("Bearer acme.teller")).await.problem(422, "refusal:too-large");
+    place.send(ask("Bearer acme.manager")).await.ok();
 }
 
 #[tokio::test]
 async fn the_start_page_tells_nobody_what_is_not_theirs() {
-    let site = site_with(|config| config.with_example("account/cash/deposit", BODY));
-    let _views = site.engine.start_views();
-    let stranger = site.get("/").await;
+    let place = site_with(|config| config.with_example("account/cash/deposit", BODY));
+    let _views = place.engine.start_views();
+    let stranger = place.get("/").await;
     assert_eq!(stranger.status, 200);
     for hidden in ["deposit", "balances", "transfer", "position", "live", "auditor"] {
         let main = stranger.text().split("<main").nth(1).unwrap();
@@ -144,7 +144,7 @@ async fn the_start_page_tells_nobody_what_is_not_theirs() {
     }
     assert!(stranger.text().contains("Authorization: Bearer"));
     let page = async |who: &str| {
-        let answer = site.send(get_with("/", &[("authorization", who)])).await;
+        let answer = place.send(get_with("/", &[("authorization", who)])).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         answer.text().to_owned()
     };
@@ -153,6 +153,6 @@ async fn the_start_page_tells_nobody_what_is_not_theirs() {
     assert!(!plain.contains("/close'") && !plain.contains("charge"), "{plain}");
     let full = page("Bearer acme.manager.auditor").await;
     assert!(full.contains("/close'") && full.contains("charge") && full.contains("fragile"), "{full}");
-    site.send(get_with("/", &[("authorization", "Bearer guest")])).await.problem(403, "problem:denied");
-    site.send(get_with("/", &[("authorization", "Basic x")])).await.problem(401, "problem:unidentified");
+    place.send(get_with("/", &[("authorization", "Bearer guest")])).await.problem(403, "problem:denied");
+    place.send(get_with("/", &[("authorization", "Basic x")])).await.problem(401, "problem:unidentified");
 }

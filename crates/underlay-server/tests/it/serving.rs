@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use underlay_server::ServeLimits;
 
-use crate::site::Site;
+use crate::place::Place;
 use crate::socket::{Server, ask, read_answer};
 
 /// A router whose one handler says that it was begun and ends when it is let go.
@@ -26,8 +26,8 @@ fn slow() -> (Router, std::sync::Arc<(Notify, Notify)>) {
 
 #[tokio::test]
 async fn a_shutdown_closes_idle_connections_and_ends() {
-    let site = Site::new();
-    let server = Server::start(ServeLimits::default(), site.router.clone()).await;
+    let place = Place::new();
+    let server = Server::start(ServeLimits::default(), place.router.clone()).await;
     let mut idle = server.connect().await;
     let answer = ask(&mut idle, "/livez").await;
     assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with(r#"{"status":"live"}"#), "{answer}");
@@ -73,9 +73,9 @@ async fn a_request_that_does_not_end_is_cut_at_the_limit() {
 
 #[tokio::test]
 async fn a_head_that_does_not_arrive_ends_the_connection() {
-    let site = Site::new();
+    let place = Place::new();
     let limits = ServeLimits { header_wait_max: Duration::from_millis(50), ..ServeLimits::default() };
-    let server = Server::start(limits, site.router.clone()).await;
+    let server = Server::start(limits, place.router.clone()).await;
     let mut connection = server.connect().await;
     connection.write_all(b"GET /livez HTTP/1.1\r\nHo").await.unwrap();
     let mut rest = Vec::new();
@@ -105,9 +105,9 @@ async fn connections_over_the_limit_wait_for_their_turn() {
 
 #[tokio::test]
 async fn connections_that_ask_for_nothing_give_way() {
-    let site = Site::new();
+    let place = Place::new();
     let limits = ServeLimits { connections_max: 2, ..ServeLimits::default() };
-    let server = Server::start(limits, site.router.clone()).await;
+    let server = Server::start(limits, place.router.clone()).await;
     let mut idle = server.connect().await;
     ask(&mut idle, "/livez").await;
     let _silent = server.connect().await;

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use underlay_core::{Clock, SystemClock};
 use underlay_server::{ServeLimits, ServerConfig};
 
-use crate::site::{ByHeader, Site, get_with, post_with};
+use crate::place::{ByHeader, Place, get_with, post_with};
 use crate::socket::{Server, ask, connect_narrowly};
 
 /// Far longer than anything here takes.
@@ -118,9 +118,9 @@ async fn a_client_that_reads_gets_everything() {
 
 #[tokio::test]
 async fn connections_that_are_idle_or_send_slowly_are_closed() {
-    let site = Site::new();
+    let place = Place::new();
     let limits = ServeLimits { header_wait_max: Duration::from_millis(100), ..ServeLimits::default() };
-    let server = Server::start(limits, site.router.clone()).await;
+    let server = Server::start(limits, place.router.clone()).await;
     let mut silent = server.connect().await;
     let mut idle = server.connect().await;
     ask(&mut idle, "/livez").await;
@@ -146,15 +146,15 @@ async fn connections_that_are_idle_or_send_slowly_are_closed() {
 /// A body that arrives byte by byte has until `body_wait_max`, however many bytes arrive.
 #[tokio::test]
 async fn a_body_that_drips_is_given_up() {
-    let site = Site::new();
-    let server = Server::start(ServeLimits::default(), site.router.clone()).await;
+    let place = Place::new();
+    let server = Server::start(ServeLimits::default(), place.router.clone()).await;
     let mut connection = server.connect().await;
     let head = b"POST /v1/account/cash/deposit HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n";
     connection.write_all(head).await.unwrap();
     let (mut read, mut write) = connection.into_split();
     let drip = async {
         loop {
-            site.clock.advance(Duration::from_millis(100));
+            place.clock.advance(Duration::from_millis(100));
             if write.write_all(b" ").await.is_err() {
                 std::future::pending::<()>().await;
             }
@@ -178,8 +178,8 @@ async fn a_body_that_drips_is_given_up() {
 /// A body nobody asked for is not waited for.
 #[tokio::test]
 async fn a_body_that_is_not_read_does_not_hold_the_connection() {
-    let site = Site::new();
-    let server = Server::start(ServeLimits::default(), site.router.clone()).await;
+    let place = Place::new();
+    let server = Server::start(ServeLimits::default(), place.router.clone()).await;
     let mut connection = server.connect().await;
     let head = b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n ";
     connection.write_all(head).await.unwrap();
@@ -195,24 +195,24 @@ const BIG_STREAM: &str = "/v1/streams/note-big?limit=16";
 const ONE: &str = r#"{"amount":"1"}"#;
 
 /// A service of many tenants, of whom acme has a page that no connection takes at once.
-async fn bounded(configure: impl FnOnce(ServerConfig) -> ServerConfig) -> Site {
-    let site = Site::with(|config| {
+async fn bounded(configure: impl FnOnce(ServerConfig) -> ServerConfig) -> Place {
+    let place = Place::with(|config| {
         let mut config = config.with_credentials(ByHeader);
         config.page_bytes_max = usize::MAX;
         configure(config)
     });
-    site.store_big_events("acme", "note-big", 16).await;
-    site
+    place.store_big_events("acme", "note-big", 16).await;
+    place
 }
 
 #[tokio::test]
 async fn answers_that_are_not_taken_are_held_against_their_tenant_alone() {
-    let site = bounded(|mut config| {
+    let place = bounded(|mut config| {
         config.tenant_answer_bytes_max = 10 << 20;
         config
     })
     .await;
-    let server = Server::start(ServeLimits::default(), site.router.clone()).await;
+    let server = Server::start(ServeLimits::default(), place.router.clone()).await;
     let mut unread = connect_narrowly(server.address).await;
     let request =
         format!("GET {BIG_STREAM} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer acme\r\n\r\n");
@@ -222,34 +222,34 @@ async fn answers_that_are_not_taken_are_held_against_their_tenant_alone() {
     assert_eq!(&first, b"HTTP/1.1 200");
 
     for request in [get_with(BIG_STREAM, &ACME), post_with("/v1/account/cash/deposit", ONE, &ACME)] {
-        let answer = site.send(request).await;
+        let answer = place.send(request).await;
         let problem = answer.problem(503, "problem:overloaded");
         assert!(problem["detail"].as_str().unwrap().contains("tenant_answer_bytes_max"), "{problem}");
         assert!(answer.header("retry-after").is_some());
         assert_eq!(answer.header("connection"), Some("close"));
     }
-    site.send(post_with("/v1/account/cash/deposit", ONE, &ZETA)).await.ok();
-    site.send(get_with("/v1/events", &ZETA)).await.ok();
+    place.send(post_with("/v1/account/cash/deposit", ONE, &ZETA)).await.ok();
+    place.send(get_with("/v1/events", &ZETA)).await.ok();
 
     // Whoever goes away gives it back, and nothing was done of what was refused.
     drop(unread);
     let again = async {
-        while site.send(get_with("/v1/events?limit=1", &ACME)).await.status != 200 {
+        while place.send(get_with("/v1/events?limit=1", &ACME)).await.status != 200 {
             tokio::task::yield_now().await;
         }
     };
     timeout(LONG, again).await.expect("what was dropped is held for ever");
-    site.send(get_with("/v1/streams/account-cash", &ACME)).await.problem(404, "problem:not-found");
+    place.send(get_with("/v1/streams/account-cash", &ACME)).await.problem(404, "problem:not-found");
 }
 
 #[tokio::test]
 async fn an_answer_is_held_until_it_was_taken() {
-    let site = bounded(|mut config| {
+    let place = bounded(|mut config| {
         config.tenant_answer_bytes_max = 10 << 20;
         config
     })
     .await;
-    let server = Server::start(ServeLimits::default(), site.router.clone()).await;
+    let server = Server::start(ServeLimits::default(), place.router.clone()).await;
     let mut connection = connect_narrowly(server.address).await;
     let request = format!(
         "GET {BIG_STREAM} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer acme\r\nConnection: close\r\n\r\n"
@@ -258,78 +258,78 @@ async fn an_answer_is_held_until_it_was_taken() {
     // Half of it is taken: the whole is still held.
     let mut half = vec![0; 6 << 20];
     timeout(LONG, connection.read_exact(&mut half)).await.unwrap().unwrap();
-    site.send(get_with("/v1/events", &ACME)).await.problem(503, "problem:overloaded");
+    place.send(get_with("/v1/events", &ACME)).await.problem(503, "problem:overloaded");
     let mut rest = Vec::new();
     timeout(LONG, connection.read_to_end(&mut rest)).await.unwrap().unwrap();
-    site.send(get_with("/v1/events?limit=1", &ACME)).await.ok();
+    place.send(get_with("/v1/events?limit=1", &ACME)).await.ok();
 }
 
 #[tokio::test]
 async fn an_answer_that_is_read_and_finds_no_room_is_refused_and_a_command_is_not() {
-    let site = bounded(|mut config| {
+    let place = bounded(|mut config| {
         config.tenant_answer_bytes_max = 500;
         config
     })
     .await;
     let deposit = || post_with("/v1/account/cash/deposit", ONE, &ACME);
     // Where nothing else is held, every answer fits.
-    site.send(get_with(BIG_STREAM, &ACME)).await.ok();
-    let held = site.answer_untaken(deposit()).await;
-    site.send(get_with(BIG_STREAM, &ACME)).await.problem(503, "problem:overloaded");
+    place.send(get_with(BIG_STREAM, &ACME)).await.ok();
+    let held = place.answer_untaken(deposit()).await;
+    place.send(get_with(BIG_STREAM, &ACME)).await.problem(503, "problem:overloaded");
     // A second command was let in, so it is answered, whatever it takes.
-    let more = site.answer_untaken(deposit()).await;
+    let more = place.answer_untaken(deposit()).await;
     assert_eq!(more.status(), 200);
-    site.send(deposit()).await.problem(503, "problem:overloaded");
+    place.send(deposit()).await.problem(503, "problem:overloaded");
     drop((held, more));
-    let page = site.send(get_with("/v1/streams/account-cash", &ACME)).await.ok();
+    let page = place.send(get_with("/v1/streams/account-cash", &ACME)).await.ok();
     assert_eq!(page["version"], 2, "the third was not done");
 }
 
 #[tokio::test]
 async fn requests_in_progress_are_counted_by_tenant_and_in_all() {
-    let site = Site::with(|config| {
+    let place = Place::with(|config| {
         let mut config = config.with_credentials(ByHeader);
         config.tenant_requests_max = 2;
         config.requests_max = 3;
         config
     });
-    let limit_of = |answer: crate::site::Answer| {
+    let limit_of = |answer: crate::place::Answer| {
         let problem = answer.problem(503, "problem:overloaded");
         assert!(answer.header("retry-after").is_some());
         problem["detail"].as_str().unwrap().to_owned()
     };
     let events = |who| get_with("/v1/events?limit=1", who);
-    let first = site.answer_untaken(events(&ACME)).await;
-    let second = site.answer_untaken(events(&ACME)).await;
-    assert!(limit_of(site.send(events(&ACME)).await).contains("tenant_requests_max = 2"));
-    site.send(events(&ZETA)).await.ok();
-    let third = site.answer_untaken(events(&ZETA)).await;
-    assert!(limit_of(site.send(events(&ZETA)).await).contains(" requests_max = 3"));
+    let first = place.answer_untaken(events(&ACME)).await;
+    let second = place.answer_untaken(events(&ACME)).await;
+    assert!(limit_of(place.send(events(&ACME)).await).contains("tenant_requests_max = 2"));
+    place.send(events(&ZETA)).await.ok();
+    let third = place.answer_untaken(events(&ZETA)).await;
+    assert!(limit_of(place.send(events(&ZETA)).await).contains(" requests_max = 3"));
     // Who is at both hears of the bound that is theirs.
-    assert!(limit_of(site.send(events(&ACME)).await).contains("tenant_requests_max = 2"));
+    assert!(limit_of(place.send(events(&ACME)).await).contains("tenant_requests_max = 2"));
     // Whether the process answers is told all the same.
-    site.get("/livez").await.ok();
+    place.get("/livez").await.ok();
     drop(first);
-    site.send(events(&ACME)).await.ok();
+    place.send(events(&ACME)).await.ok();
     drop((second, third));
-    site.send(events(&ZETA)).await.ok();
+    place.send(events(&ZETA)).await.ok();
 }
 
 #[tokio::test]
 async fn a_request_that_fails_or_is_given_up_gives_its_place_back() {
-    let site = Site::with(|config| {
+    let place = Place::with(|config| {
         let mut config = config.with_credentials(ByHeader);
         config.tenant_requests_max = 1;
         config
     });
     for _ in 0..3 {
-        site.send(post_with("/v1/account/bug/deposit", ONE, &ACME)).await.problem(500, "problem:failed");
-        site.send(get_with("/v1/streams/account-none", &ACME)).await.problem(404, "problem:not-found");
-        site.send(get_with("/v1/events?limit=0", &ACME)).await.invalid();
+        place.send(post_with("/v1/account/bug/deposit", ONE, &ACME)).await.problem(500, "problem:failed");
+        place.send(get_with("/v1/streams/account-none", &ACME)).await.problem(404, "problem:not-found");
+        place.send(get_with("/v1/events?limit=0", &ACME)).await.invalid();
         // Given up while it waits.
         let waits = get_with("/v1/views/balances/cash?min_position=1000000", &ACME);
-        let given_up = timeout(Duration::from_millis(10), site.send(waits)).await;
+        let given_up = timeout(Duration::from_millis(10), place.send(waits)).await;
         assert!(given_up.is_err());
     }
-    site.send(get_with("/v1/events?limit=1", &ACME)).await.ok();
+    place.send(get_with("/v1/events?limit=1", &ACME)).await.ok();
 }

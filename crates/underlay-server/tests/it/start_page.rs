@@ -5,18 +5,18 @@ use underlay_core::{Error, SystemClock};
 use underlay_runtime::{Engine, EngineConfig, Ports, Registry};
 use underlay_server::ServerConfig;
 
-use crate::site::{Site, get_with, tenant};
+use crate::place::{Place, get_with, tenant};
 
 #[tokio::test]
 async fn it_shows_what_the_service_is_made_of() {
-    let site = Site::with(|config| {
+    let place = Place::with(|config| {
         config
             .with_about("Keeps accounts.")
             .with_host_allowed("bank.example")
             .with_example("account/cash/deposit", r#"{"amount":"10"}"#)
             .with_example("operations/transfer", r#"{"from":"it's","to":"b","amount":"1"}"#)
     });
-    let answer = site.send(get_with("/", &[("host", "bank.example:8080")])).await;
+    let answer = place.send(get_with("/", &[("host", "bank.example:8080")])).await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
@@ -40,17 +40,17 @@ async fn it_shows_what_the_service_is_made_of() {
 
 #[tokio::test]
 async fn a_host_cannot_put_markup_on_the_page() {
-    let site = Site::new();
-    let answer = site.send(get_with("/", &[("host", "<script>alert(1)</script>")])).await;
+    let place = Place::new();
+    let answer = place.send(get_with("/", &[("host", "<script>alert(1)</script>")])).await;
     assert!(!answer.text().contains("<script"));
     assert_eq!(answer.status, 421);
 }
 
 #[tokio::test]
 async fn it_shows_while_the_store_is_away() {
-    let site = Site::new();
-    site.store.fail(|| Error::unavailable("away"));
-    let answer = site.get("/").await;
+    let place = Place::new();
+    place.store.fail(|| Error::unavailable("away"));
+    let answer = place.get("/").await;
     assert_eq!(answer.status, 200);
     assert!(answer.text().contains("The store cannot be read"));
 }
@@ -68,11 +68,11 @@ async fn an_empty_service_has_a_page_too() {
     };
     let engine = Engine::new(ports, Registry::default(), EngineConfig::default()).unwrap();
     let config = ServerConfig::new("Nothing <yet>").open_to(tenant("acme"));
-    let mut site = Site::new();
-    site.router = underlay_server::router(engine, config).unwrap();
-    let answer = site.get("/").await;
+    let mut place = Place::new();
+    place.router = underlay_server::router(engine, config).unwrap();
+    let answer = place.get("/").await;
     assert!(answer.text().contains("<h1>Nothing &lt;yet&gt;</h1>"));
-    site.get("/v1/views").await.ok();
-    let problem = site.get("/v1/views/v").await.problem(404, "problem:not-found");
+    place.get("/v1/views").await.ok();
+    let problem = place.get("/v1/views/v").await.problem(404, "problem:not-found");
     assert!(problem["detail"].as_str().unwrap().contains("none"));
 }

@@ -11,21 +11,21 @@ use underlay_core::{
 use underlay_runtime::SubscriptionState;
 
 use crate::account::BREAKING;
-use crate::site::Site;
+use crate::place::Place;
 
 /// Twelve accounts, in the view: `k/00` with 0, `k/01` with 10, up to `k/11` with 110; every third is closed.
-async fn filled() -> Site {
-    let site = Site::with_views();
+async fn filled() -> Place {
+    let place = Place::with_views();
     let mut position = String::new();
     for number in 0..12 {
-        position = site.deposit(&format!("k%2F{number:02}"), &format!("{}.50", number * 10)).await;
+        position = place.deposit(&format!("k%2F{number:02}"), &format!("{}.50", number * 10)).await;
         if number % 3 == 0 {
-            let closed = site.post(&format!("/v1/account/k%2F{number:02}/close"), "").await.ok();
+            let closed = place.post(&format!("/v1/account/k%2F{number:02}/close"), "").await.ok();
             position = closed["position"].as_str().unwrap().to_owned();
         }
     }
-    site.get(&format!("/v1/views/balances?min_position={position}")).await.ok();
-    site
+    place.get(&format!("/v1/views/balances?min_position={position}")).await.ok();
+    place
 }
 
 fn keys(page: &Value) -> Vec<&str> {
@@ -34,38 +34,38 @@ fn keys(page: &Value) -> Vec<&str> {
 
 #[tokio::test]
 async fn a_process_that_stands_by_tells_how_far_the_view_is() {
-    let site = Site::new();
-    let lease = site.leases.acquire("view:balances", "another process", Duration::from_secs(60)).await;
+    let place = Place::new();
+    let lease = place.leases.acquire("view:balances", "another process", Duration::from_secs(60)).await;
     let lease = lease.unwrap().expect("it is free");
-    let _views = site.engine.start_views();
-    while site.engine.view_states()[0].status != SubscriptionState::Standby {
+    let _views = place.engine.start_views();
+    while place.engine.view_states()[0].status != SubscriptionState::Standby {
         tokio::task::yield_now().await;
     }
     // What the view is, and not what this process does: whoever asks does not know which one answers.
     let stands = async || {
-        let views = site.get("/v1/views").await.ok();
+        let views = place.get("/v1/views").await.ok();
         (views["views"][0]["status"].clone(), views["views"][0]["position"].clone())
     };
     assert_eq!(stands().await, (json!("live"), json!("0")));
-    let position = site.deposit("cash", "1").await;
+    let position = place.deposit("cash", "1").await;
     // The store is asked once in a while, however often this is.
     assert_eq!(stands().await, (json!("live"), json!("0")));
-    site.clock.advance(Duration::from_secs(1));
+    place.clock.advance(Duration::from_secs(1));
     assert_eq!(stands().await, (json!("catching_up"), json!("0")));
-    site.get("/readyz").await.ok();
-    assert!(site.get("/").await.text().contains("catching up"));
+    place.get("/readyz").await.ok();
+    assert!(place.get("/").await.text().contains("catching up"));
 
-    site.leases.release(&lease).await.unwrap();
+    place.leases.release(&lease).await.unwrap();
     let waiting = Request::get(format!("/v1/views/balances?min_position={position}&wait=5"));
-    let page = site.send_while_time_passes(waiting.body(Body::empty()).unwrap()).await.ok();
+    let page = place.send_while_time_passes(waiting.body(Body::empty()).unwrap()).await.ok();
     assert_eq!(page["rows"][0]["balance"], "1");
     assert_eq!(stands().await, (json!("live"), json!(position)));
 }
 
 #[tokio::test]
 async fn a_row_shows_its_key_and_columns_in_order() {
-    let site = filled().await;
-    let answer = site.get("/v1/views/balances?limit=1").await;
+    let place = filled().await;
+    let answer = place.get("/v1/views/balances?limit=1").await;
     let row = answer.ok()["rows"][0].clone();
     let changed_at = row["changed_at"].as_str().unwrap();
     let expected = format!(
@@ -76,14 +76,14 @@ async fn a_row_shows_its_key_and_columns_in_order() {
 
 #[tokio::test]
 async fn a_view_is_read_to_its_end_by_filter_and_sort() {
-    let site = filled().await;
+    let place = filled().await;
     for limit in [1, 2, 3, 100] {
         let (mut cursor, mut balances) = (String::new(), Vec::new());
         loop {
             let path = format!(
                 "/v1/views/balances?account[prefix]=k/&balance[ge]=20&balance[lt]=100.5&open=true&sort=-balance&limit={limit}{cursor}"
             );
-            let page = site.get(&path).await.ok();
+            let page = place.get(&path).await.ok();
             let rows = page["rows"].as_array().unwrap();
             assert!(rows.len() <= limit);
             balances.extend(rows.iter().map(|row| row["balance"].as_str().unwrap().to_owned()));
@@ -98,7 +98,7 @@ async fn a_view_is_read_to_its_end_by_filter_and_sort() {
 
 #[tokio::test]
 async fn every_comparison_compares() {
-    let site = filled().await;
+    let place = filled().await;
     for (query, expected) in [
         ("balance=20.5", vec!["k/02"]),
         ("balance[eq]=20.50", vec!["k/02"]),
@@ -112,7 +112,7 @@ async fn every_comparison_compares() {
         ("open=false&sort=key", vec!["k/00", "k/03", "k/06", "k/09"]),
         ("changed_at[gt]=9999-01-01T00:00:00Z", vec![]),
     ] {
-        let page = site.get(&format!("/v1/views/balances?{query}")).await.ok();
+        let page = place.get(&format!("/v1/views/balances?{query}")).await.ok();
         assert_eq!(keys(&page), expected, "{query}");
         assert_eq!(page["next"], Value::Null, "{query}");
     }
@@ -120,18 +120,18 @@ async fn every_comparison_compares() {
 
 #[tokio::test]
 async fn a_column_named_like_a_parameter_is_reached_with_a_comparison() {
-    let site = filled().await;
-    let page = site.get("/v1/views/balances?count[eq]=2&count=true&limit=1").await.ok();
+    let place = filled().await;
+    let page = place.get("/v1/views/balances?count[eq]=2&count=true&limit=1").await.ok();
     assert_eq!(keys(&page), ["k/00"]);
     assert_eq!(page["count"], 4, "all pages are counted");
-    let page = site.get("/v1/views/balances?limit=1").await.ok();
+    let page = place.get("/v1/views/balances?limit=1").await.ok();
     assert!(page.get("count").is_none(), "counting is asked for");
-    site.get("/v1/views/balances?count=2").await.invalid();
+    place.get("/v1/views/balances?count=2").await.invalid();
 }
 
 #[tokio::test]
 async fn what_a_view_cannot_be_asked_is_answered_with_what_it_can() {
-    let site = filled().await;
+    let place = filled().await;
     for (query, part) in [
         (
             "colour=red",
@@ -157,53 +157,53 @@ async fn what_a_view_cannot_be_asked_is_answered_with_what_it_can() {
         ("min_position=1&wait=31", "1 to 30"),
         ("min_position=1&wait=99999999999999999999", "wait"),
     ] {
-        let detail = site.get(&format!("/v1/views/balances?{query}")).await.invalid();
+        let detail = place.get(&format!("/v1/views/balances?{query}")).await.invalid();
         assert!(detail.contains(part), "{query}: {detail}");
     }
     let nine = "balance[ge]=1&".repeat(9);
-    assert!(site.get(&format!("/v1/views/balances?{nine}")).await.invalid().contains("QUERY_FILTERS_MAX"));
+    assert!(place.get(&format!("/v1/views/balances?{nine}")).await.invalid().contains("QUERY_FILTERS_MAX"));
 }
 
 #[tokio::test]
 async fn a_cursor_belongs_to_its_sort() {
-    let site = filled().await;
-    let page = site.get("/v1/views/balances?sort=balance&limit=1").await.ok();
+    let place = filled().await;
+    let page = place.get("/v1/views/balances?sort=balance&limit=1").await.ok();
     let cursor = page["next"].as_str().unwrap();
-    let detail = site.get(&format!("/v1/views/balances?sort=-balance&cursor={cursor}")).await.invalid();
+    let detail = place.get(&format!("/v1/views/balances?sort=-balance&cursor={cursor}")).await.invalid();
     assert!(detail.contains("another sort"), "{detail}");
 }
 
 #[tokio::test]
 async fn a_row_is_read_by_its_key_whatever_is_in_it() {
-    let site = filled().await;
+    let place = filled().await;
     for path in ["/v1/views/balances/k/03", "/v1/views/balances/k%2F03"] {
-        let row = site.get(path).await.ok();
+        let row = place.get(path).await.ok();
         assert_eq!((&row["key"], &row["balance"]), (&json!("k/03"), &json!("30.50")), "{path}");
     }
-    let problem = site.get("/v1/views/balances/k/99").await.problem(404, "problem:not-found");
+    let problem = place.get("/v1/views/balances/k/99").await.problem(404, "problem:not-found");
     assert!(problem["detail"].as_str().unwrap().contains("k/99"));
-    assert!(site.get("/v1/views/balances/k/03?limit=1").await.invalid().contains("min_position, wait"));
-    let problem = site.get("/v1/views/sums").await.problem(404, "problem:not-found");
+    assert!(place.get("/v1/views/balances/k/03?limit=1").await.invalid().contains("min_position, wait"));
+    let problem = place.get("/v1/views/sums").await.problem(404, "problem:not-found");
     assert!(problem["detail"].as_str().unwrap().contains("balances, fragile"));
-    site.get("/v1/views/sums/k").await.problem(404, "problem:not-found");
+    place.get("/v1/views/sums/k").await.problem(404, "problem:not-found");
 }
 
 #[tokio::test]
 async fn a_query_waits_for_what_was_written() {
-    let site = Site::with_views();
+    let place = Place::with_views();
     for number in 1..=20 {
-        let position = site.deposit("cash", "1").await;
-        let row = site.get(&format!("/v1/views/balances/cash?min_position={position}&wait=30")).await.ok();
+        let position = place.deposit("cash", "1").await;
+        let row = place.get(&format!("/v1/views/balances/cash?min_position={position}&wait=30")).await.ok();
         assert_eq!(row["count"], number);
     }
 }
 
 #[tokio::test]
 async fn a_wait_ends() {
-    let site = Site::with_views();
+    let place = Place::with_views();
     let path = "/v1/views/balances?min_position=1000000&wait=1";
     let request = Request::get(path).body(Body::empty()).unwrap();
-    let answer = site.send_while_time_passes(request).await;
+    let answer = place.send_while_time_passes(request).await;
     let problem = answer.problem(503, "problem:unavailable");
     assert!(problem["detail"].as_str().unwrap().contains("1000000"));
     assert_eq!(answer.header("retry-after"), Some("1"));
@@ -211,25 +211,25 @@ async fn a_wait_ends() {
 
 #[tokio::test]
 async fn a_view_that_stopped_says_so_and_keeps_the_event_to_itself() {
-    let site = Site::with_views();
-    let position = site.deposit("secret-account", &BREAKING.to_string()).await;
-    let answer = site.get(&format!("/v1/views/fragile?min_position={position}&wait=30")).await;
+    let place = Place::with_views();
+    let position = place.deposit("secret-account", &BREAKING.to_string()).await;
+    let answer = place.get(&format!("/v1/views/fragile?min_position={position}&wait=30")).await;
     let problem = answer.problem(503, "problem:unavailable");
     assert!(problem["detail"].as_str().unwrap().contains("has stopped"), "{problem}");
     assert!(!answer.text().contains("secret-account"), "{problem}");
-    let views = site.get("/v1/views").await;
+    let views = place.get("/v1/views").await;
     assert_eq!(views.ok()["views"][1]["status"], "paused");
     assert!(views.ok()["views"][1]["stopped_since"].is_string());
     assert!(!views.text().contains("secret-account"));
-    let ready = site.get("/readyz").await.ok();
+    let ready = place.get("/readyz").await.ok();
     assert_eq!(ready["views_stopped"], json!({"fragile": "paused"}));
-    assert!(site.get("/").await.text().contains("status stopped\">paused"));
+    assert!(place.get("/").await.text().contains("status stopped\">paused"));
 }
 
 #[tokio::test]
 async fn the_views_are_listed_with_columns_and_status() {
-    let site = filled().await;
-    let listed = site.get("/v1/views").await.ok();
+    let place = filled().await;
+    let listed = place.get("/v1/views").await.ok();
     let balances = &listed["views"][0];
     assert_eq!((&balances["name"], &balances["status"]), (&json!("balances"), &json!("live")));
     assert_eq!(balances["version"], 1);
@@ -246,17 +246,17 @@ async fn the_views_are_listed_with_columns_and_status() {
 
 #[tokio::test]
 async fn views_kept_by_another_process_are_listed_from_the_catalogue() {
-    let site = Site::new();
-    let listed = site.get("/v1/views").await.ok();
+    let place = Place::new();
+    let listed = place.get("/v1/views").await.ok();
     assert_eq!(listed["views"][0]["status"], "not_running", "no process keeps it");
-    let lease = site.leases.acquire("view:balances", "another process", Duration::from_secs(60)).await;
+    let lease = place.leases.acquire("view:balances", "another process", Duration::from_secs(60)).await;
     lease.unwrap().expect("it is free");
-    site.clock.advance(Duration::from_secs(1));
-    let listed = site.get("/v1/views").await.ok();
+    place.clock.advance(Duration::from_secs(1));
+    let listed = place.get("/v1/views").await.ok();
     assert_eq!(listed["views"][0]["status"], "live", "there is nothing to catch up with");
-    site.deposit("cash", "1").await;
-    site.clock.advance(Duration::from_secs(1));
-    let listed = site.get("/v1/views").await.ok();
+    place.deposit("cash", "1").await;
+    place.clock.advance(Duration::from_secs(1));
+    let listed = place.get("/v1/views").await.ok();
     assert_eq!(
         (&listed["views"][0]["status"], &listed["views"][0]["position"]),
         (&json!("catching_up"), &json!("0"))
@@ -265,10 +265,10 @@ async fn views_kept_by_another_process_are_listed_from_the_catalogue() {
 
 #[tokio::test]
 async fn a_query_that_is_too_broad_says_so_and_the_service_stays_up() {
-    let site = Site::new();
-    let schema = site.engine.registry().views().into_iter().find(|view| view.name == "balances").unwrap();
-    let start = Checkpoint::start(site.store.store_id());
-    let table = site.read_models.prepare(&schema, start).await.unwrap();
+    let place = Place::new();
+    let schema = place.engine.registry().views().into_iter().find(|view| view.name == "balances").unwrap();
+    let start = Checkpoint::start(place.store.store_id());
+    let table = place.read_models.prepare(&schema, start).await.unwrap();
     let row = |number: i64| {
         let address = RowAddress { tenant: TenantId::new("acme").unwrap(), key: format!("{number:06}") };
         let values = vec![
@@ -284,18 +284,18 @@ async fn a_query_that_is_too_broad_says_so_and_the_service_stays_up() {
     let rows = QUERY_ROWS_SCANNED_MAX as i64 + 1;
     let to = Checkpoint { position: Position::from_number(1), event_id: Some(EventId::draw()), ..start };
     let batch = ViewBatch::new(start, to, (0..rows).map(row).collect());
-    site.read_models.apply(&table, batch).await.unwrap();
+    place.read_models.apply(&table, batch).await.unwrap();
 
     for broad in ["?count=true", "?open=true&count=true&limit=1", "?balance[ge]=0&count=true"] {
-        let answer = site.get(&format!("/v1/views/balances{broad}")).await;
+        let answer = place.get(&format!("/v1/views/balances{broad}")).await;
         let problem = answer.problem(400, "problem:too-broad");
         let detail = problem["detail"].as_str().unwrap();
         assert!(detail.contains("QUERY_ROWS_SCANNED_MAX") && detail.contains("add a filter"), "{detail}");
         assert_eq!(answer.header("retry-after"), None, "asking again brings the same");
     }
-    let page = site.get("/v1/views/balances?limit=2&sort=-balance").await.ok();
+    let page = place.get("/v1/views/balances?limit=2&sort=-balance").await.ok();
     assert_eq!(page["rows"].as_array().unwrap().len(), 2);
-    let page = site.get("/v1/views/balances?balance[lt]=3&count=true").await.ok();
+    let page = place.get("/v1/views/balances?balance[lt]=3&count=true").await.ok();
     assert_eq!(page["count"], 3);
-    site.get("/readyz").await.ok();
+    place.get("/readyz").await.ok();
 }

@@ -35,7 +35,7 @@ use crate::config::SqliteConfig;
 use crate::connections::database::Database;
 use crate::connections::wal::{self, Wal};
 use crate::error::Failure;
-use crate::fault::Step;
+use crate::fault::FaultPoint;
 use crate::log::append::{self, Guard, LogWriter};
 use crate::log::intake::{Flush, Intake, Next, ViewWrite};
 
@@ -56,7 +56,7 @@ pub(crate) struct Committer {
     clock: Arc<dyn Clock>,
     busy_timeout: Duration,
     wal_bytes_max: u64,
-    faults: FaultHook<Step>,
+    faults: FaultHook<FaultPoint>,
     /// Whether the WAL may hold frames that no flush has covered.
     unflushed: Cell<bool>,
 }
@@ -149,7 +149,7 @@ impl Committer {
                 self.acknowledge(flight, answers);
                 Ok(())
             }
-            Err(failure) => self.settle(writer, flight, answers, &failure),
+            Err(failure) => self.resolve_doubt(writer, flight, answers, &failure),
         }
     }
 
@@ -166,7 +166,7 @@ impl Committer {
             }
             other => other?,
         };
-        self.faults.at(Step::Inserted)?;
+        self.faults.at(FaultPoint::Inserted)?;
         Ok(answers)
     }
 
@@ -174,7 +174,7 @@ impl Committer {
     /// back, and its own wait pauses ever longer, which starves a process beside a busy one; short even
     /// pauses find the gap between two of its batches.
     fn begin(&self, writer: &mut LogWriter<'_>) -> Result<(), Failure> {
-        self.faults.at(Step::Begin)?;
+        self.faults.at(FaultPoint::Begin)?;
         let mut pauses_left = self.busy_timeout.as_nanos() / LOCK_PAUSE.as_nanos();
         loop {
             match writer.begin() {
@@ -188,9 +188,9 @@ impl Committer {
     }
 
     fn finish(&self, writer: &mut LogWriter<'_>) -> Result<(), Failure> {
-        self.faults.at(Step::Commit)?;
+        self.faults.at(FaultPoint::Commit)?;
         writer.commit()?;
-        Ok(self.faults.at(Step::Committed)?)
+        Ok(self.faults.at(FaultPoint::Committed)?)
     }
 
     fn acknowledge(&self, flight: Flight, answers: Vec<Answer>) {
@@ -211,7 +211,7 @@ impl Committer {
     }
 
     /// Finds out what became of a batch whose COMMIT reported a failure.
-    fn settle(
+    fn resolve_doubt(
         &self,
         writer: &mut LogWriter<'_>,
         mut flight: Flight,
@@ -242,7 +242,7 @@ impl Committer {
 
     /// Ends a transaction begun for it by writing over what a failed COMMIT may have left.
     fn fence(&self, connection: &Connection) -> Result<(), Failure> {
-        self.faults.at(Step::Fence)?;
+        self.faults.at(FaultPoint::Fence)?;
         connection.execute(include_str!("../sql/raise_fence.sql"), [])?;
         connection.execute_batch("COMMIT")?;
         if self.unflushed.get() {
@@ -266,7 +266,7 @@ impl Committer {
             connection.execute_batch("PRAGMA synchronous = NORMAL")?;
         }
         let changed = self.begin(writer).and_then(|()| change(connection)).and_then(|generation| {
-            self.faults.at(Step::Inserted)?;
+            self.faults.at(FaultPoint::Inserted)?;
             Ok(generation)
         });
         let outcome = match changed {
@@ -315,7 +315,7 @@ impl Committer {
             match self.reopen() {
                 Ok(connection) => {
                     tracing::info!("the SQLite file is in order again");
-                    self.intake.unanswered.settle();
+                    self.intake.unanswered.end_doubts();
                     self.intake.mend();
                     return Some(connection);
                 }
@@ -329,7 +329,7 @@ impl Committer {
     }
 
     fn reopen(&self) -> Result<Connection, Failure> {
-        self.faults.at(Step::Reopen)?;
+        self.faults.at(FaultPoint::Reopen)?;
         let connection = self.database.reopen()?;
         connection.execute_batch("BEGIN IMMEDIATE")?;
         self.fence(&connection)?;

@@ -6,7 +6,7 @@ use underlay_core::{
     Checkpoint, Commit, Committed, Error, EventStore, ExpectedVersion, Position, ReadModels, TenantId,
     Version, ViewBatch, ViewTable,
 };
-use underlay_sqlite::{SqliteStore, Step};
+use underlay_sqlite::{FaultPoint, SqliteStore};
 
 use crate::failures::Gate;
 use crate::sample::{Place, append, append_many, begin, event, stream, tenant};
@@ -208,7 +208,9 @@ async fn a_caller_in_the_middle_of_a_batch_may_go_away() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_writer_that_dies_answers_all_who_wait() {
-    for (at, uncertain) in [(Step::Inserted, false), (Step::Commit, true), (Step::Committed, true)] {
+    for (at, uncertain) in
+        [(FaultPoint::Inserted, false), (FaultPoint::Commit, true), (FaultPoint::Committed, true)]
+    {
         let place = Place::new();
         let start = {
             let store = place.open();
@@ -258,7 +260,7 @@ async fn a_writer_that_dies_answers_all_who_wait() {
         for (number, commit) in commits.iter().enumerate() {
             let owner = if number % 2 == 0 { &owner } else { &stranger };
             let again = store.commit(owner, commit.clone()).await.unwrap();
-            assert_eq!(again.repeated, number == 0 && at == Step::Committed, "{at:?}: commit {number}");
+            assert_eq!(again.repeated, number == 0 && at == FaultPoint::Committed, "{at:?}: commit {number}");
         }
         store.close().await.unwrap();
     }

@@ -9,7 +9,7 @@ use underlay_core::{
     Checkpoint, Commit, Committed, Error, EventStore, ExpectedVersion, Position, ReadModels, Underway,
     Version, ViewBatch,
 };
-use underlay_sqlite::{SqliteConfig, SqliteStore, Step};
+use underlay_sqlite::{FaultPoint, SqliteConfig, SqliteStore};
 
 use crate::sample::{Place, append, begin, stream, tenant};
 use crate::views::{balances, checkpoint_at, upsert};
@@ -29,12 +29,14 @@ impl Gate {
     }
 
     /// As `new`, with faults of its own once the gate is passed.
-    pub(crate) fn and_then(faults: impl Fn(Step) -> bool + Send + Sync + 'static) -> (Self, SqliteConfig) {
+    pub(crate) fn and_then(
+        faults: impl Fn(FaultPoint) -> bool + Send + Sync + 'static,
+    ) -> (Self, SqliteConfig) {
         let inside =
             Arc::new(Inside { reached: Semaphore::new(0), open: Mutex::new(false), opened: Condvar::new() });
         let held = inside.clone();
         let hook = move |step| {
-            if step == Step::Begin {
+            if step == FaultPoint::Begin {
                 held.reached.add_permits(1);
                 let open = held.open.lock().unwrap();
                 drop(held.opened.wait_while(open, |open| !*open).unwrap());
@@ -56,7 +58,7 @@ impl Gate {
 }
 
 /// Fails at these steps, each once, in this order.
-fn script(steps: &[Step]) -> SqliteConfig {
+fn script(steps: &[FaultPoint]) -> SqliteConfig {
     let left = Mutex::new(steps.to_vec());
     SqliteConfig::default().with_faults(move |step| {
         let mut left = left.lock().unwrap();
@@ -84,7 +86,7 @@ async fn is_stored(store: &SqliteStore, commit: &Commit) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn before_commit_nothing_is_stored_and_the_answer_says_so() {
-    for step in [Step::Begin, Step::Inserted] {
+    for step in [FaultPoint::Begin, FaultPoint::Inserted] {
         let place = Place::new();
         let store = place.open_with(script(&[step]));
         let commit = append("a-1", ExpectedVersion::NoStream);
@@ -100,7 +102,7 @@ async fn before_commit_nothing_is_stored_and_the_answer_says_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_failed_is_looked_up_behind_a_fence() {
     let place = Place::new();
-    let store = place.open_with(script(&[Step::Commit]));
+    let store = place.open_with(script(&[FaultPoint::Commit]));
     let commit = append("a-1", ExpectedVersion::NoStream);
     let answer = store.commit(&tenant(), commit.clone()).await;
     assert!(matches!(answer, Err(Error::Unavailable { .. })), "{answer:?}");
@@ -109,7 +111,7 @@ async fn a_commit_that_failed_is_looked_up_behind_a_fence() {
     assert!(!store.commit(&tenant(), commit).await.unwrap().repeated);
 
     let place = Place::new();
-    let store = place.open_with(script(&[Step::Committed]));
+    let store = place.open_with(script(&[FaultPoint::Committed]));
     let commit = append("a-1", ExpectedVersion::NoStream);
     let committed = store.commit(&tenant(), commit.clone()).await.unwrap();
     assert!(!committed.repeated, "it was stored by this call");
@@ -119,9 +121,9 @@ async fn a_commit_that_failed_is_looked_up_behind_a_fence() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_fence_it_is_uncertain_and_a_repeat_finds_out() {
-    for (step, stored) in [(Step::Commit, false), (Step::Committed, true)] {
+    for (step, stored) in [(FaultPoint::Commit, false), (FaultPoint::Committed, true)] {
         let place = Place::new();
-        let store = place.open_with(script(&[step, Step::Fence]));
+        let store = place.open_with(script(&[step, FaultPoint::Fence]));
         let commit = append("a-1", ExpectedVersion::NoStream);
         let answer = store.commit(&tenant(), commit.clone()).await;
         assert!(
@@ -136,12 +138,12 @@ async fn without_a_fence_it_is_uncertain_and_a_repeat_finds_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_uncertain_is_in_doubt_until_the_file_is_in_order() {
-    for (step, stored) in [(Step::Commit, false), (Step::Committed, true)] {
+    for (step, stored) in [(FaultPoint::Commit, false), (FaultPoint::Committed, true)] {
         let place = Place::new();
         let (failed, mended) = (AtomicBool::new(false), Arc::new(AtomicBool::new(false)));
         let goes_on = mended.clone();
         let store = place.open_with(SqliteConfig::default().with_faults(move |at| match at {
-            Step::Fence | Step::Reopen => !goes_on.load(Ordering::SeqCst),
+            FaultPoint::Fence | FaultPoint::Reopen => !goes_on.load(Ordering::SeqCst),
             at => at == step && !failed.swap(true, Ordering::SeqCst),
         }));
         let commit = append("a-1", ExpectedVersion::NoStream);
@@ -157,7 +159,7 @@ async fn what_is_uncertain_is_in_doubt_until_the_file_is_in_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everybody_in_a_batch_gets_the_truth() {
-    for (step, stored) in [(Step::Commit, false), (Step::Committed, true)] {
+    for (step, stored) in [(FaultPoint::Commit, false), (FaultPoint::Committed, true)] {
         let place = Place::new();
         // The gate holds the first batch; the second, of all the others, fails at the step.
         let passed = AtomicUsize::new(0);
@@ -225,7 +227,7 @@ async fn a_store_can_be_closed_while_its_file_is_broken() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_writer_that_panics_answers_everybody() {
-    for (at, uncertain) in [(Step::Begin, false), (Step::Committed, true)] {
+    for (at, uncertain) in [(FaultPoint::Begin, false), (FaultPoint::Committed, true)] {
         let place = Place::new();
         let store = place.open_with(SqliteConfig::default().with_faults(move |step| {
             assert!(step != at, "injected panic");
@@ -251,21 +253,21 @@ async fn a_commit_that_failed_and_that_another_process_stored_is_answered_as_it_
     let other = place.open();
     let commit = append("a-1", ExpectedVersion::NoStream);
     let (repeat, beside) = (commit.clone(), other.clone());
-    let script = Mutex::new(vec![Step::Commit, Step::Begin]);
+    let script = Mutex::new(vec![FaultPoint::Commit, FaultPoint::Begin]);
     let store = place.open_with(SqliteConfig::default().with_faults(move |step| {
         let mut left = script.lock().unwrap();
         if left.first() != Some(&step) {
             return false;
         }
         left.remove(0);
-        if step == Step::Begin {
+        if step == FaultPoint::Begin {
             // The COMMIT has failed, and the fence is not there yet.
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             for commit in [append("b-1", ExpectedVersion::NoStream), repeat.clone()] {
                 runtime.block_on(beside.commit(&tenant(), commit)).unwrap();
             }
         }
-        step == Step::Commit
+        step == FaultPoint::Commit
     }));
     let answer = store.commit(&tenant(), commit.clone()).await.unwrap();
     let found = other.find_commit(&tenant(), commit.id).await.unwrap().unwrap().committed;
@@ -275,7 +277,11 @@ async fn a_commit_that_failed_and_that_another_process_stored_is_answered_as_it_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_to_a_view_that_fails_stores_nothing_and_the_file_is_had_back() {
-    for steps in [&[Step::Inserted][..], &[Step::Commit], &[Step::Commit, Step::Fence, Step::Reopen]] {
+    for steps in [
+        &[FaultPoint::Inserted][..],
+        &[FaultPoint::Commit],
+        &[FaultPoint::Commit, FaultPoint::Fence, FaultPoint::Reopen],
+    ] {
         let place = Place::new();
         let armed = Arc::new(AtomicBool::new(false));
         let (left, is_armed) = (Mutex::new(steps.to_vec()), armed.clone());
@@ -330,7 +336,7 @@ async fn rows_not_flushed_yet_reach_the_database_before_anything_else_is_acknowl
     let due = armed.clone();
     let config = SqliteConfig::default()
         .with_busy_timeout(Duration::from_millis(20))
-        .with_faults(move |step| step == Step::Commit && due.swap(false, Ordering::SeqCst));
+        .with_faults(move |step| step == FaultPoint::Commit && due.swap(false, Ordering::SeqCst));
     let store = place.open_with(config);
     let start = Checkpoint::start(store.store_id());
     let table = store.prepare(&balances(), start).await.unwrap();

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use underlay_core::{Archive, EventStore, ReadModels, Snapshots};
-use underlay_sqlite::{SqliteConfig, SqliteStore, Step};
+use underlay_sqlite::{FaultPoint, SqliteConfig, SqliteStore};
 use underlay_testkit::Skip;
 use underlay_testkit::model::{Reopening, SetClock, Subject, compare};
 
@@ -15,15 +15,15 @@ fn sqlite_answers_as_the_model_does() {
 }
 
 /// The steps at which the writer fails, one after the other.
-const FAULTS: [&[Step]; 8] = [
-    &[Step::Begin],
-    &[Step::Inserted],
-    &[Step::Commit],
-    &[Step::Committed],
-    &[Step::Commit, Step::Fence],
-    &[Step::Committed, Step::Fence],
-    &[Step::Inserted, Step::Fence, Step::Fence],
-    &[Step::Committed, Step::Fence, Step::Reopen],
+const FAULTS: [&[FaultPoint]; 8] = [
+    &[FaultPoint::Begin],
+    &[FaultPoint::Inserted],
+    &[FaultPoint::Commit],
+    &[FaultPoint::Committed],
+    &[FaultPoint::Commit, FaultPoint::Fence],
+    &[FaultPoint::Committed, FaultPoint::Fence],
+    &[FaultPoint::Inserted, FaultPoint::Fence, FaultPoint::Fence],
+    &[FaultPoint::Committed, FaultPoint::Fence, FaultPoint::Reopen],
 ];
 
 /// One file.
@@ -31,7 +31,7 @@ struct Sqlite {
     store: SqliteStore,
     place: Place,
     clock: Arc<SetClock>,
-    due: Arc<Mutex<Vec<Step>>>,
+    due: Arc<Mutex<Vec<FaultPoint>>>,
 }
 
 impl Sqlite {
@@ -40,7 +40,7 @@ impl Sqlite {
     }
 }
 
-fn open(place: &Place, clock: &Arc<SetClock>, due: &Arc<Mutex<Vec<Step>>>) -> SqliteStore {
+fn open(place: &Place, clock: &Arc<SetClock>, due: &Arc<Mutex<Vec<FaultPoint>>>) -> SqliteStore {
     let due = due.clone();
     place.open_with(SqliteConfig::default().with_clock(clock.clone()).with_faults(move |step| {
         let mut due = due.lock().unwrap();

@@ -21,7 +21,7 @@ pub(crate) const PROMISED_OF_A_HANG: &str = "a network that is silent ends every
 
 /// Short, so that a silent network is given up soon.
 const COMMIT_TIMEOUT: Duration = Duration::from_millis(700);
-const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
+const DOUBT_TIMEOUT: Duration = Duration::from_secs(2);
 const CALLERS: usize = 6;
 const FATES: [Fate; 6] =
     [Fate::CutBefore, Fate::CutAfter, Fate::Held, Fate::CutOnTheWay, Fate::CutShort, Fate::Silence];
@@ -30,7 +30,7 @@ fn config() -> PostgresConfig {
     PostgresConfig::default()
         .with_listen(Listen::Off)
         .with_commit_timeout(COMMIT_TIMEOUT)
-        .with_settle_timeout(SETTLE_TIMEOUT)
+        .with_doubt_timeout(DOUBT_TIMEOUT)
         .with_connect_timeout(Duration::from_secs(1))
         .with_transaction_timeout(Duration::from_secs(1))
 }
@@ -136,7 +136,7 @@ pub(crate) async fn hang(means: &Means) -> Result<Measured> {
     tokio::time::sleep(Duration::from_millis(500)).await;
     proxy.freeze(true);
     let silent = Instant::now();
-    let bound = COMMIT_TIMEOUT + SETTLE_TIMEOUT + Duration::from_secs(2);
+    let bound = COMMIT_TIMEOUT + DOUBT_TIMEOUT + Duration::from_secs(2);
     let tenant = TenantId::new("main")?;
     let stream = StreamName::new("caller", 0)?;
     let mut longest_read = Duration::ZERO;

@@ -22,7 +22,7 @@ use underlay_testkit::Over;
 use crate::account::registry;
 use crate::failing_store::FailingStore;
 
-pub struct Site {
+pub struct Place {
     pub router: Router,
     pub engine: Engine,
     pub store: Over<FailingStore>,
@@ -84,7 +84,7 @@ impl Answer {
     }
 }
 
-impl Site {
+impl Place {
     /// A service of one tenant, without its views.
     pub fn new() -> Self {
         Self::with(|config| config)
@@ -92,9 +92,9 @@ impl Site {
 
     /// The same, with its views running.
     pub fn with_views() -> Self {
-        let mut site = Self::new();
-        site._views = Some(site.engine.start_views());
-        site
+        let mut place = Self::new();
+        place._views = Some(place.engine.start_views());
+        place
     }
 
     pub fn with(configure: impl FnOnce(ServerConfig) -> ServerConfig) -> Self {
