@@ -9,7 +9,7 @@ pub struct Snapshot {
     pub version: Version,
     /// The event at that version: another event there means another history.
     pub event_id: EventId,
-    /// The definition it was taken by; see [`SnapshotState::fingerprint`].
+    /// The definition it was taken by; see [`SnapshotState::fingerprint`](crate::domain::SnapshotState::fingerprint).
     pub fingerprint: Fingerprint,
     /// The state.
     pub state: Json,

@@ -19,7 +19,7 @@ impl fmt::Display for StoreId {
 /// How far a reader has come, in a form that shows a log that was restored or exchanged under it.
 ///
 /// The event at `position` must have the id `event_id`; see
-/// [`EventStoreExt::check_checkpoint`](crate::ports::EventStoreExt::check).
+/// [`EventStoreExt::check_checkpoint`](crate::ports::EventStoreExt::check_checkpoint).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// The log.

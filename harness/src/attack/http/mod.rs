@@ -1,7 +1,7 @@
 //! Many tenants behind one HTTP service: every address with every id, stream, key, cursor, position and
 //! version of another tenant, and every way to name a tenant beside one's token.
 //!
-//! A try is a [pair](tries::Pair): what another tenant has, and what nobody has, in the same request. The
+//! A try is a pair: what another tenant has, and what nobody has, in the same request. The
 //! two answers are the same in status, headers and body, but for what was asked with, and neither takes
 //! longer. The addresses are taken from the router: one that nobody attacks is told as no attack. With
 //! `--compare` [mistakes] are put before the router, and each of them has to be found.
