@@ -318,4 +318,37 @@ mod tests {
         };
         assert!(matches!(changed, Err(Error::Unavailable { .. })), "{changed:?}");
     }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_change_leaves_the_file_to_whoever_could_read_it() {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt};
+        let Place { _folder, path, clock } = place();
+        let (_, id) = add(&path, &*clock, "acme").await;
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
+        // Only root may give a file to a group that is not its own.
+        let given = std::os::unix::fs::chown(&path, None, Some(7)).is_ok();
+        TokenFile::new(&path).change(&*clock, |list| list.remove(&id)).await.unwrap();
+        let after = std::fs::metadata(&path).unwrap();
+        assert_eq!(after.mode() & 0o777, 0o640, "a service of the group reads it no longer");
+        assert!(!given || after.gid() == 7, "the file is another group's now");
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn two_names_of_a_file_have_one_lock() {
+        let Place { _folder, path, clock } = place();
+        add(&path, &*clock, "acme").await;
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link.json");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        let _kept = TokenFile::new(&path).lock(&*clock).await.unwrap();
+        let by_link = TokenFile::new(&link);
+        let mut waiting = Box::pin(by_link.lock(&*clock));
+        tokio::select! {
+            biased;
+            _ = waiting.as_mut() => panic!("two change the file at once, and one change is lost"),
+            () = tokio::task::yield_now() => {}
+        }
+    }
 }
