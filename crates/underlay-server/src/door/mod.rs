@@ -12,6 +12,7 @@
 //! ask somebody; see [`admission`]. Every refusal here comes before a handler is called, so nothing was
 //! stored, and an `Idempotency-Key` is as unused as before.
 
+mod acquaintances;
 pub(crate) mod admission;
 mod bearer;
 pub(crate) mod claims;
