@@ -216,18 +216,18 @@ fn a_section_of_an_adapter_that_is_not_built_in_names_the_feature() {
 #[test]
 fn what_an_address_says_goes_first_and_nothing_secret_is_shown() {
     let place = Place::new()
-        .file("bank.toml", "[postgres]\nschema = 'files'\nlisten = 'postgres://me:secret@h/d'\n")
+        .file("bank.toml", "[postgres]\nschema = 'files'\nlisten = 'postgres://me:hunter2@h/d'\n")
         .variable(
             "BANK_DATABASE",
-            "postgres://me:secret@h/d?underlay_schema=books&underlay_listen=postgres%3A%2F%2Fme%3Asecret%40h",
+            "postgres://me:hunter2@h/d?underlay_schema=books&underlay_listen=postgres%3A%2F%2Fme%3Ahunter2%40h",
         );
     let config = place.read().unwrap();
     assert_eq!(value(&config, "postgres.schema"), (Some("books".into()), ADDRESS.to_owned()));
     assert_eq!(value(&config, "postgres.listen").0.as_deref(), Some(HIDDEN));
     let shown = value(&config, "database").0.unwrap();
     assert_eq!(shown, "postgres://me:***@h/d?underlay_schema=books&underlay_listen=***");
-    assert!(!serde_json::to_string(config.entries()).unwrap().contains("secret"));
-    let wrong = place.flags(&["--database", "postgres://me:secret@h/d?underlay_connections_max=0"]);
+    assert!(!serde_json::to_string(config.entries()).unwrap().contains("hunter2"));
+    let wrong = place.flags(&["--database", "postgres://me:hunter2@h/d?underlay_connections_max=0"]);
     let told = wrong.mistakes();
     assert!(
         told[0].starts_with("--database: ") && told[0].contains("underlay_connections_max=0"),
@@ -254,4 +254,30 @@ fn every_option_has_names_of_its_own_in_every_source() {
             "{meaning}"
         );
     }
+}
+
+#[test]
+fn an_empty_text_never_opens_a_service_that_was_to_ask_who_comes() {
+    let flags =
+        ["tokens", "jwt-issuer", "jwt-audience", "jwt-keys", "jwt-secret", "jwt-algorithm", "log-role"];
+    for name in flags {
+        let flag = format!("--{name}");
+        for empty in ["", " "] {
+            let told = Place::new().flags(&[&flag, empty]).mistakes();
+            assert!(told[0].starts_with(&format!("{flag}: ")) && told[0].contains("empty"), "{told:?}");
+        }
+    }
+    let told = Place::new().file("bank.toml", "tokens = ''\n").mistakes();
+    assert!(told[0].starts_with("bank.toml, tokens: "), "{told:?}");
+}
+
+#[test]
+fn the_bounds_of_finding_out_who_asks_can_be_set() {
+    let place = Place::new().file(
+        "bank.toml",
+        "[server]\nidentify_wait_max = '2s'\nidentify_waiting_max = 9\nidentify_tenant_waiting_max = 3\n",
+    );
+    let server = place.read().unwrap().settings.server;
+    assert_eq!(server.identify_wait_max, std::time::Duration::from_secs(2));
+    assert_eq!((server.identify_waiting_max, server.identify_tenant_waiting_max), (9, 3));
 }
