@@ -121,13 +121,22 @@ impl TokenFile {
 
     /// Keeps others from changing the file until the answer is dropped.
     pub(super) async fn lock(&self, clock: &dyn Clock) -> Result<File, Error> {
-        let path = self.followed().beside("lock");
+        let target = self.followed();
+        let path = target.beside("lock");
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).write(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let failed = |error| Error::backend("locking the file of tokens", error);
         let file = options.open(&path).map_err(failed)?;
+        #[cfg(unix)]
+        if let (Ok(owned), Ok(lock)) = (fs::metadata(&target.path), file.metadata()) {
+            use std::os::unix::fs::MetadataExt;
+            if owned.uid() != lock.uid() {
+                // Of root's, its owner could not lock it. Whoever is not root cannot give theirs away.
+                std::os::unix::fs::fchown(&file, Some(owned.uid()), Some(owned.gid())).ok();
+            }
+        }
         let mut left = LOCK_WAIT_MAX;
         loop {
             match file.try_lock() {

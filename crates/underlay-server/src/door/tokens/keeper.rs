@@ -59,8 +59,9 @@ impl FileTokens {
     /// # Errors
     /// As [`TokenFile::read`].
     pub fn open(file: TokenFile, clock: Arc<dyn Clock>) -> Result<Self, Error> {
-        let (list, mark) = file.read_marked()?;
+        // Before it is read: what is changed while it is read is then too young to be settled.
         let now = clock.now();
+        let (list, mark) = file.read_marked()?;
         let table = Arc::new(TokenTable::new(&list));
         let known = Known { table, mark, read_at: now, looked_at: now, trouble: None };
         let looking = Arc::default();
@@ -350,5 +351,22 @@ mod tests {
             _ = waiting.as_mut() => panic!("two change the file at once, and one change is lost"),
             () = tokio::task::yield_now() => {}
         }
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn who_may_not_change_the_file_leaves_no_lock_that_keeps_its_owner_out() {
+        use std::os::unix::fs::{MetadataExt, chown};
+        let Place { _folder, path, clock } = place();
+        let (_, id) = add(&path, &*clock, "acme").await;
+        let lock = path.with_file_name("tokens.json.lock");
+        std::fs::remove_file(&lock).unwrap();
+        // Only root may give a file away.
+        if chown(&path, Some(7), Some(7)).is_err() {
+            return;
+        }
+        let error = TokenFile::new(&path).change(&*clock, |list| list.remove(&id)).await.unwrap_err();
+        assert!(error.to_string().contains("run this as that user"), "{error}");
+        assert_eq!(std::fs::metadata(&lock).unwrap().uid(), 7);
     }
 }
