@@ -3,9 +3,9 @@ use std::sync::Arc;
 use underlay_core::{Error, ViewSchema};
 use underlay_runtime::Engine;
 
-use crate::ServerConfig;
 use crate::budget::Budgets;
 use crate::door::admission::Admission;
+use crate::{LogReaders, ServerConfig};
 
 /// What every handler works with. A clone is a reference count.
 #[derive(Clone)]
@@ -25,7 +25,10 @@ impl App {
         let schemas = engine.registry().views();
         let budgets = Arc::new(Budgets::new(&config));
         let admission = Admission::new(&config);
-        let roles = engine.registry().roles().into_iter().map(str::to_owned).collect();
+        let mut roles: Vec<String> = engine.registry().roles().into_iter().map(str::to_owned).collect();
+        if let LogReaders::Roles(readers) = &config.log_readers {
+            roles.extend(readers.iter().cloned());
+        }
         Self(Arc::new(Inner { engine, config, budgets, admission, schemas, roles }))
     }
 

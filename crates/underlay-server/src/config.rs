@@ -102,9 +102,20 @@ impl ServerConfig {
         self.with_shared_credentials(Arc::new(credentials))
     }
 
-    /// The same, of credentials that others hold too.
+    /// The same, of credentials that others hold too. What was [open](Self::open_to) is closed: the log is
+    /// for the role [`LogReaders::ROLE_DEFAULT`] again, and a tenant no longer has what all may have.
     #[must_use]
     pub fn with_shared_credentials(mut self, credentials: Arc<dyn Credentials>) -> Self {
+        if self.is_open {
+            let usual = Self::new("");
+            self.log_readers = usual.log_readers;
+            if self.tenant_requests_max == self.requests_max {
+                self.tenant_requests_max = usual.tenant_requests_max.min(self.requests_max);
+            }
+            if self.tenant_answer_bytes_max == self.answer_bytes_max {
+                self.tenant_answer_bytes_max = usual.tenant_answer_bytes_max.min(self.answer_bytes_max);
+            }
+        }
         self.credentials = credentials;
         self.is_open = false;
         self
@@ -120,8 +131,9 @@ impl ServerConfig {
         open
     }
 
-    /// Whether everybody is let in.
-    pub(crate) fn is_open(&self) -> bool {
+    /// Whether everybody is let in, as one tenant.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
         self.is_open
     }
 

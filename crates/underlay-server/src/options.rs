@@ -26,6 +26,24 @@ impl Configurable for ServerConfig {
         ConfigOption::<Self>::new("wait_max", "How long a query may wait for a view", |config| {
             Place::Time(&mut config.wait_max)
         }),
+        ConfigOption::<Self>::new(
+            "identify_wait_max",
+            "How long it may take to say who asks, where that is not known at once",
+            |config| Place::Time(&mut config.identify_wait_max),
+        )
+        .at_least(1),
+        ConfigOption::<Self>::new(
+            "identify_waiting_max",
+            "Requests that wait at one time to be identified; as many again of callers let in before",
+            |config| Place::Count(&mut config.identify_waiting_max),
+        )
+        .at_least(1),
+        ConfigOption::<Self>::new(
+            "identify_tenant_waiting_max",
+            "The same, of one tenant's callers who were let in before",
+            |config| Place::Count(&mut config.identify_tenant_waiting_max),
+        )
+        .at_least(1),
         ConfigOption::<Self>::new("requests_max", "Requests in progress at one time", |config| {
             Place::Count(&mut config.requests_max)
         })

@@ -7,12 +7,13 @@
 use axum::extract::State;
 use axum::http::header::{AUTHORIZATION, CONTENT_SECURITY_POLICY, HOST};
 use axum::http::{HeaderMap, HeaderName};
-use axum::response::{Html, IntoResponse};
+use axum::response::{Html, IntoResponse, Response};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use underlay_core::{Actor, CommandDescriptor};
 use underlay_runtime::{OperationInfo, ViewStatus};
 
 use crate::app::App;
+use crate::budget::keep;
 use crate::door::roles::{identify, suffice};
 use crate::problem::Problem;
 use crate::views::{self, ViewBody};
@@ -34,11 +35,14 @@ const ENDPOINTS: [(&str, &str); 6] = [
 ];
 
 /// `GET /`.
-pub(crate) async fn show(State(app): State<App>, headers: HeaderMap) -> Result<impl IntoResponse, Problem> {
-    let reader = if app.config().is_open() || headers.contains_key(AUTHORIZATION) {
-        Some(Reader { app: &app, address: address(&headers), actor: identify(&app, &headers).await?.actor })
+pub(crate) async fn show(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {
+    let (reader, place) = if app.config().is_open() || headers.contains_key(AUTHORIZATION) {
+        let principal = identify(&app, &headers).await?;
+        let place = app.budgets().clone().enter(&principal.tenant)?;
+        let reader = Reader { app: &app, address: address(&headers), actor: principal.actor };
+        (Some(reader), Some(place))
     } else {
-        None
+        (None, None)
     };
     let views = match &reader {
         None => None,
@@ -50,7 +54,11 @@ pub(crate) async fn show(State(app): State<App>, headers: HeaderMap) -> Result<i
             .ok(),
     };
     let page = page(&app, reader.as_ref(), views);
-    Ok(([(CONTENT_SECURITY_POLICY, POLICY)], Html(page.into_string())))
+    let response = ([(CONTENT_SECURITY_POLICY, POLICY)], Html(page.into_string())).into_response();
+    Ok(match place {
+        Some(place) => keep(response, place, true),
+        None => response,
+    })
 }
 
 /// Who reads the page.

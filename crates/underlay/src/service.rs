@@ -178,10 +178,20 @@ impl Service {
         self
     }
 
-    /// Changes the bounds of the HTTP API, where the configuration says nothing else.
+    /// Changes the bounds of the HTTP API, where the configuration says nothing else. Credentials and readers
+    /// of the log that are set so are those of the service.
     #[must_use]
     pub fn server_config(mut self, change: impl FnOnce(ServerConfig) -> ServerConfig) -> Self {
-        self.settings.server = change(self.settings.server);
+        let before = self.settings.server.clone();
+        let after = change(self.settings.server);
+        // Without credentials `serve` lets everybody in, so none that were set may be lost.
+        if !after.is_open() && !Arc::ptr_eq(&before.credentials, &after.credentials) {
+            self.credentials = Some(after.credentials.clone());
+        }
+        if !after.is_open() && before.log_readers != after.log_readers {
+            self.log_readers = Some(after.log_readers.clone());
+        }
+        self.settings.server = after;
         self
     }
 
@@ -231,4 +241,30 @@ fn process_name() -> String {
     let machine: String = machine.unwrap_or_default().trim().chars().take(48).collect();
     let number = std::process::id();
     if machine.is_empty() { number.to_string() } else { format!("{machine}/{number}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use underlay_core::TenantId;
+    use underlay_server::OneTenant;
+
+    use super::*;
+
+    #[test]
+    fn credentials_and_log_readers_of_the_server_are_those_of_the_service() {
+        let tenant = || TenantId::new("acme").unwrap();
+        let bounded = Service::new("bank").server_config(|mut config| {
+            config.requests_max = 7;
+            config
+        });
+        assert!(bounded.credentials.is_none() && bounded.log_readers.is_none());
+        let asking = Service::new("bank").server_config(|config| {
+            config.with_credentials(OneTenant::new(tenant())).with_log_readers(LogReaders::Everybody)
+        });
+        assert!(asking.credentials.is_some(), "`serve` would let everybody in");
+        assert_eq!(asking.log_readers, Some(LogReaders::Everybody));
+        // Open, it stays so on this machine only: `serve` says for whom.
+        let open = Service::new("bank").server_config(|config| config.open_to(tenant()));
+        assert!(open.credentials.is_none() && open.log_readers.is_none());
+    }
 }

@@ -12,9 +12,10 @@
 //!
 //! The tenant of a request is known only once the answer is there, so a flood of invented tokens could
 //! take every place. Therefore what was good before is remembered by its hash, with its tenant, and
-//! waits in places that strangers never get. One tenant's many good tokens have a bound of their own.
+//! waits in places that strangers never get. One tenant's many good tokens have a bound of their own, also
+//! in what is remembered.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -25,14 +26,10 @@ use axum::http::header::{AUTHORIZATION, COOKIE};
 use sha2::{Digest, Sha256};
 use underlay_core::{Clock, TenantId};
 
+use super::acquaintances::{Acquaintances, Known};
 use super::{Denied, Principal};
 use crate::ServerConfig;
 use crate::problem::Problem;
-
-/// Credentials that are remembered as good. The oldest are forgotten first.
-const KNOWN_MAX: usize = 16_384;
-
-type Known = [u8; 32];
 
 /// Who waits, and who was let in before.
 pub(crate) struct Admission {
@@ -46,8 +43,7 @@ struct Inner {
     strangers: usize,
     acquaintances: usize,
     by_tenant: HashMap<TenantId, usize>,
-    known: HashMap<Known, TenantId>,
-    order: VecDeque<Known>,
+    known: Acquaintances,
 }
 
 impl Admission {
@@ -105,7 +101,7 @@ impl Admission {
 
     fn take_place(&self, known: Option<&Known>) -> Result<Place<'_>, Problem> {
         let mut inner = self.lock();
-        let tenant = known.and_then(|known| inner.known.get(known)).cloned();
+        let tenant = known.and_then(|known| inner.known.tenant(known)).cloned();
         let (used, max, name) = match &tenant {
             None => (inner.strangers, self.waiting_max, "identify_waiting_max"),
             Some(tenant) => {
@@ -134,22 +130,11 @@ impl Admission {
     }
 
     fn remember(&self, known: Known, tenant: &TenantId) {
-        let mut inner = self.lock();
-        if inner.known.insert(known, tenant.clone()).is_none() {
-            inner.order.push_back(known);
-        }
-        while inner.order.len() > KNOWN_MAX {
-            if let Some(oldest) = inner.order.pop_front() {
-                inner.known.remove(&oldest);
-            }
-        }
+        self.lock().known.remember(known, tenant);
     }
 
     fn forget(&self, known: &Known) {
-        let mut inner = self.lock();
-        if inner.known.remove(known).is_some() {
-            inner.order.retain(|other| other != known);
-        }
+        self.lock().known.forget(known);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

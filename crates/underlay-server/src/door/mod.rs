@@ -11,7 +11,13 @@
 //! Whoever is known at once takes no place. A place to wait is taken only where [`Credentials`] has to
 //! ask somebody; see [`admission`]. Every refusal here comes before a handler is called, so nothing was
 //! stored, and an `Idempotency-Key` is as unused as before.
+//!
+//! Whoever is let in is let in for one request, and who they are is not asked again before it is answered.
+//! So credentials that end meanwhile open for as long as its body may take
+//! ([`body_wait_max`](crate::ServerConfig::body_wait_max)) or it may wait for a view
+//! ([`wait_max`](crate::ServerConfig::wait_max)), and no longer.
 
+mod acquaintances;
 pub(crate) mod admission;
 mod bearer;
 pub(crate) mod claims;

@@ -536,3 +536,31 @@ async fn keys_hold_for_a_while_where_their_issuer_is_away() {
     ask(&tokens, &token).await.unwrap();
     assert!(clock.now() > Timestamp::UNIX_EPOCH);
 }
+
+#[tokio::test]
+async fn a_key_that_is_not_known_is_no_lie_while_its_issuer_is_away() {
+    let clock = clock();
+    let (old, new) = (Signer::ed(), Signer::ec());
+    let issuer = Issuer::start(Answer::Keys(jwks(&[old.jwk("old")]))).await;
+    let tokens = issuer.tokens(&clock);
+    let (by_old, by_new) = (old.token("old", &lasting()), new.token("new", &lasting()));
+    ask(&tokens, &by_old).await.unwrap();
+    issuer.now(Answer::Fails);
+    clock.advance(JWKS_UNKNOWN_INTERVAL);
+    for _ in 0..20 {
+        let answer = ask(&tokens, &by_new).await;
+        assert!(is_away(&answer), "the issuer has begun to sign with another key: {answer:?}");
+    }
+    assert_eq!(issuer.asked(), 2);
+    ask(&tokens, &by_old).await.unwrap();
+    issuer.now(Answer::Keys(jwks(&[new.jwk("new")])));
+    clock.advance(JWKS_UNKNOWN_INTERVAL);
+    ask(&tokens, &by_new).await.unwrap();
+    unidentified(ask(&tokens, &by_old).await);
+}
+
+#[test]
+fn an_address_with_a_password_is_refused_without_it() {
+    let told = JwtKeys::at("https://me:hunter2@id.example/jwks").unwrap_err().to_string();
+    assert!(told.contains("password") && !told.contains("hunter2"), "{told}");
+}

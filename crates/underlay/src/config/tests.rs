@@ -255,3 +255,29 @@ fn every_option_has_names_of_its_own_in_every_source() {
         );
     }
 }
+
+#[test]
+fn an_empty_text_never_opens_a_service_that_was_to_ask_who_comes() {
+    let flags =
+        ["tokens", "jwt-issuer", "jwt-audience", "jwt-keys", "jwt-secret", "jwt-algorithm", "log-role"];
+    for name in flags {
+        let flag = format!("--{name}");
+        for empty in ["", " "] {
+            let told = Place::new().flags(&[&flag, empty]).mistakes();
+            assert!(told[0].starts_with(&format!("{flag}: ")) && told[0].contains("empty"), "{told:?}");
+        }
+    }
+    let told = Place::new().file("bank.toml", "tokens = ''\n").mistakes();
+    assert!(told[0].starts_with("bank.toml, tokens: "), "{told:?}");
+}
+
+#[test]
+fn the_bounds_of_finding_out_who_asks_can_be_set() {
+    let place = Place::new().file(
+        "bank.toml",
+        "[server]\nidentify_wait_max = '2s'\nidentify_waiting_max = 9\nidentify_tenant_waiting_max = 3\n",
+    );
+    let server = place.read().unwrap().settings.server;
+    assert_eq!(server.identify_wait_max, std::time::Duration::from_secs(2));
+    assert_eq!((server.identify_waiting_max, server.identify_tenant_waiting_max), (9, 3));
+}

@@ -114,6 +114,8 @@ fn what_is_wrong_with_a_token_or_its_file_is_told() {
     wrong(&[&new[..], &["--expires", "2001-01-01T00:00:00Z"]].concat(), 2, "in the future");
     wrong(&[&new[..], &["--role", "two words"]].concat(), 2, "no role");
     wrong(&["token", "list", "--tokens", &file], 3, "file of tokens");
+    // What a variable leaves that nobody has set opens nothing to everybody.
+    wrong(&["serve", "--tokens", ""], 2, "--tokens: it is empty");
     wrong(&["token", "revoke", "t1", "--tokens", &file], 3, "file of tokens");
     wrong(&["serve", "--tokens", &file], 3, "ledger token new");
     new_token(&ledger, "acme", &[]);

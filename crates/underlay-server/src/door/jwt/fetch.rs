@@ -21,7 +21,9 @@ type Failure = Box<dyn StdError + Send + Sync>;
 
 /// Whether keys may be fetched from an address: who could change them on the way could sign anything.
 pub(super) fn check_address(address: &str) -> Result<Uri, Error> {
-    let wrong = |what: &str| Error::invalid(format!("keys at {address:?}: {what}"));
+    // What stands before an @ may be a password.
+    let shown = address.rsplit_once('@').map_or_else(|| address.to_owned(), |(_, rest)| format!("…@{rest}"));
+    let wrong = |what: &str| Error::invalid(format!("keys at {shown:?}: {what}"));
     let uri: Uri = address.parse().map_err(|_| wrong("this is no address"))?;
     let Some(host) = uri.host() else { return Err(wrong("the address names no host")) };
     if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {

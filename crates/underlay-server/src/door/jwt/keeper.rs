@@ -3,7 +3,8 @@
 //! ```text
 //!            a key is there                              a key is not there
 //!  known ──► younger than JWKS_FRESH: used          ───► asked for, unless that was less than
-//!         ─► older: used, and asked for beside           JWKS_UNKNOWN_INTERVAL ago
+//!         ─► older: used, and asked for beside           JWKS_UNKNOWN_INTERVAL ago; where the
+//!                                                         issuer is away: 503
 //!         ─► older than JWKS_KEPT_MAX: as if there were none
 //!  none  ──► asked for, unless that was less than JWKS_RETRY_INTERVAL ago; without an answer: 503
 //! ```
@@ -69,7 +70,12 @@ impl KeyKeeper {
         };
         if keys.find(id, algorithm).next().is_none() {
             inner.ask(JWKS_UNKNOWN_INTERVAL, true).await;
-            return Ok(inner.usable().map_or(keys, |(keys, _)| keys));
+            let keys = inner.usable().map_or(keys, |(keys, _)| keys);
+            // It may be a new one, which an issuer that is away cannot say.
+            if keys.find(id, algorithm).next().is_none() && inner.known().is_away {
+                return Err(Denied::Away { retry_after: Some(JWKS_UNKNOWN_INTERVAL) });
+            }
+            return Ok(keys);
         }
         if age >= JWKS_FRESH {
             inner.ask(JWKS_UNKNOWN_INTERVAL, false).await;

@@ -121,13 +121,22 @@ impl TokenFile {
 
     /// Keeps others from changing the file until the answer is dropped.
     pub(super) async fn lock(&self, clock: &dyn Clock) -> Result<File, Error> {
-        let path = self.beside("lock");
+        let target = self.followed();
+        let path = target.beside("lock");
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).write(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let failed = |error| Error::backend("locking the file of tokens", error);
         let file = options.open(&path).map_err(failed)?;
+        #[cfg(unix)]
+        if let (Ok(owned), Ok(lock)) = (fs::metadata(&target.path), file.metadata()) {
+            use std::os::unix::fs::MetadataExt;
+            if owned.uid() != lock.uid() {
+                // Of root's, its owner could not lock it. Whoever is not root cannot give theirs away.
+                std::os::unix::fs::fchown(&file, Some(owned.uid()), Some(owned.gid())).ok();
+            }
+        }
         let mut left = LOCK_WAIT_MAX;
         loop {
             match file.try_lock() {
@@ -149,15 +158,26 @@ impl TokenFile {
 
     fn write(&self, text: &[u8]) -> Result<(), Error> {
         // A link goes on leading to the file, which stays where it is.
-        let target = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        let target = self.followed();
         let number = hex(&random::<8>()?);
-        let temporary = Self { path: target.clone() }.beside(&format!("{number}.tmp"));
-        let written = replace(&temporary, &target, text);
+        let temporary = target.beside(&format!("{number}.tmp"));
+        let written = replace(&temporary, &target.path, text);
         if written.is_err() {
             // What is wrong was said; a file that stays behind is of no use to anybody.
             fs::remove_file(&temporary).ok();
         }
         written.map_err(|error| Error::backend(format!("writing the file of tokens: {error}"), error))
+    }
+
+    /// The file that a link leads to: whatever it is called by, it is one file with one lock.
+    fn followed(&self) -> Self {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let in_folder = || {
+            let folder = fs::canonicalize(folder.unwrap_or(Path::new("."))).ok()?;
+            Some(folder.join(self.path.file_name()?))
+        };
+        let path = fs::canonicalize(&self.path).ok().or_else(in_folder);
+        Self { path: path.unwrap_or_else(|| self.path.clone()) }
     }
 
     /// The path of a file that goes with this one.
@@ -194,6 +214,14 @@ fn replace(temporary: &Path, target: &Path, text: &[u8]) -> io::Result<()> {
             let told = "it belongs to another user, who could not read it afterwards; run this as that user";
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, told));
         }
+        // A service that reads it as one of a group would otherwise never hear of this change.
+        if before.gid() != file.metadata()?.gid() {
+            std::os::unix::fs::fchown(&file, None, Some(before.gid())).map_err(|error| {
+                let told = "its group could not read it afterwards; run this as a member of that group";
+                io::Error::new(error.kind(), format!("{told} ({error})"))
+            })?;
+        }
+        file.set_permissions(before.permissions())?;
     }
     file.write_all(text)?;
     file.sync_all()?;

@@ -59,8 +59,9 @@ impl FileTokens {
     /// # Errors
     /// As [`TokenFile::read`].
     pub fn open(file: TokenFile, clock: Arc<dyn Clock>) -> Result<Self, Error> {
-        let (list, mark) = file.read_marked()?;
+        // Before it is read: what is changed while it is read is then too young to be settled.
         let now = clock.now();
+        let (list, mark) = file.read_marked()?;
         let table = Arc::new(TokenTable::new(&list));
         let known = Known { table, mark, read_at: now, looked_at: now, trouble: None };
         let looking = Arc::default();
@@ -317,5 +318,55 @@ mod tests {
             () = time => unreachable!("time goes on for ever"),
         };
         assert!(matches!(changed, Err(Error::Unavailable { .. })), "{changed:?}");
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_change_leaves_the_file_to_whoever_could_read_it() {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt};
+        let Place { _folder, path, clock } = place();
+        let (_, id) = add(&path, &*clock, "acme").await;
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
+        // Only root may give a file to a group that is not its own.
+        let given = std::os::unix::fs::chown(&path, None, Some(7)).is_ok();
+        TokenFile::new(&path).change(&*clock, |list| list.remove(&id)).await.unwrap();
+        let after = std::fs::metadata(&path).unwrap();
+        assert_eq!(after.mode() & 0o777, 0o640, "a service of the group reads it no longer");
+        assert!(!given || after.gid() == 7, "the file is another group's now");
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn two_names_of_a_file_have_one_lock() {
+        let Place { _folder, path, clock } = place();
+        add(&path, &*clock, "acme").await;
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link.json");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        let _kept = TokenFile::new(&path).lock(&*clock).await.unwrap();
+        let by_link = TokenFile::new(&link);
+        let mut waiting = Box::pin(by_link.lock(&*clock));
+        tokio::select! {
+            biased;
+            _ = waiting.as_mut() => panic!("two change the file at once, and one change is lost"),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn who_may_not_change_the_file_leaves_no_lock_that_keeps_its_owner_out() {
+        use std::os::unix::fs::{MetadataExt, chown};
+        let Place { _folder, path, clock } = place();
+        let (_, id) = add(&path, &*clock, "acme").await;
+        let lock = path.with_file_name("tokens.json.lock");
+        std::fs::remove_file(&lock).unwrap();
+        // Only root may give a file away.
+        if chown(&path, Some(7), Some(7)).is_err() {
+            return;
+        }
+        let error = TokenFile::new(&path).change(&*clock, |list| list.remove(&id)).await.unwrap_err();
+        assert!(error.to_string().contains("run this as that user"), "{error}");
+        assert_eq!(std::fs::metadata(&lock).unwrap().uid(), 7);
     }
 }
