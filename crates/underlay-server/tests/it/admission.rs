@@ -186,21 +186,21 @@ async fn a_trouble_with_the_credentials_degrades_the_service() {
 #[tokio::test]
 async fn one_tenants_many_credentials_do_not_make_strangers_of_the_others() {
     let provider = Provider::default();
-    let site = site(&provider, |mut config| {
+    let place = place(&provider, |mut config| {
         config.identify_waiting_max = 1;
         config
     });
-    let sent = waiting(&site, &provider, "slow.zeta.1").await;
+    let sent = waiting(&place, &provider, "slow.zeta.1").await;
     provider.0.answer.notify_one();
     sent.await.unwrap().ok();
     // One token, and beside it something new each time.
     for number in 0..16_500 {
         let cookie = format!("n={number}");
         let headers = [("authorization", "Bearer fast.acme"), ("cookie", cookie.as_str())];
-        assert_eq!(site.send(get_with("/v1/commands/k", &headers)).await.status, 404);
+        assert_eq!(place.send(get_with("/v1/commands/k", &headers)).await.status, 404);
     }
-    let _flood = waiting(&site, &provider, "bad.acme.1").await;
-    let known = waiting(&site, &provider, "slow.zeta.1").await;
+    let _flood = waiting(&place, &provider, "bad.acme.1").await;
+    let known = waiting(&place, &provider, "slow.zeta.1").await;
     provider.0.answer.notify_waiters();
     known.await.unwrap().ok();
 }

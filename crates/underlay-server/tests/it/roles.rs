@@ -160,18 +160,18 @@ async fn the_start_page_tells_nobody_what_is_not_theirs() {
 #[tokio::test]
 async fn whoever_is_at_the_machine_reads_the_log_where_that_takes_a_role() {
     let auditors = LogReaders::Roles(vec!["auditor-of-the-log".to_owned()]);
-    let site = Site::with(|config| config.with_log_readers(auditors));
-    site.get("/v1/events").await.ok();
-    let nobody = Site::with(|config| config.with_log_readers(LogReaders::Roles(Vec::new())));
+    let place = Place::with(|config| config.with_log_readers(auditors));
+    place.get("/v1/events").await.ok();
+    let nobody = Place::with(|config| config.with_log_readers(LogReaders::Roles(Vec::new())));
     nobody.get("/v1/events").await.problem(403, "problem:role-required");
 }
 
 #[tokio::test]
 async fn credentials_close_what_was_open() {
-    let site = Site::with(|config| config.with_credentials(NoRoles));
+    let place = Place::with(|config| config.with_credentials(NoRoles));
     let acme = [("authorization", "Bearer acme")];
-    site.send(get_with("/v1/events", &acme)).await.problem(403, "problem:role-required");
-    let open = ServerConfig::new("Bank").open_to(crate::site::tenant("acme"));
+    place.send(get_with("/v1/events", &acme)).await.problem(403, "problem:role-required");
+    let open = ServerConfig::new("Bank").open_to(crate::place::tenant("acme"));
     assert_eq!(open.tenant_requests_max, open.requests_max);
     let (closed, usual) = (open.with_credentials(NoRoles), ServerConfig::new("Bank"));
     assert_eq!(closed.tenant_requests_max, usual.tenant_requests_max);
@@ -184,7 +184,7 @@ struct NoRoles;
 #[async_trait::async_trait]
 impl Credentials for NoRoles {
     async fn identify(&self, headers: &axum::http::HeaderMap) -> Result<Principal, Denied> {
-        Ok(Principal::new(crate::site::tenant(bearer(headers)?)))
+        Ok(Principal::new(crate::place::tenant(bearer(headers)?)))
     }
 
     fn trouble(&self) -> Option<String> {
@@ -194,15 +194,15 @@ impl Credentials for NoRoles {
 
 #[tokio::test]
 async fn the_start_page_counts_among_the_requests_of_its_tenant() {
-    let site = site_with(|mut config| {
+    let place = site_with(|mut config| {
         config.tenant_requests_max = 1;
         config
     });
     let acme = || get_with("/", &[("authorization", "Bearer acme")]);
-    let untaken = site.answer_untaken(acme()).await;
+    let untaken = place.answer_untaken(acme()).await;
     assert_eq!(untaken.status(), 200);
-    site.send(acme()).await.problem(503, "problem:overloaded");
-    assert_eq!(site.send(get_with("/", &[("authorization", "Bearer zeta")])).await.status, 200);
+    place.send(acme()).await.problem(503, "problem:overloaded");
+    assert_eq!(place.send(get_with("/", &[("authorization", "Bearer zeta")])).await.status, 200);
     drop(untaken);
-    assert_eq!(site.send(acme()).await.status, 200);
+    assert_eq!(place.send(acme()).await.status, 200);
 }
