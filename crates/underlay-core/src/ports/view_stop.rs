@@ -22,8 +22,9 @@ pub enum StopCause {
     Event {
         /// The event, as it would be passed over.
         event: ParkedEvent,
-        /// Whether the event itself is at fault, so that it can be skipped. A newer program may take one of a
-        /// newer version, and a stored row that does not fit is no fault of the event that changes it.
+        /// Whether the event itself is at fault, so that it can be skipped. Another program may take one of a
+        /// newer version, or one in an encoding that this one does not read; and a stored row that does not fit
+        /// is no fault of the event that changes it.
         is_of_event: bool,
     },
     /// A failure that a repeat does not mend.
