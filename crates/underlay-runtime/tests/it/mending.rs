@@ -256,6 +256,27 @@ async fn a_retry_does_not_take_the_lease_of_a_process_that_works_and_says_who_ha
 }
 
 #[tokio::test]
+async fn what_a_failure_stopped_at_the_head_of_the_log_has_nothing_to_come_past() {
+    let place = Place::new().await;
+    place.mended.store(true, Ordering::SeqCst);
+    let (server, console) = (place.process("server"), place.process("console"));
+    let views = server.start();
+    place.until_standing(&server.engine, ViewStatus::Live).await;
+    place.shared.pass(POLL).await;
+    let models = &place.shared.read_models;
+    let info = models.views().await.unwrap().remove(0);
+    let table = ViewTable { schema: Mendable::schema(), generation: info.active.number };
+    let cause = StopCause::Failure { reason: "the disk is full".to_owned() };
+    let stop = Some(ViewStop { since: Timestamp::UNIX_EPOCH, cause });
+    let here = info.active.checkpoint;
+    models.apply(&table, ViewBatch::new(here, here, Vec::new()).with_stop(stop)).await.unwrap();
+    // The server is faster and has the lease again.
+    let retried = place.while_time_passes(console.engine.retry_view("balances")).await.unwrap();
+    assert_eq!(retried, Retried::WentOn { position: at(5) });
+    views.stop().await;
+}
+
+#[tokio::test]
 async fn an_old_term_stores_no_stop_and_an_order_of_a_person_needs_none() {
     let place = Place::new().await;
     let server = place.process("server");
