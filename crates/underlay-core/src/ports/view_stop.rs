@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ports::ParkedEvent;
 use crate::words::limits::{SKIP_BY_BYTES_MAX, SKIP_WHY_BYTES_MAX, SKIPPED_EVENTS_MAX};
-use crate::words::{Error, Position, Timestamp};
+use crate::words::{Error, Json, Position, Timestamp};
 
 /// That a generation of a view does not go on from its checkpoint, since when, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +35,27 @@ pub enum StopCause {
 }
 
 impl ViewStop {
+    /// For adapters: reads what was stored. A cause that is not known, since a newer program stored it, is a
+    /// failure: processes of both work on one store during a deploy.
+    ///
+    /// # Errors
+    /// What serde says of the place that does not fit.
+    pub fn from_stored(text: &Json) -> Result<Self, serde_json::Error> {
+        #[derive(Deserialize)]
+        struct OfAnyCause {
+            since: Timestamp,
+            cause: String,
+        }
+        text.decode().or_else(|unknown| {
+            let OfAnyCause { since, cause } = text.decode()?;
+            if ["event", "failure"].contains(&cause.as_str()) {
+                return Err(unknown);
+            }
+            let reason = format!("a newer program says of cause {cause:?}: {}", text.as_str());
+            Ok(Self { since, cause: StopCause::Failure { reason } })
+        })
+    }
+
     /// The event it stopped at.
     #[must_use]
     pub fn event(&self) -> Option<&ParkedEvent> {
@@ -155,6 +176,29 @@ impl SkipOrder {
                     "view {view} is not stopped at position {position}: it stands at position {at}, and goes on"
                 )),
             },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_that_a_newer_program_stored_is_a_failure_and_damage_is_damage() {
+        let read = |text: &str| ViewStop::from_stored(&Json::from_stored(text));
+        let known = ViewStop {
+            since: Timestamp::UNIX_EPOCH,
+            cause: StopCause::Failure { reason: "the disk is full".to_owned() },
+        };
+        assert_eq!(read(Json::encode(&known).unwrap().as_str()).unwrap(), known);
+        let newer = read(r#"{"since":"2026-01-02T03:04:05Z","cause":"order","by":"ann"}"#).unwrap();
+        let StopCause::Failure { reason } = newer.cause else { panic!("{newer:?}") };
+        assert!(reason.contains("\"order\"") && reason.contains("ann"), "{reason}");
+        for damaged in
+            ["", "{}", r#"{"cause":"order"}"#, r#"{"since":"2026-01-02T03:04:05Z","cause":"event"}"#]
+        {
+            assert!(read(damaged).is_err(), "{damaged}");
         }
     }
 }
