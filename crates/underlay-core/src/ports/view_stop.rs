@@ -106,6 +106,14 @@ pub struct SkippedEvent {
     pub at: Timestamp,
 }
 
+impl SkippedEvent {
+    /// Whether it is this event that was skipped.
+    #[must_use]
+    pub fn is_of(&self, event: &ParkedEvent) -> bool {
+        (self.event.position, self.event.event_id) == (event.position, event.event_id)
+    }
+}
+
 impl SkipOrder {
     /// Checks what can be checked without the view. Adapters call it first.
     ///
@@ -127,7 +135,8 @@ impl SkipOrder {
     }
 
     /// The event that is skipped, where a view stands at `at`, has stopped there by `stop`, and has skipped
-    /// `skipped` before. Adapters ask it in the transaction that stores the answer.
+    /// `skipped` before. Adapters ask it in the transaction that stores the answer. One that was skipped before,
+    /// while another generation was read, is answered as it is stored.
     ///
     /// # Errors
     /// [`Error::Invalid`] that says where the view stands, where it is not stopped at this event, or has
@@ -149,6 +158,10 @@ impl SkipOrder {
                          cannot be skipped: {}",
                         event.reason
                     ));
+                }
+                // Another generation was stopped at it too.
+                if let Some(known) = skipped.iter().find(|known| known.is_of(event)) {
+                    return Ok(known.clone());
                 }
                 if skipped.len() >= SKIPPED_EVENTS_MAX {
                     return refused(format!(
