@@ -105,12 +105,11 @@ impl Views {
         let mut progress = Progress::new(folder, table, stored, parked).skipping(&skipped);
         // A store without transactions may have kept what a batch passed over, and not all of its rows: the rows
         // that it has reflect the batch without those events, and so must the others.
-        let mut after = stored.position;
-        while parked > 0 {
-            let page = self.read_models.parked(&progress.table, after, PAGE_EVENTS_MAX).await?;
-            let Some(last) = page.last() else { break };
-            after = last.position;
+        let mut after = (parked > 0).then_some(stored.position);
+        while let Some(from) = after {
+            let page = self.read_models.parked(&progress.table, from, PAGE_EVENTS_MAX).await?;
             progress.passed.extend(page.iter().map(|parked| parked.position));
+            after = page.last().map(|last| last.position);
         }
         Ok(progress)
     }
