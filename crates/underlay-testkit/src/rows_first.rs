@@ -104,7 +104,7 @@ impl<R: ReadModels + Clone> ReadModelsLayer for RowsFirst<R> {
         }
         torn()?;
         let last = ViewBatch::new(batch.from, batch.to, Vec::new());
-        self.inner.apply(table, last.with_lease(batch.lease)).await
+        self.inner.apply(table, last.with_lease(batch.lease).with_stop(batch.stop)).await
     }
 
     async fn activate(&self, table: &ViewTable, swap: Swap) -> Result<bool, Error> {

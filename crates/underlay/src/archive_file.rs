@@ -624,6 +624,7 @@ mod tests {
                 "{sound}"
             );
         }
+        let refused = r#"{"refused":{"code":"no","message":"No.","body":null,"status":409}}"#;
         let kind = file_of(&[("header", header(2, "")), ("work", "{}".to_owned()), ("end", end(""))]);
         for (file, line, parts) in [
             (whole(3, "", commit("", ""), ""), 1, ["the format is 3", "reads 1 to 2"]),
@@ -631,6 +632,11 @@ mod tests {
             (whole(2, "", commit(",\"rows\":[]", ""), ""), 2, ["unknown field `rows`", "newer program"]),
             (whole(2, "", commit("", ",\"seal\":1"), ""), 2, ["unknown field `seal`", "newer program"]),
             (whole(2, "", commit(",\"work\":[{}]", ""), ""), 2, ["`work` (1)", "newer program"]),
+            (
+                whole(2, "", commit("", "").replace("\"accepted\"", refused), ""),
+                2,
+                ["field `status`", "newer program"],
+            ),
             (whole(2, "", commit("", ",\"key_id\":\"k\""), ""), 2, ["key id", "no encoding"]),
             (whole(2, "", commit("", ",\"encoding\":\"A\""), ""), 2, ["encoding", "a-z"]),
             (kind, 2, ["kind \"work\"", "newer program"]),

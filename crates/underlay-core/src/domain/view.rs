@@ -59,8 +59,8 @@ pub enum OnFault {
     #[default]
     Pause,
     /// It passes over the event and remembers it: the rows of that tenant lack it, those of the others
-    /// go on. An event of a version newer than the code knows is not passed over, but stopped at: a newer
-    /// process can take it.
+    /// go on. An event of a version newer than the code knows, or in an encoding that the program does not
+    /// read, is not passed over, but stopped at: another process can take it.
     Park,
 }
 

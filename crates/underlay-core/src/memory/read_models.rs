@@ -228,10 +228,7 @@ impl MemoryReadModels {
 }
 
 fn was_skipped(skipped: &[SkippedEvent], event: &ParkedEvent) -> bool {
-    let is_it = |known: &SkippedEvent| {
-        (known.event.position, known.event.event_id) == (event.position, event.event_id)
-    };
-    skipped.iter().any(is_it)
+    skipped.iter().any(|known| known.is_of(event))
 }
 
 fn no_table(table: &ViewTable) -> Error {
@@ -344,8 +341,10 @@ impl ReadModels for MemoryReadModels {
         let at = active.checkpoint.position;
         let skipped = skip.of(view, at, active.stop.as_ref(), &catalogued.skipped)?;
         active.stop = None;
-        catalogued.skipped.push(skipped.clone());
-        catalogued.skipped.sort_by_key(|skipped| skipped.event.position);
+        if !was_skipped(&catalogued.skipped, &skipped.event) {
+            catalogued.skipped.push(skipped.clone());
+            catalogued.skipped.sort_by_key(|skipped| skipped.event.position);
+        }
         Ok(skipped)
     }
 

@@ -116,7 +116,8 @@ pub fn still_read(view: &str, generation: u32) -> Error {
 /// [`LoadedRow::reflects`] with [`Position::START`]. A store without them stores the parts of a batch one after
 /// the other: what was passed over, then the rows, each with the batch's end and none over a row that
 /// reflects more, then the checkpoint. Where it stops in between, the batch comes again, perhaps with other
-/// ends, and events that a row reflects are not folded into it twice. A removed row leaves its position behind.
+/// ends, events that a row reflects are not folded into it twice, and what is kept as passed over beyond the
+/// checkpoint is folded into no row. A removed row leaves its position behind.
 ///
 /// The contract, each sentence with the conformance case that attacks it:
 ///

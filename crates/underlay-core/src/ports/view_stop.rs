@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ports::ParkedEvent;
 use crate::words::limits::{SKIP_BY_BYTES_MAX, SKIP_WHY_BYTES_MAX, SKIPPED_EVENTS_MAX};
-use crate::words::{Error, Position, Timestamp};
+use crate::words::{Error, Json, Position, Timestamp};
 
 /// That a generation of a view does not go on from its checkpoint, since when, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,8 +22,9 @@ pub enum StopCause {
     Event {
         /// The event, as it would be passed over.
         event: ParkedEvent,
-        /// Whether the event itself is at fault, so that it can be skipped. A newer program may take one of a
-        /// newer version, and a stored row that does not fit is no fault of the event that changes it.
+        /// Whether the event itself is at fault, so that it can be skipped. Another program may take one of a
+        /// newer version, or one in an encoding that this one does not read; and a stored row that does not fit
+        /// is no fault of the event that changes it.
         is_of_event: bool,
     },
     /// A failure that a repeat does not mend.
@@ -34,6 +35,27 @@ pub enum StopCause {
 }
 
 impl ViewStop {
+    /// For adapters: reads what was stored. A cause that is not known, since a newer program stored it, is a
+    /// failure: processes of both work on one store during a deploy.
+    ///
+    /// # Errors
+    /// What serde says of the place that does not fit.
+    pub fn from_stored(text: &Json) -> Result<Self, serde_json::Error> {
+        #[derive(Deserialize)]
+        struct OfAnyCause {
+            since: Timestamp,
+            cause: String,
+        }
+        text.decode().or_else(|unknown| {
+            let OfAnyCause { since, cause } = text.decode()?;
+            if ["event", "failure"].contains(&cause.as_str()) {
+                return Err(unknown);
+            }
+            let reason = format!("a newer program says of cause {cause:?}: {}", text.as_str());
+            Ok(Self { since, cause: StopCause::Failure { reason } })
+        })
+    }
+
     /// The event it stopped at.
     #[must_use]
     pub fn event(&self) -> Option<&ParkedEvent> {
@@ -84,6 +106,14 @@ pub struct SkippedEvent {
     pub at: Timestamp,
 }
 
+impl SkippedEvent {
+    /// Whether it is this event that was skipped.
+    #[must_use]
+    pub fn is_of(&self, event: &ParkedEvent) -> bool {
+        (self.event.position, self.event.event_id) == (event.position, event.event_id)
+    }
+}
+
 impl SkipOrder {
     /// Checks what can be checked without the view. Adapters call it first.
     ///
@@ -105,7 +135,8 @@ impl SkipOrder {
     }
 
     /// The event that is skipped, where a view stands at `at`, has stopped there by `stop`, and has skipped
-    /// `skipped` before. Adapters ask it in the transaction that stores the answer.
+    /// `skipped` before. Adapters ask it in the transaction that stores the answer. One that was skipped before,
+    /// while another generation was read, is answered as it is stored.
     ///
     /// # Errors
     /// [`Error::Invalid`] that says where the view stands, where it is not stopped at this event, or has
@@ -127,6 +158,10 @@ impl SkipOrder {
                          cannot be skipped: {}",
                         event.reason
                     ));
+                }
+                // Another generation was stopped at it too.
+                if let Some(known) = skipped.iter().find(|known| known.is_of(event)) {
+                    return Ok(known.clone());
                 }
                 if skipped.len() >= SKIPPED_EVENTS_MAX {
                     return refused(format!(
@@ -154,6 +189,29 @@ impl SkipOrder {
                     "view {view} is not stopped at position {position}: it stands at position {at}, and goes on"
                 )),
             },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_that_a_newer_program_stored_is_a_failure_and_damage_is_damage() {
+        let read = |text: &str| ViewStop::from_stored(&Json::from_stored(text));
+        let known = ViewStop {
+            since: Timestamp::UNIX_EPOCH,
+            cause: StopCause::Failure { reason: "the disk is full".to_owned() },
+        };
+        assert_eq!(read(Json::encode(&known).unwrap().as_str()).unwrap(), known);
+        let newer = read(r#"{"since":"2026-01-02T03:04:05Z","cause":"order","by":"ann"}"#).unwrap();
+        let StopCause::Failure { reason } = newer.cause else { panic!("{newer:?}") };
+        assert!(reason.contains("\"order\"") && reason.contains("ann"), "{reason}");
+        for damaged in
+            ["", "{}", r#"{"cause":"order"}"#, r#"{"since":"2026-01-02T03:04:05Z","cause":"event"}"#]
+        {
+            assert!(read(damaged).is_err(), "{damaged}");
         }
     }
 }

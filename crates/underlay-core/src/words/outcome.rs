@@ -4,7 +4,8 @@ use crate::words::Json;
 
 /// How a command ended, stored with its commit. Failures are never outcomes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+// An export is read by it, of which nothing may be lost without a word.
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Outcome {
     /// The domain said yes. There may be no events: a decision can find nothing to do.
     Accepted,

@@ -5,3 +5,4 @@ INSERT INTO skipped_events (
     event_id,
     skipped
 ) VALUES ($1, $2, $3, $4, $5::json)
+ON CONFLICT DO NOTHING

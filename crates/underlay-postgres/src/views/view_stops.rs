@@ -109,7 +109,7 @@ pub(crate) fn skipped(rows: &[Row], view: &str) -> Result<Vec<SkippedEvent>, Fai
 
 /// A stop of a view, as it was stored.
 pub(crate) fn stop(text: Option<String>, view: &str) -> Result<Option<ViewStop>, Failure> {
-    let read = text.map(|text| Json::from_stored(text).decode()).transpose();
+    let read = text.map(|text| ViewStop::from_stored(&Json::from_stored(text))).transpose();
     read.map_err(|error| damaged(view, &error))
 }
 

@@ -26,8 +26,9 @@ pub(crate) struct ViewFault {
     pub(crate) event: Box<ParkedEvent>,
     /// Where the commit that holds the event ends.
     pub(crate) commit_end: Position,
-    /// Whether the event itself is at fault. A newer process may take one of a newer version, and a stored
-    /// row that does not fit is no fault of the event that changes it.
+    /// Whether the event itself is at fault. Another process may take one of a newer version, or one in an
+    /// encoding that this one does not read; and a stored row that does not fit is no fault of the event that
+    /// changes it.
     pub(crate) is_of_event: bool,
     pub(crate) reason: String,
 }
@@ -189,7 +190,7 @@ fn decode<V: View>(record: &RecordedEvent) -> Result<Option<V::Event>, ViewFault
     let (event_type, version) = (record.event_type.as_str(), record.schema_version.0);
     guarded(record, "decoding", || record.decode::<V::Event>())?.map_err(|error| {
         let newer = |known: &EventDescriptor| known.name == event_type && known.version < version;
-        let is_of_event = !V::Event::descriptors().iter().any(newer);
+        let is_of_event = record.payload.is_plain() && !V::Event::descriptors().iter().any(newer);
         ViewFault { is_of_event, ..ViewFault::new(record, error.to_string()) }
     })
 }

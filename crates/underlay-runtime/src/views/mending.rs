@@ -125,6 +125,10 @@ impl Views {
             None => None,
             Some(_) => match self.acquire_lease(&view, &view_lease(&view)).await? {
                 Some(lease) => Some(lease),
+                None if stopped_at.is_none() && from >= self.store.head().await? => {
+                    // A failure stopped it at the head of the log, so there is nothing to come past.
+                    return Ok(Some(Retried::WentOn { position: from }));
+                }
                 None => return Ok(None),
             },
         };

@@ -6,10 +6,10 @@
 //! together, and a crash at any point leaves both as they were before that, or after it. Events that the
 //! view passes over are remembered in that same step.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
-use underlay_core::limits::PARKED_EVENTS_MAX;
+use underlay_core::limits::{PAGE_EVENTS_MAX, PARKED_EVENTS_MAX};
 use underlay_core::{
     Checkpoint, Error, EventId, EventStoreExt, Generation, LeaseTerm, LogFilter, LogPage, LogScope, OnFault,
     ParkedEvent, Position, RecordedEvent, SkippedEvent, Timestamp, ViewBatch, ViewTable,
@@ -48,14 +48,14 @@ pub(crate) struct Progress {
     ahead_since: Option<Timestamp>,
     /// What was folded between the two.
     held: HeldRows,
-    /// What was passed over between the two.
+    /// What was passed over beyond `stored`.
     passed: HashSet<Position>,
     /// As much of it as is kept.
     parked: Vec<ParkedEvent>,
     /// How many such events are kept, those that are stored and these.
     parked_count: u64,
     /// What a person has skipped: such an event is passed over where it cannot be taken.
-    skipped: HashMap<Position, EventId>,
+    skipped: HashSet<(Position, EventId)>,
     /// The rows that are stored reflect every event at or below it; between the two as well.
     pub(crate) reflected: Position,
     ahead: Option<LogPage>,
@@ -89,9 +89,30 @@ impl Views {
         let active = self.info(&schema.name).await?.map(|info| info.active);
         active.iter().try_for_each(|active| check_complete(folder, active))?;
         let parked = active.map_or(0, |active| active.parked);
-        let skipped = self.rows(&schema.name).skipped(&schema.name).await?;
         self.tables().insert(schema.name, table.clone());
-        Ok(Progress::new(folder, table, stored, parked).skipping(&skipped))
+        self.progress_of(folder, table, stored, parked).await
+    }
+
+    /// A table at its stored checkpoint, which has passed over so many events, with what it passes over.
+    pub(crate) async fn progress_of(
+        &self,
+        folder: &dyn ViewFolder,
+        table: ViewTable,
+        stored: Checkpoint,
+        parked: u64,
+    ) -> Result<Progress, Error> {
+        let skipped = self.rows(&table.schema.name).skipped(&table.schema.name).await?;
+        let mut progress = Progress::new(folder, table, stored, parked).skipping(&skipped);
+        // A store without transactions may have kept what a batch passed over, and not all of its rows: the rows
+        // that it has reflect the batch without those events, and so must the others.
+        let mut after = (parked > 0).then_some(stored.position);
+        while let Some(from) = after {
+            let page =
+                self.rows(&progress.table.schema.name).parked(&progress.table, from, PAGE_EVENTS_MAX).await?;
+            progress.passed.extend(page.iter().map(|parked| parked.position));
+            after = page.last().map(|last| last.position);
+        }
+        Ok(progress)
     }
 
     /// Refuses a checkpoint that does not fit the log.
@@ -294,7 +315,7 @@ impl Progress {
             passed: HashSet::new(),
             parked: Vec::new(),
             parked_count: parked,
-            skipped: HashMap::new(),
+            skipped: HashSet::new(),
             reflected: stored.position,
             ahead: None,
         }
@@ -316,7 +337,7 @@ impl Progress {
     /// the fault it stops at.
     fn park(&mut self, folder: &dyn ViewFolder, faults: &Faults) -> Result<(), ViewFault> {
         for fault in faults.iter() {
-            let is_skipped = self.skipped.get(&fault.position()) == Some(&fault.event.event_id);
+            let is_skipped = self.skipped.contains(&(fault.position(), fault.event.event_id));
             if !fault.is_of_event || folder.on_fault() == OnFault::Pause && !is_skipped {
                 return Err(fault.clone());
             }
@@ -343,7 +364,7 @@ impl Progress {
     pub(crate) fn take_batch(&mut self) -> Option<ViewBatch> {
         let changes = self.held.take_changes();
         let parked = std::mem::take(&mut self.parked);
-        self.passed.clear();
+        self.passed.retain(|passed| *passed > self.scanned.position);
         if changes.is_empty() && parked.is_empty() && self.stored == self.scanned {
             return None;
         }
@@ -413,7 +434,7 @@ mod tests {
             passed: HashSet::new(),
             parked: Vec::new(),
             parked_count: 0,
-            skipped: HashMap::new(),
+            skipped: HashSet::new(),
             reflected: Position::START,
             ahead: None,
         }

@@ -177,8 +177,7 @@ impl Views {
         }
         let parked = self.info(&schema.name).await?.and_then(|info| info.building);
         let parked = parked.map_or(0, |building| building.parked);
-        let skipped = self.rows(&schema.name).skipped(&schema.name).await?;
-        let mut progress = Progress::new(folder, built, stored, parked).skipping(&skipped);
+        let mut progress = self.progress_of(folder, built, stored, parked).await?;
         for _ in 0..SWAPS_MAX {
             while self.fold_page(folder, &mut progress).await? == Advance::Advanced {
                 told(progress.scanned.position);

@@ -11,7 +11,8 @@
 //!
 //! A runner that stops leaves word in the catalogue, so that every process knows at which event, since when and
 //! why. A person who skips the event or asks for another try takes that word away, and every runner that
-//! stopped looks for it at each poll.
+//! stopped looks for it at each poll. Where it could leave no word, since the view cannot be opened or the store
+//! takes nothing, it looks at each poll whether the view can be opened.
 //!
 //! A definition that changed is rebuilt, where that is configured, only before the runner has opened
 //! the view: a process that finds it rebuilt under its hands is the older one, and must not undo what
@@ -219,10 +220,14 @@ impl Follower for ViewRunner {
             Ok(Some(now)) => {
                 let is_passed = |event| now.active.checkpoint.position >= event;
                 // A person has skipped the event, or wants the view to try again.
-                let is_changed = self.stop.is_some() && now.stop != self.stop;
-                self.stopped_at.is_some_and(is_passed) || is_changed
+                match &self.stop {
+                    Some(stop) if now.stop.as_ref() != Some(stop) => true,
+                    // Of a failure that is not in the catalogue nobody can say there that it is mended.
+                    None if self.stopped_at.is_none() => self.can_open().await,
+                    _ => self.stopped_at.is_some_and(is_passed),
+                }
             }
-            Ok(None) => false,
+            Ok(None) => self.can_open().await,
             Err(error) => {
                 tracing::debug!(view = self.name, %error, "looking whether it was mended");
                 false
@@ -263,6 +268,14 @@ impl Follower for ViewRunner {
 }
 
 impl ViewRunner {
+    /// Whether the view can be opened.
+    async fn can_open(&self) -> bool {
+        let opened = self.views.open(&*self.folder).await;
+        opened
+            .inspect_err(|error| tracing::debug!(view = self.name, %error, "it cannot be opened yet"))
+            .is_ok()
+    }
+
     /// Gives up the generation that was replaced, once it was kept for its time, and removes what such
     /// generations have left. Nothing waits for it, and what fails is tried again later.
     async fn tidy_up(&mut self, mut seen: ViewInfo, pieces_max: usize, signals: &mut Signals) {

@@ -3,11 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use async_trait::async_trait;
+use underlay_core::memory::MemoryReadModels;
 use underlay_core::{
-    Error, EventStore, Keys, Leases, OnFault, Position, ReadModels, Recorded, StopCause, Timestamp, Value,
-    View, ViewBatch, ViewStop, ViewTable,
+    Error, EventId, EventStore, Keys, Leases, OnFault, Position, ReadModels, Recorded, StopCause, Timestamp,
+    Value, View, ViewBatch, ViewStop, ViewTable,
 };
-use underlay_runtime::{Engine, RebuildFrom, Registry, Retried, SubscriptionState, ViewStanding, ViewStatus};
+use underlay_runtime::{
+    Engine, EngineConfig, Ports, RebuildFrom, Registry, Retried, SubscriptionState, ViewStanding, ViewStatus,
+};
+use underlay_testkit::{Over, ReadModelsLayer, RowsCall};
 
 use crate::bank::{AccountEvent, Balance, Balances, deposited, tenant};
 use crate::shared::{LEASE, POLL, Process, Shared};
@@ -140,6 +145,32 @@ async fn a_view_goes_on_by_itself_once_its_event_is_skipped_elsewhere() {
 }
 
 #[tokio::test]
+async fn what_was_skipped_stays_skipped_where_another_copy_of_the_log_had_another_event_in_its_place() {
+    let place = Place::new().await;
+    let server = place.process("server");
+    let views = server.start();
+    place.shared.until(async || standing(&server.engine).await.stop.is_some()).await;
+    views.stop().await;
+    let models = &place.shared.read_models;
+    let info = models.views().await.unwrap().remove(0);
+    let table = ViewTable { schema: Mendable::schema(), generation: info.active.number };
+    server.engine.skip_view("balances", at(3), "ann", "a typo").await.unwrap();
+
+    // A copy of the log was written to, and the first one came back.
+    let mut other = info.stop.unwrap();
+    let StopCause::Event { event, .. } = &mut other.cause else { panic!("{other:?}") };
+    event.event_id = EventId::draw();
+    let here = info.active.checkpoint;
+    models.apply(&table, ViewBatch::new(here, here, Vec::new()).with_stop(Some(other))).await.unwrap();
+    server.engine.skip_view("balances", at(3), "ann", "a typo").await.unwrap();
+
+    let views = server.start();
+    place.until_standing(&server.engine, ViewStatus::Live).await;
+    assert_eq!(cents(&server.engine).await, Some(12));
+    views.stop().await;
+}
+
+#[tokio::test]
 async fn a_rebuild_passes_over_a_skipped_event_where_it_cannot_take_it_and_folds_it_where_it_can() {
     let place = Place::new().await;
     let server = place.process("server");
@@ -225,6 +256,27 @@ async fn a_retry_does_not_take_the_lease_of_a_process_that_works_and_says_who_ha
 }
 
 #[tokio::test]
+async fn what_a_failure_stopped_at_the_head_of_the_log_has_nothing_to_come_past() {
+    let place = Place::new().await;
+    place.mended.store(true, Ordering::SeqCst);
+    let (server, console) = (place.process("server"), place.process("console"));
+    let views = server.start();
+    place.until_standing(&server.engine, ViewStatus::Live).await;
+    place.shared.pass(POLL).await;
+    let models = &place.shared.read_models;
+    let info = models.views().await.unwrap().remove(0);
+    let table = ViewTable { schema: Mendable::schema(), generation: info.active.number };
+    let cause = StopCause::Failure { reason: "the disk is full".to_owned() };
+    let stop = Some(ViewStop { since: Timestamp::UNIX_EPOCH, cause });
+    let here = info.active.checkpoint;
+    models.apply(&table, ViewBatch::new(here, here, Vec::new()).with_stop(stop)).await.unwrap();
+    // The server is faster and has the lease again.
+    let retried = place.while_time_passes(console.engine.retry_view("balances")).await.unwrap();
+    assert_eq!(retried, Retried::WentOn { position: at(5) });
+    views.stop().await;
+}
+
+#[tokio::test]
 async fn an_old_term_stores_no_stop_and_an_order_of_a_person_needs_none() {
     let place = Place::new().await;
     let server = place.process("server");
@@ -260,4 +312,53 @@ async fn however_often_it_is_asked_where_views_stand_the_store_is_asked_once_in_
     place.shared.pass(POLL).await;
     let later = server.engine.view_standings().await.unwrap();
     assert_eq!(later.head.number(), first.head.number() + 1);
+}
+
+/// Read models whose catalogue cannot be read, or whose rows cannot be written, in a way that a repeat does not
+/// mend.
+#[derive(Clone)]
+struct Broken {
+    inner: MemoryReadModels,
+    call: RowsCall,
+    is_broken: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl ReadModelsLayer for Broken {
+    type Below = MemoryReadModels;
+
+    fn below(&self) -> MemoryReadModels {
+        self.inner.clone()
+    }
+
+    async fn before(&self, call: RowsCall) -> Result<(), Error> {
+        match call == self.call && self.is_broken.load(Ordering::SeqCst) {
+            true => Err(Error::backend("reading the catalogue", "the disk is broken")),
+            false => Ok(()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_view_whose_failure_could_not_be_stored_goes_on_once_it_is_mended() {
+    for call in [RowsCall::Prepare, RowsCall::Checkpoint, RowsCall::Apply] {
+        let place = Place::new().await;
+        place.mended.store(true, Ordering::SeqCst);
+        let is_broken = Arc::new(AtomicBool::new(true));
+        let broken = Broken { inner: place.shared.read_models.clone(), call, is_broken: is_broken.clone() };
+        let server = place.process("server");
+        let ports = Ports { read_models: Arc::new(Over(broken)), ..place.shared.ports(&server.place) };
+        let registry = Registry::default().view(Mendable(place.mended.clone()));
+        let config = EngineConfig { view_poll_interval: POLL, view_lease: LEASE, ..EngineConfig::default() };
+        let engine = Engine::new(ports, registry, config).unwrap();
+        let views = engine.start_views();
+        place.until_standing(&engine, ViewStatus::Failed).await;
+        place.shared.pass(POLL * 3).await;
+        place.until_standing(&engine, ViewStatus::Failed).await;
+        is_broken.store(false, Ordering::SeqCst);
+        place.shared.pass(POLL * 3).await;
+        assert_eq!(engine.view_states().remove(0).status, SubscriptionState::Live, "{call:?}");
+        assert_eq!(cents(&engine).await, Some(25));
+        views.stop().await;
+    }
 }

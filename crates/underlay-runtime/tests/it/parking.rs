@@ -4,7 +4,8 @@ use underlay_core::limits::{INDEXED_TEXT_BYTES_MAX, PARKED_EVENTS_MAX};
 use underlay_core::memory::{MemoryEventStore, MemoryReadModels, MemorySnapshots};
 use underlay_core::{
     Commit, CommitId, EventStore, EventType, ExpectedVersion, Json, Keys, NewEvent, OnFault, ParkedEvent,
-    Position, Query, ReadModels, Recorded, SchemaVersion, StreamName, TenantId, Value, View, ViewTable,
+    Payload, Position, Query, ReadModels, Recorded, SchemaVersion, StreamName, TenantId, Value, View,
+    ViewTable,
 };
 use underlay_derive::{event, row};
 use underlay_runtime::{Engine, RebuildFrom, Registry, SubscriptionState};
@@ -221,6 +222,22 @@ async fn an_event_of_a_newer_version_is_not_passed_over() {
     let state = stopped(&bank.engine).await;
     assert_eq!(state.status, SubscriptionState::Paused);
     assert!(state.error.unwrap().contains("newer version"));
+    assert_eq!(parked(&bank).await, []);
+    views.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_in_an_encoding_that_nobody_reads_here_is_not_passed_over() {
+    let bank = bank::<true>();
+    note(&bank, "good", "a", "fine").await;
+    let mut sealed = written("a", 1, payload(""));
+    sealed.writes[0].events[0].payload =
+        Payload::encoded(Json::encode("c2VhbGVk").unwrap(), "aes-gcm", Some("member-42")).unwrap();
+    bank.store.commit(&tenant("good"), sealed).await.unwrap();
+    let views = bank.engine.start_views();
+    let state = stopped(&bank.engine).await;
+    assert_eq!(state.status, SubscriptionState::Paused);
+    assert!(state.error.unwrap().contains("encoding \"aes-gcm\""));
     assert_eq!(parked(&bank).await, []);
     views.stop().await;
 }

@@ -4,3 +4,4 @@ INSERT INTO skipped_events (
     event_id,
     skipped
 ) VALUES (?1, ?2, ?3, ?4)
+ON CONFLICT DO NOTHING

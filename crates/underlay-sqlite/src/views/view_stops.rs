@@ -78,7 +78,7 @@ pub(crate) fn skipped(connection: &Connection, view: &str) -> Result<Vec<Skipped
 
 /// A stop of a view, as it was stored.
 pub(crate) fn read(text: Option<String>, view: &str) -> Result<Option<ViewStop>, Failure> {
-    let read = text.map(|text| Json::from_stored(text).decode()).transpose();
+    let read = text.map(|text| ViewStop::from_stored(&Json::from_stored(text))).transpose();
     read.map_err(|error| damaged(view, &error))
 }
 

@@ -207,11 +207,26 @@ pub async fn what_was_skipped_is_kept<F: ReadModelsFixture>(fixture: F) {
     while subject.models.sweep().await.expect("sweep answers") != underlay_core::Swept::All {}
     assert_eq!(subject.skipped().await, std::slice::from_ref(&expected), "after it came back");
     assert_eq!(count(&subject).await, (2, 1));
+
+    // Two generations are stopped at one event: who skips it for the second is told who did for the first.
+    let event = super::stops::event(9);
+    subject.set_stop(Some(stop(&event))).await.expect("it stops");
+    let table = subject.models.begin_generation(&schema(), subject.place(8)).await.expect("one is begun");
+    let building = subject.at_table(&table);
+    assert!(building.activate().await);
+    building.set_stop(Some(stop(&event))).await.expect("it stops");
+    let first = subject.models.skip(VIEW, skip(9)).await.expect("it is stopped there");
+    subject.models.revert(&schema(), time(0)).await.expect("it comes back");
+    assert_eq!(subject.stored_stop().await, Some(stop(&event)));
+    let bob = SkipOrder { by: "bob".to_owned(), ..skip(9) };
+    assert_eq!(subject.models.skip(VIEW, bob).await.expect("it is stopped there"), first);
+    assert_eq!(subject.stored_stop().await, None);
+    assert_eq!(subject.skipped().await, [expected.clone(), first.clone()], "it is kept once");
     drop(subject);
     let fixture = fixture.reopen().await;
     assert_eq!(
         fixture.read_models().skipped(VIEW).await.expect("skipped answers"),
-        [expected],
+        [expected, first],
         "after it was opened again"
     );
 }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use serde::Serialize;
 use underlay_core::limits::PAGE_EVENTS_MAX;
-use underlay_core::{EventType, LogFilter, LogScope, Position, SchemaVersion};
+use underlay_core::{Error, EventStore, EventType, LogFilter, LogScope, Position, SchemaVersion};
+use underlay_runtime::Registry;
 
 use super::{App, print_json, print_table};
 use crate::events_lock::{LockCheck, check_events_lock};
@@ -18,7 +19,7 @@ pub(super) fn command() -> clap::Command {
             Arg::new("events")
                 .long("events")
                 .action(ArgAction::SetTrue)
-                .help("Decode one stored event of every type and version, of every tenant"),
+                .help("Decode one stored event of every type, version and encoding, of every tenant"),
         )
         .arg(
             Arg::new("lock")
@@ -81,16 +82,18 @@ struct Checked {
     problem: Option<String>,
 }
 
-async fn check_events(app: &App) -> Result<(), ExitError> {
-    let mut checked: BTreeMap<(EventType, SchemaVersion), Checked> = BTreeMap::new();
+/// One stored event of every type, version and encoding: a type that can be read may be stored sealed too.
+async fn checked_events(store: &dyn EventStore, registry: &Registry) -> Result<Vec<Checked>, Error> {
+    let mut checked: BTreeMap<(EventType, SchemaVersion, String), Checked> = BTreeMap::new();
     let mut after = Position::START;
     loop {
         let page =
-            app.store.read_all(&LogScope::EveryTenant, after, &LogFilter::default(), PAGE_EVENTS_MAX).await?;
+            store.read_all(&LogScope::EveryTenant, after, &LogFilter::default(), PAGE_EVENTS_MAX).await?;
         for event in page.events {
-            let entry = checked.entry((event.event_type.clone(), event.schema_version));
+            let encoding = event.payload.encoding().to_owned();
+            let entry = checked.entry((event.event_type.clone(), event.schema_version, encoding));
             entry.and_modify(|checked| checked.count += 1).or_insert_with(|| Checked {
-                problem: match app.engine.registry().decode_event(&event) {
+                problem: match registry.decode_event(&event) {
                     Ok(true) => None,
                     Ok(false) => Some(format!("aggregate {:?} does not declare it", event.stream.category())),
                     Err(error) => Some(error.reason),
@@ -103,10 +106,13 @@ async fn check_events(app: &App) -> Result<(), ExitError> {
         }
         after = page.scanned_to;
         if page.at_head {
-            break;
+            return Ok(checked.into_values().collect());
         }
     }
-    let checked: Vec<Checked> = checked.into_values().collect();
+}
+
+async fn check_events(app: &App) -> Result<(), ExitError> {
+    let checked = checked_events(&*app.store, app.engine.registry()).await?;
     if app.json {
         print_json(&checked)?;
     } else {
@@ -126,5 +132,27 @@ async fn check_events(app: &App) -> Result<(), ExitError> {
         bad => {
             Err(ExitError { exit: Exit::Failed, message: format!("{bad} stored event types cannot be read") })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use underlay_core::memory::MemoryEventStore;
+    use underlay_core::{Commit, CommitId, ExpectedVersion, Json, NewEvent, Payload, StreamName, TenantId};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_encoding_that_cannot_be_read_does_not_hide_behind_plain_events_of_its_type() {
+        let store = MemoryEventStore::default();
+        let sealed = Payload::encoded(Json::encode("c2VhbGVk").unwrap(), "aes-gcm", Some("k")).unwrap();
+        for payload in [Payload::from(Json::encode(&1).unwrap()), sealed] {
+            let event = NewEvent::new(EventType::new("noted").unwrap(), SchemaVersion(1), payload);
+            let stream = StreamName::parse("note-1").unwrap();
+            let commit = Commit::new(CommitId::draw()).append(stream, ExpectedVersion::Any, vec![event]);
+            store.commit(&TenantId::new("acme").unwrap(), commit).await.unwrap();
+        }
+        let checked = checked_events(&store, &Registry::default()).await.unwrap();
+        assert_eq!(checked.iter().map(|checked| checked.count).collect::<Vec<_>>(), [1, 1]);
     }
 }
