@@ -12,7 +12,7 @@ use crate::sample;
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
-/// use underlay_core::{Aggregate, Context};
+/// use underlay_core::{Aggregate, Context, Decision};
 /// use underlay_derive::{command, event, refusal};
 /// use underlay_testkit::given;
 ///
