@@ -207,16 +207,16 @@ async fn a_page_of_another_site_cannot_command() {
     });
     let host = ("host", "bank.example");
     for headers in [
-        [host, ("sec-fetch-place", "cross-place")],
-        [host, ("sec-fetch-place", "same-place")],
+        [host, ("sec-fetch-site", "cross-site")],
+        [host, ("sec-fetch-site", "same-site")],
         [host, ("origin", "https://evil.example")],
         [host, ("origin", "null")],
     ] {
-        place.send(post_with(DEPOSIT, TEN, &headers)).await.problem(403, "problem:cross-place");
+        place.send(post_with(DEPOSIT, TEN, &headers)).await.problem(403, "problem:cross-site");
     }
     for headers in [
-        [host, ("sec-fetch-place", "same-origin")],
-        [host, ("sec-fetch-place", "none")],
+        [host, ("sec-fetch-site", "same-origin")],
+        [host, ("sec-fetch-site", "none")],
         [host, ("origin", "https://bank.example")],
         [host, ("origin", "https://app.example")],
     ] {

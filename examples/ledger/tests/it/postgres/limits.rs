@@ -53,8 +53,7 @@ impl Caller {
                 if told.0 == 200 {
                     break;
                 }
-                let was_ready = told.0 == 200 && told.2["status"] == json!("ready");
-                assert!(told.0 == 503 || was_ready || is_uncertain(&told), "{told:?}");
+                assert!(told.0 == 503 || is_uncertain(&told), "{told:?}");
                 assert!(began.elapsed() < RECOVERY_MAX, "{told:?}");
             }
         }
@@ -80,7 +79,8 @@ fn until(kind: &str, ask: impl Fn() -> Told) -> Told {
     let began = Instant::now();
     loop {
         let told = ask();
-        assert!(told.0 == 503 || is_uncertain(&told), "{told:?}");
+        let was_ready = told.0 == 200 && told.2["status"] == json!("ready");
+        assert!(told.0 == 503 || was_ready || is_uncertain(&told), "{told:?}");
         if told.2["type"] == json!(format!("urn:underlay:problem:{kind}")) {
             return told;
         }
