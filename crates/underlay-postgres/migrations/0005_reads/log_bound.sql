@@ -13,7 +13,10 @@ BEGIN
         bound := (
             SELECT e.position + e.commit_tail
             FROM events AS e
-            WHERE e.position = least(after + span, head)
+            -- A range, in the order of positions: a newer server may look under every tenant otherwise.
+            WHERE e.position BETWEEN least(after + span, head) AND least(after + span, head)
+            ORDER BY e.position
+            LIMIT 1
         );
     END IF;
 END

@@ -13,7 +13,14 @@ DECLARE
 BEGIN
     WHILE before + 1 < beyond LOOP
         middle := before + (beyond - before) / 2;
-        IF (SELECT e.recorded_at FROM events AS e WHERE e.position = middle) <= stamp THEN
+        -- A range, in the order of positions: a newer server may look under every tenant otherwise.
+        IF (
+            SELECT e.recorded_at
+            FROM events AS e
+            WHERE e.position BETWEEN middle AND middle
+            ORDER BY e.position
+            LIMIT 1
+        ) <= stamp THEN
             before := middle;
         ELSE
             beyond := middle;

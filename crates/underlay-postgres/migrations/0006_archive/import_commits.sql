@@ -137,7 +137,9 @@ BEGIN
     LEFT JOIN LATERAL (
         SELECT events.tenant, events.stream, events.version, events.event_id
         FROM events
-        WHERE events.position = befores[e.commit] + e.place
+        -- A range, in the order of positions: a newer server may look under every tenant otherwise.
+        WHERE events.position BETWEEN befores[e.commit] + e.place AND befores[e.commit] + e.place
+        ORDER BY events.position
         LIMIT 1
     ) AS there ON true
     WHERE known[e.commit]
