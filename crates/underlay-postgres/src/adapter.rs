@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use underlay_core::Error;
 use underlay_core::adapter::{Adapter, Backend, Close, Migrations, OptionValues};
@@ -32,19 +30,8 @@ impl PostgresStore {
     /// Every port of the store, and what closes it.
     #[must_use]
     pub fn backend(&self) -> Backend {
-        let store = Arc::new(self.clone());
-        Backend {
-            store: Some(store.clone()),
-            wakeups: Some(store.clone()),
-            archive: Some(store.clone()),
-            retention: Some(store.clone()),
-            snapshots: Some(store.clone()),
-            read_models: Some(store.clone()),
-            leases: Some(store.clone()),
-            // The time of commits is the server's; a process goes by its own system's.
-            clock: None,
-            closing: vec![store],
-        }
+        // The time of commits is the server's; a process goes by its own system's.
+        Backend::of(self.clone())
     }
 }
 

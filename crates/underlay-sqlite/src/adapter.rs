@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use underlay_core::Error;
 use underlay_core::adapter::{Adapter, Backend, Close, Migrations, OptionValues};
@@ -47,18 +45,7 @@ impl SqliteStore {
     /// Every port of the store, and what closes it.
     #[must_use]
     pub fn backend(&self) -> Backend {
-        let store = Arc::new(self.clone());
-        Backend {
-            store: Some(store.clone()),
-            wakeups: Some(store.clone()),
-            archive: Some(store.clone()),
-            retention: Some(store.clone()),
-            snapshots: Some(store.clone()),
-            read_models: Some(store.clone()),
-            leases: Some(store.clone()),
-            clock: Some(self.0.clock.clone()),
-            closing: vec![store],
-        }
+        Backend { clock: Some(self.0.clock.clone()), ..Backend::of(self.clone()) }
     }
 }
 

@@ -44,6 +44,26 @@ pub trait Close: Send + Sync + 'static {
 }
 
 impl Backend {
+    /// A store that has every port but a clock of its own, and is closed at the end.
+    #[must_use]
+    pub fn of<S>(store: S) -> Self
+    where
+        S: EventStore + Wakeups + Archive + Retention + Snapshots + ReadModels + Leases + Close,
+    {
+        let store = Arc::new(store);
+        Self {
+            store: Some(store.clone()),
+            wakeups: Some(store.clone()),
+            archive: Some(store.clone()),
+            retention: Some(store.clone()),
+            snapshots: Some(store.clone()),
+            read_models: Some(store.clone()),
+            leases: Some(store.clone()),
+            clock: None,
+            closing: vec![store],
+        }
+    }
+
     /// Adds what has to be closed at the end.
     #[must_use]
     pub fn closed_by(mut self, closing: impl Close) -> Self {

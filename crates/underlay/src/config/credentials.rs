@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use underlay_core::options::{ConfigOption, Configurable, Place};
+use underlay_core::options::{ConfigOption, Configurable, OptionSpec, Options, Place};
 
 /// Who may come in, as the configuration says.
 #[derive(Clone, Debug, Default)]
@@ -29,18 +29,9 @@ pub(crate) struct CredentialsConfig {
 
 impl CredentialsConfig {
     /// The first option of signed tokens that is set, as a flag has it.
-    pub(crate) fn first_of_jwt(&self) -> Option<&'static str> {
-        let set = [
-            (self.jwt_issuer.is_some(), "jwt-issuer"),
-            (!self.jwt_audience.is_empty(), "jwt-audience"),
-            (self.jwt_keys.is_some(), "jwt-keys"),
-            (self.jwt_secret.is_some(), "jwt-secret"),
-            (!self.jwt_algorithm.is_empty(), "jwt-algorithm"),
-            (self.jwt_tenant_claim.is_some(), "jwt-tenant-claim"),
-            (self.jwt_actor_claim.is_some(), "jwt-actor-claim"),
-            (self.jwt_roles_claim.is_some(), "jwt-roles-claim"),
-        ];
-        set.into_iter().find(|(is_set, _)| *is_set).map(|(_, name)| name)
+    pub(crate) fn first_of_jwt(&self) -> Option<String> {
+        let is_set = |option: &OptionSpec| option.name.starts_with("jwt_") && option.default.is_some();
+        self.describe().into_iter().find(is_set).map(|option| option.name.replace('_', "-"))
     }
 }
 
