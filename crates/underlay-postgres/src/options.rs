@@ -1,4 +1,4 @@
-use underlay_core::options::{ConfigOption, Configurable, Place, TextValue};
+use underlay_core::options::{ConfigOption, Configurable, Options, Place, TextValue};
 
 use crate::config::check_name;
 use crate::{Listen, PostgresConfig};
@@ -33,23 +33,6 @@ impl Configurable for PostgresConfig {
             |config| Place::Count(&mut config.connections_max),
         )
         .at_least(1),
-        ConfigOption::<Self>::new(
-            "query_connections_max",
-            "Queries that run at the same time, each on a connection of its own",
-            |config| Place::Count(&mut config.query_limits.running_max),
-        )
-        .at_least(1),
-        ConfigOption::<Self>::new("queries_waiting_max", "Queries that may wait", |config| {
-            Place::Count(&mut config.query_limits.waiting_max)
-        }),
-        ConfigOption::<Self>::new(
-            "tenant_queries_waiting_max",
-            "Queries of one tenant that may wait",
-            |config| Place::Count(&mut config.query_limits.tenant_waiting_max),
-        ),
-        ConfigOption::<Self>::new("query_wait_max", "How long a query may wait", |config| {
-            Place::Time(&mut config.query_limits.wait_max)
-        }),
         ConfigOption::<Self>::new(
             "query_timeout",
             "How long a query may run before the server ends it",
@@ -97,28 +80,6 @@ impl Configurable for PostgresConfig {
             |config| Place::Time(&mut config.doubt_timeout),
         )
         .at_least(1),
-        ConfigOption::<Self>::new("queue_items_max", "Commits that may wait", |config| {
-            Place::Count(&mut config.limits.queue_items_max)
-        }),
-        ConfigOption::<Self>::new("queue_bytes_max", "Bytes of commits that may wait", |config| {
-            Place::Bytes(&mut config.limits.queue_bytes_max)
-        }),
-        ConfigOption::<Self>::new("tenant_items_max", "Commits of one tenant that may wait", |config| {
-            Place::Count(&mut config.limits.tenant_items_max)
-        }),
-        ConfigOption::<Self>::new(
-            "tenant_bytes_max",
-            "Bytes of commits of one tenant that may wait",
-            |config| Place::Bytes(&mut config.limits.tenant_bytes_max),
-        ),
-        ConfigOption::<Self>::new("batch_items_max", "Commits in one group commit", |config| {
-            Place::Count(&mut config.limits.batch_items_max)
-        }),
-        ConfigOption::<Self>::new(
-            "batch_bytes_max",
-            "Bytes in one group commit, past its first commit",
-            |config| Place::Bytes(&mut config.limits.batch_bytes_max),
-        ),
         ConfigOption::<Self>::new(
             "poll_interval",
             "How often the log is asked for commits of other processes",
@@ -137,6 +98,10 @@ impl Configurable for PostgresConfig {
         )
         .secret(),
     ];
+
+    fn parts(&mut self) -> Vec<&mut dyn Options> {
+        vec![&mut self.query_limits, &mut self.limits]
+    }
 }
 
 impl TextValue for Listen {

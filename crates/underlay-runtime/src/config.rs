@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use underlay_core::Error;
-use underlay_core::options::check_bounds;
+use underlay_core::options::Options;
 
 use crate::subscription::Backoff;
 
@@ -79,6 +79,6 @@ impl EngineConfig {
 
     /// Checks what nothing could work with.
     pub(crate) fn validate(&self) -> Result<(), Error> {
-        check_bounds(self)
+        self.check_bounds()
     }
 }

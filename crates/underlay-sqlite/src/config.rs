@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use underlay_core::adapter::{BatchLimits, FaultHook, ReadLimits};
-use underlay_core::options::check_bounds;
+use underlay_core::options::Options;
 use underlay_core::{Clock, SystemClock};
 
 use crate::error::Failure;
@@ -168,6 +168,6 @@ impl SqliteConfig {
     }
 
     pub(crate) fn validate(&self) -> Result<(), Failure> {
-        check_bounds(self).map_err(Failure::Answer)
+        self.check_bounds().map_err(Failure::Answer)
     }
 }

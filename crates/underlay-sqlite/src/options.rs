@@ -1,4 +1,4 @@
-use underlay_core::options::{ConfigOption, Configurable, Place};
+use underlay_core::options::{ConfigOption, Configurable, Options, Place};
 
 use crate::SqliteConfig;
 
@@ -19,50 +19,11 @@ impl Configurable for SqliteConfig {
         )
         .at_least(1),
         ConfigOption::<Self>::new(
-            "query_connections_max",
-            "Queries that run at the same time, each on a connection of its own",
-            |config| Place::Count(&mut config.query_limits.running_max),
-        )
-        .at_least(1),
-        ConfigOption::<Self>::new("queries_waiting_max", "Queries that may wait", |config| {
-            Place::Count(&mut config.query_limits.waiting_max)
-        }),
-        ConfigOption::<Self>::new(
-            "tenant_queries_waiting_max",
-            "Queries of one tenant that may wait",
-            |config| Place::Count(&mut config.query_limits.tenant_waiting_max),
-        ),
-        ConfigOption::<Self>::new("query_wait_max", "How long a query may wait", |config| {
-            Place::Time(&mut config.query_limits.wait_max)
-        }),
-        ConfigOption::<Self>::new(
             "query_timeout",
             "How long a query may run before SQLite ends it",
             |config| Place::Time(&mut config.query_timeout),
         )
         .at_most(DAY),
-        ConfigOption::<Self>::new("queue_items_max", "Commits that may wait", |config| {
-            Place::Count(&mut config.limits.queue_items_max)
-        }),
-        ConfigOption::<Self>::new("queue_bytes_max", "Bytes of commits that may wait", |config| {
-            Place::Bytes(&mut config.limits.queue_bytes_max)
-        }),
-        ConfigOption::<Self>::new("tenant_items_max", "Commits of one tenant that may wait", |config| {
-            Place::Count(&mut config.limits.tenant_items_max)
-        }),
-        ConfigOption::<Self>::new(
-            "tenant_bytes_max",
-            "Bytes of commits of one tenant that may wait",
-            |config| Place::Bytes(&mut config.limits.tenant_bytes_max),
-        ),
-        ConfigOption::<Self>::new("batch_items_max", "Commits in one group commit", |config| {
-            Place::Count(&mut config.limits.batch_items_max)
-        }),
-        ConfigOption::<Self>::new(
-            "batch_bytes_max",
-            "Bytes in one group commit, past its first commit",
-            |config| Place::Bytes(&mut config.limits.batch_bytes_max),
-        ),
         ConfigOption::<Self>::new("view_writes_max", "Writes to views that may wait", |config| {
             Place::Count(&mut config.view_writes_max)
         })
@@ -95,4 +56,8 @@ impl Configurable for SqliteConfig {
             |config| Place::Flag(&mut config.leases),
         ),
     ];
+
+    fn parts(&mut self) -> Vec<&mut dyn Options> {
+        vec![&mut self.query_limits, &mut self.limits]
+    }
 }

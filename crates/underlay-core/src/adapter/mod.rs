@@ -17,6 +17,7 @@ mod description;
 mod fault_hook;
 mod flight;
 mod migration;
+mod options;
 mod read_turns;
 mod reply;
 mod sql_text;

@@ -93,8 +93,13 @@ pub trait TextValue {
 
 /// A configuration with options.
 pub trait Configurable: Clone + 'static {
-    /// Every option, in the order they are shown.
+    /// Every option of its own, in the order they are shown.
     const OPTIONS: &'static [ConfigOption<Self>];
+
+    /// The configurations within this one whose options are its options too, shown after its own.
+    fn parts(&mut self) -> Vec<&mut dyn Options> {
+        Vec::new()
+    }
 }
 
 /// The options of a configuration, whichever it is.
@@ -107,6 +112,12 @@ pub trait Options {
     /// # Errors
     /// What is wrong with the text and what would be right. Nothing is set then.
     fn set(&mut self, name: &str, text: &str) -> Result<(), String>;
+
+    /// Checks that every value keeps its bounds, however it was set.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with the first option that does not.
+    fn check_bounds(&self) -> Result<(), Error>;
 }
 
 /// What an option is, for those who show it and those who set it.
@@ -285,26 +296,30 @@ impl<C> fmt::Debug for ConfigOption<C> {
 impl<C: Configurable> Options for C {
     fn describe(&self) -> Vec<OptionSpec> {
         let mut config = self.clone();
-        C::OPTIONS.iter().map(|option| option.describe(&mut config)).collect()
+        let mut options: Vec<OptionSpec> =
+            C::OPTIONS.iter().map(|option| option.describe(&mut config)).collect();
+        options.extend(config.parts().into_iter().flat_map(|part| part.describe()));
+        options
     }
 
     fn set(&mut self, name: &str, text: &str) -> Result<(), String> {
-        match C::OPTIONS.iter().find(|option| option.name == name) {
-            Some(option) => option.set(self, text),
+        if let Some(option) = C::OPTIONS.iter().find(|option| option.name == name) {
+            return option.set(self, text);
+        }
+        let of = |part: &&mut dyn Options| part.describe().iter().any(|option| option.name == name);
+        match self.parts().into_iter().find(of) {
+            Some(part) => part.set(name, text),
             None => Err(format!("there is no option {name}")),
         }
     }
-}
 
-/// Checks that every value of a configuration keeps its bounds, however it was set.
-///
-/// # Errors
-/// [`Error::Invalid`] with the first option that does not.
-pub fn check_bounds<C: Configurable>(config: &C) -> Result<(), Error> {
-    let mut config = config.clone();
-    C::OPTIONS.iter().try_for_each(|option| {
-        option.check(&mut config).map_err(|wrong| Error::invalid(format!("{}: {wrong}", option.name)))
-    })
+    fn check_bounds(&self) -> Result<(), Error> {
+        let mut config = self.clone();
+        C::OPTIONS.iter().try_for_each(|option| {
+            option.check(&mut config).map_err(|wrong| Error::invalid(format!("{}: {wrong}", option.name)))
+        })?;
+        config.parts().into_iter().try_for_each(|part| part.check_bounds())
+    }
 }
 
 /// Sets options by their names, in order.
@@ -558,11 +573,11 @@ mod tests {
 
     #[test]
     fn bounds_hold_for_what_a_program_sets_too() {
-        assert!(check_bounds(&bakery()).is_ok());
-        let wrong = check_bounds(&Bakery { ovens_max: 0, ..bakery() }).unwrap_err().to_string();
+        assert!(bakery().check_bounds().is_ok());
+        let wrong = Bakery { ovens_max: 0, ..bakery() }.check_bounds().unwrap_err().to_string();
         assert!(wrong.contains("ovens_max: 0 is too little"), "{wrong}");
         // It is more than nothing.
-        assert!(check_bounds(&Bakery { lease: Duration::from_nanos(1), ..bakery() }).is_ok());
+        assert!(Bakery { lease: Duration::from_nanos(1), ..bakery() }.check_bounds().is_ok());
         let values = [("rest", "x"), ("ovens_max", "3"), ("open", "maybe")];
         let values = values.map(|(name, text)| (name.to_owned(), text.to_owned()));
         let wrong = set_all(&mut bakery(), values.iter().map(|(name, text)| (name, text))).unwrap_err();
