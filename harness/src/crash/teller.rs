@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -153,7 +153,7 @@ impl Teller {
         let errand = Errand::new(&mut self.dice)?;
         let Answer::Done { position, versions } = self.send(&errand).await? else { return Ok(()) };
         let position = Position::from_number(position);
-        if let Err(error) = self.engine.wait_for_view("balances", position, VIEW_TIMEOUT).await {
+        if let Err(error) = self.wait_for_the_view(position).await {
             return self.journal.write(&TellerLine::Wrong(format!("waiting for the view: {error}")));
         }
         for written in versions {
@@ -168,6 +168,27 @@ impl Teller {
             }
         }
         Ok(())
+    }
+
+    /// Waits for the view, which may take its time: that the store is away for a moment is no answer, that the
+    /// view has stopped is one.
+    async fn wait_for_the_view(&self, position: Position) -> std::result::Result<(), Error> {
+        let began = Instant::now();
+        loop {
+            let rest = VIEW_TIMEOUT.saturating_sub(began.elapsed());
+            match self.engine.wait_for_view("balances", position, rest).await {
+                Err(Error::Unavailable { .. })
+                    if began.elapsed() < VIEW_TIMEOUT && !self.has_a_stopped_view() =>
+                {
+                    tokio::time::sleep(OPEN_PAUSE).await;
+                }
+                waited => return waited,
+            }
+        }
+    }
+
+    fn has_a_stopped_view(&self) -> bool {
+        self.engine.view_states().iter().any(|view| view.status.is_stopped())
     }
 
     async fn send(&self, errand: &Errand) -> Result<Answer> {
