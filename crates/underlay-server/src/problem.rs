@@ -406,7 +406,7 @@ mod tests {
             header.map(|(_, value)| value.to_str().unwrap().to_owned())
         };
         assert_eq!(seconds(Error::unavailable("full")).as_deref(), Some("1"));
-        assert_eq!(seconds(Error::CheckpointMoved { view: "v".into() }).as_deref(), Some("1"));
+        assert_eq!(seconds(Error::CheckpointMoved { owner: "v".into() }).as_deref(), Some("1"));
         let retry_after = Some(Duration::from_millis(2_100));
         for overloaded in [false, true] {
             let error = Error::Unavailable { reason: "full".into(), retry_after, overloaded };

@@ -74,7 +74,7 @@ impl<R: ReadModels + Clone> ReadModelsLayer for RowsFirst<R> {
     async fn apply(&self, table: &ViewTable, batch: ViewBatch) -> Result<(), Error> {
         batch.validate(&table.schema)?;
         if self.inner.checkpoint(table).await? != batch.from {
-            return Err(Error::CheckpointMoved { view: table.schema.name.clone() });
+            return Err(Error::CheckpointMoved { owner: format!("view {}", table.schema.name) });
         }
         let mut parts = self.state().tears_after.take().unwrap_or(usize::MAX);
         let mut torn = || match parts.checked_sub(1) {

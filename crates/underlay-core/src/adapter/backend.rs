@@ -3,7 +3,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::ports::{Archive, Clock, EventStore, Leases, ReadModels, Retention, Snapshots, Wakeups};
+use crate::ports::{
+    Archive, Checkpoints, Clock, EventStore, Leases, ReadModels, Retention, Schedules, Snapshots, Wakeups,
+    WorkQueue,
+};
 use crate::words::Error;
 
 /// What opening an address gives: the ports that are there, and what closes them.
@@ -20,6 +23,12 @@ pub struct Backend {
     pub archive: Option<Arc<dyn Archive>>,
     /// Forgets what is no longer owed.
     pub retention: Option<Arc<dyn Retention>>,
+    /// Work that commits of `store` sent on.
+    pub work: Option<Arc<dyn WorkQueue>>,
+    /// What is due again and again.
+    pub schedules: Option<Arc<dyn Schedules>>,
+    /// How far processes and pumps have come.
+    pub checkpoints: Option<Arc<dyn Checkpoints>>,
     /// Stored states.
     pub snapshots: Option<Arc<dyn Snapshots>>,
     /// The rows of views.
@@ -56,12 +65,25 @@ impl Backend {
             wakeups: Some(store.clone()),
             archive: Some(store.clone()),
             retention: Some(store.clone()),
+            work: None,
+            schedules: None,
+            checkpoints: None,
             snapshots: Some(store.clone()),
             read_models: Some(store.clone()),
             leases: Some(store.clone()),
             clock: None,
             closing: vec![store],
         }
+    }
+
+    /// Adds the ports of work, schedules and checkpoints, of the store that keeps the log.
+    #[must_use]
+    pub fn with_work_of(mut self, store: impl WorkQueue + Schedules + Checkpoints) -> Self {
+        let store = Arc::new(store);
+        self.work = Some(store.clone());
+        self.schedules = Some(store.clone());
+        self.checkpoints = Some(store);
+        self
     }
 
     /// Adds what has to be closed at the end.
@@ -102,6 +124,9 @@ impl fmt::Debug for Backend {
             .field("wakeups", &self.wakeups.is_some())
             .field("archive", &self.archive.is_some())
             .field("retention", &self.retention.is_some())
+            .field("work", &self.work.is_some())
+            .field("schedules", &self.schedules.is_some())
+            .field("checkpoints", &self.checkpoints.is_some())
             .field("snapshots", &self.snapshots.is_some())
             .field("read_models", &self.read_models.is_some())
             .field("leases", &self.leases.is_some())

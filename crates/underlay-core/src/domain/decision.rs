@@ -25,7 +25,7 @@ impl<E> Decision<E> {
         Self { events: Vec::new(), work: Vec::new() }
     }
 
-    /// Sends something on with the events. No store keeps work yet, so for now the commit is refused.
+    /// Sends something on with the events.
     pub fn send(mut self, work: NewWork) -> Self {
         self.work.push(work);
         self

@@ -165,7 +165,7 @@ impl Streams {
         stream.state.apply::<A>(&event, bytes);
     }
 
-    /// Sends something on with the events. No store keeps work yet, so for now the commit is refused.
+    /// Sends something on with the events.
     pub fn send(&mut self, work: NewWork) {
         self.work.push(work);
     }

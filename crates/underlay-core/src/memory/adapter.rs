@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{MemoryEventStore, MemoryReadModels, MemorySnapshots};
+use super::{MemoryCheckpoints, MemoryEventStore, MemoryReadModels, MemorySchedules, MemorySnapshots};
 use crate::adapter::{Adapter, Backend, Migrations, OptionValues};
 use crate::ports::{Clock, SystemClock};
 use crate::words::Error;
@@ -42,7 +42,10 @@ impl MemoryAdapter {
             store: Some(store.clone()),
             wakeups: Some(store.clone()),
             archive: Some(store.clone()),
-            retention: Some(store),
+            retention: Some(store.clone()),
+            work: Some(store),
+            schedules: Some(Arc::new(MemorySchedules::default())),
+            checkpoints: Some(Arc::new(MemoryCheckpoints::default())),
             snapshots: Some(Arc::new(MemorySnapshots::default())),
             read_models: Some(Arc::new(MemoryReadModels::default())),
             clock: Some(self.clock.clone()),

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use uuid::Uuid;
 
+use super::work_queue::WorkRoom;
 use crate::adapter::WakeupHub;
 use crate::ports::check_page_limit;
 use crate::ports::{
@@ -35,6 +36,8 @@ pub(super) struct Log {
     pub(super) commits: HashMap<(TenantId, CommitId), (Fingerprint, Committed)>,
     /// The keys of `commits` by their numbers, which count from 1 in the order they were stored.
     pub(super) order: BTreeMap<u64, (TenantId, CommitId)>,
+    /// What commits sent on.
+    pub(super) work: WorkRoom,
 }
 
 impl Default for MemoryEventStore {
@@ -123,7 +126,8 @@ impl Log {
         }
         let position = Position::from_number(self.events.len() as u64);
         let committed = Committed::new(commit.id, position, versions, &commit, recorded_at);
-        self.record(tenant, fingerprint, committed.clone());
+        let sequence = self.record(tenant, fingerprint, committed.clone());
+        self.work.send(tenant, &commit, sequence, &metadata, now, recorded_at);
         Ok(committed)
     }
 
@@ -134,11 +138,18 @@ impl Log {
         self.events.push(event);
     }
 
-    pub(super) fn record(&mut self, tenant: &TenantId, fingerprint: Fingerprint, committed: Committed) {
+    /// Remembers a commit; gives its number.
+    pub(super) fn record(
+        &mut self,
+        tenant: &TenantId,
+        fingerprint: Fingerprint,
+        committed: Committed,
+    ) -> u64 {
         let key = (tenant.clone(), committed.id);
         let number = self.order.last_key_value().map_or(1, |(last, _)| last + 1);
         self.order.insert(number, key.clone());
         self.commits.insert(key, (fingerprint, committed));
+        number
     }
 
     fn page(&self, scope: &LogScope, after: Position, filter: &LogFilter, limit: usize) -> LogPage {

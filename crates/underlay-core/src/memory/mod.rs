@@ -2,13 +2,18 @@
 
 mod adapter;
 mod archive;
+mod checkpoints;
 mod event_store;
 mod leases;
 mod read_models;
+mod schedules;
 mod snapshots;
+mod work_queue;
 
 pub use adapter::MemoryAdapter;
+pub use checkpoints::MemoryCheckpoints;
 pub use event_store::MemoryEventStore;
 pub use leases::MemoryLeases;
 pub use read_models::MemoryReadModels;
+pub use schedules::MemorySchedules;
 pub use snapshots::MemorySnapshots;

@@ -90,7 +90,7 @@ impl Table {
         let stops_at = batch.stop.as_ref().and_then(ViewStop::event);
         let is_skipped = stops_at.is_some_and(|event| was_skipped(skipped, event));
         if self.checkpoint != batch.from || is_skipped {
-            return Err(Error::CheckpointMoved { view: self.schema.name.clone() });
+            return Err(Error::CheckpointMoved { owner: format!("view {}", self.schema.name) });
         }
         let mut changes = Vec::with_capacity(batch.changes.len());
         for change in batch.changes {

@@ -2,17 +2,21 @@
 //! conformance case that attacks it.
 
 mod archive;
+mod checkpoints;
 mod clock;
 mod event_store;
 mod leases;
 mod query;
 mod read_models;
+mod schedules;
 mod snapshots;
 mod view_batch;
 mod view_stop;
 mod wakeups;
+mod work_queue;
 
 pub use archive::{Archive, ArchivePage, ArchivedCommit, Imported, Retention};
+pub use checkpoints::{Checkpoints, StoredCheckpoint, check_checkpoint_name};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use event_store::{
     CommitStatus, EventStore, EventStoreExt, LogFilter, LogPage, LogScope, RecordedCommit, StreamPage,
@@ -24,7 +28,13 @@ pub use read_models::{
     Generation, LoadedRow, ReadModels, Swap, Swept, ViewInfo, ViewTable, no_generation, none_replaced,
     still_read,
 };
+pub use schedules::{Schedule, Schedules, check_schedule_limit, check_schedule_name};
 pub use snapshots::{Snapshot, Snapshots};
 pub use view_batch::{ParkedEvent, RowAddress, RowChange, ViewBatch};
 pub use view_stop::{SkipOrder, SkippedEvent, StopCause, ViewStop};
 pub use wakeups::{Wakeup, Wakeups};
+pub use work_queue::{
+    DuePage, HeldShard, LaneCursors, QueueDepth, ReadWork, Settled, Settlement, ShardTerm, Share, WorkFilter,
+    WorkInfo, WorkPage, WorkQueue, WorkScope, WorkStanding, Worker, WorkerId, check_work_count,
+    check_work_limit, check_work_scope, check_worker,
+};

@@ -67,11 +67,11 @@ pub enum Error {
     /// The checkpoint does not fit this log: another store, or an older copy of it.
     #[error("{0}")]
     CheckpointRefused(Box<CheckpointRefused>),
-    /// The rows of a view were moved on by somebody else since they were read.
-    #[error("the checkpoint of view {view} has moved; read it again")]
+    /// A checkpoint was moved on by somebody else since it was read.
+    #[error("the checkpoint of {owner} has moved; read it again")]
     CheckpointMoved {
-        /// The view.
-        view: String,
+        /// Whose checkpoint it is: a view, a process or a pump.
+        owner: String,
     },
     /// The lease a write was made under has run out, or somebody else has it. Nothing was stored; stop
     /// the work, or take the lease again.
@@ -106,7 +106,7 @@ pub enum Error {
 /// Why a checkpoint was refused.
 #[derive(Debug)]
 pub struct CheckpointRefused {
-    /// Whose checkpoint it is: the name of a view.
+    /// Whose checkpoint it is: a view, a process or a pump.
     pub owner: String,
     /// The checkpoint.
     pub checkpoint: Checkpoint,

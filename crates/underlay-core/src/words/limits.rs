@@ -33,6 +33,22 @@ pub const COMMIT_ROWS_MAX: usize = 1_000;
 pub const WORK_RECEIVER_BYTES_MAX: usize = 128;
 /// Bytes in the key that pieces of work are ordered by.
 pub const WORK_KEY_BYTES_MAX: usize = 255;
+/// Bytes in the name of a piece of work.
+pub const WORK_NAME_BYTES_MAX: usize = 128;
+/// Parts of all work, each done by one worker at a time. It is stored with the work and never changes.
+pub const WORK_SHARDS: u16 = 16;
+/// Pieces of work read or settled at once.
+pub const WORK_PAGE_MAX: usize = 1_000;
+/// Rows that one read of work walks over before it answers with what it has.
+pub const WORK_SCAN_MAX: usize = 10_000;
+/// Tenants that one read of work passes over.
+pub const WORK_TENANTS_PASSED_MAX: usize = 1_000;
+/// Bytes kept of the reason why an attempt failed.
+pub const WORK_ERROR_BYTES_MAX: usize = 1_024;
+/// Schedules of one tenant.
+pub const SCHEDULES_MAX: usize = 1_000;
+/// Bytes in the name of a schedule.
+pub const SCHEDULE_NAME_BYTES_MAX: usize = 128;
 /// Bytes of payload, metadata and outcome in one commit; metadata counts for every event.
 pub const COMMIT_BYTES_MAX: usize = 16 << 20;
 /// Bytes that what was folded counts for in a state, where nobody has counted the state itself.

@@ -31,7 +31,7 @@ pub use position::Position;
 pub use stream::{Category, StreamName};
 pub use tenant::TenantId;
 pub use version::{ExpectedVersion, Version};
-pub use work::{InlineRow, NewWork, WorkId, WorkKind};
+pub use work::{InlineRow, Lane, NewWork, Shard, Work, WorkId, WorkKind, WorkPlace};
 
 /// A moment in UTC, kept to the microsecond in every store.
 pub use jiff::Timestamp;

@@ -309,7 +309,7 @@ pub(crate) fn moved(failure: Failure, table: &ViewTable, lease: Option<&LeaseTer
         return Failure::Answer(lease.lost());
     }
     if failure.is_raised(raised::CHECKPOINT_MOVED) {
-        return Failure::Answer(Error::CheckpointMoved { view: table.schema.name.clone() });
+        return Failure::Answer(Error::CheckpointMoved { owner: format!("view {}", table.schema.name) });
     }
     if failure.is_raised(raised::NO_GENERATION) || failure.is_no_table() {
         return no_table(table);

@@ -38,7 +38,7 @@ pub(crate) async fn store(client: &Client, table: &ViewTable, batch: &ViewBatch)
         (&event_id, Type::UUID),
     ];
     if client.query_typed(include_str!("../sql/upsert_view_stop.sql"), &parameters).await?.is_empty() {
-        return Err(Failure::Answer(Error::CheckpointMoved { view: table.schema.name.clone() }));
+        return Err(Failure::Answer(Error::CheckpointMoved { owner: format!("view {}", table.schema.name) }));
     }
     Ok(())
 }

@@ -171,7 +171,7 @@ impl Views {
                 // The log went back under the rebuild: what was built is of no use, and another is begun.
                 self.rows(&schema.name).discard(&schema.name, built.generation).await?;
                 *table = None;
-                return Err(Error::CheckpointMoved { view: schema.name.clone() }.into());
+                return Err(Error::CheckpointMoved { owner: format!("view {}", schema.name) }.into());
             }
             Err(error) => return Err(error.into()),
         }

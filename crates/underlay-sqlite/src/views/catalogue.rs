@@ -250,7 +250,7 @@ pub(crate) fn move_checkpoint(
         // It stands there, so it is the definition that differs.
         return Err(no_table(table));
     }
-    Err(Failure::Answer(Error::CheckpointMoved { view: table.schema.name.clone() }))
+    Err(Failure::Answer(Error::CheckpointMoved { owner: format!("view {}", table.schema.name) }))
 }
 
 /// All views, by name.

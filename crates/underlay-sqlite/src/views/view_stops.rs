@@ -24,7 +24,7 @@ pub(crate) fn store(connection: &Connection, table: &ViewTable, batch: &ViewBatc
         let mut select = connection.prepare_cached(include_str!("../sql/exists_skipped_event.sql"))?;
         let (position, id) = (stored_number(event.position.number()), event.event_id.0.as_bytes());
         if select.exists(params![name, position, &id[..]])? {
-            return Err(Failure::Answer(Error::CheckpointMoved { view: name.clone() }));
+            return Err(Failure::Answer(Error::CheckpointMoved { owner: format!("view {}", name) }));
         }
     }
     let mut upsert = connection.prepare_cached(include_str!("../sql/upsert_view_stop.sql"))?;

@@ -105,11 +105,9 @@ fn malformed() -> Vec<(&'static str, Commit)> {
         message: "No.".to_owned(),
         body: Json::encode("body").expect("text has a JSON form"),
     };
-    let work = || NewWork::new(WorkKind::Message, "mail", "member-1", Json::from_stored("{}"));
+    let work = || NewWork::new(WorkKind::Message, "mail", "member-1", "welcome", Json::from_stored("{}"));
     vec![
-        // No store keeps work yet; one that kept the events alone would lose it without a word.
-        ("a commit with work", sample::write(&stream, ExpectedVersion::Any, 1).send(work())),
-        ("work alone", new().send(work())),
+        ("a refusal that sends work", new().with_outcome(refused.clone()).send(work())),
         ("a write of no events", new().append(stream.clone(), ExpectedVersion::Any, Vec::new())),
         (
             "a stream written twice",

@@ -113,8 +113,8 @@ pub async fn the_checkpoint_moves_only_from_the_expected_place<F: ReadModelsFixt
                 Ok(()) => panic!("a batch from {from:?} was stored at {here:?}"),
             };
             assert!(error.is_retryable(), "whoever reads the checkpoint again can go on");
-            let Error::CheckpointMoved { view } = error else { panic!("not a moved checkpoint: {error:?}") };
-            assert_eq!(view, subject.table.schema.name, "the error names the view");
+            let Error::CheckpointMoved { owner } = error else { panic!("not a moved checkpoint: {error:?}") };
+            assert_eq!(owner, format!("view {}", subject.table.schema.name), "the error names the view");
             assert_eq!(subject.checkpoint().await, here, "the checkpoint stays");
             assert_eq!(subject.get("a").await, None, "no row is written");
             assert_eq!(subject.get("b").await.is_some(), step > 0, "no row is removed");

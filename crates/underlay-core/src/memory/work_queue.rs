@@ -1,0 +1,471 @@
+//! Work in memory: beside the log, under its lock.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::MemoryEventStore;
+use super::event_store::Log;
+use crate::ports::{
+    DuePage, HeldShard, LaneCursors, QueueDepth, ReadWork, Settled, Settlement, ShardTerm, Share, WorkFilter,
+    WorkInfo, WorkPage, WorkQueue, WorkScope, WorkStanding, Worker, WorkerId, check_work_count,
+    check_work_limit, check_work_scope, check_worker,
+};
+use crate::words::limits::{WORK_ERROR_BYTES_MAX, WORK_SCAN_MAX};
+use crate::words::{
+    Commit, CommitId, Error, Json, Lane, NewWork, Shard, TenantId, Timestamp, Work, WorkId, WorkPlace,
+};
+
+/// The line that a piece of work stands in.
+type Line = (TenantId, String, String);
+
+/// All work that is not done.
+#[derive(Default)]
+pub(super) struct WorkRoom {
+    /// Every piece by its place.
+    rows: BTreeMap<WorkPlace, Row>,
+    /// The places of what is ready.
+    ready: BTreeMap<(Shard, Lane), BTreeSet<WorkPlace>>,
+    /// What waits for its moment, and that moment.
+    later: BTreeMap<Shard, BTreeSet<(Timestamp, WorkPlace)>>,
+    /// The places of what holds its line.
+    holding: BTreeMap<Line, BTreeSet<WorkPlace>>,
+    shards: BTreeMap<Shard, Holding>,
+    workers: BTreeMap<WorkerId, Timestamp>,
+}
+
+struct Row {
+    work: Work,
+    standing: WorkStanding,
+    /// Whether it blocks its line.
+    holds: bool,
+}
+
+#[derive(Clone)]
+struct Holding {
+    term: ShardTerm,
+    expires_at: Timestamp,
+    cursors: LaneCursors,
+}
+
+fn line(work: &NewWork, tenant: &TenantId) -> Line {
+    (tenant.clone(), work.receiver.clone(), work.key.clone())
+}
+
+impl Row {
+    fn line(&self) -> Line {
+        line(&self.work.sent, &self.work.tenant)
+    }
+
+    /// Whether it is the first of a line that is blocked.
+    fn is_head(&self) -> bool {
+        self.holds && self.standing != WorkStanding::Behind
+    }
+}
+
+impl WorkRoom {
+    /// Takes in what a commit sends on.
+    pub(super) fn send(
+        &mut self,
+        tenant: &TenantId,
+        commit: &Commit,
+        sequence: u64,
+        metadata: &Json,
+        now: Timestamp,
+        sent_at: Timestamp,
+    ) {
+        for (number, sent) in (0..).zip(&commit.work) {
+            let work = Work {
+                id: WorkId::of(tenant, commit.id, number),
+                tenant: tenant.clone(),
+                commit_id: commit.id,
+                place: WorkPlace::of(sequence, number),
+                shard: Shard::of(tenant, &sent.key),
+                sent: sent.clone(),
+                metadata: metadata.clone(),
+                sent_at,
+                attempts: 0,
+                last_error: None,
+            };
+            let is_later = sent.due_at.is_some_and(|due_at| due_at > now);
+            let standing = if is_later { WorkStanding::Later } else { WorkStanding::Ready };
+            let mut row = Row { work, standing, holds: false };
+            if !is_later {
+                row.work.sent.due_at = None;
+            }
+            self.put(row);
+        }
+    }
+
+    fn put(&mut self, row: Row) {
+        let Work { place, shard, .. } = row.work;
+        match (&row.standing, row.work.sent.due_at) {
+            (WorkStanding::Ready, _) => {
+                self.ready.entry((shard, row.work.sent.lane)).or_default().insert(place);
+            }
+            (WorkStanding::Later, Some(due_at)) => {
+                self.later.entry(shard).or_default().insert((due_at, place));
+            }
+            _ => {}
+        }
+        if row.holds {
+            self.holding.entry(row.line()).or_default().insert(place);
+        }
+        self.rows.insert(place, row);
+    }
+
+    fn take(&mut self, place: WorkPlace) -> Option<Row> {
+        let row = self.rows.remove(&place)?;
+        let Work { shard, ref sent, .. } = row.work;
+        if let Some(ready) = self.ready.get_mut(&(shard, sent.lane)) {
+            ready.remove(&place);
+        }
+        if let (Some(later), Some(due_at)) = (self.later.get_mut(&shard), sent.due_at) {
+            later.remove(&(due_at, place));
+        }
+        let line = row.line();
+        if let Some(holding) = self.holding.get_mut(&line) {
+            holding.remove(&place);
+            if holding.is_empty() {
+                self.holding.remove(&line);
+            }
+        }
+        Some(row)
+    }
+
+    fn holding<'a>(&'a self, line: &Line) -> impl Iterator<Item = &'a Row> {
+        let places = self.holding.get(line).into_iter().flatten();
+        places.filter_map(|place| self.rows.get(place))
+    }
+
+    /// Whether something of its line is before it.
+    fn is_blocked(&self, row: &Row) -> bool {
+        let place = row.work.place;
+        self.holding(&row.line()).any(|other| match row.holds {
+            true => other.is_head() && other.work.place < place,
+            false => other.work.place != place,
+        })
+    }
+
+    /// Makes the lowest piece that stands in a line its head, where it has none.
+    fn release_next(&mut self, line: &Line, now: Timestamp) {
+        if self.holding(line).any(Row::is_head) {
+            return;
+        }
+        let next = self.holding(line).map(|row| row.work.place).next();
+        if let Some(mut row) = next.and_then(|place| self.take(place)) {
+            row.standing = WorkStanding::Later;
+            row.work.sent.due_at = Some(now);
+            self.put(row);
+        }
+    }
+
+    fn settle(&mut self, place: WorkPlace, settled: &Settled, now: Timestamp) {
+        // A dead letter is a person's.
+        if self.rows.get(&place).is_none_or(|row| matches!(row.standing, WorkStanding::Dead { .. })) {
+            return;
+        }
+        let Some(mut row) = self.take(place) else { return };
+        let line = row.line();
+        match settled {
+            Settled::Done => {}
+            Settled::Retry { due_at, error } => {
+                row.fail(error);
+                (row.standing, row.holds, row.work.sent.due_at) = (WorkStanding::Later, true, Some(*due_at));
+                self.put(row);
+            }
+            Settled::Held => {
+                (row.standing, row.holds, row.work.sent.due_at) = (WorkStanding::Behind, true, None);
+                self.put(row);
+            }
+            Settled::Dead { error, is_final, holds } => {
+                row.fail(error);
+                row.standing = WorkStanding::Dead { died_at: now, is_final: *is_final, holds: *holds };
+                (row.holds, row.work.sent.due_at) = (*holds, None);
+                self.put(row);
+            }
+        }
+        self.release_next(&line, now);
+    }
+
+    fn letter(&self, tenant: &TenantId, id: WorkId) -> Option<WorkPlace> {
+        let is_it = |row: &&Row| {
+            row.work.id == id
+                && row.work.tenant == *tenant
+                && matches!(row.standing, WorkStanding::Dead { .. })
+        };
+        self.rows.values().find(is_it).map(|row| row.work.place)
+    }
+
+    fn holds(&self, term: ShardTerm, now: Timestamp) -> bool {
+        self.shards.get(&term.shard).is_some_and(|holding| holding.term == term && holding.expires_at > now)
+    }
+
+    fn share(
+        &mut self,
+        worker: &Worker,
+        ends_at: Timestamp,
+        now: Timestamp,
+        cursors: &[(Shard, LaneCursors)],
+    ) -> Share {
+        self.workers.retain(|_, expires_at| *expires_at > now);
+        self.workers.insert(worker.id, ends_at);
+        let workers = self.workers.len();
+        let shards = Shard::all().len();
+        let rank = self.workers.keys().position(|id| *id == worker.id).unwrap_or(workers);
+        let part = shards / workers + usize::from(rank < shards % workers);
+        let mut held = Vec::new();
+        for holding in self.shards.values_mut() {
+            if holding.term.worker == worker.id && holding.expires_at > now {
+                holding.expires_at = ends_at;
+                if let Some((_, given)) = cursors.iter().find(|(shard, _)| *shard == holding.term.shard) {
+                    holding.cursors = *given;
+                }
+                held.push(HeldShard {
+                    term: holding.term,
+                    cursors: holding.cursors,
+                    is_surplus: held.len() >= part,
+                });
+            }
+        }
+        for shard in Shard::all() {
+            if held.len() >= part {
+                break;
+            }
+            let before = self.shards.get(&shard);
+            if before.is_some_and(|holding| holding.expires_at > now) {
+                continue;
+            }
+            let term = before.map_or(0, |holding| holding.term.term) + 1;
+            let cursors = before.map_or([WorkPlace::START; 2], |holding| holding.cursors);
+            let term = ShardTerm { shard, term, worker: worker.id };
+            self.shards.insert(shard, Holding { term, expires_at: ends_at, cursors });
+            held.push(HeldShard { term, cursors, is_surplus: false });
+        }
+        held.sort_by_key(|held| held.term.shard);
+        let others = self.workers.iter().filter(|(id, _)| **id != worker.id);
+        let next = others.map(|(_, expires_at)| *expires_at).min();
+        Share { held, look_again_in: next.map(|next| until(next, now)) }
+    }
+}
+
+impl Row {
+    fn fail(&mut self, error: &str) {
+        self.work.attempts = self.work.attempts.saturating_add(1);
+        let end = error.floor_char_boundary(WORK_ERROR_BYTES_MAX);
+        self.work.last_error = Some(error[..end].to_owned());
+    }
+
+    fn info(&self) -> WorkInfo {
+        WorkInfo { work: self.work.clone(), standing: self.standing.clone() }
+    }
+}
+
+impl WorkFilter {
+    fn allows(&self, row: &Row) -> bool {
+        let sent = &row.work.sent;
+        self.dead == matches!(row.standing, WorkStanding::Dead { .. })
+            && self.tenant.as_ref().is_none_or(|tenant| *tenant == row.work.tenant)
+            && self.kind.is_none_or(|kind| kind == sent.kind)
+            && self.receiver.as_ref().is_none_or(|receiver| *receiver == sent.receiver)
+            && self.key.as_ref().is_none_or(|key| *key == sent.key)
+    }
+}
+
+fn until(moment: Timestamp, now: Timestamp) -> Duration {
+    Duration::from_micros(u64::try_from(moment.as_microsecond() - now.as_microsecond()).unwrap_or(0))
+}
+
+fn read(room: &WorkRoom, row: &Row) -> ReadWork {
+    ReadWork { work: row.work.clone(), is_blocked: room.is_blocked(row) }
+}
+
+impl Log {
+    fn find_work(&self, tenant: &TenantId, id: WorkId) -> Option<WorkInfo> {
+        let row = self.work.rows.values().find(|row| row.work.id == id && row.work.tenant == *tenant)?;
+        Some(row.info())
+    }
+}
+
+#[async_trait]
+impl WorkQueue for MemoryEventStore {
+    async fn share(
+        &self,
+        worker: &Worker,
+        duration: Duration,
+        cursors: &[(Shard, LaneCursors)],
+    ) -> Result<Share, Error> {
+        check_worker(worker, duration)?;
+        let now = self.now();
+        let ends_at = now.saturating_add(duration).unwrap_or(Timestamp::MAX);
+        Ok(self.lock().work.share(worker, ends_at, now, cursors))
+    }
+
+    async fn release(&self, terms: &[ShardTerm]) -> Result<(), Error> {
+        let shards = &mut self.lock().work.shards;
+        for term in terms {
+            if let Some(holding) = shards.get_mut(&term.shard).filter(|holding| holding.term == *term) {
+                // Kept, so that the next worker has a higher term.
+                holding.expires_at = Timestamp::MIN;
+            }
+        }
+        Ok(())
+    }
+
+    async fn leave(&self, worker: &Worker) -> Result<(), Error> {
+        let room = &mut self.lock().work;
+        room.workers.remove(&worker.id);
+        for holding in room.shards.values_mut().filter(|holding| holding.term.worker == worker.id) {
+            holding.expires_at = Timestamp::MIN;
+        }
+        Ok(())
+    }
+
+    async fn read_work(
+        &self,
+        shard: Shard,
+        lane: Lane,
+        scope: &WorkScope,
+        after: WorkPlace,
+        limit: usize,
+    ) -> Result<WorkPage, Error> {
+        check_work_limit(limit)?;
+        check_work_scope(scope)?;
+        let log = self.lock();
+        let mut page = WorkPage { work: Vec::new(), scanned_to: after, at_end: true };
+        let ready = log.work.ready.get(&(shard, lane));
+        let places =
+            ready.into_iter().flat_map(|ready| ready.range((Bound::Excluded(after), Bound::Unbounded)));
+        for (scanned, place) in places.enumerate() {
+            if page.work.len() >= limit || scanned >= WORK_SCAN_MAX {
+                page.at_end = false;
+                break;
+            }
+            page.scanned_to = *place;
+            let Some(row) = log.work.rows.get(place) else { continue };
+            let is_asked_for = match scope {
+                WorkScope::EveryTenantBut(passed) => !passed.contains(&row.work.tenant),
+                WorkScope::Tenant(tenant) => row.work.tenant == *tenant,
+            };
+            if is_asked_for {
+                page.work.push(read(&log.work, row));
+            }
+        }
+        Ok(page)
+    }
+
+    async fn read_due(&self, shard: Shard, except: &[WorkPlace], limit: usize) -> Result<DuePage, Error> {
+        check_work_limit(limit)?;
+        check_work_count(except.len())?;
+        let now = self.now();
+        let log = self.lock();
+        let mut page = DuePage { work: Vec::new(), next_due_in: None };
+        let later = log.work.later.get(&shard).into_iter().flatten();
+        for (due_at, place) in later.filter(|(_, place)| !except.contains(place)) {
+            if *due_at > now || page.work.len() >= limit {
+                page.next_due_in = Some(until(*due_at, now));
+                break;
+            }
+            page.work.extend(log.work.rows.get(place).map(|row| read(&log.work, row)));
+        }
+        Ok(page)
+    }
+
+    async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Shard>, Error> {
+        check_work_count(settlements.len())?;
+        let now = self.now();
+        let room = &mut self.lock().work;
+        let mut lost = BTreeSet::new();
+        for Settlement { term, place, settled } in settlements {
+            if room.holds(*term, now) {
+                room.settle(*place, settled, now);
+            } else {
+                lost.insert(term.shard);
+            }
+        }
+        Ok(lost.into_iter().collect())
+    }
+
+    async fn find_work(
+        &self,
+        tenant: &TenantId,
+        commit: CommitId,
+        number: u32,
+    ) -> Result<Option<WorkInfo>, Error> {
+        Ok(self.lock().find_work(tenant, WorkId::of(tenant, commit, number)))
+    }
+
+    async fn list_work(
+        &self,
+        filter: &WorkFilter,
+        after: WorkPlace,
+        limit: usize,
+    ) -> Result<Vec<WorkInfo>, Error> {
+        check_work_limit(limit)?;
+        let log = self.lock();
+        let rows = log.work.rows.range((Bound::Excluded(after), Bound::Unbounded)).map(|(_, row)| row);
+        Ok(rows.filter(|row| filter.allows(row)).take(limit).map(Row::info).collect())
+    }
+
+    async fn queue_depths(&self) -> Result<Vec<QueueDepth>, Error> {
+        let now = self.now();
+        let log = self.lock();
+        let mut depths = BTreeMap::new();
+        for row in log.work.rows.values() {
+            let sent = &row.work.sent;
+            let depth =
+                depths.entry((sent.receiver.clone(), sent.kind.name())).or_insert_with(|| QueueDepth {
+                    receiver: sent.receiver.clone(),
+                    kind: sent.kind,
+                    ready: 0,
+                    later: 0,
+                    dead: 0,
+                    oldest_sent_at: None,
+                });
+            match row.standing {
+                WorkStanding::Ready => depth.ready += 1,
+                WorkStanding::Later | WorkStanding::Behind => depth.later += 1,
+                WorkStanding::Dead { .. } => depth.dead += 1,
+            }
+            let is_due = match row.standing {
+                WorkStanding::Ready => true,
+                WorkStanding::Later => sent.due_at.is_some_and(|due_at| due_at <= now),
+                WorkStanding::Behind | WorkStanding::Dead { .. } => false,
+            };
+            if is_due && depth.oldest_sent_at.is_none_or(|oldest| row.work.sent_at < oldest) {
+                depth.oldest_sent_at = Some(row.work.sent_at);
+            }
+        }
+        Ok(depths.into_values().collect())
+    }
+
+    async fn replay(&self, tenant: &TenantId, letters: &[WorkId]) -> Result<usize, Error> {
+        check_work_count(letters.len())?;
+        let now = self.now();
+        let room = &mut self.lock().work;
+        let mut replayed = 0;
+        for id in letters {
+            let Some(mut row) = room.letter(tenant, *id).and_then(|place| room.take(place)) else { continue };
+            (row.standing, row.holds, row.work.sent.due_at) = (WorkStanding::Later, true, Some(now));
+            row.work.attempts = 0;
+            room.put(row);
+            replayed += 1;
+        }
+        Ok(replayed)
+    }
+
+    async fn discard(&self, tenant: &TenantId, letters: &[WorkId]) -> Result<usize, Error> {
+        check_work_count(letters.len())?;
+        let now = self.now();
+        let room = &mut self.lock().work;
+        let mut discarded = 0;
+        for id in letters {
+            let Some(row) = room.letter(tenant, *id).and_then(|place| room.take(place)) else { continue };
+            room.release_next(&row.line(), now);
+            discarded += 1;
+        }
+        Ok(discarded)
+    }
+}

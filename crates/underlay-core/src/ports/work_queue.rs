@@ -1,0 +1,397 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::words::limits::{LEASE_NAME_BYTES_MAX, LEASE_SECONDS_MAX, WORK_PAGE_MAX, WORK_TENANTS_PASSED_MAX};
+use crate::words::{CommitId, Error, Lane, Shard, TenantId, Timestamp, Work, WorkId, WorkKind, WorkPlace};
+
+/// The identity of a worker, drawn when it starts. Terms count in the store, and where an older copy of it
+/// comes back the same one is given again; an id is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WorkerId(pub Uuid);
+
+impl WorkerId {
+    /// Draws a new id, ordered by time (UUID version 7).
+    #[must_use]
+    pub fn draw() -> Self {
+        Self(Uuid::now_v7())
+    }
+}
+
+/// Who does work: a process, or a part of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Worker {
+    /// Its identity.
+    pub id: WorkerId,
+    /// Its name for a person: 1 to [`LEASE_NAME_BYTES_MAX`] bytes.
+    pub holder: String,
+}
+
+/// The term of a worker at a shard. What is settled names it; once it is over, nothing is settled under it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ShardTerm {
+    /// The shard.
+    pub shard: Shard,
+    /// Counts the workers of the shard; the first has 1.
+    pub term: u64,
+    /// The worker it was given to.
+    pub worker: WorkerId,
+}
+
+/// Of each lane, a place at or below which no work is left that is ready.
+pub type LaneCursors = [WorkPlace; Lane::ALL.len()];
+
+/// A shard in the hands of the worker that asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldShard {
+    /// The term.
+    pub term: ShardTerm,
+    /// Where reading starts.
+    pub cursors: LaneCursors,
+    /// Whether the worker has more than its part: it finishes what it has begun there, then
+    /// [gives the shard back](WorkQueue::release).
+    pub is_surplus: bool,
+}
+
+/// What a worker may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// Every shard it holds, in order.
+    pub held: Vec<HeldShard>,
+    /// How long until the next shard of another worker could be free, where nobody renews it.
+    pub look_again_in: Option<Duration>,
+}
+
+/// Whose work is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WorkScope {
+    /// That of every tenant but these: at most [`WORK_TENANTS_PASSED_MAX`].
+    EveryTenantBut(Vec<TenantId>),
+    /// That of one.
+    Tenant(TenantId),
+}
+
+/// A piece of work that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadWork {
+    /// The piece.
+    pub work: Work,
+    /// Whether another of its key is before it, which is tried again later or is a dead letter that holds its
+    /// key. Then it is not begun, but [settled as held](Settled::Held).
+    pub is_blocked: bool,
+}
+
+/// Ready work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkPage {
+    /// In the order of places.
+    pub work: Vec<ReadWork>,
+    /// The last place looked at: reading goes on after it.
+    pub scanned_to: WorkPlace,
+    /// Whether nothing more was there.
+    pub at_end: bool,
+}
+
+/// Work that was to wait, and waits no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DuePage {
+    /// In the order of the moments they were due, then of places.
+    pub work: Vec<ReadWork>,
+    /// How long until the next that waits for its moment; `None` where nothing does. Nothing is waited for
+    /// where more is due already than was asked for: then it is zero.
+    pub next_due_in: Option<Duration>,
+}
+
+/// What became of a piece of work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// It is done, and gone.
+    Done,
+    /// An attempt failed. It is due again at `due_at`, and holds its key until then.
+    Retry {
+        /// The moment of the next attempt.
+        due_at: Timestamp,
+        /// Why it failed; what exceeds [`WORK_ERROR_BYTES_MAX`](crate::words::limits::WORK_ERROR_BYTES_MAX)
+        /// is cut off.
+        error: String,
+    },
+    /// It stands behind another of its key, and is due once that one is done.
+    Held,
+    /// It is given up.
+    Dead {
+        /// Why the last attempt failed; cut off as above.
+        error: String,
+        /// Whether the failure was final; otherwise the attempts were used up.
+        is_final: bool,
+        /// Whether it holds its key until a person replays or discards it.
+        holds: bool,
+    },
+}
+
+/// What is to be settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settlement {
+    /// The term it was done under.
+    pub term: ShardTerm,
+    /// The piece.
+    pub place: WorkPlace,
+    /// What became of it.
+    pub settled: Settled,
+}
+
+/// Where a piece of work is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum WorkStanding {
+    /// It is ready, or being done.
+    Ready,
+    /// It waits for its moment, see [`NewWork::due_at`](crate::words::NewWork::due_at), or is due.
+    Later,
+    /// It stands behind another of its key.
+    Behind,
+    /// It was given up.
+    Dead {
+        /// When.
+        died_at: Timestamp,
+        /// Whether the failure was final; otherwise the attempts were used up.
+        is_final: bool,
+        /// Whether it holds its key.
+        holds: bool,
+    },
+}
+
+/// A piece of work and where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkInfo {
+    /// The piece.
+    pub work: Work,
+    /// Where it is.
+    pub standing: WorkStanding,
+}
+
+/// Which work is listed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WorkFilter {
+    /// Of this tenant alone; of all where none is given, for the operator.
+    pub tenant: Option<TenantId>,
+    /// Dead letters, or what is not dead.
+    pub dead: bool,
+    /// Of this kind alone.
+    pub kind: Option<WorkKind>,
+    /// For this receiver alone.
+    pub receiver: Option<String>,
+    /// Of this key alone.
+    pub key: Option<String>,
+}
+
+/// How much work there is of one kind for one receiver, over all tenants.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct QueueDepth {
+    /// Who does it.
+    pub receiver: String,
+    /// What it is.
+    pub kind: WorkKind,
+    /// Pieces that are ready, or being done.
+    pub ready: u64,
+    /// Pieces that are due later, or stand behind another of their key.
+    pub later: u64,
+    /// Dead letters.
+    pub dead: u64,
+    /// When the oldest that is ready or due was sent.
+    pub oldest_sent_at: Option<Timestamp>,
+}
+
+/// Work that commits have sent on, until it is done.
+///
+/// Work is stored in the transaction of its [`Commit`](crate::words::Commit), in the order of
+/// [`WorkPlace`]s. Every piece belongs to a [`Shard`]. A [`Worker`] holds shards for a time, reads their work
+/// without writing anything, and settles what it did in bulk, naming its term. Whoever lost a shard settles
+/// nothing there.
+///
+/// Work of one tenant, receiver and key is one line: a worker begins the next only when what became of the one
+/// before is stored. A piece that is tried again later, stands behind another, or is a dead letter that
+/// holds its key, blocks the line. The first of a line that is blocked is its *head*. When a head is done, is
+/// given up without holding the key, or is discarded, the store makes the lowest piece that stands behind it the
+/// head, due at once, in the same transaction.
+///
+/// The contract, each sentence with the conformance case that attacks it:
+///
+/// 1. *Work is stored with its commit or not at all: a conflict, an invalid commit and a repeat store none.* `work_is_stored_with_its_commit`
+/// 2. *Ids and places follow from the commit and the place in it; work of a later commit has a higher place.* `work_has_the_order_of_commits`
+/// 3. *Of several workers who ask at the same time, one holds a shard.* `a_shard_has_one_worker`
+/// 4. *Every worker of a shard has a higher term than the one before, also after a release and after reopening.* `terms_of_shards_only_grow`
+/// 5. *Workers that go on asking come to hold parts that differ by one shard at most; what is surplus stays theirs until they release it.* `shards_are_spread_evenly`
+/// 6. *A worker that asks no more loses its shards when its time has run out, and whoever asks then gets them; one that leaves loses them at once.* `a_worker_that_is_gone_loses_its_shards`
+/// 7. *The cursors a worker gave with its last asking are those that the next one starts at.* `cursors_are_handed_over`
+/// 8. *Ready work of a shard and lane is read in the order of places, after a place, and a page says how far it has looked.* `ready_work_is_read_in_order`
+/// 9. *Reading passes over tenants, or reads one, as asked.* `work_is_read_by_tenant`
+/// 10. *Work that is due later is read by nobody until then, blocks nobody, and comes in the order of moments.* `what_is_due_later_is_in_nobodys_way`
+/// 11. *What is done is gone; settling it again changes nothing.* `what_is_done_is_gone`
+/// 12. *A failed attempt is counted, with its reason, and blocks its key until it is due and done.* `a_retry_blocks_its_key`
+/// 13. *What is held stands behind its key, and comes one by one, in the order of places, as those before are done.* `what_is_held_comes_in_order`
+/// 14. *A dead letter blocks its key where it holds it, and otherwise lets the next go.* `a_dead_letter_holds_its_key_or_not`
+/// 15. *A term that is over, or is another worker's, settles nothing; other shards of the same call are settled.* `a_lost_shard_settles_nothing`
+/// 16. *A replayed dead letter is due at once, before what stands behind it, with no attempts counted; a discarded one is gone, and the next goes.* `dead_letters_are_replayed_or_discarded`
+/// 17. *A tenant's work is found, listed, replayed and discarded by that tenant alone.* `work_belongs_to_its_tenant`
+/// 18. *Lists are in the order of places, by page, as the filter says; depths count every piece once.* `work_is_listed_and_counted`
+/// 19. *All of it is there after reopening.* `work_survives_reopening`
+/// 20. *What exceeds a limit is `Invalid` with the limit's name.* `limits_of_work_are_named`
+#[async_trait]
+pub trait WorkQueue: Send + Sync + 'static {
+    /// Tells that a worker is there for `duration`, and keeps, gives and takes shards for it; `cursors` are
+    /// kept for shards that it holds. One call does it for all shards.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the holder or the duration exceeds its limit; [`Error::Unavailable`].
+    async fn share(
+        &self,
+        worker: &Worker,
+        duration: Duration,
+        cursors: &[(Shard, LaneCursors)],
+    ) -> Result<Share, Error>;
+
+    /// Gives shards back, so that another worker gets them at once; those that were lost are left as they are.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    async fn release(&self, terms: &[ShardTerm]) -> Result<(), Error>;
+
+    /// Gives every shard back and counts the worker no more.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    async fn leave(&self, worker: &Worker) -> Result<(), Error>;
+
+    /// Reads ready work of a shard and lane after a place. Nothing is written.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where `limit` or the scope exceeds its limit; [`Error::Unavailable`].
+    async fn read_work(
+        &self,
+        shard: Shard,
+        lane: Lane,
+        scope: &WorkScope,
+        after: WorkPlace,
+        limit: usize,
+    ) -> Result<WorkPage, Error>;
+
+    /// Reads what is due of what was to wait, but for these places. Nothing is written.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where `limit` or `except` exceeds [`WORK_PAGE_MAX`]; [`Error::Unavailable`].
+    async fn read_due(&self, shard: Shard, except: &[WorkPlace], limit: usize) -> Result<DuePage, Error>;
+
+    /// Stores what became of work, in one transaction. The answer names the shards that were lost, of which
+    /// nothing was settled. What is no longer there is left as it is.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where there are more than [`WORK_PAGE_MAX`]; [`Error::Unavailable`],
+    /// [`Error::Uncertain`]: settling them again does no harm.
+    async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Shard>, Error>;
+
+    /// Finds a tenant's piece of work by the commit that sent it and its place there, from 0.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    async fn find_work(
+        &self,
+        tenant: &TenantId,
+        commit: CommitId,
+        number: u32,
+    ) -> Result<Option<WorkInfo>, Error>;
+
+    /// Lists work in the order of places, after one.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where `limit` exceeds its limit; [`Error::Unavailable`].
+    async fn list_work(
+        &self,
+        filter: &WorkFilter,
+        after: WorkPlace,
+        limit: usize,
+    ) -> Result<Vec<WorkInfo>, Error>;
+
+    /// How much there is, by receiver and kind, in that order.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    async fn queue_depths(&self) -> Result<Vec<QueueDepth>, Error>;
+
+    /// Makes dead letters of a tenant due again; says how many of them there were.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where there are more than [`WORK_PAGE_MAX`]; [`Error::Unavailable`].
+    async fn replay(&self, tenant: &TenantId, letters: &[WorkId]) -> Result<usize, Error>;
+
+    /// Removes dead letters of a tenant for ever; says how many of them there were.
+    ///
+    /// # Errors
+    /// As [`WorkQueue::replay`].
+    async fn discard(&self, tenant: &TenantId, letters: &[WorkId]) -> Result<usize, Error>;
+}
+
+/// Checks what [`WorkQueue::share`] is asked with. Adapters call it first.
+///
+/// # Errors
+/// [`Error::Invalid`] that names the limit.
+pub fn check_worker(worker: &Worker, duration: Duration) -> Result<(), Error> {
+    let Worker { holder, .. } = worker;
+    if holder.is_empty() || holder.len() > LEASE_NAME_BYTES_MAX || holder.contains('\0') {
+        return Err(Error::invalid(format!(
+            "the name of a worker has 1 to LEASE_NAME_BYTES_MAX = {LEASE_NAME_BYTES_MAX} bytes and no NUL, this one \
+             has {}",
+            holder.len()
+        )));
+    }
+    if duration < Duration::from_millis(1) || duration > Duration::from_secs(LEASE_SECONDS_MAX) {
+        return Err(Error::invalid(format!(
+            "a worker holds shards for a millisecond to LEASE_SECONDS_MAX = {LEASE_SECONDS_MAX} seconds, {duration:?} \
+             was asked for"
+        )));
+    }
+    Ok(())
+}
+
+/// Checks how many pieces of work a call is about. Adapters call it first.
+///
+/// # Errors
+/// [`Error::Invalid`] that names the limit.
+pub fn check_work_count(count: usize) -> Result<(), Error> {
+    if count > WORK_PAGE_MAX {
+        return Err(Error::invalid(format!(
+            "{count} pieces of work at once exceed WORK_PAGE_MAX = {WORK_PAGE_MAX}; ask for fewer at a time"
+        )));
+    }
+    Ok(())
+}
+
+/// Checks how many pieces a page is asked for. Adapters call it first.
+///
+/// # Errors
+/// [`Error::Invalid`] that names the limit.
+pub fn check_work_limit(limit: usize) -> Result<(), Error> {
+    if limit == 0 {
+        return Err(Error::invalid(format!(
+            "a page of no work; ask for 1 to WORK_PAGE_MAX = {WORK_PAGE_MAX} pieces"
+        )));
+    }
+    check_work_count(limit)
+}
+
+/// Checks whose work is read. Adapters call it first.
+///
+/// # Errors
+/// [`Error::Invalid`] that names the limit.
+pub fn check_work_scope(scope: &WorkScope) -> Result<(), Error> {
+    match scope {
+        WorkScope::EveryTenantBut(passed) if passed.len() > WORK_TENANTS_PASSED_MAX => {
+            Err(Error::invalid(format!(
+                "passing over {} tenants exceeds WORK_TENANTS_PASSED_MAX = {WORK_TENANTS_PASSED_MAX}",
+                passed.len()
+            )))
+        }
+        _ => Ok(()),
+    }
+}
