@@ -1,5 +1,4 @@
-use crate::domain::Event;
-use crate::words::NewWork;
+use crate::domain::{Event, Outgoing};
 
 /// What a command leads to: events, and what is sent on with them.
 ///
@@ -16,7 +15,7 @@ use crate::words::NewWork;
 #[must_use]
 pub struct Decision<E> {
     events: Vec<E>,
-    work: Vec<NewWork>,
+    work: Vec<Outgoing>,
 }
 
 impl<E> Decision<E> {
@@ -26,8 +25,8 @@ impl<E> Decision<E> {
     }
 
     /// Sends something on with the events.
-    pub fn send(mut self, work: NewWork) -> Self {
-        self.work.push(work);
+    pub fn send(mut self, work: impl Into<Outgoing>) -> Self {
+        self.work.push(work.into());
         self
     }
 
@@ -39,13 +38,13 @@ impl<E> Decision<E> {
 
     /// What is sent on, in order.
     #[must_use]
-    pub fn work(&self) -> &[NewWork] {
+    pub fn work(&self) -> &[Outgoing] {
         &self.work
     }
 
     /// Both, for whoever stores them.
     #[must_use]
-    pub fn into_parts(self) -> (Vec<E>, Vec<NewWork>) {
+    pub fn into_parts(self) -> (Vec<E>, Vec<Outgoing>) {
         (self.events, self.work)
     }
 }

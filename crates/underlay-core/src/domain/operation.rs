@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::domain::{Aggregate, AggregateState, Context, Refusal};
+use crate::domain::{Aggregate, AggregateState, Context, Outgoing, Refusal};
 use crate::words::limits::COMMIT_STREAMS_MAX;
 use crate::words::{
     Error, Expectation, ExpectedVersion, NewEvent, NewWork, StreamName, StreamWrite, Version,
@@ -166,14 +166,17 @@ impl Streams {
     }
 
     /// Sends something on with the events.
-    pub fn send(&mut self, work: NewWork) {
-        self.work.push(work);
+    pub fn send(&mut self, work: impl Into<Outgoing>) {
+        match work.into().into_work() {
+            Ok(work) => self.work.push(work),
+            Err(error) => self.failure = Some(error),
+        }
     }
 
     /// For the engine: what to write, and what to expect of the streams only read.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where an appended event has no JSON form.
+    /// [`Error::Invalid`] where an appended event, or what is sent on, has no JSON form.
     pub fn decided(self) -> Result<Decided, Error> {
         if let Some(error) = self.failure {
             return Err(error);

@@ -83,7 +83,7 @@ async fn what_a_store_says_stays_inside() {
         || Error::Damaged(SECRET.into()),
         || Error::backend(SECRET, SECRET),
         || Error::ViewChanged { view: "balances".into(), reason: SECRET.into() },
-        || Error::CheckpointMoved { view: SECRET.into() },
+        || Error::CheckpointMoved { owner: SECRET.into() },
         || Error::LeaseLost { name: SECRET.into(), term: 7 },
         || {
             Error::CheckpointRefused(Box::new(CheckpointRefused {

@@ -1,0 +1,181 @@
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::domain::{Actor, Aggregate, Command, Event, Handler, Operation};
+use crate::words::{
+    CommitId, Error, Fingerprint, Json, NewWork, SchemaVersion, StreamName, TenantId, Timestamp, Version,
+    WorkKind,
+};
+
+/// Something to be sent on with a commit. That it cannot be written down fails the commit, not the function
+/// that made it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing(Result<NewWork, String>);
+
+impl Outgoing {
+    /// A message for a handler. Messages of one key arrive in order.
+    #[must_use]
+    pub fn message<H: Handler>(key: impl Into<String>, message: &H::Message) -> Self {
+        let descriptor = message.descriptor();
+        let work = message.encode().map(|body| {
+            NewWork::new(WorkKind::Message, H::NAME, key, descriptor.name, body)
+                .with_version(SchemaVersion(descriptor.version))
+        });
+        work.into()
+    }
+
+    /// A command for an aggregate. Commands for one stream are run in order.
+    #[must_use]
+    pub fn command<A: Aggregate>(id: &A::Id, command: &A::Command) -> Self {
+        let stored = command.encode().and_then(|body| {
+            let stream = A::stream(id)?;
+            StoredCommand::new(Some(id.to_string()), body).work(
+                A::CATEGORY,
+                stream.as_str(),
+                command.descriptor().name,
+            )
+        });
+        stored.into()
+    }
+
+    /// An operation. Operations are run side by side.
+    #[must_use]
+    pub fn operation<O: Operation>(operation: &O) -> Self {
+        let stored = Json::encode(operation).and_then(|body| {
+            let key = Fingerprint::of([body.as_str().as_bytes()]).to_string();
+            StoredCommand::new(None, body).work(O::NAME, &key, O::NAME)
+        });
+        stored.into()
+    }
+
+    /// Sets the moment before which nobody begins it.
+    #[must_use]
+    pub fn due_at(self, due_at: Timestamp) -> Self {
+        Self(self.0.map(|work| work.with_due_at(due_at)))
+    }
+
+    /// Puts it before what is normal.
+    #[must_use]
+    pub fn urgent(self) -> Self {
+        Self(self.0.map(NewWork::urgent))
+    }
+
+    /// For the engine: what is stored.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where it could not be written down.
+    pub fn into_work(self) -> Result<NewWork, Error> {
+        self.0.map_err(Error::Invalid)
+    }
+}
+
+impl From<NewWork> for Outgoing {
+    fn from(work: NewWork) -> Self {
+        Self(Ok(work))
+    }
+}
+
+impl From<Result<NewWork, Error>> for Outgoing {
+    fn from(work: Result<NewWork, Error>) -> Self {
+        Self(work.map_err(|error| error.to_string()))
+    }
+}
+
+/// A command that waits in a store: the payload of work of the kind [`WorkKind::Command`]. Its JSON form is
+/// stored: a field that is absent is none, and one that is not known is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoredCommand {
+    /// The id of the aggregate; none where it is an operation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// What is asked.
+    pub body: Json,
+    /// Who asks. The roles were looked at when it was stored.
+    #[serde(default)]
+    pub actor: Actor,
+    /// The identity of the command; none derives it from that of the work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command_id: Option<CommitId>,
+    /// The version the caller has seen of the stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<Version>,
+    /// One id for everything that follows from the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correlation_id: Option<Uuid>,
+    /// What led to the command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub causation_id: Option<Uuid>,
+    /// The W3C trace context.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+    /// The process that is told how it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<ReplyTo>,
+}
+
+/// Who is told how a command ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReplyTo {
+    /// The process.
+    pub process: String,
+    /// The instance.
+    pub instance: String,
+    /// What the process calls the command.
+    pub name: String,
+}
+
+impl StoredCommand {
+    /// A command of the product itself.
+    #[must_use]
+    pub fn new(id: Option<String>, body: Json) -> Self {
+        Self {
+            id,
+            body,
+            actor: Actor::default(),
+            command_id: None,
+            expected: None,
+            correlation_id: None,
+            causation_id: None,
+            traceparent: None,
+            reply_to: None,
+        }
+    }
+
+    /// The piece of work that stores it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where it has no JSON form.
+    pub fn work(&self, receiver: &str, key: &str, name: &str) -> Result<NewWork, Error> {
+        Ok(NewWork::new(WorkKind::Command, receiver, key, name, Json::encode(self)?))
+    }
+}
+
+/// All that drawing a message from an event may know beside the event.
+#[derive(Clone, Copy, Debug)]
+pub struct Drawing<'a> {
+    /// Whose event it is.
+    pub tenant: &'a TenantId,
+    /// The stream it is appended to.
+    pub stream: &'a StreamName,
+    /// The time of the command.
+    pub now: Timestamp,
+    /// The identity of the command.
+    pub command_id: CommitId,
+}
+
+/// Draws messages and commands from events, before the commit that stores both. Its function is pure.
+///
+/// So an aggregate gives events only, and what is sent on stands beside them in the same transaction.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` draws no messages from events",
+    label = "implement `Draw`: `Event` and `draw`"
+)]
+pub trait Draw: Send + Sync + 'static {
+    /// The events it draws from.
+    type Event: Event;
+
+    /// What follows from an event, in order.
+    fn draw(&self, event: &Self::Event, drawing: Drawing<'_>) -> Vec<Outgoing>;
+}

@@ -1,0 +1,226 @@
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::domain::{Event, Outgoing, Recorded};
+use crate::words::{Fingerprint, Json, TenantId, Timestamp};
+
+/// Follows something that takes several steps, over time and over several aggregates: a payment, say. Its
+/// functions are pure.
+///
+/// It has one state for each instance. What it is given are events, how the commands ended that it sent, and its
+/// timers. Each is one step, stored in one commit with everything it sends; what was given twice is one step.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a process",
+    label = "implement `Process`: `NAME`, `Event`, `State`, `route` and `step`"
+)]
+pub trait Process: Send + Sync + 'static {
+    /// Its name, in the database and in addresses: `a-z 0-9 _`, at most 48 bytes. It never changes.
+    const NAME: &'static str;
+    /// The version of the state's shape. Raise it when the shape changes, and lift older ones in
+    /// [`Process::upcast`].
+    const VERSION: u32 = 1;
+    /// Where it begins to follow the log when it is new.
+    const STARTS: ProcessStart = ProcessStart::Now;
+    /// The events it is given.
+    type Event: Event;
+    /// What an instance knows.
+    type State: Serialize + DeserializeOwned + Clone + Send + Sync + 'static;
+
+    /// The instance that an event is for; `None` where it is for none.
+    fn route(&self, event: &Recorded<Self::Event>) -> Option<String>;
+
+    /// What follows from an input. `state` is `None` before the first step of an instance.
+    fn step(
+        &self,
+        state: Option<&Self::State>,
+        input: &Input<Self::Event>,
+        context: &StepContext,
+    ) -> Step<Self::State>;
+
+    /// Lifts a stored state of an older version.
+    ///
+    /// # Errors
+    /// A sentence where it cannot.
+    fn upcast(version: u32, state: Json) -> Result<Self::State, String> {
+        let _ = state;
+        Err(format!("states of version {version} have no upcaster to version {}", Self::VERSION))
+    }
+}
+
+/// Where a new process begins to follow the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProcessStart {
+    /// With the first event of the log.
+    Beginning,
+    /// With the first event that comes after it was first started.
+    Now,
+}
+
+/// What a step is given.
+#[derive(Clone, Debug)]
+pub enum Input<E> {
+    /// Something happened.
+    Event(Recorded<E>),
+    /// A command that the instance sent has ended.
+    Outcome {
+        /// What [`Step::command`] called it.
+        name: String,
+        /// How it ended.
+        outcome: CommandOutcome,
+    },
+    /// A timer has come due.
+    Timer {
+        /// What [`Step::timer`] called it.
+        name: String,
+    },
+}
+
+/// How a command ended that a process sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ended", rename_all = "snake_case")]
+pub enum CommandOutcome {
+    /// It was accepted.
+    Accepted,
+    /// The domain said no.
+    Refused {
+        /// Names the rule.
+        code: String,
+        /// One sentence for a person.
+        message: String,
+        /// The fields of the refusal.
+        body: Json,
+    },
+    /// It was given up: its attempts were used up, or it does not fit.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// All that a step may know beside the state and the input.
+#[derive(Clone, Debug)]
+pub struct StepContext {
+    /// The time of the input: of an event when it was recorded, of a timer when it was due. A step that is taken
+    /// again has the same.
+    pub now: Timestamp,
+    /// Whose instance it is.
+    pub tenant: TenantId,
+    /// The instance.
+    pub instance: String,
+    /// The identity of the input.
+    pub input_id: Uuid,
+}
+
+impl StepContext {
+    /// The n-th id of a step; the same when the step is taken again.
+    #[must_use]
+    pub fn id(&self, number: u32) -> Uuid {
+        let parts = [
+            b"step-id".as_slice(),
+            self.tenant.as_str().as_bytes(),
+            self.instance.as_bytes(),
+            self.input_id.as_bytes(),
+            &number.to_le_bytes(),
+        ];
+        Uuid::new_v8(Fingerprint::of(parts).0)
+    }
+}
+
+/// What follows from an input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Step<S> {
+    /// The state from now on; `None` leaves it as it is.
+    pub state: Option<S>,
+    /// What is done, in order.
+    pub actions: Vec<StepAction>,
+}
+
+/// One thing that a step does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StepAction {
+    /// Sends a command and waits for its outcome under this name.
+    Command {
+        /// What the process calls it.
+        name: String,
+        /// The command.
+        command: Outgoing,
+    },
+    /// Sends a message, or a command whose outcome nobody waits for.
+    Send(Outgoing),
+    /// Sets a timer; one of the same name is replaced.
+    SetTimer {
+        /// What the process calls it.
+        name: String,
+        /// When it is due.
+        due_at: Timestamp,
+    },
+    /// Takes a timer back.
+    ClearTimer(String),
+    /// Remembers a command that undoes what was done; see [`Step::compensate`].
+    RememberUndo {
+        /// What the process calls it.
+        name: String,
+        /// The command.
+        command: Outgoing,
+    },
+    /// Sends every remembered undo, the last first, and forgets them.
+    Compensate,
+    /// Ends the instance: timers are taken back, and nothing more is given to it.
+    Finish,
+}
+
+impl<S> Step<S> {
+    /// Nothing follows. Where the instance has not begun, it does not begin.
+    pub fn stay() -> Self {
+        Self { state: None, actions: Vec::new() }
+    }
+
+    /// The instance has this state from now on.
+    pub fn to(state: S) -> Self {
+        Self { state: Some(state), actions: Vec::new() }
+    }
+
+    fn and(mut self, action: StepAction) -> Self {
+        self.actions.push(action);
+        self
+    }
+
+    /// Sends a command. Its outcome comes as [`Input::Outcome`] with this name.
+    pub fn command(self, name: impl Into<String>, command: impl Into<Outgoing>) -> Self {
+        self.and(StepAction::Command { name: name.into(), command: command.into() })
+    }
+
+    /// Sends a message, or a command whose outcome nobody waits for.
+    pub fn send(self, outgoing: impl Into<Outgoing>) -> Self {
+        self.and(StepAction::Send(outgoing.into()))
+    }
+
+    /// Sets a timer, which comes as [`Input::Timer`] with this name: a deadline, say.
+    pub fn timer(self, name: impl Into<String>, due_at: Timestamp) -> Self {
+        self.and(StepAction::SetTimer { name: name.into(), due_at })
+    }
+
+    /// Takes a timer back.
+    pub fn clear_timer(self, name: impl Into<String>) -> Self {
+        self.and(StepAction::ClearTimer(name.into()))
+    }
+
+    /// Remembers the command that undoes what this step does.
+    pub fn undo_by(self, name: impl Into<String>, command: impl Into<Outgoing>) -> Self {
+        self.and(StepAction::RememberUndo { name: name.into(), command: command.into() })
+    }
+
+    /// Sends every command that was remembered by [`Step::undo_by`], the last first. Their outcomes come as those of
+    /// other commands do.
+    pub fn compensate(self) -> Self {
+        self.and(StepAction::Compensate)
+    }
+
+    /// Ends the instance.
+    pub fn finish(self) -> Self {
+        self.and(StepAction::Finish)
+    }
+}
