@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use underlay_core::{
-    Aggregate, Clock, Error, EventStore, Leases, Operation, Position, Query, ReadModels, SkippedEvent,
-    Snapshots, TenantId, ViewInfo, Wakeups,
+    Aggregate, Checkpoints, Clock, Error, EventStore, Leases, Operation, Position, Query, ReadModels,
+    Schedules, SkippedEvent, Snapshots, TenantId, ViewInfo, Wakeups, WorkQueue,
 };
 
 use crate::commands::Commands;
@@ -30,8 +30,29 @@ pub struct Ports {
     /// Who of several processes folds a view; none where every process does, and the checkpoint alone
     /// decides whose rows are stored. They are the leases that `read_models` stores batches under.
     pub leases: Option<Arc<dyn Leases>>,
+    /// What keeps that which commits send on; none where commits send nothing on.
+    pub work: Option<WorkPorts>,
     /// Time.
     pub clock: Arc<dyn Clock>,
+}
+
+/// The ports of what follows a commit. They are of the store that keeps the log.
+#[derive(Clone)]
+pub struct WorkPorts {
+    /// Work that commits sent on.
+    pub queue: Arc<dyn WorkQueue>,
+    /// What is due again and again.
+    pub schedules: Arc<dyn Schedules>,
+    /// How far processes and pumps have come.
+    pub checkpoints: Arc<dyn Checkpoints>,
+    /// The leases that checkpoints are moved under; none where every process follows the log for itself.
+    pub leases: Option<Arc<dyn Leases>>,
+}
+
+impl std::fmt::Debug for WorkPorts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WorkPorts").field("has_leases", &self.leases.is_some()).finish_non_exhaustive()
+    }
 }
 
 /// Where rows of views are kept, beside the store of the log.

@@ -10,10 +10,11 @@ mod options;
 mod registry;
 mod subscription;
 mod views;
+mod work;
 
 pub use commands::{ErasedRefusal, ExecuteError, ExecuteNamedError, Executed, Request};
 pub use config::{EngineConfig, OnViewChange};
-pub use engine::{Engine, Ports, RowStore, RowStores, RunningViews};
+pub use engine::{Engine, Ports, RowStore, RowStores, RunningViews, WorkPorts};
 pub use registry::{AggregateInfo, OperationInfo, Registry};
 pub use subscription::SubscriptionState;
 pub use views::{

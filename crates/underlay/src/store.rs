@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use underlay_core::adapter::{Backend, OptionValues, WakeupHub};
 use underlay_core::{Archive, Error, EventStore, Retention, SystemClock};
-use underlay_runtime::{Ports, RowStore, RowStores};
+use underlay_runtime::{Ports, RowStore, RowStores, WorkPorts};
 
 use crate::Adapters;
 
@@ -145,8 +145,15 @@ impl Store {
                  (Backend::with_rows_of)",
             )
         })?;
+        let work = match (backend.work, backend.schedules, backend.checkpoints) {
+            (Some(queue), Some(schedules), Some(checkpoints)) => {
+                Some(WorkPorts { queue, schedules, checkpoints, leases: backend.work_leases })
+            }
+            _ => None,
+        };
         Ok(Ports {
             store: self.log.0.clone(),
+            work,
             read_models,
             wakeups: backend.wakeups.unwrap_or_else(|| Arc::new(WakeupHub::default())),
             snapshots: backend.snapshots,

@@ -85,6 +85,7 @@ impl OpenStore {
     /// The ports of an engine.
     pub(crate) fn ports(&self) -> Ports {
         Ports {
+            work: None,
             store: self.store.clone(),
             read_models: self.read_models.clone(),
             wakeups: self.wakeups.clone(),

@@ -29,6 +29,8 @@ pub struct Backend {
     pub schedules: Option<Arc<dyn Schedules>>,
     /// How far processes and pumps have come.
     pub checkpoints: Option<Arc<dyn Checkpoints>>,
+    /// The leases that `checkpoints` are moved under; none where every process follows the log for itself.
+    pub work_leases: Option<Arc<dyn Leases>>,
     /// Stored states.
     pub snapshots: Option<Arc<dyn Snapshots>>,
     /// The rows of views.
@@ -68,6 +70,7 @@ impl Backend {
             work: None,
             schedules: None,
             checkpoints: None,
+            work_leases: None,
             snapshots: Some(store.clone()),
             read_models: Some(store.clone()),
             leases: Some(store.clone()),
@@ -78,11 +81,12 @@ impl Backend {
 
     /// Adds the ports of work, schedules and checkpoints, of the store that keeps the log.
     #[must_use]
-    pub fn with_work_of(mut self, store: impl WorkQueue + Schedules + Checkpoints) -> Self {
+    pub fn with_work_of(mut self, store: impl WorkQueue + Schedules + Checkpoints + Leases) -> Self {
         let store = Arc::new(store);
         self.work = Some(store.clone());
         self.schedules = Some(store.clone());
-        self.checkpoints = Some(store);
+        self.checkpoints = Some(store.clone());
+        self.work_leases = Some(store);
         self
     }
 

@@ -216,6 +216,7 @@ impl Bank {
     ) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ports = Ports {
+            work: None,
             store: Arc::new(store.clone()),
             read_models: Arc::new(read_models.clone()),
             wakeups: Arc::new(store.clone()),

@@ -46,6 +46,7 @@ impl BusyStore {
     /// A process of its own on this store.
     pub fn engine(&self, config: EngineConfig) -> Engine {
         let ports = Ports {
+            work: None,
             store: Arc::new(Over(self.clone())),
             read_models: Arc::new(MemoryReadModels::default()),
             wakeups: Arc::new(self.0.log.clone()),

@@ -269,6 +269,7 @@ fn a_name_used_twice_is_found_before_anything_runs() {
 fn ports() -> Ports {
     let bank = Bank::new();
     Ports {
+        work: None,
         store: bank.engine.store().clone(),
         read_models: bank.engine.read_models("balances").clone(),
         wakeups: bank.engine.wakeups().clone(),

@@ -37,6 +37,7 @@ fn process_with(
     change: impl FnOnce(EngineConfig) -> EngineConfig,
 ) -> Engine {
     let ports = Ports {
+        work: None,
         store: Arc::new(log.clone()),
         read_models: Arc::new(read_models),
         wakeups: Arc::new(log.clone()),

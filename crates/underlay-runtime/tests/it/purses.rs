@@ -109,6 +109,7 @@ async fn a_chain_of_faults_costs_no_square() {
         }
         let read_models = MemoryReadModels::default();
         let ports = Ports {
+            work: None,
             store: Arc::new(log.clone()),
             read_models: Arc::new(read_models.clone()),
             wakeups: Arc::new(log.clone()),

@@ -51,6 +51,7 @@ fn engine_of(
 ) -> Engine {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ports = Ports {
+        work: None,
         store: Arc::new(store.clone()),
         read_models,
         wakeups: Arc::new(store.clone()),

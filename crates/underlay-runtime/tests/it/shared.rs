@@ -66,6 +66,7 @@ impl Shared {
 
     pub fn ports(&self, place: &Place) -> Ports {
         Ports {
+            work: None,
             store: Arc::new(self.store.clone()),
             read_models: Arc::new(Over(Paused { inner: self.read_models.clone(), place: place.clone() })),
             wakeups: Arc::new(self.store.clone()),

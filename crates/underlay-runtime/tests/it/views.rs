@@ -179,6 +179,7 @@ async fn a_changed_definition_is_refused_or_rebuilt_as_configured() {
 
     let changed = |on_view_change| {
         let ports = Ports {
+            work: None,
             store: bank.engine.store().clone(),
             read_models: bank.engine.read_models("balances").clone(),
             wakeups: bank.engine.wakeups().clone(),
@@ -348,6 +349,7 @@ impl Swapped {
     pub fn engine_of(&self, registry: Registry, change: impl FnOnce(EngineConfig) -> EngineConfig) -> Engine {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ports = Ports {
+            work: None,
             store: Arc::new(Over(self.clone())),
             read_models: Arc::new(self.read_models.clone()),
             wakeups: Arc::new(self.clone()),

@@ -135,6 +135,7 @@ fn names_that_no_address_can_hold_are_refused() {
 fn a_router_is_made_of_names_that_can_be_reached() {
     let store = MemoryEventStore::default();
     let ports = Ports {
+        work: None,
         store: Arc::new(store.clone()),
         read_models: Arc::new(MemoryReadModels::default()),
         wakeups: Arc::new(store),

@@ -103,6 +103,7 @@ impl Place {
         let leases = MemoryLeases::new(clock.clone());
         let read_models = MemoryReadModels::with_leases(leases.clone());
         let ports = Ports {
+            work: None,
             store: Arc::new(store.clone()),
             read_models: Arc::new(read_models.clone()),
             wakeups: Arc::new(store.inner.clone()),

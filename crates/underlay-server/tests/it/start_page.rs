@@ -59,6 +59,7 @@ async fn it_shows_while_the_store_is_away() {
 async fn an_empty_service_has_a_page_too() {
     let store = MemoryEventStore::default();
     let ports = Ports {
+        work: None,
         store: Arc::new(store.clone()),
         read_models: Arc::new(MemoryReadModels::default()),
         wakeups: Arc::new(store),

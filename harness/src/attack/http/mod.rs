@@ -49,6 +49,7 @@ fn in_memory() -> Ports {
     let clock = Arc::new(SystemClock);
     let store = Arc::new(MemoryEventStore::new(clock.clone()));
     Ports {
+        work: None,
         store: store.clone(),
         read_models: Arc::new(MemoryReadModels::default()),
         wakeups: store,
