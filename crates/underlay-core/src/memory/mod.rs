@@ -4,11 +4,13 @@ mod adapter;
 mod archive;
 mod event_store;
 mod leases;
+mod mail;
 mod read_models;
 mod snapshots;
 
 pub use adapter::MemoryAdapter;
 pub use event_store::MemoryEventStore;
 pub use leases::MemoryLeases;
+pub use mail::{MemoryMail, SentMail};
 pub use read_models::MemoryReadModels;
 pub use snapshots::MemorySnapshots;
