@@ -3,6 +3,7 @@ use std::str::FromStr;
 
 use crate::words::Error;
 use crate::words::limits::{MAIL_ADDRESS_BYTES_MAX, MAIL_LOCAL_PART_BYTES_MAX, MAIL_NAME_BYTES_MAX};
+use crate::words::options::TextValue;
 
 /// Bytes in one part of a domain, as DNS has it.
 const LABEL_BYTES_MAX: usize = 63;
@@ -105,6 +106,20 @@ impl FromStr for Mailbox {
     type Err = Error;
     fn from_str(text: &str) -> Result<Self, Error> {
         Self::parse(text)
+    }
+}
+
+impl TextValue for Option<Mailbox> {
+    fn text(&self) -> Option<String> {
+        self.as_ref().map(Mailbox::to_string)
+    }
+
+    fn set_text(&mut self, text: &str) -> Result<(), String> {
+        *self = match text {
+            "" => None,
+            text => Some(Mailbox::parse(text).map_err(|error| error.to_string())?),
+        };
+        Ok(())
     }
 }
 
