@@ -15,6 +15,8 @@ use crate::daemon::{self, Daemon};
 use crate::debian::is_root;
 use crate::{Result, install, output};
 
+/// Names the program of Exim for tests, where it is not at Debian's place.
+pub const EXIM_VARIABLE: &str = "UNDERLAY_TEST_EXIM";
 const PROGRAM: &str = "/usr/sbin/exim4";
 const PACKAGE: &str = "exim4-daemon-light";
 /// The user of the system that Debian runs Exim as.
@@ -73,9 +75,7 @@ impl Exim {
     }
 
     fn start_by(tls: Option<(&str, &str)>) -> Result<Self> {
-        if !Path::new(PROGRAM).exists() {
-            install(PACKAGE)?;
-        }
+        let program = find_or_install()?;
         let folder = tempfile::tempdir()?;
         let settings = Settings {
             folder: folder.path(),
@@ -84,7 +84,7 @@ impl Exim {
             tls_port: daemon::free_port()?,
         };
         // A copy has no rights of the system's mail, and is told when this process ends.
-        fs::copy(PROGRAM, settings.program())?;
+        fs::copy(program, settings.program())?;
         for name in ["spool", "log", "mail"] {
             fs::create_dir(folder.path().join(name))?;
         }
@@ -199,7 +199,7 @@ impl Exim {
     /// # Errors
     /// Where its program does not say.
     pub fn version(&self) -> Result<String> {
-        let said = output(Command::new(PROGRAM).arg("--version"))?;
+        let said = output(Command::new(self.folder.path().join("exim")).arg("--version"))?;
         Ok(said.lines().next().unwrap_or_default().trim().to_owned())
     }
 }
@@ -212,6 +212,16 @@ impl Drop for Exim {
             end_group(group);
         }
     }
+}
+
+fn find_or_install() -> Result<PathBuf> {
+    if let Some(program) = std::env::var_os(EXIM_VARIABLE) {
+        return Ok(program.into());
+    }
+    if !Path::new(PROGRAM).exists() {
+        install(PACKAGE)?;
+    }
+    Ok(PROGRAM.into())
 }
 
 /// Ends what is left of a group of processes.

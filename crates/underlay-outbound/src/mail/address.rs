@@ -274,7 +274,7 @@ mod tests {
                         (Some((user, password)), "h"),
                         "{address}"
                     );
-                    assert_eq!(options.get("from").is_some(), rest.contains("from"), "{address}");
+                    assert_eq!(options.contains_key("from"), rest.contains("from"), "{address}");
                     assert!(!format!("{found:?}").contains(password) || password == "p", "{found:?}");
                     assert!(
                         !super::super::super::shown(&address).contains(&format!("{login}@")),

@@ -53,8 +53,8 @@ pub enum MailError {
     /// Nobody took it, or nobody answered in time. It may have been taken all the same.
     #[error("the mail was not taken: {0}")]
     Unavailable(String),
-    /// Whoever takes the mail did not let this service in, or is not who it should be: a login or a
-    /// certificate that a person has to mend. Mail waits meanwhile.
+    /// Whoever takes the mail did not let this service in, refused its sender, or is not who it should be. A
+    /// person has to mend that; mail waits meanwhile.
     #[error("mail cannot be handed in: {0}")]
     Denied(String),
 }

@@ -101,11 +101,7 @@ impl Connection {
         self.ask(Step::Sender, Mail::new(Some(address(from)), Vec::new()), 250).await?;
         self.ask(Step::Address, Rcpt::new(address(to), Vec::new()), 250).await?;
         self.ask(Step::Data, Data, 354).await?;
-        // The end of the last line is part of what ends the content.
-        let content = message.strip_suffix("\r\n").unwrap_or(message);
-        let answer =
-            self.0.message(content.as_bytes()).await.map_err(|error| Failure::new(Step::Content, error))?;
-        if answer.has_code(250) { Ok(()) } else { Err(Failure::out_of_place(Step::Content, answer.code())) }
+        self.ask(Step::Content, Content(message), 250).await
     }
 
     async fn ask(&mut self, step: Step, command: impl Display, code: u16) -> Result<(), Failure> {
@@ -117,6 +113,21 @@ impl Connection {
         } else {
             Err(Failure::out_of_place(step, answer.code()))
         }
+    }
+}
+
+/// The content of a mail with the line that ends it, written at once: a short last write would wait until the
+/// server has acknowledged the one before.
+struct Content<'a>(&'a str);
+
+impl Display for Content<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in self.0.split_inclusive("\r\n") {
+            // The server takes off a dot that a line begins with.
+            let dot = if line.starts_with('.') { "." } else { "" };
+            write!(f, "{dot}{line}")?;
+        }
+        f.write_str(".\r\n")
     }
 }
 

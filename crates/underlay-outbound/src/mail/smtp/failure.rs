@@ -66,6 +66,8 @@ impl Failure {
         let told = format!("{} ({})", self.told(), self.step.what());
         match self.code() {
             Some(code) if LOGIN_CODES.contains(&code) => MailError::Denied(told),
+            // Every mail of this sender would be refused, so a person has to mend it.
+            Some(500..) if self.step == Step::Sender => MailError::Denied(told),
             Some(500..) => MailError::Refused(told),
             Some(_) => MailError::Deferred(told),
             None => MailError::Unavailable(told),

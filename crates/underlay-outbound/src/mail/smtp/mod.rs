@@ -11,8 +11,10 @@
 //! - **The send takes too long, or is given up.** Its connection is closed with it, wherever it was. An answer
 //!   that comes later is read by nobody, so it is never taken for that of another mail. Whether the mail was
 //!   taken is not known; whoever sends it again does so under the same `Message-ID`.
-//! - **The server lets nobody in**, by a wrong login or a certificate that nobody vouches for. No mail is at
-//!   fault, so the error is not final: mail waits for a person.
+//! - **The server lets nobody in**, by a wrong login or a certificate that nobody vouches for, or refuses the
+//!   sender. No mail is at fault, so the error is not final: mail waits for a person.
+//! - **The server goes away while connections are idle.** Each is asked before it is used again, so that costs no
+//!   mail. One that was idle for too long is closed when the next mail finds it.
 //!
 //! The pool is our own: that of lettre keeps a connection whose send was given up between question and answer.
 

@@ -208,3 +208,17 @@ async fn content_ends_with_one_line_of_a_dot() {
         ["EHLO example.com", "MAIL FROM:<bank@example.com>", "RCPT TO:<-flag@example.com>", "DATA", "."];
     assert_eq!(server.heard(), [expected]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_that_is_refused_is_no_fault_of_the_mail() {
+    const ANSWERS: Answers =
+        &["220 here\r\n", "250 hello\r\n", "550 not from you\r\n", "250 reset\r\n", "451 not now\r\n"];
+    let server = Scripted::start(ANSWERS).await;
+    let mail = server.open(config());
+    let welcome = mail_to("ann@example.com", "a");
+    let error = in_time(mail.send("key", &welcome)).await.unwrap_err();
+    assert!(matches!(&error, MailError::Denied(told) if told.contains("not from you")), "{error:?}");
+    let error = in_time(mail.send("key", &welcome)).await.unwrap_err();
+    assert!(matches!(error, MailError::Deferred(_)), "{error:?}");
+    assert_eq!(server.heard().len(), 1, "the connection is kept");
+}
