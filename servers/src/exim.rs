@@ -21,6 +21,8 @@ const PROGRAM: &str = "/usr/sbin/exim4";
 const PACKAGE: &str = "exim4-daemon-light";
 /// The user of the system that Debian runs Exim as.
 const USER: &str = "Debian-exim";
+/// How often it is started where another server has taken its port.
+const STARTS_MAX: usize = 3;
 /// How long what was taken may take to be in its folder.
 const DELIVERY_MAX: Duration = Duration::from_secs(30);
 
@@ -75,11 +77,24 @@ impl Exim {
     }
 
     fn start_by(tls: Option<(&str, &str)>) -> Result<Self> {
+        // Somebody else may take a port before it does.
+        let mut started = Self::start_once(tls);
+        for _ in 1..STARTS_MAX {
+            if started.is_ok() {
+                break;
+            }
+            started = Self::start_once(tls);
+        }
+        started
+    }
+
+    fn start_once(tls: Option<(&str, &str)>) -> Result<Self> {
         let program = find_or_install()?;
         let folder = tempfile::tempdir()?;
         let settings = Settings {
             folder: folder.path(),
-            user: &user()?,
+            user: &own("--user")?,
+            group: &own("--group")?,
             port: daemon::free_port()?,
             tls_port: daemon::free_port()?,
         };
@@ -109,7 +124,7 @@ impl Exim {
         Ok(server)
     }
 
-    /// Stops the server at once, with every connection it has; its ports and what it took stay.
+    /// Stops the server, with every connection it has, once what it took is in its folder; its ports stay.
     ///
     /// # Errors
     /// Where it does not end.
@@ -117,6 +132,8 @@ impl Exim {
         let Some(mut daemon) = self.daemon.take() else { return Ok(()) };
         let group = daemon.process();
         daemon.end("TERM")?;
+        // A delivery that is broken off is begun again by the next start, and would arrive twice.
+        self.deliver()?;
         // Each connection has a process of its own, which goes on; where there is none that is no failure.
         end_group(group);
         Ok(())
@@ -128,12 +145,22 @@ impl Exim {
     /// Where it does not start.
     pub fn resume(&mut self) -> Result<()> {
         let folder = self.folder.path();
-        let mut command = match user()?.as_str() {
+        let mut command = match own("--user")?.as_str() {
             USER => daemon::as_user(USER, &folder.join("exim")),
             _ => daemon::ending_with_this(&folder.join("exim")),
         };
         command.arg("-C").arg(folder.join("settings")).args(["-bdf", "-q1s"]).process_group(0);
-        self.daemon = Some(Daemon::start(command, self.port, &folder.join("said"))?);
+        let (said, pid) = (folder.join("said"), folder.join("pid"));
+        // Written once it listens everywhere. The one of a start before says nothing of this one.
+        if pid.exists() {
+            fs::remove_file(&pid)?;
+        }
+        let mut daemon = Daemon::start(command, self.port, &said)?;
+        let own = daemon.process().to_string();
+        let ready = daemon.wait_until(|| fs::read_to_string(&pid).is_ok_and(|pid| pid.trim() == own));
+        ready
+            .map_err(|error| format!("{error}: {}", fs::read_to_string(&said).unwrap_or_default().trim()))?;
+        self.daemon = Some(daemon);
         Ok(())
     }
 
@@ -167,6 +194,16 @@ impl Exim {
     /// # Errors
     /// Where what was taken is not delivered, as while it is stopped.
     pub fn arrived(&self) -> Result<Vec<Vec<u8>>> {
+        self.deliver()?;
+        let delivered = self.folder.path().join("mail/new");
+        if !delivered.exists() {
+            return Ok(Vec::new());
+        }
+        fs::read_dir(delivered)?.map(|entry| Ok(fs::read(entry?.path())?)).collect()
+    }
+
+    /// Waits until what was taken is in its folder.
+    fn deliver(&self) -> Result<()> {
         let began = Instant::now();
         // It is in the queue before it is answered, and leaves that once it is in its folder.
         while !is_empty(&self.folder.path().join("spool/input"))? {
@@ -175,11 +212,7 @@ impl Exim {
             }
             thread::sleep(Duration::from_millis(5));
         }
-        let delivered = self.folder.path().join("mail/new");
-        if !delivered.exists() {
-            return Ok(Vec::new());
-        }
-        fs::read_dir(delivered)?.map(|entry| Ok(fs::read(entry?.path())?)).collect()
+        Ok(())
     }
 
     /// Where it listens, on this machine alone; STARTTLS is offered where the server has a certificate.
@@ -229,13 +262,12 @@ fn end_group(group: u32) {
     output(Command::new("kill").args(["-KILL", "--", &format!("-{group}")])).ok();
 }
 
-/// The user that the server runs as.
-fn user() -> Result<String> {
+/// The user or the group that the server runs as.
+fn own(which: &str) -> Result<String> {
     if is_root() {
-        Ok(USER.to_owned())
-    } else {
-        Ok(output(Command::new("id").arg("--user").arg("--name"))?.trim().to_owned())
+        return Ok(USER.to_owned());
     }
+    Ok(output(Command::new("id").arg(which).arg("--name"))?.trim().to_owned())
 }
 
 fn is_empty(folder: &PathBuf) -> Result<bool> {

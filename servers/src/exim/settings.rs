@@ -6,6 +6,7 @@ use super::Exim;
 pub(super) struct Settings<'a> {
     pub(super) folder: &'a Path,
     pub(super) user: &'a str,
+    pub(super) group: &'a str,
     pub(super) port: u16,
     pub(super) tls_port: u16,
 }
@@ -38,7 +39,7 @@ impl Settings<'_> {
     }
 
     pub(super) fn text(&self, tls: bool) -> String {
-        let Self { folder, user, port, tls_port } = self;
+        let Self { folder, user, group, port, tls_port } = self;
         let folder = folder.display();
         let (name, password) = Exim::LOGIN;
         let (login_domain, unwanted) = (Exim::LOGIN_DOMAIN, Exim::UNWANTED);
@@ -57,8 +58,10 @@ impl Settings<'_> {
         format!(
             "exim_path = {folder}/exim
 exim_user = {user}
+exim_group = {group}
 never_users =
 deliver_drop_privilege
+daemon_startup_retries = 0
 primary_hostname = mail.example.com
 local_interfaces = 127.0.0.1
 {tls_lines}
@@ -112,6 +115,7 @@ folder:
   envelope_to_add
   return_path_add
   user = {user}
+  group = {group}
 ",
             refused = self.refused().display(),
             later = self.later().display(),
