@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use underlay_core::{Archive, EventStore, Leases, ReadModels, Retention, Snapshots};
+use underlay_core::{Archive, Email, EventStore, Leases, Mail, Mailbox, ReadModels, Retention, Snapshots};
 
 /// Opens an adapter for a conformance case. Every case gets a fixture of its own.
 pub trait Fixture: Sized + Send + Sync + 'static {
@@ -53,6 +53,45 @@ pub trait LeasesFixture: ReadModelsFixture {
 
     /// Lets time pass on the clock the leases run out by, also after reopening.
     fn pass(&self, time: Duration);
+}
+
+/// A fixture of an adapter that sends mail, with somebody who takes it.
+pub trait MailFixture: Fixture {
+    /// A handle to the adapter.
+    fn mail(&self) -> Arc<dyn Mail>;
+
+    /// The sender of mail that names none.
+    fn sender(&self) -> Mailbox;
+
+    /// Everything that has arrived, in any order. What was taken is in it.
+    fn arrived(&self) -> impl Future<Output = Vec<ArrivedMail>> + Send;
+
+    /// How mail to an address is answered from now on. False where whoever takes the mail knows no addresses,
+    /// as a folder does not; then nothing has changed.
+    fn answer(&self, address: &Mailbox, answer: MailAnswer) -> bool;
+
+    /// Lets whoever takes the mail go away, or come back. Nothing that has arrived is lost.
+    fn set_away(&mut self, away: bool) -> impl Future<Output = ()> + Send;
+}
+
+/// A mail where it arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArrivedMail {
+    /// What tells a repeat from another mail there.
+    pub id: String,
+    /// The mail, with its sender.
+    pub mail: Email,
+}
+
+/// How mail to an address is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MailAnswer {
+    /// It is taken.
+    Taken,
+    /// It is refused for good.
+    RefusedForGood,
+    /// It is refused for now.
+    RefusedForNow,
 }
 
 /// Why a case cannot run here: a server is missing. The case prints `SKIP name: reason` and passes;

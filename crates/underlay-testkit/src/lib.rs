@@ -2,7 +2,7 @@
 //!
 //! - **Conformance suites**: [`conformance!`] turns the contract of a port into one test per sentence,
 //!   run on the adapter a [`Fixture`] opens. [`event_store`], [`read_models`], [`snapshots`],
-//!   [`archive`] and [`retention`] hold the cases.
+//!   [`archive`], [`retention`], [`leases`] and [`mail`] hold the cases.
 //! - **The model** (feature `model`): random operations on a store, compared with plain collections.
 //! - **Fixtures**: [`MemoryFixture`] for the adapters in memory; a store of your own brings its own.
 //! - **Faults**: [`Flaky`] makes chosen calls of a store fail as a network makes them fail.
@@ -23,6 +23,7 @@ pub mod event_store;
 mod fixture;
 mod flaky;
 pub mod leases;
+pub mod mail;
 mod memory;
 #[cfg(feature = "model")]
 pub mod model;
@@ -36,11 +37,11 @@ pub mod snapshots;
 
 pub use case::Case;
 pub use fixture::{
-    ArchiveFixture, EventStoreFixture, Fixture, LeasesFixture, ReadModelsFixture, RetentionFixture, Skip,
-    SnapshotsFixture,
+    ArchiveFixture, ArrivedMail, EventStoreFixture, Fixture, LeasesFixture, MailAnswer, MailFixture,
+    ReadModelsFixture, RetentionFixture, Skip, SnapshotsFixture,
 };
 pub use flaky::{Flaky, Stored};
-pub use memory::MemoryFixture;
+pub use memory::{MemoryFixture, MemoryMailFixture};
 pub use over::{Call, EventStoreLayer, Over, ReadModelsLayer, RowsCall};
 pub use rows_first::RowsFirst;
 pub use scenario::{Given, GivenStreams, StreamVerdict, Verdict, given, given_streams};
@@ -53,8 +54,8 @@ pub mod private {
 
 /// Turns the contract of a port into tests: one `#[test]` per sentence, named after its case.
 ///
-/// The first argument names the port: `event_store`, `read_models`, `snapshots`, `leases`, `archive` or
-/// `retention`. The second is the [`Fixture`] that opens the adapter. A module of its own keeps the tests of
+/// The first argument names the port: `event_store`, `read_models`, `snapshots`, `leases`, `archive`,
+/// `retention` or `mail`. The second is the [`Fixture`] that opens the adapter. A module of its own keeps the tests of
 /// several fixtures apart.
 ///
 /// ```
@@ -103,6 +104,9 @@ macro_rules! conformance {
     };
     (retention, $fixture:ty) => {
         $crate::retention_cases! { conformance_tests [$fixture] }
+    };
+    (mail, $fixture:ty) => {
+        $crate::mail_cases! { conformance_tests [$fixture] }
     };
 }
 

@@ -1,10 +1,11 @@
 use std::sync::Arc;
 
-use underlay_core::memory::{MemoryEventStore, MemoryReadModels, MemorySnapshots};
-use underlay_core::{Archive, Clock, EventStore, ReadModels, Retention, Snapshots};
+use underlay_core::memory::{MemoryEventStore, MemoryMail, MemoryReadModels, MemorySnapshots, SentMail};
+use underlay_core::{Archive, Clock, EventStore, Mail, MailError, Mailbox, ReadModels, Retention, Snapshots};
 
 use crate::{
-    ArchiveFixture, EventStoreFixture, Fixture, ReadModelsFixture, RetentionFixture, Skip, SnapshotsFixture,
+    ArchiveFixture, ArrivedMail, EventStoreFixture, Fixture, MailAnswer, MailFixture, ReadModelsFixture,
+    RetentionFixture, Skip, SnapshotsFixture,
 };
 
 /// Opens the adapters in memory.
@@ -63,5 +64,48 @@ impl ArchiveFixture for MemoryFixture {
 impl RetentionFixture for MemoryFixture {
     fn retention(&self) -> Arc<dyn Retention> {
         Arc::new(self.events.clone())
+    }
+}
+
+/// Opens the mail in memory.
+#[derive(Clone, Debug)]
+pub struct MemoryMailFixture(pub MemoryMail);
+
+impl Fixture for MemoryMailFixture {
+    async fn create() -> Result<Self, Skip> {
+        let sender = Mailbox::parse("The Tests <tests@example.com>").expect("an address");
+        Ok(Self(MemoryMail::new(sender)))
+    }
+
+    async fn reopen(self) -> Self {
+        self
+    }
+}
+
+impl MailFixture for MemoryMailFixture {
+    fn mail(&self) -> Arc<dyn Mail> {
+        Arc::new(self.0.clone())
+    }
+
+    fn sender(&self) -> Mailbox {
+        self.0.sender().clone()
+    }
+
+    async fn arrived(&self) -> Vec<ArrivedMail> {
+        self.0.sent().into_iter().map(|SentMail { key, mail }| ArrivedMail { id: key, mail }).collect()
+    }
+
+    fn answer(&self, address: &Mailbox, answer: MailAnswer) -> bool {
+        let error = match answer {
+            MailAnswer::Taken => None,
+            MailAnswer::RefusedForGood => Some(MailError::Refused("nobody of this name".to_owned())),
+            MailAnswer::RefusedForNow => Some(MailError::Deferred("come back later".to_owned())),
+        };
+        self.0.refuse(address.address(), error);
+        true
+    }
+
+    async fn set_away(&mut self, away: bool) {
+        self.0.refuse_all(away.then(|| MailError::Unavailable("nobody is there".to_owned())));
     }
 }

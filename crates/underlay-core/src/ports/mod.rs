@@ -6,6 +6,7 @@ mod checkpoints;
 mod clock;
 mod event_store;
 mod leases;
+mod mail;
 mod query;
 mod read_models;
 mod schedules;
@@ -23,6 +24,7 @@ pub use event_store::{
     Underway, check_page_limit,
 };
 pub use leases::{Lease, LeaseId, LeaseTerm, Leases, check_lease};
+pub use mail::{Email, Mail, MailError, Mailbox, check_mail_key};
 pub use query::{Comparison, Cursor, Direction, Filter, Query, RowPage, Sort};
 pub use read_models::{
     Generation, LoadedRow, ReadModels, Swap, Swept, ViewInfo, ViewTable, no_generation, none_replaced,

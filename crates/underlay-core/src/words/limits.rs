@@ -95,3 +95,15 @@ pub const QUERY_ROWS_SCANNED_MAX: usize = 50_000;
 pub const LEASE_NAME_BYTES_MAX: usize = 128;
 /// Seconds a lease may be asked for at once.
 pub const LEASE_SECONDS_MAX: u64 = 24 * 60 * 60;
+/// Bytes in the key that tells a repeat of a mail from another one.
+pub const MAIL_KEY_BYTES_MAX: usize = 255;
+/// Bytes in an address of mail.
+pub const MAIL_ADDRESS_BYTES_MAX: usize = 254;
+/// Bytes before the `@` of an address.
+pub const MAIL_LOCAL_PART_BYTES_MAX: usize = 64;
+/// Bytes in the name that stands with an address.
+pub const MAIL_NAME_BYTES_MAX: usize = 128;
+/// Bytes in the subject of a mail.
+pub const MAIL_SUBJECT_BYTES_MAX: usize = 512;
+/// Bytes in the text of a mail, and in its HTML too.
+pub const MAIL_BODY_BYTES_MAX: usize = 1 << 20;

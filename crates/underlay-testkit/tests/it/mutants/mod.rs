@@ -4,6 +4,7 @@
 mod archive;
 mod event_store;
 mod leases;
+mod mail;
 mod read_models;
 mod snapshots;
 
