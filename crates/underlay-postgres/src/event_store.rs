@@ -151,6 +151,23 @@ pub(crate) async fn head(sessions: &Sessions) -> Result<Position, Error> {
     Ok(sessions.read(&SessionRole::Worker, &select_head(&places), read).await?)
 }
 
+/// The last position, and the number of the last commit: one that has no events may have sent work on.
+///
+/// # Errors
+/// As [`head`].
+pub(crate) async fn end(sessions: &Sessions) -> Result<(Position, u64), Error> {
+    let places = sessions.seen.places();
+    let mut statements = select_head(&places);
+    statements.push(Statement::new(include_str!("sql/select_last_sequence.sql"), []));
+    let read = |mut answers: Vec<Vec<Row>>| {
+        let sequence = answers.pop().unwrap_or_default();
+        let sequence: Option<i64> = sequence.first().map_or(Ok(None), |row| row.try_get(0))?;
+        let head = judge_head(sessions, &places, &answers)?;
+        Ok((head, sequence.unwrap_or(0).unsigned_abs()))
+    };
+    Ok(sessions.read(&SessionRole::Worker, &statements, read).await?)
+}
+
 /// Looks, on a connection that is about to write, whether the log is the one this process has seen.
 pub(crate) async fn verify_log(sessions: &Sessions, client: &Client) -> Result<(), Failure> {
     let places = sessions.seen.places();

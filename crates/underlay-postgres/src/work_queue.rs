@@ -24,7 +24,7 @@ use underlay_core::limits::{WORK_SCAN_MAX, WORK_SHARDS};
 use underlay_core::{
     CommitId, DuePage, Error, HeldShard, Lane, LaneCursors, QueueDepth, ReadWork, Settlement, Shard,
     ShardTerm, Share, TenantId, WorkFilter, WorkId, WorkInfo, WorkKind, WorkPage, WorkPlace, WorkQueue,
-    WorkScope, Worker, check_work_count, check_work_limit, check_work_scope, check_worker,
+    WorkScope, Worker, check_settlements, check_work_count, check_work_limit, check_work_scope, check_worker,
 };
 use uuid::Uuid;
 
@@ -219,7 +219,7 @@ impl WorkQueue for PostgresStore {
     }
 
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Shard>, Error> {
-        check_work_count(settlements.len())?;
+        check_settlements(settlements)?;
         self.0.sessions.seen.check()?;
         if settlements.is_empty() {
             return Ok(Vec::new());

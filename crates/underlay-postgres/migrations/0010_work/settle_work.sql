@@ -1,9 +1,10 @@
--- Stores what became of work, of shards that are still held by these terms; gives the shards that are lost.
+-- Stores what became of work, of shards that are still held by these terms; gives the shards that are lost. Of a
+-- shard with two terms both must hold it.
 --
 -- Arrays run in parallel: of terms those that begin with `term`, and one entry for each piece. `settled_terms`
 -- are the numbers of terms, from 1. `outcomes` is NULL where all is done; otherwise 'done', 'later' with the
--- moment in `due_ats`, 'held', or 'dead' with `finals` and `holds`. `failures` counts the attempts that failed,
--- and `errors` says why the last of them did. No place is named twice.
+-- moment in `due_ats`, 'held', or 'dead' with `finals` and `holds`. `errors` says why an attempt failed, which is
+-- then counted. No place is named twice.
 CREATE FUNCTION {schema}.settle_work(
     term_shards smallint[],
     term_numbers bigint[],
@@ -12,7 +13,6 @@ CREATE FUNCTION {schema}.settle_work(
     settled_places bigint[],
     outcomes text[],
     due_ats bigint[],
-    failures integer[],
     errors text[],
     finals boolean[],
     holds boolean[],
@@ -33,7 +33,6 @@ AS $$
 #variable_conflict use_column
 DECLARE
     now bigint;
-    held boolean[];
     lost smallint[];
     gone bigint;
     tenants text[];
@@ -44,19 +43,8 @@ BEGIN
     PERFORM check_work_log(settle_work.seen_sequence, settle_work.seen_commit);
     -- After the wait for the locks.
     now := time_now(settle_work.stamp);
-    SELECT
-        array_agg(is_held ORDER BY n),
-        coalesce(array_agg(settle_work.term_shards[n] ORDER BY n) FILTER (WHERE NOT is_held), '{}')
-    INTO held, lost
-    FROM (
-        SELECT
-            n,
-            coalesce(
-                there.term = settle_work.term_numbers[n]
-                    AND there.worker = settle_work.term_workers[n]
-                    AND there.expires_at > now,
-                false
-            ) AS is_held
+    lost := ARRAY(
+        SELECT settle_work.term_shards[n]
         FROM generate_series(1, cardinality(settle_work.term_shards)) AS n
         LEFT JOIN LATERAL (
             SELECT t.term, t.worker, t.expires_at
@@ -65,13 +53,18 @@ BEGIN
             ORDER BY t.move DESC
             LIMIT 1
         ) AS there ON true
-    ) AS asked;
+        WHERE (
+            there.term = settle_work.term_numbers[n]
+            AND there.worker = settle_work.term_workers[n]
+            AND there.expires_at > now
+        ) IS NOT TRUE
+    );
     IF settle_work.outcomes IS NULL THEN
         -- Nearly always: what was ready is done, and nothing stands behind it. Lanes are written out, so that
         -- each place is one look into the index for each.
         DELETE FROM work AS w
         USING generate_series(1, cardinality(settle_work.settled_places)) AS n
-        WHERE held[settle_work.settled_terms[n]]
+        WHERE settle_work.term_shards[settle_work.settled_terms[n]] <> ALL (lost)
             AND w.shard = settle_work.term_shards[settle_work.settled_terms[n]]
             AND w.lane = ANY ('{0, 1}'::smallint[])
             AND w.place = settle_work.settled_places[n];
@@ -86,12 +79,11 @@ BEGIN
             settle_work.settled_places[n] AS place,
             coalesce(settle_work.outcomes[n], 'done') AS outcome,
             settle_work.due_ats[n] AS due_at,
-            coalesce(settle_work.failures[n], 0) AS failures,
             settle_work.errors[n] AS error,
             settle_work.finals[n] AS is_final,
             settle_work.holds[n] AS holds
         FROM generate_series(1, cardinality(settle_work.settled_places)) AS n
-        WHERE held[settle_work.settled_terms[n]]
+        WHERE settle_work.term_shards[settle_work.settled_terms[n]] <> ALL (lost)
     ),
     was_ready AS (
         DELETE FROM work AS w
@@ -114,7 +106,7 @@ BEGIN
             w.key_id,
             w.metadata,
             w.payload,
-            a.failures AS attempts,
+            (a.error IS NOT NULL)::integer AS attempts,
             a.error AS last_error,
             false AS held_line,
             a.outcome,
@@ -143,7 +135,7 @@ BEGIN
             w.key_id,
             w.metadata,
             w.payload,
-            w.attempts + a.failures AS attempts,
+            w.attempts + (a.error IS NOT NULL)::integer AS attempts,
             coalesce(a.error, w.last_error) AS last_error,
             w.holds AS held_line,
             a.outcome,

@@ -1,8 +1,9 @@
 -- Tells that a worker is there, keeps its shards with the cursors it gives, and gives it free ones until it has
 -- its part. `look_in` is how many microseconds it may be until the next shard of another could be free.
 --
--- Only the worker's own shards are waited for; one that somebody else has locked is looked at next time. So
--- workers that ask at the same time do not wait for each other, and cannot wait in a circle.
+-- The worker's own shards are waited for. For a free one that somebody has locked it waits as long as whoever
+-- settles or asks there may take; then it is looked at next time. So nobody waits in a circle, nor behind a
+-- connection that fell silent.
 CREATE FUNCTION {schema}.share_work(
     worker uuid,
     holder text,
@@ -39,7 +40,8 @@ DECLARE
     there record;
     given integer;
     wanted smallint[];
-    locked smallint[];
+    free smallint;
+    is_locked boolean := false;
 BEGIN
     DELETE FROM workers
     WHERE id = ANY (
@@ -72,9 +74,8 @@ BEGIN
     ends := now + share_work.span;
     SELECT
         count(*),
-        count(*) FILTER (WHERE w.id < share_work.worker),
-        min(w.expires_at) FILTER (WHERE w.id <> share_work.worker) - now
-    INTO everyone, rank, share_work.look_in
+        count(*) FILTER (WHERE w.id < share_work.worker)
+    INTO everyone, rank
     FROM workers AS w
     WHERE w.expires_at > now OR w.id = share_work.worker;
     SELECT count(*) / everyone + CASE WHEN rank < count(*) % everyone THEN 1 ELSE 0 END
@@ -112,49 +113,38 @@ BEGIN
         share_work.urgent := share_work.urgent || there.urgent;
         share_work.normal := share_work.normal || there.normal;
     END LOOP;
-    IF coalesce(cardinality(share_work.shards), 0) >= share_work.part THEN
-        RETURN;
-    END IF;
-    SELECT array_agg(s.shard ORDER BY s.shard)
-    INTO wanted
-    FROM work_shards AS s
-    LEFT JOIN LATERAL (
-        SELECT t.expires_at
-        FROM shard_terms AS t
-        WHERE t.shard = s.shard
-        ORDER BY t.move DESC
-        LIMIT 1
-    ) AS held ON true
-    WHERE coalesce(held.expires_at, 0) <= now;
-    locked := ARRAY(
+    wanted := ARRAY(
         SELECT s.shard
         FROM work_shards AS s
-        WHERE s.shard = ANY (wanted)
-        ORDER BY s.shard
-        LIMIT share_work.part - coalesce(cardinality(share_work.shards), 0)
-        FOR UPDATE SKIP LOCKED
-    );
-    IF cardinality(locked) < share_work.part - coalesce(cardinality(share_work.shards), 0)
-        AND cardinality(locked) < cardinality(wanted)
-    THEN
-        share_work.look_in := least(share_work.look_in, soon);
-    END IF;
-    -- In a look of its own: somebody may have taken it before it was locked.
-    FOR there IN
-        SELECT s.shard, held.term, held.expires_at, held.urgent, held.normal
-        FROM work_shards AS s
         LEFT JOIN LATERAL (
-            SELECT t.*
+            SELECT t.expires_at
             FROM shard_terms AS t
             WHERE t.shard = s.shard
             ORDER BY t.move DESC
             LIMIT 1
         ) AS held ON true
-        WHERE s.shard = ANY (locked) AND coalesce(held.expires_at, 0) <= now
+        WHERE coalesce(held.expires_at, 0) <= now
         ORDER BY s.shard
-    LOOP
+    );
+    SET LOCAL lock_timeout = '200ms';
+    FOREACH free IN ARRAY wanted LOOP
+        EXIT WHEN coalesce(cardinality(share_work.shards), 0) >= share_work.part;
+        BEGIN
+            PERFORM FROM work_shards AS s WHERE s.shard = free FOR UPDATE;
+        EXCEPTION WHEN lock_not_available THEN
+            is_locked := true;
+            CONTINUE;
+        END;
+        SELECT t.*
+        INTO there
+        FROM shard_terms AS t
+        WHERE t.shard = free
+        ORDER BY t.move DESC
+        LIMIT 1;
+        -- Somebody may have taken it before it was locked.
+        CONTINUE WHEN coalesce(there.expires_at, 0) > now;
         PERFORM move_shard(
-            there.shard,
+            free,
             coalesce(there.term, 0) + 1,
             share_work.worker,
             share_work.holder,
@@ -162,10 +152,24 @@ BEGIN
             coalesce(there.urgent, 0),
             coalesce(there.normal, 0)
         );
-        share_work.shards := share_work.shards || there.shard;
+        share_work.shards := share_work.shards || free;
         share_work.terms := share_work.terms || coalesce(there.term, 0) + 1;
         share_work.urgent := share_work.urgent || coalesce(there.urgent, 0);
         share_work.normal := share_work.normal || coalesce(there.normal, 0);
     END LOOP;
+    SELECT min(held.expires_at) - now
+    INTO share_work.look_in
+    FROM work_shards AS s
+    CROSS JOIN LATERAL (
+        SELECT t.worker, t.expires_at
+        FROM shard_terms AS t
+        WHERE t.shard = s.shard
+        ORDER BY t.move DESC
+        LIMIT 1
+    ) AS held
+    WHERE held.worker <> share_work.worker AND held.expires_at > now;
+    IF is_locked THEN
+        share_work.look_in := least(share_work.look_in, soon);
+    END IF;
 END
 $$;
