@@ -16,11 +16,8 @@ use crate::store::PostgresStore;
 #[async_trait]
 impl Checkpoints for PostgresStore {
     async fn find_checkpoint(&self, name: &str) -> Result<Option<StoredCheckpoint>, Error> {
-        if check_checkpoint_name(name).is_err() {
-            return Ok(None);
-        }
-        let select =
-            Statement::new(include_str!("sql/select_subscription.sql"), [(&name as _, Type::TEXT)]);
+        check_checkpoint_name(name)?;
+        let select = Statement::new(include_str!("sql/select_subscription.sql"), [(&name as _, Type::TEXT)]);
         let read = |answers: Vec<Vec<Row>>| {
             answers.iter().flatten().next().map(|row| stored_checkpoint(row, 0)).transpose()
         };

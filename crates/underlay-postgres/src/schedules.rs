@@ -46,9 +46,7 @@ impl Schedules for PostgresStore {
     }
 
     async fn remove_schedule(&self, tenant: &TenantId, name: &str) -> Result<bool, Error> {
-        if check_schedule_name(name).is_err() {
-            return Ok(false);
-        }
+        check_schedule_name(name)?;
         let owner = tenant.as_str();
         let parameters: [Parameter<'_>; 2] = [(&owner, Type::TEXT), (&name, Type::TEXT)];
         let sql = include_str!("sql/remove_schedule.sql");
@@ -63,6 +61,7 @@ impl Schedules for PostgresStore {
         limit: usize,
     ) -> Result<Vec<Schedule>, Error> {
         check_schedule_limit(limit)?;
+        after.map_or(Ok(()), |(_, name)| check_schedule_name(name))?;
         // Before every name of a tenant.
         let (after_owner, after_name) = after.map_or(("", ""), |(owner, name)| (owner.as_str(), name));
         let wanted = stored_number(limit as u64);

@@ -24,7 +24,8 @@ use underlay_core::limits::{WORK_SCAN_MAX, WORK_SHARDS};
 use underlay_core::{
     CommitId, DuePage, Error, HeldShard, Lane, LaneCursors, QueueDepth, ReadWork, Settlement, Shard,
     ShardTerm, Share, TenantId, WorkFilter, WorkId, WorkInfo, WorkKind, WorkPage, WorkPlace, WorkQueue,
-    WorkScope, Worker, check_settlements, check_work_count, check_work_limit, check_work_scope, check_worker,
+    WorkScope, Worker, check_settlements, check_work_count, check_work_filter, check_work_limit,
+    check_work_scope, check_worker,
 };
 use uuid::Uuid;
 
@@ -278,6 +279,7 @@ impl WorkQueue for PostgresStore {
         limit: usize,
     ) -> Result<Vec<WorkInfo>, Error> {
         check_work_limit(limit)?;
+        check_work_filter(filter)?;
         let (from, wanted) = (stored_number(after.number()), stored_number(limit as u64));
         let (kind, shards) = (filter.kind.map(WorkKind::name), i32::from(WORK_SHARDS));
         let owner = filter.tenant.as_ref().map(TenantId::as_str);
@@ -368,8 +370,7 @@ fn read_share(row: &Row, worker: &Worker) -> Result<Share, Failure> {
     let places = urgent.iter().zip(&normal);
     let mut held = Vec::with_capacity(shards.len());
     for (at, ((shard, term), (urgent, normal))) in shards.iter().zip(&terms).zip(places).enumerate() {
-        let term =
-            ShardTerm { shard: read_shard(*shard)?, term: term.unsigned_abs(), worker: worker.id };
+        let term = ShardTerm { shard: read_shard(*shard)?, term: term.unsigned_abs(), worker: worker.id };
         let cursors = [urgent, normal].map(|place| WorkPlace::from_number(place.unsigned_abs()));
         // Those it had come first, and none is given past its part.
         held.push(HeldShard { term, cursors, is_surplus: at >= part });

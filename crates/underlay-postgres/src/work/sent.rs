@@ -46,8 +46,7 @@ impl<'a> SentArrays<'a> {
             (arrays.encodings, arrays.key_ids) = (Some(encodings), Some(key_ids));
         }
         if sent().any(|work| work.due_at.is_some()) {
-            arrays.due =
-                Some(sent().map(|work| work.due_at.map(|due_at| due_at.as_microsecond())).collect());
+            arrays.due = Some(sent().map(|work| work.due_at.map(|due_at| due_at.as_microsecond())).collect());
         }
         Some(arrays)
     }

@@ -167,6 +167,18 @@ mod work_queue {
     underlay_testkit::conformance!(work_queue, Timed);
 }
 
+mod schedules {
+    use super::Timed;
+
+    underlay_testkit::conformance!(schedules, Timed);
+}
+
+mod checkpoints {
+    use super::Timed;
+
+    underlay_testkit::conformance!(checkpoints, Timed);
+}
+
 mod event_store {
     use super::Database;
 
