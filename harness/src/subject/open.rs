@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use underlay_core::adapter::{Adapter, Backend, OptionValues};
 use underlay_core::memory::MemoryAdapter;
-use underlay_core::{Archive, Error, EventStore, Leases, ReadModels, Snapshots, SystemClock, Wakeups};
+use underlay_core::{
+    Archive, Error, EventStore, Leases, ReadModels, Schedules, Snapshots, SystemClock, Wakeups, WorkQueue,
+};
 use underlay_postgres::PostgresAdapter;
 use underlay_runtime::Ports;
 use underlay_sqlite::{SqliteAdapter, SqliteConfig};
@@ -92,6 +94,14 @@ impl OpenStore {
             snapshots: Some(self.snapshots.clone()),
             leases: self.leases.clone(),
             clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// The work of commits, and the schedules.
+    pub(crate) fn work(&self) -> Result<(Arc<dyn WorkQueue>, Arc<dyn Schedules>)> {
+        match (&self.backend.work, &self.backend.schedules) {
+            (Some(work), Some(schedules)) => Ok((work.clone(), schedules.clone())),
+            _ => Err("a store under attack keeps work and schedules".into()),
         }
     }
 
