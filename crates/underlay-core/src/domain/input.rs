@@ -7,7 +7,7 @@ use crate::words::{CommitId, Error, EventId, Json, NewWork, StreamName, Timestam
 /// [`WorkKind::Timer`]. The receiver of the work is the process, its key is the instance. Its JSON form is stored: a
 /// field that is not known is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "input", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum StoredInput {
     /// Something happened. The event itself stays in the log.
     Event {
@@ -53,5 +53,47 @@ impl StoredInput {
         let mut work = NewWork::new(kind, process, instance, name, Json::encode(self)?);
         work.due_at = due_at;
         Ok(work)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::Payload;
+
+    #[test]
+    fn an_input_survives_being_stored() {
+        let refused = CommandOutcome::Refused {
+            code: "too-poor".to_owned(),
+            message: "There is not enough.".to_owned(),
+            body: Json::encode(&serde_json::json!({ "missing": 3 })).unwrap(),
+        };
+        let inputs = [
+            StoredInput::Event {
+                stream: StreamName::parse("account-1").unwrap(),
+                version: Version(3),
+                event_id: EventId::draw(),
+            },
+            StoredInput::Outcome {
+                name: "reserve".to_owned(),
+                command_id: CommitId::draw(),
+                outcome: refused,
+            },
+            StoredInput::Outcome {
+                name: "reserve".to_owned(),
+                command_id: CommitId::draw(),
+                outcome: CommandOutcome::Accepted,
+            },
+            StoredInput::Timer {
+                name: "deadline".to_owned(),
+                due_at: Timestamp::UNIX_EPOCH,
+                set_by: Version(1),
+            },
+        ];
+        for input in inputs {
+            let work = input.work("payment", "42").unwrap();
+            let read = Payload::json(&work.payload).unwrap().decode::<StoredInput>();
+            assert_eq!(read.unwrap(), input);
+        }
     }
 }
