@@ -64,7 +64,7 @@ impl Commands {
         asked: &Asked,
     ) -> Result<Executed, NotExecuted<A::Refusal>> {
         let stream = A::stream(id)?;
-        let content = asked.fingerprint(["command", stream.as_str(), command.descriptor().name]);
+        let content = asked.of_command(&stream, command.descriptor().name);
         let mut reads = Reads::default();
         reads.stream::<A>(id)?;
         let decide = |streams: &mut Streams, context: &Context| {
@@ -89,7 +89,7 @@ impl Commands {
             )
             .into());
         }
-        let content = asked.fingerprint(["operation", O::NAME]);
+        let content = asked.of_operation(O::NAME);
         let mut reads = Reads::default();
         guarded(|| format!("`reads` of {}", O::NAME), || operation.reads(&mut reads))??;
         reads.validate()?;
