@@ -1,3 +1,5 @@
+mod stored_commands;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,7 +89,7 @@ struct Inner {
     ports: Ports,
     registry: Registry,
     config: EngineConfig,
-    commands: Commands,
+    commands: Arc<Commands>,
     views: Arc<Views>,
 }
 
@@ -121,7 +123,7 @@ impl Engine {
     ) -> Result<Self, Error> {
         registry.validate()?;
         config.validate()?;
-        let commands = Commands::new(&ports, &registry, &config);
+        let commands = Arc::new(Commands::new(&ports, &registry, &config));
         let views = Arc::new(Views::new(&ports, row_stores, &registry, &config)?);
         Ok(Self(Arc::new(Inner { ports, registry, config, commands, views })))
     }

@@ -12,7 +12,10 @@ mod subscription;
 mod views;
 mod work;
 
-pub use commands::{ErasedRefusal, ExecuteError, ExecuteNamedError, Executed, Request};
+pub use commands::{
+    Cancelled, CommandInfo, CommandList, CommandPage, CommandStatus, ErasedRefusal, ExecuteError,
+    ExecuteNamedError, Executed, Request, SubmitOptions, Submitted, WaitingCommand,
+};
 pub use config::{EngineConfig, OnViewChange};
 pub use engine::{Engine, Ports, RowStore, RowStores, RunningViews, WorkPorts};
 pub use registry::{AggregateInfo, OperationInfo, Registry};

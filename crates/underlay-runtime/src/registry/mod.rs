@@ -1,14 +1,17 @@
 //! What a service is made of, by name: aggregates, operations and views, with their types erased.
 
+mod drawers;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use underlay_core::{
-    Aggregate, Asked, Command, CommandDescriptor, CommandError, DecodeError, Error, Event, EventDescriptor,
-    Json, Operation, RecordedEvent, SnapshotState, View, ViewSchema,
+    Aggregate, Asked, Command, CommandDescriptor, CommandError, DecodeError, Draw, Error, Event,
+    EventDescriptor, Json, Operation, RecordedEvent, SnapshotState, StreamName, View, ViewSchema,
 };
 
+pub(crate) use self::drawers::{Drawers, Drawn};
 use crate::commands::{Commands, SnapshotsOf, Snapshotter, refusal_to_json};
 use crate::views::{FoldedView, ViewFolder};
 use crate::{ErasedRefusal, ExecuteError, ExecuteNamedError, Executed, Request, RowStores};
@@ -38,25 +41,52 @@ pub(crate) trait AggregateEntry: Send + Sync {
     fn info(&self) -> AggregateInfo;
     fn event_schemas(&self) -> Vec<(EventDescriptor, Json)>;
     fn decodes(&self, event: &RecordedEvent) -> Result<bool, DecodeError>;
+    /// The stream of a command that is well formed.
+    fn check(&self, id: &str, command: &str, body: &str) -> Result<StreamName, ExecuteNamedError>;
     async fn execute(
         &self,
         commands: &Commands,
         request: &Request,
         id: &str,
         command: &str,
-        body: &str,
+        body: Body<'_>,
     ) -> Result<Executed, ExecuteNamedError>;
 }
 
 #[async_trait]
 pub(crate) trait OperationEntry: Send + Sync {
     fn info(&self) -> OperationInfo;
+    /// Refuses a body that does not fit.
+    fn check(&self, body: &str) -> Result<(), ExecuteNamedError>;
     async fn operate(
         &self,
         commands: &Commands,
         request: &Request,
-        body: &str,
+        body: Body<'_>,
     ) -> Result<Executed, ExecuteNamedError>;
+}
+
+/// The body of a command that is called by its name.
+#[derive(Clone, Copy)]
+pub(crate) struct Body<'a> {
+    /// The text.
+    pub(crate) text: &'a str,
+    /// Whether typed code gave it, before it was stored.
+    pub(crate) is_typed: bool,
+}
+
+impl<'a> Body<'a> {
+    /// What somebody sent.
+    pub(crate) fn sent(text: &'a str) -> Self {
+        Self { text, is_typed: false }
+    }
+
+    fn asked(self) -> Result<Asked, Error> {
+        match self.is_typed {
+            true => Asked::typed(&Json::from_stored(self.text)),
+            false => Asked::by_name(self.text),
+        }
+    }
 }
 
 /// Everything a service is made of, by name. The engine is built from it.
@@ -67,6 +97,7 @@ pub struct Registry {
     views: BTreeMap<&'static str, Arc<dyn ViewFolder>>,
     snapshotters: BTreeMap<&'static str, Arc<dyn Snapshotter>>,
     event_types: BTreeMap<&'static str, (&'static str, EventDescriptor)>,
+    drawers: Drawers,
     clashes: Vec<String>,
 }
 
@@ -121,6 +152,14 @@ impl Registry {
         if self.views.insert(V::NAME, Arc::new(FoldedView::new(view))).is_some() {
             self.clashes.push(format!("two views have the name {}", V::NAME));
         }
+        self
+    }
+
+    /// Draws messages and commands from events, before the commit that stores both. Several may draw from one type:
+    /// what they draw is sent in the order they were added.
+    #[must_use]
+    pub fn draw<D: Draw>(mut self, draw: D) -> Self {
+        self.drawers.add(draw);
         self
     }
 
@@ -230,6 +269,11 @@ impl Registry {
         if let Some(clash) = self.clashes.first() {
             return Err(Error::invalid(clash.clone()));
         }
+        if let Some(stray) = self.drawers.event_types().find(|name| !self.event_types.contains_key(*name)) {
+            return Err(Error::invalid(format!(
+                "work is drawn from event type {stray}, which no aggregate of the service declares"
+            )));
+        }
         self.views().iter().try_for_each(ViewSchema::validate)
     }
 
@@ -249,6 +293,10 @@ impl Registry {
 
     pub(crate) fn find_view(&self, name: &str) -> Result<Arc<dyn ViewFolder>, Error> {
         self.views.get(name).cloned().ok_or_else(|| not_found("view", name, self.views.keys().copied()))
+    }
+
+    pub(crate) fn drawers(&self) -> &Drawers {
+        &self.drawers
     }
 
     pub(crate) fn snapshotter(&self, category: &str) -> Option<Arc<dyn Snapshotter>> {
@@ -292,19 +340,23 @@ impl<A: Aggregate> AggregateEntry for Entry<A> {
         Ok(event.decode::<A::Event>()?.is_some())
     }
 
+    fn check(&self, id: &str, command: &str, body: &str) -> Result<StreamName, ExecuteNamedError> {
+        let stream = A::stream(&parse_id::<A>(id)?)?;
+        A::Command::decode(command, body)?;
+        Ok(stream)
+    }
+
     async fn execute(
         &self,
         commands: &Commands,
         request: &Request,
         id: &str,
         command: &str,
-        body: &str,
+        body: Body<'_>,
     ) -> Result<Executed, ExecuteNamedError> {
-        let parsed = id.parse::<A::Id>();
-        let id = parsed
-            .map_err(|error| Error::invalid(format!("{id:?} is not an id of {}: {error}", A::CATEGORY)))?;
-        let command = A::Command::decode(command, body)?;
-        let asked = Asked::by_name(body)?;
+        let id = parse_id::<A>(id)?;
+        let command = A::Command::decode(command, body.text)?;
+        let asked = body.asked()?;
         commands.decide_aggregate::<A>(request, &id, command, &asked).await.map_err(erase)
     }
 }
@@ -315,18 +367,31 @@ impl<O: Operation> OperationEntry for Entry<O> {
         OperationInfo { name: O::NAME, roles: O::ROLES }
     }
 
+    fn check(&self, body: &str) -> Result<(), ExecuteNamedError> {
+        parse_operation::<O>(body)?;
+        Ok(())
+    }
+
     async fn operate(
         &self,
         commands: &Commands,
         request: &Request,
-        body: &str,
+        body: Body<'_>,
     ) -> Result<Executed, ExecuteNamedError> {
-        let parsed: Result<O, serde_json::Error> = serde_json::from_str(body);
-        let operation = parsed
-            .map_err(|error| CommandError::Body { name: O::NAME.to_owned(), reason: error.to_string() })?;
-        let asked = Asked::by_name(body)?;
+        let operation = parse_operation::<O>(body.text)?;
+        let asked = body.asked()?;
         commands.decide_operation(request, operation, &asked).await.map_err(erase)
     }
+}
+
+fn parse_id<A: Aggregate>(id: &str) -> Result<A::Id, Error> {
+    let parsed = id.parse::<A::Id>();
+    parsed.map_err(|error| Error::invalid(format!("{id:?} is not an id of {}: {error}", A::CATEGORY)))
+}
+
+fn parse_operation<O: Operation>(body: &str) -> Result<O, CommandError> {
+    let parsed: Result<O, serde_json::Error> = serde_json::from_str(body);
+    parsed.map_err(|error| CommandError::Body { name: O::NAME.to_owned(), reason: error.to_string() })
 }
 
 /// Why a command was not executed, before the type of its refusal is erased, or given back to a stored one.
