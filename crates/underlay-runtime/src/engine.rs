@@ -1,3 +1,4 @@
+mod schedules;
 mod stored_commands;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use underlay_core::{
 };
 
 use crate::commands::Commands;
+use crate::schedules::Timetable;
 use crate::views::Views;
 use crate::{
     EngineConfig, ExecuteError, ExecuteNamedError, Executed, RebuildFrom, Registry, Request, Retried,
@@ -90,6 +92,7 @@ struct Inner {
     registry: Registry,
     config: EngineConfig,
     commands: Arc<Commands>,
+    timetable: Arc<Timetable>,
     views: Arc<Views>,
 }
 
@@ -125,7 +128,8 @@ impl Engine {
         config.validate()?;
         let commands = Arc::new(Commands::new(&ports, &registry, &config));
         let views = Arc::new(Views::new(&ports, row_stores, &registry, &config)?);
-        Ok(Self(Arc::new(Inner { ports, registry, config, commands, views })))
+        let timetable = Arc::new(Timetable::new(&ports, commands.clone(), &config));
+        Ok(Self(Arc::new(Inner { ports, registry, config, commands, timetable, views })))
     }
 
     /// The log.

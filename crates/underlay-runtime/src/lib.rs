@@ -8,6 +8,7 @@ mod config;
 mod engine;
 mod options;
 mod registry;
+mod schedules;
 mod subscription;
 mod views;
 mod work;
@@ -19,6 +20,7 @@ pub use commands::{
 pub use config::{EngineConfig, OnViewChange};
 pub use engine::{Engine, Ports, RowStore, RowStores, RunningViews, WorkPorts};
 pub use registry::{AggregateInfo, OperationInfo, Registry};
+pub use schedules::{Missed, ScheduleDefinition, ScheduleInfo};
 pub use subscription::SubscriptionState;
 pub use views::{
     RebuildFrom, Retried, RowAnswer, Standings, ViewAnswer, ViewStanding, ViewState, ViewStatus,

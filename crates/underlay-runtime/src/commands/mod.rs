@@ -4,7 +4,7 @@ mod decide;
 mod request;
 mod snapshots;
 mod states;
-mod stored;
+pub(crate) mod stored;
 mod turns;
 
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use underlay_core::{Clock, EventStore, Snapshots, WorkQueue};
 pub(crate) use decide::{guarded, refusal_to_json};
 pub use request::{ErasedRefusal, ExecuteError, ExecuteNamedError, Executed, Request};
 pub(crate) use snapshots::{SnapshotsOf, Snapshotter};
-pub(crate) use stored::{StoredCommands, Target};
 pub use stored::{
     Cancelled, CommandInfo, CommandList, CommandPage, CommandStatus, SubmitOptions, Submitted, WaitingCommand,
 };
+pub(crate) use stored::{StoredCommands, Target};
 
 use crate::registry::Body;
 use crate::{EngineConfig, Ports, Registry};

@@ -21,6 +21,8 @@
 mod receiver;
 mod standing;
 mod submission;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};

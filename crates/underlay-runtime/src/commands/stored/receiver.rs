@@ -178,9 +178,7 @@ fn not_done(work: &Work, failure: ExecuteNamedError) -> NotDone {
         Error::NotFound(_) => NotDone::passing(error),
         // Without an expected version the engine decides again; with one, the stream never comes back to it.
         Error::Conflict(conflict) => match conflict.expected {
-            ExpectedVersion::Exact(expected)
-                if stored_expects(work) && conflict.actual > expected =>
-            {
+            ExpectedVersion::Exact(expected) if stored_expects(work) && conflict.actual > expected => {
                 NotDone::last(error)
             }
             _ => NotDone::passing(error),

@@ -2,7 +2,8 @@ use serde::Serialize;
 use underlay_core::limits::WORK_PAGE_MAX;
 use underlay_core::{
     Actor, CANCELLED, Commit, CommitId, CommitStatus, Committed, Error, EventStoreExt, Json, Lane, Outcome,
-    StoredCommand, TenantId, Timestamp, Work, WorkFilter, WorkId, WorkInfo, WorkKind, WorkPlace, WorkStanding,
+    StoredCommand, TenantId, Timestamp, Work, WorkFilter, WorkId, WorkInfo, WorkKind, WorkPlace,
+    WorkStanding,
 };
 
 use super::{Commands, read_command, submission_id};
@@ -237,12 +238,7 @@ impl Commands {
     }
 
     /// The command where it waits, or was given up.
-    fn waiting(
-        &self,
-        id: CommitId,
-        submitted_at: Option<Timestamp>,
-        info: &WorkInfo,
-    ) -> CommandInfo {
+    fn waiting(&self, id: CommitId, submitted_at: Option<Timestamp>, info: &WorkInfo) -> CommandInfo {
         let work = &info.work;
         let status = match info.standing {
             WorkStanding::Dead { died_at, is_final, .. } => CommandStatus::Failed { died_at, is_final },
