@@ -25,3 +25,4 @@ pub use subscription::SubscriptionState;
 pub use views::{
     RebuildFrom, Retried, RowAnswer, Standings, ViewAnswer, ViewStanding, ViewState, ViewStatus,
 };
+pub use work::{QueueStanding, ReceiverState, RunningWork, WorkStandings, WorkerState};

@@ -24,7 +24,7 @@ pub(crate) struct StoredCommands {
 }
 
 impl StoredCommands {
-    /// The version of the shape of [`StoredCommand`].
+    /// The highest version of the shape of [`StoredCommand`] that this program reads.
     const VERSION: u32 = 1;
 
     pub(crate) fn new(commands: Arc<Commands>) -> Self {
@@ -121,15 +121,12 @@ impl Receiver for StoredCommands {
         true
     }
 
+    fn reads(&self, work: &Work) -> bool {
+        work.sent.payload.is_plain() && work.sent.version.0 <= Self::VERSION
+    }
+
     async fn attempt(&self, attempt: Attempt<'_>) -> Result<(), NotDone> {
         let work = attempt.work;
-        if work.sent.version.0 != Self::VERSION {
-            return Err(NotDone::passing(format!(
-                "the stored command has version {}, this program reads version {}",
-                work.sent.version,
-                Self::VERSION
-            )));
-        }
         let stored = read_command(work).map_err(NotDone::last)?;
         let _run = self.commands.running.begin(&work.tenant, stored.identity(&work.tenant, work.id));
         let outcome = self.run(work, &stored).await?;
