@@ -18,6 +18,8 @@
 mod cron;
 mod definition;
 mod fires;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
