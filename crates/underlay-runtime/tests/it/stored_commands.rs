@@ -9,7 +9,8 @@ use underlay_core::{
     WorkQueue,
 };
 use underlay_runtime::{
-    Cancelled, CommandStatus, Engine, EngineConfig, Missed, Ports, ScheduleDefinition, SubmitOptions, WorkPorts,
+    Cancelled, CommandStatus, Engine, EngineConfig, Missed, Ports, ScheduleDefinition, SubmitOptions,
+    WorkPorts,
 };
 
 use crate::bank::{Account, AccountCommand, Transfer, registry, repeatable, stream, tenant};
