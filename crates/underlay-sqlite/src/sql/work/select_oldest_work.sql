@@ -1,0 +1,6 @@
+SELECT sent_at
+FROM work
+WHERE receiver = ?1
+    AND kind = ?2
+ORDER BY place
+LIMIT 1

@@ -1,0 +1,5 @@
+SELECT
+    id,
+    expires_at
+FROM workers
+ORDER BY id
