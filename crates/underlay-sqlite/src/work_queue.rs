@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use underlay_core::{
     CommitId, DuePage, Error, Lane, LaneCursors, QueueDepth, Settlement, Shard, ShardTerm, Share, TenantId,
-    WorkFilter, WorkId, WorkInfo, WorkPage, WorkPlace, WorkQueue, WorkScope, Worker, check_work_count,
-    check_work_limit, check_work_scope, check_worker,
+    WorkFilter, WorkId, WorkInfo, WorkPage, WorkPlace, WorkQueue, WorkScope, Worker, check_settlements,
+    check_work_count, check_work_limit, check_work_scope, check_worker,
 };
 
 use crate::leases;
@@ -72,7 +72,7 @@ impl WorkQueue for SqliteStore {
     }
 
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Shard>, Error> {
-        check_work_count(settlements.len())?;
+        check_settlements(settlements)?;
         let (settlements, clock) = (settlements.to_vec(), self.0.clock.clone());
         let settle = move |connection: &Connection| settling::settle(connection, &settlements, clock.now());
         self.write_beside(Flush::Later, settle).await

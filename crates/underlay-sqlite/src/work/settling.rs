@@ -2,17 +2,17 @@
 //! blocked is its head. Where a line has pieces that stand behind, it has a head: each change that takes a
 //! head away makes the lowest of them the next one, in the same transaction.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use underlay_core::adapter::stored_number;
-use underlay_core::limits::WORK_ERROR_BYTES_MAX;
-use underlay_core::{Settled, Settlement, Shard, TenantId, Timestamp, WorkId};
+use underlay_core::{Settled, Settlement, Shard, ShardTerm, TenantId, Timestamp, WorkId, kept_work_error};
 
 use crate::error::Failure;
 use crate::work::sharing;
 
 /// The line that a piece of work stands in.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Line {
     tenant: String,
     receiver: String,
@@ -25,60 +25,54 @@ impl Line {
     }
 }
 
-/// Stores what became of work, where its terms hold; the shards that were lost.
+/// Stores what became of work, but of shards that were lost, which it gives. Lines go on when all of it is
+/// stored, so that its order does not matter.
 pub(crate) fn settle(
     connection: &Connection,
     settlements: &[Settlement],
     now: Timestamp,
 ) -> Result<Vec<Shard>, Failure> {
-    let mut terms = HashMap::new();
+    let terms: HashSet<ShardTerm> = settlements.iter().map(|settlement| settlement.term).collect();
     let mut lost = BTreeSet::new();
-    for settlement in settlements {
-        let term = settlement.term;
-        let holds = match terms.get(&term) {
-            Some(holds) => *holds,
-            None => *terms.entry(term).or_insert(sharing::holds(connection, term, now)?),
-        };
-        if holds {
-            settle_one(connection, settlement, now.as_microsecond())?;
-        } else {
+    for term in terms {
+        if !sharing::holds(connection, term, now)? {
             lost.insert(term.shard);
         }
+    }
+    let mut lines = BTreeSet::new();
+    for settlement in settlements.iter().filter(|settlement| !lost.contains(&settlement.term.shard)) {
+        lines.extend(settle_one(connection, settlement, now.as_microsecond())?);
+    }
+    for line in lines {
+        release_next(connection, &line, now.as_microsecond())?;
     }
     Ok(lost.into_iter().collect())
 }
 
-fn settle_one(connection: &Connection, settlement: &Settlement, now: i64) -> Result<(), Failure> {
+/// Stores what became of a piece; gives its line, where the next of it may go now.
+fn settle_one(connection: &Connection, settlement: &Settlement, now: i64) -> Result<Option<Line>, Failure> {
     let at = (stored_number(settlement.place.number()), settlement.term.shard.number());
     match &settlement.settled {
         // What was ready blocked nothing.
-        Settled::Done if delete_ready(connection, at)? => Ok(()),
-        Settled::Done => match delete_later(connection, at)? {
-            Some(line) => release_next(connection, &line, now),
-            None => Ok(()),
-        },
+        Settled::Done if delete_ready(connection, at)? => Ok(None),
+        Settled::Done => delete_later(connection, at),
         Settled::Retry { due_at, error } => {
-            // It is the head, so no other becomes one.
-            hold(connection, at, Some(due_at.as_microsecond()), 1, Some(cut(error)))?;
-            Ok(())
+            let error = kept_work_error(error);
+            hold(connection, at, Some(due_at.as_microsecond()), 1, Some(&error))
         }
-        Settled::Held => match hold(connection, at, None, 0, None)? {
-            Some(line) => release_next(connection, &line, now),
-            None => Ok(()),
-        },
+        Settled::Held => hold(connection, at, None, 0, None),
         Settled::Dead { error, is_final, holds } => {
+            let error = kept_work_error(error);
             let give_up = |sql| -> Result<bool, Failure> {
                 let mut insert = connection.prepare_cached(sql)?;
-                Ok(insert.execute(params![at.0, at.1, cut(error), now, is_final, holds])? > 0)
+                Ok(insert.execute(params![at.0, at.1, error, now, is_final, holds])? > 0)
             };
             if give_up(include_str!("../sql/work/move_work_to_dead_letters.sql"))? {
                 delete_ready(connection, at)?;
-            } else if give_up(include_str!("../sql/work/move_work_later_to_dead_letters.sql"))?
-                && let Some(line) = delete_later(connection, at)?
-            {
-                release_next(connection, &line, now)?;
+            } else if give_up(include_str!("../sql/work/move_work_later_to_dead_letters.sql"))? {
+                return delete_later(connection, at);
             }
-            Ok(())
+            Ok(None)
         }
     }
 }
@@ -118,10 +112,6 @@ fn release_next(connection: &Connection, line: &Line, now: i64) -> Result<(), Fa
     let mut update = connection.prepare_cached(include_str!("../sql/work/release_next_work.sql"))?;
     update.execute(params![line.tenant, line.receiver, line.key, now])?;
     Ok(())
-}
-
-fn cut(error: &str) -> &str {
-    &error[..error.floor_char_boundary(WORK_ERROR_BYTES_MAX)]
 }
 
 /// Makes dead letters due again; how many of them there were.

@@ -55,8 +55,7 @@ pub(crate) fn share(
         worker.holder,
         ends_at.as_microsecond()
     ])?;
-    let workers = workers(connection)?;
-    let part = part_of(worker.id, &workers);
+    let part = part_of(worker.id, &workers(connection)?);
     let holdings = holdings(connection)?;
     let is_held = |holding: &Holding| holding.expires_at > moment;
     let mut held = Vec::new();
@@ -84,23 +83,23 @@ pub(crate) fn share(
         held.push(HeldShard { term, cursors, is_surplus: false });
     }
     held.sort_by_key(|held| held.term.shard);
-    let others = workers.iter().filter(|(id, _)| *id != worker.id);
-    let next = others.map(|(_, expires_at)| expires_at.saturating_sub(moment)).min();
+    let of_others = holdings.values().filter(|holding| holding.term.worker != worker.id && is_held(holding));
+    let next = of_others.map(|holding| holding.expires_at.saturating_sub(moment)).min();
     let look_again_in = next.map(|next| Duration::from_micros(u64::try_from(next).unwrap_or(0)));
     Ok(Shared { share: Share { held, look_again_in }, is_short })
 }
 
 /// How many shards a worker is to hold.
-fn part_of(worker: WorkerId, workers: &[(WorkerId, i64)]) -> usize {
+fn part_of(worker: WorkerId, workers: &[WorkerId]) -> usize {
     let (shards, count) = (Shard::all().len(), workers.len().max(1));
-    let rank = workers.iter().position(|(id, _)| *id == worker).unwrap_or(count);
+    let rank = workers.iter().position(|id| *id == worker).unwrap_or(count);
     shards / count + usize::from(rank < shards % count)
 }
 
-/// The workers that are there and when they are counted no more, in the order of ids.
-fn workers(connection: &Connection) -> Result<Vec<(WorkerId, i64)>, Failure> {
+/// The workers that are there, in the order of ids.
+fn workers(connection: &Connection) -> Result<Vec<WorkerId>, Failure> {
     let mut select = connection.prepare_cached(include_str!("../sql/work/select_workers.sql"))?;
-    let workers = select.query_map([], |row| Ok((WorkerId(Uuid::from_bytes(row.get(0)?)), row.get(1)?)))?;
+    let workers = select.query_map([], |row| Ok(WorkerId(Uuid::from_bytes(row.get(0)?))))?;
     workers.collect::<Result<_, _>>().map_err(|error| Failure::from(error).within("workers"))
 }
 

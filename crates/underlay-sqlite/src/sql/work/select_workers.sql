@@ -1,5 +1,3 @@
-SELECT
-    id,
-    expires_at
+SELECT id
 FROM workers
 ORDER BY id

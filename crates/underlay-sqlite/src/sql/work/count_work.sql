@@ -1,8 +1,0 @@
-SELECT count(*)
-FROM (
-    SELECT 1
-    FROM work
-    WHERE receiver = ?1
-        AND kind = ?2
-    LIMIT ?3
-)

@@ -1,9 +1,0 @@
-SELECT
-    receiver,
-    kind
-FROM work
-WHERE (receiver, kind) > (?1, ?2)
-ORDER BY
-    receiver,
-    kind
-LIMIT 1
