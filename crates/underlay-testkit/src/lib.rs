@@ -19,6 +19,7 @@
 
 pub mod archive;
 mod case;
+pub mod checkpoints;
 mod concurrent;
 pub mod event_store;
 mod fixture;
@@ -33,6 +34,7 @@ pub mod retention;
 mod rows_first;
 pub mod sample;
 mod scenario;
+pub mod schedules;
 pub mod snapshots;
 pub mod work_queue;
 
@@ -108,6 +110,12 @@ macro_rules! conformance {
     };
     (work_queue, $fixture:ty) => {
         $crate::work_queue_cases! { conformance_tests [$fixture] }
+    };
+    (schedules, $fixture:ty) => {
+        $crate::schedules_cases! { conformance_tests [$fixture] }
+    };
+    (checkpoints, $fixture:ty) => {
+        $crate::checkpoints_cases! { conformance_tests [$fixture] }
     };
 }
 

@@ -10,7 +10,7 @@ use super::MemoryEventStore;
 use crate::ports::{
     DuePage, HeldShard, LaneCursors, QueueDepth, ReadWork, Settled, Settlement, ShardTerm, Share, WorkFilter,
     WorkInfo, WorkPage, WorkQueue, WorkScope, WorkStanding, Worker, WorkerId, check_settlements,
-    check_work_count, check_work_limit, check_work_scope, check_worker, kept_work_error,
+    check_work_count, check_work_filter, check_work_limit, check_work_scope, check_worker, kept_work_error,
 };
 use crate::words::limits::WORK_SCAN_MAX;
 use crate::words::{
@@ -420,6 +420,7 @@ impl WorkQueue for MemoryEventStore {
         limit: usize,
     ) -> Result<Vec<WorkInfo>, Error> {
         check_work_limit(limit)?;
+        check_work_filter(filter)?;
         let log = self.lock();
         let rows = log.work.rows.range((Bound::Excluded(after), Bound::Unbounded)).map(|(_, row)| row);
         Ok(rows.filter(|row| filter.allows(row)).take(limit).map(Row::info).collect())

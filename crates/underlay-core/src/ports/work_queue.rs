@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::words::limits::{
-    LEASE_NAME_BYTES_MAX, LEASE_SECONDS_MAX, WORK_ERROR_BYTES_MAX, WORK_PAGE_MAX, WORK_TENANTS_PASSED_MAX,
+    LEASE_NAME_BYTES_MAX, LEASE_SECONDS_MAX, WORK_ERROR_BYTES_MAX, WORK_KEY_BYTES_MAX, WORK_PAGE_MAX,
+    WORK_RECEIVER_BYTES_MAX, WORK_TENANTS_PASSED_MAX,
 };
 use crate::words::{CommitId, Error, Lane, Shard, TenantId, Timestamp, Work, WorkId, WorkKind, WorkPlace};
 
@@ -312,7 +313,7 @@ pub trait WorkQueue: Send + Sync + 'static {
     /// Lists work in the order of places, after one.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where `limit` exceeds its limit; [`Error::Unavailable`].
+    /// [`Error::Invalid`] where `limit` or a text of the filter exceeds its limit; [`Error::Unavailable`].
     async fn list_work(
         &self,
         filter: &WorkFilter,
@@ -410,6 +411,25 @@ pub fn check_work_limit(limit: usize) -> Result<(), Error> {
         )));
     }
     check_work_count(limit)
+}
+
+/// Checks which work is listed. Adapters call it first.
+///
+/// # Errors
+/// [`Error::Invalid`] that names the limit.
+pub fn check_work_filter(filter: &WorkFilter) -> Result<(), Error> {
+    let texts = [
+        ("receiver", &filter.receiver, "WORK_RECEIVER_BYTES_MAX", WORK_RECEIVER_BYTES_MAX),
+        ("key", &filter.key, "WORK_KEY_BYTES_MAX", WORK_KEY_BYTES_MAX),
+    ];
+    for (what, text, limit, max) in texts {
+        if text.as_ref().is_some_and(|text| text.is_empty() || text.len() > max || text.contains('\0')) {
+            return Err(Error::invalid(format!(
+                "the {what} of work has 1 to {limit} = {max} bytes and no NUL; ask for one that can be there"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Checks whose work is read. Adapters call it first.

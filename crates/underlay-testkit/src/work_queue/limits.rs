@@ -28,6 +28,14 @@ pub async fn limits_of_work_are_named<F: WorkQueueFixture>(fixture: F) {
         assert_named(queue.read_due(shard, &[], limit).await, "WORK_PAGE_MAX");
         assert_named(queue.list_work(&WorkFilter::default(), start, limit).await, "WORK_PAGE_MAX");
     }
+    let too_long = "x".repeat(WORK_KEY_BYTES_MAX + 1);
+    for text in ["", "a\0b", &too_long] {
+        let text = Some(text.to_owned());
+        let filter = WorkFilter { receiver: text.clone(), ..WorkFilter::default() };
+        assert_named(queue.list_work(&filter, start, full).await, "WORK_RECEIVER_BYTES_MAX");
+        let filter = WorkFilter { key: text, ..WorkFilter::default() };
+        assert_named(queue.list_work(&filter, start, full).await, "WORK_KEY_BYTES_MAX");
+    }
     let tenants = |count| (0..count).map(|number| sample::tenant(&format!("{number}"))).collect();
     let scope = WorkScope::EveryTenantBut(tenants(WORK_TENANTS_PASSED_MAX));
     queue.read_work(shard, Lane::Normal, &scope, start, full).await.expect("as many as may be");

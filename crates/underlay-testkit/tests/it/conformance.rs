@@ -25,6 +25,8 @@ mod timed_memory {
 
     underlay_testkit::conformance!(leases, TimedMemoryFixture);
     underlay_testkit::conformance!(work_queue, TimedMemoryFixture);
+    underlay_testkit::conformance!(schedules, TimedMemoryFixture);
+    underlay_testkit::conformance!(checkpoints, TimedMemoryFixture);
 }
 
 mod decorated {
