@@ -15,6 +15,7 @@ use crate::views::catalogue;
 #[async_trait]
 impl Checkpoints for SqliteStore {
     async fn find_checkpoint(&self, name: &str) -> Result<Option<StoredCheckpoint>, Error> {
+        check_checkpoint_name(name)?;
         let name = name.to_owned();
         self.0.readers.read(None, move |connection| find(connection, &name)).await
     }

@@ -40,6 +40,7 @@ impl Schedules for SqliteStore {
     }
 
     async fn remove_schedule(&self, tenant: &TenantId, name: &str) -> Result<bool, Error> {
+        check_schedule_name(name)?;
         let (tenant, name) = (tenant.clone(), name.to_owned());
         let remove = move |connection: &Connection| {
             let delete = include_str!("sql/schedules/delete_schedule.sql");
@@ -59,6 +60,7 @@ impl Schedules for SqliteStore {
         limit: usize,
     ) -> Result<Vec<Schedule>, Error> {
         check_schedule_limit(limit)?;
+        after.map_or(Ok(()), |(_, name)| check_schedule_name(name))?;
         let limit = stored_number(limit as u64);
         // Before every name there is.
         let (from, after) = after.map_or(("", ""), |(owner, name)| (owner.as_str(), name));

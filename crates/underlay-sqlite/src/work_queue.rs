@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use underlay_core::{
     CommitId, DuePage, Error, Lane, LaneCursors, QueueDepth, Settlement, Shard, ShardTerm, Share, TenantId,
     WorkFilter, WorkId, WorkInfo, WorkPage, WorkPlace, WorkQueue, WorkScope, Worker, check_settlements,
-    check_work_count, check_work_limit, check_work_scope, check_worker,
+    check_work_count, check_work_filter, check_work_limit, check_work_scope, check_worker,
 };
 
 use crate::leases;
@@ -96,6 +96,7 @@ impl WorkQueue for SqliteStore {
         limit: usize,
     ) -> Result<Vec<WorkInfo>, Error> {
         check_work_limit(limit)?;
+        check_work_filter(filter)?;
         let wanted = filter.clone();
         let list = move |connection: &Connection| reading::list(connection, &wanted, after, limit);
         match &filter.tenant {

@@ -21,7 +21,7 @@ CREATE TABLE work_later (
     key_id TEXT,
     metadata TEXT NOT NULL,
     payload TEXT NOT NULL,
-    CHECK (due_at IS NOT NULL OR holds = 1)
+    CHECK (holds = 1 OR due_at NOTNULL)
 ) STRICT;
 
 CREATE INDEX work_later_due ON work_later (shard, due_at) WHERE due_at IS NOT NULL;

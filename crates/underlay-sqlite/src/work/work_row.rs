@@ -65,8 +65,12 @@ pub(crate) fn shard(row: &Row<'_>, at: usize, here: impl fmt::Display) -> Result
 pub(crate) fn time(row: &Row<'_>, at: usize, here: impl fmt::Display) -> Result<Option<Timestamp>, Failure> {
     let stored: Option<i64> = row.get(at).map_err(|error| Failure::from(error).within(&here))?;
     let Some(microseconds) = stored else { return Ok(None) };
-    let time = stored_time(microseconds);
-    time.map(Some)
+    if microseconds == Timestamp::MAX.as_microsecond() {
+        // What is due at the end of time lies a part of a microsecond after what is stored of it.
+        return Ok(Some(Timestamp::MAX));
+    }
+    stored_time(microseconds)
+        .map(Some)
         .ok_or_else(|| Failure::damaged(format!("{here}: {microseconds} is past the range of times")))
 }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use underlay_core::{EventStore, Leases, ManualClock, ReadModels, Timestamp, WorkQueue};
+use underlay_core::{Checkpoints, EventStore, Leases, ManualClock, ReadModels, Timestamp, WorkQueue};
 use underlay_sqlite::{SqliteConfig, SqliteStore};
 use underlay_testkit::{
-    EventStoreFixture, Fixture, LeasesFixture, ReadModelsFixture, Skip, WorkQueueFixture,
+    CheckpointsFixture, EventStoreFixture, Fixture, LeasesFixture, ReadModelsFixture, Skip, WorkQueueFixture,
 };
 
 use crate::sample::Place;
@@ -68,7 +68,19 @@ impl WorkQueueFixture for File {
     }
 }
 
+impl CheckpointsFixture for File {
+    fn checkpoints(&self) -> Arc<dyn Checkpoints> {
+        Arc::new(self.store.clone())
+    }
+}
+
 underlay_testkit::conformance!(leases, File);
+
+mod checkpoints {
+    use super::File;
+
+    underlay_testkit::conformance!(checkpoints, File);
+}
 
 mod work_queue {
     use super::File;
