@@ -6,7 +6,8 @@
 //! - **The model** (feature `model`): random operations on a store, compared with plain collections.
 //! - **Fixtures**: [`MemoryFixture`] and [`TimedMemoryFixture`] for the adapters in memory; a store of your own
 //!   brings its own.
-//! - **Faults**: [`Flaky`] makes chosen calls of a store fail as a network makes them fail.
+//! - **Faults**: [`Flaky`] makes chosen calls of a store fail as a network makes them fail, before their effect
+//!   or after it.
 //! - **Layers**: [`Over`] delegates every call to the store below, but for those a layer answers itself.
 //! - **Scenarios**: [`given`] and [`given_streams`] test decisions without a store.
 //! - **Samples**: [`sample`] has short ways to build events and commits.
@@ -43,9 +44,12 @@ pub use fixture::{
     ArchiveFixture, CheckpointsFixture, EventStoreFixture, Fixture, LeasesFixture, ReadModelsFixture,
     RetentionFixture, SchedulesFixture, Skip, SnapshotsFixture, WorkQueueFixture,
 };
-pub use flaky::{Flaky, Stored};
+pub use flaky::{Flaky, ScriptedCall, Stored};
 pub use memory::{MemoryFixture, TimedMemoryFixture};
-pub use over::{Call, EventStoreLayer, Over, ReadModelsLayer, RowsCall};
+pub use over::{
+    Call, CheckpointsCall, CheckpointsLayer, EventStoreLayer, Over, ReadModelsLayer, RowsCall, SchedulesCall,
+    SchedulesLayer, WorkCall, WorkQueueLayer,
+};
 pub use rows_first::RowsFirst;
 pub use scenario::{Given, GivenStreams, StreamVerdict, Verdict, given, given_streams};
 
