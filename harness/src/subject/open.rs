@@ -7,7 +7,7 @@ use underlay_core::adapter::{Adapter, Backend, OptionValues};
 use underlay_core::memory::MemoryAdapter;
 use underlay_core::{Archive, Error, EventStore, Leases, ReadModels, Snapshots, SystemClock, Wakeups};
 use underlay_postgres::PostgresAdapter;
-use underlay_runtime::Ports;
+use underlay_runtime::{Ports, WorkPorts};
 use underlay_sqlite::{SqliteAdapter, SqliteConfig};
 
 use super::Address;
@@ -84,8 +84,15 @@ impl OpenStore {
 
     /// The ports of an engine.
     pub(crate) fn ports(&self) -> Ports {
+        let Backend { work, schedules, checkpoints, work_leases: leases, .. } = self.backend.clone();
+        let work = match (work, schedules, checkpoints) {
+            (Some(queue), Some(schedules), Some(checkpoints)) => {
+                Some(WorkPorts { queue, schedules, checkpoints, leases })
+            }
+            _ => None,
+        };
         Ports {
-            work: None,
+            work,
             store: self.store.clone(),
             read_models: self.read_models.clone(),
             wakeups: self.wakeups.clone(),
