@@ -1,3 +1,6 @@
+mod schedules;
+mod stored_commands;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +13,12 @@ use underlay_core::{
 };
 
 use crate::commands::Commands;
+use crate::schedules::Timetable;
 use crate::views::Views;
+use crate::work::Workers;
 use crate::{
     EngineConfig, ExecuteError, ExecuteNamedError, Executed, RebuildFrom, Registry, Request, Retried,
-    RowAnswer, Standings, ViewAnswer, ViewState,
+    RowAnswer, RunningWork, Standings, ViewAnswer, ViewState, WorkStandings, WorkerState,
 };
 
 /// The ports an engine works with.
@@ -87,8 +92,10 @@ struct Inner {
     ports: Ports,
     registry: Registry,
     config: EngineConfig,
-    commands: Commands,
+    commands: Arc<Commands>,
+    timetable: Arc<Timetable>,
     views: Arc<Views>,
+    workers: Workers,
 }
 
 impl std::fmt::Debug for Inner {
@@ -121,9 +128,11 @@ impl Engine {
     ) -> Result<Self, Error> {
         registry.validate()?;
         config.validate()?;
-        let commands = Commands::new(&ports, &registry, &config);
+        let commands = Arc::new(Commands::new(&ports, &registry, &config));
         let views = Arc::new(Views::new(&ports, row_stores, &registry, &config)?);
-        Ok(Self(Arc::new(Inner { ports, registry, config, commands, views })))
+        let timetable = Arc::new(Timetable::new(&ports, commands.clone(), &config));
+        let workers = Workers::new(&ports, &registry, &commands, &views, &config)?;
+        Ok(Self(Arc::new(Inner { ports, registry, config, commands, timetable, views, workers })))
     }
 
     /// The log.
@@ -220,6 +229,28 @@ impl Engine {
     #[must_use]
     pub fn start_views(&self) -> RunningViews {
         self.0.views.start()
+    }
+
+    /// Starts a worker that does what commits send on, and submits the commands that are due by a schedule. It works until the answer is stopped or dropped. Where
+    /// there are no [ports of work](Ports::work), it does nothing.
+    #[must_use]
+    pub fn start_work(&self) -> RunningWork {
+        self.0.workers.start(&self.0.timetable)
+    }
+
+    /// What the worker of this process does; none where none was started.
+    #[must_use]
+    pub fn worker_state(&self) -> Option<WorkerState> {
+        self.0.workers.state()
+    }
+
+    /// Where all work stands, in whatever process it is done: what the worker of this process knows now, and
+    /// what the store said at most a second ago. However often it is asked, the store is asked once in that time.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn work_standings(&self) -> Result<WorkStandings, Error> {
+        self.0.workers.standings().await
     }
 
     /// What the runners in this process are doing, by name.

@@ -18,8 +18,10 @@
 mod answer;
 mod app;
 mod budget;
+mod command_status;
 mod commands;
 mod config;
+mod deferral;
 mod door;
 mod edge;
 mod events;

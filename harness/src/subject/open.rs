@@ -9,7 +9,7 @@ use underlay_core::{
     Archive, Error, EventStore, Leases, ReadModels, Schedules, Snapshots, SystemClock, Wakeups, WorkQueue,
 };
 use underlay_postgres::PostgresAdapter;
-use underlay_runtime::Ports;
+use underlay_runtime::{Ports, WorkPorts};
 use underlay_sqlite::{SqliteAdapter, SqliteConfig};
 
 use super::Address;
@@ -86,8 +86,15 @@ impl OpenStore {
 
     /// The ports of an engine.
     pub(crate) fn ports(&self) -> Ports {
+        let Backend { work, schedules, checkpoints, work_leases: leases, .. } = self.backend.clone();
+        let work = match (work, schedules, checkpoints) {
+            (Some(queue), Some(schedules), Some(checkpoints)) => {
+                Some(WorkPorts { queue, schedules, checkpoints, leases })
+            }
+            _ => None,
+        };
         Ports {
-            work: None,
+            work,
             store: self.store.clone(),
             read_models: self.read_models.clone(),
             wakeups: self.wakeups.clone(),

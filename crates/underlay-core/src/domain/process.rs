@@ -79,7 +79,7 @@ pub enum Input<E> {
 
 /// How a command ended that a process sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "ended", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum CommandOutcome {
     /// It was accepted.
     Accepted,

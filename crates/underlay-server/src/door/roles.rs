@@ -4,6 +4,7 @@ use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use underlay_core::Actor;
+use underlay_runtime::WaitingCommand;
 
 use crate::Principal;
 use crate::app::App;
@@ -52,7 +53,7 @@ pub(crate) fn suffice(actor: &Actor, needed: &[impl AsRef<str>]) -> bool {
 }
 
 /// Lets a request in: finds out who asks, takes a place for them, and sees that they may. The only way
-/// to a handler of a tenant's data, and the only place where roles are looked at.
+/// to a handler of a tenant's data. Roles are looked at here, and in [`permit_stored`].
 pub(crate) async fn admit(State((app, to)): State<(App, Use)>, mut request: Request, next: Next) -> Response {
     let (principal, place) = match enter(&app, to, &mut request).await {
         Ok(entered) => entered,
@@ -104,6 +105,17 @@ fn permit(app: &App, actor: &Actor, to: Use, names: &RawPathParams) -> Result<()
             LogReaders::Roles(roles) => return Err(required(roles)),
         },
         Use::Anything => &[],
+    };
+    if suffice(actor, needed) { Ok(()) } else { Err(required(needed)) }
+}
+
+/// Sees that somebody may do with a stored command what asks for the roles of giving it: the address does not say which
+/// command it is.
+pub(crate) fn permit_stored(app: &App, actor: &Actor, command: &WaitingCommand) -> Result<(), Problem> {
+    let registry = app.engine().registry();
+    let needed = match command.id {
+        Some(_) => registry.command_roles(&command.receiver, &command.command),
+        None => registry.operation_roles(&command.receiver),
     };
     if suffice(actor, needed) { Ok(()) } else { Err(required(needed)) }
 }

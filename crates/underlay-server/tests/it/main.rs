@@ -25,5 +25,6 @@ mod serving;
 mod slow_clients;
 mod socket;
 mod start_page;
+mod stored_commands;
 mod tenants;
 mod views;

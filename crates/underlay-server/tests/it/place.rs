@@ -10,12 +10,12 @@ use axum::http::request::Builder;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use serde_json::Value;
 use tower::ServiceExt;
-use underlay_core::memory::{MemoryLeases, MemoryReadModels};
+use underlay_core::memory::{MemoryCheckpoints, MemoryLeases, MemoryReadModels, MemorySchedules};
 use underlay_core::{
     Commit, CommitId, EventStore, EventType, ExpectedVersion, Json, ManualClock, NewEvent, SchemaVersion,
     StreamName, TenantId, Timestamp,
 };
-use underlay_runtime::{Engine, EngineConfig, Ports, RunningViews};
+use underlay_runtime::{Engine, EngineConfig, Ports, RunningViews, WorkPorts};
 use underlay_server::{Credentials, Denied, LogReaders, Principal, ServerConfig, bearer};
 use underlay_testkit::Over;
 
@@ -102,8 +102,14 @@ impl Place {
         let clock = Arc::new(ManualClock::new(Timestamp::now()));
         let leases = MemoryLeases::new(clock.clone());
         let read_models = MemoryReadModels::with_leases(leases.clone());
+        let work = WorkPorts {
+            queue: Arc::new(store.inner.clone()),
+            schedules: Arc::new(MemorySchedules::default()),
+            checkpoints: Arc::new(MemoryCheckpoints::default()),
+            leases: None,
+        };
         let ports = Ports {
-            work: None,
+            work: Some(work),
             store: Arc::new(store.clone()),
             read_models: Arc::new(read_models.clone()),
             wakeups: Arc::new(store.inner.clone()),
@@ -201,6 +207,11 @@ pub fn post_with(path: &str, body: &str, headers: &[(&str, &str)]) -> Request<Bo
 pub fn get_with(path: &str, headers: &[(&str, &str)]) -> Request<Body> {
     let with = |request: Builder, (name, value): &(&str, &str)| request.header(*name, *value);
     headers.iter().fold(Request::get(path), with).body(Body::empty()).unwrap()
+}
+
+pub fn delete_with(path: &str, headers: &[(&str, &str)]) -> Request<Body> {
+    let with = |request: Builder, (name, value): &(&str, &str)| request.header(*name, *value);
+    headers.iter().fold(Request::delete(path), with).body(Body::empty()).unwrap()
 }
 
 /// Takes `Authorization: Bearer <tenant>` at its word; `guest` may not come in. After a dot follow roles,

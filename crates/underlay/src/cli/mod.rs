@@ -2,10 +2,13 @@
 
 mod archive;
 mod check;
+mod command;
 mod config;
 mod credentials;
 mod events;
 mod migrate;
+mod moments;
+mod schedule;
 mod serve;
 mod stream;
 mod token;
@@ -125,6 +128,8 @@ fn arguments(service: &Service) -> clap::Command {
         .subcommand(stream::command())
         .subcommand(events::command())
         .subcommand(view::command())
+        .subcommand(command::command())
+        .subcommand(schedule::command())
         .subcommand(check::command())
         .subcommand(archive::export_command())
         .subcommand(archive::import_command())
@@ -225,6 +230,8 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
         "stream" => stream::run(&app, matches).await,
         "events" => events::run(&app, matches).await,
         "view" => view::run(&app, matches).await,
+        "command" => command::run(&app, matches).await,
+        "schedule" => schedule::run(&app, matches).await,
         "check" => check::run(&app).await,
         "export" => archive::export(&app, matches).await,
         "import-log" => archive::import(&app, matches).await,
@@ -264,6 +271,14 @@ fn beside(path: &Path) -> Vec<String> {
     names.sort();
     names.truncate(BESIDE_MAX);
     names
+}
+
+/// Who runs this program, as the system says.
+fn os_user() -> Option<String> {
+    ["USER", "LOGNAME", "USERNAME"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok())
+        .filter(|name| !name.is_empty())
 }
 
 /// Writes one JSON value on a line of its own.

@@ -36,7 +36,12 @@ const fn mistake(name: &'static str, meets: fn(&Asked, &Known) -> bool, does: Do
     Mistake { name, meets, does }
 }
 
-pub(super) const MISTAKES: [Mistake; 16] = [
+pub(super) const MISTAKES: [Mistake; 17] = [
+    mistake(
+        "a command that waits is cancelled without its tenant",
+        |asked, known| asked.method == "DELETE" && asked.holds(&known.waiting.theirs),
+        Does::AsVictim,
+    ),
     mistake(
         "a command is looked up without its tenant",
         |asked, known| asked.target.starts_with("/v1/commands/") && asked.holds(&known.command_id.theirs),

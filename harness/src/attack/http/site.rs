@@ -21,6 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const SHORT_LIFE: Duration = Duration::from_millis(500);
 /// The vault that every tenant has.
 pub(super) const SHARED: &str = "shared";
+/// When what waits is due.
+pub(super) const LATER: &str = "2999-01-01T00:00:00Z";
 
 /// Something that another tenant has, and something of the same form that nobody has.
 #[derive(Clone, Debug)]
@@ -61,6 +63,8 @@ pub(super) struct Known {
     pub(super) vault: Pair,
     pub(super) key: Pair,
     pub(super) command_id: Pair,
+    /// The key of a command that waits.
+    pub(super) waiting: Pair,
     pub(super) secret: Pair,
     pub(super) cursor: Pair,
     pub(super) position: Pair,
@@ -115,6 +119,7 @@ impl Site {
             vault: Pair::marked(format!("own-{}", victim.mark())),
             key: Pair::marked(format!("key-{}", victim.mark())),
             command_id: Pair { nobodys: backwards(&command_id)?, theirs: command_id },
+            waiting: Pair::marked(format!("waiting-{}", victim.mark())),
             secret: Pair::marked(secret),
             cursor: cursor(&text(&page, "next"))?,
             // Between theirs and the attacker's own there is nothing of the attacker's.
@@ -127,12 +132,13 @@ impl Site {
 
     /// Everything the victim reads, as one text.
     pub(super) async fn victims(&self) -> Result<String> {
-        let Known { vault, victims_token, key, .. } = &self.known;
+        let Known { vault, victims_token, key, waiting, .. } = &self.known;
         let mut all = String::new();
         for target in [
             format!("/v1/streams/vault-{}", vault.theirs),
             format!("/v1/streams/vault-{SHARED}"),
             format!("/v1/commands/{}", key.theirs),
+            format!("/v1/commands/{}", waiting.theirs),
             "/v1/events".to_owned(),
             format!("/v1/views/secrets/{}", vault.theirs),
         ] {
@@ -167,6 +173,12 @@ async fn fill(door: &Door, token: &str, mark: &str) -> Result<Value> {
     // A refusal that quotes what is in it is stored under a key.
     let again = shared.with("idempotency-key", format!("refused-{mark}"));
     door.ask_well(&again).await?;
+    // One waits for longer than the attack takes.
+    let later = Asked::post(format!("/v1/vault/later-{mark}/fill?due_at={LATER}"), &body).by(token);
+    let told = door.ask_well(&later.with("idempotency-key", format!("waiting-{mark}"))).await?;
+    if told.status != 202 {
+        return Err(format!("a command was not stored: {} {}", told.status, told.body).into());
+    }
     let own = Asked::post(format!("/v1/vault/own-{mark}/fill"), body).by(token);
     json(&door.ask_well(&own.with("idempotency-key", format!("key-{mark}"))).await?)
 }
