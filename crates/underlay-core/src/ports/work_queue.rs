@@ -295,8 +295,8 @@ pub trait WorkQueue: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Error::Invalid`] where there are more than [`WORK_PAGE_MAX`], or a piece stands there twice;
-    /// [`Error::Unavailable`], [`Error::Uncertain`]: settling them again does no harm, but that an attempt may
-    /// be counted twice.
+    /// [`Error::Unavailable`], also where the answer was lost and they are settled: settling them again does no
+    /// harm, but that an attempt may be counted twice.
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Shard>, Error>;
 
     /// Finds a tenant's piece of work by the commit that sent it and its place there, from 0.

@@ -79,7 +79,7 @@ fn hostile_pieces(round: usize) -> Vec<NewWork> {
         let kind = WorkKind::ALL[(number + round) % WorkKind::ALL.len()];
         let piece = NewWork::new(kind, text, text, text, payload);
         let piece = piece.with_version(SchemaVersion(if round == 0 { 1 } else { u32::from(u16::MAX) }));
-        pieces.push(if round % 2 == 0 { piece } else { piece.urgent() });
+        pieces.push(if round.is_multiple_of(2) { piece } else { piece.urgent() });
     }
     pieces
 }

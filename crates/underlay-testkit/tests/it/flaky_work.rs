@@ -8,9 +8,7 @@ use underlay_core::{
     Schedules, Settled, Settlement, Shard, StoreId, StoredCheckpoint, TenantId, Timestamp, WorkFilter,
     WorkKind, WorkPlace, WorkQueue, WorkScope, Worker, WorkerId,
 };
-use underlay_testkit::{
-    CheckpointsCall, Flaky, Over, SchedulesCall, TimedMemoryFixture, WorkCall, sample,
-};
+use underlay_testkit::{CheckpointsCall, Flaky, Over, SchedulesCall, TimedMemoryFixture, WorkCall, sample};
 
 const LONG: Duration = Duration::from_secs(3_600);
 
@@ -146,7 +144,8 @@ async fn schedules_and_checkpoints_fail_before_their_effect_or_after_it() {
 async fn a_worker_that_tries_again_does_everything_in_order() {
     for seed in 0..20 {
         let names: Vec<String> = (0..20).map(|number| number.to_string()).collect();
-        let (store, _, shard, worker) = store_with(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        let (store, _, shard, worker) =
+            store_with(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
         let queue = Over(Flaky::work_queue(store.events.clone()).seeded(seed, 40));
         let mut done: Vec<String> = Vec::new();
         while done.len() < names.len() {

@@ -5,6 +5,7 @@
 mod conformance;
 mod contract;
 mod flaky;
+mod flaky_work;
 #[cfg(feature = "model")]
 mod model;
 mod mutants;
