@@ -11,7 +11,8 @@ use underlay_core::{
 };
 use underlay_sqlite::{FaultPoint, SqliteConfig, SqliteStore};
 
-use crate::sample::{Place, append, event, stream, tenant};
+use crate::failures::Gate;
+use crate::sample::{Place, append, begin, event, stream, tenant};
 
 /// How long the workers here hold their shards.
 pub(crate) const SHARE: Duration = Duration::from_secs(60);
@@ -196,6 +197,36 @@ async fn work_is_stored_with_its_commit_at_whatever_step_the_writer_fails() {
             }
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_batch_a_commit_that_cannot_be_stored_leaves_no_work_and_takes_none_from_the_others() {
+    let place = Place::new();
+    let (gate, config) = Gate::new();
+    let store = place.open_with(config);
+    let owner = tenant();
+    let known = append("a-1", ExpectedVersion::NoStream);
+    let first = begin(store.commit(&owner, known.clone()));
+    gate.reached().await;
+    let mut poisoned = sending(&["x", "y"]);
+    let mut events = known.writes[0].events.clone();
+    events.extend([event(2)]);
+    poisoned = poisoned.append(stream("b-1"), ExpectedVersion::Any, events);
+    let conflict = sending(&["z"]).append(stream("a-1"), ExpectedVersion::NoStream, vec![event(3)]);
+    let commits = [sending(&["a"]), poisoned, conflict, sending(&["b", "c"])];
+    let waiting_all: Vec<_> =
+        commits.iter().map(|commit| begin(store.commit(&owner, commit.clone()))).collect();
+    gate.open();
+    first.await.unwrap();
+    let mut stored = Vec::new();
+    for answer in waiting_all {
+        stored.push(answer.await.is_ok());
+    }
+    assert_eq!(stored, [true, false, false, true]);
+    let work = waiting(&store).await;
+    let keys: Vec<&str> = work.iter().map(|work| work.sent.key.as_str()).collect();
+    assert_eq!(keys, ["a", "b", "c"]);
+    assert!(work.iter().map(|work| work.place).is_sorted());
 }
 
 async fn until_repeated(store: &SqliteStore, commit: &Commit) {
