@@ -5,15 +5,17 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use underlay_core::{
-    Aggregate, Checkpoints, Clock, Error, EventStore, Leases, Operation, Position, Query, ReadModels,
-    Schedules, SkippedEvent, Snapshots, TenantId, ViewInfo, Wakeups, WorkQueue,
+    Aggregate, Checkpoints, Clock, Error, EventStore, Leases, Operation, Position, ProcessStart, Query,
+    ReadModels, Schedules, SkippedEvent, Snapshots, TenantId, ViewInfo, Wakeups, WorkQueue,
 };
 
 use crate::commands::Commands;
+use crate::processes::Processes;
 use crate::views::Views;
 use crate::{
-    EngineConfig, ExecuteError, ExecuteNamedError, Executed, RebuildFrom, Registry, Request, Retried,
-    RowAnswer, Standings, ViewAnswer, ViewState,
+    EngineConfig, ExecuteError, ExecuteNamedError, Executed, ProcessFilter, ProcessInstance, ProcessPage,
+    ProcessStanding, ProcessState, RebuildFrom, Registry, Request, Retried, RowAnswer, Standings, ViewAnswer,
+    ViewState,
 };
 
 /// The ports an engine works with.
@@ -89,6 +91,7 @@ struct Inner {
     config: EngineConfig,
     commands: Commands,
     views: Arc<Views>,
+    processes: Option<Arc<Processes>>,
 }
 
 impl std::fmt::Debug for Inner {
@@ -104,7 +107,8 @@ impl Engine {
     /// An engine over these ports. Nothing runs yet; see [`Engine::start_views`].
     ///
     /// # Errors
-    /// [`Error::Invalid`] where a name is used twice, a view is not well formed, or a bound makes no sense.
+    /// [`Error::Invalid`] where a name is used twice, a view is not well formed, a bound makes no sense, or there
+    /// are processes and nothing that keeps their work.
     pub fn new(ports: Ports, registry: Registry, config: EngineConfig) -> Result<Self, Error> {
         Self::with_row_stores(ports, RowStores::default(), registry, config)
     }
@@ -123,7 +127,8 @@ impl Engine {
         config.validate()?;
         let commands = Commands::new(&ports, &registry, &config);
         let views = Arc::new(Views::new(&ports, row_stores, &registry, &config)?);
-        Ok(Self(Arc::new(Inner { ports, registry, config, commands, views })))
+        let processes = Processes::new(&ports, &registry, &config)?;
+        Ok(Self(Arc::new(Inner { ports, registry, config, commands, views, processes })))
     }
 
     /// The log.
@@ -352,6 +357,76 @@ impl Engine {
         timeout: Duration,
     ) -> Result<(), Error> {
         self.0.views.wait_for_view(view, position, timeout).await
+    }
+
+    /// What the followers of processes in this program are doing, by name.
+    #[must_use]
+    pub fn process_states(&self) -> Vec<ProcessState> {
+        self.0.processes.as_ref().map(|processes| processes.states()).unwrap_or_default()
+    }
+
+    /// Where every process stands with the log, in whatever program it is followed.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn process_standings(&self) -> Result<Vec<ProcessStanding>, Error> {
+        match &self.0.processes {
+            Some(processes) => processes.standings().await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Tells a process to try again that is stopped, in whatever program it is followed; whether it was stopped.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no such process; what the store says.
+    pub async fn retry_process(&self, process: &str) -> Result<bool, Error> {
+        self.processes_for(process)?.retry(process).await
+    }
+
+    /// Makes a process follow the log from another place: what was given to an instance before is not given again.
+    /// Returns the position.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no such process; what the store says.
+    pub async fn restart_process(&self, process: &str, from: ProcessStart) -> Result<Position, Error> {
+        self.processes_for(process)?.restart(process, from).await
+    }
+
+    /// Lists a tenant's instances of a process, in the order of their names, after one of them. The list is kept by a
+    /// view, so it may be a moment behind.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no such process; [`Error::Invalid`] where `limit` exceeds its limit; what
+    /// the store says.
+    pub async fn processes(
+        &self,
+        tenant: &TenantId,
+        process: &str,
+        filter: ProcessFilter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<ProcessPage, Error> {
+        self.processes_for(process)?.list(&self.0.views, tenant, process, filter, after, limit).await
+    }
+
+    /// A tenant's instance of a process: its stream, what it waits for and until when, and the dead letters that it
+    /// stands still behind.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no such process or instance; what the store says.
+    pub async fn process(
+        &self,
+        tenant: &TenantId,
+        process: &str,
+        instance: &str,
+    ) -> Result<ProcessInstance, Error> {
+        self.processes_for(process)?.show(tenant, process, instance).await
+    }
+
+    fn processes_for(&self, process: &str) -> Result<&Arc<Processes>, Error> {
+        let processes = self.0.processes.as_ref();
+        processes.ok_or_else(|| Error::NotFound(format!("process {process:?} (there are: none)")))
     }
 }
 

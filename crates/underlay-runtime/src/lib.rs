@@ -7,6 +7,7 @@ mod commands;
 mod config;
 mod engine;
 mod options;
+mod processes;
 mod registry;
 mod subscription;
 mod views;
@@ -15,6 +16,10 @@ mod work;
 pub use commands::{ErasedRefusal, ExecuteError, ExecuteNamedError, Executed, Request};
 pub use config::{EngineConfig, OnViewChange};
 pub use engine::{Engine, Ports, RowStore, RowStores, RunningViews, WorkPorts};
+pub use processes::{
+    BlockingLetter, ProcessFilter, ProcessInstance, ProcessPage, ProcessStanding, ProcessState,
+    ProcessSummary, WaitedCommand, WaitedTimer,
+};
 pub use registry::{AggregateInfo, OperationInfo, Registry};
 pub use subscription::SubscriptionState;
 pub use views::{

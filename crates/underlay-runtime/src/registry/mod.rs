@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use underlay_core::limits::NAME_BYTES_MAX;
 use underlay_core::{
     Aggregate, Asked, Command, CommandDescriptor, CommandError, DecodeError, Error, Event, EventDescriptor,
-    Json, Operation, RecordedEvent, SnapshotState, View, ViewSchema,
+    Json, Operation, Process, RecordedEvent, SnapshotState, View, ViewSchema,
 };
 
 use crate::commands::{Commands, SnapshotsOf, Snapshotter, refusal_to_json};
+use crate::processes::{CATEGORY_PREFIX, InstancesView, ProcessEntry, ProcessOf};
 use crate::views::{FoldedView, ViewFolder};
 use crate::{ErasedRefusal, ExecuteError, ExecuteNamedError, Executed, Request, RowStores};
 
@@ -66,6 +68,7 @@ pub struct Registry {
     operations: BTreeMap<&'static str, Arc<dyn OperationEntry>>,
     views: BTreeMap<&'static str, Arc<dyn ViewFolder>>,
     snapshotters: BTreeMap<&'static str, Arc<dyn Snapshotter>>,
+    processes: BTreeMap<&'static str, Arc<dyn ProcessEntry>>,
     event_types: BTreeMap<&'static str, (&'static str, EventDescriptor)>,
     clashes: Vec<String>,
 }
@@ -76,6 +79,7 @@ impl std::fmt::Debug for Registry {
             .field("aggregates", &self.aggregates.keys())
             .field("operations", &self.operations.keys())
             .field("views", &self.views.keys())
+            .field("processes", &self.processes.keys())
             .finish()
     }
 }
@@ -120,6 +124,18 @@ impl Registry {
     pub fn view<V: View>(mut self, view: V) -> Self {
         if self.views.insert(V::NAME, Arc::new(FoldedView::new(view))).is_some() {
             self.clashes.push(format!("two views have the name {}", V::NAME));
+        }
+        self
+    }
+
+    /// Adds a process. Its instances are listed by a view of the engine's own.
+    #[must_use]
+    pub fn process<P: Process>(mut self, process: P) -> Self {
+        self.views
+            .entry(InstancesView::NAME)
+            .or_insert_with(|| Arc::new(FoldedView::new(InstancesView)) as Arc<dyn ViewFolder>);
+        if self.processes.insert(P::NAME, Arc::new(ProcessOf(process))).is_some() {
+            self.clashes.push(format!("two processes have the name {}", P::NAME));
         }
         self
     }
@@ -214,21 +230,53 @@ impl Registry {
         schemas
     }
 
-    /// Decodes a stored event by the aggregate of its stream; false where nothing declares its type.
+    /// The state of every process with its version and the JSON Schema of its shape, by the name of the process.
+    #[must_use]
+    pub fn process_states(&self) -> Vec<(EventDescriptor, Json)> {
+        let state = |(name, entry): (&&'static str, &Arc<dyn ProcessEntry>)| {
+            (EventDescriptor { name, version: entry.version() }, entry.state_schema())
+        };
+        self.processes.iter().map(state).collect()
+    }
+
+    /// Decodes a stored event by the aggregate or the process of its stream; false where nothing declares its type.
     ///
     /// # Errors
     /// [`DecodeError`] where the payload does not fit the type.
     pub fn decode_event(&self, event: &RecordedEvent) -> Result<bool, DecodeError> {
+        if let Some(process) = self.process_of(event.stream.category()) {
+            return process.decodes(event);
+        }
         match self.aggregates.get(event.stream.category()) {
             Some(aggregate) => aggregate.decodes(event),
             None => Ok(false),
         }
     }
 
-    /// The first name that is used twice, or a view that is not well formed.
+    /// The process whose instances are kept in streams of a category.
+    fn process_of(&self, category: &str) -> Option<&Arc<dyn ProcessEntry>> {
+        self.processes.get(category.strip_prefix(CATEGORY_PREFIX)?)
+    }
+
+    /// The first name that is used twice, or a view or a process that is not well formed.
     pub(crate) fn validate(&self) -> Result<(), Error> {
         if let Some(clash) = self.clashes.first() {
             return Err(Error::invalid(clash.clone()));
+        }
+        let well_formed = |name: &&str| {
+            name.starts_with(|c: char| c.is_ascii_lowercase())
+                && name.len() <= NAME_BYTES_MAX
+                && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        };
+        if let Some(name) = self.processes.keys().find(|name| !well_formed(name)) {
+            return Err(Error::invalid(format!(
+                "process {name:?} is not 1 to {NAME_BYTES_MAX} characters of a-z, 0-9 and '_', starting with a letter"
+            )));
+        }
+        if let Some(category) = self.aggregates.keys().find(|category| self.process_of(category).is_some()) {
+            return Err(Error::invalid(format!(
+                "an aggregate has the category {category}, in which the process of that name keeps its instances"
+            )));
         }
         self.views().iter().try_for_each(ViewSchema::validate)
     }
@@ -253,6 +301,10 @@ impl Registry {
 
     pub(crate) fn snapshotter(&self, category: &str) -> Option<Arc<dyn Snapshotter>> {
         self.snapshotters.get(category).cloned()
+    }
+
+    pub(crate) fn processes(&self) -> impl Iterator<Item = &Arc<dyn ProcessEntry>> {
+        self.processes.values()
     }
 
     pub(crate) fn folders(&self) -> impl Iterator<Item = &Arc<dyn ViewFolder>> {
