@@ -424,6 +424,11 @@ impl Engine {
         self.processes_for(process)?.show(tenant, process, instance).await
     }
 
+    #[cfg(test)]
+    pub(crate) fn processes_in_tests(&self) -> Arc<Processes> {
+        self.0.processes.clone().expect("the registry has processes")
+    }
+
     fn processes_for(&self, process: &str) -> Result<&Arc<Processes>, Error> {
         let processes = self.0.processes.as_ref();
         processes.ok_or_else(|| Error::NotFound(format!("process {process:?} (there are: none)")))

@@ -87,13 +87,6 @@ pub(super) fn new(
     entry: Arc<dyn ProcessEntry>,
     stopped: watch::Receiver<bool>,
 ) -> (Subscription<ProcessFollower>, FollowerHandle) {
-    let name = entry.name().to_owned();
-    let (state, receiver) = watch::channel(ProcessState {
-        name: name.clone(),
-        status: SubscriptionState::CatchingUp,
-        position: Position::START,
-        error: None,
-    });
     let config = &processes.config;
     let bounds = Bounds {
         leases: processes.work.leases.clone(),
@@ -104,18 +97,8 @@ pub(super) fn new(
         backoff: config.backoff(),
     };
     let (signals, handle) = Signals::new(processes.clock.clone(), processes.wakeups.subscribe(), stopped);
-    let follower = ProcessFollower {
-        processes,
-        entry,
-        name,
-        state,
-        place: None,
-        lease: None,
-        left_at: None,
-        stop: None,
-        position: Position::START,
-    };
-    (Subscription::new(follower, bounds, signals), FollowerHandle { state: receiver, handle })
+    let (follower, state) = ProcessFollower::new(processes, entry);
+    (Subscription::new(follower, bounds, signals), FollowerHandle { state, handle })
 }
 
 /// Where a process is in the log.
@@ -282,6 +265,23 @@ impl Follower for ProcessFollower {
 }
 
 impl ProcessFollower {
+    pub(super) fn new(
+        processes: Arc<Processes>,
+        entry: Arc<dyn ProcessEntry>,
+    ) -> (Self, watch::Receiver<ProcessState>) {
+        let name = entry.name().to_owned();
+        let (state, receiver) = watch::channel(ProcessState {
+            name: name.clone(),
+            status: SubscriptionState::CatchingUp,
+            position: Position::START,
+            error: None,
+        });
+        let (place, lease, left_at, stop) = (None, None, None, None);
+        let follower =
+            Self { processes, entry, name, state, place, lease, left_at, stop, position: Position::START };
+        (follower, receiver)
+    }
+
     async fn look_at_page(&mut self, place: &mut Place) -> Result<Advance, ProcessHalt> {
         let definition = self.entry.definition();
         if place.kept.definition != definition {

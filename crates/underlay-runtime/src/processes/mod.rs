@@ -15,6 +15,8 @@ mod listing;
 mod place;
 mod standing;
 mod step_receiver;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
