@@ -1,3 +1,7 @@
+mod processes;
+mod schedules;
+mod stored_commands;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -5,17 +9,18 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use underlay_core::{
-    Aggregate, Checkpoints, Clock, Error, EventStore, Leases, Operation, Position, ProcessStart, Query,
-    ReadModels, Schedules, SkippedEvent, Snapshots, TenantId, ViewInfo, Wakeups, WorkQueue,
+    Aggregate, Checkpoints, Clock, Error, EventStore, Leases, Operation, Position, Query, ReadModels,
+    Schedules, SkippedEvent, Snapshots, TenantId, ViewInfo, Wakeups, WorkQueue,
 };
 
 use crate::commands::Commands;
 use crate::processes::Processes;
+use crate::schedules::Timetable;
 use crate::views::Views;
+use crate::work::Workers;
 use crate::{
-    EngineConfig, ExecuteError, ExecuteNamedError, Executed, ProcessFilter, ProcessInstance, ProcessPage,
-    ProcessStanding, ProcessState, RebuildFrom, Registry, Request, Retried, RowAnswer, Standings, ViewAnswer,
-    ViewState,
+    EngineConfig, ExecuteError, ExecuteNamedError, Executed, RebuildFrom, Registry, Request, Retried,
+    RowAnswer, RunningWork, Standings, ViewAnswer, ViewState, WorkStandings, WorkerState,
 };
 
 /// The ports an engine works with.
@@ -89,9 +94,11 @@ struct Inner {
     ports: Ports,
     registry: Registry,
     config: EngineConfig,
-    commands: Commands,
+    commands: Arc<Commands>,
+    timetable: Arc<Timetable>,
     views: Arc<Views>,
     processes: Option<Arc<Processes>>,
+    workers: Workers,
 }
 
 impl std::fmt::Debug for Inner {
@@ -125,10 +132,12 @@ impl Engine {
     ) -> Result<Self, Error> {
         registry.validate()?;
         config.validate()?;
-        let commands = Commands::new(&ports, &registry, &config);
+        let commands = Arc::new(Commands::new(&ports, &registry, &config));
         let views = Arc::new(Views::new(&ports, row_stores, &registry, &config)?);
+        let timetable = Arc::new(Timetable::new(&ports, commands.clone(), &config));
         let processes = Processes::new(&ports, &registry, &config)?;
-        Ok(Self(Arc::new(Inner { ports, registry, config, commands, views, processes })))
+        let workers = Workers::new(&ports, &registry, &commands, &views, processes.as_ref(), &config)?;
+        Ok(Self(Arc::new(Inner { ports, registry, config, commands, timetable, views, processes, workers })))
     }
 
     /// The log.
@@ -225,6 +234,29 @@ impl Engine {
     #[must_use]
     pub fn start_views(&self) -> RunningViews {
         self.0.views.start()
+    }
+
+    /// Starts a worker that does what commits send on, submits the commands that are due by a schedule, and follows the
+    /// log for processes. It works until the answer is stopped or dropped. Where there are no
+    /// [ports of work](Ports::work), it does nothing.
+    #[must_use]
+    pub fn start_work(&self) -> RunningWork {
+        self.0.workers.start(&self.0.timetable, self.0.processes.as_ref())
+    }
+
+    /// What the worker of this process does; none where none was started.
+    #[must_use]
+    pub fn worker_state(&self) -> Option<WorkerState> {
+        self.0.workers.state()
+    }
+
+    /// Where all work stands, in whatever process it is done: what the worker of this process knows now, and
+    /// what the store said at most a second ago. However often it is asked, the store is asked once in that time.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn work_standings(&self) -> Result<WorkStandings, Error> {
+        self.0.workers.standings().await
     }
 
     /// What the runners in this process are doing, by name.
@@ -357,81 +389,6 @@ impl Engine {
         timeout: Duration,
     ) -> Result<(), Error> {
         self.0.views.wait_for_view(view, position, timeout).await
-    }
-
-    /// What the followers of processes in this program are doing, by name.
-    #[must_use]
-    pub fn process_states(&self) -> Vec<ProcessState> {
-        self.0.processes.as_ref().map(|processes| processes.states()).unwrap_or_default()
-    }
-
-    /// Where every process stands with the log, in whatever program it is followed.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub async fn process_standings(&self) -> Result<Vec<ProcessStanding>, Error> {
-        match &self.0.processes {
-            Some(processes) => processes.standings().await,
-            None => Ok(Vec::new()),
-        }
-    }
-
-    /// Tells a process to try again that is stopped, in whatever program it is followed; whether it was stopped.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] where there is no such process; what the store says.
-    pub async fn retry_process(&self, process: &str) -> Result<bool, Error> {
-        self.processes_for(process)?.retry(process).await
-    }
-
-    /// Makes a process follow the log from another place: what was given to an instance before is not given again.
-    /// Returns the position.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] where there is no such process; what the store says.
-    pub async fn restart_process(&self, process: &str, from: ProcessStart) -> Result<Position, Error> {
-        self.processes_for(process)?.restart(process, from).await
-    }
-
-    /// Lists a tenant's instances of a process, in the order of their names, after one of them. The list is kept by a
-    /// view, so it may be a moment behind.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] where there is no such process; [`Error::Invalid`] where `limit` exceeds its limit; what
-    /// the store says.
-    pub async fn processes(
-        &self,
-        tenant: &TenantId,
-        process: &str,
-        filter: ProcessFilter,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<ProcessPage, Error> {
-        self.processes_for(process)?.list(&self.0.views, tenant, process, filter, after, limit).await
-    }
-
-    /// A tenant's instance of a process: its stream, what it waits for and until when, and the dead letters that it
-    /// stands still behind.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] where there is no such process or instance; what the store says.
-    pub async fn process(
-        &self,
-        tenant: &TenantId,
-        process: &str,
-        instance: &str,
-    ) -> Result<ProcessInstance, Error> {
-        self.processes_for(process)?.show(tenant, process, instance).await
-    }
-
-    #[cfg(test)]
-    pub(crate) fn processes_in_tests(&self) -> Arc<Processes> {
-        self.0.processes.clone().expect("the registry has processes")
-    }
-
-    fn processes_for(&self, process: &str) -> Result<&Arc<Processes>, Error> {
-        let processes = self.0.processes.as_ref();
-        processes.ok_or_else(|| Error::NotFound(format!("process {process:?} (there are: none)")))
     }
 }
 

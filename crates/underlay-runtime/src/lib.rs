@@ -9,11 +9,15 @@ mod engine;
 mod options;
 mod processes;
 mod registry;
+mod schedules;
 mod subscription;
 mod views;
 mod work;
 
-pub use commands::{ErasedRefusal, ExecuteError, ExecuteNamedError, Executed, Request};
+pub use commands::{
+    Cancelled, CommandInfo, CommandList, CommandPage, CommandStatus, ErasedRefusal, ExecuteError,
+    ExecuteNamedError, Executed, Request, SubmitOptions, Submitted, WaitingCommand,
+};
 pub use config::{EngineConfig, OnViewChange};
 pub use engine::{Engine, Ports, RowStore, RowStores, RunningViews, WorkPorts};
 pub use processes::{
@@ -21,7 +25,9 @@ pub use processes::{
     ProcessSummary, WaitedCommand, WaitedTimer,
 };
 pub use registry::{AggregateInfo, OperationInfo, Registry};
+pub use schedules::{Missed, ScheduleDefinition, ScheduleInfo};
 pub use subscription::SubscriptionState;
 pub use views::{
     RebuildFrom, Retried, RowAnswer, Standings, ViewAnswer, ViewStanding, ViewState, ViewStatus,
 };
+pub use work::{QueueStanding, ReceiverState, RunningWork, WorkStandings, WorkerState};

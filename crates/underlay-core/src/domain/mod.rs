@@ -30,7 +30,7 @@ pub use event::{DecodeError, Event, EventDescriptor};
 pub use handler::{Attempts, Delivery, Handled, Handler, HandlerError, TenantReader};
 pub use input::StoredInput;
 pub use operation::{Decided, Operation, Reads, Streams};
-pub use outgoing::{Draw, Drawing, Outgoing, ReplyTo, StoredCommand};
+pub use outgoing::{CANCELLED, Draw, Drawing, Outgoing, ReplyTo, StoredCommand};
 pub use process::{CommandOutcome, Input, Process, ProcessStart, Step, StepAction, StepContext};
 pub use recorded::Recorded;
 pub use refusal::Refusal;

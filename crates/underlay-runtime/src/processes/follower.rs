@@ -92,8 +92,8 @@ pub(super) fn new(
         leases: processes.work.leases.clone(),
         clock: processes.clock.clone(),
         holder: processes.holder.clone(),
-        lease_duration: config.view_lease,
-        poll_interval: config.view_poll_interval,
+        lease_duration: config.work_lease,
+        poll_interval: config.work_poll_interval,
         backoff: config.backoff(),
     };
     let (signals, handle) = Signals::new(processes.clock.clone(), processes.wakeups.subscribe(), stopped);
@@ -173,7 +173,7 @@ impl Follower for ProcessFollower {
             // It is past what stopped it.
             self.store_place().await?;
         }
-        Ok(self.processes.config.view_poll_interval)
+        Ok(self.processes.config.work_poll_interval)
     }
 
     async fn tidy(&mut self, is_quiet: bool, _: &mut Signals) -> Result<(), ProcessHalt> {

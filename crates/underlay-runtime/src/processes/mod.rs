@@ -80,7 +80,7 @@ impl Processes {
         };
         let drawn = CommitId::draw().to_string();
         let holder = format!("{}/{}", config.process, &drawn[drawn.len() - HOLDER_DIGITS..]);
-        check_lease("process", &holder, config.view_lease)?;
+        check_lease("process", &holder, config.work_lease)?;
         Ok(Some(Arc::new(Self {
             store: ports.store.clone(),
             work,

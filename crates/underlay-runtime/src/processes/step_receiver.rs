@@ -35,6 +35,9 @@ use crate::work::{Attempt, NotDone, Receiver};
 /// How often a step is taken again at once, where another program took one meanwhile.
 const CONFLICTS_MAX: u32 = 8;
 
+/// The highest version of the shape of [`StoredInput`] that this program reads.
+const INPUT_VERSION: u32 = 1;
+
 /// Receives the inputs and timers of one process.
 pub(crate) struct StepReceiver {
     processes: Arc<Processes>,
@@ -69,6 +72,16 @@ impl Receiver for StepReceiver {
 
     fn holds_key(&self) -> bool {
         true
+    }
+
+    fn reads(&self, work: &Work) -> bool {
+        // Of a state that a newer program wrote this one knows once it has read it.
+        let newer = || {
+            let stream = stream_of(self.entry.name(), &work.sent.key).ok()?;
+            let held = self.processes.held.get(&work.tenant, &stream)?;
+            held.state().map(|state| state.version > self.entry.version())
+        };
+        work.sent.payload.is_plain() && work.sent.version.0 <= INPUT_VERSION && newer() != Some(true)
     }
 
     async fn attempt(&self, attempt: Attempt<'_>) -> Result<(), NotDone> {

@@ -21,6 +21,7 @@ async fn an_event_that_route_cannot_take_stops_the_process_before_it_until_a_per
     let told = program.follow().await.unwrap_err();
     assert!(told.contains("`route` panicked") && told.contains("note-b"), "{told}");
     while program.work().await.unwrap() {}
+    program.leave().await;
     assert_eq!(collected(&program, "a").await, [10]);
     assert_eq!(collected(&program, "c").await, [0; 0], "it comes after the event that stopped the process");
 

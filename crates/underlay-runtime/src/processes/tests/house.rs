@@ -267,6 +267,11 @@ impl Program {
         }
     }
 
+    /// Whether its receiver can read a piece of work.
+    pub(super) fn reads(&self, work: &Work) -> bool {
+        self.receivers[&(work.sent.kind, work.sent.receiver.clone())].reads(work)
+    }
+
     /// Gives work to its receiver.
     pub(super) async fn receive(&self, work: &Work) -> Result<(), NotDone> {
         let heartbeats = tokio::sync::Notify::new();
@@ -316,14 +321,18 @@ impl Program {
             }
             followed.unwrap();
             if !self.work().await? {
-                // Another program may go on at once.
-                self.house.log.leave(&self.worker).await.unwrap();
+                self.leave().await;
                 return Ok(());
             }
         }
     }
 
-    /// All work that is there, done or not begun.
+    /// Gives its shards back, so that another program may go on at once.
+    pub(super) async fn leave(&self) {
+        self.house.log.leave(&self.worker).await.unwrap();
+    }
+
+    /// All work that is there, or all that was given up.
     pub(super) async fn waiting(&self, dead: bool) -> Vec<underlay_core::WorkInfo> {
         let filter = underlay_core::WorkFilter { dead, ..underlay_core::WorkFilter::default() };
         self.house.log.list_work(&filter, WorkPlace::START, 1_000).await.unwrap()

@@ -194,7 +194,7 @@ async fn after_an_import_into_another_store_a_replay_repeats_nothing() {
 
 #[tokio::test]
 async fn thousands_of_instances_go_side_by_side() {
-    const INSTANCES: usize = 3_000;
+    const INSTANCES: usize = 2_000;
     let house = House::new();
     let program = house.program(registry());
     for order in 0..INSTANCES {
