@@ -7,7 +7,9 @@
 //! - **Fixtures**: [`MemoryFixture`] for the adapters in memory; a store of your own brings its own.
 //! - **Faults**: [`Flaky`] makes chosen calls of a store fail as a network makes them fail.
 //! - **Layers**: [`Over`] delegates every call to the store below, but for those a layer answers itself.
-//! - **Scenarios**: [`given`] and [`given_streams`] test decisions without a store.
+//! - **Scenarios**: [`given`] and [`given_streams`] test decisions without a store, [`given_process`] the steps of a
+//!   process.
+//! - **Troubles**: [`FailsOnce`] makes every step, handler, commit and settlement fail once at each point.
 //! - **Samples**: [`sample`] has short ways to build events and commits.
 
 #![allow(
@@ -20,6 +22,7 @@ pub mod archive;
 mod case;
 mod concurrent;
 pub mod event_store;
+mod fails_once;
 mod fixture;
 mod flaky;
 pub mod leases;
@@ -27,6 +30,7 @@ mod memory;
 #[cfg(feature = "model")]
 pub mod model;
 mod over;
+mod process_scenario;
 pub mod read_models;
 pub mod retention;
 mod rows_first;
@@ -35,6 +39,7 @@ mod scenario;
 pub mod snapshots;
 
 pub use case::Case;
+pub use fails_once::{FailsOnce, Troubles};
 pub use fixture::{
     ArchiveFixture, EventStoreFixture, Fixture, LeasesFixture, ReadModelsFixture, RetentionFixture, Skip,
     SnapshotsFixture,
@@ -42,6 +47,7 @@ pub use fixture::{
 pub use flaky::{Flaky, Stored};
 pub use memory::MemoryFixture;
 pub use over::{Call, EventStoreLayer, Over, ReadModelsLayer, RowsCall};
+pub use process_scenario::{GivenInput, GivenProcess, StepVerdict, given_process};
 pub use rows_first::RowsFirst;
 pub use scenario::{Given, GivenStreams, StreamVerdict, Verdict, given, given_streams};
 

@@ -6,6 +6,7 @@ mod config;
 mod credentials;
 mod events;
 mod migrate;
+mod process;
 mod serve;
 mod stream;
 mod token;
@@ -125,6 +126,7 @@ fn arguments(service: &Service) -> clap::Command {
         .subcommand(stream::command())
         .subcommand(events::command())
         .subcommand(view::command())
+        .subcommand(process::command())
         .subcommand(check::command())
         .subcommand(archive::export_command())
         .subcommand(archive::import_command())
@@ -225,6 +227,7 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
         "stream" => stream::run(&app, matches).await,
         "events" => events::run(&app, matches).await,
         "view" => view::run(&app, matches).await,
+        "process" => process::run(&app, matches).await,
         "check" => check::run(&app).await,
         "export" => archive::export(&app, matches).await,
         "import-log" => archive::import(&app, matches).await,
