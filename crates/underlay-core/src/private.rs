@@ -78,6 +78,12 @@ pub fn state_schema<A: SnapshotState + JsonSchema>() -> Json {
     named(schema::<A>(), A::CATEGORY)
 }
 
+/// The JSON Schema of another stored shape, by the same rules.
+#[must_use]
+pub fn shape_schema<T: JsonSchema>(name: &str) -> Json {
+    named(schema::<T>(), name)
+}
+
 fn schema<T: JsonSchema>() -> Schema {
     let settings = schemars::generate::SchemaSettings::draft2020_12()
         .with(|settings| {

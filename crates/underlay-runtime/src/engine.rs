@@ -1,3 +1,4 @@
+mod processes;
 mod schedules;
 mod stored_commands;
 
@@ -13,6 +14,7 @@ use underlay_core::{
 };
 
 use crate::commands::Commands;
+use crate::processes::Processes;
 use crate::schedules::Timetable;
 use crate::views::Views;
 use crate::work::Workers;
@@ -95,6 +97,7 @@ struct Inner {
     commands: Arc<Commands>,
     timetable: Arc<Timetable>,
     views: Arc<Views>,
+    processes: Option<Arc<Processes>>,
     workers: Workers,
 }
 
@@ -111,7 +114,8 @@ impl Engine {
     /// An engine over these ports. Nothing runs yet; see [`Engine::start_views`].
     ///
     /// # Errors
-    /// [`Error::Invalid`] where a name is used twice, a view is not well formed, or a bound makes no sense.
+    /// [`Error::Invalid`] where a name is used twice, a view is not well formed, a bound makes no sense, or there
+    /// are processes and nothing that keeps their work.
     pub fn new(ports: Ports, registry: Registry, config: EngineConfig) -> Result<Self, Error> {
         Self::with_row_stores(ports, RowStores::default(), registry, config)
     }
@@ -131,8 +135,9 @@ impl Engine {
         let commands = Arc::new(Commands::new(&ports, &registry, &config));
         let views = Arc::new(Views::new(&ports, row_stores, &registry, &config)?);
         let timetable = Arc::new(Timetable::new(&ports, commands.clone(), &config));
-        let workers = Workers::new(&ports, &registry, &commands, &views, &config)?;
-        Ok(Self(Arc::new(Inner { ports, registry, config, commands, timetable, views, workers })))
+        let processes = Processes::new(&ports, &registry, &config)?;
+        let workers = Workers::new(&ports, &registry, &commands, &views, processes.as_ref(), &config)?;
+        Ok(Self(Arc::new(Inner { ports, registry, config, commands, timetable, views, processes, workers })))
     }
 
     /// The log.
@@ -231,11 +236,12 @@ impl Engine {
         self.0.views.start()
     }
 
-    /// Starts a worker that does what commits send on, and submits the commands that are due by a schedule. It works until the answer is stopped or dropped. Where
-    /// there are no [ports of work](Ports::work), it does nothing.
+    /// Starts a worker that does what commits send on, submits the commands that are due by a schedule, and follows the
+    /// log for processes. It works until the answer is stopped or dropped. Where there are no
+    /// [ports of work](Ports::work), it does nothing.
     #[must_use]
     pub fn start_work(&self) -> RunningWork {
-        self.0.workers.start(&self.0.timetable)
+        self.0.workers.start(&self.0.timetable, self.0.processes.as_ref())
     }
 
     /// What the worker of this process does; none where none was started.

@@ -7,6 +7,7 @@ mod commands;
 mod config;
 mod engine;
 mod options;
+mod processes;
 mod registry;
 mod schedules;
 mod subscription;
@@ -19,6 +20,10 @@ pub use commands::{
 };
 pub use config::{EngineConfig, OnViewChange};
 pub use engine::{Engine, Ports, RowStore, RowStores, RunningViews, WorkPorts};
+pub use processes::{
+    BlockingLetter, ProcessFilter, ProcessInstance, ProcessPage, ProcessStanding, ProcessState,
+    ProcessSummary, WaitedCommand, WaitedTimer,
+};
 pub use registry::{AggregateInfo, OperationInfo, Registry};
 pub use schedules::{Missed, ScheduleDefinition, ScheduleInfo};
 pub use subscription::SubscriptionState;

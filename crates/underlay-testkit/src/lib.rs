@@ -10,7 +10,9 @@
 //! - **Faults**: [`Flaky`] makes chosen calls of a store fail as a network makes them fail, before their effect
 //!   or after it.
 //! - **Layers**: [`Over`] delegates every call to the store below, but for those a layer answers itself.
-//! - **Scenarios**: [`given`] and [`given_streams`] test decisions without a store.
+//! - **Scenarios**: [`given`] and [`given_streams`] test decisions without a store, [`given_process`] the steps of a
+//!   process.
+//! - **Troubles**: [`FailsOnce`] makes every step, handler, commit and settlement fail once at each point.
 //! - **Samples**: [`sample`] has short ways to build events and commits.
 
 #![allow(
@@ -24,6 +26,7 @@ mod case;
 pub mod checkpoints;
 mod concurrent;
 pub mod event_store;
+mod fails_once;
 mod fixture;
 mod flaky;
 pub mod leases;
@@ -32,6 +35,7 @@ mod memory;
 #[cfg(feature = "model")]
 pub mod model;
 mod over;
+mod process_scenario;
 pub mod read_models;
 pub mod retention;
 mod rows_first;
@@ -42,6 +46,7 @@ pub mod snapshots;
 pub mod work_queue;
 
 pub use case::Case;
+pub use fails_once::{FailsOnce, Troubles};
 pub use fixture::{
     ArchiveFixture, ArrivedMail, CheckpointsFixture, EventStoreFixture, Fixture, LeasesFixture, MailAnswer,
     MailFixture, ReadModelsFixture, RetentionFixture, SchedulesFixture, Skip, SnapshotsFixture,
@@ -53,6 +58,7 @@ pub use over::{
     Call, CheckpointsCall, CheckpointsLayer, EventStoreLayer, Over, ReadModelsLayer, RowsCall, SchedulesCall,
     SchedulesLayer, WorkCall, WorkQueueLayer,
 };
+pub use process_scenario::{GivenInput, GivenProcess, StepVerdict, given_process};
 pub use rows_first::RowsFirst;
 pub use scenario::{Given, GivenStreams, StreamVerdict, Verdict, given, given_streams};
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use underlay_core::adapter::Adapter;
-use underlay_core::{Aggregate, Error, Operation, SnapshotState, View};
+use underlay_core::{Aggregate, Error, Operation, Process, SnapshotState, View};
 use underlay_runtime::{Engine, EngineConfig, Registry};
 use underlay_server::{Credentials, Example, LogReaders, ServerConfig};
 
@@ -97,6 +97,13 @@ impl Service {
     #[must_use]
     pub fn view<V: View>(mut self, view: V) -> Self {
         self.registry = self.registry.view(view);
+        self
+    }
+
+    /// Adds a process.
+    #[must_use]
+    pub fn process<P: Process>(mut self, process: P) -> Self {
+        self.registry = self.registry.process(process);
         self
     }
 

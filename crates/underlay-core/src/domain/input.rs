@@ -18,6 +18,18 @@ pub enum StoredInput {
         /// The identity of the event.
         event_id: EventId,
     },
+    /// An event that the process could not take when it came, and has passed over. It is a dead letter until a
+    /// person replays it; then the process looks again which instance it is for.
+    Parked {
+        /// The stream of the event.
+        stream: StreamName,
+        /// The place of the event in the stream.
+        version: Version,
+        /// The identity of the event.
+        event_id: EventId,
+        /// Why it could not be taken.
+        reason: String,
+    },
     /// A command that the instance sent has ended.
     Outcome {
         /// What the process calls the command.
@@ -47,6 +59,7 @@ impl StoredInput {
     pub fn work(&self, process: &str, instance: &str) -> Result<NewWork, Error> {
         let (kind, name, due_at) = match self {
             Self::Event { .. } => (WorkKind::Input, "event", None),
+            Self::Parked { .. } => (WorkKind::Input, "parked", None),
             Self::Outcome { name, .. } => (WorkKind::Input, name.as_str(), None),
             Self::Timer { name, due_at, .. } => (WorkKind::Timer, name.as_str(), Some(*due_at)),
         };

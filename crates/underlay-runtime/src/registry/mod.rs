@@ -6,13 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use underlay_core::limits::NAME_BYTES_MAX;
 use underlay_core::{
     Aggregate, Asked, Command, CommandDescriptor, CommandError, DecodeError, Draw, Error, Event,
-    EventDescriptor, Handler, Json, Operation, RecordedEvent, SnapshotState, StreamName, View, ViewSchema,
+    EventDescriptor, Handler, Json, Operation, Process, RecordedEvent, SnapshotState, StreamName, View,
+    ViewSchema,
 };
 
 pub(crate) use self::drawers::{Drawers, Drawn};
 use crate::commands::{Commands, SnapshotsOf, Snapshotter, refusal_to_json};
+use crate::processes::{CATEGORY_PREFIX, InstancesView, ProcessEntry, ProcessOf};
 use crate::views::{FoldedView, ViewFolder};
 use crate::work::{HandlerEntry, Handling, check_handler};
 use crate::{ErasedRefusal, ExecuteError, ExecuteNamedError, Executed, Request, RowStores};
@@ -98,6 +101,7 @@ pub struct Registry {
     views: BTreeMap<&'static str, Arc<dyn ViewFolder>>,
     handlers: BTreeMap<&'static str, Arc<dyn HandlerEntry>>,
     snapshotters: BTreeMap<&'static str, Arc<dyn Snapshotter>>,
+    processes: BTreeMap<&'static str, Arc<dyn ProcessEntry>>,
     event_types: BTreeMap<&'static str, (&'static str, EventDescriptor)>,
     drawers: Drawers,
     clashes: Vec<String>,
@@ -110,6 +114,7 @@ impl std::fmt::Debug for Registry {
             .field("operations", &self.operations.keys())
             .field("views", &self.views.keys())
             .field("handlers", &self.handlers.keys())
+            .field("processes", &self.processes.keys())
             .finish()
     }
 }
@@ -146,6 +151,25 @@ impl Registry {
     pub fn view<V: View>(mut self, view: V) -> Self {
         if self.views.insert(V::NAME, Arc::new(FoldedView::new(view))).is_some() {
             self.clashes.push(format!("two views have the name {}", V::NAME));
+        }
+        self
+    }
+
+    /// Adds a process. Its instances are listed by a view of the engine's own.
+    #[must_use]
+    pub fn process<P: Process>(mut self, process: P) -> Self {
+        self.views
+            .entry(InstancesView::NAME)
+            .or_insert_with(|| Arc::new(FoldedView::new(InstancesView)) as Arc<dyn ViewFolder>);
+        let attempts = process.attempts();
+        if attempts.attempts_max == 0 || attempts.timeout.is_zero() {
+            self.clashes.push(format!(
+                "process {} has at least one attempt, and some time for it; it says {attempts:?}",
+                P::NAME
+            ));
+        }
+        if self.processes.insert(P::NAME, Arc::new(ProcessOf(process))).is_some() {
+            self.clashes.push(format!("two processes have the name {}", P::NAME));
         }
         self
     }
@@ -281,21 +305,53 @@ impl Registry {
         schemas
     }
 
-    /// Decodes a stored event by the aggregate of its stream; false where nothing declares its type.
+    /// The state of every process with its version and the JSON Schema of its shape, by the name of the process.
+    #[must_use]
+    pub fn process_states(&self) -> Vec<(EventDescriptor, Json)> {
+        let state = |(name, entry): (&&'static str, &Arc<dyn ProcessEntry>)| {
+            (EventDescriptor { name, version: entry.version() }, entry.state_schema())
+        };
+        self.processes.iter().map(state).collect()
+    }
+
+    /// Decodes a stored event by the aggregate or the process of its stream; false where nothing declares its type.
     ///
     /// # Errors
     /// [`DecodeError`] where the payload does not fit the type.
     pub fn decode_event(&self, event: &RecordedEvent) -> Result<bool, DecodeError> {
+        if let Some(process) = self.process_of(event.stream.category()) {
+            return process.decodes(event);
+        }
         match self.aggregates.get(event.stream.category()) {
             Some(aggregate) => aggregate.decodes(event),
             None => Ok(false),
         }
     }
 
-    /// The first name that is used twice, or a view that is not well formed.
+    /// The process whose instances are kept in streams of a category.
+    fn process_of(&self, category: &str) -> Option<&Arc<dyn ProcessEntry>> {
+        self.processes.get(category.strip_prefix(CATEGORY_PREFIX)?)
+    }
+
+    /// The first name that is used twice, or a view or a process that is not well formed.
     pub(crate) fn validate(&self) -> Result<(), Error> {
         if let Some(clash) = self.clashes.first() {
             return Err(Error::invalid(clash.clone()));
+        }
+        let well_formed = |name: &&str| {
+            name.starts_with(|c: char| c.is_ascii_lowercase())
+                && name.len() <= NAME_BYTES_MAX
+                && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        };
+        if let Some(name) = self.processes.keys().find(|name| !well_formed(name)) {
+            return Err(Error::invalid(format!(
+                "process {name:?} is not 1 to {NAME_BYTES_MAX} characters of a-z, 0-9 and '_', starting with a letter"
+            )));
+        }
+        if let Some(category) = self.aggregates.keys().find(|category| self.process_of(category).is_some()) {
+            return Err(Error::invalid(format!(
+                "an aggregate has the category {category}, in which the process of that name keeps its instances"
+            )));
         }
         if let Some(stray) = self.drawers.event_types().find(|name| !self.event_types.contains_key(*name)) {
             return Err(Error::invalid(format!(
@@ -329,6 +385,10 @@ impl Registry {
 
     pub(crate) fn snapshotter(&self, category: &str) -> Option<Arc<dyn Snapshotter>> {
         self.snapshotters.get(category).cloned()
+    }
+
+    pub(crate) fn processes(&self) -> impl Iterator<Item = &Arc<dyn ProcessEntry>> {
+        self.processes.values()
     }
 
     /// The handlers, by name.

@@ -28,6 +28,7 @@ pub(crate) use receiver::{Attempt, NotDone, Receiver, Receivers};
 pub use standing::{QueueStanding, ReceiverState, WorkStandings, WorkerState};
 
 use crate::commands::{Commands, StoredCommands};
+use crate::processes::Processes;
 use crate::schedules::Timetable;
 use crate::views::Views;
 use crate::{EngineConfig, Ports, Registry};
@@ -56,6 +57,7 @@ impl Workers {
         registry: &Registry,
         commands: &Arc<Commands>,
         views: &Arc<Views>,
+        processes: Option<&Arc<Processes>>,
         config: &EngineConfig,
     ) -> Result<Self, Error> {
         let holder = views.holder_name().to_owned();
@@ -64,7 +66,7 @@ impl Workers {
             queue: ports.work.as_ref().map(|work| work.queue.clone()),
             wakeups: ports.wakeups.clone(),
             clock: ports.clock.clone(),
-            receivers: Arc::new(receivers(ports, registry, commands, views)),
+            receivers: Arc::new(receivers(ports, registry, commands, views, processes)),
             config: config.clone(),
             holder,
             told: Mutex::default(),
@@ -72,8 +74,13 @@ impl Workers {
         })
     }
 
-    /// Starts a worker, and with it what submits commands that are due by a schedule.
-    pub(crate) fn start(&self, timetable: &Arc<Timetable>) -> RunningWork {
+    /// Starts a worker, and with it what submits commands that are due by a schedule, and what follows the log for
+    /// processes.
+    pub(crate) fn start(
+        &self,
+        timetable: &Arc<Timetable>,
+        processes: Option<&Arc<Processes>>,
+    ) -> RunningWork {
         let (stop, stopped) = watch::channel(false);
         let Some(queue) = &self.queue else { return RunningWork { stop, tasks: Vec::new() } };
         let keeper = Keeper {
@@ -92,9 +99,11 @@ impl Workers {
             config: self.config.clone(),
             told,
         };
-        let schedules = timetable.start(stopped.clone());
+        let mut tasks = vec![timetable.start(stopped.clone())];
+        tasks.extend(processes.into_iter().flat_map(|processes| processes.start(&stopped)));
         let runner = WorkRunner::new(means, keeper.start(), self.wakeups.subscribe(), stopped);
-        RunningWork { stop, tasks: vec![tokio::spawn(runner.run()), schedules] }
+        tasks.push(tokio::spawn(runner.run()));
+        RunningWork { stop, tasks }
     }
 
     /// What the worker of this process does; none where none was started.
@@ -114,7 +123,13 @@ impl Workers {
 }
 
 /// Who does work in this process: whatever the registry lists that receives any.
-fn receivers(ports: &Ports, registry: &Registry, commands: &Arc<Commands>, views: &Arc<Views>) -> Receivers {
+fn receivers(
+    ports: &Ports,
+    registry: &Registry,
+    commands: &Arc<Commands>,
+    views: &Arc<Views>,
+    processes: Option<&Arc<Processes>>,
+) -> Receivers {
     let mut receivers = Receivers::default();
     for (name, handler) in registry.handler_entries() {
         receivers.add(WorkKind::Message, name, handler.clone().receiver(&ports.store, views));
@@ -123,6 +138,9 @@ fn receivers(ports: &Ports, registry: &Registry, commands: &Arc<Commands>, views
     let categories = registry.aggregates().into_iter().map(|aggregate| aggregate.category);
     for name in categories.chain(registry.operations().into_iter().map(|operation| operation.name)) {
         receivers.add(WorkKind::Command, name, stored.clone());
+    }
+    for ((kind, name), receiver) in processes.into_iter().flat_map(Processes::receivers) {
+        receivers.add(kind, name, receiver);
     }
     receivers
 }

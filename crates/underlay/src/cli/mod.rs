@@ -8,6 +8,7 @@ mod credentials;
 mod events;
 mod migrate;
 mod moments;
+mod process;
 mod schedule;
 mod serve;
 mod stream;
@@ -130,6 +131,7 @@ fn arguments(service: &Service) -> clap::Command {
         .subcommand(view::command())
         .subcommand(command::command())
         .subcommand(schedule::command())
+        .subcommand(process::command())
         .subcommand(check::command())
         .subcommand(archive::export_command())
         .subcommand(archive::import_command())
@@ -232,6 +234,7 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
         "view" => view::run(&app, matches).await,
         "command" => command::run(&app, matches).await,
         "schedule" => schedule::run(&app, matches).await,
+        "process" => process::run(&app, matches).await,
         "check" => check::run(&app).await,
         "export" => archive::export(&app, matches).await,
         "import-log" => archive::import(&app, matches).await,
