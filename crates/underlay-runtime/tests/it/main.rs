@@ -22,3 +22,4 @@ mod shared;
 mod snapshots;
 mod turns;
 mod views;
+mod work;
