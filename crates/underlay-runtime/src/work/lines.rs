@@ -238,10 +238,19 @@ impl Lines {
             };
             let (lane, name) = lanes.into_iter().find_map(|lane| {
                 let (tenants, receivers) = (&self.running_of_tenants, &self.running_by_receivers);
-                let receiver_may =
-                    |name: &str| receivers.get(name).is_none_or(|running| *running < bounds.by_receiver);
-                let tenant_may =
-                    |tenant: &TenantId| tenants.get(tenant).is_none_or(|running| *running < bounds.of_tenant);
+                let by = |receiver: &str| receivers.get(receiver).copied().unwrap_or_default();
+                // Of what the others leave free no receiver takes more than half.
+                let most = |receiver: &str| {
+                    let others = self.running - by(receiver);
+                    bounds.by_receiver.min((bounds.all - others).div_ceil(2)).max(1)
+                };
+                let receiver_may = |receiver: &str| by(receiver) < most(receiver);
+                // And of what a receiver leaves free no tenant takes more than is left beside it.
+                let tenant_may = |receiver: &str, tenant: &TenantId| {
+                    let free = most(receiver).saturating_sub(by(receiver));
+                    let running = tenants.get(tenant).copied().unwrap_or_default();
+                    running < bounds.of_tenant.min(free.max(1))
+                };
                 let name = self.rotations[usize::from(lane.number())].next(receiver_may, tenant_may)?;
                 Some((lane, name))
             })?;

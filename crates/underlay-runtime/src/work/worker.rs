@@ -44,6 +44,8 @@ const READS_MAX: usize = 4;
 const PAGE_MAX: usize = 256;
 /// What a piece is thought to take before any was read.
 const BYTES_EACH_AT_FIRST: usize = 16 << 10;
+/// Reports that are taken in a row before it is looked what can be begun.
+const REPORTS_IN_A_ROW_MAX: usize = 256;
 /// How soon after a hint it is looked for what is due: it may have been sent to wait for less than a poll.
 const DUE_AFTER_HINT: Duration = Duration::from_millis(100);
 /// How soon it is looked again for what is due, where all there was is still being settled.
@@ -145,7 +147,13 @@ impl WorkRunner {
                         break;
                     }
                 },
-                Some(report) = self.tasks.join_next_with_id() => self.take(report),
+                Some(report) = self.tasks.join_next_with_id() => {
+                    self.take(report);
+                    for _ in 0..REPORTS_IN_A_ROW_MAX {
+                        let Some(report) = self.tasks.try_join_next_with_id() else { break };
+                        self.take(report);
+                    }
+                }
                 () = stopped(&mut self.stop), if !self.is_stopping => self.stop(),
                 () = self.wakeup.hint(), if !self.is_stopping => self.hinted(),
                 () = &mut poll => {

@@ -11,7 +11,7 @@ use underlay_core::memory::{MemoryCheckpoints, MemoryEventStore, MemoryReadModel
 use underlay_core::{
     Attempts, Commit, CommitId, Delivery, DuePage, Error, EventStore, Handled, Handler, HandlerError, Lane,
     LaneCursors, ManualClock, NewWork, Outgoing, QueueDepth, Settlement, Shard, ShardTerm, Share, TenantId,
-    Timestamp, WorkFilter, WorkId, WorkInfo, WorkPage, WorkPlace, WorkQueue, WorkScope, Worker,
+    Timestamp, Wakeups, WorkFilter, WorkId, WorkInfo, WorkPage, WorkPlace, WorkQueue, WorkScope, Worker,
 };
 use underlay_derive::event;
 use underlay_runtime::{Engine, EngineConfig, Ports, Registry, RunningWork, WorkPorts, WorkerState};
@@ -143,9 +143,7 @@ impl Book {
             }
             Act::Beat(beats, pause) => {
                 for _ in 0..beats {
-                    tokio::select! {
-                        () = self.clock_sleep(pause) => {}
-                    }
+                    self.clock_sleep(pause).await;
                     delivery.heartbeat();
                 }
                 Ok(Handled::done())
@@ -293,17 +291,34 @@ impl Yard {
         self.process_of(name, registry, change)
     }
 
+    /// A process that hears no hint.
+    pub fn deaf_process(&self, name: &str) -> Process {
+        let registry =
+            Registry::default().handler(Scribe { by: name.to_owned(), book: self.book.clone() });
+        self.process_over(name, registry, Arc::new(MemoryEventStore::new(self.clock.clone())), |config| config)
+    }
+
     pub fn process_of(
         &self,
         name: &str,
         registry: Registry,
         change: impl FnOnce(EngineConfig) -> EngineConfig,
     ) -> Process {
+        self.process_over(name, registry, Arc::new(self.store.clone()), change)
+    }
+
+    fn process_over(
+        &self,
+        name: &str,
+        registry: Registry,
+        wakeups: Arc<dyn Wakeups>,
+        change: impl FnOnce(EngineConfig) -> EngineConfig,
+    ) -> Process {
         let gate = Arc::new(Gate::new(self.store.clone()));
         let ports = Ports {
             store: Arc::new(self.store.clone()),
             read_models: Arc::new(MemoryReadModels::default()),
-            wakeups: Arc::new(self.store.clone()),
+            wakeups,
             snapshots: None,
             leases: None,
             work: Some(WorkPorts {
@@ -552,5 +567,17 @@ impl Yard {
     pub async fn store_first(&self) -> underlay_core::Work {
         let all = self.store.list_work(&WorkFilter::default(), WorkPlace::START, 1).await.unwrap();
         all[0].work.clone()
+    }
+}
+
+/// Says whether there is work, whatever there is of it.
+pub trait QueueIsEmpty {
+    async fn queue_is_empty(&self) -> bool;
+}
+
+impl QueueIsEmpty for MemoryEventStore {
+    async fn queue_is_empty(&self) -> bool {
+        let depths = self.queue_depths().await.unwrap();
+        depths.iter().all(|depth| depth.ready + depth.later == 0)
     }
 }
