@@ -95,10 +95,10 @@ impl Default for EngineConfig {
             work_running_max: 128,
             work_tenant_running_max: 32,
             work_receiver_running_max: 64,
-            work_buffered_max: 4_096,
+            work_buffered_max: 8_192,
             work_buffered_bytes_max: 32 << 20,
-            work_tenant_buffered_max: 512,
-            work_tenant_buffered_bytes_max: 4 << 20,
+            work_tenant_buffered_max: 2_048,
+            work_tenant_buffered_bytes_max: 8 << 20,
             on_view_change: OnViewChange::default(),
         }
     }

@@ -75,13 +75,6 @@ impl Workers {
     pub(crate) fn start(&self) -> RunningWork {
         let (stop, stopped) = watch::channel(false);
         let Some(queue) = &self.queue else { return RunningWork { stop, task: None } };
-        let keeper = Keeper {
-            queue: queue.clone(),
-            clock: self.clock.clone(),
-            worker: Worker { id: WorkerId::draw(), holder: self.holder.clone() },
-            lease: self.config.work_lease,
-            backoff: self.config.backoff(),
-        };
         let told = Told::new(&self.holder);
         *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(told.clone());
         let means = Means {
@@ -91,8 +84,8 @@ impl Workers {
             config: self.config.clone(),
             told,
         };
-        let runner = WorkRunner::new(means, keeper.start(), self.wakeups.subscribe(), stopped);
-        RunningWork { stop, task: Some(tokio::spawn(runner.run())) }
+        let task = tokio::spawn(work(means, self.holder.clone(), self.wakeups.clone(), stopped));
+        RunningWork { stop, task: Some(task) }
     }
 
     /// What the worker of this process does; none where none was started.
@@ -108,6 +101,29 @@ impl Workers {
             None => Vec::new(),
         };
         Ok(WorkStandings { worker: self.state(), queues })
+    }
+}
+
+/// Works until it is stopped. Where a bug ends a worker another begins, as one that is gone: its shards run out.
+async fn work(means: Means, holder: String, wakeups: Arc<dyn Wakeups>, stopped: watch::Receiver<bool>) {
+    let (clock, config) = (means.clock.clone(), means.config.clone());
+    loop {
+        let keeper = Keeper {
+            queue: means.queue.clone(),
+            clock: clock.clone(),
+            worker: Worker { id: WorkerId::draw(), holder: holder.clone() },
+            lease: config.work_lease,
+            backoff: config.backoff(),
+        };
+        let runner = WorkRunner::new(means.clone(), keeper.start(), wakeups.subscribe(), stopped.clone());
+        match tokio::spawn(runner.run()).await {
+            Ok(()) => return,
+            Err(error) => {
+                tracing::error!(%error, "the worker ended badly, and another begins");
+                means.told.tell(|state| state.error = Some(format!("the worker ended badly: {error}")));
+            }
+        }
+        clock.sleep(config.retry_delay_max).await;
     }
 }
 

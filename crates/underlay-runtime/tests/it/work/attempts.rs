@@ -17,7 +17,8 @@ async fn attempts_are_used_up_and_each_pause_is_drawn_within_its_bound() {
     let took = yard.pass_until(async || yard.dead().await.len() == 1).await;
     assert!(took <= Duration::from_millis(3_000) + MOMENT * 8, "{took:?}");
     assert_eq!(yard.book.count("failed"), 5);
-    let attempts: Vec<u32> = yard.book.all().iter().filter(|l| l.what == "begun").map(|l| l.attempt).collect();
+    let attempts: Vec<u32> =
+        yard.book.all().iter().filter(|l| l.what == "begun").map(|l| l.attempt).collect();
     assert_eq!(attempts, [1, 2, 3, 4, 5]);
     let dead = &yard.dead().await[0];
     assert!(matches!(dead.standing, WorkStanding::Dead { is_final: false, holds: false, .. }), "{dead:?}");
@@ -46,7 +47,8 @@ async fn a_final_failure_ends_at_once() {
 async fn a_panic_is_a_failed_attempt_and_the_worker_goes_on() {
     let yard = Yard::new();
     let process = yard.process("a");
-    yard.book.script(|delivery, number| if number == 1 && delivery.attempt == 1 { Act::Panic } else { Act::Do });
+    yard.book
+        .script(|delivery, number| if number == 1 && delivery.attempt == 1 { Act::Panic } else { Act::Do });
     let work = process.start();
     yard.send_notes("acme", "k", 1..=2).await;
     yard.send_notes("acme", "l", 2..=3).await;

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 use underlay_core::{
-    Attempts, Commit, CommitId, Delivery, EventStore, Handled, Handler, HandlerError, Json, Metadata, NewWork,
-    Origin, Outgoing, SchemaVersion, Version, WorkFilter, WorkId, WorkKind, WorkPlace, WorkQueue,
+    Attempts, Commit, CommitId, Delivery, EventStore, Handled, Handler, HandlerError, Json, Metadata,
+    NewWork, Origin, Outgoing, SchemaVersion, Version, WorkFilter, WorkId, WorkKind, WorkPlace, WorkQueue,
 };
 use underlay_derive::event;
 use underlay_runtime::{Engine, EngineConfig, Ports, Registry};
@@ -50,11 +50,14 @@ async fn an_older_message_is_lifted_and_what_does_not_fit_its_type_is_a_dead_let
     let yard = Yard::new();
     let post = Post::default();
     let process = yard.process_of("a", Registry::default().handler(post.clone()), |config| config);
-    yard.send("acme", vec![
-        letter("k", "letter", 1, &json!({"to": "Ann"})),
-        letter("k", "letter", 2, &json!({"to": 7})),
-        letter("k", "letter", 2, &json!({"to": "Bob", "greeting": "Hi"})),
-    ])
+    yard.send(
+        "acme",
+        vec![
+            letter("k", "letter", 1, &json!({"to": "Ann"})),
+            letter("k", "letter", 2, &json!({"to": 7})),
+            letter("k", "letter", 2, &json!({"to": "Bob", "greeting": "Hi"})),
+        ],
+    )
     .await;
     let work = process.start();
     yard.until(async || post.0.lock().unwrap().len() == 2).await;
@@ -74,14 +77,17 @@ async fn what_is_newer_than_the_code_is_left_with_its_line_and_told() {
     let process = yard.process_of("old", Registry::default().handler(post.clone()), |config| config);
     let plain = |to: &str| letter("k", "letter", 2, &json!({"to": to, "greeting": "Hi"}));
     let other = letter("other", "letter", 2, &json!({"to": "Eve", "greeting": "Hi"}));
-    yard.send("acme", vec![
-        plain("Ann"),
-        letter("k", "letter", 3, &json!({"shape": "new"})),
-        plain("Bob"),
-        letter("l", "parcel", 1, &json!({})),
-        other,
-        note("n", 1),
-    ])
+    yard.send(
+        "acme",
+        vec![
+            plain("Ann"),
+            letter("k", "letter", 3, &json!({"shape": "new"})),
+            plain("Bob"),
+            letter("l", "parcel", 1, &json!({})),
+            other,
+            note("n", 1),
+        ],
+    )
     .await;
     let work = process.start();
     yard.pass(POLL * 3).await;
@@ -310,7 +316,10 @@ fn messages_stand_beside_events_and_names_are_unique_among_both() {
         Engine::new(ports, registry, EngineConfig::default()).unwrap_err().to_string()
     };
     let clash = refused(crate::bank::registry().handler(Clashing));
-    assert!(clash.contains("deposited") && clash.contains("account") && clash.contains("clashing"), "{clash}");
+    assert!(
+        clash.contains("deposited") && clash.contains("account") && clash.contains("clashing"),
+        "{clash}"
+    );
     let twice = refused(Registry::default().handler(Post::default()).handler(Post::default()));
     assert!(twice.contains("post"), "{twice}");
     let idle = refused(Registry::default().handler(Idle));
@@ -326,7 +335,10 @@ async fn the_state_of_all_work_is_told_and_the_store_is_asked_once_a_second() {
     yard.pass(POLL * 5).await;
     let standings = process.engine.work_standings().await.unwrap();
     assert_eq!(standings.worker, None);
-    assert_eq!((standings.queues.len(), standings.queues[0].depth.ready, standings.queues[0].lag), (1, 3, POLL * 5));
+    assert_eq!(
+        (standings.queues.len(), standings.queues[0].depth.ready, standings.queues[0].lag),
+        (1, 3, POLL * 5)
+    );
     let work = process.start();
     yard.until(async || yard.left().await == 0).await;
     let standings = process.engine.work_standings().await.unwrap();

@@ -59,7 +59,8 @@ async fn a_page_from_before_a_failure_was_stored_overtakes_nobody() {
     process.gate.hold_pages(true);
     yard.send("acme", vec![note("k", 2)]).await;
     yard.until(async || process.gate.held_pages.load(std::sync::atomic::Ordering::Relaxed) == 1).await;
-    yard.book.script(|delivery, number| if number == 1 && delivery.attempt < 4 { Act::Fail } else { Act::Do });
+    yard.book
+        .script(|delivery, number| if number == 1 && delivery.attempt < 4 { Act::Fail } else { Act::Do });
     // The time of the attempt runs out, and the store hears so.
     yard.pass(super::yard::TIMEOUT + MOMENT).await;
     let head = yard.store.list_work(&Default::default(), Default::default(), 9).await.unwrap();
@@ -75,7 +76,8 @@ async fn a_page_from_before_a_failure_was_stored_overtakes_nobody() {
 async fn what_waits_in_memory_is_held_behind_a_failure() {
     let yard = Yard::new();
     let process = yard.process("a");
-    yard.book.script(|delivery, number| if number == 1 && delivery.attempt < 3 { Act::Fail } else { Act::Do });
+    yard.book
+        .script(|delivery, number| if number == 1 && delivery.attempt < 3 { Act::Fail } else { Act::Do });
     // All of them are in the first page.
     let all: Vec<_> = (1..=50).map(|number| note("k", number)).collect();
     yard.send("acme", all).await;
@@ -151,5 +153,59 @@ async fn what_is_due_later_blocks_nobody_and_comes_in_time() {
     assert_eq!(yard.book.numbers("acme", "k", "done"), [1, 2, 8]);
     yard.pass(Duration::from_secs(2)).await;
     assert_eq!(yard.book.numbers("acme", "k", "done"), [1, 2, 8, 9]);
+    work.stop().await;
+}
+
+#[tokio::test]
+async fn a_line_that_never_rests_comes_out_of_its_failures() {
+    let yard = Yard::new();
+    let process = yard.process("a");
+    yard.book.script(|delivery, number| match number % 7 == 1 && delivery.attempt == 1 {
+        true => Act::Fail,
+        false => Act::Do,
+    });
+    let work = process.start();
+    // There is always more of it, while what was before is held, released and tried again.
+    for number in 1..=300 {
+        yard.send("acme", vec![note("k", number)]).await;
+        if number % 3 == 0 {
+            yard.clock.advance(MOMENT);
+            for _ in 0..20 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+    let settled = process.gate.settles.load(std::sync::atomic::Ordering::Relaxed);
+    yard.pass_until(async || yard.left().await == 0).await;
+    yard.book.assert_in_order();
+    assert_eq!(yard.book.numbers("acme", "k", "done"), (1..=300).collect::<Vec<u64>>());
+    assert!(settled < 2_000, "{settled}");
+    work.stop().await;
+}
+
+#[tokio::test]
+async fn a_letter_that_is_replayed_while_its_line_goes_on_puts_nothing_out_of_order() {
+    let yard = Yard::new();
+    let process = yard.process("a");
+    yard.book.script(|_, number| match number {
+        1 => Act::FailForGood,
+        2 => Act::Wait,
+        _ => Act::Do,
+    });
+    let work = process.start();
+    yard.send_notes("acme", "k", 1..=4).await;
+    // The first is dead and holds nobody, the second goes on, and two wait in memory.
+    yard.until(async || yard.book.numbers("acme", "k", "begun") == [1, 2] && process.state().buffered == 3)
+        .await;
+    let letter = yard.dead().await[0].work.id;
+    yard.store.replay(&tenant("acme"), &[letter]).await.unwrap();
+    yard.book.script(|_, _| Act::Do);
+    // These are read as standing behind the letter.
+    yard.send_notes("acme", "k", 5..=8).await;
+    yard.pass(POLL * 2).await;
+    yard.book.gate.send_replace(true);
+    yard.pass_until(async || yard.left().await == 0).await;
+    let done = yard.book.numbers("acme", "k", "done");
+    assert_eq!(done, [2, 1, 3, 4, 5, 6, 7, 8]);
     work.stop().await;
 }

@@ -9,7 +9,9 @@ async fn what_cannot_be_settled_or_nobody_knows_is_settled_again() {
     for wrong in [Wrong::Unavailable, Wrong::Uncertain] {
         let yard = Yard::new();
         let process = yard.process("a");
-        yard.book.script(|delivery, number| if number == 2 && delivery.attempt == 1 { Act::Fail } else { Act::Do });
+        yard.book.script(
+            |delivery, number| if number == 2 && delivery.attempt == 1 { Act::Fail } else { Act::Do },
+        );
         process.gate.wrong.lock().unwrap().extend([wrong; 6]);
         let work = process.start();
         yard.send_notes("acme", "k", 1..=4).await;
@@ -49,9 +51,9 @@ async fn what_is_refused_for_good_holds_up_its_own_line_only() {
 async fn while_one_batch_is_stored_the_next_gathers() {
     let yard = Yard::new();
     let process = yard.process_with("a", |config| underlay_runtime::EngineConfig {
-        work_running_max: 500,
-        work_tenant_running_max: 500,
-        work_receiver_running_max: 500,
+        work_running_max: 1_000,
+        work_tenant_running_max: 1_000,
+        work_receiver_running_max: 1_000,
         ..config
     });
     for key in 0..200 {

@@ -37,7 +37,8 @@ async fn two_processes_share_the_work_and_do_none_of_it_twice() {
     yard.pass_until(async || yard.left().await == 0).await;
     yard.book.assert_in_order();
     assert_eq!(yard.book.count("done"), 200);
-    let by = |name: &str| yard.book.all().iter().filter(|line| line.by == name && line.what == "done").count();
+    let by =
+        |name: &str| yard.book.all().iter().filter(|line| line.by == name && line.what == "done").count();
     assert!(by("first") > 50 && by("second") > 50, "{} {}", by("first"), by("second"));
     assert_eq!((first.state().lost_terms, second.state().lost_terms), (0, 0), "they were handed over");
 }
@@ -148,8 +149,13 @@ async fn a_settlement_that_stood_still_is_refused_and_the_work_is_done_again() {
     yard.until(async || yard.book.count("done") == 1).await;
     let others = second.start();
     yard.pass_until(async || yard.left().await == 0).await;
-    let by: Vec<(String, u64)> =
-        yard.book.all().into_iter().filter(|line| line.what == "done").map(|line| (line.by, line.number)).collect();
+    let by: Vec<(String, u64)> = yard
+        .book
+        .all()
+        .into_iter()
+        .filter(|line| line.what == "done")
+        .map(|line| (line.by, line.number))
+        .collect();
     assert_eq!(by, [("first".into(), 1), ("second".into(), 1), ("second".into(), 2)]);
     first.gate.go_on();
     yard.pass(POLL * 20).await;
@@ -161,9 +167,8 @@ async fn a_settlement_that_stood_still_is_refused_and_the_work_is_done_again() {
 #[tokio::test]
 async fn nothing_is_begun_after_the_term_is_over_by_the_own_clock() {
     let yard = Yard::new();
-    let process = yard.process_with("a", |config| {
-        underlay_runtime::EngineConfig { work_running_max: 1, ..config }
-    });
+    let process =
+        yard.process_with("a", |config| underlay_runtime::EngineConfig { work_running_max: 1, ..config });
     let work = process.start();
     yard.until(async || process.shards() == SHARDS).await;
     yard.book.script(|_, _| Act::Wait);
@@ -303,4 +308,35 @@ async fn the_cursor_waits_for_what_is_not_settled() {
     assert!(held.cursors[1] < slow.place);
     assert_ne!(held.cursors[1], underlay_core::WorkPlace::START, "and nobody reads from the start");
     std::mem::forget(work);
+}
+
+#[tokio::test]
+async fn a_shard_that_was_to_be_given_back_and_is_kept_loses_nothing() {
+    let yard = Yard::new();
+    let process = yard.process("a");
+    let work = process.start();
+    yard.until(async || process.shards() == SHARDS).await;
+    yard.book.script(|_, number| if number == 1 { Act::Wait } else { Act::Do });
+    // One of each key goes on, and those behind it wait in memory.
+    send_to_many_keys(&yard, 1..=6).await;
+    yard.until(async || process.state().buffered == 240).await;
+    let going_on = yard.book.count("begun");
+    // Another worker comes, which wants half of the shards.
+    let probe = underlay_core::Worker { id: underlay_core::WorkerId::draw(), holder: "probe".to_owned() };
+    yard.store.share(&probe, LEASE, &[]).await.unwrap();
+    // Pages are on their way while it drains.
+    process.gate.hold_pages(true);
+    send_to_many_keys(&yard, 7..=8).await;
+    yard.pass(LEASE / 3 + MOMENT).await;
+    assert!(!process.state().draining.is_empty() && process.state().buffered < 240, "{:?}", process.state());
+    // It leaves before it got any.
+    yard.store.leave(&probe).await.unwrap();
+    yard.pass(LEASE / 3 + MOMENT).await;
+    assert!(process.state().draining.is_empty(), "{:?}", process.state());
+    process.gate.hold_pages(false);
+    yard.book.gate.send_replace(true);
+    yard.pass_until(async || yard.left().await == 0).await;
+    yard.book.assert_in_order();
+    assert_eq!((yard.book.count("done"), yard.book.count("dropped")), (320, 0), "{going_on}");
+    work.stop().await;
 }

@@ -82,10 +82,8 @@ async fn a_receiver_that_hangs_holds_up_no_other() {
 #[tokio::test]
 async fn urgent_work_goes_first_and_normal_work_goes_too() {
     let yard = Yard::new();
-    let process = yard.process_with("a", |config| underlay_runtime::EngineConfig {
-        work_running_max: 1,
-        ..config
-    });
+    let process =
+        yard.process_with("a", |config| underlay_runtime::EngineConfig { work_running_max: 1, ..config });
     for n in 0..300 {
         yard.send("acme", vec![note(&format!("normal{n}"), 1)]).await;
     }

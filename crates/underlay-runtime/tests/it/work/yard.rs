@@ -101,7 +101,8 @@ impl Book {
             keys.entry((line.tenant.clone(), line.key.clone())).or_default().push(line);
         }
         for (key, lines) in keys {
-            let done: Vec<u64> = lines.iter().filter(|line| line.what == "done").map(|line| line.number).collect();
+            let done: Vec<u64> =
+                lines.iter().filter(|line| line.what == "done").map(|line| line.number).collect();
             assert!(done.is_sorted_by(|a, b| a < b), "{key:?}: {done:?}");
             let mut open = None;
             for line in lines {
@@ -293,9 +294,10 @@ impl Yard {
 
     /// A process that hears no hint.
     pub fn deaf_process(&self, name: &str) -> Process {
-        let registry =
-            Registry::default().handler(Scribe { by: name.to_owned(), book: self.book.clone() });
-        self.process_over(name, registry, Arc::new(MemoryEventStore::new(self.clock.clone())), |config| config)
+        let registry = Registry::default().handler(Scribe { by: name.to_owned(), book: self.book.clone() });
+        self.process_over(name, registry, Arc::new(MemoryEventStore::new(self.clock.clone())), |config| {
+            config
+        })
     }
 
     pub fn process_of(
