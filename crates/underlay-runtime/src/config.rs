@@ -55,9 +55,10 @@ pub struct EngineConfig {
     /// How long a worker that ends waits for the attempts it has begun. What is not done by then is dropped, and
     /// begun again by whoever works there next.
     pub work_drain: Duration,
-    /// Attempts that go on side by side.
+    /// Attempts that go on side by side. No tenant and no receiver has more of them than are free beside it, so
+    /// that whoever comes later finds room.
     pub work_running_max: usize,
-    /// Attempts of them for one tenant, so that others find room.
+    /// Attempts of them for one tenant.
     pub work_tenant_running_max: usize,
     /// Attempts of them by one receiver, so that one which hangs does not hold up the others.
     pub work_receiver_running_max: usize,
@@ -91,13 +92,13 @@ impl Default for EngineConfig {
             work_lease: Duration::from_secs(10),
             work_poll_interval: Duration::from_secs(1),
             work_drain: Duration::from_secs(10),
-            work_running_max: 64,
+            work_running_max: 128,
             work_tenant_running_max: 32,
-            work_receiver_running_max: 32,
-            work_buffered_max: 4_096,
+            work_receiver_running_max: 64,
+            work_buffered_max: 8_192,
             work_buffered_bytes_max: 32 << 20,
-            work_tenant_buffered_max: 512,
-            work_tenant_buffered_bytes_max: 4 << 20,
+            work_tenant_buffered_max: 2_048,
+            work_tenant_buffered_bytes_max: 8 << 20,
             on_view_change: OnViewChange::default(),
         }
     }

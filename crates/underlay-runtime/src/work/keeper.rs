@@ -30,6 +30,8 @@ const LOOK_AGAIN_MIN: Duration = Duration::from_millis(50);
 /// What a worker holds.
 #[derive(Clone, Debug)]
 pub(super) struct Holding {
+    /// Counts the answers of the store.
+    pub(super) number: u64,
     /// Its shards.
     pub(super) shards: Vec<HeldShard>,
     /// When all of it is over, by the clock of this process.
@@ -40,7 +42,7 @@ pub(super) struct Holding {
 
 impl Holding {
     fn nothing() -> Self {
-        Self { shards: Vec::new(), ends_at: Timestamp::MIN, error: None }
+        Self { number: 0, shards: Vec::new(), ends_at: Timestamp::MIN, error: None }
     }
 }
 
@@ -143,7 +145,10 @@ impl Keeper {
                 Some(Ok(share)) => {
                     (over, holds, failures) = (ends, true, 0);
                     let ends_at = after(asked_at, self.lease);
-                    told.send_replace(Holding { shards: share.held, ends_at, error: None });
+                    told.send_modify(|holding| {
+                        let number = holding.number + 1;
+                        *holding = Holding { number, shards: share.held, ends_at, error: None };
+                    });
                     let third = self.lease / RENEWALS;
                     share.look_again_in.map_or(third, |look| third.min(look).max(LOOK_AGAIN_MIN.min(third)))
                 }

@@ -9,7 +9,7 @@
 //! Of one line one piece is running or settling. What became of it is stored before the next one begins. A shard
 //! that is lost takes all of its lines with it.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::task::AbortHandle;
@@ -40,7 +40,7 @@ impl LineName {
     }
 }
 
-/// What a piece was read from; it stands in its line in this order.
+/// What a piece was read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Source {
     /// What was to wait.
@@ -85,24 +85,19 @@ struct Known {
 
 #[derive(Default)]
 struct Line {
-    waiting: [VecDeque<Waiting>; Source::COUNT],
-    /// Whether a piece of it is running or settling.
-    is_busy: bool,
+    /// In the order in which they are begun, whatever they were read from.
+    waiting: BTreeMap<(Lane, WorkPlace), Waiting>,
+    /// The piece of it that is running or settling.
+    busy: Option<WorkPlace>,
     /// Whether it stands in the rotation of a lane.
     in_turn: [bool; Lane::ALL.len()],
-    /// The place of its head, where the line is blocked: what is after it is held.
-    blocked_at: Option<WorkPlace>,
-    /// Pieces that are being settled, beside the one that was running.
-    held: usize,
+    /// Pieces that will block it once that is stored: what is after one of them is held.
+    blockers: BTreeSet<WorkPlace>,
 }
 
 impl Line {
-    fn next(&self) -> Option<&Waiting> {
-        self.waiting.iter().find_map(VecDeque::front)
-    }
-
     fn is_gone(&self) -> bool {
-        !self.is_busy && self.held == 0 && self.next().is_none()
+        self.busy.is_none() && self.blockers.is_empty() && self.waiting.is_empty()
     }
 }
 
@@ -175,9 +170,9 @@ impl Lines {
         Lane::ALL.map(lowest)
     }
 
-    /// Whether a piece after this place stands behind another of its line, as far as is known here.
+    /// Whether a piece at this place will stand behind another of its line, once what became of that is stored.
     pub(super) fn is_blocked(&self, line: &LineName, place: WorkPlace) -> bool {
-        self.lines.get(line).and_then(|line| line.blocked_at).is_some_and(|head| head < place)
+        self.lines.get(line).and_then(|line| line.blockers.first()).is_some_and(|head| *head < place)
     }
 
     /// Whether there is room for a piece.
@@ -190,7 +185,8 @@ impl Lines {
         let name = self.name(&work);
         self.know(&work, source, name.clone(), bytes_of(&work));
         let line = self.lines.entry(name.clone()).or_default();
-        line.waiting[source.index()].push_back(Waiting { work: Arc::new(work), receiver });
+        let turn = (work.sent.lane, work.place);
+        line.waiting.insert(turn, Waiting { work: Arc::new(work), receiver });
         self.take_turn(&name);
     }
 
@@ -199,8 +195,7 @@ impl Lines {
         let name = self.name(work);
         self.know(work, source, name.clone(), 0);
         let line = self.lines.entry(name.clone()).or_default();
-        line.held += 1;
-        line.blocked_at = Some(line.blocked_at.map_or(work.place, |head| head.min(work.place)));
+        line.blockers.insert(work.place);
         name
     }
 
@@ -218,9 +213,9 @@ impl Lines {
 
     fn take_turn(&mut self, name: &Arc<LineName>) {
         let Some(line) = self.lines.get_mut(name) else { return };
-        let Some(lane) = line.next().map(|next| next.work.sent.lane) else { return };
+        let Some(((lane, _), _)) = line.waiting.first_key_value() else { return };
         let in_turn = &mut line.in_turn[usize::from(lane.number())];
-        if !line.is_busy && !*in_turn && !self.alive.contains(name) {
+        if line.busy.is_none() && !*in_turn && !self.alive.contains(name) {
             *in_turn = true;
             self.rotations[usize::from(lane.number())].push(name.clone());
         }
@@ -238,20 +233,29 @@ impl Lines {
             };
             let (lane, name) = lanes.into_iter().find_map(|lane| {
                 let (tenants, receivers) = (&self.running_of_tenants, &self.running_by_receivers);
-                let receiver_may =
-                    |name: &str| receivers.get(name).is_none_or(|running| *running < bounds.by_receiver);
-                let tenant_may =
-                    |tenant: &TenantId| tenants.get(tenant).is_none_or(|running| *running < bounds.of_tenant);
+                let by = |receiver: &str| receivers.get(receiver).copied().unwrap_or_default();
+                // Of what the others leave free no receiver takes more than half.
+                let most = |receiver: &str| {
+                    let others = self.running - by(receiver);
+                    bounds.by_receiver.min((bounds.all - others).div_ceil(2)).max(1)
+                };
+                let receiver_may = |receiver: &str| by(receiver) < most(receiver);
+                // And of what a receiver leaves free no tenant takes more than is left beside it.
+                let tenant_may = |receiver: &str, tenant: &TenantId| {
+                    let free = most(receiver).saturating_sub(by(receiver));
+                    let running = tenants.get(tenant).copied().unwrap_or_default();
+                    running < bounds.of_tenant.min(free.max(1))
+                };
                 let name = self.rotations[usize::from(lane.number())].next(receiver_may, tenant_may)?;
                 Some((lane, name))
             })?;
             let Some(line) = self.lines.get_mut(&name) else { continue };
             line.in_turn[usize::from(lane.number())] = false;
-            if line.is_busy || self.alive.contains(&name) {
+            if line.busy.is_some() || self.alive.contains(&name) {
                 continue;
             }
-            let Some(next) = line.waiting.iter_mut().find_map(VecDeque::pop_front) else { continue };
-            line.is_busy = true;
+            let Some(((_, place), next)) = line.waiting.pop_first() else { continue };
+            line.busy = Some(place);
             self.urgent_in_a_row = match lane {
                 Lane::Urgent if !self.rotations[usize::from(Lane::Normal.number())].is_empty() => {
                     self.urgent_in_a_row + 1
@@ -285,28 +289,24 @@ impl Lines {
         self.take_turn(name);
     }
 
-    /// A piece keeps its line blocked: what waits behind it in memory is to be settled as held, in this order.
-    pub(super) fn block(&mut self, name: &Arc<LineName>, head: WorkPlace) -> Vec<Arc<Work>> {
+    /// A piece keeps its line blocked: what waits in memory is to be settled as held, in this order.
+    pub(super) fn block(&mut self, name: &Arc<LineName>, head: WorkPlace) -> Vec<WorkPlace> {
         let Some(line) = self.lines.get_mut(name) else { return Vec::new() };
-        line.blocked_at = Some(line.blocked_at.map_or(head, |before| before.min(head)));
-        let mut behind = Vec::new();
-        for waiting in &mut line.waiting {
-            behind.extend(waiting.drain(..).map(|waiting| waiting.work));
-        }
-        line.held += behind.len();
-        behind.sort_by_key(|work| work.place);
+        let mut behind: Vec<WorkPlace> =
+            std::mem::take(&mut line.waiting).into_keys().map(|(_, place)| place).collect();
+        behind.sort_unstable();
+        line.blockers.insert(head);
+        line.blockers.extend(&behind);
         behind
     }
 
     /// What became of a piece is stored. Says what it was read from; `None` where it is not in memory.
-    pub(super) fn settled(&mut self, shard: Shard, place: WorkPlace, was_held: bool) -> Option<Source> {
+    pub(super) fn settled(&mut self, shard: Shard, place: WorkPlace) -> Option<Source> {
         let known = self.known.get_mut(&shard)?.remove(&place)?;
         self.rooms.give_back(&known.line.tenant, known.source, known.bytes);
         if let Some(line) = self.lines.get_mut(&known.line) {
-            match was_held {
-                true => line.held -= 1,
-                false => line.is_busy = false,
-            }
+            line.blockers.remove(&place);
+            line.busy.take_if(|busy| *busy == place);
             if line.is_gone() {
                 self.lines.remove(&known.line);
             } else {
@@ -316,19 +316,14 @@ impl Lines {
         Some(known.source)
     }
 
-    /// The place of the head of a line that is blocked.
-    pub(super) fn head(&self, name: &LineName) -> Option<WorkPlace> {
-        self.lines.get(name)?.blocked_at
-    }
-
     /// Forgets what waits for its turn in a shard. What is running or settling goes on.
     pub(super) fn drop_waiting(&mut self, shard: Shard) {
         let Some(known) = self.known.get_mut(&shard) else { return };
-        let names: HashSet<Arc<LineName>> = known.values().map(|known| known.line.clone()).collect();
+        let names: Vec<Arc<LineName>> = known.values().map(|known| known.line.clone()).collect();
         for name in names {
             let Some(line) = self.lines.get_mut(&name) else { continue };
-            for waiting in line.waiting.iter_mut().flat_map(|waiting| waiting.drain(..)) {
-                if let Some(dropped) = known.remove(&waiting.work.place) {
+            for (_, place) in std::mem::take(&mut line.waiting).into_keys() {
+                if let Some(dropped) = known.remove(&place) {
                     self.rooms.give_back(&name.tenant, dropped.source, dropped.bytes);
                 }
             }
@@ -358,13 +353,18 @@ impl Lines {
             attempt.abort();
             rooms.give_back(&known.line.tenant, known.source, known.bytes);
             if let Some(line) = lines.get_mut(&known.line) {
-                line.is_busy = false;
+                line.busy = None;
                 if line.is_gone() {
                     lines.remove(&known.line);
                 }
             }
             false
         });
+    }
+
+    /// Whether nothing is in memory.
+    pub(super) fn is_done(&self) -> bool {
+        self.known.values().all(BTreeMap::is_empty)
     }
 
     /// How many attempts go on.

@@ -83,13 +83,6 @@ impl Workers {
     ) -> RunningWork {
         let (stop, stopped) = watch::channel(false);
         let Some(queue) = &self.queue else { return RunningWork { stop, tasks: Vec::new() } };
-        let keeper = Keeper {
-            queue: queue.clone(),
-            clock: self.clock.clone(),
-            worker: Worker { id: WorkerId::draw(), holder: self.holder.clone() },
-            lease: self.config.work_lease,
-            backoff: self.config.backoff(),
-        };
         let told = Told::new(&self.holder);
         *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(told.clone());
         let means = Means {
@@ -101,8 +94,7 @@ impl Workers {
         };
         let mut tasks = vec![timetable.start(stopped.clone())];
         tasks.extend(processes.into_iter().flat_map(|processes| processes.start(&stopped)));
-        let runner = WorkRunner::new(means, keeper.start(), self.wakeups.subscribe(), stopped);
-        tasks.push(tokio::spawn(runner.run()));
+        tasks.push(tokio::spawn(work(means, self.holder.clone(), self.wakeups.clone(), stopped)));
         RunningWork { stop, tasks }
     }
 
@@ -119,6 +111,29 @@ impl Workers {
             None => Vec::new(),
         };
         Ok(WorkStandings { worker: self.state(), queues })
+    }
+}
+
+/// Works until it is stopped. Where a bug ends a worker another begins, as one that is gone: its shards run out.
+async fn work(means: Means, holder: String, wakeups: Arc<dyn Wakeups>, stopped: watch::Receiver<bool>) {
+    let (clock, config) = (means.clock.clone(), means.config.clone());
+    loop {
+        let keeper = Keeper {
+            queue: means.queue.clone(),
+            clock: clock.clone(),
+            worker: Worker { id: WorkerId::draw(), holder: holder.clone() },
+            lease: config.work_lease,
+            backoff: config.backoff(),
+        };
+        let runner = WorkRunner::new(means.clone(), keeper.start(), wakeups.subscribe(), stopped.clone());
+        match tokio::spawn(runner.run()).await {
+            Ok(()) => return,
+            Err(error) => {
+                tracing::error!(%error, "the worker ended badly, and another begins");
+                means.told.tell(|state| state.error = Some(format!("the worker ended badly: {error}")));
+            }
+        }
+        clock.sleep(config.retry_delay_max).await;
     }
 }
 

@@ -38,6 +38,8 @@ struct Room {
     tenant_max: Amount,
     used: Amount,
     of_tenants: HashMap<TenantId, Amount>,
+    /// Pieces of tenants that are on their way.
+    expected: HashMap<TenantId, usize>,
     /// Tenants that a piece was not taken in from, since they had too much.
     full: HashSet<TenantId>,
     /// Tenants that were full, and have room again.
@@ -57,11 +59,14 @@ impl Room {
         }
     }
 
-    fn fit(&mut self, tenant: &TenantId, bytes: usize) -> Fit {
+    fn fit(&mut self, tenant: &TenantId, bytes: usize, by_tenant: bool) -> Fit {
         let Amount { pieces, bytes: used } = self.used;
         // A piece that is larger than all of the room is taken in alone.
         if pieces > 0 && (pieces >= self.max.pieces || used + bytes > self.max.bytes) {
             return Fit::IsFull;
+        }
+        if !by_tenant {
+            return Fit::Fits;
         }
         let share = self.share();
         let has = self.of_tenants.get(tenant).copied().unwrap_or_default();
@@ -93,9 +98,9 @@ impl Rooms {
         }))
     }
 
-    /// Whether a piece has room.
+    /// Whether a piece has room. What is due is not read by tenants, so none of them is full there.
     pub(super) fn fit(&mut self, tenant: &TenantId, source: Source, bytes: usize) -> Fit {
-        self.0[source.index()].fit(tenant, bytes)
+        self.0[source.index()].fit(tenant, bytes, source != Source::Due)
     }
 
     pub(super) fn take(&mut self, tenant: &TenantId, source: Source, bytes: usize) {
@@ -120,12 +125,39 @@ impl Rooms {
         }
         // Read again once half of it is free: not piece by piece.
         let share = room.share();
-        if room.full.contains(tenant) && has.pieces <= share.pieces / 2 && has.bytes <= share.bytes / 2
-            || has.pieces == 0
-        {
-            if room.full.remove(tenant) {
-                room.hungry.insert(tenant.clone());
+        let has_room = has.pieces <= share.pieces / 2 && has.bytes <= share.bytes / 2 || has.pieces == 0;
+        if has_room && room.full.remove(tenant) {
+            room.hungry.insert(tenant.clone());
+        }
+    }
+
+    /// Pieces are on their way, which a tenant has room for.
+    pub(super) fn expect(&mut self, tenant: &TenantId, source: Source, pieces: usize) {
+        *self.0[source.index()].expected.entry(tenant.clone()).or_default() += pieces;
+    }
+
+    /// They have come, or will not.
+    pub(super) fn came(&mut self, tenant: &TenantId, source: Source, pieces: usize) {
+        let expected = &mut self.0[source.index()].expected;
+        if let Some(count) = expected.get_mut(tenant) {
+            *count -= pieces.min(*count);
+            if *count == 0 {
+                expected.remove(tenant);
             }
+        }
+    }
+
+    /// How many pieces of one tenant may be read at once.
+    pub(super) fn page_of(&self, tenant: &TenantId, source: Source, bytes_each: usize, most: usize) -> usize {
+        let room = &self.0[source.index()];
+        let (share, has) = (room.share(), room.of_tenants.get(tenant).copied().unwrap_or_default());
+        let expected = room.expected.get(tenant).copied().unwrap_or_default();
+        let fits = share.bytes.saturating_sub(has.bytes) / bytes_each.max(1);
+        let free = share.pieces.saturating_sub(has.pieces).min(fits).saturating_sub(expected);
+        let all = self.page(source, bytes_each, most);
+        match has.pieces + expected {
+            0 => all.min(free.max(1)),
+            _ => all.min(free),
         }
     }
 

@@ -63,14 +63,14 @@ impl Rotation {
     pub(super) fn next(
         &mut self,
         receiver_may: impl Fn(&str) -> bool,
-        tenant_may: impl Fn(&TenantId) -> bool,
+        tenant_may: impl Fn(&str, &TenantId) -> bool,
     ) -> Option<Arc<LineName>> {
         self.0.next(|receiver, tenants| {
             if !receiver_may(receiver) {
                 return (None, true);
             }
             let line = tenants.next(|tenant, lines| {
-                if !tenant_may(tenant) {
+                if !tenant_may(receiver, tenant) {
                     return (None, true);
                 }
                 let line = lines.pop_front();

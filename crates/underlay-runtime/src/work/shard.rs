@@ -60,7 +60,7 @@ struct LaneReading {
 #[derive(Default)]
 struct Meanwhile {
     settled: HashSet<WorkPlace>,
-    /// Lines that are blocked since, each with its head.
+    /// Lines that are blocked since, each with the lowest place that blocks it.
     blocked: HashMap<Arc<LineName>, WorkPlace>,
 }
 
@@ -89,7 +89,9 @@ pub(super) struct ShardRoom {
     lanes: [LaneReading; Lane::ALL.len()],
     /// When to look for what is due.
     due_at: Timestamp,
-    is_reading: bool,
+    /// The read that is on its way.
+    reading: Option<u64>,
+    reads: u64,
     /// What was read last, so that everything has its turn.
     last: usize,
     /// Failures to read since the last page.
@@ -107,7 +109,8 @@ impl ShardRoom {
             is_released: false,
             lanes: Default::default(),
             due_at: Timestamp::MIN,
-            is_reading: false,
+            reading: None,
+            reads: 0,
             last: 0,
             failures: 0,
             meanwhile: Meanwhile::default(),
@@ -117,8 +120,9 @@ impl ShardRoom {
         room
     }
 
-    /// Reads again from these places on.
+    /// Reads again from these places on. A page that is on its way counts no more.
     pub(super) fn read_from(&mut self, cursors: LaneCursors) {
+        self.reading = None;
         self.lanes =
             cursors.map(|after| LaneReading { after, may_have_more: true, ..LaneReading::default() });
         self.due_at = Timestamp::MIN;
@@ -152,9 +156,9 @@ impl ShardRoom {
     pub(super) fn next_look(
         &mut self,
         now: Timestamp,
-        page: impl Fn(Source) -> usize,
+        page: impl Fn(&Look) -> usize,
     ) -> Option<(Look, usize)> {
-        if self.is_reading || self.is_draining {
+        if self.reading.is_some() || self.is_draining {
             return None;
         }
         const LOOKS: usize = 5;
@@ -176,7 +180,7 @@ impl ShardRoom {
                 }
             };
             let Some(look) = look else { continue };
-            let page = page(look.source());
+            let page = page(&look);
             if page == 0 {
                 continue;
             }
@@ -188,7 +192,8 @@ impl ShardRoom {
     }
 
     fn begin(&mut self, look: &Look) {
-        self.is_reading = true;
+        self.reads += 1;
+        self.reading = Some(self.reads);
         self.meanwhile = Meanwhile::default();
         match look {
             // What comes while it is read is looked for again.
@@ -212,9 +217,18 @@ impl ShardRoom {
         }
     }
 
-    /// A page has come, or will not.
-    pub(super) fn read(&mut self) {
-        self.is_reading = false;
+    /// The read that is on its way.
+    pub(super) fn reading(&self) -> Option<u64> {
+        self.reading
+    }
+
+    /// A page has come, or will not. False where it counts no more.
+    pub(super) fn read(&mut self, number: Option<u64>) -> bool {
+        let counts = self.reading.is_some() && self.reading == number;
+        if counts {
+            self.reading = None;
+        }
+        counts
     }
 
     /// What could not be read is read again.
@@ -276,15 +290,16 @@ impl ShardRoom {
 
     /// What became of a piece is stored.
     pub(super) fn settled(&mut self, place: WorkPlace) {
-        if self.is_reading {
+        if self.reading.is_some() {
             self.meanwhile.settled.insert(place);
         }
     }
 
     /// A line is blocked by what was stored.
-    pub(super) fn blocked(&mut self, line: Arc<LineName>, head: WorkPlace) {
-        if self.is_reading {
-            self.meanwhile.blocked.insert(line, head);
+    pub(super) fn blocked(&mut self, line: Arc<LineName>, by: WorkPlace) {
+        if self.reading.is_some() {
+            let head = self.meanwhile.blocked.entry(line).or_insert(by);
+            *head = by.min(*head);
         }
     }
 

@@ -44,6 +44,10 @@ const READS_MAX: usize = 4;
 const PAGE_MAX: usize = 256;
 /// What a piece is thought to take before any was read.
 const BYTES_EACH_AT_FIRST: usize = 16 << 10;
+/// Reports that are taken in a row before it is looked what can be begun.
+const REPORTS_IN_A_ROW_MAX: usize = 256;
+/// How long it is waited for attempts that were dropped.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
 /// How soon after a hint it is looked for what is due: it may have been sent to wait for less than a poll.
 const DUE_AFTER_HINT: Duration = Duration::from_millis(100);
 /// How soon it is looked again for what is due, where all there was is still being settled.
@@ -53,7 +57,7 @@ const LEFT_AGAIN: Duration = Duration::from_secs(60);
 
 /// What runs beside the worker.
 enum Job {
-    Read { shard: Shard, incarnation: u64, look: Look },
+    Read { shard: Shard, incarnation: u64, number: Option<u64>, look: Look, page: usize },
     Settle { batch: Vec<Entry> },
     Attempt { shard: Shard, incarnation: u64, work: Arc<Work>, line: Arc<LineName> },
     Drain { shard: Shard, incarnation: u64 },
@@ -69,6 +73,7 @@ enum Report {
 }
 
 /// What a worker works with.
+#[derive(Clone)]
 pub(super) struct Means {
     pub(super) queue: Arc<dyn WorkQueue>,
     pub(super) clock: Arc<dyn Clock>,
@@ -84,8 +89,10 @@ pub(super) struct WorkRunner {
     wakeup: Wakeup,
     stop: watch::Receiver<bool>,
     shards: BTreeMap<Shard, ShardRoom>,
-    /// Terms that the store said are lost, until it is asked again what is held.
-    lost: HashMap<Shard, ShardTerm>,
+    /// Terms that the store said are lost, and the answer about what is held from which on it is believed again.
+    lost: HashMap<Shard, (ShardTerm, u64)>,
+    /// The answer that was taken over last.
+    holding: u64,
     ends_at: Timestamp,
     lines: Lines,
     settling: Settling,
@@ -117,6 +124,7 @@ impl WorkRunner {
             stop,
             shards: BTreeMap::new(),
             lost: HashMap::new(),
+            holding: 0,
             ends_at: Timestamp::MIN,
             settling: Settling::default(),
             tasks: JoinSet::new(),
@@ -134,6 +142,11 @@ impl WorkRunner {
         let clock = self.means.clock.clone();
         let mut poll = clock.sleep(self.means.config.work_poll_interval);
         while !self.is_finished() {
+            // However often there is a hint, what has ended is looked at too.
+            for _ in 0..REPORTS_IN_A_ROW_MAX {
+                let Some(report) = self.tasks.try_join_next_with_id() else { break };
+                self.take(report);
+            }
             self.go_on();
             let due_in = self.due_in(clock.now());
             tokio::select! {
@@ -145,13 +158,13 @@ impl WorkRunner {
                         break;
                     }
                 },
-                Some(report) = self.tasks.join_next_with_id() => self.take(report),
                 () = stopped(&mut self.stop), if !self.is_stopping => self.stop(),
-                () = self.wakeup.hint(), if !self.is_stopping => self.hinted(),
                 () = &mut poll => {
                     poll = clock.sleep(self.means.config.work_poll_interval);
                     self.poll();
                 }
+                () = self.wakeup.hint(), if !self.is_stopping => self.hinted(),
+                Some(report) = self.tasks.join_next_with_id() => self.take(report),
                 () = sleep(&*clock, due_in) => {}
             }
         }
@@ -159,7 +172,11 @@ impl WorkRunner {
         for shard in self.shards.keys().copied().collect::<Vec<_>>() {
             self.lines.forget(shard);
         }
-        self.tasks.shutdown().await;
+        // An attempt that never waits for anything cannot be dropped, and ends with the process.
+        tokio::select! {
+            () = self.tasks.shutdown() => {}
+            () = clock.sleep(SHUTDOWN_MAX) => {}
+        }
         self.means.told.tell(|state| {
             (state.shards, state.draining) = (Vec::new(), Vec::new());
             (state.running, state.buffered, state.buffered_bytes) = (0, 0, 0);
@@ -168,7 +185,7 @@ impl WorkRunner {
     }
 
     fn is_finished(&self) -> bool {
-        self.is_stopping && self.lines.running() == 0 && self.settling.is_empty()
+        self.is_stopping && self.lines.is_done() && (self.settling.is_empty() || self.shards.is_empty())
     }
 
     /// Begins whatever can be begun.
@@ -197,7 +214,7 @@ impl WorkRunner {
     /// Takes over what the store says is held.
     fn hold(&mut self) {
         let holding = self.keeper.holding.borrow_and_update().clone();
-        self.ends_at = holding.ends_at;
+        (self.holding, self.ends_at) = (holding.number, holding.ends_at);
         let is_held = |term: ShardTerm| holding.shards.iter().any(|held| held.term == term);
         let gone: Vec<Shard> =
             self.shards.values().filter(|room| !is_held(room.term)).map(|room| room.term.shard).collect();
@@ -208,16 +225,17 @@ impl WorkRunner {
             self.hold_shard(held);
         }
         let shards = self.shards.keys().copied().collect();
+        let draining = self.shards.values().filter(|room| room.is_draining);
+        let draining = draining.map(|room| room.term.shard).collect();
         self.means.told.tell(|state| {
-            state.shards = shards;
-            state.error = holding.error;
+            (state.shards, state.draining, state.error) = (shards, draining, holding.error);
         });
     }
 
     fn hold_shard(&mut self, held: &HeldShard) {
         let shard = held.term.shard;
-        // It was said before it was found to be lost.
-        if self.lost.get(&shard) == Some(&held.term) {
+        // It was asked before it was found to be lost.
+        if self.lost.get(&shard).is_some_and(|(lost, until)| *lost == held.term && self.holding < *until) {
             return;
         }
         self.lost.remove(&shard);
@@ -349,37 +367,39 @@ impl WorkRunner {
     fn read_shard(&mut self, shard: Shard, now: Timestamp) {
         let Some(room) = self.shards.get_mut(&shard) else { return };
         let (rooms, bytes_each) = (&self.lines.rooms, self.bytes_each);
-        let Some((look, page)) = room.next_look(now, |source| rooms.page(source, bytes_each, PAGE_MAX))
-        else {
-            return;
+        let page = |look: &Look| match look {
+            Look::Apart(_, tenant) => rooms.page_of(tenant, look.source(), bytes_each, PAGE_MAX),
+            Look::Lane(_) | Look::Due => rooms.page(look.source(), bytes_each, PAGE_MAX),
         };
+        let Some((look, page)) = room.next_look(now, page) else { return };
         let pause = self.backoff.delay(room.failures).min(READ_PAUSE_MAX);
         let (queue, clock, incarnation) =
             (self.means.queue.clone(), self.means.clock.clone(), room.incarnation);
         self.last_read = Some(shard);
         self.reads += 1;
-        let job = Job::Read { shard, incarnation, look: look.clone() };
+        let job = Job::Read { shard, incarnation, number: room.reading(), look: look.clone(), page };
         match look {
             Look::Due => {
                 let mut except: Vec<WorkPlace> = room.left_due().iter().copied().collect();
                 except.extend(self.lines.due(shard));
                 except.truncate(WORK_PAGE_MAX);
                 self.spawn(job, async move {
-                    clock.sleep(pause).await;
+                    rest(&*clock, pause).await;
                     Report::Due(queue.read_due(shard, &except, page).await)
                 });
             }
             Look::Lane(lane) => {
                 let (scope, after) = room.scope(lane, None);
                 self.spawn(job, async move {
-                    clock.sleep(pause).await;
+                    rest(&*clock, pause).await;
                     Report::Page(queue.read_work(shard, lane, &scope, after, page).await)
                 });
             }
             Look::Apart(lane, tenant) => {
                 let (scope, after) = room.scope(lane, Some(&tenant));
+                self.lines.rooms.expect(&tenant, Source::Ready(lane), page);
                 self.spawn(job, async move {
-                    clock.sleep(pause).await;
+                    rest(&*clock, pause).await;
                     Report::Page(queue.read_work(shard, lane, &scope, after, page).await)
                 });
             }
@@ -395,9 +415,7 @@ impl WorkRunner {
         let (queue, clock) = (self.means.queue.clone(), self.means.clock.clone());
         let pause = self.backoff.delay(self.settling.failures);
         self.spawn(Job::Settle { batch }, async move {
-            if !pause.is_zero() {
-                clock.sleep(pause).await;
-            }
+            rest(&*clock, pause).await;
             Report::Settled(queue.settle(&settlements).await)
         });
     }
@@ -410,9 +428,13 @@ impl WorkRunner {
         };
         let Some(job) = self.jobs.remove(&id) else { return };
         match job {
-            Job::Read { shard, incarnation, look } => {
+            Job::Read { shard, incarnation, number, look, page } => {
                 self.reads -= 1;
-                if self.is_of_now(shard, incarnation) {
+                if let Look::Apart(_, tenant) = &look {
+                    self.lines.rooms.came(tenant, look.source(), page);
+                }
+                let room = self.shards.get_mut(&shard).filter(|room| room.incarnation == incarnation);
+                if room.is_some_and(|room| room.read(number)) {
                     self.take_page(shard, &look, report);
                 }
             }
@@ -454,12 +476,12 @@ impl WorkRunner {
     fn take_attempted(&mut self, work: &Work, line: &Arc<LineName>, settled: Settled) {
         let Some(term) = self.shards.get(&work.shard).map(|room| room.term) else { return };
         self.means.told.count(work, &settled);
-        let blocks = matches!(&settled, Settled::Retry { .. } | Settled::Dead { holds: true, .. });
+        let blocks = is_blocking(&settled);
         let settlement = Settlement { term, place: work.place, settled };
         self.settling.push(Entry { settlement, line: line.clone() });
         if blocks {
             for behind in self.lines.block(line, work.place) {
-                let settlement = Settlement { term, place: behind.place, settled: Settled::Held };
+                let settlement = Settlement { term, place: behind, settled: Settled::Held };
                 self.settling.push(Entry { settlement, line: line.clone() });
             }
         }
@@ -482,7 +504,8 @@ impl WorkRunner {
                 continue;
             };
             if lost.contains(&term.shard) {
-                self.lost.insert(term.shard, term);
+                // The next answer may be to what was asked before.
+                self.lost.insert(term.shard, (term, self.holding + 2));
                 self.lose(term.shard);
                 self.keeper.look_again();
                 continue;
@@ -494,10 +517,10 @@ impl WorkRunner {
                 Settled::Held => room.look_for_due(now),
                 Settled::Done | Settled::Dead { .. } => {}
             }
-            if let Some(head) = self.lines.head(&line) {
-                room.blocked(line, head);
+            if is_blocking(&settled) {
+                room.blocked(line, place);
             }
-            let source = self.lines.settled(term.shard, place, settled == Settled::Held);
+            let source = self.lines.settled(term.shard, place);
             // What stood behind it may be due now.
             if source == Some(Source::Due) {
                 room.look_for_due(now);
@@ -508,10 +531,7 @@ impl WorkRunner {
     fn take_page(&mut self, shard: Shard, look: &Look, report: Result<Report, JoinError>) {
         let now = self.means.clock.now();
         let Some(room) = self.shards.get_mut(&shard) else { return };
-        room.read();
         let error = match report {
-            // What was read before it began to drain is read again, if ever.
-            Ok(Report::Page(Ok(_)) | Report::Due(Ok(_))) if room.is_draining => return,
             Ok(Report::Page(Ok(page))) => {
                 room.failures = 0;
                 return match look {
@@ -670,10 +690,25 @@ impl WorkRunner {
     }
 }
 
+/// Whether a piece blocks its line once that is stored.
+fn is_blocking(settled: &Settled) -> bool {
+    match settled {
+        Settled::Retry { .. } | Settled::Held | Settled::Dead { holds: true, .. } => true,
+        Settled::Done | Settled::Dead { holds: false, .. } => false,
+    }
+}
+
 /// Ends once a worker is to end: it was told to, or nobody is left to tell it.
 async fn stopped(stop: &mut watch::Receiver<bool>) {
     // An error says that nobody is left to tell it.
     stop.wait_for(|stopped| *stopped).await.ok();
+}
+
+/// Waits, where there is anything to wait for.
+async fn rest(clock: &dyn Clock, pause: Duration) {
+    if !pause.is_zero() {
+        clock.sleep(pause).await;
+    }
 }
 
 async fn sleep(clock: &dyn Clock, duration: Option<Duration>) {

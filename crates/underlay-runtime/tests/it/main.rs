@@ -24,3 +24,4 @@ mod snapshots;
 mod stored_commands;
 mod turns;
 mod views;
+mod work;
