@@ -1,3 +1,5 @@
+//! Work in the file: sent with commits, shared among workers, read, settled and counted.
+
 pub(crate) mod depths;
 #[cfg(test)]
 mod plans;

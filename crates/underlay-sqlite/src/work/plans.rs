@@ -53,6 +53,9 @@ fn work_is_read_along_an_index_that_has_its_order() {
         "dead_letters USING COVERING INDEX dead_letters_by_receiver ((receiver,kind)>(?,?))",
         "commits USING COVERING INDEX sqlite_autoindex_commits_1 (tenant=? AND commit_id=?)",
     ];
+    let [newest] = sql!["work/select_newest_work"];
+    let ends = "SCAN CONSTANT ROW\nSCALAR SUBQUERY 1\nSEARCH work\nSCALAR SUBQUERY 2\nSEARCH work_later";
+    assert_eq!(plan_of(&connection, newest), ends);
     for (sql, wanted) in statements.into_iter().zip(wanted) {
         assert_eq!(plan_of(&connection, sql), format!("SEARCH {wanted}"), "{sql}");
     }

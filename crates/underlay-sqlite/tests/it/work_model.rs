@@ -64,6 +64,7 @@ enum Step {
     Replay(&'static str, Vec<Index>),
     Discard(&'static str, Vec<Index>),
     Reopen,
+    Crash,
     Fail(FaultPoint),
 }
 
@@ -106,6 +107,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (tenant(), some()).prop_map(|(tenant, which)| Step::Replay(tenant, which)),
         2 => (tenant(), some()).prop_map(|(tenant, which)| Step::Discard(tenant, which)),
         1 => Just(Step::Reopen),
+        1 => Just(Step::Crash),
         1 => prop::sample::select(&FAULTS[..]).prop_map(Step::Fail),
     ]
 }
@@ -230,6 +232,17 @@ impl Both {
             }
             Step::Reopen => {
                 self.sqlite.close().await.unwrap();
+                self.sqlite = open(&self.place, &self.clock, &self.fault);
+            }
+            Step::Crash => {
+                // The files as a process leaves them that is killed now.
+                let copy = Place::new();
+                for end in ["", "-wal"] {
+                    let name = |place: &Place| format!("{}{end}", place.path().display());
+                    std::fs::copy(name(&self.place), name(&copy)).unwrap();
+                }
+                self.sqlite.close().await.unwrap();
+                self.place = copy;
                 self.sqlite = open(&self.place, &self.clock, &self.fault);
             }
             Step::Fail(step) => *self.fault.lock().unwrap() = Some(step),
