@@ -29,7 +29,10 @@ const ENDPOINTS: [(&str, &str); 6] = [
     ("/v1/events", "everything that happened, in pages"),
     ("/v1/views", "the views, and where they stand"),
     ("/v1/streams/{stream}", "what happened to one aggregate"),
-    ("/v1/commands/{key}", "what became of a command, by its Idempotency-Key or its id"),
+    (
+        "/v1/commands/{key}",
+        "what became of a command, by its Idempotency-Key or its id; DELETE cancels one that waits",
+    ),
     ("/livez", "whether the process answers"),
     ("/readyz", "whether it can serve"),
 ];
