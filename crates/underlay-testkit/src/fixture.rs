@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use underlay_core::{Archive, EventStore, Leases, ReadModels, Retention, Snapshots};
+use underlay_core::{Archive, EventBus, EventStore, Leases, ReadModels, Retention, Snapshots};
 
 /// Opens an adapter for a conformance case. Every case gets a fixture of its own.
 pub trait Fixture: Sized + Send + Sync + 'static {
@@ -52,6 +52,15 @@ pub trait LeasesFixture: ReadModelsFixture {
     fn leases(&self) -> Arc<dyn Leases>;
 
     /// Lets time pass on the clock the leases run out by, also after reopening.
+    fn pass(&self, time: Duration);
+}
+
+/// A fixture of an event bus.
+pub trait EventBusFixture: Fixture {
+    /// A handle to the bus.
+    fn event_bus(&self) -> Arc<dyn EventBus>;
+
+    /// Lets time pass on the clock of the pauses and the timeouts of the bus.
     fn pass(&self, time: Duration);
 }
 

@@ -19,6 +19,7 @@
 pub mod archive;
 mod case;
 mod concurrent;
+pub mod event_bus;
 pub mod event_store;
 mod fixture;
 mod flaky;
@@ -36,8 +37,8 @@ pub mod snapshots;
 
 pub use case::Case;
 pub use fixture::{
-    ArchiveFixture, EventStoreFixture, Fixture, LeasesFixture, ReadModelsFixture, RetentionFixture, Skip,
-    SnapshotsFixture,
+    ArchiveFixture, EventBusFixture, EventStoreFixture, Fixture, LeasesFixture, ReadModelsFixture,
+    RetentionFixture, Skip, SnapshotsFixture,
 };
 pub use flaky::{Flaky, Stored};
 pub use memory::MemoryFixture;
@@ -53,8 +54,8 @@ pub mod private {
 
 /// Turns the contract of a port into tests: one `#[test]` per sentence, named after its case.
 ///
-/// The first argument names the port: `event_store`, `read_models`, `snapshots`, `leases`, `archive` or
-/// `retention`. The second is the [`Fixture`] that opens the adapter. A module of its own keeps the tests of
+/// The first argument names the port: `event_store`, `read_models`, `snapshots`, `leases`, `archive`,
+/// `retention` or `event_bus`. The second is the [`Fixture`] that opens the adapter. A module of its own keeps the tests of
 /// several fixtures apart.
 ///
 /// ```
@@ -103,6 +104,9 @@ macro_rules! conformance {
     };
     (retention, $fixture:ty) => {
         $crate::retention_cases! { conformance_tests [$fixture] }
+    };
+    (event_bus, $fixture:ty) => {
+        $crate::event_bus_cases! { conformance_tests [$fixture] }
     };
 }
 

@@ -1,12 +1,13 @@
 //! The documentation of a port and its suite say the same.
 
-use underlay_testkit::{Case, archive, event_store, leases, read_models, retention, snapshots};
+use underlay_testkit::{Case, archive, event_bus, event_store, leases, read_models, retention, snapshots};
 
 const EVENT_STORE: &str = include_str!("../../../underlay-core/src/ports/event_store.rs");
 const READ_MODELS: &str = include_str!("../../../underlay-core/src/ports/read_models.rs");
 const SNAPSHOTS: &str = include_str!("../../../underlay-core/src/ports/snapshots.rs");
 const ARCHIVE: &str = include_str!("../../../underlay-core/src/ports/archive.rs");
 const LEASES: &str = include_str!("../../../underlay-core/src/ports/leases.rs");
+const EVENT_BUS: &str = include_str!("../../../underlay-core/src/ports/event_bus.rs");
 
 /// A sentence as the documentation has it: number, text, name of the case.
 type Sentence = (u32, String, String);
@@ -71,6 +72,11 @@ fn the_leases_suite_follows_its_contract() {
 }
 
 #[test]
+fn the_event_bus_suite_follows_its_contract() {
+    assert_suite_follows_docs(event_bus::CASES, EVENT_BUS, "EventBus", 13);
+}
+
+#[test]
 fn sentences_count_from_one() {
     for cases in [
         event_store::CASES,
@@ -79,6 +85,7 @@ fn sentences_count_from_one() {
         archive::CASES,
         retention::CASES,
         leases::CASES,
+        event_bus::CASES,
     ] {
         let numbers: Vec<u32> = cases.iter().map(|case| case.number).collect();
         assert_eq!(numbers, (1..=cases.len() as u32).collect::<Vec<_>>());
