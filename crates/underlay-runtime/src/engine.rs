@@ -10,6 +10,8 @@ use underlay_core::{
 };
 
 use crate::commands::Commands;
+use crate::overview::KnownWork;
+use crate::pumps::Pumps;
 use crate::views::Views;
 use crate::{
     EngineConfig, ExecuteError, ExecuteNamedError, Executed, RebuildFrom, Registry, Request, Retried,
@@ -89,6 +91,9 @@ struct Inner {
     config: EngineConfig,
     commands: Commands,
     views: Arc<Views>,
+    pumps: Arc<Pumps>,
+    /// What the store last said of all work.
+    known_work: KnownWork,
 }
 
 impl std::fmt::Debug for Inner {
@@ -123,7 +128,22 @@ impl Engine {
         config.validate()?;
         let commands = Commands::new(&ports, &registry, &config);
         let views = Arc::new(Views::new(&ports, row_stores, &registry, &config)?);
-        Ok(Self(Arc::new(Inner { ports, registry, config, commands, views })))
+        let pumps = Arc::new(Pumps::new(&ports, &registry, &config)?);
+        let known_work = KnownWork::default();
+        Ok(Self(Arc::new(Inner { ports, registry, config, commands, views, pumps, known_work })))
+    }
+
+    /// Everything it works with.
+    pub(crate) fn ports(&self) -> &Ports {
+        &self.0.ports
+    }
+
+    pub(crate) fn pumps(&self) -> &Arc<Pumps> {
+        &self.0.pumps
+    }
+
+    pub(crate) fn known_work(&self) -> &KnownWork {
+        &self.0.known_work
     }
 
     /// The log.

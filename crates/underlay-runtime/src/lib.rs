@@ -7,6 +7,8 @@ mod commands;
 mod config;
 mod engine;
 mod options;
+mod overview;
+mod pumps;
 mod registry;
 mod subscription;
 mod views;
@@ -15,6 +17,10 @@ mod work;
 pub use commands::{ErasedRefusal, ExecuteError, ExecuteNamedError, Executed, Request};
 pub use config::{EngineConfig, OnViewChange};
 pub use engine::{Engine, Ports, RowStore, RowStores, RunningViews, WorkPorts};
+pub use overview::{LetterCount, LetterOrder, Overview, QueueStanding};
+pub use pumps::{
+    PumpStanding, PumpState, PumpStatus, RewindTo, RunningPumps, RunningSubscribers, Subscribed,
+};
 pub use registry::{AggregateInfo, OperationInfo, Registry};
 pub use subscription::SubscriptionState;
 pub use views::{

@@ -35,7 +35,7 @@ pub use recorded::Recorded;
 pub use refusal::Refusal;
 pub use row::{Row, RowValues};
 pub use schema_shape::SchemaShape;
-pub use sink::{PumpStart, Sink};
+pub use sink::Sink;
 pub use snapshot_state::SnapshotState;
 pub use view::{Keys, OnFault, View};
 pub use view_schema::ViewSchema;

@@ -2,19 +2,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::domain::HandlerError;
+use crate::domain::{HandlerError, ProcessStart};
 use crate::ports::LogFilter;
 use crate::words::RecordedEvent;
-
-/// Where a pump begins that has never run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PumpStart {
-    /// At the beginning of the log: nothing is left out.
-    #[default]
-    Beginning,
-    /// At its end: what happened before is left out.
-    Now,
-}
 
 /// Takes the log to somewhere else: a broker, a search engine, another database. A pump brings it there.
 ///
@@ -41,9 +31,10 @@ pub trait Sink: Send + Sync + 'static {
         LogFilter::default()
     }
 
-    /// Where it begins.
-    fn start(&self) -> PumpStart {
-        PumpStart::default()
+    /// Where its pump begins that has never run: with the first event of the log, so that nothing is left out,
+    /// where it does not say otherwise.
+    fn start(&self) -> ProcessStart {
+        ProcessStart::Beginning
     }
 
     /// How long it may take for a batch before that counts as a failure. It is dropped then, at the point where it

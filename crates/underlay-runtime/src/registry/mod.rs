@@ -1,12 +1,12 @@
-//! What a service is made of, by name: aggregates, operations and views, with their types erased.
+//! What a service is made of, by name: aggregates, operations, views and pumps, with their types erased.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use underlay_core::{
-    Aggregate, Asked, Command, CommandDescriptor, CommandError, DecodeError, Error, Event, EventDescriptor,
-    Json, Operation, RecordedEvent, SnapshotState, View, ViewSchema,
+    Aggregate, Asked, BusSubscription, Command, CommandDescriptor, CommandError, DecodeError, Error, Event,
+    EventDescriptor, Json, Operation, RecordedEvent, Sink, SnapshotState, Subscriber, View, ViewSchema,
 };
 
 use crate::commands::{Commands, SnapshotsOf, Snapshotter, refusal_to_json};
@@ -66,6 +66,8 @@ pub struct Registry {
     operations: BTreeMap<&'static str, Arc<dyn OperationEntry>>,
     views: BTreeMap<&'static str, Arc<dyn ViewFolder>>,
     snapshotters: BTreeMap<&'static str, Arc<dyn Snapshotter>>,
+    sinks: BTreeMap<&'static str, Arc<dyn Sink>>,
+    subscribers: Vec<(BusSubscription, Arc<dyn Subscriber>)>,
     event_types: BTreeMap<&'static str, (&'static str, EventDescriptor)>,
     clashes: Vec<String>,
 }
@@ -76,6 +78,7 @@ impl std::fmt::Debug for Registry {
             .field("aggregates", &self.aggregates.keys())
             .field("operations", &self.operations.keys())
             .field("views", &self.views.keys())
+            .field("pumps", &self.sinks.keys())
             .finish()
     }
 }
@@ -122,6 +125,37 @@ impl Registry {
             self.clashes.push(format!("two views have the name {}", V::NAME));
         }
         self
+    }
+
+    /// Adds a pump: it brings the log to a sink, from where it last was. Its name is stored with its place.
+    #[must_use]
+    pub fn pump(mut self, name: &'static str, sink: impl Sink) -> Self {
+        if self.sinks.insert(name, Arc::new(sink)).is_some() {
+            self.clashes.push(format!("two pumps have the name {name}"));
+        }
+        self
+    }
+
+    /// Adds a subscriber of the event bus. Every process has it, and gives it what is committed from its start on,
+    /// by whatever process; see [`Engine::subscribe`](crate::Engine::subscribe).
+    #[must_use]
+    pub fn subscriber(mut self, wanted: BusSubscription, subscriber: impl Subscriber) -> Self {
+        self.subscribers.push((wanted, Arc::new(subscriber)));
+        self
+    }
+
+    /// The names of the pumps, in order.
+    #[must_use]
+    pub fn pumps(&self) -> Vec<&'static str> {
+        self.sinks.keys().copied().collect()
+    }
+
+    pub(crate) fn sinks(&self) -> &BTreeMap<&'static str, Arc<dyn Sink>> {
+        &self.sinks
+    }
+
+    pub(crate) fn subscribers(&self) -> &[(BusSubscription, Arc<dyn Subscriber>)] {
+        &self.subscribers
     }
 
     /// The store that a view names for its rows; none where it names none, or there is no such view.
