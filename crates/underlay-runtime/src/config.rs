@@ -49,6 +49,28 @@ pub struct EngineConfig {
     pub retry_delay_min: Duration,
     /// The longest pause: a store that was away for however long is noticed within it.
     pub retry_delay_max: Duration,
+    /// How long a worker that does not answer any more keeps others from its shards: the time of their terms,
+    /// which are renewed whenever a third of it has passed.
+    pub work_lease: Duration,
+    /// How long a worker waits for a hint before it looks for work.
+    pub work_poll_interval: Duration,
+    /// How long a worker that ends waits for the attempts it has begun. What is not done by then is dropped, and
+    /// begun again by whoever works there next.
+    pub work_drain: Duration,
+    /// Attempts that go on side by side.
+    pub work_running_max: usize,
+    /// Attempts of them for one tenant, so that others find room.
+    pub work_tenant_running_max: usize,
+    /// Attempts of them by one receiver, so that one which hangs does not hold up the others.
+    pub work_receiver_running_max: usize,
+    /// Pieces of work that a worker has in memory, read ahead or being done.
+    pub work_buffered_max: usize,
+    /// Bytes of them. A single piece may exceed what is left.
+    pub work_buffered_bytes_max: usize,
+    /// Pieces of them for one tenant; fewer where there is little room left.
+    pub work_tenant_buffered_max: usize,
+    /// Bytes of them for one tenant.
+    pub work_tenant_buffered_bytes_max: usize,
     /// What to do with a view whose definition changed.
     pub on_view_change: OnViewChange,
 }
@@ -69,6 +91,16 @@ impl Default for EngineConfig {
             process: std::process::id().to_string(),
             retry_delay_min: Duration::from_millis(100),
             retry_delay_max: Duration::from_secs(2),
+            work_lease: Duration::from_secs(10),
+            work_poll_interval: Duration::from_secs(1),
+            work_drain: Duration::from_secs(10),
+            work_running_max: 64,
+            work_tenant_running_max: 32,
+            work_receiver_running_max: 32,
+            work_buffered_max: 4_096,
+            work_buffered_bytes_max: 32 << 20,
+            work_tenant_buffered_max: 512,
+            work_tenant_buffered_bytes_max: 4 << 20,
             on_view_change: OnViewChange::default(),
         }
     }

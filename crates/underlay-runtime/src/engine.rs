@@ -10,12 +10,13 @@ use underlay_core::{
 };
 
 use crate::commands::Commands;
-use crate::overview::KnownWork;
+use crate::overview::KnownPumps;
 use crate::pumps::Pumps;
 use crate::views::Views;
+use crate::work::Workers;
 use crate::{
     EngineConfig, ExecuteError, ExecuteNamedError, Executed, RebuildFrom, Registry, Request, Retried,
-    RowAnswer, Standings, ViewAnswer, ViewState,
+    RowAnswer, RunningWork, Standings, ViewAnswer, ViewState, WorkStandings, WorkerState,
 };
 
 /// The ports an engine works with.
@@ -89,11 +90,12 @@ struct Inner {
     ports: Ports,
     registry: Registry,
     config: EngineConfig,
-    commands: Commands,
+    commands: Arc<Commands>,
     views: Arc<Views>,
+    workers: Workers,
     pumps: Arc<Pumps>,
-    /// What the store last said of all work.
-    known_work: KnownWork,
+    /// What the store last said of all pumps.
+    known_pumps: KnownPumps,
 }
 
 impl std::fmt::Debug for Inner {
@@ -126,11 +128,12 @@ impl Engine {
     ) -> Result<Self, Error> {
         registry.validate()?;
         config.validate()?;
-        let commands = Commands::new(&ports, &registry, &config);
+        let commands = Arc::new(Commands::new(&ports, &registry, &config));
         let views = Arc::new(Views::new(&ports, row_stores, &registry, &config)?);
+        let workers = Workers::new(&ports, &registry, &commands, &views, &config)?;
         let pumps = Arc::new(Pumps::new(&ports, &registry, &config)?);
-        let known_work = KnownWork::default();
-        Ok(Self(Arc::new(Inner { ports, registry, config, commands, views, pumps, known_work })))
+        let known_pumps = KnownPumps::default();
+        Ok(Self(Arc::new(Inner { ports, registry, config, commands, views, workers, pumps, known_pumps })))
     }
 
     /// Everything it works with.
@@ -142,8 +145,8 @@ impl Engine {
         &self.0.pumps
     }
 
-    pub(crate) fn known_work(&self) -> &KnownWork {
-        &self.0.known_work
+    pub(crate) fn known_pumps(&self) -> &KnownPumps {
+        &self.0.known_pumps
     }
 
     /// The log.
@@ -240,6 +243,28 @@ impl Engine {
     #[must_use]
     pub fn start_views(&self) -> RunningViews {
         self.0.views.start()
+    }
+
+    /// Starts a worker that does what commits send on. It works until the answer is stopped or dropped. Where
+    /// there are no [ports of work](Ports::work), it does nothing.
+    #[must_use]
+    pub fn start_work(&self) -> RunningWork {
+        self.0.workers.start()
+    }
+
+    /// What the worker of this process does; none where none was started.
+    #[must_use]
+    pub fn worker_state(&self) -> Option<WorkerState> {
+        self.0.workers.state()
+    }
+
+    /// Where all work stands, in whatever process it is done: what the worker of this process knows now, and
+    /// what the store said at most a second ago. However often it is asked, the store is asked once in that time.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn work_standings(&self) -> Result<WorkStandings, Error> {
+        self.0.workers.standings().await
     }
 
     /// What the runners in this process are doing, by name.

@@ -17,7 +17,7 @@ mod work;
 pub use commands::{ErasedRefusal, ExecuteError, ExecuteNamedError, Executed, Request};
 pub use config::{EngineConfig, OnViewChange};
 pub use engine::{Engine, Ports, RowStore, RowStores, RunningViews, WorkPorts};
-pub use overview::{LetterCount, LetterOrder, Overview, QueueStanding};
+pub use overview::{LetterCount, LetterOrder, Overview};
 pub use pumps::{
     PumpStanding, PumpState, PumpStatus, RewindTo, RunningPumps, RunningSubscribers, Subscribed,
 };
@@ -26,3 +26,4 @@ pub use subscription::SubscriptionState;
 pub use views::{
     RebuildFrom, Retried, RowAnswer, Standings, ViewAnswer, ViewStanding, ViewState, ViewStatus,
 };
+pub use work::{QueueStanding, ReceiverState, RunningWork, WorkStandings, WorkerState};

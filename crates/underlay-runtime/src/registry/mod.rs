@@ -1,4 +1,4 @@
-//! What a service is made of, by name: aggregates, operations, views and pumps, with their types erased.
+//! What a service is made of, by name: aggregates, operations, views, handlers and pumps, with their types erased.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -6,11 +6,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use underlay_core::{
     Aggregate, Asked, BusSubscription, Command, CommandDescriptor, CommandError, DecodeError, Error, Event,
-    EventDescriptor, Json, Operation, RecordedEvent, Sink, SnapshotState, Subscriber, View, ViewSchema,
+    EventDescriptor, Handler, Json, Operation, RecordedEvent, Sink, SnapshotState, Subscriber, View,
+    ViewSchema,
 };
 
 use crate::commands::{Commands, SnapshotsOf, Snapshotter, refusal_to_json};
 use crate::views::{FoldedView, ViewFolder};
+use crate::work::{HandlerEntry, Handling, check_handler};
 use crate::{ErasedRefusal, ExecuteError, ExecuteNamedError, Executed, Request, RowStores};
 
 /// What there is of an aggregate.
@@ -65,6 +67,7 @@ pub struct Registry {
     aggregates: BTreeMap<&'static str, Arc<dyn AggregateEntry>>,
     operations: BTreeMap<&'static str, Arc<dyn OperationEntry>>,
     views: BTreeMap<&'static str, Arc<dyn ViewFolder>>,
+    handlers: BTreeMap<&'static str, Arc<dyn HandlerEntry>>,
     snapshotters: BTreeMap<&'static str, Arc<dyn Snapshotter>>,
     sinks: BTreeMap<&'static str, Arc<dyn Sink>>,
     subscribers: Vec<(BusSubscription, Arc<dyn Subscriber>)>,
@@ -78,6 +81,7 @@ impl std::fmt::Debug for Registry {
             .field("aggregates", &self.aggregates.keys())
             .field("operations", &self.operations.keys())
             .field("views", &self.views.keys())
+            .field("handlers", &self.handlers.keys())
             .field("pumps", &self.sinks.keys())
             .finish()
     }
@@ -87,15 +91,7 @@ impl Registry {
     /// Adds an aggregate.
     #[must_use]
     pub fn aggregate<A: Aggregate>(mut self) -> Self {
-        for descriptor in A::Event::descriptors() {
-            if let Some((owner, _)) = self.event_types.insert(descriptor.name, (A::CATEGORY, descriptor)) {
-                self.clashes.push(format!(
-                    "event type {} is declared by {owner} and by {}; a type's name is unique in a service",
-                    descriptor.name,
-                    A::CATEGORY
-                ));
-            }
-        }
+        self.declare(A::CATEGORY, A::Event::descriptors());
         if self.aggregates.insert(A::CATEGORY, Arc::new(Entry::<A>::new())).is_some() {
             self.clashes.push(format!("two aggregates have the category {}", A::CATEGORY));
         }
@@ -127,6 +123,20 @@ impl Registry {
         self
     }
 
+    /// Adds a handler. Its messages stand beside the events of the service: the name of a type is unique among
+    /// both.
+    #[must_use]
+    pub fn handler<H: Handler>(mut self, handler: H) -> Self {
+        self.declare(H::NAME, H::Message::descriptors());
+        if let Err(wrong) = check_handler(H::NAME, &handler.attempts()) {
+            self.clashes.push(wrong.to_string());
+        }
+        if self.handlers.insert(H::NAME, Arc::new(Handling::new(handler))).is_some() {
+            self.clashes.push(format!("two handlers have the name {}", H::NAME));
+        }
+        self
+    }
+
     /// Adds a pump: it brings the log to a sink, from where it last was. Its name is stored with its place.
     #[must_use]
     pub fn pump(mut self, name: &'static str, sink: impl Sink) -> Self {
@@ -134,6 +144,18 @@ impl Registry {
             self.clashes.push(format!("two pumps have the name {name}"));
         }
         self
+    }
+
+    /// Takes in the types that an aggregate or a handler declares.
+    fn declare(&mut self, by: &'static str, types: Vec<EventDescriptor>) {
+        for descriptor in types {
+            if let Some((owner, _)) = self.event_types.insert(descriptor.name, (by, descriptor)) {
+                self.clashes.push(format!(
+                    "event type {} is declared by {owner} and by {by}; a type's name is unique in a service",
+                    descriptor.name,
+                ));
+            }
+        }
     }
 
     /// Adds a subscriber of the event bus. Every process has it, and gives it what is committed from its start on,
@@ -239,11 +261,18 @@ impl Registry {
         Ok(self.find_view(view)?.schema())
     }
 
-    /// Every declared event type with the JSON Schema of its payload, by name.
+    /// The names of the handlers.
+    #[must_use]
+    pub fn handlers(&self) -> Vec<&'static str> {
+        self.handlers.keys().copied().collect()
+    }
+
+    /// Every declared type of an event or a message with the JSON Schema of its payload, by name.
     #[must_use]
     pub fn event_schemas(&self) -> Vec<(EventDescriptor, Json)> {
+        let of_messages = self.handlers.values().flat_map(|handler| handler.message_schemas());
         let mut schemas: Vec<(EventDescriptor, Json)> =
-            self.aggregates.values().flat_map(|entry| entry.event_schemas()).collect();
+            self.aggregates.values().flat_map(|entry| entry.event_schemas()).chain(of_messages).collect();
         schemas.sort_by_key(|(event, _)| event.name);
         schemas
     }
@@ -287,6 +316,11 @@ impl Registry {
 
     pub(crate) fn snapshotter(&self, category: &str) -> Option<Arc<dyn Snapshotter>> {
         self.snapshotters.get(category).cloned()
+    }
+
+    /// The handlers, by name.
+    pub(crate) fn handler_entries(&self) -> impl Iterator<Item = (&'static str, &Arc<dyn HandlerEntry>)> {
+        self.handlers.iter().map(|(name, handler)| (*name, handler))
     }
 
     pub(crate) fn folders(&self) -> impl Iterator<Item = &Arc<dyn ViewFolder>> {

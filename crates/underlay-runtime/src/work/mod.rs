@@ -1,5 +1,141 @@
 //! What follows a commit: messages, stored commands, inputs and timers of processes.
+//!
+//! A worker holds shards ([`keeper`]), reads their work ([`shard`]) into lines of bounded length ([`lines`],
+//! [`rooms`]), makes attempts at it ([`attempt`]) by whoever receives it ([`receiver`]), and settles in bulk what
+//! became of it ([`settling`]). [`worker`] has all of that in hand.
 
+mod attempt;
+mod handlers;
+mod keeper;
+mod lines;
+mod one_tenant;
 mod receiver;
+mod rooms;
+mod rotation;
+mod settling;
+mod shard;
+mod standing;
+mod worker;
 
-pub(crate) use receiver::{Attempt, NotDone, Receiver};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use underlay_core::{Clock, Error, Wakeups, WorkKind, WorkQueue, Worker, WorkerId, check_worker};
+
+pub(crate) use handlers::{HandlerEntry, Handling, check_handler};
+pub(crate) use receiver::{Attempt, NotDone, Receiver, Receivers};
+pub use standing::{QueueStanding, ReceiverState, WorkStandings, WorkerState};
+
+use crate::commands::Commands;
+use crate::views::Views;
+use crate::{EngineConfig, Ports, Registry};
+use keeper::Keeper;
+use standing::{Depths, Told};
+use worker::{Means, WorkRunner};
+
+/// Does work, and says where it stands.
+pub(crate) struct Workers {
+    /// None where commits send nothing on.
+    queue: Option<Arc<dyn WorkQueue>>,
+    wakeups: Arc<dyn Wakeups>,
+    clock: Arc<dyn Clock>,
+    receivers: Arc<Receivers>,
+    config: EngineConfig,
+    /// Names this process to people, in shards.
+    holder: String,
+    /// What the worker that was started last tells of itself.
+    told: Mutex<Option<Told>>,
+    depths: Depths,
+}
+
+impl Workers {
+    pub(crate) fn new(
+        ports: &Ports,
+        registry: &Registry,
+        commands: &Arc<Commands>,
+        views: &Arc<Views>,
+        config: &EngineConfig,
+    ) -> Result<Self, Error> {
+        let holder = views.holder_name().to_owned();
+        check_worker(&Worker { id: WorkerId::draw(), holder: holder.clone() }, config.work_lease)?;
+        Ok(Self {
+            queue: ports.work.as_ref().map(|work| work.queue.clone()),
+            wakeups: ports.wakeups.clone(),
+            clock: ports.clock.clone(),
+            receivers: Arc::new(receivers(ports, registry, commands, views)),
+            config: config.clone(),
+            holder,
+            told: Mutex::default(),
+            depths: Depths::default(),
+        })
+    }
+
+    /// Starts a worker.
+    pub(crate) fn start(&self) -> RunningWork {
+        let (stop, stopped) = watch::channel(false);
+        let Some(queue) = &self.queue else { return RunningWork { stop, task: None } };
+        let keeper = Keeper {
+            queue: queue.clone(),
+            clock: self.clock.clone(),
+            worker: Worker { id: WorkerId::draw(), holder: self.holder.clone() },
+            lease: self.config.work_lease,
+            backoff: self.config.backoff(),
+        };
+        let told = Told::new(&self.holder);
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(told.clone());
+        let means = Means {
+            queue: queue.clone(),
+            clock: self.clock.clone(),
+            receivers: self.receivers.clone(),
+            config: self.config.clone(),
+            told,
+        };
+        let runner = WorkRunner::new(means, keeper.start(), self.wakeups.subscribe(), stopped);
+        RunningWork { stop, task: Some(tokio::spawn(runner.run())) }
+    }
+
+    /// What the worker of this process does; none where none was started.
+    pub(crate) fn state(&self) -> Option<WorkerState> {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.as_ref().map(Told::state)
+    }
+
+    /// As [`Engine::work_standings`](crate::Engine::work_standings).
+    pub(crate) async fn standings(&self) -> Result<WorkStandings, Error> {
+        let queues = match &self.queue {
+            Some(queue) => self.depths.standings(&**queue, &*self.clock).await?,
+            None => Vec::new(),
+        };
+        Ok(WorkStandings { worker: self.state(), queues })
+    }
+}
+
+/// Who does work in this process: whatever the registry lists that receives any.
+fn receivers(ports: &Ports, registry: &Registry, _commands: &Arc<Commands>, views: &Arc<Views>) -> Receivers {
+    let mut receivers = Receivers::default();
+    for (name, handler) in registry.handler_entries() {
+        receivers.add(WorkKind::Message, name, handler.clone().receiver(&ports.store, views));
+    }
+    receivers
+}
+
+/// The worker of this process. Dropping it stops it at its next step.
+#[derive(Debug)]
+pub struct RunningWork {
+    stop: watch::Sender<bool>,
+    task: Option<JoinHandle<()>>,
+}
+
+impl RunningWork {
+    /// Lets the attempts that were begun end, within [`EngineConfig::work_drain`], stores what became of them,
+    /// gives every shard back, and waits for it.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        if let Some(task) = self.task
+            && let Err(error) = task.await
+        {
+            tracing::error!(%error, "the worker ended badly");
+        }
+    }
+}

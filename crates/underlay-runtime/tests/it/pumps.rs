@@ -334,7 +334,7 @@ fn pump(sink: &Taken) -> Registry {
 }
 
 async fn standing(engine: &Engine) -> PumpStanding {
-    engine.overview_now().await.unwrap().pumps[0].clone()
+    engine.pump_standings_now().await.unwrap().remove(0)
 }
 
 #[tokio::test]
@@ -531,7 +531,7 @@ async fn a_final_failure_pauses_one_pump_and_every_process_says_so() {
         assert!(problem.contains("position 1") && problem.contains("another shape"), "{problem}");
         assert!(shown.stop.is_some());
     }
-    assert_eq!(elsewhere.overview_now().await.unwrap().pumps_stopped().count(), 1);
+    assert_eq!(elsewhere.overview().await.unwrap().pumps_stopped().count(), 1);
     let since = standing(&engine).await.stop.unwrap().since;
     let calls = sink.calls();
     house.pass(Duration::from_secs(30)).await;
@@ -562,8 +562,8 @@ async fn a_slow_sink_slows_its_own_pump_alone() {
         house.until("the quick one", || quick.last() == count).await;
     }
     assert_eq!(slow.calls(), 1);
-    let overview = engine.overview_now().await.unwrap();
-    let behind: Vec<_> = overview.pumps.iter().map(|pump| (pump.pump.as_str(), pump.behind)).collect();
+    let pumps_now = engine.pump_standings_now().await.unwrap();
+    let behind: Vec<_> = pumps_now.iter().map(|pump| (pump.pump.as_str(), pump.behind)).collect();
     assert_eq!(behind, [("audit", 0), ("slow", 50)]);
     slow.set_open(true);
     house.until("the slow one", || slow.last() == 50).await;
@@ -689,7 +689,7 @@ async fn subscribers_of_every_process_get_what_is_committed_from_then_on() {
     house.write("acme", 1).await;
     house.until("the other", || there.last() == 31).await;
     assert_eq!(here.last(), 30);
-    assert!(one.overview_now().await.unwrap().subscribers.is_empty());
+    assert!(one.overview().await.unwrap().subscribers.is_empty());
     running.1.stop().await;
 }
 
@@ -707,7 +707,7 @@ async fn a_slow_subscriber_has_no_gap_holds_up_nobody_and_shows_its_lag() {
     }
     house.until("the quick one", || quick.last() == 40).await;
     assert_eq!(quick.positions(), (1..=20).map(|half| half * 2).collect::<Vec<_>>());
-    let subscribers = engine.overview_now().await.unwrap().subscribers.clone();
+    let subscribers = engine.overview().await.unwrap().subscribers.clone();
     let standing = subscribers.iter().find(|standing| standing.id == slowly.id()).unwrap();
     assert_eq!((standing.waiting, standing.taken), (5, 0), "its own reader waits for room");
     assert_eq!(standing.lag.iter().map(|lag| lag.waiting).sum::<usize>(), 5);
