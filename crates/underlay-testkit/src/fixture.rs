@@ -1,7 +1,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use underlay_core::{Archive, EventBus, EventStore, Leases, ReadModels, Retention, Snapshots};
+use underlay_core::{
+    Archive, Checkpoints, EventBus, EventStore, Leases, ManualClock, ReadModels, Retention, Schedules,
+    Snapshots, WorkQueue,
+};
 
 /// Opens an adapter for a conformance case. Every case gets a fixture of its own.
 pub trait Fixture: Sized + Send + Sync + 'static {
@@ -62,6 +65,27 @@ pub trait EventBusFixture: Fixture {
 
     /// Lets time pass on the clock of the pauses and the timeouts of the bus.
     fn pass(&self, time: Duration);
+}
+
+/// A fixture of a store that keeps the work of its commits.
+pub trait WorkQueueFixture: EventStoreFixture {
+    /// A handle to the work of the same store.
+    fn work_queue(&self) -> Arc<dyn WorkQueue>;
+
+    /// The clock of the store: commits are stamped, work is due and terms run out by it, also after reopening.
+    fn clock(&self) -> Arc<ManualClock>;
+}
+
+/// A fixture of schedules.
+pub trait SchedulesFixture: Fixture {
+    /// A handle to the schedules.
+    fn schedules(&self) -> Arc<dyn Schedules>;
+}
+
+/// A fixture of checkpoints that are stored under the leases of the same store.
+pub trait CheckpointsFixture: LeasesFixture {
+    /// A handle to the checkpoints.
+    fn checkpoints(&self) -> Arc<dyn Checkpoints>;
 }
 
 /// Why a case cannot run here: a server is missing. The case prints `SKIP name: reason` and passes;

@@ -2,9 +2,10 @@
 //!
 //! - **Conformance suites**: [`conformance!`] turns the contract of a port into one test per sentence,
 //!   run on the adapter a [`Fixture`] opens. [`event_store`], [`read_models`], [`snapshots`],
-//!   [`archive`] and [`retention`] hold the cases.
+//!   [`leases`], [`archive`], [`retention`], [`work_queue`], [`schedules`] and [`checkpoints`] hold the cases.
 //! - **The model** (feature `model`): random operations on a store, compared with plain collections.
-//! - **Fixtures**: [`MemoryFixture`] for the adapters in memory; a store of your own brings its own.
+//! - **Fixtures**: [`MemoryFixture`] and [`TimedMemoryFixture`] for the adapters in memory; a store of your own
+//!   brings its own.
 //! - **Faults**: [`Flaky`] makes chosen calls of a store fail as a network makes them fail.
 //! - **Layers**: [`Over`] delegates every call to the store below, but for those a layer answers itself.
 //! - **Scenarios**: [`given`] and [`given_streams`] test decisions without a store.
@@ -18,6 +19,7 @@
 
 pub mod archive;
 mod case;
+pub mod checkpoints;
 mod concurrent;
 pub mod event_bus;
 pub mod event_store;
@@ -33,15 +35,17 @@ pub mod retention;
 mod rows_first;
 pub mod sample;
 mod scenario;
+pub mod schedules;
 pub mod snapshots;
+pub mod work_queue;
 
 pub use case::Case;
 pub use fixture::{
-    ArchiveFixture, EventBusFixture, EventStoreFixture, Fixture, LeasesFixture, ReadModelsFixture,
-    RetentionFixture, Skip, SnapshotsFixture,
+    ArchiveFixture, CheckpointsFixture, EventBusFixture, EventStoreFixture, Fixture, LeasesFixture,
+    ReadModelsFixture, RetentionFixture, SchedulesFixture, Skip, SnapshotsFixture, WorkQueueFixture,
 };
 pub use flaky::{Flaky, Stored};
-pub use memory::MemoryFixture;
+pub use memory::{MemoryFixture, TimedMemoryFixture};
 pub use over::{Call, EventStoreLayer, Over, ReadModelsLayer, RowsCall};
 pub use rows_first::RowsFirst;
 pub use scenario::{Given, GivenStreams, StreamVerdict, Verdict, given, given_streams};
@@ -55,7 +59,8 @@ pub mod private {
 /// Turns the contract of a port into tests: one `#[test]` per sentence, named after its case.
 ///
 /// The first argument names the port: `event_store`, `read_models`, `snapshots`, `leases`, `archive`,
-/// `retention` or `event_bus`. The second is the [`Fixture`] that opens the adapter. A module of its own keeps the tests of
+/// `retention`, `event_bus`, `work_queue`, `schedules` or `checkpoints`. The second is the [`Fixture`] that opens
+/// the adapter. A module of its own keeps the tests of
 /// several fixtures apart.
 ///
 /// ```
@@ -107,6 +112,15 @@ macro_rules! conformance {
     };
     (event_bus, $fixture:ty) => {
         $crate::event_bus_cases! { conformance_tests [$fixture] }
+    };
+    (work_queue, $fixture:ty) => {
+        $crate::work_queue_cases! { conformance_tests [$fixture] }
+    };
+    (schedules, $fixture:ty) => {
+        $crate::schedules_cases! { conformance_tests [$fixture] }
+    };
+    (checkpoints, $fixture:ty) => {
+        $crate::checkpoints_cases! { conformance_tests [$fixture] }
     };
 }
 

@@ -40,6 +40,6 @@ pub use view_stop::{SkipOrder, SkippedEvent, StopCause, ViewStop};
 pub use wakeups::{Wakeup, Wakeups};
 pub use work_queue::{
     DuePage, HeldShard, LaneCursors, QueueDepth, ReadWork, Settled, Settlement, ShardTerm, Share, WorkFilter,
-    WorkInfo, WorkPage, WorkQueue, WorkScope, WorkStanding, Worker, WorkerId, check_work_count,
-    check_work_limit, check_work_scope, check_worker,
+    WorkInfo, WorkPage, WorkQueue, WorkScope, WorkStanding, Worker, WorkerId, check_settlements,
+    check_work_count, check_work_filter, check_work_limit, check_work_scope, check_worker, kept_work_error,
 };

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use underlay_core::memory::MemoryEventStore;
 use underlay_core::{Clock, EventStore, Timestamp};
-use underlay_testkit::{EventStoreFixture, Fixture, Flaky, MemoryFixture, Over, Skip};
+use underlay_testkit::{EventStoreFixture, Fixture, Flaky, MemoryFixture, Over, Skip, TimedMemoryFixture};
 
 mod memory {
     use super::*;
@@ -18,6 +18,15 @@ mod memory {
     underlay_testkit::conformance!(snapshots, MemoryFixture);
     underlay_testkit::conformance!(archive, MemoryFixture);
     underlay_testkit::conformance!(retention, MemoryFixture);
+}
+
+mod timed_memory {
+    use super::*;
+
+    underlay_testkit::conformance!(leases, TimedMemoryFixture);
+    underlay_testkit::conformance!(work_queue, TimedMemoryFixture);
+    underlay_testkit::conformance!(schedules, TimedMemoryFixture);
+    underlay_testkit::conformance!(checkpoints, TimedMemoryFixture);
 }
 
 mod decorated {

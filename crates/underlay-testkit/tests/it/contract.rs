@@ -1,6 +1,9 @@
 //! The documentation of a port and its suite say the same.
 
-use underlay_testkit::{Case, archive, event_bus, event_store, leases, read_models, retention, snapshots};
+use underlay_testkit::{
+    Case, archive, checkpoints, event_bus, event_store, leases, read_models, retention, schedules, snapshots,
+    work_queue,
+};
 
 const EVENT_STORE: &str = include_str!("../../../underlay-core/src/ports/event_store.rs");
 const READ_MODELS: &str = include_str!("../../../underlay-core/src/ports/read_models.rs");
@@ -8,6 +11,9 @@ const SNAPSHOTS: &str = include_str!("../../../underlay-core/src/ports/snapshots
 const ARCHIVE: &str = include_str!("../../../underlay-core/src/ports/archive.rs");
 const LEASES: &str = include_str!("../../../underlay-core/src/ports/leases.rs");
 const EVENT_BUS: &str = include_str!("../../../underlay-core/src/ports/event_bus.rs");
+const CHECKPOINTS: &str = include_str!("../../../underlay-core/src/ports/checkpoints.rs");
+const SCHEDULES: &str = include_str!("../../../underlay-core/src/ports/schedules.rs");
+const WORK_QUEUE: &str = include_str!("../../../underlay-core/src/ports/work_queue.rs");
 
 /// A sentence as the documentation has it: number, text, name of the case.
 type Sentence = (u32, String, String);
@@ -77,6 +83,21 @@ fn the_event_bus_suite_follows_its_contract() {
 }
 
 #[test]
+fn the_work_queue_suite_follows_its_contract() {
+    assert_suite_follows_docs(work_queue::CASES, WORK_QUEUE, "WorkQueue", 20);
+}
+
+#[test]
+fn the_schedules_suite_follows_its_contract() {
+    assert_suite_follows_docs(schedules::CASES, SCHEDULES, "Schedules", 6);
+}
+
+#[test]
+fn the_checkpoints_suite_follows_its_contract() {
+    assert_suite_follows_docs(checkpoints::CASES, CHECKPOINTS, "Checkpoints", 5);
+}
+
+#[test]
 fn sentences_count_from_one() {
     for cases in [
         event_store::CASES,
@@ -86,6 +107,9 @@ fn sentences_count_from_one() {
         retention::CASES,
         leases::CASES,
         event_bus::CASES,
+        work_queue::CASES,
+        schedules::CASES,
+        checkpoints::CASES,
     ] {
         let numbers: Vec<u32> = cases.iter().map(|case| case.number).collect();
         assert_eq!(numbers, (1..=cases.len() as u32).collect::<Vec<_>>());
