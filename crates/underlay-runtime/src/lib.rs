@@ -18,9 +18,7 @@ pub use commands::{ErasedRefusal, ExecuteError, ExecuteNamedError, Executed, Req
 pub use config::{EngineConfig, OnViewChange};
 pub use engine::{Engine, Ports, RowStore, RowStores, RunningViews, WorkPorts};
 pub use overview::{LetterCount, LetterOrder, Overview};
-pub use pumps::{
-    PumpStanding, PumpState, PumpStatus, RewindTo, RunningPumps, RunningSubscribers, Subscribed,
-};
+pub use pumps::{PumpStanding, PumpState, RewindTo, RunningPumps, RunningSubscribers, Subscribed};
 pub use registry::{AggregateInfo, OperationInfo, Registry};
 pub use subscription::SubscriptionState;
 pub use views::{

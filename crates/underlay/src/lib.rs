@@ -29,10 +29,11 @@ pub use store::Store;
 #[doc(hidden)]
 pub use underlay_core as core;
 pub use underlay_core::{
-    Actor, Aggregate, Category, Clock, ColumnValue, Command, Commit, CommitId, Context, Decimal, Decision,
-    Error, Event, EventId, EventStore, EventStoreExt, ExpectedVersion, Keys, NewEvent, OnFault, Operation,
-    Position, Query, ReadModels, Reads, Recorded, RecordedEvent, Refusal, Row, StreamName, Streams, TenantId,
-    Timestamp, Value, Version, View,
+    Actor, Aggregate, BusSubscription, Category, Clock, ColumnValue, Command, Commit, CommitId, Context,
+    Decimal, Decision, Delivery, Error, Event, EventId, EventStore, EventStoreExt, ExpectedVersion, Handled,
+    Handler, HandlerError, Keys, NewEvent, OnFault, Operation, Position, Query, ReadModels, Reads, Recorded,
+    RecordedEvent, Refusal, Row, Sink, StreamName, Streams, Subscriber, TenantId, Timestamp, Value, Version,
+    View,
 };
 pub use underlay_core::{adapter, domain, memory, ports, words};
 pub use underlay_derive::{command, event, refusal, row, snapshot, value};

@@ -38,7 +38,7 @@ use underlay_core::{
 
 pub use feed::Subscribed;
 pub use pump::PumpState;
-pub use standing::{PumpStanding, PumpStatus};
+pub use standing::PumpStanding;
 
 use crate::{EngineConfig, Ports, Registry, WorkPorts};
 use place::checkpoint_name;

@@ -1,58 +1,21 @@
 //! Where every pump stands: one computation, which every door tells.
 
-use std::fmt;
-
 use serde::Serialize;
 use underlay_core::{Error, Position, StopCause, StoredCheckpoint, ViewStop};
 
 use super::Pumps;
 use super::place::{Kept, checkpoint_name};
 use super::pump::PumpState;
+use crate::ViewStatus;
 use crate::subscription::SubscriptionState;
 
-/// The word for where a pump stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PumpStatus {
-    /// It is behind the head of the log, and comes on.
-    CatchingUp,
-    /// It is at the head of the log.
-    Live,
-    /// Its sink cannot take a batch. It waits for a person, and tries again from time to time.
-    Paused,
-    /// A failure stopped it, or its checkpoint is of another log. It waits for a person.
-    Failed,
-    /// No process keeps it.
-    NotRunning,
-}
-
-impl PumpStatus {
-    /// Whether it waits for a person.
-    #[must_use]
-    pub fn is_stopped(self) -> bool {
-        matches!(self, Self::Paused | Self::Failed)
-    }
-}
-
-impl fmt::Display for PumpStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::CatchingUp => "catching up",
-            Self::Live => "live",
-            Self::Paused => "paused",
-            Self::Failed => "failed",
-            Self::NotRunning => "not running",
-        })
-    }
-}
-
-/// Where a pump stands.
+/// Where a pump stands. The words are those of views.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PumpStanding {
     /// The pump.
     pub pump: String,
     /// The word for it.
-    pub status: PumpStatus,
+    pub status: ViewStatus,
     /// Its sink has taken every event at or below it.
     pub position: Position,
     /// How many positions the head of the log is beyond that.
@@ -118,24 +81,24 @@ fn standing(
     let kept = stored.and_then(|stored| Kept::of(pump, stored).ok()).unwrap_or_default();
     let stop = kept.stop.filter(|_| position == at);
     let (status, problem) = match (refused, &stop) {
-        (Some(refused), _) => (PumpStatus::Failed, Some(refused)),
+        (Some(refused), _) => (ViewStatus::Failed, Some(refused)),
         (None, Some(stop)) => match &stop.cause {
             StopCause::Event { event, .. } => (
-                PumpStatus::Paused,
+                ViewStatus::Paused,
                 Some(format!("the batch that begins at position {}: {}", event.position, event.reason)),
             ),
-            StopCause::Failure { reason } => (PumpStatus::Failed, Some(reason.clone())),
+            StopCause::Failure { reason } => (ViewStatus::Failed, Some(reason.clone())),
         },
         (None, None) => {
             let error = runner.and_then(|runner| runner.error.clone());
             match runner.map(|runner| runner.status) {
-                Some(SubscriptionState::Paused) => (PumpStatus::Paused, error),
-                Some(SubscriptionState::Failed) => (PumpStatus::Failed, error),
-                Some(SubscriptionState::Live) => (PumpStatus::Live, error),
-                Some(SubscriptionState::CatchingUp) => (PumpStatus::CatchingUp, error),
-                _ if has_leases && held_by.is_none() => (PumpStatus::NotRunning, None),
-                _ if position < head => (PumpStatus::CatchingUp, None),
-                _ => (PumpStatus::Live, None),
+                Some(SubscriptionState::Paused) => (ViewStatus::Paused, error),
+                Some(SubscriptionState::Failed) => (ViewStatus::Failed, error),
+                Some(SubscriptionState::Live) => (ViewStatus::Live, error),
+                Some(SubscriptionState::CatchingUp) => (ViewStatus::CatchingUp, error),
+                _ if has_leases && held_by.is_none() => (ViewStatus::NotRunning, None),
+                _ if position < head => (ViewStatus::CatchingUp, None),
+                _ => (ViewStatus::Live, None),
             }
         }
     };

@@ -19,7 +19,7 @@ use underlay_core::{
     TenantId, Timestamp, Wakeup, Wakeups,
 };
 use underlay_runtime::{
-    Engine, EngineConfig, Ports, PumpStanding, PumpStatus, Registry, RewindTo, SubscriptionState, WorkPorts,
+    Engine, EngineConfig, Ports, PumpStanding, Registry, RewindTo, SubscriptionState, ViewStatus, WorkPorts,
 };
 use underlay_testkit::{Call, EventStoreLayer, Over};
 
@@ -342,7 +342,7 @@ async fn a_sink_gets_every_event_in_order_and_once_while_nothing_fails() {
     let (house, sink) = (House::new(), Taken::new());
     house.write("acme", 20).await;
     let engine = house.engine("one", pump(&sink));
-    assert_eq!(standing(&engine).await.status, PumpStatus::NotRunning);
+    assert_eq!(standing(&engine).await.status, ViewStatus::NotRunning);
     let pumps = engine.start_pumps();
     house.until("the log", || sink.last() == 20).await;
     for count in 21..=40 {
@@ -353,7 +353,7 @@ async fn a_sink_gets_every_event_in_order_and_once_while_nothing_fails() {
     assert_eq!(sink.positions(), (1..=40).collect::<Vec<_>>());
     assert!(sink.0.batches.lock().unwrap().iter().all(|batch| *batch <= 7));
     let shown = standing(&engine).await;
-    assert_eq!((shown.status, shown.position.number(), shown.behind), (PumpStatus::Live, 40, 0));
+    assert_eq!((shown.status, shown.position.number(), shown.behind), (ViewStatus::Live, 40, 0));
     assert!(shown.held_by.unwrap().starts_with("one/"));
     let state = engine.pump_states().remove(0);
     assert_eq!((state.status, state.events), (SubscriptionState::Live, 40));
@@ -526,7 +526,7 @@ async fn a_final_failure_pauses_one_pump_and_every_process_says_so() {
     house.pass(MOMENT).await;
     for engine in [&engine, &elsewhere] {
         let shown = standing(engine).await;
-        assert_eq!((shown.status, shown.position.number(), shown.behind), (PumpStatus::Paused, 0, 3));
+        assert_eq!((shown.status, shown.position.number(), shown.behind), (ViewStatus::Paused, 0, 3));
         let problem = shown.problem.unwrap();
         assert!(problem.contains("position 1") && problem.contains("another shape"), "{problem}");
         assert!(shown.stop.is_some());
@@ -631,7 +631,7 @@ async fn an_older_copy_of_the_log_stops_a_pump_until_a_person_rewinds_it() {
     house.write("acme", 4).await;
     house.pass(POLL * 2).await;
     let shown = standing(&engine).await;
-    assert_eq!(shown.status, PumpStatus::Failed);
+    assert_eq!(shown.status, ViewStatus::Failed);
     let problem = shown.problem.unwrap();
     assert!(problem.contains("bank pump rewind audit --to"), "{problem}");
     let beyond = engine.rewind_pump("audit", RewindTo::Position(Position::from_number(7))).await.unwrap_err();

@@ -204,7 +204,7 @@ async fn skip(app: &App, view: &str, matches: &ArgMatches) -> Result<(), ExitErr
 }
 
 /// Who runs this program, as the system says.
-fn os_user() -> Option<String> {
+pub(super) fn os_user() -> Option<String> {
     ["USER", "LOGNAME", "USERNAME"]
         .iter()
         .find_map(|name| std::env::var(name).ok())
