@@ -85,7 +85,7 @@ impl OpenStore {
     /// The ports of an engine.
     pub(crate) fn ports(&self) -> Ports {
         Ports {
-            work: None,
+            work: self.work(),
             store: self.store.clone(),
             read_models: self.read_models.clone(),
             wakeups: self.wakeups.clone(),
@@ -93,6 +93,17 @@ impl OpenStore {
             leases: self.leases.clone(),
             clock: Arc::new(SystemClock),
         }
+    }
+
+    /// The ports of what follows a commit, where the store keeps any.
+    fn work(&self) -> Option<WorkPorts> {
+        let Backend { work, schedules, checkpoints, work_leases, .. } = self.backend.clone();
+        Some(WorkPorts {
+            queue: work?,
+            schedules: schedules?,
+            checkpoints: checkpoints?,
+            leases: work_leases,
+        })
     }
 
     /// Answers what still waits, then closes files and connections.
