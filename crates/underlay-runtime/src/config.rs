@@ -41,6 +41,8 @@ pub struct EngineConfig {
     pub view_lease: Duration,
     /// How long the generation that a rebuild replaced is kept, so that it can come back.
     pub view_replaced_kept: Duration,
+    /// Events in one page of a pump's work: 1 to [`PAGE_EVENTS_MAX`](underlay_core::limits::PAGE_EVENTS_MAX).
+    pub pump_batch_events_max: usize,
     /// Names the process to people who ask who folds a view: its machine and number, say.
     pub process: String,
     /// The first pause after a failure that may pass; it doubles from there.
@@ -86,6 +88,7 @@ impl Default for EngineConfig {
             view_poll_interval: Duration::from_secs(1),
             view_lease: Duration::from_secs(5),
             view_replaced_kept: Duration::from_secs(24 * 60 * 60),
+            pump_batch_events_max: 500,
             process: std::process::id().to_string(),
             retry_delay_min: Duration::from_millis(100),
             retry_delay_max: Duration::from_secs(2),

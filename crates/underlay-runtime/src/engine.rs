@@ -14,7 +14,9 @@ use underlay_core::{
 };
 
 use crate::commands::Commands;
+use crate::overview::KnownPumps;
 use crate::processes::Processes;
+use crate::pumps::Pumps;
 use crate::schedules::Timetable;
 use crate::views::Views;
 use crate::work::Workers;
@@ -99,6 +101,9 @@ struct Inner {
     views: Arc<Views>,
     processes: Option<Arc<Processes>>,
     workers: Workers,
+    pumps: Arc<Pumps>,
+    /// What the store last said of all pumps.
+    known_pumps: KnownPumps,
 }
 
 impl std::fmt::Debug for Inner {
@@ -137,7 +142,33 @@ impl Engine {
         let timetable = Arc::new(Timetable::new(&ports, commands.clone(), &config));
         let processes = Processes::new(&ports, &registry, &config)?;
         let workers = Workers::new(&ports, &registry, &commands, &views, processes.as_ref(), &config)?;
-        Ok(Self(Arc::new(Inner { ports, registry, config, commands, timetable, views, processes, workers })))
+        let pumps = Arc::new(Pumps::new(&ports, &registry, &config)?);
+        let known_pumps = KnownPumps::default();
+        Ok(Self(Arc::new(Inner {
+            ports,
+            registry,
+            config,
+            commands,
+            timetable,
+            views,
+            processes,
+            workers,
+            pumps,
+            known_pumps,
+        })))
+    }
+
+    /// Everything it works with.
+    pub(crate) fn ports(&self) -> &Ports {
+        &self.0.ports
+    }
+
+    pub(crate) fn pumps(&self) -> &Arc<Pumps> {
+        &self.0.pumps
+    }
+
+    pub(crate) fn known_pumps(&self) -> &KnownPumps {
+        &self.0.known_pumps
     }
 
     /// The log.

@@ -7,7 +7,9 @@ mod commands;
 mod config;
 mod engine;
 mod options;
+mod overview;
 mod processes;
+mod pumps;
 mod registry;
 mod schedules;
 mod subscription;
@@ -20,10 +22,12 @@ pub use commands::{
 };
 pub use config::{EngineConfig, OnViewChange};
 pub use engine::{Engine, Ports, RowStore, RowStores, RunningViews, WorkPorts};
+pub use overview::{LetterCount, LetterOrder, Overview};
 pub use processes::{
     BlockingLetter, ProcessFilter, ProcessInstance, ProcessPage, ProcessStanding, ProcessState,
     ProcessSummary, WaitedCommand, WaitedTimer,
 };
+pub use pumps::{PumpStanding, PumpState, RewindTo, RunningPumps, RunningSubscribers, Subscribed};
 pub use registry::{AggregateInfo, OperationInfo, Registry};
 pub use schedules::{Missed, ScheduleDefinition, ScheduleInfo};
 pub use subscription::SubscriptionState;

@@ -42,6 +42,11 @@ impl Configurable for EngineConfig {
             "How long the rows that a rebuild replaced are kept",
             |config| Place::Time(&mut config.view_replaced_kept),
         ),
+        ConfigOption::<Self>::new("pump_batch_events_max", "Events in one page of a pump's work", |config| {
+            Place::Count(&mut config.pump_batch_events_max)
+        })
+        .at_least(1)
+        .at_most(PAGE_EVENTS_MAX as u64),
         ConfigOption::<Self>::new("process", "The name of this process, for people", |config| {
             Place::Text(&mut config.process)
         }),

@@ -15,6 +15,7 @@
 //! error and its fields as members. Bodies, pages, waits and connections have limits with a name:
 //! see [`ServerConfig`] and [`ServeLimits`].
 
+mod admin;
 mod answer;
 mod app;
 mod budget;

@@ -9,7 +9,9 @@ use underlay_runtime::{Engine, Registry};
 use crate::app::App;
 use crate::door::roles::{self, Use};
 use crate::problem::Problem;
-use crate::{ServerConfig, command_status, commands, edge, events, health, host, start_page, streams, views};
+use crate::{
+    ServerConfig, admin, command_status, commands, edge, events, health, host, start_page, streams, views,
+};
 
 /// Categories that would read like the addresses of something else.
 const CATEGORIES_TAKEN: [&str; 6] = ["admin", "commands", "events", "operations", "streams", "views"];
@@ -58,12 +60,16 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 /// | `GET /v1/views` | the views, their columns and where they stand |
 /// | `GET /v1/views/{view}?column=&column[ge]=&sort=&cursor=&limit=&count=&min_position=&wait=` | a page of rows |
 /// | `GET /v1/views/{view}/{key}?min_position=&wait=` | one row |
+/// | `GET /v1/admin/queues` | what waits to be done and how late it is, and where pumps and subscribers stand |
+/// | `GET /v1/admin/dead-letters?receiver=&key=&kind=&after=&limit=` | a page of the tenant's work that was given up |
+/// | `POST /v1/admin/dead-letters/{id}/replay`, `…/discard` | tries it again, or removes it |
 /// | `GET /livez`, `GET /readyz` | whether the process answers, and whether it can serve |
 ///
 /// Everything but the health is there for requests to this machine, to an address, and to
 /// `hosts_allowed`; others get 421. Everything below `/v1/` asks for credentials, and for the roles that
 /// commands, operations and views declare; the log and its streams are for
-/// [`log_readers`](ServerConfig::log_readers).
+/// [`log_readers`](ServerConfig::log_readers), and everything below `/v1/admin/` for
+/// [`operators`](ServerConfig::operators).
 ///
 /// # Errors
 /// As [`check_addresses`], and [`Error::Invalid`] where one of `hosts_allowed` is no name.
@@ -128,7 +134,7 @@ struct Entry {
 const COMMAND: &str = "/v1/commands/{id}";
 
 /// What asks for credentials. There is no other way into the router for a handler of a tenant's data.
-fn entries() -> [Entry; 9] {
+fn entries() -> [Entry; 13] {
     let reads = |path, to, handler| Entry { method: "GET", path, to, handler };
     let writes = |path, to, handler| Entry { method: "POST", path, to, handler };
     [
@@ -142,6 +148,10 @@ fn entries() -> [Entry; 9] {
         reads("/v1/views", Use::Anything, get(views::list)),
         reads("/v1/views/{view}", Use::View, get(views::query)),
         reads("/v1/views/{view}/{*key}", Use::View, get(views::row)),
+        reads("/v1/admin/queues", Use::Work, get(admin::queues)),
+        reads("/v1/admin/dead-letters", Use::Work, get(admin::dead_letters)),
+        writes("/v1/admin/dead-letters/{id}/replay", Use::Work, post(admin::replay)),
+        writes("/v1/admin/dead-letters/{id}/discard", Use::Work, post(admin::discard)),
     ]
 }
 

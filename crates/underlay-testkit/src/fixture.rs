@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use underlay_core::{
-    Archive, Checkpoints, Email, EventStore, Leases, Mail, Mailbox, ManualClock, ReadModels, Retention,
-    Schedules, Snapshots, WorkQueue,
+    Archive, Checkpoints, Email, EventBus, EventStore, Leases, Mail, Mailbox, ManualClock, ReadModels,
+    Retention, Schedules, Snapshots, WorkQueue,
 };
 
 /// Opens an adapter for a conformance case. Every case gets a fixture of its own.
@@ -95,6 +95,15 @@ pub enum MailAnswer {
     RefusedForGood,
     /// It is refused for now.
     RefusedForNow,
+}
+
+/// A fixture of an event bus.
+pub trait EventBusFixture: Fixture {
+    /// A handle to the bus.
+    fn event_bus(&self) -> Arc<dyn EventBus>;
+
+    /// Lets time pass on the clock of the pauses and the timeouts of the bus.
+    fn pass(&self, time: Duration);
 }
 
 /// A fixture of a store that keeps the work of its commits.

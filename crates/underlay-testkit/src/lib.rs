@@ -25,6 +25,7 @@ pub mod archive;
 mod case;
 pub mod checkpoints;
 mod concurrent;
+pub mod event_bus;
 pub mod event_store;
 mod fails_once;
 mod fixture;
@@ -48,9 +49,9 @@ pub mod work_queue;
 pub use case::Case;
 pub use fails_once::{FailsOnce, Troubles};
 pub use fixture::{
-    ArchiveFixture, ArrivedMail, CheckpointsFixture, EventStoreFixture, Fixture, LeasesFixture, MailAnswer,
-    MailFixture, ReadModelsFixture, RetentionFixture, SchedulesFixture, Skip, SnapshotsFixture,
-    WorkQueueFixture,
+    ArchiveFixture, ArrivedMail, CheckpointsFixture, EventBusFixture, EventStoreFixture, Fixture,
+    LeasesFixture, MailAnswer, MailFixture, ReadModelsFixture, RetentionFixture, SchedulesFixture, Skip,
+    SnapshotsFixture, WorkQueueFixture,
 };
 pub use flaky::{Flaky, ScriptedCall, Stored};
 pub use memory::{MemoryFixture, MemoryMailFixture, TimedMemoryFixture};
@@ -71,8 +72,8 @@ pub mod private {
 /// Turns the contract of a port into tests: one `#[test]` per sentence, named after its case.
 ///
 /// The first argument names the port: `event_store`, `read_models`, `snapshots`, `leases`, `archive`,
-/// `retention`, `work_queue`, `schedules`, `checkpoints` or `mail`. The second is the [`Fixture`] that opens the
-/// adapter. A module of its own keeps the tests of
+/// `retention`, `work_queue`, `schedules`, `checkpoints`, `event_bus` or `mail`. The second is the [`Fixture`] that
+/// opens the adapter. A module of its own keeps the tests of
 /// several fixtures apart.
 ///
 /// ```
@@ -124,6 +125,9 @@ macro_rules! conformance {
     };
     (mail, $fixture:ty) => {
         $crate::mail_cases! { conformance_tests [$fixture] }
+    };
+    (event_bus, $fixture:ty) => {
+        $crate::event_bus_cases! { conformance_tests [$fixture] }
     };
     (work_queue, $fixture:ty) => {
         $crate::work_queue_cases! { conformance_tests [$fixture] }

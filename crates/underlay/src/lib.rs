@@ -29,11 +29,12 @@ pub use store::Store;
 #[doc(hidden)]
 pub use underlay_core as core;
 pub use underlay_core::{
-    Actor, Aggregate, Category, Clock, ColumnValue, Command, CommandOutcome, Commit, CommitId, Context,
-    Decimal, Decision, Error, Event, EventId, EventStore, EventStoreExt, ExpectedVersion, Input, Keys,
-    NewEvent, OnFault, Operation, Outgoing, Position, Process, ProcessStart, Query, ReadModels, Reads,
-    Recorded, RecordedEvent, Refusal, Row, Step, StepContext, StreamName, Streams, TenantId, Timestamp,
-    Value, Version, View,
+    Actor, Aggregate, BusSubscription, Category, Clock, ColumnValue, Command, CommandOutcome, Commit,
+    CommitId, Context, Decimal, Decision, Delivery, Draw, Drawing, Error, Event, EventId, EventStore,
+    EventStoreExt, ExpectedVersion, Handled, Handler, HandlerError, Input, Keys, NewEvent, OnFault,
+    Operation, Outgoing, Position, Process, ProcessStart, Query, ReadModels, Reads, Recorded, RecordedEvent,
+    Refusal, Row, Sink, Step, StepContext, StreamName, Streams, Subscriber, TenantId, Timestamp, Value,
+    Version, View,
 };
 pub use underlay_core::{adapter, domain, memory, ports, words};
 pub use underlay_derive::{command, event, refusal, row, snapshot, value};

@@ -86,15 +86,8 @@ impl OpenStore {
 
     /// The ports of an engine.
     pub(crate) fn ports(&self) -> Ports {
-        let Backend { work, schedules, checkpoints, work_leases: leases, .. } = self.backend.clone();
-        let work = match (work, schedules, checkpoints) {
-            (Some(queue), Some(schedules), Some(checkpoints)) => {
-                Some(WorkPorts { queue, schedules, checkpoints, leases })
-            }
-            _ => None,
-        };
         Ports {
-            work,
+            work: self.work_ports(),
             store: self.store.clone(),
             read_models: self.read_models.clone(),
             wakeups: self.wakeups.clone(),
@@ -110,6 +103,17 @@ impl OpenStore {
             (Some(work), Some(schedules)) => Ok((work.clone(), schedules.clone())),
             _ => Err("a store under attack keeps work and schedules".into()),
         }
+    }
+
+    /// The ports of what follows a commit, where the store keeps any.
+    fn work_ports(&self) -> Option<WorkPorts> {
+        let Backend { work, schedules, checkpoints, work_leases, .. } = self.backend.clone();
+        Some(WorkPorts {
+            queue: work?,
+            schedules: schedules?,
+            checkpoints: checkpoints?,
+            leases: work_leases,
+        })
     }
 
     /// Answers what still waits, then closes files and connections.

@@ -3,6 +3,7 @@
 mod adapter;
 mod archive;
 mod checkpoints;
+mod event_bus;
 mod event_store;
 mod leases;
 mod mail;
@@ -13,6 +14,7 @@ mod work_queue;
 
 pub use adapter::MemoryAdapter;
 pub use checkpoints::MemoryCheckpoints;
+pub use event_bus::MemoryEventBus;
 pub use event_store::MemoryEventStore;
 pub use leases::MemoryLeases;
 pub use mail::{MemoryMail, SentMail};

@@ -4,6 +4,7 @@
 mod archive;
 mod checkpoints;
 mod clock;
+mod event_bus;
 mod event_store;
 mod leases;
 mod mail;
@@ -19,6 +20,10 @@ mod work_queue;
 pub use archive::{Archive, ArchivePage, ArchivedCommit, Imported, Retention};
 pub use checkpoints::{Checkpoints, StoredCheckpoint, check_checkpoint_name};
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use event_bus::{
+    BusDeadLetter, BusSubscription, EventBus, EventBusExt, Subscriber, SubscriberId, SubscriberStanding,
+    TenantLag, WhenFull,
+};
 pub use event_store::{
     CommitStatus, EventStore, EventStoreExt, LogFilter, LogPage, LogScope, RecordedCommit, StreamPage,
     Underway, check_page_limit,

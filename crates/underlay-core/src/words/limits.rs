@@ -45,6 +45,8 @@ pub const WORK_SCAN_MAX: usize = 10_000;
 pub const WORK_TENANTS_PASSED_MAX: usize = 1_000;
 /// Bytes kept of the reason why an attempt failed.
 pub const WORK_ERROR_BYTES_MAX: usize = 1_024;
+/// Subscribers of one event bus.
+pub const BUS_SUBSCRIBERS_MAX: usize = 256;
 /// Schedules of one tenant.
 pub const SCHEDULES_MAX: usize = 1_000;
 /// Bytes in the name of a schedule.

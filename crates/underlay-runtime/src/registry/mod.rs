@@ -1,4 +1,4 @@
-//! What a service is made of, by name: aggregates, operations, views and handlers, with their types erased.
+//! What a service is made of, by name: aggregates, operations, views, handlers and pumps, with their types erased.
 
 mod drawers;
 
@@ -8,9 +8,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use underlay_core::limits::NAME_BYTES_MAX;
 use underlay_core::{
-    Aggregate, Asked, Command, CommandDescriptor, CommandError, DecodeError, Draw, Error, Event,
-    EventDescriptor, Handler, Json, Operation, Process, RecordedEvent, SnapshotState, StreamName, View,
-    ViewSchema,
+    Aggregate, Asked, BusSubscription, Command, CommandDescriptor, CommandError, DecodeError, Draw, Error,
+    Event, EventDescriptor, Handler, Json, Operation, Process, RecordedEvent, Sink, SnapshotState,
+    StreamName, Subscriber, View, ViewSchema,
 };
 
 pub(crate) use self::drawers::{Drawers, Drawn};
@@ -102,6 +102,8 @@ pub struct Registry {
     handlers: BTreeMap<&'static str, Arc<dyn HandlerEntry>>,
     snapshotters: BTreeMap<&'static str, Arc<dyn Snapshotter>>,
     processes: BTreeMap<&'static str, Arc<dyn ProcessEntry>>,
+    sinks: BTreeMap<&'static str, Arc<dyn Sink>>,
+    subscribers: Vec<(BusSubscription, Arc<dyn Subscriber>)>,
     event_types: BTreeMap<&'static str, (&'static str, EventDescriptor)>,
     drawers: Drawers,
     clashes: Vec<String>,
@@ -115,6 +117,7 @@ impl std::fmt::Debug for Registry {
             .field("views", &self.views.keys())
             .field("handlers", &self.handlers.keys())
             .field("processes", &self.processes.keys())
+            .field("pumps", &self.sinks.keys())
             .finish()
     }
 }
@@ -196,6 +199,15 @@ impl Registry {
         self
     }
 
+    /// Adds a pump: it brings the log to a sink, from where it last was. Its name is stored with its place.
+    #[must_use]
+    pub fn pump(mut self, name: &'static str, sink: impl Sink) -> Self {
+        if self.sinks.insert(name, Arc::new(sink)).is_some() {
+            self.clashes.push(format!("two pumps have the name {name}"));
+        }
+        self
+    }
+
     /// Takes in the types that an aggregate or a handler declares.
     fn declare(&mut self, by: &'static str, types: Vec<EventDescriptor>) {
         for descriptor in types {
@@ -206,6 +218,28 @@ impl Registry {
                 ));
             }
         }
+    }
+
+    /// Adds a subscriber of the event bus. Every process has it, and gives it what is committed from its start on,
+    /// by whatever process; see [`Engine::subscribe`](crate::Engine::subscribe).
+    #[must_use]
+    pub fn subscriber(mut self, wanted: BusSubscription, subscriber: impl Subscriber) -> Self {
+        self.subscribers.push((wanted, Arc::new(subscriber)));
+        self
+    }
+
+    /// The names of the pumps, in order.
+    #[must_use]
+    pub fn pumps(&self) -> Vec<&'static str> {
+        self.sinks.keys().copied().collect()
+    }
+
+    pub(crate) fn sinks(&self) -> &BTreeMap<&'static str, Arc<dyn Sink>> {
+        &self.sinks
+    }
+
+    pub(crate) fn subscribers(&self) -> &[(BusSubscription, Arc<dyn Subscriber>)] {
+        &self.subscribers
     }
 
     /// The store that a view names for its rows; none where it names none, or there is no such view.

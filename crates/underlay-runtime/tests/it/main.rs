@@ -16,6 +16,7 @@ mod hooked;
 mod leases;
 mod mending;
 mod parking;
+mod pumps;
 mod purses;
 mod rows_first;
 mod runners;

@@ -43,6 +43,8 @@ pub(crate) enum Use {
     View,
     /// The log and its streams as they are stored.
     Log,
+    /// What waits to be done and what was given up.
+    Work,
     /// What everybody who is let in may do.
     Anything,
 }
@@ -50,6 +52,11 @@ pub(crate) enum Use {
 /// Whether somebody in these roles may use what asks for `needed`: nothing asked for is for everybody.
 pub(crate) fn suffice(actor: &Actor, needed: &[impl AsRef<str>]) -> bool {
     needed.is_empty() || needed.iter().any(|role| actor.roles.iter().any(|own| own == role.as_ref()))
+}
+
+/// Whether somebody in these roles is an operator: nobody is where no role makes one.
+pub(crate) fn operates(app: &App, actor: &Actor) -> bool {
+    app.config().operators.iter().any(|role| actor.roles.contains(role))
 }
 
 /// Lets a request in: finds out who asks, takes a place for them, and sees that they may. The only way
@@ -104,6 +111,8 @@ fn permit(app: &App, actor: &Actor, to: Use, names: &RawPathParams) -> Result<()
             LogReaders::Roles(roles) if roles.iter().any(|role| actor.roles.contains(role)) => &[],
             LogReaders::Roles(roles) => return Err(required(roles)),
         },
+        Use::Work if operates(app, actor) => &[],
+        Use::Work => return Err(required(&app.config().operators)),
         Use::Anything => &[],
     };
     if suffice(actor, needed) { Ok(()) } else { Err(required(needed)) }

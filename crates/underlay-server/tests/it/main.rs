@@ -8,6 +8,7 @@
 
 mod account;
 mod addresses;
+mod admin;
 mod admission;
 mod commands;
 mod events;

@@ -15,7 +15,7 @@ use underlay_core::{
     Commit, CommitId, EventStore, EventType, ExpectedVersion, Json, ManualClock, NewEvent, SchemaVersion,
     StreamName, TenantId, Timestamp,
 };
-use underlay_runtime::{Engine, EngineConfig, Ports, RunningViews, WorkPorts};
+use underlay_runtime::{Engine, EngineConfig, Ports, Registry, RunningViews, WorkPorts};
 use underlay_server::{Credentials, Denied, LogReaders, Principal, ServerConfig, bearer};
 use underlay_testkit::Over;
 
@@ -98,6 +98,10 @@ impl Place {
     }
 
     pub fn with(configure: impl FnOnce(ServerConfig) -> ServerConfig) -> Self {
+        Self::of(registry(), configure)
+    }
+
+    pub fn of(registry: Registry, configure: impl FnOnce(ServerConfig) -> ServerConfig) -> Self {
         let store = Over(FailingStore::default());
         let clock = Arc::new(ManualClock::new(Timestamp::now()));
         let leases = MemoryLeases::new(clock.clone());
@@ -117,7 +121,7 @@ impl Place {
             leases: Some(Arc::new(leases.clone())),
             clock: clock.clone(),
         };
-        let engine = Engine::new(ports, registry(), EngineConfig::default()).unwrap();
+        let engine = Engine::new(ports, registry, EngineConfig::default()).unwrap();
         let config = configure(ServerConfig::new("Bank").open_to(tenant("acme")));
         let router = underlay_server::router(engine.clone(), config).unwrap();
         Self { router, engine, store, read_models, leases, clock, _views: None }

@@ -1,8 +1,8 @@
 //! The documentation of a port and its suite say the same.
 
 use underlay_testkit::{
-    Case, archive, checkpoints, event_store, leases, mail, read_models, retention, schedules, snapshots,
-    work_queue,
+    Case, archive, checkpoints, event_bus, event_store, leases, mail, read_models, retention, schedules,
+    snapshots, work_queue,
 };
 
 const EVENT_STORE: &str = include_str!("../../../underlay-core/src/ports/event_store.rs");
@@ -11,6 +11,7 @@ const SNAPSHOTS: &str = include_str!("../../../underlay-core/src/ports/snapshots
 const ARCHIVE: &str = include_str!("../../../underlay-core/src/ports/archive.rs");
 const LEASES: &str = include_str!("../../../underlay-core/src/ports/leases.rs");
 const MAIL: &str = include_str!("../../../underlay-core/src/ports/mail/mod.rs");
+const EVENT_BUS: &str = include_str!("../../../underlay-core/src/ports/event_bus.rs");
 const CHECKPOINTS: &str = include_str!("../../../underlay-core/src/ports/checkpoints.rs");
 const SCHEDULES: &str = include_str!("../../../underlay-core/src/ports/schedules.rs");
 const WORK_QUEUE: &str = include_str!("../../../underlay-core/src/ports/work_queue.rs");
@@ -83,6 +84,11 @@ fn the_mail_suite_follows_its_contract() {
 }
 
 #[test]
+fn the_event_bus_suite_follows_its_contract() {
+    assert_suite_follows_docs(event_bus::CASES, EVENT_BUS, "EventBus", 13);
+}
+
+#[test]
 fn the_work_queue_suite_follows_its_contract() {
     assert_suite_follows_docs(work_queue::CASES, WORK_QUEUE, "WorkQueue", 20);
 }
@@ -107,6 +113,7 @@ fn sentences_count_from_one() {
         retention::CASES,
         leases::CASES,
         mail::CASES,
+        event_bus::CASES,
         work_queue::CASES,
         schedules::CASES,
         checkpoints::CASES,

@@ -7,6 +7,7 @@
 //! `--compare` [mistakes] are put before the router, and each of them has to be found.
 
 mod door;
+mod letters;
 mod mistakes;
 mod site;
 mod tries;

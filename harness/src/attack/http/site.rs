@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::super::marks::Marked;
 use super::super::vault::{Secrets, registry};
 use super::door::{Asked, Door, Told};
+use super::letters;
 use super::mistakes::Mistake;
 use crate::Result;
 
@@ -69,6 +70,9 @@ pub(super) struct Known {
     pub(super) cursor: Pair,
     pub(super) position: Pair,
     pub(super) version: Pair,
+    pub(super) letter: Pair,
+    pub(super) letter_key: Pair,
+    pub(super) letter_place: Pair,
 }
 
 pub(super) struct Site {
@@ -82,7 +86,7 @@ impl Site {
     /// Opens a service on a store, and fills it.
     pub(super) async fn open(ports: Ports, mistake: Option<&'static Mistake>) -> Result<Self> {
         let clock = ports.clock.clone();
-        let engine = Engine::new(ports, registry(), EngineConfig::default())?;
+        let engine = Engine::new(ports.clone(), registry(), EngineConfig::default())?;
         let folder = tempfile::tempdir()?;
         let file = TokenFile::new(folder.path().join("tokens.json"));
         let attacker = Marked::new("http-attacker", ATTACKER)?;
@@ -105,6 +109,9 @@ impl Site {
         let filled = fill(&door, &victims_token, &victim.mark()).await?;
         let between = fill(&door, &third_token, &third.mark()).await?;
         let own = fill(&door, &token, &attacker.mark()).await?;
+        let (letter, victims_place) = letters::give_up(&ports, &victim).await?;
+        let (_, between_place) = letters::give_up(&ports, &third).await?;
+        letters::give_up(&ports, &attacker).await?;
         engine.wait_for_view(Secrets::NAME, text(&own, "position").parse()?, PATIENCE).await?;
         let first = Asked::get("/v1/views/secrets?sort=secret&limit=1").by(&victims_token);
         let page = json(&door.ask_well(&first).await?)?;
@@ -124,6 +131,10 @@ impl Site {
             cursor: cursor(&text(&page, "next"))?,
             // Between theirs and the attacker's own there is nothing of the attacker's.
             position: Pair { theirs: text(&filled, "position"), nobodys: text(&between, "position") },
+            letter: Pair { nobodys: backwards(&letter)?, theirs: letter },
+            letter_key: Pair::marked(letters::key(&victim)),
+            // As with positions.
+            letter_place: Pair { theirs: victims_place.to_string(), nobodys: between_place.to_string() },
             version: Pair { theirs: "3".to_owned(), nobodys: "7".to_owned() },
             attacker,
         };
@@ -141,6 +152,7 @@ impl Site {
             format!("/v1/commands/{}", waiting.theirs),
             "/v1/events".to_owned(),
             format!("/v1/views/secrets/{}", vault.theirs),
+            "/v1/admin/dead-letters".to_owned(),
         ] {
             let told = self.door.ask_well(&Asked::get(target).by(victims_token)).await?;
             all += &super::tries::plain(&told.body, &[]);
@@ -157,7 +169,7 @@ async fn add(file: &TokenFile, tenant: &TenantId, expires: Option<Timestamp>) ->
     let request = TokenRequest {
         tenant: tenant.clone(),
         actor: "somebody".to_owned(),
-        roles: vec![LogReaders::ROLE_DEFAULT.to_owned()],
+        roles: vec![LogReaders::ROLE_DEFAULT.to_owned(), ServerConfig::OPERATOR_ROLE_DEFAULT.to_owned()],
         expires,
         note: None,
     };

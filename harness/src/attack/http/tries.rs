@@ -232,11 +232,15 @@ fn spellings(text: &str) -> [String; 3] {
 fn reads(known: &Known) -> Vec<Try> {
     use Wanted::{Same, SameAndTheirs};
     let Known { token, vault, key, command_id, waiting, secret, cursor, position, version, .. } = known;
+    let Known { letter, letter_key, letter_place, .. } = known;
+    let (queues, letters) = ("/v1/admin/queues", "/v1/admin/dead-letters");
     let get = |target: String| Asked::get(target).by(token);
     let stream = "/v1/streams/{stream}";
     let row = "/v1/views/{view}/{*key}";
     let rows = "/v1/views/{view}";
     let command = "/v1/commands/{id}";
+    // A store that keeps no work has none of theirs.
+    let found = if letter_place.theirs == "0" { Same } else { SameAndTheirs };
     let escapes = Pair { theirs: escaped(&vault.theirs), nobodys: escaped(&vault.nobodys) };
     let mut tries = vec![
         of(stream, vault, SameAndTheirs, |id| get(format!("/v1/streams/vault-{id}"))),
@@ -271,6 +275,15 @@ fn reads(known: &Known) -> Vec<Try> {
         of("/v1/events", position, Same, |at| get(format!("/v1/events?after={at}&limit=1"))),
         of("/v1/events", position, Same, |at| get("/v1/events".to_owned()).with("last-event-id", at)),
         of("/v1/events", vault, Same, |id| get(format!("/v1/events?category={id}&type={id}"))),
+        of(queues, letter, Same, |id| {
+            get("/v1/admin/queues".to_owned()).with("if-none-match", format!("\"{id}\""))
+        }),
+        of(queues, vault, Same, |id| get(format!("/v1/admin/queues?receiver={id}"))),
+        of(letters, letter_key, found, |key| get(format!("/v1/admin/dead-letters?key={key}"))),
+        of(letters, letter_key, Same, |key| get(format!("/v1/admin/dead-letters?receiver=mailer&key={key}"))),
+        of(letters, letter_place, Same, |after| get(format!("/v1/admin/dead-letters?after={after}"))),
+        of(letters, letter_place, Same, |after| get(format!("/v1/admin/dead-letters?after={after}&limit=1"))),
+        of(letters, vault, Same, |id| get(format!("/v1/admin/dead-letters?receiver={id}"))),
         of("/", vault, Same, |id| get(format!("/?x={id}"))),
         of("/livez", vault, Same, |id| get(format!("/livez?x={id}"))),
         of("/readyz", vault, Same, |id| get(format!("/readyz?x={id}"))),
@@ -311,7 +324,7 @@ fn own_vaults(known: &Known, number: usize) -> [String; 2] {
 /// What is sent to be stored, with every name and id of the other.
 fn writes(known: &Known) -> Vec<Try> {
     use Wanted::Same;
-    let Known { token, attacker, vault, key, command_id, waiting, version, .. } = known;
+    let Known { token, attacker, vault, key, command_id, waiting, version, letter, .. } = known;
     let body = format!(r#"{{"secret":"secret-{}"}}"#, attacker.mark());
     let post = |target: String, body: &str| Asked::post(target, body).by(token);
     let fill = "/v1/{category}/{id}/{command}";
@@ -367,6 +380,14 @@ fn writes(known: &Known) -> Vec<Try> {
         tries.push(one);
     }
     tries.push(of(command, waiting, Same, &cancel));
+    for (route, last) in
+        [("/v1/admin/dead-letters/{id}/replay", "replay"), ("/v1/admin/dead-letters/{id}/discard", "discard")]
+    {
+        let order = |id: &str| post(format!("/v1/admin/dead-letters/{id}/{last}"), "{}");
+        tries.push(of(route, letter, Same, order));
+        tries.push(of(route, letter, Same, |id| order(&id.to_uppercase())));
+        tries.push(of(route, letter, Same, |id| order(&id.replace('-', ""))));
+    }
     for (number, pair) in [(0, key), (2, command_id)] {
         for (number, route) in [(number, fill), (number + 1, operation)] {
             let ask = |side: &str| {
