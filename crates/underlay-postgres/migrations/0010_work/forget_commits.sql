@@ -33,6 +33,7 @@ BEGIN
                         AND w.lane = lane
                         AND w.place >= c.sequence * 1024
                         AND w.place < (c.sequence + 1) * 1024
+                    ORDER BY w.place
                     LIMIT 1
                 ) AS there
                 LIMIT 1
@@ -46,6 +47,7 @@ BEGIN
                     WHERE w.shard = s.shard
                         AND w.place >= c.sequence * 1024
                         AND w.place < (c.sequence + 1) * 1024
+                    ORDER BY w.place
                     LIMIT 1
                 ) AS there
                 LIMIT 1
@@ -54,6 +56,7 @@ BEGIN
                 SELECT true
                 FROM dead_letters AS w
                 WHERE w.place >= c.sequence * 1024 AND w.place < (c.sequence + 1) * 1024
+                ORDER BY w.place
                 LIMIT 1
             ) IS NULL
         ORDER BY c.recorded_at

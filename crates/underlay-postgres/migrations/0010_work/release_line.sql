@@ -1,5 +1,5 @@
 -- Makes the lowest piece that stands behind in a line its head, where the line has none. The shard of the line
--- is locked.
+-- is locked. A line is looked for as a range in the order of its index: no other index has that order.
 CREATE FUNCTION {schema}.release_line(tenant text, receiver text, key text, moment bigint) RETURNS void
 LANGUAGE plpgsql
 AS $$
@@ -9,22 +9,21 @@ DECLARE
 BEGIN
     PERFORM
     FROM work_later AS l
-    WHERE l.tenant = release_line.tenant
-        AND l.receiver = release_line.receiver
-        AND l.key = release_line.key
+    WHERE (l.tenant, l.receiver, l.key) >= (release_line.tenant, release_line.receiver, release_line.key)
+        AND (l.tenant, l.receiver, l.key) <= (release_line.tenant, release_line.receiver, release_line.key)
         AND l.holds
         AND l.due_at IS NOT NULL
-    ORDER BY l.place DESC
+    ORDER BY l.tenant DESC, l.receiver DESC, l.key DESC, l.place DESC
     LIMIT 1;
     IF FOUND THEN
         RETURN;
     END IF;
     PERFORM
     FROM dead_letters AS d
-    WHERE d.tenant = release_line.tenant
-        AND d.receiver = release_line.receiver
-        AND d.key = release_line.key
+    WHERE (d.tenant, d.receiver, d.key) >= (release_line.tenant, release_line.receiver, release_line.key)
+        AND (d.tenant, d.receiver, d.key) <= (release_line.tenant, release_line.receiver, release_line.key)
         AND d.holds
+    ORDER BY d.tenant, d.receiver, d.key, d.place
     LIMIT 1;
     IF FOUND THEN
         RETURN;
@@ -32,12 +31,11 @@ BEGIN
     SELECT l.shard, l.place
     INTO lowest
     FROM work_later AS l
-    WHERE l.tenant = release_line.tenant
-        AND l.receiver = release_line.receiver
-        AND l.key = release_line.key
+    WHERE (l.tenant, l.receiver, l.key) >= (release_line.tenant, release_line.receiver, release_line.key)
+        AND (l.tenant, l.receiver, l.key) <= (release_line.tenant, release_line.receiver, release_line.key)
         AND l.holds
         AND l.due_at IS NULL
-    ORDER BY l.place
+    ORDER BY l.tenant, l.receiver, l.key, l.place
     LIMIT 1;
     UPDATE work_later AS l
     SET due_at = release_line.moment

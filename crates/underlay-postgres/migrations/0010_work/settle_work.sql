@@ -27,6 +27,7 @@ SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET enable_hashjoin = off
 SET enable_mergejoin = off
+SET enable_sort = off
 SET jit = off
 SET lock_timeout = '30s'
 AS $$
@@ -60,14 +61,25 @@ BEGIN
         ) IS NOT TRUE
     );
     IF settle_work.outcomes IS NULL THEN
-        -- Nearly always: what was ready is done, and nothing stands behind it. Lanes are written out, so that
-        -- each place is one look into the index for each.
+        -- Nearly always: what was ready is done, and nothing stands behind it. A place is looked for as a range in
+        -- its order, so that the one index that has this order is searched, whatever the statistics say.
         DELETE FROM work AS w
-        USING generate_series(1, cardinality(settle_work.settled_places)) AS n
-        WHERE settle_work.term_shards[settle_work.settled_terms[n]] <> ALL (lost)
-            AND w.shard = settle_work.term_shards[settle_work.settled_terms[n]]
-            AND w.lane = ANY ('{0, 1}'::smallint[])
-            AND w.place = settle_work.settled_places[n];
+        USING (
+            SELECT there.row_id
+            FROM generate_series(1, cardinality(settle_work.settled_places)) AS n
+            CROSS JOIN generate_series(0, 1) AS lane
+            CROSS JOIN LATERAL (
+                SELECT r.ctid AS row_id
+                FROM work AS r
+                WHERE r.shard = settle_work.term_shards[settle_work.settled_terms[n]]
+                    AND r.lane = lane
+                    AND r.place BETWEEN settle_work.settled_places[n] AND settle_work.settled_places[n]
+                ORDER BY r.place
+                LIMIT 1
+            ) AS there
+            WHERE settle_work.term_shards[settle_work.settled_terms[n]] <> ALL (lost)
+        ) AS found
+        WHERE w.ctid = found.row_id;
         GET DIAGNOSTICS gone = ROW_COUNT;
         IF gone = cardinality(settle_work.settled_places) THEN
             RETURN lost;
@@ -87,8 +99,21 @@ BEGIN
     ),
     was_ready AS (
         DELETE FROM work AS w
-        USING asked AS a
-        WHERE w.shard = a.shard AND w.lane = ANY ('{0, 1}'::smallint[]) AND w.place = a.place
+        USING (
+            SELECT asked.*, there.row_id
+            FROM asked
+            CROSS JOIN generate_series(0, 1) AS lane
+            CROSS JOIN LATERAL (
+                SELECT r.ctid AS row_id
+                FROM work AS r
+                WHERE r.shard = asked.shard
+                    AND r.lane = lane
+                    AND r.place BETWEEN asked.place AND asked.place
+                ORDER BY r.place
+                LIMIT 1
+            ) AS there
+        ) AS a
+        WHERE w.ctid = a.row_id
         RETURNING
             w.place,
             w.sent_at,

@@ -111,7 +111,8 @@ CROSS JOIN LATERAL (
         WHERE NOT listed.is_later
             AND shard = listed.shard
             AND lane = listed.lane
-            AND place = listed.place
+            AND place BETWEEN listed.place AND listed.place
+        ORDER BY place
         LIMIT 1
     )
     UNION ALL
@@ -139,7 +140,8 @@ CROSS JOIN LATERAL (
         FROM work_later
         WHERE listed.is_later
             AND shard = listed.shard
-            AND place = listed.place
+            AND place BETWEEN listed.place AND listed.place
+        ORDER BY place
         LIMIT 1
     )
 ) AS w

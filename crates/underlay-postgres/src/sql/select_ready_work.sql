@@ -24,21 +24,28 @@ SELECT
         (
             SELECT true
             FROM work_later AS head
-            WHERE head.tenant = w.tenant
-                AND head.receiver = w.receiver
-                AND head.key = w.key
+            WHERE (head.tenant, head.receiver, head.key) >= (w.tenant, w.receiver, w.key)
+                AND (head.tenant, head.receiver, head.key) <= (w.tenant, w.receiver, w.key)
                 AND head.holds
                 AND head.due_at IS NOT NULL
-            ORDER BY head.place DESC
+            ORDER BY
+                head.tenant DESC,
+                head.receiver DESC,
+                head.key DESC,
+                head.place DESC
             LIMIT 1
         ),
         (
             SELECT true
             FROM dead_letters AS head
-            WHERE head.tenant = w.tenant
-                AND head.receiver = w.receiver
-                AND head.key = w.key
+            WHERE (head.tenant, head.receiver, head.key) >= (w.tenant, w.receiver, w.key)
+                AND (head.tenant, head.receiver, head.key) <= (w.tenant, w.receiver, w.key)
                 AND head.holds
+            ORDER BY
+                head.tenant,
+                head.receiver,
+                head.key,
+                head.place
             LIMIT 1
         ),
         false

@@ -62,7 +62,8 @@ CROSS JOIN LATERAL (
         FROM work
         WHERE work.shard = shard.shard
             AND work.lane = lane.lane
-            AND work.place = sent.place
+            AND work.place BETWEEN sent.place AND sent.place
+        ORDER BY work.place
         LIMIT 1
     ) AS ready
     UNION ALL
@@ -95,7 +96,8 @@ CROSS JOIN LATERAL (
         SELECT *
         FROM work_later
         WHERE work_later.shard = shard.shard
-            AND work_later.place = sent.place
+            AND work_later.place BETWEEN sent.place AND sent.place
+        ORDER BY work_later.place
         LIMIT 1
     ) AS later
     UNION ALL
