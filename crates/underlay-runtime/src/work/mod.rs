@@ -24,7 +24,9 @@ use tokio::task::JoinHandle;
 use underlay_core::{Clock, Error, Wakeups, WorkKind, WorkQueue, Worker, WorkerId, check_worker};
 
 pub(crate) use handlers::{HandlerEntry, Handling, check_handler};
-pub(crate) use receiver::{Attempt, NotDone, Receiver, Receivers};
+use receiver::Receivers;
+#[allow(unused_imports, reason = "those that do other work than messages come with their own parts")]
+pub(crate) use receiver::{Attempt, NotDone, Receiver};
 pub use standing::{QueueStanding, ReceiverState, WorkStandings, WorkerState};
 
 use crate::commands::{Commands, StoredCommands};

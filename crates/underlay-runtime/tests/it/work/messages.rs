@@ -209,9 +209,12 @@ async fn what_cannot_be_sent_on_is_a_final_failure() {
     work.stop().await;
 }
 
-/// What a tenant could read when its message came.
+/// What a tenant could read: a balance, the version of a stream, how many rows.
+type Seen = (Option<i64>, u64, usize);
+
+/// Writes down what a tenant can read when its message comes.
 #[derive(Clone, Default)]
-struct Looker(Arc<Mutex<Vec<(Option<i64>, u64, usize)>>>);
+struct Looker(Arc<Mutex<Vec<Seen>>>);
 
 #[event(crate = underlay_core)]
 pub enum LookAt {

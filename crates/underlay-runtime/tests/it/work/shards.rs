@@ -324,19 +324,29 @@ async fn a_shard_that_was_to_be_given_back_and_is_kept_loses_nothing() {
     // Another worker comes, which wants half of the shards.
     let probe = underlay_core::Worker { id: underlay_core::WorkerId::draw(), holder: "probe".to_owned() };
     yard.store.share(&probe, LEASE, &[]).await.unwrap();
-    // Pages are on their way while it drains.
+    // Pages of its shards are on their way while they drain.
     process.gate.hold_pages(true);
-    send_to_many_keys(&yard, 7..=8).await;
+    let is_surplus = |key: &String| {
+        let shard = underlay_core::Shard::of(&super::yard::tenant("acme"), key);
+        usize::from(shard.number()) >= SHARDS / 2
+    };
+    for key in (0..40).map(|key| format!("k{key}")).filter(is_surplus) {
+        yard.send_notes("acme", &key, 7..=8).await;
+    }
+    yard.until(async || process.gate.held_pages.load(Ordering::Relaxed) == 4).await;
     yard.pass(LEASE / 3 + MOMENT).await;
     assert!(!process.state().draining.is_empty() && process.state().buffered < 240, "{:?}", process.state());
+    // The pages come, and are as old as what was forgotten.
+    process.gate.hold_pages(false);
+    yard.settle_down().await;
     // It leaves before it got any.
     yard.store.leave(&probe).await.unwrap();
     yard.pass(LEASE / 3 + MOMENT).await;
     assert!(process.state().draining.is_empty(), "{:?}", process.state());
-    process.gate.hold_pages(false);
     yard.book.gate.send_replace(true);
     yard.pass_until(async || yard.left().await == 0).await;
     yard.book.assert_in_order();
-    assert_eq!((yard.book.count("done"), yard.book.count("dropped")), (320, 0), "{going_on}");
+    let keys = (0..40).map(|key| format!("k{key}")).filter(is_surplus).count();
+    assert_eq!((yard.book.count("done"), yard.book.count("dropped")), (240 + keys * 2, 0), "{going_on}");
     work.stop().await;
 }
