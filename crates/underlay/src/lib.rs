@@ -30,14 +30,15 @@ pub use store::Store;
 pub use underlay_core as core;
 pub use underlay_core::{
     Actor, Aggregate, Category, Clock, ColumnValue, Command, Commit, CommitId, Context, Decimal, Decision,
-    Error, Event, EventId, EventStore, EventStoreExt, ExpectedVersion, Keys, NewEvent, OnFault, Operation,
-    Position, Query, ReadModels, Reads, Recorded, RecordedEvent, Refusal, Row, StreamName, Streams, TenantId,
-    Timestamp, Value, Version, View,
+    Draw, Drawing, Error, Event, EventId, EventStore, EventStoreExt, ExpectedVersion, Keys, NewEvent,
+    OnFault, Operation, Outgoing, Position, Query, ReadModels, Reads, Recorded, RecordedEvent, Refusal, Row,
+    StreamName, Streams, TenantId, Timestamp, Value, Version, View,
 };
 pub use underlay_core::{adapter, domain, memory, ports, words};
 pub use underlay_derive::{command, event, refusal, row, snapshot, value};
 pub use underlay_runtime::{
-    Engine, EngineConfig, ExecuteError, Executed, OnViewChange, RebuildFrom, Request,
+    Cancelled, CommandInfo, CommandStatus, Engine, EngineConfig, ExecuteError, Executed, Missed,
+    OnViewChange, RebuildFrom, Request, ScheduleDefinition, SubmitOptions, Submitted,
 };
 pub use underlay_server as server;
 pub use underlay_server::{Credentials, Denied, LogReaders, Principal};

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use underlay_core::adapter::Adapter;
-use underlay_core::{Aggregate, Error, Operation, SnapshotState, View};
+use underlay_core::{Aggregate, Draw, Error, Operation, SnapshotState, View};
 use underlay_runtime::{Engine, EngineConfig, Registry};
 use underlay_server::{Credentials, Example, LogReaders, ServerConfig};
 
@@ -97,6 +97,13 @@ impl Service {
     #[must_use]
     pub fn view<V: View>(mut self, view: V) -> Self {
         self.registry = self.registry.view(view);
+        self
+    }
+
+    /// Draws messages and commands from events, before the commit that stores both.
+    #[must_use]
+    pub fn draw<D: Draw>(mut self, draw: D) -> Self {
+        self.registry = self.registry.draw(draw);
         self
     }
 
