@@ -47,8 +47,7 @@ impl Deferral {
 
     /// How the command is stored; none where it is run at once.
     pub(crate) fn options(&self) -> Option<SubmitOptions> {
-        let mut options = SubmitOptions::default();
-        options.due_at = self.due_at;
+        let options = SubmitOptions { due_at: self.due_at, ..SubmitOptions::default() };
         (self.prefers_async || self.due_at.is_some()).then_some(options)
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use underlay_core::adapter::Adapter;
 use underlay_core::{
-    Aggregate, BusSubscription, Error, Handler, Operation, Process, Sink, SnapshotState, Subscriber, View,
+    Aggregate, BusSubscription, Draw, Error, Handler, Operation, Process, Sink, SnapshotState, Subscriber, View,
 };
 use underlay_runtime::{Engine, EngineConfig, Registry};
 use underlay_server::{Credentials, Example, LogReaders, ServerConfig};
@@ -129,6 +129,13 @@ impl Service {
     #[must_use]
     pub fn subscriber(mut self, wanted: BusSubscription, subscriber: impl Subscriber) -> Self {
         self.registry = self.registry.subscriber(wanted, subscriber);
+        self
+    }
+
+    /// Draws messages and commands from events, before the commit that stores both.
+    #[must_use]
+    pub fn draw<D: Draw>(mut self, draw: D) -> Self {
+        self.registry = self.registry.draw(draw);
         self
     }
 

@@ -229,7 +229,8 @@ impl Cron {
             _ => 31,
         };
         let by_date = || self.months.iter().any(|month| self.days.iter().any(|day| day <= days_of(month)));
-        (self.names_weekdays && self.names_days) || !self.names_days || by_date()
+        // Where days of the week are named too, one of those will do.
+        self.names_weekdays || !self.names_days || by_date()
     }
 
     fn means(&self, day: Date) -> bool {

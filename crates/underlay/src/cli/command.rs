@@ -87,9 +87,9 @@ impl<'a> Target<'a> {
     pub(super) fn read(matches: &'a ArgMatches) -> Result<Self, ExitError> {
         let given: Vec<&str> =
             matches.get_many::<String>("target").into_iter().flatten().map(String::as_str).collect();
-        match given.as_slice() {
-            &["operations", name, body] => Ok(Self::Operation { name, body }),
-            &[category, id, command, body] if category != "operations" => {
+        match *given.as_slice() {
+            ["operations", name, body] => Ok(Self::Operation { name, body }),
+            [category, id, command, body] if category != "operations" => {
                 Ok(Self::Command { category, id, command, body })
             }
             _ => Err(ExitError::invalid(

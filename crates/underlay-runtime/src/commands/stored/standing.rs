@@ -187,7 +187,10 @@ impl Commands {
         let unknown = || Error::NotFound(format!("a stored command {id}"));
         let Some(info) = self.command_status(tenant, id).await? else { return Err(unknown()) };
         match info.status {
-            CommandStatus::Cancelled(_) => return Ok(Cancelled::Cancelled(info)),
+            CommandStatus::Cancelled(_) => {
+                self.discard_letter(tenant, id).await?;
+                return Ok(Cancelled::Cancelled(info));
+            }
             CommandStatus::Processed(_) | CommandStatus::Discarded => return Ok(Cancelled::TooLate(info)),
             CommandStatus::Pending
             | CommandStatus::Consumed
@@ -212,13 +215,20 @@ impl Commands {
         commit.metadata.command_id = Some(id);
         commit.metadata.actor.clone_from(&actor.name);
         let committed = self.store.commit(tenant, commit).await?;
-        if let WorkStanding::Dead { .. } = found.standing
-            && is_cancelled(&committed)
-        {
-            // Nobody replays it any more, and those behind it go on.
-            self.queue()?.discard(tenant, &[found.work.id]).await?;
+        if is_cancelled(&committed) {
+            self.discard_letter(tenant, id).await?;
         }
         Ok(of_ended(of_committed(committed, Some(found.work.sent_at))))
+    }
+
+    /// Removes the dead letter of a command that was cancelled: nobody replays it any more, and those behind it go on.
+    async fn discard_letter(&self, tenant: &TenantId, id: CommitId) -> Result<(), Error> {
+        let Some(queue) = self.work.as_deref() else { return Ok(()) };
+        let found = queue.find_work(tenant, submission_id(tenant, id), 0).await?;
+        if let Some(WorkInfo { work, standing: WorkStanding::Dead { .. } }) = found {
+            queue.discard(tenant, &[work.id]).await?;
+        }
+        Ok(())
     }
 
     /// The command where its outcome is stored, or about to be.
