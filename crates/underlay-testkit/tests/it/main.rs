@@ -8,4 +8,5 @@ mod flaky;
 #[cfg(feature = "model")]
 mod model;
 mod mutants;
+mod process_scenario;
 mod scenario;
