@@ -117,6 +117,24 @@ impl Place {
     }
 }
 
+/// A checkpoint that a process could not go on from.
+struct Refused {
+    found: StoredCheckpoint,
+    /// Whether the checkpoint itself did not fit the log; otherwise the definition beside it did not fit the code.
+    is_checkpoint: bool,
+}
+
+impl Refused {
+    fn is_same(&self, process: &str, now: Option<&StoredCheckpoint>) -> bool {
+        let Some(now) = now else { return false };
+        let definition = |stored| Kept::of(process, stored).ok().map(|kept| kept.definition);
+        match self.is_checkpoint {
+            true => now.checkpoint == self.found.checkpoint,
+            false => definition(now) == definition(&self.found),
+        }
+    }
+}
+
 /// Gives events to the instances of a process.
 pub(super) struct ProcessFollower {
     processes: Arc<Processes>,
@@ -130,6 +148,8 @@ pub(super) struct ProcessFollower {
     left_at: Option<Place>,
     /// The word it left.
     stop: Option<ViewStop>,
+    /// What it found when it could not be opened.
+    refused: Option<Refused>,
     /// Every event at or below it was given to its instance, by this program or another.
     position: Position,
 }
@@ -149,7 +169,15 @@ impl Follower for ProcessFollower {
 
     async fn open(&mut self, _: &mut Signals) -> Result<bool, ProcessHalt> {
         (self.place, self.lease) = (None, None);
-        let place = self.processes.open(&*self.entry).await?;
+        self.refused = None;
+        let opened = self.processes.open(&*self.entry).await;
+        if let Err(error) = &opened
+            && let Some(found) = self.processes.find(&self.name).await?
+        {
+            let is_checkpoint = matches!(error, Error::CheckpointRefused(_));
+            self.refused = Some(Refused { found, is_checkpoint });
+        }
+        let place = opened?;
         self.position = place.stored.checkpoint.position;
         self.place = Some(place);
         Ok(true)
@@ -240,6 +268,10 @@ impl Follower for ProcessFollower {
             // A person wants another try, or another program came past it.
             return left != self.stop;
         }
+        // What it was refused for is looked at again once that has changed, and not at every poll.
+        if self.refused.as_ref().is_some_and(|refused| refused.is_same(&self.name, now.as_ref())) {
+            return false;
+        }
         let opened = self.processes.check_place(&*self.entry).await;
         opened
             .inspect_err(|error| tracing::debug!(process = self.name, %error, "it cannot go on yet"))
@@ -276,9 +308,18 @@ impl ProcessFollower {
             position: Position::START,
             error: None,
         });
-        let (place, lease, left_at, stop) = (None, None, None, None);
-        let follower =
-            Self { processes, entry, name, state, place, lease, left_at, stop, position: Position::START };
+        let follower = Self {
+            processes,
+            entry,
+            name,
+            state,
+            place: None,
+            lease: None,
+            left_at: None,
+            stop: None,
+            refused: None,
+            position: Position::START,
+        };
         (follower, receiver)
     }
 

@@ -349,3 +349,102 @@ impl StepTaken {
         commands.chain(self.timers.keys().map(String::as_str))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use underlay_core::Step;
+
+    use super::*;
+
+    fn command(key: &str) -> NewWork {
+        StoredCommand::new(Some(key.to_owned()), Json::from_stored("{}")).work("account", key, "do").unwrap()
+    }
+
+    fn after(instance: &Instance, number: u128, step: Step<()>) -> Result<(StepTaken, Vec<NewWork>), String> {
+        let tenant = TenantId::new("acme").unwrap();
+        let id = Uuid::from_u128(number);
+        let input =
+            TakenInput { id, kind: "event".to_owned(), name: "noted".to_owned(), at: Timestamp::UNIX_EPOCH };
+        let metadata = Metadata { correlation_id: Some(Uuid::from_u128(9)), ..Metadata::default() };
+        let place =
+            StepPlace { tenant: &tenant, process: "payment", instance: "42", input, metadata: &metadata };
+        let given = StoredInput::Event {
+            stream: StreamName::parse("note-1").unwrap(),
+            version: Version(1),
+            event_id: underlay_core::EventId(id),
+        };
+        instance.after(&given, Taken { state: None, actions: step.actions }, place)
+    }
+
+    fn instance(step: StepTaken, version: u64) -> Instance {
+        Instance { version: Version(version), last: Some(step) }
+    }
+
+    fn stored(work: &NewWork) -> StoredCommand {
+        work.payload.json().unwrap().decode().unwrap()
+    }
+
+    #[test]
+    fn undos_are_sent_the_last_first_and_once() {
+        let new = Instance::default();
+        let step = Step::stay().undo_by("first", command("a")).command("go", command("x"));
+        let (one, sent) = after(&new, 1, step).unwrap();
+        assert_eq!(sent.len(), 1, "an undo is remembered, not sent");
+        let (two, _) = after(&instance(one, 1), 2, Step::stay().undo_by("second", command("b"))).unwrap();
+        let (undone, sent) = after(&instance(two, 2), 3, Step::stay().compensate().compensate()).unwrap();
+        assert_eq!(sent.iter().map(|work| work.key.as_str()).collect::<Vec<_>>(), ["b", "a"]);
+        let replies: Vec<String> =
+            sent.iter().map(|work| stored(work).reply_to.map(|reply| reply.name).unwrap()).collect();
+        assert_eq!(replies, ["second", "first"]);
+        assert_eq!(undone.undos, []);
+        let waits_for: Vec<&str> = undone.waits_for().collect();
+        assert_eq!(waits_for, ["go", "second", "first"]);
+        let (finished, sent) = after(&instance(undone, 3), 4, Step::stay().finish()).unwrap();
+        assert!(finished.is_finished && finished.commands.is_empty() && sent.is_empty());
+    }
+
+    #[test]
+    fn what_is_sent_has_the_same_ids_again_and_others_in_another_step() {
+        let step = || {
+            let later = Timestamp::from_second(60).unwrap();
+            Step::stay()
+                .command("go", command("a"))
+                .send(command("b"))
+                .timer("late", later)
+                .timer("late", later)
+        };
+        let new = Instance::default();
+        let (first, again) = (after(&new, 1, step()).unwrap(), after(&new, 1, step()).unwrap());
+        assert_eq!(first, again);
+        let ids = |sent: &[NewWork]| -> Vec<CommitId> {
+            let commands = sent.iter().filter(|work| work.kind == WorkKind::Command);
+            commands.map(|work| stored(work).command_id.unwrap()).collect()
+        };
+        let (one, other) = (ids(&first.1), ids(&after(&new, 2, step()).unwrap().1));
+        assert!(one.len() == 2 && one[0] != one[1] && one.iter().all(|id| !other.contains(id)));
+        assert_eq!(
+            first.1.iter().filter(|work| work.kind == WorkKind::Timer).count(),
+            1,
+            "the last one counts"
+        );
+        assert_eq!(stored(&first.1[0]).correlation_id, Some(Uuid::from_u128(9)));
+        assert_eq!(stored(&first.1[1]).reply_to, None, "nobody waits for it");
+    }
+
+    #[test]
+    fn a_step_may_not_do_what_nobody_could_follow() {
+        let new = Instance::default();
+        let message = || NewWork::new(WorkKind::Message, "mail", "a", "hello", Json::from_stored("{}"));
+        let timer = NewWork::new(WorkKind::Timer, "payment", "a", "late", Json::from_stored("{}"));
+        for (step, word) in [
+            (Step::stay().command("go", message()), "only a command has an outcome"),
+            (Step::stay().undo_by("go", message()), "only a command has an outcome"),
+            (Step::stay().command("", command("a")), "WORK_NAME_BYTES_MAX"),
+            (Step::stay().send(timer), "messages and commands"),
+        ] {
+            let told = after(&new, 1, step).unwrap_err();
+            assert!(told.contains(word), "{told}");
+        }
+        assert!(after(&new, 1, Step::stay().send(message())).is_ok());
+    }
+}

@@ -92,7 +92,7 @@ impl Receiver for StepReceiver {
         })?;
         if let StoredInput::Parked { stream, version, .. } = &input {
             let event = self.event(&work.tenant, stream, *version, &input).await?;
-            return Ok(self.processes.route_parked(&*self.entry, &event).await?);
+            return self.processes.route_parked(&*self.entry, &event).await;
         }
         let Some(arrived) = self.arrive(work, input).await? else { return Ok(()) };
         for _ in 0..CONFLICTS_MAX {

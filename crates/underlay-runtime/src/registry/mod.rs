@@ -20,6 +20,9 @@ use crate::views::{FoldedView, ViewFolder};
 use crate::work::{HandlerEntry, Handling, check_handler};
 use crate::{ErasedRefusal, ExecuteError, ExecuteNamedError, Executed, Request, RowStores};
 
+/// What the names of the engine's own views begin with.
+const RESERVED_VIEWS: &str = "underlay_";
+
 /// What there is of an aggregate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AggregateInfo {
@@ -152,6 +155,9 @@ impl Registry {
     /// Adds a view.
     #[must_use]
     pub fn view<V: View>(mut self, view: V) -> Self {
+        if V::NAME.starts_with(RESERVED_VIEWS) {
+            self.clashes.push(format!("view {} has a name of the engine's own: {RESERVED_VIEWS}…", V::NAME));
+        }
         if self.views.insert(V::NAME, Arc::new(FoldedView::new(view))).is_some() {
             self.clashes.push(format!("two views have the name {}", V::NAME));
         }

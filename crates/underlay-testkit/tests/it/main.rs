@@ -9,4 +9,5 @@ mod flaky_work;
 #[cfg(feature = "model")]
 mod model;
 mod mutants;
+mod process_scenario;
 mod scenario;

@@ -2,9 +2,10 @@ use std::io::Write;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
+use serde::Serialize;
 use underlay_core::ProcessStart;
 use underlay_core::limits::PAGE_ROWS_MAX;
-use underlay_runtime::{ProcessFilter, ProcessInstance, ProcessStanding, ProcessSummary};
+use underlay_runtime::{ProcessFilter, ProcessInstance, ProcessPage, ProcessStanding, ProcessSummary};
 
 use super::{App, print_json, print_table};
 use crate::ExitError;
@@ -22,7 +23,7 @@ pub(super) fn command() -> clap::Command {
         .subcommand(
             clap::Command::new("list")
                 .about("Print the instances of a process, with what they wait for")
-                .arg(process())
+                .arg(Arg::new("process").value_name("PROCESS").help("Its name; without one, of every process"))
                 .arg(only("open", "Print only those that are not finished"))
                 .arg(only("finished", "Print only those that are finished"))
                 .arg(only("stuck", "Print only those that stand still behind a dead letter"))
@@ -109,6 +110,14 @@ async fn status(app: &App) -> Result<(), ExitError> {
     Ok(())
 }
 
+/// A page of the instances of one process.
+#[derive(Serialize)]
+struct Listed {
+    process: String,
+    #[serde(flatten)]
+    page: ProcessPage,
+}
+
 async fn list(app: &App, process: &str, matches: &ArgMatches) -> Result<(), ExitError> {
     let filter = match () {
         () if matches.get_flag("open") => ProcessFilter::Open,
@@ -119,9 +128,18 @@ async fn list(app: &App, process: &str, matches: &ArgMatches) -> Result<(), Exit
     let after = matches.get_one::<String>("after").map(String::as_str);
     let limit = matches.get_one::<u64>("limit").copied().unwrap_or(100);
     let limit = usize::try_from(limit).unwrap_or(PAGE_ROWS_MAX);
-    let page = app.engine.processes(&app.tenant, process, filter, after, limit).await?;
+    let all = app.engine.registry().process_states();
+    let names: Vec<&str> = match process {
+        "" => all.iter().map(|(process, _)| process.name).collect(),
+        process => vec![process],
+    };
+    let mut listed = Vec::new();
+    for process in names {
+        let page = app.engine.processes(&app.tenant, process, filter, after, limit).await?;
+        listed.push(Listed { process: process.to_owned(), page });
+    }
     if app.json {
-        return print_json(&page);
+        return listed.iter().try_for_each(print_json);
     }
     let row = |instance: &ProcessSummary| {
         let word = match (instance.is_stuck, instance.is_finished) {
@@ -130,6 +148,7 @@ async fn list(app: &App, process: &str, matches: &ArgMatches) -> Result<(), Exit
             (false, false) => "open",
         };
         vec![
+            instance.process.clone(),
             instance.instance.clone(),
             word.to_owned(),
             instance.steps.to_string(),
@@ -138,12 +157,15 @@ async fn list(app: &App, process: &str, matches: &ArgMatches) -> Result<(), Exit
             or_dash(instance.changed_at),
         ]
     };
-    let headings = ["instance", "status", "steps", "waits for", "next timer", "changed at"];
-    print_table(&headings, page.instances.iter().map(row).collect())?;
-    match page.next {
-        Some(next) => Ok(writeln!(std::io::stdout().lock(), "there are more: --after {next:?}")?),
-        None => Ok(()),
+    let headings = ["process", "instance", "status", "steps", "waits for", "next timer", "changed at"];
+    print_table(&headings, listed.iter().flat_map(|listed| &listed.page.instances).map(row).collect())?;
+    let mut out = std::io::stdout().lock();
+    for Listed { process, page } in &listed {
+        if let Some(next) = &page.next {
+            writeln!(out, "there are more: `{} process list {process} --after {next:?}`", app.name)?;
+        }
     }
+    Ok(())
 }
 
 async fn show(app: &App, process: &str, instance: &str) -> Result<(), ExitError> {
@@ -215,4 +237,64 @@ async fn restart(app: &App, process: &str, from: &str) -> Result<(), ExitError> 
     }
     let text = format!("process {process} follows the log after position {position}");
     Ok(writeln!(std::io::stdout().lock(), "{text}")?)
+}
+
+#[cfg(test)]
+mod tests {
+    use underlay_core::{Input, Process, Recorded, Step, StepContext};
+    use underlay_derive::{event, value};
+
+    use crate::{Exit, Service, cli};
+
+    #[event(crate = underlay_core)]
+    enum Note {
+        #[event(name = "noted", version = 1)]
+        Noted,
+    }
+
+    #[value(crate = underlay_core)]
+    struct Notes {
+        count: u32,
+    }
+
+    struct Counting;
+
+    impl Process for Counting {
+        const NAME: &'static str = "counting";
+        type Event = Note;
+        type State = Notes;
+
+        fn route(&self, _: &Recorded<Note>) -> Option<String> {
+            Some("all".to_owned())
+        }
+
+        fn step(&self, state: Option<&Notes>, _: &Input<Note>, _: &StepContext) -> Step<Notes> {
+            Step::to(Notes { count: state.map_or(0, |state| state.count) + 1 })
+        }
+    }
+
+    #[test]
+    fn processes_are_listed_shown_and_mended() {
+        let asked = |words: &str| {
+            let service = Service::new("bank").process(Counting);
+            let words = format!("bank --database memory: process {words}");
+            cli::main(&service, words.split(' ').map(Into::into))
+        };
+        for words in
+            ["status", "status --json", "list counting", "list counting --stuck --limit 5 --after a --json"]
+        {
+            assert_eq!(asked(words), Exit::Done, "{words}");
+        }
+        for words in ["retry counting", "retry counting --json", "restart counting --from beginning"] {
+            assert_eq!(asked(words), Exit::Done, "{words}");
+        }
+        for words in ["show counting all", "list nothing", "retry nothing"] {
+            assert_eq!(asked(words), Exit::NotFound, "{words}");
+        }
+        for words in
+            ["show counting", "list counting --open --stuck", "restart counting", "list counting --limit 0"]
+        {
+            assert_eq!(asked(words), Exit::Invalid, "{words}");
+        }
+    }
 }

@@ -13,10 +13,10 @@ use underlay_core::memory::{
 use underlay_core::{
     Checkpoint, Checkpoints, Clock, CommandOutcome, Commit, CommitId, Committed, Error, EventStore, Lane,
     LeaseTerm, ManualClock, Origin, ReadWork, Settled, Settlement, ShardTerm, StoredCheckpoint,
-    StoredCommand, StoredInput, TenantId, Timestamp, Wakeups, Work, WorkKind, WorkPlace, WorkQueue,
-    WorkScope, Worker, WorkerId,
+    StoredCommand, StoredInput, SystemClock, TenantId, Timestamp, Wakeups, Work, WorkKind, WorkPlace,
+    WorkQueue, WorkScope, Worker, WorkerId,
 };
-use underlay_testkit::{EventStoreLayer, Over};
+use underlay_testkit::{EventStoreLayer, FailsOnce, Over, Troubles};
 
 use crate::processes::Processes;
 use crate::processes::follower::ProcessFollower;
@@ -32,7 +32,8 @@ const LEASE: Duration = Duration::from_secs(10);
 pub(super) struct House {
     pub(super) log: MemoryEventStore,
     pub(super) rows: MemoryReadModels,
-    pub(super) checkpoints: MemoryCheckpoints,
+    checkpoints: MemoryCheckpoints,
+    leases: MemoryLeases,
     pub(super) clock: Arc<ManualClock>,
 }
 
@@ -123,11 +124,16 @@ impl Checkpoints for MortalCheckpoints {
 impl House {
     pub(super) fn new() -> Self {
         let clock = Arc::new(ManualClock::new(Timestamp::from_second(1_700_000_000).unwrap()));
-        let as_port: Arc<dyn Clock> = clock.clone();
+        Self::by(clock.clone(), clock)
+    }
+
+    fn by(as_port: Arc<dyn Clock>, clock: Arc<ManualClock>) -> Self {
+        let leases = MemoryLeases::new(as_port.clone());
         Self {
-            log: MemoryEventStore::new(as_port.clone()),
+            log: MemoryEventStore::new(as_port),
             rows: MemoryReadModels::default(),
-            checkpoints: MemoryCheckpoints::new(MemoryLeases::new(as_port)),
+            checkpoints: MemoryCheckpoints::new(leases.clone()),
+            leases,
             clock,
         }
     }
@@ -137,38 +143,69 @@ impl House {
     }
 
     pub(super) fn mortal(&self, registry: Registry, life: Life) -> Program {
-        let log = Arc::new(self.log.clone());
-        let work = WorkPorts {
-            queue: log.clone(),
-            schedules: Arc::new(MemorySchedules::default()),
-            checkpoints: Arc::new(MortalCheckpoints {
-                checkpoints: self.checkpoints.clone(),
-                life: life.clone(),
-            }),
-            leases: None,
-        };
-        let ports = Ports {
-            store: Arc::new(Over(MortalLog { log: self.log.clone(), life: life.clone() })),
-            read_models: Arc::new(self.rows.clone()),
-            wakeups: log,
-            snapshots: None,
-            leases: None,
-            work: Some(work),
-            clock: self.clock.clone(),
-        };
-        let engine = Engine::new(ports, registry, EngineConfig::default()).unwrap();
+        let store = Arc::new(Over(MortalLog { log: self.log.clone(), life: life.clone() }));
+        self.over(registry, life, store, Arc::new(self.log.clone()))
+    }
+
+    /// A program whose commits and settlements fail once at each point.
+    pub(super) fn troubled(&self, registry: Registry, troubles: &Troubles) -> Program {
+        let store = Arc::new(Over(FailsOnce::new(self.log.clone(), troubles)));
+        self.over(registry, Life::long(), store, Arc::new(FailsOnce::new(self.log.clone(), troubles)))
+    }
+
+    fn over(
+        &self,
+        registry: Registry,
+        life: Life,
+        store: Arc<dyn EventStore>,
+        queue: Arc<dyn WorkQueue>,
+    ) -> Program {
+        let checkpoints =
+            Arc::new(MortalCheckpoints { checkpoints: self.checkpoints.clone(), life: life.clone() });
+        let schedules = Arc::new(MemorySchedules::default());
+        let work = WorkPorts { queue: queue.clone(), schedules, checkpoints, leases: None };
+        let engine =
+            Engine::new(self.ports(store, work, self.clock.clone()), registry, EngineConfig::default())
+                .unwrap();
         let processes = engine.processes_in_tests();
         let receivers = processes.receivers().into_iter().collect();
         let worker = Worker { id: WorkerId::draw(), holder: "program".to_owned() };
-        Program {
-            house: self.clone(),
-            engine,
-            processes,
-            receivers,
-            worker,
-            life,
-            unanswered: HashSet::new(),
+        let unanswered = HashSet::new();
+        Program { house: self.clone(), engine, processes, receivers, queue, worker, life, unanswered }
+    }
+
+    fn ports(&self, store: Arc<dyn EventStore>, work: WorkPorts, clock: Arc<dyn Clock>) -> Ports {
+        Ports {
+            store,
+            read_models: Arc::new(self.rows.clone()),
+            wakeups: Arc::new(self.log.clone()),
+            snapshots: None,
+            leases: None,
+            work: Some(work),
+            clock,
         }
+    }
+
+    /// A house whose time is that of the machine.
+    pub(super) fn in_time() -> Self {
+        Self::by(Arc::new(SystemClock), Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH)))
+    }
+
+    /// An engine that runs by itself, in a house whose time is that of the machine.
+    pub(super) fn engine(&self, registry: Registry) -> Engine {
+        let work = WorkPorts {
+            queue: Arc::new(self.log.clone()),
+            schedules: Arc::new(MemorySchedules::default()),
+            checkpoints: Arc::new(self.checkpoints.clone()),
+            leases: Some(Arc::new(self.leases.clone())),
+        };
+        let config = EngineConfig {
+            work_lease: Duration::from_millis(500),
+            work_poll_interval: Duration::from_millis(50),
+            ..EngineConfig::default()
+        };
+        let ports = self.ports(Arc::new(self.log.clone()), work, Arc::new(SystemClock));
+        Engine::new(ports, registry, config).unwrap()
     }
 }
 
@@ -178,6 +215,7 @@ pub(super) struct Program {
     pub(super) engine: Engine,
     pub(super) processes: Arc<Processes>,
     pub(super) receivers: HashMap<(WorkKind, String), Arc<dyn Receiver>>,
+    queue: Arc<dyn WorkQueue>,
     worker: Worker,
     life: Life,
     /// Receivers of commands that never answer.
@@ -244,20 +282,29 @@ impl Program {
 
     async fn settle(&self, term: ShardTerm, work: &Work, settled: Settled) -> Result<(), Killed> {
         let settlements = [Settlement { term, place: work.place, settled }];
-        let lost = self.life.write(self.house.log.settle(&settlements)).await.map_err(|_| Killed)?;
-        assert_eq!(lost, [], "the shard is held");
-        Ok(())
+        loop {
+            match self.life.write(self.queue.settle(&settlements)).await {
+                Ok(lost) => {
+                    assert_eq!(lost, [], "the shard is held");
+                    return Ok(());
+                }
+                Err(_) if self.life.is_over() => return Err(Killed),
+                Err(error) => assert!(error.is_retryable(), "{error}"),
+            }
+        }
     }
 
     async fn attempt(&self, work: &Work) -> Settled {
         let number = work.attempts + 1;
+        let receiver = self.receivers.get(&(work.sent.kind, work.sent.receiver.clone()));
+        let attempts_max = receiver.map_or(20, |receiver| receiver.attempts().attempts_max);
         let attempted = match work.sent.kind {
             WorkKind::Command => self.command(work).await.map_err(NotDone::from),
             _ => self.receive(work).await,
         };
         match attempted {
             Ok(()) => Settled::Done,
-            Err(NotDone { reason, is_final }) if is_final || number >= 3 => {
+            Err(NotDone { reason, is_final }) if is_final || number >= attempts_max => {
                 Settled::Dead { error: reason, is_final, holds: true }
             }
             Err(NotDone { reason, .. }) => {
@@ -315,11 +362,14 @@ impl Program {
     /// Goes on until nothing is left to be done now.
     pub(super) async fn run(&self) -> Result<(), Killed> {
         loop {
-            let followed = self.follow().await;
-            if self.life.is_over() {
-                return Err(Killed);
+            let mut tries = 0;
+            while let Err(error) = self.follow().await {
+                if self.life.is_over() {
+                    return Err(Killed);
+                }
+                tries += 1;
+                assert!(tries < 100, "{error}");
             }
-            followed.unwrap();
             if !self.work().await? {
                 self.leave().await;
                 return Ok(());

@@ -1,4 +1,4 @@
-//! Processes over a store in memory, one step at a time.
+//! Processes over a store in memory: one step at a time, and as the engine runs them.
 
 mod definitions;
 mod faults;
@@ -6,4 +6,5 @@ mod house;
 mod lines;
 mod notes;
 mod payment;
+mod running;
 mod steps;

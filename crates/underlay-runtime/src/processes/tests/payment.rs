@@ -158,6 +158,7 @@ pub(super) struct PaymentState {
     pub(super) cents: i64,
 }
 
+#[derive(Clone)]
 pub(super) struct Payment;
 
 pub(super) const DEADLINE: Duration = Duration::from_secs(60 * 60);
@@ -232,7 +233,11 @@ impl Process for Payment {
 }
 
 pub(super) fn registry() -> Registry {
-    Registry::default().aggregate::<Order>().aggregate::<Account>().aggregate::<Gateway>().process(Payment)
+    aggregates().process(Payment)
+}
+
+pub(super) fn aggregates() -> Registry {
+    Registry::default().aggregate::<Order>().aggregate::<Account>().aggregate::<Gateway>()
 }
 
 pub(super) fn tenant() -> TenantId {

@@ -1,12 +1,16 @@
 use std::time::Duration;
 
 use underlay_core::{
-    Archive, Clock, CommandOutcome, Commit, CommitId, Error, EventStore, EventType, LogFilter, LogScope,
-    Position, ProcessStart, Retention, StoredInput, TenantId, Timestamp,
+    Archive, Clock, CommandOutcome, Commit, CommitId, Error, EventStore, EventType, Input, Json, LogFilter,
+    LogScope, Outgoing, Position, ProcessStart, Retention, Step, StoredInput, TenantId, Timestamp,
 };
+use underlay_testkit::{FailsOnce, Troubles, given_process};
 
 use super::house::{House, Killed, Life};
-use super::payment::{DEADLINE, ending, history, place, registry, story, tenant};
+use super::payment::{
+    Account, AccountCommand, DEADLINE, Order, OrderCommand, OrderEvent, Payment, PaymentState, aggregates,
+    ending, history, place, registry, story, tenant,
+};
 use crate::ProcessFilter;
 
 const AMOUNTS: [i64; 3] = [50, 500, 5_000];
@@ -64,6 +68,57 @@ async fn killed_at_any_write_it_finishes_after_a_restart_with_each_step_once() {
         }
         assert!(writes > 40, "only {writes} writes were tried");
     }
+}
+
+#[tokio::test]
+async fn each_step_commit_and_settlement_fails_once_at_each_point_and_counts_once() {
+    let (house, troubles) = (House::new(), Troubles::default());
+    for cents in AMOUNTS {
+        place(&house.program(registry()).engine, &tenant(), &cents.to_string(), cents).await;
+    }
+    let program = house.troubled(aggregates().process(FailsOnce::new(Payment, &troubles)), &troubles);
+    for _ in 0..60 {
+        program.run().await.unwrap();
+        house.clock.advance(Duration::from_secs(1));
+    }
+    for cents in AMOUNTS {
+        assert_eq!(story(&house.log, &tenant(), &cents.to_string()).await, ending(cents), "{cents}");
+    }
+    house.clock.advance(2 * DEADLINE);
+    program.run().await.unwrap();
+    assert!(program.waiting(false).await.is_empty() && program.waiting(true).await.is_empty());
+    troubles.check();
+    assert!(troubles.count() > 100, "{}", troubles.count());
+}
+
+#[tokio::test]
+async fn a_step_is_a_pure_function() {
+    let at = |seconds: u64| Timestamp::UNIX_EPOCH.saturating_add(Duration::from_secs(seconds)).unwrap();
+    let placed = OrderEvent::Placed { account: "ann".to_owned(), cents: 50 };
+    let state = PaymentState { order: "7".to_owned(), account: "ann".to_owned(), cents: 50 };
+    let given = || given_process(Payment, []).of("order-7").at(at(10)).and(placed.clone());
+    given_process(Payment, []).of("order-7").at(at(10)).when(placed.clone()).then(
+        Step::to(state)
+            .command(
+                "reserve",
+                Outgoing::command::<Account>(&"ann".to_owned(), &AccountCommand::Reserve { cents: 50 }),
+            )
+            .timer("deadline", at(10 + DEADLINE.as_secs())),
+    );
+    let refused = CommandOutcome::Refused {
+        code: "poor".to_owned(),
+        message: String::new(),
+        body: Json::from_stored("{}"),
+    };
+    let cancelled = |why: &str| OrderCommand::Cancel { why: why.to_owned() };
+    let cancel = |why: &str| Outgoing::command::<Order>(&"7".to_owned(), &cancelled(why));
+    given()
+        .when(Input::outcome("reserve", refused))
+        .then(Step::stay().compensate().command("cancel", cancel("poor")).clear_timer("deadline"));
+    given()
+        .and(Input::outcome("reserve", CommandOutcome::Accepted))
+        .when(Input::timer("deadline"))
+        .then(Step::stay().compensate().command("cancel", cancel("deadline")));
 }
 
 #[tokio::test]
