@@ -7,7 +7,7 @@ use underlay_core::adapter::{Adapter, Backend, OptionValues};
 use underlay_core::memory::MemoryAdapter;
 use underlay_core::{Archive, Error, EventStore, Leases, ReadModels, Snapshots, SystemClock, Wakeups};
 use underlay_postgres::PostgresAdapter;
-use underlay_runtime::Ports;
+use underlay_runtime::{Ports, WorkPorts};
 use underlay_sqlite::{SqliteAdapter, SqliteConfig};
 
 use super::Address;

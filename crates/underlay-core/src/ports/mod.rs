@@ -10,6 +10,7 @@ mod leases;
 mod query;
 mod read_models;
 mod schedules;
+mod sink;
 mod snapshots;
 mod view_batch;
 mod view_stop;
@@ -34,6 +35,7 @@ pub use read_models::{
     still_read,
 };
 pub use schedules::{Schedule, Schedules, check_schedule_limit, check_schedule_name};
+pub use sink::Sink;
 pub use snapshots::{Snapshot, Snapshots};
 pub use view_batch::{ParkedEvent, RowAddress, RowChange, ViewBatch};
 pub use view_stop::{SkipOrder, SkippedEvent, StopCause, ViewStop};
