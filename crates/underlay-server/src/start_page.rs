@@ -272,8 +272,8 @@ fn work_section(work: &Overview) -> Markup {
                     "What follows the commits of all tenants. A dead letter was given up: look at it, and replay or discard "
                     "it, at " a href="/v1/admin/dead-letters" { code { "/v1/admin/dead-letters" } } "."
                 }
-                div class="sheet scroll" tabindex="0" role="region" aria-labelledby="work" {
-                    @if !queues.is_empty() {
+                @if !queues.is_empty() {
+                    div class="sheet scroll" tabindex="0" role="region" aria-label="Queues" {
                         table {
                             thead { tr {
                                 th scope="col" { "Receiver" } th scope="col" { "Kind" } th scope="col" { "Ready" }
@@ -282,7 +282,9 @@ fn work_section(work: &Overview) -> Markup {
                             tbody { @for queue in &queues { (queue_row(queue)) } }
                         }
                     }
-                    @if !pumps.is_empty() {
+                }
+                @if !pumps.is_empty() {
+                    div class="sheet scroll" tabindex="0" role="region" aria-label="Pumps" {
                         table {
                             thead { tr {
                                 th scope="col" { "Pump" } th scope="col" { "Status" }

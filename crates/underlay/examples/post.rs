@@ -1,22 +1,63 @@
-//! A service that works: a handler that delivers what it is sent to a file, a pump that writes the log to another, and
-//! a subscriber that counts. The files are in the folder that `POST_FOLDER` names.
+//! A service that works: a handler delivers the letters that are written into a file, a pump copies the log into
+//! another, and a subscriber notes what it is given in a third. They are in the folder that `POST_FOLDER` names.
 
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
+use underlay::domain::Outgoing;
 use underlay::ports::SystemClock;
 use underlay::{
-    BusSubscription, Clock, Delivery, Exit, Handled, Handler, HandlerError, RecordedEvent, Service, Sink,
-    Subscriber, async_trait,
+    Aggregate, BusSubscription, Clock, Context, Decision, Delivery, Exit, Handled, Handler, HandlerError,
+    RecordedEvent, Service, Sink, Subscriber, async_trait,
 };
 
+#[underlay::event]
+enum LetterEvent {
+    #[event(name = "written", version = 1)]
+    Written { text: String },
+}
+
+#[underlay::command]
+enum LetterCommand {
+    #[command(name = "write")]
+    Write { text: String },
+}
+
+#[underlay::refusal(code = "empty", message = "there is nothing in it")]
+struct Empty;
+
+#[derive(Clone, Default)]
+struct Letter;
+
+// region: message
+/// What the handler is sent. It is stored, so it has a name and a version as an event has.
 #[underlay::event]
 enum Note {
     #[event(name = "note", version = 1)]
     Sent { text: String },
 }
+
+impl Aggregate for Letter {
+    const CATEGORY: &'static str = "letter";
+    type Id = String;
+    type Command = LetterCommand;
+    type Event = LetterEvent;
+    type Refusal = Empty;
+
+    fn decide(&self, command: LetterCommand, _: &Context) -> Result<Decision<LetterEvent>, Empty> {
+        let LetterCommand::Write { text } = command;
+        if text.is_empty() {
+            return Err(Empty);
+        }
+        let note = Outgoing::message::<Mailer>(&text, &Note::Sent { text: text.clone() });
+        Ok(Decision::from(LetterEvent::Written { text }).send(note))
+    }
+
+    fn evolve(&mut self, _: &LetterEvent) {}
+}
+// endregion: message
 
 /// Writes a line into a file of the folder.
 fn write(file: &str, line: &str) -> Result<(), HandlerError> {
@@ -25,6 +66,7 @@ fn write(file: &str, line: &str) -> Result<(), HandlerError> {
     opened.and_then(|mut file| writeln!(file, "{line}")).map_err(HandlerError::passing)
 }
 
+// region: handler
 struct Mailer;
 
 impl Handler for Mailer {
@@ -43,7 +85,9 @@ impl Handler for Mailer {
         Ok(Handled::done())
     }
 }
+// endregion: handler
 
+// region: sink
 struct ToFile(&'static str);
 
 #[async_trait]
@@ -52,6 +96,7 @@ impl Sink for ToFile {
         events.iter().try_for_each(|event| write(self.0, &event.position.to_string()))
     }
 }
+// endregion: sink
 
 #[async_trait]
 impl Subscriber for ToFile {
@@ -60,10 +105,13 @@ impl Subscriber for ToFile {
     }
 }
 
+// region: service
 fn main() -> Exit {
     Service::new("post")
+        .aggregate::<Letter>()
         .handler(Mailer)
         .pump("copy", ToFile("copied"))
         .subscriber(BusSubscription::new("feed"), ToFile("fed"))
         .main()
 }
+// endregion: service

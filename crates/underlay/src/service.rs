@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use underlay_core::adapter::Adapter;
 use underlay_core::{
-    Aggregate, BusSubscription, Draw, Error, Handler, Operation, Process, Sink, SnapshotState, Subscriber, View,
+    Aggregate, BusSubscription, Draw, Error, Handler, Operation, Process, Sink, SnapshotState, Subscriber,
+    View,
 };
 use underlay_runtime::{Engine, EngineConfig, Registry};
 use underlay_server::{Credentials, Example, LogReaders, ServerConfig};

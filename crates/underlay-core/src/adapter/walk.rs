@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use crate::ports::{Comparison, Filter, Query};
+use crate::domain::{Comparison, Filter, Query};
 use crate::words::limits::QUERY_ROWS_SCANNED_MAX;
 use crate::words::{Error, Value};
 

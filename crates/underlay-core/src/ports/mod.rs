@@ -8,9 +8,9 @@ mod event_bus;
 mod event_store;
 mod leases;
 mod mail;
-mod query;
 mod read_models;
 mod schedules;
+mod sink;
 mod snapshots;
 mod view_batch;
 mod view_stop;
@@ -30,12 +30,12 @@ pub use event_store::{
 };
 pub use leases::{Lease, LeaseId, LeaseTerm, Leases, check_lease};
 pub use mail::{Email, Mail, MailError, Mailbox, check_mail_key};
-pub use query::{Comparison, Cursor, Direction, Filter, Query, RowPage, Sort};
 pub use read_models::{
     Generation, LoadedRow, ReadModels, Swap, Swept, ViewInfo, ViewTable, no_generation, none_replaced,
     still_read,
 };
 pub use schedules::{Schedule, Schedules, check_schedule_limit, check_schedule_name};
+pub use sink::Sink;
 pub use snapshots::{Snapshot, Snapshots};
 pub use view_batch::{ParkedEvent, RowAddress, RowChange, ViewBatch};
 pub use view_stop::{SkipOrder, SkippedEvent, StopCause, ViewStop};

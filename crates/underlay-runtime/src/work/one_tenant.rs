@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use underlay_core::{
-    Error, EventStore, Query, RowPage, StreamName, StreamPage, TenantId, TenantReader, Value, Version,
+    Error, EventStore, Query, RecordedEvent, RowPage, StreamName, TenantId, TenantReader, Value, Version,
 };
 
 use crate::views::Views;
@@ -35,7 +35,7 @@ impl TenantReader for OneTenant {
         stream: &StreamName,
         after: Version,
         limit: usize,
-    ) -> Result<StreamPage, Error> {
-        self.store.read_stream(&self.tenant, stream, after, limit).await
+    ) -> Result<Vec<RecordedEvent>, Error> {
+        Ok(self.store.read_stream(&self.tenant, stream, after, limit).await?.events)
     }
 }

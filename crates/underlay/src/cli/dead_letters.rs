@@ -130,7 +130,7 @@ async fn show(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
         ("tenant", work.tenant.to_string()),
         ("receiver", format!("{} ({})", sent.receiver, sent.kind.name())),
         ("name", format!("{}, version {}", sent.name, sent.version)),
-        ("key", format!("{}, {key}", sent.key)),
+        ("key", format!("{}; it is {key}", sent.key)),
         ("sent at", format!("{}, by commit {}", work.sent_at, work.commit_id)),
         ("died at", died_at),
         ("attempts", format!("{}, {attempts}", work.attempts)),
@@ -151,14 +151,17 @@ fn tenant(matches: &ArgMatches) -> Result<Option<underlay_core::TenantId>, ExitE
 
 async fn settle(app: &App, matches: &ArgMatches, order: LetterOrder) -> Result<(), ExitError> {
     log_to_stderr();
-    let by = matches.get_one::<String>("as").cloned().or_else(os_user).ok_or_else(|| {
-        ExitError::invalid("the system does not say who you are; say who orders it with --as NAME")
-    })?;
+    let by = || {
+        let by = matches.get_one::<String>("as").cloned().or_else(os_user);
+        by.ok_or_else(|| {
+            ExitError::invalid("the system does not say who you are; say who orders it with --as NAME")
+        })
+    };
     let done = order.done();
     if let Some(id) = id_of(matches) {
         let of_tenant = WorkFilter { tenant: tenant(matches)?, ..WorkFilter::default() };
         let found = app.engine.find_dead_letter(&of_tenant, id).await?;
-        app.engine.settle_dead_letter(order, &found.work.tenant, id, &by).await?;
+        app.engine.settle_dead_letter(order, &found.work.tenant, id, &by()?).await?;
         return told(app, 1, done, format!("dead letter {id} of {} is {done}", found.work.tenant));
     }
     let filter = filter(matches)?;
@@ -173,7 +176,7 @@ async fn settle(app: &App, matches: &ArgMatches, order: LetterOrder) -> Result<(
         let text = format!("{} dead letters would be {done}; say --yes to do it", counted.count);
         return told(app, counted.count, "found", text);
     }
-    let count = app.engine.settle_dead_letters(order, &filter, counted.last, &by).await?;
+    let count = app.engine.settle_dead_letters(order, &filter, counted.last, &by()?).await?;
     told(app, count, done, format!("{count} dead letters are {done}"))
 }
 

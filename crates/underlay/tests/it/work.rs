@@ -36,7 +36,11 @@ impl Post {
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(program());
-        command.args(["--database", &self.database()]).args(args).env("POST_FOLDER", self.folder.path());
+        command
+            .args(["--database", &self.database()])
+            .args(args)
+            .env("POST_FOLDER", self.folder.path())
+            .env("USER", "bob");
         command
     }
 
@@ -74,7 +78,7 @@ impl Post {
         let since = Instant::now();
         while !come() {
             assert!(since.elapsed() < PATIENCE, "{what} never comes: {}", self.run(&["outbox"]).1);
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::park_timeout(Duration::from_millis(50));
         }
     }
 
@@ -126,7 +130,7 @@ impl Process {
             match self.child.try_wait().unwrap() {
                 Some(status) => break status,
                 None if since.elapsed() > within => panic!("it has not ended within {within:?}"),
-                None => std::thread::sleep(Duration::from_millis(20)),
+                None => std::thread::park_timeout(Duration::from_millis(20)),
             }
         };
         let mut rest = String::new();
@@ -220,7 +224,7 @@ fn dead_letters_are_looked_at_and_settled_one_by_one_or_by_a_filter() {
         "acme",
         "mailer (message)",
         "note, version 1",
-        "bad 1, free",
+        "bad 1; it is free",
         "no such address",
         r#"{"text":"bad 1"}"#,
     ] {
@@ -259,7 +263,7 @@ fn a_second_signal_ends_a_process_at_once() {
     let mut serving = post.start(&["serve", "--listen", "127.0.0.1:0"]);
     post.until("an attempt", || post.lines("begun") == ["hang"]);
     serving.terminate();
-    std::thread::sleep(Duration::from_millis(500));
+    std::thread::park_timeout(Duration::from_millis(500));
     assert!(serving.child.try_wait().unwrap().is_none(), "it waits for the attempt");
     serving.terminate();
     let (code, _) = serving.end(Duration::from_secs(5));
