@@ -156,7 +156,7 @@ impl Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ports::Direction;
+    use crate::domain::Direction;
 
     fn filter(query: Query, column: &str, comparison: Comparison) -> Query {
         query.filter(column, comparison, Value::Integer(1))

@@ -235,7 +235,7 @@ impl Handler for Looker {
         let reader = delivery.reader();
         let row = reader.row("balances", &account).await?;
         let stream = crate::bank::stream(&account);
-        let version = reader.read_stream(&stream, Version::NONE, 10).await?.version.0;
+        let version = reader.read_stream(&stream, Version::NONE, 10).await?.len() as u64;
         let rows = reader.query("balances", &underlay_core::Query::default()).await?.rows.len();
         let cents = row.map(|values| match values[0] {
             underlay_core::Value::Integer(cents) => cents,
