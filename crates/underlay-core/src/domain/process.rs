@@ -3,8 +3,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::{Attempts, Event, OnFault, Outgoing, Recorded};
-use crate::private;
+use crate::domain::{Attempts, Event, OnFault, Outgoing, Recorded, schema_of};
 use crate::words::{Fingerprint, Json, TenantId, Timestamp};
 
 /// Follows something that takes several steps, over time and over several aggregates: a payment, say. Its
@@ -76,7 +75,7 @@ pub trait Process: Send + Sync + 'static {
     where
         Self: Sized,
     {
-        private::shape_schema::<Self::State>(Self::NAME)
+        schema_of::<Self::State>(Self::NAME)
     }
 }
 
