@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use underlay_core::{
     Commit, CommitId, EventStore, Json, NewWork, Settled, Settlement, WorkFilter, WorkInfo, WorkKind,
-    WorkPlace, WorkQueue, Worker, WorkerId,
+    WorkPlace, Worker, WorkerId,
 };
 use underlay_runtime::Ports;
 
