@@ -27,9 +27,12 @@ pub(super) enum Act {
     WaitAtTheGate,
 }
 
+/// Says what is done with the event of a text, at an attempt.
+type Acts = Box<dyn Fn(&str, u32) -> Act + Send + Sync>;
+
 /// A subscriber that remembers what it was given.
 pub(super) struct Seen {
-    act: Box<dyn Fn(&str, u32) -> Act + Send + Sync>,
+    act: Acts,
     given: watch::Sender<Vec<String>>,
     taken: watch::Sender<Vec<String>>,
     gate: watch::Sender<bool>,
