@@ -359,9 +359,9 @@ fn writes(known: &Known) -> Vec<Try> {
             post("/v1/operations/copy".to_owned(), &format!(r#"{{"from":"{SHARED}","to":"{id}y"}}"#))
         }),
         of(operation, vault, Same, |id| post(format!("/v1/operations/{id}"), &body)),
-        of(command, waiting, Same, &cancel),
-        of(command, key, Same, &cancel),
-        of(command, command_id, Same, &cancel),
+        of(command, waiting, Same, cancel),
+        of(command, key, Same, cancel),
+        of(command, command_id, Same, cancel),
         of(fill, vault, Same, |id| post(format!("/v1/vault/{SHARED}/fill?due_at={id}"), &body)),
     ];
     // Stored under keys of the other, and taken back.
@@ -379,7 +379,7 @@ fn writes(known: &Known) -> Vec<Try> {
         one.asked_with.extend([own(&waiting.theirs, number), own(&waiting.nobodys, number)]);
         tries.push(one);
     }
-    tries.push(of(command, waiting, Same, &cancel));
+    tries.push(of(command, waiting, Same, cancel));
     for (route, last) in
         [("/v1/admin/dead-letters/{id}/replay", "replay"), ("/v1/admin/dead-letters/{id}/discard", "discard")]
     {
