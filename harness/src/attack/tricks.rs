@@ -241,6 +241,15 @@ fn guesses(relation: &Relation) -> &'static [&'static str] {
             &["tenant = '{tenant}'", "tenant = '{tenant}' AND kind = 'refused'", "message = 'not {mark}'"]
         }
         "snapshots" => &["tenant = '{tenant}'", "stream = 'account-{mark}'"],
+        "work" | "work_later" | "dead_letters" => &[
+            "tenant = '{tenant}'",
+            "tenant = '{tenant}' AND \"key\" = 'shared'",
+            "tenant = '{tenant}' AND receiver = 'mail'",
+            "payload::text LIKE '%{mark}%'",
+        ],
+        "schedules" => {
+            &["tenant = '{tenant}'", "tenant = '{tenant}' AND name = 'nightly'", "definition::text LIKE '%{mark}%'"]
+        }
         _ => &[
             "tenant = '{tenant}'",
             "tenant = '{tenant}' AND \"key\" = 'shared'",

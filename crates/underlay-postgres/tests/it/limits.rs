@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use underlay_core::{Error, EventStore, ExpectedVersion, Version};
+use underlay_core::{Error, EventStore, ExpectedVersion, Snapshots, Version};
 
 use crate::place::with_place;
 use crate::sample::{abandon, acme, append, begin, stream};
@@ -14,13 +14,12 @@ fn a_pool_in_use_is_told_from_a_server_that_is_away() {
         // Nothing polls beside the calls of the test, but once at the start.
         let config = config.with_poll_interval(Duration::from_secs(3_600));
         let store = place.open_with(config).await;
-        let commit = append("a-1", ExpectedVersion::Any);
-        let (owner, id) = (acme(), commit.id);
-        store.commit(&owner, commit).await.unwrap();
-        let holder = place.admin().await;
+        let owner = acme();
+        store.commit(&owner, append("a-1", ExpectedVersion::Any)).await.unwrap();
+        let (holder, note) = (place.admin().await, stream("a-1"));
         // What polls does not read it, and so does not wait in front of the reader.
-        holder.batch_execute("BEGIN; LOCK TABLE underlay.commits IN ACCESS EXCLUSIVE MODE").await.unwrap();
-        let mut reading = begin(store.find_commit(&owner, id));
+        holder.batch_execute("BEGIN; LOCK TABLE underlay.snapshots IN ACCESS EXCLUSIVE MODE").await.unwrap();
+        let mut reading = begin(store.load_snapshot(&owner, &note));
         let second = tokio::select! {
             biased;
             read = &mut reading => panic!("it waits: {read:?}"),
@@ -34,7 +33,7 @@ fn a_pool_in_use_is_told_from_a_server_that_is_away() {
             other => panic!("{other:?}"),
         }
         holder.batch_execute("COMMIT").await.unwrap();
-        assert_eq!(reading.await.unwrap().map(|found| found.committed.id), Some(id));
+        assert_eq!(reading.await.unwrap(), None);
         assert_eq!(store.head().await.unwrap().number(), 1);
     });
 }

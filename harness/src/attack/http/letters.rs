@@ -23,8 +23,8 @@ pub(super) async fn give_up(ports: &Ports, marked: &Marked) -> Result<(String, u
     ports.store.commit(&marked.id, Commit::new(CommitId::draw()).send(message)).await?;
     let worker = Worker { id: WorkerId::draw(), holder: "the attack".to_owned() };
     let share = work.queue.share(&worker, HELD, &[]).await?;
-    let of_tenant = WorkFilter { tenant: Some(marked.id.clone()), ..WorkFilter::default() };
-    let found = work.queue.list_work(&of_tenant, WorkPlace::START, 1).await?;
+    let sent = WorkFilter { tenant: Some(marked.id.clone()), key: Some(key(marked)), ..WorkFilter::default() };
+    let found = work.queue.list_work(&sent, WorkPlace::START, 1).await?;
     let WorkInfo { work: sent, .. } = found.first().ok_or("what was sent is not there")?;
     let held =
         share.held.iter().find(|held| held.term.shard == sent.shard).ok_or("the shard is another's")?;
