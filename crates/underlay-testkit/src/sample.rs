@@ -2,7 +2,7 @@
 
 use underlay_core::{
     Category, Commit, CommitId, EventType, ExpectedVersion, Json, LogFilter, NewEvent, SchemaVersion,
-    StreamName, TenantId,
+    StreamName, TenantId, Timestamp,
 };
 
 /// Text that breaks what is not careful: quotes, patterns, code, look-alikes, other scripts.
@@ -26,6 +26,11 @@ pub const HOSTILE_TEXTS: [&str; 18] = [
     "\u{202e}right to left\u{200f}",
     "\u{10ffff}",
 ];
+
+/// The last moment that every store keeps as it is: times are kept to the microsecond.
+pub fn end_of_time() -> Timestamp {
+    Timestamp::new(Timestamp::MAX.as_second(), 999_999_000).expect("a moment within the range")
+}
 
 /// A tenant.
 #[must_use]

@@ -14,12 +14,12 @@ pub async fn who_unsubscribes_is_given_nothing_more<F: EventBusFixture>(fixture:
         subject.begin_to_publish(subject.events(&["1", "2", "3", "4"])),
         subject.begin_to_publish(subject.events(&["5"])),
     ];
+    gone.given(1).await;
+    subject.until("a full queue", || subject.standing(id).waiting == 2).await;
     let alone = {
         let (bus, events) = (subject.bus.clone(), subject.events(&["to one"]));
         tokio::spawn(async move { bus.publish_to(id, &events).await })
     };
-    gone.given(1).await;
-    subject.until("a full queue", || subject.standing(id).waiting == 2).await;
     subject.settle().await;
     assert!(waiting.iter().all(|publishing| !publishing.is_finished()));
     assert!(subject.bus.unsubscribe(id).await.unwrap());

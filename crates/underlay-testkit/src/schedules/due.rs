@@ -5,13 +5,13 @@ use underlay_core::{Schedule, Timestamp};
 
 use super::Subject;
 use super::subject::{at, definition};
-use crate::SchedulesFixture;
+use crate::{SchedulesFixture, sample};
 
 /// Sentence 2: those that are due at a moment are found over all tenants, the longest due first, then in the order
 /// of tenants and names.
 pub async fn what_is_due_is_found<F: SchedulesFixture>(fixture: F) {
     let subject = Subject::of(&fixture);
-    assert_eq!(subject.due(Timestamp::MAX, 10).await, [], "there is none yet");
+    assert_eq!(subject.due(sample::end_of_time(), 10).await, [], "there is none yet");
     let mut stored = Vec::new();
     for tenant in ["globex", "acme", "Acme", "acme.1"] {
         let owner = subject.seen_by(tenant);
@@ -19,14 +19,14 @@ pub async fn what_is_due_is_found<F: SchedulesFixture>(fixture: F) {
             stored.push(owner.put(name, &definition(name), Some(at(seconds))).await);
         }
         owner.put("never", &definition("never"), None).await;
-        stored.push(owner.put("at the end", &definition("end"), Some(Timestamp::MAX)).await);
+        stored.push(owner.put("at the end", &definition("end"), Some(sample::end_of_time())).await);
         stored.push(owner.put("long ago", &definition("ago"), Some(Timestamp::UNIX_EPOCH)).await);
     }
     let key = |one: &Schedule| (one.next_due_at, one.tenant.clone(), one.name.clone());
     stored.sort_by_key(key);
     let moment = Duration::from_micros(1);
     let before = |time: Timestamp| time.checked_sub(moment).expect("a moment of this era");
-    for now in [Timestamp::UNIX_EPOCH, before(at(10)), at(10), before(at(20)), at(20), at(30), Timestamp::MAX]
+    for now in [Timestamp::UNIX_EPOCH, before(at(10)), at(10), before(at(20)), at(20), at(30), sample::end_of_time()]
     {
         let expected: Vec<&Schedule> = stored
             .iter()
@@ -41,7 +41,7 @@ pub async fn what_is_due_is_found<F: SchedulesFixture>(fixture: F) {
     // Moved on, the first makes room for the next.
     let mut seen = Vec::new();
     while let Some(first) = subject.due(at(30), 1).await.pop() {
-        assert!(subject.advance(&first, first.next_due_at.map(|_| Timestamp::MAX)).await);
+        assert!(subject.advance(&first, first.next_due_at.map(|_| sample::end_of_time())).await);
         seen.push(key(&first));
         assert!(seen.len() <= stored.len(), "what was moved on is due again");
     }

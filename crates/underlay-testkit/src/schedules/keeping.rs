@@ -24,7 +24,7 @@ pub async fn a_schedule_is_kept_by_its_tenant<F: SchedulesFixture>(fixture: F) {
     let mut expected = Vec::new();
     for (number, name) in names.iter().enumerate() {
         let definition = Json::parse(definitions[number % 3]).expect("JSON");
-        let next = [None, Some(at(0)), Some(Timestamp::MAX), Some(Timestamp::UNIX_EPOCH)][number % 4];
+        let next = [None, Some(at(0)), Some(sample::end_of_time()), Some(Timestamp::UNIX_EPOCH)][number % 4];
         let put = subject.put(name, &definition, next).await;
         assert_eq!(put.revision, 1, "{name:?}: a name of its own");
         assert_eq!(subject.find(name).await.as_ref(), Some(&put), "{name:?}: as it was put");

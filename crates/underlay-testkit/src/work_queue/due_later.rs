@@ -5,7 +5,7 @@ use underlay_core::{Commit, CommitId, Settled, Shard, Timestamp, WorkPlace, Work
 
 use super::Subject;
 use super::subject::{MOMENT, key_in, names, piece, retry};
-use crate::WorkQueueFixture;
+use crate::{WorkQueueFixture, sample};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -21,7 +21,7 @@ pub async fn what_is_due_later_is_in_nobodys_way<F: WorkQueueFixture>(fixture: F
             piece("a", "soon too").with_due_at(soon).urgent(),
             piece("a", "now").with_due_at(subject.now()),
             piece("a", "long ago").with_due_at(Timestamp::UNIX_EPOCH),
-            piece("a", "never").with_due_at(Timestamp::MAX),
+            piece("a", "never").with_due_at(sample::end_of_time()),
             piece("a", "at once"),
         ])
         .await;

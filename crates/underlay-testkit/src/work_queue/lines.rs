@@ -83,7 +83,7 @@ pub async fn what_is_held_comes_in_order<F: WorkQueueFixture>(fixture: F) {
     // A line beside it that must not notice anything.
     let beside = [0, 1].map(|number| piece_for("beside", WorkKind::Message, "a", &format!("{number}")));
     let beside = subject.send(beside).await;
-    hand.settle(&beside[0], retry(Timestamp::MAX)).await;
+    hand.settle(&beside[0], retry(sample::end_of_time())).await;
     hand.settle(&beside[1], Settled::Held).await;
 
     hand.settle(one, retry(subject.after(PAUSE))).await;

@@ -23,12 +23,12 @@ pub async fn work_is_listed_and_counted<F: WorkQueueFixture>(fixture: F) {
             let tenant = if (number + at) % 2 == 0 { &subject } else { &globex };
             let key = sample::HOSTILE_TEXTS[(number + at) % 4];
             let new = |name: &str| piece_for(receiver, kind, key, name);
-            let later = new("later").with_due_at(Timestamp::MAX);
+            let later = new("later").with_due_at(sample::end_of_time());
             let soon = new("soon").with_due_at(subject.after(Duration::from_secs(1_000)));
             let pieces = [new("head"), new("behind"), new("dead").urgent(), new("ready"), later, soon];
             let pieces = tenant.send(pieces).await;
             hand.settle_all([
-                (&pieces[0], retry(Timestamp::MAX)),
+                (&pieces[0], retry(sample::end_of_time())),
                 (&pieces[1], Settled::Held),
                 (&pieces[2], dead(at % 2 == 0)),
             ])

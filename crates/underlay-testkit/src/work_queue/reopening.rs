@@ -65,14 +65,14 @@ pub async fn work_survives_reopening<F: WorkQueueFixture>(fixture: F) {
     settle(of_line("behind"), Settled::Done).await;
     let due: Vec<Work> = subject.due(letter.shard).await.into_iter().map(|read| read.work).collect();
     assert!(due.iter().any(|work| work.id == letter.id), "and due");
-    settle(letter.clone(), retry(Timestamp::MAX)).await;
+    settle(letter.clone(), retry(sample::end_of_time())).await;
     let commit = sent.iter().find(|work| work.sent.name == "urgent").expect("a piece").commit_id;
     drop(subject);
 
     let fixture = fixture.reopen().await;
     let subject = Subject::of(&fixture);
     let info = subject.look(&letter).await.expect("it waits");
-    assert_eq!((info.work.attempts, info.work.sent.due_at), (1, Some(Timestamp::MAX)));
+    assert_eq!((info.work.attempts, info.work.sent.due_at), (1, Some(sample::end_of_time())));
     assert_eq!(subject.find(commit, 0).await, None, "what is done stays gone");
     subject.queue.leave(&worker).await.expect("leave answers");
     // Places go on where they were.
