@@ -14,7 +14,7 @@ use underlay_core::{
 };
 
 use crate::commands::Commands;
-use crate::overview::KnownPumps;
+use crate::overview::KnownStandings;
 use crate::processes::Processes;
 use crate::pumps::Pumps;
 use crate::schedules::Timetable;
@@ -103,7 +103,7 @@ struct Inner {
     workers: Workers,
     pumps: Arc<Pumps>,
     /// What the store last said of all pumps.
-    known_pumps: KnownPumps,
+    known_standings: KnownStandings,
 }
 
 impl std::fmt::Debug for Inner {
@@ -143,7 +143,7 @@ impl Engine {
         let processes = Processes::new(&ports, &registry, &config)?;
         let workers = Workers::new(&ports, &registry, &commands, &views, processes.as_ref(), &config)?;
         let pumps = Arc::new(Pumps::new(&ports, &registry, &config)?);
-        let known_pumps = KnownPumps::default();
+        let known_standings = KnownStandings::default();
         Ok(Self(Arc::new(Inner {
             ports,
             registry,
@@ -154,7 +154,7 @@ impl Engine {
             processes,
             workers,
             pumps,
-            known_pumps,
+            known_standings,
         })))
     }
 
@@ -167,8 +167,8 @@ impl Engine {
         &self.0.pumps
     }
 
-    pub(crate) fn known_pumps(&self) -> &KnownPumps {
-        &self.0.known_pumps
+    pub(crate) fn known_standings(&self) -> &KnownStandings {
+        &self.0.known_standings
     }
 
     /// The log.

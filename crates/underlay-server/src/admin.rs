@@ -1,4 +1,4 @@
-//! What an operator looks at and does: queues, pumps, subscribers, dead letters.
+//! What an operator looks at and does: queues, processes, pumps, subscribers, dead letters.
 //!
 //! How much there is, is told over all tenants, and names none of them. Dead letters hold what was sent: they are
 //! those of the caller's tenant alone. Across tenants they are looked at from the command line.
@@ -45,10 +45,11 @@ pub(crate) struct QueueBody {
     pub(crate) lag_seconds: u64,
 }
 
-/// A pump. Why it stopped is not told: the event that stopped it may be another tenant's.
+/// What follows the log: a process of the domain, or a pump. Why it stopped is not told: the event that stopped it may
+/// be another tenant's.
 #[derive(Debug, Serialize)]
-pub(crate) struct PumpBody {
-    pub(crate) pump: String,
+pub(crate) struct FollowerBody {
+    pub(crate) name: String,
     pub(crate) status: ViewStatus,
     pub(crate) position: Position,
     /// How many positions the head of the log is beyond that.
@@ -74,10 +75,11 @@ pub(crate) struct SubscriberBody {
 
 #[derive(Debug, Serialize)]
 pub(crate) struct QueuesBody {
-    pub(crate) queues: Vec<QueueBody>,
+    queues: Vec<QueueBody>,
     /// The shards that the process that answers holds; null where it does no work.
     shards_held: Option<usize>,
-    pub(crate) pumps: Vec<PumpBody>,
+    processes: Vec<FollowerBody>,
+    pumps: Vec<FollowerBody>,
     subscribers: Vec<SubscriberBody>,
 }
 
@@ -95,10 +97,22 @@ pub(crate) fn queues_of(overview: &Overview) -> Vec<QueueBody> {
     overview.queues.iter().map(queue).collect()
 }
 
+/// Processes as they are told.
+pub(crate) fn processes_of(overview: &Overview) -> Vec<FollowerBody> {
+    let process = |process: &underlay_runtime::ProcessStanding| FollowerBody {
+        name: process.process.clone(),
+        status: process.status,
+        position: process.position,
+        behind: process.behind,
+        stopped_since: process.stop.as_ref().map(|stop| stop.since),
+    };
+    overview.processes.iter().map(process).collect()
+}
+
 /// Pumps as they are told.
-pub(crate) fn pumps_of(overview: &Overview) -> Vec<PumpBody> {
-    let pump = |pump: &underlay_runtime::PumpStanding| PumpBody {
-        pump: pump.pump.clone(),
+pub(crate) fn pumps_of(overview: &Overview) -> Vec<FollowerBody> {
+    let pump = |pump: &underlay_runtime::PumpStanding| FollowerBody {
+        name: pump.pump.clone(),
         status: pump.status,
         position: pump.position,
         behind: pump.behind,
@@ -107,7 +121,7 @@ pub(crate) fn pumps_of(overview: &Overview) -> Vec<PumpBody> {
     overview.pumps.iter().map(pump).collect()
 }
 
-/// `GET /v1/admin/queues`: how much waits, how late it is, and where pumps and subscribers stand.
+/// `GET /v1/admin/queues`: how much waits, how late it is, and where processes, pumps and subscribers stand.
 pub(crate) async fn queues(
     State(app): State<App>,
     Caller(principal): Caller,
@@ -130,6 +144,7 @@ pub(crate) async fn queues(
         queues: queues_of(&overview),
         shards_held: overview.worker.as_ref().map(|worker| worker.shards.len()),
         subscribers: subscribers.collect(),
+        processes: processes_of(&overview),
         pumps: pumps_of(&overview),
     }))
 }

@@ -34,7 +34,7 @@ pub(crate) async fn live() -> Answer<LiveBody> {
 
 #[derive(Debug, Serialize)]
 pub(crate) struct ReadyBody {
-    /// `ready`, or `degraded` where views, pumps or subscribers have stopped or the credentials have a trouble.
+    /// `ready`, or `degraded` where views, processes, pumps or subscribers have stopped or the credentials have a trouble.
     status: &'static str,
     /// The end of the log, where everybody is let in. Elsewhere it would tell everybody how much all
     /// tenants together do.
@@ -46,6 +46,9 @@ pub(crate) struct ReadyBody {
     /// The views that have stopped, in whatever process, and wait for a person. All else is served.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     views_stopped: BTreeMap<String, ViewStatus>,
+    /// The same, of processes of the domain, which take no more events until then.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    processes_stopped: BTreeMap<String, ViewStatus>,
     /// The same, of pumps.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pumps_stopped: BTreeMap<String, ViewStatus>,
@@ -64,7 +67,7 @@ pub(crate) struct ReadyBody {
 /// `GET /readyz`: the store answers, so requests can be served. It is asked without credentials, so it
 /// says what is wrong and leaves why to the service's log, except for reasons that name nothing of the
 /// installation. By its type an answer tells a store that is
-/// down (`store-down`) from one that has too much to do (`overloaded`). A view or a pump that has
+/// down (`store-down`) from one that has too much to do (`overloaded`). A view, a process or a pump that has
 /// stopped degrades the service, and does not take it out of service: one event would take every process out at once.
 pub(crate) async fn ready(State(app): State<App>) -> Result<Answer<ReadyBody>, Problem> {
     let engine = app.engine();
@@ -91,9 +94,14 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<Answer<ReadyBody>, P
     let credentials = app.config().credentials.trouble();
     let pumps_stopped: BTreeMap<String, ViewStatus> =
         overview.pumps_stopped().map(|pump| (pump.pump.clone(), pump.status)).collect();
+    let stopped = overview.processes_stopped().map(|process| (process.process.clone(), process.status));
+    let processes_stopped: BTreeMap<String, ViewStatus> = stopped.collect();
     let stopped = overview.subscribers.iter().filter(|subscriber| subscriber.is_stopped);
     let subscribers_stopped: Vec<String> = stopped.map(|subscriber| subscriber.name.clone()).collect();
-    let all_go_on = views_stopped.is_empty() && pumps_stopped.is_empty() && subscribers_stopped.is_empty();
+    let all_go_on = views_stopped.is_empty()
+        && processes_stopped.is_empty()
+        && pumps_stopped.is_empty()
+        && subscribers_stopped.is_empty();
     let status = if all_go_on && credentials.is_none() { "ready" } else { "degraded" };
     let is_open = app.config().is_open();
     Ok(Answer(ReadyBody {
@@ -101,6 +109,7 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<Answer<ReadyBody>, P
         position: is_open.then_some(standings.head),
         credentials,
         views_stopped,
+        processes_stopped,
         pumps_stopped,
         subscribers_stopped,
         queues: if is_open { queues_of(&overview) } else { Vec::new() },

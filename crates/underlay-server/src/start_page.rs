@@ -12,7 +12,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use underlay_core::{Actor, CommandDescriptor};
 use underlay_runtime::{OperationInfo, Overview, ViewStatus};
 
-use crate::admin::{PumpBody, QueueBody, pumps_of, queues_of};
+use crate::admin::{FollowerBody, QueueBody, processes_of, pumps_of, queues_of};
 use crate::app::App;
 use crate::budget::keep;
 use crate::door::roles::{identify, operates, suffice};
@@ -263,9 +263,9 @@ fn view_section(views: Option<Vec<ViewBody>>, reader: &Reader<'_>) -> Markup {
 
 /// What follows commits, for operators; nothing where the service has nothing of the kind.
 fn work_section(work: &Overview) -> Markup {
-    let (queues, pumps) = (queues_of(work), pumps_of(work));
+    let (queues, processes, pumps) = (queues_of(work), processes_of(work), pumps_of(work));
     html! {
-        @if !(queues.is_empty() && pumps.is_empty()) {
+        @if !(queues.is_empty() && processes.is_empty() && pumps.is_empty()) {
             section aria-labelledby="work" {
                 h2 id="work" { "Work" }
                 p {
@@ -283,17 +283,8 @@ fn work_section(work: &Overview) -> Markup {
                         }
                     }
                 }
-                @if !pumps.is_empty() {
-                    div class="sheet scroll" tabindex="0" role="region" aria-label="Pumps" {
-                        table {
-                            thead { tr {
-                                th scope="col" { "Pump" } th scope="col" { "Status" }
-                                th scope="col" { "Position" } th scope="col" { "Behind" }
-                            } }
-                            tbody { @for pump in &pumps { (pump_row(pump)) } }
-                        }
-                    }
-                }
+                (follower_table("Processes", "Process", &processes))
+                (follower_table("Pumps", "Pump", &pumps))
             }
         }
     }
@@ -314,13 +305,30 @@ fn queue_row(queue: &QueueBody) -> Markup {
     }
 }
 
-fn pump_row(pump: &PumpBody) -> Markup {
+/// Processes, or pumps; nothing where there are none.
+fn follower_table(label: &str, heading: &str, followers: &[FollowerBody]) -> Markup {
+    html! {
+        @if !followers.is_empty() {
+            div class="sheet scroll" tabindex="0" role="region" aria-label=(label) {
+                table {
+                    thead { tr {
+                        th scope="col" { (heading) } th scope="col" { "Status" }
+                        th scope="col" { "Position" } th scope="col" { "Behind" }
+                    } }
+                    tbody { @for follower in followers { (follower_row(follower)) } }
+                }
+            }
+        }
+    }
+}
+
+fn follower_row(follower: &FollowerBody) -> Markup {
     html! {
         tr {
-            th scope="row" { (pump.pump) }
-            td { span class=(status_class(pump.status)) { (pump.status) } }
-            td class="number" { (pump.position) }
-            td class="number" { (pump.behind) }
+            th scope="row" { (follower.name) }
+            td { span class=(status_class(follower.status)) { (follower.status) } }
+            td class="number" { (follower.position) }
+            td class="number" { (follower.behind) }
         }
     }
 }

@@ -10,7 +10,6 @@ use crate::error::Failure;
 use crate::log::event_row;
 use crate::log::intake::Flush;
 use crate::store::SqliteStore;
-use crate::work::work_row;
 
 #[async_trait]
 impl Schedules for SqliteStore {
@@ -157,7 +156,7 @@ fn schedule(row: &Row<'_>) -> Result<Schedule, Failure> {
     Ok(Schedule {
         tenant: stored_name(event_row::text(row, 0, here)?, here)?,
         definition: Json::from_stored(event_row::text(row, 2, here)?),
-        next_due_at: work_row::time(row, 3, here)?,
+        next_due_at: event_row::time(row, 3, here)?,
         revision: event_row::count(row, 4, here)?,
         name: name.clone(),
     })

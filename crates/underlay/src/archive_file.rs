@@ -13,11 +13,17 @@
 //!
 //! - An event whose payload is not plain has `encoding`, and `key_id` where a key sealed it. The text of the
 //!   payload goes from store to store as it is.
-//! - A commit may have `work`: what it sends on. This program writes none, since no store keeps any yet.
+//! - A commit may have `work`: what it sends on. This program writes none: see below.
 //! - Newer programs may write further members and kinds of lines. What leaves a store must come back whole,
 //!   and no store keeps what its program does not know. So a member of a commit, or a kind of line, that is not
 //!   known is refused with its name, and so is `work`. Nothing is dropped. Members of the header and of the
 //!   end line describe the file alone; those that are not known are passed over.
+//!
+//! An export is the log, and no work is part of that. What was sent was sent, and a file that carried it would send it
+//! once more from the other store. So whoever moves a store lets its work end first: what is left stays behind. A
+//! command that waits does not run in the other store, nor when it is submitted there again by the same key: the commit
+//! that submitted it is known, and the command is told as discarded. A timer that waits does not come due there. Schedules and the places of
+//! processes and pumps are not in the log either. `export` says how much work stays behind.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
@@ -122,7 +128,7 @@ struct CommitLine {
     outcome: Outcome,
     recorded_at: Timestamp,
     events: Vec<EventLine>,
-    /// What the commit sends on. Nothing of it is ever written here.
+    /// What the commit sends on. It is never written, and refused where it is read.
     #[serde(default, skip_serializing)]
     work: Vec<IgnoredAny>,
 }
@@ -183,7 +189,7 @@ impl CommitLine {
     fn into_commit(self) -> Result<ArchivedCommit, String> {
         if !self.work.is_empty() {
             let count = self.work.len();
-            return Err(format!("commit {} has `work` ({count}), which no store keeps: {NEWER}", self.id));
+            return Err(format!("commit {} has `work` ({count}), which no import stores: {NEWER}", self.id));
         }
         // The sixteen bytes of a fingerprint and of a UUID have the same hexadecimal form.
         let fingerprint =

@@ -59,7 +59,17 @@ impl Backend {
     #[must_use]
     pub fn of<S>(store: S) -> Self
     where
-        S: EventStore + Wakeups + Archive + Retention + Snapshots + ReadModels + Leases + Close,
+        S: EventStore
+            + Wakeups
+            + Archive
+            + Retention
+            + WorkQueue
+            + Schedules
+            + Checkpoints
+            + Snapshots
+            + ReadModels
+            + Leases
+            + Close,
     {
         let store = Arc::new(store);
         Self {
@@ -67,27 +77,16 @@ impl Backend {
             wakeups: Some(store.clone()),
             archive: Some(store.clone()),
             retention: Some(store.clone()),
-            work: None,
-            schedules: None,
-            checkpoints: None,
-            work_leases: None,
+            work: Some(store.clone()),
+            schedules: Some(store.clone()),
+            checkpoints: Some(store.clone()),
+            work_leases: Some(store.clone()),
             snapshots: Some(store.clone()),
             read_models: Some(store.clone()),
             leases: Some(store.clone()),
             clock: None,
             closing: vec![store],
         }
-    }
-
-    /// Adds the ports of work, schedules and checkpoints, of the store that keeps the log.
-    #[must_use]
-    pub fn with_work_of(mut self, store: impl WorkQueue + Schedules + Checkpoints + Leases) -> Self {
-        let store = Arc::new(store);
-        self.work = Some(store.clone());
-        self.schedules = Some(store.clone());
-        self.checkpoints = Some(store.clone());
-        self.work_leases = Some(store);
-        self
     }
 
     /// Adds what has to be closed at the end.

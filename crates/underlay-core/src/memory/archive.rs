@@ -3,6 +3,7 @@ use std::collections::{HashMap, HashSet};
 use async_trait::async_trait;
 
 use super::MemoryEventStore;
+use crate::domain::CANCELLED;
 use crate::ports::{Archive, ArchivePage, ArchivedCommit, Imported, LogScope, Retention};
 use crate::words::{
     CommitId, Committed, Conflict, Error, EventId, ExpectedVersion, Json, Outcome, Position, RecordedEvent,
@@ -97,11 +98,14 @@ impl Retention for MemoryEventStore {
     async fn forget_empty_commits(&self, time: Timestamp) -> Result<u64, Error> {
         let mut log = self.lock();
         let Some((last, _)) = log.order.last_key_value() else { return Ok(0) };
-        let is_due = |committed: &Committed| committed.event_count == 0 && committed.recorded_at < time;
+        let is_due = |committed: &Committed| {
+            committed.event_count == 0 && committed.recorded_at < time && !is_cancellation(&committed.outcome)
+        };
         let due: Vec<u64> = log
             .order
             .range(..*last)
             .filter(|(_, key)| log.commits.get(*key).is_some_and(|(_, committed)| is_due(committed)))
+            .filter(|(number, _)| !log.work.has_work_of(**number))
             .map(|(number, _)| *number)
             .collect();
         for number in &due {
@@ -111,6 +115,10 @@ impl Retention for MemoryEventStore {
         }
         Ok(due.len() as u64)
     }
+}
+
+fn is_cancellation(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Refused { code, .. } if code == CANCELLED)
 }
 
 impl super::event_store::Log {

@@ -100,6 +100,11 @@ impl WorkRoom {
         }
     }
 
+    /// Whether work of a commit is not done.
+    pub(super) fn has_work_of(&self, sequence: u64) -> bool {
+        self.rows.range(WorkPlace::of(sequence, 0)..WorkPlace::of(sequence + 1, 0)).next().is_some()
+    }
+
     fn put(&mut self, row: Row) {
         let Work { place, shard, .. } = row.work;
         match (&row.standing, row.work.sent.due_at) {

@@ -221,6 +221,8 @@ pub trait Archive: Send + Sync + 'static {
 ///
 /// 1. *The bodies of refusals recorded before a time are gone; their ids and codes still answer.* `forgotten_bodies_leave_their_ids`
 /// 2. *Commits without events recorded before a time are gone, but for the last of the store: their ids are free again, and all else is as it was.* `forgotten_commits_free_their_ids`
+/// 3. *A cancelled command stays, whenever it was cancelled: what was asked does not run after all.* `cancellations_are_kept`
+/// 4. *A commit stays as long as work that it sent on is not done: a repeat sends nothing again.* `commits_with_work_left_are_kept`
 #[async_trait]
 pub trait Retention: Send + Sync + 'static {
     /// Empties message and body of refusals recorded before `time`; returns how many.
@@ -230,8 +232,12 @@ pub trait Retention: Send + Sync + 'static {
     async fn forget_outcome_bodies(&self, time: Timestamp) -> Result<u64, Error>;
 
     /// Removes commits without events (refusals, and commands that found nothing to do) recorded before
-    /// `time`; returns how many. The last commit of the store stays, whatever it is: what comes after it
-    /// is counted from there. A repeat of what was removed is decided anew.
+    /// `time`; returns how many. A repeat of what was removed is decided anew.
+    ///
+    /// Three kinds stay, however old they are. The last commit of the store, since what comes after it is counted
+    /// from there. A commit whose work is not done, since a repeat would send it again. And a refusal with the code
+    /// [`CANCELLED`](crate::CANCELLED), since its command may be due later than anybody keeps refusals. There
+    /// are few of those: a person ordered each.
     ///
     /// # Errors
     /// [`Error::Unavailable`] or [`Error::Backend`].

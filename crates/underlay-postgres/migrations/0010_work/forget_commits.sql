@@ -1,4 +1,5 @@
 -- As it was, and keeps a commit as long as there is work that it sent on: a repeat would send that once more.
+-- It keeps a cancellation for ever: the command that was cancelled may be due later.
 -- It is replaced by the role that owns it.
 GRANT CREATE ON SCHEMA {schema} TO {append};
 SET LOCAL ROLE {append};
@@ -21,6 +22,7 @@ BEGIN
         FROM commits AS c
         WHERE c.event_count = 0
             AND c.recorded_at < forget_commits.before
+            AND c.code IS DISTINCT FROM 'underlay:cancelled'
             AND c.sequence < (SELECT last.sequence FROM commits AS last ORDER BY last.sequence DESC LIMIT 1)
             AND (
                 SELECT true

@@ -25,7 +25,6 @@ use underlay_core::{Clock, Error, Wakeups, WorkKind, WorkQueue, Worker, WorkerId
 
 pub(crate) use handlers::{HandlerEntry, Handling, check_handler};
 use receiver::Receivers;
-#[allow(unused_imports, reason = "those that do other work than messages come with their own parts")]
 pub(crate) use receiver::{Attempt, NotDone, Receiver};
 pub use standing::{QueueStanding, ReceiverState, WorkStandings, WorkerState};
 

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use underlay_core::{
-    BusSubscription, Commit, CommitId, EventStore, HandlerError, Json, NewWork, RecordedEvent, Settled,
-    Settlement, Sink, Subscriber, WorkKind, WorkPlace, WorkQueue, Worker, WorkerId,
+    BusSubscription, Commit, CommitId, EventStore, HandlerError, Input, Json, NewWork, Process, ProcessStart,
+    Recorded, RecordedEvent, Settled, Settlement, Sink, Step, StepContext, Subscriber, WorkKind, WorkPlace,
+    WorkQueue, Worker, WorkerId,
 };
+use underlay_derive::{event, value};
 use underlay_server::ServerConfig;
 
 use crate::account::registry;
@@ -176,9 +178,39 @@ impl Subscriber for Broken {
     }
 }
 
+/// Cannot read what is noted.
+struct Lost;
+
+#[event(crate = underlay_core)]
+enum Note {
+    #[event(name = "noted", version = 1)]
+    Noted { number: u32 },
+}
+
+#[value(crate = underlay_core)]
+struct LostState {
+    sum: u32,
+}
+
+impl Process for Lost {
+    const NAME: &'static str = "lost";
+    const STARTS: ProcessStart = ProcessStart::Beginning;
+    type Event = Note;
+    type State = LostState;
+
+    fn route(&self, event: &Recorded<Note>) -> Option<String> {
+        let Note::Noted { number } = &event.event;
+        Some(number.to_string())
+    }
+
+    fn step(&self, state: Option<&LostState>, _: &Input<Note>, _: &StepContext) -> Step<LostState> {
+        Step::to(LostState { sum: state.map_or(1, |state| state.sum + 1) })
+    }
+}
+
 fn broken(configure: impl FnOnce(ServerConfig) -> ServerConfig) -> Place {
     let wanted = BusSubscription::new("feed").with_dead_letters_max(1);
-    Place::of(registry().pump("audit", Broken).subscriber(wanted, Broken), configure)
+    Place::of(registry().process(Lost).pump("audit", Broken).subscriber(wanted, Broken), configure)
 }
 
 #[tokio::test]
@@ -186,17 +218,20 @@ async fn readiness_tells_what_waits_and_what_stopped_and_no_more_than_it_may() {
     for is_open in [true, false] {
         let place = broken(|config| if is_open { config } else { config.with_credentials(ByHeader) });
         give_up(&place, "acme", &["one", "two"]).await;
-        let running = (place.engine.start_subscribers().await.unwrap(), place.engine.start_pumps());
+        let engine = &place.engine;
+        let running = (engine.start_subscribers().await.unwrap(), engine.start_pumps(), engine.start_work());
         place.store_big_events("acme", "note-1", 2).await;
         let mut ready = Value::Null;
         for _ in 0..500 {
             place.clock.advance(Duration::from_millis(100));
             ready = place.get("/readyz").await.ok();
-            if ready.get("pumps_stopped").is_some() && ready.get("subscribers_stopped").is_some() {
+            let stopped = ["processes_stopped", "pumps_stopped", "subscribers_stopped"];
+            if stopped.into_iter().all(|member| ready.get(member).is_some()) {
                 break;
             }
         }
         assert_eq!(ready["status"], "degraded", "{ready}");
+        assert_eq!(ready["processes_stopped"], json!({ "lost": "paused" }));
         assert_eq!(ready["pumps_stopped"], json!({ "audit": "paused" }));
         assert_eq!(ready["subscribers_stopped"], json!(["feed"]));
         if is_open {
@@ -212,7 +247,10 @@ async fn readiness_tells_what_waits_and_what_stopped_and_no_more_than_it_may() {
         let queues = place.send(get_with("/v1/admin/queues", &who)).await.ok();
         assert_eq!(queues["queues"][0]["dead"], 2);
         assert_eq!(queues["pumps"][0]["status"], "paused");
-        assert!(queues["pumps"][0]["stopped_since"].is_string() && queues["shards_held"].is_null());
+        assert!(queues["pumps"][0]["stopped_since"].is_string() && queues["shards_held"].is_number());
+        let lost = &queues["processes"][0];
+        assert_eq!((&lost["name"], &lost["status"]), (&json!("lost"), &json!("paused")), "{lost}");
+        assert!(lost["stopped_since"].is_string(), "{lost}");
         let feed = &queues["subscribers"][0];
         assert_eq!((&feed["dead"], &feed["lag"]["waiting"]), (&json!(1), &json!(1)), "{feed}");
         let other =
@@ -224,7 +262,11 @@ async fn readiness_tells_what_waits_and_what_stopped_and_no_more_than_it_may() {
         for told in [queues.to_string(), ready.to_string(), page.text().to_owned()] {
             assert!(!told.contains("globex"), "why it stopped is for the log: {told}");
         }
-        assert!(page.text().contains("audit") && page.text().contains("mailer"), "{}", page.text());
+        assert!(
+            page.text().contains("audit") && page.text().contains("lost") && page.text().contains("mailer"),
+            "{}",
+            page.text()
+        );
         drop(running);
     }
 }

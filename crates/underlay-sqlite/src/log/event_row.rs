@@ -6,9 +6,11 @@ use rusqlite::Row;
 use rusqlite::types::ValueRef;
 use underlay_core::adapter::event_column as column;
 use underlay_core::adapter::{
-    At, KnownNames, StoredName, StoredNames, recorded_time, stored_outcome, stored_payload,
+    At, KnownNames, StoredName, StoredNames, recorded_time, stored_outcome, stored_payload, stored_time,
 };
-use underlay_core::{CommitId, EventId, Json, Outcome, Position, RecordedEvent, SchemaVersion, Version};
+use underlay_core::{
+    CommitId, EventId, Json, Outcome, Position, RecordedEvent, SchemaVersion, Timestamp, Version,
+};
 use uuid::Uuid;
 
 use crate::error::Failure;
@@ -41,6 +43,13 @@ pub(crate) fn event_id(row: &Row<'_>, at: usize, place: impl fmt::Display) -> Re
             .map_err(|error| Failure::damaged(format!("{place}: {}: {error}", name_of(row, at)))),
         other => Err(misfit(row, at, place, other, "16 bytes")),
     }
+}
+
+/// A time in a column that may be empty.
+pub(crate) fn time(row: &Row<'_>, at: usize, place: impl fmt::Display) -> Result<Option<Timestamp>, Failure> {
+    let stored: Option<i64> = row.get(at).map_err(|error| Failure::from(error).within(&place))?;
+    let past = |microseconds| format!("{place}: {microseconds} is past the range of times");
+    stored.map(|stored| stored_time(stored).ok_or_else(|| Failure::damaged(past(stored)))).transpose()
 }
 
 /// The position and the time in a row of `select_head`.

@@ -1,11 +1,13 @@
 -- The last commit stays: its sequence must not be given again, nor the places that follow from it. So does one
--- whose work is not done, which is found by it. `?3` is how many places a commit has.
+-- whose work is not done, which is found by it. And so does a cancellation: its command may be due later.
+-- `?3` is how many places a commit has.
 DELETE FROM commits
 WHERE sequence IN (
     SELECT sequence
     FROM commits
     WHERE event_count = 0
         AND recorded_at < ?1
+        AND code IS NOT 'underlay:cancelled'
         AND sequence < (SELECT max(sequence) FROM commits)
         AND NOT EXISTS (
             SELECT 1

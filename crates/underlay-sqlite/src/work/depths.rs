@@ -155,5 +155,5 @@ fn count(connection: &Connection, sql: &str, group: &Group) -> Result<u64, Failu
 fn sent_at(connection: &Connection, sql: &str, values: &[&dyn ToSql]) -> Result<Option<Timestamp>, Failure> {
     let mut select = connection.prepare_cached(sql)?;
     let mut rows = select.query(values)?;
-    Ok(rows.next()?.map(|row| work_row::time(row, 0, "the oldest work")).transpose()?.flatten())
+    Ok(rows.next()?.map(|row| event_row::time(row, 0, "the oldest work")).transpose()?.flatten())
 }

@@ -155,7 +155,7 @@ pub(crate) fn due_page(
         if except.contains(&place) {
             continue;
         }
-        let due_at = work_row::time(row, 1, AtPlace(place))?.unwrap_or(Timestamp::MIN);
+        let due_at = event_row::time(row, 1, AtPlace(place))?.unwrap_or(Timestamp::MIN);
         if due_at > now || page.work.len() >= limit || pieces.is_full() {
             page.next_due_in = Some(now.duration_until(due_at).try_into().unwrap_or_default());
             break;
@@ -205,7 +205,7 @@ fn info(pieces: &mut Pieces<'_>, table: Table, place: WorkPlace) -> Result<Optio
 fn dead(row: &Row<'_>, place: WorkPlace) -> Result<WorkStanding, Failure> {
     let here = AtPlace(place);
     Ok(WorkStanding::Dead {
-        died_at: work_row::time(row, FURTHER, here)?
+        died_at: event_row::time(row, FURTHER, here)?
             .ok_or_else(|| Failure::damaged(format!("{here}: nobody knows when it died")))?,
         is_final: work_row::flag(row, FURTHER + 1, here)?,
         holds: work_row::flag(row, FURTHER + 2, here)?,

@@ -4,10 +4,8 @@ use std::fmt;
 
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
-use underlay_core::adapter::{StoredNames, recorded_time, stored_payload, stored_time};
-use underlay_core::{
-    CommitId, Json, Lane, NewWork, SchemaVersion, Shard, Timestamp, Work, WorkId, WorkKind, WorkPlace,
-};
+use underlay_core::adapter::{StoredNames, recorded_time, stored_payload};
+use underlay_core::{CommitId, Json, Lane, NewWork, SchemaVersion, Shard, Work, WorkId, WorkKind, WorkPlace};
 use uuid::Uuid;
 
 use crate::error::Failure;
@@ -61,19 +59,6 @@ pub(crate) fn shard(row: &Row<'_>, at: usize, here: impl fmt::Display) -> Result
     shard.ok_or_else(|| Failure::damaged(format!("{here}: there is no shard {number}")))
 }
 
-/// A time in a column that may be empty.
-pub(crate) fn time(row: &Row<'_>, at: usize, here: impl fmt::Display) -> Result<Option<Timestamp>, Failure> {
-    let stored: Option<i64> = row.get(at).map_err(|error| Failure::from(error).within(&here))?;
-    let Some(microseconds) = stored else { return Ok(None) };
-    if microseconds == Timestamp::MAX.as_microsecond() {
-        // What is due at the end of time lies a part of a microsecond after what is stored of it.
-        return Ok(Some(Timestamp::MAX));
-    }
-    stored_time(microseconds)
-        .map(Some)
-        .ok_or_else(|| Failure::damaged(format!("{here}: {microseconds} is past the range of times")))
-}
-
 /// A yes or a no in a column.
 pub(crate) fn flag(row: &Row<'_>, at: usize, here: impl fmt::Display) -> Result<bool, Failure> {
     row.get(at).map_err(|error| Failure::from(error).within(here))
@@ -114,7 +99,7 @@ pub(crate) fn work(row: &Row<'_>, names: &mut StoredNames) -> Result<Work, Failu
         payload,
     )
     .with_version(SchemaVersion(small(column::VERSION)?));
-    sent.due_at = time(row, column::DUE_AT, here)?;
+    sent.due_at = event_row::time(row, column::DUE_AT, here)?;
     sent.lane = u8::try_from(lane)
         .ok()
         .and_then(Lane::from_number)

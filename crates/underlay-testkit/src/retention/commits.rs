@@ -7,17 +7,17 @@ use crate::concurrent::{finished, together};
 use crate::{RetentionFixture, sample};
 
 impl Subject {
-    async fn forget_commits(&self, time: Timestamp) -> u64 {
+    pub(super) async fn forget_commits(&self, time: Timestamp) -> u64 {
         self.retention.forget_empty_commits(time).await.expect("forget_empty_commits answers")
     }
 
-    async fn is_known(&self, tenant: &str, id: CommitId) -> bool {
+    pub(super) async fn is_known(&self, tenant: &str, id: CommitId) -> bool {
         let found = self.store.find_commit(&sample::tenant(tenant), id).await;
         found.expect("find_commit answers").is_some()
     }
 
     /// An accepted commit that found nothing to do.
-    async fn store_empty(&self, tenant: &str) -> (Commit, Committed) {
+    pub(super) async fn store_empty(&self, tenant: &str) -> (Commit, Committed) {
         let commit = Commit::new(CommitId::draw());
         let committed = self.commit(tenant, &commit).await;
         (commit, committed)

@@ -70,7 +70,7 @@ fn the_archive_suite_follows_its_contract() {
 
 #[test]
 fn the_retention_suite_follows_its_contract() {
-    assert_suite_follows_docs(retention::CASES, ARCHIVE, "Retention", 2);
+    assert_suite_follows_docs(retention::CASES, ARCHIVE, "Retention", 4);
 }
 
 #[test]

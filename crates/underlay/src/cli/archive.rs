@@ -25,7 +25,10 @@ fn file() -> Arg {
 
 pub(super) fn export_command() -> clap::Command {
     clap::Command::new("export")
-        .about("Write the log with its outcomes to a file: all of it, or with --tenant one tenant's part")
+        .about(
+            "Write the log with its outcomes to a file: all of it, or with --tenant one tenant's part. Work that \
+             is left is not in it, and neither are schedules",
+        )
         .arg(file())
 }
 
@@ -67,11 +70,33 @@ pub(super) async fn export(app: &App, matches: &ArgMatches) -> Result<(), ExitEr
     }
     out.into_inner().map_err(|error| failed(error.into_error()))?.sync_all().map_err(failed)?;
     std::fs::rename(&partial, &path).map_err(failed)?;
+    tell_left_behind(app, &scope).await?;
     if app.json {
         return print_json(&count);
     }
     let (commits, events) = (count.commits, count.events);
     Ok(writeln!(std::io::stdout().lock(), "{}: {commits} commits, {events} events", path.display())?)
+}
+
+/// Says what of the store is not in the file, so that nobody takes the store for moved who lets it go now.
+async fn tell_left_behind(app: &App, scope: &LogScope) -> Result<(), ExitError> {
+    let Ok(queue) = app.engine.queue() else { return Ok(()) };
+    let left: u64 =
+        queue.queue_depths().await?.iter().map(|depth| depth.ready + depth.later + depth.dead).sum();
+    if left > 0 {
+        let of = match scope {
+            LogScope::EveryTenant => "",
+            LogScope::Tenant(_) => " of all tenants",
+        };
+        let name = &app.name;
+        let _unread = writeln!(
+            std::io::stderr().lock(),
+            "work{of} is left ({left}), and no export holds any: commands, messages and timers that wait do not run in \
+             a store that imports this. `{name} outbox --all` shows them; let them end before you move the \
+             store, and put its schedules again there"
+        );
+    }
+    Ok(())
 }
 
 pub(super) async fn import(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {

@@ -1,11 +1,14 @@
 //! What a process does beside answering: it keeps views, does work, and runs pumps and subscribers.
 //!
 //! ```text
-//!               requests   subscribers   views   work, schedules   pumps
-//!  serve           x            x          x            x            x
-//!  serve --only http   x        x
-//!  worker                       x          x            x            x
+//!                      requests   subscribers   views   work   pumps
+//!  serve                  x            x          x       x      x
+//!  serve --only http      x            x
+//!  worker                              x          x       x      x
 //! ```
+//!
+//! With the work go schedules and the processes of the domain: what runs one of the three runs all, and they begin and end
+//! together. Who only answers still submits commands and stores what they send on; nothing of it is done there.
 //!
 //! Subscribers are everywhere: they are of their process, and what they are given concerns it alone. Views, work and
 //! pumps are shared by all processes of a store: each is kept by one of them at a time, or its shards are spread.

@@ -278,3 +278,28 @@ fn a_store_in_memory_is_not_left_to_others() {
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.code() == Some(2) && told.contains("leave out --only"), "{told}");
 }
+
+#[test]
+fn who_moves_a_store_is_told_of_the_work_that_stays_behind() {
+    let post = Post::new();
+    for _ in 0..2 {
+        // Doing it again changes nothing.
+        assert!(post.answer(&["begin"]).starts_with("the letter is command "));
+    }
+    assert!(post.answer(&["schedule", "list"]).contains("Europe/Berlin"));
+    assert!(post.answer(&["command", "show", "welcome"]).contains("pending"));
+    let file = post.folder.path().join("log.jsonl").display().to_string();
+    let (code, out, told) = post.run(&["export", &file]);
+    assert_eq!(code, 0, "{told}");
+    assert!(out.contains("1 commits, 0 events"), "{out}");
+    assert!(told.contains("work is left (1)") && told.contains("post outbox --all"), "{told}");
+
+    let other = Post::new();
+    assert!(other.answer(&["import-log", &file]).contains("1 stored"));
+    assert!(other.answer(&["command", "show", "welcome"]).contains("discarded"));
+    assert!(other.answer(&["begin"]).starts_with("the letter is command "));
+    let shown = other.answer(&["command", "show", "welcome"]);
+    assert!(shown.contains("discarded"), "submitted again it is known, and does not wait: {shown}");
+    let (_, _, told) = other.run(&["export", &format!("{file}.2")]);
+    assert_eq!(told, "", "nothing is left");
+}

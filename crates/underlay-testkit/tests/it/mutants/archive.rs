@@ -5,10 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use underlay_core::memory::MemoryEventStore;
 use underlay_core::{
-    Archive, ArchivePage, ArchivedCommit, CommitId, Error, EventStore, Imported, LogScope, Outcome,
-    Retention, Timestamp,
+    Archive, ArchivePage, ArchivedCommit, CANCELLED, Commit, CommitId, Committed, Error, EventStore,
+    Imported, LogScope, Outcome, Retention, TenantId, Timestamp,
 };
-use underlay_testkit::{ArchiveFixture, EventStoreFixture, Fixture, RetentionFixture, Skip};
+use underlay_testkit::{
+    ArchiveFixture, EventStoreFixture, EventStoreLayer, Fixture, Over, RetentionFixture, Skip,
+};
 
 const SOUND: u8 = 0;
 /// Only commits that write leave.
@@ -43,6 +45,10 @@ const FORGETS_ALL_COMMITS: u8 = 14;
 const KEEPS_EMPTY_COMMITS: u8 = 15;
 /// Payloads come in without their encoding.
 const FORGETS_ENCODINGS: u8 = 16;
+/// A cancellation is a refusal like any other.
+const FORGETS_CANCELLATIONS: u8 = 17;
+/// The work that is left is not looked at.
+const FORGETS_WITH_WORK: u8 = 18;
 
 struct Mutant<const MUTATION: u8>(Arc<Store<MUTATION>>);
 
@@ -61,7 +67,30 @@ impl<const MUTATION: u8> Fixture for Mutant<MUTATION> {
 
 impl<const MUTATION: u8> EventStoreFixture for Mutant<MUTATION> {
     fn event_store(&self) -> Arc<dyn EventStore> {
-        Arc::new(self.0.0.clone())
+        Arc::new(Over(Below::<MUTATION>(self.0.0.clone())))
+    }
+}
+
+/// What retention would keep looks to it like what it forgets.
+struct Below<const MUTATION: u8>(MemoryEventStore);
+
+#[async_trait]
+impl<const MUTATION: u8> EventStoreLayer for Below<MUTATION> {
+    type Below = MemoryEventStore;
+
+    fn below(&self) -> MemoryEventStore {
+        self.0.clone()
+    }
+
+    async fn commit(&self, tenant: &TenantId, mut commit: Commit) -> Result<Committed, Error> {
+        match (MUTATION, &mut commit.outcome) {
+            (FORGETS_CANCELLATIONS, Outcome::Refused { code, .. }) if code == CANCELLED => {
+                *code = "cancelled".to_owned();
+            }
+            (FORGETS_WITH_WORK, _) => commit.work.clear(),
+            _ => {}
+        }
+        self.0.commit(tenant, commit).await
     }
 }
 
@@ -205,6 +234,8 @@ caught_by_type! {
     a_future_stamped_down: archive an_import_of_the_future_is_refused fails on STAMPS_DOWN;
     commits_forgotten_too_early: retention forgotten_commits_free_their_ids fails on FORGETS_ALL_COMMITS;
     no_commit_forgotten: retention forgotten_commits_free_their_ids fails on KEEPS_EMPTY_COMMITS;
+    cancellations_forgotten: retention cancellations_are_kept fails on FORGETS_CANCELLATIONS;
+    commits_forgotten_before_their_work: retention commits_with_work_left_are_kept fails on FORGETS_WITH_WORK;
     all_forgotten: retention forgotten_bodies_leave_their_ids fails on FORGETS_ALL;
     nothing_forgotten: retention forgotten_bodies_leave_their_ids fails on FORGETS_NOTHING;
 }
