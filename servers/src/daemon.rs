@@ -1,9 +1,10 @@
 //! A server of its own for this process: it runs as an unprivileged user and ends when this does.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
@@ -50,6 +51,21 @@ impl Daemon {
     /// The process, to send signals to.
     pub(crate) fn process(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Waits until it has said so itself that it is ready: another server may have taken its port meanwhile.
+    pub(crate) fn wait_until(&mut self, is_ready: impl Fn() -> bool) -> Result<()> {
+        let began = Instant::now();
+        while !is_ready() {
+            if let Some(status) = self.child.try_wait()? {
+                return Err(format!("it ended ({status})").into());
+            }
+            if began.elapsed() > START_MAX {
+                return Err("it does not say that it is ready".into());
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
     }
 
     /// Sends a signal that ends it, and waits until it has ended.
@@ -102,9 +118,16 @@ fn spawn(mut command: Command) -> Result<(Child, mpsc::Sender<()>)> {
     Ok((child, parent))
 }
 
-/// A port nobody listens on at the moment.
+/// A port nobody listens on at the moment, another one at each call.
 pub(crate) fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        // Between this and the start of its server the system may give it again.
+        if GIVEN.lock().unwrap_or_else(PoisonError::into_inner).insert(port) {
+            return Ok(port);
+        }
+    }
 }
 
 /// A command as an unprivileged user, since servers refuse to run as root. It is told to end when the

@@ -12,6 +12,7 @@ mod daemon;
 #[cfg(feature = "databases")]
 mod databases;
 mod debian;
+mod exim;
 mod newest;
 mod pgbouncer;
 mod postgres;
@@ -24,6 +25,7 @@ pub use self::address::{
 #[cfg(feature = "databases")]
 pub use self::databases::{Database, LOGIN, ROLE_PREFIX, Server, Turn, connect, tidy_up};
 pub use self::debian::install;
+pub use self::exim::{AddressAnswer, EXIM_VARIABLE, Exim};
 pub use self::pgbouncer::Pgbouncer;
 pub use self::postgres::{Postgres, Shutdown, postgres_program};
 pub use self::required::{Missing, REQUIRE_VARIABLE, is_required};

@@ -14,7 +14,7 @@ use std::process::Command;
 
 use clap::ArgMatches;
 use servers::{
-    Missing, PGBOUNCER_VARIABLE, POSTGRES_NEWEST_VARIABLE, POSTGRES_VARIABLE, Pgbouncer, Postgres,
+    Exim, Missing, PGBOUNCER_VARIABLE, POSTGRES_NEWEST_VARIABLE, POSTGRES_VARIABLE, Pgbouncer, Postgres,
     REQUIRE_VARIABLE, install, is_required, output,
 };
 
@@ -104,7 +104,16 @@ pub(crate) fn provide() -> Result<Running> {
             Err(reason) => lacks("postgres, the newest", reason),
         }
     }
+    match start_exim() {
+        Ok(version) => println!("exim: {version} (tests of mail, each with a server of its own)"),
+        Err(reason) => lacks("exim", reason),
+    }
     finish(running, &missing)
+}
+
+/// Shows that it starts. Tests stop theirs, so none is shared.
+fn start_exim() -> servers::Result<String> {
+    Exim::start()?.version()
 }
 
 fn start_postgres() -> servers::Result<Postgres> {

@@ -171,8 +171,12 @@ fn run_on_newest(root: &Path, environment: &Environment, count: &mut Count) -> R
 
 /// Runs the tests of what a build without features says, which the others cannot be.
 fn run_without_features(root: &Path, count: &mut Count) -> Result<()> {
-    let mut command = cargo(root, &["test", "--package", "underlay", "--test", "it", "without_the_feature"]);
-    run_watched(&mut command, Watched::Stdout, |line| count.add_libtest(line))
+    for tests in [["underlay", "--test=it"], ["underlay-outbound", "--lib"]] {
+        let [package, target] = tests;
+        let mut command = cargo(root, &["test", "--package", package, target, "without_the_feature"]);
+        run_watched(&mut command, Watched::Stdout, |line| count.add_libtest(line))?;
+    }
+    Ok(())
 }
 
 fn run_libtest(

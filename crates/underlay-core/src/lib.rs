@@ -6,9 +6,10 @@
 //!   [`RecordedEvent`], [`Commit`], [`Outcome`], [`Checkpoint`];
 //! - what a **user writes**: [`Aggregate`], [`Operation`], [`View`], with [`Event`], [`Command`],
 //!   [`Refusal`], [`Row`] and [`Context`];
-//! - the **ports**: [`EventStore`], [`ReadModels`], [`Snapshots`], [`Leases`], [`Archive`], [`Retention`],
-//!   [`Wakeups`], [`Clock`]. The documentation of a port is its contract: numbered sentences, each
-//!   naming the conformance case that attacks it;
+//! - the **ports**: [`EventStore`], [`ReadModels`], [`Snapshots`], [`Leases`], [`WorkQueue`], [`Schedules`],
+//!   [`Checkpoints`], [`Archive`], [`Retention`], [`EventBus`] with its [`Subscriber`], [`Sink`], [`Wakeups`],
+//!   [`Mail`], [`Clock`]. The documentation of a port is its contract: numbered sentences, each naming the
+//!   conformance case that attacks it;
 //! - the **toolkit** for whoever writes an adapter, in [`adapter`];
 //! - the **memory adapters** in [`memory`]. They keep the same promises, and keep nothing after the process ends.
 

@@ -5,12 +5,12 @@ pub use schemars;
 pub use serde;
 pub use serde_json;
 
-use schemars::{JsonSchema, Schema};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::domain::{CommandError, DecodeError, EventDescriptor, SnapshotState};
+use crate::domain::{CommandError, DecodeError, EventDescriptor, SnapshotState, schema_of};
 use crate::words::Json;
 
 /// Lifts a payload from one version to the next; the text says why it cannot.
@@ -69,28 +69,13 @@ fn lift(
 /// holds itself; its title is the declared name.
 #[must_use]
 pub fn payload_schema<T: JsonSchema>(name: &str) -> Json {
-    named(schema::<T>(), name)
+    schema_of::<T>(name)
 }
 
 /// The JSON Schema of an aggregate's state, by the same rules; its title is the category.
 #[must_use]
 pub fn state_schema<A: SnapshotState + JsonSchema>() -> Json {
-    named(schema::<A>(), A::CATEGORY)
-}
-
-fn schema<T: JsonSchema>() -> Schema {
-    let settings = schemars::generate::SchemaSettings::draft2020_12()
-        .with(|settings| {
-            settings.meta_schema = None;
-            settings.inline_subschemas = true;
-        })
-        .for_serialize();
-    settings.into_generator().into_root_schema_for::<T>()
-}
-
-fn named(mut schema: Schema, name: &str) -> Json {
-    schema.insert("title".to_owned(), Value::from(name));
-    Json::from_stored(schema.as_value().to_string())
+    schema_of::<A>(A::CATEGORY)
 }
 
 /// Reads the body of a command with named fields. Only an object will do: serde would take an array

@@ -31,7 +31,7 @@ impl PostgresStore {
     #[must_use]
     pub fn backend(&self) -> Backend {
         // The time of commits is the server's; a process goes by its own system's.
-        Backend::of(self.clone())
+        Backend::of(self.clone()).with_work_of(self.clone())
     }
 }
 

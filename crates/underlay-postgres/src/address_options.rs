@@ -5,7 +5,7 @@
 //! `sslrootcert` is the file of certificates, and `underlay_superuser=allow` allows a superuser.
 
 use underlay_core::Error;
-use underlay_core::adapter::OptionValues;
+use underlay_core::adapter::{OptionValues, percent_decoded};
 use underlay_core::options::Options;
 
 use crate::config::PostgresConfig;
@@ -69,7 +69,7 @@ fn split(address: &str) -> Result<(String, Vec<AddressOption>), Error> {
 }
 
 fn our_option(name: &str, value: &str) -> Result<AddressOption, Error> {
-    let value = decoded(value)
+    let value = percent_decoded(value)
         .ok_or_else(|| Error::invalid(format!("the value of {name} is not percent encoding")))?;
     let (option, value) = match (name, value.as_str()) {
         ("sslrootcert", _) => ("root_certificates", value),
@@ -91,22 +91,6 @@ pub(crate) fn shown(address: &str) -> String {
     };
     let options: Vec<String> = options.split('&').map(hidden).collect();
     format!("{place}?{}", options.join("&"))
-}
-
-/// A text without its percent encoding; `None` where that is broken.
-fn decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte == b'%' {
-            let digit = |byte: u8| char::from(byte).to_digit(16);
-            let (high, low) = (digit(rest.next()?)?, digit(rest.next()?)?);
-            bytes.push(u8::try_from(high * 16 + low).ok()?);
-        } else {
-            bytes.push(byte);
-        }
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]

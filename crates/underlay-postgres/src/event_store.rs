@@ -25,9 +25,6 @@ impl EventStore for PostgresStore {
 
     async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error> {
         commit.validate()?;
-        if !commit.work.is_empty() {
-            return Err(Error::invalid("this store keeps no work yet; nothing was stored"));
-        }
         self.0.sessions.seen.check()?;
         let last = commit.writes.last().and_then(|write| write.events.last()).map(|event| event.event_id);
         let ticket = self.0.intake.unanswered.enter(tenant.clone(), commit.id);
@@ -152,6 +149,23 @@ pub(crate) async fn head(sessions: &Sessions) -> Result<Position, Error> {
     let places = sessions.seen.places();
     let read = |answers: Vec<Vec<Row>>| judge_head(sessions, &places, &answers);
     Ok(sessions.read(&SessionRole::Worker, &select_head(&places), read).await?)
+}
+
+/// The last position, and the number of the last commit: one that has no events may have sent work on.
+///
+/// # Errors
+/// As [`head`].
+pub(crate) async fn end(sessions: &Sessions) -> Result<(Position, u64), Error> {
+    let places = sessions.seen.places();
+    let mut statements = select_head(&places);
+    statements.push(Statement::new(include_str!("sql/select_last_sequence.sql"), []));
+    let read = |mut answers: Vec<Vec<Row>>| {
+        let sequence = answers.pop().unwrap_or_default();
+        let sequence: Option<i64> = sequence.first().map_or(Ok(None), |row| row.try_get(0))?;
+        let head = judge_head(sessions, &places, &answers)?;
+        Ok((head, sequence.unwrap_or(0).unsigned_abs()))
+    };
+    Ok(sessions.read(&SessionRole::Worker, &statements, read).await?)
 }
 
 /// Looks, on a connection that is about to write, whether the log is the one this process has seen.

@@ -27,6 +27,7 @@
 mod adapter;
 mod address_options;
 mod archive;
+mod checkpoints;
 mod config;
 mod connections;
 mod error;
@@ -38,9 +39,12 @@ mod migrate;
 mod migrations;
 mod options;
 mod read_models;
+mod schedules;
 mod snapshots;
 mod store;
 mod views;
+mod work;
+mod work_queue;
 
 pub use adapter::PostgresAdapter;
 pub use config::{Listen, PostgresConfig};

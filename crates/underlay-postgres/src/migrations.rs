@@ -6,7 +6,7 @@
 
 use underlay_core::adapter::Migration;
 
-pub(crate) const MIGRATIONS: [Migration; 9] = [
+pub(crate) const MIGRATIONS: [Migration; 12] = [
     Migration {
         number: 1,
         name: "migrations",
@@ -93,6 +93,52 @@ pub(crate) const MIGRATIONS: [Migration; 9] = [
             include_str!("../migrations/0009_rights/policies.sql"),
             include_str!("../migrations/0009_rights/tables.sql"),
             include_str!("../migrations/0009_rights/functions.sql"),
+        ],
+    },
+    Migration {
+        number: 10,
+        name: "work",
+        parts: &[
+            include_str!("../migrations/0010_work/work.sql"),
+            include_str!("../migrations/0010_work/work_later.sql"),
+            include_str!("../migrations/0010_work/dead_letters.sql"),
+            include_str!("../migrations/0010_work/work_shards.sql"),
+            include_str!("../migrations/0010_work/shard_terms.sql"),
+            include_str!("../migrations/0010_work/workers.sql"),
+            include_str!("../migrations/0010_work/append_work.sql"),
+            include_str!("../migrations/0010_work/store_commits_and_work.sql"),
+            include_str!("../migrations/0010_work/check_work_log.sql"),
+            include_str!("../migrations/0010_work/move_shard.sql"),
+            include_str!("../migrations/0010_work/share_work.sql"),
+            include_str!("../migrations/0010_work/release_shards.sql"),
+            include_str!("../migrations/0010_work/leave_work.sql"),
+            include_str!("../migrations/0010_work/release_line.sql"),
+            include_str!("../migrations/0010_work/settle_work.sql"),
+            include_str!("../migrations/0010_work/lock_lines.sql"),
+            include_str!("../migrations/0010_work/replay_work.sql"),
+            include_str!("../migrations/0010_work/discard_work.sql"),
+            include_str!("../migrations/0010_work/row_security.sql"),
+            include_str!("../migrations/0010_work/policies.sql"),
+            include_str!("../migrations/0010_work/rights.sql"),
+            include_str!("../migrations/0010_work/forget_commits.sql"),
+        ],
+    },
+    Migration {
+        number: 11,
+        name: "schedules",
+        parts: &[
+            include_str!("../migrations/0011_schedules/schedules.sql"),
+            include_str!("../migrations/0011_schedules/put_schedule.sql"),
+            include_str!("../migrations/0011_schedules/rights.sql"),
+        ],
+    },
+    Migration {
+        number: 12,
+        name: "checkpoints",
+        parts: &[
+            include_str!("../migrations/0012_checkpoints/checkpoints.sql"),
+            include_str!("../migrations/0012_checkpoints/move_subscription.sql"),
+            include_str!("../migrations/0012_checkpoints/rights.sql"),
         ],
     },
 ];

@@ -96,7 +96,7 @@ impl Open {
             Error::unavailable(format!("PostgreSQL does not answer in {limit:?} (transaction_timeout)"))
         })??;
         let sessions = Arc::new(Sessions::new(&place, config)?);
-        let head = event_store::head(&sessions).await?;
+        let end = event_store::end(&sessions).await?;
         let intake = Arc::new(Intake::new(config.limits.clone()));
         let (wakeups, notifier): (Arc<WakeupHub>, Arc<Notify>) = Default::default();
         let committer = Committer::new(
@@ -118,7 +118,7 @@ impl Open {
             sessions: sessions.clone(),
             address: listen,
             channel: config.channel(),
-            head,
+            end,
             interval: config.poll_interval,
             wakeups: wakeups.clone(),
             timer: config.timer.clone(),

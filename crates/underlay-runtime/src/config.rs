@@ -41,12 +41,37 @@ pub struct EngineConfig {
     pub view_lease: Duration,
     /// How long the generation that a rebuild replaced is kept, so that it can come back.
     pub view_replaced_kept: Duration,
+    /// Events in one page of a pump's work: 1 to [`PAGE_EVENTS_MAX`](underlay_core::limits::PAGE_EVENTS_MAX).
+    pub pump_batch_events_max: usize,
     /// Names the process to people who ask who folds a view: its machine and number, say.
     pub process: String,
     /// The first pause after a failure that may pass; it doubles from there.
     pub retry_delay_min: Duration,
     /// The longest pause: a store that was away for however long is noticed within it.
     pub retry_delay_max: Duration,
+    /// How long a worker that does not answer any more keeps others from its shards: the time of their terms,
+    /// which are renewed whenever a third of it has passed.
+    pub work_lease: Duration,
+    /// How long a worker waits for a hint before it looks for work.
+    pub work_poll_interval: Duration,
+    /// How long a worker that ends waits for the attempts it has begun. What is not done by then is dropped, and
+    /// begun again by whoever works there next.
+    pub work_drain: Duration,
+    /// Attempts that go on side by side. No tenant and no receiver has more of them than are free beside it, so
+    /// that whoever comes later finds room.
+    pub work_running_max: usize,
+    /// Attempts of them for one tenant.
+    pub work_tenant_running_max: usize,
+    /// Attempts of them by one receiver, so that one which hangs does not hold up the others.
+    pub work_receiver_running_max: usize,
+    /// Pieces of work that a worker has in memory, read ahead or being done.
+    pub work_buffered_max: usize,
+    /// Bytes of them. A single piece may exceed what is left.
+    pub work_buffered_bytes_max: usize,
+    /// Pieces of them for one tenant; fewer where there is little room left.
+    pub work_tenant_buffered_max: usize,
+    /// Bytes of them for one tenant.
+    pub work_tenant_buffered_bytes_max: usize,
     /// What to do with a view whose definition changed.
     pub on_view_change: OnViewChange,
 }
@@ -63,9 +88,20 @@ impl Default for EngineConfig {
             view_poll_interval: Duration::from_secs(1),
             view_lease: Duration::from_secs(5),
             view_replaced_kept: Duration::from_secs(24 * 60 * 60),
+            pump_batch_events_max: 500,
             process: std::process::id().to_string(),
             retry_delay_min: Duration::from_millis(100),
             retry_delay_max: Duration::from_secs(2),
+            work_lease: Duration::from_secs(10),
+            work_poll_interval: Duration::from_secs(1),
+            work_drain: Duration::from_secs(10),
+            work_running_max: 128,
+            work_tenant_running_max: 32,
+            work_receiver_running_max: 64,
+            work_buffered_max: 8_192,
+            work_buffered_bytes_max: 32 << 20,
+            work_tenant_buffered_max: 2_048,
+            work_tenant_buffered_bytes_max: 8 << 20,
             on_view_change: OnViewChange::default(),
         }
     }

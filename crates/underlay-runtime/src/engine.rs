@@ -1,3 +1,7 @@
+mod processes;
+mod schedules;
+mod stored_commands;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +14,15 @@ use underlay_core::{
 };
 
 use crate::commands::Commands;
+use crate::overview::KnownPumps;
+use crate::processes::Processes;
+use crate::pumps::Pumps;
+use crate::schedules::Timetable;
 use crate::views::Views;
+use crate::work::Workers;
 use crate::{
     EngineConfig, ExecuteError, ExecuteNamedError, Executed, RebuildFrom, Registry, Request, Retried,
-    RowAnswer, Standings, ViewAnswer, ViewState,
+    RowAnswer, RunningWork, Standings, ViewAnswer, ViewState, WorkStandings, WorkerState,
 };
 
 /// The ports an engine works with.
@@ -87,8 +96,14 @@ struct Inner {
     ports: Ports,
     registry: Registry,
     config: EngineConfig,
-    commands: Commands,
+    commands: Arc<Commands>,
+    timetable: Arc<Timetable>,
     views: Arc<Views>,
+    processes: Option<Arc<Processes>>,
+    workers: Workers,
+    pumps: Arc<Pumps>,
+    /// What the store last said of all pumps.
+    known_pumps: KnownPumps,
 }
 
 impl std::fmt::Debug for Inner {
@@ -104,7 +119,8 @@ impl Engine {
     /// An engine over these ports. Nothing runs yet; see [`Engine::start_views`].
     ///
     /// # Errors
-    /// [`Error::Invalid`] where a name is used twice, a view is not well formed, or a bound makes no sense.
+    /// [`Error::Invalid`] where a name is used twice, a view is not well formed, a bound makes no sense, or there
+    /// are processes and nothing that keeps their work.
     pub fn new(ports: Ports, registry: Registry, config: EngineConfig) -> Result<Self, Error> {
         Self::with_row_stores(ports, RowStores::default(), registry, config)
     }
@@ -121,9 +137,38 @@ impl Engine {
     ) -> Result<Self, Error> {
         registry.validate()?;
         config.validate()?;
-        let commands = Commands::new(&ports, &registry, &config);
+        let commands = Arc::new(Commands::new(&ports, &registry, &config));
         let views = Arc::new(Views::new(&ports, row_stores, &registry, &config)?);
-        Ok(Self(Arc::new(Inner { ports, registry, config, commands, views })))
+        let timetable = Arc::new(Timetable::new(&ports, commands.clone(), &config));
+        let processes = Processes::new(&ports, &registry, &config)?;
+        let workers = Workers::new(&ports, &registry, &commands, &views, processes.as_ref(), &config)?;
+        let pumps = Arc::new(Pumps::new(&ports, &registry, &config)?);
+        let known_pumps = KnownPumps::default();
+        Ok(Self(Arc::new(Inner {
+            ports,
+            registry,
+            config,
+            commands,
+            timetable,
+            views,
+            processes,
+            workers,
+            pumps,
+            known_pumps,
+        })))
+    }
+
+    /// Everything it works with.
+    pub(crate) fn ports(&self) -> &Ports {
+        &self.0.ports
+    }
+
+    pub(crate) fn pumps(&self) -> &Arc<Pumps> {
+        &self.0.pumps
+    }
+
+    pub(crate) fn known_pumps(&self) -> &KnownPumps {
+        &self.0.known_pumps
     }
 
     /// The log.
@@ -220,6 +265,29 @@ impl Engine {
     #[must_use]
     pub fn start_views(&self) -> RunningViews {
         self.0.views.start()
+    }
+
+    /// Starts a worker that does what commits send on, submits the commands that are due by a schedule, and follows the
+    /// log for processes. It works until the answer is stopped or dropped. Where there are no
+    /// [ports of work](Ports::work), it does nothing.
+    #[must_use]
+    pub fn start_work(&self) -> RunningWork {
+        self.0.workers.start(&self.0.timetable, self.0.processes.as_ref())
+    }
+
+    /// What the worker of this process does; none where none was started.
+    #[must_use]
+    pub fn worker_state(&self) -> Option<WorkerState> {
+        self.0.workers.state()
+    }
+
+    /// Where all work stands, in whatever process it is done: what the worker of this process knows now, and
+    /// what the store said at most a second ago. However often it is asked, the store is asked once in that time.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn work_standings(&self) -> Result<WorkStandings, Error> {
+        self.0.workers.standings().await
     }
 
     /// What the runners in this process are doing, by name.

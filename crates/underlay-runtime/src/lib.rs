@@ -7,16 +7,31 @@ mod commands;
 mod config;
 mod engine;
 mod options;
+mod overview;
+mod processes;
+mod pumps;
 mod registry;
+mod schedules;
 mod subscription;
 mod views;
 mod work;
 
-pub use commands::{ErasedRefusal, ExecuteError, ExecuteNamedError, Executed, Request};
+pub use commands::{
+    Cancelled, CommandInfo, CommandList, CommandPage, CommandStatus, ErasedRefusal, ExecuteError,
+    ExecuteNamedError, Executed, Request, SubmitOptions, Submitted, WaitingCommand,
+};
 pub use config::{EngineConfig, OnViewChange};
 pub use engine::{Engine, Ports, RowStore, RowStores, RunningViews, WorkPorts};
+pub use overview::{LetterCount, LetterOrder, Overview};
+pub use processes::{
+    BlockingLetter, ProcessFilter, ProcessInstance, ProcessPage, ProcessStanding, ProcessState,
+    ProcessSummary, WaitedCommand, WaitedTimer,
+};
+pub use pumps::{PumpStanding, PumpState, RewindTo, RunningPumps, RunningSubscribers, Subscribed};
 pub use registry::{AggregateInfo, OperationInfo, Registry};
+pub use schedules::{Missed, ScheduleDefinition, ScheduleInfo};
 pub use subscription::SubscriptionState;
 pub use views::{
     RebuildFrom, Retried, RowAnswer, Standings, ViewAnswer, ViewStanding, ViewState, ViewStatus,
 };
+pub use work::{QueueStanding, ReceiverState, RunningWork, WorkStandings, WorkerState};

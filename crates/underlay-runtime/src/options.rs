@@ -1,4 +1,4 @@
-use underlay_core::limits::PAGE_EVENTS_MAX;
+use underlay_core::limits::{LEASE_SECONDS_MAX, PAGE_EVENTS_MAX};
 use underlay_core::options::{ConfigOption, Configurable, Place, TextValue};
 
 use crate::{EngineConfig, OnViewChange};
@@ -42,6 +42,11 @@ impl Configurable for EngineConfig {
             "How long the rows that a rebuild replaced are kept",
             |config| Place::Time(&mut config.view_replaced_kept),
         ),
+        ConfigOption::<Self>::new("pump_batch_events_max", "Events in one page of a pump's work", |config| {
+            Place::Count(&mut config.pump_batch_events_max)
+        })
+        .at_least(1)
+        .at_most(PAGE_EVENTS_MAX as u64),
         ConfigOption::<Self>::new("process", "The name of this process, for people", |config| {
             Place::Text(&mut config.process)
         }),
@@ -54,6 +59,64 @@ impl Configurable for EngineConfig {
         ConfigOption::<Self>::new("retry_delay_max", "The longest pause after a failure", |config| {
             Place::Time(&mut config.retry_delay_max)
         })
+        .at_least(1),
+        ConfigOption::<Self>::new(
+            "work_lease",
+            "How long a worker that does not answer keeps others from its shards",
+            |config| Place::Time(&mut config.work_lease),
+        )
+        .at_least(100)
+        .at_most(LEASE_SECONDS_MAX * 1_000),
+        ConfigOption::<Self>::new(
+            "work_poll_interval",
+            "How long a worker waits for a hint before it looks for work",
+            |config| Place::Time(&mut config.work_poll_interval),
+        )
+        .at_least(1),
+        ConfigOption::<Self>::new(
+            "work_drain",
+            "How long a worker that ends waits for the attempts it has begun",
+            |config| Place::Time(&mut config.work_drain),
+        ),
+        ConfigOption::<Self>::new("work_running_max", "Attempts at work that go on side by side", |config| {
+            Place::Count(&mut config.work_running_max)
+        })
+        .at_least(1),
+        ConfigOption::<Self>::new(
+            "work_tenant_running_max",
+            "Attempts at work that go on side by side for one tenant",
+            |config| Place::Count(&mut config.work_tenant_running_max),
+        )
+        .at_least(1),
+        ConfigOption::<Self>::new(
+            "work_receiver_running_max",
+            "Attempts at work that go on side by side by one receiver",
+            |config| Place::Count(&mut config.work_receiver_running_max),
+        )
+        .at_least(1),
+        ConfigOption::<Self>::new(
+            "work_buffered_max",
+            "Pieces of work that a worker has in memory",
+            |config| Place::Count(&mut config.work_buffered_max),
+        )
+        .at_least(8),
+        ConfigOption::<Self>::new(
+            "work_buffered_bytes_max",
+            "Bytes of work that a worker has in memory",
+            |config| Place::Bytes(&mut config.work_buffered_bytes_max),
+        )
+        .at_least(8),
+        ConfigOption::<Self>::new(
+            "work_tenant_buffered_max",
+            "Pieces of work that a worker has in memory for one tenant",
+            |config| Place::Count(&mut config.work_tenant_buffered_max),
+        )
+        .at_least(1),
+        ConfigOption::<Self>::new(
+            "work_tenant_buffered_bytes_max",
+            "Bytes of work that a worker has in memory for one tenant",
+            |config| Place::Bytes(&mut config.work_tenant_buffered_bytes_max),
+        )
         .at_least(1),
         ConfigOption::<Self>::new(
             "on_view_change",

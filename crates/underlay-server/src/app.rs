@@ -29,6 +29,7 @@ impl App {
         if let LogReaders::Roles(readers) = &config.log_readers {
             roles.extend(readers.iter().cloned());
         }
+        roles.extend(config.operators.iter().cloned());
         Self(Arc::new(Inner { engine, config, budgets, admission, schemas, roles }))
     }
 

@@ -28,6 +28,9 @@ pub struct ServerConfig {
     pub credentials: Arc<dyn Credentials>,
     /// Who may read the log and its streams as they are stored, past every command and view.
     pub log_readers: LogReaders,
+    /// The roles one of which it takes to see what waits to be done and to settle what was given up; nobody may
+    /// where there are none. Counts are over all tenants; what was sent is shown of the caller's own alone.
+    pub operators: Vec<String>,
     /// How long it may take to say who asks, where that is not known at once.
     pub identify_wait_max: Duration,
     /// Requests that wait at one time to be identified, of callers who were not let in before; as many
@@ -67,10 +70,13 @@ pub struct ServerConfig {
 }
 
 impl ServerConfig {
+    /// The role of an operator where nothing else is said.
+    pub const OPERATOR_ROLE_DEFAULT: &str = "operator";
+
     /// The default bounds: bodies of 1 MiB within 30 s, pages of 1,000 events and 8 MiB, waits of 30 s;
     /// 1,024 requests and 256 MiB of answers at one time, 256 requests and 64 MiB of one tenant; 5 s to say
     /// who asks, 256 that wait for it and 64 of one tenant. Nobody is let in until there are credentials, and
-    /// the log is for the role [`LogReaders::ROLE_DEFAULT`].
+    /// the log is for the role [`LogReaders::ROLE_DEFAULT`], and the work for [`Self::OPERATOR_ROLE_DEFAULT`].
     pub fn new(service: impl Into<String>) -> Self {
         Self {
             service: service.into(),
@@ -78,6 +84,7 @@ impl ServerConfig {
             examples: Vec::new(),
             credentials: Arc::new(NoCredentials),
             log_readers: LogReaders::default(),
+            operators: vec![Self::OPERATOR_ROLE_DEFAULT.to_owned()],
             identify_wait_max: Duration::from_secs(5),
             identify_waiting_max: 256,
             identify_tenant_waiting_max: 64,

@@ -8,6 +8,7 @@ use underlay_core::reasons::{OLDER_COPY, READS_ONLY};
 use underlay_core::{Error, Position};
 use underlay_runtime::ViewStatus;
 
+use crate::admin::{QueueBody, queues_of};
 use crate::answer::Answer;
 use crate::app::App;
 use crate::problem::Problem;
@@ -33,7 +34,7 @@ pub(crate) async fn live() -> Answer<LiveBody> {
 
 #[derive(Debug, Serialize)]
 pub(crate) struct ReadyBody {
-    /// `ready`, or `degraded` where views have stopped or the credentials have a trouble.
+    /// `ready`, or `degraded` where views, pumps or subscribers have stopped or the credentials have a trouble.
     status: &'static str,
     /// The end of the log, where everybody is let in. Elsewhere it would tell everybody how much all
     /// tenants together do.
@@ -45,20 +46,34 @@ pub(crate) struct ReadyBody {
     /// The views that have stopped, in whatever process, and wait for a person. All else is served.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     views_stopped: BTreeMap<String, ViewStatus>,
+    /// The same, of pumps.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pumps_stopped: BTreeMap<String, ViewStatus>,
+    /// The subscribers of this process that take nothing more until a person has looked at their dead letters.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    subscribers_stopped: Vec<String>,
+    /// What waits to be done, and how late it is. As `position`, only where everybody is let in; elsewhere
+    /// `GET /v1/admin/queues` tells operators.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    queues: Vec<QueueBody>,
+    /// The shards that this process holds, where it does work; told where everybody is let in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shards_held: Option<usize>,
 }
 
 /// `GET /readyz`: the store answers, so requests can be served. It is asked without credentials, so it
 /// says what is wrong and leaves why to the service's log, except for reasons that name nothing of the
 /// installation. By its type an answer tells a store that is
-/// down (`store-down`) from one that has too much to do (`overloaded`). A view that has stopped degrades the
-/// service, and does not take it out of service: one event would take every process out at once.
+/// down (`store-down`) from one that has too much to do (`overloaded`). A view or a pump that has
+/// stopped degrades the service, and does not take it out of service: one event would take every process out at once.
 pub(crate) async fn ready(State(app): State<App>) -> Result<Answer<ReadyBody>, Problem> {
     let engine = app.engine();
-    let standings = tokio::select! {
-        standings = engine.view_standings() => standings,
+    let asked = async { Ok((engine.view_standings().await?, engine.overview().await?)) };
+    let asked = tokio::select! {
+        asked = asked => asked,
         () = engine.clock().sleep(STORE_WAIT_MAX) => return Err(store_down("the store does not answer")),
     };
-    let standings = standings.map_err(|error| {
+    let (standings, overview) = asked.map_err(|error| {
         tracing::error!(error = &error as &dyn std::error::Error, "the store cannot be read");
         match error {
             Error::Unavailable { retry_after, overloaded: true, .. } => {
@@ -74,9 +89,23 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<Answer<ReadyBody>, P
     let stopped = standings.views.into_iter().filter(|view| view.status.is_stopped());
     let views_stopped: BTreeMap<String, ViewStatus> = stopped.map(|view| (view.view, view.status)).collect();
     let credentials = app.config().credentials.trouble();
-    let status = if views_stopped.is_empty() && credentials.is_none() { "ready" } else { "degraded" };
-    let position = app.config().is_open().then_some(standings.head);
-    Ok(Answer(ReadyBody { status, position, credentials, views_stopped }))
+    let pumps_stopped: BTreeMap<String, ViewStatus> =
+        overview.pumps_stopped().map(|pump| (pump.pump.clone(), pump.status)).collect();
+    let stopped = overview.subscribers.iter().filter(|subscriber| subscriber.is_stopped);
+    let subscribers_stopped: Vec<String> = stopped.map(|subscriber| subscriber.name.clone()).collect();
+    let all_go_on = views_stopped.is_empty() && pumps_stopped.is_empty() && subscribers_stopped.is_empty();
+    let status = if all_go_on && credentials.is_none() { "ready" } else { "degraded" };
+    let is_open = app.config().is_open();
+    Ok(Answer(ReadyBody {
+        status,
+        position: is_open.then_some(standings.head),
+        credentials,
+        views_stopped,
+        pumps_stopped,
+        subscribers_stopped,
+        queues: if is_open { queues_of(&overview) } else { Vec::new() },
+        shards_held: overview.worker.filter(|_| is_open).map(|worker| worker.shards.len()),
+    }))
 }
 
 fn store_down(detail: &str) -> Problem {

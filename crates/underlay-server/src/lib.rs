@@ -15,11 +15,14 @@
 //! error and its fields as members. Bodies, pages, waits and connections have limits with a name:
 //! see [`ServerConfig`] and [`ServeLimits`].
 
+mod admin;
 mod answer;
 mod app;
 mod budget;
+mod command_status;
 mod commands;
 mod config;
+mod deferral;
 mod door;
 mod edge;
 mod events;

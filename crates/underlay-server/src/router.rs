@@ -2,14 +2,16 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::StatusCode;
 use axum::middleware;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, post};
 use underlay_core::Error;
 use underlay_runtime::{Engine, Registry};
 
 use crate::app::App;
 use crate::door::roles::{self, Use};
 use crate::problem::Problem;
-use crate::{ServerConfig, commands, edge, events, health, host, start_page, streams, views};
+use crate::{
+    ServerConfig, admin, command_status, commands, edge, events, health, host, start_page, streams, views,
+};
 
 /// Categories that would read like the addresses of something else.
 const CATEGORIES_TAKEN: [&str; 6] = ["admin", "commands", "events", "operations", "streams", "views"];
@@ -49,20 +51,25 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 /// | Address | What it answers |
 /// |---|---|
 /// | `GET /` | the start page, as HTML |
-/// | `POST /v1/{category}/{id}/{command}` | what happened; `Idempotency-Key` makes it repeatable, `If-Match` names the version seen |
-/// | `POST /v1/operations/{name}` | the same, over several streams |
+/// | `POST /v1/{category}/{id}/{command}?due_at=` | what happened; `Idempotency-Key` makes it repeatable, `If-Match` names the version seen. With `Prefer: respond-async` or `due_at` the command is stored, and the answer is 202 with where to ask |
+/// | `POST /v1/operations/{name}?due_at=` | the same, over several streams |
 /// | `GET /v1/commands/{key}` | what became of a command, by its key or id |
+/// | `DELETE /v1/commands/{key}` | cancels a stored command that has not ended |
 /// | `GET /v1/streams/{stream}?after=&limit=` | a page of a stream |
 /// | `GET /v1/events?after=&limit=&type=&category=` | a page of the tenant's log |
 /// | `GET /v1/views` | the views, their columns and where they stand |
 /// | `GET /v1/views/{view}?column=&column[ge]=&sort=&cursor=&limit=&count=&min_position=&wait=` | a page of rows |
 /// | `GET /v1/views/{view}/{key}?min_position=&wait=` | one row |
+/// | `GET /v1/admin/queues` | what waits to be done and how late it is, and where pumps and subscribers stand |
+/// | `GET /v1/admin/dead-letters?receiver=&key=&kind=&after=&limit=` | a page of the tenant's work that was given up |
+/// | `POST /v1/admin/dead-letters/{id}/replay`, `…/discard` | tries it again, or removes it |
 /// | `GET /livez`, `GET /readyz` | whether the process answers, and whether it can serve |
 ///
 /// Everything but the health is there for requests to this machine, to an address, and to
 /// `hosts_allowed`; others get 421. Everything below `/v1/` asks for credentials, and for the roles that
 /// commands, operations and views declare; the log and its streams are for
-/// [`log_readers`](ServerConfig::log_readers).
+/// [`log_readers`](ServerConfig::log_readers), and everything below `/v1/admin/` for
+/// [`operators`](ServerConfig::operators).
 ///
 /// # Errors
 /// As [`check_addresses`], and [`Error::Invalid`] where one of `hosts_allowed` is no name.
@@ -93,7 +100,7 @@ pub fn router(engine: Engine, config: ServerConfig) -> Result<Router, Error> {
 /// An address of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
-    /// The method: `GET` or `POST`.
+    /// The method: `GET`, `POST` or `DELETE`.
     pub method: &'static str,
     /// The path, with a name in braces for every part that varies.
     pub path: &'static str,
@@ -123,19 +130,28 @@ struct Entry {
     handler: MethodRouter<App>,
 }
 
+/// Where a command is asked for.
+const COMMAND: &str = "/v1/commands/{id}";
+
 /// What asks for credentials. There is no other way into the router for a handler of a tenant's data.
-fn entries() -> [Entry; 8] {
+fn entries() -> [Entry; 13] {
     let reads = |path, to, handler| Entry { method: "GET", path, to, handler };
     let writes = |path, to, handler| Entry { method: "POST", path, to, handler };
     [
         writes("/v1/{category}/{id}/{command}", Use::Command, post(commands::execute)),
         writes("/v1/operations/{name}", Use::Operation, post(commands::operate)),
-        reads("/v1/commands/{id}", Use::Anything, get(commands::find)),
+        reads(COMMAND, Use::Anything, get(command_status::find)),
+        // Whether they may cancel it depends on the command, which only the store knows.
+        Entry { method: "DELETE", path: COMMAND, to: Use::Anything, handler: delete(command_status::cancel) },
         reads("/v1/streams/{stream}", Use::Log, get(streams::read)),
         reads("/v1/events", Use::Log, get(events::read)),
         reads("/v1/views", Use::Anything, get(views::list)),
         reads("/v1/views/{view}", Use::View, get(views::query)),
         reads("/v1/views/{view}/{*key}", Use::View, get(views::row)),
+        reads("/v1/admin/queues", Use::Work, get(admin::queues)),
+        reads("/v1/admin/dead-letters", Use::Work, get(admin::dead_letters)),
+        writes("/v1/admin/dead-letters/{id}/replay", Use::Work, post(admin::replay)),
+        writes("/v1/admin/dead-letters/{id}/discard", Use::Work, post(admin::discard)),
     ]
 }
 

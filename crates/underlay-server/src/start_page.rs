@@ -10,11 +10,12 @@ use axum::http::{HeaderMap, HeaderName};
 use axum::response::{Html, IntoResponse, Response};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use underlay_core::{Actor, CommandDescriptor};
-use underlay_runtime::{OperationInfo, ViewStatus};
+use underlay_runtime::{OperationInfo, Overview, ViewStatus};
 
+use crate::admin::{PumpBody, QueueBody, pumps_of, queues_of};
 use crate::app::App;
 use crate::budget::keep;
-use crate::door::roles::{identify, suffice};
+use crate::door::roles::{identify, operates, suffice};
 use crate::problem::Problem;
 use crate::views::{self, ViewBody};
 
@@ -25,11 +26,16 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src dat
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The addresses that are there whatever the service is made of.
-const ENDPOINTS: [(&str, &str); 6] = [
+const ENDPOINTS: [(&str, &str); 8] = [
     ("/v1/events", "everything that happened, in pages"),
     ("/v1/views", "the views, and where they stand"),
     ("/v1/streams/{stream}", "what happened to one aggregate"),
-    ("/v1/commands/{key}", "what became of a command, by its Idempotency-Key or its id"),
+    (
+        "/v1/commands/{key}",
+        "what became of a command, by its Idempotency-Key or its id; DELETE cancels one that waits",
+    ),
+    ("/v1/admin/queues", "what waits to be done, and where pumps stand; for operators"),
+    ("/v1/admin/dead-letters", "what was given up, to be replayed or discarded; for operators"),
     ("/livez", "whether the process answers"),
     ("/readyz", "whether it can serve"),
 ];
@@ -53,7 +59,18 @@ pub(crate) async fn show(State(app): State<App>, headers: HeaderMap) -> Result<R
             })
             .ok(),
     };
-    let page = page(&app, reader.as_ref(), views);
+    let work = match &reader {
+        Some(reader) if operates(&app, &reader.actor) => app
+            .engine()
+            .overview()
+            .await
+            .inspect_err(|error| {
+                tracing::error!(error = error as &dyn std::error::Error, "the work cannot be looked at");
+            })
+            .ok(),
+        _ => None,
+    };
+    let page = page(&app, reader.as_ref(), views, work.as_ref());
     let response = ([(CONTENT_SECURITY_POLICY, POLICY)], Html(page.into_string())).into_response();
     Ok(match place {
         Some(place) => keep(response, place, true),
@@ -86,7 +103,12 @@ fn address(headers: &HeaderMap) -> String {
     format!("{scheme}://{host}")
 }
 
-fn page(app: &App, reader: Option<&Reader<'_>>, views: Option<Vec<ViewBody>>) -> Markup {
+fn page(
+    app: &App,
+    reader: Option<&Reader<'_>>,
+    views: Option<Vec<ViewBody>>,
+    work: Option<&Overview>,
+) -> Markup {
     let config = app.config();
     html! {
         (DOCTYPE)
@@ -110,6 +132,7 @@ fn page(app: &App, reader: Option<&Reader<'_>>, views: Option<Vec<ViewBody>>) ->
                             (aggregates(reader))
                             (operations(reader))
                             (view_section(views, reader))
+                            @if let Some(work) = work { (work_section(work)) }
                         }
                     }
                     (endpoints())
@@ -238,18 +261,86 @@ fn view_section(views: Option<Vec<ViewBody>>, reader: &Reader<'_>) -> Markup {
     }
 }
 
-fn view_row(view: &ViewBody) -> Markup {
-    let class = match view.status {
+/// What follows commits, for operators; nothing where the service has nothing of the kind.
+fn work_section(work: &Overview) -> Markup {
+    let (queues, pumps) = (queues_of(work), pumps_of(work));
+    html! {
+        @if !(queues.is_empty() && pumps.is_empty()) {
+            section aria-labelledby="work" {
+                h2 id="work" { "Work" }
+                p {
+                    "What follows the commits of all tenants. A dead letter was given up: look at it, and replay or discard "
+                    "it, at " a href="/v1/admin/dead-letters" { code { "/v1/admin/dead-letters" } } "."
+                }
+                @if !queues.is_empty() {
+                    div class="sheet scroll" tabindex="0" role="region" aria-label="Queues" {
+                        table {
+                            thead { tr {
+                                th scope="col" { "Receiver" } th scope="col" { "Kind" } th scope="col" { "Ready" }
+                                th scope="col" { "Later" } th scope="col" { "Dead" } th scope="col" { "Lag" }
+                            } }
+                            tbody { @for queue in &queues { (queue_row(queue)) } }
+                        }
+                    }
+                }
+                @if !pumps.is_empty() {
+                    div class="sheet scroll" tabindex="0" role="region" aria-label="Pumps" {
+                        table {
+                            thead { tr {
+                                th scope="col" { "Pump" } th scope="col" { "Status" }
+                                th scope="col" { "Position" } th scope="col" { "Behind" }
+                            } }
+                            tbody { @for pump in &pumps { (pump_row(pump)) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn queue_row(queue: &QueueBody) -> Markup {
+    html! {
+        tr {
+            th scope="row" { (queue.receiver) }
+            td { (queue.kind.name()) }
+            td class="number" { (queue.ready) }
+            td class="number" { (queue.later) }
+            td class="number" {
+                @if queue.dead == 0 { "0" } @else { span class="status stopped" { (queue.dead) } }
+            }
+            td class="number" { @if queue.oldest_sent_at.is_some() { (queue.lag_seconds) " s" } @else { "–" } }
+        }
+    }
+}
+
+fn pump_row(pump: &PumpBody) -> Markup {
+    html! {
+        tr {
+            th scope="row" { (pump.pump) }
+            td { span class=(status_class(pump.status)) { (pump.status) } }
+            td class="number" { (pump.position) }
+            td class="number" { (pump.behind) }
+        }
+    }
+}
+
+/// How a status is set.
+fn status_class(status: ViewStatus) -> &'static str {
+    match status {
         ViewStatus::Live => "status live",
         ViewStatus::CatchingUp | ViewStatus::Rebuilding => "status catching-up",
         ViewStatus::Paused | ViewStatus::Failed | ViewStatus::NotRunning => "status stopped",
-    };
+    }
+}
+
+fn view_row(view: &ViewBody) -> Markup {
     let indexed: Vec<&str> =
         view.columns.iter().filter(|column| column.indexed).map(|column| column.name.as_str()).collect();
     html! {
         tr {
             th scope="row" { a href={ "/v1/views/" (view.name) } { (view.name) } }
-            td { span class=(class) { (view.status) } }
+            td { span class=(status_class(view.status)) { (view.status) } }
             td class="number" { (view.position) }
             td { (if indexed.is_empty() { "none".to_owned() } else { indexed.join(", ") }) }
         }

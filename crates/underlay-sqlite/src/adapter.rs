@@ -45,7 +45,7 @@ impl SqliteStore {
     /// Every port of the store, and what closes it.
     #[must_use]
     pub fn backend(&self) -> Backend {
-        Backend { clock: Some(self.0.clock.clone()), ..Backend::of(self.clone()) }
+        Backend { clock: Some(self.0.clock.clone()), ..Backend::of(self.clone()).with_work_of(self.clone()) }
     }
 }
 

@@ -3,7 +3,7 @@ use rusqlite::{Connection, Row, Statement, params};
 use underlay_core::adapter::{At, StoredNames, payload_columns, recorded_time, stored_number};
 use underlay_core::{
     Archive, ArchivePage, ArchivedCommit, CommitId, Conflict, Error, ExpectedVersion, Fingerprint, Imported,
-    LogScope, Outcome, RecordedEvent, Retention, TenantId, Timestamp, Version,
+    LogScope, Outcome, RecordedEvent, Retention, TenantId, Timestamp, Version, WorkPlace,
 };
 use uuid::Uuid;
 
@@ -34,7 +34,7 @@ impl Archive for SqliteStore {
         let all = commits.len() as u64;
         let now = self.0.clock.now();
         let import = move |connection: &Connection| import_all(connection, commits, now);
-        let stored = u64::from(self.write_view(Flush::Now, Box::new(import)).await?);
+        let stored = self.write_beside(Flush::Now, import).await?;
         self.0.wakeups.wake();
         Ok(Imported { stored, known: all - stored })
     }
@@ -43,28 +43,36 @@ impl Archive for SqliteStore {
 #[async_trait]
 impl Retention for SqliteStore {
     async fn forget_outcome_bodies(&self, time: Timestamp) -> Result<u64, Error> {
-        self.forget(time, include_str!("sql/forget_bodies.sql")).await
+        let sql = include_str!("sql/forget_bodies.sql");
+        self.forget(move |connection| {
+            let mut update = connection.prepare_cached(sql)?;
+            Ok(update.execute((time.as_microsecond(), FORGOTTEN_AT_ONCE_MAX))? as u64)
+        })
+        .await
     }
 
     async fn forget_empty_commits(&self, time: Timestamp) -> Result<u64, Error> {
-        self.forget(time, include_str!("sql/delete_empty_commits.sql")).await
+        let sql = include_str!("sql/delete_empty_commits.sql");
+        let places = stored_number(WorkPlace::of(1, 0).number());
+        self.forget(move |connection| {
+            let mut delete = connection.prepare_cached(sql)?;
+            Ok(delete.execute((time.as_microsecond(), FORGOTTEN_AT_ONCE_MAX, places))? as u64)
+        })
+        .await
     }
 }
 
 impl SqliteStore {
-    /// Runs a statement that takes a time and a number of rows, until it finds no more.
-    async fn forget(&self, time: Timestamp, sql: &'static str) -> Result<u64, Error> {
+    /// Does what changes at most [`FORGOTTEN_AT_ONCE_MAX`] rows, until it finds no more.
+    async fn forget(
+        &self,
+        forget_some: impl Fn(&Connection) -> Result<u64, Failure> + Clone + Send + 'static,
+    ) -> Result<u64, Error> {
         let mut forgotten = 0;
         loop {
-            let forget = move |connection: &Connection| {
-                let changed = connection
-                    .prepare_cached(sql)?
-                    .execute((time.as_microsecond(), FORGOTTEN_AT_ONCE_MAX))?;
-                Ok(u32::try_from(changed).unwrap_or(FORGOTTEN_AT_ONCE_MAX))
-            };
-            let changed = self.write_view(Flush::Later, Box::new(forget)).await?;
-            forgotten += u64::from(changed);
-            if changed < FORGOTTEN_AT_ONCE_MAX {
+            let changed = self.write_beside(Flush::Later, forget_some.clone()).await?;
+            forgotten += changed;
+            if changed < u64::from(FORGOTTEN_AT_ONCE_MAX) {
                 return Ok(forgotten);
             }
         }
@@ -158,7 +166,7 @@ fn read_events(
 }
 
 /// Stores what is not there yet; the whole call is one transaction.
-fn import_all(connection: &Connection, commits: Vec<ArchivedCommit>, now: Timestamp) -> Result<u32, Failure> {
+fn import_all(connection: &Connection, commits: Vec<ArchivedCommit>, now: Timestamp) -> Result<u64, Failure> {
     let mut stored = 0;
     for commit in commits {
         if let Some(there) = find_archived(connection, &commit.tenant, commit.id)? {

@@ -24,7 +24,7 @@ pub struct SqliteConfig {
     pub query_timeout: Duration,
     /// Bounds of the queue of commits and of a group commit.
     pub limits: BatchLimits,
-    /// Writes to views that may wait; further ones wait outside.
+    /// Writes beside commits that may wait, of views, work and leases; further ones wait outside.
     pub view_writes_max: usize,
     /// Bytes of the WAL past which the writer makes it begin again.
     pub wal_bytes_max: u64,
@@ -116,7 +116,7 @@ impl SqliteConfig {
         self
     }
 
-    /// Sets how many writes to views may wait.
+    /// Sets how many writes beside commits may wait.
     #[must_use]
     pub fn with_view_writes_max(mut self, writes: usize) -> Self {
         self.view_writes_max = writes;

@@ -2,7 +2,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
-use tokio::sync::oneshot;
 use underlay_core::adapter::{stored_number, stored_time};
 use underlay_core::{Clock, Error, Lease, LeaseId, LeaseTerm, Leases, Timestamp, check_lease};
 use uuid::Uuid;
@@ -17,7 +16,6 @@ impl Leases for SqliteStore {
     async fn acquire(&self, name: &str, holder: &str, duration: Duration) -> Result<Option<Lease>, Error> {
         check_lease(name, holder, duration)?;
         let (name, holder, clock) = (name.to_owned(), holder.to_owned(), self.0.clock.clone());
-        let (taken, taking) = oneshot::channel();
         let acquire = move |connection: &Connection| {
             let (now, expires_at) = span(&*clock, duration);
             let mut upsert = connection.prepare_cached(include_str!("sql/acquire_lease.sql"))?;
@@ -25,19 +23,14 @@ impl Leases for SqliteStore {
             let (end, now) = (expires_at.as_microsecond(), now.as_microsecond());
             let values = params![name, holder, id.0.as_bytes(), end, now];
             let term: Option<i64> = upsert.query_row(values, |row| row.get(0)).optional()?;
-            let lease = term.map(|term| Lease { name, holder, term: term.unsigned_abs(), id, expires_at });
-            // Looked at once the transaction has ended; a caller that has gone away does not look.
-            taken.send(lease).ok();
-            Ok(u32::from(term.is_some()))
+            Ok(term.map(|term| Lease { name, holder, term: term.unsigned_abs(), id, expires_at }))
         };
-        self.write_view(Flush::Now, Box::new(acquire)).await?;
-        Ok(taking.await.ok().flatten())
+        self.write_beside(Flush::Now, acquire).await
     }
 
     async fn renew(&self, lease: &Lease, duration: Duration) -> Result<Lease, Error> {
         check_lease(&lease.name, &lease.holder, duration)?;
         let (wanted, clock) = (lease.clone(), self.0.clock.clone());
-        let (moved, moving) = oneshot::channel();
         let renew = move |connection: &Connection| {
             let (now, expires_at) = span(&*clock, duration);
             let mut update = connection.prepare_cached(include_str!("sql/renew_lease.sql"))?;
@@ -48,14 +41,12 @@ impl Leases for SqliteStore {
                 expires_at.as_microsecond(),
                 now.as_microsecond()
             ])?;
-            moved.send(expires_at).ok();
-            Ok(u32::from(renewed > 0))
+            if renewed == 0 {
+                return Err(Failure::Answer(wanted.term().lost()));
+            }
+            Ok(Lease { expires_at, ..wanted })
         };
-        let renewed = self.write_view(Flush::Later, Box::new(renew)).await?;
-        match moving.await {
-            Ok(expires_at) if renewed > 0 => Ok(Lease { expires_at, ..lease.clone() }),
-            _ => Err(lease.term().lost()),
-        }
+        self.write_beside(Flush::Later, renew).await
     }
 
     async fn find(&self, name: &str) -> Result<Option<Lease>, Error> {
@@ -81,11 +72,10 @@ impl Leases for SqliteStore {
             let mut update = connection.prepare_cached(include_str!("sql/release_lease.sql"))?;
             // The row stays, so that the next holder has a higher term.
             let (term, id) = (stored_number(lease.term), lease.id.0.as_bytes());
-            let released = update.execute(params![lease.name, term, id, i64::MIN])?;
-            Ok(u32::from(released > 0))
+            update.execute(params![lease.name, term, id, i64::MIN])?;
+            Ok(())
         };
-        self.write_view(Flush::Later, Box::new(release)).await?;
-        Ok(())
+        self.write_beside(Flush::Later, release).await
     }
 }
 
@@ -102,8 +92,8 @@ pub(crate) fn check(
     if holds { Ok(()) } else { Err(Failure::Answer(term.lost())) }
 }
 
-/// The time now, and that at which a lease taken now runs out.
-fn span(clock: &dyn Clock, duration: Duration) -> (Timestamp, Timestamp) {
+/// The time now, and that at which what is taken now runs out.
+pub(crate) fn span(clock: &dyn Clock, duration: Duration) -> (Timestamp, Timestamp) {
     let now = clock.now();
     (now, now.saturating_add(duration).unwrap_or(Timestamp::MAX))
 }

@@ -1,9 +1,10 @@
-//! The SQLite adapter: the log, the outcomes and the rows of views in one file.
+//! The SQLite adapter: the log, the outcomes, the work that follows from them and the rows of views in one file.
 //!
 //! [`SqliteStore`] implements [`EventStore`](underlay_core::EventStore),
 //! [`ReadModels`](underlay_core::ReadModels), [`Wakeups`](underlay_core::Wakeups),
-//! [`Snapshots`](underlay_core::Snapshots), [`Archive`](underlay_core::Archive) and
-//! [`Retention`](underlay_core::Retention). One thread writes, in group commits; a pool of connections
+//! [`Snapshots`](underlay_core::Snapshots), [`Archive`](underlay_core::Archive),
+//! [`Retention`](underlay_core::Retention), [`WorkQueue`](underlay_core::WorkQueue),
+//! [`Schedules`](underlay_core::Schedules) and [`Checkpoints`](underlay_core::Checkpoints). One thread writes, in group commits; a pool of connections
 //! reads. The journal is a WAL flushed at every commit (`synchronous=FULL`), so an acknowledged commit
 //! survives a crash and a power cut.
 //!
@@ -23,6 +24,7 @@
 
 mod adapter;
 mod archive;
+mod checkpoints;
 mod config;
 mod connections;
 mod error;
@@ -36,9 +38,12 @@ mod options;
 #[cfg(test)]
 mod plans;
 mod read_models;
+mod schedules;
 mod snapshots;
 mod store;
 mod views;
+mod work;
+mod work_queue;
 
 pub use adapter::SqliteAdapter;
 pub use config::SqliteConfig;

@@ -6,7 +6,7 @@
 
 use underlay_core::adapter::Migration;
 
-pub(crate) const MIGRATIONS: [Migration; 2] = [
+pub(crate) const MIGRATIONS: [Migration; 3] = [
     Migration {
         number: 1,
         name: "tables",
@@ -29,5 +29,19 @@ pub(crate) const MIGRATIONS: [Migration; 2] = [
         number: 2,
         name: "append_only",
         parts: &[include_str!("../migrations/0002_append_only/triggers.sql")],
+    },
+    Migration {
+        number: 3,
+        name: "work",
+        parts: &[
+            include_str!("../migrations/0003_work/work.sql"),
+            include_str!("../migrations/0003_work/work_later.sql"),
+            include_str!("../migrations/0003_work/dead_letters.sql"),
+            include_str!("../migrations/0003_work/work_shards.sql"),
+            include_str!("../migrations/0003_work/workers.sql"),
+            include_str!("../migrations/0003_work/schedules.sql"),
+            include_str!("../migrations/0003_work/removed_schedules.sql"),
+            include_str!("../migrations/0003_work/checkpoints.sql"),
+        ],
     },
 ];

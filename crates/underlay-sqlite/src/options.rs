@@ -24,9 +24,11 @@ impl Configurable for SqliteConfig {
             |config| Place::Time(&mut config.query_timeout),
         )
         .at_most(DAY),
-        ConfigOption::<Self>::new("view_writes_max", "Writes to views that may wait", |config| {
-            Place::Count(&mut config.view_writes_max)
-        })
+        ConfigOption::<Self>::new(
+            "view_writes_max",
+            "Writes beside commits that may wait: of views, work and leases",
+            |config| Place::Count(&mut config.view_writes_max),
+        )
         .at_least(1),
         ConfigOption::<Self>::new(
             "wal_bytes_max",

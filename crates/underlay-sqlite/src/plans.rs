@@ -12,7 +12,7 @@ use crate::migrations::MIGRATIONS;
 use crate::views::query::{self, Select};
 use crate::views::row_table::{self, Stored};
 
-fn file() -> Connection {
+pub(crate) fn file() -> Connection {
     let connection = Connection::open_in_memory().unwrap();
     for part in MIGRATIONS.iter().flat_map(|migration| migration.parts) {
         connection.execute_batch(part).unwrap();
@@ -32,7 +32,7 @@ fn select_count(table: &ViewTable, tenant: &TenantId, query: &Query) -> Select {
 }
 
 /// The steps of a plan, one a line.
-fn plan(connection: &Connection, sql: &str, values: &[Sql]) -> String {
+pub(crate) fn plan(connection: &Connection, sql: &str, values: &[Sql]) -> String {
     let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
     let steps = explain.query_map(params_from_iter(values), |row| row.get::<_, String>(3)).unwrap();
     steps.map(Result::unwrap).collect::<Vec<_>>().join("\n")

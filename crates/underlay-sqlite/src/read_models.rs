@@ -1,6 +1,5 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, params_from_iter};
-use tokio::sync::oneshot;
 use underlay_core::adapter::Walk;
 use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
 use underlay_core::{
@@ -11,7 +10,7 @@ use underlay_core::{
 
 use crate::error::Failure;
 use crate::leases;
-use crate::log::intake::{Flush, ViewChange, ViewWrite};
+use crate::log::intake::Flush;
 use crate::store::SqliteStore;
 use crate::views::row_table::{self, Stored};
 use crate::views::{catalogue, query, view_stops};
@@ -35,7 +34,7 @@ impl ReadModels for SqliteStore {
                     Some(generation) => Ok(generation),
                     None => catalogue::create_view(connection, &wanted, &start),
                 };
-                self.write_view(Flush::Now, Box::new(make)).await?
+                self.write_beside(Flush::Now, make).await?
             }
         };
         Ok(ViewTable { schema: schema.clone(), generation })
@@ -45,7 +44,7 @@ impl ReadModels for SqliteStore {
         schema.validate()?;
         let wanted = schema.clone();
         let begin = move |connection: &Connection| catalogue::begin_generation(connection, &wanted, &start);
-        let generation = self.write_view(Flush::Now, Box::new(begin)).await?;
+        let generation = self.write_beside(Flush::Now, begin).await?;
         Ok(ViewTable { schema: schema.clone(), generation })
     }
 
@@ -60,33 +59,28 @@ impl ReadModels for SqliteStore {
                 Some(last) => apply_batch(connection, &table, last, clock.now()),
                 None => Ok(()),
             };
-            catalogue::activate(connection, &table, &swap, store).map(u32::from)
+            catalogue::activate(connection, &table, &swap, store)
         };
-        Ok(self.write_view(Flush::Now, Box::new(activate)).await? > 0)
+        self.write_beside(Flush::Now, activate).await
     }
 
     async fn revert(&self, schema: &ViewSchema, at: Timestamp) -> Result<ViewTable, Error> {
         let wanted = schema.clone();
         let revert = move |connection: &Connection| catalogue::revert(connection, &wanted, at);
-        let generation = self.write_view(Flush::Now, Box::new(revert)).await?;
+        let generation = self.write_beside(Flush::Now, revert).await?;
         Ok(ViewTable { schema: schema.clone(), generation })
     }
 
     async fn discard(&self, view: &str, generation: u32) -> Result<(), Error> {
         let view = view.to_owned();
         let give_up = move |connection: &Connection| catalogue::give_up(connection, &view, generation);
-        self.write_view(Flush::Now, Box::new(give_up)).await?;
+        self.write_beside(Flush::Now, give_up).await?;
         Ok(())
     }
 
     async fn sweep(&self) -> Result<Swept, Error> {
-        let sweep = move |connection: &Connection| {
-            let swept = catalogue::sweep(connection)?;
-            Ok(u32::from(swept == Swept::Piece))
-        };
         // A piece that a power cut brings back is removed again.
-        let pieces = self.write_view(Flush::Later, Box::new(sweep)).await?;
-        Ok(if pieces > 0 { Swept::Piece } else { Swept::All })
+        self.write_beside(Flush::Later, catalogue::sweep).await
     }
 
     async fn parked(
@@ -103,18 +97,9 @@ impl ReadModels for SqliteStore {
 
     async fn skip(&self, view: &str, skip: SkipOrder) -> Result<SkippedEvent, Error> {
         skip.validate()?;
-        let (name, position) = (view.to_owned(), skip.position);
-        let (told, telling) = oneshot::channel();
-        let order = move |connection: &Connection| {
-            let skipped = catalogue::skip(connection, &name, &skip)?;
-            // Looked at once the transaction has ended; a caller that has gone away does not look.
-            told.send(skipped).ok();
-            Ok(1)
-        };
-        self.write_view(Flush::Now, Box::new(order)).await?;
-        let ended =
-            |_| Error::unavailable(format!("the writer ended; look whether position {position} is skipped"));
-        telling.await.map_err(ended)
+        let name = view.to_owned();
+        let order = move |connection: &Connection| catalogue::skip(connection, &name, &skip);
+        self.write_beside(Flush::Now, order).await
     }
 
     async fn skipped(&self, view: &str) -> Result<Vec<SkippedEvent>, Error> {
@@ -142,12 +127,8 @@ impl ReadModels for SqliteStore {
         batch.validate(&table.schema)?;
         sort_changes(&mut batch);
         let (table, clock) = (table.clone(), self.0.clock.clone());
-        let apply = move |connection: &Connection| {
-            apply_batch(connection, &table, &batch, clock.now())?;
-            Ok(table.generation)
-        };
-        self.write_view(Flush::Later, Box::new(apply)).await?;
-        Ok(())
+        let apply = move |connection: &Connection| apply_batch(connection, &table, &batch, clock.now());
+        self.write_beside(Flush::Later, apply).await
     }
 
     async fn get(&self, table: &ViewTable, tenant: &TenantId, key: &str) -> Result<Option<RowValues>, Error> {
@@ -179,17 +160,6 @@ impl ReadModels for SqliteStore {
             Err(Failure::Answer(Error::count_too_broad()))
         };
         self.0.readers.query(tenant, false, read).await
-    }
-}
-
-impl SqliteStore {
-    /// Leaves a write to the views with the writer, waiting while as many as may wait do.
-    pub(crate) async fn write_view(&self, flush: Flush, change: ViewChange) -> Result<u32, Error> {
-        let ended = || Error::unavailable("the writer ended; read the checkpoint to see what is stored");
-        let place = self.0.view_writes.clone().acquire_owned().await.map_err(|_| ended())?;
-        let (answer, answered) = oneshot::channel();
-        self.0.intake.push_view_write(ViewWrite { flush, change, answer, place })?;
-        answered.await.unwrap_or_else(|_| Err(ended()))
     }
 }
 

@@ -37,7 +37,7 @@ impl Snapshots for SqliteStore {
         let (tenant, stream) = (tenant.clone(), stream.clone());
         let store = move |connection: &Connection| {
             let mut upsert = connection.prepare_cached(include_str!("sql/upsert_snapshot.sql"))?;
-            let changed = upsert.execute((
+            upsert.execute((
                 tenant.as_str(),
                 stream.as_str(),
                 stored_number(snapshot.version.0),
@@ -45,20 +45,19 @@ impl Snapshots for SqliteStore {
                 &snapshot.fingerprint.0[..],
                 snapshot.state.as_str(),
             ))?;
-            Ok(u32::from(changed > 0))
+            Ok(())
         };
         // A snapshot that a power cut takes back is taken again.
-        self.write_view(Flush::Later, Box::new(store)).await?;
-        Ok(())
+        self.write_beside(Flush::Later, store).await
     }
 
     async fn remove_snapshot(&self, tenant: &TenantId, stream: &StreamName) -> Result<(), Error> {
         let (tenant, stream) = (tenant.clone(), stream.clone());
         let remove = move |connection: &Connection| {
             let mut delete = connection.prepare_cached(include_str!("sql/delete_snapshot.sql"))?;
-            Ok(u32::from(delete.execute((tenant.as_str(), stream.as_str()))? > 0))
+            delete.execute((tenant.as_str(), stream.as_str()))?;
+            Ok(())
         };
-        self.write_view(Flush::Later, Box::new(remove)).await?;
-        Ok(())
+        self.write_beside(Flush::Later, remove).await
     }
 }

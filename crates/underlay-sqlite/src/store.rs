@@ -4,7 +4,8 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use tokio::sync::Semaphore;
+use rusqlite::Connection;
+use tokio::sync::{Semaphore, oneshot};
 use underlay_core::adapter::WakeupHub;
 use underlay_core::{Clock, Error, StoreId, Wakeup, Wakeups};
 
@@ -15,7 +16,7 @@ use crate::connections::wal;
 use crate::error::Failure;
 use crate::event_store;
 use crate::log::committer::Committer;
-use crate::log::intake::Intake;
+use crate::log::intake::{Flush, Intake, SideWrite};
 use crate::log::watcher::{Stop, Watcher};
 use crate::migrate;
 
@@ -30,8 +31,8 @@ pub(crate) struct OpenFile {
     pub(crate) readers: Readers,
     pub(crate) wakeups: Arc<WakeupHub>,
     pub(crate) clock: Arc<dyn Clock>,
-    /// One permit per write to a view that may wait.
-    pub(crate) view_writes: Arc<Semaphore>,
+    /// One permit per write beside the log that may wait.
+    side_writes: Arc<Semaphore>,
     stop: Arc<Stop>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     path: std::path::PathBuf,
@@ -78,6 +79,27 @@ impl SqliteStore {
         let closing = tokio::task::spawn_blocking(move || open.end());
         closing.await.map_err(|error| Error::backend("closing the SQLite file", error))?
     }
+
+    /// Leaves a write beside the log with the writer, waiting while as many as may wait do. What it gives is
+    /// handed on once its transaction has ended.
+    pub(crate) async fn write_beside<T: Send + 'static>(
+        &self,
+        flush: Flush,
+        change: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Error> {
+        let ended = || Error::unavailable("the writer ended; read again to see what is stored");
+        let place = self.0.side_writes.clone().acquire_owned().await.map_err(|_| ended())?;
+        let (given, giving) = oneshot::channel();
+        let change = move |connection: &Connection| {
+            // A caller that has gone away does not look.
+            given.send(change(connection)?).ok();
+            Ok(())
+        };
+        let (answer, answered) = oneshot::channel();
+        self.0.intake.push_side_write(SideWrite { flush, change: Box::new(change), answer, place })?;
+        answered.await.unwrap_or_else(|_| Err(ended()))?;
+        giving.await.map_err(|_| ended())
+    }
 }
 
 impl Wakeups for SqliteStore {
@@ -104,7 +126,7 @@ impl OpenFile {
             readers: Readers::new(&database, config),
             wakeups: Arc::default(),
             clock: config.clock.clone(),
-            view_writes: Arc::new(Semaphore::new(config.view_writes_max.min(Semaphore::MAX_PERMITS))),
+            side_writes: Arc::new(Semaphore::new(config.view_writes_max.min(Semaphore::MAX_PERMITS))),
             stop: Arc::default(),
             threads: Mutex::default(),
             path: database.path().to_owned(),

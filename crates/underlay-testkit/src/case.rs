@@ -7,7 +7,7 @@ use crate::{Fixture, Skip};
 /// A sentence of a port's contract, with the case that attacks it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Case {
-    /// The port: `event_store`, `read_models`, `snapshots`, `archive` or `retention`.
+    /// The port, by the name of its suite.
     pub port: &'static str,
     /// The number of the sentence.
     pub number: u32,

@@ -1,7 +1,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use underlay_core::{Archive, EventStore, Leases, ReadModels, Retention, Snapshots};
+use underlay_core::{
+    Archive, Checkpoints, Email, EventBus, EventStore, Leases, Mail, Mailbox, ManualClock, ReadModels,
+    Retention, Schedules, Snapshots, WorkQueue,
+};
 
 /// Opens an adapter for a conformance case. Every case gets a fixture of its own.
 pub trait Fixture: Sized + Send + Sync + 'static {
@@ -53,6 +56,75 @@ pub trait LeasesFixture: ReadModelsFixture {
 
     /// Lets time pass on the clock the leases run out by, also after reopening.
     fn pass(&self, time: Duration);
+}
+
+/// A fixture of an adapter that sends mail, with somebody who takes it.
+pub trait MailFixture: Fixture {
+    /// A handle to the adapter.
+    fn mail(&self) -> Arc<dyn Mail>;
+
+    /// The sender of mail that names none.
+    fn sender(&self) -> Mailbox;
+
+    /// Everything that has arrived, in any order. What was taken is in it.
+    fn arrived(&self) -> impl Future<Output = Vec<ArrivedMail>> + Send;
+
+    /// How mail to an address is answered from now on. False where whoever takes the mail knows no addresses,
+    /// as a folder does not; then nothing has changed.
+    fn answer(&self, address: &Mailbox, answer: MailAnswer) -> bool;
+
+    /// Lets whoever takes the mail go away, or come back. Nothing that has arrived is lost.
+    fn set_away(&mut self, away: bool) -> impl Future<Output = ()> + Send;
+}
+
+/// A mail where it arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArrivedMail {
+    /// What tells a repeat from another mail there.
+    pub id: String,
+    /// The mail, with its sender.
+    pub mail: Email,
+}
+
+/// How mail to an address is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MailAnswer {
+    /// It is taken.
+    Taken,
+    /// It is refused for good.
+    RefusedForGood,
+    /// It is refused for now.
+    RefusedForNow,
+}
+
+/// A fixture of an event bus.
+pub trait EventBusFixture: Fixture {
+    /// A handle to the bus.
+    fn event_bus(&self) -> Arc<dyn EventBus>;
+
+    /// Lets time pass on the clock of the pauses and the timeouts of the bus.
+    fn pass(&self, time: Duration);
+}
+
+/// A fixture of a store that keeps the work of its commits.
+pub trait WorkQueueFixture: EventStoreFixture {
+    /// A handle to the work of the same store.
+    fn work_queue(&self) -> Arc<dyn WorkQueue>;
+
+    /// The clock of the store: commits are stamped, work is due and terms run out by it, also after reopening.
+    fn clock(&self) -> Arc<ManualClock>;
+}
+
+/// A fixture of schedules.
+pub trait SchedulesFixture: Fixture {
+    /// A handle to the schedules.
+    fn schedules(&self) -> Arc<dyn Schedules>;
+}
+
+/// A fixture of checkpoints that are stored under the leases of the same store.
+pub trait CheckpointsFixture: LeasesFixture {
+    /// A handle to the checkpoints.
+    fn checkpoints(&self) -> Arc<dyn Checkpoints>;
 }
 
 /// Why a case cannot run here: a server is missing. The case prints `SKIP name: reason` and passes;

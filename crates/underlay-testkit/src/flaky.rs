@@ -1,10 +1,17 @@
 use std::collections::HashMap;
+use std::fmt::Debug;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use underlay_core::{Commit, Committed, Error, EventStore, TenantId, Wakeup, Wakeups};
+use underlay_core::{
+    Checkpoints, Commit, Committed, Error, EventStore, Schedules, TenantId, Wakeup, Wakeups, WorkQueue,
+};
 
-use crate::{Call, EventStoreLayer};
+use crate::{
+    Call, CheckpointsCall, CheckpointsLayer, EventStoreLayer, SchedulesCall, SchedulesLayer, WorkCall,
+    WorkQueueLayer,
+};
 
 /// What became of a commit whose answer was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,41 +24,68 @@ pub enum Stored {
 
 #[derive(Clone, Copy, Debug)]
 enum Fault {
+    /// The call does not reach the port.
     Unavailable,
+    /// It does, and its answer is lost.
+    AnswerLost,
+    /// The same of a commit, which says that it is uncertain.
     Uncertain(Stored),
 }
 
-#[derive(Debug, Default)]
-struct Script {
-    faults: HashMap<(Call, u64), Fault>,
+/// A call that can fail by a script.
+pub trait ScriptedCall: Copy + Debug + Eq + Hash + Send + Sync + 'static {
+    /// What a seed tells the kinds of calls apart by.
+    fn number(self) -> u64;
+
+    /// Whether the call changes anything, so that a lost answer leaves its caller in doubt.
+    fn has_effect(self) -> bool;
+}
+
+macro_rules! scripted {
+    ($($call:ident: $($effect:ident)|+;)*) => {$(
+        impl ScriptedCall for $call {
+            fn number(self) -> u64 {
+                self as u64
+            }
+
+            fn has_effect(self) -> bool {
+                matches!(self, $(Self::$effect)|+)
+            }
+        }
+    )*};
+}
+
+scripted! {
+    Call: Commit;
+    WorkCall: Share | Release | Leave | Settle | Replay | Discard;
+    SchedulesCall: Put | Remove | Advance;
+    CheckpointsCall: Move;
+}
+
+#[derive(Debug)]
+struct Script<C> {
+    faults: HashMap<(C, u64), Fault>,
     /// Seed and percentage.
     seeded: Option<(u64, u8)>,
-    calls: HashMap<Call, u64>,
+    calls: HashMap<C, u64>,
     failed: u64,
 }
 
 /// A layer whose calls fail by a script, as calls over a network fail: [`Over`](crate::Over) makes an event
-/// store of it.
+/// store of it, or the port that it was made for.
 ///
 /// Calls are counted by kind, from 1. A fault is bound to the kind and the number, so one script
 /// fails the same calls again in every run.
 #[derive(Debug)]
-pub struct Flaky<S> {
+pub struct Flaky<S, C = Call> {
     inner: Arc<S>,
-    script: Mutex<Script>,
+    script: Mutex<Script<C>>,
 }
 
 impl<S> Flaky<S> {
-    /// A store that does not fail yet.
+    /// An event store that does not fail yet.
     pub fn new(inner: S) -> Self {
-        Self { inner: Arc::new(inner), script: Mutex::default() }
-    }
-
-    /// Call `number` of a kind is [`Error::Unavailable`]; it does not reach the store.
-    #[must_use]
-    pub fn unavailable(self, call: Call, number: u64) -> Self {
-        self.lock().faults.insert((call, number), Fault::Unavailable);
-        self
+        Self::unscripted(inner)
     }
 
     /// Commit `number` is [`Error::Uncertain`]; `stored` says what became of it.
@@ -60,9 +94,53 @@ impl<S> Flaky<S> {
         self.lock().faults.insert((Call::Commit, number), Fault::Uncertain(stored));
         self
     }
+}
 
-    /// Of all calls, about `percent` in a hundred fail; the seed decides which and how. Reads are only
-    /// ever unavailable.
+impl<S> Flaky<S, WorkCall> {
+    /// A work queue that does not fail yet.
+    pub fn work_queue(inner: S) -> Self {
+        Self::unscripted(inner)
+    }
+}
+
+impl<S> Flaky<S, SchedulesCall> {
+    /// Schedules that do not fail yet.
+    pub fn schedules(inner: S) -> Self {
+        Self::unscripted(inner)
+    }
+}
+
+impl<S> Flaky<S, CheckpointsCall> {
+    /// Checkpoints that do not fail yet.
+    pub fn checkpoints(inner: S) -> Self {
+        Self::unscripted(inner)
+    }
+}
+
+impl<S, C: ScriptedCall> Flaky<S, C> {
+    fn unscripted(inner: S) -> Self {
+        let script = Script { faults: HashMap::new(), seeded: None, calls: HashMap::new(), failed: 0 };
+        Self { inner: Arc::new(inner), script: Mutex::new(script) }
+    }
+
+    /// Call `number` of a kind is [`Error::Unavailable`]; it does not reach the store.
+    #[must_use]
+    pub fn unavailable(self, call: C, number: u64) -> Self {
+        self.lock().faults.insert((call, number), Fault::Unavailable);
+        self
+    }
+
+    /// Call `number` of a kind reaches the store, which does what it is asked; its answer is lost, and the caller
+    /// gets [`Error::Unavailable`]. Where the store says no, the caller hears it. A commit whose answer is lost is
+    /// [uncertain](Self::uncertain).
+    #[must_use]
+    pub fn answer_lost(self, call: C, number: u64) -> Self {
+        self.lock().faults.insert((call, number), Fault::AnswerLost);
+        self
+    }
+
+    /// Of all calls, about `percent` in a hundred fail; the seed decides which and how. Calls that change
+    /// nothing are only ever unavailable.
     #[must_use]
     pub fn seeded(self, seed: u64, percent: u8) -> Self {
         self.lock().seeded = Some((seed, percent));
@@ -70,7 +148,7 @@ impl<S> Flaky<S> {
     }
 
     /// How many calls of a kind came so far.
-    pub fn calls(&self, call: Call) -> u64 {
+    pub fn calls(&self, call: C) -> u64 {
         self.lock().calls.get(&call).copied().unwrap_or_default()
     }
 
@@ -84,21 +162,37 @@ impl<S> Flaky<S> {
         &self.inner
     }
 
-    fn lock(&self) -> MutexGuard<'_, Script> {
+    fn lock(&self) -> MutexGuard<'_, Script<C>> {
         self.script.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn fault(&self, call: Call) -> Option<Fault> {
+    fn fault(&self, call: C) -> Option<Fault> {
         self.lock().next(call)
+    }
+
+    /// Runs a call as the script has it.
+    async fn run<T>(
+        &self,
+        call: C,
+        effect: impl Future<Output = Result<T, Error>> + Send,
+    ) -> Result<T, Error> {
+        match self.fault(call) {
+            None => effect.await,
+            Some(Fault::AnswerLost | Fault::Uncertain(Stored::Yes)) => {
+                effect.await?;
+                Err(lost(call))
+            }
+            Some(Fault::Unavailable | Fault::Uncertain(Stored::No)) => Err(lost(call)),
+        }
     }
 }
 
-fn lost(call: Call) -> Error {
+fn lost(call: impl Debug) -> Error {
     Error::unavailable(format!("the script lost a call of {call:?}"))
 }
 
-impl Script {
-    fn next(&mut self, call: Call) -> Option<Fault> {
+impl<C: ScriptedCall> Script<C> {
+    fn next(&mut self, call: C) -> Option<Fault> {
         let number = self.calls.entry(call).or_default();
         *number += 1;
         let number = *number;
@@ -108,15 +202,15 @@ impl Script {
     }
 
     /// The fault the seed has for a call, whatever came before it.
-    fn drawn(&self, call: Call, number: u64) -> Option<Fault> {
+    fn drawn(&self, call: C, number: u64) -> Option<Fault> {
         let (seed, percent) = self.seeded?;
-        let drawn = scramble(scramble(seed ^ call as u64).wrapping_add(number));
+        let drawn = scramble(scramble(seed ^ call.number()).wrapping_add(number));
         if drawn % 100 >= u64::from(percent) {
             return None;
         }
-        Some(match (call, drawn / 100 % 3) {
-            (Call::Commit, 0) => Fault::Uncertain(Stored::Yes),
-            (Call::Commit, 1) => Fault::Uncertain(Stored::No),
+        Some(match (call.has_effect(), drawn / 100 % 3) {
+            (true, 0) => Fault::AnswerLost,
+            (true, 1) => Fault::Uncertain(Stored::No),
             _ => Fault::Unavailable,
         })
     }
@@ -139,10 +233,7 @@ impl<S: EventStore> EventStoreLayer for Flaky<S> {
     }
 
     async fn before(&self, call: Call) -> Result<(), Error> {
-        match self.fault(call) {
-            Some(_) => Err(lost(call)),
-            None => Ok(()),
-        }
+        self.run(call, async { Ok(()) }).await
     }
 
     async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error> {
@@ -152,12 +243,60 @@ impl<S: EventStore> EventStoreLayer for Flaky<S> {
             None => self.inner.commit(tenant, commit).await,
             Some(Fault::Unavailable) => Err(lost(Call::Commit)),
             Some(Fault::Uncertain(Stored::No)) => Err(uncertain()),
-            Some(Fault::Uncertain(Stored::Yes)) => {
+            Some(Fault::AnswerLost | Fault::Uncertain(Stored::Yes)) => {
                 // An answer that says nothing was stored is no secret: only the acknowledgement is lost.
                 self.inner.commit(tenant, commit).await?;
                 Err(uncertain())
             }
         }
+    }
+}
+
+impl<S: WorkQueue> WorkQueueLayer for Flaky<S, WorkCall> {
+    type Below = S;
+
+    fn below(&self) -> &S {
+        &self.inner
+    }
+
+    fn around<T: Send>(
+        &self,
+        call: WorkCall,
+        effect: impl Future<Output = Result<T, Error>> + Send,
+    ) -> impl Future<Output = Result<T, Error>> + Send {
+        self.run(call, effect)
+    }
+}
+
+impl<S: Schedules> SchedulesLayer for Flaky<S, SchedulesCall> {
+    type Below = S;
+
+    fn below(&self) -> &S {
+        &self.inner
+    }
+
+    fn around<T: Send>(
+        &self,
+        call: SchedulesCall,
+        effect: impl Future<Output = Result<T, Error>> + Send,
+    ) -> impl Future<Output = Result<T, Error>> + Send {
+        self.run(call, effect)
+    }
+}
+
+impl<S: Checkpoints> CheckpointsLayer for Flaky<S, CheckpointsCall> {
+    type Below = S;
+
+    fn below(&self) -> &S {
+        &self.inner
+    }
+
+    fn around<T: Send>(
+        &self,
+        call: CheckpointsCall,
+        effect: impl Future<Output = Result<T, Error>> + Send,
+    ) -> impl Future<Output = Result<T, Error>> + Send {
+        self.run(call, effect)
     }
 }
 

@@ -2,12 +2,17 @@
 //!
 //! - **Conformance suites**: [`conformance!`] turns the contract of a port into one test per sentence,
 //!   run on the adapter a [`Fixture`] opens. [`event_store`], [`read_models`], [`snapshots`],
-//!   [`archive`] and [`retention`] hold the cases.
+//!   [`leases`], [`archive`], [`retention`], [`work_queue`], [`schedules`], [`checkpoints`] and [`mail`] hold the
+//!   cases.
 //! - **The model** (feature `model`): random operations on a store, compared with plain collections.
-//! - **Fixtures**: [`MemoryFixture`] for the adapters in memory; a store of your own brings its own.
-//! - **Faults**: [`Flaky`] makes chosen calls of a store fail as a network makes them fail.
+//! - **Fixtures**: [`MemoryFixture`] and [`TimedMemoryFixture`] for the adapters in memory; a store of your own
+//!   brings its own.
+//! - **Faults**: [`Flaky`] makes chosen calls of a store fail as a network makes them fail, before their effect
+//!   or after it.
 //! - **Layers**: [`Over`] delegates every call to the store below, but for those a layer answers itself.
-//! - **Scenarios**: [`given`] and [`given_streams`] test decisions without a store.
+//! - **Scenarios**: [`given`] and [`given_streams`] test decisions without a store, [`given_process`] the steps of a
+//!   process.
+//! - **Troubles**: [`FailsOnce`] makes every step, handler, commit and settlement fail once at each point.
 //! - **Samples**: [`sample`] has short ways to build events and commits.
 
 #![allow(
@@ -18,30 +23,43 @@
 
 pub mod archive;
 mod case;
+pub mod checkpoints;
 mod concurrent;
+pub mod event_bus;
 pub mod event_store;
+mod fails_once;
 mod fixture;
 mod flaky;
 pub mod leases;
+pub mod mail;
 mod memory;
 #[cfg(feature = "model")]
 pub mod model;
 mod over;
+mod process_scenario;
 pub mod read_models;
 pub mod retention;
 mod rows_first;
 pub mod sample;
 mod scenario;
+pub mod schedules;
 pub mod snapshots;
+pub mod work_queue;
 
 pub use case::Case;
+pub use fails_once::{FailsOnce, Troubles};
 pub use fixture::{
-    ArchiveFixture, EventStoreFixture, Fixture, LeasesFixture, ReadModelsFixture, RetentionFixture, Skip,
-    SnapshotsFixture,
+    ArchiveFixture, ArrivedMail, CheckpointsFixture, EventBusFixture, EventStoreFixture, Fixture,
+    LeasesFixture, MailAnswer, MailFixture, ReadModelsFixture, RetentionFixture, SchedulesFixture, Skip,
+    SnapshotsFixture, WorkQueueFixture,
 };
-pub use flaky::{Flaky, Stored};
-pub use memory::MemoryFixture;
-pub use over::{Call, EventStoreLayer, Over, ReadModelsLayer, RowsCall};
+pub use flaky::{Flaky, ScriptedCall, Stored};
+pub use memory::{MemoryFixture, MemoryMailFixture, TimedMemoryFixture};
+pub use over::{
+    Call, CheckpointsCall, CheckpointsLayer, EventStoreLayer, Over, ReadModelsLayer, RowsCall, SchedulesCall,
+    SchedulesLayer, WorkCall, WorkQueueLayer,
+};
+pub use process_scenario::{GivenInput, GivenProcess, StepVerdict, given_process};
 pub use rows_first::RowsFirst;
 pub use scenario::{Given, GivenStreams, StreamVerdict, Verdict, given, given_streams};
 
@@ -53,8 +71,9 @@ pub mod private {
 
 /// Turns the contract of a port into tests: one `#[test]` per sentence, named after its case.
 ///
-/// The first argument names the port: `event_store`, `read_models`, `snapshots`, `leases`, `archive` or
-/// `retention`. The second is the [`Fixture`] that opens the adapter. A module of its own keeps the tests of
+/// The first argument names the port: `event_store`, `read_models`, `snapshots`, `leases`, `archive`,
+/// `retention`, `work_queue`, `schedules`, `checkpoints`, `event_bus` or `mail`. The second is the [`Fixture`] that
+/// opens the adapter. A module of its own keeps the tests of
 /// several fixtures apart.
 ///
 /// ```
@@ -103,6 +122,21 @@ macro_rules! conformance {
     };
     (retention, $fixture:ty) => {
         $crate::retention_cases! { conformance_tests [$fixture] }
+    };
+    (mail, $fixture:ty) => {
+        $crate::mail_cases! { conformance_tests [$fixture] }
+    };
+    (event_bus, $fixture:ty) => {
+        $crate::event_bus_cases! { conformance_tests [$fixture] }
+    };
+    (work_queue, $fixture:ty) => {
+        $crate::work_queue_cases! { conformance_tests [$fixture] }
+    };
+    (schedules, $fixture:ty) => {
+        $crate::schedules_cases! { conformance_tests [$fixture] }
+    };
+    (checkpoints, $fixture:ty) => {
+        $crate::checkpoints_cases! { conformance_tests [$fixture] }
     };
 }
 

@@ -1,10 +1,19 @@
 use std::sync::Arc;
+use std::time::Duration;
 
-use underlay_core::memory::{MemoryEventStore, MemoryReadModels, MemorySnapshots};
-use underlay_core::{Archive, Clock, EventStore, ReadModels, Retention, Snapshots};
+use underlay_core::memory::{
+    MemoryCheckpoints, MemoryEventStore, MemoryLeases, MemoryMail, MemoryReadModels, MemorySchedules,
+    MemorySnapshots, SentMail,
+};
+use underlay_core::{
+    Archive, Checkpoints, Clock, EventStore, Leases, Mail, MailError, Mailbox, ManualClock, ReadModels,
+    Retention, Schedules, Snapshots, SystemClock, WorkQueue,
+};
 
 use crate::{
-    ArchiveFixture, EventStoreFixture, Fixture, ReadModelsFixture, RetentionFixture, Skip, SnapshotsFixture,
+    ArchiveFixture, ArrivedMail, CheckpointsFixture, EventStoreFixture, Fixture, LeasesFixture, MailAnswer,
+    MailFixture, ReadModelsFixture, RetentionFixture, SchedulesFixture, Skip, SnapshotsFixture,
+    WorkQueueFixture,
 };
 
 /// Opens the adapters in memory.
@@ -63,5 +72,134 @@ impl ArchiveFixture for MemoryFixture {
 impl RetentionFixture for MemoryFixture {
     fn retention(&self) -> Arc<dyn Retention> {
         Arc::new(self.events.clone())
+    }
+}
+
+/// Opens the mail in memory.
+#[derive(Clone, Debug)]
+pub struct MemoryMailFixture(pub MemoryMail);
+
+impl Fixture for MemoryMailFixture {
+    async fn create() -> Result<Self, Skip> {
+        let sender = Mailbox::parse("The Tests <tests@example.com>").expect("an address");
+        Ok(Self(MemoryMail::new(sender)))
+    }
+
+    async fn reopen(self) -> Self {
+        self
+    }
+}
+
+impl MailFixture for MemoryMailFixture {
+    fn mail(&self) -> Arc<dyn Mail> {
+        Arc::new(self.0.clone())
+    }
+
+    fn sender(&self) -> Mailbox {
+        self.0.sender().clone()
+    }
+
+    async fn arrived(&self) -> Vec<ArrivedMail> {
+        self.0.sent().into_iter().map(|SentMail { key, mail }| ArrivedMail { id: key, mail }).collect()
+    }
+
+    fn answer(&self, address: &Mailbox, answer: MailAnswer) -> bool {
+        let error = match answer {
+            MailAnswer::Taken => None,
+            MailAnswer::RefusedForGood => Some(MailError::Refused("nobody of this name".to_owned())),
+            MailAnswer::RefusedForNow => Some(MailError::Deferred("come back later".to_owned())),
+        };
+        self.0.refuse(address.address(), error);
+        true
+    }
+
+    async fn set_away(&mut self, away: bool) {
+        self.0.refuse_all(away.then(|| MailError::Unavailable("nobody is there".to_owned())));
+    }
+}
+
+/// Opens the adapters in memory under a clock that is moved by hand: for contracts in which time passes.
+#[derive(Clone, Debug)]
+pub struct TimedMemoryFixture {
+    /// The clock of all of them.
+    pub clock: Arc<ManualClock>,
+    /// The log, and the work of its commits.
+    pub events: MemoryEventStore,
+    /// The leases.
+    pub leases: MemoryLeases,
+    /// The tables of views, stored under the leases.
+    pub views: MemoryReadModels,
+    /// The schedules.
+    pub schedules: MemorySchedules,
+    /// The checkpoints, stored under the leases.
+    pub checkpoints: MemoryCheckpoints,
+}
+
+impl Default for TimedMemoryFixture {
+    fn default() -> Self {
+        let clock = Arc::new(ManualClock::new(SystemClock.now()));
+        let leases = MemoryLeases::new(clock.clone());
+        Self {
+            events: MemoryEventStore::new(clock.clone()),
+            views: MemoryReadModels::with_leases(leases.clone()),
+            schedules: MemorySchedules::default(),
+            checkpoints: MemoryCheckpoints::new(leases.clone()),
+            leases,
+            clock,
+        }
+    }
+}
+
+impl Fixture for TimedMemoryFixture {
+    async fn create() -> Result<Self, Skip> {
+        Ok(Self::default())
+    }
+
+    async fn reopen(self) -> Self {
+        self.clone()
+    }
+}
+
+impl EventStoreFixture for TimedMemoryFixture {
+    fn event_store(&self) -> Arc<dyn EventStore> {
+        Arc::new(self.events.clone())
+    }
+}
+
+impl ReadModelsFixture for TimedMemoryFixture {
+    fn read_models(&self) -> Arc<dyn ReadModels> {
+        Arc::new(self.views.clone())
+    }
+}
+
+impl LeasesFixture for TimedMemoryFixture {
+    fn leases(&self) -> Arc<dyn Leases> {
+        Arc::new(self.leases.clone())
+    }
+
+    fn pass(&self, time: Duration) {
+        self.clock.advance(time);
+    }
+}
+
+impl WorkQueueFixture for TimedMemoryFixture {
+    fn work_queue(&self) -> Arc<dyn WorkQueue> {
+        Arc::new(self.events.clone())
+    }
+
+    fn clock(&self) -> Arc<ManualClock> {
+        self.clock.clone()
+    }
+}
+
+impl SchedulesFixture for TimedMemoryFixture {
+    fn schedules(&self) -> Arc<dyn Schedules> {
+        Arc::new(self.schedules.clone())
+    }
+}
+
+impl CheckpointsFixture for TimedMemoryFixture {
+    fn checkpoints(&self) -> Arc<dyn Checkpoints> {
+        Arc::new(self.checkpoints.clone())
     }
 }

@@ -291,12 +291,12 @@ impl<R: Refusal> StreamVerdict<R> {
     }
 }
 
-fn encode<E: Event>(event: &E) -> NewEvent {
+pub(crate) fn encode<E: Event>(event: &E) -> NewEvent {
     NewEvent::encode(event).expect("an event has a JSON form")
 }
 
 /// An event as it comes back from a store.
-fn stored_and_read<E: Event>(event: &E) -> E {
+pub(crate) fn stored_and_read<E: Event>(event: &E) -> E {
     let stored = encode(event);
     let read = E::decode(stored.event_type.as_str(), stored.schema_version.0, stored.payload.text().as_str());
     let read = match read {

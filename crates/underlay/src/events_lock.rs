@@ -4,11 +4,13 @@
 //! the payload, as JSON Schema ([`SchemaShape`]): comments, names of Rust types and the order of fields
 //! and variants are no part of it. A stored event lives for ever, so a shape that was released never
 //! changes: a change is a new version, with an upcaster from the one before.
+//!
+//! The states of processes stand in it too, under `process NAME state`: instances in flight hold them.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use underlay_core::SchemaShape;
+use underlay_core::{Json, SchemaShape};
 use underlay_runtime::Registry;
 
 /// The name of a type, then its version.
@@ -43,34 +45,24 @@ pub fn check_events_lock(registry: &Registry, text: &str) -> Result<LockCheck, S
     let mut grown = locked.clone();
     let (mut new, mut broken) = (Vec::new(), Vec::new());
     let mut declared = BTreeMap::new();
-    for (event, schema) in registry.event_schemas() {
-        declared.insert(event.name, event.version);
-        let schema =
-            schema.decode::<Value>().map_err(|error| format!("the schema of {}: {error}", event.name))?;
+    for Declared { name, version, schema, of } in declared_shapes(registry) {
+        let schema = schema.decode::<Value>().map_err(|error| format!("the schema of {name}: {error}"))?;
         let shape = SchemaShape::of(&schema);
-        let versions = grown.entry(event.name.to_owned()).or_default();
-        match versions.get(&event.version) {
+        let versions = grown.entry(name.clone()).or_default();
+        match versions.get(&version) {
             Some(released) if SchemaShape::of(released) == shape => {}
-            Some(_) => broken.push(format!(
-                "{} version {}: its payload changed. Events of that shape are stored. Declare the new shape as \
-                 version {} with an upcaster from {}, or take the change back.",
-                event.name,
-                event.version,
-                event.version + 1,
-                event.version
-            )),
+            Some(_) => broken.push(of.changed(&name, version)),
             None => {
-                new.push(format!("{} version {}", event.name, event.version));
-                versions.insert(event.version, shape.into_value());
+                new.push(format!("{name} version {version}"));
+                versions.insert(version, shape.into_value());
             }
         }
+        declared.insert(name, version);
     }
     for (name, versions) in &locked {
         let newest = versions.keys().next_back().copied().unwrap_or_default();
-        match declared.get(name.as_str()) {
-            None => broken.push(format!(
-                "{name}: the type is no longer declared. Stored events of it could not be read. Declare it again."
-            )),
+        match declared.get(name) {
+            None => broken.push(Of::released(name).gone(name)),
             Some(version) if *version < newest => broken.push(format!(
                 "{name}: the code declares version {version}, version {newest} was released. Declare version {newest}."
             )),
@@ -85,4 +77,72 @@ pub fn check_events_lock(registry: &Registry, text: &str) -> Result<LockCheck, S
     }
     let text = serde_json::to_string_pretty(&grown).map_err(|error| error.to_string())?;
     Ok(LockCheck::Grows { new, text: text + "\n" })
+}
+
+/// A shape that the code declares.
+struct Declared {
+    name: String,
+    version: u32,
+    schema: Json,
+    of: Of,
+}
+
+/// What a shape is of.
+#[derive(Clone, Copy)]
+enum Of {
+    Events,
+    States,
+}
+
+fn declared_shapes(registry: &Registry) -> impl Iterator<Item = Declared> {
+    let events = registry.event_schemas().into_iter().map(|(event, schema)| Declared {
+        name: event.name.to_owned(),
+        version: event.version,
+        schema,
+        of: Of::Events,
+    });
+    let states = registry.process_states().into_iter().map(|(process, schema)| Declared {
+        name: format!("{PROCESS}{}{STATE}", process.name),
+        version: process.version,
+        schema,
+        of: Of::States,
+    });
+    events.chain(states)
+}
+
+/// No type has a space in its name.
+const PROCESS: &str = "process ";
+const STATE: &str = " state";
+
+impl Of {
+    /// What a released shape is of.
+    fn released(name: &str) -> Self {
+        if name.starts_with(PROCESS) && name.ends_with(STATE) { Self::States } else { Self::Events }
+    }
+
+    fn changed(self, name: &str, version: u32) -> String {
+        let next = version + 1;
+        match self {
+            Self::Events => format!(
+                "{name} version {version}: its payload changed. Events of that shape are stored. Declare the new shape as \
+                 version {next} with an upcaster from {version}, or take the change back."
+            ),
+            Self::States => format!(
+                "{name} version {version}: its shape changed. Instances in flight hold states of that shape. Raise \
+                 `VERSION` to {next} and lift older states in `Process::upcast`, or take the change back."
+            ),
+        }
+    }
+
+    fn gone(self, name: &str) -> String {
+        match self {
+            Self::Events => format!(
+                "{name}: the type is no longer declared. Stored events of it could not be read. Declare it again."
+            ),
+            Self::States => format!(
+                "{name}: the process is no longer there. Its instances in flight could not go on. Add it again; where \
+                 none is open any more, take its entry out of the lock."
+            ),
+        }
+    }
 }

@@ -29,15 +29,18 @@ pub use store::Store;
 #[doc(hidden)]
 pub use underlay_core as core;
 pub use underlay_core::{
-    Actor, Aggregate, Category, Clock, ColumnValue, Command, Commit, CommitId, Context, Decimal, Decision,
-    Error, Event, EventId, EventStore, EventStoreExt, ExpectedVersion, Keys, NewEvent, OnFault, Operation,
-    Position, Query, ReadModels, Reads, Recorded, RecordedEvent, Refusal, Row, StreamName, Streams, TenantId,
-    Timestamp, Value, Version, View,
+    Actor, Aggregate, BusSubscription, Category, Clock, ColumnValue, Command, CommandOutcome, Commit,
+    CommitId, Context, Decimal, Decision, Delivery, Draw, Drawing, Error, Event, EventId, EventStore,
+    EventStoreExt, ExpectedVersion, Handled, Handler, HandlerError, Input, Keys, NewEvent, OnFault,
+    Operation, Outgoing, Position, Process, ProcessStart, Query, ReadModels, Reads, Recorded, RecordedEvent,
+    Refusal, Row, Sink, Step, StepContext, StreamName, Streams, Subscriber, TenantId, Timestamp, Value,
+    Version, View,
 };
 pub use underlay_core::{adapter, domain, memory, ports, words};
 pub use underlay_derive::{command, event, refusal, row, snapshot, value};
 pub use underlay_runtime::{
-    Engine, EngineConfig, ExecuteError, Executed, OnViewChange, RebuildFrom, Request,
+    Cancelled, CommandInfo, CommandStatus, Engine, EngineConfig, ExecuteError, Executed, Missed,
+    OnViewChange, RebuildFrom, Request, ScheduleDefinition, SubmitOptions, Submitted,
 };
 pub use underlay_server as server;
 pub use underlay_server::{Credentials, Denied, LogReaders, Principal};

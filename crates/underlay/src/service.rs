@@ -3,7 +3,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use underlay_core::adapter::Adapter;
-use underlay_core::{Aggregate, Error, Operation, SnapshotState, View};
+use underlay_core::{
+    Aggregate, BusSubscription, Draw, Error, Handler, Operation, Process, Sink, SnapshotState, Subscriber,
+    View,
+};
 use underlay_runtime::{Engine, EngineConfig, Registry};
 use underlay_server::{Credentials, Example, LogReaders, ServerConfig};
 
@@ -97,6 +100,43 @@ impl Service {
     #[must_use]
     pub fn view<V: View>(mut self, view: V) -> Self {
         self.registry = self.registry.view(view);
+        self
+    }
+
+    /// Adds a process.
+    #[must_use]
+    pub fn process<P: Process>(mut self, process: P) -> Self {
+        self.registry = self.registry.process(process);
+        self
+    }
+
+    /// Adds a handler: it does what messages ask for.
+    #[must_use]
+    pub fn handler<H: Handler>(mut self, handler: H) -> Self {
+        self.registry = self.registry.handler(handler);
+        self
+    }
+
+    /// Adds a pump: it brings the log to a sink, from where it last was, in one process at a time. Its name is
+    /// stored with its place.
+    #[must_use]
+    pub fn pump(mut self, name: &'static str, sink: impl Sink) -> Self {
+        self.registry = self.registry.pump(name, sink);
+        self
+    }
+
+    /// Adds a subscriber of the event bus. Every process has it, and gives it what is committed from its start on,
+    /// by whatever process.
+    #[must_use]
+    pub fn subscriber(mut self, wanted: BusSubscription, subscriber: impl Subscriber) -> Self {
+        self.registry = self.registry.subscriber(wanted, subscriber);
+        self
+    }
+
+    /// Draws messages and commands from events, before the commit that stores both.
+    #[must_use]
+    pub fn draw<D: Draw>(mut self, draw: D) -> Self {
+        self.registry = self.registry.draw(draw);
         self
     }
 

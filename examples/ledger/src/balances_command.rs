@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use underlay::clap::{self, Arg, ArgMatches};
-use underlay::ports::Direction;
+use underlay::domain::Direction;
 use underlay::words::limits::PAGE_ROWS_MAX;
 use underlay::{App, CliCommand, Decimal, Engine, Error, ExitError, Query, Row, TenantId, View};
 

@@ -93,6 +93,14 @@ pub(super) fn may(role: &str, relation: &Relation, verb: Verb) -> Option<May> {
             | "skipped_events"
             | "leases"
             | "snapshots"
+            | "work"
+            | "work_later"
+            | "dead_letters"
+            | "work_shards"
+            | "shard_terms"
+            | "workers"
+            | "schedules"
+            | "checkpoints"
     );
     if !known {
         return None;
@@ -122,6 +130,15 @@ pub(super) fn may(role: &str, relation: &Relation, verb: Verb) -> Option<May> {
         ("worker", "skipped_events", Select | Insert) => May::All,
         ("reader", "views" | "view_generations" | "view_checkpoints", Select) => May::All,
         ("writer", "snapshots", verb) if is_of_rows(verb) => May::Own,
+        ("append", "work" | "work_later", Select | Insert) => May::All,
+        ("append", "dead_letters" | "work_shards", Select) => May::All,
+        // Work is sent by functions of the log alone, and never changed before it is settled.
+        ("worker", "work", Select | Delete) => May::All,
+        ("worker", "work_later" | "workers", verb) if is_of_rows(verb) => May::All,
+        ("worker", "dead_letters" | "shard_terms" | "checkpoints", Select | Insert | Delete) => May::All,
+        ("worker", "work_shards" | "schedules", Select | Update) => May::All,
+        ("reader", "work" | "work_later" | "dead_letters" | "schedules", Select) => May::Own,
+        ("writer", "schedules", Select | Insert | Update) => May::Own,
         _ => May::No,
     })
 }
@@ -129,12 +146,16 @@ pub(super) fn may(role: &str, relation: &Relation, verb: Verb) -> Option<May> {
 /// Who may call a function of the schema; none where nobody has declared it.
 pub(super) fn callers(function: &str) -> Option<&'static [&'static str]> {
     Some(match function {
-        "append" | "append_one" | "fence" => &["writer"],
+        "append" | "append_one" | "append_work" | "fence" | "put_schedule" => &["writer"],
         // They only pass on to those, in the name of who calls them.
-        "store_commits" | "store_commit" | "raise_fence" => &["writer"],
+        "store_commits" | "store_commit" | "store_commits_and_work" | "raise_fence" => &["writer"],
         "guard_transaction" => &["writer", "worker"],
         "log_bound" | "last_sequence" => &["reader", "worker"],
         "position_at" | "move_checkpoint" | "time_now" | "import_commits" | "forget_commits" => &["worker"],
+        "share_work" | "release_shards" | "leave_work" | "settle_work" | "replay_work" | "discard_work" => {
+            &["worker"]
+        }
+        "check_work_log" | "move_shard" | "release_line" | "lock_lines" | "move_subscription" => &["worker"],
         "refuse_change" => &[],
         _ => return None,
     })

@@ -8,6 +8,18 @@ use super::population::Population;
 use super::tally::Attack;
 use crate::Result;
 
+/// What is dumped.
+const TABLES: [&str; 8] = [
+    "underlay.events",
+    "underlay.commits",
+    "underlay.snapshots",
+    "underlay.work",
+    "underlay.work_later",
+    "underlay.dead_letters",
+    "underlay.schedules",
+    "underlay_views.*",
+];
+
 /// Dumps the database in every way a login can ask for.
 pub(super) async fn attack(place: &Place, population: &Population) -> Result<Attack> {
     let mut attack = Attack::new("dumps");
@@ -16,9 +28,7 @@ pub(super) async fn attack(place: &Place, population: &Population) -> Result<Att
         for role in ["", "reader", "writer"] {
             for security in ["", "--enable-row-security"] {
                 for tenant in [None, Some(own)] {
-                    for table in
-                        ["underlay.events", "underlay.commits", "underlay.snapshots", "underlay_views.*"]
-                    {
+                    for table in TABLES {
                         let mut dump = postgres_program("pg_dump")?;
                         dump.arg("--data-only").arg("--inserts").arg("--table").arg(table);
                         dump.args((!security.is_empty()).then_some(security));

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 /// Called by one tenant with what another has.
-pub(super) const ATTACKED: [&str; 27] = [
+pub(super) const ATTACKED: [&str; 34] = [
     "Archive::import_commits",
     "Archive::read_commits",
     "Engine::count",
@@ -28,15 +28,22 @@ pub(super) const ATTACKED: [&str; 27] = [
     "ReadModels::get",
     "ReadModels::load",
     "ReadModels::query",
+    "Schedules::list_schedules",
+    "Schedules::put_schedule",
+    "Schedules::remove_schedule",
     "Snapshots::load_snapshot",
     "Snapshots::remove_snapshot",
     "Snapshots::store_snapshot",
     "Wakeups::subscribe",
+    "WorkQueue::discard",
+    "WorkQueue::find_work",
+    "WorkQueue::list_work",
+    "WorkQueue::replay",
 ];
 
 /// Not about a tenant: what they tell is no tenant's, or for the engine alone.
 #[cfg(test)]
-const OF_NO_TENANT: [&str; 31] = [
+const OF_NO_TENANT: [&str; 43] = [
     // The log as a whole: its name, its length, and for the engine the id of an event.
     "EventStore::store_id",
     "EventStore::head",
@@ -68,6 +75,18 @@ const OF_NO_TENANT: [&str; 31] = [
     "Leases::find",
     "Leases::renew",
     "Leases::release",
+    "Checkpoints::find_checkpoint",
+    "Checkpoints::list_checkpoints",
+    "Checkpoints::move_checkpoint",
+    "Schedules::advance_schedule",
+    "Schedules::due_schedules",
+    "WorkQueue::leave",
+    "WorkQueue::queue_depths",
+    "WorkQueue::read_due",
+    "WorkQueue::read_work",
+    "WorkQueue::release",
+    "WorkQueue::settle",
+    "WorkQueue::share",
     "Retention::forget_outcome_bodies",
     "Retention::forget_empty_commits",
     // The end of it.

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
+use underlay_core::limits::WORK_PAGE_MAX;
 use underlay_core::{
     Checkpoint, Column, ColumnType, Commit, CommitId, Decimal, EventId, EventStore, EventType,
-    ExpectedVersion, Fingerprint, Json, Metadata, NewEvent, Outcome, ParkedEvent, Position, RowAddress,
-    RowChange, SchemaVersion, Snapshot, StreamName, Swap, Timestamp, Value, Version, ViewBatch, ViewSchema,
-    ViewTable,
+    ExpectedVersion, Fingerprint, Json, Lane, Metadata, NewEvent, NewWork, Outcome, ParkedEvent, Position,
+    RowAddress, RowChange, SchemaVersion, Settled, Settlement, Snapshot, StreamName, Swap, Timestamp, Value,
+    Version, ViewBatch, ViewSchema, ViewTable, WorkKind, WorkPlace, WorkScope, Worker, WorkerId,
 };
 use uuid::Uuid;
 
@@ -49,6 +50,10 @@ pub(super) const SHARED_COMMIT: Uuid = Uuid::from_u128(0xc0ff_ee00_0000_4000_800
 pub(super) const SHARED_STREAM: &str = "account-1";
 /// The key of a row that every tenant has.
 pub(super) const SHARED_KEY: &str = "shared";
+/// The schedule that every tenant has.
+pub(super) const SCHEDULE: &str = "nightly";
+/// The name of work that is given up.
+const LETTER: &str = "letter";
 /// Rows of a tenant in each generation of a view.
 const ROWS: u32 = 4;
 
@@ -143,6 +148,7 @@ pub(super) async fn fill(store: &OpenStore) -> Result<Population> {
     for tenant in &tenants {
         write(store, tenant).await?;
     }
+    give_up_letters(store).await?;
     let start = Checkpoint::start(store.store.store_id());
     let active = store.read_models.prepare(&view("accounts"), start).await?;
     store_rows(store, &active, &tenants).await?;
@@ -172,8 +178,14 @@ async fn write(store: &OpenStore, tenant: &Marked) -> Result<()> {
     store.store.commit(&tenant.id, both).await?;
     let own = Commit::new(own_commit(tenant))
         .append(own_stream(tenant)?, ExpectedVersion::Exact(Version(1)), vec![event(tenant, 4)?])
-        .with_metadata(metadata);
+        .with_metadata(metadata)
+        .send(piece(tenant, "ready")?)
+        .send(piece(tenant, "later")?.with_due_at(Timestamp::MAX))
+        .send(piece(tenant, LETTER)?);
     store.store.commit(&tenant.id, own).await?;
+    let (_, schedules) = store.work()?;
+    let definition = Json::encode(&serde_json::json!({ "secret": tenant.mark() }))?;
+    schedules.put_schedule(&tenant.id, SCHEDULE, &definition, Some(Timestamp::UNIX_EPOCH)).await?;
     let refused = Outcome::Refused {
         code: "no".to_owned(),
         message: format!("not {}", tenant.mark()),
@@ -190,6 +202,38 @@ async fn write(store: &OpenStore, tenant: &Marked) -> Result<()> {
         store.snapshots.store_snapshot(&tenant.id, &stream, snapshot).await?;
     }
     Ok(())
+}
+
+/// A piece of work for the key that every tenant has.
+fn piece(tenant: &Marked, name: &str) -> Result<NewWork> {
+    let payload = Json::encode(&serde_json::json!({ "secret": tenant.mark() }))?;
+    Ok(NewWork::new(WorkKind::Message, "mail", SHARED_KEY, name, payload))
+}
+
+/// Gives up what is to be a dead letter, of every tenant.
+async fn give_up_letters(store: &OpenStore) -> Result<()> {
+    let (work, _) = store.work()?;
+    let worker = Worker { id: WorkerId::draw(), holder: "the attack".to_owned() };
+    let everybody = WorkScope::EveryTenantBut(Vec::new());
+    for held in work.share(&worker, Duration::from_secs(60), &[]).await?.held {
+        let shard = held.term.shard;
+        let page = work.read_work(shard, Lane::Normal, &everybody, WorkPlace::START, WORK_PAGE_MAX).await?;
+        let letters = page.work.into_iter().map(|read| read.work).filter(|work| work.sent.name == LETTER);
+        let settled = letters.map(|letter| Settlement {
+            term: held.term,
+            place: letter.place,
+            settled: Settled::Dead {
+                error: format!("refused {}", letter.sent.payload.text().as_str()),
+                is_final: true,
+                holds: false,
+            },
+        });
+        let settled: Vec<Settlement> = settled.collect();
+        if !work.settle(&settled).await?.is_empty() {
+            return Err("a shard was lost while letters were given up".into());
+        }
+    }
+    Ok(work.leave(&worker).await?)
 }
 
 async fn store_rows(store: &OpenStore, table: &ViewTable, tenants: &[Marked]) -> Result<()> {
@@ -267,6 +311,30 @@ pub(super) async fn add_hostile(population: &mut Population, admin: &Session) ->
             state = text("state")
         );
         let mut all = vec![events, commits, snapshots];
+        all.extend(["work", "work_later", "dead_letters"].map(|table| {
+            let more = match table {
+                "work" => "",
+                "work_later" => ", due_at, attempts, holds",
+                _ => ", died_at, attempts, is_final, holds, last_error",
+            };
+            format!(
+                "INSERT INTO {SCHEMA}.{table} (place, sent_at, version, work_id, commit_id, shard, lane, tenant, kind, \
+                 receiver, key, name, metadata, payload{more}) \
+                 SELECT place + 500 + {number}, sent_at, version, gen_random_uuid(), {id}, shard, lane, {tenant}, kind, \
+                 receiver, key, name, {metadata}::json, {payload}::json{values} \
+                 FROM {SCHEMA}.{table} WHERE tenant = {from}",
+                id = id("commit_id"),
+                metadata = text("metadata"),
+                payload = text("payload"),
+                values = more.replace("last_error", &text("last_error")),
+            )
+        }));
+        all.push(format!(
+            "INSERT INTO {SCHEMA}.schedules (tenant, name, revision, next_due_at, definition) \
+             SELECT {tenant}, name, revision, next_due_at, {definition}::json \
+             FROM {SCHEMA}.schedules WHERE tenant = {from}",
+            definition = text("definition")
+        ));
         for table in population.tables.iter().chain([&population.replaced]) {
             let place = format!("{VIEWS}.{}_{}", table.schema.name, table.generation);
             all.push(format!(

@@ -7,13 +7,13 @@ use underlay_core::{
     ArchivedCommit, Category, Checkpoint, Commit, CommitId, CommitStatus, Committed, Comparison, Cursor,
     Direction, Error, EventId, EventStore, EventStoreExt, EventType, ExpectedVersion, Fingerprint, Json,
     LogFilter, LogScope, Outcome, Position, Query, RowAddress, RowChange, Snapshot, StreamName, TenantId,
-    Timestamp, Value, Version, ViewBatch, ViewTable,
+    Timestamp, Value, Version, ViewBatch, ViewTable, WorkFilter, WorkId, WorkPlace,
 };
 
 use super::marks::{self, Marked};
 use super::population::{
-    HOSTILE_NAMES, Population, SHARED_COMMIT, SHARED_KEY, SHARED_STREAM, event, own_commit, own_key,
-    own_refusal, own_stream, row, values,
+    HOSTILE_NAMES, Population, SCHEDULE, SHARED_COMMIT, SHARED_KEY, SHARED_STREAM, event, own_commit,
+    own_key, own_refusal, own_stream, row, values,
 };
 use super::tally::Attack;
 use super::witness::Witness;
@@ -44,6 +44,7 @@ pub(super) async fn attack(
         let before = witness.everything_of(pair.victim, pair.tables).await?;
         pair.reads(&mut attack).await?;
         pair.log(&mut attack).await?;
+        pair.work(&mut attack).await?;
         pair.rows(&mut attack).await?;
         pair.writes(&mut attack).await?;
         pair.batch(&mut attack).await?;
@@ -196,6 +197,57 @@ impl Pair<'_> {
             self.empty("read_commits", alone, attack);
         }
         self.control("read_commits", store.archive.read_commits(&scope, 0, 10_000).await, attack);
+        Ok(())
+    }
+
+    /// Work, dead letters and schedules, by the ids and names of the other.
+    async fn work(&self, attack: &mut Attack) -> Result<()> {
+        let (work, schedules) = self.store.work()?;
+        let (own, theirs) = (&self.own.id, own_commit(self.victim));
+        for number in 0..4 {
+            let found = work.find_work(own, theirs, number).await;
+            let found = self.judge("WorkQueue::find_work", "a commit id", found, attack);
+            self.empty("find_work", found.flatten().is_none(), attack);
+        }
+        self.control("find_work", work.find_work(own, own_commit(self.own), 0).await, attack);
+        let letters: Vec<WorkId> = (0..4).map(|number| WorkId::of(&self.victim.id, theirs, number)).collect();
+        let replayed = work.replay(own, &letters).await;
+        let replayed = self.judge("WorkQueue::replay", "ids of letters", replayed, attack);
+        self.empty("replay", replayed.is_none_or(|count| count == 0), attack);
+        let discarded = work.discard(own, &letters).await;
+        let discarded = self.judge("WorkQueue::discard", "ids of letters", discarded, attack);
+        self.empty("discard", discarded.is_none_or(|count| count == 0), attack);
+        let mut filter = WorkFilter { tenant: Some(own.clone()), ..WorkFilter::default() };
+        for dead in [false, true] {
+            filter.dead = dead;
+            for key in [None, Some(SHARED_KEY)].into_iter().chain(HOSTILE_TEXTS.map(Some)) {
+                filter.key = key.map(str::to_owned);
+                for (after, limit) in [(0, 1), (0, 1_000), (u64::MAX, 1)] {
+                    let listed = work.list_work(&filter, WorkPlace::from_number(after), limit).await;
+                    let listed = self.judge("WorkQueue::list_work", "a key and a place", listed, attack);
+                    let alone =
+                        listed.is_none_or(|listed| listed.iter().all(|info| info.work.tenant == *own));
+                    self.empty("list_work", alone, attack);
+                }
+            }
+            filter.key = None;
+            self.control("list_work", work.list_work(&filter, WorkPlace::START, 1_000).await, attack);
+        }
+        for after in [None, Some((&self.victim.id, SCHEDULE)), Some((&self.victim.id, "'; --"))] {
+            let listed = schedules.list_schedules(Some(own), after, 1_000).await;
+            let listed = self.judge("Schedules::list_schedules", "a name", listed, attack);
+            let alone = listed.is_none_or(|listed| listed.iter().all(|schedule| schedule.tenant == *own));
+            self.empty("list_schedules", alone, attack);
+        }
+        self.control("list_schedules", schedules.list_schedules(Some(own), None, 1_000).await, attack);
+        // One of the same name is one's own.
+        let visitor = TenantId::new(format!("visitor.{}.{}", self.own.number, self.victim.number))?;
+        let removed = schedules.remove_schedule(&visitor, SCHEDULE).await;
+        let removed = self.judge("Schedules::remove_schedule", "a name", removed, attack);
+        self.empty("remove_schedule", removed.is_none_or(|removed| !removed), attack);
+        let put = schedules.put_schedule(&visitor, SCHEDULE, &Json::parse("{}")?, None).await;
+        let put = self.judge("Schedules::put_schedule", "a name", put, attack);
+        self.empty("put_schedule", put.is_none_or(|revision| revision == 1), attack);
         Ok(())
     }
 

@@ -1,7 +1,8 @@
 //! What a tenant has, told past whatever is attacked: an attack must not have changed it.
 
 use async_trait::async_trait;
-use underlay_core::{LogScope, Query, StreamName, ViewTable};
+use underlay_core::limits::WORK_PAGE_MAX;
+use underlay_core::{LogScope, Query, StreamName, ViewTable, WorkFilter, WorkPlace};
 
 use super::marks::Marked;
 use super::place::{SCHEMA, VIEWS};
@@ -25,7 +26,9 @@ pub(super) trait Witness: Sync {
 impl Witness for Session {
     async fn everything_of(&self, tenant: &Marked, tables: &[ViewTable]) -> Result<String> {
         let mut names: Vec<String> =
-            ["events", "commits", "snapshots"].map(|table| format!("{SCHEMA}.{table}")).into();
+            ["events", "commits", "snapshots", "work", "work_later", "dead_letters", "schedules"]
+                .map(|table| format!("{SCHEMA}.{table}"))
+                .into();
         names
             .extend(tables.iter().map(|table| format!("{VIEWS}.{}_{}", table.schema.name, table.generation)));
         let mut text = String::new();
@@ -50,6 +53,12 @@ impl Witness for OpenStore {
         for stream in [StreamName::parse(SHARED_STREAM)?, own_stream(tenant)?] {
             parts.push(format!("{:?}", self.snapshots.load_snapshot(&tenant.id, &stream).await?));
         }
+        let (work, schedules) = self.work()?;
+        for dead in [false, true] {
+            let filter = WorkFilter { tenant: Some(tenant.id.clone()), dead, ..WorkFilter::default() };
+            parts.push(format!("{:?}", work.list_work(&filter, WorkPlace::START, WORK_PAGE_MAX).await?));
+        }
+        parts.push(format!("{:?}", schedules.list_schedules(Some(&tenant.id), None, WORK_PAGE_MAX).await?));
         for table in tables {
             let page = self.read_models.query(table, &tenant.id, &Query::default().limit(1_000)).await?;
             parts.push(format!("{:?}", page.rows));

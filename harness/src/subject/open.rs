@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use underlay_core::adapter::{Adapter, Backend, OptionValues};
 use underlay_core::memory::MemoryAdapter;
-use underlay_core::{Archive, Error, EventStore, Leases, ReadModels, Snapshots, SystemClock, Wakeups};
+use underlay_core::{
+    Archive, Error, EventStore, Leases, ReadModels, Schedules, Snapshots, SystemClock, Wakeups, WorkQueue,
+};
 use underlay_postgres::PostgresAdapter;
-use underlay_runtime::Ports;
+use underlay_runtime::{Ports, WorkPorts};
 use underlay_sqlite::{SqliteAdapter, SqliteConfig};
 
 use super::Address;
@@ -85,7 +87,7 @@ impl OpenStore {
     /// The ports of an engine.
     pub(crate) fn ports(&self) -> Ports {
         Ports {
-            work: None,
+            work: self.work_ports(),
             store: self.store.clone(),
             read_models: self.read_models.clone(),
             wakeups: self.wakeups.clone(),
@@ -93,6 +95,25 @@ impl OpenStore {
             leases: self.leases.clone(),
             clock: Arc::new(SystemClock),
         }
+    }
+
+    /// The work of commits, and the schedules.
+    pub(crate) fn work(&self) -> Result<(Arc<dyn WorkQueue>, Arc<dyn Schedules>)> {
+        match (&self.backend.work, &self.backend.schedules) {
+            (Some(work), Some(schedules)) => Ok((work.clone(), schedules.clone())),
+            _ => Err("a store under attack keeps work and schedules".into()),
+        }
+    }
+
+    /// The ports of what follows a commit, where the store keeps any.
+    fn work_ports(&self) -> Option<WorkPorts> {
+        let Backend { work, schedules, checkpoints, work_leases, .. } = self.backend.clone();
+        Some(WorkPorts {
+            queue: work?,
+            schedules: schedules?,
+            checkpoints: checkpoints?,
+            leases: work_leases,
+        })
     }
 
     /// Answers what still waits, then closes files and connections.

@@ -98,6 +98,23 @@ pub fn without_password(address: &str) -> String {
     }
 }
 
+/// A part of an address without its percent encoding; `None` where that is broken.
+#[must_use]
+pub fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let digit = |byte: u8| char::from(byte).to_digit(16);
+            let (high, low) = (digit(rest.next()?)?, digit(rest.next()?)?);
+            bytes.push(u8::try_from(high * 16 + low).ok()?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +132,14 @@ mod tests {
             ("postgres://me:p@s/s@h/d", "postgres://me:***@h/d"),
         ] {
             assert_eq!(without_password(address), shown);
+        }
+    }
+
+    #[test]
+    fn percent_encoding_is_taken_off_or_broken() {
+        assert_eq!(percent_decoded("a%20b%40%C3%a9+").as_deref(), Some("a b@é+"));
+        for broken in ["%", "%4", "%zz", "%ff", "%-1"] {
+            assert_eq!(percent_decoded(broken), None, "{broken}");
         }
     }
 }

@@ -31,7 +31,7 @@ mod walk;
 pub use backend::{Backend, Close};
 pub use batch::{BatchLimits, BatchQueue, Queued};
 pub use commit_intake::{CommitIntake, Outage};
-pub use description::{Adapter, Migrations, OptionValues, without_password};
+pub use description::{Adapter, Migrations, OptionValues, percent_decoded, without_password};
 pub use fault_hook::{FaultHook, Injected};
 pub use flight::Flight;
 pub use migration::{Migration, count_applied};

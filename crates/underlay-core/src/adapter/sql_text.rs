@@ -1,7 +1,7 @@
 //! Parts of queries that SQL databases write alike. Values are bound and never stand in the text; names are
 //! quoted.
 
-use crate::ports::{Comparison, Direction, Filter};
+use crate::domain::{Comparison, Direction, Filter};
 use crate::words::Value;
 
 /// A name as an identifier.

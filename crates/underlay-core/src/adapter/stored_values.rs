@@ -52,6 +52,10 @@ pub fn stored_number(value: u64) -> i64 {
 #[must_use]
 pub fn stored_time(microseconds: i64) -> Option<Timestamp> {
     const SECOND: i64 = 1_000_000;
+    // The end of time lies a part of a microsecond after what is stored of it.
+    if microseconds == Timestamp::MAX.as_microsecond() {
+        return Some(Timestamp::MAX);
+    }
     // By seconds, since the way from microseconds leaves out the last second of the range.
     let nanoseconds = i32::try_from(microseconds % SECOND).ok()? * 1_000;
     Timestamp::new(microseconds / SECOND, nanoseconds).ok()

@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use crate::ports::{Comparison, Filter, Query};
+use crate::domain::{Comparison, Filter, Query};
 use crate::words::limits::QUERY_ROWS_SCANNED_MAX;
 use crate::words::{Error, Value};
 
@@ -156,7 +156,7 @@ impl Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ports::Direction;
+    use crate::domain::Direction;
 
     fn filter(query: Query, column: &str, comparison: Comparison) -> Query {
         query.filter(column, comparison, Value::Integer(1))

@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::words::limits::JSON_DEPTH_MAX;
-use crate::words::{Error, Fingerprint, Json};
+use crate::words::{Error, Fingerprint, Json, StreamName};
 
 /// What was asked, in one form.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +47,18 @@ impl Asked {
     #[must_use]
     pub fn fingerprint<'a>(&'a self, place: impl IntoIterator<Item = &'a str>) -> Fingerprint {
         Fingerprint::of(place.into_iter().chain([self.0.as_str()]).map(str::as_bytes))
+    }
+
+    /// What a repeat of a command to a stream must match.
+    #[must_use]
+    pub fn of_command(&self, stream: &StreamName, name: &str) -> Fingerprint {
+        self.fingerprint(["command", stream.as_str(), name])
+    }
+
+    /// What a repeat of an operation must match.
+    #[must_use]
+    pub fn of_operation(&self, name: &str) -> Fingerprint {
+        self.fingerprint(["operation", name])
     }
 
     fn of(json: &Json, nulls: Nulls) -> Result<Self, Error> {

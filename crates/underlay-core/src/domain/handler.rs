@@ -5,9 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::Notify;
 
-use crate::domain::{Event, Outgoing};
-use crate::ports::{Query, RowPage, StreamPage};
-use crate::words::{Error, StreamName, TenantId, Timestamp, Value, Version, WorkId};
+use crate::domain::{Event, Outgoing, Query, RowPage};
+use crate::words::{Error, RecordedEvent, StreamName, TenantId, Timestamp, Value, Version, WorkId};
 
 /// Does what a message asks for: the one kind of code of a service that has effects.
 ///
@@ -137,7 +136,7 @@ pub trait TenantReader: Send + Sync {
     /// What the store says.
     async fn query(&self, view: &str, query: &Query) -> Result<RowPage, Error>;
 
-    /// A page of a stream.
+    /// Events of a stream after a version, in order.
     ///
     /// # Errors
     /// What the store says.
@@ -146,7 +145,7 @@ pub trait TenantReader: Send + Sync {
         stream: &StreamName,
         after: Version,
         limit: usize,
-    ) -> Result<StreamPage, Error>;
+    ) -> Result<Vec<RecordedEvent>, Error>;
 }
 
 /// One attempt at a message.

@@ -1,11 +1,16 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::{Actor, Aggregate, Command, Event, Handler, Operation};
+use crate::domain::{Actor, Aggregate, Asked, Command, Event, Handler, Operation};
+use crate::words::limits::WORK_KEY_BYTES_MAX;
 use crate::words::{
-    CommitId, Error, Fingerprint, Json, NewWork, SchemaVersion, StreamName, TenantId, Timestamp, Version,
-    WorkKind,
+    CommitId, Error, Fingerprint, Json, NewWork, Origin, SchemaVersion, StreamName, TenantId, Timestamp,
+    Version, WorkId, WorkKind,
 };
+
+/// The code of the outcome of a command that was cancelled before it ran. No declared refusal has a `:` in its
+/// code, so none is taken for it.
+pub const CANCELLED: &str = "underlay:cancelled";
 
 /// Something to be sent on with a commit. That it cannot be written down fails the commit, not the function
 /// that made it.
@@ -28,12 +33,9 @@ impl Outgoing {
     #[must_use]
     pub fn command<A: Aggregate>(id: &A::Id, command: &A::Command) -> Self {
         let stored = command.encode().and_then(|body| {
-            let stream = A::stream(id)?;
-            StoredCommand::new(Some(id.to_string()), body).work(
-                A::CATEGORY,
-                stream.as_str(),
-                command.descriptor().name,
-            )
+            let key = StoredCommand::key(&A::stream(id)?);
+            let stored = StoredCommand::new(Some(id.to_string()), body).typed();
+            stored.work(A::CATEGORY, &key, command.descriptor().name)
         });
         stored.into()
     }
@@ -43,7 +45,7 @@ impl Outgoing {
     pub fn operation<O: Operation>(operation: &O) -> Self {
         let stored = Json::encode(operation).and_then(|body| {
             let key = Fingerprint::of([body.as_str().as_bytes()]).to_string();
-            StoredCommand::new(None, body).work(O::NAME, &key, O::NAME)
+            StoredCommand::new(None, body).typed().work(O::NAME, &key, O::NAME)
         });
         stored.into()
     }
@@ -91,6 +93,10 @@ pub struct StoredCommand {
     pub id: Option<String>,
     /// What is asked.
     pub body: Json,
+    /// Whether typed code gave the body. A member of it that is null is then as if it was not there; see
+    /// [`Asked::typed`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_typed: bool,
     /// Who asks. The roles were looked at when it was stored.
     #[serde(default)]
     pub actor: Actor,
@@ -133,6 +139,7 @@ impl StoredCommand {
         Self {
             id,
             body,
+            is_typed: false,
             actor: Actor::default(),
             command_id: None,
             expected: None,
@@ -140,6 +147,48 @@ impl StoredCommand {
             causation_id: None,
             traceparent: None,
             reply_to: None,
+        }
+    }
+
+    /// Says that typed code gave the body.
+    #[must_use]
+    pub fn typed(mut self) -> Self {
+        self.is_typed = true;
+        self
+    }
+
+    /// The key of commands for a stream: the name of the stream, or where that is longer than
+    /// [`WORK_KEY_BYTES_MAX`] its beginning and a fingerprint of it.
+    #[must_use]
+    pub fn key(stream: &StreamName) -> String {
+        let name = stream.as_str();
+        if name.len() <= WORK_KEY_BYTES_MAX {
+            return name.to_owned();
+        }
+        let fingerprint = Fingerprint::of([name.as_bytes()]).to_string();
+        let end = name.floor_char_boundary(WORK_KEY_BYTES_MAX - 1 - fingerprint.len());
+        format!("{}#{fingerprint}", &name[..end])
+    }
+
+    /// The identity of the command: the one it was given, or one that derives from that of its work.
+    #[must_use]
+    pub fn identity(&self, tenant: &TenantId, work: WorkId) -> CommitId {
+        let derived = || CommitId::derived(tenant, Origin::Work, [work.0.as_bytes().as_slice(), b"command"]);
+        self.command_id.unwrap_or_else(derived)
+    }
+
+    /// What a repeat of the command must match, however it is given. `receiver` and `name` are those of its work.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the body or the id is not well formed.
+    pub fn content(&self, receiver: &str, name: &str) -> Result<Fingerprint, Error> {
+        let asked = match self.is_typed {
+            true => Asked::typed(&self.body)?,
+            false => Asked::by_name(self.body.as_str())?,
+        };
+        match &self.id {
+            Some(id) => Ok(asked.of_command(&StreamName::new(receiver, id)?, name)),
+            None => Ok(asked.of_operation(receiver)),
         }
     }
 
@@ -178,4 +227,38 @@ pub trait Draw: Send + Sync + 'static {
 
     /// What follows from an event, in order.
     fn draw(&self, event: &Self::Event, drawing: Drawing<'_>) -> Vec<Outgoing>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_of_a_long_stream_is_short_and_its_own() {
+        let stream = |id: &str| StreamName::new("account", id).unwrap();
+        assert_eq!(StoredCommand::key(&stream("42")), "account-42");
+        let long = |end: char| StoredCommand::key(&stream(&format!("{}{end}", "ä".repeat(126))));
+        assert!(long('a').len() <= WORK_KEY_BYTES_MAX, "{}", long('a').len());
+        assert_eq!(long('a'), long('a'));
+        assert_ne!(long('a'), long('b'));
+    }
+
+    #[test]
+    fn what_typed_code_gave_is_the_same_with_one_more_field_that_is_none() {
+        let content = |body: &str, is_typed| {
+            let stored = StoredCommand { is_typed, ..StoredCommand::new(None, Json::parse(body).unwrap()) };
+            stored.content("transfer", "transfer").unwrap()
+        };
+        assert_eq!(content(r#"{"a":1,"b":null}"#, true), content(r#"{ "a": 1 }"#, true));
+        assert_eq!(content(r#"{"a":1}"#, true), content(r#"{"a":1}"#, false));
+        assert_ne!(content(r#"{"a":1,"b":null}"#, false), content(r#"{"a":1}"#, false));
+    }
+
+    #[test]
+    fn a_command_that_was_stored_before_a_field_was_added_can_be_read() {
+        let old = Json::parse(r#"{"id":"1","body":{"cents":5}}"#).unwrap();
+        let read: StoredCommand = old.decode().unwrap();
+        assert_eq!(read, StoredCommand::new(Some("1".to_owned()), Json::parse(r#"{"cents":5}"#).unwrap()));
+        assert!(Json::parse(r#"{"body":{},"priority":1}"#).unwrap().decode::<StoredCommand>().is_err());
+    }
 }

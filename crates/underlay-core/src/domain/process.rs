@@ -1,8 +1,9 @@
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::{Event, Outgoing, Recorded};
+use crate::domain::{Attempts, Event, OnFault, Outgoing, Recorded, schema_of};
 use crate::words::{Fingerprint, Json, TenantId, Timestamp};
 
 /// Follows something that takes several steps, over time and over several aggregates: a payment, say. Its
@@ -10,6 +11,11 @@ use crate::words::{Fingerprint, Json, TenantId, Timestamp};
 ///
 /// It has one state for each instance. What it is given are events, how the commands ended that it sent, and its
 /// timers. Each is one step, stored in one commit with everything it sends; what was given twice is one step.
+/// Inputs of one instance are taken one at a time: events in the order of the log, and nothing behind an input
+/// that failed until that one is taken, or a person discards it.
+///
+/// Its instances belong to the tenant of the event; the same name in two tenants is two instances. An instance is
+/// kept in the stream `process_NAME-INSTANCE`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a process",
     label = "implement `Process`: `NAME`, `Event`, `State`, `route` and `step`"
@@ -17,17 +23,29 @@ use crate::words::{Fingerprint, Json, TenantId, Timestamp};
 pub trait Process: Send + Sync + 'static {
     /// Its name, in the database and in addresses: `a-z 0-9 _`, at most 48 bytes. It never changes.
     const NAME: &'static str;
-    /// The version of the state's shape. Raise it when the shape changes, and lift older ones in
-    /// [`Process::upcast`].
+    /// The version of its definition. Raise it when the shape of the state changes, or the events that it is
+    /// given, and lift older states in [`Process::upcast`]: instances in flight go on with them. Of two programs
+    /// that share a store, that with the higher version does the work.
     const VERSION: u32 = 1;
     /// Where it begins to follow the log when it is new.
     const STARTS: ProcessStart = ProcessStart::Now;
+    /// What happens at an event that it cannot take: its payload does not decode, `route` panics, or names an
+    /// instance that cannot be. With [`OnFault::Park`] the event becomes a dead letter, which a person replays or
+    /// discards, and the process goes on.
+    const ON_FAULT: OnFault = OnFault::Pause;
     /// The events it is given.
     type Event: Event;
-    /// What an instance knows.
-    type State: Serialize + DeserializeOwned + Clone + Send + Sync + 'static;
+    /// What an instance knows. It is stored whole with every step; a map that is written in the same order every
+    /// time, such as a `BTreeMap`, keeps a step that is taken again the same.
+    type State: Serialize + DeserializeOwned + JsonSchema + Clone + Send + Sync + 'static;
 
-    /// The instance that an event is for; `None` where it is for none.
+    /// How often a step is tried that fails. Then its input is a dead letter, and its instance stands still until
+    /// a person replays or discards it.
+    fn attempts(&self) -> Attempts {
+        Attempts::default()
+    }
+
+    /// The instance that an event is for, 1 to 255 bytes without control characters; `None` where it is for none.
     fn route(&self, event: &Recorded<Self::Event>) -> Option<String>;
 
     /// What follows from an input. `state` is `None` before the first step of an instance.
@@ -44,7 +62,20 @@ pub trait Process: Send + Sync + 'static {
     /// A sentence where it cannot.
     fn upcast(version: u32, state: Json) -> Result<Self::State, String> {
         let _ = state;
-        Err(format!("states of version {version} have no upcaster to version {}", Self::VERSION))
+        Err(format!(
+            "states of version {version} have no upcaster to version {}: write `Process::upcast`; where the shape \
+             is the same, that is `state.decode()`",
+            Self::VERSION
+        ))
+    }
+
+    /// For the engine: the JSON Schema of the state.
+    #[must_use]
+    fn state_schema() -> Json
+    where
+        Self: Sized,
+    {
+        schema_of::<Self::State>(Self::NAME)
     }
 }
 
@@ -77,9 +108,23 @@ pub enum Input<E> {
     },
 }
 
+impl<E> Input<E> {
+    /// That a command has ended, by the name that [`Step::command`] gave it.
+    #[must_use]
+    pub fn outcome(name: impl Into<String>, outcome: CommandOutcome) -> Self {
+        Self::Outcome { name: name.into(), outcome }
+    }
+
+    /// That a timer has come due, by the name that [`Step::timer`] gave it.
+    #[must_use]
+    pub fn timer(name: impl Into<String>) -> Self {
+        Self::Timer { name: name.into() }
+    }
+}
+
 /// How a command ended that a process sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "ended", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum CommandOutcome {
     /// It was accepted.
     Accepted,
@@ -102,8 +147,8 @@ pub enum CommandOutcome {
 /// All that a step may know beside the state and the input.
 #[derive(Clone, Debug)]
 pub struct StepContext {
-    /// The time of the input: of an event when it was recorded, of a timer when it was due. A step that is taken
-    /// again has the same.
+    /// The time of the input: of an event when it was recorded, of a timer when it was due, of an outcome when it
+    /// was stored for the instance. A step that is taken again has the same.
     pub now: Timestamp,
     /// Whose instance it is.
     pub tenant: TenantId,
@@ -173,7 +218,7 @@ pub enum StepAction {
 }
 
 impl<S> Step<S> {
-    /// Nothing follows. Where the instance has not begun, it does not begin.
+    /// Nothing follows, and the state stays. Where the instance has not begun, it does not begin.
     pub fn stay() -> Self {
         Self { state: None, actions: Vec::new() }
     }

@@ -22,9 +22,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
 
-use crate::words::Fingerprint;
+use crate::words::{Fingerprint, Json};
 
 /// Keywords that explain.
 const ANNOTATIONS: [&str; 5] = ["title", "description", "$comment", "examples", "deprecated"];
@@ -83,6 +85,20 @@ impl fmt::Display for SchemaShape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+/// The JSON Schema of a stored shape as it is written, under a title. It holds no name of a Rust type but where a type
+/// holds itself.
+pub(crate) fn schema_of<T: JsonSchema>(title: &str) -> Json {
+    let settings = SchemaSettings::draft2020_12()
+        .with(|settings| {
+            settings.meta_schema = None;
+            settings.inline_subschemas = true;
+        })
+        .for_serialize();
+    let mut schema = settings.into_generator().into_root_schema_for::<T>();
+    schema.insert("title".to_owned(), Value::from(title));
+    Json::from_stored(schema.as_value().to_string())
 }
 
 /// A name for each schema in `$defs`, by what stands there. Where they name each other, what is known of

@@ -30,6 +30,7 @@ impl MemoryCheckpoints {
 #[async_trait]
 impl Checkpoints for MemoryCheckpoints {
     async fn find_checkpoint(&self, name: &str) -> Result<Option<StoredCheckpoint>, Error> {
+        check_checkpoint_name(name)?;
         Ok(self.lock().get(name).cloned())
     }
 

@@ -3,8 +3,10 @@
 mod adapter;
 mod archive;
 mod checkpoints;
+mod event_bus;
 mod event_store;
 mod leases;
+mod mail;
 mod read_models;
 mod schedules;
 mod snapshots;
@@ -12,8 +14,10 @@ mod work_queue;
 
 pub use adapter::MemoryAdapter;
 pub use checkpoints::MemoryCheckpoints;
+pub use event_bus::MemoryEventBus;
 pub use event_store::MemoryEventStore;
 pub use leases::MemoryLeases;
+pub use mail::{MemoryMail, SentMail};
 pub use read_models::MemoryReadModels;
 pub use schedules::MemorySchedules;
 pub use snapshots::MemorySnapshots;

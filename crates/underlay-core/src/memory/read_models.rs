@@ -7,11 +7,10 @@ use async_trait::async_trait;
 
 use super::MemoryLeases;
 use crate::adapter::Walk;
-use crate::domain::{RowValues, ViewSchema};
+use crate::domain::{Comparison, Cursor, Direction, Filter, Query, RowPage, RowValues, ViewSchema};
 use crate::ports::{
-    Comparison, Cursor, Direction, Filter, Generation, LoadedRow, ParkedEvent, Query, ReadModels, RowAddress,
-    RowChange, RowPage, SkipOrder, SkippedEvent, Swap, Swept, ViewBatch, ViewInfo, ViewStop, ViewTable,
-    check_page_limit,
+    Generation, LoadedRow, ParkedEvent, ReadModels, RowAddress, RowChange, SkipOrder, SkippedEvent, Swap,
+    Swept, ViewBatch, ViewInfo, ViewStop, ViewTable, check_page_limit,
 };
 use crate::ports::{no_generation, none_replaced, still_read};
 use crate::words::limits::QUERY_ROWS_SCANNED_MAX;

@@ -60,6 +60,7 @@ impl Schedules for MemorySchedules {
     }
 
     async fn remove_schedule(&self, tenant: &TenantId, name: &str) -> Result<bool, Error> {
+        check_schedule_name(name)?;
         let mut kept = self.lock();
         let key = (tenant.clone(), name.to_owned());
         let removed = kept.schedules.remove(&key);
@@ -76,6 +77,7 @@ impl Schedules for MemorySchedules {
         limit: usize,
     ) -> Result<Vec<Schedule>, Error> {
         check_schedule_limit(limit)?;
+        after.map_or(Ok(()), |(_, name)| check_schedule_name(name))?;
         let kept = self.lock();
         let is_after = |(owner, name): &(TenantId, String)| {
             after.is_none_or(|(after_owner, after_name)| (owner, name.as_str()) > (after_owner, after_name))

@@ -1,19 +1,18 @@
 //! Work in memory: beside the log, under its lock.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::MemoryEventStore;
-use super::event_store::Log;
 use crate::ports::{
     DuePage, HeldShard, LaneCursors, QueueDepth, ReadWork, Settled, Settlement, ShardTerm, Share, WorkFilter,
-    WorkInfo, WorkPage, WorkQueue, WorkScope, WorkStanding, Worker, WorkerId, check_work_count,
-    check_work_limit, check_work_scope, check_worker,
+    WorkInfo, WorkPage, WorkQueue, WorkScope, WorkStanding, Worker, WorkerId, check_settlements,
+    check_work_count, check_work_filter, check_work_limit, check_work_scope, check_worker, kept_work_error,
 };
-use crate::words::limits::{WORK_ERROR_BYTES_MAX, WORK_SCAN_MAX};
+use crate::words::limits::WORK_SCAN_MAX;
 use crate::words::{
     Commit, CommitId, Error, Json, Lane, NewWork, Shard, TenantId, Timestamp, Work, WorkId, WorkPlace,
 };
@@ -26,6 +25,8 @@ type Line = (TenantId, String, String);
 pub(super) struct WorkRoom {
     /// Every piece by its place.
     rows: BTreeMap<WorkPlace, Row>,
+    /// Where each stands; ids hold the tenant.
+    places: HashMap<WorkId, WorkPlace>,
     /// The places of what is ready.
     ready: BTreeMap<(Shard, Lane), BTreeSet<WorkPlace>>,
     /// What waits for its moment, and that moment.
@@ -113,11 +114,13 @@ impl WorkRoom {
         if row.holds {
             self.holding.entry(row.line()).or_default().insert(place);
         }
+        self.places.insert(row.work.id, place);
         self.rows.insert(place, row);
     }
 
     fn take(&mut self, place: WorkPlace) -> Option<Row> {
         let row = self.rows.remove(&place)?;
+        self.places.remove(&row.work.id);
         let Work { shard, ref sent, .. } = row.work;
         if let Some(ready) = self.ready.get_mut(&(shard, sent.lane)) {
             ready.remove(&place);
@@ -162,41 +165,68 @@ impl WorkRoom {
         }
     }
 
-    fn settle(&mut self, place: WorkPlace, settled: &Settled, now: Timestamp) {
-        // A dead letter is a person's.
-        if self.rows.get(&place).is_none_or(|row| matches!(row.standing, WorkStanding::Dead { .. })) {
-            return;
+    /// Stores what became of a piece; gives its line, whose next may go now.
+    fn settle(
+        &mut self,
+        term: ShardTerm,
+        place: WorkPlace,
+        settled: &Settled,
+        now: Timestamp,
+    ) -> Option<Line> {
+        // A dead letter is a person's, and work of another shard another worker's.
+        let is_its =
+            |row: &Row| row.work.shard == term.shard && !matches!(row.standing, WorkStanding::Dead { .. });
+        if !self.rows.get(&place).is_some_and(is_its) {
+            return None;
         }
-        let Some(mut row) = self.take(place) else { return };
+        let mut row = self.take(place)?;
         let line = row.line();
         match settled {
-            Settled::Done => {}
+            Settled::Done => return Some(line),
             Settled::Retry { due_at, error } => {
                 row.fail(error);
                 (row.standing, row.holds, row.work.sent.due_at) = (WorkStanding::Later, true, Some(*due_at));
-                self.put(row);
             }
             Settled::Held => {
                 (row.standing, row.holds, row.work.sent.due_at) = (WorkStanding::Behind, true, None);
-                self.put(row);
             }
             Settled::Dead { error, is_final, holds } => {
                 row.fail(error);
                 row.standing = WorkStanding::Dead { died_at: now, is_final: *is_final, holds: *holds };
                 (row.holds, row.work.sent.due_at) = (*holds, None);
-                self.put(row);
             }
         }
-        self.release_next(&line, now);
+        self.put(row);
+        Some(line)
     }
 
-    fn letter(&self, tenant: &TenantId, id: WorkId) -> Option<WorkPlace> {
-        let is_it = |row: &&Row| {
-            row.work.id == id
-                && row.work.tenant == *tenant
-                && matches!(row.standing, WorkStanding::Dead { .. })
-        };
-        self.rows.values().find(is_it).map(|row| row.work.place)
+    /// Stores what became of work. Lines go on when all of it is stored, so that its order does not matter.
+    fn settle_all(&mut self, settlements: &[Settlement], now: Timestamp) -> BTreeSet<Shard> {
+        let is_lost = |settlement: &&Settlement| !self.holds(settlement.term, now);
+        let lost: BTreeSet<Shard> = settlements.iter().filter(is_lost).map(|lost| lost.term.shard).collect();
+        let mut lines = BTreeSet::new();
+        for Settlement { term, place, settled } in settlements {
+            if !lost.contains(&term.shard) {
+                lines.extend(self.settle(*term, *place, settled, now));
+            }
+        }
+        for line in lines {
+            self.release_next(&line, now);
+        }
+        lost
+    }
+
+    fn row(&self, tenant: &TenantId, id: WorkId) -> Option<&Row> {
+        let row = self.rows.get(self.places.get(&id)?)?;
+        (row.work.tenant == *tenant).then_some(row)
+    }
+
+    /// Takes a dead letter of a tenant.
+    fn take_letter(&mut self, tenant: &TenantId, id: WorkId) -> Option<Row> {
+        let row = self.row(tenant, id)?;
+        let is_dead = matches!(row.standing, WorkStanding::Dead { .. });
+        let place = is_dead.then_some(row.work.place)?;
+        self.take(place)
     }
 
     fn holds(&self, term: ShardTerm, now: Timestamp) -> bool {
@@ -245,8 +275,8 @@ impl WorkRoom {
             held.push(HeldShard { term, cursors, is_surplus: false });
         }
         held.sort_by_key(|held| held.term.shard);
-        let others = self.workers.iter().filter(|(id, _)| **id != worker.id);
-        let next = others.map(|(_, expires_at)| *expires_at).min();
+        let is_of_another = |holding: &&Holding| holding.term.worker != worker.id && holding.expires_at > now;
+        let next = self.shards.values().filter(is_of_another).map(|holding| holding.expires_at).min();
         Share { held, look_again_in: next.map(|next| until(next, now)) }
     }
 }
@@ -254,8 +284,7 @@ impl WorkRoom {
 impl Row {
     fn fail(&mut self, error: &str) {
         self.work.attempts = self.work.attempts.saturating_add(1);
-        let end = error.floor_char_boundary(WORK_ERROR_BYTES_MAX);
-        self.work.last_error = Some(error[..end].to_owned());
+        self.work.last_error = Some(kept_work_error(error));
     }
 
     fn info(&self) -> WorkInfo {
@@ -282,13 +311,6 @@ fn read(room: &WorkRoom, row: &Row) -> ReadWork {
     ReadWork { work: row.work.clone(), is_blocked: room.is_blocked(row) }
 }
 
-impl Log {
-    fn find_work(&self, tenant: &TenantId, id: WorkId) -> Option<WorkInfo> {
-        let row = self.work.rows.values().find(|row| row.work.id == id && row.work.tenant == *tenant)?;
-        Some(row.info())
-    }
-}
-
 #[async_trait]
 impl WorkQueue for MemoryEventStore {
     async fn share(
@@ -298,9 +320,11 @@ impl WorkQueue for MemoryEventStore {
         cursors: &[(Shard, LaneCursors)],
     ) -> Result<Share, Error> {
         check_worker(worker, duration)?;
+        let room = &mut self.lock().work;
+        // Read under the lock: whoever comes later must not go by an earlier moment.
         let now = self.now();
         let ends_at = now.saturating_add(duration).unwrap_or(Timestamp::MAX);
-        Ok(self.lock().work.share(worker, ends_at, now, cursors))
+        Ok(room.share(worker, ends_at, now, cursors))
     }
 
     async fn release(&self, terms: &[ShardTerm]) -> Result<(), Error> {
@@ -359,8 +383,8 @@ impl WorkQueue for MemoryEventStore {
     async fn read_due(&self, shard: Shard, except: &[WorkPlace], limit: usize) -> Result<DuePage, Error> {
         check_work_limit(limit)?;
         check_work_count(except.len())?;
-        let now = self.now();
         let log = self.lock();
+        let now = self.now();
         let mut page = DuePage { work: Vec::new(), next_due_in: None };
         let later = log.work.later.get(&shard).into_iter().flatten();
         for (due_at, place) in later.filter(|(_, place)| !except.contains(place)) {
@@ -374,18 +398,10 @@ impl WorkQueue for MemoryEventStore {
     }
 
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Shard>, Error> {
-        check_work_count(settlements.len())?;
-        let now = self.now();
+        check_settlements(settlements)?;
         let room = &mut self.lock().work;
-        let mut lost = BTreeSet::new();
-        for Settlement { term, place, settled } in settlements {
-            if room.holds(*term, now) {
-                room.settle(*place, settled, now);
-            } else {
-                lost.insert(term.shard);
-            }
-        }
-        Ok(lost.into_iter().collect())
+        let now = self.now();
+        Ok(room.settle_all(settlements, now).into_iter().collect())
     }
 
     async fn find_work(
@@ -394,7 +410,7 @@ impl WorkQueue for MemoryEventStore {
         commit: CommitId,
         number: u32,
     ) -> Result<Option<WorkInfo>, Error> {
-        Ok(self.lock().find_work(tenant, WorkId::of(tenant, commit, number)))
+        Ok(self.lock().work.row(tenant, WorkId::of(tenant, commit, number)).map(Row::info))
     }
 
     async fn list_work(
@@ -404,14 +420,15 @@ impl WorkQueue for MemoryEventStore {
         limit: usize,
     ) -> Result<Vec<WorkInfo>, Error> {
         check_work_limit(limit)?;
+        check_work_filter(filter)?;
         let log = self.lock();
         let rows = log.work.rows.range((Bound::Excluded(after), Bound::Unbounded)).map(|(_, row)| row);
         Ok(rows.filter(|row| filter.allows(row)).take(limit).map(Row::info).collect())
     }
 
     async fn queue_depths(&self) -> Result<Vec<QueueDepth>, Error> {
-        let now = self.now();
         let log = self.lock();
+        let now = self.now();
         let mut depths = BTreeMap::new();
         for row in log.work.rows.values() {
             let sent = &row.work.sent;
@@ -443,11 +460,11 @@ impl WorkQueue for MemoryEventStore {
 
     async fn replay(&self, tenant: &TenantId, letters: &[WorkId]) -> Result<usize, Error> {
         check_work_count(letters.len())?;
-        let now = self.now();
         let room = &mut self.lock().work;
+        let now = self.now();
         let mut replayed = 0;
         for id in letters {
-            let Some(mut row) = room.letter(tenant, *id).and_then(|place| room.take(place)) else { continue };
+            let Some(mut row) = room.take_letter(tenant, *id) else { continue };
             (row.standing, row.holds, row.work.sent.due_at) = (WorkStanding::Later, true, Some(now));
             row.work.attempts = 0;
             room.put(row);
@@ -458,11 +475,11 @@ impl WorkQueue for MemoryEventStore {
 
     async fn discard(&self, tenant: &TenantId, letters: &[WorkId]) -> Result<usize, Error> {
         check_work_count(letters.len())?;
-        let now = self.now();
         let room = &mut self.lock().work;
+        let now = self.now();
         let mut discarded = 0;
         for id in letters {
-            let Some(row) = room.letter(tenant, *id).and_then(|place| room.take(place)) else { continue };
+            let Some(row) = room.take_letter(tenant, *id) else { continue };
             room.release_next(&row.line(), now);
             discarded += 1;
         }

@@ -17,18 +17,18 @@ pub struct StoredCheckpoint {
 ///
 /// The contract, each sentence with the conformance case that attacks it:
 ///
-/// 1. *What is stored is found, also after reopening; under another name there is none.* `a_checkpoint_is_kept`
-/// 2. *A checkpoint moves from the expected place alone; otherwise it is `CheckpointMoved`, and stays.* `a_checkpoint_moves_from_where_it_was`
+/// 1. *What is stored is found as it was stored, also after reopening; under another name there is none.* `a_checkpoint_is_kept`
+/// 2. *A checkpoint moves from the expected place alone; otherwise it is `CheckpointMoved`, and stays. Of several who move it from one place, one does.* `a_checkpoint_moves_from_where_it_was`
 /// 3. *Under a lease that is lost it does not move.* `a_lost_lease_moves_no_checkpoint`
 /// 4. *Checkpoints are listed in the order of their names.* `checkpoints_are_listed`
-/// 5. *A name that exceeds its limit is `Invalid`.* `limits_of_checkpoints_are_named`
+/// 5. *A name that exceeds its limit is `Invalid` with the limit's name.* `limits_of_checkpoints_are_named`
 #[async_trait]
 pub trait Checkpoints: Send + Sync + 'static {
     /// Finds a checkpoint by the name of its subscription: 1 to [`LEASE_NAME_BYTES_MAX`]
     /// bytes.
     ///
     /// # Errors
-    /// [`Error::Unavailable`].
+    /// [`Error::Invalid`] where the name exceeds its limit; [`Error::Unavailable`].
     async fn find_checkpoint(&self, name: &str) -> Result<Option<StoredCheckpoint>, Error>;
 
     /// Moves a checkpoint from where it was: `None` where there was none. The lease is of the same store.

@@ -4,11 +4,13 @@
 mod archive;
 mod checkpoints;
 mod clock;
+mod event_bus;
 mod event_store;
 mod leases;
-mod query;
+mod mail;
 mod read_models;
 mod schedules;
+mod sink;
 mod snapshots;
 mod view_batch;
 mod view_stop;
@@ -18,23 +20,28 @@ mod work_queue;
 pub use archive::{Archive, ArchivePage, ArchivedCommit, Imported, Retention};
 pub use checkpoints::{Checkpoints, StoredCheckpoint, check_checkpoint_name};
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use event_bus::{
+    BusDeadLetter, BusSubscription, EventBus, EventBusExt, Subscriber, SubscriberId, SubscriberStanding,
+    TenantLag, WhenFull,
+};
 pub use event_store::{
     CommitStatus, EventStore, EventStoreExt, LogFilter, LogPage, LogScope, RecordedCommit, StreamPage,
     Underway, check_page_limit,
 };
 pub use leases::{Lease, LeaseId, LeaseTerm, Leases, check_lease};
-pub use query::{Comparison, Cursor, Direction, Filter, Query, RowPage, Sort};
+pub use mail::{Email, Mail, MailError, Mailbox, check_mail_key};
 pub use read_models::{
     Generation, LoadedRow, ReadModels, Swap, Swept, ViewInfo, ViewTable, no_generation, none_replaced,
     still_read,
 };
 pub use schedules::{Schedule, Schedules, check_schedule_limit, check_schedule_name};
+pub use sink::Sink;
 pub use snapshots::{Snapshot, Snapshots};
 pub use view_batch::{ParkedEvent, RowAddress, RowChange, ViewBatch};
 pub use view_stop::{SkipOrder, SkippedEvent, StopCause, ViewStop};
 pub use wakeups::{Wakeup, Wakeups};
 pub use work_queue::{
     DuePage, HeldShard, LaneCursors, QueueDepth, ReadWork, Settled, Settlement, ShardTerm, Share, WorkFilter,
-    WorkInfo, WorkPage, WorkQueue, WorkScope, WorkStanding, Worker, WorkerId, check_work_count,
-    check_work_limit, check_work_scope, check_worker,
+    WorkInfo, WorkPage, WorkQueue, WorkScope, WorkStanding, Worker, WorkerId, check_settlements,
+    check_work_count, check_work_filter, check_work_limit, check_work_scope, check_worker, kept_work_error,
 };

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 
-use crate::domain::{RowValues, ViewSchema};
-use crate::ports::{ParkedEvent, Query, RowAddress, RowPage, SkipOrder, SkippedEvent, ViewBatch, ViewStop};
+use crate::domain::{Query, RowPage, RowValues, ViewSchema};
+use crate::ports::{ParkedEvent, RowAddress, SkipOrder, SkippedEvent, ViewBatch, ViewStop};
 use crate::words::{Checkpoint, Error, Fingerprint, Position, TenantId, Timestamp};
 
 /// One table of rows: a view in one of its generations. A rebuild fills the next generation beside

@@ -23,9 +23,9 @@ pub struct Schedule {
 ///
 /// The contract, each sentence with the conformance case that attacks it:
 ///
-/// 1. *What is put is found, under its tenant alone, also after reopening; putting it again replaces it under a higher revision.* `a_schedule_is_kept_by_its_tenant`
-/// 2. *Those that are due at a moment are found over all tenants, the longest due first.* `what_is_due_is_found`
-/// 3. *Of several who move a schedule on from one moment, one does; one that was put anew meanwhile is left as it is.* `a_schedule_moves_on_once`
+/// 1. *What is put is listed as it was put, under its tenant alone, also after reopening; putting it again replaces it under the next revision, also where it was removed meanwhile.* `a_schedule_is_kept_by_its_tenant`
+/// 2. *Those that are due at a moment are found over all tenants, the longest due first, then in the order of tenants and names.* `what_is_due_is_found`
+/// 3. *Of several who move a schedule on from one moment, one does; one that was put anew or removed meanwhile is left as it is.* `a_schedule_moves_on_once`
 /// 4. *A removed schedule is due no more.* `a_removed_schedule_is_due_no_more`
 /// 5. *Lists are in the order of tenants and names, by page.* `schedules_are_listed`
 /// 6. *What exceeds a limit is `Invalid` with the limit's name.* `limits_of_schedules_are_named`
@@ -47,13 +47,14 @@ pub trait Schedules: Send + Sync + 'static {
     /// Removes a schedule; whether there was one.
     ///
     /// # Errors
-    /// [`Error::Unavailable`].
+    /// [`Error::Invalid`] where the name exceeds its limit; [`Error::Unavailable`].
     async fn remove_schedule(&self, tenant: &TenantId, name: &str) -> Result<bool, Error>;
 
     /// Lists schedules in the order of tenants and names, after one: of a tenant, or of all for the operator.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where `limit` is not 1 to [`WORK_PAGE_MAX`]; [`Error::Unavailable`].
+    /// [`Error::Invalid`] where `limit` is not 1 to [`WORK_PAGE_MAX`] or the name exceeds its limit;
+    /// [`Error::Unavailable`].
     async fn list_schedules(
         &self,
         tenant: Option<&TenantId>,

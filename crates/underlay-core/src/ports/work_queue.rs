@@ -1,10 +1,14 @@
+use std::collections::HashSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::words::limits::{LEASE_NAME_BYTES_MAX, LEASE_SECONDS_MAX, WORK_PAGE_MAX, WORK_TENANTS_PASSED_MAX};
+use crate::words::limits::{
+    LEASE_NAME_BYTES_MAX, LEASE_SECONDS_MAX, WORK_ERROR_BYTES_MAX, WORK_KEY_BYTES_MAX, WORK_PAGE_MAX,
+    WORK_RECEIVER_BYTES_MAX, WORK_TENANTS_PASSED_MAX,
+};
 use crate::words::{CommitId, Error, Lane, Shard, TenantId, Timestamp, Work, WorkId, WorkKind, WorkPlace};
 
 /// The identity of a worker, drawn when it starts. Terms count in the store, and where an older copy of it
@@ -113,15 +117,16 @@ pub enum Settled {
     Retry {
         /// The moment of the next attempt.
         due_at: Timestamp,
-        /// Why it failed; what exceeds [`WORK_ERROR_BYTES_MAX`](crate::words::limits::WORK_ERROR_BYTES_MAX)
-        /// is cut off.
+        /// Why it failed; it is kept as [`kept_work_error`] says.
         error: String,
     },
-    /// It stands behind another of its key, and is due once that one is done.
+    /// It stands behind another of its key, and is due once that one is done. Of one line, a worker settles
+    /// what it holds in one call, or in the order of places: where nothing is before a piece any more, the
+    /// store makes the lowest of those that it knows to be held the head.
     Held,
     /// It is given up.
     Dead {
-        /// Why the last attempt failed; cut off as above.
+        /// Why the last attempt failed; kept as above.
         error: String,
         /// Whether the failure was final; otherwise the attempts were used up.
         is_final: bool,
@@ -224,16 +229,16 @@ pub struct QueueDepth {
 /// 4. *Every worker of a shard has a higher term than the one before, also after a release and after reopening.* `terms_of_shards_only_grow`
 /// 5. *Workers that go on asking come to hold parts that differ by one shard at most; what is surplus stays theirs until they release it.* `shards_are_spread_evenly`
 /// 6. *A worker that asks no more loses its shards when its time has run out, and whoever asks then gets them; one that leaves loses them at once.* `a_worker_that_is_gone_loses_its_shards`
-/// 7. *The cursors a worker gave with its last asking are those that the next one starts at.* `cursors_are_handed_over`
-/// 8. *Ready work of a shard and lane is read in the order of places, after a place, and a page says how far it has looked.* `ready_work_is_read_in_order`
-/// 9. *Reading passes over tenants, or reads one, as asked.* `work_is_read_by_tenant`
+/// 7. *The cursors a worker gave with its last asking for a shard it holds are those that the next one starts at; of a shard that is another's none are taken.* `cursors_are_handed_over`
+/// 8. *Ready work of a shard and lane is read in the order of places, after a place, as it was sent; a page says how far it has looked, and reading changes nothing.* `ready_work_is_read_in_order`
+/// 9. *Reading passes over tenants, or reads one, as asked, and comes past any number of pieces it passes over.* `work_is_read_by_tenant`
 /// 10. *Work that is due later is read by nobody until then, blocks nobody, and comes in the order of moments.* `what_is_due_later_is_in_nobodys_way`
-/// 11. *What is done is gone; settling it again changes nothing.* `what_is_done_is_gone`
-/// 12. *A failed attempt is counted, with its reason, and blocks its key until it is due and done.* `a_retry_blocks_its_key`
-/// 13. *What is held stands behind its key, and comes one by one, in the order of places, as those before are done.* `what_is_held_comes_in_order`
+/// 11. *What is done is gone; settling it again changes nothing, and a piece that stands twice in one call is `Invalid`.* `what_is_done_is_gone`
+/// 12. *A failed attempt is counted, with its reason, and blocks its line, and no other, until it is due and done.* `a_retry_blocks_its_key`
+/// 13. *What is held comes one by one, in the order of places, as those before are done; where nothing is before it any more, it is due at once.* `what_is_held_comes_in_order`
 /// 14. *A dead letter blocks its key where it holds it, and otherwise lets the next go.* `a_dead_letter_holds_its_key_or_not`
-/// 15. *A term that is over, or is another worker's, settles nothing; other shards of the same call are settled.* `a_lost_shard_settles_nothing`
-/// 16. *A replayed dead letter is due at once, before what stands behind it, with no attempts counted; a discarded one is gone, and the next goes.* `dead_letters_are_replayed_or_discarded`
+/// 15. *A term that is over, was given back, is another worker's or is of another shard settles nothing; other shards of the same call are settled.* `a_lost_shard_settles_nothing`
+/// 16. *A replayed dead letter is due at once, before what stands behind it, with no attempts counted; a discarded one is gone, and the next goes; of several who decide, one does.* `dead_letters_are_replayed_or_discarded`
 /// 17. *A tenant's work is found, listed, replayed and discarded by that tenant alone.* `work_belongs_to_its_tenant`
 /// 18. *Lists are in the order of places, by page, as the filter says; depths count every piece once.* `work_is_listed_and_counted`
 /// 19. *All of it is there after reopening.* `work_survives_reopening`
@@ -283,12 +288,15 @@ pub trait WorkQueue: Send + Sync + 'static {
     /// [`Error::Invalid`] where `limit` or `except` exceeds [`WORK_PAGE_MAX`]; [`Error::Unavailable`].
     async fn read_due(&self, shard: Shard, except: &[WorkPlace], limit: usize) -> Result<DuePage, Error>;
 
-    /// Stores what became of work, in one transaction. The answer names the shards that were lost, of which
-    /// nothing was settled. What is no longer there is left as it is.
+    /// Stores what became of work, in one transaction; their order does not matter. The answer names the
+    /// shards that were lost, each once, in order. Nothing of them was settled: a shard is lost where any term
+    /// that the call names for it is not the one that holds it. What is no longer there, is a dead letter by
+    /// now, or is of another shard than its term, is left as it is.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where there are more than [`WORK_PAGE_MAX`]; [`Error::Unavailable`],
-    /// [`Error::Uncertain`]: settling them again does no harm.
+    /// [`Error::Invalid`] where there are more than [`WORK_PAGE_MAX`], or a piece stands there twice;
+    /// [`Error::Unavailable`], also where the answer was lost and they are settled: settling them again does no
+    /// harm, but that an attempt may be counted twice.
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Shard>, Error>;
 
     /// Finds a tenant's piece of work by the commit that sent it and its place there, from 0.
@@ -305,7 +313,7 @@ pub trait WorkQueue: Send + Sync + 'static {
     /// Lists work in the order of places, after one.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where `limit` exceeds its limit; [`Error::Unavailable`].
+    /// [`Error::Invalid`] where `limit` or a text of the filter exceeds its limit; [`Error::Unavailable`].
     async fn list_work(
         &self,
         filter: &WorkFilter,
@@ -313,13 +321,14 @@ pub trait WorkQueue: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<WorkInfo>, Error>;
 
-    /// How much there is, by receiver and kind, in that order.
+    /// How much there is, in the order of receivers and of the names of kinds.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
     async fn queue_depths(&self) -> Result<Vec<QueueDepth>, Error>;
 
-    /// Makes dead letters of a tenant due again; says how many of them there were.
+    /// Makes dead letters of a tenant due again; says how many of them there were. The reason why each failed
+    /// stays until it fails again.
     ///
     /// # Errors
     /// [`Error::Invalid`] where there are more than [`WORK_PAGE_MAX`]; [`Error::Unavailable`].
@@ -367,6 +376,30 @@ pub fn check_work_count(count: usize) -> Result<(), Error> {
     Ok(())
 }
 
+/// Checks what is settled in one call. Adapters call it first.
+///
+/// # Errors
+/// [`Error::Invalid`] that says what is wrong.
+pub fn check_settlements(settlements: &[Settlement]) -> Result<(), Error> {
+    check_work_count(settlements.len())?;
+    let mut places = HashSet::with_capacity(settlements.len());
+    match settlements.iter().find(|settlement| !places.insert(settlement.place)) {
+        Some(twice) => Err(Error::invalid(format!(
+            "the piece of work at {} is settled twice in one call; settle it once",
+            twice.place.number()
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The reason of a failed attempt as stores keep it: at most [`WORK_ERROR_BYTES_MAX`] bytes, and no NUL,
+/// which a database may refuse.
+#[must_use]
+pub fn kept_work_error(error: &str) -> String {
+    let error = error.replace('\0', "\u{fffd}");
+    error[..error.floor_char_boundary(WORK_ERROR_BYTES_MAX)].to_owned()
+}
+
 /// Checks how many pieces a page is asked for. Adapters call it first.
 ///
 /// # Errors
@@ -378,6 +411,25 @@ pub fn check_work_limit(limit: usize) -> Result<(), Error> {
         )));
     }
     check_work_count(limit)
+}
+
+/// Checks which work is listed. Adapters call it first.
+///
+/// # Errors
+/// [`Error::Invalid`] that names the limit.
+pub fn check_work_filter(filter: &WorkFilter) -> Result<(), Error> {
+    let texts = [
+        ("receiver", &filter.receiver, "WORK_RECEIVER_BYTES_MAX", WORK_RECEIVER_BYTES_MAX),
+        ("key", &filter.key, "WORK_KEY_BYTES_MAX", WORK_KEY_BYTES_MAX),
+    ];
+    for (what, text, limit, max) in texts {
+        if text.as_ref().is_some_and(|text| text.is_empty() || text.len() > max || text.contains('\0')) {
+            return Err(Error::invalid(format!(
+                "the {what} of work has 1 to {limit} = {max} bytes and no NUL; ask for one that can be there"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Checks whose work is read. Adapters call it first.

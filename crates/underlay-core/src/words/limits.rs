@@ -45,6 +45,8 @@ pub const WORK_SCAN_MAX: usize = 10_000;
 pub const WORK_TENANTS_PASSED_MAX: usize = 1_000;
 /// Bytes kept of the reason why an attempt failed.
 pub const WORK_ERROR_BYTES_MAX: usize = 1_024;
+/// Subscribers of one event bus.
+pub const BUS_SUBSCRIBERS_MAX: usize = 256;
 /// Schedules of one tenant.
 pub const SCHEDULES_MAX: usize = 1_000;
 /// Bytes in the name of a schedule.
@@ -95,3 +97,15 @@ pub const QUERY_ROWS_SCANNED_MAX: usize = 50_000;
 pub const LEASE_NAME_BYTES_MAX: usize = 128;
 /// Seconds a lease may be asked for at once.
 pub const LEASE_SECONDS_MAX: u64 = 24 * 60 * 60;
+/// Bytes in the key that tells a repeat of a mail from another one.
+pub const MAIL_KEY_BYTES_MAX: usize = 255;
+/// Bytes in an address of mail.
+pub const MAIL_ADDRESS_BYTES_MAX: usize = 254;
+/// Bytes before the `@` of an address.
+pub const MAIL_LOCAL_PART_BYTES_MAX: usize = 64;
+/// Bytes in the name that stands with an address.
+pub const MAIL_NAME_BYTES_MAX: usize = 128;
+/// Bytes in the subject of a mail.
+pub const MAIL_SUBJECT_BYTES_MAX: usize = 512;
+/// Bytes in the text of a mail, and in its HTML too.
+pub const MAIL_BODY_BYTES_MAX: usize = 1 << 20;

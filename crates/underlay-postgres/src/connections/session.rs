@@ -353,6 +353,27 @@ impl Sessions {
         }
     }
 
+    /// As [`Sessions::write_one`], for what must not be done twice: it is run again only where nothing was done.
+    pub(crate) async fn write_anew(
+        &self,
+        role: &SessionRole,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, Failure> {
+        let mut attempt = 1;
+        loop {
+            match self.write_once(role, sql, parameters).await {
+                Err(failure)
+                    if attempt < ATTEMPTS_MAX && (failure.is_transient() || failure.is_of_a_reader()) =>
+                {
+                    tracing::debug!(%failure, attempt, "a write is begun again");
+                    attempt += 1;
+                }
+                written => return written,
+            }
+        }
+    }
+
     /// As [`Sessions::write_one`], once: for what must not be repeated.
     pub(crate) async fn write_once(
         &self,

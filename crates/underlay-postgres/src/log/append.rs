@@ -18,6 +18,7 @@ use crate::error::{Failure, raised};
 use crate::fault::FaultPoint;
 use crate::log::seen::{Place, Seen};
 use crate::migrate::filled;
+use crate::work::sent::SentArrays;
 
 /// Who appends: what a lost attempt is declared void by.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +38,7 @@ pub(crate) enum Verdict {
 /// What a batch is written with: the calls of the functions, in the schema of the store.
 pub(crate) struct Calls {
     batch: String,
+    sending: String,
     single: String,
     /// How long a transaction may stay that the server cannot end by itself, in milliseconds.
     longest: i64,
@@ -47,6 +49,7 @@ impl Calls {
     pub(crate) fn new(config: &PostgresConfig) -> Self {
         Self {
             batch: filled(include_str!("../sql/append_commits.sql"), config),
+            sending: filled(include_str!("../sql/append_commits_and_work.sql"), config),
             single: filled(include_str!("../sql/append_commit.sql"), config),
             longest: milliseconds(config.commit_timeout),
             faults: config.faults.clone(),
@@ -138,7 +141,7 @@ impl Calls {
             arrays.encodings.iter().all(Option::is_none) && arrays.key_ids.iter().all(Option::is_none);
         let (encodings, key_ids) =
             if is_plain { (None, None) } else { (Some(&arrays.encodings), Some(&arrays.key_ids)) };
-        let parameters: [Parameter<'_>; 28] = [
+        let mut parameters: Vec<Parameter<'_>> = vec![
             (&attempt.writer, Type::UUID),
             (&attempt.number, Type::INT8),
             (&stamp, Type::INT8),
@@ -166,14 +169,23 @@ impl Calls {
             (&seen_event, Type::UUID),
             (&encodings, Type::TEXT_ARRAY),
             (&key_ids, Type::TEXT_ARRAY),
-            (&self.longest, Type::INT8),
         ];
-        let row = client.query_typed_one(&self.batch, &parameters).await?;
+        // A batch that sends nothing on is written as if there were no work.
+        let sent = SentArrays::of(batch);
+        let sql = match &sent {
+            Some(sent) => {
+                parameters.extend(sent.parameters());
+                &self.sending
+            }
+            None => &self.batch,
+        };
+        parameters.push((&self.longest, Type::INT8));
+        let row = client.query_typed_one(sql, &parameters).await?;
         verdicts(&row, batch, arrays.ends)
     }
 }
 
-/// A commit of one event that expects nothing else: most commits are, and alone in a batch it needs no
+/// A commit of one event that expects nothing else and sends nothing on: most commits are, and alone in a batch it needs no
 /// arrays.
 struct Single<'a> {
     request: &'a Request,
@@ -191,6 +203,9 @@ impl<'a> Single<'a> {
             return None;
         };
         let [event] = &write.events[..] else { return None };
+        if !commit.work.is_empty() {
+            return None;
+        }
         Some(Self { request, stream: &write.stream, expected: write.expected, event })
     }
 }

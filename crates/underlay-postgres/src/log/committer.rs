@@ -255,7 +255,8 @@ impl Committer {
         for (request, verdict) in flight.into_requests().into_iter().zip(verdicts) {
             match verdict {
                 Verdict::Answered(answer) => {
-                    grown |= answer.as_ref().is_ok_and(|committed| committed.event_count > 0);
+                    let sends = !request.commit.work.is_empty();
+                    grown |= answer.as_ref().is_ok_and(|committed| committed.event_count > 0 || sends);
                     request.reply.answer(answer);
                 }
                 // Others do not wait while it is looked up.

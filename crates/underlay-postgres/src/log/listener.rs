@@ -1,6 +1,6 @@
-//! Hears of the commits of other processes, and wakes who waits for events.
+//! Hears of the commits of other processes, and wakes who waits for events or for work.
 //!
-//! Polling is the truth: the head of the log is read at an even interval, and at every hint. LISTEN
+//! Polling is the truth: the end of the log and of its commits is read at an even interval, and at every hint. LISTEN
 //! only makes it sooner. A connection that ends is made again with growing pauses; meanwhile, and
 //! where there is no LISTEN at all, polling goes on.
 
@@ -25,8 +25,8 @@ pub(crate) struct Listener {
     /// Where to listen; none polls alone.
     pub(crate) address: Option<Address>,
     pub(crate) channel: String,
-    /// The head of the log when the store was connected.
-    pub(crate) head: Position,
+    /// The end of the log, and the number of the last commit, when the store was connected.
+    pub(crate) end: (Position, u64),
     pub(crate) interval: Duration,
     pub(crate) wakeups: Arc<WakeupHub>,
     pub(crate) timer: Arc<dyn Clock>,
@@ -39,18 +39,18 @@ impl Listener {
         tokio::join!(self.poll(&hinted), self.listen(&hinted));
     }
 
-    /// Wakes whenever the log has grown.
+    /// Wakes whenever there are more commits.
     async fn poll(&self, hinted: &Notify) {
-        let mut seen = self.head;
+        let mut seen = self.end;
         loop {
-            match event_store::head(&self.sessions).await {
-                Ok(head) => {
-                    if seen < head {
-                        seen = head;
+            match event_store::end(&self.sessions).await {
+                Ok(end) => {
+                    if seen < end {
+                        seen = end;
                         self.wakeups.wake();
                     }
                 }
-                Err(error) => tracing::debug!(%error, "the head of the log could not be read"),
+                Err(error) => tracing::debug!(%error, "the end of the log could not be read"),
             }
             tokio::select! {
                 () = hinted.notified() => {}

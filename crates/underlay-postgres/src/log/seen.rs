@@ -9,6 +9,10 @@
 //! there under the lock of the log. Where a place does not hold its event, nothing more is written until the
 //! process is started again.
 //!
+//! Work is known by its place, which follows from the number of its commit. Another log gives the same numbers
+//! to other commits, so whoever settles work or tells how far it has come names the last commit whose work this
+//! process has read, and the database looks whether it has that number.
+//!
 //! A standby lags behind, and proves nothing: only what a primary says is judged, see
 //! [`Sessions`](crate::connections::session::Sessions). One that lacked the end of the log and was promoted is a
 //! primary, and its log is an older copy.
@@ -18,7 +22,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio_postgres::Row;
 use underlay_core::adapter::stored_number;
 use underlay_core::reasons::OLDER_COPY;
-use underlay_core::{Error, EventId, Position};
+use underlay_core::{CommitId, Error, EventId, Position, WorkPlace};
 use uuid::Uuid;
 
 use crate::error::Failure;
@@ -28,6 +32,13 @@ use crate::error::Failure;
 pub(crate) struct Place {
     pub(crate) position: i64,
     pub(crate) event: Uuid,
+}
+
+/// A commit that sent work on, by its number in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sender {
+    pub(crate) sequence: i64,
+    pub(crate) commit: Uuid,
 }
 
 /// The places this process relies on.
@@ -40,6 +51,8 @@ struct Places {
     found: Option<Place>,
     /// The last that was read or written; never looked for again, it may be of another log.
     noted: Option<Place>,
+    /// The last commit whose work was read.
+    sender: Option<Sender>,
     replaced: bool,
 }
 
@@ -51,6 +64,28 @@ impl Seen {
         if places.noted.is_none_or(|noted| noted.position < place.position) {
             places.noted = Some(place);
         }
+    }
+
+    /// Notes a commit whose work was read.
+    pub(crate) fn note_sender(&self, place: WorkPlace, commit: CommitId) {
+        let sequence = stored_number(place.number() / WorkPlace::of(1, 0).number());
+        let mut places = self.lock();
+        if places.sender.is_none_or(|sender| sender.sequence < sequence) {
+            places.sender = Some(Sender { sequence, commit: commit.0 });
+        }
+    }
+
+    /// The last commit whose work was read.
+    pub(crate) fn sender(&self) -> Option<Sender> {
+        self.lock().sender
+    }
+
+    /// Takes in that a commit whose work was read is not in the log that was about to be worked on. Nothing was
+    /// done.
+    pub(crate) fn missing_sender(&self, sender: Sender) -> Failure {
+        tracing::error!(sequence = sender.sequence, "this is an older copy of the log");
+        self.lock().replaced = true;
+        replaced()
     }
 
     /// The place that whoever writes names: the last there is. Where that is in a log, the others are.

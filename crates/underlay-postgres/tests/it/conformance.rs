@@ -1,11 +1,16 @@
 //! Every sentence of the contracts, as a login without rights of its own, reopened where the case asks.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use underlay_core::{Archive, EventStore, ReadModels, Retention, Snapshots};
+use underlay_core::{
+    Archive, Checkpoints, Clock, EventStore, Leases, ManualClock, ReadModels, Retention, Schedules,
+    Snapshots, SystemClock, WorkQueue,
+};
 use underlay_postgres::{FaultPoint, PostgresStore};
 use underlay_testkit::{
-    ArchiveFixture, EventStoreFixture, Fixture, ReadModelsFixture, RetentionFixture, Skip, SnapshotsFixture,
+    ArchiveFixture, CheckpointsFixture, EventStoreFixture, Fixture, LeasesFixture, ReadModelsFixture,
+    RetentionFixture, SchedulesFixture, Skip, SnapshotsFixture, WorkQueueFixture,
 };
 
 use crate::place::Place;
@@ -85,6 +90,93 @@ impl EventStoreFixture for InBatches {
     fn event_store(&self) -> Arc<dyn EventStore> {
         Arc::new(self.store.clone())
     }
+}
+
+/// The same, by a clock that is moved by hand.
+struct Timed {
+    clock: Arc<ManualClock>,
+    store: PostgresStore,
+    place: Place,
+}
+
+impl Timed {
+    async fn open(clock: Arc<ManualClock>, place: Place) -> Self {
+        let store = place.open_with(place.config().with_clock(clock.clone())).await;
+        Self { clock, store, place }
+    }
+}
+
+impl Fixture for Timed {
+    async fn create() -> Result<Self, Skip> {
+        Ok(Self::open(Arc::new(ManualClock::new(SystemClock.now())), Place::for_case().await?).await)
+    }
+
+    async fn reopen(self) -> Self {
+        self.store.close().await.unwrap();
+        Self::open(self.clock, self.place).await
+    }
+}
+
+impl EventStoreFixture for Timed {
+    fn event_store(&self) -> Arc<dyn EventStore> {
+        Arc::new(self.store.clone())
+    }
+}
+
+impl ReadModelsFixture for Timed {
+    fn read_models(&self) -> Arc<dyn ReadModels> {
+        Arc::new(self.store.clone())
+    }
+}
+
+impl LeasesFixture for Timed {
+    fn leases(&self) -> Arc<dyn Leases> {
+        Arc::new(self.store.clone())
+    }
+
+    fn pass(&self, time: Duration) {
+        self.clock.advance(time);
+    }
+}
+
+impl WorkQueueFixture for Timed {
+    fn work_queue(&self) -> Arc<dyn WorkQueue> {
+        Arc::new(self.store.clone())
+    }
+
+    fn clock(&self) -> Arc<ManualClock> {
+        self.clock.clone()
+    }
+}
+
+impl SchedulesFixture for Timed {
+    fn schedules(&self) -> Arc<dyn Schedules> {
+        Arc::new(self.store.clone())
+    }
+}
+
+impl CheckpointsFixture for Timed {
+    fn checkpoints(&self) -> Arc<dyn Checkpoints> {
+        Arc::new(self.store.clone())
+    }
+}
+
+mod work_queue {
+    use super::Timed;
+
+    underlay_testkit::conformance!(work_queue, Timed);
+}
+
+mod schedules {
+    use super::Timed;
+
+    underlay_testkit::conformance!(schedules, Timed);
+}
+
+mod checkpoints {
+    use super::Timed;
+
+    underlay_testkit::conformance!(checkpoints, Timed);
 }
 
 mod event_store {

@@ -29,7 +29,7 @@ async fn filled(place: &Place) -> (PostgresStore, ViewTable) {
 }
 
 /// A session that plans as the product's transactions do, once for all values.
-async fn session(place: &Place) -> Client {
+pub(crate) async fn session(place: &Place) -> Client {
     let client = connect(&place.login_address()).await;
     let settings = "SET search_path = pg_catalog, underlay, underlay_views, pg_temp; SET enable_seqscan = off; \
                     SET enable_sort = off; SET enable_bitmapscan = off; SET jit = off; SET plan_cache_mode = force_generic_plan; SET underlay.tenant = 'tenant-1'";
@@ -38,7 +38,7 @@ async fn session(place: &Place) -> Client {
 }
 
 /// The generic plan of a statement, as a role.
-async fn plan(client: &Client, role: &str, types: &str, sql: &str) -> String {
+pub(crate) async fn plan(client: &Client, role: &str, types: &str, sql: &str) -> String {
     client.batch_execute(&format!("SET ROLE {ROLE_PREFIX}_{role}; DEALLOCATE ALL")).await.unwrap();
     let types = if types.is_empty() { String::new() } else { format!("({types})") };
     client.batch_execute(&format!("PREPARE asked{types} AS {sql}")).await.unwrap();

@@ -34,3 +34,5 @@ mod tls;
 mod wakeups;
 mod walls;
 mod wire;
+mod work;
+mod work_plans;

@@ -79,7 +79,7 @@ async fn looked_at(place: &Place, admin: &Client) -> (i64, i64) {
 }
 
 /// Does a read a few times in a store of its own, and says what is wrong with how much it looked at.
-async fn costs<T: Debug>(
+pub(crate) async fn costs<T: Debug>(
     place: &Place,
     what: &str,
     gives: i64,

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use underlay_core::{EventStore, ExpectedVersion, ReadModels, Version, Wakeups};
+use underlay_core::{
+    Clock, EventStore, ExpectedVersion, ManualClock, ReadModels, SystemClock, Version, Wakeups, WorkQueue,
+};
 use underlay_postgres::{Listen, PostgresConfig, PostgresStore};
-use underlay_testkit::{EventStoreFixture, Fixture, ReadModelsFixture, Skip};
+use underlay_testkit::{EventStoreFixture, Fixture, ReadModelsFixture, Skip, WorkQueueFixture};
 
 use crate::place::{Place, with_place};
 use crate::sample::{acme, append};
@@ -46,6 +48,48 @@ impl ReadModelsFixture for Pooled {
     fn read_models(&self) -> Arc<dyn ReadModels> {
         Arc::new(self.store.clone())
     }
+}
+
+/// The same, by a clock that is moved by hand.
+struct Timed {
+    clock: Arc<ManualClock>,
+    pooled: Pooled,
+}
+
+impl Fixture for Timed {
+    async fn create() -> Result<Self, Skip> {
+        let clock = Arc::new(ManualClock::new(SystemClock.now()));
+        Ok(Self { pooled: Pooled::create().await?, clock }.reopen().await)
+    }
+
+    async fn reopen(self) -> Self {
+        self.pooled.store.close().await.unwrap();
+        let config = self.pooled.place.config().with_listen(Listen::Off).with_clock(self.clock.clone());
+        let store = open(&self.pooled.address, config).await;
+        Self { pooled: Pooled { store, ..self.pooled }, ..self }
+    }
+}
+
+impl EventStoreFixture for Timed {
+    fn event_store(&self) -> Arc<dyn EventStore> {
+        self.pooled.event_store()
+    }
+}
+
+impl WorkQueueFixture for Timed {
+    fn work_queue(&self) -> Arc<dyn WorkQueue> {
+        Arc::new(self.pooled.store.clone())
+    }
+
+    fn clock(&self) -> Arc<ManualClock> {
+        self.clock.clone()
+    }
+}
+
+mod work_queue {
+    use super::Timed;
+
+    underlay_testkit::conformance!(work_queue, Timed);
 }
 
 mod event_store {

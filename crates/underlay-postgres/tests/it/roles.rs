@@ -3,9 +3,9 @@
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use underlay_core::{
-    Checkpoint, Error, EventStore, ExpectedVersion, ReadModels, Snapshot, Snapshots, Version, ViewBatch,
+    Checkpoint, Error, EventId, EventStore, ExpectedVersion, Fingerprint, Json, NewWork, ReadModels,
+    Schedules, Snapshot, Snapshots, Timestamp, Version, ViewBatch, WorkKind,
 };
-use underlay_core::{EventId, Fingerprint, Json};
 use underlay_postgres::{PostgresConfig, PostgresStore};
 
 use crate::place::{Place, ROLE_PREFIX, connect, with_place};
@@ -19,8 +19,11 @@ async fn filled(place: &Place) -> PostgresStore {
     for owner in ["acme", "globex"] {
         for number in 0..3 {
             let to = format!("a-{number}");
-            store.commit(&tenant(owner), append(&to, ExpectedVersion::NoStream)).await.unwrap();
+            let piece = || NewWork::new(WorkKind::Message, "mail", "k", "x", Json::parse("{}").unwrap());
+            let commit = append(&to, ExpectedVersion::NoStream).send(piece());
+            store.commit(&tenant(owner), commit.send(piece().with_due_at(Timestamp::MAX))).await.unwrap();
         }
+        store.put_schedule(&tenant(owner), "nightly", &Json::parse("{}").unwrap(), None).await.unwrap();
         let snapshot = Snapshot {
             version: Version(1),
             event_id: EventId::draw(),
@@ -52,8 +55,16 @@ async fn count(client: &Client, table: &str) -> i64 {
     client.query_one(&format!("SELECT count(*) FROM {table}"), &[]).await.unwrap().get(0)
 }
 
-const TENANT_TABLES: [&str; 4] =
-    ["underlay.events", "underlay.commits", "underlay.snapshots", "underlay_views.accounts_1"];
+const TENANT_TABLES: [&str; 8] = [
+    "underlay.events",
+    "underlay.commits",
+    "underlay.snapshots",
+    "underlay.work",
+    "underlay.work_later",
+    "underlay.dead_letters",
+    "underlay.schedules",
+    "underlay_views.accounts_1",
+];
 
 #[test]
 fn every_table_has_forced_row_level_security_and_a_policy() {
@@ -71,7 +82,7 @@ fn every_table_has_forced_row_level_security_and_a_policy() {
         let open: Vec<String> = admin.query(open, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
         assert_eq!(open, [""; 0], "tables without forced row-level security or a policy");
         let all = "SELECT count(*) FROM pg_tables WHERE schemaname IN ('underlay', 'underlay_views')";
-        assert_eq!(admin.query_one(all, &[]).await.unwrap().get::<_, i64>(0), 18);
+        assert_eq!(admin.query_one(all, &[]).await.unwrap().get::<_, i64>(0), 26);
         // Views and sequences would be ways around it.
         let ways = "SELECT count(*) FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
                     WHERE n.nspname IN ('underlay', 'underlay_views') AND c.relkind NOT IN ('r', 'i', 't')";
@@ -124,9 +135,14 @@ fn a_reader_sees_its_tenant_alone() {
         let _store = filled(&place).await;
         let reader = acting_as(&place, "reader").await;
         reader.batch_execute("SET underlay.tenant = 'acme'").await.unwrap();
-        for (table, rows) in
-            [("underlay.events", 3), ("underlay.commits", 3), ("underlay_views.accounts_1", 1)]
-        {
+        for (table, rows) in [
+            ("underlay.events", 3),
+            ("underlay.commits", 3),
+            ("underlay.work", 3),
+            ("underlay.work_later", 3),
+            ("underlay.schedules", 1),
+            ("underlay_views.accounts_1", 1),
+        ] {
             assert_eq!(count(&reader, table).await, rows, "{table}");
             assert_eq!(count(&reader, &format!("{table} WHERE tenant = 'globex'")).await, 0, "{table}");
             assert_eq!(count(&reader, &format!("{table} WHERE tenant <> 'acme'")).await, 0, "{table}");

@@ -15,6 +15,9 @@
 //! take turns at, goes on when it has its turn there ([`turns`](super::turns)), over the state that the
 //! one before it left in the cache. Whoever says which version it expects gets the conflict at once.
 //!
+//! What is drawn from the events is drawn at every try, since a try is decided anew; only what stands in the commit that
+//! is stored is ever sent.
+//!
 //! A refusal is never answered from states that may be old: either the commit that stores it expects
 //! the versions it was decided over, or these versions are read again first. Whether a command id was
 //! used before is for the commit to say, so there is no read ahead of it.
@@ -31,7 +34,7 @@ use underlay_core::{
 
 use super::Commands;
 use super::turns::{Access, Turn};
-use crate::registry::{NotExecuted, typed};
+use crate::registry::{Drawn, NotExecuted, typed};
 use crate::{ExecuteError, Executed, Request};
 
 impl Commands {
@@ -64,7 +67,7 @@ impl Commands {
         asked: &Asked,
     ) -> Result<Executed, NotExecuted<A::Refusal>> {
         let stream = A::stream(id)?;
-        let content = asked.fingerprint(["command", stream.as_str(), command.descriptor().name]);
+        let content = asked.of_command(&stream, command.descriptor().name);
         let mut reads = Reads::default();
         reads.stream::<A>(id)?;
         let decide = |streams: &mut Streams, context: &Context| {
@@ -89,7 +92,7 @@ impl Commands {
             )
             .into());
         }
-        let content = asked.fingerprint(["operation", O::NAME]);
+        let content = asked.of_operation(O::NAME);
         let mut reads = Reads::default();
         guarded(|| format!("`reads` of {}", O::NAME), || operation.reads(&mut reads))??;
         reads.validate()?;
@@ -176,6 +179,16 @@ impl Commands {
                     Err(error) => return Err(error.into()),
                 }
             }
+            let of = Drawn { tenant: &request.tenant, command_id: id, now };
+            let mut work = self.registry.drawers().draw(&commit.writes, of)?;
+            work.append(&mut commit.work);
+            if !work.is_empty() && self.work.is_none() {
+                return Err(Error::invalid(format!(
+                    "{decider} sends something on, and this engine was given no ports of work to keep it"
+                ))
+                .into());
+            }
+            commit.work = work;
             let writes = commit.writes.clone();
             let metadata = commit.encode_metadata()?;
             match self.store.commit(&request.tenant, commit).await {
@@ -361,7 +374,7 @@ impl Commands {
 }
 
 /// Runs code of the domain. A panic is a bug there: this command fails, the service goes on.
-fn guarded<T>(what: impl FnOnce() -> String, run: impl FnOnce() -> T) -> Result<T, Error> {
+pub(crate) fn guarded<T>(what: impl FnOnce() -> String, run: impl FnOnce() -> T) -> Result<T, Error> {
     catch_unwind(AssertUnwindSafe(run))
         .map_err(|_| Error::backend("running the domain", format!("{} panicked", what())))
 }
@@ -381,7 +394,7 @@ pub(crate) fn refusal_to_json<R: Refusal>(refusal: &R) -> Result<Json, Error> {
     Json::encode(refusal)
 }
 
-fn metadata(request: &Request, id: CommitId) -> Metadata {
+pub(super) fn metadata(request: &Request, id: CommitId) -> Metadata {
     Metadata {
         correlation_id: request.correlation_id,
         causation_id: request.causation_id,

@@ -4,31 +4,40 @@ mod decide;
 mod request;
 mod snapshots;
 mod states;
+pub(crate) mod stored;
 mod turns;
 
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
-use underlay_core::{Clock, EventStore, Snapshots};
+use underlay_core::{Clock, EventStore, Snapshots, WorkQueue};
 
-pub(crate) use decide::refusal_to_json;
+pub(crate) use decide::{guarded, refusal_to_json};
 pub use request::{ErasedRefusal, ExecuteError, ExecuteNamedError, Executed, Request};
 pub(crate) use snapshots::{SnapshotsOf, Snapshotter};
+pub use stored::{
+    Cancelled, CommandInfo, CommandList, CommandPage, CommandStatus, SubmitOptions, Submitted, WaitingCommand,
+};
+pub(crate) use stored::{StoredCommands, Target};
 
+use crate::registry::Body;
 use crate::{EngineConfig, Ports, Registry};
 use states::States;
+use stored::Running;
 use turns::Turns;
 
 /// Runs commands and operations.
 pub(crate) struct Commands {
     store: Arc<dyn EventStore>,
     snapshots: Option<Arc<dyn Snapshots>>,
+    work: Option<Arc<dyn WorkQueue>>,
     clock: Arc<dyn Clock>,
     registry: Registry,
     config: EngineConfig,
     states: States,
     turns: Turns,
     snapshots_in_flight: Arc<Semaphore>,
+    running: Running,
 }
 
 impl Commands {
@@ -36,6 +45,8 @@ impl Commands {
         Self {
             store: ports.store.clone(),
             snapshots: ports.snapshots.clone(),
+            work: ports.work.as_ref().map(|work| work.queue.clone()),
+            running: Running::default(),
             clock: ports.clock.clone(),
             registry: registry.clone(),
             states: States::new(config.states_bytes_max, config.states_tenant_bytes_max),
@@ -54,7 +65,7 @@ impl Commands {
         command: &str,
         body: &str,
     ) -> Result<Executed, ExecuteNamedError> {
-        self.registry.find_aggregate(category)?.execute(self, request, id, command, body).await
+        self.registry.find_aggregate(category)?.execute(self, request, id, command, Body::sent(body)).await
     }
 
     /// Runs an operation that is named, with its body as JSON.
@@ -64,6 +75,6 @@ impl Commands {
         name: &str,
         body: &str,
     ) -> Result<Executed, ExecuteNamedError> {
-        self.registry.find_operation(name)?.operate(self, request, body).await
+        self.registry.find_operation(name)?.operate(self, request, Body::sent(body)).await
     }
 }

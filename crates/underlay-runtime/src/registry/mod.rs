@@ -1,17 +1,27 @@
-//! What a service is made of, by name: aggregates, operations and views, with their types erased.
+//! What a service is made of, by name: aggregates, operations, views, handlers and pumps, with their types erased.
+
+mod drawers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use underlay_core::limits::NAME_BYTES_MAX;
 use underlay_core::{
-    Aggregate, Asked, Command, CommandDescriptor, CommandError, DecodeError, Error, Event, EventDescriptor,
-    Json, Operation, RecordedEvent, SnapshotState, View, ViewSchema,
+    Aggregate, Asked, BusSubscription, Command, CommandDescriptor, CommandError, DecodeError, Draw, Error,
+    Event, EventDescriptor, Handler, Json, Operation, Process, RecordedEvent, Sink, SnapshotState,
+    StreamName, Subscriber, View, ViewSchema,
 };
 
+pub(crate) use self::drawers::{Drawers, Drawn};
 use crate::commands::{Commands, SnapshotsOf, Snapshotter, refusal_to_json};
+use crate::processes::{CATEGORY_PREFIX, InstancesView, ProcessEntry, ProcessOf};
 use crate::views::{FoldedView, ViewFolder};
+use crate::work::{HandlerEntry, Handling, check_handler};
 use crate::{ErasedRefusal, ExecuteError, ExecuteNamedError, Executed, Request, RowStores};
+
+/// What the names of the engine's own views begin with.
+const RESERVED_VIEWS: &str = "underlay_";
 
 /// What there is of an aggregate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,25 +48,52 @@ pub(crate) trait AggregateEntry: Send + Sync {
     fn info(&self) -> AggregateInfo;
     fn event_schemas(&self) -> Vec<(EventDescriptor, Json)>;
     fn decodes(&self, event: &RecordedEvent) -> Result<bool, DecodeError>;
+    /// The stream of a command that is well formed.
+    fn check(&self, id: &str, command: &str, body: &str) -> Result<StreamName, ExecuteNamedError>;
     async fn execute(
         &self,
         commands: &Commands,
         request: &Request,
         id: &str,
         command: &str,
-        body: &str,
+        body: Body<'_>,
     ) -> Result<Executed, ExecuteNamedError>;
 }
 
 #[async_trait]
 pub(crate) trait OperationEntry: Send + Sync {
     fn info(&self) -> OperationInfo;
+    /// Refuses a body that does not fit.
+    fn check(&self, body: &str) -> Result<(), ExecuteNamedError>;
     async fn operate(
         &self,
         commands: &Commands,
         request: &Request,
-        body: &str,
+        body: Body<'_>,
     ) -> Result<Executed, ExecuteNamedError>;
+}
+
+/// The body of a command that is called by its name.
+#[derive(Clone, Copy)]
+pub(crate) struct Body<'a> {
+    /// The text.
+    pub(crate) text: &'a str,
+    /// Whether typed code gave it, before it was stored.
+    pub(crate) is_typed: bool,
+}
+
+impl<'a> Body<'a> {
+    /// What somebody sent.
+    pub(crate) fn sent(text: &'a str) -> Self {
+        Self { text, is_typed: false }
+    }
+
+    fn asked(self) -> Result<Asked, Error> {
+        match self.is_typed {
+            true => Asked::typed(&Json::from_stored(self.text)),
+            false => Asked::by_name(self.text),
+        }
+    }
 }
 
 /// Everything a service is made of, by name. The engine is built from it.
@@ -65,8 +102,13 @@ pub struct Registry {
     aggregates: BTreeMap<&'static str, Arc<dyn AggregateEntry>>,
     operations: BTreeMap<&'static str, Arc<dyn OperationEntry>>,
     views: BTreeMap<&'static str, Arc<dyn ViewFolder>>,
+    handlers: BTreeMap<&'static str, Arc<dyn HandlerEntry>>,
     snapshotters: BTreeMap<&'static str, Arc<dyn Snapshotter>>,
+    processes: BTreeMap<&'static str, Arc<dyn ProcessEntry>>,
+    sinks: BTreeMap<&'static str, Arc<dyn Sink>>,
+    subscribers: Vec<(BusSubscription, Arc<dyn Subscriber>)>,
     event_types: BTreeMap<&'static str, (&'static str, EventDescriptor)>,
+    drawers: Drawers,
     clashes: Vec<String>,
 }
 
@@ -76,6 +118,9 @@ impl std::fmt::Debug for Registry {
             .field("aggregates", &self.aggregates.keys())
             .field("operations", &self.operations.keys())
             .field("views", &self.views.keys())
+            .field("handlers", &self.handlers.keys())
+            .field("processes", &self.processes.keys())
+            .field("pumps", &self.sinks.keys())
             .finish()
     }
 }
@@ -84,15 +129,7 @@ impl Registry {
     /// Adds an aggregate.
     #[must_use]
     pub fn aggregate<A: Aggregate>(mut self) -> Self {
-        for descriptor in A::Event::descriptors() {
-            if let Some((owner, _)) = self.event_types.insert(descriptor.name, (A::CATEGORY, descriptor)) {
-                self.clashes.push(format!(
-                    "event type {} is declared by {owner} and by {}; a type's name is unique in a service",
-                    descriptor.name,
-                    A::CATEGORY
-                ));
-            }
-        }
+        self.declare(A::CATEGORY, A::Event::descriptors());
         if self.aggregates.insert(A::CATEGORY, Arc::new(Entry::<A>::new())).is_some() {
             self.clashes.push(format!("two aggregates have the category {}", A::CATEGORY));
         }
@@ -118,10 +155,97 @@ impl Registry {
     /// Adds a view.
     #[must_use]
     pub fn view<V: View>(mut self, view: V) -> Self {
+        if V::NAME.starts_with(RESERVED_VIEWS) {
+            self.clashes.push(format!("view {} has a name of the engine's own: {RESERVED_VIEWS}…", V::NAME));
+        }
         if self.views.insert(V::NAME, Arc::new(FoldedView::new(view))).is_some() {
             self.clashes.push(format!("two views have the name {}", V::NAME));
         }
         self
+    }
+
+    /// Adds a process. Its instances are listed by a view of the engine's own.
+    #[must_use]
+    pub fn process<P: Process>(mut self, process: P) -> Self {
+        self.views
+            .entry(InstancesView::NAME)
+            .or_insert_with(|| Arc::new(FoldedView::new(InstancesView)) as Arc<dyn ViewFolder>);
+        let attempts = process.attempts();
+        if attempts.attempts_max == 0 || attempts.timeout.is_zero() {
+            self.clashes.push(format!(
+                "process {} has at least one attempt, and some time for it; it says {attempts:?}",
+                P::NAME
+            ));
+        }
+        if self.processes.insert(P::NAME, Arc::new(ProcessOf(process))).is_some() {
+            self.clashes.push(format!("two processes have the name {}", P::NAME));
+        }
+        self
+    }
+
+    /// Draws messages and commands from events, before the commit that stores both. Several may draw from one type:
+    /// what they draw is sent in the order they were added.
+    #[must_use]
+    pub fn draw<D: Draw>(mut self, draw: D) -> Self {
+        self.drawers.add(draw);
+        self
+    }
+
+    /// Adds a handler. Its messages stand beside the events of the service: the name of a type is unique among
+    /// both.
+    #[must_use]
+    pub fn handler<H: Handler>(mut self, handler: H) -> Self {
+        self.declare(H::NAME, H::Message::descriptors());
+        if let Err(wrong) = check_handler(H::NAME, &handler.attempts()) {
+            self.clashes.push(wrong.to_string());
+        }
+        if self.handlers.insert(H::NAME, Arc::new(Handling::new(handler))).is_some() {
+            self.clashes.push(format!("two handlers have the name {}", H::NAME));
+        }
+        self
+    }
+
+    /// Adds a pump: it brings the log to a sink, from where it last was. Its name is stored with its place.
+    #[must_use]
+    pub fn pump(mut self, name: &'static str, sink: impl Sink) -> Self {
+        if self.sinks.insert(name, Arc::new(sink)).is_some() {
+            self.clashes.push(format!("two pumps have the name {name}"));
+        }
+        self
+    }
+
+    /// Takes in the types that an aggregate or a handler declares.
+    fn declare(&mut self, by: &'static str, types: Vec<EventDescriptor>) {
+        for descriptor in types {
+            if let Some((owner, _)) = self.event_types.insert(descriptor.name, (by, descriptor)) {
+                self.clashes.push(format!(
+                    "event type {} is declared by {owner} and by {by}; a type's name is unique in a service",
+                    descriptor.name,
+                ));
+            }
+        }
+    }
+
+    /// Adds a subscriber of the event bus. Every process has it, and gives it what is committed from its start on,
+    /// by whatever process; see [`Engine::subscribe`](crate::Engine::subscribe).
+    #[must_use]
+    pub fn subscriber(mut self, wanted: BusSubscription, subscriber: impl Subscriber) -> Self {
+        self.subscribers.push((wanted, Arc::new(subscriber)));
+        self
+    }
+
+    /// The names of the pumps, in order.
+    #[must_use]
+    pub fn pumps(&self) -> Vec<&'static str> {
+        self.sinks.keys().copied().collect()
+    }
+
+    pub(crate) fn sinks(&self) -> &BTreeMap<&'static str, Arc<dyn Sink>> {
+        &self.sinks
+    }
+
+    pub(crate) fn subscribers(&self) -> &[(BusSubscription, Arc<dyn Subscriber>)] {
+        &self.subscribers
     }
 
     /// The store that a view names for its rows; none where it names none, or there is no such view.
@@ -205,30 +329,74 @@ impl Registry {
         Ok(self.find_view(view)?.schema())
     }
 
-    /// Every declared event type with the JSON Schema of its payload, by name.
+    /// The names of the handlers.
+    #[must_use]
+    pub fn handlers(&self) -> Vec<&'static str> {
+        self.handlers.keys().copied().collect()
+    }
+
+    /// Every declared type of an event or a message with the JSON Schema of its payload, by name.
     #[must_use]
     pub fn event_schemas(&self) -> Vec<(EventDescriptor, Json)> {
+        let of_messages = self.handlers.values().flat_map(|handler| handler.message_schemas());
         let mut schemas: Vec<(EventDescriptor, Json)> =
-            self.aggregates.values().flat_map(|entry| entry.event_schemas()).collect();
+            self.aggregates.values().flat_map(|entry| entry.event_schemas()).chain(of_messages).collect();
         schemas.sort_by_key(|(event, _)| event.name);
         schemas
     }
 
-    /// Decodes a stored event by the aggregate of its stream; false where nothing declares its type.
+    /// The state of every process with its version and the JSON Schema of its shape, by the name of the process.
+    #[must_use]
+    pub fn process_states(&self) -> Vec<(EventDescriptor, Json)> {
+        let state = |(name, entry): (&&'static str, &Arc<dyn ProcessEntry>)| {
+            (EventDescriptor { name, version: entry.version() }, entry.state_schema())
+        };
+        self.processes.iter().map(state).collect()
+    }
+
+    /// Decodes a stored event by the aggregate or the process of its stream; false where nothing declares its type.
     ///
     /// # Errors
     /// [`DecodeError`] where the payload does not fit the type.
     pub fn decode_event(&self, event: &RecordedEvent) -> Result<bool, DecodeError> {
+        if let Some(process) = self.process_of(event.stream.category()) {
+            return process.decodes(event);
+        }
         match self.aggregates.get(event.stream.category()) {
             Some(aggregate) => aggregate.decodes(event),
             None => Ok(false),
         }
     }
 
-    /// The first name that is used twice, or a view that is not well formed.
+    /// The process whose instances are kept in streams of a category.
+    fn process_of(&self, category: &str) -> Option<&Arc<dyn ProcessEntry>> {
+        self.processes.get(category.strip_prefix(CATEGORY_PREFIX)?)
+    }
+
+    /// The first name that is used twice, or a view or a process that is not well formed.
     pub(crate) fn validate(&self) -> Result<(), Error> {
         if let Some(clash) = self.clashes.first() {
             return Err(Error::invalid(clash.clone()));
+        }
+        let well_formed = |name: &&str| {
+            name.starts_with(|c: char| c.is_ascii_lowercase())
+                && name.len() <= NAME_BYTES_MAX
+                && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        };
+        if let Some(name) = self.processes.keys().find(|name| !well_formed(name)) {
+            return Err(Error::invalid(format!(
+                "process {name:?} is not 1 to {NAME_BYTES_MAX} characters of a-z, 0-9 and '_', starting with a letter"
+            )));
+        }
+        if let Some(category) = self.aggregates.keys().find(|category| self.process_of(category).is_some()) {
+            return Err(Error::invalid(format!(
+                "an aggregate has the category {category}, in which the process of that name keeps its instances"
+            )));
+        }
+        if let Some(stray) = self.drawers.event_types().find(|name| !self.event_types.contains_key(*name)) {
+            return Err(Error::invalid(format!(
+                "work is drawn from event type {stray}, which no aggregate of the service declares"
+            )));
         }
         self.views().iter().try_for_each(ViewSchema::validate)
     }
@@ -251,8 +419,21 @@ impl Registry {
         self.views.get(name).cloned().ok_or_else(|| not_found("view", name, self.views.keys().copied()))
     }
 
+    pub(crate) fn drawers(&self) -> &Drawers {
+        &self.drawers
+    }
+
     pub(crate) fn snapshotter(&self, category: &str) -> Option<Arc<dyn Snapshotter>> {
         self.snapshotters.get(category).cloned()
+    }
+
+    pub(crate) fn processes(&self) -> impl Iterator<Item = &Arc<dyn ProcessEntry>> {
+        self.processes.values()
+    }
+
+    /// The handlers, by name.
+    pub(crate) fn handler_entries(&self) -> impl Iterator<Item = (&'static str, &Arc<dyn HandlerEntry>)> {
+        self.handlers.iter().map(|(name, handler)| (*name, handler))
     }
 
     pub(crate) fn folders(&self) -> impl Iterator<Item = &Arc<dyn ViewFolder>> {
@@ -292,19 +473,23 @@ impl<A: Aggregate> AggregateEntry for Entry<A> {
         Ok(event.decode::<A::Event>()?.is_some())
     }
 
+    fn check(&self, id: &str, command: &str, body: &str) -> Result<StreamName, ExecuteNamedError> {
+        let stream = A::stream(&parse_id::<A>(id)?)?;
+        A::Command::decode(command, body)?;
+        Ok(stream)
+    }
+
     async fn execute(
         &self,
         commands: &Commands,
         request: &Request,
         id: &str,
         command: &str,
-        body: &str,
+        body: Body<'_>,
     ) -> Result<Executed, ExecuteNamedError> {
-        let parsed = id.parse::<A::Id>();
-        let id = parsed
-            .map_err(|error| Error::invalid(format!("{id:?} is not an id of {}: {error}", A::CATEGORY)))?;
-        let command = A::Command::decode(command, body)?;
-        let asked = Asked::by_name(body)?;
+        let id = parse_id::<A>(id)?;
+        let command = A::Command::decode(command, body.text)?;
+        let asked = body.asked()?;
         commands.decide_aggregate::<A>(request, &id, command, &asked).await.map_err(erase)
     }
 }
@@ -315,18 +500,31 @@ impl<O: Operation> OperationEntry for Entry<O> {
         OperationInfo { name: O::NAME, roles: O::ROLES }
     }
 
+    fn check(&self, body: &str) -> Result<(), ExecuteNamedError> {
+        parse_operation::<O>(body)?;
+        Ok(())
+    }
+
     async fn operate(
         &self,
         commands: &Commands,
         request: &Request,
-        body: &str,
+        body: Body<'_>,
     ) -> Result<Executed, ExecuteNamedError> {
-        let parsed: Result<O, serde_json::Error> = serde_json::from_str(body);
-        let operation = parsed
-            .map_err(|error| CommandError::Body { name: O::NAME.to_owned(), reason: error.to_string() })?;
-        let asked = Asked::by_name(body)?;
+        let operation = parse_operation::<O>(body.text)?;
+        let asked = body.asked()?;
         commands.decide_operation(request, operation, &asked).await.map_err(erase)
     }
+}
+
+fn parse_id<A: Aggregate>(id: &str) -> Result<A::Id, Error> {
+    let parsed = id.parse::<A::Id>();
+    parsed.map_err(|error| Error::invalid(format!("{id:?} is not an id of {}: {error}", A::CATEGORY)))
+}
+
+fn parse_operation<O: Operation>(body: &str) -> Result<O, CommandError> {
+    let parsed: Result<O, serde_json::Error> = serde_json::from_str(body);
+    parsed.map_err(|error| CommandError::Body { name: O::NAME.to_owned(), reason: error.to_string() })
 }
 
 /// Why a command was not executed, before the type of its refusal is erased, or given back to a stored one.

@@ -104,6 +104,11 @@ impl Views {
         Ok(leases.find(&view_lease(view)).await?.map(|lease| lease.holder))
     }
 
+    /// The name of this process for people, with a part that is drawn.
+    pub(crate) fn holder_name(&self) -> &str {
+        &self.holder
+    }
+
     /// What the catalogue holds of a view.
     pub(crate) async fn info(&self, view: &str) -> Result<Option<ViewInfo>, Error> {
         Ok(self.rows(view).views().await?.into_iter().find(|info| info.name == view))

@@ -47,16 +47,27 @@ impl Views {
 
     /// As [`Engine::row`](crate::Engine::row).
     pub(crate) async fn row(&self, tenant: &TenantId, view: &str, key: &str) -> Result<RowAnswer, Error> {
+        let row = self.find_row(tenant, view, key).await?;
+        row.ok_or_else(|| Error::NotFound(format!("row {key:?} of view {view}")))
+    }
+
+    /// Reads one row; `None` where there is none.
+    pub(crate) async fn find_row(
+        &self,
+        tenant: &TenantId,
+        view: &str,
+        key: &str,
+    ) -> Result<Option<RowAnswer>, Error> {
         let table = self.table(view).await?;
-        let values = match self.rows(view).get(&table, tenant, key).await {
+        let (table, values) = match self.rows(view).get(&table, tenant, key).await {
             Err(Error::NotFound(_)) => {
                 let table = self.table_again(view).await?;
-                self.rows(view).get(&table, tenant, key).await?
+                let values = self.rows(view).get(&table, tenant, key).await?;
+                (table, values)
             }
-            values => values?,
+            values => (table, values?),
         };
-        let values = values.ok_or_else(|| Error::NotFound(format!("row {key:?} of view {view}")))?;
-        Ok(RowAnswer { schema: table.schema, values })
+        Ok(values.map(|values| RowAnswer { schema: table.schema, values }))
     }
 
     /// As [`Engine::count`](crate::Engine::count).

@@ -1,5 +1,183 @@
 //! What follows a commit: messages, stored commands, inputs and timers of processes.
+//!
+//! A worker holds shards ([`keeper`]), reads their work ([`shard`]) into lines of bounded length ([`lines`],
+//! [`rooms`]), makes attempts at it ([`attempt`]) by whoever receives it ([`receiver`]), and settles in bulk what
+//! became of it ([`settling`]). [`worker`] has all of that in hand.
 
+mod attempt;
+mod handlers;
+mod keeper;
+mod lines;
+mod one_tenant;
 mod receiver;
+mod rooms;
+mod rotation;
+mod settling;
+mod shard;
+mod standing;
+mod worker;
 
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use underlay_core::{Clock, Error, Wakeups, WorkKind, WorkQueue, Worker, WorkerId, check_worker};
+
+pub(crate) use handlers::{HandlerEntry, Handling, check_handler};
+use receiver::Receivers;
+#[allow(unused_imports, reason = "those that do other work than messages come with their own parts")]
 pub(crate) use receiver::{Attempt, NotDone, Receiver};
+pub use standing::{QueueStanding, ReceiverState, WorkStandings, WorkerState};
+
+use crate::commands::{Commands, StoredCommands};
+use crate::processes::Processes;
+use crate::schedules::Timetable;
+use crate::views::Views;
+use crate::{EngineConfig, Ports, Registry};
+use keeper::Keeper;
+use standing::{Depths, Told};
+use worker::{Means, WorkRunner};
+
+/// Does work, and says where it stands.
+pub(crate) struct Workers {
+    /// None where commits send nothing on.
+    queue: Option<Arc<dyn WorkQueue>>,
+    wakeups: Arc<dyn Wakeups>,
+    clock: Arc<dyn Clock>,
+    receivers: Arc<Receivers>,
+    config: EngineConfig,
+    /// Names this process to people, in shards.
+    holder: String,
+    /// What the worker that was started last tells of itself.
+    told: Mutex<Option<Told>>,
+    depths: Depths,
+}
+
+impl Workers {
+    pub(crate) fn new(
+        ports: &Ports,
+        registry: &Registry,
+        commands: &Arc<Commands>,
+        views: &Arc<Views>,
+        processes: Option<&Arc<Processes>>,
+        config: &EngineConfig,
+    ) -> Result<Self, Error> {
+        let holder = views.holder_name().to_owned();
+        check_worker(&Worker { id: WorkerId::draw(), holder: holder.clone() }, config.work_lease)?;
+        Ok(Self {
+            queue: ports.work.as_ref().map(|work| work.queue.clone()),
+            wakeups: ports.wakeups.clone(),
+            clock: ports.clock.clone(),
+            receivers: Arc::new(receivers(ports, registry, commands, views, processes)),
+            config: config.clone(),
+            holder,
+            told: Mutex::default(),
+            depths: Depths::default(),
+        })
+    }
+
+    /// Starts a worker, and with it what submits commands that are due by a schedule, and what follows the log for
+    /// processes.
+    pub(crate) fn start(
+        &self,
+        timetable: &Arc<Timetable>,
+        processes: Option<&Arc<Processes>>,
+    ) -> RunningWork {
+        let (stop, stopped) = watch::channel(false);
+        let Some(queue) = &self.queue else { return RunningWork { stop, tasks: Vec::new() } };
+        let told = Told::new(&self.holder);
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(told.clone());
+        let means = Means {
+            queue: queue.clone(),
+            clock: self.clock.clone(),
+            receivers: self.receivers.clone(),
+            config: self.config.clone(),
+            told,
+        };
+        let mut tasks = vec![timetable.start(stopped.clone())];
+        tasks.extend(processes.into_iter().flat_map(|processes| processes.start(&stopped)));
+        tasks.push(tokio::spawn(work(means, self.holder.clone(), self.wakeups.clone(), stopped)));
+        RunningWork { stop, tasks }
+    }
+
+    /// What the worker of this process does; none where none was started.
+    pub(crate) fn state(&self) -> Option<WorkerState> {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.as_ref().map(Told::state)
+    }
+
+    /// As [`Engine::work_standings`](crate::Engine::work_standings).
+    pub(crate) async fn standings(&self) -> Result<WorkStandings, Error> {
+        let queues = match &self.queue {
+            Some(queue) => self.depths.standings(&**queue, &*self.clock).await?,
+            None => Vec::new(),
+        };
+        Ok(WorkStandings { worker: self.state(), queues })
+    }
+}
+
+/// Works until it is stopped. Where a bug ends a worker another begins, as one that is gone: its shards run out.
+async fn work(means: Means, holder: String, wakeups: Arc<dyn Wakeups>, stopped: watch::Receiver<bool>) {
+    let (clock, config) = (means.clock.clone(), means.config.clone());
+    loop {
+        let keeper = Keeper {
+            queue: means.queue.clone(),
+            clock: clock.clone(),
+            worker: Worker { id: WorkerId::draw(), holder: holder.clone() },
+            lease: config.work_lease,
+            backoff: config.backoff(),
+        };
+        let runner = WorkRunner::new(means.clone(), keeper.start(), wakeups.subscribe(), stopped.clone());
+        match tokio::spawn(runner.run()).await {
+            Ok(()) => return,
+            Err(error) => {
+                tracing::error!(%error, "the worker ended badly, and another begins");
+                means.told.tell(|state| state.error = Some(format!("the worker ended badly: {error}")));
+            }
+        }
+        clock.sleep(config.retry_delay_max).await;
+    }
+}
+
+/// Who does work in this process: whatever the registry lists that receives any.
+fn receivers(
+    ports: &Ports,
+    registry: &Registry,
+    commands: &Arc<Commands>,
+    views: &Arc<Views>,
+    processes: Option<&Arc<Processes>>,
+) -> Receivers {
+    let mut receivers = Receivers::default();
+    for (name, handler) in registry.handler_entries() {
+        receivers.add(WorkKind::Message, name, handler.clone().receiver(&ports.store, views));
+    }
+    let stored: Arc<dyn Receiver> = Arc::new(StoredCommands::new(commands.clone()));
+    let categories = registry.aggregates().into_iter().map(|aggregate| aggregate.category);
+    for name in categories.chain(registry.operations().into_iter().map(|operation| operation.name)) {
+        receivers.add(WorkKind::Command, name, stored.clone());
+    }
+    for ((kind, name), receiver) in processes.into_iter().flat_map(Processes::receivers) {
+        receivers.add(kind, name, receiver);
+    }
+    receivers
+}
+
+/// The worker of this process. Dropping it stops it at its next step.
+#[derive(Debug)]
+pub struct RunningWork {
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl RunningWork {
+    /// Lets the attempts that were begun end, within [`EngineConfig::work_drain`], stores what became of them,
+    /// gives every shard back, and waits for it.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        for task in self.tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "the worker ended badly");
+            }
+        }
+    }
+}

@@ -1,5 +1,8 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use underlay_core::{Attempts, HandlerError, Timestamp, Work};
+use underlay_core::{Attempts, HandlerError, Timestamp, Work, WorkKind};
 
 /// One attempt at a piece of work.
 pub(crate) struct Attempt<'a> {
@@ -29,7 +32,13 @@ pub(crate) trait Receiver: Send + Sync {
     /// Whether work that is given up holds its key.
     fn holds_key(&self) -> bool;
 
-    /// Makes one attempt.
+    /// Whether this program can read a piece of work. What it cannot, a newer one may: it is left, with all that
+    /// stands behind it.
+    fn reads(&self, _work: &Work) -> bool {
+        true
+    }
+
+    /// Makes one attempt. It is dropped where it takes too long, or this process may not go on with it.
     ///
     /// # Errors
     /// [`NotDone`].
@@ -43,5 +52,27 @@ pub(crate) trait Receiver: Send + Sync {
     async fn give_up(&self, work: &Work, reason: &str) -> Result<(), underlay_core::Error> {
         let _ = (work, reason);
         Ok(())
+    }
+}
+
+/// Who does work in this process, by kind and name.
+#[derive(Clone, Default)]
+pub(crate) struct Receivers(HashMap<WorkKind, HashMap<String, Arc<dyn Receiver>>>);
+
+impl Receivers {
+    /// Adds who does work of a kind for a name.
+    pub(crate) fn add(&mut self, kind: WorkKind, name: impl Into<String>, receiver: Arc<dyn Receiver>) {
+        self.0.entry(kind).or_default().insert(name.into(), receiver);
+    }
+
+    /// Who does a piece of work here; `None` where nobody does, or cannot read it.
+    pub(crate) fn of(&self, work: &Work) -> Option<&Arc<dyn Receiver>> {
+        let receiver = self.0.get(&work.sent.kind)?.get(&work.sent.receiver)?;
+        receiver.reads(work).then_some(receiver)
+    }
+
+    /// Whether there is somebody here for a piece of work, who may not be able to read it.
+    pub(crate) fn knows(&self, work: &Work) -> bool {
+        self.0.get(&work.sent.kind).is_some_and(|names| names.contains_key(&work.sent.receiver))
     }
 }

@@ -4,6 +4,7 @@ use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use underlay_core::Actor;
+use underlay_runtime::WaitingCommand;
 
 use crate::Principal;
 use crate::app::App;
@@ -42,6 +43,8 @@ pub(crate) enum Use {
     View,
     /// The log and its streams as they are stored.
     Log,
+    /// What waits to be done and what was given up.
+    Work,
     /// What everybody who is let in may do.
     Anything,
 }
@@ -51,8 +54,13 @@ pub(crate) fn suffice(actor: &Actor, needed: &[impl AsRef<str>]) -> bool {
     needed.is_empty() || needed.iter().any(|role| actor.roles.iter().any(|own| own == role.as_ref()))
 }
 
+/// Whether somebody in these roles is an operator: nobody is where no role makes one.
+pub(crate) fn operates(app: &App, actor: &Actor) -> bool {
+    app.config().operators.iter().any(|role| actor.roles.contains(role))
+}
+
 /// Lets a request in: finds out who asks, takes a place for them, and sees that they may. The only way
-/// to a handler of a tenant's data, and the only place where roles are looked at.
+/// to a handler of a tenant's data. Roles are looked at here, and in [`permit_stored`].
 pub(crate) async fn admit(State((app, to)): State<(App, Use)>, mut request: Request, next: Next) -> Response {
     let (principal, place) = match enter(&app, to, &mut request).await {
         Ok(entered) => entered,
@@ -103,7 +111,20 @@ fn permit(app: &App, actor: &Actor, to: Use, names: &RawPathParams) -> Result<()
             LogReaders::Roles(roles) if roles.iter().any(|role| actor.roles.contains(role)) => &[],
             LogReaders::Roles(roles) => return Err(required(roles)),
         },
+        Use::Work if operates(app, actor) => &[],
+        Use::Work => return Err(required(&app.config().operators)),
         Use::Anything => &[],
+    };
+    if suffice(actor, needed) { Ok(()) } else { Err(required(needed)) }
+}
+
+/// Sees that somebody may do with a stored command what asks for the roles of giving it: the address does not say which
+/// command it is.
+pub(crate) fn permit_stored(app: &App, actor: &Actor, command: &WaitingCommand) -> Result<(), Problem> {
+    let registry = app.engine().registry();
+    let needed = match command.id {
+        Some(_) => registry.command_roles(&command.receiver, &command.command),
+        None => registry.operation_roles(&command.receiver),
     };
     if suffice(actor, needed) { Ok(()) } else { Err(required(needed)) }
 }

@@ -8,6 +8,7 @@
 
 mod account;
 mod addresses;
+mod admin;
 mod admission;
 mod commands;
 mod events;
@@ -25,5 +26,6 @@ mod serving;
 mod slow_clients;
 mod socket;
 mod start_page;
+mod stored_commands;
 mod tenants;
 mod views;

@@ -10,12 +10,12 @@ use axum::http::request::Builder;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use serde_json::Value;
 use tower::ServiceExt;
-use underlay_core::memory::{MemoryLeases, MemoryReadModels};
+use underlay_core::memory::{MemoryCheckpoints, MemoryLeases, MemoryReadModels, MemorySchedules};
 use underlay_core::{
     Commit, CommitId, EventStore, EventType, ExpectedVersion, Json, ManualClock, NewEvent, SchemaVersion,
     StreamName, TenantId, Timestamp,
 };
-use underlay_runtime::{Engine, EngineConfig, Ports, RunningViews};
+use underlay_runtime::{Engine, EngineConfig, Ports, Registry, RunningViews, WorkPorts};
 use underlay_server::{Credentials, Denied, LogReaders, Principal, ServerConfig, bearer};
 use underlay_testkit::Over;
 
@@ -98,12 +98,22 @@ impl Place {
     }
 
     pub fn with(configure: impl FnOnce(ServerConfig) -> ServerConfig) -> Self {
+        Self::of(registry(), configure)
+    }
+
+    pub fn of(registry: Registry, configure: impl FnOnce(ServerConfig) -> ServerConfig) -> Self {
         let store = Over(FailingStore::default());
         let clock = Arc::new(ManualClock::new(Timestamp::now()));
         let leases = MemoryLeases::new(clock.clone());
         let read_models = MemoryReadModels::with_leases(leases.clone());
+        let work = WorkPorts {
+            queue: Arc::new(store.inner.clone()),
+            schedules: Arc::new(MemorySchedules::default()),
+            checkpoints: Arc::new(MemoryCheckpoints::default()),
+            leases: None,
+        };
         let ports = Ports {
-            work: None,
+            work: Some(work),
             store: Arc::new(store.clone()),
             read_models: Arc::new(read_models.clone()),
             wakeups: Arc::new(store.inner.clone()),
@@ -111,7 +121,7 @@ impl Place {
             leases: Some(Arc::new(leases.clone())),
             clock: clock.clone(),
         };
-        let engine = Engine::new(ports, registry(), EngineConfig::default()).unwrap();
+        let engine = Engine::new(ports, registry, EngineConfig::default()).unwrap();
         let config = configure(ServerConfig::new("Bank").open_to(tenant("acme")));
         let router = underlay_server::router(engine.clone(), config).unwrap();
         Self { router, engine, store, read_models, leases, clock, _views: None }
@@ -201,6 +211,11 @@ pub fn post_with(path: &str, body: &str, headers: &[(&str, &str)]) -> Request<Bo
 pub fn get_with(path: &str, headers: &[(&str, &str)]) -> Request<Body> {
     let with = |request: Builder, (name, value): &(&str, &str)| request.header(*name, *value);
     headers.iter().fold(Request::get(path), with).body(Body::empty()).unwrap()
+}
+
+pub fn delete_with(path: &str, headers: &[(&str, &str)]) -> Request<Body> {
+    let with = |request: Builder, (name, value): &(&str, &str)| request.header(*name, *value);
+    headers.iter().fold(Request::delete(path), with).body(Body::empty()).unwrap()
 }
 
 /// Takes `Authorization: Bearer <tenant>` at its word; `guest` may not come in. After a dot follow roles,

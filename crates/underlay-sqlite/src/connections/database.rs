@@ -15,7 +15,7 @@ use crate::error::Failure;
 const APPLICATION_ID: i32 = 0x756e_646c;
 
 /// Statements each connection keeps prepared.
-const STATEMENTS_MAX: usize = 128;
+const STATEMENTS_MAX: usize = 256;
 
 /// A file, and how connections to it are set up.
 #[derive(Clone, Debug)]

@@ -12,6 +12,7 @@ use underlay_core::{
 
 use crate::error::Failure;
 use crate::log::event_row;
+use crate::work::sending::WorkWriter;
 
 /// How a batch guards against a commit that cannot be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub(crate) enum Guard {
 struct Head {
     position: i64,
     recorded_at: i64,
+    /// The time by the clock, which the log may be ahead of.
+    now: i64,
 }
 
 /// The statements that write the log, prepared for the life of a connection.
@@ -39,6 +42,7 @@ pub(crate) struct LogWriter<'c> {
     exists_event: Statement<'c>,
     insert_event: Statement<'c>,
     insert_commit: Statement<'c>,
+    work: WorkWriter<'c>,
     /// Versions of the streams the commit at hand writes, kept to save the allocation.
     bases: Vec<u64>,
 }
@@ -54,6 +58,7 @@ impl<'c> LogWriter<'c> {
             exists_event: connection.prepare(include_str!("../sql/exists_event.sql"))?,
             insert_event: connection.prepare(include_str!("../sql/insert_event.sql"))?,
             insert_commit: connection.prepare(include_str!("../sql/insert_commit.sql"))?,
+            work: WorkWriter::prepare(connection)?,
             bases: Vec::new(),
         })
     }
@@ -93,8 +98,7 @@ impl<'c> LogWriter<'c> {
         now: i64,
         guard: Guard,
     ) -> Result<Vec<Answer>, Failure> {
-        let mut head = self.head()?;
-        head.recorded_at = head.recorded_at.max(now);
+        let mut head = self.head(now)?;
         let mut answers = Vec::with_capacity(batch.len());
         for request in batch {
             answers.push(self.write_one(request, &mut head, guard)?);
@@ -102,11 +106,11 @@ impl<'c> LogWriter<'c> {
         Ok(answers)
     }
 
-    fn head(&mut self) -> Result<Head, Failure> {
+    fn head(&mut self, now: i64) -> Result<Head, Failure> {
         let mut rows = self.select_head.query([])?;
-        let Some(row) = rows.next()? else { return Ok(Head { position: 0, recorded_at: i64::MIN }) };
+        let Some(row) = rows.next()? else { return Ok(Head { position: 0, recorded_at: now, now }) };
         let (position, recorded_at) = event_row::head(row)?;
-        Ok(Head { position, recorded_at })
+        Ok(Head { position, recorded_at: recorded_at.max(now), now })
     }
 
     fn write_one(&mut self, request: &Request, head: &mut Head, guard: Guard) -> Result<Answer, Failure> {
@@ -201,6 +205,10 @@ impl<'c> LogWriter<'c> {
             stored_number(commit.event_count() as u64),
             head.recorded_at,
         ])?;
+        if !commit.work.is_empty() {
+            let sequence = self.connection.last_insert_rowid();
+            self.work.send(request, sequence, head.now, head.recorded_at)?;
+        }
         let position = Position::from_number(head.position.unsigned_abs());
         let recorded_at = recorded_time(head.recorded_at, At(head.position))?;
         Ok(Committed::new(commit.id, position, versions, commit, recorded_at))

@@ -1,6 +1,6 @@
 //! The writer thread: the only one that writes the file.
 //!
-//! It takes turns: one group commit, one write to a view, each in a transaction of its own. Nobody is
+//! It takes turns: one group commit, one write beside the log, each in a transaction of its own. Nobody is
 //! answered before the transaction has ended.
 //!
 //! States and what happens when something fails:
@@ -17,8 +17,9 @@
 //!   A file that was exchanged under the process is broken until it is put back.
 //! - **Ended**, by closing or by a panic: everybody who waits or comes is answered.
 //!
-//! Writes to views are flushed with the next commit, not on their own: a power cut takes rows and
-//! checkpoint back together, and the view catches up again. After a flush that failed, what was not
+//! Writes to views, and what becomes of work, are flushed with the next commit, not on their own: a power
+//! cut takes rows and checkpoint back together, and the view catches up again; work that was done is done
+//! again. After a flush that failed, what was not
 //! flushed may be lost from the WAL without a trace; the fence then also moves all of the WAL into the
 //! database before anything else is acknowledged.
 
@@ -37,7 +38,7 @@ use crate::connections::wal::{self, Wal};
 use crate::error::Failure;
 use crate::fault::FaultPoint;
 use crate::log::append::{self, Guard, LogWriter};
-use crate::log::intake::{Flush, Intake, Next, ViewWrite};
+use crate::log::intake::{Flush, Intake, Next, SideWrite};
 
 /// Between two tries to get the write lock from another process.
 const LOCK_PAUSE: Duration = Duration::from_micros(500);
@@ -116,8 +117,8 @@ impl Committer {
                     if !turn.batch.is_empty() {
                         self.write_batch(&mut writer, Flight::new(turn.batch))?;
                     }
-                    if let Some(write) = turn.view_write {
-                        self.write_view(&mut writer, write)?;
+                    if let Some(write) = turn.side_write {
+                        self.write_beside(&mut writer, write)?;
                     }
                     wal.tend(connection);
                 }
@@ -194,18 +195,23 @@ impl Committer {
     }
 
     fn acknowledge(&self, flight: Flight, answers: Vec<Answer>) {
-        let stored = answers
-            .iter()
-            .flatten()
-            .filter(|committed| !committed.repeated && committed.event_count > 0)
-            .map(|committed| committed.position.number())
-            .max();
-        if let Some(position) = stored {
+        let (mut head, mut has_work) = (None, false);
+        for (request, answer) in flight.requests.iter().zip(&answers) {
+            if let Ok(committed) = answer
+                && !committed.repeated
+            {
+                has_work |= !request.commit.work.is_empty();
+                if committed.event_count > 0 {
+                    head = head.max(Some(committed.position.number()));
+                }
+            }
+        }
+        if let Some(position) = head {
             self.head.fetch_max(position, Ordering::Relaxed);
         }
         self.intake.learn(flight.requests.iter().map(|request| &request.tenant).zip(&answers));
         flight.answer_each(answers);
-        if stored.is_some() {
+        if head.is_some() || has_work {
             self.wakeups.wake();
         }
     }
@@ -259,25 +265,25 @@ impl Committer {
         Ok(())
     }
 
-    fn write_view(&self, writer: &mut LogWriter<'_>, write: ViewWrite) -> Result<(), Failure> {
-        let ViewWrite { flush, change, answer, place: _place } = write;
+    fn write_beside(&self, writer: &mut LogWriter<'_>, write: SideWrite) -> Result<(), Failure> {
+        let SideWrite { flush, change, answer, place: _place } = write;
         let connection = writer.connection();
         if flush == Flush::Later {
             connection.execute_batch("PRAGMA synchronous = NORMAL")?;
         }
-        let changed = self.begin(writer).and_then(|()| change(connection)).and_then(|generation| {
-            self.faults.at(FaultPoint::Inserted)?;
-            Ok(generation)
-        });
+        let changed = self
+            .begin(writer)
+            .and_then(|()| change(connection))
+            .and_then(|()| Ok(self.faults.at(FaultPoint::Inserted)?));
         let outcome = match changed {
             Err(failure) => {
                 writer.rollback()?;
                 Err(failure)
             }
-            Ok(generation) => {
+            Ok(()) => {
                 self.unflushed.set(true);
                 match self.finish(writer) {
-                    Ok(()) => Ok(generation),
+                    Ok(()) => Ok(()),
                     Err(failure) => {
                         writer.rollback()?;
                         // The next turn begins on a file that is fenced.

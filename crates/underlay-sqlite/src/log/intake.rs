@@ -14,31 +14,32 @@ use underlay_core::{Commit, Error, TenantId};
 
 use crate::error::Failure;
 
-/// What a write to the views does inside its transaction; it returns the generation it wrote.
-pub(crate) type ViewChange = Box<dyn FnOnce(&Connection) -> Result<u32, Failure> + Send>;
+/// What a write beside the log does inside its transaction.
+pub(crate) type Change = Box<dyn FnOnce(&Connection) -> Result<(), Failure> + Send>;
 
 /// Whether a write is flushed before it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flush {
     /// Yes: a power cut does not undo it.
     Now,
-    /// With the next commit. A power cut before that takes rows and checkpoint back together.
+    /// With the next one that is. A power cut before that takes back all that was written since, and nothing
+    /// of it alone.
     Later,
 }
 
-/// A write to the views that waits.
-pub(crate) struct ViewWrite {
+/// A write beside the log that waits: of views, work, leases, or what else the file keeps.
+pub(crate) struct SideWrite {
     pub(crate) flush: Flush,
-    pub(crate) change: ViewChange,
-    pub(crate) answer: oneshot::Sender<Result<u32, Error>>,
+    pub(crate) change: Change,
+    pub(crate) answer: oneshot::Sender<Result<(), Error>>,
     /// One of the places there are; given back when the write is done, also where nobody waits for it.
     pub(crate) place: OwnedSemaphorePermit,
 }
 
-/// What the writer does next: at most one group commit and one write to a view.
+/// What the writer does next: at most one group commit and one write beside the log.
 pub(crate) struct Turn {
     pub(crate) batch: Vec<Request>,
-    pub(crate) view_write: Option<ViewWrite>,
+    pub(crate) side_write: Option<SideWrite>,
 }
 
 /// What the writer is told by [`Intake::next`].
@@ -61,14 +62,14 @@ pub(crate) struct Intake {
 
 struct Waiting {
     commits: CommitIntake,
-    view_writes: VecDeque<ViewWrite>,
+    side_writes: VecDeque<SideWrite>,
 }
 
 impl Intake {
     pub(crate) fn new(limits: BatchLimits) -> Self {
         Self {
             unanswered: Unanswered::default(),
-            waiting: Mutex::new(Waiting { commits: CommitIntake::new(limits), view_writes: VecDeque::new() }),
+            waiting: Mutex::new(Waiting { commits: CommitIntake::new(limits), side_writes: VecDeque::new() }),
             changed: Condvar::new(),
         }
     }
@@ -85,14 +86,14 @@ impl Intake {
         Ok(())
     }
 
-    /// Leaves a write to the views. Their number is bounded by the caller.
+    /// Leaves a write beside the log. Their number is bounded by the caller.
     ///
     /// # Errors
     /// `Unavailable` where the state is not `Open`.
-    pub(crate) fn push_view_write(&self, write: ViewWrite) -> Result<(), Error> {
+    pub(crate) fn push_side_write(&self, write: SideWrite) -> Result<(), Error> {
         let mut waiting = self.lock();
         waiting.commits.check_open()?;
-        waiting.view_writes.push_back(write);
+        waiting.side_writes.push_back(write);
         drop(waiting);
         self.changed.notify_one();
         Ok(())
@@ -104,7 +105,7 @@ impl Intake {
         loop {
             if !waiting.is_empty() {
                 let batch = waiting.commits.take();
-                return Next::Turn(Turn { batch, view_write: waiting.view_writes.pop_front() });
+                return Next::Turn(Turn { batch, side_write: waiting.side_writes.pop_front() });
             }
             if !waiting.commits.is_open() {
                 return Next::Closed;
@@ -131,7 +132,7 @@ impl Intake {
         let mut waiting = self.lock();
         let outage = Outage::new(reason);
         waiting.commits.break_down(&outage);
-        waiting.refuse_view_writes(&outage);
+        waiting.refuse_side_writes(&outage);
     }
 
     /// Takes writes again.
@@ -165,7 +166,7 @@ impl Intake {
     pub(crate) fn end(&self) {
         let mut waiting = self.lock();
         waiting.commits.end();
-        waiting.refuse_view_writes(&Outage::ended());
+        waiting.refuse_side_writes(&Outage::ended());
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -176,12 +177,12 @@ impl Intake {
 
 impl Waiting {
     fn is_empty(&self) -> bool {
-        self.commits.is_empty() && self.view_writes.is_empty()
+        self.commits.is_empty() && self.side_writes.is_empty()
     }
 
-    fn refuse_view_writes(&mut self, outage: &Outage) {
+    fn refuse_side_writes(&mut self, outage: &Outage) {
         // A caller that has gone away needs no answer.
-        for write in self.view_writes.drain(..) {
+        for write in self.side_writes.drain(..) {
             write.answer.send(Err(outage.error())).ok();
         }
     }

@@ -1,7 +1,8 @@
-//! Finds out that another process has written to the file, and wakes who waits for events.
+//! Finds out that another process has written to the file, and wakes who waits for events or work.
 //!
 //! SQLite keeps a counter of commits that a connection can ask for without reading a page. It is asked
-//! at an even interval; only where the log has grown is anybody woken.
+//! at an even interval; only where the log has grown, or work waits that is newer than any seen, is anybody
+//! woken. Of work that was done before it was seen nobody needs to know.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -13,6 +14,7 @@ use underlay_core::adapter::WakeupHub;
 use crate::connections::database::Database;
 use crate::error::Failure;
 use crate::event_store;
+use crate::log::event_row;
 
 /// Tells the watcher to end.
 #[derive(Default)]
@@ -57,12 +59,12 @@ impl Watcher {
 
     fn watch(&self) -> Result<(), Failure> {
         let connection = self.database.open_reader()?;
-        let mut seen = None;
+        let (mut seen, mut newest) = (None, 0);
         loop {
             let now: i64 = connection.pragma_query_value(None, "data_version", |row| row.get(0))?;
             if seen != Some(now) {
                 seen = Some(now);
-                self.look(&connection)?;
+                self.look(&connection, &mut newest)?;
             }
             if self.stop.wait(self.interval) {
                 return Ok(());
@@ -70,11 +72,21 @@ impl Watcher {
         }
     }
 
-    fn look(&self, connection: &Connection) -> Result<(), Failure> {
-        let head = event_store::head(connection)?;
-        if self.head.fetch_max(head, Ordering::Relaxed) < head {
+    fn look(&self, connection: &Connection, newest: &mut u64) -> Result<(), Failure> {
+        let (head, work) = (event_store::head(connection)?, newest_work(connection)?);
+        let has_events = self.head.fetch_max(head, Ordering::Relaxed) < head;
+        let has_work = *newest < work;
+        if has_events || has_work {
+            *newest = work.max(*newest);
             self.wakeups.wake();
         }
         Ok(())
     }
+}
+
+/// The highest place of work that is not done; 0 where there is none.
+fn newest_work(connection: &Connection) -> Result<u64, Failure> {
+    let mut select = connection.prepare_cached(include_str!("../sql/work/select_newest_work.sql"))?;
+    let mut rows = select.query([])?;
+    Ok(rows.next()?.map(|row| event_row::count(row, 0, "work")).transpose()?.unwrap_or(0))
 }

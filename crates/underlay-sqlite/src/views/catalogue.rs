@@ -350,7 +350,7 @@ fn discard(connection: &Connection, view: &str, generation: u32) -> Result<(), F
 }
 
 /// The checkpoint in three columns; `None` where they are empty.
-fn read_checkpoint(row: &Row<'_>, at: usize) -> Result<Option<Checkpoint>, Failure> {
+pub(crate) fn read_checkpoint(row: &Row<'_>, at: usize) -> Result<Option<Checkpoint>, Failure> {
     let Some(store) = row.get::<_, Option<[u8; 16]>>(at)? else { return Ok(None) };
     let position: i64 = row.get(at + 1)?;
     let number = u64::try_from(position)

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tempfile::TempDir;
-use underlay_core::{Archive, EventStore, ReadModels, Retention, Snapshots};
+use underlay_core::{Archive, EventStore, ReadModels, Retention, Schedules, Snapshots};
 use underlay_sqlite::{SqliteConfig, SqliteStore};
 use underlay_testkit::{
-    ArchiveFixture, EventStoreFixture, Fixture, ReadModelsFixture, RetentionFixture, Skip, SnapshotsFixture,
+    ArchiveFixture, EventStoreFixture, Fixture, ReadModelsFixture, RetentionFixture, SchedulesFixture, Skip,
+    SnapshotsFixture,
 };
 
 struct File {
@@ -60,6 +61,12 @@ impl RetentionFixture for File {
     }
 }
 
+impl SchedulesFixture for File {
+    fn schedules(&self) -> Arc<dyn Schedules> {
+        Arc::new(self.store.clone())
+    }
+}
+
 mod event_store {
     use super::File;
 
@@ -88,4 +95,10 @@ mod retention {
     use super::File;
 
     underlay_testkit::conformance!(retention, File);
+}
+
+mod schedules {
+    use super::File;
+
+    underlay_testkit::conformance!(schedules, File);
 }

@@ -1,11 +1,13 @@
-//! The contract of leases, on a file whose clock is moved by hand.
+//! The contracts that go by the clock, on a file whose clock is moved by hand.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use underlay_core::{Leases, ManualClock, ReadModels, Timestamp};
+use underlay_core::{Checkpoints, EventStore, Leases, ManualClock, ReadModels, Timestamp, WorkQueue};
 use underlay_sqlite::{SqliteConfig, SqliteStore};
-use underlay_testkit::{Fixture, LeasesFixture, ReadModelsFixture, Skip};
+use underlay_testkit::{
+    CheckpointsFixture, EventStoreFixture, Fixture, LeasesFixture, ReadModelsFixture, Skip, WorkQueueFixture,
+};
 
 use crate::sample::Place;
 
@@ -50,4 +52,38 @@ impl LeasesFixture for File {
     }
 }
 
+impl EventStoreFixture for File {
+    fn event_store(&self) -> Arc<dyn EventStore> {
+        Arc::new(self.store.clone())
+    }
+}
+
+impl WorkQueueFixture for File {
+    fn work_queue(&self) -> Arc<dyn WorkQueue> {
+        Arc::new(self.store.clone())
+    }
+
+    fn clock(&self) -> Arc<ManualClock> {
+        self.clock.clone()
+    }
+}
+
+impl CheckpointsFixture for File {
+    fn checkpoints(&self) -> Arc<dyn Checkpoints> {
+        Arc::new(self.store.clone())
+    }
+}
+
 underlay_testkit::conformance!(leases, File);
+
+mod checkpoints {
+    use super::File;
+
+    underlay_testkit::conformance!(checkpoints, File);
+}
+
+mod work_queue {
+    use super::File;
+
+    underlay_testkit::conformance!(work_queue, File);
+}

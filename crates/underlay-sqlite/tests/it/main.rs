@@ -22,3 +22,5 @@ mod sample;
 mod survey;
 mod views;
 mod wal;
+mod work;
+mod work_model;

@@ -5,14 +5,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use underlay_core::{
-    Archive, Checkpoint, CommitId, Error, EventStore, ExpectedVersion, Fingerprint, Json, LogFilter,
-    LogScope, Position, Query, ReadModels, Retention, Snapshot, Snapshots, StreamName, Timestamp, Version,
-    ViewBatch, ViewTable,
+    Archive, Checkpoint, Checkpoints, CommitId, Error, EventStore, ExpectedVersion, Fingerprint, HeldShard,
+    Json, Lane, LogFilter, LogScope, Position, Query, ReadModels, Retention, Schedules, Settled, Settlement,
+    Shard, Snapshot, Snapshots, StoredCheckpoint, StreamName, Timestamp, Version, ViewBatch, ViewTable, Work,
+    WorkFilter, WorkId, WorkPlace, WorkQueue, WorkScope,
 };
 use underlay_sqlite::{SqliteConfig, SqliteStore};
 
 use crate::sample::{append, append_many, stream, tenant};
 use crate::views::{address, balances, checkpoint_at, upsert};
+use crate::work::{SHARE, piece, sending, worker};
 
 /// No survey needs as long; one that does waits for an answer that never comes.
 const SURVEY_TIME_MAX: Duration = Duration::from_secs(20);
@@ -47,7 +49,80 @@ pub(crate) async fn fill(store: &SqliteStore) -> Vec<CommitId> {
     let changes = (0..10).map(|number| upsert(&format!("k{number}"), number)).collect();
     store.apply(&table, ViewBatch::new(start, to, changes)).await.unwrap();
     store.store_snapshot(&tenant(), &stream("a-1"), snapshot(4)).await.unwrap();
+    ids.push(fill_work(store).await);
     ids
+}
+
+/// Puts work of every standing into a store, with a schedule and a checkpoint; the id of its commit.
+async fn fill_work(store: &SqliteStore) -> CommitId {
+    let later = piece("later").with_due_at(Timestamp::MAX);
+    let commit = sending(&["ready", "dead", "line", "line"]).send(later);
+    let id = commit.id;
+    store.commit(&tenant(), commit).await.unwrap();
+    let held = store.share(&worker("w"), SHARE, &[]).await.unwrap().held;
+    let listed = store.list_work(&WorkFilter::default(), WorkPlace::START, 10).await.unwrap();
+    let error = || "no route".to_owned();
+    let settled = [
+        (1, Settled::Dead { error: error(), is_final: true, holds: true }),
+        (2, Settled::Retry { due_at: Timestamp::MAX, error: error() }),
+        (3, Settled::Held),
+    ];
+    let settle = settled.map(|(number, settled)| {
+        let work: &Work = &listed[number].work;
+        let its = held.iter().find(|held| held.term.shard == work.shard).unwrap();
+        Settlement { term: its.term, place: work.place, settled }
+    });
+    assert_eq!(store.settle(&settle).await.unwrap(), []);
+    let definition = Json::parse("{}").unwrap();
+    store.put_schedule(&tenant(), "monthly", &definition, Some(Timestamp::UNIX_EPOCH)).await.unwrap();
+    let checkpoint = Checkpoint::start(store.store_id());
+    store.move_checkpoint("pump", None, &StoredCheckpoint { checkpoint, definition }, None).await.unwrap();
+    id
+}
+
+async fn read_work(store: &SqliteStore, ids: &[CommitId], complaints: &mut Complaints) {
+    for shard in Shard::all() {
+        for lane in Lane::ALL {
+            for scope in [WorkScope::EveryTenantBut(Vec::new()), WorkScope::Tenant(tenant())] {
+                let page = store.read_work(shard, lane, &scope, WorkPlace::START, 10).await;
+                complaints.note("read_work", page);
+            }
+        }
+        complaints.note("read_due", store.read_due(shard, &[], 10).await);
+    }
+    for (dead, owner) in [(false, None), (true, None), (false, Some(tenant())), (true, Some(tenant()))] {
+        let filter = WorkFilter { dead, tenant: owner, ..WorkFilter::default() };
+        complaints.note("list_work", store.list_work(&filter, WorkPlace::START, 10).await);
+    }
+    for id in ids {
+        complaints.note("find_work", store.find_work(&tenant(), *id, 0).await);
+    }
+    complaints.note("queue_depths", store.queue_depths().await);
+    complaints.note("list_schedules", store.list_schedules(None, None, 10).await);
+    complaints.note("due_schedules", store.due_schedules(Timestamp::MAX, 10).await);
+    complaints.note("find_checkpoint", store.find_checkpoint("pump").await);
+    complaints.note("list_checkpoints", store.list_checkpoints().await);
+}
+
+async fn write_work(store: &SqliteStore, complaints: &mut Complaints) {
+    complaints.note("commit", store.commit(&tenant(), sending(&["a", "line"])).await);
+    let Some(share) = complaints.note("share", store.share(&worker("v"), SHARE, &[]).await) else { return };
+    let settle = |done: &HeldShard| Settlement {
+        term: done.term,
+        place: WorkPlace::from_number(1 << 10),
+        settled: Settled::Done,
+    };
+    let settled: Vec<_> = share.held.iter().take(1).map(settle).collect();
+    complaints.note("settle", store.settle(&settled).await);
+    let letters: Vec<WorkId> = Vec::new();
+    complaints.note("replay", WorkQueue::replay(store, &tenant(), &letters).await);
+    complaints.note("discard", WorkQueue::discard(store, &tenant(), &letters).await);
+    let definition = Json::parse("{}").unwrap();
+    complaints.note("put_schedule", store.put_schedule(&tenant(), "monthly", &definition, None).await);
+    complaints.note("remove_schedule", store.remove_schedule(&tenant(), "monthly").await);
+    let checkpoint = Checkpoint::start(store.store_id());
+    let moved = StoredCheckpoint { checkpoint, definition };
+    complaints.note("move_checkpoint", store.move_checkpoint("pump", Some(&checkpoint), &moved, None).await);
 }
 
 /// Opens a file, asks all there is to ask and writes all there is to write.
@@ -69,7 +144,9 @@ async fn ask(path: &Path, ids: &[CommitId]) -> Vec<Complaint> {
     let mut complaints = Complaints(Vec::new());
     if let Some(store) = complaints.note("open", opening.await.unwrap()) {
         read(&store, ids, &mut complaints).await;
+        read_work(&store, ids, &mut complaints).await;
         write(&store, &mut complaints).await;
+        write_work(&store, &mut complaints).await;
         store.close().await.expect("no thread of the store has panicked");
     }
     complaints.0

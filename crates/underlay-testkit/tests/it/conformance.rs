@@ -7,8 +7,13 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use underlay_core::memory::MemoryEventStore;
-use underlay_core::{Clock, EventStore, Timestamp};
-use underlay_testkit::{EventStoreFixture, Fixture, Flaky, MemoryFixture, Over, Skip};
+use underlay_core::{
+    Checkpoints, Clock, EventStore, Leases, ManualClock, ReadModels, Schedules, Timestamp, WorkQueue,
+};
+use underlay_testkit::{
+    CheckpointsFixture, EventStoreFixture, Fixture, Flaky, LeasesFixture, MemoryFixture, MemoryMailFixture,
+    Over, ReadModelsFixture, SchedulesFixture, Skip, TimedMemoryFixture, WorkQueueFixture,
+};
 
 mod memory {
     use super::*;
@@ -18,6 +23,16 @@ mod memory {
     underlay_testkit::conformance!(snapshots, MemoryFixture);
     underlay_testkit::conformance!(archive, MemoryFixture);
     underlay_testkit::conformance!(retention, MemoryFixture);
+    underlay_testkit::conformance!(mail, MemoryMailFixture);
+}
+
+mod timed_memory {
+    use super::*;
+
+    underlay_testkit::conformance!(leases, TimedMemoryFixture);
+    underlay_testkit::conformance!(work_queue, TimedMemoryFixture);
+    underlay_testkit::conformance!(schedules, TimedMemoryFixture);
+    underlay_testkit::conformance!(checkpoints, TimedMemoryFixture);
 }
 
 mod decorated {
@@ -43,6 +58,67 @@ mod decorated {
     }
 
     underlay_testkit::conformance!(event_store, Decorated);
+
+    /// The same of what is beside a log.
+    struct DecoratedTimed(TimedMemoryFixture);
+
+    impl Fixture for DecoratedTimed {
+        async fn create() -> Result<Self, Skip> {
+            Ok(Self(TimedMemoryFixture::create().await?))
+        }
+
+        async fn reopen(self) -> Self {
+            Self(self.0.reopen().await)
+        }
+    }
+
+    impl EventStoreFixture for DecoratedTimed {
+        fn event_store(&self) -> Arc<dyn EventStore> {
+            self.0.event_store()
+        }
+    }
+
+    impl ReadModelsFixture for DecoratedTimed {
+        fn read_models(&self) -> Arc<dyn ReadModels> {
+            self.0.read_models()
+        }
+    }
+
+    impl LeasesFixture for DecoratedTimed {
+        fn leases(&self) -> Arc<dyn Leases> {
+            self.0.leases()
+        }
+
+        fn pass(&self, time: Duration) {
+            self.0.pass(time);
+        }
+    }
+
+    impl WorkQueueFixture for DecoratedTimed {
+        fn work_queue(&self) -> Arc<dyn WorkQueue> {
+            Arc::new(Over(Flaky::work_queue(self.0.events.clone())))
+        }
+
+        fn clock(&self) -> Arc<ManualClock> {
+            self.0.clock()
+        }
+    }
+
+    impl SchedulesFixture for DecoratedTimed {
+        fn schedules(&self) -> Arc<dyn Schedules> {
+            Arc::new(Over(Flaky::schedules(self.0.schedules.clone())))
+        }
+    }
+
+    impl CheckpointsFixture for DecoratedTimed {
+        fn checkpoints(&self) -> Arc<dyn Checkpoints> {
+            Arc::new(Over(Flaky::checkpoints(self.0.checkpoints.clone())))
+        }
+    }
+
+    underlay_testkit::conformance!(work_queue, DecoratedTimed);
+    underlay_testkit::conformance!(schedules, DecoratedTimed);
+    underlay_testkit::conformance!(checkpoints, DecoratedTimed);
 }
 
 mod wandering_clock {

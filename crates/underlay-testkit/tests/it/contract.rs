@@ -1,12 +1,20 @@
 //! The documentation of a port and its suite say the same.
 
-use underlay_testkit::{Case, archive, event_store, leases, read_models, retention, snapshots};
+use underlay_testkit::{
+    Case, archive, checkpoints, event_bus, event_store, leases, mail, read_models, retention, schedules,
+    snapshots, work_queue,
+};
 
 const EVENT_STORE: &str = include_str!("../../../underlay-core/src/ports/event_store.rs");
 const READ_MODELS: &str = include_str!("../../../underlay-core/src/ports/read_models.rs");
 const SNAPSHOTS: &str = include_str!("../../../underlay-core/src/ports/snapshots.rs");
 const ARCHIVE: &str = include_str!("../../../underlay-core/src/ports/archive.rs");
 const LEASES: &str = include_str!("../../../underlay-core/src/ports/leases.rs");
+const MAIL: &str = include_str!("../../../underlay-core/src/ports/mail/mod.rs");
+const EVENT_BUS: &str = include_str!("../../../underlay-core/src/ports/event_bus.rs");
+const CHECKPOINTS: &str = include_str!("../../../underlay-core/src/ports/checkpoints.rs");
+const SCHEDULES: &str = include_str!("../../../underlay-core/src/ports/schedules.rs");
+const WORK_QUEUE: &str = include_str!("../../../underlay-core/src/ports/work_queue.rs");
 
 /// A sentence as the documentation has it: number, text, name of the case.
 type Sentence = (u32, String, String);
@@ -71,6 +79,31 @@ fn the_leases_suite_follows_its_contract() {
 }
 
 #[test]
+fn the_mail_suite_follows_its_contract() {
+    assert_suite_follows_docs(mail::CASES, MAIL, "Mail", 10);
+}
+
+#[test]
+fn the_event_bus_suite_follows_its_contract() {
+    assert_suite_follows_docs(event_bus::CASES, EVENT_BUS, "EventBus", 13);
+}
+
+#[test]
+fn the_work_queue_suite_follows_its_contract() {
+    assert_suite_follows_docs(work_queue::CASES, WORK_QUEUE, "WorkQueue", 20);
+}
+
+#[test]
+fn the_schedules_suite_follows_its_contract() {
+    assert_suite_follows_docs(schedules::CASES, SCHEDULES, "Schedules", 6);
+}
+
+#[test]
+fn the_checkpoints_suite_follows_its_contract() {
+    assert_suite_follows_docs(checkpoints::CASES, CHECKPOINTS, "Checkpoints", 5);
+}
+
+#[test]
 fn sentences_count_from_one() {
     for cases in [
         event_store::CASES,
@@ -79,6 +112,11 @@ fn sentences_count_from_one() {
         archive::CASES,
         retention::CASES,
         leases::CASES,
+        mail::CASES,
+        event_bus::CASES,
+        work_queue::CASES,
+        schedules::CASES,
+        checkpoints::CASES,
     ] {
         let numbers: Vec<u32> = cases.iter().map(|case| case.number).collect();
         assert_eq!(numbers, (1..=cases.len() as u32).collect::<Vec<_>>());

@@ -5,7 +5,9 @@
 mod conformance;
 mod contract;
 mod flaky;
+mod flaky_work;
 #[cfg(feature = "model")]
 mod model;
 mod mutants;
+mod process_scenario;
 mod scenario;

@@ -2,14 +2,24 @@
 
 mod archive;
 mod check;
+mod command;
 mod config;
 mod credentials;
+mod dead_letters;
+mod duties;
 mod events;
 mod migrate;
+mod moments;
+mod outbox;
+mod process;
+mod pump;
+mod schedule;
 mod serve;
+mod shutdown;
 mod stream;
 mod token;
 mod view;
+mod worker;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -17,6 +27,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
+use tracing::level_filters::LevelFilter;
 use underlay_core::adapter::OptionValues;
 use underlay_core::options::OptionKind;
 use underlay_core::{Clock, Error, SystemClock, TenantId};
@@ -47,6 +58,13 @@ pub struct App {
     /// The address of the store, without what is secret in it.
     pub(crate) database: String,
     pub(crate) door: Door,
+}
+
+impl App {
+    /// The kind of store, as its address has it.
+    fn scheme(&self) -> &str {
+        self.database.split_once(':').map_or("sqlite", |(scheme, _)| scheme)
+    }
 }
 
 /// A command a service adds to its command line.
@@ -81,10 +99,13 @@ pub(crate) fn main(service: &Service, args: impl IntoIterator<Item = OsString>) 
         Ok(runtime) => runtime,
         Err(error) => return complain(&ExitError::failed(format!("the runtime does not start: {error}"))),
     };
-    match runtime.block_on(dispatch(service, &matches)) {
+    let exit = match runtime.block_on(dispatch(service, &matches)) {
         Ok(()) => Exit::Done,
         Err(error) => complain(&error),
-    }
+    };
+    // Nobody waits for what was given up.
+    runtime.shutdown_background();
+    exit
 }
 
 fn complain(error: &ExitError) -> Exit {
@@ -122,9 +143,16 @@ fn arguments(service: &Service) -> clap::Command {
                 .help("Answer as JSON, for programs"),
         )
         .subcommand(serve::command())
+        .subcommand(worker::command())
         .subcommand(stream::command())
         .subcommand(events::command())
         .subcommand(view::command())
+        .subcommand(command::command())
+        .subcommand(schedule::command())
+        .subcommand(process::command())
+        .subcommand(outbox::command())
+        .subcommand(dead_letters::command())
+        .subcommand(pump::command())
         .subcommand(check::command())
         .subcommand(archive::export_command())
         .subcommand(archive::import_command())
@@ -187,7 +215,8 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
         _ => {}
     }
     let own = service.commands.iter().find(|command| command.command().get_name() == name);
-    let makes_store = own.map_or(matches!(name, "serve" | "import-log"), |command| command.makes_store());
+    let makes_store =
+        own.map_or(matches!(name, "serve" | "worker" | "import-log"), |command| command.makes_store());
     let door = match name {
         "serve" => credentials::read(service, &config.settings, &(Arc::new(SystemClock) as Arc<dyn Clock>))?,
         // Whoever is at the command line has come in already.
@@ -221,10 +250,17 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
         door,
     };
     let done = match name {
-        "serve" => serve::run(&app).await,
+        "serve" => serve::run(&app, matches).await,
+        "worker" => worker::run(&app).await,
         "stream" => stream::run(&app, matches).await,
         "events" => events::run(&app, matches).await,
         "view" => view::run(&app, matches).await,
+        "command" => command::run(&app, matches).await,
+        "schedule" => schedule::run(&app, matches).await,
+        "process" => process::run(&app, matches).await,
+        "outbox" => outbox::run(&app, matches).await,
+        "dead-letters" => dead_letters::run(&app, matches).await,
+        "pump" => pump::run(&app, matches).await,
         "check" => check::run(&app).await,
         "export" => archive::export(&app, matches).await,
         "import-log" => archive::import(&app, matches).await,
@@ -234,6 +270,9 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
         },
     };
     drop(app);
+    if matches!(&done, Err(error) if shutdown::is_at_once(error)) {
+        return done;
+    }
     let closed = store.close().await;
     done?;
     Ok(closed?)
@@ -264,6 +303,21 @@ fn beside(path: &Path) -> Vec<String> {
     names.sort();
     names.truncate(BESIDE_MAX);
     names
+}
+
+/// Who runs this program, as the system says.
+fn os_user() -> Option<String> {
+    ["USER", "LOGNAME", "USERNAME"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok())
+        .filter(|name| !name.is_empty())
+}
+
+/// Writes the log of this program to standard error.
+fn log_to_stderr() {
+    let filter = tracing_subscriber::fmt().with_max_level(LevelFilter::WARN).with_writer(std::io::stderr);
+    // A program that embeds the service may have set its own.
+    let _set_before = filter.try_init();
 }
 
 /// Writes one JSON value on a line of its own.

@@ -1,23 +1,33 @@
-use std::convert::Infallible;
 use std::io::Write;
 use std::net::SocketAddr;
 
+use clap::{Arg, ArgMatches};
 use tokio::net::TcpListener;
-use tracing::level_filters::LevelFilter;
 use underlay_server::{ServerConfig, check_listener};
 
-use super::App;
+use super::duties::{Duties, forget};
+use super::shutdown::until_told;
+use super::{App, log_to_stderr};
 use crate::ExitError;
-use crate::retention::{Kept, forget_regularly};
+
+/// The part of a process that answers.
+const HTTP: &str = "http";
 
 pub(super) fn command() -> clap::Command {
-    clap::Command::new("serve").about("Serve the HTTP API and keep the views, until ctrl-c")
+    clap::Command::new("serve")
+        .about("Serve the HTTP API, keep the views, do the work that commits send on and run the pumps, until ctrl-c")
+        .arg(Arg::new("only").long("only").value_name("PART").value_parser([HTTP]).help(
+            "Serve HTTP and nothing else; processes of `worker` keep the views and do the work",
+        ))
 }
 
-pub(super) async fn run(app: &App) -> Result<(), ExitError> {
-    let filter = tracing_subscriber::fmt().with_max_level(LevelFilter::WARN).with_writer(std::io::stderr);
-    // A program that embeds the service may have set its own.
-    let _set_before = filter.try_init();
+pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
+    log_to_stderr();
+    // Without a command there is no such option.
+    let is_only_http = matches!(matches.try_get_one::<String>("only"), Ok(Some(_)));
+    if is_only_http {
+        check_others_can_work(app)?;
+    }
     let settings = &app.config.settings;
     let config = config(app);
     let listener = listen(app, &config).await?;
@@ -31,23 +41,29 @@ pub(super) async fn run(app: &App) -> Result<(), ExitError> {
         );
     }
     let router = underlay_server::router(app.engine.clone(), config)?;
-    let views = app.engine.start_views();
-    announce(app, &format!("http://{address}"))?;
-    let served = tokio::select! {
-        served = underlay_server::serve_within(settings.serving, listener, router, shutdown_signal()) => served,
-        never = forget(app, settings.kept) => match never {},
-    };
-    views.stop().await;
-    served.map_err(|error| ExitError::failed(format!("serving ended: {error}")))?;
-    Ok(writeln!(std::io::stdout().lock(), "stopped")?)
+    until_told(|told| async move {
+        let duties = Duties::begin(&app.engine, !is_only_http).await?;
+        announce(app, &format!("http://{address}"), is_only_http)?;
+        let served = tokio::select! {
+            served = underlay_server::serve_within(settings.serving, listener, router, told.wait()) => served,
+            never = forget(app) => match never {},
+        };
+        duties.end(&app.engine).await;
+        served.map_err(|error| ExitError::failed(format!("serving ended: {error}")))?;
+        Ok(writeln!(std::io::stdout().lock(), "stopped")?)
+    })
+    .await
 }
 
-/// Forgets what is no longer owed, where the store can forget.
-async fn forget(app: &App, kept: Kept) -> Infallible {
-    match app.store.retention() {
-        Some(retention) => forget_regularly(retention, &**app.engine.clock(), kept).await,
-        None => std::future::pending().await,
+/// Refuses to leave the work to others where there can be none.
+fn check_others_can_work(app: &App) -> Result<(), ExitError> {
+    if app.scheme() == "memory" {
+        return Err(ExitError::invalid(
+            "a store in memory is of one process, so nobody else could keep its views and do its work; leave out \
+             --only",
+        ));
     }
+    Ok(())
 }
 
 /// How the service is served: to whoever has credentials, or where there are none to everybody, as one
@@ -85,7 +101,7 @@ async fn listen(app: &App, config: &ServerConfig) -> Result<TcpListener, ExitErr
     TcpListener::bind(addresses.as_slice()).await.map_err(cannot)
 }
 
-fn announce(app: &App, address: &str) -> Result<(), ExitError> {
+fn announce(app: &App, address: &str, is_only_http: bool) -> Result<(), ExitError> {
     let who = if app.door.credentials.is_some() { "-H \"Authorization: Bearer $TOKEN\" " } else { "" };
     let first = match app.config.settings.server.examples.first() {
         Some(example) => format!("curl {who}--json '{}' {address}/v1/{}", example.body, example.target),
@@ -95,30 +111,10 @@ fn announce(app: &App, address: &str) -> Result<(), ExitError> {
     writeln!(out, "{} is listening on {address}", app.name)?;
     writeln!(out, "  database {}", app.database)?;
     writeln!(out, "  try      {first}")?;
+    if is_only_http {
+        let where_else = if app.scheme() == "sqlite" { ", on this machine" } else { "" };
+        writeln!(out, "  work     is left to others: run `{} worker` beside this one{where_else}", app.name)?;
+    }
     writeln!(out, "  stop     ctrl-c")?;
     Ok(out.flush()?)
-}
-
-/// Ends at ctrl-c, or when the machine asks the program to end.
-async fn shutdown_signal() {
-    let interrupt = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    #[cfg(unix)]
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminate = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupt => {}
-        () = terminate => {}
-    }
 }

@@ -2,13 +2,13 @@
 //! opened.
 
 use std::io::Write;
-use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches};
 use serde_json::json;
 use underlay_core::{Clock, SystemClock, TenantId, Timestamp};
 use underlay_server::{TOKENS_REVOKED_WITHIN, Token, TokenFile, TokenRequest};
 
+use super::moments::read_moment;
 use super::{credentials, print_json, print_table};
 use crate::ExitError;
 use crate::config::Settings;
@@ -147,36 +147,9 @@ fn tell(text: &str) {
 
 /// A time, or how long from now.
 fn read_end(text: &str, now: Timestamp) -> Result<Timestamp, ExitError> {
-    let seconds_each = [('d', 86_400), ('h', 3_600), ('m', 60)];
-    let span = seconds_each.into_iter().find_map(|(unit, seconds)| {
-        let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
-        Some(Duration::from_secs(number.checked_mul(seconds)?))
-    });
-    let end = match span {
-        Some(span) => now.checked_add(span).ok(),
-        None => text.parse().ok(),
-    };
-    end.ok_or_else(|| {
+    read_moment(text, now).ok_or_else(|| {
         ExitError::invalid(format!(
             "--expires {text}: write how long, as in 90d, 12h or 30m, or a time such as 2030-01-31T00:00:00Z"
         ))
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_end_is_a_time_or_a_span() {
-        let now = Timestamp::UNIX_EPOCH;
-        let end = |text| read_end(text, now).map(|end| end.as_second());
-        assert_eq!(end("1d").unwrap(), 86_400);
-        assert_eq!(end("12h").unwrap(), 43_200);
-        assert_eq!(end("30m").unwrap(), 1_800);
-        assert_eq!(end("1970-01-02T00:00:00Z").unwrap(), 86_400);
-        for wrong in ["", "d", "1", "-1d", "1y", "tomorrow", "99999999999999999999d", "9999999999999d"] {
-            assert!(end(wrong).is_err(), "{wrong}");
-        }
-    }
 }

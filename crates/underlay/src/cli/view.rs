@@ -6,7 +6,7 @@ use underlay_core::limits::PAGE_EVENTS_MAX;
 use underlay_core::{Error, ParkedEvent, Position, SkippedEvent, StopCause, ViewTable};
 use underlay_runtime::{Engine, RebuildFrom, Retried, ViewStanding, ViewStatus};
 
-use super::{App, print_json, print_table};
+use super::{App, os_user, print_json, print_table};
 use crate::ExitError;
 
 pub(super) fn command() -> clap::Command {
@@ -201,14 +201,6 @@ async fn skip(app: &App, view: &str, matches: &ArgMatches) -> Result<(), ExitErr
     let mut out = std::io::stdout().lock();
     writeln!(out, "view {view} passes over the event at position {position} of {}", skipped.event.tenant)?;
     Ok(writeln!(out, "`{} view retry {view}` says how far it comes without it", app.name)?)
-}
-
-/// Who runs this program, as the system says.
-fn os_user() -> Option<String> {
-    ["USER", "LOGNAME", "USERNAME"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok())
-        .filter(|name| !name.is_empty())
 }
 
 async fn rebuild(app: &App, view: &str, from: RebuildFrom) -> Result<(), ExitError> {

@@ -7,8 +7,9 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use underlay::archive_file::{ArchiveCount, ArchiveError, export_log, verify_log};
 use underlay::domain::ViewSchema;
+use underlay::domain::{Cursor, Direction, Sort};
 use underlay::memory::MemoryEventStore;
-use underlay::ports::{Cursor, Direction, LogScope, Sort};
+use underlay::ports::LogScope;
 use underlay::words::{
     Column, ColumnType, EventType, Json, Outcome, SchemaVersion, decimal_from_key, decimal_key,
 };

@@ -389,3 +389,82 @@ fn a_damaged_lock_is_an_error() {
     let registry = Service::new("notes").aggregate::<Note<first::Noted>>();
     assert!(check_events_lock(registry.registry(), "{").unwrap_err().contains("cannot be read"));
 }
+
+/// The states of a process, as they were and as they are.
+mod states {
+    use underlay::{Event, Input, Process, Recorded, Step, StepContext};
+
+    #[underlay::value]
+    pub(super) struct Waiting {
+        pub(super) since: i64,
+    }
+
+    #[underlay::value]
+    pub(super) struct WaitingLonger {
+        pub(super) since: i64,
+        pub(super) patience: i64,
+    }
+
+    pub(super) struct Waiter<S, const VERSION: u32>(pub(super) std::marker::PhantomData<fn() -> S>);
+
+    macro_rules! waiter {
+        ($state:ty) => {
+            impl<const VERSION: u32> Process for Waiter<$state, VERSION> {
+                const NAME: &'static str = "waiter";
+                const VERSION: u32 = VERSION;
+                type Event = super::first::Noted;
+                type State = $state;
+                fn route(&self, event: &Recorded<Self::Event>) -> Option<String> {
+                    Some(event.event.descriptor().name.to_owned())
+                }
+                fn step(
+                    &self,
+                    _: Option<&Self::State>,
+                    _: &Input<Self::Event>,
+                    _: &StepContext,
+                ) -> Step<Self::State> {
+                    Step::stay()
+                }
+            }
+        };
+    }
+
+    waiter!(Waiting);
+    waiter!(WaitingLonger);
+
+    pub(super) fn waiter<S, const VERSION: u32>() -> Waiter<S, VERSION> {
+        Waiter(std::marker::PhantomData)
+    }
+}
+
+#[test]
+fn the_state_of_a_process_is_a_released_shape_too() {
+    use states::{Waiting, WaitingLonger, waiter};
+    let check = |service: Service, lock: &str| check_events_lock(service.registry(), lock).unwrap();
+    let service = || Service::new("notes");
+    let LockCheck::Grows { new, text: lock } = check(service().process(waiter::<Waiting, 1>()), "") else {
+        panic!("an empty lock grows")
+    };
+    assert_eq!(new, ["process waiter state version 1"]);
+    assert_eq!(check(service().process(waiter::<Waiting, 1>()), &lock), LockCheck::Fits);
+
+    let LockCheck::Broken(broken) = check(service().process(waiter::<WaitingLonger, 1>()), &lock) else {
+        panic!("its shape changed")
+    };
+    assert!(
+        broken[0].contains("Raise `VERSION` to 2") && broken[0].contains("Process::upcast"),
+        "{broken:?}"
+    );
+    let LockCheck::Grows { new, text: raised } =
+        check(service().process(waiter::<WaitingLonger, 2>()), &lock)
+    else {
+        panic!("a new version is added")
+    };
+    assert_eq!(new, ["process waiter state version 2"]);
+    let LockCheck::Broken(broken) = check(service().process(waiter::<Waiting, 1>()), &raised) else {
+        panic!("it went back")
+    };
+    assert!(broken[0].contains("Declare version 2"), "{broken:?}");
+    let LockCheck::Broken(broken) = check(service(), &lock) else { panic!("it went away") };
+    assert!(broken[0].contains("the process is no longer there"), "{broken:?}");
+}

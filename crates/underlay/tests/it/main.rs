@@ -9,3 +9,4 @@ mod events_lock;
 mod first_service;
 mod mending;
 mod postgres;
+mod work;

@@ -20,6 +20,7 @@ mod journal;
 mod postgres;
 mod program;
 mod readme;
+mod stored_commands;
 mod stores;
 mod tenants;
 mod transfers;

@@ -28,6 +28,10 @@ impl Asked {
         Self { method: "POST", target: target.into(), headers: Vec::new(), body: Some(body.into()) }
     }
 
+    pub(super) fn delete(target: impl Into<String>) -> Self {
+        Self { method: "DELETE", ..Self::get(target) }
+    }
+
     pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self

@@ -36,7 +36,12 @@ const fn mistake(name: &'static str, meets: fn(&Asked, &Known) -> bool, does: Do
     Mistake { name, meets, does }
 }
 
-pub(super) const MISTAKES: [Mistake; 16] = [
+pub(super) const MISTAKES: [Mistake; 19] = [
+    mistake(
+        "a command that waits is cancelled without its tenant",
+        |asked, known| asked.method == "DELETE" && asked.holds(&known.waiting.theirs),
+        Does::AsVictim,
+    ),
     mistake(
         "a command is looked up without its tenant",
         |asked, known| asked.target.starts_with("/v1/commands/") && asked.holds(&known.command_id.theirs),
@@ -45,6 +50,18 @@ pub(super) const MISTAKES: [Mistake; 16] = [
     mistake(
         "a key is looked up without its tenant",
         |asked, known| asked.target.starts_with("/v1/commands/") && asked.holds(&known.key.theirs),
+        Does::AsVictim,
+    ),
+    mistake(
+        "a dead letter is found without its tenant",
+        |asked, known| {
+            asked.target.starts_with("/v1/admin/dead-letters?") && asked.holds(&known.letter_key.theirs)
+        },
+        Does::AsVictim,
+    ),
+    mistake(
+        "a dead letter is settled without its tenant",
+        |asked, known| asked.method == "POST" && asked.holds(&known.letter.theirs),
         Does::AsVictim,
     ),
     mistake(

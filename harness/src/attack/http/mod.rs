@@ -7,6 +7,7 @@
 //! `--compare` [mistakes] are put before the router, and each of them has to be found.
 
 mod door;
+mod letters;
 mod mistakes;
 mod site;
 mod tries;
@@ -14,8 +15,10 @@ mod tries;
 use std::sync::Arc;
 
 use underlay_core::SystemClock;
-use underlay_core::memory::{MemoryEventStore, MemoryReadModels, MemorySnapshots};
-use underlay_runtime::Ports;
+use underlay_core::memory::{
+    MemoryCheckpoints, MemoryEventStore, MemoryReadModels, MemorySchedules, MemorySnapshots,
+};
+use underlay_runtime::{Ports, WorkPorts};
 
 use self::site::Site;
 use super::holes::Found;
@@ -48,8 +51,14 @@ async fn find(mistake: &'static mistakes::Mistake) -> Result<Found> {
 fn in_memory() -> Ports {
     let clock = Arc::new(SystemClock);
     let store = Arc::new(MemoryEventStore::new(clock.clone()));
+    let work = WorkPorts {
+        queue: store.clone(),
+        schedules: Arc::new(MemorySchedules::default()),
+        checkpoints: Arc::new(MemoryCheckpoints::default()),
+        leases: None,
+    };
     Ports {
-        work: None,
+        work: Some(work),
         store: store.clone(),
         read_models: Arc::new(MemoryReadModels::default()),
         wakeups: store,

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::super::marks::Marked;
 use super::super::vault::{Secrets, registry};
 use super::door::{Asked, Door, Told};
+use super::letters;
 use super::mistakes::Mistake;
 use crate::Result;
 
@@ -21,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const SHORT_LIFE: Duration = Duration::from_millis(500);
 /// The vault that every tenant has.
 pub(super) const SHARED: &str = "shared";
+/// When what waits is due.
+pub(super) const LATER: &str = "2999-01-01T00:00:00Z";
 
 /// Something that another tenant has, and something of the same form that nobody has.
 #[derive(Clone, Debug)]
@@ -61,10 +64,15 @@ pub(super) struct Known {
     pub(super) vault: Pair,
     pub(super) key: Pair,
     pub(super) command_id: Pair,
+    /// The key of a command that waits.
+    pub(super) waiting: Pair,
     pub(super) secret: Pair,
     pub(super) cursor: Pair,
     pub(super) position: Pair,
     pub(super) version: Pair,
+    pub(super) letter: Pair,
+    pub(super) letter_key: Pair,
+    pub(super) letter_place: Pair,
 }
 
 pub(super) struct Site {
@@ -78,7 +86,7 @@ impl Site {
     /// Opens a service on a store, and fills it.
     pub(super) async fn open(ports: Ports, mistake: Option<&'static Mistake>) -> Result<Self> {
         let clock = ports.clock.clone();
-        let engine = Engine::new(ports, registry(), EngineConfig::default())?;
+        let engine = Engine::new(ports.clone(), registry(), EngineConfig::default())?;
         let folder = tempfile::tempdir()?;
         let file = TokenFile::new(folder.path().join("tokens.json"));
         let attacker = Marked::new("http-attacker", ATTACKER)?;
@@ -101,6 +109,9 @@ impl Site {
         let filled = fill(&door, &victims_token, &victim.mark()).await?;
         let between = fill(&door, &third_token, &third.mark()).await?;
         let own = fill(&door, &token, &attacker.mark()).await?;
+        let (letter, victims_place) = letters::give_up(&ports, &victim).await?;
+        let (_, between_place) = letters::give_up(&ports, &third).await?;
+        letters::give_up(&ports, &attacker).await?;
         engine.wait_for_view(Secrets::NAME, text(&own, "position").parse()?, PATIENCE).await?;
         let first = Asked::get("/v1/views/secrets?sort=secret&limit=1").by(&victims_token);
         let page = json(&door.ask_well(&first).await?)?;
@@ -115,10 +126,15 @@ impl Site {
             vault: Pair::marked(format!("own-{}", victim.mark())),
             key: Pair::marked(format!("key-{}", victim.mark())),
             command_id: Pair { nobodys: backwards(&command_id)?, theirs: command_id },
+            waiting: Pair::marked(format!("waiting-{}", victim.mark())),
             secret: Pair::marked(secret),
             cursor: cursor(&text(&page, "next"))?,
             // Between theirs and the attacker's own there is nothing of the attacker's.
             position: Pair { theirs: text(&filled, "position"), nobodys: text(&between, "position") },
+            letter: Pair { nobodys: backwards(&letter)?, theirs: letter },
+            letter_key: Pair::marked(letters::key(&victim)),
+            // As with positions.
+            letter_place: Pair { theirs: victims_place.to_string(), nobodys: between_place.to_string() },
             version: Pair { theirs: "3".to_owned(), nobodys: "7".to_owned() },
             attacker,
         };
@@ -127,14 +143,16 @@ impl Site {
 
     /// Everything the victim reads, as one text.
     pub(super) async fn victims(&self) -> Result<String> {
-        let Known { vault, victims_token, key, .. } = &self.known;
+        let Known { vault, victims_token, key, waiting, .. } = &self.known;
         let mut all = String::new();
         for target in [
             format!("/v1/streams/vault-{}", vault.theirs),
             format!("/v1/streams/vault-{SHARED}"),
             format!("/v1/commands/{}", key.theirs),
+            format!("/v1/commands/{}", waiting.theirs),
             "/v1/events".to_owned(),
             format!("/v1/views/secrets/{}", vault.theirs),
+            "/v1/admin/dead-letters".to_owned(),
         ] {
             let told = self.door.ask_well(&Asked::get(target).by(victims_token)).await?;
             all += &super::tries::plain(&told.body, &[]);
@@ -151,7 +169,7 @@ async fn add(file: &TokenFile, tenant: &TenantId, expires: Option<Timestamp>) ->
     let request = TokenRequest {
         tenant: tenant.clone(),
         actor: "somebody".to_owned(),
-        roles: vec![LogReaders::ROLE_DEFAULT.to_owned()],
+        roles: vec![LogReaders::ROLE_DEFAULT.to_owned(), ServerConfig::OPERATOR_ROLE_DEFAULT.to_owned()],
         expires,
         note: None,
     };
@@ -167,6 +185,12 @@ async fn fill(door: &Door, token: &str, mark: &str) -> Result<Value> {
     // A refusal that quotes what is in it is stored under a key.
     let again = shared.with("idempotency-key", format!("refused-{mark}"));
     door.ask_well(&again).await?;
+    // One waits for longer than the attack takes.
+    let later = Asked::post(format!("/v1/vault/later-{mark}/fill?due_at={LATER}"), &body).by(token);
+    let told = door.ask_well(&later.with("idempotency-key", format!("waiting-{mark}"))).await?;
+    if told.status != 202 {
+        return Err(format!("a command was not stored: {} {}", told.status, told.body).into());
+    }
     let own = Asked::post(format!("/v1/vault/own-{mark}/fill"), body).by(token);
     json(&door.ask_well(&own.with("idempotency-key", format!("key-{mark}"))).await?)
 }

@@ -9,7 +9,7 @@ use underlay_server::{Route, routes};
 use super::super::marks;
 use super::super::tally::Attack;
 use super::door::{Asked, Told};
-use super::site::{Known, Pair, SHARED, Site};
+use super::site::{Known, LATER, Pair, SHARED, Site};
 use crate::Result;
 
 /// How much longer an answer about what another tenant has may take, each of several times.
@@ -17,14 +17,22 @@ const LATER_MAX: Duration = Duration::from_millis(150);
 /// How often two answers are timed before one is said to take longer.
 const TIMED: usize = 3;
 /// Pairs of vaults that the attacker fills under keys of others.
-const OWN_VAULTS: usize = 4;
+const OWN_VAULTS: usize = 6;
 /// Bytes in a text that others may hold by chance.
 const SHORT_MAX: usize = 6;
 /// Members of an answer that are of the moment, or drawn.
-const OF_THE_MOMENT: [&str; 7] =
-    ["command_id", "event_id", "recorded_at", "position", "next", "correlation_id", "causation_id"];
+const OF_THE_MOMENT: [&str; 8] = [
+    "command_id",
+    "event_id",
+    "recorded_at",
+    "submitted_at",
+    "position",
+    "next",
+    "correlation_id",
+    "causation_id",
+];
 /// Headers that say nothing more than the body, or the time.
-const HEADERS_LEFT_OUT: [&str; 2] = ["date", "content-length"];
+const HEADERS_LEFT_OUT: [&str; 3] = ["date", "content-length", "location"];
 /// Headers that some program somewhere takes for who asks, or for what is asked.
 const HEADERS: [&str; 9] = [
     "x-tenant",
@@ -74,16 +82,17 @@ pub(super) async fn attack(site: &Site, attack: &mut Attack) -> Result<()> {
     let reads = [reads(known), games(known)];
     for one in reads.iter().flatten() {
         judge(site, one, attack).await?;
-        tried.extend(one.route);
+        tried.extend(one.route.map(|route| (one.theirs.method, route)));
     }
     for one in &writes(known) {
         judge(site, one, attack).await?;
-        tried.extend(one.route);
+        tried.extend(one.route.map(|route| (one.theirs.method, route)));
     }
     for one in reads.iter().flatten().filter(|one| one.wanted == Wanted::Same) {
         judge(site, one, attack).await?;
     }
-    let left_out: Vec<Route> = routes().into_iter().filter(|route| !tried.contains(route.path)).collect();
+    let is_left_out = |route: &Route| !tried.contains(&(route.method, route.path));
+    let left_out: Vec<Route> = routes().into_iter().filter(is_left_out).collect();
     attack.control(left_out.is_empty(), || format!("no attack on {left_out:?}"));
     let after = site.victims().await?;
     attack.judge(before != after, || "what another tenant has was changed".to_owned());
@@ -222,12 +231,16 @@ fn spellings(text: &str) -> [String; 3] {
 /// What is only read, with every name and id of the other.
 fn reads(known: &Known) -> Vec<Try> {
     use Wanted::{Same, SameAndTheirs};
-    let Known { token, vault, key, command_id, secret, cursor, position, version, .. } = known;
+    let Known { token, vault, key, command_id, waiting, secret, cursor, position, version, .. } = known;
+    let Known { letter, letter_key, letter_place, .. } = known;
+    let (queues, letters) = ("/v1/admin/queues", "/v1/admin/dead-letters");
     let get = |target: String| Asked::get(target).by(token);
     let stream = "/v1/streams/{stream}";
     let row = "/v1/views/{view}/{*key}";
     let rows = "/v1/views/{view}";
     let command = "/v1/commands/{id}";
+    // A store that keeps no work has none of theirs.
+    let found = if letter_place.theirs == "0" { Same } else { SameAndTheirs };
     let escapes = Pair { theirs: escaped(&vault.theirs), nobodys: escaped(&vault.nobodys) };
     let mut tries = vec![
         of(stream, vault, SameAndTheirs, |id| get(format!("/v1/streams/vault-{id}"))),
@@ -239,6 +252,7 @@ fn reads(known: &Known) -> Vec<Try> {
         of(command, command_id, Same, |id| get(format!("/v1/commands/{id}"))),
         of(command, command_id, Same, |id| get(format!("/v1/commands/{}", id.to_uppercase()))),
         of(command, command_id, Same, |id| get(format!("/v1/commands/{}", id.replace('-', "")))),
+        of(command, waiting, Same, |key| get(format!("/v1/commands/{key}"))),
         of(row, vault, SameAndTheirs, |id| get(format!("/v1/views/secrets/{id}"))),
         of(row, vault, Same, |id| get(format!("/v1/views/secrets/{id}/x"))),
         of(row, vault, Same, |id| get(format!("/v1/views/secrets/../secrets/{id}"))),
@@ -261,6 +275,15 @@ fn reads(known: &Known) -> Vec<Try> {
         of("/v1/events", position, Same, |at| get(format!("/v1/events?after={at}&limit=1"))),
         of("/v1/events", position, Same, |at| get("/v1/events".to_owned()).with("last-event-id", at)),
         of("/v1/events", vault, Same, |id| get(format!("/v1/events?category={id}&type={id}"))),
+        of(queues, letter, Same, |id| {
+            get("/v1/admin/queues".to_owned()).with("if-none-match", format!("\"{id}\""))
+        }),
+        of(queues, vault, Same, |id| get(format!("/v1/admin/queues?receiver={id}"))),
+        of(letters, letter_key, found, |key| get(format!("/v1/admin/dead-letters?key={key}"))),
+        of(letters, letter_key, Same, |key| get(format!("/v1/admin/dead-letters?receiver=mailer&key={key}"))),
+        of(letters, letter_place, Same, |after| get(format!("/v1/admin/dead-letters?after={after}"))),
+        of(letters, letter_place, Same, |after| get(format!("/v1/admin/dead-letters?after={after}&limit=1"))),
+        of(letters, vault, Same, |id| get(format!("/v1/admin/dead-letters?receiver={id}"))),
         of("/", vault, Same, |id| get(format!("/?x={id}"))),
         of("/livez", vault, Same, |id| get(format!("/livez?x={id}"))),
         of("/readyz", vault, Same, |id| get(format!("/readyz?x={id}"))),
@@ -301,16 +324,22 @@ fn own_vaults(known: &Known, number: usize) -> [String; 2] {
 /// What is sent to be stored, with every name and id of the other.
 fn writes(known: &Known) -> Vec<Try> {
     use Wanted::Same;
-    let Known { token, attacker, vault, key, command_id, version, .. } = known;
+    let Known { token, attacker, vault, key, command_id, waiting, version, letter, .. } = known;
     let body = format!(r#"{{"secret":"secret-{}"}}"#, attacker.mark());
     let post = |target: String, body: &str| Asked::post(target, body).by(token);
     let fill = "/v1/{category}/{id}/{command}";
     let operation = "/v1/operations/{name}";
+    let command = "/v1/commands/{id}";
+    let cancel = |key: &str| Asked::delete(format!("/v1/commands/{key}")).by(token);
     let shared = format!("/v1/vault/{SHARED}/fill");
     // A vault of the attacker's own for each side: the first one changes nothing for the second.
     let own = |side: &str, number: u32| {
-        let side =
-            if [&key.theirs, &command_id.theirs].iter().any(|theirs| *theirs == side) { 'a' } else { 'b' };
+        let side = if [&key.theirs, &command_id.theirs, &waiting.theirs].iter().any(|theirs| *theirs == side)
+        {
+            'a'
+        } else {
+            'b'
+        };
         format!("{}-{number}{side}", attacker.mark())
     };
     let mut tries = vec![
@@ -330,7 +359,35 @@ fn writes(known: &Known) -> Vec<Try> {
             post("/v1/operations/copy".to_owned(), &format!(r#"{{"from":"{SHARED}","to":"{id}y"}}"#))
         }),
         of(operation, vault, Same, |id| post(format!("/v1/operations/{id}"), &body)),
+        of(command, waiting, Same, cancel),
+        of(command, key, Same, cancel),
+        of(command, command_id, Same, cancel),
+        of(fill, vault, Same, |id| post(format!("/v1/vault/{SHARED}/fill?due_at={id}"), &body)),
     ];
+    // Stored under keys of the other, and taken back.
+    for (number, prefer) in [(4, true), (5, false)] {
+        let ask = |side: &str| {
+            let key = format!("{side}{}", if prefer { "" } else { "." });
+            let target = format!("/v1/vault/{}/fill", own(side, number));
+            let asked = match prefer {
+                true => post(target, &body).with("prefer", "respond-async"),
+                false => post(format!("{target}?due_at={LATER}"), &body),
+            };
+            asked.with("idempotency-key", key)
+        };
+        let mut one = of(fill, waiting, Same, ask);
+        one.asked_with.extend([own(&waiting.theirs, number), own(&waiting.nobodys, number)]);
+        tries.push(one);
+    }
+    tries.push(of(command, waiting, Same, cancel));
+    for (route, last) in
+        [("/v1/admin/dead-letters/{id}/replay", "replay"), ("/v1/admin/dead-letters/{id}/discard", "discard")]
+    {
+        let order = |id: &str| post(format!("/v1/admin/dead-letters/{id}/{last}"), "{}");
+        tries.push(of(route, letter, Same, order));
+        tries.push(of(route, letter, Same, |id| order(&id.to_uppercase())));
+        tries.push(of(route, letter, Same, |id| order(&id.replace('-', ""))));
+    }
     for (number, pair) in [(0, key), (2, command_id)] {
         for (number, route) in [(number, fill), (number + 1, operation)] {
             let ask = |side: &str| {

@@ -2,10 +2,15 @@
 //! must fail. Without a mutation the same decorator passes, so it is the mutation that is caught.
 
 mod archive;
+mod checkpoints;
+mod event_bus;
 mod event_store;
 mod leases;
+mod mail;
 mod read_models;
+mod schedules;
 mod snapshots;
+mod work_queue;
 
 use std::time::Duration;
 

@@ -1,0 +1,6 @@
+//! What a service sends to the outside.
+//!
+//! [`mail`] sends mail by SMTP, or keeps it in a folder while a service is developed, and writes it from
+//! templates.
+
+pub mod mail;

@@ -1,0 +1,13 @@
+//! Mail on its way out: into a folder, and to a real server.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a broken expectation is the failure of a test, and a panic is how a test fails"
+)]
+
+mod arrived;
+mod folder;
+#[cfg(feature = "smtp")]
+mod smtp;
+mod templates;

@@ -1,0 +1,175 @@
+-- Tells that a worker is there, keeps its shards with the cursors it gives, and gives it free ones until it has
+-- its part. `look_in` is how many microseconds it may be until the next shard of another could be free.
+--
+-- The worker's own shards are waited for. For a free one that somebody has locked it waits as long as whoever
+-- settles or asks there may take; then it is looked at next time. So nobody waits in a circle, nor behind a
+-- connection that fell silent.
+CREATE FUNCTION {schema}.share_work(
+    worker uuid,
+    holder text,
+    span bigint,
+    stamp bigint,
+    cursor_shards smallint[],
+    cursors_urgent bigint[],
+    cursors_normal bigint[],
+    seen_sequence bigint,
+    seen_commit uuid,
+    OUT shards smallint[],
+    OUT terms bigint[],
+    OUT urgent bigint[],
+    OUT normal bigint[],
+    OUT part bigint,
+    OUT look_in bigint
+)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, {schema}, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_sort = off
+SET jit = off
+SET lock_timeout = '5s'
+AS $$
+#variable_conflict use_column
+DECLARE
+    -- Between two looks at a shard that is free, and that somebody else had locked.
+    soon CONSTANT bigint := 100000;
+    now bigint := time_now(share_work.stamp);
+    ends bigint;
+    everyone bigint;
+    rank bigint;
+    there record;
+    given integer;
+    wanted smallint[];
+    free smallint;
+    is_locked boolean := false;
+BEGIN
+    DELETE FROM workers
+    WHERE id = ANY (
+        ARRAY(
+            SELECT w.id
+            FROM workers AS w
+            WHERE w.expires_at <= now AND w.id <> share_work.worker
+            ORDER BY w.id
+            FOR UPDATE SKIP LOCKED
+        )
+    );
+    INSERT INTO workers AS mine (id, holder, expires_at)
+    VALUES (share_work.worker, share_work.holder, now + share_work.span)
+    ON CONFLICT (id) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at;
+    SELECT array_agg(s.shard ORDER BY s.shard)
+    INTO wanted
+    FROM work_shards AS s
+    CROSS JOIN LATERAL (
+        SELECT t.worker
+        FROM shard_terms AS t
+        WHERE t.shard = s.shard
+        ORDER BY t.move DESC
+        LIMIT 1
+    ) AS held
+    WHERE held.worker = share_work.worker;
+    PERFORM FROM work_shards AS s WHERE s.shard = ANY (wanted) ORDER BY s.shard FOR UPDATE;
+    PERFORM check_work_log(share_work.seen_sequence, share_work.seen_commit);
+    -- After the wait for the locks.
+    now := time_now(share_work.stamp);
+    ends := now + share_work.span;
+    SELECT
+        count(*),
+        count(*) FILTER (WHERE w.id < share_work.worker)
+    INTO everyone, rank
+    FROM workers AS w
+    WHERE w.expires_at > now OR w.id = share_work.worker;
+    SELECT count(*) / everyone + CASE WHEN rank < count(*) % everyone THEN 1 ELSE 0 END
+    INTO share_work.part
+    FROM work_shards;
+    FOR there IN
+        SELECT held.*
+        FROM work_shards AS s
+        CROSS JOIN LATERAL (
+            SELECT t.*
+            FROM shard_terms AS t
+            WHERE t.shard = s.shard
+            ORDER BY t.move DESC
+            LIMIT 1
+        ) AS held
+        WHERE s.shard = ANY (wanted) AND held.worker = share_work.worker AND held.expires_at > now
+        ORDER BY s.shard
+    LOOP
+        given := array_position(share_work.cursor_shards, there.shard);
+        IF given IS NOT NULL THEN
+            there.urgent := share_work.cursors_urgent[given];
+            there.normal := share_work.cursors_normal[given];
+        END IF;
+        PERFORM move_shard(
+            there.shard,
+            there.term,
+            share_work.worker,
+            share_work.holder,
+            ends,
+            there.urgent,
+            there.normal
+        );
+        share_work.shards := share_work.shards || there.shard;
+        share_work.terms := share_work.terms || there.term;
+        share_work.urgent := share_work.urgent || there.urgent;
+        share_work.normal := share_work.normal || there.normal;
+    END LOOP;
+    wanted := ARRAY(
+        SELECT s.shard
+        FROM work_shards AS s
+        LEFT JOIN LATERAL (
+            SELECT t.expires_at
+            FROM shard_terms AS t
+            WHERE t.shard = s.shard
+            ORDER BY t.move DESC
+            LIMIT 1
+        ) AS held ON true
+        WHERE coalesce(held.expires_at, 0) <= now
+        ORDER BY s.shard
+    );
+    SET LOCAL lock_timeout = '200ms';
+    FOREACH free IN ARRAY wanted LOOP
+        EXIT WHEN coalesce(cardinality(share_work.shards), 0) >= share_work.part;
+        BEGIN
+            PERFORM FROM work_shards AS s WHERE s.shard = free FOR UPDATE;
+        EXCEPTION WHEN lock_not_available THEN
+            is_locked := true;
+            CONTINUE;
+        END;
+        SELECT t.*
+        INTO there
+        FROM shard_terms AS t
+        WHERE t.shard = free
+        ORDER BY t.move DESC
+        LIMIT 1;
+        -- Somebody may have taken it before it was locked.
+        CONTINUE WHEN coalesce(there.expires_at, 0) > now;
+        PERFORM move_shard(
+            free,
+            coalesce(there.term, 0) + 1,
+            share_work.worker,
+            share_work.holder,
+            ends,
+            coalesce(there.urgent, 0),
+            coalesce(there.normal, 0)
+        );
+        share_work.shards := share_work.shards || free;
+        share_work.terms := share_work.terms || coalesce(there.term, 0) + 1;
+        share_work.urgent := share_work.urgent || coalesce(there.urgent, 0);
+        share_work.normal := share_work.normal || coalesce(there.normal, 0);
+    END LOOP;
+    SELECT min(held.expires_at) - now
+    INTO share_work.look_in
+    FROM work_shards AS s
+    CROSS JOIN LATERAL (
+        SELECT t.worker, t.expires_at
+        FROM shard_terms AS t
+        WHERE t.shard = s.shard
+        ORDER BY t.move DESC
+        LIMIT 1
+    ) AS held
+    WHERE held.worker <> share_work.worker AND held.expires_at > now;
+    IF is_locked THEN
+        share_work.look_in := least(share_work.look_in, soon);
+    END IF;
+END
+$$;

@@ -1,0 +1,28 @@
+-- What commits have sent on and is ready, until it is done. `place` is that of all work, in the order of
+-- commits; `sent_at` is microseconds since 1970. A row is written once and removed once.
+CREATE TABLE {schema}.work (
+    place bigint NOT NULL,
+    sent_at bigint NOT NULL,
+    version bigint NOT NULL,
+    work_id uuid NOT NULL,
+    commit_id uuid NOT NULL,
+    shard smallint NOT NULL,
+    lane smallint NOT NULL,
+    tenant text COLLATE "C" NOT NULL CHECK (tenant <> ''),
+    kind text COLLATE "C" NOT NULL,
+    receiver text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    encoding text,
+    key_id text,
+    metadata json NOT NULL,
+    payload json NOT NULL,
+    PRIMARY KEY (shard, lane, place)
+) WITH (
+    autovacuum_vacuum_scale_factor = 0.02,
+    autovacuum_vacuum_threshold = 5000,
+    autovacuum_vacuum_insert_scale_factor = 1
+);
+
+-- What a tenant has waiting, however much of others is before it.
+CREATE INDEX work_by_tenant ON {schema}.work (shard, lane, tenant, place);

@@ -1,0 +1,1 @@
+SELECT discard_work($1, $2, $3)

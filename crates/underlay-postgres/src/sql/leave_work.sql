@@ -1,0 +1,1 @@
+SELECT leave_work($1)

@@ -1,0 +1,1 @@
+SELECT replay_work($1, $2, $3)

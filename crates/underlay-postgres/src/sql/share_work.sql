@@ -1,0 +1,8 @@
+SELECT
+    shards,
+    terms,
+    urgent,
+    normal,
+    part,
+    look_in
+FROM share_work($1, $2, $3, $4, $5, $6, $7, $8, $9)

@@ -1,0 +1,115 @@
+//! What became of pieces of work, as arrays of one call.
+
+use std::collections::HashMap;
+
+use tokio_postgres::types::Type;
+use underlay_core::adapter::stored_number;
+use underlay_core::{Settled, Settlement, ShardTerm, kept_work_error};
+use uuid::Uuid;
+
+use crate::connections::session::Parameter;
+use crate::log::append::small;
+use crate::work::sent::stored_shard;
+
+const DONE: &str = "done";
+const LATER: &str = "later";
+const HELD: &str = "held";
+const DEAD: &str = "dead";
+
+/// Terms, and of each piece what became of it.
+#[derive(Default)]
+pub(crate) struct SettledArrays {
+    term_shards: Vec<i16>,
+    term_numbers: Vec<i64>,
+    term_workers: Vec<Uuid>,
+    terms: Vec<i32>,
+    places: Vec<i64>,
+    /// `None` where all is done.
+    ends: Option<Ends>,
+}
+
+#[derive(Default)]
+struct Ends {
+    outcomes: Vec<&'static str>,
+    due_ats: Vec<Option<i64>>,
+    errors: Vec<Option<String>>,
+    finals: Vec<Option<bool>>,
+    holds: Vec<Option<bool>>,
+}
+
+impl SettledArrays {
+    pub(crate) fn of(settlements: &[Settlement]) -> Self {
+        let mut arrays = Self::default();
+        let mut terms: HashMap<ShardTerm, i32> = HashMap::new();
+        for Settlement { term, place, .. } in settlements {
+            let next = small(terms.len() + 1);
+            let number = *terms.entry(*term).or_insert_with(|| {
+                arrays.term_shards.push(stored_shard(term.shard));
+                arrays.term_numbers.push(stored_number(term.term));
+                arrays.term_workers.push(term.worker.0);
+                next
+            });
+            arrays.terms.push(number);
+            arrays.places.push(stored_number(place.number()));
+        }
+        if settlements.iter().any(|settlement| settlement.settled != Settled::Done) {
+            let mut ends = Ends::default();
+            settlements.iter().for_each(|settlement| ends.push(&settlement.settled));
+            arrays.ends = Some(ends);
+        }
+        arrays
+    }
+
+    /// Whether settling them twice is the same as once: an attempt that failed would be counted twice.
+    pub(crate) fn may_be_repeated(&self) -> bool {
+        self.ends.as_ref().is_none_or(|ends| !ends.outcomes.contains(&LATER))
+    }
+
+    /// As the function takes them, in its order.
+    pub(crate) fn parameters(&self) -> Vec<Parameter<'_>> {
+        let terms: [Parameter<'_>; 5] = [
+            (&self.term_shards, Type::INT2_ARRAY),
+            (&self.term_numbers, Type::INT8_ARRAY),
+            (&self.term_workers, Type::UUID_ARRAY),
+            (&self.terms, Type::INT4_ARRAY),
+            (&self.places, Type::INT8_ARRAY),
+        ];
+        let ends: [Parameter<'_>; 5] = match &self.ends {
+            Some(ends) => [
+                (&ends.outcomes, Type::TEXT_ARRAY),
+                (&ends.due_ats, Type::INT8_ARRAY),
+                (&ends.errors, Type::TEXT_ARRAY),
+                (&ends.finals, Type::BOOL_ARRAY),
+                (&ends.holds, Type::BOOL_ARRAY),
+            ],
+            None => [
+                (&None::<Vec<&str>>, Type::TEXT_ARRAY),
+                (&None::<Vec<i64>>, Type::INT8_ARRAY),
+                (&None::<Vec<&str>>, Type::TEXT_ARRAY),
+                (&None::<Vec<bool>>, Type::BOOL_ARRAY),
+                (&None::<Vec<bool>>, Type::BOOL_ARRAY),
+            ],
+        };
+        terms.into_iter().chain(ends).collect()
+    }
+}
+
+impl Ends {
+    fn push(&mut self, settled: &Settled) {
+        let (outcome, due_at, error, is_final, holds) = match settled {
+            Settled::Done => (DONE, None, None, None, None),
+            Settled::Held => (HELD, None, None, None, None),
+            Settled::Retry { due_at, error } => {
+                (LATER, Some(due_at.as_microsecond()), Some(error), None, None)
+            }
+            Settled::Dead { error, is_final, holds } => {
+                (DEAD, None, Some(error), Some(*is_final), Some(*holds))
+            }
+        };
+        self.outcomes.push(outcome);
+        self.due_ats.push(due_at);
+        self.errors.push(error.map(|error| kept_work_error(error)));
+        self.finals.push(is_final);
+        self.holds.push(holds);
+    }
+}

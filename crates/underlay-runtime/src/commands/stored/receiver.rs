@@ -1,0 +1,198 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use underlay_core::{
+    Attempts, CommandError, CommandOutcome, Commit, CommitId, CommitStatus, Error, EventStoreExt,
+    ExpectedVersion, Fingerprint, Metadata, Origin, Outcome, StoredCommand, StoredInput, Work,
+};
+
+use super::{Commands, read_command};
+use crate::registry::Body;
+use crate::work::{Attempt, NotDone, Receiver};
+use crate::{ErasedRefusal, ExecuteNamedError, Executed, Request};
+
+/// Runs stored commands, of every category and operation.
+///
+/// A refusal is an outcome, and the work is done. What the caller has to mend is final: a body that does not fit, an id
+/// that was used for something else, a stream that has moved past the expected version. A command that this program
+/// does not know may be known to a newer process beside it, so it is tried again, as is everything that may pass.
+///
+/// Before a failure is told, the outcome is looked for under the command's id: where it was stored before, by this
+/// worker or another, by a direct call or a cancellation, the work is done.
+pub(crate) struct StoredCommands {
+    commands: Arc<Commands>,
+}
+
+impl StoredCommands {
+    /// The highest version of the shape of [`StoredCommand`] that this program reads.
+    const VERSION: u32 = 1;
+
+    pub(crate) fn new(commands: Arc<Commands>) -> Self {
+        Self { commands }
+    }
+
+    /// Runs a command, or finds how it ended.
+    async fn run(&self, work: &Work, stored: &StoredCommand) -> Result<CommandOutcome, NotDone> {
+        let request = request(work, stored);
+        let failure = match self.execute(work, stored, &request).await {
+            Ok(_) => return Ok(CommandOutcome::Accepted),
+            Err(ExecuteNamedError::Refused(refused)) => {
+                let ErasedRefusal { code, message, fields, .. } = refused;
+                return Ok(CommandOutcome::Refused { code, message, body: fields });
+            }
+            Err(failure) => failure,
+        };
+        match self.find_outcome(work, stored).await {
+            Ok(Some(outcome)) => Ok(outcome),
+            // A store that cannot say is asked at the next attempt.
+            Ok(None) | Err(_) => Err(not_done(work, failure)),
+        }
+    }
+
+    async fn execute(
+        &self,
+        work: &Work,
+        stored: &StoredCommand,
+        request: &Request,
+    ) -> Result<Executed, ExecuteNamedError> {
+        let (receiver, name) = (work.sent.receiver.as_str(), work.sent.name.as_str());
+        let registry = &self.commands.registry;
+        let body = Body { text: stored.body.as_str(), is_typed: stored.is_typed };
+        match &stored.id {
+            Some(id) => {
+                let aggregate = registry.find_aggregate(receiver)?;
+                aggregate.execute(&self.commands, request, id, name, body).await
+            }
+            None => registry.find_operation(receiver)?.operate(&self.commands, request, body).await,
+        }
+    }
+
+    /// How the command ended, where that is stored.
+    async fn find_outcome(
+        &self,
+        work: &Work,
+        stored: &StoredCommand,
+    ) -> Result<Option<CommandOutcome>, Error> {
+        let content = stored.content(&work.sent.receiver, &work.sent.name)?;
+        let id = stored.identity(&work.tenant, work.id);
+        match self.commands.store.commit_status(&work.tenant, id).await? {
+            CommitStatus::Stored(found) if found.fingerprint == content => {
+                Ok(Some(match found.committed.outcome {
+                    Outcome::Accepted => CommandOutcome::Accepted,
+                    Outcome::Refused { code, message, body } => {
+                        CommandOutcome::Refused { code, message, body }
+                    }
+                }))
+            }
+            CommitStatus::Stored(_) | CommitStatus::Unknown => Ok(None),
+            CommitStatus::Pending | CommitStatus::InDoubt => {
+                Err(Error::Uncertain { id, reason: "its outcome is being stored".to_owned() })
+            }
+        }
+    }
+
+    /// Tells the process that waits for it how a command ended. The first that is told counts: where the command was
+    /// given up, replayed and accepted then, the process has gone on by what it knew.
+    async fn tell(&self, work: &Work, stored: &StoredCommand, outcome: CommandOutcome) -> Result<(), Error> {
+        let Some(reply_to) = &stored.reply_to else { return Ok(()) };
+        let command_id = stored.identity(&work.tenant, work.id);
+        let input = StoredInput::Outcome { name: reply_to.name.clone(), command_id, outcome };
+        let parts = [work.id.0.as_bytes().as_slice(), b"outcome"];
+        let commit = Commit::new(CommitId::derived(&work.tenant, Origin::Work, parts))
+            .with_content(Fingerprint::of(parts))
+            .with_metadata(Metadata {
+                correlation_id: stored.correlation_id,
+                causation_id: Some(command_id.0),
+                traceparent: stored.traceparent.clone(),
+                ..Metadata::default()
+            })
+            .send(input.work(&reply_to.process, &reply_to.instance)?);
+        self.commands.store.commit(&work.tenant, commit).await.map(drop)
+    }
+}
+
+#[async_trait]
+impl Receiver for StoredCommands {
+    fn attempts(&self) -> Attempts {
+        Attempts::default()
+    }
+
+    fn holds_key(&self) -> bool {
+        true
+    }
+
+    fn reads(&self, work: &Work) -> bool {
+        work.sent.payload.is_plain() && work.sent.version.0 <= Self::VERSION
+    }
+
+    async fn attempt(&self, attempt: Attempt<'_>) -> Result<(), NotDone> {
+        let work = attempt.work;
+        let stored = read_command(work).map_err(NotDone::last)?;
+        let _run = self.commands.running.begin(&work.tenant, stored.identity(&work.tenant, work.id));
+        let outcome = self.run(work, &stored).await?;
+        self.tell(work, &stored, outcome).await.map_err(|error| not_done(work, error.into()))
+    }
+
+    async fn give_up(&self, work: &Work, reason: &str) -> Result<(), Error> {
+        let Ok(stored) = read_command(work) else { return Ok(()) };
+        // It may have been stored after all, when its last attempt was not answered in time.
+        let found = match stored.content(&work.sent.receiver, &work.sent.name) {
+            Ok(_) => self.find_outcome(work, &stored).await?,
+            // What is not well formed was never decided.
+            Err(_) => None,
+        };
+        let outcome = found.unwrap_or_else(|| CommandOutcome::Failed { reason: reason.to_owned() });
+        self.tell(work, &stored, outcome).await
+    }
+}
+
+/// The request as it was stored. What sent it on says what led to it, where nobody else did.
+fn request(work: &Work, stored: &StoredCommand) -> Request {
+    let sent_by: Metadata = work.metadata.decode().unwrap_or_default();
+    let is_sent_on = stored.command_id.is_none();
+    Request {
+        tenant: work.tenant.clone(),
+        actor: stored.actor.clone(),
+        command_id: Some(stored.identity(&work.tenant, work.id)),
+        expected: stored.expected,
+        correlation_id: stored.correlation_id.or(sent_by.correlation_id),
+        causation_id: stored.causation_id.or(is_sent_on.then_some(work.commit_id.0)),
+        traceparent: stored.traceparent.clone().or(sent_by.traceparent),
+    }
+}
+
+/// Says of a failure whether another attempt may succeed, and what people may read of it. What a store says of itself
+/// is for the log of the service.
+fn not_done(work: &Work, failure: ExecuteNamedError) -> NotDone {
+    let error = match failure {
+        ExecuteNamedError::Refused(refused) => return NotDone::last(refused),
+        ExecuteNamedError::Command(error @ CommandError::Body { .. }) => return NotDone::last(error),
+        ExecuteNamedError::Command(error @ CommandError::Unknown { .. }) => return NotDone::passing(error),
+        ExecuteNamedError::Failed(error) => error,
+    };
+    match &error {
+        Error::Invalid(_) | Error::IdReused(_) => NotDone::last(error),
+        Error::NotFound(_) => NotDone::passing(error),
+        // Without an expected version the engine decides again; with one, the stream never comes back to it.
+        Error::Conflict(conflict) => match conflict.expected {
+            ExpectedVersion::Exact(expected) if stored_expects(work) && conflict.actual > expected => {
+                NotDone::last(error)
+            }
+            _ => NotDone::passing(error),
+        },
+        inner => {
+            tracing::warn!(work = %work.id, tenant = %work.tenant, error = inner as &dyn std::error::Error,
+                "an attempt at a stored command failed");
+            NotDone::passing(match inner.limit() {
+                Some(limit) => format!("the store has no room at the moment ({limit})"),
+                None if inner.is_retryable() => "the store was away".to_owned(),
+                None => "the service failed; its log says why".to_owned(),
+            })
+        }
+    }
+}
+
+/// Whether whoever gave the command said which version they had seen.
+fn stored_expects(work: &Work) -> bool {
+    read_command(work).is_ok_and(|stored| stored.expected.is_some())
+}

@@ -1,0 +1,303 @@
+use serde::Serialize;
+use underlay_core::limits::WORK_PAGE_MAX;
+use underlay_core::{
+    Actor, CANCELLED, Commit, CommitId, CommitStatus, Committed, Error, EventStoreExt, Json, Lane, Outcome,
+    StoredCommand, TenantId, Timestamp, Work, WorkFilter, WorkId, WorkInfo, WorkKind, WorkPlace,
+    WorkStanding,
+};
+
+use super::{Commands, read_command, submission_id};
+
+/// What there is of a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandInfo {
+    /// The command.
+    pub command_id: CommitId,
+    /// Where it is.
+    pub status: CommandStatus,
+    /// When it was submitted; none where it was executed directly, or sent on by something else.
+    pub submitted_at: Option<Timestamp>,
+    /// What waits, or was given up; none once it has ended.
+    pub waiting: Option<WaitingCommand>,
+}
+
+/// Where a command is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CommandStatus {
+    /// It is stored and nobody has begun it, or this process is about to store its outcome.
+    Pending,
+    /// It was begun: it runs in this process, or an attempt has failed and another one follows.
+    Consumed,
+    /// It was decided: accepted, or refused by the domain.
+    Processed(Committed),
+    /// It was cancelled before it was decided. It never runs.
+    Cancelled(Committed),
+    /// It was given up, and waits for a person to replay or discard it.
+    Failed {
+        /// When.
+        died_at: Timestamp,
+        /// Whether the failure was final; otherwise the attempts were used up.
+        is_final: bool,
+    },
+    /// Nobody runs it: a person discarded it after it was given up, or the log was brought here from another store.
+    Discarded,
+    /// Its outcome was written, and whether it is stored is not known yet.
+    Uncertain,
+}
+
+impl CommandStatus {
+    /// The one word for it.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Consumed => "consumed",
+            Self::Processed(_) => "processed",
+            Self::Cancelled(_) => "cancelled",
+            Self::Failed { .. } => "failed",
+            Self::Discarded => "discarded",
+            Self::Uncertain => "uncertain",
+        }
+    }
+}
+
+/// A command that waits in the store, or was given up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WaitingCommand {
+    /// Its piece of work, by which a dead letter is replayed or discarded.
+    pub work_id: WorkId,
+    /// The category or the operation.
+    pub receiver: String,
+    /// The id of the aggregate; none of an operation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The name of the command.
+    pub command: String,
+    /// What is asked.
+    pub body: Json,
+    /// Who asks.
+    #[serde(skip)]
+    pub actor: Actor,
+    /// When it was stored.
+    pub sent_at: Timestamp,
+    /// The moment of the next attempt; none where it is ready, stands behind another, or was given up.
+    pub due_at: Option<Timestamp>,
+    /// Whether it goes before what is normal.
+    pub urgent: bool,
+    /// Whether it stands behind another command to the same aggregate.
+    pub is_behind: bool,
+    /// The attempts that have failed.
+    pub attempts: u32,
+    /// Why the last of them failed.
+    pub last_error: Option<String>,
+}
+
+/// Which commands are listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CommandList {
+    /// Those that are to run.
+    #[default]
+    Waiting,
+    /// Those that were given up.
+    Failed,
+}
+
+/// A part of a tenant's commands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandPage {
+    /// In the order they were stored.
+    pub commands: Vec<CommandInfo>,
+    /// Where the next page begins; none where nothing follows.
+    pub next: Option<WorkPlace>,
+}
+
+/// What came of cancelling a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cancelled {
+    /// It is cancelled, by this call or before. It never runs.
+    Cancelled(CommandInfo),
+    /// It has ended before.
+    TooLate(CommandInfo),
+}
+
+impl Commands {
+    /// As [`Engine::command_status`](crate::Engine::command_status).
+    pub(crate) async fn command_status(
+        &self,
+        tenant: &TenantId,
+        id: CommitId,
+    ) -> Result<Option<CommandInfo>, Error> {
+        if let Some(ended) = self.ended(tenant, id).await? {
+            return Ok(Some(ended));
+        }
+        let Some(queue) = self.work.as_deref() else { return Ok(None) };
+        let submission = submission_id(tenant, id);
+        if let Some(found) = queue.find_work(tenant, submission, 0).await? {
+            let submitted_at = Some(found.work.sent_at);
+            return Ok(Some(self.waiting(id, submitted_at, &found)));
+        }
+        // The work is settled after the outcome is stored, so what is gone has ended, unless somebody removed it.
+        if let Some(ended) = self.ended(tenant, id).await? {
+            return Ok(Some(ended));
+        }
+        let submitted = self.store.find_commit(tenant, submission).await?;
+        Ok(submitted.map(|found| CommandInfo {
+            command_id: id,
+            status: CommandStatus::Discarded,
+            submitted_at: Some(found.committed.recorded_at),
+            waiting: None,
+        }))
+    }
+
+    /// As [`Engine::commands`](crate::Engine::commands).
+    pub(crate) async fn list(
+        &self,
+        tenant: &TenantId,
+        list: CommandList,
+        after: WorkPlace,
+        limit: usize,
+    ) -> Result<CommandPage, Error> {
+        let filter = WorkFilter {
+            tenant: Some(tenant.clone()),
+            dead: list == CommandList::Failed,
+            kind: Some(WorkKind::Command),
+            ..WorkFilter::default()
+        };
+        let limit = limit.min(WORK_PAGE_MAX);
+        let found = self.queue()?.list_work(&filter, after, limit).await?;
+        let next = found.last().filter(|_| found.len() == limit).map(|last| last.work.place);
+        let mut commands = Vec::with_capacity(found.len());
+        for info in &found {
+            let id = read(&info.work).0.identity(tenant, info.work.id);
+            // What was cancelled, or executed directly, stands here until its moment has come.
+            let ended = self.ended(tenant, id).await?;
+            let info = self.waiting(id, Some(info.work.sent_at), info);
+            commands.push(ended.map_or(info.clone(), |ended| CommandInfo { waiting: info.waiting, ..ended }));
+        }
+        Ok(CommandPage { commands, next })
+    }
+
+    /// As [`Engine::cancel_command`](crate::Engine::cancel_command).
+    pub(crate) async fn cancel(
+        &self,
+        tenant: &TenantId,
+        actor: &Actor,
+        id: CommitId,
+    ) -> Result<Cancelled, Error> {
+        let unknown = || Error::NotFound(format!("a stored command {id}"));
+        let Some(info) = self.command_status(tenant, id).await? else { return Err(unknown()) };
+        match info.status {
+            CommandStatus::Cancelled(_) => {
+                self.discard_letter(tenant, id).await?;
+                return Ok(Cancelled::Cancelled(info));
+            }
+            CommandStatus::Processed(_) | CommandStatus::Discarded => return Ok(Cancelled::TooLate(info)),
+            CommandStatus::Pending
+            | CommandStatus::Consumed
+            | CommandStatus::Failed { .. }
+            | CommandStatus::Uncertain => {}
+        }
+        let Some(found) = self.queue()?.find_work(tenant, submission_id(tenant, id), 0).await? else {
+            // It has ended since, or is executed directly at this moment.
+            return match self.ended(tenant, id).await? {
+                Some(ended) => Ok(of_ended(ended)),
+                None => Err(unknown()),
+            };
+        };
+        let stored = read_command(&found.work)?;
+        let content = stored.content(&found.work.sent.receiver, &found.work.sent.name)?;
+        let by = actor.name.as_deref().map_or_else(String::new, |name| format!(" by {name}"));
+        let mut commit = Commit::new(id).with_content(content).with_outcome(Outcome::Refused {
+            code: CANCELLED.to_owned(),
+            message: format!("the command was cancelled{by} before it ran"),
+            body: Json::encode(&serde_json::Map::new())?,
+        });
+        commit.metadata.command_id = Some(id);
+        commit.metadata.actor.clone_from(&actor.name);
+        let committed = self.store.commit(tenant, commit).await?;
+        if is_cancelled(&committed) {
+            self.discard_letter(tenant, id).await?;
+        }
+        Ok(of_ended(of_committed(committed, Some(found.work.sent_at))))
+    }
+
+    /// Removes the dead letter of a command that was cancelled: nobody replays it any more, and those behind it go on.
+    async fn discard_letter(&self, tenant: &TenantId, id: CommitId) -> Result<(), Error> {
+        let Some(queue) = self.work.as_deref() else { return Ok(()) };
+        let found = queue.find_work(tenant, submission_id(tenant, id), 0).await?;
+        if let Some(WorkInfo { work, standing: WorkStanding::Dead { .. } }) = found {
+            queue.discard(tenant, &[work.id]).await?;
+        }
+        Ok(())
+    }
+
+    /// The command where its outcome is stored, or about to be.
+    async fn ended(&self, tenant: &TenantId, id: CommitId) -> Result<Option<CommandInfo>, Error> {
+        let unanswered = |status| CommandInfo { command_id: id, status, submitted_at: None, waiting: None };
+        match self.store.commit_status(tenant, id).await? {
+            CommitStatus::Stored(found) => {
+                let submission = self.store.find_commit(tenant, submission_id(tenant, id)).await?;
+                let submitted_at = submission.map(|found| found.committed.recorded_at);
+                Ok(Some(of_committed(found.committed, submitted_at)))
+            }
+            CommitStatus::InDoubt => Ok(Some(unanswered(CommandStatus::Uncertain))),
+            CommitStatus::Pending if self.running.has(tenant, id) => Ok(None),
+            CommitStatus::Pending => Ok(Some(unanswered(CommandStatus::Pending))),
+            CommitStatus::Unknown => Ok(None),
+        }
+    }
+
+    /// The command where it waits, or was given up.
+    fn waiting(&self, id: CommitId, submitted_at: Option<Timestamp>, info: &WorkInfo) -> CommandInfo {
+        let work = &info.work;
+        let status = match info.standing {
+            WorkStanding::Dead { died_at, is_final, .. } => CommandStatus::Failed { died_at, is_final },
+            _ if work.attempts > 0 || self.running.has(&work.tenant, id) => CommandStatus::Consumed,
+            _ => CommandStatus::Pending,
+        };
+        let (stored, problem) = read(work);
+        let waiting = WaitingCommand {
+            work_id: work.id,
+            receiver: work.sent.receiver.clone(),
+            id: stored.id,
+            command: work.sent.name.clone(),
+            body: stored.body,
+            actor: stored.actor,
+            sent_at: work.sent_at,
+            due_at: work.sent.due_at,
+            urgent: work.sent.lane == Lane::Urgent,
+            is_behind: info.standing == WorkStanding::Behind,
+            attempts: work.attempts,
+            last_error: work.last_error.clone().or(problem),
+        };
+        CommandInfo { command_id: id, status, submitted_at, waiting: Some(waiting) }
+    }
+}
+
+/// A command for a list, and what is wrong with one that cannot be read.
+fn read(work: &Work) -> (StoredCommand, Option<String>) {
+    match read_command(work) {
+        Ok(stored) => (stored, None),
+        Err(error) => (StoredCommand::new(None, Json::from_stored("null")), Some(error.to_string())),
+    }
+}
+
+fn is_cancelled(committed: &Committed) -> bool {
+    matches!(&committed.outcome, Outcome::Refused { code, .. } if code == CANCELLED)
+}
+
+fn of_committed(committed: Committed, submitted_at: Option<Timestamp>) -> CommandInfo {
+    let command_id = committed.id;
+    let status = match is_cancelled(&committed) {
+        true => CommandStatus::Cancelled(committed),
+        false => CommandStatus::Processed(committed),
+    };
+    CommandInfo { command_id, status, submitted_at, waiting: None }
+}
+
+fn of_ended(info: CommandInfo) -> Cancelled {
+    match info.status {
+        CommandStatus::Cancelled(_) => Cancelled::Cancelled(info),
+        _ => Cancelled::TooLate(info),
+    }
+}

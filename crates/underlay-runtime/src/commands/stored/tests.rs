@@ -1,0 +1,565 @@
+//! The receiver of stored commands, called as a worker calls it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+use underlay_core::memory::{MemoryCheckpoints, MemoryEventStore, MemoryReadModels, MemorySchedules};
+use underlay_core::{
+    Actor, Aggregate, CANCELLED, CommandOutcome, CommitId, Context, Decision, Error, EventStore,
+    EventStoreExt, Json, Lane, ManualClock, Operation, Outcome, Reads, ReplyTo, Settled, Settlement, Shard,
+    StoredCommand, StoredInput, StreamName, Streams, TenantId, Timestamp, Version, Work, WorkFilter,
+    WorkKind, WorkPlace, WorkQueue, WorkScope, Worker, WorkerId,
+};
+use underlay_derive::{command, event, refusal};
+
+use super::{Cancelled, CommandList, CommandStatus, StoredCommands, SubmitOptions};
+use crate::commands::Commands;
+use crate::work::{Attempt, NotDone, Receiver};
+use crate::{EngineConfig, ExecuteError, ExecuteNamedError, Executed, Ports, Registry, Request, WorkPorts};
+
+#[event(crate = underlay_core)]
+pub(crate) enum JarEvent {
+    #[event(name = "coin-put", version = 1)]
+    Put { cents: i64 },
+    #[event(name = "coin-taken", version = 1)]
+    Taken { cents: i64 },
+}
+
+#[command(crate = underlay_core)]
+pub(crate) enum JarCommand {
+    #[command(name = "put")]
+    Put { cents: i64, note: Option<String> },
+    #[command(name = "take")]
+    Take { cents: i64 },
+    #[command(name = "panic")]
+    Panic,
+}
+
+#[refusal(crate = underlay_core)]
+pub(crate) enum JarRefusal {
+    #[refusal(code = "empty", message = "the jar has {cents}")]
+    Empty { cents: i64 },
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct Jar {
+    cents: i64,
+}
+
+impl Aggregate for Jar {
+    const CATEGORY: &'static str = "jar";
+    type Id = String;
+    type Command = JarCommand;
+    type Event = JarEvent;
+    type Refusal = JarRefusal;
+
+    fn decide(&self, command: JarCommand, _: &Context) -> Result<Decision<JarEvent>, JarRefusal> {
+        match command {
+            JarCommand::Put { cents, .. } => Ok(JarEvent::Put { cents }.into()),
+            JarCommand::Take { cents } if cents > self.cents => Err(JarRefusal::Empty { cents: self.cents }),
+            JarCommand::Take { cents } => Ok(JarEvent::Taken { cents }.into()),
+            JarCommand::Panic => panic!("a bug in the domain"),
+        }
+    }
+
+    fn evolve(&mut self, event: &JarEvent) {
+        match event {
+            JarEvent::Put { cents } => self.cents += cents,
+            JarEvent::Taken { cents } => self.cents -= cents,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct PutInto {
+    jars: Vec<String>,
+    cents: i64,
+}
+
+impl Operation for PutInto {
+    const NAME: &'static str = "put-into";
+    type Refusal = JarRefusal;
+
+    fn reads(&self, reads: &mut Reads) -> Result<(), Error> {
+        self.jars.iter().try_for_each(|jar| reads.stream::<Jar>(jar))
+    }
+
+    fn decide(&self, streams: &mut Streams, _: &Context) -> Result<(), JarRefusal> {
+        for jar in &self.jars {
+            streams.append::<Jar>(jar, JarEvent::Put { cents: self.cents });
+        }
+        Ok(())
+    }
+}
+
+/// A process over a store in memory.
+pub(crate) struct Desk {
+    pub(crate) store: MemoryEventStore,
+    pub(crate) schedules: MemorySchedules,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) commands: Arc<Commands>,
+    pub(crate) ports: Ports,
+}
+
+pub(crate) fn registry() -> Registry {
+    Registry::default().aggregate::<Jar>().operation::<PutInto>()
+}
+
+pub(crate) fn tenant() -> TenantId {
+    TenantId::new("acme").unwrap()
+}
+
+fn keyed(key: &str) -> Request {
+    Request::new(tenant()).with_key(key)
+}
+
+fn id_of(key: &str) -> CommitId {
+    CommitId::from_key(&tenant(), key)
+}
+
+impl Desk {
+    pub(crate) fn new() -> Self {
+        let clock = Arc::new(ManualClock::new("2026-01-01T00:00:00Z".parse().unwrap()));
+        let store = MemoryEventStore::new(clock.clone());
+        Self::over(store, MemorySchedules::default(), clock, registry())
+    }
+
+    /// Another process beside this one.
+    pub(crate) fn beside(&self, registry: Registry) -> Self {
+        Self::over(self.store.clone(), self.schedules.clone(), self.clock.clone(), registry)
+    }
+
+    fn over(
+        store: MemoryEventStore,
+        schedules: MemorySchedules,
+        clock: Arc<ManualClock>,
+        registry: Registry,
+    ) -> Self {
+        let work = WorkPorts {
+            queue: Arc::new(store.clone()),
+            schedules: Arc::new(schedules.clone()),
+            checkpoints: Arc::new(MemoryCheckpoints::default()),
+            leases: None,
+        };
+        let ports = Ports {
+            store: Arc::new(store.clone()),
+            read_models: Arc::new(MemoryReadModels::default()),
+            wakeups: Arc::new(store.clone()),
+            snapshots: None,
+            leases: None,
+            work: Some(work),
+            clock: clock.clone(),
+        };
+        let commands = Arc::new(Commands::new(&ports, &registry, &EngineConfig::default()));
+        Self { store, schedules, clock, commands, ports }
+    }
+
+    /// All work of a kind.
+    pub(crate) async fn work(&self, kind: WorkKind) -> Vec<Work> {
+        let filter = WorkFilter { kind: Some(kind), ..WorkFilter::default() };
+        let found = self.store.list_work(&filter, WorkPlace::START, 1_000).await.unwrap();
+        found.into_iter().map(|info| info.work).collect()
+    }
+
+    async fn put(&self, key: &str, cents: i64) -> Result<super::Submitted, Error> {
+        let command = JarCommand::Put { cents, note: None };
+        let id = "1".to_owned();
+        self.commands.submit::<Jar>(&keyed(key), &id, &command, SubmitOptions::default()).await
+    }
+
+    async fn submit_named(
+        &self,
+        key: &str,
+        category: &str,
+        command: &str,
+        body: &str,
+    ) -> Result<super::Submitted, ExecuteNamedError> {
+        let options = SubmitOptions::default();
+        self.commands.submit_named(&keyed(key), category, "1", command, body, options).await
+    }
+
+    async fn put_directly(&self, key: &str, cents: i64) -> Result<Executed, ExecuteError<JarRefusal>> {
+        let command = JarCommand::Put { cents, note: None };
+        self.commands.execute::<Jar>(&keyed(key), &"1".to_owned(), command).await
+    }
+
+    async fn attempt(&self, work: &Work) -> Result<(), NotDone> {
+        let receiver = StoredCommands::new(self.commands.clone());
+        let heartbeats = Notify::new();
+        let attempt =
+            Attempt { work, number: work.attempts + 1, deadline: Timestamp::MAX, heartbeats: &heartbeats };
+        receiver.attempt(attempt).await
+    }
+
+    async fn give_up(&self, work: &Work, reason: &str) {
+        StoredCommands::new(self.commands.clone()).give_up(work, reason).await.unwrap();
+    }
+
+    async fn status(&self, key: &str) -> CommandStatus {
+        self.commands.command_status(&tenant(), id_of(key)).await.unwrap().unwrap().status
+    }
+
+    async fn cancel(&self, key: &str) -> Result<Cancelled, Error> {
+        self.commands.cancel(&tenant(), &Actor::default(), id_of(key)).await
+    }
+
+    async fn cents(&self) -> i64 {
+        let stream = StreamName::parse("jar-1").unwrap();
+        let events = self.store.read_stream_whole(&tenant(), &stream, Version::NONE).await.unwrap();
+        let mut jar = Jar::default();
+        events.iter().for_each(|event| jar.evolve(&event.decode::<JarEvent>().unwrap().unwrap()));
+        jar.cents
+    }
+
+    /// Stores a command with whatever stands in it.
+    async fn store_raw(&self, stored: StoredCommand, name: &str) -> Work {
+        let work = stored.work("jar", "jar-1", name).unwrap();
+        let commit = underlay_core::Commit::new(CommitId::draw()).send(work);
+        self.store.commit(&tenant(), commit).await.unwrap();
+        self.work(WorkKind::Command).await.pop().unwrap()
+    }
+
+    async fn settle(&self, work: &Work, settled: Settled) {
+        let worker = Worker { id: WorkerId::draw(), holder: "test".to_owned() };
+        let share = self.store.share(&worker, Duration::from_secs(10), &[]).await.unwrap();
+        let held = share.held.iter().find(|held| held.term.shard == work.shard).unwrap();
+        let settlement = Settlement { term: held.term, place: work.place, settled };
+        assert!(self.store.settle(&[settlement]).await.unwrap().is_empty());
+        self.store.leave(&worker).await.unwrap();
+    }
+
+    /// What the process was told, in order.
+    async fn told(&self) -> Vec<CommandOutcome> {
+        let inputs = self.work(WorkKind::Input).await;
+        let outcome = |work: &Work| match work.sent.payload.json().unwrap().decode().unwrap() {
+            StoredInput::Outcome { name, outcome, .. } => {
+                assert_eq!((name.as_str(), work.sent.receiver.as_str()), ("fill", "payment"));
+                assert_eq!(work.sent.key, "42");
+                outcome
+            }
+            other => panic!("{other:?}"),
+        };
+        inputs.iter().map(outcome).collect()
+    }
+}
+
+/// A command of a process.
+fn of_process(body: &str) -> StoredCommand {
+    let reply_to =
+        ReplyTo { process: "payment".to_owned(), instance: "42".to_owned(), name: "fill".to_owned() };
+    StoredCommand {
+        reply_to: Some(reply_to),
+        ..StoredCommand::new(Some("1".to_owned()), Json::parse(body).unwrap())
+    }
+}
+
+#[tokio::test]
+async fn a_key_submitted_twice_is_one_command_whichever_way_it_is_given() {
+    let desk = Desk::new();
+    let first = desk.put("k", 5).await.unwrap();
+    assert!(!first.repeated && !first.is_processed);
+    assert!(desk.put("k", 5).await.unwrap().repeated);
+    // By name, and with the field that typed code leaves out.
+    let named = desk.submit_named("k", "jar", "put", r#"{ "cents": 5 }"#).await;
+    assert_eq!(named.unwrap().command_id, first.command_id);
+    assert!(matches!(desk.put("k", 6).await, Err(Error::IdReused(id)) if id == first.command_id));
+    let work = desk.work(WorkKind::Command).await;
+    assert_eq!(work.len(), 1);
+    assert_eq!((work[0].sent.receiver.as_str(), work[0].sent.key.as_str()), ("jar", "jar-1"));
+
+    desk.attempt(&work[0]).await.unwrap();
+    assert_eq!(desk.cents().await, 5);
+    assert!(desk.put_directly("k", 5).await.unwrap().repeated);
+    assert!(desk.put("k", 5).await.unwrap().is_processed);
+}
+
+#[tokio::test]
+async fn a_key_that_was_executed_directly_is_processed_and_stores_no_work() {
+    let desk = Desk::new();
+    desk.put_directly("k", 5).await.unwrap();
+    let submitted = desk.put("k", 5).await.unwrap();
+    assert!(submitted.is_processed && submitted.repeated);
+    assert!(matches!(desk.put("k", 6).await, Err(Error::IdReused(_))));
+    assert!(desk.work(WorkKind::Command).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_not_well_formed_is_told_when_it_is_submitted() {
+    let desk = Desk::new();
+    for (category, command, body, told) in [
+        ("tin", "put", "{}", "category \"tin\""),
+        ("jar", "pour", "{}", "no command \"pour\""),
+        ("jar", "put", "{", "does not fit"),
+        ("jar", "put", "", "cents"),
+    ] {
+        let error = desk.submit_named("k", category, command, body).await.unwrap_err().to_string();
+        assert!(error.contains(told), "{error}");
+    }
+    let operation =
+        desk.commands.submit_operation_named(&keyed("k"), "put-into", "{}", SubmitOptions::default()).await;
+    assert!(operation.unwrap_err().to_string().contains("jars"));
+    assert!(desk.commands.command_status(&tenant(), id_of("k")).await.unwrap().is_none());
+    assert!(desk.work(WorkKind::Command).await.is_empty());
+}
+
+#[tokio::test]
+async fn an_operation_waits_for_no_other() {
+    let desk = Desk::new();
+    let operation = PutInto { jars: vec!["1".to_owned(), "2".to_owned()], cents: 3 };
+    for key in ["a", "b"] {
+        let options = SubmitOptions::default().urgent();
+        desk.commands.submit_operation(&keyed(key), &operation, options).await.unwrap();
+    }
+    let body = r#"{"jars":["1","2"],"cents":3}"#;
+    let options = SubmitOptions::default();
+    let named = desk.commands.submit_operation_named(&keyed("a"), "put-into", body, options).await;
+    assert!(named.unwrap().repeated);
+    let work = desk.work(WorkKind::Command).await;
+    assert_eq!(work.len(), 2);
+    assert_ne!(work[0].sent.key, work[1].sent.key);
+    assert_eq!(work[0].sent.lane, Lane::Urgent);
+    for work in &work {
+        desk.attempt(work).await.unwrap();
+    }
+    assert_eq!(desk.cents().await, 6);
+}
+
+#[tokio::test]
+async fn a_command_is_followed_from_its_submission_to_its_end() {
+    let desk = Desk::new();
+    assert!(desk.commands.command_status(&tenant(), id_of("k")).await.unwrap().is_none());
+    desk.put("k", 5).await.unwrap();
+    let other = TenantId::new("globex").unwrap();
+    assert!(desk.commands.command_status(&other, id_of("k")).await.unwrap().is_none());
+    assert_eq!(desk.status("k").await, CommandStatus::Pending);
+
+    let work = desk.work(WorkKind::Command).await.remove(0);
+    let due_at = "2026-01-01T00:01:00Z".parse().unwrap();
+    desk.settle(&work, Settled::Retry { due_at, error: "the store was away".to_owned() }).await;
+    let info = desk.commands.command_status(&tenant(), id_of("k")).await.unwrap().unwrap();
+    assert_eq!(info.status, CommandStatus::Consumed);
+    let waiting = info.waiting.unwrap();
+    assert_eq!((waiting.attempts, waiting.due_at), (1, Some(due_at)));
+    assert_eq!(waiting.last_error.as_deref(), Some("the store was away"));
+
+    let dead = Settled::Dead { error: "no".to_owned(), is_final: true, holds: true };
+    desk.settle(&work, dead).await;
+    assert!(matches!(desk.status("k").await, CommandStatus::Failed { is_final: true, .. }));
+    let failed = desk.commands.list(&tenant(), CommandList::Failed, WorkPlace::START, 10).await.unwrap();
+    assert_eq!(failed.commands.len(), 1);
+    assert_eq!(failed.commands[0].waiting.as_ref().unwrap().attempts, 2);
+
+    desk.store.replay(&tenant(), &[work.id]).await.unwrap();
+    desk.attempt(&work).await.unwrap();
+    desk.settle(&work, Settled::Done).await;
+    let CommandStatus::Processed(committed) = desk.status("k").await else { panic!("it has run") };
+    assert_eq!(committed.outcome, Outcome::Accepted);
+    assert_eq!(committed.versions[0].version, Version(1));
+
+    let discarded = desk.put("gone", 1).await.unwrap();
+    let work = desk.work(WorkKind::Command).await.remove(0);
+    desk.settle(&work, Settled::Done).await;
+    let info = desk.commands.command_status(&tenant(), discarded.command_id).await.unwrap().unwrap();
+    assert_eq!(info.status, CommandStatus::Discarded);
+}
+
+#[tokio::test]
+async fn a_command_for_later_is_listed_with_its_moment() {
+    let desk = Desk::new();
+    let due_at: Timestamp = "2026-02-01T00:00:00Z".parse().unwrap();
+    let submit = async |due_at| {
+        let (id, command) = ("1".to_owned(), JarCommand::Put { cents: 1, note: None });
+        let options = SubmitOptions::default().due_at(due_at);
+        desk.commands.submit::<Jar>(&keyed("k"), &id, &command, options).await.unwrap()
+    };
+    assert_eq!(submit(due_at).await.due_at, Some(due_at));
+    // The first says when, and the answer tells it.
+    assert_eq!(submit(Timestamp::MAX).await.due_at, Some(due_at));
+    let page = desk.commands.list(&tenant(), CommandList::Waiting, WorkPlace::START, 1).await.unwrap();
+    assert_eq!(page.commands[0].waiting.as_ref().unwrap().due_at, Some(due_at));
+    let rest = desk.commands.list(&tenant(), CommandList::Waiting, page.next.unwrap(), 1).await.unwrap();
+    assert!(rest.commands.is_empty() && rest.next.is_none());
+}
+
+#[tokio::test]
+async fn a_worker_that_dies_between_decision_and_settlement_finds_the_outcome() {
+    let desk = Desk::new();
+    desk.put("k", 5).await.unwrap();
+    let work = desk.work(WorkKind::Command).await.remove(0);
+    desk.attempt(&work).await.unwrap();
+    // Another process makes the next attempt, without this one's memory; then one that lost the code.
+    desk.beside(registry()).attempt(&work).await.unwrap();
+    desk.beside(Registry::default()).attempt(&work).await.unwrap();
+    assert_eq!(desk.cents().await, 5);
+
+    let take = JarCommand::Take { cents: 9 };
+    desk.commands.submit::<Jar>(&keyed("t"), &"1".to_owned(), &take, SubmitOptions::default()).await.unwrap();
+    let work = desk.work(WorkKind::Command).await.pop().unwrap();
+    desk.attempt(&work).await.unwrap();
+    desk.put("more", 90).await.unwrap();
+    desk.attempt(&desk.work(WorkKind::Command).await.pop().unwrap()).await.unwrap();
+    // It would be accepted now; the refusal is the outcome.
+    desk.beside(registry()).attempt(&work).await.unwrap();
+    assert_eq!(desk.cents().await, 95);
+    let CommandStatus::Processed(committed) = desk.status("t").await else { panic!("it has run") };
+    assert!(matches!(committed.outcome, Outcome::Refused { code, .. } if code == "empty"));
+}
+
+#[tokio::test]
+async fn what_is_cancelled_never_runs_and_what_has_run_is_not_cancelled() {
+    let desk = Desk::new();
+    assert!(matches!(desk.cancel("k").await, Err(Error::NotFound(_))));
+    desk.put("k", 5).await.unwrap();
+    assert!(matches!(desk.cancel("k").await.unwrap(), Cancelled::Cancelled(_)));
+    assert!(matches!(desk.cancel("k").await.unwrap(), Cancelled::Cancelled(_)));
+    assert!(matches!(desk.status("k").await, CommandStatus::Cancelled(_)));
+    let page = desk.commands.list(&tenant(), CommandList::Waiting, WorkPlace::START, 10).await.unwrap();
+    assert!(matches!(page.commands[0].status, CommandStatus::Cancelled(_)));
+    assert!(page.commands[0].waiting.is_some());
+    let work = desk.work(WorkKind::Command).await.remove(0);
+    desk.attempt(&work).await.unwrap();
+    // The key stays cancelled.
+    assert!(desk.put("k", 5).await.unwrap().is_processed);
+    desk.put_directly("k", 5).await.unwrap_err();
+    assert_eq!(desk.cents().await, 0);
+
+    desk.put("ran", 1).await.unwrap();
+    desk.attempt(&desk.work(WorkKind::Command).await.pop().unwrap()).await.unwrap();
+    let Cancelled::TooLate(info) = desk.cancel("ran").await.unwrap() else { panic!("it has run") };
+    assert!(matches!(info.status, CommandStatus::Processed(_)));
+    assert!(matches!(
+        desk.commands.cancel(&TenantId::new("globex").unwrap(), &Actor::default(), id_of("ran")).await,
+        Err(Error::NotFound(_))
+    ));
+    assert_eq!(desk.cents().await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_cancelling_and_running_one_wins() {
+    let desk = Arc::new(Desk::new());
+    let mut ran = 0;
+    for n in 0..50 {
+        let key = n.to_string();
+        desk.put(&key, 1).await.unwrap();
+        let work = desk.work(WorkKind::Command).await.pop().unwrap();
+        let (running, cancelling) = (desk.clone(), desk.clone());
+        let run = tokio::spawn(async move { running.attempt(&work).await });
+        let cancel = tokio::spawn(async move { cancelling.cancel(&n.to_string()).await.unwrap() });
+        run.await.unwrap().unwrap();
+        let is_cancelled = matches!(cancel.await.unwrap(), Cancelled::Cancelled(_));
+        ran += i64::from(!is_cancelled);
+        assert_eq!(matches!(desk.status(&key).await, CommandStatus::Cancelled(_)), is_cancelled);
+        assert_eq!(desk.cents().await, ran);
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_was_given_up_is_cancelled_and_those_behind_it_go_on() {
+    let desk = Desk::new();
+    desk.put("first", 1).await.unwrap();
+    desk.put("second", 2).await.unwrap();
+    let work = desk.work(WorkKind::Command).await;
+    desk.settle(&work[0], Settled::Dead { error: "no".to_owned(), is_final: false, holds: true }).await;
+    desk.settle(&work[1], Settled::Held).await;
+    assert!(matches!(desk.cancel("first").await.unwrap(), Cancelled::Cancelled(_)));
+    let due = desk.store.read_due(Shard::of(&tenant(), "jar-1"), &[], 10).await.unwrap();
+    assert_eq!(due.work.len(), 1);
+    assert!(!due.work[0].is_blocked);
+    assert!(matches!(desk.status("first").await, CommandStatus::Cancelled(_)));
+}
+
+#[tokio::test]
+async fn a_failure_says_whether_another_attempt_may_succeed() {
+    let desk = Desk::new();
+    let stored = |body: &str| StoredCommand::new(Some("1".to_owned()), Json::parse(body).unwrap());
+    let misfit = desk.store_raw(stored(r#"{"cents":"five"}"#), "put").await;
+    let unknown = desk.store_raw(stored("{}"), "of-tomorrow").await;
+    let bug = desk.store_raw(stored("{}"), "panic").await;
+    let damaged = {
+        let work =
+            underlay_core::NewWork::new(WorkKind::Command, "jar", "jar-1", "put", Json::parse("1").unwrap());
+        desk.store.commit(&tenant(), underlay_core::Commit::new(CommitId::draw()).send(work)).await.unwrap();
+        desk.work(WorkKind::Command).await.pop().unwrap()
+    };
+    let expecting = StoredCommand { expected: Some(Version(0)), ..stored(r#"{"cents":1}"#) };
+    let behind = desk.store_raw(expecting, "put").await;
+    let ahead = StoredCommand { expected: Some(Version(9)), ..stored(r#"{"cents":1}"#) };
+    let ahead = desk.store_raw(ahead, "put").await;
+    desk.put("k", 1).await.unwrap();
+    desk.attempt(&desk.work(WorkKind::Command).await.pop().unwrap()).await.unwrap();
+    for (work, is_final, told) in [
+        (misfit, true, "does not fit"),
+        (unknown, false, "of-tomorrow"),
+        (bug, false, "its log says why"),
+        (damaged, true, "stored command"),
+        (behind, true, "conflict"),
+        (ahead, false, "conflict"),
+    ] {
+        let failed = desk.attempt(&work).await.unwrap_err();
+        assert!(failed.reason.contains(told), "{failed}");
+        assert_eq!(failed.is_final, is_final, "{failed}");
+    }
+    // In a list, what cannot be read hides nothing else.
+    let page = desk.commands.list(&tenant(), CommandList::Waiting, WorkPlace::START, 100).await.unwrap();
+    assert_eq!(page.commands.len(), 7);
+}
+
+#[tokio::test]
+async fn a_key_that_stands_for_something_else_by_now_is_final() {
+    let desk = Desk::new();
+    desk.put("k", 5).await.unwrap();
+    desk.put_directly("k", 6).await.unwrap();
+    let failed = desk.attempt(&desk.work(WorkKind::Command).await[0]).await.unwrap_err();
+    assert!(failed.is_final, "{failed}");
+    assert_eq!(desk.cents().await, 6);
+}
+
+#[tokio::test]
+async fn a_process_is_told_once_how_its_command_ended() {
+    let desk = Desk::new();
+    let accepted = desk.store_raw(of_process(r#"{"cents":5}"#), "put").await;
+    desk.attempt(&accepted).await.unwrap();
+    desk.beside(registry()).attempt(&accepted).await.unwrap();
+    // It was not answered in time, and its attempts are used up; it was accepted all the same.
+    desk.give_up(&accepted, "it took too long").await;
+    assert_eq!(desk.told().await, [CommandOutcome::Accepted]);
+    assert_eq!(desk.cents().await, 5);
+
+    let refused = desk.store_raw(of_process(r#"{"cents":9}"#), "take").await;
+    desk.attempt(&refused).await.unwrap();
+    let told = desk.told().await.pop().unwrap();
+    assert!(matches!(told, CommandOutcome::Refused { code, .. } if code == "empty"));
+
+    let misfit = desk.store_raw(of_process(r#"{"cents":"x"}"#), "put").await;
+    let failed = desk.attempt(&misfit).await.unwrap_err();
+    desk.give_up(&misfit, &failed.reason).await;
+    desk.give_up(&misfit, "another reason").await;
+    assert_eq!(desk.told().await.len(), 3);
+    let told = desk.told().await.pop().unwrap();
+    assert!(matches!(told, CommandOutcome::Failed { reason } if reason == failed.reason));
+}
+
+#[tokio::test]
+async fn a_process_is_told_of_a_command_that_was_cancelled() {
+    let desk = Desk::new();
+    let id = CommitId::draw();
+    let stored = StoredCommand { command_id: Some(id), ..of_process(r#"{"cents":5}"#) };
+    let content = stored.content("jar", "put").unwrap();
+    let work = desk.store_raw(stored, "put").await;
+    let cancelled = Outcome::Refused {
+        code: CANCELLED.to_owned(),
+        message: "cancelled".to_owned(),
+        body: Json::parse("{}").unwrap(),
+    };
+    let commit = underlay_core::Commit::new(id).with_content(content).with_outcome(cancelled);
+    desk.store.commit(&tenant(), commit).await.unwrap();
+    desk.attempt(&work).await.unwrap();
+    let told = desk.told().await.pop().unwrap();
+    assert!(matches!(told, CommandOutcome::Refused { code, .. } if code == CANCELLED));
+    assert_eq!(desk.cents().await, 0);
+    let scope = WorkScope::Tenant(tenant());
+    let ready = desk.store.read_work(work.shard, Lane::Normal, &scope, WorkPlace::START, 9).await;
+    assert_eq!(ready.unwrap().work.len(), 1, "the worker settles it, not the receiver");
+}

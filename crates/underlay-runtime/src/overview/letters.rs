@@ -1,0 +1,164 @@
+//! What a person does with dead letters, one by one or all of a filter, and who did it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+use underlay_core::limits::WORK_PAGE_MAX;
+use underlay_core::{Error, TenantId, WorkFilter, WorkId, WorkInfo, WorkPlace, WorkQueue};
+
+use crate::Engine;
+
+/// What becomes of a dead letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LetterOrder {
+    /// It is due again at once, with all its attempts.
+    Replay,
+    /// It is removed for ever, and what stood behind it goes on.
+    Discard,
+}
+
+impl LetterOrder {
+    /// What was done, for people.
+    #[must_use]
+    pub fn done(self) -> &'static str {
+        match self {
+            Self::Replay => "replayed",
+            Self::Discard => "discarded",
+        }
+    }
+}
+
+/// The dead letters that a filter finds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LetterCount {
+    /// How many there are.
+    pub count: usize,
+    /// Where the last of them stands. One that dies later, or again, may stand before it too.
+    pub last: WorkPlace,
+}
+
+impl Engine {
+    /// The queues of this store.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where it keeps no work.
+    pub fn queue(&self) -> Result<&Arc<dyn WorkQueue>, Error> {
+        let work = self.ports().work.as_ref().map(|work| &work.queue);
+        work.ok_or_else(|| Error::NotFound("a queue of work in this store".to_owned()))
+    }
+
+    /// Dead letters in the order of places, after one, whatever the filter says of that.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where the store keeps no work; what the store says.
+    pub async fn dead_letters(
+        &self,
+        filter: &WorkFilter,
+        after: WorkPlace,
+        limit: usize,
+    ) -> Result<Vec<WorkInfo>, Error> {
+        self.queue()?.list_work(&WorkFilter { dead: true, ..filter.clone() }, after, limit).await
+    }
+
+    /// Finds a dead letter by its id: of one tenant, or of all for the operator. It looks through all that the
+    /// filter finds.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is none; what the store says.
+    pub async fn find_dead_letter(&self, filter: &WorkFilter, id: WorkId) -> Result<WorkInfo, Error> {
+        let mut after = WorkPlace::START;
+        loop {
+            let page = self.dead_letters(filter, after, WORK_PAGE_MAX).await?;
+            let Some(last) = page.last() else { return Err(not_found(id)) };
+            after = last.work.place;
+            if let Some(found) = page.into_iter().find(|letter| letter.work.id == id) {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Counts the dead letters that a filter finds.
+    ///
+    /// # Errors
+    /// As [`Engine::dead_letters`].
+    pub async fn count_dead_letters(&self, filter: &WorkFilter) -> Result<LetterCount, Error> {
+        let mut counted = LetterCount::default();
+        loop {
+            let page = self.dead_letters(filter, counted.last, WORK_PAGE_MAX).await?;
+            let Some(last) = page.last() else { return Ok(counted) };
+            counted = LetterCount { count: counted.count + page.len(), last: last.work.place };
+        }
+    }
+
+    /// Replays or discards one dead letter of a tenant. The log of the service says who ordered it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where the tenant has no such dead letter; what the store says.
+    pub async fn settle_dead_letter(
+        &self,
+        order: LetterOrder,
+        tenant: &TenantId,
+        id: WorkId,
+        by: &str,
+    ) -> Result<(), Error> {
+        match self.settle_letters(order, tenant, &[id], by).await? {
+            0 => Err(not_found(id)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Replays or discards every dead letter that a filter finds, up to a place: what a person was shown the number
+    /// of. Those that die meanwhile stand behind it. Says how many there were.
+    ///
+    /// # Errors
+    /// What the store says; what was done until then is done.
+    pub async fn settle_dead_letters(
+        &self,
+        order: LetterOrder,
+        filter: &WorkFilter,
+        up_to: WorkPlace,
+        by: &str,
+    ) -> Result<usize, Error> {
+        let (mut after, mut settled) = (WorkPlace::START, 0);
+        loop {
+            let page = self.dead_letters(filter, after, WORK_PAGE_MAX).await?;
+            let Some(last) = page.last() else { return Ok(settled) };
+            after = last.work.place;
+            let mut of_tenants: BTreeMap<TenantId, Vec<WorkId>> = BTreeMap::new();
+            for letter in page.into_iter().take_while(|letter| letter.work.place <= up_to) {
+                of_tenants.entry(letter.work.tenant).or_default().push(letter.work.id);
+            }
+            for (tenant, ids) in of_tenants {
+                settled += self.settle_letters(order, &tenant, &ids, by).await?;
+            }
+            if after >= up_to {
+                return Ok(settled);
+            }
+        }
+    }
+
+    async fn settle_letters(
+        &self,
+        order: LetterOrder,
+        tenant: &TenantId,
+        ids: &[WorkId],
+        by: &str,
+    ) -> Result<usize, Error> {
+        let queue = self.queue()?;
+        let count = match order {
+            LetterOrder::Replay => queue.replay(tenant, ids).await?,
+            LetterOrder::Discard => queue.discard(tenant, ids).await?,
+        };
+        if count > 0 {
+            let first = ids.first().map(ToString::to_string).unwrap_or_default();
+            tracing::warn!(by, %tenant, count, first, "dead letters are {} by order of a person", order.done());
+        }
+        Ok(count)
+    }
+}
+
+fn not_found(id: WorkId) -> Error {
+    Error::NotFound(format!("dead letter {id}"))
+}

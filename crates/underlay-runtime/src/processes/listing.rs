@@ -1,0 +1,324 @@
+//! Instances as operators see them: a list of them, and one with all it waits for.
+//!
+//! The list is read from a view, so it may be a moment behind. One instance is read from its own stream.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use underlay_core::{
+    CommitId, Comparison, Cursor, Error, Json, Query, Row, StoredInput, StreamName, TenantId, Timestamp,
+    Value, Version, View, WorkFilter, WorkId, WorkInfo, WorkKind, WorkPlace, WorkStanding,
+    limits::{PAGE_ROWS_MAX, WORK_PAGE_MAX},
+};
+
+use super::Processes;
+use super::instance::stream_of;
+use super::instances_view::{InstanceKey, InstanceRow, InstancesView, standing_of};
+use crate::views::Views;
+
+/// Which instances are listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProcessFilter {
+    /// All of them.
+    #[default]
+    Every,
+    /// Those that are not finished.
+    Open,
+    /// Those that are finished.
+    Finished,
+    /// Those that stand still: an input of theirs is a dead letter.
+    Stuck,
+}
+
+/// An instance in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ProcessSummary {
+    /// The process.
+    pub process: String,
+    /// The instance.
+    pub instance: String,
+    /// Whether nothing more is given to it.
+    pub is_finished: bool,
+    /// Whether it stands still behind a dead letter.
+    pub is_stuck: bool,
+    /// The commands and timers it waits for, in words.
+    pub waits_for: String,
+    /// When the next of its timers is due.
+    pub next_due_at: Option<Timestamp>,
+    /// The steps it has taken.
+    pub steps: u64,
+    /// The time of its first input; none where its first step could not be taken.
+    pub began_at: Option<Timestamp>,
+    /// When its last step was stored.
+    pub changed_at: Option<Timestamp>,
+}
+
+/// A page of instances, in the order of their names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ProcessPage {
+    /// The instances.
+    pub instances: Vec<ProcessSummary>,
+    /// The instance after which the next page begins; none where this is the last.
+    pub next: Option<String>,
+}
+
+/// An instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ProcessInstance {
+    /// The process.
+    pub process: String,
+    /// The instance.
+    pub instance: String,
+    /// Its stream, with an event for every step.
+    pub stream: StreamName,
+    /// The steps it has taken.
+    pub version: Version,
+    /// Whether nothing more is given to it.
+    pub is_finished: bool,
+    /// What it knows; none where it keeps no state.
+    pub state: Option<Json>,
+    /// The version of the definition that wrote the state.
+    pub state_version: Option<u32>,
+    /// The commands whose outcomes it waits for.
+    pub commands: Vec<WaitedCommand>,
+    /// The timers it waits for, by name.
+    pub timers: Vec<WaitedTimer>,
+    /// The undos it remembers, the first first.
+    pub undos: Vec<String>,
+    /// The time of its first input.
+    pub began_at: Option<Timestamp>,
+    /// The kind of its last input and what it was called: `event paid`, say.
+    pub last_input: Option<String>,
+    /// The dead letters that it stands still behind; a person replays or discards them.
+    pub dead_letters: Vec<BlockingLetter>,
+}
+
+/// A command whose outcome an instance waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WaitedCommand {
+    /// What the process calls it.
+    pub name: String,
+    /// Its identity.
+    pub command_id: CommitId,
+    /// The time of the step that sent it.
+    pub sent_at: Timestamp,
+}
+
+/// A timer that an instance waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WaitedTimer {
+    /// What the process calls it.
+    pub name: String,
+    /// Until when it waits.
+    pub due_at: Timestamp,
+}
+
+/// A dead letter that holds an instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BlockingLetter {
+    /// Its identity, by which it is replayed or discarded.
+    pub work_id: WorkId,
+    /// What it is called: `event`, or the name of a command or a timer.
+    pub name: String,
+    /// When it was given up.
+    pub died_at: Timestamp,
+    /// The attempts at it.
+    pub attempts: u32,
+    /// Why the last of them failed.
+    pub error: String,
+}
+
+impl Processes {
+    /// As [`Engine::processes`](crate::Engine::processes).
+    pub(crate) async fn list(
+        &self,
+        views: &Views,
+        tenant: &TenantId,
+        process: &str,
+        filter: ProcessFilter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<ProcessPage, Error> {
+        self.find_entry(process)?;
+        if limit == 0 || limit > PAGE_ROWS_MAX {
+            return Err(Error::invalid(format!(
+                "a page holds 1 to PAGE_ROWS_MAX = {PAGE_ROWS_MAX} instances, {limit} were asked for"
+            )));
+        }
+        let stuck = self.stuck(tenant, process, None).await?;
+        if filter == ProcessFilter::Stuck {
+            return self.list_stuck(views, tenant, process, &stuck, after, limit).await;
+        }
+        let (column, value) = match filter {
+            ProcessFilter::Open => ("standing", standing_of(process, false)),
+            ProcessFilter::Finished => ("standing", standing_of(process, true)),
+            ProcessFilter::Every | ProcessFilter::Stuck => ("process", process.to_owned()),
+        };
+        let mut query = Query::default().filter(column, Comparison::Eq, Value::Text(value)).limit(limit);
+        query.after = after.map(|instance| Cursor { value: None, key: key(process, instance) });
+        let page = views.query(tenant, InstancesView::NAME, &query).await?.page;
+        let mut instances = Vec::new();
+        for (_, values) in page.rows {
+            instances.push(summary(InstanceRow::from_values(values).map_err(misfit)?, &stuck));
+        }
+        let next = instances.last().filter(|_| page.next.is_some()).map(|last| last.instance.clone());
+        Ok(ProcessPage { instances, next })
+    }
+
+    async fn list_stuck(
+        &self,
+        views: &Views,
+        tenant: &TenantId,
+        process: &str,
+        stuck: &BTreeMap<String, Vec<BlockingLetter>>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<ProcessPage, Error> {
+        let mut names: Vec<&String> = stuck
+            .keys()
+            .filter(|name| after.is_none_or(|after| name.as_str() > after))
+            .take(limit + 1)
+            .collect();
+        let is_more = names.len() > limit;
+        names.truncate(limit);
+        let mut instances = Vec::new();
+        for name in names {
+            let row = match views.row(tenant, InstancesView::NAME, &key(process, name)).await {
+                Ok(answer) => Some(InstanceRow::from_values(answer.values).map_err(misfit)?),
+                Err(Error::NotFound(_)) => None,
+                Err(error) => return Err(error),
+            };
+            instances.push(match row {
+                Some(row) => summary(row, stuck),
+                // Its first step could not be taken.
+                None => ProcessSummary {
+                    process: process.to_owned(),
+                    instance: name.clone(),
+                    is_finished: false,
+                    is_stuck: true,
+                    waits_for: String::new(),
+                    next_due_at: None,
+                    steps: 0,
+                    began_at: None,
+                    changed_at: None,
+                },
+            });
+        }
+        let next = instances.last().filter(|_| is_more).map(|last: &ProcessSummary| last.instance.clone());
+        Ok(ProcessPage { instances, next })
+    }
+
+    /// As [`Engine::process`](crate::Engine::process).
+    pub(crate) async fn show(
+        &self,
+        tenant: &TenantId,
+        process: &str,
+        instance: &str,
+    ) -> Result<ProcessInstance, Error> {
+        self.find_entry(process)?;
+        let stream = stream_of(process, instance)?;
+        let read = self.read_instance(tenant, &stream).await?;
+        let dead_letters =
+            self.stuck(tenant, process, Some(instance)).await?.remove(instance).unwrap_or_default();
+        if read.last.is_none() && dead_letters.is_empty() {
+            return Err(Error::NotFound(format!("instance {instance:?} of process {process}")));
+        }
+        let last = read.last.as_ref();
+        let commands = last.into_iter().flat_map(|last| &last.commands).map(|command| WaitedCommand {
+            name: command.name.clone(),
+            command_id: command.command_id,
+            sent_at: command.sent_at,
+        });
+        let timers = last
+            .into_iter()
+            .flat_map(|last| &last.timers)
+            .map(|(name, timer)| WaitedTimer { name: name.clone(), due_at: timer.due_at });
+        Ok(ProcessInstance {
+            process: process.to_owned(),
+            instance: instance.to_owned(),
+            version: read.version,
+            is_finished: read.is_finished(),
+            state: read.state().map(|state| state.json.clone()),
+            state_version: read.state().map(|state| state.version),
+            commands: commands.collect(),
+            timers: timers.collect(),
+            undos: last.into_iter().flat_map(|last| &last.undos).map(|undo| undo.name.clone()).collect(),
+            began_at: last.map(|last| last.began_at),
+            last_input: last.map(|last| format!("{} {}", last.input.kind, last.input.name)),
+            dead_letters,
+            stream,
+        })
+    }
+
+    /// The dead letters that hold instances of a process, by instance.
+    async fn stuck(
+        &self,
+        tenant: &TenantId,
+        process: &str,
+        instance: Option<&str>,
+    ) -> Result<BTreeMap<String, Vec<BlockingLetter>>, Error> {
+        let mut stuck: BTreeMap<String, Vec<BlockingLetter>> = BTreeMap::new();
+        for kind in [WorkKind::Input, WorkKind::Timer] {
+            let filter = WorkFilter {
+                tenant: Some(tenant.clone()),
+                dead: true,
+                kind: Some(kind),
+                receiver: Some(process.to_owned()),
+                key: instance.map(str::to_owned),
+            };
+            let mut after = WorkPlace::START;
+            loop {
+                let page = self.work.queue.list_work(&filter, after, WORK_PAGE_MAX).await?;
+                let Some(last) = page.last() else { break };
+                after = last.work.place;
+                for info in page {
+                    if let Some((instance, letter)) = blocking(info) {
+                        stuck.entry(instance).or_default().push(letter);
+                    }
+                }
+            }
+        }
+        Ok(stuck)
+    }
+}
+
+/// The letter and the instance that it holds; none where it holds none.
+fn blocking(info: WorkInfo) -> Option<(String, BlockingLetter)> {
+    let WorkStanding::Dead { died_at, holds: true, .. } = info.standing else { return None };
+    let work = info.work;
+    let input = work.sent.payload.json().ok().and_then(|json| json.decode::<StoredInput>().ok());
+    // It stands in a line of its own, and is for no instance yet.
+    if matches!(input, Some(StoredInput::Parked { .. })) {
+        return None;
+    }
+    let letter = BlockingLetter {
+        work_id: work.id,
+        name: work.sent.name,
+        died_at,
+        attempts: work.attempts,
+        error: work.last_error.unwrap_or_default(),
+    };
+    Some((work.sent.key, letter))
+}
+
+fn key(process: &str, instance: &str) -> String {
+    InstanceKey { process: process.to_owned(), instance: instance.to_owned() }.to_string()
+}
+
+fn misfit(column: &str) -> Error {
+    Error::Damaged(format!("column {column} of view {} does not fit", InstancesView::NAME))
+}
+
+fn summary(row: InstanceRow, stuck: &BTreeMap<String, Vec<BlockingLetter>>) -> ProcessSummary {
+    ProcessSummary {
+        is_finished: row.standing == standing_of(&row.process, true),
+        is_stuck: stuck.contains_key(&row.instance),
+        process: row.process,
+        instance: row.instance,
+        waits_for: row.waits_for,
+        next_due_at: row.next_due_at,
+        steps: u64::try_from(row.steps).unwrap_or_default(),
+        began_at: Some(row.began_at),
+        changed_at: Some(row.changed_at),
+    }
+}

@@ -1,0 +1,10 @@
+//! Processes over a store in memory: one step at a time, and as the engine runs them.
+
+mod definitions;
+mod faults;
+mod house;
+mod lines;
+mod notes;
+mod payment;
+mod running;
+mod steps;

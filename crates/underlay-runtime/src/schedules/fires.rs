@@ -1,0 +1,156 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use jiff::tz::TimeZone;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use underlay_core::limits::WORK_PAGE_MAX;
+use underlay_core::{Actor, CommitId, Error, Origin, Schedule, Timestamp};
+
+use super::cron::Cron;
+use super::definition::read;
+use super::{Missed, Timetable};
+use crate::{Request, SubmitOptions};
+
+/// Moments of one schedule that are submitted in one turn; the others come in the next.
+const MOMENTS_MAX: usize = 100;
+/// Schedules that are submitted side by side.
+const AT_ONCE: usize = 16;
+/// How long after its moment a schedule is still on time.
+const LATE_AFTER: SignedDuration = SignedDuration::from_mins(1);
+/// Moments are full minutes, so there is something to look for once in each.
+const MINUTE: Duration = Duration::from_secs(60);
+
+impl Timetable {
+    /// Submits what is due, until it is told to stop.
+    pub(crate) fn start(self: &Arc<Self>, mut stop: watch::Receiver<bool>) -> JoinHandle<()> {
+        let timetable = self.clone();
+        tokio::spawn(async move {
+            if timetable.schedules.is_none() {
+                return;
+            }
+            let mut failures = 0;
+            while !*stop.borrow_and_update() {
+                let pause = match timetable.fire_due().await {
+                    Ok(0) => {
+                        failures = 0;
+                        until_next_minute(timetable.now())
+                    }
+                    // There may be more.
+                    Ok(_) => continue,
+                    Err(error) => {
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "schedules cannot be looked at"
+                        );
+                        failures += 1;
+                        timetable.backoff.delay(failures)
+                    }
+                };
+                tokio::select! {
+                    () = timetable.clock.sleep(pause) => {}
+                    // Whoever could say so is gone too.
+                    changed = stop.changed() => if changed.is_err() { return },
+                }
+            }
+        })
+    }
+
+    /// Submits what is due now; says how many schedules it moved on.
+    pub(super) async fn fire_due(self: &Arc<Self>) -> Result<usize, Error> {
+        let now = self.now();
+        let due = self.port()?.due_schedules(now, WORK_PAGE_MAX).await?;
+        let mut moved = 0;
+        for some in due.chunks(AT_ONCE) {
+            let mut fires = JoinSet::new();
+            for schedule in some.iter().cloned() {
+                let timetable = self.clone();
+                fires.spawn(async move {
+                    let fired = timetable.fire(&schedule, now).await;
+                    fired.map_err(|error| (schedule, error))
+                });
+            }
+            let mut away = None;
+            while let Some(fired) = fires.join_next().await {
+                match fired {
+                    Ok(Ok(is_moved)) => moved += usize::from(is_moved),
+                    Ok(Err((_, error))) if error.is_retryable() => away = Some(error),
+                    Ok(Err((schedule, error))) => {
+                        let (tenant, name) = (&schedule.tenant, &schedule.name);
+                        tracing::error!(%tenant, name, %error, "a schedule is due and cannot be submitted");
+                    }
+                    Err(error) => tracing::error!(%error, "a schedule was not submitted to its end"),
+                }
+            }
+            if let Some(error) = away {
+                return Err(error);
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Submits the moments of a schedule up to now, and moves it on; false where somebody else did.
+    pub(super) async fn fire(&self, schedule: &Schedule, now: Timestamp) -> Result<bool, Error> {
+        let Some(due) = schedule.next_due_at else { return Ok(false) };
+        let definition = read(schedule)?;
+        let (cron, zone) = definition.times()?;
+        let (moments, next) = moments(&cron, &zone, definition.missed, due, now);
+        let actor = definition.actor.clone().unwrap_or_else(|| Actor {
+            name: Some(format!("schedule {}", schedule.name)),
+            roles: Vec::new(),
+        });
+        for moment in moments {
+            let parts = [schedule.name.as_bytes(), &moment.as_microsecond().to_le_bytes()];
+            let id = CommitId::derived(&schedule.tenant, Origin::Schedule, parts);
+            let request = Request::new(schedule.tenant.clone()).with_actor(actor.clone()).with_command_id(id);
+            let mut options = SubmitOptions::default().due_at(moment);
+            options.urgent = definition.urgent;
+            let (target, stored) = definition.stored()?;
+            match self.commands.store_command(&request, target, stored, options).await {
+                Ok(_) => {}
+                // The moment was submitted before the schedule was changed.
+                Err(Error::IdReused(_)) => {
+                    let (tenant, name) = (&schedule.tenant, &schedule.name);
+                    tracing::warn!(%tenant, name, %moment, "the schedule was submitted as it was before");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.port()?.advance_schedule(schedule, next).await
+    }
+}
+
+/// The moments to submit, and the one after them.
+fn moments(
+    cron: &Cron,
+    zone: &TimeZone,
+    missed: Missed,
+    due: Timestamp,
+    now: Timestamp,
+) -> (Vec<Timestamp>, Option<Timestamp>) {
+    // The rules of a zone may have changed since the moment was stored.
+    let last = || cron.last_until(now, zone).filter(|last| *last > due).unwrap_or(due);
+    match missed {
+        Missed::One => (vec![last()], cron.next_after(now, zone)),
+        Missed::None => {
+            let on_time = Some(last()).filter(|last| now.duration_since(*last) <= LATE_AFTER);
+            (on_time.into_iter().collect(), cron.next_after(now, zone))
+        }
+        Missed::All => {
+            let mut moments = vec![due];
+            let mut next = cron.next_after(due, zone);
+            while let Some(moment) = next.filter(|next| *next <= now && moments.len() < MOMENTS_MAX) {
+                moments.push(moment);
+                next = cron.next_after(moment, zone);
+            }
+            (moments, next)
+        }
+    }
+}
+
+fn until_next_minute(now: Timestamp) -> Duration {
+    let minute = MINUTE.as_micros() as i64;
+    let passed = now.as_microsecond().rem_euclid(minute);
+    Duration::from_micros((minute - passed).unsigned_abs())
+}

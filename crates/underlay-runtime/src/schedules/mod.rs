@@ -1,0 +1,106 @@
+//! What is due again and again: a command, the moments it is due at, and what becomes of moments that were missed.
+//!
+//! ```text
+//!  put ─► waits for its next moment ──► due ──► submitted, once for each moment ──► moved on to the next moment
+//!                 ▲                                                                          │
+//!                 └──────────────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! Every process that does work looks at each full minute for what is due: there is no leader. The id of the command
+//! derives from the schedule's name and the moment. So whoever is first stores the submission, and everybody else finds
+//! it stored. The moment is then moved on by compare and set.
+//!
+//! What happens when something fails: where a process dies between submitting and moving on, the next one submits the
+//! same moments again, which stores nothing, and moves on. Where the store is away, it is tried again after a pause. A
+//! schedule that this program cannot read is left for one that can, and the others go on. A process whose clock is ahead
+//! submits early; the work waits for its moment by the clock of the store all the same.
+
+mod cron;
+mod definition;
+mod fires;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use underlay_core::limits::WORK_PAGE_MAX;
+use underlay_core::{Clock, Error, Json, Schedule, Schedules, TenantId, Timestamp};
+
+use crate::commands::Commands;
+use crate::subscription::Backoff;
+use crate::{EngineConfig, ExecuteNamedError, Ports};
+pub use definition::{Missed, ScheduleDefinition, ScheduleInfo};
+
+/// Keeps schedules, and submits what is due.
+pub(crate) struct Timetable {
+    schedules: Option<Arc<dyn Schedules>>,
+    commands: Arc<Commands>,
+    clock: Arc<dyn Clock>,
+    backoff: Backoff,
+}
+
+impl Timetable {
+    pub(crate) fn new(ports: &Ports, commands: Arc<Commands>, config: &EngineConfig) -> Self {
+        Self {
+            schedules: ports.work.as_ref().map(|work| work.schedules.clone()),
+            commands,
+            clock: ports.clock.clone(),
+            backoff: config.backoff(),
+        }
+    }
+
+    fn port(&self) -> Result<&dyn Schedules, Error> {
+        self.schedules.as_deref().ok_or_else(|| {
+            Error::invalid("this engine was given no ports of work, so its store keeps no schedules")
+        })
+    }
+
+    /// As [`Engine::put_schedule`](crate::Engine::put_schedule).
+    pub(crate) async fn put(
+        &self,
+        tenant: &TenantId,
+        name: &str,
+        definition: ScheduleDefinition,
+    ) -> Result<ScheduleInfo, ExecuteNamedError> {
+        let port = self.port()?;
+        let (cron, zone) = definition.times()?;
+        let definition = definition.checked(&self.commands)?;
+        let json = Json::encode(&definition)?;
+        let before = self.find(tenant, name).await?;
+        if let Some(before) = before.filter(|before| before.definition == json) {
+            return Ok(before.into());
+        }
+        let next_due_at = cron.next_after(self.clock.now(), &zone).ok_or_else(|| {
+            Error::invalid(format!("the cron expression {:?} is never due again", definition.cron))
+        })?;
+        let revision = port.put_schedule(tenant, name, &json, Some(next_due_at)).await?;
+        let (tenant, name) = (tenant.clone(), name.to_owned());
+        Ok(Schedule { tenant, name, definition: json, next_due_at: Some(next_due_at), revision }.into())
+    }
+
+    /// As [`Engine::remove_schedule`](crate::Engine::remove_schedule).
+    pub(crate) async fn remove(&self, tenant: &TenantId, name: &str) -> Result<bool, Error> {
+        self.port()?.remove_schedule(tenant, name).await
+    }
+
+    /// As [`Engine::schedules`](crate::Engine::schedules).
+    pub(crate) async fn list(
+        &self,
+        tenant: Option<&TenantId>,
+        after: Option<(&TenantId, &str)>,
+        limit: usize,
+    ) -> Result<Vec<ScheduleInfo>, Error> {
+        let found = self.port()?.list_schedules(tenant, after, limit).await?;
+        Ok(found.into_iter().map(ScheduleInfo::from).collect())
+    }
+
+    async fn find(&self, tenant: &TenantId, name: &str) -> Result<Option<Schedule>, Error> {
+        // A tenant has at most SCHEDULES_MAX of them, which is a page.
+        let all = self.port()?.list_schedules(Some(tenant), None, WORK_PAGE_MAX).await?;
+        Ok(all.into_iter().find(|schedule| schedule.name == name))
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}

@@ -1,0 +1,244 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+use underlay_core::memory::MemorySchedules;
+use underlay_core::{Clock, Error, Json, Schedule, Schedules, StoredCommand, TenantId, Timestamp, WorkKind};
+
+use super::{Missed, ScheduleDefinition, Timetable};
+use crate::commands::stored::tests::{Desk, Jar, JarCommand, registry, tenant};
+use crate::{EngineConfig, ExecuteNamedError};
+
+/// Schedules that cannot be moved on, as if the process died before it could.
+#[derive(Default)]
+struct Stuck {
+    below: MemorySchedules,
+    is_stuck: AtomicBool,
+}
+
+#[async_trait]
+impl Schedules for Stuck {
+    async fn put_schedule(
+        &self,
+        tenant: &TenantId,
+        name: &str,
+        definition: &Json,
+        next_due_at: Option<Timestamp>,
+    ) -> Result<u64, Error> {
+        self.below.put_schedule(tenant, name, definition, next_due_at).await
+    }
+
+    async fn remove_schedule(&self, tenant: &TenantId, name: &str) -> Result<bool, Error> {
+        self.below.remove_schedule(tenant, name).await
+    }
+
+    async fn list_schedules(
+        &self,
+        tenant: Option<&TenantId>,
+        after: Option<(&TenantId, &str)>,
+        limit: usize,
+    ) -> Result<Vec<Schedule>, Error> {
+        self.below.list_schedules(tenant, after, limit).await
+    }
+
+    async fn due_schedules(&self, now: Timestamp, limit: usize) -> Result<Vec<Schedule>, Error> {
+        self.below.due_schedules(now, limit).await
+    }
+
+    async fn advance_schedule(&self, seen: &Schedule, next_due_at: Option<Timestamp>) -> Result<bool, Error> {
+        match self.is_stuck.load(Ordering::SeqCst) {
+            true => Err(Error::unavailable("the process is gone")),
+            false => self.below.advance_schedule(seen, next_due_at).await,
+        }
+    }
+}
+
+fn timetable(desk: &Desk) -> Arc<Timetable> {
+    Arc::new(Timetable::new(&desk.ports, desk.commands.clone(), &EngineConfig::default()))
+}
+
+fn hourly(cents: i64) -> ScheduleDefinition {
+    let command = JarCommand::Put { cents, note: None };
+    ScheduleDefinition::command::<Jar>("0 * * * *", "Europe/Berlin", &"1".to_owned(), &command).unwrap()
+}
+
+/// The moments that were submitted, in order, each once.
+async fn submitted(desk: &Desk) -> Vec<String> {
+    let mut ids = std::collections::BTreeSet::new();
+    let mut moments = Vec::new();
+    for work in desk.work(WorkKind::Command).await {
+        let stored: StoredCommand = work.sent.payload.json().unwrap().decode().unwrap();
+        assert!(ids.insert(stored.command_id.unwrap()), "submitted twice");
+        moments.push(work.sent_at.to_string());
+    }
+    moments
+}
+
+async fn pass(desk: &Desk, timetable: &Arc<Timetable>, hours: u64) -> usize {
+    desk.clock.advance(Duration::from_secs(hours * 3_600));
+    timetable.fire_due().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_schedule_is_put_looked_at_and_removed() {
+    let desk = Desk::new();
+    let timetable = timetable(&desk);
+    let put = timetable.put(&tenant(), "savings", hourly(1)).await.unwrap();
+    assert_eq!(put.next_due_at, Some("2026-01-01T01:00:00Z".parse().unwrap()));
+    let listed = timetable.list(Some(&tenant()), None, 10).await.unwrap();
+    assert_eq!(listed, std::slice::from_ref(&put));
+    assert!(timetable.list(Some(&TenantId::new("globex").unwrap()), None, 10).await.unwrap().is_empty());
+
+    // A program puts its schedules whenever it starts: what is due by then stays due.
+    desk.clock.advance(Duration::from_secs(2 * 3_600));
+    assert_eq!(timetable.put(&tenant(), "savings", hourly(1)).await.unwrap(), put);
+    let changed = timetable.put(&tenant(), "savings", hourly(2)).await.unwrap();
+    assert_eq!(changed.revision, 2);
+    assert_eq!(changed.next_due_at, Some("2026-01-01T03:00:00Z".parse().unwrap()));
+    assert!(timetable.remove(&tenant(), "savings").await.unwrap());
+    assert!(!timetable.remove(&tenant(), "savings").await.unwrap());
+    assert_eq!(pass(&desk, &timetable, 5).await, 0);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_schedule_is_told_when_it_is_put() {
+    let desk = Desk::new();
+    let timetable = timetable(&desk);
+    let definition = |cron, zone, category, command, body| {
+        ScheduleDefinition::command_named(cron, zone, category, "1", command, body).unwrap()
+    };
+    let one = r#"{"cents":1}"#;
+    for (definition, told) in [
+        (definition("0 6 * *", "UTC", "jar", "put", one), "it has five"),
+        (definition("0 6 1 * *", "Mars/Olympus", "jar", "put", one), "no time zone \"Mars/Olympus\""),
+        (definition("0 6 1 * *", "UTC", "tin", "put", one), "category \"tin\""),
+        (definition("0 6 1 * *", "UTC", "jar", "pour", one), "no command \"pour\""),
+        (definition("0 6 1 * *", "UTC", "jar", "put", "{}"), "does not fit"),
+    ] {
+        let error: ExecuteNamedError = timetable.put(&tenant(), "s", definition).await.unwrap_err();
+        assert!(error.to_string().contains(told), "{error}");
+    }
+    let error = timetable.put(&tenant(), "", hourly(1)).await.unwrap_err();
+    assert!(error.to_string().contains("SCHEDULE_NAME_BYTES_MAX"), "{error}");
+    assert!(timetable.list(None, None, 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn of_moments_that_were_missed_one_runs_or_all_or_none() {
+    for (missed, count, next) in [(Missed::One, 1, 6), (Missed::All, 5, 6), (Missed::None, 0, 6)] {
+        let desk = Desk::new();
+        let timetable = timetable(&desk);
+        timetable.put(&tenant(), "savings", hourly(1).with_missed(missed)).await.unwrap();
+        desk.clock.advance(Duration::from_secs(600));
+        assert_eq!(timetable.fire_due().await.unwrap(), 0, "nothing is due yet");
+        // Ten past five: those of one to five are past.
+        assert_eq!(pass(&desk, &timetable, 5).await, 1);
+        assert_eq!(timetable.fire_due().await.unwrap(), 0);
+        assert_eq!(submitted(&desk).await.len(), count, "{missed:?}");
+        let info = timetable.list(None, None, 10).await.unwrap().remove(0);
+        assert_eq!(info.next_due_at, Some(format!("2026-01-01T0{next}:00:00Z").parse().unwrap()));
+        // One that is on time runs in any case.
+        desk.clock.advance(Duration::from_secs(50 * 60));
+        assert_eq!(timetable.fire_due().await.unwrap(), 1);
+        assert_eq!(submitted(&desk).await.len(), count + 1, "{missed:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_long_absence_is_made_up_for_in_turns() {
+    let desk = Desk::new();
+    let timetable = timetable(&desk);
+    timetable.put(&tenant(), "savings", hourly(1).with_missed(Missed::All)).await.unwrap();
+    let mut turns = 1;
+    assert_eq!(pass(&desk, &timetable, 250).await, 1);
+    assert_eq!(submitted(&desk).await.len(), 100);
+    while timetable.fire_due().await.unwrap() > 0 {
+        turns += 1;
+    }
+    assert_eq!((turns, submitted(&desk).await.len()), (3, 250));
+}
+
+#[tokio::test]
+async fn a_process_that_dies_between_submitting_and_moving_on_submits_nothing_twice() {
+    let desk = Desk::new();
+    let stuck = Arc::new(Stuck { below: desk.schedules.clone(), is_stuck: AtomicBool::new(true) });
+    let mut ports = desk.ports.clone();
+    ports.work.as_mut().unwrap().schedules = stuck.clone();
+    let dying = Arc::new(Timetable::new(&ports, desk.commands.clone(), &EngineConfig::default()));
+    dying.put(&tenant(), "savings", hourly(1).with_missed(Missed::All)).await.unwrap();
+    desk.clock.advance(Duration::from_secs(3 * 3_600));
+    dying.fire_due().await.unwrap_err();
+    assert_eq!(submitted(&desk).await.len(), 3);
+
+    let next = timetable(&desk.beside(registry()));
+    assert_eq!(next.fire_due().await.unwrap(), 1);
+    assert_eq!(submitted(&desk).await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_several_processes_each_moment_is_submitted_by_one() {
+    let desk = Desk::new();
+    let others = [desk.beside(registry()), desk.beside(registry())];
+    let timetables: Vec<_> = [&desk, &others[0], &others[1]].map(timetable).into();
+    for name in ["a", "b", "c"] {
+        timetables[0].put(&tenant(), name, hourly(1)).await.unwrap();
+    }
+    for hour in 1..=20 {
+        desk.clock.advance(Duration::from_secs(3_600));
+        let fires = timetables.iter().cloned().map(|one| tokio::spawn(async move { one.fire_due().await }));
+        let mut moved = 0;
+        for fire in fires.collect::<Vec<_>>() {
+            moved += fire.await.unwrap().unwrap();
+        }
+        assert_eq!(moved, 3, "each schedule is moved on once");
+        assert_eq!(submitted(&desk).await.len(), 3 * hour);
+    }
+}
+
+#[tokio::test]
+async fn a_schedule_that_cannot_be_read_holds_nobody_up() {
+    let desk = Desk::new();
+    let timetable = timetable(&desk);
+    let of_tomorrow = Json::parse(r#"{"rhythm":"waltz"}"#).unwrap();
+    let due = Some(desk.clock.now());
+    desk.schedules.put_schedule(&tenant(), "of-tomorrow", &of_tomorrow, due).await.unwrap();
+    timetable.put(&tenant(), "savings", hourly(1)).await.unwrap();
+    assert_eq!(pass(&desk, &timetable, 1).await, 1);
+    assert_eq!(submitted(&desk).await.len(), 1);
+    let listed = timetable.list(Some(&tenant()), None, 10).await.unwrap();
+    assert!(listed[0].definition.is_none() && listed[0].problem.as_ref().unwrap().contains("rhythm"));
+}
+
+#[tokio::test]
+async fn a_moment_that_was_submitted_as_it_was_before_is_passed() {
+    let desk = Desk::new();
+    let timetable = timetable(&desk);
+    timetable.put(&tenant(), "savings", hourly(1)).await.unwrap();
+    let seen = desk.schedules.list_schedules(None, None, 1).await.unwrap().remove(0);
+    // A process whose clock is ahead submits the moment, and the schedule is changed before it comes.
+    let ahead = "2026-01-01T01:00:00Z".parse().unwrap();
+    assert!(timetable.fire(&seen, ahead).await.unwrap());
+    timetable.put(&tenant(), "savings", hourly(2)).await.unwrap();
+    assert_eq!(pass(&desk, &timetable, 1).await, 1);
+    assert_eq!(submitted(&desk).await.len(), 1);
+    assert_eq!(pass(&desk, &timetable, 1).await, 1);
+    assert_eq!(submitted(&desk).await.len(), 2);
+}
+
+#[tokio::test]
+async fn what_looks_for_due_schedules_looks_at_full_minutes_and_stops_when_told() {
+    let desk = Desk::new();
+    let timetable = timetable(&desk);
+    timetable.put(&tenant(), "savings", hourly(1)).await.unwrap();
+    let (stop, stopped) = watch::channel(false);
+    let task = timetable.start(stopped);
+    while submitted(&desk).await.is_empty() {
+        desk.clock.advance(Duration::from_secs(60));
+        tokio::task::yield_now().await;
+    }
+    assert!(desk.clock.now() < "2026-01-01T02:00:00Z".parse().unwrap());
+    stop.send_replace(true);
+    task.await.unwrap();
+}

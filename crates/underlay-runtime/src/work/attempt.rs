@@ -1,0 +1,168 @@
+//! One attempt at a piece of work, and what becomes of it.
+//!
+//! ```text
+//!  begun ──► done ─────────────────────────────────────────────► Done
+//!    │ │ └─► failed, panicked, or silent for too long ──┬───────► Retry, due after a pause
+//!    │ └──── a heartbeat: its time begins anew          └─ final, or the last ──► given up ──► Dead
+//!    └─────► dropped: the term is over, or the worker ends. It is begun again by whoever works there next
+//! ```
+//!
+//! What happens when something fails: where that which follows from giving up cannot be stored, it is tried for
+//! a while, and then the piece is left for one more attempt.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use underlay_core::{Attempts, Clock, Error, Fingerprint, Settled, Timestamp, Work, WorkId};
+
+use super::receiver::{Attempt, NotDone, Receiver};
+use crate::subscription::Backoff;
+
+/// How often it is tried in a row to store what follows from giving up.
+const GIVE_UP_TRIES_MAX: u32 = 8;
+
+/// The longest pause before the next attempt, whatever a receiver asks for: every store can write that moment.
+const PAUSE_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// Makes an attempt, and says what became of the piece.
+pub(super) async fn attempt(
+    receiver: Arc<dyn Receiver>,
+    work: Arc<Work>,
+    clock: Arc<dyn Clock>,
+    backoff: Backoff,
+) -> Settled {
+    let attempts = receiver.attempts();
+    let number = work.attempts.saturating_add(1);
+    let Err(NotDone { reason, is_final }) =
+        within_time(&*receiver, &work, number, attempts.timeout, &*clock).await
+    else {
+        return Settled::Done;
+    };
+    // No store keeps a NUL in a text.
+    let error = reason.replace('\0', "\u{fffd}");
+    tracing::debug!(work = %work.id, receiver = work.sent.receiver, number, is_final, error, "an attempt failed");
+    if is_final || number >= attempts.attempts_max {
+        match give_up(&*receiver, &work, &error, &*clock, backoff).await {
+            Ok(()) => return Settled::Dead { error, is_final, holds: receiver.holds_key() },
+            Err(failed) => {
+                tracing::error!(work = %work.id, error = %failed, "the work is given up later");
+            }
+        }
+    }
+    Settled::Retry { due_at: after(clock.now(), pause(work.id, number, &attempts)), error }
+}
+
+/// Makes an attempt that ends with its time, which each heartbeat begins anew.
+async fn within_time(
+    receiver: &dyn Receiver,
+    work: &Work,
+    number: u32,
+    timeout: Duration,
+    clock: &dyn Clock,
+) -> Result<(), NotDone> {
+    let heartbeats = Notify::new();
+    let deadline = after(clock.now(), timeout);
+    let attempt = Attempt { work, number, deadline, heartbeats: &heartbeats };
+    let mut going = pin!(caught(receiver.attempt(attempt)));
+    loop {
+        tokio::select! {
+            biased;
+            ended = &mut going => return ended.unwrap_or_else(|panic| Err(NotDone::passing(panic))),
+            () = heartbeats.notified() => {}
+            () = clock.sleep(timeout) => {
+                return Err(NotDone::passing(format!("it did not end within {timeout:?}, and gave no heartbeat")));
+            }
+        }
+    }
+}
+
+async fn give_up(
+    receiver: &dyn Receiver,
+    work: &Work,
+    reason: &str,
+    clock: &dyn Clock,
+    backoff: Backoff,
+) -> Result<(), Error> {
+    let mut failures = 0;
+    loop {
+        let given_up = caught(receiver.give_up(work, reason)).await;
+        match given_up.unwrap_or_else(|panic| Err(Error::backend("giving work up", panic))) {
+            Err(error) if error.is_retryable() && failures < GIVE_UP_TRIES_MAX => {
+                failures += 1;
+                clock.sleep(backoff.delay(failures)).await;
+            }
+            given_up => return given_up,
+        }
+    }
+}
+
+/// Runs a future, and says it where it panics.
+async fn caught<T>(run: impl Future<Output = T>) -> Result<T, String> {
+    let mut run = pin!(run);
+    std::future::poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(context))) {
+        Ok(poll) => poll.map(Ok),
+        Err(panic) => Poll::Ready(Err(format!("it panicked: {}", message(&*panic)))),
+    })
+    .await
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
+}
+
+/// The pause after an attempt that failed: drawn between nothing and a bound that doubles with each failure. It
+/// is drawn from the work and the attempt, so that a simulation draws the same again.
+fn pause(work: WorkId, number: u32, attempts: &Attempts) -> Duration {
+    let Attempts { delay_min, delay_max, .. } = *attempts;
+    let most = Backoff { min: delay_min, max: delay_max }.delay(number).min(PAUSE_MAX);
+    let Fingerprint(drawn) =
+        Fingerprint::of([b"work-pause".as_slice(), work.0.as_bytes(), &number.to_le_bytes()]);
+    let drawn =
+        u64::from_le_bytes([drawn[0], drawn[1], drawn[2], drawn[3], drawn[4], drawn[5], drawn[6], drawn[7]]);
+    let microseconds = (most.as_micros() * u128::from(drawn)) >> u64::BITS;
+    Duration::from_micros(u64::try_from(microseconds).unwrap_or(u64::MAX))
+}
+
+/// The moment so long after another.
+pub(super) fn after(moment: Timestamp, duration: Duration) -> Timestamp {
+    moment.saturating_add(duration).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use underlay_core::{CommitId, TenantId};
+
+    use super::*;
+
+    #[test]
+    fn pauses_are_drawn_from_all_of_the_time_there_is_and_double() {
+        let tenant = TenantId::new("acme").unwrap();
+        let attempts = Attempts {
+            delay_min: Duration::from_millis(100),
+            delay_max: Duration::from_secs(10),
+            ..Attempts::default()
+        };
+        for (number, most) in [(1, 100), (2, 200), (3, 400), (8, 10_000), (40, 10_000)] {
+            let drawn = |n| pause(WorkId::of(&tenant, CommitId(uuid::Uuid::nil()), n), number, &attempts);
+            let all: Vec<u128> = (0..1_000).map(|n| drawn(n).as_millis()).collect();
+            assert!(all.iter().all(|pause| *pause < most), "{number}");
+            assert!(*all.iter().min().unwrap() < most / 20 && *all.iter().max().unwrap() > most - most / 20);
+            let mean = all.iter().sum::<u128>() / 1_000;
+            assert!(mean > most * 2 / 5 && mean < most * 3 / 5, "{mean} of {most}");
+            assert_eq!(drawn(7), drawn(7), "a simulation draws the same again");
+        }
+    }
+
+    #[test]
+    fn the_longest_pause_is_a_moment_that_a_store_can_write() {
+        let tenant = TenantId::new("acme").unwrap();
+        let attempts = Attempts { delay_min: Duration::MAX, delay_max: Duration::MAX, ..Attempts::default() };
+        assert!(pause(WorkId::of(&tenant, CommitId::draw(), 0), 9, &attempts) <= PAUSE_MAX);
+    }
+}

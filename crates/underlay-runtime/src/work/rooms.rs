@@ -1,0 +1,191 @@
+//! How much work a worker has in memory, and how much more it may take in.
+//!
+//! What was due has a quarter of the room, what is urgent another, and what is normal the rest: none of them
+//! keeps the others out. Of each room a tenant takes no more than is still free beside it, so that there is room
+//! left for a tenant that comes later, however many have come before.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use underlay_core::TenantId;
+
+use super::lines::Source;
+use crate::EngineConfig;
+
+/// Of so many parts of the room, each source has some.
+const PARTS: usize = 4;
+const PARTS_OF: [usize; Source::COUNT] = [1, 1, 2];
+
+/// Whether a piece has room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// It has.
+    Fits,
+    /// Its tenant has too much in memory already.
+    TenantIsFull,
+    /// All of the room is taken.
+    IsFull,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Amount {
+    pieces: usize,
+    bytes: usize,
+}
+
+#[derive(Default)]
+struct Room {
+    max: Amount,
+    tenant_max: Amount,
+    used: Amount,
+    of_tenants: HashMap<TenantId, Amount>,
+    /// Pieces of tenants that are on their way.
+    expected: HashMap<TenantId, usize>,
+    /// Tenants that a piece was not taken in from, since they had too much.
+    full: HashSet<TenantId>,
+    /// Tenants that were full, and have room again.
+    hungry: BTreeSet<TenantId>,
+}
+
+impl Room {
+    /// What a tenant may have in it at the moment.
+    fn share(&self) -> Amount {
+        let free = Amount {
+            pieces: self.max.pieces.saturating_sub(self.used.pieces),
+            bytes: self.max.bytes.saturating_sub(self.used.bytes),
+        };
+        Amount {
+            pieces: self.tenant_max.pieces.min(free.pieces),
+            bytes: self.tenant_max.bytes.min(free.bytes),
+        }
+    }
+
+    fn fit(&mut self, tenant: &TenantId, bytes: usize, by_tenant: bool) -> Fit {
+        let Amount { pieces, bytes: used } = self.used;
+        // A piece that is larger than all of the room is taken in alone.
+        if pieces > 0 && (pieces >= self.max.pieces || used + bytes > self.max.bytes) {
+            return Fit::IsFull;
+        }
+        if !by_tenant {
+            return Fit::Fits;
+        }
+        let share = self.share();
+        let has = self.of_tenants.get(tenant).copied().unwrap_or_default();
+        if has.pieces > 0 && (has.pieces >= share.pieces || has.bytes + bytes > share.bytes) {
+            self.full.insert(tenant.clone());
+            self.hungry.remove(tenant);
+            return Fit::TenantIsFull;
+        }
+        Fit::Fits
+    }
+}
+
+/// The room that a worker has.
+pub(super) struct Rooms([Room; Source::COUNT]);
+
+impl Rooms {
+    pub(super) fn new(config: &EngineConfig) -> Self {
+        let part = |max: usize, source: usize| (max * PARTS_OF[source] / PARTS).max(1);
+        Self(std::array::from_fn(|source| Room {
+            max: Amount {
+                pieces: part(config.work_buffered_max, source),
+                bytes: part(config.work_buffered_bytes_max, source),
+            },
+            tenant_max: Amount {
+                pieces: part(config.work_tenant_buffered_max, source),
+                bytes: part(config.work_tenant_buffered_bytes_max, source),
+            },
+            ..Room::default()
+        }))
+    }
+
+    /// Whether a piece has room. What is due is not read by tenants, so none of them is full there.
+    pub(super) fn fit(&mut self, tenant: &TenantId, source: Source, bytes: usize) -> Fit {
+        self.0[source.index()].fit(tenant, bytes, source != Source::Due)
+    }
+
+    pub(super) fn take(&mut self, tenant: &TenantId, source: Source, bytes: usize) {
+        let room = &mut self.0[source.index()];
+        let of_tenant = room.of_tenants.entry(tenant.clone()).or_default();
+        for amount in [&mut room.used, of_tenant] {
+            amount.pieces += 1;
+            amount.bytes += bytes;
+        }
+    }
+
+    pub(super) fn give_back(&mut self, tenant: &TenantId, source: Source, bytes: usize) {
+        let room = &mut self.0[source.index()];
+        room.used.pieces -= 1;
+        room.used.bytes -= bytes;
+        let Some(amount) = room.of_tenants.get_mut(tenant) else { return };
+        amount.pieces -= 1;
+        amount.bytes -= bytes;
+        let has = *amount;
+        if has.pieces == 0 {
+            room.of_tenants.remove(tenant);
+        }
+        // Read again once half of it is free: not piece by piece.
+        let share = room.share();
+        let has_room = has.pieces <= share.pieces / 2 && has.bytes <= share.bytes / 2 || has.pieces == 0;
+        if has_room && room.full.remove(tenant) {
+            room.hungry.insert(tenant.clone());
+        }
+    }
+
+    /// Pieces are on their way, which a tenant has room for.
+    pub(super) fn expect(&mut self, tenant: &TenantId, source: Source, pieces: usize) {
+        *self.0[source.index()].expected.entry(tenant.clone()).or_default() += pieces;
+    }
+
+    /// They have come, or will not.
+    pub(super) fn came(&mut self, tenant: &TenantId, source: Source, pieces: usize) {
+        let expected = &mut self.0[source.index()].expected;
+        if let Some(count) = expected.get_mut(tenant) {
+            *count -= pieces.min(*count);
+            if *count == 0 {
+                expected.remove(tenant);
+            }
+        }
+    }
+
+    /// How many pieces of one tenant may be read at once.
+    pub(super) fn page_of(&self, tenant: &TenantId, source: Source, bytes_each: usize, most: usize) -> usize {
+        let room = &self.0[source.index()];
+        let (share, has) = (room.share(), room.of_tenants.get(tenant).copied().unwrap_or_default());
+        let expected = room.expected.get(tenant).copied().unwrap_or_default();
+        let fits = share.bytes.saturating_sub(has.bytes) / bytes_each.max(1);
+        let free = share.pieces.saturating_sub(has.pieces).min(fits).saturating_sub(expected);
+        let all = self.page(source, bytes_each, most);
+        match has.pieces + expected {
+            0 => all.min(free.max(1)),
+            _ => all.min(free),
+        }
+    }
+
+    /// Tenants that were full in a source, and have room again; each is told once.
+    pub(super) fn take_hungry(&mut self, source: Source) -> BTreeSet<TenantId> {
+        std::mem::take(&mut self.0[source.index()].hungry)
+    }
+
+    /// How many pieces may be read at once from a source, each of so many bytes; none where it is better to
+    /// wait until more is free.
+    pub(super) fn page(&self, source: Source, bytes_each: usize, most: usize) -> usize {
+        let room = &self.0[source.index()];
+        let free_bytes = room.max.bytes.saturating_sub(room.used.bytes);
+        if room.used.pieces == 0 {
+            return (free_bytes / bytes_each.max(1)).clamp(1, most);
+        }
+        let free = room.max.pieces.saturating_sub(room.used.pieces);
+        let page = free.min(free_bytes / bytes_each.max(1)).min(most);
+        if page >= room.max.pieces.min(most).div_ceil(8) || page * 2 >= room.max.pieces { page } else { 0 }
+    }
+
+    /// How many pieces are in memory.
+    pub(super) fn pieces(&self) -> usize {
+        self.0.iter().map(|room| room.used.pieces).sum()
+    }
+
+    /// How many bytes they are.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.iter().map(|room| room.used.bytes).sum()
+    }
+}

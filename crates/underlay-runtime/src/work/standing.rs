@@ -1,0 +1,174 @@
+//! What the worker of this process does, and how much work there is.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use underlay_core::{Clock, Error, QueueDepth, Settled, Shard, Timestamp, Work, WorkQueue};
+
+use crate::subscription::has_passed;
+
+/// How long what the store said of its queues is told again before it is asked anew.
+const DEPTHS_AGE_MAX: Duration = Duration::from_secs(1);
+
+/// What the worker of this process does.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct WorkerState {
+    /// Its name, as other processes see it.
+    pub holder: String,
+    /// The shards it holds.
+    pub shards: Vec<Shard>,
+    /// Those of them that it is about to give back.
+    pub draining: Vec<Shard>,
+    /// Attempts that go on.
+    pub running: usize,
+    /// Pieces of work in memory, those being done among them.
+    pub buffered: usize,
+    /// About how many bytes they are.
+    pub buffered_bytes: usize,
+    /// Terms that it lost before it gave them back, since it started.
+    pub lost_terms: u64,
+    /// Who does work here, by kind and name.
+    pub receivers: Vec<ReceiverState>,
+    /// Why the store could not be asked, where it could not.
+    pub error: Option<String>,
+}
+
+/// What came of the work of one receiver in this process since its worker started.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ReceiverState {
+    /// What the work is.
+    pub kind: String,
+    /// Who does it.
+    pub receiver: String,
+    /// Pieces that were done.
+    pub done: u64,
+    /// Attempts that failed.
+    pub failed: u64,
+    /// Pieces that were given up.
+    pub dead: u64,
+    /// Pieces in the shards held now that this program has no receiver for, or cannot read. They are left for
+    /// another process.
+    pub left: u64,
+}
+
+/// A queue, in whatever process its work is done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct QueueStanding {
+    /// How much there is.
+    #[serde(flatten)]
+    pub depth: QueueDepth,
+    /// How long the oldest piece has waited that is ready or due; zero where there is none.
+    pub lag: Duration,
+}
+
+/// Where all work stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WorkStandings {
+    /// The worker of this process; none where none was started.
+    pub worker: Option<WorkerState>,
+    /// The queues, by receiver and kind.
+    pub queues: Vec<QueueStanding>,
+}
+
+/// What a worker tells of itself.
+#[derive(Clone, Default)]
+pub(super) struct Told(Arc<Mutex<WorkerState>>);
+
+impl Told {
+    pub(super) fn new(holder: &str) -> Self {
+        let state = WorkerState { holder: holder.to_owned(), ..WorkerState::default() };
+        Self(Arc::new(Mutex::new(state)))
+    }
+
+    pub(super) fn state(&self) -> WorkerState {
+        self.locked().clone()
+    }
+
+    pub(super) fn tell(&self, tell: impl FnOnce(&mut WorkerState)) {
+        tell(&mut self.locked());
+    }
+
+    /// Counts what became of a piece.
+    pub(super) fn count(&self, work: &Work, settled: &Settled) {
+        let mut state = self.locked();
+        let of = state.of(work.sent.kind.name(), &work.sent.receiver);
+        match settled {
+            Settled::Done => of.done += 1,
+            Settled::Retry { .. } => of.failed += 1,
+            Settled::Dead { .. } => {
+                of.failed += 1;
+                of.dead += 1;
+            }
+            Settled::Held => {}
+        }
+    }
+
+    fn locked(&self) -> MutexGuard<'_, WorkerState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl WorkerState {
+    fn of(&mut self, kind: &str, receiver: &str) -> &mut ReceiverState {
+        let found = self
+            .receivers
+            .binary_search_by(|of| (of.kind.as_str(), of.receiver.as_str()).cmp(&(kind, receiver)));
+        let at = found.unwrap_or_else(|at| {
+            let new = ReceiverState {
+                kind: kind.to_owned(),
+                receiver: receiver.to_owned(),
+                ..ReceiverState::default()
+            };
+            self.receivers.insert(at, new);
+            at
+        });
+        &mut self.receivers[at]
+    }
+
+    /// Sets what is left for others.
+    pub(super) fn set_left<'l>(
+        &mut self,
+        left: impl Iterator<Item = &'l BTreeMap<(&'static str, String), u64>>,
+    ) {
+        self.receivers.iter_mut().for_each(|of| of.left = 0);
+        for ((kind, receiver), count) in left.flatten() {
+            self.of(kind, receiver).left += count;
+        }
+    }
+}
+
+/// What the store last said of its queues, and when. One asks at a time.
+#[derive(Default)]
+pub(super) struct Depths(tokio::sync::Mutex<Option<(Timestamp, Vec<QueueDepth>)>>);
+
+impl Depths {
+    /// The queues, as the store said at most a second ago.
+    pub(super) async fn standings(
+        &self,
+        queue: &dyn WorkQueue,
+        clock: &dyn Clock,
+    ) -> Result<Vec<QueueStanding>, Error> {
+        let mut known = self.0.lock().await;
+        let now = clock.now();
+        let depths = match &*known {
+            // A clock that was set back makes nothing fresh.
+            Some((at, depths)) if *at <= now && !has_passed(DEPTHS_AGE_MAX, *at, now) => depths.clone(),
+            _ => {
+                let depths = queue.queue_depths().await?;
+                *known = Some((now, depths.clone()));
+                depths
+            }
+        };
+        let lag =
+            |depth: &QueueDepth| depth.oldest_sent_at.map_or(Duration::ZERO, |oldest| until(oldest, now));
+        Ok(depths.into_iter().map(|depth| QueueStanding { lag: lag(&depth), depth }).collect())
+    }
+}
+
+/// How long it is from one moment to a later one; zero where it is no later.
+pub(super) fn until(from: Timestamp, to: Timestamp) -> Duration {
+    let microseconds = to.as_microsecond().saturating_sub(from.as_microsecond());
+    Duration::from_micros(u64::try_from(microseconds).unwrap_or(0))
+}

@@ -1,0 +1,719 @@
+//! Does the work of the shards that it holds.
+//!
+//! ```text
+//!            ┌── hint, poll, due ──► read ──► lines ──► attempts, side by side ──► settle ──┐
+//!  share ──► held                               ▲                                           │
+//!   │         │                                 └────── the next of the line ◄──────────────┘
+//!   │         ├── surplus, or stopped ──► draining: what was begun ends ──► released
+//!   │         └── the time is over, or the store says so ──► lost: attempts are dropped, all is forgotten
+//!   └── at every third of the lease
+//! ```
+//!
+//! One task has all of it in hand; attempts, reads and settlements run beside it and report to it.
+//!
+//! What happens when something fails: what cannot be read or settled is tried again while the terms hold. An
+//! attempt that ends after its term is over is forgotten, and whoever works there next begins it again. So work is
+//! done at least once, and what became of it is stored once.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::{Id, JoinError, JoinSet};
+use underlay_core::limits::WORK_PAGE_MAX;
+use underlay_core::{
+    Clock, DuePage, Error, HeldShard, Lane, LaneCursors, Settled, Settlement, Shard, ShardTerm, Timestamp,
+    Wakeup, Work, WorkPage, WorkPlace, WorkQueue,
+};
+
+use super::attempt::{after, attempt};
+use super::keeper::KeeperHandle;
+use super::lines::{LineName, Lines, RunningBounds, Source, before, bytes_of};
+use super::receiver::Receivers;
+use super::rooms::{Fit, Rooms};
+use super::settling::{Entry, Settling};
+use super::shard::{LEFT_DUE_MAX, Look, READ_PAUSE_MAX, ShardRoom};
+use super::standing::{Told, until};
+use crate::EngineConfig;
+use crate::subscription::Backoff;
+
+/// Shards that are read side by side.
+const READS_MAX: usize = 4;
+/// Pieces in one page.
+const PAGE_MAX: usize = 256;
+/// What a piece is thought to take before any was read.
+const BYTES_EACH_AT_FIRST: usize = 16 << 10;
+/// Reports that are taken in a row before it is looked what can be begun.
+const REPORTS_IN_A_ROW_MAX: usize = 256;
+/// How long it is waited for attempts that were dropped.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
+/// How soon after a hint it is looked for what is due: it may have been sent to wait for less than a poll.
+const DUE_AFTER_HINT: Duration = Duration::from_millis(100);
+/// How soon it is looked again for what is due, where all there was is still being settled.
+const DUE_AGAIN: Duration = Duration::from_millis(100);
+/// How soon it is looked again at what is due and left for other processes, where it is too much to be left aside.
+const LEFT_AGAIN: Duration = Duration::from_secs(60);
+
+/// What runs beside the worker.
+enum Job {
+    Read { shard: Shard, incarnation: u64, number: Option<u64>, look: Look, page: usize },
+    Settle { batch: Vec<Entry> },
+    Attempt { shard: Shard, incarnation: u64, work: Arc<Work>, line: Arc<LineName> },
+    Drain { shard: Shard, incarnation: u64 },
+}
+
+/// What a job came to.
+enum Report {
+    Page(Result<WorkPage, Error>),
+    Due(Result<DuePage, Error>),
+    Settled(Result<Vec<Shard>, Error>),
+    Attempted(Settled),
+    DrainIsOver,
+}
+
+/// What a worker works with.
+#[derive(Clone)]
+pub(super) struct Means {
+    pub(super) queue: Arc<dyn WorkQueue>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) receivers: Arc<Receivers>,
+    pub(super) config: EngineConfig,
+    pub(super) told: Told,
+}
+
+/// A worker.
+pub(super) struct WorkRunner {
+    means: Means,
+    keeper: KeeperHandle,
+    wakeup: Wakeup,
+    stop: watch::Receiver<bool>,
+    shards: BTreeMap<Shard, ShardRoom>,
+    /// Terms that the store said are lost, and the answer about what is held from which on it is believed again.
+    lost: HashMap<Shard, (ShardTerm, u64)>,
+    /// The answer that was taken over last.
+    holding: u64,
+    ends_at: Timestamp,
+    lines: Lines,
+    settling: Settling,
+    tasks: JoinSet<Report>,
+    jobs: HashMap<Id, Job>,
+    reads: usize,
+    /// The shard that was read last, so that all have their turn.
+    last_read: Option<Shard>,
+    /// What pieces take, as the largest of the pages of late did.
+    bytes_each: usize,
+    incarnations: u64,
+    is_stopping: bool,
+    backoff: Backoff,
+}
+
+impl WorkRunner {
+    pub(super) fn new(
+        means: Means,
+        keeper: KeeperHandle,
+        wakeup: Wakeup,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            lines: Lines::new(Rooms::new(&means.config)),
+            backoff: means.config.backoff(),
+            means,
+            keeper,
+            wakeup,
+            stop,
+            shards: BTreeMap::new(),
+            lost: HashMap::new(),
+            holding: 0,
+            ends_at: Timestamp::MIN,
+            settling: Settling::default(),
+            tasks: JoinSet::new(),
+            jobs: HashMap::new(),
+            reads: 0,
+            last_read: None,
+            bytes_each: BYTES_EACH_AT_FIRST,
+            incarnations: 0,
+            is_stopping: false,
+        }
+    }
+
+    /// Works until it is stopped.
+    pub(super) async fn run(mut self) {
+        let clock = self.means.clock.clone();
+        let mut poll = clock.sleep(self.means.config.work_poll_interval);
+        while !self.is_finished() {
+            // However often there is a hint, what has ended is looked at too.
+            for _ in 0..REPORTS_IN_A_ROW_MAX {
+                let Some(report) = self.tasks.try_join_next_with_id() else { break };
+                self.take(report);
+            }
+            self.go_on();
+            let due_in = self.due_in(clock.now());
+            tokio::select! {
+                biased;
+                changed = self.keeper.holding.changed() => match changed {
+                    Ok(()) => self.hold(),
+                    Err(_) => {
+                        tracing::error!("the keeper of shards is gone, and the worker ends");
+                        break;
+                    }
+                },
+                () = stopped(&mut self.stop), if !self.is_stopping => self.stop(),
+                () = &mut poll => {
+                    poll = clock.sleep(self.means.config.work_poll_interval);
+                    self.poll();
+                }
+                () = self.wakeup.hint(), if !self.is_stopping => self.hinted(),
+                Some(report) = self.tasks.join_next_with_id() => self.take(report),
+                () = sleep(&*clock, due_in) => {}
+            }
+        }
+        self.keeper.set_cursors(self.cursors());
+        for shard in self.shards.keys().copied().collect::<Vec<_>>() {
+            self.lines.forget(shard);
+        }
+        // An attempt that never waits for anything cannot be dropped, and ends with the process.
+        tokio::select! {
+            () = self.tasks.shutdown() => {}
+            () = clock.sleep(SHUTDOWN_MAX) => {}
+        }
+        self.means.told.tell(|state| {
+            (state.shards, state.draining) = (Vec::new(), Vec::new());
+            (state.running, state.buffered, state.buffered_bytes) = (0, 0, 0);
+        });
+        self.keeper.leave().await;
+    }
+
+    fn is_finished(&self) -> bool {
+        self.is_stopping && self.lines.is_done() && (self.settling.is_empty() || self.shards.is_empty())
+    }
+
+    /// Begins whatever can be begun.
+    fn go_on(&mut self) {
+        let now = self.means.clock.now();
+        self.settle();
+        if now < self.ends_at {
+            self.begin();
+            self.read(now);
+        }
+        self.release_drained();
+        let Self { lines, shards, .. } = self;
+        self.means.told.tell(|state| {
+            state.running = lines.running();
+            state.buffered = lines.rooms.pieces();
+            state.buffered_bytes = lines.rooms.bytes();
+            state.set_left(shards.values().map(ShardRoom::left));
+        });
+    }
+
+    fn spawn(&mut self, job: Job, run: impl Future<Output = Report> + Send + 'static) {
+        let id = self.tasks.spawn(run).id();
+        self.jobs.insert(id, job);
+    }
+
+    /// Takes over what the store says is held.
+    fn hold(&mut self) {
+        let holding = self.keeper.holding.borrow_and_update().clone();
+        (self.holding, self.ends_at) = (holding.number, holding.ends_at);
+        let is_held = |term: ShardTerm| holding.shards.iter().any(|held| held.term == term);
+        let gone: Vec<Shard> =
+            self.shards.values().filter(|room| !is_held(room.term)).map(|room| room.term.shard).collect();
+        for shard in gone {
+            self.lose(shard);
+        }
+        for held in &holding.shards {
+            self.hold_shard(held);
+        }
+        let shards = self.shards.keys().copied().collect();
+        let draining = self.shards.values().filter(|room| room.is_draining);
+        let draining = draining.map(|room| room.term.shard).collect();
+        self.means.told.tell(|state| {
+            (state.shards, state.draining, state.error) = (shards, draining, holding.error);
+        });
+    }
+
+    fn hold_shard(&mut self, held: &HeldShard) {
+        let shard = held.term.shard;
+        // It was asked before it was found to be lost.
+        if self.lost.get(&shard).is_some_and(|(lost, until)| *lost == held.term && self.holding < *until) {
+            return;
+        }
+        self.lost.remove(&shard);
+        if !self.shards.contains_key(&shard) {
+            self.incarnations += 1;
+            tracing::debug!(%shard, term = held.term.term, "a shard is held");
+            self.shards.insert(shard, ShardRoom::new(held, self.incarnations));
+        }
+        let Some(room) = self.shards.get_mut(&shard) else { return };
+        let drains = held.is_surplus || self.is_stopping;
+        if drains && !room.is_draining {
+            self.drain(shard);
+        } else if !drains && room.is_draining && !room.is_released {
+            room.is_draining = false;
+        }
+    }
+
+    /// Begins nothing more in a shard, and forgets what was not begun.
+    fn drain(&mut self, shard: Shard) {
+        let Some(room) = self.shards.get_mut(&shard) else { return };
+        room.is_draining = true;
+        let cursors = self.lines.cursors(shard, room.looked());
+        self.lines.drop_waiting(shard);
+        room.read_from(cursors);
+        let (incarnation, bound, clock) =
+            (room.incarnation, self.means.config.work_drain, self.means.clock.clone());
+        self.spawn(Job::Drain { shard, incarnation }, async move {
+            clock.sleep(bound).await;
+            Report::DrainIsOver
+        });
+    }
+
+    fn release_drained(&mut self) {
+        if self.is_stopping {
+            return;
+        }
+        for room in self.shards.values_mut().filter(|room| room.is_draining && !room.is_released) {
+            if self.lines.is_empty(room.term.shard) {
+                room.is_released = true;
+                self.keeper.release(room.term);
+            }
+        }
+    }
+
+    /// Forgets all of a shard.
+    fn lose(&mut self, shard: Shard) {
+        let Some(room) = self.shards.remove(&shard) else { return };
+        self.lines.forget(shard);
+        if !room.is_released {
+            tracing::warn!(%shard, term = room.term.term, "a shard was lost");
+            self.means.told.tell(|state| state.lost_terms += 1);
+        }
+    }
+
+    fn stop(&mut self) {
+        self.is_stopping = true;
+        for shard in self.shards.keys().copied().collect::<Vec<_>>() {
+            self.drain(shard);
+        }
+    }
+
+    fn hinted(&mut self) {
+        let soon = after(self.means.clock.now(), DUE_AFTER_HINT);
+        for room in self.shards.values_mut() {
+            room.look_again();
+            room.look_for_due(soon);
+        }
+    }
+
+    fn poll(&mut self) {
+        let now = self.means.clock.now();
+        for room in self.shards.values_mut() {
+            room.look_again();
+            room.look_for_due(now);
+        }
+        self.keeper.set_cursors(self.cursors());
+    }
+
+    fn cursors(&self) -> Vec<(Shard, LaneCursors)> {
+        let cursors =
+            |(shard, room): (&Shard, &ShardRoom)| (*shard, self.lines.cursors(*shard, room.looked()));
+        self.shards.iter().map(cursors).collect()
+    }
+
+    /// How long until something may be due.
+    fn due_in(&self, now: Timestamp) -> Option<Duration> {
+        let waits = |room: &&ShardRoom| !room.is_draining && room.due_at() > now;
+        let next = self.shards.values().filter(waits).map(ShardRoom::due_at).min()?;
+        (next < Timestamp::MAX).then(|| until(now, next))
+    }
+
+    /// Begins attempts, as many as may go on side by side.
+    fn begin(&mut self) {
+        let config = &self.means.config;
+        let bounds = RunningBounds {
+            all: config.work_running_max,
+            of_tenant: config.work_tenant_running_max,
+            by_receiver: config.work_receiver_running_max,
+        };
+        while let Some(begun) = self.lines.next(bounds) {
+            let (shard, place) = (begun.work.shard, begun.work.place);
+            let incarnation = self.shards.get(&shard).map_or(0, |room| room.incarnation);
+            let going = attempt(begun.receiver, begun.work.clone(), self.means.clock.clone(), self.backoff);
+            let handle = self.tasks.spawn(async move { Report::Attempted(going.await) });
+            let (work, line) = (begun.work, begun.line);
+            self.jobs.insert(handle.id(), Job::Attempt { shard, incarnation, work, line });
+            self.lines.began(shard, place, handle);
+        }
+    }
+
+    /// Reads what there is room for.
+    fn read(&mut self, now: Timestamp) {
+        for source in Lane::ALL {
+            for tenant in self.lines.rooms.take_hungry(Source::Ready(source)) {
+                self.shards.values_mut().for_each(|room| room.feed(source, &tenant));
+            }
+        }
+        let last = self.last_read;
+        let (before, after): (Vec<Shard>, Vec<Shard>) =
+            self.shards.keys().partition(|shard| last.is_some_and(|last| **shard <= last));
+        for shard in after.into_iter().chain(before) {
+            if self.reads >= READS_MAX {
+                break;
+            }
+            self.read_shard(shard, now);
+        }
+    }
+
+    fn read_shard(&mut self, shard: Shard, now: Timestamp) {
+        let Some(room) = self.shards.get_mut(&shard) else { return };
+        let (rooms, bytes_each) = (&self.lines.rooms, self.bytes_each);
+        let page = |look: &Look| match look {
+            Look::Apart(_, tenant) => rooms.page_of(tenant, look.source(), bytes_each, PAGE_MAX),
+            Look::Lane(_) | Look::Due => rooms.page(look.source(), bytes_each, PAGE_MAX),
+        };
+        let Some((look, page)) = room.next_look(now, page) else { return };
+        let pause = self.backoff.delay(room.failures).min(READ_PAUSE_MAX);
+        let (queue, clock, incarnation) =
+            (self.means.queue.clone(), self.means.clock.clone(), room.incarnation);
+        self.last_read = Some(shard);
+        self.reads += 1;
+        let job = Job::Read { shard, incarnation, number: room.reading(), look: look.clone(), page };
+        match look {
+            Look::Due => {
+                let mut except: Vec<WorkPlace> = room.left_due().iter().copied().collect();
+                except.extend(self.lines.due(shard));
+                except.truncate(WORK_PAGE_MAX);
+                self.spawn(job, async move {
+                    rest(&*clock, pause).await;
+                    Report::Due(queue.read_due(shard, &except, page).await)
+                });
+            }
+            Look::Lane(lane) => {
+                let (scope, after) = room.scope(lane, None);
+                self.spawn(job, async move {
+                    rest(&*clock, pause).await;
+                    Report::Page(queue.read_work(shard, lane, &scope, after, page).await)
+                });
+            }
+            Look::Apart(lane, tenant) => {
+                let (scope, after) = room.scope(lane, Some(&tenant));
+                self.lines.rooms.expect(&tenant, Source::Ready(lane), page);
+                self.spawn(job, async move {
+                    rest(&*clock, pause).await;
+                    Report::Page(queue.read_work(shard, lane, &scope, after, page).await)
+                });
+            }
+        }
+    }
+
+    /// Stores what waits, where nothing is being stored.
+    fn settle(&mut self) {
+        let shards = &self.shards;
+        let holds = |term: ShardTerm| shards.get(&term.shard).is_some_and(|room| room.term == term);
+        let Some(batch) = self.settling.next(holds) else { return };
+        let settlements: Vec<Settlement> = batch.iter().map(|entry| entry.settlement.clone()).collect();
+        let (queue, clock) = (self.means.queue.clone(), self.means.clock.clone());
+        let pause = self.backoff.delay(self.settling.failures);
+        self.spawn(Job::Settle { batch }, async move {
+            rest(&*clock, pause).await;
+            Report::Settled(queue.settle(&settlements).await)
+        });
+    }
+
+    /// Takes what a job came to.
+    fn take(&mut self, report: Result<(Id, Report), JoinError>) {
+        let (id, report) = match report {
+            Ok((id, report)) => (id, Ok(report)),
+            Err(error) => (error.id(), Err(error)),
+        };
+        let Some(job) = self.jobs.remove(&id) else { return };
+        match job {
+            Job::Read { shard, incarnation, number, look, page } => {
+                self.reads -= 1;
+                if let Look::Apart(_, tenant) = &look {
+                    self.lines.rooms.came(tenant, look.source(), page);
+                }
+                let room = self.shards.get_mut(&shard).filter(|room| room.incarnation == incarnation);
+                if room.is_some_and(|room| room.read(number)) {
+                    self.take_page(shard, &look, report);
+                }
+            }
+            Job::Settle { batch } => {
+                let answer = match report {
+                    Ok(Report::Settled(answer)) => answer,
+                    Ok(_) => return,
+                    Err(error) => Err(Error::backend("settling work", error)),
+                };
+                self.take_settled(batch, answer);
+            }
+            Job::Attempt { shard, incarnation, work, line } => {
+                let is_known = self.is_of_now(shard, incarnation) && self.lines.knows(shard, work.place);
+                self.lines.ended(shard, work.place, &line);
+                let settled = match report {
+                    Ok(Report::Attempted(settled)) => settled,
+                    Ok(_) => return,
+                    Err(error) if error.is_cancelled() => return,
+                    Err(error) => Settled::Retry { due_at: self.means.clock.now(), error: error.to_string() },
+                };
+                if is_known {
+                    self.take_attempted(&work, &line, settled);
+                }
+            }
+            Job::Drain { shard, incarnation } => {
+                let is_of_now = self.is_of_now(shard, incarnation);
+                if is_of_now && self.shards.get(&shard).is_some_and(|room| room.is_draining) {
+                    self.lines.give_up(shard);
+                }
+            }
+        }
+    }
+
+    fn is_of_now(&self, shard: Shard, incarnation: u64) -> bool {
+        self.shards.get(&shard).is_some_and(|room| room.incarnation == incarnation)
+    }
+
+    /// Puts down what became of a piece. What holds its line holds those behind it too, and is stored first.
+    fn take_attempted(&mut self, work: &Work, line: &Arc<LineName>, settled: Settled) {
+        let Some(term) = self.shards.get(&work.shard).map(|room| room.term) else { return };
+        self.means.told.count(work, &settled);
+        let blocks = is_blocking(&settled);
+        let settlement = Settlement { term, place: work.place, settled };
+        self.settling.push(Entry { settlement, line: line.clone() });
+        if blocks {
+            for behind in self.lines.block(line, work.place) {
+                let settlement = Settlement { term, place: behind, settled: Settled::Held };
+                self.settling.push(Entry { settlement, line: line.clone() });
+            }
+        }
+    }
+
+    fn take_settled(&mut self, batch: Vec<Entry>, answer: Result<Vec<Shard>, Error>) {
+        let lost = match answer {
+            Ok(lost) => lost,
+            Err(error) => {
+                tracing::warn!(%error, count = batch.len(), "what became of work could not be stored");
+                self.settling.failed(batch, &error);
+                return;
+            }
+        };
+        self.settling.stored();
+        let now = self.means.clock.now();
+        for Entry { settlement, line } in batch {
+            let Settlement { term, place, settled } = settlement;
+            let Some(room) = self.shards.get_mut(&term.shard).filter(|room| room.term == term) else {
+                continue;
+            };
+            if lost.contains(&term.shard) {
+                // The next answer may be to what was asked before.
+                self.lost.insert(term.shard, (term, self.holding + 2));
+                self.lose(term.shard);
+                self.keeper.look_again();
+                continue;
+            }
+            room.settled(place);
+            match &settled {
+                Settled::Retry { due_at, .. } => room.look_for_due(*due_at),
+                // Nothing may have stood before it any more.
+                Settled::Held => room.look_for_due(now),
+                Settled::Done | Settled::Dead { .. } => {}
+            }
+            if is_blocking(&settled) {
+                room.blocked(line, place);
+            }
+            let source = self.lines.settled(term.shard, place);
+            // What stood behind it may be due now.
+            if source == Some(Source::Due) {
+                room.look_for_due(now);
+            }
+        }
+    }
+
+    fn take_page(&mut self, shard: Shard, look: &Look, report: Result<Report, JoinError>) {
+        let now = self.means.clock.now();
+        let Some(room) = self.shards.get_mut(&shard) else { return };
+        let error = match report {
+            Ok(Report::Page(Ok(page))) => {
+                room.failures = 0;
+                return match look {
+                    Look::Lane(lane) => self.take_ready(shard, *lane, page),
+                    Look::Apart(lane, tenant) => self.take_apart(shard, *lane, tenant, page),
+                    Look::Due => {}
+                };
+            }
+            Ok(Report::Due(Ok(page))) => {
+                room.failures = 0;
+                return self.take_due(shard, page, now);
+            }
+            Ok(Report::Page(Err(error)) | Report::Due(Err(error))) => error,
+            Ok(_) => return,
+            Err(error) => Error::backend("reading work", error),
+        };
+        room.failed(look, now);
+        tracing::warn!(%shard, %error, "work could not be read");
+        self.means.told.tell(|state| state.error = Some(error.to_string()));
+    }
+
+    /// Takes in a page of what is ready.
+    fn take_ready(&mut self, shard: Shard, lane: Lane, page: WorkPage) {
+        let (mut looked_to, mut has_more) = (page.scanned_to, !page.at_end);
+        self.weigh(page.work.iter().map(|read| &read.work));
+        for read in page.work {
+            let Some(room) = self.shards.get_mut(&shard) else { return };
+            let (place, tenant) = (read.work.place, read.work.tenant.clone());
+            if room.is_apart(lane, &tenant) {
+                continue;
+            }
+            let is_taken = match self.take_in(read.work, Source::Ready(lane), read.is_blocked) {
+                Fit::Fits => true,
+                Fit::TenantIsFull => {
+                    self.shards.get_mut(&shard).is_some_and(|room| room.set_apart(lane, &tenant, place))
+                }
+                Fit::IsFull => false,
+            };
+            if !is_taken {
+                (looked_to, has_more) = (before(place), true);
+                break;
+            }
+        }
+        if let Some(room) = self.shards.get_mut(&shard) {
+            room.looked_to(lane, looked_to, has_more);
+        }
+    }
+
+    /// Takes in a page of a tenant that is set apart.
+    fn take_apart(&mut self, shard: Shard, lane: Lane, tenant: &underlay_core::TenantId, page: WorkPage) {
+        let Some(room) = self.shards.get(&shard) else { return };
+        let (all, mut looked_to, mut has_more) = (room.after(lane), page.scanned_to, !page.at_end);
+        self.weigh(page.work.iter().map(|read| &read.work));
+        for read in page.work {
+            let place = read.work.place;
+            if place > all {
+                // What is beyond is read with that of the others.
+                (looked_to, has_more) = (all, false);
+                break;
+            }
+            match self.take_in(read.work, Source::Ready(lane), read.is_blocked) {
+                Fit::Fits => {}
+                Fit::TenantIsFull => {
+                    if let Some(room) = self.shards.get_mut(&shard) {
+                        room.set_apart(lane, tenant, place);
+                    }
+                    return;
+                }
+                Fit::IsFull => {
+                    (looked_to, has_more) = (before(place), true);
+                    break;
+                }
+            }
+        }
+        if let Some(room) = self.shards.get_mut(&shard) {
+            room.looked_apart_to(lane, tenant, looked_to, has_more);
+        }
+    }
+
+    /// Takes in what is due.
+    fn take_due(&mut self, shard: Shard, page: DuePage, now: Timestamp) {
+        let (mut took, mut passed) = (false, false);
+        self.weigh(page.work.iter().map(|read| &read.work));
+        for read in page.work {
+            match self.take_in(read.work, Source::Due, read.is_blocked) {
+                Fit::Fits => took = true,
+                Fit::TenantIsFull | Fit::IsFull => passed = true,
+            }
+        }
+        let Some(room) = self.shards.get_mut(&shard) else { return };
+        match page.next_due_in {
+            Some(next) if took && !passed || !next.is_zero() => room.look_for_due(after(now, next)),
+            None if !passed => {}
+            // Until there is room, or what is in memory is settled.
+            _ => room.look_for_due(after(now, DUE_AGAIN)),
+        }
+    }
+
+    /// Remembers how large pieces are.
+    fn weigh<'w>(&mut self, page: impl Iterator<Item = &'w Work>) {
+        if let Some(largest) = page.map(bytes_of).max() {
+            self.bytes_each = largest.max(self.bytes_each - self.bytes_each / 8);
+        }
+    }
+
+    /// Takes in a piece: to be begun, held, or left.
+    fn take_in(&mut self, work: Work, source: Source, is_blocked: bool) -> Fit {
+        let (shard, place) = (work.shard, work.place);
+        let Some(room) = self.shards.get_mut(&shard) else { return Fit::Fits };
+        if self.lines.knows(shard, place) || room.was_settled(place) {
+            // What is due may be so anew.
+            if source == Source::Due {
+                room.look_for_due(after(self.means.clock.now(), DUE_AGAIN));
+            }
+            return Fit::Fits;
+        }
+        let line = LineName::of(&work);
+        let receiver = self.means.receivers.of(&work);
+        let Some(receiver) = receiver.filter(|_| !room.is_left(&work, &line)) else {
+            self.leave(work, line, source);
+            return Fit::Fits;
+        };
+        let term = room.term;
+        if is_blocked || room.was_blocked(&line, place) || self.lines.is_blocked(&line, place) {
+            let line = self.lines.hold(&work, source);
+            let settlement = Settlement { term, place, settled: Settled::Held };
+            self.settling.push(Entry { settlement, line });
+            return Fit::Fits;
+        }
+        let receiver = receiver.clone();
+        let fit = self.lines.fit(&work, source);
+        if fit == Fit::Fits {
+            self.lines.insert(work, source, receiver);
+        }
+        fit
+    }
+
+    /// Leaves a piece for another process.
+    fn leave(&mut self, work: Work, line: LineName, source: Source) {
+        let is_known = self.means.receivers.knows(&work);
+        let Some(room) = self.shards.get_mut(&work.shard) else { return };
+        if source == Source::Due && room.left_due().len() >= LEFT_DUE_MAX {
+            let error = format!(
+                "process {} has no receiver for {} {} of version {}, and leaves it for another",
+                self.means.config.process, work.sent.receiver, work.sent.name, work.sent.version
+            );
+            let due_at = after(self.means.clock.now(), LEFT_AGAIN);
+            let settlement =
+                Settlement { term: room.term, place: work.place, settled: Settled::Retry { due_at, error } };
+            let line = self.lines.hold(&work, source);
+            self.settling.push(Entry { settlement, line });
+            return;
+        }
+        tracing::debug!(work = %work.id, receiver = work.sent.receiver, name = work.sent.name, "work is left");
+        room.leave(&work, line, source, is_known);
+    }
+}
+
+/// Whether a piece blocks its line once that is stored.
+fn is_blocking(settled: &Settled) -> bool {
+    match settled {
+        Settled::Retry { .. } | Settled::Held | Settled::Dead { holds: true, .. } => true,
+        Settled::Done | Settled::Dead { holds: false, .. } => false,
+    }
+}
+
+/// Ends once a worker is to end: it was told to, or nobody is left to tell it.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error says that nobody is left to tell it.
+    stop.wait_for(|stopped| *stopped).await.ok();
+}
+
+/// Waits, where there is anything to wait for.
+async fn rest(clock: &dyn Clock, pause: Duration) {
+    if !pause.is_zero() {
+        clock.sleep(pause).await;
+    }
+}
+
+async fn sleep(clock: &dyn Clock, duration: Option<Duration>) {
+    match duration {
+        Some(duration) => clock.sleep(duration).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,164 @@
+//! Stored commands and schedules, run by the workers of several processes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use underlay_core::memory::{MemoryCheckpoints, MemoryEventStore, MemoryReadModels, MemorySchedules};
+use underlay_core::{
+    Actor, Clock, CommitId, EventStoreExt, ManualClock, Outcome, StreamName, Version, WorkFilter, WorkPlace,
+    WorkQueue,
+};
+use underlay_runtime::{
+    Cancelled, CommandStatus, Engine, EngineConfig, Missed, Ports, ScheduleDefinition, SubmitOptions,
+    WorkPorts,
+};
+
+use crate::bank::{Account, AccountCommand, Transfer, registry, repeatable, stream, tenant};
+
+/// A bank in two processes, over stores in memory.
+struct Branches {
+    store: MemoryEventStore,
+    clock: Arc<ManualClock>,
+    engines: [Engine; 2],
+}
+
+impl Branches {
+    fn new() -> Self {
+        let clock = Arc::new(ManualClock::new("2026-03-28T23:00:00Z".parse().unwrap()));
+        let store = MemoryEventStore::new(clock.clone());
+        let work = WorkPorts {
+            queue: Arc::new(store.clone()),
+            schedules: Arc::new(MemorySchedules::default()),
+            checkpoints: Arc::new(MemoryCheckpoints::default()),
+            leases: None,
+        };
+        let ports = Ports {
+            work: Some(work),
+            store: Arc::new(store.clone()),
+            read_models: Arc::new(MemoryReadModels::default()),
+            wakeups: Arc::new(store.clone()),
+            snapshots: None,
+            leases: None,
+            clock: clock.clone(),
+        };
+        let engine = || Engine::new(ports.clone(), registry(), EngineConfig::default()).unwrap();
+        Self { store, clock, engines: [engine(), engine()] }
+    }
+
+    async fn status(&self, key: &str) -> CommandStatus {
+        let id = CommitId::from_key(&tenant(), key);
+        self.engines[1].command_status(&tenant(), id).await.unwrap().unwrap().status
+    }
+
+    /// Lets time pass until nothing waits any more.
+    async fn drain(&self) {
+        while !self.store.list_work(&WorkFilter::default(), WorkPlace::START, 1).await.unwrap().is_empty() {
+            self.clock.advance(Duration::from_millis(100));
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn deposits(&self, account: &str) -> u64 {
+        let stream: StreamName = stream(account);
+        self.store.read_stream_whole(&tenant(), &stream, Version::NONE).await.unwrap().len() as u64
+    }
+}
+
+fn deposit(cents: i64) -> AccountCommand {
+    AccountCommand::Deposit { cents }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_submitted_runs_once_whoever_works() {
+    let bank = Branches::new();
+    for n in 0..40 {
+        // Each is submitted in both processes.
+        for engine in &bank.engines {
+            let (key, account) = (repeatable(&format!("k{n}")), format!("a{}", n % 5));
+            engine.submit::<Account>(&key, &account, &deposit(1), SubmitOptions::default()).await.unwrap();
+        }
+    }
+    let working = bank.engines.each_ref().map(Engine::start_work);
+    bank.drain().await;
+    for account in 0..5 {
+        assert_eq!(bank.deposits(&format!("a{account}")).await, 8);
+    }
+    let CommandStatus::Processed(committed) = bank.status("k0").await else { panic!("it has run") };
+    assert_eq!(committed.versions[0].version, Version(1), "commands of one account are run in order");
+    for one in working {
+        one.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_ends_a_command_and_holds_nobody_up() {
+    let bank = Branches::new();
+    let engine = &bank.engines[0];
+    let account = "a".to_owned();
+    let withdraw = AccountCommand::Withdraw { cents: 5 };
+    let now = SubmitOptions::default();
+    engine.submit::<Account>(&repeatable("refused"), &account, &withdraw, now).await.unwrap();
+    engine.submit::<Account>(&repeatable("accepted"), &account, &deposit(9), now).await.unwrap();
+    let transfer = Transfer { from: account.clone(), to: "b".to_owned(), cents: 2 };
+    let later = now.due_at(bank.clock.now() + Duration::from_secs(60));
+    engine.submit_operation(&repeatable("moved"), &transfer, later).await.unwrap();
+    let working = engine.start_work();
+    bank.drain().await;
+    let CommandStatus::Processed(refused) = bank.status("refused").await else { panic!("it has run") };
+    assert!(matches!(refused.outcome, Outcome::Refused { code, .. } if code == "overdrawn"));
+    let CommandStatus::Processed(moved) = bank.status("moved").await else { panic!("it has run") };
+    assert_eq!(moved.versions.len(), 2);
+    assert!(moved.recorded_at >= later.due_at.unwrap());
+    assert_eq!(bank.deposits("a").await, 2);
+    working.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_was_cancelled_is_cleared_away_and_does_nothing() {
+    let bank = Branches::new();
+    let engine = &bank.engines[0];
+    let later = SubmitOptions::default().due_at(bank.clock.now() + Duration::from_secs(3_600));
+    engine.submit::<Account>(&repeatable("k"), &"a".to_owned(), &deposit(1), later).await.unwrap();
+    let id = CommitId::from_key(&tenant(), "k");
+    let ann = Actor { name: Some("ann".to_owned()), roles: Vec::new() };
+    let cancelled = bank.engines[1].cancel_command(&tenant(), &ann, id).await.unwrap();
+    assert!(matches!(cancelled, Cancelled::Cancelled(_)));
+    let working = engine.start_work();
+    bank.clock.advance(Duration::from_secs(3_600));
+    bank.drain().await;
+    let CommandStatus::Cancelled(committed) = bank.status("k").await else { panic!("it is cancelled") };
+    assert!(matches!(committed.outcome, Outcome::Refused { message, .. } if message.contains("ann")));
+    assert_eq!(bank.deposits("a").await, 0);
+    working.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_schedule_runs_its_command_once_a_day_through_a_change_of_clocks() {
+    let bank = Branches::new();
+    let daily =
+        ScheduleDefinition::command::<Account>("30 2 * * *", "Europe/Berlin", &"a".to_owned(), &deposit(1));
+    // Time passes here as fast as it can, so a process may come late.
+    let daily = daily.unwrap().with_missed(Missed::All);
+    bank.engines[0].put_schedule(&tenant(), "interest", daily).await.unwrap();
+    let working = bank.engines.each_ref().map(Engine::start_work);
+    // Three nights, on the first of which half past two does not exist.
+    let end = "2026-04-01T00:00:00Z".parse().unwrap();
+    while bank.clock.now() < end {
+        bank.clock.advance(Duration::from_secs(30));
+        tokio::task::yield_now().await;
+        tokio::task::yield_now().await;
+    }
+    while bank.deposits("a").await < 3 {
+        bank.clock.advance(Duration::from_millis(100));
+        tokio::task::yield_now().await;
+    }
+    for one in working {
+        one.stop().await;
+    }
+    assert_eq!(bank.deposits("a").await, 3);
+    let listed = bank.engines[1].schedules(Some(&tenant()), None, 10).await.unwrap();
+    assert_eq!(listed[0].next_due_at, Some("2026-04-01T00:30:00Z".parse().unwrap()));
+    let by = bank.store.read_stream_whole(&tenant(), &stream("a"), Version::NONE).await.unwrap();
+    assert!(by[0].metadata.as_str().contains("schedule interest"), "{:?}", by[0].metadata);
+    assert!(bank.engines[0].remove_schedule(&tenant(), "interest").await.unwrap());
+}

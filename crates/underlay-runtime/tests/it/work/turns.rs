@@ -1,0 +1,128 @@
+//! Who goes first.
+
+use std::time::Duration;
+
+use super::yard::{Act, QueueIsEmpty, Yard, note, order};
+
+#[tokio::test]
+async fn a_flood_of_one_tenant_keeps_no_other_waiting() {
+    let yard = Yard::new();
+    let process = yard.process("a");
+    for batch in 0..100 {
+        let all = (0..200).map(|n| note(&format!("k{}", batch * 200 + n), 1)).collect();
+        yard.send("flood", all).await;
+    }
+    yard.book.script(|delivery, _| if delivery.tenant.as_str() == "flood" { Act::Wait } else { Act::Do });
+    let work = process.start();
+    // The flood has all it may have.
+    yard.until(async || yard.book.count("begun") == 32).await;
+    yard.settle_down().await;
+    let begun = yard.book.count("begun");
+    yard.send("small", vec![note("k", 1)]).await;
+    yard.until(async || yard.book.numbers("small", "k", "done") == [1]).await;
+    assert_eq!(yard.book.count("begun"), begun + 1, "it starts at once");
+    assert!(process.state().buffered < 4_096 / 2);
+
+    // And all of the flood is done in the end.
+    yard.book.script(|_, _| Act::Do);
+    yard.book.gate.send_replace(true);
+    yard.pass_until(async || yard.store.queue_is_empty().await).await;
+    assert_eq!(yard.book.count("done"), 20_001);
+    yard.book.assert_in_order();
+    work.stop().await;
+}
+
+#[tokio::test]
+async fn tenants_take_turns_however_many_have_much() {
+    let yard = Yard::new();
+    let process = yard.process_with("a", |config| underlay_runtime::EngineConfig {
+        work_running_max: 4,
+        work_tenant_running_max: 4,
+        work_receiver_running_max: 4,
+        ..config
+    });
+    for tenant in 0..20 {
+        let all = (0..200).map(|n| note(&format!("k{n}"), 1)).collect();
+        yard.send(&format!("flood{tenant}"), all).await;
+    }
+    let work = process.start();
+    yard.until(async || yard.book.count("done") >= 100).await;
+    let done = yard.book.count("done");
+    yard.send("small", vec![note("k", 1)]).await;
+    yard.until(async || yard.book.numbers("small", "k", "done") == [1]).await;
+    let meanwhile = yard.book.count("done") - done;
+    assert!(meanwhile <= 500, "{meanwhile} of 4,000 went before it");
+    yard.pass_until(async || yard.store.queue_is_empty().await).await;
+    assert_eq!(yard.book.count("done"), 4_001);
+    work.stop().await;
+}
+
+#[tokio::test]
+async fn a_receiver_that_hangs_holds_up_no_other() {
+    let yard = Yard::new();
+    let process = yard.process("a");
+    yard.book.script(|delivery, _| if delivery.key.starts_with("hangs") { Act::Wait } else { Act::Do });
+    let work = process.start();
+    for tenant in 0..10 {
+        let all = (0..50).map(|n| note(&format!("hangs{n}"), 1)).collect();
+        yard.send(&format!("t{tenant}"), all).await;
+    }
+    yard.settle_down().await;
+    let hanging = yard.book.count("begun");
+    assert!((32..=64).contains(&hanging), "{hanging}");
+    for number in 1..=100 {
+        yard.send("t0", vec![order("goes", number)]).await;
+    }
+    yard.until(async || yard.book.numbers("t0", "goes", "done").len() == 100).await;
+    assert_eq!(yard.book.count("begun"), hanging + 100);
+    yard.book.gate.send_replace(true);
+    work.stop().await;
+}
+
+#[tokio::test]
+async fn urgent_work_goes_first_and_normal_work_goes_too() {
+    let yard = Yard::new();
+    let process =
+        yard.process_with("a", |config| underlay_runtime::EngineConfig { work_running_max: 1, ..config });
+    for n in 0..300 {
+        yard.send("acme", vec![note(&format!("normal{n}"), 1)]).await;
+    }
+    yard.book.script(|_, _| Act::Wait);
+    let work = process.start();
+    yard.until(async || process.state().buffered > 200).await;
+    for n in 0..200 {
+        yard.send("acme", vec![note(&format!("urgent{n}"), 1).urgent()]).await;
+    }
+    yard.settle_down().await;
+    yard.book.script(|_, _| Act::Do);
+    yard.book.gate.send_replace(true);
+    yard.until(async || yard.store.queue_is_empty().await).await;
+    let begun: Vec<String> =
+        yard.book.all().into_iter().filter(|line| line.what == "begun").map(|line| line.key).collect();
+    let urgent = begun[1..200].iter().filter(|key| key.starts_with("urgent")).count();
+    assert!(urgent > 180, "{urgent} of the next 199");
+    assert!(begun[1..100].iter().any(|key| key.starts_with("normal")), "normal work has its turns");
+    work.stop().await;
+}
+
+#[tokio::test]
+async fn a_hint_is_enough_and_so_is_a_poll() {
+    let yard = Yard::new();
+    let process = yard.process("a");
+    let work = process.start();
+    yard.settle_down().await;
+    yard.send("acme", vec![note("k", 1)]).await;
+    yard.until(async || yard.book.count("done") == 1).await;
+    work.stop().await;
+
+    // Of a process without hints, the polls are enough.
+    let deaf = yard.deaf_process("b");
+    let work = deaf.start();
+    yard.pass(Duration::from_millis(200)).await;
+    yard.send("acme", vec![note("k", 2)]).await;
+    yard.settle_down().await;
+    assert_eq!(yard.book.count("done"), 1);
+    let took = yard.pass_until(async || yard.book.count("done") == 2).await;
+    assert!(took <= super::yard::POLL, "{took:?}");
+    work.stop().await;
+}

@@ -1,0 +1,286 @@
+//! What an operator looks at and does: queues, pumps, subscribers, dead letters.
+//!
+//! How much there is, is told over all tenants, and names none of them. Dead letters hold what was sent: they are
+//! those of the caller's tenant alone. Across tenants they are looked at from the command line.
+
+use axum::extract::State;
+use serde::Serialize;
+use underlay_core::{
+    Json, Payload, Position, TenantId, TenantLag, Timestamp, WorkFilter, WorkId, WorkInfo, WorkKind,
+    WorkPlace, WorkStanding,
+};
+use underlay_runtime::{LetterOrder, Overview, ViewStatus};
+
+use crate::Principal;
+use crate::answer::Answer;
+use crate::app::App;
+use crate::budget::Room;
+use crate::door::credentials::Caller;
+use crate::parameters::Parameters;
+use crate::path::Segments;
+use crate::problem::Problem;
+
+/// Dead letters in a page where the request does not say, and at most.
+const PAGE_LETTERS_DEFAULT: usize = 50;
+const PAGE_LETTERS_MAX: usize = 500;
+/// Dead letters read at once. Each may have a megabyte.
+const PART_LETTERS: usize = 16;
+/// Bytes of a dead letter in an answer beside its payload and metadata, about.
+const LETTER_BYTES: usize = 1_024;
+
+/// A queue, over all tenants.
+#[derive(Debug, Serialize)]
+pub(crate) struct QueueBody {
+    pub(crate) receiver: String,
+    pub(crate) kind: WorkKind,
+    /// Pieces that are ready, or being done.
+    pub(crate) ready: u64,
+    /// Pieces that are due later, or stand behind another of their key.
+    pub(crate) later: u64,
+    /// Dead letters.
+    pub(crate) dead: u64,
+    /// When the oldest that is ready or due was sent.
+    pub(crate) oldest_sent_at: Option<Timestamp>,
+    /// How long ago that is, in seconds.
+    pub(crate) lag_seconds: u64,
+}
+
+/// A pump. Why it stopped is not told: the event that stopped it may be another tenant's.
+#[derive(Debug, Serialize)]
+pub(crate) struct PumpBody {
+    pub(crate) pump: String,
+    pub(crate) status: ViewStatus,
+    pub(crate) position: Position,
+    /// How many positions the head of the log is beyond that.
+    pub(crate) behind: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stopped_since: Option<Timestamp>,
+}
+
+/// A subscriber of the process that answers. Why it failed is not told, for the same reason.
+#[derive(Debug, Serialize)]
+pub(crate) struct SubscriberBody {
+    name: String,
+    waiting: usize,
+    waiting_bytes: usize,
+    taken: u64,
+    failures: u64,
+    dead: usize,
+    is_stopped: bool,
+    /// What of the caller's tenant waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lag: Option<TenantLag>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct QueuesBody {
+    pub(crate) queues: Vec<QueueBody>,
+    /// The shards that the process that answers holds; null where it does no work.
+    shards_held: Option<usize>,
+    pub(crate) pumps: Vec<PumpBody>,
+    subscribers: Vec<SubscriberBody>,
+}
+
+/// Queues as they are told.
+pub(crate) fn queues_of(overview: &Overview) -> Vec<QueueBody> {
+    let queue = |queue: &underlay_runtime::QueueStanding| QueueBody {
+        receiver: queue.depth.receiver.clone(),
+        kind: queue.depth.kind,
+        ready: queue.depth.ready,
+        later: queue.depth.later,
+        dead: queue.depth.dead,
+        oldest_sent_at: queue.depth.oldest_sent_at,
+        lag_seconds: queue.lag.as_secs(),
+    };
+    overview.queues.iter().map(queue).collect()
+}
+
+/// Pumps as they are told.
+pub(crate) fn pumps_of(overview: &Overview) -> Vec<PumpBody> {
+    let pump = |pump: &underlay_runtime::PumpStanding| PumpBody {
+        pump: pump.pump.clone(),
+        status: pump.status,
+        position: pump.position,
+        behind: pump.behind,
+        stopped_since: pump.stop.as_ref().map(|stop| stop.since),
+    };
+    overview.pumps.iter().map(pump).collect()
+}
+
+/// `GET /v1/admin/queues`: how much waits, how late it is, and where pumps and subscribers stand.
+pub(crate) async fn queues(
+    State(app): State<App>,
+    Caller(principal): Caller,
+    parameters: Parameters,
+) -> Result<Answer<QueuesBody>, Problem> {
+    parameters.finish(&[])?;
+    let overview = app.engine().overview().await?;
+    let of_caller = |lag: &&TenantLag| lag.tenant == principal.tenant;
+    let subscribers = overview.subscribers.iter().map(|standing| SubscriberBody {
+        name: standing.name.clone(),
+        waiting: standing.waiting,
+        waiting_bytes: standing.waiting_bytes,
+        taken: standing.taken,
+        failures: standing.failures,
+        dead: standing.dead,
+        is_stopped: standing.is_stopped,
+        lag: standing.lag.iter().find(of_caller).cloned(),
+    });
+    Ok(Answer(QueuesBody {
+        queues: queues_of(&overview),
+        shards_held: overview.worker.as_ref().map(|worker| worker.shards.len()),
+        subscribers: subscribers.collect(),
+        pumps: pumps_of(&overview),
+    }))
+}
+
+/// A dead letter. Whose it is, the caller knows.
+#[derive(Debug, Serialize)]
+pub(crate) struct DeadLetterBody {
+    work_id: WorkId,
+    kind: WorkKind,
+    receiver: String,
+    key: String,
+    name: String,
+    version: u32,
+    #[serde(flatten)]
+    payload: Payload,
+    metadata: Json,
+    commit_id: underlay_core::CommitId,
+    sent_at: Timestamp,
+    attempts: u32,
+    last_error: Option<String>,
+    died_at: Option<Timestamp>,
+    is_final: bool,
+    /// Whether what has the same key waits until this is replayed or discarded.
+    holds_key: bool,
+}
+
+impl DeadLetterBody {
+    fn of(info: WorkInfo) -> Self {
+        let WorkInfo { work, standing } = info;
+        let (died_at, is_final, holds_key) = match standing {
+            WorkStanding::Dead { died_at, is_final, holds } => (Some(died_at), is_final, holds),
+            _ => (None, false, false),
+        };
+        Self {
+            work_id: work.id,
+            kind: work.sent.kind,
+            receiver: work.sent.receiver,
+            key: work.sent.key,
+            name: work.sent.name,
+            version: work.sent.version.0,
+            payload: work.sent.payload,
+            metadata: work.metadata,
+            commit_id: work.commit_id,
+            sent_at: work.sent_at,
+            attempts: work.attempts,
+            last_error: work.last_error,
+            died_at,
+            is_final,
+            holds_key,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct DeadLettersBody {
+    dead_letters: Vec<DeadLetterBody>,
+    /// What `after` is for the next page; null where this is the last.
+    next: Option<String>,
+}
+
+/// `GET /v1/admin/dead-letters`: a page of the tenant's work that was given up, the oldest first.
+pub(crate) async fn dead_letters(
+    State(app): State<App>,
+    Caller(principal): Caller,
+    room: Room,
+    mut parameters: Parameters,
+) -> Result<Answer<DeadLettersBody>, Problem> {
+    let kind = parameters.take("kind")?.map(|name| {
+        let known = || WorkKind::ALL.map(WorkKind::name).join(", ");
+        WorkKind::from_name(&name)
+            .ok_or_else(|| Problem::invalid(format!("kind={name} is none of: {}", known())))
+    });
+    let filter = WorkFilter {
+        tenant: Some(principal.tenant),
+        dead: true,
+        kind: kind.transpose()?,
+        receiver: parameters.take("receiver")?,
+        key: parameters.take("key")?,
+    };
+    let after: u64 = parameters.take_parsed("after")?.unwrap_or_default();
+    let limit = parameters.take_limit(PAGE_LETTERS_DEFAULT, PAGE_LETTERS_MAX)?;
+    parameters.finish(&["receiver", "key", "kind", "after", "limit"])?;
+    let mut after = WorkPlace::from_number(after);
+    let (mut letters, mut bytes, mut next) = (Vec::new(), 0, None);
+    loop {
+        let part = PART_LETTERS.min(limit - letters.len());
+        let read = app.engine().dead_letters(&filter, after, part).await?;
+        let is_last = read.len() < part;
+        for info in read {
+            let payload = &info.work.sent.payload;
+            bytes += LETTER_BYTES + payload.bytes() + info.work.metadata.as_str().len();
+            after = info.work.place;
+            letters.push(DeadLetterBody::of(info));
+        }
+        room.0.hold(bytes, false)?;
+        if is_last {
+            break;
+        }
+        if letters.len() >= limit || bytes >= app.config().page_bytes_max {
+            next = Some(after.number().to_string());
+            break;
+        }
+    }
+    Ok(Answer(DeadLettersBody { dead_letters: letters, next }))
+}
+
+/// What became of a dead letter.
+#[derive(Debug, Serialize)]
+pub(crate) struct SettledBody {
+    work_id: WorkId,
+    /// `replayed` or `discarded`.
+    status: &'static str,
+}
+
+/// `POST /v1/admin/dead-letters/{id}/replay`: it is due again at once.
+pub(crate) async fn replay(
+    State(app): State<App>,
+    Caller(principal): Caller,
+    Segments(id): Segments<String>,
+    parameters: Parameters,
+) -> Result<Answer<SettledBody>, Problem> {
+    parameters.finish(&[])?;
+    settle(&app, principal, LetterOrder::Replay, &id).await
+}
+
+/// `POST /v1/admin/dead-letters/{id}/discard`: it is removed for ever.
+pub(crate) async fn discard(
+    State(app): State<App>,
+    Caller(principal): Caller,
+    Segments(id): Segments<String>,
+    parameters: Parameters,
+) -> Result<Answer<SettledBody>, Problem> {
+    parameters.finish(&[])?;
+    settle(&app, principal, LetterOrder::Discard, &id).await
+}
+
+async fn settle(
+    app: &App,
+    principal: Principal,
+    order: LetterOrder,
+    id: &str,
+) -> Result<Answer<SettledBody>, Problem> {
+    let parsed = id.parse().map(WorkId);
+    let work_id =
+        parsed.map_err(|error| Problem::invalid(format!("{id:?} is no id of a dead letter: {error}")))?;
+    let by = by(&principal.tenant, principal.actor.name.as_deref());
+    app.engine().settle_dead_letter(order, &principal.tenant, work_id, &by).await?;
+    Ok(Answer(SettledBody { work_id, status: order.done() }))
+}
+
+/// Who ordered it, for the log.
+fn by(tenant: &TenantId, actor: Option<&str>) -> String {
+    format!("{} of {tenant}, over HTTP", actor.unwrap_or("somebody"))
+}

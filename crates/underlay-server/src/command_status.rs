@@ -1,0 +1,186 @@
+//! What became of a command, and how one is taken back.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Serialize;
+use underlay_core::{CommitId, Error, Json, Outcome, Position, StreamVersion, Timestamp};
+use underlay_runtime::{Cancelled, CommandInfo, CommandStatus, Submitted};
+
+use crate::Principal;
+use crate::answer::Answer;
+use crate::app::App;
+use crate::door::credentials::Caller;
+use crate::door::roles::permit_stored;
+use crate::path::Segments;
+use crate::problem::Problem;
+use crate::request_headers::read_key;
+
+/// A command, by its status:
+///
+/// - `pending`: it is stored and not begun;
+/// - `consumed`: it runs in the process that answers, or an attempt has failed and another one follows;
+/// - `processed`: it was accepted or refused, and `outcome` says which;
+/// - `cancelled`: it never runs;
+/// - `failed`: it was given up;
+/// - `discarded`: it was given up, and somebody removed it;
+/// - `uncertain`: its outcome was written, and nobody knows yet whether it is stored.
+#[derive(Debug, Serialize)]
+pub(crate) struct CommandBody {
+    command_id: CommitId,
+    status: &'static str,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    ended: Option<EndedBody>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    waiting: Option<WaitingBody>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    submitted_at: Option<Timestamp>,
+}
+
+/// How a command ended.
+#[derive(Debug, Serialize)]
+struct EndedBody {
+    #[serde(flatten)]
+    outcome: OutcomeBody,
+    position: Position,
+    streams: Vec<StreamVersion>,
+    event_count: u32,
+    recorded_at: Timestamp,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+enum OutcomeBody {
+    Accepted,
+    Refused { refusal: RefusalBody },
+}
+
+#[derive(Debug, Serialize)]
+struct RefusalBody {
+    code: String,
+    message: String,
+    /// Null once their retention has passed.
+    fields: Json,
+}
+
+/// A command that waits or was given up. What it asks for is not told: that may be for others than those who may ask
+/// where it stands.
+#[derive(Debug, Serialize)]
+struct WaitingBody {
+    /// The moment of the next attempt; null where nothing but its turn is waited for.
+    due_at: Option<Timestamp>,
+    /// The attempts that have failed.
+    attempts: u32,
+    /// Why the last of them failed.
+    last_error: Option<String>,
+    /// When it was given up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed_at: Option<Timestamp>,
+}
+
+impl CommandBody {
+    /// A command that was stored just now.
+    pub(crate) fn submitted(submitted: &Submitted) -> Self {
+        Self {
+            command_id: submitted.command_id,
+            status: CommandStatus::Pending.word(),
+            ended: None,
+            waiting: Some(WaitingBody {
+                due_at: submitted.due_at,
+                attempts: 0,
+                last_error: None,
+                failed_at: None,
+            }),
+            submitted_at: Some(submitted.submitted_at),
+        }
+    }
+}
+
+impl From<CommandInfo> for CommandBody {
+    fn from(info: CommandInfo) -> Self {
+        let CommandInfo { command_id, status, submitted_at, waiting } = info;
+        let word = status.word();
+        let failed_at = match status {
+            CommandStatus::Failed { died_at, .. } => Some(died_at),
+            _ => None,
+        };
+        let waiting = waiting.map(|waiting| WaitingBody {
+            due_at: waiting.due_at,
+            attempts: waiting.attempts,
+            last_error: waiting.last_error,
+            failed_at,
+        });
+        let ended = match status {
+            CommandStatus::Processed(committed) | CommandStatus::Cancelled(committed) => Some(EndedBody {
+                outcome: match committed.outcome {
+                    Outcome::Accepted => OutcomeBody::Accepted,
+                    Outcome::Refused { code, message, body } => {
+                        OutcomeBody::Refused { refusal: RefusalBody { code, message, fields: body } }
+                    }
+                },
+                position: committed.position,
+                streams: committed.versions,
+                event_count: committed.event_count,
+                recorded_at: committed.recorded_at,
+            }),
+            _ => None,
+        };
+        Self { command_id, status: word, ended, waiting, submitted_at }
+    }
+}
+
+/// `GET /v1/commands/{key}`: what became of a command, by the key it was sent with, or by the id an answer
+/// gave. One that another process was given to run at once is not found until it is stored.
+pub(crate) async fn find(
+    State(app): State<App>,
+    Caller(principal): Caller,
+    Segments(key): Segments<String>,
+) -> Result<Answer<CommandBody>, Problem> {
+    Ok(Answer(look_up(&app, &principal, &key).await?.into()))
+}
+
+/// `DELETE /v1/commands/{key}`: cancels a stored command that has not ended. Whoever cancels it needs the roles that
+/// giving it asks for.
+pub(crate) async fn cancel(
+    State(app): State<App>,
+    Caller(principal): Caller,
+    Segments(key): Segments<String>,
+) -> Result<Answer<CommandBody>, Problem> {
+    let info = look_up(&app, &principal, &key).await?;
+    if let Some(waiting) = &info.waiting {
+        permit_stored(&app, &principal.actor, waiting)?;
+    }
+    let cancelled = app.engine().cancel_command(&principal.tenant, &principal.actor, info.command_id).await;
+    match cancelled {
+        Ok(Cancelled::Cancelled(info)) => Ok(Answer(info.into())),
+        Ok(Cancelled::TooLate(info)) => Err(too_late(&info)),
+        Err(Error::NotFound(_)) => Err(unknown(&key)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A key comes first: one that looks like an id stands for another command.
+async fn look_up(app: &App, principal: &Principal, key: &str) -> Result<CommandInfo, Problem> {
+    let engine = app.engine();
+    let by_key = CommitId::from_key(&principal.tenant, read_key(key)?);
+    if let Some(found) = engine.command_status(&principal.tenant, by_key).await? {
+        return Ok(found);
+    }
+    let found = match key.parse() {
+        Ok(id) => engine.command_status(&principal.tenant, id).await?,
+        Err(_) => None,
+    };
+    found.ok_or_else(|| unknown(key))
+}
+
+/// That a command is not stored, and this process does not have it.
+fn unknown(key: &str) -> Problem {
+    Problem::from(Error::NotFound(format!("command {key:?}")))
+        .with_more("; another process of the service may have it and not have stored it yet")
+}
+
+fn too_late(info: &CommandInfo) -> Problem {
+    let detail = format!("the command is {} already; it cannot be cancelled any more", info.status.word());
+    Problem::new(StatusCode::CONFLICT, "command-ended", "The command has ended", detail)
+        .with_member("command_id", info.command_id.to_string())
+        .with_member("command", format!("/v1/commands/{}", info.command_id))
+}

@@ -1,0 +1,7 @@
+SELECT
+    store_id,
+    position,
+    event_id,
+    definition
+FROM checkpoints
+WHERE name = ?1

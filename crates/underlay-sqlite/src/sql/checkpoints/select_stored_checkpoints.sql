@@ -1,0 +1,8 @@
+SELECT
+    store_id,
+    position,
+    event_id,
+    definition,
+    name
+FROM checkpoints
+ORDER BY name

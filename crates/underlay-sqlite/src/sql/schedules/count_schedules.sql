@@ -1,0 +1,3 @@
+SELECT count(*)
+FROM schedules
+WHERE tenant = ?1

@@ -1,0 +1,4 @@
+DELETE FROM removed_schedules
+WHERE tenant = ?1
+    AND name = ?2
+RETURNING revision

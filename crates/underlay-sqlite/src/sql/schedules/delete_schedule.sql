@@ -1,0 +1,4 @@
+DELETE FROM schedules
+WHERE tenant = ?1
+    AND name = ?2
+RETURNING revision

@@ -1,0 +1,12 @@
+SELECT
+    tenant,
+    name,
+    definition,
+    next_due_at,
+    revision
+FROM schedules
+WHERE (tenant, name) > (?1, ?2)
+ORDER BY
+    tenant,
+    name
+LIMIT ?3

@@ -1,0 +1,7 @@
+DELETE FROM dead_letters
+WHERE tenant = ?1
+    AND work_id = ?2
+RETURNING
+    tenant,
+    receiver,
+    key

@@ -1,0 +1,2 @@
+DELETE FROM workers
+WHERE expires_at <= ?1

@@ -1,0 +1,3 @@
+DELETE FROM work
+WHERE place = ?1
+    AND shard = ?2

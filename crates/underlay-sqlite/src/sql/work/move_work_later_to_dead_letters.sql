@@ -1,0 +1,48 @@
+INSERT INTO dead_letters (
+    place,
+    shard,
+    lane,
+    tenant,
+    work_id,
+    commit_id,
+    kind,
+    receiver,
+    key,
+    name,
+    version,
+    sent_at,
+    encoding,
+    key_id,
+    metadata,
+    payload,
+    attempts,
+    last_error,
+    died_at,
+    is_final,
+    holds
+)
+SELECT
+    place,
+    shard,
+    lane,
+    tenant,
+    work_id,
+    commit_id,
+    kind,
+    receiver,
+    key,
+    name,
+    version,
+    sent_at,
+    encoding,
+    key_id,
+    metadata,
+    payload,
+    attempts + 1,
+    ?3,
+    ?4,
+    ?5,
+    ?6
+FROM work_later
+WHERE place = ?1
+    AND shard = ?2

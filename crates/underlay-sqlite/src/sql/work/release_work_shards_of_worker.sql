@@ -1,0 +1,3 @@
+UPDATE work_shards
+SET expires_at = ?2
+WHERE worker = ?1

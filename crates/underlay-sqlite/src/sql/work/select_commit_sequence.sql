@@ -1,0 +1,4 @@
+SELECT sequence
+FROM commits
+WHERE tenant = ?1
+    AND commit_id = ?2

@@ -1,0 +1,25 @@
+SELECT
+    place,
+    shard,
+    lane,
+    tenant,
+    work_id,
+    commit_id,
+    kind,
+    receiver,
+    key,
+    name,
+    version,
+    sent_at,
+    encoding,
+    key_id,
+    metadata,
+    payload,
+    attempts,
+    last_error,
+    NULL,
+    died_at,
+    is_final,
+    holds
+FROM dead_letters
+WHERE place = ?1

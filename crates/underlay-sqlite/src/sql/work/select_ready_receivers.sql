@@ -1,0 +1,10 @@
+SELECT
+    place,
+    receiver,
+    kind
+FROM work
+WHERE shard = ?1
+    AND lane = ?2
+    AND place > ?3
+ORDER BY place
+LIMIT ?4

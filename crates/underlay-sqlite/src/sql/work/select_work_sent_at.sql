@@ -1,0 +1,3 @@
+SELECT sent_at
+FROM work
+WHERE place = ?1

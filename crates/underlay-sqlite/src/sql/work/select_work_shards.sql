@@ -1,0 +1,9 @@
+SELECT
+    shard,
+    term,
+    worker,
+    expires_at,
+    urgent_cursor,
+    normal_cursor
+FROM work_shards
+ORDER BY shard

@@ -1,0 +1,3 @@
+SELECT id
+FROM workers
+ORDER BY id

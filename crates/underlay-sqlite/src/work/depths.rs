@@ -1,0 +1,159 @@
+//! How much work there is. Counting walks along an index and ends at a number of pieces, so the answer takes
+//! a fraction of a second, however much waits: ready work at [`READY_COUNTED_MAX`], the rest at [`COUNTED_MAX`] of
+//! one kind for one receiver. Where as many wait or more, the depths say less than there is.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use rusqlite::{Connection, ToSql, params};
+use underlay_core::adapter::stored_number;
+use underlay_core::{Lane, QueueDepth, Shard, Timestamp, WorkKind, WorkPlace};
+
+use crate::error::Failure;
+use crate::log::event_row;
+use crate::work::work_row::{self, AtPlace};
+
+/// Pieces of ready work that are counted.
+const READY_COUNTED_MAX: usize = 500_000;
+/// Of them, those that are counted before it is the next lane's turn, or the next shard's.
+const READY_COUNTED_AT_ONCE: usize = 10_000;
+/// Pieces that are counted of what is due later, or dead, of one kind for one receiver.
+const COUNTED_MAX: u32 = 500_000;
+
+/// What is counted together.
+struct Group {
+    receiver: String,
+    kind: WorkKind,
+}
+
+/// How much there is, by receiver and kind.
+pub(crate) fn depths(connection: &Connection, now: Timestamp) -> Result<Vec<QueueDepth>, Failure> {
+    let mut depths = BTreeMap::new();
+    count_ready(connection, &mut depths)?;
+    for group in groups(connection, include_str!("../sql/work/select_next_receiver_of_work_later.sql"))? {
+        let depth = depth_of(&mut depths, &group);
+        depth.later = count(connection, include_str!("../sql/work/count_work_later.sql"), &group)?;
+        let values = params![group.receiver, group.kind.name(), now.as_microsecond(), COUNTED_MAX];
+        let due = sent_at(connection, include_str!("../sql/work/select_oldest_due_work.sql"), values)?;
+        depth.oldest_sent_at = depth.oldest_sent_at.into_iter().chain(due).min();
+    }
+    for group in groups(connection, include_str!("../sql/work/select_next_receiver_of_dead_letters.sql"))? {
+        let depth = depth_of(&mut depths, &group);
+        depth.dead = count(connection, include_str!("../sql/work/count_dead_letters.sql"), &group)?;
+    }
+    Ok(depths.into_values().collect())
+}
+
+/// How far a count of ready work has come.
+struct Range {
+    shard: Shard,
+    lane: Lane,
+    after: i64,
+}
+
+/// Counts ready work. Shards and lanes take turns, so that of each the oldest is seen.
+fn count_ready(
+    connection: &Connection,
+    depths: &mut BTreeMap<(String, &'static str), QueueDepth>,
+) -> Result<(), Failure> {
+    let mut select = connection.prepare_cached(include_str!("../sql/work/select_ready_receivers.sql"))?;
+    let ranges = Shard::all().flat_map(|shard| Lane::ALL.map(|lane| Range { shard, lane, after: 0 }));
+    let mut ranges: VecDeque<Range> = ranges.collect();
+    let mut counts: HashMap<String, [Ready; WorkKind::ALL.len()]> = HashMap::new();
+    let mut counted = 0;
+    while counted < READY_COUNTED_MAX
+        && let Some(mut range) = ranges.pop_front()
+    {
+        let (shard, lane) = (range.shard.number(), range.lane.number());
+        let mut rows = select.query(params![shard, lane, range.after, READY_COUNTED_AT_ONCE as i64])?;
+        let mut seen = 0;
+        while let Some(row) = rows.next()? {
+            let place = work_row::place(row)?;
+            let kind = work_row::kind(row, 2, AtPlace(place))?;
+            let receiver = event_row::text(row, 1, AtPlace(place))?;
+            if !counts.contains_key(receiver) {
+                counts.insert(receiver.to_owned(), Default::default());
+            }
+            let at = WorkKind::ALL.iter().position(|other| *other == kind);
+            if let Some(ready) = counts.get_mut(receiver).zip(at).map(|(counts, at)| &mut counts[at]) {
+                ready.add(place);
+            }
+            range.after = stored_number(place.number());
+            seen += 1;
+        }
+        counted += seen;
+        if seen == READY_COUNTED_AT_ONCE {
+            ranges.push_back(range);
+        }
+    }
+    for (receiver, counts) in counts {
+        for (kind, Ready { count, oldest }) in WorkKind::ALL.into_iter().zip(counts) {
+            let Some(oldest) = oldest else { continue };
+            let depth = depth_of(depths, &Group { receiver: receiver.clone(), kind });
+            depth.ready = count;
+            let values = params![stored_number(oldest.number())];
+            depth.oldest_sent_at =
+                sent_at(connection, include_str!("../sql/work/select_work_sent_at.sql"), values)?;
+        }
+    }
+    Ok(())
+}
+
+/// What is counted of one kind for one receiver.
+#[derive(Default)]
+struct Ready {
+    count: u64,
+    /// The lowest place.
+    oldest: Option<WorkPlace>,
+}
+
+impl Ready {
+    fn add(&mut self, place: WorkPlace) {
+        self.count += 1;
+        self.oldest = Some(self.oldest.map_or(place, |oldest| oldest.min(place)));
+    }
+}
+
+fn depth_of<'d>(
+    depths: &'d mut BTreeMap<(String, &'static str), QueueDepth>,
+    group: &Group,
+) -> &'d mut QueueDepth {
+    let key = (group.receiver.clone(), group.kind.name());
+    depths.entry(key).or_insert_with(|| QueueDepth {
+        receiver: group.receiver.clone(),
+        kind: group.kind,
+        ready: 0,
+        later: 0,
+        dead: 0,
+        oldest_sent_at: None,
+    })
+}
+
+/// Every receiver with every kind it has. The statement gives the next one after another, so each is one
+/// step along an index.
+fn groups(connection: &Connection, select_next: &str) -> Result<Vec<Group>, Failure> {
+    let mut select = connection.prepare_cached(select_next)?;
+    let mut groups: Vec<Group> = Vec::new();
+    loop {
+        let (receiver, kind) =
+            groups.last().map_or(("", ""), |last| (last.receiver.as_str(), last.kind.name()));
+        let mut rows = select.query((receiver, kind))?;
+        let Some(row) = rows.next()? else { return Ok(groups) };
+        let receiver = event_row::text(row, 0, "a receiver of work")?.to_owned();
+        let kind = work_row::kind(row, 1, format_args!("the receiver {receiver:?}"))?;
+        drop(rows);
+        groups.push(Group { receiver, kind });
+    }
+}
+
+fn count(connection: &Connection, sql: &str, group: &Group) -> Result<u64, Failure> {
+    let mut select = connection.prepare_cached(sql)?;
+    let values = params![group.receiver, group.kind.name(), COUNTED_MAX];
+    let mut rows = select.query(values)?;
+    Ok(rows.next()?.map(|row| event_row::count(row, 0, "work")).transpose()?.unwrap_or(0))
+}
+
+fn sent_at(connection: &Connection, sql: &str, values: &[&dyn ToSql]) -> Result<Option<Timestamp>, Failure> {
+    let mut select = connection.prepare_cached(sql)?;
+    let mut rows = select.query(values)?;
+    Ok(rows.next()?.map(|row| work_row::time(row, 0, "the oldest work")).transpose()?.flatten())
+}

@@ -1,0 +1,276 @@
+//! Reading work: what is ready, what is due, and what a person looks at. Nothing is written.
+//!
+//! A read walks over places, which an index holds with all it has to test, and then looks up the pieces
+//! that are asked for.
+
+use std::collections::HashSet;
+
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
+use underlay_core::adapter::{PAGE_BYTES_MAX, StoredNames, stored_number};
+use underlay_core::limits::WORK_SCAN_MAX;
+use underlay_core::{
+    CommitId, DuePage, Lane, ReadWork, Shard, TenantId, Timestamp, Work, WorkFilter, WorkInfo, WorkKind,
+    WorkPage, WorkPlace, WorkScope, WorkStanding,
+};
+
+use crate::error::Failure;
+use crate::log::event_row;
+use crate::work::sending::place_of;
+use crate::work::work_row::{self, AtPlace, FURTHER};
+
+/// Where a piece of work is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Table {
+    Ready,
+    Later,
+    Dead,
+}
+
+impl Table {
+    fn select(self) -> &'static str {
+        match self {
+            Self::Ready => include_str!("../sql/work/select_ready_work.sql"),
+            Self::Later => include_str!("../sql/work/select_work_later.sql"),
+            Self::Dead => include_str!("../sql/work/select_dead_letter.sql"),
+        }
+    }
+
+    fn select_places(self) -> &'static str {
+        match self {
+            Self::Ready => include_str!("../sql/work/select_places_of_work.sql"),
+            Self::Later => include_str!("../sql/work/select_places_of_work_later.sql"),
+            Self::Dead => include_str!("../sql/work/select_places_of_dead_letters.sql"),
+        }
+    }
+
+    fn select_places_of_tenant(self) -> &'static str {
+        match self {
+            Self::Ready => include_str!("../sql/work/select_places_of_work_of_tenant.sql"),
+            Self::Later => include_str!("../sql/work/select_places_of_work_later_of_tenant.sql"),
+            Self::Dead => include_str!("../sql/work/select_places_of_dead_letters_of_tenant.sql"),
+        }
+    }
+}
+
+/// Looks pieces up by their places.
+struct Pieces<'c> {
+    select: CachedStatement<'c>,
+    names: StoredNames,
+    /// What those that were read come to.
+    bytes: usize,
+}
+
+impl<'c> Pieces<'c> {
+    fn of(connection: &'c Connection, table: Table) -> Result<Self, Failure> {
+        let select = connection.prepare_cached(table.select())?;
+        Ok(Self { select, names: StoredNames::default(), bytes: 0 })
+    }
+
+    /// The piece at a place, with what `further` makes of the rest of its row.
+    fn find<T>(
+        &mut self,
+        place: WorkPlace,
+        further: impl FnOnce(&Row<'_>) -> Result<T, Failure>,
+    ) -> Result<Option<(Work, T)>, Failure> {
+        let mut rows = self.select.query([stored_number(place.number())])?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        let work = work_row::work(row, &mut self.names)?;
+        self.bytes += work.sent.payload.bytes() + work.metadata.bytes();
+        Ok(Some((work, further(row)?)))
+    }
+
+    /// The piece at a place that an index names.
+    fn read(&mut self, place: WorkPlace) -> Result<ReadWork, Failure> {
+        let is_blocked = |row: &Row<'_>| work_row::flag(row, FURTHER, AtPlace(place));
+        let found = self.find(place, is_blocked)?;
+        let (work, is_blocked) = found.ok_or_else(|| missing(place))?;
+        Ok(ReadWork { work, is_blocked })
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes >= PAGE_BYTES_MAX
+    }
+}
+
+fn missing(place: WorkPlace) -> Failure {
+    Failure::damaged(format!("{} is missing, an index has it", AtPlace(place)))
+}
+
+/// A page of ready work of a shard and lane.
+pub(crate) fn ready_page(
+    connection: &Connection,
+    (shard, lane): (Shard, Lane),
+    scope: &WorkScope,
+    after: WorkPlace,
+    limit: usize,
+) -> Result<WorkPage, Failure> {
+    let mut page = WorkPage { work: Vec::new(), scanned_to: after, at_end: true };
+    let (number, lane, from) = (shard.number(), lane.number(), stored_number(after.number()));
+    let (mut select, passed);
+    let mut places = match scope {
+        WorkScope::EveryTenantBut(tenants) => {
+            passed = tenants.iter().map(TenantId::as_str).collect();
+            select = connection.prepare_cached(include_str!("../sql/work/select_ready_places.sql"))?;
+            select.query(params![number, lane, from])?
+        }
+        WorkScope::Tenant(tenant) => {
+            passed = HashSet::new();
+            select =
+                connection.prepare_cached(include_str!("../sql/work/select_ready_places_of_tenant.sql"))?;
+            select.query(params![number, lane, from, tenant.as_str()])?
+        }
+    };
+    let mut pieces = Pieces::of(connection, Table::Ready)?;
+    let mut scanned = 0;
+    while let Some(row) = places.next()? {
+        if page.work.len() >= limit || scanned >= WORK_SCAN_MAX || pieces.is_full() {
+            page.at_end = false;
+            break;
+        }
+        scanned += 1;
+        page.scanned_to = work_row::place(row)?;
+        let here = AtPlace(page.scanned_to);
+        if passed.is_empty() || !passed.contains(event_row::text(row, 1, here)?) {
+            page.work.push(pieces.read(page.scanned_to)?);
+        }
+    }
+    Ok(page)
+}
+
+/// What is due of a shard, and how long until the next is.
+pub(crate) fn due_page(
+    connection: &Connection,
+    shard: Shard,
+    except: &[WorkPlace],
+    limit: usize,
+    now: Timestamp,
+) -> Result<DuePage, Failure> {
+    let except: HashSet<WorkPlace> = except.iter().copied().collect();
+    let mut page = DuePage { work: Vec::new(), next_due_in: None };
+    let mut select = connection.prepare_cached(include_str!("../sql/work/select_due_places.sql"))?;
+    let mut places = select.query([shard.number()])?;
+    let mut pieces = Pieces::of(connection, Table::Later)?;
+    while let Some(row) = places.next()? {
+        let place = work_row::place(row)?;
+        if except.contains(&place) {
+            continue;
+        }
+        let due_at = work_row::time(row, 1, AtPlace(place))?.unwrap_or(Timestamp::MIN);
+        if due_at > now || page.work.len() >= limit || pieces.is_full() {
+            page.next_due_in = Some(now.duration_until(due_at).try_into().unwrap_or_default());
+            break;
+        }
+        page.work.push(pieces.read(place)?);
+    }
+    Ok(page)
+}
+
+/// Finds a tenant's piece of work by its commit, which stays at least as long.
+pub(crate) fn find(
+    connection: &Connection,
+    tenant: &TenantId,
+    commit: CommitId,
+    number: u32,
+) -> Result<Option<WorkInfo>, Failure> {
+    let mut select = connection.prepare_cached(include_str!("../sql/work/select_commit_sequence.sql"))?;
+    let sequence: Option<i64> =
+        select.query_row((tenant.as_str(), &commit.0.as_bytes()[..]), |row| row.get(0)).optional()?;
+    let Some(sequence) = sequence else { return Ok(None) };
+    let place = place_of(sequence, number)?;
+    for table in [Table::Ready, Table::Later, Table::Dead] {
+        if let Some(info) = info(&mut Pieces::of(connection, table)?, table, place)? {
+            // A number past what a commit sends is a place of another.
+            let is_it = info.work.tenant == *tenant && info.work.commit_id == commit;
+            return Ok(Some(info).filter(|_| is_it));
+        }
+    }
+    Ok(None)
+}
+
+fn info(pieces: &mut Pieces<'_>, table: Table, place: WorkPlace) -> Result<Option<WorkInfo>, Failure> {
+    let found = pieces.find(place, |row| match table {
+        Table::Ready | Table::Later => Ok(None),
+        Table::Dead => dead(row, place).map(Some),
+    })?;
+    Ok(found.map(|(work, dead)| {
+        let standing = match (table, work.sent.due_at) {
+            (Table::Ready | Table::Dead, _) => WorkStanding::Ready,
+            (Table::Later, Some(_)) => WorkStanding::Later,
+            (Table::Later, None) => WorkStanding::Behind,
+        };
+        WorkInfo { work, standing: dead.unwrap_or(standing) }
+    }))
+}
+
+fn dead(row: &Row<'_>, place: WorkPlace) -> Result<WorkStanding, Failure> {
+    let here = AtPlace(place);
+    Ok(WorkStanding::Dead {
+        died_at: work_row::time(row, FURTHER, here)?
+            .ok_or_else(|| Failure::damaged(format!("{here}: nobody knows when it died")))?,
+        is_final: work_row::flag(row, FURTHER + 1, here)?,
+        holds: work_row::flag(row, FURTHER + 2, here)?,
+    })
+}
+
+/// Lists work in the order of places.
+pub(crate) fn list(
+    connection: &Connection,
+    filter: &WorkFilter,
+    after: WorkPlace,
+    limit: usize,
+) -> Result<Vec<WorkInfo>, Failure> {
+    let tables: &[Table] = if filter.dead { &[Table::Dead] } else { &[Table::Ready, Table::Later] };
+    let mut places: Vec<(WorkPlace, Table)> = Vec::new();
+    for table in tables {
+        places_of(connection, *table, filter, after, limit, &mut places)?;
+    }
+    places.sort_unstable_by_key(|(place, _)| *place);
+    places.truncate(limit);
+    let mut pieces = tables
+        .iter()
+        .map(|table| Ok((*table, Pieces::of(connection, *table)?)))
+        .collect::<Result<Vec<_>, Failure>>()?;
+    let mut listed = Vec::with_capacity(places.len());
+    for (place, table) in places {
+        let of_table = pieces.iter_mut().find(|(of, _)| *of == table);
+        let found = of_table.map(|(_, pieces)| info(pieces, table, place)).transpose()?.flatten();
+        listed.push(found.ok_or_else(|| missing(place))?);
+    }
+    Ok(listed)
+}
+
+/// Adds the first places of a table that pass a filter. Ready work of a tenant is found by shard and lane.
+fn places_of(
+    connection: &Connection,
+    table: Table,
+    filter: &WorkFilter,
+    after: WorkPlace,
+    limit: usize,
+    places: &mut Vec<(WorkPlace, Table)>,
+) -> Result<(), Failure> {
+    let (from, limit) = (stored_number(after.number()), stored_number(limit as u64));
+    let (kind, receiver, key) = (filter.kind.map(WorkKind::name), &filter.receiver, &filter.key);
+    let mut add = |mut rows: rusqlite::Rows<'_>| -> Result<(), Failure> {
+        while let Some(row) = rows.next()? {
+            places.push((work_row::place(row)?, table));
+        }
+        Ok(())
+    };
+    let Some(tenant) = &filter.tenant else {
+        let mut select = connection.prepare_cached(table.select_places())?;
+        return add(select.query(params![from, kind, receiver, key, limit])?);
+    };
+    let mut select = connection.prepare_cached(table.select_places_of_tenant())?;
+    let owner = tenant.as_str();
+    if table != Table::Ready {
+        return add(select.query(params![from, kind, receiver, key, limit, owner])?);
+    }
+    let of_key = key.as_ref().map(|key| Shard::of(tenant, key));
+    for shard in Shard::all().filter(|shard| of_key.is_none_or(|of_key| of_key == *shard)) {
+        for lane in Lane::ALL {
+            let (shard, lane) = (shard.number(), lane.number());
+            add(select.query(params![from, kind, receiver, key, limit, owner, shard, lane])?)?;
+        }
+    }
+    Ok(())
+}

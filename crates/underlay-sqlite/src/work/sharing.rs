@@ -1,0 +1,170 @@
+//! Which worker holds which shards, and for how long.
+//!
+//! Every worker that is there has an even part of the shards. It keeps what it holds, and takes what is free
+//! while it has less than its part; what it has beyond that it gives back itself.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use rusqlite::{Connection, params};
+use underlay_core::adapter::stored_number;
+use underlay_core::{
+    HeldShard, LaneCursors, Shard, ShardTerm, Share, Timestamp, WorkPlace, Worker, WorkerId,
+};
+use uuid::Uuid;
+
+use crate::error::Failure;
+use crate::log::event_row;
+use crate::work::work_row;
+
+/// What a worker may do with shards that are free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Free {
+    /// Leave them. Nothing is lost where a power cut takes that back.
+    Leave,
+    /// Take them. A term that was given must not be given again, so it is to be flushed.
+    Take,
+}
+
+/// What asking came to.
+pub(crate) struct Shared {
+    pub(crate) share: Share,
+    /// Whether there is a shard that the worker is to take, and was not allowed to.
+    pub(crate) is_short: bool,
+}
+
+/// A shard that somebody has held.
+struct Holding {
+    term: ShardTerm,
+    expires_at: i64,
+    cursors: LaneCursors,
+}
+
+/// Tells that a worker is there until `ends_at`, and keeps and gives shards.
+pub(crate) fn share(
+    connection: &Connection,
+    worker: &Worker,
+    (now, ends_at): (Timestamp, Timestamp),
+    cursors: &[(Shard, LaneCursors)],
+    free: Free,
+) -> Result<Shared, Failure> {
+    let moment = now.as_microsecond();
+    connection.prepare_cached(include_str!("../sql/work/delete_expired_workers.sql"))?.execute([moment])?;
+    connection.prepare_cached(include_str!("../sql/work/upsert_worker.sql"))?.execute(params![
+        &worker.id.0.as_bytes()[..],
+        worker.holder,
+        ends_at.as_microsecond()
+    ])?;
+    let part = part_of(worker.id, &workers(connection)?);
+    let holdings = holdings(connection)?;
+    let is_held = |holding: &Holding| holding.expires_at > moment;
+    let mut held = Vec::new();
+    for shard in Shard::all() {
+        let Some(holding) = holdings.get(&shard) else { continue };
+        if holding.term.worker == worker.id && is_held(holding) {
+            let given = cursors.iter().find(|(given, _)| *given == shard);
+            let cursors = given.map_or(holding.cursors, |(_, cursors)| *cursors);
+            store(connection, worker, holding.term, ends_at, cursors)?;
+            held.push(HeldShard { term: holding.term, cursors, is_surplus: held.len() >= part });
+        }
+    }
+    let mut is_short = false;
+    let is_free = |shard: &Shard| !holdings.get(shard).is_some_and(is_held);
+    for shard in Shard::all().filter(is_free).take(part.saturating_sub(held.len())) {
+        if free == Free::Leave {
+            is_short = true;
+            break;
+        }
+        let before = holdings.get(&shard);
+        let term = before.map_or(0, |holding| holding.term.term).saturating_add(1);
+        let term = ShardTerm { shard, term, worker: worker.id };
+        let cursors = before.map_or([WorkPlace::START; 2], |holding| holding.cursors);
+        store(connection, worker, term, ends_at, cursors)?;
+        held.push(HeldShard { term, cursors, is_surplus: false });
+    }
+    held.sort_by_key(|held| held.term.shard);
+    let of_others = holdings.values().filter(|holding| holding.term.worker != worker.id && is_held(holding));
+    let next = of_others.map(|holding| holding.expires_at.saturating_sub(moment)).min();
+    let look_again_in = next.map(|next| Duration::from_micros(u64::try_from(next).unwrap_or(0)));
+    Ok(Shared { share: Share { held, look_again_in }, is_short })
+}
+
+/// How many shards a worker is to hold.
+fn part_of(worker: WorkerId, workers: &[WorkerId]) -> usize {
+    let (shards, count) = (Shard::all().len(), workers.len().max(1));
+    let rank = workers.iter().position(|id| *id == worker).unwrap_or(count);
+    shards / count + usize::from(rank < shards % count)
+}
+
+/// The workers that are there, in the order of ids.
+fn workers(connection: &Connection) -> Result<Vec<WorkerId>, Failure> {
+    let mut select = connection.prepare_cached(include_str!("../sql/work/select_workers.sql"))?;
+    let workers = select.query_map([], |row| Ok(WorkerId(Uuid::from_bytes(row.get(0)?))))?;
+    workers.collect::<Result<_, _>>().map_err(|error| Failure::from(error).within("workers"))
+}
+
+fn holdings(connection: &Connection) -> Result<HashMap<Shard, Holding>, Failure> {
+    let place = "work_shards";
+    let mut select = connection.prepare_cached(include_str!("../sql/work/select_work_shards.sql"))?;
+    let mut rows = select.query([])?;
+    let mut holdings = HashMap::new();
+    while let Some(row) = rows.next()? {
+        let within = |error: rusqlite::Error| Failure::from(error).within(place);
+        let shard = work_row::shard(row, 0, place)?;
+        let cursor = |at| event_row::count(row, at, place).map(WorkPlace::from_number);
+        let term = ShardTerm {
+            shard,
+            term: event_row::count(row, 1, place)?,
+            worker: WorkerId(Uuid::from_bytes(row.get(2).map_err(within)?)),
+        };
+        let expires_at = row.get(3).map_err(within)?;
+        holdings.insert(shard, Holding { term, expires_at, cursors: [cursor(4)?, cursor(5)?] });
+    }
+    Ok(holdings)
+}
+
+fn store(
+    connection: &Connection,
+    worker: &Worker,
+    term: ShardTerm,
+    ends_at: Timestamp,
+    [urgent, normal]: LaneCursors,
+) -> Result<(), Failure> {
+    connection.prepare_cached(include_str!("../sql/work/upsert_work_shard.sql"))?.execute(params![
+        term.shard.number(),
+        stored_number(term.term),
+        &worker.id.0.as_bytes()[..],
+        worker.holder,
+        ends_at.as_microsecond(),
+        stored_number(urgent.number()),
+        stored_number(normal.number()),
+    ])?;
+    Ok(())
+}
+
+/// Gives shards back; those that were lost are left as they are.
+pub(crate) fn release(connection: &Connection, terms: &[ShardTerm]) -> Result<(), Failure> {
+    let mut update = connection.prepare_cached(include_str!("../sql/work/release_work_shard.sql"))?;
+    for term in terms {
+        let worker = &term.worker.0.as_bytes()[..];
+        update.execute(params![term.shard.number(), stored_number(term.term), worker, i64::MIN])?;
+    }
+    Ok(())
+}
+
+/// Gives every shard of a worker back and counts it no more.
+pub(crate) fn leave(connection: &Connection, worker: WorkerId) -> Result<(), Failure> {
+    let id = &worker.0.as_bytes()[..];
+    connection
+        .prepare_cached(include_str!("../sql/work/release_work_shards_of_worker.sql"))?
+        .execute(params![id, i64::MIN])?;
+    connection.prepare_cached(include_str!("../sql/work/delete_worker.sql"))?.execute([id])?;
+    Ok(())
+}
+
+/// Whether a term holds: it is not over, and its worker's.
+pub(crate) fn holds(connection: &Connection, term: ShardTerm, now: Timestamp) -> Result<bool, Failure> {
+    let mut select = connection.prepare_cached(include_str!("../sql/work/exists_work_term.sql"))?;
+    let (number, worker) = (stored_number(term.term), &term.worker.0.as_bytes()[..]);
+    Ok(select.exists(params![term.shard.number(), number, worker, now.as_microsecond()])?)
+}

@@ -1,0 +1,159 @@
+use async_trait::async_trait;
+use underlay_core::{
+    Commit, CommitId, Committed, Error, EventId, EventStore, LogFilter, LogPage, LogScope, Position,
+    RecordedCommit, StoreId, StreamName, StreamPage, TenantId, Timestamp, Underway, Version,
+};
+
+use crate::Over;
+
+/// A call of an event store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Call {
+    /// [`EventStore::commit`].
+    Commit,
+    /// [`EventStore::find_commit`].
+    FindCommit,
+    /// [`EventStore::read_stream`].
+    ReadStream,
+    /// [`EventStore::read_all`].
+    ReadAll,
+    /// [`EventStore::versions`].
+    Versions,
+    /// [`EventStore::head`].
+    Head,
+    /// [`EventStore::position_at`].
+    PositionAt,
+    /// [`EventStore::event_id_at`].
+    EventIdAt,
+}
+
+/// Lies over an event store. What it does not say itself is asked of the store below.
+#[async_trait]
+pub trait EventStoreLayer: Send + Sync + 'static {
+    /// The store below.
+    type Below: EventStore;
+
+    /// A handle to the store below.
+    fn below(&self) -> Self::Below;
+
+    /// What happens before a call is passed on. A call that the layer answers itself does not come here.
+    async fn before(&self, _: Call) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// [`EventStore::store_id`].
+    fn store_id(&self) -> StoreId {
+        self.below().store_id()
+    }
+
+    /// [`EventStore::underway`].
+    fn underway(&self, tenant: &TenantId, id: CommitId) -> Option<Underway> {
+        self.below().underway(tenant, id)
+    }
+
+    /// [`EventStore::commit`].
+    async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error> {
+        self.before(Call::Commit).await?;
+        self.below().commit(tenant, commit).await
+    }
+
+    /// [`EventStore::find_commit`].
+    async fn find_commit(&self, tenant: &TenantId, id: CommitId) -> Result<Option<RecordedCommit>, Error> {
+        self.before(Call::FindCommit).await?;
+        self.below().find_commit(tenant, id).await
+    }
+
+    /// [`EventStore::read_stream`].
+    async fn read_stream(
+        &self,
+        tenant: &TenantId,
+        stream: &StreamName,
+        after: Version,
+        limit: usize,
+    ) -> Result<StreamPage, Error> {
+        self.before(Call::ReadStream).await?;
+        self.below().read_stream(tenant, stream, after, limit).await
+    }
+
+    /// [`EventStore::read_all`].
+    async fn read_all(
+        &self,
+        scope: &LogScope,
+        after: Position,
+        filter: &LogFilter,
+        limit: usize,
+    ) -> Result<LogPage, Error> {
+        self.before(Call::ReadAll).await?;
+        self.below().read_all(scope, after, filter, limit).await
+    }
+
+    /// [`EventStore::versions`].
+    async fn versions(&self, tenant: &TenantId, streams: &[StreamName]) -> Result<Vec<Version>, Error> {
+        self.before(Call::Versions).await?;
+        self.below().versions(tenant, streams).await
+    }
+
+    /// [`EventStore::head`].
+    async fn head(&self) -> Result<Position, Error> {
+        self.before(Call::Head).await?;
+        self.below().head().await
+    }
+
+    /// [`EventStore::position_at`].
+    async fn position_at(&self, time: Timestamp) -> Result<Position, Error> {
+        self.before(Call::PositionAt).await?;
+        self.below().position_at(time).await
+    }
+
+    /// [`EventStore::event_id_at`].
+    async fn event_id_at(&self, position: Position) -> Result<Option<EventId>, Error> {
+        self.before(Call::EventIdAt).await?;
+        self.below().event_id_at(position).await
+    }
+}
+
+#[async_trait]
+impl<L: EventStoreLayer> EventStore for Over<L> {
+    fn store_id(&self) -> StoreId {
+        self.0.store_id()
+    }
+    fn underway(&self, tenant: &TenantId, id: CommitId) -> Option<Underway> {
+        self.0.underway(tenant, id)
+    }
+    async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error> {
+        self.0.commit(tenant, commit).await
+    }
+    async fn find_commit(&self, tenant: &TenantId, id: CommitId) -> Result<Option<RecordedCommit>, Error> {
+        self.0.find_commit(tenant, id).await
+    }
+    async fn read_stream(
+        &self,
+        tenant: &TenantId,
+        stream: &StreamName,
+        after: Version,
+        limit: usize,
+    ) -> Result<StreamPage, Error> {
+        self.0.read_stream(tenant, stream, after, limit).await
+    }
+    async fn read_all(
+        &self,
+        scope: &LogScope,
+        after: Position,
+        filter: &LogFilter,
+        limit: usize,
+    ) -> Result<LogPage, Error> {
+        self.0.read_all(scope, after, filter, limit).await
+    }
+    async fn versions(&self, tenant: &TenantId, streams: &[StreamName]) -> Result<Vec<Version>, Error> {
+        self.0.versions(tenant, streams).await
+    }
+    async fn head(&self) -> Result<Position, Error> {
+        self.0.head().await
+    }
+    async fn position_at(&self, time: Timestamp) -> Result<Position, Error> {
+        self.0.position_at(time).await
+    }
+    async fn event_id_at(&self, position: Position) -> Result<Option<EventId>, Error> {
+        self.0.event_id_at(position).await
+    }
+}

@@ -1,0 +1,77 @@
+use std::time::Duration;
+
+use underlay_core::limits::WORK_PAGE_MAX;
+use underlay_core::{Schedule, Timestamp};
+
+use super::Subject;
+use super::subject::{at, definition};
+use crate::SchedulesFixture;
+
+/// Sentence 2: those that are due at a moment are found over all tenants, the longest due first, then in the order
+/// of tenants and names.
+pub async fn what_is_due_is_found<F: SchedulesFixture>(fixture: F) {
+    let subject = Subject::of(&fixture);
+    assert_eq!(subject.due(Timestamp::MAX, 10).await, [], "there is none yet");
+    let mut stored = Vec::new();
+    for tenant in ["globex", "acme", "Acme", "acme.1"] {
+        let owner = subject.seen_by(tenant);
+        for (name, seconds) in [("z", 30), ("b", 10), ("a", 10), ("é", 10), ("Z", 20)] {
+            stored.push(owner.put(name, &definition(name), Some(at(seconds))).await);
+        }
+        owner.put("never", &definition("never"), None).await;
+        stored.push(owner.put("at the end", &definition("end"), Some(Timestamp::MAX)).await);
+        stored.push(owner.put("long ago", &definition("ago"), Some(Timestamp::UNIX_EPOCH)).await);
+    }
+    let key = |one: &Schedule| (one.next_due_at, one.tenant.clone(), one.name.clone());
+    stored.sort_by_key(key);
+    let moment = Duration::from_micros(1);
+    let before = |time: Timestamp| time.checked_sub(moment).expect("a moment of this era");
+    for now in [Timestamp::UNIX_EPOCH, before(at(10)), at(10), before(at(20)), at(20), at(30), Timestamp::MAX]
+    {
+        let expected: Vec<&Schedule> = stored
+            .iter()
+            .filter(|schedule| schedule.next_due_at.is_some_and(|due_at| due_at <= now))
+            .collect();
+        for limit in [1, 3, WORK_PAGE_MAX] {
+            let due = subject.due(now, limit).await;
+            let expected = &expected[..expected.len().min(limit)];
+            assert_eq!(due.iter().collect::<Vec<_>>(), expected, "due at {now}, at most {limit}");
+        }
+    }
+    // Moved on, the first makes room for the next.
+    let mut seen = Vec::new();
+    while let Some(first) = subject.due(at(30), 1).await.pop() {
+        assert!(subject.advance(&first, first.next_due_at.map(|_| Timestamp::MAX)).await);
+        seen.push(key(&first));
+        assert!(seen.len() <= stored.len(), "what was moved on is due again");
+    }
+    assert!(seen.is_sorted() && seen.len() == stored.len() - 4, "each once, in order");
+}
+
+/// Sentence 4: a removed schedule is due no more.
+pub async fn a_removed_schedule_is_due_no_more<F: SchedulesFixture>(fixture: F) {
+    let subject = Subject::of(&fixture);
+    let globex = subject.seen_by("globex");
+    let removed = subject.put("monthly", &definition("monthly"), Some(at(1))).await;
+    let kept = [
+        subject.put("weekly", &definition("weekly"), Some(at(2))).await,
+        globex.put("monthly", &definition("monthly"), Some(at(3))).await,
+    ];
+    assert_eq!(subject.due(at(10), 10).await.len(), 3);
+    assert!(subject.remove("monthly").await);
+    assert_eq!(subject.due(at(10), 10).await, kept, "it is due no more, and the others are");
+    assert_eq!(subject.all().await.len(), 2);
+    assert!(!subject.advance(&removed, Some(at(1))).await, "nor does it come back by who has seen it");
+    assert_eq!(subject.due(at(10), 10).await, kept);
+    drop((subject, globex));
+    let fixture = fixture.reopen().await;
+    let subject = Subject::of(&fixture);
+    assert_eq!(subject.due(at(10), 10).await, kept, "also after reopening");
+    let again = subject.put("monthly", &definition("anew"), Some(at(1))).await;
+    assert_eq!(again.revision, 2);
+    assert_eq!(
+        subject.due(at(10), 10).await,
+        [vec![again], kept.into()].concat(),
+        "put anew, it is due again"
+    );
+}

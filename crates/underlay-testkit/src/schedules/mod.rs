@@ -1,0 +1,45 @@
+//! The contract of [`Schedules`](underlay_core::Schedules): one case per sentence.
+//!
+//! A case takes a fixture of a fresh, empty store and panics where its sentence does not hold. They
+//! are run by [`conformance!`](crate::conformance).
+
+mod due;
+mod keeping;
+mod limits;
+mod lists;
+mod moving;
+mod subject;
+
+pub use due::{a_removed_schedule_is_due_no_more, what_is_due_is_found};
+pub use keeping::a_schedule_is_kept_by_its_tenant;
+pub use limits::limits_of_schedules_are_named;
+pub use lists::schedules_are_listed;
+pub use moving::a_schedule_moves_on_once;
+
+use subject::Subject;
+
+use crate::Case;
+
+/// Every sentence with its case.
+pub const CASES: &[Case] = crate::schedules_cases! { conformance_list };
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! schedules_cases {
+    ($callback:ident $($context:tt)*) => {
+        $crate::$callback! { schedules $($context)*;
+            1 a_schedule_is_kept_by_its_tenant
+                "What is put is listed as it was put, under its tenant alone, also after reopening; putting it again replaces it under the next revision, also where it was removed meanwhile."
+            2 what_is_due_is_found
+                "Those that are due at a moment are found over all tenants, the longest due first, then in the order of tenants and names."
+            3 a_schedule_moves_on_once
+                "Of several who move a schedule on from one moment, one does; one that was put anew or removed meanwhile is left as it is."
+            4 a_removed_schedule_is_due_no_more
+                "A removed schedule is due no more."
+            5 schedules_are_listed
+                "Lists are in the order of tenants and names, by page."
+            6 limits_of_schedules_are_named
+                "What exceeds a limit is `Invalid` with the limit's name."
+        }
+    };
+}

@@ -1,0 +1,142 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use underlay_core::{
+    NewWork, QueueDepth, Settled, Timestamp, Work, WorkFilter, WorkInfo, WorkKind, WorkPlace, WorkStanding,
+};
+
+use super::Subject;
+use super::subject::{Hand, dead, piece_for, retry};
+use crate::{WorkQueueFixture, sample};
+
+/// Sentence 18: lists are in the order of places, by page, as the filter says; depths count every piece once.
+pub async fn work_is_listed_and_counted<F: WorkQueueFixture>(fixture: F) {
+    let subject = Subject::of(&fixture);
+    assert_eq!(subject.depths().await, [], "nothing is counted where nothing is");
+    let hand = subject.hand("a").await;
+    let globex = subject.seen_by("globex");
+    let receivers = ["mail", "Mail", "mail%", "'; drop table work; --", "é", "%"];
+    let mut sent: Vec<Work> = Vec::new();
+    for (number, receiver) in receivers.into_iter().enumerate() {
+        for (at, kind) in WorkKind::ALL.into_iter().enumerate() {
+            subject.pass(Duration::from_secs(1));
+            let tenant = if (number + at) % 2 == 0 { &subject } else { &globex };
+            let key = sample::HOSTILE_TEXTS[(number + at) % 4];
+            let new = |name: &str| piece_for(receiver, kind, key, name);
+            let later = new("later").with_due_at(Timestamp::MAX);
+            let soon = new("soon").with_due_at(subject.after(Duration::from_secs(1_000)));
+            let pieces = [new("head"), new("behind"), new("dead").urgent(), new("ready"), later, soon];
+            let pieces = tenant.send(pieces).await;
+            hand.settle_all([
+                (&pieces[0], retry(Timestamp::MAX)),
+                (&pieces[1], Settled::Held),
+                (&pieces[2], dead(at % 2 == 0)),
+            ])
+            .await;
+            sent.extend(pieces);
+        }
+    }
+    // Some have come to be due, and are counted as before.
+    subject.pass(Duration::from_secs(990));
+
+    let filter = WorkFilter::default();
+    for tenant in [None, Some(&subject.tenant), Some(&globex.tenant)] {
+        for dead in [false, true] {
+            let filter = WorkFilter { tenant: tenant.cloned(), dead, ..filter.clone() };
+            assert_listed(&subject, &sent, &filter).await;
+            for kind in WorkKind::ALL {
+                let filter = WorkFilter { kind: Some(kind), ..filter.clone() };
+                assert_listed(&subject, &sent, &filter).await;
+            }
+        }
+    }
+    for receiver in receivers.into_iter().chain(["MAIL", "m", "_"]) {
+        let filter = WorkFilter { receiver: Some(receiver.to_owned()), ..filter.clone() };
+        assert_listed(&subject, &sent, &filter).await;
+        let filter = WorkFilter { kind: Some(WorkKind::Timer), dead: true, ..filter };
+        assert_listed(&subject, &sent, &filter).await;
+    }
+    for key in sample::HOSTILE_TEXTS {
+        let filter = WorkFilter { key: Some(key.to_owned()), ..filter.clone() };
+        assert_listed(&subject, &sent, &filter).await;
+        let filter =
+            WorkFilter { tenant: Some(globex.tenant.clone()), receiver: Some("mail".to_owned()), ..filter };
+        assert_listed(&subject, &sent, &filter).await;
+    }
+    for info in subject.all().await {
+        let expected = match info.work.sent.name.as_str() {
+            "ready" => WorkStanding::Ready,
+            "behind" => WorkStanding::Behind,
+            "dead" => info.standing.clone(),
+            _ => WorkStanding::Later,
+        };
+        assert_eq!(info.standing, expected, "{}", info.work.sent.name);
+        let found = subject.seen_by(info.work.tenant.as_str());
+        let number = sent.iter().filter(|work| work.commit_id == info.work.commit_id);
+        let number = number.take_while(|work| work.id != info.work.id).count() as u32;
+        assert_eq!(found.find(info.work.commit_id, number).await, Some(info), "found as it is listed");
+    }
+    depths_count_every_piece(&subject, &hand, &sent).await;
+}
+
+/// Panics where a list is not what was sent, by pages of several sizes.
+async fn assert_listed(subject: &Subject, sent: &[Work], filter: &WorkFilter) {
+    let is_listed = |work: &&Work| {
+        let WorkFilter { tenant, dead, kind, receiver, key, .. } = filter;
+        *dead == (work.sent.name == "dead")
+            && tenant.as_ref().is_none_or(|tenant| *tenant == work.tenant)
+            && kind.is_none_or(|kind| kind == work.sent.kind)
+            && receiver.as_ref().is_none_or(|receiver| *receiver == work.sent.receiver)
+            && key.as_ref().is_none_or(|key| *key == work.sent.key)
+    };
+    let expected: Vec<WorkPlace> = sent.iter().filter(is_listed).map(|work| work.place).collect();
+    for limit in [7, 1_000] {
+        let mut listed: Vec<WorkInfo> = Vec::new();
+        loop {
+            let after = listed.last().map_or(WorkPlace::START, |info| info.work.place);
+            let page = subject.queue.list_work(filter, after, limit).await.expect("list_work answers");
+            assert!(page.len() <= limit);
+            if page.is_empty() {
+                break;
+            }
+            listed.extend(page);
+        }
+        let places: Vec<WorkPlace> = listed.iter().map(|info| info.work.place).collect();
+        assert_eq!(places, expected, "{filter:?} by pages of {limit}");
+    }
+}
+
+async fn depths_count_every_piece(subject: &Subject, hand: &Hand, sent: &[Work]) {
+    let mut expected: BTreeMap<(&str, &str), QueueDepth> = BTreeMap::new();
+    let now = subject.now();
+    for work in sent {
+        let NewWork { receiver, kind, name, .. } = &work.sent;
+        let depth = expected.entry((receiver, kind.name())).or_insert_with(|| QueueDepth {
+            receiver: receiver.clone(),
+            kind: *kind,
+            ready: 0,
+            later: 0,
+            dead: 0,
+            oldest_sent_at: None,
+        });
+        match name.as_str() {
+            "ready" => depth.ready += 1,
+            "dead" => depth.dead += 1,
+            _ => depth.later += 1,
+        }
+        let is_due = name == "ready" || work.sent.due_at.is_some_and(|due_at| due_at <= now);
+        if is_due {
+            let oldest = depth.oldest_sent_at.map_or(work.sent_at, |oldest| oldest.min(work.sent_at));
+            depth.oldest_sent_at = Some(oldest);
+        }
+    }
+    let depths = subject.depths().await;
+    assert_eq!(depths, expected.into_values().collect::<Vec<_>>(), "each piece once, over all tenants");
+    // Of what waits alone there is no age.
+    let done: Vec<&Work> =
+        sent.iter().filter(|work| matches!(work.sent.name.as_str(), "ready" | "soon")).collect();
+    hand.settle_all(done.iter().map(|work| (*work, Settled::Done))).await;
+    let depths = subject.depths().await;
+    assert!(depths.iter().all(|depth| depth.oldest_sent_at.is_none() && depth.ready == 0), "{depths:?}");
+    assert!(depths.iter().all(|depth| (depth.later, depth.dead) == (3, 1)), "{depths:?}");
+}

@@ -1,0 +1,194 @@
+use clap::{Arg, ArgAction, ArgMatches, value_parser};
+use serde::Serialize;
+use underlay_core::limits::WORK_PAGE_MAX;
+use underlay_core::{TenantId, Timestamp, WorkFilter, WorkInfo, WorkKind, WorkPlace, WorkStanding};
+use underlay_runtime::QueueStanding;
+
+use super::{App, print_json, print_table};
+use crate::ExitError;
+
+pub(super) fn command() -> clap::Command {
+    clap::Command::new("outbox")
+        .about("Print how many messages wait for each handler, and how late they are")
+        .arg(
+            Arg::new("all")
+                .long("all")
+                .action(ArgAction::SetTrue)
+                .help("Every kind of work: stored commands, and inputs and timers of processes too"),
+        )
+        .subcommand(
+            clap::Command::new("list")
+                .about("Print what waits, the oldest first; dead letters have a command of their own")
+                .args(filters())
+                .arg(limit()),
+        )
+}
+
+/// What a list of work is narrowed down by. `--tenant` is there for every command.
+pub(super) fn filters() -> [Arg; 3] {
+    let filter = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    [
+        filter("receiver", "NAME", "Only what this handler, category, operation or process does"),
+        filter("key", "KEY", "Only what has this key"),
+        filter("kind", "KIND", "Only this kind of work").value_parser(WorkKind::ALL.map(WorkKind::name)),
+    ]
+}
+
+pub(super) fn limit() -> Arg {
+    Arg::new("limit")
+        .long("limit")
+        .value_name("COUNT")
+        .default_value("100")
+        .value_parser(value_parser!(u64).range(1..=WORK_PAGE_MAX as u64))
+        .help("How many are printed at most")
+}
+
+/// The filter that the arguments name: of all tenants, where `--tenant` does not stand on the command line.
+pub(super) fn filter(matches: &ArgMatches) -> Result<WorkFilter, ExitError> {
+    let given = |name: &str| matches.get_one::<String>(name).cloned();
+    Ok(WorkFilter {
+        tenant: given("tenant").map(TenantId::new).transpose()?,
+        dead: false,
+        kind: given("kind").as_deref().and_then(WorkKind::from_name),
+        receiver: given("receiver"),
+        key: given("key"),
+    })
+}
+
+pub(super) fn limit_of(matches: &ArgMatches) -> usize {
+    matches
+        .get_one::<u64>("limit")
+        .map_or(WORK_PAGE_MAX, |limit| usize::try_from(*limit).unwrap_or(WORK_PAGE_MAX))
+}
+
+pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
+    app.engine.queue()?;
+    match matches.subcommand() {
+        Some(("list", matches)) => list(app, matches).await,
+        _ => depths(app, matches.get_flag("all")).await,
+    }
+}
+
+/// A queue, as programs read it.
+#[derive(Debug, Serialize)]
+struct QueueLine<'a> {
+    receiver: &'a str,
+    kind: WorkKind,
+    ready: u64,
+    later: u64,
+    dead: u64,
+    oldest_sent_at: Option<Timestamp>,
+    lag_seconds: u64,
+}
+
+impl<'a> QueueLine<'a> {
+    fn of(queue: &'a QueueStanding) -> Self {
+        let depth = &queue.depth;
+        Self {
+            receiver: &depth.receiver,
+            kind: depth.kind,
+            ready: depth.ready,
+            later: depth.later,
+            dead: depth.dead,
+            oldest_sent_at: depth.oldest_sent_at,
+            lag_seconds: queue.lag.as_secs(),
+        }
+    }
+}
+
+async fn depths(app: &App, all: bool) -> Result<(), ExitError> {
+    let queues = app.engine.work_standings().await?.queues;
+    let wanted = |queue: &&QueueStanding| all || queue.depth.kind == WorkKind::Message;
+    let queues: Vec<QueueLine<'_>> = queues.iter().filter(wanted).map(QueueLine::of).collect();
+    if app.json {
+        return print_json(&queues);
+    }
+    let row = |queue: &QueueLine<'_>| {
+        let QueueLine { receiver, kind, ready, later, dead, oldest_sent_at, lag_seconds } = queue;
+        vec![
+            (*receiver).to_owned(),
+            kind.name().to_owned(),
+            ready.to_string(),
+            later.to_string(),
+            dead.to_string(),
+            oldest_sent_at.map_or_else(|| "-".to_owned(), |sent| sent.to_string()),
+            if oldest_sent_at.is_some() { format!("{lag_seconds} s") } else { "-".to_owned() },
+        ]
+    };
+    let headings = ["receiver", "kind", "ready", "later", "dead", "oldest", "lag"];
+    print_table(&headings, queues.iter().map(row).collect())
+}
+
+/// A piece of work, as programs read it.
+#[derive(Debug, Serialize)]
+pub(super) struct WorkLine<'a> {
+    pub(super) work_id: String,
+    tenant: &'a TenantId,
+    kind: WorkKind,
+    receiver: &'a str,
+    key: &'a str,
+    name: &'a str,
+    version: u32,
+    #[serde(flatten)]
+    standing: &'a WorkStanding,
+    attempts: u32,
+    last_error: Option<&'a str>,
+    due_at: Option<Timestamp>,
+    sent_at: Timestamp,
+    commit_id: String,
+    payload: &'a str,
+}
+
+impl<'a> WorkLine<'a> {
+    pub(super) fn of(info: &'a WorkInfo) -> Self {
+        let (work, sent) = (&info.work, &info.work.sent);
+        Self {
+            work_id: work.id.to_string(),
+            tenant: &work.tenant,
+            kind: sent.kind,
+            receiver: &sent.receiver,
+            key: &sent.key,
+            name: &sent.name,
+            version: sent.version.0,
+            standing: &info.standing,
+            attempts: work.attempts,
+            last_error: work.last_error.as_deref(),
+            due_at: sent.due_at,
+            sent_at: work.sent_at,
+            commit_id: work.commit_id.to_string(),
+            payload: sent.payload.text().as_str(),
+        }
+    }
+}
+
+async fn list(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
+    let filter = filter(matches)?;
+    let found = app.engine.queue()?.list_work(&filter, WorkPlace::START, limit_of(matches)).await?;
+    if app.json {
+        return found.iter().map(WorkLine::of).try_for_each(|line| print_json(&line));
+    }
+    let row = |info: &WorkInfo| {
+        let sent = &info.work.sent;
+        let standing = match &info.standing {
+            WorkStanding::Ready => "ready".to_owned(),
+            WorkStanding::Later => sent.due_at.map_or_else(|| "later".to_owned(), |due| format!("due {due}")),
+            WorkStanding::Behind => "behind its key".to_owned(),
+            WorkStanding::Dead { .. } => "dead".to_owned(),
+        };
+        vec![
+            info.work.id.to_string(),
+            info.work.tenant.to_string(),
+            sent.receiver.clone(),
+            sent.kind.name().to_owned(),
+            sent.name.clone(),
+            sent.key.clone(),
+            standing,
+            info.work.attempts.to_string(),
+            info.work.last_error.clone().unwrap_or_else(|| "-".to_owned()),
+        ]
+    };
+    let headings = ["id", "tenant", "receiver", "kind", "name", "key", "stands", "attempts", "last error"];
+    print_table(&headings, found.iter().map(row).collect())
+}

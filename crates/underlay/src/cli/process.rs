@@ -1,0 +1,300 @@
+use std::io::Write;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgAction, ArgMatches, value_parser};
+use serde::Serialize;
+use underlay_core::ProcessStart;
+use underlay_core::limits::PAGE_ROWS_MAX;
+use underlay_runtime::{ProcessFilter, ProcessInstance, ProcessPage, ProcessStanding, ProcessSummary};
+
+use super::{App, print_json, print_table};
+use crate::ExitError;
+
+pub(super) fn command() -> clap::Command {
+    let process = || Arg::new("process").required(true).value_name("PROCESS").help("Its name");
+    let only = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+    };
+    clap::Command::new("process")
+        .about("Look at processes and their instances, and repair them")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(clap::Command::new("status").about("Print every process, with how far it follows the log"))
+        .subcommand(
+            clap::Command::new("list")
+                .about("Print the instances of a process, with what they wait for")
+                .arg(Arg::new("process").value_name("PROCESS").help("Its name; without one, of every process"))
+                .arg(only("open", "Print only those that are not finished"))
+                .arg(only("finished", "Print only those that are finished"))
+                .arg(only("stuck", "Print only those that stand still behind a dead letter"))
+                .group(clap::ArgGroup::new("filter").args(["open", "finished", "stuck"]))
+                .arg(
+                    Arg::new("after")
+                        .long("after")
+                        .value_name("INSTANCE")
+                        .help("Print only instances after this one, in the order of their names"),
+                )
+                .arg(
+                    Arg::new("limit")
+                        .long("limit")
+                        .value_name("N")
+                        .default_value("100")
+                        .value_parser(value_parser!(u64).range(1..=PAGE_ROWS_MAX as u64))
+                        .help("Print at most N instances"),
+                ),
+        )
+        .subcommand(
+            clap::Command::new("show")
+                .about("Print an instance: its stream, its state, what it waits for and until when")
+                .arg(process())
+                .arg(Arg::new("instance").required(true).value_name("INSTANCE").help("Its name")),
+        )
+        .subcommand(
+            clap::Command::new("retry").about("Tell a process to try again that is stopped").arg(process()),
+        )
+        .subcommand(
+            clap::Command::new("restart")
+                .about("Make a process follow the log from another place; no event is given to an instance twice")
+                .arg(process())
+                .arg(
+                    Arg::new("from")
+                        .long("from")
+                        .required(true)
+                        .value_name("PLACE")
+                        .value_parser(PossibleValuesParser::new(["beginning", "now"]))
+                        .help("The beginning of the log, or its head"),
+                ),
+        )
+}
+
+pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
+    let Some((name, matches)) = matches.subcommand() else { return status(app).await };
+    let given = |name: &str| matches.get_one::<String>(name).cloned().unwrap_or_default();
+    match name {
+        "list" => list(app, &given("process"), matches).await,
+        "show" => show(app, &given("process"), &given("instance")).await,
+        "retry" => retry(app, &given("process")).await,
+        "restart" => restart(app, &given("process"), &given("from")).await,
+        _ => status(app).await,
+    }
+}
+
+fn or_dash(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+async fn status(app: &App) -> Result<(), ExitError> {
+    let processes = app.engine.process_standings().await?;
+    if app.json {
+        return print_json(&processes);
+    }
+    let row = |standing: &ProcessStanding| {
+        vec![
+            standing.process.clone(),
+            standing.status.to_string(),
+            standing.position.to_string(),
+            standing.behind.to_string(),
+            or_dash(standing.followed_by.as_ref()),
+        ]
+    };
+    let headings = ["process", "status", "position", "behind", "followed by"];
+    print_table(&headings, processes.iter().map(row).collect())?;
+    let mut out = std::io::stdout().lock();
+    for standing in &processes {
+        if let Some(problem) = &standing.problem {
+            let since =
+                standing.stop.as_ref().map(|stop| format!(" since {}", stop.since)).unwrap_or_default();
+            writeln!(out, "{} is {}{since}: {problem}", standing.process, standing.status)?;
+        }
+    }
+    Ok(())
+}
+
+/// A page of the instances of one process.
+#[derive(Serialize)]
+struct Listed {
+    process: String,
+    #[serde(flatten)]
+    page: ProcessPage,
+}
+
+async fn list(app: &App, process: &str, matches: &ArgMatches) -> Result<(), ExitError> {
+    let filter = match () {
+        () if matches.get_flag("open") => ProcessFilter::Open,
+        () if matches.get_flag("finished") => ProcessFilter::Finished,
+        () if matches.get_flag("stuck") => ProcessFilter::Stuck,
+        () => ProcessFilter::Every,
+    };
+    let after = matches.get_one::<String>("after").map(String::as_str);
+    let limit = matches.get_one::<u64>("limit").copied().unwrap_or(100);
+    let limit = usize::try_from(limit).unwrap_or(PAGE_ROWS_MAX);
+    let all = app.engine.registry().process_states();
+    let names: Vec<&str> = match process {
+        "" => all.iter().map(|(process, _)| process.name).collect(),
+        process => vec![process],
+    };
+    let mut listed = Vec::new();
+    for process in names {
+        let page = app.engine.processes(&app.tenant, process, filter, after, limit).await?;
+        listed.push(Listed { process: process.to_owned(), page });
+    }
+    if app.json {
+        return listed.iter().try_for_each(print_json);
+    }
+    let row = |instance: &ProcessSummary| {
+        let word = match (instance.is_stuck, instance.is_finished) {
+            (true, _) => "stuck",
+            (false, true) => "finished",
+            (false, false) => "open",
+        };
+        vec![
+            instance.process.clone(),
+            instance.instance.clone(),
+            word.to_owned(),
+            instance.steps.to_string(),
+            instance.waits_for.clone(),
+            or_dash(instance.next_due_at),
+            or_dash(instance.changed_at),
+        ]
+    };
+    let headings = ["process", "instance", "status", "steps", "waits for", "next timer", "changed at"];
+    print_table(&headings, listed.iter().flat_map(|listed| &listed.page.instances).map(row).collect())?;
+    let mut out = std::io::stdout().lock();
+    for Listed { process, page } in &listed {
+        if let Some(next) = &page.next {
+            writeln!(out, "there are more: `{} process list {process} --after {next:?}`", app.name)?;
+        }
+    }
+    Ok(())
+}
+
+async fn show(app: &App, process: &str, instance: &str) -> Result<(), ExitError> {
+    let shown = app.engine.process(&app.tenant, process, instance).await?;
+    if app.json {
+        return print_json(&shown);
+    }
+    let word = match (shown.dead_letters.is_empty(), shown.is_finished) {
+        (false, _) => "stuck",
+        (true, true) => "finished",
+        (true, false) => "open",
+    };
+    let mut out = std::io::stdout().lock();
+    let ProcessInstance { stream, version, .. } = &shown;
+    writeln!(
+        out,
+        "{process} {instance} is {word}, after {version} steps; `{} stream {stream}` prints them",
+        app.name
+    )?;
+    if let Some(last_input) = &shown.last_input {
+        writeln!(out, "began at {}, last input: {last_input}", or_dash(shown.began_at))?;
+    }
+    if let Some(state) = &shown.state {
+        writeln!(out, "state of version {}: {}", or_dash(shown.state_version), state.as_str())?;
+    }
+    for command in &shown.commands {
+        writeln!(
+            out,
+            "waits for command {} ({}), sent at {}",
+            command.name, command.command_id, command.sent_at
+        )?;
+    }
+    for timer in &shown.timers {
+        writeln!(out, "waits for timer {} until {}", timer.name, timer.due_at)?;
+    }
+    if !shown.undos.is_empty() {
+        writeln!(out, "would be undone by: {}", shown.undos.join(", "))?;
+    }
+    for letter in &shown.dead_letters {
+        let (attempts, error) = (letter.attempts, &letter.error);
+        writeln!(
+            out,
+            "stands still behind dead letter {} ({}), given up at {} after {attempts} attempts: {error}",
+            letter.work_id, letter.name, letter.died_at
+        )?;
+    }
+    Ok(())
+}
+
+async fn retry(app: &App, process: &str) -> Result<(), ExitError> {
+    let was_stopped = app.engine.retry_process(process).await?;
+    if app.json {
+        return print_json(&serde_json::json!({ "process": process, "was_stopped": was_stopped }));
+    }
+    let text = match was_stopped {
+        true => {
+            format!("process {process} is tried again; `{} process status` shows what comes of it", app.name)
+        }
+        false => format!("process {process} is not stopped"),
+    };
+    Ok(writeln!(std::io::stdout().lock(), "{text}")?)
+}
+
+async fn restart(app: &App, process: &str, from: &str) -> Result<(), ExitError> {
+    let from = if from == "beginning" { ProcessStart::Beginning } else { ProcessStart::Now };
+    let position = app.engine.restart_process(process, from).await?;
+    if app.json {
+        return print_json(&serde_json::json!({ "process": process, "position": position }));
+    }
+    let text = format!("process {process} follows the log after position {position}");
+    Ok(writeln!(std::io::stdout().lock(), "{text}")?)
+}
+
+#[cfg(test)]
+mod tests {
+    use underlay_core::{Input, Process, Recorded, Step, StepContext};
+    use underlay_derive::{event, value};
+
+    use crate::{Exit, Service, cli};
+
+    #[event(crate = underlay_core)]
+    enum Note {
+        #[event(name = "noted", version = 1)]
+        Noted,
+    }
+
+    #[value(crate = underlay_core)]
+    struct Notes {
+        count: u32,
+    }
+
+    struct Counting;
+
+    impl Process for Counting {
+        const NAME: &'static str = "counting";
+        type Event = Note;
+        type State = Notes;
+
+        fn route(&self, _: &Recorded<Note>) -> Option<String> {
+            Some("all".to_owned())
+        }
+
+        fn step(&self, state: Option<&Notes>, _: &Input<Note>, _: &StepContext) -> Step<Notes> {
+            Step::to(Notes { count: state.map_or(0, |state| state.count) + 1 })
+        }
+    }
+
+    #[test]
+    fn processes_are_listed_shown_and_mended() {
+        let asked = |words: &str| {
+            let service = Service::new("bank").process(Counting);
+            let words = format!("bank --database memory: process {words}");
+            cli::main(&service, words.split(' ').map(Into::into))
+        };
+        for words in
+            ["status", "status --json", "list counting", "list counting --stuck --limit 5 --after a --json"]
+        {
+            assert_eq!(asked(words), Exit::Done, "{words}");
+        }
+        for words in ["retry counting", "retry counting --json", "restart counting --from beginning"] {
+            assert_eq!(asked(words), Exit::Done, "{words}");
+        }
+        for words in ["show counting all", "list nothing", "retry nothing"] {
+            assert_eq!(asked(words), Exit::NotFound, "{words}");
+        }
+        for words in
+            ["show counting", "list counting --open --stuck", "restart counting", "list counting --limit 0"]
+        {
+            assert_eq!(asked(words), Exit::Invalid, "{words}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+use std::io::Write;
+
+use clap::{Arg, ArgMatches};
+use underlay_core::{Position, ProcessStart};
+use underlay_runtime::{PumpStanding, RewindTo};
+
+use super::{App, print_json, print_table};
+use crate::ExitError;
+
+pub(super) fn command() -> clap::Command {
+    let pump = || Arg::new("pump").required(true).value_name("PUMP").help("Its name");
+    clap::Command::new("pump")
+        .about("Look at pumps, and repair them")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(clap::Command::new("status").about("Print every pump, with how far it is"))
+        .subcommand(clap::Command::new("retry").about("Make a pump that is stopped try again").arg(pump()))
+        .subcommand(
+            clap::Command::new("rewind")
+                .about(
+                    "Move a pump to another place of the log: what follows is brought, what is before is not",
+                )
+                .arg(pump())
+                .arg(
+                    Arg::new("to")
+                        .long("to")
+                        .required(true)
+                        .value_name("PLACE")
+                        .value_parser(place)
+                        .help("`start`, `end`, or the position that it is to stand at"),
+                ),
+        )
+}
+
+/// A place as it is written.
+fn place(text: &str) -> Result<RewindTo, String> {
+    match text {
+        "start" => Ok(RewindTo::Start(ProcessStart::Beginning)),
+        "end" => Ok(RewindTo::Start(ProcessStart::Now)),
+        text => match text.parse::<Position>() {
+            Ok(position) => Ok(RewindTo::Position(position)),
+            Err(_) => Err(format!("{text:?} is not start, end or a position")),
+        },
+    }
+}
+
+pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
+    let Some((name, matches)) = matches.subcommand() else { return status(app).await };
+    let pump = || matches.get_one::<String>("pump").cloned().unwrap_or_default();
+    match name {
+        "retry" => retry(app, &pump()).await,
+        "rewind" => {
+            let to = matches.get_one::<RewindTo>("to").ok_or_else(|| ExitError::invalid("to where?"))?;
+            rewind(app, &pump(), *to).await
+        }
+        _ => status(app).await,
+    }
+}
+
+async fn status(app: &App) -> Result<(), ExitError> {
+    let pumps = app.engine.pump_standings_now().await?;
+    if app.json {
+        return print_json(&pumps);
+    }
+    let row = |pump: &PumpStanding| {
+        vec![
+            pump.pump.clone(),
+            pump.status.to_string(),
+            pump.position.to_string(),
+            pump.behind.to_string(),
+            pump.held_by.clone().unwrap_or_else(|| "-".to_owned()),
+        ]
+    };
+    print_table(&["pump", "status", "position", "behind", "held by"], pumps.iter().map(row).collect())?;
+    let mut out = std::io::stdout().lock();
+    for pump in &pumps {
+        if let Some(problem) = &pump.problem {
+            let since = pump.stop.as_ref().map(|stop| format!(" since {}", stop.since)).unwrap_or_default();
+            writeln!(out, "{} is {}{since}: {problem}", pump.pump, pump.status)?;
+        }
+    }
+    Ok(())
+}
+
+async fn retry(app: &App, pump: &str) -> Result<(), ExitError> {
+    let was_stopped = app.engine.retry_pump(pump).await?;
+    if app.json {
+        return print_json(&serde_json::json!({ "pump": pump, "was_stopped": was_stopped }));
+    }
+    let text = if was_stopped {
+        format!("it tries again within a poll; `{} pump status` says what comes of it", app.name)
+    } else {
+        "nothing had stopped it".to_owned()
+    };
+    Ok(writeln!(std::io::stdout().lock(), "pump {pump}: {text}")?)
+}
+
+async fn rewind(app: &App, pump: &str, to: RewindTo) -> Result<(), ExitError> {
+    let position = app.engine.rewind_pump(pump, to).await?;
+    if app.json {
+        return print_json(&serde_json::json!({ "pump": pump, "position": position }));
+    }
+    Ok(writeln!(
+        std::io::stdout().lock(),
+        "pump {pump} stands at position {position}, and goes on from there"
+    )?)
+}

@@ -1,0 +1,40 @@
+use std::io::Write;
+
+use super::duties::{Duties, forget};
+use super::shutdown::until_told;
+use super::{App, log_to_stderr};
+use crate::ExitError;
+
+pub(super) fn command() -> clap::Command {
+    clap::Command::new("worker").about(
+        "Keep the views, do the work that commits send on and run the pumps, without HTTP, until ctrl-c",
+    )
+}
+
+pub(super) async fn run(app: &App) -> Result<(), ExitError> {
+    log_to_stderr();
+    until_told(|told| async move {
+        let duties = Duties::begin(&app.engine, true).await?;
+        announce(app)?;
+        tokio::select! {
+            () = told.wait() => {}
+            never = forget(app) => match never {},
+        }
+        duties.end(&app.engine).await;
+        Ok(writeln!(std::io::stdout().lock(), "stopped")?)
+    })
+    .await
+}
+
+fn announce(app: &App) -> Result<(), ExitError> {
+    let registry = app.engine.registry();
+    let names = |names: Vec<String>| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{} works", app.name)?;
+    writeln!(out, "  database {}", app.database)?;
+    writeln!(out, "  views    {}", names(registry.views().into_iter().map(|view| view.name).collect()))?;
+    writeln!(out, "  handlers {}", names(registry.handlers().into_iter().map(str::to_owned).collect()))?;
+    writeln!(out, "  pumps    {}", names(registry.pumps().into_iter().map(str::to_owned).collect()))?;
+    writeln!(out, "  stop     ctrl-c")?;
+    Ok(out.flush()?)
+}
