@@ -6,6 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use underlay::words::limits::STREAM_ID_BYTES_MAX;
 use underlay::{Aggregate, Context, Decimal, Decision};
 use uuid::Uuid;
@@ -112,6 +113,14 @@ pub enum AccountEvent {
         /// The change: less than zero where money went out.
         money: Money,
     },
+    /// A statement was drawn up.
+    #[event(name = "account-stated", version = 1)]
+    Stated {
+        /// Its day.
+        date: Date,
+        /// Every balance at that moment. What is set aside is no part of one.
+        balances: Vec<Money>,
+    },
     /// Money was set aside for a payment, and is not there for anything else.
     #[event(name = "account-reserved", version = 1)]
     Reserved {
@@ -143,11 +152,13 @@ impl AccountEvent {
     #[must_use]
     pub fn change(&self) -> Option<(&Commodity, Decimal)> {
         match self {
-            Self::Opened { .. } | Self::Settled { .. } => None,
+            Self::Opened { .. } | Self::Stated { .. } | Self::Settled { .. } => None,
             Self::Deposited { money } | Self::Posted { money, .. } | Self::Released { money, .. } => {
                 Some((&money.commodity, money.amount))
             }
-            Self::Withdrawn { money } | Self::Reserved { money, .. } => Some((&money.commodity, -money.amount)),
+            Self::Withdrawn { money } | Self::Reserved { money, .. } => {
+                Some((&money.commodity, -money.amount))
+            }
         }
     }
 }
@@ -182,6 +193,9 @@ pub enum AccountCommand {
         /// Of what.
         commodity: Commodity,
     },
+    /// Draws up a statement: a schedule gives it for the first of each month.
+    #[command(name = "draw-statement")]
+    DrawStatement {},
     /// Sets money aside for a payment.
     #[command(name = "reserve", roles("payments"))]
     Reserve {
@@ -364,7 +378,7 @@ impl Aggregate for Account {
     fn decide(
         &self,
         command: AccountCommand,
-        _context: &Context,
+        context: &Context,
     ) -> Result<Decision<AccountEvent>, AccountRefusal> {
         let event = match command {
             AccountCommand::Open { .. } if self.open => return Err(AccountRefusal::AlreadyOpen),
@@ -376,6 +390,15 @@ impl Aggregate for Account {
             AccountCommand::Withdraw { amount, commodity } => {
                 self.check_asked(&commodity, amount, -amount)?;
                 AccountEvent::Withdrawn { money: Money { amount, commodity } }
+            }
+            AccountCommand::DrawStatement {} if !self.open => return Err(AccountRefusal::NotOpen),
+            AccountCommand::DrawStatement {} => {
+                let date = context.now.to_zoned(TimeZone::UTC).date();
+                let balance = |(commodity, amount): (&Commodity, &Decimal)| Money {
+                    amount: *amount,
+                    commodity: commodity.clone(),
+                };
+                AccountEvent::Stated { date, balances: self.balances.iter().map(balance).collect() }
             }
             AccountCommand::Reserve { payment, .. } if self.reserved.contains_key(&payment) => {
                 return Err(AccountRefusal::AlreadyReserved { payment });

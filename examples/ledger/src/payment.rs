@@ -12,8 +12,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use underlay::{
-    Aggregate, CommandOutcome, Context, Decimal, Decision, Input, Outgoing, Process, ProcessStart,
-    Recorded, Step, StepContext,
+    Aggregate, CommandOutcome, Context, Decimal, Decision, Input, Outgoing, Process, ProcessStart, Recorded,
+    Step, StepContext, Timestamp,
 };
 
 use crate::account::{Account, AccountCommand, AccountId};
@@ -24,7 +24,7 @@ use crate::money::{Commodity, Money};
 pub const PAYMENT_CHARS_MAX: usize = 64;
 /// Characters in the name of whoever is paid.
 pub const PAYEE_CHARS_MAX: usize = 200;
-/// How long the gateway has to answer before it is asked what became of the payment.
+/// How long the gateway has to answer where nothing else is said.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 /// The id of a payment: 1 to [`PAYMENT_CHARS_MAX`] letters, digits and `-`. The gateway knows the payment by it.
@@ -206,7 +206,9 @@ impl Aggregate for Payment {
             }
             (PaymentCommand::Pay { .. }, _) => return Err(PaymentRefusal::AlreadyRequested),
             (_, Stage::New) => return Err(PaymentRefusal::NotRequested),
-            (PaymentCommand::NoteCharged { reference }, Stage::Requested) => PaymentEvent::Charged { reference },
+            (PaymentCommand::NoteCharged { reference }, Stage::Requested) => {
+                PaymentEvent::Charged { reference }
+            }
             (PaymentCommand::NoteDeclined { reason }, Stage::Requested) => PaymentEvent::Declined { reason },
             // Two ways of finding out may find the same.
             (PaymentCommand::NoteCharged { .. }, Stage::Charged)
@@ -229,8 +231,11 @@ impl Aggregate for Payment {
 }
 
 /// Takes a payment from the request to its end.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Payments;
+#[derive(Clone, Copy, Debug)]
+pub struct Payments {
+    /// How long the gateway has to answer before it is asked what became of the payment.
+    pub answer_within: Duration,
+}
 
 /// What is known of a payment on its way.
 #[underlay::value]
@@ -284,11 +289,16 @@ impl Process for Payments {
                 }
                 PaymentEvent::Declined { .. } => Step::to(state.clone()).clear_timer("answer").compensate(),
             },
-            (Some(state), Input::Outcome { name, outcome }) => state.after(name, outcome, context),
+            (Some(state), Input::Outcome { name, outcome }) => {
+                let answer_by = context.now.saturating_add(self.answer_within).unwrap_or(context.now);
+                state.after(name, outcome, answer_by)
+            }
             (Some(state), Input::Timer { .. }) => {
                 let key = state.payment.as_str();
-                Step::to(state.clone())
-                    .send(Outgoing::message::<Reconcile>(key, &ReconcileMessage::Reconcile { payment: state.payment.clone() }))
+                Step::to(state.clone()).send(Outgoing::message::<Reconcile>(
+                    key,
+                    &ReconcileMessage::Reconcile { payment: state.payment.clone() },
+                ))
             }
         }
     }
@@ -306,7 +316,10 @@ impl PaymentState {
     }
 
     fn release(&self) -> Outgoing {
-        Outgoing::command::<Account>(&self.account, &AccountCommand::Release { payment: self.payment.clone() })
+        Outgoing::command::<Account>(
+            &self.account,
+            &AccountCommand::Release { payment: self.payment.clone() },
+        )
     }
 
     fn charge(&self) -> Outgoing {
@@ -319,19 +332,22 @@ impl PaymentState {
     }
 
     /// What follows from the end of a command.
-    fn after(&self, name: &str, outcome: &CommandOutcome, context: &StepContext) -> Step<Self> {
+    fn after(&self, name: &str, outcome: &CommandOutcome, answer_by: Timestamp) -> Step<Self> {
         match (name, outcome) {
-            ("reserve", CommandOutcome::Accepted) => {
-                let answer_by = context.now.saturating_add(ANSWER_WITHIN).unwrap_or(context.now);
-                Step::to(self.clone())
-                    .undo_by("release", self.release())
-                    .send(self.charge())
-                    .timer("answer", answer_by)
-            }
-            ("reserve", CommandOutcome::Refused { message: reason, .. } | CommandOutcome::Failed { reason }) => {
+            ("reserve", CommandOutcome::Accepted) => Step::to(self.clone())
+                .undo_by("release", self.release())
+                .send(self.charge())
+                .timer("answer", answer_by),
+            (
+                "reserve",
+                CommandOutcome::Refused { message: reason, .. } | CommandOutcome::Failed { reason },
+            ) => {
                 let declined = PaymentCommand::NoteDeclined { reason: reason.clone() };
-                Step::to(self.clone()).command("decline", Outgoing::command::<Payment>(&self.payment, &declined))
+                Step::to(self.clone())
+                    .command("decline", Outgoing::command::<Payment>(&self.payment, &declined))
             }
+            // The money is still set aside: a person replays the command.
+            ("settle" | "release", CommandOutcome::Failed { .. }) => Step::stay(),
             _ => Step::to(self.clone()).finish(),
         }
     }
