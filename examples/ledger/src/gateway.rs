@@ -29,7 +29,7 @@ use underlay::{Delivery, Error, Handled, Handler, HandlerError, Outgoing, Servic
 use crate::money::Money;
 use crate::payment::{ANSWER_WITHIN, Payment, PaymentCommand, PaymentId, Payments};
 
-/// How long the gateway may take for one answer, where a payment has as long.
+/// How long the gateway may take for one answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of an answer that are read.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
@@ -77,7 +77,7 @@ impl Configurable for GatewayConfig {
 /// [`Error::Invalid`] where the address is not one.
 pub fn add_payments(service: Service, config: GatewayConfig) -> Result<Service, Error> {
     let address = config.address.as_deref().map(address).transpose()?;
-    let gateway = Gateway { address, answer_timeout: config.answer_within.min(ANSWER_TIMEOUT) };
+    let gateway = Gateway { address };
     Ok(service
         .aggregate::<Payment>()
         .process(Payments { answer_within: config.answer_within })
@@ -90,8 +90,6 @@ pub fn add_payments(service: Service, config: GatewayConfig) -> Result<Service, 
 pub struct Gateway {
     /// Where it is; none where there is none.
     address: Option<Uri>,
-    /// How long it may take for one answer.
-    answer_timeout: Duration,
 }
 
 /// What the gateway says of a payment.
@@ -127,11 +125,9 @@ impl Gateway {
         body: &serde_json::Value,
     ) -> Result<Said, HandlerError> {
         let Some(address) = &self.address else { return Err(HandlerError::passing(NO_GATEWAY)) };
-        let asked =
-            tokio::time::timeout(self.answer_timeout, post(address, path, idempotency_key, body)).await;
+        let asked = tokio::time::timeout(ANSWER_TIMEOUT, post(address, path, idempotency_key, body)).await;
         asked.unwrap_or_else(|_| {
-            let within = self.answer_timeout;
-            Err(HandlerError::passing(format!("the gateway has not answered within {within:?}")))
+            Err(HandlerError::passing(format!("the gateway has not answered within {ANSWER_TIMEOUT:?}")))
         })
     }
 }

@@ -1,11 +1,11 @@
 //! A payment gateway of the tests' own: a real HTTP server, that does what it is told by the name of whoever is
 //! paid. It is written on bare sockets, for it also answers as no server should.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ pub(crate) const DECLINED: &str = "is declined";
 pub(crate) const FAILS: &str = "fails";
 /// Never answers a charge, and does not charge.
 pub(crate) const HANGS: &str = "hangs";
-/// Charges, and answers much later than a payment waits.
+/// Charges, and answers only after it was asked what became of the payment.
 pub(crate) const LATE: &str = "is late";
 /// Charges, and writes its answer twice.
 pub(crate) const TWICE: &str = "answers twice";
@@ -27,6 +27,9 @@ pub(crate) const CUT: &str = "is cut off";
 /// Charges, and answers what is no JSON the first time.
 pub(crate) const NONSENSE: &str = "talks nonsense";
 
+/// How long it is late at the most.
+const LATE_MAX: Duration = Duration::from_secs(60);
+
 /// What the gateway knows.
 #[derive(Default)]
 struct Books {
@@ -34,13 +37,15 @@ struct Books {
     ended: BTreeMap<String, Value>,
     /// Requests to charge, by idempotency key.
     asked: BTreeMap<String, u32>,
+    /// Payments it was asked about, by idempotency key.
+    reconciled: BTreeSet<String>,
     /// Charges made, by the payment that the body names.
     charged: BTreeMap<String, u32>,
 }
 
 pub(crate) struct TestGateway {
     pub(crate) address: String,
-    books: Arc<Mutex<Books>>,
+    books: Arc<(Mutex<Books>, Condvar)>,
     /// Tells of every request, after what it does is done and before it is answered.
     pub(crate) requests: Receiver<String>,
 }
@@ -49,7 +54,7 @@ impl TestGateway {
     pub(crate) fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let books = Arc::<Mutex<Books>>::default();
+        let books = Arc::<(Mutex<Books>, Condvar)>::default();
         let (told, requests) = channel();
         let shared = books.clone();
         // It ends with the process of the test.
@@ -64,23 +69,25 @@ impl TestGateway {
 
     /// How often each payment was charged.
     pub(crate) fn charged(&self) -> BTreeMap<String, u32> {
-        self.books.lock().unwrap().charged.clone()
+        self.books.0.lock().unwrap().charged.clone()
     }
 
     /// How often the gateway was asked to charge a payment.
     pub(crate) fn asked(&self, key: &str) -> u32 {
-        self.books.lock().unwrap().asked.get(key).copied().unwrap_or_default()
+        self.books.0.lock().unwrap().asked.get(key).copied().unwrap_or_default()
     }
 }
 
 /// One request of a connection. Whoever asks may go at any moment, which is no concern of the gateway.
-fn serve(socket: TcpStream, books: &Mutex<Books>, told: &Sender<String>) {
+fn serve(socket: TcpStream, (books, changed): &(Mutex<Books>, Condvar), told: &Sender<String>) {
     let mut reader = BufReader::new(socket.try_clone().unwrap());
     let Some((path, key, body)) = request(&mut reader) else { return };
     let payee = body["payee"].as_str().unwrap_or_default();
     let (answer, asked) = {
         let mut books = books.lock().unwrap();
         if path == "/charges/cancel" {
+            books.reconciled.insert(key.clone());
+            changed.notify_all();
             let ended = books.ended.entry(key.clone()).or_insert_with(|| json!({"status": "cancelled"}));
             (ended.clone(), 0)
         } else {
@@ -117,7 +124,9 @@ fn serve(socket: TcpStream, books: &Mutex<Books>, told: &Sender<String>) {
             return;
         }
         (LATE, 1..) => {
-            std::thread::sleep(Duration::from_secs(3));
+            let books = books.lock().unwrap();
+            let is_early = |books: &mut Books| !books.reconciled.contains(&key);
+            drop(changed.wait_timeout_while(books, LATE_MAX, is_early).unwrap());
             full
         }
         _ => full,

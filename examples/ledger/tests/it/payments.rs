@@ -49,6 +49,15 @@ pub(crate) fn events(address: &str) -> Vec<Value> {
     }
 }
 
+/// Waits until there is another event, or a second has gone by: what waits for more looks for itself.
+pub(crate) fn wait_for_more(address: &str) {
+    let next: u64 = 1 + events(address)
+        .last()
+        .map_or(0, |event| event["position"].as_str().unwrap().parse::<u64>().unwrap());
+    let row = format!("{address}/v1/views/balances/purse@EUR?min_position={next}&wait=1");
+    let _late_or_not = ureq::get(row).call();
+}
+
 /// How each payment ended, and what became of the money that was set aside for it: each as often as it happened.
 fn ends(address: &str) -> BTreeMap<String, Vec<String>> {
     let mut ends = BTreeMap::<String, Vec<String>>::new();
@@ -77,7 +86,7 @@ fn wait_for(address: &str, wanted: &BTreeMap<String, Vec<String>>) {
             return;
         }
         assert!(begun.elapsed() < END_WITHIN, "{found:?} in place of {wanted:?}");
-        std::thread::sleep(Duration::from_millis(100));
+        wait_for_more(address);
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use underlay::Aggregate;
 
 use crate::decision::{after, context, deposited, money, opened};
-use crate::payments::{events, open_purse};
+use crate::payments::{events, open_purse, wait_for_more};
 use crate::program::Ledger;
 
 #[test]
@@ -48,7 +48,7 @@ fn a_statement_is_scheduled_for_the_first_of_each_month_and_drawn_as_a_stored_co
             break drawn;
         }
         assert!(begun.elapsed() < Duration::from_secs(60));
-        std::thread::sleep(Duration::from_millis(100));
+        wait_for_more(&address);
     };
     assert_eq!(drawn["payload"]["balances"], json!([{"amount": "1000", "commodity": "EUR"}]));
     assert!(drawn["payload"]["date"].as_str().unwrap().parse::<Date>().is_ok());
