@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use underlay_core::adapter::Adapter;
+use underlay_core::options::Configurable;
 use underlay_core::{
     Aggregate, BusSubscription, Draw, Error, Handler, Operation, Process, Sink, SnapshotState, Subscriber,
     View,
@@ -11,7 +12,7 @@ use underlay_runtime::{Engine, EngineConfig, Registry};
 use underlay_server::{Credentials, Example, LogReaders, ServerConfig};
 
 use crate::cli::{self, CliCommand};
-use crate::config::Settings;
+use crate::config::{OwnOptions, Settings};
 use crate::retention::Kept;
 use crate::{Adapters, Exit, Store};
 
@@ -140,6 +141,20 @@ impl Service {
         self
     }
 
+    /// Adds options of the service's own: they are set as all others are, in a section of this name. Once they are
+    /// read, `add` gives the service what they make of it: a handler with an address, say. It is called before a
+    /// store is opened, by every command, so it does not connect anywhere. [`Service::open`] takes the defaults.
+    #[must_use]
+    pub fn options<C: Configurable + Send + Sync>(
+        mut self,
+        section: &'static str,
+        defaults: C,
+        add: impl Fn(Self, C) -> Result<Self, Error> + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.own.push(OwnOptions::new(section, defaults, add));
+        self
+    }
+
     /// Adds a command to the command line.
     #[must_use]
     pub fn command(mut self, command: impl CliCommand) -> Self {
@@ -254,10 +269,15 @@ impl Service {
     /// An engine over an open store, for a program of one's own. Nothing runs yet.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where a name is used twice or a view is not well formed, or where the store keeps
-    /// no rows for views.
+    /// [`Error::Invalid`] where a name is used twice, a view is not well formed or an option does not fit, or
+    /// where the store keeps no rows for views.
     pub fn open(&self, store: &Store) -> Result<Engine, Error> {
-        self.open_as(store, self.settings.engine.clone())
+        self.configured(&self.settings)?.open_as(store, self.settings.engine.clone())
+    }
+
+    /// The service with everything that its own options make of it.
+    pub(crate) fn configured(&self, settings: &Settings) -> Result<Self, Error> {
+        settings.own.iter().try_fold(self.clone(), |service, own| own.add_to(service))
     }
 
     /// The same, as configured.

@@ -6,11 +6,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use underlay::words::limits::STREAM_ID_BYTES_MAX;
 use underlay::{Aggregate, Context, Decimal, Decision};
 use uuid::Uuid;
 
 use crate::money::{Commodity, Money, exact_sum};
+use crate::payment::PaymentId;
 
 /// Characters in the name of an account.
 pub const ACCOUNT_CHARS_MAX: usize = 200;
@@ -111,16 +113,52 @@ pub enum AccountEvent {
         /// The change: less than zero where money went out.
         money: Money,
     },
+    /// A statement was drawn up.
+    #[event(name = "account-stated", version = 1)]
+    Stated {
+        /// Its day.
+        date: Date,
+        /// Every balance at that moment. What is set aside is no part of one.
+        balances: Vec<Money>,
+    },
+    /// Money was set aside for a payment, and is not there for anything else.
+    #[event(name = "account-reserved", version = 1)]
+    Reserved {
+        /// The payment.
+        payment: PaymentId,
+        /// How much; more than zero.
+        money: Money,
+    },
+    /// What was set aside has gone to whoever was paid.
+    #[event(name = "account-settled", version = 1)]
+    Settled {
+        /// The payment.
+        payment: PaymentId,
+        /// How much.
+        money: Money,
+    },
+    /// What was set aside is there again.
+    #[event(name = "account-released", version = 1)]
+    Released {
+        /// The payment.
+        payment: PaymentId,
+        /// How much.
+        money: Money,
+    },
 }
 
 impl AccountEvent {
-    /// The change of a balance that the event stands for.
+    /// The change of a balance that the event stands for. What is set aside is no part of the balance.
     #[must_use]
     pub fn change(&self) -> Option<(&Commodity, Decimal)> {
         match self {
-            Self::Opened { .. } => None,
-            Self::Deposited { money } | Self::Posted { money, .. } => Some((&money.commodity, money.amount)),
-            Self::Withdrawn { money } => Some((&money.commodity, -money.amount)),
+            Self::Opened { .. } | Self::Stated { .. } | Self::Settled { .. } => None,
+            Self::Deposited { money } | Self::Posted { money, .. } | Self::Released { money, .. } => {
+                Some((&money.commodity, money.amount))
+            }
+            Self::Withdrawn { money } | Self::Reserved { money, .. } => {
+                Some((&money.commodity, -money.amount))
+            }
         }
     }
 }
@@ -154,6 +192,32 @@ pub enum AccountCommand {
         amount: Decimal,
         /// Of what.
         commodity: Commodity,
+    },
+    /// Draws up a statement: a schedule gives it for the first of each month.
+    #[command(name = "draw-statement")]
+    DrawStatement {},
+    /// Sets money aside for a payment.
+    #[command(name = "reserve", roles("payments"))]
+    Reserve {
+        /// The payment.
+        payment: PaymentId,
+        /// How much; more than zero.
+        #[serde(with = "crate::money::exact")]
+        amount: Decimal,
+        /// Of what.
+        commodity: Commodity,
+    },
+    /// Lets go what was set aside: the payment was made.
+    #[command(name = "settle", roles("payments"))]
+    Settle {
+        /// The payment.
+        payment: PaymentId,
+    },
+    /// Takes back what was set aside: the payment was not made.
+    #[command(name = "release", roles("payments"))]
+    Release {
+        /// The payment.
+        payment: PaymentId,
     },
 }
 
@@ -192,6 +256,18 @@ pub enum AccountRefusal {
         /// The floor.
         floor: Decimal,
     },
+    /// Money is set aside for the payment already.
+    #[refusal(code = "already-reserved", message = "money is set aside for payment {payment} already")]
+    AlreadyReserved {
+        /// The payment.
+        payment: PaymentId,
+    },
+    /// Nothing is set aside for the payment.
+    #[refusal(code = "not-reserved", message = "nothing is set aside for payment {payment}")]
+    NotReserved {
+        /// The payment.
+        payment: PaymentId,
+    },
     /// The balance would have more digits than can be kept.
     #[refusal(
         code = "overflow",
@@ -220,13 +296,15 @@ pub(crate) struct Shortfall {
     pub(crate) floor: Decimal,
 }
 
-/// An account: whether it is open, its floor, and a balance for each commodity.
+/// An account: whether it is open, its floor, a balance for each commodity, and what is set aside.
 #[underlay::snapshot(every = 200)]
 #[derive(Default, Eq)]
 pub struct Account {
     open: bool,
     floor: Option<Decimal>,
     balances: BTreeMap<Commodity, Decimal>,
+    #[serde(default)]
+    reserved: BTreeMap<PaymentId, Money>,
 }
 
 impl Account {
@@ -240,6 +318,11 @@ impl Account {
     #[must_use]
     pub fn balance(&self, commodity: &Commodity) -> Decimal {
         self.balances.get(commodity).copied().unwrap_or_default()
+    }
+
+    fn reserved(&self, payment: &PaymentId) -> Result<Money, AccountRefusal> {
+        let reserved = self.reserved.get(payment).cloned();
+        reserved.ok_or_else(|| AccountRefusal::NotReserved { payment: payment.clone() })
     }
 
     /// Whether the balance in a commodity may change by an amount.
@@ -295,7 +378,7 @@ impl Aggregate for Account {
     fn decide(
         &self,
         command: AccountCommand,
-        _context: &Context,
+        context: &Context,
     ) -> Result<Decision<AccountEvent>, AccountRefusal> {
         let event = match command {
             AccountCommand::Open { .. } if self.open => return Err(AccountRefusal::AlreadyOpen),
@@ -308,6 +391,30 @@ impl Aggregate for Account {
                 self.check_asked(&commodity, amount, -amount)?;
                 AccountEvent::Withdrawn { money: Money { amount, commodity } }
             }
+            AccountCommand::DrawStatement {} if !self.open => return Err(AccountRefusal::NotOpen),
+            AccountCommand::DrawStatement {} => {
+                let date = context.now.to_zoned(TimeZone::UTC).date();
+                let balance = |(commodity, amount): (&Commodity, &Decimal)| Money {
+                    amount: *amount,
+                    commodity: commodity.clone(),
+                };
+                AccountEvent::Stated { date, balances: self.balances.iter().map(balance).collect() }
+            }
+            AccountCommand::Reserve { payment, .. } if self.reserved.contains_key(&payment) => {
+                return Err(AccountRefusal::AlreadyReserved { payment });
+            }
+            AccountCommand::Reserve { payment, amount, commodity } => {
+                self.check_asked(&commodity, amount, -amount)?;
+                AccountEvent::Reserved { payment, money: Money { amount, commodity } }
+            }
+            AccountCommand::Settle { payment } => {
+                let money = self.reserved(&payment)?;
+                AccountEvent::Settled { payment, money }
+            }
+            AccountCommand::Release { payment } => {
+                let money = self.reserved(&payment)?;
+                AccountEvent::Released { payment, money }
+            }
         };
         Ok(event.into())
     }
@@ -316,6 +423,15 @@ impl Aggregate for Account {
         if let AccountEvent::Opened { floor } = event {
             self.open = true;
             self.floor = *floor;
+        }
+        match event {
+            AccountEvent::Reserved { payment, money } => {
+                self.reserved.insert(payment.clone(), money.clone());
+            }
+            AccountEvent::Settled { payment, .. } | AccountEvent::Released { payment, .. } => {
+                self.reserved.remove(payment);
+            }
+            _ => {}
         }
         if let Some((commodity, change)) = event.change() {
             let balance = self.balances.entry(commodity.clone()).or_default();

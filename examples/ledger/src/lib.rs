@@ -1,15 +1,18 @@
 //! The reference service of Underlay: a double-entry ledger for many tenants.
 //!
-//! [`account`], [`transfer`] and [`entry`] are the domain, [`balances`] is what is read, [`journal`]
-//! and [`import`] take in the journals of plain-text accounting. [`service`] puts it together.
+//! [`account`], [`transfer`], [`entry`] and [`payment`] are the domain, [`gateway`] is who is asked to charge a
+//! payment, [`balances`] is what is read, [`journal`] and [`import`] take in the journals of plain-text
+//! accounting. [`service`] puts it together.
 
 pub mod account;
 pub mod balances;
 pub mod balances_command;
 pub mod entry;
+pub mod gateway;
 pub mod import;
 pub mod journal;
 pub mod money;
+pub mod payment;
 pub mod transfer;
 
 use underlay::Service;
@@ -18,6 +21,7 @@ use crate::account::Account;
 use crate::balances::Balances;
 use crate::balances_command::PrintBalances;
 use crate::entry::PostEntry;
+use crate::gateway::{GatewayConfig, add_payments};
 use crate::import::Import;
 use crate::transfer::Transfer;
 
@@ -30,6 +34,7 @@ pub fn service() -> Service {
         .operation::<Transfer>()
         .operation::<PostEntry>()
         .view(Balances)
+        .options("gateway", GatewayConfig::default(), add_payments)
         .command(Import)
         .command(PrintBalances)
         .about("A double-entry ledger: accounts, transfers and journal entries in any number of commodities.")

@@ -199,6 +199,7 @@ fn configure(service: &Service, matches: &ArgMatches) -> Result<Config, ExitErro
 async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitError> {
     let (name, matches) = matches.subcommand().unwrap_or(("serve", matches));
     let config = configure(service, matches)?;
+    let service = &service.configured(&config.settings)?;
     let (adapters, database) = (&service.adapters, config.settings.database.as_str());
     let options = config.store_options(adapters);
     // What needs no store, and what comes before there is one to open.

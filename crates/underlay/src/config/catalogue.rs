@@ -1,6 +1,6 @@
 use underlay_core::options::{OptionSpec, Options};
 
-use super::settings::{DATABASE, PARTS, Settings};
+use super::settings::{DATABASE, Settings};
 use crate::Adapters;
 use crate::adapters::feature_of;
 use crate::suggestion::nearest;
@@ -41,16 +41,14 @@ impl Catalogue {
                 Key { section, spec, meaning, variable }
             }));
         };
-        let mut defaults = defaults.clone();
-        for (section, part) in PARTS {
-            add(section, part(&mut defaults));
-        }
+        let mut sections = Vec::new();
+        defaults.clone().each_part(|section, part| {
+            sections.push(section);
+            add(section, part);
+        });
         for adapter in adapters.iter() {
             let name = adapter.name();
-            assert!(
-                PARTS.iter().all(|(section, _)| *section != name),
-                "{name} is a section of every service"
-            );
+            assert!(!sections.contains(&name), "{name} is a section of the service");
             add(adapter.name(), &*adapter.options());
         }
         Self { keys, prefix }

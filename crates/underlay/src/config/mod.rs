@@ -25,6 +25,7 @@
 mod catalogue;
 mod credentials;
 mod mistakes;
+mod own;
 mod settings;
 mod sources;
 #[cfg(test)]
@@ -40,11 +41,12 @@ use underlay_core::options::OptionSpec;
 pub(crate) use catalogue::{Catalogue, Key};
 pub(crate) use credentials::CredentialsConfig;
 pub(crate) use mistakes::{Mistake, Mistakes};
+pub(crate) use own::OwnOptions;
 pub(crate) use settings::Settings;
 pub(crate) use sources::{FILE, Sources};
 
 use crate::Adapters;
-use settings::{DATABASE, PARTS};
+use settings::DATABASE;
 use sources::Layer;
 
 /// Shown in the place of what is secret.
@@ -157,9 +159,9 @@ impl Config {
     ) -> BTreeMap<(&'static str, &'static str), Option<String>> {
         let mut settings = self.settings.clone();
         let mut described: Vec<(&'static str, OptionSpec)> = Vec::new();
-        for (section, part) in PARTS {
-            described.extend(part(&mut settings).describe().into_iter().map(|spec| (*section, spec)));
-        }
+        settings.each_part(|section, part| {
+            described.extend(part.describe().into_iter().map(|spec| (section, spec)));
+        });
         for adapter in adapters.iter() {
             let mut options = adapter.options();
             let told = in_address.iter().filter(|_| adapter.name() == *of);
@@ -224,12 +226,11 @@ impl Settings {
     fn set(&mut self, key: &Key, text: &str) -> Result<(), String> {
         // Several structs may share a section; the name is in one of them.
         let mut tried = Err(format!("there is no option {}", key.written()));
-        for (section, part) in PARTS {
-            let options = part(self);
-            if *section == key.section && options.describe().iter().any(|spec| spec.name == key.spec.name) {
+        self.each_part(|section, options| {
+            if section == key.section && options.describe().iter().any(|spec| spec.name == key.spec.name) {
                 tried = options.set(key.spec.name, text);
             }
-        }
+        });
         tried
     }
 }

@@ -4,6 +4,7 @@ use underlay_core::{Error, TenantId};
 use underlay_runtime::EngineConfig;
 use underlay_server::{ServeLimits, ServerConfig, check_host_name};
 
+use super::OwnOptions;
 use super::credentials::CredentialsConfig;
 use crate::retention::Kept;
 
@@ -34,13 +35,15 @@ pub(crate) struct Settings {
     pub(crate) engine: EngineConfig,
     /// What is forgotten, and when.
     pub(crate) kept: Kept,
+    /// What the service has of its own.
+    pub(crate) own: Vec<OwnOptions>,
 }
 
 /// One struct of the settings.
 type Part = fn(&mut Settings) -> &mut dyn Options;
 
 /// Every struct whose options can be set, with the section they stand in. The first has none.
-pub(super) const PARTS: &[(&str, Part)] = &[
+const PARTS: &[(&str, Part)] = &[
     ("", |settings| settings),
     ("", |settings| &mut settings.credentials),
     ("server", |settings| &mut settings.server),
@@ -61,11 +64,22 @@ impl Settings {
             credentials: CredentialsConfig::default(),
             engine,
             kept: Kept::default(),
+            own: Vec::new(),
         }
     }
 }
 
 impl Settings {
+    /// Looks at every struct whose options can be set, with its section: those of every service, then its own.
+    pub(super) fn each_part(&mut self, mut look: impl FnMut(&'static str, &mut dyn Options)) {
+        for (section, part) in PARTS {
+            look(section, part(self));
+        }
+        for own in &mut self.own {
+            look(own.section, own.options());
+        }
+    }
+
     /// The tenant, which was checked when it was read.
     pub(crate) fn tenant(&self) -> Result<TenantId, Error> {
         TenantId::new(&self.tenant)

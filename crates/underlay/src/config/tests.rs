@@ -34,7 +34,10 @@ impl Place {
     }
 
     fn read(&self) -> Result<Config, Mistakes> {
-        let service = Service::new("bank");
+        self.read_of(&Service::new("bank"))
+    }
+
+    fn read_of(&self, service: &Service) -> Result<Config, Mistakes> {
         let flags: ArgMatches = {
             let catalogue = Catalogue::new(&service.settings, &service.adapters, "bank");
             let option = |key: &Key| Arg::new(key.written()).long(key.flag()).action(clap::ArgAction::Append);
@@ -280,4 +283,37 @@ fn the_bounds_of_finding_out_who_asks_can_be_set() {
     let server = place.read().unwrap().settings.server;
     assert_eq!(server.identify_wait_max, std::time::Duration::from_secs(2));
     assert_eq!((server.identify_waiting_max, server.identify_tenant_waiting_max), (9, 3));
+}
+
+#[derive(Clone, Default)]
+struct Bell {
+    tone: Option<String>,
+}
+
+impl underlay_core::options::Configurable for Bell {
+    const OPTIONS: &'static [underlay_core::options::ConfigOption<Self>] =
+        &[underlay_core::options::ConfigOption::<Self>::new("tone", "How the bell rings", |bell| {
+            underlay_core::options::Place::Text(&mut bell.tone)
+        })
+        .checked(|text| if text.len() < 9 { Ok(()) } else { Err("a tone is short".to_owned()) })];
+}
+
+#[test]
+fn a_service_has_options_of_its_own_and_is_made_with_them() {
+    let service = || {
+        Service::new("bank").options("bell", Bell::default(), |service, bell| {
+            Ok(service.about(format!("rings {}", bell.tone.unwrap_or_default())))
+        })
+    };
+    let place = Place::new().file("bank.toml", "[bell]\ntone = \"low\"\n").variable("BANK_BELL_TONE", "high");
+    let config = place.read_of(&service()).unwrap();
+    assert_eq!(
+        value(&config, "bell.tone"),
+        (Some("high".to_owned()), "BANK_BELL_TONE in the environment".to_owned())
+    );
+    let configured = service().configured(&config.settings).unwrap();
+    assert_eq!(configured.settings.server.about.as_deref(), Some("rings high"));
+    let Mistakes(mistakes) =
+        Place::new().file("bank.toml", "[bell]\ntone = \"much too long\"\n").read_of(&service()).unwrap_err();
+    assert_eq!(mistakes[0].text, "a tone is short");
 }

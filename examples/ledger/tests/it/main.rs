@@ -13,13 +13,16 @@ mod config;
 mod decision;
 mod entries;
 mod events_lock;
+mod gateway;
 mod http;
 mod import;
 mod journal;
+mod payments;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod program;
 mod readme;
+mod statements;
 mod stored_commands;
 mod stores;
 mod tenants;

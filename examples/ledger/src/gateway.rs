@@ -1,0 +1,283 @@
+//! The payment gateway, over HTTP: charges a payment, and says what became of one.
+//!
+//! The gateway knows a payment by its tenant and id, which go along as `Idempotency-Key`: charging twice charges
+//! once, and a payment that was cancelled is never charged. What it answers becomes a command, stored with the
+//! settlement of the message.
+//!
+//! | Asked | Answers |
+//! |---|---|
+//! | `POST /charges` | `{"status":"charged","reference":…}`, `{"status":"declined","reason":…}`, or as below |
+//! | `POST /charges/cancel` | the same, or `{"status":"cancelled"}`: it was not charged, and never will be |
+//!
+//! An answer that is late, broken or a failure is none: the message is tried again. It speaks plain HTTP, so a
+//! gateway on another machine belongs behind a proxy that speaks TLS.
+
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::{Method, Request, StatusCode, Uri};
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use tokio::net::TcpStream;
+use underlay::domain::Attempts;
+use underlay::words::options::{ConfigOption, Configurable, Place};
+use underlay::{Delivery, Error, Handled, Handler, HandlerError, Outgoing, Service};
+
+use crate::money::Money;
+use crate::payment::{ANSWER_WITHIN, Payment, PaymentCommand, PaymentId, Payments};
+
+/// How long the gateway may take for one answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of an answer that are read.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
+/// Characters of what the gateway says that are kept.
+const SAID_CHARS_MAX: usize = 500;
+/// Why nothing can be paid where no gateway is configured.
+const NO_GATEWAY: &str = "this service has no payment gateway; the option gateway.address names one";
+
+/// The options of payments.
+#[derive(Clone, Debug)]
+pub struct GatewayConfig {
+    /// Where the gateway is; without one, every payment is declined.
+    pub address: Option<String>,
+    /// How long the gateway has to say what became of a payment before it is asked to cancel it.
+    pub answer_within: Duration,
+}
+
+impl Default for GatewayConfig {
+    fn default() -> Self {
+        Self { address: None, answer_within: ANSWER_WITHIN }
+    }
+}
+
+impl Configurable for GatewayConfig {
+    const OPTIONS: &'static [ConfigOption<Self>] = &[
+        ConfigOption::<Self>::new(
+            "address",
+            "Where the payment gateway is, such as http://127.0.0.1:8100; without one, payments are declined",
+            |config| Place::Text(&mut config.address),
+        )
+        .checked(|text| address(text).map(drop).map_err(|error| error.to_string()))
+        .called("URL"),
+        ConfigOption::<Self>::new(
+            "answer_within",
+            "How long the gateway has to answer before a payment is cancelled, or found to be charged",
+            |config| Place::Time(&mut config.answer_within),
+        )
+        .at_least(1),
+    ];
+}
+
+/// Adds payments to the service, with the gateway of its options.
+///
+/// # Errors
+/// [`Error::Invalid`] where the address is not one.
+pub fn add_payments(service: Service, config: GatewayConfig) -> Result<Service, Error> {
+    let address = config.address.as_deref().map(address).transpose()?;
+    let gateway = Gateway { address };
+    Ok(service
+        .aggregate::<Payment>()
+        .process(Payments { answer_within: config.answer_within })
+        .handler(Charge(gateway.clone()))
+        .handler(Reconcile(gateway)))
+}
+
+/// A payment gateway.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    /// Where it is; none where there is none.
+    address: Option<Uri>,
+}
+
+/// What the gateway says of a payment.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+enum Said {
+    Charged { reference: String },
+    Declined { reason: String },
+    Cancelled,
+}
+
+/// Reads the address of a gateway.
+fn address(text: &str) -> Result<Uri, Error> {
+    let wrong = || {
+        Error::invalid(format!(
+            "the gateway's address {text:?} is not like http://127.0.0.1:8100, without a path"
+        ))
+    };
+    let uri: Uri = text.parse().map_err(|_| wrong())?;
+    let is_plain = uri.scheme_str() == Some("http") && uri.path() == "/" && uri.query().is_none();
+    let names_host = uri
+        .authority()
+        .is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'));
+    if is_plain && names_host { Ok(uri) } else { Err(wrong()) }
+}
+
+impl Gateway {
+    /// Asks the gateway something about a payment.
+    async fn ask(
+        &self,
+        path: &str,
+        idempotency_key: &str,
+        body: &serde_json::Value,
+    ) -> Result<Said, HandlerError> {
+        let Some(address) = &self.address else { return Err(HandlerError::passing(NO_GATEWAY)) };
+        let asked = tokio::time::timeout(ANSWER_TIMEOUT, post(address, path, idempotency_key, body)).await;
+        asked.unwrap_or_else(|_| {
+            Err(HandlerError::passing(format!("the gateway has not answered within {ANSWER_TIMEOUT:?}")))
+        })
+    }
+}
+
+/// One request, on a connection of its own.
+async fn post(
+    address: &Uri,
+    path: &str,
+    idempotency_key: &str,
+    body: &serde_json::Value,
+) -> Result<Said, HandlerError> {
+    let away = |error: &dyn std::error::Error| {
+        HandlerError::passing(format!("the gateway cannot be reached: {error}"))
+    };
+    let host = address.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    let socket = TcpStream::connect((host, address.port_u16().unwrap_or(80)));
+    let socket = socket.await.map_err(|error| away(&error))?;
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(socket)).await.map_err(|error| away(&error))?;
+    let request = Request::builder()
+        .method(Method::POST)
+        .uri(path)
+        .header(HOST, address.authority().map_or("", |authority| authority.as_str()))
+        .header(CONTENT_TYPE, "application/json")
+        .header("idempotency-key", idempotency_key)
+        .body(Full::new(Bytes::from(body.to_string())))
+        .map_err(|error| HandlerError::last(format!("the gateway cannot be asked: {error}")))?;
+    let answered = async {
+        let response = sender.send_request(request).await.map_err(|error| away(&error))?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+        let body =
+            body.map_err(|error| HandlerError::passing(format!("the gateway's answer broke off: {error}")))?;
+        Ok::<_, HandlerError>((status, body.to_bytes()))
+    };
+    // The connection is driven here, so that whoever gives up gives it up too.
+    tokio::pin!(connection, answered);
+    let (status, body) = tokio::select! {
+        biased;
+        answer = &mut answered => answer?,
+        // What has arrived of the answer may still be read.
+        _ended = &mut connection => answered.await?,
+    };
+    understood(status, &body)
+}
+
+/// What an answer means.
+fn understood(status: StatusCode, body: &[u8]) -> Result<Said, HandlerError> {
+    let may_pass = [StatusCode::REQUEST_TIMEOUT, StatusCode::CONFLICT, StatusCode::TOO_MANY_REQUESTS];
+    match status {
+        StatusCode::OK | StatusCode::CREATED => serde_json::from_slice(body)
+            .map_err(|error| HandlerError::passing(format!("the gateway's answer makes no sense: {error}"))),
+        status if status.is_client_error() && !may_pass.contains(&status) => {
+            Err(HandlerError::last(format!("the gateway refuses the request: {status}")))
+        }
+        status => Err(HandlerError::passing(format!("the gateway answered {status}"))),
+    }
+}
+
+/// The command that notes what the gateway said.
+fn noted(payment: &PaymentId, said: Said) -> Handled {
+    let kept = |text: String| text.chars().take(SAID_CHARS_MAX).collect();
+    let command = match said {
+        Said::Charged { reference } => PaymentCommand::NoteCharged { reference: kept(reference) },
+        Said::Declined { reason } => PaymentCommand::NoteDeclined { reason: kept(reason) },
+        Said::Cancelled => {
+            PaymentCommand::NoteDeclined { reason: "the gateway has not charged it in time".to_owned() }
+        }
+    };
+    Handled::done().send(Outgoing::command::<Payment>(payment, &command))
+}
+
+/// What the gateway knows a payment by. Payments of two tenants may have the same id.
+fn key_of(payment: &PaymentId, delivery: &Delivery) -> String {
+    format!("{}/{payment}", delivery.tenant)
+}
+
+/// What the gateway is to charge.
+#[underlay::event]
+#[derive(Eq)]
+pub enum ChargeMessage {
+    /// A payment.
+    #[event(name = "charge-payment", version = 1)]
+    Charge {
+        /// The payment.
+        payment: PaymentId,
+        /// How much.
+        money: Money,
+        /// Who is paid.
+        payee: String,
+    },
+}
+
+/// Has the gateway charge a payment.
+#[derive(Clone, Debug)]
+pub struct Charge(Gateway);
+
+impl Handler for Charge {
+    const NAME: &'static str = "charge";
+    type Message = ChargeMessage;
+
+    fn attempts(&self) -> Attempts {
+        // What is given up here is reconciled when the payment's time is up.
+        Attempts { attempts_max: 10, delay_max: Duration::from_secs(20), ..Attempts::default() }
+    }
+
+    async fn handle(&self, message: ChargeMessage, delivery: &Delivery) -> Result<Handled, HandlerError> {
+        let ChargeMessage::Charge { payment, money, payee } = message;
+        // Where there was an attempt before, there may have been a gateway.
+        if self.0.address.is_none() && delivery.attempt == 1 {
+            return Ok(noted(&payment, Said::Declined { reason: NO_GATEWAY.to_owned() }));
+        }
+        let key = key_of(&payment, delivery);
+        let body = serde_json::json!({
+            "payment": key, "amount": money.amount, "commodity": money.commodity, "payee": payee,
+        });
+        let said = self.0.ask("/charges", &key, &body).await?;
+        Ok(noted(&payment, said))
+    }
+}
+
+/// A payment that nobody knows the end of.
+#[underlay::event]
+#[derive(Eq)]
+pub enum ReconcileMessage {
+    /// Cancels it unless it was charged, and finds out which.
+    #[event(name = "reconcile-payment", version = 1)]
+    Reconcile {
+        /// The payment.
+        payment: PaymentId,
+    },
+}
+
+/// Has the gateway cancel a payment that it has not charged, and say which it is.
+#[derive(Clone, Debug)]
+pub struct Reconcile(Gateway);
+
+impl Handler for Reconcile {
+    const NAME: &'static str = "reconcile";
+    type Message = ReconcileMessage;
+
+    fn attempts(&self) -> Attempts {
+        // The money stays reserved until the gateway answers, so this is not given up early.
+        Attempts { attempts_max: 1_000, delay_max: Duration::from_secs(5 * 60), ..Attempts::default() }
+    }
+
+    async fn handle(&self, message: ReconcileMessage, delivery: &Delivery) -> Result<Handled, HandlerError> {
+        let ReconcileMessage::Reconcile { payment } = message;
+        let key = key_of(&payment, delivery);
+        let said = self.0.ask("/charges/cancel", &key, &serde_json::json!({ "payment": key })).await?;
+        Ok(noted(&payment, said))
+    }
+}

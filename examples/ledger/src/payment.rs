@@ -1,0 +1,354 @@
+//! Payments through a gateway: reserve the money, have the gateway charge it, settle; or release it.
+//!
+//! ```text
+//!  request ─► reserve ─► charge ─► charged ─► settle ─► finished
+//!                │          │  └─► declined ─► release ─► finished
+//!                │          └── no answer in time ─► reconcile ─► charged or cancelled, as above
+//!                └── refused ─► declined ─► finished
+//! ```
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use underlay::{
+    Aggregate, CommandOutcome, Context, Decimal, Decision, Input, Outgoing, Process, ProcessStart, Recorded,
+    Step, StepContext, Timestamp,
+};
+
+use crate::account::{Account, AccountCommand, AccountId};
+use crate::gateway::{Charge, ChargeMessage, Reconcile, ReconcileMessage};
+use crate::money::{Commodity, Money};
+
+/// Characters in the id of a payment.
+pub const PAYMENT_CHARS_MAX: usize = 64;
+/// Characters in the name of whoever is paid.
+pub const PAYEE_CHARS_MAX: usize = 200;
+/// How long the gateway has to answer where nothing else is said.
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+
+/// The id of a payment: 1 to [`PAYMENT_CHARS_MAX`] letters, digits and `-`. The gateway knows the payment by it.
+#[underlay::value]
+#[derive(Eq, Hash, PartialOrd, Ord)]
+#[serde(try_from = "String", into = "String")]
+pub struct PaymentId(String);
+
+/// A text is not the id of a payment.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("payment {0:?} is not 1 to {PAYMENT_CHARS_MAX} letters, digits and '-'")]
+pub struct InvalidPaymentId(pub String);
+
+impl PaymentId {
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PaymentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for PaymentId {
+    type Err = InvalidPaymentId;
+    fn from_str(text: &str) -> Result<Self, InvalidPaymentId> {
+        Self::try_from(text.to_owned())
+    }
+}
+
+impl TryFrom<String> for PaymentId {
+    type Error = InvalidPaymentId;
+    fn try_from(text: String) -> Result<Self, InvalidPaymentId> {
+        let well_formed = (1..=PAYMENT_CHARS_MAX).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if well_formed { Ok(Self(text)) } else { Err(InvalidPaymentId(text)) }
+    }
+}
+
+impl From<PaymentId> for String {
+    fn from(payment: PaymentId) -> Self {
+        payment.0
+    }
+}
+
+/// What can happen to a payment.
+#[underlay::event]
+#[derive(Eq)]
+pub enum PaymentEvent {
+    /// Somebody wants to pay.
+    #[event(name = "payment-requested", version = 1)]
+    Requested {
+        /// Whose money it is.
+        account: AccountId,
+        /// How much; more than zero.
+        money: Money,
+        /// Who is paid.
+        payee: String,
+    },
+    /// The gateway has charged it.
+    #[event(name = "payment-charged", version = 1)]
+    Charged {
+        /// What the gateway calls the charge.
+        reference: String,
+    },
+    /// It was not made: the account or the gateway said no.
+    #[event(name = "payment-declined", version = 1)]
+    Declined {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What can be asked of a payment.
+#[underlay::command]
+#[derive(Eq)]
+pub enum PaymentCommand {
+    /// Pays.
+    #[command(name = "pay")]
+    Pay {
+        /// Whose money it is.
+        account: AccountId,
+        /// How much; more than zero.
+        #[serde(with = "crate::money::exact")]
+        amount: Decimal,
+        /// Of what.
+        commodity: Commodity,
+        /// Who is paid.
+        payee: String,
+    },
+    /// Notes that the gateway has charged it.
+    #[command(name = "note-charged", roles("payments"))]
+    NoteCharged {
+        /// What the gateway calls the charge.
+        reference: String,
+    },
+    /// Notes that it was not made.
+    #[command(name = "note-declined", roles("payments"))]
+    NoteDeclined {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What a payment says no with.
+#[underlay::refusal]
+#[derive(Eq)]
+pub enum PaymentRefusal {
+    /// It was asked for before.
+    #[refusal(code = "already-requested", message = "the payment was asked for before")]
+    AlreadyRequested,
+    /// Nobody asked for it.
+    #[refusal(code = "not-requested", message = "nobody has asked for the payment")]
+    NotRequested,
+    /// The amount is zero or less.
+    #[refusal(code = "not-positive", message = "the amount is {amount}; it must be more than zero")]
+    NotPositive {
+        /// The amount.
+        amount: Decimal,
+    },
+    /// The payee has no name that fits.
+    #[refusal(
+        code = "no-payee",
+        message = "the payee has {chars} characters; it has 1 to 200, none of them a control character"
+    )]
+    NoPayee {
+        /// How many it has.
+        chars: u64,
+    },
+    /// It has ended otherwise.
+    #[refusal(code = "already-ended", message = "the payment has ended: {how}")]
+    AlreadyEnded {
+        /// How.
+        how: String,
+    },
+}
+
+/// A payment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Payment {
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    New,
+    Requested,
+    Charged,
+    Declined,
+}
+
+impl Aggregate for Payment {
+    const CATEGORY: &'static str = "payment";
+    type Id = PaymentId;
+    type Command = PaymentCommand;
+    type Event = PaymentEvent;
+    type Refusal = PaymentRefusal;
+
+    fn decide(
+        &self,
+        command: PaymentCommand,
+        _context: &Context,
+    ) -> Result<Decision<PaymentEvent>, PaymentRefusal> {
+        let event = match (command, self.stage) {
+            (PaymentCommand::Pay { account, amount, commodity, payee }, Stage::New) => {
+                if amount <= Decimal::ZERO {
+                    return Err(PaymentRefusal::NotPositive { amount });
+                }
+                let chars = payee.chars().count();
+                if !(1..=PAYEE_CHARS_MAX).contains(&chars) || payee.chars().any(char::is_control) {
+                    return Err(PaymentRefusal::NoPayee { chars: chars as u64 });
+                }
+                PaymentEvent::Requested { account, money: Money { amount, commodity }, payee }
+            }
+            (PaymentCommand::Pay { .. }, _) => return Err(PaymentRefusal::AlreadyRequested),
+            (_, Stage::New) => return Err(PaymentRefusal::NotRequested),
+            (PaymentCommand::NoteCharged { reference }, Stage::Requested) => {
+                PaymentEvent::Charged { reference }
+            }
+            (PaymentCommand::NoteDeclined { reason }, Stage::Requested) => PaymentEvent::Declined { reason },
+            // Two ways of finding out may find the same.
+            (PaymentCommand::NoteCharged { .. }, Stage::Charged)
+            | (PaymentCommand::NoteDeclined { .. }, Stage::Declined) => return Ok(Decision::nothing()),
+            (PaymentCommand::NoteCharged { .. } | PaymentCommand::NoteDeclined { .. }, stage) => {
+                let how = if stage == Stage::Charged { "it was charged" } else { "it was declined" };
+                return Err(PaymentRefusal::AlreadyEnded { how: how.to_owned() });
+            }
+        };
+        Ok(event.into())
+    }
+
+    fn evolve(&mut self, event: &PaymentEvent) {
+        self.stage = match event {
+            PaymentEvent::Requested { .. } => Stage::Requested,
+            PaymentEvent::Charged { .. } => Stage::Charged,
+            PaymentEvent::Declined { .. } => Stage::Declined,
+        };
+    }
+}
+
+/// Takes a payment from the request to its end.
+#[derive(Clone, Copy, Debug)]
+pub struct Payments {
+    /// How long the gateway has to answer before it is asked what became of the payment.
+    pub answer_within: Duration,
+}
+
+/// What is known of a payment on its way.
+#[underlay::value]
+#[derive(Eq)]
+pub struct PaymentState {
+    /// The payment.
+    pub payment: PaymentId,
+    /// Whose money it is.
+    pub account: AccountId,
+    /// How much.
+    pub money: Money,
+    /// Who is paid.
+    pub payee: String,
+}
+
+impl Process for Payments {
+    const NAME: &'static str = "payments";
+    const STARTS: ProcessStart = ProcessStart::Beginning;
+    type Event = PaymentEvent;
+    type State = PaymentState;
+
+    fn route(&self, event: &Recorded<PaymentEvent>) -> Option<String> {
+        Some(event.stream().id().to_owned())
+    }
+
+    fn step(
+        &self,
+        state: Option<&PaymentState>,
+        input: &Input<PaymentEvent>,
+        context: &StepContext,
+    ) -> Step<PaymentState> {
+        match (state, input) {
+            (None, Input::Event(recorded)) => {
+                let PaymentEvent::Requested { account, money, payee } = &recorded.event else {
+                    return Step::stay();
+                };
+                let Ok(payment) = context.instance.parse::<PaymentId>() else { return Step::stay() };
+                let state = PaymentState {
+                    payment,
+                    account: account.clone(),
+                    money: money.clone(),
+                    payee: payee.clone(),
+                };
+                Step::to(state.clone()).command("reserve", state.reserve())
+            }
+            (None, _) => Step::stay(),
+            (Some(state), Input::Event(recorded)) => match &recorded.event {
+                PaymentEvent::Requested { .. } => Step::stay(),
+                PaymentEvent::Charged { .. } => {
+                    Step::to(state.clone()).clear_timer("answer").command("settle", state.settle())
+                }
+                PaymentEvent::Declined { .. } => Step::to(state.clone()).clear_timer("answer").compensate(),
+            },
+            (Some(state), Input::Outcome { name, outcome }) => {
+                let answer_by = context.now.saturating_add(self.answer_within).unwrap_or(context.now);
+                state.after(name, outcome, answer_by)
+            }
+            (Some(state), Input::Timer { .. }) => {
+                let key = state.payment.as_str();
+                Step::to(state.clone()).send(Outgoing::message::<Reconcile>(
+                    key,
+                    &ReconcileMessage::Reconcile { payment: state.payment.clone() },
+                ))
+            }
+        }
+    }
+}
+
+impl PaymentState {
+    fn reserve(&self) -> Outgoing {
+        let Money { amount, commodity } = self.money.clone();
+        let payment = self.payment.clone();
+        Outgoing::command::<Account>(&self.account, &AccountCommand::Reserve { payment, amount, commodity })
+    }
+
+    fn settle(&self) -> Outgoing {
+        Outgoing::command::<Account>(&self.account, &AccountCommand::Settle { payment: self.payment.clone() })
+    }
+
+    fn release(&self) -> Outgoing {
+        Outgoing::command::<Account>(
+            &self.account,
+            &AccountCommand::Release { payment: self.payment.clone() },
+        )
+    }
+
+    fn charge(&self) -> Outgoing {
+        let message = ChargeMessage::Charge {
+            payment: self.payment.clone(),
+            money: self.money.clone(),
+            payee: self.payee.clone(),
+        };
+        Outgoing::message::<Charge>(self.payment.as_str(), &message)
+    }
+
+    /// What follows from the end of a command.
+    fn after(&self, name: &str, outcome: &CommandOutcome, answer_by: Timestamp) -> Step<Self> {
+        match (name, outcome) {
+            ("reserve", CommandOutcome::Accepted) => Step::to(self.clone())
+                .undo_by("release", self.release())
+                .send(self.charge())
+                .timer("answer", answer_by),
+            (
+                "reserve",
+                CommandOutcome::Refused { message: reason, .. } | CommandOutcome::Failed { reason },
+            ) => {
+                let declined = PaymentCommand::NoteDeclined { reason: reason.clone() };
+                Step::to(self.clone())
+                    .command("decline", Outgoing::command::<Payment>(&self.payment, &declined))
+            }
+            // The money is still set aside: a person replays the command.
+            ("settle" | "release", CommandOutcome::Failed { .. }) => Step::stay(),
+            _ => Step::to(self.clone()).finish(),
+        }
+    }
+}
