@@ -247,9 +247,11 @@ fn guesses(relation: &Relation) -> &'static [&'static str] {
             "tenant = '{tenant}' AND receiver = 'mail'",
             "payload::text LIKE '%{mark}%'",
         ],
-        "schedules" => {
-            &["tenant = '{tenant}'", "tenant = '{tenant}' AND name = 'nightly'", "definition::text LIKE '%{mark}%'"]
-        }
+        "schedules" => &[
+            "tenant = '{tenant}'",
+            "tenant = '{tenant}' AND name = 'nightly'",
+            "definition::text LIKE '%{mark}%'",
+        ],
         _ => &[
             "tenant = '{tenant}'",
             "tenant = '{tenant}' AND \"key\" = 'shared'",

@@ -137,7 +137,7 @@ fn finding_out_has_one_deadline_however_many_commits_are_in_doubt() {
             FaultPoint::Fence => {
                 // Once, after what was in the batch is stored, and before it is looked up.
                 if fence.lock().unwrap().send(()).is_ok() {
-                    wait_until_locked.lock().unwrap().recv().ok();
+                    tokio::task::block_in_place(|| wait_until_locked.lock().unwrap().recv().ok());
                 }
                 false
             }

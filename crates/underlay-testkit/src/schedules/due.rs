@@ -26,7 +26,8 @@ pub async fn what_is_due_is_found<F: SchedulesFixture>(fixture: F) {
     stored.sort_by_key(key);
     let moment = Duration::from_micros(1);
     let before = |time: Timestamp| time.checked_sub(moment).expect("a moment of this era");
-    for now in [Timestamp::UNIX_EPOCH, before(at(10)), at(10), before(at(20)), at(20), at(30), sample::end_of_time()]
+    for now in
+        [Timestamp::UNIX_EPOCH, before(at(10)), at(10), before(at(20)), at(20), at(30), sample::end_of_time()]
     {
         let expected: Vec<&Schedule> = stored
             .iter()

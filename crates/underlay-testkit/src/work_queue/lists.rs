@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use underlay_core::{
-    NewWork, QueueDepth, Settled, Timestamp, Work, WorkFilter, WorkInfo, WorkKind, WorkPlace, WorkStanding,
+    NewWork, QueueDepth, Settled, Work, WorkFilter, WorkInfo, WorkKind, WorkPlace, WorkStanding,
 };
 
 use super::Subject;

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use underlay_core::{ReadWork, Settled, Settlement, Timestamp, Work, WorkInfo};
+use underlay_core::{ReadWork, Settled, Settlement, Work, WorkInfo};
 
 use super::Subject;
 use super::subject::{dead, piece, retry};

@@ -23,7 +23,8 @@ pub(super) async fn give_up(ports: &Ports, marked: &Marked) -> Result<(String, u
     ports.store.commit(&marked.id, Commit::new(CommitId::draw()).send(message)).await?;
     let worker = Worker { id: WorkerId::draw(), holder: "the attack".to_owned() };
     let share = work.queue.share(&worker, HELD, &[]).await?;
-    let sent = WorkFilter { tenant: Some(marked.id.clone()), key: Some(key(marked)), ..WorkFilter::default() };
+    let sent =
+        WorkFilter { tenant: Some(marked.id.clone()), key: Some(key(marked)), ..WorkFilter::default() };
     let found = work.queue.list_work(&sent, WorkPlace::START, 1).await?;
     let WorkInfo { work: sent, .. } = found.first().ok_or("what was sent is not there")?;
     let held =
