@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use underlay_core::memory::{MemoryCheckpoints, MemoryEventStore, MemoryReadModels, MemorySchedules};
 use underlay_core::{
-    Actor, Clock, CommitId, EventStoreExt, ManualClock, Outcome, StreamName, Version, WorkFilter, WorkInfo,
-    WorkPlace, WorkQueue, WorkStanding,
+    Actor, Clock, CommitId, EventStoreExt, ManualClock, Outcome, StreamName, SystemClock, Version,
+    WorkFilter, WorkInfo, WorkPlace, WorkQueue, WorkStanding,
 };
 use underlay_runtime::{
     Cancelled, CommandStatus, Engine, EngineConfig, Missed, Ports, ScheduleDefinition, SubmitOptions,
@@ -161,9 +161,8 @@ async fn a_schedule_runs_its_command_once_a_day_through_a_change_of_clocks() {
         tokio::task::yield_now().await;
     }
     // Slowly from here on, so that the next night does not come while somebody waits for a processor.
-    let mut beat = tokio::time::interval(Duration::from_millis(1));
     while bank.deposits("a").await < 3 {
-        beat.tick().await;
+        SystemClock.sleep(Duration::from_millis(1)).await;
         bank.clock.advance(Duration::from_millis(100));
     }
     for one in working {

@@ -3,10 +3,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
-use tokio::time::MissedTickBehavior;
 use underlay_core::{
-    BusSubscription, Error, EventBus, EventId, EventType, HandlerError, Json, Position, RecordedEvent,
-    SchemaVersion, Subscriber, SubscriberId, SubscriberStanding, Timestamp, Version,
+    BusSubscription, Clock, Error, EventBus, EventId, EventType, HandlerError, Json, Position, RecordedEvent,
+    SchemaVersion, Subscriber, SubscriberId, SubscriberStanding, SystemClock, Timestamp, Version,
 };
 
 use crate::EventBusFixture;
@@ -124,10 +123,8 @@ impl<F: EventBusFixture> Subject<F> {
     /// faster, so that who waits for a processor runs into no timeout.
     pub(super) async fn while_time_passes<T>(&self, waiting: impl Future<Output = T>) -> T {
         let passing = async {
-            let mut beat = tokio::time::interval(Duration::from_millis(1));
-            beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
-                beat.tick().await;
+                SystemClock.sleep(Duration::from_millis(1)).await;
                 self.pass(Duration::from_millis(50));
             }
         };
