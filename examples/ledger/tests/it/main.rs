@@ -17,6 +17,8 @@ mod gateway;
 mod http;
 mod import;
 mod journal;
+mod mail;
+mod members;
 mod payments;
 #[cfg(feature = "postgres")]
 mod postgres;
