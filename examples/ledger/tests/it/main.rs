@@ -19,6 +19,7 @@ mod import;
 mod journal;
 mod mail;
 mod members;
+mod payment_process;
 mod payments;
 #[cfg(feature = "postgres")]
 mod postgres;
