@@ -30,3 +30,4 @@ mod stored_commands;
 mod stores;
 mod tenants;
 mod transfers;
+mod troubles;
