@@ -152,7 +152,13 @@ pub(crate) async fn put(
     let put: PutBody = serde_json::from_str(&body)
         .map_err(|error| Problem::invalid(format!("the body is no schedule: {error}")))?;
     let definition = put.definition()?;
-    permit_command(&app, &principal.actor, &definition.receiver, definition.id.is_some(), &definition.command)?;
+    permit_command(
+        &app,
+        &principal.actor,
+        &definition.receiver,
+        definition.id.is_some(),
+        &definition.command,
+    )?;
     let definition = definition.with_actor(principal.actor);
     let put = app.engine().put_schedule(&principal.tenant, &name, definition).await;
     Ok(Answer(ScheduleBody::of(put.map_err(|failure| Problem::of_command(failure, true))?)))

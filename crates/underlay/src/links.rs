@@ -17,8 +17,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use underlay_core::{CommitId, Error};
 use underlay_core::options::{ConfigOption, Configurable, Place};
+use underlay_core::{CommitId, Error};
 use underlay_server::{LINK_KEY_BYTES, LinkKey, LinkKeys, LinkTarget};
 
 /// The section of the options.
@@ -54,7 +54,9 @@ impl Configurable for LinkSettings {
 
 fn check_public_address(text: &str) -> Result<(), String> {
     let wrong = || {
-        format!("{text:?} is no address of a service, such as https://bank.example, without a user, `?` and `#`")
+        format!(
+            "{text:?} is no address of a service, such as https://bank.example, without a user, `?` and `#`"
+        )
     };
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or_else(wrong)?;
     let is_plain = rest.bytes().all(|byte| byte.is_ascii_graphic() && !b"@?#\\\"<>".contains(&byte));
@@ -131,12 +133,7 @@ impl Links {
         Self::of(settings.public_address, listen.to_owned(), source, OnceLock::new())
     }
 
-    fn of(
-        public_address: Option<String>,
-        listen: String,
-        source: KeySource,
-        key: OnceLock<LinkKey>,
-    ) -> Self {
+    fn of(public_address: Option<String>, listen: String, source: KeySource, key: OnceLock<LinkKey>) -> Self {
         let listening = OnceLock::new();
         Self(Arc::new(Inner { public_address, listen, listening, source, key }))
     }
@@ -321,13 +318,15 @@ mod tests {
     fn a_file_that_is_named_is_never_made() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("key");
-        let named = |database: &str| links(database, "127.0.0.1:7070", |set| set.key_file = Some(file.clone()));
+        let named =
+            |database: &str| links(database, "127.0.0.1:7070", |set| set.key_file = Some(file.clone()));
         for database in ["sqlite:bank.db", "postgres://db/bank", "memory:"] {
             let told = named(database).secret(&target()).unwrap_err().to_string();
             assert!(told.contains("links.key_file") && told.contains("openssl rand -hex 32"), "{told}");
         }
         fs::write(&file, LinkKey::draw().unwrap().reveal()).unwrap();
-        let [one, other] = ["sqlite:bank.db", "postgres://db/bank"].map(|at| named(at).secret(&target()).unwrap());
+        let [one, other] =
+            ["sqlite:bank.db", "postgres://db/bank"].map(|at| named(at).secret(&target()).unwrap());
         assert_eq!(one, other);
     }
 
@@ -355,7 +354,10 @@ mod tests {
         let default = "127.0.0.1:7070";
         assert_eq!(at(default, None, None).unwrap(), "http://127.0.0.1:7070");
         assert_eq!(at("127.0.0.1:0", None, Some("127.0.0.1:4711")).unwrap(), "http://127.0.0.1:4711");
-        assert_eq!(at(default, Some("https://bank.example/"), Some(default)).unwrap(), "https://bank.example");
+        assert_eq!(
+            at(default, Some("https://bank.example/"), Some(default)).unwrap(),
+            "https://bank.example"
+        );
         assert_eq!(at(default, Some("https://a.example/bank"), None).unwrap(), "https://a.example/bank");
         let unknown = [("127.0.0.1:0", None), ("0.0.0.0:80", None), ("0.0.0.0:80", Some("0.0.0.0:80"))];
         for (listen, listening) in unknown {
@@ -375,9 +377,16 @@ mod tests {
             check_public_address(address).unwrap();
             assert_eq!(host_of(address), host);
         }
-        for address in
-            ["", "bank.example", "ftp://bank.example", "https://", "https:///x", "https://u:p@h", "https://h?x", "https://h x"]
-        {
+        for address in [
+            "",
+            "bank.example",
+            "ftp://bank.example",
+            "https://",
+            "https:///x",
+            "https://u:p@h",
+            "https://h?x",
+            "https://h x",
+        ] {
             assert!(check_public_address(address).is_err(), "{address}");
         }
     }

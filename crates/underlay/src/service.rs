@@ -183,7 +183,9 @@ impl Service {
     /// [`Error::Invalid`] where the service does not send mail, or its options were not read yet.
     pub fn mail(&self) -> Result<Arc<dyn Mail>, Error> {
         self.mail.clone().ok_or_else(|| {
-            Error::invalid("this service has no mail: `sends_mail` gives it mail, before the options that use it")
+            Error::invalid(
+                "this service has no mail: `sends_mail` gives it mail, before the options that use it",
+            )
         })
     }
 
@@ -205,7 +207,9 @@ impl Service {
     /// [`Error::Invalid`] where the service signs no links, or its options were not read yet.
     pub fn links(&self) -> Result<Links, Error> {
         self.links.clone().ok_or_else(|| {
-            Error::invalid("this service has no links: `signs_links` gives it links, before the options that use them")
+            Error::invalid(
+                "this service has no links: `signs_links` gives it links, before the options that use them",
+            )
         })
     }
 

@@ -36,7 +36,8 @@ const ANSWER_BYTES_MAX: usize = 64 << 10;
 /// Characters of what the gateway says that are kept.
 const SAID_CHARS_MAX: usize = 500;
 /// Why nothing can be paid where no gateway is configured.
-pub(crate) const NO_GATEWAY: &str = "this service has no payment gateway; the option gateway.address names one";
+pub(crate) const NO_GATEWAY: &str =
+    "this service has no payment gateway; the option gateway.address names one";
 
 /// The options of payments.
 #[derive(Clone, Debug)]

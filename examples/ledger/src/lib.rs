@@ -36,9 +36,11 @@ pub fn service() -> Service {
         .operation::<Transfer>()
         .operation::<PostEntry>()
         .view(Balances)
+        // region: mail
         .sends_mail("folder:ledger.mail", "The Ledger <ledger@localhost>")
         .signs_links()
         .options("members", MembersConfig::default(), add_members)
+        // endregion: mail
         .options("gateway", GatewayConfig::default(), add_payments)
         .command(Import)
         .command(PrintBalances)

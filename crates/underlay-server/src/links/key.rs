@@ -128,7 +128,10 @@ mod tests {
         assert!(!format!("{key:?}").contains(&key.reveal()[..6]));
         for text in ["", "secret", &key.reveal()[2..], &format!("{}00", key.reveal()), &"ö".repeat(32)] {
             let wrong = LinkKey::parse(text).unwrap_err().to_string();
-            assert!(wrong.contains("64 hexadecimal") && (text.is_empty() || !wrong.contains(text)), "{wrong}");
+            assert!(
+                wrong.contains("64 hexadecimal") && (text.is_empty() || !wrong.contains(text)),
+                "{wrong}"
+            );
         }
     }
 

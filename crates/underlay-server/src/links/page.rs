@@ -70,7 +70,8 @@ impl<'a> Opened<'a> {
         let (page, keys) = links.find(&name).zip(links.keys.as_ref()).ok_or_else(none)?;
         let key = keys.key().map_err(|error| {
             tracing::error!(error = &error as &dyn std::error::Error, "links cannot be checked");
-            let text = "Links cannot be checked at the moment. Yours is still good: please try it again later.";
+            let text =
+                "Links cannot be checked at the moment. Yours is still good: please try it again later.";
             Box::new(later(app, text))
         })?;
         let link = key.opened(target, &secret).ok_or_else(none)?;
@@ -102,7 +103,10 @@ fn answer(app: &App, answered: Result<LinkAnswer, Error>) -> Response {
         }
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "a link cannot be followed");
-            later(app, "The service cannot do that at the moment. Please try again later; your link is still good.")
+            later(
+                app,
+                "The service cannot do that at the moment. Please try again later; your link is still good.",
+            )
         }
     }
 }

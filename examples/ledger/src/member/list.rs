@@ -31,12 +31,7 @@ impl View for Members {
         keys.push(event.stream().id().to_owned());
     }
 
-    fn fold(
-        &self,
-        key: &String,
-        row: Option<MemberRow>,
-        event: &Recorded<MemberEvent>,
-    ) -> Option<MemberRow> {
+    fn fold(&self, key: &String, row: Option<MemberRow>, event: &Recorded<MemberEvent>) -> Option<MemberRow> {
         let begun = |email: &String, status: &str| MemberRow {
             member: key.clone(),
             email: email.clone(),

@@ -125,7 +125,11 @@ fn a_member_follows_the_link_in_the_mail() {
     let mails = folder.mails("ann@example.com");
     assert_eq!(mails.len(), 1);
     assert!(mails[0].contains("Subject: Please confirm your address, ann\r\n"), "{}", mails[0]);
-    assert!(mails[0].contains("From: \"The Ledger\" <ledger@localhost>") && mails[0].contains("7 days"), "{}", mails[0]);
+    assert!(
+        mails[0].contains("From: \"The Ledger\" <ledger@localhost>") && mails[0].contains("7 days"),
+        "{}",
+        mails[0]
+    );
     let link = link_in(&mails[0]);
     assert!(link.starts_with(&format!("{address}/links/member/")), "{link}");
     assert!(ledger.directory.path().join("ledger.db.link-key").exists());
@@ -169,7 +173,8 @@ fn a_wrong_link_gets_a_clear_page_and_stores_nothing() {
     wait_for(&address, "member-link-sent", 2);
     let [anns, bobs] = ["ann", "bob"].map(|name| link_in(&folder.mails(&format!("{name}@example.com"))[0]));
     let before = ledger.events();
-    let secret = |link: &str| link.split("/links/member/").nth(1).unwrap().split('?').next().unwrap().to_owned();
+    let secret =
+        |link: &str| link.split("/links/member/").nth(1).unwrap().split('?').next().unwrap().to_owned();
     let id = |link: &str| link.rsplit("id=").next().unwrap().to_owned();
     let wrong = [
         anns.replace(&secret(&anns), &secret(&bobs)),
@@ -257,7 +262,10 @@ fn an_invitation_arrives_and_nothing_in_it_becomes_html() {
     }
     let mail = &folder.mails("carl@example.com")[0];
     assert!(mail.contains("Subject: <b>Eve</b> invites you"), "{mail}");
-    assert!(mail.contains("<p>&lt;b&gt;Eve&lt;/b&gt; invites you") || mail.contains("&lt;b&gt;Eve"), "{mail}");
+    assert!(
+        mail.contains("<p>&lt;b&gt;Eve&lt;/b&gt; invites you") || mail.contains("&lt;b&gt;Eve"),
+        "{mail}"
+    );
     assert!(!mail.split("text/html").nth(1).unwrap().contains("<b>"), "{mail}");
     // The page asks for no credentials, with them or without.
     assert_eq!(get(&link_in(mail)).status, 200);
@@ -278,7 +286,9 @@ fn the_configuration_of_mail_is_checked_and_shows_no_password() {
     for option in ["mail.address", "folder:ledger.mail", "mail.from", "The Ledger <ledger@localhost>"] {
         assert!(shown.contains(option), "{shown}");
     }
-    for (wrong, right) in [("pop3://me:hunter2@h", "folder:PATH"), ("folder:", "folder:mail"), ("", "folder:PATH")] {
+    for (wrong, right) in
+        [("pop3://me:hunter2@h", "folder:PATH"), ("folder:", "folder:mail"), ("", "folder:PATH")]
+    {
         if !wrong.is_empty() {
             let told = told(&["--mail-address", wrong]);
             assert!(told.contains("--mail-address") && told.contains(right), "{told}");
@@ -335,7 +345,11 @@ mod exim {
     }
 
     fn serve_with(ledger: &Ledger, server: &Exim) -> (Serving, String) {
-        serve(ledger, &format!("smtp://127.0.0.1:{}", server.port()), &["--mail-from", "The Bank <bank@example.com>"])
+        serve(
+            ledger,
+            &format!("smtp://127.0.0.1:{}", server.port()),
+            &["--mail-from", "The Bank <bank@example.com>"],
+        )
     }
 
     /// The mails to an address that have arrived.
@@ -360,7 +374,8 @@ mod exim {
         register(&address, "ann");
         member(&address, "bob", "invite", &json!({ "email": "bob@example.com" }));
         wait_for(&address, "member-link-sent", 2);
-        for (name, subject) in [("ann", "Subject: Please confirm"), ("bob", "Subject: A member invites you")] {
+        for (name, subject) in [("ann", "Subject: Please confirm"), ("bob", "Subject: A member invites you")]
+        {
             let mails = mails(server, &format!("{name}@example.com"));
             assert_eq!(mails.len(), 1, "{name}");
             assert!(mails[0].contains(subject) && mails[0].contains("The Bank"), "{}", mails[0]);
@@ -401,7 +416,9 @@ mod exim {
             .arrived()
             .unwrap()
             .iter()
-            .flat_map(|mail| text(mail).lines().find(|line| line.starts_with("Message-ID: ")).map(str::to_owned))
+            .flat_map(|mail| {
+                text(mail).lines().find(|line| line.starts_with("Message-ID: ")).map(str::to_owned)
+            })
             .collect();
         assert_eq!(ids.len(), names.len(), "{ids:?}");
         assert_eq!(ledger.answer(&waiting), "");
@@ -420,7 +437,11 @@ mod exim {
         let dead = letters(ledger, refused.len());
         let id_of = |member: &str| {
             let letter = dead.iter().find(|letter| letter["key"] == member).unwrap();
-            assert_eq!((&letter["attempts"], &letter["name"]), (&1.into(), &"verify-address".into()), "{letter}");
+            assert_eq!(
+                (&letter["attempts"], &letter["name"]),
+                (&1.into(), &"verify-address".into()),
+                "{letter}"
+            );
             assert!(letter["last_error"].as_str().unwrap().contains("nobody here has this name"), "{letter}");
             letter["work_id"].as_str().unwrap().to_owned()
         };
@@ -459,7 +480,11 @@ mod exim {
         wait_for(&address, "member-link-sent", 4);
         assert_eq!(press(&link_in(&mails(&server, "carl@example.org")[0])).status, 200);
         for name in names {
-            assert_eq!(mails(&server, &format!("{name}@example.com")).len(), usize::from(name != "carl"), "{name}");
+            assert_eq!(
+                mails(&server, &format!("{name}@example.com")).len(),
+                usize::from(name != "carl"),
+                "{name}"
+            );
         }
     }
 

@@ -128,12 +128,10 @@ fn money_is_set_aside_then_charged_then_settled() {
         .of(STREAM)
         .when(requested())
         .then(Step::to(reserving()).command("reserve", reserve()));
-    asked(process()).when(accepted("reserve")).then(
-        Step::to(charging()).undo_by("release", release()).send(charge()).timer("answer", answer_by()),
-    );
-    at_gateway()
-        .when(charged())
-        .then(Step::to(charging()).clear_timer("answer").command("settle", settle()));
+    asked(process())
+        .when(accepted("reserve"))
+        .then(Step::to(charging()).undo_by("release", release()).send(charge()).timer("answer", answer_by()));
+    at_gateway().when(charged()).then(Step::to(charging()).clear_timer("answer").command("settle", settle()));
     at_gateway().and(charged()).when(accepted("settle")).then(Step::to(charging()).finish());
 }
 
@@ -151,7 +149,9 @@ fn what_cannot_be_set_aside_is_declined() {
     asked(process())
         .when(refused("reserve"))
         .then(Step::to(reserving()).command("decline", decline("too little")));
-    asked(process()).when(failed("reserve")).then(Step::to(reserving()).command("decline", decline("given up")));
+    asked(process())
+        .when(failed("reserve"))
+        .then(Step::to(reserving()).command("decline", decline("given up")));
     asked(process()).and(refused("reserve")).when(accepted("decline")).then(Step::to(reserving()).finish());
 }
 

@@ -10,9 +10,7 @@ use ledger::gateway::{Charge, Gateway, Reconcile};
 use ledger::member::{Member, MemberCommand, MemberMail, MemberMails, MembersConfig};
 use ledger::payment::{Payment, PaymentCommand, Payments};
 use underlay::adapter::Backend;
-use underlay::memory::{
-    MemoryCheckpoints, MemoryEventStore, MemoryMail, MemoryReadModels, MemorySchedules,
-};
+use underlay::memory::{MemoryCheckpoints, MemoryEventStore, MemoryMail, MemoryReadModels, MemorySchedules};
 use underlay::ports::{LogFilter, LogScope};
 use underlay::{
     Engine, EventStore, LinkKey, Links, Mailbox, Position, RecordedEvent, Request, Service, Store, TenantId,
