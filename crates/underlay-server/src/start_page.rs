@@ -19,14 +19,14 @@ use crate::door::roles::{identify, operates, suffice};
 use crate::problem::Problem;
 use crate::views::{self, ViewBody};
 
-const STYLE: &str = include_str!("start_page.css");
+pub(crate) const STYLE: &str = include_str!("start_page.css");
 /// The page runs no script, loads nothing and sits in no frame.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'";
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The addresses that are there whatever the service is made of.
-const ENDPOINTS: [(&str, &str); 8] = [
+const ENDPOINTS: [(&str, &str); 9] = [
     ("/v1/events", "everything that happened, in pages"),
     ("/v1/views", "the views, and where they stand"),
     ("/v1/streams/{stream}", "what happened to one aggregate"),
@@ -36,6 +36,7 @@ const ENDPOINTS: [(&str, &str); 8] = [
     ),
     ("/v1/admin/queues", "what waits to be done, and where pumps stand; for operators"),
     ("/v1/admin/dead-letters", "what was given up, to be replayed or discarded; for operators"),
+    ("/v1/admin/schedules", "what is given again and again; PUT and DELETE with a name; for operators"),
     ("/livez", "whether the process answers"),
     ("/readyz", "whether it can serve"),
 ];
