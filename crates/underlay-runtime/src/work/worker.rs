@@ -453,7 +453,11 @@ impl WorkRunner {
                     Ok(Report::Attempted(settled)) => settled,
                     Ok(_) => return,
                     Err(error) if error.is_cancelled() => return,
-                    Err(error) => Settled::Retry { due_at: self.means.clock.now(), error: error.to_string() },
+                    // Only a bug ends an attempt otherwise; it is not begun again without a pause.
+                    Err(error) => {
+                        let due_at = after(self.means.clock.now(), self.means.config.retry_delay_max);
+                        Settled::Retry { due_at, error: error.to_string() }
+                    }
                 };
                 if is_known {
                     self.take_attempted(&work, &line, settled);
