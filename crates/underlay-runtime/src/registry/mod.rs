@@ -415,15 +415,6 @@ impl Registry {
             .ok_or_else(|| not_found("operation", name, self.operations.keys().copied()))
     }
 
-    /// Whether there is a command of that name, or the operation.
-    pub(crate) fn takes(&self, receiver: &str, name: &str) -> bool {
-        let of_aggregate = self
-            .aggregates
-            .get(receiver)
-            .is_some_and(|aggregate| aggregate.info().commands.iter().any(|command| command.name == name));
-        of_aggregate || receiver == name && self.operations.contains_key(name)
-    }
-
     pub(crate) fn find_view(&self, name: &str) -> Result<Arc<dyn ViewFolder>, Error> {
         self.views.get(name).cloned().ok_or_else(|| not_found("view", name, self.views.keys().copied()))
     }

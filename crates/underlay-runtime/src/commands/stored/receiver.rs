@@ -14,9 +14,9 @@ use crate::{ErasedRefusal, ExecuteNamedError, Executed, Request};
 /// Runs stored commands, of every category and operation.
 ///
 /// A refusal is an outcome, and the work is done. What the caller has to mend is final: an id that was used for something
-/// else, a stream that has moved past the expected version. A command of a name that this program does not know is left
-/// to one that does. A body that does not fit was looked at when it was stored, so it fits a program of another version:
-/// it is tried again, as is everything that may pass.
+/// else, a stream that has moved past the expected version. A command that this program does not know may be known to a
+/// newer process beside it, and a body was looked at when it was stored, so it fits the program that stored it. Both are
+/// tried again, as is everything that may pass.
 ///
 /// Before a failure is told, the outcome is looked for under the command's id: where it was stored before, by this
 /// worker or another, by a direct call or a cancellation, the work is done.
@@ -123,10 +123,7 @@ impl Receiver for StoredCommands {
     }
 
     fn reads(&self, work: &Work) -> bool {
-        let (receiver, name) = (work.sent.receiver.as_str(), work.sent.name.as_str());
-        work.sent.payload.is_plain()
-            && work.sent.version.0 <= Self::VERSION
-            && self.commands.registry.takes(receiver, name)
+        work.sent.payload.is_plain() && work.sent.version.0 <= Self::VERSION
     }
 
     async fn attempt(&self, attempt: Attempt<'_>) -> Result<(), NotDone> {

@@ -548,20 +548,6 @@ async fn how_something_else_ended_is_not_told_of_a_submitted_command() {
 }
 
 #[tokio::test]
-async fn a_command_that_only_a_newer_program_knows_is_left_to_it() {
-    let desk = Desk::new();
-    let receiver = StoredCommands::new(desk.commands.clone());
-    let stored = |id: Option<String>| StoredCommand::new(id, Json::parse("{}").unwrap());
-    let unknown = desk.store_raw(stored(Some("1".to_owned())), "of-tomorrow").await;
-    assert!(!receiver.reads(&unknown));
-    let known = desk.store_raw(stored(Some("1".to_owned())), "put").await;
-    assert!(receiver.reads(&known));
-    let mut operation = known.clone();
-    (operation.sent.receiver, operation.sent.name) = ("put-into".to_owned(), "put-into".to_owned());
-    assert!(receiver.reads(&operation));
-}
-
-#[tokio::test]
 async fn a_process_is_told_once_how_its_command_ended() {
     let desk = Desk::new();
     let accepted = desk.store_raw(of_process(r#"{"cents":5}"#), "put").await;
