@@ -60,7 +60,7 @@ pub struct EngineConfig {
     /// Attempts that go on side by side. No tenant and no receiver has more of them than are free beside it, so
     /// that whoever comes later finds room.
     pub work_running_max: usize,
-    /// Attempts of them for one tenant.
+    /// Attempts of them for one tenant. By one receiver it has at most half of what its other receivers leave free.
     pub work_tenant_running_max: usize,
     /// Attempts of them by one receiver, so that one which hangs does not hold up the others.
     pub work_receiver_running_max: usize,
@@ -96,7 +96,7 @@ impl Default for EngineConfig {
             work_poll_interval: Duration::from_secs(1),
             work_drain: Duration::from_secs(10),
             work_running_max: 128,
-            work_tenant_running_max: 32,
+            work_tenant_running_max: 64,
             work_receiver_running_max: 64,
             work_buffered_max: 8_192,
             work_buffered_bytes_max: 32 << 20,

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use underlay_core::TenantId;
+use underlay_core::{Lane, TenantId};
 
 use super::lines::Source;
 use crate::EngineConfig;
@@ -177,6 +177,14 @@ impl Rooms {
         let free = room.max.pieces.saturating_sub(room.used.pieces);
         let page = free.min(free_bytes / bytes_each.max(1)).min(most);
         if page >= room.max.pieces.min(most).div_ceil(8) || page * 2 >= room.max.pieces { page } else { 0 }
+    }
+
+    /// Whether something that is ready could not be taken in, or will not be.
+    pub(super) fn are_crowded(&self, bytes_each: usize, most: usize) -> bool {
+        let is_crowded = |source: Source| {
+            !self.0[source.index()].full.is_empty() || self.page(source, bytes_each, most) == 0
+        };
+        Lane::ALL.into_iter().any(|lane| is_crowded(Source::Ready(lane)))
     }
 
     /// How many pieces are in memory.

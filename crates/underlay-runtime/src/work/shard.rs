@@ -4,6 +4,10 @@
 //! is set apart: the others are read on without it, and it is read by itself, from where it was left, once it has
 //! room. When it has come as far as the others it is read with them again.
 //!
+//! A receiver that does not come to its work while others find no room is passed over: what is ready for it is left
+//! where it is, with the lowest place remembered. Once it has nothing left in memory, and the lanes were read to
+//! their ends for the others, it is read from there again.
+//!
 //! Of one shard one thing is read at a time. What is settled while a page is on its way may be in that page as it
 //! was before; it is remembered until the page is there.
 
@@ -98,6 +102,10 @@ pub(super) struct ShardRoom {
     pub(super) failures: u32,
     meanwhile: Meanwhile,
     left: Left,
+    /// Receivers that are passed over.
+    passed: BTreeSet<String>,
+    /// The lanes that were read to their ends since one is.
+    is_walked: [bool; Lane::ALL.len()],
 }
 
 impl ShardRoom {
@@ -115,6 +123,8 @@ impl ShardRoom {
             failures: 0,
             meanwhile: Meanwhile::default(),
             left: Left::default(),
+            passed: BTreeSet::new(),
+            is_walked: Default::default(),
         };
         room.read_from(held.cursors);
         room
@@ -127,6 +137,31 @@ impl ShardRoom {
             cursors.map(|after| LaneReading { after, may_have_more: true, ..LaneReading::default() });
         self.due_at = Timestamp::MIN;
         self.left = Left::default();
+        self.passed.clear();
+    }
+
+    /// Passes over a receiver from now on.
+    pub(super) fn pass_over(&mut self, receiver: &str) {
+        if self.passed.insert(receiver.to_owned()) {
+            self.is_walked = Default::default();
+        }
+    }
+
+    /// Whether a receiver is passed over.
+    pub(super) fn passes_over(&self, receiver: &str) -> bool {
+        !self.passed.is_empty() && self.passed.contains(receiver)
+    }
+
+    /// A piece is passed over, with its receiver.
+    pub(super) fn pass(&mut self, lane: Lane, place: WorkPlace) {
+        let lowest = &mut self.left.lowest[usize::from(lane.number())];
+        *lowest = Some(lowest.map_or(place, |lowest| lowest.min(place)));
+    }
+
+    /// Whether a receiver that is passed over can be read again: it waits for nothing, and the others had their turn.
+    pub(super) fn may_read_again(&self, waits: impl Fn(&str) -> bool) -> bool {
+        let is_walked = self.is_walked.iter().all(|is_walked| *is_walked);
+        is_walked && self.passed.iter().any(|receiver| !waits(receiver))
     }
 
     /// There may be more work.
@@ -261,6 +296,7 @@ impl ShardRoom {
         let reading = &mut self.lanes[usize::from(lane.number())];
         reading.after = reading.after.max(place);
         reading.may_have_more |= has_more;
+        self.is_walked[usize::from(lane.number())] |= !has_more;
     }
 
     /// How far a lane was looked at.
@@ -326,10 +362,7 @@ impl ShardRoom {
             Source::Due => {
                 self.left.due.insert(work.place);
             }
-            Source::Ready(lane) => {
-                let lowest = &mut self.left.lowest[usize::from(lane.number())];
-                *lowest = Some(lowest.map_or(work.place, |lowest| lowest.min(work.place)));
-            }
+            Source::Ready(lane) => self.pass(lane, work.place),
         }
         *self.left.counts.entry((work.sent.kind.name(), work.sent.receiver.clone())).or_default() += 1;
     }
