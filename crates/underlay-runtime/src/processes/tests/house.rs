@@ -150,7 +150,7 @@ impl House {
     /// A program whose commits and settlements fail once at each point.
     pub(super) fn troubled(&self, registry: Registry, troubles: &Troubles) -> Program {
         let store = Arc::new(Over(FailsOnce::new(self.log.clone(), troubles)));
-        self.over(registry, Life::long(), store, Arc::new(FailsOnce::new(self.log.clone(), troubles)))
+        self.over(registry, Life::long(), store.clone(), store)
     }
 
     fn over(
