@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use underlay_core::Error;
 use underlay_core::options::Options;
+use underlay_core::{CommitId, Error, check_lease};
 
 use crate::subscription::Backoff;
 
@@ -107,7 +107,22 @@ impl Default for EngineConfig {
     }
 }
 
+/// Digits drawn for the name of a holder.
+const HOLDER_DIGITS: usize = 8;
+
 impl EngineConfig {
+    /// A name of this process for people, in leases of so long. Of two engines in one process each is a holder of
+    /// its own.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where no store takes such a lease.
+    pub(crate) fn draw_holder(&self, of: &str, lease: Duration) -> Result<String, Error> {
+        let drawn = CommitId::draw().to_string();
+        let holder = format!("{}/{}", self.process, &drawn[drawn.len() - HOLDER_DIGITS..]);
+        check_lease(of, &holder, lease)?;
+        Ok(holder)
+    }
+
     /// The pauses after failures.
     pub(crate) fn backoff(&self) -> Backoff {
         Backoff { min: self.retry_delay_min, max: self.retry_delay_max }

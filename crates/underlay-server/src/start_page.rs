@@ -10,9 +10,9 @@ use axum::http::{HeaderMap, HeaderName};
 use axum::response::{Html, IntoResponse, Response};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use underlay_core::{Actor, CommandDescriptor};
-use underlay_runtime::{OperationInfo, Overview, ViewStatus};
+use underlay_runtime::{FollowerStatus, OperationInfo, Overview};
 
-use crate::admin::{FollowerBody, QueueBody, processes_of, pumps_of, queues_of};
+use crate::admin::{FollowerBody, QueueBody, followers_of, queues_of};
 use crate::app::App;
 use crate::budget::keep;
 use crate::door::roles::{identify, operates, suffice};
@@ -264,7 +264,8 @@ fn view_section(views: Option<Vec<ViewBody>>, reader: &Reader<'_>) -> Markup {
 
 /// What follows commits, for operators; nothing where the service has nothing of the kind.
 fn work_section(work: &Overview) -> Markup {
-    let (queues, processes, pumps) = (queues_of(work), processes_of(work), pumps_of(work));
+    let (queues, processes, pumps) =
+        (queues_of(work), followers_of(&work.processes), followers_of(&work.pumps));
     html! {
         @if !(queues.is_empty() && processes.is_empty() && pumps.is_empty()) {
             section aria-labelledby="work" {
@@ -335,11 +336,11 @@ fn follower_row(follower: &FollowerBody) -> Markup {
 }
 
 /// How a status is set.
-fn status_class(status: ViewStatus) -> &'static str {
+fn status_class(status: FollowerStatus) -> &'static str {
     match status {
-        ViewStatus::Live => "status live",
-        ViewStatus::CatchingUp | ViewStatus::Rebuilding => "status catching-up",
-        ViewStatus::Paused | ViewStatus::Failed | ViewStatus::NotRunning => "status stopped",
+        FollowerStatus::Live => "status live",
+        FollowerStatus::CatchingUp | FollowerStatus::Rebuilding => "status catching-up",
+        FollowerStatus::Paused | FollowerStatus::Failed | FollowerStatus::NotRunning => "status stopped",
     }
 }
 

@@ -103,7 +103,7 @@ impl Views {
     }
 
     async fn view_reaches(&self, view: &str, position: Position) -> Result<(), Error> {
-        if let Some(mut runner) = self.runner(view) {
+        if let Some(mut runner) = self.running.find(view) {
             let _waiting = runner.handle.wait();
             let stopped = |state: &ViewState| state.status.is_stopped();
             // Where the runner is gone, the view is looked at like another process's.

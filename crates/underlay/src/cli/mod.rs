@@ -8,6 +8,7 @@ mod credentials;
 mod dead_letters;
 mod duties;
 mod events;
+mod followers;
 mod migrate;
 mod moments;
 mod outbox;
@@ -333,13 +334,18 @@ fn log_to_stderr() {
 }
 
 /// Writes one JSON value on a line of its own.
-fn print_json(value: &impl serde::Serialize) -> Result<(), ExitError> {
+fn print_json(value: &(impl serde::Serialize + ?Sized)) -> Result<(), ExitError> {
     let mut out = std::io::stdout().lock();
     serde_json::to_writer(&mut out, value)?;
     Ok(writeln!(out)?)
 }
 
 /// Writes a table for people: a line of headings, then the rows.
+/// A cell of a table.
+fn or_dash(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
 fn print_table(headings: &[&str], rows: Vec<Vec<String>>) -> Result<(), ExitError> {
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING).set_header(headings);
