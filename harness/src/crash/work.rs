@@ -71,8 +71,7 @@ impl Rounds<'_> {
             let number = summary.kills;
             let place = subject.place(&format!("work-{number}")).await?;
             let directory = self.directory.join(format!("flow-{number}"));
-            let (processes, lease) =
-                if self.power.is_some() { (1, ALONE_LEASE) } else { (PROCESSES, LEASE) };
+            let (processes, lease) = if self.power.is_some() { (1, ALONE_LEASE) } else { (PROCESSES, LEASE) };
             let mut flow = Flow::prepare(&directory, processes, CALLERS, lease).await?;
             let rounds = self.arguments.rounds_per_database.min(self.arguments.rounds - number);
             let until = number + rounds;
@@ -84,6 +83,9 @@ impl Rounds<'_> {
                         (Some(power), Some(files)) => power.begin(command, files, kept_power),
                         _ => Ok(()),
                     })?;
+                }
+                if summary.kills == number {
+                    flow.wait_until_it_flows().await?;
                 }
                 self.kill(&mut flow, &mut *subject, &*place, &mut summary, dice).await?;
                 kept_power = summary.kills < until && dice.chance(POWER_KEPT);

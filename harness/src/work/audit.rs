@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use underlay_core::limits::WORK_PAGE_MAX;
-use underlay_core::{
-    CommitId, Handler, Outcome, TenantId, WorkFilter, WorkKind, WorkPlace,
-};
+use underlay_core::{CommitId, Handler, Outcome, TenantId, WorkFilter, WorkKind, WorkPlace};
 use underlay_runtime::{CommandStatus, Engine};
 
 use super::deliveries::{Deliveries, Line as ParcelLine};
@@ -75,7 +73,12 @@ impl Errands {
 }
 
 /// Every command that was acknowledged has ended as it should, and has written what it stands for once.
-async fn audit_commands(errands: &Errands, log: &Log, engine: &Engine, findings: &mut Findings) -> Result<()> {
+async fn audit_commands(
+    errands: &Errands,
+    log: &Log,
+    engine: &Engine,
+    findings: &mut Findings,
+) -> Result<()> {
     let mut known: HashSet<(TenantId, CommitId)> = HashSet::new();
     for (errand, told) in errands.0.values() {
         let of = (errand.tenant.clone(), errand.id);
@@ -177,7 +180,8 @@ fn audit_orders(log: &Log, findings: &mut Findings) {
             _ => false,
         };
         let is_whole = taken.iter().chain(given).chain(returned).all(|moved| moved == cents);
-        let told = || format!("order {order:?} is {events:?}, taken {taken:?}, given {given:?}, back {returned:?}");
+        let told =
+            || format!("order {order:?} is {events:?}, taken {taken:?}, given {given:?}, back {returned:?}");
         match (is_twice, closed, is_right && is_whole) {
             (true, ..) => findings.add(Fault::Twice, told),
             (_, 0, _) => findings.add(Fault::Lost, told),
@@ -222,7 +226,8 @@ fn audit_slips(log: &Log, deliveries: &Deliveries, findings: &mut Findings) {
         keys.insert(of, &parcel.idempotency_key);
     }
     for ((tenant, handler, key), numbers) in &deliveries.sent {
-        let meant: Vec<u64> = numbers.iter().copied().filter(|number| !is_refused(handler, *number)).collect();
+        let meant: Vec<u64> =
+            numbers.iter().copied().filter(|number| !is_refused(handler, *number)).collect();
         let of = (tenant.clone(), slip(handler, key));
         let signed = log.slips.get(&of).map_or(&[][..], Vec::as_slice);
         let mut numbers = Vec::new();
@@ -296,4 +301,3 @@ async fn audit_queue(
     }
     Ok(())
 }
-

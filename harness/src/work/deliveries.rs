@@ -74,7 +74,8 @@ impl Deliveries {
     }
 
     fn audit_line(&self, line: &Line, sent: &[u64], arrivals: &[&Arrival], findings: &mut Findings) {
-        let places: HashMap<u64, usize> = sent.iter().zip(0..).map(|(number, place)| (*number, place)).collect();
+        let places: HashMap<u64, usize> =
+            sent.iter().zip(0..).map(|(number, place)| (*number, place)).collect();
         let mut ended: Vec<Option<&Arrival>> = vec![None; sent.len()];
         let mut keys: HashMap<usize, &str> = HashMap::new();
         // The first that has not ended, and the last that has come.
@@ -112,7 +113,13 @@ impl Deliveries {
     }
 
     /// A parcel that had ended came again; `after_next` where the next of its key has come meanwhile.
-    fn audit_repeat(&self, again: &Arrival, first: Option<&Arrival>, after_next: bool, findings: &mut Findings) {
+    fn audit_repeat(
+        &self,
+        again: &Arrival,
+        first: Option<&Arrival>,
+        after_next: bool,
+        findings: &mut Findings,
+    ) {
         let account = |worker| self.accounts.get(&worker).cloned().unwrap_or_default();
         let bringer = account(again.parcel.worker);
         if after_next {
@@ -155,7 +162,11 @@ mod tests {
             at: at * 10 * SECOND,
         };
         let arrivals = (1..).zip(arrivals).map(arrival).collect();
-        Deliveries { sent: BTreeMap::from([(line.clone(), vec![1, 2, 3])]), arrivals, ..Deliveries::default() }
+        Deliveries {
+            sent: BTreeMap::from([(line.clone(), vec![1, 2, 3])]),
+            arrivals,
+            ..Deliveries::default()
+        }
     }
 
     fn found(deliveries: &Deliveries) -> [u64; 4] {

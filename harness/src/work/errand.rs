@@ -107,6 +107,13 @@ impl Errand {
         Ok(Self { id, tenant, ask, manner })
     }
 
+    /// Something that no other stands before.
+    pub(crate) fn probe() -> Result<Self> {
+        let id = CommitId::draw();
+        let ask = Ask::Fill { purse: format!("probe-{}", id.0.simple()), cents: 1 };
+        Ok(Self { id, tenant: TenantId::new(TENANTS[0])?, ask, manner: Manner::Submitted })
+    }
+
     /// The id of the command that makes a doomed one so.
     pub(crate) fn first_id(&self) -> CommitId {
         CommitId(Uuid::from_u128(!self.id.0.as_u128()))
@@ -120,7 +127,8 @@ impl Errand {
             }
             _ => None,
         };
-        let options = due_at.map_or_else(SubmitOptions::default, |due_at| SubmitOptions::default().due_at(due_at));
+        let options =
+            due_at.map_or_else(SubmitOptions::default, |due_at| SubmitOptions::default().due_at(due_at));
         match self.manner {
             Manner::Submitted | Manner::SubmittedFor(_) => self.submit(engine, None, options).await,
             Manner::Executed => self.execute(engine, self.id).await,
@@ -169,9 +177,7 @@ impl Errand {
             Ask::Fill { purse, cents } => {
                 done(engine.execute::<Purse>(&request, purse, PurseCommand::Fill { cents: *cents }).await)
             }
-            Ask::Place { .. } => {
-                done(engine.execute::<Order>(&request, &self.order(), self.place()).await)
-            }
+            Ask::Place { .. } => done(engine.execute::<Order>(&request, &self.order(), self.place()).await),
         }
     }
 

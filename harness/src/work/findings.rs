@@ -98,7 +98,8 @@ impl Findings {
     }
 
     pub(crate) fn summary(&self) -> String {
-        let Self { acknowledged, orders, delivered, repeats, dead, lost, twice, reordered, untrue, .. } = self;
+        let Self { acknowledged, orders, delivered, repeats, dead, lost, twice, reordered, untrue, .. } =
+            self;
         format!(
             "{acknowledged} commands acknowledged, {orders} orders, {delivered} deliveries, {repeats} of them \
              repeated, {dead} dead letters as meant: {lost} lost, {twice} done twice, {reordered} out of order, \

@@ -111,7 +111,23 @@ impl Flow {
     /// Waits until the process at a place is at work.
     pub(crate) fn wait_until_ready(&mut self, place: usize) -> Result<()> {
         let Some(member) = &mut self.members[place] else { return Ok(()) };
-        if member.process.wait_until_ready()? { Ok(()) } else { Err("a process at work ended by itself".into()) }
+        if member.process.wait_until_ready()? {
+            Ok(())
+        } else {
+            Err("a process at work ended by itself".into())
+        }
+    }
+
+    /// Waits until something has arrived at the receiver: from then on it is work that is attacked.
+    pub(crate) async fn wait_until_it_flows(&self) -> Result<()> {
+        let began = Instant::now();
+        while self.receiver.count() == 0 {
+            if began.elapsed() > STUCK_MAX {
+                return Err(format!("nothing is delivered for {STUCK_MAX:?}").into());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
     }
 
     /// Kills the process at a place.
@@ -266,9 +282,14 @@ impl Inside {
         self.receiver.count()
     }
 
-    /// When the first arrived from a moment on, in microseconds.
-    pub(crate) fn first_since(&self, moment: u64) -> Option<u64> {
-        self.receiver.arrivals().iter().map(|arrival| arrival.at).find(|at| *at >= moment)
+    /// Waits until every station has had a command done that it submits now; when that was.
+    pub(crate) async fn goes_on(&self, most: Duration) -> Result<Instant> {
+        let began = Instant::now();
+        for station in &self.stations {
+            let submitted = tokio::time::timeout(most.saturating_sub(began.elapsed()), station.do_one());
+            submitted.await.map_err(|_| format!("no work is done for {most:?}"))??;
+        }
+        Ok(Instant::now())
     }
 
     /// Lets callers hear the end of what they asked for, does what is left, and looks at all of it.

@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use underlay_core::limits::PAGE_EVENTS_MAX;
-use underlay_core::{
-    CommitId, Event, LogFilter, LogScope, Metadata, Position, RecordedEvent, TenantId,
-};
+use underlay_core::{CommitId, Event, LogFilter, LogScope, Metadata, Position, RecordedEvent, TenantId};
 
 use super::domain::{OrderEvent, PurseEvent, SlipEvent};
 use crate::Result;

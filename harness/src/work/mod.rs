@@ -23,8 +23,8 @@ mod log;
 mod receiver;
 mod station;
 
-pub(crate) use self::deliveries::{Account, Deliveries, Line};
-pub(crate) use self::findings::{Fault, Findings};
+pub(crate) use self::deliveries::{Deliveries, Line};
+pub(crate) use self::findings::Findings;
 pub(crate) use self::flow::{Flow, Inside};
-pub(crate) use self::receiver::{Answer, Arrival, Parcel, now};
+pub(crate) use self::receiver::{Answer, Arrival, Parcel};
 pub(crate) use self::station::{ChildArguments, LEASE, run_child};

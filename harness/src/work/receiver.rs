@@ -132,10 +132,7 @@ async fn serve(stream: TcpStream, arrivals: Arc<Mutex<Vec<Arrival>>>) -> io::Res
         let parcel: Parcel = serde_json::from_str(&line)?;
         let answer = answer(&parcel);
         // Noted before it is answered, and in one order for all.
-        arrivals
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(Arrival { parcel, answer, at: now() });
+        arrivals.lock().unwrap_or_else(PoisonError::into_inner).push(Arrival { parcel, answer, at: now() });
         if answer != Answer::Silence {
             let mut reply = serde_json::to_vec(&answer)?;
             reply.push(b'\n');

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use underlay_runtime::{Engine, EngineConfig, RunningViews, RunningWork};
+use underlay_runtime::{CommandInfo, CommandStatus, Engine, EngineConfig, RunningViews, RunningWork};
 use uuid::Uuid;
 
 use super::domain::registry;
@@ -135,6 +135,7 @@ pub(crate) struct Station {
     open: OpenStore,
     views: RunningViews,
     work: RunningWork,
+    journal: Arc<Journal>,
     callers: JoinSet<Result<()>>,
     watcher: JoinSet<Result<()>>,
     stop: watch::Sender<bool>,
@@ -150,8 +151,6 @@ impl Station {
             work_lease: lease,
             work_poll_interval: POLL,
             view_poll_interval: POLL,
-            retry_delay_min: Duration::from_millis(10),
-            retry_delay_max: Duration::from_millis(500),
             ..EngineConfig::default()
         };
         let engine = Engine::new(open.ports(), registry(Post::new(worker, receiver)), config)?;
@@ -167,7 +166,29 @@ impl Station {
             let past = if number == 0 { past.clone() } else { Vec::new() };
             callers.spawn(call(engine.clone(), journal.clone(), dice.fork(), past, stopped.clone()));
         }
-        Ok(Self { engine, open, views, work, callers, watcher, stop, has_ended })
+        Ok(Self { engine, open, views, work, journal, callers, watcher, stop, has_ended })
+    }
+
+    /// Submits a command that stands behind no other, until it is stored, and waits until it is done.
+    pub(crate) async fn do_one(&self) -> Result<()> {
+        let errand = Errand::probe()?;
+        self.journal.write(&Line::Asked(errand.clone()))?;
+        loop {
+            let told = errand.run(&self.engine).await;
+            self.journal.write(&Line::Told(errand.id, told.clone()))?;
+            if told != Told::Nothing {
+                break;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        loop {
+            let info = self.engine.command_status(&errand.tenant, errand.id).await;
+            let is_done = matches!(info, Ok(Some(CommandInfo { status: CommandStatus::Processed(_), .. })));
+            if is_done {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// Lets callers hear the end of what they asked for.
