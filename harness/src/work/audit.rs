@@ -18,6 +18,7 @@ use crate::Result;
 use crate::subject::OpenStore;
 
 /// All that is known of work that has flowed and come to its end.
+#[derive(Clone)]
 pub(crate) struct Evidence {
     /// The journals of all processes.
     pub(crate) lines: Vec<Line>,
@@ -300,4 +301,161 @@ async fn audit_queue(
         });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::dice::Dice;
+    use crate::subject::Address;
+    use crate::work::domain::{SHUT, TENANTS};
+    use crate::work::flow::{evidence, until_quiet};
+    use crate::work::receiver::Receiver;
+    use crate::work::station::{LEASE, Plan, Station};
+
+    /// A store in which work has flowed, with nobody killed.
+    struct House {
+        open: OpenStore,
+        station: Station,
+        evidence: Evidence,
+        _folder: tempfile::TempDir,
+    }
+
+    impl House {
+        async fn new() -> Self {
+            let (folder, receiver) = (tempfile::tempdir().unwrap(), Receiver::start().await.unwrap());
+            let open = Address::Memory.open().await.unwrap();
+            let plan = Plan {
+                worker: Uuid::from_u128(1),
+                receiver: receiver.port(),
+                journal: folder.path().join("work"),
+                past: Vec::new(),
+                callers: 0,
+                lease: LEASE,
+                seed: 1,
+            };
+            let station = Station::start(open.clone(), plan).unwrap();
+            let mut lines = Vec::new();
+            for errand in errands(&mut Dice::new(1)) {
+                let told = errand.run(&station.engine).await;
+                lines.push(Line::Asked(errand.clone()));
+                lines.push(Line::Told(errand.id, told));
+            }
+            let log = until_quiet(&open, &receiver).await.unwrap();
+            let evidence = evidence(lines, log, &receiver, HashMap::new());
+            Self { open, station, evidence, _folder: folder }
+        }
+
+        async fn audit(&self, evidence: Evidence) -> Findings {
+            evidence.audit(&self.open, &self.station.engine).await.unwrap()
+        }
+
+        /// What is found where something is not as it was.
+        async fn found(&self, change: impl FnOnce(&mut Evidence)) -> [bool; 4] {
+            let mut evidence = self.evidence.clone();
+            change(&mut evidence);
+            let findings = self.audit(evidence).await;
+            Fault::ALL.map(|fault| findings.count(fault) > 0)
+        }
+    }
+
+    /// Money for two purses, and orders of every ending; one that is cancelled, and one that cannot be done.
+    fn errands(dice: &mut Dice) -> Vec<Errand> {
+        let tenant = TenantId::new(TENANTS[0]).unwrap();
+        // Its work stands in the store until then. Where it should have run by then, it is told that it is too late.
+        let soon = underlay_core::Timestamp::now().as_microsecond() + 1_000_000;
+        let mut errand =
+            |ask, manner| Errand { id: CommitId(dice.uuid()), tenant: tenant.clone(), ask, manner };
+        let fill = |purse: &str, cents| Ask::Fill { purse: purse.to_owned(), cents };
+        let place = |from: &str, to: &str, cents| {
+            let (from, to) = (from.to_owned(), to.to_owned());
+            Ask::Place { from, to, cents }
+        };
+        vec![
+            errand(fill("1", 100), Manner::Executed),
+            errand(fill("2", 100), Manner::Crowded),
+            errand(fill("1", 7), Manner::Cancelled(soon)),
+            errand(fill("doomed", 1), Manner::Doomed),
+            errand(place("1", "2", 10), Manner::Submitted),
+            errand(place("2", "1", 10), Manner::Submitted),
+            errand(place("1", SHUT, 10), Manner::Submitted),
+            errand(place("1", "2", 1_000), Manner::Submitted),
+        ]
+    }
+
+    fn purse(evidence: &mut Evidence) -> &mut Vec<PurseEvent> {
+        evidence.log.purses.get_mut(&(TENANTS[0].to_owned(), "1".to_owned())).unwrap()
+    }
+
+    fn slip_of(evidence: &mut Evidence) -> &mut Vec<SlipEvent> {
+        evidence.log.slips.get_mut(&(TENANTS[0].to_owned(), slip(Courier::NAME, "1"))).unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn whatever_is_not_as_it_was_told_is_found() {
+        let house = House::new().await;
+        let clean = house.audit(house.evidence.clone()).await;
+        assert!(clean.is_clean(), "{clean:#?}");
+        assert_eq!((clean.acknowledged, clean.orders, clean.dead), (8, 4, 1), "{clean:#?}");
+
+        let [lost, twice, reordered, untrue] = [0, 1, 2, 3];
+        let found = house.found(|evidence| {
+            evidence.deliveries.arrivals.retain(|arrival| arrival.parcel.number != 2);
+        });
+        assert!(found.await[lost], "a message that was never delivered");
+        let found = house.found(|evidence| {
+            let errand = errands(&mut Dice::new(2)).remove(0);
+            let id = errand.id;
+            evidence.lines.extend([Line::Asked(errand), Line::Told(id, Told::Submitted)]);
+        });
+        assert!(found.await[lost], "a command that was acknowledged and is not known");
+        let found = house.found(|evidence| {
+            evidence.log.orders.values_mut().for_each(|events| drop(events.pop()));
+        });
+        assert!(found.await[lost], "orders that do not end");
+        let found = house.found(|evidence| drop(slip_of(evidence).pop()));
+        assert!(found.await[lost], "what was taken and not signed for");
+        let found = house.found(|evidence| {
+            let order = evidence.log.orders.values_mut().next().unwrap();
+            order.push(order[order.len() - 1].clone());
+        });
+        assert!(found.await[twice], "a step that was taken twice");
+        let found = house.found(|evidence| {
+            evidence.log.commands.values_mut().for_each(|written| *written += 1);
+        });
+        assert!(found.await[twice], "a command that ran twice");
+        let found = house.found(|evidence| {
+            let signed = slip_of(evidence);
+            signed.push(signed[0].clone());
+        });
+        assert!(found.await[twice], "a message that was signed for twice");
+        let found = house.found(|evidence| slip_of(evidence).swap(0, 1));
+        assert!(found.await[reordered], "a slip that is out of order");
+        let found = house.found(|evidence| {
+            purse(evidence).iter_mut().for_each(|event| {
+                if let PurseEvent::Taken { cents, .. } = event {
+                    *cents += 1;
+                }
+            });
+        });
+        assert!(found.await[untrue], "money that is gone");
+        let found = house.found(|evidence| {
+            for line in &mut evidence.lines {
+                if let Line::Told(_, told) = line {
+                    *told = Told::Cancelled;
+                }
+            }
+        });
+        assert!(found.await[untrue], "a command that was cancelled and has run");
+        let found = house.found(|evidence| {
+            let number = purse(evidence).len() as u64 + 1;
+            purse(evidence).push(PurseEvent::Filled { number, cents: 1 });
+        });
+        assert!(found.await[untrue], "money from nowhere");
+        house.station.finish().await.unwrap();
+    }
 }

@@ -6,7 +6,8 @@
 //! - one that comes again after the next has come was done again after it was settled. Only a process that was
 //!   stopped or lost its terms, and had begun it before that, may bring it so late;
 //! - one that comes again before the next has come may not have been settled: its process was killed or stopped, or
-//!   lost its terms. Where nothing of that happened it was done twice.
+//!   lost its terms. Or its attempt failed after it had arrived, since what follows from it could not be stored: then
+//!   the failure was counted, and the number of the attempt says so. Where nothing of that happened it was done twice.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -129,7 +130,10 @@ impl Deliveries {
             }
             return;
         }
-        let may_be_open = first.is_some_and(|first| account(first.parcel.worker).was_disturbed(again.at));
+        let may_be_open = first.is_some_and(|first| {
+            let has_failed = first.parcel.attempt < again.parcel.attempt;
+            has_failed || account(first.parcel.worker).was_disturbed(again.at)
+        });
         if !may_be_open && !bringer.was_late(again.at) {
             findings.add(Fault::Twice, || {
                 format!("{:?} came again, and nothing had happened to {first:?}", again.parcel)
@@ -199,6 +203,15 @@ mod tests {
         assert_eq!(found(&twice), [0, 1, 0, 0]);
         twice.accounts.entry(Uuid::from_u128(1)).or_default().lost_terms = vec![20 * SECOND];
         assert_eq!(found(&twice), [0; 4]);
+    }
+
+    #[test]
+    fn an_attempt_that_failed_after_it_had_arrived_is_made_again_and_counted() {
+        let mut again = deliveries(&[(1, 1, Taken), (1, 1, Taken), (1, 2, Taken), (1, 3, Taken)]);
+        again.arrivals[1].parcel.attempt = 2;
+        assert_eq!(found(&again), [0; 4]);
+        again.arrivals.swap(1, 2);
+        assert_eq!(found(&again), [0, 1, 0, 0], "the next had come, so it was settled");
     }
 
     #[test]

@@ -40,7 +40,8 @@ pub(crate) struct Findings {
     pub(crate) orders: u64,
     /// Arrivals at the receiver.
     pub(crate) delivered: u64,
-    /// Arrivals of what had ended there before: whoever brought it was killed, stopped, or lost its terms.
+    /// Arrivals of what had ended there before: whoever brought it was killed, stopped, lost its terms, or could not
+    /// store what follows.
     pub(crate) repeats: u64,
     /// Those of them after the next of their key, from processes that were stopped or lost their terms.
     pub(crate) late: u64,

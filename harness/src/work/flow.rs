@@ -179,7 +179,7 @@ impl Flow {
 }
 
 /// Puts together what is known.
-fn evidence(
+pub(super) fn evidence(
     lines: Vec<Line>,
     log: Log,
     receiver: &Receiver,
@@ -195,7 +195,7 @@ fn evidence(
 }
 
 /// Waits until nothing waits any more, or nothing moves; the log as it is then.
-async fn until_quiet(open: &OpenStore, receiver: &Receiver) -> Result<Log> {
+pub(super) async fn until_quiet(open: &OpenStore, receiver: &Receiver) -> Result<Log> {
     let (queue, _) = open.work()?;
     let (mut seen, mut since) = ((0, 0, 0), Instant::now());
     loop {
