@@ -18,6 +18,8 @@ use super::receiver::Arrival;
 
 /// How long a process that is killed may have kept to itself that it had lost its terms, in microseconds.
 const UNTOLD: u64 = 2_000_000;
+/// How long an attempt may go on, and the process that makes it be stopped, in microseconds.
+const UNENDED: u64 = 10_000_000;
 
 /// Parcels of one tenant, handler and key.
 pub(crate) type Line = (String, String, String);
@@ -33,15 +35,18 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// Whether an attempt of it may have gone on after its term, up to a moment.
-    fn was_late(&self, at: u64) -> bool {
-        self.stopped.iter().any(|stopped| *stopped <= at)
-            || self.lost_terms.iter().any(|lost| *lost <= at + UNTOLD)
+    /// Whether an attempt of it may have gone on after its term: it was stopped, or lost its terms, between two
+    /// moments.
+    fn was_late(&self, from: u64, to: u64) -> bool {
+        let from = from.saturating_sub(UNENDED);
+        self.stopped.iter().any(|stopped| (from..=to).contains(stopped))
+            || self.lost_terms.iter().any(|lost| (from..=to + UNTOLD).contains(lost))
     }
 
-    /// Whether it may have left what it did unsettled, up to a moment.
-    fn was_disturbed(&self, at: u64) -> bool {
-        self.was_late(at) || self.killed.is_some_and(|killed| killed <= at + UNTOLD)
+    /// Whether it may have left unsettled what it brought at the first of two moments and was brought again at the
+    /// second.
+    fn was_disturbed(&self, from: u64, to: u64) -> bool {
+        self.was_late(from, to) || self.killed.is_some_and(|killed| killed <= to + UNTOLD)
     }
 }
 
@@ -122,19 +127,19 @@ impl Deliveries {
         findings: &mut Findings,
     ) {
         let account = |worker| self.accounts.get(&worker).cloned().unwrap_or_default();
-        let bringer = account(again.parcel.worker);
+        let is_late = account(again.parcel.worker).was_late(again.at, again.at);
         if after_next {
             findings.late += 1;
-            if !bringer.was_late(again.at) {
+            if !is_late {
                 findings.add(Fault::Twice, || format!("{:?} came again after the next", again.parcel));
             }
             return;
         }
         let may_be_open = first.is_some_and(|first| {
             let has_failed = first.parcel.attempt < again.parcel.attempt;
-            has_failed || account(first.parcel.worker).was_disturbed(again.at)
+            has_failed || account(first.parcel.worker).was_disturbed(first.at, again.at)
         });
-        if !may_be_open && !bringer.was_late(again.at) {
+        if !may_be_open && !is_late {
             findings.add(Fault::Twice, || {
                 format!("{:?} came again, and nothing had happened to {first:?}", again.parcel)
             });
@@ -219,8 +224,11 @@ mod tests {
         let mut late = deliveries(&[(1, 1, Taken), (2, 2, Taken), (1, 1, Taken), (2, 3, Taken)]);
         late.accounts.entry(Uuid::from_u128(1)).or_default().killed = Some(SECOND);
         assert_eq!(found(&late), [0, 1, 0, 0]);
-        late.accounts.entry(Uuid::from_u128(1)).or_default().stopped = vec![SECOND];
+        late.accounts.entry(Uuid::from_u128(1)).or_default().stopped = vec![25 * SECOND];
         assert_eq!(found(&late), [0; 4]);
+        // It had gone on long before.
+        late.accounts.entry(Uuid::from_u128(1)).or_default().stopped = vec![15 * SECOND];
+        assert_eq!(found(&late), [0, 1, 0, 0]);
     }
 
     #[test]

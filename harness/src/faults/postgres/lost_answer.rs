@@ -22,6 +22,7 @@ pub(crate) const PROMISED_OF_A_HANG: &str = "a network that is silent ends every
 /// Short, so that a silent network is given up soon.
 const COMMIT_TIMEOUT: Duration = Duration::from_millis(700);
 const DOUBT_TIMEOUT: Duration = Duration::from_secs(2);
+const SHORT: Duration = Duration::from_secs(1);
 const CALLERS: usize = 6;
 /// How long it is waited for work to go on.
 const UNCERTAIN_MAX: Duration = Duration::from_secs(60);
@@ -33,8 +34,16 @@ fn config() -> PostgresConfig {
         .with_listen(Listen::Off)
         .with_commit_timeout(COMMIT_TIMEOUT)
         .with_doubt_timeout(DOUBT_TIMEOUT)
-        .with_connect_timeout(Duration::from_secs(1))
-        .with_transaction_timeout(Duration::from_secs(1))
+        .with_connect_timeout(SHORT)
+        .with_transaction_timeout(SHORT)
+}
+
+/// The address of a store for work, with the same times.
+fn work_address(proxy: &Proxy) -> String {
+    let times =
+        [("commit", COMMIT_TIMEOUT), ("doubt", DOUBT_TIMEOUT), ("connect", SHORT), ("transaction", SHORT)];
+    let options = times.map(|(what, time)| format!("&underlay_{what}_timeout={}ms", time.as_millis()));
+    format!("{}&underlay_listen=off{}", address_at(proxy.port()), options.concat())
 }
 
 async fn open(proxy: &Proxy) -> Result<PostgresStore> {
@@ -72,7 +81,7 @@ pub(crate) async fn run(means: &Means) -> Result<Measured> {
     // Among others, all fates in turn; the commits of work meet them too.
     let store = open(&proxy).await?;
     let counters: Vec<Arc<dyn Counter>> = vec![counter(&store)?];
-    let work = start_work(&place, &address_at(proxy.port())).await?;
+    let work = start_work(&place, &work_address(&proxy)).await?;
     let callers = Callers::start(&counters, CALLERS);
     for _ in 0..rounds {
         for fate in FATES {
@@ -138,7 +147,7 @@ pub(crate) async fn hang(means: &Means) -> Result<Measured> {
     let store = open(&proxy).await?;
     let counters: Vec<Arc<dyn Counter>> = vec![counter(&store)?];
     let callers = Callers::start(&counters, CALLERS);
-    let work = start_work(&place, &address_at(proxy.port())).await?;
+    let work = start_work(&place, &work_address(&proxy)).await?;
     tokio::time::sleep(Duration::from_millis(500)).await;
     proxy.freeze(true);
     let silent = Instant::now();
@@ -172,7 +181,6 @@ pub(crate) async fn hang(means: &Means) -> Result<Measured> {
         format!("every commit was answered within {}, of {}", ms(longest), ms(bound)),
     );
     measured.hold(longest_read <= bound, format!("every read within {}", ms(longest_read)));
-    // Its stores have the usual timeouts: what was on its way when the network fell silent is given up first.
     measured.hold(worked <= resume_max(), format!("work goes on within {}", ms(worked)));
     note_resumption(&mut measured, &told, &[back], None);
     store.close().await?;
