@@ -22,6 +22,7 @@ mod order;
 mod run_folder;
 mod subject;
 mod terminal;
+mod work;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -52,6 +53,8 @@ enum Command {
     OrderWriter(order::WriterArguments),
     #[command(hide = true)]
     OrderReader(order::ReaderArguments),
+    #[command(hide = true)]
+    WorkChild(work::ChildArguments),
 }
 
 fn main() -> ExitCode {
@@ -83,6 +86,7 @@ fn run(command: Command) -> Result<bool> {
             Command::Order(arguments) => order::run(arguments).await,
             Command::OrderWriter(arguments) => order::run_writer(arguments).await.map(|()| true),
             Command::OrderReader(arguments) => order::run_reader(arguments).await.map(|()| true),
+            Command::WorkChild(arguments) => work::run_child(arguments).await.map(|()| true),
         }
     })
 }

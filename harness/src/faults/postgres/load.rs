@@ -1,5 +1,5 @@
-//! The load that most faults are done under: callers at stores and at processes of the ledger, and
-//! what became of it.
+//! The load that most faults are done under: callers at stores and at processes of the ledger, work that
+//! flows in a database beside them, and what became of all of it.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -8,17 +8,26 @@ use tokio_postgres::Client as Admin;
 use underlay_core::TenantId;
 use underlay_postgres::{PostgresConfig, PostgresStore};
 
-use super::place::Place;
+use super::place::{DATABASE, Place};
 use crate::Result;
+use crate::dice::Dice;
 use crate::faults::callers::{Callers, Counter, StoreCounter};
 use crate::faults::report::Measured;
 use crate::faults::serving::{Client, Serving};
 use crate::faults::told::{Findings, Told, compare};
+use crate::subject::Address;
+use crate::work::Inside;
 
 /// Stores and processes of the ledger, and callers at each.
 const STORES: usize = 2;
 const SERVICES: usize = 2;
 const CALLERS: usize = 3;
+/// Workers in the database of the work, callers at each, and how long one keeps the others from its shards.
+const WORKERS: usize = 2;
+const WORK_CALLERS: usize = 2;
+const WORK_LEASE: Duration = Duration::from_secs(10);
+/// The database that the work flows in: the ledger knows none of it.
+const WORK_DATABASE: &str = "errands";
 /// What is promised: the time from when the server answers until everything goes on.
 const RESUME_MAX: Duration = Duration::from_secs(5);
 /// What a run allows instead: once for the whole process.
@@ -43,6 +52,7 @@ pub(crate) struct Load {
     pub(crate) stores: Vec<PostgresStore>,
     services: Vec<Serving>,
     callers: Callers,
+    work: Inside,
 }
 
 impl Load {
@@ -62,15 +72,16 @@ impl Load {
             .map(|service| Arc::new(service.client()) as Arc<dyn Counter>)
             .chain(stores.iter().map(counter).collect::<Result<Vec<_>>>()?)
             .collect();
-        Ok(Self { stores, services, callers: Callers::start(&counters, CALLERS) })
+        let work = start_work(place, address).await?;
+        Ok(Self { stores, services, callers: Callers::start(&counters, CALLERS), work })
     }
 
     pub(crate) fn clients(&self) -> Vec<Client> {
         self.services.iter().map(Serving::client).collect()
     }
 
-    /// Waits until reads and views of every service show what was stored after `answered`; how long that
-    /// took, from then.
+    /// Waits until reads and views of every service show what was stored after `answered`, and every worker has
+    /// had a command done that was submitted after it; how long that took, from then.
     pub(crate) async fn services_go_on(&self, admin: &Admin, answered: Instant) -> Result<Duration> {
         let before = head(admin).await?;
         let began = Instant::now();
@@ -81,7 +92,7 @@ impl Load {
             tokio::time::sleep(LOOK).await;
         }
         let position = head(admin).await?;
-        let mut last = answered;
+        let mut last = answered.max(self.work.goes_on(WAIT_MAX).await?);
         for client in self.clients() {
             for target in ["v1/events?limit=1", "readyz", &view_at(position)] {
                 last = last.max(answers(&client, target).await?);
@@ -96,9 +107,18 @@ impl Load {
         for store in &self.stores {
             store.close().await?;
         }
-        let findings = compare(admin, &told).await?;
+        let mut findings = compare(admin, &told).await?;
+        findings.work = Some(self.work.finish().await?);
         Ok((told, findings))
     }
+}
+
+/// Lets work flow in a database of its own, which an address of the other is turned into.
+pub(crate) async fn start_work(place: &Place, address: &str) -> Result<Inside> {
+    place.create_database(WORK_DATABASE).await?;
+    let directory = place.directory().join(format!("work-{}", place.server.port()));
+    let address = Address::Postgres(address.replace(DATABASE, WORK_DATABASE));
+    Inside::start(&directory, address, WORKERS, WORK_CALLERS, WORK_LEASE, &mut Dice::new(1)).await
 }
 
 /// A counter of a store.
@@ -155,7 +175,8 @@ pub(crate) fn note_resumption(
         None => measured.hold(false, "a caller was never acknowledged again"),
     }
     if let Some(wait) = services {
-        measured.hold(wait <= resume_max(), format!("reads and views of every process within {}", ms(wait)));
+        let goes_on = format!("reads and views of every process, and work, within {}", ms(wait));
+        measured.hold(wait <= resume_max(), goes_on);
     }
     let longest = told.iter().map(|told| told.longest_answer).max().unwrap_or_default();
     measured.see(format!("the longest wait for an answer was {}", ms(longest)));
