@@ -7,7 +7,7 @@
 //! what the child had not flushed is taken away before the look. With `--server-crash` the server
 //! crashes while the child is at work, which goes on by itself before it is killed.
 
-mod bank;
+pub(crate) mod bank;
 mod book;
 mod errand;
 mod log;
