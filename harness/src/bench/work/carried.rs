@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use underlay_core::{EventStore, ExpectedVersion, NewWork, Version};
 
-use super::courier::{self, message};
 use super::Ground;
+use super::courier::{self, message};
 use crate::Result;
 use crate::bench::Scale;
 use crate::bench::account::Bookings;

@@ -79,7 +79,8 @@ impl Crew {
         let (count, shards) = (self.0.len(), usize::from(WORK_SHARDS));
         let part = |member: &Member| {
             let state = member.engine.worker_state().unwrap_or_default();
-            (shards / count..=shards.div_ceil(count)).contains(&state.shards.len()) && state.draining.is_empty()
+            (shards / count..=shards.div_ceil(count)).contains(&state.shards.len())
+                && state.draining.is_empty()
         };
         self.0.iter().all(part)
     }

@@ -189,8 +189,8 @@ fn install() -> Result<Graphile> {
     let script = folder.join("worker.mjs");
     let installed = folder.join("node_modules/graphile-worker/package.json");
     let version = PACKAGE.rsplit('@').next().unwrap_or_default();
-    let is_there =
-        fs::read_to_string(&installed).is_ok_and(|found| found.contains(&format!("\"version\": \"{version}\"")));
+    let is_there = fs::read_to_string(&installed)
+        .is_ok_and(|found| found.contains(&format!("\"version\": \"{version}\"")));
     if !is_there {
         fs::create_dir_all(&folder)?;
         fs::write(folder.join("package.json"), "{\"private\": true}")?;

@@ -5,17 +5,18 @@ use std::sync::Arc;
 
 use underlay_runtime::EngineConfig;
 
+use super::Ground;
 use super::courier::Round;
 use super::crew::Crew;
 use super::flow::{Flow, rate};
-use super::Ground;
 use crate::Result;
 use crate::bench::Scale;
 use crate::bench::figure::{Aim, Figure, Sample};
 use crate::subject::{OpenStore, Place, Way};
 
 const PIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM underlay.commits";
-const DEAD: &str = "SELECT n_dead_tup FROM pg_stat_user_tables WHERE schemaname = 'underlay' AND relname = 'work'";
+const DEAD: &str =
+    "SELECT n_dead_tup FROM pg_stat_user_tables WHERE schemaname = 'underlay' AND relname = 'work'";
 
 pub(super) async fn measure(ground: &Ground, scale: &Scale) -> Result<Vec<Figure>> {
     // The horizon of a database is its own.

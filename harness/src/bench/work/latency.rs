@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use underlay_core::EventStore;
 use underlay_runtime::EngineConfig;
 
+use super::Ground;
 use super::courier::{LINES, Round};
 use super::crew::Crew;
 use super::flow::{Flow, rate, send, steadily};
-use super::Ground;
 use crate::Result;
 use crate::bench::Scale;
 use crate::bench::account::Bookings;

@@ -43,13 +43,9 @@ pub(super) async fn measure(ground: &Ground, scale: &Scale) -> Result<Vec<Figure
 /// Lets every caller give its commands, and waits until all are done.
 async fn give(ground: &Ground, scale: &Scale, giving: Giving) -> Result<Sample> {
     let place = ground.place().await?;
-    let crew = Crew::start_with(
-        &*place,
-        1,
-        || Registry::default().aggregate::<Account>(),
-        &EngineConfig::default(),
-    )
-    .await?;
+    let crew =
+        Crew::start_with(&*place, 1, || Registry::default().aggregate::<Account>(), &EngineConfig::default())
+            .await?;
     let engine = crew.engine();
     let each = scale.commands / CALLERS;
     let begun = Instant::now();

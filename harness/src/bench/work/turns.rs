@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use underlay_core::{Commit, CommitId, EventStore};
 use underlay_runtime::EngineConfig;
 
+use super::Ground;
 use super::backlog;
 use super::courier::{self, LINES, Round, TENANTS, message};
 use super::crew::Crew;
-use super::Ground;
 use crate::Result;
 use crate::bench::Scale;
 use crate::bench::figure::{Aim, Figure, Latency, Sample};
