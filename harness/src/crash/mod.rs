@@ -9,7 +9,7 @@
 //!
 //! With `--work` the processes do [work]: each round is a kill there.
 
-mod bank;
+pub(crate) mod bank;
 mod book;
 mod errand;
 mod log;
