@@ -21,7 +21,6 @@ mod tests;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use underlay_core::{
     Clock, CommitId, Error, EventStore, StreamName, TenantId, Version, Wakeups, WorkKind, check_lease,
@@ -36,6 +35,7 @@ pub use listing::{
 };
 pub use standing::ProcessStanding;
 
+use crate::stops::Stops;
 use crate::work::Receiver;
 use crate::{EngineConfig, Ports, Registry, WorkPorts};
 use follower::FollowerHandle;
@@ -95,9 +95,9 @@ impl Processes {
     }
 
     /// Starts a follower for every process. They end once they are told to stop.
-    pub(crate) fn start(self: &Arc<Self>, stopped: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
+    pub(crate) fn start(self: &Arc<Self>, stops: &mut Stops) -> Vec<JoinHandle<()>> {
         let start = |entry: &Arc<dyn ProcessEntry>| {
-            let (follower, handle) = follower::new(self.clone(), entry.clone(), stopped.clone());
+            let (follower, handle) = follower::new(self.clone(), entry.clone(), stops.add());
             self.followers().insert(entry.name().to_owned(), handle);
             tokio::spawn(follower.run())
         };

@@ -28,7 +28,6 @@ mod standing;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use underlay_core::memory::MemoryEventBus;
 use underlay_core::{
@@ -40,6 +39,7 @@ pub use feed::Subscribed;
 pub use pump::PumpState;
 pub use standing::PumpStanding;
 
+use crate::stops::Stops;
 use crate::{EngineConfig, Ports, Registry, WorkPorts};
 use place::checkpoint_name;
 use pump::PumpHandle;
@@ -105,17 +105,16 @@ impl Pumps {
 
     /// Starts every pump that has a sink.
     pub(crate) fn start(self: &Arc<Self>) -> RunningPumps {
-        let (stop, stopped) = watch::channel(false);
+        let mut stops = Stops::default();
         let mut tasks = Vec::new();
         if let Some(work) = &self.work {
             for (name, sink) in &self.sinks {
-                let (pump, handle) =
-                    pump::new(self.clone(), work.clone(), name, sink.clone(), stopped.clone());
+                let (pump, handle) = pump::new(self.clone(), work.clone(), name, sink.clone(), stops.add());
                 self.handles().insert(name, handle);
                 tasks.push(tokio::spawn(pump.run()));
             }
         }
-        RunningPumps { stop, tasks }
+        RunningPumps { stops, tasks }
     }
 
     /// As [`Engine::start_subscribers`](crate::Engine::start_subscribers).
@@ -165,14 +164,14 @@ fn bytes(event: &underlay_core::RecordedEvent) -> usize {
 /// The pumps that run in this process. Dropping it stops them at their next step.
 #[derive(Debug)]
 pub struct RunningPumps {
-    stop: watch::Sender<bool>,
+    stops: Stops,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl RunningPumps {
     /// Lets every pump finish its batch, stores where it is, and gives its lease back.
     pub async fn stop(self) {
-        self.stop.send_replace(true);
+        self.stops.stop();
         for task in self.tasks {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a pump ended badly");

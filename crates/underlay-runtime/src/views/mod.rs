@@ -12,7 +12,6 @@ mod standing;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
 use underlay_core::{
     Clock, CommitId, Error, EventStore, Leases, ReadModels, ViewInfo, ViewTable, Wakeups, check_lease,
 };
@@ -24,6 +23,7 @@ pub use rebuild::RebuildFrom;
 pub use runner::ViewState;
 pub use standing::{Standings, ViewStanding, ViewStatus};
 
+use crate::stops::Stops;
 use crate::subscription::HeldLease;
 use crate::{EngineConfig, Ports, Registry, RowStore, RowStores, RunningViews};
 use runner::{RunnerHandle, view_lease};
@@ -80,14 +80,14 @@ impl Views {
 
     /// Starts a runner for every view.
     pub(crate) fn start(self: &Arc<Self>) -> RunningViews {
-        let (stop, stopped) = watch::channel(false);
+        let mut stops = Stops::default();
         let mut tasks = Vec::new();
         for folder in self.registry.folders() {
-            let (runner, handle) = runner::new(self.clone(), folder.clone(), stopped.clone());
+            let (runner, handle) = runner::new(self.clone(), folder.clone(), stops.add());
             self.runners().insert(folder.schema().name, handle);
             tasks.push(tokio::spawn(runner.run()));
         }
-        RunningViews { stop, tasks }
+        RunningViews { stops, tasks }
     }
 
     /// What the runners in this process are doing, by name.
