@@ -13,6 +13,7 @@ mod processes;
 mod pumps;
 mod registry;
 mod schedules;
+mod stops;
 mod subscription;
 mod views;
 mod work;

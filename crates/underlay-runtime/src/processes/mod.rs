@@ -20,7 +20,6 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use underlay_core::{
     Error, EventStore, Position, ProcessStart, StreamName, TenantId, Version, WorkKind, WorkQueue,
@@ -33,6 +32,7 @@ pub use listing::{
     BlockingLetter, ProcessFilter, ProcessInstance, ProcessPage, ProcessSummary, WaitedCommand, WaitedTimer,
 };
 
+use crate::stops::Stops;
 use crate::subscription::{DurableSubscriptions, FollowerKind, start_of};
 use crate::work::Receiver;
 use crate::{EngineConfig, FollowerStanding, FollowerState, Ports, Registry};
@@ -80,8 +80,8 @@ impl Processes {
     }
 
     /// Starts a follower for every process. They end once they are told to stop.
-    pub(crate) fn start(self: &Arc<Self>, stopped: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
-        let start = |consumer| tokio::spawn(self.subscriptions.subscribe(consumer, stopped.clone()).run());
+    pub(crate) fn start(self: &Arc<Self>, stops: &mut Stops) -> Vec<JoinHandle<()>> {
+        let start = |consumer| tokio::spawn(self.subscriptions.subscribe(consumer, stops.add()).run());
         self.consumers().into_iter().map(start).collect()
     }
 

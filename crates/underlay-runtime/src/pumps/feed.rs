@@ -145,8 +145,9 @@ impl Feed {
     async fn publish(&mut self, events: Vec<RecordedEvent>) -> Result<(), Error> {
         let events: Vec<Arc<RecordedEvent>> = events.into_iter().map(Arc::new).collect();
         let published = tokio::select! {
-            published = self.bus.publish_to(self.id, &events) => published,
+            biased;
             _ = self.stopped.wait_for(|stopped| *stopped) => return Ok(()),
+            published = self.bus.publish_to(self.id, &events) => published,
         };
         match published {
             Err(Error::NotFound(_)) => {

@@ -27,7 +27,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use underlay_core::memory::MemoryEventBus;
 use underlay_core::{
@@ -37,6 +36,7 @@ use underlay_core::{
 
 pub use feed::Subscribed;
 
+use crate::stops::Stops;
 use crate::subscription::{DurableSubscriptions, FollowerKind, checkpoint_at, commit_end, start_of};
 use crate::{EngineConfig, FollowerStanding, FollowerState, Ports, Registry};
 use pump::Pump;
@@ -98,13 +98,13 @@ impl Pumps {
 
     /// Starts every pump.
     pub(crate) fn start(&self) -> RunningPumps {
-        let (stop, stopped) = watch::channel(false);
+        let mut stops = Stops::default();
         let start = |subscriptions: &Arc<DurableSubscriptions>| {
-            let start = |pump| tokio::spawn(subscriptions.subscribe(pump, stopped.clone()).run());
+            let start = |pump| tokio::spawn(subscriptions.subscribe(pump, stops.add()).run());
             self.pumps().into_iter().map(start).collect()
         };
         let tasks = self.subscriptions.as_ref().map(start).unwrap_or_default();
-        RunningPumps { stop, tasks }
+        RunningPumps { stops, tasks }
     }
 
     /// The pumps, by name.
@@ -179,14 +179,14 @@ impl Pumps {
 /// The pumps that run in this process. Dropping it stops them at their next step.
 #[derive(Debug)]
 pub struct RunningPumps {
-    stop: watch::Sender<bool>,
+    stops: Stops,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl RunningPumps {
     /// Lets every pump finish its batch, stores where it is, and gives its lease back.
     pub async fn stop(self) {
-        self.stop.send_replace(true);
+        self.stops.stop();
         for task in self.tasks {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a pump ended badly");

@@ -12,7 +12,6 @@ mod standing;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
 use underlay_core::{Clock, Error, EventStore, Leases, ReadModels, ViewInfo, ViewTable, Wakeups};
 
 pub(crate) use fold::{FoldedView, ViewFolder};
@@ -23,6 +22,7 @@ pub use runner::ViewState;
 pub use standing::{Standings, ViewStanding};
 
 use crate::known::Known;
+use crate::stops::Stops;
 use crate::subscription::{HeldLease, Running};
 use crate::{EngineConfig, Ports, Registry, RowStore, RowStores, RunningViews};
 use runner::view_lease;
@@ -73,14 +73,14 @@ impl Views {
 
     /// Starts a runner for every view.
     pub(crate) fn start(self: &Arc<Self>) -> RunningViews {
-        let (stop, stopped) = watch::channel(false);
+        let mut stops = Stops::default();
         let mut tasks = Vec::new();
         for folder in self.registry.folders() {
-            let (subscription, runner) = runner::new(self.clone(), folder.clone(), stopped.clone());
+            let (subscription, runner) = runner::new(self.clone(), folder.clone(), stops.add());
             self.running.insert(&folder.schema().name, runner);
             tasks.push(tokio::spawn(subscription.run()));
         }
-        RunningViews { stop, tasks }
+        RunningViews { stops, tasks }
     }
 
     /// What the runners in this process are doing, by name.

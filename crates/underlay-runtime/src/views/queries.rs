@@ -124,6 +124,7 @@ impl Views {
                 runner.handle.look_again();
                 let moved = |now: &ViewState| now.generation != state.generation;
                 tokio::select! {
+                    biased;
                     now = runner.state.wait_for(moved) => if now.is_err() { break },
                     // It may have come back meanwhile, and the runner has seen nothing of that.
                     () = self.clock.sleep(FOREIGN_POLL_INTERVAL) => {}

@@ -327,11 +327,12 @@ impl ViewRunner {
             None
         };
         let rebuilt = tokio::select! {
+            biased;
+            // What was begun is not read by anybody; the next rebuild goes on with it.
+            () = signals.stopped() => Ok(()),
             rebuilt = self.views.rebuild_folder(&*self.folder, RebuildFrom::default(), |_| {}) => {
                 rebuilt.map(|_| ())
             }
-            // What was begun is not read by anybody; the next rebuild goes on with it.
-            () = signals.stopped() => Ok(()),
         };
         if let Some(lease) = lease {
             lease.release().await;

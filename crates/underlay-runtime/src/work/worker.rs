@@ -177,6 +177,7 @@ impl WorkRunner {
         }
         // An attempt that never waits for anything cannot be dropped, and ends with the process.
         tokio::select! {
+            biased;
             () = self.tasks.shutdown() => {}
             () = clock.sleep(SHUTDOWN_MAX) => {}
         }
