@@ -35,7 +35,7 @@ use crate::log::event_row;
 use crate::store::PostgresStore;
 use crate::work::sent::stored_shard;
 use crate::work::settled::SettledArrays;
-use crate::work::work_row::{self, BEHIND};
+use crate::work::work_row;
 
 /// Pieces of one shard and lane that [`WorkQueue::queue_depths`] counts, and dead letters. What is past them is
 /// not counted, so that nobody waits for a count of millions.
@@ -151,12 +151,12 @@ impl WorkQueue for PostgresStore {
             }
             let work = work_row::work(&row)?;
             page.scanned_to = work.place;
-            page.at_end = of_one || row.try_get(BEHIND + 1)?;
+            page.at_end = of_one || row.try_get("is_last")?;
             senders.clear();
             senders.push(work.commit_id);
             if !passed.contains(work.tenant.as_str()) {
                 *bytes += work.sent.payload.bytes() + work.metadata.bytes();
-                page.work.push(ReadWork { work, is_blocked: row.try_get(BEHIND)? });
+                page.work.push(ReadWork { work, is_blocked: row.try_get("is_blocked")? });
             }
             if *bytes < PAGE_BYTES_MAX {
                 return Ok(true);
@@ -194,7 +194,7 @@ impl WorkQueue for PostgresStore {
         );
         let start = |_| Ok((DuePage { work: Vec::new(), next_due_in: None }, 0));
         let take = |(page, bytes): &mut (DuePage, usize), row: Row| {
-            let (now, next): (i64, Option<i64>) = (row.try_get(BEHIND + 1)?, row.try_get(BEHIND + 2)?);
+            let (now, next): (i64, Option<i64>) = (row.try_get("now")?, row.try_get("next_due_at")?);
             page.next_due_in = next.map(|next| until(next, now));
             if !work_row::is_there(&row)? {
                 return Ok(true);
@@ -205,7 +205,7 @@ impl WorkQueue for PostgresStore {
             }
             let work = work_row::work(&row)?;
             *bytes += work.sent.payload.bytes() + work.metadata.bytes();
-            page.work.push(ReadWork { work, is_blocked: row.try_get(BEHIND)? });
+            page.work.push(ReadWork { work, is_blocked: row.try_get("is_blocked")? });
             Ok(true)
         };
         let (page, _) = self

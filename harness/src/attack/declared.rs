@@ -150,12 +150,13 @@ pub(super) fn callers(function: &str) -> Option<&'static [&'static str]> {
         // They only pass on to those, in the name of who calls them.
         "store_commits" | "store_commit" | "store_commits_and_work" | "raise_fence" => &["writer"],
         "guard_transaction" => &["writer", "worker"],
-        "log_bound" | "last_sequence" => &["reader", "worker"],
+        "log_bound" | "last_sequence" | "ready_row" => &["reader", "worker"],
         "position_at" | "move_checkpoint" | "time_now" | "import_commits" | "forget_commits" => &["worker"],
         "share_work" | "release_shards" | "leave_work" | "settle_work" | "replay_work" | "discard_work" => {
             &["worker"]
         }
-        "check_work_log" | "move_shard" | "release_line" | "lock_lines" | "move_subscription" => &["worker"],
+        "check_work_log" | "shard_term" | "move_shard" | "line_is_blocked" | "release_line" | "lock_lines"
+        | "move_subscription" => &["worker"],
         "refuse_change" => &[],
         _ => return None,
     })

@@ -113,88 +113,44 @@ BEGIN
     ORDER BY c.sequence DESC
     LIMIT 1;
     now := coalesce(append_work.stamp, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint);
-    INSERT INTO work (
-        place,
-        sent_at,
-        version,
-        work_id,
-        commit_id,
-        shard,
-        lane,
-        tenant,
-        kind,
-        receiver,
-        key,
-        name,
-        encoding,
-        key_id,
-        metadata,
-        payload
+    -- In the order of the columns of both tables.
+    WITH sent AS MATERIALIZED (
+        SELECT
+            (before + append_work.sent_commits[n] - coalesce(missing[append_work.sent_commits[n]], 0))
+                * 1024 + append_work.sent_numbers[n],
+            append_work.recorded_at,
+            append_work.sent_versions[n],
+            CASE WHEN append_work.sent_due[n] > now THEN append_work.sent_due[n] END AS due_at,
+            NULL::bigint,
+            append_work.sent_ids[n],
+            append_work.commit_ids[append_work.sent_commits[n]],
+            0,
+            append_work.sent_shards[n],
+            append_work.sent_lanes[n],
+            NULL::boolean,
+            false,
+            append_work.commit_tenants[append_work.sent_commits[n]],
+            append_work.sent_kinds[n],
+            append_work.sent_receivers[n],
+            append_work.sent_keys[n],
+            append_work.sent_names[n],
+            append_work.sent_encodings[n],
+            append_work.sent_key_ids[n],
+            NULL::text,
+            append_work.commit_metadata[append_work.sent_commits[n]]::json,
+            append_work.sent_payloads[n]::json
+        FROM generate_series(1, cardinality(append_work.sent_ids)) AS n
+        WHERE coalesce(append_work.commit_ends[append_work.sent_commits[n]], 0) >= 0
+    ),
+    ready AS (
+        INSERT INTO work
+        SELECT *
+        FROM sent
+        WHERE due_at IS NULL
     )
-    SELECT
-        (before + append_work.sent_commits[n] - coalesce(missing[append_work.sent_commits[n]], 0))
-            * 1024 + append_work.sent_numbers[n],
-        append_work.recorded_at,
-        append_work.sent_versions[n],
-        append_work.sent_ids[n],
-        append_work.commit_ids[append_work.sent_commits[n]],
-        append_work.sent_shards[n],
-        append_work.sent_lanes[n],
-        append_work.commit_tenants[append_work.sent_commits[n]],
-        append_work.sent_kinds[n],
-        append_work.sent_receivers[n],
-        append_work.sent_keys[n],
-        append_work.sent_names[n],
-        append_work.sent_encodings[n],
-        append_work.sent_key_ids[n],
-        append_work.commit_metadata[append_work.sent_commits[n]]::json,
-        append_work.sent_payloads[n]::json
-    FROM generate_series(1, cardinality(append_work.sent_ids)) AS n
-    WHERE coalesce(append_work.commit_ends[append_work.sent_commits[n]], 0) >= 0
-        AND coalesce(append_work.sent_due[n], now) <= now;
-    IF append_work.sent_due IS NULL THEN
-        RETURN;
-    END IF;
-    INSERT INTO work_later (
-        place,
-        sent_at,
-        version,
-        due_at,
-        work_id,
-        commit_id,
-        shard,
-        lane,
-        tenant,
-        kind,
-        receiver,
-        key,
-        name,
-        encoding,
-        key_id,
-        metadata,
-        payload
-    )
-    SELECT
-        (before + append_work.sent_commits[n] - coalesce(missing[append_work.sent_commits[n]], 0))
-            * 1024 + append_work.sent_numbers[n],
-        append_work.recorded_at,
-        append_work.sent_versions[n],
-        append_work.sent_due[n],
-        append_work.sent_ids[n],
-        append_work.commit_ids[append_work.sent_commits[n]],
-        append_work.sent_shards[n],
-        append_work.sent_lanes[n],
-        append_work.commit_tenants[append_work.sent_commits[n]],
-        append_work.sent_kinds[n],
-        append_work.sent_receivers[n],
-        append_work.sent_keys[n],
-        append_work.sent_names[n],
-        append_work.sent_encodings[n],
-        append_work.sent_key_ids[n],
-        append_work.commit_metadata[append_work.sent_commits[n]]::json,
-        append_work.sent_payloads[n]::json
-    FROM generate_series(1, cardinality(append_work.sent_ids)) AS n
-    WHERE coalesce(append_work.commit_ends[append_work.sent_commits[n]], 0) >= 0
-        AND append_work.sent_due[n] > now;
+    INSERT INTO work_later
+    SELECT *
+    FROM sent
+    WHERE due_at IS NOT NULL;
 END
 $$;

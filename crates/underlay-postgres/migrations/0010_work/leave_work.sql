@@ -17,13 +17,7 @@ BEGIN
     SELECT array_agg(s.shard), array_agg(held.term)
     INTO shards, terms
     FROM work_shards AS s
-    CROSS JOIN LATERAL (
-        SELECT t.term, t.worker
-        FROM shard_terms AS t
-        WHERE t.shard = s.shard
-        ORDER BY t.move DESC
-        LIMIT 1
-    ) AS held
+    CROSS JOIN LATERAL shard_term(s.shard) AS held
     WHERE held.worker = leave_work.worker;
     IF shards IS NOT NULL THEN
         PERFORM release_shards(shards, terms, array_fill(leave_work.worker, ARRAY[cardinality(shards)]));

@@ -7,25 +7,15 @@ AS $$
 DECLARE
     lowest record;
 BEGIN
-    PERFORM
-    FROM work_later AS l
-    WHERE (l.tenant, l.receiver, l.key) >= (release_line.tenant, release_line.receiver, release_line.key)
-        AND (l.tenant, l.receiver, l.key) <= (release_line.tenant, release_line.receiver, release_line.key)
-        AND l.holds
-        AND l.due_at IS NOT NULL
-    ORDER BY l.tenant DESC, l.receiver DESC, l.key DESC, l.place DESC
-    LIMIT 1;
-    IF FOUND THEN
-        RETURN;
-    END IF;
-    PERFORM
-    FROM dead_letters AS d
-    WHERE (d.tenant, d.receiver, d.key) >= (release_line.tenant, release_line.receiver, release_line.key)
-        AND (d.tenant, d.receiver, d.key) <= (release_line.tenant, release_line.receiver, release_line.key)
-        AND d.holds
-    ORDER BY d.tenant, d.receiver, d.key, d.place
-    LIMIT 1;
-    IF FOUND THEN
+    IF (
+        SELECT line.is_blocked
+        FROM line_is_blocked(
+            release_line.tenant,
+            release_line.receiver,
+            release_line.key,
+            9223372036854775807
+        ) AS line
+    ) THEN
         RETURN;
     END IF;
     SELECT l.shard, l.place

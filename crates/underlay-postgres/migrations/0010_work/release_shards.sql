@@ -14,31 +14,18 @@ SET lock_timeout = '30s'
 AS $$
 #variable_conflict use_column
 DECLARE
-    there record;
+    there shard_terms;
 BEGIN
     PERFORM FROM work_shards AS s WHERE s.shard = ANY (release_shards.shards) ORDER BY s.shard FOR UPDATE;
     FOR there IN
         SELECT held.*
         FROM generate_series(1, cardinality(release_shards.shards)) AS n
-        CROSS JOIN LATERAL (
-            SELECT t.*
-            FROM shard_terms AS t
-            WHERE t.shard = release_shards.shards[n]
-            ORDER BY t.move DESC
-            LIMIT 1
-        ) AS held
+        CROSS JOIN LATERAL shard_term(release_shards.shards[n]) AS held
         WHERE held.term = release_shards.terms[n] AND held.worker = release_shards.workers[n]
     LOOP
         -- Kept, so that the next worker has a higher term, and begins where this one was.
-        PERFORM move_shard(
-            there.shard,
-            there.term,
-            there.worker,
-            there.holder,
-            0,
-            there.urgent,
-            there.normal
-        );
+        there.expires_at := 0;
+        PERFORM move_shard(there);
     END LOOP;
 END
 $$;

@@ -12,57 +12,24 @@ SET lock_timeout = '30s'
 AS $$
 #variable_conflict use_column
 DECLARE
-    replayed bigint;
+    piece dead_letters;
+    replayed bigint := 0;
 BEGIN
     PERFORM lock_lines(replay_work.tenant, replay_work.letters);
-    WITH taken AS (
+    FOR piece IN
         DELETE FROM dead_letters AS d
         WHERE d.work_id = ANY (replay_work.letters) AND d.tenant = replay_work.tenant
         RETURNING d.*
-    )
-    INSERT INTO work_later (
-        place,
-        sent_at,
-        version,
-        work_id,
-        commit_id,
-        shard,
-        lane,
-        tenant,
-        kind,
-        receiver,
-        key,
-        name,
-        encoding,
-        key_id,
-        metadata,
-        payload,
-        last_error,
-        due_at,
-        holds
-    )
-    SELECT
-        place,
-        sent_at,
-        version,
-        work_id,
-        commit_id,
-        shard,
-        lane,
-        tenant,
-        kind,
-        receiver,
-        key,
-        name,
-        encoding,
-        key_id,
-        metadata,
-        payload,
-        last_error,
-        time_now(replay_work.stamp),
-        true
-    FROM taken;
-    GET DIAGNOSTICS replayed = ROW_COUNT;
+    LOOP
+        piece.due_at := time_now(replay_work.stamp);
+        piece.died_at := NULL;
+        piece.attempts := 0;
+        piece.is_final := NULL;
+        piece.holds := true;
+        INSERT INTO work_later
+        SELECT piece.*;
+        replayed := replayed + 1;
+    END LOOP;
     RETURN replayed;
 END
 $$;

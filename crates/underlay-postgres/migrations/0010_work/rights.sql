@@ -15,6 +15,9 @@ REVOKE ALL
 ON FUNCTION
     {schema}.append_work,
     {schema}.check_work_log,
+    {schema}.shard_term,
+    {schema}.ready_row,
+    {schema}.line_is_blocked,
     {schema}.move_shard,
     {schema}.share_work,
     {schema}.release_shards,
@@ -32,6 +35,9 @@ GRANT EXECUTE ON PROCEDURE {schema}.store_commits_and_work TO {writer};
 GRANT EXECUTE
 ON FUNCTION
     {schema}.check_work_log,
+    {schema}.shard_term,
+    {schema}.ready_row,
+    {schema}.line_is_blocked,
     {schema}.move_shard,
     {schema}.share_work,
     {schema}.release_shards,
@@ -42,6 +48,9 @@ ON FUNCTION
     {schema}.replay_work,
     {schema}.discard_work
 TO {worker};
+
+-- A reader looks for a piece of the tenant it has named, in what it may see.
+GRANT EXECUTE ON FUNCTION {schema}.ready_row TO {reader};
 
 GRANT CREATE ON SCHEMA {schema} TO {append};
 ALTER FUNCTION {schema}.append_work OWNER TO {append};

@@ -37,7 +37,7 @@ DECLARE
     ends bigint;
     everyone bigint;
     rank bigint;
-    there record;
+    there shard_terms;
     given integer;
     wanted smallint[];
     free smallint;
@@ -59,13 +59,7 @@ BEGIN
     SELECT array_agg(s.shard ORDER BY s.shard)
     INTO wanted
     FROM work_shards AS s
-    CROSS JOIN LATERAL (
-        SELECT t.worker
-        FROM shard_terms AS t
-        WHERE t.shard = s.shard
-        ORDER BY t.move DESC
-        LIMIT 1
-    ) AS held
+    CROSS JOIN LATERAL shard_term(s.shard) AS held
     WHERE held.worker = share_work.worker;
     PERFORM FROM work_shards AS s WHERE s.shard = ANY (wanted) ORDER BY s.shard FOR UPDATE;
     PERFORM check_work_log(share_work.seen_sequence, share_work.seen_commit);
@@ -84,13 +78,7 @@ BEGIN
     FOR there IN
         SELECT held.*
         FROM work_shards AS s
-        CROSS JOIN LATERAL (
-            SELECT t.*
-            FROM shard_terms AS t
-            WHERE t.shard = s.shard
-            ORDER BY t.move DESC
-            LIMIT 1
-        ) AS held
+        CROSS JOIN LATERAL shard_term(s.shard) AS held
         WHERE s.shard = ANY (wanted) AND held.worker = share_work.worker AND held.expires_at > now
         ORDER BY s.shard
     LOOP
@@ -99,15 +87,9 @@ BEGIN
             there.urgent := share_work.cursors_urgent[given];
             there.normal := share_work.cursors_normal[given];
         END IF;
-        PERFORM move_shard(
-            there.shard,
-            there.term,
-            share_work.worker,
-            share_work.holder,
-            ends,
-            there.urgent,
-            there.normal
-        );
+        there.holder := share_work.holder;
+        there.expires_at := ends;
+        PERFORM move_shard(there);
         share_work.shards := share_work.shards || there.shard;
         share_work.terms := share_work.terms || there.term;
         share_work.urgent := share_work.urgent || there.urgent;
@@ -116,13 +98,7 @@ BEGIN
     wanted := ARRAY(
         SELECT s.shard
         FROM work_shards AS s
-        LEFT JOIN LATERAL (
-            SELECT t.expires_at
-            FROM shard_terms AS t
-            WHERE t.shard = s.shard
-            ORDER BY t.move DESC
-            LIMIT 1
-        ) AS held ON true
+        LEFT JOIN LATERAL shard_term(s.shard) AS held ON true
         WHERE coalesce(held.expires_at, 0) <= now
         ORDER BY s.shard
     );
@@ -137,36 +113,26 @@ BEGIN
         END;
         SELECT t.*
         INTO there
-        FROM shard_terms AS t
-        WHERE t.shard = free
-        ORDER BY t.move DESC
-        LIMIT 1;
+        FROM shard_term(free) AS t;
         -- Somebody may have taken it before it was locked.
-        CONTINUE WHEN coalesce(there.expires_at, 0) > now;
-        PERFORM move_shard(
-            free,
-            coalesce(there.term, 0) + 1,
-            share_work.worker,
-            share_work.holder,
-            ends,
-            coalesce(there.urgent, 0),
-            coalesce(there.normal, 0)
-        );
-        share_work.shards := share_work.shards || free;
-        share_work.terms := share_work.terms || coalesce(there.term, 0) + 1;
-        share_work.urgent := share_work.urgent || coalesce(there.urgent, 0);
-        share_work.normal := share_work.normal || coalesce(there.normal, 0);
+        CONTINUE WHEN there.expires_at > now;
+        there.shard := free;
+        there.term := coalesce(there.term, 0) + 1;
+        there.worker := share_work.worker;
+        there.holder := share_work.holder;
+        there.expires_at := ends;
+        there.urgent := coalesce(there.urgent, 0);
+        there.normal := coalesce(there.normal, 0);
+        PERFORM move_shard(there);
+        share_work.shards := share_work.shards || there.shard;
+        share_work.terms := share_work.terms || there.term;
+        share_work.urgent := share_work.urgent || there.urgent;
+        share_work.normal := share_work.normal || there.normal;
     END LOOP;
     SELECT min(held.expires_at) - now
     INTO share_work.look_in
     FROM work_shards AS s
-    CROSS JOIN LATERAL (
-        SELECT t.worker, t.expires_at
-        FROM shard_terms AS t
-        WHERE t.shard = s.shard
-        ORDER BY t.move DESC
-        LIMIT 1
-    ) AS held
+    CROSS JOIN LATERAL shard_term(s.shard) AS held
     WHERE held.worker <> share_work.worker AND held.expires_at > now;
     IF is_locked THEN
         share_work.look_in := least(share_work.look_in, soon);

@@ -2,26 +2,7 @@
 -- line, which is a tenant's work for a receiver and a key: with `due_at` it is a head, which is due then, and
 -- without it stands behind one. A line with rows that hold has a head, here or in `dead_letters`.
 CREATE TABLE {schema}.work_later (
-    place bigint NOT NULL,
-    sent_at bigint NOT NULL,
-    version bigint NOT NULL,
-    due_at bigint,
-    work_id uuid NOT NULL,
-    commit_id uuid NOT NULL,
-    attempts integer NOT NULL DEFAULT 0,
-    shard smallint NOT NULL,
-    lane smallint NOT NULL,
-    holds boolean NOT NULL DEFAULT false,
-    tenant text COLLATE "C" NOT NULL CHECK (tenant <> ''),
-    kind text COLLATE "C" NOT NULL,
-    receiver text COLLATE "C" NOT NULL,
-    key text COLLATE "C" NOT NULL,
-    name text COLLATE "C" NOT NULL,
-    encoding text,
-    key_id text,
-    last_error text,
-    metadata json NOT NULL,
-    payload json NOT NULL,
+    LIKE {schema}.work INCLUDING CONSTRAINTS INCLUDING DEFAULTS,
     PRIMARY KEY (shard, place)
 ) WITH (
     autovacuum_vacuum_scale_factor = 0.02,

@@ -1,56 +1,8 @@
--- One row at least: the time of the look, and the next moment something is due that is not due yet.
+-- One row at least: the time of the look, and the next moment something is due that is not due yet. What holds
+-- the line itself yields to a head of a lower place alone.
 SELECT
-    w.place,
-    w.sent_at,
-    w.version,
-    w.work_id,
-    w.commit_id,
-    w.shard,
-    w.lane,
-    w.tenant,
-    w.kind,
-    w.receiver,
-    w.key,
-    w.name,
-    w.encoding,
-    w.key_id,
-    w.metadata,
-    w.payload,
-    w.due_at,
-    w.attempts,
-    w.last_error,
-    coalesce(
-        (
-            SELECT true
-            FROM work_later AS head
-            WHERE (head.tenant, head.receiver, head.key) >= (w.tenant, w.receiver, w.key)
-                AND (head.tenant, head.receiver, head.key) <= (w.tenant, w.receiver, w.key)
-                AND head.holds
-                AND head.due_at IS NOT NULL
-                AND (NOT w.holds OR head.place < w.place)
-            ORDER BY
-                head.tenant,
-                head.receiver,
-                head.key,
-                head.place
-            LIMIT 1
-        ),
-        (
-            SELECT true
-            FROM dead_letters AS head
-            WHERE (head.tenant, head.receiver, head.key) >= (w.tenant, w.receiver, w.key)
-                AND (head.tenant, head.receiver, head.key) <= (w.tenant, w.receiver, w.key)
-                AND head.holds
-                AND (NOT w.holds OR head.place < w.place)
-            ORDER BY
-                head.tenant,
-                head.receiver,
-                head.key,
-                head.place
-            LIMIT 1
-        ),
-        false
-    ) AS is_blocked,
+    w.*,
+    line.is_blocked,
     clock.now,
     next.due_at AS next_due_at
 FROM (
@@ -78,3 +30,9 @@ LEFT JOIN LATERAL (
         place
     LIMIT $4
 ) AS w ON true
+CROSS JOIN LATERAL line_is_blocked(
+    w.tenant,
+    w.receiver,
+    w.key,
+    CASE WHEN w.holds THEN w.place ELSE 9223372036854775807 END
+) AS line

@@ -1,27 +1,4 @@
-SELECT
-    place,
-    sent_at,
-    version,
-    work_id,
-    commit_id,
-    shard,
-    lane,
-    tenant,
-    kind,
-    receiver,
-    key,
-    name,
-    encoding,
-    key_id,
-    metadata,
-    payload,
-    NULL::bigint AS due_at,
-    attempts,
-    last_error,
-    'dead' AS state,
-    died_at,
-    is_final,
-    holds
+SELECT *
 FROM dead_letters
 WHERE tenant >= $1
     AND tenant <= $1

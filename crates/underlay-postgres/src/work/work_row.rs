@@ -5,15 +5,38 @@ use std::fmt;
 use tokio_postgres::Row;
 use underlay_core::adapter::{stored_name, stored_payload, stored_time};
 use underlay_core::{
-    CommitId, Error, Json, Lane, NewWork, SchemaVersion, Shard, Work, WorkId, WorkInfo, WorkKind, WorkPlace,
+    CommitId, Json, Lane, NewWork, SchemaVersion, Shard, Work, WorkId, WorkInfo, WorkKind, WorkPlace,
     WorkStanding,
 };
 
 use crate::error::Failure;
 use crate::log::event_row::{self, RawJson};
 
-/// The first column behind those of a piece of work.
-pub(crate) const BEHIND: usize = 19;
+/// The columns of the tables of work, in their order. Every statement that reads work begins with them.
+mod column {
+    pub(super) const PLACE: usize = 0;
+    pub(super) const SENT_AT: usize = 1;
+    pub(super) const VERSION: usize = 2;
+    pub(super) const DUE_AT: usize = 3;
+    pub(super) const DIED_AT: usize = 4;
+    pub(super) const WORK_ID: usize = 5;
+    pub(super) const COMMIT_ID: usize = 6;
+    pub(super) const ATTEMPTS: usize = 7;
+    pub(super) const SHARD: usize = 8;
+    pub(super) const LANE: usize = 9;
+    pub(super) const IS_FINAL: usize = 10;
+    pub(super) const HOLDS: usize = 11;
+    pub(super) const TENANT: usize = 12;
+    pub(super) const KIND: usize = 13;
+    pub(super) const RECEIVER: usize = 14;
+    pub(super) const KEY: usize = 15;
+    pub(super) const NAME: usize = 16;
+    pub(super) const ENCODING: usize = 17;
+    pub(super) const KEY_ID: usize = 18;
+    pub(super) const LAST_ERROR: usize = 19;
+    pub(super) const METADATA: usize = 20;
+    pub(super) const PAYLOAD: usize = 21;
+}
 
 /// A place, as messages name it.
 struct At(i64);
@@ -26,63 +49,62 @@ impl fmt::Display for At {
 
 /// Whether a row holds a piece of work.
 pub(crate) fn is_there(row: &Row) -> Result<bool, Failure> {
-    Ok(row.try_get::<_, Option<i64>>(0)?.is_some())
+    Ok(row.try_get::<_, Option<i64>>(column::PLACE)?.is_some())
 }
 
 /// Reads a piece of work, of the columns that every statement begins with.
 pub(crate) fn work(row: &Row) -> Result<Work, Failure> {
-    let number: i64 = row.try_get(0)?;
+    let number: i64 = row.try_get(column::PLACE)?;
     let here = At(number);
     let damaged = |what: String| Failure::damaged(format!("{here}: {what}"));
-    let (shard, lane): (i16, i16) = (row.try_get(5)?, row.try_get(6)?);
+    let (shard, lane): (i16, i16) = (row.try_get(column::SHARD)?, row.try_get(column::LANE)?);
     let stored_shard = u16::try_from(shard).ok().and_then(Shard::from_number);
     let stored_lane = u8::try_from(lane).ok().and_then(Lane::from_number);
-    let kind: &str = row.try_get(8)?;
-    let (metadata, payload): (RawJson<'_>, RawJson<'_>) = (row.try_get(14)?, row.try_get(15)?);
-    let version = u32::try_from(event_row::count(row, 2)?);
-    let attempts: i32 = row.try_get(17)?;
-    let due_at: Option<i64> = row.try_get(16)?;
+    let kind: &str = row.try_get(column::KIND)?;
+    let (metadata, payload): (RawJson<'_>, RawJson<'_>) = (row.try_get(column::METADATA)?, row.try_get(column::PAYLOAD)?);
+    let version = u32::try_from(event_row::count(row, column::VERSION)?);
+    let attempts: i32 = row.try_get(column::ATTEMPTS)?;
+    let due_at: Option<i64> = row.try_get(column::DUE_AT)?;
     let time = |microseconds: i64| {
         stored_time(microseconds).ok_or_else(|| damaged(format!("{microseconds} is past the range of times")))
     };
     let mut sent = NewWork::new(
         WorkKind::from_name(kind).ok_or_else(|| damaged(format!("it is of the kind {kind:?}")))?,
-        row.try_get::<_, String>(9)?,
-        row.try_get::<_, String>(10)?,
-        row.try_get::<_, String>(11)?,
-        stored_payload(payload.0, row.try_get(12)?, row.try_get(13)?),
+        row.try_get::<_, String>(column::RECEIVER)?,
+        row.try_get::<_, String>(column::KEY)?,
+        row.try_get::<_, String>(column::NAME)?,
+        stored_payload(payload.0, row.try_get(column::ENCODING)?, row.try_get(column::KEY_ID)?),
     );
     sent.version = SchemaVersion(version.map_err(|_| damaged("its version is past its range".to_owned()))?);
     sent.due_at = due_at.map(time).transpose()?;
     sent.lane = stored_lane.ok_or_else(|| damaged(format!("there is no lane {lane}")))?;
     Ok(Work {
-        id: WorkId(row.try_get(3)?),
-        tenant: stored_name(row.try_get(7)?, &here)?,
-        commit_id: CommitId(row.try_get(4)?),
+        id: WorkId(row.try_get(column::WORK_ID)?),
+        tenant: stored_name(row.try_get(column::TENANT)?, &here)?,
+        commit_id: CommitId(row.try_get(column::COMMIT_ID)?),
         place: WorkPlace::from_number(number.unsigned_abs()),
         shard: stored_shard.ok_or_else(|| damaged(format!("there is no shard {shard}")))?,
         sent,
         metadata: Json::from_stored(metadata.0),
-        sent_at: time(row.try_get(1)?)?,
+        sent_at: time(row.try_get(column::SENT_AT)?)?,
         attempts: u32::try_from(attempts).map_err(|_| damaged(format!("it counts {attempts} attempts")))?,
-        last_error: row.try_get(18)?,
+        last_error: row.try_get(column::LAST_ERROR)?,
     })
 }
 
-/// Reads a piece of work and where it is.
+/// Reads a piece of work and where it is. What is not dead says whether it is ready.
 pub(crate) fn info(row: &Row) -> Result<WorkInfo, Failure> {
     let work = work(row)?;
-    let damaged = |what: &str| Error::Damaged(format!("place {}: {what}", work.place.number()));
-    let standing = match row.try_get(BEHIND)? {
-        "ready" => WorkStanding::Ready,
-        "later" => WorkStanding::Later,
-        "behind" => WorkStanding::Behind,
-        "dead" => WorkStanding::Dead {
-            died_at: event_row::stamp(row, BEHIND + 1)?,
-            is_final: row.try_get(BEHIND + 2)?,
-            holds: row.try_get(BEHIND + 3)?,
+    let is_dead = row.try_get::<_, Option<i64>>(column::DIED_AT)?.is_some();
+    let standing = match work.sent.due_at {
+        _ if is_dead => WorkStanding::Dead {
+            died_at: event_row::stamp(row, column::DIED_AT)?,
+            is_final: row.try_get(column::IS_FINAL)?,
+            holds: row.try_get(column::HOLDS)?,
         },
-        _ => return Err(damaged("it is nowhere").into()),
+        _ if row.try_get("is_ready")? => WorkStanding::Ready,
+        Some(_) => WorkStanding::Later,
+        None => WorkStanding::Behind,
     };
     Ok(WorkInfo { work, standing })
 }

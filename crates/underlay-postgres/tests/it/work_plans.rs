@@ -115,7 +115,7 @@ fn every_read_of_work_follows_an_index_whatever_its_values() {
             assert!(!text.contains("Seq Scan"), "{role}: {sql}\n{text}");
             assert!(text.contains(index), "{role}: {sql}\n{text}");
             assert!(!text.contains("Hash Join") && !text.contains("hashed"), "{role}: {sql}\n{text}");
-            if sql.contains("AS head") {
+            if sql.contains("line_is_blocked") {
                 assert!(text.contains("work_later_heads") && text.contains("dead_letters_heads"), "{text}");
             }
         }

@@ -1,5 +1,6 @@
 -- Work that waits for its moment, is tried again, or stands behind another of its line: of the same tenant,
--- receiver and key. Without `due_at` it stands behind another. Where it `holds`, it blocks its line.
+-- receiver and key. Without `due_at` it stands behind another. Where it `holds`, it blocks its line. Only on its way
+-- to the dead letters, or back, does it have a moment of its death.
 CREATE TABLE work_later (
     place INTEGER PRIMARY KEY,
     shard INTEGER NOT NULL,
@@ -9,9 +10,11 @@ CREATE TABLE work_later (
     kind TEXT NOT NULL CHECK (kind IN ('message', 'command', 'input', 'timer')),
     key TEXT NOT NULL,
     due_at INTEGER,
-    holds INTEGER NOT NULL CHECK (holds IN (0, 1)),
-    attempts INTEGER NOT NULL,
+    holds INTEGER NOT NULL DEFAULT 0 CHECK (holds IN (0, 1)),
+    attempts INTEGER NOT NULL DEFAULT 0,
     last_error TEXT,
+    died_at INTEGER,
+    is_final INTEGER CHECK (is_final IN (0, 1)),
     name TEXT NOT NULL,
     version INTEGER NOT NULL,
     work_id BLOB NOT NULL,
@@ -21,7 +24,7 @@ CREATE TABLE work_later (
     key_id TEXT,
     metadata TEXT NOT NULL,
     payload TEXT NOT NULL,
-    CHECK (holds = 1 OR due_at NOTNULL)
+    CHECK (holds = 1 OR due_at NOTNULL OR died_at NOTNULL)
 ) STRICT;
 
 CREATE INDEX work_later_due ON work_later (shard, due_at) WHERE due_at IS NOT NULL;

@@ -7,4 +7,5 @@ pub(crate) mod reading;
 pub(crate) mod sending;
 pub(crate) mod settling;
 pub(crate) mod sharing;
+pub(crate) mod table;
 pub(crate) mod work_row;

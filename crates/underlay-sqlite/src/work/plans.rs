@@ -5,6 +5,7 @@ use rusqlite::Connection;
 use rusqlite::types::Value as Sql;
 
 use crate::plans::{file, plan};
+use crate::work::table::Table;
 
 /// The plan of a statement.
 fn plan_of(connection: &Connection, sql: &str) -> String {
@@ -25,12 +26,7 @@ fn work_is_read_along_an_index_that_has_its_order() {
         "work/select_ready_places",
         "work/select_ready_places_of_tenant",
         "work/select_due_places",
-        "work/select_places_of_work",
-        "work/select_places_of_work_of_tenant",
-        "work/select_places_of_work_later",
-        "work/select_places_of_work_later_of_tenant",
-        "work/select_places_of_dead_letters",
-        "work/select_places_of_dead_letters_of_tenant",
+        "work/select_places_of_ready_work_of_tenant",
         "work/select_ready_receivers",
         "work/select_work_sent_at",
         "work/select_next_receiver_of_work_later",
@@ -41,12 +37,7 @@ fn work_is_read_along_an_index_that_has_its_order() {
         "work USING COVERING INDEX work_in_order (shard=? AND lane=? AND place>?)",
         "work USING COVERING INDEX work_by_tenant (shard=? AND lane=? AND tenant=? AND rowid>?)",
         "work_later USING COVERING INDEX work_later_due (shard=? AND due_at>?)",
-        "work USING INTEGER PRIMARY KEY (rowid>?)",
         "work USING INDEX work_by_tenant (shard=? AND lane=? AND tenant=? AND rowid>?)",
-        "work_later USING INTEGER PRIMARY KEY (rowid>?)",
-        "work_later USING INDEX work_later_by_tenant (tenant=? AND rowid>?)",
-        "dead_letters USING INTEGER PRIMARY KEY (rowid>?)",
-        "dead_letters USING INDEX dead_letters_by_tenant (tenant=? AND rowid>?)",
         "work USING COVERING INDEX work_in_order (shard=? AND lane=? AND place>?)",
         "work USING INTEGER PRIMARY KEY (rowid=?)",
         "work_later USING COVERING INDEX work_later_by_receiver ((receiver,kind)>(?,?))",
@@ -62,35 +53,45 @@ fn work_is_read_along_an_index_that_has_its_order() {
 }
 
 #[test]
+fn every_table_of_work_is_listed_along_its_own_order_or_that_of_tenants() {
+    let connection = file();
+    let [places, of_tenant] = sql!["work/select_places_of_work", "work/select_places_of_work_of_tenant"];
+    for (table, name) in [(Table::Ready, "work"), (Table::Later, "work_later"), (Table::Dead, "dead_letters")] {
+        let wanted = format!("SEARCH {name} USING INTEGER PRIMARY KEY (rowid>?)");
+        assert_eq!(plan_of(&connection, &table.sql(places)), wanted);
+        if table != Table::Ready {
+            let wanted = format!("SEARCH {name} USING INDEX {name}_by_tenant (tenant=? AND rowid>?)");
+            assert_eq!(plan_of(&connection, &table.sql(of_tenant)), wanted);
+        }
+    }
+}
+
+#[test]
 fn a_piece_and_what_blocks_it_are_looked_up() {
     let connection = file();
-    let blocked = "\nCORRELATED SCALAR SUBQUERY 1\
+    let blocked = "CORRELATED SCALAR SUBQUERY 1\
                    \nSEARCH head USING INDEX work_later_heads (tenant=? AND receiver=? AND key=?)\
                    \nCORRELATED SCALAR SUBQUERY 2\
                    \nSEARCH head USING COVERING INDEX dead_letters_heads (tenant=? AND receiver=? AND key=?)";
-    let statements = sql!["work/select_ready_work", "work/select_work_later", "work/select_dead_letter"];
-    for (sql, (table, further)) in
-        statements.into_iter().zip([("work", blocked), ("work_later", blocked), ("dead_letters", "")])
-    {
-        let wanted = format!("SEARCH {table} USING INTEGER PRIMARY KEY (rowid=?){further}");
-        assert_eq!(plan_of(&connection, sql), wanted, "{sql}");
+    let [select] = sql!["work/select_work"];
+    for table in [Table::Ready, Table::Later, Table::Dead] {
+        let wanted = format!("SEARCH piece USING INTEGER PRIMARY KEY (rowid=?)\n{blocked}");
+        assert_eq!(plan_of(&connection, &table.sql(select)), wanted);
     }
 }
 
 #[test]
 fn what_settles_and_counts_goes_to_its_rows_alone() {
     let connection = file();
-    for sql in sql![
-        "work/insert_work",
-        "work/insert_work_later",
-        "work/delete_work",
+    let tables = [Table::Ready, Table::Later, Table::Dead];
+    let of_tables = sql!["work/insert_work", "work/delete_work", "work/update_work"];
+    let of_tables = tables.into_iter().flat_map(|table| of_tables.map(|sql| table.sql(sql)));
+    let moves = tables.into_iter().flat_map(|from| tables.map(|to| from.copy_to(to)));
+    let others = sql![
         "work/delete_work_later",
-        "work/move_work_to_later",
-        "work/update_work_later",
-        "work/move_work_to_dead_letters",
-        "work/move_work_later_to_dead_letters",
+        "work/select_place_of_dead_letter",
+        "work/update_replayed_work",
         "work/release_next_work",
-        "work/replay_dead_letters",
         "work/delete_dead_letters",
         "work/exists_work_term",
         "work/upsert_work_shard",
@@ -113,8 +114,9 @@ fn what_settles_and_counts_goes_to_its_rows_alone() {
         "checkpoints/select_stored_checkpoint",
         "checkpoints/upsert_stored_checkpoint",
         "delete_empty_commits",
-    ] {
-        let found = plan_of(&connection, sql);
+    ];
+    for sql in others.map(str::to_owned).into_iter().chain(of_tables).chain(moves) {
+        let found = plan_of(&connection, &sql);
         let walks = found.lines().filter(|step| step.starts_with("SCAN") || step.contains("TEMP B-TREE"));
         // What a count has found is walked over, not a table.
         let walks: Vec<&str> = walks.filter(|step| !step.contains("subquery")).collect();

@@ -16,41 +16,8 @@ use underlay_core::{
 use crate::error::Failure;
 use crate::log::event_row;
 use crate::work::sending::place_of;
-use crate::work::work_row::{self, AtPlace, FURTHER};
-
-/// Where a piece of work is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Table {
-    Ready,
-    Later,
-    Dead,
-}
-
-impl Table {
-    fn select(self) -> &'static str {
-        match self {
-            Self::Ready => include_str!("../sql/work/select_ready_work.sql"),
-            Self::Later => include_str!("../sql/work/select_work_later.sql"),
-            Self::Dead => include_str!("../sql/work/select_dead_letter.sql"),
-        }
-    }
-
-    fn select_places(self) -> &'static str {
-        match self {
-            Self::Ready => include_str!("../sql/work/select_places_of_work.sql"),
-            Self::Later => include_str!("../sql/work/select_places_of_work_later.sql"),
-            Self::Dead => include_str!("../sql/work/select_places_of_dead_letters.sql"),
-        }
-    }
-
-    fn select_places_of_tenant(self) -> &'static str {
-        match self {
-            Self::Ready => include_str!("../sql/work/select_places_of_work_of_tenant.sql"),
-            Self::Later => include_str!("../sql/work/select_places_of_work_later_of_tenant.sql"),
-            Self::Dead => include_str!("../sql/work/select_places_of_dead_letters_of_tenant.sql"),
-        }
-    }
-}
+use crate::work::table::Table;
+use crate::work::work_row::{self, AtPlace, IS_BLOCKED};
 
 /// Looks pieces up by their places.
 struct Pieces<'c> {
@@ -62,7 +29,7 @@ struct Pieces<'c> {
 
 impl<'c> Pieces<'c> {
     fn of(connection: &'c Connection, table: Table) -> Result<Self, Failure> {
-        let select = connection.prepare_cached(table.select())?;
+        let select = table.prepare(connection, include_str!("../sql/work/select_work.sql"))?;
         Ok(Self { select, names: StoredNames::default(), bytes: 0 })
     }
 
@@ -81,7 +48,7 @@ impl<'c> Pieces<'c> {
 
     /// The piece at a place that an index names.
     fn read(&mut self, place: WorkPlace) -> Result<ReadWork, Failure> {
-        let is_blocked = |row: &Row<'_>| work_row::flag(row, FURTHER, AtPlace(place));
+        let is_blocked = |row: &Row<'_>| work_row::flag(row, IS_BLOCKED, AtPlace(place));
         let found = self.find(place, is_blocked)?;
         let (work, is_blocked) = found.ok_or_else(|| missing(place))?;
         Ok(ReadWork { work, is_blocked })
@@ -190,7 +157,7 @@ pub(crate) fn find(
 fn info(pieces: &mut Pieces<'_>, table: Table, place: WorkPlace) -> Result<Option<WorkInfo>, Failure> {
     let found = pieces.find(place, |row| match table {
         Table::Ready | Table::Later => Ok(None),
-        Table::Dead => dead(row, place).map(Some),
+        Table::Dead => work_row::dead(row, place).map(Some),
     })?;
     Ok(found.map(|(work, dead)| {
         let standing = match (table, work.sent.due_at) {
@@ -200,16 +167,6 @@ fn info(pieces: &mut Pieces<'_>, table: Table, place: WorkPlace) -> Result<Optio
         };
         WorkInfo { work, standing: dead.unwrap_or(standing) }
     }))
-}
-
-fn dead(row: &Row<'_>, place: WorkPlace) -> Result<WorkStanding, Failure> {
-    let here = AtPlace(place);
-    Ok(WorkStanding::Dead {
-        died_at: event_row::time(row, FURTHER, here)?
-            .ok_or_else(|| Failure::damaged(format!("{here}: nobody knows when it died")))?,
-        is_final: work_row::flag(row, FURTHER + 1, here)?,
-        holds: work_row::flag(row, FURTHER + 2, here)?,
-    })
 }
 
 /// Lists work in the order of places.
@@ -257,14 +214,18 @@ fn places_of(
         Ok(())
     };
     let Some(tenant) = &filter.tenant else {
-        let mut select = connection.prepare_cached(table.select_places())?;
+        let places = include_str!("../sql/work/select_places_of_work.sql");
+        let mut select = table.prepare(connection, places)?;
         return add(select.query(params![from, kind, receiver, key, limit])?);
     };
-    let mut select = connection.prepare_cached(table.select_places_of_tenant())?;
     let owner = tenant.as_str();
     if table != Table::Ready {
+        let places = include_str!("../sql/work/select_places_of_work_of_tenant.sql");
+        let mut select = table.prepare(connection, places)?;
         return add(select.query(params![from, kind, receiver, key, limit, owner])?);
     }
+    let places = include_str!("../sql/work/select_places_of_ready_work_of_tenant.sql");
+    let mut select = connection.prepare_cached(places)?;
     let of_key = key.as_ref().map(|key| Shard::of(tenant, key));
     for shard in Shard::all().filter(|shard| of_key.is_none_or(|of_key| of_key == *shard)) {
         for lane in Lane::ALL {

@@ -5,6 +5,9 @@ use underlay_core::adapter::{Request, payload_columns, stored_number};
 use underlay_core::{Shard, WorkId, WorkPlace};
 
 use crate::error::Failure;
+use crate::work::table::Table;
+
+const INSERT: &str = include_str!("../sql/work/insert_work.sql");
 
 /// The last sequence of a commit whose places can be counted.
 const SEQUENCE_MAX: i64 = i64::MAX >> 11;
@@ -18,8 +21,8 @@ pub(crate) struct WorkWriter<'c> {
 impl<'c> WorkWriter<'c> {
     pub(crate) fn prepare(connection: &'c Connection) -> Result<Self, Failure> {
         Ok(Self {
-            insert_work: connection.prepare(include_str!("../sql/work/insert_work.sql"))?,
-            insert_later: connection.prepare(include_str!("../sql/work/insert_work_later.sql"))?,
+            insert_work: connection.prepare(&Table::Ready.sql(INSERT))?,
+            insert_later: connection.prepare(&Table::Later.sql(INSERT))?,
         })
     }
 
@@ -54,9 +57,7 @@ impl<'c> WorkWriter<'c> {
             insert.raw_bind_parameter(14, key_id)?;
             insert.raw_bind_parameter(15, request.reply.metadata.as_str())?;
             insert.raw_bind_parameter(16, sent.payload.text().as_str())?;
-            if let Some(due_at) = due_at {
-                insert.raw_bind_parameter(17, due_at)?;
-            }
+            insert.raw_bind_parameter(17, due_at)?;
             insert.raw_execute()?;
         }
         Ok(())

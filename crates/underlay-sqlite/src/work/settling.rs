@@ -10,6 +10,7 @@ use underlay_core::{Settled, Settlement, Shard, ShardTerm, TenantId, Timestamp, 
 
 use crate::error::Failure;
 use crate::work::sharing;
+use crate::work::table::Table;
 
 /// The line that a piece of work stands in.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -54,25 +55,22 @@ fn settle_one(connection: &Connection, settlement: &Settlement, now: i64) -> Res
     let at = (stored_number(settlement.place.number()), settlement.term.shard.number());
     match &settlement.settled {
         // What was ready blocked nothing.
-        Settled::Done if delete_ready(connection, at)? => Ok(None),
+        Settled::Done if delete(connection, Table::Ready, at)? => Ok(None),
         Settled::Done => delete_later(connection, at),
         Settled::Retry { due_at, error } => {
-            let error = kept_work_error(error);
-            hold(connection, at, Some(due_at.as_microsecond()), 1, Some(&error))
+            let due_at = Some(due_at.as_microsecond());
+            let standing = Standing { due_at, error: Some(error), holds: true, died: None };
+            Ok(put(connection, Table::Later, at, &standing)?.map(|(line, _)| line))
         }
-        Settled::Held => hold(connection, at, None, 0, None),
+        Settled::Held => {
+            let standing = Standing { due_at: None, error: None, holds: true, died: None };
+            Ok(put(connection, Table::Later, at, &standing)?.map(|(line, _)| line))
+        }
         Settled::Dead { error, is_final, holds } => {
-            let error = kept_work_error(error);
-            let give_up = |sql| -> Result<bool, Failure> {
-                let mut insert = connection.prepare_cached(sql)?;
-                Ok(insert.execute(params![at.0, at.1, error, now, is_final, holds])? > 0)
-            };
-            if give_up(include_str!("../sql/work/move_work_to_dead_letters.sql"))? {
-                delete_ready(connection, at)?;
-            } else if give_up(include_str!("../sql/work/move_work_later_to_dead_letters.sql"))? {
-                return delete_later(connection, at);
-            }
-            Ok(None)
+            let died = Some((now, *is_final));
+            let standing = Standing { due_at: None, error: Some(error), holds: *holds, died };
+            let put = put(connection, Table::Dead, at, &standing)?;
+            Ok(put.and_then(|(line, was)| (was == Table::Later).then_some(line)))
         }
     }
 }
@@ -80,32 +78,53 @@ fn settle_one(connection: &Connection, settlement: &Settlement, now: i64) -> Res
 /// The place and the shard of a piece: what is of another shard than the term is left as it is.
 type At = (i64, u16);
 
-fn delete_ready(connection: &Connection, at: At) -> Result<bool, Failure> {
-    let mut delete = connection.prepare_cached(include_str!("../sql/work/delete_work.sql"))?;
+/// How a piece that is not done stands from now on.
+struct Standing<'s> {
+    due_at: Option<i64>,
+    /// Why an attempt failed, which is counted.
+    error: Option<&'s str>,
+    holds: bool,
+    /// When it was given up, and whether that was final.
+    died: Option<(i64, bool)>,
+}
+
+/// Puts a piece that waits, or is being done, into a table. Gives its line and where it was; `None` where it is no
+/// longer there.
+fn put(
+    connection: &Connection,
+    target: Table,
+    at: At,
+    standing: &Standing<'_>,
+) -> Result<Option<(Line, Table)>, Failure> {
+    let Standing { due_at, error, holds, died } = standing;
+    let error = error.map(kept_work_error);
+    let (died_at, is_final) = died.unzip();
+    let columns = params![at.0, at.1, due_at, holds, error.is_some(), error, died_at, is_final];
+    for was in [Table::Ready, Table::Later] {
+        let mut update = was.prepare(connection, include_str!("../sql/work/update_work.sql"))?;
+        let Some(line) = update.query_row(columns, Line::of).optional()? else { continue };
+        if was != target {
+            copy(connection, was, target, at.0)?;
+            delete(connection, was, at)?;
+        }
+        return Ok(Some((line, was)));
+    }
+    Ok(None)
+}
+
+fn copy(connection: &Connection, from: Table, to: Table, place: i64) -> Result<(), Failure> {
+    connection.prepare_cached(&from.copy_to(to))?.execute([place])?;
+    Ok(())
+}
+
+fn delete(connection: &Connection, table: Table, at: At) -> Result<bool, Failure> {
+    let mut delete = table.prepare(connection, include_str!("../sql/work/delete_work.sql"))?;
     Ok(delete.execute(at)? > 0)
 }
 
 fn delete_later(connection: &Connection, at: At) -> Result<Option<Line>, Failure> {
     let mut delete = connection.prepare_cached(include_str!("../sql/work/delete_work_later.sql"))?;
     Ok(delete.query_row(at, Line::of).optional()?)
-}
-
-/// Makes a piece hold its line, due at a moment or behind another; `None` where it is no longer there.
-fn hold(
-    connection: &Connection,
-    at: At,
-    due_at: Option<i64>,
-    failures: u32,
-    error: Option<&str>,
-) -> Result<Option<Line>, Failure> {
-    let columns = params![at.0, at.1, due_at, failures, error];
-    let mut insert = connection.prepare_cached(include_str!("../sql/work/move_work_to_later.sql"))?;
-    if let Some(line) = insert.query_row(columns, Line::of).optional()? {
-        delete_ready(connection, at)?;
-        return Ok(Some(line));
-    }
-    let mut update = connection.prepare_cached(include_str!("../sql/work/update_work_later.sql"))?;
-    Ok(update.query_row(columns, Line::of).optional()?)
 }
 
 fn release_next(connection: &Connection, line: &Line, now: i64) -> Result<(), Failure> {
@@ -121,15 +140,17 @@ pub(crate) fn replay(
     letters: &[WorkId],
     now: Timestamp,
 ) -> Result<usize, Failure> {
-    let mut insert = connection.prepare_cached(include_str!("../sql/work/replay_dead_letters.sql"))?;
+    let mut find = connection.prepare_cached(include_str!("../sql/work/select_place_of_dead_letter.sql"))?;
+    let mut update = connection.prepare_cached(include_str!("../sql/work/update_replayed_work.sql"))?;
     let mut replayed = 0;
     for id in letters {
         let id = &id.0.as_bytes()[..];
-        let moved = insert.execute((tenant.as_str(), id, now.as_microsecond()))?;
-        if moved > 0 {
-            delete_letter(connection, tenant, id)?;
-        }
-        replayed += moved;
+        let place: Option<i64> = find.query_row((tenant.as_str(), id), |row| row.get(0)).optional()?;
+        let Some(place) = place else { continue };
+        copy(connection, Table::Dead, Table::Later, place)?;
+        update.execute((place, now.as_microsecond()))?;
+        delete_letter(connection, tenant, id)?;
+        replayed += 1;
     }
     Ok(replayed)
 }

@@ -5,37 +5,42 @@ use std::fmt;
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 use underlay_core::adapter::{StoredNames, recorded_time, stored_payload};
-use underlay_core::{CommitId, Json, Lane, NewWork, SchemaVersion, Shard, Work, WorkId, WorkKind, WorkPlace};
+use underlay_core::{
+    CommitId, Json, Lane, NewWork, SchemaVersion, Shard, Work, WorkId, WorkKind, WorkPlace, WorkStanding,
+};
 use uuid::Uuid;
 
 use crate::error::Failure;
 use crate::log::event_row;
 
-/// The columns of a statement that reads work, in their order. Further ones follow.
+/// The columns of the tables of work, in their order.
 mod column {
     pub(super) const PLACE: usize = 0;
     pub(super) const SHARD: usize = 1;
     pub(super) const LANE: usize = 2;
     pub(super) const TENANT: usize = 3;
-    pub(super) const WORK_ID: usize = 4;
-    pub(super) const COMMIT_ID: usize = 5;
-    pub(super) const KIND: usize = 6;
-    pub(super) const RECEIVER: usize = 7;
-    pub(super) const KEY: usize = 8;
-    pub(super) const NAME: usize = 9;
-    pub(super) const VERSION: usize = 10;
-    pub(super) const SENT_AT: usize = 11;
-    pub(super) const ENCODING: usize = 12;
-    pub(super) const KEY_ID: usize = 13;
-    pub(super) const METADATA: usize = 14;
-    pub(super) const PAYLOAD: usize = 15;
-    pub(super) const ATTEMPTS: usize = 16;
-    pub(super) const LAST_ERROR: usize = 17;
-    pub(super) const DUE_AT: usize = 18;
+    pub(super) const RECEIVER: usize = 4;
+    pub(super) const KIND: usize = 5;
+    pub(super) const KEY: usize = 6;
+    pub(super) const DUE_AT: usize = 7;
+    pub(super) const HOLDS: usize = 8;
+    pub(super) const ATTEMPTS: usize = 9;
+    pub(super) const LAST_ERROR: usize = 10;
+    pub(super) const DIED_AT: usize = 11;
+    pub(super) const IS_FINAL: usize = 12;
+    pub(super) const NAME: usize = 13;
+    pub(super) const VERSION: usize = 14;
+    pub(super) const WORK_ID: usize = 15;
+    pub(super) const COMMIT_ID: usize = 16;
+    pub(super) const SENT_AT: usize = 17;
+    pub(super) const ENCODING: usize = 18;
+    pub(super) const KEY_ID: usize = 19;
+    pub(super) const METADATA: usize = 20;
+    pub(super) const PAYLOAD: usize = 21;
 }
 
-/// The first column that is not of the piece itself.
-pub(crate) const FURTHER: usize = 19;
+/// The column behind those of the piece itself.
+pub(crate) const IS_BLOCKED: usize = 22;
 
 /// The place of a piece of work, as messages name it.
 #[derive(Clone, Copy, Debug)]
@@ -116,5 +121,16 @@ pub(crate) fn work(row: &Row<'_>, names: &mut StoredNames) -> Result<Work, Failu
         sent_at: recorded_time(sent_at, here)?,
         attempts: small(column::ATTEMPTS)?,
         last_error: named(column::LAST_ERROR)?.map(str::to_owned),
+    })
+}
+
+/// How the dead letter in a row stands.
+pub(crate) fn dead(row: &Row<'_>, place: WorkPlace) -> Result<WorkStanding, Failure> {
+    let here = AtPlace(place);
+    Ok(WorkStanding::Dead {
+        died_at: event_row::time(row, column::DIED_AT, here)?
+            .ok_or_else(|| Failure::damaged(format!("{here}: nobody knows when it died")))?,
+        is_final: flag(row, column::IS_FINAL, here)?,
+        holds: flag(row, column::HOLDS, here)?,
     })
 }

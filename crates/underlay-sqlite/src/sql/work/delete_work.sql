@@ -1,3 +1,3 @@
-DELETE FROM work
+DELETE FROM {table}
 WHERE place = ?1
     AND shard = ?2

@@ -1,4 +1,4 @@
-INSERT INTO work (
+INSERT INTO {table} (
     place,
     shard,
     lane,
@@ -14,8 +14,9 @@ INSERT INTO work (
     encoding,
     key_id,
     metadata,
-    payload
+    payload,
+    due_at
 ) VALUES (
     ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,
-    ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16
+    ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17
 )

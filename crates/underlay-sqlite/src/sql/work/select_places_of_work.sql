@@ -1,6 +1,6 @@
 -- `?2` to `?4` are asked for where they are there.
 SELECT place
-FROM work
+FROM {table}
 WHERE place > ?1
     AND (?2 IS NULL OR kind = ?2)
     AND (?3 IS NULL OR receiver = ?3)

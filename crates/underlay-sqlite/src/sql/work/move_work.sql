@@ -1,0 +1,4 @@
+INSERT INTO {target}
+SELECT *
+FROM {table}
+WHERE place = ?1

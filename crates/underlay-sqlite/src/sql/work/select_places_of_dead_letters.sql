@@ -1,9 +1,0 @@
--- `?2` to `?4` are asked for where they are there.
-SELECT place
-FROM dead_letters
-WHERE place > ?1
-    AND (?2 IS NULL OR kind = ?2)
-    AND (?3 IS NULL OR receiver = ?3)
-    AND (?4 IS NULL OR key = ?4)
-ORDER BY place
-LIMIT ?5
