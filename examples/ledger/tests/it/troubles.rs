@@ -64,7 +64,7 @@ async fn whatever_fails_once_happens_once() {
     let backend = Backend {
         store: Some(Arc::new(Over(FailsOnce::new(log.clone(), &troubles)))),
         wakeups: Some(Arc::new(log.clone())),
-        work: Some(Arc::new(FailsOnce::new(log.clone(), &troubles))),
+        work: Some(Arc::new(Over(FailsOnce::new(log.clone(), &troubles)))),
         schedules: Some(Arc::new(MemorySchedules::default())),
         checkpoints: Some(Arc::new(MemoryCheckpoints::default())),
         read_models: Some(Arc::new(MemoryReadModels::default())),
