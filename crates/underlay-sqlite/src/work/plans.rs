@@ -56,7 +56,8 @@ fn work_is_read_along_an_index_that_has_its_order() {
 fn every_table_of_work_is_listed_along_its_own_order_or_that_of_tenants() {
     let connection = file();
     let [places, of_tenant] = sql!["work/select_places_of_work", "work/select_places_of_work_of_tenant"];
-    for (table, name) in [(Table::Ready, "work"), (Table::Later, "work_later"), (Table::Dead, "dead_letters")] {
+    for (table, name) in [(Table::Ready, "work"), (Table::Later, "work_later"), (Table::Dead, "dead_letters")]
+    {
         let wanted = format!("SEARCH {name} USING INTEGER PRIMARY KEY (rowid>?)");
         assert_eq!(plan_of(&connection, &table.sql(places)), wanted);
         if table != Table::Ready {
