@@ -216,7 +216,7 @@ impl Member {
         self.email.as_deref().ok_or(MemberRefusal::NotKnown)
     }
 
-    fn new(&self, email: String) -> Result<String, MemberRefusal> {
+    fn unless_known(&self, email: String) -> Result<String, MemberRefusal> {
         if self.email.is_some() { Err(MemberRefusal::AlreadyKnown) } else { checked(email) }
     }
 
@@ -262,9 +262,9 @@ impl Aggregate for Member {
         context: &Context,
     ) -> Result<Decision<MemberEvent>, MemberRefusal> {
         let event = match command {
-            MemberCommand::Register { email } => MemberEvent::Registered { email: self.new(email)? },
+            MemberCommand::Register { email } => MemberEvent::Registered { email: self.unless_known(email)? },
             MemberCommand::Invite { email } => {
-                MemberEvent::Invited { email: self.new(email)?, by: shown_name(context) }
+                MemberEvent::Invited { email: self.unless_known(email)?, by: shown_name(context) }
             }
             MemberCommand::SendLink { email } => self.send_link(email)?,
             MemberCommand::NoteLink { email, fingerprint, seconds } => {

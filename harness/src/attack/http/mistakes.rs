@@ -43,7 +43,7 @@ pub(super) const MISTAKES: [Mistake; 21] = [
         Does::AsVictim,
     ),
     mistake(
-        "a link to what another tenant has is forbidden and leads not nowhere",
+        "a link to what another tenant has is forbidden and not absent",
         |asked, known| asked.target == known.link.theirs,
         Does::Status(403),
     ),
