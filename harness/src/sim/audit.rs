@@ -15,7 +15,7 @@ use super::errand::{Answer, Errand, SCHEDULE, Wish};
 use super::outside::last_notice_of;
 use super::program::House;
 use super::stage::Promise;
-use super::world::{World, head};
+use super::world::{SCHEDULES_KEPT, World, head, micros};
 
 const MINUTE: i64 = 60_000_000;
 /// How far the clock of a program may be off, and how long a change of a schedule takes to be known.
@@ -282,7 +282,9 @@ fn check_schedules(world: &World, books: &Books) {
             continue;
         };
         let mut due: Vec<(i64, CommitId)> = moments(world, tenant);
-        due.retain(|(moment, _)| *moment > answered + ABOUT && *moment < removed - ABOUT);
+        due.retain(|(moment, _)| {
+            *moment > answered + ABOUT && *moment < removed - micros(SCHEDULES_KEPT) - ABOUT
+        });
         if *missed == Missed::One {
             // Those before it may have been missed.
             due = due.pop().into_iter().collect();

@@ -34,7 +34,9 @@ use crate::dice::Dice;
 
 /// How long there is trouble.
 const TROUBLE: Duration = Duration::from_secs(70);
-/// How long it may take after that until everything is at rest.
+/// How long schedules are kept after that: longer than any pause, so that every moment of the trouble comes.
+pub(crate) const SCHEDULES_KEPT: Duration = Duration::from_secs(35);
+/// How long it may take after the trouble until everything is at rest.
 const CALM_MAX: Duration = Duration::from_secs(30 * 60);
 /// What may happen in one run: more is a program that never rests.
 const HAPPENINGS_MAX: u64 = 3_000_000;
@@ -201,7 +203,7 @@ impl World {
             let missed = [Missed::All, Missed::One][self.dice.index(2)];
             let at = self.dice.time_below(Duration::from_secs(3));
             self.wish(tenant, at, Wish::PutSchedule { account, missed });
-            self.wish(tenant, TROUBLE, Wish::RemoveSchedule);
+            self.wish(tenant, TROUBLE + SCHEDULES_KEPT, Wish::RemoveSchedule);
         }
         for number in 0..20 + self.dice.below(40) {
             let tenant = TENANTS[self.dice.index(TENANTS.len())];
@@ -489,7 +491,7 @@ impl World {
     }
 }
 
-fn micros(duration: Duration) -> i64 {
+pub(crate) fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
