@@ -12,7 +12,7 @@ use underlay_runtime::Missed;
 
 use super::bank::{ACCOUNTS, AccountEvent, Balances, OrderEvent, TENANTS};
 use super::errand::{Answer, Errand, SCHEDULE, Wish};
-use super::outside::last_notice_of;
+use super::outside::{is_poison, last_notice_of};
 use super::program::House;
 use super::stage::Promise;
 use super::world::{SCHEDULES_KEPT, World, head, micros};
@@ -354,6 +354,14 @@ fn check_account(house: &House, books: &Books, tenant: &str, account: &str) {
             "the row of {account} of {tenant} has {cents} by {folded} events, the log {balance} by {count}"
         );
         stage.breach(Promise::ViewsExactlyOnce, what);
+    }
+    let poison = (1..=count).filter(|number| is_poison(*number)).count();
+    let letters = stage.letters(tenant, "inbox", account);
+    if letters < poison {
+        let what = format!(
+            "{poison} notices of {account} of {tenant} never arrive, and {letters} were dead letters"
+        );
+        stage.breach(Promise::NothingDropped, what);
     }
     let (came, sent) = (stage.outside.last_notice(tenant, account), last_notice_of(count));
     if came != sent {

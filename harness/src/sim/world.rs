@@ -370,7 +370,9 @@ impl World {
         let tries = errand.tries;
         errand.began.get_or_insert(self.house.stage.agenda.now());
         let mut request = Request::new(errand.tenant.clone()).with_key(&errand.key);
-        if self.house.stage.mistake == Some(Mistake::RepeatWithoutId) {
+        let is_decided =
+            matches!(errand.wish, Wish::Deposit { .. } | Wish::Withdraw { .. } | Wish::Transfer(_));
+        if self.house.stage.mistake == Some(Mistake::RepeatWithoutId) && is_decided {
             request = Request::new(errand.tenant.clone()).with_key(&format!("{}-{tries}", errand.key));
         }
         let wish = errand.wish.clone();
@@ -427,7 +429,8 @@ impl World {
         }
         if let Some(program) = self.any_program() {
             self.tally.letters += letters as u64;
-            self.programs[program].call(look_after_letters);
+            let stage = self.house.stage.clone();
+            self.programs[program].call(|engine| look_after_letters(engine, stage));
         }
     }
 
@@ -436,9 +439,9 @@ impl World {
         let stage = self.house.stage.clone();
         let restless = self.restless();
         let since = self.calm_since.unwrap_or(i64::MAX);
-        if restless.is_empty() {
+        if restless.is_empty() || stage.has_breach() {
             self.is_over = true;
-        } else if stage.agenda.now() - since > micros(CALM_MAX) || stage.has_breach() {
+        } else if stage.agenda.now() - since > micros(CALM_MAX) {
             self.is_over = true;
             stage.breach(
                 Promise::NotStuck,
@@ -507,13 +510,14 @@ pub(crate) fn head(log: &MemoryEventStore) -> u64 {
     log.head().now_or_never().and_then(Result::ok).map_or(0, |head| head.number())
 }
 
-async fn look_after_letters(engine: Engine) {
+async fn look_after_letters(engine: Engine, stage: Arc<Stage>) {
     let Ok(letters) = engine.dead_letters(&WorkFilter::default(), WorkPlace::START, WORK_PAGE_MAX).await
     else {
         return;
     };
     for letter in letters {
         let order = if never_arrives(&letter) { LetterOrder::Discard } else { LetterOrder::Replay };
+        stage.letter(&letter.work);
         // What fails is done in the next round.
         engine.settle_dead_letter(order, &letter.work.tenant, letter.work.id, "the operator").await.ok();
     }
