@@ -12,10 +12,10 @@ use underlay_runtime::Missed;
 
 use super::bank::{ACCOUNTS, AccountEvent, Balances, OrderEvent, TENANTS};
 use super::errand::{Answer, Errand, SCHEDULE, Wish};
-use super::outside::last_notice_of;
+use super::outside::{is_poison, last_notice_of};
 use super::program::House;
 use super::stage::Promise;
-use super::world::{World, head};
+use super::world::{SCHEDULES_KEPT, World, head, micros};
 
 const MINUTE: i64 = 60_000_000;
 /// How far the clock of a program may be off, and how long a change of a schedule takes to be known.
@@ -282,7 +282,9 @@ fn check_schedules(world: &World, books: &Books) {
             continue;
         };
         let mut due: Vec<(i64, CommitId)> = moments(world, tenant);
-        due.retain(|(moment, _)| *moment > answered + ABOUT && *moment < removed - ABOUT);
+        due.retain(|(moment, _)| {
+            *moment > answered + ABOUT && *moment < removed - micros(SCHEDULES_KEPT) - ABOUT
+        });
         if *missed == Missed::One {
             // Those before it may have been missed.
             due = due.pop().into_iter().collect();
@@ -352,6 +354,14 @@ fn check_account(house: &House, books: &Books, tenant: &str, account: &str) {
             "the row of {account} of {tenant} has {cents} by {folded} events, the log {balance} by {count}"
         );
         stage.breach(Promise::ViewsExactlyOnce, what);
+    }
+    let poison = (1..=count).filter(|number| is_poison(*number)).count();
+    let letters = stage.letters(tenant, "inbox", account);
+    if letters < poison {
+        let what = format!(
+            "{poison} notices of {account} of {tenant} never arrive, and {letters} were dead letters"
+        );
+        stage.breach(Promise::NothingDropped, what);
     }
     let (came, sent) = (stage.outside.last_notice(tenant, account), last_notice_of(count));
     if came != sent {

@@ -1,12 +1,12 @@
 //! What a run of one seed has only once: time, the outside, the trace, and what was found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use underlay_core::{CommitId, HeldShard, LeaseTerm, Shard, ShardTerm, TenantId, Timestamp};
+use underlay_core::{CommitId, HeldShard, LeaseTerm, Shard, ShardTerm, TenantId, Timestamp, Work, WorkPlace};
 
 use super::agenda::Agenda;
 use super::mistakes::Mistake;
@@ -79,6 +79,8 @@ struct Seen {
     leases: BTreeMap<String, Held<LeaseTerm>>,
     /// Commits in the order in which the store took them.
     commits: Vec<(TenantId, CommitId)>,
+    /// Dead letters that the operator saw, by tenant and key: so many.
+    letters: BTreeMap<(String, String), BTreeSet<WorkPlace>>,
 }
 
 /// What there is once.
@@ -152,6 +154,18 @@ impl Stage {
     /// The commits, in the order in which the store took them.
     pub(crate) fn commits(&self) -> Vec<(TenantId, CommitId)> {
         self.seen().commits.clone()
+    }
+
+    /// The operator saw a dead letter.
+    pub(crate) fn letter(&self, work: &Work) {
+        let line = (work.tenant.as_str().to_owned(), format!("{} {}", work.sent.receiver, work.sent.key));
+        self.seen().letters.entry(line).or_default().insert(work.place);
+    }
+
+    /// How many pieces of a receiver and key the operator saw as dead letters.
+    pub(crate) fn letters(&self, tenant: &str, receiver: &str, key: &str) -> usize {
+        let line = (tenant.to_owned(), format!("{receiver} {key}"));
+        self.seen().letters.get(&line).map_or(0, BTreeSet::len)
     }
 
     /// The store has said what a worker holds.

@@ -34,7 +34,9 @@ use crate::dice::Dice;
 
 /// How long there is trouble.
 const TROUBLE: Duration = Duration::from_secs(70);
-/// How long it may take after that until everything is at rest.
+/// How long schedules are kept after that: longer than any pause, so that every moment of the trouble comes.
+pub(crate) const SCHEDULES_KEPT: Duration = Duration::from_secs(35);
+/// How long it may take after the trouble until everything is at rest.
 const CALM_MAX: Duration = Duration::from_secs(30 * 60);
 /// What may happen in one run: more is a program that never rests.
 const HAPPENINGS_MAX: u64 = 3_000_000;
@@ -201,7 +203,7 @@ impl World {
             let missed = [Missed::All, Missed::One][self.dice.index(2)];
             let at = self.dice.time_below(Duration::from_secs(3));
             self.wish(tenant, at, Wish::PutSchedule { account, missed });
-            self.wish(tenant, TROUBLE, Wish::RemoveSchedule);
+            self.wish(tenant, TROUBLE + SCHEDULES_KEPT, Wish::RemoveSchedule);
         }
         for number in 0..20 + self.dice.below(40) {
             let tenant = TENANTS[self.dice.index(TENANTS.len())];
@@ -368,7 +370,9 @@ impl World {
         let tries = errand.tries;
         errand.began.get_or_insert(self.house.stage.agenda.now());
         let mut request = Request::new(errand.tenant.clone()).with_key(&errand.key);
-        if self.house.stage.mistake == Some(Mistake::RepeatWithoutId) {
+        let is_decided =
+            matches!(errand.wish, Wish::Deposit { .. } | Wish::Withdraw { .. } | Wish::Transfer(_));
+        if self.house.stage.mistake == Some(Mistake::RepeatWithoutId) && is_decided {
             request = Request::new(errand.tenant.clone()).with_key(&format!("{}-{tries}", errand.key));
         }
         let wish = errand.wish.clone();
@@ -425,7 +429,8 @@ impl World {
         }
         if let Some(program) = self.any_program() {
             self.tally.letters += letters as u64;
-            self.programs[program].call(look_after_letters);
+            let stage = self.house.stage.clone();
+            self.programs[program].call(|engine| look_after_letters(engine, stage));
         }
     }
 
@@ -434,9 +439,9 @@ impl World {
         let stage = self.house.stage.clone();
         let restless = self.restless();
         let since = self.calm_since.unwrap_or(i64::MAX);
-        if restless.is_empty() {
+        if restless.is_empty() || stage.has_breach() {
             self.is_over = true;
-        } else if stage.agenda.now() - since > micros(CALM_MAX) || stage.has_breach() {
+        } else if stage.agenda.now() - since > micros(CALM_MAX) {
             self.is_over = true;
             stage.breach(
                 Promise::NotStuck,
@@ -489,7 +494,7 @@ impl World {
     }
 }
 
-fn micros(duration: Duration) -> i64 {
+pub(crate) fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
@@ -505,13 +510,14 @@ pub(crate) fn head(log: &MemoryEventStore) -> u64 {
     log.head().now_or_never().and_then(Result::ok).map_or(0, |head| head.number())
 }
 
-async fn look_after_letters(engine: Engine) {
+async fn look_after_letters(engine: Engine, stage: Arc<Stage>) {
     let Ok(letters) = engine.dead_letters(&WorkFilter::default(), WorkPlace::START, WORK_PAGE_MAX).await
     else {
         return;
     };
     for letter in letters {
         let order = if never_arrives(&letter) { LetterOrder::Discard } else { LetterOrder::Replay };
+        stage.letter(&letter.work);
         // What fails is done in the next round.
         engine.settle_dead_letter(order, &letter.work.tenant, letter.work.id, "the operator").await.ok();
     }
