@@ -220,7 +220,7 @@ mod tests {
     use super::*;
 
     fn tenants(count: usize) -> Vec<TenantId> {
-        (0..count).map(|number| TenantId::new(&format!("tenant-{number}")).unwrap()).collect()
+        (0..count).map(|number| TenantId::new(format!("tenant-{number}")).unwrap()).collect()
     }
 
     #[test]

@@ -34,7 +34,7 @@ impl BareTable {
     }
 
     async fn connect(&self) -> Result<Client> {
-        Ok(self.0.database().ok_or("a bare table is in a database")?.admin().await?)
+        self.0.database().ok_or("a bare table is in a database")?.admin().await
     }
 
     pub(super) async fn drain(&self, workers: usize, count: u64) -> Result<Rates> {

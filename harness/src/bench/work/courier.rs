@@ -22,7 +22,7 @@ const TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 /// The tenant of a line.
 pub(super) fn tenant(line: u64) -> Result<TenantId> {
-    Ok(TenantId::new(&format!("bench-{}", line % TENANTS))?)
+    Ok(TenantId::new(format!("bench-{}", line % TENANTS))?)
 }
 
 /// The message of a number: its tenant, and the work that carries it. Its line is the number, past which the lines
