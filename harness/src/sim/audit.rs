@@ -31,6 +31,9 @@ struct Booking {
     recorded_at: Timestamp,
 }
 
+/// When a stored command was submitted and decided, as places among the commits, and its key.
+type Stored<'a> = (usize, usize, &'a str);
+
 /// What the log says.
 #[derive(Default)]
 struct Books {
@@ -176,7 +179,7 @@ fn check_errand(world: &World, books: &Books, errand: &Errand) {
             Some(Outcome::Accepted) => {
                 expect(1);
                 let is_early = |booking: &&Booking| due_at.is_some_and(|due_at| booking.recorded_at < due_at);
-                if booked.iter().any(|booking| is_early(&booking)) {
+                if booked.iter().any(is_early) {
                     stage.breach(Promise::Order, format_args!("{key} ran before it was due"));
                 }
             }
@@ -230,7 +233,7 @@ fn check_bookings(world: &World, books: &Books) {
 fn check_order(world: &World) {
     let stage = &world.house.stage;
     let places: BTreeMap<(TenantId, CommitId), usize> = stage.commits().into_iter().zip(0..).collect();
-    let mut lines: BTreeMap<(&TenantId, &str), Vec<(usize, usize, &str)>> = BTreeMap::new();
+    let mut lines: BTreeMap<(&TenantId, &str), Vec<Stored<'_>>> = BTreeMap::new();
     for errand in &world.errands {
         let Wish::Submit { account, due_at: None, is_urgent: false, .. } = &errand.wish else { continue };
         let command = errand.command_id();

@@ -55,8 +55,9 @@ impl Weather {
     }
 }
 
-/// What makes a call of a fault.
+/// How long a call takes on its way.
 const QUICK_MAX: Duration = Duration::from_millis(4);
+/// And where it takes long.
 const SLOW_MAX: Duration = Duration::from_millis(1_500);
 /// An answer of the outside that comes later than its handler waits for.
 const LATE_MAX: Duration = Duration::from_secs(9);
