@@ -36,6 +36,10 @@ impl Folder {
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
+    // The first mail makes it.
+    if !folder.exists() {
+        return Vec::new();
+    }
     let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files
