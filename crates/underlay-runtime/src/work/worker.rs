@@ -144,13 +144,17 @@ impl WorkRunner {
     pub(super) async fn run(mut self) {
         let clock = self.means.clock.clone();
         let mut poll = clock.sleep(self.means.config.work_poll_interval);
-        while !self.is_finished() {
+        loop {
             // However often there is a hint, what has ended is looked at too.
             for _ in 0..REPORTS_IN_A_ROW_MAX {
                 let Some(report) = self.tasks.try_join_next_with_id() else { break };
                 self.take(report);
             }
             self.go_on();
+            // What it waited for last may have been in the reports just taken, and then nothing wakes it.
+            if self.is_finished() {
+                break;
+            }
             let due_in = self.due_in(clock.now());
             tokio::select! {
                 biased;
