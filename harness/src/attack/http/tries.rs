@@ -16,12 +16,15 @@ use crate::Result;
 const LATER_MAX: Duration = Duration::from_millis(150);
 /// How often two answers are timed before one is said to take longer.
 const TIMED: usize = 3;
+/// How often two answers to what only reads are compared before they are said to differ: a queue may
+/// become longer between them.
+const COMPARED: usize = 5;
 /// Pairs of vaults that the attacker fills under keys of others.
 const OWN_VAULTS: usize = 6;
 /// Bytes in a text that others may hold by chance.
 const SHORT_MAX: usize = 6;
 /// Members of an answer that are of the moment, or drawn.
-const OF_THE_MOMENT: [&str; 8] = [
+const OF_THE_MOMENT: [&str; 9] = [
     "command_id",
     "event_id",
     "recorded_at",
@@ -30,7 +33,10 @@ const OF_THE_MOMENT: [&str; 8] = [
     "next",
     "correlation_id",
     "causation_id",
+    "lag_seconds",
 ];
+/// What follows a number of seconds in a page.
+const SECONDS: &str = " s</td>";
 /// Headers that say nothing more than the body, or the time.
 const HEADERS_LEFT_OUT: [&str; 3] = ["date", "content-length", "location"];
 /// Headers that some program somewhere takes for who asks, or for what is asked.
@@ -105,10 +111,18 @@ pub(super) async fn attack(site: &Site, attack: &mut Attack) -> Result<()> {
 
 async fn judge(site: &Site, one: &Try, attack: &mut Attack) -> Result<()> {
     let Site { door, known, .. } = site;
-    let (theirs, theirs_took) = timed(site, &one.theirs).await?;
-    let (nobodys, nobodys_took) = timed(site, &one.nobodys).await?;
+    let is_read = one.theirs.method == "GET";
     let what = || format!("{} {} {:?}", one.theirs.method, one.theirs.target, one.theirs.headers);
     let plain = |told: &Told| plain(&told.body, &one.asked_with);
+    let (mut theirs, theirs_took) = timed(site, &one.theirs).await?;
+    let (mut nobodys, nobodys_took) = timed(site, &one.nobodys).await?;
+    for _ in 1..COMPARED {
+        if !is_read || plain(&theirs) == plain(&nobodys) {
+            break;
+        }
+        theirs = timed(site, &one.theirs).await?.0;
+        nobodys = timed(site, &one.nobodys).await?.0;
+    }
     attack.judge(theirs.status != nobodys.status, || {
         format!("{}: {} and not {}: {}", what(), theirs.status, nobodys.status, theirs.body)
     });
@@ -124,7 +138,7 @@ async fn judge(site: &Site, one: &Try, attack: &mut Attack) -> Result<()> {
         attack.judge(theirs.status != 401, || format!("{}: {} {}", what(), theirs.status, theirs.body));
     }
     // A flush may take any time; what is only read does not.
-    if one.theirs.method == "GET" {
+    if is_read {
         let mut later = theirs_took.saturating_sub(nobodys_took);
         for _ in 1..TIMED {
             if later <= LATER_MAX {
@@ -165,9 +179,16 @@ pub(super) fn plain(body: &str, asked_with: &[String]) -> String {
             leave_out(&mut value);
             value.to_string()
         }
-        Err(_) => body.to_owned(),
+        Err(_) => without_seconds(body),
     };
     without(&text, asked_with)
+}
+
+/// A page without how long something has waited.
+fn without_seconds(page: &str) -> String {
+    let Some((waited, rest)) = page.rsplit_once(SECONDS) else { return page.to_owned() };
+    let plain = |part: &str| part.trim_end_matches(|sign: char| sign.is_ascii_digit()).to_owned() + SECONDS;
+    waited.split(SECONDS).map(plain).chain([rest.to_owned()]).collect()
 }
 
 fn leave_out(value: &mut Value) {
@@ -516,4 +537,19 @@ fn games(known: &Known) -> Vec<Try> {
     let names = [vault.theirs.clone(), vault.nobodys.clone()];
     tries.iter_mut().for_each(|one| one.asked_with.extend(names.iter().cloned()));
     tries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_of_the_moment_is_left_out_of_an_answer() {
+        let page = |lag: &str| format!("<td>mail</td><td>12 s</td><td>{lag} s</td><p>7 s</p>");
+        assert_eq!(plain(&page("18"), &[]), plain(&page("9"), &[]));
+        assert_ne!(plain(&page("18"), &[]), plain(&page("18").replace("<p>7", "<p>8"), &[]));
+        let queue = |ready: u8, lag: u8| format!(r#"{{"queues":[{{"ready":{ready},"lag_seconds":{lag}}}]}}"#);
+        assert_eq!(plain(&queue(2, 18), &[]), plain(&queue(2, 19), &[]));
+        assert_ne!(plain(&queue(2, 18), &[]), plain(&queue(3, 18), &[]));
+    }
 }
