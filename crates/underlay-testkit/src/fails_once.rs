@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use underlay_core::{
-    Attempts, Commit, CommitId, Committed, Delivery, DuePage, Error, EventStore, Handled, Handler,
+    Attempts, Commit, CommitId, Committed, Delivery, DueLook, DuePage, Error, EventStore, Handled, Handler,
     HandlerError, Input, Json, Lane, LaneCursors, OnFault, Process, ProcessStart, QueueDepth, Recorded,
     Settlement, Shard, ShardTerm, Share, Step, StepContext, TenantId, WorkFilter, WorkId, WorkInfo, WorkPage,
     WorkPlace, WorkQueue, WorkScope, Worker,
@@ -241,8 +241,8 @@ impl<Q: WorkQueue> WorkQueue for FailsOnce<Q> {
         self.inner.read_work(shard, lane, scope, after, limit).await
     }
 
-    async fn read_due(&self, shard: Shard, except: &[WorkPlace], limit: usize) -> Result<DuePage, Error> {
-        self.inner.read_due(shard, except, limit).await
+    async fn read_due(&self, shard: Shard, look: &DueLook, limit: usize) -> Result<DuePage, Error> {
+        self.inner.read_due(shard, look, limit).await
     }
 
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Shard>, Error> {

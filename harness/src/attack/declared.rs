@@ -155,8 +155,8 @@ pub(super) fn callers(function: &str) -> Option<&'static [&'static str]> {
         "share_work" | "release_shards" | "leave_work" | "settle_work" | "replay_work" | "discard_work" => {
             &["worker"]
         }
-        "check_work_log" | "shard_term" | "move_shard" | "line_is_blocked" | "release_line" | "lock_lines"
-        | "move_subscription" => &["worker"],
+        "check_work_log" | "shard_term" | "move_shard" | "line_is_blocked" | "release_line"
+        | "lock_lines" | "move_subscription" => &["worker"],
         "refuse_change" => &[],
         _ => return None,
     })

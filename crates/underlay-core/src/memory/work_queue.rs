@@ -8,9 +8,10 @@ use async_trait::async_trait;
 
 use super::MemoryEventStore;
 use crate::ports::{
-    DuePage, HeldShard, LaneCursors, QueueDepth, ReadWork, Settled, Settlement, ShardTerm, Share, WorkFilter,
-    WorkInfo, WorkPage, WorkQueue, WorkScope, WorkStanding, Worker, WorkerId, check_settlements,
-    check_work_count, check_work_filter, check_work_limit, check_work_scope, check_worker, kept_work_error,
+    DueLook, DuePage, DuePlace, HeldShard, LaneCursors, QueueDepth, ReadWork, Settled, Settlement, ShardTerm,
+    Share, WorkFilter, WorkInfo, WorkPage, WorkQueue, WorkScope, WorkStanding, Worker, WorkerId,
+    check_due_look, check_settlements, check_work_count, check_work_filter, check_work_limit,
+    check_work_scope, check_worker, kept_work_error,
 };
 use crate::words::limits::WORK_SCAN_MAX;
 use crate::words::{
@@ -297,6 +298,15 @@ impl Row {
     }
 }
 
+impl WorkScope {
+    fn is_of(&self, tenant: &TenantId) -> bool {
+        match self {
+            Self::EveryTenantBut(passed) => !passed.contains(tenant),
+            Self::Tenant(one) => one == tenant,
+        }
+    }
+}
+
 impl WorkFilter {
     fn allows(&self, row: &Row) -> bool {
         let sent = &row.work.sent;
@@ -374,30 +384,35 @@ impl WorkQueue for MemoryEventStore {
             }
             page.scanned_to = *place;
             let Some(row) = log.work.rows.get(place) else { continue };
-            let is_asked_for = match scope {
-                WorkScope::EveryTenantBut(passed) => !passed.contains(&row.work.tenant),
-                WorkScope::Tenant(tenant) => row.work.tenant == *tenant,
-            };
-            if is_asked_for {
+            if scope.is_of(&row.work.tenant) {
                 page.work.push(read(&log.work, row));
             }
         }
         Ok(page)
     }
 
-    async fn read_due(&self, shard: Shard, except: &[WorkPlace], limit: usize) -> Result<DuePage, Error> {
-        check_work_limit(limit)?;
-        check_work_count(except.len())?;
+    async fn read_due(&self, shard: Shard, look: &DueLook, limit: usize) -> Result<DuePage, Error> {
+        check_due_look(look, limit)?;
         let log = self.lock();
         let now = self.now();
-        let mut page = DuePage { work: Vec::new(), next_due_in: None };
-        let later = log.work.later.get(&shard).into_iter().flatten();
-        for (due_at, place) in later.filter(|(_, place)| !except.contains(place)) {
-            if *due_at > now || page.work.len() >= limit {
+        let mut page = DuePage { work: Vec::new(), scanned_to: look.after, at_end: true, next_due_in: None };
+        let after = Bound::Excluded((look.after.due_at, look.after.place));
+        let later =
+            log.work.later.get(&shard).into_iter().flat_map(|later| later.range((after, Bound::Unbounded)));
+        let later = later.filter(|(_, place)| !look.except.contains(place));
+        for (scanned, (due_at, place)) in later.enumerate() {
+            if *due_at > now {
                 page.next_due_in = Some(until(*due_at, now));
                 break;
             }
-            page.work.extend(log.work.rows.get(place).map(|row| read(&log.work, row)));
+            if page.work.len() >= limit || scanned >= WORK_SCAN_MAX {
+                (page.at_end, page.next_due_in) = (false, Some(Duration::ZERO));
+                break;
+            }
+            page.scanned_to = DuePlace { due_at: *due_at, place: *place };
+            let row = log.work.rows.get(place);
+            page.work
+                .extend(row.filter(|row| look.scope.is_of(&row.work.tenant)).map(|row| read(&log.work, row)));
         }
         Ok(page)
     }

@@ -61,7 +61,8 @@ pub(crate) fn work(row: &Row) -> Result<Work, Failure> {
     let stored_shard = u16::try_from(shard).ok().and_then(Shard::from_number);
     let stored_lane = u8::try_from(lane).ok().and_then(Lane::from_number);
     let kind: &str = row.try_get(column::KIND)?;
-    let (metadata, payload): (RawJson<'_>, RawJson<'_>) = (row.try_get(column::METADATA)?, row.try_get(column::PAYLOAD)?);
+    let (metadata, payload): (RawJson<'_>, RawJson<'_>) =
+        (row.try_get(column::METADATA)?, row.try_get(column::PAYLOAD)?);
     let version = u32::try_from(event_row::count(row, column::VERSION)?);
     let attempts: i32 = row.try_get(column::ATTEMPTS)?;
     let due_at: Option<i64> = row.try_get(column::DUE_AT)?;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio_postgres::Client;
 use underlay_core::{
-    CommitId, Lane, Settled, Settlement, Shard, ShardTerm, WorkFilter, WorkPlace, WorkQueue, WorkScope,
-    Worker, WorkerId,
+    CommitId, DueLook, Lane, Settled, Settlement, Shard, ShardTerm, WorkFilter, WorkPlace, WorkQueue,
+    WorkScope, Worker, WorkerId,
 };
 
 use crate::generic_plans::{plan, session};
@@ -90,7 +90,18 @@ fn every_read_of_work_follows_an_index_whatever_its_values() {
                 "smallint, smallint, text, bigint, bigint",
                 "work_by_tenant"
             ),
-            read!("worker", "select_due_work", "smallint, bigint, bigint[], bigint", "work_later_due"),
+            read!(
+                "worker",
+                "select_due_work",
+                "smallint, bigint, bigint[], bigint, bigint, bigint, text[], bigint",
+                "work_later_due "
+            ),
+            read!(
+                "worker",
+                "select_tenant_due_work",
+                "smallint, bigint, bigint[], bigint, bigint, bigint, text",
+                "work_later_due_of_tenant"
+            ),
             read!("reader", "select_sent_work", "text, uuid, bigint, integer", "dead_letters_pkey"),
             read!(
                 "reader",
@@ -158,7 +169,7 @@ fn work_the_statistics_do_not_know_is_not_read_whole() {
             after,
             10
         ));
-        reads!("what is due", 10, |store| store.read_due(shard(), &[], 10));
+        reads!("what is due", 10, |store| store.read_due(shard(), &DueLook::default(), 10));
         reads!("a piece of work", 10, |store| store.find_work(&acme, last, 0));
         reads!("a piece that is not there", 10, |store| store.find_work(&acme, last, 9));
         for dead in [false, true] {

@@ -50,7 +50,8 @@ pub(super) enum Source {
 }
 
 impl Source {
-    pub(super) const COUNT: usize = 3;
+    pub(super) const ALL: [Self; 3] = [Self::Due, Self::Ready(Lane::Urgent), Self::Ready(Lane::Normal)];
+    pub(super) const COUNT: usize = Self::ALL.len();
 
     pub(super) fn index(self) -> usize {
         match self {

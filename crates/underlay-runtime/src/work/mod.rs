@@ -126,7 +126,8 @@ async fn work(means: Means, holder: String, wakeups: Arc<dyn Wakeups>, stopped: 
             lease: config.work_lease,
             backoff: config.backoff(),
         };
-        let runner = WorkRunner::new(means.clone(), keeper.start(), wakeups.subscribe(), stopped.clone());
+        let runner =
+            WorkRunner::new(means.clone(), keeper.start(), wakeups.subscribe_work(), stopped.clone());
         match tokio::spawn(runner.run()).await {
             Ok(()) => return,
             Err(error) => {

@@ -59,14 +59,11 @@ impl Room {
         }
     }
 
-    fn fit(&mut self, tenant: &TenantId, bytes: usize, by_tenant: bool) -> Fit {
+    fn fit(&mut self, tenant: &TenantId, bytes: usize) -> Fit {
         let Amount { pieces, bytes: used } = self.used;
         // A piece that is larger than all of the room is taken in alone.
         if pieces > 0 && (pieces >= self.max.pieces || used + bytes > self.max.bytes) {
             return Fit::IsFull;
-        }
-        if !by_tenant {
-            return Fit::Fits;
         }
         let share = self.share();
         let has = self.of_tenants.get(tenant).copied().unwrap_or_default();
@@ -98,9 +95,9 @@ impl Rooms {
         }))
     }
 
-    /// Whether a piece has room. What is due is not read by tenants, so none of them is full there.
+    /// Whether a piece has room.
     pub(super) fn fit(&mut self, tenant: &TenantId, source: Source, bytes: usize) -> Fit {
-        self.0[source.index()].fit(tenant, bytes, source != Source::Due)
+        self.0[source.index()].fit(tenant, bytes)
     }
 
     pub(super) fn take(&mut self, tenant: &TenantId, source: Source, bytes: usize) {

@@ -26,6 +26,8 @@ fn work_is_read_along_an_index_that_has_its_order() {
         "work/select_ready_places",
         "work/select_ready_places_of_tenant",
         "work/select_due_places",
+        "work/select_due_places_of_tenant",
+        "work/select_next_due",
         "work/select_places_of_ready_work_of_tenant",
         "work/select_ready_receivers",
         "work/select_work_sent_at",
@@ -36,6 +38,8 @@ fn work_is_read_along_an_index_that_has_its_order() {
     let wanted = [
         "work USING COVERING INDEX work_in_order (shard=? AND lane=? AND place>?)",
         "work USING COVERING INDEX work_by_tenant (shard=? AND lane=? AND tenant=? AND rowid>?)",
+        "work_later USING COVERING INDEX work_later_due (shard=? AND (due_at,place)>(?,?) AND due_at<?)",
+        "work_later USING COVERING INDEX work_later_due_of_tenant (shard=? AND tenant=? AND (due_at,place)>(?,?) AND due_at<?)",
         "work_later USING COVERING INDEX work_later_due (shard=? AND due_at>?)",
         "work USING INDEX work_by_tenant (shard=? AND lane=? AND tenant=? AND rowid>?)",
         "work USING COVERING INDEX work_in_order (shard=? AND lane=? AND place>?)",
@@ -56,7 +60,8 @@ fn work_is_read_along_an_index_that_has_its_order() {
 fn every_table_of_work_is_listed_along_its_own_order_or_that_of_tenants() {
     let connection = file();
     let [places, of_tenant] = sql!["work/select_places_of_work", "work/select_places_of_work_of_tenant"];
-    for (table, name) in [(Table::Ready, "work"), (Table::Later, "work_later"), (Table::Dead, "dead_letters")] {
+    for (table, name) in [(Table::Ready, "work"), (Table::Later, "work_later"), (Table::Dead, "dead_letters")]
+    {
         let wanted = format!("SEARCH {name} USING INTEGER PRIMARY KEY (rowid>?)");
         assert_eq!(plan_of(&connection, &table.sql(places)), wanted);
         if table != Table::Ready {

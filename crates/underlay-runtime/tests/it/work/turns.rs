@@ -1,8 +1,11 @@
 //! Who goes first.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::yard::{Act, QueueIsEmpty, Yard, note, order};
+use underlay_core::Clock;
+
+use super::yard::{Act, POLL, QueueIsEmpty, Yard, note, order};
 
 #[tokio::test]
 async fn a_flood_of_one_tenant_keeps_no_other_waiting() {
@@ -124,5 +127,41 @@ async fn a_hint_is_enough_and_so_is_a_poll() {
     assert_eq!(yard.book.count("done"), 1);
     let took = yard.pass_until(async || yard.book.count("done") == 2).await;
     assert!(took <= super::yard::POLL, "{took:?}");
+    work.stop().await;
+}
+
+#[tokio::test]
+async fn a_commit_wakes_nobody_but_for_its_own_work() {
+    let yard = Yard::new();
+    let process = yard.process("a");
+    let work = process.start();
+    yard.settle_down().await;
+    let before = process.gate.reads.load(Ordering::Relaxed);
+    yard.send("acme", vec![]).await;
+    yard.settle_down().await;
+    assert_eq!(process.gate.reads.load(Ordering::Relaxed), before, "a commit without work");
+    yard.send("acme", vec![note("k", 1)]).await;
+    yard.until(async || yard.book.count("done") == 1).await;
+    assert_eq!(process.gate.reads.load(Ordering::Relaxed), before + 1, "one lane of one shard");
+    work.stop().await;
+}
+
+#[tokio::test]
+async fn a_heap_that_is_due_delays_nobody_elses() {
+    let yard = Yard::new();
+    let soon = yard.clock.now().saturating_add(POLL).unwrap();
+    for number in 0..40 {
+        let heap = (0..250).map(|n| note(&format!("k-{number}-{n}"), 1).with_due_at(soon)).collect();
+        yard.send("heap", heap).await;
+    }
+    yard.send("acme", vec![note("one", 1).with_due_at(soon)]).await;
+    let process = yard.process("a");
+    let work = process.start();
+    yard.pass(POLL * 2).await;
+    let done = || yard.book.all().into_iter().filter(|line| line.what == "done");
+    yard.pass_until(async || done().any(|line| line.tenant == "acme")).await;
+    let before = done().take_while(|line| line.tenant != "acme").count();
+    assert!(before < 4_000, "{before} of the heap before it");
+    yard.pass_until(async || yard.book.count("done") == 10_001).await;
     work.stop().await;
 }

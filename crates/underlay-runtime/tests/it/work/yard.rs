@@ -9,9 +9,10 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use underlay_core::memory::{MemoryCheckpoints, MemoryEventStore, MemoryReadModels, MemorySchedules};
 use underlay_core::{
-    Attempts, Commit, CommitId, Delivery, DuePage, Error, EventStore, Handled, Handler, HandlerError, Lane,
-    LaneCursors, ManualClock, NewWork, Outgoing, QueueDepth, Settlement, Shard, ShardTerm, Share, TenantId,
-    Timestamp, Wakeups, WorkFilter, WorkId, WorkInfo, WorkPage, WorkPlace, WorkQueue, WorkScope, Worker,
+    Attempts, Commit, CommitId, Delivery, DueLook, DuePage, Error, EventStore, Handled, Handler,
+    HandlerError, Lane, LaneCursors, ManualClock, NewWork, Outgoing, QueueDepth, Settlement, Shard,
+    ShardTerm, Share, TenantId, Timestamp, Wakeups, WorkFilter, WorkId, WorkInfo, WorkPage, WorkPlace,
+    WorkQueue, WorkScope, Worker,
 };
 use underlay_derive::event;
 use underlay_runtime::{Engine, EngineConfig, Ports, Registry, RunningWork, WorkPorts, WorkerState};
@@ -508,9 +509,9 @@ impl WorkQueue for Gate {
         Ok(page)
     }
 
-    async fn read_due(&self, shard: Shard, except: &[WorkPlace], limit: usize) -> Result<DuePage, Error> {
+    async fn read_due(&self, shard: Shard, look: &DueLook, limit: usize) -> Result<DuePage, Error> {
         self.pass().await;
-        let page = self.inner.read_due(shard, except, limit).await?;
+        let page = self.inner.read_due(shard, look, limit).await?;
         self.give(page.work.len()).await;
         Ok(page)
     }

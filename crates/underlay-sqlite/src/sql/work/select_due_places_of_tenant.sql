@@ -1,0 +1,12 @@
+SELECT
+    place,
+    due_at,
+    tenant
+FROM work_later
+WHERE shard = ?1
+    AND tenant = ?5
+    AND (due_at, place) > (?2, ?3)
+    AND due_at <= ?4
+ORDER BY
+    due_at,
+    place
