@@ -22,7 +22,7 @@ use tokio_postgres::types::Type;
 use underlay_core::adapter::{PAGE_BYTES_MAX, stored_number, stored_time};
 use underlay_core::limits::{WORK_SCAN_MAX, WORK_SHARDS};
 use underlay_core::{
-    CommitId, DueLook, DuePage, DuePlace, Error, HeldShard, Lane, LaneCursors, QueueDepth, ReadWork,
+    BegunWork, CommitId, DueLook, DuePage, DuePlace, Error, HeldShard, Lane, LaneCursors, QueueDepth, ReadWork,
     Settlement, Shard, ShardTerm, Share, TenantId, WorkFilter, WorkHint, WorkId, WorkInfo, WorkKind,
     WorkPage, WorkPlace, WorkQueue, WorkScope, Worker, check_due_look, check_settlements, check_work_count,
     check_work_filter, check_work_limit, check_work_scope, check_worker,
@@ -31,10 +31,11 @@ use uuid::Uuid;
 
 use crate::connections::session::{Parameter, Purpose, SessionRole, Statement};
 use crate::error::{Failure, raised};
+use crate::log::append::small;
 use crate::log::event_row;
 use crate::store::PostgresStore;
 use crate::work::sent::stored_shard;
-use crate::work::settled::SettledArrays;
+use crate::work::settled::{SettledArrays, TermArrays};
 use crate::work::work_row;
 
 /// Pieces of one shard and lane that [`WorkQueue::queue_depths`] counts, and dead letters. What is past them is
@@ -239,6 +240,30 @@ impl WorkQueue for PostgresStore {
         Ok(page)
     }
 
+    async fn begin(&self, begun: &[BegunWork]) -> Result<Vec<Shard>, Error> {
+        check_work_count(begun.len())?;
+        self.0.sessions.seen.check()?;
+        if begun.is_empty() {
+            return Ok(Vec::new());
+        }
+        let arrays = TermArrays::of(begun.iter().map(|begun| (begun.term, begun.place)));
+        let times: Vec<i32> = begun.iter().map(|begun| small(begun.times as usize)).collect();
+        let (stamp, sender) = (self.0.stamp(), self.0.sessions.seen.sender());
+        let sequence = sender.map(|sender| sender.sequence);
+        let commit = sender.map(|sender| sender.commit);
+        let mut parameters = arrays.parameters().to_vec();
+        parameters.extend([
+            (&times as _, Type::INT4_ARRAY),
+            (&stamp as _, Type::INT8),
+            (&sequence as _, Type::INT8),
+            (&commit as _, Type::UUID),
+        ]);
+        let sql = include_str!("sql/begin_work.sql");
+        let begun = self.0.sessions.write_one(&SessionRole::Worker, sql, &parameters).await;
+        let rows = begun.map_err(|failure| self.other_log(failure))?;
+        Ok(read_lost(&rows)?)
+    }
+
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Shard>, Error> {
         check_settlements(settlements)?;
         self.0.sessions.seen.check()?;
@@ -262,10 +287,7 @@ impl WorkQueue for PostgresStore {
             self.0.sessions.write_anew(&SessionRole::Worker, sql, &parameters).await
         };
         let rows = settled.map_err(|failure| self.other_log(failure))?;
-        let row = rows.first().ok_or_else(|| Failure::damaged("settle_work gave no row"))?;
-        let lost: Vec<i16> = row.try_get(0).map_err(Failure::from)?;
-        let lost = lost.into_iter().map(read_shard).collect::<Result<BTreeSet<Shard>, Failure>>()?;
-        Ok(lost.into_iter().collect())
+        Ok(read_lost(&rows)?)
     }
 
     async fn find_work(
@@ -388,18 +410,28 @@ fn read_share(row: &Row, worker: &Worker) -> Result<Share, Failure> {
     let terms: Vec<i64> = row.try_get::<_, Option<_>>(1)?.unwrap_or_default();
     let urgent: Vec<i64> = row.try_get::<_, Option<_>>(2)?.unwrap_or_default();
     let normal: Vec<i64> = row.try_get::<_, Option<_>>(3)?.unwrap_or_default();
-    let part = usize::try_from(event_row::count(row, 4)?).unwrap_or(usize::MAX);
-    let look_in: Option<i64> = row.try_get(5)?;
-    let places = urgent.iter().zip(&normal);
+    let suspects: Vec<i64> = row.try_get::<_, Option<_>>(4)?.unwrap_or_default();
+    let part = usize::try_from(event_row::count(row, 5)?).unwrap_or(usize::MAX);
+    let look_in: Option<i64> = row.try_get(6)?;
+    let places = urgent.iter().zip(&normal).zip(&suspects);
     let mut held = Vec::with_capacity(shards.len());
-    for (at, ((shard, term), (urgent, normal))) in shards.iter().zip(&terms).zip(places).enumerate() {
+    for (at, ((shard, term), ((urgent, normal), suspects_to))) in shards.iter().zip(&terms).zip(places).enumerate() {
         let term = ShardTerm { shard: read_shard(*shard)?, term: term.unsigned_abs(), worker: worker.id };
         let cursors = [urgent, normal].map(|place| WorkPlace::from_number(place.unsigned_abs()));
         // Those it had come first, and none is given past its part.
-        held.push(HeldShard { term, cursors, is_surplus: at >= part });
+        let suspects_to = WorkPlace::from_number(suspects_to.unsigned_abs());
+        held.push(HeldShard { term, cursors, suspects_to, is_surplus: at >= part });
     }
     held.sort_by_key(|held| held.term.shard);
     Ok(Share { held, look_again_in: look_in.map(|look_in| until(look_in, 0)) })
+}
+
+/// The shards that a function says were lost.
+fn read_lost(rows: &[Row]) -> Result<Vec<Shard>, Failure> {
+    let row = rows.first().ok_or_else(|| Failure::damaged("nobody says which shards were lost"))?;
+    let lost: Vec<i16> = row.try_get(0)?;
+    let lost = lost.into_iter().map(read_shard).collect::<Result<BTreeSet<Shard>, Failure>>()?;
+    Ok(lost.into_iter().collect())
 }
 
 fn read_shard(number: i16) -> Result<Shard, Failure> {

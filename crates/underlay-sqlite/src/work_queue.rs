@@ -3,7 +3,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rusqlite::Connection;
 use underlay_core::{
-    CommitId, DueLook, DuePage, Error, Lane, LaneCursors, QueueDepth, Settlement, Shard, ShardTerm, Share,
+    BegunWork, CommitId, DueLook, DuePage, Error, Lane, LaneCursors, QueueDepth, Settlement, Shard, ShardTerm, Share,
     TenantId, WorkFilter, WorkHint, WorkId, WorkInfo, WorkPage, WorkPlace, WorkQueue, WorkScope, Worker,
     check_due_look, check_settlements, check_work_count, check_work_filter, check_work_limit,
     check_work_scope, check_worker,
@@ -69,6 +69,14 @@ impl WorkQueue for SqliteStore {
         let (look, now) = (look.clone(), self.0.clock.now());
         let read = move |connection: &Connection| reading::due_page(connection, shard, &look, limit, now);
         self.0.readers.read_at_one_moment(None, read).await
+    }
+
+    async fn begin(&self, begun: &[BegunWork]) -> Result<Vec<Shard>, Error> {
+        check_work_count(begun.len())?;
+        let (begun, clock) = (begun.to_vec(), self.0.clock.clone());
+        let begin = move |connection: &Connection| settling::begin(connection, &begun, clock.now());
+        // A power cut is no reason to suspect any of it.
+        self.write_beside(Flush::Later, begin).await
     }
 
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Shard>, Error> {

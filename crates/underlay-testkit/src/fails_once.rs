@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use underlay_core::{
+use underlay_core::{BegunWork, 
     Attempts, Commit, CommitId, Committed, Delivery, DueLook, DuePage, Error, EventStore, Handled, Handler,
     HandlerError, Input, Json, Lane, LaneCursors, OnFault, Process, ProcessStart, QueueDepth, Recorded,
     Settlement, Shard, ShardTerm, Share, Step, StepContext, TenantId, WorkFilter, WorkId, WorkInfo, WorkPage,
@@ -243,6 +243,10 @@ impl<Q: WorkQueue> WorkQueue for FailsOnce<Q> {
 
     async fn read_due(&self, shard: Shard, look: &DueLook, limit: usize) -> Result<DuePage, Error> {
         self.inner.read_due(shard, look, limit).await
+    }
+
+    async fn begin(&self, begun: &[BegunWork]) -> Result<Vec<Shard>, Error> {
+        self.inner.begin(begun).await
     }
 
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Shard>, Error> {

@@ -83,6 +83,7 @@ const OF_NO_TENANT: [&str; 57] = [
     "WorkQueue::leave",
     "WorkQueue::queue_depths",
     "WorkQueue::read_due",
+    "WorkQueue::begin",
     "WorkQueue::read_work",
     "WorkQueue::release",
     "WorkQueue::settle",

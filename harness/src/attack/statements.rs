@@ -51,6 +51,7 @@ const STATEMENTS: &[Statement] = statements! {
     "append_commit" "writer" false ("") |_v| [];
     "append_commits" "writer" false ("") |_v| [];
     "append_commits_and_work" "writer" false ("") |_v| [];
+    "begin_work" "worker" false ("smallint[], bigint[], uuid[], integer[], bigint[], integer[], bigint, bigint, uuid") |v| ["'{1}'", "'{1}'", format!("ARRAY[{}]::uuid[]", v.event), "'{1}'", "'{1024}'", "'{1}'"];
     "delete_checkpoint" "worker" false ("text, integer") |_v| ["'accounts'", "1"];
     "delete_discarded_generation" "worker" false ("text, integer") |_v| ["'mine'", "9"];
     "delete_generation" "worker" false ("text, integer") |_v| ["'accounts'", "1"];

@@ -54,6 +54,9 @@ pub struct HeldShard {
     pub term: ShardTerm,
     /// Where reading starts.
     pub cursors: LaneCursors,
+    /// What is at or before this place may have been begun by a worker that did not give the shard back, and may be
+    /// why it is gone. Such work is [counted](WorkQueue::begin) before it is begun.
+    pub suspects_to: WorkPlace,
     /// Whether the worker has more than its part: it finishes what it has begun there, then
     /// [gives the shard back](WorkQueue::release).
     pub is_surplus: bool,
@@ -159,6 +162,17 @@ pub struct DuePage {
     /// How long until the next of anybody that waits for its moment; `None` where nothing does. Nothing is waited
     /// for where more is due already than was read: then it is zero.
     pub next_due_in: Option<Duration>,
+}
+
+/// A piece of work that is about to be begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BegunWork {
+    /// The term it is begun under.
+    pub term: ShardTerm,
+    /// The piece.
+    pub place: WorkPlace,
+    /// How often it was begun without an end, this time among them.
+    pub times: u32,
 }
 
 /// What became of a piece of work.
@@ -297,6 +311,7 @@ pub struct QueueDepth {
 /// 19. *All of it is there after reopening.* `work_survives_reopening`
 /// 20. *What exceeds a limit is `Invalid` with the limit's name.* `limits_of_work_are_named`
 /// 21. *Reading what is due passes over tenants, or reads one, as asked, goes on after where it was, and comes past any number of pieces it passes over.* `due_work_is_read_by_tenant`
+/// 22. *A shard says up to which place a worker may have begun work that did not give it back. What is begun is counted, under the term that holds the shard, until what became of it is stored.* `what_was_begun_is_counted`
 #[async_trait]
 pub trait WorkQueue: Send + Sync + 'static {
     /// Tells that a worker is there for `duration`, and keeps, gives and takes shards for it; `cursors` are
@@ -341,6 +356,15 @@ pub trait WorkQueue: Send + Sync + 'static {
     /// # Errors
     /// [`Error::Invalid`] where `limit` or a part of the look exceeds its limit; [`Error::Unavailable`].
     async fn read_due(&self, shard: Shard, look: &DueLook, limit: usize) -> Result<DuePage, Error>;
+
+    /// Counts that pieces are begun, in one transaction. Only what is [suspect](HeldShard::suspects_to) has to be
+    /// counted. The answer names the shards that were lost, as that of [`WorkQueue::settle`]; nothing of them was
+    /// counted.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where there are more than [`WORK_PAGE_MAX`]; [`Error::Unavailable`], also where the
+    /// answer was lost and they are counted: counting them again changes nothing.
+    async fn begin(&self, begun: &[BegunWork]) -> Result<Vec<Shard>, Error>;
 
     /// Stores what became of work, in one transaction; their order does not matter. The answer names the
     /// shards that were lost, each once, in order. Nothing of them was settled: a shard is lost where any term

@@ -27,12 +27,12 @@ BEGIN
             AND (
                 SELECT true
                 FROM work_shards AS s
-                CROSS JOIN generate_series(0, 1) AS lane
+                CROSS JOIN generate_series(0, 1) AS part (lane)
                 CROSS JOIN LATERAL (
                     SELECT
                     FROM work AS w
                     WHERE w.shard = s.shard
-                        AND w.lane = lane
+                        AND w.lane = part.lane
                         AND w.place >= c.sequence * 1024
                         AND w.place < (c.sequence + 1) * 1024
                     ORDER BY w.place

@@ -130,6 +130,10 @@ fn every_read_of_work_follows_an_index_whatever_its_values() {
                 assert!(text.contains("work_later_heads") && text.contains("dead_letters_heads"), "{text}");
             }
         }
+        // What settles looks at the place alone, in the lane that is looked at.
+        let row = "SELECT row_id FROM ready_row($1, $2)";
+        let text = plan(&client, "worker", "smallint, bigint", row).await;
+        assert!(text.contains("work_pkey") && text.contains("lane = part.lane"), "{text}");
     });
 }
 
@@ -172,6 +176,17 @@ fn work_the_statistics_do_not_know_is_not_read_whole() {
         reads!("what is due", 10, |store| store.read_due(shard(), &DueLook::default(), 10));
         reads!("a piece of work", 10, |store| store.find_work(&acme, last, 0));
         reads!("a piece that is not there", 10, |store| store.find_work(&acme, last, 9));
+        let me = Worker { id: WorkerId::draw(), holder: "me".to_owned() };
+        let store = place.open().await;
+        let share = store.share(&me, TERM, &[]).await.unwrap();
+        store.close().await.unwrap();
+        let term = share.held.iter().find(|held| held.term.shard == shard()).unwrap().term;
+        let gone = [1, 2, 3, 4, 5].map(|number| Settlement {
+            term,
+            place: WorkPlace::of(number * 1_000, 7),
+            settled: Settled::Done,
+        });
+        reads!("a settlement among thousands that are ready", 20, |store| store.settle(&gone));
         for dead in [false, true] {
             let mut filter = WorkFilter { dead, ..WorkFilter::default() };
             reads!("a list", 20, |store| store.list_work(&filter, after, 10));

@@ -1,6 +1,7 @@
 //! One attempt at a piece of work, and what becomes of it.
 //!
 //! ```text
+//!  it was begun too often without an end ──► given up ──► Dead
 //!  begun ──► done ─────────────────────────────────────────────► Done
 //!    │ │ └─► failed, panicked, or silent for too long ──┬───────► Retry, due after a pause
 //!    │ └──── a heartbeat: its time begins anew          └─ final, or the last ──► given up ──► Dead
@@ -18,6 +19,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use underlay_core::limits::WORK_BEGUN_MAX;
 use underlay_core::{Attempts, Clock, Error, Fingerprint, Settled, Timestamp, Work, WorkId};
 
 use super::receiver::{Attempt, NotDone, Receiver};
@@ -38,9 +40,15 @@ pub(super) async fn attempt(
 ) -> Settled {
     let attempts = receiver.attempts();
     let number = work.attempts.saturating_add(1);
-    let Err(NotDone { reason, is_final }) =
-        within_time(&*receiver, &work, number, attempts.timeout, &*clock).await
-    else {
+    let attempted = match work.begun {
+        WORK_BEGUN_MAX.. => Err(NotDone::last(format!(
+            "it was begun {} times, and each time the process was gone before it ended: WORK_BEGUN_MAX = \
+             {WORK_BEGUN_MAX}",
+            work.begun
+        ))),
+        _ => within_time(&*receiver, &work, number, attempts.timeout, &*clock).await,
+    };
+    let Err(NotDone { reason, is_final }) = attempted else {
         return Settled::Done;
     };
     // No store keeps a NUL in a text.

@@ -263,10 +263,7 @@ impl Lines {
                 }
                 _ => 0,
             };
-            self.running += 1;
-            *self.running_of_tenants.entry(name.tenant.clone()).or_default() += 1;
-            *self.running_by_receivers.entry(name.receiver.clone()).or_default() += 1;
-            self.alive.insert(name.clone());
+            self.resume(&name);
             return Some(Begun { line: name, work: next.work, receiver: next.receiver });
         }
     }
@@ -278,7 +275,15 @@ impl Lines {
         }
     }
 
-    /// An attempt has ended, however it did.
+    /// A piece that was put off is to be begun after all.
+    pub(super) fn resume(&mut self, name: &Arc<LineName>) {
+        self.running += 1;
+        *self.running_of_tenants.entry(name.tenant.clone()).or_default() += 1;
+        *self.running_by_receivers.entry(name.receiver.clone()).or_default() += 1;
+        self.alive.insert(name.clone());
+    }
+
+    /// An attempt has ended, however it did, or is put off.
     pub(super) fn ended(&mut self, shard: Shard, place: WorkPlace, name: &Arc<LineName>) {
         self.running -= 1;
         count_down(&mut self.running_of_tenants, &name.tenant);

@@ -113,6 +113,10 @@ pub(super) struct ShardRoom {
     pub(super) term: ShardTerm,
     /// Tells the time before it was lost from the time after it was got again.
     pub(super) incarnation: u64,
+    /// What is at or before this place may have been begun by a worker that is gone.
+    pub(super) suspects_to: WorkPlace,
+    /// When this worker came to hold it.
+    pub(super) since: Timestamp,
     /// Nothing more is begun, as it is to be given back.
     pub(super) is_draining: bool,
     /// It was told to be given back.
@@ -136,10 +140,12 @@ pub(super) struct ShardRoom {
 }
 
 impl ShardRoom {
-    pub(super) fn new(held: &HeldShard, incarnation: u64) -> Self {
+    pub(super) fn new(held: &HeldShard, incarnation: u64, now: Timestamp) -> Self {
         let mut room = Self {
             term: held.term,
             incarnation,
+            suspects_to: held.suspects_to,
+            since: now,
             is_draining: false,
             is_released: false,
             readings: Default::default(),

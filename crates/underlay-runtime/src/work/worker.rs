@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 use underlay_core::limits::WORK_PAGE_MAX;
 use underlay_core::{
-    Clock, DueLook, DuePage, DuePlace, Error, HeldShard, Lane, LaneCursors, ReadWork, Settled, Settlement,
+    BegunWork, Clock, DueLook, DuePage, DuePlace, Error, HeldShard, Lane, LaneCursors, ReadWork, Settled, Settlement,
     Shard, ShardTerm, TenantId, Timestamp, Work, WorkHint, WorkPage, WorkPlace, WorkQueue, WorkWakeup,
 };
 
@@ -35,6 +35,7 @@ use super::rooms::{Fit, Rooms};
 use super::settling::{Entry, Settling};
 use super::shard::{LEFT_DUE_MAX, Look, READ_PAUSE_MAX, ShardRoom, just_before, place_of};
 use super::standing::{Told, until};
+use super::suspects::{Beginning, Suspects, Suspicion};
 use crate::EngineConfig;
 use crate::subscription::Backoff;
 
@@ -60,6 +61,7 @@ enum Job {
     Read { shard: Shard, incarnation: u64, number: Option<u64>, look: Look, page: usize },
     Settle { batch: Vec<Entry>, begun_at: Timestamp },
     Attempt { shard: Shard, incarnation: u64, work: Arc<Work>, line: Arc<LineName> },
+    Count { pieces: Vec<Beginning>, failures: u32 },
     Drain { shard: Shard, incarnation: u64 },
 }
 
@@ -82,6 +84,7 @@ impl ReadPage {
 enum Report {
     Page(Result<WorkPage, Error>),
     Due(Result<DuePage, Error>),
+    Counted(Result<Vec<Shard>, Error>),
     Settled(Result<Vec<Shard>, Error>),
     Attempted(Settled),
     DrainIsOver,
@@ -111,6 +114,7 @@ pub(super) struct WorkRunner {
     ends_at: Timestamp,
     lines: Lines,
     settling: Settling,
+    suspects: Suspects,
     tasks: JoinSet<Report>,
     jobs: HashMap<Id, Job>,
     reads: usize,
@@ -142,6 +146,7 @@ impl WorkRunner {
             holding: 0,
             ends_at: Timestamp::MIN,
             settling: Settling::default(),
+            suspects: Suspects::default(),
             tasks: JoinSet::new(),
             jobs: HashMap::new(),
             reads: 0,
@@ -257,7 +262,7 @@ impl WorkRunner {
         if !self.shards.contains_key(&shard) {
             self.incarnations += 1;
             tracing::debug!(%shard, term = held.term.term, "a shard is held");
-            self.shards.insert(shard, ShardRoom::new(held, self.incarnations));
+            self.shards.insert(shard, ShardRoom::new(held, self.incarnations, self.means.clock.now()));
         }
         let Some(room) = self.shards.get_mut(&shard) else { return };
         let drains = held.is_surplus || self.is_stopping;
@@ -274,6 +279,9 @@ impl WorkRunner {
         room.is_draining = true;
         let cursors = self.lines.cursors(shard, room.looked());
         self.lines.drop_waiting(shard);
+        for place in self.suspects.drop_waiting(shard) {
+            self.lines.settled(shard, place);
+        }
         room.read_from(cursors);
         let (incarnation, bound, clock) =
             (room.incarnation, self.means.config.work_drain, self.means.clock.clone());
@@ -299,10 +307,20 @@ impl WorkRunner {
     fn lose(&mut self, shard: Shard) {
         let Some(room) = self.shards.remove(&shard) else { return };
         self.lines.forget(shard);
+        self.suspects.drop_waiting(shard);
         if !room.is_released {
             tracing::warn!(%shard, term = room.term.term, "a shard was lost");
             self.means.told.tell(|state| state.lost_terms += 1);
         }
+    }
+
+    /// Forgets all of a shard that the store says is lost.
+    fn lose_as_told(&mut self, shard: Shard) {
+        let Some(term) = self.shards.get(&shard).map(|room| room.term) else { return };
+        // The next answer may be to what was asked before.
+        self.lost.insert(shard, (term, self.holding + 2));
+        self.lose(shard);
+        self.keeper.look_again();
     }
 
     fn stop(&mut self) {
@@ -357,15 +375,119 @@ impl WorkRunner {
             of_tenant: config.work_tenant_running_max,
             by_receiver: config.work_receiver_running_max,
         };
-        while let Some(begun) = self.lines.next(bounds) {
-            let (shard, place) = (begun.work.shard, begun.work.place);
-            let incarnation = self.shards.get(&shard).map_or(0, |room| room.incarnation);
-            let going = attempt(begun.receiver, begun.work.clone(), self.means.clock.clone(), self.backoff);
-            let handle = self.tasks.spawn(async move { Report::Attempted(going.await) });
-            let (work, line) = (begun.work, begun.line);
-            self.jobs.insert(handle.id(), Job::Attempt { shard, incarnation, work, line });
-            self.lines.began(shard, place, handle);
+        let mut counted = Vec::new();
+        if let Some(next) = self.suspects.next() {
+            self.lines.resume(&next.line);
+            counted.push(next);
         }
+        while let Some(begun) = self.lines.next(bounds) {
+            let shard = begun.work.shard;
+            let Some(room) = self.shards.get(&shard) else {
+                self.lines.ended(shard, begun.work.place, &begun.line);
+                continue;
+            };
+            let beginning = Beginning {
+                shard,
+                incarnation: room.incarnation,
+                line: begun.line,
+                work: begun.work,
+                receiver: begun.receiver,
+            };
+            match self.suspects.of(&beginning.work, room.suspects_to, room.since) {
+                Suspicion::None => self.attempt(beginning),
+                Suspicion::Counted => counted.push(beginning),
+                Suspicion::Alone => {
+                    let (place, line) = (beginning.work.place, beginning.line.clone());
+                    match self.suspects.begin_alone(beginning) {
+                        Some(beginning) => counted.push(beginning),
+                        // Its line waits with it.
+                        None => self.lines.ended(shard, place, &line),
+                    }
+                }
+            }
+        }
+        while !counted.is_empty() {
+            let rest = counted.split_off(counted.len().min(WORK_PAGE_MAX));
+            self.count(std::mem::replace(&mut counted, rest), 0);
+        }
+    }
+
+    /// Makes an attempt.
+    fn attempt(&mut self, beginning: Beginning) {
+        let Beginning { shard, incarnation, line, mut work, receiver } = beginning;
+        let (place, begun) = (work.place, self.suspects.begun(&work));
+        if begun != work.begun {
+            work = Arc::new(Work { begun, ..(*work).clone() });
+        }
+        let going = attempt(receiver, work.clone(), self.means.clock.clone(), self.backoff);
+        let handle = self.tasks.spawn(async move { Report::Attempted(going.await) });
+        self.jobs.insert(handle.id(), Job::Attempt { shard, incarnation, work, line });
+        self.lines.began(shard, place, handle);
+    }
+
+    /// Counts that pieces are begun, before they are.
+    fn count(&mut self, pieces: Vec<Beginning>, failures: u32) {
+        let term = |piece: &Beginning| self.shards.get(&piece.shard).map(|room| room.term);
+        let begun: Vec<BegunWork> = pieces
+            .iter()
+            .filter_map(|piece| {
+                let (place, times) = (piece.work.place, piece.work.begun.saturating_add(1));
+                Some(BegunWork { term: term(piece)?, place, times })
+            })
+            .collect();
+        let (queue, clock) = (self.means.queue.clone(), self.means.clock.clone());
+        let pause = self.backoff.delay(failures);
+        self.spawn(Job::Count { pieces, failures }, async move {
+            rest(&*clock, pause).await;
+            Report::Counted(queue.begin(&begun).await)
+        });
+    }
+
+    /// Begins what was counted.
+    fn take_counted(&mut self, pieces: Vec<Beginning>, failures: u32, answer: Result<Vec<Shard>, Error>) {
+        let lost = match answer {
+            Ok(lost) => lost,
+            Err(error) => {
+                tracing::warn!(%error, count = pieces.len(), "what is begun could not be counted");
+                let (held, gone): (Vec<Beginning>, Vec<Beginning>) = pieces.into_iter().partition(|piece| self.is_to_be_begun(piece));
+                for piece in gone {
+                    self.put_off(&piece);
+                }
+                if !held.is_empty() {
+                    self.count(held, failures.saturating_add(1));
+                }
+                return;
+            }
+        };
+        for shard in &lost {
+            self.lose_as_told(*shard);
+        }
+        for piece in pieces {
+            if self.is_to_be_begun(&piece) {
+                self.suspects.count(piece.work.place);
+                self.attempt(piece);
+            } else {
+                self.put_off(&piece);
+            }
+        }
+    }
+
+    /// Whether a piece is to be begun that was to be when it was asked to be counted.
+    fn is_to_be_begun(&self, piece: &Beginning) -> bool {
+        let is_draining = self.shards.get(&piece.shard).is_none_or(|room| room.is_draining);
+        self.is_of_now(piece.shard, piece.incarnation)
+            && !is_draining
+            && self.lines.knows(piece.shard, piece.work.place)
+    }
+
+    /// Does not begin a piece that counts as running. It is read again.
+    fn put_off(&mut self, piece: &Beginning) {
+        let place = piece.work.place;
+        self.lines.ended(piece.shard, place, &piece.line);
+        if self.is_of_now(piece.shard, piece.incarnation) {
+            self.lines.settled(piece.shard, place);
+        }
+        self.suspects.ended(place);
     }
 
     /// Reads what there is room for.
@@ -463,7 +585,16 @@ impl WorkRunner {
                 };
                 self.take_settled(batch, begun_at, answer);
             }
+            Job::Count { pieces, failures } => {
+                let answer = match report {
+                    Ok(Report::Counted(answer)) => answer,
+                    Ok(_) => return,
+                    Err(error) => Err(Error::backend("counting work", error)),
+                };
+                self.take_counted(pieces, failures, answer);
+            }
             Job::Attempt { shard, incarnation, work, line } => {
+                self.suspects.ended(work.place);
                 let is_known = self.is_of_now(shard, incarnation) && self.lines.knows(shard, work.place);
                 self.lines.ended(shard, work.place, &line);
                 let settled = match report {
@@ -521,13 +652,11 @@ impl WorkRunner {
                 continue;
             };
             if lost.contains(&term.shard) {
-                // The next answer may be to what was asked before.
-                self.lost.insert(term.shard, (term, self.holding + 2));
-                self.lose(term.shard);
-                self.keeper.look_again();
+                self.lose_as_told(term.shard);
                 continue;
             }
             room.settled(place);
+            self.suspects.settled(place);
             match &settled {
                 Settled::Retry { due_at, .. } => room.look_for_due_again(*due_at),
                 // Nothing may have stood before it any more.

@@ -12,6 +12,7 @@ CREATE TABLE work_later (
     due_at INTEGER,
     holds INTEGER NOT NULL DEFAULT 0 CHECK (holds IN (0, 1)),
     attempts INTEGER NOT NULL DEFAULT 0,
+    begun INTEGER NOT NULL DEFAULT 0,
     last_error TEXT,
     died_at INTEGER,
     is_final INTEGER CHECK (is_final IN (0, 1)),

@@ -15,8 +15,7 @@ use underlay_core::{Lane, WorkHint};
 use crate::connections::database::Database;
 use crate::error::Failure;
 use crate::event_store;
-use crate::log::event_row;
-use crate::work::work_row;
+use crate::work::{sharing, work_row};
 
 /// Pieces of newer work that are looked at to say where they are.
 const NEWER_WORK_MAX: i64 = 1_000;
@@ -78,7 +77,7 @@ impl Watcher {
     }
 
     fn look(&self, connection: &Connection, newest: &mut u64) -> Result<(), Failure> {
-        let (head, work) = (event_store::head(connection)?, newest_work(connection)?);
+        let (head, work) = (event_store::head(connection)?, sharing::newest_work(connection)?.number());
         let has_events = self.head.fetch_max(head, Ordering::Relaxed) < head;
         let has_work = *newest < work;
         if has_events || has_work {
@@ -107,11 +106,4 @@ fn work_since(connection: &Connection, place: u64) -> Result<WorkHint, Failure> 
         looked_at += 1;
     }
     Ok(if looked_at < NEWER_WORK_MAX { hint } else { WorkHint::EVERYWHERE })
-}
-
-/// The highest place of work that is not done; 0 where there is none.
-fn newest_work(connection: &Connection) -> Result<u64, Failure> {
-    let mut select = connection.prepare_cached(include_str!("../sql/work/select_newest_work.sql"))?;
-    let mut rows = select.query([])?;
-    Ok(rows.next()?.map(|row| event_row::count(row, 0, "work")).transpose()?.unwrap_or(0))
 }

@@ -89,7 +89,7 @@ fn a_piece_and_what_blocks_it_are_looked_up() {
 fn what_settles_and_counts_goes_to_its_rows_alone() {
     let connection = file();
     let tables = [Table::Ready, Table::Later, Table::Dead];
-    let of_tables = sql!["work/insert_work", "work/delete_work", "work/update_work"];
+    let of_tables = sql!["work/insert_work", "work/delete_work", "work/update_work", "work/update_begun_work"];
     let of_tables = tables.into_iter().flat_map(|table| of_tables.map(|sql| table.sql(sql)));
     let moves = tables.into_iter().flat_map(|from| tables.map(|to| from.copy_to(to)));
     let others = sql![

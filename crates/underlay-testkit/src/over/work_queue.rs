@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use underlay_core::{
-    CommitId, DueLook, DuePage, Error, Lane, LaneCursors, QueueDepth, Settlement, Shard, ShardTerm, Share,
+    BegunWork, CommitId, DueLook, DuePage, Error, Lane, LaneCursors, QueueDepth, Settlement, Shard, ShardTerm, Share,
     TenantId, WorkFilter, WorkId, WorkInfo, WorkPage, WorkPlace, WorkQueue, WorkScope, Worker,
 };
 
@@ -21,6 +21,8 @@ pub enum WorkCall {
     ReadWork,
     /// [`WorkQueue::read_due`].
     ReadDue,
+    /// [`WorkQueue::begin`].
+    Begin,
     /// [`WorkQueue::settle`].
     Settle,
     /// [`WorkQueue::find_work`].
@@ -89,6 +91,11 @@ pub trait WorkQueueLayer: Send + Sync + 'static {
     /// [`WorkQueue::read_due`].
     async fn read_due(&self, shard: Shard, look: &DueLook, limit: usize) -> Result<DuePage, Error> {
         self.around(WorkCall::ReadDue, self.below().read_due(shard, look, limit)).await
+    }
+
+    /// [`WorkQueue::begin`].
+    async fn begin(&self, begun: &[BegunWork]) -> Result<Vec<Shard>, Error> {
+        self.around(WorkCall::Begin, self.below().begin(begun)).await
     }
 
     /// [`WorkQueue::settle`].
@@ -160,6 +167,9 @@ impl<L: WorkQueueLayer> WorkQueue for Over<L> {
     }
     async fn read_due(&self, shard: Shard, look: &DueLook, limit: usize) -> Result<DuePage, Error> {
         self.0.read_due(shard, look, limit).await
+    }
+    async fn begin(&self, begun: &[BegunWork]) -> Result<Vec<Shard>, Error> {
+        self.0.begin(begun).await
     }
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Shard>, Error> {
         self.0.settle(settlements).await

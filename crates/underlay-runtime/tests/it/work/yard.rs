@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::watch;
 use underlay_core::memory::{MemoryCheckpoints, MemoryEventStore, MemoryReadModels, MemorySchedules};
-use underlay_core::{
+use underlay_core::{BegunWork, 
     Attempts, Commit, CommitId, Delivery, DueLook, DuePage, Error, EventStore, Handled, Handler,
     HandlerError, Lane, LaneCursors, ManualClock, NewWork, Outgoing, QueueDepth, Settlement, Shard,
     ShardTerm, Share, TenantId, Timestamp, Wakeups, WorkFilter, WorkId, WorkInfo, WorkPage, WorkPlace,
@@ -514,6 +514,11 @@ impl WorkQueue for Gate {
         let page = self.inner.read_due(shard, look, limit).await?;
         self.give(page.work.len()).await;
         Ok(page)
+    }
+
+    async fn begin(&self, begun: &[BegunWork]) -> Result<Vec<Shard>, Error> {
+        self.pass().await;
+        self.inner.begin(begun).await
     }
 
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Shard>, Error> {
