@@ -25,6 +25,11 @@ impl ChildProcess {
         Ok(Self { child, output: BufReader::new(output) })
     }
 
+    /// Its number, by which the system knows it.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until the child is at work; false where it ended before.
     pub(crate) fn wait_until_ready(&mut self) -> Result<bool> {
         let mut line = String::new();

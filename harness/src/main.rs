@@ -2,7 +2,7 @@
 //!
 //! A command attacks a guarantee, and is a folder here: `crash` what is durable and answered once, `order`
 //! what is ordered without loss, `attack` what is isolated, `faults` what is promised while a server fails;
-//! `bench` measures. Each is written once over any [`subject`]; what one store alone can suffer stands in
+//! `sim` plays the whole engine with faults from a seed; `bench` measures. Each is written once over any [`subject`]; what one store alone can suffer stands in
 //! the folder of the guarantee that it attacks.
 
 #![allow(
@@ -20,8 +20,10 @@ mod faults;
 mod journal;
 mod order;
 mod run_folder;
+mod sim;
 mod subject;
 mod terminal;
+mod work;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -48,10 +50,13 @@ enum Command {
     Bench(bench::Arguments),
     Faults(faults::Arguments),
     Order(order::Arguments),
+    Sim(sim::Arguments),
     #[command(hide = true)]
     OrderWriter(order::WriterArguments),
     #[command(hide = true)]
     OrderReader(order::ReaderArguments),
+    #[command(hide = true)]
+    WorkChild(work::ChildArguments),
 }
 
 fn main() -> ExitCode {
@@ -81,8 +86,10 @@ fn run(command: Command) -> Result<bool> {
             Command::Bench(arguments) => bench::run(&arguments).await.map(|()| true),
             Command::Faults(arguments) => faults::run(arguments).await,
             Command::Order(arguments) => order::run(arguments).await,
+            Command::Sim(arguments) => sim::run(&arguments),
             Command::OrderWriter(arguments) => order::run_writer(arguments).await.map(|()| true),
             Command::OrderReader(arguments) => order::run_reader(arguments).await.map(|()| true),
+            Command::WorkChild(arguments) => work::run_child(arguments).await.map(|()| true),
         }
     })
 }

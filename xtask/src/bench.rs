@@ -19,15 +19,23 @@ pub(crate) fn command() -> Command {
                 .help("Smaller logs and fewer, shorter runs: a smoke test, not a measurement"),
         )
         .arg(Arg::new("only").long("only").value_name("NAME").help(
-            "Only one part: commits, loads, catch-up, view, neighbour, memory, indexes; with --peers one of its parts, \
-             or one peer beside ours: cqrs-es, disintegrate, mire, umadb, insert, unnest",
+            "Only one part: commits, loads, catch-up, view, neighbour, memory, indexes, work-drain, work-commands, \
+             work-latency, work-cost, work-turns; with --peers one of its parts, or one peer beside ours: cqrs-es, \
+             disintegrate, mire, umadb, insert, unnest",
         ))
         .arg(
             Arg::new("store")
                 .long("store")
                 .value_parser(["sqlite", "postgres"])
                 .conflicts_with("peers")
-                .help("Which store; sqlite where none is named. On postgres the parts are commits, catch-up, view, neighbour, log-head, stream-heads"),
+                .help("Which store; sqlite where none is named. On postgres the parts are commits, catch-up, view, neighbour, log-head, stream-heads, work-horizon, and those that begin with work"),
+        )
+        .arg(
+            Arg::new("pinned")
+                .long("pinned")
+                .value_name("SECONDS")
+                .conflicts_with("peers")
+                .help("How long work-horizon keeps dead rows from being cleaned away; 600 where it is not said, and 30 with --quick"),
         )
         .arg(
             Arg::new("peers")
@@ -57,7 +65,7 @@ fn passed_on(matches: &ArgMatches) -> Result<Vec<OsString>> {
     if matches.get_flag("quick") {
         arguments.push("--quick".into());
     }
-    for option in ["only", "store"] {
+    for option in ["only", "store", "pinned"] {
         if let Some(value) = matches.get_one::<String>(option) {
             arguments.extend([format!("--{option}").into(), value.into()]);
         }
@@ -77,7 +85,8 @@ mod tests {
         assert_eq!(passed[0], "--json");
         assert!(Path::new(&passed[1]).is_absolute() && Path::new(&passed[1]).ends_with("out.json"));
         assert_eq!(passed[2..], ["--quick", "--only", "mire"]);
-        let matches = command().try_get_matches_from(["bench", "--store", "postgres"]).unwrap();
-        assert_eq!(passed_on(&matches).unwrap(), ["--store", "postgres"]);
+        let matches =
+            command().try_get_matches_from(["bench", "--store", "postgres", "--pinned", "60"]).unwrap();
+        assert_eq!(passed_on(&matches).unwrap(), ["--store", "postgres", "--pinned", "60"]);
     }
 }

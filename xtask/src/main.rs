@@ -23,6 +23,7 @@ mod package;
 mod peers;
 mod repository;
 mod services;
+mod sim;
 mod test;
 mod tidy;
 
@@ -60,6 +61,7 @@ const COMMANDS: &[Entry] = &[
     (attack::command, attack::run),
     (crash::command, crash::run),
     (order::command, order::run),
+    (sim::command, sim::run),
     (faults::command, faults::run),
     (bench::command, bench::run),
 ];

@@ -21,6 +21,10 @@ const LEDGER_VARIABLE: &str = "UNDERLAY_TEST_LEDGER";
 /// are of the connection, and the model is long.
 const NOT_ON_NEWEST: [&str; 4] = ["pooler::", "tls::", "silence::", "model::"];
 
+/// Tests of one run that may pass at their second try only. The tests race threads, kill processes and start
+/// servers; one on which a loaded machine comes down is named at the end, and is a defect of that test.
+const FLAKY_MAX: u64 = 3;
+
 /// What tests find servers and programs by.
 type Environment = Vec<(&'static str, OsString)>;
 
@@ -61,7 +65,13 @@ pub(crate) fn all(root: &Path, filter: Option<&str>, count: &mut Count) -> Resul
         None => (run_on_newest(root, &environment, count), run_without_features(root, count)),
         Some(_) => (Ok(()), Ok(())),
     };
-    let errors: Vec<String> = [documentation, tests, newest, without_features]
+    let flaky = if count.flaky > FLAKY_MAX {
+        Err(format!("{} tests passed at their second try only, and at most {FLAKY_MAX} may", count.flaky)
+            .into())
+    } else {
+        Ok(())
+    };
+    let errors: Vec<String> = [documentation, tests, newest, without_features, flaky]
         .into_iter()
         .filter_map(Result::err)
         .map(|error| error.to_string())
@@ -78,12 +88,20 @@ pub(crate) fn all(root: &Path, filter: Option<&str>, count: &mut Count) -> Resul
 pub(crate) struct Count {
     passed: u64,
     failed: u64,
+    /// Those of the passed that failed before.
+    flaky: u64,
 }
 
 impl Count {
     /// Prints the numbers, where a runner gave any.
     pub(crate) fn print(self) {
         if self != Self::default() {
+            if self.flaky > 0 {
+                println!(
+                    "{} of them passed at their second try only: see FLAKY above, and mend them",
+                    self.flaky
+                );
+            }
             println!("{} passed, {} failed", self.passed, self.failed);
         }
     }
@@ -99,13 +117,16 @@ impl Count {
     }
 
     /// Adds the numbers of nextest's summary; other lines add nothing:
-    /// `Summary [ 1.0s] 5 tests run: 3 passed (1 slow), 1 failed, 1 timed out, 2 skipped`.
+    /// `Summary [ 1.0s] 5 tests run: 3 passed (1 slow, 1 flaky), 1 failed, 1 timed out, 2 skipped`.
     fn add_nextest(&mut self, line: &str) {
         if !line.trim_start().starts_with("Summary [") {
             return;
         }
         let Some((_, numbers)) = line.split_once(" run: ") else { return };
         self.add(numbers.split(','));
+        let words: Vec<&str> = numbers.split([' ', ',', '(', ')']).filter(|word| !word.is_empty()).collect();
+        let flaky = words.windows(2).find(|pair| pair[1] == "flaky").and_then(|pair| pair[0].parse().ok());
+        self.flaky += flaky.unwrap_or(0_u64);
     }
 
     fn add<'a>(&mut self, parts: impl Iterator<Item = &'a str>) {
@@ -136,6 +157,12 @@ fn has_nextest(root: &Path) -> bool {
     command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
+/// What the gate asks of nextest beside: who changes a test sees each failure of it, and the gate is not thrown away
+/// for one.
+fn retries() -> &'static [&'static str] {
+    if std::env::var_os("CI").is_some() { &["--retries", "1"] } else { &[] }
+}
+
 fn run_nextest(
     root: &Path,
     environment: &Environment,
@@ -144,7 +171,7 @@ fn run_nextest(
 ) -> Result<()> {
     let arguments = ["nextest", "run", "--workspace", "--all-features", "--no-fail-fast", "--no-tests=pass"];
     let mut command = cargo(root, &arguments);
-    command.envs(environment.iter().cloned()).args(filter);
+    command.envs(environment.iter().cloned()).args(retries()).args(filter);
     run_watched(&mut command, Watched::Stderr, |line| count.add_nextest(line))
 }
 
@@ -158,6 +185,9 @@ fn run_on_newest(root: &Path, environment: &Environment, count: &mut Count) -> R
     let nextest = has_nextest(root);
     let mut arguments = if nextest { vec!["nextest", "run"] } else { vec!["test"] };
     arguments.extend(["--package", "underlay-postgres", "--test", "it", "--no-fail-fast"]);
+    if nextest {
+        arguments.extend(retries());
+    }
     arguments.push("--");
     arguments.extend(NOT_ON_NEWEST.iter().flat_map(|part| ["--skip", part]));
     let mut command = cargo(root, &arguments);
@@ -203,7 +233,7 @@ mod tests {
             "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.02s",
         );
         count.add_libtest("test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 9 filtered out");
-        assert_eq!(count, Count { passed: 4, failed: 2 });
+        assert_eq!(count, Count { passed: 4, failed: 2, flaky: 0 });
     }
 
     #[test]
@@ -211,9 +241,9 @@ mod tests {
         let mut count = Count::default();
         count.add_nextest("        PASS [   0.004s] xtask test::tests::one");
         count.add_nextest(
-            "     Summary [   1.203s] 9 tests run: 5 passed (1 slow, 1 leaky), 2 failed, 1 timed out, 1 exec failed, 3 skipped",
+            "     Summary [   1.203s] 9 tests run: 5 passed (1 slow, 2 flaky, 1 leaky), 2 failed, 1 timed out, 1 exec failed, 3 skipped",
         );
-        assert_eq!(count, Count { passed: 5, failed: 4 });
+        assert_eq!(count, Count { passed: 5, failed: 4, flaky: 2 });
     }
 
     #[test]

@@ -22,10 +22,10 @@ use tokio_postgres::types::Type;
 use underlay_core::adapter::{PAGE_BYTES_MAX, stored_number, stored_time};
 use underlay_core::limits::{WORK_SCAN_MAX, WORK_SHARDS};
 use underlay_core::{
-    BegunWork, CommitId, DueLook, DuePage, DuePlace, Error, HeldShard, Lane, LaneCursors, QueueDepth, ReadWork,
-    Settlement, Shard, ShardTerm, Share, TenantId, WorkFilter, WorkHint, WorkId, WorkInfo, WorkKind,
-    WorkPage, WorkPlace, WorkQueue, WorkScope, Worker, check_due_look, check_settlements, check_work_count,
-    check_work_filter, check_work_limit, check_work_scope, check_worker,
+    BegunWork, CommitId, DueLook, DuePage, DuePlace, Error, HeldShard, Lane, LaneCursors, QueueDepth,
+    ReadWork, Settlement, Shard, ShardTerm, Share, TenantId, WorkFilter, WorkHint, WorkId, WorkInfo,
+    WorkKind, WorkPage, WorkPlace, WorkQueue, WorkScope, Worker, check_due_look, check_settlements,
+    check_work_count, check_work_filter, check_work_limit, check_work_scope, check_worker,
 };
 use uuid::Uuid;
 
@@ -415,7 +415,9 @@ fn read_share(row: &Row, worker: &Worker) -> Result<Share, Failure> {
     let look_in: Option<i64> = row.try_get(6)?;
     let places = urgent.iter().zip(&normal).zip(&suspects);
     let mut held = Vec::with_capacity(shards.len());
-    for (at, ((shard, term), ((urgent, normal), suspects_to))) in shards.iter().zip(&terms).zip(places).enumerate() {
+    for (at, ((shard, term), ((urgent, normal), suspects_to))) in
+        shards.iter().zip(&terms).zip(places).enumerate()
+    {
         let term = ShardTerm { shard: read_shard(*shard)?, term: term.unsigned_abs(), worker: worker.id };
         let cursors = [urgent, normal].map(|place| WorkPlace::from_number(place.unsigned_abs()));
         // Those it had come first, and none is given past its part.

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use underlay_core::Error;
 use underlay_core::options::Options;
+use underlay_core::{CommitId, Error, check_lease};
 
 use crate::subscription::Backoff;
 
@@ -60,7 +60,7 @@ pub struct EngineConfig {
     /// Attempts that go on side by side. No tenant and no receiver has more of them than are free beside it, so
     /// that whoever comes later finds room.
     pub work_running_max: usize,
-    /// Attempts of them for one tenant.
+    /// Attempts of them for one tenant. By one receiver it has at most half of what its other receivers leave free.
     pub work_tenant_running_max: usize,
     /// Attempts of them by one receiver, so that one which hangs does not hold up the others.
     pub work_receiver_running_max: usize,
@@ -96,7 +96,7 @@ impl Default for EngineConfig {
             work_poll_interval: Duration::from_secs(1),
             work_drain: Duration::from_secs(10),
             work_running_max: 128,
-            work_tenant_running_max: 32,
+            work_tenant_running_max: 64,
             work_receiver_running_max: 64,
             work_buffered_max: 8_192,
             work_buffered_bytes_max: 32 << 20,
@@ -107,7 +107,22 @@ impl Default for EngineConfig {
     }
 }
 
+/// Digits drawn for the name of a holder.
+const HOLDER_DIGITS: usize = 8;
+
 impl EngineConfig {
+    /// A name of this process for people, in leases of so long. Of two engines in one process each is a holder of
+    /// its own.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where no store takes such a lease.
+    pub(crate) fn draw_holder(&self, of: &str, lease: Duration) -> Result<String, Error> {
+        let drawn = CommitId::draw().to_string();
+        let holder = format!("{}/{}", self.process, &drawn[drawn.len() - HOLDER_DIGITS..]);
+        check_lease(of, &holder, lease)?;
+        Ok(holder)
+    }
+
     /// The pauses after failures.
     pub(crate) fn backoff(&self) -> Backoff {
         Backoff { min: self.retry_delay_min, max: self.retry_delay_max }

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use underlay_core::{
     Aggregate, Checkpoints, Clock, Error, EventStore, Leases, Operation, Position, Query, ReadModels,
@@ -18,6 +17,7 @@ use crate::overview::KnownStandings;
 use crate::processes::Processes;
 use crate::pumps::Pumps;
 use crate::schedules::Timetable;
+use crate::stops::Stops;
 use crate::views::Views;
 use crate::work::Workers;
 use crate::{
@@ -426,14 +426,14 @@ impl Engine {
 /// The views that run in this process. Dropping it stops them at their next step.
 #[derive(Debug)]
 pub struct RunningViews {
-    pub(crate) stop: watch::Sender<bool>,
+    pub(crate) stops: Stops,
     pub(crate) tasks: Vec<JoinHandle<()>>,
 }
 
 impl RunningViews {
     /// Lets every view finish its step, and waits for it.
     pub async fn stop(self) {
-        self.stop.send_replace(true);
+        self.stops.stop();
         for task in self.tasks {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a view's runner ended badly");

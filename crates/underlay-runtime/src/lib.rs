@@ -6,12 +6,14 @@
 mod commands;
 mod config;
 mod engine;
+mod known;
 mod options;
 mod overview;
 mod processes;
 mod pumps;
 mod registry;
 mod schedules;
+mod stops;
 mod subscription;
 mod views;
 mod work;
@@ -24,14 +26,11 @@ pub use config::{EngineConfig, OnViewChange};
 pub use engine::{Engine, Ports, RowStore, RowStores, RunningViews, WorkPorts};
 pub use overview::{LetterCount, LetterOrder, Overview};
 pub use processes::{
-    BlockingLetter, ProcessFilter, ProcessInstance, ProcessPage, ProcessStanding, ProcessState,
-    ProcessSummary, WaitedCommand, WaitedTimer,
+    BlockingLetter, ProcessFilter, ProcessInstance, ProcessPage, ProcessSummary, WaitedCommand, WaitedTimer,
 };
-pub use pumps::{PumpStanding, PumpState, RewindTo, RunningPumps, RunningSubscribers, Subscribed};
+pub use pumps::{RewindTo, RunningPumps, RunningSubscribers, Subscribed};
 pub use registry::{AggregateInfo, OperationInfo, Registry};
 pub use schedules::{Missed, ScheduleDefinition, ScheduleInfo};
-pub use subscription::SubscriptionState;
-pub use views::{
-    RebuildFrom, Retried, RowAnswer, Standings, ViewAnswer, ViewStanding, ViewState, ViewStatus,
-};
+pub use subscription::{FollowerStanding, FollowerState, FollowerStatus, SubscriptionState};
+pub use views::{RebuildFrom, Retried, RowAnswer, Standings, ViewAnswer, ViewStanding, ViewState};
 pub use work::{QueueStanding, ReceiverState, RunningWork, WorkStandings, WorkerState};

@@ -9,7 +9,7 @@ use underlay_core::{
     Json, Payload, Position, TenantId, TenantLag, Timestamp, WorkFilter, WorkId, WorkInfo, WorkKind,
     WorkPlace, WorkStanding,
 };
-use underlay_runtime::{LetterOrder, Overview, ViewStatus};
+use underlay_runtime::{FollowerStanding, FollowerStatus, LetterOrder, Overview};
 
 use crate::Principal;
 use crate::answer::Answer;
@@ -50,7 +50,7 @@ pub(crate) struct QueueBody {
 #[derive(Debug, Serialize)]
 pub(crate) struct FollowerBody {
     pub(crate) name: String,
-    pub(crate) status: ViewStatus,
+    pub(crate) status: FollowerStatus,
     pub(crate) position: Position,
     /// How many positions the head of the log is beyond that.
     pub(crate) behind: u64,
@@ -97,28 +97,16 @@ pub(crate) fn queues_of(overview: &Overview) -> Vec<QueueBody> {
     overview.queues.iter().map(queue).collect()
 }
 
-/// Processes as they are told.
-pub(crate) fn processes_of(overview: &Overview) -> Vec<FollowerBody> {
-    let process = |process: &underlay_runtime::ProcessStanding| FollowerBody {
-        name: process.process.clone(),
-        status: process.status,
-        position: process.position,
-        behind: process.behind,
-        stopped_since: process.stop.as_ref().map(|stop| stop.since),
+/// Processes or pumps as they are told.
+pub(crate) fn followers_of(standings: &[FollowerStanding]) -> Vec<FollowerBody> {
+    let follower = |standing: &FollowerStanding| FollowerBody {
+        name: standing.name.clone(),
+        status: standing.status,
+        position: standing.position,
+        behind: standing.behind,
+        stopped_since: standing.stop.as_ref().map(|stop| stop.since),
     };
-    overview.processes.iter().map(process).collect()
-}
-
-/// Pumps as they are told.
-pub(crate) fn pumps_of(overview: &Overview) -> Vec<FollowerBody> {
-    let pump = |pump: &underlay_runtime::PumpStanding| FollowerBody {
-        name: pump.pump.clone(),
-        status: pump.status,
-        position: pump.position,
-        behind: pump.behind,
-        stopped_since: pump.stop.as_ref().map(|stop| stop.since),
-    };
-    overview.pumps.iter().map(pump).collect()
+    standings.iter().map(follower).collect()
 }
 
 /// `GET /v1/admin/queues`: how much waits, how late it is, and where processes, pumps and subscribers stand.
@@ -144,8 +132,8 @@ pub(crate) async fn queues(
         queues: queues_of(&overview),
         shards_held: overview.worker.as_ref().map(|worker| worker.shards.len()),
         subscribers: subscribers.collect(),
-        processes: processes_of(&overview),
-        pumps: pumps_of(&overview),
+        processes: followers_of(&overview.processes),
+        pumps: followers_of(&overview.pumps),
     }))
 }
 

@@ -1,10 +1,12 @@
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use underlay_core::{Error, ViewSchema};
 use underlay_runtime::Engine;
 
 use crate::budget::Budgets;
 use crate::door::admission::Admission;
+use crate::links::LINKS_AT_ONCE_MAX;
 use crate::{LogReaders, ServerConfig};
 
 /// What every handler works with. A clone is a reference count.
@@ -16,6 +18,7 @@ struct Inner {
     config: ServerConfig,
     budgets: Arc<Budgets>,
     admission: Admission,
+    links_at_once: Semaphore,
     schemas: Vec<ViewSchema>,
     roles: Vec<String>,
 }
@@ -30,7 +33,8 @@ impl App {
             roles.extend(readers.iter().cloned());
         }
         roles.extend(config.operators.iter().cloned());
-        Self(Arc::new(Inner { engine, config, budgets, admission, schemas, roles }))
+        let links_at_once = Semaphore::new(LINKS_AT_ONCE_MAX);
+        Self(Arc::new(Inner { engine, config, budgets, admission, links_at_once, schemas, roles }))
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -49,6 +53,11 @@ impl App {
     /// Who waits to be identified.
     pub(crate) fn admission(&self) -> &Admission {
         &self.0.admission
+    }
+
+    /// The places of links that are being opened.
+    pub(crate) fn links_at_once(&self) -> &Semaphore {
+        &self.0.links_at_once
     }
 
     /// Every role that something of the service asks for.

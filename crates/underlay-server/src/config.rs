@@ -4,7 +4,8 @@ use std::time::Duration;
 use underlay_core::TenantId;
 
 use crate::door::credentials::NoCredentials;
-use crate::{Credentials, LogReaders, OneTenant};
+use crate::links::LinkPages;
+use crate::{Credentials, LinkKeys, LinkPage, LogReaders, OneTenant};
 
 /// A request the start page shows, ready to be copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +66,8 @@ pub struct ServerConfig {
     pub answer_bytes_max: usize,
     /// The same, of one tenant.
     pub tenant_answer_bytes_max: usize,
+    /// What links lead to that are opened without credentials.
+    pub(crate) links: LinkPages,
     /// Whether everybody is let in, as one tenant.
     is_open: bool,
 }
@@ -99,6 +102,7 @@ impl ServerConfig {
             tenant_requests_max: 256,
             answer_bytes_max: 256 << 20,
             tenant_answer_bytes_max: 64 << 20,
+            links: LinkPages::default(),
             is_open: false,
         }
     }
@@ -163,6 +167,13 @@ impl ServerConfig {
     #[must_use]
     pub fn with_host_allowed(mut self, name: impl Into<String>) -> Self {
         self.hosts_allowed.push(name.into());
+        self
+    }
+
+    /// Adds the pages that signed links lead to, which ask for no credentials, and who has the key of the links.
+    #[must_use]
+    pub fn with_links(mut self, keys: Arc<dyn LinkKeys>, pages: Vec<Arc<dyn LinkPage>>) -> Self {
+        self.links = LinkPages { keys: Some(keys), pages };
         self
     }
 

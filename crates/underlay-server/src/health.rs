@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use serde::Serialize;
 use underlay_core::reasons::{OLDER_COPY, READS_ONLY};
 use underlay_core::{Error, Position};
-use underlay_runtime::ViewStatus;
+use underlay_runtime::{FollowerStanding, FollowerStatus};
 
 use crate::admin::{QueueBody, queues_of};
 use crate::answer::Answer;
@@ -45,13 +45,13 @@ pub(crate) struct ReadyBody {
     credentials: Option<String>,
     /// The views that have stopped, in whatever process, and wait for a person. All else is served.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    views_stopped: BTreeMap<String, ViewStatus>,
+    views_stopped: BTreeMap<String, FollowerStatus>,
     /// The same, of processes of the domain, which take no more events until then.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    processes_stopped: BTreeMap<String, ViewStatus>,
+    processes_stopped: BTreeMap<String, FollowerStatus>,
     /// The same, of pumps.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pumps_stopped: BTreeMap<String, ViewStatus>,
+    pumps_stopped: BTreeMap<String, FollowerStatus>,
     /// The subscribers of this process that take nothing more until a person has looked at their dead letters.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     subscribers_stopped: Vec<String>,
@@ -90,12 +90,12 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<Answer<ReadyBody>, P
         }
     })?;
     let stopped = standings.views.into_iter().filter(|view| view.status.is_stopped());
-    let views_stopped: BTreeMap<String, ViewStatus> = stopped.map(|view| (view.view, view.status)).collect();
+    let views_stopped: BTreeMap<String, FollowerStatus> =
+        stopped.map(|view| (view.view, view.status)).collect();
     let credentials = app.config().credentials.trouble();
-    let pumps_stopped: BTreeMap<String, ViewStatus> =
-        overview.pumps_stopped().map(|pump| (pump.pump.clone(), pump.status)).collect();
-    let stopped = overview.processes_stopped().map(|process| (process.process.clone(), process.status));
-    let processes_stopped: BTreeMap<String, ViewStatus> = stopped.collect();
+    let status_of = |follower: &FollowerStanding| (follower.name.clone(), follower.status);
+    let pumps_stopped: BTreeMap<_, _> = overview.pumps_stopped().map(status_of).collect();
+    let processes_stopped: BTreeMap<_, _> = overview.processes_stopped().map(status_of).collect();
     let stopped = overview.subscribers.iter().filter(|subscriber| subscriber.is_stopped);
     let subscribers_stopped: Vec<String> = stopped.map(|subscriber| subscriber.name.clone()).collect();
     let all_go_on = views_stopped.is_empty()

@@ -28,6 +28,7 @@ mod edge;
 mod events;
 mod health;
 mod host;
+mod links;
 mod options;
 mod pace;
 mod page;
@@ -37,6 +38,7 @@ mod problem;
 mod request_body;
 mod request_headers;
 mod router;
+mod schedules;
 mod serve;
 mod start_page;
 mod streams;
@@ -51,6 +53,7 @@ pub use door::{
     TOKENS_LOOK_INTERVAL, TOKENS_REVOKED_WITHIN, Token, TokenFile, TokenList, TokenRequest, bearer,
     check_listener,
 };
+pub use links::{LINK_KEY_BYTES, LinkAnswer, LinkKey, LinkKeys, LinkPage, LinkTarget, OpenedLink};
 pub use options::check_host_name;
 pub use router::{Route, check_addresses, router, routes};
 pub use serve::{ServeLimits, serve, serve_within};

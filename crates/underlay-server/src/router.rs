@@ -2,7 +2,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::StatusCode;
 use axum::middleware;
-use axum::routing::{MethodRouter, delete, get, post};
+use axum::routing::{MethodRouter, delete, get, post, put};
 use underlay_core::Error;
 use underlay_runtime::{Engine, Registry};
 
@@ -10,7 +10,8 @@ use crate::app::App;
 use crate::door::roles::{self, Use};
 use crate::problem::Problem;
 use crate::{
-    ServerConfig, admin, command_status, commands, edge, events, health, host, start_page, streams, views,
+    ServerConfig, admin, command_status, commands, edge, events, health, host, links, schedules, start_page,
+    streams, views,
 };
 
 /// Categories that would read like the addresses of something else.
@@ -63,10 +64,16 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 /// | `GET /v1/admin/queues` | what waits to be done and how late it is, and where pumps and subscribers stand |
 /// | `GET /v1/admin/dead-letters?receiver=&key=&kind=&after=&limit=` | a page of the tenant's work that was given up |
 /// | `POST /v1/admin/dead-letters/{id}/replay`, `…/discard` | tries it again, or removes it |
+/// | `GET /v1/admin/schedules` | the schedules of the tenant |
+/// | `PUT /v1/admin/schedules/{name}` | puts a schedule, in place of one of that name |
+/// | `DELETE /v1/admin/schedules/{name}` | removes a schedule |
+/// | `GET /links/{page}/{secret}?tenant=&subject=&id=` | what a link is for that the service has sent, as HTML |
+/// | `POST /links/{page}/{secret}?tenant=&subject=&id=` | does what the link is for |
 /// | `GET /livez`, `GET /readyz` | whether the process answers, and whether it can serve |
 ///
 /// Everything but the health is there for requests to this machine, to an address, and to
-/// `hosts_allowed`; others get 421. Everything below `/v1/` asks for credentials, and for the roles that
+/// `hosts_allowed`; others get 421. What is below `/links/` asks for the signature of a link, and nothing else.
+/// Everything below `/v1/` asks for credentials, and for the roles that
 /// commands, operations and views declare; the log and its streams are for
 /// [`log_readers`](ServerConfig::log_readers), and everything below `/v1/admin/` for
 /// [`operators`](ServerConfig::operators).
@@ -84,7 +91,7 @@ pub fn router(engine: Engine, config: ServerConfig) -> Result<Router, Error> {
         of_a_tenant = of_a_tenant.route(entry.path, entry.handler.route_layer(admit));
     }
     let mut router = Router::new();
-    for (path, handler) in open_entries() {
+    for (_, path, handler) in open_entries() {
         router = router.route(path, handler);
     }
     let router = router
@@ -100,7 +107,7 @@ pub fn router(engine: Engine, config: ServerConfig) -> Result<Router, Error> {
 /// An address of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
-    /// The method: `GET`, `POST` or `DELETE`.
+    /// The method: `GET`, `POST`, `PUT` or `DELETE`.
     pub method: &'static str,
     /// The path, with a name in braces for every part that varies.
     pub path: &'static str,
@@ -111,15 +118,21 @@ pub struct Route {
 /// Every address that [`router`] answers at.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    let open = open_entries().map(|(path, _)| Route { method: "GET", path, of_a_tenant: false });
+    let open = open_entries().map(|(method, path, _)| Route { method, path, of_a_tenant: false });
     let of_a_tenant =
         entries().map(|entry| Route { method: entry.method, path: entry.path, of_a_tenant: true });
     open.into_iter().chain(of_a_tenant).collect()
 }
 
-/// What is answered without credentials, and is nobody's.
-fn open_entries() -> [(&'static str, MethodRouter<App>); 3] {
-    [("/", get(start_page::show)), (health::LIVE, get(health::live)), (health::READY, get(health::ready))]
+/// What is answered without credentials: nobody's, or that of whoever has a link.
+fn open_entries() -> [(&'static str, &'static str, MethodRouter<App>); 5] {
+    [
+        ("GET", "/", get(start_page::show)),
+        ("GET", health::LIVE, get(health::live)),
+        ("GET", health::READY, get(health::ready)),
+        ("GET", links::PATH, get(links::show)),
+        ("POST", links::PATH, post(links::confirm)),
+    ]
 }
 
 /// An address of a tenant's data, and what it is used for.
@@ -133,8 +146,11 @@ struct Entry {
 /// Where a command is asked for.
 const COMMAND: &str = "/v1/commands/{id}";
 
+/// Where a schedule is.
+const SCHEDULE: &str = "/v1/admin/schedules/{name}";
+
 /// What asks for credentials. There is no other way into the router for a handler of a tenant's data.
-fn entries() -> [Entry; 13] {
+fn entries() -> [Entry; 16] {
     let reads = |path, to, handler| Entry { method: "GET", path, to, handler };
     let writes = |path, to, handler| Entry { method: "POST", path, to, handler };
     [
@@ -152,6 +168,9 @@ fn entries() -> [Entry; 13] {
         reads("/v1/admin/dead-letters", Use::Work, get(admin::dead_letters)),
         writes("/v1/admin/dead-letters/{id}/replay", Use::Work, post(admin::replay)),
         writes("/v1/admin/dead-letters/{id}/discard", Use::Work, post(admin::discard)),
+        reads("/v1/admin/schedules", Use::Work, get(schedules::list)),
+        Entry { method: "PUT", path: SCHEDULE, to: Use::Work, handler: put(schedules::put) },
+        Entry { method: "DELETE", path: SCHEDULE, to: Use::Work, handler: delete(schedules::remove) },
     ]
 }
 

@@ -10,23 +10,23 @@ use axum::http::{HeaderMap, HeaderName};
 use axum::response::{Html, IntoResponse, Response};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use underlay_core::{Actor, CommandDescriptor};
-use underlay_runtime::{OperationInfo, Overview, ViewStatus};
+use underlay_runtime::{FollowerStatus, OperationInfo, Overview};
 
-use crate::admin::{FollowerBody, QueueBody, processes_of, pumps_of, queues_of};
+use crate::admin::{FollowerBody, QueueBody, followers_of, queues_of};
 use crate::app::App;
 use crate::budget::keep;
 use crate::door::roles::{identify, operates, suffice};
 use crate::problem::Problem;
 use crate::views::{self, ViewBody};
 
-const STYLE: &str = include_str!("start_page.css");
+pub(crate) const STYLE: &str = include_str!("start_page.css");
 /// The page runs no script, loads nothing and sits in no frame.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'";
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The addresses that are there whatever the service is made of.
-const ENDPOINTS: [(&str, &str); 8] = [
+const ENDPOINTS: [(&str, &str); 9] = [
     ("/v1/events", "everything that happened, in pages"),
     ("/v1/views", "the views, and where they stand"),
     ("/v1/streams/{stream}", "what happened to one aggregate"),
@@ -36,6 +36,7 @@ const ENDPOINTS: [(&str, &str); 8] = [
     ),
     ("/v1/admin/queues", "what waits to be done, and where pumps stand; for operators"),
     ("/v1/admin/dead-letters", "what was given up, to be replayed or discarded; for operators"),
+    ("/v1/admin/schedules", "what is given again and again; PUT and DELETE with a name; for operators"),
     ("/livez", "whether the process answers"),
     ("/readyz", "whether it can serve"),
 ];
@@ -263,7 +264,8 @@ fn view_section(views: Option<Vec<ViewBody>>, reader: &Reader<'_>) -> Markup {
 
 /// What follows commits, for operators; nothing where the service has nothing of the kind.
 fn work_section(work: &Overview) -> Markup {
-    let (queues, processes, pumps) = (queues_of(work), processes_of(work), pumps_of(work));
+    let (queues, processes, pumps) =
+        (queues_of(work), followers_of(&work.processes), followers_of(&work.pumps));
     html! {
         @if !(queues.is_empty() && processes.is_empty() && pumps.is_empty()) {
             section aria-labelledby="work" {
@@ -334,11 +336,11 @@ fn follower_row(follower: &FollowerBody) -> Markup {
 }
 
 /// How a status is set.
-fn status_class(status: ViewStatus) -> &'static str {
+fn status_class(status: FollowerStatus) -> &'static str {
     match status {
-        ViewStatus::Live => "status live",
-        ViewStatus::CatchingUp | ViewStatus::Rebuilding => "status catching-up",
-        ViewStatus::Paused | ViewStatus::Failed | ViewStatus::NotRunning => "status stopped",
+        FollowerStatus::Live => "status live",
+        FollowerStatus::CatchingUp | FollowerStatus::Rebuilding => "status catching-up",
+        FollowerStatus::Paused | FollowerStatus::Failed | FollowerStatus::NotRunning => "status stopped",
     }
 }
 

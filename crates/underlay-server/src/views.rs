@@ -7,7 +7,7 @@ use underlay_core::{
     Actor, Column, ColumnType, Cursor, Error, Position, RowPage, RowValues, Sort, Timestamp, Value,
     ViewSchema,
 };
-use underlay_runtime::{ViewAnswer, ViewStanding, ViewStatus};
+use underlay_runtime::{FollowerStatus, ViewAnswer, ViewStanding};
 
 use crate::answer::Answer;
 use crate::app::App;
@@ -28,7 +28,7 @@ pub(crate) struct ViewBody {
     pub(crate) name: String,
     pub(crate) version: u32,
     pub(crate) columns: Vec<ColumnBody>,
-    pub(crate) status: ViewStatus,
+    pub(crate) status: FollowerStatus,
     /// The rows reflect every event at or below it.
     pub(crate) position: Position,
     /// Since when it is stopped.

@@ -3,10 +3,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rusqlite::Connection;
 use underlay_core::{
-    BegunWork, CommitId, DueLook, DuePage, Error, Lane, LaneCursors, QueueDepth, Settlement, Shard, ShardTerm, Share,
-    TenantId, WorkFilter, WorkHint, WorkId, WorkInfo, WorkPage, WorkPlace, WorkQueue, WorkScope, Worker,
-    check_due_look, check_settlements, check_work_count, check_work_filter, check_work_limit,
-    check_work_scope, check_worker,
+    BegunWork, CommitId, DueLook, DuePage, Error, Lane, LaneCursors, QueueDepth, Settlement, Shard,
+    ShardTerm, Share, TenantId, WorkFilter, WorkHint, WorkId, WorkInfo, WorkPage, WorkPlace, WorkQueue,
+    WorkScope, Worker, check_due_look, check_settlements, check_work_count, check_work_filter,
+    check_work_limit, check_work_scope, check_worker,
 };
 
 use crate::leases;

@@ -2,17 +2,15 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use underlay_core::{BegunWork, 
-    Attempts, Commit, CommitId, Committed, Delivery, DueLook, DuePage, Error, EventStore, Handled, Handler,
-    HandlerError, Input, Json, Lane, LaneCursors, OnFault, Process, ProcessStart, QueueDepth, Recorded,
-    Settlement, Shard, ShardTerm, Share, Step, StepContext, TenantId, WorkFilter, WorkId, WorkInfo, WorkPage,
-    WorkPlace, WorkQueue, WorkScope, Worker,
+use underlay_core::{
+    Attempts, Commit, CommitId, Committed, Delivery, Error, EventStore, Handled, Handler, HandlerError,
+    Input, Json, OnFault, Process, ProcessStart, Recorded, Settlement, Shard, Step, StepContext, TenantId,
+    WorkId, WorkPlace, WorkQueue,
 };
 
-use crate::EventStoreLayer;
+use crate::{EventStoreLayer, WorkQueueLayer};
 
 /// What fails once at each point, and then goes well.
 ///
@@ -20,8 +18,8 @@ use crate::EventStoreLayer;
 /// |---|---|---|
 /// | a [`Process`] | before a step | after it, and what the step came to is lost |
 /// | a [`Handler`] | before the effect | after it |
-/// | an event store, see [`Over`](crate::Over) | before a commit | after it, and the answer is lost |
-/// | a [`WorkQueue`] | before a settlement: what was done and stored is done again | after it, and the answer is lost |
+/// | an event store, under [`Over`](crate::Over) | before a commit | after it, and the answer is lost |
+/// | a work queue, under [`Over`](crate::Over) | before a settlement: what was done and stored is done again | after it, and the answer is lost |
 ///
 /// So every step is tried several times, and its commit and settlement too. A step that is taken again must come to
 /// the same: a difference is a panic in [`Troubles::check`].
@@ -212,41 +210,11 @@ fn lost(what: &str) -> Error {
 }
 
 #[async_trait]
-impl<Q: WorkQueue> WorkQueue for FailsOnce<Q> {
-    async fn share(
-        &self,
-        worker: &Worker,
-        duration: Duration,
-        cursors: &[(Shard, LaneCursors)],
-    ) -> Result<Share, Error> {
-        self.inner.share(worker, duration, cursors).await
-    }
+impl<Q: WorkQueue> WorkQueueLayer for FailsOnce<Q> {
+    type Below = Q;
 
-    async fn release(&self, terms: &[ShardTerm]) -> Result<(), Error> {
-        self.inner.release(terms).await
-    }
-
-    async fn leave(&self, worker: &Worker) -> Result<(), Error> {
-        self.inner.leave(worker).await
-    }
-
-    async fn read_work(
-        &self,
-        shard: Shard,
-        lane: Lane,
-        scope: &WorkScope,
-        after: WorkPlace,
-        limit: usize,
-    ) -> Result<WorkPage, Error> {
-        self.inner.read_work(shard, lane, scope, after, limit).await
-    }
-
-    async fn read_due(&self, shard: Shard, look: &DueLook, limit: usize) -> Result<DuePage, Error> {
-        self.inner.read_due(shard, look, limit).await
-    }
-
-    async fn begin(&self, begun: &[BegunWork]) -> Result<Vec<Shard>, Error> {
-        self.inner.begin(begun).await
+    fn below(&self) -> &Q {
+        &self.inner
     }
 
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Shard>, Error> {
@@ -264,35 +232,5 @@ impl<Q: WorkQueue> WorkQueue for FailsOnce<Q> {
             return Err(lost("the answer to a settlement"));
         }
         Ok(settled)
-    }
-
-    async fn find_work(
-        &self,
-        tenant: &TenantId,
-        commit: CommitId,
-        number: u32,
-    ) -> Result<Option<WorkInfo>, Error> {
-        self.inner.find_work(tenant, commit, number).await
-    }
-
-    async fn list_work(
-        &self,
-        filter: &WorkFilter,
-        after: WorkPlace,
-        limit: usize,
-    ) -> Result<Vec<WorkInfo>, Error> {
-        self.inner.list_work(filter, after, limit).await
-    }
-
-    async fn queue_depths(&self) -> Result<Vec<QueueDepth>, Error> {
-        self.inner.queue_depths().await
-    }
-
-    async fn replay(&self, tenant: &TenantId, letters: &[WorkId]) -> Result<usize, Error> {
-        self.inner.replay(tenant, letters).await
-    }
-
-    async fn discard(&self, tenant: &TenantId, letters: &[WorkId]) -> Result<usize, Error> {
-        self.inner.discard(tenant, letters).await
     }
 }

@@ -14,6 +14,8 @@ mod cli;
 mod config;
 pub mod events_lock;
 mod exit;
+mod links;
+mod mail;
 mod retention;
 mod service;
 mod store;
@@ -24,23 +26,27 @@ pub use async_trait::async_trait;
 pub use clap;
 pub use cli::{App, CliCommand};
 pub use exit::{Exit, ExitError};
+pub use links::Links;
 pub use service::Service;
 pub use store::Store;
 #[doc(hidden)]
 pub use underlay_core as core;
 pub use underlay_core::{
     Actor, Aggregate, BusSubscription, Category, Clock, ColumnValue, Command, CommandOutcome, Commit,
-    CommitId, Context, Decimal, Decision, Delivery, Draw, Drawing, Error, Event, EventId, EventStore,
-    EventStoreExt, ExpectedVersion, Handled, Handler, HandlerError, Input, Keys, NewEvent, OnFault,
-    Operation, Outgoing, Position, Process, ProcessStart, Query, ReadModels, Reads, Recorded, RecordedEvent,
-    Refusal, Row, Sink, Step, StepContext, StreamName, Streams, Subscriber, TenantId, Timestamp, Value,
-    Version, View,
+    CommitId, Context, Decimal, Decision, Delivery, Draw, Drawing, Email, Error, Event, EventId, EventStore,
+    EventStoreExt, ExpectedVersion, Handled, Handler, HandlerError, Input, Keys, Mail, MailError, Mailbox,
+    NewEvent, OnFault, Operation, Outgoing, Position, Process, ProcessStart, Query, ReadModels, Reads,
+    Recorded, RecordedEvent, Refusal, Row, Sink, Step, StepContext, StreamName, Streams, Subscriber,
+    TenantId, Timestamp, Value, Version, View,
 };
 pub use underlay_core::{adapter, domain, memory, ports, words};
 pub use underlay_derive::{command, event, refusal, row, snapshot, value};
+pub use underlay_outbound::mail::Template;
 pub use underlay_runtime::{
     Cancelled, CommandInfo, CommandStatus, Engine, EngineConfig, ExecuteError, ExecuteNamedError, Executed,
     Missed, OnViewChange, RebuildFrom, Request, ScheduleDefinition, SubmitOptions, Submitted,
 };
 pub use underlay_server as server;
-pub use underlay_server::{Credentials, Denied, LogReaders, Principal};
+pub use underlay_server::{
+    Credentials, Denied, LinkAnswer, LinkKey, LinkPage, LinkTarget, LogReaders, OpenedLink, Principal,
+};

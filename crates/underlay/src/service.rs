@@ -5,16 +5,18 @@ use std::time::Duration;
 use underlay_core::adapter::Adapter;
 use underlay_core::options::Configurable;
 use underlay_core::{
-    Aggregate, BusSubscription, Draw, Error, Handler, Operation, Process, Sink, SnapshotState, Subscriber,
-    View,
+    Aggregate, BusSubscription, Draw, Error, Handler, Mail, Operation, Process, Sink, SnapshotState,
+    Subscriber, View,
 };
 use underlay_runtime::{Engine, EngineConfig, Registry};
-use underlay_server::{Credentials, Example, LogReaders, ServerConfig};
+use underlay_server::{Credentials, Example, LinkPage, LogReaders, ServerConfig};
 
 use crate::cli::{self, CliCommand};
 use crate::config::{OwnOptions, Settings};
+use crate::links::LinkSettings;
+use crate::mail::MailSettings;
 use crate::retention::Kept;
-use crate::{Adapters, Exit, Store};
+use crate::{Adapters, Exit, Links, Store, links, mail};
 
 /// A whole service: its domain by name, and the program around it.
 ///
@@ -39,6 +41,11 @@ pub struct Service {
     pub(crate) settings: Settings,
     pub(crate) credentials: Option<Arc<dyn Credentials>>,
     pub(crate) log_readers: Option<LogReaders>,
+    /// Where mail goes to, once the options are read.
+    mail: Option<Arc<dyn Mail>>,
+    /// Who makes links, once the options are read.
+    pub(crate) links: Option<Links>,
+    pub(crate) link_pages: Vec<Arc<dyn LinkPage>>,
     registry: Registry,
 }
 
@@ -65,6 +72,9 @@ impl Service {
             settings: Settings::new(&name, engine),
             credentials: None,
             log_readers: None,
+            mail: None,
+            links: None,
+            link_pages: Vec::new(),
             registry: Registry::default(),
             name,
         }
@@ -155,6 +165,61 @@ impl Service {
         self
     }
 
+    /// Gives the service the options of mail, in the section `mail`: where it goes to, such as `folder:bank.mail`, and
+    /// who sends it, such as `The Bank <bank@example.com>`, where the configuration says nothing else. What sends mail
+    /// gets it by [`Service::mail`].
+    #[must_use]
+    pub fn sends_mail(self, address: impl Into<String>, from: &str) -> Self {
+        let defaults = MailSettings::new(address.into(), from);
+        self.options(mail::SECTION, defaults, |mut service, settings| {
+            service.mail = Some(settings.open()?);
+            Ok(service)
+        })
+    }
+
+    /// Where mail goes to: for what [`Service::options`] adds after [`Service::sends_mail`].
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the service does not send mail, or its options were not read yet.
+    pub fn mail(&self) -> Result<Arc<dyn Mail>, Error> {
+        self.mail.clone().ok_or_else(|| {
+            Error::invalid(
+                "this service has no mail: `sends_mail` gives it mail, before the options that use it",
+            )
+        })
+    }
+
+    /// Gives the service the options of links, in the section `links`: where people reach it, and the key that links
+    /// are signed with. What makes links gets them by [`Service::links`], and [`Service::link_page`] adds what they
+    /// lead to.
+    #[must_use]
+    pub fn signs_links(self) -> Self {
+        self.options(links::SECTION, LinkSettings::default(), |mut service, settings| {
+            let Settings { database, listen, .. } = &service.settings;
+            service.links = Some(Links::configured(settings, database, listen));
+            Ok(service)
+        })
+    }
+
+    /// Who makes links: for what [`Service::options`] adds after [`Service::signs_links`].
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the service signs no links, or its options were not read yet.
+    pub fn links(&self) -> Result<Links, Error> {
+        self.links.clone().ok_or_else(|| {
+            Error::invalid(
+                "this service has no links: `signs_links` gives it links, before the options that use them",
+            )
+        })
+    }
+
+    /// Adds a page that links lead to. Whoever has a link opens it, without credentials.
+    #[must_use]
+    pub fn link_page(mut self, page: impl LinkPage) -> Self {
+        self.link_pages.push(Arc::new(page));
+        self
+    }
+
     /// Adds a command to the command line.
     #[must_use]
     pub fn command(mut self, command: impl CliCommand) -> Self {
@@ -206,7 +271,17 @@ impl Service {
         if let Some(readers) = &self.log_readers {
             config.log_readers = readers.clone();
         }
-        config
+        self.with_links(config)
+    }
+
+    /// The same with the pages that links lead to, where the options were read. The name that people reach the service
+    /// by is one that requests may be for.
+    pub(crate) fn with_links(&self, mut config: ServerConfig) -> ServerConfig {
+        let Some(links) = &self.links else { return config };
+        if let Some(host) = links.public_host() {
+            config = config.with_host_allowed(host);
+        }
+        config.with_links(Arc::new(links.clone()), self.link_pages.clone())
     }
 
     /// Sets how long `serve` keeps the message and fields of a refusal for repeats; 30 days when not
@@ -277,7 +352,8 @@ impl Service {
 
     /// The service with everything that its own options make of it.
     pub(crate) fn configured(&self, settings: &Settings) -> Result<Self, Error> {
-        settings.own.iter().try_fold(self.clone(), |service, own| own.add_to(service))
+        let service = Self { settings: settings.clone(), ..self.clone() };
+        settings.own.iter().try_fold(service, |service, own| own.add_to(service))
     }
 
     /// The same, as configured.

@@ -36,7 +36,8 @@ const ANSWER_BYTES_MAX: usize = 64 << 10;
 /// Characters of what the gateway says that are kept.
 const SAID_CHARS_MAX: usize = 500;
 /// Why nothing can be paid where no gateway is configured.
-const NO_GATEWAY: &str = "this service has no payment gateway; the option gateway.address names one";
+pub(crate) const NO_GATEWAY: &str =
+    "this service has no payment gateway; the option gateway.address names one";
 
 /// The options of payments.
 #[derive(Clone, Debug)]
@@ -76,13 +77,13 @@ impl Configurable for GatewayConfig {
 /// # Errors
 /// [`Error::Invalid`] where the address is not one.
 pub fn add_payments(service: Service, config: GatewayConfig) -> Result<Service, Error> {
-    let address = config.address.as_deref().map(address).transpose()?;
-    let gateway = Gateway { address };
+    let gateway = Gateway::new(config.address.as_deref())?;
+    let has_gateway = gateway.address.is_some();
     Ok(service
         .aggregate::<Payment>()
-        .process(Payments { answer_within: config.answer_within })
-        .handler(Charge(gateway.clone()))
-        .handler(Reconcile(gateway)))
+        .process(Payments { answer_within: config.answer_within, has_gateway })
+        .handler(Charge::new(gateway.clone()))
+        .handler(Reconcile::new(gateway)))
 }
 
 /// A payment gateway.
@@ -117,6 +118,15 @@ fn address(text: &str) -> Result<Uri, Error> {
 }
 
 impl Gateway {
+    /// A gateway at an address such as `http://127.0.0.1:8100`, or none. Without one whatever asks it fails, and is tried
+    /// again: the gateway that was there before may have charged.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the address is not one.
+    pub fn new(text: Option<&str>) -> Result<Self, Error> {
+        Ok(Self { address: text.map(address).transpose()? })
+    }
+
     /// Asks the gateway something about a payment.
     async fn ask(
         &self,
@@ -225,6 +235,14 @@ pub enum ChargeMessage {
 #[derive(Clone, Debug)]
 pub struct Charge(Gateway);
 
+impl Charge {
+    /// Asks a gateway.
+    #[must_use]
+    pub fn new(gateway: Gateway) -> Self {
+        Self(gateway)
+    }
+}
+
 impl Handler for Charge {
     const NAME: &'static str = "charge";
     type Message = ChargeMessage;
@@ -236,10 +254,6 @@ impl Handler for Charge {
 
     async fn handle(&self, message: ChargeMessage, delivery: &Delivery) -> Result<Handled, HandlerError> {
         let ChargeMessage::Charge { payment, money, payee } = message;
-        // Where there was an attempt before, there may have been a gateway.
-        if self.0.address.is_none() && delivery.attempt == 1 {
-            return Ok(noted(&payment, Said::Declined { reason: NO_GATEWAY.to_owned() }));
-        }
         let key = key_of(&payment, delivery);
         let body = serde_json::json!({
             "payment": key, "amount": money.amount, "commodity": money.commodity, "payee": payee,
@@ -264,6 +278,14 @@ pub enum ReconcileMessage {
 /// Has the gateway cancel a payment that it has not charged, and say which it is.
 #[derive(Clone, Debug)]
 pub struct Reconcile(Gateway);
+
+impl Reconcile {
+    /// Asks a gateway.
+    #[must_use]
+    pub fn new(gateway: Gateway) -> Self {
+        Self(gateway)
+    }
+}
 
 impl Handler for Reconcile {
     const NAME: &'static str = "reconcile";

@@ -1,7 +1,7 @@
 //! The reference service of Underlay: a double-entry ledger for many tenants.
 //!
 //! [`account`], [`transfer`], [`entry`] and [`payment`] are the domain, [`gateway`] is who is asked to charge a
-//! payment, [`balances`] is what is read, [`journal`] and [`import`] take in the journals of plain-text
+//! payment, [`member`] is who takes part and gets mail, [`balances`] is what is read, [`journal`] and [`import`] take in the journals of plain-text
 //! accounting. [`service`] puts it together.
 
 pub mod account;
@@ -11,6 +11,7 @@ pub mod entry;
 pub mod gateway;
 pub mod import;
 pub mod journal;
+pub mod member;
 pub mod money;
 pub mod payment;
 pub mod transfer;
@@ -23,6 +24,7 @@ use crate::balances_command::PrintBalances;
 use crate::entry::PostEntry;
 use crate::gateway::{GatewayConfig, add_payments};
 use crate::import::Import;
+use crate::member::{MembersConfig, add_members};
 use crate::transfer::Transfer;
 
 /// The ledger: its domain, its view and its commands.
@@ -34,6 +36,11 @@ pub fn service() -> Service {
         .operation::<Transfer>()
         .operation::<PostEntry>()
         .view(Balances)
+        // region: mail
+        .sends_mail("folder:ledger.mail", "The Ledger <ledger@localhost>")
+        .signs_links()
+        .options("members", MembersConfig::default(), add_members)
+        // endregion: mail
         .options("gateway", GatewayConfig::default(), add_payments)
         .command(Import)
         .command(PrintBalances)

@@ -6,6 +6,10 @@
 //!                │          └── no answer in time ─► reconcile ─► charged or cancelled, as above
 //!                └── refused ─► declined ─► finished
 //! ```
+//!
+//! How a payment ends, the gateway says. Where a person notes that it was declined, it is stopped: the gateway is asked
+//! to cancel it, and it is released only then. So no money goes back that the gateway charges after all, and none stays
+//! set aside, however early somebody stops it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,7 +21,7 @@ use underlay::{
 };
 
 use crate::account::{Account, AccountCommand, AccountId};
-use crate::gateway::{Charge, ChargeMessage, Reconcile, ReconcileMessage};
+use crate::gateway::{Charge, ChargeMessage, NO_GATEWAY, Reconcile, ReconcileMessage};
 use crate::money::{Commodity, Money};
 
 /// Characters in the id of a payment.
@@ -94,6 +98,12 @@ pub enum PaymentEvent {
         /// What the gateway calls the charge.
         reference: String,
     },
+    /// Somebody wants it to end. The gateway says whether it was charged before.
+    #[event(name = "payment-stopped", version = 1)]
+    Stopped {
+        /// Why.
+        reason: String,
+    },
     /// It was not made: the account or the gateway said no.
     #[event(name = "payment-declined", version = 1)]
     Declined {
@@ -125,7 +135,7 @@ pub enum PaymentCommand {
         /// What the gateway calls the charge.
         reference: String,
     },
-    /// Notes that it was not made.
+    /// Notes that it was not made. Given by a person, it stops the payment.
     #[command(name = "note-declined", roles("payments"))]
     NoteDeclined {
         /// Why.
@@ -158,6 +168,9 @@ pub enum PaymentRefusal {
         /// How many it has.
         chars: u64,
     },
+    /// Somebody says what only the gateway knows.
+    #[refusal(code = "gateway-decides", message = "only the gateway says that a payment was charged")]
+    GatewayDecides,
     /// It has ended otherwise.
     #[refusal(code = "already-ended", message = "the payment has ended: {how}")]
     AlreadyEnded {
@@ -177,8 +190,15 @@ enum Stage {
     #[default]
     New,
     Requested,
+    /// Somebody wants it to end.
+    Stopped,
     Charged,
     Declined,
+}
+
+/// Whether a command comes from the service itself, such as what the gateway said: a person has a name or a role.
+fn is_own(context: &Context) -> bool {
+    context.actor.name.is_none() && context.actor.roles.is_empty()
 }
 
 impl Aggregate for Payment {
@@ -191,7 +211,7 @@ impl Aggregate for Payment {
     fn decide(
         &self,
         command: PaymentCommand,
-        _context: &Context,
+        context: &Context,
     ) -> Result<Decision<PaymentEvent>, PaymentRefusal> {
         let event = match (command, self.stage) {
             (PaymentCommand::Pay { account, amount, commodity, payee }, Stage::New) => {
@@ -206,10 +226,21 @@ impl Aggregate for Payment {
             }
             (PaymentCommand::Pay { .. }, _) => return Err(PaymentRefusal::AlreadyRequested),
             (_, Stage::New) => return Err(PaymentRefusal::NotRequested),
-            (PaymentCommand::NoteCharged { reference }, Stage::Requested) => {
+            (PaymentCommand::NoteCharged { .. }, _) if !is_own(context) => {
+                return Err(PaymentRefusal::GatewayDecides);
+            }
+            (PaymentCommand::NoteDeclined { reason }, Stage::Requested) if !is_own(context) => {
+                PaymentEvent::Stopped { reason }
+            }
+            (PaymentCommand::NoteDeclined { .. }, Stage::Stopped) if !is_own(context) => {
+                return Ok(Decision::nothing());
+            }
+            (PaymentCommand::NoteCharged { reference }, Stage::Requested | Stage::Stopped) => {
                 PaymentEvent::Charged { reference }
             }
-            (PaymentCommand::NoteDeclined { reason }, Stage::Requested) => PaymentEvent::Declined { reason },
+            (PaymentCommand::NoteDeclined { reason }, Stage::Requested | Stage::Stopped) => {
+                PaymentEvent::Declined { reason }
+            }
             // Two ways of finding out may find the same.
             (PaymentCommand::NoteCharged { .. }, Stage::Charged)
             | (PaymentCommand::NoteDeclined { .. }, Stage::Declined) => return Ok(Decision::nothing()),
@@ -224,6 +255,7 @@ impl Aggregate for Payment {
     fn evolve(&mut self, event: &PaymentEvent) {
         self.stage = match event {
             PaymentEvent::Requested { .. } => Stage::Requested,
+            PaymentEvent::Stopped { .. } => Stage::Stopped,
             PaymentEvent::Charged { .. } => Stage::Charged,
             PaymentEvent::Declined { .. } => Stage::Declined,
         };
@@ -235,6 +267,35 @@ impl Aggregate for Payment {
 pub struct Payments {
     /// How long the gateway has to answer before it is asked what became of the payment.
     pub answer_within: Duration,
+    /// Whether there is a gateway to ask. Without one a payment is declined before anybody is asked, and never after:
+    /// a gateway that was asked before it was taken away may have charged.
+    pub has_gateway: bool,
+}
+
+/// How far a payment has come.
+#[underlay::value]
+#[derive(Copy, Default, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum PaymentStage {
+    /// The money is being set aside.
+    #[default]
+    Reserving,
+    /// The money is set aside, and the gateway is asked.
+    Charging,
+}
+
+/// What was heard of a payment before its money was set aside.
+#[underlay::value]
+#[derive(Copy, Default, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum EarlyEnd {
+    /// Nothing.
+    #[default]
+    None,
+    /// Somebody wants it to end.
+    Stopped,
+    /// It was declined.
+    Declined,
 }
 
 /// What is known of a payment on its way.
@@ -249,6 +310,10 @@ pub struct PaymentState {
     pub money: Money,
     /// Who is paid.
     pub payee: String,
+    /// How far it has come.
+    pub stage: PaymentStage,
+    /// What was heard of it early.
+    pub early_end: EarlyEnd,
 }
 
 impl Process for Payments {
@@ -278,12 +343,23 @@ impl Process for Payments {
                     account: account.clone(),
                     money: money.clone(),
                     payee: payee.clone(),
+                    stage: PaymentStage::Reserving,
+                    early_end: EarlyEnd::None,
                 };
                 Step::to(state.clone()).command("reserve", state.reserve())
             }
             (None, _) => Step::stay(),
             (Some(state), Input::Event(recorded)) => match &recorded.event {
                 PaymentEvent::Requested { .. } => Step::stay(),
+                PaymentEvent::Stopped { .. } => match state.stage {
+                    PaymentStage::Reserving => Step::to(state.heard(EarlyEnd::Stopped)),
+                    PaymentStage::Charging => {
+                        Step::to(state.clone()).clear_timer("answer").send(state.reconcile())
+                    }
+                },
+                PaymentEvent::Declined { .. } if state.stage == PaymentStage::Reserving => {
+                    Step::to(state.heard(EarlyEnd::Declined))
+                }
                 PaymentEvent::Charged { .. } => {
                     Step::to(state.clone()).clear_timer("answer").command("settle", state.settle())
                 }
@@ -291,15 +367,32 @@ impl Process for Payments {
             },
             (Some(state), Input::Outcome { name, outcome }) => {
                 let answer_by = context.now.saturating_add(self.answer_within).unwrap_or(context.now);
-                state.after(name, outcome, answer_by)
+                match (name.as_str(), outcome) {
+                    ("reserve", CommandOutcome::Accepted) => self.reserved(state, answer_by),
+                    _ => state.after(name, outcome),
+                }
             }
-            (Some(state), Input::Timer { .. }) => {
-                let key = state.payment.as_str();
-                Step::to(state.clone()).send(Outgoing::message::<Reconcile>(
-                    key,
-                    &ReconcileMessage::Reconcile { payment: state.payment.clone() },
-                ))
+            (Some(state), Input::Timer { .. }) => Step::to(state.clone()).send(state.reconcile()),
+        }
+    }
+}
+
+impl Payments {
+    /// What follows once the money is set aside.
+    fn reserved(&self, state: &PaymentState, answer_by: Timestamp) -> Step<PaymentState> {
+        let charging = PaymentState { stage: PaymentStage::Charging, ..state.clone() };
+        match state.early_end {
+            EarlyEnd::Declined => Step::to(charging).command("release", state.release()),
+            _ if !self.has_gateway => {
+                Step::to(charging).undo_by("release", state.release()).send(state.decline(NO_GATEWAY))
             }
+            EarlyEnd::Stopped => {
+                Step::to(charging).undo_by("release", state.release()).send(state.reconcile())
+            }
+            EarlyEnd::None => Step::to(charging)
+                .undo_by("release", state.release())
+                .send(state.charge())
+                .timer("answer", answer_by),
         }
     }
 }
@@ -331,21 +424,27 @@ impl PaymentState {
         Outgoing::message::<Charge>(self.payment.as_str(), &message)
     }
 
-    /// What follows from the end of a command.
-    fn after(&self, name: &str, outcome: &CommandOutcome, answer_by: Timestamp) -> Step<Self> {
+    fn reconcile(&self) -> Outgoing {
+        let message = ReconcileMessage::Reconcile { payment: self.payment.clone() };
+        Outgoing::message::<Reconcile>(self.payment.as_str(), &message)
+    }
+
+    fn decline(&self, reason: &str) -> Outgoing {
+        let declined = PaymentCommand::NoteDeclined { reason: reason.to_owned() };
+        Outgoing::command::<Payment>(&self.payment, &declined)
+    }
+
+    fn heard(&self, early_end: EarlyEnd) -> Self {
+        Self { early_end, ..self.clone() }
+    }
+
+    /// What follows from the end of a command, but from money that was set aside.
+    fn after(&self, name: &str, outcome: &CommandOutcome) -> Step<Self> {
         match (name, outcome) {
-            ("reserve", CommandOutcome::Accepted) => Step::to(self.clone())
-                .undo_by("release", self.release())
-                .send(self.charge())
-                .timer("answer", answer_by),
             (
                 "reserve",
                 CommandOutcome::Refused { message: reason, .. } | CommandOutcome::Failed { reason },
-            ) => {
-                let declined = PaymentCommand::NoteDeclined { reason: reason.clone() };
-                Step::to(self.clone())
-                    .command("decline", Outgoing::command::<Payment>(&self.payment, &declined))
-            }
+            ) => Step::to(self.clone()).command("decline", self.decline(reason)),
             // The money is still set aside: a person replays the command.
             ("settle" | "release", CommandOutcome::Failed { .. }) => Step::stay(),
             _ => Step::to(self.clone()).finish(),

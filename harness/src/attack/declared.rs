@@ -154,8 +154,8 @@ pub(super) fn callers(function: &str) -> Option<&'static [&'static str]> {
         "position_at" | "move_checkpoint" | "time_now" | "import_commits" | "forget_commits" => &["worker"],
         "share_work" | "release_shards" | "leave_work" | "begin_work" | "settle_work" | "replay_work"
         | "discard_work" => &["worker"],
-        "check_work_log" | "lost_shards" | "shard_term" | "move_shard" | "line_is_blocked" | "release_line"
-        | "lock_lines" | "move_subscription" => &["worker"],
+        "check_work_log" | "lost_shards" | "shard_term" | "move_shard" | "line_is_blocked"
+        | "release_line" | "lock_lines" | "move_subscription" => &["worker"],
         "refuse_change" => &[],
         _ => return None,
     })

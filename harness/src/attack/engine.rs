@@ -1,5 +1,7 @@
 //! The engine on the store: commands, operations and queries of one tenant with another's names and ids.
 
+mod work;
+
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -9,7 +11,7 @@ use underlay_runtime::{Engine, EngineConfig, RebuildFrom, Request};
 use super::marks::{self, Marked};
 use super::population::{Population, own_commit};
 use super::tally::Attack;
-use super::vault::{Copy, Secrets, Vault, VaultCommand, registry};
+use super::vault::{Copy, Secrets, Vault, VaultCommand, Watch, registry};
 use crate::Result;
 use crate::subject::OpenStore;
 
@@ -19,6 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const SHARED: &str = "shared";
 /// The view of all vaults.
 const SECRETS: &str = <Secrets as View>::NAME;
+/// The view that lists the instances of processes.
+const PROCESS_INSTANCES: &str = "underlay_process_instances";
 
 /// Fills a vault for every tenant, and calls everything as one tenant against another.
 pub(super) async fn attack(
@@ -27,16 +31,23 @@ pub(super) async fn attack(
     pairs: &[(usize, usize)],
 ) -> Result<Attack> {
     let mut attack = Attack::new("commands and queries of the engine");
-    let engine = Engine::new(store.ports(), registry(), EngineConfig::default())?;
-    let views = engine.start_views();
+    let engine = Engine::new(store.ports(), registry().process(Watch), EngineConfig::default())?;
+    let (views, working) = (engine.start_views(), engine.start_work());
     let position = fill(&engine, store, population).await?;
+    work::fill(&engine, &population.tenants).await?;
     engine.wait_for_view(SECRETS, position, PATIENCE).await?;
+    engine.wait_for_view(PROCESS_INSTANCES, store.store.head().await?, PATIENCE).await?;
     for (own, victim) in pairs {
         let pair =
             Pair { engine: &engine, own: &population.tenants[*own], victim: &population.tenants[*victim] };
         pair.queries(&mut attack).await?;
+        pair.submissions(&mut attack).await?;
+        pair.timetable(&mut attack).await?;
+        pair.processes(&mut attack).await;
+        pair.letters(&mut attack).await?;
         pair.commands(&mut attack).await;
     }
+    work::look_after(&engine, &population.tenants, &mut attack).await?;
     // Also from the rows of another generation.
     engine.rebuild_view(SECRETS, RebuildFrom::default(), |_| ()).await?;
     for (own, victim) in pairs {
@@ -44,6 +55,7 @@ pub(super) async fn attack(
             Pair { engine: &engine, own: &population.tenants[*own], victim: &population.tenants[*victim] };
         pair.queries(&mut attack).await?;
     }
+    working.stop().await;
     views.stop().await;
     Ok(attack)
 }

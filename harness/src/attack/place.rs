@@ -82,8 +82,12 @@ impl<'s> Installation<'s> {
         Place { database, prefix: self.prefix.clone() }
     }
 
-    /// Removes the roles, where the places are gone that they own something in.
+    /// Removes the roles, where the places are gone that they own something in. Those of a private server go away with
+    /// it, as the places do.
     pub(super) async fn remove(self) -> Result<()> {
+        if self.server.is_private() {
+            return Ok(());
+        }
         let admin = Session::open(self.server.address()).await?;
         for role in ROLES.into_iter().chain([LOGIN, STRANGER]) {
             admin.run(&format!("DROP ROLE IF EXISTS {}", self.role(role))).await?;

@@ -1,8 +1,11 @@
 //! A domain that tells what it knows: a vault's refusal quotes what is in it, its row holds it.
 
 use serde::{Deserialize, Serialize};
-use underlay_core::{Aggregate, Context, Decision, Error, Keys, Operation, Reads, Recorded, Streams, View};
-use underlay_derive::{command, event, refusal, row};
+use underlay_core::{
+    Aggregate, Context, Decision, Error, Input, Keys, Operation, Process, ProcessStart, Reads, Recorded,
+    Step, StepContext, Streams, View,
+};
+use underlay_derive::{command, event, refusal, row, value};
 use underlay_runtime::Registry;
 
 #[event(crate = underlay_core)]
@@ -96,6 +99,34 @@ impl View for Secrets {
     fn fold(&self, _: &String, _: Option<Secret>, event: &Recorded<VaultEvent>) -> Option<Secret> {
         let VaultEvent::Filled { secret } = &event.event;
         Some(Secret { secret: secret.clone() })
+    }
+}
+
+#[value(crate = underlay_core)]
+pub(super) struct Watched {
+    secret: String,
+}
+
+/// Remembers what is in every vault.
+pub(super) struct Watch;
+
+impl Process for Watch {
+    const NAME: &'static str = "watch";
+    const STARTS: ProcessStart = ProcessStart::Beginning;
+    type Event = VaultEvent;
+    type State = Watched;
+
+    fn route(&self, event: &Recorded<VaultEvent>) -> Option<String> {
+        Some(event.stream().id().to_owned())
+    }
+
+    fn step(&self, _: Option<&Watched>, input: &Input<VaultEvent>, _: &StepContext) -> Step<Watched> {
+        match input {
+            Input::Event(Recorded { event: VaultEvent::Filled { secret }, .. }) => {
+                Step::to(Watched { secret: secret.clone() })
+            }
+            _ => Step::stay(),
+        }
     }
 }
 

@@ -13,6 +13,8 @@ pub(crate) use figures::{Latency, Sample};
 pub(crate) enum Aim {
     /// At least this many times its baseline.
     RatioAtLeast(f64),
+    /// At most this many times its baseline.
+    RatioAtMost(f64),
     /// At least this value.
     AtLeast(f64),
     /// At most this value.
@@ -62,6 +64,7 @@ impl Figure {
     fn reaches(&self, aim: Aim) -> Option<bool> {
         Some(match aim {
             Aim::RatioAtLeast(least) => self.ratio()? >= least,
+            Aim::RatioAtMost(most) => self.ratio()? <= most,
             Aim::AtLeast(least) => self.runs.value() >= least,
             Aim::AtMost(most) => self.runs.value() <= most,
             Aim::SpreadAtMost(most) => {
@@ -123,6 +126,7 @@ pub(crate) fn json(place: &str, figures: &[Figure]) -> Result<String> {
 fn verdict(figure: &Figure, aim: Aim) -> String {
     let text = match aim {
         Aim::RatioAtLeast(least) => format!("≥ {least}x"),
+        Aim::RatioAtMost(most) => format!("≤ {most}x"),
         Aim::AtLeast(least) => format!("≥ {}", amount(least)),
         Aim::AtMost(most) => format!("≤ {}", amount(most)),
         Aim::SpreadAtMost(most) => format!("p99 ≤ {most} p50"),

@@ -19,6 +19,7 @@ mod plain_scan;
 mod postgres;
 mod stream_loads;
 mod view_fold;
+mod work;
 
 use std::fs;
 use std::path::PathBuf;
@@ -41,9 +42,13 @@ pub(crate) struct Arguments {
     #[arg(long)]
     quick: bool,
     /// Only the figures of one part: commits, loads, catch-up, view, neighbour, memory, indexes; on
-    /// PostgreSQL commits, catch-up, view, neighbour, log-head, stream-heads
+    /// PostgreSQL commits, catch-up, view, neighbour, log-head, stream-heads, work-horizon; on both
+    /// work-drain, work-commands, work-latency, work-cost, work-turns
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
+    /// How long a transaction keeps dead rows from being cleaned away, in part work-horizon
+    #[arg(long, value_name = "SECONDS")]
+    pinned: Option<u64>,
     /// Which store
     #[arg(long, default_value_t = StoreKind::Sqlite, value_parser = StoreKind::among(STORES))]
     store: StoreKind,
@@ -68,6 +73,21 @@ struct Scale {
     log_events: u64,
     /// Rows in one run of the index costs.
     index_rows: u64,
+    /// Messages in one run that drains them.
+    messages: u64,
+    /// Commands in one run of stored commands.
+    commands: u64,
+    /// Messages of one tenant that wait while another sends its first.
+    backlog: u64,
+    /// How long a transaction stays open beside a queue.
+    pinned: Duration,
+}
+
+impl Scale {
+    /// The part of a long run that is measured at each of its ends.
+    fn window(&self) -> Duration {
+        self.pinned / 10
+    }
 }
 
 const FULL: Scale = Scale {
@@ -76,6 +96,10 @@ const FULL: Scale = Scale {
     warm_up: Duration::from_millis(300),
     log_events: 1_000_000,
     index_rows: 100_000,
+    messages: 40_000,
+    commands: 16_000,
+    backlog: 100_000,
+    pinned: Duration::from_secs(600),
 };
 
 const QUICK: Scale = Scale {
@@ -84,6 +108,10 @@ const QUICK: Scale = Scale {
     warm_up: Duration::from_millis(100),
     log_events: 100_000,
     index_rows: 20_000,
+    messages: 8_000,
+    commands: 3_200,
+    backlog: 20_000,
+    pinned: Duration::from_secs(30),
 };
 
 const PARTS: &[&str] = &["commits", "loads", "catch-up", "view", "neighbour", "memory", "indexes"];
@@ -97,22 +125,26 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
         return memory::print_own(path).await;
     }
     let parts = match arguments.store {
-        StoreKind::Postgres => postgres::PARTS,
-        StoreKind::Sqlite | StoreKind::Memory => PARTS,
+        StoreKind::Postgres => [postgres::PARTS, work::PARTS, &[work::HORIZON]].concat(),
+        StoreKind::Sqlite | StoreKind::Memory => [PARTS, work::PARTS].concat(),
     };
     if let Some(only) = arguments.only.as_deref().filter(|only| !parts.contains(only)) {
         return Err(format!("there is no part {only:?}; there are: {}", parts.join(", ")).into());
     }
-    let scale = if arguments.quick { QUICK } else { FULL };
+    let mut scale = if arguments.quick { QUICK } else { FULL };
+    if let Some(seconds) = arguments.pinned {
+        scale.pinned = Duration::from_secs(seconds);
+    }
     let disk = Disk::beside_program()?;
     println!("{}", disk.describe()?);
     let mut figures: Vec<Figure> = Vec::new();
     for part in parts {
-        if arguments.only.as_deref().is_some_and(|only| only != *part) {
+        if arguments.only.as_deref().is_some_and(|only| only != part) {
             continue;
         }
         eprintln!("{part} …");
-        figures.extend(match *part {
+        figures.extend(match part {
+            part if part.starts_with("work-") => work::measure(part, arguments.store, &disk, &scale).await?,
             part if arguments.store == StoreKind::Postgres => postgres::measure(part, &scale).await?,
             "commits" => commits::measure(&disk, &scale).await?,
             "loads" => stream_loads::measure(&disk, &scale).await?,

@@ -6,8 +6,10 @@
 //! rounds and grows; in some rounds the next child comes before anybody looks. With `--power-loss`
 //! what the child had not flushed is taken away before the look. With `--server-crash` the server
 //! crashes while the child is at work, which goes on by itself before it is killed.
+//!
+//! With `--work` the processes do [work]: each round is a kill there.
 
-mod bank;
+pub(crate) mod bank;
 mod book;
 mod errand;
 mod log;
@@ -15,6 +17,7 @@ mod power;
 mod server;
 mod teller;
 mod verify;
+mod work;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -84,6 +87,9 @@ pub(crate) struct Arguments {
     /// Crashes the server too, a private one: a session is killed, or all processes end at once.
     #[arg(long)]
     server_crash: bool,
+    /// Kills processes that do work: stored commands, messages, a process with timers. Each round is a kill.
+    #[arg(long, conflicts_with = "break_sync")]
+    work: bool,
     /// Makes every flush do nothing; fails where that is not found.
     #[arg(long, requires = "power_loss")]
     break_sync: bool,
@@ -135,6 +141,15 @@ pub(crate) async fn run(arguments: Arguments) -> Result<bool> {
     }
     let began = Instant::now();
     let rounds = Rounds { arguments: &arguments, directory: folder.path(), power };
+    if arguments.work {
+        let summary = rounds.run_work(subject, &mut Dice::new(seed)).await;
+        let good = summary.as_ref().is_ok_and(|summary| summary.findings.is_clean());
+        if let Ok(summary) = &summary {
+            summary.print(&arguments, seed, began.elapsed())?;
+        }
+        folder.leave(good)?;
+        return summary.map(|_| good);
+    }
     let summary = rounds.run(subject, &mut Dice::new(seed)).await;
     let good = summary.as_ref().is_ok_and(|summary| summary.violations.is_empty() != arguments.break_sync);
     if let Ok(summary) = &summary {

@@ -36,6 +36,11 @@ impl Measured {
         let nothing = findings.acknowledged == 0;
         self.hold(findings.is_clean() && !nothing, findings.summary());
         self.broken.extend(findings.examples.iter().cloned());
+        if let Some(work) = &findings.work {
+            let nothing = work.acknowledged == 0 || work.orders == 0 || work.delivered == 0;
+            self.hold(work.is_clean() && !nothing, format!("work: {}", work.summary()));
+            self.broken.extend(work.examples.iter().cloned());
+        }
     }
 
     /// Takes in what another part of the same fault came to.

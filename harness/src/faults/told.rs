@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-use crate::Result;
+use crate::{Result, work};
 
 /// Examples that are kept of what must not be.
 const EXAMPLES_MAX: usize = 5;
@@ -59,6 +59,8 @@ pub(crate) struct Findings {
     /// Not there as it was told: elsewhere, declined and there, a wrong answer, a hole in the log.
     pub(crate) untrue: u64,
     pub(crate) examples: Vec<String>,
+    /// What came of the work that flowed beside the callers, where some did.
+    pub(crate) work: Option<work::Findings>,
 }
 
 impl Findings {

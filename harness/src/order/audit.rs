@@ -8,6 +8,8 @@ use serde::Serialize;
 use underlay_core::{StreamName, StreamVersion, TenantId, Version};
 use uuid::Uuid;
 
+use crate::work;
+
 use super::evidence::{Acknowledged, Backup, Evidence, Intention, LogEntry, ReaderEvidence, WriterLine};
 
 /// Commits that one of equal tenants may be behind another: their lines began one after another, and
@@ -112,6 +114,23 @@ impl Findings {
         Duration::from_micros(self.longest_stall_micros)
     }
 
+    /// What was found of work that flowed.
+    pub(crate) fn of_work(work: &work::Findings) -> Self {
+        let mut findings = Self { committed: work.acknowledged, ..Self::default() };
+        findings.add_work(work);
+        findings
+    }
+
+    fn add_work(&mut self, work: &work::Findings) {
+        self.seen += work.delivered;
+        self.lost += work.lost;
+        self.duplicated += work.twice;
+        self.reordered += work.reordered;
+        self.misanswered += work.untrue;
+        let room = EXAMPLES_MAX.saturating_sub(self.examples.len());
+        self.examples.extend(work.examples.iter().take(room).cloned());
+    }
+
     fn add(&mut self, fault: Fault, count: u64, example: impl FnOnce() -> String) {
         let total = match fault {
             Fault::Lost => &mut self.lost,
@@ -142,6 +161,9 @@ pub(crate) fn audit(evidence: &Evidence) -> Findings {
         audit_backup(&evidence.log, backup, &mut findings);
     }
     audit_crowd(&evidence.crowd, &mut findings);
+    let mut work = work::Findings::default();
+    evidence.deliveries.audit(&mut work);
+    findings.add_work(&work);
     findings
 }
 

@@ -9,6 +9,7 @@ use underlay_core::{
 use uuid::Uuid;
 
 use crate::Result;
+use crate::work::Deliveries;
 
 /// The tenants there are.
 pub(crate) const TENANTS: [&str; 3] = ["north", "south", "east"];
@@ -234,4 +235,6 @@ pub(crate) struct Evidence {
     /// Commits stored for each of many equal tenants, while all of them waited; nothing where there was
     /// no crowd.
     pub(crate) crowd: Vec<u64>,
+    /// What was brought to a receiver, of work that was sent.
+    pub(crate) deliveries: Deliveries,
 }

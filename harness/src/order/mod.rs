@@ -4,7 +4,8 @@
 //! Where a store can be shared some of both are [processes] of their own, which are killed and started
 //! again while the others go on. On PostgreSQL there is [trouble] besides. Afterwards a [crowd] of
 //! tenants shows whether each gets its share. Everybody keeps a
-//! [`journal`](crate::journal); the [`audit`](mod@audit) reads them.
+//! [`journal`](crate::journal); the [`audit`](mod@audit) reads them. Then [work](crate::work) flows through a store of
+//! its own, while the processes that do it suffer: [`work`].
 //! With `--compare` the audit is shown to find what it looks for: [mistakes] makes them on purpose.
 
 mod attack;
@@ -17,6 +18,7 @@ mod processes;
 mod reader;
 mod report;
 mod trouble;
+mod work;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -133,6 +135,9 @@ async fn attack_and_compare(
     let name = format!("underlay, {}", subject.kind());
     report.add(Row::ours(&name, audit(&attacked.evidence), attacked.tally));
     drop(attacked.evidence);
+    if let Some((found, tally)) = work::attack(subject, directory, lasts, &mut dice).await? {
+        report.add(Row::work(&format!("{name}, work"), &found, tally));
+    }
     if arguments.compare {
         for mistake in mistakes::make_all(subject, directory, &mut dice).await? {
             report.add(Row::mistake(mistake.name, mistake.consequence, audit(&mistake.evidence)));

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::audit::{Fault, Findings};
 use super::mistakes::Consequence;
 use super::trouble::Tally;
-use crate::{Result, terminal};
+use crate::{Result, terminal, work};
 
 /// A line of the report.
 pub(crate) struct Row {
@@ -13,6 +13,8 @@ pub(crate) struct Row {
     findings: Findings,
     /// What was done besides writing and reading.
     tally: Option<Tally>,
+    /// What came of work, where that is what flowed.
+    work: Option<String>,
     /// What is to be found where it is a mistake; nothing is to be found elsewhere.
     made: Option<Consequence>,
 }
@@ -22,11 +24,17 @@ const STALL_MADE_MIN: Duration = Duration::from_secs(1);
 
 impl Row {
     pub(crate) fn ours(name: &str, findings: Findings, tally: Tally) -> Self {
-        Self { name: name.to_owned(), findings, tally: Some(tally), made: None }
+        Self { name: name.to_owned(), findings, tally: Some(tally), work: None, made: None }
+    }
+
+    /// The same of work that flowed.
+    pub(crate) fn work(name: &str, found: &work::Findings, tally: Tally) -> Self {
+        let (work, findings) = (Some(found.summary()), Findings::of_work(found));
+        Self { name: name.to_owned(), findings, tally: Some(tally), work, made: None }
     }
 
     pub(crate) fn mistake(name: &str, consequence: Consequence, findings: Findings) -> Self {
-        Self { name: name.to_owned(), findings, tally: None, made: Some(consequence) }
+        Self { name: name.to_owned(), findings, tally: None, work: None, made: Some(consequence) }
     }
 
     fn verdict(&self, stall_max: Duration) -> std::result::Result<(), String> {
@@ -85,6 +93,7 @@ impl Report {
                     None => Value::Null,
                 },
                 "findings": serde_json::to_value(&row.findings)?,
+                "work": row.work,
                 "done_besides": serde_json::to_value(&row.tally)?,
                 "verdict": row.verdict(self.stall_max).err().unwrap_or_else(|| "good".to_owned()),
             }))
@@ -113,11 +122,15 @@ impl Report {
             if row.made.is_none() {
                 let Findings { conflicts, unavailable, seen, reads_unavailable, stalled_reader, .. } =
                     &row.findings;
-                lines.push(format!(
-                    "{}: {conflicts} conflicts, {unavailable} commits and {reads_unavailable} reads unavailable, \
-                     {seen} events seen by readers; the longest stall is of reader {stalled_reader}",
-                    row.name
-                ));
+                lines.push(match &row.work {
+                    Some(work) => format!("{}: {work}", row.name),
+                    None => format!(
+                        "{}: {conflicts} conflicts, {unavailable} commits and {reads_unavailable} reads \
+                         unavailable, {seen} events seen by readers; the longest stall is of reader \
+                         {stalled_reader}",
+                        row.name
+                    ),
+                });
                 lines.extend(row.tally.as_ref().map(|tally| format!("besides: {tally}")));
             }
             if let Err(verdict) = row.verdict(self.stall_max) {

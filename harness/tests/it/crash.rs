@@ -1,3 +1,5 @@
+use serde_json::Value;
+
 use crate::{harness, harness_or_skip, run};
 
 #[test]
@@ -29,6 +31,41 @@ fn what_was_promised_survives_a_crash_of_the_server() {
     let crashes = &answer["server_crashes"];
     let count = |how: &str| crashes[how].as_u64().unwrap();
     assert!(count("sessions_killed") + count("immediate_stops") > 0, "{answer:#}");
+}
+
+/// Nothing was found, and something happened.
+fn assert_work_flowed(answer: &Value, content: bool) {
+    assert!(content, "{answer:#}");
+    let findings = &answer["work"]["findings"];
+    for fault in ["lost", "twice", "reordered", "untrue"] {
+        assert_eq!(findings[fault], 0, "{fault}: {answer:#}");
+    }
+    assert!(findings["delivered"].as_u64().unwrap() > 0, "{answer:#}");
+    assert!(answer["work"]["kills"].as_u64().unwrap() >= 6, "{answer:#}");
+}
+
+#[test]
+fn work_survives_kills_and_is_done_once() {
+    let (answer, content) = harness(&["crash", "--work", "--rounds", "10", "--seed", "1", "--json"]);
+    assert_work_flowed(&answer, content);
+}
+
+#[test]
+fn work_survives_kills_and_is_done_once_on_postgres() {
+    let arguments = ["crash", "--work", "--store", "postgres", "--rounds", "8", "--seed", "1", "--json"];
+    let Some((answer, content)) = harness_or_skip(&arguments) else { return };
+    assert_work_flowed(&answer, content);
+}
+
+#[test]
+fn work_survives_a_power_cut_and_is_done_once() {
+    if skips(&["crash", "--power-loss", "--rounds", "1"]) {
+        return;
+    }
+    let arguments = ["crash", "--work", "--power-loss", "--rounds", "6", "--seed", "2", "--json"];
+    let (answer, content) = harness(&arguments);
+    assert_work_flowed(&answer, content);
+    assert!(answer["work"]["power_cuts"].as_u64().unwrap() > 0, "{answer:#}");
 }
 
 /// Whether a power cut can be made here; says so where it cannot.

@@ -18,7 +18,7 @@ fn short_faults_break_no_promise() {
     };
     let ledger = ledger.to_str().unwrap();
     // Tests share the machine: what is true must be, how soon it is so is measured elsewhere.
-    let mut arguments = vec!["faults", "--quick", "--json", "--resume-seconds-max", "30", "--ledger", ledger];
+    let mut arguments = vec!["faults", "--quick", "--json", "--resume-seconds-max", "60", "--ledger", ledger];
     arguments.extend(SHORT.iter().flat_map(|name| ["--only", name]));
     let (answer, kept) = harness(&arguments);
     assert!(kept, "{answer:#}");

@@ -8,6 +8,7 @@ mod crash;
 mod faults;
 mod flush;
 mod order;
+mod sim;
 
 use std::process::{Command, Output};
 

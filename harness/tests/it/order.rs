@@ -16,6 +16,17 @@ fn assert_clean(row: &Value) {
     }
 }
 
+/// Work flowed while those who did it were killed and stopped.
+fn assert_work_is_clean(row: &Value) {
+    assert!(row["name"].as_str().unwrap().ends_with(", work"), "{row:#}");
+    let findings = &row["findings"];
+    for fault in FAULTS {
+        assert_eq!(findings[fault], 0, "{fault}: {row:#}");
+    }
+    assert!(findings["seen"].as_u64().unwrap() > 0, "{row:#}");
+    assert!(row["done_besides"]["processes_killed"].as_u64().unwrap() > 0, "{row:#}");
+}
+
 #[test]
 fn nothing_is_lost_in_memory() {
     let (answer, content) = harness(&["order", "--store", "memory", "--seconds", "2", "--json"]);
@@ -29,9 +40,10 @@ fn nothing_is_lost_on_sqlite_and_every_mistake_is_found() {
     assert!(content, "{answer:#}");
     let rows = answer["rows"].as_array().unwrap();
     assert_clean(&rows[0]);
-    assert!(rows.len() > 1, "no mistake was made");
+    assert_work_is_clean(&rows[1]);
+    assert!(rows.len() > 2, "no mistake was made");
     let mut made: Vec<&str> = Vec::new();
-    for row in &rows[1..] {
+    for row in &rows[2..] {
         let fault = row["made_on_purpose"].as_str().unwrap();
         assert!(row["findings"][fault].as_u64().unwrap() > 0, "{row:#}");
         made.push(fault);
@@ -54,7 +66,8 @@ fn nothing_is_lost_on_postgres_whatever_else_happens_there_and_every_mistake_is_
     for count in ["processes_killed", "sessions_ended", "transactions_held", "appends_abandoned", "moves"] {
         assert!(besides[count].as_u64().unwrap() > 0, "{count}: {besides:#}");
     }
-    let made: Vec<&str> = rows[1..].iter().map(|row| row["made_on_purpose"].as_str().unwrap()).collect();
+    assert_work_is_clean(&rows[1]);
+    let made: Vec<&str> = rows[2..].iter().map(|row| row["made_on_purpose"].as_str().unwrap()).collect();
     for consequence in ["lost", "half_seen", "stall"] {
         assert!(made.contains(&consequence), "nobody makes {consequence} on purpose: {made:?}");
     }

@@ -55,6 +55,12 @@ impl Server {
         Self { _pgbouncer: None, private: None, address: address.into(), pooler: None }
     }
 
+    /// Whether all that is made on it goes away with it.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        self.private.is_some()
+    }
+
     /// The server, where it is a private one.
     pub fn private(&mut self) -> Option<&mut Postgres> {
         self.private.as_mut()
@@ -118,7 +124,7 @@ impl Server {
             pooler: self.pooler.clone(),
             name,
             own_login,
-            ends_with_server: self.private.is_some(),
+            ends_with_server: self.is_private(),
         }
     }
 }

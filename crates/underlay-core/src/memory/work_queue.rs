@@ -8,8 +8,8 @@ use async_trait::async_trait;
 
 use super::MemoryEventStore;
 use crate::ports::{
-    BegunWork, DueLook, DuePage, DuePlace, HeldShard, LaneCursors, QueueDepth, ReadWork, Settled, Settlement, ShardTerm,
-    Share, WorkFilter, WorkInfo, WorkPage, WorkQueue, WorkScope, WorkStanding, Worker, WorkerId,
+    BegunWork, DueLook, DuePage, DuePlace, HeldShard, LaneCursors, QueueDepth, ReadWork, Settled, Settlement,
+    ShardTerm, Share, WorkFilter, WorkInfo, WorkPage, WorkQueue, WorkScope, WorkStanding, Worker, WorkerId,
     check_due_look, check_settlements, check_work_count, check_work_filter, check_work_limit,
     check_work_scope, check_worker, kept_work_error,
 };
@@ -214,6 +214,13 @@ impl WorkRoom {
         terms.filter(|term| !self.holds(*term, now)).map(|term| term.shard).collect()
     }
 
+    /// The last place of all work that is not dead.
+    fn newest(&self) -> WorkPlace {
+        let mut rows = self.rows.iter().rev();
+        let newest = rows.find(|(_, row)| !matches!(row.standing, WorkStanding::Dead { .. }));
+        newest.map_or(WorkPlace::START, |(place, _)| *place)
+    }
+
     /// Counts that pieces are begun.
     fn begin(&mut self, begun: &[BegunWork], now: Timestamp) -> BTreeSet<Shard> {
         let lost = self.lost(begun.iter().map(|begun| begun.term), now);
@@ -305,7 +312,7 @@ impl WorkRoom {
                 holding.expires_at > Timestamp::MIN && holding.term.worker != worker.id
             });
             let suspects_to = match is_gone {
-                true => self.rows.last_key_value().map_or(WorkPlace::START, |(place, _)| *place),
+                true => self.newest(),
                 false => WorkPlace::START,
             };
             let suspects_to = before.map_or(WorkPlace::START, |holding| holding.suspects_to).max(suspects_to);

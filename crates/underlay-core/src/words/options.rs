@@ -51,6 +51,7 @@ pub struct ConfigOption<C: 'static> {
     checked: fn(&str) -> Result<(), String>,
     value_name: Option<&'static str>,
     secret: bool,
+    is_address: bool,
 }
 
 /// Where the value of an option is kept, and with it what kind of value it is.
@@ -135,6 +136,8 @@ pub struct OptionSpec {
     pub default: Option<String>,
     /// Whether its value is never shown.
     pub secret: bool,
+    /// Whether its value is an address, which is shown without the password in it.
+    pub is_address: bool,
 }
 
 /// What the value of an option looks like.
@@ -182,6 +185,7 @@ impl<C> ConfigOption<C> {
             checked: |_| Ok(()),
             value_name: None,
             secret: false,
+            is_address: false,
         }
     }
 
@@ -220,6 +224,13 @@ impl<C> ConfigOption<C> {
         self
     }
 
+    /// Says that the value is an address: it is shown without the password in it.
+    #[must_use]
+    pub const fn address(mut self) -> Self {
+        self.is_address = true;
+        self
+    }
+
     /// Its name.
     #[must_use]
     pub const fn name(&self) -> &'static str {
@@ -236,6 +247,7 @@ impl<C> ConfigOption<C> {
             value_name: self.value_name.unwrap_or(kind.value_name()),
             default,
             secret: self.secret,
+            is_address: self.is_address,
         }
     }
 

@@ -35,16 +35,20 @@ impl std::fmt::Debug for FolderMail {
 }
 
 impl FolderMail {
-    /// Takes a folder, and makes it where it is missing.
+    /// Takes a folder. Where it is missing, the first mail makes it.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where no sender is set; [`Error::Backend`] where the folder cannot be made.
+    /// [`Error::Invalid`] where no sender is set, or there is something else in the place of the folder.
     pub fn open(folder: impl Into<PathBuf>, config: &MailConfig) -> Result<Self, Error> {
         let folder = folder.into();
         let sender = config.sender()?;
-        fs::create_dir_all(&folder).map_err(|error| {
-            Error::backend(format!("making the folder of mail {}", folder.display()), error)
-        })?;
+        if let Some(file) = folder.ancestors().find(|above| above.exists()).filter(|above| !above.is_dir()) {
+            return Err(Error::invalid(format!(
+                "no mail can be written into {}: {} is no folder",
+                folder.display(),
+                file.display()
+            )));
+        }
         Ok(Self { folder, sender, clock: config.clock.clone() })
     }
 }
@@ -63,7 +67,7 @@ impl Mail for FolderMail {
 }
 
 fn write(folder: &Path, name: &str, text: &str) -> io::Result<()> {
-    // Who develops may have removed it meanwhile.
+    // It may be the first mail, and who develops may have removed it meanwhile.
     fs::create_dir_all(folder)?;
     let number = WRITES.fetch_add(1, Ordering::Relaxed);
     let beside = folder.join(format!(".{name}.{}-{number}", std::process::id()));

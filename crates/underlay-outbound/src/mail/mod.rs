@@ -56,7 +56,8 @@ pub const EXAMPLES: [&str; 4] =
 ///
 /// # Errors
 /// [`Error::Invalid`] where the address or an option is wrong, no sender is set, or this program was built
-/// without what the address needs; [`Error::Backend`] where a folder or a file of certificates cannot be had.
+/// without what the address needs, or there is a file in the place of the folder; [`Error::Backend`] where a file of
+/// certificates cannot be read. Nothing is made or asked.
 pub fn open(address: &str, mut config: MailConfig) -> Result<Arc<dyn Mail>, Error> {
     let MailAddress { place, options } = MailAddress::parse(address)?;
     set_all(&mut config, &options)?;

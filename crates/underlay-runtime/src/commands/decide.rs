@@ -20,7 +20,8 @@
 //!
 //! A refusal is never answered from states that may be old: either the commit that stores it expects
 //! the versions it was decided over, or these versions are read again first. Whether a command id was
-//! used before is for the commit to say, so there is no read ahead of it.
+//! used before is for the commit to say, so there is no read ahead of it. The one exception is a command that
+//! waits in the store: its submission has an id of its own, so it is looked for under that.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -110,6 +111,9 @@ impl Commands {
         decide: impl Fn(&mut Streams, &Context) -> Result<(), R>,
     ) -> Result<Executed, NotExecuted<R>> {
         let id = request.command_id.unwrap_or_else(CommitId::draw);
+        if request.command_id.is_some() {
+            self.check_submission(&request.tenant, id, content).await?;
+        }
         let now = self.clock.now();
         // States from the cache may be old; the first try decides over them as they are.
         let mut fresh = self.seed(request, &mut reads);

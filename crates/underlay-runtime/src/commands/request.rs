@@ -1,36 +1,28 @@
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use underlay_core::{
     Actor, CommandError, CommitId, Error, Json, Position, RecordedEvent, Refusal, StreamVersion, TenantId,
     Timestamp, Version,
 };
 use uuid::Uuid;
 
-/// Who asks, for whom, and how. Its JSON form is what a command that waits in a store keeps of it: a field
-/// that is absent is none, and one that is not known is refused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Who asks, for whom, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// Whose data it is about, as the credentials say.
     pub tenant: TenantId,
     /// Who asks, as the credentials say.
-    #[serde(default)]
     pub actor: Actor,
     /// The identity of the command: a repeat gets the first answer. None draws one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command_id: Option<CommitId>,
     /// The version the caller has seen of the stream: another one is a conflict, not decided again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<Version>,
     /// One id for everything that follows from the request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation_id: Option<Uuid>,
     /// What led to the command.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub causation_id: Option<Uuid>,
     /// The W3C trace context.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
 }
 
@@ -139,29 +131,4 @@ pub enum ExecuteNamedError {
     /// The infrastructure failed.
     #[error(transparent)]
     Failed(#[from] Error),
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_request_that_was_written_down_is_the_same_when_it_is_read() {
-        let tenant = TenantId::new("acme").unwrap();
-        let plain = Request::new(tenant.clone());
-        let text = serde_json::to_string(&plain).unwrap();
-        assert_eq!(text, r#"{"tenant":"acme","actor":{"name":null,"roles":[]}}"#);
-        let full = Request {
-            correlation_id: Some(Uuid::nil()),
-            causation_id: Some(Uuid::nil()),
-            traceparent: Some("00-1".to_owned()),
-            ..Request::new(tenant).with_key("k").with_expected(Version(3))
-        };
-        let full = full.with_actor(Actor { name: Some("ann".to_owned()), roles: vec!["teller".to_owned()] });
-        for request in [plain, full] {
-            let text = serde_json::to_string(&request).unwrap();
-            assert_eq!(serde_json::from_str::<Request>(&text).unwrap(), request);
-        }
-        assert!(serde_json::from_str::<Request>(r#"{"tenant":"acme","priority":1}"#).is_err());
-    }
 }

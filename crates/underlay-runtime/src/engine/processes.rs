@@ -4,13 +4,13 @@ use underlay_core::{Error, Position, ProcessStart, TenantId};
 
 use super::Engine;
 use crate::processes::Processes;
-use crate::{ProcessFilter, ProcessInstance, ProcessPage, ProcessStanding, ProcessState};
+use crate::{FollowerStanding, FollowerState, ProcessFilter, ProcessInstance, ProcessPage};
 
 /// Processes and their instances.
 impl Engine {
     /// What the followers of processes in this program are doing, by name.
     #[must_use]
-    pub fn process_states(&self) -> Vec<ProcessState> {
+    pub fn process_states(&self) -> Vec<FollowerState> {
         self.0.processes.as_ref().map(|processes| processes.states()).unwrap_or_default()
     }
 
@@ -18,7 +18,7 @@ impl Engine {
     ///
     /// # Errors
     /// What the store says.
-    pub async fn process_standings(&self) -> Result<Vec<ProcessStanding>, Error> {
+    pub async fn process_standings(&self) -> Result<Vec<FollowerStanding>, Error> {
         match &self.0.processes {
             Some(processes) => processes.standings().await,
             None => Ok(Vec::new()),

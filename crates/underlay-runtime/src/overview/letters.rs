@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
-use underlay_core::limits::WORK_PAGE_MAX;
 use underlay_core::{Error, TenantId, WorkFilter, WorkId, WorkInfo, WorkPlace, WorkQueue};
 
 use crate::Engine;
+
+/// Dead letters read at once: each may have a megabyte.
+const PART: usize = 64;
 
 /// What becomes of a dead letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -70,7 +72,7 @@ impl Engine {
     pub async fn find_dead_letter(&self, filter: &WorkFilter, id: WorkId) -> Result<WorkInfo, Error> {
         let mut after = WorkPlace::START;
         loop {
-            let page = self.dead_letters(filter, after, WORK_PAGE_MAX).await?;
+            let page = self.dead_letters(filter, after, PART).await?;
             let Some(last) = page.last() else { return Err(not_found(id)) };
             after = last.work.place;
             if let Some(found) = page.into_iter().find(|letter| letter.work.id == id) {
@@ -86,7 +88,7 @@ impl Engine {
     pub async fn count_dead_letters(&self, filter: &WorkFilter) -> Result<LetterCount, Error> {
         let mut counted = LetterCount::default();
         loop {
-            let page = self.dead_letters(filter, counted.last, WORK_PAGE_MAX).await?;
+            let page = self.dead_letters(filter, counted.last, PART).await?;
             let Some(last) = page.last() else { return Ok(counted) };
             counted = LetterCount { count: counted.count + page.len(), last: last.work.place };
         }
@@ -123,7 +125,7 @@ impl Engine {
     ) -> Result<usize, Error> {
         let (mut after, mut settled) = (WorkPlace::START, 0);
         loop {
-            let page = self.dead_letters(filter, after, WORK_PAGE_MAX).await?;
+            let page = self.dead_letters(filter, after, PART).await?;
             let Some(last) = page.last() else { return Ok(settled) };
             after = last.work.place;
             let mut of_tenants: BTreeMap<TenantId, Vec<WorkId>> = BTreeMap::new();

@@ -1,7 +1,6 @@
 //! What a process is defined by, as its checkpoint keeps it, and what a change of it means for instances in flight.
 
 use serde::{Deserialize, Serialize};
-use underlay_core::{Error, Json, StoredCheckpoint, ViewStop};
 
 /// What a process is defined by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,14 +13,10 @@ pub(crate) struct Definition {
     pub(crate) event_types: Vec<String>,
 }
 
-/// What is stored beside a checkpoint.
+/// The same, as it is stored beside a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Kept {
-    /// What the process was defined by when the checkpoint was last moved.
+pub(crate) struct Defined {
     pub(crate) definition: Definition,
-    /// What stopped it there; none where it goes on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) stop: Option<ViewStop>,
 }
 
 /// How the definition in the code fits the one in the store.
@@ -59,18 +54,6 @@ impl Definition {
             ("", fewer) => Fit::Changed(format!("it is not given {fewer} any more")),
             (more, fewer) => Fit::Changed(format!("it is given {more} too, and {fewer} no more")),
         }
-    }
-}
-
-impl Kept {
-    pub(crate) fn of(process: &str, stored: &StoredCheckpoint) -> Result<Self, Error> {
-        stored.definition.decode().map_err(|error| {
-            Error::Damaged(format!("the definition beside the checkpoint of process {process}: {error}"))
-        })
-    }
-
-    pub(crate) fn to_json(&self) -> Result<Json, Error> {
-        Json::encode(self)
     }
 }
 

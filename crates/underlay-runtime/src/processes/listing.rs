@@ -268,7 +268,7 @@ impl Processes {
             };
             let mut after = WorkPlace::START;
             loop {
-                let page = self.work.queue.list_work(&filter, after, WORK_PAGE_MAX).await?;
+                let page = self.queue.list_work(&filter, after, WORK_PAGE_MAX).await?;
                 let Some(last) = page.last() else { break };
                 after = last.work.place;
                 for info in page {

@@ -1,63 +1,53 @@
 //! Processes: each follows the log, gives events to its instances, and takes their steps.
 //!
-//! A [`follower`] turns events into inputs, which are work like any other; a
+//! A [`consumer`] turns events into inputs, which are work like any other; a
 //! [receiver](step_receiver::StepReceiver) takes a step for each, in one commit with all that the step sends.
 //! How commands ended comes as input too, and timers come as work of their own.
 
+mod consumer;
 mod definition;
 mod entry;
-mod follower;
 mod held_instances;
+mod in_flight;
 mod inputs;
 mod instance;
 mod instances_view;
 mod listing;
-mod place;
-mod standing;
 mod step_receiver;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use underlay_core::{
-    Clock, CommitId, Error, EventStore, StreamName, TenantId, Version, Wakeups, WorkKind, check_lease,
+    Error, EventStore, Position, ProcessStart, StreamName, TenantId, Version, WorkKind, WorkQueue,
 };
 
 pub(crate) use entry::{ProcessEntry, ProcessOf};
-pub use follower::ProcessState;
 pub(crate) use instance::CATEGORY_PREFIX;
 pub(crate) use instances_view::InstancesView;
 pub use listing::{
     BlockingLetter, ProcessFilter, ProcessInstance, ProcessPage, ProcessSummary, WaitedCommand, WaitedTimer,
 };
-pub use standing::ProcessStanding;
 
+use crate::stops::Stops;
+use crate::subscription::{DurableSubscriptions, FollowerKind, start_of};
 use crate::work::Receiver;
-use crate::{EngineConfig, Ports, Registry, WorkPorts};
-use follower::FollowerHandle;
+use crate::{EngineConfig, FollowerStanding, FollowerState, Ports, Registry};
+use consumer::ProcessConsumer;
 use held_instances::HeldInstances;
 use instance::{Instance, STEP_TYPE, STEP_VERSION, StepTaken};
 use step_receiver::StepReceiver;
 
-/// Digits drawn for the name of a holder.
-const HOLDER_DIGITS: usize = 8;
-
 /// Keeps processes.
 pub(crate) struct Processes {
     store: Arc<dyn EventStore>,
-    work: WorkPorts,
-    wakeups: Arc<dyn Wakeups>,
-    clock: Arc<dyn Clock>,
+    queue: Arc<dyn WorkQueue>,
     entries: BTreeMap<&'static str, Arc<dyn ProcessEntry>>,
-    config: EngineConfig,
-    /// Names this program to people, in leases.
-    holder: String,
     held: HeldInstances,
-    followers: Mutex<HashMap<String, FollowerHandle>>,
+    subscriptions: Arc<DurableSubscriptions>,
 }
 
 impl Processes {
@@ -73,35 +63,58 @@ impl Processes {
         let entries: BTreeMap<_, _> =
             registry.processes().map(|entry| (entry.name(), entry.clone())).collect();
         let Some(first) = entries.keys().next() else { return Ok(None) };
-        let Some(work) = ports.work.clone() else {
+        let Some(work) = &ports.work else {
             return Err(Error::invalid(format!(
                 "process {first} needs a store that keeps work, and this one keeps none"
             )));
         };
-        let drawn = CommitId::draw().to_string();
-        let holder = format!("{}/{}", config.process, &drawn[drawn.len() - HOLDER_DIGITS..]);
-        check_lease("process", &holder, config.work_lease)?;
+        let (kind, lease, poll) = (FollowerKind::Process, config.work_lease, config.work_poll_interval);
+        let subscriptions = DurableSubscriptions::new(kind, ports, work, config, lease, poll)?;
         Ok(Some(Arc::new(Self {
             store: ports.store.clone(),
-            work,
-            wakeups: ports.wakeups.clone(),
-            clock: ports.clock.clone(),
+            queue: work.queue.clone(),
             entries,
-            config: config.clone(),
-            holder,
             held: HeldInstances::default(),
-            followers: Mutex::default(),
+            subscriptions: Arc::new(subscriptions),
         })))
     }
 
     /// Starts a follower for every process. They end once they are told to stop.
-    pub(crate) fn start(self: &Arc<Self>, stopped: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
-        let start = |entry: &Arc<dyn ProcessEntry>| {
-            let (follower, handle) = follower::new(self.clone(), entry.clone(), stopped.clone());
-            self.followers().insert(entry.name().to_owned(), handle);
-            tokio::spawn(follower.run())
-        };
-        self.entries.values().map(start).collect()
+    pub(crate) fn start(self: &Arc<Self>, stops: &mut Stops) -> Vec<JoinHandle<()>> {
+        let start = |consumer| tokio::spawn(self.subscriptions.subscribe(consumer, stops.add()).run());
+        self.consumers().into_iter().map(start).collect()
+    }
+
+    /// Who is given the log for every process, by name.
+    fn consumers(self: &Arc<Self>) -> Vec<ProcessConsumer> {
+        self.entries.values().map(|entry| ProcessConsumer::new(self.clone(), entry.clone())).collect()
+    }
+
+    /// What the followers in this program are doing, by name.
+    pub(crate) fn states(&self) -> Vec<FollowerState> {
+        self.subscriptions.states()
+    }
+
+    /// As [`Engine::process_standings`](crate::Engine::process_standings).
+    pub(crate) async fn standings(self: &Arc<Self>) -> Result<Vec<FollowerStanding>, Error> {
+        self.subscriptions.standings(&self.consumers()).await
+    }
+
+    /// As [`Engine::retry_process`](crate::Engine::retry_process).
+    pub(crate) async fn retry(self: &Arc<Self>, process: &str) -> Result<bool, Error> {
+        let consumer = ProcessConsumer::new(self.clone(), self.find_entry(process)?.clone());
+        self.subscriptions.retry(&consumer).await
+    }
+
+    /// As [`Engine::restart_process`](crate::Engine::restart_process).
+    pub(crate) async fn restart(
+        self: &Arc<Self>,
+        process: &str,
+        from: ProcessStart,
+    ) -> Result<Position, Error> {
+        let consumer = ProcessConsumer::new(self.clone(), self.find_entry(process)?.clone());
+        let to = start_of(&*self.store, from).await?;
+        self.subscriptions.go_on_from(&consumer, to).await
     }
 
     /// Who takes the steps, by what is received.
@@ -157,10 +170,5 @@ impl Processes {
             self.held.keep(tenant, stream, instance.clone(), json.bytes());
             return Ok(instance);
         }
-    }
-
-    fn followers(&self) -> MutexGuard<'_, HashMap<String, FollowerHandle>> {
-        // Each change is one call of the map, so a panic leaves none half done.
-        self.followers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use underlay_core::{BusSubscription, Error, EventBus, Position, Subscriber};
 
-use super::{PumpState, RewindTo, RunningPumps, RunningSubscribers, Subscribed};
-use crate::Engine;
+use super::{RewindTo, RunningPumps, RunningSubscribers, Subscribed};
+use crate::{Engine, FollowerState};
 
 impl Engine {
     /// Starts every pump. They work until the answer is stopped or dropped; of several processes one keeps each of
@@ -46,7 +46,7 @@ impl Engine {
 
     /// What the pumps in this process are doing, by name.
     #[must_use]
-    pub fn pump_states(&self) -> Vec<PumpState> {
+    pub fn pump_states(&self) -> Vec<FollowerState> {
         self.pumps().states()
     }
 

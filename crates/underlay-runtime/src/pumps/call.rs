@@ -14,6 +14,7 @@ pub(super) async fn bring(
         async move { sink.take(&events).await }
     }));
     tokio::select! {
+        biased;
         taken = &mut taking.0 => {
             taken.unwrap_or_else(|error| Err(HandlerError::passing(format!("the sink ended badly: {error}"))))
         }

@@ -11,12 +11,14 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use underlay_core::{
-    BusSubscription, Checkpoint, Error, EventBus, LeaseTerm, LogScope, Position, ProcessStart, RecordedEvent,
-    Subscriber, SubscriberId, WhenFull,
+    BusSubscription, Checkpoint, Error, EventBus, EventStoreExt, LeaseTerm, LogScope, Position, ProcessStart,
+    RecordedEvent, Subscriber, SubscriberId, WhenFull,
 };
 
 use super::Pumps;
-use crate::subscription::{Advance, Bounds, Follower, Halt, Signals, Subscription, SubscriptionState};
+use crate::subscription::{
+    Advance, Bounds, Follower, Halt, Signals, Subscription, SubscriptionState, start_of,
+};
 
 /// Nothing in the log is more than a feed can take.
 #[derive(Clone, Copy, Debug)]
@@ -76,14 +78,14 @@ impl Pumps {
     ) -> Result<Subscribed, Error> {
         // Its publisher is its own: nobody else waits with it, and there is nobody to refuse an event to.
         wanted.when_full = WhenFull::Wait;
-        let place = self.start_of(ProcessStart::Now).await?;
+        let place = start_of(&*self.store, ProcessStart::Now).await?;
         let id = self.bus.subscribe(wanted.clone(), subscriber).await?;
         let (stop, stopped) = watch::channel(false);
         let stop = Arc::new(stop);
         let bounds = Bounds {
             leases: None,
             clock: self.clock.clone(),
-            holder: self.holder.clone(),
+            holder: String::new(),
             lease_duration: self.config.view_lease,
             poll_interval: self.config.view_poll_interval,
             backoff: self.config.backoff(),
@@ -122,7 +124,8 @@ type FeedHalt = Halt<Nothing>;
 impl Feed {
     /// Goes on from the end of the log where the place is not in it any more.
     async fn check_place(&mut self) -> Result<(), Error> {
-        match self.pumps.check_checkpoint(&self.wanted.name, &self.place).await {
+        let store = &self.pumps.store;
+        match store.check_checkpoint(&self.wanted.name, &self.place, "subscribe again").await {
             Err(Error::CheckpointRefused(refused)) => {
                 let reason = refused.reason;
                 tracing::warn!(
@@ -130,7 +133,7 @@ impl Feed {
                     reason,
                     "a subscriber goes on from the end of the log"
                 );
-                self.place = self.pumps.start_of(ProcessStart::Now).await?;
+                self.place = start_of(&**store, ProcessStart::Now).await?;
                 self.position.send_replace(self.place.position);
                 Ok(())
             }
@@ -142,8 +145,9 @@ impl Feed {
     async fn publish(&mut self, events: Vec<RecordedEvent>) -> Result<(), Error> {
         let events: Vec<Arc<RecordedEvent>> = events.into_iter().map(Arc::new).collect();
         let published = tokio::select! {
-            published = self.bus.publish_to(self.id, &events) => published,
+            biased;
             _ = self.stopped.wait_for(|stopped| *stopped) => return Ok(()),
+            published = self.bus.publish_to(self.id, &events) => published,
         };
         match published {
             Err(Error::NotFound(_)) => {

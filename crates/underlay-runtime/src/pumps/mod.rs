@@ -9,9 +9,9 @@
 //! Both are followers of a [`subscription`](crate::subscription): a hint only wakes them, and what they read comes
 //! from the log. So no hint can lose an event, and whoever is slow is slow for itself alone.
 //!
-//! A [`Pump`](pump::Pump) begins where its checkpoint is, brings a batch, and then moves the checkpoint under its
-//! lease. After a failure, a kill or a lost lease the same batch comes again. A sink is told nothing twice that it
-//! has taken and whose checkpoint was stored, and misses nothing.
+//! A [`Pump`](pump::Pump) is the consumer of a durable subscription: it begins where its checkpoint is, brings a
+//! batch, and then the checkpoint moves. After a failure, a kill or a lost lease the same batch comes again. A sink is
+//! told nothing twice that it has taken and whose checkpoint was stored, and misses nothing.
 //!
 //! A [`Feed`](feed::Feed) begins at the end of the log, when somebody subscribes: what happened before a process
 //! was there is not its subscribers' affair, and a view or a pump remembers it for them. From then on it has its
@@ -21,48 +21,42 @@
 mod api;
 mod call;
 mod feed;
-mod place;
 mod pump;
-mod standing;
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use tokio::sync::watch;
+use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 use underlay_core::memory::MemoryEventBus;
 use underlay_core::{
-    BusSubscription, Clock, CommitId, Error, EventBus, EventStore, ProcessStart, Sink, Subscriber, Wakeups,
-    check_checkpoint_name, check_lease,
+    BusSubscription, Clock, Error, EventBus, EventStore, LogFilter, LogScope, Position, ProcessStart, Sink,
+    Subscriber, Wakeups, check_checkpoint_name,
 };
 
 pub use feed::Subscribed;
-pub use pump::PumpState;
-pub use standing::PumpStanding;
 
-use crate::{EngineConfig, Ports, Registry, WorkPorts};
-use place::checkpoint_name;
-use pump::PumpHandle;
-
-/// Digits drawn for the name of a holder.
-const HOLDER_DIGITS: usize = 8;
-/// Bytes of an event beside its payload and metadata, about.
-const EVENT_BYTES: usize = 512;
+use crate::stops::Stops;
+use crate::subscription::{DurableSubscriptions, FollowerKind, checkpoint_at, commit_end, start_of};
+use crate::{EngineConfig, FollowerStanding, FollowerState, Ports, Registry};
+use pump::Pump;
 
 /// Keeps pumps.
 pub(crate) struct Pumps {
     store: Arc<dyn EventStore>,
-    work: Option<WorkPorts>,
     wakeups: Arc<dyn Wakeups>,
     clock: Arc<dyn Clock>,
     sinks: BTreeMap<&'static str, Arc<dyn Sink>>,
+    /// None where the store keeps no checkpoints: then there are no sinks.
+    subscriptions: Option<Arc<DurableSubscriptions>>,
     subscribers: Vec<(BusSubscription, Arc<dyn Subscriber>)>,
     config: EngineConfig,
-    /// Names this process to people, in leases.
-    holder: String,
     bus: Arc<dyn EventBus>,
-    handles: Mutex<HashMap<&'static str, PumpHandle>>,
 }
+
+/// What is stored of a pump beside its checkpoint: nothing, so that its sink may change as it likes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Undefined {}
 
 impl Pumps {
     /// The pumps of a registry.
@@ -79,22 +73,21 @@ impl Pumps {
                 "pump {name} needs a store that keeps checkpoints beside the log, and this one keeps none"
             )));
         }
-        sinks.keys().try_for_each(|name| check_checkpoint_name(&checkpoint_name(name)))?;
+        sinks.keys().try_for_each(|name| check_checkpoint_name(&FollowerKind::Pump.checkpoint_name(name)))?;
         subscribers.iter().try_for_each(|(wanted, _)| wanted.check())?;
-        let drawn = CommitId::draw().to_string();
-        let holder = format!("{}/{}", config.process, &drawn[drawn.len() - HOLDER_DIGITS..]);
-        check_lease("pump", &holder, config.view_lease)?;
+        let subscriptions = ports.work.as_ref().map(|work| {
+            let (kind, lease, poll) = (FollowerKind::Pump, config.view_lease, config.view_poll_interval);
+            DurableSubscriptions::new(kind, ports, work, config, lease, poll).map(Arc::new)
+        });
         Ok(Self {
             store: ports.store.clone(),
-            work: ports.work.clone(),
             wakeups: ports.wakeups.clone(),
             clock: ports.clock.clone(),
             sinks,
+            subscriptions: subscriptions.transpose()?,
             subscribers,
             config: config.clone(),
-            holder,
             bus: Arc::new(MemoryEventBus::new(ports.clock.clone())),
-            handles: Mutex::default(),
         })
     }
 
@@ -103,19 +96,25 @@ impl Pumps {
         &self.bus
     }
 
-    /// Starts every pump that has a sink.
-    pub(crate) fn start(self: &Arc<Self>) -> RunningPumps {
-        let (stop, stopped) = watch::channel(false);
-        let mut tasks = Vec::new();
-        if let Some(work) = &self.work {
-            for (name, sink) in &self.sinks {
-                let (pump, handle) =
-                    pump::new(self.clone(), work.clone(), name, sink.clone(), stopped.clone());
-                self.handles().insert(name, handle);
-                tasks.push(tokio::spawn(pump.run()));
-            }
-        }
-        RunningPumps { stop, tasks }
+    /// Starts every pump.
+    pub(crate) fn start(&self) -> RunningPumps {
+        let mut stops = Stops::default();
+        let start = |subscriptions: &Arc<DurableSubscriptions>| {
+            let start = |pump| tokio::spawn(subscriptions.subscribe(pump, stops.add()).run());
+            self.pumps().into_iter().map(start).collect()
+        };
+        let tasks = self.subscriptions.as_ref().map(start).unwrap_or_default();
+        RunningPumps { stops, tasks }
+    }
+
+    /// The pumps, by name.
+    fn pumps(&self) -> Vec<Pump> {
+        self.sinks.iter().map(|(name, sink)| self.pump(name, sink)).collect()
+    }
+
+    fn pump(&self, name: &'static str, sink: &Arc<dyn Sink>) -> Pump {
+        let (sink, clock) = (sink.clone(), self.clock.clone());
+        Pump { name, sink, clock, batch_events_max: self.config.pump_batch_events_max }
     }
 
     /// As [`Engine::start_subscribers`](crate::Engine::start_subscribers).
@@ -128,51 +127,66 @@ impl Pumps {
     }
 
     /// What the pumps in this process are doing, by name.
-    pub(crate) fn states(&self) -> Vec<PumpState> {
-        let mut states: Vec<PumpState> =
-            self.handles().values().map(|handle| handle.state.borrow().clone()).collect();
-        states.sort_by(|a, b| a.name.cmp(&b.name));
-        states
+    pub(crate) fn states(&self) -> Vec<FollowerState> {
+        self.subscriptions.as_ref().map(|subscriptions| subscriptions.states()).unwrap_or_default()
     }
 
-    fn look_again(&self, pump: &str) {
-        if let Some(found) = self.handles().get(pump) {
-            found.handle.look_again();
+    /// Where every pump stands, by name.
+    pub(crate) async fn standings(&self) -> Result<Vec<FollowerStanding>, Error> {
+        match &self.subscriptions {
+            Some(subscriptions) => subscriptions.standings(&self.pumps()).await,
+            None => Ok(Vec::new()),
         }
     }
 
-    /// The sink of a pump, with what keeps its checkpoint.
-    fn find_sink(&self, pump: &str) -> Result<(&Arc<dyn Sink>, &WorkPorts), Error> {
-        let found = self.sinks.get(pump).zip(self.work.as_ref());
+    /// As [`Engine::retry_pump`](crate::Engine::retry_pump).
+    pub(crate) async fn retry(&self, pump: &str) -> Result<bool, Error> {
+        let (pump, subscriptions) = self.find_pump(pump)?;
+        subscriptions.retry(&pump).await
+    }
+
+    /// As [`Engine::rewind_pump`](crate::Engine::rewind_pump).
+    pub(crate) async fn rewind(&self, pump: &str, to: RewindTo) -> Result<Position, Error> {
+        let (pump, subscriptions) = self.find_pump(pump)?;
+        let to = match to {
+            RewindTo::Start(start) => start_of(&*self.store, start).await?,
+            RewindTo::Position(position) => {
+                checkpoint_at(&*self.store, self.end_of_commit(position).await?).await?
+            }
+        };
+        subscriptions.go_on_from(&pump, to).await
+    }
+
+    /// The end of the commit that has the event at a position.
+    async fn end_of_commit(&self, position: Position) -> Result<Position, Error> {
+        let Some(before) = position.number().checked_sub(1) else { return Ok(position) };
+        let (scope, filter) = (LogScope::EveryTenant, LogFilter::default());
+        let page = self.store.read_all(&scope, Position::from_number(before), &filter, 1).await?;
+        Ok(page.events.last().map_or(position, commit_end))
+    }
+
+    fn find_pump(&self, pump: &str) -> Result<(Pump, &Arc<DurableSubscriptions>), Error> {
+        let found = self.sinks.get_key_value(pump).zip(self.subscriptions.as_ref());
+        let found = found.map(|((name, sink), subscriptions)| (self.pump(name, sink), subscriptions));
         found.ok_or_else(|| {
             let known: Vec<&str> = self.sinks.keys().copied().collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
             Error::NotFound(format!("pump {pump:?} (there are: {known})"))
         })
     }
-
-    fn handles(&self) -> MutexGuard<'_, HashMap<&'static str, PumpHandle>> {
-        // Each change is one call of the map, so a panic leaves none half done.
-        self.handles.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What counts for an event.
-fn bytes(event: &underlay_core::RecordedEvent) -> usize {
-    EVENT_BYTES + event.payload.bytes() + event.metadata.as_str().len()
 }
 
 /// The pumps that run in this process. Dropping it stops them at their next step.
 #[derive(Debug)]
 pub struct RunningPumps {
-    stop: watch::Sender<bool>,
+    stops: Stops,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl RunningPumps {
     /// Lets every pump finish its batch, stores where it is, and gives its lease back.
     pub async fn stop(self) {
-        self.stop.send_replace(true);
+        self.stops.stop();
         for task in self.tasks {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a pump ended badly");

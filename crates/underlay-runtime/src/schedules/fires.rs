@@ -49,9 +49,10 @@ impl Timetable {
                     }
                 };
                 tokio::select! {
-                    () = timetable.clock.sleep(pause) => {}
+                    biased;
                     // Whoever could say so is gone too.
                     changed = stop.changed() => if changed.is_err() { return },
+                    () = timetable.clock.sleep(pause) => {}
                 }
             }
         })

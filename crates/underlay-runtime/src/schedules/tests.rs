@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use underlay_core::memory::MemorySchedules;
 use underlay_core::{Clock, Error, Json, Schedule, Schedules, StoredCommand, TenantId, Timestamp, WorkKind};
+use underlay_testkit::{Over, SchedulesLayer};
 
 use super::{Missed, ScheduleDefinition, Timetable};
 use crate::commands::stored::tests::{Desk, Jar, JarCommand, registry, tenant};
@@ -19,32 +20,11 @@ struct Stuck {
 }
 
 #[async_trait]
-impl Schedules for Stuck {
-    async fn put_schedule(
-        &self,
-        tenant: &TenantId,
-        name: &str,
-        definition: &Json,
-        next_due_at: Option<Timestamp>,
-    ) -> Result<u64, Error> {
-        self.below.put_schedule(tenant, name, definition, next_due_at).await
-    }
+impl SchedulesLayer for Stuck {
+    type Below = MemorySchedules;
 
-    async fn remove_schedule(&self, tenant: &TenantId, name: &str) -> Result<bool, Error> {
-        self.below.remove_schedule(tenant, name).await
-    }
-
-    async fn list_schedules(
-        &self,
-        tenant: Option<&TenantId>,
-        after: Option<(&TenantId, &str)>,
-        limit: usize,
-    ) -> Result<Vec<Schedule>, Error> {
-        self.below.list_schedules(tenant, after, limit).await
-    }
-
-    async fn due_schedules(&self, now: Timestamp, limit: usize) -> Result<Vec<Schedule>, Error> {
-        self.below.due_schedules(now, limit).await
+    fn below(&self) -> &MemorySchedules {
+        &self.below
     }
 
     async fn advance_schedule(&self, seen: &Schedule, next_due_at: Option<Timestamp>) -> Result<bool, Error> {
@@ -163,7 +143,7 @@ async fn a_long_absence_is_made_up_for_in_turns() {
 #[tokio::test]
 async fn a_process_that_dies_between_submitting_and_moving_on_submits_nothing_twice() {
     let desk = Desk::new();
-    let stuck = Arc::new(Stuck { below: desk.schedules.clone(), is_stuck: AtomicBool::new(true) });
+    let stuck = Arc::new(Over(Stuck { below: desk.schedules.clone(), is_stuck: AtomicBool::new(true) }));
     let mut ports = desk.ports.clone();
     ports.work.as_mut().unwrap().schedules = stuck.clone();
     let dying = Arc::new(Timetable::new(&ports, desk.commands.clone(), &EngineConfig::default()));

@@ -1,4 +1,4 @@
-//! Follows the log for somebody, whoever that is: a view now, processes and pumps later.
+//! Follows the log for somebody, whoever that is: a view, a process, a pump, a subscriber of the event bus.
 //!
 //! ```text
 //!            ┌──────────────── a page is looked at ◄────────────────┐
@@ -24,21 +24,31 @@
 //! stops gives its lease back, as another process may be of a newer version that can go on.
 
 mod backoff;
+mod durable;
 mod held_lease;
+mod running;
 mod signals;
 mod state;
+mod status;
 
 use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
-use underlay_core::{Clock, Error, LeaseTerm, Leases, Timestamp};
+use underlay_core::{Clock, Error, LeaseTerm, Leases, Position, RecordedEvent, Timestamp};
 
 pub(crate) use backoff::Backoff;
+#[cfg(test)]
+pub(crate) use durable::DurableFollower;
+pub(crate) use durable::{Consumer, DurableSubscriptions, FollowerKind, Stuck, checkpoint_at, start_of};
+pub use durable::{FollowerStanding, FollowerState};
 pub(crate) use held_lease::HeldLease;
+pub(crate) use running::{Runner, Running};
 pub(crate) use signals::{Handle, Signals};
 pub use state::SubscriptionState;
 use state::{Happened, Next};
+pub use status::FollowerStatus;
+pub(crate) use status::{is_past, told_of};
 
 /// How often the work of another process is looked at while somebody waits for it.
 pub(crate) const FOREIGN_POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -329,4 +339,9 @@ pub(crate) fn has_passed(duration: Duration, since: Timestamp, now: Timestamp) -
     // A clock that was set back says no; the other limits hold.
     let microseconds = u64::try_from(now.as_microsecond() - since.as_microsecond()).unwrap_or(0);
     Duration::from_micros(microseconds) >= duration
+}
+
+/// Where the commit of an event ends.
+pub(crate) fn commit_end(event: &RecordedEvent) -> Position {
+    Position::from_number(event.position.number() + u64::from(event.commit_tail))
 }

@@ -79,21 +79,23 @@ impl Signals {
     /// Waits for a hint that the log has grown; true where one ended the wait.
     pub(super) async fn hint(&mut self, most: Duration, lease: Option<&mut HeldLease>) -> bool {
         tokio::select! {
-            () = self.wakeup.hint() => true,
-            () = self.clock.sleep(most) => false,
-            () = lost(lease) => false,
-            () = self.look_again.notified() => false,
+            biased;
             _ = self.stopped.changed() => false,
+            () = lost(lease) => false,
+            () = self.wakeup.hint() => true,
+            () = self.look_again.notified() => false,
+            () = self.clock.sleep(most) => false,
         }
     }
 
     /// Waits, whatever the log does.
     pub(super) async fn pause(&mut self, duration: Duration, lease: Option<&mut HeldLease>) {
         tokio::select! {
-            () = self.clock.sleep(duration) => {}
+            biased;
+            _ = self.stopped.changed() => {}
             () = lost(lease) => {}
             () = self.look_again.notified() => {}
-            _ = self.stopped.changed() => {}
+            () = self.clock.sleep(duration) => {}
         }
     }
 
@@ -116,10 +118,11 @@ impl Signals {
     ) -> bool {
         let is_waited_for = *self.waiting.borrow_and_update() > 0;
         tokio::select! {
-            () = poll => true,
-            () = self.clock.sleep(impatient), if is_waited_for => false,
-            Ok(()) = self.waiting.changed() => false,
+            biased;
             _ = self.stopped.changed() => false,
+            () = poll => true,
+            Ok(()) = self.waiting.changed() => false,
+            () = self.clock.sleep(impatient), if is_waited_for => false,
         }
     }
 }

@@ -15,12 +15,11 @@ use underlay_core::{
     Position, Recorded, RecordedEvent, Row, RowAddress, RowValues, TenantId, Value, View, ViewSchema,
 };
 
+use crate::subscription::{commit_end, told_of};
+
 /// An event a view cannot take. The view stops before the commit that holds it, or passes over it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "event at position {} ({}, version {}) of tenant {}: {reason}",
-    event.position, event.stream, event.version, event.tenant
-)]
+#[error("{}", told_of(event))]
 pub(crate) struct ViewFault {
     /// The event, as it would be passed over.
     pub(crate) event: Box<ParkedEvent>,
@@ -30,14 +29,13 @@ pub(crate) struct ViewFault {
     /// encoding that this one does not read; and a stored row that does not fit is no fault of the event that
     /// changes it.
     pub(crate) is_of_event: bool,
-    pub(crate) reason: String,
 }
 
 impl ViewFault {
     fn new(record: &RecordedEvent, reason: String) -> Self {
         // A reason may quote what a tenant wrote: it is as short and as plain as the one that is kept.
         let event = Box::new(ParkedEvent::new(record, &reason));
-        Self { reason: event.reason.clone(), event, commit_end: commit_end(record), is_of_event: true }
+        Self { event, commit_end: commit_end(record), is_of_event: true }
     }
 
     /// Its place in the log.
@@ -67,11 +65,6 @@ impl Faults {
     pub(crate) fn first(&self) -> ViewFault {
         self.0[0].clone()
     }
-}
-
-/// Where the commit that holds an event ends.
-pub(crate) fn commit_end(record: &RecordedEvent) -> Position {
-    Position::from_number(record.position.number() + u64::from(record.commit_tail))
 }
 
 /// A view, with its types erased.
@@ -218,7 +211,7 @@ fn addresses<E, K: std::fmt::Display>(
             Ok(address) => addresses.push(address),
             // Every event of the row has the key.
             Err(fault) => faults.extend(
-                group.events.iter().map(|at| ViewFault::new(&events[*at].record, fault.reason.clone())),
+                group.events.iter().map(|at| ViewFault::new(&events[*at].record, fault.event.reason.clone())),
             ),
         }
     }

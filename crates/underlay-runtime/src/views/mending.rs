@@ -62,7 +62,7 @@ impl Views {
         let (by, why, at) = (by.to_owned(), why.to_owned(), self.clock.now());
         let skipped = self.rows(view).skip(view, SkipOrder { position, by, why, at }).await?;
         tracing::warn!(view, %position, by = skipped.by, why = skipped.why, "an event is skipped");
-        self.look_again(view);
+        self.running.look_again(view);
         Ok(skipped)
     }
 
@@ -72,7 +72,7 @@ impl Views {
         // What a rebuild must mend is said here.
         let place = self.open(&*folder).await?.place();
         let Some(ViewInfo { stop: Some(stop), .. }) = self.info(view).await? else {
-            self.look_again(view);
+            self.running.look_again(view);
             return Ok(Retried::NotStopped { position: place.checkpoint.position });
         };
         match self.set_stop(&place, None).await {
@@ -80,7 +80,7 @@ impl Views {
             Ok(()) | Err(Error::CheckpointMoved { .. } | Error::NotFound(_)) => {}
             Err(error) => return Err(error),
         }
-        self.look_again(view);
+        self.running.look_again(view);
         let stopped_at = stop.event().map(|event| event.position);
         let asked = async {
             loop {
@@ -210,12 +210,5 @@ impl Views {
         let batch = ViewBatch::new(place.checkpoint, place.checkpoint, Vec::new());
         let batch = batch.with_lease(place.lease.clone()).with_stop(stop);
         self.rows(&place.table.schema.name).apply(&place.table, batch).await
-    }
-
-    /// Makes the runner of this process look at once whether it may go on.
-    fn look_again(&self, view: &str) {
-        if let Some(runner) = self.runner(view) {
-            runner.handle.look_again();
-        }
     }
 }

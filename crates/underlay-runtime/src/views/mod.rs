@@ -12,25 +12,21 @@ mod standing;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
-use underlay_core::{
-    Clock, CommitId, Error, EventStore, Leases, ReadModels, ViewInfo, ViewTable, Wakeups, check_lease,
-};
+use underlay_core::{Clock, Error, EventStore, Leases, ReadModels, ViewInfo, ViewTable, Wakeups};
 
 pub(crate) use fold::{FoldedView, ViewFolder};
 pub use mending::Retried;
 pub use queries::{RowAnswer, ViewAnswer};
 pub use rebuild::RebuildFrom;
 pub use runner::ViewState;
-pub use standing::{Standings, ViewStanding, ViewStatus};
+pub use standing::{Standings, ViewStanding};
 
-use crate::subscription::HeldLease;
+use crate::known::Known;
+use crate::stops::Stops;
+use crate::subscription::{HeldLease, Running};
 use crate::{EngineConfig, Ports, Registry, RowStore, RowStores, RunningViews};
-use runner::{RunnerHandle, view_lease};
-use standing::Known;
-
-/// Digits drawn for the name of a holder.
-const HOLDER_DIGITS: usize = 8;
+use runner::view_lease;
+use standing::Facts;
 
 /// Keeps views, and answers from their rows.
 pub(crate) struct Views {
@@ -46,9 +42,9 @@ pub(crate) struct Views {
     holder: String,
     /// The tables that are read, as this process knows them.
     tables: Mutex<HashMap<String, ViewTable>>,
-    runners: Mutex<HashMap<String, RunnerHandle>>,
+    running: Running<ViewState>,
     /// What the store last said of all views.
-    known: Known,
+    known: Known<Arc<Facts>>,
 }
 
 impl Views {
@@ -59,10 +55,7 @@ impl Views {
         config: &EngineConfig,
     ) -> Result<Self, Error> {
         registry.check_stores(&more_rows)?;
-        // Of two engines in one process each is a holder of its own.
-        let drawn = CommitId::draw().to_string();
-        let holder = format!("{}/{}", config.process, &drawn[drawn.len() - HOLDER_DIGITS..]);
-        check_lease("view", &holder, config.view_lease)?;
+        let holder = config.draw_holder("view", config.view_lease)?;
         Ok(Self {
             store: ports.store.clone(),
             rows: RowStore { read_models: ports.read_models.clone(), leases: ports.leases.clone() },
@@ -73,29 +66,26 @@ impl Views {
             config: config.clone(),
             holder,
             tables: Mutex::default(),
-            runners: Mutex::default(),
+            running: Running::default(),
             known: Known::default(),
         })
     }
 
     /// Starts a runner for every view.
     pub(crate) fn start(self: &Arc<Self>) -> RunningViews {
-        let (stop, stopped) = watch::channel(false);
+        let mut stops = Stops::default();
         let mut tasks = Vec::new();
         for folder in self.registry.folders() {
-            let (runner, handle) = runner::new(self.clone(), folder.clone(), stopped.clone());
-            self.runners().insert(folder.schema().name, handle);
-            tasks.push(tokio::spawn(runner.run()));
+            let (subscription, runner) = runner::new(self.clone(), folder.clone(), stops.add());
+            self.running.insert(&folder.schema().name, runner);
+            tasks.push(tokio::spawn(subscription.run()));
         }
-        RunningViews { stop, tasks }
+        RunningViews { stops, tasks }
     }
 
     /// What the runners in this process are doing, by name.
     pub(crate) fn states(&self) -> Vec<ViewState> {
-        let mut states: Vec<ViewState> =
-            self.runners().values().map(|runner| runner.state.borrow().clone()).collect();
-        states.sort_by(|a, b| a.name.cmp(&b.name));
-        states
+        self.running.states()
     }
 
     /// The process that folds a view.
@@ -145,15 +135,7 @@ impl Views {
         HeldLease::acquire(leases, &self.clock, name, &self.holder, self.config.view_lease).await
     }
 
-    fn runner(&self, view: &str) -> Option<RunnerHandle> {
-        self.runners().get(view).cloned()
-    }
-
     fn tables(&self) -> MutexGuard<'_, HashMap<String, ViewTable>> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn runners(&self) -> MutexGuard<'_, HashMap<String, RunnerHandle>> {
-        self.runners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -16,9 +16,9 @@ use underlay_core::{
 };
 
 use super::Views;
-use super::fold::{Faults, ViewFault, ViewFolder, commit_end};
+use super::fold::{Faults, ViewFault, ViewFolder};
 use super::held_rows::HeldRows;
-use crate::subscription::{Advance, Halt, has_passed};
+use crate::subscription::{Advance, Halt, commit_end, has_passed};
 
 /// Positions a view may be ahead of what it has stored.
 const UNSTORED_POSITIONS_MAX: u64 = 250_000;

@@ -103,7 +103,7 @@ impl Views {
     }
 
     async fn view_reaches(&self, view: &str, position: Position) -> Result<(), Error> {
-        if let Some(mut runner) = self.runner(view) {
+        if let Some(mut runner) = self.running.find(view) {
             let _waiting = runner.handle.wait();
             let stopped = |state: &ViewState| state.status.is_stopped();
             // Where the runner is gone, the view is looked at like another process's.
@@ -124,6 +124,7 @@ impl Views {
                 runner.handle.look_again();
                 let moved = |now: &ViewState| now.generation != state.generation;
                 tokio::select! {
+                    biased;
                     now = runner.state.wait_for(moved) => if now.is_err() { break },
                     // It may have come back meanwhile, and the runner has seen nothing of that.
                     () = self.clock.sleep(FOREIGN_POLL_INTERVAL) => {}

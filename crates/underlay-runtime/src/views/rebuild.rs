@@ -222,9 +222,7 @@ impl Views {
     /// Tells queries and the runner of this process which generation is read now.
     fn is_read_now(&self, table: ViewTable) -> u32 {
         let generation = table.generation;
-        if let Some(runner) = self.runner(&table.schema.name) {
-            runner.handle.look_again();
-        }
+        self.running.look_again(&table.schema.name);
         self.tables().insert(table.schema.name.clone(), table);
         generation
     }

@@ -30,7 +30,7 @@ use super::Views;
 use super::fold::{ViewFault, ViewFolder};
 use super::progress::{Place, Progress, UNSHOWN_TIME_MAX, ViewHalt};
 use super::rebuild::rebuild_lease;
-use crate::subscription::{Advance, Bounds, Follower, Handle, Signals, Subscription, SubscriptionState};
+use crate::subscription::{Advance, Bounds, Follower, Runner, Signals, Subscription, SubscriptionState};
 use crate::{OnViewChange, RebuildFrom};
 
 /// Pieces of discarded generations that are removed at one quiet moment.
@@ -56,19 +56,12 @@ pub struct ViewState {
     pub error: Option<String>,
 }
 
-/// What the rest of the engine knows of a runner.
-#[derive(Clone, Debug)]
-pub(super) struct RunnerHandle {
-    pub(super) state: watch::Receiver<ViewState>,
-    pub(super) handle: Handle,
-}
-
 /// A runner of a view, and what the rest of the engine knows of it.
 pub(super) fn new(
     views: Arc<Views>,
     folder: Arc<dyn ViewFolder>,
     stopped: watch::Receiver<bool>,
-) -> (Subscription<ViewRunner>, RunnerHandle) {
+) -> (Subscription<ViewRunner>, Runner<ViewState>) {
     let name = folder.schema().name;
     let (state, receiver) = watch::channel(ViewState {
         name: name.clone(),
@@ -99,7 +92,7 @@ pub(super) fn new(
         stop: None,
         is_overtaken: false,
     };
-    (Subscription::new(runner, bounds, signals), RunnerHandle { state: receiver, handle })
+    (Subscription::new(runner, bounds, signals), Runner { state: receiver, handle })
 }
 
 /// Folds a view.
@@ -334,11 +327,12 @@ impl ViewRunner {
             None
         };
         let rebuilt = tokio::select! {
+            biased;
+            // What was begun is not read by anybody; the next rebuild goes on with it.
+            () = signals.stopped() => Ok(()),
             rebuilt = self.views.rebuild_folder(&*self.folder, RebuildFrom::default(), |_| {}) => {
                 rebuilt.map(|_| ())
             }
-            // What was begun is not read by anybody; the next rebuild goes on with it.
-            () = signals.stopped() => Ok(()),
         };
         if let Some(lease) = lease {
             lease.release().await;

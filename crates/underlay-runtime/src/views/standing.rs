@@ -7,61 +7,15 @@
 //! the log or behind it, and never `NotRunning`.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Serialize;
-use tokio::sync::Mutex;
-use underlay_core::{Error, Position, SkippedEvent, StopCause, Timestamp, ViewInfo, ViewSchema, ViewStop};
+use underlay_core::{Error, Position, SkippedEvent, StopCause, ViewInfo, ViewSchema, ViewStop};
 
 use super::Views;
 use super::rebuild::rebuild_lease;
 use super::runner::ViewState;
-use crate::subscription::{SubscriptionState, has_passed};
-
-/// How long what the store said of all views is told again before it is asked anew: whoever asks, and however
-/// often, the store is asked no more than once in that time.
-const STANDINGS_AGE_MAX: Duration = Duration::from_secs(1);
-
-/// The word for where a view stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ViewStatus {
-    /// It is behind the head of the log, and comes on.
-    CatchingUp,
-    /// It is at the head of the log.
-    Live,
-    /// An event stopped it. It waits for a person.
-    Paused,
-    /// A failure stopped it, or its rows are of another definition or another log. It waits for a person.
-    Failed,
-    /// Its rows are of another definition, and are built anew by this one.
-    Rebuilding,
-    /// No process keeps it.
-    NotRunning,
-}
-
-impl ViewStatus {
-    /// Whether it waits for a person.
-    #[must_use]
-    pub fn is_stopped(self) -> bool {
-        matches!(self, Self::Paused | Self::Failed)
-    }
-}
-
-impl fmt::Display for ViewStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::CatchingUp => "catching up",
-            Self::Live => "live",
-            Self::Paused => "paused",
-            Self::Failed => "failed",
-            Self::Rebuilding => "rebuilding",
-            Self::NotRunning => "not running",
-        })
-    }
-}
+use crate::subscription::{FollowerStatus, SubscriptionState, is_past, told_of};
 
 /// Where a view stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -69,7 +23,7 @@ pub struct ViewStanding {
     /// The view.
     pub view: String,
     /// The word for it.
-    pub status: ViewStatus,
+    pub status: FollowerStatus,
     /// The generation that is read; 0 where it was never folded.
     pub generation: u32,
     /// Its rows reflect every event at or below it.
@@ -102,7 +56,7 @@ pub struct Standings {
 }
 
 /// What the store said of all views.
-struct Facts {
+pub(super) struct Facts {
     head: Position,
     views: HashMap<String, ViewFacts>,
 }
@@ -117,33 +71,17 @@ struct ViewFacts {
     skipped: Vec<SkippedEvent>,
 }
 
-/// What the store last said, and when. One asks at a time.
-#[derive(Default)]
-pub(super) struct Known(Mutex<Option<(Timestamp, Arc<Facts>)>>);
-
 impl Views {
     /// As [`Engine::view_standings`](crate::Engine::view_standings).
     pub(crate) async fn standings(&self) -> Result<Standings, Error> {
-        let mut known = self.known.0.lock().await;
-        let now = self.clock.now();
-        let facts = match &*known {
-            // A clock that was set back makes nothing fresh.
-            Some((at, facts)) if *at <= now && !has_passed(STANDINGS_AGE_MAX, *at, now) => facts.clone(),
-            _ => {
-                let facts = Arc::new(self.facts().await?);
-                *known = Some((now, facts.clone()));
-                facts
-            }
-        };
-        drop(known);
-        Ok(self.standings_by(&facts))
+        let ask = async { self.facts().await.map(Arc::new) };
+        Ok(self.standings_by(&*self.known.or_ask(&*self.clock, ask).await?))
     }
 
     /// As [`Engine::view_standings_now`](crate::Engine::view_standings_now).
     pub(crate) async fn standings_now(&self) -> Result<Standings, Error> {
-        let facts = Arc::new(self.facts().await?);
-        *self.known.0.lock().await = Some((self.clock.now(), facts.clone()));
-        Ok(self.standings_by(&facts))
+        let ask = async { self.facts().await.map(Arc::new) };
+        Ok(self.standings_by(&*self.known.ask(&*self.clock, ask).await?))
     }
 
     async fn facts(&self) -> Result<Facts, Error> {
@@ -206,50 +144,32 @@ fn standing(
     let runner = runner.filter(|runner| runner.status != SubscriptionState::Standby);
     let follows = runner.filter(|runner| !runner.status.is_stopped() && runner.generation >= generation);
     let position = follows.map_or(stored, |runner| runner.position);
-    let stop = info.and_then(|info| info.stop.as_ref()).filter(|stop| {
-        // The runner is past it, and the store hears so in a moment.
-        let passed = |runner: &ViewState| match stop.event() {
-            Some(event) => runner.position >= event.position,
-            None => runner.status == SubscriptionState::Live,
-        };
-        !follows.is_some_and(passed)
-    });
+    let passed =
+        |stop: &&ViewStop| follows.is_some_and(|runner| is_past(stop, runner.status, runner.position));
+    let stop = info.and_then(|info| info.stop.as_ref()).filter(|stop| !passed(stop));
     let changed = info.is_some_and(|info| info.active.fingerprint != schema.fingerprint());
     let is_rebuilt =
         |info: &ViewInfo| info.building.is_some_and(|building| building.fingerprint == schema.fingerprint());
     let repair = format!("{program} view rebuild {}", schema.name);
     let (status, problem) = if changed {
         if facts.is_being_rebuilt && info.is_some_and(is_rebuilt) {
-            (ViewStatus::Rebuilding, None)
+            (FollowerStatus::Rebuilding, None)
         } else {
-            (ViewStatus::Failed, Some(format!("definition changed: run `{repair}`")))
+            (FollowerStatus::Failed, Some(format!("definition changed: run `{repair}`")))
         }
     } else if let Some(refused) = &facts.refused {
-        (ViewStatus::Failed, Some(refused.clone()))
-    } else if let Some(stop) = stop {
-        match &stop.cause {
-            StopCause::Event { event, .. } => (
-                ViewStatus::Paused,
-                Some(format!(
-                    "event at position {} ({}, version {}) of tenant {}: {}",
-                    event.position, event.stream, event.version, event.tenant, event.reason
-                )),
-            ),
-            StopCause::Failure { reason } => (ViewStatus::Failed, Some(reason.clone())),
-        }
+        (FollowerStatus::Failed, Some(refused.clone()))
     } else {
-        let error = runner.and_then(|runner| runner.error.clone());
-        match runner.map(|runner| runner.status) {
-            Some(SubscriptionState::Paused) => (ViewStatus::Paused, error),
-            Some(SubscriptionState::Failed) => (ViewStatus::Failed, error),
-            Some(SubscriptionState::Live) => (ViewStatus::Live, error),
-            Some(SubscriptionState::CatchingUp) => (ViewStatus::CatchingUp, error),
-            None | Some(SubscriptionState::Standby) if has_leases && facts.folded_by.is_none() => {
-                (ViewStatus::NotRunning, None)
-            }
-            None | Some(SubscriptionState::Standby) if position < head => (ViewStatus::CatchingUp, None),
-            None | Some(SubscriptionState::Standby) => (ViewStatus::Live, None),
-        }
+        let told = |stop: &ViewStop| match &stop.cause {
+            StopCause::Event { event, .. } => told_of(event),
+            StopCause::Failure { reason } => reason.clone(),
+        };
+        FollowerStatus::of(
+            stop.map(|stop| (stop, told(stop))),
+            runner.map(|runner| (runner.status, runner.error.as_deref())),
+            !has_leases || facts.folded_by.is_some(),
+            position < head,
+        )
     };
     ViewStanding {
         view: schema.name.clone(),
@@ -269,7 +189,7 @@ fn standing(
 
 #[cfg(test)]
 mod tests {
-    use underlay_core::{Checkpoint, Generation, StoreId};
+    use underlay_core::{Checkpoint, Generation, StoreId, Timestamp};
     use uuid::Uuid;
 
     use super::*;
@@ -317,7 +237,7 @@ mod tests {
     }
 
     /// The word for a view of a log of ten events.
-    fn word(version: u32, facts: &ViewFacts, runner: Option<&ViewState>) -> ViewStatus {
+    fn word(version: u32, facts: &ViewFacts, runner: Option<&ViewState>) -> FollowerStatus {
         standing(&schema(version), facts, Position::from_number(10), runner, true, "bank").status
     }
 
@@ -326,11 +246,11 @@ mod tests {
         let standby = runner(SubscriptionState::Standby, 10);
         let free = ViewFacts { folded_by: None, ..facts(10) };
         for (facts, expected) in [
-            (facts(10), ViewStatus::Live),
-            (facts(9), ViewStatus::CatchingUp),
-            (free, ViewStatus::NotRunning),
-            (stopped(facts(9)), ViewStatus::Failed),
-            (ViewFacts { refused: Some("another log".to_owned()), ..facts(9) }, ViewStatus::Failed),
+            (facts(10), FollowerStatus::Live),
+            (facts(9), FollowerStatus::CatchingUp),
+            (free, FollowerStatus::NotRunning),
+            (stopped(facts(9)), FollowerStatus::Failed),
+            (ViewFacts { refused: Some("another log".to_owned()), ..facts(9) }, FollowerStatus::Failed),
         ] {
             assert_eq!(word(1, &facts, None), expected);
             assert_eq!(word(1, &facts, Some(&standby)), expected);
@@ -340,36 +260,39 @@ mod tests {
     #[test]
     fn a_changed_definition_has_failed_or_is_being_rebuilt() {
         let changed = facts(10);
-        assert_eq!(word(2, &changed, None), ViewStatus::Failed);
+        assert_eq!(word(2, &changed, None), FollowerStatus::Failed);
         let mut building = ViewFacts { is_being_rebuilt: true, ..facts(10) };
-        assert_eq!(word(2, &building, None), ViewStatus::Failed, "somebody builds another definition");
+        assert_eq!(word(2, &building, None), FollowerStatus::Failed, "somebody builds another definition");
         building.info.as_mut().unwrap().building = Some(generation(2, 5));
-        assert_eq!(word(2, &building, None), ViewStatus::Rebuilding);
+        assert_eq!(word(2, &building, None), FollowerStatus::Rebuilding);
         assert_eq!(
             word(1, &building, None),
-            ViewStatus::Live,
+            FollowerStatus::Live,
             "for a program of the definition that is read"
         );
         building.is_being_rebuilt = false;
-        assert_eq!(word(2, &building, None), ViewStatus::Failed, "that rebuild was broken off");
+        assert_eq!(word(2, &building, None), FollowerStatus::Failed, "that rebuild was broken off");
     }
 
     #[test]
     fn what_a_runner_of_this_process_has_seen_comes_before_what_is_stored() {
         let behind = facts(3);
-        assert_eq!(word(1, &behind, Some(&runner(SubscriptionState::Live, 10))), ViewStatus::Live);
-        assert_eq!(word(1, &stopped(facts(3)), Some(&runner(SubscriptionState::Live, 10))), ViewStatus::Live);
+        assert_eq!(word(1, &behind, Some(&runner(SubscriptionState::Live, 10))), FollowerStatus::Live);
+        assert_eq!(
+            word(1, &stopped(facts(3)), Some(&runner(SubscriptionState::Live, 10))),
+            FollowerStatus::Live
+        );
         assert_eq!(
             word(1, &stopped(facts(3)), Some(&runner(SubscriptionState::CatchingUp, 3))),
-            ViewStatus::Failed
+            FollowerStatus::Failed
         );
-        assert_eq!(word(1, &behind, Some(&runner(SubscriptionState::Paused, 3))), ViewStatus::Paused);
+        assert_eq!(word(1, &behind, Some(&runner(SubscriptionState::Paused, 3))), FollowerStatus::Paused);
     }
 
     #[test]
     fn without_leases_nobody_knows_whether_a_process_keeps_a_view() {
         let alone = ViewFacts { folded_by: None, ..facts(10) };
         let standing = standing(&schema(1), &alone, Position::from_number(12), None, false, "bank");
-        assert_eq!((standing.status, standing.behind), (ViewStatus::CatchingUp, 2));
+        assert_eq!((standing.status, standing.behind), (FollowerStatus::CatchingUp, 2));
     }
 }

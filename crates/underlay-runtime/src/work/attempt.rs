@@ -38,19 +38,14 @@ pub(super) async fn attempt(
     clock: Arc<dyn Clock>,
     backoff: Backoff,
 ) -> Settled {
-    let attempts = receiver.attempts();
     let number = work.attempts.saturating_add(1);
-    let attempted = match work.begun {
-        WORK_BEGUN_MAX.. => Err(NotDone::last(format!(
-            "it was begun {} times, and each time the process was gone before it ended: WORK_BEGUN_MAX = \
-             {WORK_BEGUN_MAX}",
-            work.begun
-        ))),
-        _ => within_time(&*receiver, &work, number, attempts.timeout, &*clock).await,
+    let (attempts, tried) = match catch_unwind(AssertUnwindSafe(|| receiver.attempts())) {
+        Ok(attempts) if work.begun >= WORK_BEGUN_MAX => (attempts, Err(ended_too_often(&work))),
+        Ok(attempts) => (attempts, within_time(&*receiver, &work, number, attempts.timeout, &*clock).await),
+        // A bug there fails the attempt, as one in the receiver itself does.
+        Err(panic) => (Attempts::default(), Err(NotDone::passing(panicked(&*panic)))),
     };
-    let Err(NotDone { reason, is_final }) = attempted else {
-        return Settled::Done;
-    };
+    let Err(NotDone { reason, is_final }) = tried else { return Settled::Done };
     // No store keeps a NUL in a text.
     let error = reason.replace('\0', "\u{fffd}");
     tracing::debug!(work = %work.id, receiver = work.sent.receiver, number, is_final, error, "an attempt failed");
@@ -63,6 +58,15 @@ pub(super) async fn attempt(
         }
     }
     Settled::Retry { due_at: after(clock.now(), pause(work.id, number, &attempts)), error }
+}
+
+/// Why a piece is given up that may have ended every process that began it.
+fn ended_too_often(work: &Work) -> NotDone {
+    NotDone::last(format!(
+        "it was begun {} times, and each time the process was gone before it ended: WORK_BEGUN_MAX = \
+         {WORK_BEGUN_MAX}",
+        work.begun
+    ))
 }
 
 /// Makes an attempt that ends with its time, which each heartbeat begins anew.
@@ -114,14 +118,15 @@ async fn caught<T>(run: impl Future<Output = T>) -> Result<T, String> {
     let mut run = pin!(run);
     std::future::poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(context))) {
         Ok(poll) => poll.map(Ok),
-        Err(panic) => Poll::Ready(Err(format!("it panicked: {}", message(&*panic)))),
+        Err(panic) => Poll::Ready(Err(panicked(&*panic))),
     })
     .await
 }
 
-fn message(panic: &(dyn Any + Send)) -> &str {
+fn panicked(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    format!("it panicked: {}", text.unwrap_or("no message"))
 }
 
 /// The pause after an attempt that failed: drawn between nothing and a bound that doubles with each failure. It

@@ -98,6 +98,7 @@ impl<H: Handler> Receiver for MessageReceiver<H> {
             }
         };
         let handled = tokio::select! {
+            biased;
             handled = self.handler.handle(message, &delivery) => handled?,
             never = heartbeats => never,
         };

@@ -168,6 +168,7 @@ impl Keeper {
             }
         }
         tokio::select! {
+            biased;
             left = self.queue.leave(&self.worker) => if let Err(error) = left {
                 tracing::warn!(%error, "the shards are left to run out");
             },

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::task::AbortHandle;
-use underlay_core::{Lane, LaneCursors, Shard, TenantId, Work, WorkPlace};
+use underlay_core::{Lane, LaneCursors, Shard, TenantId, Timestamp, Work, WorkPlace};
 
 use super::receiver::Receiver;
 use super::rooms::{Fit, Rooms};
@@ -66,6 +66,15 @@ impl Source {
 struct Waiting {
     work: Arc<Work>,
     receiver: Arc<dyn Receiver>,
+    source: Source,
+    since: Timestamp,
+}
+
+/// A piece that was put back, to be read again.
+pub(super) struct PutBack {
+    pub(super) shard: Shard,
+    pub(super) lane: Lane,
+    pub(super) place: WorkPlace,
 }
 
 /// A piece that is to be begun.
@@ -114,6 +123,7 @@ pub(super) struct Lines {
     running: usize,
     running_of_tenants: HashMap<TenantId, usize>,
     running_by_receivers: HashMap<String, usize>,
+    running_by_both: HashMap<(TenantId, String), usize>,
 }
 
 /// How much may run side by side.
@@ -143,6 +153,7 @@ impl Lines {
             running: 0,
             running_of_tenants: HashMap::new(),
             running_by_receivers: HashMap::new(),
+            running_by_both: HashMap::new(),
         }
     }
 
@@ -182,12 +193,18 @@ impl Lines {
     }
 
     /// Takes in a piece that waits for its turn.
-    pub(super) fn insert(&mut self, work: Work, source: Source, receiver: Arc<dyn Receiver>) {
+    pub(super) fn insert(
+        &mut self,
+        work: Work,
+        source: Source,
+        receiver: Arc<dyn Receiver>,
+        since: Timestamp,
+    ) {
         let name = self.name(&work);
         self.know(&work, source, name.clone(), bytes_of(&work));
         let line = self.lines.entry(name.clone()).or_default();
         let turn = (work.sent.lane, work.place);
-        line.waiting.insert(turn, Waiting { work: Arc::new(work), receiver });
+        line.waiting.insert(turn, Waiting { work: Arc::new(work), receiver, source, since });
         self.take_turn(&name);
     }
 
@@ -241,11 +258,15 @@ impl Lines {
                     bounds.by_receiver.min((bounds.all - others).div_ceil(2)).max(1)
                 };
                 let receiver_may = |receiver: &str| by(receiver) < most(receiver);
-                // And of what a receiver leaves free no tenant takes more than is left beside it.
+                // And of what a receiver leaves free no tenant takes more than is left beside it, nor a receiver more
+                // than half of what the others leave free of its tenant's part.
                 let tenant_may = |receiver: &str, tenant: &TenantId| {
                     let free = most(receiver).saturating_sub(by(receiver));
                     let running = tenants.get(tenant).copied().unwrap_or_default();
-                    running < bounds.of_tenant.min(free.max(1))
+                    let both = (tenant.clone(), receiver.to_owned());
+                    let both = self.running_by_both.get(&both).copied().unwrap_or_default();
+                    let part = bounds.of_tenant.saturating_sub(running - both).div_ceil(2).max(1);
+                    running < bounds.of_tenant.min(free.max(1)) && both < part
                 };
                 let name = self.rotations[usize::from(lane.number())].next(receiver_may, tenant_may)?;
                 Some((lane, name))
@@ -280,6 +301,8 @@ impl Lines {
         self.running += 1;
         *self.running_of_tenants.entry(name.tenant.clone()).or_default() += 1;
         *self.running_by_receivers.entry(name.receiver.clone()).or_default() += 1;
+        let both = (name.tenant.clone(), name.receiver.clone());
+        *self.running_by_both.entry(both).or_default() += 1;
         self.alive.insert(name.clone());
     }
 
@@ -288,6 +311,7 @@ impl Lines {
         self.running -= 1;
         count_down(&mut self.running_of_tenants, &name.tenant);
         count_down(&mut self.running_by_receivers, &name.receiver);
+        count_down(&mut self.running_by_both, &(name.tenant.clone(), name.receiver.clone()));
         self.alive.remove(name);
         if let Some(known) = self.known.get_mut(&shard).and_then(|known| known.get_mut(&place)) {
             known.attempt = None;
@@ -320,6 +344,41 @@ impl Lines {
             }
         }
         Some(known.source)
+    }
+
+    /// The receivers of which something that was ready waits for its turn, since that moment or before.
+    pub(super) fn waiting_since(&self, moment: Timestamp) -> BTreeSet<String> {
+        let waits = |line: &Line| {
+            line.waiting.values().any(|waiting| waiting.source != Source::Due && waiting.since <= moment)
+        };
+        let lines = self.lines.iter().filter(|(_, line)| waits(line));
+        lines.map(|(name, _)| name.receiver.clone()).collect()
+    }
+
+    /// Puts back the later half of what was ready and waits for a receiver.
+    pub(super) fn put_back(&mut self, receiver: &str) -> Vec<PutBack> {
+        let mut waiting: Vec<(WorkPlace, Lane, Arc<LineName>)> = Vec::new();
+        for (name, line) in self.lines.iter().filter(|(name, _)| name.receiver == receiver) {
+            let ready = line.waiting.iter().filter(|(_, waiting)| waiting.source != Source::Due);
+            waiting.extend(ready.map(|((lane, place), _)| (*place, *lane, name.clone())));
+        }
+        waiting.sort_unstable_by_key(|(place, ..)| *place);
+        let left = waiting.len().div_ceil(2);
+        let mut put_back = Vec::with_capacity(waiting.len() - left);
+        for (place, lane, name) in waiting.drain(left..) {
+            let Some(line) = self.lines.get_mut(&name) else { continue };
+            let Some(dropped) = line.waiting.remove(&(lane, place)) else { continue };
+            if line.is_gone() {
+                self.lines.remove(&name);
+            }
+            let shard = dropped.work.shard;
+            let known = self.known.get_mut(&shard).and_then(|known| known.remove(&place));
+            if let Some(known) = known {
+                self.rooms.give_back(&name.tenant, known.source, known.bytes);
+            }
+            put_back.push(PutBack { shard, lane, place });
+        }
+        put_back
     }
 
     /// Forgets what waits for its turn in a shard. What is running or settling goes on.

@@ -32,6 +32,7 @@ pub use standing::{QueueStanding, ReceiverState, WorkStandings, WorkerState};
 use crate::commands::{Commands, StoredCommands};
 use crate::processes::Processes;
 use crate::schedules::Timetable;
+use crate::stops::Stops;
 use crate::views::Views;
 use crate::{EngineConfig, Ports, Registry};
 use keeper::Keeper;
@@ -83,8 +84,8 @@ impl Workers {
         timetable: &Arc<Timetable>,
         processes: Option<&Arc<Processes>>,
     ) -> RunningWork {
-        let (stop, stopped) = watch::channel(false);
-        let Some(queue) = &self.queue else { return RunningWork { stop, tasks: Vec::new() } };
+        let mut stops = Stops::default();
+        let Some(queue) = &self.queue else { return RunningWork { stops, tasks: Vec::new() } };
         let told = Told::new(&self.holder);
         *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(told.clone());
         let means = Means {
@@ -94,10 +95,10 @@ impl Workers {
             config: self.config.clone(),
             told,
         };
-        let mut tasks = vec![timetable.start(stopped.clone())];
-        tasks.extend(processes.into_iter().flat_map(|processes| processes.start(&stopped)));
-        tasks.push(tokio::spawn(work(means, self.holder.clone(), self.wakeups.clone(), stopped)));
-        RunningWork { stop, tasks }
+        let mut tasks = vec![timetable.start(stops.add())];
+        tasks.extend(processes.into_iter().flat_map(|processes| processes.start(&mut stops)));
+        tasks.push(tokio::spawn(work(means, self.holder.clone(), self.wakeups.clone(), stops.add())));
+        RunningWork { stops, tasks }
     }
 
     /// What the worker of this process does; none where none was started.
@@ -166,7 +167,7 @@ fn receivers(
 /// The worker of this process. Dropping it stops it at its next step.
 #[derive(Debug)]
 pub struct RunningWork {
-    stop: watch::Sender<bool>,
+    stops: Stops,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -174,7 +175,7 @@ impl RunningWork {
     /// Lets the attempts that were begun end, within [`EngineConfig::work_drain`], stores what became of them,
     /// gives every shard back, and waits for it.
     pub async fn stop(self) {
-        self.stop.send_replace(true);
+        self.stops.stop();
         for task in self.tasks {
             if let Err(error) = task.await {
                 tracing::error!(%error, "the worker ended badly");

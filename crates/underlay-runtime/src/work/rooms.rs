@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use underlay_core::TenantId;
+use underlay_core::{Lane, TenantId};
 
 use super::lines::Source;
 use crate::EngineConfig;
@@ -38,8 +38,9 @@ struct Room {
     tenant_max: Amount,
     used: Amount,
     of_tenants: HashMap<TenantId, Amount>,
-    /// Pieces of tenants that are on their way.
+    /// Pieces of tenants that are on their way, and how many that is together.
     expected: HashMap<TenantId, usize>,
+    expected_pieces: usize,
     /// Tenants that a piece was not taken in from, since they had too much.
     full: HashSet<TenantId>,
     /// Tenants that were full, and have room again.
@@ -130,16 +131,20 @@ impl Rooms {
 
     /// Pieces are on their way, which a tenant has room for.
     pub(super) fn expect(&mut self, tenant: &TenantId, source: Source, pieces: usize) {
-        *self.0[source.index()].expected.entry(tenant.clone()).or_default() += pieces;
+        let room = &mut self.0[source.index()];
+        *room.expected.entry(tenant.clone()).or_default() += pieces;
+        room.expected_pieces += pieces;
     }
 
     /// They have come, or will not.
     pub(super) fn came(&mut self, tenant: &TenantId, source: Source, pieces: usize) {
-        let expected = &mut self.0[source.index()].expected;
-        if let Some(count) = expected.get_mut(tenant) {
-            *count -= pieces.min(*count);
+        let room = &mut self.0[source.index()];
+        if let Some(count) = room.expected.get_mut(tenant) {
+            let pieces = pieces.min(*count);
+            *count -= pieces;
+            room.expected_pieces -= pieces;
             if *count == 0 {
-                expected.remove(tenant);
+                room.expected.remove(tenant);
             }
         }
     }
@@ -147,14 +152,26 @@ impl Rooms {
     /// How many pieces of one tenant may be read at once.
     pub(super) fn page_of(&self, tenant: &TenantId, source: Source, bytes_each: usize, most: usize) -> usize {
         let room = &self.0[source.index()];
-        let (share, has) = (room.share(), room.of_tenants.get(tenant).copied().unwrap_or_default());
+        let has = room.of_tenants.get(tenant).copied().unwrap_or_default();
         let expected = room.expected.get(tenant).copied().unwrap_or_default();
-        let fits = share.bytes.saturating_sub(has.bytes) / bytes_each.max(1);
-        let free = share.pieces.saturating_sub(has.pieces).min(fits).saturating_sub(expected);
+        let each = bytes_each.max(1);
+        // What others expect is as good as taken, and each piece that is taken in leaves less free beside it.
+        let on_the_way = room.used.pieces + room.expected_pieces;
+        let others = Amount {
+            pieces: room.max.pieces.saturating_sub(on_the_way),
+            bytes: room.max.bytes.saturating_sub(room.used.bytes + room.expected_pieces * each),
+        };
+        let own = Amount { pieces: has.pieces + expected, bytes: has.bytes + expected * each };
+        let part = |most: usize, free: usize, own: usize| {
+            most.saturating_sub(own).min(free.saturating_sub(own).div_ceil(2))
+        };
+        let pieces = part(room.tenant_max.pieces, others.pieces, own.pieces);
+        let bytes = part(room.tenant_max.bytes, others.bytes, own.bytes);
+        let fits = pieces.min(bytes / each);
         let all = self.page(source, bytes_each, most);
-        match has.pieces + expected {
-            0 => all.min(free.max(1)),
-            _ => all.min(free),
+        match own.pieces {
+            0 => all.min(fits.max(1)),
+            _ => all.min(fits),
         }
     }
 
@@ -176,6 +193,14 @@ impl Rooms {
         if page >= room.max.pieces.min(most).div_ceil(8) || page * 2 >= room.max.pieces { page } else { 0 }
     }
 
+    /// Whether something that is ready could not be taken in, or will not be.
+    pub(super) fn are_crowded(&self, bytes_each: usize, most: usize) -> bool {
+        let is_crowded = |source: Source| {
+            !self.0[source.index()].full.is_empty() || self.page(source, bytes_each, most) == 0
+        };
+        Lane::ALL.into_iter().any(|lane| is_crowded(Source::Ready(lane)))
+    }
+
     /// How many pieces are in memory.
     pub(super) fn pieces(&self) -> usize {
         self.0.iter().map(|room| room.used.pieces).sum()
@@ -184,5 +209,43 @@ impl Rooms {
     /// How many bytes they are.
     pub(super) fn bytes(&self) -> usize {
         self.0.iter().map(|room| room.used.bytes).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tenants(count: usize) -> Vec<TenantId> {
+        (0..count).map(|number| TenantId::new(format!("tenant-{number}")).unwrap()).collect()
+    }
+
+    #[test]
+    fn what_is_read_of_a_tenant_is_taken_in() {
+        let config = EngineConfig { work_buffered_max: 400, ..EngineConfig::default() };
+        let mut rooms = Rooms::new(&config);
+        let (source, bytes) = (Source::Ready(underlay_core::Lane::Normal), 1_000);
+        let tenants = tenants(5);
+        for _ in 0..8 {
+            // Pages of all of them are on their way at once.
+            let pages: Vec<usize> = tenants
+                .iter()
+                .map(|tenant| {
+                    let page = rooms.page_of(tenant, source, bytes, 256);
+                    rooms.expect(tenant, source, page);
+                    page
+                })
+                .collect();
+            for (tenant, page) in tenants.iter().zip(pages) {
+                rooms.came(tenant, source, page);
+                for number in 0..page {
+                    assert_eq!(rooms.fit(tenant, source, bytes), Fit::Fits, "{number} of {page} of {tenant}");
+                    rooms.take(tenant, source, bytes);
+                }
+            }
+        }
+        assert!(rooms.pieces() > 100, "{}", rooms.pieces());
+        let alone = TenantId::new("late").unwrap();
+        assert_eq!(rooms.fit(&alone, source, bytes), Fit::Fits, "whoever comes later finds room");
     }
 }

@@ -8,6 +8,10 @@
 //! cursor: it is tried again at a moment that has passed, it was made the head of its line, or its transaction took
 //! long. So the cursor is set back by what this worker settles, a little at every poll, and to the start now and then.
 //!
+//! A receiver that does not come to its work while others find no room is passed over: what is ready for it is left
+//! where it is, with the lowest place remembered. Once it has nothing left in memory, and the lanes were read to
+//! their ends for the others, it is read from there again.
+//!
 //! Of one shard one thing is read at a time. What is settled while a page is on its way may be in that page as it
 //! was before; it is remembered until the page is there.
 
@@ -137,6 +141,10 @@ pub(super) struct ShardRoom {
     pub(super) failures: u32,
     meanwhile: Meanwhile,
     left: Left,
+    /// Receivers that are passed over.
+    passed: BTreeSet<String>,
+    /// The sources that were read to their ends since one is.
+    is_walked: [bool; Source::COUNT],
 }
 
 impl ShardRoom {
@@ -158,6 +166,8 @@ impl ShardRoom {
             failures: 0,
             meanwhile: Meanwhile::default(),
             left: Left::default(),
+            passed: BTreeSet::new(),
+            is_walked: Default::default(),
         };
         room.read_from(held.cursors);
         room
@@ -172,6 +182,31 @@ impl ShardRoom {
         *self.of(Source::Ready(Lane::Normal)) = normal;
         self.due_at = Timestamp::MIN;
         self.left = Left::default();
+        self.passed.clear();
+    }
+
+    /// Passes over a receiver from now on.
+    pub(super) fn pass_over(&mut self, receiver: &str) {
+        if self.passed.insert(receiver.to_owned()) {
+            self.is_walked = Default::default();
+        }
+    }
+
+    /// Whether a receiver is passed over.
+    pub(super) fn passes_over(&self, receiver: &str) -> bool {
+        !self.passed.is_empty() && self.passed.contains(receiver)
+    }
+
+    /// A piece is passed over, with its receiver.
+    pub(super) fn pass(&mut self, lane: Lane, place: WorkPlace) {
+        let lowest = &mut self.left.lowest[usize::from(lane.number())];
+        *lowest = Some(lowest.map_or(place, |lowest| lowest.min(place)));
+    }
+
+    /// Whether a receiver that is passed over can be read again: it waits for nothing, and the others had their turn.
+    pub(super) fn may_read_again(&self, waits: impl Fn(&str) -> bool) -> bool {
+        let is_walked = self.is_walked.iter().all(|is_walked| *is_walked);
+        is_walked && self.passed.iter().any(|receiver| !waits(receiver))
     }
 
     fn of(&mut self, source: Source) -> &mut Reading {
@@ -354,6 +389,7 @@ impl ShardRoom {
         if has_more || back.is_some() {
             self.has_more(source, next);
         }
+        self.is_walked[source.index()] |= !has_more;
     }
 
     /// How far a source was looked at.
@@ -421,10 +457,7 @@ impl ShardRoom {
             Source::Due => {
                 self.left.due.insert(work.place);
             }
-            Source::Ready(lane) => {
-                let lowest = &mut self.left.lowest[usize::from(lane.number())];
-                *lowest = Some(lowest.map_or(work.place, |lowest| lowest.min(work.place)));
-            }
+            Source::Ready(lane) => self.pass(lane, work.place),
         }
         *self.left.counts.entry((work.sent.kind.name(), work.sent.receiver.clone())).or_default() += 1;
     }

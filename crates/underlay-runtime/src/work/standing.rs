@@ -7,10 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use underlay_core::{Clock, Error, QueueDepth, Settled, Shard, Timestamp, Work, WorkQueue};
 
-use crate::subscription::has_passed;
-
-/// How long what the store said of its queues is told again before it is asked anew.
-const DEPTHS_AGE_MAX: Duration = Duration::from_secs(1);
+use crate::known::Known;
 
 /// What the worker of this process does.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -139,9 +136,9 @@ impl WorkerState {
     }
 }
 
-/// What the store last said of its queues, and when. One asks at a time.
+/// What the store last said of its queues.
 #[derive(Default)]
-pub(super) struct Depths(tokio::sync::Mutex<Option<(Timestamp, Vec<QueueDepth>)>>);
+pub(super) struct Depths(Known<Vec<QueueDepth>>);
 
 impl Depths {
     /// The queues, as the store said at most a second ago.
@@ -150,17 +147,8 @@ impl Depths {
         queue: &dyn WorkQueue,
         clock: &dyn Clock,
     ) -> Result<Vec<QueueStanding>, Error> {
-        let mut known = self.0.lock().await;
+        let depths = self.0.or_ask(clock, queue.queue_depths()).await?;
         let now = clock.now();
-        let depths = match &*known {
-            // A clock that was set back makes nothing fresh.
-            Some((at, depths)) if *at <= now && !has_passed(DEPTHS_AGE_MAX, *at, now) => depths.clone(),
-            _ => {
-                let depths = queue.queue_depths().await?;
-                *known = Some((now, depths.clone()));
-                depths
-            }
-        };
         let lag =
             |depth: &QueueDepth| depth.oldest_sent_at.map_or(Duration::ZERO, |oldest| until(oldest, now));
         Ok(depths.into_iter().map(|depth| QueueStanding { lag: lag(&depth), depth }).collect())

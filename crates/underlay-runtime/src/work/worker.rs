@@ -23,13 +23,14 @@ use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 use underlay_core::limits::WORK_PAGE_MAX;
 use underlay_core::{
-    BegunWork, Clock, DueLook, DuePage, DuePlace, Error, HeldShard, Lane, LaneCursors, ReadWork, Settled, Settlement,
-    Shard, ShardTerm, TenantId, Timestamp, Work, WorkHint, WorkPage, WorkPlace, WorkQueue, WorkWakeup,
+    BegunWork, Clock, DueLook, DuePage, DuePlace, Error, HeldShard, Lane, LaneCursors, ReadWork, Settled,
+    Settlement, Shard, ShardTerm, TenantId, Timestamp, Work, WorkHint, WorkPage, WorkPlace, WorkQueue,
+    WorkWakeup,
 };
 
 use super::attempt::{after, attempt};
 use super::keeper::KeeperHandle;
-use super::lines::{LineName, Lines, RunningBounds, Source, bytes_of};
+use super::lines::{LineName, Lines, PutBack, RunningBounds, Source, bytes_of};
 use super::receiver::Receivers;
 use super::rooms::{Fit, Rooms};
 use super::settling::{Entry, Settling};
@@ -55,6 +56,9 @@ const DUE_AFTER_HINT: Duration = Duration::from_millis(100);
 const DUE_AGAIN: Duration = Duration::from_millis(100);
 /// How soon it is looked again at what is due and left for other processes, where it is too much to be left aside.
 const LEFT_AGAIN: Duration = Duration::from_secs(60);
+
+/// How long work may wait in memory for a receiver, while other work finds no room there.
+const WAITING_MAX: Duration = Duration::from_secs(5);
 
 /// What runs beside the worker.
 enum Job {
@@ -161,13 +165,17 @@ impl WorkRunner {
     pub(super) async fn run(mut self) {
         let clock = self.means.clock.clone();
         let mut poll = clock.sleep(self.means.config.work_poll_interval);
-        while !self.is_finished() {
+        loop {
             // However often there is a hint, what has ended is looked at too.
             for _ in 0..REPORTS_IN_A_ROW_MAX {
                 let Some(report) = self.tasks.try_join_next_with_id() else { break };
                 self.take(report);
             }
             self.go_on();
+            // What it waited for last may have been in the reports just taken, and then nothing wakes it.
+            if self.is_finished() {
+                break;
+            }
             let due_in = self.due_in(clock.now());
             tokio::select! {
                 biased;
@@ -194,6 +202,7 @@ impl WorkRunner {
         }
         // An attempt that never waits for anything cannot be dropped, and ends with the process.
         tokio::select! {
+            biased;
             () = self.tasks.shutdown() => {}
             () = clock.sleep(SHUTDOWN_MAX) => {}
         }
@@ -347,11 +356,41 @@ impl WorkRunner {
 
     fn poll(&mut self) {
         let now = self.means.clock.now();
+        self.make_room(now);
         for room in self.shards.values_mut() {
             Lane::ALL.into_iter().for_each(|lane| room.look_again(lane));
             room.look_behind(now);
         }
         self.keeper.set_cursors(self.cursors());
+    }
+
+    /// Makes room where receivers do not come to their work: part of it is put back, and they are passed over, until
+    /// they have done what is left of it.
+    fn make_room(&mut self, now: Timestamp) {
+        let waiting = self.lines.waiting_since(Timestamp::MAX);
+        for (shard, room) in &mut self.shards {
+            if !room.is_draining && room.may_read_again(|receiver| waiting.contains(receiver)) {
+                let cursors = self.lines.cursors(*shard, room.looked());
+                room.read_from(cursors);
+            }
+        }
+        if !self.lines.rooms.are_crowded(self.bytes_each, PAGE_MAX) {
+            return;
+        }
+        let long_ago = now.saturating_sub(WAITING_MAX).unwrap_or(Timestamp::MIN);
+        for receiver in self.lines.waiting_since(long_ago) {
+            let put_back = self.lines.put_back(&receiver);
+            if put_back.is_empty() {
+                continue;
+            }
+            tracing::debug!(receiver, count = put_back.len(), "a receiver does not come to its work");
+            self.shards.values_mut().for_each(|room| room.pass_over(&receiver));
+            for PutBack { shard, lane, place } in put_back {
+                if let Some(room) = self.shards.get_mut(&shard) {
+                    room.pass(lane, place);
+                }
+            }
+        }
     }
 
     fn cursors(&self) -> Vec<(Shard, LaneCursors)> {
@@ -449,7 +488,8 @@ impl WorkRunner {
             Ok(lost) => lost,
             Err(error) => {
                 tracing::warn!(%error, count = pieces.len(), "what is begun could not be counted");
-                let (held, gone): (Vec<Beginning>, Vec<Beginning>) = pieces.into_iter().partition(|piece| self.is_to_be_begun(piece));
+                let (held, gone): (Vec<Beginning>, Vec<Beginning>) =
+                    pieces.into_iter().partition(|piece| self.is_to_be_begun(piece));
                 for piece in gone {
                     self.put_off(&piece);
                 }
@@ -601,7 +641,11 @@ impl WorkRunner {
                     Ok(Report::Attempted(settled)) => settled,
                     Ok(_) => return,
                     Err(error) if error.is_cancelled() => return,
-                    Err(error) => Settled::Retry { due_at: self.means.clock.now(), error: error.to_string() },
+                    // Only a bug ends an attempt otherwise; it is not begun again without a pause.
+                    Err(error) => {
+                        let due_at = after(self.means.clock.now(), self.means.config.retry_delay_max);
+                        Settled::Retry { due_at, error: error.to_string() }
+                    }
                 };
                 if is_known {
                     self.take_attempted(&work, &line, settled);
@@ -798,6 +842,12 @@ impl WorkRunner {
             self.leave(work, line, source);
             return Fit::Fits;
         };
+        if let Source::Ready(lane) = source
+            && room.passes_over(&work.sent.receiver)
+        {
+            room.pass(lane, place);
+            return Fit::Fits;
+        }
         let term = room.term;
         if is_blocked || room.was_blocked(&line, place) || self.lines.is_blocked(&line, place) {
             let line = self.lines.hold(&work, source);
@@ -808,7 +858,7 @@ impl WorkRunner {
         let receiver = receiver.clone();
         let fit = self.lines.fit(&work, source);
         if fit == Fit::Fits {
-            self.lines.insert(work, source, receiver);
+            self.lines.insert(work, source, receiver, self.means.clock.now());
         }
         fit
     }

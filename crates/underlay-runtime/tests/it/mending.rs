@@ -10,7 +10,8 @@ use underlay_core::{
     Value, View, ViewBatch, ViewStop, ViewTable,
 };
 use underlay_runtime::{
-    Engine, EngineConfig, Ports, RebuildFrom, Registry, Retried, SubscriptionState, ViewStanding, ViewStatus,
+    Engine, EngineConfig, FollowerStatus, Ports, RebuildFrom, Registry, Retried, SubscriptionState,
+    ViewStanding,
 };
 use underlay_testkit::{Over, ReadModelsLayer, RowsCall};
 
@@ -57,7 +58,7 @@ impl Place {
         self.shared.process_of(name, registry, |config| config)
     }
 
-    async fn until_standing(&self, engine: &Engine, status: ViewStatus) -> ViewStanding {
+    async fn until_standing(&self, engine: &Engine, status: FollowerStatus) -> ViewStanding {
         self.shared.until(async || standing(engine).await.status == status).await;
         standing(engine).await
     }
@@ -95,12 +96,12 @@ async fn a_stopped_view_says_so_in_every_process_and_names_event_time_and_reason
     let place = Place::new().await;
     let (server, console) = (place.process("server"), place.process("console"));
     let before = standing(&console.engine).await;
-    assert_eq!(before.status, ViewStatus::NotRunning, "nobody has started it");
+    assert_eq!(before.status, FollowerStatus::NotRunning, "nobody has started it");
     let views = server.start();
-    let here = place.until_standing(&server.engine, ViewStatus::Paused).await;
+    let here = place.until_standing(&server.engine, FollowerStatus::Paused).await;
     place.shared.until(async || standing(&console.engine).await.stop.is_some()).await;
     let elsewhere = standing(&console.engine).await;
-    assert_eq!((elsewhere.status, elsewhere.position), (ViewStatus::Paused, at(2)));
+    assert_eq!((elsewhere.status, elsewhere.position), (FollowerStatus::Paused, at(2)));
     assert_eq!(elsewhere.stop, standing(&server.engine).await.stop);
     let stop = elsewhere.stop.unwrap();
     let StopCause::Event { event, is_of_event: true } = stop.cause else { panic!("{stop:?}") };
@@ -109,7 +110,7 @@ async fn a_stopped_view_says_so_in_every_process_and_names_event_time_and_reason
     assert!(here.problem.unwrap().contains("position 3 "));
     views.stop().await;
     let after = standing(&console.engine).await;
-    assert_eq!(after.status, ViewStatus::Paused, "also where no process keeps it any more");
+    assert_eq!(after.status, FollowerStatus::Paused, "also where no process keeps it any more");
 }
 
 #[tokio::test]
@@ -130,17 +131,17 @@ async fn a_view_goes_on_by_itself_once_its_event_is_skipped_elsewhere() {
     assert!(first.is_ok() != second.is_ok(), "one of two skips it: {first:?} {second:?}");
 
     place.shared.pass(POLL + POLL).await;
-    place.until_standing(&server.engine, ViewStatus::Live).await;
+    place.until_standing(&server.engine, FollowerStatus::Live).await;
     assert_eq!(cents(&server.engine).await, Some(12), "its rows lack the event, and no other");
     let status = standing(&console.engine).await;
-    assert_eq!((status.status, status.parked, status.skipped.len()), (ViewStatus::Live, 1, 1));
+    assert_eq!((status.status, status.parked, status.skipped.len()), (FollowerStatus::Live, 1, 1));
     assert_eq!((status.skipped[0].why.as_str(), status.stop), ("a typo", None));
     views.stop().await;
 
     // A process that starts later goes on too: what was skipped is meant to be lacking.
     let next = place.process("next");
     let views = next.start();
-    place.until_standing(&next.engine, ViewStatus::Live).await;
+    place.until_standing(&next.engine, FollowerStatus::Live).await;
     views.stop().await;
 }
 
@@ -165,7 +166,7 @@ async fn what_was_skipped_stays_skipped_where_another_copy_of_the_log_had_anothe
     server.engine.skip_view("balances", at(3), "ann", "a typo").await.unwrap();
 
     let views = server.start();
-    place.until_standing(&server.engine, ViewStatus::Live).await;
+    place.until_standing(&server.engine, FollowerStatus::Live).await;
     assert_eq!(cents(&server.engine).await, Some(12));
     views.stop().await;
 }
@@ -175,10 +176,10 @@ async fn a_rebuild_passes_over_a_skipped_event_where_it_cannot_take_it_and_folds
     let place = Place::new().await;
     let server = place.process("server");
     let views = server.start();
-    place.until_standing(&server.engine, ViewStatus::Paused).await;
+    place.until_standing(&server.engine, FollowerStatus::Paused).await;
     place.shared.until(async || standing(&server.engine).await.stop.is_some()).await;
     server.engine.skip_view("balances", at(3), "ann", "a typo").await.unwrap();
-    place.until_standing(&server.engine, ViewStatus::Live).await;
+    place.until_standing(&server.engine, FollowerStatus::Live).await;
     views.stop().await;
 
     let rebuild = async || server.engine.rebuild_view("balances", RebuildFrom::Start, |_| {}).await;
@@ -209,11 +210,11 @@ async fn a_skipped_event_in_the_middle_of_a_commit_takes_no_other_with_it() {
     place.shared.store.commit(&tenant(), commit).await.unwrap();
     let server = place.process("server");
     let views = server.start();
-    let stopped = place.until_standing(&server.engine, ViewStatus::Paused).await;
+    let stopped = place.until_standing(&server.engine, FollowerStatus::Paused).await;
     assert_eq!(stopped.position, at(0), "nothing of the commit is stored");
     place.shared.until(async || standing(&server.engine).await.stop.is_some()).await;
     server.engine.skip_view("balances", at(2), "ann", "a typo").await.unwrap();
-    place.until_standing(&server.engine, ViewStatus::Live).await;
+    place.until_standing(&server.engine, FollowerStatus::Live).await;
     assert_eq!(cents(&server.engine).await, Some(5));
     views.stop().await;
 }
@@ -228,13 +229,13 @@ async fn a_view_is_tried_again_by_order_and_what_came_of_it_is_said() {
     let Retried::StoppedAgain { position, stop } = retry().await else { panic!("nothing is mended") };
     assert_eq!((position, stop.event().unwrap().position), (at(2), at(3)));
     let status = standing(&console.engine).await;
-    assert_eq!(status.status, ViewStatus::Paused, "it waits again");
+    assert_eq!(status.status, FollowerStatus::Paused, "it waits again");
 
     place.mended.store(true, Ordering::SeqCst);
     let Retried::WentOn { position } = retry().await else { panic!("it is mended") };
     assert!(position >= at(3));
     place.shared.pass(POLL + LEASE).await;
-    place.until_standing(&server.engine, ViewStatus::Live).await;
+    place.until_standing(&server.engine, FollowerStatus::Live).await;
     assert_eq!(cents(&server.engine).await, Some(25));
     assert!(server.is(SubscriptionState::Live), "the runner has gone on by itself");
     assert!(matches!(retry().await, Retried::NotStopped { .. }));
@@ -261,7 +262,7 @@ async fn what_a_failure_stopped_at_the_head_of_the_log_has_nothing_to_come_past(
     place.mended.store(true, Ordering::SeqCst);
     let (server, console) = (place.process("server"), place.process("console"));
     let views = server.start();
-    place.until_standing(&server.engine, ViewStatus::Live).await;
+    place.until_standing(&server.engine, FollowerStatus::Live).await;
     place.shared.pass(POLL).await;
     let models = &place.shared.read_models;
     let info = models.views().await.unwrap().remove(0);
@@ -352,9 +353,9 @@ async fn a_view_whose_failure_could_not_be_stored_goes_on_once_it_is_mended() {
         let config = EngineConfig { view_poll_interval: POLL, view_lease: LEASE, ..EngineConfig::default() };
         let engine = Engine::new(ports, registry, config).unwrap();
         let views = engine.start_views();
-        place.until_standing(&engine, ViewStatus::Failed).await;
+        place.until_standing(&engine, FollowerStatus::Failed).await;
         place.shared.pass(POLL * 3).await;
-        place.until_standing(&engine, ViewStatus::Failed).await;
+        place.until_standing(&engine, FollowerStatus::Failed).await;
         is_broken.store(false, Ordering::SeqCst);
         place.shared.pass(POLL * 3).await;
         assert_eq!(engine.view_states().remove(0).status, SubscriptionState::Live, "{call:?}");

@@ -19,9 +19,10 @@ use underlay_core::{
     TenantId, Timestamp, Wakeup, Wakeups, WorkWakeup,
 };
 use underlay_runtime::{
-    Engine, EngineConfig, Ports, PumpStanding, Registry, RewindTo, SubscriptionState, ViewStatus, WorkPorts,
+    Engine, EngineConfig, FollowerStanding, FollowerStatus, Ports, Registry, RewindTo, SubscriptionState,
+    WorkPorts,
 };
-use underlay_testkit::{Call, EventStoreLayer, Over};
+use underlay_testkit::{Call, CheckpointsLayer, EventStoreLayer, Over};
 
 use crate::shared::{LEASE, MOMENT, POLL};
 
@@ -33,7 +34,7 @@ struct House {
     log: Arc<Mutex<MemoryEventStore>>,
     hub: Arc<WakeupHub>,
     leases: MemoryLeases,
-    checkpoints: Arc<Faulty>,
+    checkpoints: Arc<Over<Faulty>>,
     is_away: Arc<AtomicBool>,
     reads: Arc<AtomicU64>,
     /// Of so many reads one fails.
@@ -59,11 +60,11 @@ impl House {
             log: Arc::new(Mutex::new(log)),
             hub: Arc::default(),
             leases,
-            checkpoints: Arc::new(Faulty {
+            checkpoints: Arc::new(Over(Faulty {
                 inner: checkpoints,
                 moves: AtomicU64::new(0),
                 fails_every: AtomicU64::new(0),
-            }),
+            })),
             is_away: Arc::default(),
             reads: Arc::default(),
             fails_every: Arc::default(),
@@ -203,9 +204,11 @@ impl EventStoreLayer for House {
 }
 
 #[async_trait]
-impl Checkpoints for Faulty {
-    async fn find_checkpoint(&self, name: &str) -> Result<Option<StoredCheckpoint>, Error> {
-        self.inner.find_checkpoint(name).await
+impl CheckpointsLayer for Faulty {
+    type Below = MemoryCheckpoints;
+
+    fn below(&self) -> &MemoryCheckpoints {
+        &self.inner
     }
 
     async fn move_checkpoint(
@@ -224,10 +227,6 @@ impl Checkpoints for Faulty {
             return Err(Error::unavailable("the answer was lost"));
         }
         self.inner.move_checkpoint(name, from, to, lease).await
-    }
-
-    async fn list_checkpoints(&self) -> Result<Vec<(String, StoredCheckpoint)>, Error> {
-        self.inner.list_checkpoints().await
     }
 }
 
@@ -337,7 +336,7 @@ fn pump(sink: &Taken) -> Registry {
     Registry::default().pump("audit", sink.clone())
 }
 
-async fn standing(engine: &Engine) -> PumpStanding {
+async fn standing(engine: &Engine) -> FollowerStanding {
     engine.pump_standings_now().await.unwrap().remove(0)
 }
 
@@ -346,7 +345,7 @@ async fn a_sink_gets_every_event_in_order_and_once_while_nothing_fails() {
     let (house, sink) = (House::new(), Taken::new());
     house.write("acme", 20).await;
     let engine = house.engine("one", pump(&sink));
-    assert_eq!(standing(&engine).await.status, ViewStatus::NotRunning);
+    assert_eq!(standing(&engine).await.status, FollowerStatus::NotRunning);
     let pumps = engine.start_pumps();
     house.until("the log", || sink.last() == 20).await;
     for count in 21..=40 {
@@ -357,7 +356,7 @@ async fn a_sink_gets_every_event_in_order_and_once_while_nothing_fails() {
     assert_eq!(sink.positions(), (1..=40).collect::<Vec<_>>());
     assert!(sink.0.batches.lock().unwrap().iter().all(|batch| *batch <= 7));
     let shown = standing(&engine).await;
-    assert_eq!((shown.status, shown.position.number(), shown.behind), (ViewStatus::Live, 40, 0));
+    assert_eq!((shown.status, shown.position.number(), shown.behind), (FollowerStatus::Live, 40, 0));
     assert!(shown.held_by.unwrap().starts_with("one/"));
     let state = engine.pump_states().remove(0);
     assert_eq!((state.status, state.events), (SubscriptionState::Live, 40));
@@ -530,7 +529,7 @@ async fn a_final_failure_pauses_one_pump_and_every_process_says_so() {
     house.pass(MOMENT).await;
     for engine in [&engine, &elsewhere] {
         let shown = standing(engine).await;
-        assert_eq!((shown.status, shown.position.number(), shown.behind), (ViewStatus::Paused, 0, 3));
+        assert_eq!((shown.status, shown.position.number(), shown.behind), (FollowerStatus::Paused, 0, 3));
         let problem = shown.problem.unwrap();
         assert!(problem.contains("position 1") && problem.contains("another shape"), "{problem}");
         assert!(shown.stop.is_some());
@@ -555,6 +554,23 @@ async fn a_final_failure_pauses_one_pump_and_every_process_says_so() {
 }
 
 #[tokio::test]
+async fn a_pump_that_has_ended_is_not_told_to_run() {
+    let (house, sink) = (House::new(), Taken::new());
+    let engine = house.engine("one", pump(&sink));
+    let pumps = engine.start_pumps();
+    house.write("acme", 3).await;
+    house.until("the head", || engine.pump_states()[0].status == SubscriptionState::Live).await;
+    assert_eq!(standing(&engine).await.status, FollowerStatus::Live);
+    pumps.stop().await;
+    assert_eq!(engine.pump_states(), []);
+    let shown = standing(&engine).await;
+    assert_eq!((shown.status, shown.position.number()), (FollowerStatus::NotRunning, 3));
+    let told = serde_json::to_string(&shown).unwrap();
+    let fields = r#"{"pump":"audit","status":"not_running","position":"3","behind":0,"held_by":null,"stop":null,"problem":null}"#;
+    assert_eq!(told, fields);
+}
+
+#[tokio::test]
 async fn a_slow_sink_slows_its_own_pump_alone() {
     let (house, slow, quick) = (House::new(), Taken::new(), Taken::new());
     slow.set_open(false);
@@ -567,7 +583,7 @@ async fn a_slow_sink_slows_its_own_pump_alone() {
     }
     assert_eq!(slow.calls(), 1);
     let pumps_now = engine.pump_standings_now().await.unwrap();
-    let behind: Vec<_> = pumps_now.iter().map(|pump| (pump.pump.as_str(), pump.behind)).collect();
+    let behind: Vec<_> = pumps_now.iter().map(|pump| (pump.name.as_str(), pump.behind)).collect();
     assert_eq!(behind, [("audit", 0), ("slow", 50)]);
     slow.set_open(true);
     house.until("the slow one", || slow.last() == 50).await;
@@ -635,7 +651,7 @@ async fn an_older_copy_of_the_log_stops_a_pump_until_a_person_rewinds_it() {
     house.write("acme", 4).await;
     house.pass(POLL * 2).await;
     let shown = standing(&engine).await;
-    assert_eq!(shown.status, ViewStatus::Failed);
+    assert_eq!(shown.status, FollowerStatus::Failed);
     let problem = shown.problem.unwrap();
     assert!(problem.contains("bank pump rewind audit --to"), "{problem}");
     let beyond = engine.rewind_pump("audit", RewindTo::Position(Position::from_number(7))).await.unwrap_err();

@@ -60,7 +60,7 @@ pub(crate) fn operates(app: &App, actor: &Actor) -> bool {
 }
 
 /// Lets a request in: finds out who asks, takes a place for them, and sees that they may. The only way
-/// to a handler of a tenant's data. Roles are looked at here, and in [`permit_stored`].
+/// to a handler of a tenant's data. Roles are looked at here, and in [`permit_command`].
 pub(crate) async fn admit(State((app, to)): State<(App, Use)>, mut request: Request, next: Next) -> Response {
     let (principal, place) = match enter(&app, to, &mut request).await {
         Ok(entered) => entered,
@@ -121,10 +121,21 @@ fn permit(app: &App, actor: &Actor, to: Use, names: &RawPathParams) -> Result<()
 /// Sees that somebody may do with a stored command what asks for the roles of giving it: the address does not say which
 /// command it is.
 pub(crate) fn permit_stored(app: &App, actor: &Actor, command: &WaitingCommand) -> Result<(), Problem> {
+    permit_command(app, actor, &command.receiver, command.id.is_some(), &command.command)
+}
+
+/// Sees that somebody may give a command that they name in the body of a request: one for an aggregate, or an operation.
+pub(crate) fn permit_command(
+    app: &App,
+    actor: &Actor,
+    receiver: &str,
+    is_for_aggregate: bool,
+    command: &str,
+) -> Result<(), Problem> {
     let registry = app.engine().registry();
-    let needed = match command.id {
-        Some(_) => registry.command_roles(&command.receiver, &command.command),
-        None => registry.operation_roles(&command.receiver),
+    let needed = match is_for_aggregate {
+        true => registry.command_roles(receiver, command),
+        false => registry.operation_roles(receiver),
     };
     if suffice(actor, needed) { Ok(()) } else { Err(required(needed)) }
 }

@@ -19,9 +19,11 @@ mod hostile;
 mod hosts;
 #[cfg(feature = "jwt")]
 mod jwt;
+mod links;
 mod pages;
 mod place;
 mod roles;
+mod schedules;
 mod serving;
 mod slow_clients;
 mod socket;

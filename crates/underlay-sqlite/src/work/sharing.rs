@@ -89,8 +89,8 @@ pub(crate) fn share(
         let term = ShardTerm { shard, term, worker: worker.id };
         let cursors = before.map_or([WorkPlace::START; 2], |holding| holding.cursors);
         // Whoever gave it back had ended what it began, and whoever comes back is not gone.
-        let is_gone = before
-            .is_some_and(|holding| holding.expires_at > GIVEN_BACK && holding.term.worker != worker.id);
+        let is_gone =
+            before.is_some_and(|holding| holding.expires_at > GIVEN_BACK && holding.term.worker != worker.id);
         let newest = if is_gone { newest_work(connection)? } else { WorkPlace::START };
         let suspects_to = before.map_or(WorkPlace::START, |holding| holding.suspects_to).max(newest);
         held.push(HeldShard { term, cursors, suspects_to, is_surplus: false });

@@ -41,6 +41,12 @@ pub trait EventStoreLayer: Send + Sync + 'static {
         Ok(())
     }
 
+    /// What happens after a call that was passed on and answered, before its answer is given. An error takes the place
+    /// of the answer.
+    async fn after(&self, _: Call) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// [`EventStore::store_id`].
     fn store_id(&self) -> StoreId {
         self.below().store_id()
@@ -54,13 +60,17 @@ pub trait EventStoreLayer: Send + Sync + 'static {
     /// [`EventStore::commit`].
     async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error> {
         self.before(Call::Commit).await?;
-        self.below().commit(tenant, commit).await
+        let answer = self.below().commit(tenant, commit).await?;
+        self.after(Call::Commit).await?;
+        Ok(answer)
     }
 
     /// [`EventStore::find_commit`].
     async fn find_commit(&self, tenant: &TenantId, id: CommitId) -> Result<Option<RecordedCommit>, Error> {
         self.before(Call::FindCommit).await?;
-        self.below().find_commit(tenant, id).await
+        let answer = self.below().find_commit(tenant, id).await?;
+        self.after(Call::FindCommit).await?;
+        Ok(answer)
     }
 
     /// [`EventStore::read_stream`].
@@ -72,7 +82,9 @@ pub trait EventStoreLayer: Send + Sync + 'static {
         limit: usize,
     ) -> Result<StreamPage, Error> {
         self.before(Call::ReadStream).await?;
-        self.below().read_stream(tenant, stream, after, limit).await
+        let answer = self.below().read_stream(tenant, stream, after, limit).await?;
+        self.after(Call::ReadStream).await?;
+        Ok(answer)
     }
 
     /// [`EventStore::read_all`].
@@ -84,31 +96,41 @@ pub trait EventStoreLayer: Send + Sync + 'static {
         limit: usize,
     ) -> Result<LogPage, Error> {
         self.before(Call::ReadAll).await?;
-        self.below().read_all(scope, after, filter, limit).await
+        let answer = self.below().read_all(scope, after, filter, limit).await?;
+        self.after(Call::ReadAll).await?;
+        Ok(answer)
     }
 
     /// [`EventStore::versions`].
     async fn versions(&self, tenant: &TenantId, streams: &[StreamName]) -> Result<Vec<Version>, Error> {
         self.before(Call::Versions).await?;
-        self.below().versions(tenant, streams).await
+        let answer = self.below().versions(tenant, streams).await?;
+        self.after(Call::Versions).await?;
+        Ok(answer)
     }
 
     /// [`EventStore::head`].
     async fn head(&self) -> Result<Position, Error> {
         self.before(Call::Head).await?;
-        self.below().head().await
+        let answer = self.below().head().await?;
+        self.after(Call::Head).await?;
+        Ok(answer)
     }
 
     /// [`EventStore::position_at`].
     async fn position_at(&self, time: Timestamp) -> Result<Position, Error> {
         self.before(Call::PositionAt).await?;
-        self.below().position_at(time).await
+        let answer = self.below().position_at(time).await?;
+        self.after(Call::PositionAt).await?;
+        Ok(answer)
     }
 
     /// [`EventStore::event_id_at`].
     async fn event_id_at(&self, position: Position) -> Result<Option<EventId>, Error> {
         self.before(Call::EventIdAt).await?;
-        self.below().event_id_at(position).await
+        let answer = self.below().event_id_at(position).await?;
+        self.after(Call::EventIdAt).await?;
+        Ok(answer)
     }
 }
 

@@ -57,40 +57,58 @@ pub trait ReadModelsLayer: Send + Sync + 'static {
         Ok(())
     }
 
+    /// What happens after a call that was passed on and answered, before its answer is given. An error takes the place
+    /// of the answer.
+    async fn after(&self, _: RowsCall) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// [`ReadModels::prepare`].
     async fn prepare(&self, schema: &ViewSchema, start: Checkpoint) -> Result<ViewTable, Error> {
         self.before(RowsCall::Prepare).await?;
-        self.below().prepare(schema, start).await
+        let answer = self.below().prepare(schema, start).await?;
+        self.after(RowsCall::Prepare).await?;
+        Ok(answer)
     }
 
     /// [`ReadModels::begin_generation`].
     async fn begin_generation(&self, schema: &ViewSchema, start: Checkpoint) -> Result<ViewTable, Error> {
         self.before(RowsCall::BeginGeneration).await?;
-        self.below().begin_generation(schema, start).await
+        let answer = self.below().begin_generation(schema, start).await?;
+        self.after(RowsCall::BeginGeneration).await?;
+        Ok(answer)
     }
 
     /// [`ReadModels::activate`].
     async fn activate(&self, table: &ViewTable, swap: Swap) -> Result<bool, Error> {
         self.before(RowsCall::Activate).await?;
-        self.below().activate(table, swap).await
+        let answer = self.below().activate(table, swap).await?;
+        self.after(RowsCall::Activate).await?;
+        Ok(answer)
     }
 
     /// [`ReadModels::revert`].
     async fn revert(&self, schema: &ViewSchema, at: Timestamp) -> Result<ViewTable, Error> {
         self.before(RowsCall::Revert).await?;
-        self.below().revert(schema, at).await
+        let answer = self.below().revert(schema, at).await?;
+        self.after(RowsCall::Revert).await?;
+        Ok(answer)
     }
 
     /// [`ReadModels::discard`].
     async fn discard(&self, view: &str, generation: u32) -> Result<(), Error> {
         self.before(RowsCall::Discard).await?;
-        self.below().discard(view, generation).await
+        let answer = self.below().discard(view, generation).await?;
+        self.after(RowsCall::Discard).await?;
+        Ok(answer)
     }
 
     /// [`ReadModels::sweep`].
     async fn sweep(&self) -> Result<Swept, Error> {
         self.before(RowsCall::Sweep).await?;
-        self.below().sweep().await
+        let answer = self.below().sweep().await?;
+        self.after(RowsCall::Sweep).await?;
+        Ok(answer)
     }
 
     /// [`ReadModels::parked`].
@@ -101,61 +119,81 @@ pub trait ReadModelsLayer: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<ParkedEvent>, Error> {
         self.before(RowsCall::Parked).await?;
-        self.below().parked(table, after, limit).await
+        let answer = self.below().parked(table, after, limit).await?;
+        self.after(RowsCall::Parked).await?;
+        Ok(answer)
     }
 
     /// [`ReadModels::skip`].
     async fn skip(&self, view: &str, skip: SkipOrder) -> Result<SkippedEvent, Error> {
         self.before(RowsCall::Skip).await?;
-        self.below().skip(view, skip).await
+        let answer = self.below().skip(view, skip).await?;
+        self.after(RowsCall::Skip).await?;
+        Ok(answer)
     }
 
     /// [`ReadModels::skipped`].
     async fn skipped(&self, view: &str) -> Result<Vec<SkippedEvent>, Error> {
         self.before(RowsCall::Skipped).await?;
-        self.below().skipped(view).await
+        let answer = self.below().skipped(view).await?;
+        self.after(RowsCall::Skipped).await?;
+        Ok(answer)
     }
 
     /// [`ReadModels::views`].
     async fn views(&self) -> Result<Vec<ViewInfo>, Error> {
         self.before(RowsCall::Views).await?;
-        self.below().views().await
+        let answer = self.below().views().await?;
+        self.after(RowsCall::Views).await?;
+        Ok(answer)
     }
 
     /// [`ReadModels::checkpoint`].
     async fn checkpoint(&self, table: &ViewTable) -> Result<Checkpoint, Error> {
         self.before(RowsCall::Checkpoint).await?;
-        self.below().checkpoint(table).await
+        let answer = self.below().checkpoint(table).await?;
+        self.after(RowsCall::Checkpoint).await?;
+        Ok(answer)
     }
 
     /// [`ReadModels::load`].
     async fn load(&self, table: &ViewTable, rows: &[RowAddress]) -> Result<Vec<LoadedRow>, Error> {
         self.before(RowsCall::Load).await?;
-        self.below().load(table, rows).await
+        let answer = self.below().load(table, rows).await?;
+        self.after(RowsCall::Load).await?;
+        Ok(answer)
     }
 
     /// [`ReadModels::apply`].
     async fn apply(&self, table: &ViewTable, batch: ViewBatch) -> Result<(), Error> {
         self.before(RowsCall::Apply).await?;
-        self.below().apply(table, batch).await
+        let answer = self.below().apply(table, batch).await?;
+        self.after(RowsCall::Apply).await?;
+        Ok(answer)
     }
 
     /// [`ReadModels::get`].
     async fn get(&self, table: &ViewTable, tenant: &TenantId, key: &str) -> Result<Option<RowValues>, Error> {
         self.before(RowsCall::Get).await?;
-        self.below().get(table, tenant, key).await
+        let answer = self.below().get(table, tenant, key).await?;
+        self.after(RowsCall::Get).await?;
+        Ok(answer)
     }
 
     /// [`ReadModels::query`].
     async fn query(&self, table: &ViewTable, tenant: &TenantId, query: &Query) -> Result<RowPage, Error> {
         self.before(RowsCall::Query).await?;
-        self.below().query(table, tenant, query).await
+        let answer = self.below().query(table, tenant, query).await?;
+        self.after(RowsCall::Query).await?;
+        Ok(answer)
     }
 
     /// [`ReadModels::count`].
     async fn count(&self, table: &ViewTable, tenant: &TenantId, query: &Query) -> Result<u64, Error> {
         self.before(RowsCall::Count).await?;
-        self.below().count(table, tenant, query).await
+        let answer = self.below().count(table, tenant, query).await?;
+        self.after(RowsCall::Count).await?;
+        Ok(answer)
     }
 }
 

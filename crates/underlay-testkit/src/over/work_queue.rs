@@ -2,8 +2,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use underlay_core::{
-    BegunWork, CommitId, DueLook, DuePage, Error, Lane, LaneCursors, QueueDepth, Settlement, Shard, ShardTerm, Share,
-    TenantId, WorkFilter, WorkId, WorkInfo, WorkPage, WorkPlace, WorkQueue, WorkScope, Worker,
+    BegunWork, CommitId, DueLook, DuePage, Error, Lane, LaneCursors, QueueDepth, Settlement, Shard,
+    ShardTerm, Share, TenantId, WorkFilter, WorkId, WorkInfo, WorkPage, WorkPlace, WorkQueue, WorkScope,
+    Worker,
 };
 
 use crate::Over;

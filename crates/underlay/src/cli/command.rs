@@ -8,7 +8,7 @@ use underlay_runtime::{
 };
 
 use super::moments::read_span;
-use super::{App, os_user, print_json, print_table};
+use super::{App, or_dash, os_user, print_json, print_table};
 use crate::{Exit, ExitError};
 
 /// Commands of one page of a list.
@@ -273,9 +273,9 @@ async fn list(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
             info.command_id.to_string(),
             info.status.word().to_owned(),
             for_whom(info),
-            due_at.map_or_else(|| "-".to_owned(), |due_at| due_at.to_string()),
+            or_dash(due_at),
             waiting.map_or_else(String::new, |waiting| waiting.attempts.to_string()),
-            waiting.and_then(|waiting| waiting.last_error.clone()).unwrap_or_else(|| "-".to_owned()),
+            or_dash(waiting.and_then(|waiting| waiting.last_error.as_ref())),
         ]
     };
     let headings = ["command", "status", "for", "due at", "attempts", "last error"];

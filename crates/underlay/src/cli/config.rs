@@ -1,6 +1,6 @@
 use clap::ArgMatches;
 
-use super::{print_json, print_table};
+use super::{or_dash, print_json, print_table};
 use crate::ExitError;
 use crate::config::{Config, Entry};
 
@@ -15,12 +15,7 @@ pub(super) fn run(config: &Config, matches: &ArgMatches) -> Result<(), ExitError
         return print_json(&entries);
     }
     let row = |entry: &Entry| {
-        vec![
-            entry.option.clone(),
-            entry.value.clone().unwrap_or_else(|| "-".to_owned()),
-            entry.source.clone(),
-            entry.meaning.clone(),
-        ]
+        vec![entry.option.clone(), or_dash(entry.value.as_ref()), entry.source.clone(), entry.meaning.clone()]
     };
     print_table(&["option", "value", "from", "meaning"], entries.iter().map(row).collect())
 }

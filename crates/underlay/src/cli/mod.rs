@@ -8,6 +8,7 @@ mod credentials;
 mod dead_letters;
 mod duties;
 mod events;
+mod followers;
 mod migrate;
 mod moments;
 mod outbox;
@@ -28,14 +29,14 @@ use std::sync::Arc;
 
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use tracing::level_filters::LevelFilter;
-use underlay_core::adapter::OptionValues;
+use underlay_core::adapter::{OptionValues, without_password};
 use underlay_core::options::OptionKind;
 use underlay_core::{Clock, Error, SystemClock, TenantId};
 use underlay_runtime::Engine;
 
 use self::credentials::Door;
 use crate::config::{Catalogue, Config, FILE, Key, Sources};
-use crate::{Exit, ExitError, Service, Store};
+use crate::{Exit, ExitError, Links, Service, Store};
 
 /// Names of files told to who named one that is not there.
 const BESIDE_MAX: usize = 5;
@@ -58,6 +59,8 @@ pub struct App {
     /// The address of the store, without what is secret in it.
     pub(crate) database: String,
     pub(crate) door: Door,
+    /// What it is made of.
+    pub(crate) service: Service,
 }
 
 impl App {
@@ -167,6 +170,7 @@ fn arguments(service: &Service) -> clap::Command {
 fn option(key: &Key) -> Arg {
     let spec = &key.spec;
     let default = spec.default.as_ref().filter(|_| !spec.secret);
+    let default = default.map(|text| if spec.is_address { without_password(text) } else { text.clone() });
     let default = default.map_or_else(String::new, |default| format!(" [default: {default}]"));
     let arg = Arg::new(key.written())
         .long(key.flag())
@@ -249,6 +253,7 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
         config,
         database: shown,
         door,
+        service: service.clone(),
     };
     let done = match name {
         "serve" => serve::run(&app, matches).await,
@@ -314,6 +319,13 @@ fn os_user() -> Option<String> {
         .filter(|name| !name.is_empty())
 }
 
+/// Says at the start what keeps links from being made, rather than with the first mail.
+fn warn_of_links(app: &App) {
+    if let Some(Err(error)) = app.service.links.as_ref().map(Links::check) {
+        tracing::warn!("no link can be made, so what sends one waits: {error}");
+    }
+}
+
 /// Writes the log of this program to standard error.
 fn log_to_stderr() {
     let filter = tracing_subscriber::fmt().with_max_level(LevelFilter::WARN).with_writer(std::io::stderr);
@@ -322,13 +334,18 @@ fn log_to_stderr() {
 }
 
 /// Writes one JSON value on a line of its own.
-fn print_json(value: &impl serde::Serialize) -> Result<(), ExitError> {
+fn print_json(value: &(impl serde::Serialize + ?Sized)) -> Result<(), ExitError> {
     let mut out = std::io::stdout().lock();
     serde_json::to_writer(&mut out, value)?;
     Ok(writeln!(out)?)
 }
 
 /// Writes a table for people: a line of headings, then the rows.
+/// A cell of a table.
+fn or_dash(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
 fn print_table(headings: &[&str], rows: Vec<Vec<String>>) -> Result<(), ExitError> {
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING).set_header(headings);

@@ -4,7 +4,7 @@ use underlay_core::limits::WORK_PAGE_MAX;
 use underlay_core::{TenantId, Timestamp, WorkFilter, WorkInfo, WorkKind, WorkPlace, WorkStanding};
 use underlay_runtime::QueueStanding;
 
-use super::{App, print_json, print_table};
+use super::{App, or_dash, print_json, print_table};
 use crate::ExitError;
 
 pub(super) fn command() -> clap::Command {
@@ -113,8 +113,8 @@ async fn depths(app: &App, all: bool) -> Result<(), ExitError> {
             ready.to_string(),
             later.to_string(),
             dead.to_string(),
-            oldest_sent_at.map_or_else(|| "-".to_owned(), |sent| sent.to_string()),
-            if oldest_sent_at.is_some() { format!("{lag_seconds} s") } else { "-".to_owned() },
+            or_dash(*oldest_sent_at),
+            or_dash(oldest_sent_at.map(|_| format!("{lag_seconds} s"))),
         ]
     };
     let headings = ["receiver", "kind", "ready", "later", "dead", "oldest", "lag"];
@@ -186,7 +186,7 @@ async fn list(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
             sent.key.clone(),
             standing,
             info.work.attempts.to_string(),
-            info.work.last_error.clone().unwrap_or_else(|| "-".to_owned()),
+            or_dash(info.work.last_error.as_ref()),
         ]
     };
     let headings = ["id", "tenant", "receiver", "kind", "name", "key", "stands", "attempts", "last error"];

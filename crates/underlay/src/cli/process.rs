@@ -5,9 +5,10 @@ use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use serde::Serialize;
 use underlay_core::ProcessStart;
 use underlay_core::limits::PAGE_ROWS_MAX;
-use underlay_runtime::{ProcessFilter, ProcessInstance, ProcessPage, ProcessStanding, ProcessSummary};
+use underlay_runtime::{ProcessFilter, ProcessInstance, ProcessPage, ProcessSummary};
 
-use super::{App, print_json, print_table};
+use super::followers::print_followers;
+use super::{App, or_dash, print_json, print_table};
 use crate::ExitError;
 
 pub(super) fn command() -> clap::Command {
@@ -79,35 +80,8 @@ pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError
     }
 }
 
-fn or_dash(value: Option<impl ToString>) -> String {
-    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
-}
-
 async fn status(app: &App) -> Result<(), ExitError> {
-    let processes = app.engine.process_standings().await?;
-    if app.json {
-        return print_json(&processes);
-    }
-    let row = |standing: &ProcessStanding| {
-        vec![
-            standing.process.clone(),
-            standing.status.to_string(),
-            standing.position.to_string(),
-            standing.behind.to_string(),
-            or_dash(standing.followed_by.as_ref()),
-        ]
-    };
-    let headings = ["process", "status", "position", "behind", "followed by"];
-    print_table(&headings, processes.iter().map(row).collect())?;
-    let mut out = std::io::stdout().lock();
-    for standing in &processes {
-        if let Some(problem) = &standing.problem {
-            let since =
-                standing.stop.as_ref().map(|stop| format!(" since {}", stop.since)).unwrap_or_default();
-            writeln!(out, "{} is {}{since}: {problem}", standing.process, standing.status)?;
-        }
-    }
-    Ok(())
+    print_followers(app, ["process", "followed by"], &app.engine.process_standings().await?)
 }
 
 /// A page of the instances of one process.

@@ -2,9 +2,10 @@ use std::io::Write;
 
 use clap::{Arg, ArgMatches};
 use underlay_core::{Position, ProcessStart};
-use underlay_runtime::{PumpStanding, RewindTo};
+use underlay_runtime::RewindTo;
 
-use super::{App, print_json, print_table};
+use super::followers::print_followers;
+use super::{App, print_json};
 use crate::ExitError;
 
 pub(super) fn command() -> clap::Command {
@@ -58,28 +59,7 @@ pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError
 }
 
 async fn status(app: &App) -> Result<(), ExitError> {
-    let pumps = app.engine.pump_standings_now().await?;
-    if app.json {
-        return print_json(&pumps);
-    }
-    let row = |pump: &PumpStanding| {
-        vec![
-            pump.pump.clone(),
-            pump.status.to_string(),
-            pump.position.to_string(),
-            pump.behind.to_string(),
-            pump.held_by.clone().unwrap_or_else(|| "-".to_owned()),
-        ]
-    };
-    print_table(&["pump", "status", "position", "behind", "held by"], pumps.iter().map(row).collect())?;
-    let mut out = std::io::stdout().lock();
-    for pump in &pumps {
-        if let Some(problem) = &pump.problem {
-            let since = pump.stop.as_ref().map(|stop| format!(" since {}", stop.since)).unwrap_or_default();
-            writeln!(out, "{} is {}{since}: {problem}", pump.pump, pump.status)?;
-        }
-    }
-    Ok(())
+    print_followers(app, ["pump", "held by"], &app.engine.pump_standings_now().await?)
 }
 
 async fn retry(app: &App, pump: &str) -> Result<(), ExitError> {

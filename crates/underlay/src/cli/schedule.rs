@@ -6,7 +6,7 @@ use underlay_core::limits::SCHEDULES_MAX;
 use underlay_runtime::{Missed, ScheduleDefinition, ScheduleInfo};
 
 use super::command::{Target, of_command, target};
-use super::{App, print_json, print_table};
+use super::{App, or_dash, print_json, print_table};
 use crate::{Exit, ExitError};
 
 /// The words for what becomes of missed moments.
@@ -110,14 +110,13 @@ async fn list(app: &App) -> Result<(), ExitError> {
     if app.json {
         return print_json(&schedules);
     }
-    let dash = || "-".to_owned();
     let row = |info: &ScheduleInfo| {
-        let of = |read: fn(&ScheduleDefinition) -> String| info.definition.as_ref().map_or_else(dash, read);
+        let of = |read: fn(&ScheduleDefinition) -> String| or_dash(info.definition.as_ref().map(read));
         vec![
             info.name.clone(),
             of(|definition| definition.cron.clone()),
             of(|definition| definition.zone.clone()),
-            info.next_due_at.map_or_else(dash, |next| next.to_string()),
+            or_dash(info.next_due_at),
             of(|definition| definition.missed.word().to_owned()),
             of(|definition| match &definition.id {
                 Some(id) => format!("{}/{id}/{}", definition.receiver, definition.command),

@@ -7,7 +7,7 @@ use underlay_server::{ServerConfig, check_listener};
 
 use super::duties::{Duties, forget};
 use super::shutdown::until_told;
-use super::{App, log_to_stderr};
+use super::{App, log_to_stderr, warn_of_links};
 use crate::ExitError;
 
 /// The part of a process that answers.
@@ -41,6 +41,10 @@ pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError
         );
     }
     let router = underlay_server::router(app.engine.clone(), config)?;
+    if let Some(links) = &app.service.links {
+        links.listen_at(address);
+    }
+    warn_of_links(app);
     until_told(|told| async move {
         let duties = Duties::begin(&app.engine, !is_only_http).await?;
         announce(app, &format!("http://{address}"), is_only_http)?;
@@ -77,7 +81,7 @@ fn config(app: &App) -> ServerConfig {
     if let Some(readers) = &app.door.log_readers {
         config.log_readers = readers.clone();
     }
-    config
+    app.service.with_links(config)
 }
 
 /// Listens where `--listen` says, once that is known to be allowed: what a name leads to is looked at, and

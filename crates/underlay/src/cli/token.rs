@@ -9,7 +9,7 @@ use underlay_core::{Clock, SystemClock, TenantId, Timestamp};
 use underlay_server::{TOKENS_REVOKED_WITHIN, Token, TokenFile, TokenRequest};
 
 use super::moments::read_moment;
-use super::{credentials, print_json, print_table};
+use super::{credentials, or_dash, print_json, print_table};
 use crate::ExitError;
 use crate::config::Settings;
 
@@ -93,17 +93,16 @@ fn list(file: &TokenFile, json: bool) -> Result<(), ExitError> {
     if json {
         return print_json(&json!({ "tokens": list.tokens().iter().map(shown).collect::<Vec<_>>() }));
     }
-    let dash = || "-".to_owned();
     let row = |token: &Token| {
         let roles = token.roles.join(", ");
         vec![
             token.id.clone(),
             token.tenant.to_string(),
             token.actor.clone(),
-            if roles.is_empty() { dash() } else { roles },
+            or_dash(Some(roles).filter(|roles| !roles.is_empty())),
             token.created.to_string(),
-            token.expires.map_or_else(dash, |expires| expires.to_string()),
-            token.note.clone().unwrap_or_else(dash),
+            or_dash(token.expires),
+            or_dash(token.note.as_ref()),
         ]
     };
     let headings = ["id", "tenant", "actor", "roles", "created", "expires", "note"];

@@ -4,9 +4,10 @@ use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use serde::Serialize;
 use underlay_core::limits::PAGE_EVENTS_MAX;
 use underlay_core::{Error, ParkedEvent, Position, SkippedEvent, StopCause, ViewTable};
-use underlay_runtime::{Engine, RebuildFrom, Retried, ViewStanding, ViewStatus};
+use underlay_runtime::{Engine, FollowerStatus, RebuildFrom, Retried, ViewStanding};
 
-use super::{App, os_user, print_json, print_table};
+use super::followers::print_problem;
+use super::{App, or_dash, os_user, print_json, print_table};
 use crate::ExitError;
 
 pub(super) fn command() -> clap::Command {
@@ -94,7 +95,6 @@ async fn status(app: &App) -> Result<(), ExitError> {
     if app.json {
         return print_json(&views);
     }
-    let dash = || "-".to_owned();
     let row = |view: &ViewStanding| {
         vec![
             view.view.clone(),
@@ -103,9 +103,9 @@ async fn status(app: &App) -> Result<(), ExitError> {
             view.position.to_string(),
             view.behind.to_string(),
             view.parked.to_string(),
-            view.rebuilt_to.map_or_else(dash, |position| position.to_string()),
-            view.replaced.map_or_else(dash, |generation| generation.to_string()),
-            view.folded_by.clone().unwrap_or_else(dash),
+            or_dash(view.rebuilt_to),
+            or_dash(view.replaced),
+            or_dash(view.folded_by.as_ref()),
         ]
     };
     let headings = [
@@ -120,23 +120,19 @@ async fn status(app: &App) -> Result<(), ExitError> {
         "folded by",
     ];
     print_table(&headings, views.iter().map(row).collect())?;
-    let mut out = std::io::stdout().lock();
     for view in &views {
-        if let Some(problem) = &view.problem {
-            let since = view.stop.as_ref().map(|stop| format!(" since {}", stop.since)).unwrap_or_default();
-            writeln!(out, "{} is {}{since}: {problem}", view.view, view.status)?;
-        }
+        print_problem(&view.view, view.status, view.stop.as_ref(), view.problem.as_deref())?;
         for skipped in &view.skipped {
             let SkippedEvent { event, by, why, at } = skipped;
             let text = format!("{by} skipped position {} of tenant {} at {at}", event.position, event.tenant);
-            writeln!(out, "{}: {text}: {why}", view.view)?;
+            writeln!(std::io::stdout().lock(), "{}: {text}: {why}", view.view)?;
         }
     }
     Ok(())
 }
 
 /// The word for where a view stands now.
-async fn status_of(engine: &Engine, view: &str) -> Result<ViewStatus, Error> {
+async fn status_of(engine: &Engine, view: &str) -> Result<FollowerStatus, Error> {
     let views = engine.view_standings_now().await?.views;
     let standing = views.into_iter().find(|standing| standing.view == view);
     standing.map(|standing| standing.status).ok_or_else(|| Error::NotFound(format!("view {view}")))
@@ -347,7 +343,7 @@ mod tests {
         let store = Store::open("memory:").await.unwrap();
         let engine = Service::new("bank").view(Notes::<1>).open(&store).unwrap();
         let status = async |engine: &Engine| engine.view_standings_now().await.unwrap().views.remove(0);
-        assert_eq!(status(&engine).await.status, ViewStatus::Live);
+        assert_eq!(status(&engine).await.status, FollowerStatus::Live);
 
         // The log is shorter than the view has come: yesterday's copy was put back.
         let restored = Checkpoint {
@@ -357,12 +353,12 @@ mod tests {
         };
         engine.read_models("notes").prepare(&Notes::<1>::schema(), restored).await.unwrap();
         let ViewStanding { status: found, problem, .. } = status(&engine).await;
-        assert_eq!(found, ViewStatus::Failed);
+        assert_eq!(found, FollowerStatus::Failed);
         assert!(problem.unwrap().contains("`bank view rebuild notes`"));
 
         let changed = Service::new("bank").view(Notes::<2>).open(&store).unwrap();
         let ViewStanding { status: found, problem, .. } = status(&changed).await;
-        assert_eq!(found, ViewStatus::Failed);
+        assert_eq!(found, FollowerStatus::Failed);
         assert!(problem.unwrap().contains("definition changed"));
 
         let foreign = Checkpoint::start(StoreId(Uuid::nil()));

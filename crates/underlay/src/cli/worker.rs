@@ -2,7 +2,7 @@ use std::io::Write;
 
 use super::duties::{Duties, forget};
 use super::shutdown::until_told;
-use super::{App, log_to_stderr};
+use super::{App, log_to_stderr, warn_of_links};
 use crate::ExitError;
 
 pub(super) fn command() -> clap::Command {
@@ -13,6 +13,7 @@ pub(super) fn command() -> clap::Command {
 
 pub(super) async fn run(app: &App) -> Result<(), ExitError> {
     log_to_stderr();
+    warn_of_links(app);
     until_told(|told| async move {
         let duties = Duties::begin(&app.engine, true).await?;
         announce(app)?;

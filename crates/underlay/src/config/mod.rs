@@ -35,7 +35,7 @@ use std::collections::BTreeMap;
 
 use config_crate::Source as _;
 use serde::Serialize;
-use underlay_core::adapter::OptionValues;
+use underlay_core::adapter::{OptionValues, without_password};
 use underlay_core::options::OptionSpec;
 
 pub(crate) use catalogue::{Catalogue, Key};
@@ -187,6 +187,7 @@ fn entry(key: &Key, value: Option<String>, source: &str, adapters: &Adapters) ->
     let shown = |value: Option<String>| match value {
         Some(_) if key.spec.secret => Some(HIDDEN.to_owned()),
         Some(address) if key.written() == DATABASE => Some(adapters.shown(&address)),
+        Some(address) if key.spec.is_address => Some(without_password(&address)),
         other => other,
     };
     Entry {

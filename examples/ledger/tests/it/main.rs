@@ -17,6 +17,9 @@ mod gateway;
 mod http;
 mod import;
 mod journal;
+mod mail;
+mod members;
+mod payment_process;
 mod payments;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -27,3 +30,4 @@ mod stored_commands;
 mod stores;
 mod tenants;
 mod transfers;
+mod troubles;

@@ -180,6 +180,54 @@ fn a_program_that_is_killed_finishes_its_payments_on_postgres() {
     check_a_killed_program_finishes(&Ledger::at(place.address()));
 }
 
+/// The gateway is taken out of the options while it charges. What it may have charged is neither declined nor released.
+#[test]
+fn a_charged_payment_outlives_the_option_that_names_its_gateway() {
+    let ledger = Ledger::new();
+    let gateway = TestGateway::new();
+    let (serving, address) = serve(&ledger, &gateway, "5s");
+    open_purse(&address);
+    pay(&address, "rent", "10", LATE);
+    gateway.requests.recv_timeout(END_WITHIN).unwrap();
+    assert_eq!(gateway.charged(), [("main/rent".to_owned(), 1)].into());
+    drop(serving);
+
+    let (serving, address) = ledger.serve();
+    let begun = Instant::now();
+    loop {
+        let told = ledger.answer(&["outbox", "list", "--json"]);
+        if told.contains("gateway.address") {
+            break;
+        }
+        assert!(begun.elapsed() < END_WITHIN, "{told}");
+        wait_for_more(&address);
+    }
+    assert_eq!(ends(&address), BTreeMap::new());
+    drop(serving);
+
+    let (_serving, address) = serve(&ledger, &gateway, "5s");
+    wait_for(&address, &wanted([("rent", CHARGED)]));
+    assert_eq!(gateway.charged(), [("main/rent".to_owned(), 1)].into());
+    assert_eq!(balance(&ledger), "990");
+}
+
+/// A person stops a payment that the gateway is charging, and one that it is not.
+#[test]
+fn a_payment_that_a_person_stops_ends_as_the_gateway_says() {
+    let ledger = Ledger::new();
+    let gateway = TestGateway::new();
+    let (_serving, address) = serve(&ledger, &gateway, "1h");
+    open_purse(&address);
+    for (id, payee) in [("late", LATE), ("hangs", HANGS)] {
+        pay(&address, id, "10", payee);
+        gateway.requests.recv_timeout(END_WITHIN).unwrap();
+        post(&address, &format!("payment/{id}/note-declined"), &json!({ "reason": "a mistake" }));
+    }
+    wait_for(&address, &wanted([("late", CHARGED), ("hangs", RELEASED)]));
+    assert_eq!(gateway.charged(), [("main/late".to_owned(), 1)].into());
+    assert_eq!(balance(&ledger), "990");
+}
+
 #[test]
 fn without_a_gateway_payments_are_declined_with_a_sentence() {
     let ledger = Ledger::new();

@@ -28,6 +28,10 @@ impl Asked {
         Self { method: "POST", target: target.into(), headers: Vec::new(), body: Some(body.into()) }
     }
 
+    pub(super) fn put(target: impl Into<String>, body: impl Into<String>) -> Self {
+        Self { method: "PUT", ..Self::post(target, body) }
+    }
+
     pub(super) fn delete(target: impl Into<String>) -> Self {
         Self { method: "DELETE", ..Self::get(target) }
     }

@@ -36,7 +36,17 @@ const fn mistake(name: &'static str, meets: fn(&Asked, &Known) -> bool, does: Do
     Mistake { name, meets, does }
 }
 
-pub(super) const MISTAKES: [Mistake; 19] = [
+pub(super) const MISTAKES: [Mistake; 21] = [
+    mistake(
+        "a schedule is removed without its tenant",
+        |asked, known| asked.method == "DELETE" && asked.holds(&known.schedule.theirs),
+        Does::AsVictim,
+    ),
+    mistake(
+        "a link to what another tenant has is forbidden and not absent",
+        |asked, known| asked.target == known.link.theirs,
+        Does::Status(403),
+    ),
     mistake(
         "a command that waits is cancelled without its tenant",
         |asked, known| asked.method == "DELETE" && asked.holds(&known.waiting.theirs),

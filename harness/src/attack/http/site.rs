@@ -1,12 +1,17 @@
 //! A service with two tenants: one who attacks, and one who has something.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use serde_json::Value;
 use tempfile::TempDir;
-use underlay_core::{Clock, SystemClock, TenantId, Timestamp, View};
+use underlay_core::{Clock, Error, SystemClock, TenantId, Timestamp, View};
 use underlay_runtime::{Engine, EngineConfig, Ports, RunningViews};
-use underlay_server::{FileTokens, LogReaders, ServerConfig, TokenFile, TokenRequest};
+use underlay_server::{
+    FileTokens, LinkAnswer, LinkKey, LinkKeys, LinkPage, LinkTarget, LogReaders, OpenedLink, ServerConfig,
+    TokenFile, TokenRequest,
+};
 use uuid::Uuid;
 
 use super::super::marks::Marked;
@@ -70,6 +75,10 @@ pub(super) struct Known {
     pub(super) cursor: Pair,
     pub(super) position: Pair,
     pub(super) version: Pair,
+    /// The name of a schedule.
+    pub(super) schedule: Pair,
+    /// The path and the query of a link, signed for what the attacker has.
+    pub(super) link: Pair,
     pub(super) letter: Pair,
     pub(super) letter_key: Pair,
     pub(super) letter_place: Pair,
@@ -103,6 +112,8 @@ impl Site {
         let config = ServerConfig::new("attacked").with_credentials(credentials);
         let roles = vec![LogReaders::ROLE_DEFAULT.to_owned()];
         let config = config.with_log_readers(LogReaders::Roles(roles));
+        let key = LinkKey::draw()?;
+        let config = config.with_links(Arc::new(OwnKey(key.clone())), vec![Arc::new(Telling)]);
         let door = Door::new(underlay_server::router(engine.clone(), config)?, mistake);
         let views = engine.start_views();
 
@@ -131,6 +142,14 @@ impl Site {
             cursor: cursor(&text(&page, "next"))?,
             // Between theirs and the attacker's own there is nothing of the attacker's.
             position: Pair { theirs: text(&filled, "position"), nobodys: text(&between, "position") },
+            schedule: Pair::marked(schedule(&victim.mark())),
+            link: {
+                // The signature of the attacker's own link, before the names of others.
+                let own = key.path(&leads_to(&attacker.id, &attacker.mark()));
+                let signed = own.split_once('?').map_or(own.as_str(), |(path, _)| path);
+                let of = |mark: &str| format!("{signed}?tenant={}&subject={mark}&id={}", victim.id, LINK_ID);
+                Pair { theirs: of(&victim_mark()), nobodys: of(NOBODY) }
+            },
             letter: Pair { nobodys: backwards(&letter)?, theirs: letter },
             letter_key: Pair::marked(letters::key(&victim)),
             // As with positions.
@@ -153,6 +172,7 @@ impl Site {
             "/v1/events".to_owned(),
             format!("/v1/views/secrets/{}", vault.theirs),
             "/v1/admin/dead-letters".to_owned(),
+            "/v1/admin/schedules".to_owned(),
         ] {
             let told = self.door.ask_well(&Asked::get(target).by(victims_token)).await?;
             all += &super::tries::plain(&told.body, &[]);
@@ -162,6 +182,44 @@ impl Site {
 
     pub(super) async fn close(self) {
         self.views.stop().await;
+    }
+}
+
+/// The name of a tenant's schedule.
+fn schedule(mark: &str) -> String {
+    format!("schedule-{mark}")
+}
+
+/// What the links of all tenants have in common.
+const LINK_ID: Uuid = Uuid::from_u128(7);
+
+fn leads_to(tenant: &TenantId, mark: &str) -> LinkTarget {
+    LinkTarget { page: "tell".to_owned(), tenant: tenant.clone(), subject: mark.to_owned(), id: LINK_ID }
+}
+
+struct OwnKey(LinkKey);
+
+impl LinkKeys for OwnKey {
+    fn key(&self) -> std::result::Result<LinkKey, Error> {
+        Ok(self.0.clone())
+    }
+}
+
+/// A page that tells whom its link is about.
+struct Telling;
+
+#[async_trait]
+impl LinkPage for Telling {
+    fn name(&self) -> &'static str {
+        "tell"
+    }
+
+    async fn show(&self, _: &Engine, link: &OpenedLink) -> std::result::Result<LinkAnswer, Error> {
+        Ok(LinkAnswer::new("A link", &link.target.subject))
+    }
+
+    async fn confirm(&self, engine: &Engine, link: &OpenedLink) -> std::result::Result<LinkAnswer, Error> {
+        self.show(engine, link).await
     }
 }
 
@@ -191,6 +249,10 @@ async fn fill(door: &Door, token: &str, mark: &str) -> Result<Value> {
     if told.status != 202 {
         return Err(format!("a command was not stored: {} {}", told.status, told.body).into());
     }
+    // Due at the turn of a year, and then for a vault of its own.
+    let yearly = format!(r#"{{"cron":"0 0 1 1 *","for":"vault/yearly-{mark}/fill","body":{body}}}"#);
+    let put = Asked::put(format!("/v1/admin/schedules/{}", schedule(mark)), yearly).by(token);
+    json(&door.ask_well(&put).await?)?;
     let own = Asked::post(format!("/v1/vault/own-{mark}/fill"), body).by(token);
     json(&door.ask_well(&own.with("idempotency-key", format!("key-{mark}"))).await?)
 }

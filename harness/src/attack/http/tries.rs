@@ -46,6 +46,9 @@ const HEADERS: [&str; 9] = [
     "forwarded",
 ];
 
+/// Where links lead to.
+const LINK: &str = "/links/{page}/{secret}";
+
 /// One request in two forms.
 struct Try {
     /// The address, as the router has it; none where there is to be nothing.
@@ -232,7 +235,8 @@ fn spellings(text: &str) -> [String; 3] {
 fn reads(known: &Known) -> Vec<Try> {
     use Wanted::{Same, SameAndTheirs};
     let Known { token, vault, key, command_id, waiting, secret, cursor, position, version, .. } = known;
-    let Known { letter, letter_key, letter_place, .. } = known;
+    let Known { letter, letter_key, letter_place, schedule, link, .. } = known;
+    let schedules = "/v1/admin/schedules";
     let (queues, letters) = ("/v1/admin/queues", "/v1/admin/dead-letters");
     let get = |target: String| Asked::get(target).by(token);
     let stream = "/v1/streams/{stream}";
@@ -284,6 +288,12 @@ fn reads(known: &Known) -> Vec<Try> {
         of(letters, letter_place, Same, |after| get(format!("/v1/admin/dead-letters?after={after}"))),
         of(letters, letter_place, Same, |after| get(format!("/v1/admin/dead-letters?after={after}&limit=1"))),
         of(letters, vault, Same, |id| get(format!("/v1/admin/dead-letters?receiver={id}"))),
+        of(schedules, schedule, Same, |name| get(format!("/v1/admin/schedules?name={name}"))),
+        of(schedules, schedule, Same, |name| {
+            get("/v1/admin/schedules".to_owned()).with("if-none-match", format!("\"{name}\""))
+        }),
+        of(LINK, link, Same, |link| Asked::get(link)),
+        of(LINK, link, Same, |link| get(link.to_owned())),
         of("/", vault, Same, |id| get(format!("/?x={id}"))),
         of("/livez", vault, Same, |id| get(format!("/livez?x={id}"))),
         of("/readyz", vault, Same, |id| get(format!("/readyz?x={id}"))),
@@ -325,6 +335,10 @@ fn own_vaults(known: &Known, number: usize) -> [String; 2] {
 fn writes(known: &Known) -> Vec<Try> {
     use Wanted::Same;
     let Known { token, attacker, vault, key, command_id, waiting, version, letter, .. } = known;
+    let Known { schedule, link, .. } = known;
+    let one_schedule = "/v1/admin/schedules/{name}";
+    let remove = |name: &str| Asked::delete(format!("/v1/admin/schedules/{name}")).by(token);
+    let yearly = format!(r#"{{"cron":"0 0 1 1 *","for":"vault/{SHARED}/fill","body":{{"secret":"x"}}}}"#);
     let body = format!(r#"{{"secret":"secret-{}"}}"#, attacker.mark());
     let post = |target: String, body: &str| Asked::post(target, body).by(token);
     let fill = "/v1/{category}/{id}/{command}";
@@ -363,6 +377,13 @@ fn writes(known: &Known) -> Vec<Try> {
         of(command, key, Same, cancel),
         of(command, command_id, Same, cancel),
         of(fill, vault, Same, |id| post(format!("/v1/vault/{SHARED}/fill?due_at={id}"), &body)),
+        of(one_schedule, schedule, Same, remove),
+        // Each has its own now, and the other keeps theirs.
+        of(one_schedule, schedule, Same, |name| {
+            Asked::put(format!("/v1/admin/schedules/{name}"), yearly.clone()).by(token)
+        }),
+        of(one_schedule, schedule, Same, remove),
+        of(LINK, link, Same, |link| Asked::post(link, "")),
     ];
     // Stored under keys of the other, and taken back.
     for (number, prefer) in [(4, true), (5, false)] {

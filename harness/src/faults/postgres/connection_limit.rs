@@ -15,7 +15,7 @@ pub(crate) const PROMISED: &str = "commands and reads are answered 503 with Retr
                                    when there are connections again";
 
 /// How many connections the server gives.
-const CONNECTIONS: usize = 40;
+const CONNECTIONS: usize = 60;
 /// How long there are none.
 const FULL: Duration = Duration::from_secs(3);
 

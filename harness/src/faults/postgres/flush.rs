@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use servers::Postgres;
 
-use super::load::{Load, note_resumption};
+use super::load::{Load, Resumed, note_resumption};
 use super::place::{Means, Place};
 use crate::Result;
 use crate::faults::report::Measured;
@@ -28,7 +28,7 @@ pub(crate) async fn run(means: &Means) -> Result<Measured> {
     let address = place.address();
     let load = Load::start(&mut place, &address).await?;
     let mut moments = Vec::new();
-    let mut services = Duration::ZERO;
+    let mut services = Resumed::default();
     for _ in 0..if means.quick { 2 } else { 6 } {
         tokio::time::sleep(BEFORE).await;
         let admin = place.admin().await?;

@@ -7,15 +7,16 @@ use std::time::{Duration, Instant};
 use tokio_postgres::Client as Admin;
 use underlay_postgres::{PostgresConfig, PostgresStore};
 
-use super::load::{answers, counter, head, ms, view_at};
+use super::load::{answers, counter, head, ms, start_work, view_at};
 use super::place::{Means, Place};
 use crate::Result;
 use crate::faults::callers::{Callers, Counter};
 use crate::faults::report::Measured;
 use crate::faults::serving::{Client, Serving};
 use crate::faults::told::compare;
+use crate::work::Inside;
 
-pub(crate) const PROMISED: &str = "throughput stays within 20 % of before, and so do views";
+pub(crate) const PROMISED: &str = "throughput stays within 20 % of before, and so do views and work";
 
 /// Callers at the store, and at the ledger over HTTP: accounts whose rows are hot.
 const CALLERS: usize = 6;
@@ -48,6 +49,7 @@ pub(crate) async fn run(means: &Means) -> Result<Measured> {
     for (what, rate) in [
         ("commits", (|window: &Window| window.commits) as fn(&Window) -> f64),
         ("events into the view", |window: &Window| window.folded),
+        ("deliveries of work", |window: &Window| window.delivered),
     ] {
         let ratio = |(subject, control): &(Window, Window)| rate(subject) / rate(control);
         let left = ratio(&at_the_end) / ratio(&before);
@@ -66,7 +68,9 @@ pub(crate) async fn run(means: &Means) -> Result<Measured> {
     for part in [subject, control] {
         let told = part.callers.finish().await?;
         part.store.close().await?;
-        measured.compare(&compare(&part.admin, &told).await?);
+        let mut findings = compare(&part.admin, &told).await?;
+        findings.work = Some(part.work.finish().await?);
+        measured.compare(&findings);
     }
     Ok(measured)
 }
@@ -74,6 +78,7 @@ pub(crate) async fn run(means: &Means) -> Result<Measured> {
 /// A server under load.
 struct Subject {
     callers: Callers,
+    work: Inside,
     client: Client,
     store: PostgresStore,
     admin: Admin,
@@ -89,6 +94,7 @@ impl Subject {
         let store = place.open(PostgresConfig::default()).await?;
         let counters: Vec<Arc<dyn Counter>> = vec![counter(&store)?, Arc::new(client.clone())];
         Ok(Self {
+            work: start_work(&place, &place.address()).await?,
             callers: Callers::start(&counters, CALLERS),
             client,
             store,
@@ -99,7 +105,7 @@ impl Subject {
     }
 
     async fn watch(&self, window: Duration) -> Result<Window> {
-        Window::watch(&self.admin, &self.client, window).await
+        Window::watch(&self.admin, &self.client, &self.work, window).await
     }
 }
 
@@ -109,14 +115,17 @@ struct Window {
     commits: f64,
     /// Events the view came on by, a second.
     folded: f64,
+    /// Messages that came to their receiver, a second.
+    delivered: f64,
     /// From a commit to the view that shows it: the middle of the samples.
     view: Duration,
 }
 
 impl Window {
-    async fn watch(admin: &Admin, client: &Client, window: Duration) -> Result<Self> {
+    async fn watch(admin: &Admin, client: &Client, work: &Inside, window: Duration) -> Result<Self> {
         let began = Instant::now();
         let (commits, folded) = (head(admin).await?, folded(admin).await?);
+        let delivered = work.delivered() as u64;
         let mut views = Vec::new();
         for sample in 1..=SAMPLES {
             let (position, stored) = (head(admin).await?, Instant::now());
@@ -130,6 +139,7 @@ impl Window {
         Ok(Self {
             commits: a_second(commits, head(admin).await?),
             folded: a_second(folded, self::folded(admin).await?),
+            delivered: a_second(delivered, work.delivered() as u64),
             view: views.get(SAMPLES / 2).copied().unwrap_or_default(),
         })
     }

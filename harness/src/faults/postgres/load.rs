@@ -1,5 +1,5 @@
-//! The load that most faults are done under: callers at stores and at processes of the ledger, and
-//! what became of it.
+//! The load that most faults are done under: callers at stores and at processes of the ledger, work that
+//! flows in a database beside them, and what became of all of it.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -8,17 +8,26 @@ use tokio_postgres::Client as Admin;
 use underlay_core::TenantId;
 use underlay_postgres::{PostgresConfig, PostgresStore};
 
-use super::place::Place;
+use super::place::{DATABASE, Place};
 use crate::Result;
+use crate::dice::Dice;
 use crate::faults::callers::{Callers, Counter, StoreCounter};
 use crate::faults::report::Measured;
 use crate::faults::serving::{Client, Serving};
 use crate::faults::told::{Findings, Told, compare};
+use crate::subject::Address;
+use crate::work::Inside;
 
 /// Stores and processes of the ledger, and callers at each.
 const STORES: usize = 2;
 const SERVICES: usize = 2;
 const CALLERS: usize = 3;
+/// Workers in the database of the work, callers at each, and how long one keeps the others from its shards.
+const WORKERS: usize = 2;
+const WORK_CALLERS: usize = 2;
+const WORK_LEASE: Duration = Duration::from_secs(10);
+/// The database that the work flows in: the ledger knows none of it.
+const WORK_DATABASE: &str = "errands";
 /// What is promised: the time from when the server answers until everything goes on.
 const RESUME_MAX: Duration = Duration::from_secs(5);
 /// What a run allows instead: once for the whole process.
@@ -39,10 +48,25 @@ pub(crate) fn resume_max() -> Duration {
     RESUME_ALLOWED.get().copied().unwrap_or(RESUME_MAX)
 }
 
+/// How long it took until everything went on: the longest of all moments it was looked at.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Resumed {
+    /// Reads and views.
+    services: Duration,
+    work: Duration,
+}
+
+impl Resumed {
+    pub(crate) fn max(self, other: Self) -> Self {
+        Self { services: self.services.max(other.services), work: self.work.max(other.work) }
+    }
+}
+
 pub(crate) struct Load {
     pub(crate) stores: Vec<PostgresStore>,
     services: Vec<Serving>,
     callers: Callers,
+    work: Inside,
 }
 
 impl Load {
@@ -62,16 +86,23 @@ impl Load {
             .map(|service| Arc::new(service.client()) as Arc<dyn Counter>)
             .chain(stores.iter().map(counter).collect::<Result<Vec<_>>>()?)
             .collect();
-        Ok(Self { stores, services, callers: Callers::start(&counters, CALLERS) })
+        let work = start_work(place, address).await?;
+        Ok(Self { stores, services, callers: Callers::start(&counters, CALLERS), work })
     }
 
     pub(crate) fn clients(&self) -> Vec<Client> {
         self.services.iter().map(Serving::client).collect()
     }
 
-    /// Waits until reads and views of every service show what was stored after `answered`; how long that
-    /// took, from then.
-    pub(crate) async fn services_go_on(&self, admin: &Admin, answered: Instant) -> Result<Duration> {
+    /// Waits until reads and views of every service show what was stored after `answered`, and every worker has
+    /// had a command done that was submitted after it; how long that took, from then.
+    pub(crate) async fn services_go_on(&self, admin: &Admin, answered: Instant) -> Result<Resumed> {
+        let (services, work) =
+            tokio::join!(self.services_answer(admin, answered), self.work.goes_on(WAIT_MAX));
+        Ok(Resumed { services: services?, work: work?.saturating_duration_since(answered) })
+    }
+
+    async fn services_answer(&self, admin: &Admin, answered: Instant) -> Result<Duration> {
         let before = head(admin).await?;
         let began = Instant::now();
         while head(admin).await? <= before {
@@ -96,9 +127,18 @@ impl Load {
         for store in &self.stores {
             store.close().await?;
         }
-        let findings = compare(admin, &told).await?;
+        let mut findings = compare(admin, &told).await?;
+        findings.work = Some(self.work.finish().await?);
         Ok((told, findings))
     }
+}
+
+/// Lets work flow in a database of its own, which an address of the other is turned into.
+pub(crate) async fn start_work(place: &Place, address: &str) -> Result<Inside> {
+    place.create_database(WORK_DATABASE).await?;
+    let directory = place.directory().join(format!("work-{}", place.server.port()));
+    let address = Address::Postgres(address.replace(DATABASE, WORK_DATABASE));
+    Inside::start(&directory, address, WORKERS, WORK_CALLERS, WORK_LEASE, &mut Dice::new(1)).await
 }
 
 /// A counter of a store.
@@ -141,12 +181,12 @@ pub(crate) fn longest_wait(told: &[Told], moments: &[Instant]) -> Option<Duratio
     waits.collect::<Option<Vec<Duration>>>()?.into_iter().max()
 }
 
-/// Notes how soon callers, and reads and views, went on.
+/// Notes how soon callers, reads and views, and work went on.
 pub(crate) fn note_resumption(
     measured: &mut Measured,
     told: &[Told],
     moments: &[Instant],
-    services: Option<Duration>,
+    resumed: Option<Resumed>,
 ) {
     match longest_wait(told, moments) {
         Some(wait) => {
@@ -154,8 +194,10 @@ pub(crate) fn note_resumption(
         }
         None => measured.hold(false, "a caller was never acknowledged again"),
     }
-    if let Some(wait) = services {
-        measured.hold(wait <= resume_max(), format!("reads and views of every process within {}", ms(wait)));
+    if let Some(Resumed { services, work }) = resumed {
+        let kept = services <= resume_max();
+        measured.hold(kept, format!("reads and views of every process within {}", ms(services)));
+        measured.hold(work <= resume_max(), format!("work of every process within {}", ms(work)));
     }
     let longest = told.iter().map(|told| told.longest_answer).max().unwrap_or_default();
     measured.see(format!("the longest wait for an answer was {}", ms(longest)));

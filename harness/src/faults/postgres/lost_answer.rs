@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use underlay_core::{Error, EventStore, EventStoreExt, StreamName, TenantId, Version};
 use underlay_postgres::{Listen, PostgresConfig, PostgresStore};
 
-use super::load::{counter, head, ms, note_resumption};
+use super::load::{counter, head, ms, note_resumption, resume_max, start_work};
 use super::place::{Means, Place, address_at};
 use super::proxy::{Fate, Proxy};
 use crate::Result;
@@ -22,7 +22,10 @@ pub(crate) const PROMISED_OF_A_HANG: &str = "a network that is silent ends every
 /// Short, so that a silent network is given up soon.
 const COMMIT_TIMEOUT: Duration = Duration::from_millis(700);
 const DOUBT_TIMEOUT: Duration = Duration::from_secs(2);
+const SHORT: Duration = Duration::from_secs(1);
 const CALLERS: usize = 6;
+/// How long it is waited for work to go on.
+const UNCERTAIN_MAX: Duration = Duration::from_secs(60);
 const FATES: [Fate; 6] =
     [Fate::CutBefore, Fate::CutAfter, Fate::Held, Fate::CutOnTheWay, Fate::CutShort, Fate::Silence];
 
@@ -31,8 +34,16 @@ fn config() -> PostgresConfig {
         .with_listen(Listen::Off)
         .with_commit_timeout(COMMIT_TIMEOUT)
         .with_doubt_timeout(DOUBT_TIMEOUT)
-        .with_connect_timeout(Duration::from_secs(1))
-        .with_transaction_timeout(Duration::from_secs(1))
+        .with_connect_timeout(SHORT)
+        .with_transaction_timeout(SHORT)
+}
+
+/// The address of a store for work, with the same times.
+fn work_address(proxy: &Proxy) -> String {
+    let times =
+        [("commit", COMMIT_TIMEOUT), ("doubt", DOUBT_TIMEOUT), ("connect", SHORT), ("transaction", SHORT)];
+    let options = times.map(|(what, time)| format!("&underlay_{what}_timeout={}ms", time.as_millis()));
+    format!("{}&underlay_listen=off{}", address_at(proxy.port()), options.concat())
 }
 
 async fn open(proxy: &Proxy) -> Result<PostgresStore> {
@@ -67,9 +78,10 @@ pub(crate) async fn run(means: &Means) -> Result<Measured> {
         );
     }
     alone.store.close().await?;
-    // Among others, all fates in turn.
+    // Among others, all fates in turn; the commits of work meet them too.
     let store = open(&proxy).await?;
     let counters: Vec<Arc<dyn Counter>> = vec![counter(&store)?];
+    let work = start_work(&place, &work_address(&proxy)).await?;
     let callers = Callers::start(&counters, CALLERS);
     for _ in 0..rounds {
         for fate in FATES {
@@ -90,7 +102,9 @@ pub(crate) async fn run(means: &Means) -> Result<Measured> {
     let told = callers.finish().await?;
     store.close().await?;
     measured.see(format!("{} times among {CALLERS} callers", FATES.len() * rounds));
-    measured.compare(&compare(&place.admin().await?, &told).await?);
+    let mut findings = compare(&place.admin().await?, &told).await?;
+    findings.work = Some(work.finish().await?);
+    measured.compare(&findings);
     Ok(measured)
 }
 
@@ -133,6 +147,7 @@ pub(crate) async fn hang(means: &Means) -> Result<Measured> {
     let store = open(&proxy).await?;
     let counters: Vec<Arc<dyn Counter>> = vec![counter(&store)?];
     let callers = Callers::start(&counters, CALLERS);
+    let work = start_work(&place, &work_address(&proxy)).await?;
     tokio::time::sleep(Duration::from_millis(500)).await;
     proxy.freeze(true);
     let silent = Instant::now();
@@ -156,7 +171,8 @@ pub(crate) async fn hang(means: &Means) -> Result<Measured> {
     }
     proxy.freeze(false);
     let back = Instant::now();
-    tokio::time::sleep(Duration::from_secs(6)).await;
+    let worked = work.goes_on(UNCERTAIN_MAX).await?.duration_since(back);
+    tokio::time::sleep(Duration::from_secs(6).saturating_sub(worked)).await;
     let told = tokio::time::timeout(Duration::from_secs(120), callers.finish());
     let told = told.await.map_err(|_| "a caller waits for ever")??;
     let longest = told.iter().map(|told| told.longest_answer).max().unwrap_or_default();
@@ -165,8 +181,11 @@ pub(crate) async fn hang(means: &Means) -> Result<Measured> {
         format!("every commit was answered within {}, of {}", ms(longest), ms(bound)),
     );
     measured.hold(longest_read <= bound, format!("every read within {}", ms(longest_read)));
+    measured.hold(worked <= resume_max(), format!("work goes on within {}", ms(worked)));
     note_resumption(&mut measured, &told, &[back], None);
     store.close().await?;
-    measured.compare(&compare(&place.admin().await?, &told).await?);
+    let mut findings = compare(&place.admin().await?, &told).await?;
+    findings.work = Some(work.finish().await?);
+    measured.compare(&findings);
     Ok(measured)
 }

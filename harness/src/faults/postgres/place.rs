@@ -51,8 +51,14 @@ impl Place {
     pub(crate) async fn create(&self) -> Result<()> {
         let admin = connect(&self.server.address()).await?;
         admin.batch_execute(&format!("CREATE ROLE {LOGIN} LOGIN")).await?;
-        admin.batch_execute(&format!("CREATE DATABASE {DATABASE}")).await?;
-        migrate(&self.server.address_of(DATABASE), &PostgresConfig::default(), Some(LOGIN)).await?;
+        self.create_database(DATABASE).await
+    }
+
+    /// Makes another database, with the schema.
+    pub(crate) async fn create_database(&self, name: &str) -> Result<()> {
+        let admin = connect(&self.server.address()).await?;
+        admin.batch_execute(&format!("CREATE DATABASE {name}")).await?;
+        migrate(&self.server.address_of(name), &PostgresConfig::default(), Some(LOGIN)).await?;
         Ok(())
     }
 

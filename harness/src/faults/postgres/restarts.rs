@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use servers::{LOGIN, Shutdown};
 
-use super::load::{Load, note_resumption};
+use super::load::{Load, Resumed, note_resumption};
 use super::place::{Means, Place};
 use crate::Result;
 use crate::faults::report::Measured;
@@ -37,7 +37,7 @@ async fn restart(means: &Means, shutdown: Shutdown, away: Duration) -> Result<Me
     let address = place.address();
     let load = Load::start(&mut place, &address).await?;
     let mut moments = Vec::new();
-    let mut services = Duration::ZERO;
+    let mut services = Resumed::default();
     let rounds = if means.quick || away > BEFORE { 1 } else { 3 };
     for _ in 0..rounds {
         tokio::time::sleep(BEFORE).await;
@@ -87,7 +87,7 @@ pub(crate) async fn backend_killed(means: &Means) -> Result<Measured> {
     let busiest =
         "SELECT pid FROM pg_stat_activity WHERE usename = $1 ORDER BY state = 'active' DESC LIMIT 1";
     let mut moments = Vec::new();
-    let mut services = Duration::ZERO;
+    let mut services = Resumed::default();
     for _ in 0..if means.quick { 1 } else { 4 } {
         tokio::time::sleep(BEFORE).await;
         let admin = place.admin().await?;

@@ -9,6 +9,7 @@ mod checkpoint;
 mod cut_page;
 mod late_position;
 mod postgres;
+mod queue;
 mod repeat;
 mod sort;
 mod table;
@@ -74,6 +75,22 @@ const MISTAKES: &[Mistake] = &[
         make: acknowledgement::make_with_a_guess,
     },
     Mistake { name: "turns in a ring that moves by one", fault: Fault::Uneven, make: turns::make },
+    Mistake {
+        name: "work settled by its id alone",
+        fault: Fault::Duplicated,
+        make: queue::settle_by_the_id_alone,
+    },
+    Mistake {
+        name: "work claimed without a term",
+        fault: Fault::Duplicated,
+        make: queue::claim_without_a_term,
+    },
+    Mistake {
+        name: "order of a key lost at a retry",
+        fault: Fault::Reordered,
+        make: queue::let_others_pass_at_a_retry,
+    },
+    Mistake { name: "work done by wake-ups alone", fault: Fault::Lost, make: queue::rely_on_wakeups },
 ];
 
 /// Makes every mistake that a store of this kind invites to. They are made beside it, never in it.

@@ -32,6 +32,8 @@ const NOTIFIERS: usize = 2;
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Tally {
     pub(crate) processes_killed: u64,
+    /// Stopped for a time, and let go on.
+    pub(crate) processes_stopped: u64,
     /// By `pg_terminate_backend`.
     pub(crate) sessions_ended: u64,
     /// Transactions of others that were held open.
@@ -47,6 +49,7 @@ pub(crate) struct Tally {
 impl Tally {
     pub(crate) fn add(&mut self, other: &Self) {
         self.processes_killed += other.processes_killed;
+        self.processes_stopped += other.processes_stopped;
         self.sessions_ended += other.sessions_ended;
         self.transactions_held += other.transactions_held;
         self.longest_transaction_micros =
@@ -60,6 +63,9 @@ impl Tally {
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} processes killed", self.processes_killed)?;
+        if self.processes_stopped > 0 {
+            write!(f, ", {} stopped for a time", self.processes_stopped)?;
+        }
         if self.sessions_ended > 0 {
             write!(
                 f,

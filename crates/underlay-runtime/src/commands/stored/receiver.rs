@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use underlay_core::{
-    Attempts, CommandError, CommandOutcome, Commit, CommitId, CommitStatus, Error, EventStoreExt,
-    ExpectedVersion, Fingerprint, Metadata, Origin, Outcome, StoredCommand, StoredInput, Work,
+    Attempts, CommandOutcome, Commit, CommitId, CommitStatus, Error, EventStoreExt, ExpectedVersion,
+    Fingerprint, Metadata, Origin, Outcome, StoredCommand, StoredInput, Work,
 };
 
 use super::{Commands, read_command};
@@ -13,9 +13,10 @@ use crate::{ErasedRefusal, ExecuteNamedError, Executed, Request};
 
 /// Runs stored commands, of every category and operation.
 ///
-/// A refusal is an outcome, and the work is done. What the caller has to mend is final: a body that does not fit, an id
-/// that was used for something else, a stream that has moved past the expected version. A command that this program
-/// does not know may be known to a newer process beside it, so it is tried again, as is everything that may pass.
+/// A refusal is an outcome, and the work is done. What the caller has to mend is final: an id that was used for something
+/// else, a stream that has moved past the expected version. A command that this program does not know may be known to a
+/// newer process beside it, and a body was looked at when it was stored, so it fits the program that stored it. Both are
+/// tried again, as is everything that may pass.
 ///
 /// Before a failure is told, the outcome is looked for under the command's id: where it was stored before, by this
 /// worker or another, by a direct call or a cancellation, the work is done.
@@ -166,8 +167,7 @@ fn request(work: &Work, stored: &StoredCommand) -> Request {
 fn not_done(work: &Work, failure: ExecuteNamedError) -> NotDone {
     let error = match failure {
         ExecuteNamedError::Refused(refused) => return NotDone::last(refused),
-        ExecuteNamedError::Command(error @ CommandError::Body { .. }) => return NotDone::last(error),
-        ExecuteNamedError::Command(error @ CommandError::Unknown { .. }) => return NotDone::passing(error),
+        ExecuteNamedError::Command(error) => return NotDone::passing(error),
         ExecuteNamedError::Failed(error) => error,
     };
     match &error {

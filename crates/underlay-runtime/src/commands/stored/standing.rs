@@ -237,6 +237,10 @@ impl Commands {
         match self.store.commit_status(tenant, id).await? {
             CommitStatus::Stored(found) => {
                 let submission = self.store.find_commit(tenant, submission_id(tenant, id)).await?;
+                // Something else took the id at the same moment: how that ended says nothing of what was submitted.
+                if submission.as_ref().is_some_and(|submitted| submitted.fingerprint != found.fingerprint) {
+                    return Ok(None);
+                }
                 let submitted_at = submission.map(|found| found.committed.recorded_at);
                 Ok(Some(of_committed(found.committed, submitted_at)))
             }

@@ -198,6 +198,26 @@ impl Commands {
         })
     }
 
+    /// Refuses what is given directly under the id of a submitted command, where it is not that command. What runs
+    /// here as a stored command has its id from its submission, or derives it.
+    ///
+    /// # Errors
+    /// [`Error::IdReused`]; what the store says.
+    pub(crate) async fn check_submission(
+        &self,
+        tenant: &TenantId,
+        id: CommitId,
+        content: Fingerprint,
+    ) -> Result<(), Error> {
+        if self.work.is_none() || self.running.has(tenant, id) {
+            return Ok(());
+        }
+        match self.store.find_commit(tenant, submission_id(tenant, id)).await? {
+            Some(submitted) if submitted.fingerprint != content => Err(Error::IdReused(id)),
+            _ => Ok(()),
+        }
+    }
+
     /// The answer where the command has ended before it is submitted.
     async fn find_processed(
         &self,

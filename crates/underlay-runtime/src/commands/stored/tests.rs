@@ -8,9 +8,9 @@ use tokio::sync::Notify;
 use underlay_core::memory::{MemoryCheckpoints, MemoryEventStore, MemoryReadModels, MemorySchedules};
 use underlay_core::{
     Actor, Aggregate, CANCELLED, CommandOutcome, CommitId, Context, Decision, DueLook, Error, EventStore,
-    EventStoreExt, Json, Lane, ManualClock, Operation, Outcome, Reads, ReplyTo, Settled, Settlement, Shard,
-    StoredCommand, StoredInput, StreamName, Streams, TenantId, Timestamp, Version, Work, WorkFilter,
-    WorkKind, WorkPlace, WorkQueue, WorkScope, Worker, WorkerId,
+    EventStoreExt, Fingerprint, Json, Lane, ManualClock, Operation, Outcome, Reads, ReplyTo, Settled,
+    Settlement, Shard, StoredCommand, StoredInput, StreamName, Streams, TenantId, Timestamp, Version, Work,
+    WorkFilter, WorkKind, WorkPlace, WorkQueue, WorkScope, Worker, WorkerId,
 };
 use underlay_derive::{command, event, refusal};
 
@@ -183,6 +183,13 @@ impl Desk {
     async fn put_directly(&self, key: &str, cents: i64) -> Result<Executed, ExecuteError<JarRefusal>> {
         let command = JarCommand::Put { cents, note: None };
         self.commands.execute::<Jar>(&keyed(key), &"1".to_owned(), command).await
+    }
+
+    /// Another process stores something else under a key, at the moment at which that is submitted.
+    async fn take_key(&self, key: &str) {
+        let commit =
+            underlay_core::Commit::new(id_of(key)).with_content(Fingerprint::of([b"other".as_slice()]));
+        self.store.commit(&tenant(), commit).await.unwrap();
     }
 
     async fn attempt(&self, work: &Work) -> Result<(), NotDone> {
@@ -490,7 +497,7 @@ async fn a_failure_says_whether_another_attempt_may_succeed() {
     desk.put("k", 1).await.unwrap();
     desk.attempt(&desk.work(WorkKind::Command).await.pop().unwrap()).await.unwrap();
     for (work, is_final, told) in [
-        (misfit, true, "does not fit"),
+        (misfit, false, "does not fit"),
         (unknown, false, "of-tomorrow"),
         (bug, false, "its log says why"),
         (damaged, true, "stored command"),
@@ -510,10 +517,34 @@ async fn a_failure_says_whether_another_attempt_may_succeed() {
 async fn a_key_that_stands_for_something_else_by_now_is_final() {
     let desk = Desk::new();
     desk.put("k", 5).await.unwrap();
-    desk.put_directly("k", 6).await.unwrap();
+    desk.take_key("k").await;
     let failed = desk.attempt(&desk.work(WorkKind::Command).await[0]).await.unwrap_err();
     assert!(failed.is_final, "{failed}");
-    assert_eq!(desk.cents().await, 6);
+    assert_eq!(desk.cents().await, 0);
+}
+
+#[tokio::test]
+async fn the_key_of_a_submitted_command_stands_for_nothing_else() {
+    let desk = Desk::new();
+    desk.put("k", 5).await.unwrap();
+    let other = desk.put_directly("k", 6).await;
+    assert!(matches!(other, Err(ExecuteError::Failed(Error::IdReused(id))) if id == id_of("k")), "{other:?}");
+    // The same given directly runs at once, and the stored one finds that.
+    assert_eq!(desk.put_directly("k", 5).await.unwrap().events.len(), 1);
+    desk.attempt(&desk.work(WorkKind::Command).await[0]).await.unwrap();
+    assert_eq!(desk.cents().await, 5);
+}
+
+#[tokio::test]
+async fn how_something_else_ended_is_not_told_of_a_submitted_command() {
+    let desk = Desk::new();
+    desk.put("k", 5).await.unwrap();
+    desk.take_key("k").await;
+    assert_eq!(desk.status("k").await, CommandStatus::Pending);
+    let work = &desk.work(WorkKind::Command).await[0];
+    let error = "the id stands for something else".to_owned();
+    desk.settle(work, Settled::Dead { error, is_final: true, holds: true }).await;
+    assert!(matches!(desk.status("k").await, CommandStatus::Failed { is_final: true, .. }));
 }
 
 #[tokio::test]

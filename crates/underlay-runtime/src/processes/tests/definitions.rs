@@ -5,7 +5,7 @@ use underlay_derive::value;
 
 use super::house::House;
 use super::notes::{FINISH, Note, TIMER, acme, collected, collecting, note};
-use crate::{Registry, ViewStatus};
+use crate::{FollowerStatus, Registry};
 
 #[value(crate = underlay_core)]
 struct Sum {
@@ -54,7 +54,9 @@ async fn a_changed_state_is_told_at_start_and_lifted_where_the_version_says_so()
     let told = changed.follow().await.unwrap_err();
     assert!(told.contains("Raise `VERSION` to 2") && told.contains("process_collect-a"), "{told}");
     let standing = changed.engine.process_standings().await.unwrap().remove(0);
-    assert!(standing.status == ViewStatus::Failed && standing.problem.unwrap().contains("Raise `VERSION`"));
+    assert!(
+        standing.status == FollowerStatus::Failed && standing.problem.unwrap().contains("Raise `VERSION`")
+    );
 
     // A version that says so, and nothing that lifts the states.
     let told = house.program(collecting::<false, 9>()).follow().await.unwrap_err();

@@ -9,7 +9,7 @@ use underlay_core::{
 
 use super::house::House;
 use super::notes::{LOST, PANICS, WRONG, acme, collected, collecting, note};
-use crate::{ProcessFilter, ViewStatus};
+use crate::{FollowerStatus, ProcessFilter};
 
 #[tokio::test]
 async fn an_event_that_route_cannot_take_stops_the_process_before_it_until_a_person_asks_again() {
@@ -28,14 +28,14 @@ async fn an_event_that_route_cannot_take_stops_the_process_before_it_until_a_per
     // Every program knows of it.
     let other = house.program(collecting::<false, 1>());
     let standing = other.engine.process_standings().await.unwrap().remove(0);
-    assert_eq!(standing.status, ViewStatus::Paused);
+    assert_eq!(standing.status, FollowerStatus::Paused);
     assert_eq!(standing.stop.as_ref().unwrap().event().unwrap().position.number(), 3);
     let problem = standing.problem.unwrap();
     assert!(problem.contains("process retry collect") && problem.contains("`route` panicked"), "{problem}");
 
     assert!(other.engine.retry_process("collect").await.unwrap());
     assert!(!other.engine.retry_process("collect").await.unwrap(), "it is not stopped any more");
-    assert_ne!(other.engine.process_standings().await.unwrap()[0].status, ViewStatus::Paused);
+    assert_ne!(other.engine.process_standings().await.unwrap()[0].status, FollowerStatus::Paused);
     // A program that parks such events comes past it.
     let mended = house.program(collecting::<true, 1>());
     mended.run().await.unwrap();

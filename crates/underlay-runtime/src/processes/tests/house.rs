@@ -16,11 +16,10 @@ use underlay_core::{
     StoredCommand, StoredInput, SystemClock, TenantId, Timestamp, Wakeups, Work, WorkKind, WorkPlace,
     WorkQueue, WorkScope, Worker, WorkerId,
 };
-use underlay_testkit::{EventStoreLayer, FailsOnce, Over, Troubles};
+use underlay_testkit::{CheckpointsLayer, EventStoreLayer, FailsOnce, Over, Troubles};
 
 use crate::processes::Processes;
-use crate::processes::follower::ProcessFollower;
-use crate::subscription::{Advance, Follower, Signals};
+use crate::subscription::{Advance, DurableFollower, Follower, Signals};
 use crate::work::{Attempt, NotDone, Receiver};
 use crate::{Engine, EngineConfig, ExecuteNamedError, Ports, Registry, Request, WorkPorts};
 
@@ -32,7 +31,7 @@ const LEASE: Duration = Duration::from_secs(10);
 pub(super) struct House {
     pub(super) log: MemoryEventStore,
     pub(super) rows: MemoryReadModels,
-    checkpoints: MemoryCheckpoints,
+    pub(super) checkpoints: MemoryCheckpoints,
     leases: MemoryLeases,
     pub(super) clock: Arc<ManualClock>,
 }
@@ -101,9 +100,11 @@ struct MortalCheckpoints {
 }
 
 #[async_trait]
-impl Checkpoints for MortalCheckpoints {
-    async fn find_checkpoint(&self, name: &str) -> Result<Option<StoredCheckpoint>, Error> {
-        self.checkpoints.find_checkpoint(name).await
+impl CheckpointsLayer for MortalCheckpoints {
+    type Below = MemoryCheckpoints;
+
+    fn below(&self) -> &MemoryCheckpoints {
+        &self.checkpoints
     }
 
     async fn move_checkpoint(
@@ -114,10 +115,6 @@ impl Checkpoints for MortalCheckpoints {
         lease: Option<&LeaseTerm>,
     ) -> Result<(), Error> {
         self.life.write(self.checkpoints.move_checkpoint(name, from, to, lease)).await
-    }
-
-    async fn list_checkpoints(&self) -> Result<Vec<(String, StoredCheckpoint)>, Error> {
-        self.checkpoints.list_checkpoints().await
     }
 }
 
@@ -150,18 +147,18 @@ impl House {
     /// A program whose commits and settlements fail once at each point.
     pub(super) fn troubled(&self, registry: Registry, troubles: &Troubles) -> Program {
         let store = Arc::new(Over(FailsOnce::new(self.log.clone(), troubles)));
-        self.over(registry, Life::long(), store, Arc::new(FailsOnce::new(self.log.clone(), troubles)))
+        self.over(registry, Life::long(), store.clone(), store)
     }
 
-    fn over(
+    pub(super) fn over(
         &self,
         registry: Registry,
         life: Life,
         store: Arc<dyn EventStore>,
         queue: Arc<dyn WorkQueue>,
     ) -> Program {
-        let checkpoints =
-            Arc::new(MortalCheckpoints { checkpoints: self.checkpoints.clone(), life: life.clone() });
+        let checkpoints = MortalCheckpoints { checkpoints: self.checkpoints.clone(), life: life.clone() };
+        let checkpoints = Arc::new(Over(checkpoints));
         let schedules = Arc::new(MemorySchedules::default());
         let work = WorkPorts { queue: queue.clone(), schedules, checkpoints, leases: None };
         let engine =
@@ -223,14 +220,17 @@ pub(super) struct Program {
 }
 
 impl Program {
+    /// Signals that never come.
+    pub(super) fn signals(&self) -> Signals {
+        let (_, stopped) = tokio::sync::watch::channel(false);
+        Signals::new(self.house.clock.clone(), self.house.log.subscribe(), stopped).0
+    }
+
     /// Follows the log for every process to its end.
     pub(super) async fn follow(&self) -> Result<(), String> {
-        for entry in self.processes.entries.values() {
-            let (mut follower, _) = ProcessFollower::new(self.processes.clone(), entry.clone());
-            let (_stop, stopped) = tokio::sync::watch::channel(false);
-            let wakeup = self.house.log.subscribe();
-            let (mut signals, _handle) = Signals::new(self.house.clock.clone(), wakeup, stopped);
-            follower.open(&mut signals).await.map_err(|halt| halt.to_string())?;
+        for consumer in self.processes.consumers() {
+            let (mut follower, _) = DurableFollower::new(self.processes.subscriptions.clone(), consumer);
+            follower.open(&mut self.signals()).await.map_err(|halt| halt.to_string())?;
             loop {
                 match follower.advance().await {
                     Ok(Advance::FoundNothing) => break,

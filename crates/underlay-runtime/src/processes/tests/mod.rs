@@ -6,5 +6,6 @@ mod house;
 mod lines;
 mod notes;
 mod payment;
+mod places;
 mod running;
 mod steps;

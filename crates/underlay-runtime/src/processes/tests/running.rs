@@ -7,7 +7,7 @@ use underlay_core::{Clock, EventStore, SystemClock, TenantId, Wakeups};
 use super::house::House;
 use super::notes::{LOST, acme, collecting, note, noted};
 use super::payment::{ending, place, registry, story, tenant};
-use crate::{ProcessFilter, SubscriptionState, ViewStatus};
+use crate::{FollowerStatus, ProcessFilter, SubscriptionState};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -69,7 +69,7 @@ async fn a_process_that_stopped_goes_on_once_a_person_asks_and_a_program_can_tak
     let paused = async {
         loop {
             let standing = strict.process_standings().await.unwrap().remove(0);
-            if standing.status == ViewStatus::Paused {
+            if standing.status == FollowerStatus::Paused {
                 return strict.process_states().remove(0);
             }
             SystemClock.sleep(Duration::from_millis(10)).await;
@@ -94,8 +94,8 @@ async fn a_process_that_stopped_goes_on_once_a_person_asks_and_a_program_can_tak
     assert_eq!(state.as_str(), r#"{"numbers":[11]}"#);
     let standing = parking.process_standings().await.unwrap().remove(0);
     assert_eq!(standing.stop, None, "it came past what stopped it");
-    assert!(standing.followed_by.is_some());
+    assert!(standing.held_by.is_some());
     running.stop().await;
     let standing = parking.process_standings().await.unwrap().remove(0);
-    assert_eq!(standing.status, ViewStatus::NotRunning);
+    assert_eq!(standing.status, FollowerStatus::NotRunning);
 }

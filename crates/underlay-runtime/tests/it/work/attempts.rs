@@ -1,10 +1,12 @@
 //! How often and for how long a message is tried.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::yard::{Act, MOMENT, POLL, TIMEOUT, Yard, note};
-use underlay_core::WorkStanding;
+use super::yard::{Act, MOMENT, Note, POLL, TIMEOUT, Yard, note};
+use underlay_core::{Attempts, Delivery, Handled, Handler, HandlerError, WorkStanding};
+use underlay_runtime::Registry;
 
 #[tokio::test]
 async fn attempts_are_used_up_and_each_pause_is_drawn_within_its_bound() {
@@ -88,5 +90,37 @@ async fn heartbeats_prolong_an_attempt() {
     assert_eq!(yard.book.count("dropped"), 0);
     assert_eq!(yard.left().await, 0);
     assert_eq!(yard.book.running.load(Ordering::Relaxed), 0);
+    work.stop().await;
+}
+
+/// Says how often it is tried when it is registered, and never again.
+struct Broken(Arc<AtomicU32>);
+
+impl Handler for Broken {
+    const NAME: &'static str = "scribe";
+    type Message = Note;
+
+    fn attempts(&self) -> Attempts {
+        assert_eq!(self.0.fetch_add(1, Ordering::Relaxed), 0, "a bug in how often it is tried");
+        Attempts::default()
+    }
+
+    async fn handle(&self, _: Note, _: &Delivery) -> Result<Handled, HandlerError> {
+        Ok(Handled::done())
+    }
+}
+
+#[tokio::test]
+async fn a_panic_in_how_often_it_is_tried_is_a_failed_attempt_too() {
+    let yard = Yard::new();
+    let asked = Arc::new(AtomicU32::new(0));
+    let process = yard.process_of("a", Registry::default().handler(Broken(asked.clone())), |config| config);
+    let work = process.start();
+    yard.send("acme", vec![note("k", 1)]).await;
+    yard.pass(POLL * 5).await;
+    let left = yard.store_first().await;
+    assert_eq!(left.attempts, asked.load(Ordering::Relaxed) - 1, "each is counted");
+    assert!(left.attempts < 20, "and followed by a pause: {} attempts", left.attempts);
+    assert!(left.last_error.unwrap().starts_with("it panicked: "));
     work.stop().await;
 }

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use underlay_core::Clock;
+use underlay_runtime::EngineConfig;
 
 use super::yard::{Act, POLL, QueueIsEmpty, Yard, note, order};
 
@@ -38,7 +39,7 @@ async fn a_flood_of_one_tenant_keeps_no_other_waiting() {
 #[tokio::test]
 async fn tenants_take_turns_however_many_have_much() {
     let yard = Yard::new();
-    let process = yard.process_with("a", |config| underlay_runtime::EngineConfig {
+    let process = yard.process_with("a", |config| EngineConfig {
         work_running_max: 4,
         work_tenant_running_max: 4,
         work_receiver_running_max: 4,
@@ -82,11 +83,70 @@ async fn a_receiver_that_hangs_holds_up_no_other() {
     work.stop().await;
 }
 
+/// Little room.
+fn small(config: EngineConfig) -> EngineConfig {
+    EngineConfig { work_buffered_max: 512, work_tenant_buffered_max: 256, ..config }
+}
+
+/// More than a worker takes in, of one tenant or of many.
+#[tokio::test]
+async fn a_receiver_that_hangs_holds_up_no_other_however_much_waits_for_it() {
+    for tenants in [1, 50] {
+        let yard = Yard::new();
+        let process = yard.process_with("a", small);
+        yard.book.script(|delivery, _| if delivery.key.starts_with("hangs") { Act::Wait } else { Act::Do });
+        for batch in 0..100 {
+            let all = (0..5).flat_map(|n| {
+                let key = format!("hangs{batch}-{n}");
+                [note(&key, 1), note(&key, 2)]
+            });
+            yard.send(&format!("t{}", batch % tenants), all.collect()).await;
+        }
+        let work = process.start();
+        yard.pass(POLL).await;
+        for number in 1..=10 {
+            yard.send("t0", vec![order("goes", number)]).await;
+        }
+        yard.pass(POLL * 12).await;
+        assert_eq!(yard.book.numbers("t0", "goes", "done").len(), 10, "of {tenants} tenants");
+
+        // And what waited for it is done once, in order.
+        yard.book.gate.send_replace(true);
+        yard.pass_until(async || yard.store.queue_is_empty().await).await;
+        assert_eq!(yard.book.count("done"), 1_010);
+        assert_eq!(yard.book.count("begun"), 1_010);
+        yard.book.assert_in_order();
+        work.stop().await;
+    }
+}
+
+/// It has as much to do as it can in a long time, and nobody else has anything.
+#[tokio::test]
+async fn what_a_slow_receiver_waits_for_is_done_in_order_and_at_its_pace() {
+    let yard = Yard::new();
+    let process = yard.process_with("a", small);
+    yard.book.script(|_, _| Act::Beat(1, Duration::from_secs(1)));
+    for batch in 0..100 {
+        let all = (0..5).flat_map(|n| {
+            let key = format!("k{batch}-{n}");
+            [note(&key, 1), note(&key, 2)]
+        });
+        yard.send("acme", all.collect()).await;
+    }
+    let work = process.start();
+    // 1,000 pieces of a second each, 32 at a time.
+    let took = yard.pass_until(async || yard.store.queue_is_empty().await).await;
+    assert!(took < Duration::from_secs(1_000 / 32 + 15), "{took:?}");
+    assert_eq!(yard.book.count("done"), 1_000);
+    assert_eq!(yard.book.count("begun"), 1_000);
+    yard.book.assert_in_order();
+    work.stop().await;
+}
+
 #[tokio::test]
 async fn urgent_work_goes_first_and_normal_work_goes_too() {
     let yard = Yard::new();
-    let process =
-        yard.process_with("a", |config| underlay_runtime::EngineConfig { work_running_max: 1, ..config });
+    let process = yard.process_with("a", |config| EngineConfig { work_running_max: 1, ..config });
     for n in 0..300 {
         yard.send("acme", vec![note(&format!("normal{n}"), 1)]).await;
     }
@@ -126,7 +186,7 @@ async fn a_hint_is_enough_and_so_is_a_poll() {
     yard.settle_down().await;
     assert_eq!(yard.book.count("done"), 1);
     let took = yard.pass_until(async || yard.book.count("done") == 2).await;
-    assert!(took <= super::yard::POLL, "{took:?}");
+    assert!(took <= POLL, "{took:?}");
     work.stop().await;
 }
 

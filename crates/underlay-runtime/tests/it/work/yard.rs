@@ -8,14 +8,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::watch;
 use underlay_core::memory::{MemoryCheckpoints, MemoryEventStore, MemoryReadModels, MemorySchedules};
-use underlay_core::{BegunWork, 
-    Attempts, Commit, CommitId, Delivery, DueLook, DuePage, Error, EventStore, Handled, Handler,
-    HandlerError, Lane, LaneCursors, ManualClock, NewWork, Outgoing, QueueDepth, Settlement, Shard,
-    ShardTerm, Share, TenantId, Timestamp, Wakeups, WorkFilter, WorkId, WorkInfo, WorkPage, WorkPlace,
-    WorkQueue, WorkScope, Worker,
+use underlay_core::{
+    Attempts, BegunWork, Commit, CommitId, Delivery, DueLook, DuePage, Error, EventStore, Handled, Handler,
+    HandlerError, Lane, ManualClock, NewWork, Outgoing, Settlement, Shard, TenantId, Timestamp, Wakeups,
+    WorkFilter, WorkInfo, WorkPage, WorkPlace, WorkQueue, WorkScope,
 };
 use underlay_derive::event;
 use underlay_runtime::{Engine, EngineConfig, Ports, Registry, RunningWork, WorkPorts, WorkerState};
+use underlay_testkit::{Over, WorkCall, WorkQueueLayer};
 
 /// The time of a lease, and between two polls.
 pub const LEASE: Duration = Duration::from_secs(10);
@@ -232,7 +232,7 @@ pub struct Yard {
 
 pub struct Process {
     pub engine: Engine,
-    pub gate: Arc<Gate>,
+    pub gate: Arc<Over<Gate>>,
 }
 
 impl Process {
@@ -317,7 +317,7 @@ impl Yard {
         wakeups: Arc<dyn Wakeups>,
         change: impl FnOnce(EngineConfig) -> EngineConfig,
     ) -> Process {
-        let gate = Arc::new(Gate::new(self.store.clone()));
+        let gate = Arc::new(Over(Gate::new(self.store.clone())));
         let ports = Ports {
             store: Arc::new(self.store.clone()),
             read_models: Arc::new(MemoryReadModels::default()),
@@ -473,26 +473,28 @@ impl Gate {
 }
 
 #[async_trait]
-impl WorkQueue for Gate {
-    async fn share(
+impl WorkQueueLayer for Gate {
+    type Below = MemoryEventStore;
+
+    fn below(&self) -> &MemoryEventStore {
+        &self.inner
+    }
+
+    fn around<T: Send>(
         &self,
-        worker: &Worker,
-        duration: Duration,
-        cursors: &[(Shard, LaneCursors)],
-    ) -> Result<Share, Error> {
-        self.pass().await;
-        self.shares.fetch_add(1, Ordering::Relaxed);
-        self.inner.share(worker, duration, cursors).await
-    }
-
-    async fn release(&self, terms: &[ShardTerm]) -> Result<(), Error> {
-        self.pass().await;
-        self.inner.release(terms).await
-    }
-
-    async fn leave(&self, worker: &Worker) -> Result<(), Error> {
-        self.pass().await;
-        self.inner.leave(worker).await
+        call: WorkCall,
+        effect: impl Future<Output = Result<T, Error>> + Send,
+    ) -> impl Future<Output = Result<T, Error>> + Send {
+        let waits = matches!(call, WorkCall::Share | WorkCall::Release | WorkCall::Leave);
+        async move {
+            if waits {
+                self.pass().await;
+            }
+            if call == WorkCall::Share {
+                self.shares.fetch_add(1, Ordering::Relaxed);
+            }
+            effect.await
+        }
     }
 
     async fn read_work(
@@ -537,36 +539,6 @@ impl WorkQueue for Gate {
                 Err(Error::Uncertain { id: CommitId::draw(), reason: "the answer was lost".to_owned() })
             }
         }
-    }
-
-    async fn find_work(
-        &self,
-        tenant: &TenantId,
-        commit: CommitId,
-        number: u32,
-    ) -> Result<Option<WorkInfo>, Error> {
-        self.inner.find_work(tenant, commit, number).await
-    }
-
-    async fn list_work(
-        &self,
-        filter: &WorkFilter,
-        after: WorkPlace,
-        limit: usize,
-    ) -> Result<Vec<WorkInfo>, Error> {
-        self.inner.list_work(filter, after, limit).await
-    }
-
-    async fn queue_depths(&self) -> Result<Vec<QueueDepth>, Error> {
-        self.inner.queue_depths().await
-    }
-
-    async fn replay(&self, tenant: &TenantId, letters: &[WorkId]) -> Result<usize, Error> {
-        self.inner.replay(tenant, letters).await
-    }
-
-    async fn discard(&self, tenant: &TenantId, letters: &[WorkId]) -> Result<usize, Error> {
-        self.inner.discard(tenant, letters).await
     }
 }
 

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use underlay_core::memory::MemoryEventStore;
-use underlay_core::{BegunWork, 
-    Commit, CommitId, Committed, DueLook, DuePage, DuePlace, Error, EventStore, HeldShard, Lane, LaneCursors,
-    ManualClock, QueueDepth, ReadWork, Settled, Settlement, Shard, ShardTerm, Share, TenantId, Timestamp,
-    WorkFilter, WorkId, WorkInfo, WorkPage, WorkPlace, WorkQueue, WorkScope, WorkStanding, Worker,
+use underlay_core::{
+    BegunWork, Commit, CommitId, Committed, DueLook, DuePage, DuePlace, Error, EventStore, HeldShard, Lane,
+    LaneCursors, ManualClock, QueueDepth, ReadWork, Settled, Settlement, Shard, ShardTerm, Share, TenantId,
+    Timestamp, WorkFilter, WorkId, WorkInfo, WorkPage, WorkPlace, WorkQueue, WorkScope, WorkStanding, Worker,
     check_due_look,
 };
 use underlay_testkit::{

@@ -1,0 +1,179 @@
+//! Schedules of the caller's tenant, for operators.
+//!
+//! A schedule gives a command again and again, and nobody is asked for credentials then. So who puts one has the roles
+//! that giving the command asks for, beside that of an operator.
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use underlay_core::limits::SCHEDULES_MAX;
+use underlay_core::{Error, Json, Timestamp};
+use underlay_runtime::{Missed, ScheduleDefinition, ScheduleInfo};
+
+use crate::answer::Answer;
+use crate::app::App;
+use crate::budget::Room;
+use crate::door::credentials::Caller;
+use crate::door::roles::permit_command;
+use crate::parameters::Parameters;
+use crate::path::Segments;
+use crate::problem::Problem;
+use crate::request_body::JsonText;
+
+/// What a schedule of an operation is for begins with.
+const OPERATIONS: &str = "operations";
+/// The time zone where none is named.
+const ZONE_DEFAULT: &str = "UTC";
+/// Bytes of a schedule in an answer beside the body of its command, about.
+const SCHEDULE_BYTES: usize = 512;
+
+/// A schedule as it is put.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PutBody {
+    cron: String,
+    zone: Option<String>,
+    #[serde(default)]
+    missed: Missed,
+    #[serde(default)]
+    urgent: bool,
+    #[serde(rename = "for")]
+    target: String,
+    body: Option<Json>,
+}
+
+/// A schedule as it is told.
+#[derive(Debug, Serialize)]
+pub(crate) struct ScheduleBody {
+    name: String,
+    #[serde(flatten)]
+    definition: Option<DefinitionBody>,
+    /// Why this program cannot submit it when it is due.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+    next_due_at: Option<Timestamp>,
+    revision: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct DefinitionBody {
+    cron: String,
+    zone: String,
+    missed: Missed,
+    urgent: bool,
+    /// `category/id/command`, or `operations/name`.
+    #[serde(rename = "for")]
+    target: String,
+    body: Json,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct SchedulesBody {
+    schedules: Vec<ScheduleBody>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct RemovedBody {
+    name: String,
+    removed: bool,
+}
+
+impl ScheduleBody {
+    fn of(info: ScheduleInfo) -> Self {
+        Self {
+            name: info.name,
+            definition: info.definition.map(DefinitionBody::of),
+            problem: info.problem,
+            next_due_at: info.next_due_at,
+            revision: info.revision,
+        }
+    }
+}
+
+impl DefinitionBody {
+    fn of(definition: ScheduleDefinition) -> Self {
+        let target = match &definition.id {
+            Some(id) => format!("{}/{id}/{}", definition.receiver, definition.command),
+            None => format!("{OPERATIONS}/{}", definition.receiver),
+        };
+        let ScheduleDefinition { cron, zone, missed, urgent, body, .. } = definition;
+        Self { cron, zone, missed, urgent, target, body }
+    }
+}
+
+impl PutBody {
+    fn definition(self) -> Result<ScheduleDefinition, Problem> {
+        let zone = self.zone.as_deref().unwrap_or(ZONE_DEFAULT);
+        let body = self.body.as_ref().map_or("{}", Json::as_str);
+        let wrong = || {
+            Problem::invalid(format!(
+                "for={:?} is neither CATEGORY/ID/COMMAND nor {OPERATIONS}/NAME, as in the addresses of commands",
+                self.target
+            ))
+        };
+        let (first, rest) = self.target.split_once('/').ok_or_else(wrong)?;
+        let definition = match rest.rsplit_once('/') {
+            _ if first == OPERATIONS => ScheduleDefinition::operation_named(&self.cron, zone, rest, body)?,
+            Some((id, command)) => {
+                ScheduleDefinition::command_named(&self.cron, zone, first, id, command, body)?
+            }
+            None => return Err(wrong()),
+        };
+        let definition = definition.with_missed(self.missed);
+        Ok(if self.urgent { definition.urgent() } else { definition })
+    }
+}
+
+/// `GET /v1/admin/schedules`: the schedules of the tenant, in the order of their names.
+pub(crate) async fn list(
+    State(app): State<App>,
+    Caller(principal): Caller,
+    room: Room,
+    parameters: Parameters,
+) -> Result<Answer<SchedulesBody>, Problem> {
+    parameters.finish(&[])?;
+    // All that a tenant may have is one page.
+    let found = app.engine().schedules(Some(&principal.tenant), None, SCHEDULES_MAX).await?;
+    let bytes = |info: &ScheduleInfo| {
+        SCHEDULE_BYTES + info.definition.as_ref().map_or(0, |definition| definition.body.as_str().len())
+    };
+    room.0.hold(found.iter().map(bytes).sum(), false)?;
+    Ok(Answer(SchedulesBody { schedules: found.into_iter().map(ScheduleBody::of).collect() }))
+}
+
+/// `PUT /v1/admin/schedules/{name}`: puts a schedule, in place of one of that name. The same put again changes nothing.
+pub(crate) async fn put(
+    State(app): State<App>,
+    Caller(principal): Caller,
+    Segments(name): Segments<String>,
+    parameters: Parameters,
+    JsonText(body): JsonText,
+) -> Result<Answer<ScheduleBody>, Problem> {
+    parameters.finish(&[])?;
+    let put: PutBody = serde_json::from_str(&body)
+        .map_err(|error| Problem::invalid(format!("the body is no schedule: {error}")))?;
+    let definition = put.definition()?;
+    permit_command(
+        &app,
+        &principal.actor,
+        &definition.receiver,
+        definition.id.is_some(),
+        &definition.command,
+    )?;
+    let definition = definition.with_actor(principal.actor);
+    let put = app.engine().put_schedule(&principal.tenant, &name, definition).await;
+    Ok(Answer(ScheduleBody::of(put.map_err(|failure| Problem::of_command(failure, true))?)))
+}
+
+/// `DELETE /v1/admin/schedules/{name}`: removes a schedule. What it has given already runs all the same.
+pub(crate) async fn remove(
+    State(app): State<App>,
+    Caller(principal): Caller,
+    Segments(name): Segments<String>,
+    parameters: Parameters,
+) -> Result<Answer<RemovedBody>, Problem> {
+    parameters.finish(&[])?;
+    if app.engine().remove_schedule(&principal.tenant, &name).await? {
+        return Ok(Answer(RemovedBody { name, removed: true }));
+    }
+    Err(Error::NotFound(format!("schedule {name:?}")).into())
+}

@@ -1,0 +1,259 @@
+//! A process that does work, or a part of this one: an engine with a worker, callers, and a journal.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use underlay_runtime::{CommandInfo, CommandStatus, Engine, EngineConfig, RunningViews, RunningWork};
+use uuid::Uuid;
+
+use super::domain::registry;
+use super::errand::{Errand, Line, Told};
+use super::receiver::{Post, now};
+use crate::dice::Dice;
+use crate::journal::Journal;
+use crate::subject::{Address, OpenStore};
+use crate::{Result, child, journal};
+
+/// How long a process that is gone keeps others from its shards.
+pub(crate) const LEASE: Duration = Duration::from_secs(1);
+/// How often a worker looks for work without a hint.
+const POLL: Duration = Duration::from_millis(100);
+/// The longest pause of a caller.
+const PAUSE_MAX: Duration = Duration::from_millis(40);
+/// How often it is looked whether terms were lost.
+const LOOK: Duration = Duration::from_millis(10);
+/// Errands of another process that are asked for again at the start.
+const PAST_MAX: usize = 20;
+
+/// The process `work-child`, which is killed.
+#[derive(Args, Debug)]
+pub(crate) struct ChildArguments {
+    #[arg(long)]
+    database: Address,
+    /// The port of the receiver.
+    #[arg(long)]
+    receiver: u16,
+    #[arg(long)]
+    worker: Uuid,
+    #[arg(long)]
+    journal: PathBuf,
+    /// The journal of a process that was killed, whose open errands are asked for again.
+    #[arg(long)]
+    past: Option<PathBuf>,
+    #[arg(long)]
+    callers: usize,
+    #[arg(long)]
+    lease_millis: u64,
+    #[arg(long)]
+    seed: u64,
+}
+
+impl ChildArguments {
+    /// The same, on a command line.
+    pub(crate) fn write(&self, command: &mut std::process::Command) {
+        command.arg("--database").arg(self.database.to_string());
+        command.arg("--receiver").arg(self.receiver.to_string());
+        command.arg("--worker").arg(self.worker.to_string());
+        command.arg("--journal").arg(&self.journal);
+        if let Some(past) = &self.past {
+            command.arg("--past").arg(past);
+        }
+        command.arg("--callers").arg(self.callers.to_string());
+        command.arg("--lease-millis").arg(self.lease_millis.to_string());
+        command.arg("--seed").arg(self.seed.to_string());
+    }
+}
+
+/// Works until it is told to finish, or killed.
+pub(crate) async fn run_child(arguments: ChildArguments) -> Result<()> {
+    let open = arguments.database.open_when_there().await?;
+    let mut past = Vec::new();
+    if let Some(path) = &arguments.past {
+        past = open_errands(journal::read(path)?);
+    }
+    let plan = Plan {
+        worker: arguments.worker,
+        receiver: arguments.receiver,
+        journal: arguments.journal,
+        past,
+        callers: arguments.callers,
+        lease: Duration::from_millis(arguments.lease_millis),
+        seed: arguments.seed,
+    };
+    let mut station = Station::start(open, plan)?;
+    child::say_ready()?;
+    tokio::select! {
+        () = child::told_to_finish() => {}
+        ended = station.callers.join_next(), if !station.callers.is_empty() => {
+            ended.transpose()?.transpose()?;
+        }
+    }
+    station.finish().await
+}
+
+/// What was asked for and not answered, the last first.
+fn open_errands(lines: Vec<Line>) -> Vec<Errand> {
+    let mut open: Vec<Errand> = Vec::new();
+    for line in lines {
+        match line {
+            Line::Asked(errand) => open.push(errand),
+            Line::Told(id, told) if told != Told::Nothing => open.retain(|errand| errand.id != id),
+            Line::Told(..) | Line::LostTerms { .. } => {}
+        }
+    }
+    open.reverse();
+    open.truncate(PAST_MAX);
+    open
+}
+
+/// What a station is to do.
+pub(crate) struct Plan {
+    pub(crate) worker: Uuid,
+    pub(crate) receiver: u16,
+    pub(crate) journal: PathBuf,
+    pub(crate) past: Vec<Errand>,
+    pub(crate) callers: usize,
+    pub(crate) lease: Duration,
+    pub(crate) seed: u64,
+}
+
+impl Plan {
+    pub(crate) fn arguments(self, database: Address, past: Option<PathBuf>) -> ChildArguments {
+        let Self { worker, receiver, journal, callers, lease, seed, .. } = self;
+        let lease_millis = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
+        ChildArguments { database, receiver, worker, journal, past, callers, lease_millis, seed }
+    }
+}
+
+/// An engine at work.
+pub(crate) struct Station {
+    pub(crate) engine: Engine,
+    open: OpenStore,
+    views: RunningViews,
+    work: RunningWork,
+    journal: Arc<Journal>,
+    callers: JoinSet<Result<()>>,
+    watcher: JoinSet<Result<()>>,
+    stop: watch::Sender<bool>,
+    has_ended: watch::Sender<bool>,
+}
+
+impl Station {
+    pub(crate) fn start(open: OpenStore, plan: Plan) -> Result<Self> {
+        let Plan { worker, receiver, journal, past, callers: count, lease, seed } = plan;
+        let config = EngineConfig {
+            process: worker.to_string(),
+            view_lease: lease,
+            work_lease: lease,
+            work_poll_interval: POLL,
+            view_poll_interval: POLL,
+            ..EngineConfig::default()
+        };
+        let engine = Engine::new(open.ports(), registry(Post::new(worker, receiver)), config)?;
+        let journal = Arc::new(Journal::open(&journal)?);
+        let (stop, stopped) = watch::channel(false);
+        let (has_ended, ended) = watch::channel(false);
+        let (views, work) = (engine.start_views(), engine.start_work());
+        let mut watcher = JoinSet::new();
+        watcher.spawn(watch_terms(engine.clone(), worker, journal.clone(), ended));
+        let mut dice = Dice::new(seed);
+        let mut callers = JoinSet::new();
+        for number in 0..count {
+            let past = if number == 0 { past.clone() } else { Vec::new() };
+            callers.spawn(call(engine.clone(), journal.clone(), dice.fork(), past, stopped.clone()));
+        }
+        Ok(Self { engine, open, views, work, journal, callers, watcher, stop, has_ended })
+    }
+
+    /// Submits a command that stands behind no other, until it is stored, and waits until it is done.
+    pub(crate) async fn do_one(&self) -> Result<()> {
+        let errand = Errand::probe()?;
+        self.journal.write(&Line::Asked(errand.clone()))?;
+        loop {
+            let told = errand.run(&self.engine).await;
+            self.journal.write(&Line::Told(errand.id, told.clone()))?;
+            if told != Told::Nothing {
+                break;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        loop {
+            let info = self.engine.command_status(&errand.tenant, errand.id).await;
+            let is_done = matches!(info, Ok(Some(CommandInfo { status: CommandStatus::Processed(_), .. })));
+            if is_done {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Lets callers hear the end of what they asked for.
+    pub(crate) async fn finish_callers(&mut self) -> Result<()> {
+        self.stop.send_replace(true);
+        while let Some(ended) = self.callers.join_next().await {
+            ended??;
+        }
+        Ok(())
+    }
+
+    /// Ends in good order.
+    pub(crate) async fn finish(mut self) -> Result<()> {
+        self.finish_callers().await?;
+        self.work.stop().await;
+        self.views.stop().await;
+        self.has_ended.send_replace(true);
+        while let Some(ended) = self.watcher.join_next().await {
+            ended??;
+        }
+        self.open.close().await
+    }
+}
+
+async fn call(
+    engine: Engine,
+    journal: Arc<Journal>,
+    mut dice: Dice,
+    mut past: Vec<Errand>,
+    stopped: watch::Receiver<bool>,
+) -> Result<()> {
+    let mut asked: Vec<Errand> = Vec::new();
+    while !*stopped.borrow() {
+        let errand = match past.pop() {
+            Some(errand) => errand,
+            None if dice.chance(10) && !asked.is_empty() => asked[dice.index(asked.len())].clone(),
+            None => Errand::new(&mut dice)?,
+        };
+        journal.write(&Line::Asked(errand.clone()))?;
+        let told = errand.run(&engine).await;
+        journal.write(&Line::Told(errand.id, told))?;
+        asked.push(errand);
+        tokio::time::sleep(dice.time_below(PAUSE_MAX)).await;
+    }
+    Ok(())
+}
+
+/// Writes down when the worker says that it has lost terms, until it has ended and once more after.
+async fn watch_terms(
+    engine: Engine,
+    worker: Uuid,
+    journal: Arc<Journal>,
+    mut ended: watch::Receiver<bool>,
+) -> Result<()> {
+    let mut known = 0;
+    loop {
+        // Who ends it may be gone, which is an end too.
+        let has_ended = tokio::time::timeout(LOOK, ended.wait_for(|ended| *ended)).await.is_ok();
+        let lost = engine.worker_state().map_or(0, |state| state.lost_terms);
+        if lost > known {
+            known = lost;
+            journal.write(&Line::LostTerms { worker, at: now() })?;
+        }
+        if has_ended {
+            return Ok(());
+        }
+    }
+}
