@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use underlay_core::{Lane, TenantId};
+use underlay_core::TenantId;
 
 use super::lines::Source;
 use crate::EngineConfig;
@@ -129,6 +129,18 @@ impl Rooms {
         }
     }
 
+    /// Tenants that were full are read again where they have any room: what they have may be running for long.
+    pub(super) fn look_again(&mut self, bytes_each: usize, most: usize) {
+        for source in Source::ALL {
+            let full = std::mem::take(&mut self.0[source.index()].full);
+            let (hungry, full): (Vec<TenantId>, Vec<TenantId>) =
+                full.into_iter().partition(|tenant| self.page_of(tenant, source, bytes_each, most) > 0);
+            let room = &mut self.0[source.index()];
+            room.hungry.extend(hungry);
+            room.full.extend(full);
+        }
+    }
+
     /// Pieces are on their way, which a tenant has room for.
     pub(super) fn expect(&mut self, tenant: &TenantId, source: Source, pieces: usize) {
         let room = &mut self.0[source.index()];
@@ -193,12 +205,12 @@ impl Rooms {
         if page >= room.max.pieces.min(most).div_ceil(8) || page * 2 >= room.max.pieces { page } else { 0 }
     }
 
-    /// Whether something that is ready could not be taken in, or will not be.
+    /// Whether something could not be taken in, or will not be.
     pub(super) fn are_crowded(&self, bytes_each: usize, most: usize) -> bool {
         let is_crowded = |source: Source| {
             !self.0[source.index()].full.is_empty() || self.page(source, bytes_each, most) == 0
         };
-        Lane::ALL.into_iter().any(|lane| is_crowded(Source::Ready(lane)))
+        Source::ALL.into_iter().any(is_crowded)
     }
 
     /// How many pieces are in memory.

@@ -8,9 +8,9 @@
 //! cursor: it is tried again at a moment that has passed, it was made the head of its line, or its transaction took
 //! long. So the cursor is set back by what this worker settles, a little at every poll, and to the start now and then.
 //!
-//! A receiver that does not come to its work while others find no room is passed over: what is ready for it is left
-//! where it is, with the lowest place remembered. Once it has nothing left in memory, and the lanes were read to
-//! their ends for the others, it is read from there again.
+//! A receiver that does not come to its work while others find no room is passed over: what is ready or due for it is
+//! left where it is, with the lowest place of each lane remembered. Once it has nothing left in memory, and all was
+//! read to its end for the others, it is read from there again.
 //!
 //! Of one shard one thing is read at a time. What is settled while a page is on its way may be in that page as it
 //! was before; it is remembered until the page is there.
@@ -30,8 +30,10 @@ use super::lines::{LineName, Source, before};
 
 /// Lines of a shard that are left for another process and known one by one; beyond that, all of a receiver's.
 const LEFT_LINES_MAX: usize = 1_000;
-/// What is due in a shard and left for another process; what is more is looked at again after a while.
-pub(super) const LEFT_DUE_MAX: usize = 250;
+/// What is due in a shard and left for another process, as far as it is counted. What is more is left too.
+const LEFT_DUE_MAX: usize = 10_000;
+/// So much of it is not read again.
+const LEFT_DUE_PASSED_MAX: usize = 250;
 
 /// How far it is looked behind the cursor of what is due, at every poll: so long a transaction may take.
 const LOOK_BEHIND: Duration = Duration::from_secs(5);
@@ -197,8 +199,9 @@ impl ShardRoom {
         !self.passed.is_empty() && self.passed.contains(receiver)
     }
 
-    /// A piece is passed over, with its receiver.
-    pub(super) fn pass(&mut self, lane: Lane, place: WorkPlace) {
+    /// A piece is passed over, with its receiver. What is due is found again without being remembered.
+    pub(super) fn pass(&mut self, source: Source, place: WorkPlace) {
+        let Source::Ready(lane) = source else { return };
         let lowest = &mut self.left.lowest[usize::from(lane.number())];
         *lowest = Some(lowest.map_or(place, |lowest| lowest.min(place)));
     }
@@ -299,6 +302,10 @@ impl ShardRoom {
             let Some(look) = look else { continue };
             let page = page(&look);
             if page == 0 {
+                if look.tenant().is_some() {
+                    // Another may have room.
+                    self.of(source).hungry.rotate_left(1);
+                }
                 continue;
             }
             self.last = number;
@@ -453,13 +460,15 @@ impl ShardRoom {
             let from = self.left.lines.entry(line).or_insert(work.place);
             *from = work.place.min(*from);
         }
-        match source {
-            Source::Due => {
-                self.left.due.insert(work.place);
-            }
-            Source::Ready(lane) => self.pass(lane, work.place),
+        // What is due is read again and again, and is counted once.
+        let is_new = match source {
+            Source::Due => self.left.due.len() < LEFT_DUE_MAX && self.left.due.insert(work.place),
+            Source::Ready(_) => true,
+        };
+        self.pass(source, work.place);
+        if is_new {
+            *self.left.counts.entry((work.sent.kind.name(), work.sent.receiver.clone())).or_default() += 1;
         }
-        *self.left.counts.entry((work.sent.kind.name(), work.sent.receiver.clone())).or_default() += 1;
     }
 
     /// Whether a piece stands behind one that was left.
@@ -469,9 +478,9 @@ impl ShardRoom {
                 && self.left.receivers.contains(&(work.sent.kind, work.sent.receiver.clone()))
     }
 
-    /// What is due and was left.
-    pub(super) fn left_due(&self) -> &BTreeSet<WorkPlace> {
-        &self.left.due
+    /// Of what is due and was left, so much that a reading can pass over.
+    pub(super) fn left_due(&self) -> impl Iterator<Item = WorkPlace> {
+        self.left.due.iter().copied().take(LEFT_DUE_PASSED_MAX)
     }
 
     /// How much was left, by kind and receiver.

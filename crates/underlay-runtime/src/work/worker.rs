@@ -34,7 +34,7 @@ use super::lines::{LineName, Lines, PutBack, RunningBounds, Source, bytes_of};
 use super::receiver::Receivers;
 use super::rooms::{Fit, Rooms};
 use super::settling::{Entry, Settling};
-use super::shard::{LEFT_DUE_MAX, Look, READ_PAUSE_MAX, ShardRoom, just_before, place_of};
+use super::shard::{Look, READ_PAUSE_MAX, ShardRoom, just_before, place_of};
 use super::standing::{Told, until};
 use super::suspects::{Beginning, Suspects, Suspicion};
 use crate::EngineConfig;
@@ -54,8 +54,6 @@ const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
 const DUE_AFTER_HINT: Duration = Duration::from_millis(100);
 /// How soon it is looked again for what is due, where there is no room for it.
 const DUE_AGAIN: Duration = Duration::from_millis(100);
-/// How soon it is looked again at what is due and left for other processes, where it is too much to be left aside.
-const LEFT_AGAIN: Duration = Duration::from_secs(60);
 
 /// How long work may wait in memory for a receiver, while other work finds no room there.
 const WAITING_MAX: Duration = Duration::from_secs(5);
@@ -377,6 +375,7 @@ impl WorkRunner {
         if !self.lines.rooms.are_crowded(self.bytes_each, PAGE_MAX) {
             return;
         }
+        self.lines.rooms.look_again(self.bytes_each, PAGE_MAX);
         let long_ago = now.saturating_sub(WAITING_MAX).unwrap_or(Timestamp::MIN);
         for receiver in self.lines.waiting_since(long_ago) {
             let put_back = self.lines.put_back(&receiver);
@@ -385,9 +384,9 @@ impl WorkRunner {
             }
             tracing::debug!(receiver, count = put_back.len(), "a receiver does not come to its work");
             self.shards.values_mut().for_each(|room| room.pass_over(&receiver));
-            for PutBack { shard, lane, place } in put_back {
+            for PutBack { shard, source, place } in put_back {
                 if let Some(room) = self.shards.get_mut(&shard) {
-                    room.pass(lane, place);
+                    room.pass(source, place);
                 }
             }
         }
@@ -568,7 +567,7 @@ impl WorkRunner {
         }
         match look.source() {
             Source::Due => {
-                let mut except: Vec<WorkPlace> = room.left_due().iter().copied().collect();
+                let mut except: Vec<WorkPlace> = room.left_due().collect();
                 except.extend(self.lines.due(shard));
                 except.truncate(WORK_PAGE_MAX);
                 let look = DueLook { scope, after, except };
@@ -842,10 +841,8 @@ impl WorkRunner {
             self.leave(work, line, source);
             return Fit::Fits;
         };
-        if let Source::Ready(lane) = source
-            && room.passes_over(&work.sent.receiver)
-        {
-            room.pass(lane, place);
+        if room.passes_over(&work.sent.receiver) {
+            room.pass(source, place);
             return Fit::Fits;
         }
         let term = room.term;
@@ -867,18 +864,6 @@ impl WorkRunner {
     fn leave(&mut self, work: Work, line: LineName, source: Source) {
         let is_known = self.means.receivers.knows(&work);
         let Some(room) = self.shards.get_mut(&work.shard) else { return };
-        if source == Source::Due && room.left_due().len() >= LEFT_DUE_MAX {
-            let error = format!(
-                "process {} has no receiver for {} {} of version {}, and leaves it for another",
-                self.means.config.process, work.sent.receiver, work.sent.name, work.sent.version
-            );
-            let due_at = after(self.means.clock.now(), LEFT_AGAIN);
-            let settlement =
-                Settlement { term: room.term, place: work.place, settled: Settled::Retry { due_at, error } };
-            let line = self.lines.hold(&work, source);
-            self.settling.push(Entry { settlement, line });
-            return;
-        }
         tracing::debug!(work = %work.id, receiver = work.sent.receiver, name = work.sent.name, "work is left");
         room.leave(&work, line, source, is_known);
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use underlay_core::Clock;
 use underlay_runtime::EngineConfig;
 
-use super::yard::{Act, POLL, QueueIsEmpty, Yard, note, order};
+use super::yard::{Act, MOMENT, POLL, QueueIsEmpty, Yard, note, order};
 
 #[tokio::test]
 async fn a_flood_of_one_tenant_keeps_no_other_waiting() {
@@ -116,6 +116,34 @@ async fn a_receiver_that_hangs_holds_up_no_other_however_much_waits_for_it() {
         assert_eq!(yard.book.count("done"), 1_010);
         assert_eq!(yard.book.count("begun"), 1_010);
         yard.book.assert_in_order();
+        work.stop().await;
+    }
+}
+
+/// The same of what is due.
+#[tokio::test]
+async fn a_receiver_that_hangs_holds_up_no_other_however_much_is_due_for_it() {
+    for tenants in [1, 50] {
+        let yard = Yard::new();
+        let process = yard.process_with("a", small);
+        yard.book.script(|delivery, _| if delivery.key.starts_with("hangs") { Act::Wait } else { Act::Do });
+        let soon = yard.clock.now().saturating_add(POLL).unwrap();
+        for batch in 0..100 {
+            let all = (0..10).map(|n| note(&format!("hangs{batch}-{n}"), 1).with_due_at(soon));
+            yard.send(&format!("t{}", batch % tenants), all.collect()).await;
+        }
+        let later = soon.saturating_add(MOMENT).unwrap();
+        let goes = (0..10).map(|n| order(&format!("goes{n}"), 1).with_due_at(later));
+        yard.send("t0", goes.collect()).await;
+        let work = process.start();
+        yard.pass(POLL * 14).await;
+        assert_eq!(yard.book.count("done"), 10, "of {tenants} tenants: {:?}", process.state());
+
+        // And what waited for it is done once.
+        yard.book.gate.send_replace(true);
+        yard.pass_until(async || yard.store.queue_is_empty().await).await;
+        assert_eq!(yard.book.count("done"), 1_010);
+        assert_eq!(yard.book.count("begun"), 1_010);
         work.stop().await;
     }
 }
