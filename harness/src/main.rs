@@ -86,7 +86,8 @@ fn run(command: Command) -> Result<bool> {
             Command::Bench(arguments) => bench::run(&arguments).await.map(|()| true),
             Command::Faults(arguments) => faults::run(arguments).await,
             Command::Order(arguments) => order::run(arguments).await,
-            Command::Sim(arguments) => sim::run(&arguments),
+            // Each program that it plays has a runtime of its own, which needs a thread that is in none.
+            Command::Sim(arguments) => tokio::task::spawn_blocking(move || sim::run(&arguments)).await?,
             Command::OrderWriter(arguments) => order::run_writer(arguments).await.map(|()| true),
             Command::OrderReader(arguments) => order::run_reader(arguments).await.map(|()| true),
             Command::WorkChild(arguments) => work::run_child(arguments).await.map(|()| true),

@@ -127,6 +127,8 @@ const OF_NO_TENANT: [&str; 62] = [
     "Sink::start",
     "Sink::take",
     "Sink::timeout",
+    // It knows addresses, and no tenants.
+    "Mail::send",
     // The end of it.
     "Clock::now",
     "Clock::sleep",

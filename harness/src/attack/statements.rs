@@ -177,7 +177,7 @@ fn variants(statement: &Statement) -> Vec<String> {
         let condition = format!("tenant = {value}");
         if statement.sql.contains(&condition) {
             let forgotten =
-                ["events.", "commits.", ""].iter().fold(statement.sql.to_owned(), |sql, table| {
+                ["events.", "commits.", "w.", ""].iter().fold(statement.sql.to_owned(), |sql, table| {
                     let always = format!("{value} IS NOT DISTINCT FROM {value}");
                     sql.replace(&format!("{table}{condition}"), &always)
                 });

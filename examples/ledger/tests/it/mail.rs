@@ -62,6 +62,7 @@ fn wait_for(address: &str, kind: &str, count: usize) -> Vec<Value> {
 }
 
 /// Waits until the command line answers what is wanted.
+#[cfg(any(feature = "postgres", feature = "mail-smtp"))]
 fn wait_until<T>(ledger: &Ledger, arguments: &[&str], wanted: impl Fn(&[Value]) -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
