@@ -61,7 +61,7 @@ pub(super) const ATTACKED: [&str; 52] = [
 
 /// Not about a tenant: what they tell is no tenant's, or for the engine alone.
 #[cfg(test)]
-const OF_NO_TENANT: [&str; 62] = [
+const OF_NO_TENANT: [&str; 63] = [
     // The log as a whole: its name, its length, and for the engine the id of an event.
     "EventStore::store_id",
     "EventStore::head",
