@@ -9,7 +9,7 @@ use underlay_core::adapter::{
 use underlay_core::limits::IMPORT_AHEAD_MAX;
 use underlay_core::{
     Archive, ArchivePage, ArchivedCommit, CommitId, Conflict, Error, ExpectedVersion, Imported, LogScope,
-    RecordedEvent, Retention, TenantId, Timestamp, Version,
+    RecordedEvent, Retention, TenantId, Timestamp, Version, WorkHint,
 };
 use uuid::Uuid;
 
@@ -58,7 +58,7 @@ impl Archive for PostgresStore {
             Import::Another(commit) => return Err(self.another(commit).await),
         };
         self.0.wakeups.wake();
-        self.0.notifier.notify_one();
+        self.0.untold.tell(WorkHint::default());
         Ok(Imported { stored, known: all - stored })
     }
 }

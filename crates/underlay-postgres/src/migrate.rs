@@ -120,7 +120,7 @@ pub(crate) fn filled(sql: &str, config: &PostgresConfig) -> String {
 async fn connect(address: &str, config: &PostgresConfig) -> Result<Link, Failure> {
     config.validate()?;
     let place = Address::parse(address, config)?;
-    Link::connect(&place, || {}).await.map_err(Failure::at_the_start)
+    Link::connect(&place, |_| {}).await.map_err(Failure::at_the_start)
 }
 
 /// As [`missing`], where it takes becoming the owner to read what is applied: who may make roles need not

@@ -116,6 +116,8 @@ pub(crate) const MIGRATIONS: [Migration; 12] = [
             include_str!("../migrations/0010_work/line_is_blocked.sql"),
             include_str!("../migrations/0010_work/release_line.sql"),
             include_str!("../migrations/0010_work/ready_row.sql"),
+            include_str!("../migrations/0010_work/lost_shards.sql"),
+            include_str!("../migrations/0010_work/begin_work.sql"),
             include_str!("../migrations/0010_work/settle_work.sql"),
             include_str!("../migrations/0010_work/lock_lines.sql"),
             include_str!("../migrations/0010_work/replay_work.sql"),

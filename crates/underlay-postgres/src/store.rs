@@ -1,10 +1,9 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use underlay_core::adapter::WakeupHub;
-use underlay_core::{Clock, Error, StoreId, Wakeup, Wakeups};
+use underlay_core::{Clock, Error, StoreId, Wakeup, Wakeups, WorkWakeup};
 
 use crate::config::{Listen, PostgresConfig};
 use crate::connections::address::Address;
@@ -16,7 +15,7 @@ use crate::event_store;
 use crate::log::committer::Committer;
 use crate::log::intake::Intake;
 use crate::log::listener::Listener;
-use crate::log::notifier::Notifier;
+use crate::log::notifier::{Notifier, Untold};
 
 /// A store in a PostgreSQL database. Clones share it; the last one dropped closes it.
 #[derive(Clone)]
@@ -28,7 +27,7 @@ pub(crate) struct Open {
     pub(crate) intake: Arc<Intake>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) wakeups: Arc<WakeupHub>,
-    pub(crate) notifier: Arc<Notify>,
+    pub(crate) untold: Arc<Untold>,
     /// What stamps commits and leases; none leaves it to the server.
     clock: Option<Arc<dyn Clock>>,
     pub(crate) views_schema: String,
@@ -78,6 +77,10 @@ impl Wakeups for PostgresStore {
     fn subscribe(&self) -> Wakeup {
         self.0.wakeups.subscribe()
     }
+
+    fn subscribe_work(&self) -> WorkWakeup {
+        self.0.wakeups.subscribe_work()
+    }
 }
 
 impl Open {
@@ -89,7 +92,7 @@ impl Open {
             Listen::At(address) => Some(Address::parse(address, config)?),
             Listen::Off => None,
         };
-        let link = Link::connect(&place, || {}).await.map_err(Failure::at_the_start)?;
+        let link = Link::connect(&place, |_| {}).await.map_err(Failure::at_the_start)?;
         let examining = tokio::time::timeout(config.transaction_timeout, doctor::examine(&link, config));
         let id = examining.await.map_err(|_| {
             let limit = config.transaction_timeout;
@@ -98,18 +101,12 @@ impl Open {
         let sessions = Arc::new(Sessions::new(&place, config)?);
         let end = event_store::end(&sessions).await?;
         let intake = Arc::new(Intake::new(config.limits.clone()));
-        let (wakeups, notifier): (Arc<WakeupHub>, Arc<Notify>) = Default::default();
-        let committer = Committer::new(
-            place,
-            config,
-            intake.clone(),
-            sessions.clone(),
-            wakeups.clone(),
-            notifier.clone(),
-        );
+        let (wakeups, untold): (Arc<WakeupHub>, Arc<Untold>) = Default::default();
+        let committer =
+            Committer::new(place, config, intake.clone(), sessions.clone(), wakeups.clone(), untold.clone());
         let hints = Notifier {
             sessions: sessions.clone(),
-            told: notifier.clone(),
+            untold: untold.clone(),
             channel: config.channel(),
             interval: config.notify_interval,
             timer: config.timer.clone(),
@@ -128,7 +125,7 @@ impl Open {
             intake,
             sessions,
             wakeups,
-            notifier,
+            untold,
             clock: config.clock.clone(),
             views_schema: config.views_schema(),
             reader_role: config.role("reader"),

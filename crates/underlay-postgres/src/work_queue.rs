@@ -22,19 +22,20 @@ use tokio_postgres::types::Type;
 use underlay_core::adapter::{PAGE_BYTES_MAX, stored_number, stored_time};
 use underlay_core::limits::{WORK_SCAN_MAX, WORK_SHARDS};
 use underlay_core::{
-    CommitId, DuePage, Error, HeldShard, Lane, LaneCursors, QueueDepth, ReadWork, Settlement, Shard,
-    ShardTerm, Share, TenantId, WorkFilter, WorkId, WorkInfo, WorkKind, WorkPage, WorkPlace, WorkQueue,
-    WorkScope, Worker, check_settlements, check_work_count, check_work_filter, check_work_limit,
-    check_work_scope, check_worker,
+    BegunWork, CommitId, DueLook, DuePage, DuePlace, Error, HeldShard, Lane, LaneCursors, QueueDepth,
+    ReadWork, Settlement, Shard, ShardTerm, Share, TenantId, WorkFilter, WorkHint, WorkId, WorkInfo,
+    WorkKind, WorkPage, WorkPlace, WorkQueue, WorkScope, Worker, check_due_look, check_settlements,
+    check_work_count, check_work_filter, check_work_limit, check_work_scope, check_worker,
 };
 use uuid::Uuid;
 
 use crate::connections::session::{Parameter, Purpose, SessionRole, Statement};
 use crate::error::{Failure, raised};
+use crate::log::append::small;
 use crate::log::event_row;
 use crate::store::PostgresStore;
 use crate::work::sent::stored_shard;
-use crate::work::settled::SettledArrays;
+use crate::work::settled::{SettledArrays, TermArrays};
 use crate::work::work_row;
 
 /// Pieces of one shard and lane that [`WorkQueue::queue_depths`] counts, and dead letters. What is past them is
@@ -115,10 +116,7 @@ impl WorkQueue for PostgresStore {
             WorkScope::Tenant(tenant) => tenant.as_str(),
             WorkScope::EveryTenantBut(_) => "",
         };
-        let passed: Vec<&str> = match scope {
-            WorkScope::EveryTenantBut(passed) => passed.iter().map(TenantId::as_str).collect(),
-            WorkScope::Tenant(_) => Vec::new(),
-        };
+        let passed: Vec<&str> = scope.passed().iter().map(TenantId::as_str).collect();
         let mut parameters = place.to_vec();
         let sql = match scope {
             WorkScope::Tenant(_) => {
@@ -176,47 +174,94 @@ impl WorkQueue for PostgresStore {
         Ok(page)
     }
 
-    async fn read_due(&self, shard: Shard, except: &[WorkPlace], limit: usize) -> Result<DuePage, Error> {
-        check_work_limit(limit)?;
-        check_work_count(except.len())?;
+    async fn read_due(&self, shard: Shard, look: &DueLook, limit: usize) -> Result<DuePage, Error> {
+        check_due_look(look, limit)?;
         self.0.sessions.seen.check()?;
         let (part, stamp) = (stored_shard(shard), self.0.stamp());
-        let except: Vec<i64> = except.iter().map(|place| stored_number(place.number())).collect();
-        let one_more = stored_number(limit as u64 + 1);
-        let statement = Statement::new(
-            include_str!("sql/select_due_work.sql"),
-            [
-                (&part as _, Type::INT2),
-                (&stamp as _, Type::INT8),
-                (&except as _, Type::INT8_ARRAY),
-                (&one_more as _, Type::INT8),
-            ],
-        );
-        let start = |_| Ok((DuePage { work: Vec::new(), next_due_in: None }, 0));
-        let take = |(page, bytes): &mut (DuePage, usize), row: Row| {
+        let except: Vec<i64> = look.except.iter().map(|place| stored_number(place.number())).collect();
+        let (moment, place) = (look.after.due_at.as_microsecond(), stored_number(look.after.place.number()));
+        let (wanted, scan) = (stored_number(limit as u64), stored_number(WORK_SCAN_MAX as u64));
+        // One more tells whether more follows.
+        let one_more = wanted + 1;
+        let (of_one, tenant) = match &look.scope {
+            WorkScope::Tenant(tenant) => (true, tenant.as_str()),
+            WorkScope::EveryTenantBut(_) => (false, ""),
+        };
+        let passed: Vec<&str> = look.scope.passed().iter().map(TenantId::as_str).collect();
+        let mut parameters: Vec<Parameter<'_>> =
+            vec![(&part, Type::INT2), (&stamp, Type::INT8), (&except, Type::INT8_ARRAY)];
+        parameters.push((if of_one { &one_more } else { &wanted }, Type::INT8));
+        parameters.extend([(&moment as _, Type::INT8), (&place as _, Type::INT8)]);
+        let sql = if of_one {
+            parameters.push((&tenant, Type::TEXT));
+            include_str!("sql/select_tenant_due_work.sql")
+        } else {
+            parameters.extend([(&passed as _, Type::TEXT_ARRAY), (&scan as _, Type::INT8)]);
+            include_str!("sql/select_due_work.sql")
+        };
+        let passed: HashSet<&str> = passed.iter().copied().collect();
+        let start = |_| {
+            let page = DuePage { work: Vec::new(), scanned_to: look.after, at_end: true, next_due_in: None };
+            Ok((page, None, 0))
+        };
+        let take = |(page, sender, bytes): &mut (DuePage, Option<(WorkPlace, CommitId)>, usize), row: Row| {
             let (now, next): (i64, Option<i64>) = (row.try_get("now")?, row.try_get("next_due_at")?);
             page.next_due_in = next.map(|next| until(next, now));
             if !work_row::is_there(&row)? {
                 return Ok(true);
             }
             if page.work.len() >= limit || *bytes >= PAGE_BYTES_MAX {
-                page.next_due_in = Some(Duration::ZERO);
-                return Ok(page.work.len() >= limit);
+                page.at_end = false;
+                return Ok(false);
             }
             let work = work_row::work(&row)?;
-            *bytes += work.sent.payload.bytes() + work.metadata.bytes();
-            page.work.push(ReadWork { work, is_blocked: row.try_get("is_blocked")? });
+            let due_at = work.sent.due_at.unwrap_or(look.after.due_at);
+            page.scanned_to = DuePlace { due_at, place: work.place };
+            page.at_end = of_one || row.try_get("is_last")?;
+            *sender = (*sender).max(Some((work.place, work.commit_id)));
+            if !passed.contains(work.tenant.as_str()) {
+                *bytes += work.sent.payload.bytes() + work.metadata.bytes();
+                page.work.push(ReadWork { work, is_blocked: row.try_get("is_blocked")? });
+            }
             Ok(true)
         };
-        let (page, _) = self
+        let statement = Statement::new(sql, parameters);
+        let (mut page, sender, _) = self
             .0
             .sessions
             .read_page(Purpose::Engine, &SessionRole::Worker, &[], statement, start, take)
             .await?;
-        if let Some(last) = page.work.iter().map(|read| &read.work).max_by_key(|work| work.place) {
-            self.0.sessions.seen.note_sender(last.place, last.commit_id);
+        if !page.at_end {
+            page.next_due_in = Some(Duration::ZERO);
+        }
+        if let Some((place, commit)) = sender {
+            self.0.sessions.seen.note_sender(place, commit);
         }
         Ok(page)
+    }
+
+    async fn begin(&self, begun: &[BegunWork]) -> Result<Vec<Shard>, Error> {
+        check_work_count(begun.len())?;
+        self.0.sessions.seen.check()?;
+        if begun.is_empty() {
+            return Ok(Vec::new());
+        }
+        let arrays = TermArrays::of(begun.iter().map(|begun| (begun.term, begun.place)));
+        let times: Vec<i32> = begun.iter().map(|begun| small(begun.times as usize)).collect();
+        let (stamp, sender) = (self.0.stamp(), self.0.sessions.seen.sender());
+        let sequence = sender.map(|sender| sender.sequence);
+        let commit = sender.map(|sender| sender.commit);
+        let mut parameters = arrays.parameters().to_vec();
+        parameters.extend([
+            (&times as _, Type::INT4_ARRAY),
+            (&stamp as _, Type::INT8),
+            (&sequence as _, Type::INT8),
+            (&commit as _, Type::UUID),
+        ]);
+        let sql = include_str!("sql/begin_work.sql");
+        let begun = self.0.sessions.write_one(&SessionRole::Worker, sql, &parameters).await;
+        let rows = begun.map_err(|failure| self.other_log(failure))?;
+        Ok(read_lost(&rows)?)
     }
 
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Shard>, Error> {
@@ -242,10 +287,7 @@ impl WorkQueue for PostgresStore {
             self.0.sessions.write_anew(&SessionRole::Worker, sql, &parameters).await
         };
         let rows = settled.map_err(|failure| self.other_log(failure))?;
-        let row = rows.first().ok_or_else(|| Failure::damaged("settle_work gave no row"))?;
-        let lost: Vec<i16> = row.try_get(0).map_err(Failure::from)?;
-        let lost = lost.into_iter().map(read_shard).collect::<Result<BTreeSet<Shard>, Failure>>()?;
-        Ok(lost.into_iter().collect())
+        Ok(read_lost(&rows)?)
     }
 
     async fn find_work(
@@ -346,6 +388,9 @@ impl PostgresStore {
             [(&owner, Type::TEXT), (&ids, Type::UUID_ARRAY), (&stamp, Type::INT8)];
         let rows = self.0.sessions.write_anew(&SessionRole::Worker, sql, &parameters).await?;
         let count = rows.first().map_or(Ok(0), |row| event_row::count(row, 0))?;
+        // Of each the next of its line may be due now.
+        self.0.wakeups.wake_for_work(WorkHint::DUE_EVERYWHERE);
+        self.0.untold.tell(WorkHint::DUE_EVERYWHERE);
         Ok(usize::try_from(count).unwrap_or(usize::MAX))
     }
 
@@ -365,18 +410,30 @@ fn read_share(row: &Row, worker: &Worker) -> Result<Share, Failure> {
     let terms: Vec<i64> = row.try_get::<_, Option<_>>(1)?.unwrap_or_default();
     let urgent: Vec<i64> = row.try_get::<_, Option<_>>(2)?.unwrap_or_default();
     let normal: Vec<i64> = row.try_get::<_, Option<_>>(3)?.unwrap_or_default();
-    let part = usize::try_from(event_row::count(row, 4)?).unwrap_or(usize::MAX);
-    let look_in: Option<i64> = row.try_get(5)?;
-    let places = urgent.iter().zip(&normal);
+    let suspects: Vec<i64> = row.try_get::<_, Option<_>>(4)?.unwrap_or_default();
+    let part = usize::try_from(event_row::count(row, 5)?).unwrap_or(usize::MAX);
+    let look_in: Option<i64> = row.try_get(6)?;
+    let places = urgent.iter().zip(&normal).zip(&suspects);
     let mut held = Vec::with_capacity(shards.len());
-    for (at, ((shard, term), (urgent, normal))) in shards.iter().zip(&terms).zip(places).enumerate() {
+    for (at, ((shard, term), ((urgent, normal), suspects_to))) in
+        shards.iter().zip(&terms).zip(places).enumerate()
+    {
         let term = ShardTerm { shard: read_shard(*shard)?, term: term.unsigned_abs(), worker: worker.id };
         let cursors = [urgent, normal].map(|place| WorkPlace::from_number(place.unsigned_abs()));
         // Those it had come first, and none is given past its part.
-        held.push(HeldShard { term, cursors, is_surplus: at >= part });
+        let suspects_to = WorkPlace::from_number(suspects_to.unsigned_abs());
+        held.push(HeldShard { term, cursors, suspects_to, is_surplus: at >= part });
     }
     held.sort_by_key(|held| held.term.shard);
     Ok(Share { held, look_again_in: look_in.map(|look_in| until(look_in, 0)) })
+}
+
+/// The shards that a function says were lost.
+fn read_lost(rows: &[Row]) -> Result<Vec<Shard>, Failure> {
+    let row = rows.first().ok_or_else(|| Failure::damaged("nobody says which shards were lost"))?;
+    let lost: Vec<i16> = row.try_get(0)?;
+    let lost = lost.into_iter().map(read_shard).collect::<Result<BTreeSet<Shard>, Failure>>()?;
+    Ok(lost.into_iter().collect())
 }
 
 fn read_shard(number: i16) -> Result<Shard, Failure> {

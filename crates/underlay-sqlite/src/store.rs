@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::{Semaphore, oneshot};
 use underlay_core::adapter::WakeupHub;
-use underlay_core::{Clock, Error, StoreId, Wakeup, Wakeups};
+use underlay_core::{Clock, Error, StoreId, Wakeup, Wakeups, WorkWakeup};
 
 use crate::config::SqliteConfig;
 use crate::connections::database::{Database, Missing};
@@ -105,6 +105,10 @@ impl SqliteStore {
 impl Wakeups for SqliteStore {
     fn subscribe(&self) -> Wakeup {
         self.0.wakeups.subscribe()
+    }
+
+    fn subscribe_work(&self) -> WorkWakeup {
+        self.0.wakeups.subscribe_work()
     }
 }
 

@@ -3,9 +3,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rusqlite::Connection;
 use underlay_core::{
-    CommitId, DuePage, Error, Lane, LaneCursors, QueueDepth, Settlement, Shard, ShardTerm, Share, TenantId,
-    WorkFilter, WorkId, WorkInfo, WorkPage, WorkPlace, WorkQueue, WorkScope, Worker, check_settlements,
-    check_work_count, check_work_filter, check_work_limit, check_work_scope, check_worker,
+    BegunWork, CommitId, DueLook, DuePage, Error, Lane, LaneCursors, QueueDepth, Settlement, Shard,
+    ShardTerm, Share, TenantId, WorkFilter, WorkHint, WorkId, WorkInfo, WorkPage, WorkPlace, WorkQueue,
+    WorkScope, Worker, check_due_look, check_settlements, check_work_count, check_work_filter,
+    check_work_limit, check_work_scope, check_worker,
 };
 
 use crate::leases;
@@ -63,12 +64,19 @@ impl WorkQueue for SqliteStore {
         self.0.readers.read_at_one_moment(None, read).await
     }
 
-    async fn read_due(&self, shard: Shard, except: &[WorkPlace], limit: usize) -> Result<DuePage, Error> {
-        check_work_limit(limit)?;
-        check_work_count(except.len())?;
-        let (except, now) = (except.to_vec(), self.0.clock.now());
-        let read = move |connection: &Connection| reading::due_page(connection, shard, &except, limit, now);
+    async fn read_due(&self, shard: Shard, look: &DueLook, limit: usize) -> Result<DuePage, Error> {
+        check_due_look(look, limit)?;
+        let (look, now) = (look.clone(), self.0.clock.now());
+        let read = move |connection: &Connection| reading::due_page(connection, shard, &look, limit, now);
         self.0.readers.read_at_one_moment(None, read).await
+    }
+
+    async fn begin(&self, begun: &[BegunWork]) -> Result<Vec<Shard>, Error> {
+        check_work_count(begun.len())?;
+        let (begun, clock) = (begun.to_vec(), self.0.clock.clone());
+        let begin = move |connection: &Connection| settling::begin(connection, &begun, clock.now());
+        // A power cut is no reason to suspect any of it.
+        self.write_beside(Flush::Later, begin).await
     }
 
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Shard>, Error> {
@@ -119,7 +127,7 @@ impl WorkQueue for SqliteStore {
         let replay =
             move |connection: &Connection| settling::replay(connection, &owner, &letters, clock.now());
         let replayed = self.write_beside(Flush::Now, replay).await?;
-        self.0.wakeups.wake();
+        self.0.wakeups.wake_for_work(WorkHint::DUE_EVERYWHERE);
         Ok(replayed)
     }
 
@@ -130,7 +138,7 @@ impl WorkQueue for SqliteStore {
             move |connection: &Connection| settling::discard(connection, &owner, &letters, clock.now());
         let discarded = self.write_beside(Flush::Now, discard).await?;
         // Of each the next of its line may be due now.
-        self.0.wakeups.wake();
+        self.0.wakeups.wake_for_work(WorkHint::DUE_EVERYWHERE);
         Ok(discarded)
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use underlay_core::{
     Checkpoints, Commit, Committed, Error, EventStore, Schedules, TenantId, Wakeup, Wakeups, WorkQueue,
+    WorkWakeup,
 };
 
 use crate::{
@@ -303,5 +304,9 @@ impl<S: Checkpoints> CheckpointsLayer for Flaky<S, CheckpointsCall> {
 impl<S: Wakeups> Wakeups for Flaky<S> {
     fn subscribe(&self) -> Wakeup {
         self.inner.subscribe()
+    }
+
+    fn subscribe_work(&self) -> WorkWakeup {
+        self.inner.subscribe_work()
     }
 }

@@ -132,8 +132,8 @@ pub(super) fn may(role: &str, relation: &Relation, verb: Verb) -> Option<May> {
         ("writer", "snapshots", verb) if is_of_rows(verb) => May::Own,
         ("append", "work" | "work_later", Select | Insert) => May::All,
         ("append", "dead_letters" | "work_shards", Select) => May::All,
-        // Work is sent by functions of the log alone, and never changed before it is settled.
-        ("worker", "work", Select | Delete) => May::All,
+        // Work is sent by functions of the log alone; how often it was begun is counted before it is settled.
+        ("worker", "work", Select | Update | Delete) => May::All,
         ("worker", "work_later" | "workers", verb) if is_of_rows(verb) => May::All,
         ("worker", "dead_letters" | "shard_terms" | "checkpoints", Select | Insert | Delete) => May::All,
         ("worker", "work_shards" | "schedules", Select | Update) => May::All,
@@ -152,11 +152,10 @@ pub(super) fn callers(function: &str) -> Option<&'static [&'static str]> {
         "guard_transaction" => &["writer", "worker"],
         "log_bound" | "last_sequence" | "ready_row" => &["reader", "worker"],
         "position_at" | "move_checkpoint" | "time_now" | "import_commits" | "forget_commits" => &["worker"],
-        "share_work" | "release_shards" | "leave_work" | "settle_work" | "replay_work" | "discard_work" => {
-            &["worker"]
-        }
-        "check_work_log" | "shard_term" | "move_shard" | "line_is_blocked" | "release_line"
-        | "lock_lines" | "move_subscription" => &["worker"],
+        "share_work" | "release_shards" | "leave_work" | "begin_work" | "settle_work" | "replay_work"
+        | "discard_work" => &["worker"],
+        "check_work_log" | "lost_shards" | "shard_term" | "move_shard" | "line_is_blocked"
+        | "release_line" | "lock_lines" | "move_subscription" => &["worker"],
         "refuse_change" => &[],
         _ => return None,
     })

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 /// Called by one tenant with what another has.
-pub(super) const ATTACKED: [&str; 51] = [
+pub(super) const ATTACKED: [&str; 52] = [
     "Archive::import_commits",
     "Archive::read_commits",
     "Engine::cancel_command",
@@ -52,6 +52,7 @@ pub(super) const ATTACKED: [&str; 51] = [
     "Snapshots::remove_snapshot",
     "Snapshots::store_snapshot",
     "Wakeups::subscribe",
+    "Wakeups::subscribe_work",
     "WorkQueue::discard",
     "WorkQueue::find_work",
     "WorkQueue::list_work",
@@ -60,7 +61,7 @@ pub(super) const ATTACKED: [&str; 51] = [
 
 /// Not about a tenant: what they tell is no tenant's, or for the engine alone.
 #[cfg(test)]
-const OF_NO_TENANT: [&str; 62] = [
+const OF_NO_TENANT: [&str; 63] = [
     // The log as a whole: its name, its length, and for the engine the id of an event.
     "EventStore::store_id",
     "EventStore::head",
@@ -104,6 +105,7 @@ const OF_NO_TENANT: [&str; 62] = [
     "WorkQueue::leave",
     "WorkQueue::queue_depths",
     "WorkQueue::read_due",
+    "WorkQueue::begin",
     "WorkQueue::read_work",
     "WorkQueue::release",
     "WorkQueue::settle",

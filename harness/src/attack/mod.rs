@@ -160,10 +160,12 @@ async fn attack_without_walls(arguments: &Arguments, subject: &dyn Subject) -> R
     Ok((tally, Vec::new(), subject.kind().to_string()))
 }
 
-/// A hint carries nothing, which its type says.
+/// A hint carries nothing, or names shards, which are no tenant's: its type says so.
 fn subscribe(store: &OpenStore, attack: &mut Attack) {
     attack.tried_method("Wakeups::subscribe");
     drop(store.wakeups.subscribe());
+    attack.tried_method("Wakeups::subscribe_work");
+    drop(store.wakeups.subscribe_work());
 }
 
 /// Calls the product.

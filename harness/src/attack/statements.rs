@@ -51,6 +51,7 @@ const STATEMENTS: &[Statement] = statements! {
     "append_commit" "writer" false ("") |_v| [];
     "append_commits" "writer" false ("") |_v| [];
     "append_commits_and_work" "writer" false ("") |_v| [];
+    "begin_work" "worker" false ("smallint[], bigint[], uuid[], integer[], bigint[], integer[], bigint, bigint, uuid") |v| ["'{1}'", "'{1}'", format!("ARRAY[{}]::uuid[]", v.event), "'{1}'", "'{1024}'", "'{1}'"];
     "delete_checkpoint" "worker" false ("text, integer") |_v| ["'accounts'", "1"];
     "delete_discarded_generation" "worker" false ("text, integer") |_v| ["'mine'", "9"];
     "delete_generation" "worker" false ("text, integer") |_v| ["'accounts'", "1"];
@@ -79,7 +80,7 @@ const STATEMENTS: &[Statement] = statements! {
     "lock_view" "worker" false ("text") |_v| ["'accounts'"];
     "move_checkpoint" "worker" false ("") |_v| ["'accounts'", "1"];
     "move_subscription" "worker" false ("text, uuid, bigint, uuid, uuid, bigint, uuid, text, text, bigint, uuid, bigint") |v| ["'mine'", "NULL", "NULL", "NULL", &v.event, "1", &v.event, "'{}'"];
-    "notify_channel" "login" false ("text") |_v| ["'underlay'"];
+    "notify_channel" "login" false ("text, text") |_v| ["'underlay'", "'ffffffffffff'"];
     "prepare_installation" "owner" false ("") |_v| [];
     "put_schedule" "writer" false ("text, text, text, bigint, bigint") |v| [&v.tenant, "'mine'", "'{}'", "0", "10"];
     "raise_fence" "writer" false ("") |v| [&v.event, "1", "60000"];
@@ -95,7 +96,7 @@ const STATEMENTS: &[Statement] = statements! {
     "select_commit_events" "reader" true ("bigint, bigint") |_v| ["0", "1000000"];
     "select_commits" "reader" true ("bigint, bigint, text, bigint") |v| ["0", "1000000", &v.tenant, "1000000"];
     "select_due_schedules" "worker" false ("bigint, bigint") |_v| ["9000000000000000000", "1000"];
-    "select_due_work" "worker" false ("smallint, bigint, bigint[], bigint") |_v| ["1::smallint", "NULL", "'{}'", "1000"];
+    "select_due_work" "worker" false ("smallint, bigint, bigint[], bigint, bigint, bigint, text[], bigint") |v| ["1::smallint", "NULL", "'{}'", "1000", "-1", "0", format!("ARRAY[{}]", v.tenant), "10000"];
     "select_event_id" "worker" false ("bigint") |_v| ["2"];
     "select_events_of_commits" "reader" true ("bigint[], integer[]") |_v| [array(|number| number), array(|_| 1)];
     "select_fence" "worker" false ("uuid, bigint") |v| [&v.event, "1"];
@@ -125,6 +126,7 @@ const STATEMENTS: &[Statement] = statements! {
     "select_subscription" "worker" false ("text") |_v| ["'mine'"];
     "select_subscriptions" "worker" false ("") |_v| [];
     "select_target" "login" false ("") |_v| [];
+    "select_tenant_due_work" "worker" false ("smallint, bigint, bigint[], bigint, bigint, bigint, text") |v| ["1::smallint", "NULL", "'{}'", "1000", "-1", "0", &v.tenant];
     "select_tenant_events" "reader" true ("bigint, text, text[], text[], bigint, bigint") |v| ["0", &v.tenant, "'{}'", "'{}'", "1000000", "1000000"];
     "select_tenant_letters" "reader" true ("text, text, text, text, bigint, bigint") |v| [&v.tenant, "NULL", "NULL", "NULL", "0", "1000"];
     "select_tenant_ready_work" "worker" false ("smallint, smallint, text, bigint, bigint") |v| ["1::smallint", "1::smallint", &v.tenant, "0", "1000"];

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use underlay_core::memory::{MemoryEventStore, MemoryReadModels};
 use underlay_core::{
-    Commit, CommitId, Committed, DuePage, Error, EventStore, ExpectedVersion, Fingerprint, Lane, LaneCursors,
-    Origin, ReadModels, Settled, Settlement, Shard, ShardTerm, Share, TenantId, ViewBatch, ViewTable,
-    WorkPage, WorkPlace, WorkQueue, WorkScope, Worker,
+    Commit, CommitId, Committed, Error, EventStore, ExpectedVersion, Fingerprint, Lane, LaneCursors, Origin,
+    ReadModels, Settled, Settlement, Shard, ShardTerm, Share, TenantId, ViewBatch, ViewTable, WorkPage,
+    WorkPlace, WorkQueue, WorkScope, Worker,
 };
 use underlay_testkit::{EventStoreLayer, ReadModelsLayer, WorkQueueLayer};
 
@@ -167,10 +167,6 @@ impl WorkQueueLayer for Stores {
             page.work.iter_mut().for_each(|read| read.is_blocked = false);
         }
         Ok(page)
-    }
-
-    async fn read_due(&self, shard: Shard, except: &[WorkPlace], limit: usize) -> Result<DuePage, Error> {
-        self.log.read_due(shard, except, limit).await
     }
 
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Shard>, Error> {

@@ -13,7 +13,7 @@ use underlay_core::memory::{MemoryCheckpoints, MemoryLeases, MemorySchedules};
 use underlay_core::{
     Checkpoint, Clock, Commit, Committed, Error, EventStore, HandlerError, Lease, LeaseTerm, Leases,
     ReadModels, Settlement, Shard, ShardTerm, Share, StoredCheckpoint, TenantId, ViewBatch, ViewTable,
-    WorkQueue, Worker,
+    WorkHint, WorkQueue, Worker,
 };
 use underlay_testkit::{
     Call, CheckpointsCall, CheckpointsLayer, EventStoreLayer, Over, ReadModelsLayer, RowsCall, SchedulesCall,
@@ -193,15 +193,16 @@ impl Network {
         twice
     }
 
-    /// Tells the programs that the log has grown; some do not hear it, and some hear it twice.
-    fn hint(&self) {
+    /// Tells the programs that the log has grown, and where there is work; some do not hear it, and some hear it
+    /// twice.
+    fn hint(&self, hint: WorkHint) {
         for program in 0..self.0.programs {
             if self.draw(|dice| dice.chance(self.0.weather.hints_lost)) {
                 continue;
             }
             for _ in 0..=usize::from(self.draw(|dice| dice.chance(10))) {
                 let after = Duration::from_millis(self.draw(|dice| dice.below(6)));
-                self.stage().agenda.after(after, Happening::Hint(program));
+                self.stage().agenda.after(after, Happening::Hint(program, hint));
             }
         }
     }
@@ -274,6 +275,8 @@ impl EventStoreLayer for Reached<Stores> {
         let wrote: Vec<String> =
             commit.writes.iter().map(|write| format!("{}+{}", write.stream, write.events.len())).collect();
         let sent = commit.work.len();
+        let mut hint = WorkHint::default();
+        hint.add(tenant, &commit.work);
         let committed = Over(self.store.clone()).commit(tenant, commit).await;
         if let Ok(committed) = &committed
             && !committed.repeated
@@ -285,7 +288,7 @@ impl EventStoreLayer for Reached<Stores> {
                 format_args!("commit {tenant} {id} to {place}: {} sends {sent}", wrote.join(" ")),
             );
             stage.committed(tenant, id);
-            network.hint();
+            network.hint(hint);
         }
         if let (Some(again), Ok(_)) = (again, &committed) {
             let again = Over(self.store.clone()).commit(tenant, again).await;

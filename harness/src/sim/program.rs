@@ -19,7 +19,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use underlay_core::adapter::WakeupHub;
 use underlay_core::memory::{MemoryCheckpoints, MemoryLeases, MemorySchedules, MemorySnapshots};
-use underlay_core::{Clock, Error, Wakeup, Wakeups};
+use underlay_core::{Clock, Error, Wakeup, Wakeups, WorkHint, WorkWakeup};
 use underlay_runtime::{Engine, EngineConfig, Ports, WorkPorts};
 use underlay_testkit::Over;
 
@@ -103,17 +103,28 @@ impl Rest {
 struct Hints(Mutex<Vec<WakeupHub>>);
 
 impl Hints {
-    fn wake(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(WakeupHub::wake);
+    fn wake(&self, hint: WorkHint) {
+        for hub in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            hub.wake();
+            hub.wake_for_work(hint);
+        }
+    }
+
+    fn hub<W>(&self, subscribe: impl Fn(&WakeupHub) -> W) -> W {
+        let hub = WakeupHub::default();
+        let wakeup = subscribe(&hub);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(hub);
+        wakeup
     }
 }
 
 impl Wakeups for Hints {
     fn subscribe(&self) -> Wakeup {
-        let hub = WakeupHub::default();
-        let wakeup = hub.subscribe();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(hub);
-        wakeup
+        self.hub(WakeupHub::subscribe)
+    }
+
+    fn subscribe_work(&self) -> WorkWakeup {
+        self.hub(WakeupHub::subscribe_work)
     }
 }
 
@@ -200,10 +211,10 @@ impl Program {
         self.drive();
     }
 
-    /// The log may have grown.
-    pub(crate) fn hint(&mut self) {
+    /// The log may have grown, and there may be work where the hint says.
+    pub(crate) fn hint(&mut self, hint: WorkHint) {
         if let Some(life) = &self.life {
-            life.hints.wake();
+            life.hints.wake(hint);
             self.drive();
         }
     }

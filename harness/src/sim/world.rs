@@ -17,7 +17,8 @@ use underlay_core::memory::{
     MemoryCheckpoints, MemoryEventStore, MemoryLeases, MemoryReadModels, MemorySchedules,
 };
 use underlay_core::{
-    Clock, EventStore, Json, Payload, TenantId, Timestamp, WorkFilter, WorkInfo, WorkPlace, WorkQueue,
+    Clock, EventStore, Json, Payload, TenantId, Timestamp, WorkFilter, WorkHint, WorkInfo, WorkPlace,
+    WorkQueue,
 };
 use underlay_runtime::{Engine, LetterOrder, Missed, Request};
 
@@ -54,8 +55,8 @@ const FIRST_CENTS: i64 = 500;
 /// What happens to the world.
 #[derive(Clone, Debug)]
 pub(crate) enum Happening {
-    /// A program hears that the log may have grown.
-    Hint(usize),
+    /// A program hears that the log may have grown, and where there may be work.
+    Hint(usize, WorkHint),
     Start(usize),
     Kill(usize),
     Pause(usize, Duration),
@@ -281,7 +282,7 @@ impl World {
     fn happen(&mut self, happening: Happening) {
         let is_calm = self.house.stage.is_calm();
         match happening {
-            Happening::Hint(program) => self.programs[program].hint(),
+            Happening::Hint(program, hint) => self.programs[program].hint(hint),
             Happening::Start(program) => self.start(program),
             // What was to go wrong comes too late.
             Happening::Kill(_) | Happening::Pause(..) | Happening::Cut(..) | Happening::Stop(_)

@@ -9,12 +9,12 @@ use crate::adapter::WakeupHub;
 use crate::ports::check_page_limit;
 use crate::ports::{
     Clock, EventStore, LogFilter, LogPage, LogScope, RecordedCommit, StreamPage, SystemClock, Underway,
-    Wakeup, Wakeups,
+    Wakeup, Wakeups, WorkWakeup,
 };
 use crate::words::limits::PAGE_SCAN_MAX;
 use crate::words::{
     Commit, CommitId, Committed, Conflict, Error, EventId, Fingerprint, Position, RecordedEvent, StoreId,
-    StreamName, StreamVersion, TenantId, Timestamp, Version,
+    StreamName, StreamVersion, TenantId, Timestamp, Version, WorkHint,
 };
 
 /// An event store in memory. One lock: a commit is a turn of it.
@@ -195,8 +195,11 @@ impl EventStore for MemoryEventStore {
 
     async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error> {
         commit.validate()?;
+        let mut hint = WorkHint::default();
+        hint.add(tenant, &commit.work);
         let committed = self.lock().commit(tenant, commit, self.clock.now())?;
         self.wake();
+        self.wakeups.wake_for_work(hint);
         Ok(committed)
     }
 
@@ -260,5 +263,9 @@ impl EventStore for MemoryEventStore {
 impl Wakeups for MemoryEventStore {
     fn subscribe(&self) -> Wakeup {
         self.wakeups.subscribe()
+    }
+
+    fn subscribe_work(&self) -> WorkWakeup {
+        self.wakeups.subscribe_work()
     }
 }

@@ -8,9 +8,10 @@ use async_trait::async_trait;
 
 use super::MemoryEventStore;
 use crate::ports::{
-    DuePage, HeldShard, LaneCursors, QueueDepth, ReadWork, Settled, Settlement, ShardTerm, Share, WorkFilter,
-    WorkInfo, WorkPage, WorkQueue, WorkScope, WorkStanding, Worker, WorkerId, check_settlements,
-    check_work_count, check_work_filter, check_work_limit, check_work_scope, check_worker, kept_work_error,
+    BegunWork, DueLook, DuePage, DuePlace, HeldShard, LaneCursors, QueueDepth, ReadWork, Settled, Settlement,
+    ShardTerm, Share, WorkFilter, WorkInfo, WorkPage, WorkQueue, WorkScope, WorkStanding, Worker, WorkerId,
+    check_due_look, check_settlements, check_work_count, check_work_filter, check_work_limit,
+    check_work_scope, check_worker, kept_work_error,
 };
 use crate::words::limits::WORK_SCAN_MAX;
 use crate::words::{
@@ -49,6 +50,7 @@ struct Holding {
     term: ShardTerm,
     expires_at: Timestamp,
     cursors: LaneCursors,
+    suspects_to: WorkPlace,
 }
 
 fn line(work: &NewWork, tenant: &TenantId) -> Line {
@@ -88,6 +90,7 @@ impl WorkRoom {
                 metadata: metadata.clone(),
                 sent_at,
                 attempts: 0,
+                begun: 0,
                 last_error: None,
             };
             let is_later = sent.due_at.is_some_and(|due_at| due_at > now);
@@ -185,6 +188,7 @@ impl WorkRoom {
             return None;
         }
         let mut row = self.take(place)?;
+        row.work.begun = 0;
         let line = row.line();
         match settled {
             Settled::Done => return Some(line),
@@ -205,10 +209,36 @@ impl WorkRoom {
         Some(line)
     }
 
+    /// The shards of which a term that is named is not the one that holds it.
+    fn lost(&self, terms: impl Iterator<Item = ShardTerm>, now: Timestamp) -> BTreeSet<Shard> {
+        terms.filter(|term| !self.holds(*term, now)).map(|term| term.shard).collect()
+    }
+
+    /// The last place of all work that is not dead.
+    fn newest(&self) -> WorkPlace {
+        let mut rows = self.rows.iter().rev();
+        let newest = rows.find(|(_, row)| !matches!(row.standing, WorkStanding::Dead { .. }));
+        newest.map_or(WorkPlace::START, |(place, _)| *place)
+    }
+
+    /// Counts that pieces are begun.
+    fn begin(&mut self, begun: &[BegunWork], now: Timestamp) -> BTreeSet<Shard> {
+        let lost = self.lost(begun.iter().map(|begun| begun.term), now);
+        for BegunWork { term, place, times } in begun {
+            let is_its = |row: &&mut Row| {
+                row.work.shard == term.shard && !matches!(row.standing, WorkStanding::Dead { .. })
+            };
+            let row = self.rows.get_mut(place).filter(is_its);
+            if let Some(row) = row.filter(|row| !lost.contains(&row.work.shard)) {
+                row.work.begun = *times;
+            }
+        }
+        lost
+    }
+
     /// Stores what became of work. Lines go on when all of it is stored, so that its order does not matter.
     fn settle_all(&mut self, settlements: &[Settlement], now: Timestamp) -> BTreeSet<Shard> {
-        let is_lost = |settlement: &&Settlement| !self.holds(settlement.term, now);
-        let lost: BTreeSet<Shard> = settlements.iter().filter(is_lost).map(|lost| lost.term.shard).collect();
+        let lost = self.lost(settlements.iter().map(|settlement| settlement.term), now);
         let mut lines = BTreeSet::new();
         for Settlement { term, place, settled } in settlements {
             if !lost.contains(&term.shard) {
@@ -261,6 +291,7 @@ impl WorkRoom {
                 held.push(HeldShard {
                     term: holding.term,
                     cursors: holding.cursors,
+                    suspects_to: holding.suspects_to,
                     is_surplus: held.len() >= part,
                 });
             }
@@ -276,8 +307,17 @@ impl WorkRoom {
             let term = before.map_or(0, |holding| holding.term.term) + 1;
             let cursors = before.map_or([WorkPlace::START; 2], |holding| holding.cursors);
             let term = ShardTerm { shard, term, worker: worker.id };
-            self.shards.insert(shard, Holding { term, expires_at: ends_at, cursors });
-            held.push(HeldShard { term, cursors, is_surplus: false });
+            // Whoever gave it back had ended what it began, and whoever comes back is not gone.
+            let is_gone = before.is_some_and(|holding| {
+                holding.expires_at > Timestamp::MIN && holding.term.worker != worker.id
+            });
+            let suspects_to = match is_gone {
+                true => self.newest(),
+                false => WorkPlace::START,
+            };
+            let suspects_to = before.map_or(WorkPlace::START, |holding| holding.suspects_to).max(suspects_to);
+            self.shards.insert(shard, Holding { term, expires_at: ends_at, cursors, suspects_to });
+            held.push(HeldShard { term, cursors, suspects_to, is_surplus: false });
         }
         held.sort_by_key(|held| held.term.shard);
         let is_of_another = |holding: &&Holding| holding.term.worker != worker.id && holding.expires_at > now;
@@ -294,6 +334,15 @@ impl Row {
 
     fn info(&self) -> WorkInfo {
         WorkInfo { work: self.work.clone(), standing: self.standing.clone() }
+    }
+}
+
+impl WorkScope {
+    fn is_of(&self, tenant: &TenantId) -> bool {
+        match self {
+            Self::EveryTenantBut(passed) => !passed.contains(tenant),
+            Self::Tenant(one) => one == tenant,
+        }
     }
 }
 
@@ -374,32 +423,44 @@ impl WorkQueue for MemoryEventStore {
             }
             page.scanned_to = *place;
             let Some(row) = log.work.rows.get(place) else { continue };
-            let is_asked_for = match scope {
-                WorkScope::EveryTenantBut(passed) => !passed.contains(&row.work.tenant),
-                WorkScope::Tenant(tenant) => row.work.tenant == *tenant,
-            };
-            if is_asked_for {
+            if scope.is_of(&row.work.tenant) {
                 page.work.push(read(&log.work, row));
             }
         }
         Ok(page)
     }
 
-    async fn read_due(&self, shard: Shard, except: &[WorkPlace], limit: usize) -> Result<DuePage, Error> {
-        check_work_limit(limit)?;
-        check_work_count(except.len())?;
+    async fn read_due(&self, shard: Shard, look: &DueLook, limit: usize) -> Result<DuePage, Error> {
+        check_due_look(look, limit)?;
         let log = self.lock();
         let now = self.now();
-        let mut page = DuePage { work: Vec::new(), next_due_in: None };
-        let later = log.work.later.get(&shard).into_iter().flatten();
-        for (due_at, place) in later.filter(|(_, place)| !except.contains(place)) {
-            if *due_at > now || page.work.len() >= limit {
+        let mut page = DuePage { work: Vec::new(), scanned_to: look.after, at_end: true, next_due_in: None };
+        let after = Bound::Excluded((look.after.due_at, look.after.place));
+        let later =
+            log.work.later.get(&shard).into_iter().flat_map(|later| later.range((after, Bound::Unbounded)));
+        let later = later.filter(|(_, place)| !look.except.contains(place));
+        for (scanned, (due_at, place)) in later.enumerate() {
+            if *due_at > now {
                 page.next_due_in = Some(until(*due_at, now));
                 break;
             }
-            page.work.extend(log.work.rows.get(place).map(|row| read(&log.work, row)));
+            if page.work.len() >= limit || scanned >= WORK_SCAN_MAX {
+                (page.at_end, page.next_due_in) = (false, Some(Duration::ZERO));
+                break;
+            }
+            page.scanned_to = DuePlace { due_at: *due_at, place: *place };
+            let row = log.work.rows.get(place);
+            page.work
+                .extend(row.filter(|row| look.scope.is_of(&row.work.tenant)).map(|row| read(&log.work, row)));
         }
         Ok(page)
+    }
+
+    async fn begin(&self, begun: &[BegunWork]) -> Result<Vec<Shard>, Error> {
+        check_work_count(begun.len())?;
+        let room = &mut self.lock().work;
+        let now = self.now();
+        Ok(room.begin(begun, now).into_iter().collect())
     }
 
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Shard>, Error> {

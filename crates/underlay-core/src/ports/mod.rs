@@ -39,9 +39,11 @@ pub use sink::Sink;
 pub use snapshots::{Snapshot, Snapshots};
 pub use view_batch::{ParkedEvent, RowAddress, RowChange, ViewBatch};
 pub use view_stop::{SkipOrder, SkippedEvent, StopCause, ViewStop};
-pub use wakeups::{Wakeup, Wakeups};
+pub(crate) use wakeups::WorkHints;
+pub use wakeups::{Wakeup, Wakeups, WorkWakeup};
 pub use work_queue::{
-    DuePage, HeldShard, LaneCursors, QueueDepth, ReadWork, Settled, Settlement, ShardTerm, Share, WorkFilter,
-    WorkInfo, WorkPage, WorkQueue, WorkScope, WorkStanding, Worker, WorkerId, check_settlements,
-    check_work_count, check_work_filter, check_work_limit, check_work_scope, check_worker, kept_work_error,
+    BegunWork, DueLook, DuePage, DuePlace, HeldShard, LaneCursors, QueueDepth, ReadWork, Settled, Settlement,
+    ShardTerm, Share, WorkFilter, WorkInfo, WorkPage, WorkQueue, WorkScope, WorkStanding, Worker, WorkerId,
+    check_due_look, check_settlements, check_work_count, check_work_filter, check_work_limit,
+    check_work_scope, check_worker, kept_work_error,
 };

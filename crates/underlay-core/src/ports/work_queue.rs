@@ -54,6 +54,9 @@ pub struct HeldShard {
     pub term: ShardTerm,
     /// Where reading starts.
     pub cursors: LaneCursors,
+    /// What is at or before this place may have been begun by a worker that did not give the shard back, and may be
+    /// why it is gone. Such work is [counted](WorkQueue::begin) before it is begun.
+    pub suspects_to: WorkPlace,
     /// Whether the worker has more than its part: it finishes what it has begun there, then
     /// [gives the shard back](WorkQueue::release).
     pub is_surplus: bool,
@@ -75,6 +78,55 @@ pub enum WorkScope {
     EveryTenantBut(Vec<TenantId>),
     /// That of one.
     Tenant(TenantId),
+}
+
+impl WorkScope {
+    /// The tenants that are passed over.
+    #[must_use]
+    pub fn passed(&self) -> &[TenantId] {
+        match self {
+            Self::EveryTenantBut(passed) => passed,
+            Self::Tenant(_) => &[],
+        }
+    }
+}
+
+impl Default for WorkScope {
+    fn default() -> Self {
+        Self::EveryTenantBut(Vec::new())
+    }
+}
+
+/// Where a piece that was to wait stands in the order of the moments that work is due at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DuePlace {
+    /// The moment.
+    pub due_at: Timestamp,
+    /// Its place, among those of the same moment.
+    pub place: WorkPlace,
+}
+
+impl DuePlace {
+    /// Before all work.
+    pub const START: Self = Self { due_at: Timestamp::MIN, place: WorkPlace::START };
+}
+
+impl Default for DuePlace {
+    fn default() -> Self {
+        Self::START
+    }
+}
+
+/// Which of the work that is due is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DueLook {
+    /// Whose.
+    pub scope: WorkScope,
+    /// What comes after it. A piece may come to stand before what was read already: it is tried again at a moment
+    /// that has passed, or was made the head of its line. So whoever goes on from here looks behind now and then.
+    pub after: DuePlace,
+    /// But for these: at most [`WORK_PAGE_MAX`].
+    pub except: Vec<WorkPlace>,
 }
 
 /// A piece of work that was read.
@@ -103,9 +155,24 @@ pub struct WorkPage {
 pub struct DuePage {
     /// In the order of the moments they were due, then of places.
     pub work: Vec<ReadWork>,
-    /// How long until the next that waits for its moment; `None` where nothing does. Nothing is waited for
-    /// where more is due already than was asked for: then it is zero.
+    /// The last that was looked at: reading goes on after it.
+    pub scanned_to: DuePlace,
+    /// Whether nothing more was due.
+    pub at_end: bool,
+    /// How long until the next of anybody that waits for its moment; `None` where nothing does. Nothing is waited
+    /// for where more is due already than was read: then it is zero.
     pub next_due_in: Option<Duration>,
+}
+
+/// A piece of work that is about to be begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BegunWork {
+    /// The term it is begun under.
+    pub term: ShardTerm,
+    /// The piece.
+    pub place: WorkPlace,
+    /// How often it was begun without an end, this time among them.
+    pub times: u32,
 }
 
 /// What became of a piece of work.
@@ -243,6 +310,8 @@ pub struct QueueDepth {
 /// 18. *Lists are in the order of places, by page, as the filter says; depths count every piece once.* `work_is_listed_and_counted`
 /// 19. *All of it is there after reopening.* `work_survives_reopening`
 /// 20. *What exceeds a limit is `Invalid` with the limit's name.* `limits_of_work_are_named`
+/// 21. *Reading what is due passes over tenants, or reads one, as asked, goes on after where it was, and comes past any number of pieces it passes over.* `due_work_is_read_by_tenant`
+/// 22. *A shard says up to which place a worker may have begun work that did not give it back. What is begun is counted, under the term that holds the shard, until what became of it is stored.* `what_was_begun_is_counted`
 #[async_trait]
 pub trait WorkQueue: Send + Sync + 'static {
     /// Tells that a worker is there for `duration`, and keeps, gives and takes shards for it; `cursors` are
@@ -282,11 +351,20 @@ pub trait WorkQueue: Send + Sync + 'static {
         limit: usize,
     ) -> Result<WorkPage, Error>;
 
-    /// Reads what is due of what was to wait, but for these places. Nothing is written.
+    /// Reads what is due of what was to wait. Nothing is written.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where `limit` or `except` exceeds [`WORK_PAGE_MAX`]; [`Error::Unavailable`].
-    async fn read_due(&self, shard: Shard, except: &[WorkPlace], limit: usize) -> Result<DuePage, Error>;
+    /// [`Error::Invalid`] where `limit` or a part of the look exceeds its limit; [`Error::Unavailable`].
+    async fn read_due(&self, shard: Shard, look: &DueLook, limit: usize) -> Result<DuePage, Error>;
+
+    /// Counts that pieces are begun, in one transaction. Only what is [suspect](HeldShard::suspects_to) has to be
+    /// counted. The answer names the shards that were lost, as that of [`WorkQueue::settle`]; nothing of them was
+    /// counted.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where there are more than [`WORK_PAGE_MAX`]; [`Error::Unavailable`], also where the
+    /// answer was lost and they are counted: counting them again changes nothing.
+    async fn begin(&self, begun: &[BegunWork]) -> Result<Vec<Shard>, Error>;
 
     /// Stores what became of work, in one transaction; their order does not matter. The answer names the
     /// shards that were lost, each once, in order. Nothing of them was settled: a shard is lost where any term
@@ -411,6 +489,16 @@ pub fn check_work_limit(limit: usize) -> Result<(), Error> {
         )));
     }
     check_work_count(limit)
+}
+
+/// Checks what [`WorkQueue::read_due`] is asked for. Adapters call it first.
+///
+/// # Errors
+/// [`Error::Invalid`] that names the limit.
+pub fn check_due_look(look: &DueLook, limit: usize) -> Result<(), Error> {
+    check_work_limit(limit)?;
+    check_work_count(look.except.len())?;
+    check_work_scope(&look.scope)
 }
 
 /// Checks which work is listed. Adapters call it first.

@@ -43,6 +43,8 @@ pub const WORK_PAGE_MAX: usize = 1_000;
 pub const WORK_SCAN_MAX: usize = 10_000;
 /// Tenants that one read of work passes over.
 pub const WORK_TENANTS_PASSED_MAX: usize = 1_000;
+/// How often a piece of work is begun by workers that are gone before it ends. Then it is given up.
+pub const WORK_BEGUN_MAX: u32 = 5;
 /// Bytes kept of the reason why an attempt failed.
 pub const WORK_ERROR_BYTES_MAX: usize = 1_024;
 /// Subscribers of one event bus.

@@ -17,6 +17,7 @@ mod stream;
 mod tenant;
 mod version;
 mod work;
+mod work_hint;
 
 pub use checkpoint::{Checkpoint, StoreId};
 pub use column::{Column, ColumnType, ColumnValue, Value};
@@ -32,6 +33,7 @@ pub use stream::{Category, StreamName};
 pub use tenant::TenantId;
 pub use version::{ExpectedVersion, Version};
 pub use work::{InlineRow, Lane, NewWork, Shard, Work, WorkId, WorkKind, WorkPlace};
+pub use work_hint::{ShardSet, WorkHint};
 
 /// A moment in UTC, kept to the microsecond in every store.
 pub use jiff::Timestamp;

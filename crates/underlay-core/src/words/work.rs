@@ -298,6 +298,9 @@ pub struct Work {
     pub sent_at: Timestamp,
     /// The attempts that have failed.
     pub attempts: u32,
+    /// How often it was begun without an end, as far as that was counted: see
+    /// [`WorkQueue::begin`](crate::WorkQueue::begin).
+    pub begun: u32,
     /// Why the last of them failed.
     pub last_error: Option<String>,
 }

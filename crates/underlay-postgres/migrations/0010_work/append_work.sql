@@ -125,6 +125,7 @@ BEGIN
             append_work.sent_ids[n],
             append_work.commit_ids[append_work.sent_commits[n]],
             0,
+            0,
             append_work.sent_shards[n],
             append_work.sent_lanes[n],
             NULL::boolean,

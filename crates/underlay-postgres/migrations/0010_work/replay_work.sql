@@ -24,6 +24,7 @@ BEGIN
         piece.due_at := time_now(replay_work.stamp);
         piece.died_at := NULL;
         piece.attempts := 0;
+        piece.begun := 0;
         piece.is_final := NULL;
         piece.holds := true;
         INSERT INTO work_later

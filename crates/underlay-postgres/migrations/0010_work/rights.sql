@@ -2,7 +2,7 @@
 
 GRANT SELECT, INSERT ON {schema}.work, {schema}.work_later TO {append};
 GRANT SELECT ON {schema}.dead_letters, {schema}.work_shards TO {append};
-GRANT SELECT, DELETE ON {schema}.work TO {worker};
+GRANT SELECT, UPDATE, DELETE ON {schema}.work TO {worker};
 GRANT SELECT, INSERT, UPDATE, DELETE ON {schema}.work_later TO {worker};
 GRANT SELECT, INSERT, DELETE ON {schema}.dead_letters TO {worker};
 -- To lock it.
@@ -23,6 +23,8 @@ ON FUNCTION
     {schema}.release_shards,
     {schema}.leave_work,
     {schema}.release_line,
+    {schema}.lost_shards,
+    {schema}.begin_work,
     {schema}.settle_work,
     {schema}.lock_lines,
     {schema}.replay_work,
@@ -43,6 +45,8 @@ ON FUNCTION
     {schema}.release_shards,
     {schema}.leave_work,
     {schema}.release_line,
+    {schema}.lost_shards,
+    {schema}.begin_work,
     {schema}.settle_work,
     {schema}.lock_lines,
     {schema}.replay_work,

@@ -42,20 +42,16 @@ DECLARE
     receivers text[];
     keys text[];
 BEGIN
-    PERFORM FROM work_shards AS s WHERE s.shard = ANY (settle_work.term_shards) ORDER BY s.shard FOR UPDATE;
-    PERFORM check_work_log(settle_work.seen_sequence, settle_work.seen_commit);
+    lost := lost_shards(
+        settle_work.term_shards,
+        settle_work.term_numbers,
+        settle_work.term_workers,
+        settle_work.stamp,
+        settle_work.seen_sequence,
+        settle_work.seen_commit
+    );
     -- After the wait for the locks.
     now := time_now(settle_work.stamp);
-    lost := ARRAY(
-        SELECT settle_work.term_shards[n]
-        FROM generate_series(1, cardinality(settle_work.term_shards)) AS n
-        LEFT JOIN LATERAL shard_term(settle_work.term_shards[n]) AS held ON true
-        WHERE (
-            held.term = settle_work.term_numbers[n]
-            AND held.worker = settle_work.term_workers[n]
-            AND held.expires_at > now
-        ) IS NOT TRUE
-    );
     IF settle_work.outcomes IS NULL THEN
         -- Nearly always: what was ready is done, and nothing stands behind it.
         DELETE FROM work AS w
@@ -118,6 +114,7 @@ BEGIN
         END IF;
         piece.attempts := piece.attempts + (there.error IS NOT NULL)::integer;
         piece.last_error := coalesce(there.error, piece.last_error);
+        piece.begun := 0;
         piece.due_at := there.due_at;
         piece.holds := coalesce(there.holds, true);
         IF there.outcome IN ('later', 'held') THEN

@@ -1,6 +1,7 @@
 -- Who holds a shard: the row of the highest `move`; those below it are on their way out. A heartbeat writes a
 -- new row and removes the old one, and the index is read from its end: where dead rows cannot be cleaned away
--- for a time, nobody walks over them. At and below `urgent` and `normal` no work of that lane is ready.
+-- for a time, nobody walks over them. At and below `urgent` and `normal` no work of that lane is ready. What is
+-- at or below `suspects_to` may have been begun by a worker that did not give the shard back.
 CREATE TABLE {schema}.shard_terms (
     shard smallint NOT NULL,
     move bigint NOT NULL,
@@ -10,6 +11,7 @@ CREATE TABLE {schema}.shard_terms (
     expires_at bigint NOT NULL,
     urgent bigint NOT NULL,
     normal bigint NOT NULL,
+    suspects_to bigint NOT NULL,
     PRIMARY KEY (shard, move)
 ) WITH (
     autovacuum_vacuum_scale_factor = 0,

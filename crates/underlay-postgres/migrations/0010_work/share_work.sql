@@ -18,6 +18,7 @@ CREATE FUNCTION {schema}.share_work(
     OUT terms bigint[],
     OUT urgent bigint[],
     OUT normal bigint[],
+    OUT suspects bigint[],
     OUT part bigint,
     OUT look_in bigint
 )
@@ -94,6 +95,7 @@ BEGIN
         share_work.terms := share_work.terms || there.term;
         share_work.urgent := share_work.urgent || there.urgent;
         share_work.normal := share_work.normal || there.normal;
+        share_work.suspects := share_work.suspects || there.suspects_to;
     END LOOP;
     wanted := ARRAY(
         SELECT s.shard
@@ -116,6 +118,14 @@ BEGIN
         FROM shard_term(free) AS t;
         -- Somebody may have taken it before it was locked.
         CONTINUE WHEN there.expires_at > now;
+        there.suspects_to := coalesce(there.suspects_to, 0);
+        -- Whoever gave it back had ended what it began, and whoever comes back is not gone.
+        IF there.expires_at > 0 AND there.worker <> share_work.worker THEN
+            there.suspects_to := greatest(
+                there.suspects_to,
+                (SELECT c.sequence FROM commits AS c ORDER BY c.sequence DESC LIMIT 1) * 1024 + 1023
+            );
+        END IF;
         there.shard := free;
         there.term := coalesce(there.term, 0) + 1;
         there.worker := share_work.worker;
@@ -128,6 +138,7 @@ BEGIN
         share_work.terms := share_work.terms || there.term;
         share_work.urgent := share_work.urgent || there.urgent;
         share_work.normal := share_work.normal || there.normal;
+        share_work.suspects := share_work.suspects || there.suspects_to;
     END LOOP;
     SELECT min(held.expires_at) - now
     INTO share_work.look_in

@@ -1,7 +1,8 @@
 -- What commits have sent on and is ready, until it is done. `place` is that of all work, in the order of
 -- commits; times are microseconds since 1970. A row is written once and removed once. What is not ready stands in
 -- `work_later` or `dead_letters`, which have the same columns in the same order, so that a row moves as it is:
--- `due_at`, `holds`, `died_at` and `is_final` are theirs.
+-- `due_at`, `holds`, `died_at` and `is_final` are theirs. `begun` counts how often it was begun without an end, where
+-- that is counted; then alone a row is changed.
 CREATE TABLE {schema}.work (
     place bigint NOT NULL,
     sent_at bigint NOT NULL,
@@ -11,6 +12,7 @@ CREATE TABLE {schema}.work (
     work_id uuid NOT NULL,
     commit_id uuid NOT NULL,
     attempts integer NOT NULL DEFAULT 0,
+    begun integer NOT NULL DEFAULT 0,
     shard smallint NOT NULL,
     lane smallint NOT NULL,
     is_final boolean,

@@ -12,6 +12,10 @@ CREATE TABLE {schema}.work_later (
 
 CREATE INDEX work_later_due ON {schema}.work_later (shard, due_at, place) WHERE due_at IS NOT NULL;
 
+-- What a tenant has that is due, however much of others is due before it.
+CREATE INDEX work_later_due_of_tenant ON {schema}.work_later (shard, tenant, due_at, place)
+WHERE due_at IS NOT NULL;
+
 -- Two indexes, so that a look for the head of a line passes over none that stands behind it.
 CREATE INDEX work_later_heads ON {schema}.work_later (tenant, receiver, key, place)
 WHERE holds AND due_at IS NOT NULL;

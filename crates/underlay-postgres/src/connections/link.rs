@@ -19,10 +19,11 @@ pub(crate) struct Link {
 
 impl Link {
     /// Connects to the first server of an address that is what it asks for, in the time that may take in
-    /// all. `notified` is called at every notification.
+    /// all. `notified` is called with the text of
+    /// every notification.
     pub(crate) async fn connect(
         address: &Address,
-        notified: impl Fn() + Clone + Send + 'static,
+        notified: impl Fn(&str) + Clone + Send + 'static,
     ) -> Result<Self, Failure> {
         // Each has its part of the time: one that is silent leaves theirs to the others.
         let share = address.connect_timeout / u32::try_from(address.servers.len()).unwrap_or(u32::MAX).max(1);
@@ -41,7 +42,7 @@ impl Link {
         server: &tokio_postgres::Config,
         address: &Address,
         limit: Duration,
-        notified: impl Fn() + Send + 'static,
+        notified: impl Fn(&str) + Send + 'static,
     ) -> Result<Self, Failure> {
         // Boxed: it is large, and part of many others.
         let connecting = Box::pin(async {
@@ -85,14 +86,14 @@ impl Drop for Link {
 }
 
 /// Moves the bytes of a connection until it ends.
-async fn carry<S, T>(mut connection: Connection<S, T>, notified: impl Fn())
+async fn carry<S, T>(mut connection: Connection<S, T>, notified: impl Fn(&str))
 where
     S: AsyncRead + AsyncWrite + Unpin,
     T: AsyncRead + AsyncWrite + Unpin,
 {
     loop {
         match std::future::poll_fn(|context| connection.poll_message(context)).await {
-            Some(Ok(AsyncMessage::Notification(_))) => notified(),
+            Some(Ok(AsyncMessage::Notification(told))) => notified(told.payload()),
             Some(Ok(AsyncMessage::Notice(notice))) => {
                 tracing::debug!(message = notice.message(), "PostgreSQL");
             }
@@ -142,7 +143,7 @@ impl managed::Manager for Connector {
     type Error = Failure;
 
     async fn create(&self) -> Result<Link, Failure> {
-        Link::connect(&self.0, || {}).await
+        Link::connect(&self.0, |_| {}).await
     }
 
     async fn recycle(&self, link: &mut Link, _: &managed::Metrics) -> managed::RecycleResult<Failure> {

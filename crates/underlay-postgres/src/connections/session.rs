@@ -458,10 +458,10 @@ impl Sessions {
         Ok(done)
     }
 
-    /// Tells everybody who listens on a channel.
-    pub(crate) async fn notify(&self, channel: &str) -> Result<(), Failure> {
+    /// Tells a text to everybody who listens on a channel.
+    pub(crate) async fn notify(&self, channel: &str, text: &str) -> Result<(), Failure> {
         let session = self.acquire(&self.engine, &SessionRole::Worker).await?;
-        let parameters: [Parameter<'_>; 1] = [(&channel, Type::TEXT)];
+        let parameters: [Parameter<'_>; 2] = [(&channel, Type::TEXT), (&text, Type::TEXT)];
         let telling = session.client().query_typed(include_str!("../sql/notify_channel.sql"), &parameters);
         match timeout(self.transaction_timeout, telling).await {
             Ok(told) => {

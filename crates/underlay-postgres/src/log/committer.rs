@@ -24,11 +24,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio_postgres::types::Type;
-use underlay_core::Clock;
 use underlay_core::adapter::{FaultHook, Flight, Outage, Request, WakeupHub, answer_again};
 use underlay_core::reasons::READS_ONLY;
+use underlay_core::{Clock, WorkHint};
 use uuid::Uuid;
 
 use crate::config::{PostgresConfig, milliseconds};
@@ -41,6 +40,7 @@ use crate::fault::FaultPoint;
 use crate::log::append::{self, Attempt, Calls, Verdict};
 use crate::log::intake::{Intake, outage};
 use crate::log::known::{Found, Ids, find_fenced};
+use crate::log::notifier::Untold;
 use crate::log::repeats::Repeats;
 use crate::migrate::filled;
 
@@ -60,7 +60,7 @@ pub(crate) struct Committer {
     sessions: Arc<Sessions>,
     wakeups: Arc<WakeupHub>,
     /// Told of every commit, for other processes.
-    notifier: Arc<Notify>,
+    untold: Arc<Untold>,
     clock: Option<Arc<dyn Clock>>,
     timer: Arc<dyn Clock>,
     commit_timeout: Duration,
@@ -79,7 +79,7 @@ impl Committer {
         intake: Arc<Intake>,
         sessions: Arc<Sessions>,
         wakeups: Arc<WakeupHub>,
-        notifier: Arc<Notify>,
+        untold: Arc<Untold>,
     ) -> Self {
         Self {
             address,
@@ -89,7 +89,7 @@ impl Committer {
             intake,
             sessions,
             wakeups,
-            notifier,
+            untold,
             clock: config.clock.clone(),
             timer: config.timer.clone(),
             commit_timeout: config.commit_timeout,
@@ -132,7 +132,7 @@ impl Committer {
     /// A new connection, to the log this process has seen, on which every attempt that was in doubt is
     /// void.
     async fn connect(&mut self) -> Result<Link, Failure> {
-        let link = Link::connect(&self.address, || {}).await?;
+        let link = Link::connect(&self.address, |_| {}).await?;
         let verified = tokio::time::timeout(self.commit_timeout, verify_log(&self.sessions, &link));
         verified
             .await
@@ -251,22 +251,30 @@ impl Committer {
             Verdict::Known => None,
         });
         self.intake.learn(answers);
-        let mut grown = false;
+        let (mut grown, mut hint) = (false, WorkHint::default());
         for (request, verdict) in flight.into_requests().into_iter().zip(verdicts) {
             match verdict {
                 Verdict::Answered(answer) => {
-                    let sends = !request.commit.work.is_empty();
-                    grown |= answer.as_ref().is_ok_and(|committed| committed.event_count > 0 || sends);
+                    if let Ok(committed) = &answer {
+                        hint.add(&request.tenant, &request.commit.work);
+                        grown |= committed.event_count > 0;
+                    }
                     request.reply.answer(answer);
                 }
                 // Others do not wait while it is looked up.
                 Verdict::Known => self.repeats.push(request),
             }
         }
-        if grown {
-            self.wakeups.wake();
-            self.notifier.notify_one();
+        if grown || !hint.is_empty() {
+            self.tell(hint);
         }
+    }
+
+    /// Wakes who waits for events or work, here and in other processes.
+    fn tell(&self, hint: WorkHint) {
+        self.wakeups.wake();
+        self.wakeups.wake_for_work(hint);
+        self.untold.tell(hint);
     }
 
     /// Finds out what became of a batch whose answer was lost, in the time that may take.
@@ -328,6 +336,8 @@ impl Committer {
 
     /// Answers a batch that is behind a fence: what is not there now never will be.
     fn tell_the_truth(&self, flight: Flight, failure: &Failure, found: Vec<Found>) {
+        let mut hint = WorkHint::default();
+        flight.requests.iter().for_each(|request| hint.add(&request.tenant, &request.commit.work));
         let stored = found.iter().filter(|found| !matches!(found, Ok(None))).count();
         tracing::warn!(stored, not_stored = found.len() - stored, "what became of it was found out");
         for (request, found) in flight.into_requests().into_iter().zip(found) {
@@ -341,8 +351,7 @@ impl Committer {
             request.reply.answer(answer);
         }
         if stored > 0 {
-            self.wakeups.wake();
-            self.notifier.notify_one();
+            self.tell(hint);
         }
     }
 }

@@ -5,11 +5,12 @@
 //! where there is no LISTEN at all, polling goes on.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use underlay_core::adapter::WakeupHub;
-use underlay_core::{Clock, Position};
+use underlay_core::{Clock, Position, WorkHint};
 
 use crate::connections::address::Address;
 use crate::connections::link::Link;
@@ -35,19 +36,23 @@ pub(crate) struct Listener {
 impl Listener {
     /// Listens and polls for ever.
     pub(crate) async fn run(self) {
-        let hinted = Arc::new(Notify::new());
-        tokio::join!(self.poll(&hinted), self.listen(&hinted));
+        let (hinted, listens) = (Arc::new(Notify::new()), AtomicBool::new(false));
+        tokio::join!(self.poll(&hinted, &listens), self.listen(&hinted, &listens));
     }
 
-    /// Wakes whenever there are more commits.
-    async fn poll(&self, hinted: &Notify) {
+    /// Wakes whenever there are more commits. Only where nothing is heard of others nobody knows which of them sent
+    /// work, and where to.
+    async fn poll(&self, hinted: &Notify, listens: &AtomicBool) {
         let mut seen = self.end;
         loop {
             match event_store::end(&self.sessions).await {
                 Ok(end) => {
                     if seen < end {
-                        seen = end;
                         self.wakeups.wake();
+                        if seen.1 < end.1 && !listens.load(Ordering::Relaxed) {
+                            self.wakeups.wake_for_work(WorkHint::EVERYWHERE);
+                        }
+                        seen = end;
                     }
                 }
                 Err(error) => tracing::debug!(%error, "the end of the log could not be read"),
@@ -60,16 +65,19 @@ impl Listener {
     }
 
     /// Passes on what is heard, on one connection after another.
-    async fn listen(&self, hinted: &Arc<Notify>) {
+    async fn listen(&self, hinted: &Arc<Notify>, listens: &AtomicBool) {
         let Some(address) = &self.address else { return };
         let mut pause = self.interval;
         loop {
             match self.listening(address, hinted).await {
                 Ok(mut link) => {
                     pause = self.interval;
+                    listens.store(true, Ordering::Relaxed);
                     // What came while nobody listened.
                     hinted.notify_one();
+                    self.wakeups.wake_for_work(WorkHint::EVERYWHERE);
                     link.ended().await;
+                    listens.store(false, Ordering::Relaxed);
                 }
                 Err(failure) => {
                     tracing::warn!(%failure, "LISTEN is not to be had; polling goes on");
@@ -81,8 +89,15 @@ impl Listener {
     }
 
     async fn listening(&self, address: &Address, hinted: &Arc<Notify>) -> Result<Link, Failure> {
-        let hinted = hinted.clone();
-        let link = Link::connect(address, move || hinted.notify_one()).await?;
+        let (hinted, wakeups) = (hinted.clone(), self.wakeups.clone());
+        let heard = move |text: &str| {
+            // Without a text no work was sent; who sends another one knows of places that this program does not.
+            if !text.is_empty() {
+                wakeups.wake_for_work(WorkHint::parse(text).unwrap_or(WorkHint::EVERYWHERE));
+            }
+            hinted.notify_one();
+        };
+        let link = Link::connect(address, heard).await?;
         // The channel is the name of the schema: letters, digits and '_'.
         link.client.batch_execute(&format!("LISTEN \"{}\"", self.channel)).await?;
         Ok(link)

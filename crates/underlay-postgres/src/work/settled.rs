@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use tokio_postgres::types::Type;
 use underlay_core::adapter::stored_number;
-use underlay_core::{Settled, Settlement, ShardTerm, kept_work_error};
+use underlay_core::{Settled, Settlement, ShardTerm, WorkPlace, kept_work_error};
 use uuid::Uuid;
 
 use crate::connections::session::Parameter;
@@ -16,14 +16,19 @@ const LATER: &str = "later";
 const HELD: &str = "held";
 const DEAD: &str = "dead";
 
-/// Terms, and of each piece what became of it.
+/// Terms, and pieces with the numbers of their terms.
 #[derive(Default)]
-pub(crate) struct SettledArrays {
+pub(crate) struct TermArrays {
     term_shards: Vec<i16>,
     term_numbers: Vec<i64>,
     term_workers: Vec<Uuid>,
     terms: Vec<i32>,
     places: Vec<i64>,
+}
+
+/// Terms, and of each piece what became of it.
+pub(crate) struct SettledArrays {
+    pieces: TermArrays,
     /// `None` where all is done.
     ends: Option<Ends>,
 }
@@ -37,13 +42,13 @@ struct Ends {
     holds: Vec<Option<bool>>,
 }
 
-impl SettledArrays {
-    pub(crate) fn of(settlements: &[Settlement]) -> Self {
+impl TermArrays {
+    pub(crate) fn of(pieces: impl Iterator<Item = (ShardTerm, WorkPlace)>) -> Self {
         let mut arrays = Self::default();
         let mut terms: HashMap<ShardTerm, i32> = HashMap::new();
-        for Settlement { term, place, .. } in settlements {
+        for (term, place) in pieces {
             let next = small(terms.len() + 1);
-            let number = *terms.entry(*term).or_insert_with(|| {
+            let number = *terms.entry(term).or_insert_with(|| {
                 arrays.term_shards.push(stored_shard(term.shard));
                 arrays.term_numbers.push(stored_number(term.term));
                 arrays.term_workers.push(term.worker.0);
@@ -52,12 +57,30 @@ impl SettledArrays {
             arrays.terms.push(number);
             arrays.places.push(stored_number(place.number()));
         }
-        if settlements.iter().any(|settlement| settlement.settled != Settled::Done) {
+        arrays
+    }
+
+    /// As functions take them, in their order.
+    pub(crate) fn parameters(&self) -> [Parameter<'_>; 5] {
+        [
+            (&self.term_shards, Type::INT2_ARRAY),
+            (&self.term_numbers, Type::INT8_ARRAY),
+            (&self.term_workers, Type::UUID_ARRAY),
+            (&self.terms, Type::INT4_ARRAY),
+            (&self.places, Type::INT8_ARRAY),
+        ]
+    }
+}
+
+impl SettledArrays {
+    pub(crate) fn of(settlements: &[Settlement]) -> Self {
+        let pieces = TermArrays::of(settlements.iter().map(|one| (one.term, one.place)));
+        let ends = settlements.iter().any(|settlement| settlement.settled != Settled::Done).then(|| {
             let mut ends = Ends::default();
             settlements.iter().for_each(|settlement| ends.push(&settlement.settled));
-            arrays.ends = Some(ends);
-        }
-        arrays
+            ends
+        });
+        Self { pieces, ends }
     }
 
     /// Whether settling them twice is the same as once: an attempt that failed would be counted twice.
@@ -67,13 +90,6 @@ impl SettledArrays {
 
     /// As the function takes them, in its order.
     pub(crate) fn parameters(&self) -> Vec<Parameter<'_>> {
-        let terms: [Parameter<'_>; 5] = [
-            (&self.term_shards, Type::INT2_ARRAY),
-            (&self.term_numbers, Type::INT8_ARRAY),
-            (&self.term_workers, Type::UUID_ARRAY),
-            (&self.terms, Type::INT4_ARRAY),
-            (&self.places, Type::INT8_ARRAY),
-        ];
         let ends: [Parameter<'_>; 5] = match &self.ends {
             Some(ends) => [
                 (&ends.outcomes, Type::TEXT_ARRAY),
@@ -90,7 +106,7 @@ impl SettledArrays {
                 (&None::<Vec<bool>>, Type::BOOL_ARRAY),
             ],
         };
-        terms.into_iter().chain(ends).collect()
+        self.pieces.parameters().into_iter().chain(ends).collect()
     }
 }
 

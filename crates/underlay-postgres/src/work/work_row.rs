@@ -22,20 +22,21 @@ mod column {
     pub(super) const WORK_ID: usize = 5;
     pub(super) const COMMIT_ID: usize = 6;
     pub(super) const ATTEMPTS: usize = 7;
-    pub(super) const SHARD: usize = 8;
-    pub(super) const LANE: usize = 9;
-    pub(super) const IS_FINAL: usize = 10;
-    pub(super) const HOLDS: usize = 11;
-    pub(super) const TENANT: usize = 12;
-    pub(super) const KIND: usize = 13;
-    pub(super) const RECEIVER: usize = 14;
-    pub(super) const KEY: usize = 15;
-    pub(super) const NAME: usize = 16;
-    pub(super) const ENCODING: usize = 17;
-    pub(super) const KEY_ID: usize = 18;
-    pub(super) const LAST_ERROR: usize = 19;
-    pub(super) const METADATA: usize = 20;
-    pub(super) const PAYLOAD: usize = 21;
+    pub(super) const BEGUN: usize = 8;
+    pub(super) const SHARD: usize = 9;
+    pub(super) const LANE: usize = 10;
+    pub(super) const IS_FINAL: usize = 11;
+    pub(super) const HOLDS: usize = 12;
+    pub(super) const TENANT: usize = 13;
+    pub(super) const KIND: usize = 14;
+    pub(super) const RECEIVER: usize = 15;
+    pub(super) const KEY: usize = 16;
+    pub(super) const NAME: usize = 17;
+    pub(super) const ENCODING: usize = 18;
+    pub(super) const KEY_ID: usize = 19;
+    pub(super) const LAST_ERROR: usize = 20;
+    pub(super) const METADATA: usize = 21;
+    pub(super) const PAYLOAD: usize = 22;
 }
 
 /// A place, as messages name it.
@@ -65,6 +66,7 @@ pub(crate) fn work(row: &Row) -> Result<Work, Failure> {
         (row.try_get(column::METADATA)?, row.try_get(column::PAYLOAD)?);
     let version = u32::try_from(event_row::count(row, column::VERSION)?);
     let attempts: i32 = row.try_get(column::ATTEMPTS)?;
+    let begun: i32 = row.try_get(column::BEGUN)?;
     let due_at: Option<i64> = row.try_get(column::DUE_AT)?;
     let time = |microseconds: i64| {
         stored_time(microseconds).ok_or_else(|| damaged(format!("{microseconds} is past the range of times")))
@@ -88,6 +90,7 @@ pub(crate) fn work(row: &Row) -> Result<Work, Failure> {
         sent,
         metadata: Json::from_stored(metadata.0),
         sent_at: time(row.try_get(column::SENT_AT)?)?,
+        begun: u32::try_from(begun).map_err(|_| damaged(format!("it was begun {begun} times")))?,
         attempts: u32::try_from(attempts).map_err(|_| damaged(format!("it counts {attempts} attempts")))?,
         last_error: row.try_get(column::LAST_ERROR)?,
     })

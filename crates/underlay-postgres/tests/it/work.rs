@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use underlay_core::reasons::OLDER_COPY;
 use underlay_core::{
-    Commit, CommitId, Error, EventStore, ExpectedVersion, Json, Lane, NewWork, Retention, Settled,
-    Settlement, Shard, ShardTerm, Share, Timestamp, Version, Wakeups, Work, WorkFilter, WorkKind, WorkPlace,
-    WorkQueue, WorkScope, WorkStanding, Worker, WorkerId,
+    Commit, CommitId, DueLook, Error, EventStore, ExpectedVersion, Json, Lane, NewWork, Retention, Settled,
+    Settlement, Shard, ShardTerm, Share, Timestamp, Version, Wakeups, Work, WorkFilter, WorkHint, WorkKind,
+    WorkPlace, WorkQueue, WorkScope, WorkStanding, Worker, WorkerId,
 };
 use underlay_postgres::{FaultPoint, Listen, PostgresStore, migrate, migrate_up_to};
 
@@ -42,7 +42,7 @@ async fn ready(store: &PostgresStore) -> Vec<Work> {
 }
 
 async fn due(store: &PostgresStore, shard: Shard) -> Vec<String> {
-    let page = store.read_due(shard, &[], 100).await.unwrap();
+    let page = store.read_due(shard, &DueLook::default(), 100).await.unwrap();
     page.work.into_iter().map(|read| read.work.sent.name).collect()
 }
 
@@ -167,13 +167,46 @@ fn work_without_events_wakes_other_processes() {
             let here = place.open_with(config).await;
             // Until it listens.
             loop {
-                let mut wakeup = here.subscribe();
+                let mut wakeup = here.subscribe_work();
                 there.commit(&acme(), sending([piece("k", "x")])).await.unwrap();
-                if tokio::time::timeout(Duration::from_millis(500), wakeup.hint()).await.is_ok() {
+                let hint = tokio::time::timeout(Duration::from_millis(500), wakeup.hint()).await;
+                if let Ok(hint) = hint {
+                    assert!(hint.ready[1].contains(Shard::of(&acme(), "k")), "{hint}");
                     break;
                 }
             }
         }
+    });
+}
+
+#[test]
+fn another_process_is_told_where_work_is_and_nothing_of_commits_without_any() {
+    with_place(async |place| {
+        let there = place.open().await;
+        let config = place.config().with_poll_interval(Duration::from_secs(3_600));
+        let here = place.open_with(config).await;
+        let (mut log, mut work) = (here.subscribe(), here.subscribe_work());
+        // It listens once it is told of a place alone: what it says when it begins to is told of all.
+        let mut named = WorkHint::default();
+        named.add(&acme(), &[piece("k", "x")]);
+        tokio::time::timeout(PATIENCE, async {
+            loop {
+                there.commit(&acme(), sending([piece("k", "x")])).await.unwrap();
+                let hint = tokio::time::timeout(Duration::from_millis(500), work.hint()).await;
+                if hint == Ok(named) {
+                    break;
+                }
+            }
+        })
+        .await
+        .expect("the places are named");
+        // What was sent before is told by now, or is told with the next.
+        for number in 0..3 {
+            there.commit(&acme(), append(&format!("a-{number}"), ExpectedVersion::NoStream)).await.unwrap();
+            tokio::time::timeout(PATIENCE, log.hint()).await.expect("it hears of the log");
+        }
+        let more = tokio::time::timeout(Duration::ZERO, work.hint()).await;
+        assert!(more.is_err() || more == Ok(named), "{more:?}");
     });
 }
 

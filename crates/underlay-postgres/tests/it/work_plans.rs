@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio_postgres::Client;
 use underlay_core::{
-    CommitId, Lane, Settled, Settlement, Shard, ShardTerm, WorkFilter, WorkPlace, WorkQueue, WorkScope,
-    Worker, WorkerId,
+    CommitId, DueLook, Lane, Settled, Settlement, Shard, ShardTerm, WorkFilter, WorkPlace, WorkQueue,
+    WorkScope, Worker, WorkerId,
 };
 
 use crate::generic_plans::{plan, session};
@@ -90,7 +90,18 @@ fn every_read_of_work_follows_an_index_whatever_its_values() {
                 "smallint, smallint, text, bigint, bigint",
                 "work_by_tenant"
             ),
-            read!("worker", "select_due_work", "smallint, bigint, bigint[], bigint", "work_later_due"),
+            read!(
+                "worker",
+                "select_due_work",
+                "smallint, bigint, bigint[], bigint, bigint, bigint, text[], bigint",
+                "work_later_due "
+            ),
+            read!(
+                "worker",
+                "select_tenant_due_work",
+                "smallint, bigint, bigint[], bigint, bigint, bigint, text",
+                "work_later_due_of_tenant"
+            ),
             read!("reader", "select_sent_work", "text, uuid, bigint, integer", "dead_letters_pkey"),
             read!(
                 "reader",
@@ -119,6 +130,10 @@ fn every_read_of_work_follows_an_index_whatever_its_values() {
                 assert!(text.contains("work_later_heads") && text.contains("dead_letters_heads"), "{text}");
             }
         }
+        // What settles looks at the place alone, in the lane that is looked at.
+        let row = "SELECT row_id FROM ready_row($1, $2)";
+        let text = plan(&client, "worker", "smallint, bigint", row).await;
+        assert!(text.contains("work_pkey") && text.contains("lane = part.lane"), "{text}");
     });
 }
 
@@ -158,9 +173,20 @@ fn work_the_statistics_do_not_know_is_not_read_whole() {
             after,
             10
         ));
-        reads!("what is due", 10, |store| store.read_due(shard(), &[], 10));
+        reads!("what is due", 10, |store| store.read_due(shard(), &DueLook::default(), 10));
         reads!("a piece of work", 10, |store| store.find_work(&acme, last, 0));
         reads!("a piece that is not there", 10, |store| store.find_work(&acme, last, 9));
+        let me = Worker { id: WorkerId::draw(), holder: "me".to_owned() };
+        let store = place.open().await;
+        let share = store.share(&me, TERM, &[]).await.unwrap();
+        store.close().await.unwrap();
+        let term = share.held.iter().find(|held| held.term.shard == shard()).unwrap().term;
+        let gone = [1, 2, 3, 4, 5].map(|number| Settlement {
+            term,
+            place: WorkPlace::of(number * 1_000, 7),
+            settled: Settled::Done,
+        });
+        reads!("a settlement among thousands that are ready", 20, |store| store.settle(&gone));
         for dead in [false, true] {
             let mut filter = WorkFilter { dead, ..WorkFilter::default() };
             reads!("a list", 20, |store| store.list_work(&filter, after, 10));

@@ -1,6 +1,7 @@
 //! One attempt at a piece of work, and what becomes of it.
 //!
 //! ```text
+//!  it was begun too often without an end ──► given up ──► Dead
 //!  begun ──► done ─────────────────────────────────────────────► Done
 //!    │ │ └─► failed, panicked, or silent for too long ──┬───────► Retry, due after a pause
 //!    │ └──── a heartbeat: its time begins anew          └─ final, or the last ──► given up ──► Dead
@@ -18,6 +19,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use underlay_core::limits::WORK_BEGUN_MAX;
 use underlay_core::{Attempts, Clock, Error, Fingerprint, Settled, Timestamp, Work, WorkId};
 
 use super::receiver::{Attempt, NotDone, Receiver};
@@ -38,6 +40,7 @@ pub(super) async fn attempt(
 ) -> Settled {
     let number = work.attempts.saturating_add(1);
     let (attempts, tried) = match catch_unwind(AssertUnwindSafe(|| receiver.attempts())) {
+        Ok(attempts) if work.begun >= WORK_BEGUN_MAX => (attempts, Err(ended_too_often(&work))),
         Ok(attempts) => (attempts, within_time(&*receiver, &work, number, attempts.timeout, &*clock).await),
         // A bug there fails the attempt, as one in the receiver itself does.
         Err(panic) => (Attempts::default(), Err(NotDone::passing(panicked(&*panic)))),
@@ -55,6 +58,15 @@ pub(super) async fn attempt(
         }
     }
     Settled::Retry { due_at: after(clock.now(), pause(work.id, number, &attempts)), error }
+}
+
+/// Why a piece is given up that may have ended every process that began it.
+fn ended_too_often(work: &Work) -> NotDone {
+    NotDone::last(format!(
+        "it was begun {} times, and each time the process was gone before it ended: WORK_BEGUN_MAX = \
+         {WORK_BEGUN_MAX}",
+        work.begun
+    ))
 }
 
 /// Makes an attempt that ends with its time, which each heartbeat begins anew.

@@ -50,7 +50,8 @@ pub(super) enum Source {
 }
 
 impl Source {
-    pub(super) const COUNT: usize = 3;
+    pub(super) const ALL: [Self; 3] = [Self::Due, Self::Ready(Lane::Urgent), Self::Ready(Lane::Normal)];
+    pub(super) const COUNT: usize = Self::ALL.len();
 
     pub(super) fn index(self) -> usize {
         match self {
@@ -72,7 +73,7 @@ struct Waiting {
 /// A piece that was put back, to be read again.
 pub(super) struct PutBack {
     pub(super) shard: Shard,
-    pub(super) lane: Lane,
+    pub(super) source: Source,
     pub(super) place: WorkPlace,
 }
 
@@ -283,12 +284,7 @@ impl Lines {
                 }
                 _ => 0,
             };
-            self.running += 1;
-            *self.running_of_tenants.entry(name.tenant.clone()).or_default() += 1;
-            *self.running_by_receivers.entry(name.receiver.clone()).or_default() += 1;
-            let both = (name.tenant.clone(), name.receiver.clone());
-            *self.running_by_both.entry(both).or_default() += 1;
-            self.alive.insert(name.clone());
+            self.resume(&name);
             return Some(Begun { line: name, work: next.work, receiver: next.receiver });
         }
     }
@@ -300,7 +296,17 @@ impl Lines {
         }
     }
 
-    /// An attempt has ended, however it did.
+    /// A piece that was put off is to be begun after all.
+    pub(super) fn resume(&mut self, name: &Arc<LineName>) {
+        self.running += 1;
+        *self.running_of_tenants.entry(name.tenant.clone()).or_default() += 1;
+        *self.running_by_receivers.entry(name.receiver.clone()).or_default() += 1;
+        let both = (name.tenant.clone(), name.receiver.clone());
+        *self.running_by_both.entry(both).or_default() += 1;
+        self.alive.insert(name.clone());
+    }
+
+    /// An attempt has ended, however it did, or is put off.
     pub(super) fn ended(&mut self, shard: Shard, place: WorkPlace, name: &Arc<LineName>) {
         self.running -= 1;
         count_down(&mut self.running_of_tenants, &name.tenant);
@@ -340,21 +346,18 @@ impl Lines {
         Some(known.source)
     }
 
-    /// The receivers of which something that was ready waits for its turn, since that moment or before.
+    /// The receivers of which something waits for its turn, since that moment or before.
     pub(super) fn waiting_since(&self, moment: Timestamp) -> BTreeSet<String> {
-        let waits = |line: &Line| {
-            line.waiting.values().any(|waiting| waiting.source != Source::Due && waiting.since <= moment)
-        };
+        let waits = |line: &Line| line.waiting.values().any(|waiting| waiting.since <= moment);
         let lines = self.lines.iter().filter(|(_, line)| waits(line));
         lines.map(|(name, _)| name.receiver.clone()).collect()
     }
 
-    /// Puts back the later half of what was ready and waits for a receiver.
+    /// Puts back the later half of what waits for a receiver.
     pub(super) fn put_back(&mut self, receiver: &str) -> Vec<PutBack> {
         let mut waiting: Vec<(WorkPlace, Lane, Arc<LineName>)> = Vec::new();
         for (name, line) in self.lines.iter().filter(|(name, _)| name.receiver == receiver) {
-            let ready = line.waiting.iter().filter(|(_, waiting)| waiting.source != Source::Due);
-            waiting.extend(ready.map(|((lane, place), _)| (*place, *lane, name.clone())));
+            waiting.extend(line.waiting.keys().map(|(lane, place)| (*place, *lane, name.clone())));
         }
         waiting.sort_unstable_by_key(|(place, ..)| *place);
         let left = waiting.len().div_ceil(2);
@@ -370,7 +373,7 @@ impl Lines {
             if let Some(known) = known {
                 self.rooms.give_back(&name.tenant, known.source, known.bytes);
             }
-            put_back.push(PutBack { shard, lane, place });
+            put_back.push(PutBack { shard, source: dropped.source, place });
         }
         put_back
     }

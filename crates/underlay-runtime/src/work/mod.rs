@@ -1,7 +1,7 @@
 //! What follows a commit: messages, stored commands, inputs and timers of processes.
 //!
 //! A worker holds shards ([`keeper`]), reads their work ([`shard`]) into lines of bounded length ([`lines`],
-//! [`rooms`]), makes attempts at it ([`attempt`]) by whoever receives it ([`receiver`]), and settles in bulk what
+//! [`rooms`]), makes attempts at it ([`attempt`]) by whoever receives it ([`receiver`]), counts those that may have ended a process ([`suspects`]), and settles in bulk what
 //! became of it ([`settling`]). [`worker`] has all of that in hand.
 
 mod attempt;
@@ -15,6 +15,7 @@ mod rotation;
 mod settling;
 mod shard;
 mod standing;
+mod suspects;
 mod worker;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -127,7 +128,8 @@ async fn work(means: Means, holder: String, wakeups: Arc<dyn Wakeups>, stopped: 
             lease: config.work_lease,
             backoff: config.backoff(),
         };
-        let runner = WorkRunner::new(means.clone(), keeper.start(), wakeups.subscribe(), stopped.clone());
+        let runner =
+            WorkRunner::new(means.clone(), keeper.start(), wakeups.subscribe_work(), stopped.clone());
         match tokio::spawn(runner.run()).await {
             Ok(()) => return,
             Err(error) => {

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use underlay_core::{Lane, TenantId};
+use underlay_core::TenantId;
 
 use super::lines::Source;
 use crate::EngineConfig;
@@ -60,14 +60,11 @@ impl Room {
         }
     }
 
-    fn fit(&mut self, tenant: &TenantId, bytes: usize, by_tenant: bool) -> Fit {
+    fn fit(&mut self, tenant: &TenantId, bytes: usize) -> Fit {
         let Amount { pieces, bytes: used } = self.used;
         // A piece that is larger than all of the room is taken in alone.
         if pieces > 0 && (pieces >= self.max.pieces || used + bytes > self.max.bytes) {
             return Fit::IsFull;
-        }
-        if !by_tenant {
-            return Fit::Fits;
         }
         let share = self.share();
         let has = self.of_tenants.get(tenant).copied().unwrap_or_default();
@@ -99,9 +96,9 @@ impl Rooms {
         }))
     }
 
-    /// Whether a piece has room. What is due is not read by tenants, so none of them is full there.
+    /// Whether a piece has room.
     pub(super) fn fit(&mut self, tenant: &TenantId, source: Source, bytes: usize) -> Fit {
-        self.0[source.index()].fit(tenant, bytes, source != Source::Due)
+        self.0[source.index()].fit(tenant, bytes)
     }
 
     pub(super) fn take(&mut self, tenant: &TenantId, source: Source, bytes: usize) {
@@ -129,6 +126,18 @@ impl Rooms {
         let has_room = has.pieces <= share.pieces / 2 && has.bytes <= share.bytes / 2 || has.pieces == 0;
         if has_room && room.full.remove(tenant) {
             room.hungry.insert(tenant.clone());
+        }
+    }
+
+    /// Tenants that were full are read again where they have any room: what they have may be running for long.
+    pub(super) fn look_again(&mut self, bytes_each: usize, most: usize) {
+        for source in Source::ALL {
+            let full = std::mem::take(&mut self.0[source.index()].full);
+            let (hungry, full): (Vec<TenantId>, Vec<TenantId>) =
+                full.into_iter().partition(|tenant| self.page_of(tenant, source, bytes_each, most) > 0);
+            let room = &mut self.0[source.index()];
+            room.hungry.extend(hungry);
+            room.full.extend(full);
         }
     }
 
@@ -196,12 +205,12 @@ impl Rooms {
         if page >= room.max.pieces.min(most).div_ceil(8) || page * 2 >= room.max.pieces { page } else { 0 }
     }
 
-    /// Whether something that is ready could not be taken in, or will not be.
+    /// Whether something could not be taken in, or will not be.
     pub(super) fn are_crowded(&self, bytes_each: usize, most: usize) -> bool {
         let is_crowded = |source: Source| {
             !self.0[source.index()].full.is_empty() || self.page(source, bytes_each, most) == 0
         };
-        Lane::ALL.into_iter().any(|lane| is_crowded(Source::Ready(lane)))
+        Source::ALL.into_iter().any(is_crowded)
     }
 
     /// How many pieces are in memory.

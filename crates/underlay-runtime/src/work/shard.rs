@@ -4,9 +4,13 @@
 //! is set apart: the others are read on without it, and it is read by itself, from where it was left, once it has
 //! room. When it has come as far as the others it is read with them again.
 //!
-//! A receiver that does not come to its work while others find no room is passed over: what is ready for it is left
-//! where it is, with the lowest place remembered. Once it has nothing left in memory, and the lanes were read to
-//! their ends for the others, it is read from there again.
+//! What is due is read in the same way, in the order of moments. Only there something may come to stand before the
+//! cursor: it is tried again at a moment that has passed, it was made the head of its line, or its transaction took
+//! long. So the cursor is set back by what this worker settles, a little at every poll, and to the start now and then.
+//!
+//! A receiver that does not come to its work while others find no room is passed over: what is ready or due for it is
+//! left where it is, with the lowest place of each lane remembered. Once it has nothing left in memory, and all was
+//! read to its end for the others, it is read from there again.
 //!
 //! Of one shard one thing is read at a time. What is settled while a page is on its way may be in that page as it
 //! was before; it is remembered until the page is there.
@@ -17,47 +21,76 @@ use std::time::Duration;
 
 use underlay_core::limits::WORK_TENANTS_PASSED_MAX;
 use underlay_core::{
-    HeldShard, Lane, LaneCursors, ShardTerm, TenantId, Timestamp, Work, WorkKind, WorkPlace, WorkScope,
+    DuePlace, HeldShard, Lane, LaneCursors, ShardTerm, TenantId, Timestamp, Work, WorkKind, WorkPlace,
+    WorkScope,
 };
 
+use super::attempt::after;
 use super::lines::{LineName, Source, before};
 
 /// Lines of a shard that are left for another process and known one by one; beyond that, all of a receiver's.
 const LEFT_LINES_MAX: usize = 1_000;
-/// What is due in a shard and left for another process; what is more is looked at again after a while.
-pub(super) const LEFT_DUE_MAX: usize = 250;
+/// What is due in a shard and left for another process, as far as it is counted. What is more is left too.
+const LEFT_DUE_MAX: usize = 10_000;
+/// So much of it is not read again.
+const LEFT_DUE_PASSED_MAX: usize = 250;
+
+/// How far it is looked behind the cursor of what is due, at every poll: so long a transaction may take.
+const LOOK_BEHIND: Duration = Duration::from_secs(5);
+/// How often it is looked at all that is due.
+const LOOK_AT_ALL: Duration = Duration::from_secs(60);
+/// How far a moment that the store has set may be before the moment it was asked to.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(1);
 
 /// What is read of a shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Look {
-    /// What is ready in a lane, but for the tenants that are set apart.
-    Lane(Lane),
-    /// What is due.
-    Due,
-    /// What is ready in a lane of a tenant that is set apart.
-    Apart(Lane, TenantId),
+    /// What a source has, but for the tenants that are set apart.
+    All(Source),
+    /// What a source has of a tenant that is set apart.
+    Apart(Source, TenantId),
 }
 
 impl Look {
     pub(super) fn source(&self) -> Source {
         match self {
-            Self::Due => Source::Due,
-            Self::Lane(lane) | Self::Apart(lane, _) => Source::Ready(*lane),
+            Self::All(source) | Self::Apart(source, _) => *source,
+        }
+    }
+
+    /// The tenant, where it is one that is set apart.
+    pub(super) fn tenant(&self) -> Option<&TenantId> {
+        match self {
+            Self::All(_) => None,
+            Self::Apart(_, tenant) => Some(tenant),
         }
     }
 }
 
-/// How far a lane was read.
+/// How far a source was read. What is ready was due at the beginning of all times.
 #[derive(Default)]
-struct LaneReading {
+struct Reading {
     /// All tenants but those apart were read to here.
-    after: WorkPlace,
-    /// Whether there may be more.
+    after: DuePlace,
+    /// Whether there may be more that is ready.
     may_have_more: bool,
     /// Tenants set apart, and how far each was read.
-    apart: BTreeMap<TenantId, WorkPlace>,
+    apart: BTreeMap<TenantId, DuePlace>,
     /// Those of them that have room.
     hungry: VecDeque<TenantId>,
+}
+
+impl Reading {
+    fn of_lane(after: WorkPlace) -> Self {
+        Self { after: DuePlace { place: after, ..DuePlace::START }, may_have_more: true, ..Self::default() }
+    }
+
+    /// Reads again what comes after a place.
+    fn set_back(&mut self, to: DuePlace) {
+        for after in self.apart.values_mut().chain([&mut self.after]) {
+            *after = to.min(*after);
+        }
+    }
 }
 
 /// What was settled while a page was on its way.
@@ -86,13 +119,21 @@ pub(super) struct ShardRoom {
     pub(super) term: ShardTerm,
     /// Tells the time before it was lost from the time after it was got again.
     pub(super) incarnation: u64,
+    /// What is at or before this place may have been begun by a worker that is gone.
+    pub(super) suspects_to: WorkPlace,
+    /// When this worker came to hold it.
+    pub(super) since: Timestamp,
     /// Nothing more is begun, as it is to be given back.
     pub(super) is_draining: bool,
     /// It was told to be given back.
     pub(super) is_released: bool,
-    lanes: [LaneReading; Lane::ALL.len()],
+    readings: [Reading; Source::COUNT],
     /// When to look for what is due.
     due_at: Timestamp,
+    /// When to look at all that is due.
+    all_due_at: Timestamp,
+    /// What the cursor of what is due was set back to while a page of it was on its way.
+    set_back_to: Option<DuePlace>,
     /// The read that is on its way.
     reading: Option<u64>,
     reads: u64,
@@ -104,19 +145,23 @@ pub(super) struct ShardRoom {
     left: Left,
     /// Receivers that are passed over.
     passed: BTreeSet<String>,
-    /// The lanes that were read to their ends since one is.
-    is_walked: [bool; Lane::ALL.len()],
+    /// The sources that were read to their ends since one is.
+    is_walked: [bool; Source::COUNT],
 }
 
 impl ShardRoom {
-    pub(super) fn new(held: &HeldShard, incarnation: u64) -> Self {
+    pub(super) fn new(held: &HeldShard, incarnation: u64, now: Timestamp) -> Self {
         let mut room = Self {
             term: held.term,
             incarnation,
+            suspects_to: held.suspects_to,
+            since: now,
             is_draining: false,
             is_released: false,
-            lanes: Default::default(),
+            readings: Default::default(),
             due_at: Timestamp::MIN,
+            all_due_at: Timestamp::MIN,
+            set_back_to: None,
             reading: None,
             reads: 0,
             last: 0,
@@ -133,8 +178,10 @@ impl ShardRoom {
     /// Reads again from these places on. A page that is on its way counts no more.
     pub(super) fn read_from(&mut self, cursors: LaneCursors) {
         self.reading = None;
-        self.lanes =
-            cursors.map(|after| LaneReading { after, may_have_more: true, ..LaneReading::default() });
+        let [urgent, normal] = cursors.map(Reading::of_lane);
+        self.readings = Source::ALL.map(|_| Reading::default());
+        *self.of(Source::Ready(Lane::Urgent)) = urgent;
+        *self.of(Source::Ready(Lane::Normal)) = normal;
         self.due_at = Timestamp::MIN;
         self.left = Left::default();
         self.passed.clear();
@@ -152,8 +199,9 @@ impl ShardRoom {
         !self.passed.is_empty() && self.passed.contains(receiver)
     }
 
-    /// A piece is passed over, with its receiver.
-    pub(super) fn pass(&mut self, lane: Lane, place: WorkPlace) {
+    /// A piece is passed over, with its receiver. What is due is found again without being remembered.
+    pub(super) fn pass(&mut self, source: Source, place: WorkPlace) {
+        let Source::Ready(lane) = source else { return };
         let lowest = &mut self.left.lowest[usize::from(lane.number())];
         *lowest = Some(lowest.map_or(place, |lowest| lowest.min(place)));
     }
@@ -164,9 +212,50 @@ impl ShardRoom {
         is_walked && self.passed.iter().any(|receiver| !waits(receiver))
     }
 
-    /// There may be more work.
-    pub(super) fn look_again(&mut self) {
-        self.lanes.iter_mut().for_each(|lane| lane.may_have_more = true);
+    fn of(&mut self, source: Source) -> &mut Reading {
+        &mut self.readings[source.index()]
+    }
+
+    /// There may be more work in a lane.
+    pub(super) fn look_again(&mut self, lane: Lane) {
+        self.of(Source::Ready(lane)).may_have_more = true;
+    }
+
+    /// Looks for what came to be due before what was read: a little behind it, or all of it where that is long ago.
+    pub(super) fn look_behind(&mut self, now: Timestamp) {
+        let behind = self.of(Source::Due).after.due_at;
+        if now >= self.all_due_at {
+            self.all_due_at = after(now, LOOK_AT_ALL);
+            self.set_back(Timestamp::MIN);
+        } else {
+            self.set_back(behind.saturating_sub(LOOK_BEHIND).unwrap_or(Timestamp::MIN));
+        }
+        self.look_for_due(now);
+    }
+
+    /// Something was made due since that moment, by the clock of this process.
+    pub(super) fn look_for_due_since(&mut self, moment: Timestamp, now: Timestamp) {
+        self.set_back(moment.saturating_sub(CLOCKS_DIFFER).unwrap_or(Timestamp::MIN));
+        self.look_for_due(now);
+    }
+
+    /// Something is due again at that moment.
+    pub(super) fn look_for_due_again(&mut self, at: Timestamp) {
+        self.set_back(at);
+        self.look_for_due(at);
+    }
+
+    fn set_back(&mut self, to: Timestamp) {
+        let to = DuePlace { due_at: to, place: WorkPlace::START };
+        self.of(Source::Due).set_back(to);
+        if self.reading.is_some() {
+            self.set_back_to = Some(self.set_back_to.map_or(to, |other| other.min(to)));
+        }
+    }
+
+    /// What a source was set back to since its page was asked for.
+    fn set_back_to(&self, source: Source) -> Option<DuePlace> {
+        self.set_back_to.filter(|_| source == Source::Due)
     }
 
     /// Something may be due at that moment.
@@ -180,8 +269,8 @@ impl ShardRoom {
     }
 
     /// A tenant that was set apart has room.
-    pub(super) fn feed(&mut self, lane: Lane, tenant: &TenantId) {
-        let reading = &mut self.lanes[usize::from(lane.number())];
+    pub(super) fn feed(&mut self, source: Source, tenant: &TenantId) {
+        let reading = self.of(source);
         if reading.apart.contains_key(tenant) && !reading.hungry.contains(tenant) {
             reading.hungry.push_back(tenant.clone());
         }
@@ -196,27 +285,27 @@ impl ShardRoom {
         if self.reading.is_some() || self.is_draining {
             return None;
         }
-        const LOOKS: usize = 5;
+        const LOOKS: usize = 2 * Source::COUNT;
         for step in 1..=LOOKS {
             let number = (self.last + step) % LOOKS;
-            let look = match number {
-                0 | 1 => {
-                    let lane = Lane::ALL[number];
-                    let reading = &self.lanes[number];
-                    // Where so many are set apart, it goes on once one of them has come as far.
-                    let may = reading.may_have_more && reading.apart.len() < WORK_TENANTS_PASSED_MAX;
-                    may.then_some(Look::Lane(lane))
-                }
-                2 => (self.due_at <= now).then_some(Look::Due),
-                _ => {
-                    let lane = Lane::ALL[number - 3];
-                    let hungry = self.lanes[number - 3].hungry.front();
-                    hungry.map(|tenant| Look::Apart(lane, tenant.clone()))
-                }
+            let source = Source::ALL[number % Source::COUNT];
+            let is_due = self.due_at <= now;
+            let reading = self.of(source);
+            let look = if number < Source::COUNT {
+                let may_have_more = if source == Source::Due { is_due } else { reading.may_have_more };
+                // Where so many are set apart, it goes on once one of them has come as far.
+                let may = may_have_more && reading.apart.len() < WORK_TENANTS_PASSED_MAX;
+                may.then_some(Look::All(source))
+            } else {
+                reading.hungry.front().map(|tenant| Look::Apart(source, tenant.clone()))
             };
             let Some(look) = look else { continue };
             let page = page(&look);
             if page == 0 {
+                if look.tenant().is_some() {
+                    // Another may have room.
+                    self.of(source).hungry.rotate_left(1);
+                }
                 continue;
             }
             self.last = number;
@@ -230,20 +319,21 @@ impl ShardRoom {
         self.reads += 1;
         self.reading = Some(self.reads);
         self.meanwhile = Meanwhile::default();
+        self.set_back_to = None;
         match look {
             // What comes while it is read is looked for again.
-            Look::Lane(lane) => self.lanes[usize::from(lane.number())].may_have_more = false,
-            Look::Due => self.due_at = Timestamp::MAX,
-            Look::Apart(lane, _) => {
-                self.lanes[usize::from(lane.number())].hungry.pop_front();
+            Look::All(Source::Due) => self.due_at = Timestamp::MAX,
+            Look::All(source) => self.of(*source).may_have_more = false,
+            Look::Apart(source, _) => {
+                self.of(*source).hungry.pop_front();
             }
         }
     }
 
-    /// Whose ready work is read, and from where.
-    pub(super) fn scope(&self, lane: Lane, of: Option<&TenantId>) -> (WorkScope, WorkPlace) {
-        let reading = &self.lanes[usize::from(lane.number())];
-        match of {
+    /// Whose work is read, and from where.
+    pub(super) fn scope(&self, look: &Look) -> (WorkScope, DuePlace) {
+        let reading = &self.readings[look.source().index()];
+        match look.tenant() {
             None => (WorkScope::EveryTenantBut(reading.apart.keys().cloned().collect()), reading.after),
             Some(tenant) => {
                 let after = reading.apart.get(tenant).copied().unwrap_or(reading.after);
@@ -270,57 +360,69 @@ impl ShardRoom {
     pub(super) fn failed(&mut self, look: &Look, now: Timestamp) {
         self.failures = self.failures.saturating_add(1);
         match look {
-            Look::Lane(lane) => self.lanes[usize::from(lane.number())].may_have_more = true,
-            Look::Due => self.look_for_due(now),
-            Look::Apart(lane, tenant) => self.feed(*lane, tenant),
+            Look::All(source) => self.has_more(*source, now),
+            Look::Apart(source, tenant) => self.feed(*source, tenant),
+        }
+    }
+
+    /// There may be more in a source, to be looked for at that moment.
+    fn has_more(&mut self, source: Source, at: Timestamp) {
+        match source {
+            Source::Due => self.look_for_due(at),
+            Source::Ready(_) => self.of(source).may_have_more = true,
         }
     }
 
     /// Whether the tenant of a piece is set apart, so that the piece is read later.
-    pub(super) fn is_apart(&self, lane: Lane, tenant: &TenantId) -> bool {
-        self.lanes[usize::from(lane.number())].apart.contains_key(tenant)
+    pub(super) fn is_apart(&self, source: Source, tenant: &TenantId) -> bool {
+        self.readings[source.index()].apart.contains_key(tenant)
     }
 
     /// Sets a tenant apart, which is to be read from this place on. False where too many are.
-    pub(super) fn set_apart(&mut self, lane: Lane, tenant: &TenantId, from: WorkPlace) -> bool {
-        let apart = &mut self.lanes[usize::from(lane.number())].apart;
-        if apart.len() >= WORK_TENANTS_PASSED_MAX && !apart.contains_key(tenant) {
+    pub(super) fn set_apart(&mut self, source: Source, tenant: &TenantId, from: DuePlace) -> bool {
+        let (back, reading) = (self.set_back_to(source), self.of(source));
+        if reading.apart.len() >= WORK_TENANTS_PASSED_MAX && !reading.apart.contains_key(tenant) {
             return false;
         }
-        apart.insert(tenant.clone(), before(from));
+        let from = just_before(from);
+        reading.apart.insert(tenant.clone(), back.map_or(from, |back| from.min(back)));
         true
     }
 
-    /// A lane was looked at as far as that.
-    pub(super) fn looked_to(&mut self, lane: Lane, place: WorkPlace, has_more: bool) {
-        let reading = &mut self.lanes[usize::from(lane.number())];
-        reading.after = reading.after.max(place);
-        reading.may_have_more |= has_more;
-        self.is_walked[usize::from(lane.number())] |= !has_more;
+    /// A source was looked at as far as that. Where there is more of it, that is looked for at the moment `next`.
+    pub(super) fn looked_to(&mut self, source: Source, place: DuePlace, has_more: bool, next: Timestamp) {
+        let (back, reading) = (self.set_back_to(source), self.of(source));
+        reading.after = reading.after.max(back.map_or(place, |back| place.min(back)));
+        if has_more || back.is_some() {
+            self.has_more(source, next);
+        }
+        self.is_walked[source.index()] |= !has_more;
     }
 
-    /// How far a lane was looked at.
-    pub(super) fn after(&self, lane: Lane) -> WorkPlace {
-        self.lanes[usize::from(lane.number())].after
+    /// How far a source was looked at.
+    pub(super) fn after(&self, source: Source) -> DuePlace {
+        self.readings[source.index()].after
     }
 
     /// A tenant that is set apart was looked at as far as that. Where the others are no further, it is read with
     /// them again.
     pub(super) fn looked_apart_to(
         &mut self,
-        lane: Lane,
+        source: Source,
         tenant: &TenantId,
-        place: WorkPlace,
+        place: DuePlace,
         has_more: bool,
+        now: Timestamp,
     ) {
-        let reading = &mut self.lanes[usize::from(lane.number())];
-        if has_more && place < reading.after {
+        let (back, reading) = (self.set_back_to(source), self.of(source));
+        let place = back.map_or(place, |back| place.min(back));
+        if (has_more || back.is_some()) && place < reading.after {
             reading.apart.insert(tenant.clone(), place);
-            self.feed(lane, tenant);
+            self.feed(source, tenant);
         } else {
             reading.apart.remove(tenant);
             reading.hungry.retain(|hungry| hungry != tenant);
-            reading.may_have_more = true;
+            self.has_more(source, now);
         }
     }
 
@@ -358,13 +460,15 @@ impl ShardRoom {
             let from = self.left.lines.entry(line).or_insert(work.place);
             *from = work.place.min(*from);
         }
-        match source {
-            Source::Due => {
-                self.left.due.insert(work.place);
-            }
-            Source::Ready(lane) => self.pass(lane, work.place),
+        // What is due is read again and again, and is counted once.
+        let is_new = match source {
+            Source::Due => self.left.due.len() < LEFT_DUE_MAX && self.left.due.insert(work.place),
+            Source::Ready(_) => true,
+        };
+        self.pass(source, work.place);
+        if is_new {
+            *self.left.counts.entry((work.sent.kind.name(), work.sent.receiver.clone())).or_default() += 1;
         }
-        *self.left.counts.entry((work.sent.kind.name(), work.sent.receiver.clone())).or_default() += 1;
     }
 
     /// Whether a piece stands behind one that was left.
@@ -374,9 +478,9 @@ impl ShardRoom {
                 && self.left.receivers.contains(&(work.sent.kind, work.sent.receiver.clone()))
     }
 
-    /// What is due and was left.
-    pub(super) fn left_due(&self) -> &BTreeSet<WorkPlace> {
-        &self.left.due
+    /// Of what is due and was left, so much that a reading can pass over.
+    pub(super) fn left_due(&self) -> impl Iterator<Item = WorkPlace> {
+        self.left.due.iter().copied().take(LEFT_DUE_PASSED_MAX)
     }
 
     /// How much was left, by kind and receiver.
@@ -387,14 +491,25 @@ impl ShardRoom {
     /// How far reading has come, but for what is in memory.
     pub(super) fn looked(&self) -> LaneCursors {
         Lane::ALL.map(|lane| {
-            let number = usize::from(lane.number());
-            let reading = &self.lanes[number];
+            let reading = &self.readings[Source::Ready(lane).index()];
             let apart = reading.apart.values().copied().min();
-            let left = self.left.lowest[number].map(before);
-            [Some(reading.after), apart, left].into_iter().flatten().min().unwrap_or_default()
+            let left = self.left.lowest[usize::from(lane.number())].map(before);
+            let read = [Some(reading.after), apart].into_iter().flatten().map(|read| read.place);
+            read.chain(left).min().unwrap_or_default()
         })
     }
 }
 
 /// The pause before what could not be read is read again.
 pub(super) const READ_PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Where a piece stands in the order of its source.
+pub(super) fn place_of(work: &Work, source: Source) -> DuePlace {
+    let due_at = work.sent.due_at.filter(|_| source == Source::Due);
+    DuePlace { due_at: due_at.unwrap_or(Timestamp::MIN), place: work.place }
+}
+
+/// The place just before another.
+pub(super) fn just_before(place: DuePlace) -> DuePlace {
+    DuePlace { place: before(place.place), ..place }
+}

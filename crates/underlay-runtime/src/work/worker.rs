@@ -23,18 +23,20 @@ use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 use underlay_core::limits::WORK_PAGE_MAX;
 use underlay_core::{
-    Clock, DuePage, Error, HeldShard, Lane, LaneCursors, Settled, Settlement, Shard, ShardTerm, Timestamp,
-    Wakeup, Work, WorkPage, WorkPlace, WorkQueue,
+    BegunWork, Clock, DueLook, DuePage, DuePlace, Error, HeldShard, Lane, LaneCursors, ReadWork, Settled,
+    Settlement, Shard, ShardTerm, TenantId, Timestamp, Work, WorkHint, WorkPage, WorkPlace, WorkQueue,
+    WorkWakeup,
 };
 
 use super::attempt::{after, attempt};
 use super::keeper::KeeperHandle;
-use super::lines::{LineName, Lines, PutBack, RunningBounds, Source, before, bytes_of};
+use super::lines::{LineName, Lines, PutBack, RunningBounds, Source, bytes_of};
 use super::receiver::Receivers;
 use super::rooms::{Fit, Rooms};
 use super::settling::{Entry, Settling};
-use super::shard::{LEFT_DUE_MAX, Look, READ_PAUSE_MAX, ShardRoom};
+use super::shard::{Look, READ_PAUSE_MAX, ShardRoom, just_before, place_of};
 use super::standing::{Told, until};
+use super::suspects::{Beginning, Suspects, Suspicion};
 use crate::EngineConfig;
 use crate::subscription::Backoff;
 
@@ -50,10 +52,8 @@ const REPORTS_IN_A_ROW_MAX: usize = 256;
 const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
 /// How soon after a hint it is looked for what is due: it may have been sent to wait for less than a poll.
 const DUE_AFTER_HINT: Duration = Duration::from_millis(100);
-/// How soon it is looked again for what is due, where all there was is still being settled.
+/// How soon it is looked again for what is due, where there is no room for it.
 const DUE_AGAIN: Duration = Duration::from_millis(100);
-/// How soon it is looked again at what is due and left for other processes, where it is too much to be left aside.
-const LEFT_AGAIN: Duration = Duration::from_secs(60);
 
 /// How long work may wait in memory for a receiver, while other work finds no room there.
 const WAITING_MAX: Duration = Duration::from_secs(5);
@@ -61,15 +61,32 @@ const WAITING_MAX: Duration = Duration::from_secs(5);
 /// What runs beside the worker.
 enum Job {
     Read { shard: Shard, incarnation: u64, number: Option<u64>, look: Look, page: usize },
-    Settle { batch: Vec<Entry> },
+    Settle { batch: Vec<Entry>, begun_at: Timestamp },
     Attempt { shard: Shard, incarnation: u64, work: Arc<Work>, line: Arc<LineName> },
+    Count { pieces: Vec<Beginning>, failures: u32 },
     Drain { shard: Shard, incarnation: u64 },
+}
+
+/// A page of whatever source.
+struct ReadPage {
+    work: Vec<ReadWork>,
+    /// The last place that was looked at.
+    to: DuePlace,
+    has_more: bool,
+}
+
+impl ReadPage {
+    fn ready(page: WorkPage) -> Self {
+        let to = DuePlace { place: page.scanned_to, ..DuePlace::START };
+        Self { work: page.work, to, has_more: !page.at_end }
+    }
 }
 
 /// What a job came to.
 enum Report {
     Page(Result<WorkPage, Error>),
     Due(Result<DuePage, Error>),
+    Counted(Result<Vec<Shard>, Error>),
     Settled(Result<Vec<Shard>, Error>),
     Attempted(Settled),
     DrainIsOver,
@@ -89,7 +106,7 @@ pub(super) struct Means {
 pub(super) struct WorkRunner {
     means: Means,
     keeper: KeeperHandle,
-    wakeup: Wakeup,
+    wakeup: WorkWakeup,
     stop: watch::Receiver<bool>,
     shards: BTreeMap<Shard, ShardRoom>,
     /// Terms that the store said are lost, and the answer about what is held from which on it is believed again.
@@ -99,6 +116,7 @@ pub(super) struct WorkRunner {
     ends_at: Timestamp,
     lines: Lines,
     settling: Settling,
+    suspects: Suspects,
     tasks: JoinSet<Report>,
     jobs: HashMap<Id, Job>,
     reads: usize,
@@ -115,7 +133,7 @@ impl WorkRunner {
     pub(super) fn new(
         means: Means,
         keeper: KeeperHandle,
-        wakeup: Wakeup,
+        wakeup: WorkWakeup,
         stop: watch::Receiver<bool>,
     ) -> Self {
         Self {
@@ -130,6 +148,7 @@ impl WorkRunner {
             holding: 0,
             ends_at: Timestamp::MIN,
             settling: Settling::default(),
+            suspects: Suspects::default(),
             tasks: JoinSet::new(),
             jobs: HashMap::new(),
             reads: 0,
@@ -170,7 +189,7 @@ impl WorkRunner {
                     poll = clock.sleep(self.means.config.work_poll_interval);
                     self.poll();
                 }
-                () = self.wakeup.hint(), if !self.is_stopping => self.hinted(),
+                hint = self.wakeup.hint(), if !self.is_stopping => self.hinted(hint),
                 Some(report) = self.tasks.join_next_with_id() => self.take(report),
                 () = sleep(&*clock, due_in) => {}
             }
@@ -250,7 +269,7 @@ impl WorkRunner {
         if !self.shards.contains_key(&shard) {
             self.incarnations += 1;
             tracing::debug!(%shard, term = held.term.term, "a shard is held");
-            self.shards.insert(shard, ShardRoom::new(held, self.incarnations));
+            self.shards.insert(shard, ShardRoom::new(held, self.incarnations, self.means.clock.now()));
         }
         let Some(room) = self.shards.get_mut(&shard) else { return };
         let drains = held.is_surplus || self.is_stopping;
@@ -267,6 +286,9 @@ impl WorkRunner {
         room.is_draining = true;
         let cursors = self.lines.cursors(shard, room.looked());
         self.lines.drop_waiting(shard);
+        for place in self.suspects.drop_waiting(shard) {
+            self.lines.settled(shard, place);
+        }
         room.read_from(cursors);
         let (incarnation, bound, clock) =
             (room.incarnation, self.means.config.work_drain, self.means.clock.clone());
@@ -292,10 +314,20 @@ impl WorkRunner {
     fn lose(&mut self, shard: Shard) {
         let Some(room) = self.shards.remove(&shard) else { return };
         self.lines.forget(shard);
+        self.suspects.drop_waiting(shard);
         if !room.is_released {
             tracing::warn!(%shard, term = room.term.term, "a shard was lost");
             self.means.told.tell(|state| state.lost_terms += 1);
         }
+    }
+
+    /// Forgets all of a shard that the store says is lost.
+    fn lose_as_told(&mut self, shard: Shard) {
+        let Some(term) = self.shards.get(&shard).map(|room| room.term) else { return };
+        // The next answer may be to what was asked before.
+        self.lost.insert(shard, (term, self.holding + 2));
+        self.lose(shard);
+        self.keeper.look_again();
     }
 
     fn stop(&mut self) {
@@ -305,11 +337,18 @@ impl WorkRunner {
         }
     }
 
-    fn hinted(&mut self) {
+    /// Looks where the hint says, and nowhere else.
+    fn hinted(&mut self, hint: WorkHint) {
         let soon = after(self.means.clock.now(), DUE_AFTER_HINT);
-        for room in self.shards.values_mut() {
-            room.look_again();
-            room.look_for_due(soon);
+        for (shard, room) in &mut self.shards {
+            for (lane, shards) in Lane::ALL.into_iter().zip(hint.ready) {
+                if shards.contains(*shard) {
+                    room.look_again(lane);
+                }
+            }
+            if hint.later.contains(*shard) {
+                room.look_for_due(soon);
+            }
         }
     }
 
@@ -317,8 +356,8 @@ impl WorkRunner {
         let now = self.means.clock.now();
         self.make_room(now);
         for room in self.shards.values_mut() {
-            room.look_again();
-            room.look_for_due(now);
+            Lane::ALL.into_iter().for_each(|lane| room.look_again(lane));
+            room.look_behind(now);
         }
         self.keeper.set_cursors(self.cursors());
     }
@@ -336,6 +375,7 @@ impl WorkRunner {
         if !self.lines.rooms.are_crowded(self.bytes_each, PAGE_MAX) {
             return;
         }
+        self.lines.rooms.look_again(self.bytes_each, PAGE_MAX);
         let long_ago = now.saturating_sub(WAITING_MAX).unwrap_or(Timestamp::MIN);
         for receiver in self.lines.waiting_since(long_ago) {
             let put_back = self.lines.put_back(&receiver);
@@ -344,9 +384,9 @@ impl WorkRunner {
             }
             tracing::debug!(receiver, count = put_back.len(), "a receiver does not come to its work");
             self.shards.values_mut().for_each(|room| room.pass_over(&receiver));
-            for PutBack { shard, lane, place } in put_back {
+            for PutBack { shard, source, place } in put_back {
                 if let Some(room) = self.shards.get_mut(&shard) {
-                    room.pass(lane, place);
+                    room.pass(source, place);
                 }
             }
         }
@@ -373,21 +413,126 @@ impl WorkRunner {
             of_tenant: config.work_tenant_running_max,
             by_receiver: config.work_receiver_running_max,
         };
-        while let Some(begun) = self.lines.next(bounds) {
-            let (shard, place) = (begun.work.shard, begun.work.place);
-            let incarnation = self.shards.get(&shard).map_or(0, |room| room.incarnation);
-            let going = attempt(begun.receiver, begun.work.clone(), self.means.clock.clone(), self.backoff);
-            let handle = self.tasks.spawn(async move { Report::Attempted(going.await) });
-            let (work, line) = (begun.work, begun.line);
-            self.jobs.insert(handle.id(), Job::Attempt { shard, incarnation, work, line });
-            self.lines.began(shard, place, handle);
+        let mut counted = Vec::new();
+        if let Some(next) = self.suspects.next() {
+            self.lines.resume(&next.line);
+            counted.push(next);
         }
+        while let Some(begun) = self.lines.next(bounds) {
+            let shard = begun.work.shard;
+            let Some(room) = self.shards.get(&shard) else {
+                self.lines.ended(shard, begun.work.place, &begun.line);
+                continue;
+            };
+            let beginning = Beginning {
+                shard,
+                incarnation: room.incarnation,
+                line: begun.line,
+                work: begun.work,
+                receiver: begun.receiver,
+            };
+            match self.suspects.of(&beginning.work, room.suspects_to, room.since) {
+                Suspicion::None => self.attempt(beginning),
+                Suspicion::Counted => counted.push(beginning),
+                Suspicion::Alone => {
+                    let (place, line) = (beginning.work.place, beginning.line.clone());
+                    match self.suspects.begin_alone(beginning) {
+                        Some(beginning) => counted.push(beginning),
+                        // Its line waits with it.
+                        None => self.lines.ended(shard, place, &line),
+                    }
+                }
+            }
+        }
+        while !counted.is_empty() {
+            let rest = counted.split_off(counted.len().min(WORK_PAGE_MAX));
+            self.count(std::mem::replace(&mut counted, rest), 0);
+        }
+    }
+
+    /// Makes an attempt.
+    fn attempt(&mut self, beginning: Beginning) {
+        let Beginning { shard, incarnation, line, mut work, receiver } = beginning;
+        let (place, begun) = (work.place, self.suspects.begun(&work));
+        if begun != work.begun {
+            work = Arc::new(Work { begun, ..(*work).clone() });
+        }
+        let going = attempt(receiver, work.clone(), self.means.clock.clone(), self.backoff);
+        let handle = self.tasks.spawn(async move { Report::Attempted(going.await) });
+        self.jobs.insert(handle.id(), Job::Attempt { shard, incarnation, work, line });
+        self.lines.began(shard, place, handle);
+    }
+
+    /// Counts that pieces are begun, before they are.
+    fn count(&mut self, pieces: Vec<Beginning>, failures: u32) {
+        let term = |piece: &Beginning| self.shards.get(&piece.shard).map(|room| room.term);
+        let begun: Vec<BegunWork> = pieces
+            .iter()
+            .filter_map(|piece| {
+                let (place, times) = (piece.work.place, piece.work.begun.saturating_add(1));
+                Some(BegunWork { term: term(piece)?, place, times })
+            })
+            .collect();
+        let (queue, clock) = (self.means.queue.clone(), self.means.clock.clone());
+        let pause = self.backoff.delay(failures);
+        self.spawn(Job::Count { pieces, failures }, async move {
+            rest(&*clock, pause).await;
+            Report::Counted(queue.begin(&begun).await)
+        });
+    }
+
+    /// Begins what was counted.
+    fn take_counted(&mut self, pieces: Vec<Beginning>, failures: u32, answer: Result<Vec<Shard>, Error>) {
+        let lost = match answer {
+            Ok(lost) => lost,
+            Err(error) => {
+                tracing::warn!(%error, count = pieces.len(), "what is begun could not be counted");
+                let (held, gone): (Vec<Beginning>, Vec<Beginning>) =
+                    pieces.into_iter().partition(|piece| self.is_to_be_begun(piece));
+                for piece in gone {
+                    self.put_off(&piece);
+                }
+                if !held.is_empty() {
+                    self.count(held, failures.saturating_add(1));
+                }
+                return;
+            }
+        };
+        for shard in &lost {
+            self.lose_as_told(*shard);
+        }
+        for piece in pieces {
+            if self.is_to_be_begun(&piece) {
+                self.suspects.count(piece.work.place);
+                self.attempt(piece);
+            } else {
+                self.put_off(&piece);
+            }
+        }
+    }
+
+    /// Whether a piece is to be begun that was to be when it was asked to be counted.
+    fn is_to_be_begun(&self, piece: &Beginning) -> bool {
+        let is_draining = self.shards.get(&piece.shard).is_none_or(|room| room.is_draining);
+        self.is_of_now(piece.shard, piece.incarnation)
+            && !is_draining
+            && self.lines.knows(piece.shard, piece.work.place)
+    }
+
+    /// Does not begin a piece that counts as running. It is read again.
+    fn put_off(&mut self, piece: &Beginning) {
+        let place = piece.work.place;
+        self.lines.ended(piece.shard, place, &piece.line);
+        if self.is_of_now(piece.shard, piece.incarnation) {
+            self.lines.settled(piece.shard, place);
+        }
+        self.suspects.ended(place);
     }
 
     /// Reads what there is room for.
     fn read(&mut self, now: Timestamp) {
-        for source in Lane::ALL {
-            for tenant in self.lines.rooms.take_hungry(Source::Ready(source)) {
+        for source in Source::ALL {
+            for tenant in self.lines.rooms.take_hungry(source) {
                 self.shards.values_mut().for_each(|room| room.feed(source, &tenant));
             }
         }
@@ -407,7 +552,7 @@ impl WorkRunner {
         let (rooms, bytes_each) = (&self.lines.rooms, self.bytes_each);
         let page = |look: &Look| match look {
             Look::Apart(_, tenant) => rooms.page_of(tenant, look.source(), bytes_each, PAGE_MAX),
-            Look::Lane(_) | Look::Due => rooms.page(look.source(), bytes_each, PAGE_MAX),
+            Look::All(source) => rooms.page(*source, bytes_each, PAGE_MAX),
         };
         let Some((look, page)) = room.next_look(now, page) else { return };
         let pause = self.backoff.delay(room.failures).min(READ_PAUSE_MAX);
@@ -416,31 +561,25 @@ impl WorkRunner {
         self.last_read = Some(shard);
         self.reads += 1;
         let job = Job::Read { shard, incarnation, number: room.reading(), look: look.clone(), page };
-        match look {
-            Look::Due => {
-                let mut except: Vec<WorkPlace> = room.left_due().iter().copied().collect();
+        let (scope, after) = room.scope(&look);
+        if let Some(tenant) = look.tenant() {
+            self.lines.rooms.expect(tenant, look.source(), page);
+        }
+        match look.source() {
+            Source::Due => {
+                let mut except: Vec<WorkPlace> = room.left_due().collect();
                 except.extend(self.lines.due(shard));
                 except.truncate(WORK_PAGE_MAX);
+                let look = DueLook { scope, after, except };
                 self.spawn(job, async move {
                     rest(&*clock, pause).await;
-                    Report::Due(queue.read_due(shard, &except, page).await)
+                    Report::Due(queue.read_due(shard, &look, page).await)
                 });
             }
-            Look::Lane(lane) => {
-                let (scope, after) = room.scope(lane, None);
-                self.spawn(job, async move {
-                    rest(&*clock, pause).await;
-                    Report::Page(queue.read_work(shard, lane, &scope, after, page).await)
-                });
-            }
-            Look::Apart(lane, tenant) => {
-                let (scope, after) = room.scope(lane, Some(&tenant));
-                self.lines.rooms.expect(&tenant, Source::Ready(lane), page);
-                self.spawn(job, async move {
-                    rest(&*clock, pause).await;
-                    Report::Page(queue.read_work(shard, lane, &scope, after, page).await)
-                });
-            }
+            Source::Ready(lane) => self.spawn(job, async move {
+                rest(&*clock, pause).await;
+                Report::Page(queue.read_work(shard, lane, &scope, after.place, page).await)
+            }),
         }
     }
 
@@ -452,7 +591,8 @@ impl WorkRunner {
         let settlements: Vec<Settlement> = batch.iter().map(|entry| entry.settlement.clone()).collect();
         let (queue, clock) = (self.means.queue.clone(), self.means.clock.clone());
         let pause = self.backoff.delay(self.settling.failures);
-        self.spawn(Job::Settle { batch }, async move {
+        let begun_at = clock.now();
+        self.spawn(Job::Settle { batch, begun_at }, async move {
             rest(&*clock, pause).await;
             Report::Settled(queue.settle(&settlements).await)
         });
@@ -476,15 +616,24 @@ impl WorkRunner {
                     self.take_page(shard, &look, report);
                 }
             }
-            Job::Settle { batch } => {
+            Job::Settle { batch, begun_at } => {
                 let answer = match report {
                     Ok(Report::Settled(answer)) => answer,
                     Ok(_) => return,
                     Err(error) => Err(Error::backend("settling work", error)),
                 };
-                self.take_settled(batch, answer);
+                self.take_settled(batch, begun_at, answer);
+            }
+            Job::Count { pieces, failures } => {
+                let answer = match report {
+                    Ok(Report::Counted(answer)) => answer,
+                    Ok(_) => return,
+                    Err(error) => Err(Error::backend("counting work", error)),
+                };
+                self.take_counted(pieces, failures, answer);
             }
             Job::Attempt { shard, incarnation, work, line } => {
+                self.suspects.ended(work.place);
                 let is_known = self.is_of_now(shard, incarnation) && self.lines.knows(shard, work.place);
                 self.lines.ended(shard, work.place, &line);
                 let settled = match report {
@@ -529,7 +678,7 @@ impl WorkRunner {
         }
     }
 
-    fn take_settled(&mut self, batch: Vec<Entry>, answer: Result<Vec<Shard>, Error>) {
+    fn take_settled(&mut self, batch: Vec<Entry>, begun_at: Timestamp, answer: Result<Vec<Shard>, Error>) {
         let lost = match answer {
             Ok(lost) => lost,
             Err(error) => {
@@ -546,17 +695,15 @@ impl WorkRunner {
                 continue;
             };
             if lost.contains(&term.shard) {
-                // The next answer may be to what was asked before.
-                self.lost.insert(term.shard, (term, self.holding + 2));
-                self.lose(term.shard);
-                self.keeper.look_again();
+                self.lose_as_told(term.shard);
                 continue;
             }
             room.settled(place);
+            self.suspects.settled(place);
             match &settled {
-                Settled::Retry { due_at, .. } => room.look_for_due(*due_at),
+                Settled::Retry { due_at, .. } => room.look_for_due_again(*due_at),
                 // Nothing may have stood before it any more.
-                Settled::Held => room.look_for_due(now),
+                Settled::Held => room.look_for_due_since(begun_at, now),
                 Settled::Done | Settled::Dead { .. } => {}
             }
             if is_blocking(&settled) {
@@ -565,7 +712,7 @@ impl WorkRunner {
             let source = self.lines.settled(term.shard, place);
             // What stood behind it may be due now.
             if source == Some(Source::Due) {
-                room.look_for_due(now);
+                room.look_for_due_since(begun_at, now);
             }
         }
     }
@@ -573,102 +720,104 @@ impl WorkRunner {
     fn take_page(&mut self, shard: Shard, look: &Look, report: Result<Report, JoinError>) {
         let now = self.means.clock.now();
         let Some(room) = self.shards.get_mut(&shard) else { return };
-        let error = match report {
-            Ok(Report::Page(Ok(page))) => {
-                room.failures = 0;
-                return match look {
-                    Look::Lane(lane) => self.take_ready(shard, *lane, page),
-                    Look::Apart(lane, tenant) => self.take_apart(shard, *lane, tenant, page),
-                    Look::Due => {}
-                };
-            }
+        let (page, next_due_in) = match report {
+            Ok(Report::Page(Ok(page))) => (ReadPage::ready(page), None),
             Ok(Report::Due(Ok(page))) => {
-                room.failures = 0;
-                return self.take_due(shard, page, now);
+                let next = page.next_due_in;
+                (ReadPage { work: page.work, to: page.scanned_to, has_more: !page.at_end }, next)
             }
-            Ok(Report::Page(Err(error)) | Report::Due(Err(error))) => error,
+            Ok(Report::Page(Err(error)) | Report::Due(Err(error))) => {
+                return self.could_not_read(shard, look, &error);
+            }
             Ok(_) => return,
-            Err(error) => Error::backend("reading work", error),
+            Err(error) => {
+                return self.could_not_read(shard, look, &Error::backend("reading work", error));
+            }
         };
-        room.failed(look, now);
+        room.failures = 0;
+        // Of what is due the next moment is told, where nothing more is due.
+        if let Some(next) = next_due_in.filter(|_| !page.has_more) {
+            room.look_for_due(after(now, next));
+        }
+        self.weigh(page.work.iter().map(|read| &read.work));
+        match look {
+            Look::All(source) => self.take_all(shard, *source, page, now),
+            Look::Apart(source, tenant) => self.take_apart(shard, *source, tenant, page, now),
+        }
+    }
+
+    fn could_not_read(&mut self, shard: Shard, look: &Look, error: &Error) {
+        let now = self.means.clock.now();
+        if let Some(room) = self.shards.get_mut(&shard) {
+            room.failed(look, now);
+        }
         tracing::warn!(%shard, %error, "work could not be read");
         self.means.told.tell(|state| state.error = Some(error.to_string()));
     }
 
-    /// Takes in a page of what is ready.
-    fn take_ready(&mut self, shard: Shard, lane: Lane, page: WorkPage) {
-        let (mut looked_to, mut has_more) = (page.scanned_to, !page.at_end);
-        self.weigh(page.work.iter().map(|read| &read.work));
-        for read in page.work {
+    /// Takes in a page of a source.
+    fn take_all(&mut self, shard: Shard, source: Source, page: ReadPage, now: Timestamp) {
+        let ReadPage { work, to: mut looked_to, mut has_more } = page;
+        let mut next = now;
+        for read in work {
             let Some(room) = self.shards.get_mut(&shard) else { return };
-            let (place, tenant) = (read.work.place, read.work.tenant.clone());
-            if room.is_apart(lane, &tenant) {
+            let (place, tenant) = (place_of(&read.work, source), read.work.tenant.clone());
+            if room.is_apart(source, &tenant) {
                 continue;
             }
-            let is_taken = match self.take_in(read.work, Source::Ready(lane), read.is_blocked) {
+            let is_taken = match self.take_in(read.work, source, read.is_blocked) {
                 Fit::Fits => true,
                 Fit::TenantIsFull => {
-                    self.shards.get_mut(&shard).is_some_and(|room| room.set_apart(lane, &tenant, place))
+                    self.shards.get_mut(&shard).is_some_and(|room| room.set_apart(source, &tenant, place))
                 }
                 Fit::IsFull => false,
             };
             if !is_taken {
-                (looked_to, has_more) = (before(place), true);
+                // Until there is room.
+                (looked_to, has_more, next) = (just_before(place), true, after(now, DUE_AGAIN));
                 break;
             }
         }
         if let Some(room) = self.shards.get_mut(&shard) {
-            room.looked_to(lane, looked_to, has_more);
+            room.looked_to(source, looked_to, has_more, next);
         }
     }
 
     /// Takes in a page of a tenant that is set apart.
-    fn take_apart(&mut self, shard: Shard, lane: Lane, tenant: &underlay_core::TenantId, page: WorkPage) {
+    fn take_apart(
+        &mut self,
+        shard: Shard,
+        source: Source,
+        tenant: &TenantId,
+        page: ReadPage,
+        now: Timestamp,
+    ) {
         let Some(room) = self.shards.get(&shard) else { return };
-        let (all, mut looked_to, mut has_more) = (room.after(lane), page.scanned_to, !page.at_end);
-        self.weigh(page.work.iter().map(|read| &read.work));
-        for read in page.work {
-            let place = read.work.place;
+        let ReadPage { work, to: mut looked_to, mut has_more } = page;
+        let all = room.after(source);
+        for read in work {
+            let place = place_of(&read.work, source);
             if place > all {
                 // What is beyond is read with that of the others.
                 (looked_to, has_more) = (all, false);
                 break;
             }
-            match self.take_in(read.work, Source::Ready(lane), read.is_blocked) {
+            match self.take_in(read.work, source, read.is_blocked) {
                 Fit::Fits => {}
                 Fit::TenantIsFull => {
                     if let Some(room) = self.shards.get_mut(&shard) {
-                        room.set_apart(lane, tenant, place);
+                        room.set_apart(source, tenant, place);
                     }
                     return;
                 }
                 Fit::IsFull => {
-                    (looked_to, has_more) = (before(place), true);
+                    (looked_to, has_more) = (just_before(place), true);
                     break;
                 }
             }
         }
         if let Some(room) = self.shards.get_mut(&shard) {
-            room.looked_apart_to(lane, tenant, looked_to, has_more);
-        }
-    }
-
-    /// Takes in what is due.
-    fn take_due(&mut self, shard: Shard, page: DuePage, now: Timestamp) {
-        let (mut took, mut passed) = (false, false);
-        self.weigh(page.work.iter().map(|read| &read.work));
-        for read in page.work {
-            match self.take_in(read.work, Source::Due, read.is_blocked) {
-                Fit::Fits => took = true,
-                Fit::TenantIsFull | Fit::IsFull => passed = true,
-            }
-        }
-        let Some(room) = self.shards.get_mut(&shard) else { return };
-        match page.next_due_in {
-            Some(next) if took && !passed || !next.is_zero() => room.look_for_due(after(now, next)),
-            None if !passed => {}
-            // Until there is room, or what is in memory is settled.
-            _ => room.look_for_due(after(now, DUE_AGAIN)),
+            room.looked_apart_to(source, tenant, looked_to, has_more, now);
         }
     }
 
@@ -684,10 +833,6 @@ impl WorkRunner {
         let (shard, place) = (work.shard, work.place);
         let Some(room) = self.shards.get_mut(&shard) else { return Fit::Fits };
         if self.lines.knows(shard, place) || room.was_settled(place) {
-            // What is due may be so anew.
-            if source == Source::Due {
-                room.look_for_due(after(self.means.clock.now(), DUE_AGAIN));
-            }
             return Fit::Fits;
         }
         let line = LineName::of(&work);
@@ -696,10 +841,8 @@ impl WorkRunner {
             self.leave(work, line, source);
             return Fit::Fits;
         };
-        if let Source::Ready(lane) = source
-            && room.passes_over(&work.sent.receiver)
-        {
-            room.pass(lane, place);
+        if room.passes_over(&work.sent.receiver) {
+            room.pass(source, place);
             return Fit::Fits;
         }
         let term = room.term;
@@ -721,18 +864,6 @@ impl WorkRunner {
     fn leave(&mut self, work: Work, line: LineName, source: Source) {
         let is_known = self.means.receivers.knows(&work);
         let Some(room) = self.shards.get_mut(&work.shard) else { return };
-        if source == Source::Due && room.left_due().len() >= LEFT_DUE_MAX {
-            let error = format!(
-                "process {} has no receiver for {} {} of version {}, and leaves it for another",
-                self.means.config.process, work.sent.receiver, work.sent.name, work.sent.version
-            );
-            let due_at = after(self.means.clock.now(), LEFT_AGAIN);
-            let settlement =
-                Settlement { term: room.term, place: work.place, settled: Settled::Retry { due_at, error } };
-            let line = self.lines.hold(&work, source);
-            self.settling.push(Entry { settlement, line });
-            return;
-        }
         tracing::debug!(work = %work.id, receiver = work.sent.receiver, name = work.sent.name, "work is left");
         room.leave(&work, line, source, is_known);
     }

@@ -16,7 +16,7 @@ use underlay_core::{
     BusSubscription, Checkpoint, Checkpoints, Commit, CommitId, Error, EventStore, EventType,
     ExpectedVersion, HandlerError, Json, LeaseTerm, LogFilter, ManualClock, NewEvent, Position, ProcessStart,
     RecordedEvent, SchemaVersion, Sink, StoreId, StoredCheckpoint, StreamName, Subscriber, SystemClock,
-    TenantId, Timestamp, Wakeup, Wakeups,
+    TenantId, Timestamp, Wakeup, Wakeups, WorkWakeup,
 };
 use underlay_runtime::{
     Engine, EngineConfig, FollowerStanding, FollowerStatus, Ports, Registry, RewindTo, SubscriptionState,
@@ -174,6 +174,10 @@ impl House {
 impl Wakeups for House {
     fn subscribe(&self) -> Wakeup {
         self.hub.subscribe()
+    }
+
+    fn subscribe_work(&self) -> WorkWakeup {
+        self.hub.subscribe_work()
     }
 }
 

@@ -7,7 +7,7 @@ use underlay_core::adapter::WakeupHub;
 use underlay_core::memory::{MemoryEventStore, MemoryReadModels};
 use underlay_core::{
     Clock, Error, EventStore, Keys, Position, Query, Recorded, StoreId, SystemClock, TenantId, View, Wakeup,
-    Wakeups,
+    Wakeups, WorkWakeup,
 };
 use underlay_runtime::{
     Engine, EngineConfig, OnViewChange, Ports, RebuildFrom, Registry, Request, SubscriptionState,
@@ -390,6 +390,10 @@ impl Swapped {
 impl Wakeups for Swapped {
     fn subscribe(&self) -> Wakeup {
         self.hub.subscribe()
+    }
+
+    fn subscribe_work(&self) -> WorkWakeup {
+        self.hub.subscribe_work()
     }
 }
 

@@ -10,6 +10,7 @@ CREATE TABLE dead_letters (
     due_at INTEGER,
     holds INTEGER NOT NULL DEFAULT 0 CHECK (holds IN (0, 1)),
     attempts INTEGER NOT NULL DEFAULT 0,
+    begun INTEGER NOT NULL DEFAULT 0,
     last_error TEXT NOT NULL,
     died_at INTEGER NOT NULL,
     is_final INTEGER NOT NULL CHECK (is_final IN (0, 1)),

@@ -1,7 +1,7 @@
 -- Work that is ready. `place` follows from the sequence of its commit, so it only grows. What a reader walks
 -- over comes first; the payload comes last. What is not ready stands in `work_later` or `dead_letters`, which have
 -- the same columns in the same order, so that a row moves as it is: `due_at`, `holds`, `died_at` and `is_final` are
--- theirs.
+-- theirs. `begun` counts how often it was begun without an end, where that is counted.
 CREATE TABLE work (
     place INTEGER PRIMARY KEY,
     shard INTEGER NOT NULL,
@@ -13,6 +13,7 @@ CREATE TABLE work (
     due_at INTEGER,
     holds INTEGER NOT NULL DEFAULT 0 CHECK (holds IN (0, 1)),
     attempts INTEGER NOT NULL DEFAULT 0,
+    begun INTEGER NOT NULL DEFAULT 0,
     last_error TEXT,
     died_at INTEGER,
     is_final INTEGER CHECK (is_final IN (0, 1)),

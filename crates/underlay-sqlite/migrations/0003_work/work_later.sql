@@ -12,6 +12,7 @@ CREATE TABLE work_later (
     due_at INTEGER,
     holds INTEGER NOT NULL DEFAULT 0 CHECK (holds IN (0, 1)),
     attempts INTEGER NOT NULL DEFAULT 0,
+    begun INTEGER NOT NULL DEFAULT 0,
     last_error TEXT,
     died_at INTEGER,
     is_final INTEGER CHECK (is_final IN (0, 1)),
@@ -27,7 +28,10 @@ CREATE TABLE work_later (
     CHECK (holds = 1 OR due_at NOTNULL OR died_at NOTNULL)
 ) STRICT;
 
-CREATE INDEX work_later_due ON work_later (shard, due_at) WHERE due_at IS NOT NULL;
+-- What passes over a tenant looks at no row of the table.
+CREATE INDEX work_later_due ON work_later (shard, due_at, place, tenant) WHERE due_at IS NOT NULL;
+
+CREATE INDEX work_later_due_of_tenant ON work_later (shard, tenant, due_at, place) WHERE due_at IS NOT NULL;
 
 -- The first of a line that is blocked.
 CREATE INDEX work_later_heads ON work_later (tenant, receiver, key) WHERE holds = 1 AND due_at IS NOT NULL;

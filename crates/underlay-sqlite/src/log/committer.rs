@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use underlay_core::adapter::{Answer, FaultHook, Flight, Request, WakeupHub, answer_again};
-use underlay_core::{Clock, Error};
+use underlay_core::{Clock, Error, WorkHint};
 
 use crate::config::SqliteConfig;
 use crate::connections::database::Database;
@@ -195,12 +195,12 @@ impl Committer {
     }
 
     fn acknowledge(&self, flight: Flight, answers: Vec<Answer>) {
-        let (mut head, mut has_work) = (None, false);
+        let (mut head, mut hint) = (None, WorkHint::default());
         for (request, answer) in flight.requests.iter().zip(&answers) {
             if let Ok(committed) = answer
                 && !committed.repeated
             {
-                has_work |= !request.commit.work.is_empty();
+                hint.add(&request.tenant, &request.commit.work);
                 if committed.event_count > 0 {
                     head = head.max(Some(committed.position.number()));
                 }
@@ -211,9 +211,10 @@ impl Committer {
         }
         self.intake.learn(flight.requests.iter().map(|request| &request.tenant).zip(&answers));
         flight.answer_each(answers);
-        if head.is_some() || has_work {
+        if head.is_some() || !hint.is_empty() {
             self.wakeups.wake();
         }
+        self.wakeups.wake_for_work(hint);
     }
 
     /// Finds out what became of a batch whose COMMIT reported a failure.

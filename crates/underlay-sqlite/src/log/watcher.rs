@@ -9,12 +9,16 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::Connection;
-use underlay_core::adapter::WakeupHub;
+use underlay_core::adapter::{WakeupHub, stored_number};
+use underlay_core::{Lane, WorkHint};
 
 use crate::connections::database::Database;
 use crate::error::Failure;
 use crate::event_store;
-use crate::log::event_row;
+use crate::work::{sharing, work_row};
+
+/// Pieces of newer work that are looked at to say where they are.
+const NEWER_WORK_MAX: i64 = 1_000;
 
 /// Tells the watcher to end.
 #[derive(Default)]
@@ -73,20 +77,33 @@ impl Watcher {
     }
 
     fn look(&self, connection: &Connection, newest: &mut u64) -> Result<(), Failure> {
-        let (head, work) = (event_store::head(connection)?, newest_work(connection)?);
+        let (head, work) = (event_store::head(connection)?, sharing::newest_work(connection)?.number());
         let has_events = self.head.fetch_max(head, Ordering::Relaxed) < head;
         let has_work = *newest < work;
         if has_events || has_work {
-            *newest = work.max(*newest);
             self.wakeups.wake();
+        }
+        if has_work {
+            self.wakeups.wake_for_work(work_since(connection, *newest)?);
+            *newest = work;
         }
         Ok(())
     }
 }
 
-/// The highest place of work that is not done; 0 where there is none.
-fn newest_work(connection: &Connection) -> Result<u64, Failure> {
-    let mut select = connection.prepare_cached(include_str!("../sql/work/select_newest_work.sql"))?;
-    let mut rows = select.query([])?;
-    Ok(rows.next()?.map(|row| event_row::count(row, 0, "work")).transpose()?.unwrap_or(0))
+/// Where there is work after a place.
+fn work_since(connection: &Connection, place: u64) -> Result<WorkHint, Failure> {
+    let mut select =
+        connection.prepare_cached(include_str!("../sql/work/select_shards_of_newer_work.sql"))?;
+    let mut rows = select.query([stored_number(place), NEWER_WORK_MAX])?;
+    let (mut hint, mut looked_at) = (WorkHint::default(), 0);
+    while let Some(row) = rows.next()? {
+        let shard = work_row::shard(row, 0, "newer work")?;
+        match row.get::<_, Option<u8>>(1)?.map(Lane::from_number) {
+            Some(lane) => hint.add_ready(shard, lane.unwrap_or_default()),
+            None => hint.later.insert(shard),
+        }
+        looked_at += 1;
+    }
+    Ok(if looked_at < NEWER_WORK_MAX { hint } else { WorkHint::EVERYWHERE })
 }

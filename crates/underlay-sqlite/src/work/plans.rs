@@ -25,7 +25,7 @@ fn work_is_read_along_an_index_that_has_its_order() {
     let statements = sql![
         "work/select_ready_places",
         "work/select_ready_places_of_tenant",
-        "work/select_due_places",
+        "work/select_next_due",
         "work/select_places_of_ready_work_of_tenant",
         "work/select_ready_receivers",
         "work/select_work_sent_at",
@@ -49,6 +49,19 @@ fn work_is_read_along_an_index_that_has_its_order() {
     assert_eq!(plan_of(&connection, newest), ends);
     for (sql, wanted) in statements.into_iter().zip(wanted) {
         assert_eq!(plan_of(&connection, sql), format!("SEARCH {wanted}"), "{sql}");
+    }
+}
+
+#[test]
+fn what_is_due_is_walked_over_from_where_it_was_left_however_much_is_due_at_one_moment() {
+    let connection = file();
+    let statements = sql!["work/select_due_places", "work/select_due_places_of_tenant"];
+    let indexes = [("work_later_due", "shard=?"), ("work_later_due_of_tenant", "shard=? AND tenant=?")];
+    for (sql, (index, of)) in statements.into_iter().zip(indexes) {
+        let search = format!("SEARCH work_later USING COVERING INDEX {index} ({of} AND due_at");
+        let wanted =
+            format!("MERGE (UNION ALL)\nLEFT\n{search}=? AND place>?)\nRIGHT\n{search}>? AND due_at<?)");
+        assert_eq!(plan_of(&connection, sql), wanted, "{sql}");
     }
 }
 
@@ -85,7 +98,8 @@ fn a_piece_and_what_blocks_it_are_looked_up() {
 fn what_settles_and_counts_goes_to_its_rows_alone() {
     let connection = file();
     let tables = [Table::Ready, Table::Later, Table::Dead];
-    let of_tables = sql!["work/insert_work", "work/delete_work", "work/update_work"];
+    let of_tables =
+        sql!["work/insert_work", "work/delete_work", "work/update_work", "work/update_begun_work"];
     let of_tables = tables.into_iter().flat_map(|table| of_tables.map(|sql| table.sql(sql)));
     let moves = tables.into_iter().flat_map(|from| tables.map(|to| from.copy_to(to)));
     let others = sql![

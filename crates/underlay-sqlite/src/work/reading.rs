@@ -4,13 +4,14 @@
 //! that are asked for.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 use underlay_core::adapter::{PAGE_BYTES_MAX, StoredNames, stored_number};
 use underlay_core::limits::WORK_SCAN_MAX;
 use underlay_core::{
-    CommitId, DuePage, Lane, ReadWork, Shard, TenantId, Timestamp, Work, WorkFilter, WorkInfo, WorkKind,
-    WorkPage, WorkPlace, WorkScope, WorkStanding,
+    CommitId, DueLook, DuePage, DuePlace, Lane, ReadWork, Shard, TenantId, Timestamp, Work, WorkFilter,
+    WorkInfo, WorkKind, WorkPage, WorkPlace, WorkScope, WorkStanding,
 };
 
 use crate::error::Failure;
@@ -108,26 +109,56 @@ pub(crate) fn ready_page(
 pub(crate) fn due_page(
     connection: &Connection,
     shard: Shard,
-    except: &[WorkPlace],
+    look: &DueLook,
     limit: usize,
     now: Timestamp,
 ) -> Result<DuePage, Failure> {
-    let except: HashSet<WorkPlace> = except.iter().copied().collect();
-    let mut page = DuePage { work: Vec::new(), next_due_in: None };
-    let mut select = connection.prepare_cached(include_str!("../sql/work/select_due_places.sql"))?;
-    let mut places = select.query([shard.number()])?;
+    let except: HashSet<WorkPlace> = look.except.iter().copied().collect();
+    let mut page = DuePage { work: Vec::new(), scanned_to: look.after, at_end: true, next_due_in: None };
+    let (number, moment) = (shard.number(), now.as_microsecond());
+    let after = (look.after.due_at.as_microsecond(), stored_number(look.after.place.number()));
+    let (mut select, passed);
+    let mut places = match &look.scope {
+        WorkScope::EveryTenantBut(tenants) => {
+            passed = tenants.iter().map(TenantId::as_str).collect();
+            select = connection.prepare_cached(include_str!("../sql/work/select_due_places.sql"))?;
+            select.query(params![number, after.0, after.1, moment])?
+        }
+        WorkScope::Tenant(tenant) => {
+            passed = HashSet::new();
+            select =
+                connection.prepare_cached(include_str!("../sql/work/select_due_places_of_tenant.sql"))?;
+            select.query(params![number, after.0, after.1, moment, tenant.as_str()])?
+        }
+    };
     let mut pieces = Pieces::of(connection, Table::Later)?;
+    let mut scanned = 0;
     while let Some(row) = places.next()? {
         let place = work_row::place(row)?;
+        let here = AtPlace(place);
         if except.contains(&place) {
             continue;
         }
-        let due_at = event_row::time(row, 1, AtPlace(place))?.unwrap_or(Timestamp::MIN);
-        if due_at > now || page.work.len() >= limit || pieces.is_full() {
-            page.next_due_in = Some(now.duration_until(due_at).try_into().unwrap_or_default());
+        if page.work.len() >= limit || scanned >= WORK_SCAN_MAX || pieces.is_full() {
+            (page.at_end, page.next_due_in) = (false, Some(Duration::ZERO));
+            return Ok(page);
+        }
+        scanned += 1;
+        let due_at = event_row::time(row, 1, here)?.unwrap_or(Timestamp::MIN);
+        page.scanned_to = DuePlace { due_at, place };
+        if passed.is_empty() || !passed.contains(event_row::text(row, 2, here)?) {
+            page.work.push(pieces.read(place)?);
+        }
+    }
+    let mut next = connection.prepare_cached(include_str!("../sql/work/select_next_due.sql"))?;
+    let mut rows = next.query(params![number, moment])?;
+    while let Some(row) = rows.next()? {
+        let place = work_row::place(row)?;
+        if !except.contains(&place) {
+            let next = event_row::time(row, 1, AtPlace(place))?;
+            page.next_due_in = next.map(|next| now.duration_until(next).try_into().unwrap_or_default());
             break;
         }
-        page.work.push(pieces.read(place)?);
     }
     Ok(page)
 }

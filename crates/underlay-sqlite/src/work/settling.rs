@@ -2,11 +2,11 @@
 //! blocked is its head. Where a line has pieces that stand behind, it has a head: each change that takes a
 //! head away makes the lowest of them the next one, in the same transaction.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use underlay_core::adapter::stored_number;
-use underlay_core::{Settled, Settlement, Shard, ShardTerm, TenantId, Timestamp, WorkId, kept_work_error};
+use underlay_core::{BegunWork, Settled, Settlement, Shard, TenantId, Timestamp, WorkId, kept_work_error};
 
 use crate::error::Failure;
 use crate::work::sharing;
@@ -26,6 +26,25 @@ impl Line {
     }
 }
 
+/// Counts that pieces are begun, but of shards that were lost, which it gives.
+pub(crate) fn begin(
+    connection: &Connection,
+    begun: &[BegunWork],
+    now: Timestamp,
+) -> Result<Vec<Shard>, Failure> {
+    let lost = sharing::lost(connection, begun.iter().map(|begun| begun.term), now)?;
+    for BegunWork { term, place, times } in begun.iter().filter(|begun| !lost.contains(&begun.term.shard)) {
+        let columns = (stored_number(place.number()), term.shard.number(), *times);
+        for table in [Table::Ready, Table::Later] {
+            let mut update = table.prepare(connection, include_str!("../sql/work/update_begun_work.sql"))?;
+            if update.execute(columns)? > 0 {
+                break;
+            }
+        }
+    }
+    Ok(lost.into_iter().collect())
+}
+
 /// Stores what became of work, but of shards that were lost, which it gives. Lines go on when all of it is
 /// stored, so that its order does not matter.
 pub(crate) fn settle(
@@ -33,13 +52,7 @@ pub(crate) fn settle(
     settlements: &[Settlement],
     now: Timestamp,
 ) -> Result<Vec<Shard>, Failure> {
-    let terms: HashSet<ShardTerm> = settlements.iter().map(|settlement| settlement.term).collect();
-    let mut lost = BTreeSet::new();
-    for term in terms {
-        if !sharing::holds(connection, term, now)? {
-            lost.insert(term.shard);
-        }
-    }
+    let lost = sharing::lost(connection, settlements.iter().map(|settlement| settlement.term), now)?;
     let mut lines = BTreeSet::new();
     for settlement in settlements.iter().filter(|settlement| !lost.contains(&settlement.term.shard)) {
         lines.extend(settle_one(connection, settlement, now.as_microsecond())?);

@@ -3,7 +3,7 @@
 //! Every worker that is there has an even part of the shards. It keeps what it holds, and takes what is free
 //! while it has less than its part; what it has beyond that it gives back itself.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use rusqlite::{Connection, params};
@@ -16,6 +16,9 @@ use uuid::Uuid;
 use crate::error::Failure;
 use crate::log::event_row;
 use crate::work::work_row;
+
+/// When the term of a shard is over that was given back.
+const GIVEN_BACK: i64 = i64::MIN;
 
 /// What a worker may do with shards that are free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +41,7 @@ struct Holding {
     term: ShardTerm,
     expires_at: i64,
     cursors: LaneCursors,
+    suspects_to: WorkPlace,
 }
 
 /// Tells that a worker is there until `ends_at`, and keeps and gives shards.
@@ -64,8 +68,13 @@ pub(crate) fn share(
         if holding.term.worker == worker.id && is_held(holding) {
             let given = cursors.iter().find(|(given, _)| *given == shard);
             let cursors = given.map_or(holding.cursors, |(_, cursors)| *cursors);
-            store(connection, worker, holding.term, ends_at, cursors)?;
-            held.push(HeldShard { term: holding.term, cursors, is_surplus: held.len() >= part });
+            let is_surplus = held.len() >= part;
+            held.push(HeldShard {
+                term: holding.term,
+                cursors,
+                suspects_to: holding.suspects_to,
+                is_surplus,
+            });
         }
     }
     let mut is_short = false;
@@ -79,8 +88,15 @@ pub(crate) fn share(
         let term = before.map_or(0, |holding| holding.term.term).saturating_add(1);
         let term = ShardTerm { shard, term, worker: worker.id };
         let cursors = before.map_or([WorkPlace::START; 2], |holding| holding.cursors);
-        store(connection, worker, term, ends_at, cursors)?;
-        held.push(HeldShard { term, cursors, is_surplus: false });
+        // Whoever gave it back had ended what it began, and whoever comes back is not gone.
+        let is_gone =
+            before.is_some_and(|holding| holding.expires_at > GIVEN_BACK && holding.term.worker != worker.id);
+        let newest = if is_gone { newest_work(connection)? } else { WorkPlace::START };
+        let suspects_to = before.map_or(WorkPlace::START, |holding| holding.suspects_to).max(newest);
+        held.push(HeldShard { term, cursors, suspects_to, is_surplus: false });
+    }
+    for held in &held {
+        store(connection, worker, held, ends_at)?;
     }
     held.sort_by_key(|held| held.term.shard);
     let of_others = holdings.values().filter(|holding| holding.term.worker != worker.id && is_held(holding));
@@ -118,7 +134,8 @@ fn holdings(connection: &Connection) -> Result<HashMap<Shard, Holding>, Failure>
             worker: WorkerId(Uuid::from_bytes(row.get(2).map_err(within)?)),
         };
         let expires_at = row.get(3).map_err(within)?;
-        holdings.insert(shard, Holding { term, expires_at, cursors: [cursor(4)?, cursor(5)?] });
+        let cursors = [cursor(4)?, cursor(5)?];
+        holdings.insert(shard, Holding { term, expires_at, cursors, suspects_to: cursor(6)? });
     }
     Ok(holdings)
 }
@@ -126,10 +143,10 @@ fn holdings(connection: &Connection) -> Result<HashMap<Shard, Holding>, Failure>
 fn store(
     connection: &Connection,
     worker: &Worker,
-    term: ShardTerm,
+    held: &HeldShard,
     ends_at: Timestamp,
-    [urgent, normal]: LaneCursors,
 ) -> Result<(), Failure> {
+    let HeldShard { term, cursors: [urgent, normal], suspects_to, .. } = held;
     connection.prepare_cached(include_str!("../sql/work/upsert_work_shard.sql"))?.execute(params![
         term.shard.number(),
         stored_number(term.term),
@@ -138,6 +155,7 @@ fn store(
         ends_at.as_microsecond(),
         stored_number(urgent.number()),
         stored_number(normal.number()),
+        stored_number(suspects_to.number()),
     ])?;
     Ok(())
 }
@@ -147,7 +165,7 @@ pub(crate) fn release(connection: &Connection, terms: &[ShardTerm]) -> Result<()
     let mut update = connection.prepare_cached(include_str!("../sql/work/release_work_shard.sql"))?;
     for term in terms {
         let worker = &term.worker.0.as_bytes()[..];
-        update.execute(params![term.shard.number(), stored_number(term.term), worker, i64::MIN])?;
+        update.execute(params![term.shard.number(), stored_number(term.term), worker, GIVEN_BACK])?;
     }
     Ok(())
 }
@@ -157,13 +175,36 @@ pub(crate) fn leave(connection: &Connection, worker: WorkerId) -> Result<(), Fai
     let id = &worker.0.as_bytes()[..];
     connection
         .prepare_cached(include_str!("../sql/work/release_work_shards_of_worker.sql"))?
-        .execute(params![id, i64::MIN])?;
+        .execute(params![id, GIVEN_BACK])?;
     connection.prepare_cached(include_str!("../sql/work/delete_worker.sql"))?.execute([id])?;
     Ok(())
 }
 
+/// The highest place of work that is not done.
+pub(crate) fn newest_work(connection: &Connection) -> Result<WorkPlace, Failure> {
+    let mut select = connection.prepare_cached(include_str!("../sql/work/select_newest_work.sql"))?;
+    let mut rows = select.query([])?;
+    let newest = rows.next()?.map(|row| event_row::count(row, 0, "work")).transpose()?;
+    Ok(WorkPlace::from_number(newest.unwrap_or(0)))
+}
+
+/// Of these terms, the shards that they do not hold.
+pub(crate) fn lost(
+    connection: &Connection,
+    terms: impl Iterator<Item = ShardTerm>,
+    now: Timestamp,
+) -> Result<BTreeSet<Shard>, Failure> {
+    let mut lost = BTreeSet::new();
+    for term in terms.collect::<HashSet<_>>() {
+        if !holds(connection, term, now)? {
+            lost.insert(term.shard);
+        }
+    }
+    Ok(lost)
+}
+
 /// Whether a term holds: it is not over, and its worker's.
-pub(crate) fn holds(connection: &Connection, term: ShardTerm, now: Timestamp) -> Result<bool, Failure> {
+fn holds(connection: &Connection, term: ShardTerm, now: Timestamp) -> Result<bool, Failure> {
     let mut select = connection.prepare_cached(include_str!("../sql/work/exists_work_term.sql"))?;
     let (number, worker) = (stored_number(term.term), &term.worker.0.as_bytes()[..]);
     Ok(select.exists(params![term.shard.number(), number, worker, now.as_microsecond()])?)

@@ -25,22 +25,23 @@ mod column {
     pub(super) const DUE_AT: usize = 7;
     pub(super) const HOLDS: usize = 8;
     pub(super) const ATTEMPTS: usize = 9;
-    pub(super) const LAST_ERROR: usize = 10;
-    pub(super) const DIED_AT: usize = 11;
-    pub(super) const IS_FINAL: usize = 12;
-    pub(super) const NAME: usize = 13;
-    pub(super) const VERSION: usize = 14;
-    pub(super) const WORK_ID: usize = 15;
-    pub(super) const COMMIT_ID: usize = 16;
-    pub(super) const SENT_AT: usize = 17;
-    pub(super) const ENCODING: usize = 18;
-    pub(super) const KEY_ID: usize = 19;
-    pub(super) const METADATA: usize = 20;
-    pub(super) const PAYLOAD: usize = 21;
+    pub(super) const BEGUN: usize = 10;
+    pub(super) const LAST_ERROR: usize = 11;
+    pub(super) const DIED_AT: usize = 12;
+    pub(super) const IS_FINAL: usize = 13;
+    pub(super) const NAME: usize = 14;
+    pub(super) const VERSION: usize = 15;
+    pub(super) const WORK_ID: usize = 16;
+    pub(super) const COMMIT_ID: usize = 17;
+    pub(super) const SENT_AT: usize = 18;
+    pub(super) const ENCODING: usize = 19;
+    pub(super) const KEY_ID: usize = 20;
+    pub(super) const METADATA: usize = 21;
+    pub(super) const PAYLOAD: usize = 22;
 }
 
 /// The column behind those of the piece itself.
-pub(crate) const IS_BLOCKED: usize = 22;
+pub(crate) const IS_BLOCKED: usize = 23;
 
 /// The place of a piece of work, as messages name it.
 #[derive(Clone, Copy, Debug)]
@@ -120,6 +121,7 @@ pub(crate) fn work(row: &Row<'_>, names: &mut StoredNames) -> Result<Work, Failu
         metadata: Json::from_stored(event_row::text(row, column::METADATA, here)?),
         sent_at: recorded_time(sent_at, here)?,
         attempts: small(column::ATTEMPTS)?,
+        begun: small(column::BEGUN)?,
         last_error: named(column::LAST_ERROR)?.map(str::to_owned),
     })
 }

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use underlay_core::{
-    Archive, Checkpoint, Checkpoints, CommitId, Error, EventStore, ExpectedVersion, Fingerprint, HeldShard,
-    Json, Lane, LogFilter, LogScope, Position, Query, ReadModels, Retention, Schedules, Settled, Settlement,
-    Shard, Snapshot, Snapshots, StoredCheckpoint, StreamName, Timestamp, Version, ViewBatch, ViewTable, Work,
-    WorkFilter, WorkId, WorkPlace, WorkQueue, WorkScope,
+    Archive, Checkpoint, Checkpoints, CommitId, DueLook, Error, EventStore, ExpectedVersion, Fingerprint,
+    HeldShard, Json, Lane, LogFilter, LogScope, Position, Query, ReadModels, Retention, Schedules, Settled,
+    Settlement, Shard, Snapshot, Snapshots, StoredCheckpoint, StreamName, Timestamp, Version, ViewBatch,
+    ViewTable, Work, WorkFilter, WorkId, WorkPlace, WorkQueue, WorkScope,
 };
 use underlay_sqlite::{SqliteConfig, SqliteStore};
 
@@ -88,7 +88,7 @@ async fn read_work(store: &SqliteStore, ids: &[CommitId], complaints: &mut Compl
                 complaints.note("read_work", page);
             }
         }
-        complaints.note("read_due", store.read_due(shard, &[], 10).await);
+        complaints.note("read_due", store.read_due(shard, &DueLook::default(), 10).await);
     }
     for (dead, owner) in [(false, None), (true, None), (false, Some(tenant())), (true, Some(tenant()))] {
         let filter = WorkFilter { dead, tenant: owner, ..WorkFilter::default() };

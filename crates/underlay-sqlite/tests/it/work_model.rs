@@ -9,9 +9,9 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use underlay_core::memory::MemoryEventStore;
 use underlay_core::{
-    Clock, Commit, CommitId, Error, EventStore, Json, Lane, ManualClock, NewWork, Settled, Settlement, Shard,
-    ShardTerm, TenantId, Timestamp, Work, WorkFilter, WorkKind, WorkPlace, WorkQueue, WorkScope, Worker,
-    WorkerId,
+    Clock, Commit, CommitId, DueLook, Error, EventStore, Json, Lane, ManualClock, NewWork, Settled,
+    Settlement, Shard, ShardTerm, TenantId, Timestamp, Work, WorkFilter, WorkKind, WorkPlace, WorkQueue,
+    WorkScope, Worker, WorkerId,
 };
 use underlay_sqlite::{FaultPoint, SqliteConfig, SqliteStore};
 
@@ -335,15 +335,28 @@ impl Both {
                     self.compare_ready(shard, lane, scope).await;
                 }
             }
-            let mut seen = Vec::new();
+            let mut look = DueLook::default();
             loop {
-                let first = self.memory.read_due(shard, &seen, 2).await.unwrap();
-                let second = self.sqlite.read_due(shard, &seen, 2).await.unwrap();
-                assert_eq!(second, first, "{shard} but {seen:?}");
+                let first = self.memory.read_due(shard, &look, 2).await.unwrap();
+                let second = self.sqlite.read_due(shard, &look, 2).await.unwrap();
+                assert_eq!(second, first, "{shard} but {look:?}");
                 if first.work.is_empty() {
                     break;
                 }
-                seen.extend(first.work.iter().map(|read| read.work.place));
+                look.except.extend(first.work.iter().map(|read| read.work.place));
+            }
+            for scope in &scopes {
+                let mut look = DueLook { scope: scope.clone(), ..DueLook::default() };
+                loop {
+                    let first = self.memory.read_due(shard, &look, 2).await.unwrap();
+                    let second = self.sqlite.read_due(shard, &look, 2).await.unwrap();
+                    assert_eq!(first.work, second.work, "{shard} {look:?}");
+                    assert_eq!((first.at_end, first.next_due_in), (second.at_end, second.next_due_in));
+                    look.after = first.scanned_to.max(second.scanned_to);
+                    if first.at_end {
+                        break;
+                    }
+                }
             }
         }
     }

@@ -2,8 +2,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use underlay_core::{
-    CommitId, DuePage, Error, Lane, LaneCursors, QueueDepth, Settlement, Shard, ShardTerm, Share, TenantId,
-    WorkFilter, WorkId, WorkInfo, WorkPage, WorkPlace, WorkQueue, WorkScope, Worker,
+    BegunWork, CommitId, DueLook, DuePage, Error, Lane, LaneCursors, QueueDepth, Settlement, Shard,
+    ShardTerm, Share, TenantId, WorkFilter, WorkId, WorkInfo, WorkPage, WorkPlace, WorkQueue, WorkScope,
+    Worker,
 };
 
 use crate::Over;
@@ -21,6 +22,8 @@ pub enum WorkCall {
     ReadWork,
     /// [`WorkQueue::read_due`].
     ReadDue,
+    /// [`WorkQueue::begin`].
+    Begin,
     /// [`WorkQueue::settle`].
     Settle,
     /// [`WorkQueue::find_work`].
@@ -87,8 +90,13 @@ pub trait WorkQueueLayer: Send + Sync + 'static {
     }
 
     /// [`WorkQueue::read_due`].
-    async fn read_due(&self, shard: Shard, except: &[WorkPlace], limit: usize) -> Result<DuePage, Error> {
-        self.around(WorkCall::ReadDue, self.below().read_due(shard, except, limit)).await
+    async fn read_due(&self, shard: Shard, look: &DueLook, limit: usize) -> Result<DuePage, Error> {
+        self.around(WorkCall::ReadDue, self.below().read_due(shard, look, limit)).await
+    }
+
+    /// [`WorkQueue::begin`].
+    async fn begin(&self, begun: &[BegunWork]) -> Result<Vec<Shard>, Error> {
+        self.around(WorkCall::Begin, self.below().begin(begun)).await
     }
 
     /// [`WorkQueue::settle`].
@@ -158,8 +166,11 @@ impl<L: WorkQueueLayer> WorkQueue for Over<L> {
     ) -> Result<WorkPage, Error> {
         self.0.read_work(shard, lane, scope, after, limit).await
     }
-    async fn read_due(&self, shard: Shard, except: &[WorkPlace], limit: usize) -> Result<DuePage, Error> {
-        self.0.read_due(shard, except, limit).await
+    async fn read_due(&self, shard: Shard, look: &DueLook, limit: usize) -> Result<DuePage, Error> {
+        self.0.read_due(shard, look, limit).await
+    }
+    async fn begin(&self, begun: &[BegunWork]) -> Result<Vec<Shard>, Error> {
+        self.0.begin(begun).await
     }
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Shard>, Error> {
         self.0.settle(settlements).await

@@ -5,8 +5,8 @@ use underlay_core::limits::{
     WORK_PAGE_MAX, WORK_RECEIVER_BYTES_MAX, WORK_TENANTS_PASSED_MAX,
 };
 use underlay_core::{
-    Commit, CommitId, Error, Lane, NewWork, Settled, Settlement, Shard, ShardTerm, WorkFilter, WorkId,
-    WorkPlace, WorkScope, Worker,
+    Commit, CommitId, DueLook, Error, Lane, NewWork, Settled, Settlement, Shard, ShardTerm, WorkFilter,
+    WorkId, WorkPlace, WorkScope, Worker,
 };
 
 use super::Subject;
@@ -25,7 +25,7 @@ pub async fn limits_of_work_are_named<F: WorkQueueFixture>(fixture: F) {
     for limit in [0, full + 1, usize::MAX] {
         let answer = queue.read_work(shard, Lane::Normal, &everybody, start, limit).await;
         assert_named(answer, "WORK_PAGE_MAX");
-        assert_named(queue.read_due(shard, &[], limit).await, "WORK_PAGE_MAX");
+        assert_named(queue.read_due(shard, &DueLook::default(), limit).await, "WORK_PAGE_MAX");
         assert_named(queue.list_work(&WorkFilter::default(), start, limit).await, "WORK_PAGE_MAX");
     }
     let too_long = "x".repeat(WORK_KEY_BYTES_MAX + 1);
@@ -42,8 +42,11 @@ pub async fn limits_of_work_are_named<F: WorkQueueFixture>(fixture: F) {
     let scope = WorkScope::EveryTenantBut(tenants(WORK_TENANTS_PASSED_MAX + 1));
     assert_named(queue.read_work(shard, Lane::Normal, &scope, start, full).await, "WORK_TENANTS_PASSED_MAX");
     let places = |count: usize| (1..=count as u64).map(WorkPlace::from_number).collect::<Vec<_>>();
-    queue.read_due(shard, &places(full), full).await.expect("as many as may be");
-    assert_named(queue.read_due(shard, &places(full + 1), full).await, "WORK_PAGE_MAX");
+    let but = |count| DueLook { except: places(count), ..DueLook::default() };
+    queue.read_due(shard, &but(full), full).await.expect("as many as may be");
+    assert_named(queue.read_due(shard, &but(full + 1), full).await, "WORK_PAGE_MAX");
+    let look = DueLook { scope, ..DueLook::default() };
+    assert_named(queue.read_due(shard, &look, full).await, "WORK_TENANTS_PASSED_MAX");
 
     // As many as may be are settled and decided at once, and of one more nothing is.
     let hand = subject.hand("a").await;

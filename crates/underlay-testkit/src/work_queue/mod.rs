@@ -3,10 +3,12 @@
 //! A case takes a fixture of a fresh, empty store and panics where its sentence does not hold. They
 //! are run by [`conformance!`](crate::conformance). No case waits: the clock of the fixture is moved by hand.
 
+mod begun;
 mod commits;
 mod cursors;
 mod dead_letters;
 mod due_later;
+mod due_tenants;
 mod limits;
 mod lines;
 mod lists;
@@ -19,10 +21,12 @@ mod subject;
 mod tenants;
 mod terms;
 
+pub use begun::what_was_begun_is_counted;
 pub use commits::{work_has_the_order_of_commits, work_is_stored_with_its_commit};
 pub use cursors::cursors_are_handed_over;
 pub use dead_letters::{a_dead_letter_holds_its_key_or_not, dead_letters_are_replayed_or_discarded};
 pub use due_later::what_is_due_later_is_in_nobodys_way;
+pub use due_tenants::due_work_is_read_by_tenant;
 pub use limits::limits_of_work_are_named;
 pub use lines::{a_retry_blocks_its_key, what_is_held_comes_in_order};
 pub use lists::work_is_listed_and_counted;
@@ -85,6 +89,10 @@ macro_rules! work_queue_cases {
                 "All of it is there after reopening."
             20 limits_of_work_are_named
                 "What exceeds a limit is `Invalid` with the limit's name."
+            21 due_work_is_read_by_tenant
+                "Reading what is due passes over tenants, or reads one, as asked, goes on after where it was, and comes past any number of pieces it passes over."
+            22 what_was_begun_is_counted
+                "A shard says up to which place a worker may have begun work that did not give it back. What is begun is counted, under the term that holds the shard, until what became of it is stored."
         }
     };
 }

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use underlay_core::limits::WORK_PAGE_MAX;
 use underlay_core::{
-    Clock, Commit, CommitId, Committed, DuePage, EventStore, Json, Lane, ManualClock, NewWork, QueueDepth,
-    ReadWork, Settled, Settlement, Shard, ShardTerm, Share, TenantId, Timestamp, Work, WorkFilter, WorkInfo,
-    WorkKind, WorkPage, WorkPlace, WorkQueue, WorkScope, WorkStanding, Worker, WorkerId,
+    Clock, Commit, CommitId, Committed, DueLook, DuePage, EventStore, Json, Lane, ManualClock, NewWork,
+    QueueDepth, ReadWork, Settled, Settlement, Shard, ShardTerm, Share, TenantId, Timestamp, Work,
+    WorkFilter, WorkInfo, WorkKind, WorkPage, WorkPlace, WorkQueue, WorkScope, WorkStanding, Worker,
+    WorkerId,
 };
 
 use crate::{WorkQueueFixture, sample};
@@ -183,9 +184,15 @@ impl Subject {
     }
 
     pub(super) async fn due_page(&self, shard: Shard, except: &[WorkPlace], limit: usize) -> DuePage {
-        let page = self.queue.read_due(shard, except, limit).await.expect("read_due answers");
+        self.look_for_due(shard, &DueLook { except: except.to_vec(), ..DueLook::default() }, limit).await
+    }
+
+    pub(super) async fn look_for_due(&self, shard: Shard, look: &DueLook, limit: usize) -> DuePage {
+        let page = self.queue.read_due(shard, look, limit).await.expect("read_due answers");
         assert!(page.work.len() <= limit, "no more than was asked for");
         assert!(page.work.iter().all(|read| read.work.shard == shard));
+        assert!(page.scanned_to >= look.after, "a page does not go back");
+        assert!(page.at_end || page.next_due_in == Some(Duration::ZERO), "nothing is waited for");
         page
     }
 

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use underlay_core::{
-    Checkpoint, Checkpoints, Commit, CommitId, Error, EventId, EventStore, Json, Lane, NewWork, Position,
-    Schedules, Settled, Settlement, Shard, StoreId, StoredCheckpoint, TenantId, Timestamp, WorkFilter,
-    WorkKind, WorkPlace, WorkQueue, WorkScope, Worker, WorkerId,
+    Checkpoint, Checkpoints, Commit, CommitId, DueLook, Error, EventId, EventStore, Json, Lane, NewWork,
+    Position, Schedules, Settled, Settlement, Shard, StoreId, StoredCheckpoint, TenantId, Timestamp,
+    WorkFilter, WorkKind, WorkPlace, WorkQueue, WorkScope, Worker, WorkerId,
 };
 use underlay_testkit::{CheckpointsCall, Flaky, Over, SchedulesCall, TimedMemoryFixture, WorkCall, sample};
 
@@ -74,7 +74,7 @@ async fn a_call_that_does_not_arrive_has_no_effect_and_a_lost_answer_has() {
     assert_eq!(count().await, 1, "its answer was lost");
     assert_eq!(queue.settle(&settle).await.unwrap(), []);
     assert_eq!(count().await, 1, "settling it again changes nothing");
-    assert!(unavailable(queue.read_due(shard, &[], 10).await));
+    assert!(unavailable(queue.read_due(shard, &DueLook::default(), 10).await));
     assert!(unavailable(queue.find_work(&tenant, read[0].work.commit_id, 0).await));
     assert!(unavailable(queue.list_work(&letters, WorkPlace::START, 10).await));
     assert!(unavailable(queue.queue_depths().await));
@@ -89,7 +89,7 @@ async fn a_call_that_does_not_arrive_has_no_effect_and_a_lost_answer_has() {
     assert_eq!(queue.failed(), 13);
     // What the store says no to is said, not lost.
     let queue = Over(Flaky::work_queue(store.events.clone()).answer_lost(WorkCall::ReadDue, 1));
-    assert!(matches!(queue.read_due(shard, &[], 0).await, Err(Error::Invalid(_))));
+    assert!(matches!(queue.read_due(shard, &DueLook::default(), 0).await, Err(Error::Invalid(_))));
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use underlay_core::memory::{MemoryCheckpoints, MemoryEventStore, MemoryReadModels, MemorySchedules};
 use underlay_core::{
-    Actor, Aggregate, CANCELLED, CommandOutcome, CommitId, Context, Decision, Error, EventStore,
+    Actor, Aggregate, CANCELLED, CommandOutcome, CommitId, Context, Decision, DueLook, Error, EventStore,
     EventStoreExt, Fingerprint, Json, Lane, ManualClock, Operation, Outcome, Reads, ReplyTo, Settled,
     Settlement, Shard, StoredCommand, StoredInput, StreamName, Streams, TenantId, Timestamp, Version, Work,
     WorkFilter, WorkKind, WorkPlace, WorkQueue, WorkScope, Worker, WorkerId,
@@ -471,7 +471,7 @@ async fn a_command_that_was_given_up_is_cancelled_and_those_behind_it_go_on() {
     desk.settle(&work[0], Settled::Dead { error: "no".to_owned(), is_final: false, holds: true }).await;
     desk.settle(&work[1], Settled::Held).await;
     assert!(matches!(desk.cancel("first").await.unwrap(), Cancelled::Cancelled(_)));
-    let due = desk.store.read_due(Shard::of(&tenant(), "jar-1"), &[], 10).await.unwrap();
+    let due = desk.store.read_due(Shard::of(&tenant(), "jar-1"), &DueLook::default(), 10).await.unwrap();
     assert_eq!(due.work.len(), 1);
     assert!(!due.work[0].is_blocked);
     assert!(matches!(desk.status("first").await, CommandStatus::Cancelled(_)));

@@ -11,8 +11,8 @@ use underlay_core::memory::{
     MemoryCheckpoints, MemoryEventStore, MemoryLeases, MemoryReadModels, MemorySchedules,
 };
 use underlay_core::{
-    Checkpoint, Checkpoints, Clock, CommandOutcome, Commit, CommitId, Committed, Error, EventStore, Lane,
-    LeaseTerm, ManualClock, Origin, ReadWork, Settled, Settlement, ShardTerm, StoredCheckpoint,
+    Checkpoint, Checkpoints, Clock, CommandOutcome, Commit, CommitId, Committed, DueLook, Error, EventStore,
+    Lane, LeaseTerm, ManualClock, Origin, ReadWork, Settled, Settlement, ShardTerm, StoredCheckpoint,
     StoredCommand, StoredInput, SystemClock, TenantId, Timestamp, Wakeups, Work, WorkKind, WorkPlace,
     WorkQueue, WorkScope, Worker, WorkerId,
 };
@@ -252,7 +252,7 @@ impl Program {
         let mut did = false;
         for held in share.held {
             let shard = held.term.shard;
-            let mut pieces = self.house.log.read_due(shard, &[], 1_000).await.unwrap().work;
+            let mut pieces = self.house.log.read_due(shard, &DueLook::default(), 1_000).await.unwrap().work;
             for lane in Lane::ALL {
                 let all = WorkScope::EveryTenantBut(Vec::new());
                 let page =

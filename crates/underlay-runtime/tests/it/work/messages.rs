@@ -1,6 +1,9 @@
 //! What a handler is given, and what follows from it.
 
+use std::collections::HashSet;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::json;
 use underlay_core::{
@@ -129,6 +132,36 @@ async fn what_is_left_and_due_keeps_nothing_else_from_being_due() {
     let work = process.start();
     yard.pass_until(async || yard.book.count("done") == 40).await;
     assert_eq!(yard.dead().await.len(), 0);
+    work.stop().await;
+}
+
+/// A new program is rolled out slowly: what the old one cannot do is there for it, as it was sent.
+#[tokio::test]
+async fn what_nobody_could_begin_has_no_attempts_counted() {
+    let yard = Yard::new();
+    let old = yard.process_of("old", Registry::default(), |config| config);
+    let due = underlay_core::Clock::now(&*yard.clock).saturating_add(POLL).unwrap();
+    for batch in 0..12 {
+        let all = (0..500).map(|n| note(&format!("k{batch}-{n}"), 1).with_due_at(due));
+        yard.send("acme", all.collect()).await;
+    }
+    let work = old.start();
+    yard.pass(Duration::from_secs(200)).await;
+    assert_eq!(old.gate.settles.load(Ordering::Relaxed), 0, "nothing is written");
+    let state = old.state();
+    let left: u64 = state.receivers.iter().map(|receiver| receiver.left).sum();
+    assert_eq!(left, 6_000, "and all of it is told: {state:?}");
+    work.stop().await;
+
+    let new = yard.process("new");
+    let failed = Mutex::new(HashSet::new());
+    yard.book.script(move |delivery, _| match failed.lock().unwrap().insert(delivery.key.clone()) {
+        true => Act::Fail,
+        false => Act::Do,
+    });
+    let work = new.start();
+    yard.pass_until(async || yard.book.count("done") == 6_000).await;
+    assert_eq!(yard.dead().await.len(), 0, "given up at the first failure");
     work.stop().await;
 }
 

@@ -3,6 +3,7 @@
 
 mod attempts;
 mod bounds;
+mod killers;
 mod messages;
 mod order;
 mod settling;

@@ -1,10 +1,12 @@
 //! Who goes first.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use underlay_core::Clock;
 use underlay_runtime::EngineConfig;
 
-use super::yard::{Act, POLL, QueueIsEmpty, Yard, note, order};
+use super::yard::{Act, MOMENT, POLL, QueueIsEmpty, Yard, note, order};
 
 #[tokio::test]
 async fn a_flood_of_one_tenant_keeps_no_other_waiting() {
@@ -118,6 +120,34 @@ async fn a_receiver_that_hangs_holds_up_no_other_however_much_waits_for_it() {
     }
 }
 
+/// The same of what is due.
+#[tokio::test]
+async fn a_receiver_that_hangs_holds_up_no_other_however_much_is_due_for_it() {
+    for tenants in [1, 50] {
+        let yard = Yard::new();
+        let process = yard.process_with("a", small);
+        yard.book.script(|delivery, _| if delivery.key.starts_with("hangs") { Act::Wait } else { Act::Do });
+        let soon = yard.clock.now().saturating_add(POLL).unwrap();
+        for batch in 0..100 {
+            let all = (0..10).map(|n| note(&format!("hangs{batch}-{n}"), 1).with_due_at(soon));
+            yard.send(&format!("t{}", batch % tenants), all.collect()).await;
+        }
+        let later = soon.saturating_add(MOMENT).unwrap();
+        let goes = (0..10).map(|n| order(&format!("goes{n}"), 1).with_due_at(later));
+        yard.send("t0", goes.collect()).await;
+        let work = process.start();
+        yard.pass(POLL * 14).await;
+        assert_eq!(yard.book.count("done"), 10, "of {tenants} tenants: {:?}", process.state());
+
+        // And what waited for it is done once.
+        yard.book.gate.send_replace(true);
+        yard.pass_until(async || yard.store.queue_is_empty().await).await;
+        assert_eq!(yard.book.count("done"), 1_010);
+        assert_eq!(yard.book.count("begun"), 1_010);
+        work.stop().await;
+    }
+}
+
 /// It has as much to do as it can in a long time, and nobody else has anything.
 #[tokio::test]
 async fn what_a_slow_receiver_waits_for_is_done_in_order_and_at_its_pace() {
@@ -185,5 +215,41 @@ async fn a_hint_is_enough_and_so_is_a_poll() {
     assert_eq!(yard.book.count("done"), 1);
     let took = yard.pass_until(async || yard.book.count("done") == 2).await;
     assert!(took <= POLL, "{took:?}");
+    work.stop().await;
+}
+
+#[tokio::test]
+async fn a_commit_wakes_nobody_but_for_its_own_work() {
+    let yard = Yard::new();
+    let process = yard.process("a");
+    let work = process.start();
+    yard.settle_down().await;
+    let before = process.gate.reads.load(Ordering::Relaxed);
+    yard.send("acme", vec![]).await;
+    yard.settle_down().await;
+    assert_eq!(process.gate.reads.load(Ordering::Relaxed), before, "a commit without work");
+    yard.send("acme", vec![note("k", 1)]).await;
+    yard.until(async || yard.book.count("done") == 1).await;
+    assert_eq!(process.gate.reads.load(Ordering::Relaxed), before + 1, "one lane of one shard");
+    work.stop().await;
+}
+
+#[tokio::test]
+async fn a_heap_that_is_due_delays_nobody_elses() {
+    let yard = Yard::new();
+    let soon = yard.clock.now().saturating_add(POLL).unwrap();
+    for number in 0..40 {
+        let heap = (0..250).map(|n| note(&format!("k-{number}-{n}"), 1).with_due_at(soon)).collect();
+        yard.send("heap", heap).await;
+    }
+    yard.send("acme", vec![note("one", 1).with_due_at(soon)]).await;
+    let process = yard.process("a");
+    let work = process.start();
+    yard.pass(POLL * 2).await;
+    let done = || yard.book.all().into_iter().filter(|line| line.what == "done");
+    yard.pass_until(async || done().any(|line| line.tenant == "acme")).await;
+    let before = done().take_while(|line| line.tenant != "acme").count();
+    assert!(before < 4_000, "{before} of the heap before it");
+    yard.pass_until(async || yard.book.count("done") == 10_001).await;
     work.stop().await;
 }

@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use underlay_core::memory::{MemoryCheckpoints, MemoryEventStore, MemoryReadModels, MemorySchedules};
 use underlay_core::{
-    Attempts, Commit, CommitId, Delivery, DuePage, Error, EventStore, Handled, Handler, HandlerError, Lane,
-    ManualClock, NewWork, Outgoing, Settlement, Shard, TenantId, Timestamp, Wakeups, WorkFilter, WorkInfo,
-    WorkPage, WorkPlace, WorkQueue, WorkScope,
+    Attempts, BegunWork, Commit, CommitId, Delivery, DueLook, DuePage, Error, EventStore, Handled, Handler,
+    HandlerError, Lane, ManualClock, NewWork, Outgoing, Settlement, Shard, TenantId, Timestamp, Wakeups,
+    WorkFilter, WorkInfo, WorkPage, WorkPlace, WorkQueue, WorkScope,
 };
 use underlay_derive::event;
 use underlay_runtime::{Engine, EngineConfig, Ports, Registry, RunningWork, WorkPorts, WorkerState};
@@ -511,11 +511,16 @@ impl WorkQueueLayer for Gate {
         Ok(page)
     }
 
-    async fn read_due(&self, shard: Shard, except: &[WorkPlace], limit: usize) -> Result<DuePage, Error> {
+    async fn read_due(&self, shard: Shard, look: &DueLook, limit: usize) -> Result<DuePage, Error> {
         self.pass().await;
-        let page = self.inner.read_due(shard, except, limit).await?;
+        let page = self.inner.read_due(shard, look, limit).await?;
         self.give(page.work.len()).await;
         Ok(page)
+    }
+
+    async fn begin(&self, begun: &[BegunWork]) -> Result<Vec<Shard>, Error> {
+        self.pass().await;
+        self.inner.begin(begun).await
     }
 
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Shard>, Error> {

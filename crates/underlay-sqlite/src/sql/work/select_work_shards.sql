@@ -4,6 +4,7 @@ SELECT
     worker,
     expires_at,
     urgent_cursor,
-    normal_cursor
+    normal_cursor,
+    suspects_to
 FROM work_shards
 ORDER BY shard

@@ -4,6 +4,7 @@ SET
     due_at = ?3,
     holds = ?4,
     attempts = attempts + ?5,
+    begun = 0,
     last_error = coalesce(?6, last_error),
     died_at = ?7,
     is_final = ?8

@@ -5,9 +5,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use underlay_core::memory::MemoryEventStore;
 use underlay_core::{
-    Commit, CommitId, Committed, DuePage, Error, EventStore, HeldShard, Lane, LaneCursors, ManualClock,
-    QueueDepth, ReadWork, Settled, Settlement, Shard, ShardTerm, Share, TenantId, Timestamp, WorkFilter,
-    WorkId, WorkInfo, WorkPage, WorkPlace, WorkQueue, WorkScope, WorkStanding, Worker,
+    BegunWork, Commit, CommitId, Committed, DueLook, DuePage, DuePlace, Error, EventStore, HeldShard, Lane,
+    LaneCursors, ManualClock, QueueDepth, ReadWork, Settled, Settlement, Shard, ShardTerm, Share, TenantId,
+    Timestamp, WorkFilter, WorkId, WorkInfo, WorkPage, WorkPlace, WorkQueue, WorkScope, WorkStanding, Worker,
+    check_due_look,
 };
 use underlay_testkit::{
     EventStoreFixture, EventStoreLayer, Fixture, Over, Skip, WorkQueueFixture, WorkQueueLayer,
@@ -52,6 +53,16 @@ enum Mutation {
     IgnoresTheScope,
     /// A page of nothing but others' work is the last.
     StopsAtAHeap,
+    /// Nobody is told that a worker was lost.
+    TellsNoSuspects,
+    /// What is begun is not counted.
+    CountsNoBeginnings,
+    /// Whoever names a shard counts what is begun there.
+    CountsForAnybody,
+    /// What is due is read of everybody.
+    IgnoresTheScopeOfDue,
+    /// What is due is read from the start each time.
+    BeginsDueAnew,
     /// Work is ready as soon as it is sent.
     IgnoresDueAt,
     /// What waits for its moment blocks its line.
@@ -259,9 +270,13 @@ impl WorkQueueLayer for Mutant {
                 let held = |shard| HeldShard {
                     term: ShardTerm { shard, term: 1, worker: worker.id },
                     cursors: [WorkPlace::START; 2],
+                    suspects_to: WorkPlace::START,
                     is_surplus: false,
                 };
                 share.held = Shard::all().map(held).collect();
+            }
+            Mutation::TellsNoSuspects => {
+                share.held.iter_mut().for_each(|held| held.suspects_to = WorkPlace::START);
             }
             Mutation::ForgetsTermsWhenReopened if !self.0.is_reopened => {}
             Mutation::CountsNoTerms | Mutation::ForgetsTermsWhenReopened => {
@@ -355,8 +370,16 @@ impl WorkQueueLayer for Mutant {
         Ok(page)
     }
 
-    async fn read_due(&self, shard: Shard, except: &[WorkPlace], limit: usize) -> Result<DuePage, Error> {
-        let mut page = self.0.store.read_due(shard, except, limit).await?;
+    async fn read_due(&self, shard: Shard, look: &DueLook, limit: usize) -> Result<DuePage, Error> {
+        let mut asked = look.clone();
+        match self.0.mutation {
+            Mutation::IgnoresTheScopeOfDue if check_due_look(look, limit).is_ok() => {
+                asked.scope = WorkScope::default();
+            }
+            Mutation::BeginsDueAnew => asked.after = DuePlace::START,
+            _ => {}
+        }
+        let mut page = self.0.store.read_due(shard, &asked, limit).await?;
         match self.0.mutation {
             Mutation::ShowsDueByPlace => page.work.sort_by_key(|read| read.work.place),
             Mutation::ReleasesAllAtOnce if !page.work.is_empty() => {
@@ -373,6 +396,21 @@ impl WorkQueueLayer for Mutant {
             _ => {}
         }
         Ok(page)
+    }
+
+    async fn begin(&self, begun: &[BegunWork]) -> Result<Vec<Shard>, Error> {
+        match self.0.mutation {
+            Mutation::CountsNoBeginnings => Ok(Vec::new()),
+            Mutation::CountsForAnybody => {
+                let held = self.noted().terms.clone();
+                let as_held = |one: &BegunWork| BegunWork {
+                    term: held.get(&one.term.shard).copied().unwrap_or(one.term),
+                    ..*one
+                };
+                self.0.store.begin(&begun.iter().map(as_held).collect::<Vec<_>>()).await
+            }
+            _ => self.0.store.begin(begun).await,
+        }
     }
 
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Shard>, Error> {
@@ -544,6 +582,11 @@ caught! { work_queue;
     skipped: ready_work_is_read_in_order fails on SkipsWhatComesBetween;
     for_everybody: work_is_read_by_tenant fails on IgnoresTheScope;
     behind_a_heap: work_is_read_by_tenant fails on StopsAtAHeap;
+    lost_silently: what_was_begun_is_counted fails on TellsNoSuspects;
+    begun_uncounted: what_was_begun_is_counted fails on CountsNoBeginnings;
+    begun_for_another: what_was_begun_is_counted fails on CountsForAnybody;
+    due_for_everybody: due_work_is_read_by_tenant fails on IgnoresTheScopeOfDue;
+    due_anew: due_work_is_read_by_tenant fails on BeginsDueAnew;
     too_early: what_is_due_later_is_in_nobodys_way fails on IgnoresDueAt;
     in_the_way: what_is_due_later_is_in_nobodys_way fails on BlocksWhileItWaits;
     in_another_order: what_is_due_later_is_in_nobodys_way fails on ShowsDueByPlace;
