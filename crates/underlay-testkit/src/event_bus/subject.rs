@@ -1,5 +1,5 @@
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokio::sync::watch;
@@ -12,9 +12,12 @@ use crate::EventBusFixture;
 use crate::sample::{stream, tenant};
 
 /// How long a case waits for what must come.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(20);
 /// How often a case lets the others work before it takes what has not come for what will not.
 const TURNS: usize = 2_000;
+
+/// How much time passes at once.
+const STEP_MAX: Duration = Duration::from_secs(1);
 
 /// What a subscriber does with an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,8 +127,9 @@ impl<F: EventBusFixture> Subject<F> {
     pub(super) async fn while_time_passes<T>(&self, waiting: impl Future<Output = T>) -> T {
         let passing = async {
             loop {
+                let began = Instant::now();
                 SystemClock.sleep(Duration::from_millis(1)).await;
-                self.pass(Duration::from_millis(50));
+                self.pass((began.elapsed() * 50).min(STEP_MAX));
             }
         };
         tokio::select! {
