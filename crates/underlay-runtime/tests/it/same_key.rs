@@ -9,7 +9,7 @@ use underlay_core::{
     Commit, CommitId, Committed, Error, EventStore, SystemClock, TenantId, WorkFilter, WorkPlace, WorkQueue,
 };
 use underlay_runtime::{
-    CommandStatus, Engine, EngineConfig, ExecuteError, Ports, Registry, Submitted, SubmitOptions, WorkPorts,
+    CommandStatus, Engine, EngineConfig, ExecuteError, Ports, Registry, SubmitOptions, Submitted, WorkPorts,
 };
 use underlay_testkit::{EventStoreLayer, Over};
 
