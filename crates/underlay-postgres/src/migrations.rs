@@ -105,6 +105,7 @@ pub(crate) const MIGRATIONS: [Migration; 12] = [
             include_str!("../migrations/0010_work/work_shards.sql"),
             include_str!("../migrations/0010_work/shard_terms.sql"),
             include_str!("../migrations/0010_work/workers.sql"),
+            include_str!("../migrations/0010_work/stopped_commits.sql"),
             include_str!("../migrations/0010_work/append_work.sql"),
             include_str!("../migrations/0010_work/store_commits_and_work.sql"),
             include_str!("../migrations/0010_work/check_work_log.sql"),

@@ -4,7 +4,8 @@ use tokio_postgres::types::Type;
 use underlay_core::adapter::{stored_name, stored_number, stored_time};
 use underlay_core::limits::SCHEDULES_MAX;
 use underlay_core::{
-    Error, Json, Schedule, Schedules, TenantId, Timestamp, check_schedule_limit, check_schedule_name,
+    Error, Json, Schedule, Schedules, TenantId, Timestamp, check_schedule_definition, check_schedule_limit,
+    check_schedule_name,
 };
 
 use crate::connections::session::{Parameter, SessionRole, Statement};
@@ -22,6 +23,7 @@ impl Schedules for PostgresStore {
         next_due_at: Option<Timestamp>,
     ) -> Result<u64, Error> {
         check_schedule_name(name)?;
+        check_schedule_definition(definition)?;
         let (owner, text, next) = (tenant.as_str(), definition.as_str(), stored(next_due_at));
         let at_most = stored_number(SCHEDULES_MAX as u64);
         let parameters: [Parameter<'_>; 5] = [
@@ -82,10 +84,26 @@ impl Schedules for PostgresStore {
         Ok(self.0.sessions.read(&role, &[Statement::new(sql, parameters)], schedules).await?)
     }
 
-    async fn due_schedules(&self, now: Timestamp, limit: usize) -> Result<Vec<Schedule>, Error> {
+    async fn due_schedules(
+        &self,
+        now: Timestamp,
+        after: Option<(Timestamp, &TenantId, &str)>,
+        limit: usize,
+    ) -> Result<Vec<Schedule>, Error> {
         check_schedule_limit(limit)?;
+        after.map_or(Ok(()), |(_, _, name)| check_schedule_name(name))?;
         let (now, wanted) = (now.as_microsecond(), stored_number(limit as u64));
-        let parameters: [Parameter<'_>; 2] = [(&now, Type::INT8), (&wanted, Type::INT8)];
+        // Before every place there is.
+        let (from, owner, name) = after.map_or((i64::MIN, "", ""), |(due_at, owner, name)| {
+            (due_at.as_microsecond(), owner.as_str(), name)
+        });
+        let parameters: [Parameter<'_>; 5] = [
+            (&now, Type::INT8),
+            (&from, Type::INT8),
+            (&owner, Type::TEXT),
+            (&name, Type::TEXT),
+            (&wanted, Type::INT8),
+        ];
         let select = Statement::new(include_str!("sql/select_due_schedules.sql"), parameters);
         Ok(self.0.sessions.read(&SessionRole::Worker, &[select], schedules).await?)
     }

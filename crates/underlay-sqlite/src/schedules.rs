@@ -3,7 +3,8 @@ use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
 use underlay_core::adapter::{stored_name, stored_number};
 use underlay_core::limits::SCHEDULES_MAX;
 use underlay_core::{
-    Error, Json, Schedule, Schedules, TenantId, Timestamp, check_schedule_limit, check_schedule_name,
+    Error, Json, Schedule, Schedules, TenantId, Timestamp, check_schedule_definition, check_schedule_limit,
+    check_schedule_name,
 };
 
 use crate::error::Failure;
@@ -21,6 +22,7 @@ impl Schedules for SqliteStore {
         next_due_at: Option<Timestamp>,
     ) -> Result<u64, Error> {
         check_schedule_name(name)?;
+        check_schedule_definition(definition)?;
         let (tenant, name, definition) = (tenant.clone(), name.to_owned(), definition.clone());
         let put = move |connection: &Connection| {
             let revision = next_revision(connection, &tenant, &name)?;
@@ -83,12 +85,23 @@ impl Schedules for SqliteStore {
         self.0.readers.read(tenant, list).await
     }
 
-    async fn due_schedules(&self, now: Timestamp, limit: usize) -> Result<Vec<Schedule>, Error> {
+    async fn due_schedules(
+        &self,
+        now: Timestamp,
+        after: Option<(Timestamp, &TenantId, &str)>,
+        limit: usize,
+    ) -> Result<Vec<Schedule>, Error> {
         check_schedule_limit(limit)?;
+        after.map_or(Ok(()), |(_, _, name)| check_schedule_name(name))?;
         let (now, limit) = (now.as_microsecond(), stored_number(limit as u64));
+        // Before every place there is.
+        let (from, owner, name) = after.map_or((i64::MIN, "", ""), |(due_at, owner, name)| {
+            (due_at.as_microsecond(), owner.as_str(), name)
+        });
+        let (owner, name) = (owner.to_owned(), name.to_owned());
         let find = move |connection: &Connection| {
             let sql = include_str!("sql/schedules/select_due_schedules.sql");
-            schedules(connection.prepare_cached(sql)?.query(params![now, limit])?)
+            schedules(connection.prepare_cached(sql)?.query(params![now, from, owner, name, limit])?)
         };
         self.0.readers.read(None, find).await
     }

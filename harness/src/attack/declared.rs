@@ -156,7 +156,8 @@ pub(super) fn callers(function: &str) -> Option<&'static [&'static str]> {
         | "discard_work" => &["worker"],
         "check_work_log" | "lost_shards" | "shard_term" | "move_shard" | "line_is_blocked"
         | "release_line" | "lock_lines" | "move_subscription" => &["worker"],
-        "refuse_change" => &[],
+        // Called by the functions of the log alone.
+        "stopped_commits" | "refuse_change" => &[],
         _ => return None,
     })
 }

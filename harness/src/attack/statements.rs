@@ -95,7 +95,7 @@ const STATEMENTS: &[Statement] = statements! {
     "select_checkpoint" "worker" false ("text, integer") |_v| ["'accounts'", "1"];
     "select_commit_events" "reader" true ("bigint, bigint") |_v| ["0", "1000000"];
     "select_commits" "reader" true ("bigint, bigint, text, bigint") |v| ["0", "1000000", &v.tenant, "1000000"];
-    "select_due_schedules" "worker" false ("bigint, bigint") |_v| ["9000000000000000000", "1000"];
+    "select_due_schedules" "worker" false ("bigint, bigint, text, text, bigint") |_v| ["9000000000000000000", "-9000000000000000000", "''", "''", "1000"];
     "select_due_work" "worker" false ("smallint, bigint, bigint[], bigint, bigint, bigint, text[], bigint") |v| ["1::smallint", "NULL", "'{}'", "1000", "-1", "0", format!("ARRAY[{}]", v.tenant), "10000"];
     "select_event_id" "worker" false ("bigint") |_v| ["2"];
     "select_events_of_commits" "reader" true ("bigint[], integer[]") |_v| [array(|number| number), array(|_| 1)];

@@ -8,7 +8,7 @@
 //!   neither gets more than one commit ahead; of n tenants each has its turn within n commits.
 //! - Of a tenant's commits that touch one stream, a batch holds one, unless none of them writes it;
 //!   a later one waits for the next batch, in order. The same goes for a commit id: the repeat is
-//!   answered from the table of outcomes by the next batch.
+//!   answered from the table of outcomes by the next batch, and so is a commit that names another one.
 //! - One that expects a version a stream is known to be past stores nothing: it is a repeat or a
 //!   conflict, whatever is beside it. All of those join at once, so that many who wanted to be the next
 //!   on a stream hear within one batch that somebody else was.
@@ -232,13 +232,15 @@ impl<T> Default for Round<T> {
 #[derive(Default)]
 struct Touched {
     ids: HashSet<CommitId>,
+    /// Ids that commits must agree with.
+    named: HashSet<CommitId>,
     written: HashSet<StreamName>,
     expected: HashSet<StreamName>,
 }
 
 impl Touched {
     fn allows(&self, commit: &Commit) -> bool {
-        !self.ids.contains(&commit.id)
+        self.allows_id(commit)
             && commit
                 .writes
                 .iter()
@@ -246,8 +248,20 @@ impl Touched {
             && commit.expectations.iter().all(|expectation| !self.written.contains(&expectation.stream))
     }
 
-    fn add(&mut self, commit: &Commit) {
+    /// Whether neither the commit nor the one it names is there, nor any that names it.
+    fn allows_id(&self, commit: &Commit) -> bool {
+        !self.ids.contains(&commit.id)
+            && !self.named.contains(&commit.id)
+            && commit.agreement.is_none_or(|agreement| !self.ids.contains(&agreement.with))
+    }
+
+    fn add_id(&mut self, commit: &Commit) {
         self.ids.insert(commit.id);
+        self.named.extend(commit.agreement.map(|agreement| agreement.with));
+    }
+
+    fn add(&mut self, commit: &Commit) {
+        self.add_id(commit);
         self.written.extend(commit.writes.iter().map(|write| write.stream.clone()));
         self.expected.extend(commit.expectations.iter().map(|expectation| expectation.stream.clone()));
     }
@@ -318,7 +332,9 @@ fn next_joinable<T>(
         let queued = line.waiting.pop_front()?;
         line.bytes -= queued.bytes;
         let allowed = if contended.is_outdated(&queued.tenant, &queued.commit) {
-            touched.ids.insert(queued.commit.id)
+            let allowed = touched.allows_id(&queued.commit);
+            touched.add_id(&queued.commit);
+            allowed
         } else {
             let allowed = touched.allows(&queued.commit);
             touched.add(&queued.commit);
@@ -397,6 +413,28 @@ mod tests {
         let mut queue = queue(vec![("t", commit), ("t", repeat)]);
         assert_eq!(numbers(&queue.take()), [0]);
         assert_eq!(numbers(&queue.take()), [1]);
+    }
+
+    #[test]
+    fn commits_that_must_agree_are_not_in_one_batch() {
+        for named_first in [true, false] {
+            let named = write("a-1");
+            let naming = [write("a-2").agrees_with(named.id), write("a-3").yields_to(named.id)];
+            let [first, second] = naming;
+            let (pushed, batches): (_, [&[usize]; 2]) = match named_first {
+                true => {
+                    (vec![("t", named), ("t", first), ("u", write("a-1")), ("t", second)], [&[0, 2], &[1, 3]])
+                }
+                false => {
+                    (vec![("t", first), ("t", second), ("t", named), ("u", write("a-1"))], [&[0, 3, 1], &[2]])
+                }
+            };
+            let mut queue = queue(pushed);
+            for batch in batches {
+                assert_eq!(numbers(&queue.take()), batch, "named first: {named_first}");
+            }
+            assert!(queue.is_empty());
+        }
     }
 
     fn expecting(version: ExpectedVersion) -> Commit {

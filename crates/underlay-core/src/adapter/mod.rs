@@ -36,7 +36,7 @@ pub use fault_hook::{FaultHook, Injected};
 pub use flight::Flight;
 pub use migration::{Migration, count_applied};
 pub use read_turns::{ReadLimits, ReadTurn, ReadTurns};
-pub use reply::{Answer, Answered, Reply, Request, answer_again};
+pub use reply::{Answer, Answered, Reply, Request, answer_again, answer_for_other};
 pub use sql_text::{sql_beyond, sql_comparisons, sql_direction, sql_name};
 pub use stored_names::{At, KnownNames, StoredName, StoredNames, stored_name};
 pub use stored_values::{

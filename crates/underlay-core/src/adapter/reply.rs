@@ -83,3 +83,13 @@ pub fn answer_again(request: &Request, found: RecordedCommit) -> Answer {
         Err(Error::IdReused(request.commit.id))
     }
 }
+
+/// What a commit is answered that is not stored yet, where the one it names is: `None` where it goes on.
+#[must_use]
+pub fn answer_for_other(commit: &Commit, fingerprint: Fingerprint, other: RecordedCommit) -> Option<Answer> {
+    if other.fingerprint != fingerprint {
+        return Some(Err(Error::IdReused(commit.id)));
+    }
+    let yields = commit.agreement.is_some_and(|agreement| agreement.yields);
+    yields.then_some(Ok(Committed { repeated: true, ..other.committed }))
+}

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::work_queue::WorkRoom;
-use crate::adapter::WakeupHub;
+use crate::adapter::{WakeupHub, answer_for_other};
 use crate::ports::check_page_limit;
 use crate::ports::{
     Clock, EventStore, LogFilter, LogPage, LogScope, RecordedCommit, StreamPage, SystemClock, Underway,
@@ -87,6 +87,12 @@ impl Log {
             }
             return Ok(Committed { repeated: true, ..committed.clone() });
         }
+        if let Some(agreement) = commit.agreement
+            && let Some(other) = self.find(tenant, agreement.with)
+            && let Some(answer) = answer_for_other(&commit, fingerprint, other)
+        {
+            return answer;
+        }
         for (stream, expected) in commit.streams() {
             let actual = self.version(tenant, stream);
             if !expected.allows(actual) {
@@ -152,6 +158,13 @@ impl Log {
         number
     }
 
+    fn find(&self, tenant: &TenantId, id: CommitId) -> Option<RecordedCommit> {
+        self.commits.get(&(tenant.clone(), id)).map(|(fingerprint, committed)| RecordedCommit {
+            fingerprint: *fingerprint,
+            committed: Committed { repeated: true, ..committed.clone() },
+        })
+    }
+
     fn page(&self, scope: &LogScope, after: Position, filter: &LogFilter, limit: usize) -> LogPage {
         let start = usize::try_from(after.number()).unwrap_or(usize::MAX).min(self.events.len());
         let mut end = start;
@@ -204,10 +217,7 @@ impl EventStore for MemoryEventStore {
     }
 
     async fn find_commit(&self, tenant: &TenantId, id: CommitId) -> Result<Option<RecordedCommit>, Error> {
-        Ok(self.lock().commits.get(&(tenant.clone(), id)).map(|(fingerprint, committed)| RecordedCommit {
-            fingerprint: *fingerprint,
-            committed: Committed { repeated: true, ..committed.clone() },
-        }))
+        Ok(self.lock().find(tenant, id))
     }
 
     fn underway(&self, _: &TenantId, _: CommitId) -> Option<Underway> {

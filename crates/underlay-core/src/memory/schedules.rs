@@ -3,7 +3,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use crate::ports::{Schedule, Schedules, check_schedule_limit, check_schedule_name};
+use crate::ports::{
+    Schedule, Schedules, check_schedule_definition, check_schedule_limit, check_schedule_name,
+};
 use crate::words::limits::SCHEDULES_MAX;
 use crate::words::{Error, Json, TenantId, Timestamp};
 
@@ -35,6 +37,7 @@ impl Schedules for MemorySchedules {
         next_due_at: Option<Timestamp>,
     ) -> Result<u64, Error> {
         check_schedule_name(name)?;
+        check_schedule_definition(definition)?;
         let mut kept = self.lock();
         let key = (tenant.clone(), name.to_owned());
         let before = kept.schedules.get(&key).map(|schedule| schedule.revision);
@@ -87,10 +90,19 @@ impl Schedules for MemorySchedules {
         Ok(listed.take(limit).map(|(_, schedule)| schedule.clone()).collect())
     }
 
-    async fn due_schedules(&self, now: Timestamp, limit: usize) -> Result<Vec<Schedule>, Error> {
+    async fn due_schedules(
+        &self,
+        now: Timestamp,
+        after: Option<(Timestamp, &TenantId, &str)>,
+        limit: usize,
+    ) -> Result<Vec<Schedule>, Error> {
         check_schedule_limit(limit)?;
+        after.map_or(Ok(()), |(_, _, name)| check_schedule_name(name))?;
         let kept = self.lock();
-        let is_due = |schedule: &&Schedule| schedule.next_due_at.is_some_and(|due_at| due_at <= now);
+        let is_due = |schedule: &&Schedule| {
+            let Some(due_at) = schedule.next_due_at.filter(|due_at| *due_at <= now) else { return false };
+            after.is_none_or(|after| (due_at, &schedule.tenant, schedule.name.as_str()) > after)
+        };
         let mut due: Vec<&Schedule> = kept.schedules.values().filter(is_due).collect();
         due.sort_by_key(|schedule| schedule.next_due_at);
         Ok(due.into_iter().take(limit).cloned().collect())

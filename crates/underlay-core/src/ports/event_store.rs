@@ -127,6 +127,8 @@ pub enum CommitStatus {
 /// 23. *After reopening, everything acknowledged is there.* `reopening_keeps_everything`
 /// 24. *A commit is under way, for its tenant alone, until it is answered; so no status misses it.* `what_waits_is_under_way`
 /// 25. *A payload in an encoding of its own comes back as it was given, with its encoding and its key.* `a_payload_keeps_its_encoding`
+/// 26. *A commit that names another which is stored with other content is refused, and stores nothing; whichever came first, also together.* `commits_agree_or_one_is_refused`
+/// 27. *A commit that yields to another which is stored with the same content gets the answer of that one, and stores nothing.* `a_commit_yields_to_another`
 #[async_trait]
 pub trait EventStore: Send + Sync + 'static {
     /// The identity of the log.

@@ -34,7 +34,9 @@ pub use read_models::{
     Generation, LoadedRow, ReadModels, Swap, Swept, ViewInfo, ViewTable, no_generation, none_replaced,
     still_read,
 };
-pub use schedules::{Schedule, Schedules, check_schedule_limit, check_schedule_name};
+pub use schedules::{
+    Schedule, Schedules, check_schedule_definition, check_schedule_limit, check_schedule_name,
+};
 pub use sink::Sink;
 pub use snapshots::{Snapshot, Snapshots};
 pub use view_batch::{ParkedEvent, RowAddress, RowChange, ViewBatch};

@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 
-use crate::words::limits::{SCHEDULE_NAME_BYTES_MAX, WORK_PAGE_MAX};
+use crate::words::limits::{SCHEDULE_BYTES_MAX, SCHEDULE_NAME_BYTES_MAX, WORK_PAGE_MAX};
 use crate::words::{Error, Json, TenantId, Timestamp};
 
 /// Something that is due again and again, as a store holds it.
@@ -24,7 +24,7 @@ pub struct Schedule {
 /// The contract, each sentence with the conformance case that attacks it:
 ///
 /// 1. *What is put is listed as it was put, under its tenant alone, also after reopening; putting it again replaces it under the next revision, also where it was removed meanwhile.* `a_schedule_is_kept_by_its_tenant`
-/// 2. *Those that are due at a moment are found over all tenants, the longest due first, then in the order of tenants and names.* `what_is_due_is_found`
+/// 2. *Those that are due at a moment are found over all tenants, the longest due first, then in the order of tenants and names, by page.* `what_is_due_is_found`
 /// 3. *Of several who move a schedule on from one moment, one does; one that was put anew or removed meanwhile is left as it is.* `a_schedule_moves_on_once`
 /// 4. *A removed schedule is due no more.* `a_removed_schedule_is_due_no_more`
 /// 5. *Lists are in the order of tenants and names, by page.* `schedules_are_listed`
@@ -34,7 +34,7 @@ pub trait Schedules: Send + Sync + 'static {
     /// Puts a schedule, in place of one of that name; gives its revision.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where a limit is exceeded, also
+    /// [`Error::Invalid`] where a limit is exceeded, also [`SCHEDULE_BYTES_MAX`] of the definition and
     /// [`SCHEDULES_MAX`](crate::words::limits::SCHEDULES_MAX) of the tenant; [`Error::Unavailable`].
     async fn put_schedule(
         &self,
@@ -62,11 +62,17 @@ pub trait Schedules: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<Schedule>, Error>;
 
-    /// Those whose next moment is at or before `now`, the longest due first.
+    /// Those whose next moment is at or before `now`, the longest due first, after the place of one: its next moment,
+    /// its tenant and its name. So those that stay due keep nobody from what is due after them.
     ///
     /// # Errors
     /// As [`Schedules::list_schedules`].
-    async fn due_schedules(&self, now: Timestamp, limit: usize) -> Result<Vec<Schedule>, Error>;
+    async fn due_schedules(
+        &self,
+        now: Timestamp,
+        after: Option<(Timestamp, &TenantId, &str)>,
+        limit: usize,
+    ) -> Result<Vec<Schedule>, Error>;
 
     /// Moves a schedule on, where it still has the revision and the next moment of `seen`; whether it did.
     ///
@@ -85,6 +91,21 @@ pub fn check_schedule_name(name: &str) -> Result<(), Error> {
             "the name of a schedule has 1 to SCHEDULE_NAME_BYTES_MAX = {SCHEDULE_NAME_BYTES_MAX} bytes and no control \
              characters, this one has {}",
             name.len()
+        )));
+    }
+    Ok(())
+}
+
+/// Checks the size of a schedule's definition. Adapters call it before they store one.
+///
+/// # Errors
+/// [`Error::Invalid`] that names the limit.
+pub fn check_schedule_definition(definition: &Json) -> Result<(), Error> {
+    if definition.bytes() > SCHEDULE_BYTES_MAX {
+        return Err(Error::invalid(format!(
+            "the definition of a schedule has {} bytes, which exceeds SCHEDULE_BYTES_MAX = {SCHEDULE_BYTES_MAX}; give the \
+             command a smaller body",
+            definition.bytes()
         )));
     }
     Ok(())

@@ -144,6 +144,15 @@ pub struct Expectation {
     pub expected: ExpectedVersion,
 }
 
+/// Another commit of the same tenant that a commit must have the content of, where it is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Agreement {
+    /// The other commit.
+    pub with: CommitId,
+    /// Whether the other one makes this one needless: where it is stored, its answer is given and nothing is stored.
+    pub yields: bool,
+}
+
 /// Everything that is stored together or not at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -153,6 +162,8 @@ pub struct Commit {
     /// The content a repeat must match, where it is not the events themselves: the engine sets the
     /// hash of the command, since deciding it again may give other events.
     pub content: Option<Fingerprint>,
+    /// The other commit it must agree with; see [`Commit::agrees_with`] and [`Commit::yields_to`].
+    pub agreement: Option<Agreement>,
     /// Streams to append to, each at most once.
     pub writes: Vec<StreamWrite>,
     /// Streams only read, each at most once, none of them written.
@@ -174,6 +185,7 @@ impl Commit {
         Self {
             id,
             content: None,
+            agreement: None,
             writes: Vec::new(),
             expectations: Vec::new(),
             work: Vec::new(),
@@ -222,6 +234,25 @@ impl Commit {
     #[must_use]
     pub fn with_content(mut self, content: Fingerprint) -> Self {
         self.content = Some(content);
+        self
+    }
+
+    /// Names another commit of the tenant that must have the same content. Where that one is stored with other
+    /// content, the store answers [`Error::IdReused`] with the id of this commit, and stores nothing. Where it is stored
+    /// with the same content, or not at all, this commit goes on. The store decides it in the transaction of the commit,
+    /// and only for a commit that is not stored yet: a repeat gets its first answer. An import does not look at it.
+    #[must_use]
+    pub fn agrees_with(mut self, other: CommitId) -> Self {
+        self.agreement = Some(Agreement { with: other, yields: false });
+        self
+    }
+
+    /// As [`Commit::agrees_with`], for a commit that the other one makes needless: where that is stored with the same
+    /// content, the store answers with its [`Committed`] as a repeat, and stores nothing. The id in the answer tells
+    /// which of the two is stored.
+    #[must_use]
+    pub fn yields_to(mut self, other: CommitId) -> Self {
+        self.agreement = Some(Agreement { with: other, yields: true });
         self
     }
 
@@ -299,6 +330,12 @@ impl Commit {
     /// [`Error::Invalid`] with the name of the limit, or the stream named twice; where there is an inline
     /// row, since a store that kept the events alone would lose it without a word.
     pub fn validate(&self) -> Result<(), Error> {
+        if self.agreement.is_some_and(|agreement| agreement.with == self.id) {
+            return Err(Error::invalid(format!(
+                "commit {} names itself as the one to agree with; name another commit, or none",
+                self.id
+            )));
+        }
         let mut seen: HashSet<&StreamName> = HashSet::new();
         for (stream, _) in self.streams() {
             if !seen.insert(stream) {

@@ -53,6 +53,8 @@ pub const BUS_SUBSCRIBERS_MAX: usize = 256;
 pub const SCHEDULES_MAX: usize = 1_000;
 /// Bytes in the name of a schedule.
 pub const SCHEDULE_NAME_BYTES_MAX: usize = 128;
+/// Bytes in the definition of a schedule. A page of schedules holds up to [`WORK_PAGE_MAX`] of them.
+pub const SCHEDULE_BYTES_MAX: usize = 64 << 10;
 /// Bytes of payload, metadata and outcome in one commit; metadata counts for every event.
 pub const COMMIT_BYTES_MAX: usize = 16 << 20;
 /// Bytes that what was folded counts for in a state, where nobody has counted the state itself.

@@ -21,7 +21,9 @@ mod work_hint;
 
 pub use checkpoint::{Checkpoint, StoreId};
 pub use column::{Column, ColumnType, ColumnValue, Value};
-pub use commit::{Commit, CommitId, Committed, Expectation, Fingerprint, Origin, StreamVersion, StreamWrite};
+pub use commit::{
+    Agreement, Commit, CommitId, Committed, Expectation, Fingerprint, Origin, StreamVersion, StreamWrite,
+};
 pub use decimal_key::{decimal_from_key, decimal_key};
 pub use error::{CheckpointRefused, Conflict, Error};
 pub use event::{EventId, EventType, Metadata, NewEvent, RecordedEvent, SchemaVersion};

@@ -1,4 +1,9 @@
--- As `append`, of commits of which some send work on: it is stored in the same transaction, under the same lock.
+-- As `append`, of commits of which some send work on or name another: it is stored in the same transaction, under the
+-- same lock.
+--
+-- `naming`, `named` and `yields` are as in `stopped_commits`, and NULL where no commit names another. What is stopped
+-- comes back with -1, as a commit whose id is known: what was stored before answers it. `actual_versions` then has
+-- entries that nobody asked for at its end.
 --
 -- Arrays of `sent_` run in parallel, one entry for each piece. `sent_commits` are the numbers of their commits,
 -- from 1, and `sent_numbers` those in their commit, from 0. A commit has 1,024 places, which its number gives.
@@ -46,6 +51,9 @@ CREATE FUNCTION {schema}.append_work(
     sent_encodings text[],
     sent_key_ids text[],
     sent_due bigint[],
+    naming integer[],
+    named uuid[],
+    yields boolean[],
     OUT head bigint,
     OUT recorded_at bigint,
     OUT actual_versions bigint[]
@@ -67,7 +75,25 @@ DECLARE
     missing integer[];
     failed integer := 0;
     now bigint;
+    stopped integer[];
 BEGIN
+    IF append_work.naming IS NOT NULL THEN
+        stopped := stopped_commits(
+            append_work.commit_tenants,
+            append_work.commit_fingerprints,
+            append_work.naming,
+            append_work.named,
+            append_work.yields
+        );
+    END IF;
+    IF stopped IS NOT NULL THEN
+        -- What expects a version that no stream reaches is not stored.
+        append_work.expected_commits := append_work.expected_commits || stopped;
+        append_work.expected_streams :=
+            append_work.expected_streams || array_fill(''::text, ARRAY[cardinality(stopped)]);
+        append_work.expected_versions :=
+            append_work.expected_versions || array_fill(9223372036854775807, ARRAY[cardinality(stopped)]);
+    END IF;
     SELECT a.head, a.recorded_at, a.commit_ends, a.actual_versions
     INTO append_work.head, append_work.recorded_at, append_work.commit_ends, append_work.actual_versions
     FROM append(
@@ -99,6 +125,11 @@ BEGIN
         append_work.event_encodings,
         append_work.event_key_ids
     ) AS a;
+    IF stopped IS NOT NULL THEN
+        FOR n IN 1 .. cardinality(stopped) LOOP
+            append_work.commit_ends[stopped[n]] := -1;
+        END LOOP;
+    END IF;
     IF append_work.commit_ends IS NOT NULL THEN
         FOR n IN 1 .. cardinality(append_work.commit_ends) LOOP
             IF append_work.commit_ends[n] < 0 THEN

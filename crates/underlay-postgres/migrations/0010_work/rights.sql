@@ -13,6 +13,7 @@ GRANT SELECT ON {schema}.work, {schema}.work_later, {schema}.dead_letters TO {re
 
 REVOKE ALL
 ON FUNCTION
+    {schema}.stopped_commits,
     {schema}.append_work,
     {schema}.check_work_log,
     {schema}.shard_term,
@@ -57,5 +58,6 @@ TO {worker};
 GRANT EXECUTE ON FUNCTION {schema}.ready_row TO {reader};
 
 GRANT CREATE ON SCHEMA {schema} TO {append};
+ALTER FUNCTION {schema}.stopped_commits OWNER TO {append};
 ALTER FUNCTION {schema}.append_work OWNER TO {append};
 REVOKE CREATE ON SCHEMA {schema} FROM {append};

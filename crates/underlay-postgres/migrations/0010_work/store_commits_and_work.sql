@@ -41,6 +41,9 @@ CREATE PROCEDURE {schema}.store_commits_and_work(
     sent_encodings text[],
     sent_key_ids text[],
     sent_due bigint[],
+    naming integer[],
+    named uuid[],
+    yields boolean[],
     longest bigint,
     OUT head bigint,
     OUT recorded_at bigint,
@@ -98,7 +101,10 @@ BEGIN
         store_commits_and_work.sent_payloads,
         store_commits_and_work.sent_encodings,
         store_commits_and_work.sent_key_ids,
-        store_commits_and_work.sent_due
+        store_commits_and_work.sent_due,
+        store_commits_and_work.naming,
+        store_commits_and_work.named,
+        store_commits_and_work.yields
     ) AS a;
     IF ends_by_itself THEN
         COMMIT;

@@ -31,7 +31,7 @@ pub(crate) struct Attempt {
 pub(crate) enum Verdict {
     /// It has its answer.
     Answered(Answer),
-    /// Its id was stored before: what was stored is to be looked up.
+    /// Its id was stored before, or the one it names was and stops it: what was stored is to be looked up.
     Known,
 }
 
@@ -170,14 +170,14 @@ impl Calls {
             (&encodings, Type::TEXT_ARRAY),
             (&key_ids, Type::TEXT_ARRAY),
         ];
-        // A batch that sends nothing on is written as if there were no work.
-        let sent = SentArrays::of(batch);
-        let sql = match &sent {
-            Some(sent) => {
-                parameters.extend(sent.parameters());
-                &self.sending
-            }
-            None => &self.batch,
+        // A batch that sends nothing on and names no other commit is written as if there were neither.
+        let (sent, naming) = (SentArrays::of(batch), NamingArrays::of(batch));
+        let sql = if sent.is_empty() && naming.is_none() {
+            &self.batch
+        } else {
+            parameters.extend(sent.parameters());
+            parameters.extend(NamingArrays::parameters(naming.as_ref()));
+            &self.sending
         };
         parameters.push((&self.longest, Type::INT8));
         let row = client.query_typed_one(sql, &parameters).await?;
@@ -185,8 +185,8 @@ impl Calls {
     }
 }
 
-/// A commit of one event that expects nothing else and sends nothing on: most commits are, and alone in a batch it needs no
-/// arrays.
+/// A commit of one event that expects nothing else, sends nothing on and names no other: most commits are, and alone in a
+/// batch it needs no arrays.
 struct Single<'a> {
     request: &'a Request,
     stream: &'a StreamName,
@@ -203,7 +203,7 @@ impl<'a> Single<'a> {
             return None;
         };
         let [event] = &write.events[..] else { return None };
-        if !commit.work.is_empty() {
+        if !commit.work.is_empty() || commit.agreement.is_some() {
             return None;
         }
         Some(Self { request, stream: &write.stream, expected: write.expected, event })
@@ -304,6 +304,45 @@ impl<'a> Arrays<'a> {
     }
 }
 
+/// The commits that name another, one entry for each.
+#[derive(Default)]
+struct NamingArrays {
+    commits: Vec<i32>,
+    named: Vec<Uuid>,
+    yields: Vec<bool>,
+}
+
+impl NamingArrays {
+    /// `None` where no commit names another.
+    fn of(batch: &[Request]) -> Option<Self> {
+        let mut arrays = Self::default();
+        for (number, request) in (1..).zip(batch) {
+            if let Some(agreement) = request.commit.agreement {
+                arrays.commits.push(number);
+                arrays.named.push(agreement.with.0);
+                arrays.yields.push(agreement.yields);
+            }
+        }
+        (!arrays.commits.is_empty()).then_some(arrays)
+    }
+
+    /// As the function takes them, in its order.
+    fn parameters(arrays: Option<&Self>) -> [Parameter<'_>; 3] {
+        match arrays {
+            Some(arrays) => [
+                (&arrays.commits, Type::INT4_ARRAY),
+                (&arrays.named, Type::UUID_ARRAY),
+                (&arrays.yields, Type::BOOL_ARRAY),
+            ],
+            None => [
+                (&None::<Vec<i32>>, Type::INT4_ARRAY),
+                (&None::<Vec<Uuid>>, Type::UUID_ARRAY),
+                (&None::<Vec<bool>>, Type::BOOL_ARRAY),
+            ],
+        }
+    }
+}
+
 fn torn() -> Failure {
     Failure::damaged("a function answered for another batch")
 }
@@ -313,6 +352,7 @@ fn verdicts(row: &Row, batch: &[Request], ends: Vec<i32>) -> Result<Vec<Verdict>
     let (head, recorded_at): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
     let ends = row.try_get::<_, Option<Vec<i32>>>(2)?.unwrap_or(ends);
     let versions: Vec<i64> = row.try_get::<_, Option<_>>(3)?.unwrap_or_default();
+    // Those of commits that others stop are at the end, where nobody looks.
     let mut rest = versions.as_slice();
     let mut verdicts = Vec::with_capacity(batch.len());
     for (at, request) in batch.iter().enumerate() {

@@ -29,6 +29,22 @@ impl<'a> Ids<'a> {
         Self { tenants, commits }
     }
 
+    /// The ids that these commits name, in their order; those that name none have no entry.
+    pub(crate) fn named_by(requests: &'a [Request]) -> Self {
+        let named = requests.iter().filter_map(|request| {
+            request.commit.agreement.map(|agreement| (request.tenant.as_str(), agreement.with.0))
+        });
+        let (tenants, commits) = named.unzip();
+        Self { tenants, commits }
+    }
+
+    /// These and others after them, in one look.
+    pub(crate) fn and(mut self, others: Self) -> Self {
+        self.tenants.extend(others.tenants);
+        self.commits.extend(others.commits);
+        self
+    }
+
     fn select(&self) -> Statement<'_> {
         Statement::new(
             include_str!("../sql/select_known_commits.sql"),

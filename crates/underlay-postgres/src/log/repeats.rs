@@ -1,4 +1,5 @@
-//! Answers calls whose commit was stored before: what was stored is looked up, for all that wait at once.
+//! Answers calls whose commit, or the one it names, was stored before: what was stored is looked up, for all that wait at
+//! once.
 //!
 //! One task looks up, and what comes meanwhile waits for its next look; so however many repeat, they take
 //! one connection. It ends with the committer, after everybody was answered.
@@ -8,10 +9,10 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use underlay_core::Error;
-use underlay_core::adapter::{Request, answer_again};
+use underlay_core::adapter::{Answer, Request, answer_again, answer_for_other};
 
 use crate::connections::session::Sessions;
-use crate::log::known::{Ids, find_commits};
+use crate::log::known::{Found, Ids, find_commits};
 
 /// Calls that may wait for a look; the next one is refused.
 const WAITING_MAX: usize = 4_096;
@@ -56,21 +57,14 @@ impl Repeats {
 async fn answer(sessions: Arc<Sessions>, mut waiting: mpsc::Receiver<Request>) {
     let mut requests = Vec::new();
     while waiting.recv_many(&mut requests, LOOK_MAX).await > 0 {
-        let found = find_commits(&sessions, &Ids::of(&requests)).await.map_err(Error::from);
+        let ids = Ids::of(&requests).and(Ids::named_by(&requests));
+        let found = find_commits(&sessions, &ids).await.map_err(Error::from);
         match found {
-            Ok(found) => {
+            Ok(mut found) => {
+                let mut others = found.split_off(requests.len()).into_iter();
                 for (request, found) in requests.drain(..).zip(found) {
-                    let answer = match found {
-                        Ok(Some(found)) => answer_again(&request, found),
-                        // It was forgotten meanwhile, as commits without events are: asked again, this one
-                        // is decided anew.
-                        Ok(None) => {
-                            let reason = format!("commit {} was there and is forgotten", request.commit.id);
-                            let retry_after = Some(crate::error::RETRY_AFTER);
-                            Err(Error::Unavailable { reason, retry_after, overloaded: false })
-                        }
-                        Err(damaged) => Err(damaged.into()),
-                    };
+                    let other = request.commit.agreement.and_then(|_| others.next());
+                    let answer = answer_stored(&request, found, other);
                     request.reply.answer(answer);
                 }
             }
@@ -83,4 +77,18 @@ async fn answer(sessions: Arc<Sessions>, mut waiting: mpsc::Receiver<Request>) {
             }
         }
     }
+}
+
+/// The answer to one call, by what is stored under its own id, or else under the one it names.
+fn answer_stored(request: &Request, found: Found, other: Option<Found>) -> Answer {
+    if let Some(first) = found? {
+        return answer_again(request, first);
+    }
+    let other = other.transpose()?.flatten();
+    let answer = other.and_then(|other| answer_for_other(&request.commit, request.reply.fingerprint, other));
+    // It was forgotten meanwhile, as commits without events are: asked again, this one is decided anew.
+    answer.unwrap_or_else(|| {
+        let reason = format!("what answers commit {} was there and is forgotten", request.commit.id);
+        Err(Error::Unavailable { reason, retry_after: Some(crate::error::RETRY_AFTER), overloaded: false })
+    })
 }

@@ -6,8 +6,9 @@ SELECT
     revision
 FROM schedules
 WHERE next_due_at <= $1
+    AND (next_due_at, tenant, name) > ($2, $3, $4)
 ORDER BY
     next_due_at,
     tenant,
     name
-LIMIT $2
+LIMIT $5

@@ -30,11 +30,7 @@ pub(crate) struct SentArrays<'a> {
 }
 
 impl<'a> SentArrays<'a> {
-    /// `None` where nothing is sent.
-    pub(crate) fn of(batch: &'a [Request]) -> Option<Self> {
-        if batch.iter().all(|request| request.commit.work.is_empty()) {
-            return None;
-        }
+    pub(crate) fn of(batch: &'a [Request]) -> Self {
         let mut arrays = Self::default();
         for (commit, request) in (1..).zip(batch) {
             arrays.push(commit, request);
@@ -48,7 +44,11 @@ impl<'a> SentArrays<'a> {
         if sent().any(|work| work.due_at.is_some()) {
             arrays.due = Some(sent().map(|work| work.due_at.map(|due_at| due_at.as_microsecond())).collect());
         }
-        Some(arrays)
+        arrays
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ids.is_empty()
     }
 
     fn push(&mut self, commit: i32, request: &'a Request) {

@@ -20,8 +20,8 @@
 //!
 //! A refusal is never answered from states that may be old: either the commit that stores it expects
 //! the versions it was decided over, or these versions are read again first. Whether a command id was
-//! used before is for the commit to say, so there is no read ahead of it. The one exception is a command that
-//! waits in the store: its submission has an id of its own, so it is looked for under that.
+//! used before is for the commit to say, so there is no read ahead of it. A command may also wait in the store, where its
+//! submission has an id of its own: the commit names that, and the store lets it in only where both are the same command.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -111,9 +111,6 @@ impl Commands {
         decide: impl Fn(&mut Streams, &Context) -> Result<(), R>,
     ) -> Result<Executed, NotExecuted<R>> {
         let id = request.command_id.unwrap_or_else(CommitId::draw);
-        if request.command_id.is_some() {
-            self.check_submission(&request.tenant, id, content).await?;
-        }
         let now = self.clock.now();
         // States from the cache may be old; the first try decides over them as they are.
         let mut fresh = self.seed(request, &mut reads);
@@ -142,6 +139,7 @@ impl Commands {
             }
             let decided = streams.decided()?;
             let commit = Commit::new(id).with_content(content).with_metadata(metadata(request, id));
+            let commit = self.agreeing(request, commit);
             let mut commit = match &decision {
                 Ok(()) => commit,
                 Err(refusal) => commit.with_outcome(Outcome::Refused {
@@ -325,13 +323,14 @@ impl Commands {
         expected: Version,
         actual: Version,
     ) -> Result<Executed, NotExecuted<R>> {
-        if let Some(id) = request.command_id
-            && let Some(found) = self.store.find_commit(&request.tenant, id).await?
-        {
-            if found.fingerprint != content {
-                return Err(Error::IdReused(id).into());
+        if let Some(id) = request.command_id {
+            if let Some(found) = self.store.find_commit(&request.tenant, id).await? {
+                if found.fingerprint != content {
+                    return Err(Error::IdReused(id).into());
+                }
+                return self.answer_repeat(request, found.committed).await;
             }
-            return self.answer_repeat(request, found.committed).await;
+            self.check_submission(&request.tenant, id, content).await?;
         }
         let expected = ExpectedVersion::Exact(expected);
         Err(Error::from(Conflict { stream: stream.clone(), expected, actual }).into())

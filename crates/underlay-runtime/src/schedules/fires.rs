@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use jiff::tz::TimeZone;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use underlay_core::limits::WORK_PAGE_MAX;
-use underlay_core::{Actor, CommitId, Error, Origin, Schedule, Timestamp};
+use underlay_core::{Actor, CommitId, Error, Origin, Schedule, TenantId, Timestamp};
 
 use super::cron::Cron;
 use super::definition::read;
@@ -17,10 +18,33 @@ use crate::{Request, SubmitOptions};
 const MOMENTS_MAX: usize = 100;
 /// Schedules that are submitted side by side.
 const AT_ONCE: usize = 16;
+/// Schedules that are set aside at a time; one that no longer fits is tried again with every look.
+const ASIDE_MAX: usize = 10_000;
 /// How long after its moment a schedule is still on time.
 const LATE_AFTER: SignedDuration = SignedDuration::from_mins(1);
 /// Moments are full minutes, so there is something to look for once in each.
 const MINUTE: Duration = Duration::from_secs(60);
+
+/// Schedules that could not be submitted and will not be by trying again at once. They are tried again a minute later.
+#[derive(Default)]
+pub(super) struct Aside(HashSet<(TenantId, String, u64)>);
+
+impl Aside {
+    fn has(&self, schedule: &Schedule) -> bool {
+        !self.0.is_empty() && self.0.contains(&Self::key(schedule))
+    }
+
+    fn put(&mut self, schedule: &Schedule) {
+        if self.0.len() < ASIDE_MAX {
+            self.0.insert(Self::key(schedule));
+        }
+    }
+
+    /// One that was put anew meanwhile is another.
+    fn key(schedule: &Schedule) -> (TenantId, String, u64) {
+        (schedule.tenant.clone(), schedule.name.clone(), schedule.revision)
+    }
+}
 
 impl Timetable {
     /// Submits what is due, until it is told to stop.
@@ -30,11 +54,13 @@ impl Timetable {
             if timetable.schedules.is_none() {
                 return;
             }
-            let mut failures = 0;
+            let (mut failures, mut aside) = (0, Aside::default());
             while !*stop.borrow_and_update() {
-                let pause = match timetable.fire_due().await {
+                let goes_on = || !*stop.borrow();
+                let pause = match timetable.fire_due(&mut aside, goes_on).await {
                     Ok(0) => {
                         failures = 0;
+                        aside = Aside::default();
                         until_next_minute(timetable.now())
                     }
                     // There may be more.
@@ -58,12 +84,38 @@ impl Timetable {
         })
     }
 
-    /// Submits what is due now; says how many schedules it moved on.
-    pub(super) async fn fire_due(self: &Arc<Self>) -> Result<usize, Error> {
+    /// Submits what is due now, page by page; says how many schedules it moved on. Those that are set aside are passed
+    /// over, and those that cannot be submitted are set aside: however many they are, what is due after them is
+    /// submitted. It ends before the next page where it is told so.
+    pub(super) async fn fire_due(
+        self: &Arc<Self>,
+        aside: &mut Aside,
+        goes_on: impl Fn() -> bool,
+    ) -> Result<usize, Error> {
         let now = self.now();
-        let due = self.port()?.due_schedules(now, WORK_PAGE_MAX).await?;
+        let (mut moved, mut last): (usize, Option<Schedule>) = (0, None);
+        loop {
+            let after =
+                last.as_ref().and_then(|last| Some((last.next_due_at?, &last.tenant, last.name.as_str())));
+            let mut page = self.port()?.due_schedules(now, after, WORK_PAGE_MAX).await?;
+            let is_last = page.len() < WORK_PAGE_MAX;
+            last = page.last().cloned();
+            page.retain(|schedule| !aside.has(schedule));
+            moved += self.fire_page(page, now, aside).await?;
+            if is_last || !goes_on() {
+                return Ok(moved);
+            }
+        }
+    }
+
+    async fn fire_page(
+        self: &Arc<Self>,
+        page: Vec<Schedule>,
+        now: Timestamp,
+        aside: &mut Aside,
+    ) -> Result<usize, Error> {
         let mut moved = 0;
-        for some in due.chunks(AT_ONCE) {
+        for some in page.chunks(AT_ONCE) {
             let mut fires = JoinSet::new();
             for schedule in some.iter().cloned() {
                 let timetable = self.clone();
@@ -80,6 +132,7 @@ impl Timetable {
                     Ok(Err((schedule, error))) => {
                         let (tenant, name) = (&schedule.tenant, &schedule.name);
                         tracing::error!(%tenant, name, %error, "a schedule is due and cannot be submitted");
+                        aside.put(&schedule);
                     }
                     Err(error) => tracing::error!(%error, "a schedule was not submitted to its end"),
                 }

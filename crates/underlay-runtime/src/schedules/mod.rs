@@ -12,7 +12,8 @@
 //!
 //! What happens when something fails: where a process dies between submitting and moving on, the next one submits the
 //! same moments again, which stores nothing, and moves on. Where the store is away, it is tried again after a pause. A
-//! schedule that this program cannot read is left for one that can, and the others go on. A process whose clock is ahead
+//! schedule that this program cannot read is left for one that can, and the others go on, however many there are. It is
+//! looked at again a minute later. A process whose clock is ahead
 //! submits early; the work waits for its moment by the clock of the store all the same.
 
 mod cron;
@@ -65,6 +66,9 @@ impl Timetable {
         let port = self.port()?;
         let (cron, zone) = definition.times()?;
         let definition = definition.checked(&self.commands)?;
+        // What it submits must be as well formed as what is submitted now.
+        let (target, stored) = definition.stored()?;
+        stored.content(&target.receiver, &target.name)?;
         let json = Json::encode(&definition)?;
         let before = self.find(tenant, name).await?;
         if let Some(before) = before.filter(|before| before.definition == json) {

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
+use underlay_core::limits::{SCHEDULE_BYTES_MAX, SCHEDULES_MAX};
 use underlay_core::memory::MemorySchedules;
 use underlay_core::{Clock, Error, Json, Schedule, Schedules, StoredCommand, TenantId, Timestamp, WorkKind};
 use underlay_testkit::{Over, SchedulesLayer};
 
+use super::fires::Aside;
 use super::{Missed, ScheduleDefinition, Timetable};
 use crate::commands::stored::tests::{Desk, Jar, JarCommand, registry, tenant};
 use crate::{EngineConfig, ExecuteNamedError};
@@ -56,9 +58,14 @@ async fn submitted(desk: &Desk) -> Vec<String> {
     moments
 }
 
+/// One look for what is due.
+async fn look(timetable: &Arc<Timetable>) -> Result<usize, Error> {
+    timetable.fire_due(&mut Aside::default(), || true).await
+}
+
 async fn pass(desk: &Desk, timetable: &Arc<Timetable>, hours: u64) -> usize {
     desk.clock.advance(Duration::from_secs(hours * 3_600));
-    timetable.fire_due().await.unwrap()
+    look(timetable).await.unwrap()
 }
 
 #[tokio::test]
@@ -100,6 +107,9 @@ async fn what_is_wrong_with_a_schedule_is_told_when_it_is_put() {
         let error: ExecuteNamedError = timetable.put(&tenant(), "s", definition).await.unwrap_err();
         assert!(error.to_string().contains(told), "{error}");
     }
+    let deep = format!(r#"{{"cents":1,"more":{}{}}}"#, "[".repeat(200), "]".repeat(200));
+    let deep = timetable.put(&tenant(), "s", definition("0 6 1 * *", "UTC", "jar", "put", &deep)).await;
+    assert!(deep.unwrap_err().to_string().contains("JSON_DEPTH_MAX"));
     let error = timetable.put(&tenant(), "", hourly(1)).await.unwrap_err();
     assert!(error.to_string().contains("SCHEDULE_NAME_BYTES_MAX"), "{error}");
     assert!(timetable.list(None, None, 10).await.unwrap().is_empty());
@@ -112,16 +122,16 @@ async fn of_moments_that_were_missed_one_runs_or_all_or_none() {
         let timetable = timetable(&desk);
         timetable.put(&tenant(), "savings", hourly(1).with_missed(missed)).await.unwrap();
         desk.clock.advance(Duration::from_secs(600));
-        assert_eq!(timetable.fire_due().await.unwrap(), 0, "nothing is due yet");
+        assert_eq!(look(&timetable).await.unwrap(), 0, "nothing is due yet");
         // Ten past five: those of one to five are past.
         assert_eq!(pass(&desk, &timetable, 5).await, 1);
-        assert_eq!(timetable.fire_due().await.unwrap(), 0);
+        assert_eq!(look(&timetable).await.unwrap(), 0);
         assert_eq!(submitted(&desk).await.len(), count, "{missed:?}");
         let info = timetable.list(None, None, 10).await.unwrap().remove(0);
         assert_eq!(info.next_due_at, Some(format!("2026-01-01T0{next}:00:00Z").parse().unwrap()));
         // One that is on time runs in any case.
         desk.clock.advance(Duration::from_secs(50 * 60));
-        assert_eq!(timetable.fire_due().await.unwrap(), 1);
+        assert_eq!(look(&timetable).await.unwrap(), 1);
         assert_eq!(submitted(&desk).await.len(), count + 1, "{missed:?}");
     }
 }
@@ -134,7 +144,7 @@ async fn a_long_absence_is_made_up_for_in_turns() {
     let mut turns = 1;
     assert_eq!(pass(&desk, &timetable, 250).await, 1);
     assert_eq!(submitted(&desk).await.len(), 100);
-    while timetable.fire_due().await.unwrap() > 0 {
+    while look(&timetable).await.unwrap() > 0 {
         turns += 1;
     }
     assert_eq!((turns, submitted(&desk).await.len()), (3, 250));
@@ -149,11 +159,11 @@ async fn a_process_that_dies_between_submitting_and_moving_on_submits_nothing_tw
     let dying = Arc::new(Timetable::new(&ports, desk.commands.clone(), &EngineConfig::default()));
     dying.put(&tenant(), "savings", hourly(1).with_missed(Missed::All)).await.unwrap();
     desk.clock.advance(Duration::from_secs(3 * 3_600));
-    dying.fire_due().await.unwrap_err();
+    look(&dying).await.unwrap_err();
     assert_eq!(submitted(&desk).await.len(), 3);
 
     let next = timetable(&desk.beside(registry()));
-    assert_eq!(next.fire_due().await.unwrap(), 1);
+    assert_eq!(look(&next).await.unwrap(), 1);
     assert_eq!(submitted(&desk).await.len(), 3);
 }
 
@@ -167,7 +177,7 @@ async fn of_several_processes_each_moment_is_submitted_by_one() {
     }
     for hour in 1..=20 {
         desk.clock.advance(Duration::from_secs(3_600));
-        let fires = timetables.iter().cloned().map(|one| tokio::spawn(async move { one.fire_due().await }));
+        let fires = timetables.iter().cloned().map(|one| tokio::spawn(async move { look(&one).await }));
         let mut moved = 0;
         for fire in fires.collect::<Vec<_>>() {
             moved += fire.await.unwrap().unwrap();
@@ -189,6 +199,52 @@ async fn a_schedule_that_cannot_be_read_holds_nobody_up() {
     assert_eq!(submitted(&desk).await.len(), 1);
     let listed = timetable.list(Some(&tenant()), None, 10).await.unwrap();
     assert!(listed[0].definition.is_none() && listed[0].problem.as_ref().unwrap().contains("rhythm"));
+}
+
+#[tokio::test]
+async fn more_that_cannot_be_submitted_than_a_page_holds_keep_nobody_waiting() {
+    let desk = Desk::new();
+    let timetable = timetable(&desk);
+    let of_tomorrow = Json::parse(r#"{"rhythm":"waltz"}"#).unwrap();
+    let due = desk.clock.now();
+    for number in 0..SCHEDULES_MAX {
+        let owner = TenantId::new(if number % 2 == 0 { "globex" } else { "initech" }).unwrap();
+        for half in 0..2 {
+            let name = format!("{number}-{half}");
+            desk.schedules.put_schedule(&owner, &name, &of_tomorrow, Some(due)).await.unwrap();
+        }
+    }
+    timetable.put(&tenant(), "savings", hourly(1).with_missed(Missed::All)).await.unwrap();
+    desk.clock.advance(Duration::from_secs(250 * 3_600));
+    let mut aside = Aside::default();
+    for turn in 1..=3 {
+        assert_eq!(timetable.fire_due(&mut aside, || true).await.unwrap(), 1, "turn {turn}");
+    }
+    assert_eq!(timetable.fire_due(&mut aside, || true).await.unwrap(), 0);
+    assert_eq!(submitted(&desk).await.len(), 250);
+    // A minute later they are tried again: a newer program may read them.
+    let schedule = desk.schedules.due_schedules(desk.clock.now(), None, 1).await.unwrap().remove(0);
+    let known = Json::encode(&hourly(2)).unwrap();
+    desk.schedules.put_schedule(&schedule.tenant, &schedule.name, &known, Some(due)).await.unwrap();
+    assert_eq!(timetable.fire_due(&mut aside, || true).await.unwrap(), 1, "put anew, it is another");
+    // One that is told to stop does not go on to the next page.
+    assert_eq!(timetable.fire_due(&mut Aside::default(), || false).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_schedule_that_is_too_large_to_be_kept_is_told_when_it_is_put() {
+    let desk = Desk::new();
+    let timetable = timetable(&desk);
+    let note = |bytes: usize| JarCommand::Put { cents: 1, note: Some("n".repeat(bytes)) };
+    let of = |bytes| {
+        ScheduleDefinition::command::<Jar>("0 * * * *", "UTC", &"1".to_owned(), &note(bytes)).unwrap()
+    };
+    let error = timetable.put(&tenant(), "large", of(SCHEDULE_BYTES_MAX)).await.unwrap_err();
+    assert!(error.to_string().contains("SCHEDULE_BYTES_MAX"), "{error}");
+    // What fits is submitted when it is due.
+    timetable.put(&tenant(), "large", of(SCHEDULE_BYTES_MAX - 1_024)).await.unwrap();
+    assert_eq!(pass(&desk, &timetable, 1).await, 1);
+    assert_eq!(submitted(&desk).await.len(), 1);
 }
 
 #[tokio::test]

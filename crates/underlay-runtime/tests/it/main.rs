@@ -20,6 +20,7 @@ mod pumps;
 mod purses;
 mod rows_first;
 mod runners;
+mod same_key;
 mod shared;
 mod snapshots;
 mod stored_commands;

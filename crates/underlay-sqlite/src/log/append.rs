@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, Row, Statement, params};
 use underlay_core::adapter::{
-    Answer, At, Request, answer_again, payload_columns, recorded_time, refusal_columns, stored_name,
-    stored_number,
+    Answer, At, Request, answer_again, answer_for_other, payload_columns, recorded_time, refusal_columns,
+    stored_name, stored_number,
 };
 use underlay_core::{
     CommitId, Committed, Conflict, Error, Fingerprint, Position, RecordedCommit, StreamName, StreamVersion,
@@ -115,13 +115,12 @@ impl<'c> LogWriter<'c> {
 
     fn write_one(&mut self, request: &Request, head: &mut Head, guard: Guard) -> Result<Answer, Failure> {
         let commit = &request.commit;
-        let first = match find_commit(self.connection, &request.tenant, commit.id) {
+        match self.known_answer(request) {
+            Ok(Some(answer)) => return Ok(answer),
+            Ok(None) => {}
             // What is damaged about one commit fails no other.
             Err(failure) if !failure.is_of_the_file() => return Ok(Err(failure.into())),
-            other => other?,
-        };
-        if let Some(first) = first {
-            return Ok(answer_again(request, first));
+            Err(failure) => return Err(failure),
         }
         self.bases.clear();
         for (stream, expected) in commit.streams() {
@@ -153,6 +152,17 @@ impl<'c> LogWriter<'c> {
             self.connection.prepare_cached("RELEASE one")?.raw_execute()?;
         }
         Ok(answer)
+    }
+
+    /// The answer where the commit, or the one it names, is stored, and this one is not written for it.
+    fn known_answer(&self, request: &Request) -> Result<Option<Answer>, Failure> {
+        let commit = &request.commit;
+        if let Some(first) = find_commit(self.connection, &request.tenant, commit.id)? {
+            return Ok(Some(answer_again(request, first)));
+        }
+        let Some(agreement) = commit.agreement else { return Ok(None) };
+        let other = find_commit(self.connection, &request.tenant, agreement.with)?;
+        Ok(other.and_then(|other| answer_for_other(commit, request.reply.fingerprint, other)))
     }
 
     fn version(&mut self, tenant: &TenantId, stream: &StreamName) -> Result<u64, Failure> {

@@ -99,7 +99,7 @@ async fn read_work(store: &SqliteStore, ids: &[CommitId], complaints: &mut Compl
     }
     complaints.note("queue_depths", store.queue_depths().await);
     complaints.note("list_schedules", store.list_schedules(None, None, 10).await);
-    complaints.note("due_schedules", store.due_schedules(Timestamp::MAX, 10).await);
+    complaints.note("due_schedules", store.due_schedules(Timestamp::MAX, None, 10).await);
     complaints.note("find_checkpoint", store.find_checkpoint("pump").await);
     complaints.note("list_checkpoints", store.list_checkpoints().await);
 }

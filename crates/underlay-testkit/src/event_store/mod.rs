@@ -4,6 +4,7 @@
 //! are run by [`conformance!`](crate::conformance).
 
 mod abandonment;
+mod agreement;
 mod checkpoints;
 mod commits;
 mod expectations;
@@ -23,6 +24,7 @@ mod times;
 mod underway;
 
 pub use abandonment::a_caller_that_goes_away_cancels_nothing;
+pub use agreement::{a_commit_yields_to_another, commits_agree_or_one_is_refused};
 pub use checkpoints::a_foreign_checkpoint_is_refused;
 pub use commits::{
     a_conflict_stores_nothing_anywhere, reads_back_what_was_committed, versions_start_at_one_without_holes,
@@ -106,6 +108,10 @@ macro_rules! event_store_cases {
                 "A commit is under way, for its tenant alone, until it is answered; so no status misses it."
             25 a_payload_keeps_its_encoding
                 "A payload in an encoding of its own comes back as it was given, with its encoding and its key."
+            26 commits_agree_or_one_is_refused
+                "A commit that names another which is stored with other content is refused, and stores nothing; whichever came first, also together."
+            27 a_commit_yields_to_another
+                "A commit that yields to another which is stored with the same content gets the answer of that one, and stores nothing."
         }
     };
 }

@@ -86,6 +86,18 @@ impl Model {
             committed.repeated = true;
             return Answer::Stored(committed);
         }
+        let other =
+            commit.agreement.and_then(|agreement| Some((agreement, self.entry(tenant, agreement.with)?)));
+        if let Some((agreement, other)) = other {
+            if other.fingerprint != commit.fingerprint() {
+                return Answer::IdReused(commit.id);
+            }
+            if agreement.yields {
+                let mut committed = other.committed.clone();
+                committed.repeated = true;
+                return Answer::Stored(committed);
+            }
+        }
         let conflicts: Vec<Conflict> = commit
             .streams()
             .map(|(stream, expected)| (stream, expected, self.version(tenant, stream)))

@@ -179,7 +179,7 @@ impl<S: Subject> Comparison<S> {
                 }
                 // Whether the first call or the repeat stored it, the rest of the answer is the same.
                 again.map(|mut committed| {
-                    committed.repeated = before.is_some();
+                    committed.repeated = before.is_some() || committed.id != commit.id;
                     committed
                 })
             }
@@ -188,7 +188,7 @@ impl<S: Subject> Comparison<S> {
         match answer {
             Ok(mut committed) => {
                 // A store that lost the answer and looked it up does not know which call stored it.
-                committed.repeated &= !armed || before.is_some();
+                committed.repeated &= !armed || before.is_some() || committed.id != commit.id;
                 prop_assert_eq!(Answer::Stored(committed), expected);
             }
             Err(Error::IdReused(id)) => prop_assert_eq!(Answer::IdReused(id), expected),
@@ -454,19 +454,17 @@ impl<S: Subject> Comparison<S> {
         let (mut owner, mut commit) = of.get(&self.tried).clone();
         match again {
             Again::Same => {}
-            Again::OtherEventIds => {
-                for event in commit.writes.iter_mut().flat_map(|write| &mut write.events) {
-                    event.event_id = EventId(self.draw());
+            Again::OtherEventIds => self.draw_event_ids(&mut commit),
+            Again::OtherContent => commit = self.with_other_content(commit),
+            Again::Naming { same_content, yields } => {
+                let named = commit.id;
+                commit.id = CommitId(self.draw());
+                self.draw_event_ids(&mut commit);
+                if !same_content {
+                    commit = self.with_other_content(commit);
                 }
+                commit = if yields { commit.yields_to(named) } else { commit.agrees_with(named) };
             }
-            Again::OtherContent => match (&mut commit.outcome, commit.writes.first_mut()) {
-                (Outcome::Refused { body, .. }, _) => *body = Json::encode("other").unwrap(),
-                (Outcome::Accepted, Some(write)) => write.events.push(self.new_event()),
-                (Outcome::Accepted, None) => {
-                    commit.expectations.clear();
-                    commit = commit.append(stream(0), ExpectedVersion::Any, vec![self.new_event()]);
-                }
-            },
             Again::OtherOutcome => {
                 let (code, message) = ("other".to_owned(), "Something else.".to_owned());
                 commit.writes.clear();
@@ -478,6 +476,24 @@ impl<S: Subject> Comparison<S> {
             }
         }
         Some((owner, commit))
+    }
+
+    fn draw_event_ids(&mut self, commit: &mut Commit) {
+        for event in commit.writes.iter_mut().flat_map(|write| &mut write.events) {
+            event.event_id = EventId(self.draw());
+        }
+    }
+
+    fn with_other_content(&mut self, mut commit: Commit) -> Commit {
+        match (&mut commit.outcome, commit.writes.first_mut()) {
+            (Outcome::Refused { body, .. }, _) => *body = Json::encode("other").unwrap(),
+            (Outcome::Accepted, Some(write)) => write.events.push(self.new_event()),
+            (Outcome::Accepted, None) => {
+                commit.expectations.clear();
+                commit = commit.append(stream(0), ExpectedVersion::Any, vec![self.new_event()]);
+            }
+        }
+        commit
     }
 
     fn batch_of(&mut self, from: From, drafts: &[RowDraft]) -> ViewBatch {

@@ -110,6 +110,11 @@ pub(super) enum Again {
     OtherContent,
     OtherOutcome,
     OtherTenant,
+    /// Another commit that names it as the one to agree with.
+    Naming {
+        same_content: bool,
+        yields: bool,
+    },
 }
 
 /// Categories and event types by number.
@@ -244,6 +249,8 @@ fn again() -> impl Strategy<Value = Again> {
         2 => Just(Again::OtherContent),
         1 => Just(Again::OtherOutcome),
         1 => Just(Again::OtherTenant),
+        3 => (any::<bool>(), any::<bool>())
+            .prop_map(|(same_content, yields)| Again::Naming { same_content, yields }),
     ]
 }
 

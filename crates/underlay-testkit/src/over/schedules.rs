@@ -65,8 +65,13 @@ pub trait SchedulesLayer: Send + Sync + 'static {
     }
 
     /// [`Schedules::due_schedules`].
-    async fn due_schedules(&self, now: Timestamp, limit: usize) -> Result<Vec<Schedule>, Error> {
-        self.around(SchedulesCall::Due, self.below().due_schedules(now, limit)).await
+    async fn due_schedules(
+        &self,
+        now: Timestamp,
+        after: Option<(Timestamp, &TenantId, &str)>,
+        limit: usize,
+    ) -> Result<Vec<Schedule>, Error> {
+        self.around(SchedulesCall::Due, self.below().due_schedules(now, after, limit)).await
     }
 
     /// [`Schedules::advance_schedule`].
@@ -97,8 +102,13 @@ impl<L: SchedulesLayer> Schedules for Over<L> {
     ) -> Result<Vec<Schedule>, Error> {
         self.0.list_schedules(tenant, after, limit).await
     }
-    async fn due_schedules(&self, now: Timestamp, limit: usize) -> Result<Vec<Schedule>, Error> {
-        self.0.due_schedules(now, limit).await
+    async fn due_schedules(
+        &self,
+        now: Timestamp,
+        after: Option<(Timestamp, &TenantId, &str)>,
+        limit: usize,
+    ) -> Result<Vec<Schedule>, Error> {
+        self.0.due_schedules(now, after, limit).await
     }
     async fn advance_schedule(&self, seen: &Schedule, next_due_at: Option<Timestamp>) -> Result<bool, Error> {
         self.0.advance_schedule(seen, next_due_at).await

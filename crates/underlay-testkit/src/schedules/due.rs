@@ -8,7 +8,7 @@ use super::subject::{at, definition};
 use crate::{SchedulesFixture, sample};
 
 /// Sentence 2: those that are due at a moment are found over all tenants, the longest due first, then in the order
-/// of tenants and names.
+/// of tenants and names, by page.
 pub async fn what_is_due_is_found<F: SchedulesFixture>(fixture: F) {
     let subject = Subject::of(&fixture);
     assert_eq!(subject.due(sample::end_of_time(), 10).await, [], "there is none yet");
@@ -38,6 +38,25 @@ pub async fn what_is_due_is_found<F: SchedulesFixture>(fixture: F) {
             let expected = &expected[..expected.len().min(limit)];
             assert_eq!(due.iter().collect::<Vec<_>>(), expected, "due at {now}, at most {limit}");
         }
+        for limit in [1, 3, 4, WORK_PAGE_MAX] {
+            let paged = subject.due_by_page(now, limit).await;
+            assert_eq!(paged.iter().collect::<Vec<_>>(), expected, "due at {now}, by pages of {limit}");
+        }
+    }
+    // A place need not be one of a schedule that is there.
+    let acme = sample::tenant("acme");
+    for (place, follows) in
+        [((at(10), &acme, "b"), "é"), ((at(10), &acme, "c"), "é"), ((at(9), &acme, "é"), "a")]
+    {
+        let due = subject.schedules.due_schedules(at(10), Some(place), WORK_PAGE_MAX).await;
+        let due = due.expect("due_schedules answers");
+        let key = (place.0, place.1.clone(), place.2.to_owned());
+        let expected = stored.iter().filter(|one| one.next_due_at.is_some_and(|due_at| due_at <= at(10)));
+        let expected: Vec<&Schedule> = expected
+            .filter(|one| (one.next_due_at, &one.tenant, &one.name) > (Some(key.0), &key.1, &key.2))
+            .collect();
+        assert_eq!(due.iter().collect::<Vec<_>>(), expected, "after {place:?}");
+        assert_eq!(due[0].name, follows);
     }
     // Moved on, the first makes room for the next.
     let mut seen = Vec::new();

@@ -1,5 +1,5 @@
 use underlay_core::Error;
-use underlay_core::limits::{SCHEDULE_NAME_BYTES_MAX, SCHEDULES_MAX, WORK_PAGE_MAX};
+use underlay_core::limits::{SCHEDULE_BYTES_MAX, SCHEDULE_NAME_BYTES_MAX, SCHEDULES_MAX, WORK_PAGE_MAX};
 
 use super::Subject;
 use super::subject::{at, definition};
@@ -16,13 +16,21 @@ pub async fn limits_of_schedules_are_named<F: SchedulesFixture>(fixture: F) {
         assert_named(schedules.put_schedule(tenant, name, &empty, None).await, limit);
         assert_named(schedules.remove_schedule(tenant, name).await, limit);
         assert_named(schedules.list_schedules(None, Some((tenant, name)), 1).await, limit);
+        assert_named(schedules.due_schedules(at(0), Some((at(0), tenant, name)), 1).await, limit);
     }
     for limit in [0, WORK_PAGE_MAX + 1, usize::MAX] {
         assert_named(schedules.list_schedules(None, None, limit).await, "WORK_PAGE_MAX");
         assert_named(schedules.list_schedules(Some(tenant), None, limit).await, "WORK_PAGE_MAX");
-        assert_named(schedules.due_schedules(at(0), limit).await, "WORK_PAGE_MAX");
+        assert_named(schedules.due_schedules(at(0), None, limit).await, "WORK_PAGE_MAX");
     }
+    let of_bytes = |bytes: usize| definition(&"b".repeat(bytes - definition("").bytes()));
+    let too_large = of_bytes(SCHEDULE_BYTES_MAX + 1);
+    assert_named(schedules.put_schedule(tenant, "large", &too_large, None).await, "SCHEDULE_BYTES_MAX");
     assert_eq!(subject.all().await, [], "what is invalid is not stored");
+    let large = subject.put("large", &of_bytes(SCHEDULE_BYTES_MAX), None).await;
+    assert_eq!(subject.own().await, [large], "what just fits is stored whole");
+    assert_named(schedules.put_schedule(tenant, "large", &too_large, None).await, "SCHEDULE_BYTES_MAX");
+    assert!(subject.remove("large").await);
     for number in 0..SCHEDULES_MAX {
         subject.put(&format!("{number}"), &empty, Some(at(0))).await;
     }

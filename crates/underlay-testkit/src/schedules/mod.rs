@@ -31,7 +31,7 @@ macro_rules! schedules_cases {
             1 a_schedule_is_kept_by_its_tenant
                 "What is put is listed as it was put, under its tenant alone, also after reopening; putting it again replaces it under the next revision, also where it was removed meanwhile."
             2 what_is_due_is_found
-                "Those that are due at a moment are found over all tenants, the longest due first, then in the order of tenants and names."
+                "Those that are due at a moment are found over all tenants, the longest due first, then in the order of tenants and names, by page."
             3 a_schedule_moves_on_once
                 "Of several who move a schedule on from one moment, one does; one that was put anew or removed meanwhile is left as it is."
             4 a_removed_schedule_is_due_no_more

@@ -71,7 +71,26 @@ impl Subject {
     }
 
     pub(super) async fn due(&self, now: Timestamp, limit: usize) -> Vec<Schedule> {
-        self.schedules.due_schedules(now, limit).await.expect("due_schedules answers")
+        self.schedules.due_schedules(now, None, limit).await.expect("due_schedules answers")
+    }
+
+    /// All that is due, page by page.
+    pub(super) async fn due_by_page(&self, now: Timestamp, limit: usize) -> Vec<Schedule> {
+        let mut due: Vec<Schedule> = Vec::new();
+        loop {
+            let last = due.last().cloned();
+            let after =
+                last.as_ref().and_then(|last| Some((last.next_due_at?, &last.tenant, last.name.as_str())));
+            let page = self.schedules.due_schedules(now, after, limit).await.expect("due_schedules answers");
+            let is_last = page.len() < limit;
+            if let (Some(last), Some(first)) = (&last, page.first()) {
+                assert_ne!(last, first, "a page moves on");
+            }
+            due.extend(page);
+            if is_last {
+                return due;
+            }
+        }
     }
 
     pub(super) async fn advance(&self, seen: &Schedule, next_due_at: Option<Timestamp>) -> bool {

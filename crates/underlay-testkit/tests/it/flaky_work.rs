@@ -111,8 +111,8 @@ async fn schedules_and_checkpoints_fail_before_their_effect_or_after_it() {
         assert_eq!(listed.len(), there);
     }
     assert!(unavailable(schedules.list_schedules(None, None, 10).await));
-    assert!(unavailable(schedules.due_schedules(now, 10).await));
-    let due = schedules.due_schedules(now, 10).await.unwrap().remove(0);
+    assert!(unavailable(schedules.due_schedules(now, None, 10).await));
+    let due = schedules.due_schedules(now, None, 10).await.unwrap().remove(0);
     assert!(unavailable(schedules.advance_schedule(&due, None).await));
     assert!(!schedules.advance_schedule(&due, None).await.unwrap(), "it was moved on");
     assert!(unavailable(schedules.remove_schedule(&tenant, "monthly").await));

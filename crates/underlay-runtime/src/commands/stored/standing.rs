@@ -237,7 +237,8 @@ impl Commands {
         match self.store.commit_status(tenant, id).await? {
             CommitStatus::Stored(found) => {
                 let submission = self.store.find_commit(tenant, submission_id(tenant, id)).await?;
-                // Something else took the id at the same moment: how that ended says nothing of what was submitted.
+                // Whoever names no submission, as an import does, may have given the id to something else: how that
+                // ended says nothing of what was submitted.
                 if submission.as_ref().is_some_and(|submitted| submitted.fingerprint != found.fingerprint) {
                     return Ok(None);
                 }

@@ -158,11 +158,6 @@ impl Commands {
         let Target { receiver, key, name } = target;
         let content = stored.content(&receiver, &name)?;
         let id = request.command_id.unwrap_or_else(CommitId::draw);
-        if request.command_id.is_some()
-            && let Some(processed) = self.find_processed(&request.tenant, id, content).await?
-        {
-            return Ok(processed);
-        }
         // An operation waits for nothing but itself.
         let key = if stored.id.is_none() { id.to_string() } else { key };
         let stored = StoredCommand {
@@ -183,10 +178,16 @@ impl Commands {
         }
         let submission = submission_id(&request.tenant, id);
         let commit = Commit::new(submission).with_content(content).with_metadata(metadata(request, id));
+        // An id that was drawn stands for nothing yet.
+        let commit = if request.command_id.is_some() { commit.yields_to(id) } else { commit };
         let committed = self.store.commit(&request.tenant, commit.send(work)).await;
         let committed = committed.map_err(|error| of_command(error, id))?;
+        let is_executed = committed.id == id;
+        let is_processed =
+            is_executed || (committed.repeated && self.is_processed(request, id, content).await?);
         let due_at = match committed.repeated {
             false => options.due_at.filter(|due_at| *due_at > committed.recorded_at),
+            true if is_processed => None,
             true => self.first_due_at(&request.tenant, submission).await?,
         };
         Ok(Submitted {
@@ -194,12 +195,33 @@ impl Commands {
             submitted_at: committed.recorded_at,
             due_at,
             repeated: committed.repeated,
-            is_processed: false,
+            is_processed,
         })
     }
 
-    /// Refuses what is given directly under the id of a submitted command, where it is not that command. What runs
-    /// here as a stored command has its id from its submission, or derives it.
+    /// Whether a command that was submitted before has ended since. No commit of its submission says so.
+    async fn is_processed(
+        &self,
+        request: &Request,
+        id: CommitId,
+        content: Fingerprint,
+    ) -> Result<bool, Error> {
+        let Some(found) = self.store.find_commit(&request.tenant, id).await? else { return Ok(false) };
+        if found.fingerprint != content {
+            return Err(Error::IdReused(id));
+        }
+        Ok(true)
+    }
+
+    /// Lets the commit of a command that is given directly agree with its submission, where there may be one.
+    pub(crate) fn agreeing(&self, request: &Request, commit: Commit) -> Commit {
+        match request.command_id {
+            Some(id) if self.work.is_some() => commit.agrees_with(submission_id(&request.tenant, id)),
+            _ => commit,
+        }
+    }
+
+    /// Refuses a command that comes to no commit, where something else was submitted under its id.
     ///
     /// # Errors
     /// [`Error::IdReused`]; what the store says.
@@ -209,33 +231,13 @@ impl Commands {
         id: CommitId,
         content: Fingerprint,
     ) -> Result<(), Error> {
-        if self.work.is_none() || self.running.has(tenant, id) {
+        if self.work.is_none() {
             return Ok(());
         }
         match self.store.find_commit(tenant, submission_id(tenant, id)).await? {
             Some(submitted) if submitted.fingerprint != content => Err(Error::IdReused(id)),
             _ => Ok(()),
         }
-    }
-
-    /// The answer where the command has ended before it is submitted.
-    async fn find_processed(
-        &self,
-        tenant: &TenantId,
-        id: CommitId,
-        content: Fingerprint,
-    ) -> Result<Option<Submitted>, Error> {
-        let Some(found) = self.store.find_commit(tenant, id).await? else { return Ok(None) };
-        if found.fingerprint != content {
-            return Err(Error::IdReused(id));
-        }
-        Ok(Some(Submitted {
-            command_id: id,
-            submitted_at: found.committed.recorded_at,
-            due_at: None,
-            repeated: true,
-            is_processed: true,
-        }))
     }
 
     async fn first_due_at(

@@ -185,7 +185,7 @@ impl Desk {
         self.commands.execute::<Jar>(&keyed(key), &"1".to_owned(), command).await
     }
 
-    /// Another process stores something else under a key, at the moment at which that is submitted.
+    /// Something else is stored under a key by somebody who names no submission, as an import does.
     async fn take_key(&self, key: &str) {
         let commit =
             underlay_core::Commit::new(id_of(key)).with_content(Fingerprint::of([b"other".as_slice()]));

@@ -5,9 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use underlay_core::memory::MemoryEventStore;
 use underlay_core::{
-    Commit, CommitId, Committed, Conflict, Error, EventId, EventStore, Fingerprint, Json, LogFilter, LogPage,
-    LogScope, Outcome, Position, RecordedCommit, StoreId, StreamName, StreamPage, StreamVersion, TenantId,
-    Timestamp, Underway, Version,
+    Agreement, Commit, CommitId, Committed, Conflict, Error, EventId, EventStore, Fingerprint, Json,
+    LogFilter, LogPage, LogScope, Outcome, Position, RecordedCommit, StoreId, StreamName, StreamPage,
+    StreamVersion, TenantId, Timestamp, Underway, Version,
 };
 use underlay_testkit::{EventStoreFixture, Fixture, Skip};
 
@@ -52,6 +52,12 @@ enum Mutation {
     ForgetsBodies,
     /// A refusal is stored without a look at the streams.
     IgnoresStreamsOfRefusals,
+    /// The commit that another one names is not looked at.
+    IgnoresAgreements,
+    /// The commit that another one names is looked up first, and the other is written later.
+    ChecksAgreementsThenWrites,
+    /// A commit that yields is stored beside the other.
+    NeverYields,
     /// Ids are kept without the tenant.
     SharesIds,
     /// Tenants are compared without regard to case.
@@ -178,6 +184,10 @@ impl Store {
                 commit.expectations.clear();
             }
             Mutation::ForgetsIds => commit.id = CommitId::draw(),
+            Mutation::IgnoresAgreements => commit.agreement = None,
+            Mutation::NeverYields => {
+                commit.agreement = commit.agreement.map(|agreement| Agreement { yields: false, ..agreement });
+            }
             _ => {}
         }
         commit
@@ -214,6 +224,26 @@ impl Store {
                 return Err(Conflict { stream, expected, actual }.into());
             }
             write.expected = underlay_core::ExpectedVersion::Any;
+        }
+        tokio::task::yield_now().await;
+        self.inner.commit(tenant, commit).await
+    }
+
+    async fn checks_agreement_then_writes(
+        &self,
+        tenant: &TenantId,
+        mut commit: Commit,
+    ) -> Result<Committed, Error> {
+        if let Some(agreement) = commit.agreement.take()
+            && self.inner.find_commit(tenant, commit.id).await?.is_none()
+            && let Some(other) = self.inner.find_commit(tenant, agreement.with).await?
+        {
+            if other.fingerprint != commit.fingerprint() {
+                return Err(Error::IdReused(commit.id));
+            }
+            if agreement.yields {
+                return Ok(other.committed);
+            }
         }
         tokio::task::yield_now().await;
         self.inner.commit(tenant, commit).await
@@ -278,6 +308,9 @@ impl EventStore for Store {
         let result = match self.mutation {
             Mutation::LooksUpThenKeeps | Mutation::SharesIds => {
                 self.commit_by_own_ids(tenant, commit.clone()).await
+            }
+            Mutation::ChecksAgreementsThenWrites => {
+                self.checks_agreement_then_writes(tenant, commit.clone()).await
             }
             Mutation::ChecksThenWrites => self.checks_then_writes(tenant, commit.clone()).await,
             _ => self.inner.commit(tenant, self.taken(commit.clone())).await,
@@ -459,6 +492,9 @@ caught! { event_store;
     content_ignored: a_reused_id_is_refused fails on IgnoresContent;
     bodies_forgotten: a_refusal_is_an_outcome fails on ForgetsBodies;
     refusals_unchecked: a_stale_refusal_is_a_conflict fails on IgnoresStreamsOfRefusals;
+    agreements_ignored: commits_agree_or_one_is_refused fails on IgnoresAgreements;
+    agreements_before_the_write: commits_agree_or_one_is_refused fails on ChecksAgreementsThenWrites;
+    agreements_that_never_yield: a_commit_yields_to_another fails on NeverYields;
     ids_shared: tenants_are_separate fails on SharesIds;
     streams_shared: tenants_are_separate fails on SharesStreams;
     a_batch_that_fails_together: a_poison_commit_fails_alone fails on FailsTogether;

@@ -24,6 +24,8 @@ enum Mutation {
     FindsStrictlyBefore,
     /// What is due comes in the order of names.
     FindsByName,
+    /// The next page of what is due begins with the first again.
+    FindsTheFirstAgain,
     /// Everybody who moves a schedule on is told that it did.
     TellsEverybodyItMoved,
     /// A schedule that was put anew is moved on by who saw the one before.
@@ -132,12 +134,18 @@ impl SchedulesLayer for Mutant {
         Ok(listed)
     }
 
-    async fn due_schedules(&self, now: Timestamp, limit: usize) -> Result<Vec<Schedule>, Error> {
+    async fn due_schedules(
+        &self,
+        now: Timestamp,
+        after: Option<(Timestamp, &TenantId, &str)>,
+        limit: usize,
+    ) -> Result<Vec<Schedule>, Error> {
         let now = match self.0.mutation {
             Mutation::FindsStrictlyBefore => now.checked_sub(Duration::from_micros(1)).unwrap(),
             _ => now,
         };
-        let mut due = self.0.schedules.due_schedules(now, limit).await?;
+        let after = after.filter(|_| !self.is(Mutation::FindsTheFirstAgain));
+        let mut due = self.0.schedules.due_schedules(now, after, limit).await?;
         match self.0.mutation {
             Mutation::FindsOneTenants => due.retain(|schedule| schedule.tenant.as_str() == "acme"),
             Mutation::FindsByName => due.sort_by(|one, other| one.name.cmp(&other.name)),
@@ -168,6 +176,7 @@ caught! { schedules;
     of_one_tenant: what_is_due_is_found fails on FindsOneTenants;
     found_late: what_is_due_is_found fails on FindsStrictlyBefore;
     by_name: what_is_due_is_found fails on FindsByName;
+    first_again: what_is_due_is_found fails on FindsTheFirstAgain;
     moved_by_everybody: a_schedule_moves_on_once fails on TellsEverybodyItMoved;
     moved_from_before: a_schedule_moves_on_once fails on IgnoresRevisions;
     due_when_removed: a_removed_schedule_is_due_no_more fails on KeepsRemovedDue;
