@@ -183,6 +183,8 @@ impl Rooms {
         let all = self.page(source, bytes_each, most);
         match own.pieces {
             0 => all.min(fits.max(1)),
+            // A few more would not help a tenant that has many: it is read again once more of them are done.
+            has if fits < room.tenant_max.pieces.min(most) / 8 && fits < has / 4 => 0,
             _ => all.min(fits),
         }
     }

@@ -422,7 +422,10 @@ impl ShardRoom {
         } else {
             reading.apart.remove(tenant);
             reading.hungry.retain(|hungry| hungry != tenant);
-            self.has_more(source, now);
+            // Where nothing more is ready of it, the others have not missed anything; what comes is told.
+            if has_more || back.is_some() || source == Source::Due {
+                self.has_more(source, now);
+            }
         }
     }
 
