@@ -76,6 +76,7 @@ DECLARE
     failed integer := 0;
     now bigint;
     stopped integer[];
+    pieces work[];
 BEGIN
     IF append_work.naming IS NOT NULL THEN
         stopped := stopped_commits(
@@ -144,45 +145,47 @@ BEGIN
     ORDER BY c.sequence DESC
     LIMIT 1;
     now := coalesce(append_work.stamp, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint);
-    -- In the order of the columns of both tables.
-    WITH sent AS MATERIALIZED (
+    -- In the order of the columns of both tables. What is due later is rare, and its table has many indexes.
+    pieces := ARRAY(
         SELECT
-            (before + append_work.sent_commits[n] - coalesce(missing[append_work.sent_commits[n]], 0))
-                * 1024 + append_work.sent_numbers[n],
-            append_work.recorded_at,
-            append_work.sent_versions[n],
-            CASE WHEN append_work.sent_due[n] > now THEN append_work.sent_due[n] END AS due_at,
-            NULL::bigint,
-            append_work.sent_ids[n],
-            append_work.commit_ids[append_work.sent_commits[n]],
-            0,
-            0,
-            append_work.sent_shards[n],
-            append_work.sent_lanes[n],
-            NULL::boolean,
-            false,
-            append_work.commit_tenants[append_work.sent_commits[n]],
-            append_work.sent_kinds[n],
-            append_work.sent_receivers[n],
-            append_work.sent_keys[n],
-            append_work.sent_names[n],
-            append_work.sent_encodings[n],
-            append_work.sent_key_ids[n],
-            NULL::text,
-            append_work.commit_metadata[append_work.sent_commits[n]]::json,
-            append_work.sent_payloads[n]::json
+            ROW(
+                (before + append_work.sent_commits[n] - coalesce(missing[append_work.sent_commits[n]], 0))
+                    * 1024 + append_work.sent_numbers[n],
+                append_work.recorded_at,
+                append_work.sent_versions[n],
+                CASE WHEN append_work.sent_due[n] > now THEN append_work.sent_due[n] END,
+                NULL::bigint,
+                append_work.sent_ids[n],
+                append_work.commit_ids[append_work.sent_commits[n]],
+                0,
+                0,
+                append_work.sent_shards[n],
+                append_work.sent_lanes[n],
+                NULL::boolean,
+                false,
+                append_work.commit_tenants[append_work.sent_commits[n]],
+                append_work.sent_kinds[n],
+                append_work.sent_receivers[n],
+                append_work.sent_keys[n],
+                append_work.sent_names[n],
+                append_work.sent_encodings[n],
+                append_work.sent_key_ids[n],
+                NULL::text,
+                append_work.commit_metadata[append_work.sent_commits[n]]::json,
+                append_work.sent_payloads[n]::json
+            )::work
         FROM generate_series(1, cardinality(append_work.sent_ids)) AS n
         WHERE coalesce(append_work.commit_ends[append_work.sent_commits[n]], 0) >= 0
-    ),
-    ready AS (
-        INSERT INTO work
-        SELECT *
-        FROM sent
-        WHERE due_at IS NULL
-    )
-    INSERT INTO work_later
-    SELECT *
-    FROM sent
-    WHERE due_at IS NOT NULL;
+    );
+    INSERT INTO work
+    SELECT piece.*
+    FROM unnest(pieces) AS piece
+    WHERE piece.due_at IS NULL;
+    IF append_work.sent_due IS NOT NULL THEN
+        INSERT INTO work_later
+        SELECT piece.*
+        FROM unnest(pieces) AS piece
+        WHERE piece.due_at IS NOT NULL;
+    END IF;
 END
 $$;

@@ -183,6 +183,8 @@ impl Rooms {
         let all = self.page(source, bytes_each, most);
         match own.pieces {
             0 => all.min(fits.max(1)),
+            // A few more would not help a tenant that has many: it is read again once more of them are done.
+            has if fits < room.tenant_max.pieces.min(most) / 8 && fits < has / 4 => 0,
             _ => all.min(fits),
         }
     }
@@ -259,5 +261,27 @@ mod tests {
         assert!(rooms.pieces() > 100, "{}", rooms.pieces());
         let alone = TenantId::new("late").unwrap();
         assert_eq!(rooms.fit(&alone, source, bytes), Fit::Fits, "whoever comes later finds room");
+    }
+    #[test]
+    fn a_tenant_that_has_many_is_not_read_a_few_at_a_time() {
+        let config = EngineConfig::default();
+        let mut rooms = Rooms::new(&config);
+        let (source, bytes, tenants) = (Source::Ready(underlay_core::Lane::Normal), 100, tenants(2));
+        let [tenant, other] = &tenants[..] else { unreachable!() };
+        let most = config.work_tenant_buffered_max * PARTS_OF[source.index()] / PARTS;
+        (0..most - 10).for_each(|_| rooms.take(tenant, source, bytes));
+        assert_eq!(rooms.page_of(tenant, source, bytes, 256), 0, "ten more are not worth a read");
+        assert_eq!(rooms.page_of(other, source, bytes, 256), 256, "and it is in nobody's way");
+        (0..30).for_each(|_| rooms.give_back(tenant, source, bytes));
+        assert_eq!(rooms.page_of(tenant, source, bytes, 256), 40);
+    }
+
+    #[test]
+    fn a_tenant_that_has_few_is_read_where_there_is_any_room() {
+        let config = EngineConfig { work_tenant_buffered_max: 8, ..EngineConfig::default() };
+        let mut rooms = Rooms::new(&config);
+        let (source, bytes, tenants) = (Source::Ready(underlay_core::Lane::Normal), 100, tenants(1));
+        (0..3).for_each(|_| rooms.take(&tenants[0], source, bytes));
+        assert_eq!(rooms.page_of(&tenants[0], source, bytes, 256), 1);
     }
 }

@@ -422,7 +422,10 @@ impl ShardRoom {
         } else {
             reading.apart.remove(tenant);
             reading.hungry.retain(|hungry| hungry != tenant);
-            self.has_more(source, now);
+            // Where nothing more is ready of it, the others have not missed anything; what comes is told.
+            if has_more || back.is_some() || source == Source::Due {
+                self.has_more(source, now);
+            }
         }
     }
 
@@ -512,4 +515,66 @@ pub(super) fn place_of(work: &Work, source: Source) -> DuePlace {
 /// The place just before another.
 pub(super) fn just_before(place: DuePlace) -> DuePlace {
     DuePlace { place: before(place.place), ..place }
+}
+
+#[cfg(test)]
+mod tests {
+    use underlay_core::{Shard, WorkerId};
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+    const NORMAL: Source = Source::Ready(Lane::Normal);
+
+    fn at(number: u64) -> DuePlace {
+        DuePlace { place: WorkPlace::from_number(number), ..DuePlace::START }
+    }
+
+    /// What is read next; the page of it is there at once.
+    fn next(room: &mut ShardRoom) -> Option<Look> {
+        let (look, _) = room.next_look(NOW, |_| 256)?;
+        let number = room.reading();
+        assert!(room.read(number));
+        Some(look)
+    }
+
+    /// A shard that was read to its end.
+    fn read_to(end: DuePlace) -> ShardRoom {
+        let term = ShardTerm { shard: Shard::all().next().unwrap(), term: 1, worker: WorkerId::draw() };
+        let held = HeldShard {
+            term,
+            cursors: LaneCursors::default(),
+            suspects_to: WorkPlace::START,
+            is_surplus: false,
+        };
+        let mut room = ShardRoom::new(&held, 1, NOW);
+        while let Some(look) = next(&mut room) {
+            room.looked_to(look.source(), end, false, NOW);
+        }
+        room
+    }
+
+    #[test]
+    fn a_tenant_that_was_read_to_its_end_is_read_with_the_others_and_nothing_is_looked_for() {
+        let (mut room, tenant) = (read_to(at(100)), TenantId::new("acme").unwrap());
+        assert!(room.set_apart(NORMAL, &tenant, at(50)));
+        room.feed(NORMAL, &tenant);
+        assert_eq!(next(&mut room), Some(Look::Apart(NORMAL, tenant.clone())));
+        room.looked_apart_to(NORMAL, &tenant, at(90), false, NOW);
+        assert!(!room.is_apart(NORMAL, &tenant));
+        assert_eq!(next(&mut room), None, "the others missed nothing");
+        room.look_again(Lane::Normal);
+        assert_eq!(next(&mut room), Some(Look::All(NORMAL)), "what comes is told");
+    }
+
+    #[test]
+    fn what_a_tenant_has_beyond_the_others_is_read_with_theirs() {
+        let (mut room, tenant) = (read_to(at(100)), TenantId::new("acme").unwrap());
+        assert!(room.set_apart(NORMAL, &tenant, at(50)));
+        room.feed(NORMAL, &tenant);
+        assert_eq!(next(&mut room), Some(Look::Apart(NORMAL, tenant.clone())));
+        room.looked_apart_to(NORMAL, &tenant, at(100), true, NOW);
+        assert!(!room.is_apart(NORMAL, &tenant));
+        assert_eq!(next(&mut room), Some(Look::All(NORMAL)));
+    }
 }

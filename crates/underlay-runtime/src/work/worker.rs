@@ -799,7 +799,7 @@ impl WorkRunner {
             let place = place_of(&read.work, source);
             if place > all {
                 // What is beyond is read with that of the others.
-                (looked_to, has_more) = (all, false);
+                (looked_to, has_more) = (all, true);
                 break;
             }
             match self.take_in(read.work, source, read.is_blocked) {

@@ -12,6 +12,8 @@ use crate::error::Failure;
 use crate::work::sharing;
 use crate::work::table::Table;
 
+const DELETE: &str = include_str!("../sql/work/delete_work.sql");
+
 /// The line that a piece of work stands in.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Line {
@@ -53,8 +55,12 @@ pub(crate) fn settle(
     now: Timestamp,
 ) -> Result<Vec<Shard>, Failure> {
     let lost = sharing::lost(connection, settlements.iter().map(|settlement| settlement.term), now)?;
+    let mut held: Vec<&Settlement> =
+        settlements.iter().filter(|settlement| !lost.contains(&settlement.term.shard)).collect();
+    // Neighbours in the table, one after the other.
+    held.sort_unstable_by_key(|settlement| settlement.place);
     let mut lines = BTreeSet::new();
-    for settlement in settlements.iter().filter(|settlement| !lost.contains(&settlement.term.shard)) {
+    for settlement in delete_done(connection, held)? {
         lines.extend(settle_one(connection, settlement, now.as_microsecond())?);
     }
     for line in lines {
@@ -63,12 +69,25 @@ pub(crate) fn settle(
     Ok(lost.into_iter().collect())
 }
 
-/// Stores what became of a piece; gives its line, where the next of it may go now.
+/// Removes what was ready and is done, which is nearly all: it blocked nothing. Gives the rest.
+fn delete_done<'s>(
+    connection: &Connection,
+    settlements: Vec<&'s Settlement>,
+) -> Result<Vec<&'s Settlement>, Failure> {
+    let mut delete = Table::Ready.prepare(connection, DELETE)?;
+    let mut rest = Vec::new();
+    for settlement in settlements {
+        if settlement.settled != Settled::Done || delete.execute(at(settlement))? == 0 {
+            rest.push(settlement);
+        }
+    }
+    Ok(rest)
+}
+
+/// Stores what became of a piece that is not both ready and done; gives its line, where the next of it may go now.
 fn settle_one(connection: &Connection, settlement: &Settlement, now: i64) -> Result<Option<Line>, Failure> {
-    let at = (stored_number(settlement.place.number()), settlement.term.shard.number());
+    let at = at(settlement);
     match &settlement.settled {
-        // What was ready blocked nothing.
-        Settled::Done if delete(connection, Table::Ready, at)? => Ok(None),
         Settled::Done => delete_later(connection, at),
         Settled::Retry { due_at, error } => {
             let due_at = Some(due_at.as_microsecond());
@@ -90,6 +109,10 @@ fn settle_one(connection: &Connection, settlement: &Settlement, now: i64) -> Res
 
 /// The place and the shard of a piece: what is of another shard than the term is left as it is.
 type At = (i64, u16);
+
+fn at(settlement: &Settlement) -> At {
+    (stored_number(settlement.place.number()), settlement.term.shard.number())
+}
 
 /// How a piece that is not done stands from now on.
 struct Standing<'s> {
@@ -130,9 +153,9 @@ fn copy(connection: &Connection, from: Table, to: Table, place: i64) -> Result<(
     Ok(())
 }
 
-fn delete(connection: &Connection, table: Table, at: At) -> Result<bool, Failure> {
-    let mut delete = table.prepare(connection, include_str!("../sql/work/delete_work.sql"))?;
-    Ok(delete.execute(at)? > 0)
+fn delete(connection: &Connection, table: Table, at: At) -> Result<(), Failure> {
+    table.prepare(connection, DELETE)?.execute(at)?;
+    Ok(())
 }
 
 fn delete_later(connection: &Connection, at: At) -> Result<Option<Line>, Failure> {

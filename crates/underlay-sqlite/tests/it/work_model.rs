@@ -351,9 +351,14 @@ impl Both {
                     let first = self.memory.read_due(shard, &look, 2).await.unwrap();
                     let second = self.sqlite.read_due(shard, &look, 2).await.unwrap();
                     assert_eq!(first.work, second.work, "{shard} {look:?}");
-                    assert_eq!((first.at_end, first.next_due_in), (second.at_end, second.next_due_in));
+                    if first.at_end == second.at_end {
+                        assert_eq!(first.next_due_in, second.next_due_in);
+                    } else {
+                        // What others have behind it is seen by one of the two alone.
+                        assert!(matches!(scope, WorkScope::Tenant(_)), "{shard} {look:?}");
+                    }
                     look.after = first.scanned_to.max(second.scanned_to);
-                    if first.at_end {
+                    if first.at_end && second.at_end {
                         break;
                     }
                 }
