@@ -122,7 +122,7 @@ fn registry() -> Registry {
     crate::bank::registry().aggregate::<Bell>().operation::<DepositAndTell>().handler(Post)
 }
 
-fn over(store: &MemoryEventStore, registry: Registry) -> Engine {
+pub fn over(store: &MemoryEventStore, registry: Registry) -> Engine {
     let work = WorkPorts {
         queue: Arc::new(store.clone()),
         schedules: Arc::new(MemorySchedules::default()),
