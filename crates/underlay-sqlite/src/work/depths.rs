@@ -187,14 +187,15 @@ mod tests {
     use super::*;
     use crate::plans::file;
 
-    /// So many pieces in a table, from a place on.
+    /// So many pieces in a table, from a place on. Each has all that any of the tables asks for.
     fn fill(connection: &Connection, table: &str, shard: u16, receiver: &str, from: i64, count: i64) {
         let insert = format!(
             "WITH RECURSIVE places (place) AS (VALUES (?1) UNION ALL SELECT place + 1 FROM places WHERE place + 1 < ?2)
              INSERT INTO {table}
                  (place, shard, lane, tenant, receiver, kind, key, name, version, work_id, commit_id, sent_at, metadata,
-                  payload)
-             SELECT place, ?3, 1, 'acme', ?4, 'message', 'k', 'n', 1, x'00', x'00', 1, '{{}}', '{{}}' FROM places"
+                  payload, due_at, last_error, died_at, is_final)
+             SELECT place, ?3, 1, 'acme', ?4, 'message', 'k', 'n', 1, x'00', x'00', 1, '{{}}', '{{}}', 5, 'no', 1, 0
+             FROM places"
         );
         connection.execute(&insert, params![from, from + count, shard, receiver]).unwrap();
     }

@@ -470,9 +470,12 @@ async fn commits_and_settling_take_turns() {
         assert_eq!(store.settle(&done).await.unwrap(), []);
     }
     stop.store(true, Ordering::SeqCst);
+    // Which of them is scheduled how often is not for the store to say.
+    let mut commits = 0;
     for task in committing {
-        assert!(task.await.unwrap() >= 50, "a commit waits for one write at most");
+        commits += task.await.unwrap();
     }
+    assert!(commits >= 50, "a commit waits for one write at most, and there were {commits}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
