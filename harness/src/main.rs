@@ -12,6 +12,7 @@
 )]
 
 mod attack;
+mod balances;
 mod bench;
 mod child;
 mod crash;

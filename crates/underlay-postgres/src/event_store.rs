@@ -318,7 +318,7 @@ async fn log_page(
         // Where the last event of the commit does not pass the filter, the page is a little longer.
         Ok(reading.bytes < PAGE_BYTES_MAX || !ends_commit)
     };
-    let purpose = if every_tenant { Purpose::Engine } else { Purpose::Query };
+    let purpose = if every_tenant { Purpose::Engine } else { Purpose::Query { is_exact: true } };
     let mut reading = sessions.read_page(purpose, &role, &[bound], events, start, take).await?;
     let Some(last) = reading.last else { return Ok(reading.page) };
     let cut_by_bytes = reading.bytes >= PAGE_BYTES_MAX;

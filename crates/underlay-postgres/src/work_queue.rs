@@ -19,12 +19,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
-use underlay_core::adapter::{PAGE_BYTES_MAX, stored_number, stored_time};
+use underlay_core::adapter::{PAGE_BYTES_MAX, stored_number, stored_time, work_bytes};
 use underlay_core::limits::{WORK_SCAN_MAX, WORK_SHARDS};
 use underlay_core::{
     BegunWork, CommitId, DueLook, DuePage, DuePlace, Error, HeldShard, Lane, LaneCursors, QueueDepth,
     ReadWork, Settlement, Shard, ShardTerm, Share, TenantId, WorkFilter, WorkHint, WorkId, WorkInfo,
-    WorkKind, WorkPage, WorkPlace, WorkQueue, WorkScope, Worker, check_due_look, check_settlements,
+    WorkKind, WorkList, WorkPage, WorkPlace, WorkQueue, WorkScope, Worker, check_due_look, check_settlements,
     check_work_count, check_work_filter, check_work_limit, check_work_scope, check_worker,
 };
 use uuid::Uuid;
@@ -39,7 +39,7 @@ use crate::work::settled::{SettledArrays, TermArrays};
 use crate::work::work_row;
 
 /// Pieces of one shard and lane that [`WorkQueue::queue_depths`] counts, and dead letters. What is past them is
-/// not counted, so that nobody waits for a count of millions.
+/// not counted, so that nobody waits for a count of millions; the depths say so.
 const DEPTH_ROWS_MAX: i64 = 10_000;
 
 #[async_trait]
@@ -153,7 +153,7 @@ impl WorkQueue for PostgresStore {
             senders.clear();
             senders.push(work.commit_id);
             if !passed.contains(work.tenant.as_str()) {
-                *bytes += work.sent.payload.bytes() + work.metadata.bytes();
+                *bytes += work_bytes(&work);
                 page.work.push(ReadWork { work, is_blocked: row.try_get("is_blocked")? });
             }
             if *bytes < PAGE_BYTES_MAX {
@@ -220,7 +220,7 @@ impl WorkQueue for PostgresStore {
             page.at_end = of_one || row.try_get("is_last")?;
             *sender = (*sender).max(Some((work.place, work.commit_id)));
             if !passed.contains(work.tenant.as_str()) {
-                *bytes += work.sent.payload.bytes() + work.metadata.bytes();
+                *bytes += work_bytes(&work);
                 page.work.push(ReadWork { work, is_blocked: row.try_get("is_blocked")? });
             }
             Ok(true)
@@ -319,10 +319,11 @@ impl WorkQueue for PostgresStore {
         filter: &WorkFilter,
         after: WorkPlace,
         limit: usize,
-    ) -> Result<Vec<WorkInfo>, Error> {
+    ) -> Result<WorkList, Error> {
         check_work_limit(limit)?;
         check_work_filter(filter)?;
-        let (from, wanted) = (stored_number(after.number()), stored_number(limit as u64));
+        // One more tells whether more follows.
+        let (from, one_more) = (stored_number(after.number()), stored_number(limit as u64) + 1);
         let (kind, shards) = (filter.kind.map(WorkKind::name), i32::from(WORK_SHARDS));
         let owner = filter.tenant.as_ref().map(TenantId::as_str);
         let mut parameters: Vec<Parameter<'_>> = vec![
@@ -330,7 +331,7 @@ impl WorkQueue for PostgresStore {
             (&filter.receiver, Type::TEXT),
             (&filter.key, Type::TEXT),
             (&from, Type::INT8),
-            (&wanted, Type::INT8),
+            (&one_more, Type::INT8),
         ];
         if !filter.dead {
             parameters.push((&shards, Type::INT4));
@@ -344,18 +345,28 @@ impl WorkQueue for PostgresStore {
             (None, false) => include_str!("sql/select_all_work.sql"),
             (None, true) => include_str!("sql/select_all_letters.sql"),
         };
-        let select = Statement::new(sql, parameters);
-        let read = |answers: Vec<Vec<Row>>| {
-            answers.iter().flatten().map(work_row::info).collect::<Result<Vec<WorkInfo>, Failure>>()
-        };
-        match &filter.tenant {
+        let (purpose, role) = match &filter.tenant {
             Some(tenant) => {
-                let read = |answers| read(answers).map(Some);
-                let found = self.0.sessions.query(tenant, false, &[vec![select]], read).await?;
-                Ok(found.unwrap_or_default())
+                let is_exact = filter.kind.is_none() && filter.receiver.is_none() && filter.key.is_none();
+                (Purpose::Query { is_exact }, SessionRole::Reader(tenant.clone()))
             }
-            None => Ok(self.0.sessions.read(&SessionRole::Worker, &[select], read).await?),
-        }
+            None => (Purpose::Engine, SessionRole::Worker),
+        };
+        let start = |_| Ok((WorkList { work: Vec::new(), at_end: true }, 0));
+        let take = |(list, bytes): &mut (WorkList, usize), row: Row| {
+            if list.work.len() >= limit || *bytes >= PAGE_BYTES_MAX {
+                list.at_end = false;
+                // Past the limit nothing follows, and the connection is kept.
+                return Ok(list.work.len() >= limit);
+            }
+            let info = work_row::info(&row)?;
+            *bytes += work_bytes(&info.work);
+            list.work.push(info);
+            Ok(true)
+        };
+        let select = Statement::new(sql, parameters);
+        let (list, _) = self.0.sessions.read_page(purpose, &role, &[], select, start, take).await?;
+        Ok(list)
     }
 
     async fn queue_depths(&self) -> Result<Vec<QueueDepth>, Error> {
@@ -443,7 +454,7 @@ fn read_shard(number: i16) -> Result<Shard, Failure> {
 
 fn read_depth(row: &Row) -> Result<QueueDepth, Failure> {
     let kind: &str = row.try_get(1)?;
-    let oldest: Option<i64> = row.try_get(5)?;
+    let oldest: Option<i64> = row.try_get(8)?;
     Ok(QueueDepth {
         receiver: row.try_get(0)?,
         kind: WorkKind::from_name(kind)
@@ -451,6 +462,9 @@ fn read_depth(row: &Row) -> Result<QueueDepth, Failure> {
         ready: event_row::count(row, 2)?,
         later: event_row::count(row, 3)?,
         dead: event_row::count(row, 4)?,
+        ready_is_least: row.try_get(5)?,
+        later_is_least: row.try_get(6)?,
+        dead_is_least: row.try_get(7)?,
         oldest_sent_at: oldest.and_then(stored_time),
     })
 }

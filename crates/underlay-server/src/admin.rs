@@ -5,11 +5,12 @@
 
 use axum::extract::State;
 use serde::Serialize;
+use underlay_core::adapter::work_bytes;
 use underlay_core::{
     Json, Payload, Position, TenantId, TenantLag, Timestamp, WorkFilter, WorkId, WorkInfo, WorkKind,
     WorkPlace, WorkStanding,
 };
-use underlay_runtime::{FollowerStanding, FollowerStatus, LetterOrder, Overview};
+use underlay_runtime::{FollowerStanding, FollowerStatus, LetterOrder, QueueStanding};
 
 use crate::Principal;
 use crate::answer::Answer;
@@ -27,23 +28,6 @@ const PAGE_LETTERS_MAX: usize = 500;
 const PART_LETTERS: usize = 16;
 /// Bytes of a dead letter in an answer beside its payload and metadata, about.
 const LETTER_BYTES: usize = 1_024;
-
-/// A queue, over all tenants.
-#[derive(Debug, Serialize)]
-pub(crate) struct QueueBody {
-    pub(crate) receiver: String,
-    pub(crate) kind: WorkKind,
-    /// Pieces that are ready, or being done.
-    pub(crate) ready: u64,
-    /// Pieces that are due later, or stand behind another of their key.
-    pub(crate) later: u64,
-    /// Dead letters.
-    pub(crate) dead: u64,
-    /// When the oldest that is ready or due was sent.
-    pub(crate) oldest_sent_at: Option<Timestamp>,
-    /// How long ago that is, in seconds.
-    pub(crate) lag_seconds: u64,
-}
 
 /// What follows the log: a process of the domain, or a pump. Why it stopped is not told: the event that stopped it may
 /// be another tenant's.
@@ -75,26 +59,14 @@ pub(crate) struct SubscriberBody {
 
 #[derive(Debug, Serialize)]
 pub(crate) struct QueuesBody {
-    queues: Vec<QueueBody>,
+    queues: Vec<QueueStanding>,
     /// The shards that the process that answers holds; null where it does no work.
     shards_held: Option<usize>,
+    /// The pieces in them that it has nobody for, or cannot read, and leaves for another; null where it does no work.
+    left: Option<u64>,
     processes: Vec<FollowerBody>,
     pumps: Vec<FollowerBody>,
     subscribers: Vec<SubscriberBody>,
-}
-
-/// Queues as they are told.
-pub(crate) fn queues_of(overview: &Overview) -> Vec<QueueBody> {
-    let queue = |queue: &underlay_runtime::QueueStanding| QueueBody {
-        receiver: queue.depth.receiver.clone(),
-        kind: queue.depth.kind,
-        ready: queue.depth.ready,
-        later: queue.depth.later,
-        dead: queue.depth.dead,
-        oldest_sent_at: queue.depth.oldest_sent_at,
-        lag_seconds: queue.lag.as_secs(),
-    };
-    overview.queues.iter().map(queue).collect()
 }
 
 /// Processes or pumps as they are told.
@@ -129,11 +101,12 @@ pub(crate) async fn queues(
         lag: standing.lag.iter().find(of_caller).cloned(),
     });
     Ok(Answer(QueuesBody {
-        queues: queues_of(&overview),
         shards_held: overview.worker.as_ref().map(|worker| worker.shards.len()),
+        left: overview.worker.as_ref().map(|worker| worker.receivers.iter().map(|of| of.left).sum()),
         subscribers: subscribers.collect(),
         processes: followers_of(&overview.processes),
         pumps: followers_of(&overview.pumps),
+        queues: overview.queues,
     }))
 }
 
@@ -220,21 +193,18 @@ pub(crate) async fn dead_letters(
     loop {
         let part = PART_LETTERS.min(limit - letters.len());
         let read = app.engine().dead_letters(&filter, after, part).await?;
-        let is_last = read.len() < part;
-        for info in read {
-            let payload = &info.work.sent.payload;
-            bytes += LETTER_BYTES + payload.bytes() + info.work.metadata.as_str().len();
-            after = info.work.place;
+        let more = read.next();
+        for info in read.work {
+            bytes += LETTER_BYTES + work_bytes(&info.work);
             letters.push(DeadLetterBody::of(info));
         }
         room.0.hold(bytes, false)?;
-        if is_last {
-            break;
-        }
+        let Some(more) = more else { break };
         if letters.len() >= limit || bytes >= app.config().page_bytes_max {
-            next = Some(after.number().to_string());
+            next = Some(more.number().to_string());
             break;
         }
+        after = more;
     }
     Ok(Answer(DeadLettersBody { dead_letters: letters, next }))
 }

@@ -3,14 +3,14 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
-use underlay_core::{CommitId, Error, Json, Outcome, Position, StreamVersion, Timestamp};
-use underlay_runtime::{Cancelled, CommandInfo, CommandStatus, Submitted};
+use underlay_core::{Actor, CommitId, Error, Json, Outcome, Position, StreamVersion, Timestamp};
+use underlay_runtime::{Cancelled, CommandInfo, CommandStatus, Submitted, WaitingCommand};
 
 use crate::Principal;
 use crate::answer::Answer;
 use crate::app::App;
 use crate::door::credentials::Caller;
-use crate::door::roles::permit_stored;
+use crate::door::roles::permit_command;
 use crate::path::Segments;
 use crate::problem::Problem;
 use crate::request_headers::read_key;
@@ -130,6 +130,10 @@ impl From<CommandInfo> for CommandBody {
 
 /// `GET /v1/commands/{key}`: what became of a command, by the key it was sent with, or by the id an answer
 /// gave. One that another process was given to run at once is not found until it is stored.
+///
+/// Whoever may give no command at all may not ask. A command that waits is told to those who may give it; for anybody
+/// else it is not there, so that nobody learns from the answer which keys are used. Of one that has ended nobody knows any
+/// more which command it was: its outcome is told to everybody who may ask.
 pub(crate) async fn find(
     State(app): State<App>,
     Caller(principal): Caller,
@@ -138,19 +142,16 @@ pub(crate) async fn find(
     Ok(Answer(look_up(&app, &principal, &key).await?.into()))
 }
 
-/// `DELETE /v1/commands/{key}`: cancels a stored command that has not ended. Whoever cancels it needs the roles that
-/// giving it asks for.
+/// `DELETE /v1/commands/{key}`: cancels a stored command that has not ended. It is for those who [find] it.
 pub(crate) async fn cancel(
     State(app): State<App>,
     Caller(principal): Caller,
     Segments(key): Segments<String>,
 ) -> Result<Answer<CommandBody>, Problem> {
     let info = look_up(&app, &principal, &key).await?;
-    if let Some(waiting) = &info.waiting {
-        permit_stored(&app, &principal.actor, waiting)?;
-    }
-    let cancelled = app.engine().cancel_command(&principal.tenant, &principal.actor, info.command_id).await;
-    match cancelled {
+    let (tenant, actor) = (&principal.tenant, &principal.actor);
+    let permits = |waiting: &WaitingCommand| may_give(&app, actor, waiting);
+    match app.engine().cancel_command(tenant, actor, info.command_id, permits).await {
         Ok(Cancelled::Cancelled(info)) => Ok(Answer(info.into())),
         Ok(Cancelled::TooLate(info)) => Err(too_late(&info)),
         Err(Error::NotFound(_)) => Err(unknown(&key)),
@@ -160,16 +161,22 @@ pub(crate) async fn cancel(
 
 /// A key comes first: one that looks like an id stands for another command.
 async fn look_up(app: &App, principal: &Principal, key: &str) -> Result<CommandInfo, Problem> {
-    let engine = app.engine();
     let by_key = CommitId::from_key(&principal.tenant, read_key(key)?);
-    if let Some(found) = engine.command_status(&principal.tenant, by_key).await? {
-        return Ok(found);
+    for id in [Some(by_key), key.parse().ok()].into_iter().flatten() {
+        let found = app.engine().command_status(&principal.tenant, id).await?;
+        let is_for_them = |info: &CommandInfo| {
+            info.waiting.as_ref().is_none_or(|waiting| may_give(app, &principal.actor, waiting))
+        };
+        if let Some(found) = found.filter(is_for_them) {
+            return Ok(found);
+        }
     }
-    let found = match key.parse() {
-        Ok(id) => engine.command_status(&principal.tenant, id).await?,
-        Err(_) => None,
-    };
-    found.ok_or_else(|| unknown(key))
+    Err(unknown(key))
+}
+
+/// Whether somebody may give a command that is stored.
+fn may_give(app: &App, actor: &Actor, command: &WaitingCommand) -> bool {
+    permit_command(app, actor, &command.receiver, command.id.is_some(), &command.command).is_ok()
 }
 
 /// That a command is not stored, and this process does not have it.

@@ -6,9 +6,8 @@ use axum::http::StatusCode;
 use serde::Serialize;
 use underlay_core::reasons::{OLDER_COPY, READS_ONLY};
 use underlay_core::{Error, Position};
-use underlay_runtime::{FollowerStanding, FollowerStatus};
+use underlay_runtime::{FollowerStanding, FollowerStatus, QueueStanding};
 
-use crate::admin::{QueueBody, queues_of};
 use crate::answer::Answer;
 use crate::app::App;
 use crate::problem::Problem;
@@ -58,7 +57,7 @@ pub(crate) struct ReadyBody {
     /// What waits to be done, and how late it is. As `position`, only where everybody is let in; elsewhere
     /// `GET /v1/admin/queues` tells operators.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    queues: Vec<QueueBody>,
+    queues: Vec<QueueStanding>,
     /// The shards that this process holds, where it does work; told where everybody is let in.
     #[serde(skip_serializing_if = "Option::is_none")]
     shards_held: Option<usize>,
@@ -112,7 +111,7 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<Answer<ReadyBody>, P
         processes_stopped,
         pumps_stopped,
         subscribers_stopped,
-        queues: if is_open { queues_of(&overview) } else { Vec::new() },
+        queues: if is_open { overview.queues } else { Vec::new() },
         shards_held: overview.worker.filter(|_| is_open).map(|worker| worker.shards.len()),
     }))
 }

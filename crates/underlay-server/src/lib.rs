@@ -34,6 +34,7 @@ mod pace;
 mod page;
 mod parameters;
 mod path;
+pub mod private_file;
 mod problem;
 mod request_body;
 mod request_headers;

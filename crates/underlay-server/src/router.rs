@@ -130,8 +130,8 @@ fn open_entries() -> [(&'static str, &'static str, MethodRouter<App>); 5] {
         ("GET", "/", get(start_page::show)),
         ("GET", health::LIVE, get(health::live)),
         ("GET", health::READY, get(health::ready)),
-        ("GET", links::PATH, get(links::show)),
-        ("POST", links::PATH, post(links::confirm)),
+        ("GET", links::PATH, get(links::open)),
+        ("POST", links::PATH, post(links::open)),
     ]
 }
 
@@ -156,9 +156,9 @@ fn entries() -> [Entry; 16] {
     [
         writes("/v1/{category}/{id}/{command}", Use::Command, post(commands::execute)),
         writes("/v1/operations/{name}", Use::Operation, post(commands::operate)),
-        reads(COMMAND, Use::Anything, get(command_status::find)),
-        // Whether they may cancel it depends on the command, which only the store knows.
-        Entry { method: "DELETE", path: COMMAND, to: Use::Anything, handler: delete(command_status::cancel) },
+        // Whether it is for them depends on the command, which only the store knows.
+        reads(COMMAND, Use::Commands, get(command_status::find)),
+        Entry { method: "DELETE", path: COMMAND, to: Use::Commands, handler: delete(command_status::cancel) },
         reads("/v1/streams/{stream}", Use::Log, get(streams::read)),
         reads("/v1/events", Use::Log, get(events::read)),
         reads("/v1/views", Use::Anything, get(views::list)),

@@ -10,9 +10,9 @@ use axum::http::{HeaderMap, HeaderName};
 use axum::response::{Html, IntoResponse, Response};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use underlay_core::{Actor, CommandDescriptor};
-use underlay_runtime::{FollowerStatus, OperationInfo, Overview};
+use underlay_runtime::{FollowerStatus, OperationInfo, Overview, QueueStanding};
 
-use crate::admin::{FollowerBody, QueueBody, followers_of, queues_of};
+use crate::admin::{FollowerBody, followers_of};
 use crate::app::App;
 use crate::budget::keep;
 use crate::door::roles::{identify, operates, suffice};
@@ -264,8 +264,7 @@ fn view_section(views: Option<Vec<ViewBody>>, reader: &Reader<'_>) -> Markup {
 
 /// What follows commits, for operators; nothing where the service has nothing of the kind.
 fn work_section(work: &Overview) -> Markup {
-    let (queues, processes, pumps) =
-        (queues_of(work), followers_of(&work.processes), followers_of(&work.pumps));
+    let (queues, processes, pumps) = (&work.queues, followers_of(&work.processes), followers_of(&work.pumps));
     html! {
         @if !(queues.is_empty() && processes.is_empty() && pumps.is_empty()) {
             section aria-labelledby="work" {
@@ -281,7 +280,7 @@ fn work_section(work: &Overview) -> Markup {
                                 th scope="col" { "Receiver" } th scope="col" { "Kind" } th scope="col" { "Ready" }
                                 th scope="col" { "Later" } th scope="col" { "Dead" } th scope="col" { "Lag" }
                             } }
-                            tbody { @for queue in &queues { (queue_row(queue)) } }
+                            tbody { @for queue in queues { (queue_row(queue)) } }
                         }
                     }
                 }
@@ -292,17 +291,22 @@ fn work_section(work: &Overview) -> Markup {
     }
 }
 
-fn queue_row(queue: &QueueBody) -> Markup {
+fn queue_row(queue: &QueueStanding) -> Markup {
+    let depth = &queue.depth;
+    let [ready, later, dead] = depth.counts();
     html! {
         tr {
-            th scope="row" { (queue.receiver) }
-            td { (queue.kind.name()) }
-            td class="number" { (queue.ready) }
-            td class="number" { (queue.later) }
-            td class="number" {
-                @if queue.dead == 0 { "0" } @else { span class="status stopped" { (queue.dead) } }
+            th scope="row" {
+                (depth.receiver)
+                @if !queue.is_received { " " small { "nobody here receives it" } }
             }
-            td class="number" { @if queue.oldest_sent_at.is_some() { (queue.lag_seconds) " s" } @else { "–" } }
+            td { (depth.kind.name()) }
+            td class="number" { (ready) }
+            td class="number" { (later) }
+            td class="number" {
+                @if depth.dead == 0 { (dead) } @else { span class="status stopped" { (dead) } }
+            }
+            td class="number" { @if depth.oldest_sent_at.is_some() { (queue.lag.as_secs()) " s" } @else { "–" } }
         }
     }
 }

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use underlay_core::{
     BegunWork, CommitId, DueLook, DuePage, Error, Lane, LaneCursors, QueueDepth, Settlement, Shard,
-    ShardTerm, Share, TenantId, WorkFilter, WorkHint, WorkId, WorkInfo, WorkPage, WorkPlace, WorkQueue,
-    WorkScope, Worker, check_due_look, check_settlements, check_work_count, check_work_filter,
+    ShardTerm, Share, TenantId, WorkFilter, WorkHint, WorkId, WorkInfo, WorkList, WorkPage, WorkPlace,
+    WorkQueue, WorkScope, Worker, check_due_look, check_settlements, check_work_count, check_work_filter,
     check_work_limit, check_work_scope, check_worker,
 };
 
@@ -102,7 +102,7 @@ impl WorkQueue for SqliteStore {
         filter: &WorkFilter,
         after: WorkPlace,
         limit: usize,
-    ) -> Result<Vec<WorkInfo>, Error> {
+    ) -> Result<WorkList, Error> {
         check_work_limit(limit)?;
         check_work_filter(filter)?;
         let wanted = filter.clone();

@@ -11,15 +11,15 @@
 //!
 //! Without a key the service serves and works. What needs a link waits, and says what is missing.
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write as _};
+use std::fs;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use underlay_core::options::{ConfigOption, Configurable, Place};
 use underlay_core::{CommitId, Error};
-use underlay_server::{LINK_KEY_BYTES, LinkKey, LinkKeys, LinkTarget};
+use underlay_server::{LINK_KEY_BYTES, LinkKey, LinkKeys, LinkTarget, private_file};
 
 /// The section of the options.
 pub(crate) const SECTION: &str = "links";
@@ -243,15 +243,16 @@ fn unreadable(file: &Path, error: std::io::Error) -> Error {
 fn make(file: &Path) -> Result<LinkKey, Error> {
     let failed = |error| Error::backend(format!("making the key of links {}", file.display()), error);
     let drawn = LinkKey::draw()?;
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let beside = folder.join(format!(".{name}.{}", CommitId::draw().0));
-    let made = write_private(&beside, &drawn.reveal()).and_then(|()| fs::hard_link(&beside, file));
-    fs::remove_file(&beside).ok();
+    let beside = file.with_file_name(format!(".{name}.{}", CommitId::draw().0));
+    let text = format!("{}\n", drawn.reveal());
+    let written = private_file::create(&beside).and_then(|made| private_file::fill(made, text.as_bytes()));
+    let made = written.and_then(|()| fs::hard_link(&beside, file));
+    private_file::remove(&beside);
     match made {
         Ok(()) => {
-            // A power cut would take the name back, and with it every link that was sent meanwhile.
-            File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+            // With the name every link that was sent meanwhile would be lost.
+            private_file::keep_name(file).map_err(failed)?;
             Ok(drawn)
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
@@ -259,16 +260,6 @@ fn make(file: &Path) -> Result<LinkKey, Error> {
         }
         Err(error) => Err(failed(error)),
     }
-}
-
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut options = File::options();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    writeln!(file, "{text}")?;
-    file.sync_all()
 }
 
 #[cfg(test)]

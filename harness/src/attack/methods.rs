@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 /// Called by one tenant with what another has.
-pub(super) const ATTACKED: [&str; 52] = [
+pub(super) const ATTACKED: [&str; 53] = [
     "Archive::import_commits",
     "Archive::read_commits",
     "Engine::cancel_command",
@@ -16,6 +16,7 @@ pub(super) const ATTACKED: [&str; 52] = [
     "Engine::execute",
     "Engine::execute_named",
     "Engine::find_dead_letter",
+    "Engine::look_for_command",
     "Engine::operate",
     "Engine::operate_named",
     "Engine::process",

@@ -226,7 +226,7 @@ impl Pair<'_> {
                     let listed = work.list_work(&filter, WorkPlace::from_number(after), limit).await;
                     let listed = self.judge("WorkQueue::list_work", "a key and a place", listed, attack);
                     let alone =
-                        listed.is_none_or(|listed| listed.iter().all(|info| info.work.tenant == *own));
+                        listed.is_none_or(|listed| listed.work.iter().all(|info| info.work.tenant == *own));
                     self.empty("list_work", alone, attack);
                 }
             }

@@ -2,9 +2,11 @@
 //! transfers that touch two accounts in one commit.
 
 use serde::{Deserialize, Serialize};
-use underlay_core::{Aggregate, Context, Decision, Error, Keys, Operation, Reads, Recorded, Streams, View};
-use underlay_derive::{command, event, refusal, row};
+use underlay_core::{Aggregate, Context, Decision, Error, Operation, Reads, Streams};
+use underlay_derive::{command, event, refusal};
 use underlay_runtime::Registry;
+
+use crate::balances::{Balances, Movement};
 
 /// The tenants there are; both have the same accounts.
 pub(crate) const TENANTS: [&str; 2] = ["north", "south"];
@@ -25,9 +27,8 @@ pub(crate) enum AccountEvent {
     Received { from: String, cents: i64 },
 }
 
-impl AccountEvent {
-    /// What it adds to the balance.
-    pub(crate) fn change(&self) -> i64 {
+impl Movement for AccountEvent {
+    fn change(&self) -> i64 {
         match self {
             Self::Deposited { cents } | Self::Received { cents, .. } => *cents,
             Self::Withdrawn { cents } | Self::Sent { cents, .. } => -cents,
@@ -114,37 +115,10 @@ impl Operation for Transfer {
     }
 }
 
-/// A row of [`Balances`].
-#[row(crate = underlay_core)]
-#[derive(Eq)]
-pub(crate) struct Balance {
-    #[column(indexed)]
-    pub(crate) cents: i64,
-    /// The version of the account it shows.
-    pub(crate) version: i64,
-}
-
-/// The balance of every account.
-pub(crate) struct Balances;
-
-impl View for Balances {
-    const NAME: &'static str = "balances";
-    type Event = AccountEvent;
-    type Key = String;
-    type Row = Balance;
-
-    fn route(&self, event: &Recorded<AccountEvent>, keys: &mut Keys<String>) {
-        keys.push(event.stream().id().to_owned());
-    }
-
-    fn fold(&self, _: &String, row: Option<Balance>, event: &Recorded<AccountEvent>) -> Option<Balance> {
-        let row = row.unwrap_or(Balance { cents: 0, version: 0 });
-        // Counted, not taken from the event: an event folded twice or never shows.
-        Some(Balance { cents: row.cents + event.event.change(), version: row.version + 1 })
-    }
-}
-
 /// All of it.
 pub(crate) fn registry() -> Registry {
-    Registry::default().aggregate::<Account>().operation::<Transfer>().view(Balances)
+    Registry::default()
+        .aggregate::<Account>()
+        .operation::<Transfer>()
+        .view(Balances::<AccountEvent>::default())
 }

@@ -10,6 +10,7 @@ use underlay_core::{
 
 use super::bank::AccountEvent;
 use crate::Result;
+use crate::balances::Movement;
 use crate::subject::OpenStore;
 
 /// What a log was found to hold.

@@ -11,8 +11,9 @@ use tokio::task::JoinSet;
 use underlay_core::{Error, Position, Row, Value};
 use underlay_runtime::{Engine, EngineConfig};
 
-use super::bank::{self, Balance};
+use super::bank;
 use super::errand::{Answer, Errand};
+use crate::balances::Balance;
 use crate::dice::Dice;
 use crate::journal::Journal;
 use crate::subject::Address;
@@ -211,5 +212,5 @@ impl Teller {
 }
 
 fn version_shown(values: Vec<Value>) -> Option<u64> {
-    Balance::from_values(values).ok().and_then(|row| u64::try_from(row.version).ok())
+    Balance::from_values(values).ok().and_then(|row| u64::try_from(row.events).ok())
 }

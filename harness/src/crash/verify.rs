@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use underlay_core::{Checkpoint, EventStoreExt, Outcome, Query, Refusal, Row, TenantId, View};
 use underlay_runtime::{Engine, EngineConfig};
 
-use super::bank::{self, AccountEvent, AccountRefusal, Balance, Balances, TENANTS, Transfer};
+use super::bank::{self, AccountEvent, AccountRefusal, TENANTS, Transfer};
 use super::book::{Book, Entry};
 use super::errand::{Answer, Ask, Errand};
 use super::log::{Log, Written};
 use crate::Result;
+use crate::balances::{Balance, Balances, Movement};
 use crate::dice::Dice;
 use crate::subject::OpenStore;
 
@@ -139,7 +140,7 @@ async fn look_up(open: &OpenStore, entry: &Entry, log: &Log, wrong: &mut Vec<Str
 async fn verify_view(open: &OpenStore, log: &Log, wrong: &mut Vec<String>) -> Result<()> {
     let ports = open.ports();
     let start = Checkpoint::start(open.store.store_id());
-    let table = ports.read_models.prepare(&Balances::schema(), start).await?;
+    let table = ports.read_models.prepare(&Balances::<AccountEvent>::schema(), start).await?;
     let checkpoint = ports.read_models.checkpoint(&table).await?;
     if let Err(error) = open.store.check_checkpoint("view balances", &checkpoint, "nothing").await {
         wrong.push(error.to_string());
@@ -167,7 +168,7 @@ async fn verify_view(open: &OpenStore, log: &Log, wrong: &mut Vec<String>) -> Re
         }
         for (owner, account) in log.histories.keys().filter(|(owner, _)| *owner == tenant) {
             let (cents, version) = log.balance_at(owner, account, position);
-            let meant = (version > 0).then(|| Balance { cents, version: version.cast_signed() as i64 });
+            let meant = (version > 0).then(|| Balance { cents, events: version.cast_signed() as i64 });
             let row = rows.remove(account);
             if row != meant {
                 wrong.push(format!(
@@ -355,13 +356,13 @@ mod tests {
     struct Late;
 
     impl View for Late {
-        const NAME: &'static str = Balances::NAME;
+        const NAME: &'static str = Balances::<AccountEvent>::NAME;
         type Event = AccountEvent;
         type Key = String;
         type Row = Balance;
 
         fn route(&self, event: &Recorded<AccountEvent>, keys: &mut Keys<String>) {
-            Balances.route(event, keys);
+            Balances::default().route(event, keys);
         }
 
         fn fold(
@@ -370,7 +371,7 @@ mod tests {
             row: Option<Balance>,
             event: &Recorded<AccountEvent>,
         ) -> Option<Balance> {
-            if event.version().0 > 1 { row } else { Balances.fold(key, row, event) }
+            if event.version().0 > 1 { row } else { Balances::default().fold(key, row, event) }
         }
     }
 

@@ -10,12 +10,13 @@ use underlay_core::{
 };
 use underlay_runtime::Missed;
 
-use super::bank::{ACCOUNTS, AccountEvent, Balances, OrderEvent, TENANTS};
+use super::bank::{ACCOUNTS, AccountEvent, OrderEvent, TENANTS};
 use super::errand::{Answer, Errand, SCHEDULE, Wish};
 use super::outside::{is_poison, last_notice_of};
 use super::program::House;
 use super::stage::Promise;
 use super::world::{SCHEDULES_KEPT, World, head, micros};
+use crate::balances::{Balances, Movement};
 
 const MINUTE: i64 = 60_000_000;
 /// How far the clock of a program may be off, and how long a change of a schedule takes to be known.
@@ -95,7 +96,7 @@ fn accounts() -> impl Iterator<Item = (&'static str, String)> {
 
 /// A row of the view: the cents, and how many events were folded into it.
 fn row(house: &House, tenant: &str, account: &str) -> (i64, i64) {
-    let table = ViewTable { schema: Balances::schema(), generation: 1 };
+    let table = ViewTable { schema: Balances::<AccountEvent>::schema(), generation: 1 };
     let Ok(tenant) = TenantId::new(tenant) else { return (0, 0) };
     let values =
         house.stores.rows.get(&table, &tenant, account).now_or_never().and_then(Result::ok).flatten();

@@ -8,13 +8,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use underlay_core::{
     Aggregate, Attempts, CommandOutcome, Context, Decision, Delivery, Draw, Drawing, Error, Handled, Handler,
-    HandlerError, Input, Keys, Operation, Outgoing, Process, ProcessStart, Reads, Recorded, Step,
-    StepContext, Streams, View,
+    HandlerError, Input, Operation, Outgoing, Process, ProcessStart, Reads, Recorded, Step, StepContext,
+    Streams,
 };
-use underlay_derive::{command, event, refusal, row, value};
+use underlay_derive::{command, event, refusal, value};
 use underlay_runtime::Registry;
 
 use super::outside::Line;
+use crate::balances::{Balances, Movement};
 
 /// The tenants there are; all have the same accounts.
 pub(crate) const TENANTS: [&str; 2] = ["north", "south"];
@@ -43,9 +44,8 @@ pub(crate) enum AccountEvent {
     Settled { number: u64, order: String, cents: i64 },
 }
 
-impl AccountEvent {
-    /// What it adds to the balance.
-    pub(crate) fn change(&self) -> i64 {
+impl Movement for AccountEvent {
+    fn change(&self) -> i64 {
         match self {
             Self::Deposited { cents, .. } | Self::Received { cents, .. } | Self::Released { cents, .. } => {
                 *cents
@@ -54,7 +54,9 @@ impl AccountEvent {
             Self::Settled { .. } => 0,
         }
     }
+}
 
+impl AccountEvent {
     /// Which event of its account it is, from 1.
     pub(crate) fn number(&self) -> u64 {
         match self {
@@ -449,42 +451,13 @@ fn outside_attempts() -> Attempts {
     }
 }
 
-/// A row of [`Balances`].
-#[row(crate = underlay_core)]
-#[derive(Eq)]
-pub(crate) struct Balance {
-    pub(crate) cents: i64,
-    /// How many events were folded into it.
-    pub(crate) events: i64,
-}
-
-/// The balance of every account.
-pub(crate) struct Balances;
-
-impl View for Balances {
-    const NAME: &'static str = "balances";
-    type Event = AccountEvent;
-    type Key = String;
-    type Row = Balance;
-
-    fn route(&self, event: &Recorded<AccountEvent>, keys: &mut Keys<String>) {
-        keys.push(event.stream().id().to_owned());
-    }
-
-    fn fold(&self, _: &String, row: Option<Balance>, event: &Recorded<AccountEvent>) -> Option<Balance> {
-        let row = row.unwrap_or(Balance { cents: 0, events: 0 });
-        // Counted, not taken from the event: an event folded twice or never shows.
-        Some(Balance { cents: row.cents + event.event.change(), events: row.events + 1 })
-    }
-}
-
 /// All of it.
 pub(crate) fn registry(line: &Arc<Line>) -> Registry {
     Registry::default()
         .aggregate::<Account>()
         .aggregate::<Order>()
         .operation::<Transfer>()
-        .view(Balances)
+        .view(Balances::<AccountEvent>::default())
         .process(Payment)
         .draw(Notices)
         .handler(Gateway(line.clone()))

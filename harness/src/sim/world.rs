@@ -503,7 +503,7 @@ pub(crate) fn micros(duration: Duration) -> i64 {
 pub(crate) fn list_work(log: &MemoryEventStore, dead: bool) -> Vec<WorkInfo> {
     let filter = WorkFilter { dead, ..WorkFilter::default() };
     let listed = log.list_work(&filter, WorkPlace::START, WORK_PAGE_MAX).now_or_never();
-    listed.and_then(Result::ok).unwrap_or_default()
+    listed.and_then(Result::ok).map(|listed| listed.work).unwrap_or_default()
 }
 
 /// The head of the log.
@@ -516,7 +516,7 @@ async fn look_after_letters(engine: Engine, stage: Arc<Stage>) {
     else {
         return;
     };
-    for letter in letters {
+    for letter in letters.work {
         let order = if never_arrives(&letter) { LetterOrder::Discard } else { LetterOrder::Replay };
         stage.letter(&letter.work);
         // What fails is done in the next round.

@@ -283,9 +283,7 @@ async fn audit_queue(
     let (mut after, mut letters) = (WorkPlace::START, 0);
     loop {
         let page = queue.list_work(&filter, after, WORK_PAGE_MAX).await?;
-        let Some(last) = page.last() else { break };
-        after = last.work.place;
-        for info in &page {
+        for info in &page.work {
             let sent = &info.work.sent;
             findings.dead += 1;
             match sent.kind {
@@ -294,6 +292,8 @@ async fn audit_queue(
                 _ => findings.add(Fault::Untrue, || format!("{info:?} was given up")),
             }
         }
+        let Some(next) = page.next() else { break };
+        after = next;
     }
     if letters != refused {
         findings.add(Fault::Lost, || {

@@ -182,7 +182,7 @@ impl Errand {
     }
 
     async fn cancel(&self, engine: &Engine) -> Told {
-        match engine.cancel_command(&self.tenant, &Actor::default(), self.id).await {
+        match engine.cancel_command(&self.tenant, &Actor::default(), self.id, |_| true).await {
             Ok(Cancelled::Cancelled(_)) => Told::Cancelled,
             Ok(Cancelled::TooLate(_)) => Told::TooLate,
             // It stays submitted, and may be cancelled.

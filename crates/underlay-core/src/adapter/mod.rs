@@ -41,7 +41,7 @@ pub use sql_text::{sql_beyond, sql_comparisons, sql_direction, sql_name};
 pub use stored_names::{At, KnownNames, StoredName, StoredNames, stored_name};
 pub use stored_values::{
     PAGE_BYTES_MAX, event_bytes, event_column, payload_columns, recorded_time, refusal_columns,
-    stored_number, stored_outcome, stored_payload, stored_time,
+    stored_number, stored_outcome, stored_payload, stored_time, work_bytes,
 };
 pub use unanswered::{Ticket, Unanswered};
 pub use view_list::{ListedGeneration, ViewList, check_definition};

@@ -3,13 +3,13 @@
 
 use std::fmt;
 
-use crate::words::{CommitId, Error, Json, Outcome, Payload, RecordedEvent, Timestamp};
+use crate::words::{CommitId, Error, Json, Outcome, Payload, RecordedEvent, Timestamp, Work};
 
 /// What a payload says of itself that needs no encoding; columns say nothing then.
 const PLAIN: &str = "json";
 
-/// Bytes of payload and metadata past which a page of events ends early. It holds at least one commit, or
-/// one event of a stream.
+/// Bytes of payload and metadata past which a page of events or of work ends early. It holds at least one commit,
+/// one event of a stream, or one piece of work.
 pub const PAGE_BYTES_MAX: usize = 32 << 20;
 
 /// The columns of a statement that reads events, in their order.
@@ -117,6 +117,12 @@ pub fn refusal_columns(outcome: &Outcome) -> (Option<&str>, Option<&str>, Option
 #[must_use]
 pub fn event_bytes(event: &RecordedEvent) -> usize {
     event.payload.bytes() + event.metadata.bytes()
+}
+
+/// What a piece of work counts towards [`PAGE_BYTES_MAX`].
+#[must_use]
+pub fn work_bytes(work: &Work) -> usize {
+    work.sent.payload.bytes() + work.metadata.bytes()
 }
 
 #[cfg(test)]

@@ -7,10 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::MemoryEventStore;
+use crate::adapter::{PAGE_BYTES_MAX, work_bytes};
 use crate::ports::{
     BegunWork, DueLook, DuePage, DuePlace, HeldShard, LaneCursors, QueueDepth, ReadWork, Settled, Settlement,
-    ShardTerm, Share, WorkFilter, WorkInfo, WorkPage, WorkQueue, WorkScope, WorkStanding, Worker, WorkerId,
-    check_due_look, check_settlements, check_work_count, check_work_filter, check_work_limit,
+    ShardTerm, Share, WorkFilter, WorkInfo, WorkList, WorkPage, WorkQueue, WorkScope, WorkStanding, Worker,
+    WorkerId, check_due_look, check_settlements, check_work_count, check_work_filter, check_work_limit,
     check_work_scope, check_worker, kept_work_error,
 };
 use crate::words::limits::WORK_SCAN_MAX;
@@ -484,12 +485,21 @@ impl WorkQueue for MemoryEventStore {
         filter: &WorkFilter,
         after: WorkPlace,
         limit: usize,
-    ) -> Result<Vec<WorkInfo>, Error> {
+    ) -> Result<WorkList, Error> {
         check_work_limit(limit)?;
         check_work_filter(filter)?;
         let log = self.lock();
         let rows = log.work.rows.range((Bound::Excluded(after), Bound::Unbounded)).map(|(_, row)| row);
-        Ok(rows.filter(|row| filter.allows(row)).take(limit).map(Row::info).collect())
+        let (mut list, mut bytes) = (WorkList { work: Vec::new(), at_end: true }, 0);
+        for row in rows.filter(|row| filter.allows(row)) {
+            if list.work.len() >= limit || bytes >= PAGE_BYTES_MAX {
+                list.at_end = false;
+                break;
+            }
+            bytes += work_bytes(&row.work);
+            list.work.push(row.info());
+        }
+        Ok(list)
     }
 
     async fn queue_depths(&self) -> Result<Vec<QueueDepth>, Error> {
@@ -498,15 +508,9 @@ impl WorkQueue for MemoryEventStore {
         let mut depths = BTreeMap::new();
         for row in log.work.rows.values() {
             let sent = &row.work.sent;
-            let depth =
-                depths.entry((sent.receiver.clone(), sent.kind.name())).or_insert_with(|| QueueDepth {
-                    receiver: sent.receiver.clone(),
-                    kind: sent.kind,
-                    ready: 0,
-                    later: 0,
-                    dead: 0,
-                    oldest_sent_at: None,
-                });
+            let depth = depths
+                .entry((sent.receiver.clone(), sent.kind.name()))
+                .or_insert_with(|| QueueDepth::empty(sent.receiver.clone(), sent.kind));
             match row.standing {
                 WorkStanding::Ready => depth.ready += 1,
                 WorkStanding::Later | WorkStanding::Behind => depth.later += 1,

@@ -243,6 +243,23 @@ pub struct WorkInfo {
     pub standing: WorkStanding,
 }
 
+/// A part of a list of work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkList {
+    /// In the order of places.
+    pub work: Vec<WorkInfo>,
+    /// Whether nothing more is listed.
+    pub at_end: bool,
+}
+
+impl WorkList {
+    /// The place that the next page is listed after; none where this is the last.
+    #[must_use]
+    pub fn next(&self) -> Option<WorkPlace> {
+        self.work.last().filter(|_| !self.at_end).map(|last| last.work.place)
+    }
+}
+
 /// Which work is listed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WorkFilter {
@@ -258,7 +275,8 @@ pub struct WorkFilter {
     pub key: Option<String>,
 }
 
-/// How much work there is of one kind for one receiver, over all tenants.
+/// How much work there is of one kind for one receiver, over all tenants. A store may stop counting at a bound, so that
+/// nobody waits for a count of millions. Then there are at least as many as it says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct QueueDepth {
     /// Who does it.
@@ -271,8 +289,45 @@ pub struct QueueDepth {
     pub later: u64,
     /// Dead letters.
     pub dead: u64,
+    /// Whether more may be ready than were counted.
+    pub ready_is_least: bool,
+    /// Whether more may be later.
+    pub later_is_least: bool,
+    /// Whether more may be dead.
+    pub dead_is_least: bool,
     /// When the oldest that is ready or due was sent.
     pub oldest_sent_at: Option<Timestamp>,
+}
+
+impl QueueDepth {
+    /// A queue of nothing.
+    #[must_use]
+    pub fn empty(receiver: impl Into<String>, kind: WorkKind) -> Self {
+        Self {
+            receiver: receiver.into(),
+            kind,
+            ready: 0,
+            later: 0,
+            dead: 0,
+            ready_is_least: false,
+            later_is_least: false,
+            dead_is_least: false,
+            oldest_sent_at: None,
+        }
+    }
+
+    /// What is ready, later and dead, for people: `10000+` where more may be there.
+    #[must_use]
+    pub fn counts(&self) -> [String; 3] {
+        let told =
+            |(count, is_least): (u64, bool)| if is_least { format!("{count}+") } else { count.to_string() };
+        [
+            (self.ready, self.ready_is_least),
+            (self.later, self.later_is_least),
+            (self.dead, self.dead_is_least),
+        ]
+        .map(told)
+    }
 }
 
 /// Work that commits have sent on, until it is done.
@@ -307,11 +362,12 @@ pub struct QueueDepth {
 /// 15. *A term that is over, was given back, is another worker's or is of another shard settles nothing; other shards of the same call are settled.* `a_lost_shard_settles_nothing`
 /// 16. *A replayed dead letter is due at once, before what stands behind it, with no attempts counted; a discarded one is gone, and the next goes; of several who decide, one does.* `dead_letters_are_replayed_or_discarded`
 /// 17. *A tenant's work is found, listed, replayed and discarded by that tenant alone.* `work_belongs_to_its_tenant`
-/// 18. *Lists are in the order of places, by page, as the filter says; depths count every piece once.* `work_is_listed_and_counted`
+/// 18. *Lists are in the order of places, by page, as the filter says; depths count every piece once, and say where they ended at a bound.* `work_is_listed_and_counted`
 /// 19. *All of it is there after reopening.* `work_survives_reopening`
 /// 20. *What exceeds a limit is `Invalid` with the limit's name.* `limits_of_work_are_named`
 /// 21. *Reading what is due passes over tenants, or reads one, as asked, goes on after where it was, and comes past any number of pieces it passes over.* `due_work_is_read_by_tenant`
 /// 22. *A shard says up to which place a worker may have begun work that did not give it back. What is begun is counted, under the term that holds the shard, until what became of it is stored.* `what_was_begun_is_counted`
+/// 23. *A page of a list ends once it has passed `PAGE_BYTES_MAX`, with a piece at least where one is listed. It says whether more follows, and going on after its last piece leaves out and repeats none.* `lists_are_bounded_in_bytes`
 #[async_trait]
 pub trait WorkQueue: Send + Sync + 'static {
     /// Tells that a worker is there for `duration`, and keeps, gives and takes shards for it; `cursors` are
@@ -388,18 +444,16 @@ pub trait WorkQueue: Send + Sync + 'static {
         number: u32,
     ) -> Result<Option<WorkInfo>, Error>;
 
-    /// Lists work in the order of places, after one.
+    /// Lists work in the order of places, after one. A page ends with the piece by which payloads and metadata pass
+    /// [`PAGE_BYTES_MAX`](crate::adapter::PAGE_BYTES_MAX), so it may be shorter than `limit` where more follows.
     ///
     /// # Errors
     /// [`Error::Invalid`] where `limit` or a text of the filter exceeds its limit; [`Error::Unavailable`].
-    async fn list_work(
-        &self,
-        filter: &WorkFilter,
-        after: WorkPlace,
-        limit: usize,
-    ) -> Result<Vec<WorkInfo>, Error>;
+    async fn list_work(&self, filter: &WorkFilter, after: WorkPlace, limit: usize)
+    -> Result<WorkList, Error>;
 
-    /// How much there is, in the order of receivers and of the names of kinds.
+    /// How much there is, in the order of receivers and of the names of kinds. A receiver may be missing all of whose
+    /// work is beyond the bound at which counting ends.
     ///
     /// # Errors
     /// [`Error::Unavailable`].

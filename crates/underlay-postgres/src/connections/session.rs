@@ -252,8 +252,12 @@ impl Sessions {
                 Err(failure) if attempt < ATTEMPTS_MAX && self.mends(&failure) => {
                     tracing::debug!(%failure, attempt, "a page is begun again");
                 }
-                Err(failure) if purpose == Purpose::Query => return Err(self.too_slow(failure, true)),
-                Err(failure) => return Err(failure),
+                Err(failure) => {
+                    return Err(match purpose {
+                        Purpose::Engine => failure,
+                        Purpose::Query { is_exact } => self.too_slow(failure, is_exact),
+                    });
+                }
             }
             attempt += 1;
         }
@@ -270,14 +274,15 @@ impl Sessions {
     ) -> Result<P, Failure> {
         let lane = match purpose {
             Purpose::Engine => &self.engine,
-            Purpose::Query => &self.queries,
+            Purpose::Query { .. } => &self.queries,
         };
         let session = self.acquire(lane, role).await?;
-        let limits = (purpose == Purpose::Query).then(|| QueryLimits::new(self.query_timeout));
+        let is_query = matches!(purpose, Purpose::Query { .. });
+        let limits = is_query.then(|| QueryLimits::new(self.query_timeout));
         let before: Vec<Statement<'_>> =
             limits.iter().map(QueryLimits::statement).chain(before.iter().cloned()).collect();
         let start = |mut answers: Vec<Vec<Row>>| {
-            if purpose == Purpose::Query {
+            if is_query {
                 answers.remove(0);
             }
             start(answers)
@@ -600,8 +605,8 @@ impl Lane {
 pub(crate) enum Purpose {
     /// A command, a view, or the engine itself.
     Engine,
-    /// A request.
-    Query,
+    /// A request. `is_exact` says that it looks at no row beside those it gives.
+    Query { is_exact: bool },
 }
 
 /// A connection, and the turn it is used in. Dropped without a word, it goes back once the server has

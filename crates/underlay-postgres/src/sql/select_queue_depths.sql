@@ -1,10 +1,14 @@
--- Of every shard and lane so many rows as $1 are counted, the oldest first; of the letters $1 in all.
+-- Of every shard and lane so many rows as $1 are counted, the oldest first; of the letters $1 in all. Where there are
+-- as many, those of any receiver may be more.
 SELECT
     receiver,
     kind,
     sum(ready)::bigint,
     sum(later)::bigint,
     sum(dead)::bigint,
+    bool_or(bool_or(ready_ended)) OVER (),
+    bool_or(bool_or(later_ended)) OVER (),
+    bool_or(bool_or(dead_ended)) OVER (),
     min(oldest)
 FROM (
     SELECT
@@ -13,6 +17,9 @@ FROM (
         count(*) AS ready,
         0 AS later,
         0 AS dead,
+        sum(count(*)) OVER (PARTITION BY shard.shard, lane.lane) >= $1 AS ready_ended,
+        false AS later_ended,
+        false AS dead_ended,
         min(ready.sent_at) AS oldest
     FROM generate_series(0, $2 - 1) AS shard
     CROSS JOIN generate_series(0, 1) AS lane
@@ -31,6 +38,8 @@ FROM (
         LIMIT $1
     ) AS ready
     GROUP BY
+        shard.shard,
+        lane.lane,
         ready.receiver,
         ready.kind
     UNION ALL
@@ -40,6 +49,9 @@ FROM (
         0,
         count(*),
         0,
+        false,
+        sum(count(*)) OVER (PARTITION BY shard.shard) >= $1,
+        false,
         min(later.sent_at) FILTER (WHERE later.due_at <= clock.now)
     FROM (
         SELECT time_now($3) AS now
@@ -59,6 +71,7 @@ FROM (
         LIMIT $1
     ) AS later
     GROUP BY
+        shard.shard,
         later.receiver,
         later.kind
     UNION ALL
@@ -68,6 +81,9 @@ FROM (
         0,
         0,
         count(*),
+        false,
+        false,
+        sum(count(*)) OVER () >= $1,
         NULL
     FROM (
         SELECT

@@ -38,7 +38,8 @@ fn everybody() -> WorkScope {
 /// Everything that is ready, in the order of places.
 async fn ready(store: &PostgresStore) -> Vec<Work> {
     let listed = store.list_work(&WorkFilter::default(), WorkPlace::START, 1_000).await.unwrap();
-    listed.into_iter().filter(|info| info.standing == WorkStanding::Ready).map(|info| info.work).collect()
+    let listed = listed.work.into_iter();
+    listed.filter(|info| info.standing == WorkStanding::Ready).map(|info| info.work).collect()
 }
 
 async fn due(store: &PostgresStore, shard: Shard) -> Vec<String> {
@@ -413,6 +414,35 @@ fn a_commit_is_not_forgotten_while_its_work_is_there_and_its_number_is_given_onc
         store.commit(&acme(), next.clone()).await.unwrap();
         let place = store.find_work(&acme(), next.id, 0).await.unwrap().unwrap().work.place;
         assert_eq!(place, WorkPlace::of(6, 0), "no number is given twice");
+    });
+}
+
+#[test]
+fn a_count_that_ends_at_its_bound_says_that_there_may_be_more() {
+    // As `DEPTH_ROWS_MAX` says.
+    const COUNTED: usize = 10_000;
+    with_place(async |place| {
+        let store = place.open().await;
+        // All of one line, so all in one shard.
+        let busy = |count: usize| sending((0..count).map(|_| piece("k", "busy")));
+        for _ in 0..COUNTED / 1_000 - 1 {
+            store.commit(&acme(), busy(1_000)).await.unwrap();
+        }
+        store.commit(&acme(), busy(999)).await.unwrap();
+        let mut other = piece("k", "other");
+        other.receiver = "other".to_owned();
+        let counted = async || {
+            let depths = store.queue_depths().await.unwrap();
+            assert!(depths.iter().all(|depth| !depth.later_is_least && !depth.dead_is_least), "{depths:?}");
+            depths.into_iter().map(|of| (of.receiver, of.ready, of.ready_is_least)).collect::<Vec<_>>()
+        };
+        assert_eq!(counted().await, [("mail".to_owned(), COUNTED as u64 - 1, false)]);
+        store.commit(&acme(), sending([other])).await.unwrap();
+        // What is beyond the bound may be of either.
+        let full = [("mail".to_owned(), COUNTED as u64 - 1, true), ("other".to_owned(), 1, true)];
+        assert_eq!(counted().await, full);
+        store.commit(&acme(), busy(5)).await.unwrap();
+        assert_eq!(counted().await, full, "what is past it is not counted");
     });
 }
 

@@ -3,6 +3,7 @@ use underlay_core::{Actor, Aggregate, CommitId, Error, Operation, TenantId, Work
 use super::Engine;
 use crate::{
     Cancelled, CommandInfo, CommandList, CommandPage, ExecuteNamedError, Request, SubmitOptions, Submitted,
+    WaitingCommand,
 };
 
 /// Commands that wait in the store.
@@ -67,7 +68,7 @@ impl Engine {
     }
 
     /// What became of a command; `None` where nobody of this store has heard of it. A command that something sent on
-    /// without an id of its own is found once it has ended.
+    /// is found once it has ended, see [`Engine::look_for_command`].
     ///
     /// # Errors
     /// What the store says.
@@ -77,6 +78,19 @@ impl Engine {
         command_id: CommitId,
     ) -> Result<Option<CommandInfo>, Error> {
         self.0.commands.command_status(tenant, command_id).await
+    }
+
+    /// As [`Engine::command_status`], and looks for what something sent on too: through all of the tenant's commands
+    /// that wait or were given up. For people who operate the service; the time it takes grows with their number.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn look_for_command(
+        &self,
+        tenant: &TenantId,
+        command_id: CommitId,
+    ) -> Result<Option<CommandInfo>, Error> {
+        self.0.commands.look_for(tenant, command_id).await
     }
 
     /// A page of a tenant's stored commands, in the order they were stored. One that has ended stands among those that
@@ -95,16 +109,18 @@ impl Engine {
     }
 
     /// Cancels a command that has not ended. Of cancelling and running one wins: what is cancelled never runs, and what
-    /// has run is told so. A command that was given up is discarded with it, so that those behind it go on.
+    /// has run is told so. A command that was given up is discarded with it, so that those behind it go on. One that
+    /// `permits` says no to is as one that is not there.
     ///
     /// # Errors
-    /// [`Error::NotFound`] where nobody submitted it; what the store says.
+    /// [`Error::NotFound`] where nobody submitted it, or it is not permitted; what the store says.
     pub async fn cancel_command(
         &self,
         tenant: &TenantId,
         actor: &Actor,
         command_id: CommitId,
+        permits: impl Fn(&WaitingCommand) -> bool + Send + Sync,
     ) -> Result<Cancelled, Error> {
-        self.0.commands.cancel(tenant, actor, command_id).await
+        self.0.commands.cancel(tenant, actor, command_id, permits).await
     }
 }

@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
-use underlay_core::{Error, TenantId, WorkFilter, WorkId, WorkInfo, WorkPlace, WorkQueue};
+use underlay_core::limits::WORK_PAGE_MAX;
+use underlay_core::{Error, TenantId, WorkFilter, WorkId, WorkInfo, WorkList, WorkPlace, WorkQueue};
 
 use crate::Engine;
-
-/// Dead letters read at once: each may have a megabyte.
-const PART: usize = 64;
 
 /// What becomes of a dead letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -60,7 +58,7 @@ impl Engine {
         filter: &WorkFilter,
         after: WorkPlace,
         limit: usize,
-    ) -> Result<Vec<WorkInfo>, Error> {
+    ) -> Result<WorkList, Error> {
         self.queue()?.list_work(&WorkFilter { dead: true, ..filter.clone() }, after, limit).await
     }
 
@@ -72,12 +70,13 @@ impl Engine {
     pub async fn find_dead_letter(&self, filter: &WorkFilter, id: WorkId) -> Result<WorkInfo, Error> {
         let mut after = WorkPlace::START;
         loop {
-            let page = self.dead_letters(filter, after, PART).await?;
-            let Some(last) = page.last() else { return Err(not_found(id)) };
-            after = last.work.place;
-            if let Some(found) = page.into_iter().find(|letter| letter.work.id == id) {
+            let page = self.dead_letters(filter, after, WORK_PAGE_MAX).await?;
+            let next = page.next();
+            if let Some(found) = page.work.into_iter().find(|letter| letter.work.id == id) {
                 return Ok(found);
             }
+            let Some(next) = next else { return Err(not_found(id)) };
+            after = next;
         }
     }
 
@@ -88,9 +87,12 @@ impl Engine {
     pub async fn count_dead_letters(&self, filter: &WorkFilter) -> Result<LetterCount, Error> {
         let mut counted = LetterCount::default();
         loop {
-            let page = self.dead_letters(filter, counted.last, PART).await?;
-            let Some(last) = page.last() else { return Ok(counted) };
-            counted = LetterCount { count: counted.count + page.len(), last: last.work.place };
+            let page = self.dead_letters(filter, counted.last, WORK_PAGE_MAX).await?;
+            counted.count += page.work.len();
+            counted.last = page.work.last().map_or(counted.last, |last| last.work.place);
+            if page.at_end {
+                return Ok(counted);
+            }
         }
     }
 
@@ -125,19 +127,17 @@ impl Engine {
     ) -> Result<usize, Error> {
         let (mut after, mut settled) = (WorkPlace::START, 0);
         loop {
-            let page = self.dead_letters(filter, after, PART).await?;
-            let Some(last) = page.last() else { return Ok(settled) };
-            after = last.work.place;
+            let page = self.dead_letters(filter, after, WORK_PAGE_MAX).await?;
+            let next = page.next().filter(|next| *next < up_to);
             let mut of_tenants: BTreeMap<TenantId, Vec<WorkId>> = BTreeMap::new();
-            for letter in page.into_iter().take_while(|letter| letter.work.place <= up_to) {
+            for letter in page.work.into_iter().take_while(|letter| letter.work.place <= up_to) {
                 of_tenants.entry(letter.work.tenant).or_default().push(letter.work.id);
             }
             for (tenant, ids) in of_tenants {
                 settled += self.settle_letters(order, &tenant, &ids, by).await?;
             }
-            if after >= up_to {
-                return Ok(settled);
-            }
+            let Some(next) = next else { return Ok(settled) };
+            after = next;
         }
     }
 

@@ -269,13 +269,14 @@ impl Processes {
             let mut after = WorkPlace::START;
             loop {
                 let page = self.queue.list_work(&filter, after, WORK_PAGE_MAX).await?;
-                let Some(last) = page.last() else { break };
-                after = last.work.place;
-                for info in page {
+                let next = page.next();
+                for info in page.work {
                     if let Some((instance, letter)) = blocking(info) {
                         stuck.entry(instance).or_default().push(letter);
                     }
                 }
+                let Some(next) = next else { break };
+                after = next;
             }
         }
         Ok(stuck)

@@ -110,7 +110,7 @@ impl Workers {
     /// As [`Engine::work_standings`](crate::Engine::work_standings).
     pub(crate) async fn standings(&self) -> Result<WorkStandings, Error> {
         let queues = match &self.queue {
-            Some(queue) => self.depths.standings(&**queue, &*self.clock).await?,
+            Some(queue) => self.depths.standings(&**queue, &*self.clock, &self.receivers).await?,
             None => Vec::new(),
         };
         Ok(WorkStandings { worker: self.state(), queues })

@@ -73,6 +73,11 @@ impl Receivers {
 
     /// Whether there is somebody here for a piece of work, who may not be able to read it.
     pub(crate) fn knows(&self, work: &Work) -> bool {
-        self.0.get(&work.sent.kind).is_some_and(|names| names.contains_key(&work.sent.receiver))
+        self.has(work.sent.kind, &work.sent.receiver)
+    }
+
+    /// Whether there is somebody here for work of a kind.
+    pub(crate) fn has(&self, kind: WorkKind, receiver: &str) -> bool {
+        self.0.get(&kind).is_some_and(|names| names.contains_key(receiver))
     }
 }

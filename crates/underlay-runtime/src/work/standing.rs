@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use underlay_core::{Clock, Error, QueueDepth, Settled, Shard, Timestamp, Work, WorkQueue};
 
+use super::receiver::Receivers;
 use crate::known::Known;
 
 /// What the worker of this process does.
@@ -50,14 +51,22 @@ pub struct ReceiverState {
     pub left: u64,
 }
 
-/// A queue, in whatever process its work is done.
+/// A queue, in whatever process its work is done. Serialized, it is what `/readyz`, `GET /v1/admin/queues` and the
+/// command line tell.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct QueueStanding {
     /// How much there is.
     #[serde(flatten)]
     pub depth: QueueDepth,
     /// How long the oldest piece has waited that is ready or due; zero where there is none.
+    #[serde(rename = "lag_seconds", serialize_with = "as_seconds")]
     pub lag: Duration,
+    /// Whether this program has a receiver for it. Otherwise it leaves all of it for another program.
+    pub is_received: bool,
+}
+
+fn as_seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(time.as_secs())
 }
 
 /// Where all work stands.
@@ -146,12 +155,16 @@ impl Depths {
         &self,
         queue: &dyn WorkQueue,
         clock: &dyn Clock,
+        receivers: &Receivers,
     ) -> Result<Vec<QueueStanding>, Error> {
         let depths = self.0.or_ask(clock, queue.queue_depths()).await?;
         let now = clock.now();
-        let lag =
-            |depth: &QueueDepth| depth.oldest_sent_at.map_or(Duration::ZERO, |oldest| until(oldest, now));
-        Ok(depths.into_iter().map(|depth| QueueStanding { lag: lag(&depth), depth }).collect())
+        let standing = |depth: QueueDepth| QueueStanding {
+            lag: depth.oldest_sent_at.map_or(Duration::ZERO, |oldest| until(oldest, now)),
+            is_received: receivers.has(depth.kind, &depth.receiver),
+            depth,
+        };
+        Ok(depths.into_iter().map(standing).collect())
     }
 }
 

@@ -122,7 +122,7 @@ fn registry() -> Registry {
     crate::bank::registry().aggregate::<Bell>().operation::<DepositAndTell>().handler(Post)
 }
 
-fn over(store: &MemoryEventStore, registry: Registry) -> Engine {
+pub fn over(store: &MemoryEventStore, registry: Registry) -> Engine {
     let work = WorkPorts {
         queue: Arc::new(store.clone()),
         schedules: Arc::new(MemorySchedules::default()),
@@ -147,7 +147,7 @@ fn ports(store: &MemoryEventStore, work: Option<WorkPorts>) -> Ports {
 /// The names of all work, in order.
 async fn sent(store: &MemoryEventStore) -> Vec<String> {
     let found = store.list_work(&WorkFilter::default(), WorkPlace::START, 1_000).await.unwrap();
-    found.into_iter().map(|info| info.work.sent.name).collect()
+    found.work.into_iter().map(|info| info.work.sent.name).collect()
 }
 
 async fn deposit(engine: &Engine, request: &Request, cents: i64) -> Result<(), ExecuteError<AccountRefusal>> {
@@ -161,7 +161,7 @@ async fn what_is_drawn_from_an_event_stands_in_its_commit_once() {
     let engine = over(&store, registry().draw(letters.clone()));
     deposit(&engine, &repeatable("k"), 5).await.unwrap();
     let found = store.list_work(&WorkFilter::default(), WorkPlace::START, 10).await.unwrap();
-    let work = &found[0].work;
+    let work = &found.work[0].work;
     assert_eq!((work.sent.receiver.as_str(), work.sent.key.as_str()), ("post", "a"));
     assert_eq!((work.sent.name.as_str(), work.sent.version.0), ("letter-of-deposit", 1));
     assert_eq!(work.sent.payload.text().as_str(), r#"{"account":"a","cents":5}"#);

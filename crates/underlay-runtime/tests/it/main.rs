@@ -14,6 +14,7 @@ mod drawing;
 mod generations;
 mod hooked;
 mod leases;
+mod letters;
 mod mending;
 mod parking;
 mod pumps;

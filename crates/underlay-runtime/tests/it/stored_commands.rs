@@ -54,7 +54,8 @@ impl Branches {
     /// time on a busy machine.
     async fn drain(&self) {
         for look in 1_u32.. {
-            let work = self.store.list_work(&WorkFilter::default(), WorkPlace::START, 100).await.unwrap();
+            let listed = self.store.list_work(&WorkFilter::default(), WorkPlace::START, 100).await;
+            let work = listed.unwrap().work;
             if work.is_empty() {
                 return;
             }
@@ -133,7 +134,7 @@ async fn a_command_that_was_cancelled_is_cleared_away_and_does_nothing() {
     engine.submit::<Account>(&repeatable("k"), &"a".to_owned(), &deposit(1), later).await.unwrap();
     let id = CommitId::from_key(&tenant(), "k");
     let ann = Actor { name: Some("ann".to_owned()), roles: Vec::new() };
-    let cancelled = bank.engines[1].cancel_command(&tenant(), &ann, id).await.unwrap();
+    let cancelled = bank.engines[1].cancel_command(&tenant(), &ann, id, |_| true).await.unwrap();
     assert!(matches!(cancelled, Cancelled::Cancelled(_)));
     let working = engine.start_work();
     bank.clock.advance(Duration::from_secs(3_600));

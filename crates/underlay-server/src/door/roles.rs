@@ -1,10 +1,11 @@
+use std::collections::BTreeSet;
+
 use axum::RequestExt;
 use axum::extract::{RawPathParams, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use underlay_core::Actor;
-use underlay_runtime::WaitingCommand;
 
 use crate::Principal;
 use crate::app::App;
@@ -43,6 +44,8 @@ pub(crate) enum Use {
     View,
     /// The log and its streams as they are stored.
     Log,
+    /// What became of a command, whichever it is.
+    Commands,
     /// What waits to be done and what was given up.
     Work,
     /// What everybody who is let in may do.
@@ -52,6 +55,19 @@ pub(crate) enum Use {
 /// Whether somebody in these roles may use what asks for `needed`: nothing asked for is for everybody.
 pub(crate) fn suffice(actor: &Actor, needed: &[impl AsRef<str>]) -> bool {
     needed.is_empty() || needed.iter().any(|role| actor.roles.iter().any(|own| own == role.as_ref()))
+}
+
+/// The roles one of which lets somebody give a command or an operation; none where everybody may give one.
+fn roles_of_commands(app: &App) -> Vec<&'static str> {
+    let registry = app.engine().registry();
+    let commands = registry.aggregates().into_iter().flat_map(|aggregate| aggregate.commands);
+    let commands = commands.map(|command| command.roles);
+    let needed: Vec<&[&str]> = commands.chain(registry.operations().iter().map(|of| of.roles)).collect();
+    if needed.iter().any(|roles| roles.is_empty()) {
+        return Vec::new();
+    }
+    let roles: BTreeSet<&str> = needed.into_iter().flatten().copied().collect();
+    roles.into_iter().collect()
 }
 
 /// Whether somebody in these roles is an operator: nobody is where no role makes one.
@@ -111,6 +127,10 @@ fn permit(app: &App, actor: &Actor, to: Use, names: &RawPathParams) -> Result<()
             LogReaders::Roles(roles) if roles.iter().any(|role| actor.roles.contains(role)) => &[],
             LogReaders::Roles(roles) => return Err(required(roles)),
         },
+        Use::Commands => {
+            let roles = roles_of_commands(app);
+            return if suffice(actor, &roles) { Ok(()) } else { Err(required(&roles)) };
+        }
         Use::Work if operates(app, actor) => &[],
         Use::Work => return Err(required(&app.config().operators)),
         Use::Anything => &[],
@@ -118,13 +138,7 @@ fn permit(app: &App, actor: &Actor, to: Use, names: &RawPathParams) -> Result<()
     if suffice(actor, needed) { Ok(()) } else { Err(required(needed)) }
 }
 
-/// Sees that somebody may do with a stored command what asks for the roles of giving it: the address does not say which
-/// command it is.
-pub(crate) fn permit_stored(app: &App, actor: &Actor, command: &WaitingCommand) -> Result<(), Problem> {
-    permit_command(app, actor, &command.receiver, command.id.is_some(), &command.command)
-}
-
-/// Sees that somebody may give a command that they name in the body of a request: one for an aggregate, or an operation.
+/// Sees that somebody may give a command that the address does not name: one for an aggregate, or an operation.
 pub(crate) fn permit_command(
     app: &App,
     actor: &Actor,

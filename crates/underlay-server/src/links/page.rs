@@ -1,6 +1,6 @@
 use axum::extract::State;
 use axum::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, RETRY_AFTER};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use tokio::sync::SemaphorePermit;
@@ -22,9 +22,11 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src dat
 /// No other site is told the address of the page, which is secret.
 const REFERRERS: &str = "same-origin";
 
-/// `GET /links/{page}/{secret}`: what the link is for.
-pub(crate) async fn show(
+/// `GET /links/{page}/{secret}` says what the link is for, and `POST` does it. Programs that look at mail follow links,
+/// so nothing but a `POST` does anything.
+pub(crate) async fn open(
     State(app): State<App>,
+    method: Method,
     segments: Result<Segments<(String, String)>, Problem>,
     parameters: Result<Parameters, Problem>,
 ) -> Response {
@@ -32,20 +34,12 @@ pub(crate) async fn show(
         Ok(opened) => opened,
         Err(response) => return *response,
     };
-    answer(&app, opened.page.show(app.engine(), &opened.link).await)
-}
-
-/// `POST /links/{page}/{secret}`: does it.
-pub(crate) async fn confirm(
-    State(app): State<App>,
-    segments: Result<Segments<(String, String)>, Problem>,
-    parameters: Result<Parameters, Problem>,
-) -> Response {
-    let opened = match Opened::find(&app, segments, parameters) {
-        Ok(opened) => opened,
-        Err(response) => return *response,
+    let (engine, link) = (app.engine(), &opened.link);
+    let answered = match method {
+        Method::POST => opened.page.confirm(engine, link).await,
+        _ => opened.page.show(engine, link).await,
     };
-    answer(&app, opened.page.confirm(app.engine(), &opened.link).await)
+    answer(&app, answered)
 }
 
 /// A link whose signature is right, with its page and a place among those that are opened.

@@ -37,10 +37,10 @@ async fn give_up(place: &Place, owner: &str, texts: &[&str]) -> Vec<String> {
         place: info.work.place,
         settled: Settled::Dead { error: "no such address".to_owned(), is_final: true, holds: false },
     };
-    let settlements: Vec<Settlement> = found.iter().map(settlement).collect();
+    let settlements: Vec<Settlement> = found.work.iter().map(settlement).collect();
     assert!(store.settle(&settlements).await.unwrap().is_empty());
     store.leave(&worker).await.unwrap();
-    found.iter().map(|info| info.work.id.to_string()).collect()
+    found.work.iter().map(|info| info.work.id.to_string()).collect()
 }
 
 async fn list(place: &Place, query: &str, who: &str) -> Value {

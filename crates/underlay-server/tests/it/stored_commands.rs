@@ -3,7 +3,9 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use underlay_core::{WorkFilter, WorkPlace, WorkQueue};
+use underlay_runtime::Registry;
 
+use crate::account::Charge;
 use crate::place::{Answer, ByHeader, Place, delete_with, get_with, post_with};
 
 const DEPOSIT: &str = "/v1/account/cash/deposit";
@@ -25,8 +27,8 @@ fn accepted(answer: &Answer) -> Value {
 /// Lets a worker do all there is.
 async fn work(place: &Place) {
     let working = place.engine.start_work();
-    while !place.store.inner.list_work(&WorkFilter::default(), WorkPlace::START, 1).await.unwrap().is_empty()
-    {
+    let all = WorkFilter::default();
+    while !place.store.inner.list_work(&all, WorkPlace::START, 1).await.unwrap().work.is_empty() {
         place.clock.advance(std::time::Duration::from_millis(100));
         tokio::task::yield_now().await;
     }
@@ -106,7 +108,7 @@ async fn what_is_wrong_is_told_before_anything_is_stored() {
     send("/v1/tin/1/deposit", TEN).await.problem(404, "problem:not-found");
     send("/v1/operations/none", "{}").await.problem(404, "problem:not-found");
     let all = place.store.inner.list_work(&WorkFilter::default(), WorkPlace::START, 9).await.unwrap();
-    assert!(all.is_empty());
+    assert!(all.work.is_empty());
 }
 
 #[tokio::test]
@@ -160,15 +162,44 @@ async fn whoever_stores_or_cancels_a_command_needs_the_roles_of_giving_it() {
     let key = ("idempotency-key", "k");
     place.send(post_with(&path, "{}", &[clerk, key])).await.problem(403, "problem:role-required");
     accepted(&place.send(post_with(&path, "{}", &[teller, key])).await);
-    place.send(delete_with("/v1/commands/k", &[clerk])).await.problem(403, "problem:role-required");
-    assert_eq!(place.send(get_with("/v1/commands/k", &[clerk])).await.ok()["status"], "pending");
+    // For whoever may not give it, it is as a key that nobody has used.
+    let mut told = Vec::new();
+    for key in ["k", "never"] {
+        for asked in [get_with, delete_with] {
+            let answer = place.send(asked(&format!("/v1/commands/{key}"), &[clerk])).await;
+            let detail = answer.problem(404, "problem:not-found")["detail"].as_str().unwrap().to_owned();
+            told.push(detail.replace(&format!("{key:?}"), "it"));
+        }
+    }
+    told.dedup();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(place.send(get_with("/v1/commands/k", &[teller])).await.ok()["status"], "pending");
     place.send(delete_with("/v1/commands/k", &[teller])).await.ok();
     // What ran as an operation is looked at by its name.
     let charge = r#"{"from":"cash","amount":"1"}"#;
     let manager = ("authorization", "Bearer acme.manager");
     let path = format!("/v1/operations/charge?due_at={FAR}");
     accepted(&place.send(post_with(&path, charge, &[manager, ("idempotency-key", "c")])).await);
-    place.send(delete_with("/v1/commands/c", &[teller])).await.problem(403, "problem:role-required");
+    place.send(delete_with("/v1/commands/c", &[teller])).await.problem(404, "problem:not-found");
+    assert_eq!(place.send(get_with("/v1/commands/c", &[manager])).await.ok()["status"], "pending");
+}
+
+#[tokio::test]
+async fn whoever_may_give_no_command_may_not_ask_what_became_of_any() {
+    let place =
+        Place::of(Registry::default().operation::<Charge>(), |config| config.with_credentials(ByHeader));
+    let (clerk, manager) = (("authorization", "Bearer acme.clerk"), ("authorization", "Bearer acme.manager"));
+    let path = format!("/v1/operations/charge?due_at={FAR}");
+    let charge = r#"{"from":"cash","amount":"1"}"#;
+    accepted(&place.send(post_with(&path, charge, &[manager, ("idempotency-key", "k")])).await);
+    for key in ["k", "never"] {
+        for asked in [get_with, delete_with] {
+            let answer = place.send(asked(&format!("/v1/commands/{key}"), &[clerk])).await;
+            assert_eq!(answer.problem(403, "problem:role-required")["roles"], json!(["manager"]));
+        }
+    }
+    assert_eq!(place.send(get_with("/v1/commands/k", &[manager])).await.ok()["status"], "pending");
+    place.send(get_with("/v1/commands/never", &[manager])).await.problem(404, "problem:not-found");
 }
 
 #[tokio::test]

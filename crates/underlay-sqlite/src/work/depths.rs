@@ -1,6 +1,6 @@
 //! How much work there is. Counting walks along an index and ends at a number of pieces, so the answer takes
 //! a fraction of a second, however much waits: ready work at [`READY_COUNTED_MAX`], the rest at [`COUNTED_MAX`] of
-//! one kind for one receiver. Where as many wait or more, the depths say less than there is.
+//! one kind for one receiver. Where as many wait or more, the depths say that there may be more.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -19,6 +19,20 @@ const READY_COUNTED_AT_ONCE: usize = 10_000;
 /// Pieces that are counted of what is due later, or dead, of one kind for one receiver.
 const COUNTED_MAX: u32 = 500_000;
 
+/// Where counting ends.
+#[derive(Clone, Copy)]
+struct Bounds {
+    ready: usize,
+    ready_at_once: usize,
+    of_group: u32,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { ready: READY_COUNTED_MAX, ready_at_once: READY_COUNTED_AT_ONCE, of_group: COUNTED_MAX }
+    }
+}
+
 /// What is counted together.
 struct Group {
     receiver: String,
@@ -27,19 +41,34 @@ struct Group {
 
 /// How much there is, by receiver and kind.
 pub(crate) fn depths(connection: &Connection, now: Timestamp) -> Result<Vec<QueueDepth>, Failure> {
+    depths_within(connection, now, Bounds::default())
+}
+
+fn depths_within(
+    connection: &Connection,
+    now: Timestamp,
+    bounds: Bounds,
+) -> Result<Vec<QueueDepth>, Failure> {
     let mut depths = BTreeMap::new();
-    count_ready(connection, &mut depths)?;
+    let ready_is_least = count_ready(connection, bounds, &mut depths)?;
+    let most = u64::from(bounds.of_group);
     for group in groups(connection, include_str!("../sql/work/select_next_receiver_of_work_later.sql"))? {
         let depth = depth_of(&mut depths, &group);
-        depth.later = count(connection, include_str!("../sql/work/count_work_later.sql"), &group)?;
-        let values = params![group.receiver, group.kind.name(), now.as_microsecond(), COUNTED_MAX];
+        depth.later =
+            count(connection, include_str!("../sql/work/count_work_later.sql"), &group, bounds.of_group)?;
+        depth.later_is_least = depth.later >= most;
+        let values = params![group.receiver, group.kind.name(), now.as_microsecond(), bounds.of_group];
         let due = sent_at(connection, include_str!("../sql/work/select_oldest_due_work.sql"), values)?;
         depth.oldest_sent_at = depth.oldest_sent_at.into_iter().chain(due).min();
     }
     for group in groups(connection, include_str!("../sql/work/select_next_receiver_of_dead_letters.sql"))? {
         let depth = depth_of(&mut depths, &group);
-        depth.dead = count(connection, include_str!("../sql/work/count_dead_letters.sql"), &group)?;
+        depth.dead =
+            count(connection, include_str!("../sql/work/count_dead_letters.sql"), &group, bounds.of_group)?;
+        depth.dead_is_least = depth.dead >= most;
     }
+    // What was not counted may be anybody's.
+    depths.values_mut().for_each(|depth| depth.ready_is_least = ready_is_least);
     Ok(depths.into_values().collect())
 }
 
@@ -50,21 +79,23 @@ struct Range {
     after: i64,
 }
 
-/// Counts ready work. Shards and lanes take turns, so that of each the oldest is seen.
+/// Counts ready work, and says whether it ended before all was counted. Shards and lanes take turns, so that of each the
+/// oldest is seen.
 fn count_ready(
     connection: &Connection,
+    bounds: Bounds,
     depths: &mut BTreeMap<(String, &'static str), QueueDepth>,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     let mut select = connection.prepare_cached(include_str!("../sql/work/select_ready_receivers.sql"))?;
     let ranges = Shard::all().flat_map(|shard| Lane::ALL.map(|lane| Range { shard, lane, after: 0 }));
     let mut ranges: VecDeque<Range> = ranges.collect();
     let mut counts: HashMap<String, [Ready; WorkKind::ALL.len()]> = HashMap::new();
     let mut counted = 0;
-    while counted < READY_COUNTED_MAX
+    while counted < bounds.ready
         && let Some(mut range) = ranges.pop_front()
     {
         let (shard, lane) = (range.shard.number(), range.lane.number());
-        let mut rows = select.query(params![shard, lane, range.after, READY_COUNTED_AT_ONCE as i64])?;
+        let mut rows = select.query(params![shard, lane, range.after, bounds.ready_at_once as i64])?;
         let mut seen = 0;
         while let Some(row) = rows.next()? {
             let place = work_row::place(row)?;
@@ -81,7 +112,7 @@ fn count_ready(
             seen += 1;
         }
         counted += seen;
-        if seen == READY_COUNTED_AT_ONCE {
+        if seen == bounds.ready_at_once {
             ranges.push_back(range);
         }
     }
@@ -95,7 +126,7 @@ fn count_ready(
                 sent_at(connection, include_str!("../sql/work/select_work_sent_at.sql"), values)?;
         }
     }
-    Ok(())
+    Ok(!ranges.is_empty())
 }
 
 /// What is counted of one kind for one receiver.
@@ -118,14 +149,7 @@ fn depth_of<'d>(
     group: &Group,
 ) -> &'d mut QueueDepth {
     let key = (group.receiver.clone(), group.kind.name());
-    depths.entry(key).or_insert_with(|| QueueDepth {
-        receiver: group.receiver.clone(),
-        kind: group.kind,
-        ready: 0,
-        later: 0,
-        dead: 0,
-        oldest_sent_at: None,
-    })
+    depths.entry(key).or_insert_with(|| QueueDepth::empty(group.receiver.clone(), group.kind))
 }
 
 /// Every receiver with every kind it has. The statement gives the next one after another, so each is one
@@ -145,9 +169,9 @@ fn groups(connection: &Connection, select_next: &str) -> Result<Vec<Group>, Fail
     }
 }
 
-fn count(connection: &Connection, sql: &str, group: &Group) -> Result<u64, Failure> {
+fn count(connection: &Connection, sql: &str, group: &Group, most: u32) -> Result<u64, Failure> {
     let mut select = connection.prepare_cached(sql)?;
-    let values = params![group.receiver, group.kind.name(), COUNTED_MAX];
+    let values = params![group.receiver, group.kind.name(), most];
     let mut rows = select.query(values)?;
     Ok(rows.next()?.map(|row| event_row::count(row, 0, "work")).transpose()?.unwrap_or(0))
 }
@@ -156,4 +180,53 @@ fn sent_at(connection: &Connection, sql: &str, values: &[&dyn ToSql]) -> Result<
     let mut select = connection.prepare_cached(sql)?;
     let mut rows = select.query(values)?;
     Ok(rows.next()?.map(|row| event_row::time(row, 0, "the oldest work")).transpose()?.flatten())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plans::file;
+
+    /// So many pieces in a table, from a place on. Each has all that any of the tables asks for.
+    fn fill(connection: &Connection, table: &str, shard: u16, receiver: &str, from: i64, count: i64) {
+        let insert = format!(
+            "WITH RECURSIVE places (place) AS (VALUES (?1) UNION ALL SELECT place + 1 FROM places WHERE place + 1 < ?2)
+             INSERT INTO {table}
+                 (place, shard, lane, tenant, receiver, kind, key, name, version, work_id, commit_id, sent_at, metadata,
+                  payload, due_at, last_error, died_at, is_final)
+             SELECT place, ?3, 1, 'acme', ?4, 'message', 'k', 'n', 1, x'00', x'00', 1, '{{}}', '{{}}', 5, 'no', 1, 0
+             FROM places"
+        );
+        connection.execute(&insert, params![from, from + count, shard, receiver]).unwrap();
+    }
+
+    /// Whether the counts of a queue may be less than there is.
+    fn least(depth: &QueueDepth) -> [bool; 3] {
+        [depth.ready_is_least, depth.later_is_least, depth.dead_is_least]
+    }
+
+    #[test]
+    fn a_count_that_ends_at_a_bound_says_that_there_may_be_more() {
+        let connection = file();
+        let bounds = Bounds { ready: 8, ready_at_once: 4, of_group: 5 };
+        let count = || depths_within(&connection, Timestamp::UNIX_EPOCH, bounds).unwrap();
+        fill(&connection, "work", 0, "mail", 1, 3);
+        fill(&connection, "work", 1, "post", 10, 3);
+        fill(&connection, "work_later", 0, "mail", 20, 4);
+        fill(&connection, "dead_letters", 0, "mail", 30, 4);
+        let depths = count();
+        assert_eq!(depths.len(), 2);
+        assert!(depths.iter().all(|depth| least(depth) == [false; 3]), "{depths:?}");
+        assert_eq!(depths[0].counts(), ["3", "4", "4"]);
+
+        // What is not counted of a shard may be of any receiver; the others are counted by themselves.
+        fill(&connection, "work", 0, "mail", 100, 20);
+        fill(&connection, "work_later", 0, "mail", 40, 3);
+        fill(&connection, "dead_letters", 0, "post", 50, 9);
+        let depths = count();
+        assert_eq!(least(&depths[0]), [true, true, false], "{depths:?}");
+        assert_eq!(least(&depths[1]), [true, false, true], "{depths:?}");
+        assert_eq!(depths[0].counts()[1..], ["5+", "4"]);
+        assert_eq!(depths[1].counts(), ["3+", "0", "5+"]);
+    }
 }

@@ -7,11 +7,11 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
-use underlay_core::adapter::{PAGE_BYTES_MAX, StoredNames, stored_number};
+use underlay_core::adapter::{PAGE_BYTES_MAX, StoredNames, stored_number, work_bytes};
 use underlay_core::limits::WORK_SCAN_MAX;
 use underlay_core::{
     CommitId, DueLook, DuePage, DuePlace, Lane, ReadWork, Shard, TenantId, Timestamp, Work, WorkFilter,
-    WorkInfo, WorkKind, WorkPage, WorkPlace, WorkScope, WorkStanding,
+    WorkInfo, WorkKind, WorkList, WorkPage, WorkPlace, WorkScope, WorkStanding,
 };
 
 use crate::error::Failure;
@@ -43,7 +43,7 @@ impl<'c> Pieces<'c> {
         let mut rows = self.select.query([stored_number(place.number())])?;
         let Some(row) = rows.next()? else { return Ok(None) };
         let work = work_row::work(row, &mut self.names)?;
-        self.bytes += work.sent.payload.bytes() + work.metadata.bytes();
+        self.bytes += work_bytes(&work);
         Ok(Some((work, further(row)?)))
     }
 
@@ -206,25 +206,30 @@ pub(crate) fn list(
     filter: &WorkFilter,
     after: WorkPlace,
     limit: usize,
-) -> Result<Vec<WorkInfo>, Failure> {
+) -> Result<WorkList, Failure> {
     let tables: &[Table] = if filter.dead { &[Table::Dead] } else { &[Table::Ready, Table::Later] };
     let mut places: Vec<(WorkPlace, Table)> = Vec::new();
     for table in tables {
-        places_of(connection, *table, filter, after, limit, &mut places)?;
+        // One more tells whether more follows.
+        places_of(connection, *table, filter, after, limit + 1, &mut places)?;
     }
     places.sort_unstable_by_key(|(place, _)| *place);
-    places.truncate(limit);
     let mut pieces = tables
         .iter()
         .map(|table| Ok((*table, Pieces::of(connection, *table)?)))
         .collect::<Result<Vec<_>, Failure>>()?;
-    let mut listed = Vec::with_capacity(places.len());
+    let mut list = WorkList { work: Vec::with_capacity(places.len().min(limit)), at_end: true };
     for (place, table) in places {
+        let bytes: usize = pieces.iter().map(|(_, pieces)| pieces.bytes).sum();
+        if list.work.len() >= limit || bytes >= PAGE_BYTES_MAX {
+            list.at_end = false;
+            break;
+        }
         let of_table = pieces.iter_mut().find(|(of, _)| *of == table);
         let found = of_table.map(|(_, pieces)| info(pieces, table, place)).transpose()?.flatten();
-        listed.push(found.ok_or_else(|| missing(place))?);
+        list.work.push(found.ok_or_else(|| missing(place))?);
     }
-    Ok(listed)
+    Ok(list)
 }
 
 /// Adds the first places of a table that pass a filter. Ready work of a tenant is found by shard and lane.

@@ -68,7 +68,7 @@ async fn fill_work(store: &SqliteStore) -> CommitId {
         (3, Settled::Held),
     ];
     let settle = settled.map(|(number, settled)| {
-        let work: &Work = &listed[number].work;
+        let work: &Work = &listed.work[number].work;
         let its = held.iter().find(|held| held.term.shard == work.shard).unwrap();
         Settlement { term: its.term, place: work.place, settled }
     });

@@ -301,8 +301,8 @@ impl Both {
             let first = self.memory.list_work(filter, after, limit).await.unwrap();
             let second = self.sqlite.list_work(filter, after, limit).await.unwrap();
             assert_eq!(second, first, "{filter:?} after {after:?}");
-            let Some(last) = first.last() else { return };
-            after = last.work.place;
+            let Some(next) = first.next() else { return };
+            after = next;
         }
     }
 

@@ -3,8 +3,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use underlay_core::{
     BegunWork, CommitId, DueLook, DuePage, Error, Lane, LaneCursors, QueueDepth, Settlement, Shard,
-    ShardTerm, Share, TenantId, WorkFilter, WorkId, WorkInfo, WorkPage, WorkPlace, WorkQueue, WorkScope,
-    Worker,
+    ShardTerm, Share, TenantId, WorkFilter, WorkId, WorkInfo, WorkList, WorkPage, WorkPlace, WorkQueue,
+    WorkScope, Worker,
 };
 
 use crate::Over;
@@ -120,7 +120,7 @@ pub trait WorkQueueLayer: Send + Sync + 'static {
         filter: &WorkFilter,
         after: WorkPlace,
         limit: usize,
-    ) -> Result<Vec<WorkInfo>, Error> {
+    ) -> Result<WorkList, Error> {
         self.around(WorkCall::ListWork, self.below().list_work(filter, after, limit)).await
     }
 
@@ -188,7 +188,7 @@ impl<L: WorkQueueLayer> WorkQueue for Over<L> {
         filter: &WorkFilter,
         after: WorkPlace,
         limit: usize,
-    ) -> Result<Vec<WorkInfo>, Error> {
+    ) -> Result<WorkList, Error> {
         self.0.list_work(filter, after, limit).await
     }
     async fn queue_depths(&self) -> Result<Vec<QueueDepth>, Error> {

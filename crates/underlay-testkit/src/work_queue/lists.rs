@@ -1,15 +1,19 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use underlay_core::adapter::PAGE_BYTES_MAX;
+use underlay_core::limits::{COMMIT_BYTES_MAX, PAYLOAD_BYTES_MAX, WORK_PAGE_MAX};
 use underlay_core::{
-    NewWork, QueueDepth, Settled, Work, WorkFilter, WorkInfo, WorkKind, WorkPlace, WorkStanding,
+    Json, NewWork, QueueDepth, Settled, Work, WorkFilter, WorkInfo, WorkKind, WorkList, WorkPlace,
+    WorkStanding,
 };
 
 use super::Subject;
 use super::subject::{Hand, dead, piece_for, retry};
 use crate::{WorkQueueFixture, sample};
 
-/// Sentence 18: lists are in the order of places, by page, as the filter says; depths count every piece once.
+/// Sentence 18: lists are in the order of places, by page, as the filter says; depths count every piece once, and say
+/// where they ended at a bound. So few are counted to the end.
 pub async fn work_is_listed_and_counted<F: WorkQueueFixture>(fixture: F) {
     let subject = Subject::of(&fixture);
     assert_eq!(subject.depths().await, [], "nothing is counted where nothing is");
@@ -92,17 +96,74 @@ async fn assert_listed(subject: &Subject, sent: &[Work], filter: &WorkFilter) {
     let expected: Vec<WorkPlace> = sent.iter().filter(is_listed).map(|work| work.place).collect();
     for limit in [7, 1_000] {
         let mut listed: Vec<WorkInfo> = Vec::new();
-        loop {
-            let after = listed.last().map_or(WorkPlace::START, |info| info.work.place);
-            let page = subject.queue.list_work(filter, after, limit).await.expect("list_work answers");
-            assert!(page.len() <= limit);
-            if page.is_empty() {
-                break;
-            }
-            listed.extend(page);
+        let mut after = Some(WorkPlace::START);
+        while let Some(place) = after {
+            let page = subject.queue.list_work(filter, place, limit).await.expect("list_work answers");
+            assert!(page.work.len() <= limit);
+            assert!(page.at_end || page.work.len() == limit, "pieces so small fill a page");
+            after = page.next();
+            assert!(after > Some(place) || page.at_end, "a page that is not the last moves on");
+            listed.extend(page.work);
         }
         let places: Vec<WorkPlace> = listed.iter().map(|info| info.work.place).collect();
         assert_eq!(places, expected, "{filter:?} by pages of {limit}");
+    }
+}
+
+/// Sentence 23: a page of a list ends once it has passed `PAGE_BYTES_MAX`, with a piece at least where one is listed. It
+/// says whether more follows, and going on after its last piece leaves out and repeats none.
+pub async fn lists_are_bounded_in_bytes<F: WorkQueueFixture>(fixture: F) {
+    let subject = Subject::of(&fixture);
+    let globex = subject.seen_by("globex");
+    let hand = subject.hand("a").await;
+    // As large as a payload may be; a commit has room for so many.
+    let text = "x".repeat(PAYLOAD_BYTES_MAX - 2);
+    let in_commit = COMMIT_BYTES_MAX / PAYLOAD_BYTES_MAX - 1;
+    let in_page = PAGE_BYTES_MAX.div_ceil(PAYLOAD_BYTES_MAX);
+    let count = in_page + 2;
+    let mut sent: Vec<Work> = Vec::new();
+    while sent.len() < count {
+        let part = in_commit.min(count - sent.len());
+        // What is ready and what waits are of one list.
+        let pieces = (0..part).map(|number| {
+            let payload = Json::encode(&text).expect("text has a JSON form");
+            let work = NewWork::new(WorkKind::Message, "mail", format!("k{number}"), "large", payload);
+            if number % 2 == 0 { work.with_due_at(sample::end_of_time()) } else { work }
+        });
+        sent.extend(subject.send(pieces).await);
+        // Another tenant's stands between, and takes no room of its pages.
+        let small = globex.send_one(piece_for("mail", WorkKind::Message, "k", "small")).await;
+        hand.settle(&small, Settled::Done).await;
+    }
+    let all: Vec<WorkPlace> = sent.iter().map(|work| work.place).collect();
+    for dead in [false, true] {
+        for tenant in [None, Some(subject.tenant.clone())] {
+            let filter = WorkFilter { tenant, dead, ..WorkFilter::default() };
+            let first = subject.queue.list_work(&filter, WorkPlace::START, WORK_PAGE_MAX).await;
+            let first = first.expect("list_work answers");
+            let places = |list: &WorkList| list.work.iter().map(|info| info.work.place).collect::<Vec<_>>();
+            assert!((1..=in_page + 1).contains(&first.work.len()), "{} pieces in a page", first.work.len());
+            assert!(!first.at_end, "more follows");
+            let mut listed = places(&first);
+            let mut next = first.next();
+            assert_eq!(next.as_ref(), listed.last(), "it goes on after its last piece");
+            while let Some(after) = next {
+                let page = subject.queue.list_work(&filter, after, WORK_PAGE_MAX).await;
+                let page = page.expect("list_work answers");
+                assert!(!page.work.is_empty(), "where more was to follow, something does");
+                listed.extend(places(&page));
+                next = page.next();
+            }
+            assert_eq!(listed, all, "each once, in the order of places");
+            // One at a time, the last of them says so.
+            let last_but_one = subject.queue.list_work(&filter, all[count - 3], 1).await;
+            let last = subject.queue.list_work(&filter, all[count - 2], 1).await;
+            let ends = [last_but_one, last].map(|page| page.expect("list_work answers").at_end);
+            assert_eq!(ends, [false, true], "whether more follows");
+        }
+        if !dead {
+            hand.settle_all(sent.iter().map(|work| (work, super::subject::dead(false)))).await;
+        }
     }
 }
 
@@ -111,14 +172,8 @@ async fn depths_count_every_piece(subject: &Subject, hand: &Hand, sent: &[Work])
     let now = subject.now();
     for work in sent {
         let NewWork { receiver, kind, name, .. } = &work.sent;
-        let depth = expected.entry((receiver, kind.name())).or_insert_with(|| QueueDepth {
-            receiver: receiver.clone(),
-            kind: *kind,
-            ready: 0,
-            later: 0,
-            dead: 0,
-            oldest_sent_at: None,
-        });
+        let depth =
+            expected.entry((receiver, kind.name())).or_insert_with(|| QueueDepth::empty(receiver, *kind));
         match name.as_str() {
             "ready" => depth.ready += 1,
             "dead" => depth.dead += 1,

@@ -29,7 +29,7 @@ pub use due_later::what_is_due_later_is_in_nobodys_way;
 pub use due_tenants::due_work_is_read_by_tenant;
 pub use limits::limits_of_work_are_named;
 pub use lines::{a_retry_blocks_its_key, what_is_held_comes_in_order};
-pub use lists::work_is_listed_and_counted;
+pub use lists::{lists_are_bounded_in_bytes, work_is_listed_and_counted};
 pub use reading::{ready_work_is_read_in_order, work_is_read_by_tenant};
 pub use reopening::work_survives_reopening;
 pub use settling::{a_lost_shard_settles_nothing, what_is_done_is_gone};
@@ -84,7 +84,7 @@ macro_rules! work_queue_cases {
             17 work_belongs_to_its_tenant
                 "A tenant's work is found, listed, replayed and discarded by that tenant alone."
             18 work_is_listed_and_counted
-                "Lists are in the order of places, by page, as the filter says; depths count every piece once."
+                "Lists are in the order of places, by page, as the filter says; depths count every piece once, and say where they ended at a bound."
             19 work_survives_reopening
                 "All of it is there after reopening."
             20 limits_of_work_are_named
@@ -93,6 +93,8 @@ macro_rules! work_queue_cases {
                 "Reading what is due passes over tenants, or reads one, as asked, goes on after where it was, and comes past any number of pieces it passes over."
             22 what_was_begun_is_counted
                 "A shard says up to which place a worker may have begun work that did not give it back. What is begun is counted, under the term that holds the shard, until what became of it is stored."
+            23 lists_are_bounded_in_bytes
+                "A page of a list ends once it has passed `PAGE_BYTES_MAX`, with a piece at least where one is listed. It says whether more follows, and going on after its last piece leaves out and repeats none."
         }
     };
 }

@@ -126,7 +126,7 @@ impl Subject {
         for dead in [false, true] {
             filter.dead = dead;
             let listed = self.queue.list_work(&filter, before, 1).await.expect("list_work answers");
-            if let Some(info) = listed.into_iter().find(|info| info.work.id == work.id) {
+            if let Some(info) = listed.work.into_iter().find(|info| info.work.id == work.id) {
                 return Some(info);
             }
         }
@@ -215,7 +215,7 @@ impl Subject {
 
     pub(super) async fn list(&self, filter: &WorkFilter) -> Vec<WorkInfo> {
         let listed = self.queue.list_work(filter, WorkPlace::START, WORK_PAGE_MAX).await;
-        listed.expect("list_work answers")
+        listed.expect("list_work answers").work
     }
 
     /// Everything that is not done, of every tenant: what is not dead, then the dead letters.

@@ -67,7 +67,7 @@ async fn a_call_that_does_not_arrive_has_no_effect_and_a_lost_answer_has() {
     let dead = Settled::Dead { error: "no".to_owned(), is_final: true, holds: true };
     let settle = [Settlement { term, place: read[0].work.place, settled: dead }];
     let letters = WorkFilter { dead: true, ..WorkFilter::default() };
-    let count = async || store.events.list_work(&letters, WorkPlace::START, 10).await.unwrap().len();
+    let count = async || store.events.list_work(&letters, WorkPlace::START, 10).await.unwrap().work.len();
     assert!(unavailable(queue.settle(&settle).await));
     assert_eq!(count().await, 0, "nothing arrived");
     assert!(unavailable(queue.settle(&settle).await));

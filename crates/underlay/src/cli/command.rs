@@ -181,7 +181,7 @@ async fn find(app: &App, key: &str) -> Result<CommandInfo, ExitError> {
         return Ok(found);
     }
     let found = match key.parse() {
-        Ok(id) => app.engine.command_status(&app.tenant, id).await?,
+        Ok(id) => app.engine.look_for_command(&app.tenant, id).await?,
         Err(_) => None,
     };
     found.ok_or_else(|| ExitError {
@@ -212,6 +212,9 @@ async fn show(app: &App, key: &str) -> Result<(), ExitError> {
         if waiting.is_behind {
             line("stands behind", "another command of its aggregate".to_owned())?;
         }
+        if waiting.is_left {
+            line("left", "this program has nobody for it, or cannot read it; another one may".to_owned())?;
+        }
         if let Some(error) = &waiting.last_error {
             line("last error", error.clone())?;
         }
@@ -237,8 +240,14 @@ async fn show(app: &App, key: &str) -> Result<(), ExitError> {
 
 async fn cancel(app: &App, key: &str) -> Result<(), ExitError> {
     let info = find(app, key).await?;
+    if info.waiting.is_some() && info.submitted_at.is_none() {
+        return Err(ExitError::invalid(format!(
+            "the service itself sent command {} on; only what was submitted can be cancelled",
+            info.command_id
+        )));
+    }
     let actor = Actor { name: os_user(), roles: Vec::new() };
-    match app.engine.cancel_command(&app.tenant, &actor, info.command_id).await? {
+    match app.engine.cancel_command(&app.tenant, &actor, info.command_id, |_| true).await? {
         Cancelled::Cancelled(info) if app.json => print_json(&shown(&info)),
         Cancelled::Cancelled(info) => {
             Ok(writeln!(std::io::stdout().lock(), "command {} is cancelled; it never runs", info.command_id)?)
@@ -271,7 +280,10 @@ async fn list(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
         let due_at = waiting.and_then(|waiting| waiting.due_at);
         vec![
             info.command_id.to_string(),
-            info.status.word().to_owned(),
+            match waiting.is_some_and(|waiting| waiting.is_left) {
+                true => format!("{}, left", info.status.word()),
+                false => info.status.word().to_owned(),
+            },
             for_whom(info),
             or_dash(due_at),
             waiting.map_or_else(String::new, |waiting| waiting.attempts.to_string()),
@@ -311,6 +323,7 @@ fn shown(info: &CommandInfo) -> Value {
         add("last_error", json!(waiting.last_error));
         add("urgent", json!(waiting.urgent));
         add("is_behind", json!(waiting.is_behind));
+        add("is_left", json!(waiting.is_left));
     }
     match &info.status {
         CommandStatus::Processed(committed) | CommandStatus::Cancelled(committed) => {

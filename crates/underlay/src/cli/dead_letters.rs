@@ -1,13 +1,13 @@
 use std::io::Write;
 
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
-use underlay_core::{WorkFilter, WorkId, WorkInfo, WorkPlace, WorkStanding};
+use underlay_core::{WorkFilter, WorkId, WorkInfo, WorkStanding};
 use underlay_runtime::LetterOrder;
 use uuid::Uuid;
 
 use super::os_user;
-use super::outbox::{WorkLine, filter, filters, limit, limit_of};
-use super::{App, log_to_stderr, print_json, print_table};
+use super::outbox::{WorkLine, filter, filters, limit, limit_of, print_work};
+use super::{App, log_to_stderr, print_json};
 use crate::ExitError;
 
 pub(super) fn command() -> clap::Command {
@@ -78,13 +78,9 @@ fn died(info: &WorkInfo) -> [String; 3] {
 }
 
 async fn list(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
-    let found = app.engine.dead_letters(&filter(matches)?, WorkPlace::START, limit_of(matches)).await?;
-    if app.json {
-        return found.iter().map(WorkLine::of).try_for_each(|line| print_json(&line));
-    }
     let row = |info: &WorkInfo| {
         let (sent, [died_at, attempts, key]) = (&info.work.sent, died(info));
-        vec![
+        [
             info.work.id.to_string(),
             info.work.tenant.to_string(),
             sent.receiver.clone(),
@@ -109,7 +105,8 @@ async fn list(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
         "attempts",
         "last error",
     ];
-    print_table(&headings, found.iter().map(row).collect())
+    let filter = WorkFilter { dead: true, ..filter(matches)? };
+    print_work(app, &filter, limit_of(matches), headings, row).await
 }
 
 fn id_of(matches: &ArgMatches) -> Option<WorkId> {

@@ -71,53 +71,28 @@ pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError
     }
 }
 
-/// A queue, as programs read it.
-#[derive(Debug, Serialize)]
-struct QueueLine<'a> {
-    receiver: &'a str,
-    kind: WorkKind,
-    ready: u64,
-    later: u64,
-    dead: u64,
-    oldest_sent_at: Option<Timestamp>,
-    lag_seconds: u64,
-}
-
-impl<'a> QueueLine<'a> {
-    fn of(queue: &'a QueueStanding) -> Self {
-        let depth = &queue.depth;
-        Self {
-            receiver: &depth.receiver,
-            kind: depth.kind,
-            ready: depth.ready,
-            later: depth.later,
-            dead: depth.dead,
-            oldest_sent_at: depth.oldest_sent_at,
-            lag_seconds: queue.lag.as_secs(),
-        }
-    }
-}
-
 async fn depths(app: &App, all: bool) -> Result<(), ExitError> {
     let queues = app.engine.work_standings().await?.queues;
     let wanted = |queue: &&QueueStanding| all || queue.depth.kind == WorkKind::Message;
-    let queues: Vec<QueueLine<'_>> = queues.iter().filter(wanted).map(QueueLine::of).collect();
+    let queues: Vec<&QueueStanding> = queues.iter().filter(wanted).collect();
     if app.json {
         return print_json(&queues);
     }
-    let row = |queue: &QueueLine<'_>| {
-        let QueueLine { receiver, kind, ready, later, dead, oldest_sent_at, lag_seconds } = queue;
+    let row = |queue: &&QueueStanding| {
+        let depth = &queue.depth;
+        let [ready, later, dead] = depth.counts();
         vec![
-            (*receiver).to_owned(),
-            kind.name().to_owned(),
-            ready.to_string(),
-            later.to_string(),
-            dead.to_string(),
-            or_dash(*oldest_sent_at),
-            or_dash(oldest_sent_at.map(|_| format!("{lag_seconds} s"))),
+            depth.receiver.clone(),
+            depth.kind.name().to_owned(),
+            ready,
+            later,
+            dead,
+            or_dash(depth.oldest_sent_at),
+            or_dash(depth.oldest_sent_at.map(|_| format!("{} s", queue.lag.as_secs()))),
+            if queue.is_received { "here" } else { "not here" }.to_owned(),
         ]
     };
-    let headings = ["receiver", "kind", "ready", "later", "dead", "oldest", "lag"];
+    let headings = ["receiver", "kind", "ready", "later", "dead", "oldest", "lag", "received"];
     print_table(&headings, queues.iter().map(row).collect())
 }
 
@@ -163,12 +138,31 @@ impl<'a> WorkLine<'a> {
     }
 }
 
-async fn list(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
-    let filter = filter(matches)?;
-    let found = app.engine.queue()?.list_work(&filter, WorkPlace::START, limit_of(matches)).await?;
-    if app.json {
-        return found.iter().map(WorkLine::of).try_for_each(|line| print_json(&line));
+/// Prints what a filter finds, page by page: a line each for programs, or a table that keeps no payload.
+pub(super) async fn print_work<const COLUMNS: usize>(
+    app: &App,
+    filter: &WorkFilter,
+    limit: usize,
+    headings: [&str; COLUMNS],
+    row: impl Fn(&WorkInfo) -> [String; COLUMNS],
+) -> Result<(), ExitError> {
+    let queue = app.engine.queue()?;
+    let (mut after, mut left, mut rows) = (WorkPlace::START, limit, Vec::new());
+    while left > 0 {
+        let page = queue.list_work(filter, after, left).await?;
+        if app.json {
+            page.work.iter().map(WorkLine::of).try_for_each(|line| print_json(&line))?;
+        } else {
+            rows.extend(page.work.iter().map(|info| row(info).to_vec()));
+        }
+        left -= page.work.len();
+        let Some(next) = page.next() else { break };
+        after = next;
     }
+    if app.json { Ok(()) } else { print_table(&headings, rows) }
+}
+
+async fn list(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
     let row = |info: &WorkInfo| {
         let sent = &info.work.sent;
         let standing = match &info.standing {
@@ -177,7 +171,7 @@ async fn list(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
             WorkStanding::Behind => "behind its key".to_owned(),
             WorkStanding::Dead { .. } => "dead".to_owned(),
         };
-        vec![
+        [
             info.work.id.to_string(),
             info.work.tenant.to_string(),
             sent.receiver.clone(),
@@ -190,5 +184,5 @@ async fn list(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
         ]
     };
     let headings = ["id", "tenant", "receiver", "kind", "name", "key", "stands", "attempts", "last error"];
-    print_table(&headings, found.iter().map(row).collect())
+    print_work(app, &filter(matches)?, limit_of(matches), headings, row).await
 }

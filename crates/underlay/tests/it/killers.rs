@@ -47,7 +47,7 @@ async fn open(folder: &std::path::Path) -> Store {
 async fn work(store: &Store, dead: bool) -> Vec<WorkInfo> {
     let filter = WorkFilter { dead, ..WorkFilter::default() };
     let queue = store.ports().unwrap().work.unwrap().queue;
-    queue.list_work(&filter, WorkPlace::START, 1_000).await.unwrap()
+    queue.list_work(&filter, WorkPlace::START, 1_000).await.unwrap().work
 }
 
 /// What [`work_that_aborts_its_process_is_given_up_and_nothing_else_is`] starts: a worker that works until nothing is

@@ -104,7 +104,10 @@ impl Pair<'_> {
         let found = engine.command_status(own, theirs).await;
         attack.judge(!matches!(found, Ok(None)), || format!("{own} finds a command: {found:?}"));
         self.judge("Engine::command_status", found.map_err(|error| error.to_string().len()), attack);
-        let cancelled = engine.cancel_command(own, &Actor::default(), theirs).await;
+        let found = engine.look_for_command(own, theirs).await;
+        attack.judge(!matches!(found, Ok(None)), || format!("{own} finds a command: {found:?}"));
+        self.judge("Engine::look_for_command", found.map_err(|error| error.to_string().len()), attack);
+        let cancelled = engine.cancel_command(own, &Actor::default(), theirs, |_| true).await;
         let refused = matches!(cancelled, Err(Error::NotFound(_)));
         attack.judge(!refused, || format!("{own} cancels a command: {cancelled:?}"));
         self.judge("Engine::cancel_command", cancelled.map_err(|_| ()), attack);
@@ -131,7 +134,7 @@ impl Pair<'_> {
         self.judge_submitted("Engine::submit_operation", submitted, theirs, attack);
         let submitted = engine.submit_operation_named(&request, "copy", &body, options).await;
         self.judge_submitted("Engine::submit_operation_named", submitted, theirs, attack);
-        engine.cancel_command(own, &Actor::default(), theirs).await?;
+        engine.cancel_command(own, &Actor::default(), theirs, |_| true).await?;
         Ok(())
     }
 
@@ -188,7 +191,7 @@ impl Pair<'_> {
         let (engine, own) = (self.engine, &self.own.id);
         let filter = letters_of(self.own);
         let listed = engine.dead_letters(&filter, WorkPlace::START, 100).await;
-        attack.control(listed.as_ref().is_ok_and(|listed| !listed.is_empty()), || {
+        attack.control(listed.as_ref().is_ok_and(|listed| !listed.work.is_empty()), || {
             format!("letters: {listed:?}")
         });
         self.judge("Engine::dead_letters", listed, attack);

@@ -26,7 +26,7 @@ pub(super) async fn give_up(ports: &Ports, marked: &Marked) -> Result<(String, u
     let sent =
         WorkFilter { tenant: Some(marked.id.clone()), key: Some(key(marked)), ..WorkFilter::default() };
     let found = work.queue.list_work(&sent, WorkPlace::START, 1).await?;
-    let WorkInfo { work: sent, .. } = found.first().ok_or("what was sent is not there")?;
+    let WorkInfo { work: sent, .. } = found.work.first().ok_or("what was sent is not there")?;
     let held =
         share.held.iter().find(|held| held.term.shard == sent.shard).ok_or("the shard is another's")?;
     let settled = Settled::Dead { error: format!("{secret} was refused"), is_final: true, holds: true };

@@ -50,6 +50,14 @@ fn submission_id(tenant: &TenantId, command: CommitId) -> CommitId {
     CommitId::derived(tenant, Origin::Submission, [command.0.as_bytes().as_slice()])
 }
 
+/// The highest version of the shape of [`StoredCommand`] that this program reads.
+const VERSION: u32 = 1;
+
+/// Whether this program can read the command that a piece of work holds.
+fn reads_command(work: &Work) -> bool {
+    work.sent.payload.is_plain() && work.sent.version.0 <= VERSION
+}
+
 /// The command that a piece of work holds.
 fn read_command(work: &Work) -> Result<StoredCommand, Error> {
     let unreadable =

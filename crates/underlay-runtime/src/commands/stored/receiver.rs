@@ -6,7 +6,7 @@ use underlay_core::{
     Fingerprint, Metadata, Origin, Outcome, StoredCommand, StoredInput, Work,
 };
 
-use super::{Commands, read_command};
+use super::{Commands, read_command, reads_command};
 use crate::registry::Body;
 use crate::work::{Attempt, NotDone, Receiver};
 use crate::{ErasedRefusal, ExecuteNamedError, Executed, Request};
@@ -25,9 +25,6 @@ pub(crate) struct StoredCommands {
 }
 
 impl StoredCommands {
-    /// The highest version of the shape of [`StoredCommand`] that this program reads.
-    const VERSION: u32 = 1;
-
     pub(crate) fn new(commands: Arc<Commands>) -> Self {
         Self { commands }
     }
@@ -123,7 +120,7 @@ impl Receiver for StoredCommands {
     }
 
     fn reads(&self, work: &Work) -> bool {
-        work.sent.payload.is_plain() && work.sent.version.0 <= Self::VERSION
+        reads_command(work)
     }
 
     async fn attempt(&self, attempt: Attempt<'_>) -> Result<(), NotDone> {

@@ -6,7 +6,7 @@ use underlay_core::{
     WorkStanding,
 };
 
-use super::{Commands, read_command, submission_id};
+use super::{Commands, read_command, reads_command, submission_id};
 
 /// What there is of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +86,9 @@ pub struct WaitingCommand {
     pub urgent: bool,
     /// Whether it stands behind another command to the same aggregate.
     pub is_behind: bool,
+    /// Whether this program has nobody for it, or cannot read it. Then it is left for another program, and what
+    /// stands behind it too.
+    pub is_left: bool,
     /// The attempts that have failed.
     pub attempts: u32,
     /// Why the last of them failed.
@@ -149,6 +152,32 @@ impl Commands {
         }))
     }
 
+    /// As [`Engine::look_for_command`](crate::Engine::look_for_command).
+    pub(crate) async fn look_for(
+        &self,
+        tenant: &TenantId,
+        id: CommitId,
+    ) -> Result<Option<CommandInfo>, Error> {
+        if let Some(found) = self.command_status(tenant, id).await? {
+            return Ok(Some(found));
+        }
+        let Some(queue) = self.work.as_deref() else { return Ok(None) };
+        for dead in [false, true] {
+            let filter = commands_of(tenant, dead);
+            let mut after = Some(WorkPlace::START);
+            while let Some(place) = after {
+                let page = queue.list_work(&filter, place, WORK_PAGE_MAX).await?;
+                let is_it = |info: &&WorkInfo| read(&info.work).0.identity(tenant, info.work.id) == id;
+                if let Some(found) = page.work.iter().find(is_it) {
+                    return Ok(Some(self.waiting(id, submitted_at(id, &found.work), found)));
+                }
+                after = page.next();
+            }
+        }
+        // It may have ended, or was replayed, while it was looked for.
+        self.command_status(tenant, id).await
+    }
+
     /// As [`Engine::commands`](crate::Engine::commands).
     pub(crate) async fn list(
         &self,
@@ -157,24 +186,18 @@ impl Commands {
         after: WorkPlace,
         limit: usize,
     ) -> Result<CommandPage, Error> {
-        let filter = WorkFilter {
-            tenant: Some(tenant.clone()),
-            dead: list == CommandList::Failed,
-            kind: Some(WorkKind::Command),
-            ..WorkFilter::default()
-        };
+        let filter = commands_of(tenant, list == CommandList::Failed);
         let limit = limit.min(WORK_PAGE_MAX);
         let found = self.queue()?.list_work(&filter, after, limit).await?;
-        let next = found.last().filter(|_| found.len() == limit).map(|last| last.work.place);
-        let mut commands = Vec::with_capacity(found.len());
-        for info in &found {
+        let mut commands = Vec::with_capacity(found.work.len());
+        for info in &found.work {
             let id = read(&info.work).0.identity(tenant, info.work.id);
             // What was cancelled, or executed directly, stands here until its moment has come.
             let ended = self.ended(tenant, id).await?;
-            let info = self.waiting(id, Some(info.work.sent_at), info);
+            let info = self.waiting(id, submitted_at(id, &info.work), info);
             commands.push(ended.map_or(info.clone(), |ended| CommandInfo { waiting: info.waiting, ..ended }));
         }
-        Ok(CommandPage { commands, next })
+        Ok(CommandPage { commands, next: found.next() })
     }
 
     /// As [`Engine::cancel_command`](crate::Engine::cancel_command).
@@ -183,9 +206,15 @@ impl Commands {
         tenant: &TenantId,
         actor: &Actor,
         id: CommitId,
+        permits: impl Fn(&WaitingCommand) -> bool,
     ) -> Result<Cancelled, Error> {
         let unknown = || Error::NotFound(format!("a stored command {id}"));
         let Some(info) = self.command_status(tenant, id).await? else { return Err(unknown()) };
+        // What is looked at again below was not there yet, or is another's by now: each look is checked.
+        let is_permitted = |info: &CommandInfo| info.waiting.as_ref().is_none_or(&permits);
+        if !is_permitted(&info) {
+            return Err(unknown());
+        }
         match info.status {
             CommandStatus::Cancelled(_) => {
                 self.discard_letter(tenant, id).await?;
@@ -204,6 +233,9 @@ impl Commands {
                 None => Err(unknown()),
             };
         };
+        if !is_permitted(&self.waiting(id, None, &found)) {
+            return Err(unknown());
+        }
         let stored = read_command(&found.work)?;
         let content = stored.content(&found.work.sent.receiver, &found.work.sent.name)?;
         let by = actor.name.as_deref().map_or_else(String::new, |name| format!(" by {name}"));
@@ -252,6 +284,14 @@ impl Commands {
         }
     }
 
+    /// Whether this program runs a stored command, wherever it does.
+    fn receives(&self, work: &Work) -> bool {
+        let receiver = &work.sent.receiver;
+        let is_known =
+            self.registry.find_aggregate(receiver).is_ok() || self.registry.find_operation(receiver).is_ok();
+        is_known && reads_command(work)
+    }
+
     /// The command where it waits, or was given up.
     fn waiting(&self, id: CommitId, submitted_at: Option<Timestamp>, info: &WorkInfo) -> CommandInfo {
         let work = &info.work;
@@ -272,11 +312,22 @@ impl Commands {
             due_at: work.sent.due_at,
             urgent: work.sent.lane == Lane::Urgent,
             is_behind: info.standing == WorkStanding::Behind,
+            is_left: !matches!(info.standing, WorkStanding::Dead { .. }) && !self.receives(work),
             attempts: work.attempts,
             last_error: work.last_error.clone().or(problem),
         };
         CommandInfo { command_id: id, status, submitted_at, waiting: Some(waiting) }
     }
+}
+
+/// When a command was submitted; none where something sent it on.
+fn submitted_at(id: CommitId, work: &Work) -> Option<Timestamp> {
+    (work.commit_id == submission_id(&work.tenant, id)).then_some(work.sent_at)
+}
+
+/// The stored commands of a tenant.
+fn commands_of(tenant: &TenantId, dead: bool) -> WorkFilter {
+    WorkFilter { tenant: Some(tenant.clone()), dead, kind: Some(WorkKind::Command), ..WorkFilter::default() }
 }
 
 /// A command for a list, and what is wrong with one that cannot be read.

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
+use underlay_core::limits::COMMIT_WORK_MAX;
 use underlay_core::memory::{MemoryCheckpoints, MemoryEventStore, MemoryReadModels, MemorySchedules};
 use underlay_core::{
     Actor, Aggregate, CANCELLED, CommandOutcome, CommitId, Context, Decision, DueLook, Error, EventStore,
-    EventStoreExt, Fingerprint, Json, Lane, ManualClock, Operation, Outcome, Reads, ReplyTo, Settled,
-    Settlement, Shard, StoredCommand, StoredInput, StreamName, Streams, TenantId, Timestamp, Version, Work,
-    WorkFilter, WorkKind, WorkPlace, WorkQueue, WorkScope, Worker, WorkerId,
+    EventStoreExt, Fingerprint, Json, Lane, ManualClock, Operation, Outcome, Reads, ReplyTo, SchemaVersion,
+    Settled, Settlement, Shard, StoredCommand, StoredInput, StreamName, Streams, TenantId, Timestamp,
+    Version, Work, WorkFilter, WorkKind, WorkPlace, WorkQueue, WorkScope, Worker, WorkerId,
 };
 use underlay_derive::{command, event, refusal};
 
@@ -160,7 +161,7 @@ impl Desk {
     pub(crate) async fn work(&self, kind: WorkKind) -> Vec<Work> {
         let filter = WorkFilter { kind: Some(kind), ..WorkFilter::default() };
         let found = self.store.list_work(&filter, WorkPlace::START, 1_000).await.unwrap();
-        found.into_iter().map(|info| info.work).collect()
+        found.work.into_iter().map(|info| info.work).collect()
     }
 
     async fn put(&self, key: &str, cents: i64) -> Result<super::Submitted, Error> {
@@ -209,7 +210,7 @@ impl Desk {
     }
 
     async fn cancel(&self, key: &str) -> Result<Cancelled, Error> {
-        self.commands.cancel(&tenant(), &Actor::default(), id_of(key)).await
+        self.commands.cancel(&tenant(), &Actor::default(), id_of(key), |_| true).await
     }
 
     async fn cents(&self) -> i64 {
@@ -386,8 +387,7 @@ async fn a_command_for_later_is_listed_with_its_moment() {
     assert_eq!(submit(Timestamp::MAX).await.due_at, Some(due_at));
     let page = desk.commands.list(&tenant(), CommandList::Waiting, WorkPlace::START, 1).await.unwrap();
     assert_eq!(page.commands[0].waiting.as_ref().unwrap().due_at, Some(due_at));
-    let rest = desk.commands.list(&tenant(), CommandList::Waiting, page.next.unwrap(), 1).await.unwrap();
-    assert!(rest.commands.is_empty() && rest.next.is_none());
+    assert_eq!(page.next, None, "a full page after which nothing follows is the last");
 }
 
 #[tokio::test]
@@ -437,7 +437,9 @@ async fn what_is_cancelled_never_runs_and_what_has_run_is_not_cancelled() {
     let Cancelled::TooLate(info) = desk.cancel("ran").await.unwrap() else { panic!("it has run") };
     assert!(matches!(info.status, CommandStatus::Processed(_)));
     assert!(matches!(
-        desk.commands.cancel(&TenantId::new("globex").unwrap(), &Actor::default(), id_of("ran")).await,
+        desk.commands
+            .cancel(&TenantId::new("globex").unwrap(), &Actor::default(), id_of("ran"), |_| true)
+            .await,
         Err(Error::NotFound(_))
     ));
     assert_eq!(desk.cents().await, 1);
@@ -593,4 +595,64 @@ async fn a_process_is_told_of_a_command_that_was_cancelled() {
     let scope = WorkScope::Tenant(tenant());
     let ready = desk.store.read_work(work.shard, Lane::Normal, &scope, WorkPlace::START, 9).await;
     assert_eq!(ready.unwrap().work.len(), 1, "the worker settles it, not the receiver");
+}
+
+#[tokio::test]
+async fn what_this_program_does_not_run_is_shown_as_left() {
+    let desk = Desk::new();
+    desk.put("k", 5).await.unwrap();
+    let without_jars = desk.beside(Registry::default().operation::<PutInto>());
+    let left = async |desk: &Desk| -> Vec<bool> {
+        let page = desk.commands.list(&tenant(), CommandList::Waiting, WorkPlace::START, 10).await.unwrap();
+        page.commands.iter().map(|info| info.waiting.as_ref().unwrap().is_left).collect()
+    };
+    assert_eq!((left(&desk).await, left(&without_jars).await), (vec![false], vec![true]));
+    // A newer program has stored it in a shape that this one cannot read.
+    let stored = StoredCommand::new(Some("1".to_owned()), Json::parse(r#"{"cents":5}"#).unwrap());
+    let mut newer = stored.work("jar", "jar-2", "put").unwrap();
+    newer.version = SchemaVersion(2);
+    let commit = underlay_core::Commit::new(CommitId::draw()).send(newer);
+    desk.store.commit(&tenant(), commit).await.unwrap();
+    assert_eq!(left(&desk).await, [false, true]);
+    // What was given up waits for a person, not for a program.
+    let work = desk.work(WorkKind::Command).await.remove(0);
+    desk.settle(&work, Settled::Dead { error: "no".to_owned(), is_final: true, holds: true }).await;
+    let failed = without_jars.commands.list(&tenant(), CommandList::Failed, WorkPlace::START, 10).await;
+    assert!(!failed.unwrap().commands[0].waiting.as_ref().unwrap().is_left);
+}
+
+#[tokio::test]
+async fn what_was_sent_on_is_looked_for_by_the_id_that_a_list_shows() {
+    let desk = Desk::new();
+    // They fill a page, and one is beyond.
+    let stored = StoredCommand::new(Some("1".to_owned()), Json::parse(r#"{"cents":5}"#).unwrap());
+    let page = (0..COMMIT_WORK_MAX).fold(underlay_core::Commit::new(CommitId::draw()), |commit, _| {
+        commit.send(stored.work("jar", "jar-1", "put").unwrap())
+    });
+    desk.store.commit(&tenant(), page).await.unwrap();
+    let commit = underlay_core::Commit::new(CommitId::draw()).send(stored.work("jar", "j", "put").unwrap());
+    let sent = commit.id;
+    desk.store.commit(&tenant(), commit).await.unwrap();
+    let work = desk.store.find_work(&tenant(), sent, 0).await.unwrap().unwrap().work;
+    let listed = async |list| {
+        let before = WorkPlace::from_number(work.place.number() - 1);
+        desk.commands.list(&tenant(), list, before, 10).await.unwrap().commands.remove(0)
+    };
+    let shown = listed(CommandList::Waiting).await;
+    let id = shown.command_id;
+    assert_eq!(shown.submitted_at, None, "nobody submitted it");
+    assert_eq!(desk.commands.command_status(&tenant(), id).await.unwrap(), None);
+    assert_eq!(desk.commands.look_for(&tenant(), id).await.unwrap(), Some(shown));
+    let other = TenantId::new("globex").unwrap();
+    assert_eq!(desk.commands.look_for(&other, id).await.unwrap(), None);
+    assert_eq!(desk.commands.look_for(&tenant(), CommitId::draw()).await.unwrap(), None);
+
+    let dead = || Settled::Dead { error: "no".to_owned(), is_final: true, holds: true };
+    desk.settle(&work, dead()).await;
+    let shown = listed(CommandList::Failed).await;
+    assert!(shown.command_id == id && matches!(shown.status, CommandStatus::Failed { .. }), "{shown:?}");
+    assert_eq!(desk.commands.look_for(&tenant(), id).await.unwrap(), Some(shown));
+    desk.attempt(&work).await.unwrap();
+    let ended = desk.commands.look_for(&tenant(), id).await.unwrap().unwrap();
+    assert!(matches!(ended.status, CommandStatus::Processed(_)), "{ended:?}");
 }

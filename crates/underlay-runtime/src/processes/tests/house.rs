@@ -385,6 +385,6 @@ impl Program {
     /// All work that is there, or all that was given up.
     pub(super) async fn waiting(&self, dead: bool) -> Vec<underlay_core::WorkInfo> {
         let filter = underlay_core::WorkFilter { dead, ..underlay_core::WorkFilter::default() };
-        self.house.log.list_work(&filter, WorkPlace::START, 1_000).await.unwrap()
+        self.house.log.list_work(&filter, WorkPlace::START, 1_000).await.unwrap().work
     }
 }

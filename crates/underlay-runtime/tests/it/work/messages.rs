@@ -101,7 +101,8 @@ async fn what_is_newer_than_the_code_is_left_with_its_line_and_told() {
     let state = process.state();
     let left = |name: &str| state.receivers.iter().find(|of| of.receiver == name).unwrap().left;
     assert_eq!((left("post"), left("scribe")), (3, 1));
-    for info in yard.store.list_work(&WorkFilter::default(), WorkPlace::START, 9).await.unwrap() {
+    let listed = yard.store.list_work(&WorkFilter::default(), WorkPlace::START, 9).await.unwrap();
+    for info in listed.work {
         assert_eq!(info.work.attempts, 0, "nothing was written");
     }
 
@@ -374,6 +375,14 @@ async fn the_state_of_all_work_is_told_and_the_store_is_asked_once_a_second() {
     assert_eq!(
         (standings.queues.len(), standings.queues[0].depth.ready, standings.queues[0].lag),
         (1, 3, POLL * 5)
+    );
+    assert!(standings.queues[0].is_received);
+    let elsewhere = yard.process_of("b", Registry::default(), |config| config);
+    assert!(!elsewhere.engine.work_standings().await.unwrap().queues[0].is_received);
+    let told = serde_json::to_value(&standings.queues[0]).unwrap();
+    assert_eq!(
+        (&told["lag_seconds"], &told["ready"], &told["ready_is_least"]),
+        (&5.into(), &3.into(), &false.into())
     );
     let work = process.start();
     yard.until(async || yard.left().await == 0).await;

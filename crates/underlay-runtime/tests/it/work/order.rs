@@ -63,7 +63,7 @@ async fn a_page_from_before_a_failure_was_stored_overtakes_nobody() {
         .script(|delivery, number| if number == 1 && delivery.attempt < 4 { Act::Fail } else { Act::Do });
     // The time of the attempt runs out, and the store hears so.
     yard.pass(super::yard::TIMEOUT + MOMENT).await;
-    let head = yard.store.list_work(&Default::default(), Default::default(), 9).await.unwrap();
+    let head = yard.store.list_work(&Default::default(), Default::default(), 9).await.unwrap().work;
     assert_eq!(head[0].work.attempts, 1, "{head:?}");
     process.gate.hold_pages(false);
     yard.pass_until(async || yard.left().await == 0).await;

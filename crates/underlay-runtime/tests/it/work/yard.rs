@@ -357,11 +357,11 @@ impl Yard {
 
     pub async fn dead(&self) -> Vec<WorkInfo> {
         let filter = WorkFilter { dead: true, ..WorkFilter::default() };
-        self.store.list_work(&filter, WorkPlace::START, 1_000).await.unwrap()
+        self.store.list_work(&filter, WorkPlace::START, 1_000).await.unwrap().work
     }
 
     pub async fn left(&self) -> usize {
-        self.store.list_work(&WorkFilter::default(), WorkPlace::START, 1_000).await.unwrap().len()
+        self.store.list_work(&WorkFilter::default(), WorkPlace::START, 1_000).await.unwrap().work.len()
     }
 
     /// Lets everybody work until `done`, while the time stands still.
@@ -545,7 +545,7 @@ impl WorkQueueLayer for Gate {
 impl Yard {
     /// The first piece of work that is not dead.
     pub async fn store_first(&self) -> underlay_core::Work {
-        let all = self.store.list_work(&WorkFilter::default(), WorkPlace::START, 1).await.unwrap();
+        let all = self.store.list_work(&WorkFilter::default(), WorkPlace::START, 1).await.unwrap().work;
         all[0].work.clone()
     }
 }

@@ -1,5 +1,5 @@
-use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::fs::{self, File, Metadata, TryLockError};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -7,6 +7,7 @@ use underlay_core::{Clock, Error, Timestamp};
 
 use super::list::TokenList;
 use super::secret::{hex, random};
+use crate::private_file;
 
 /// Bytes in a file of tokens.
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -123,12 +124,8 @@ impl TokenFile {
     pub(super) async fn lock(&self, clock: &dyn Clock) -> Result<File, Error> {
         let target = self.followed();
         let path = target.beside("lock");
-        let mut options = OpenOptions::new();
-        options.create(true).truncate(false).write(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let failed = |error| Error::backend("locking the file of tokens", error);
-        let file = options.open(&path).map_err(failed)?;
+        let file = private_file::open_or_create(&path).map_err(failed)?;
         #[cfg(unix)]
         if let (Ok(owned), Ok(lock)) = (fs::metadata(&target.path), file.metadata()) {
             use std::os::unix::fs::MetadataExt;
@@ -163,8 +160,7 @@ impl TokenFile {
         let temporary = target.beside(&format!("{number}.tmp"));
         let written = replace(&temporary, &target.path, text);
         if written.is_err() {
-            // What is wrong was said; a file that stays behind is of no use to anybody.
-            fs::remove_file(&temporary).ok();
+            private_file::remove(&temporary);
         }
         written.map_err(|error| Error::backend(format!("writing the file of tokens: {error}"), error))
     }
@@ -202,11 +198,7 @@ impl TokenFile {
 
 /// Puts a text in the place of a file, in one step.
 fn replace(temporary: &Path, target: &Path, text: &[u8]) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.create_new(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(temporary)?;
+    let file = private_file::create(temporary)?;
     #[cfg(unix)]
     if let Ok(before) = fs::metadata(target) {
         use std::os::unix::fs::MetadataExt;
@@ -223,15 +215,7 @@ fn replace(temporary: &Path, target: &Path, text: &[u8]) -> io::Result<()> {
         }
         file.set_permissions(before.permissions())?;
     }
-    file.write_all(text)?;
-    file.sync_all()?;
-    drop(file);
+    private_file::fill(file, text)?;
     fs::rename(temporary, target)?;
-    #[cfg(unix)]
-    {
-        // The name is in the folder, which has to reach the disk too.
-        let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
-    }
-    Ok(())
+    private_file::keep_name(target)
 }

@@ -7,8 +7,8 @@ use underlay_core::memory::MemoryEventStore;
 use underlay_core::{
     BegunWork, Commit, CommitId, Committed, DueLook, DuePage, DuePlace, Error, EventStore, HeldShard, Lane,
     LaneCursors, ManualClock, QueueDepth, ReadWork, Settled, Settlement, Shard, ShardTerm, Share, TenantId,
-    Timestamp, WorkFilter, WorkId, WorkInfo, WorkPage, WorkPlace, WorkQueue, WorkScope, WorkStanding, Worker,
-    check_due_look,
+    Timestamp, WorkFilter, WorkId, WorkInfo, WorkList, WorkPage, WorkPlace, WorkQueue, WorkScope,
+    WorkStanding, Worker, check_due_look,
 };
 use underlay_testkit::{
     EventStoreFixture, EventStoreLayer, Fixture, Over, Skip, WorkQueueFixture, WorkQueueLayer,
@@ -113,10 +113,18 @@ enum Mutation {
     DiscardsForAnybody,
     /// Lists show everybody's work.
     ListsForAnybody,
+    /// A page holds as many bytes as there are.
+    ListsWithoutBound,
+    /// A page that is shorter than it may be is the last.
+    EndsAListEarly,
+    /// A page begins with the last piece of the one before.
+    RepeatsTheLast,
     /// Lists are of every kind.
     IgnoresTheFilter,
     /// Dead letters count as work that waits.
     CountsDeadAsLater,
+    /// No count is exact.
+    CountsAtLeast,
     /// Reopened, there is no work.
     ForgetsWorkWhenReopened,
     /// Reopened, there are no dead letters.
@@ -166,7 +174,16 @@ impl Mutant {
 
     async fn all(&self, dead: bool) -> Vec<WorkInfo> {
         let filter = WorkFilter { dead, ..WorkFilter::default() };
-        self.0.store.list_work(&filter, WorkPlace::START, 1_000).await.unwrap()
+        self.0.store.list_work(&filter, WorkPlace::START, 1_000).await.unwrap().work
+    }
+
+    /// Adds what follows a page, as many pieces as it may have.
+    async fn list_the_rest(&self, filter: &WorkFilter, limit: usize, listed: &mut WorkList) {
+        while let Some(next) = listed.next().filter(|_| listed.work.len() < limit) {
+            let rest = self.0.store.list_work(filter, next, limit - listed.work.len()).await.unwrap();
+            listed.work.extend(rest.work);
+            listed.at_end = rest.at_end;
+        }
     }
 
     /// Sends the work of a commit once more.
@@ -489,13 +506,13 @@ impl WorkQueueLayer for Mutant {
         filter: &WorkFilter,
         after: WorkPlace,
         limit: usize,
-    ) -> Result<Vec<WorkInfo>, Error> {
+    ) -> Result<WorkList, Error> {
         let mut filter = filter.clone();
         match self.0.mutation {
             Mutation::IgnoresTheFilter => filter.kind = None,
             Mutation::ListsForAnybody => filter.tenant = None,
             Mutation::ForgetsLettersWhenReopened if filter.dead && self.0.is_reopened => {
-                return Ok(Vec::new());
+                return Ok(WorkList { work: Vec::new(), at_end: true });
             }
             _ => {}
         }
@@ -505,8 +522,17 @@ impl WorkQueueLayer for Mutant {
             }
             listed => listed?,
         };
+        match self.0.mutation {
+            Mutation::ListsWithoutBound => self.list_the_rest(&filter, limit, &mut listed).await,
+            Mutation::EndsAListEarly => listed.at_end |= listed.work.len() < limit,
+            Mutation::RepeatsTheLast if after > WorkPlace::START => {
+                let before = WorkPlace::from_number(after.number() - 1);
+                listed = self.0.store.list_work(&filter, before, limit).await?;
+            }
+            _ => {}
+        }
         let noted = self.noted();
-        for info in &mut listed {
+        for info in &mut listed.work {
             match self.0.mutation {
                 Mutation::CountsNoAttempts => info.work.attempts = 0,
                 _ => info.work.attempts += noted.attempts.get(&info.work.place).copied().unwrap_or(0),
@@ -519,6 +545,9 @@ impl WorkQueueLayer for Mutant {
         let mut depths = self.0.store.queue_depths().await?;
         if self.is(Mutation::CountsDeadAsLater) {
             depths.iter_mut().for_each(|depth| depth.later += std::mem::take(&mut depth.dead));
+        }
+        if self.is(Mutation::CountsAtLeast) {
+            depths.iter_mut().for_each(|depth| depth.ready_is_least = true);
         }
         Ok(depths)
     }
@@ -613,6 +642,10 @@ caught! { work_queue;
     discarded_by_another: work_belongs_to_its_tenant fails on DiscardsForAnybody;
     listed_for_another: work_belongs_to_its_tenant fails on ListsForAnybody;
     unfiltered: work_is_listed_and_counted fails on IgnoresTheFilter;
+    unbounded: lists_are_bounded_in_bytes fails on ListsWithoutBound;
+    ended_early: lists_are_bounded_in_bytes fails on EndsAListEarly;
+    listed_twice: lists_are_bounded_in_bytes fails on RepeatsTheLast;
+    uncounted: work_is_listed_and_counted fails on CountsAtLeast;
     miscounted: work_is_listed_and_counted fails on CountsDeadAsLater;
     work_forgotten: work_survives_reopening fails on ForgetsWorkWhenReopened;
     letters_forgotten: work_survives_reopening fails on ForgetsLettersWhenReopened;
