@@ -346,6 +346,19 @@ impl Process for Payment {
                         .send(state.gateway(GatewayMessage::Charge { order, cents }))
                 }
                 ("reserve", _) => Self::decline(state),
+                // It has not run and never will, and something has to come of the money.
+                ("settle", CommandOutcome::Failed { .. }) => {
+                    Step::stay().command("settle", state.account(AccountCommand::Settle { order }))
+                }
+                ("release", CommandOutcome::Failed { .. }) => {
+                    Step::stay().command("release", state.account(AccountCommand::Release { order }))
+                }
+                ("complete", CommandOutcome::Failed { .. }) => {
+                    Step::stay().command("complete", state.order(OrderCommand::Complete))
+                }
+                ("decline", CommandOutcome::Failed { .. }) => {
+                    Step::stay().command("decline", state.order(OrderCommand::Decline))
+                }
                 ("settle", _) => Step::stay().command("complete", state.order(OrderCommand::Complete)),
                 ("complete" | "decline", _) => Step::stay().finish(),
                 _ => Step::stay(),

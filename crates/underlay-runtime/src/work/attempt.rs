@@ -4,7 +4,7 @@
 //!  it was begun too often without an end ──► given up ──► Dead
 //!  begun ──► done ─────────────────────────────────────────────► Done
 //!    │ │ └─► failed, panicked, or silent for too long ──┬───────► Retry, due after a pause
-//!    │ └──── a heartbeat: its time begins anew          └─ final, or the last ──► given up ──► Dead
+//!    │ └──── a heartbeat: its time begins anew          └─ final, or the last ──► given up ──► Dead, or Done after all
 //!    └─────► dropped: the term is over, or the worker ends. It is begun again by whoever works there next
 //! ```
 //!
@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 use underlay_core::limits::WORK_BEGUN_MAX;
 use underlay_core::{Attempts, Clock, Error, Fingerprint, Settled, Timestamp, Work, WorkId};
 
-use super::receiver::{Attempt, NotDone, Receiver};
+use super::receiver::{Attempt, GivenUp, NotDone, Receiver};
 use crate::subscription::Backoff;
 
 /// How often it is tried in a row to store what follows from giving up.
@@ -51,7 +51,8 @@ pub(super) async fn attempt(
     tracing::debug!(work = %work.id, receiver = work.sent.receiver, number, is_final, error, "an attempt failed");
     if is_final || number >= attempts.attempts_max {
         match give_up(&*receiver, &work, &error, &*clock, backoff).await {
-            Ok(()) => return Settled::Dead { error, is_final, holds: receiver.holds_key() },
+            Ok(GivenUp::Dead { holds }) => return Settled::Dead { error, is_final, holds },
+            Ok(GivenUp::Done) => return Settled::Done,
             Err(failed) => {
                 tracing::error!(work = %work.id, error = %failed, "the work is given up later");
             }
@@ -99,7 +100,7 @@ async fn give_up(
     reason: &str,
     clock: &dyn Clock,
     backoff: Backoff,
-) -> Result<(), Error> {
+) -> Result<GivenUp, Error> {
     let mut failures = 0;
     loop {
         let given_up = caught(receiver.give_up(work, reason)).await;

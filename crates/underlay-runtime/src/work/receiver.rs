@@ -49,10 +49,22 @@ pub(crate) trait Receiver: Send + Sync {
     ///
     /// # Errors
     /// What the store says: the work is given up later.
-    async fn give_up(&self, work: &Work, reason: &str) -> Result<(), underlay_core::Error> {
+    async fn give_up(&self, work: &Work, reason: &str) -> Result<GivenUp, underlay_core::Error> {
         let _ = (work, reason);
-        Ok(())
+        Ok(GivenUp::Dead { holds: self.holds_key() })
     }
+}
+
+/// What becomes of work of which no attempt follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GivenUp {
+    /// It is a dead letter.
+    Dead {
+        /// Whether it holds its key until a person replays or discards it.
+        holds: bool,
+    },
+    /// It was done before, and only the answer was lost.
+    Done,
 }
 
 /// Who does work in this process, by kind and name.
