@@ -292,10 +292,13 @@ pub(crate) struct Payment;
 
 impl Payment {
     fn decline(state: &PaymentState) -> Step<PaymentState> {
-        Step::stay()
-            .compensate()
-            .clear_timer("deadline")
-            .command("decline", state.order(OrderCommand::Decline))
+        let step = Step::stay().clear_timer("deadline");
+        // Where money is reserved, it is released first.
+        if state.is_charging { step.compensate() } else { Self::say_declined(step, state) }
+    }
+
+    fn say_declined(step: Step<PaymentState>, state: &PaymentState) -> Step<PaymentState> {
+        step.command("decline", state.order(OrderCommand::Decline))
     }
 }
 
@@ -353,12 +356,11 @@ impl Process for Payment {
                 ("release", CommandOutcome::Failed { .. }) => {
                     Step::stay().command("release", state.account(AccountCommand::Release { order }))
                 }
+                ("release", _) => Self::say_declined(Step::stay(), state),
                 ("complete", CommandOutcome::Failed { .. }) => {
                     Step::stay().command("complete", state.order(OrderCommand::Complete))
                 }
-                ("decline", CommandOutcome::Failed { .. }) => {
-                    Step::stay().command("decline", state.order(OrderCommand::Decline))
-                }
+                ("decline", CommandOutcome::Failed { .. }) => Self::say_declined(Step::stay(), state),
                 ("settle", _) => Step::stay().command("complete", state.order(OrderCommand::Complete)),
                 ("complete" | "decline", _) => Step::stay().finish(),
                 _ => Step::stay(),

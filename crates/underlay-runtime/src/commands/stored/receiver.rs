@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use underlay_core::{
-    Attempts, CommandOutcome, Commit, CommitId, CommitStatus, Error, EventStoreExt, ExpectedVersion,
+    Attempts, CommandError, CommandOutcome, Commit, CommitId, CommitStatus, Error, EventStoreExt, ExpectedVersion,
     Fingerprint, GIVEN_UP, Json, Metadata, Origin, Outcome, ReplyTo, StoredCommand, StoredInput, Work,
     WorkKind, kept_work_error,
 };
@@ -15,8 +15,8 @@ use crate::{ErasedRefusal, ExecuteNamedError, Executed, Request};
 /// Runs stored commands, of every category and operation.
 ///
 /// A refusal is an outcome, and the work is done. What the caller has to mend is final: an id that was used for something
-/// else, a stream that has moved past the expected version. A command that this program does not know may be known to a
-/// newer process beside it, and a body was looked at when it was stored, so it fits the program that stored it. Both are
+/// else, a stream that has moved past the expected version. A command that this program does not know is left for a
+/// newer process beside it. A body was looked at when it was stored, so it fits the program that stored it: it is
 /// tried again, as is everything that may pass.
 ///
 /// Before a failure is told, the outcome is looked for under the command's id: where it was stored before, by this
@@ -219,12 +219,13 @@ fn request(work: &Work, stored: &StoredCommand) -> Request {
 fn not_done(work: &Work, failure: ExecuteNamedError) -> NotDone {
     let error = match failure {
         ExecuteNamedError::Refused(refused) => return NotDone::last(refused),
+        ExecuteNamedError::Command(error @ CommandError::Unknown { .. }) => return NotDone::anothers(error),
         ExecuteNamedError::Command(error) => return NotDone::passing(error),
         ExecuteNamedError::Failed(error) => error,
     };
     match &error {
         Error::Invalid(_) | Error::IdReused(_) => NotDone::last(error),
-        Error::NotFound(_) => NotDone::passing(error),
+        Error::NotFound(_) => NotDone::anothers(error),
         // Without an expected version the engine decides again; with one, the stream never comes back to it.
         Error::Conflict(conflict) => match conflict.expected {
             ExpectedVersion::Exact(expected) if stored_expects(work) && conflict.actual > expected => {

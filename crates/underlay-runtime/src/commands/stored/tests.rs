@@ -484,7 +484,6 @@ async fn a_failure_says_whether_another_attempt_may_succeed() {
     let desk = Desk::new();
     let stored = |body: &str| StoredCommand::new(Some("1".to_owned()), Json::parse(body).unwrap());
     let misfit = desk.store_raw(stored(r#"{"cents":"five"}"#), "put").await;
-    let unknown = desk.store_raw(stored("{}"), "of-tomorrow").await;
     let bug = desk.store_raw(stored("{}"), "panic").await;
     let damaged = {
         let work =
@@ -500,7 +499,6 @@ async fn a_failure_says_whether_another_attempt_may_succeed() {
     desk.attempt(&desk.work(WorkKind::Command).await.pop().unwrap()).await.unwrap();
     for (work, is_final, told) in [
         (misfit, false, "does not fit"),
-        (unknown, false, "of-tomorrow"),
         (bug, false, "its log says why"),
         (damaged, true, "stored command"),
         (behind, true, "conflict"),
@@ -508,8 +506,11 @@ async fn a_failure_says_whether_another_attempt_may_succeed() {
     ] {
         let failed = desk.attempt(&work).await.unwrap_err();
         assert!(failed.reason.contains(told), "{failed}");
-        assert_eq!(failed.is_final, is_final, "{failed}");
+        assert_eq!((failed.is_final, failed.is_anothers), (is_final, false), "{failed}");
     }
+    let unknown = desk.store_raw(stored("{}"), "of-tomorrow").await;
+    let left = desk.attempt(&unknown).await.unwrap_err();
+    assert!(left.is_anothers && left.reason.contains("of-tomorrow"), "{left}");
     // In a list, what cannot be read hides nothing else.
     let page = desk.commands.list(&tenant(), CommandList::Waiting, WorkPlace::START, 100).await.unwrap();
     assert_eq!(page.commands.len(), 7);
