@@ -271,7 +271,8 @@ impl Aggregate for Payment {
             }
             // Two ways of finding out may find the same.
             (PaymentCommand::NoteCharged { .. }, Stage::Charged)
-            | (PaymentCommand::NoteDeclined { .. } | PaymentCommand::EndUnanswered { .. }, Stage::Declined) => {
+            | (PaymentCommand::NoteDeclined { .. } | PaymentCommand::EndUnanswered { .. }, Stage::Declined) =>
+            {
                 return Ok(Decision::nothing());
             }
             (_, stage) => {

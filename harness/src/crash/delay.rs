@@ -69,7 +69,8 @@ struct Took {
 impl Took {
     fn of(mut micros: Vec<u64>) -> Self {
         micros.sort_unstable();
-        let at = |percent: usize| micros.get((micros.len() * percent / 100).min(micros.len().saturating_sub(1)));
+        let at =
+            |percent: usize| micros.get((micros.len() * percent / 100).min(micros.len().saturating_sub(1)));
         let millis = |micros: Option<&u64>| micros.map_or(0, |micros| micros / 1_000);
         Self {
             messages: micros.len(),
@@ -115,7 +116,9 @@ impl Delays {
             return terminal::print(&serde_json::to_string_pretty(&answer)?);
         }
         let mut lines = vec![self.to_string(), format!("seed {seed}, {:.1} s", took.as_secs_f64())];
-        lines.extend(self.examples.iter().chain(&self.findings.examples).map(|example| format!("  {example}")));
+        lines.extend(
+            self.examples.iter().chain(&self.findings.examples).map(|example| format!("  {example}")),
+        );
         terminal::print(&lines.join("\n"))
     }
 }
@@ -165,8 +168,11 @@ impl Rounds<'_> {
             flow.wait_until_ready(one)?;
         }
         let open = place.address(Way::USUAL).open_when_there().await?;
-        let engine =
-            Engine::new(open.ports(), registry(Post::new(dice.uuid(), flow.port())), EngineConfig::default())?;
+        let engine = Engine::new(
+            open.ports(),
+            registry(Post::new(dice.uuid(), flow.port())),
+            EngineConfig::default(),
+        )?;
         let journal = Arc::new(Journal::open(&flow.add_journal())?);
         let (stop, stopped) = watch::channel(false);
         let mut senders = JoinSet::new();

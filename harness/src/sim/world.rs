@@ -519,7 +519,8 @@ async fn look_after_letters(engine: Engine, stage: Arc<Stage>) {
     for letter in letters {
         let order = if never_arrives(&letter) { LetterOrder::Discard } else { LetterOrder::Replay };
         stage.letter(&letter.work);
-        let settle = |order| engine.settle_dead_letter(order, &letter.work.tenant, letter.work.id, "the operator");
+        let settle =
+            |order| engine.settle_dead_letter(order, &letter.work.tenant, letter.work.id, "the operator");
         // What fails is done in the next round. Of what cannot be replayed a process was told.
         if let Err(Error::Invalid(_)) = settle(order).await {
             settle(LetterOrder::Discard).await.ok();

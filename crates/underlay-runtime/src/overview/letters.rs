@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
-use underlay_core::{
-    Error, ReplyTo, TenantId, WorkFilter, WorkId, WorkInfo, WorkKind, WorkPlace, WorkQueue,
-};
+use underlay_core::{Error, ReplyTo, TenantId, WorkFilter, WorkId, WorkInfo, WorkKind, WorkPlace, WorkQueue};
 
 use crate::Engine;
 use crate::commands::told_process;
@@ -165,9 +163,8 @@ impl Engine {
             let Some(last) = page.last() else { return Ok(settled) };
             after = last.work.place;
             let mut of_tenants: BTreeMap<TenantId, Vec<WorkId>> = BTreeMap::new();
-            let stays = |letter: &WorkInfo| {
-                order == LetterOrder::Replay && told_process(&letter.work).is_some()
-            };
+            let stays =
+                |letter: &WorkInfo| order == LetterOrder::Replay && told_process(&letter.work).is_some();
             let shown = page.into_iter().take_while(|letter| letter.work.place <= up_to);
             for letter in shown.filter(|letter| !stays(letter)) {
                 of_tenants.entry(letter.work.tenant).or_default().push(letter.work.id);

@@ -64,7 +64,7 @@ enum Job {
     Settle { batch: Vec<Entry>, begun_at: Timestamp },
     Attempt { shard: Shard, incarnation: u64, work: Arc<Work>, line: Arc<LineName> },
     Count { pieces: Vec<Beginning>, failures: u32 },
-    Drain { shard: Shard, incarnation: u64 },
+    Drain { shard: Shard, incarnation: u64, drain: u64 },
 }
 
 /// A page of whatever source.
@@ -284,15 +284,16 @@ impl WorkRunner {
     fn drain(&mut self, shard: Shard) {
         let Some(room) = self.shards.get_mut(&shard) else { return };
         room.is_draining = true;
+        room.drains += 1;
         let cursors = self.lines.cursors(shard, room.looked());
         self.lines.drop_waiting(shard);
         for place in self.suspects.drop_waiting(shard) {
             self.lines.settled(shard, place);
         }
         room.read_from(cursors);
-        let (incarnation, bound, clock) =
-            (room.incarnation, self.means.config.work_drain, self.means.clock.clone());
-        self.spawn(Job::Drain { shard, incarnation }, async move {
+        let (incarnation, drain) = (room.incarnation, room.drains);
+        let (bound, clock) = (self.means.config.work_drain, self.means.clock.clone());
+        self.spawn(Job::Drain { shard, incarnation, drain }, async move {
             clock.sleep(bound).await;
             Report::DrainIsOver
         });
@@ -638,7 +639,9 @@ impl WorkRunner {
                 self.lines.ended(shard, work.place, &line);
                 let settled = match report {
                     Ok(Report::Attempted(Attempted::Settled(settled))) => settled,
-                    Ok(Report::Attempted(Attempted::Left)) if is_known => return self.take_left(&work, &line),
+                    Ok(Report::Attempted(Attempted::Left)) if is_known => {
+                        return self.take_left(&work, &line);
+                    }
                     Ok(_) => return,
                     Err(error) if error.is_cancelled() => return,
                     // Only a bug ends an attempt otherwise; it is not begun again without a pause.
@@ -651,9 +654,10 @@ impl WorkRunner {
                     self.take_attempted(&work, &line, settled);
                 }
             }
-            Job::Drain { shard, incarnation } => {
-                let is_of_now = self.is_of_now(shard, incarnation);
-                if is_of_now && self.shards.get(&shard).is_some_and(|room| room.is_draining) {
+            Job::Drain { shard, incarnation, drain } => {
+                // One that was called off has no say in the next.
+                let goes_on = |room: &ShardRoom| room.is_draining && room.drains == drain;
+                if self.is_of_now(shard, incarnation) && self.shards.get(&shard).is_some_and(goes_on) {
                     self.lines.give_up(shard);
                 }
             }

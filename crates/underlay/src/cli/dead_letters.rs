@@ -179,7 +179,12 @@ async fn settle(app: &App, matches: &ArgMatches, order: LetterOrder) -> Result<(
     };
     if !matches.get_flag("yes") {
         let count = counted.count - left;
-        return told(app, count, "found", format!("{count} dead letters would be {done}; say --yes to do it{rest}"));
+        return told(
+            app,
+            count,
+            "found",
+            format!("{count} dead letters would be {done}; say --yes to do it{rest}"),
+        );
     }
     let count = app.engine.settle_dead_letters(order, &filter, counted.last, &by()?).await?;
     told(app, count, done, format!("{count} dead letters are {done}{rest}"))

@@ -6,8 +6,8 @@ use ledger::account::{Account, AccountCommand};
 use ledger::gateway::{Charge, ChargeMessage, Reconcile, ReconcileMessage};
 use ledger::money::Money;
 use ledger::payment::{
-    AGAIN_AFTER, ANSWER_WITHIN, EarlyEnd, Payment, PaymentCommand, PaymentEvent, PaymentId, PaymentStage, PaymentState,
-    Payments,
+    AGAIN_AFTER, ANSWER_WITHIN, EarlyEnd, Payment, PaymentCommand, PaymentEvent, PaymentId, PaymentStage,
+    PaymentState, Payments,
 };
 use underlay::words::Json;
 use underlay::{Actor, CommandOutcome, Input, Outgoing, Step, Timestamp};
@@ -249,7 +249,10 @@ fn an_operator_ends_what_was_stopped_and_nobody_will_answer_once() {
     given::<Payment>([requested(), stopped(), declined()]).when(late).then_refused("already-ended");
     // The money goes back, once.
     let ended = || at_gateway().and(stopped()).and(declined());
-    at_gateway().and(stopped()).when(declined()).then(Step::to(charging()).clear_timer("answer").compensate());
+    at_gateway()
+        .and(stopped())
+        .when(declined())
+        .then(Step::to(charging()).clear_timer("answer").compensate());
     ended().when(declined()).then(Step::to(charging()).clear_timer("answer").compensate());
     ended().when(accepted("release")).then(Step::to(charging()).finish());
 }

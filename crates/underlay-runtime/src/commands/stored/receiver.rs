@@ -2,9 +2,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use underlay_core::{
-    Attempts, CommandError, CommandOutcome, Commit, CommitId, CommitStatus, Error, EventStoreExt, ExpectedVersion,
-    Fingerprint, GIVEN_UP, Json, Metadata, Origin, Outcome, ReplyTo, StoredCommand, StoredInput, Work,
-    WorkKind, kept_work_error,
+    Attempts, CommandError, CommandOutcome, Commit, CommitId, CommitStatus, Error, EventStoreExt,
+    ExpectedVersion, Fingerprint, GIVEN_UP, Json, Metadata, Origin, Outcome, ReplyTo, StoredCommand,
+    StoredInput, Work, WorkKind, kept_work_error,
 };
 
 use super::{Commands, read_command};
@@ -94,12 +94,7 @@ impl StoredCommands {
     }
 
     /// Stores that a command is given up as its outcome. Says how it ended, which may be otherwise.
-    async fn end(
-        &self,
-        work: &Work,
-        stored: &StoredCommand,
-        reason: &str,
-    ) -> Result<CommandOutcome, Error> {
+    async fn end(&self, work: &Work, stored: &StoredCommand, reason: &str) -> Result<CommandOutcome, Error> {
         let message = kept_work_error(reason);
         let failed = CommandOutcome::Failed { reason: message.clone() };
         // What is not well formed was never decided, and never will be.

@@ -1,8 +1,8 @@
 use serde::Serialize;
 use underlay_core::limits::WORK_PAGE_MAX;
 use underlay_core::{
-    Actor, CANCELLED, Commit, CommitId, CommitStatus, Committed, Error, EventStoreExt, GIVEN_UP, Json, Lane, Outcome,
-    StoredCommand, TenantId, Timestamp, Work, WorkFilter, WorkId, WorkInfo, WorkKind, WorkPlace,
+    Actor, CANCELLED, Commit, CommitId, CommitStatus, Committed, Error, EventStoreExt, GIVEN_UP, Json, Lane,
+    Outcome, StoredCommand, TenantId, Timestamp, Work, WorkFilter, WorkId, WorkInfo, WorkKind, WorkPlace,
     WorkStanding,
 };
 

@@ -131,12 +131,7 @@ impl Process for NewerCollect {
         Some(event.stream().id().to_owned())
     }
 
-    fn step(
-        &self,
-        state: Option<&Numbers>,
-        input: &Input<NewerNote>,
-        _: &StepContext,
-    ) -> Step<Numbers> {
+    fn step(&self, state: Option<&Numbers>, input: &Input<NewerNote>, _: &StepContext) -> Step<Numbers> {
         let mut next = state.cloned().unwrap_or_default();
         match input {
             Input::Event(Recorded { event: NewerNote::Noted { number }, .. }) => next.numbers.push(*number),
