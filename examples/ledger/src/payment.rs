@@ -10,6 +10,11 @@
 //! How a payment ends, the gateway says. Where a person notes that it was declined, it is stopped: the gateway is asked
 //! to cancel it, and it is released only then. So no money goes back that the gateway charges after all, and none stays
 //! set aside, however early somebody stops it.
+//!
+//! Where the gateway is gone for good and nobody can say how a payment ended, an operator ends it once it was stopped:
+//! it counts as declined, and the money is released. Whether the gateway has charged it then is between people.
+//!
+//! A command to settle or to release that is given up is sent again after an hour: the money is still set aside.
 
 use std::fmt;
 use std::str::FromStr;
@@ -30,6 +35,12 @@ pub const PAYMENT_CHARS_MAX: usize = 64;
 pub const PAYEE_CHARS_MAX: usize = 200;
 /// How long the gateway has to answer where nothing else is said.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+
+/// How long after a command was given up that ends the payment it is sent again.
+pub const AGAIN_AFTER: Duration = Duration::from_secs(60 * 60);
+/// The timers of what is sent again.
+const SETTLE_AGAIN: &str = "settle-again";
+const RELEASE_AGAIN: &str = "release-again";
 
 /// The id of a payment: 1 to [`PAYMENT_CHARS_MAX`] letters, digits and `-`. The gateway knows the payment by it.
 #[underlay::value]
@@ -141,6 +152,12 @@ pub enum PaymentCommand {
         /// Why.
         reason: String,
     },
+    /// Ends a payment that was stopped, and that the gateway will never say the end of: it counts as declined.
+    #[command(name = "end-unanswered", roles("operator"))]
+    EndUnanswered {
+        /// Why nobody waits for the gateway any more.
+        reason: String,
+    },
 }
 
 /// What a payment says no with.
@@ -171,6 +188,13 @@ pub enum PaymentRefusal {
     /// Somebody says what only the gateway knows.
     #[refusal(code = "gateway-decides", message = "only the gateway says that a payment was charged")]
     GatewayDecides,
+    /// The gateway may still say how it ends.
+    #[refusal(
+        code = "not-stopped",
+        message = "the payment is not stopped; give note-declined, so that the gateway is asked to cancel it, and end \
+                   it only where no answer will ever come"
+    )]
+    NotStopped,
     /// It has ended otherwise.
     #[refusal(code = "already-ended", message = "the payment has ended: {how}")]
     AlreadyEnded {
@@ -235,6 +259,10 @@ impl Aggregate for Payment {
             (PaymentCommand::NoteDeclined { .. }, Stage::Stopped) if !is_own(context) => {
                 return Ok(Decision::nothing());
             }
+            (PaymentCommand::EndUnanswered { reason }, Stage::Stopped) => PaymentEvent::Declined { reason },
+            (PaymentCommand::EndUnanswered { .. }, Stage::Requested) => {
+                return Err(PaymentRefusal::NotStopped);
+            }
             (PaymentCommand::NoteCharged { reference }, Stage::Requested | Stage::Stopped) => {
                 PaymentEvent::Charged { reference }
             }
@@ -243,8 +271,11 @@ impl Aggregate for Payment {
             }
             // Two ways of finding out may find the same.
             (PaymentCommand::NoteCharged { .. }, Stage::Charged)
-            | (PaymentCommand::NoteDeclined { .. }, Stage::Declined) => return Ok(Decision::nothing()),
-            (PaymentCommand::NoteCharged { .. } | PaymentCommand::NoteDeclined { .. }, stage) => {
+            | (PaymentCommand::NoteDeclined { .. } | PaymentCommand::EndUnanswered { .. }, Stage::Declined) =>
+            {
+                return Ok(Decision::nothing());
+            }
+            (_, stage) => {
                 let how = if stage == Stage::Charged { "it was charged" } else { "it was declined" };
                 return Err(PaymentRefusal::AlreadyEnded { how: how.to_owned() });
             }
@@ -369,10 +400,14 @@ impl Process for Payments {
                 let answer_by = context.now.saturating_add(self.answer_within).unwrap_or(context.now);
                 match (name.as_str(), outcome) {
                     ("reserve", CommandOutcome::Accepted) => self.reserved(state, answer_by),
-                    _ => state.after(name, outcome),
+                    _ => state.after(name, outcome, context.now),
                 }
             }
-            (Some(state), Input::Timer { .. }) => Step::to(state.clone()).send(state.reconcile()),
+            (Some(state), Input::Timer { name }) => match name.as_str() {
+                SETTLE_AGAIN => Step::stay().command("settle", state.settle()),
+                RELEASE_AGAIN => Step::stay().command("release", state.release()),
+                _ => Step::to(state.clone()).send(state.reconcile()),
+            },
         }
     }
 }
@@ -439,14 +474,16 @@ impl PaymentState {
     }
 
     /// What follows from the end of a command, but from money that was set aside.
-    fn after(&self, name: &str, outcome: &CommandOutcome) -> Step<Self> {
+    fn after(&self, name: &str, outcome: &CommandOutcome, now: Timestamp) -> Step<Self> {
+        let again = now.saturating_add(AGAIN_AFTER).unwrap_or(now);
         match (name, outcome) {
             (
                 "reserve",
                 CommandOutcome::Refused { message: reason, .. } | CommandOutcome::Failed { reason },
             ) => Step::to(self.clone()).command("decline", self.decline(reason)),
-            // The money is still set aside: a person replays the command.
-            ("settle" | "release", CommandOutcome::Failed { .. }) => Step::stay(),
+            // The money is still set aside, and what failed never runs.
+            ("settle", CommandOutcome::Failed { .. }) => Step::stay().timer(SETTLE_AGAIN, again),
+            ("release", CommandOutcome::Failed { .. }) => Step::stay().timer(RELEASE_AGAIN, again),
             _ => Step::to(self.clone()).finish(),
         }
     }

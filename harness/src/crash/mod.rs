@@ -7,10 +7,12 @@
 //! what the child had not flushed is taken away before the look. With `--server-crash` the server
 //! crashes while the child is at work, which goes on by itself before it is killed.
 //!
-//! With `--work` the processes do [work]: each round is a kill there.
+//! With `--work` the processes do [work]: each round is a kill there. With `--delay` it is counted how long a kill
+//! [delays](delay) the work that the process had in hand.
 
 pub(crate) mod bank;
 mod book;
+mod delay;
 mod errand;
 mod log;
 mod power;
@@ -90,6 +92,16 @@ pub(crate) struct Arguments {
     /// Kills processes that do work: stored commands, messages, a process with timers. Each round is a kill.
     #[arg(long, conflicts_with = "break_sync")]
     work: bool,
+    /// Counts how long a kill delays work, and fails where that is longer than the lease, a second, and the allowance.
+    /// Each round is a kill.
+    #[arg(long, conflicts_with_all = ["work", "break_sync", "power_loss", "server_crash"])]
+    delay: bool,
+    /// The lease of those processes.
+    #[arg(long, default_value_t = 10, requires = "delay", value_parser = clap::value_parser!(u64).range(1..=60))]
+    lease_seconds: u64,
+    /// How much longer a kill may delay work on a machine that does other things too.
+    #[arg(long, default_value_t = 2_000, requires = "delay")]
+    allowance_millis: u64,
     /// Makes every flush do nothing; fails where that is not found.
     #[arg(long, requires = "power_loss")]
     break_sync: bool,
@@ -141,6 +153,15 @@ pub(crate) async fn run(arguments: Arguments) -> Result<bool> {
     }
     let began = Instant::now();
     let rounds = Rounds { arguments: &arguments, directory: folder.path(), power };
+    if arguments.delay {
+        let delays = rounds.run_delays(&*subject, &mut Dice::new(seed)).await;
+        let good = delays.as_ref().is_ok_and(delay::Delays::is_good);
+        if let Ok(delays) = &delays {
+            delays.print(&arguments, seed, began.elapsed())?;
+        }
+        folder.leave(good)?;
+        return delays.map(|_| good);
+    }
     if arguments.work {
         let summary = rounds.run_work(subject, &mut Dice::new(seed)).await;
         let good = summary.as_ref().is_ok_and(|summary| summary.findings.is_clean());

@@ -294,10 +294,13 @@ pub(crate) struct Payment;
 
 impl Payment {
     fn decline(state: &PaymentState) -> Step<PaymentState> {
-        Step::stay()
-            .compensate()
-            .clear_timer("deadline")
-            .command("decline", state.order(OrderCommand::Decline))
+        let step = Step::stay().clear_timer("deadline");
+        // Where money is reserved, it is released first.
+        if state.is_charging { step.compensate() } else { Self::say_declined(step, state) }
+    }
+
+    fn say_declined(step: Step<PaymentState>, state: &PaymentState) -> Step<PaymentState> {
+        step.command("decline", state.order(OrderCommand::Decline))
     }
 }
 
@@ -348,6 +351,18 @@ impl Process for Payment {
                         .send(state.gateway(GatewayMessage::Charge { order, cents }))
                 }
                 ("reserve", _) => Self::decline(state),
+                // It has not run and never will, and something has to come of the money.
+                ("settle", CommandOutcome::Failed { .. }) => {
+                    Step::stay().command("settle", state.account(AccountCommand::Settle { order }))
+                }
+                ("release", CommandOutcome::Failed { .. }) => {
+                    Step::stay().command("release", state.account(AccountCommand::Release { order }))
+                }
+                ("release", _) => Self::say_declined(Step::stay(), state),
+                ("complete", CommandOutcome::Failed { .. }) => {
+                    Step::stay().command("complete", state.order(OrderCommand::Complete))
+                }
+                ("decline", CommandOutcome::Failed { .. }) => Self::say_declined(Step::stay(), state),
                 ("settle", _) => Step::stay().command("complete", state.order(OrderCommand::Complete)),
                 ("complete" | "decline", _) => Step::stay().finish(),
                 _ => Step::stay(),

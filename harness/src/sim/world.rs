@@ -17,7 +17,7 @@ use underlay_core::memory::{
     MemoryCheckpoints, MemoryEventStore, MemoryLeases, MemoryReadModels, MemorySchedules,
 };
 use underlay_core::{
-    Clock, EventStore, Json, Payload, TenantId, Timestamp, WorkFilter, WorkHint, WorkInfo, WorkPlace,
+    Clock, Error, EventStore, Json, Payload, TenantId, Timestamp, WorkFilter, WorkHint, WorkInfo, WorkPlace,
     WorkQueue,
 };
 use underlay_runtime::{Engine, LetterOrder, Missed, Request};
@@ -519,8 +519,12 @@ async fn look_after_letters(engine: Engine, stage: Arc<Stage>) {
     for letter in letters.work {
         let order = if never_arrives(&letter) { LetterOrder::Discard } else { LetterOrder::Replay };
         stage.letter(&letter.work);
-        // What fails is done in the next round.
-        engine.settle_dead_letter(order, &letter.work.tenant, letter.work.id, "the operator").await.ok();
+        let settle =
+            |order| engine.settle_dead_letter(order, &letter.work.tenant, letter.work.id, "the operator");
+        // What fails is done in the next round. Of what cannot be replayed a process was told.
+        if let Err(Error::Invalid(_)) = settle(order).await {
+            settle(LetterOrder::Discard).await.ok();
+        }
     }
 }
 

@@ -107,6 +107,11 @@ impl Errand {
         Ok(Self { id, tenant, ask, manner })
     }
 
+    /// What is asked for in so many words.
+    pub(crate) fn of(tenant: TenantId, ask: Ask, manner: Manner) -> Self {
+        Self { id: CommitId::draw(), tenant, ask, manner }
+    }
+
     /// Something that no other stands before.
     pub(crate) fn probe() -> Result<Self> {
         let id = CommitId::draw();

@@ -14,7 +14,7 @@ use super::deliveries::{Account, Deliveries};
 use super::errand::Line;
 use super::findings::Findings;
 use super::log::Log;
-use super::receiver::{Receiver, now};
+use super::receiver::{Arrival, Receiver, now};
 use super::station::{LEASE, Plan, Station};
 use crate::child::ChildProcess;
 use crate::dice::Dice;
@@ -68,6 +68,28 @@ impl Flow {
         })
     }
 
+    /// From now on the receiver wants nothing again.
+    pub(crate) fn take_everything(&self) {
+        self.receiver.take_everything();
+    }
+
+    /// Where the receiver listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.receiver.port()
+    }
+
+    /// All that have arrived, in order.
+    pub(crate) fn arrivals(&self) -> Vec<Arrival> {
+        self.receiver.arrivals()
+    }
+
+    /// A journal for callers who are in no process of the flow.
+    pub(crate) fn add_journal(&mut self) -> PathBuf {
+        let journal = self.directory.join(format!("work-{}", self.journals.len()));
+        self.journals.push(journal.clone());
+        journal
+    }
+
     /// How many processes there may be.
     pub(crate) fn places(&self) -> usize {
         self.members.len()
@@ -79,8 +101,7 @@ impl Flow {
     }
 
     fn plan(&mut self, dice: &mut Dice, callers: usize) -> Plan {
-        let journal = self.directory.join(format!("work-{}", self.journals.len()));
-        self.journals.push(journal.clone());
+        let journal = self.add_journal();
         let (worker, seed) = (dice.uuid(), dice.seed());
         let receiver = self.receiver.port();
         Plan { worker, receiver, journal, past: Vec::new(), callers, lease: self.lease, seed }

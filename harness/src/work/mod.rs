@@ -24,7 +24,9 @@ mod receiver;
 mod station;
 
 pub(crate) use self::deliveries::{Deliveries, Line};
+pub(crate) use self::domain::{TENANTS, registry};
+pub(crate) use self::errand::{Ask, Errand, Line as ErrandLine, Manner, Told};
 pub(crate) use self::findings::Findings;
 pub(crate) use self::flow::{Flow, Inside};
-pub(crate) use self::receiver::{Answer, Arrival, Parcel};
+pub(crate) use self::receiver::{Answer, Arrival, Parcel, Post, now as micros_now};
 pub(crate) use self::station::{ChildArguments, LEASE, run_child};

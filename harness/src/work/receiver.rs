@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -78,6 +79,7 @@ pub(crate) fn now() -> u64 {
 pub(crate) struct Receiver {
     port: u16,
     arrivals: Arc<Mutex<Vec<Arrival>>>,
+    takes_everything: Arc<AtomicBool>,
     accepting: JoinHandle<()>,
 }
 
@@ -86,8 +88,14 @@ impl Receiver {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let port = listener.local_addr()?.port();
         let arrivals = Arc::default();
-        let accepting = tokio::spawn(accept(listener, Arc::clone(&arrivals)));
-        Ok(Self { port, arrivals, accepting })
+        let takes_everything = Arc::default();
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&arrivals), Arc::clone(&takes_everything)));
+        Ok(Self { port, arrivals, takes_everything, accepting })
+    }
+
+    /// From now on wants nothing again, and gives every answer.
+    pub(crate) fn take_everything(&self) {
+        self.takes_everything.store(true, Ordering::Relaxed);
     }
 
     /// Where it listens, on this machine.
@@ -112,16 +120,24 @@ impl Drop for Receiver {
     }
 }
 
-async fn accept(listener: TcpListener, arrivals: Arc<Mutex<Vec<Arrival>>>) {
+async fn accept(
+    listener: TcpListener,
+    arrivals: Arc<Mutex<Vec<Arrival>>>,
+    takes_everything: Arc<AtomicBool>,
+) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        connections.spawn(serve(stream, Arc::clone(&arrivals)));
+        connections.spawn(serve(stream, Arc::clone(&arrivals), Arc::clone(&takes_everything)));
         while connections.try_join_next().is_some() {}
     }
 }
 
 /// Ends where whoever brought a parcel is gone, in the middle of a line or not.
-async fn serve(stream: TcpStream, arrivals: Arc<Mutex<Vec<Arrival>>>) -> io::Result<()> {
+async fn serve(
+    stream: TcpStream,
+    arrivals: Arc<Mutex<Vec<Arrival>>>,
+    takes_everything: Arc<AtomicBool>,
+) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     let mut line = String::new();
     loop {
@@ -130,7 +146,7 @@ async fn serve(stream: TcpStream, arrivals: Arc<Mutex<Vec<Arrival>>>) -> io::Res
             return Ok(());
         }
         let parcel: Parcel = serde_json::from_str(&line)?;
-        let answer = answer(&parcel);
+        let answer = answer(&parcel, takes_everything.load(Ordering::Relaxed));
         // Noted before it is answered, and in one order for all.
         arrivals.lock().unwrap_or_else(PoisonError::into_inner).push(Arrival { parcel, answer, at: now() });
         if answer != Answer::Silence {
@@ -141,8 +157,8 @@ async fn serve(stream: TcpStream, arrivals: Arc<Mutex<Vec<Arrival>>>) -> io::Res
     }
 }
 
-fn answer(parcel: &Parcel) -> Answer {
-    if parcel.attempt < ANSWERED_FROM {
+fn answer(parcel: &Parcel, takes_everything: bool) -> Answer {
+    if parcel.attempt < ANSWERED_FROM && !takes_everything {
         let attempt = parcel.attempt.to_le_bytes();
         let drawn = Fingerprint::of([parcel.idempotency_key.as_bytes(), &attempt]).0[0] % 100;
         if drawn < NOT_ANSWERED {

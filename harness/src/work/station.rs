@@ -20,8 +20,8 @@ use crate::{Result, child, journal};
 
 /// How long a process that is gone keeps others from its shards.
 pub(crate) const LEASE: Duration = Duration::from_secs(1);
-/// How often a worker looks for work without a hint.
-const POLL: Duration = Duration::from_millis(100);
+/// How often a worker looks for work without a hint, in the time of a lease: as the defaults have it.
+const POLLS_IN_A_LEASE: u32 = 10;
 /// The longest pause of a caller.
 const PAUSE_MAX: Duration = Duration::from_millis(40);
 /// How often it is looked whether terms were lost.
@@ -149,8 +149,8 @@ impl Station {
             process: worker.to_string(),
             view_lease: lease,
             work_lease: lease,
-            work_poll_interval: POLL,
-            view_poll_interval: POLL,
+            work_poll_interval: lease / POLLS_IN_A_LEASE,
+            view_poll_interval: lease / POLLS_IN_A_LEASE,
             ..EngineConfig::default()
         };
         let engine = Engine::new(open.ports(), registry(Post::new(worker, receiver)), config)?;

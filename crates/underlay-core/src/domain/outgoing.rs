@@ -12,6 +12,10 @@ use crate::words::{
 /// code, so none is taken for it.
 pub const CANCELLED: &str = "underlay:cancelled";
 
+/// The code of the outcome of a command that was given up, where a process waits for it. The process is told that it
+/// failed, and the command never runs.
+pub const GIVEN_UP: &str = "underlay:given-up";
+
 /// Something to be sent on with a commit. That it cannot be written down fails the commit, not the function
 /// that made it.
 #[derive(Clone, Debug, PartialEq, Eq)]

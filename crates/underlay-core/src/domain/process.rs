@@ -137,7 +137,10 @@ pub enum CommandOutcome {
         /// The fields of the refusal.
         body: Json,
     },
-    /// It was given up: its attempts were used up, or it does not fit.
+    /// It was given up: its attempts were used up, or it does not fit. It has not run, and it never runs: this is
+    /// stored under its id before the process is told, and nobody can replay its dead letter. What the process sends
+    /// next to the same aggregate does not wait behind it. A step that still wants it done sends it again, which is
+    /// another command.
     Failed {
         /// Why.
         reason: String,

@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use underlay_core::limits::WORK_PAGE_MAX;
-use underlay_core::{Error, TenantId, WorkFilter, WorkId, WorkInfo, WorkList, WorkPlace, WorkQueue};
+use underlay_core::{
+    Error, ReplyTo, TenantId, WorkFilter, WorkId, WorkInfo, WorkKind, WorkList, WorkPlace, WorkQueue,
+};
 
 use crate::Engine;
+use crate::commands::told_process;
 
 /// What becomes of a dead letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -35,6 +38,8 @@ impl LetterOrder {
 pub struct LetterCount {
     /// How many there are.
     pub count: usize,
+    /// Those of them that no replay makes due again: commands of which a process was told that they failed.
+    pub told: usize,
     /// Where the last of them stands. One that dies later, or again, may stand before it too.
     pub last: WorkPlace,
 }
@@ -88,8 +93,12 @@ impl Engine {
         let mut counted = LetterCount::default();
         loop {
             let page = self.dead_letters(filter, counted.last, WORK_PAGE_MAX).await?;
-            counted.count += page.work.len();
-            counted.last = page.work.last().map_or(counted.last, |last| last.work.place);
+            let told = page.work.iter().filter(|letter| told_process(&letter.work).is_some()).count();
+            counted = LetterCount {
+                count: counted.count + page.work.len(),
+                told: counted.told + told,
+                last: page.work.last().map_or(counted.last, |last| last.work.place),
+            };
             if page.at_end {
                 return Ok(counted);
             }
@@ -98,8 +107,12 @@ impl Engine {
 
     /// Replays or discards one dead letter of a tenant. The log of the service says who ordered it.
     ///
+    /// A command is not replayed where a process was told that it failed: the process has gone on by that. To see
+    /// this, all commands of the tenant that were given up may be read.
+    ///
     /// # Errors
-    /// [`Error::NotFound`] where the tenant has no such dead letter; what the store says.
+    /// [`Error::NotFound`] where the tenant has no such dead letter; [`Error::Invalid`] where it cannot be replayed,
+    /// with what to do instead; what the store says.
     pub async fn settle_dead_letter(
         &self,
         order: LetterOrder,
@@ -107,14 +120,36 @@ impl Engine {
         id: WorkId,
         by: &str,
     ) -> Result<(), Error> {
+        if order == LetterOrder::Replay {
+            self.check_replay(tenant, id).await?;
+        }
         match self.settle_letters(order, tenant, &[id], by).await? {
             0 => Err(not_found(id)),
             _ => Ok(()),
         }
     }
 
+    /// That no process was told of the failure.
+    async fn check_replay(&self, tenant: &TenantId, id: WorkId) -> Result<(), Error> {
+        let (tenant, kind) = (Some(tenant.clone()), Some(WorkKind::Command));
+        let commands = WorkFilter { tenant, kind, ..WorkFilter::default() };
+        let letter = match self.find_dead_letter(&commands, id).await {
+            Ok(letter) => letter,
+            // It is of another kind, or there is none.
+            Err(Error::NotFound(_)) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let Some(ReplyTo { process, instance, name }) = told_process(&letter.work) else { return Ok(()) };
+        Err(Error::invalid(format!(
+            "dead letter {id} cannot be replayed: process {process} was told that {name} failed, and its instance \
+             {instance} has gone on by that. Look at the instance; discard the dead letter, and where the command is \
+             still wanted, give it again as a new one"
+        )))
+    }
+
     /// Replays or discards every dead letter that a filter finds, up to a place: what a person was shown the number
-    /// of. Those that die meanwhile stand behind it. Says how many there were.
+    /// of. Those that die meanwhile stand behind it. Says how many there were. Commands of which a process was told
+    /// are not replayed, and not counted then.
     ///
     /// # Errors
     /// What the store says; what was done until then is done.
@@ -130,7 +165,10 @@ impl Engine {
             let page = self.dead_letters(filter, after, WORK_PAGE_MAX).await?;
             let next = page.next().filter(|next| *next < up_to);
             let mut of_tenants: BTreeMap<TenantId, Vec<WorkId>> = BTreeMap::new();
-            for letter in page.work.into_iter().take_while(|letter| letter.work.place <= up_to) {
+            let stays =
+                |letter: &WorkInfo| order == LetterOrder::Replay && told_process(&letter.work).is_some();
+            let shown = page.work.into_iter().take_while(|letter| letter.work.place <= up_to);
+            for letter in shown.filter(|letter| !stays(letter)) {
                 of_tenants.entry(letter.work.tenant).or_default().push(letter.work.id);
             }
             for (tenant, ids) in of_tenants {

@@ -5,7 +5,7 @@ use underlay_core::{
 };
 
 use super::Processes;
-use super::entry::{Fault, ProcessEntry};
+use super::entry::ProcessEntry;
 use super::instance::commit_id;
 use crate::work::NotDone;
 
@@ -70,7 +70,8 @@ impl Processes {
         match entry.route(event) {
             Ok(Some(instance)) => Ok(self.give(entry.name(), RoutedInput::of_event(event, instance)).await?),
             Ok(None) => Ok(()),
-            Err(Fault { reason, is_anothers, .. }) => Err(NotDone { reason, is_final: !is_anothers }),
+            Err(fault) if fault.is_anothers => Err(NotDone::anothers(fault)),
+            Err(fault) => Err(NotDone::last(fault)),
         }
     }
 }

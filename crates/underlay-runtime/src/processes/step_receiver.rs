@@ -16,7 +16,7 @@
 //! What happens when something fails: a failure of the store passes, and the input is tried again. A step that
 //! panics fails that attempt. What fails in the same way every time, such as a state that no upcaster lifts, fails
 //! for good: the input becomes a dead letter, and its instance stands still. A state of a newer version is left to
-//! the program that wrote it.
+//! the program that wrote it, and an event that this program does not know to one that does: no attempt counts.
 
 use std::sync::Arc;
 
@@ -278,9 +278,12 @@ impl StepReceiver {
         if self.processes.store.find_commit(&arrived.tenant, self.commit_of(arrived)).await?.is_some() {
             return Ok(Tried::Done);
         }
+        if fault.is_anothers {
+            return Err(NotDone::anothers(fault));
+        }
         let process = self.entry.name();
         tracing::warn!(process, instance = arrived.instance, work = %arrived.work_id, %fault, "a step failed");
-        Err(NotDone { reason: fault.reason, is_final: fault.is_final })
+        Err(if fault.is_final { NotDone::last(fault) } else { NotDone::passing(fault) })
     }
 
     fn commit_of(&self, arrived: &Arrived) -> underlay_core::CommitId {

@@ -20,6 +20,8 @@ const MOMENTS_MAX: usize = 100;
 const AT_ONCE: usize = 16;
 /// Schedules that are set aside at a time; one that no longer fits is tried again with every look.
 const ASIDE_MAX: usize = 10_000;
+/// How late a schedule may be and still be moved on: beyond that the clock is taken to be wrong.
+const LATE_MAX: SignedDuration = SignedDuration::from_hours(366 * 24);
 /// How long after its moment a schedule is still on time.
 const LATE_AFTER: SignedDuration = SignedDuration::from_mins(1);
 /// Moments are full minutes, so there is something to look for once in each.
@@ -145,8 +147,20 @@ impl Timetable {
     }
 
     /// Submits the moments of a schedule up to now, and moves it on; false where somebody else did.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where it is later than [`LATE_MAX`]. A clock that is far ahead would move it past all of its
+    /// moments until then, and nothing moves it back.
     pub(super) async fn fire(&self, schedule: &Schedule, now: Timestamp) -> Result<bool, Error> {
         let Some(due) = schedule.next_due_at else { return Ok(false) };
+        if now.duration_since(due) > LATE_MAX {
+            return Err(Error::invalid(format!(
+                "it was due at {due}, and it is {now} now: set the clock of this machine, if that is wrong. A schedule \
+                 that is more than {} days late is not moved on; where nobody worked for so long, remove it and add \
+                 it again",
+                LATE_MAX.as_hours() / 24
+            )));
+        }
         let definition = read(schedule)?;
         let (cron, zone) = definition.times()?;
         let (moments, next) = moments(&cron, &zone, definition.missed, due, now);

@@ -278,3 +278,25 @@ async fn what_looks_for_due_schedules_looks_at_full_minutes_and_stops_when_told(
     stop.send_replace(true);
     task.await.unwrap();
 }
+
+#[tokio::test]
+async fn a_clock_that_jumps_far_ahead_moves_no_schedule_on() {
+    for missed in [Missed::One, Missed::All, Missed::None] {
+        let desk = Desk::new();
+        let timetable = timetable(&desk);
+        let definition = ScheduleDefinition { missed, ..hourly(1) };
+        let put = timetable.put(&tenant(), "savings", definition).await.unwrap();
+        // The machine wakes in the year 2190.
+        assert_eq!(pass(&desk, &timetable, 164 * 365 * 24).await, 0, "{missed:?}");
+        let listed = timetable.list(Some(&tenant()), None, 10).await.unwrap();
+        assert_eq!(listed[0].next_due_at, put.next_due_at, "{missed:?}");
+        assert!(submitted(&desk).await.is_empty(), "{missed:?}");
+        let schedule = desk.schedules.list_schedules(None, None, 1).await.unwrap().remove(0);
+        let told = timetable.fire(&schedule, timetable.now()).await.unwrap_err();
+        assert!(told.to_string().contains("set the clock of this machine"), "{told}");
+        // Whoever did not work for a year goes on.
+        let due = put.next_due_at.unwrap();
+        let late = due.saturating_add(Duration::from_secs(366 * 24 * 3_600)).unwrap();
+        assert!(timetable.fire(&schedule, late).await.unwrap(), "{missed:?}");
+    }
+}

@@ -4,7 +4,8 @@
 //!  it was begun too often without an end ──► given up ──► Dead
 //!  begun ──► done ─────────────────────────────────────────────► Done
 //!    │ │ └─► failed, panicked, or silent for too long ──┬───────► Retry, due after a pause
-//!    │ └──── a heartbeat: its time begins anew          └─ final, or the last ──► given up ──► Dead
+//!    │ └──── a heartbeat: its time begins anew          └─ final, or the last ──► given up ──► Dead, or Done after all
+//!    ├─────► another program's ──► left, as it was
 //!    └─────► dropped: the term is over, or the worker ends. It is begun again by whoever works there next
 //! ```
 //!
@@ -22,7 +23,7 @@ use tokio::sync::Notify;
 use underlay_core::limits::WORK_BEGUN_MAX;
 use underlay_core::{Attempts, Clock, Error, Fingerprint, Settled, Timestamp, Work, WorkId};
 
-use super::receiver::{Attempt, NotDone, Receiver};
+use super::receiver::{Attempt, GivenUp, NotDone, Receiver};
 use crate::subscription::Backoff;
 
 /// How often it is tried in a row to store what follows from giving up.
@@ -31,13 +32,22 @@ const GIVE_UP_TRIES_MAX: u32 = 8;
 /// The longest pause before the next attempt, whatever a receiver asks for: every store can write that moment.
 const PAUSE_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
+/// What an attempt came to.
+#[derive(Debug)]
+pub(super) enum Attempted {
+    /// This became of the piece.
+    Settled(Settled),
+    /// It is another program's.
+    Left,
+}
+
 /// Makes an attempt, and says what became of the piece.
 pub(super) async fn attempt(
     receiver: Arc<dyn Receiver>,
     work: Arc<Work>,
     clock: Arc<dyn Clock>,
     backoff: Backoff,
-) -> Settled {
+) -> Attempted {
     let number = work.attempts.saturating_add(1);
     let (attempts, tried) = match catch_unwind(AssertUnwindSafe(|| receiver.attempts())) {
         Ok(attempts) if work.begun >= WORK_BEGUN_MAX => (attempts, Err(ended_too_often(&work))),
@@ -45,19 +55,29 @@ pub(super) async fn attempt(
         // A bug there fails the attempt, as one in the receiver itself does.
         Err(panic) => (Attempts::default(), Err(NotDone::passing(panicked(&*panic)))),
     };
-    let Err(NotDone { reason, is_final }) = tried else { return Settled::Done };
+    let Err(NotDone { reason, is_final, is_anothers }) = tried else {
+        return Attempted::Settled(Settled::Done);
+    };
+    if is_anothers {
+        tracing::debug!(work = %work.id, receiver = work.sent.receiver, reason, "an attempt showed that work is another's");
+        return Attempted::Left;
+    }
     // No store keeps a NUL in a text.
     let error = reason.replace('\0', "\u{fffd}");
     tracing::debug!(work = %work.id, receiver = work.sent.receiver, number, is_final, error, "an attempt failed");
     if is_final || number >= attempts.attempts_max {
         match give_up(&*receiver, &work, &error, &*clock, backoff).await {
-            Ok(()) => return Settled::Dead { error, is_final, holds: receiver.holds_key() },
+            Ok(GivenUp::Dead { holds }) => {
+                return Attempted::Settled(Settled::Dead { error, is_final, holds });
+            }
+            Ok(GivenUp::Done) => return Attempted::Settled(Settled::Done),
             Err(failed) => {
                 tracing::error!(work = %work.id, error = %failed, "the work is given up later");
             }
         }
     }
-    Settled::Retry { due_at: after(clock.now(), pause(work.id, number, &attempts)), error }
+    let due_at = after(clock.now(), pause(work.id, number, &attempts));
+    Attempted::Settled(Settled::Retry { due_at, error })
 }
 
 /// Why a piece is given up that may have ended every process that began it.
@@ -99,7 +119,7 @@ async fn give_up(
     reason: &str,
     clock: &dyn Clock,
     backoff: Backoff,
-) -> Result<(), Error> {
+) -> Result<GivenUp, Error> {
     let mut failures = 0;
     loop {
         let given_up = caught(receiver.give_up(work, reason)).await;

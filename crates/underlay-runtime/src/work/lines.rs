@@ -330,6 +330,21 @@ impl Lines {
         behind
     }
 
+    /// Forgets what waits for its turn in a line, and gives it back in the order of places.
+    pub(super) fn drop_line(&mut self, name: &Arc<LineName>) -> Vec<(Arc<Work>, Source)> {
+        let Some(line) = self.lines.get_mut(name) else { return Vec::new() };
+        let mut dropped: Vec<(Arc<Work>, Source)> =
+            std::mem::take(&mut line.waiting).into_values().map(|piece| (piece.work, piece.source)).collect();
+        dropped.sort_unstable_by_key(|(work, _)| work.place);
+        for (work, _) in &dropped {
+            let known = self.known.get_mut(&work.shard).and_then(|known| known.remove(&work.place));
+            if let Some(known) = known {
+                self.rooms.give_back(&name.tenant, known.source, known.bytes);
+            }
+        }
+        dropped
+    }
+
     /// What became of a piece is stored. Says what it was read from; `None` where it is not in memory.
     pub(super) fn settled(&mut self, shard: Shard, place: WorkPlace) -> Option<Source> {
         let known = self.known.get_mut(&shard)?.remove(&place)?;

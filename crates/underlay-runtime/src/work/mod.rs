@@ -26,7 +26,7 @@ use underlay_core::{Clock, Error, Wakeups, WorkKind, WorkQueue, Worker, WorkerId
 
 pub(crate) use handlers::{HandlerEntry, Handling, check_handler};
 use receiver::Receivers;
-pub(crate) use receiver::{Attempt, NotDone, Receiver};
+pub(crate) use receiver::{Attempt, GivenUp, NotDone, Receiver};
 pub use standing::{QueueStanding, ReceiverState, WorkStandings, WorkerState};
 
 use crate::commands::{Commands, StoredCommands};

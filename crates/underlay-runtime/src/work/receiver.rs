@@ -1,8 +1,9 @@
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use underlay_core::{Attempts, HandlerError, Timestamp, Work, WorkKind};
+use underlay_core::{Attempts, Error, HandlerError, Timestamp, Work, WorkKind};
 
 /// One attempt at a piece of work.
 pub(crate) struct Attempt<'a> {
@@ -16,9 +17,46 @@ pub(crate) struct Attempt<'a> {
     pub(crate) heartbeats: &'a tokio::sync::Notify,
 }
 
-/// Why an attempt did not do a piece of work. It is the form of every receiver's failure: a reason, and whether
-/// it is final.
-pub(crate) type NotDone = HandlerError;
+/// Why an attempt did not do a piece of work.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub(crate) struct NotDone {
+    pub(crate) reason: String,
+    /// Whether no other attempt can succeed.
+    pub(crate) is_final: bool,
+    /// Whether the attempt showed that this program cannot do it and another may. Then it is no failure: the work is
+    /// left, with all that stands behind it, as what cannot be [read](Receiver::reads).
+    pub(crate) is_anothers: bool,
+}
+
+impl NotDone {
+    /// A failure that may pass.
+    pub(crate) fn passing(reason: impl fmt::Display) -> Self {
+        HandlerError::passing(reason).into()
+    }
+
+    /// A failure that no other attempt mends.
+    pub(crate) fn last(reason: impl fmt::Display) -> Self {
+        HandlerError::last(reason).into()
+    }
+
+    /// It is for another program.
+    pub(crate) fn anothers(reason: impl fmt::Display) -> Self {
+        Self { reason: reason.to_string(), is_final: false, is_anothers: true }
+    }
+}
+
+impl From<HandlerError> for NotDone {
+    fn from(HandlerError { reason, is_final }: HandlerError) -> Self {
+        Self { reason, is_final, is_anothers: false }
+    }
+}
+
+impl From<Error> for NotDone {
+    fn from(error: Error) -> Self {
+        HandlerError::from(error).into()
+    }
+}
 
 /// Does work of one kind for one name: a handler, the runner of stored commands, the runner of a process.
 ///
@@ -49,10 +87,22 @@ pub(crate) trait Receiver: Send + Sync {
     ///
     /// # Errors
     /// What the store says: the work is given up later.
-    async fn give_up(&self, work: &Work, reason: &str) -> Result<(), underlay_core::Error> {
+    async fn give_up(&self, work: &Work, reason: &str) -> Result<GivenUp, Error> {
         let _ = (work, reason);
-        Ok(())
+        Ok(GivenUp::Dead { holds: self.holds_key() })
     }
+}
+
+/// What becomes of work of which no attempt follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GivenUp {
+    /// It is a dead letter.
+    Dead {
+        /// Whether it holds its key until a person replays or discards it.
+        holds: bool,
+    },
+    /// It was done before, and only the answer was lost.
+    Done,
 }
 
 /// Who does work in this process, by kind and name.

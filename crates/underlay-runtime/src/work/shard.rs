@@ -125,6 +125,8 @@ pub(super) struct ShardRoom {
     pub(super) since: Timestamp,
     /// Nothing more is begun, as it is to be given back.
     pub(super) is_draining: bool,
+    /// How often it was to be given back: the last time may have been called off.
+    pub(super) drains: u64,
     /// It was told to be given back.
     pub(super) is_released: bool,
     readings: [Reading; Source::COUNT],
@@ -157,6 +159,7 @@ impl ShardRoom {
             suspects_to: held.suspects_to,
             since: now,
             is_draining: false,
+            drains: 0,
             is_released: false,
             readings: Default::default(),
             due_at: Timestamp::MIN,

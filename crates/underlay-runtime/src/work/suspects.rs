@@ -112,6 +112,11 @@ impl Suspects {
         self.counted.insert(place);
     }
 
+    /// Whether this process has counted a piece.
+    pub(super) fn is_counted(&self, place: WorkPlace) -> bool {
+        self.counted.contains(&place)
+    }
+
     /// An attempt has ended, or was not begun.
     pub(super) fn ended(&mut self, place: WorkPlace) {
         self.alone.take_if(|alone| *alone == place);

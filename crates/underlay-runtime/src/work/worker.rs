@@ -28,7 +28,7 @@ use underlay_core::{
     WorkWakeup,
 };
 
-use super::attempt::{after, attempt};
+use super::attempt::{Attempted, after, attempt};
 use super::keeper::KeeperHandle;
 use super::lines::{LineName, Lines, PutBack, RunningBounds, Source, bytes_of};
 use super::receiver::Receivers;
@@ -64,7 +64,7 @@ enum Job {
     Settle { batch: Vec<Entry>, begun_at: Timestamp },
     Attempt { shard: Shard, incarnation: u64, work: Arc<Work>, line: Arc<LineName> },
     Count { pieces: Vec<Beginning>, failures: u32 },
-    Drain { shard: Shard, incarnation: u64 },
+    Drain { shard: Shard, incarnation: u64, drain: u64 },
 }
 
 /// A page of whatever source.
@@ -88,7 +88,7 @@ enum Report {
     Due(Result<DuePage, Error>),
     Counted(Result<Vec<Shard>, Error>),
     Settled(Result<Vec<Shard>, Error>),
-    Attempted(Settled),
+    Attempted(Attempted),
     DrainIsOver,
 }
 
@@ -284,15 +284,16 @@ impl WorkRunner {
     fn drain(&mut self, shard: Shard) {
         let Some(room) = self.shards.get_mut(&shard) else { return };
         room.is_draining = true;
+        room.drains += 1;
         let cursors = self.lines.cursors(shard, room.looked());
         self.lines.drop_waiting(shard);
         for place in self.suspects.drop_waiting(shard) {
             self.lines.settled(shard, place);
         }
         room.read_from(cursors);
-        let (incarnation, bound, clock) =
-            (room.incarnation, self.means.config.work_drain, self.means.clock.clone());
-        self.spawn(Job::Drain { shard, incarnation }, async move {
+        let (incarnation, drain) = (room.incarnation, room.drains);
+        let (bound, clock) = (self.means.config.work_drain, self.means.clock.clone());
+        self.spawn(Job::Drain { shard, incarnation, drain }, async move {
             clock.sleep(bound).await;
             Report::DrainIsOver
         });
@@ -637,7 +638,10 @@ impl WorkRunner {
                 let is_known = self.is_of_now(shard, incarnation) && self.lines.knows(shard, work.place);
                 self.lines.ended(shard, work.place, &line);
                 let settled = match report {
-                    Ok(Report::Attempted(settled)) => settled,
+                    Ok(Report::Attempted(Attempted::Settled(settled))) => settled,
+                    Ok(Report::Attempted(Attempted::Left)) if is_known => {
+                        return self.take_left(&work, &line);
+                    }
                     Ok(_) => return,
                     Err(error) if error.is_cancelled() => return,
                     // Only a bug ends an attempt otherwise; it is not begun again without a pause.
@@ -650,9 +654,10 @@ impl WorkRunner {
                     self.take_attempted(&work, &line, settled);
                 }
             }
-            Job::Drain { shard, incarnation } => {
-                let is_of_now = self.is_of_now(shard, incarnation);
-                if is_of_now && self.shards.get(&shard).is_some_and(|room| room.is_draining) {
+            Job::Drain { shard, incarnation, drain } => {
+                // One that was called off has no say in the next.
+                let goes_on = |room: &ShardRoom| room.is_draining && room.drains == drain;
+                if self.is_of_now(shard, incarnation) && self.shards.get(&shard).is_some_and(goes_on) {
                     self.lines.give_up(shard);
                 }
             }
@@ -676,6 +681,30 @@ impl WorkRunner {
                 self.settling.push(Entry { settlement, line: line.clone() });
             }
         }
+    }
+
+    /// Leaves a piece that an attempt has shown to be another program's, with what stands behind it.
+    fn take_left(&mut self, work: &Work, line: &Arc<LineName>) {
+        let behind = self.lines.drop_line(line);
+        let Some(source) = self.lines.settled(work.shard, work.place) else { return };
+        self.leave(work, LineName::clone(line), source);
+        for (behind, source) in behind {
+            self.leave(&behind, LineName::clone(line), source);
+        }
+        if self.suspects.is_counted(work.place) {
+            self.forget_count(work);
+        }
+    }
+
+    /// Takes back that a piece was counted: it has ended nobody, and nothing else is stored of it. Where that fails, it
+    /// is counted once too often.
+    fn forget_count(&mut self, work: &Work) {
+        self.suspects.settled(work.place);
+        let Some(term) = self.shards.get(&work.shard).map(|room| room.term) else { return };
+        let (queue, begun) = (self.means.queue.clone(), BegunWork { term, place: work.place, times: 0 });
+        self.spawn(Job::Count { pieces: Vec::new(), failures: 0 }, async move {
+            Report::Counted(queue.begin(&[begun]).await)
+        });
     }
 
     fn take_settled(&mut self, batch: Vec<Entry>, begun_at: Timestamp, answer: Result<Vec<Shard>, Error>) {
@@ -838,7 +867,7 @@ impl WorkRunner {
         let line = LineName::of(&work);
         let receiver = self.means.receivers.of(&work);
         let Some(receiver) = receiver.filter(|_| !room.is_left(&work, &line)) else {
-            self.leave(work, line, source);
+            self.leave(&work, line, source);
             return Fit::Fits;
         };
         if room.passes_over(&work.sent.receiver) {
@@ -861,11 +890,11 @@ impl WorkRunner {
     }
 
     /// Leaves a piece for another process.
-    fn leave(&mut self, work: Work, line: LineName, source: Source) {
-        let is_known = self.means.receivers.knows(&work);
+    fn leave(&mut self, work: &Work, line: LineName, source: Source) {
+        let is_known = self.means.receivers.knows(work);
         let Some(room) = self.shards.get_mut(&work.shard) else { return };
         tracing::debug!(work = %work.id, receiver = work.sent.receiver, name = work.sent.name, "work is left");
-        room.leave(&work, line, source, is_known);
+        room.leave(work, line, source, is_known);
     }
 }
 

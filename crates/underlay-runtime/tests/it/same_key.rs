@@ -82,7 +82,7 @@ impl Meeting {
     }
 
     async fn waiting(&self) -> usize {
-        self.log.list_work(&WorkFilter::default(), WorkPlace::START, 100).await.unwrap().len()
+        self.log.list_work(&WorkFilter::default(), WorkPlace::START, 100).await.unwrap().work.len()
     }
 
     async fn version(&self) -> u64 {

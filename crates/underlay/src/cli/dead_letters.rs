@@ -169,12 +169,22 @@ async fn settle(app: &App, matches: &ArgMatches, order: LetterOrder) -> Result<(
         ));
     }
     let counted = app.engine.count_dead_letters(&filter).await?;
+    let left = if order == LetterOrder::Replay { counted.told } else { 0 };
+    let rest = match left {
+        0 => String::new(),
+        left => format!("; {left} stay: of these commands a process was told that they failed"),
+    };
     if !matches.get_flag("yes") {
-        let text = format!("{} dead letters would be {done}; say --yes to do it", counted.count);
-        return told(app, counted.count, "found", text);
+        let count = counted.count - left;
+        return told(
+            app,
+            count,
+            "found",
+            format!("{count} dead letters would be {done}; say --yes to do it{rest}"),
+        );
     }
     let count = app.engine.settle_dead_letters(order, &filter, counted.last, &by()?).await?;
-    told(app, count, done, format!("{count} dead letters are {done}"))
+    told(app, count, done, format!("{count} dead letters are {done}{rest}"))
 }
 
 fn told(app: &App, count: usize, done: &str, text: String) -> Result<(), ExitError> {

@@ -6,8 +6,8 @@ use ledger::account::{Account, AccountCommand};
 use ledger::gateway::{Charge, ChargeMessage, Reconcile, ReconcileMessage};
 use ledger::money::Money;
 use ledger::payment::{
-    ANSWER_WITHIN, EarlyEnd, Payment, PaymentCommand, PaymentEvent, PaymentId, PaymentStage, PaymentState,
-    Payments,
+    AGAIN_AFTER, ANSWER_WITHIN, EarlyEnd, Payment, PaymentCommand, PaymentEvent, PaymentId, PaymentStage,
+    PaymentState, Payments,
 };
 use underlay::words::Json;
 use underlay::{Actor, CommandOutcome, Input, Outgoing, Step, Timestamp};
@@ -139,9 +139,16 @@ fn money_is_set_aside_then_charged_then_settled() {
 fn what_the_gateway_declines_is_released() {
     at_gateway().when(declined()).then(Step::to(charging()).clear_timer("answer").compensate());
     at_gateway().and(declined()).when(accepted("release")).then(Step::to(charging()).finish());
-    // The money is still set aside, so the instance waits for a person.
-    at_gateway().and(declined()).when(failed("release")).then_stays();
-    at_gateway().and(charged()).when(failed("settle")).then_stays();
+    // The money is still set aside, and what failed never runs: it is sent again.
+    let again = Timestamp::UNIX_EPOCH.saturating_add(AGAIN_AFTER).unwrap();
+    let not_released = || at_gateway().and(declined());
+    not_released().when(failed("release")).then(Step::stay().timer("release-again", again));
+    let later = not_released().and(failed("release")).when(Input::timer("release-again"));
+    later.then(Step::stay().command("release", release()));
+    let not_settled = || at_gateway().and(charged());
+    not_settled().when(failed("settle")).then(Step::stay().timer("settle-again", again));
+    let later = not_settled().and(failed("settle")).when(Input::timer("settle-again"));
+    later.then(Step::stay().command("settle", settle()));
 }
 
 #[test]
@@ -225,6 +232,29 @@ fn only_the_gateway_says_how_a_payment_ended() {
         let own = PaymentCommand::NoteDeclined { reason: "no".to_owned() };
         given::<Payment>(given_before).when(own).then([declined()]);
     }
+}
+
+#[test]
+fn an_operator_ends_what_was_stopped_and_nobody_will_answer_once() {
+    let operator = || Actor { name: Some("ada".to_owned()), roles: vec!["operator".to_owned()] };
+    let end = || PaymentCommand::EndUnanswered { reason: "no".to_owned() };
+    let given_by = |events: Vec<PaymentEvent>| given::<Payment>(events).by(operator()).when(end());
+    given_by(vec![requested(), stopped()]).then([declined()]);
+    given_by(vec![requested(), stopped(), declined()]).then([]);
+    given_by(vec![requested()]).then_refused("not-stopped");
+    given_by(vec![requested(), stopped(), charged()]).then_refused("already-ended");
+    given_by(Vec::new()).then_refused("not-requested");
+    // An answer that comes after all finds the end.
+    let late = PaymentCommand::NoteCharged { reference: "7".to_owned() };
+    given::<Payment>([requested(), stopped(), declined()]).when(late).then_refused("already-ended");
+    // The money goes back, once.
+    let ended = || at_gateway().and(stopped()).and(declined());
+    at_gateway()
+        .and(stopped())
+        .when(declined())
+        .then(Step::to(charging()).clear_timer("answer").compensate());
+    ended().when(declined()).then(Step::to(charging()).clear_timer("answer").compensate());
+    ended().when(accepted("release")).then(Step::to(charging()).finish());
 }
 
 #[test]

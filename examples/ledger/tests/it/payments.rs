@@ -228,6 +228,34 @@ fn a_payment_that_a_person_stops_ends_as_the_gateway_says() {
     assert_eq!(balance(&ledger), "990");
 }
 
+/// The gateway is gone for good. An operator ends its payments, once over HTTP and once by the program.
+#[test]
+fn an_operator_ends_payments_that_no_gateway_will_ever_answer() {
+    let ledger = Ledger::new();
+    let gateway = TestGateway::new();
+    let (serving, address) = serve(&ledger, &gateway, "1h");
+    open_purse(&address);
+    for id in ["rent", "heating"] {
+        pay(&address, id, "10", HANGS);
+        gateway.requests.recv_timeout(END_WITHIN).unwrap();
+    }
+    drop(serving);
+    drop(gateway);
+
+    let (_serving, address) = ledger.serve();
+    for id in ["rent", "heating"] {
+        post(&address, &format!("payment/{id}/note-declined"), &json!({ "reason": "the gateway is gone" }));
+    }
+    let gone = json!({ "reason": "the gateway is gone" });
+    post(&address, "payment/rent/end-unanswered", &gone);
+    let by_hand = ["command", "submit", "payment", "heating", "end-unanswered", &gone.to_string()];
+    ledger.answer(&[&by_hand[..], &["--role", "operator"]].concat());
+    wait_for(&address, &wanted([("rent", RELEASED), ("heating", RELEASED)]));
+    post(&address, "payment/rent/end-unanswered", &gone);
+    assert_eq!(ends(&address), wanted([("rent", RELEASED), ("heating", RELEASED)]));
+    assert_eq!(balance(&ledger), "1000");
+}
+
 #[test]
 fn without_a_gateway_payments_are_declined_with_a_sentence() {
     let ledger = Ledger::new();

@@ -17,6 +17,9 @@
 //! What happens when something fails: where a worker dies after the decision is stored and before the work is settled,
 //! the next one finds the outcome under the id and is done. To cancel is to store an outcome under that id too, so of
 //! cancelling and running one wins. Where both lose their answer, the store knows which it was.
+//!
+//! A command that a process waits for is given up in the same way: that is stored as its outcome, and the process is
+//! told. Such a command is not replayed.
 
 mod receiver;
 mod standing;
@@ -29,7 +32,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use underlay_core::{CommitId, Error, Origin, StoredCommand, TenantId, Work, WorkQueue};
 
-pub(crate) use receiver::StoredCommands;
+pub(crate) use receiver::{StoredCommands, told_process};
 pub use standing::{Cancelled, CommandInfo, CommandList, CommandPage, CommandStatus, WaitingCommand};
 pub(crate) use submission::Target;
 pub use submission::{SubmitOptions, Submitted};

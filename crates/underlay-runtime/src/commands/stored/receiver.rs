@@ -2,24 +2,30 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use underlay_core::{
-    Attempts, CommandOutcome, Commit, CommitId, CommitStatus, Error, EventStoreExt, ExpectedVersion,
-    Fingerprint, Metadata, Origin, Outcome, StoredCommand, StoredInput, Work,
+    Attempts, CommandError, CommandOutcome, Commit, CommitId, CommitStatus, Error, EventStoreExt,
+    ExpectedVersion, Fingerprint, GIVEN_UP, Json, Metadata, Origin, Outcome, ReplyTo, StoredCommand,
+    StoredInput, Work, WorkKind, kept_work_error,
 };
 
 use super::{Commands, read_command, reads_command};
 use crate::registry::Body;
-use crate::work::{Attempt, NotDone, Receiver};
+use crate::work::{Attempt, GivenUp, NotDone, Receiver};
 use crate::{ErasedRefusal, ExecuteNamedError, Executed, Request};
 
 /// Runs stored commands, of every category and operation.
 ///
 /// A refusal is an outcome, and the work is done. What the caller has to mend is final: an id that was used for something
-/// else, a stream that has moved past the expected version. A command that this program does not know may be known to a
-/// newer process beside it, and a body was looked at when it was stored, so it fits the program that stored it. Both are
+/// else, a stream that has moved past the expected version. A command that this program does not know is left for a
+/// newer process beside it. A body was looked at when it was stored, so it fits the program that stored it: it is
 /// tried again, as is everything that may pass.
 ///
 /// Before a failure is told, the outcome is looked for under the command's id: where it was stored before, by this
 /// worker or another, by a direct call or a cancellation, the work is done.
+///
+/// A process goes on by what it is told. So where one waits, that the command is given up is stored as its outcome
+/// first, under its id: of giving it up and running it one wins, however late an attempt comes to its end, and the
+/// process is told what won. The dead letter tells people. It cannot be replayed, and it holds no key, since what the
+/// process sends next may be for the same aggregate.
 pub(crate) struct StoredCommands {
     commands: Arc<Commands>,
 }
@@ -36,7 +42,7 @@ impl StoredCommands {
             Ok(_) => return Ok(CommandOutcome::Accepted),
             Err(ExecuteNamedError::Refused(refused)) => {
                 let ErasedRefusal { code, message, fields, .. } = refused;
-                return Ok(CommandOutcome::Refused { code, message, body: fields });
+                return Ok(told(Outcome::Refused { code, message, body: fields }));
             }
             Err(failure) => failure,
         };
@@ -75,12 +81,7 @@ impl StoredCommands {
         let id = stored.identity(&work.tenant, work.id);
         match self.commands.store.commit_status(&work.tenant, id).await? {
             CommitStatus::Stored(found) if found.fingerprint == content => {
-                Ok(Some(match found.committed.outcome {
-                    Outcome::Accepted => CommandOutcome::Accepted,
-                    Outcome::Refused { code, message, body } => {
-                        CommandOutcome::Refused { code, message, body }
-                    }
-                }))
+                Ok(Some(told(found.committed.outcome)))
             }
             CommitStatus::Stored(_) | CommitStatus::Unknown => Ok(None),
             CommitStatus::Pending | CommitStatus::InDoubt => {
@@ -89,8 +90,31 @@ impl StoredCommands {
         }
     }
 
-    /// Tells the process that waits for it how a command ended. The first that is told counts: where the command was
-    /// given up, replayed and accepted then, the process has gone on by what it knew.
+    /// Stores that a command is given up as its outcome. Says how it ended, which may be otherwise.
+    async fn end(&self, work: &Work, stored: &StoredCommand, reason: &str) -> Result<CommandOutcome, Error> {
+        let message = kept_work_error(reason);
+        let failed = CommandOutcome::Failed { reason: message.clone() };
+        // What is not well formed was never decided, and never will be.
+        let Ok(content) = stored.content(&work.sent.receiver, &work.sent.name) else { return Ok(failed) };
+        let id = stored.identity(&work.tenant, work.id);
+        let body = Json::encode(&serde_json::Map::new())?;
+        let mut commit = Commit::new(id).with_content(content).with_outcome(Outcome::Refused {
+            code: GIVEN_UP.to_owned(),
+            message,
+            body,
+        });
+        commit.metadata.command_id = Some(id);
+        commit.metadata.correlation_id = stored.correlation_id;
+        commit.metadata.causation_id = stored.causation_id;
+        match self.commands.store.commit(&work.tenant, commit).await {
+            Ok(committed) => Ok(told(committed.outcome)),
+            // The id stands for something else, so the command cannot run under it.
+            Err(Error::IdReused(_)) => Ok(failed),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Tells the process that waits for it how a command ended.
     async fn tell(&self, work: &Work, stored: &StoredCommand, outcome: CommandOutcome) -> Result<(), Error> {
         let Some(reply_to) = &stored.reply_to else { return Ok(()) };
         let command_id = stored.identity(&work.tenant, work.id);
@@ -128,19 +152,42 @@ impl Receiver for StoredCommands {
         let stored = read_command(work).map_err(NotDone::last)?;
         let _run = self.commands.running.begin(&work.tenant, stored.identity(&work.tenant, work.id));
         let outcome = self.run(work, &stored).await?;
+        // It was given up before, by a worker that was gone before it could settle that.
+        if let CommandOutcome::Failed { reason } = outcome {
+            return Err(NotDone::last(reason));
+        }
         self.tell(work, &stored, outcome).await.map_err(|error| not_done(work, error.into()))
     }
 
-    async fn give_up(&self, work: &Work, reason: &str) -> Result<(), Error> {
-        let Ok(stored) = read_command(work) else { return Ok(()) };
-        // It may have been stored after all, when its last attempt was not answered in time.
-        let found = match stored.content(&work.sent.receiver, &work.sent.name) {
-            Ok(_) => self.find_outcome(work, &stored).await?,
-            // What is not well formed was never decided.
-            Err(_) => None,
-        };
-        let outcome = found.unwrap_or_else(|| CommandOutcome::Failed { reason: reason.to_owned() });
-        self.tell(work, &stored, outcome).await
+    async fn give_up(&self, work: &Work, reason: &str) -> Result<GivenUp, Error> {
+        let Ok(stored) = read_command(work) else { return Ok(GivenUp::Dead { holds: true }) };
+        if stored.reply_to.is_none() {
+            // It may have been stored after all, when its last attempt was not answered in time.
+            let is_well_formed = stored.content(&work.sent.receiver, &work.sent.name).is_ok();
+            let is_decided = is_well_formed && self.find_outcome(work, &stored).await?.is_some();
+            return Ok(if is_decided { GivenUp::Done } else { GivenUp::Dead { holds: true } });
+        }
+        let outcome = self.end(work, &stored, reason).await?;
+        let is_failed = matches!(outcome, CommandOutcome::Failed { .. });
+        self.tell(work, &stored, outcome).await?;
+        Ok(if is_failed { GivenUp::Dead { holds: false } } else { GivenUp::Done })
+    }
+}
+
+/// The process that was told that a command failed, where a dead letter is of such a command.
+pub(crate) fn told_process(letter: &Work) -> Option<ReplyTo> {
+    let is_command = letter.sent.kind == WorkKind::Command;
+    read_command(letter).ok().filter(|_| is_command)?.reply_to
+}
+
+/// An outcome as a process is told it.
+fn told(outcome: Outcome) -> CommandOutcome {
+    match outcome {
+        Outcome::Accepted => CommandOutcome::Accepted,
+        Outcome::Refused { code, message, .. } if code == GIVEN_UP => {
+            CommandOutcome::Failed { reason: message }
+        }
+        Outcome::Refused { code, message, body } => CommandOutcome::Refused { code, message, body },
     }
 }
 
@@ -164,12 +211,13 @@ fn request(work: &Work, stored: &StoredCommand) -> Request {
 fn not_done(work: &Work, failure: ExecuteNamedError) -> NotDone {
     let error = match failure {
         ExecuteNamedError::Refused(refused) => return NotDone::last(refused),
+        ExecuteNamedError::Command(error @ CommandError::Unknown { .. }) => return NotDone::anothers(error),
         ExecuteNamedError::Command(error) => return NotDone::passing(error),
         ExecuteNamedError::Failed(error) => error,
     };
     match &error {
         Error::Invalid(_) | Error::IdReused(_) => NotDone::last(error),
-        Error::NotFound(_) => NotDone::passing(error),
+        Error::NotFound(_) => NotDone::anothers(error),
         // Without an expected version the engine decides again; with one, the stream never comes back to it.
         Error::Conflict(conflict) => match conflict.expected {
             ExpectedVersion::Exact(expected) if stored_expects(work) && conflict.actual > expected => {

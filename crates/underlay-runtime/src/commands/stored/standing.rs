@@ -1,8 +1,8 @@
 use serde::Serialize;
 use underlay_core::limits::WORK_PAGE_MAX;
 use underlay_core::{
-    Actor, CANCELLED, Commit, CommitId, CommitStatus, Committed, Error, EventStoreExt, Json, Lane, Outcome,
-    StoredCommand, TenantId, Timestamp, Work, WorkFilter, WorkId, WorkInfo, WorkKind, WorkPlace,
+    Actor, CANCELLED, Commit, CommitId, CommitStatus, Committed, Error, EventStoreExt, GIVEN_UP, Json, Lane,
+    Outcome, StoredCommand, TenantId, Timestamp, Work, WorkFilter, WorkId, WorkInfo, WorkKind, WorkPlace,
     WorkStanding,
 };
 
@@ -32,7 +32,7 @@ pub enum CommandStatus {
     Processed(Committed),
     /// It was cancelled before it was decided. It never runs.
     Cancelled(Committed),
-    /// It was given up, and waits for a person to replay or discard it.
+    /// It was given up, and waits for a person to replay or discard it. Where a process was told, it never runs.
     Failed {
         /// When.
         died_at: Timestamp,
@@ -344,9 +344,12 @@ fn is_cancelled(committed: &Committed) -> bool {
 
 fn of_committed(committed: Committed, submitted_at: Option<Timestamp>) -> CommandInfo {
     let command_id = committed.id;
-    let status = match is_cancelled(&committed) {
-        true => CommandStatus::Cancelled(committed),
-        false => CommandStatus::Processed(committed),
+    let status = match &committed.outcome {
+        Outcome::Refused { code, .. } if code == CANCELLED => CommandStatus::Cancelled(committed),
+        Outcome::Refused { code, .. } if code == GIVEN_UP => {
+            CommandStatus::Failed { died_at: committed.recorded_at, is_final: true }
+        }
+        _ => CommandStatus::Processed(committed),
     };
     CommandInfo { command_id, status, submitted_at, waiting: None }
 }

@@ -17,8 +17,10 @@ use underlay_derive::{command, event, refusal};
 
 use super::{Cancelled, CommandList, CommandStatus, StoredCommands, SubmitOptions};
 use crate::commands::Commands;
-use crate::work::{Attempt, NotDone, Receiver};
-use crate::{EngineConfig, ExecuteError, ExecuteNamedError, Executed, Ports, Registry, Request, WorkPorts};
+use crate::work::{Attempt, GivenUp, NotDone, Receiver};
+use crate::{
+    EngineConfig, ExecuteError, ExecuteNamedError, Executed, LetterOrder, Ports, Registry, Request, WorkPorts,
+};
 
 #[event(crate = underlay_core)]
 pub(crate) enum JarEvent {
@@ -201,8 +203,8 @@ impl Desk {
         receiver.attempt(attempt).await
     }
 
-    async fn give_up(&self, work: &Work, reason: &str) {
-        StoredCommands::new(self.commands.clone()).give_up(work, reason).await.unwrap();
+    async fn give_up(&self, work: &Work, reason: &str) -> GivenUp {
+        StoredCommands::new(self.commands.clone()).give_up(work, reason).await.unwrap()
     }
 
     async fn status(&self, key: &str) -> CommandStatus {
@@ -484,7 +486,6 @@ async fn a_failure_says_whether_another_attempt_may_succeed() {
     let desk = Desk::new();
     let stored = |body: &str| StoredCommand::new(Some("1".to_owned()), Json::parse(body).unwrap());
     let misfit = desk.store_raw(stored(r#"{"cents":"five"}"#), "put").await;
-    let unknown = desk.store_raw(stored("{}"), "of-tomorrow").await;
     let bug = desk.store_raw(stored("{}"), "panic").await;
     let damaged = {
         let work =
@@ -500,7 +501,6 @@ async fn a_failure_says_whether_another_attempt_may_succeed() {
     desk.attempt(&desk.work(WorkKind::Command).await.pop().unwrap()).await.unwrap();
     for (work, is_final, told) in [
         (misfit, false, "does not fit"),
-        (unknown, false, "of-tomorrow"),
         (bug, false, "its log says why"),
         (damaged, true, "stored command"),
         (behind, true, "conflict"),
@@ -508,8 +508,11 @@ async fn a_failure_says_whether_another_attempt_may_succeed() {
     ] {
         let failed = desk.attempt(&work).await.unwrap_err();
         assert!(failed.reason.contains(told), "{failed}");
-        assert_eq!(failed.is_final, is_final, "{failed}");
+        assert_eq!((failed.is_final, failed.is_anothers), (is_final, false), "{failed}");
     }
+    let unknown = desk.store_raw(stored("{}"), "of-tomorrow").await;
+    let left = desk.attempt(&unknown).await.unwrap_err();
+    assert!(left.is_anothers && left.reason.contains("of-tomorrow"), "{left}");
     // In a list, what cannot be read hides nothing else.
     let page = desk.commands.list(&tenant(), CommandList::Waiting, WorkPlace::START, 100).await.unwrap();
     assert_eq!(page.commands.len(), 7);
@@ -556,7 +559,7 @@ async fn a_process_is_told_once_how_its_command_ended() {
     desk.attempt(&accepted).await.unwrap();
     desk.beside(registry()).attempt(&accepted).await.unwrap();
     // It was not answered in time, and its attempts are used up; it was accepted all the same.
-    desk.give_up(&accepted, "it took too long").await;
+    assert_eq!(desk.give_up(&accepted, "it took too long").await, GivenUp::Done);
     assert_eq!(desk.told().await, [CommandOutcome::Accepted]);
     assert_eq!(desk.cents().await, 5);
 
@@ -567,11 +570,75 @@ async fn a_process_is_told_once_how_its_command_ended() {
 
     let misfit = desk.store_raw(of_process(r#"{"cents":"x"}"#), "put").await;
     let failed = desk.attempt(&misfit).await.unwrap_err();
-    desk.give_up(&misfit, &failed.reason).await;
-    desk.give_up(&misfit, "another reason").await;
+    for reason in [failed.reason.as_str(), "another reason"] {
+        assert_eq!(desk.give_up(&misfit, reason).await, GivenUp::Dead { holds: false });
+    }
     assert_eq!(desk.told().await.len(), 3);
     let told = desk.told().await.pop().unwrap();
     assert!(matches!(told, CommandOutcome::Failed { reason } if reason == failed.reason));
+}
+
+#[tokio::test]
+async fn a_command_of_which_a_process_was_told_that_it_failed_never_runs() {
+    let desk = Desk::new();
+    let stored = of_process(r#"{"cents":5}"#);
+    let work = desk.store_raw(stored.clone(), "put").await;
+    let id = stored.identity(&tenant(), work.id);
+    assert_eq!(desk.give_up(&work, "its attempts were used up").await, GivenUp::Dead { holds: false });
+    // An attempt that comes late, and one after a crash before the settlement: it stays a dead letter.
+    for _ in 0..2 {
+        let failed = desk.beside(registry()).attempt(&work).await.unwrap_err();
+        assert!(failed.is_final && failed.reason == "its attempts were used up", "{failed}");
+    }
+    let told = CommandOutcome::Failed { reason: "its attempts were used up".to_owned() };
+    assert_eq!((desk.told().await, desk.cents().await), (vec![told], 0));
+    let status = desk.commands.command_status(&tenant(), id).await.unwrap().unwrap().status;
+    assert!(matches!(status, CommandStatus::Failed { is_final: true, .. }), "{status:?}");
+}
+
+#[tokio::test]
+async fn of_giving_up_and_running_one_wins_and_the_process_is_told_which() {
+    for _ in 0..20 {
+        let desk = Desk::new();
+        let work = desk.store_raw(of_process(r#"{"cents":5}"#), "put").await;
+        let other = desk.beside(registry());
+        let (_, given_up) = tokio::join!(other.attempt(&work), desk.give_up(&work, "too slow"));
+        let ran = given_up == GivenUp::Done;
+        assert_eq!(desk.cents().await, if ran { 5 } else { 0 });
+        let told = desk.told().await;
+        assert_eq!(told.len(), 1);
+        assert_eq!(matches!(told[0], CommandOutcome::Accepted), ran, "{told:?}");
+    }
+}
+
+#[tokio::test]
+async fn only_a_dead_letter_of_which_no_process_was_told_is_replayed() {
+    let desk = Desk::new();
+    let dead = |holds| Settled::Dead { error: "no".to_owned(), is_final: true, holds };
+    let told = desk.store_raw(of_process(r#"{"cents":5}"#), "put").await;
+    desk.give_up(&told, "no").await;
+    desk.settle(&told, dead(false)).await;
+    desk.put("k", 1).await.unwrap();
+    let own = desk.work(WorkKind::Command).await.remove(0);
+    desk.settle(&own, dead(true)).await;
+    let engine = crate::Engine::new(desk.ports.clone(), registry(), EngineConfig::default()).unwrap();
+    let settle = async |order, id| engine.settle_dead_letter(order, &tenant(), id, "Ada").await;
+
+    let refused = settle(LetterOrder::Replay, told.id).await.unwrap_err();
+    assert!(matches!(refused, Error::Invalid(_)), "{refused:?}");
+    for word in ["process payment", "instance 42", "fill", "discard"] {
+        assert!(refused.to_string().contains(word), "{refused}");
+    }
+    let all = WorkFilter::default();
+    let counted = engine.count_dead_letters(&all).await.unwrap();
+    assert_eq!((counted.count, counted.told), (2, 1));
+    let replayed = engine.settle_dead_letters(LetterOrder::Replay, &all, counted.last, "Ada").await;
+    assert_eq!(replayed.unwrap(), 1);
+    let left = engine.dead_letters(&all, WorkPlace::START, 10).await.unwrap();
+    assert_eq!(left.work.iter().map(|letter| letter.work.id).collect::<Vec<_>>(), [told.id]);
+    settle(LetterOrder::Discard, told.id).await.unwrap();
+    let gone = settle(LetterOrder::Replay, told.id).await.unwrap_err();
+    assert!(matches!(gone, Error::NotFound(_)), "{gone:?}");
 }
 
 #[tokio::test]

@@ -86,7 +86,7 @@ async fn an_older_program_follows_nothing_and_leaves_newer_states_to_others() {
     newer.follow().await.unwrap();
     let input = newer.waiting(false).await.into_iter().find(|info| info.work.sent.due_at.is_none()).unwrap();
     let failed = older.receive(&input.work).await.unwrap_err();
-    assert!(!failed.is_final && failed.reason.contains("a newer one takes the step"), "{failed:?}");
+    assert!(failed.is_anothers && failed.reason.contains("a newer one takes the step"), "{failed:?}");
     assert!(!older.reads(&input.work), "from then on it leaves what is for the instance to others");
     assert!(newer.reads(&input.work));
     newer.run().await.unwrap();

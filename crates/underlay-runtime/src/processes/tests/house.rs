@@ -2,8 +2,8 @@
 //! any write: what it does is the same in every run.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -168,7 +168,8 @@ impl House {
         let receivers = processes.receivers().into_iter().collect();
         let worker = Worker { id: WorkerId::draw(), holder: "program".to_owned() };
         let unanswered = HashSet::new();
-        Program { house: self.clone(), engine, processes, receivers, queue, worker, life, unanswered }
+        let left = Mutex::default();
+        Program { house: self.clone(), engine, processes, receivers, queue, worker, life, unanswered, left }
     }
 
     fn ports(&self, store: Arc<dyn EventStore>, work: WorkPorts, clock: Arc<dyn Clock>) -> Ports {
@@ -217,6 +218,8 @@ pub(super) struct Program {
     life: Life,
     /// Receivers of commands that never answer.
     pub(super) unanswered: HashSet<String>,
+    /// Lines that are left for another program.
+    left: Mutex<HashSet<(TenantId, String, String)>>,
 }
 
 impl Program {
@@ -262,14 +265,21 @@ impl Program {
             let mut stopped = HashSet::new();
             for ReadWork { work, is_blocked } in pieces {
                 let line = (work.tenant.clone(), work.sent.receiver.clone(), work.sent.key.clone());
+                if self.left.lock().unwrap().contains(&line) {
+                    continue;
+                }
                 let settled = if is_blocked || stopped.contains(&line) {
-                    Settled::Held
+                    Some(Settled::Held)
                 } else {
                     self.attempt(&work).await
                 };
                 if self.life.is_over() {
                     return Err(Killed);
                 }
+                let Some(settled) = settled else {
+                    self.left.lock().unwrap().insert(line);
+                    continue;
+                };
                 if !matches!(settled, Settled::Done) {
                     stopped.insert(line);
                 }
@@ -294,7 +304,8 @@ impl Program {
         }
     }
 
-    async fn attempt(&self, work: &Work) -> Settled {
+    /// Makes an attempt; none where the work is another program's.
+    async fn attempt(&self, work: &Work) -> Option<Settled> {
         let number = work.attempts + 1;
         let receiver = self.receivers.get(&(work.sent.kind, work.sent.receiver.clone()));
         let attempts_max = receiver.map_or(20, |receiver| receiver.attempts().attempts_max);
@@ -302,16 +313,17 @@ impl Program {
             WorkKind::Command => self.command(work).await.map_err(NotDone::from),
             _ => self.receive(work).await,
         };
-        match attempted {
+        Some(match attempted {
             Ok(()) => Settled::Done,
-            Err(NotDone { reason, is_final }) if is_final || number >= attempts_max => {
+            Err(NotDone { is_anothers: true, .. }) => return None,
+            Err(NotDone { reason, is_final, .. }) if is_final || number >= attempts_max => {
                 Settled::Dead { error: reason, is_final, holds: true }
             }
             Err(NotDone { reason, .. }) => {
                 let due_at = self.house.clock.now().saturating_add(Duration::from_secs(1)).unwrap();
                 Settled::Retry { due_at, error: reason }
             }
-        }
+        })
     }
 
     /// Whether its receiver can read a piece of work.

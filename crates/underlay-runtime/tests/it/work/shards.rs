@@ -350,3 +350,37 @@ async fn a_shard_that_was_to_be_given_back_and_is_kept_loses_nothing() {
     assert_eq!((yard.book.count("done"), yard.book.count("dropped")), (240 + keys * 2, 0), "{going_on}");
     work.stop().await;
 }
+
+#[tokio::test]
+async fn a_shard_that_is_to_be_given_back_again_has_all_of_its_time_again() {
+    let yard = Yard::new();
+    let process = yard.process("a");
+    let work = process.start();
+    yard.until(async || process.shards() == SHARDS).await;
+    yard.book.script(|_, _| Act::Wait);
+    let is_surplus = |key: &String| {
+        let shard = underlay_core::Shard::of(&super::yard::tenant("acme"), key);
+        usize::from(shard.number()) >= SHARDS / 2
+    };
+    let key = (0..).map(|key| format!("k{key}")).find(is_surplus).unwrap();
+    yard.send_notes("acme", &key, 1..=1).await;
+    yard.until(async || yard.book.count("begun") == 1).await;
+    // Another worker comes, goes before it got any, and comes again.
+    let probe = underlay_core::Worker { id: underlay_core::WorkerId::draw(), holder: "probe".to_owned() };
+    let look = LEASE / 3 + MOMENT;
+    yard.store.share(&probe, LEASE * 3, &[]).await.unwrap();
+    yard.pass_until(async || !process.state().draining.is_empty()).await;
+    let bound = process.engine.config().work_drain;
+    yard.store.leave(&probe).await.unwrap();
+    yard.pass(look).await;
+    assert!(process.state().draining.is_empty(), "{:?}", process.state());
+    yard.store.share(&probe, LEASE * 3, &[]).await.unwrap();
+    yard.pass(look).await;
+    assert!(!process.state().draining.is_empty(), "{:?}", process.state());
+    // The time of the first is over, and that of the second is not.
+    yard.pass(bound - look * 2 + MOMENT).await;
+    assert_eq!(yard.book.count("dropped"), 0);
+    yard.pass(look * 2).await;
+    assert_eq!(yard.book.count("dropped"), 1);
+    work.stop().await;
+}
