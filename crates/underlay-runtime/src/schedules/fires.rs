@@ -59,11 +59,12 @@ impl Timetable {
             let (mut failures, mut aside) = (0, Aside::default());
             while !*stop.borrow_and_update() {
                 let goes_on = || !*stop.borrow();
+                let looked_at = timetable.now();
                 let pause = match timetable.fire_due(&mut aside, goes_on).await {
                     Ok(0) => {
                         failures = 0;
                         aside = Aside::default();
-                        until_next_minute(timetable.now())
+                        until_next_minute(looked_at, timetable.now())
                     }
                     // There may be more.
                     Ok(_) => continue,
@@ -217,8 +218,24 @@ fn moments(
     }
 }
 
-fn until_next_minute(now: Timestamp) -> Duration {
+/// How long it is until the first full minute after a look. The look itself may have taken until then.
+fn until_next_minute(looked_at: Timestamp, now: Timestamp) -> Duration {
     let minute = MINUTE.as_micros() as i64;
-    let passed = now.as_microsecond().rem_euclid(minute);
-    Duration::from_micros((minute - passed).unsigned_abs())
+    let next = looked_at.as_microsecond().div_euclid(minute).saturating_add(1).saturating_mul(minute);
+    Duration::from_micros(u64::try_from(next.saturating_sub(now.as_microsecond())).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_that_takes_until_the_next_minute_is_followed_by_another() {
+        let at = |seconds| Timestamp::from_second(seconds).unwrap();
+        assert_eq!(until_next_minute(at(60), at(60)), Duration::from_secs(60));
+        assert_eq!(until_next_minute(at(119), at(119)), Duration::from_secs(1));
+        for late in [at(120), at(121), at(500)] {
+            assert_eq!(until_next_minute(at(119), late), Duration::ZERO);
+        }
+    }
 }

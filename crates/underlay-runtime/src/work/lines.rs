@@ -345,12 +345,14 @@ impl Lines {
         dropped
     }
 
-    /// What became of a piece is stored. Says what it was read from; `None` where it is not in memory.
+    /// What became of a piece is stored. Says what it was read from; `None` where it is not in memory. It may wait for
+    /// its turn: the shard was lost and held again by the same term, and it was read again before the answer came.
     pub(super) fn settled(&mut self, shard: Shard, place: WorkPlace) -> Option<Source> {
         let known = self.known.get_mut(&shard)?.remove(&place)?;
         self.rooms.give_back(&known.line.tenant, known.source, known.bytes);
         if let Some(line) = self.lines.get_mut(&known.line) {
             line.blockers.remove(&place);
+            line.waiting.retain(|(_, waiting), _| *waiting != place);
             line.busy.take_if(|busy| *busy == place);
             if line.is_gone() {
                 self.lines.remove(&known.line);
@@ -470,5 +472,69 @@ fn count_down<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, usize>, key: &K) 
         if *count == 0 {
             counts.remove(key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use underlay_core::{Attempts, CommitId, Json, NewWork, WorkId, WorkKind};
+
+    use super::super::receiver::{Attempt, NotDone};
+    use super::*;
+    use crate::EngineConfig;
+
+    struct Nobody;
+
+    #[async_trait]
+    impl Receiver for Nobody {
+        fn attempts(&self) -> Attempts {
+            Attempts::default()
+        }
+
+        fn holds_key(&self) -> bool {
+            false
+        }
+
+        async fn attempt(&self, _: Attempt<'_>) -> Result<(), NotDone> {
+            Ok(())
+        }
+    }
+
+    fn piece(number: u64) -> Work {
+        let (tenant, commit_id) = (TenantId::new("acme").unwrap(), CommitId::draw());
+        let json = || Json::parse("{}").unwrap();
+        Work {
+            id: WorkId::of(&tenant, commit_id, 0),
+            shard: Shard::of(&tenant, "key"),
+            tenant,
+            commit_id,
+            place: WorkPlace::from_number(number),
+            sent: NewWork::new(WorkKind::Message, "mailer", "key", "note", json()),
+            metadata: json(),
+            sent_at: Timestamp::UNIX_EPOCH,
+            attempts: 0,
+            begun: 0,
+            last_error: None,
+        }
+    }
+
+    #[test]
+    fn what_is_stored_of_a_piece_that_waits_again_lets_its_line_go_on() {
+        let mut lines = Lines::new(Rooms::new(&EngineConfig::default()));
+        let bounds = || RunningBounds { all: 8, of_tenant: 8, by_receiver: 8 };
+        let source = Source::Ready(Lane::Normal);
+        let (first, second) = (piece(1), piece(2));
+        let shard = first.shard;
+        for work in [first.clone(), second.clone()] {
+            lines.insert(work, source, Arc::new(Nobody), Timestamp::UNIX_EPOCH);
+        }
+        // An answer from before the shard was lost and held again: the first is done.
+        assert_eq!(lines.settled(shard, first.place), Some(source));
+        let begun = lines.next(bounds()).unwrap();
+        assert_eq!(begun.work.place, second.place, "it is not begun once more");
+        lines.ended(shard, second.place, &begun.line);
+        lines.settled(shard, second.place);
+        assert!(lines.next(bounds()).is_none() && lines.is_done());
     }
 }
