@@ -1,8 +1,9 @@
 //! What follows a commit: messages, stored commands, inputs and timers of processes.
 //!
 //! A worker holds shards ([`keeper`]), reads their work ([`shard`]) into lines of bounded length ([`lines`],
-//! [`rooms`]), makes attempts at it ([`attempt`]) by whoever receives it ([`receiver`]), counts those that may have ended a process ([`suspects`]), and settles in bulk what
-//! became of it ([`settling`]). [`worker`] has all of that in hand.
+//! [`rooms`]), makes attempts at it ([`attempt`]) by whoever receives it ([`receiver`]), counts those that may have
+//! ended a process ([`suspects`]), and settles in bulk what became of it ([`settling`]). [`worker`] has all of that in
+//! hand.
 
 mod attempt;
 mod handlers;

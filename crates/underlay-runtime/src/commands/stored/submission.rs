@@ -184,7 +184,7 @@ impl Commands {
         let committed = committed.map_err(|error| of_command(error, id))?;
         let is_executed = committed.id == id;
         let is_processed =
-            is_executed || (committed.repeated && self.is_processed(request, id, content).await?);
+            is_executed || (committed.repeated && self.is_stored(&request.tenant, id, id, content).await?);
         let due_at = match committed.repeated {
             false => options.due_at.filter(|due_at| *due_at > committed.recorded_at),
             true if is_processed => None,
@@ -199,18 +199,21 @@ impl Commands {
         })
     }
 
-    /// Whether a command that was submitted before has ended since. No commit of its submission says so.
-    async fn is_processed(
+    /// Whether a commit is stored under an id of a command: its own, or that of its submission.
+    ///
+    /// # Errors
+    /// [`Error::IdReused`] where it is of something else; what the store says.
+    async fn is_stored(
         &self,
-        request: &Request,
+        tenant: &TenantId,
+        under: CommitId,
         id: CommitId,
         content: Fingerprint,
     ) -> Result<bool, Error> {
-        let Some(found) = self.store.find_commit(&request.tenant, id).await? else { return Ok(false) };
-        if found.fingerprint != content {
-            return Err(Error::IdReused(id));
+        match self.store.find_commit(tenant, under).await? {
+            Some(found) if found.fingerprint != content => Err(Error::IdReused(id)),
+            found => Ok(found.is_some()),
         }
-        Ok(true)
     }
 
     /// Lets the commit of a command that is given directly agree with its submission, where there may be one.
@@ -231,13 +234,10 @@ impl Commands {
         id: CommitId,
         content: Fingerprint,
     ) -> Result<(), Error> {
-        if self.work.is_none() {
-            return Ok(());
+        if self.work.is_some() {
+            self.is_stored(tenant, submission_id(tenant, id), id, content).await?;
         }
-        match self.store.find_commit(tenant, submission_id(tenant, id)).await? {
-            Some(submitted) if submitted.fingerprint != content => Err(Error::IdReused(id)),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     async fn first_due_at(
