@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use underlay_core::{CommitId, Position, StreamVersion, Timestamp};
-use underlay_runtime::Executed;
+use underlay_runtime::{Executed, Request, Submitted};
 
 use crate::answer::Answer;
 use crate::app::App;
@@ -48,7 +48,7 @@ pub(crate) async fn execute(
         let submitted = app.engine().submit_named(&request, &category, &id, &command, &body, options).await;
         let submitted = submitted.map_err(|failure| Problem::of_command(failure, keyed))?;
         if !submitted.is_processed {
-            return Ok(deferral.accepted(&submitted, app.engine().clock().now()));
+            return stored(&app, &request, &deferral, &submitted).await;
         }
         // It has ended by now: what follows is its first answer.
     }
@@ -74,11 +74,25 @@ pub(crate) async fn operate(
         let submitted = app.engine().submit_operation_named(&request, &name, body, options).await;
         let submitted = submitted.map_err(|failure| Problem::of_command(failure, keyed))?;
         if !submitted.is_processed {
-            return Ok(deferral.accepted(&submitted, app.engine().clock().now()));
+            return stored(&app, &request, &deferral, &submitted).await;
         }
     }
     let executed = app.engine().operate_named(&request, &name, body).await;
     executed.map(answer).map_err(|failure| Problem::of_command(failure, keyed))
+}
+
+/// The answer to a command that is left with the store.
+async fn stored(
+    app: &App,
+    request: &Request,
+    deferral: &Deferral,
+    submitted: &Submitted,
+) -> Result<Response, Problem> {
+    let known = match submitted.repeated {
+        true => app.engine().command_status(&request.tenant, submitted.command_id).await?,
+        false => None,
+    };
+    Ok(deferral.accepted(submitted, known, app.engine().clock().now()))
 }
 
 fn answer(executed: Executed) -> Response {

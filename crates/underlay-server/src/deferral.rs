@@ -6,7 +6,7 @@ use axum::http::header::{LOCATION, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use underlay_core::Timestamp;
-use underlay_runtime::{SubmitOptions, Submitted};
+use underlay_runtime::{CommandInfo, SubmitOptions, Submitted};
 
 use crate::answer::Answer;
 use crate::command_status::CommandBody;
@@ -51,9 +51,16 @@ impl Deferral {
         (self.prefers_async || self.due_at.is_some()).then_some(options)
     }
 
-    /// The answer to a command that was stored.
-    pub(crate) fn accepted(&self, submitted: &Submitted, now: Timestamp) -> Response {
-        let mut response = Answer(CommandBody::submitted(submitted)).into_response();
+    /// The answer to a command that is stored. `known` says where it stands, where it was stored before: it may have
+    /// been given up since, or discarded.
+    pub(crate) fn accepted(
+        &self,
+        submitted: &Submitted,
+        known: Option<CommandInfo>,
+        now: Timestamp,
+    ) -> Response {
+        let body = known.map_or_else(|| CommandBody::submitted(submitted), CommandBody::from);
+        let mut response = Answer(body).into_response();
         *response.status_mut() = StatusCode::ACCEPTED;
         let headers = response.headers_mut();
         if let Ok(location) = HeaderValue::from_str(&format!("/v1/commands/{}", submitted.command_id)) {

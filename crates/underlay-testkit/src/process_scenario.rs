@@ -196,6 +196,7 @@ impl<P: Process> GivenProcess<P> {
         let context = StepContext {
             now,
             tenant: self.tenant.clone(),
+            process: P::NAME.to_owned(),
             instance: self.instance.clone().unwrap_or_else(|| "1".to_owned()),
             input_id: EventId::draw().0,
         };

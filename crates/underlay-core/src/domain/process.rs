@@ -155,19 +155,23 @@ pub struct StepContext {
     pub now: Timestamp,
     /// Whose instance it is.
     pub tenant: TenantId,
+    /// The process.
+    pub process: String,
     /// The instance.
     pub instance: String,
-    /// The identity of the input.
+    /// The identity of the input. Of an event it is that of the event, for every process that is given it.
     pub input_id: Uuid,
 }
 
 impl StepContext {
-    /// The n-th id of a step; the same when the step is taken again.
+    /// The n-th id of a step; the same when the step is taken again, and that of no other step, also where another
+    /// process is given the same event for an instance of the same name.
     #[must_use]
     pub fn id(&self, number: u32) -> Uuid {
         let parts = [
             b"step-id".as_slice(),
             self.tenant.as_str().as_bytes(),
+            self.process.as_bytes(),
             self.instance.as_bytes(),
             self.input_id.as_bytes(),
             &number.to_le_bytes(),
@@ -270,5 +274,26 @@ impl<S> Step<S> {
     /// Ends the instance.
     pub fn finish(self) -> Self {
         self.and(StepAction::Finish)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ids_of_a_step_are_its_own() {
+        let of = |process: &str, instance: &str, input: u128| StepContext {
+            now: Timestamp::UNIX_EPOCH,
+            tenant: TenantId::new("acme").unwrap(),
+            process: process.to_owned(),
+            instance: instance.to_owned(),
+            input_id: Uuid::from_u128(input),
+        };
+        let id = of("payment", "42", 7).id(0);
+        assert_eq!(id, of("payment", "42", 7).id(0), "taken again it is the same");
+        // Two processes are given the same event, each for its instance 42.
+        let others = [of("delivery", "42", 7), of("payment", "43", 7), of("payment", "42", 8)];
+        assert!(others.iter().all(|other| other.id(0) != id) && of("payment", "42", 7).id(1) != id);
     }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use underlay_core::reasons::OLDER_COPY;
 use underlay_core::{
-    Commit, CommitId, DueLook, Error, EventStore, ExpectedVersion, Json, Lane, NewWork, Retention, Settled,
-    Settlement, Shard, ShardTerm, Share, Timestamp, Version, Wakeups, Work, WorkFilter, WorkHint, WorkKind,
-    WorkPlace, WorkQueue, WorkScope, WorkStanding, Worker, WorkerId,
+    Commit, CommitId, DueLook, Error, EventStore, ExpectedVersion, Json, Lane, NewWork, Retention, Schedules,
+    Settled, Settlement, Shard, ShardTerm, Share, Timestamp, Version, Wakeups, Work, WorkFilter, WorkHint,
+    WorkKind, WorkPlace, WorkQueue, WorkScope, WorkStanding, Worker, WorkerId,
 };
 use underlay_postgres::{FaultPoint, Listen, PostgresStore, migrate, migrate_up_to};
 
@@ -469,5 +469,21 @@ fn an_older_program_stores_commits_beside_a_newer_one() {
         }
         let places: Vec<WorkPlace> = ready(&store).await.iter().map(|work| work.place).collect();
         assert_eq!(places, [3, 5, 7].map(|sequence| WorkPlace::of(sequence, 0)));
+    });
+}
+
+#[test]
+fn of_a_schedule_that_was_removed_the_revision_alone_is_kept() {
+    with_place(async |place| {
+        let store = place.open().await;
+        let definition = Json::parse(r#"{"body":"what nobody needs any more"}"#).unwrap();
+        store.put_schedule(&acme(), "nightly", &definition, Some(Timestamp::UNIX_EPOCH)).await.unwrap();
+        assert!(store.remove_schedule(&acme(), "nightly").await.unwrap());
+        let sql = "SELECT definition::text, revision FROM underlay.schedules";
+        let kept = place.admin().await.query_one(sql, &[]).await.unwrap();
+        assert_eq!((kept.get::<_, &str>(0), kept.get::<_, i64>(1)), ("null", 1));
+        assert_eq!(store.put_schedule(&acme(), "nightly", &definition, None).await.unwrap(), 2);
+        let listed = store.list_schedules(Some(&acme()), None, 10).await.unwrap();
+        assert_eq!(listed[0].definition, definition);
     });
 }

@@ -197,6 +197,7 @@ impl StepReceiver {
         let context = StepContext {
             now: arrived.taken.at,
             tenant: arrived.tenant.clone(),
+            process: self.entry.name().to_owned(),
             instance: arrived.instance.clone(),
             input_id: arrived.taken.id,
         };

@@ -29,6 +29,11 @@ const DAYS_MAX: i32 = 13 * 366;
 /// Longer than any change of clocks lasts, and than any zone is away from UTC.
 const ZONE_REACH: SignedDuration = SignedDuration::from_hours(30);
 
+/// What the database has a file of and is no zone: the first two are whatever this machine is set to, and another is set
+/// to something else.
+const NO_ZONES: [&str; 4] = ["localtime", "posixrules", "Factory", "Etc/Unknown"];
+const NAMES_OF_ZONES: &str = "a zone has a name of the IANA database, such as \"Europe/Berlin\" or \"UTC\"";
+
 /// A cron expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cron {
@@ -289,19 +294,29 @@ fn steady_offset(day: Date, zone: &TimeZone) -> Option<jiff::tz::Offset> {
     change.is_none_or(|change| change.timestamp() > to).then(|| zone.to_offset(from))
 }
 
+/// Refuses the name of what is no zone for a new schedule. One that was stored with it goes on as it was.
+///
+/// # Errors
+/// [`Error::Invalid`].
+pub(crate) fn check_zone(name: &str) -> Result<(), Error> {
+    match NO_ZONES.iter().any(|no_zone| no_zone.eq_ignore_ascii_case(name)) {
+        true => Err(Error::invalid(format!("{name:?} is no time zone of its own; {NAMES_OF_ZONES}"))),
+        false => Ok(()),
+    }
+}
+
 /// Finds a time zone by its name.
 ///
 /// # Errors
 /// [`Error::Invalid`] where there is no such zone.
 pub(crate) fn find_zone(name: &str) -> Result<TimeZone, Error> {
-    let place_of_names = "a zone has a name of the IANA database, such as \"Europe/Berlin\" or \"UTC\"";
     // The database would take it for a file, whatever it is called.
     let of_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'_' | b'-' | b'+');
     if name.is_empty() || name.len() > 64 || name.starts_with('/') || !name.bytes().all(of_name) {
-        return Err(Error::invalid(format!("there is no time zone {name:?}; {place_of_names}")));
+        return Err(Error::invalid(format!("there is no time zone {name:?}; {NAMES_OF_ZONES}")));
     }
     TimeZone::get(name).map_err(|error| {
-        Error::invalid(format!("there is no time zone {name:?} ({error}); {place_of_names}"))
+        Error::invalid(format!("there is no time zone {name:?} ({error}); {NAMES_OF_ZONES}"))
     })
 }
 
@@ -443,5 +458,10 @@ mod tests {
             let error = find_zone(zone).unwrap_err().to_string();
             assert!(error.contains("there is no time zone") && error.contains("Europe/Berlin"), "{error}");
         }
+        for zone in ["localtime", "posixrules", "factory", "Etc/Unknown"] {
+            let error = check_zone(zone).unwrap_err().to_string();
+            assert!(error.contains(zone) && error.contains("Europe/Berlin"), "{error}");
+        }
+        check_zone("Etc/UTC").unwrap();
     }
 }

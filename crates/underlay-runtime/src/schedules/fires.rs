@@ -198,7 +198,10 @@ fn moments(
     due: Timestamp,
     now: Timestamp,
 ) -> (Vec<Timestamp>, Option<Timestamp>) {
-    // The rules of a zone may have changed since the moment was stored.
+    let due = by_rules_of_now(cron, zone, due);
+    if due > now {
+        return (Vec::new(), Some(due));
+    }
     let last = || cron.last_until(now, zone).filter(|last| *last > due).unwrap_or(due);
     match missed {
         Missed::One => (vec![last()], cron.next_after(now, zone)),
@@ -216,6 +219,15 @@ fn moments(
             (moments, next)
         }
     }
+}
+
+/// The moment that a stored one stands for. Where the rules of a zone have changed since, it may be none any more. Then it
+/// stands for the one next to it: if that is to come, it is waited for, and if it has passed, nobody knew of it. So what
+/// is due once a day or a month is neither given twice nor left out.
+fn by_rules_of_now(cron: &Cron, zone: &TimeZone, due: Timestamp) -> Timestamp {
+    let (last, next) = (cron.last_until(due, zone), cron.next_after(due, zone));
+    let since = last.map_or(SignedDuration::MAX, |last| due.duration_since(last));
+    next.filter(|next| next.duration_since(due) < since && !since.is_zero()).unwrap_or(due)
 }
 
 /// How long it is until the first full minute after a look. The look itself may have taken until then.
@@ -236,6 +248,22 @@ mod tests {
         assert_eq!(until_next_minute(at(119), at(119)), Duration::from_secs(1));
         for late in [at(120), at(121), at(500)] {
             assert_eq!(until_next_minute(at(119), late), Duration::ZERO);
+        }
+    }
+
+    #[test]
+    fn where_the_rules_of_a_zone_changed_a_moment_of_before_stands_for_the_one_next_to_it() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let berlin = super::super::cron::find_zone("Europe/Berlin").unwrap();
+        let monthly: Cron = "0 6 1 * *".parse().unwrap();
+        // It is 06:00 there at 04:00 UTC. When it was stored, it was to be at 03:00 or at 05:00.
+        for missed in [Missed::One, Missed::All, Missed::None] {
+            let early = at("2026-07-01T03:00:00Z");
+            let (now, next) = moments(&monthly, &berlin, missed, early, early);
+            assert_eq!((now, next), (vec![], Some(at("2026-07-01T04:00:00Z"))), "{missed:?}");
+            let late = at("2026-07-01T05:00:00Z");
+            let (now, next) = moments(&monthly, &berlin, missed, late, late);
+            assert_eq!((now, next), (vec![late], Some(at("2026-08-01T04:00:00Z"))), "{missed:?}");
         }
     }
 }

@@ -65,6 +65,7 @@ impl Timetable {
     ) -> Result<ScheduleInfo, ExecuteNamedError> {
         let port = self.port()?;
         let (cron, zone) = definition.times()?;
+        cron::check_zone(&definition.zone)?;
         let definition = definition.checked(&self.commands)?;
         // What it submits must be as well formed as what is submitted now.
         let (target, stored) = definition.stored()?;

@@ -224,10 +224,12 @@ impl ShardRoom {
         self.of(Source::Ready(lane)).may_have_more = true;
     }
 
-    /// Looks for what came to be due before what was read: a little behind it, or all of it where that is long ago.
+    /// Looks for what came to be due before what was read: a little behind it, or all of it where that is long ago, or
+    /// the clock was put back.
     pub(super) fn look_behind(&mut self, now: Timestamp) {
         let behind = self.of(Source::Due).after.due_at;
-        if now >= self.all_due_at {
+        let is_ahead = self.all_due_at > after(now, LOOK_AT_ALL);
+        if now >= self.all_due_at || is_ahead {
             self.all_due_at = after(now, LOOK_AT_ALL);
             self.set_back(Timestamp::MIN);
         } else {
@@ -579,5 +581,22 @@ mod tests {
         room.looked_apart_to(NORMAL, &tenant, at(100), true, NOW);
         assert!(!room.is_apart(NORMAL, &tenant));
         assert_eq!(next(&mut room), Some(Look::All(NORMAL)));
+    }
+
+    #[test]
+    fn where_the_clock_was_put_back_it_is_looked_at_all_that_is_due() {
+        let at = |seconds| Timestamp::from_second(seconds).unwrap();
+        let end = DuePlace { due_at: at(7_200), place: WorkPlace::from_number(1) };
+        let mut room = read_to(end);
+        room.look_behind(at(7_200));
+        while let Some((look, _)) = room.next_look(at(7_200), |_| 256) {
+            let number = room.reading();
+            assert!(room.read(number));
+            room.looked_to(look.source(), end, false, at(7_200));
+        }
+        assert_eq!(room.after(Source::Due), end);
+        // An hour back: what is sent to wait from now on stands before the cursor.
+        room.look_behind(at(3_600));
+        assert_eq!(room.after(Source::Due), DuePlace::START);
     }
 }

@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use underlay_core::{WorkFilter, WorkPlace, WorkQueue};
+use underlay_core::{Archive, LogScope, WorkFilter, WorkPlace, WorkQueue};
 use underlay_runtime::Registry;
 
 use crate::account::Charge;
@@ -66,6 +66,24 @@ async fn a_command_is_stored_followed_and_runs_once() {
     assert_eq!(ended.ok()["command_id"], body["command_id"]);
     assert_eq!(ended.header("idempotent-replayed"), Some("true"));
     assert_eq!(place.get("/v1/streams/account-cash").await.ok()["version"], 1);
+}
+
+#[tokio::test]
+async fn what_is_stored_again_is_told_as_it_stands() {
+    let place = Place::new();
+    let send = || place.send(post_with(DEPOSIT, TEN, &[ASYNC, ("idempotency-key", "k")]));
+    let first = accepted(&send().await);
+    // The log alone is in another store now, as an import brings it: nobody runs the command there.
+    let archived = place.store.inner.read_commits(&LogScope::EveryTenant, 0, 10).await.unwrap().commits;
+    let other = Place::new();
+    other.store.inner.import_commits(archived).await.unwrap();
+    let again = other.send(post_with(DEPOSIT, TEN, &[ASYNC, ("idempotency-key", "k")])).await;
+    let told = accepted(&again);
+    assert_eq!((&told["command_id"], &told["status"]), (&first["command_id"], &json!("discarded")));
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    assert_eq!(told, other.get("/v1/commands/k").await.ok());
+    // Where it waits, it still does.
+    assert_eq!(accepted(&send().await)["status"], "pending");
 }
 
 #[tokio::test]

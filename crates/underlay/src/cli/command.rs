@@ -155,10 +155,16 @@ async fn submit(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
         }
     };
     let submitted = submitted.map_err(of_command)?;
+    // What was submitted before may have been given up since, or discarded.
+    let known = match submitted.repeated {
+        true => app.engine.command_status(&app.tenant, submitted.command_id).await?,
+        false => None,
+    };
+    let status = known.as_ref().map_or("pending", |known| known.status.word());
     if app.json {
         return print_json(&json!({
             "command_id": submitted.command_id,
-            "status": if submitted.is_processed { "processed" } else { "pending" },
+            "status": status,
             "submitted_at": submitted.submitted_at,
             "due_at": submitted.due_at,
             "repeated": submitted.repeated,
@@ -166,10 +172,13 @@ async fn submit(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
     }
     let id = submitted.command_id;
     let mut out = std::io::stdout().lock();
-    match (submitted.is_processed, submitted.due_at) {
-        (true, _) => writeln!(out, "command {id} has ended before; nothing was stored")?,
-        (false, Some(due_at)) => writeln!(out, "command {id} is stored, and due at {due_at}")?,
-        (false, None) => writeln!(out, "command {id} is stored")?,
+    match submitted.due_at {
+        _ if submitted.is_processed => writeln!(out, "command {id} has ended before; nothing was stored")?,
+        Some(due_at) => writeln!(out, "command {id} is stored, and due at {due_at}")?,
+        None if submitted.repeated => {
+            writeln!(out, "command {id} was stored before, and is {status}; nothing was stored")?
+        }
+        None => writeln!(out, "command {id} is stored")?,
     }
     Ok(writeln!(out, "`{} command show {id}` says what became of it", app.name)?)
 }
