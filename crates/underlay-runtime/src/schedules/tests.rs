@@ -37,6 +37,30 @@ impl SchedulesLayer for Stuck {
     }
 }
 
+/// Schedules that are put by somebody else, with the moment of an hour before, just before they are put.
+struct Overtaken(MemorySchedules);
+
+#[async_trait]
+impl SchedulesLayer for Overtaken {
+    type Below = MemorySchedules;
+
+    fn below(&self) -> &MemorySchedules {
+        &self.0
+    }
+
+    async fn put_schedule(
+        &self,
+        tenant: &TenantId,
+        name: &str,
+        definition: &Json,
+        next_due_at: Option<Timestamp>,
+    ) -> Result<Schedule, Error> {
+        let earlier = next_due_at.map(|next| next.checked_sub(Duration::from_secs(3_600)).unwrap());
+        self.0.put_schedule(tenant, name, definition, earlier).await?;
+        self.0.put_schedule(tenant, name, definition, next_due_at).await
+    }
+}
+
 fn timetable(desk: &Desk) -> Arc<Timetable> {
     Arc::new(Timetable::new(&desk.ports, desk.commands.clone(), &EngineConfig::default()))
 }
@@ -87,6 +111,19 @@ async fn a_schedule_is_put_looked_at_and_removed() {
     assert!(timetable.remove(&tenant(), "savings").await.unwrap());
     assert!(!timetable.remove(&tenant(), "savings").await.unwrap());
     assert_eq!(pass(&desk, &timetable, 5).await, 0);
+}
+
+#[tokio::test]
+async fn of_two_who_put_the_same_at_once_the_later_one_passes_over_no_moment() {
+    let desk = Desk::new();
+    let mut ports = desk.ports.clone();
+    ports.work.as_mut().unwrap().schedules = Arc::new(Over(Overtaken(desk.schedules.clone())));
+    let late = Arc::new(Timetable::new(&ports, desk.commands.clone(), &EngineConfig::default()));
+    desk.clock.advance(Duration::from_secs(3_600));
+    let put = late.put(&tenant(), "savings", hourly(1)).await.unwrap();
+    assert_eq!((put.next_due_at, put.revision), (Some("2026-01-01T01:00:00Z".parse().unwrap()), 1));
+    assert_eq!(look(&timetable(&desk)).await.unwrap(), 1);
+    assert_eq!(submitted(&desk).await.len(), 1);
 }
 
 #[tokio::test]
