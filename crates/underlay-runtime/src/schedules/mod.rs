@@ -11,10 +11,11 @@
 //! it stored. The moment is then moved on by compare and set.
 //!
 //! What happens when something fails: where a process dies between submitting and moving on, the next one submits the
-//! same moments again, which stores nothing, and moves on. Where the store is away, it is tried again after a pause. A
-//! schedule that this program cannot read is left for one that can, and the others go on, however many there are. It is
-//! looked at again a minute later. A process whose clock is ahead
-//! submits early; the work waits for its moment by the clock of the store all the same.
+//! same moments again, which stores nothing, and moves on. Where the store is away, it is tried again after a pause.
+//! Where it has no room for a tenant, that tenant is tried again after a pause, and the others go on. A schedule that
+//! this program cannot read is left for one that can, and the others go on, however many there are. It is looked at
+//! again in the next minute. A process whose clock is ahead submits early; the work waits for its moment by the clock of
+//! the store all the same.
 
 mod cron;
 mod definition;
