@@ -1,6 +1,6 @@
 use async_trait::async_trait;
-use tokio_postgres::Row;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Row};
 use underlay_core::adapter::{stored_name, stored_number, stored_time};
 use underlay_core::limits::SCHEDULES_MAX;
 use underlay_core::{
@@ -8,7 +8,7 @@ use underlay_core::{
     check_schedule_name,
 };
 
-use crate::connections::session::{Parameter, SessionRole, Statement};
+use crate::connections::session::{Parameter, SessionRole, Statement, Work};
 use crate::error::Failure;
 use crate::log::event_row::{self, RawJson};
 use crate::store::PostgresStore;
@@ -21,30 +21,13 @@ impl Schedules for PostgresStore {
         name: &str,
         definition: &Json,
         next_due_at: Option<Timestamp>,
-    ) -> Result<u64, Error> {
+    ) -> Result<Schedule, Error> {
         check_schedule_name(name)?;
         check_schedule_definition(definition)?;
-        let (owner, text, next) = (tenant.as_str(), definition.as_str(), stored(next_due_at));
-        let at_most = stored_number(SCHEDULES_MAX as u64);
-        let parameters: [Parameter<'_>; 5] = [
-            (&owner, Type::TEXT),
-            (&name, Type::TEXT),
-            (&text, Type::TEXT),
-            (&next, Type::INT8),
-            (&at_most, Type::INT8),
-        ];
-        let sql = include_str!("sql/put_schedule.sql");
-        // Put twice, it would have another revision.
-        let rows = self.0.sessions.write_anew(&SessionRole::Writer(tenant.clone()), sql, &parameters).await?;
-        let row = rows.first().ok_or_else(|| Failure::damaged("put_schedule gave no row"))?;
-        let revision: Option<i64> = row.try_get(0).map_err(Failure::from)?;
-        let revision = revision.ok_or_else(|| {
-            Error::invalid(format!(
-                "one schedule more exceeds SCHEDULES_MAX = {SCHEDULES_MAX} of a tenant; remove one that is no longer \
-                 needed"
-            ))
-        })?;
-        Ok(revision.unsigned_abs())
+        let lock = format!("{}{tenant}", self.0.schedules_lock);
+        let put = Put { lock, tenant, name, definition, next_due_at };
+        // Begun again after its end it would be put twice, so it is only where nothing was done.
+        Ok(self.0.sessions.write(&SessionRole::Writer(tenant.clone()), &put).await?)
     }
 
     async fn remove_schedule(&self, tenant: &TenantId, name: &str) -> Result<bool, Error> {
@@ -122,6 +105,58 @@ impl Schedules for PostgresStore {
         // Moved twice, the second would find it moved.
         let rows = self.0.sessions.write_anew(&SessionRole::Worker, sql, &parameters).await?;
         Ok(!rows.is_empty())
+    }
+}
+
+/// Puts a schedule, unless it is there by the same definition.
+struct Put<'a> {
+    /// What the function `put_schedule` locks: whoever puts one of the same tenant waits. So two who put the same at
+    /// once see each other.
+    lock: String,
+    tenant: &'a TenantId,
+    name: &'a str,
+    definition: &'a Json,
+    next_due_at: Option<Timestamp>,
+}
+
+#[async_trait]
+impl Work for Put<'_> {
+    type Done = Schedule;
+
+    async fn run(&self, client: &Client) -> Result<Schedule, Failure> {
+        let (owner, name, text) = (self.tenant.as_str(), self.name, self.definition.as_str());
+        let lock: [Parameter<'_>; 1] = [(&self.lock, Type::TEXT)];
+        client.query_typed(include_str!("sql/lock_schedules.sql"), &lock).await?;
+        let same: [Parameter<'_>; 3] = [(&owner, Type::TEXT), (&name, Type::TEXT), (&text, Type::TEXT)];
+        let found = client.query_typed(include_str!("sql/select_same_schedule.sql"), &same).await?;
+        if let Some(row) = found.first() {
+            return schedule(row);
+        }
+        let next = stored(self.next_due_at);
+        let at_most = stored_number(SCHEDULES_MAX as u64);
+        let parameters: [Parameter<'_>; 5] = [
+            (&owner, Type::TEXT),
+            (&name, Type::TEXT),
+            (&text, Type::TEXT),
+            (&next, Type::INT8),
+            (&at_most, Type::INT8),
+        ];
+        let rows = client.query_typed(include_str!("sql/put_schedule.sql"), &parameters).await?;
+        let row = rows.first().ok_or_else(|| Failure::damaged("put_schedule gave no row"))?;
+        let revision: Option<i64> = row.try_get(0)?;
+        let revision = revision.ok_or_else(|| {
+            Failure::refused(format!(
+                "one schedule more exceeds SCHEDULES_MAX = {SCHEDULES_MAX} of a tenant; remove one that is no longer \
+                 needed"
+            ))
+        })?;
+        Ok(Schedule {
+            tenant: self.tenant.clone(),
+            name: name.to_owned(),
+            definition: self.definition.clone(),
+            next_due_at: self.next_due_at,
+            revision: revision.unsigned_abs(),
+        })
     }
 }
 

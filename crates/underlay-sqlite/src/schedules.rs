@@ -20,11 +20,14 @@ impl Schedules for SqliteStore {
         name: &str,
         definition: &Json,
         next_due_at: Option<Timestamp>,
-    ) -> Result<u64, Error> {
+    ) -> Result<Schedule, Error> {
         check_schedule_name(name)?;
         check_schedule_definition(definition)?;
         let (tenant, name, definition) = (tenant.clone(), name.to_owned(), definition.clone());
         let put = move |connection: &Connection| {
+            if let Some(same) = same_schedule(connection, &tenant, &name, &definition)? {
+                return Ok(same);
+            }
             let revision = next_revision(connection, &tenant, &name)?;
             connection.prepare_cached(include_str!("sql/schedules/upsert_schedule.sql"))?.execute(
                 params![
@@ -35,7 +38,7 @@ impl Schedules for SqliteStore {
                     stored_number(revision)
                 ],
             )?;
-            Ok(revision)
+            Ok(Schedule { tenant, name, definition, next_due_at, revision })
         };
         self.write_beside(Flush::Now, put).await
     }
@@ -141,6 +144,18 @@ fn next_revision(connection: &Connection, tenant: &TenantId, name: &str) -> Resu
     }
     let delete = include_str!("sql/schedules/delete_removed_schedule.sql");
     Ok(revision(connection, delete, tenant, name)?.unwrap_or(0).saturating_add(1))
+}
+
+/// A schedule that is there by the same definition.
+fn same_schedule(
+    connection: &Connection,
+    tenant: &TenantId,
+    name: &str,
+    definition: &Json,
+) -> Result<Option<Schedule>, Failure> {
+    let mut select = connection.prepare_cached(include_str!("sql/schedules/select_same_schedule.sql"))?;
+    let mut rows = select.query([tenant.as_str(), name, definition.as_str()])?;
+    rows.next()?.map(schedule).transpose()
 }
 
 /// The revision that a statement gives of a schedule.

@@ -247,7 +247,7 @@ impl Pair<'_> {
         self.empty("remove_schedule", removed.is_none_or(|removed| !removed), attack);
         let put = schedules.put_schedule(&visitor, SCHEDULE, &Json::parse("{}")?, None).await;
         let put = self.judge("Schedules::put_schedule", "a name", put, attack);
-        self.empty("put_schedule", put.is_none_or(|revision| revision == 1), attack);
+        self.empty("put_schedule", put.is_none_or(|put| put.revision == 1), attack);
         Ok(())
     }
 

@@ -35,12 +35,16 @@ impl Schedules for MemorySchedules {
         name: &str,
         definition: &Json,
         next_due_at: Option<Timestamp>,
-    ) -> Result<u64, Error> {
+    ) -> Result<Schedule, Error> {
         check_schedule_name(name)?;
         check_schedule_definition(definition)?;
         let mut kept = self.lock();
         let key = (tenant.clone(), name.to_owned());
-        let before = kept.schedules.get(&key).map(|schedule| schedule.revision);
+        let before = kept.schedules.get(&key);
+        if let Some(same) = before.filter(|before| before.definition == *definition) {
+            return Ok(same.clone());
+        }
+        let before = before.map(|before| before.revision);
         if before.is_none()
             && kept.schedules.keys().filter(|(owner, _)| owner == tenant).count() >= SCHEDULES_MAX
         {
@@ -58,8 +62,8 @@ impl Schedules for MemorySchedules {
             next_due_at,
             revision,
         };
-        kept.schedules.insert(key, schedule);
-        Ok(revision)
+        kept.schedules.insert(key, schedule.clone());
+        Ok(schedule)
     }
 
     async fn remove_schedule(&self, tenant: &TenantId, name: &str) -> Result<bool, Error> {

@@ -27,24 +27,95 @@ const LATE_AFTER: SignedDuration = SignedDuration::from_mins(1);
 /// Moments are full minutes, so there is something to look for once in each.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Schedules that could not be submitted and will not be by trying again at once. They are tried again a minute later.
+/// So many tenants in a row that cannot be reached are taken for a store that is away.
+const AWAY_AFTER: usize = AT_ONCE;
+
+/// Schedules that could not be submitted and will not be by trying again at once. They are tried again in the next
+/// minute.
 #[derive(Default)]
-pub(super) struct Aside(HashSet<(TenantId, String, u64)>);
+pub(super) struct Aside {
+    schedules: HashSet<(TenantId, String, u64)>,
+    minute: i64,
+}
 
 impl Aside {
     fn has(&self, schedule: &Schedule) -> bool {
-        !self.0.is_empty() && self.0.contains(&Self::key(schedule))
+        !self.schedules.is_empty() && self.schedules.contains(&Self::key(schedule))
     }
 
     fn put(&mut self, schedule: &Schedule) {
-        if self.0.len() < ASIDE_MAX {
-            self.0.insert(Self::key(schedule));
+        if self.schedules.len() < ASIDE_MAX {
+            self.schedules.insert(Self::key(schedule));
+        }
+    }
+
+    /// Those of another minute may be tried again.
+    fn let_go_before(&mut self, now: Timestamp) {
+        let minute = now.as_microsecond().div_euclid(MINUTE.as_micros() as i64);
+        if minute != self.minute {
+            *self = Self { minute, ..Self::default() };
         }
     }
 
     /// One that was put anew meanwhile is another.
     fn key(schedule: &Schedule) -> (TenantId, String, u64) {
         (schedule.tenant.clone(), schedule.name.clone(), schedule.revision)
+    }
+}
+
+/// What a look came to.
+#[derive(Debug, Default)]
+pub(super) struct Looked {
+    /// Schedules that were moved on.
+    pub(super) moved: usize,
+    /// Why some are still due that may be submitted soon: the last one's reason.
+    pub(super) waits: Option<Error>,
+}
+
+/// A look for what is due.
+struct Look<'a> {
+    now: Timestamp,
+    aside: &'a mut Aside,
+    /// Tenants that the store has no room for, or that it could not be reached for: others go on.
+    waiting: HashSet<TenantId>,
+    /// Tenants in a row that the store could not be reached for.
+    unreached: usize,
+    looked: Looked,
+}
+
+impl Look<'_> {
+    /// Whether a schedule is submitted in this look.
+    fn takes(&self, schedule: &Schedule) -> bool {
+        !self.aside.has(schedule) && !self.waiting.contains(&schedule.tenant)
+    }
+
+    /// Notes what came of a schedule.
+    ///
+    /// # Errors
+    /// Where the store is away.
+    fn note(&mut self, schedule: Schedule, fired: Result<bool, Error>) -> Result<(), Error> {
+        match fired {
+            Ok(is_moved) => {
+                self.looked.moved += usize::from(is_moved);
+                self.unreached = 0;
+            }
+            Err(error) if error.is_retryable() => {
+                let is_reached = matches!(error, Error::Unavailable { overloaded: true, .. });
+                if self.waiting.insert(schedule.tenant) && !is_reached {
+                    self.unreached += 1;
+                }
+                if self.unreached >= AWAY_AFTER {
+                    return Err(error);
+                }
+                self.looked.waits = Some(error);
+            }
+            Err(error) => {
+                let (tenant, name) = (&schedule.tenant, &schedule.name);
+                tracing::error!(%tenant, name, %error, "a schedule is due and cannot be submitted");
+                self.aside.put(&schedule);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -60,19 +131,21 @@ impl Timetable {
             while !*stop.borrow_and_update() {
                 let goes_on = || !*stop.borrow();
                 let looked_at = timetable.now();
-                let pause = match timetable.fire_due(&mut aside, goes_on).await {
-                    Ok(0) => {
+                let looked = timetable.fire_due(&mut aside, goes_on).await;
+                let (moved, failed) = match looked {
+                    Ok(Looked { moved, waits }) => (moved, waits),
+                    Err(error) => (0, Some(error)),
+                };
+                let pause = match failed {
+                    // There may be more.
+                    _ if moved > 0 => continue,
+                    None => {
                         failures = 0;
-                        aside = Aside::default();
                         until_next_minute(looked_at, timetable.now())
                     }
-                    // There may be more.
-                    Ok(_) => continue,
-                    Err(error) => {
-                        tracing::warn!(
-                            error = &error as &dyn std::error::Error,
-                            "schedules cannot be looked at"
-                        );
+                    Some(error) => {
+                        let error = &error as &dyn std::error::Error;
+                        tracing::warn!(error, "schedules are due and wait for the store");
                         failures += 1;
                         timetable.backoff.delay(failures)
                     }
@@ -87,64 +160,52 @@ impl Timetable {
         })
     }
 
-    /// Submits what is due now, page by page; says how many schedules it moved on. Those that are set aside are passed
-    /// over, and those that cannot be submitted are set aside: however many they are, what is due after them is
-    /// submitted. It ends before the next page where it is told so.
+    /// Submits what is due now, page by page. Those that are set aside are passed over, and those that cannot be
+    /// submitted are set aside. Where the store has no room for a tenant, that tenant waits for the next look. So
+    /// whatever cannot be submitted, what is due after it is. It ends before the next page where it is told so.
+    ///
+    /// # Errors
+    /// Where the store is away: schedules cannot be read, or [`AWAY_AFTER`] tenants in a row cannot be reached.
     pub(super) async fn fire_due(
         self: &Arc<Self>,
         aside: &mut Aside,
         goes_on: impl Fn() -> bool,
-    ) -> Result<usize, Error> {
+    ) -> Result<Looked, Error> {
         let now = self.now();
-        let (mut moved, mut last): (usize, Option<Schedule>) = (0, None);
+        aside.let_go_before(now);
+        let mut look = Look { now, aside, waiting: HashSet::new(), unreached: 0, looked: Looked::default() };
+        let mut last: Option<Schedule> = None;
         loop {
             let after =
                 last.as_ref().and_then(|last| Some((last.next_due_at?, &last.tenant, last.name.as_str())));
-            let mut page = self.port()?.due_schedules(now, after, WORK_PAGE_MAX).await?;
+            let page = self.port()?.due_schedules(now, after, WORK_PAGE_MAX).await?;
             let is_last = page.len() < WORK_PAGE_MAX;
             last = page.last().cloned();
-            page.retain(|schedule| !aside.has(schedule));
-            moved += self.fire_page(page, now, aside).await?;
+            self.fire_page(page, &mut look).await?;
             if is_last || !goes_on() {
-                return Ok(moved);
+                return Ok(look.looked);
             }
         }
     }
 
-    async fn fire_page(
-        self: &Arc<Self>,
-        page: Vec<Schedule>,
-        now: Timestamp,
-        aside: &mut Aside,
-    ) -> Result<usize, Error> {
-        let mut moved = 0;
-        for some in page.chunks(AT_ONCE) {
-            let mut fires = JoinSet::new();
-            for schedule in some.iter().cloned() {
-                let timetable = self.clone();
+    async fn fire_page(self: &Arc<Self>, page: Vec<Schedule>, look: &mut Look<'_>) -> Result<(), Error> {
+        let mut fires = JoinSet::new();
+        let mut page = page.into_iter();
+        loop {
+            while fires.len() < AT_ONCE {
+                let Some(schedule) = page.find(|schedule| look.takes(schedule)) else { break };
+                let (timetable, now) = (self.clone(), look.now);
                 fires.spawn(async move {
                     let fired = timetable.fire(&schedule, now).await;
-                    fired.map_err(|error| (schedule, error))
+                    (schedule, fired)
                 });
             }
-            let mut away = None;
-            while let Some(fired) = fires.join_next().await {
-                match fired {
-                    Ok(Ok(is_moved)) => moved += usize::from(is_moved),
-                    Ok(Err((_, error))) if error.is_retryable() => away = Some(error),
-                    Ok(Err((schedule, error))) => {
-                        let (tenant, name) = (&schedule.tenant, &schedule.name);
-                        tracing::error!(%tenant, name, %error, "a schedule is due and cannot be submitted");
-                        aside.put(&schedule);
-                    }
-                    Err(error) => tracing::error!(%error, "a schedule was not submitted to its end"),
-                }
-            }
-            if let Some(error) = away {
-                return Err(error);
+            match fires.join_next().await {
+                None => return Ok(()),
+                Some(Ok((schedule, fired))) => look.note(schedule, fired)?,
+                Some(Err(error)) => tracing::error!(%error, "a schedule was not submitted to its end"),
             }
         }
-        Ok(moved)
     }
 
     /// Submits the moments of a schedule up to now, and moves it on; false where somebody else did.

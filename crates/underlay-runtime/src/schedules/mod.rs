@@ -11,10 +11,11 @@
 //! it stored. The moment is then moved on by compare and set.
 //!
 //! What happens when something fails: where a process dies between submitting and moving on, the next one submits the
-//! same moments again, which stores nothing, and moves on. Where the store is away, it is tried again after a pause. A
-//! schedule that this program cannot read is left for one that can, and the others go on, however many there are. It is
-//! looked at again a minute later. A process whose clock is ahead
-//! submits early; the work waits for its moment by the clock of the store all the same.
+//! same moments again, which stores nothing, and moves on. Where the store is away, it is tried again after a pause.
+//! Where it has no room for a tenant, that tenant is tried again after a pause, and the others go on. A schedule that
+//! this program cannot read is left for one that can, and the others go on, however many there are. It is looked at
+//! again in the next minute. A process whose clock is ahead submits early; the work waits for its moment by the clock of
+//! the store all the same.
 
 mod cron;
 mod definition;
@@ -24,8 +25,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use underlay_core::limits::WORK_PAGE_MAX;
-use underlay_core::{Clock, Error, Json, Schedule, Schedules, TenantId, Timestamp};
+use underlay_core::{Clock, Error, Json, Schedules, TenantId, Timestamp};
 
 use crate::commands::Commands;
 use crate::subscription::Backoff;
@@ -71,16 +71,10 @@ impl Timetable {
         let (target, stored) = definition.stored()?;
         stored.content(&target.receiver, &target.name)?;
         let json = Json::encode(&definition)?;
-        let before = self.find(tenant, name).await?;
-        if let Some(before) = before.filter(|before| before.definition == json) {
-            return Ok(before.into());
-        }
         let next_due_at = cron.next_after(self.clock.now(), &zone).ok_or_else(|| {
             Error::invalid(format!("the cron expression {:?} is never due again", definition.cron))
         })?;
-        let revision = port.put_schedule(tenant, name, &json, Some(next_due_at)).await?;
-        let (tenant, name) = (tenant.clone(), name.to_owned());
-        Ok(Schedule { tenant, name, definition: json, next_due_at: Some(next_due_at), revision }.into())
+        Ok(port.put_schedule(tenant, name, &json, Some(next_due_at)).await?.into())
     }
 
     /// As [`Engine::remove_schedule`](crate::Engine::remove_schedule).
@@ -97,12 +91,6 @@ impl Timetable {
     ) -> Result<Vec<ScheduleInfo>, Error> {
         let found = self.port()?.list_schedules(tenant, after, limit).await?;
         Ok(found.into_iter().map(ScheduleInfo::from).collect())
-    }
-
-    async fn find(&self, tenant: &TenantId, name: &str) -> Result<Option<Schedule>, Error> {
-        // A tenant has at most SCHEDULES_MAX of them, which is a page.
-        let all = self.port()?.list_schedules(Some(tenant), None, WORK_PAGE_MAX).await?;
-        Ok(all.into_iter().find(|schedule| schedule.name == name))
     }
 
     fn now(&self) -> Timestamp {

@@ -1,18 +1,22 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 use underlay_core::limits::{SCHEDULE_BYTES_MAX, SCHEDULES_MAX};
-use underlay_core::memory::MemorySchedules;
-use underlay_core::{Clock, Error, Json, Schedule, Schedules, StoredCommand, TenantId, Timestamp, WorkKind};
-use underlay_testkit::{Over, SchedulesLayer};
+use underlay_core::memory::{MemoryEventStore, MemorySchedules};
+use underlay_core::{
+    Clock, Commit, Committed, Error, EventStore, Json, Schedule, Schedules, StoredCommand, TenantId,
+    Timestamp, WorkKind,
+};
+use underlay_testkit::{EventStoreLayer, Over, SchedulesLayer};
 
 use super::fires::Aside;
 use super::{Missed, ScheduleDefinition, Timetable};
+use crate::commands::Commands;
 use crate::commands::stored::tests::{Desk, Jar, JarCommand, registry, tenant};
-use crate::{EngineConfig, ExecuteNamedError};
+use crate::{EngineConfig, ExecuteNamedError, Ports};
 
 /// Schedules that cannot be moved on, as if the process died before it could.
 #[derive(Default)]
@@ -35,6 +39,68 @@ impl SchedulesLayer for Stuck {
             false => self.below.advance_schedule(seen, next_due_at).await,
         }
     }
+}
+
+/// Schedules that are put by somebody else, with the moment of an hour before, just before they are put.
+struct Overtaken(MemorySchedules);
+
+#[async_trait]
+impl SchedulesLayer for Overtaken {
+    type Below = MemorySchedules;
+
+    fn below(&self) -> &MemorySchedules {
+        &self.0
+    }
+
+    async fn put_schedule(
+        &self,
+        tenant: &TenantId,
+        name: &str,
+        definition: &Json,
+        next_due_at: Option<Timestamp>,
+    ) -> Result<Schedule, Error> {
+        let earlier = next_due_at.map(|next| next.checked_sub(Duration::from_secs(3_600)).unwrap());
+        self.0.put_schedule(tenant, name, definition, earlier).await?;
+        self.0.put_schedule(tenant, name, definition, next_due_at).await
+    }
+}
+
+/// A store that has no room for some tenants, or cannot be reached for them.
+struct Refusing {
+    below: MemoryEventStore,
+    refuses: Arc<AtomicBool>,
+    overloaded: bool,
+    tried: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl EventStoreLayer for Refusing {
+    type Below = MemoryEventStore;
+
+    fn below(&self) -> MemoryEventStore {
+        self.below.clone()
+    }
+
+    async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error> {
+        if self.refuses.load(Ordering::SeqCst) && tenant.as_str().starts_with("full") {
+            self.tried.fetch_add(1, Ordering::SeqCst);
+            return Err(match self.overloaded {
+                true => Error::overloaded("the commit queue is full", Duration::from_secs(1)),
+                false => Error::unavailable("the connection was lost"),
+            });
+        }
+        self.below.commit(tenant, commit).await
+    }
+}
+
+/// A timetable over a store that refuses some tenants until it is told not to, and counts how often it did.
+fn refusing(desk: &Desk, overloaded: bool) -> (Arc<Timetable>, Arc<AtomicBool>, Arc<AtomicUsize>) {
+    let (refuses, tried) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+    let below = desk.store.clone();
+    let store = Refusing { below, refuses: refuses.clone(), overloaded, tried: tried.clone() };
+    let ports = Ports { store: Arc::new(Over(store)), ..desk.ports.clone() };
+    let commands = Arc::new(Commands::new(&ports, &registry(), &EngineConfig::default()));
+    (Arc::new(Timetable::new(&ports, commands, &EngineConfig::default())), refuses, tried)
 }
 
 fn timetable(desk: &Desk) -> Arc<Timetable> {
@@ -60,7 +126,7 @@ async fn submitted(desk: &Desk) -> Vec<String> {
 
 /// One look for what is due.
 async fn look(timetable: &Arc<Timetable>) -> Result<usize, Error> {
-    timetable.fire_due(&mut Aside::default(), || true).await
+    Ok(timetable.fire_due(&mut Aside::default(), || true).await?.moved)
 }
 
 async fn pass(desk: &Desk, timetable: &Arc<Timetable>, hours: u64) -> usize {
@@ -87,6 +153,19 @@ async fn a_schedule_is_put_looked_at_and_removed() {
     assert!(timetable.remove(&tenant(), "savings").await.unwrap());
     assert!(!timetable.remove(&tenant(), "savings").await.unwrap());
     assert_eq!(pass(&desk, &timetable, 5).await, 0);
+}
+
+#[tokio::test]
+async fn of_two_who_put_the_same_at_once_the_later_one_passes_over_no_moment() {
+    let desk = Desk::new();
+    let mut ports = desk.ports.clone();
+    ports.work.as_mut().unwrap().schedules = Arc::new(Over(Overtaken(desk.schedules.clone())));
+    let late = Arc::new(Timetable::new(&ports, desk.commands.clone(), &EngineConfig::default()));
+    desk.clock.advance(Duration::from_secs(3_600));
+    let put = late.put(&tenant(), "savings", hourly(1)).await.unwrap();
+    assert_eq!((put.next_due_at, put.revision), (Some("2026-01-01T01:00:00Z".parse().unwrap()), 1));
+    assert_eq!(look(&timetable(&desk)).await.unwrap(), 1);
+    assert_eq!(submitted(&desk).await.len(), 1);
 }
 
 #[tokio::test]
@@ -156,7 +235,9 @@ async fn a_process_that_dies_between_submitting_and_moving_on_submits_nothing_tw
     let dying = Arc::new(Timetable::new(&ports, desk.commands.clone(), &EngineConfig::default()));
     dying.put(&tenant(), "savings", hourly(1).with_missed(Missed::All)).await.unwrap();
     desk.clock.advance(Duration::from_secs(3 * 3_600));
-    look(&dying).await.unwrap_err();
+    let looked = dying.fire_due(&mut Aside::default(), || true).await.unwrap();
+    assert_eq!(looked.moved, 0);
+    assert!(looked.waits.unwrap().to_string().contains("the process is gone"));
     assert_eq!(submitted(&desk).await.len(), 3);
 
     let next = timetable(&desk.beside(registry()));
@@ -215,17 +296,82 @@ async fn more_that_cannot_be_submitted_than_a_page_holds_keep_nobody_waiting() {
     desk.clock.advance(Duration::from_secs(250 * 3_600));
     let mut aside = Aside::default();
     for turn in 1..=3 {
-        assert_eq!(timetable.fire_due(&mut aside, || true).await.unwrap(), 1, "turn {turn}");
+        assert_eq!(timetable.fire_due(&mut aside, || true).await.unwrap().moved, 1, "turn {turn}");
     }
-    assert_eq!(timetable.fire_due(&mut aside, || true).await.unwrap(), 0);
+    assert_eq!(timetable.fire_due(&mut aside, || true).await.unwrap().moved, 0);
     assert_eq!(submitted(&desk).await.len(), 250);
     // A minute later they are tried again: a newer program may read them.
     let schedule = desk.schedules.due_schedules(desk.clock.now(), None, 1).await.unwrap().remove(0);
     let known = Json::encode(&hourly(2)).unwrap();
     desk.schedules.put_schedule(&schedule.tenant, &schedule.name, &known, Some(due)).await.unwrap();
-    assert_eq!(timetable.fire_due(&mut aside, || true).await.unwrap(), 1, "put anew, it is another");
+    assert_eq!(timetable.fire_due(&mut aside, || true).await.unwrap().moved, 1, "put anew, it is another");
     // One that is told to stop does not go on to the next page.
-    assert_eq!(timetable.fire_due(&mut Aside::default(), || false).await.unwrap(), 0);
+    assert_eq!(timetable.fire_due(&mut Aside::default(), || false).await.unwrap().moved, 0);
+}
+
+#[tokio::test]
+async fn tenants_that_the_store_has_no_room_for_keep_nobody_waiting() {
+    for overloaded in [true, false] {
+        let desk = Desk::new();
+        let (timetable, refuses, tried) = refusing(&desk, overloaded);
+        // They are due before the others, and more than are submitted side by side.
+        for number in 0..40 {
+            for full in ["full-1", "full-2"] {
+                let full = TenantId::new(full).unwrap();
+                timetable.put(&full, &format!("s{number}"), hourly(1)).await.unwrap();
+            }
+        }
+        desk.clock.advance(Duration::from_secs(3_600));
+        timetable.put(&tenant(), "savings", hourly(1).with_missed(Missed::All)).await.unwrap();
+        desk.clock.advance(Duration::from_secs(3_600));
+        let mut aside = Aside::default();
+        let looked = timetable.fire_due(&mut aside, || true).await.unwrap();
+        assert_eq!((looked.moved, looked.waits.is_some()), (1, true));
+        assert_eq!(submitted(&desk).await.len(), 1);
+        assert!(tried.load(Ordering::SeqCst) < 80, "what waits is not tried one by one");
+        let looked = timetable.fire_due(&mut aside, || true).await.unwrap();
+        assert_eq!((looked.moved, looked.waits.is_some()), (0, true), "so it is looked at again soon");
+        refuses.store(false, Ordering::SeqCst);
+        let looked = timetable.fire_due(&mut aside, || true).await.unwrap();
+        assert_eq!((looked.moved, looked.waits.is_none()), (80, true));
+        assert_eq!(submitted(&desk).await.len(), 81);
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_is_not_asked_for_every_tenant() {
+    let desk = Desk::new();
+    let (timetable, _, tried) = refusing(&desk, false);
+    for number in 0..200 {
+        let full = TenantId::new(format!("full-{number}")).unwrap();
+        timetable.put(&full, "savings", hourly(1)).await.unwrap();
+    }
+    desk.clock.advance(Duration::from_secs(3_600));
+    let error = look(&timetable).await.unwrap_err();
+    assert!(error.to_string().contains("the connection was lost"), "{error}");
+    assert!(tried.load(Ordering::SeqCst) < 64, "{tried:?}");
+}
+
+#[tokio::test]
+async fn what_waits_for_room_is_submitted_before_the_next_minute() {
+    let desk = Desk::new();
+    let (timetable, refuses, tried) = refusing(&desk, true);
+    timetable.put(&TenantId::new("full").unwrap(), "savings", hourly(1)).await.unwrap();
+    desk.clock.advance(Duration::from_secs(3_600));
+    let (stop, stopped) = watch::channel(false);
+    let task = timetable.start(stopped);
+    while tried.load(Ordering::SeqCst) < 3 {
+        desk.clock.advance(Duration::from_millis(10));
+        tokio::task::yield_now().await;
+    }
+    refuses.store(false, Ordering::SeqCst);
+    while submitted(&desk).await.is_empty() {
+        desk.clock.advance(Duration::from_millis(10));
+        tokio::task::yield_now().await;
+    }
+    assert!(desk.clock.now() < "2026-01-01T01:01:00Z".parse().unwrap());
+    stop.send_replace(true);
+    task.await.unwrap();
 }
 
 #[tokio::test]

@@ -126,6 +126,11 @@ impl Receivers {
         self.has(work.sent.kind, &work.sent.receiver)
     }
 
+    /// All of them, by kind and name.
+    pub(crate) fn names(&self) -> impl Iterator<Item = (WorkKind, &str)> {
+        self.0.iter().flat_map(|(kind, names)| names.keys().map(|name| (*kind, name.as_str())))
+    }
+
     /// Whether there is somebody here for work of a kind.
     pub(crate) fn has(&self, kind: WorkKind, receiver: &str) -> bool {
         self.0.get(&kind).is_some_and(|names| names.contains_key(receiver))

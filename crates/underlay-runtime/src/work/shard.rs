@@ -281,6 +281,15 @@ impl ShardRoom {
         }
     }
 
+    /// Whether a tenant that is set apart was to be read and finds no room; `page` says for how many pieces of it there
+    /// is. What has room may be taken by others before it is read.
+    pub(super) fn waits_for_room(&self, page: impl Fn(Source, &TenantId) -> usize) -> bool {
+        let finds_none = |source: Source| {
+            self.readings[source.index()].hungry.iter().any(|tenant| page(source, tenant) == 0)
+        };
+        Source::ALL.into_iter().any(finds_none)
+    }
+
     /// What to read next, where there is room for it; `page` says for how many pieces there is.
     pub(super) fn next_look(
         &mut self,
@@ -527,6 +536,8 @@ mod tests {
     use underlay_core::{Shard, WorkerId};
 
     use super::*;
+    use crate::EngineConfig;
+    use crate::work::rooms::{Fit, Rooms};
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
     const NORMAL: Source = Source::Ready(Lane::Normal);
@@ -570,6 +581,32 @@ mod tests {
         assert_eq!(next(&mut room), None, "the others missed nothing");
         room.look_again(Lane::Normal);
         assert_eq!(next(&mut room), Some(Look::All(NORMAL)), "what comes is told");
+    }
+
+    #[test]
+    fn a_tenant_whose_room_was_taken_before_it_was_read_waits_for_room() {
+        let config =
+            EngineConfig { work_buffered_max: 200, work_tenant_buffered_max: 200, ..EngineConfig::default() };
+        let (mut rooms, mut room) = (Rooms::new(&config), read_to(at(100)));
+        let [tenant, other] = ["acme", "globex"].map(|name| TenantId::new(name).unwrap());
+        // It has half of what is free, and the rest of its work is set apart.
+        (0..50).for_each(|_| rooms.take(&tenant, NORMAL, 100));
+        assert_eq!(rooms.fit(&tenant, NORMAL, 100), Fit::TenantIsFull);
+        assert!(room.set_apart(NORMAL, &tenant, at(50)));
+        // Some of it is done, and the rest hangs.
+        (0..20).for_each(|_| rooms.give_back(&tenant, NORMAL, 100));
+        for tenant in rooms.take_hungry(NORMAL) {
+            room.feed(NORMAL, &tenant);
+        }
+        assert!(!room.waits_for_room(|source, tenant| rooms.page_of(tenant, source, 100, 256)));
+        // Another takes what was free, and leaves some.
+        for _ in 0..34 {
+            assert_eq!(rooms.fit(&other, NORMAL, 100), Fit::Fits);
+            rooms.take(&other, NORMAL, 100);
+        }
+        assert_eq!(room.next_look(NOW, |look| rooms.page_of(look.tenant().unwrap(), NORMAL, 100, 256)), None);
+        assert!(!rooms.are_crowded(100, 256), "nobody else waits");
+        assert!(room.waits_for_room(|source, tenant| rooms.page_of(tenant, source, 100, 256)));
     }
 
     #[test]

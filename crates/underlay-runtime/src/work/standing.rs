@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
-use underlay_core::{Clock, Error, QueueDepth, Settled, Shard, Timestamp, Work, WorkQueue};
+use underlay_core::{Clock, Error, QueueDepth, Settled, Shard, Timestamp, Work, WorkKind, WorkQueue};
 
 use super::receiver::Receivers;
 use crate::known::Known;
@@ -157,7 +157,8 @@ impl Depths {
         clock: &dyn Clock,
         receivers: &Receivers,
     ) -> Result<Vec<QueueStanding>, Error> {
-        let depths = self.0.or_ask(clock, queue.queue_depths()).await?;
+        let mut depths = self.0.or_ask(clock, queue.queue_depths()).await?;
+        add_uncounted(&mut depths, receivers.names());
         let now = clock.now();
         let standing = |depth: QueueDepth| QueueStanding {
             lag: depth.oldest_sent_at.map_or(Duration::ZERO, |oldest| until(oldest, now)),
@@ -168,8 +169,48 @@ impl Depths {
     }
 }
 
+/// Adds the receivers of this program that the store has counted nothing of, where it did not count to the end: all
+/// of their work may be beyond. At least none is there of each.
+fn add_uncounted<'n>(depths: &mut Vec<QueueDepth>, names: impl Iterator<Item = (WorkKind, &'n str)>) {
+    let is_least = |of: fn(&QueueDepth) -> bool| depths.iter().any(of);
+    let ready_is_least = is_least(|depth| depth.ready_is_least);
+    let later_is_least = is_least(|depth| depth.later_is_least);
+    let dead_is_least = is_least(|depth| depth.dead_is_least);
+    if !(ready_is_least || later_is_least || dead_is_least) {
+        return;
+    }
+    for (kind, receiver) in names {
+        if !depths.iter().any(|depth| depth.kind == kind && depth.receiver == receiver) {
+            let empty = QueueDepth::empty(receiver, kind);
+            depths.push(QueueDepth { ready_is_least, later_is_least, dead_is_least, ..empty });
+        }
+    }
+    depths.sort_by(|one, other| (&one.receiver, one.kind.name()).cmp(&(&other.receiver, other.kind.name())));
+}
+
 /// How long it is from one moment to a later one; zero where it is no later.
 pub(super) fn until(from: Timestamp, to: Timestamp) -> Duration {
     let microseconds = to.as_microsecond().saturating_sub(from.as_microsecond());
     Duration::from_micros(u64::try_from(microseconds).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receiver_that_is_beyond_the_count_is_listed() {
+        let names = [(WorkKind::Message, "mail"), (WorkKind::Message, "audit"), (WorkKind::Timer, "mail")];
+        let mail = QueueDepth { ready: 10_000, ..QueueDepth::empty("mail", WorkKind::Message) };
+        let mut depths = vec![mail.clone()];
+        add_uncounted(&mut depths, names.into_iter());
+        assert_eq!(depths, std::slice::from_ref(&mail), "all was counted");
+
+        let mail = QueueDepth { ready_is_least: true, ..mail };
+        let mut depths = vec![mail.clone()];
+        add_uncounted(&mut depths, names.into_iter());
+        let beyond = |name, kind| QueueDepth { ready_is_least: true, ..QueueDepth::empty(name, kind) };
+        assert_eq!(depths, [beyond("audit", WorkKind::Message), mail, beyond("mail", WorkKind::Timer)]);
+        assert_eq!(depths[0].counts(), ["0+", "0", "0"]);
+    }
 }

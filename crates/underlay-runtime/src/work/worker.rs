@@ -117,6 +117,8 @@ pub(super) struct WorkRunner {
     lines: Lines,
     settling: Settling,
     suspects: Suspects,
+    /// Pieces that were counted and then left, for which that is to be taken back.
+    uncounted: Vec<BegunWork>,
     tasks: JoinSet<Report>,
     jobs: HashMap<Id, Job>,
     reads: usize,
@@ -149,6 +151,7 @@ impl WorkRunner {
             ends_at: Timestamp::MIN,
             settling: Settling::default(),
             suspects: Suspects::default(),
+            uncounted: Vec::new(),
             tasks: JoinSet::new(),
             jobs: HashMap::new(),
             reads: 0,
@@ -219,6 +222,7 @@ impl WorkRunner {
     fn go_on(&mut self) {
         let now = self.means.clock.now();
         self.settle();
+        self.forget_counts();
         if now < self.ends_at {
             self.begin();
             self.read(now);
@@ -373,7 +377,10 @@ impl WorkRunner {
                 room.read_from(cursors);
             }
         }
-        if !self.lines.rooms.are_crowded(self.bytes_each, PAGE_MAX) {
+        let rooms = &self.lines.rooms;
+        let page = |source, tenant: &TenantId| rooms.page_of(tenant, source, self.bytes_each, PAGE_MAX);
+        let waits = |room: &ShardRoom| !room.is_draining && room.waits_for_room(page);
+        if !rooms.are_crowded(self.bytes_each, PAGE_MAX) && !self.shards.values().any(waits) {
             return;
         }
         self.lines.rooms.look_again(self.bytes_each, PAGE_MAX);
@@ -692,19 +699,23 @@ impl WorkRunner {
             self.leave(&behind, LineName::clone(line), source);
         }
         if self.suspects.is_counted(work.place) {
-            self.forget_count(work);
+            self.suspects.settled(work.place);
+            if let Some(term) = self.shards.get(&work.shard).map(|room| room.term) {
+                self.uncounted.push(BegunWork { term, place: work.place, times: 0 });
+            }
         }
     }
 
-    /// Takes back that a piece was counted: it has ended nobody, and nothing else is stored of it. Where that fails, it
-    /// is counted once too often.
-    fn forget_count(&mut self, work: &Work) {
-        self.suspects.settled(work.place);
-        let Some(term) = self.shards.get(&work.shard).map(|room| room.term) else { return };
-        let (queue, begun) = (self.means.queue.clone(), BegunWork { term, place: work.place, times: 0 });
-        self.spawn(Job::Count { pieces: Vec::new(), failures: 0 }, async move {
-            Report::Counted(queue.begin(&[begun]).await)
-        });
+    /// Takes back that pieces were counted: they have ended nobody, and nothing else is stored of them. It is done in
+    /// one go for all that were left since it was done last. Where that fails, they are counted once too often.
+    fn forget_counts(&mut self) {
+        let begun = std::mem::take(&mut self.uncounted);
+        for begun in begun.chunks(WORK_PAGE_MAX) {
+            let (queue, begun) = (self.means.queue.clone(), begun.to_vec());
+            self.spawn(Job::Count { pieces: Vec::new(), failures: 0 }, async move {
+                Report::Counted(queue.begin(&begun).await)
+            });
+        }
     }
 
     fn take_settled(&mut self, batch: Vec<Entry>, begun_at: Timestamp, answer: Result<Vec<Shard>, Error>) {

@@ -44,7 +44,7 @@ pub trait SchedulesLayer: Send + Sync + 'static {
         name: &str,
         definition: &Json,
         next_due_at: Option<Timestamp>,
-    ) -> Result<u64, Error> {
+    ) -> Result<Schedule, Error> {
         self.around(SchedulesCall::Put, self.below().put_schedule(tenant, name, definition, next_due_at))
             .await
     }
@@ -88,7 +88,7 @@ impl<L: SchedulesLayer> Schedules for Over<L> {
         name: &str,
         definition: &Json,
         next_due_at: Option<Timestamp>,
-    ) -> Result<u64, Error> {
+    ) -> Result<Schedule, Error> {
         self.0.put_schedule(tenant, name, definition, next_due_at).await
     }
     async fn remove_schedule(&self, tenant: &TenantId, name: &str) -> Result<bool, Error> {

@@ -8,8 +8,8 @@ use crate::{SchedulesFixture, sample};
 /// Names that a careless key would take for one another.
 const TENANTS: [&str; 6] = ["acme", "Acme", "acme-1", "acme.1", "acme_1", "a"];
 
-/// Sentence 1: what is put is listed as it was put, under its tenant alone, also after reopening; putting it again
-/// replaces it under the next revision, also where it was removed meanwhile.
+/// Sentence 1: what is put is listed as it was put, under its tenant alone, also after reopening; another put in its
+/// place has the next revision, also where it was removed meanwhile.
 pub async fn a_schedule_is_kept_by_its_tenant<F: SchedulesFixture>(fixture: F) {
     let mut subject = Subject::of(&fixture);
     let mut fixture = fixture;
@@ -34,7 +34,7 @@ pub async fn a_schedule_is_kept_by_its_tenant<F: SchedulesFixture>(fixture: F) {
         let other = subject.seen_by(tenant);
         assert_eq!(other.own().await, [], "{tenant}: another's is not listed");
         assert!(!other.remove("a").await, "{tenant}: another's is not removed");
-        let put = other.put("a", &definition(tenant), Some(at(1))).await;
+        let put = other.put("a", &definition("first"), Some(at(1))).await;
         assert_eq!((put.revision, other.own().await), (1, vec![put.clone()]), "{tenant}: its own");
         other.put("a", &definition(tenant), None).await;
     }

@@ -28,8 +28,9 @@ pub async fn a_schedule_moves_on_once<F: SchedulesFixture>(fixture: F) {
     }
     assert_eq!(globex.find("monthly").await, Some(other), "another tenant's stays");
 
-    // It was put anew, for the same moment and by the same definition.
+    // It was put anew, for the same moment, and back.
     let stale = seen.clone();
+    subject.put("monthly", &definition("others"), seen.next_due_at).await;
     let anew = subject.put("monthly", &seen.definition, seen.next_due_at).await;
     assert!(!subject.advance(&stale, Some(at(9_999))).await, "who saw the one before moves nothing");
     assert_eq!(subject.find("monthly").await.as_ref(), Some(&anew));

@@ -32,21 +32,34 @@ impl Subject {
         Self { tenant: sample::tenant(tenant), ..self.clone() }
     }
 
-    /// Puts a schedule; gives it as it must be stored.
+    /// Puts a schedule that is not there by the same definition; gives it as it must be stored.
     pub(super) async fn put(
         &self,
         name: &str,
         definition: &Json,
         next_due_at: Option<Timestamp>,
     ) -> Schedule {
-        let put = self.schedules.put_schedule(&self.tenant, name, definition, next_due_at).await;
-        Schedule {
+        let put = self.put_again(name, definition, next_due_at).await;
+        let expected = Schedule {
             tenant: self.tenant.clone(),
             name: name.to_owned(),
             definition: definition.clone(),
             next_due_at,
-            revision: put.expect("put_schedule answers"),
-        }
+            revision: put.revision,
+        };
+        assert_eq!(put, expected, "it is given as it was put");
+        put
+    }
+
+    /// Puts a schedule; gives it as the store says that it stands.
+    pub(super) async fn put_again(
+        &self,
+        name: &str,
+        definition: &Json,
+        next_due_at: Option<Timestamp>,
+    ) -> Schedule {
+        let put = self.schedules.put_schedule(&self.tenant, name, definition, next_due_at).await;
+        put.expect("put_schedule answers")
     }
 
     pub(super) async fn remove(&self, name: &str) -> bool {

@@ -36,6 +36,10 @@ enum Mutation {
     ListsByName,
     /// A page leaves out the one after the last of the page before.
     SkipsBetweenPages,
+    /// What is put again by the same definition replaces what is there.
+    ReplacesTheSame,
+    /// What is put again by the same definition has the moment that came with it.
+    MovesTheSame,
     /// Errors say that there is a limit, not which.
     NamesNoLimit,
 }
@@ -93,13 +97,23 @@ impl SchedulesLayer for Mutant {
         name: &str,
         definition: &Json,
         next_due_at: Option<Timestamp>,
-    ) -> Result<u64, Error> {
+    ) -> Result<Schedule, Error> {
         self.0.removed.lock().unwrap().remove(&(tenant.clone(), name.to_owned()));
-        let put = self.0.schedules.put_schedule(&self.tenant(tenant), name, definition, next_due_at).await;
+        let schedules = &self.0.schedules;
+        if self.is(Mutation::ReplacesTheSame) {
+            // Something else in between, so that nothing is the same.
+            let other = Json::parse(format!(" {}", definition.as_str()))?;
+            schedules.put_schedule(tenant, name, &other, None).await?;
+        }
+        let put = schedules.put_schedule(&self.tenant(tenant), name, definition, next_due_at).await;
         match put {
             Err(Error::Invalid(_)) if self.is(Mutation::NamesNoLimit) => Err(Error::invalid("too much")),
-            Ok(_) if self.is(Mutation::CountsNoRevisions) => Ok(1),
-            put => put,
+            Ok(put) if self.is(Mutation::CountsNoRevisions) => Ok(Schedule { revision: 1, ..put }),
+            Ok(put) if self.is(Mutation::MovesTheSame) => {
+                schedules.advance_schedule(&put, next_due_at).await?;
+                Ok(Schedule { next_due_at, ..put })
+            }
+            put => put.map(|put| Schedule { tenant: tenant.clone(), ..put }),
         }
     }
 
@@ -182,5 +196,7 @@ caught! { schedules;
     due_when_removed: a_removed_schedule_is_due_no_more fails on KeepsRemovedDue;
     listed_by_name: schedules_are_listed fails on ListsByName;
     between_pages: schedules_are_listed fails on SkipsBetweenPages;
+    same_replaced: the_same_put_again_changes_nothing fails on ReplacesTheSame;
+    same_moved: the_same_put_again_changes_nothing fails on MovesTheSame;
     without_limits: limits_of_schedules_are_named fails on NamesNoLimit;
 }

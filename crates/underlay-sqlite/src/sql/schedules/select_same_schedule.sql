@@ -1,0 +1,10 @@
+SELECT
+    tenant,
+    name,
+    definition,
+    next_due_at,
+    revision
+FROM schedules
+WHERE tenant = ?1
+    AND name = ?2
+    AND definition = ?3
