@@ -232,7 +232,8 @@ pub trait Retention: Send + Sync + 'static {
     async fn forget_outcome_bodies(&self, time: Timestamp) -> Result<u64, Error>;
 
     /// Removes commits without events (refusals, and commands that found nothing to do) recorded before
-    /// `time`; returns how many. A repeat of what was removed is decided anew.
+    /// `time`; returns how many. A repeat of what was removed is decided anew. So is a command that was stored for
+    /// a later moment, and meanwhile refused under the same id, where that refusal is removed before the moment.
     ///
     /// Three kinds stay, however old they are. The last commit of the store, since what comes after it is counted
     /// from there. A commit whose work is not done, since a repeat would send it again. And a refusal with the code
