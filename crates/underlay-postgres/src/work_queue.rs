@@ -2,7 +2,8 @@
 //!
 //! A commit writes its work in its own transaction, see `append_work`. What is ready is read along the index of
 //! its shard and lane after a cursor, and never written until it is settled. Each call below that writes is one
-//! call of a function, so that no lock waits for this process.
+//! call of a function, so that no lock waits for this process. Pages are given by functions too: a session keeps
+//! their plans, and keeps no statement with a name, which a pooler could take for another's.
 //!
 //! Who locks what: whoever settles, releases, replays or discards locks the rows of the shards in `work_shards`
 //! it is about, in the order of shards, and everything else is done behind them. A look for free shards passes
