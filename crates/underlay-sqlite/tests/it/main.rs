@@ -20,6 +20,7 @@ mod processes;
 mod queries;
 mod sample;
 mod survey;
+mod upgrades;
 mod views;
 mod wal;
 mod work;
