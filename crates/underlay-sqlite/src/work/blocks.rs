@@ -8,8 +8,8 @@ use underlay_core::{Lane, WorkPlace};
 
 use crate::error::Failure;
 
-/// Places of a block, as a power of two: those of 256 commits. The statements and the index have the same number.
-const BITS: u32 = 18;
+/// Places of a block, as a power of two: those of 64 commits. The statements and the index have the same number.
+const BITS: u32 = 16;
 
 /// Places that follow each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

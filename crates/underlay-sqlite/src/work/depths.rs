@@ -209,7 +209,7 @@ mod tests {
         assert_eq!(depths[0].counts(), ["3", "4", "4"]);
 
         // What is not counted of what is ready may be of any receiver; the others are counted by themselves.
-        fill(&connection, "work", 0, "mail", 1 << 18, 20);
+        fill(&connection, "work", 0, "mail", 1 << 16, 20);
         fill(&connection, "work_later", 0, "mail", 40, 3);
         fill(&connection, "dead_letters", 0, "post", 50, 9);
         let depths = count();

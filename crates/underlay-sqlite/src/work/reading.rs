@@ -318,7 +318,7 @@ mod tests {
 
     /// The first place of a block, as the migration has it.
     fn block(number: i64) -> i64 {
-        number << 18
+        number << 16
     }
 
     fn send(connection: &Connection, shard: u16, tenant: &str, places: impl IntoIterator<Item = i64>) {

@@ -24,4 +24,5 @@ mod upgrades;
 mod views;
 mod wal;
 mod work;
+mod work_cost;
 mod work_model;

@@ -7,7 +7,7 @@ WHERE place > ?1
     AND (?4 IS NULL OR key = ?4)
     AND tenant = ?6
     AND lane = ?7
-    AND place >> 18 = ?8
+    AND place >> 16 = ?8
     AND shard = ?9
 ORDER BY place
 LIMIT ?5

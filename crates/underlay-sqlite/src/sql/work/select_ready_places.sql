@@ -4,7 +4,7 @@ SELECT
     tenant
 FROM work
 WHERE lane = ?1
-    AND place >> 18 = ?2
+    AND place >> 16 = ?2
     AND shard = ?3
     AND place > ?4
 ORDER BY place

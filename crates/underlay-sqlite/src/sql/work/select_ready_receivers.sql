@@ -5,5 +5,5 @@ SELECT
     kind
 FROM work
 WHERE lane = ?1
-    AND place >> 18 = ?2
+    AND place >> 16 = ?2
 LIMIT ?3
