@@ -6,7 +6,7 @@
 
 use underlay_core::adapter::Migration;
 
-pub(crate) const MIGRATIONS: [Migration; 12] = [
+pub(crate) const MIGRATIONS: [Migration; 13] = [
     Migration {
         number: 1,
         name: "migrations",
@@ -145,6 +145,17 @@ pub(crate) const MIGRATIONS: [Migration; 12] = [
             include_str!("../migrations/0012_checkpoints/checkpoints.sql"),
             include_str!("../migrations/0012_checkpoints/move_subscription.sql"),
             include_str!("../migrations/0012_checkpoints/rights.sql"),
+        ],
+    },
+    Migration {
+        number: 13,
+        name: "faster_work",
+        parts: &[
+            include_str!("../migrations/0013_faster_work/read_work.sql"),
+            include_str!("../migrations/0013_faster_work/ready_work.sql"),
+            include_str!("../migrations/0013_faster_work/due_work.sql"),
+            include_str!("../migrations/0013_faster_work/settle_work.sql"),
+            include_str!("../migrations/0013_faster_work/rights.sql"),
         ],
     },
 ];

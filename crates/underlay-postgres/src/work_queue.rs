@@ -2,7 +2,8 @@
 //!
 //! A commit writes its work in its own transaction, see `append_work`. What is ready is read along the index of
 //! its shard and lane after a cursor, and never written until it is settled. Each call below that writes is one
-//! call of a function, so that no lock waits for this process.
+//! call of a function, so that no lock waits for this process. Pages are given by functions too: a session keeps
+//! their plans, and keeps no statement with a name, which a pooler could take for another's.
 //!
 //! Who locks what: whoever settles, releases, replays or discards locks the rows of the shards in `work_shards`
 //! it is about, in the order of shards, and everything else is done behind them. A look for free shards passes
@@ -108,37 +109,19 @@ impl WorkQueue for PostgresStore {
         self.0.sessions.seen.check()?;
         let (part, lane, from) =
             (stored_shard(shard), i16::from(lane.number()), stored_number(after.number()));
-        let place: [Parameter<'_>; 2] = [(&part, Type::INT2), (&lane, Type::INT2)];
         let (wanted, scan) = (stored_number(limit as u64), stored_number(WORK_SCAN_MAX as u64));
-        // One more tells whether more follows.
-        let one_more = wanted + 1;
-        let tenant = match scope {
-            WorkScope::Tenant(tenant) => tenant.as_str(),
-            WorkScope::EveryTenantBut(_) => "",
-        };
-        let passed: Vec<&str> = scope.passed().iter().map(TenantId::as_str).collect();
-        let mut parameters = place.to_vec();
-        let sql = match scope {
-            WorkScope::Tenant(_) => {
-                parameters.extend([
-                    (&tenant as _, Type::TEXT),
-                    (&from as _, Type::INT8),
-                    (&one_more as _, Type::INT8),
-                ]);
-                include_str!("sql/select_tenant_ready_work.sql")
-            }
-            WorkScope::EveryTenantBut(_) => {
-                parameters.extend([
-                    (&from as _, Type::INT8),
-                    (&passed as _, Type::TEXT_ARRAY),
-                    (&wanted as _, Type::INT8),
-                    (&scan as _, Type::INT8),
-                ]);
-                include_str!("sql/select_ready_work.sql")
-            }
-        };
+        let (tenant, passed) = (tenant_of(scope), passed_of(scope));
+        let parameters: [Parameter<'_>; 7] = [
+            (&part, Type::INT2),
+            (&lane, Type::INT2),
+            (&tenant, Type::TEXT),
+            (&from, Type::INT8),
+            (&passed, Type::TEXT_ARRAY),
+            (&wanted, Type::INT8),
+            (&scan, Type::INT8),
+        ];
         let passed: HashSet<&str> = passed.iter().copied().collect();
-        let of_one = matches!(scope, WorkScope::Tenant(_));
+        let of_one = tenant.is_some();
         let start = |_| {
             Ok((WorkPage { work: Vec::new(), scanned_to: after, at_end: true }, Vec::<CommitId>::new(), 0))
         };
@@ -162,7 +145,7 @@ impl WorkQueue for PostgresStore {
             page.at_end = false;
             Ok(false)
         };
-        let statement = Statement::new(sql, parameters);
+        let statement = Statement::new(include_str!("sql/select_ready_work.sql"), parameters);
         let (page, senders, _) = self
             .0
             .sessions
@@ -181,24 +164,19 @@ impl WorkQueue for PostgresStore {
         let except: Vec<i64> = look.except.iter().map(|place| stored_number(place.number())).collect();
         let (moment, place) = (look.after.due_at.as_microsecond(), stored_number(look.after.place.number()));
         let (wanted, scan) = (stored_number(limit as u64), stored_number(WORK_SCAN_MAX as u64));
-        // One more tells whether more follows.
-        let one_more = wanted + 1;
-        let (of_one, tenant) = match &look.scope {
-            WorkScope::Tenant(tenant) => (true, tenant.as_str()),
-            WorkScope::EveryTenantBut(_) => (false, ""),
-        };
-        let passed: Vec<&str> = look.scope.passed().iter().map(TenantId::as_str).collect();
-        let mut parameters: Vec<Parameter<'_>> =
-            vec![(&part, Type::INT2), (&stamp, Type::INT8), (&except, Type::INT8_ARRAY)];
-        parameters.push((if of_one { &one_more } else { &wanted }, Type::INT8));
-        parameters.extend([(&moment as _, Type::INT8), (&place as _, Type::INT8)]);
-        let sql = if of_one {
-            parameters.push((&tenant, Type::TEXT));
-            include_str!("sql/select_tenant_due_work.sql")
-        } else {
-            parameters.extend([(&passed as _, Type::TEXT_ARRAY), (&scan as _, Type::INT8)]);
-            include_str!("sql/select_due_work.sql")
-        };
+        let (tenant, passed) = (tenant_of(&look.scope), passed_of(&look.scope));
+        let of_one = tenant.is_some();
+        let parameters: [Parameter<'_>; 9] = [
+            (&part, Type::INT2),
+            (&stamp, Type::INT8),
+            (&except, Type::INT8_ARRAY),
+            (&tenant, Type::TEXT),
+            (&moment, Type::INT8),
+            (&place, Type::INT8),
+            (&passed, Type::TEXT_ARRAY),
+            (&wanted, Type::INT8),
+            (&scan, Type::INT8),
+        ];
         let passed: HashSet<&str> = passed.iter().copied().collect();
         let start = |_| {
             let page = DuePage { work: Vec::new(), scanned_to: look.after, at_end: true, next_due_in: None };
@@ -225,7 +203,7 @@ impl WorkQueue for PostgresStore {
             }
             Ok(true)
         };
-        let statement = Statement::new(sql, parameters);
+        let statement = Statement::new(include_str!("sql/select_due_work.sql"), parameters);
         let (mut page, sender, _) = self
             .0
             .sessions
@@ -437,6 +415,19 @@ fn read_share(row: &Row, worker: &Worker) -> Result<Share, Failure> {
     }
     held.sort_by_key(|held| held.term.shard);
     Ok(Share { held, look_again_in: look_in.map(|look_in| until(look_in, 0)) })
+}
+
+/// The tenant that is looked at alone, where it is one.
+fn tenant_of(scope: &WorkScope) -> Option<&str> {
+    match scope {
+        WorkScope::Tenant(tenant) => Some(tenant.as_str()),
+        WorkScope::EveryTenantBut(_) => None,
+    }
+}
+
+/// The tenants that are passed over.
+fn passed_of(scope: &WorkScope) -> Vec<&str> {
+    scope.passed().iter().map(TenantId::as_str).collect()
 }
 
 /// The shards that a function says were lost.

@@ -6,7 +6,7 @@
 
 use underlay_core::adapter::Migration;
 
-pub(crate) const MIGRATIONS: [Migration; 3] = [
+pub(crate) const MIGRATIONS: [Migration; 4] = [
     Migration {
         number: 1,
         name: "tables",
@@ -43,5 +43,10 @@ pub(crate) const MIGRATIONS: [Migration; 3] = [
             include_str!("../migrations/0003_work/removed_schedules.sql"),
             include_str!("../migrations/0003_work/checkpoints.sql"),
         ],
+    },
+    Migration {
+        number: 4,
+        name: "ready_work",
+        parts: &[include_str!("../migrations/0004_ready_work/work_in_order.sql")],
     },
 ];

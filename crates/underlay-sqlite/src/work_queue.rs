@@ -109,6 +109,7 @@ impl WorkQueue for SqliteStore {
         let list = move |connection: &Connection| reading::list(connection, &wanted, after, limit);
         match &filter.tenant {
             Some(tenant) => {
+                // Of what is ready, entries of other tenants are walked over; no filter of the caller makes them fewer.
                 let is_exact = filter.kind.is_none() && filter.receiver.is_none() && filter.key.is_none();
                 self.0.readers.query(tenant, is_exact, list).await
             }

@@ -155,7 +155,7 @@ pub(super) fn callers(function: &str) -> Option<&'static [&'static str]> {
         "share_work" | "release_shards" | "leave_work" | "begin_work" | "settle_work" | "replay_work"
         | "discard_work" => &["worker"],
         "check_work_log" | "lost_shards" | "shard_term" | "move_shard" | "line_is_blocked"
-        | "release_line" | "lock_lines" | "move_subscription" => &["worker"],
+        | "release_line" | "lock_lines" | "move_subscription" | "ready_work" | "due_work" => &["worker"],
         // Called by the functions of the log alone.
         "stopped_commits" | "refuse_change" => &[],
         _ => return None,

@@ -97,7 +97,7 @@ const STATEMENTS: &[Statement] = statements! {
     "select_commit_events" "reader" true ("bigint, bigint") |_v| ["0", "1000000"];
     "select_commits" "reader" true ("bigint, bigint, text, bigint") |v| ["0", "1000000", &v.tenant, "1000000"];
     "select_due_schedules" "worker" false ("bigint, bigint, text, text, bigint") |_v| ["9000000000000000000", "-9000000000000000000", "''", "''", "1000"];
-    "select_due_work" "worker" false ("smallint, bigint, bigint[], bigint, bigint, bigint, text[], bigint") |v| ["1::smallint", "NULL", "'{}'", "1000", "-1", "0", format!("ARRAY[{}]", v.tenant), "10000"];
+    "select_due_work" "worker" false ("smallint, bigint, bigint[], text, bigint, bigint, text[], bigint, bigint") |v| ["1::smallint", "NULL", "'{}'", &v.tenant, "-1", "0", "'{}'", "1000", "10000"];
     "select_event_id" "worker" false ("bigint") |_v| ["2"];
     "select_events_of_commits" "reader" true ("bigint[], integer[]") |_v| [array(|number| number), array(|_| 1)];
     "select_fence" "worker" false ("uuid, bigint") |v| [&v.event, "1"];
@@ -114,7 +114,7 @@ const STATEMENTS: &[Statement] = statements! {
     "select_parked_events" "worker" false ("text, integer, bigint, bigint") |_v| ["'accounts'", "1", "0", "1000"];
     "select_position_at" "worker" false ("bigint") |_v| ["9000000000000000000"];
     "select_queue_depths" "worker" false ("bigint, integer, bigint") |_v| ["1000", "16", "NULL"];
-    "select_ready_work" "worker" false ("smallint, smallint, bigint, text[], bigint, bigint") |v| ["1::smallint", "1::smallint", "0", format!("ARRAY[{}]", v.tenant), "1000", "10000"];
+    "select_ready_work" "worker" false ("smallint, smallint, text, bigint, text[], bigint, bigint") |v| ["1::smallint", "1::smallint", &v.tenant, "0", "'{}'", "1000", "10000"];
     "select_same_schedule" "writer" false ("text, text, text") |v| [&v.tenant, "'nightly'", "'{}'"];
     "select_schedules" "worker" false ("text, text, bigint") |_v| ["''", "''", "1000"];
     "select_sent_work" "reader" true ("text, uuid, bigint, integer") |v| [&v.tenant, &v.commit, "0", "16"];
@@ -128,10 +128,8 @@ const STATEMENTS: &[Statement] = statements! {
     "select_subscription" "worker" false ("text") |_v| ["'mine'"];
     "select_subscriptions" "worker" false ("") |_v| [];
     "select_target" "login" false ("") |_v| [];
-    "select_tenant_due_work" "worker" false ("smallint, bigint, bigint[], bigint, bigint, bigint, text") |v| ["1::smallint", "NULL", "'{}'", "1000", "-1", "0", &v.tenant];
     "select_tenant_events" "reader" true ("bigint, text, text[], text[], bigint, bigint") |v| ["0", &v.tenant, "'{}'", "'{}'", "1000000", "1000000"];
     "select_tenant_letters" "reader" true ("text, text, text, text, bigint, bigint") |v| [&v.tenant, "NULL", "NULL", "NULL", "0", "1000"];
-    "select_tenant_ready_work" "worker" false ("smallint, smallint, text, bigint, bigint") |v| ["1::smallint", "1::smallint", &v.tenant, "0", "1000"];
     "select_tenant_schedules" "reader" true ("text, text, text, bigint") |v| [&v.tenant, "''", "''", "1000"];
     "select_tenant_work" "reader" true ("text, text, text, text, bigint, bigint, integer") |v| [&v.tenant, "NULL", "NULL", "NULL", "0", "1000", "16"];
     "select_versions" "reader" false ("text, text[]") |v| [&v.tenant, format!("ARRAY[{}]", v.stream)];

@@ -66,10 +66,15 @@ async fn aged(place: &Place, others: bool) -> (ViewTable, TenantId) {
 }
 
 /// Rows and pages that were looked at so far, once every session of the product has told.
-async fn looked_at(place: &Place, admin: &Client) -> (i64, i64) {
+pub(crate) async fn looked_at(place: &Place, admin: &Client) -> (i64, i64) {
     let sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
                     AND usename = $1";
     while admin.query_one(sessions, &[&place.login()]).await.unwrap().get::<_, i64>(0) > 0 {}
+    counted(admin).await
+}
+
+/// The same of the sessions that have told.
+pub(crate) async fn counted(admin: &Client) -> (i64, i64) {
     let counts = "SELECT ((SELECT sum(seq_tup_read) FROM pg_stat_user_tables) \
                   + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes))::bigint, \
                   (SELECT sum(heap_blks_hit + heap_blks_read + coalesce(idx_blks_hit + idx_blks_read, 0)) \

@@ -6,16 +6,15 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use rusqlite::{Connection, ToSql, params};
 use underlay_core::adapter::stored_number;
-use underlay_core::{Lane, QueueDepth, Shard, Timestamp, WorkKind, WorkPlace};
+use underlay_core::{Lane, QueueDepth, Timestamp, WorkKind, WorkPlace};
 
 use crate::error::Failure;
 use crate::log::event_row;
+use crate::work::blocks::Blocks;
 use crate::work::work_row::{self, AtPlace};
 
 /// Pieces of ready work that are counted.
 const READY_COUNTED_MAX: usize = 500_000;
-/// Of them, those that are counted before it is the next lane's turn, or the next shard's.
-const READY_COUNTED_AT_ONCE: usize = 10_000;
 /// Pieces that are counted of what is due later, or dead, of one kind for one receiver.
 const COUNTED_MAX: u32 = 500_000;
 
@@ -23,13 +22,12 @@ const COUNTED_MAX: u32 = 500_000;
 #[derive(Clone, Copy)]
 struct Bounds {
     ready: usize,
-    ready_at_once: usize,
     of_group: u32,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { ready: READY_COUNTED_MAX, ready_at_once: READY_COUNTED_AT_ONCE, of_group: COUNTED_MAX }
+        Self { ready: READY_COUNTED_MAX, of_group: COUNTED_MAX }
     }
 }
 
@@ -72,31 +70,27 @@ fn depths_within(
     Ok(depths.into_values().collect())
 }
 
-/// How far a count of ready work has come.
-struct Range {
-    shard: Shard,
-    lane: Lane,
-    after: i64,
-}
-
-/// Counts ready work, and says whether it ended before all was counted. Shards and lanes take turns, so that of each the
-/// oldest is seen.
+/// Counts ready work, and says whether it ended before all was counted. Lanes take turns, block by block, so that of each
+/// the oldest is seen.
 fn count_ready(
     connection: &Connection,
     bounds: Bounds,
     depths: &mut BTreeMap<(String, &'static str), QueueDepth>,
 ) -> Result<bool, Failure> {
     let mut select = connection.prepare_cached(include_str!("../sql/work/select_ready_receivers.sql"))?;
-    let ranges = Shard::all().flat_map(|shard| Lane::ALL.map(|lane| Range { shard, lane, after: 0 }));
-    let mut ranges: VecDeque<Range> = ranges.collect();
+    let mut lanes = VecDeque::new();
+    for lane in Lane::ALL {
+        lanes.push_back((lane, Blocks::after(connection, lane, WorkPlace::START)?));
+    }
     let mut counts: HashMap<String, [Ready; WorkKind::ALL.len()]> = HashMap::new();
     let mut counted = 0;
     while counted < bounds.ready
-        && let Some(mut range) = ranges.pop_front()
+        && let Some((lane, mut blocks)) = lanes.pop_front()
     {
-        let (shard, lane) = (range.shard.number(), range.lane.number());
-        let mut rows = select.query(params![shard, lane, range.after, bounds.ready_at_once as i64])?;
-        let mut seen = 0;
+        let Some(block) = blocks.next()? else { continue };
+        lanes.push_back((lane, blocks));
+        let most = stored_number((bounds.ready - counted) as u64);
+        let mut rows = select.query(params![lane.number(), block.0, most])?;
         while let Some(row) = rows.next()? {
             let place = work_row::place(row)?;
             let kind = work_row::kind(row, 2, AtPlace(place))?;
@@ -108,12 +102,7 @@ fn count_ready(
             if let Some(ready) = counts.get_mut(receiver).zip(at).map(|(counts, at)| &mut counts[at]) {
                 ready.add(place);
             }
-            range.after = stored_number(place.number());
-            seen += 1;
-        }
-        counted += seen;
-        if seen == bounds.ready_at_once {
-            ranges.push_back(range);
+            counted += 1;
         }
     }
     for (receiver, counts) in counts {
@@ -126,7 +115,7 @@ fn count_ready(
                 sent_at(connection, include_str!("../sql/work/select_work_sent_at.sql"), values)?;
         }
     }
-    Ok(!ranges.is_empty())
+    Ok(!lanes.is_empty())
 }
 
 /// What is counted of one kind for one receiver.
@@ -208,7 +197,7 @@ mod tests {
     #[test]
     fn a_count_that_ends_at_a_bound_says_that_there_may_be_more() {
         let connection = file();
-        let bounds = Bounds { ready: 8, ready_at_once: 4, of_group: 5 };
+        let bounds = Bounds { ready: 8, of_group: 5 };
         let count = || depths_within(&connection, Timestamp::UNIX_EPOCH, bounds).unwrap();
         fill(&connection, "work", 0, "mail", 1, 3);
         fill(&connection, "work", 1, "post", 10, 3);
@@ -219,8 +208,8 @@ mod tests {
         assert!(depths.iter().all(|depth| least(depth) == [false; 3]), "{depths:?}");
         assert_eq!(depths[0].counts(), ["3", "4", "4"]);
 
-        // What is not counted of a shard may be of any receiver; the others are counted by themselves.
-        fill(&connection, "work", 0, "mail", 100, 20);
+        // What is not counted of what is ready may be of any receiver; the others are counted by themselves.
+        fill(&connection, "work", 0, "mail", 1 << 16, 20);
         fill(&connection, "work_later", 0, "mail", 40, 3);
         fill(&connection, "dead_letters", 0, "post", 50, 9);
         let depths = count();

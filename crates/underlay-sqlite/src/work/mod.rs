@@ -1,5 +1,6 @@
 //! Work in the file: sent with commits, shared among workers, read, settled and counted.
 
+mod blocks;
 pub(crate) mod depths;
 #[cfg(test)]
 mod plans;

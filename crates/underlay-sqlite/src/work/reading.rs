@@ -16,6 +16,7 @@ use underlay_core::{
 
 use crate::error::Failure;
 use crate::log::event_row;
+use crate::work::blocks::Blocks;
 use crate::work::sending::place_of;
 use crate::work::table::Table;
 use crate::work::work_row::{self, AtPlace, IS_BLOCKED};
@@ -64,7 +65,7 @@ fn missing(place: WorkPlace) -> Failure {
     Failure::damaged(format!("{} is missing, an index has it", AtPlace(place)))
 }
 
-/// A page of ready work of a shard and lane.
+/// A page of ready work of a shard and lane. A block counts as looked at, whatever of it is another shard's.
 pub(crate) fn ready_page(
     connection: &Connection,
     (shard, lane): (Shard, Lane),
@@ -73,33 +74,38 @@ pub(crate) fn ready_page(
     limit: usize,
 ) -> Result<WorkPage, Failure> {
     let mut page = WorkPage { work: Vec::new(), scanned_to: after, at_end: true };
-    let (number, lane, from) = (shard.number(), lane.number(), stored_number(after.number()));
-    let (mut select, passed);
-    let mut places = match scope {
-        WorkScope::EveryTenantBut(tenants) => {
-            passed = tenants.iter().map(TenantId::as_str).collect();
-            select = connection.prepare_cached(include_str!("../sql/work/select_ready_places.sql"))?;
-            select.query(params![number, lane, from])?
-        }
-        WorkScope::Tenant(tenant) => {
-            passed = HashSet::new();
-            select =
-                connection.prepare_cached(include_str!("../sql/work/select_ready_places_of_tenant.sql"))?;
-            select.query(params![number, lane, from, tenant.as_str()])?
-        }
+    let passed: HashSet<&str> = scope.passed().iter().map(TenantId::as_str).collect();
+    let is_wanted = |tenant: &str| match scope {
+        WorkScope::EveryTenantBut(_) => passed.is_empty() || !passed.contains(tenant),
+        WorkScope::Tenant(one) => one.as_str() == tenant,
     };
+    let mut blocks = Blocks::after(connection, lane, after)?;
+    let mut select = connection.prepare_cached(include_str!("../sql/work/select_ready_places.sql"))?;
     let mut pieces = Pieces::of(connection, Table::Ready)?;
     let mut scanned = 0;
-    while let Some(row) = places.next()? {
-        if page.work.len() >= limit || scanned >= WORK_SCAN_MAX || pieces.is_full() {
+    while let Some(block) = blocks.next()? {
+        let is_full = page.work.len() >= limit || pieces.is_full();
+        if !is_full {
+            // Places only grow: before what is there nothing comes any more.
+            page.scanned_to = page.scanned_to.max(block.before());
+        }
+        if scanned >= WORK_SCAN_MAX {
             page.at_end = false;
-            break;
+            return Ok(page);
         }
         scanned += 1;
-        page.scanned_to = work_row::place(row)?;
-        let here = AtPlace(page.scanned_to);
-        if passed.is_empty() || !passed.contains(event_row::text(row, 1, here)?) {
-            page.work.push(pieces.read(page.scanned_to)?);
+        let from = stored_number(after.number());
+        let mut places = select.query(params![lane.number(), block.0, shard.number(), from])?;
+        while let Some(row) = places.next()? {
+            if page.work.len() >= limit || scanned >= WORK_SCAN_MAX || pieces.is_full() {
+                page.at_end = false;
+                return Ok(page);
+            }
+            scanned += 1;
+            page.scanned_to = work_row::place(row)?;
+            if is_wanted(event_row::text(row, 1, AtPlace(page.scanned_to))?) {
+                page.work.push(pieces.read(page.scanned_to)?);
+            }
         }
     }
     Ok(page)
@@ -232,7 +238,7 @@ pub(crate) fn list(
     Ok(list)
 }
 
-/// Adds the first places of a table that pass a filter. Ready work of a tenant is found by shard and lane.
+/// Adds the first places of a table that pass a filter.
 fn places_of(
     connection: &Connection,
     table: Table,
@@ -241,33 +247,176 @@ fn places_of(
     limit: usize,
     places: &mut Vec<(WorkPlace, Table)>,
 ) -> Result<(), Failure> {
+    if let (Some(tenant), Table::Ready) = (&filter.tenant, table) {
+        return ready_places_of(connection, tenant, filter, after, limit, places);
+    }
     let (from, limit) = (stored_number(after.number()), stored_number(limit as u64));
     let (kind, receiver, key) = (filter.kind.map(WorkKind::name), &filter.receiver, &filter.key);
-    let mut add = |mut rows: rusqlite::Rows<'_>| -> Result<(), Failure> {
-        while let Some(row) = rows.next()? {
-            places.push((work_row::place(row)?, table));
+    let (mut select, mut rows);
+    match &filter.tenant {
+        None => {
+            select = table.prepare(connection, include_str!("../sql/work/select_places_of_work.sql"))?;
+            rows = select.query(params![from, kind, receiver, key, limit])?;
         }
-        Ok(())
-    };
-    let Some(tenant) = &filter.tenant else {
-        let places = include_str!("../sql/work/select_places_of_work.sql");
-        let mut select = table.prepare(connection, places)?;
-        return add(select.query(params![from, kind, receiver, key, limit])?);
-    };
-    let owner = tenant.as_str();
-    if table != Table::Ready {
-        let places = include_str!("../sql/work/select_places_of_work_of_tenant.sql");
-        let mut select = table.prepare(connection, places)?;
-        return add(select.query(params![from, kind, receiver, key, limit, owner])?);
+        Some(tenant) => {
+            select =
+                table.prepare(connection, include_str!("../sql/work/select_places_of_work_of_tenant.sql"))?;
+            rows = select.query(params![from, kind, receiver, key, limit, tenant.as_str()])?;
+        }
     }
-    let places = include_str!("../sql/work/select_places_of_ready_work_of_tenant.sql");
-    let mut select = connection.prepare_cached(places)?;
-    let of_key = key.as_ref().map(|key| Shard::of(tenant, key));
-    for shard in Shard::all().filter(|shard| of_key.is_none_or(|of_key| of_key == *shard)) {
-        for lane in Lane::ALL {
-            let (shard, lane) = (shard.number(), lane.number());
-            add(select.query(params![from, kind, receiver, key, limit, owner, shard, lane])?)?;
+    while let Some(row) = rows.next()? {
+        places.push((work_row::place(row)?, table));
+    }
+    Ok(())
+}
+
+/// Adds the first places of a tenant's ready work that pass a filter. They are among those of all tenants, so blocks are
+/// looked through until one has filled the page.
+fn ready_places_of(
+    connection: &Connection,
+    tenant: &TenantId,
+    filter: &WorkFilter,
+    after: WorkPlace,
+    limit: usize,
+    places: &mut Vec<(WorkPlace, Table)>,
+) -> Result<(), Failure> {
+    let (from, most) = (stored_number(after.number()), stored_number(limit as u64));
+    let (kind, receiver, key) = (filter.kind.map(WorkKind::name), &filter.receiver, &filter.key);
+    let shards: Vec<Shard> = match key {
+        Some(key) => vec![Shard::of(tenant, key)],
+        None => Shard::all().collect(),
+    };
+    let of_tenant = include_str!("../sql/work/select_places_of_ready_work_of_tenant.sql");
+    let mut select = connection.prepare_cached(of_tenant)?;
+    for lane in Lane::ALL {
+        let mut blocks = Blocks::after(connection, lane, after)?;
+        let mut found = 0;
+        while found < limit
+            && let Some(block) = blocks.next()?
+        {
+            for shard in &shards {
+                let (lane, shard) = (lane.number(), shard.number());
+                let values = params![from, kind, receiver, key, most, tenant.as_str(), lane, block.0, shard];
+                let mut rows = select.query(values)?;
+                while let Some(row) = rows.next()? {
+                    places.push((work_row::place(row)?, Table::Ready));
+                    found += 1;
+                }
+            }
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::plans::file;
+
+    /// The first place of a block, as the migration has it.
+    fn block(number: i64) -> i64 {
+        number << 16
+    }
+
+    fn send(connection: &Connection, shard: u16, tenant: &str, places: impl IntoIterator<Item = i64>) {
+        let insert = "INSERT INTO work
+                          (place, shard, lane, tenant, receiver, kind, key, name, version, work_id, commit_id, sent_at,
+                           metadata, payload)
+                      VALUES (?1, ?2, 1, ?3, 'mail', 'message', 'k', 'n', 1, zeroblob(16), zeroblob(16), 1, '{}', '{}')";
+        let mut insert = connection.prepare(insert).unwrap();
+        for place in places {
+            insert.execute((place, shard, tenant)).unwrap();
+        }
+    }
+
+    fn shard(number: u16) -> Shard {
+        Shard::from_number(number).unwrap()
+    }
+
+    fn place(number: i64) -> WorkPlace {
+        WorkPlace::from_number(number.unsigned_abs())
+    }
+
+    fn page(connection: &Connection, number: u16, scope: &WorkScope, after: i64, limit: usize) -> WorkPage {
+        ready_page(connection, (shard(number), Lane::Normal), scope, place(after), limit).unwrap()
+    }
+
+    fn places(page: &WorkPage) -> Vec<i64> {
+        page.work.iter().map(|read| read.work.place.number().cast_signed()).collect()
+    }
+
+    /// What a reading gives, and the steps it takes.
+    fn steps<T>(connection: &mut Connection, read: impl FnOnce(&Connection) -> T) -> (T, usize) {
+        let steps = Arc::new(AtomicUsize::new(0));
+        let counted = steps.clone();
+        let count = move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            false
+        };
+        connection.progress_handler(1, Some(count)).unwrap();
+        let read = read(connection);
+        connection.progress_handler(0, None::<fn() -> bool>).unwrap();
+        (read, steps.load(Ordering::Relaxed))
+    }
+
+    #[test]
+    fn what_is_ready_is_read_across_blocks_from_any_place() {
+        let connection = file();
+        let own = [1, block(1) - 1, block(1), block(1) + 5, block(4), block(9) - 1, block(9)];
+        send(&connection, 3, "acme", own);
+        send(&connection, 3, "globex", own.map(|place| place + 2));
+        send(&connection, 2, "acme", (0..12).map(|number| block(number) + 9));
+        let scopes = [
+            WorkScope::Tenant(TenantId::new("acme").unwrap()),
+            WorkScope::EveryTenantBut(vec![TenantId::new("globex").unwrap()]),
+        ];
+        for scope in &scopes {
+            for after in own.into_iter().flat_map(|place| [place - 1, place, place + 2]) {
+                let rest: Vec<i64> = own.into_iter().filter(|place| *place > after).collect();
+                for limit in 1..=own.len() {
+                    let page = page(&connection, 3, scope, after, limit);
+                    assert_eq!(places(&page), rest[..limit.min(rest.len())], "{limit} after {after}");
+                    assert!(page.at_end || rest.len() >= limit, "{limit} after {after}");
+                    let next = rest.get(limit).map(|next| place(*next));
+                    assert!(next.is_none_or(|next| page.scanned_to < next), "{limit} after {after}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_of_other_shards_is_passed_block_by_block_and_not_looked_at_again() {
+        let mut connection = file();
+        // Of every block two hundred pieces that are another's.
+        for number in 0..60 {
+            send(&connection, 7, "acme", (0..200).map(|place| block(number) + place));
+        }
+        let everybody = WorkScope::default();
+        let (read, first) = steps(&mut connection, |connection| page(connection, 1, &everybody, 0, 100));
+        assert!(read.work.is_empty() && read.at_end);
+        assert_eq!(read.scanned_to, place(block(59) - 1), "what comes next may be in the last block");
+        assert!(first < 60 * 60, "a block takes few steps, however much is in it: {first}");
+        let after = read.scanned_to.number().cast_signed();
+        let (_, again) = steps(&mut connection, |connection| page(connection, 1, &everybody, after, 100));
+        assert!(again < 100, "only the last block is looked at again: {again} steps");
+        send(&connection, 1, "acme", [block(59) + 300]);
+        assert_eq!(places(&page(&connection, 1, &everybody, after, 100)), [block(59) + 300]);
+    }
+
+    #[test]
+    fn a_reading_ends_after_so_many_blocks_and_the_next_goes_on() {
+        let connection = file();
+        let count = WORK_SCAN_MAX as i64 + 10;
+        connection.execute_batch("BEGIN").unwrap();
+        send(&connection, 7, "acme", (0..count).map(block));
+        send(&connection, 1, "acme", [block(count)]);
+        let first = page(&connection, 1, &WorkScope::default(), 0, 100);
+        assert!(first.work.is_empty() && !first.at_end);
+        let after = first.scanned_to.number().cast_signed();
+        let second = page(&connection, 1, &WorkScope::default(), after, 100);
+        assert_eq!((places(&second), second.at_end), (vec![block(count)], true));
+    }
 }

@@ -1,8 +1,10 @@
+-- Of one block.
 SELECT
     place,
     tenant
 FROM work
-WHERE shard = ?1
-    AND lane = ?2
-    AND place > ?3
+WHERE lane = ?1
+    AND place >> 16 = ?2
+    AND shard = ?3
+    AND place > ?4
 ORDER BY place

@@ -1,10 +1,9 @@
+-- Of one block.
 SELECT
     place,
     receiver,
     kind
 FROM work
-WHERE shard = ?1
-    AND lane = ?2
-    AND place > ?3
-ORDER BY place
-LIMIT ?4
+WHERE lane = ?1
+    AND place >> 16 = ?2
+LIMIT ?3

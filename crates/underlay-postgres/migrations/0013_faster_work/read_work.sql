@@ -1,0 +1,31 @@
+-- A piece of work as it is read: the columns of the tables of work in their order, whether its line is blocked, and
+-- whether no more follows. A look for what is due says also when it was, and when something is due next.
+CREATE TYPE {schema}.read_work AS (
+    place bigint,
+    sent_at bigint,
+    version bigint,
+    due_at bigint,
+    died_at bigint,
+    work_id uuid,
+    commit_id uuid,
+    attempts integer,
+    begun integer,
+    shard smallint,
+    lane smallint,
+    is_final boolean,
+    holds boolean,
+    tenant text,
+    kind text,
+    receiver text,
+    key text,
+    name text,
+    encoding text,
+    key_id text,
+    last_error text,
+    metadata json,
+    payload json,
+    is_blocked boolean,
+    is_last boolean,
+    now bigint,
+    next_due_at bigint
+);

@@ -1,9 +1,0 @@
-SELECT
-    place,
-    tenant
-FROM work
-WHERE shard = ?1
-    AND lane = ?2
-    AND tenant = ?4
-    AND place > ?3
-ORDER BY place
