@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use underlay_core::{
-    Attempts, Commit, CommitId, Delivery, EventStore, Handled, Handler, HandlerError, Json, Metadata,
+    Attempts, Commit, CommitId, Delivery, Error, EventStore, Handled, Handler, HandlerError, Json, Metadata,
     NewWork, Origin, Outgoing, SchemaVersion, Version, WorkFilter, WorkId, WorkKind, WorkPlace, WorkQueue,
 };
 use underlay_derive::event;
@@ -71,6 +71,44 @@ async fn an_older_message_is_lifted_and_what_does_not_fit_its_type_is_a_dead_let
     let error = dead[0].work.last_error.clone().unwrap();
     assert!(error.contains("letter version 2"), "{error}");
     work.stop().await;
+}
+
+/// Its store fails, or it says itself what went wrong.
+struct Unlucky(fn() -> HandlerError);
+
+impl Handler for Unlucky {
+    const NAME: &'static str = "post";
+    type Message = Letter;
+
+    fn attempts(&self) -> Attempts {
+        Attempts { attempts_max: 1, ..Attempts::default() }
+    }
+
+    async fn handle(&self, _: Letter, _: &Delivery) -> Result<Handled, HandlerError> {
+        Err((self.0)())
+    }
+}
+
+#[tokio::test]
+async fn a_dead_letter_tells_what_the_handler_says_and_nothing_of_the_store() {
+    let cases: [(fn() -> HandlerError, &str); 4] = [
+        (|| Error::unavailable("db-7.internal is gone").into(), "the store was away"),
+        (
+            || Error::backend("using PostgreSQL", "Key (email)=(bob@globex.example) already exists").into(),
+            "the service failed; its log says why",
+        ),
+        (|| Error::invalid("a query takes at most 3 columns").into(), "a query takes at most 3 columns"),
+        (|| HandlerError::passing("smtp.example: mailbox full"), "smtp.example: mailbox full"),
+    ];
+    for (fails, told) in cases {
+        let yard = Yard::new();
+        let process = yard.process_of("a", Registry::default().handler(Unlucky(fails)), |config| config);
+        yard.send("acme", vec![letter("k", "letter", 2, &json!({"to": "Ann", "greeting": "Hi"}))]).await;
+        let work = process.start();
+        yard.until(async || yard.left().await == 0).await;
+        assert_eq!(yard.dead().await[0].work.last_error.as_deref(), Some(told));
+        work.stop().await;
+    }
 }
 
 #[tokio::test]
