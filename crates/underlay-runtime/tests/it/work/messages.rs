@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use serde_json::json;
 use underlay_core::{
-    Attempts, Commit, CommitId, Delivery, Error, EventStore, Handled, Handler, HandlerError, Json, Metadata,
-    NewWork, Origin, Outgoing, SchemaVersion, Version, WorkFilter, WorkId, WorkKind, WorkPlace, WorkQueue,
+    Attempts, Commit, CommitId, Delivery, Error, EventStore, Handled, Handler, HandlerError, Input, Json,
+    Metadata, NewWork, Origin, Outgoing, Process, Recorded, SchemaVersion, Step, StepContext, Version,
+    WorkFilter, WorkId, WorkKind, WorkPlace, WorkQueue,
 };
 use underlay_derive::event;
 use underlay_runtime::{Engine, EngineConfig, Ports, Registry};
@@ -369,6 +370,65 @@ impl Handler for Idle {
     }
 }
 
+/// What a handler or a process is called that has the name of something else.
+const TAKEN: [&str; 3] = ["account", "transfer", "post"];
+
+struct Namesake<const N: usize>;
+
+impl<const N: usize> Handler for Namesake<N> {
+    const NAME: &'static str = TAKEN[N];
+    type Message = Note;
+
+    async fn handle(&self, _: Note, _: &Delivery) -> Result<Handled, HandlerError> {
+        Ok(Handled::done())
+    }
+}
+
+impl<const N: usize> Process for Namesake<N> {
+    const NAME: &'static str = TAKEN[N];
+    type Event = AccountEvent;
+    type State = u32;
+
+    fn route(&self, _: &Recorded<AccountEvent>) -> Option<String> {
+        None
+    }
+
+    fn step(&self, _: Option<&u32>, _: &Input<AccountEvent>, _: &StepContext) -> Step<u32> {
+        Step::stay()
+    }
+}
+
+#[test]
+fn who_receives_work_has_a_name_of_its_own() {
+    let bank = crate::bank::registry;
+    for (registry, first, second) in [
+        (bank().handler(Namesake::<0>), "an aggregate has the category account", "a handler"),
+        (bank().handler(Namesake::<1>), "an operation has the name transfer", "a handler"),
+        (bank().process(Namesake::<0>), "an aggregate has the category account", "a process"),
+        (bank().process(Namesake::<1>), "an operation has the name transfer", "a process"),
+        (bank().handler(Post::default()).process(Namesake::<2>), "a process has the name post", "a handler"),
+    ] {
+        let told = refused(registry);
+        assert!(told.contains(&format!("{first}, and {second} has it too")), "{told}");
+        assert!(told.ends_with("give one of them another name"), "{told}");
+    }
+}
+
+/// What is said of what a service is made of.
+fn refused(registry: Registry) -> String {
+    let yard = Yard::new();
+    let ports = Ports {
+        store: Arc::new(yard.store.clone()),
+        read_models: Arc::new(underlay_core::memory::MemoryReadModels::default()),
+        wakeups: Arc::new(yard.store.clone()),
+        snapshots: None,
+        leases: None,
+        work: None,
+        clock: yard.clock.clone(),
+    };
+    Engine::new(ports, registry, EngineConfig::default()).unwrap_err().to_string()
+}
+
 #[test]
 fn messages_stand_beside_events_and_names_are_unique_among_both() {
     let registry = crate::bank::registry().handler(Post::default());
@@ -377,19 +437,6 @@ fn messages_stand_beside_events_and_names_are_unique_among_both() {
     assert_eq!(names, [("deposited", 1), ("letter", 2), ("withdrawn", 1)]);
     assert_eq!(registry.handlers(), ["post"]);
 
-    let refused = |registry: Registry| {
-        let yard = Yard::new();
-        let ports = Ports {
-            store: Arc::new(yard.store.clone()),
-            read_models: Arc::new(underlay_core::memory::MemoryReadModels::default()),
-            wakeups: Arc::new(yard.store.clone()),
-            snapshots: None,
-            leases: None,
-            work: None,
-            clock: yard.clock.clone(),
-        };
-        Engine::new(ports, registry, EngineConfig::default()).unwrap_err().to_string()
-    };
     let clash = refused(crate::bank::registry().handler(Clashing));
     assert!(
         clash.contains("deposited") && clash.contains("account") && clash.contains("clashing"),
