@@ -6,7 +6,7 @@
 
 use underlay_core::adapter::Migration;
 
-pub(crate) const MIGRATIONS: [Migration; 12] = [
+pub(crate) const MIGRATIONS: [Migration; 13] = [
     Migration {
         number: 1,
         name: "migrations",
@@ -145,6 +145,15 @@ pub(crate) const MIGRATIONS: [Migration; 12] = [
             include_str!("../migrations/0012_checkpoints/checkpoints.sql"),
             include_str!("../migrations/0012_checkpoints/move_subscription.sql"),
             include_str!("../migrations/0012_checkpoints/rights.sql"),
+        ],
+    },
+    Migration {
+        number: 14,
+        name: "removed_schedules",
+        parts: &[
+            include_str!("../migrations/0014_removed_schedules/put_schedule.sql"),
+            include_str!("../migrations/0014_removed_schedules/remove_schedule.sql"),
+            include_str!("../migrations/0014_removed_schedules/rights.sql"),
         ],
     },
 ];

@@ -14,7 +14,7 @@ pub struct Schedule {
     pub definition: Json,
     /// The next moment it is due; `None` where it never is again.
     pub next_due_at: Option<Timestamp>,
-    /// Counts how often it was put; the first has 1. It goes on counting where a schedule was removed.
+    /// Counts how often it was put. The first has 1, or one more than the highest of those that the tenant removed.
     pub revision: u64,
 }
 
@@ -29,6 +29,7 @@ pub struct Schedule {
 /// 4. *A removed schedule is due no more.* `a_removed_schedule_is_due_no_more`
 /// 5. *Lists are in the order of tenants and names, by page.* `schedules_are_listed`
 /// 6. *What exceeds a limit is `Invalid` with the limit's name.* `limits_of_schedules_are_named`
+/// 7. *A new schedule begins above the revisions of all that its tenant removed, also after reopening.* `a_new_schedule_begins_above_those_that_were_removed`
 #[async_trait]
 pub trait Schedules: Send + Sync + 'static {
     /// Puts a schedule, in place of one of that name; gives its revision.

@@ -8,6 +8,7 @@ mod keeping;
 mod limits;
 mod lists;
 mod moving;
+mod removed;
 mod subject;
 
 pub use due::{a_removed_schedule_is_due_no_more, what_is_due_is_found};
@@ -15,6 +16,7 @@ pub use keeping::a_schedule_is_kept_by_its_tenant;
 pub use limits::limits_of_schedules_are_named;
 pub use lists::schedules_are_listed;
 pub use moving::a_schedule_moves_on_once;
+pub use removed::a_new_schedule_begins_above_those_that_were_removed;
 
 use subject::Subject;
 
@@ -40,6 +42,8 @@ macro_rules! schedules_cases {
                 "Lists are in the order of tenants and names, by page."
             6 limits_of_schedules_are_named
                 "What exceeds a limit is `Invalid` with the limit's name."
+            7 a_new_schedule_begins_above_those_that_were_removed
+                "A new schedule begins above the revisions of all that its tenant removed, also after reopening."
         }
     };
 }
