@@ -75,7 +75,9 @@ async fn an_older_message_is_lifted_and_what_does_not_fit_its_type_is_a_dead_let
 }
 
 /// Its store fails, or it says itself what went wrong.
-struct Unlucky(fn() -> HandlerError);
+struct Unlucky(Fails);
+
+type Fails = fn() -> HandlerError;
 
 impl Handler for Unlucky {
     const NAME: &'static str = "post";
@@ -92,7 +94,7 @@ impl Handler for Unlucky {
 
 #[tokio::test]
 async fn a_dead_letter_tells_what_the_handler_says_and_nothing_of_the_store() {
-    let cases: [(fn() -> HandlerError, &str); 4] = [
+    let cases: [(Fails, &str); 4] = [
         (|| Error::unavailable("db-7.internal is gone").into(), "the store was away"),
         (
             || Error::backend("using PostgreSQL", "Key (email)=(bob@globex.example) already exists").into(),
