@@ -87,6 +87,17 @@ impl Failure {
         Self::Answer(Error::Damaged(text.into()))
     }
 
+    /// What the server said, for whoever gave it the values.
+    fn without_detail(&self) -> String {
+        match self {
+            Self::Postgres(error) => match error.as_db_error() {
+                Some(db) => format!("PostgreSQL: {}", db.message()),
+                None => self.to_string(),
+            },
+            _ => self.to_string(),
+        }
+    }
+
     pub(crate) fn code(&self) -> Option<&SqlState> {
         match self {
             Self::Postgres(error) | Self::NotLetIn(error) => error.code(),
@@ -211,7 +222,11 @@ impl Failure {
                 overloaded: *overloaded,
             },
             _ if self.is_raised(raised::NO_HEAD) => Error::Damaged(self.to_string()),
-            _ if self.is_of_the_values() => Error::invalid(self.to_string()),
+            failure if failure.is_of_the_values() => {
+                // The detail may be of rows of others: it is for the log.
+                tracing::warn!(%failure, "PostgreSQL refuses what it was given");
+                Error::invalid(failure.without_detail())
+            }
             failure if failure.is_full() => Error::overloaded(failure.to_string(), RETRY_AFTER),
             failure if failure.is_of_a_reader() => {
                 // Servers are named in the log, and not to whoever asks.
@@ -372,6 +387,16 @@ mod tests {
             }
             assert!(answered(error("ERROR", "08006", by_a_pooler)).await.is_lost(), "the connection ended");
         }
+    }
+
+    #[tokio::test]
+    async fn what_the_values_are_refused_for_is_told_without_the_rows_of_others() {
+        let body =
+            b"SERROR\0VERROR\0C23505\0Mduplicate key\0DKey (email)=(ann@example.org) already exists.\0\0";
+        let failure = answered(message(b'E', body)).await;
+        assert!(failure.to_string().contains("ann@example.org"), "the log has it: {failure}");
+        let told = Error::from(failure);
+        assert!(matches!(&told, Error::Invalid(text) if text == "PostgreSQL: duplicate key"), "{told:?}");
     }
 
     #[tokio::test]

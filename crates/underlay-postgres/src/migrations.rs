@@ -6,7 +6,7 @@
 
 use underlay_core::adapter::Migration;
 
-pub(crate) const MIGRATIONS: [Migration; 13] = [
+pub(crate) const MIGRATIONS: [Migration; 14] = [
     Migration {
         number: 1,
         name: "migrations",
@@ -156,6 +156,15 @@ pub(crate) const MIGRATIONS: [Migration; 13] = [
             include_str!("../migrations/0013_faster_work/due_work.sql"),
             include_str!("../migrations/0013_faster_work/settle_work.sql"),
             include_str!("../migrations/0013_faster_work/rights.sql"),
+        ],
+    },
+    Migration {
+        number: 14,
+        name: "removed_schedules",
+        parts: &[
+            include_str!("../migrations/0014_removed_schedules/put_schedule.sql"),
+            include_str!("../migrations/0014_removed_schedules/remove_schedule.sql"),
+            include_str!("../migrations/0014_removed_schedules/rights.sql"),
         ],
     },
 ];

@@ -36,7 +36,8 @@ impl Schedules for PostgresStore {
         let parameters: [Parameter<'_>; 2] = [(&owner, Type::TEXT), (&name, Type::TEXT)];
         let sql = include_str!("sql/remove_schedule.sql");
         let rows = self.0.sessions.write_anew(&SessionRole::Writer(tenant.clone()), sql, &parameters).await?;
-        Ok(!rows.is_empty())
+        let row = rows.first().ok_or_else(|| Failure::damaged("remove_schedule gave no row"))?;
+        Ok(row.try_get(0).map_err(Failure::from)?)
     }
 
     async fn list_schedules(

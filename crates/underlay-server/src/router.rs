@@ -64,7 +64,7 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 /// | `GET /v1/admin/queues` | what waits to be done and how late it is, and where pumps and subscribers stand |
 /// | `GET /v1/admin/dead-letters?receiver=&key=&kind=&after=&limit=` | a page of the tenant's work that was given up |
 /// | `POST /v1/admin/dead-letters/{id}/replay`, `…/discard` | tries it again, or removes it |
-/// | `GET /v1/admin/schedules` | the schedules of the tenant |
+/// | `GET /v1/admin/schedules?after=&limit=` | a page of the schedules of the tenant |
 /// | `PUT /v1/admin/schedules/{name}` | puts a schedule, in place of one of that name |
 /// | `DELETE /v1/admin/schedules/{name}` | removes a schedule |
 /// | `GET /links/{page}/{secret}?tenant=&subject=&id=` | what a link is for that the service has sent, as HTML |

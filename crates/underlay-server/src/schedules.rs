@@ -23,6 +23,10 @@ use crate::request_body::JsonText;
 const OPERATIONS: &str = "operations";
 /// The time zone where none is named.
 const ZONE_DEFAULT: &str = "UTC";
+/// Schedules in a page where the request does not say.
+const PAGE_SCHEDULES_DEFAULT: usize = 100;
+/// Schedules read at once. Each may have SCHEDULE_BYTES_MAX.
+const PART_SCHEDULES: usize = 16;
 /// Bytes of a schedule in an answer beside the body of its command, about.
 const SCHEDULE_BYTES: usize = 512;
 
@@ -69,6 +73,8 @@ struct DefinitionBody {
 #[derive(Debug, Serialize)]
 pub(crate) struct SchedulesBody {
     schedules: Vec<ScheduleBody>,
+    /// What `after` is for the next page; null where this is the last.
+    next: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -123,21 +129,39 @@ impl PutBody {
     }
 }
 
-/// `GET /v1/admin/schedules`: the schedules of the tenant, in the order of their names.
+/// `GET /v1/admin/schedules`: a page of the schedules of the tenant, in the order of their names.
 pub(crate) async fn list(
     State(app): State<App>,
     Caller(principal): Caller,
     room: Room,
-    parameters: Parameters,
+    mut parameters: Parameters,
 ) -> Result<Answer<SchedulesBody>, Problem> {
-    parameters.finish(&[])?;
-    // All that a tenant may have is one page.
-    let found = app.engine().schedules(Some(&principal.tenant), None, SCHEDULES_MAX).await?;
-    let bytes = |info: &ScheduleInfo| {
-        SCHEDULE_BYTES + info.definition.as_ref().map_or(0, |definition| definition.body.as_str().len())
+    let mut after = parameters.take("after")?;
+    let limit = parameters.take_limit(PAGE_SCHEDULES_DEFAULT, SCHEDULES_MAX)?;
+    parameters.finish(&["after", "limit"])?;
+    let tenant = &principal.tenant;
+    let (mut schedules, mut bytes) = (Vec::new(), 0);
+    let next = loop {
+        // One more than is told says whether there is a next page.
+        let part = PART_SCHEDULES.min(limit - schedules.len());
+        let last = after.as_deref().map(|name| (tenant, name));
+        let mut found = app.engine().schedules(Some(tenant), last, part + 1).await?;
+        let is_more = found.len() > part;
+        found.truncate(part);
+        for info in found {
+            bytes += SCHEDULE_BYTES + info.definition.as_ref().map_or(0, |of| of.body.as_str().len());
+            after = Some(info.name.clone());
+            schedules.push(ScheduleBody::of(info));
+        }
+        room.0.hold(bytes, false)?;
+        if !is_more {
+            break None;
+        }
+        if schedules.len() >= limit || bytes >= app.config().page_bytes_max {
+            break after;
+        }
     };
-    room.0.hold(found.iter().map(bytes).sum(), false)?;
-    Ok(Answer(SchedulesBody { schedules: found.into_iter().map(ScheduleBody::of).collect() }))
+    Ok(Answer(SchedulesBody { schedules, next }))
 }
 
 /// `PUT /v1/admin/schedules/{name}`: puts a schedule, in place of one of that name. The same put again changes nothing.

@@ -49,9 +49,14 @@ impl Schedules for SqliteStore {
         let remove = move |connection: &Connection| {
             let delete = include_str!("sql/schedules/delete_schedule.sql");
             let Some(revision) = revision(connection, delete, &tenant, &name)? else { return Ok(false) };
+            // Those that were removed before there was one row for all have a row each.
+            let highest = removed_revision(connection, &tenant)?.max(revision);
+            connection
+                .prepare_cached(include_str!("sql/schedules/delete_removed_schedules.sql"))?
+                .execute([tenant.as_str()])?;
             connection
                 .prepare_cached(include_str!("sql/schedules/insert_removed_schedule.sql"))?
-                .execute(params![tenant.as_str(), name, stored_number(revision)])?;
+                .execute(params![tenant.as_str(), stored_number(highest)])?;
             Ok(true)
         };
         self.write_beside(Flush::Now, remove).await
@@ -126,7 +131,7 @@ impl Schedules for SqliteStore {
     }
 }
 
-/// The revision of a schedule that is put; it goes on counting where one was removed.
+/// The revision of a schedule that is put; one that is new begins above all that were removed.
 ///
 /// # Errors
 /// `Invalid` where it is one more than a tenant may have.
@@ -142,8 +147,14 @@ fn next_revision(connection: &Connection, tenant: &TenantId, name: &str) -> Resu
             "one schedule more exceeds SCHEDULES_MAX = {SCHEDULES_MAX} of a tenant; remove one that is no longer needed"
         )));
     }
-    let delete = include_str!("sql/schedules/delete_removed_schedule.sql");
-    Ok(revision(connection, delete, tenant, name)?.unwrap_or(0).saturating_add(1))
+    Ok(removed_revision(connection, tenant)?.saturating_add(1))
+}
+
+/// The highest revision of all that a tenant removed; 0 where it removed none.
+fn removed_revision(connection: &Connection, tenant: &TenantId) -> Result<u64, Failure> {
+    let select = include_str!("sql/schedules/select_removed_revision.sql");
+    let highest: i64 = connection.prepare_cached(select)?.query_row([tenant.as_str()], |row| row.get(0))?;
+    Ok(highest.unsigned_abs())
 }
 
 /// A schedule that is there by the same definition.

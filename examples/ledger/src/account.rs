@@ -195,7 +195,11 @@ pub enum AccountCommand {
     },
     /// Draws up a statement: a schedule gives it for the first of each month.
     #[command(name = "draw-statement")]
-    DrawStatement {},
+    DrawStatement {
+        /// The time zone of its day, which is that of the schedule: at midnight in Berlin it is the day before in UTC.
+        #[serde(default = "utc")]
+        zone: String,
+    },
     /// Sets money aside for a payment.
     #[command(name = "reserve", roles("payments"))]
     Reserve {
@@ -221,6 +225,10 @@ pub enum AccountCommand {
     },
 }
 
+fn utc() -> String {
+    "UTC".to_owned()
+}
+
 fn zero_floor() -> Option<Decimal> {
     Some(Decimal::ZERO)
 }
@@ -235,6 +243,12 @@ pub enum AccountRefusal {
     /// It was never opened.
     #[refusal(code = "not-open", message = "the account is not open")]
     NotOpen,
+    /// There is no such time zone.
+    #[refusal(code = "no-zone", message = "there is no time zone {zone:?}; one is Europe/Berlin")]
+    NoZone {
+        /// The zone.
+        zone: String,
+    },
     /// The amount is zero or less.
     #[refusal(code = "not-positive", message = "the amount is {amount}; it must be more than zero")]
     NotPositive {
@@ -391,9 +405,10 @@ impl Aggregate for Account {
                 self.check_asked(&commodity, amount, -amount)?;
                 AccountEvent::Withdrawn { money: Money { amount, commodity } }
             }
-            AccountCommand::DrawStatement {} if !self.open => return Err(AccountRefusal::NotOpen),
-            AccountCommand::DrawStatement {} => {
-                let date = context.now.to_zoned(TimeZone::UTC).date();
+            AccountCommand::DrawStatement { .. } if !self.open => return Err(AccountRefusal::NotOpen),
+            AccountCommand::DrawStatement { zone } => {
+                let Ok(there) = TimeZone::get(&zone) else { return Err(AccountRefusal::NoZone { zone }) };
+                let date = context.now.to_zoned(there).date();
                 let balance = |(commodity, amount): (&Commodity, &Decimal)| Money {
                     amount: *amount,
                     commodity: commodity.clone(),

@@ -138,7 +138,7 @@ pub(super) fn may(role: &str, relation: &Relation, verb: Verb) -> Option<May> {
         ("worker", "dead_letters" | "shard_terms" | "checkpoints", Select | Insert | Delete) => May::All,
         ("worker", "work_shards" | "schedules", Select | Update) => May::All,
         ("reader", "work" | "work_later" | "dead_letters" | "schedules", Select) => May::Own,
-        ("writer", "schedules", Select | Insert | Update) => May::Own,
+        ("writer", "schedules", Select | Insert | Update | Delete) => May::Own,
         _ => May::No,
     })
 }
@@ -146,7 +146,7 @@ pub(super) fn may(role: &str, relation: &Relation, verb: Verb) -> Option<May> {
 /// Who may call a function of the schema; none where nobody has declared it.
 pub(super) fn callers(function: &str) -> Option<&'static [&'static str]> {
     Some(match function {
-        "append" | "append_one" | "append_work" | "fence" | "put_schedule" => &["writer"],
+        "append" | "append_one" | "append_work" | "fence" | "put_schedule" | "remove_schedule" => &["writer"],
         // They only pass on to those, in the name of who calls them.
         "store_commits" | "store_commit" | "store_commits_and_work" | "raise_fence" => &["writer"],
         "guard_transaction" => &["writer", "worker"],

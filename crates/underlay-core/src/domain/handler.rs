@@ -93,31 +93,58 @@ impl Handled {
 }
 
 /// An attempt failed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{reason}")]
 pub struct HandlerError {
-    /// Why. A person reads it in lists; it holds nothing secret.
+    /// Why. People of the tenant read it in lists; it holds nothing secret.
     pub reason: String,
     /// Whether no other attempt can succeed.
     pub is_final: bool,
+    /// What the infrastructure said, where the reason leaves it out.
+    #[source]
+    cause: Option<Arc<Error>>,
 }
 
 impl HandlerError {
     /// A failure that may pass.
     pub fn passing(reason: impl fmt::Display) -> Self {
-        Self { reason: reason.to_string(), is_final: false }
+        Self { reason: reason.to_string(), is_final: false, cause: None }
     }
 
     /// A failure that no other attempt mends: the message becomes a dead letter at once.
     pub fn last(reason: impl fmt::Display) -> Self {
-        Self { reason: reason.to_string(), is_final: true }
+        Self { reason: reason.to_string(), is_final: true, cause: None }
+    }
+
+    /// What the infrastructure said, where the reason leaves it out: it is for the log of the service.
+    #[must_use]
+    pub fn cause(&self) -> Option<&Arc<Error>> {
+        self.cause.as_ref()
+    }
+
+    /// The reason for those who keep the service: all that the infrastructure said, where it was that.
+    #[must_use]
+    pub fn whole(&self) -> String {
+        self.cause.as_ref().map_or_else(|| self.reason.clone(), ToString::to_string)
     }
 }
 
-/// A failure of the infrastructure passes, unless it says that the same call will fail again.
+/// Two failures are the same where they say the same.
+impl PartialEq for HandlerError {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.reason, self.is_final, self.whole()) == (&other.reason, other.is_final, other.whole())
+    }
+}
+
+impl Eq for HandlerError {}
+
+/// A failure of the infrastructure passes, unless it says that the same call will fail again. Its reason is what a
+/// tenant [may know](Error::for_tenant) of it.
 impl From<Error> for HandlerError {
     fn from(error: Error) -> Self {
-        Self { is_final: matches!(error, Error::Invalid(_) | Error::Denied(_)), reason: error.to_string() }
+        let is_final = matches!(error, Error::Invalid(_) | Error::Denied(_));
+        let (reason, whole) = (error.for_tenant(), error.to_string());
+        Self { is_final, cause: (reason != whole).then(|| Arc::new(error)), reason }
     }
 }
 

@@ -16,8 +16,8 @@ pub struct MemorySchedules(Arc<Mutex<Kept>>);
 #[derive(Debug, Default)]
 struct Kept {
     schedules: BTreeMap<(TenantId, String), Schedule>,
-    /// The revisions of those that were removed.
-    removed: BTreeMap<(TenantId, String), u64>,
+    /// Of each tenant the highest revision of those that were removed.
+    removed: BTreeMap<TenantId, u64>,
 }
 
 impl MemorySchedules {
@@ -53,7 +53,7 @@ impl Schedules for MemorySchedules {
                  needed"
             )));
         }
-        let removed = kept.removed.remove(&key);
+        let removed = kept.removed.get(tenant).copied();
         let revision = before.or(removed).unwrap_or(0) + 1;
         let schedule = Schedule {
             tenant: tenant.clone(),
@@ -72,7 +72,8 @@ impl Schedules for MemorySchedules {
         let key = (tenant.clone(), name.to_owned());
         let removed = kept.schedules.remove(&key);
         if let Some(schedule) = &removed {
-            kept.removed.insert(key, schedule.revision);
+            let highest = kept.removed.entry(tenant.clone()).or_default();
+            *highest = schedule.revision.max(*highest);
         }
         Ok(removed.is_some())
     }

@@ -14,7 +14,7 @@ pub struct Schedule {
     pub definition: Json,
     /// The next moment it is due; `None` where it never is again.
     pub next_due_at: Option<Timestamp>,
-    /// Counts how often it was put; the first has 1. It goes on counting where a schedule was removed.
+    /// Counts how often it was put. The first has 1, or one more than the highest of those that the tenant removed.
     pub revision: u64,
 }
 
@@ -23,13 +23,14 @@ pub struct Schedule {
 ///
 /// The contract, each sentence with the conformance case that attacks it:
 ///
-/// 1. *What is put is listed as it was put, under its tenant alone, also after reopening; another put in its place has the next revision, also where it was removed meanwhile.* `a_schedule_is_kept_by_its_tenant`
+/// 1. *What is put is listed as it was put, under its tenant alone, also after reopening; another put in its place has the next revision.* `a_schedule_is_kept_by_its_tenant`
 /// 2. *Those that are due at a moment are found over all tenants, the longest due first, then in the order of tenants and names, by page.* `what_is_due_is_found`
 /// 3. *Of several who move a schedule on from one moment, one does; one that was put anew or removed meanwhile is left as it is.* `a_schedule_moves_on_once`
 /// 4. *A removed schedule is due no more.* `a_removed_schedule_is_due_no_more`
 /// 5. *Lists are in the order of tenants and names, by page.* `schedules_are_listed`
 /// 6. *What exceeds a limit is `Invalid` with the limit's name.* `limits_of_schedules_are_named`
 /// 7. *What is put again by the same definition stays as it is, with its revision and its next moment, also where several put it at once.* `the_same_put_again_changes_nothing`
+/// 8. *A new schedule begins above the revisions of all that its tenant removed, also after reopening.* `a_new_schedule_begins_above_those_that_were_removed`
 #[async_trait]
 pub trait Schedules: Send + Sync + 'static {
     /// Puts a schedule, in place of one of that name, and gives it as it stands. One whose definition is the same text

@@ -158,6 +158,25 @@ impl Error {
         })
     }
 
+    /// What a tenant may know of it, where it is kept with their work. What is said of what they asked for is told
+    /// as it is. What a store says of itself is for the log of the service: it may name files, servers, and what
+    /// belongs to others.
+    #[must_use]
+    pub fn for_tenant(&self) -> String {
+        match self {
+            Self::Conflict(_)
+            | Self::IdReused(_)
+            | Self::NotFound(_)
+            | Self::Invalid(_)
+            | Self::TooBroad(_) => self.to_string(),
+            _ => match self.limit() {
+                Some(limit) => format!("the store has no room at the moment ({limit})"),
+                None if self.is_retryable() => "the store was away".to_owned(),
+                None => "the service failed; its log says why".to_owned(),
+            },
+        }
+    }
+
     /// [`Error::Backend`] around a vendor's error.
     pub fn backend(
         doing: impl Into<String>,
@@ -176,6 +195,29 @@ impl Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tenant_is_told_what_was_asked_wrongly_and_nothing_of_the_store() {
+        let secret = "/var/lib/bank at 10.0.0.7: Key (id)=(bob) already exists";
+        let wrong = [Error::invalid("too long"), Error::TooBroad("ask for less".to_owned())];
+        let wrong = wrong
+            .into_iter()
+            .chain([Error::NotFound("view rich".to_owned()), Error::IdReused(CommitId::draw())]);
+        for error in wrong {
+            assert_eq!(error.for_tenant(), error.to_string());
+        }
+        let full = Error::overloaded(format!("{secret} (queue_items_max = 7)"), Duration::from_secs(1));
+        for (error, told) in [
+            (full, "the store has no room at the moment (queue_items_max = 7)"),
+            (Error::unavailable(secret), "the store was away"),
+            (Error::Uncertain { id: CommitId::draw(), reason: secret.to_owned() }, "the store was away"),
+            (Error::backend("using PostgreSQL", secret), "the service failed; its log says why"),
+            (Error::Damaged(secret.to_owned()), "the service failed; its log says why"),
+            (Error::Denied(secret.to_owned()), "the service failed; its log says why"),
+        ] {
+            assert_eq!(error.for_tenant(), told, "{error}");
+        }
+    }
 
     #[test]
     fn of_a_reason_the_limit_is_told_and_nothing_else() {

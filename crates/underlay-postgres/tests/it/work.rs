@@ -473,17 +473,26 @@ fn an_older_program_stores_commits_beside_a_newer_one() {
 }
 
 #[test]
-fn of_a_schedule_that_was_removed_the_revision_alone_is_kept() {
+fn of_all_schedules_that_were_removed_one_row_with_the_highest_revision_is_kept() {
     with_place(async |place| {
         let store = place.open().await;
+        let admin = place.admin().await;
         let definition = Json::parse(r#"{"body":"what nobody needs any more"}"#).unwrap();
-        store.put_schedule(&acme(), "nightly", &definition, Some(Timestamp::UNIX_EPOCH)).await.unwrap();
-        assert!(store.remove_schedule(&acme(), "nightly").await.unwrap());
-        let sql = "SELECT definition::text, revision FROM underlay.schedules";
-        let kept = place.admin().await.query_one(sql, &[]).await.unwrap();
-        assert_eq!((kept.get::<_, &str>(0), kept.get::<_, i64>(1)), ("null", 1));
-        assert_eq!(store.put_schedule(&acme(), "nightly", &definition, None).await.unwrap(), 2);
+        // They were removed before there was one row for all.
+        let before = "INSERT INTO underlay.schedules (tenant, name, revision, is_removed, definition)
+            SELECT 'acme', 'old ' || n, n, true, 'null' FROM generate_series(1, 7) AS n";
+        admin.batch_execute(before).await.unwrap();
+        for number in 0..20 {
+            let name = format!("nightly {number}");
+            store.put_schedule(&acme(), &name, &definition, Some(Timestamp::UNIX_EPOCH)).await.unwrap();
+            assert!(store.remove_schedule(&acme(), &name).await.unwrap());
+            assert!(!store.remove_schedule(&acme(), &name).await.unwrap());
+        }
+        let sql = "SELECT name, definition::text, revision FROM underlay.schedules";
+        let kept = admin.query_one(sql, &[]).await.unwrap();
+        assert_eq!((kept.get::<_, &str>(0), kept.get::<_, &str>(1), kept.get::<_, i64>(2)), ("", "null", 27));
+        store.put_schedule(&acme(), "nightly", &definition, None).await.unwrap();
         let listed = store.list_schedules(Some(&acme()), None, 10).await.unwrap();
-        assert_eq!(listed[0].definition, definition);
+        assert_eq!((listed.len(), listed[0].revision, &listed[0].definition), (1, 28, &definition));
     });
 }

@@ -34,12 +34,41 @@ pub use listing::{
 
 use crate::stops::Stops;
 use crate::subscription::{DurableSubscriptions, FollowerKind, start_of};
-use crate::work::Receiver;
+use crate::work::{NotDone, Receiver};
 use crate::{EngineConfig, FollowerStanding, FollowerState, Ports, Registry};
 use consumer::ProcessConsumer;
 use held_instances::HeldInstances;
 use instance::{Instance, STEP_TYPE, STEP_VERSION, StepTaken};
 use step_receiver::StepReceiver;
+
+/// Why an instance was not read.
+#[derive(Debug, thiserror::Error)]
+enum NotRead {
+    /// It is in a shape that this program does not know.
+    #[error("{0} was written by a newer program, which goes on with it")]
+    Newer(StreamName),
+    #[error(transparent)]
+    Failed(#[from] Error),
+}
+
+/// Whoever asks this program may ask another.
+impl From<NotRead> for Error {
+    fn from(not_read: NotRead) -> Self {
+        match not_read {
+            NotRead::Newer(_) => Self::unavailable(not_read.to_string()),
+            NotRead::Failed(error) => error,
+        }
+    }
+}
+
+impl From<NotRead> for NotDone {
+    fn from(not_read: NotRead) -> Self {
+        match not_read {
+            NotRead::Newer(_) => Self::anothers(not_read),
+            NotRead::Failed(error) => error.into(),
+        }
+    }
+}
 
 /// Keeps processes.
 pub(crate) struct Processes {
@@ -134,7 +163,7 @@ impl Processes {
     }
 
     /// Reads an instance by the last event of its stream, and keeps it.
-    async fn read_instance(&self, tenant: &TenantId, stream: &StreamName) -> Result<Arc<Instance>, Error> {
+    async fn read_instance(&self, tenant: &TenantId, stream: &StreamName) -> Result<Arc<Instance>, NotRead> {
         let versions = self.store.versions(tenant, std::slice::from_ref(stream)).await?;
         let mut version = versions.first().copied().unwrap_or_default();
         loop {
@@ -143,7 +172,8 @@ impl Processes {
             }
             let page = self.store.read_stream(tenant, stream, Version(version.0 - 1), 1).await?;
             let Some(event) = page.events.first() else {
-                return Err(Error::Damaged(format!("{stream} has version {version}, and no event there")));
+                let told = format!("{stream} has version {version}, and no event there");
+                return Err(Error::Damaged(told).into());
             };
             if page.version > event.version {
                 // A step was taken between the two reads.
@@ -157,12 +187,10 @@ impl Processes {
                 ))
             };
             if event.event_type.as_str() != STEP_TYPE {
-                return Err(unreadable(format!("it is a {}", event.event_type)));
+                return Err(unreadable(format!("it is a {}", event.event_type)).into());
             }
             if event.schema_version.0 > STEP_VERSION {
-                return Err(Error::unavailable(format!(
-                    "{stream} was written by a newer program, which goes on with it"
-                )));
+                return Err(NotRead::Newer(stream.clone()));
             }
             let json = event.payload.json().map_err(|error| unreadable(error.to_string()))?;
             let last = json.decode::<StepTaken>().map_err(|error| unreadable(error.to_string()))?;

@@ -80,10 +80,10 @@ impl Consumer for Pump {
         match (brought, batch.first()) {
             (Ok(()), _) => Ok(batch.len() as u64),
             (Err(failed), Some(first)) if failed.is_final => {
-                Err(Halt::Stuck(Stuck::of::<Self>(ParkedEvent::new(first, &failed.reason), false)))
+                Err(Halt::Stuck(Stuck::of::<Self>(ParkedEvent::new(first, &failed.whole()), false)))
             }
             (Err(failed), _) => {
-                Err(Error::unavailable(format!("the sink of pump {}: {}", self.name, failed.reason)).into())
+                Err(Error::unavailable(format!("the sink of pump {}: {}", self.name, failed.whole())).into())
             }
         }
     }

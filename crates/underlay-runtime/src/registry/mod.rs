@@ -373,6 +373,27 @@ impl Registry {
         self.processes.get(category.strip_prefix(CATEGORY_PREFIX)?)
     }
 
+    /// Refuses two of one name that receive work. A line of work is that of a tenant, a name and a key, so what the one
+    /// cannot do would hold up the other.
+    fn check_receivers(&self) -> Result<(), Error> {
+        let named = |(name, what)| move |of: &&'static str| (*of, (name, what));
+        let aggregates = self.aggregates.keys().map(named(("an aggregate", "category")));
+        let operations = self.operations.keys().map(named(("an operation", "name")));
+        let processes = self.processes.keys().map(named(("a process", "name")));
+        let handlers = self.handlers.keys().map(named(("a handler", "name")));
+        let mut known = BTreeMap::new();
+        for (name, who) in aggregates.chain(operations).chain(processes).chain(handlers) {
+            if let Some((other, what)) = known.insert(name, who) {
+                return Err(Error::invalid(format!(
+                    "{other} has the {what} {name}, and {} has it too: their work would stand in the same lines, and \
+                     that of one would wait for that of the other; give one of them another name",
+                    who.0
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// The first name that is used twice, or a view or a process that is not well formed.
     pub(crate) fn validate(&self) -> Result<(), Error> {
         if let Some(clash) = self.clashes.first() {
@@ -393,6 +414,7 @@ impl Registry {
                 "an aggregate has the category {category}, in which the process of that name keeps its instances"
             )));
         }
+        self.check_receivers()?;
         if let Some(stray) = self.drawers.event_types().find(|name| !self.event_types.contains_key(*name)) {
             return Err(Error::invalid(format!(
                 "work is drawn from event type {stray}, which no aggregate of the service declares"

@@ -55,9 +55,14 @@ pub(super) async fn attempt(
         // A bug there fails the attempt, as one in the receiver itself does.
         Err(panic) => (Attempts::default(), Err(NotDone::passing(panicked(&*panic)))),
     };
-    let Err(NotDone { reason, is_final, is_anothers }) = tried else {
+    let Err(NotDone { reason, is_final, is_anothers, cause }) = tried else {
         return Attempted::Settled(Settled::Done);
     };
+    if let Some(cause) = cause {
+        let error: &dyn std::error::Error = &*cause;
+        tracing::warn!(work = %work.id, tenant = %work.tenant, receiver = work.sent.receiver, number, error,
+            "the infrastructure failed an attempt");
+    }
     if is_anothers {
         tracing::debug!(work = %work.id, receiver = work.sent.receiver, reason, "an attempt showed that work is another's");
         return Attempted::Left;

@@ -18,15 +18,19 @@ pub(crate) struct Attempt<'a> {
 }
 
 /// Why an attempt did not do a piece of work.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{reason}")]
 pub(crate) struct NotDone {
+    /// People of the tenant read it.
     pub(crate) reason: String,
     /// Whether no other attempt can succeed.
     pub(crate) is_final: bool,
     /// Whether the attempt showed that this program cannot do it and another may. Then it is no failure: the work is
     /// left, with all that stands behind it, as what cannot be [read](Receiver::reads).
     pub(crate) is_anothers: bool,
+    /// What the infrastructure said, where the reason leaves it out: it is for the log of the service.
+    #[source]
+    pub(crate) cause: Option<Arc<Error>>,
 }
 
 impl NotDone {
@@ -42,13 +46,14 @@ impl NotDone {
 
     /// It is for another program.
     pub(crate) fn anothers(reason: impl fmt::Display) -> Self {
-        Self { reason: reason.to_string(), is_final: false, is_anothers: true }
+        Self { reason: reason.to_string(), is_final: false, is_anothers: true, cause: None }
     }
 }
 
 impl From<HandlerError> for NotDone {
-    fn from(HandlerError { reason, is_final }: HandlerError) -> Self {
-        Self { reason, is_final, is_anothers: false }
+    fn from(failed: HandlerError) -> Self {
+        let cause = failed.cause().cloned();
+        Self { reason: failed.reason, is_final: failed.is_final, is_anothers: false, cause }
     }
 }
 

@@ -62,6 +62,41 @@ async fn a_schedule_is_put_listed_and_removed() {
 }
 
 #[tokio::test]
+async fn schedules_are_listed_by_page() {
+    let small = Place::with(|mut config| {
+        config.page_bytes_max = 600;
+        config.with_credentials(ByHeader)
+    });
+    for (place, asked, pages) in
+        [(site(), "?limit=19", 3), (site(), "?limit=40", 1), (small, "?limit=1000", 3)]
+    {
+        let names: Vec<String> = (100..140).map(|number| number.to_string()).collect();
+        for name in &names {
+            put(&place, name, &monthly(), OPERATOR).await.ok();
+        }
+        let (mut seen, mut query, mut count) = (Vec::new(), asked.to_owned(), 0);
+        loop {
+            let listed = page(&place, &query).await.ok();
+            let here = listed["schedules"].as_array().unwrap();
+            assert!(!here.is_empty(), "{listed}");
+            seen.extend(here.iter().map(|schedule| schedule["name"].as_str().unwrap().to_owned()));
+            count += 1;
+            let Some(next) = listed["next"].as_str() else { break };
+            query = format!("{asked}&after={next}");
+        }
+        assert_eq!((seen, count), (names, pages), "{asked}");
+    }
+    for wrong in ["?limit=0", "?limit=1001", "?before=x", "?tenant=globex"] {
+        page(&site(), wrong).await.problem(400, "problem:invalid");
+    }
+}
+
+async fn page(place: &Place, query: &str) -> Answer {
+    let path = format!("/v1/admin/schedules{query}");
+    place.send(get_with(&path, &[("authorization", OPERATOR)])).await
+}
+
+#[tokio::test]
 async fn schedules_are_of_the_callers_tenant_alone() {
     let place = site();
     put(&place, "ours", &monthly(), OPERATOR).await.ok();

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use underlay_core::{
     Archive, Commit, CommitId, Error, EventStore, ExpectedVersion, HeldShard, Json, Lane, LogScope,
-    ManualClock, NewWork, Retention, Settled, Settlement, Shard, ShardTerm, TenantId, Timestamp, Wakeups,
-    Work, WorkFilter, WorkKind, WorkPlace, WorkQueue, WorkScope, WorkStanding, Worker, WorkerId,
+    ManualClock, NewWork, Retention, Schedules, Settled, Settlement, Shard, ShardTerm, TenantId, Timestamp,
+    Wakeups, Work, WorkFilter, WorkKind, WorkPlace, WorkQueue, WorkScope, WorkStanding, Worker, WorkerId,
 };
 use underlay_sqlite::{FaultPoint, SqliteConfig, SqliteStore};
 
@@ -548,4 +548,26 @@ async fn damage_of_work_is_named_by_its_place() {
         });
         assert!(damaged.is_some_and(|text| text.contains(wanted)), "{damage}: {told:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_all_schedules_that_were_removed_one_row_with_the_highest_revision_is_kept() {
+    let place = Place::new();
+    let store = place.open();
+    let definition = Json::parse("{}").unwrap();
+    // They were removed before there was one row for all.
+    let before =
+        format!("INSERT INTO removed_schedules VALUES ('{0}', 'old', 6), ('{0}', 'older', 7)", tenant());
+    place.connect().execute_batch(&before).unwrap();
+    for number in 0..20 {
+        let name = format!("nightly {number}");
+        store.put_schedule(&tenant(), &name, &definition, Some(Timestamp::UNIX_EPOCH)).await.unwrap();
+        assert!(store.remove_schedule(&tenant(), &name).await.unwrap());
+        assert!(!store.remove_schedule(&tenant(), &name).await.unwrap());
+    }
+    let kept = "SELECT count(*), max(revision) FROM removed_schedules";
+    let kept = place.connect().query_row(kept, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    assert_eq!(kept, (1_i64, 27_i64));
+    store.put_schedule(&tenant(), "nightly", &definition, None).await.unwrap();
+    assert_eq!(store.list_schedules(None, None, 10).await.unwrap()[0].revision, 28);
 }

@@ -9,7 +9,7 @@ use crate::{SchedulesFixture, sample};
 const TENANTS: [&str; 6] = ["acme", "Acme", "acme-1", "acme.1", "acme_1", "a"];
 
 /// Sentence 1: what is put is listed as it was put, under its tenant alone, also after reopening; another put in its
-/// place has the next revision, also where it was removed meanwhile.
+/// place has the next revision.
 pub async fn a_schedule_is_kept_by_its_tenant<F: SchedulesFixture>(fixture: F) {
     let mut subject = Subject::of(&fixture);
     let mut fixture = fixture;

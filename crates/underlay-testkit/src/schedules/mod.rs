@@ -9,6 +9,7 @@ mod limits;
 mod lists;
 mod moving;
 mod repeats;
+mod removed;
 mod subject;
 
 pub use due::{a_removed_schedule_is_due_no_more, what_is_due_is_found};
@@ -17,6 +18,7 @@ pub use limits::limits_of_schedules_are_named;
 pub use lists::schedules_are_listed;
 pub use moving::a_schedule_moves_on_once;
 pub use repeats::the_same_put_again_changes_nothing;
+pub use removed::a_new_schedule_begins_above_those_that_were_removed;
 
 use subject::Subject;
 
@@ -31,7 +33,7 @@ macro_rules! schedules_cases {
     ($callback:ident $($context:tt)*) => {
         $crate::$callback! { schedules $($context)*;
             1 a_schedule_is_kept_by_its_tenant
-                "What is put is listed as it was put, under its tenant alone, also after reopening; another put in its place has the next revision, also where it was removed meanwhile."
+                "What is put is listed as it was put, under its tenant alone, also after reopening; another put in its place has the next revision."
             2 what_is_due_is_found
                 "Those that are due at a moment are found over all tenants, the longest due first, then in the order of tenants and names, by page."
             3 a_schedule_moves_on_once
@@ -44,6 +46,8 @@ macro_rules! schedules_cases {
                 "What exceeds a limit is `Invalid` with the limit's name."
             7 the_same_put_again_changes_nothing
                 "What is put again by the same definition stays as it is, with its revision and its next moment, also where several put it at once."
+            8 a_new_schedule_begins_above_those_that_were_removed
+                "A new schedule begins above the revisions of all that its tenant removed, also after reopening."
         }
     };
 }

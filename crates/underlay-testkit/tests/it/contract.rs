@@ -95,7 +95,7 @@ fn the_work_queue_suite_follows_its_contract() {
 
 #[test]
 fn the_schedules_suite_follows_its_contract() {
-    assert_suite_follows_docs(schedules::CASES, SCHEDULES, "Schedules", 6);
+    assert_suite_follows_docs(schedules::CASES, SCHEDULES, "Schedules", 8);
 }
 
 #[test]

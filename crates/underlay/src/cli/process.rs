@@ -55,7 +55,12 @@ pub(super) fn command() -> clap::Command {
         )
         .subcommand(
             clap::Command::new("restart")
-                .about("Make a process follow the log from another place; no event is given to an instance twice")
+                .about("Make a process follow the log from another place; what an instance has taken is not given to it again")
+                .long_about(
+                    "Make a process follow the log from another place. What an instance has taken is not given to it \
+                     again. An event at which it did not begin is forgotten after the time of `empty_commits_kept`: \
+                     from then on it is given again, also where the instance has begun since",
+                )
                 .arg(process())
                 .arg(
                     Arg::new("from")

@@ -15,7 +15,7 @@ use crate::program::Ledger;
 fn a_statement_has_every_balance() {
     let draw = |given: &[AccountEvent]| {
         after(given)
-            .decide(AccountCommand::DrawStatement {}, &context())
+            .decide(AccountCommand::DrawStatement { zone: "UTC".to_owned() }, &context())
             .map(|decision| decision.into_parts().0)
     };
     let given = [opened(Some("0")), deposited("10.50", "EUR"), deposited("3", "USD")];
@@ -27,11 +27,28 @@ fn a_statement_has_every_balance() {
 }
 
 #[test]
+fn a_statement_bears_the_day_of_its_zone() {
+    let at_midnight_in_berlin: jiff::Timestamp = "2026-03-31T22:00:00Z".parse().unwrap();
+    let drawn = |zone: &str| {
+        let mut context = context();
+        context.now = at_midnight_in_berlin;
+        let draw = AccountCommand::DrawStatement { zone: zone.to_owned() };
+        after(&[opened(None)]).decide(draw, &context).map(|decision| decision.into_parts().0.remove(0))
+    };
+    for (zone, day) in [("Europe/Berlin", 1), ("UTC", 31)] {
+        let stated = drawn(zone).unwrap();
+        let AccountEvent::Stated { date, .. } = stated else { panic!("{stated:?}") };
+        assert_eq!(date.day(), day, "{zone}");
+    }
+    assert!(matches!(drawn("Europe/Bärlin"), Err(AccountRefusal::NoZone { .. })));
+}
+
+#[test]
 fn a_statement_is_scheduled_for_the_first_of_each_month_and_drawn_as_a_stored_command() {
     let ledger = Ledger::new();
     let (_serving, address) = ledger.serve();
     open_purse(&address);
-    let command = ["account", "purse", "draw-statement", "{}"];
+    let command = ["account", "purse", "draw-statement", r#"{"zone": "Europe/Berlin"}"#];
     let add = ["schedule", "add", "statement", "--cron", "0 6 1 * *", "--zone", "Europe/Berlin"];
     ledger.answer(&[&add[..], &command].concat());
     let listed: Value = serde_json::from_str(&ledger.answer(&["schedule", "list", "--json"])).unwrap();

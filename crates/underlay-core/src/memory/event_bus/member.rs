@@ -212,7 +212,7 @@ impl Member {
                 None => self.count_taken(),
                 Some(error) => {
                     let letter =
-                        BusDeadLetter { event, attempts, error: error.reason, died_at: self.clock.now() };
+                        BusDeadLetter { event, attempts, error: error.whole(), died_at: self.clock.now() };
                     self.bury(letter).await;
                 }
             }
@@ -241,7 +241,7 @@ impl Member {
     fn count_failure(&self, error: &HandlerError) {
         let mut queue = self.lock();
         queue.failures += 1;
-        queue.last_error = Some(error.reason.clone());
+        queue.last_error = Some(error.whole());
     }
 
     fn count_taken(&self) {

@@ -206,8 +206,7 @@ fn request(work: &Work, stored: &StoredCommand) -> Request {
     }
 }
 
-/// Says of a failure whether another attempt may succeed, and what people may read of it. What a store says of itself
-/// is for the log of the service.
+/// Says of a failure whether another attempt may succeed.
 fn not_done(work: &Work, failure: ExecuteNamedError) -> NotDone {
     let error = match failure {
         ExecuteNamedError::Refused(refused) => return NotDone::last(refused),
@@ -215,26 +214,17 @@ fn not_done(work: &Work, failure: ExecuteNamedError) -> NotDone {
         ExecuteNamedError::Command(error) => return NotDone::passing(error),
         ExecuteNamedError::Failed(error) => error,
     };
-    match &error {
-        Error::Invalid(_) | Error::IdReused(_) => NotDone::last(error),
-        Error::NotFound(_) => NotDone::anothers(error),
+    let is_final = match &error {
+        Error::Invalid(_) | Error::IdReused(_) => true,
         // Without an expected version the engine decides again; with one, the stream never comes back to it.
         Error::Conflict(conflict) => match conflict.expected {
-            ExpectedVersion::Exact(expected) if stored_expects(work) && conflict.actual > expected => {
-                NotDone::last(error)
-            }
-            _ => NotDone::passing(error),
+            ExpectedVersion::Exact(expected) => stored_expects(work) && conflict.actual > expected,
+            _ => false,
         },
-        inner => {
-            tracing::warn!(work = %work.id, tenant = %work.tenant, error = inner as &dyn std::error::Error,
-                "an attempt at a stored command failed");
-            NotDone::passing(match inner.limit() {
-                Some(limit) => format!("the store has no room at the moment ({limit})"),
-                None if inner.is_retryable() => "the store was away".to_owned(),
-                None => "the service failed; its log says why".to_owned(),
-            })
-        }
-    }
+        _ => false,
+    };
+    let is_anothers = matches!(error, Error::NotFound(_));
+    NotDone { is_final, is_anothers, ..NotDone::from(error) }
 }
 
 /// Whether whoever gave the command said which version they had seen.

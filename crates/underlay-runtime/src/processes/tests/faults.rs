@@ -1,14 +1,19 @@
 //! What cannot be taken: by the process, or by an instance of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use underlay_core::memory::MemoryEventStore;
 use underlay_core::{
     Commit, CommitId, Error, EventStore, EventType, ExpectedVersion, Json, NewEvent, SchemaVersion,
-    StreamName, TenantId, WorkQueue, WorkStanding,
+    StreamName, TenantId, Version, WorkQueue, WorkStanding,
 };
+use underlay_testkit::{EventStoreLayer, Over};
 
-use super::house::House;
+use super::house::{House, Life};
 use super::notes::{LOST, PANICS, WRONG, acme, collected, collecting, note};
+use crate::processes::instance::{STEP_TYPE, STEP_VERSION};
 use crate::{FollowerStatus, ProcessFilter};
 
 #[tokio::test]
@@ -85,6 +90,54 @@ async fn an_event_of_a_newer_version_is_left_to_a_newer_program_also_where_other
     let told = program.follow().await.unwrap_err();
     assert!(told.contains("newer version"), "{told}");
     assert!(program.waiting(true).await.is_empty() && program.waiting(false).await.is_empty());
+}
+
+#[tokio::test]
+async fn an_instance_that_a_newer_program_wrote_is_left_to_it() {
+    let house = House::new();
+    let program = house.program(collecting::<false, 1>());
+    note(&house, "a", &[10]).await;
+    program.follow().await.unwrap();
+    let step = EventType::new(STEP_TYPE).unwrap();
+    let newer = NewEvent::new(step, SchemaVersion(STEP_VERSION + 1), Json::from_stored("{}"));
+    let stream = StreamName::parse("process_collect-a").unwrap();
+    let commit = Commit::new(CommitId::draw()).append(stream, ExpectedVersion::Any, vec![newer]);
+    house.log.commit(&acme(), commit).await.unwrap();
+    let input = program.waiting(false).await.remove(0);
+    let left = program.receive(&input.work).await.unwrap_err();
+    assert!(left.is_anothers && left.reason.contains("written by a newer program"), "{left:?}");
+}
+
+/// A log whose streams cannot be read.
+struct AwayLog(MemoryEventStore);
+
+#[async_trait]
+impl EventStoreLayer for AwayLog {
+    type Below = MemoryEventStore;
+
+    fn below(&self) -> MemoryEventStore {
+        self.0.clone()
+    }
+
+    async fn versions(&self, _: &TenantId, _: &[StreamName]) -> Result<Vec<Version>, Error> {
+        Err(Error::unavailable("db-7.internal is gone"))
+    }
+}
+
+#[tokio::test]
+async fn a_step_that_fails_by_the_store_tells_a_tenant_nothing_of_it() {
+    let house = House::new();
+    let store = Arc::new(Over(AwayLog(house.log.clone())));
+    let program = house.over(collecting::<false, 1>(), Life::long(), store, Arc::new(house.log.clone()));
+    note(&house, "a", &[10]).await;
+    program.follow().await.unwrap();
+    let input = program.waiting(false).await.remove(0);
+    let failed = program.receive(&input.work).await.unwrap_err();
+    assert_eq!(
+        (failed.reason.as_str(), failed.is_final, failed.is_anothers),
+        ("the store was away", false, false)
+    );
+    assert!(failed.cause.unwrap().to_string().contains("db-7.internal"), "the log tells it");
 }
 
 #[tokio::test]

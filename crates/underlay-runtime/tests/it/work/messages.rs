@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use serde_json::json;
 use underlay_core::{
-    Attempts, Commit, CommitId, Delivery, EventStore, Handled, Handler, HandlerError, Json, Metadata,
-    NewWork, Origin, Outgoing, SchemaVersion, Version, WorkFilter, WorkId, WorkKind, WorkPlace, WorkQueue,
+    Attempts, Commit, CommitId, Delivery, Error, EventStore, Handled, Handler, HandlerError, Input, Json,
+    Metadata, NewWork, Origin, Outgoing, Process, Recorded, SchemaVersion, Step, StepContext, Version,
+    WorkFilter, WorkId, WorkKind, WorkPlace, WorkQueue,
 };
 use underlay_derive::event;
 use underlay_runtime::{Engine, EngineConfig, Ports, Registry};
@@ -71,6 +72,46 @@ async fn an_older_message_is_lifted_and_what_does_not_fit_its_type_is_a_dead_let
     let error = dead[0].work.last_error.clone().unwrap();
     assert!(error.contains("letter version 2"), "{error}");
     work.stop().await;
+}
+
+/// Its store fails, or it says itself what went wrong.
+struct Unlucky(Fails);
+
+type Fails = fn() -> HandlerError;
+
+impl Handler for Unlucky {
+    const NAME: &'static str = "post";
+    type Message = Letter;
+
+    fn attempts(&self) -> Attempts {
+        Attempts { attempts_max: 1, ..Attempts::default() }
+    }
+
+    async fn handle(&self, _: Letter, _: &Delivery) -> Result<Handled, HandlerError> {
+        Err((self.0)())
+    }
+}
+
+#[tokio::test]
+async fn a_dead_letter_tells_what_the_handler_says_and_nothing_of_the_store() {
+    let cases: [(Fails, &str); 4] = [
+        (|| Error::unavailable("db-7.internal is gone").into(), "the store was away"),
+        (
+            || Error::backend("using PostgreSQL", "Key (email)=(bob@globex.example) already exists").into(),
+            "the service failed; its log says why",
+        ),
+        (|| Error::invalid("a query takes at most 3 columns").into(), "a query takes at most 3 columns"),
+        (|| HandlerError::passing("smtp.example: mailbox full"), "smtp.example: mailbox full"),
+    ];
+    for (fails, told) in cases {
+        let yard = Yard::new();
+        let process = yard.process_of("a", Registry::default().handler(Unlucky(fails)), |config| config);
+        yard.send("acme", vec![letter("k", "letter", 2, &json!({"to": "Ann", "greeting": "Hi"}))]).await;
+        let work = process.start();
+        yard.until(async || yard.left().await == 0).await;
+        assert_eq!(yard.dead().await[0].work.last_error.as_deref(), Some(told));
+        work.stop().await;
+    }
 }
 
 #[tokio::test]
@@ -331,6 +372,65 @@ impl Handler for Idle {
     }
 }
 
+/// What a handler or a process is called that has the name of something else.
+const TAKEN: [&str; 3] = ["account", "transfer", "post"];
+
+struct Namesake<const N: usize>;
+
+impl<const N: usize> Handler for Namesake<N> {
+    const NAME: &'static str = TAKEN[N];
+    type Message = Note;
+
+    async fn handle(&self, _: Note, _: &Delivery) -> Result<Handled, HandlerError> {
+        Ok(Handled::done())
+    }
+}
+
+impl<const N: usize> Process for Namesake<N> {
+    const NAME: &'static str = TAKEN[N];
+    type Event = AccountEvent;
+    type State = u32;
+
+    fn route(&self, _: &Recorded<AccountEvent>) -> Option<String> {
+        None
+    }
+
+    fn step(&self, _: Option<&u32>, _: &Input<AccountEvent>, _: &StepContext) -> Step<u32> {
+        Step::stay()
+    }
+}
+
+#[test]
+fn who_receives_work_has_a_name_of_its_own() {
+    let bank = crate::bank::registry;
+    for (registry, first, second) in [
+        (bank().handler(Namesake::<0>), "an aggregate has the category account", "a handler"),
+        (bank().handler(Namesake::<1>), "an operation has the name transfer", "a handler"),
+        (bank().process(Namesake::<0>), "an aggregate has the category account", "a process"),
+        (bank().process(Namesake::<1>), "an operation has the name transfer", "a process"),
+        (bank().handler(Post::default()).process(Namesake::<2>), "a process has the name post", "a handler"),
+    ] {
+        let told = refused(registry);
+        assert!(told.contains(&format!("{first}, and {second} has it too")), "{told}");
+        assert!(told.ends_with("give one of them another name"), "{told}");
+    }
+}
+
+/// What is said of what a service is made of.
+fn refused(registry: Registry) -> String {
+    let yard = Yard::new();
+    let ports = Ports {
+        store: Arc::new(yard.store.clone()),
+        read_models: Arc::new(underlay_core::memory::MemoryReadModels::default()),
+        wakeups: Arc::new(yard.store.clone()),
+        snapshots: None,
+        leases: None,
+        work: None,
+        clock: yard.clock.clone(),
+    };
+    Engine::new(ports, registry, EngineConfig::default()).unwrap_err().to_string()
+}
+
 #[test]
 fn messages_stand_beside_events_and_names_are_unique_among_both() {
     let registry = crate::bank::registry().handler(Post::default());
@@ -339,19 +439,6 @@ fn messages_stand_beside_events_and_names_are_unique_among_both() {
     assert_eq!(names, [("deposited", 1), ("letter", 2), ("withdrawn", 1)]);
     assert_eq!(registry.handlers(), ["post"]);
 
-    let refused = |registry: Registry| {
-        let yard = Yard::new();
-        let ports = Ports {
-            store: Arc::new(yard.store.clone()),
-            read_models: Arc::new(underlay_core::memory::MemoryReadModels::default()),
-            wakeups: Arc::new(yard.store.clone()),
-            snapshots: None,
-            leases: None,
-            work: None,
-            clock: yard.clock.clone(),
-        };
-        Engine::new(ports, registry, EngineConfig::default()).unwrap_err().to_string()
-    };
     let clash = refused(crate::bank::registry().handler(Clashing));
     assert!(
         clash.contains("deposited") && clash.contains("account") && clash.contains("clashing"),

@@ -187,6 +187,7 @@ caught! { schedules;
     shared: a_schedule_is_kept_by_its_tenant fails on SharesNames;
     forgotten: a_schedule_is_kept_by_its_tenant fails on ForgetsWhenReopened;
     revisions_not_counted: a_schedule_is_kept_by_its_tenant fails on CountsNoRevisions;
+    begun_anew: a_new_schedule_begins_above_those_that_were_removed fails on CountsNoRevisions;
     of_one_tenant: what_is_due_is_found fails on FindsOneTenants;
     found_late: what_is_due_is_found fails on FindsStrictlyBefore;
     by_name: what_is_due_is_found fails on FindsByName;

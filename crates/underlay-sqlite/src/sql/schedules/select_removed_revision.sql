@@ -1,0 +1,3 @@
+SELECT coalesce(max(revision), 0)
+FROM removed_schedules
+WHERE tenant = ?1
