@@ -14,7 +14,8 @@
 //! Where the gateway is gone for good and nobody can say how a payment ended, an operator ends it once it was stopped:
 //! it counts as declined, and the money is released. Whether the gateway has charged it then is between people.
 //!
-//! A command to settle or to release that is given up is sent again after an hour: the money is still set aside.
+//! A command to settle, to release or to decline that is given up is sent again after an hour: until then the money is
+//! still set aside, or the payment still counts as requested.
 
 use std::fmt;
 use std::str::FromStr;
@@ -41,6 +42,9 @@ pub const AGAIN_AFTER: Duration = Duration::from_secs(60 * 60);
 /// The timers of what is sent again.
 const SETTLE_AGAIN: &str = "settle-again";
 const RELEASE_AGAIN: &str = "release-again";
+const DECLINE_AGAIN: &str = "decline-again";
+/// Why a payment is declined where the reason went with a command that was given up.
+const NOT_SET_ASIDE: &str = "the money could not be set aside";
 
 /// The id of a payment: 1 to [`PAYMENT_CHARS_MAX`] letters, digits and `-`. The gateway knows the payment by it.
 #[underlay::value]
@@ -406,6 +410,7 @@ impl Process for Payments {
             (Some(state), Input::Timer { name }) => match name.as_str() {
                 SETTLE_AGAIN => Step::stay().command("settle", state.settle()),
                 RELEASE_AGAIN => Step::stay().command("release", state.release()),
+                DECLINE_AGAIN => Step::stay().command("decline", state.decline(NOT_SET_ASIDE)),
                 _ => Step::to(state.clone()).send(state.reconcile()),
             },
         }
@@ -481,9 +486,10 @@ impl PaymentState {
                 "reserve",
                 CommandOutcome::Refused { message: reason, .. } | CommandOutcome::Failed { reason },
             ) => Step::to(self.clone()).command("decline", self.decline(reason)),
-            // The money is still set aside, and what failed never runs.
+            // The money is still set aside, or the payment still counts as requested, and what failed never runs.
             ("settle", CommandOutcome::Failed { .. }) => Step::stay().timer(SETTLE_AGAIN, again),
             ("release", CommandOutcome::Failed { .. }) => Step::stay().timer(RELEASE_AGAIN, again),
+            ("decline", CommandOutcome::Failed { .. }) => Step::stay().timer(DECLINE_AGAIN, again),
             _ => Step::to(self.clone()).finish(),
         }
     }

@@ -149,6 +149,15 @@ fn what_the_gateway_declines_is_released() {
     not_settled().when(failed("settle")).then(Step::stay().timer("settle-again", again));
     let later = not_settled().and(failed("settle")).when(Input::timer("settle-again"));
     later.then(Step::stay().command("settle", settle()));
+    // Nothing is set aside, and the payment would count as requested for ever.
+    let not_declined = || asked(process()).and(refused("reserve"));
+    not_declined().when(failed("decline")).then(Step::stay().timer("decline-again", again));
+    let later = not_declined().and(failed("decline"));
+    later
+        .when(Input::timer("decline-again"))
+        .then(Step::stay().command("decline", decline("the money could not be set aside")));
+    let declined_later = not_declined().and(failed("decline")).and(Input::timer("decline-again"));
+    declined_later.when(accepted("decline")).then(Step::to(reserving()).finish());
 }
 
 #[test]
