@@ -180,6 +180,47 @@ async fn not_found(request: Request) -> Problem {
 }
 
 async fn method_not_allowed(request: Request) -> Problem {
-    let detail = format!("{} is not for {}; see Allow", request.method(), request.uri().path());
+    let path = request.uri().path();
+    let methods: Vec<&str> =
+        routes().iter().filter(|route| is_at(route.path, path)).map(|route| route.method).collect();
+    let detail = format!("{} is not for {path}; its methods are: {}", request.method(), methods.join(", "));
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail)
+}
+
+/// Whether a path is at an address of the API.
+fn is_at(address: &str, path: &str) -> bool {
+    let (mut wanted, mut given) = (address.split('/'), path.split('/'));
+    loop {
+        match (wanted.next(), given.next()) {
+            (None, None) => return true,
+            (Some(part), Some(_)) if part.starts_with("{*") => return true,
+            (Some(part), Some(text)) if part.starts_with('{') && !text.is_empty() || part == text => {}
+            _ => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_told_from_others() {
+        for (address, path) in [
+            ("/", "/"),
+            ("/v1/admin/schedules/{name}", "/v1/admin/schedules/nightly"),
+            ("/v1/views/{view}/{*key}", "/v1/views/balances/a/b"),
+        ] {
+            assert!(is_at(address, path), "{address} {path}");
+        }
+        for (address, path) in [
+            ("/", "/v1"),
+            ("/v1/admin/schedules/{name}", "/v1/admin/schedules"),
+            ("/v1/admin/schedules/{name}", "/v1/admin/schedules/"),
+            ("/v1/admin/schedules/{name}", "/v1/admin/schedules/a/b"),
+            ("/v1/views/{view}/{*key}", "/v1/views/balances"),
+        ] {
+            assert!(!is_at(address, path), "{address} {path}");
+        }
+    }
 }

@@ -28,7 +28,10 @@ const SCHEDULE_BYTES: usize = 512;
 
 /// A schedule as it is put.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an object with cron and for, and with zone, missed, urgent and body where wanted"
+)]
 struct PutBody {
     cron: String,
     zone: Option<String>,

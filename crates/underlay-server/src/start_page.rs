@@ -171,7 +171,7 @@ fn aggregates(reader: &Reader<'_>) -> Markup {
                 h2 id="commands" { "Commands" }
                 p {
                     "Give an " code { "Idempotency-Key" } ", and repeating a command gets its first answer. "
-                    "Where a body is " code { "{}" } ", the answer names the fields that are missing."
+                    "Where a body is " code { "{}" } ", the answer names the first field that is missing."
                 }
                 @for aggregate in &aggregates {
                     div class="sheet" {

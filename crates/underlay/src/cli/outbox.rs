@@ -1,9 +1,10 @@
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use serde::Serialize;
 use underlay_core::limits::WORK_PAGE_MAX;
-use underlay_core::{TenantId, Timestamp, WorkFilter, WorkInfo, WorkKind, WorkPlace, WorkStanding};
+use underlay_core::{TenantId, Timestamp, WorkFilter, WorkInfo, WorkKind, WorkStanding};
 use underlay_runtime::QueueStanding;
 
+use super::pages::{after, after_of, tell_more};
 use super::{App, or_dash, print_json, print_table};
 use crate::ExitError;
 
@@ -18,8 +19,11 @@ pub(super) fn command() -> clap::Command {
         )
         .subcommand(
             clap::Command::new("list")
-                .about("Print what waits, the oldest first; dead letters have a command of their own")
+                .about(
+                    "Print the work of every kind that waits, the oldest first; dead letters have a command of their own",
+                )
                 .args(filters())
+                .arg(after())
                 .arg(limit()),
         )
 }
@@ -41,6 +45,7 @@ pub(super) fn limit() -> Arg {
         .long("limit")
         .value_name("COUNT")
         .default_value("100")
+        .allow_negative_numbers(true)
         .value_parser(value_parser!(u64).range(1..=WORK_PAGE_MAX as u64))
         .help("How many are printed at most")
 }
@@ -57,7 +62,7 @@ pub(super) fn filter(matches: &ArgMatches) -> Result<WorkFilter, ExitError> {
     })
 }
 
-pub(super) fn limit_of(matches: &ArgMatches) -> usize {
+fn limit_of(matches: &ArgMatches) -> usize {
     matches
         .get_one::<u64>("limit")
         .map_or(WORK_PAGE_MAX, |limit| usize::try_from(*limit).unwrap_or(WORK_PAGE_MAX))
@@ -100,6 +105,8 @@ async fn depths(app: &App, all: bool) -> Result<(), ExitError> {
 #[derive(Debug, Serialize)]
 pub(super) struct WorkLine<'a> {
     pub(super) work_id: String,
+    /// What `--after` is for what comes after it.
+    place: String,
     tenant: &'a TenantId,
     kind: WorkKind,
     receiver: &'a str,
@@ -121,6 +128,7 @@ impl<'a> WorkLine<'a> {
         let (work, sent) = (&info.work, &info.work.sent);
         Self {
             work_id: work.id.to_string(),
+            place: work.place.number().to_string(),
             tenant: &work.tenant,
             kind: sent.kind,
             receiver: &sent.receiver,
@@ -141,25 +149,30 @@ impl<'a> WorkLine<'a> {
 /// Prints what a filter finds, page by page: a line each for programs, or a table that keeps no payload.
 pub(super) async fn print_work<const COLUMNS: usize>(
     app: &App,
+    words: &str,
     filter: &WorkFilter,
-    limit: usize,
+    matches: &ArgMatches,
     headings: [&str; COLUMNS],
     row: impl Fn(&WorkInfo) -> [String; COLUMNS],
 ) -> Result<(), ExitError> {
     let queue = app.engine.queue()?;
-    let (mut after, mut left, mut rows) = (WorkPlace::START, limit, Vec::new());
-    while left > 0 {
-        let page = queue.list_work(filter, after, left).await?;
+    let (mut after, mut left, mut rows) = (Some(after_of(matches)), limit_of(matches), Vec::new());
+    while let Some(place) = after.filter(|_| left > 0) {
+        let page = queue.list_work(filter, place, left).await?;
         if app.json {
             page.work.iter().map(WorkLine::of).try_for_each(|line| print_json(&line))?;
         } else {
             rows.extend(page.work.iter().map(|info| row(info).to_vec()));
         }
         left -= page.work.len();
-        let Some(next) = page.next() else { break };
-        after = next;
+        after = page.next();
     }
-    if app.json { Ok(()) } else { print_table(&headings, rows) }
+    if !app.json {
+        print_table(&headings, rows)?;
+    }
+    let Some(next) = after else { return Ok(()) };
+    let options: &[&str] = &["receiver", "key", "kind", "limit"];
+    tell_more(app, matches, words, (options, &[]), &next.number().to_string())
 }
 
 async fn list(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
@@ -184,5 +197,5 @@ async fn list(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
         ]
     };
     let headings = ["id", "tenant", "receiver", "kind", "name", "key", "stands", "attempts", "last error"];
-    print_work(app, &filter(matches)?, limit_of(matches), headings, row).await
+    print_work(app, "outbox list", &filter(matches)?, matches, headings, row).await
 }
