@@ -63,8 +63,10 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 /// | `GET /v1/views/{view}/{key}?min_position=&wait=` | one row |
 /// | `GET /v1/admin/queues` | what waits to be done and how late it is, and where pumps and subscribers stand |
 /// | `GET /v1/admin/dead-letters?receiver=&key=&kind=&after=&limit=` | a page of the tenant's work that was given up |
+/// | `GET /v1/admin/dead-letters/{id}` | one of them |
 /// | `POST /v1/admin/dead-letters/{id}/replay`, `…/discard` | tries it again, or removes it |
 /// | `GET /v1/admin/schedules` | the schedules of the tenant |
+/// | `GET /v1/admin/schedules/{name}` | one of them |
 /// | `PUT /v1/admin/schedules/{name}` | puts a schedule, in place of one of that name |
 /// | `DELETE /v1/admin/schedules/{name}` | removes a schedule |
 /// | `GET /links/{page}/{secret}?tenant=&subject=&id=` | what a link is for that the service has sent, as HTML |
@@ -150,7 +152,7 @@ const COMMAND: &str = "/v1/commands/{id}";
 const SCHEDULE: &str = "/v1/admin/schedules/{name}";
 
 /// What asks for credentials. There is no other way into the router for a handler of a tenant's data.
-fn entries() -> [Entry; 16] {
+fn entries() -> [Entry; 18] {
     let reads = |path, to, handler| Entry { method: "GET", path, to, handler };
     let writes = |path, to, handler| Entry { method: "POST", path, to, handler };
     [
@@ -166,9 +168,11 @@ fn entries() -> [Entry; 16] {
         reads("/v1/views/{view}/{*key}", Use::View, get(views::row)),
         reads("/v1/admin/queues", Use::Work, get(admin::queues)),
         reads("/v1/admin/dead-letters", Use::Work, get(admin::dead_letters)),
+        reads("/v1/admin/dead-letters/{id}", Use::Work, get(admin::dead_letter)),
         writes("/v1/admin/dead-letters/{id}/replay", Use::Work, post(admin::replay)),
         writes("/v1/admin/dead-letters/{id}/discard", Use::Work, post(admin::discard)),
         reads("/v1/admin/schedules", Use::Work, get(schedules::list)),
+        reads(SCHEDULE, Use::Work, get(schedules::find)),
         Entry { method: "PUT", path: SCHEDULE, to: Use::Work, handler: put(schedules::put) },
         Entry { method: "DELETE", path: SCHEDULE, to: Use::Work, handler: delete(schedules::remove) },
     ]

@@ -136,11 +136,30 @@ pub(crate) async fn list(
     parameters.finish(&[])?;
     // All that a tenant may have is one page.
     let found = app.engine().schedules(Some(&principal.tenant), None, SCHEDULES_MAX).await?;
-    let bytes = |info: &ScheduleInfo| {
-        SCHEDULE_BYTES + info.definition.as_ref().map_or(0, |definition| definition.body.as_str().len())
-    };
-    room.0.hold(found.iter().map(bytes).sum(), false)?;
+    room.0.hold(found.iter().map(schedule_bytes).sum(), false)?;
     Ok(Answer(SchedulesBody { schedules: found.into_iter().map(ScheduleBody::of).collect() }))
+}
+
+/// `GET /v1/admin/schedules/{name}`: one schedule of the tenant.
+pub(crate) async fn find(
+    State(app): State<App>,
+    Caller(principal): Caller,
+    Segments(name): Segments<String>,
+    room: Room,
+    parameters: Parameters,
+) -> Result<Answer<ScheduleBody>, Problem> {
+    parameters.finish(&[])?;
+    // All that a tenant may have is one page.
+    let found = app.engine().schedules(Some(&principal.tenant), None, SCHEDULES_MAX).await?;
+    let Some(found) = found.into_iter().find(|info| info.name == name) else {
+        return Err(Error::NotFound(format!("schedule {name:?}")).into());
+    };
+    room.0.hold(schedule_bytes(&found), false)?;
+    Ok(Answer(ScheduleBody::of(found)))
+}
+
+fn schedule_bytes(info: &ScheduleInfo) -> usize {
+    SCHEDULE_BYTES + info.definition.as_ref().map_or(0, |definition| definition.body.as_str().len())
 }
 
 /// `PUT /v1/admin/schedules/{name}`: puts a schedule, in place of one of that name. The same put again changes nothing.

@@ -94,7 +94,7 @@ async fn tell_left_behind(app: &App, scope: &LogScope) -> Result<(), ExitError> 
             std::io::stderr().lock(),
             "work{of} is left ({left}), and no export holds any: commands, messages and timers that wait do not run in \
              a store that imports this. `{name} outbox --all` shows them; let them end before you move the \
-             store, and put its schedules again there"
+             store, and put its schedules again there. What was cancelled counts until its moment, and may stay"
         );
     }
     Ok(())

@@ -80,7 +80,7 @@ fn died(info: &WorkInfo) -> [String; 3] {
 }
 
 async fn list(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
-    let row = |info: &WorkInfo| {
+    let row = |info: &WorkInfo, _: bool| {
         let (sent, [died_at, attempts, key]) = (&info.work.sent, died(info));
         [
             info.work.id.to_string(),
@@ -120,7 +120,7 @@ async fn show(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
     let of_tenant = WorkFilter { tenant: tenant(matches)?, ..WorkFilter::default() };
     let found = app.engine.find_dead_letter(&of_tenant, id).await?;
     if app.json {
-        return print_json(&WorkLine::of(&found));
+        return print_json(&WorkLine::of(&found, false));
     }
     let (work, sent, [died_at, attempts, key]) = (&found.work, &found.work.sent, died(&found));
     let mut out = std::io::stdout().lock();

@@ -17,6 +17,10 @@ pub(super) fn command() -> clap::Command {
                 .action(ArgAction::SetTrue)
                 .help("Every kind of work: stored commands, and inputs and timers of processes too"),
         )
+        .after_help(
+            "Later is what waits for its moment, or is tried again. A command that was cancelled, and a timer that was \
+             taken back, count there until their moment; nothing comes of them.",
+        )
         .subcommand(
             clap::Command::new("list")
                 .about(
@@ -115,6 +119,9 @@ pub(super) struct WorkLine<'a> {
     version: u32,
     #[serde(flatten)]
     standing: &'a WorkStanding,
+    /// Of a command that waits for its moment: whether nothing comes of it, since it was cancelled or executed directly.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    has_ended: bool,
     attempts: u32,
     last_error: Option<&'a str>,
     due_at: Option<Timestamp>,
@@ -124,7 +131,7 @@ pub(super) struct WorkLine<'a> {
 }
 
 impl<'a> WorkLine<'a> {
-    pub(super) fn of(info: &'a WorkInfo) -> Self {
+    pub(super) fn of(info: &'a WorkInfo, has_ended: bool) -> Self {
         let (work, sent) = (&info.work, &info.work.sent);
         Self {
             work_id: work.id.to_string(),
@@ -136,6 +143,7 @@ impl<'a> WorkLine<'a> {
             name: &sent.name,
             version: sent.version.0,
             standing: &info.standing,
+            has_ended,
             attempts: work.attempts,
             last_error: work.last_error.as_deref(),
             due_at: sent.due_at,
@@ -153,16 +161,20 @@ pub(super) async fn print_work<const COLUMNS: usize>(
     filter: &WorkFilter,
     matches: &ArgMatches,
     headings: [&str; COLUMNS],
-    row: impl Fn(&WorkInfo) -> [String; COLUMNS],
+    row: impl Fn(&WorkInfo, bool) -> [String; COLUMNS],
 ) -> Result<(), ExitError> {
     let queue = app.engine.queue()?;
     let (mut after, mut left, mut rows) = (Some(after_of(matches)), limit_of(matches), Vec::new());
     while let Some(place) = after.filter(|_| left > 0) {
         let page = queue.list_work(filter, place, left).await?;
-        if app.json {
-            page.work.iter().map(WorkLine::of).try_for_each(|line| print_json(&line))?;
-        } else {
-            rows.extend(page.work.iter().map(|info| row(info).to_vec()));
+        for info in &page.work {
+            let waits = info.standing == WorkStanding::Later;
+            let has_ended = waits && app.engine.command_has_ended(&info.work).await?;
+            if app.json {
+                print_json(&WorkLine::of(info, has_ended))?;
+            } else {
+                rows.push(row(info, has_ended).to_vec());
+            }
         }
         left -= page.work.len();
         after = page.next();
@@ -176,9 +188,10 @@ pub(super) async fn print_work<const COLUMNS: usize>(
 }
 
 async fn list(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
-    let row = |info: &WorkInfo| {
+    let row = |info: &WorkInfo, has_ended: bool| {
         let sent = &info.work.sent;
         let standing = match &info.standing {
+            WorkStanding::Later if has_ended => format!("has ended, gone at {}", or_dash(sent.due_at)),
             WorkStanding::Ready => "ready".to_owned(),
             WorkStanding::Later => sent.due_at.map_or_else(|| "later".to_owned(), |due| format!("due {due}")),
             WorkStanding::Behind => "behind its key".to_owned(),

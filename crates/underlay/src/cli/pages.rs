@@ -83,7 +83,7 @@ mod tests {
     fn a_word_is_quoted_where_a_shell_would_take_it_apart() {
         for (word, written) in [
             ("kk0", "kk0"),
-            ("sqlite:/tmp/a.db", "sqlite:/tmp/a.db"),
+            ("sqlite:ledger.db", "sqlite:ledger.db"),
             ("", "''"),
             ("a b", "'a b'"),
             ("it's", r"'it'\''s'"),

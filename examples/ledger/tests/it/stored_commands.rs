@@ -57,6 +57,10 @@ fn a_command_is_submitted_followed_and_cancelled() {
         assert_eq!(json(&ledger, &["command", "cancel", "k"])["status"], "cancelled");
     }
     assert!(ledger.answer(&["command", "show", "k"]).contains("cancelled"));
+    // Its work is there until its moment, and the lists say that nothing comes of it.
+    assert!(ledger.answer(&["command", "list"]).contains("cancelled"));
+    assert!(ledger.answer(&["outbox", "list"]).contains(&format!("has ended, gone at {due_at}")));
+    assert_eq!(json(&ledger, &["outbox", "list"])["has_ended"], true);
     assert!(ledger.answer(&submit).contains("has ended before"));
 }
 
