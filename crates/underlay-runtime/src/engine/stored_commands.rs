@@ -1,4 +1,4 @@
-use underlay_core::{Actor, Aggregate, CommitId, Error, Operation, TenantId, Work, WorkPlace};
+use underlay_core::{Actor, Aggregate, CommitId, Error, Operation, TenantId, WorkPlace};
 
 use super::Engine;
 use crate::{
@@ -106,15 +106,6 @@ impl Engine {
         limit: usize,
     ) -> Result<CommandPage, Error> {
         self.0.commands.list(tenant, list, after, limit).await
-    }
-
-    /// Whether a piece of work is a stored command that has ended, as one does that was cancelled or executed directly
-    /// before its moment. Its work is there until then, and nothing comes of it.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub async fn command_has_ended(&self, work: &Work) -> Result<bool, Error> {
-        self.0.commands.has_ended(work).await
     }
 
     /// Cancels a command that has not ended. Of cancelling and running one wins: what is cancelled never runs, and what

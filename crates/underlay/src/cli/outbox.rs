@@ -1,8 +1,8 @@
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use serde::Serialize;
 use underlay_core::limits::WORK_PAGE_MAX;
-use underlay_core::{TenantId, Timestamp, WorkFilter, WorkInfo, WorkKind, WorkStanding};
-use underlay_runtime::QueueStanding;
+use underlay_core::{TenantId, Timestamp, Work, WorkFilter, WorkInfo, WorkKind, WorkPlace, WorkStanding};
+use underlay_runtime::{CommandList, CommandStatus, QueueStanding};
 
 use super::pages::{after, after_of, tell_more};
 use super::{App, or_dash, print_json, print_table};
@@ -169,7 +169,7 @@ pub(super) async fn print_work<const COLUMNS: usize>(
         let page = queue.list_work(filter, place, left).await?;
         for info in &page.work {
             let waits = info.standing == WorkStanding::Later;
-            let has_ended = waits && app.engine.command_has_ended(&info.work).await?;
+            let has_ended = waits && has_ended(app, &info.work).await?;
             if app.json {
                 print_json(&WorkLine::of(info, has_ended))?;
             } else {
@@ -185,6 +185,20 @@ pub(super) async fn print_work<const COLUMNS: usize>(
     let Some(next) = after else { return Ok(()) };
     let options: &[&str] = &["receiver", "key", "kind", "limit"];
     tell_more(app, matches, words, (options, &[]), &next.number().to_string())
+}
+
+/// Whether a piece of work is a stored command that was cancelled or executed directly before its moment: nothing comes
+/// of it.
+async fn has_ended(app: &App, work: &Work) -> Result<bool, ExitError> {
+    if work.sent.kind != WorkKind::Command {
+        return Ok(false);
+    }
+    let before = WorkPlace::from_number(work.place.number().saturating_sub(1));
+    let page = app.engine.commands(&work.tenant, CommandList::Waiting, before, 1).await?;
+    let found = page.commands.first();
+    let found = found.filter(|info| info.waiting.as_ref().is_some_and(|waiting| waiting.work_id == work.id));
+    Ok(found
+        .is_some_and(|info| matches!(info.status, CommandStatus::Processed(_) | CommandStatus::Cancelled(_))))
 }
 
 async fn list(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {

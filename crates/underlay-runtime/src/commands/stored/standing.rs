@@ -200,16 +200,6 @@ impl Commands {
         Ok(CommandPage { commands, next: found.next() })
     }
 
-    /// As [`Engine::command_has_ended`](crate::Engine::command_has_ended).
-    pub(crate) async fn has_ended(&self, work: &Work) -> Result<bool, Error> {
-        if work.sent.kind != WorkKind::Command {
-            return Ok(false);
-        }
-        let id = read(work).0.identity(&work.tenant, work.id);
-        let status = self.ended(&work.tenant, id).await?.map(|info| info.status);
-        Ok(matches!(status, Some(CommandStatus::Processed(_) | CommandStatus::Cancelled(_))))
-    }
-
     /// As [`Engine::cancel_command`](crate::Engine::cancel_command).
     pub(crate) async fn cancel(
         &self,
