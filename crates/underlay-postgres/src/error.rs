@@ -299,7 +299,10 @@ impl From<Failure> for Error {
                     Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION | &SqlState::INVALID_PASSWORD) => {
                         Self::Denied(text)
                     }
-                    Some(&SqlState::INVALID_CATALOG_NAME) => Self::NotFound(text),
+                    // Whoever reads it is told once that it does not exist.
+                    Some(&SqlState::INVALID_CATALOG_NAME) => {
+                        Self::NotFound(text.strip_suffix(" does not exist").unwrap_or(&text).to_owned())
+                    }
                     _ => match failure {
                         Failure::Postgres(error) | Failure::NotLetIn(error) => {
                             Self::backend(format!("using PostgreSQL ({text})"), error)

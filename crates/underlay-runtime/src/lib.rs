@@ -20,13 +20,14 @@ mod work;
 
 pub use commands::{
     Cancelled, CommandInfo, CommandList, CommandPage, CommandStatus, ErasedRefusal, ExecuteError,
-    ExecuteNamedError, Executed, Request, SubmitOptions, Submitted, WaitingCommand,
+    ExecuteNamedError, Executed, Request, SubmitOptions, Submitted, WaitingCommand, check_command_key,
 };
 pub use config::{EngineConfig, OnViewChange};
 pub use engine::{Engine, Ports, RowStore, RowStores, RunningViews, WorkPorts};
 pub use overview::{LetterCount, LetterOrder, Overview};
 pub use processes::{
-    BlockingLetter, ProcessFilter, ProcessInstance, ProcessPage, ProcessSummary, WaitedCommand, WaitedTimer,
+    BlockingLetter, ProcessFilter, ProcessInstance, ProcessPage, ProcessSummary, SentLetter, WaitedCommand,
+    WaitedTimer,
 };
 pub use pumps::{RewindTo, RunningPumps, RunningSubscribers, Subscribed};
 pub use registry::{AggregateInfo, OperationInfo, Registry};

@@ -209,6 +209,26 @@ pub(crate) async fn dead_letters(
     Ok(Answer(DeadLettersBody { dead_letters: letters, next }))
 }
 
+/// `GET /v1/admin/dead-letters/{id}`: one of the tenant's.
+pub(crate) async fn dead_letter(
+    State(app): State<App>,
+    Caller(principal): Caller,
+    Segments(id): Segments<String>,
+    room: Room,
+    parameters: Parameters,
+) -> Result<Answer<DeadLetterBody>, Problem> {
+    parameters.finish(&[])?;
+    let filter = WorkFilter { tenant: Some(principal.tenant), ..WorkFilter::default() };
+    let found = app.engine().find_dead_letter(&filter, letter_id(&id)?).await?;
+    room.0.hold(LETTER_BYTES + work_bytes(&found.work), false)?;
+    Ok(Answer(DeadLetterBody::of(found)))
+}
+
+fn letter_id(text: &str) -> Result<WorkId, Problem> {
+    let parsed = text.parse().map(WorkId);
+    parsed.map_err(|error| Problem::invalid(format!("{text:?} is no id of a dead letter: {error}")))
+}
+
 /// What became of a dead letter.
 #[derive(Debug, Serialize)]
 pub(crate) struct SettledBody {
@@ -245,9 +265,7 @@ async fn settle(
     order: LetterOrder,
     id: &str,
 ) -> Result<Answer<SettledBody>, Problem> {
-    let parsed = id.parse().map(WorkId);
-    let work_id =
-        parsed.map_err(|error| Problem::invalid(format!("{id:?} is no id of a dead letter: {error}")))?;
+    let work_id = letter_id(id)?;
     let by = by(&principal.tenant, principal.actor.name.as_deref());
     app.engine().settle_dead_letter(order, &principal.tenant, work_id, &by).await?;
     Ok(Answer(SettledBody { work_id, status: order.done() }))

@@ -3,14 +3,11 @@
 use axum::http::header::IF_MATCH;
 use axum::http::{HeaderMap, HeaderName};
 use underlay_core::Version;
-use underlay_runtime::Request;
+use underlay_runtime::{Request, check_command_key};
 use uuid::Uuid;
 
 use crate::Principal;
 use crate::problem::Problem;
-
-/// Characters in an `Idempotency-Key`.
-const KEY_CHARACTERS_MAX: usize = 200;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -33,13 +30,8 @@ pub(crate) fn read_request(principal: Principal, headers: &HeaderMap) -> Result<
 /// Checks the key of a command. Whatever it looks like, it is a key: the `command_id` of an answer that
 /// is sent as a key stands for another command.
 pub(crate) fn read_key(key: &str) -> Result<&str, Problem> {
-    let visible = key.bytes().all(|byte| byte.is_ascii_graphic());
-    if visible && (1..=KEY_CHARACTERS_MAX).contains(&key.len()) {
-        return Ok(key);
-    }
-    Err(Problem::invalid(format!(
-        "the key of a command is 1 to {KEY_CHARACTERS_MAX} visible ASCII characters without spaces"
-    )))
+    check_command_key(key)?;
+    Ok(key)
 }
 
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
@@ -86,6 +78,8 @@ fn is_traceparent(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use underlay_core::limits::COMMAND_KEY_CHARS_MAX;
+
     use super::*;
 
     #[test]
@@ -99,8 +93,8 @@ mod tests {
 
     #[test]
     fn a_key_is_bounded_and_visible() {
-        read_key(&"k".repeat(KEY_CHARACTERS_MAX)).unwrap();
-        for key in ["", "a b", "ä", &"k".repeat(KEY_CHARACTERS_MAX + 1)] {
+        read_key(&"k".repeat(COMMAND_KEY_CHARS_MAX)).unwrap();
+        for key in ["", "a b", "ä", &"k".repeat(COMMAND_KEY_CHARS_MAX + 1)] {
             read_key(key).unwrap_err();
         }
     }

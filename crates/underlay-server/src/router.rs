@@ -63,8 +63,10 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 /// | `GET /v1/views/{view}/{key}?min_position=&wait=` | one row |
 /// | `GET /v1/admin/queues` | what waits to be done and how late it is, and where pumps and subscribers stand |
 /// | `GET /v1/admin/dead-letters?receiver=&key=&kind=&after=&limit=` | a page of the tenant's work that was given up |
+/// | `GET /v1/admin/dead-letters/{id}` | one of them |
 /// | `POST /v1/admin/dead-letters/{id}/replay`, `…/discard` | tries it again, or removes it |
 /// | `GET /v1/admin/schedules?after=&limit=` | a page of the schedules of the tenant |
+/// | `GET /v1/admin/schedules/{name}` | one of them |
 /// | `PUT /v1/admin/schedules/{name}` | puts a schedule, in place of one of that name |
 /// | `DELETE /v1/admin/schedules/{name}` | removes a schedule |
 /// | `GET /links/{page}/{secret}?tenant=&subject=&id=` | what a link is for that the service has sent, as HTML |
@@ -150,7 +152,7 @@ const COMMAND: &str = "/v1/commands/{id}";
 const SCHEDULE: &str = "/v1/admin/schedules/{name}";
 
 /// What asks for credentials. There is no other way into the router for a handler of a tenant's data.
-fn entries() -> [Entry; 16] {
+fn entries() -> [Entry; 18] {
     let reads = |path, to, handler| Entry { method: "GET", path, to, handler };
     let writes = |path, to, handler| Entry { method: "POST", path, to, handler };
     [
@@ -166,9 +168,11 @@ fn entries() -> [Entry; 16] {
         reads("/v1/views/{view}/{*key}", Use::View, get(views::row)),
         reads("/v1/admin/queues", Use::Work, get(admin::queues)),
         reads("/v1/admin/dead-letters", Use::Work, get(admin::dead_letters)),
+        reads("/v1/admin/dead-letters/{id}", Use::Work, get(admin::dead_letter)),
         writes("/v1/admin/dead-letters/{id}/replay", Use::Work, post(admin::replay)),
         writes("/v1/admin/dead-letters/{id}/discard", Use::Work, post(admin::discard)),
         reads("/v1/admin/schedules", Use::Work, get(schedules::list)),
+        reads(SCHEDULE, Use::Work, get(schedules::find)),
         Entry { method: "PUT", path: SCHEDULE, to: Use::Work, handler: put(schedules::put) },
         Entry { method: "DELETE", path: SCHEDULE, to: Use::Work, handler: delete(schedules::remove) },
     ]
@@ -180,6 +184,47 @@ async fn not_found(request: Request) -> Problem {
 }
 
 async fn method_not_allowed(request: Request) -> Problem {
-    let detail = format!("{} is not for {}; see Allow", request.method(), request.uri().path());
+    let path = request.uri().path();
+    let methods: Vec<&str> =
+        routes().iter().filter(|route| is_at(route.path, path)).map(|route| route.method).collect();
+    let detail = format!("{} is not for {path}; its methods are: {}", request.method(), methods.join(", "));
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail)
+}
+
+/// Whether a path is at an address of the API.
+fn is_at(address: &str, path: &str) -> bool {
+    let (mut wanted, mut given) = (address.split('/'), path.split('/'));
+    loop {
+        match (wanted.next(), given.next()) {
+            (None, None) => return true,
+            (Some(part), Some(_)) if part.starts_with("{*") => return true,
+            (Some(part), Some(text)) if part.starts_with('{') && !text.is_empty() || part == text => {}
+            _ => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_told_from_others() {
+        for (address, path) in [
+            ("/", "/"),
+            ("/v1/admin/schedules/{name}", "/v1/admin/schedules/nightly"),
+            ("/v1/views/{view}/{*key}", "/v1/views/balances/a/b"),
+        ] {
+            assert!(is_at(address, path), "{address} {path}");
+        }
+        for (address, path) in [
+            ("/", "/v1"),
+            ("/v1/admin/schedules/{name}", "/v1/admin/schedules"),
+            ("/v1/admin/schedules/{name}", "/v1/admin/schedules/"),
+            ("/v1/admin/schedules/{name}", "/v1/admin/schedules/a/b"),
+            ("/v1/views/{view}/{*key}", "/v1/views/balances"),
+        ] {
+            assert!(!is_at(address, path), "{address} {path}");
+        }
+    }
 }

@@ -32,7 +32,10 @@ const SCHEDULE_BYTES: usize = 512;
 
 /// A schedule as it is put.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an object with cron and for, and with zone, missed, urgent and body where wanted"
+)]
 struct PutBody {
     cron: String,
     zone: Option<String>,
@@ -149,7 +152,7 @@ pub(crate) async fn list(
         let is_more = found.len() > part;
         found.truncate(part);
         for info in found {
-            bytes += SCHEDULE_BYTES + info.definition.as_ref().map_or(0, |of| of.body.as_str().len());
+            bytes += schedule_bytes(&info);
             after = Some(info.name.clone());
             schedules.push(ScheduleBody::of(info));
         }
@@ -162,6 +165,37 @@ pub(crate) async fn list(
         }
     };
     Ok(Answer(SchedulesBody { schedules, next }))
+}
+
+/// `GET /v1/admin/schedules/{name}`: one schedule of the tenant.
+pub(crate) async fn find(
+    State(app): State<App>,
+    Caller(principal): Caller,
+    Segments(name): Segments<String>,
+    room: Room,
+    parameters: Parameters,
+) -> Result<Answer<ScheduleBody>, Problem> {
+    parameters.finish(&[])?;
+    let (tenant, mut after) = (&principal.tenant, None::<String>);
+    let found = loop {
+        let last = after.as_deref().map(|name| (tenant, name));
+        let part = app.engine().schedules(Some(tenant), last, PART_SCHEDULES).await?;
+        let is_last = part.len() < PART_SCHEDULES;
+        after = part.last().map(|info| info.name.clone());
+        if let Some(found) = part.into_iter().find(|info| info.name == name) {
+            break found;
+        }
+        // They are in the order of their names.
+        if is_last || after.as_ref().is_none_or(|after| *after > name) {
+            return Err(Error::NotFound(format!("schedule {name:?}")).into());
+        }
+    };
+    room.0.hold(schedule_bytes(&found), false)?;
+    Ok(Answer(ScheduleBody::of(found)))
+}
+
+fn schedule_bytes(info: &ScheduleInfo) -> usize {
+    SCHEDULE_BYTES + info.definition.as_ref().map_or(0, |definition| definition.body.as_str().len())
 }
 
 /// `PUT /v1/admin/schedules/{name}`: puts a schedule, in place of one of that name. The same put again changes nothing.

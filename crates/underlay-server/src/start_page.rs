@@ -35,8 +35,11 @@ const ENDPOINTS: [(&str, &str); 9] = [
         "what became of a command, by its Idempotency-Key or its id; DELETE cancels one that waits",
     ),
     ("/v1/admin/queues", "what waits to be done, and where pumps stand; for operators"),
-    ("/v1/admin/dead-letters", "what was given up, to be replayed or discarded; for operators"),
-    ("/v1/admin/schedules", "what is given again and again; PUT and DELETE with a name; for operators"),
+    (
+        "/v1/admin/dead-letters",
+        "what was given up, to be replayed or discarded; one by its id; for operators",
+    ),
+    ("/v1/admin/schedules", "what is given again and again; GET, PUT and DELETE with a name; for operators"),
     ("/livez", "whether the process answers"),
     ("/readyz", "whether it can serve"),
 ];
@@ -171,7 +174,9 @@ fn aggregates(reader: &Reader<'_>) -> Markup {
                 h2 id="commands" { "Commands" }
                 p {
                     "Give an " code { "Idempotency-Key" } ", and repeating a command gets its first answer. "
-                    "Where a body is " code { "{}" } ", the answer names the fields that are missing."
+                    "Where a body is " code { "{}" } ", the answer names the first field that is missing. "
+                    "With " code { "Prefer: respond-async" } ", or with " code { "?due_at=" } " and a time, the "
+                    "command is stored, and the answer says where to ask what became of it."
                 }
                 @for aggregate in &aggregates {
                     div class="sheet" {

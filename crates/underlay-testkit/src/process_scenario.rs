@@ -242,7 +242,7 @@ impl<P: Process> GivenProcess<P> {
                 }
                 StepAction::RememberUndo { name, .. } => self.undos.push(name),
                 StepAction::Compensate => self.commands.extend(self.undos.drain(..).rev()),
-                StepAction::Finish => self.is_finished = true,
+                StepAction::Finish(_) => self.is_finished = true,
             }
         }
     }

@@ -9,8 +9,15 @@
 //! | `POST /charges` | `{"status":"charged","reference":…}`, `{"status":"declined","reason":…}`, or as below |
 //! | `POST /charges/cancel` | the same, or `{"status":"cancelled"}`: it was not charged, and never will be |
 //!
-//! An answer that is late, broken or a failure is none: the message is tried again. It speaks plain HTTP, so a
-//! gateway on another machine belongs behind a proxy that speaks TLS.
+//! | Answer | What it means |
+//! |---|---|
+//! | 200, 201 | as above |
+//! | 4xx but 408, 409 and 429 | the gateway refuses the request: the payment is cancelled at once, and declined for that reason |
+//! | anything else, or none | no answer: the message is tried again |
+//!
+//! A charge is asked for until the gateway answers, or until the payment was stopped or has ended. So no charge is given
+//! up, and none is asked for behind a payment that has ended. It speaks plain HTTP, so a gateway on another machine
+//! belongs behind a proxy that speaks TLS.
 
 use std::time::Duration;
 
@@ -23,8 +30,9 @@ use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::net::TcpStream;
 use underlay::domain::Attempts;
+use underlay::words::limits::PAGE_EVENTS_MAX;
 use underlay::words::options::{ConfigOption, Configurable, Place};
-use underlay::{Delivery, Error, Handled, Handler, HandlerError, Outgoing, Service};
+use underlay::{Aggregate, Delivery, Error, Handled, Handler, HandlerError, Outgoing, Service, Version};
 
 use crate::money::Money;
 use crate::payment::{ANSWER_WITHIN, Payment, PaymentCommand, PaymentId, Payments};
@@ -33,6 +41,12 @@ use crate::payment::{ANSWER_WITHIN, Payment, PaymentCommand, PaymentId, Payments
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of an answer that are read.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
+/// Attempts at a charge before the payment is stopped, where its time is longer than all of them take.
+const CHARGE_ATTEMPTS_MAX: u32 = 1_000;
+/// The events of a payment behind which nobody asks for its charge.
+const STOPPED: &str = "payment-stopped";
+const CHARGED: &str = "payment-charged";
+const DECLINED: &str = "payment-declined";
 /// Characters of what the gateway says that are kept.
 const SAID_CHARS_MAX: usize = 500;
 /// Why nothing can be paid where no gateway is configured.
@@ -127,6 +141,11 @@ impl Gateway {
         Ok(Self { address: text.map(address).transpose()? })
     }
 
+    /// Has a payment cancelled that was not charged, and asks which it is.
+    async fn cancel(&self, key: &str) -> Result<Said, HandlerError> {
+        self.ask("/charges/cancel", key, &serde_json::json!({ "payment": key })).await
+    }
+
     /// Asks the gateway something about a payment.
     async fn ask(
         &self,
@@ -197,9 +216,18 @@ fn understood(status: StatusCode, body: &[u8]) -> Result<Said, HandlerError> {
     }
 }
 
+/// The reason that a gateway gave, as it is kept.
+fn kept(text: String) -> String {
+    text.chars().take(SAID_CHARS_MAX).collect()
+}
+
+/// What is sent to a payment once the gateway is asked.
+fn tell(payment: &PaymentId, command: &PaymentCommand) -> Handled {
+    Handled::done().send(Outgoing::command::<Payment>(payment, command))
+}
+
 /// The command that notes what the gateway said.
 fn noted(payment: &PaymentId, said: Said) -> Handled {
-    let kept = |text: String| text.chars().take(SAID_CHARS_MAX).collect();
     let command = match said {
         Said::Charged { reference } => PaymentCommand::NoteCharged { reference: kept(reference) },
         Said::Declined { reason } => PaymentCommand::NoteDeclined { reason: kept(reason) },
@@ -207,7 +235,18 @@ fn noted(payment: &PaymentId, said: Said) -> Handled {
             PaymentCommand::NoteDeclined { reason: "the gateway has not charged it in time".to_owned() }
         }
     };
-    Handled::done().send(Outgoing::command::<Payment>(payment, &command))
+    tell(payment, &command)
+}
+
+/// Whether a payment has come to one of these events. It has few.
+async fn has_come_to(
+    payment: &PaymentId,
+    events: &[&str],
+    delivery: &Delivery,
+) -> Result<bool, HandlerError> {
+    let stream = Payment::stream(payment)?;
+    let read = delivery.reader().read_stream(&stream, Version::NONE, PAGE_EVENTS_MAX).await?;
+    Ok(read.iter().any(|event| events.contains(&event.event_type.as_str())))
 }
 
 /// What the gateway knows a payment by. Payments of two tenants may have the same id.
@@ -248,18 +287,38 @@ impl Handler for Charge {
     type Message = ChargeMessage;
 
     fn attempts(&self) -> Attempts {
-        // What is given up here is reconciled when the payment's time is up.
-        Attempts { attempts_max: 10, delay_max: Duration::from_secs(20), ..Attempts::default() }
+        // It ends with the payment's time, or stops the payment itself.
+        Attempts {
+            attempts_max: CHARGE_ATTEMPTS_MAX,
+            delay_max: Duration::from_secs(20),
+            ..Attempts::default()
+        }
     }
 
     async fn handle(&self, message: ChargeMessage, delivery: &Delivery) -> Result<Handled, HandlerError> {
         let ChargeMessage::Charge { payment, money, payee } = message;
+        if has_come_to(&payment, &[STOPPED, CHARGED, DECLINED], delivery).await? {
+            return Ok(Handled::done());
+        }
         let key = key_of(&payment, delivery);
         let body = serde_json::json!({
             "payment": key, "amount": money.amount, "commodity": money.commodity, "payee": payee,
         });
-        let said = self.0.ask("/charges", &key, &body).await?;
-        Ok(noted(&payment, said))
+        let failure = match self.0.ask("/charges", &key, &body).await {
+            Ok(said) => return Ok(noted(&payment, said)),
+            Err(failure) => failure,
+        };
+        let is_last = delivery.attempt >= CHARGE_ATTEMPTS_MAX;
+        if !failure.is_final && !is_last {
+            return Err(failure);
+        }
+        // An attempt before this one may have charged, so the gateway says how it ends here too.
+        let reason = kept(failure.reason);
+        Ok(match self.0.cancel(&key).await {
+            Ok(Said::Cancelled) => tell(&payment, &PaymentCommand::NoteDeclined { reason }),
+            Ok(said) => noted(&payment, said),
+            Err(_) => tell(&payment, &PaymentCommand::Stop { reason }),
+        })
     }
 }
 
@@ -298,8 +357,10 @@ impl Handler for Reconcile {
 
     async fn handle(&self, message: ReconcileMessage, delivery: &Delivery) -> Result<Handled, HandlerError> {
         let ReconcileMessage::Reconcile { payment } = message;
-        let key = key_of(&payment, delivery);
-        let said = self.0.ask("/charges/cancel", &key, &serde_json::json!({ "payment": key })).await?;
+        if has_come_to(&payment, &[CHARGED, DECLINED], delivery).await? {
+            return Ok(Handled::done());
+        }
+        let said = self.0.cancel(&key_of(&payment, delivery)).await?;
         Ok(noted(&payment, said))
     }
 }

@@ -3,13 +3,15 @@
 //! ```text
 //!  request ─► reserve ─► charge ─► charged ─► settle ─► finished
 //!                │          │  └─► declined ─► release ─► finished
-//!                │          └── no answer in time ─► reconcile ─► charged or cancelled, as above
+//!                │          └── no answer in time ─► stop, reconcile ─► charged or cancelled, as above
 //!                └── refused ─► declined ─► finished
 //! ```
 //!
-//! How a payment ends, the gateway says. Where a person notes that it was declined, it is stopped: the gateway is asked
-//! to cancel it, and it is released only then. So no money goes back that the gateway charges after all, and none stays
-//! set aside, however early somebody stops it.
+//! How a payment ends, the gateway says. Where a person notes that it was declined, or its time is up, it is stopped: the
+//! gateway is asked to cancel it, and it is released only then. So no money goes back that the gateway charges after
+//! all, and none stays set aside, however early somebody stops it. From then on nobody asks the gateway to charge.
+//!
+//! A finished payment is told as `charged`, as `declined`, or as `cancelled` where it was stopped before.
 //!
 //! Where the gateway is gone for good and nobody can say how a payment ended, an operator ends it once it was stopped:
 //! it counts as declined, and the money is released. Whether the gateway has charged it then is between people.
@@ -43,6 +45,8 @@ pub const AGAIN_AFTER: Duration = Duration::from_secs(60 * 60);
 const SETTLE_AGAIN: &str = "settle-again";
 const RELEASE_AGAIN: &str = "release-again";
 const DECLINE_AGAIN: &str = "decline-again";
+/// Why a payment is stopped whose time is up.
+const NOT_IN_TIME: &str = "the gateway has not answered in time";
 /// Why a payment is declined where the reason went with a command that was given up.
 const NOT_SET_ASIDE: &str = "the money could not be set aside";
 
@@ -156,6 +160,12 @@ pub enum PaymentCommand {
         /// Why.
         reason: String,
     },
+    /// Wants it to end, as [`PaymentCommand::NoteDeclined`] of a person does. The gateway says whether it was charged.
+    #[command(name = "stop", roles("payments"))]
+    Stop {
+        /// Why.
+        reason: String,
+    },
     /// Ends a payment that was stopped, and that the gateway will never say the end of: it counts as declined.
     #[command(name = "end-unanswered", roles("operator"))]
     EndUnanswered {
@@ -263,6 +273,8 @@ impl Aggregate for Payment {
             (PaymentCommand::NoteDeclined { .. }, Stage::Stopped) if !is_own(context) => {
                 return Ok(Decision::nothing());
             }
+            (PaymentCommand::Stop { reason }, Stage::Requested) => PaymentEvent::Stopped { reason },
+            (PaymentCommand::Stop { .. }, Stage::Stopped) => return Ok(Decision::nothing()),
             (PaymentCommand::EndUnanswered { reason }, Stage::Stopped) => PaymentEvent::Declined { reason },
             (PaymentCommand::EndUnanswered { .. }, Stage::Requested) => {
                 return Err(PaymentRefusal::NotStopped);
@@ -319,7 +331,7 @@ pub enum PaymentStage {
     Charging,
 }
 
-/// What was heard of a payment before its money was set aside.
+/// What was heard of a payment before its end was known, or before its money was set aside.
 #[underlay::value]
 #[derive(Copy, Default, Eq)]
 #[serde(rename_all = "snake_case")]
@@ -327,7 +339,7 @@ pub enum EarlyEnd {
     /// Nothing.
     #[default]
     None,
-    /// Somebody wants it to end.
+    /// Somebody wants it to end, or its time is up.
     Stopped,
     /// It was declined.
     Declined,
@@ -386,10 +398,13 @@ impl Process for Payments {
             (None, _) => Step::stay(),
             (Some(state), Input::Event(recorded)) => match &recorded.event {
                 PaymentEvent::Requested { .. } => Step::stay(),
-                PaymentEvent::Stopped { .. } => match state.stage {
-                    PaymentStage::Reserving => Step::to(state.heard(EarlyEnd::Stopped)),
-                    PaymentStage::Charging => {
-                        Step::to(state.clone()).clear_timer("answer").send(state.reconcile())
+                PaymentEvent::Stopped { .. } => match (state.stage, state.early_end) {
+                    (PaymentStage::Reserving, _) => Step::to(state.heard(EarlyEnd::Stopped)),
+                    // Its time was up, so the gateway was asked already.
+                    (PaymentStage::Charging, EarlyEnd::Stopped) => Step::stay(),
+                    (PaymentStage::Charging, _) => {
+                        let stopped = state.heard(EarlyEnd::Stopped);
+                        Step::to(stopped).clear_timer("answer").send(state.reconcile())
                     }
                 },
                 PaymentEvent::Declined { .. } if state.stage == PaymentStage::Reserving => {
@@ -411,7 +426,10 @@ impl Process for Payments {
                 SETTLE_AGAIN => Step::stay().command("settle", state.settle()),
                 RELEASE_AGAIN => Step::stay().command("release", state.release()),
                 DECLINE_AGAIN => Step::stay().command("decline", state.decline(NOT_SET_ASIDE)),
-                _ => Step::to(state.clone()).send(state.reconcile()),
+                // The gateway is asked whatever becomes of the command.
+                _ => Step::to(state.heard(EarlyEnd::Stopped))
+                    .send(state.stop(NOT_IN_TIME))
+                    .send(state.reconcile()),
             },
         }
     }
@@ -474,6 +492,11 @@ impl PaymentState {
         Outgoing::command::<Payment>(&self.payment, &declined)
     }
 
+    fn stop(&self, reason: &str) -> Outgoing {
+        let stop = PaymentCommand::Stop { reason: reason.to_owned() };
+        Outgoing::command::<Payment>(&self.payment, &stop)
+    }
+
     fn heard(&self, early_end: EarlyEnd) -> Self {
         Self { early_end, ..self.clone() }
     }
@@ -490,7 +513,11 @@ impl PaymentState {
             ("settle", CommandOutcome::Failed { .. }) => Step::stay().timer(SETTLE_AGAIN, again),
             ("release", CommandOutcome::Failed { .. }) => Step::stay().timer(RELEASE_AGAIN, again),
             ("decline", CommandOutcome::Failed { .. }) => Step::stay().timer(DECLINE_AGAIN, again),
-            _ => Step::to(self.clone()).finish(),
+            _ => Step::to(self.clone()).finish_as(match (name, self.early_end) {
+                ("settle", _) => "charged",
+                ("release", EarlyEnd::Stopped) => "cancelled",
+                _ => "declined",
+            }),
         }
     }
 }

@@ -220,8 +220,9 @@ pub enum StepAction {
     },
     /// Sends every remembered undo, the last first, and forgets them.
     Compensate,
-    /// Ends the instance: timers are taken back, and nothing more is given to it.
-    Finish,
+    /// Ends the instance: timers are taken back, and nothing more is given to it. Lists show the word for how it ended,
+    /// where there is one.
+    Finish(Option<String>),
 }
 
 impl<S> Step<S> {
@@ -273,7 +274,13 @@ impl<S> Step<S> {
 
     /// Ends the instance.
     pub fn finish(self) -> Self {
-        self.and(StepAction::Finish)
+        self.and(StepAction::Finish(None))
+    }
+
+    /// Ends the instance, with a word for people that says how: `charged`, say. Lists of instances show it. It has 1 to
+    /// [`WORK_NAME_BYTES_MAX`](crate::limits::WORK_NAME_BYTES_MAX) bytes and no control character.
+    pub fn finish_as(self, how: impl Into<String>) -> Self {
+        self.and(StepAction::Finish(Some(how.into())))
     }
 }
 

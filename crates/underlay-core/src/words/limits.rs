@@ -29,6 +29,8 @@ pub const COMMIT_STREAMS_MAX: usize = 1_000;
 pub const COMMIT_WORK_MAX: usize = 1_000;
 /// Inline rows in one commit.
 pub const COMMIT_ROWS_MAX: usize = 1_000;
+/// Visible characters of ASCII in the key that a client gives a command.
+pub const COMMAND_KEY_CHARS_MAX: usize = 200;
 /// Bytes in the name of the receiver of a piece of work.
 pub const WORK_RECEIVER_BYTES_MAX: usize = 128;
 /// Bytes in the key that pieces of work are ordered by.

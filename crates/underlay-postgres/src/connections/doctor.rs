@@ -113,7 +113,7 @@ fn check_login(row: &Row, config: &PostgresConfig) -> Result<(), Failure> {
         }
         return Err(Failure::refused(format!(
             "{login} is a superuser or has BYPASSRLS, so the database would not keep tenants apart; use a \
-             login that is granted {app}, or allow it for development (underlay_superuser=allow)"
+             login that is granted {app}, or allow it for development (--postgres-superuser-allowed, or underlay_superuser=allow in the address)"
         )));
     }
     if !row.try_get::<_, bool>(10)? {

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use underlay_core::{Clock, EventStore, Snapshots, WorkQueue};
 
 pub(crate) use decide::{guarded, refusal_to_json};
-pub use request::{ErasedRefusal, ExecuteError, ExecuteNamedError, Executed, Request};
+pub use request::{ErasedRefusal, ExecuteError, ExecuteNamedError, Executed, Request, check_command_key};
 pub(crate) use snapshots::{SnapshotsOf, Snapshotter};
 pub use stored::{
     Cancelled, CommandInfo, CommandList, CommandPage, CommandStatus, SubmitOptions, Submitted, WaitingCommand,

@@ -1,6 +1,7 @@
 use std::fmt;
 
 use serde::Serialize;
+use underlay_core::limits::COMMAND_KEY_CHARS_MAX;
 use underlay_core::{
     Actor, CommandError, CommitId, Error, Json, Position, RecordedEvent, Refusal, StreamVersion, TenantId,
     Timestamp, Version,
@@ -68,6 +69,20 @@ impl Request {
         self.expected = Some(version);
         self
     }
+}
+
+/// Checks the key that a client gives a command, wherever it comes from. Each key can be part of an address.
+///
+/// # Errors
+/// [`Error::Invalid`] that says what a key is.
+pub fn check_command_key(key: &str) -> Result<(), Error> {
+    let is_visible = key.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_visible && (1..=COMMAND_KEY_CHARS_MAX).contains(&key.len()) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "the key of a command is 1 to {COMMAND_KEY_CHARS_MAX} visible ASCII characters without spaces"
+    )))
 }
 
 /// The answer to a command that was accepted.

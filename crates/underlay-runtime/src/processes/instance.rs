@@ -32,6 +32,11 @@ pub(crate) fn stream_of(process: &str, instance: &str) -> Result<StreamName, Err
     StreamName::new(&category_of(process), instance)
 }
 
+/// Who gives what a process does, as metadata has it.
+pub(crate) fn actor_of(process: &str) -> String {
+    format!("process:{process}")
+}
+
 /// The id of a commit that a process makes, by what for.
 pub(crate) fn commit_id(
     tenant: &TenantId,
@@ -110,6 +115,9 @@ pub(crate) struct StepTaken {
     pub(crate) undos: Vec<StoredUndo>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) is_finished: bool,
+    /// How it ended, where its last step said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ended_as: Option<String>,
 }
 
 /// An instance at a version of its stream.
@@ -178,6 +186,7 @@ impl Instance {
                 timers: BTreeMap::new(),
                 undos: Vec::new(),
                 is_finished: false,
+                ended_as: None,
             },
         };
         match given {
@@ -214,7 +223,11 @@ impl Instance {
                         sending.command(name, work)?;
                     }
                 }
-                StepAction::Finish => next.is_finished = true,
+                StepAction::Finish(ended_as) => {
+                    ended_as.iter().try_for_each(|word| check_ending(word))?;
+                    next.is_finished = true;
+                    next.ended_as = ended_as;
+                }
             }
         }
         next.commands.append(&mut sending.commands);
@@ -234,6 +247,18 @@ impl Instance {
         }
         Ok((next, work))
     }
+}
+
+/// Checks the word for how an instance ended, which lists print.
+fn check_ending(word: &str) -> Result<(), String> {
+    if word.is_empty() || word.len() > WORK_NAME_BYTES_MAX || word.contains(char::is_control) {
+        return Err(format!(
+            "the word for how an instance ended has 1 to WORK_NAME_BYTES_MAX = {WORK_NAME_BYTES_MAX} bytes and no \
+             control character, this one has {}",
+            word.len()
+        ));
+    }
+    Ok(())
 }
 
 fn written(outgoing: underlay_core::Outgoing) -> Result<NewWork, String> {
@@ -429,6 +454,23 @@ mod tests {
         );
         assert_eq!(stored(&first.1[0]).correlation_id, Some(Uuid::from_u128(9)));
         assert_eq!(stored(&first.1[1]).reply_to, None, "nobody waits for it");
+    }
+
+    #[test]
+    fn how_an_instance_ended_is_kept_with_its_last_step() {
+        let new = Instance::default();
+        let (ended, _) =
+            after(&new, 1, Step::stay().timer("late", Timestamp::MAX).finish_as("charged")).unwrap();
+        assert!(ended.is_finished && ended.timers.is_empty());
+        assert_eq!(ended.ended_as.as_deref(), Some("charged"));
+        let stored = Json::encode(&ended).unwrap();
+        assert_eq!(stored.decode::<StepTaken>().unwrap(), ended);
+        let (ended, _) = after(&new, 1, Step::stay().finish()).unwrap();
+        assert_eq!((ended.is_finished, ended.ended_as), (true, None));
+        for word in ["", "a\nb", &"w".repeat(WORK_NAME_BYTES_MAX + 1)] {
+            let told = after(&new, 1, Step::stay().finish_as(word)).unwrap_err();
+            assert!(told.contains("WORK_NAME_BYTES_MAX"), "{told}");
+        }
     }
 
     #[test]

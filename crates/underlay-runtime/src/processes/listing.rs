@@ -1,18 +1,19 @@
 //! Instances as operators see them: a list of them, and one with all it waits for.
 //!
-//! The list is read from a view, so it may be a moment behind. One instance is read from its own stream.
+//! The list is read from a view, so it may be a moment behind. One instance is read from its own stream, and so is
+//! how those of a list ended that are finished.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use underlay_core::{
-    CommitId, Comparison, Cursor, Error, Json, Query, Row, StoredInput, StreamName, TenantId, Timestamp,
-    Value, Version, View, WorkFilter, WorkId, WorkInfo, WorkKind, WorkPlace, WorkStanding,
-    limits::{PAGE_ROWS_MAX, WORK_PAGE_MAX},
+    CommitId, Comparison, Cursor, Error, Json, Metadata, Query, Row, StoredInput, StreamName, TenantId,
+    Timestamp, Value, Version, View, Work, WorkFilter, WorkId, WorkInfo, WorkKind, WorkPlace, WorkStanding,
+    limits::{PAGE_EVENTS_MAX, PAGE_ROWS_MAX, WORK_PAGE_MAX},
 };
 
 use super::Processes;
-use super::instance::stream_of;
+use super::instance::{actor_of, stream_of};
 use super::instances_view::{InstanceKey, InstanceRow, InstancesView, standing_of};
 use crate::views::Views;
 
@@ -39,6 +40,9 @@ pub struct ProcessSummary {
     pub instance: String,
     /// Whether nothing more is given to it.
     pub is_finished: bool,
+    /// How it ended, in the word of its last step; none where that said none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_as: Option<String>,
     /// Whether it stands still behind a dead letter.
     pub is_stuck: bool,
     /// The commands and timers it waits for, in words.
@@ -75,6 +79,9 @@ pub struct ProcessInstance {
     pub version: Version,
     /// Whether nothing more is given to it.
     pub is_finished: bool,
+    /// How it ended, in the word of its last step; none where that said none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_as: Option<String>,
     /// What it knows; none where it keeps no state.
     pub state: Option<Json>,
     /// The version of the definition that wrote the state.
@@ -91,6 +98,25 @@ pub struct ProcessInstance {
     pub last_input: Option<String>,
     /// The dead letters that it stands still behind; a person replays or discards them.
     pub dead_letters: Vec<BlockingLetter>,
+    /// The dead letters among what it sent. It goes on without them, and may wait for what they would have led to.
+    pub sent_letters: Vec<SentLetter>,
+}
+
+/// A dead letter that an instance sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SentLetter {
+    /// Its identity, by which it is replayed or discarded.
+    pub work_id: WorkId,
+    /// Who was to do it.
+    pub receiver: String,
+    /// What it is called: the name of the message or of the command.
+    pub name: String,
+    /// When it was given up.
+    pub died_at: Timestamp,
+    /// The attempts at it.
+    pub attempts: u32,
+    /// Why the last of them failed.
+    pub error: String,
 }
 
 /// A command whose outcome an instance waits for.
@@ -159,7 +185,8 @@ impl Processes {
         let page = views.query(tenant, InstancesView::NAME, &query).await?.page;
         let mut instances = Vec::new();
         for (_, values) in page.rows {
-            instances.push(summary(InstanceRow::from_values(values).map_err(misfit)?, &stuck));
+            let row = InstanceRow::from_values(values).map_err(misfit)?;
+            instances.push(self.summary(tenant, row, &stuck).await?);
         }
         let next = instances.last().filter(|_| page.next.is_some()).map(|last| last.instance.clone());
         Ok(ProcessPage { instances, next })
@@ -189,12 +216,13 @@ impl Processes {
                 Err(error) => return Err(error),
             };
             instances.push(match row {
-                Some(row) => summary(row, stuck),
+                Some(row) => self.summary(tenant, row, stuck).await?,
                 // Its first step could not be taken.
                 None => ProcessSummary {
                     process: process.to_owned(),
                     instance: name.clone(),
                     is_finished: false,
+                    ended_as: None,
                     is_stuck: true,
                     waits_for: String::new(),
                     next_due_at: None,
@@ -238,6 +266,7 @@ impl Processes {
             instance: instance.to_owned(),
             version: read.version,
             is_finished: read.is_finished(),
+            ended_as: last.and_then(|last| last.ended_as.clone()),
             state: read.state().map(|state| state.json.clone()),
             state_version: read.state().map(|state| state.version),
             commands: commands.collect(),
@@ -246,8 +275,75 @@ impl Processes {
             began_at: last.map(|last| last.began_at),
             last_input: last.map(|last| format!("{} {}", last.input.kind, last.input.name)),
             dead_letters,
+            sent_letters: self.sent_letters(tenant, process, &stream).await?,
             stream,
         })
+    }
+
+    async fn summary(
+        &self,
+        tenant: &TenantId,
+        row: InstanceRow,
+        stuck: &BTreeMap<String, Vec<BlockingLetter>>,
+    ) -> Result<ProcessSummary, Error> {
+        let is_finished = row.standing == standing_of(&row.process, true);
+        let ended_as = match is_finished {
+            true => {
+                let read = self.read_instance(tenant, &stream_of(&row.process, &row.instance)?).await?;
+                read.last.as_ref().and_then(|last| last.ended_as.clone())
+            }
+            false => None,
+        };
+        Ok(ProcessSummary {
+            is_finished,
+            ended_as,
+            is_stuck: stuck.contains_key(&row.instance),
+            process: row.process,
+            instance: row.instance,
+            waits_for: row.waits_for,
+            next_due_at: row.next_due_at,
+            steps: u64::try_from(row.steps).unwrap_or_default(),
+            began_at: Some(row.began_at),
+            changed_at: Some(row.changed_at),
+        })
+    }
+
+    /// The dead letters among what the steps of an instance sent. The event of a step has the id of its commit.
+    async fn sent_letters(
+        &self,
+        tenant: &TenantId,
+        process: &str,
+        stream: &StreamName,
+    ) -> Result<Vec<SentLetter>, Error> {
+        let actor = actor_of(process);
+        let is_of_process = |work: &Work| {
+            let metadata: Option<Metadata> = work.metadata.decode().ok();
+            metadata.and_then(|metadata| metadata.actor).as_ref() == Some(&actor)
+        };
+        let mut letters = Vec::new();
+        for kind in [WorkKind::Message, WorkKind::Command] {
+            self.each_letter(tenant, kind, None, None, |info| {
+                let commit = info.work.commit_id.0;
+                if is_of_process(&info.work) {
+                    letters.extend(sent(info).map(|letter| (commit, letter)));
+                }
+            })
+            .await?;
+        }
+        if letters.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (mut steps, mut after) = (BTreeSet::new(), Version::NONE);
+        loop {
+            let page = self.store.read_stream(tenant, stream, after, PAGE_EVENTS_MAX).await?;
+            steps.extend(page.events.iter().map(|step| step.event_id.0));
+            match page.events.last() {
+                Some(last) if last.version < page.version => after = last.version,
+                _ => break,
+            }
+        }
+        let of_instance = letters.into_iter().filter(|(commit, _)| steps.contains(commit));
+        Ok(of_instance.map(|(_, letter)| letter).collect())
     }
 
     /// The dead letters that hold instances of a process, by instance.
@@ -259,28 +355,53 @@ impl Processes {
     ) -> Result<BTreeMap<String, Vec<BlockingLetter>>, Error> {
         let mut stuck: BTreeMap<String, Vec<BlockingLetter>> = BTreeMap::new();
         for kind in [WorkKind::Input, WorkKind::Timer] {
-            let filter = WorkFilter {
-                tenant: Some(tenant.clone()),
-                dead: true,
-                kind: Some(kind),
-                receiver: Some(process.to_owned()),
-                key: instance.map(str::to_owned),
-            };
-            let mut after = WorkPlace::START;
-            loop {
-                let page = self.queue.list_work(&filter, after, WORK_PAGE_MAX).await?;
-                let next = page.next();
-                for info in page.work {
-                    if let Some((instance, letter)) = blocking(info) {
-                        stuck.entry(instance).or_default().push(letter);
-                    }
+            self.each_letter(tenant, kind, Some(process), instance, |info| {
+                if let Some((instance, letter)) = blocking(info) {
+                    stuck.entry(instance).or_default().push(letter);
                 }
-                let Some(next) = next else { break };
-                after = next;
-            }
+            })
+            .await?;
         }
         Ok(stuck)
     }
+
+    /// Looks at dead letters page by page: each may be large.
+    async fn each_letter(
+        &self,
+        tenant: &TenantId,
+        kind: WorkKind,
+        receiver: Option<&str>,
+        key: Option<&str>,
+        mut look: impl FnMut(WorkInfo),
+    ) -> Result<(), Error> {
+        let filter = WorkFilter {
+            tenant: Some(tenant.clone()),
+            dead: true,
+            kind: Some(kind),
+            receiver: receiver.map(str::to_owned),
+            key: key.map(str::to_owned),
+        };
+        let mut after = Some(WorkPlace::START);
+        while let Some(place) = after {
+            let page = self.queue.list_work(&filter, place, WORK_PAGE_MAX).await?;
+            after = page.next();
+            page.work.into_iter().for_each(&mut look);
+        }
+        Ok(())
+    }
+}
+
+fn sent(info: WorkInfo) -> Option<SentLetter> {
+    let WorkStanding::Dead { died_at, .. } = info.standing else { return None };
+    let work = info.work;
+    Some(SentLetter {
+        work_id: work.id,
+        receiver: work.sent.receiver,
+        name: work.sent.name,
+        died_at,
+        attempts: work.attempts,
+        error: work.last_error.unwrap_or_default(),
+    })
 }
 
 /// The letter and the instance that it holds; none where it holds none.
@@ -308,18 +429,4 @@ fn key(process: &str, instance: &str) -> String {
 
 fn misfit(column: &str) -> Error {
     Error::Damaged(format!("column {column} of view {} does not fit", InstancesView::NAME))
-}
-
-fn summary(row: InstanceRow, stuck: &BTreeMap<String, Vec<BlockingLetter>>) -> ProcessSummary {
-    ProcessSummary {
-        is_finished: row.standing == standing_of(&row.process, true),
-        is_stuck: stuck.contains_key(&row.instance),
-        process: row.process,
-        instance: row.instance,
-        waits_for: row.waits_for,
-        next_due_at: row.next_due_at,
-        steps: u64::try_from(row.steps).unwrap_or_default(),
-        began_at: Some(row.began_at),
-        changed_at: Some(row.changed_at),
-    }
 }

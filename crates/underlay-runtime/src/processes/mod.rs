@@ -29,7 +29,8 @@ pub(crate) use entry::{ProcessEntry, ProcessOf};
 pub(crate) use instance::CATEGORY_PREFIX;
 pub(crate) use instances_view::InstancesView;
 pub use listing::{
-    BlockingLetter, ProcessFilter, ProcessInstance, ProcessPage, ProcessSummary, WaitedCommand, WaitedTimer,
+    BlockingLetter, ProcessFilter, ProcessInstance, ProcessPage, ProcessSummary, SentLetter, WaitedCommand,
+    WaitedTimer,
 };
 
 use crate::stops::Stops;

@@ -29,7 +29,7 @@ use uuid::Uuid;
 
 use super::Processes;
 use super::entry::{Fault, Given, ProcessEntry, Taken};
-use super::instance::{Instance, StepPlace, StepTaken, TakenInput, commit_id, stream_of};
+use super::instance::{Instance, StepPlace, StepTaken, TakenInput, actor_of, commit_id, stream_of};
 use crate::work::{Attempt, NotDone, Receiver};
 
 /// How often a step is taken again at once, where another program took one meanwhile.
@@ -213,7 +213,7 @@ impl StepReceiver {
         let metadata = Metadata {
             causation_id: Some(arrived.taken.id),
             command_id: None,
-            actor: Some(format!("process:{process}")),
+            actor: Some(actor_of(process)),
             ..arrived.metadata.clone()
         };
         let commit = Commit::new(id).with_content(Fingerprint::of(content)).with_metadata(metadata);

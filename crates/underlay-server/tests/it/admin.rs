@@ -77,6 +77,15 @@ async fn dead_letters_are_shown_and_settled_of_the_callers_tenant_alone() {
     }
     assert!(page["next"].is_null() && first.get("tenant").is_none());
 
+    let show = async |id: &str| {
+        place.send(get_with(&format!("/v1/admin/dead-letters/{id}"), &[("authorization", OPERATOR)])).await
+    };
+    assert_eq!(&show(&ours[0]).await.ok(), first);
+    let foreign = show(&theirs[0]).await.problem(404, "problem:not-found");
+    let nobodys = show(&CommitId::draw().to_string()).await.problem(404, "problem:not-found");
+    assert_eq!(foreign["title"], nobodys["title"]);
+    show("not-an-id").await.invalid();
+
     for what in ["replay", "discard"] {
         let foreign = order(&place, &theirs[0], what, OPERATOR).await.problem(404, "problem:not-found");
         let nobodys = order(&place, &CommitId::draw().to_string(), what, OPERATOR).await;
@@ -136,7 +145,8 @@ async fn the_work_is_for_operators() {
     let others = ["Bearer acme", "Bearer acme.manager", "Bearer acme.Operator", "Bearer acme.operator-"];
     for who in others {
         let with = [("authorization", who)];
-        for path in ["/v1/admin/queues", "/v1/admin/dead-letters"] {
+        let one = format!("/v1/admin/dead-letters/{id}");
+        for path in ["/v1/admin/queues", "/v1/admin/dead-letters", &one] {
             place.send(get_with(path, &with)).await.problem(403, "problem:role-required");
         }
         for what in ["replay", "discard"] {

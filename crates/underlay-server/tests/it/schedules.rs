@@ -23,6 +23,10 @@ async fn remove(place: &Place, name: &str, who: &str) -> Answer {
     place.send(delete_with(&format!("/v1/admin/schedules/{name}"), &[("authorization", who)])).await
 }
 
+async fn find(place: &Place, name: &str, who: &str) -> Answer {
+    place.send(get_with(&format!("/v1/admin/schedules/{name}"), &[("authorization", who)])).await
+}
+
 async fn list(place: &Place, who: &str) -> Value {
     let path = "/v1/admin/schedules";
     place.send(get_with(path, &[("authorization", who)])).await.ok()["schedules"].clone()
@@ -55,9 +59,12 @@ async fn a_schedule_is_put_listed_and_removed() {
     assert_eq!((&put_transfer["zone"], &put_transfer["missed"]), (&json!("UTC"), &json!("one")));
     assert_eq!(put_transfer["name"], "weekly rent");
     assert_eq!(list(&place, OPERATOR).await.as_array().unwrap().len(), 2);
+    assert_eq!(find(&place, "interest", OPERATOR).await.ok(), list(&place, OPERATOR).await[0]);
+    assert_eq!(find(&place, "weekly%20rent", OPERATOR).await.ok()["for"], "operations/transfer");
     let removed = remove(&place, "interest", OPERATOR).await.ok();
     assert_eq!(removed, json!({ "name": "interest", "removed": true }));
     remove(&place, "interest", OPERATOR).await.problem(404, "problem:not-found");
+    find(&place, "interest", OPERATOR).await.problem(404, "problem:not-found");
     assert_eq!(list(&place, OPERATOR).await.as_array().unwrap().len(), 1);
 }
 
@@ -105,6 +112,7 @@ async fn schedules_are_of_the_callers_tenant_alone() {
     let foreign = remove(&place, "ours", theirs).await.problem(404, "problem:not-found");
     let nobodys = remove(&place, "none", theirs).await.problem(404, "problem:not-found");
     assert_eq!(foreign["title"], nobodys["title"]);
+    find(&place, "ours", theirs).await.problem(404, "problem:not-found");
     assert_eq!(put(&place, "ours", &monthly(), theirs).await.ok()["revision"], 1);
     assert_eq!(remove(&place, "ours", theirs).await.ok()["removed"], true);
     assert_eq!(list(&place, OPERATOR).await.as_array().unwrap().len(), 1);
@@ -116,6 +124,7 @@ async fn who_puts_a_schedule_is_an_operator_and_may_give_its_command() {
     for who in ["Bearer acme", "Bearer acme.manager", "Bearer acme.Operator"] {
         put(&place, "x", &monthly(), who).await.problem(403, "problem:role-required");
         remove(&place, "x", who).await.problem(403, "problem:role-required");
+        find(&place, "x", who).await.problem(403, "problem:role-required");
         let listed = place.send(get_with("/v1/admin/schedules", &[("authorization", who)])).await;
         listed.problem(403, "problem:role-required");
     }

@@ -8,6 +8,7 @@ use clap::{Arg, ArgMatches, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
 use underlay_core::{LogScope, TenantId};
 
+use super::pages::many;
 use super::{App, print_json};
 use crate::archive_file::{ArchiveError, LogImport, export_log, import_log, verify_tenants};
 use crate::{Exit, ExitError};
@@ -74,8 +75,8 @@ pub(super) async fn export(app: &App, matches: &ArgMatches) -> Result<(), ExitEr
     if app.json {
         return print_json(&count);
     }
-    let (commits, events) = (count.commits, count.events);
-    Ok(writeln!(std::io::stdout().lock(), "{}: {commits} commits, {events} events", path.display())?)
+    let (commits, events) = (many(count.commits, "commit"), many(count.events, "event"));
+    Ok(writeln!(std::io::stdout().lock(), "{}: {commits}, {events}", path.display())?)
 }
 
 /// Says what of the store is not in the file, so that nobody takes the store for moved who lets it go now.
@@ -93,7 +94,7 @@ async fn tell_left_behind(app: &App, scope: &LogScope) -> Result<(), ExitError> 
             std::io::stderr().lock(),
             "work{of} is left ({left}), and no export holds any: commands, messages and timers that wait do not run in \
              a store that imports this. `{name} outbox --all` shows them; let them end before you move the \
-             store, and put its schedules again there"
+             store, and put its schedules again there. What was cancelled counts until its moment, and may stay"
         );
     }
     Ok(())
@@ -130,8 +131,8 @@ pub(super) async fn import(app: &App, matches: &ArgMatches) -> Result<(), ExitEr
     let note = if stored == 0 { ": nothing changed" } else { "" };
     Ok(writeln!(
         std::io::stdout().lock(),
-        "{} commits: {stored} stored, {known} already there{note}{others}",
-        stored + known
+        "{}: {stored} stored, {known} already there{note}{others}",
+        many(stored + known, "commit")
     )?)
 }
 

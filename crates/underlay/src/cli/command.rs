@@ -2,13 +2,17 @@ use std::io::Write;
 
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, value_parser};
 use serde_json::{Value, json};
-use underlay_core::{Actor, CommitId, Outcome, Timestamp, WorkPlace};
+use underlay_core::limits::WORK_PAGE_MAX;
+use underlay_core::{Actor, CommitId, Error, Outcome, Timestamp};
 use underlay_runtime::{
     Cancelled, CommandInfo, CommandList, CommandStatus, ExecuteNamedError, Request, SubmitOptions,
+    check_command_key,
 };
 
 use super::moments::read_span;
-use super::{App, or_dash, os_user, print_json, print_table};
+use super::pages::{after, after_of, many, tell_more};
+use super::user::who;
+use super::{App, or_dash, print_json, print_table};
 use crate::{Exit, ExitError};
 
 /// Commands of one page of a list.
@@ -25,7 +29,10 @@ pub(super) fn command() -> clap::Command {
         .subcommand(submit_command())
         .subcommand(
             clap::Command::new("list")
-                .about("Print the commands of a tenant that are to run, or were given up")
+                .about(
+                    "Print the commands of a tenant that are to run, that were cancelled before their moment, or that \
+                     were given up",
+                )
                 .arg(
                     Arg::new("failed")
                         .long("failed")
@@ -37,14 +44,23 @@ pub(super) fn command() -> clap::Command {
                         .long("limit")
                         .value_name("N")
                         .default_value("100")
-                        .value_parser(value_parser!(u64).range(1..))
+                        .allow_negative_numbers(true)
+                        .value_parser(value_parser!(u64).range(1..=WORK_PAGE_MAX as u64))
                         .help("Print at most N of them, the oldest first"),
-                ),
+                )
+                .arg(after()),
         )
         .subcommand(clap::Command::new("show").about("Print what became of a command").arg(of_command()))
         .subcommand(
-            clap::Command::new("cancel").about("Cancel a command that has not ended").arg(of_command()),
+            clap::Command::new("cancel")
+                .about("Cancel a command that has not ended")
+                .arg(of_command())
+                .arg(by("Who cancels it [default: the user of the system]")),
         )
+}
+
+fn by(help: &'static str) -> Arg {
+    Arg::new("as").long("as").value_name("NAME").help(help)
 }
 
 fn submit_command() -> clap::Command {
@@ -53,9 +69,12 @@ fn submit_command() -> clap::Command {
         .about("Leave a command with the store, to be run once by a service that does work")
         .arg(target())
         .arg(value("at", "TIME", "From when on it may run, such as 2030-01-31T06:00:00+01:00"))
-        .arg(value("in", "DURATION", "After how long it may run: 45s, 30m, 12h or 7d"))
+        .arg(
+            value("in", "DURATION", "After how long it may run: 45s, 30m, 12h or 7d")
+                .allow_hyphen_values(true),
+        )
         .arg(value("key", "KEY", "Its key: submitted twice, it runs once [default: one is drawn]"))
-        .arg(value("as", "NAME", "Who gives it [default: the user of the system]"))
+        .arg(by("Who gives it [default: the user of the system]"))
         .arg(
             value("role", "ROLE", "A role in which it is decided; may be repeated").action(ArgAction::Append),
         )
@@ -70,11 +89,9 @@ fn submit_command() -> clap::Command {
 
 /// What is to be run: a command, or an operation as its address has it.
 pub(super) fn target() -> Arg {
-    Arg::new("target")
-        .required(true)
-        .num_args(3..=4)
-        .value_names(["CATEGORY", "ID", "COMMAND", "BODY"])
-        .help("The command, with its body as JSON; an operation is: operations NAME BODY")
+    Arg::new("target").required(true).num_args(3..=4).value_names(["CATEGORY", "ID", "COMMAND", "BODY"]).help(
+        "The command, with its body as JSON, {} where none is written; an operation is: operations NAME BODY",
+    )
 }
 
 /// What is to be run.
@@ -89,6 +106,9 @@ impl<'a> Target<'a> {
             matches.get_many::<String>("target").into_iter().flatten().map(String::as_str).collect();
         match *given.as_slice() {
             ["operations", name, body] => Ok(Self::Operation { name, body }),
+            [category, id, command] if category != "operations" => {
+                Ok(Self::Command { category, id, command, body: "{}" })
+            }
             [category, id, command, body] if category != "operations" => {
                 Ok(Self::Command { category, id, command, body })
             }
@@ -103,7 +123,7 @@ pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError
     match matches.subcommand() {
         Some(("submit", matches)) => submit(app, matches).await,
         Some(("show", matches)) => show(app, named(matches)).await,
-        Some(("cancel", matches)) => cancel(app, named(matches)).await,
+        Some(("cancel", matches)) => cancel(app, named(matches), who(matches)?).await,
         Some((_, matches)) => list(app, matches).await,
         None => Err(ExitError::invalid("which of submit, list, show and cancel?")),
     }
@@ -129,21 +149,29 @@ async fn submit(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
     if let Some(at) = given("at") {
         let due_at = at.parse::<Timestamp>();
         options.due_at = Some(due_at.map_err(|_| {
-            ExitError::invalid(format!("--at {at}: write a time such as 2030-01-31T06:00:00+01:00"))
+            let last = Timestamp::MAX;
+            ExitError::invalid(format!(
+                "--at {at}: write a time such as 2030-01-31T06:00:00+01:00, no later than {last}"
+            ))
         })?);
     }
     if let Some(text) = given("in") {
-        let due_at = read_span(text).and_then(|span| now.checked_add(span).ok());
-        let wrong = || ExitError::invalid(format!("--in {text}: write how long, as in 45s, 30m, 12h or 7d"));
-        options.due_at = Some(due_at.ok_or_else(wrong)?);
+        let span = read_span(text).ok_or_else(|| {
+            ExitError::invalid(format!("--in {text}: write how long, as in 45s, 30m, 12h or 7d"))
+        })?;
+        let due_at = now.checked_add(span).map_err(|_| {
+            ExitError::invalid(format!("--in {text}: there is no moment after {}", Timestamp::MAX))
+        })?;
+        options.due_at = Some(due_at);
     }
     options.urgent = matches.get_flag("urgent");
     let actor = Actor {
-        name: given("as").cloned().or_else(os_user),
+        name: Some(who(matches)?),
         roles: matches.get_many::<String>("role").into_iter().flatten().cloned().collect(),
     };
     let mut request = Request::new(app.tenant.clone()).with_actor(actor);
     if let Some(key) = given("key") {
+        check_command_key(key)?;
         request = request.with_key(key);
     }
     let submitted = match target {
@@ -154,7 +182,13 @@ async fn submit(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
             app.engine.submit_operation_named(&request, name, body, options).await
         }
     };
-    let submitted = submitted.map_err(of_command)?;
+    let submitted = submitted.map_err(|failure| match (failure, given("key")) {
+        (ExecuteNamedError::Failed(Error::IdReused(id)), Some(key)) => ExitError::invalid(format!(
+            "the key {key:?} was used before, for something else, as command {id}; a repeat is the same command with \
+             the same body, and another command needs another key"
+        )),
+        (failure, _) => of_command(failure),
+    })?;
     // What was submitted before may have been given up since, or discarded.
     let known = match submitted.repeated {
         true => app.engine.command_status(&app.tenant, submitted.command_id).await?,
@@ -174,6 +208,11 @@ async fn submit(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
     let mut out = std::io::stdout().lock();
     match submitted.due_at {
         _ if submitted.is_processed => writeln!(out, "command {id} has ended before; nothing was stored")?,
+        Some(due_at) if submitted.repeated => writeln!(
+            out,
+            "command {id} was stored before, and is {status} and due at {due_at}; nothing was stored, and a time that \
+             is given now changes nothing"
+        )?,
         Some(due_at) => writeln!(out, "command {id} is stored, and due at {due_at}")?,
         None if submitted.repeated => {
             writeln!(out, "command {id} was stored before, and is {status}; nothing was stored")?
@@ -230,7 +269,10 @@ async fn show(app: &App, key: &str) -> Result<(), ExitError> {
     }
     if let CommandStatus::Processed(committed) | CommandStatus::Cancelled(committed) = &info.status {
         match &committed.outcome {
-            Outcome::Accepted => line("outcome", format!("accepted, {} events", committed.event_count))?,
+            Outcome::Accepted => {
+                let events = many(u64::from(committed.event_count), "event");
+                line("outcome", format!("accepted, {events}"))?
+            }
             Outcome::Refused { code, message, .. } => {
                 line("outcome", format!("refused: {message} ({code})"))?
             }
@@ -247,7 +289,7 @@ async fn show(app: &App, key: &str) -> Result<(), ExitError> {
     Ok(())
 }
 
-async fn cancel(app: &App, key: &str) -> Result<(), ExitError> {
+async fn cancel(app: &App, key: &str, by: String) -> Result<(), ExitError> {
     let info = find(app, key).await?;
     if info.waiting.is_some() && info.submitted_at.is_none() {
         return Err(ExitError::invalid(format!(
@@ -255,7 +297,7 @@ async fn cancel(app: &App, key: &str) -> Result<(), ExitError> {
             info.command_id
         )));
     }
-    let actor = Actor { name: os_user(), roles: Vec::new() };
+    let actor = Actor { name: Some(by), roles: Vec::new() };
     match app.engine.cancel_command(&app.tenant, &actor, info.command_id, |_| true).await? {
         Cancelled::Cancelled(info) if app.json => print_json(&shown(&info)),
         Cancelled::Cancelled(info) => {
@@ -273,7 +315,7 @@ async fn list(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
     let list = if matches.get_flag("failed") { CommandList::Failed } else { CommandList::Waiting };
     let mut left = matches.get_one("limit").copied().unwrap_or(100_u64);
     let mut commands = Vec::new();
-    let mut after = Some(WorkPlace::START);
+    let mut after = Some(after_of(matches));
     while let Some(place) = after.filter(|_| left > 0) {
         let limit = usize::try_from(left).unwrap_or(PAGE).min(PAGE);
         let page = app.engine.commands(&app.tenant, list, place, limit).await?;
@@ -281,8 +323,16 @@ async fn list(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
         commands.extend(page.commands);
         after = page.next;
     }
+    let tell_rest = || match after {
+        Some(next) => {
+            let given: (&[&str], &[&str]) = (&["limit"], &["failed"]);
+            tell_more(app, matches, "command list", given, &next.number().to_string())
+        }
+        None => Ok(()),
+    };
     if app.json {
-        return print_json(&commands.iter().map(shown).collect::<Vec<_>>());
+        print_json(&commands.iter().map(shown).collect::<Vec<_>>())?;
+        return tell_rest();
     }
     let row = |info: &CommandInfo| {
         let waiting = info.waiting.as_ref();
@@ -300,7 +350,8 @@ async fn list(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
         ]
     };
     let headings = ["command", "status", "for", "due at", "attempts", "last error"];
-    print_table(&headings, commands.iter().map(row).collect())
+    print_table(&headings, commands.iter().map(row).collect())?;
+    tell_rest()
 }
 
 /// Whom a command is for, as its address has it.

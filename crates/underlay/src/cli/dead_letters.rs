@@ -5,8 +5,9 @@ use underlay_core::{WorkFilter, WorkId, WorkInfo, WorkStanding};
 use underlay_runtime::LetterOrder;
 use uuid::Uuid;
 
-use super::os_user;
-use super::outbox::{WorkLine, filter, filters, limit, limit_of, print_work};
+use super::outbox::{WorkLine, filter, filters, limit, print_work};
+use super::pages::{after, many};
+use super::user::who;
 use super::{App, log_to_stderr, print_json};
 use crate::ExitError;
 
@@ -21,7 +22,7 @@ pub(super) fn command() -> clap::Command {
     let order = |name: &'static str, about: &'static str| {
         clap::Command::new(name)
             .about(about)
-            .arg(id(false))
+            .arg(id(false).conflicts_with_all(["receiver", "key", "kind", "all"]))
             .args(filters())
             .arg(Arg::new("all").long("all").action(ArgAction::SetTrue).help("All of them"))
             .arg(
@@ -45,6 +46,7 @@ pub(super) fn command() -> clap::Command {
             clap::Command::new("list")
                 .about("Print dead letters, the oldest first; of all tenants, or of --tenant")
                 .args(filters())
+                .arg(after())
                 .arg(limit()),
         )
         .subcommand(
@@ -78,7 +80,7 @@ fn died(info: &WorkInfo) -> [String; 3] {
 }
 
 async fn list(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
-    let row = |info: &WorkInfo| {
+    let row = |info: &WorkInfo, _: bool| {
         let (sent, [died_at, attempts, key]) = (&info.work.sent, died(info));
         [
             info.work.id.to_string(),
@@ -106,7 +108,7 @@ async fn list(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
         "last error",
     ];
     let filter = WorkFilter { dead: true, ..filter(matches)? };
-    print_work(app, &filter, limit_of(matches), headings, row).await
+    print_work(app, "dead-letters list", &filter, matches, headings, row).await
 }
 
 fn id_of(matches: &ArgMatches) -> Option<WorkId> {
@@ -118,7 +120,7 @@ async fn show(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
     let of_tenant = WorkFilter { tenant: tenant(matches)?, ..WorkFilter::default() };
     let found = app.engine.find_dead_letter(&of_tenant, id).await?;
     if app.json {
-        return print_json(&WorkLine::of(&found));
+        return print_json(&WorkLine::of(&found, false));
     }
     let (work, sent, [died_at, attempts, key]) = (&found.work, &found.work.sent, died(&found));
     let mut out = std::io::stdout().lock();
@@ -148,17 +150,11 @@ fn tenant(matches: &ArgMatches) -> Result<Option<underlay_core::TenantId>, ExitE
 
 async fn settle(app: &App, matches: &ArgMatches, order: LetterOrder) -> Result<(), ExitError> {
     log_to_stderr();
-    let by = || {
-        let by = matches.get_one::<String>("as").cloned().or_else(os_user);
-        by.ok_or_else(|| {
-            ExitError::invalid("the system does not say who you are; say who orders it with --as NAME")
-        })
-    };
     let done = order.done();
     if let Some(id) = id_of(matches) {
         let of_tenant = WorkFilter { tenant: tenant(matches)?, ..WorkFilter::default() };
         let found = app.engine.find_dead_letter(&of_tenant, id).await?;
-        app.engine.settle_dead_letter(order, &found.work.tenant, id, &by()?).await?;
+        app.engine.settle_dead_letter(order, &found.work.tenant, id, &who(matches)?).await?;
         return told(app, 1, done, format!("dead letter {id} of {} is {done}", found.work.tenant));
     }
     let filter = filter(matches)?;
@@ -172,6 +168,7 @@ async fn settle(app: &App, matches: &ArgMatches, order: LetterOrder) -> Result<(
     let left = if order == LetterOrder::Replay { counted.told } else { 0 };
     let rest = match left {
         0 => String::new(),
+        1 => "; 1 stays: of this command a process was told that it failed".to_owned(),
         left => format!("; {left} stay: of these commands a process was told that they failed"),
     };
     if !matches.get_flag("yes") {
@@ -180,11 +177,20 @@ async fn settle(app: &App, matches: &ArgMatches, order: LetterOrder) -> Result<(
             app,
             count,
             "found",
-            format!("{count} dead letters would be {done}; say --yes to do it{rest}"),
+            format!("{} would be {done}; say --yes to do it{rest}", letters(count)),
         );
     }
-    let count = app.engine.settle_dead_letters(order, &filter, counted.last, &by()?).await?;
-    told(app, count, done, format!("{count} dead letters are {done}{rest}"))
+    let count = app.engine.settle_dead_letters(order, &filter, counted.last, &who(matches)?).await?;
+    told(
+        app,
+        count,
+        done,
+        format!("{} {} {done}{rest}", letters(count), if count == 1 { "is" } else { "are" }),
+    )
+}
+
+fn letters(count: usize) -> String {
+    many(count as u64, "dead letter")
 }
 
 fn told(app: &App, count: usize, done: &str, text: String) -> Result<(), ExitError> {

@@ -4,6 +4,9 @@ use underlay_core::{Category, EventType, LogFilter, LogScope, Position, Recorded
 use super::{App, print_json, print_table};
 use crate::ExitError;
 
+/// Events that are printed at once, at most: a table of them is held whole. `export` writes all there are.
+const LIMIT_MAX: u64 = 1_000_000;
+
 pub(super) fn command() -> clap::Command {
     clap::Command::new("events")
         .about("Print the log of a tenant, in order")
@@ -20,7 +23,8 @@ pub(super) fn command() -> clap::Command {
                 .long("limit")
                 .value_name("N")
                 .default_value("100")
-                .value_parser(value_parser!(u64).range(1..))
+                .allow_negative_numbers(true)
+                .value_parser(value_parser!(u64).range(1..=LIMIT_MAX))
                 .help("Print at least N events, if there are as many; the last commit is printed whole"),
         )
         .arg(Arg::new("type").long("type").value_name("TYPE").help("Print only events of this type"))

@@ -12,6 +12,7 @@ mod followers;
 mod migrate;
 mod moments;
 mod outbox;
+mod pages;
 mod process;
 mod pump;
 mod schedule;
@@ -19,6 +20,7 @@ mod serve;
 mod shutdown;
 mod stream;
 mod token;
+mod user;
 mod view;
 mod worker;
 
@@ -287,6 +289,13 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
 /// Says of a store that is not there what makes it, and which ones lie beside it.
 fn missing(error: Error, service: &Service, database: &str) -> ExitError {
     let Error::NotFound(_) = error else { return error.into() };
+    if !matches!(database.split_once(':'), None | Some(("sqlite", _))) {
+        let message = format!(
+            "{error}; an administrator makes it, with CREATE DATABASE say, and then `{} migrate` its schema",
+            service.name
+        );
+        return ExitError { exit: Exit::NotFound, message };
+    }
     let beside = match beside(Path::new(database.split_once(':').map_or(database, |(_, path)| path))) {
         names if names.is_empty() => String::new(),
         names if names.len() == 1 => format!("; beside it there is: {}", names.join(", ")),
@@ -309,14 +318,6 @@ fn beside(path: &Path) -> Vec<String> {
     names.sort();
     names.truncate(BESIDE_MAX);
     names
-}
-
-/// Who runs this program, as the system says.
-fn os_user() -> Option<String> {
-    ["USER", "LOGNAME", "USERNAME"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok())
-        .filter(|name| !name.is_empty())
 }
 
 /// Says at the start what keeps links from being made, rather than with the first mail.

@@ -10,8 +10,10 @@ pub(super) fn read_span(text: &str) -> Option<Duration> {
     seconds_each.into_iter().find_map(|(unit, seconds)| {
         let digits = text.strip_suffix(unit)?;
         // Without the check, a sign would be taken as part of the number.
-        let number: u64 = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())??;
-        Some(Duration::from_secs(number.checked_mul(seconds)?))
+        let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        // What no number holds is longer than any moment is away.
+        let number: u64 = is_number.then(|| digits.parse().unwrap_or(u64::MAX))?;
+        Some(Duration::from_secs(number.saturating_mul(seconds)))
     })
 }
 

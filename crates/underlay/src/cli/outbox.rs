@@ -1,9 +1,10 @@
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use serde::Serialize;
 use underlay_core::limits::WORK_PAGE_MAX;
-use underlay_core::{TenantId, Timestamp, WorkFilter, WorkInfo, WorkKind, WorkPlace, WorkStanding};
-use underlay_runtime::QueueStanding;
+use underlay_core::{TenantId, Timestamp, Work, WorkFilter, WorkInfo, WorkKind, WorkPlace, WorkStanding};
+use underlay_runtime::{CommandList, CommandStatus, QueueStanding};
 
+use super::pages::{after, after_of, tell_more};
 use super::{App, or_dash, print_json, print_table};
 use crate::ExitError;
 
@@ -16,10 +17,17 @@ pub(super) fn command() -> clap::Command {
                 .action(ArgAction::SetTrue)
                 .help("Every kind of work: stored commands, and inputs and timers of processes too"),
         )
+        .after_help(
+            "Later is what waits for its moment, or is tried again. A command that was cancelled, and a timer that was \
+             taken back, count there until their moment; nothing comes of them.",
+        )
         .subcommand(
             clap::Command::new("list")
-                .about("Print what waits, the oldest first; dead letters have a command of their own")
+                .about(
+                    "Print the work of every kind that waits, the oldest first; dead letters have a command of their own",
+                )
                 .args(filters())
+                .arg(after())
                 .arg(limit()),
         )
 }
@@ -41,6 +49,7 @@ pub(super) fn limit() -> Arg {
         .long("limit")
         .value_name("COUNT")
         .default_value("100")
+        .allow_negative_numbers(true)
         .value_parser(value_parser!(u64).range(1..=WORK_PAGE_MAX as u64))
         .help("How many are printed at most")
 }
@@ -57,7 +66,7 @@ pub(super) fn filter(matches: &ArgMatches) -> Result<WorkFilter, ExitError> {
     })
 }
 
-pub(super) fn limit_of(matches: &ArgMatches) -> usize {
+fn limit_of(matches: &ArgMatches) -> usize {
     matches
         .get_one::<u64>("limit")
         .map_or(WORK_PAGE_MAX, |limit| usize::try_from(*limit).unwrap_or(WORK_PAGE_MAX))
@@ -100,6 +109,8 @@ async fn depths(app: &App, all: bool) -> Result<(), ExitError> {
 #[derive(Debug, Serialize)]
 pub(super) struct WorkLine<'a> {
     pub(super) work_id: String,
+    /// What `--after` is for what comes after it.
+    place: String,
     tenant: &'a TenantId,
     kind: WorkKind,
     receiver: &'a str,
@@ -108,6 +119,9 @@ pub(super) struct WorkLine<'a> {
     version: u32,
     #[serde(flatten)]
     standing: &'a WorkStanding,
+    /// Of a command that waits for its moment: whether nothing comes of it, since it was cancelled or executed directly.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    has_ended: bool,
     attempts: u32,
     last_error: Option<&'a str>,
     due_at: Option<Timestamp>,
@@ -117,10 +131,11 @@ pub(super) struct WorkLine<'a> {
 }
 
 impl<'a> WorkLine<'a> {
-    pub(super) fn of(info: &'a WorkInfo) -> Self {
+    pub(super) fn of(info: &'a WorkInfo, has_ended: bool) -> Self {
         let (work, sent) = (&info.work, &info.work.sent);
         Self {
             work_id: work.id.to_string(),
+            place: work.place.number().to_string(),
             tenant: &work.tenant,
             kind: sent.kind,
             receiver: &sent.receiver,
@@ -128,6 +143,7 @@ impl<'a> WorkLine<'a> {
             name: &sent.name,
             version: sent.version.0,
             standing: &info.standing,
+            has_ended,
             attempts: work.attempts,
             last_error: work.last_error.as_deref(),
             due_at: sent.due_at,
@@ -141,31 +157,55 @@ impl<'a> WorkLine<'a> {
 /// Prints what a filter finds, page by page: a line each for programs, or a table that keeps no payload.
 pub(super) async fn print_work<const COLUMNS: usize>(
     app: &App,
+    words: &str,
     filter: &WorkFilter,
-    limit: usize,
+    matches: &ArgMatches,
     headings: [&str; COLUMNS],
-    row: impl Fn(&WorkInfo) -> [String; COLUMNS],
+    row: impl Fn(&WorkInfo, bool) -> [String; COLUMNS],
 ) -> Result<(), ExitError> {
     let queue = app.engine.queue()?;
-    let (mut after, mut left, mut rows) = (WorkPlace::START, limit, Vec::new());
-    while left > 0 {
-        let page = queue.list_work(filter, after, left).await?;
-        if app.json {
-            page.work.iter().map(WorkLine::of).try_for_each(|line| print_json(&line))?;
-        } else {
-            rows.extend(page.work.iter().map(|info| row(info).to_vec()));
+    let (mut after, mut left, mut rows) = (Some(after_of(matches)), limit_of(matches), Vec::new());
+    while let Some(place) = after.filter(|_| left > 0) {
+        let page = queue.list_work(filter, place, left).await?;
+        for info in &page.work {
+            let waits = info.standing == WorkStanding::Later;
+            let has_ended = waits && has_ended(app, &info.work).await?;
+            if app.json {
+                print_json(&WorkLine::of(info, has_ended))?;
+            } else {
+                rows.push(row(info, has_ended).to_vec());
+            }
         }
         left -= page.work.len();
-        let Some(next) = page.next() else { break };
-        after = next;
+        after = page.next();
     }
-    if app.json { Ok(()) } else { print_table(&headings, rows) }
+    if !app.json {
+        print_table(&headings, rows)?;
+    }
+    let Some(next) = after else { return Ok(()) };
+    let options: &[&str] = &["receiver", "key", "kind", "limit"];
+    tell_more(app, matches, words, (options, &[]), &next.number().to_string())
+}
+
+/// Whether a piece of work is a stored command that was cancelled or executed directly before its moment: nothing comes
+/// of it.
+async fn has_ended(app: &App, work: &Work) -> Result<bool, ExitError> {
+    if work.sent.kind != WorkKind::Command {
+        return Ok(false);
+    }
+    let before = WorkPlace::from_number(work.place.number().saturating_sub(1));
+    let page = app.engine.commands(&work.tenant, CommandList::Waiting, before, 1).await?;
+    let found = page.commands.first();
+    let found = found.filter(|info| info.waiting.as_ref().is_some_and(|waiting| waiting.work_id == work.id));
+    Ok(found
+        .is_some_and(|info| matches!(info.status, CommandStatus::Processed(_) | CommandStatus::Cancelled(_))))
 }
 
 async fn list(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
-    let row = |info: &WorkInfo| {
+    let row = |info: &WorkInfo, has_ended: bool| {
         let sent = &info.work.sent;
         let standing = match &info.standing {
+            WorkStanding::Later if has_ended => format!("has ended, gone at {}", or_dash(sent.due_at)),
             WorkStanding::Ready => "ready".to_owned(),
             WorkStanding::Later => sent.due_at.map_or_else(|| "later".to_owned(), |due| format!("due {due}")),
             WorkStanding::Behind => "behind its key".to_owned(),
@@ -184,5 +224,5 @@ async fn list(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
         ]
     };
     let headings = ["id", "tenant", "receiver", "kind", "name", "key", "stands", "attempts", "last error"];
-    print_work(app, &filter(matches)?, limit_of(matches), headings, row).await
+    print_work(app, "outbox list", &filter(matches)?, matches, headings, row).await
 }

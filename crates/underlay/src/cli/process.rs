@@ -8,6 +8,7 @@ use underlay_core::limits::PAGE_ROWS_MAX;
 use underlay_runtime::{ProcessFilter, ProcessInstance, ProcessPage, ProcessSummary};
 
 use super::followers::print_followers;
+use super::pages::{many, tell_more};
 use super::{App, or_dash, print_json, print_table};
 use crate::ExitError;
 
@@ -40,6 +41,7 @@ pub(super) fn command() -> clap::Command {
                         .long("limit")
                         .value_name("N")
                         .default_value("100")
+                        .allow_negative_numbers(true)
                         .value_parser(value_parser!(u64).range(1..=PAGE_ROWS_MAX as u64))
                         .help("Print at most N instances"),
                 ),
@@ -121,15 +123,10 @@ async fn list(app: &App, process: &str, matches: &ArgMatches) -> Result<(), Exit
         return listed.iter().try_for_each(print_json);
     }
     let row = |instance: &ProcessSummary| {
-        let word = match (instance.is_stuck, instance.is_finished) {
-            (true, _) => "stuck",
-            (false, true) => "finished",
-            (false, false) => "open",
-        };
         vec![
             instance.process.clone(),
             instance.instance.clone(),
-            word.to_owned(),
+            standing(instance.is_stuck, instance.is_finished, instance.ended_as.as_deref()),
             instance.steps.to_string(),
             instance.waits_for.clone(),
             or_dash(instance.next_due_at),
@@ -138,10 +135,10 @@ async fn list(app: &App, process: &str, matches: &ArgMatches) -> Result<(), Exit
     };
     let headings = ["process", "instance", "status", "steps", "waits for", "next timer", "changed at"];
     print_table(&headings, listed.iter().flat_map(|listed| &listed.page.instances).map(row).collect())?;
-    let mut out = std::io::stdout().lock();
     for Listed { process, page } in &listed {
         if let Some(next) = &page.next {
-            writeln!(out, "there are more: `{} process list {process} --after {next:?}`", app.name)?;
+            let given: (&[&str], &[&str]) = (&["limit"], &["open", "finished", "stuck"]);
+            tell_more(app, matches, &format!("process list {process}"), given, next)?;
         }
     }
     Ok(())
@@ -152,16 +149,13 @@ async fn show(app: &App, process: &str, instance: &str) -> Result<(), ExitError>
     if app.json {
         return print_json(&shown);
     }
-    let word = match (shown.dead_letters.is_empty(), shown.is_finished) {
-        (false, _) => "stuck",
-        (true, true) => "finished",
-        (true, false) => "open",
-    };
+    let word = standing(!shown.dead_letters.is_empty(), shown.is_finished, shown.ended_as.as_deref());
     let mut out = std::io::stdout().lock();
     let ProcessInstance { stream, version, .. } = &shown;
+    let steps = many(version.0, "step");
     writeln!(
         out,
-        "{process} {instance} is {word}, after {version} steps; `{} stream {stream}` prints them",
+        "{process} {instance} is {word}, after {steps}; `{} stream {stream}` prints them",
         app.name
     )?;
     if let Some(last_input) = &shown.last_input {
@@ -184,14 +178,36 @@ async fn show(app: &App, process: &str, instance: &str) -> Result<(), ExitError>
         writeln!(out, "would be undone by: {}", shown.undos.join(", "))?;
     }
     for letter in &shown.dead_letters {
-        let (attempts, error) = (letter.attempts, &letter.error);
+        let (attempts, error) = (many(u64::from(letter.attempts), "attempt"), &letter.error);
         writeln!(
             out,
-            "stands still behind dead letter {} ({}), given up at {} after {attempts} attempts: {error}",
+            "stands still behind dead letter {} ({}), given up at {} after {attempts}: {error}",
             letter.work_id, letter.name, letter.died_at
         )?;
     }
+    for letter in &shown.sent_letters {
+        writeln!(
+            out,
+            "sent {} to {}, which is dead letter {}, given up at {} after {}: {}",
+            letter.name,
+            letter.receiver,
+            letter.work_id,
+            letter.died_at,
+            many(u64::from(letter.attempts), "attempt"),
+            letter.error
+        )?;
+    }
     Ok(())
+}
+
+/// Where an instance stands, in a word or two.
+fn standing(is_stuck: bool, is_finished: bool, ended_as: Option<&str>) -> String {
+    match (is_stuck, is_finished, ended_as) {
+        (true, ..) => "stuck".to_owned(),
+        (false, true, Some(how)) => format!("finished: {how}"),
+        (false, true, None) => "finished".to_owned(),
+        (false, false, _) => "open".to_owned(),
+    }
 }
 
 async fn retry(app: &App, process: &str) -> Result<(), ExitError> {

@@ -7,7 +7,8 @@ use underlay_core::{Error, ParkedEvent, Position, SkippedEvent, StopCause, ViewT
 use underlay_runtime::{Engine, FollowerStatus, RebuildFrom, Retried, ViewStanding};
 
 use super::followers::print_problem;
-use super::{App, or_dash, os_user, print_json, print_table};
+use super::user::who;
+use super::{App, or_dash, print_json, print_table};
 use crate::ExitError;
 
 pub(super) fn command() -> clap::Command {
@@ -186,9 +187,7 @@ async fn retry(app: &App, view: &str) -> Result<(), ExitError> {
 
 async fn skip(app: &App, view: &str, matches: &ArgMatches) -> Result<(), ExitError> {
     let given = |name: &str| matches.get_one::<String>(name).cloned();
-    let by = given("as").or_else(os_user).ok_or_else(|| {
-        ExitError::invalid("the system does not say who you are; say who skips the event with --as NAME")
-    })?;
+    let by = who(matches)?;
     let position = matches.get_one::<Position>("position").copied().unwrap_or(Position::START);
     let skipped = app.engine.skip_view(view, position, &by, &given("why").unwrap_or_default()).await?;
     if app.json {

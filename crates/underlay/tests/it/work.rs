@@ -238,6 +238,15 @@ fn dead_letters_are_looked_at_and_settled_one_by_one_or_by_a_filter() {
     let (code, _, told) = post.run(&["dead-letters", "list", "--kind", "letter"]);
     assert!(code == 2 && told.contains("message"), "{told}");
 
+    // Whoever names one and a filter means one of the two.
+    for order in ["replay", "discard"] {
+        for filter in [&["--receiver", "nobody"][..], &["--key", "bad 1"], &["--kind", "message"], &["--all"]]
+        {
+            let (code, _, told) = post.run(&[&["dead-letters", order, &first], filter].concat());
+            assert!(code == 2 && told.contains("cannot be used with"), "{told}");
+        }
+    }
+    assert_eq!(letters(&[]).len(), 4, "nothing was done");
     let (code, out, told) = post.run(&["dead-letters", "discard", &first, "--as", "ann"]);
     assert!(code == 0 && out.contains("is discarded"), "{out}{told}");
     assert!(told.contains("ann") && told.contains("acme"), "the log says who did it: {told}");
@@ -249,7 +258,7 @@ fn dead_letters_are_looked_at_and_settled_one_by_one_or_by_a_filter() {
     assert_eq!(letters(&[]).len(), 1);
     assert_eq!(
         post.answer(&["dead-letters", "discard", "--all", "--yes"]).trim(),
-        "1 dead letters are discarded"
+        "1 dead letter is discarded"
     );
     let waits = post.answer(&["outbox", "list", "--json"]);
     assert_eq!(waits.lines().count(), 2, "what was replayed waits: {waits}");
@@ -291,7 +300,7 @@ fn who_moves_a_store_is_told_of_the_work_that_stays_behind() {
     let file = post.folder.path().join("log.jsonl").display().to_string();
     let (code, out, told) = post.run(&["export", &file]);
     assert_eq!(code, 0, "{told}");
-    assert!(out.contains("1 commits, 0 events"), "{out}");
+    assert!(out.contains("1 commit, 0 events"), "{out}");
     assert!(told.contains("work is left (1)") && told.contains("post outbox --all"), "{told}");
 
     let other = Post::new();

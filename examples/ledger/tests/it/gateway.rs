@@ -27,6 +27,11 @@ pub(crate) const CUT: &str = "is cut off";
 /// Charges, and answers what is no JSON the first time.
 pub(crate) const NONSENSE: &str = "talks nonsense";
 
+/// Is refused with 400, and is not charged.
+pub(crate) const REFUSED: &str = "is refused";
+/// Is refused with 401, also where it is asked to cancel.
+pub(crate) const LOCKED_OUT: &str = "is locked out";
+
 /// How long it is late at the most.
 const LATE_MAX: Duration = Duration::from_secs(60);
 
@@ -39,6 +44,8 @@ struct Books {
     asked: BTreeMap<String, u32>,
     /// Payments it was asked about, by idempotency key.
     reconciled: BTreeSet<String>,
+    /// Payments of which it says nothing, by idempotency key.
+    locked_out: BTreeSet<String>,
     /// Charges made, by the payment that the body names.
     charged: BTreeMap<String, u32>,
 }
@@ -85,7 +92,9 @@ fn serve(socket: TcpStream, (books, changed): &(Mutex<Books>, Condvar), told: &S
     let payee = body["payee"].as_str().unwrap_or_default();
     let (answer, asked) = {
         let mut books = books.lock().unwrap();
-        if path == "/charges/cancel" {
+        if path == "/charges/cancel" && books.locked_out.contains(&key) {
+            (Value::Null, 0)
+        } else if path == "/charges/cancel" {
             books.reconciled.insert(key.clone());
             changed.notify_all();
             let ended = books.ended.entry(key.clone()).or_insert_with(|| json!({"status": "cancelled"}));
@@ -99,7 +108,9 @@ fn serve(socket: TcpStream, (books, changed): &(Mutex<Books>, Condvar), told: &S
                 books
                     .ended
                     .insert(key.clone(), json!({"status": "declined", "reason": "the card has expired"}));
-            } else if is_new && payee != HANGS {
+            } else if payee == LOCKED_OUT {
+                books.locked_out.insert(key.clone());
+            } else if is_new && ![HANGS, REFUSED].contains(&payee) {
                 *books.charged.entry(body["payment"].as_str().unwrap().to_owned()).or_default() += 1;
                 let reference = format!("charge of {key}");
                 books.ended.insert(key.clone(), json!({"status": "charged", "reference": reference}));
@@ -113,7 +124,10 @@ fn serve(socket: TcpStream, (books, changed): &(Mutex<Books>, Condvar), told: &S
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{answer}",
         answer.len()
     );
+    let is_locked_out = books.lock().unwrap().locked_out.contains(&key);
     let written = match (payee, asked) {
+        _ if is_locked_out => "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n".to_owned(),
+        (REFUSED, _) => "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n".to_owned(),
         (FAILS, 1 | 2) => "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n".to_owned(),
         (CUT, 1) => full[..full.len() - 10].to_owned(),
         (NONSENSE, 1) => "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello".to_owned(),

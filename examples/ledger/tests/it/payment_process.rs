@@ -132,13 +132,13 @@ fn money_is_set_aside_then_charged_then_settled() {
         .when(accepted("reserve"))
         .then(Step::to(charging()).undo_by("release", release()).send(charge()).timer("answer", answer_by()));
     at_gateway().when(charged()).then(Step::to(charging()).clear_timer("answer").command("settle", settle()));
-    at_gateway().and(charged()).when(accepted("settle")).then(Step::to(charging()).finish());
+    at_gateway().and(charged()).when(accepted("settle")).then(Step::to(charging()).finish_as("charged"));
 }
 
 #[test]
 fn what_the_gateway_declines_is_released() {
     at_gateway().when(declined()).then(Step::to(charging()).clear_timer("answer").compensate());
-    at_gateway().and(declined()).when(accepted("release")).then(Step::to(charging()).finish());
+    at_gateway().and(declined()).when(accepted("release")).then(Step::to(charging()).finish_as("declined"));
     // The money is still set aside, and what failed never runs: it is sent again.
     let again = Timestamp::UNIX_EPOCH.saturating_add(AGAIN_AFTER).unwrap();
     let not_released = || at_gateway().and(declined());
@@ -157,7 +157,7 @@ fn what_the_gateway_declines_is_released() {
         .when(Input::timer("decline-again"))
         .then(Step::stay().command("decline", decline("the money could not be set aside")));
     let declined_later = not_declined().and(failed("decline")).and(Input::timer("decline-again"));
-    declined_later.when(accepted("decline")).then(Step::to(reserving()).finish());
+    declined_later.when(accepted("decline")).then(Step::to(reserving()).finish_as("declined"));
 }
 
 #[test]
@@ -168,15 +168,26 @@ fn what_cannot_be_set_aside_is_declined() {
     asked(process())
         .when(failed("reserve"))
         .then(Step::to(reserving()).command("decline", decline("given up")));
-    asked(process()).and(refused("reserve")).when(accepted("decline")).then(Step::to(reserving()).finish());
+    asked(process())
+        .and(refused("reserve"))
+        .when(accepted("decline"))
+        .then(Step::to(reserving()).finish_as("declined"));
 }
 
 #[test]
 fn where_no_answer_comes_in_time_the_gateway_is_asked_again() {
-    at_gateway().when(Input::timer("answer")).then(Step::to(charging()).send(reconcile()));
+    let stopping = || state(PaymentStage::Charging, EarlyEnd::Stopped);
+    let stop = PaymentCommand::Stop { reason: "the gateway has not answered in time".to_owned() };
+    let stop = Outgoing::command::<Payment>(&id(), &stop);
+    at_gateway().when(Input::timer("answer")).then(Step::to(stopping()).send(stop).send(reconcile()));
     let late = || at_gateway().and(Input::timer("answer"));
-    late().when(charged()).then(Step::to(charging()).clear_timer("answer").command("settle", settle()));
-    late().when(declined()).then(Step::to(charging()).clear_timer("answer").compensate());
+    late().when(stopped()).then(Step::stay());
+    late().when(charged()).then(Step::to(stopping()).clear_timer("answer").command("settle", settle()));
+    late().when(declined()).then(Step::to(stopping()).clear_timer("answer").compensate());
+    let ended = late().and(stopped()).and(declined());
+    ended.when(accepted("release")).then(Step::to(stopping()).finish_as("cancelled"));
+    let ended = late().and(stopped()).and(charged());
+    ended.when(accepted("settle")).then(Step::to(stopping()).finish_as("charged"));
 }
 
 #[test]
@@ -187,7 +198,10 @@ fn an_early_end_leaves_no_money_set_aside() {
     let reserved = state(PaymentStage::Charging, EarlyEnd::Declined);
     let given_early = || asked(process()).and(declined());
     given_early().when(accepted("reserve")).then(Step::to(reserved.clone()).command("release", release()));
-    given_early().and(accepted("reserve")).when(accepted("release")).then(Step::to(reserved).finish());
+    given_early()
+        .and(accepted("reserve"))
+        .when(accepted("release"))
+        .then(Step::to(reserved).finish_as("declined"));
     given_early().when(refused("reserve")).then(Step::to(early).command("decline", decline("too little")));
 }
 
@@ -203,10 +217,11 @@ fn what_a_person_stops_ends_as_the_gateway_says() {
     let cancelled = given_early().and(accepted("reserve")).when(declined());
     cancelled.then(Step::to(reserved).clear_timer("answer").compensate());
     // The charge may be under way, so nothing goes back before the gateway has said.
-    at_gateway().when(stopped()).then(Step::to(charging()).clear_timer("answer").send(reconcile()));
+    let stopping = || state(PaymentStage::Charging, EarlyEnd::Stopped);
+    at_gateway().when(stopped()).then(Step::to(stopping()).clear_timer("answer").send(reconcile()));
     let late = || at_gateway().and(stopped());
-    late().when(charged()).then(Step::to(charging()).clear_timer("answer").command("settle", settle()));
-    late().when(declined()).then(Step::to(charging()).clear_timer("answer").compensate());
+    late().when(charged()).then(Step::to(stopping()).clear_timer("answer").command("settle", settle()));
+    late().when(declined()).then(Step::to(stopping()).clear_timer("answer").compensate());
 }
 
 #[test]
@@ -233,6 +248,13 @@ fn only_the_gateway_says_how_a_payment_ended() {
         given::<Payment>([requested(), stopped()]).by(actor.clone()).when(note_declined()).then([]);
         let charges = given::<Payment>([requested()]).by(actor.clone()).when(note_charged());
         charges.then_refused("gateway-decides");
+        let stop = || PaymentCommand::Stop { reason: "a mistake".to_owned() };
+        given::<Payment>([requested()]).by(actor.clone()).when(stop()).then([stopped()]);
+        given::<Payment>([requested(), stopped()]).by(actor.clone()).when(stop()).then([]);
+        given::<Payment>([requested(), charged()])
+            .by(actor.clone())
+            .when(stop())
+            .then_refused("already-ended");
         let ended = given::<Payment>([requested(), charged()]).by(actor).when(note_declined());
         ended.then_refused("already-ended");
     }
@@ -258,12 +280,13 @@ fn an_operator_ends_what_was_stopped_and_nobody_will_answer_once() {
     given::<Payment>([requested(), stopped(), declined()]).when(late).then_refused("already-ended");
     // The money goes back, once.
     let ended = || at_gateway().and(stopped()).and(declined());
+    let stopping = || state(PaymentStage::Charging, EarlyEnd::Stopped);
     at_gateway()
         .and(stopped())
         .when(declined())
-        .then(Step::to(charging()).clear_timer("answer").compensate());
-    ended().when(declined()).then(Step::to(charging()).clear_timer("answer").compensate());
-    ended().when(accepted("release")).then(Step::to(charging()).finish());
+        .then(Step::to(stopping()).clear_timer("answer").compensate());
+    ended().when(declined()).then(Step::to(stopping()).clear_timer("answer").compensate());
+    ended().when(accepted("release")).then(Step::to(stopping()).finish_as("cancelled"));
 }
 
 #[test]

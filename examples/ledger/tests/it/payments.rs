@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::gateway::{CUT, DECLINED, FAILS, HANGS, LATE, NONSENSE, PAID, TWICE, TestGateway};
+use crate::gateway::{
+    CUT, DECLINED, FAILS, HANGS, LATE, LOCKED_OUT, NONSENSE, PAID, REFUSED, TWICE, TestGateway,
+};
 use crate::program::{Ledger, Serving};
 
 /// How long everything may take to end, with a lease that has to run out.
@@ -226,6 +228,78 @@ fn a_payment_that_a_person_stops_ends_as_the_gateway_says() {
     wait_for(&address, &wanted([("late", CHARGED), ("hangs", RELEASED)]));
     assert_eq!(gateway.charged(), [("main/late".to_owned(), 1)].into());
     assert_eq!(balance(&ledger), "990");
+}
+
+/// Waits until the program's answer is as wanted.
+fn until(ledger: &Ledger, address: &str, arguments: &[&str], is_wanted: impl Fn(&str) -> bool) -> String {
+    let begun = Instant::now();
+    loop {
+        let told = ledger.answer(arguments);
+        if is_wanted(&told) {
+            return told;
+        }
+        assert!(begun.elapsed() < END_WITHIN, "{arguments:?}: {told}");
+        wait_for_more(address);
+    }
+}
+
+/// What a gateway refuses for good ends at once, long before its time is up. A payment whose time is up leaves no charge
+/// behind. Each says how it ended.
+#[test]
+fn a_payment_that_has_ended_says_how_and_leaves_nothing_behind() {
+    let ledger = Ledger::new();
+    let gateway = TestGateway::new();
+    let (serving, address) = serve(&ledger, &gateway, "1h");
+    open_purse(&address);
+    pay(&address, "refused", "10", REFUSED);
+    pay(&address, "paid", "10", PAID);
+    let mut ends = wanted([("refused", RELEASED), ("paid", CHARGED)]);
+    wait_for(&address, &ends);
+    let reasons = events(&address).into_iter().filter(|event| event["type"] == "payment-declined");
+    let reasons: Vec<_> =
+        reasons.map(|event| event["payload"]["reason"].as_str().unwrap().to_owned()).collect();
+    assert!(reasons.len() == 1 && reasons[0].contains("400"), "{reasons:?}");
+    drop(serving);
+
+    let (_serving, address) = serve(&ledger, &gateway, "1s");
+    pay(&address, "hangs", "10", HANGS);
+    ends.extend(wanted([("hangs", RELEASED)]));
+    wait_for(&address, &ends);
+    let finished = ["process", "list", "payments", "--finished"];
+    let listed = until(&ledger, &address, &finished, |told| told.matches("finished: ").count() == 3);
+    for (id, how) in [("refused", "declined"), ("paid", "charged"), ("hangs", "cancelled")] {
+        let line = listed.lines().find(|line| line.contains(&format!(" {id} "))).unwrap();
+        assert!(line.contains(&format!("finished: {how}")), "{listed}");
+        let shown = ledger.answer(&["process", "show", "payments", id]);
+        assert!(shown.contains(&format!("{id} is finished: {how}")), "{shown}");
+    }
+    // The attempt that hung comes back, and asks for nothing more.
+    until(&ledger, &address, &["outbox", "list", "--receiver", "charge", "--json"], str::is_empty);
+    assert_eq!(gateway.asked("main/hangs"), 1);
+    assert_eq!(ledger.answer(&["dead-letters", "list", "--json"]), "");
+    assert_eq!(balance(&ledger), "990");
+}
+
+/// A gateway that lets nobody in says nothing of a payment. It stays open, and says which dead letter it waits for.
+#[test]
+fn a_payment_that_the_gateway_says_nothing_of_names_its_dead_letter() {
+    let ledger = Ledger::new();
+    let gateway = TestGateway::new();
+    let (_serving, address) = serve(&ledger, &gateway, "1h");
+    open_purse(&address);
+    pay(&address, "rent", "10", LOCKED_OUT);
+    let show = ["process", "show", "payments", "rent"];
+    let shown = until(&ledger, &address, &show, |told| told.contains("dead letter"));
+    assert!(shown.contains("is open") && shown.contains("sent reconcile-payment to reconcile"), "{shown}");
+    assert!(shown.contains("401"), "{shown}");
+    let letters = ledger.answer(&["dead-letters", "list", "--json"]);
+    let letters: Vec<Value> = letters.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(letters.len(), 1, "the charge left none: {letters:?}");
+    assert!(shown.contains(letters[0]["work_id"].as_str().unwrap()), "{shown}");
+    // Another instance has sent nothing that is dead.
+    pay(&address, "heating", "10", DECLINED);
+    wait_for(&address, &wanted([("heating", RELEASED)]));
+    assert!(!ledger.answer(&["process", "show", "payments", "heating"]).contains("dead letter"));
 }
 
 /// The gateway is gone for good. An operator ends its payments, once over HTTP and once by the program.

@@ -36,7 +36,7 @@ const fn mistake(name: &'static str, meets: fn(&Asked, &Known) -> bool, does: Do
     Mistake { name, meets, does }
 }
 
-pub(super) const MISTAKES: [Mistake; 21] = [
+pub(super) const MISTAKES: [Mistake; 23] = [
     mistake(
         "a schedule is removed without its tenant",
         |asked, known| asked.method == "DELETE" && asked.holds(&known.schedule.theirs),
@@ -66,6 +66,24 @@ pub(super) const MISTAKES: [Mistake; 21] = [
         "a dead letter is found without its tenant",
         |asked, known| {
             asked.target.starts_with("/v1/admin/dead-letters?") && asked.holds(&known.letter_key.theirs)
+        },
+        Does::AsVictim,
+    ),
+    mistake(
+        "one dead letter is shown without its tenant",
+        |asked, known| {
+            asked.method == "GET"
+                && asked.target.starts_with("/v1/admin/dead-letters/")
+                && asked.holds(&known.letter.theirs)
+        },
+        Does::AsVictim,
+    ),
+    mistake(
+        "one schedule is shown without its tenant",
+        |asked, known| {
+            asked.method == "GET"
+                && asked.target.starts_with("/v1/admin/schedules/")
+                && asked.holds(&known.schedule.theirs)
         },
         Does::AsVictim,
     ),

@@ -309,6 +309,11 @@ fn reads(known: &Known) -> Vec<Try> {
         of(letters, letter_place, Same, |after| get(format!("/v1/admin/dead-letters?after={after}"))),
         of(letters, letter_place, Same, |after| get(format!("/v1/admin/dead-letters?after={after}&limit=1"))),
         of(letters, vault, Same, |id| get(format!("/v1/admin/dead-letters?receiver={id}"))),
+        of("/v1/admin/dead-letters/{id}", letter, Same, |id| get(format!("/v1/admin/dead-letters/{id}"))),
+        of("/v1/admin/dead-letters/{id}", letter, Same, |id| {
+            get(format!("/v1/admin/dead-letters/{}", id.replace('-', "")))
+        }),
+        of("/v1/admin/schedules/{name}", schedule, Same, |name| get(format!("/v1/admin/schedules/{name}"))),
         of(schedules, schedule, Same, |name| get(format!("/v1/admin/schedules?name={name}"))),
         of(schedules, schedule, Same, |name| {
             get("/v1/admin/schedules".to_owned()).with("if-none-match", format!("\"{name}\""))
