@@ -263,7 +263,7 @@ async fn audit_queue(
     findings: &mut Findings,
 ) -> Result<()> {
     let (queue, _) = open.work()?;
-    for depth in queue.queue_depths().await? {
+    for depth in queue.queue_depths(None).await? {
         if depth.ready + depth.later > 0 {
             findings.add(Fault::Lost, || format!("nobody does what waits: {depth:?}"));
         }
