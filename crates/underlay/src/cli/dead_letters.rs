@@ -6,7 +6,7 @@ use underlay_runtime::LetterOrder;
 use uuid::Uuid;
 
 use super::os_user;
-use super::outbox::{WorkLine, filter, filters, limit, limit_of, print_work};
+use super::outbox::{WorkLine, every_tenant, filter, filters, limit, limit_of, print_work, tenant, whose};
 use super::{App, log_to_stderr, print_json};
 use crate::ExitError;
 
@@ -23,7 +23,7 @@ pub(super) fn command() -> clap::Command {
             .about(about)
             .arg(id(false))
             .args(filters())
-            .arg(Arg::new("all").long("all").action(ArgAction::SetTrue).help("All of them"))
+            .arg(Arg::new("all").long("all").action(ArgAction::SetTrue).help("All of them of the tenant"))
             .arg(
                 Arg::new("yes")
                     .long("yes")
@@ -43,13 +43,14 @@ pub(super) fn command() -> clap::Command {
         .arg_required_else_help(true)
         .subcommand(
             clap::Command::new("list")
-                .about("Print dead letters, the oldest first; of all tenants, or of --tenant")
+                .about("Print dead letters of a tenant, the oldest first")
                 .args(filters())
                 .arg(limit()),
         )
         .subcommand(
             clap::Command::new("show").about("Print one, with what was sent and why it failed").arg(id(true)),
         )
+        .arg(every_tenant())
         .subcommand(order("replay", "Try one again, or all that a filter finds"))
         .subcommand(order("discard", "Remove one for ever, or all that a filter finds"))
 }
@@ -78,7 +79,7 @@ fn died(info: &WorkInfo) -> [String; 3] {
 }
 
 async fn list(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
-    let row = |info: &WorkInfo| {
+    let row = |info: &WorkInfo, _| {
         let (sent, [died_at, attempts, key]) = (&info.work.sent, died(info));
         [
             info.work.id.to_string(),
@@ -105,7 +106,7 @@ async fn list(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
         "attempts",
         "last error",
     ];
-    let filter = WorkFilter { dead: true, ..filter(matches)? };
+    let filter = WorkFilter { dead: true, ..filter(app, matches)? };
     print_work(app, &filter, limit_of(matches), headings, row).await
 }
 
@@ -115,7 +116,7 @@ fn id_of(matches: &ArgMatches) -> Option<WorkId> {
 
 async fn show(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
     let id = id_of(matches).ok_or_else(|| ExitError::invalid("which dead letter?"))?;
-    let of_tenant = WorkFilter { tenant: tenant(matches)?, ..WorkFilter::default() };
+    let of_tenant = WorkFilter { tenant: tenant(app, matches)?, ..WorkFilter::default() };
     let found = app.engine.find_dead_letter(&of_tenant, id).await?;
     if app.json {
         return print_json(&WorkLine::of(&found));
@@ -140,12 +141,6 @@ async fn show(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
     Ok(())
 }
 
-/// The tenant, where `--tenant` stands on the command line.
-fn tenant(matches: &ArgMatches) -> Result<Option<underlay_core::TenantId>, ExitError> {
-    let given = matches.get_one::<String>("tenant").cloned();
-    Ok(given.map(underlay_core::TenantId::new).transpose()?)
-}
-
 async fn settle(app: &App, matches: &ArgMatches, order: LetterOrder) -> Result<(), ExitError> {
     log_to_stderr();
     let by = || {
@@ -156,17 +151,18 @@ async fn settle(app: &App, matches: &ArgMatches, order: LetterOrder) -> Result<(
     };
     let done = order.done();
     if let Some(id) = id_of(matches) {
-        let of_tenant = WorkFilter { tenant: tenant(matches)?, ..WorkFilter::default() };
+        let of_tenant = WorkFilter { tenant: tenant(app, matches)?, ..WorkFilter::default() };
         let found = app.engine.find_dead_letter(&of_tenant, id).await?;
         app.engine.settle_dead_letter(order, &found.work.tenant, id, &by()?).await?;
         return told(app, 1, done, format!("dead letter {id} of {} is {done}", found.work.tenant));
     }
-    let filter = filter(matches)?;
-    let is_narrow = filter != WorkFilter::default();
+    let filter = filter(app, matches)?;
+    let whose = whose(filter.tenant.as_ref());
+    let is_narrow = filter != WorkFilter { tenant: filter.tenant.clone(), ..WorkFilter::default() };
     if !is_narrow && !matches.get_flag("all") {
-        return Err(ExitError::invalid(
-            "which? name one by its ID, some by --receiver, --key, --kind or --tenant, or say --all",
-        ));
+        return Err(ExitError::invalid(format!(
+            "which? name one by its ID, some by --receiver, --key or --kind, or say --all for all of {whose}"
+        )));
     }
     let counted = app.engine.count_dead_letters(&filter).await?;
     let left = if order == LetterOrder::Replay { counted.told } else { 0 };
@@ -180,11 +176,11 @@ async fn settle(app: &App, matches: &ArgMatches, order: LetterOrder) -> Result<(
             app,
             count,
             "found",
-            format!("{count} dead letters would be {done}; say --yes to do it{rest}"),
+            format!("{count} dead letters of {whose} would be {done}; say --yes to do it{rest}"),
         );
     }
     let count = app.engine.settle_dead_letters(order, &filter, counted.last, &by()?).await?;
-    told(app, count, done, format!("{count} dead letters are {done}{rest}"))
+    told(app, count, done, format!("{count} dead letters of {whose} are {done}{rest}"))
 }
 
 fn told(app: &App, count: usize, done: &str, text: String) -> Result<(), ExitError> {

@@ -1,11 +1,18 @@
+use std::collections::BTreeMap;
+
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use serde::Serialize;
 use underlay_core::limits::WORK_PAGE_MAX;
-use underlay_core::{TenantId, Timestamp, WorkFilter, WorkInfo, WorkKind, WorkPlace, WorkStanding};
+use underlay_core::{
+    TenantId, Timestamp, Work, WorkFilter, WorkId, WorkInfo, WorkKind, WorkPlace, WorkStanding,
+};
 use underlay_runtime::QueueStanding;
 
 use super::{App, or_dash, print_json, print_table};
 use crate::ExitError;
+
+/// The flag for the work of every tenant.
+const EVERY_TENANT: &str = "every-tenant";
 
 pub(super) fn command() -> clap::Command {
     clap::Command::new("outbox")
@@ -16,12 +23,37 @@ pub(super) fn command() -> clap::Command {
                 .action(ArgAction::SetTrue)
                 .help("Every kind of work: stored commands, and inputs and timers of processes too"),
         )
+        .arg(every_tenant())
         .subcommand(
             clap::Command::new("list")
                 .about("Print what waits, the oldest first; dead letters have a command of their own")
                 .args(filters())
                 .arg(limit()),
         )
+}
+
+/// Asks for the work of every tenant: without it, that of the configured one is meant. It stands with a command and with
+/// those below it.
+pub(super) fn every_tenant() -> Arg {
+    Arg::new(EVERY_TENANT)
+        .long(EVERY_TENANT)
+        .action(ArgAction::SetTrue)
+        .global(true)
+        .help("The work of every tenant, in place of that of --tenant")
+}
+
+/// Whose work is meant; none where it is that of every tenant.
+pub(super) fn tenant(app: &App, matches: &ArgMatches) -> Result<Option<TenantId>, ExitError> {
+    match (matches.get_flag(EVERY_TENANT), matches.contains_id("tenant")) {
+        (true, true) => Err(ExitError::invalid("--tenant and --every-tenant contradict each other; say one")),
+        (true, false) => Ok(None),
+        (false, _) => Ok(Some(app.tenant.clone())),
+    }
+}
+
+/// Whose work something is about, for people.
+pub(super) fn whose(tenant: Option<&TenantId>) -> String {
+    tenant.map_or_else(|| "every tenant".to_owned(), |tenant| format!("tenant {tenant}"))
 }
 
 /// What a list of work is narrowed down by. `--tenant` is there for every command.
@@ -45,11 +77,11 @@ pub(super) fn limit() -> Arg {
         .help("How many are printed at most")
 }
 
-/// The filter that the arguments name: of all tenants, where `--tenant` does not stand on the command line.
-pub(super) fn filter(matches: &ArgMatches) -> Result<WorkFilter, ExitError> {
+/// The filter that the arguments name: of the configured tenant, or of every one where that is said.
+pub(super) fn filter(app: &App, matches: &ArgMatches) -> Result<WorkFilter, ExitError> {
     let given = |name: &str| matches.get_one::<String>(name).cloned();
     Ok(WorkFilter {
-        tenant: given("tenant").map(TenantId::new).transpose()?,
+        tenant: tenant(app, matches)?,
         dead: false,
         kind: given("kind").as_deref().and_then(WorkKind::from_name),
         receiver: given("receiver"),
@@ -67,12 +99,16 @@ pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError
     app.engine.queue()?;
     match matches.subcommand() {
         Some(("list", matches)) => list(app, matches).await,
-        _ => depths(app, matches.get_flag("all")).await,
+        _ => depths(app, matches).await,
     }
 }
 
-async fn depths(app: &App, all: bool) -> Result<(), ExitError> {
-    let queues = app.engine.work_standings().await?.queues;
+async fn depths(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
+    let all = matches.get_flag("all");
+    let queues = match tenant(app, matches)? {
+        Some(tenant) => app.engine.tenant_queues(&tenant).await?,
+        None => app.engine.work_standings().await?.queues,
+    };
     let wanted = |queue: &&QueueStanding| all || queue.depth.kind == WorkKind::Message;
     let queues: Vec<&QueueStanding> = queues.iter().filter(wanted).collect();
     if app.json {
@@ -108,6 +144,9 @@ pub(super) struct WorkLine<'a> {
     version: u32,
     #[serde(flatten)]
     standing: &'a WorkStanding,
+    /// The dead letter that it stands behind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_by: Option<WorkId>,
     attempts: u32,
     last_error: Option<&'a str>,
     due_at: Option<Timestamp>,
@@ -128,6 +167,7 @@ impl<'a> WorkLine<'a> {
             name: &sent.name,
             version: sent.version.0,
             standing: &info.standing,
+            held_by: None,
             attempts: work.attempts,
             last_error: work.last_error.as_deref(),
             due_at: sent.due_at,
@@ -144,16 +184,19 @@ pub(super) async fn print_work<const COLUMNS: usize>(
     filter: &WorkFilter,
     limit: usize,
     headings: [&str; COLUMNS],
-    row: impl Fn(&WorkInfo) -> [String; COLUMNS],
+    row: impl Fn(&WorkInfo, Option<WorkId>) -> [String; COLUMNS],
 ) -> Result<(), ExitError> {
     let queue = app.engine.queue()?;
     let (mut after, mut left, mut rows) = (WorkPlace::START, limit, Vec::new());
+    let mut holders = BTreeMap::new();
     while left > 0 {
         let page = queue.list_work(filter, after, left).await?;
-        if app.json {
-            page.work.iter().map(WorkLine::of).try_for_each(|line| print_json(&line))?;
-        } else {
-            rows.extend(page.work.iter().map(|info| row(info).to_vec()));
+        for info in &page.work {
+            let held_by = held_by(app, info, &mut holders).await?;
+            match app.json {
+                true => print_json(&WorkLine { held_by, ..WorkLine::of(info) })?,
+                false => rows.push(row(info, held_by).to_vec()),
+            }
         }
         left -= page.work.len();
         let Some(next) = page.next() else { break };
@@ -162,13 +205,34 @@ pub(super) async fn print_work<const COLUMNS: usize>(
     if app.json { Ok(()) } else { print_table(&headings, rows) }
 }
 
+/// The dead letter that holds the line of a piece that stands behind another; each line is looked at once.
+async fn held_by(
+    app: &App,
+    info: &WorkInfo,
+    holders: &mut BTreeMap<[String; 3], Option<WorkId>>,
+) -> Result<Option<WorkId>, ExitError> {
+    if info.standing != WorkStanding::Behind {
+        return Ok(None);
+    }
+    let Work { tenant, sent, .. } = &info.work;
+    let line = [tenant.to_string(), sent.receiver.clone(), sent.key.clone()];
+    if let Some(known) = holders.get(&line) {
+        return Ok(*known);
+    }
+    let holder = app.engine.find_holder(&info.work).await?.map(|letter| letter.work.id);
+    Ok(*holders.entry(line).or_insert(holder))
+}
+
 async fn list(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
-    let row = |info: &WorkInfo| {
+    let row = |info: &WorkInfo, held_by: Option<WorkId>| {
         let sent = &info.work.sent;
         let standing = match &info.standing {
             WorkStanding::Ready => "ready".to_owned(),
             WorkStanding::Later => sent.due_at.map_or_else(|| "later".to_owned(), |due| format!("due {due}")),
-            WorkStanding::Behind => "behind its key".to_owned(),
+            WorkStanding::Behind => match held_by {
+                Some(letter) => format!("behind dead letter {letter}"),
+                None => "behind its key".to_owned(),
+            },
             WorkStanding::Dead { .. } => "dead".to_owned(),
         };
         [
@@ -184,5 +248,5 @@ async fn list(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
         ]
     };
     let headings = ["id", "tenant", "receiver", "kind", "name", "key", "stands", "attempts", "last error"];
-    print_work(app, &filter(matches)?, limit_of(matches), headings, row).await
+    print_work(app, &filter(app, matches)?, limit_of(matches), headings, row).await
 }
