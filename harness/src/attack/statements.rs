@@ -126,7 +126,7 @@ const STATEMENTS: &[Statement] = statements! {
     "select_subscription" "worker" false ("text") |_v| ["'mine'"];
     "select_subscriptions" "worker" false ("") |_v| [];
     "select_target" "login" false ("") |_v| [];
-    "select_tenant_depths" "reader" true ("text, bigint, integer, bigint") |v| [&v.tenant, "1000", "16", "NULL"];
+    "select_tenant_depths" "reader" false ("text, bigint, integer, bigint") |v| [&v.tenant, "1000", "16", "NULL"];
     "select_tenant_due_work" "worker" false ("smallint, bigint, bigint[], bigint, bigint, bigint, text") |v| ["1::smallint", "NULL", "'{}'", "1000", "-1", "0", &v.tenant];
     "select_tenant_events" "reader" true ("bigint, text, text[], text[], bigint, bigint") |v| ["0", &v.tenant, "'{}'", "'{}'", "1000000", "1000000"];
     "select_tenant_letters" "reader" true ("text, text, text, text, bigint, bigint") |v| [&v.tenant, "NULL", "NULL", "NULL", "0", "1000"];
