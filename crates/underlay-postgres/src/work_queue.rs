@@ -347,13 +347,26 @@ impl WorkQueue for PostgresStore {
         Ok(list)
     }
 
-    async fn queue_depths(&self) -> Result<Vec<QueueDepth>, Error> {
+    async fn queue_depths(&self, tenant: Option<&TenantId>) -> Result<Vec<QueueDepth>, Error> {
         let (shards, stamp) = (i32::from(WORK_SHARDS), self.0.stamp());
+        let read = |answers: Vec<Vec<Row>>| answers.iter().flatten().map(read_depth).collect();
+        if let Some(tenant) = tenant {
+            let owner = tenant.as_str();
+            let select = Statement::new(
+                include_str!("sql/select_tenant_depths.sql"),
+                [
+                    (&owner as _, Type::TEXT),
+                    (&DEPTH_ROWS_MAX as _, Type::INT8),
+                    (&shards as _, Type::INT4),
+                    (&stamp as _, Type::INT8),
+                ],
+            );
+            return Ok(self.0.sessions.read(&SessionRole::Reader(tenant.clone()), &[select], read).await?);
+        }
         let select = Statement::new(
             include_str!("sql/select_queue_depths.sql"),
             [(&DEPTH_ROWS_MAX as _, Type::INT8), (&shards as _, Type::INT4), (&stamp as _, Type::INT8)],
         );
-        let read = |answers: Vec<Vec<Row>>| answers.iter().flatten().map(read_depth).collect();
         Ok(self.0.sessions.read(&SessionRole::Worker, &[select], read).await?)
     }
 

@@ -21,8 +21,8 @@ use crate::stops::Stops;
 use crate::views::Views;
 use crate::work::Workers;
 use crate::{
-    EngineConfig, ExecuteError, ExecuteNamedError, Executed, RebuildFrom, Registry, Request, Retried,
-    RowAnswer, RunningWork, Standings, ViewAnswer, ViewState, WorkStandings, WorkerState,
+    EngineConfig, ExecuteError, ExecuteNamedError, Executed, QueueStanding, RebuildFrom, Registry, Request,
+    Retried, RowAnswer, RunningWork, Standings, ViewAnswer, ViewState, WorkStandings, WorkerState,
 };
 
 /// The ports an engine works with.
@@ -288,6 +288,15 @@ impl Engine {
     /// What the store says.
     pub async fn work_standings(&self) -> Result<WorkStandings, Error> {
         self.0.workers.standings().await
+    }
+
+    /// Where the work of one tenant stands, in whatever process it is done, as the store said at most a second ago.
+    /// Nothing in it differs by what other tenants have.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn tenant_queues(&self, tenant: &TenantId) -> Result<Vec<QueueStanding>, Error> {
+        self.0.workers.tenant_queues(tenant).await
     }
 
     /// What the runners in this process are doing, by name.

@@ -1,16 +1,17 @@
 //! What an operator looks at and does: queues, processes, pumps, subscribers, dead letters.
 //!
-//! How much there is, is told over all tenants, and names none of them. Dead letters hold what was sent: they are
-//! those of the caller's tenant alone. Across tenants they are looked at from the command line.
+//! Where everybody is let in, one operator is told where all stands. Elsewhere an operator is one tenant's: how much
+//! there is, is told of that tenant, and of what is shared, whether it goes on. Dead letters are always those of the
+//! caller's tenant. Across tenants all of it is looked at from the command line.
 
 use axum::extract::State;
 use serde::Serialize;
 use underlay_core::adapter::work_bytes;
 use underlay_core::{
-    Json, Payload, Position, TenantId, TenantLag, Timestamp, WorkFilter, WorkId, WorkInfo, WorkKind,
-    WorkPlace, WorkStanding,
+    Error, Json, Payload, Position, SubscriberStanding, TenantId, TenantLag, Timestamp, WorkFilter, WorkId,
+    WorkInfo, WorkKind, WorkPlace, WorkStanding,
 };
-use underlay_runtime::{FollowerStanding, FollowerStatus, LetterOrder, QueueStanding};
+use underlay_runtime::{FollowerStanding, FollowerStatus, LetterOrder, Overview, QueueStanding};
 
 use crate::Principal;
 use crate::answer::Answer;
@@ -35,9 +36,12 @@ const LETTER_BYTES: usize = 1_024;
 pub(crate) struct FollowerBody {
     pub(crate) name: String,
     pub(crate) status: FollowerStatus,
-    pub(crate) position: Position,
+    /// Where everybody is let in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) position: Option<Position>,
     /// How many positions the head of the log is beyond that.
-    pub(crate) behind: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) behind: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) stopped_since: Option<Timestamp>,
 }
@@ -46,11 +50,9 @@ pub(crate) struct FollowerBody {
 #[derive(Debug, Serialize)]
 pub(crate) struct SubscriberBody {
     name: String,
-    waiting: usize,
-    waiting_bytes: usize,
-    taken: u64,
-    failures: u64,
-    dead: usize,
+    /// What waits and what came of it, of all tenants, where everybody is let in.
+    #[serde(flatten)]
+    counts: Option<SubscriberCounts>,
     is_stopped: bool,
     /// What of the caller's tenant waits.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,55 +60,84 @@ pub(crate) struct SubscriberBody {
 }
 
 #[derive(Debug, Serialize)]
+struct SubscriberCounts {
+    waiting: usize,
+    waiting_bytes: usize,
+    taken: u64,
+    failures: u64,
+    dead: usize,
+}
+
+#[derive(Debug, Serialize)]
 pub(crate) struct QueuesBody {
     queues: Vec<QueueStanding>,
     /// The shards that the process that answers holds; null where it does no work.
     shards_held: Option<usize>,
-    /// The pieces in them that it has nobody for, or cannot read, and leaves for another; null where it does no work.
+    /// The pieces in them that it has nobody for, or cannot read, and leaves for another; null where it does no work, and
+    /// where not everybody is let in: they are of all tenants.
     left: Option<u64>,
     processes: Vec<FollowerBody>,
     pumps: Vec<FollowerBody>,
     subscribers: Vec<SubscriberBody>,
 }
 
-/// Processes or pumps as they are told.
-pub(crate) fn followers_of(standings: &[FollowerStanding]) -> Vec<FollowerBody> {
+/// The queues that a caller is told of.
+pub(crate) async fn queues_of(
+    app: &App,
+    tenant: &TenantId,
+    overview: &Overview,
+) -> Result<Vec<QueueStanding>, Error> {
+    match app.config().is_open() {
+        true => Ok(overview.queues.clone()),
+        false => app.engine().tenant_queues(tenant).await,
+    }
+}
+
+/// Processes or pumps as they are told: how far they are, where everybody is let in.
+pub(crate) fn followers_of(standings: &[FollowerStanding], is_open: bool) -> Vec<FollowerBody> {
     let follower = |standing: &FollowerStanding| FollowerBody {
         name: standing.name.clone(),
         status: standing.status,
-        position: standing.position,
-        behind: standing.behind,
+        position: is_open.then_some(standing.position),
+        behind: is_open.then_some(standing.behind),
         stopped_since: standing.stop.as_ref().map(|stop| stop.since),
     };
     standings.iter().map(follower).collect()
 }
 
-/// `GET /v1/admin/queues`: how much waits, how late it is, and where processes, pumps and subscribers stand.
+/// `GET /v1/admin/queues`: how much of the caller's tenant waits, how late it is, and where processes, pumps and
+/// subscribers stand. Where everybody is let in, it is told of all tenants.
 pub(crate) async fn queues(
     State(app): State<App>,
     Caller(principal): Caller,
     parameters: Parameters,
 ) -> Result<Answer<QueuesBody>, Problem> {
     parameters.finish(&[])?;
+    let is_open = app.config().is_open();
     let overview = app.engine().overview().await?;
     let of_caller = |lag: &&TenantLag| lag.tenant == principal.tenant;
-    let subscribers = overview.subscribers.iter().map(|standing| SubscriberBody {
-        name: standing.name.clone(),
+    let counts = |standing: &SubscriberStanding| SubscriberCounts {
         waiting: standing.waiting,
         waiting_bytes: standing.waiting_bytes,
         taken: standing.taken,
         failures: standing.failures,
         dead: standing.dead,
+    };
+    let subscribers = overview.subscribers.iter().map(|standing| SubscriberBody {
+        name: standing.name.clone(),
+        counts: is_open.then(|| counts(standing)),
         is_stopped: standing.is_stopped,
         lag: standing.lag.iter().find(of_caller).cloned(),
     });
+    let worker = overview.worker.as_ref();
+    let left = worker.filter(|_| is_open).map(|worker| worker.receivers.iter().map(|of| of.left).sum());
     Ok(Answer(QueuesBody {
-        shards_held: overview.worker.as_ref().map(|worker| worker.shards.len()),
-        left: overview.worker.as_ref().map(|worker| worker.receivers.iter().map(|of| of.left).sum()),
+        queues: queues_of(&app, &principal.tenant, &overview).await?,
+        shards_held: worker.map(|worker| worker.shards.len()),
+        left,
         subscribers: subscribers.collect(),
-        processes: followers_of(&overview.processes),
-        pumps: followers_of(&overview.pumps),
-        queues: overview.queues,
+        processes: followers_of(&overview.processes, is_open),
+        pumps: followers_of(&overview.pumps, is_open),
     }))
 }
 

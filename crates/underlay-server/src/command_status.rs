@@ -21,7 +21,8 @@ use crate::request_headers::read_key;
 /// - `consumed`: it runs in the process that answers, or an attempt has failed and another one follows;
 /// - `processed`: it was accepted or refused, and `outcome` says which;
 /// - `cancelled`: it never runs;
-/// - `failed`: it was given up;
+/// - `failed`: it was given up; or its stream was not at the version that `If-Match` had, and `refusal` says so, with
+///   the code `underlay:conflict` and the `stream`, what was `expected` and what was `actual`;
 /// - `discarded`: it was given up, and somebody removed it;
 /// - `uncertain`: its outcome was written, and nobody knows yet whether it is stored.
 #[derive(Debug, Serialize)]
@@ -110,7 +111,9 @@ impl From<CommandInfo> for CommandBody {
             failed_at,
         });
         let ended = match status {
-            CommandStatus::Processed(committed) | CommandStatus::Cancelled(committed) => Some(EndedBody {
+            CommandStatus::Processed(committed)
+            | CommandStatus::Cancelled(committed)
+            | CommandStatus::Conflicted(committed) => Some(EndedBody {
                 outcome: match committed.outcome {
                     Outcome::Accepted => OutcomeBody::Accepted,
                     Outcome::Refused { code, message, body } => {

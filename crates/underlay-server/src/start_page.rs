@@ -9,10 +9,11 @@ use axum::http::header::{AUTHORIZATION, CONTENT_SECURITY_POLICY, HOST};
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::{Html, IntoResponse, Response};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use underlay_core::{Actor, CommandDescriptor};
+use underlay_core::{Actor, CommandDescriptor, Error, TenantId};
 use underlay_runtime::{FollowerStatus, OperationInfo, Overview, QueueStanding};
 
-use crate::admin::{FollowerBody, followers_of};
+use crate::Principal;
+use crate::admin::{FollowerBody, followers_of, queues_of};
 use crate::app::App;
 use crate::budget::keep;
 use crate::door::roles::{identify, operates, suffice};
@@ -49,7 +50,8 @@ pub(crate) async fn show(State(app): State<App>, headers: HeaderMap) -> Result<R
     let (reader, place) = if app.config().is_open() || headers.contains_key(AUTHORIZATION) {
         let principal = identify(&app, &headers).await?;
         let place = app.budgets().clone().enter(&principal.tenant)?;
-        let reader = Reader { app: &app, address: address(&headers), actor: principal.actor };
+        let Principal { tenant, actor, .. } = principal;
+        let reader = Reader { app: &app, address: address(&headers), tenant, actor };
         (Some(reader), Some(place))
     } else {
         (None, None)
@@ -64,9 +66,7 @@ pub(crate) async fn show(State(app): State<App>, headers: HeaderMap) -> Result<R
             .ok(),
     };
     let work = match &reader {
-        Some(reader) if operates(&app, &reader.actor) => app
-            .engine()
-            .overview()
+        Some(reader) if operates(&app, &reader.actor) => work_of(&app, &reader.tenant)
             .await
             .inspect_err(|error| {
                 tracing::error!(error = error as &dyn std::error::Error, "the work cannot be looked at");
@@ -87,6 +87,7 @@ struct Reader<'a> {
     app: &'a App,
     /// Where they have found the service, so that what they copy works.
     address: String,
+    tenant: TenantId,
     actor: Actor,
 }
 
@@ -105,6 +106,13 @@ fn address(headers: &HeaderMap) -> String {
     let host = text(HOST).filter(|host| !host.is_empty() && host.bytes().all(plain)).unwrap_or("localhost");
     let scheme = if text(FORWARDED_PROTO) == Some("https") { "https" } else { "http" };
     format!("{scheme}://{host}")
+}
+
+/// What a caller is told of what follows commits.
+async fn work_of(app: &App, tenant: &TenantId) -> Result<Overview, Error> {
+    let mut overview = app.engine().overview().await?;
+    overview.queues = queues_of(app, tenant, &overview).await?;
+    Ok(overview)
 }
 
 fn page(
@@ -136,7 +144,7 @@ fn page(
                             (aggregates(reader))
                             (operations(reader))
                             (view_section(views, reader))
-                            @if let Some(work) = work { (work_section(work)) }
+                            @if let Some(work) = work { (work_section(work, app.config().is_open())) }
                         }
                     }
                     (endpoints())
@@ -268,14 +276,15 @@ fn view_section(views: Option<Vec<ViewBody>>, reader: &Reader<'_>) -> Markup {
 }
 
 /// What follows commits, for operators; nothing where the service has nothing of the kind.
-fn work_section(work: &Overview) -> Markup {
-    let (queues, processes, pumps) = (&work.queues, followers_of(&work.processes), followers_of(&work.pumps));
+fn work_section(work: &Overview, is_open: bool) -> Markup {
+    let followers = |standings| followers_of(standings, is_open);
+    let (queues, processes, pumps) = (&work.queues, followers(&work.processes), followers(&work.pumps));
     html! {
         @if !(queues.is_empty() && processes.is_empty() && pumps.is_empty()) {
             section aria-labelledby="work" {
                 h2 id="work" { "Work" }
                 p {
-                    "What follows the commits of all tenants. A dead letter was given up: look at it, and replay or discard "
+                    "What follows the commits" @if is_open { " of all tenants" } ". A dead letter was given up: look at it, and replay or discard "
                     "it, at " a href="/v1/admin/dead-letters" { code { "/v1/admin/dead-letters" } } "."
                 }
                 @if !queues.is_empty() {
@@ -324,7 +333,9 @@ fn follower_table(label: &str, heading: &str, followers: &[FollowerBody]) -> Mar
                 table {
                     thead { tr {
                         th scope="col" { (heading) } th scope="col" { "Status" }
-                        th scope="col" { "Position" } th scope="col" { "Behind" }
+                        @if followers.iter().any(|follower| follower.position.is_some()) {
+                            th scope="col" { "Position" } th scope="col" { "Behind" }
+                        }
                     } }
                     tbody { @for follower in followers { (follower_row(follower)) } }
                 }
@@ -338,8 +349,10 @@ fn follower_row(follower: &FollowerBody) -> Markup {
         tr {
             th scope="row" { (follower.name) }
             td { span class=(status_class(follower.status)) { (follower.status) } }
-            td class="number" { (follower.position) }
-            td class="number" { (follower.behind) }
+            @if let (Some(position), Some(behind)) = (follower.position, follower.behind) {
+                td class="number" { (position) }
+                td class="number" { (behind) }
+            }
         }
     }
 }

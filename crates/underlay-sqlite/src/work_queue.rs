@@ -13,7 +13,7 @@ use crate::leases;
 use crate::log::intake::Flush;
 use crate::store::SqliteStore;
 use crate::work::sharing::{Free, Shared};
-use crate::work::{depths, reading, settling, sharing};
+use crate::work::{depths, reading, settling, sharing, tenant_depths};
 
 /// What a power cut does. What became of work, a shard that was given back and a term that was renewed are
 /// flushed with the next commit, so a power cut may take back the last of them: then the work is done once
@@ -117,8 +117,13 @@ impl WorkQueue for SqliteStore {
         }
     }
 
-    async fn queue_depths(&self) -> Result<Vec<QueueDepth>, Error> {
+    async fn queue_depths(&self, tenant: Option<&TenantId>) -> Result<Vec<QueueDepth>, Error> {
         let now = self.0.clock.now();
+        if let Some(tenant) = tenant {
+            let owner = tenant.clone();
+            let count = move |connection: &Connection| tenant_depths::depths(connection, &owner, now);
+            return self.0.readers.read_at_one_moment(Some(tenant), count).await;
+        }
         self.0.readers.read_at_one_moment(None, move |connection| depths::depths(connection, now)).await
     }
 

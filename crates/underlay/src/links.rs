@@ -37,7 +37,7 @@ impl Configurable for LinkSettings {
     const OPTIONS: &'static [ConfigOption<Self>] = &[
         ConfigOption::<Self>::new(
             "public_address",
-            "Where people reach this service, such as https://bank.example; else where it listens",
+            "Where people reach this service, such as https://bank.example; else where `serve` listens",
             |settings| Place::Text(&mut settings.public_address),
         )
         .checked(check_public_address)
@@ -80,9 +80,7 @@ pub struct Links(Arc<Inner>);
 struct Inner {
     /// As it is configured.
     public_address: Option<String>,
-    /// Where the service is to listen.
-    listen: String,
-    /// Where it does.
+    /// Where the service listens; nowhere in a program that does not serve.
     listening: OnceLock<SocketAddr>,
     source: KeySource,
     key: OnceLock<LinkKey>,
@@ -116,11 +114,11 @@ impl Links {
     #[must_use]
     pub fn new(public_address: impl Into<String>, key: LinkKey) -> Self {
         let source = KeySource::Given;
-        Self::of(Some(public_address.into()), String::new(), source, OnceLock::from(key))
+        Self::of(Some(public_address.into()), source, OnceLock::from(key))
     }
 
     /// As configured. Nothing is read yet.
-    pub(crate) fn configured(settings: LinkSettings, database: &str, listen: &str) -> Self {
+    pub(crate) fn configured(settings: LinkSettings, database: &str) -> Self {
         let source = match (settings.key_file, database.split_once(':')) {
             (Some(file), _) => KeySource::File(file),
             (None, Some(("sqlite", file))) => {
@@ -130,12 +128,12 @@ impl Links {
             (None, Some(("memory", _))) => KeySource::Memory,
             (None, _) => KeySource::None,
         };
-        Self::of(settings.public_address, listen.to_owned(), source, OnceLock::new())
+        Self::of(settings.public_address, source, OnceLock::new())
     }
 
-    fn of(public_address: Option<String>, listen: String, source: KeySource, key: OnceLock<LinkKey>) -> Self {
+    fn of(public_address: Option<String>, source: KeySource, key: OnceLock<LinkKey>) -> Self {
         let listening = OnceLock::new();
-        Self(Arc::new(Inner { public_address, listen, listening, source, key }))
+        Self(Arc::new(Inner { public_address, listening, source, key }))
     }
 
     /// A link, whole. Of one target it is always the same.
@@ -178,14 +176,9 @@ impl Links {
         if let Some(address) = &self.0.public_address {
             return Ok(address.trim_end_matches('/').to_owned());
         }
-        let known = match self.0.listening.get() {
-            Some(address) => (!address.ip().is_unspecified()).then(|| address.to_string()),
-            None => Some(self.0.listen.clone()).filter(|listen| {
-                let anywhere = ["0.0.0.0:", "[::]:"].iter().any(|anywhere| listen.starts_with(anywhere));
-                !anywhere && !listen.ends_with(":0")
-            }),
-        };
-        known.map(|address| format!("http://{address}")).ok_or_else(|| {
+        // A program that does not serve knows nobody who does, and a link that was sent cannot be taken back.
+        let listening = self.0.listening.get().filter(|address| !address.ip().is_unspecified());
+        listening.map(|address| format!("http://{address}")).ok_or_else(|| {
             Error::invalid(format!(
                 "links need the address that people reach this service at: set {SECTION}.public_address, such as \
                  https://bank.example"
@@ -274,17 +267,17 @@ mod tests {
         LinkTarget { page: "member".to_owned(), tenant, subject: "ann".to_owned(), id: Uuid::from_u128(7) }
     }
 
-    fn links(database: &str, listen: &str, set: impl FnOnce(&mut LinkSettings)) -> Links {
+    fn links(database: &str, set: impl FnOnce(&mut LinkSettings)) -> Links {
         let mut settings = LinkSettings::default();
         set(&mut settings);
-        Links::configured(settings, database, listen)
+        Links::configured(settings, database)
     }
 
     #[test]
     fn the_key_of_a_file_is_made_once_and_for_its_owner_alone() {
         let folder = tempfile::tempdir().unwrap();
         let database = format!("sqlite:{}", folder.path().join("bank.db").display());
-        let of_a_process = || links(&database, "127.0.0.1:7070", |_| {});
+        let of_a_process = || links(&database, |_| {});
         let first = of_a_process();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is made before it is needed");
         let made = std::thread::scope(|scope| {
@@ -309,8 +302,7 @@ mod tests {
     fn a_file_that_is_named_is_never_made() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("key");
-        let named =
-            |database: &str| links(database, "127.0.0.1:7070", |set| set.key_file = Some(file.clone()));
+        let named = |database: &str| links(database, |set| set.key_file = Some(file.clone()));
         for database in ["sqlite:bank.db", "postgres://db/bank", "memory:"] {
             let told = named(database).secret(&target()).unwrap_err().to_string();
             assert!(told.contains("links.key_file") && told.contains("openssl rand -hex 32"), "{told}");
@@ -323,36 +315,33 @@ mod tests {
 
     #[test]
     fn where_a_key_cannot_be_shared_it_is_asked_for() {
-        let told = links("postgres://db/bank", "127.0.0.1:7070", |_| {}).secret(&target()).unwrap_err();
+        let told = links("postgres://db/bank", |_| {}).secret(&target()).unwrap_err();
         assert!(told.to_string().contains("links.key_file"), "{told}");
-        let in_memory = links("memory:", "127.0.0.1:7070", |_| {});
+        let in_memory = links("memory:", |_| {});
         assert_eq!(in_memory.secret(&target()).unwrap(), in_memory.secret(&target()).unwrap());
     }
 
     #[test]
     fn a_link_leads_to_where_people_reach_the_service() {
-        let at = |listen: &str, public: Option<&str>, listening: Option<&str>| {
-            let links = links("memory:", listen, |set| set.public_address = public.map(str::to_owned));
+        let at = |public: Option<&str>, listening: Option<&str>| {
+            let links = links("memory:", |set| set.public_address = public.map(str::to_owned));
             if let Some(listening) = listening {
                 links.listen_at(listening.parse().unwrap());
             }
+            assert_eq!(links.check().is_ok(), links.address(&target()).is_ok(), "the start says it too");
             links.address(&target()).map(|address| {
                 let (base, path) = address.split_once("/links/member/").unwrap();
                 assert!(path.ends_with(&format!("?tenant=acme&subject=ann&id={}", target().id)), "{path}");
                 base.to_owned()
             })
         };
-        let default = "127.0.0.1:7070";
-        assert_eq!(at(default, None, None).unwrap(), "http://127.0.0.1:7070");
-        assert_eq!(at("127.0.0.1:0", None, Some("127.0.0.1:4711")).unwrap(), "http://127.0.0.1:4711");
-        assert_eq!(
-            at(default, Some("https://bank.example/"), Some(default)).unwrap(),
-            "https://bank.example"
-        );
-        assert_eq!(at(default, Some("https://a.example/bank"), None).unwrap(), "https://a.example/bank");
-        let unknown = [("127.0.0.1:0", None), ("0.0.0.0:80", None), ("0.0.0.0:80", Some("0.0.0.0:80"))];
-        for (listen, listening) in unknown {
-            let told = at(listen, None, listening).unwrap_err().to_string();
+        assert_eq!(at(None, Some("127.0.0.1:4711")).unwrap(), "http://127.0.0.1:4711");
+        let here = Some("127.0.0.1:7070");
+        assert_eq!(at(Some("https://bank.example/"), here).unwrap(), "https://bank.example");
+        assert_eq!(at(Some("https://a.example/bank"), None).unwrap(), "https://a.example/bank");
+        // A worker does not listen, and a link that was sent cannot be taken back.
+        for listening in [None, Some("0.0.0.0:80"), Some("[::]:80")] {
+            let told = at(None, listening).unwrap_err().to_string();
             assert!(told.contains("links.public_address"), "{told}");
         }
     }

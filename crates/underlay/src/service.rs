@@ -195,8 +195,7 @@ impl Service {
     #[must_use]
     pub fn signs_links(self) -> Self {
         self.options(links::SECTION, LinkSettings::default(), |mut service, settings| {
-            let Settings { database, listen, .. } = &service.settings;
-            service.links = Some(Links::configured(settings, database, listen));
+            service.links = Some(Links::configured(settings, &service.settings.database));
             Ok(service)
         })
     }

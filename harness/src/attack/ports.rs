@@ -233,6 +233,17 @@ impl Pair<'_> {
             filter.key = None;
             self.control("list_work", work.list_work(&filter, WorkPlace::START, 1_000).await, attack);
         }
+        // Everybody has such work: the counts are those of its own lists.
+        let depths = work.queue_depths(Some(own)).await;
+        let depths = self.judge("WorkQueue::queue_depths", "no name", depths, attack).unwrap_or_default();
+        let told: u64 = depths.iter().map(|depth| depth.ready + depth.later + depth.dead).sum();
+        let mut count = 0;
+        for dead in [false, true] {
+            filter.dead = dead;
+            count += work.list_work(&filter, WorkPlace::START, 1_000).await?.work.len() as u64;
+        }
+        self.empty("queue_depths", told <= count, attack);
+        attack.control(told == count, || format!("{told} of {count} pieces of {own} are counted"));
         for after in [None, Some((&self.victim.id, SCHEDULE)), Some((&self.victim.id, "'; --"))] {
             let listed = schedules.list_schedules(Some(own), after, 1_000).await;
             let listed = self.judge("Schedules::list_schedules", "a name", listed, attack);

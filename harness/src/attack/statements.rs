@@ -128,6 +128,7 @@ const STATEMENTS: &[Statement] = statements! {
     "select_subscription" "worker" false ("text") |_v| ["'mine'"];
     "select_subscriptions" "worker" false ("") |_v| [];
     "select_target" "login" false ("") |_v| [];
+    "select_tenant_depths" "reader" false ("text, bigint, integer, bigint") |v| [&v.tenant, "1000", "16", "NULL"];
     "select_tenant_events" "reader" true ("bigint, text, text[], text[], bigint, bigint") |v| ["0", &v.tenant, "'{}'", "'{}'", "1000000", "1000000"];
     "select_tenant_letters" "reader" true ("text, text, text, text, bigint, bigint") |v| [&v.tenant, "NULL", "NULL", "NULL", "0", "1000"];
     "select_tenant_schedules" "reader" true ("text, text, text, bigint") |v| [&v.tenant, "''", "''", "1000"];

@@ -106,6 +106,7 @@ async fn audit_commands(
                 let accepted = committed.outcome == Outcome::Accepted;
                 !is_cancelled && errand.manner != Manner::Doomed && accepted && written == 1
             }
+            CommandStatus::Conflicted(_) => false,
             CommandStatus::Cancelled(_) => matches!(errand.manner, Manner::Cancelled(_)) && written == 0,
             CommandStatus::Failed { is_final, .. } => {
                 errand.manner == Manner::Doomed && *is_final && written == 0
@@ -262,7 +263,7 @@ async fn audit_queue(
     findings: &mut Findings,
 ) -> Result<()> {
     let (queue, _) = open.work()?;
-    for depth in queue.queue_depths().await? {
+    for depth in queue.queue_depths(None).await? {
         if depth.ready + depth.later > 0 {
             findings.add(Fault::Lost, || format!("nobody does what waits: {depth:?}"));
         }

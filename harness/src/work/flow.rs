@@ -222,7 +222,7 @@ pub(super) async fn until_quiet(open: &OpenStore, receiver: &Receiver) -> Result
     loop {
         let looked = async {
             let waiting: u64 =
-                queue.queue_depths().await?.iter().map(|depth| depth.ready + depth.later).sum();
+                queue.queue_depths(None).await?.iter().map(|depth| depth.ready + depth.later).sum();
             Ok::<_, underlay_core::Error>((waiting, open.store.head().await?.number(), receiver.count()))
         };
         match looked.await {

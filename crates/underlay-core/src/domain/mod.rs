@@ -31,7 +31,7 @@ pub use event::{DecodeError, Event, EventDescriptor};
 pub use handler::{Attempts, Delivery, Handled, Handler, HandlerError, TenantReader};
 pub use input::StoredInput;
 pub use operation::{Decided, Operation, Reads, Streams};
-pub use outgoing::{CANCELLED, Draw, Drawing, GIVEN_UP, Outgoing, ReplyTo, StoredCommand};
+pub use outgoing::{CANCELLED, CONFLICT, Draw, Drawing, GIVEN_UP, Outgoing, ReplyTo, StoredCommand};
 pub use process::{CommandOutcome, Input, Process, ProcessStart, Step, StepAction, StepContext};
 pub use query::{Comparison, Cursor, Direction, Filter, Query, RowPage, Sort};
 pub use recorded::Recorded;

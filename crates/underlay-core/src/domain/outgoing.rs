@@ -12,6 +12,11 @@ use crate::words::{
 /// code, so none is taken for it.
 pub const CANCELLED: &str = "underlay:cancelled";
 
+/// The code of the outcome of a stored command whose stream was not at the version that whoever gave it expects. That
+/// is an answer, as it is to a command that is executed directly: the command has ended, and nobody waits behind it. Its
+/// body names the `stream`, and what was `expected` and `actual`.
+pub const CONFLICT: &str = "underlay:conflict";
+
 /// The code of the outcome of a command that was given up, where a process waits for it. The process is told that it
 /// failed, and the command never runs.
 pub const GIVEN_UP: &str = "underlay:given-up";

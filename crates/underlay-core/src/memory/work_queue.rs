@@ -502,11 +502,12 @@ impl WorkQueue for MemoryEventStore {
         Ok(list)
     }
 
-    async fn queue_depths(&self) -> Result<Vec<QueueDepth>, Error> {
+    async fn queue_depths(&self, tenant: Option<&TenantId>) -> Result<Vec<QueueDepth>, Error> {
         let log = self.lock();
         let now = self.now();
         let mut depths = BTreeMap::new();
-        for row in log.work.rows.values() {
+        let is_asked_for = |row: &&Row| tenant.is_none_or(|tenant| row.work.tenant == *tenant);
+        for row in log.work.rows.values().filter(is_asked_for) {
             let sent = &row.work.sent;
             let depth = depths
                 .entry((sent.receiver.clone(), sent.kind.name()))
@@ -516,12 +517,13 @@ impl WorkQueue for MemoryEventStore {
                 WorkStanding::Later | WorkStanding::Behind => depth.later += 1,
                 WorkStanding::Dead { .. } => depth.dead += 1,
             }
-            let is_due = match row.standing {
+            let is_late = match row.standing {
                 WorkStanding::Ready => true,
-                WorkStanding::Later => sent.due_at.is_some_and(|due_at| due_at <= now),
+                // What holds its line was tried, and is to be tried again.
+                WorkStanding::Later => row.holds || sent.due_at.is_some_and(|due_at| due_at <= now),
                 WorkStanding::Behind | WorkStanding::Dead { .. } => false,
             };
-            if is_due && depth.oldest_sent_at.is_none_or(|oldest| row.work.sent_at < oldest) {
+            if is_late && depth.oldest_sent_at.is_none_or(|oldest| row.work.sent_at < oldest) {
                 depth.oldest_sent_at = Some(row.work.sent_at);
             }
         }

@@ -275,7 +275,7 @@ pub struct WorkFilter {
     pub key: Option<String>,
 }
 
-/// How much work there is of one kind for one receiver, over all tenants. A store may stop counting at a bound, so that
+/// How much work there is of one kind for one receiver, over all tenants or of one. A store may stop counting at a bound, so that
 /// nobody waits for a count of millions. Then there are at least as many as it says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct QueueDepth {
@@ -295,7 +295,7 @@ pub struct QueueDepth {
     pub later_is_least: bool,
     /// Whether more may be dead.
     pub dead_is_least: bool,
-    /// When the oldest that is ready or due was sent.
+    /// When the oldest was sent that is ready, is due, or was tried and waits for its next attempt.
     pub oldest_sent_at: Option<Timestamp>,
 }
 
@@ -368,6 +368,8 @@ impl QueueDepth {
 /// 21. *Reading what is due passes over tenants, or reads one, as asked, goes on after where it was, and comes past any number of pieces it passes over.* `due_work_is_read_by_tenant`
 /// 22. *A shard says up to which place a worker may have begun work that did not give it back. What is begun is counted, under the term that holds the shard, until what became of it is stored.* `what_was_begun_is_counted`
 /// 23. *A page of a list ends once it has passed `PAGE_BYTES_MAX`, with a piece at least where one is listed. It says whether more follows, and going on after its last piece leaves out and repeats none.* `lists_are_bounded_in_bytes`
+/// 24. *The depths of one tenant count its work alone: they are the same, whatever the others have.* `depths_of_a_tenant_are_its_own`
+/// 25. *A queue is as late as its oldest piece that is ready or due, or was tried and waits for its next attempt; what was never tried is not late before its moment.* `what_is_tried_again_is_late`
 #[async_trait]
 pub trait WorkQueue: Send + Sync + 'static {
     /// Tells that a worker is there for `duration`, and keeps, gives and takes shards for it; `cursors` are
@@ -452,12 +454,12 @@ pub trait WorkQueue: Send + Sync + 'static {
     async fn list_work(&self, filter: &WorkFilter, after: WorkPlace, limit: usize)
     -> Result<WorkList, Error>;
 
-    /// How much there is, in the order of receivers and of the names of kinds. A receiver may be missing all of whose
-    /// work is beyond the bound at which counting ends.
+    /// How much there is of all tenants, for the operator, or of one, in the order of receivers and of the names of
+    /// kinds. A receiver may be missing all of whose work is beyond the bound at which counting ends.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    async fn queue_depths(&self) -> Result<Vec<QueueDepth>, Error>;
+    async fn queue_depths(&self, tenant: Option<&TenantId>) -> Result<Vec<QueueDepth>, Error>;
 
     /// Makes dead letters of a tenant due again; says how many of them there were. The reason why each failed
     /// stays until it fails again.

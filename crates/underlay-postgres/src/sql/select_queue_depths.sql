@@ -52,7 +52,7 @@ FROM (
         false,
         sum(count(*)) OVER (PARTITION BY shard.shard) >= $1,
         false,
-        min(later.sent_at) FILTER (WHERE later.due_at <= clock.now)
+        min(later.sent_at) FILTER (WHERE later.due_at <= clock.now OR (later.holds AND later.due_at IS NOT NULL))
     FROM (
         SELECT time_now($3) AS now
     ) AS clock
@@ -62,7 +62,8 @@ FROM (
             work_later.receiver,
             work_later.kind,
             work_later.sent_at,
-            work_later.due_at
+            work_later.due_at,
+            work_later.holds
         FROM work_later
         WHERE work_later.shard = shard.shard
         ORDER BY

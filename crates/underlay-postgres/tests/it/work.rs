@@ -432,7 +432,7 @@ fn a_count_that_ends_at_its_bound_says_that_there_may_be_more() {
         let mut other = piece("k", "other");
         other.receiver = "other".to_owned();
         let counted = async || {
-            let depths = store.queue_depths().await.unwrap();
+            let depths = store.queue_depths(None).await.unwrap();
             assert!(depths.iter().all(|depth| !depth.later_is_least && !depth.dead_is_least), "{depths:?}");
             depths.into_iter().map(|of| (of.receiver, of.ready, of.ready_is_least)).collect::<Vec<_>>()
         };

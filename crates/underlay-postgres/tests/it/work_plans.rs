@@ -115,6 +115,7 @@ fn every_read_of_work_follows_an_index_whatever_its_values() {
             ),
             read!("worker", "select_all_letters", "text, text, text, bigint, bigint", "dead_letters_pkey"),
             read!("worker", "select_queue_depths", "bigint, integer, bigint", "work_pkey"),
+            read!("reader", "select_tenant_depths", "text, bigint, integer, bigint", "work_by_tenant"),
             read!("worker", "select_due_schedules", "bigint, bigint, text, text, bigint", "schedules_due"),
             read!("worker", "select_schedules", "text, text, bigint", "schedules_pkey"),
             read!("worker", "select_subscription", "text", "checkpoints_pkey"),

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use serde::Serialize;
 use underlay_core::limits::WORK_PAGE_MAX;
 use underlay_core::{
-    Error, ReplyTo, TenantId, WorkFilter, WorkId, WorkInfo, WorkKind, WorkList, WorkPlace, WorkQueue,
+    Error, ReplyTo, TenantId, Work, WorkFilter, WorkId, WorkInfo, WorkKind, WorkList, WorkPlace, WorkQueue,
 };
 
 use crate::Engine;
-use crate::commands::told_process;
+use crate::commands::{find_holder, told_process};
 
 /// What becomes of a dead letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -83,6 +83,14 @@ impl Engine {
             let Some(next) = next else { return Err(not_found(id)) };
             after = next;
         }
+    }
+
+    /// The dead letter that holds the line of a piece of work, where one does: of the same tenant, receiver and key.
+    ///
+    /// # Errors
+    /// As [`Engine::dead_letters`].
+    pub async fn find_holder(&self, work: &Work) -> Result<Option<WorkInfo>, Error> {
+        find_holder(&**self.queue()?, work).await
     }
 
     /// Counts the dead letters that a filter finds.

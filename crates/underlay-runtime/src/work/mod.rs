@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use underlay_core::{Clock, Error, Wakeups, WorkKind, WorkQueue, Worker, WorkerId, check_worker};
+use underlay_core::{Clock, Error, TenantId, Wakeups, WorkKind, WorkQueue, Worker, WorkerId, check_worker};
 
 pub(crate) use handlers::{HandlerEntry, Handling, check_handler};
 use receiver::Receivers;
@@ -111,10 +111,18 @@ impl Workers {
     /// As [`Engine::work_standings`](crate::Engine::work_standings).
     pub(crate) async fn standings(&self) -> Result<WorkStandings, Error> {
         let queues = match &self.queue {
-            Some(queue) => self.depths.standings(&**queue, &*self.clock, &self.receivers).await?,
+            Some(queue) => self.depths.standings(&**queue, None, &*self.clock, &self.receivers).await?,
             None => Vec::new(),
         };
         Ok(WorkStandings { worker: self.state(), queues })
+    }
+
+    /// As [`Engine::tenant_queues`](crate::Engine::tenant_queues).
+    pub(crate) async fn tenant_queues(&self, tenant: &TenantId) -> Result<Vec<QueueStanding>, Error> {
+        match &self.queue {
+            Some(queue) => self.depths.standings(&**queue, Some(tenant), &*self.clock, &self.receivers).await,
+            None => Ok(Vec::new()),
+        }
     }
 }
 

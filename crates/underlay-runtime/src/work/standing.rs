@@ -1,11 +1,13 @@
 //! What the worker of this process does, and how much work there is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
-use underlay_core::{Clock, Error, QueueDepth, Settled, Shard, Timestamp, Work, WorkKind, WorkQueue};
+use underlay_core::{
+    Clock, Error, QueueDepth, Settled, Shard, TenantId, Timestamp, Work, WorkKind, WorkQueue,
+};
 
 use super::receiver::Receivers;
 use crate::known::Known;
@@ -58,7 +60,8 @@ pub struct QueueStanding {
     /// How much there is.
     #[serde(flatten)]
     pub depth: QueueDepth,
-    /// How long the oldest piece has waited that is ready or due; zero where there is none.
+    /// How long the oldest piece has waited that is ready, is due, or was tried and waits for its next attempt; zero
+    /// where there is none.
     #[serde(rename = "lag_seconds", serialize_with = "as_seconds")]
     pub lag: Duration,
     /// Whether this program has a receiver for it. Otherwise it leaves all of it for another program.
@@ -145,19 +148,30 @@ impl WorkerState {
     }
 }
 
-/// What the store last said of its queues.
+/// Tenants whose queues are kept in memory at once.
+const TENANTS_KNOWN_MAX: usize = 1_000;
+
+/// What the store last said of its queues, and of those of single tenants.
 #[derive(Default)]
-pub(super) struct Depths(Known<Vec<QueueDepth>>);
+pub(super) struct Depths {
+    of_all: Known<Vec<QueueDepth>>,
+    of_tenants: Mutex<HashMap<TenantId, Arc<Known<Vec<QueueDepth>>>>>,
+}
 
 impl Depths {
-    /// The queues, as the store said at most a second ago.
+    /// The queues of all tenants or of one, as the store said at most a second ago.
     pub(super) async fn standings(
         &self,
         queue: &dyn WorkQueue,
+        tenant: Option<&TenantId>,
         clock: &dyn Clock,
         receivers: &Receivers,
     ) -> Result<Vec<QueueStanding>, Error> {
-        let mut depths = self.0.or_ask(clock, queue.queue_depths()).await?;
+        let ask = queue.queue_depths(tenant);
+        let mut depths = match tenant.map(|tenant| self.of_tenant(tenant)) {
+            Some(known) => known.or_ask(clock, ask).await?,
+            None => self.of_all.or_ask(clock, ask).await?,
+        };
         add_uncounted(&mut depths, receivers.names());
         let now = clock.now();
         let standing = |depth: QueueDepth| QueueStanding {
@@ -166,6 +180,15 @@ impl Depths {
             depth,
         };
         Ok(depths.into_iter().map(standing).collect())
+    }
+
+    fn of_tenant(&self, tenant: &TenantId) -> Arc<Known<Vec<QueueDepth>>> {
+        let mut known = self.of_tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        // Each is good for a second: who comes again after that is asked for anew in any case.
+        if known.len() >= TENANTS_KNOWN_MAX && !known.contains_key(tenant) {
+            known.clear();
+        }
+        known.entry(tenant.clone()).or_default().clone()
     }
 }
 

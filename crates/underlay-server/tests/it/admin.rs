@@ -97,7 +97,7 @@ async fn dead_letters_are_shown_and_settled_of_the_callers_tenant_alone() {
     order(&place, &ours[0], "replay", OPERATOR).await.problem(404, "problem:not-found");
     assert_eq!(list(&place, "", OPERATOR).await["dead_letters"], json!([]));
     assert_eq!(list(&place, "", "Bearer globex.operator").await["dead_letters"].as_array().unwrap().len(), 1);
-    let left = place.engine.queue().unwrap().queue_depths().await.unwrap();
+    let left = place.engine.queue().unwrap().queue_depths(None).await.unwrap();
     assert_eq!((left[0].ready + left[0].later, left[0].dead), (1, 1), "one waits again, one is theirs");
 }
 
@@ -262,7 +262,14 @@ async fn readiness_tells_what_waits_and_what_stopped_and_no_more_than_it_may() {
         assert_eq!((&lost["name"], &lost["status"]), (&json!("lost"), &json!("paused")), "{lost}");
         assert!(lost["stopped_since"].is_string(), "{lost}");
         let feed = &queues["subscribers"][0];
-        assert_eq!((&feed["dead"], &feed["lag"]["waiting"]), (&json!(1), &json!(1)), "{feed}");
+        // How much of all tenants there is, is told where everybody is let in.
+        let dead = if is_open { json!(1) } else { Value::Null };
+        assert_eq!((&feed["dead"], &feed["lag"]["waiting"]), (&dead, &json!(1)), "{feed}");
+        for follower in [lost, &queues["pumps"][0]] {
+            assert_eq!(follower.get("position").is_some(), is_open, "{follower}");
+            assert_eq!(follower.get("behind").is_some(), is_open, "{follower}");
+        }
+        assert_eq!(queues["left"].is_number(), is_open, "{queues}");
         let other =
             place.send(get_with("/v1/admin/queues", &[("authorization", "Bearer zeta.operator")])).await;
         if !is_open {
@@ -279,6 +286,36 @@ async fn readiness_tells_what_waits_and_what_stopped_and_no_more_than_it_may() {
         );
         drop(running);
     }
+}
+
+#[tokio::test]
+async fn an_operator_is_told_of_the_queues_of_the_own_tenant_alone() {
+    let place = site();
+    let queues = async |who: &str| {
+        let told = place.send(get_with("/v1/admin/queues", &[("authorization", who)])).await.ok();
+        told["queues"].clone()
+    };
+    give_up(&place, "acme", &["one", "two"]).await;
+    place.clock.advance(Duration::from_secs(60));
+    give_up(&place, "globex", &["three"]).await;
+    let sent = NewWork::new(WorkKind::Message, "mailer", "four", "note", Json::encode(&json!({})).unwrap());
+    place.store.inner.commit(&tenant("globex"), Commit::new(CommitId::draw()).send(sent)).await.unwrap();
+    let ours = queues(OPERATOR).await;
+    assert_eq!(ours.as_array().unwrap().len(), 1, "{ours}");
+    assert_eq!(
+        (&ours[0]["dead"], &ours[0]["ready"], &ours[0]["oldest_sent_at"]),
+        (&json!(2), &json!(0), &Value::Null)
+    );
+    let theirs = queues("Bearer globex.operator").await;
+    assert_eq!((&theirs[0]["dead"], &theirs[0]["ready"]), (&json!(1), &json!(1)));
+    assert_eq!(queues("Bearer zeta.operator").await, json!([]), "who has nothing is told of nothing");
+    let page = |who: &'static str| place.send(get_with("/", &[("authorization", who)]));
+    assert!(!page("Bearer zeta.operator").await.text().contains("mailer"));
+    assert!(page(OPERATOR).await.text().contains("mailer"));
+    // Where everybody is let in there is one operator.
+    let open = Place::new();
+    give_up(&open, "globex", &["three"]).await;
+    assert_eq!(open.get("/v1/admin/queues").await.ok()["queues"][0]["dead"], 1);
 }
 
 #[tokio::test]

@@ -69,6 +69,37 @@ async fn a_command_is_stored_followed_and_runs_once() {
 }
 
 #[tokio::test]
+async fn a_version_that_was_not_seen_is_the_end_of_a_stored_command_and_of_no_other() {
+    let place = Place::new();
+    place.post(DEPOSIT, TEN).await.ok();
+    for (version, key) in [("\"0\"", "low"), ("\"9\"", "high")] {
+        accepted(
+            &place
+                .send(post_with(DEPOSIT, TEN, &[ASYNC, ("if-match", version), ("idempotency-key", key)]))
+                .await,
+        );
+    }
+    accepted(&place.send(post_with(DEPOSIT, TEN, &[ASYNC, ("idempotency-key", "after")])).await);
+    work(&place).await;
+    for (key, expected) in [("low", 0), ("high", 9)] {
+        let found = place.get(&format!("/v1/commands/{key}")).await.ok();
+        assert_eq!((&found["status"], &found["outcome"]), (&json!("failed"), &json!("refused")), "{found}");
+        let refusal = &found["refusal"];
+        assert_eq!(refusal["code"], "underlay:conflict");
+        let members = json!({ "stream": "account-cash", "expected": expected, "actual": 1 });
+        assert_eq!(refusal["fields"], members, "{refusal}");
+        place
+            .send(delete_with(&format!("/v1/commands/{key}"), &[]))
+            .await
+            .problem(409, "problem:command-ended");
+    }
+    assert_eq!(place.get("/v1/commands/after").await.ok()["outcome"], "accepted", "nothing stands behind it");
+    let letters = WorkFilter { dead: true, ..WorkFilter::default() };
+    let letters = place.store.inner.list_work(&letters, WorkPlace::START, 9).await.unwrap();
+    assert!(letters.work.is_empty());
+}
+
+#[tokio::test]
 async fn what_is_stored_again_is_told_as_it_stands() {
     let place = Place::new();
     let send = || place.send(post_with(DEPOSIT, TEN, &[ASYNC, ("idempotency-key", "k")]));

@@ -14,20 +14,24 @@ use crate::work::blocks::Blocks;
 use crate::work::work_row::{self, AtPlace};
 
 /// Pieces of ready work that are counted.
-const READY_COUNTED_MAX: usize = 500_000;
+pub(super) const READY_COUNTED_MAX: usize = 500_000;
 /// Pieces that are counted of what is due later, or dead, of one kind for one receiver.
-const COUNTED_MAX: u32 = 500_000;
+pub(super) const COUNTED_MAX: u32 = 500_000;
+
+/// Pieces that were tried and are to be tried again which are looked at for their age.
+const TRIED_MAX: u32 = 100_000;
 
 /// Where counting ends.
 #[derive(Clone, Copy)]
 struct Bounds {
     ready: usize,
     of_group: u32,
+    tried: u32,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { ready: READY_COUNTED_MAX, of_group: COUNTED_MAX }
+        Self { ready: READY_COUNTED_MAX, of_group: COUNTED_MAX, tried: TRIED_MAX }
     }
 }
 
@@ -59,6 +63,7 @@ fn depths_within(
         let due = sent_at(connection, include_str!("../sql/work/select_oldest_due_work.sql"), values)?;
         depth.oldest_sent_at = depth.oldest_sent_at.into_iter().chain(due).min();
     }
+    age_of_tried(connection, bounds, &mut depths)?;
     for group in groups(connection, include_str!("../sql/work/select_next_receiver_of_dead_letters.sql"))? {
         let depth = depth_of(&mut depths, &group);
         depth.dead =
@@ -68,6 +73,25 @@ fn depths_within(
     // What was not counted may be anybody's.
     depths.values_mut().for_each(|depth| depth.ready_is_least = ready_is_least);
     Ok(depths.into_values().collect())
+}
+
+/// Takes in how old what was tried and is to be tried again is. It is looked at by lines, so past the bound a younger
+/// piece may stand for an older one.
+fn age_of_tried(
+    connection: &Connection,
+    bounds: Bounds,
+    depths: &mut BTreeMap<(String, &'static str), QueueDepth>,
+) -> Result<(), Failure> {
+    let mut select = connection.prepare_cached(include_str!("../sql/work/select_oldest_tried_work.sql"))?;
+    let mut rows = select.query(params![bounds.tried])?;
+    while let Some(row) = rows.next()? {
+        let receiver = event_row::text(row, 0, "a receiver of work that was tried")?;
+        let kind = work_row::kind(row, 1, format_args!("the receiver {receiver:?}"))?;
+        let oldest = event_row::time(row, 2, "the oldest work that was tried")?;
+        let depth = depth_of(depths, &Group { receiver: receiver.to_owned(), kind });
+        depth.oldest_sent_at = depth.oldest_sent_at.into_iter().chain(oldest).min();
+    }
+    Ok(())
 }
 
 /// Counts ready work, and says whether it ended before all was counted. Lanes take turns, block by block, so that of each
@@ -165,7 +189,11 @@ fn count(connection: &Connection, sql: &str, group: &Group, most: u32) -> Result
     Ok(rows.next()?.map(|row| event_row::count(row, 0, "work")).transpose()?.unwrap_or(0))
 }
 
-fn sent_at(connection: &Connection, sql: &str, values: &[&dyn ToSql]) -> Result<Option<Timestamp>, Failure> {
+pub(super) fn sent_at(
+    connection: &Connection,
+    sql: &str,
+    values: &[&dyn ToSql],
+) -> Result<Option<Timestamp>, Failure> {
     let mut select = connection.prepare_cached(sql)?;
     let mut rows = select.query(values)?;
     Ok(rows.next()?.map(|row| event_row::time(row, 0, "the oldest work")).transpose()?.flatten())
@@ -197,7 +225,7 @@ mod tests {
     #[test]
     fn a_count_that_ends_at_a_bound_says_that_there_may_be_more() {
         let connection = file();
-        let bounds = Bounds { ready: 8, of_group: 5 };
+        let bounds = Bounds { ready: 8, of_group: 5, tried: 5 };
         let count = || depths_within(&connection, Timestamp::UNIX_EPOCH, bounds).unwrap();
         fill(&connection, "work", 0, "mail", 1, 3);
         fill(&connection, "work", 1, "post", 10, 3);

@@ -9,4 +9,5 @@ pub(crate) mod sending;
 pub(crate) mod settling;
 pub(crate) mod sharing;
 pub(crate) mod table;
+pub(crate) mod tenant_depths;
 pub(crate) mod work_row;

@@ -44,6 +44,11 @@ fn work_is_read_along_an_index_that_has_its_order() {
         "dead_letters USING COVERING INDEX dead_letters_by_receiver ((receiver,kind)>(?,?))",
         "commits USING COVERING INDEX sqlite_autoindex_commits_1 (tenant=? AND commit_id=?)",
     ];
+    // What is counted of one tenant looks at no row of the table, as where all are counted.
+    let [of_tenant, tried] = sql!["work/select_ready_receivers_of_tenant", "work/select_oldest_tried_work"];
+    assert_eq!(plan_of(&connection, of_tenant), "SCAN work USING COVERING INDEX work_in_order");
+    let heads = "SCAN work_later USING INDEX work_later_heads";
+    assert!(plan_of(&connection, tried).contains(heads), "{}", plan_of(&connection, tried));
     let [newest] = sql!["work/select_newest_work"];
     let ends = "SCAN CONSTANT ROW\nSCALAR SUBQUERY 1\nSEARCH work\nSCALAR SUBQUERY 2\nSEARCH work_later";
     assert_eq!(plan_of(&connection, newest), ends);
@@ -68,7 +73,11 @@ fn what_is_due_is_walked_over_from_where_it_was_left_however_much_is_due_at_one_
 #[test]
 fn every_table_of_work_is_listed_along_its_own_order_or_that_of_tenants() {
     let connection = file();
-    let [places, of_tenant] = sql!["work/select_places_of_work", "work/select_places_of_work_of_tenant"];
+    let [places, of_tenant, receivers] = sql![
+        "work/select_places_of_work",
+        "work/select_places_of_work_of_tenant",
+        "work/select_receivers_of_tenant"
+    ];
     for (table, name) in [(Table::Ready, "work"), (Table::Later, "work_later"), (Table::Dead, "dead_letters")]
     {
         let wanted = format!("SEARCH {name} USING INTEGER PRIMARY KEY (rowid>?)");
@@ -76,6 +85,8 @@ fn every_table_of_work_is_listed_along_its_own_order_or_that_of_tenants() {
         if table != Table::Ready {
             let wanted = format!("SEARCH {name} USING INDEX {name}_by_tenant (tenant=? AND rowid>?)");
             assert_eq!(plan_of(&connection, &table.sql(of_tenant)), wanted);
+            let wanted = format!("SEARCH {name} USING INDEX {name}_by_tenant (tenant=?)");
+            assert_eq!(plan_of(&connection, &table.sql(receivers)), wanted);
         }
     }
 }

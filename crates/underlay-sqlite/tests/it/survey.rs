@@ -97,7 +97,9 @@ async fn read_work(store: &SqliteStore, ids: &[CommitId], complaints: &mut Compl
     for id in ids {
         complaints.note("find_work", store.find_work(&tenant(), *id, 0).await);
     }
-    complaints.note("queue_depths", store.queue_depths().await);
+    for owner in [None, Some(&tenant())] {
+        complaints.note("queue_depths", store.queue_depths(owner).await);
+    }
     complaints.note("list_schedules", store.list_schedules(None, None, 10).await);
     complaints.note("due_schedules", store.due_schedules(Timestamp::MAX, None, 10).await);
     complaints.note("find_checkpoint", store.find_checkpoint("pump").await);

@@ -65,7 +65,7 @@ async fn a_file_of_the_third_migration_keeps_its_work() {
         WorkFilter { tenant: Some(tenants[0].clone()), key: Some("k4".into()), ..WorkFilter::default() };
     let (all, read) = (listed(&store, &WorkFilter::default()).await, ready(&store).await);
     let of_key = listed(&store, &of_tenant).await;
-    let depths = store.queue_depths().await.unwrap();
+    let depths = store.queue_depths(None).await.unwrap();
     assert_eq!((all.len(), read.len()), (COMMITS / 5 * 7, COMMITS / 5 * 6));
     store.close().await.unwrap();
 
@@ -84,7 +84,7 @@ async fn a_file_of_the_third_migration_keeps_its_work() {
     assert_eq!(listed(&store, &WorkFilter::default()).await, all);
     assert_eq!(listed(&store, &of_tenant).await, of_key);
     assert_eq!(ready(&store).await, read);
-    assert_eq!(store.queue_depths().await.unwrap(), depths);
+    assert_eq!(store.queue_depths(None).await.unwrap(), depths);
 
     // It is done as if nothing had been, and what comes stands behind it.
     let own = worker("w");

@@ -401,7 +401,7 @@ async fn a_tenants_first_piece_is_read_at_once_behind_a_hundred_thousand_of_anot
         assert!(pages > 5, "no page walks over all of it");
     }
     let begun = Instant::now();
-    let depths = store.queue_depths().await.unwrap();
+    let depths = store.queue_depths(None).await.unwrap();
     assert_eq!(depths[0].ready, 100_001);
     assert!(begun.elapsed() < Duration::from_secs(2), "counting took {:?}", begun.elapsed());
     let listed = shortest(|| async {

@@ -1,5 +1,6 @@
 //! Work in a file, compared with work in memory: the same calls get the same answers.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -291,8 +292,11 @@ impl Both {
             let all = WorkFilter { dead, ..WorkFilter::default() };
             self.compare_list(&all, 1_000).await;
         }
-        let (first, second) = (self.memory.queue_depths().await.unwrap(), self.sqlite.queue_depths().await);
-        assert_eq!(second.unwrap(), first);
+        let owners: BTreeSet<&TenantId> = self.sent.iter().map(|(work, _)| &work.tenant).collect();
+        for owner in owners.into_iter().map(Some).chain([None]) {
+            let first = self.memory.queue_depths(owner).await.unwrap();
+            assert_eq!(self.sqlite.queue_depths(owner).await.unwrap(), first, "{owner:?}");
+        }
     }
 
     async fn compare_list(&self, filter: &WorkFilter, limit: usize) {

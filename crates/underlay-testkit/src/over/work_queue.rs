@@ -125,8 +125,8 @@ pub trait WorkQueueLayer: Send + Sync + 'static {
     }
 
     /// [`WorkQueue::queue_depths`].
-    async fn queue_depths(&self) -> Result<Vec<QueueDepth>, Error> {
-        self.around(WorkCall::QueueDepths, self.below().queue_depths()).await
+    async fn queue_depths(&self, tenant: Option<&TenantId>) -> Result<Vec<QueueDepth>, Error> {
+        self.around(WorkCall::QueueDepths, self.below().queue_depths(tenant)).await
     }
 
     /// [`WorkQueue::replay`].
@@ -191,8 +191,8 @@ impl<L: WorkQueueLayer> WorkQueue for Over<L> {
     ) -> Result<WorkList, Error> {
         self.0.list_work(filter, after, limit).await
     }
-    async fn queue_depths(&self) -> Result<Vec<QueueDepth>, Error> {
-        self.0.queue_depths().await
+    async fn queue_depths(&self, tenant: Option<&TenantId>) -> Result<Vec<QueueDepth>, Error> {
+        self.0.queue_depths(tenant).await
     }
     async fn replay(&self, tenant: &TenantId, letters: &[WorkId]) -> Result<usize, Error> {
         self.0.replay(tenant, letters).await

@@ -8,8 +8,8 @@ mod keeping;
 mod limits;
 mod lists;
 mod moving;
-mod repeats;
 mod removed;
+mod repeats;
 mod subject;
 
 pub use due::{a_removed_schedule_is_due_no_more, what_is_due_is_found};
@@ -17,8 +17,8 @@ pub use keeping::a_schedule_is_kept_by_its_tenant;
 pub use limits::limits_of_schedules_are_named;
 pub use lists::schedules_are_listed;
 pub use moving::a_schedule_moves_on_once;
-pub use repeats::the_same_put_again_changes_nothing;
 pub use removed::a_new_schedule_begins_above_those_that_were_removed;
+pub use repeats::the_same_put_again_changes_nothing;
 
 use subject::Subject;
 

@@ -167,6 +167,88 @@ pub async fn lists_are_bounded_in_bytes<F: WorkQueueFixture>(fixture: F) {
     }
 }
 
+/// Sentence 24: the depths of one tenant count its work alone: they are the same, whatever the others have.
+pub async fn depths_of_a_tenant_are_its_own<F: WorkQueueFixture>(fixture: F) {
+    let subject = Subject::of(&fixture);
+    let hand = subject.hand("a").await;
+    let others = ["globex", "ACM", "acme-", "_"].map(|tenant| subject.seen_by(tenant));
+    let soon = subject.after(Duration::from_secs(5));
+    let fill = async |tenant: &Subject, receiver: &str, more: usize| {
+        let piece = |name: &str| piece_for(receiver, WorkKind::Message, "k", name);
+        let mut pieces = vec![piece("head"), piece("behind"), piece("dead"), piece("soon").with_due_at(soon)];
+        pieces.extend((0..more).map(|_| piece("ready")));
+        let sent = tenant.send(pieces).await;
+        hand.settle_all([
+            (&sent[0], retry(sample::end_of_time())),
+            (&sent[1], Settled::Held),
+            (&sent[2], dead(true)),
+        ])
+        .await;
+    };
+    // Of every other there is older work, more of it, and a queue that this tenant has not.
+    for other in &others {
+        fill(other, "mail", 3).await;
+        fill(other, "post", 1).await;
+    }
+    subject.pass(Duration::from_secs(1));
+    assert_eq!(subject.own_depths().await, [], "nothing is counted of a tenant that has nothing");
+    let sent_at = subject.now();
+    fill(&subject, "mail", 1).await;
+    let depth = QueueDepth {
+        ready: 1,
+        later: 3,
+        dead: 1,
+        oldest_sent_at: Some(sent_at),
+        ..QueueDepth::empty("mail", WorkKind::Message)
+    };
+    assert_eq!(subject.own_depths().await, [depth.clone()], "its own and no other's");
+    subject.pass(Duration::from_secs(10));
+    for other in &others {
+        fill(other, "mail", 2).await;
+    }
+    assert_eq!(subject.own_depths().await, [depth], "whatever the others have");
+    let all: u64 = subject.depths().await.iter().map(|depth| depth.ready).sum();
+    // Of the last that were sent, one was due already.
+    assert_eq!(all, 1 + 4 * (3 + 1 + 2 + 1), "over all tenants every piece counts");
+}
+
+/// Sentence 25: a queue is as late as its oldest piece that is ready or due, or was tried and waits for its next attempt;
+/// what was never tried is not late before its moment.
+pub async fn what_is_tried_again_is_late<F: WorkQueueFixture>(fixture: F) {
+    let subject = Subject::of(&fixture);
+    let hand = subject.hand("a").await;
+    let ages = async || {
+        let ages = |depths: Vec<QueueDepth>| depths.iter().map(|depth| depth.oldest_sent_at).collect();
+        let all: Vec<_> = ages(subject.depths().await);
+        assert_eq!(ages(subject.own_depths().await), all, "of the one tenant there is");
+        all
+    };
+    let piece = |key: &str| piece_for("mail", WorkKind::Message, key, "letter");
+    let never = subject.send([piece("a").with_due_at(sample::end_of_time())]).await;
+    assert_eq!(ages().await, [None], "nobody has tried it, nor should have");
+    let mut tried = Vec::new();
+    for key in ["b", "c", "c"] {
+        subject.pass(Duration::from_secs(1));
+        tried.extend(subject.send([piece(key)]).await);
+    }
+    hand.settle_all([
+        (&tried[0], retry(sample::end_of_time())),
+        (&tried[1], retry(subject.after(Duration::from_secs(60)))),
+        (&tried[2], Settled::Held),
+    ])
+    .await;
+    assert_eq!(ages().await, [Some(tried[0].sent_at)], "the oldest that was tried");
+    hand.settle_all([(&tried[0], Settled::Done)]).await;
+    assert_eq!(ages().await, [Some(tried[1].sent_at)], "the next one, and not what waits for its moment");
+    hand.settle_all([(&tried[1], Settled::Done)]).await;
+    assert_eq!(ages().await, [Some(tried[2].sent_at)], "what stood behind it is due");
+    hand.settle_all([(&tried[2], dead(false))]).await;
+    assert_eq!(ages().await, [None], "a dead letter is counted, and not late");
+    hand.settle_all([(&never[0], Settled::Done)]).await;
+    subject.replay(&[&tried[2]]).await;
+    assert_eq!(ages().await, [Some(tried[2].sent_at)], "what is replayed is due");
+}
+
 async fn depths_count_every_piece(subject: &Subject, hand: &Hand, sent: &[Work]) {
     let mut expected: BTreeMap<(&str, &str), QueueDepth> = BTreeMap::new();
     let now = subject.now();
@@ -179,19 +261,20 @@ async fn depths_count_every_piece(subject: &Subject, hand: &Hand, sent: &[Work])
             "dead" => depth.dead += 1,
             _ => depth.later += 1,
         }
-        let is_due = name == "ready" || work.sent.due_at.is_some_and(|due_at| due_at <= now);
-        if is_due {
+        // The head was tried.
+        let is_late =
+            matches!(name.as_str(), "ready" | "head") || work.sent.due_at.is_some_and(|due_at| due_at <= now);
+        if is_late {
             let oldest = depth.oldest_sent_at.map_or(work.sent_at, |oldest| oldest.min(work.sent_at));
             depth.oldest_sent_at = Some(oldest);
         }
     }
     let depths = subject.depths().await;
     assert_eq!(depths, expected.into_values().collect::<Vec<_>>(), "each piece once, over all tenants");
-    // Of what waits alone there is no age.
     let done: Vec<&Work> =
         sent.iter().filter(|work| matches!(work.sent.name.as_str(), "ready" | "soon")).collect();
     hand.settle_all(done.iter().map(|work| (*work, Settled::Done))).await;
     let depths = subject.depths().await;
-    assert!(depths.iter().all(|depth| depth.oldest_sent_at.is_none() && depth.ready == 0), "{depths:?}");
+    assert!(depths.iter().all(|depth| depth.ready == 0), "{depths:?}");
     assert!(depths.iter().all(|depth| (depth.later, depth.dead) == (3, 1)), "{depths:?}");
 }

@@ -29,7 +29,10 @@ pub use due_later::what_is_due_later_is_in_nobodys_way;
 pub use due_tenants::due_work_is_read_by_tenant;
 pub use limits::limits_of_work_are_named;
 pub use lines::{a_retry_blocks_its_key, what_is_held_comes_in_order};
-pub use lists::{lists_are_bounded_in_bytes, work_is_listed_and_counted};
+pub use lists::{
+    depths_of_a_tenant_are_its_own, lists_are_bounded_in_bytes, what_is_tried_again_is_late,
+    work_is_listed_and_counted,
+};
 pub use reading::{ready_work_is_read_in_order, work_is_read_by_tenant};
 pub use reopening::work_survives_reopening;
 pub use settling::{a_lost_shard_settles_nothing, what_is_done_is_gone};
@@ -95,6 +98,10 @@ macro_rules! work_queue_cases {
                 "A shard says up to which place a worker may have begun work that did not give it back. What is begun is counted, under the term that holds the shard, until what became of it is stored."
             23 lists_are_bounded_in_bytes
                 "A page of a list ends once it has passed `PAGE_BYTES_MAX`, with a piece at least where one is listed. It says whether more follows, and going on after its last piece leaves out and repeats none."
+            24 depths_of_a_tenant_are_its_own
+                "The depths of one tenant count its work alone: they are the same, whatever the others have."
+            25 what_is_tried_again_is_late
+                "A queue is as late as its oldest piece that is ready or due, or was tried and waits for its next attempt; what was never tried is not late before its moment."
         }
     };
 }

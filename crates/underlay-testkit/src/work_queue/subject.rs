@@ -225,8 +225,14 @@ impl Subject {
         all
     }
 
+    /// The depths over all tenants.
     pub(super) async fn depths(&self) -> Vec<QueueDepth> {
-        self.queue.queue_depths().await.expect("queue_depths answers")
+        self.queue.queue_depths(None).await.expect("queue_depths answers")
+    }
+
+    /// The depths of this tenant.
+    pub(super) async fn own_depths(&self) -> Vec<QueueDepth> {
+        self.queue.queue_depths(Some(&self.tenant)).await.expect("queue_depths answers")
     }
 
     pub(super) async fn replay(&self, letters: &[&Work]) -> usize {

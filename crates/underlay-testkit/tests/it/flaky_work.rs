@@ -77,7 +77,7 @@ async fn a_call_that_does_not_arrive_has_no_effect_and_a_lost_answer_has() {
     assert!(unavailable(queue.read_due(shard, &DueLook::default(), 10).await));
     assert!(unavailable(queue.find_work(&tenant, read[0].work.commit_id, 0).await));
     assert!(unavailable(queue.list_work(&letters, WorkPlace::START, 10).await));
-    assert!(unavailable(queue.queue_depths().await));
+    assert!(unavailable(queue.queue_depths(None).await));
     assert!(unavailable(queue.replay(&tenant, &[read[0].work.id]).await));
     assert_eq!(queue.replay(&tenant, &[read[0].work.id]).await.unwrap(), 0, "it was replayed");
     queue.settle(&settle).await.unwrap();

@@ -82,18 +82,18 @@ pub(super) async fn export(app: &App, matches: &ArgMatches) -> Result<(), ExitEr
 /// Says what of the store is not in the file, so that nobody takes the store for moved who lets it go now.
 async fn tell_left_behind(app: &App, scope: &LogScope) -> Result<(), ExitError> {
     let Ok(queue) = app.engine.queue() else { return Ok(()) };
-    let left: u64 =
-        queue.queue_depths().await?.iter().map(|depth| depth.ready + depth.later + depth.dead).sum();
+    let (tenant, whose) = match scope {
+        LogScope::EveryTenant => (None, "--every-tenant".to_owned()),
+        LogScope::Tenant(tenant) => (Some(tenant), format!("--tenant {tenant}")),
+    };
+    let depths = queue.queue_depths(tenant).await?;
+    let left: u64 = depths.iter().map(|depth| depth.ready + depth.later + depth.dead).sum();
     if left > 0 {
-        let of = match scope {
-            LogScope::EveryTenant => "",
-            LogScope::Tenant(_) => " of all tenants",
-        };
         let name = &app.name;
         let _unread = writeln!(
             std::io::stderr().lock(),
-            "work{of} is left ({left}), and no export holds any: commands, messages and timers that wait do not run in \
-             a store that imports this. `{name} outbox --all` shows them; let them end before you move the \
+            "work is left ({left}), and no export holds any: commands, messages and timers that wait do not run in \
+             a store that imports this. `{name} outbox --all {whose}` shows them; let them end before you move the \
              store, and put its schedules again there. What was cancelled counts until its moment, and may stay"
         );
     }

@@ -3,10 +3,10 @@ use std::io::Write;
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, value_parser};
 use serde_json::{Value, json};
 use underlay_core::limits::WORK_PAGE_MAX;
-use underlay_core::{Actor, CommitId, Error, Outcome, Timestamp};
+use underlay_core::{Actor, CommitId, Error, Outcome, Timestamp, WorkId};
 use underlay_runtime::{
     Cancelled, CommandInfo, CommandList, CommandStatus, ExecuteNamedError, Request, SubmitOptions,
-    check_command_key,
+    WaitingCommand, check_command_key,
 };
 
 use super::moments::read_span;
@@ -258,7 +258,7 @@ async fn show(app: &App, key: &str) -> Result<(), ExitError> {
             line("due at", due_at.to_string())?;
         }
         if waiting.is_behind {
-            line("stands behind", "another command of its aggregate".to_owned())?;
+            line("stands behind", stands_behind(waiting.held_by, &app.name))?;
         }
         if waiting.is_left {
             line("left", "this program has nobody for it, or cannot read it; another one may".to_owned())?;
@@ -267,7 +267,10 @@ async fn show(app: &App, key: &str) -> Result<(), ExitError> {
             line("last error", error.clone())?;
         }
     }
-    if let CommandStatus::Processed(committed) | CommandStatus::Cancelled(committed) = &info.status {
+    if let CommandStatus::Processed(committed)
+    | CommandStatus::Cancelled(committed)
+    | CommandStatus::Conflicted(committed) = &info.status
+    {
         match &committed.outcome {
             Outcome::Accepted => {
                 let events = many(u64::from(committed.event_count), "event");
@@ -339,9 +342,12 @@ async fn list(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
         let due_at = waiting.and_then(|waiting| waiting.due_at);
         vec![
             info.command_id.to_string(),
-            match waiting.is_some_and(|waiting| waiting.is_left) {
-                true => format!("{}, left", info.status.word()),
-                false => info.status.word().to_owned(),
+            match waiting {
+                Some(waiting) if waiting.is_left => format!("{}, left", info.status.word()),
+                Some(WaitingCommand { held_by: Some(letter), .. }) => {
+                    format!("{}, behind dead letter {letter}", info.status.word())
+                }
+                _ => info.status.word().to_owned(),
             },
             for_whom(info),
             or_dash(due_at),
@@ -352,6 +358,17 @@ async fn list(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
     let headings = ["command", "status", "for", "due at", "attempts", "last error"];
     print_table(&headings, commands.iter().map(row).collect())?;
     tell_rest()
+}
+
+/// What a command that is not the first of its line waits for.
+fn stands_behind(held_by: Option<WorkId>, service: &str) -> String {
+    match held_by {
+        Some(letter) => format!(
+            "dead letter {letter}, and waits until somebody replays or discards it: `{service} dead-letters show \
+             {letter}`"
+        ),
+        None => "another command of its aggregate".to_owned(),
+    }
 }
 
 /// Whom a command is for, as its address has it.
@@ -383,10 +400,13 @@ fn shown(info: &CommandInfo) -> Value {
         add("last_error", json!(waiting.last_error));
         add("urgent", json!(waiting.urgent));
         add("is_behind", json!(waiting.is_behind));
+        add("held_by", json!(waiting.held_by));
         add("is_left", json!(waiting.is_left));
     }
     match &info.status {
-        CommandStatus::Processed(committed) | CommandStatus::Cancelled(committed) => {
+        CommandStatus::Processed(committed)
+        | CommandStatus::Cancelled(committed)
+        | CommandStatus::Conflicted(committed) => {
             match &committed.outcome {
                 Outcome::Accepted => add("outcome", json!("accepted")),
                 Outcome::Refused { code, message, body } => {

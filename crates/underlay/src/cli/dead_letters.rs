@@ -5,7 +5,7 @@ use underlay_core::{WorkFilter, WorkId, WorkInfo, WorkStanding};
 use underlay_runtime::LetterOrder;
 use uuid::Uuid;
 
-use super::outbox::{WorkLine, filter, filters, limit, print_work};
+use super::outbox::{Outlook, WorkLine, every_tenant, filter, filters, limit, print_work, tenant, whose};
 use super::pages::{after, many};
 use super::user::who;
 use super::{App, log_to_stderr, print_json};
@@ -24,7 +24,7 @@ pub(super) fn command() -> clap::Command {
             .about(about)
             .arg(id(false).conflicts_with_all(["receiver", "key", "kind", "all"]))
             .args(filters())
-            .arg(Arg::new("all").long("all").action(ArgAction::SetTrue).help("All of them"))
+            .arg(Arg::new("all").long("all").action(ArgAction::SetTrue).help("All of them of the tenant"))
             .arg(
                 Arg::new("yes")
                     .long("yes")
@@ -44,7 +44,7 @@ pub(super) fn command() -> clap::Command {
         .arg_required_else_help(true)
         .subcommand(
             clap::Command::new("list")
-                .about("Print dead letters, the oldest first; of all tenants, or of --tenant")
+                .about("Print dead letters of a tenant, the oldest first")
                 .args(filters())
                 .arg(after())
                 .arg(limit()),
@@ -52,6 +52,7 @@ pub(super) fn command() -> clap::Command {
         .subcommand(
             clap::Command::new("show").about("Print one, with what was sent and why it failed").arg(id(true)),
         )
+        .arg(every_tenant())
         .subcommand(order("replay", "Try one again, or all that a filter finds"))
         .subcommand(order("discard", "Remove one for ever, or all that a filter finds"))
 }
@@ -80,7 +81,7 @@ fn died(info: &WorkInfo) -> [String; 3] {
 }
 
 async fn list(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
-    let row = |info: &WorkInfo, _: bool| {
+    let row = |info: &WorkInfo, _: Outlook| {
         let (sent, [died_at, attempts, key]) = (&info.work.sent, died(info));
         [
             info.work.id.to_string(),
@@ -107,7 +108,7 @@ async fn list(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
         "attempts",
         "last error",
     ];
-    let filter = WorkFilter { dead: true, ..filter(matches)? };
+    let filter = WorkFilter { dead: true, ..filter(app, matches)? };
     print_work(app, "dead-letters list", &filter, matches, headings, row).await
 }
 
@@ -117,10 +118,10 @@ fn id_of(matches: &ArgMatches) -> Option<WorkId> {
 
 async fn show(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
     let id = id_of(matches).ok_or_else(|| ExitError::invalid("which dead letter?"))?;
-    let of_tenant = WorkFilter { tenant: tenant(matches)?, ..WorkFilter::default() };
+    let of_tenant = WorkFilter { tenant: tenant(app, matches)?, ..WorkFilter::default() };
     let found = app.engine.find_dead_letter(&of_tenant, id).await?;
     if app.json {
-        return print_json(&WorkLine::of(&found, false));
+        return print_json(&WorkLine::of(&found, Outlook::default()));
     }
     let (work, sent, [died_at, attempts, key]) = (&found.work, &found.work.sent, died(&found));
     let mut out = std::io::stdout().lock();
@@ -142,27 +143,22 @@ async fn show(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
     Ok(())
 }
 
-/// The tenant, where `--tenant` stands on the command line.
-fn tenant(matches: &ArgMatches) -> Result<Option<underlay_core::TenantId>, ExitError> {
-    let given = matches.get_one::<String>("tenant").cloned();
-    Ok(given.map(underlay_core::TenantId::new).transpose()?)
-}
-
 async fn settle(app: &App, matches: &ArgMatches, order: LetterOrder) -> Result<(), ExitError> {
     log_to_stderr();
     let done = order.done();
     if let Some(id) = id_of(matches) {
-        let of_tenant = WorkFilter { tenant: tenant(matches)?, ..WorkFilter::default() };
+        let of_tenant = WorkFilter { tenant: tenant(app, matches)?, ..WorkFilter::default() };
         let found = app.engine.find_dead_letter(&of_tenant, id).await?;
         app.engine.settle_dead_letter(order, &found.work.tenant, id, &who(matches)?).await?;
         return told(app, 1, done, format!("dead letter {id} of {} is {done}", found.work.tenant));
     }
-    let filter = filter(matches)?;
-    let is_narrow = filter != WorkFilter::default();
+    let filter = filter(app, matches)?;
+    let whose = whose(filter.tenant.as_ref());
+    let is_narrow = filter != WorkFilter { tenant: filter.tenant.clone(), ..WorkFilter::default() };
     if !is_narrow && !matches.get_flag("all") {
-        return Err(ExitError::invalid(
-            "which? name one by its ID, some by --receiver, --key, --kind or --tenant, or say --all",
-        ));
+        return Err(ExitError::invalid(format!(
+            "which? name one by its ID, some by --receiver, --key or --kind, or say --all for all of {whose}"
+        )));
     }
     let counted = app.engine.count_dead_letters(&filter).await?;
     let left = if order == LetterOrder::Replay { counted.told } else { 0 };
@@ -177,16 +173,12 @@ async fn settle(app: &App, matches: &ArgMatches, order: LetterOrder) -> Result<(
             app,
             count,
             "found",
-            format!("{} would be {done}; say --yes to do it{rest}", letters(count)),
+            format!("{} of {whose} would be {done}; say --yes to do it{rest}", letters(count)),
         );
     }
     let count = app.engine.settle_dead_letters(order, &filter, counted.last, &who(matches)?).await?;
-    told(
-        app,
-        count,
-        done,
-        format!("{} {} {done}{rest}", letters(count), if count == 1 { "is" } else { "are" }),
-    )
+    let verb = if count == 1 { "is" } else { "are" };
+    told(app, count, done, format!("{} of {whose} {verb} {done}{rest}", letters(count)))
 }
 
 fn letters(count: usize) -> String {

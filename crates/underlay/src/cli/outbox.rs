@@ -1,12 +1,19 @@
+use std::collections::BTreeMap;
+
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use serde::Serialize;
 use underlay_core::limits::WORK_PAGE_MAX;
-use underlay_core::{TenantId, Timestamp, Work, WorkFilter, WorkInfo, WorkKind, WorkPlace, WorkStanding};
+use underlay_core::{
+    TenantId, Timestamp, Work, WorkFilter, WorkId, WorkInfo, WorkKind, WorkPlace, WorkStanding,
+};
 use underlay_runtime::{CommandList, CommandStatus, QueueStanding};
 
 use super::pages::{after, after_of, tell_more};
 use super::{App, or_dash, print_json, print_table};
 use crate::ExitError;
+
+/// The flag for the work of every tenant.
+const EVERY_TENANT: &str = "every-tenant";
 
 pub(super) fn command() -> clap::Command {
     clap::Command::new("outbox")
@@ -17,6 +24,7 @@ pub(super) fn command() -> clap::Command {
                 .action(ArgAction::SetTrue)
                 .help("Every kind of work: stored commands, and inputs and timers of processes too"),
         )
+        .arg(every_tenant())
         .after_help(
             "Later is what waits for its moment, or is tried again. A command that was cancelled, and a timer that was \
              taken back, count there until their moment; nothing comes of them.",
@@ -30,6 +38,30 @@ pub(super) fn command() -> clap::Command {
                 .arg(after())
                 .arg(limit()),
         )
+}
+
+/// Asks for the work of every tenant: without it, that of the configured one is meant. It stands with a command and with
+/// those below it.
+pub(super) fn every_tenant() -> Arg {
+    Arg::new(EVERY_TENANT)
+        .long(EVERY_TENANT)
+        .action(ArgAction::SetTrue)
+        .global(true)
+        .help("The work of every tenant, in place of that of --tenant")
+}
+
+/// Whose work is meant; none where it is that of every tenant.
+pub(super) fn tenant(app: &App, matches: &ArgMatches) -> Result<Option<TenantId>, ExitError> {
+    match (matches.get_flag(EVERY_TENANT), matches.contains_id("tenant")) {
+        (true, true) => Err(ExitError::invalid("--tenant and --every-tenant contradict each other; say one")),
+        (true, false) => Ok(None),
+        (false, _) => Ok(Some(app.tenant.clone())),
+    }
+}
+
+/// Whose work something is about, for people.
+pub(super) fn whose(tenant: Option<&TenantId>) -> String {
+    tenant.map_or_else(|| "every tenant".to_owned(), |tenant| format!("tenant {tenant}"))
 }
 
 /// What a list of work is narrowed down by. `--tenant` is there for every command.
@@ -54,11 +86,11 @@ pub(super) fn limit() -> Arg {
         .help("How many are printed at most")
 }
 
-/// The filter that the arguments name: of all tenants, where `--tenant` does not stand on the command line.
-pub(super) fn filter(matches: &ArgMatches) -> Result<WorkFilter, ExitError> {
+/// The filter that the arguments name: of the configured tenant, or of every one where that is said.
+pub(super) fn filter(app: &App, matches: &ArgMatches) -> Result<WorkFilter, ExitError> {
     let given = |name: &str| matches.get_one::<String>(name).cloned();
     Ok(WorkFilter {
-        tenant: given("tenant").map(TenantId::new).transpose()?,
+        tenant: tenant(app, matches)?,
         dead: false,
         kind: given("kind").as_deref().and_then(WorkKind::from_name),
         receiver: given("receiver"),
@@ -76,12 +108,16 @@ pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError
     app.engine.queue()?;
     match matches.subcommand() {
         Some(("list", matches)) => list(app, matches).await,
-        _ => depths(app, matches.get_flag("all")).await,
+        _ => depths(app, matches).await,
     }
 }
 
-async fn depths(app: &App, all: bool) -> Result<(), ExitError> {
-    let queues = app.engine.work_standings().await?.queues;
+async fn depths(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
+    let all = matches.get_flag("all");
+    let queues = match tenant(app, matches)? {
+        Some(tenant) => app.engine.tenant_queues(&tenant).await?,
+        None => app.engine.work_standings().await?.queues,
+    };
     let wanted = |queue: &&QueueStanding| all || queue.depth.kind == WorkKind::Message;
     let queues: Vec<&QueueStanding> = queues.iter().filter(wanted).collect();
     if app.json {
@@ -122,6 +158,9 @@ pub(super) struct WorkLine<'a> {
     /// Of a command that waits for its moment: whether nothing comes of it, since it was cancelled or executed directly.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     has_ended: bool,
+    /// The dead letter that it stands behind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_by: Option<WorkId>,
     attempts: u32,
     last_error: Option<&'a str>,
     due_at: Option<Timestamp>,
@@ -130,8 +169,17 @@ pub(super) struct WorkLine<'a> {
     payload: &'a str,
 }
 
+/// What is to become of a piece of work that waits.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Outlook {
+    /// It is a command of which nothing comes any more.
+    has_ended: bool,
+    /// The dead letter that it stands behind.
+    held_by: Option<WorkId>,
+}
+
 impl<'a> WorkLine<'a> {
-    pub(super) fn of(info: &'a WorkInfo, has_ended: bool) -> Self {
+    pub(super) fn of(info: &'a WorkInfo, Outlook { has_ended, held_by }: Outlook) -> Self {
         let (work, sent) = (&info.work, &info.work.sent);
         Self {
             work_id: work.id.to_string(),
@@ -144,6 +192,7 @@ impl<'a> WorkLine<'a> {
             version: sent.version.0,
             standing: &info.standing,
             has_ended,
+            held_by,
             attempts: work.attempts,
             last_error: work.last_error.as_deref(),
             due_at: sent.due_at,
@@ -161,19 +210,23 @@ pub(super) async fn print_work<const COLUMNS: usize>(
     filter: &WorkFilter,
     matches: &ArgMatches,
     headings: [&str; COLUMNS],
-    row: impl Fn(&WorkInfo, bool) -> [String; COLUMNS],
+    row: impl Fn(&WorkInfo, Outlook) -> [String; COLUMNS],
 ) -> Result<(), ExitError> {
     let queue = app.engine.queue()?;
     let (mut after, mut left, mut rows) = (Some(after_of(matches)), limit_of(matches), Vec::new());
+    let mut holders = BTreeMap::new();
     while let Some(place) = after.filter(|_| left > 0) {
         let page = queue.list_work(filter, place, left).await?;
         for info in &page.work {
             let waits = info.standing == WorkStanding::Later;
-            let has_ended = waits && has_ended(app, &info.work).await?;
+            let outlook = Outlook {
+                has_ended: waits && has_ended(app, &info.work).await?,
+                held_by: held_by(app, info, &mut holders).await?,
+            };
             if app.json {
-                print_json(&WorkLine::of(info, has_ended))?;
+                print_json(&WorkLine::of(info, outlook))?;
             } else {
-                rows.push(row(info, has_ended).to_vec());
+                rows.push(row(info, outlook).to_vec());
             }
         }
         left -= page.work.len();
@@ -184,7 +237,7 @@ pub(super) async fn print_work<const COLUMNS: usize>(
     }
     let Some(next) = after else { return Ok(()) };
     let options: &[&str] = &["receiver", "key", "kind", "limit"];
-    tell_more(app, matches, words, (options, &[]), &next.number().to_string())
+    tell_more(app, matches, words, (options, &[EVERY_TENANT]), &next.number().to_string())
 }
 
 /// Whether a piece of work is a stored command that was cancelled or executed directly before its moment: nothing comes
@@ -197,18 +250,43 @@ async fn has_ended(app: &App, work: &Work) -> Result<bool, ExitError> {
     let page = app.engine.commands(&work.tenant, CommandList::Waiting, before, 1).await?;
     let found = page.commands.first();
     let found = found.filter(|info| info.waiting.as_ref().is_some_and(|waiting| waiting.work_id == work.id));
-    Ok(found
-        .is_some_and(|info| matches!(info.status, CommandStatus::Processed(_) | CommandStatus::Cancelled(_))))
+    Ok(found.is_some_and(|info| {
+        matches!(
+            info.status,
+            CommandStatus::Processed(_) | CommandStatus::Cancelled(_) | CommandStatus::Conflicted(_)
+        )
+    }))
+}
+
+/// The dead letter that holds the line of a piece that stands behind another; each line is looked at once.
+async fn held_by(
+    app: &App,
+    info: &WorkInfo,
+    holders: &mut BTreeMap<[String; 3], Option<WorkId>>,
+) -> Result<Option<WorkId>, ExitError> {
+    if info.standing != WorkStanding::Behind {
+        return Ok(None);
+    }
+    let Work { tenant, sent, .. } = &info.work;
+    let line = [tenant.to_string(), sent.receiver.clone(), sent.key.clone()];
+    if let Some(known) = holders.get(&line) {
+        return Ok(*known);
+    }
+    let holder = app.engine.find_holder(&info.work).await?.map(|letter| letter.work.id);
+    Ok(*holders.entry(line).or_insert(holder))
 }
 
 async fn list(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
-    let row = |info: &WorkInfo, has_ended: bool| {
+    let row = |info: &WorkInfo, Outlook { has_ended, held_by }: Outlook| {
         let sent = &info.work.sent;
         let standing = match &info.standing {
             WorkStanding::Later if has_ended => format!("has ended, gone at {}", or_dash(sent.due_at)),
             WorkStanding::Ready => "ready".to_owned(),
             WorkStanding::Later => sent.due_at.map_or_else(|| "later".to_owned(), |due| format!("due {due}")),
-            WorkStanding::Behind => "behind its key".to_owned(),
+            WorkStanding::Behind => match held_by {
+                Some(letter) => format!("behind dead letter {letter}"),
+                None => "behind its key".to_owned(),
+            },
             WorkStanding::Dead { .. } => "dead".to_owned(),
         };
         [
@@ -224,5 +302,5 @@ async fn list(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
         ]
     };
     let headings = ["id", "tenant", "receiver", "kind", "name", "key", "stands", "attempts", "last error"];
-    print_work(app, "outbox list", &filter(matches)?, matches, headings, row).await
+    print_work(app, "outbox list", &filter(app, matches)?, matches, headings, row).await
 }

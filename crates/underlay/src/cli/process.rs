@@ -5,7 +5,9 @@ use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use serde::Serialize;
 use underlay_core::ProcessStart;
 use underlay_core::limits::PAGE_ROWS_MAX;
-use underlay_runtime::{ProcessFilter, ProcessInstance, ProcessPage, ProcessSummary};
+use underlay_runtime::{
+    CommandInfo, CommandStatus, ProcessFilter, ProcessInstance, ProcessPage, ProcessSummary,
+};
 
 use super::followers::print_followers;
 use super::pages::{many, tell_more};
@@ -170,6 +172,19 @@ async fn show(app: &App, process: &str, instance: &str) -> Result<(), ExitError>
             "waits for command {} ({}), sent at {}",
             command.name, command.command_id, command.sent_at
         )?;
+        // The instance goes on once that has ended: what keeps it from that is told here.
+        let found = app.engine.look_for_command(&app.tenant, command.command_id).await?;
+        let waiting = found.as_ref().and_then(|found| found.waiting.as_ref());
+        if let Some(letter) = waiting.and_then(|waiting| waiting.held_by) {
+            writeln!(
+                out,
+                "  it stands behind dead letter {letter} of its aggregate: nothing goes on before"
+            )?;
+        } else if let Some(CommandInfo { status: CommandStatus::Failed { died_at, .. }, .. }) = &found {
+            writeln!(out, "  it was given up at {died_at}")?;
+        } else if let Some(error) = waiting.and_then(|waiting| waiting.last_error.as_ref()) {
+            writeln!(out, "  it is tried again, and failed last because: {error}")?;
+        }
     }
     for timer in &shown.timers {
         writeln!(out, "waits for timer {} until {}", timer.name, timer.due_at)?;

@@ -155,11 +155,11 @@ fn a_process_that_answers_leaves_the_work_to_one_that_works() {
     let queues = http.get("/v1/admin/queues");
     assert!(queues.contains(r#""ready":2"#) && queues.contains(r#""shards_held":null"#), "{queues}");
     assert!(queues.contains(r#""status":"not_running""#), "nobody keeps the pump: {queues}");
-    let outbox = post.answer(&["outbox"]);
+    let outbox = post.answer(&["outbox", "--tenant", "acme"]);
     assert!(outbox.contains("receiver") && outbox.contains("mailer"), "{outbox}");
-    let listed = post.answer(&["outbox", "list", "--key", "one"]);
+    let listed = post.answer(&["outbox", "list", "--key", "one", "--every-tenant"]);
     assert!(listed.contains("ready") && !listed.contains("bad 1"), "{listed}");
-    let listed = post.answer(&["outbox", "list", "--json"]);
+    let listed = post.answer(&["outbox", "--every-tenant", "list", "--json"]);
     assert_eq!(listed.lines().count(), 2, "{listed}");
 
     let mut worker = post.start(&["worker"]);
@@ -178,7 +178,9 @@ fn a_process_that_answers_leaves_the_work_to_one_that_works() {
         ["3", "4"].iter().all(|position| fed.iter().filter(|fed| *fed == position).count() == 2)
     });
     assert!(!post.lines("fed").contains(&"1".to_owned()), "what was before is a pump's affair");
-    post.until("dead letters", || post.answer(&["dead-letters", "list", "--json"]).lines().count() == 2);
+    post.until("dead letters", || {
+        post.answer(&["dead-letters", "list", "--every-tenant", "--json"]).lines().count() == 2
+    });
     post.until("a fresh look", || http.get("/readyz").contains(r#""dead":2"#));
     let status = post.answer(&["pump", "status"]);
     assert!(status.contains("copy") && status.contains("live"), "{status}");
@@ -203,23 +205,24 @@ fn dead_letters_are_looked_at_and_settled_one_by_one_or_by_a_filter() {
     post.send("acme", &["bad 1", "bad 2", "bad 3"]);
     post.send("globex", &["bad 4"]);
     let worker = post.start(&["worker"]);
+    const EVERY: &[&str] = &["--every-tenant"];
     let letters = |args: &[&str]| {
         let lines = post.answer(&[&["dead-letters", "list", "--json"], args].concat());
         lines.lines().map(str::to_owned).collect::<Vec<_>>()
     };
-    post.until("dead letters", || letters(&[]).len() == 4);
+    post.until("dead letters", || letters(EVERY).len() == 4);
     drop(worker);
     assert_eq!(letters(&["--tenant", "globex"]).len(), 1);
-    assert_eq!(letters(&["--key", "bad 2"]).len(), 1);
-    assert_eq!(letters(&["--receiver", "nobody"]).len(), 0);
+    assert_eq!(letters(&["--key", "bad 2", "--tenant", "acme"]).len(), 1);
+    assert_eq!(letters(&["--receiver", "nobody", "--every-tenant"]).len(), 0);
     let id = |line: &str| line.split(r#""work_id":""#).nth(1).unwrap().split('"').next().unwrap().to_owned();
-    let first = id(&letters(&["--key", "bad 1"])[0]);
-    let table = post.answer(&["dead-letters", "list"]);
+    let first = id(&letters(&["--key", "bad 1", "--every-tenant"])[0]);
+    let table = post.answer(&["dead-letters", "list", "--tenant", "acme"]);
     assert!(
         table.contains(&first) && table.contains("no such address") && table.contains("final"),
         "{table}"
     );
-    let shown = post.answer(&["dead-letters", "show", &first]);
+    let shown = post.answer(&["dead-letters", "show", &first, "--tenant", "acme"]);
     for part in [
         "acme",
         "mailer (message)",
@@ -242,27 +245,81 @@ fn dead_letters_are_looked_at_and_settled_one_by_one_or_by_a_filter() {
     for order in ["replay", "discard"] {
         for filter in [&["--receiver", "nobody"][..], &["--key", "bad 1"], &["--kind", "message"], &["--all"]]
         {
-            let (code, _, told) = post.run(&[&["dead-letters", order, &first], filter].concat());
+            let (code, _, told) =
+                post.run(&[&["dead-letters", order, &first, "--every-tenant"], filter].concat());
             assert!(code == 2 && told.contains("cannot be used with"), "{told}");
         }
     }
-    assert_eq!(letters(&[]).len(), 4, "nothing was done");
-    let (code, out, told) = post.run(&["dead-letters", "discard", &first, "--as", "ann"]);
+    assert_eq!(letters(EVERY).len(), 4, "nothing was done");
+    let (code, out, told) = post.run(&["dead-letters", "discard", &first, "--as", "ann", "--every-tenant"]);
     assert!(code == 0 && out.contains("is discarded"), "{out}{told}");
     assert!(told.contains("ann") && told.contains("acme"), "the log says who did it: {told}");
-    let dry = post.answer(&["dead-letters", "replay", "--tenant", "acme"]);
-    assert!(dry.contains("2 dead letters would be replayed; say --yes"), "{dry}");
-    assert_eq!(letters(&[]).len(), 3, "nothing was done");
-    let done = post.answer(&["dead-letters", "replay", "--tenant", "acme", "--yes", "--json"]);
+    let dry = post.answer(&["dead-letters", "replay", "--all", "--tenant", "acme"]);
+    assert!(dry.contains("2 dead letters of tenant acme would be replayed; say --yes"), "{dry}");
+    assert_eq!(letters(EVERY).len(), 3, "nothing was done");
+    let done = post.answer(&["dead-letters", "replay", "--all", "--tenant", "acme", "--yes", "--json"]);
     assert_eq!(done.trim(), r#"{"replayed":2}"#);
-    assert_eq!(letters(&[]).len(), 1);
+    assert_eq!(letters(EVERY).len(), 1);
     assert_eq!(
-        post.answer(&["dead-letters", "discard", "--all", "--yes"]).trim(),
-        "1 dead letter is discarded"
+        post.answer(&["dead-letters", "discard", "--all", "--every-tenant", "--yes"]).trim(),
+        "1 dead letter of every tenant is discarded"
     );
-    let waits = post.answer(&["outbox", "list", "--json"]);
+    let waits = post.answer(&["outbox", "list", "--json", "--every-tenant"]);
     assert_eq!(waits.lines().count(), 2, "what was replayed waits: {waits}");
     assert!(waits.contains(r#""attempts":0"#), "with all its attempts: {waits}");
+}
+
+#[test]
+fn work_of_other_tenants_is_listed_and_settled_only_where_that_is_said() {
+    let post = Post::new();
+    post.send("acme", &["bad 1"]);
+    post.send("globex", &["bad 2"]);
+    let worker = post.start(&["worker"]);
+    post.until("dead letters", || {
+        post.answer(&["dead-letters", "list", "--every-tenant", "--json"]).lines().count() == 2
+    });
+    drop(worker);
+    post.send("acme", &["one"]);
+    // Configured by a flag, by the environment or by the file, the tenant is the same.
+    let file = post.folder.path().join("globex.toml");
+    std::fs::write(&file, "tenant = \"globex\"\n").unwrap();
+    let as_globex = |args: &[&str], by: usize| {
+        let mut command = post.command(args);
+        match by {
+            0 => command.args(["--tenant", "globex"]),
+            1 => command.env("POST_TENANT", "globex"),
+            _ => command.arg("--config").arg(&file),
+        };
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for by in 0..3 {
+        let outbox = as_globex(&["outbox", "--json"], by);
+        assert!(outbox.contains(r#""ready":0"#) && outbox.contains(r#""dead":1"#), "{by}: {outbox}");
+        let listed = as_globex(&["outbox", "list", "--json"], by);
+        assert_eq!(listed, "", "{by}");
+        let letters = as_globex(&["dead-letters", "list", "--json"], by);
+        assert!(letters.lines().count() == 1 && letters.contains("globex"), "{by}: {letters}");
+        let dry = as_globex(&["dead-letters", "discard", "--all"], by);
+        assert!(dry.starts_with("1 dead letters of tenant globex would be discarded"), "{by}: {dry}");
+    }
+    // Where none is configured it is the default, which has nothing.
+    assert_eq!(post.answer(&["dead-letters", "list", "--json"]), "");
+    assert!(
+        post.answer(&["dead-letters", "replay", "--all", "--yes"])
+            .starts_with("0 dead letters of tenant main")
+    );
+    for args in [["outbox", "list"], ["dead-letters", "list"]] {
+        let (code, _, told) = post.run(&[&args[..], &["--tenant", "acme", "--every-tenant"]].concat());
+        assert!(code == 2 && told.contains("contradict"), "{told}");
+    }
+    assert!(
+        as_globex(&["dead-letters", "discard", "--all", "--yes"], 1)
+            .contains("of tenant globex are discarded")
+    );
+    let left = post.answer(&["dead-letters", "list", "--every-tenant", "--json"]);
+    assert!(left.lines().count() == 1 && left.contains("acme"), "another tenant keeps its own: {left}");
 }
 
 #[test]

@@ -463,10 +463,10 @@ mod exim {
         answer(&server, "bob", AddressAnswer::Taken);
         reconnect(&mut server);
         let filter = ["dead-letters", "replay", "--receiver", "member-mail"];
-        assert!(ledger.answer(&filter).contains("2 dead letters would be replayed"));
+        assert!(ledger.answer(&filter).contains("2 dead letters of tenant main would be replayed"));
         letters(ledger, 2);
         let told = ledger.answer(&[&filter[..], &["--yes", "--as", "night shift"]].concat());
-        assert!(told.contains("2 dead letters are replayed"), "{told}");
+        assert!(told.contains("2 dead letters of tenant main are replayed"), "{told}");
         wait_for(&address, "member-link-sent", 3);
         let left = letters(ledger, 1);
         assert_eq!(left[0]["key"], "carl", "{left:?}");

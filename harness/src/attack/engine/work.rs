@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use underlay_core::{Actor, CommitId, Error, Timestamp, WorkFilter, WorkId, WorkPlace};
+use underlay_core::{Actor, CommitId, Error, Timestamp, WorkFilter, WorkId, WorkKind, WorkPlace};
 use underlay_runtime::{
     CommandList, CommandStatus, Engine, LetterOrder, ProcessFilter, Request, ScheduleDefinition,
     SubmitOptions,
@@ -119,6 +119,20 @@ impl Pair<'_> {
         let waiting = engine.commands(own, CommandList::Waiting, WorkPlace::START, 100).await?;
         let has_own = waiting.commands.iter().any(|info| info.command_id == later(self.own));
         attack.control(has_own, || format!("commands of {own}: {waiting:?}"));
+        let filter = WorkFilter { tenant: Some(own.clone()), ..WorkFilter::default() };
+        for info in engine.queue()?.list_work(&filter, WorkPlace::START, 100).await?.work {
+            self.judge("Engine::find_holder", engine.find_holder(&info.work).await, attack);
+        }
+        // The others have more of the same queues.
+        let queues = engine.tenant_queues(own).await;
+        let told = queues.as_ref().map_or(0, |queues| {
+            let commands = queues.iter().filter(|queue| queue.depth.kind == WorkKind::Command);
+            commands.map(|queue| queue.depth.later).sum()
+        });
+        self.judge("Engine::tenant_queues", queues, attack);
+        let count = waiting.commands.len() as u64;
+        attack.judge(told > count, || format!("{own} is told of {told} commands, and has {count}"));
+        attack.control(told > 0, || format!("{own} is told of none of its commands"));
         // The same id is a command of one's own, and says nothing of the other.
         let request = Request::new(own.clone()).with_command_id(theirs);
         let options = SubmitOptions::default().due_at(Timestamp::MAX);

@@ -36,7 +36,12 @@ const fn mistake(name: &'static str, meets: fn(&Asked, &Known) -> bool, does: Do
     Mistake { name, meets, does }
 }
 
-pub(super) const MISTAKES: [Mistake; 23] = [
+pub(super) const MISTAKES: [Mistake; 24] = [
+    mistake(
+        "queues are told without their tenant",
+        |asked, _| asked.target == "/v1/admin/queues",
+        Does::AsVictim,
+    ),
     mistake(
         "a schedule is removed without its tenant",
         |asked, known| asked.method == "DELETE" && asked.holds(&known.schedule.theirs),

@@ -25,6 +25,8 @@ use crate::Result;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a token lives that is to be old when it is used.
 const SHORT_LIFE: Duration = Duration::from_millis(500);
+/// For longer than this, nobody is told again what the store has said.
+const TOLD_AGAIN: Duration = Duration::from_millis(1_200);
 /// The vault that every tenant has.
 pub(super) const SHARED: &str = "shared";
 /// When what waits is due.
@@ -55,6 +57,7 @@ fn victim_mark() -> String {
 const VICTIM: u32 = 902;
 const ATTACKER: u32 = 901;
 const THIRD: u32 = 903;
+const IDLE: u32 = 904;
 
 /// What the attack knows of the victim, and its own tokens.
 #[derive(Clone, Debug)]
@@ -62,6 +65,8 @@ pub(super) struct Known {
     pub(super) attacker: Marked,
     pub(super) victim: TenantId,
     pub(super) token: String,
+    /// Of a tenant that has nothing at all.
+    pub(super) idle_token: String,
     /// The attack never sends it alone: it is what mistakes come in with.
     pub(super) victims_token: String,
     pub(super) revoked_token: String,
@@ -104,6 +109,7 @@ impl Site {
         let (token, _) = add(&file, &attacker.id, None).await?;
         let (victims_token, _) = add(&file, &victim.id, None).await?;
         let (third_token, _) = add(&file, &third.id, None).await?;
+        let (idle_token, _) = add(&file, &Marked::new("http-idle", IDLE)?.id, None).await?;
         let (expired_token, _) = add(&file, &victim.id, Some(clock.now() + SHORT_LIFE)).await?;
         let (revoked_token, revoked) = add(&file, &victim.id, None).await?;
         file.change(&SystemClock, |list| list.remove(&revoked)).await?;
@@ -131,6 +137,7 @@ impl Site {
         let known = Known {
             victim: victim.id.clone(),
             token,
+            idle_token,
             victims_token,
             revoked_token,
             expired_token,
@@ -158,6 +165,18 @@ impl Site {
             attacker,
         };
         Ok(Self { door, known, views, _folder: folder })
+    }
+
+    /// The victim comes to have more in a queue: a command for later.
+    pub(super) async fn fill_more(&self) -> Result<()> {
+        let Known { victims_token, .. } = &self.known;
+        let mark = victim_mark();
+        let body = format!(r#"{{"secret":"secret-{mark}"}}"#);
+        let later = Asked::post(format!("/v1/vault/more-{mark}/fill?due_at={LATER}"), body).by(victims_token);
+        let told = self.door.ask_well(&later).await?;
+        // What a service knows of its queues may be as old as that.
+        SystemClock.sleep(TOLD_AGAIN).await;
+        if told.status == 202 { Ok(()) } else { Err(format!("{}: {}", told.status, told.body).into()) }
     }
 
     /// Everything the victim reads, as one text.

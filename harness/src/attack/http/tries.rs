@@ -85,6 +85,7 @@ fn nobodys_token(like: &str) -> String {
 /// Tries everything.
 pub(super) async fn attack(site: &Site, attack: &mut Attack) -> Result<()> {
     let known = &site.known;
+    compare_over_time(site, attack).await?;
     let before = site.victims().await?;
     let mut tried = BTreeSet::new();
     // Once while the attacker has nothing of these names, and once after it has made its own.
@@ -106,6 +107,34 @@ pub(super) async fn attack(site: &Site, attack: &mut Attack) -> Result<()> {
     let after = site.victims().await?;
     attack.judge(before != after, || "what another tenant has was changed".to_owned());
     attack.control(before.contains(&marks::mark(902)), || "the other tenant has nothing".to_owned());
+    Ok(())
+}
+
+/// What is asked with nothing but a token differs by what another tenant has only over time: who has nothing and who has
+/// something are told the same before the other comes to have more, and after it.
+async fn compare_over_time(site: &Site, attack: &mut Attack) -> Result<()> {
+    let Known { token, idle_token, .. } = &site.known;
+    let read = |route: &Route| route.method == "GET" && !route.path.contains('{');
+    let targets: Vec<&str> = routes().into_iter().filter(read).map(|route| route.path).collect();
+    let ask = async || -> Result<Vec<(&str, String)>> {
+        let mut answers = Vec::new();
+        for (target, token) in targets.iter().flat_map(|target| [(target, token), (target, idle_token)]) {
+            let asked = Asked::get(*target).by(token);
+            let told = site.door.ask(&asked, &site.known).await?;
+            answers.push((*target, format!("{} {}", told.status, plain(&told.body, &[]))));
+        }
+        Ok(answers)
+    };
+    let before = ask().await?;
+    site.fill_more().await?;
+    for ((target, before), (_, after)) in before.into_iter().zip(ask().await?) {
+        attack.judge(before != after, || format!("GET {target}: {after} and not {before}"));
+    }
+    let queues = site.door.ask(&Asked::get("/v1/admin/queues").by(idle_token), &site.known).await?;
+    let told: Value = serde_json::from_str(&queues.body).unwrap_or_default();
+    attack.judge(told["queues"] != Value::Array(Vec::new()), || {
+        format!("who has nothing is told of queues: {}", queues.body)
+    });
     Ok(())
 }
 

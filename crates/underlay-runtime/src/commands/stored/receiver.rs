@@ -2,9 +2,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use underlay_core::{
-    Attempts, CommandError, CommandOutcome, Commit, CommitId, CommitStatus, Error, EventStoreExt,
-    ExpectedVersion, Fingerprint, GIVEN_UP, Json, Metadata, Origin, Outcome, ReplyTo, StoredCommand,
-    StoredInput, Work, WorkKind, kept_work_error,
+    Attempts, CONFLICT, CommandError, CommandOutcome, Commit, CommitId, CommitStatus, Conflict, Error,
+    EventStoreExt, ExpectedVersion, Fingerprint, GIVEN_UP, Json, Metadata, Origin, Outcome, ReplyTo,
+    StoredCommand, StoredInput, Work, WorkKind, kept_work_error,
 };
 
 use super::{Commands, read_command, reads_command};
@@ -14,8 +14,9 @@ use crate::{ErasedRefusal, ExecuteNamedError, Executed, Request};
 
 /// Runs stored commands, of every category and operation.
 ///
-/// A refusal is an outcome, and the work is done. What the caller has to mend is final: an id that was used for something
-/// else, a stream that has moved past the expected version. A command that this program does not know is left for a
+/// A refusal is an outcome, and the work is done. So is a conflict with the version that the caller expects: it is stored
+/// under the command's id, and what stands behind goes on. What the caller has to mend is final: an id that was used for
+/// something else. A command that this program does not know is left for a
 /// newer process beside it. A body was looked at when it was stored, so it fits the program that stored it: it is
 /// tried again, as is everything that may pass.
 ///
@@ -48,8 +49,15 @@ impl StoredCommands {
         };
         match self.find_outcome(work, stored).await {
             Ok(Some(outcome)) => Ok(outcome),
+            Ok(None) => match unexpected(&failure, stored) {
+                Some(conflict) => {
+                    let ended = self.store_outcome(work, stored, conflicted(conflict)).await;
+                    ended.map_err(|error| not_done(error.into()))
+                }
+                None => Err(not_done(failure)),
+            },
             // A store that cannot say is asked at the next attempt.
-            Ok(None) | Err(_) => Err(not_done(work, failure)),
+            Err(_) => Err(not_done(failure)),
         }
     }
 
@@ -95,23 +103,32 @@ impl StoredCommands {
         let message = kept_work_error(reason);
         let failed = CommandOutcome::Failed { reason: message.clone() };
         // What is not well formed was never decided, and never will be.
-        let Ok(content) = stored.content(&work.sent.receiver, &work.sent.name) else { return Ok(failed) };
-        let id = stored.identity(&work.tenant, work.id);
+        if stored.content(&work.sent.receiver, &work.sent.name).is_err() {
+            return Ok(failed);
+        }
         let body = Json::encode(&serde_json::Map::new())?;
-        let mut commit = Commit::new(id).with_content(content).with_outcome(Outcome::Refused {
-            code: GIVEN_UP.to_owned(),
-            message,
-            body,
-        });
+        let outcome = Outcome::Refused { code: GIVEN_UP.to_owned(), message, body };
+        match self.store_outcome(work, stored, Ok(outcome)).await {
+            // The id stands for something else, so the command cannot run under it.
+            Err(Error::IdReused(_)) => Ok(failed),
+            ended => ended,
+        }
+    }
+
+    /// Stores how a command ends that is not decided, under its id. Says how it ended, which may be otherwise.
+    async fn store_outcome(
+        &self,
+        work: &Work,
+        stored: &StoredCommand,
+        outcome: Result<Outcome, Error>,
+    ) -> Result<CommandOutcome, Error> {
+        let content = stored.content(&work.sent.receiver, &work.sent.name)?;
+        let id = stored.identity(&work.tenant, work.id);
+        let mut commit = Commit::new(id).with_content(content).with_outcome(outcome?);
         commit.metadata.command_id = Some(id);
         commit.metadata.correlation_id = stored.correlation_id;
         commit.metadata.causation_id = stored.causation_id;
-        match self.commands.store.commit(&work.tenant, commit).await {
-            Ok(committed) => Ok(told(committed.outcome)),
-            // The id stands for something else, so the command cannot run under it.
-            Err(Error::IdReused(_)) => Ok(failed),
-            Err(error) => Err(error),
-        }
+        Ok(told(self.commands.store.commit(&work.tenant, commit).await?.outcome))
     }
 
     /// Tells the process that waits for it how a command ended.
@@ -156,7 +173,7 @@ impl Receiver for StoredCommands {
         if let CommandOutcome::Failed { reason } = outcome {
             return Err(NotDone::last(reason));
         }
-        self.tell(work, &stored, outcome).await.map_err(|error| not_done(work, error.into()))
+        self.tell(work, &stored, outcome).await.map_err(|error| not_done(error.into()))
     }
 
     async fn give_up(&self, work: &Work, reason: &str) -> Result<GivenUp, Error> {
@@ -207,27 +224,35 @@ fn request(work: &Work, stored: &StoredCommand) -> Request {
 }
 
 /// Says of a failure whether another attempt may succeed.
-fn not_done(work: &Work, failure: ExecuteNamedError) -> NotDone {
+fn not_done(failure: ExecuteNamedError) -> NotDone {
     let error = match failure {
         ExecuteNamedError::Refused(refused) => return NotDone::last(refused),
         ExecuteNamedError::Command(error @ CommandError::Unknown { .. }) => return NotDone::anothers(error),
         ExecuteNamedError::Command(error) => return NotDone::passing(error),
         ExecuteNamedError::Failed(error) => error,
     };
-    let is_final = match &error {
-        Error::Invalid(_) | Error::IdReused(_) => true,
-        // Without an expected version the engine decides again; with one, the stream never comes back to it.
-        Error::Conflict(conflict) => match conflict.expected {
-            ExpectedVersion::Exact(expected) => stored_expects(work) && conflict.actual > expected,
-            _ => false,
-        },
-        _ => false,
-    };
+    // A conflict is decided again. What the caller expects was looked at before.
+    let is_final = matches!(error, Error::Invalid(_) | Error::IdReused(_));
     let is_anothers = matches!(error, Error::NotFound(_));
     NotDone { is_final, is_anothers, ..NotDone::from(error) }
 }
 
-/// Whether whoever gave the command said which version they had seen.
-fn stored_expects(work: &Work) -> bool {
-    read_command(work).is_ok_and(|stored| stored.expected.is_some())
+/// The conflict with the version that whoever gave the command has seen, where that is why it was not decided.
+fn unexpected<'f>(failure: &'f ExecuteNamedError, stored: &StoredCommand) -> Option<&'f Conflict> {
+    match failure {
+        ExecuteNamedError::Failed(Error::Conflict(conflict)) => {
+            stored.expected.filter(|expected| conflict.expected == ExpectedVersion::Exact(*expected))?;
+            Some(conflict)
+        }
+        _ => None,
+    }
+}
+
+/// A conflict as an outcome.
+fn conflicted(conflict: &Conflict) -> Result<Outcome, Error> {
+    let Conflict { stream, actual, .. } = conflict;
+    let ExpectedVersion::Exact(expected) = conflict.expected else { return Err(conflict.clone().into()) };
+    let members = serde_json::json!({ "stream": stream, "expected": expected, "actual": actual });
+    let message = kept_work_error(&conflict.to_string());
+    Ok(Outcome::Refused { code: CONFLICT.to_owned(), message, body: Json::encode(&members)? })
 }

@@ -1,9 +1,11 @@
+use std::collections::HashMap;
+
 use serde::Serialize;
 use underlay_core::limits::WORK_PAGE_MAX;
 use underlay_core::{
-    Actor, CANCELLED, Commit, CommitId, CommitStatus, Committed, Error, EventStoreExt, GIVEN_UP, Json, Lane,
-    Outcome, StoredCommand, TenantId, Timestamp, Work, WorkFilter, WorkId, WorkInfo, WorkKind, WorkPlace,
-    WorkStanding,
+    Actor, CANCELLED, CONFLICT, Commit, CommitId, CommitStatus, Committed, Error, EventStoreExt, GIVEN_UP,
+    Json, Lane, Outcome, StoredCommand, TenantId, Timestamp, Work, WorkFilter, WorkId, WorkInfo, WorkKind,
+    WorkPlace, WorkQueue, WorkStanding,
 };
 
 use super::{Commands, read_command, reads_command, submission_id};
@@ -32,6 +34,8 @@ pub enum CommandStatus {
     Processed(Committed),
     /// It was cancelled before it was decided. It never runs.
     Cancelled(Committed),
+    /// The stream was not at the version that whoever gave it expects: its outcome says so, and it never runs.
+    Conflicted(Committed),
     /// It was given up, and waits for a person to replay or discard it. Where a process was told, it never runs.
     Failed {
         /// When.
@@ -54,7 +58,7 @@ impl CommandStatus {
             Self::Consumed => "consumed",
             Self::Processed(_) => "processed",
             Self::Cancelled(_) => "cancelled",
-            Self::Failed { .. } => "failed",
+            Self::Conflicted(_) | Self::Failed { .. } => "failed",
             Self::Discarded => "discarded",
             Self::Uncertain => "uncertain",
         }
@@ -86,6 +90,10 @@ pub struct WaitingCommand {
     pub urgent: bool,
     /// Whether it stands behind another command to the same aggregate.
     pub is_behind: bool,
+    /// The dead letter that holds the line it stands behind in, where one does: nothing of the line goes on until a
+    /// person replays or discards that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<WorkId>,
     /// Whether this program has nobody for it, or cannot read it. Then it is left for another program, and what
     /// stands behind it too.
     pub is_left: bool,
@@ -137,7 +145,8 @@ impl Commands {
         let submission = submission_id(tenant, id);
         if let Some(found) = queue.find_work(tenant, submission, 0).await? {
             let submitted_at = Some(found.work.sent_at);
-            return Ok(Some(self.waiting(id, submitted_at, &found)));
+            let info = self.waiting(id, submitted_at, &found);
+            return Ok(Some(self.with_holder(info, &found, &mut Holders::new()).await?));
         }
         // The work is settled after the outcome is stored, so what is gone has ended, unless somebody removed it.
         if let Some(ended) = self.ended(tenant, id).await? {
@@ -169,7 +178,8 @@ impl Commands {
                 let page = queue.list_work(&filter, place, WORK_PAGE_MAX).await?;
                 let is_it = |info: &&WorkInfo| read(&info.work).0.identity(tenant, info.work.id) == id;
                 if let Some(found) = page.work.iter().find(is_it) {
-                    return Ok(Some(self.waiting(id, submitted_at(id, &found.work), found)));
+                    let info = self.waiting(id, submitted_at(id, &found.work), found);
+                    return Ok(Some(self.with_holder(info, found, &mut Holders::new()).await?));
                 }
                 after = page.next();
             }
@@ -190,11 +200,13 @@ impl Commands {
         let limit = limit.min(WORK_PAGE_MAX);
         let found = self.queue()?.list_work(&filter, after, limit).await?;
         let mut commands = Vec::with_capacity(found.work.len());
+        let mut holders = Holders::new();
         for info in &found.work {
             let id = read(&info.work).0.identity(tenant, info.work.id);
             // What was cancelled, or executed directly, stands here until its moment has come.
             let ended = self.ended(tenant, id).await?;
-            let info = self.waiting(id, submitted_at(id, &info.work), info);
+            let waiting = self.waiting(id, submitted_at(id, &info.work), info);
+            let info = self.with_holder(waiting, info, &mut holders).await?;
             commands.push(ended.map_or(info.clone(), |ended| CommandInfo { waiting: info.waiting, ..ended }));
         }
         Ok(CommandPage { commands, next: found.next() })
@@ -220,7 +232,9 @@ impl Commands {
                 self.discard_letter(tenant, id).await?;
                 return Ok(Cancelled::Cancelled(info));
             }
-            CommandStatus::Processed(_) | CommandStatus::Discarded => return Ok(Cancelled::TooLate(info)),
+            CommandStatus::Processed(_) | CommandStatus::Conflicted(_) | CommandStatus::Discarded => {
+                return Ok(Cancelled::TooLate(info));
+            }
             CommandStatus::Pending
             | CommandStatus::Consumed
             | CommandStatus::Failed { .. }
@@ -251,6 +265,27 @@ impl Commands {
             self.discard_letter(tenant, id).await?;
         }
         Ok(of_ended(of_committed(committed, Some(found.work.sent_at))))
+    }
+
+    /// Says which dead letter holds the line of a command that stands behind another; each line is looked at once.
+    async fn with_holder(
+        &self,
+        mut info: CommandInfo,
+        of: &WorkInfo,
+        holders: &mut Holders,
+    ) -> Result<CommandInfo, Error> {
+        let Some(waiting) = info.waiting.as_mut().filter(|waiting| waiting.is_behind) else {
+            return Ok(info);
+        };
+        let line = (of.work.sent.receiver.clone(), of.work.sent.key.clone());
+        waiting.held_by = match holders.get(&line) {
+            Some(known) => *known,
+            None => {
+                let holder = find_holder(self.queue()?, &of.work).await?.map(|letter| letter.work.id);
+                *holders.entry(line).or_insert(holder)
+            }
+        };
+        Ok(info)
     }
 
     /// Removes the dead letter of a command that was cancelled: nobody replays it any more, and those behind it go on.
@@ -312,12 +347,37 @@ impl Commands {
             due_at: work.sent.due_at,
             urgent: work.sent.lane == Lane::Urgent,
             is_behind: info.standing == WorkStanding::Behind,
+            held_by: None,
             is_left: !matches!(info.standing, WorkStanding::Dead { .. }) && !self.receives(work),
             attempts: work.attempts,
             last_error: work.last_error.clone().or(problem),
         };
         CommandInfo { command_id: id, status, submitted_at, waiting: Some(waiting) }
     }
+}
+
+/// Of each line, by receiver and key, the dead letter that holds it.
+type Holders = HashMap<(String, String), Option<WorkId>>;
+
+/// The dead letter that holds the line of a piece of work, where one does.
+pub(crate) async fn find_holder(queue: &dyn WorkQueue, work: &Work) -> Result<Option<WorkInfo>, Error> {
+    let filter = WorkFilter {
+        tenant: Some(work.tenant.clone()),
+        dead: true,
+        kind: None,
+        receiver: Some(work.sent.receiver.clone()),
+        key: Some(work.sent.key.clone()),
+    };
+    let mut after = Some(WorkPlace::START);
+    while let Some(place) = after {
+        let page = queue.list_work(&filter, place, WORK_PAGE_MAX).await?;
+        after = page.next();
+        let holds = |info: &WorkInfo| matches!(info.standing, WorkStanding::Dead { holds: true, .. });
+        if let Some(found) = page.work.into_iter().find(holds) {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 /// When a command was submitted; none where something sent it on.
@@ -346,6 +406,7 @@ fn of_committed(committed: Committed, submitted_at: Option<Timestamp>) -> Comman
     let command_id = committed.id;
     let status = match &committed.outcome {
         Outcome::Refused { code, .. } if code == CANCELLED => CommandStatus::Cancelled(committed),
+        Outcome::Refused { code, .. } if code == CONFLICT => CommandStatus::Conflicted(committed),
         Outcome::Refused { code, .. } if code == GIVEN_UP => {
             CommandStatus::Failed { died_at: committed.recorded_at, is_final: true }
         }

@@ -8,10 +8,10 @@ use tokio::sync::Notify;
 use underlay_core::limits::COMMIT_WORK_MAX;
 use underlay_core::memory::{MemoryCheckpoints, MemoryEventStore, MemoryReadModels, MemorySchedules};
 use underlay_core::{
-    Actor, Aggregate, CANCELLED, CommandOutcome, CommitId, Context, Decision, DueLook, Error, EventStore,
-    EventStoreExt, Fingerprint, Json, Lane, ManualClock, Operation, Outcome, Reads, ReplyTo, SchemaVersion,
-    Settled, Settlement, Shard, StoredCommand, StoredInput, StreamName, Streams, TenantId, Timestamp,
-    Version, Work, WorkFilter, WorkKind, WorkPlace, WorkQueue, WorkScope, Worker, WorkerId,
+    Actor, Aggregate, CANCELLED, CONFLICT, CommandOutcome, CommitId, Context, Decision, DueLook, Error,
+    EventStore, EventStoreExt, Fingerprint, Json, Lane, ManualClock, Operation, Outcome, Reads, ReplyTo,
+    SchemaVersion, Settled, Settlement, Shard, StoredCommand, StoredInput, StreamName, Streams, TenantId,
+    Timestamp, Version, Work, WorkFilter, WorkKind, WorkPlace, WorkQueue, WorkScope, Worker, WorkerId,
 };
 use underlay_derive::{command, event, refusal};
 
@@ -493,19 +493,11 @@ async fn a_failure_says_whether_another_attempt_may_succeed() {
         desk.store.commit(&tenant(), underlay_core::Commit::new(CommitId::draw()).send(work)).await.unwrap();
         desk.work(WorkKind::Command).await.pop().unwrap()
     };
-    let expecting = StoredCommand { expected: Some(Version(0)), ..stored(r#"{"cents":1}"#) };
-    let behind = desk.store_raw(expecting, "put").await;
-    let ahead = StoredCommand { expected: Some(Version(9)), ..stored(r#"{"cents":1}"#) };
-    let ahead = desk.store_raw(ahead, "put").await;
     desk.put("k", 1).await.unwrap();
     desk.attempt(&desk.work(WorkKind::Command).await.pop().unwrap()).await.unwrap();
-    for (work, is_final, told) in [
-        (misfit, false, "does not fit"),
-        (bug, false, "its log says why"),
-        (damaged, true, "stored command"),
-        (behind, true, "conflict"),
-        (ahead, false, "conflict"),
-    ] {
+    for (work, is_final, told) in
+        [(misfit, false, "does not fit"), (bug, false, "its log says why"), (damaged, true, "stored command")]
+    {
         let failed = desk.attempt(&work).await.unwrap_err();
         assert!(failed.reason.contains(told), "{failed}");
         assert_eq!((failed.is_final, failed.is_anothers), (is_final, false), "{failed}");
@@ -515,7 +507,59 @@ async fn a_failure_says_whether_another_attempt_may_succeed() {
     assert!(left.is_anothers && left.reason.contains("of-tomorrow"), "{left}");
     // In a list, what cannot be read hides nothing else.
     let page = desk.commands.list(&tenant(), CommandList::Waiting, WorkPlace::START, 100).await.unwrap();
-    assert_eq!(page.commands.len(), 7);
+    assert_eq!(page.commands.len(), 5);
+}
+
+#[tokio::test]
+async fn a_version_that_the_caller_did_not_see_is_an_answer_and_holds_nothing() {
+    let desk = Desk::new();
+    desk.put_directly("first", 1).await.unwrap();
+    let put = StoredCommand::new(Some("1".to_owned()), Json::parse(r#"{"cents":1}"#).unwrap());
+    for (expected, is_of_process) in [(0, false), (9, false), (0, true), (9, true)] {
+        let stored = if is_of_process { of_process(r#"{"cents":1}"#) } else { put.clone() };
+        let stored = StoredCommand { expected: Some(Version(expected)), ..stored };
+        let work = desk.store_raw(stored.clone(), "put").await;
+        // The next attempt finds the outcome, whoever makes it, and though the stream is where it was expected.
+        desk.attempt(&work).await.unwrap();
+        desk.beside(registry()).attempt(&work).await.unwrap();
+        assert_eq!(desk.give_up(&work, "late").await, GivenUp::Done);
+        let id = stored.identity(&tenant(), work.id);
+        let info = desk.commands.command_status(&tenant(), id).await.unwrap().unwrap();
+        assert_eq!(info.status.word(), "failed");
+        let CommandStatus::Conflicted(committed) = info.status else { panic!("{info:?}") };
+        let Outcome::Refused { code, message, body } = committed.outcome else { panic!("it is refused") };
+        assert!(code == CONFLICT && message.contains("expected version"), "{code}: {message}");
+        let members: serde_json::Value = body.decode().unwrap();
+        let wanted = serde_json::json!({ "stream": "jar-1", "expected": expected, "actual": 1 });
+        assert_eq!(members, wanted);
+        let told = desk.told().await;
+        assert_eq!(told.len(), if is_of_process { usize::from(expected == 9) + 1 } else { 0 });
+        let is_told =
+            |told: &CommandOutcome| matches!(told, CommandOutcome::Refused { code, .. } if code == CONFLICT);
+        assert!(told.iter().all(is_told), "{told:?}");
+        desk.settle(&work, Settled::Done).await;
+    }
+    assert_eq!(desk.cents().await, 1);
+}
+
+#[tokio::test]
+async fn what_stands_behind_a_dead_letter_says_behind_which() {
+    let desk = Desk::new();
+    desk.put("dead", 1).await.unwrap();
+    desk.put("behind", 1).await.unwrap();
+    let [dead, behind] = <[Work; 2]>::try_from(desk.work(WorkKind::Command).await).unwrap();
+    desk.settle(&dead, Settled::Retry { due_at: Timestamp::MAX, error: "no".to_owned() }).await;
+    desk.settle(&behind, Settled::Held).await;
+    let held_by = async || {
+        let info = desk.commands.command_status(&tenant(), id_of("behind")).await.unwrap().unwrap();
+        let page = desk.commands.list(&tenant(), CommandList::Waiting, WorkPlace::START, 10).await.unwrap();
+        let listed = page.commands.iter().find(|info| info.command_id == id_of("behind")).unwrap();
+        assert_eq!(info.waiting, listed.waiting);
+        info.waiting.unwrap().held_by
+    };
+    assert_eq!(held_by().await, None, "it is tried again");
+    desk.settle(&dead, Settled::Dead { error: "no".to_owned(), is_final: true, holds: true }).await;
+    assert_eq!(held_by().await, Some(dead.id));
 }
 
 #[tokio::test]

@@ -112,7 +112,7 @@ async fn a_dead_letter_holds_its_key_or_not_as_the_handler_says() {
     let took = yard.pass_until(async || yard.left().await == 0).await;
     assert!(took <= POLL * 2, "{took:?}");
     assert_eq!(yard.book.numbers("acme", "k", "done"), [2, 3, 1, 2, 3]);
-    let depths = yard.store.queue_depths().await.unwrap();
+    let depths = yard.store.queue_depths(None).await.unwrap();
     assert_eq!(depths.iter().map(|depth| depth.dead).sum::<u64>(), 1);
     work.stop().await;
 }

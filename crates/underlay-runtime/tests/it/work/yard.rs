@@ -557,7 +557,7 @@ pub trait QueueIsEmpty {
 
 impl QueueIsEmpty for MemoryEventStore {
     async fn queue_is_empty(&self) -> bool {
-        let depths = self.queue_depths().await.unwrap();
+        let depths = self.queue_depths(None).await.unwrap();
         depths.iter().all(|depth| depth.ready + depth.later == 0)
     }
 }

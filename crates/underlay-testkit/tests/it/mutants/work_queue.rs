@@ -125,6 +125,10 @@ enum Mutation {
     CountsDeadAsLater,
     /// No count is exact.
     CountsAtLeast,
+    /// What waits for its next attempt is not late.
+    ForgetsTheAgeOfTheTried,
+    /// The depths of one tenant are those of all.
+    CountsForAnyTenant,
     /// Reopened, there is no work.
     ForgetsWorkWhenReopened,
     /// Reopened, there are no dead letters.
@@ -541,10 +545,14 @@ impl WorkQueueLayer for Mutant {
         Ok(listed)
     }
 
-    async fn queue_depths(&self) -> Result<Vec<QueueDepth>, Error> {
-        let mut depths = self.0.store.queue_depths().await?;
+    async fn queue_depths(&self, tenant: Option<&TenantId>) -> Result<Vec<QueueDepth>, Error> {
+        let tenant = tenant.filter(|_| !self.is(Mutation::CountsForAnyTenant));
+        let mut depths = self.0.store.queue_depths(tenant).await?;
         if self.is(Mutation::CountsDeadAsLater) {
             depths.iter_mut().for_each(|depth| depth.later += std::mem::take(&mut depth.dead));
+        }
+        if self.is(Mutation::ForgetsTheAgeOfTheTried) {
+            depths.iter_mut().filter(|depth| depth.ready == 0).for_each(|depth| depth.oldest_sent_at = None);
         }
         if self.is(Mutation::CountsAtLeast) {
             depths.iter_mut().for_each(|depth| depth.ready_is_least = true);
@@ -645,6 +653,8 @@ caught! { work_queue;
     unbounded: lists_are_bounded_in_bytes fails on ListsWithoutBound;
     ended_early: lists_are_bounded_in_bytes fails on EndsAListEarly;
     listed_twice: lists_are_bounded_in_bytes fails on RepeatsTheLast;
+    counted_for_anybody: depths_of_a_tenant_are_its_own fails on CountsForAnyTenant;
+    never_late: what_is_tried_again_is_late fails on ForgetsTheAgeOfTheTried;
     uncounted: work_is_listed_and_counted fails on CountsAtLeast;
     miscounted: work_is_listed_and_counted fails on CountsDeadAsLater;
     work_forgotten: work_survives_reopening fails on ForgetsWorkWhenReopened;

@@ -1,0 +1,6 @@
+SELECT
+    place,
+    receiver,
+    kind
+FROM work
+WHERE tenant = ?1
