@@ -85,7 +85,7 @@ async fn audit_commands(
         let of = (errand.tenant.clone(), errand.id);
         let written = log.commands.get(&of).copied().unwrap_or(0);
         known.insert(of);
-        if errand.manner == Manner::Doomed {
+        if errand.manner == Manner::Outdated {
             known.insert((errand.tenant.clone(), errand.first_id()));
         }
         if written > 1 {
@@ -104,9 +104,10 @@ async fn audit_commands(
         let fits = match &info.status {
             CommandStatus::Processed(committed) => {
                 let accepted = committed.outcome == Outcome::Accepted;
-                !is_cancelled && errand.manner != Manner::Doomed && accepted && written == 1
+                let may_be_done = !matches!(errand.manner, Manner::Doomed | Manner::Outdated);
+                !is_cancelled && may_be_done && accepted && written == 1
             }
-            CommandStatus::Conflicted(_) => false,
+            CommandStatus::Conflicted(_) => errand.manner == Manner::Outdated && written == 0,
             CommandStatus::Cancelled(_) => matches!(errand.manner, Manner::Cancelled(_)) && written == 0,
             CommandStatus::Failed { is_final, .. } => {
                 errand.manner == Manner::Doomed && *is_final && written == 0
@@ -364,7 +365,7 @@ mod tests {
         }
     }
 
-    /// Money for two purses, and orders of every ending; one that is cancelled, and one that cannot be done.
+    /// Money for two purses, and orders of every ending; one that is cancelled, one that conflicts, and one that cannot be done.
     fn errands(dice: &mut Dice) -> Vec<Errand> {
         let tenant = TenantId::new(TENANTS[0]).unwrap();
         // Its work stands in the store until then. Where it should have run by then, it is told that it is too late.
@@ -380,6 +381,7 @@ mod tests {
             errand(fill("1", 100), Manner::Executed),
             errand(fill("2", 100), Manner::Crowded),
             errand(fill("1", 7), Manner::Cancelled(soon)),
+            errand(fill("outdated", 1), Manner::Outdated),
             errand(fill("doomed", 1), Manner::Doomed),
             errand(place("1", "2", 10), Manner::Submitted),
             errand(place("2", "1", 10), Manner::Submitted),
@@ -401,7 +403,7 @@ mod tests {
         let house = House::new().await;
         let clean = house.audit(house.evidence.clone()).await;
         assert!(clean.is_clean(), "{clean:#?}");
-        assert_eq!((clean.acknowledged, clean.orders, clean.dead), (8, 4, 1), "{clean:#?}");
+        assert_eq!((clean.acknowledged, clean.orders, clean.dead), (9, 4, 1), "{clean:#?}");
 
         let [lost, twice, reordered, untrue] = [0, 1, 2, 3];
         let found = house.found(|evidence| {

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use underlay_core::limits::COMMIT_EVENTS_MAX;
 use underlay_core::{
     Aggregate, Attempts, CommandOutcome, Context, Decision, Delivery, Draw, Drawing, Handled, Handler,
     HandlerError, Input, Outgoing, Process, ProcessStart, Recorded, Step, StepContext,
@@ -66,6 +67,9 @@ impl PurseEvent {
 pub(crate) enum PurseCommand {
     #[command(name = "fill")]
     Fill { cents: i64 },
+    /// More events than a commit holds: no attempt can do it.
+    #[command(name = "overfill")]
+    Overfill { cents: i64 },
     #[command(name = "take")]
     Take { cents: i64, order: String },
     #[command(name = "give")]
@@ -101,6 +105,9 @@ impl Aggregate for Purse {
         let number = self.last + 1;
         Ok(match command {
             PurseCommand::Fill { cents } => PurseEvent::Filled { number, cents },
+            PurseCommand::Overfill { cents } => {
+                return Ok(vec![PurseEvent::Filled { number, cents }; COMMIT_EVENTS_MAX + 1].into());
+            }
             PurseCommand::Take { cents, .. } if cents > self.held => {
                 return Err(PurseRefusal::Empty { held: self.held, cents });
             }

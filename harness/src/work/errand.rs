@@ -41,7 +41,9 @@ pub(crate) enum Manner {
     Executed,
     /// Submitted for a moment, and cancelled.
     Cancelled(i64),
-    /// Submitted for a version of a new purse that has passed: it can only be given up.
+    /// Submitted for a version of a new purse that has passed: it can only conflict.
+    Outdated,
+    /// Submitted for more than one commit holds: it can only be given up.
     Doomed,
 }
 
@@ -98,9 +100,11 @@ impl Errand {
             60..70 => Manner::Crowded,
             70..90 => Manner::Executed,
             90..96 => Manner::Cancelled(moment(dice)),
+            96..98 => Manner::Outdated,
             _ => Manner::Doomed,
         };
         let ask = match manner {
+            Manner::Outdated => Ask::Fill { purse: format!("outdated-{}", id.0.simple()), cents },
             Manner::Doomed => Ask::Fill { purse: format!("doomed-{}", id.0.simple()), cents },
             _ => ask,
         };
@@ -119,7 +123,7 @@ impl Errand {
         Ok(Self { id, tenant: TenantId::new(TENANTS[0])?, ask, manner: Manner::Submitted })
     }
 
-    /// The id of the command that makes a doomed one so.
+    /// The id of the command that makes an outdated one so.
     pub(crate) fn first_id(&self) -> CommitId {
         CommitId(Uuid::from_u128(!self.id.0.as_u128()))
     }
@@ -152,7 +156,8 @@ impl Errand {
                 Told::Submitted => self.cancel(engine).await,
                 told => told,
             },
-            Manner::Doomed => match self.execute(engine, self.first_id()).await {
+            Manner::Doomed => self.submit(engine, None, options).await,
+            Manner::Outdated => match self.execute(engine, self.first_id()).await {
                 Told::Done => self.submit(engine, Some(Version::NONE), options).await,
                 told => told,
             },
@@ -164,7 +169,12 @@ impl Errand {
         request.expected = expected;
         let submitted = match &self.ask {
             Ask::Fill { purse, cents } => {
-                engine.submit::<Purse>(&request, purse, &PurseCommand::Fill { cents: *cents }, options).await
+                let cents = *cents;
+                let command = match self.manner {
+                    Manner::Doomed => PurseCommand::Overfill { cents },
+                    _ => PurseCommand::Fill { cents },
+                };
+                engine.submit::<Purse>(&request, purse, &command, options).await
             }
             Ask::Place { .. } => {
                 engine.submit::<Order>(&request, &self.order(), &self.place(), options).await
