@@ -302,7 +302,7 @@ fn work_of_other_tenants_is_listed_and_settled_only_where_that_is_said() {
         let letters = as_globex(&["dead-letters", "list", "--json"], by);
         assert!(letters.lines().count() == 1 && letters.contains("globex"), "{by}: {letters}");
         let dry = as_globex(&["dead-letters", "discard", "--all"], by);
-        assert!(dry.starts_with("1 dead letters of tenant globex would be discarded"), "{by}: {dry}");
+        assert!(dry.starts_with("1 dead letter of tenant globex would be discarded"), "{by}: {dry}");
     }
     // Where none is configured it is the default, which has nothing.
     assert_eq!(post.answer(&["dead-letters", "list", "--json"]), "");
@@ -316,7 +316,7 @@ fn work_of_other_tenants_is_listed_and_settled_only_where_that_is_said() {
     }
     assert!(
         as_globex(&["dead-letters", "discard", "--all", "--yes"], 1)
-            .contains("of tenant globex are discarded")
+            .contains("of tenant globex is discarded")
     );
     let left = post.answer(&["dead-letters", "list", "--every-tenant", "--json"]);
     assert!(left.lines().count() == 1 && left.contains("acme"), "another tenant keeps its own: {left}");
