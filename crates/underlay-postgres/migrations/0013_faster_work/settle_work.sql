@@ -1,5 +1,6 @@
--- As it was, and faster: what is done is searched in one lane after the other. Stores what became of work, of shards that are still held by these terms; gives the shards that are lost. Of a
--- shard with two terms both must hold it.
+-- Stores what became of work, of shards that are still held by these terms; gives the shards that are lost. Of a
+-- shard with two terms both must hold it. It is as it was, and faster: what is done is searched in one lane after the
+-- other.
 --
 -- Arrays run in parallel: of terms those that begin with `term`, and one entry for each piece. `settled_terms`
 -- are the numbers of terms, from 1. `outcomes` is NULL where all is done; otherwise 'done', 'later' with the

@@ -16,9 +16,8 @@ use crate::{ErasedRefusal, ExecuteNamedError, Executed, Request};
 ///
 /// A refusal is an outcome, and the work is done. So is a conflict with the version that the caller expects: it is stored
 /// under the command's id, and what stands behind goes on. What the caller has to mend is final: an id that was used for
-/// something else. A command that this program does not know is left for a
-/// newer process beside it. A body was looked at when it was stored, so it fits the program that stored it: it is
-/// tried again, as is everything that may pass.
+/// something else. A command that this program does not know is left for a newer process beside it. A body was looked
+/// at when it was stored, so it fits the program that stored it: it is tried again, as is everything that may pass.
 ///
 /// Before a failure is told, the outcome is looked for under the command's id: where it was stored before, by this
 /// worker or another, by a direct call or a cancellation, the work is done.
