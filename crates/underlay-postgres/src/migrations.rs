@@ -6,7 +6,7 @@
 
 use underlay_core::adapter::Migration;
 
-pub(crate) const MIGRATIONS: [Migration; 14] = [
+pub(crate) const MIGRATIONS: [Migration; 15] = [
     Migration {
         number: 1,
         name: "migrations",
@@ -166,5 +166,10 @@ pub(crate) const MIGRATIONS: [Migration; 14] = [
             include_str!("../migrations/0014_removed_schedules/remove_schedule.sql"),
             include_str!("../migrations/0014_removed_schedules/rights.sql"),
         ],
+    },
+    Migration {
+        number: 15,
+        name: "equal_schedules",
+        parts: &[include_str!("../migrations/0015_equal_schedules/put_schedule.sql")],
     },
 ];

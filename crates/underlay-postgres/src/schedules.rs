@@ -24,8 +24,7 @@ impl Schedules for PostgresStore {
     ) -> Result<Schedule, Error> {
         check_schedule_name(name)?;
         check_schedule_definition(definition)?;
-        let lock = format!("{}{tenant}", self.0.schedules_lock);
-        let put = Put { lock, tenant, name, definition, next_due_at };
+        let put = Put { tenant, name, definition, next_due_at };
         // Begun again after its end it would be put twice, so it is only where nothing was done.
         Ok(self.0.sessions.write(&SessionRole::Writer(tenant.clone()), &put).await?)
     }
@@ -109,11 +108,8 @@ impl Schedules for PostgresStore {
     }
 }
 
-/// Puts a schedule, unless it is there by the same definition.
+/// Puts a schedule, and reads it as it stands: the function leaves one of the same definition as it is.
 struct Put<'a> {
-    /// What the function `put_schedule` locks: whoever puts one of the same tenant waits. So two who put the same at
-    /// once see each other.
-    lock: String,
     tenant: &'a TenantId,
     name: &'a str,
     definition: &'a Json,
@@ -126,13 +122,6 @@ impl Work for Put<'_> {
 
     async fn run(&self, client: &Client) -> Result<Schedule, Failure> {
         let (owner, name, text) = (self.tenant.as_str(), self.name, self.definition.as_str());
-        let lock: [Parameter<'_>; 1] = [(&self.lock, Type::TEXT)];
-        client.query_typed(include_str!("sql/lock_schedules.sql"), &lock).await?;
-        let same: [Parameter<'_>; 3] = [(&owner, Type::TEXT), (&name, Type::TEXT), (&text, Type::TEXT)];
-        let found = client.query_typed(include_str!("sql/select_same_schedule.sql"), &same).await?;
-        if let Some(row) = found.first() {
-            return schedule(row);
-        }
         let next = stored(self.next_due_at);
         let at_most = stored_number(SCHEDULES_MAX as u64);
         let parameters: [Parameter<'_>; 5] = [
@@ -144,20 +133,14 @@ impl Work for Put<'_> {
         ];
         let rows = client.query_typed(include_str!("sql/put_schedule.sql"), &parameters).await?;
         let row = rows.first().ok_or_else(|| Failure::damaged("put_schedule gave no row"))?;
-        let revision: Option<i64> = row.try_get(0)?;
-        let revision = revision.ok_or_else(|| {
-            Failure::refused(format!(
+        if row.try_get::<_, Option<i64>>(0)?.is_none() {
+            return Err(Failure::refused(format!(
                 "one schedule more exceeds SCHEDULES_MAX = {SCHEDULES_MAX} of a tenant; remove one that is no longer \
                  needed"
-            ))
-        })?;
-        Ok(Schedule {
-            tenant: self.tenant.clone(),
-            name: name.to_owned(),
-            definition: self.definition.clone(),
-            next_due_at: self.next_due_at,
-            revision: revision.unsigned_abs(),
-        })
+            )));
+        }
+        let rows = client.query_typed(include_str!("sql/select_schedule.sql"), &parameters[..2]).await?;
+        schedule(rows.first().ok_or_else(|| Failure::damaged("a schedule that was put is not there"))?)
     }
 }
 

@@ -30,8 +30,6 @@ pub(crate) struct Open {
     pub(crate) untold: Arc<Untold>,
     /// What stamps commits and leases; none leaves it to the server.
     clock: Option<Arc<dyn Clock>>,
-    /// What the names of the locks of schedules begin with, as the function `put_schedule` has them.
-    pub(crate) schedules_lock: String,
     pub(crate) views_schema: String,
     pub(crate) reader_role: String,
     pub(crate) worker_role: String,
@@ -129,7 +127,6 @@ impl Open {
             wakeups,
             untold,
             clock: config.clock.clone(),
-            schedules_lock: format!("\"{}\".schedules ", config.schema),
             views_schema: config.views_schema(),
             reader_role: config.role("reader"),
             worker_role: config.role("worker"),

@@ -77,7 +77,6 @@ const STATEMENTS: &[Statement] = statements! {
     "lock_discarded_generations" "worker" false ("") |_v| [];
     "lock_generation" "worker" false ("text, integer") |_v| ["'accounts'", "1"];
     "lock_migrations" "owner" false ("") |_v| [];
-    "lock_schedules" "writer" false ("text") |v| [&v.tenant];
     "lock_view" "worker" false ("text") |_v| ["'accounts'"];
     "move_checkpoint" "worker" false ("") |_v| ["'accounts'", "1"];
     "move_subscription" "worker" false ("text, uuid, bigint, uuid, uuid, bigint, uuid, text, text, bigint, uuid, bigint") |v| ["'mine'", "NULL", "NULL", "NULL", &v.event, "1", &v.event, "'{}'"];
@@ -115,7 +114,7 @@ const STATEMENTS: &[Statement] = statements! {
     "select_position_at" "worker" false ("bigint") |_v| ["9000000000000000000"];
     "select_queue_depths" "worker" false ("bigint, integer, bigint") |_v| ["1000", "16", "NULL"];
     "select_ready_work" "worker" false ("smallint, smallint, text, bigint, text[], bigint, bigint") |v| ["1::smallint", "1::smallint", &v.tenant, "0", "'{}'", "1000", "10000"];
-    "select_same_schedule" "writer" false ("text, text, text") |v| [&v.tenant, "'nightly'", "'{}'"];
+    "select_schedule" "writer" false ("text, text") |v| [&v.tenant, "'nightly'"];
     "select_schedules" "worker" false ("text, text, bigint") |_v| ["''", "''", "1000"];
     "select_sent_work" "reader" true ("text, uuid, bigint, integer") |v| [&v.tenant, &v.commit, "0", "16"];
     "select_server" "login" false ("text, text[]") |_v| ["'postgres'", "'{postgres}'"];

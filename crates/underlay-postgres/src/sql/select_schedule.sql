@@ -7,5 +7,4 @@ SELECT
 FROM schedules
 WHERE tenant = $1
     AND name = $2
-    AND definition::text = $3
     AND NOT is_removed
