@@ -52,7 +52,9 @@ pub use door::{
     TOKENS_LOOK_INTERVAL, TOKENS_REVOKED_WITHIN, Token, TokenFile, TokenList, TokenRequest, bearer,
     check_listener,
 };
-pub use edge::{ServeLimits, serve, serve_within};
+pub use edge::{ACCESS_LOG_TARGET, HealthPart, ServeLimits, Start, serve, serve_within};
+#[cfg(feature = "tls")]
+pub use edge::{CERTIFICATE_ENDS_SOON, CERTIFICATE_LOOK_INTERVAL, CertificateFiles, serve_tls_within};
 pub use links::{LINK_KEY_BYTES, LinkAnswer, LinkKey, LinkKeys, LinkPage, LinkTarget, OpenedLink};
-pub use options::check_host_name;
+pub use options::{check_host_name, check_origin};
 pub use router::{Route, check_addresses, router, routes};

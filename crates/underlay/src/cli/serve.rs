@@ -1,9 +1,10 @@
 use std::io::Write;
 use std::net::SocketAddr;
+use std::pin::pin;
 
 use clap::{Arg, ArgMatches};
 use tokio::net::TcpListener;
-use underlay_server::{ServerConfig, check_listener};
+use underlay_server::{ServerConfig, Start, check_listener};
 
 use super::duties::{Duties, forget};
 use super::shutdown::until_told;
@@ -22,7 +23,7 @@ pub(super) fn command() -> clap::Command {
 }
 
 pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
-    log_to_stderr();
+    log_to_stderr(app.config.settings.server.access_log);
     // Without a command there is no such option.
     let is_only_http = matches!(matches.try_get_one::<String>("only"), Ok(Some(_)));
     if is_only_http {
@@ -40,23 +41,36 @@ pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError
              speaks TLS before this service, and let nobody else reach it"
         );
     }
-    let router = underlay_server::router(app.engine.clone(), config)?;
+    let start = Start::to_come();
+    let router = underlay_server::router(app.engine.clone(), config.with_start(start.clone()))?;
     if let Some(links) = &app.service.links {
         links.listen_at(address);
     }
     warn_of_links(app);
     until_told(|told| async move {
-        let duties = Duties::begin(&app.engine, !is_only_http).await?;
+        let serving = underlay_server::serve_within(settings.serving, listener, router, told.wait());
+        let mut serving = pin!(serving);
+        // Meanwhile it says that it begins, and answers nothing else.
+        let duties = tokio::select! {
+            duties = Duties::begin(&app.engine, !is_only_http) => duties?,
+            served = serving.as_mut() => return ended(served),
+        };
+        start.begun();
         announce(app, &format!("http://{address}"), is_only_http)?;
         let served = tokio::select! {
-            served = underlay_server::serve_within(settings.serving, listener, router, told.wait()) => served,
+            served = serving.as_mut() => served,
             never = forget(app) => match never {},
         };
         duties.end(&app.engine).await;
-        served.map_err(|error| ExitError::failed(format!("serving ended: {error}")))?;
-        Ok(writeln!(std::io::stdout().lock(), "stopped")?)
+        ended(served)
     })
     .await
+}
+
+/// How it ended, for whoever reads it.
+fn ended(served: std::io::Result<()>) -> Result<(), ExitError> {
+    served.map_err(|error| ExitError::failed(format!("serving ended: {error}")))?;
+    Ok(writeln!(std::io::stdout().lock(), "stopped")?)
 }
 
 /// Refuses to leave the work to others where there can be none.
