@@ -6,6 +6,7 @@ use underlay_server::{ServeLimits, ServerConfig, check_host_name, check_origin};
 
 use super::OwnOptions;
 use super::credentials::CredentialsConfig;
+use super::tls::TlsConfig;
 use crate::retention::Kept;
 
 /// The key of the address of the store.
@@ -31,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) serving: ServeLimits,
     /// Who may come in.
     pub(crate) credentials: CredentialsConfig,
+    /// How connections are opened.
+    pub(crate) tls: TlsConfig,
     /// The engine.
     pub(crate) engine: EngineConfig,
     /// What is forgotten, and when.
@@ -46,6 +49,7 @@ type Part = fn(&mut Settings) -> &mut dyn Options;
 const PARTS: &[(&str, Part)] = &[
     ("", |settings| settings),
     ("", |settings| &mut settings.credentials),
+    ("", |settings| &mut settings.tls),
     ("server", |settings| &mut settings.server),
     ("server", |settings| &mut settings.serving),
     ("engine", |settings| &mut settings.engine),
@@ -62,6 +66,7 @@ impl Settings {
             server: ServerConfig::new(service),
             serving: ServeLimits::default(),
             credentials: CredentialsConfig::default(),
+            tls: TlsConfig::default(),
             engine,
             kept: Kept::default(),
             own: Vec::new(),
