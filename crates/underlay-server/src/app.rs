@@ -6,6 +6,7 @@ use underlay_runtime::Engine;
 
 use crate::budget::Budgets;
 use crate::door::admission::Admission;
+use crate::edge::asked::RequestIds;
 use crate::links::LINKS_AT_ONCE_MAX;
 use crate::{LogReaders, ServerConfig};
 
@@ -18,6 +19,7 @@ struct Inner {
     config: ServerConfig,
     budgets: Arc<Budgets>,
     admission: Admission,
+    request_ids: RequestIds,
     links_at_once: Semaphore,
     schemas: Vec<ViewSchema>,
     roles: Vec<String>,
@@ -34,7 +36,17 @@ impl App {
         }
         roles.extend(config.operators.iter().cloned());
         let links_at_once = Semaphore::new(LINKS_AT_ONCE_MAX);
-        Self(Arc::new(Inner { engine, config, budgets, admission, links_at_once, schemas, roles }))
+        let request_ids = RequestIds::new();
+        Self(Arc::new(Inner {
+            engine,
+            config,
+            budgets,
+            admission,
+            request_ids,
+            links_at_once,
+            schemas,
+            roles,
+        }))
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -53,6 +65,11 @@ impl App {
     /// Who waits to be identified.
     pub(crate) fn admission(&self) -> &Admission {
         &self.0.admission
+    }
+
+    /// The ids of requests that come without one.
+    pub(crate) fn request_ids(&self) -> &RequestIds {
+        &self.0.request_ids
     }
 
     /// The places of links that are being opened.

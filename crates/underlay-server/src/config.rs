@@ -4,8 +4,9 @@ use std::time::Duration;
 use underlay_core::TenantId;
 
 use crate::door::credentials::NoCredentials;
+use crate::edge::health::HealthParts;
 use crate::links::LinkPages;
-use crate::{Credentials, LinkKeys, LinkPage, LogReaders, OneTenant};
+use crate::{Credentials, HealthPart, LinkKeys, LinkPage, LogReaders, OneTenant, Start};
 
 /// A request the start page shows, ready to be copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,17 +40,24 @@ pub struct ServerConfig {
     pub identify_waiting_max: usize,
     /// The same, of one tenant's callers who were let in before.
     pub identify_tenant_waiting_max: usize,
-    /// Sites, such as `https://app.example`, whose pages may send commands from a browser besides the
-    /// service's own.
-    pub origins_trusted: Vec<String>,
+    /// Sites, such as `https://app.example`, whose pages may use the service from a browser: send commands, and read
+    /// what is answered. Without any, no page but the service's own may.
+    pub origins_allowed: Vec<String>,
+    /// Whether every request leaves a line in the log, at the level `INFO` of the target `access`.
+    pub access_log: bool,
     /// Names, such as `bank.example`, that requests may be for. `localhost` and the addresses of
     /// machines always are: nobody can bind them to another machine. Any other name is turned away,
     /// since a page of another site may have been given a name that leads here.
     pub hosts_allowed: Vec<String>,
+    /// How long a browser that has found the service over TLS is to ask for its name over TLS alone; zero says nothing.
+    pub strict_transport: Duration,
     /// Bytes in the body of a request.
     pub body_bytes_max: usize,
     /// How long a body may take to arrive.
     pub body_wait_max: Duration,
+    /// How long a request may take, from its head to the head of its answer. A query has `wait_max` beside it. What
+    /// lasts, such as a feed, begins its answer within this time and may go on after it.
+    pub request_wait_max: Duration,
     /// Events in one page.
     pub page_events_max: usize,
     /// Bytes in one page of events or rows, about; a page ends early with the event, the commit or the row
@@ -68,6 +76,10 @@ pub struct ServerConfig {
     pub tenant_answer_bytes_max: usize,
     /// What links lead to that are opened without credentials.
     pub(crate) links: LinkPages,
+    /// What is looked at for readiness beside what every service has.
+    pub(crate) parts: HealthParts,
+    /// Whether it has begun.
+    pub(crate) start: Start,
     /// Whether everybody is let in, as one tenant.
     is_open: bool,
 }
@@ -76,7 +88,7 @@ impl ServerConfig {
     /// The role of an operator where nothing else is said.
     pub const OPERATOR_ROLE_DEFAULT: &str = "operator";
 
-    /// The default bounds: bodies of 1 MiB within 30 s, pages of 1,000 events and 8 MiB, waits of 30 s;
+    /// The default bounds: bodies of 1 MiB within 30 s, answers within 2 minutes, pages of 1,000 events and 8 MiB, waits of 30 s;
     /// 1,024 requests and 256 MiB of answers at one time, 256 requests and 64 MiB of one tenant; 5 s to say
     /// who asks, 256 that wait for it and 64 of one tenant. Nobody is let in until there are credentials, and
     /// the log is for the role [`LogReaders::ROLE_DEFAULT`], and the work for [`Self::OPERATOR_ROLE_DEFAULT`].
@@ -91,10 +103,13 @@ impl ServerConfig {
             identify_wait_max: Duration::from_secs(5),
             identify_waiting_max: 256,
             identify_tenant_waiting_max: 64,
-            origins_trusted: Vec::new(),
+            origins_allowed: Vec::new(),
+            access_log: true,
             hosts_allowed: Vec::new(),
+            strict_transport: Duration::ZERO,
             body_bytes_max: 1 << 20,
             body_wait_max: Duration::from_secs(30),
+            request_wait_max: Duration::from_secs(120),
             page_events_max: 1_000,
             page_bytes_max: 8 << 20,
             wait_max: Duration::from_secs(30),
@@ -103,6 +118,8 @@ impl ServerConfig {
             answer_bytes_max: 256 << 20,
             tenant_answer_bytes_max: 64 << 20,
             links: LinkPages::default(),
+            parts: HealthParts::default(),
+            start: Start::default(),
             is_open: false,
         }
     }
@@ -174,6 +191,20 @@ impl ServerConfig {
     #[must_use]
     pub fn with_links(mut self, keys: Arc<dyn LinkKeys>, pages: Vec<Arc<dyn LinkPage>>) -> Self {
         self.links = LinkPages { keys: Some(keys), pages };
+        self
+    }
+
+    /// Adds something that `/readyz` looks at: where it has a trouble, the service is degraded.
+    #[must_use]
+    pub fn with_part(mut self, part: Arc<dyn HealthPart>) -> Self {
+        self.parts.0.push(part);
+        self
+    }
+
+    /// Lets the service answer nothing but its health until it has begun.
+    #[must_use]
+    pub fn with_start(mut self, start: Start) -> Self {
+        self.start = start;
         self
     }
 

@@ -18,7 +18,6 @@
 mod admin;
 mod answer;
 mod app;
-mod budget;
 mod command_status;
 mod commands;
 mod config;
@@ -26,11 +25,8 @@ mod deferral;
 mod door;
 mod edge;
 mod events;
-mod health;
-mod host;
 mod links;
 mod options;
-mod pace;
 mod page;
 mod parameters;
 mod path;
@@ -40,11 +36,13 @@ mod request_body;
 mod request_headers;
 mod router;
 mod schedules;
-mod serve;
 mod start_page;
 mod streams;
 mod view_query;
 mod views;
+
+// What every room speaks of, by its own name.
+use edge::{budget, health, host};
 
 pub use config::{Example, ServerConfig};
 #[cfg(feature = "jwt")]
@@ -54,7 +52,9 @@ pub use door::{
     TOKENS_LOOK_INTERVAL, TOKENS_REVOKED_WITHIN, Token, TokenFile, TokenList, TokenRequest, bearer,
     check_listener,
 };
+pub use edge::{ACCESS_LOG_TARGET, HealthPart, ServeLimits, Start, serve, serve_within};
+#[cfg(feature = "tls")]
+pub use edge::{CERTIFICATE_ENDS_SOON, CERTIFICATE_LOOK_INTERVAL, CertificateFiles, serve_tls_within};
 pub use links::{LINK_KEY_BYTES, LinkAnswer, LinkKey, LinkKeys, LinkPage, LinkTarget, OpenedLink};
-pub use options::check_host_name;
+pub use options::{check_host_name, check_origin};
 pub use router::{Route, check_addresses, router, routes};
-pub use serve::{ServeLimits, serve, serve_within};

@@ -1,14 +1,18 @@
 use underlay_core::options::{ConfigOption, Configurable, Place};
 
+use crate::edge::cors;
 use crate::host::check_name;
 use crate::{ServeLimits, ServerConfig};
 
 impl Configurable for ServerConfig {
     const OPTIONS: &'static [ConfigOption<Self>] = &[
+        ConfigOption::<Self>::new("access_log", "Whether every request leaves a line in the log", |config| {
+            Place::Flag(&mut config.access_log)
+        }),
         ConfigOption::<Self>::new(
-            "origins_trusted",
-            "Sites whose pages may send commands from a browser, such as https://app.example",
-            |config| Place::List(&mut config.origins_trusted),
+            "strict_transport",
+            "How long browsers are to ask for this service over TLS alone (HSTS); 0s says nothing",
+            |config| Place::Time(&mut config.strict_transport),
         ),
         ConfigOption::<Self>::new("body_bytes_max", "Bytes in the body of a request", |config| {
             Place::Bytes(&mut config.body_bytes_max)
@@ -16,6 +20,12 @@ impl Configurable for ServerConfig {
         ConfigOption::<Self>::new("body_wait_max", "How long a body may take to arrive", |config| {
             Place::Time(&mut config.body_wait_max)
         }),
+        ConfigOption::<Self>::new(
+            "request_wait_max",
+            "How long a request may take until its answer begins, beside the wait for a view",
+            |config| Place::Time(&mut config.request_wait_max),
+        )
+        .at_least(1),
         ConfigOption::<Self>::new("page_events_max", "Events in one page", |config| {
             Place::Count(&mut config.page_events_max)
         })
@@ -96,7 +106,33 @@ impl Configurable for ServeLimits {
             "How long connections may go on after the shutdown",
             |limits| Place::Time(&mut limits.shutdown_wait_max),
         ),
+        ConfigOption::<Self>::new(
+            "http2_streams_max",
+            "Requests that one connection of HTTP/2 may have in progress",
+            |limits| Place::Count(&mut limits.http2_streams_max),
+        )
+        .at_least(1),
+        ConfigOption::<Self>::new(
+            "http2_ping_interval",
+            "After how long a silence a client of HTTP/2 is asked whether it is there",
+            |limits| Place::Time(&mut limits.http2_ping_interval),
+        )
+        .at_least(1),
+        ConfigOption::<Self>::new(
+            "http2_ping_wait_max",
+            "How long such a client may take to say so",
+            |limits| Place::Time(&mut limits.http2_ping_wait_max),
+        )
+        .at_least(1),
     ];
+}
+
+/// Checks an origin whose pages may use the service, such as `https://app.example`.
+///
+/// # Errors
+/// What is wrong with it and what would be right.
+pub fn check_origin(origin: &str) -> Result<(), String> {
+    cors::check_origin(origin)
 }
 
 /// Checks a name that requests may be for, such as `bank.example`.

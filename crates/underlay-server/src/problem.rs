@@ -5,7 +5,7 @@
 //! A 503 says that nothing was done, and `Retry-After` that the request may be sent again; whoever
 //! stands between the caller and the service may do that unasked. So what may have been done is a 500.
 //! Conflicts, ids, wrong input and what is not there speak of the request, and are told in the words
-//! they came with. What else a store says is for the log of the service: it may name files, servers
+//! they came with. The `instance` of a problem is the id of its request, which the log has too. What else a store says is for the log of the service: it may name files, servers
 //! and the data of others.
 
 use std::collections::BTreeMap;
@@ -24,9 +24,12 @@ use underlay_runtime::{ErasedRefusal, ExecuteNamedError};
 
 use crate::Denied;
 use crate::commands::REPLAYED;
+use crate::edge::asked::instance;
 
 /// When to come back where nobody knows better.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// What the type of a refusal begins with.
+const REFUSAL: &str = "urn:underlay:refusal:";
 /// Members a refusal's fields must leave alone.
 const TAKEN: [&str; 6] = ["type", "title", "status", "detail", "instance", "code"];
 
@@ -94,6 +97,35 @@ impl Problem {
         problem
     }
 
+    /// The request took longer than it may. Where it may have been done all the same, the answer says so.
+    pub(crate) fn timed_out(within: Duration, changes_nothing: bool) -> Self {
+        let problem = if changes_nothing {
+            let detail = format!("there was no answer within {within:?}: request_wait_max is reached");
+            Self::unavailable(detail, None)
+        } else {
+            Self::failed_midway().with_more(&format!("; it took longer than {within:?}, request_wait_max"))
+        };
+        problem.with_name("timed-out", "Took too long")
+    }
+
+    /// Nothing was done: the service does not run yet.
+    pub(crate) fn starting() -> Self {
+        Self::unavailable("the service begins; its parts do not run yet", None)
+            .with_name("starting", "The service begins")
+    }
+
+    /// Nothing was done: the process ends, and another one may be there.
+    pub(crate) fn stopping(detail: &str) -> Self {
+        Self::unavailable(format!("{detail}; ask again, and another process answers"), None)
+            .with_name("stopping", "The service ends")
+    }
+
+    /// Nothing was done: a tenant has reached a limit of its own; try again.
+    pub(crate) fn too_many(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "Too many requests", detail)
+            .with_retry_after(None)
+    }
+
     /// A command failed. `keyed` says whether its caller gave it an id: then it can be sent again,
     /// whatever became of it.
     pub(crate) fn of_command(error: ExecuteNamedError, keyed: bool) -> Self {
@@ -150,6 +182,10 @@ impl Serialize for Content {
         map.serialize_entry("title", self.title)?;
         map.serialize_entry("status", &self.status.as_u16())?;
         map.serialize_entry("detail", &self.detail)?;
+        // A refusal is the same however often it is asked for; its request is named in a header alone.
+        if let Some(instance) = instance().filter(|_| !self.problem_type.starts_with(REFUSAL)) {
+            map.serialize_entry("instance", &instance)?;
+        }
         for (name, value) in &self.members {
             map.serialize_entry(name, value)?;
         }
@@ -285,7 +321,7 @@ impl From<ErasedRefusal> for Problem {
         // Past their retention the fields are null, and there are no members.
         let fields: BTreeMap<String, Json> = refused.fields.decode().unwrap_or_default();
         let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "", "Refused", refused.message);
-        problem.0.problem_type = format!("urn:underlay:refusal:{}", refused.code);
+        problem.0.problem_type = format!("{REFUSAL}{}", refused.code);
         problem = problem.with_member("code", refused.code);
         for (name, value) in &fields {
             let mut member = name.clone();

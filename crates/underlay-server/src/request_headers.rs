@@ -7,11 +7,11 @@ use underlay_runtime::{Request, check_command_key};
 use uuid::Uuid;
 
 use crate::Principal;
+use crate::edge::trace_context::{self, TRACEPARENT};
 use crate::problem::Problem;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The request of a command.
 pub(crate) fn read_request(principal: Principal, headers: &HeaderMap) -> Result<Request, Problem> {
@@ -22,8 +22,8 @@ pub(crate) fn read_request(principal: Principal, headers: &HeaderMap) -> Result<
     request.expected = single(headers, &IF_MATCH)?.map(read_version).transpose()?;
     request.correlation_id = single(headers, &CORRELATION_ID)?.map(read_correlation_id).transpose()?;
     // A trace context that is not well formed is left out, as its specification asks.
-    request.traceparent =
-        single(headers, &TRACEPARENT)?.filter(|text| is_traceparent(text)).map(str::to_owned);
+    single(headers, &TRACEPARENT)?;
+    request.traceparent = trace_context::read(headers).map(|context| context.as_str().to_owned());
     Ok(request)
 }
 
@@ -59,23 +59,6 @@ fn read_correlation_id(text: &str) -> Result<Uuid, Problem> {
     Uuid::parse_str(text).map_err(|_| Problem::invalid(format!("{CORRELATION_ID} is a UUID; it is {text:?}")))
 }
 
-/// Whether a text is a W3C trace context: version, trace id, parent id and flags, in lower-case hex.
-fn is_traceparent(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('-').collect();
-    let [version, trace_id, parent_id, flags] = parts.as_slice() else { return false };
-    let hex = |part: &str, length| {
-        part.len() == length && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    };
-    let not_zero = |part: &str| part.bytes().any(|byte| byte != b'0');
-    hex(version, 2)
-        && *version != "ff"
-        && hex(trace_id, 32)
-        && not_zero(trace_id)
-        && hex(parent_id, 16)
-        && not_zero(parent_id)
-        && hex(flags, 2)
-}
-
 #[cfg(test)]
 mod tests {
     use underlay_core::limits::COMMAND_KEY_CHARS_MAX;
@@ -96,22 +79,6 @@ mod tests {
         read_key(&"k".repeat(COMMAND_KEY_CHARS_MAX)).unwrap();
         for key in ["", "a b", "ä", &"k".repeat(COMMAND_KEY_CHARS_MAX + 1)] {
             read_key(key).unwrap_err();
-        }
-    }
-
-    #[test]
-    fn a_trace_context_is_told_from_noise() {
-        let (trace, parent) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
-        assert!(is_traceparent(&format!("00-{trace}-{parent}-01")));
-        let zero = "0".repeat(32);
-        for text in [
-            String::new(),
-            format!("00-{trace}-{parent}"),
-            format!("ff-{trace}-{parent}-01"),
-            format!("00-{zero}-{parent}-01"),
-            format!("00-{}-{parent}-01", trace.to_uppercase()),
-        ] {
-            assert!(!is_traceparent(&text), "{text}");
         }
     }
 }

@@ -10,8 +10,8 @@ use crate::app::App;
 use crate::door::roles::{self, Use};
 use crate::problem::Problem;
 use crate::{
-    ServerConfig, admin, command_status, commands, edge, events, health, host, links, schedules, start_page,
-    streams, views,
+    ServerConfig, admin, check_origin, command_status, commands, edge, events, health, host, links,
+    schedules, start_page, streams, views,
 };
 
 /// Categories that would read like the addresses of something else.
@@ -81,10 +81,12 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 /// [`operators`](ServerConfig::operators).
 ///
 /// # Errors
-/// As [`check_addresses`], and [`Error::Invalid`] where one of `hosts_allowed` is no name.
+/// As [`check_addresses`], and [`Error::Invalid`] where one of `hosts_allowed` is no name, or one of `origins_allowed`
+/// no origin.
 pub fn router(engine: Engine, config: ServerConfig) -> Result<Router, Error> {
     check_addresses(engine.registry())?;
     config.hosts_allowed.iter().try_for_each(|name| host::check_name(name))?;
+    config.origins_allowed.iter().try_for_each(|origin| check_origin(origin)).map_err(Error::invalid)?;
     let body_limit = DefaultBodyLimit::max(config.body_bytes_max);
     let app = App::new(engine, config);
     let mut of_a_tenant = Router::new();

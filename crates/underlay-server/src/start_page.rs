@@ -24,7 +24,8 @@ pub(crate) const STYLE: &str = include_str!("start_page.css");
 /// The page runs no script, loads nothing and sits in no frame.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'";
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// Where whoever speaks TLS says so.
+pub(crate) const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The addresses that are there whatever the service is made of.
 const ENDPOINTS: [(&str, &str); 9] = [

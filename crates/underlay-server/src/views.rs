@@ -13,6 +13,7 @@ use crate::answer::Answer;
 use crate::app::App;
 use crate::door::credentials::Caller;
 use crate::door::roles::suffice;
+use crate::edge::stopping::Stopping;
 use crate::parameters::Parameters;
 use crate::path::Segments;
 use crate::problem::Problem;
@@ -123,10 +124,11 @@ pub(crate) async fn query(
     State(app): State<App>,
     Caller(principal): Caller,
     Segments(view): Segments<String>,
+    stopping: Stopping,
     parameters: Parameters,
 ) -> Result<Answer<RowsBody>, Problem> {
     let asked = ViewQuery::parse(parameters, app.schema(&view)?, app.config().wait_max)?;
-    wait_for(&app, &view, asked.wait).await?;
+    wait_for(&app, &stopping, &view, asked.wait).await?;
     let tenant = &principal.tenant;
     let mut answer = app.engine().query(tenant, &view, &asked.query).await?;
     cut(&mut answer, &asked.query.sort, app.config().page_bytes_max);
@@ -169,19 +171,25 @@ pub(crate) async fn row(
     State(app): State<App>,
     Caller(principal): Caller,
     Segments((view, key)): Segments<(String, String)>,
+    stopping: Stopping,
     mut parameters: Parameters,
 ) -> Result<Answer<RowBody>, Problem> {
     app.schema(&view)?;
     let wait = Wait::parse(&mut parameters, app.config().wait_max)?;
     parameters.finish(&["min_position", "wait"])?;
-    wait_for(&app, &view, wait).await?;
+    wait_for(&app, &stopping, &view, wait).await?;
     let answer = app.engine().row(&principal.tenant, &view, &key).await?;
     Ok(Answer(RowBody { schema: Arc::new(answer.schema), key, values: answer.values }))
 }
 
-async fn wait_for(app: &App, view: &str, wait: Option<Wait>) -> Result<(), Problem> {
+async fn wait_for(app: &App, stopping: &Stopping, view: &str, wait: Option<Wait>) -> Result<(), Problem> {
     let Some(Wait { position, timeout }) = wait else { return Ok(()) };
-    match app.engine().wait_for_view(view, position, timeout).await {
+    let reached = tokio::select! {
+        biased;
+        reached = app.engine().wait_for_view(view, position, timeout) => reached,
+        () = stopping.stopped() => return Err(Problem::stopping("the service ends")),
+    };
+    match reached {
         Err(Error::Unavailable { retry_after, overloaded: false, .. }) => {
             // The error may quote the event that stopped the view, and that may be another tenant's.
             let states = app.engine().view_states();

@@ -81,7 +81,7 @@ struct Inner {
     /// As it is configured.
     public_address: Option<String>,
     /// Where the service listens; nowhere in a program that does not serve.
-    listening: OnceLock<SocketAddr>,
+    listening: OnceLock<(SocketAddr, &'static str)>,
     source: KeySource,
     key: OnceLock<LinkKey>,
 }
@@ -160,10 +160,10 @@ impl Links {
         self.base().map(drop)
     }
 
-    /// Says where the service listens in this process.
-    pub(crate) fn listen_at(&self, address: SocketAddr) {
+    /// Says where the service listens in this process, and how it is reached: `http` or `https`.
+    pub(crate) fn listen_at(&self, address: SocketAddr, scheme: &'static str) {
         // The first one stays: a process listens once.
-        let _before = self.0.listening.set(address);
+        let _before = self.0.listening.set((address, scheme));
     }
 
     /// The name that the configuration says people reach the service by.
@@ -177,8 +177,8 @@ impl Links {
             return Ok(address.trim_end_matches('/').to_owned());
         }
         // A program that does not serve knows nobody who does, and a link that was sent cannot be taken back.
-        let listening = self.0.listening.get().filter(|address| !address.ip().is_unspecified());
-        listening.map(|address| format!("http://{address}")).ok_or_else(|| {
+        let listening = self.0.listening.get().filter(|(address, _)| !address.ip().is_unspecified());
+        listening.map(|(address, scheme)| format!("{scheme}://{address}")).ok_or_else(|| {
             Error::invalid(format!(
                 "links need the address that people reach this service at: set {SECTION}.public_address, such as \
                  https://bank.example"
@@ -326,7 +326,7 @@ mod tests {
         let at = |public: Option<&str>, listening: Option<&str>| {
             let links = links("memory:", |set| set.public_address = public.map(str::to_owned));
             if let Some(listening) = listening {
-                links.listen_at(listening.parse().unwrap());
+                links.listen_at(listening.parse().unwrap(), "http");
             }
             assert_eq!(links.check().is_ok(), links.address(&target()).is_ok(), "the start says it too");
             links.address(&target()).map(|address| {

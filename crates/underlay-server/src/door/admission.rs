@@ -31,6 +31,9 @@ use super::{Denied, Principal};
 use crate::ServerConfig;
 use crate::problem::Problem;
 
+/// The bound of one tenant, by its name.
+const TENANT_WAITING_MAX: &str = "identify_tenant_waiting_max";
+
 /// Who waits, and who was let in before.
 pub(crate) struct Admission {
     waiting_max: usize,
@@ -107,17 +110,16 @@ impl Admission {
             Some(tenant) => {
                 let own = inner.by_tenant.get(tenant).copied().unwrap_or_default();
                 if own >= self.tenant_waiting_max {
-                    (own, self.tenant_waiting_max, "identify_tenant_waiting_max")
+                    (own, self.tenant_waiting_max, TENANT_WAITING_MAX)
                 } else {
                     (inner.acquaintances, self.waiting_max, "identify_waiting_max")
                 }
             }
         };
         if used >= max {
-            return Err(Problem::overloaded(
-                format!("too many wait to be identified: {name} = {max} is reached"),
-                None,
-            ));
+            let told = format!("too many wait to be identified: {name} = {max} is reached");
+            let is_tenants = name == TENANT_WAITING_MAX;
+            return Err(if is_tenants { Problem::too_many(told) } else { Problem::overloaded(told, None) });
         }
         match &tenant {
             None => inner.strangers += 1,

@@ -3,9 +3,9 @@
 //! ```text
 //!  request ─► Admission ─► Credentials ─► expired? ─► budgets ─► roles ─► handler
 //!                │             │             │           │         │
-//!                │             │             └─ 401      └─ 503    └─ 403 role-required
+//!                │             │             └─ 401      └─ 429, 503  └─ 403 role-required
 //!                │             └─ 401 unidentified, 403 denied, 503 identity-away
-//!                └─ 503: too many wait for an answer, or the answer took too long
+//!                └─ 429, 503: too many wait for an answer, or the answer took too long
 //! ```
 //!
 //! Whoever is known at once takes no place. A place to wait is taken only where [`Credentials`] has to

@@ -10,6 +10,7 @@ use underlay_core::Actor;
 use crate::Principal;
 use crate::app::App;
 use crate::budget::{Place, Room, keep};
+use crate::edge::asked::note_caller;
 use crate::problem::Problem;
 
 /// Who may read the log and its streams as they are stored. Whoever reads them reads past every role a
@@ -108,6 +109,7 @@ pub(crate) async fn identify(app: &App, headers: &axum::http::HeaderMap) -> Resu
         // Whoever is at the machine may do what the service can do.
         principal.actor.roles = app.roles().to_vec();
     }
+    note_caller(&principal);
     Ok(principal)
 }
 

@@ -73,7 +73,7 @@ async fn a_provider_that_is_away_is_told_and_nothing_else_is() {
         let answer = place.send(get_with(path, &[("authorization", "Bearer away.acme")])).await;
         let problem = answer.problem(503, "problem:identity-away");
         assert_eq!(problem["detail"], "nobody can say now who asks; nothing was done");
-        assert_eq!(problem.as_object().unwrap().len(), 4, "{problem}");
+        assert_eq!(problem.as_object().unwrap().len(), 5, "{problem}");
         assert_eq!(answer.header("retry-after"), Some("7"));
     }
     let body = r#"{"amount":"1"}"#;
@@ -132,7 +132,7 @@ async fn a_flood_of_bad_tokens_keeps_out_neither_the_known_nor_those_known_at_on
     // Of the known, one tenant's many do not keep out another's one.
     let known =
         [waiting(&place, &provider, "slow.acme.1").await, waiting(&place, &provider, "slow.acme.1").await];
-    let problem = place.send(events("slow.acme.1")).await.problem(503, "problem:overloaded");
+    let problem = place.send(events("slow.acme.1")).await.problem(429, "problem:too-many-requests");
     assert!(problem["detail"].as_str().unwrap().contains("identify_tenant_waiting_max = 2"), "{problem}");
     let other = waiting(&place, &provider, "slow.zeta.1").await;
     provider.0.answer.notify_waiters();
@@ -169,7 +169,7 @@ async fn the_host_is_looked_at_first_and_the_budget_last() {
     let other_host = [("host", "evil.example"), ("authorization", "Bearer away.acme")];
     place.send(get_with("/v1/events", &other_host)).await.problem(421, "problem:host-not-allowed");
     place.send(events("away.acme")).await.problem(503, "problem:identity-away");
-    place.send(events("fast.acme")).await.problem(503, "problem:overloaded");
+    place.send(events("fast.acme")).await.problem(429, "problem:too-many-requests");
 }
 
 #[tokio::test]
@@ -177,7 +177,7 @@ async fn a_trouble_with_the_credentials_degrades_the_service() {
     let place = place(&Provider::default(), |config| config);
     let ready = place.get("/readyz").await.ok();
     assert_eq!(
-        (&ready["status"], &ready["credentials"]),
+        (&ready["status"], &ready["troubles"]["credentials"]),
         (&"degraded".into(), &"the provider is tired".into())
     );
     assert!(ready.get("position").is_none(), "how much all tenants do is nobody's to read: {ready}");

@@ -202,7 +202,7 @@ async fn a_body_is_json_and_says_so_or_nothing() {
 #[tokio::test]
 async fn a_page_of_another_site_cannot_command() {
     let place = Place::with(|mut config| {
-        config.origins_trusted.push("https://app.example".to_owned());
+        config.origins_allowed.push("https://app.example".to_owned());
         config.with_host_allowed("bank.example")
     });
     let host = ("host", "bank.example");

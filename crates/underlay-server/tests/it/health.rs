@@ -11,7 +11,14 @@ async fn a_process_that_answers_is_live_and_ready() {
     let place = Place::with_views();
     place.deposit("cash", "1").await;
     assert_eq!(place.get("/livez").await.ok(), json!({"status": "live"}));
-    assert_eq!(place.get("/readyz").await.ok(), json!({"status": "ready", "position": "1"}));
+    assert_eq!(
+        place.get("/readyz").await.ok(),
+        json!({
+            "status": "ready",
+            "parts": {"credentials": "ready", "store": "ready", "views": "ready", "work": "ready"},
+            "position": "1",
+        })
+    );
 }
 
 #[tokio::test]

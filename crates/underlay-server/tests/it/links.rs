@@ -145,7 +145,12 @@ async fn who_has_none_learns_nothing_and_reaches_nothing() {
     for path in &tries {
         for answer in [place.get(path).await, press(&place, path, &[]).await] {
             assert_eq!((answer.status.as_u16(), answer.text()), (404, expected.text()), "{path}");
-            assert_eq!(answer.headers, expected.headers);
+            let nameless = |answer: &crate::place::Answer| {
+                let mut headers = answer.headers.clone();
+                headers.remove("x-request-id");
+                headers
+            };
+            assert_eq!(nameless(&answer), nameless(&expected));
         }
     }
     assert_eq!((page.shown.load(Ordering::SeqCst), page.done.load(Ordering::SeqCst)), (0, 0));

@@ -11,6 +11,7 @@ mod addresses;
 mod admin;
 mod admission;
 mod commands;
+mod edge;
 mod events;
 mod failing_store;
 mod failures;

@@ -201,7 +201,7 @@ async fn the_start_page_counts_among_the_requests_of_its_tenant() {
     let acme = || get_with("/", &[("authorization", "Bearer acme")]);
     let untaken = place.answer_untaken(acme()).await;
     assert_eq!(untaken.status(), 200);
-    place.send(acme()).await.problem(503, "problem:overloaded");
+    place.send(acme()).await.problem(429, "problem:too-many-requests");
     assert_eq!(place.send(get_with("/", &[("authorization", "Bearer zeta")])).await.status, 200);
     drop(untaken);
     assert_eq!(place.send(acme()).await.status, 200);

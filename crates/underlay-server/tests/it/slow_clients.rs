@@ -223,7 +223,7 @@ async fn answers_that_are_not_taken_are_held_against_their_tenant_alone() {
 
     for request in [get_with(BIG_STREAM, &ACME), post_with("/v1/account/cash/deposit", ONE, &ACME)] {
         let answer = place.send(request).await;
-        let problem = answer.problem(503, "problem:overloaded");
+        let problem = answer.problem(429, "problem:too-many-requests");
         assert!(problem["detail"].as_str().unwrap().contains("tenant_answer_bytes_max"), "{problem}");
         assert!(answer.header("retry-after").is_some());
         assert_eq!(answer.header("connection"), Some("close"));
@@ -258,7 +258,7 @@ async fn an_answer_is_held_until_it_was_taken() {
     // Half of it is taken: the whole is still held.
     let mut half = vec![0; 6 << 20];
     timeout(LONG, connection.read_exact(&mut half)).await.unwrap().unwrap();
-    place.send(get_with("/v1/events", &ACME)).await.problem(503, "problem:overloaded");
+    place.send(get_with("/v1/events", &ACME)).await.problem(429, "problem:too-many-requests");
     let mut rest = Vec::new();
     timeout(LONG, connection.read_to_end(&mut rest)).await.unwrap().unwrap();
     place.send(get_with("/v1/events?limit=1", &ACME)).await.ok();
@@ -275,11 +275,11 @@ async fn an_answer_that_is_read_and_finds_no_room_is_refused_and_a_command_is_no
     // Where nothing else is held, every answer fits.
     place.send(get_with(BIG_STREAM, &ACME)).await.ok();
     let held = place.answer_untaken(deposit()).await;
-    place.send(get_with(BIG_STREAM, &ACME)).await.problem(503, "problem:overloaded");
+    place.send(get_with(BIG_STREAM, &ACME)).await.problem(429, "problem:too-many-requests");
     // A second command was let in, so it is answered, whatever it takes.
     let more = place.answer_untaken(deposit()).await;
     assert_eq!(more.status(), 200);
-    place.send(deposit()).await.problem(503, "problem:overloaded");
+    place.send(deposit()).await.problem(429, "problem:too-many-requests");
     drop((held, more));
     let page = place.send(get_with("/v1/streams/account-cash", &ACME)).await.ok();
     assert_eq!(page["version"], 2, "the third was not done");
@@ -294,9 +294,13 @@ async fn requests_in_progress_are_counted_by_tenant_and_in_all() {
         config
     });
     let limit_of = |answer: crate::place::Answer| {
-        let problem = answer.problem(503, "problem:overloaded");
+        let is_tenants = answer.status == 429;
+        let told = if is_tenants { "problem:too-many-requests" } else { "problem:overloaded" };
+        let problem = answer.problem(if is_tenants { 429 } else { 503 }, told);
         assert!(answer.header("retry-after").is_some());
-        problem["detail"].as_str().unwrap().to_owned()
+        let detail = problem["detail"].as_str().unwrap().to_owned();
+        assert_eq!(detail.contains(" tenant_"), is_tenants, "{detail}");
+        detail
     };
     let events = |who| get_with("/v1/events?limit=1", who);
     let first = place.answer_untaken(events(&ACME)).await;

@@ -9,6 +9,7 @@ mod dead_letters;
 mod duties;
 mod events;
 mod followers;
+mod log;
 mod migrate;
 mod moments;
 mod outbox;
@@ -19,6 +20,7 @@ mod schedule;
 mod serve;
 mod shutdown;
 mod stream;
+mod tls;
 mod token;
 mod user;
 mod view;
@@ -30,13 +32,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
-use tracing::level_filters::LevelFilter;
 use underlay_core::adapter::{OptionValues, without_password};
 use underlay_core::options::OptionKind;
 use underlay_core::{Clock, Error, SystemClock, TenantId};
 use underlay_runtime::Engine;
 
 use self::credentials::Door;
+use self::log::log_to_stderr;
 use crate::config::{Catalogue, Config, FILE, Key, Sources};
 use crate::{Exit, ExitError, Links, Service, Store};
 
@@ -325,13 +327,6 @@ fn warn_of_links(app: &App) {
     if let Some(Err(error)) = app.service.links.as_ref().map(Links::check) {
         tracing::warn!("no link can be made, so what sends one waits: {error}");
     }
-}
-
-/// Writes the log of this program to standard error.
-fn log_to_stderr() {
-    let filter = tracing_subscriber::fmt().with_max_level(LevelFilter::WARN).with_writer(std::io::stderr);
-    // A program that embeds the service may have set its own.
-    let _set_before = filter.try_init();
 }
 
 /// Writes one JSON value on a line of its own.

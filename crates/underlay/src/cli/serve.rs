@@ -1,12 +1,14 @@
 use std::io::Write;
 use std::net::SocketAddr;
+use std::pin::pin;
 
 use clap::{Arg, ArgMatches};
 use tokio::net::TcpListener;
-use underlay_server::{ServerConfig, check_listener};
+use underlay_server::{ServerConfig, Start, check_listener};
 
 use super::duties::{Duties, forget};
 use super::shutdown::until_told;
+use super::tls::{Certificate, certificate, shown};
 use super::{App, log_to_stderr, warn_of_links};
 use crate::ExitError;
 
@@ -22,41 +24,68 @@ pub(super) fn command() -> clap::Command {
 }
 
 pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
-    log_to_stderr();
+    let _last_lines = log_to_stderr(app.config.settings.server.access_log);
     // Without a command there is no such option.
     let is_only_http = matches!(matches.try_get_one::<String>("only"), Ok(Some(_)));
     if is_only_http {
         check_others_can_work(app)?;
     }
     let settings = &app.config.settings;
-    let config = config(app);
+    let certificate = certificate(app)?;
+    let config = config(app, certificate.as_ref());
     let listener = listen(app, &config).await?;
     let address = listener.local_addr().map_err(|error| ExitError::failed(format!("no address: {error}")))?;
     // A name may have led elsewhere in the meantime.
     check_listener(&config, &[address])?;
-    if app.door.credentials.is_some() && !address.ip().to_canonical().is_loopback() {
+    if app.door.credentials.is_some() && certificate.is_none() && !address.ip().to_canonical().is_loopback() {
         tracing::warn!(
-            "{address} can be reached from other machines, and tokens travel as they are: put a proxy that \
-             speaks TLS before this service, and let nobody else reach it"
+            "{address} can be reached from other machines, and tokens travel as they are: give this service a \
+             certificate (--tls-certificate), or put a proxy that speaks TLS before it and let nobody else reach it"
         );
     }
-    let router = underlay_server::router(app.engine.clone(), config)?;
+    let scheme = if certificate.is_some() { "https" } else { "http" };
+    let start = Start::to_come();
+    let router = underlay_server::router(app.engine.clone(), config.with_start(start.clone()))?;
     if let Some(links) = &app.service.links {
-        links.listen_at(address);
+        links.listen_at(address, scheme);
     }
     warn_of_links(app);
     until_told(|told| async move {
-        let duties = Duties::begin(&app.engine, !is_only_http).await?;
-        announce(app, &format!("http://{address}"), is_only_http)?;
+        let (limits, told) = (settings.serving, told.wait());
+        let tls = certificate.as_ref().map(shown);
+        let serving = async {
+            match certificate {
+                None => underlay_server::serve_within(limits, listener, router, told).await,
+                #[cfg(feature = "tls")]
+                Some(certificate) => {
+                    underlay_server::serve_tls_within(limits, listener, certificate, router, told).await
+                }
+                #[cfg(not(feature = "tls"))]
+                Some(never) => match never {},
+            }
+        };
+        let mut serving = pin!(serving);
+        // Meanwhile it says that it begins, and answers nothing else.
+        let duties = tokio::select! {
+            duties = Duties::begin(&app.engine, !is_only_http) => duties?,
+            served = serving.as_mut() => return ended(served),
+        };
+        start.begun();
+        announce(app, &format!("{scheme}://{address}"), tls.as_deref(), is_only_http)?;
         let served = tokio::select! {
-            served = underlay_server::serve_within(settings.serving, listener, router, told.wait()) => served,
+            served = serving.as_mut() => served,
             never = forget(app) => match never {},
         };
         duties.end(&app.engine).await;
-        served.map_err(|error| ExitError::failed(format!("serving ended: {error}")))?;
-        Ok(writeln!(std::io::stdout().lock(), "stopped")?)
+        ended(served)
     })
     .await
+}
+
+/// How it ended, for whoever reads it.
+fn ended(served: std::io::Result<()>) -> Result<(), ExitError> {
+    served.map_err(|error| ExitError::failed(format!("serving ended: {error}")))?;
+    Ok(writeln!(std::io::stdout().lock(), "stopped")?)
 }
 
 /// Refuses to leave the work to others where there can be none.
@@ -72,7 +101,7 @@ fn check_others_can_work(app: &App) -> Result<(), ExitError> {
 
 /// How the service is served: to whoever has credentials, or where there are none to everybody, as one
 /// tenant.
-fn config(app: &App) -> ServerConfig {
+fn config(app: &App, certificate: Option<&Certificate>) -> ServerConfig {
     let config = app.config.settings.server.clone();
     let mut config = match &app.door.credentials {
         Some(credentials) => config.with_shared_credentials(credentials.clone()),
@@ -81,6 +110,12 @@ fn config(app: &App) -> ServerConfig {
     if let Some(readers) = &app.door.log_readers {
         config.log_readers = readers.clone();
     }
+    #[cfg(feature = "tls")]
+    if let Some(certificate) = certificate {
+        config = config.with_part(certificate.clone());
+    }
+    #[cfg(not(feature = "tls"))]
+    let _ = certificate;
     app.service.with_links(config)
 }
 
@@ -105,7 +140,7 @@ async fn listen(app: &App, config: &ServerConfig) -> Result<TcpListener, ExitErr
     TcpListener::bind(addresses.as_slice()).await.map_err(cannot)
 }
 
-fn announce(app: &App, address: &str, is_only_http: bool) -> Result<(), ExitError> {
+fn announce(app: &App, address: &str, tls: Option<&str>, is_only_http: bool) -> Result<(), ExitError> {
     let who = if app.door.credentials.is_some() { "-H \"Authorization: Bearer $TOKEN\" " } else { "" };
     let first = match app.config.settings.server.examples.first() {
         Some(example) => format!("curl {who}--json '{}' {address}/v1/{}", example.body, example.target),
@@ -114,6 +149,9 @@ fn announce(app: &App, address: &str, is_only_http: bool) -> Result<(), ExitErro
     let mut out = std::io::stdout().lock();
     writeln!(out, "{} is listening on {address}", app.name)?;
     writeln!(out, "  database {}", app.database)?;
+    if let Some(tls) = tls {
+        writeln!(out, "  tls      {tls}")?;
+    }
     writeln!(out, "  try      {first}")?;
     if is_only_http {
         let where_else = if app.scheme() == "sqlite" { ", on this machine" } else { "" };

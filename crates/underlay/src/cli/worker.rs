@@ -12,7 +12,7 @@ pub(super) fn command() -> clap::Command {
 }
 
 pub(super) async fn run(app: &App) -> Result<(), ExitError> {
-    log_to_stderr();
+    let _last_lines = log_to_stderr(false);
     warn_of_links(app);
     until_told(|told| async move {
         let duties = Duties::begin(&app.engine, true).await?;

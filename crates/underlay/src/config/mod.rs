@@ -30,6 +30,7 @@ mod settings;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::collections::BTreeMap;
 

@@ -2,10 +2,11 @@ use underlay_core::limits::LEASE_SECONDS_MAX;
 use underlay_core::options::{ConfigOption, Configurable, Options, Place};
 use underlay_core::{Error, TenantId};
 use underlay_runtime::EngineConfig;
-use underlay_server::{ServeLimits, ServerConfig, check_host_name};
+use underlay_server::{ServeLimits, ServerConfig, check_host_name, check_origin};
 
 use super::OwnOptions;
 use super::credentials::CredentialsConfig;
+use super::tls::TlsConfig;
 use crate::retention::Kept;
 
 /// The key of the address of the store.
@@ -31,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) serving: ServeLimits,
     /// Who may come in.
     pub(crate) credentials: CredentialsConfig,
+    /// How connections are opened.
+    pub(crate) tls: TlsConfig,
     /// The engine.
     pub(crate) engine: EngineConfig,
     /// What is forgotten, and when.
@@ -46,6 +49,7 @@ type Part = fn(&mut Settings) -> &mut dyn Options;
 const PARTS: &[(&str, Part)] = &[
     ("", |settings| settings),
     ("", |settings| &mut settings.credentials),
+    ("", |settings| &mut settings.tls),
     ("server", |settings| &mut settings.server),
     ("server", |settings| &mut settings.serving),
     ("engine", |settings| &mut settings.engine),
@@ -62,6 +66,7 @@ impl Settings {
             server: ServerConfig::new(service),
             serving: ServeLimits::default(),
             credentials: CredentialsConfig::default(),
+            tls: TlsConfig::default(),
             engine,
             kept: Kept::default(),
             own: Vec::new(),
@@ -107,6 +112,18 @@ impl Configurable for Settings {
         )
         .checked(check_hosts),
         ConfigOption::<Self>::new(
+            "allow_origin",
+            "A site whose pages may use `serve` from a browser, such as https://app.example",
+            |settings| Place::List(&mut settings.server.origins_allowed),
+        )
+        .checked(check_origins)
+        .called("ORIGIN"),
+        ConfigOption::<Self>::new(
+            "shutdown_delay",
+            "How long `serve` goes on as before once it is told to end, and says that it is not ready",
+            |settings| Place::Seconds(&mut settings.serving.shutdown_delay),
+        ),
+        ConfigOption::<Self>::new(
             "view_lease",
             "How long views stay with a process that does not answer, before another takes over",
             |settings| Place::Seconds(&mut settings.engine.view_lease),
@@ -125,5 +142,13 @@ fn check_listen(text: &str) -> Result<(), String> {
 }
 
 fn check_hosts(text: &str) -> Result<(), String> {
-    text.split(',').map(str::trim).filter(|name| !name.is_empty()).try_for_each(check_host_name)
+    listed(text).try_for_each(check_host_name)
+}
+
+fn check_origins(text: &str) -> Result<(), String> {
+    listed(text).try_for_each(check_origin)
+}
+
+fn listed(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|name| !name.is_empty())
 }

@@ -1,15 +1,19 @@
 //! Connections: accepted up to a limit, ended in time.
 //!
 //! ```text
-//!  listening ── shutdown ──► draining ── all connections ended, or shutdown_wait_max ──► done
+//!  serving ── shutdown ──► leaving ── shutdown_delay ──► stopping ── all ended, or shutdown_wait_max ──► done
 //! ```
 //!
-//! While it listens, a connection that sends no request for `header_wait_max` is closed, and one that
-//! does not take its answer is cut (see [`pace`](crate::pace)). Where all `connections_max` are there
+//! While it serves, a connection that sends no request for `header_wait_max` is closed, and one that
+//! does not take its answer is cut (see [`pace`](super::pace)). Where all `connections_max` are there
 //! and another one comes, the oldest ones are told to end, one after another: an idle one is closed at
-//! once, and one that is served after its answer. Draining, no
-//! connection is accepted, idle ones are closed at once, and the others after the answer they are
-//! giving; what is still open at the end of `shutdown_wait_max` is cut. A commit that was begun is
+//! once, and one that is served after its answers.
+//!
+//! Leaving, it serves as before, and its readiness sends others elsewhere: a balancer that asks every few seconds
+//! would otherwise send requests to a port where nobody listens. Stopping, no
+//! connection is accepted, idle ones are closed at once, and the others after the answers they are
+//! giving; what is still open at the end of `shutdown_wait_max` is cut. What lasts hears of it by
+//! [`Stopping`](crate::edge::stopping::Stopping). A commit that was begun is
 //! not undone by that: asking again with its key gives its answer.
 
 use std::io;
@@ -18,15 +22,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use underlay_core::{Clock, SystemClock};
 
-use crate::pace::Paced;
+use super::open::{Server, open};
+use crate::edge::stopping::Ending;
+#[cfg(feature = "tls")]
+use crate::edge::tls::CertificateFiles;
 
 /// How long to leave accepting alone after it failed: descriptors may have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
@@ -34,8 +38,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 const CROWDED_PAUSE: Duration = Duration::from_millis(10);
 /// How often in a row accepting may fail before the service gives up.
 const ACCEPT_FAILURES_MAX: u32 = 60;
-/// Bytes of request line and headers.
-const HEADER_BYTES_MAX: usize = 64 << 10;
 
 /// The bounds of serving.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +50,16 @@ pub struct ServeLimits {
     pub answer_grace: Duration,
     /// Bytes a second a client takes of its answer, beyond the grace; a slower one is cut.
     pub answer_rate_min: u64,
-    /// How long connections may go on after the shutdown.
+    /// How long it goes on as before once it is asked to end, and says that it is not ready.
+    pub shutdown_delay: Duration,
+    /// How long connections may go on after that.
     pub shutdown_wait_max: Duration,
+    /// Requests that one connection of HTTP/2 may have in progress.
+    pub http2_streams_max: u32,
+    /// After how long a silence a client of HTTP/2 is asked whether it is there.
+    pub http2_ping_interval: Duration,
+    /// How long it may take to say so.
+    pub http2_ping_wait_max: Duration,
 }
 
 impl Default for ServeLimits {
@@ -59,7 +69,11 @@ impl Default for ServeLimits {
             header_wait_max: Duration::from_secs(30),
             answer_grace: Duration::from_secs(30),
             answer_rate_min: 64 << 10,
+            shutdown_delay: Duration::ZERO,
             shutdown_wait_max: Duration::from_secs(10),
+            http2_streams_max: 100,
+            http2_ping_interval: Duration::from_secs(30),
+            http2_ping_wait_max: Duration::from_secs(20),
         }
     }
 }
@@ -86,14 +100,46 @@ pub async fn serve_within(
     router: Router,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let (stop, stopped) = watch::channel(false);
+    let (ends, server) = Server::new(limits, router);
+    serve_all(server, ends, listener, shutdown).await
+}
+
+/// As [`serve_within`], over TLS. The handshake of a connection takes at most `header_wait_max`.
+///
+/// # Errors
+/// As [`serve_within`].
+#[cfg(feature = "tls")]
+pub async fn serve_tls_within(
+    limits: ServeLimits,
+    listener: TcpListener,
+    certificate: Arc<CertificateFiles>,
+    router: Router,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let (ends, server) = Server::new(limits, router);
+    serve_all(Server { certificate: Some(certificate), ..server }, ends, listener, shutdown).await
+}
+
+async fn serve_all(
+    server: Server,
+    ends: watch::Sender<Ending>,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let limits = server.limits;
+    let server = Arc::new(server);
     let mut connections = JoinSet::new();
+    let left = async {
+        shutdown.await;
+        ends.send_replace(Ending::Leaving);
+        SystemClock.sleep(limits.shutdown_delay).await;
+    };
     let served = tokio::select! {
-        () = shutdown => Ok(()),
-        failed = accept_all(&limits, &listener, &router, &stopped, &mut connections) => Err(failed),
+        () = left => Ok(()),
+        failed = accept_all(&server, &listener, &mut connections) => Err(failed),
     };
     drop(listener);
-    stop.send_replace(true);
+    ends.send_replace(Ending::Stopping);
     let ended = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(limits.shutdown_wait_max, ended).await.is_err() {
         tracing::warn!(connections = connections.len(), "connections are cut: they did not end in time");
@@ -104,22 +150,18 @@ pub async fn serve_within(
 
 /// Accepts connections until that fails for good.
 async fn accept_all(
-    limits: &ServeLimits,
+    server: &Arc<Server>,
     listener: &TcpListener,
-    router: &Router,
-    stopped: &watch::Receiver<bool>,
     connections: &mut JoinSet<()>,
 ) -> io::Error {
-    let places = Arc::new(Semaphore::new(limits.connections_max));
-    let crowded = Arc::new(Notify::new());
+    let places = Arc::new(Semaphore::new(server.limits.connections_max));
     let mut failures = 0;
     loop {
         match listener.accept().await {
             Ok((socket, _)) => {
                 failures = 0;
-                let place = take_place(&places, &crowded).await;
-                let (router, stopped, crowded) = (router.clone(), stopped.clone(), crowded.clone());
-                connections.spawn(connect(*limits, socket, router, stopped, crowded, place));
+                let place = take_place(&places, &server.crowded).await;
+                connections.spawn(open(server.clone(), socket, place));
             }
             // The client went away before it was accepted.
             Err(error) if is_of_client(&error) => {}
@@ -154,44 +196,4 @@ async fn take_place(places: &Arc<Semaphore>, crowded: &Notify) -> Option<OwnedSe
 fn is_of_client(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
-}
-
-async fn connect(
-    limits: ServeLimits,
-    socket: TcpStream,
-    router: Router,
-    mut stopped: watch::Receiver<bool>,
-    crowded: Arc<Notify>,
-    _place: Option<OwnedSemaphorePermit>,
-) {
-    // Answers are written whole; waiting to fill a packet only delays them.
-    if let Err(error) = socket.set_nodelay(true) {
-        tracing::debug!(%error, "a connection went away");
-        return;
-    }
-    let clock = Arc::new(SystemClock);
-    let socket = Paced::new(socket, clock, limits.answer_grace, limits.answer_rate_min);
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_wait_max)
-        .max_buf_size(HEADER_BYTES_MAX)
-        .serve_connection(TokioIo::new(socket), TowerToHyperService::new(router));
-    let mut served = pin!(served);
-    let told_to_end = async {
-        tokio::select! {
-            _ = stopped.changed() => {}
-            // Who waits longest is told first.
-            () = crowded.notified() => {}
-        }
-    };
-    let ended = tokio::select! {
-        ended = served.as_mut() => ended,
-        () = told_to_end => {
-            served.as_mut().graceful_shutdown();
-            served.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection broke off");
-    }
 }

@@ -3,12 +3,15 @@
 //! ```text
 //!  request ─► enter ─► handler ─► answer ─► its body, written or dropped ─► given back
 //!               │                    │
-//!               └─ 503 overloaded    └─ 503 overloaded in place of what was only read
+//!               └─ 429 or 503        └─ 429 or 503 in place of what was only read
 //! ```
 //!
 //! A request holds its place until its answer is taken: a client that does not read holds memory as
 //! much as one that asks. A command is never refused once it has run, so its answer may exceed the
 //! bytes; those who come after it wait. An answer to whom nothing else is held always fits.
+//!
+//! A tenant that has reached a bound of its own is told 429 `too-many-requests`. Where all tenants together have reached
+//! one, it is 503 `overloaded`. Either says when to come back, and that nothing was done.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -42,11 +45,14 @@ pub(crate) struct Budgets {
 struct Bound {
     name: &'static str,
     max: usize,
+    is_tenants: bool,
 }
 
 impl Bound {
     fn reached(self) -> Problem {
-        Problem::overloaded(format!("there is too much to do: {} = {} is reached", self.name, self.max), None)
+        let told = format!("there is too much to do: {} = {} is reached", self.name, self.max);
+        let problem = if self.is_tenants { Problem::too_many(told) } else { Problem::overloaded(told, None) };
+        problem
             // Whoever has too many requests open has too many connections.
             .with_header(CONNECTION, HeaderValue::from_static("close"))
     }
@@ -68,11 +74,13 @@ struct Usage {
 
 impl Budgets {
     pub(crate) fn new(config: &ServerConfig) -> Self {
+        let of_all = |name, max| Bound { name, max, is_tenants: false };
+        let of_a_tenant = |name, max| Bound { name, max, is_tenants: true };
         Self {
-            requests: Bound { name: "requests_max", max: config.requests_max },
-            tenant_requests: Bound { name: "tenant_requests_max", max: config.tenant_requests_max },
-            bytes: Bound { name: "answer_bytes_max", max: config.answer_bytes_max },
-            tenant_bytes: Bound { name: "tenant_answer_bytes_max", max: config.tenant_answer_bytes_max },
+            requests: of_all("requests_max", config.requests_max),
+            tenant_requests: of_a_tenant("tenant_requests_max", config.tenant_requests_max),
+            bytes: of_all("answer_bytes_max", config.answer_bytes_max),
+            tenant_bytes: of_a_tenant("tenant_answer_bytes_max", config.tenant_answer_bytes_max),
             held: Mutex::default(),
         }
     }

@@ -22,7 +22,7 @@ use tokio::net::TcpStream;
 use underlay_core::Clock;
 
 /// A connection that can be ended without waiting for the other side.
-pub(crate) trait Reset {
+pub(super) trait Reset {
     /// When it is closed, throw away what was not taken.
     fn reset_at_close(&self);
 }
@@ -35,14 +35,12 @@ impl Reset for TcpStream {
     }
 }
 
-pub(crate) struct Paced<S> {
-    stream: S,
+/// How long whoever is written to may leave what waits for them.
+pub(super) struct Allowance {
     clock: Arc<dyn Clock>,
     grace: Duration,
     /// Bytes a second.
     rate_min: u64,
-    /// Bytes written since everything was last written.
-    taken: u64,
     waiting: Option<Waiting>,
 }
 
@@ -52,15 +50,22 @@ struct Waiting {
     end: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
-impl<S: Reset> Paced<S> {
-    pub(crate) fn new(stream: S, clock: Arc<dyn Clock>, grace: Duration, rate_min: u64) -> Self {
-        Self { stream, clock, grace, rate_min, taken: 0, waiting: None }
+impl Allowance {
+    pub(super) fn new(clock: Arc<dyn Clock>, grace: Duration, rate_min: u64) -> Self {
+        Self { clock, grace, rate_min, waiting: None }
     }
 
-    /// There is no room: ready with the error once there was none, or too little, for too long.
-    fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+    /// Nothing waits any more.
+    pub(super) fn end(&mut self) {
+        self.waiting = None;
+    }
+
+    /// Something waits, of which so many bytes were taken: ready once too little was taken for too long, with the time
+    /// it had.
+    pub(super) fn poll_late(&mut self, context: &mut Context<'_>, taken: u64) -> Poll<Duration> {
         loop {
-            let due = self.grace + Duration::from_secs_f64(self.taken as f64 / self.rate_min.max(1) as f64);
+            let earned = Duration::try_from_secs_f64(taken as f64 / self.rate_min.max(1) as f64);
+            let due = self.grace.saturating_add(earned.unwrap_or(Duration::MAX));
             let given = match &mut self.waiting {
                 None => Duration::ZERO,
                 Some(waiting) => {
@@ -69,15 +74,33 @@ impl<S: Reset> Paced<S> {
                 }
             };
             if given >= due {
-                self.stream.reset_at_close();
-                let taken = self.taken;
-                let told = format!("the client took {taken} bytes in {due:?} and left the rest");
-                return Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, told));
+                return Poll::Ready(due);
             }
             let clock = self.clock.clone();
             let end = Box::pin(async move { clock.sleep(due - given).await });
             self.waiting = Some(Waiting { given: due, end });
         }
+    }
+}
+
+pub(super) struct Paced<S> {
+    stream: S,
+    allowance: Allowance,
+    /// Bytes written since everything was last written.
+    taken: u64,
+}
+
+impl<S: Reset> Paced<S> {
+    pub(super) fn new(stream: S, clock: Arc<dyn Clock>, grace: Duration, rate_min: u64) -> Self {
+        Self { stream, allowance: Allowance::new(clock, grace, rate_min), taken: 0 }
+    }
+
+    /// There is no room: ready with the error once there was none, or too little, for too long.
+    fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+        let due = ready!(self.allowance.poll_late(context, self.taken));
+        self.stream.reset_at_close();
+        let told = format!("the client took {} bytes in {due:?} and left the rest", self.taken);
+        Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, told))
     }
 
     fn paced(
@@ -133,7 +156,7 @@ impl<S: AsyncWrite + Reset + Unpin> AsyncWrite for Paced<S> {
         match Pin::new(&mut self.stream).poll_flush(context) {
             Poll::Ready(flushed) => {
                 self.taken = 0;
-                self.waiting = None;
+                self.allowance.end();
                 Poll::Ready(flushed)
             }
             Poll::Pending => self.poll_late(context).map(Err),

@@ -1,0 +1,30 @@
+//! The edge: connections and what is the same around every request.
+//!
+//! ```text
+//!  socket ─► serve: a place, a pace ─► around: an id, a line in the log, host, path, origin, an end
+//!              └─► router ─► door ─► budgets ─► handler
+//! ```
+//!
+//! Nothing here knows what a request is about. What it is about and who may ask it stands in the table of routes.
+
+mod access_log;
+mod around;
+pub(crate) mod asked;
+pub(crate) mod budget;
+mod connection;
+pub(crate) mod cors;
+pub(crate) mod health;
+pub(crate) mod host;
+pub(crate) mod stopping;
+#[cfg(feature = "tls")]
+mod tls;
+pub(crate) mod trace_context;
+
+pub use access_log::ACCESS_LOG_TARGET;
+pub(crate) use around::around;
+#[cfg(feature = "tls")]
+pub use connection::serve_tls_within;
+pub use connection::{ServeLimits, serve, serve_within};
+pub use health::{HealthPart, Start};
+#[cfg(feature = "tls")]
+pub use tls::{CERTIFICATE_ENDS_SOON, CERTIFICATE_LOOK_INTERVAL, CertificateFiles};

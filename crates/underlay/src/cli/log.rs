@@ -1,0 +1,190 @@
+//! The log of a program, on standard error.
+//!
+//! ```text
+//!  line ─► queue, LINES_WAITING_MAX ─► a thread ─► standard error
+//!            │
+//!            └── full: a line of the access log is left out and counted; any other waits for room
+//! ```
+//!
+//! Whoever reads standard error may stop reading, and the service would stop with them: it has a line for every request.
+//! So a thread writes, and nobody waits for a line of the access log to be written. How many were left out stands in the
+//! log before the next one. What is a warning or worse is never left out.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use tracing::Metadata;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use underlay_server::ACCESS_LOG_TARGET;
+
+/// Lines that were logged and not written yet.
+const LINES_WAITING_MAX: usize = 8_192;
+/// How long the end of a program may wait for its last lines to be written.
+const LAST_LINES_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// Writes the log of this program to standard error, with a line for every request where it is asked for, until what it
+/// gives is dropped.
+pub(super) fn log_to_stderr(has_access_log: bool) -> LastLines {
+    let access = if has_access_log { LevelFilter::INFO } else { LevelFilter::OFF };
+    let wanted = Targets::new().with_default(LevelFilter::WARN).with_target(ACCESS_LOG_TARGET, access);
+    let (lines, last) = Lines::to(io::stderr(), LINES_WAITING_MAX);
+    let written = tracing_subscriber::fmt().with_max_level(LevelFilter::INFO).with_writer(lines);
+    // A program that embeds the service may have set its own.
+    let _set_before = written.finish().with(wanted).try_init();
+    last
+}
+
+/// What the thread is told.
+enum Told {
+    Line(Vec<u8>),
+    /// To say when all lines before this are written.
+    Flush(SyncSender<()>),
+}
+
+/// Where lines go.
+#[derive(Clone)]
+struct Lines {
+    queue: SyncSender<Told>,
+    left_out: Arc<AtomicU64>,
+}
+
+/// Waits for the last lines when it is dropped.
+pub(super) struct LastLines(SyncSender<Told>);
+
+impl Lines {
+    fn to(sink: impl Write + Send + 'static, waiting_max: usize) -> (Self, LastLines) {
+        let (queue, lines) = sync_channel(waiting_max);
+        let left_out = Arc::new(AtomicU64::new(0));
+        let counted = left_out.clone();
+        std::thread::spawn(move || write(sink, &lines, &counted));
+        (Self { queue: queue.clone(), left_out }, LastLines(queue))
+    }
+}
+
+fn write(mut sink: impl Write, lines: &Receiver<Told>, left_out: &AtomicU64) {
+    for told in lines {
+        // Where standard error is gone, nobody is left to hear of it.
+        let _unheard = match told {
+            Told::Line(line) => match left_out.swap(0, Ordering::Relaxed) {
+                0 => sink.write_all(&line),
+                count => {
+                    writeln!(sink, "{count} lines of the access log were left out: it was not read in time")
+                        .and_then(|()| sink.write_all(&line))
+                }
+            },
+            Told::Flush(flushed) => {
+                let _waits_no_more = flushed.try_send(());
+                sink.flush()
+            }
+        };
+    }
+}
+
+impl Drop for LastLines {
+    fn drop(&mut self) {
+        let (flushed, written) = sync_channel(1);
+        // Where there is no room, nobody reads what waits.
+        if self.0.try_send(Told::Flush(flushed)).is_ok() {
+            let _in_time = written.recv_timeout(LAST_LINES_WAIT_MAX);
+        }
+    }
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Line<'a>;
+
+    fn make_writer(&'a self) -> Line<'a> {
+        Line { lines: self, may_be_left_out: false }
+    }
+
+    fn make_writer_for(&'a self, about: &Metadata<'_>) -> Line<'a> {
+        Line { lines: self, may_be_left_out: about.target() == ACCESS_LOG_TARGET }
+    }
+}
+
+/// One line, which is written whole.
+struct Line<'a> {
+    lines: &'a Lines,
+    may_be_left_out: bool,
+}
+
+impl Write for Line<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Lines { queue, left_out } = self.lines;
+        let line = Told::Line(bytes.to_vec());
+        if !self.may_be_left_out {
+            // The thread ends after all who write.
+            let _unheard = queue.send(line);
+        } else if let Err(TrySendError::Full(_)) = queue.try_send(line) {
+            left_out.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::mpsc::{Sender, channel};
+
+    use super::*;
+
+    /// Says that a line came, and writes it when it may.
+    struct Slow {
+        came: Sender<()>,
+        may: Receiver<()>,
+        written: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.came.send(()).ok();
+            self.may.recv().ok();
+            self.written.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn who_does_not_read_the_log_stops_nobody_and_loses_no_warning() {
+        let (came, arrived) = channel();
+        let (let_go, may) = channel();
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let (lines, last) = Lines::to(Slow { came, may, written: written.clone() }, 4);
+        let line = |text: &str, may_be_left_out| {
+            Line { lines: &lines, may_be_left_out }.write_all(text.as_bytes()).unwrap();
+        };
+        line("first\n", true);
+        arrived.recv().unwrap();
+        // Four find room, and ten do not.
+        for _ in 0..14 {
+            line("more\n", true);
+        }
+        assert_eq!(lines.left_out.load(Ordering::Relaxed), 10);
+        std::thread::scope(|scope| {
+            let warning = scope.spawn(|| line("a warning\n", false));
+            drop(let_go);
+            warning.join().unwrap();
+        });
+        drop(last);
+        let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+        assert!(text.starts_with("first\n10 lines of the access log were left out"), "{text}");
+        assert_eq!(text.matches("more\n").count(), 4, "{text}");
+        assert!(text.ends_with("a warning\n"), "{text}");
+    }
+}
