@@ -15,37 +15,28 @@
 //! error and its fields as members. Bodies, pages, waits and connections have limits with a name:
 //! see [`ServerConfig`] and [`ServeLimits`].
 
-mod admin;
-mod answer;
+mod api;
 mod app;
 mod budget;
-mod command_status;
-mod commands;
 mod config;
-mod deferral;
 mod door;
 mod edge;
-mod events;
 mod health;
 mod host;
 mod links;
 mod options;
 mod pace;
-mod page;
-mod parameters;
-mod path;
 pub mod private_file;
-mod problem;
-mod request_body;
-mod request_headers;
-mod router;
-mod schedules;
 mod serve;
 mod start_page;
-mod streams;
-mod view_query;
-mod views;
 
+// What every room speaks of, by its own name.
+use api::request::{parameters, path, request_body, request_headers};
+use api::{
+    admin, answer, command_status, commands, deferral, events, page, problem, streams, view_query, views,
+};
+
+pub use api::router::{Route, check_addresses, router, routes};
 pub use config::{Example, ServerConfig};
 #[cfg(feature = "jwt")]
 pub use door::jwt;
@@ -56,5 +47,4 @@ pub use door::{
 };
 pub use links::{LINK_KEY_BYTES, LinkAnswer, LinkKey, LinkKeys, LinkPage, LinkTarget, OpenedLink};
 pub use options::check_host_name;
-pub use router::{Route, check_addresses, router, routes};
 pub use serve::{ServeLimits, serve, serve_within};

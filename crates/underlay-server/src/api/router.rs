@@ -9,9 +9,10 @@ use underlay_runtime::{Engine, Registry};
 use crate::app::App;
 use crate::door::roles::{self, Use};
 use crate::problem::Problem;
+use crate::admin::schedules;
 use crate::{
-    ServerConfig, admin, command_status, commands, edge, events, health, host, links, schedules, start_page,
-    streams, views,
+    ServerConfig, admin, command_status, commands, edge, events, health, host, links, start_page, streams,
+    views,
 };
 
 /// Categories that would read like the addresses of something else.
