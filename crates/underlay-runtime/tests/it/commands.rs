@@ -1,6 +1,5 @@
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use underlay_core::limits::COMMIT_STREAMS_MAX;
 use underlay_core::{
     Aggregate, Commit, CommitId, Context, Decision, Error, EventStore, EventStoreExt, ExpectedVersion,
@@ -323,7 +322,7 @@ impl Aggregate for Impostor {
     fn evolve(&mut self, _: &AccountEvent) {}
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[value(crate = underlay_core)]
 struct AppendAsAnother;
 
 impl Operation for AppendAsAnother {
