@@ -36,6 +36,7 @@ use api::{
     admin, answer, command_status, commands, deferral, events, page, problem, streams, view_query, views,
 };
 
+pub use api::describe::openapi;
 pub use api::router::{Route, check_addresses, router, routes};
 pub use config::{Example, ServerConfig};
 #[cfg(feature = "jwt")]

@@ -5,6 +5,7 @@ use underlay_core::{
     Aggregate, Commit, CommitId, Context, Decision, Error, EventStore, EventStoreExt, ExpectedVersion,
     NewEvent, Operation, Reads, Retention, Streams, TenantId, Timestamp, Version,
 };
+use underlay_derive::value;
 use underlay_runtime::{Engine, EngineConfig, ExecuteError, ExecuteNamedError, Ports, Registry, Request};
 
 use crate::bank::{

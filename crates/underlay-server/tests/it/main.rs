@@ -11,6 +11,8 @@ mod addresses;
 mod admin;
 mod admission;
 mod commands;
+mod contract;
+mod document;
 mod events;
 mod failing_store;
 mod failures;

@@ -25,8 +25,8 @@ use crate::path::Segments;
 use crate::problem::Problem;
 
 /// Dead letters in a page where the request does not say, and at most.
-const PAGE_LETTERS_DEFAULT: usize = 50;
-const PAGE_LETTERS_MAX: usize = 500;
+pub(crate) const PAGE_LETTERS_DEFAULT: usize = 50;
+pub(crate) const PAGE_LETTERS_MAX: usize = 500;
 /// Dead letters read at once. Each may have a megabyte.
 const PART_LETTERS: usize = 16;
 /// Bytes of a dead letter in an answer beside its payload and metadata, about.
