@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::domain::{CommandError, DecodeError, EventDescriptor, SnapshotState, schema_of};
+use crate::domain::{CommandError, DecodeError, EventDescriptor, SnapshotState, schema_of, sent_schema_of};
 use crate::words::Json;
 
 /// Lifts a payload from one version to the next; the text says why it cannot.
@@ -70,6 +70,21 @@ fn lift(
 #[must_use]
 pub fn payload_schema<T: JsonSchema>(name: &str) -> Json {
     schema_of::<T>(name)
+}
+
+/// The JSON Schema of a body as it may be sent, by the same rules.
+#[must_use]
+pub fn body_schema<T: JsonSchema>(name: &str) -> Json {
+    sent_schema_of::<T>(name)
+}
+
+/// The same of a command without fields, as [`decode_nothing`] reads it.
+#[must_use]
+pub fn schema_of_nothing<T: JsonSchema>(name: &str) -> Json {
+    let schema = sent_schema_of::<T>(name);
+    let Ok(Value::Object(mut members)) = schema.decode() else { return schema };
+    members.insert("type".to_owned(), serde_json::json!(["object", "null"]));
+    Json::from_stored(Value::Object(members).to_string())
 }
 
 /// The JSON Schema of an aggregate's state, by the same rules; its title is the category.

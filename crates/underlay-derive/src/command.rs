@@ -6,7 +6,7 @@ use syn::{DeriveInput, LitStr, Token, Variant};
 
 use crate::case::{self, Body, Case};
 use crate::declaration::{self, Attribute};
-use crate::payload::{self, Reading};
+use crate::payload::{self, Unknown};
 use crate::root::Root;
 use crate::{name, problems};
 
@@ -67,10 +67,18 @@ impl Declared {
         quote!(#root::CommandDescriptor { name: #name, roles: &[#(#roles),*] })
     }
 
-    /// The struct its body is read into, where there is something to read.
-    fn payload(&self, root: &Root) -> Option<TokenStream> {
-        let reading = Reading { schema: false, strict: true };
-        (!matches!(self.case.body, Body::Nothing)).then(|| payload::owned(root, &self.case, &reading))
+    /// The struct its body is read into.
+    fn payload(&self, root: &Root) -> TokenStream {
+        payload::owned(root, &self.case, Unknown::Refused)
+    }
+
+    /// What may be sent for it, as an expression.
+    fn schema(&self, root: &Root) -> TokenStream {
+        let (name, payload) = (&self.name, self.case.payload());
+        match &self.case.body {
+            Body::Nothing => quote!(#root::private::schema_of_nothing::<#payload>(#name)),
+            Body::One(_) | Body::Named(_) => quote!(#root::private::body_schema::<#payload>(#name)),
+        }
     }
 
     fn decode_arm(&self, root: &Root) -> TokenStream {
@@ -106,7 +114,8 @@ fn parse_roles(meta: &ParseNestedMeta<'_>) -> syn::Result<Vec<LitStr>> {
 
 fn write(root: &Root, input: &DeriveInput, declared: &[Declared]) -> TokenStream {
     let ident = &input.ident;
-    let payloads = declared.iter().filter_map(|declared| declared.payload(root));
+    let payloads = declared.iter().map(|declared| declared.payload(root));
+    let schemas = declared.iter().map(|declared| declared.schema(root));
     let cases: Vec<_> = declared.iter().map(|declared| (&declared.case, false)).collect();
     let shape = payload::borrowed(root, ident, &cases, true);
     let wrapper = payload::borrowed_wrapper(root, ident);
@@ -125,6 +134,10 @@ fn write(root: &Root, input: &DeriveInput, declared: &[Declared]) -> TokenStream
             impl #root::Command for #ident {
                 fn descriptors() -> ::std::vec::Vec<#root::CommandDescriptor> {
                     ::std::vec![#(#descriptors),*]
+                }
+
+                fn schemas() -> ::std::vec::Vec<#root::Json> {
+                    ::std::vec![#(#schemas),*]
                 }
 
                 fn descriptor(&self) -> #root::CommandDescriptor {

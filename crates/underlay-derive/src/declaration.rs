@@ -46,8 +46,7 @@ impl Attribute {
     /// The attributes of other crates that the generated payloads follow.
     fn followed(self) -> &'static [&'static str] {
         match self {
-            Self::Event => &["serde", "schemars"],
-            Self::Command | Self::Refusal => &["serde"],
+            Self::Event | Self::Command | Self::Refusal => &["serde", "schemars"],
             Self::Row | Self::Snapshot | Self::Value => &[],
         }
     }

@@ -5,7 +5,7 @@ use syn::{DeriveInput, Ident, LitInt, LitStr, Path, Token, Type, Variant};
 
 use crate::case::{self, Body, Case};
 use crate::declaration::{self, Attribute};
-use crate::payload::{self, Reading};
+use crate::payload::{self, Unknown};
 use crate::root::Root;
 use crate::{name, problems};
 
@@ -126,7 +126,6 @@ fn check_steps(
 }
 
 fn write(root: &Root, ident: &Ident, declared: &[Declared]) -> TokenStream {
-    let reading = Reading { schema: true, strict: false };
     let types: Vec<&Case> = declared
         .iter()
         .filter_map(|declared| match declared.kind {
@@ -134,7 +133,7 @@ fn write(root: &Root, ident: &Ident, declared: &[Declared]) -> TokenStream {
             Kind::Set(_) => None,
         })
         .collect();
-    let payloads = types.iter().map(|case| payload::owned(root, case, &reading));
+    let payloads = types.iter().map(|case| payload::owned(root, case, Unknown::Ignored));
     let writing = (!types.is_empty()).then(|| {
         let cases: Vec<_> =
             declared.iter().map(|declared| (&declared.case, matches!(declared.kind, Kind::Set(_)))).collect();

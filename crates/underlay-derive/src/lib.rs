@@ -111,7 +111,7 @@ pub fn event(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// The body is a JSON object of the fields, or the value itself of a variant with one unnamed field;
 /// of a variant without fields it is empty, `null` or `{}`. A field that the variant does not know
-/// is an error. Field types need serde's two traits; `#[serde(…)]` works as in [`macro@event`].
+/// is an error. Field types need what they need in [`macro@event`], and the attributes on them work as there.
 #[proc_macro_attribute]
 pub fn command(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand(Attribute::Command, arguments, item, command::implement)
@@ -121,8 +121,8 @@ pub fn command(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// Every variant has a code for programs and a sentence for people, which may name its fields:
 /// `#[refusal(code = "overdrawn", message = "the balance is {available}")]`. On a struct the two
-/// stand in the attribute itself. The JSON form is an object of the fields, whose types need serde's
-/// two traits and, where the message names them, `Display`.
+/// stand in the attribute itself. The JSON form is an object of the fields, whose types need what they need in
+/// [`macro@event`] and, where the message names them, `Display`.
 #[proc_macro_attribute]
 pub fn refusal(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand(Attribute::Refusal, arguments, item, refusal::implement)

@@ -5,36 +5,27 @@ use syn::{Attribute, Field, Ident, parse_quote};
 use crate::case::{Body, Case, of_name};
 use crate::root::Root;
 
-/// How payloads are read.
-pub(crate) struct Reading {
-    /// Whether they have a JSON Schema.
-    pub(crate) schema: bool,
-    /// Whether an unknown field is an error.
-    pub(crate) strict: bool,
+/// What becomes of a field that a payload has and a case does not.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unknown {
+    /// It is passed over.
+    Ignored,
+    /// It is an error.
+    Refused,
 }
 
-/// The struct a case's payload is read into.
-pub(crate) fn owned(root: &Root, case: &Case, reading: &Reading) -> TokenStream {
+/// The struct a case's payload is read into, and described by.
+pub(crate) fn owned(root: &Root, case: &Case, unknown: Unknown) -> TokenStream {
     let name = case.payload();
     let (docs, serde) = (&case.docs, &case.serde);
     let serde_crate = root.private("serde");
-    let strict = reading.strict.then(|| quote!(#[serde(deny_unknown_fields)]));
-    let (derive_schema, schema_crate) = if reading.schema {
-        let schemars_crate = root.private("schemars");
-        (
-            Some(quote!(#[derive(#root::private::schemars::JsonSchema)])),
-            Some(quote!(#[schemars(crate = #schemars_crate)])),
-        )
-    } else {
-        (None, None)
-    };
+    let schemars_crate = root.private("schemars");
+    let strict = (unknown == Unknown::Refused).then(|| quote!(#[serde(deny_unknown_fields)]));
     let field = |field: &Field| {
         let mut attributes = of_name(&field.attrs, "serde");
-        if reading.schema {
-            attributes.extend(of_name(&field.attrs, "doc"));
-            attributes.extend(of_name(&field.attrs, "schemars"));
-            attributes.extend(schema_of_anything(root, &field.attrs));
-        }
+        attributes.extend(of_name(&field.attrs, "doc"));
+        attributes.extend(of_name(&field.attrs, "schemars"));
+        attributes.extend(schema_of_anything(root, &field.attrs));
         let (ident, ty) = (&field.ident, &field.ty);
         match ident {
             Some(ident) => quote!(#(#attributes)* #ident: #ty),
@@ -43,11 +34,10 @@ pub(crate) fn owned(root: &Root, case: &Case, reading: &Reading) -> TokenStream 
     };
     let attributes = quote! {
         #(#docs)*
-        #[derive(#root::private::serde::Deserialize)]
-        #derive_schema
+        #[derive(#root::private::serde::Deserialize, #root::private::schemars::JsonSchema)]
         #[serde(crate = #serde_crate)]
         #(#serde)*
-        #schema_crate
+        #[schemars(crate = #schemars_crate)]
     };
     match &case.body {
         Body::Nothing => quote!(#attributes #strict struct #name {}),

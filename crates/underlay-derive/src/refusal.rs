@@ -6,7 +6,7 @@ use syn::{Data, DeriveInput, Ident, LitStr, Variant};
 
 use crate::case::{self, Body, Case};
 use crate::declaration::{self, Attribute};
-use crate::payload::{self, Reading};
+use crate::payload::{self, Unknown};
 use crate::root::Root;
 use crate::{name, problems};
 
@@ -127,15 +127,18 @@ impl Declared {
 }
 
 fn write(root: &Root, ident: &Ident, declared: &[Declared], is_enum: bool) -> TokenStream {
-    let reading = Reading { schema: false, strict: false };
-    let payloads = declared.iter().map(|declared| payload::owned(root, &declared.case, &reading));
+    let payloads = declared.iter().map(|declared| payload::owned(root, &declared.case, Unknown::Ignored));
     let cases: Vec<_> = declared.iter().map(|declared| (&declared.case, false)).collect();
     let shape = payload::borrowed(root, ident, &cases, is_enum);
     // The message names the user's fields; this local must not hide one.
     let formatter = Ident::new("formatter", Span::mixed_site());
     let display_arms = declared.iter().map(|declared| declared.display_arm(&formatter));
     let paths = declared.iter().map(|declared| &declared.case.path);
-    let codes = declared.iter().map(|declared| &declared.code);
+    let codes: Vec<&LitStr> = declared.iter().map(|declared| &declared.code).collect();
+    let schemas = declared.iter().map(|declared| {
+        let (code, payload) = (&declared.code, declared.case.payload());
+        quote!(#root::private::payload_schema::<#payload>(#code))
+    });
     let decode_arms = declared.iter().map(|declared| declared.decode_arm(root));
     quote! {
         #[allow(dead_code, deprecated, non_camel_case_types, unused_variables)]
@@ -165,6 +168,14 @@ fn write(root: &Root, ident: &Ident, declared: &[Declared], is_enum: bool) -> To
 
             #[automatically_derived]
             impl #root::Refusal for #ident {
+                fn codes() -> ::std::vec::Vec<&'static str> {
+                    ::std::vec![#(#codes),*]
+                }
+
+                fn schemas() -> ::std::vec::Vec<#root::Json> {
+                    ::std::vec![#(#schemas),*]
+                }
+
                 fn code(&self) -> &'static str {
                     match *self { #(#paths { .. } => #codes,)* }
                 }

@@ -30,7 +30,7 @@ pub use processes::{
     WaitedTimer,
 };
 pub use pumps::{RewindTo, RunningPumps, RunningSubscribers, Subscribed};
-pub use registry::{AggregateInfo, OperationInfo, Registry};
+pub use registry::{AggregateInfo, DecisionInfo, OperationInfo, Registry};
 pub use schedules::{Missed, ScheduleDefinition, ScheduleInfo};
 pub use subscription::{FollowerStanding, FollowerState, FollowerStatus, SubscriptionState};
 pub use views::{RebuildFrom, Retried, RowAnswer, Standings, ViewAnswer, ViewStanding, ViewState};

@@ -1,9 +1,10 @@
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Semaphore;
 use underlay_core::{Error, ViewSchema};
 use underlay_runtime::Engine;
 
+use crate::api::describe::Document;
 use crate::budget::Budgets;
 use crate::door::admission::Admission;
 use crate::edge::asked::RequestIds;
@@ -23,6 +24,7 @@ struct Inner {
     links_at_once: Semaphore,
     schemas: Vec<ViewSchema>,
     roles: Vec<String>,
+    document: OnceLock<Document>,
 }
 
 impl App {
@@ -46,6 +48,7 @@ impl App {
             links_at_once,
             schemas,
             roles,
+            document: OnceLock::new(),
         }))
     }
 
@@ -80,6 +83,11 @@ impl App {
     /// Every role that something of the service asks for.
     pub(crate) fn roles(&self) -> &[String] {
         &self.0.roles
+    }
+
+    /// What is said of the API. It is made when it is first asked for.
+    pub(crate) fn document(&self) -> &Document {
+        self.0.document.get_or_init(|| Document::of(self.0.engine.registry(), &self.0.config))
     }
 
     /// The stored shapes of the views, by name.

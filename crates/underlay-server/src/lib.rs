@@ -15,35 +15,25 @@
 //! error and its fields as members. Bodies, pages, waits and connections have limits with a name:
 //! see [`ServerConfig`] and [`ServeLimits`].
 
-mod admin;
-mod answer;
+mod api;
 mod app;
-mod command_status;
-mod commands;
 mod config;
-mod deferral;
 mod door;
 mod edge;
-mod events;
 mod links;
 mod options;
-mod page;
-mod parameters;
-mod path;
 pub mod private_file;
-mod problem;
-mod request_body;
-mod request_headers;
-mod router;
-mod schedules;
 mod start_page;
-mod streams;
-mod view_query;
-mod views;
 
 // What every room speaks of, by its own name.
+use api::request::{parameters, path, request_body, request_headers};
+use api::{
+    admin, answer, command_status, commands, deferral, events, page, problem, streams, view_query, views,
+};
 use edge::{budget, health, host};
 
+pub use api::describe::openapi;
+pub use api::router::{Route, check_addresses, router, routes};
 pub use config::{Example, ServerConfig};
 #[cfg(feature = "jwt")]
 pub use door::jwt;
@@ -57,4 +47,3 @@ pub use edge::{ACCESS_LOG_TARGET, HealthPart, ServeLimits, Start, serve, serve_w
 pub use edge::{CERTIFICATE_ENDS_SOON, CERTIFICATE_LOOK_INTERVAL, CertificateFiles, serve_tls_within};
 pub use links::{LINK_KEY_BYTES, LinkAnswer, LinkKey, LinkKeys, LinkPage, LinkTarget, OpenedLink};
 pub use options::{check_host_name, check_origin};
-pub use router::{Route, check_addresses, router, routes};

@@ -11,7 +11,7 @@ use underlay::words::limits::STREAM_ID_BYTES_MAX;
 use underlay::{Aggregate, Context, Decimal, Decision};
 use uuid::Uuid;
 
-use crate::money::{Commodity, Money, exact_sum};
+use crate::money::{AMOUNT_PATTERN, Commodity, Money, exact_sum};
 use crate::payment::PaymentId;
 
 /// Characters in the name of an account.
@@ -180,6 +180,7 @@ pub enum AccountCommand {
     Deposit {
         /// How much; more than zero.
         #[serde(with = "crate::money::exact")]
+        #[schemars(with = "String", regex(pattern = AMOUNT_PATTERN))]
         amount: Decimal,
         /// Of what.
         commodity: Commodity,
@@ -189,6 +190,7 @@ pub enum AccountCommand {
     Withdraw {
         /// How much; more than zero.
         #[serde(with = "crate::money::exact")]
+        #[schemars(with = "String", regex(pattern = AMOUNT_PATTERN))]
         amount: Decimal,
         /// Of what.
         commodity: Commodity,
@@ -207,6 +209,7 @@ pub enum AccountCommand {
         payment: PaymentId,
         /// How much; more than zero.
         #[serde(with = "crate::money::exact")]
+        #[schemars(with = "String", regex(pattern = AMOUNT_PATTERN))]
         amount: Decimal,
         /// Of what.
         commodity: Commodity,

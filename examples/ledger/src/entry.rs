@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use underlay::{Context, Decimal, Error, Operation, Reads, Streams};
 
 use crate::account::{Account, AccountEvent, AccountId, Shortfall};
-use crate::money::{Commodity, Money, exact_sum};
+use crate::money::{AMOUNT_PATTERN, Commodity, Money, exact_sum};
 
 /// Postings in one entry: what fits one commit.
 pub const POSTINGS_MAX: usize = 1_000;
@@ -38,7 +38,7 @@ pub struct Posting {
     pub account: AccountId,
     /// How much; less than zero where money goes out.
     #[serde(with = "crate::money::exact")]
-    #[schemars(with = "String")]
+    #[schemars(with = "String", regex(pattern = AMOUNT_PATTERN))]
     pub amount: Decimal,
     /// Of what.
     pub commodity: Commodity,

@@ -4,6 +4,8 @@ use std::fmt;
 
 use underlay::Decimal;
 
+/// What an amount that is asked for looks like, for whoever writes a request; [`parse_amount`] reads it.
+pub const AMOUNT_PATTERN: &str = r"^-?[0-9]+(\.[0-9]+)?$";
 /// Characters in a commodity.
 pub const COMMODITY_CHARS_MAX: usize = 32;
 

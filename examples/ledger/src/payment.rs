@@ -30,7 +30,7 @@ use underlay::{
 
 use crate::account::{Account, AccountCommand, AccountId};
 use crate::gateway::{Charge, ChargeMessage, NO_GATEWAY, Reconcile, ReconcileMessage};
-use crate::money::{Commodity, Money};
+use crate::money::{AMOUNT_PATTERN, Commodity, Money};
 
 /// Characters in the id of a payment.
 pub const PAYMENT_CHARS_MAX: usize = 64;
@@ -142,6 +142,7 @@ pub enum PaymentCommand {
         account: AccountId,
         /// How much; more than zero.
         #[serde(with = "crate::money::exact")]
+        #[schemars(with = "String", regex(pattern = AMOUNT_PATTERN))]
         amount: Decimal,
         /// Of what.
         commodity: Commodity,

@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 use underlay::{Context, Decimal, Error, Operation, Reads, Streams};
 
 use crate::account::{Account, AccountEvent, AccountId, CannotChange, Shortfall};
-use crate::money::{Commodity, Money};
+use crate::money::{AMOUNT_PATTERN, Commodity, Money};
 
 /// Moves money from one open account to another.
 #[underlay::value]
@@ -17,7 +17,7 @@ pub struct Transfer {
     pub to: AccountId,
     /// How much; more than zero.
     #[serde(with = "crate::money::exact")]
-    #[schemars(with = "String")]
+    #[schemars(with = "String", regex(pattern = AMOUNT_PATTERN))]
     pub amount: Decimal,
     /// Of what.
     pub commodity: Commodity,

@@ -1,6 +1,5 @@
 //! A domain that tells what it knows: a vault's refusal quotes what is in it, its row holds it.
 
-use serde::{Deserialize, Serialize};
 use underlay_core::{
     Aggregate, Context, Decision, Error, Input, Keys, Operation, Process, ProcessStart, Reads, Recorded,
     Step, StepContext, Streams, View,
@@ -55,7 +54,7 @@ impl Aggregate for Vault {
 }
 
 /// Fills one vault with what is in another.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[value(crate = underlay_core)]
 pub(super) struct Copy {
     pub(super) from: String,
     pub(super) to: String,

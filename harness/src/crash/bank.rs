@@ -1,9 +1,8 @@
 //! The domain that is running when the process is killed: accounts, money that comes and goes, and
 //! transfers that touch two accounts in one commit.
 
-use serde::{Deserialize, Serialize};
 use underlay_core::{Aggregate, Context, Decision, Error, Operation, Reads, Streams};
-use underlay_derive::{command, event, refusal};
+use underlay_derive::{command, event, refusal, value};
 use underlay_runtime::Registry;
 
 use crate::balances::{Balances, Movement};
@@ -90,7 +89,8 @@ impl Aggregate for Account {
 }
 
 /// Moves money between two accounts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[value(crate = underlay_core)]
+#[derive(Eq)]
 pub(crate) struct Transfer {
     pub(crate) from: String,
     pub(crate) to: String,

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use underlay_core::{
     Aggregate, Attempts, CommandOutcome, Context, Decision, Delivery, Draw, Drawing, Error, Handled, Handler,
     HandlerError, Input, Operation, Outgoing, Process, ProcessStart, Reads, Recorded, Step, StepContext,
@@ -163,7 +162,8 @@ impl Aggregate for Account {
 }
 
 /// Moves money between two accounts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[value(crate = underlay_core)]
+#[derive(Eq)]
 pub(crate) struct Transfer {
     pub(crate) from: String,
     pub(crate) to: String,

@@ -40,6 +40,9 @@ pub trait Command: Sized + Clone + Send + Sync + 'static {
     /// Every command of the set.
     fn descriptors() -> Vec<CommandDescriptor>;
 
+    /// The JSON Schema of the body of each of them, in the same order: what may be sent.
+    fn schemas() -> Vec<Json>;
+
     /// Which command this is.
     fn descriptor(&self) -> CommandDescriptor;
 

@@ -38,7 +38,7 @@ pub use recorded::Recorded;
 pub use refusal::Refusal;
 pub use row::{Row, RowValues};
 pub use schema_shape::SchemaShape;
-pub(crate) use schema_shape::schema_of;
+pub(crate) use schema_shape::{schema_of, sent_schema_of};
 pub use snapshot_state::SnapshotState;
 pub use view::{Keys, OnFault, View};
 pub use view_schema::ViewSchema;

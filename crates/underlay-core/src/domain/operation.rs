@@ -1,24 +1,25 @@
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::domain::{Aggregate, AggregateState, Context, Outgoing, Refusal};
+use crate::domain::{Aggregate, AggregateState, Context, Outgoing, Refusal, sent_schema_of};
 use crate::words::limits::COMMIT_STREAMS_MAX;
 use crate::words::{
-    Error, Expectation, ExpectedVersion, NewEvent, NewWork, StreamName, StreamWrite, Version,
+    Error, Expectation, ExpectedVersion, Json, NewEvent, NewWork, StreamName, StreamWrite, Version,
 };
 
 /// A decision over several streams, stored in one commit. Its functions are pure.
 ///
-/// Its serde form is the body of a request. When typed code calls it, a repeat must match that form
+/// Its serde form is the body of a request, and its JSON Schema tells what that is. When typed code calls it, a repeat must match that form
 /// ([`Asked::typed`](crate::domain::Asked::typed)): an optional field may be added, and one that is `None` is
 /// as if it was not there.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an operation",
-    label = "implement `Operation`: `NAME`, `Refusal`, `reads` and `decide`, and derive Serialize and Deserialize"
+    label = "implement `Operation`: `NAME`, `Refusal`, `reads` and `decide`, and put `#[underlay::value]` on the struct"
 )]
-pub trait Operation: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
+pub trait Operation: Serialize + DeserializeOwned + JsonSchema + Clone + Send + Sync + 'static {
     /// Its name in addresses.
     const NAME: &'static str;
     /// Who comes in from outside needs one of these roles; none are needed where there are none. The
@@ -26,6 +27,15 @@ pub trait Operation: Serialize + DeserializeOwned + Clone + Send + Sync + 'stati
     const ROLES: &'static [&'static str] = &[];
     /// The ways it can say no.
     type Refusal: Refusal;
+
+    /// The JSON Schema of its body: what may be sent.
+    #[must_use]
+    fn body_schema() -> Json
+    where
+        Self: Sized,
+    {
+        sent_schema_of::<Self>(Self::NAME)
+    }
 
     /// Names the streams it decides over.
     ///

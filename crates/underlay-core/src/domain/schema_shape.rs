@@ -90,12 +90,22 @@ impl fmt::Display for SchemaShape {
 /// The JSON Schema of a stored shape as it is written, under a title. It holds no name of a Rust type but where a type
 /// holds itself.
 pub(crate) fn schema_of<T: JsonSchema>(title: &str) -> Json {
-    let settings = SchemaSettings::draft2020_12()
-        .with(|settings| {
-            settings.meta_schema = None;
-            settings.inline_subschemas = true;
-        })
-        .for_serialize();
+    titled_schema::<T>(title, settings().for_serialize())
+}
+
+/// The same of what is sent by others: every form that is read, and not only the one that is written.
+pub(crate) fn sent_schema_of<T: JsonSchema>(title: &str) -> Json {
+    titled_schema::<T>(title, settings().for_deserialize())
+}
+
+fn settings() -> SchemaSettings {
+    SchemaSettings::draft2020_12().with(|settings| {
+        settings.meta_schema = None;
+        settings.inline_subschemas = true;
+    })
+}
+
+fn titled_schema<T: JsonSchema>(title: &str, settings: SchemaSettings) -> Json {
     let mut schema = settings.into_generator().into_root_schema_for::<T>();
     schema.insert("title".to_owned(), Value::from(title));
     Json::from_stored(schema.as_value().to_string())

@@ -1,5 +1,6 @@
 //! What a service is made of, by name: aggregates, operations, views, handlers and pumps, with their types erased.
 
+mod decisions;
 mod drawers;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +14,7 @@ use underlay_core::{
     StreamName, Subscriber, View, ViewSchema,
 };
 
+pub use self::decisions::DecisionInfo;
 pub(crate) use self::drawers::{Drawers, Drawn};
 use crate::commands::{Commands, SnapshotsOf, Snapshotter, refusal_to_json};
 use crate::processes::{CATEGORY_PREFIX, InstancesView, ProcessEntry, ProcessOf};
@@ -46,6 +48,7 @@ pub struct OperationInfo {
 #[async_trait]
 pub(crate) trait AggregateEntry: Send + Sync {
     fn info(&self) -> AggregateInfo;
+    fn decisions(&self) -> Vec<DecisionInfo>;
     fn event_schemas(&self) -> Vec<(EventDescriptor, Json)>;
     fn decodes(&self, event: &RecordedEvent) -> Result<bool, DecodeError>;
     /// The stream of a command that is well formed.
@@ -63,6 +66,7 @@ pub(crate) trait AggregateEntry: Send + Sync {
 #[async_trait]
 pub(crate) trait OperationEntry: Send + Sync {
     fn info(&self) -> OperationInfo;
+    fn decision(&self) -> DecisionInfo;
     /// Refuses a body that does not fit.
     fn check(&self, body: &str) -> Result<(), ExecuteNamedError>;
     async fn operate(
@@ -487,6 +491,10 @@ impl<A: Aggregate> AggregateEntry for Entry<A> {
         }
     }
 
+    fn decisions(&self) -> Vec<DecisionInfo> {
+        DecisionInfo::of_aggregate::<A>()
+    }
+
     fn event_schemas(&self) -> Vec<(EventDescriptor, Json)> {
         A::Event::descriptors().into_iter().zip(A::Event::schemas()).collect()
     }
@@ -520,6 +528,10 @@ impl<A: Aggregate> AggregateEntry for Entry<A> {
 impl<O: Operation> OperationEntry for Entry<O> {
     fn info(&self) -> OperationInfo {
         OperationInfo { name: O::NAME, roles: O::ROLES }
+    }
+
+    fn decision(&self) -> DecisionInfo {
+        DecisionInfo::of_operation::<O>()
     }
 
     fn check(&self, body: &str) -> Result<(), ExecuteNamedError> {

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use underlay_core::memory::{MemoryEventStore, MemoryReadModels, MemorySnapshots};
 use underlay_core::{
     Aggregate, Clock, Commit, CommitId, Context, Decision, Error, EventStore, EventType, ExpectedVersion,
     Json, Keys, NewEvent, Operation, Reads, Recorded, SchemaVersion, StreamName, Streams, SystemClock,
     TenantId, View,
 };
-use underlay_derive::{command, event, refusal, row, snapshot};
+use underlay_derive::{command, event, refusal, row, snapshot, value};
 use underlay_runtime::{Engine, EngineConfig, Ports, Registry, Request};
 
 #[event(crate = underlay_core)]
@@ -77,7 +76,7 @@ impl Aggregate for Account {
     }
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[value(crate = underlay_core)]
 pub struct Transfer {
     pub from: String,
     pub to: String,
@@ -102,7 +101,7 @@ impl Operation for Transfer {
 }
 
 /// Takes from `account` only while `other` is not empty: reads a stream it does not write.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[value(crate = underlay_core)]
 pub struct TakeWhileOtherIsFull {
     pub account: String,
     pub other: String,
@@ -126,7 +125,7 @@ impl Operation for TakeWhileOtherIsFull {
 }
 
 /// Looks at accounts, as many as it is told to, and takes no notice of what is said to that.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[value(crate = underlay_core)]
 pub struct LookAt {
     pub accounts: usize,
     pub swallows: bool,

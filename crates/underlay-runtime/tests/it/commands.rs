@@ -1,11 +1,11 @@
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use underlay_core::limits::COMMIT_STREAMS_MAX;
 use underlay_core::{
     Aggregate, Commit, CommitId, Context, Decision, Error, EventStore, EventStoreExt, ExpectedVersion,
     NewEvent, Operation, Reads, Retention, Streams, TenantId, Timestamp, Version,
 };
+use underlay_derive::value;
 use underlay_runtime::{Engine, EngineConfig, ExecuteError, ExecuteNamedError, Ports, Registry, Request};
 
 use crate::bank::{
@@ -323,7 +323,7 @@ impl Aggregate for Impostor {
     fn evolve(&mut self, _: &AccountEvent) {}
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[value(crate = underlay_core)]
 struct AppendAsAnother;
 
 impl Operation for AppendAsAnother {

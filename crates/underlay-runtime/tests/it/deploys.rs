@@ -1,6 +1,5 @@
 //! Two versions of a service over one store: a command sent again to the newer one is known.
 
-use serde::{Deserialize, Serialize};
 use underlay_core::memory::{MemoryEventStore, MemoryReadModels, MemorySnapshots};
 use underlay_core::{CommitId, Error, Operation};
 use underlay_runtime::{ExecuteNamedError, Registry};
@@ -12,7 +11,7 @@ macro_rules! version {
     ($version:ident: $($field:ident: $kind:ty),*) => {
         mod $version {
             use underlay_core::{Aggregate, Context, Decision, Error, Reads, Streams};
-            use underlay_derive::{command, event, refusal};
+            use underlay_derive::{command, event, refusal, value};
 
             use super::*;
 
@@ -57,7 +56,7 @@ macro_rules! version {
                 fn evolve(&mut self, _: &NoteEvent) {}
             }
 
-            #[derive(Clone, Serialize, Deserialize)]
+            #[value(crate = underlay_core)]
             pub struct Copy {
                 pub to: Vec<String>,
                 $(pub $field: $kind),*

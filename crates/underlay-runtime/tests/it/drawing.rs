@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use serde::{Deserialize, Serialize};
 use underlay_core::limits::COMMIT_WORK_MAX;
 use underlay_core::memory::{MemoryCheckpoints, MemoryEventStore, MemoryReadModels, MemorySchedules};
 use underlay_core::{
@@ -11,7 +10,7 @@ use underlay_core::{
     HandlerError, LogScope, Operation, Outgoing, Reads, Streams, SystemClock, WorkFilter, WorkPlace,
     WorkQueue,
 };
-use underlay_derive::{command, event};
+use underlay_derive::{command, event, value};
 use underlay_runtime::{Engine, EngineConfig, ExecuteError, Ports, Registry, Request, WorkPorts};
 
 use crate::bank::{
@@ -61,7 +60,7 @@ impl Draw for Letters {
 }
 
 /// Deposits, and sends a letter and a command of its own.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[value(crate = underlay_core)]
 struct DepositAndTell {
     account: String,
     cents: i64,

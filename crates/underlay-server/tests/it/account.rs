@@ -3,11 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
 use underlay_core::{
     Aggregate, Context, Decimal, Decision, Error, Keys, Operation, Reads, Recorded, Streams, Timestamp, View,
 };
-use underlay_derive::{command, event, refusal, row};
+use underlay_derive::{command, event, refusal, row, value};
 use underlay_runtime::Registry;
 
 /// The deposit that [`Fragile`] cannot take.
@@ -15,7 +14,8 @@ pub const BREAKING: i64 = 666;
 /// From here on a deposit is for a manager.
 const LARGE: Decimal = Decimal::from_parts(5_000, 0, 0, false, 0);
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[value(crate = underlay_core)]
+#[derive(Eq)]
 #[serde(transparent)]
 pub struct AccountId(String);
 
@@ -116,7 +116,7 @@ impl Aggregate for Account {
     }
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[value(crate = underlay_core)]
 pub struct Transfer {
     from: AccountId,
     to: AccountId,
@@ -141,7 +141,7 @@ impl Operation for Transfer {
 }
 
 /// A withdrawal that is for managers.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[value(crate = underlay_core)]
 pub struct Charge {
     from: AccountId,
     amount: Decimal,

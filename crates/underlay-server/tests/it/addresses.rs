@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use underlay_core::memory::{MemoryEventStore, MemoryReadModels};
 use underlay_core::{
     Aggregate, Command, CommandDescriptor, CommandError, Context, Decision, Error, Json, Operation, Reads,
     Streams, SystemClock,
 };
-use underlay_derive::{command, event, refusal};
+use underlay_derive::{command, event, refusal, value};
 use underlay_runtime::{Engine, EngineConfig, Ports, Registry};
 use underlay_server::{ServerConfig, check_addresses, router};
 
@@ -36,6 +35,9 @@ struct Upward;
 impl Command for Upward {
     fn descriptors() -> Vec<CommandDescriptor> {
         vec![CommandDescriptor { name: "up/down", roles: &[] }]
+    }
+    fn schemas() -> Vec<Json> {
+        vec![Json::from_stored("true")]
     }
     fn descriptor(&self) -> CommandDescriptor {
         CommandDescriptor { name: "up/down", roles: &[] }
@@ -79,7 +81,7 @@ aggregate!(Administering, "admin", Plain);
 
 macro_rules! operation {
     ($type:ident, $name:literal) => {
-        #[derive(Clone, Serialize, Deserialize)]
+        #[value(crate = underlay_core)]
         struct $type;
         impl Operation for $type {
             const NAME: &'static str = $name;

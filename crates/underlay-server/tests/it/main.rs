@@ -11,6 +11,8 @@ mod addresses;
 mod admin;
 mod admission;
 mod commands;
+mod contract;
+mod document;
 mod edge;
 mod events;
 mod failing_store;

@@ -1,13 +1,16 @@
 //! A service to send requests to, in process.
 
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::http::request::Builder;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::{Frame, SizeHint};
 use serde_json::Value;
 use tower::ServiceExt;
 use underlay_core::memory::{MemoryCheckpoints, MemoryLeases, MemoryReadModels, MemorySchedules};
@@ -20,6 +23,7 @@ use underlay_server::{Credentials, Denied, LogReaders, Principal, ServerConfig, 
 use underlay_testkit::Over;
 
 use crate::account::registry;
+use crate::contract::{Contract, Sent};
 use crate::failing_store::FailingStore;
 
 pub struct Place {
@@ -29,6 +33,8 @@ pub struct Place {
     pub read_models: MemoryReadModels,
     pub leases: MemoryLeases,
     pub clock: Arc<ManualClock>,
+    /// None where the router is not all there is.
+    pub contract: Option<Contract>,
     _views: Option<RunningViews>,
 }
 
@@ -47,6 +53,11 @@ impl Answer {
 
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
+    }
+
+    /// Its body for people, as much as they will read.
+    pub fn shown(&self) -> String {
+        String::from_utf8_lossy(&self.body[..self.body.len().min(2_000)]).into_owned()
     }
 
     pub fn json(&self) -> Value {
@@ -81,6 +92,32 @@ impl Answer {
     #[track_caller]
     pub fn invalid(&self) -> String {
         self.problem(400, "problem:invalid")["detail"].as_str().unwrap().to_owned()
+    }
+}
+
+/// A body that notes what is taken of it.
+struct Noted {
+    body: Body,
+    taken: Arc<Mutex<Vec<u8>>>,
+}
+
+impl HttpBody for Noted {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            self.taken.lock().unwrap().extend(frame.data_ref().into_iter().flatten());
+        }
+        polled
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -123,18 +160,33 @@ impl Place {
         };
         let engine = Engine::new(ports, registry, EngineConfig::default()).unwrap();
         let config = configure(ServerConfig::new("Bank").open_to(tenant("acme")));
+        let contract = Some(Contract::of(engine.registry(), &config));
         let router = underlay_server::router(engine.clone(), config).unwrap();
-        Self { router, engine, store, read_models, leases, clock, _views: None }
+        Self { router, engine, store, read_models, leases, clock, contract, _views: None }
     }
 
-    /// Sends a request, for this machine where it does not say otherwise.
+    /// Sends a request, for this machine where it does not say otherwise. Whatever is answered is held against what is
+    /// said of the API.
     pub async fn send(&self, mut request: Request<Body>) -> Answer {
         let host = HeaderValue::from_static("localhost");
         request.headers_mut().entry("host").or_insert(host);
+        let mut sent = Sent {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            headers: request.headers().clone(),
+            body: Vec::new(),
+        };
+        let taken = Arc::new(Mutex::default());
+        let request = request.map(|body| Body::new(Noted { body, taken: taken.clone() }));
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap();
-        Answer { status: parts.status, headers: parts.headers, body }
+        let answer = Answer { status: parts.status, headers: parts.headers, body };
+        sent.body = std::mem::take(&mut *taken.lock().unwrap());
+        if let Some(contract) = &self.contract {
+            contract.check(&sent, &answer);
+        }
+        answer
     }
 
     /// Sends a request and leaves the body of its answer where it is.

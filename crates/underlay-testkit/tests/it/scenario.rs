@@ -2,9 +2,8 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use serde::{Deserialize, Serialize};
 use underlay_core::{Actor, Aggregate, Context, Decision, Error, Operation, Reads, Streams, Timestamp};
-use underlay_derive::{command, event, refusal};
+use underlay_derive::{command, event, refusal, value};
 use underlay_testkit::{given, given_streams};
 
 #[event(crate = underlay_core)]
@@ -77,7 +76,7 @@ impl Aggregate for Tank {
     }
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[value(crate = underlay_core)]
 struct Pour {
     from: u32,
     to: u32,

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use underlay_core::limits::COMMIT_WORK_MAX;
 use underlay_core::memory::{MemoryCheckpoints, MemoryEventStore, MemoryReadModels, MemorySchedules};
@@ -13,7 +12,7 @@ use underlay_core::{
     SchemaVersion, Settled, Settlement, Shard, StoredCommand, StoredInput, StreamName, Streams, TenantId,
     Timestamp, Version, Work, WorkFilter, WorkKind, WorkPlace, WorkQueue, WorkScope, Worker, WorkerId,
 };
-use underlay_derive::{command, event, refusal};
+use underlay_derive::{command, event, refusal, value};
 
 use super::{Cancelled, CommandList, CommandStatus, StoredCommands, SubmitOptions};
 use crate::commands::Commands;
@@ -75,7 +74,7 @@ impl Aggregate for Jar {
     }
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[value(crate = underlay_core)]
 pub(crate) struct PutInto {
     jars: Vec<String>,
     cents: i64,

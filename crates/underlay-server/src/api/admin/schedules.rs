@@ -24,7 +24,7 @@ const OPERATIONS: &str = "operations";
 /// The time zone where none is named.
 const ZONE_DEFAULT: &str = "UTC";
 /// Schedules in a page where the request does not say.
-const PAGE_SCHEDULES_DEFAULT: usize = 100;
+pub(crate) const PAGE_SCHEDULES_DEFAULT: usize = 100;
 /// Schedules read at once. Each may have SCHEDULE_BYTES_MAX.
 const PART_SCHEDULES: usize = 16;
 /// Bytes of a schedule in an answer beside the body of its command, about.

@@ -9,9 +9,11 @@ use underlay_runtime::{Engine, Registry};
 use crate::app::App;
 use crate::door::roles::{self, Use};
 use crate::problem::Problem;
+use super::describe::{self, Description, addresses, page};
+use crate::admin::schedules;
 use crate::{
-    ServerConfig, admin, check_origin, command_status, commands, edge, events, health, host, links,
-    schedules, start_page, streams, views,
+    ServerConfig, admin, check_origin, command_status, commands, edge, events, health, host, links, start_page,
+    streams, views,
 };
 
 /// Categories that would read like the addresses of something else.
@@ -71,11 +73,13 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 /// | `DELETE /v1/admin/schedules/{name}` | removes a schedule |
 /// | `GET /links/{page}/{secret}?tenant=&subject=&id=` | what a link is for that the service has sent, as HTML |
 /// | `POST /links/{page}/{secret}?tenant=&subject=&id=` | does what the link is for |
+/// | `GET /openapi.json` | all of this, as OpenAPI 3.1, with the schemas of what the service declares |
+/// | `GET /docs` | the same as a page, to read and to try, as HTML |
 /// | `GET /livez`, `GET /readyz` | whether the process answers, and whether it can serve |
 ///
 /// Everything but the health is there for requests to this machine, to an address, and to
 /// `hosts_allowed`; others get 421. What is below `/links/` asks for the signature of a link, and nothing else.
-/// Everything below `/v1/` asks for credentials, and for the roles that
+/// Everything below `/v1/` asks for credentials, and so does `/openapi.json`, and for the roles that
 /// commands, operations and views declare; the log and its streams are for
 /// [`log_readers`](ServerConfig::log_readers), and everything below `/v1/admin/` for
 /// [`operators`](ServerConfig::operators).
@@ -95,8 +99,8 @@ pub fn router(engine: Engine, config: ServerConfig) -> Result<Router, Error> {
         of_a_tenant = of_a_tenant.route(entry.path, entry.handler.route_layer(admit));
     }
     let mut router = Router::new();
-    for (_, path, handler) in open_entries() {
-        router = router.route(path, handler);
+    for entry in open_entries() {
+        router = router.route(entry.path, entry.handler);
     }
     let router = router
         .merge(of_a_tenant)
@@ -122,20 +126,51 @@ pub struct Route {
 /// Every address that [`router`] answers at.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    let open = open_entries().map(|(method, path, _)| Route { method, path, of_a_tenant: false });
+    let open = open_entries().map(|entry| Route { method: entry.method, path: entry.path, of_a_tenant: false });
     let of_a_tenant =
         entries().map(|entry| Route { method: entry.method, path: entry.path, of_a_tenant: true });
     open.into_iter().chain(of_a_tenant).collect()
 }
 
+/// An address with what is said of it.
+pub(crate) struct Described {
+    pub(crate) method: &'static str,
+    pub(crate) path: &'static str,
+    /// What it is used for, where it is about a tenant's data.
+    pub(crate) to: Option<Use>,
+    pub(crate) says: Description,
+}
+
+/// Every address of which something is said. A test sees that it is every address there is.
+pub(crate) fn described() -> Vec<Described> {
+    let open = open_entries().map(|OpenEntry { method, path, says, .. }| Described { method, path, to: None, says });
+    let of_a_tenant = entries().map(|Entry { method, path, to, says, .. }| {
+        let to = Some(to);
+        says.map(|says| Described { method, path, to, says })
+    });
+    open.into_iter().chain(of_a_tenant.into_iter().flatten()).collect()
+}
+
+/// An address that asks for no credentials.
+struct OpenEntry {
+    method: &'static str,
+    path: &'static str,
+    says: Description,
+    handler: MethodRouter<App>,
+}
+
 /// What is answered without credentials: nobody's, or that of whoever has a link.
-fn open_entries() -> [(&'static str, &'static str, MethodRouter<App>); 5] {
+fn open_entries() -> [OpenEntry; 8] {
+    let shows = |path, says, handler| OpenEntry { method: "GET", path, says, handler };
     [
-        ("GET", "/", get(start_page::show)),
-        ("GET", health::LIVE, get(health::live)),
-        ("GET", health::READY, get(health::ready)),
-        ("GET", links::PATH, get(links::open)),
-        ("POST", links::PATH, post(links::open)),
+        shows("/", addresses::START_PAGE, get(start_page::show)),
+        shows(health::LIVE, addresses::LIVE, get(health::live)),
+        shows(health::READY, addresses::READY, get(health::ready)),
+        shows(links::PATH, addresses::OPEN_LINK, get(links::open)),
+        OpenEntry { method: "POST", path: links::PATH, says: addresses::FOLLOW_LINK, handler: post(links::open) },
+        shows(page::PATH, addresses::DOCS, get(page::show)),
+        shows(page::SCRIPT_PATH, addresses::DOCS_SCRIPT, get(page::script)),
+        shows(page::STYLE_PATH, addresses::DOCS_STYLE, get(page::style)),
     ]
 }
 
@@ -145,6 +180,14 @@ struct Entry {
     path: &'static str,
     to: Use,
     handler: MethodRouter<App>,
+    /// What the document says of it.
+    says: Option<Description>,
+}
+
+impl Entry {
+    fn says(self, says: Description) -> Self {
+        Self { says: Some(says), ..self }
+    }
 }
 
 /// Where a command is asked for.
@@ -154,29 +197,36 @@ const COMMAND: &str = "/v1/commands/{id}";
 const SCHEDULE: &str = "/v1/admin/schedules/{name}";
 
 /// What asks for credentials. There is no other way into the router for a handler of a tenant's data.
-fn entries() -> [Entry; 18] {
-    let reads = |path, to, handler| Entry { method: "GET", path, to, handler };
-    let writes = |path, to, handler| Entry { method: "POST", path, to, handler };
+fn entries() -> [Entry; 19] {
+    let entry = |method, path, to, handler| Entry { method, path, to, handler, says: None };
+    let reads = |path, to, handler| entry("GET", path, to, handler);
+    let writes = |path, to, handler| entry("POST", path, to, handler);
+    let puts = |path, to, handler| entry("PUT", path, to, handler);
+    let deletes = |path, to, handler| entry("DELETE", path, to, handler);
     [
-        writes("/v1/{category}/{id}/{command}", Use::Command, post(commands::execute)),
-        writes("/v1/operations/{name}", Use::Operation, post(commands::operate)),
+        writes("/v1/{category}/{id}/{command}", Use::Command, post(commands::execute)).says(addresses::COMMAND),
+        writes("/v1/operations/{name}", Use::Operation, post(commands::operate)).says(addresses::OPERATION),
         // Whether it is for them depends on the command, which only the store knows.
-        reads(COMMAND, Use::Commands, get(command_status::find)),
-        Entry { method: "DELETE", path: COMMAND, to: Use::Commands, handler: delete(command_status::cancel) },
-        reads("/v1/streams/{stream}", Use::Log, get(streams::read)),
-        reads("/v1/events", Use::Log, get(events::read)),
-        reads("/v1/views", Use::Anything, get(views::list)),
-        reads("/v1/views/{view}", Use::View, get(views::query)),
-        reads("/v1/views/{view}/{*key}", Use::View, get(views::row)),
-        reads("/v1/admin/queues", Use::Work, get(admin::queues)),
-        reads("/v1/admin/dead-letters", Use::Work, get(admin::dead_letters)),
-        reads("/v1/admin/dead-letters/{id}", Use::Work, get(admin::dead_letter)),
-        writes("/v1/admin/dead-letters/{id}/replay", Use::Work, post(admin::replay)),
-        writes("/v1/admin/dead-letters/{id}/discard", Use::Work, post(admin::discard)),
-        reads("/v1/admin/schedules", Use::Work, get(schedules::list)),
-        reads(SCHEDULE, Use::Work, get(schedules::find)),
-        Entry { method: "PUT", path: SCHEDULE, to: Use::Work, handler: put(schedules::put) },
-        Entry { method: "DELETE", path: SCHEDULE, to: Use::Work, handler: delete(schedules::remove) },
+        reads(COMMAND, Use::Commands, get(command_status::find)).says(addresses::COMMAND_STATUS),
+        deletes(COMMAND, Use::Commands, delete(command_status::cancel)).says(addresses::CANCEL),
+        reads("/v1/streams/{stream}", Use::Log, get(streams::read)).says(addresses::READ_STREAM),
+        reads("/v1/events", Use::Log, get(events::read)).says(addresses::READ_EVENTS),
+        reads("/v1/views", Use::Anything, get(views::list)).says(addresses::LIST_VIEWS),
+        reads("/v1/views/{view}", Use::View, get(views::query)).says(addresses::QUERY_VIEW),
+        reads("/v1/views/{view}/{*key}", Use::View, get(views::row)).says(addresses::FIND_ROW),
+        reads("/v1/admin/queues", Use::Work, get(admin::queues)).says(addresses::QUEUES),
+        reads("/v1/admin/dead-letters", Use::Work, get(admin::dead_letters)).says(addresses::LIST_LETTERS),
+        reads("/v1/admin/dead-letters/{id}", Use::Work, get(admin::dead_letter)).says(addresses::FIND_LETTER),
+        writes("/v1/admin/dead-letters/{id}/replay", Use::Work, post(admin::replay))
+            .says(addresses::REPLAY_LETTER),
+        writes("/v1/admin/dead-letters/{id}/discard", Use::Work, post(admin::discard))
+            .says(addresses::DISCARD_LETTER),
+        reads("/v1/admin/schedules", Use::Work, get(schedules::list)).says(addresses::LIST_SCHEDULES),
+        reads(SCHEDULE, Use::Work, get(schedules::find)).says(addresses::FIND_SCHEDULE),
+        puts(SCHEDULE, Use::Work, put(schedules::put)).says(addresses::PUT_SCHEDULE),
+        deletes(SCHEDULE, Use::Work, delete(schedules::remove)).says(addresses::REMOVE_SCHEDULE),
+        // What there is, without anything that is stored.
+        reads("/openapi.json", Use::Anything, get(describe::show)).says(addresses::DOCUMENT),
     ]
 }
 

@@ -324,10 +324,7 @@ impl From<ErasedRefusal> for Problem {
         problem.0.problem_type = format!("{REFUSAL}{}", refused.code);
         problem = problem.with_member("code", refused.code);
         for (name, value) in &fields {
-            let mut member = name.clone();
-            while TAKEN.contains(&member.as_str()) || (member != *name && fields.contains_key(&member)) {
-                member.push('_');
-            }
+            let member = member_name(name, |name| fields.contains_key(name));
             problem.0.members.push((member, value.clone()));
         }
         if refused.repeated {
@@ -335,6 +332,15 @@ impl From<ErasedRefusal> for Problem {
         }
         problem
     }
+}
+
+/// The member that a field of a refusal becomes: its own name, but where a problem has a member of that name.
+pub(crate) fn member_name(field: &str, is_field: impl Fn(&str) -> bool) -> String {
+    let mut member = field.to_owned();
+    while TAKEN.contains(&member.as_str()) || (member != field && is_field(&member)) {
+        member.push('_');
+    }
+    member
 }
 
 impl From<Denied> for Problem {

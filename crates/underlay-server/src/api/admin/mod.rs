@@ -4,6 +4,8 @@
 //! there is, is told of that tenant, and of what is shared, whether it goes on. Dead letters are always those of the
 //! caller's tenant. Across tenants all of it is looked at from the command line.
 
+pub(crate) mod schedules;
+
 use axum::extract::State;
 use serde::Serialize;
 use underlay_core::adapter::work_bytes;
@@ -23,8 +25,8 @@ use crate::path::Segments;
 use crate::problem::Problem;
 
 /// Dead letters in a page where the request does not say, and at most.
-const PAGE_LETTERS_DEFAULT: usize = 50;
-const PAGE_LETTERS_MAX: usize = 500;
+pub(crate) const PAGE_LETTERS_DEFAULT: usize = 50;
+pub(crate) const PAGE_LETTERS_MAX: usize = 500;
 /// Dead letters read at once. Each may have a megabyte.
 const PART_LETTERS: usize = 16;
 /// Bytes of a dead letter in an answer beside its payload and metadata, about.

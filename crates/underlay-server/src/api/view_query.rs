@@ -10,13 +10,13 @@ use crate::parameters::{Parameters, unknown};
 use crate::problem::Problem;
 
 /// Rows in a page where the request does not say.
-const PAGE_ROWS_DEFAULT: usize = 100;
+pub(crate) const PAGE_ROWS_DEFAULT: usize = 100;
 /// How long a query waits for a view where the request does not say.
 const WAIT_DEFAULT: Duration = Duration::from_secs(5);
 /// Parameters that are no filters. A column of such a name is reached as `name[eq]`.
-const RESERVED: [&str; 6] = ["sort", "cursor", "limit", "min_position", "wait", "count"];
+pub(crate) const RESERVED: [&str; 6] = ["sort", "cursor", "limit", "min_position", "wait", "count"];
 
-const COMPARISONS: [(&str, Comparison); 6] = [
+pub(crate) const COMPARISONS: [(&str, Comparison); 6] = [
     ("eq", Comparison::Eq),
     ("lt", Comparison::Lt),
     ("le", Comparison::Le),

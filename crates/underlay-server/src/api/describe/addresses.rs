@@ -1,0 +1,264 @@
+//! What is said of each address. An entry of the table of routes names its description here.
+
+use underlay_core::limits::{PAGE_ROWS_MAX, SCHEDULES_MAX};
+
+use super::description::Group::{Commands, Log, Operations, Service, Views, Work};
+use super::description::Told::{AnyJson, File, Html, Json};
+use super::description::{Description, Parameter, Shape};
+use crate::admin::schedules::PAGE_SCHEDULES_DEFAULT;
+use crate::admin::{PAGE_LETTERS_DEFAULT, PAGE_LETTERS_MAX};
+use crate::events::PAGE_EVENTS_DEFAULT;
+use crate::view_query::PAGE_ROWS_DEFAULT;
+
+/// What a key of a command is made of; see [`check_command_key`](underlay_runtime::check_command_key).
+const KEY_PATTERN: &str = "^[!-~]{1,200}$";
+const NUMBER_PATTERN: &str = "^[0-9]+$";
+
+const DUE_AT: Parameter = Parameter::query(
+    "due_at",
+    Shape::Of("Moment"),
+    "From when on the command may run. It is stored, and the answer says where to ask.",
+);
+const IDEMPOTENCY_KEY: Parameter = Parameter::header(
+    "Idempotency-Key",
+    Shape::Pattern(KEY_PATTERN),
+    "A command that is sent again with the same key runs once, and gets its first answer.",
+);
+const IF_MATCH: Parameter = Parameter::header(
+    "If-Match",
+    Shape::Pattern("^(\"[0-9]+\"|[0-9]+)$"),
+    "The version of the stream that was seen. Where it has another, the answer is 409.",
+);
+const PREFER: Parameter = Parameter::header(
+    "Prefer",
+    Shape::Text,
+    "With `respond-async` the command is stored, and the answer says where to ask what became of it.",
+);
+const CORRELATION_ID: Parameter = Parameter::header(
+    "X-Correlation-Id",
+    Shape::Of("Id"),
+    "One id for everything that follows from one request. It is stored with the events.",
+);
+const TRACEPARENT: Parameter = Parameter::header(
+    "traceparent",
+    Shape::Text,
+    "The W3C trace context of the request. One that is not well formed is left out.",
+);
+const LIMIT_EVENTS: Parameter = Parameter::query(
+    "limit",
+    Shape::Limit { default: PAGE_EVENTS_DEFAULT, max: |config| config.page_events_max },
+    "Events in the page.",
+);
+const MIN_POSITION: Parameter = Parameter::query(
+    "min_position",
+    Shape::Of("Position"),
+    "The position of an answer to a command. The rows reflect it, or the answer is 503.",
+);
+const WAIT: Parameter =
+    Parameter::query("wait", Shape::Wait, "How many seconds to wait for `min_position`; 5 where it is not said.");
+const STREAM: Parameter = Parameter::path("stream", Shape::Of("Stream"), "Such as `account-42`.");
+const KEY: Parameter = Parameter::path(
+    "id",
+    Shape::Pattern(KEY_PATTERN),
+    "The Idempotency-Key that the command was sent with, or the `command_id` of an answer.",
+);
+const LETTER: Parameter = Parameter::path("id", Shape::Of("Id"), "The `work_id` of the dead letter.");
+const SCHEDULE: Parameter = Parameter::path("name", Shape::Name, "The name of the schedule.");
+
+pub(crate) const COMMAND: Description = Description::new("command", Commands, "")
+    .takes(&[
+        Parameter::path("id", Shape::Name, "The id of the aggregate."),
+        DUE_AT,
+        IDEMPOTENCY_KEY,
+        IF_MATCH,
+        PREFER,
+        CORRELATION_ID,
+        TRACEPARENT,
+    ])
+    .answers(&[(200, Json("Executed")), (202, Json("Command"))])
+    .problems(&[404, 408, 409, 413, 415]);
+
+pub(crate) const OPERATION: Description = Description::new("operation", Operations, "")
+    .takes(&[DUE_AT, IDEMPOTENCY_KEY, IF_MATCH, PREFER, CORRELATION_ID, TRACEPARENT])
+    .answers(&[(200, Json("Executed")), (202, Json("Command"))])
+    .problems(&[404, 408, 409, 413, 415]);
+
+pub(crate) const COMMAND_STATUS: Description =
+    Description::new("findCommand", Commands, "What became of a command")
+        .about("A command that waits is told to those who may give it. For anybody else it is not there.")
+        .takes(&[KEY])
+        .answers(&[(200, Json("Command"))])
+        .problems(&[404]);
+
+pub(crate) const CANCEL: Description =
+    Description::new("cancelCommand", Commands, "Cancels a stored command that has not ended")
+        .takes(&[KEY])
+        .answers(&[(200, Json("Command"))])
+        .problems(&[404, 409]);
+
+pub(crate) const READ_STREAM: Description = Description::new("readStream", Log, "A page of a stream")
+    .takes(&[
+        STREAM,
+        Parameter::query("after", Shape::Number, "The version that the page begins after."),
+        LIMIT_EVENTS,
+    ])
+    .answers(&[(200, Json("StreamPage"))])
+    .problems(&[404]);
+
+pub(crate) const READ_STATE: Description =
+    Description::new("readState", Log, "The state of an aggregate, now or then")
+        .about(
+            "The events of the stream are folded as the aggregate folds them. It is there for aggregates whose state \
+             can be stored.",
+        )
+        .takes(&[
+            STREAM,
+            Parameter::query("version", Shape::Number, "After this many events; all of them where it is not said."),
+            Parameter::query("at", Shape::Of("Moment"), "At this moment. Only one of the two can be said."),
+        ])
+        .answers(&[(200, Json("State"))])
+        .problems(&[404, 409]);
+
+pub(crate) const READ_EVENTS: Description =
+    Description::new("readEvents", Log, "A page of everything that happened")
+        .takes(&[
+            Parameter::query("after", Shape::Of("Position"), "The `next` of the page before."),
+            LIMIT_EVENTS,
+            Parameter::query("type", Shape::Pattern("^[A-Za-z0-9._-]+$"), "Only events of these types.").repeats(),
+            Parameter::query("category", Shape::Pattern("^[a-z][a-z0-9_]*$"), "Only streams of these categories.")
+                .repeats(),
+        ])
+        .answers(&[(200, Json("EventsPage"))]);
+
+pub(crate) const LIST_VIEWS: Description =
+    Description::new("listViews", Views, "The views that the caller may read, and where they stand")
+        .answers(&[(200, Json("Views"))]);
+
+pub(crate) const QUERY_VIEW: Description = Description::new("view", Views, "A page of rows")
+    .takes(&[
+        Parameter::query("cursor", Shape::Text, "The `next` of the page before, with the same `sort`."),
+        Parameter::query("limit", Shape::Limit { default: PAGE_ROWS_DEFAULT, max: |_| PAGE_ROWS_MAX }, "Rows in the page."),
+        Parameter::query("count", Shape::Word(&["true", "false"]), "Whether to count the rows of all pages."),
+        MIN_POSITION,
+        WAIT,
+    ]);
+
+pub(crate) const FIND_ROW: Description = Description::new("row", Views, "One row")
+    .takes(&[
+        Parameter::path("key", Shape::Name, "The key of the row. It may hold slashes."),
+        MIN_POSITION,
+        WAIT,
+    ])
+    .problems(&[404]);
+
+pub(crate) const QUEUES: Description =
+    Description::new("queues", Work, "How much waits, how late it is, and where processes and pumps stand")
+        .answers(&[(200, Json("Queues"))]);
+
+pub(crate) const LIST_LETTERS: Description =
+    Description::new("listDeadLetters", Work, "A page of the work that was given up, the oldest first")
+        .takes(&[
+            Parameter::query("receiver", Shape::Text, "Only those for this receiver."),
+            Parameter::query("key", Shape::Text, "Only those of this key."),
+            Parameter::query("kind", Shape::Of("WorkKind"), "Only those of this kind."),
+            Parameter::query("after", Shape::Pattern(NUMBER_PATTERN), "The `next` of the page before."),
+            Parameter::query(
+                "limit",
+                Shape::Limit { default: PAGE_LETTERS_DEFAULT, max: |_| PAGE_LETTERS_MAX },
+                "Dead letters in the page.",
+            ),
+        ])
+        .answers(&[(200, Json("DeadLetters"))]);
+
+pub(crate) const FIND_LETTER: Description = Description::new("findDeadLetter", Work, "One dead letter")
+    .takes(&[LETTER])
+    .answers(&[(200, Json("DeadLetter"))])
+    .problems(&[404]);
+
+pub(crate) const REPLAY_LETTER: Description =
+    Description::new("replayDeadLetter", Work, "Tries a dead letter again, at once")
+        .takes(&[LETTER])
+        .answers(&[(200, Json("Settled"))])
+        .problems(&[404, 409]);
+
+pub(crate) const DISCARD_LETTER: Description =
+    Description::new("discardDeadLetter", Work, "Removes a dead letter for ever")
+        .takes(&[LETTER])
+        .answers(&[(200, Json("Settled"))])
+        .problems(&[404, 409]);
+
+pub(crate) const LIST_SCHEDULES: Description =
+    Description::new("listSchedules", Work, "A page of the schedules, by name")
+        .takes(&[
+            Parameter::query("after", Shape::Text, "The `next` of the page before."),
+            Parameter::query(
+                "limit",
+                Shape::Limit { default: PAGE_SCHEDULES_DEFAULT, max: |_| SCHEDULES_MAX },
+                "Schedules in the page.",
+            ),
+        ])
+        .answers(&[(200, Json("Schedules"))]);
+
+pub(crate) const FIND_SCHEDULE: Description = Description::new("findSchedule", Work, "One schedule")
+    .takes(&[SCHEDULE])
+    .answers(&[(200, Json("Schedule"))])
+    .problems(&[404]);
+
+pub(crate) const PUT_SCHEDULE: Description =
+    Description::new("putSchedule", Work, "Puts a schedule, in place of one of that name")
+        .about("The same put again changes nothing. Whoever puts one has the roles that its command asks for.")
+        .takes(&[SCHEDULE])
+        .with_body("ScheduleDefinition")
+        .answers(&[(200, Json("Schedule"))])
+        .problems(&[404, 408, 409, 413, 415]);
+
+pub(crate) const REMOVE_SCHEDULE: Description =
+    Description::new("removeSchedule", Work, "Removes a schedule")
+        .about("What it has given already runs all the same.")
+        .takes(&[SCHEDULE])
+        .answers(&[(200, Json("Removed"))])
+        .problems(&[404]);
+
+pub(crate) const START_PAGE: Description = Description::new("startPage", Service, "What the service is, for people")
+    .about("Whoever sends no credentials is told how to, and nothing of what is in it.")
+    .answers(&[(200, Html)])
+    .problems(&[401, 429, 503]);
+
+pub(crate) const DOCUMENT: Description =
+    Description::new("document", Service, "This description, as OpenAPI 3.1").answers(&[(200, AnyJson)]);
+
+pub(crate) const DOCS: Description =
+    Description::new("docs", Service, "This description, as a page to try it")
+    .about("Whoever sends no credentials is asked for them, and told nothing of what is in it.")
+    .answers(&[(200, Html)])
+    .problems(&[401, 429, 503]);
+
+pub(crate) const DOCS_SCRIPT: Description =
+    Description::new("docsScript", Service, "The script of that page").answers(&[(200, File("text/javascript"))]);
+
+pub(crate) const DOCS_STYLE: Description =
+    Description::new("docsStyle", Service, "The style of that page").answers(&[(200, File("text/css"))]);
+
+pub(crate) const LIVE: Description = Description::new("live", Service, "Whether the process answers")
+    .answers(&[(200, Json("Live"))]);
+
+pub(crate) const READY: Description = Description::new("ready", Service, "Whether it can serve")
+    .answers(&[(200, Json("Ready"))])
+    .problems(&[503]);
+
+const LINK: &[Parameter] = &[
+    Parameter::path("page", Shape::Name, "The page that the link leads to."),
+    Parameter::path("secret", Shape::Name, "The signature."),
+    Parameter::query("tenant", Shape::Text, "Whose link it is.").required(),
+    Parameter::query("subject", Shape::Text, "Whom it is about.").required(),
+    Parameter::query("id", Shape::Of("Id"), "What it was made for.").required(),
+];
+
+pub(crate) const OPEN_LINK: Description =
+    Description::new("openLink", Service, "What a link is for that the service has sent")
+        .takes(LINK)
+        .answers(&[(200, Html), (404, Html), (410, Html), (503, Html)]);
+
+pub(crate) const FOLLOW_LINK: Description = Description::new("followLink", Service, "Does what such a link is for")
+    .takes(LINK)
+    .answers(&[(200, Html), (404, Html), (410, Html), (503, Html)]);
