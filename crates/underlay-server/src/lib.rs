@@ -18,7 +18,6 @@
 mod admin;
 mod answer;
 mod app;
-mod budget;
 mod command_status;
 mod commands;
 mod config;
@@ -26,11 +25,8 @@ mod deferral;
 mod door;
 mod edge;
 mod events;
-mod health;
-mod host;
 mod links;
 mod options;
-mod pace;
 mod page;
 mod parameters;
 mod path;
@@ -40,11 +36,13 @@ mod request_body;
 mod request_headers;
 mod router;
 mod schedules;
-mod serve;
 mod start_page;
 mod streams;
 mod view_query;
 mod views;
+
+// What every room speaks of, by its own name.
+use edge::{budget, health, host};
 
 pub use config::{Example, ServerConfig};
 #[cfg(feature = "jwt")]
@@ -54,7 +52,7 @@ pub use door::{
     TOKENS_LOOK_INTERVAL, TOKENS_REVOKED_WITHIN, Token, TokenFile, TokenList, TokenRequest, bearer,
     check_listener,
 };
+pub use edge::{ServeLimits, serve, serve_within};
 pub use links::{LINK_KEY_BYTES, LinkAnswer, LinkKey, LinkKeys, LinkPage, LinkTarget, OpenedLink};
 pub use options::check_host_name;
 pub use router::{Route, check_addresses, router, routes};
-pub use serve::{ServeLimits, serve, serve_within};

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! While it listens, a connection that sends no request for `header_wait_max` is closed, and one that
-//! does not take its answer is cut (see [`pace`](crate::pace)). Where all `connections_max` are there
+//! does not take its answer is cut (see [`pace`](super::pace)). Where all `connections_max` are there
 //! and another one comes, the oldest ones are told to end, one after another: an idle one is closed at
 //! once, and one that is served after its answer. Draining, no
 //! connection is accepted, idle ones are closed at once, and the others after the answer they are
@@ -26,7 +26,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use underlay_core::{Clock, SystemClock};
 
-use crate::pace::Paced;
+use super::pace::Paced;
 
 /// How long to leave accepting alone after it failed: descriptors may have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
