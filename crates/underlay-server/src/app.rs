@@ -2,10 +2,11 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 use underlay_core::{Error, ViewSchema};
-use underlay_runtime::Engine;
+use underlay_runtime::{Engine, Tail, TailBounds};
 
 use crate::budget::Budgets;
 use crate::door::admission::Admission;
+use crate::feed::Shown;
 use crate::links::LINKS_AT_ONCE_MAX;
 use crate::{LogReaders, ServerConfig};
 
@@ -17,6 +18,7 @@ struct Inner {
     engine: Engine,
     config: ServerConfig,
     budgets: Arc<Budgets>,
+    tail: Tail<Shown>,
     admission: Admission,
     links_at_once: Semaphore,
     schemas: Vec<ViewSchema>,
@@ -27,6 +29,7 @@ impl App {
     pub(crate) fn new(engine: Engine, config: ServerConfig) -> Self {
         let schemas = engine.registry().views();
         let budgets = Arc::new(Budgets::new(&config));
+        let tail = Tail::new(&engine, TailBounds::default());
         let admission = Admission::new(&config);
         let mut roles: Vec<String> = engine.registry().roles().into_iter().map(str::to_owned).collect();
         if let LogReaders::Roles(readers) = &config.log_readers {
@@ -34,7 +37,7 @@ impl App {
         }
         roles.extend(config.operators.iter().cloned());
         let links_at_once = Semaphore::new(LINKS_AT_ONCE_MAX);
-        Self(Arc::new(Inner { engine, config, budgets, admission, links_at_once, schemas, roles }))
+        Self(Arc::new(Inner { engine, config, budgets, tail, admission, links_at_once, schemas, roles }))
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -48,6 +51,11 @@ impl App {
     /// What requests may hold at one time.
     pub(crate) fn budgets(&self) -> &Arc<Budgets> {
         &self.0.budgets
+    }
+
+    /// The end of the log, for whoever follows it.
+    pub(crate) fn tail(&self) -> &Tail<Shown> {
+        &self.0.tail
     }
 
     /// Who waits to be identified.

@@ -25,6 +25,7 @@ mod deferral;
 mod door;
 mod edge;
 mod events;
+mod feed;
 mod links;
 mod options;
 mod page;
