@@ -17,7 +17,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -27,6 +27,7 @@ use tokio::task::JoinSet;
 use underlay_core::{Clock, SystemClock};
 
 use super::pace::Paced;
+use super::stopping::{Ending, Stopping};
 
 /// How long to leave accepting alone after it failed: descriptors may have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
@@ -87,12 +88,15 @@ pub async fn serve_within(
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let (stop, stopped) = watch::channel(false);
+    let (ends, stopping) = Stopping::new();
+    let router = router.layer(Extension(stopping));
     let mut connections = JoinSet::new();
     let served = tokio::select! {
         () = shutdown => Ok(()),
         failed = accept_all(&limits, &listener, &router, &stopped, &mut connections) => Err(failed),
     };
     drop(listener);
+    ends.send_replace(Ending::Stopping);
     stop.send_replace(true);
     let ended = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(limits.shutdown_wait_max, ended).await.is_err() {

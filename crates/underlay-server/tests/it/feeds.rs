@@ -96,7 +96,9 @@ async fn an_id_that_is_not_of_this_log_is_refused() {
     let foreign = Listener::follow(&other, EVENTS, &[]).await.blocks.last_id.clone().unwrap();
     for id in [foreign.as_str(), "7", "7-0011223344556677"] {
         let refused = answer(Listener::ask(&place, EVENTS, &[("last-event-id", id)]).await).await;
-        assert!(refused.problem(409, "problem:feed-reset")["detail"].as_str().unwrap().contains("begin again"));
+        assert!(
+            refused.problem(409, "problem:feed-reset")["detail"].as_str().unwrap().contains("begin again")
+        );
     }
     for id in ["x", "-1", "1-", "1-zz", "1-0011223344556677-"] {
         answer(Listener::ask(&place, EVENTS, &[("last-event-id", id)]).await).await.invalid();
@@ -118,7 +120,9 @@ async fn a_log_that_is_restored_from_an_older_copy_ends_it() {
     restored.deposit("cash", "1").await;
     restored.deposit("cash", "2").await;
     let id = Listener::follow(&place, EVENTS, &[]).await.blocks.last_id.clone().unwrap();
-    answer(Listener::ask(&restored, EVENTS, &[("last-event-id", &id)]).await).await.problem(409, "problem:feed-reset");
+    answer(Listener::ask(&restored, EVENTS, &[("last-event-id", &id)]).await)
+        .await
+        .problem(409, "problem:feed-reset");
 }
 
 #[tokio::test]
@@ -237,7 +241,9 @@ async fn a_revoked_client_is_given_nothing_more_of_what_waits_for_it() {
 
 #[tokio::test]
 async fn it_is_for_those_who_read_the_log() {
-    let place = Place::with(|config| config.with_credentials(ByHeader).with_log_readers(LogReaders::Roles(vec!["auditor".to_owned()])));
+    let place = Place::with(|config| {
+        config.with_credentials(ByHeader).with_log_readers(LogReaders::Roles(vec!["auditor".to_owned()]))
+    });
     let refused = Listener::ask(&place, EVENTS, &[("authorization", "Bearer acme.teller")]).await;
     answer(refused).await.problem(403, "problem:role-required");
     Listener::follow(&place, EVENTS, &[("authorization", "Bearer acme.auditor")]).await;
@@ -306,7 +312,8 @@ async fn who_does_not_keep_up_is_told_and_slows_nobody() {
     let taken: usize = last.split('-').next().unwrap().parse().unwrap();
     let mut again = Listener::follow(&place, EVENTS, &[("last-event-id", &last)]).await;
     let rest = again.data(count - taken).await;
-    let positions: Vec<String> = rest.iter().map(|event| event["position"].as_str().unwrap().to_owned()).collect();
+    let positions: Vec<String> =
+        rest.iter().map(|event| event["position"].as_str().unwrap().to_owned()).collect();
     assert_eq!(positions, (taken + 1..=count).map(|number| number.to_string()).collect::<Vec<_>>());
 }
 
@@ -345,7 +352,9 @@ async fn a_store_that_is_away_for_a_while_ends_nothing() {
     place.store.mend_reads();
     let mut amounts = Vec::new();
     while amounts.len() < 2 {
-        amounts.extend(listener.next_in_time(&place).await.unwrap().data.map(|event| event["payload"]["amount"].clone()));
+        amounts.extend(
+            listener.next_in_time(&place).await.unwrap().data.map(|event| event["payload"]["amount"].clone()),
+        );
     }
     assert_eq!(amounts, ["1", "2"]);
 }
@@ -395,12 +404,32 @@ fn check_cloud_event(event: &Value) {
         let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         assert!(!name.is_empty() && name.len() <= 20 && name.bytes().all(is_name), "{name}");
         // An attribute has a value of its type system: here all are texts without control characters.
-        assert!(value.as_str().is_some_and(|text| !text.is_empty() && !text.contains(char::is_control)), "{name}");
+        assert!(
+            value.as_str().is_some_and(|text| !text.is_empty() && !text.contains(char::is_control)),
+            "{name}"
+        );
     }
     event["time"].as_str().unwrap().parse::<Timestamp>().unwrap();
     for uri in ["source", "dataschema"] {
         assert!(event[uri].as_str().unwrap().starts_with("urn:underlay:"), "{uri}");
     }
+}
+
+#[tokio::test]
+async fn a_service_that_ends_tells_its_clients_and_does_not_wait_for_them() {
+    let place = Place::new();
+    let server = Server::start(ServeLimits::default(), place.router.clone()).await;
+    let mut client = SocketListener::follow(server.address, EVENTS, None).await;
+    server.stop.send(()).unwrap();
+    let said = client.event().await.unwrap();
+    assert_eq!(
+        (said.event.as_deref(), &said.data.unwrap()["reason"]),
+        (Some("underlay:end"), &json!("stopping"))
+    );
+    assert_eq!(client.event().await, None);
+    // Far below the limit.
+    let ended = tokio::time::timeout(Duration::from_secs(5), server.task).await;
+    ended.expect("feeds hold the shutdown up").unwrap().unwrap();
 }
 
 /// Many clients on sockets, a server that is cut in the middle, and another one in its stead.
@@ -414,8 +443,7 @@ async fn five_hundred_clients_miss_nothing_when_their_server_is_gone() {
         (config.feed_clients_max, config.tenant_feed_clients_max) = (CLIENTS, CLIENTS);
         config
     });
-    let limits = ServeLimits { shutdown_wait_max: Duration::ZERO, ..ServeLimits::default() };
-    let server = Server::start(limits, place.router.clone()).await;
+    let server = Server::start(ServeLimits::default(), place.router.clone()).await;
     let clients: Vec<_> = {
         let mut clients = Vec::new();
         for _ in 0..CLIENTS {

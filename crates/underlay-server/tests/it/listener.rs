@@ -136,7 +136,11 @@ impl Listener {
             if said.event.as_deref() == Some("underlay:end") {
                 assert_eq!(said.id, None, "the client keeps the id it has");
                 let told = said.data.unwrap();
-                assert!(told["detail"].as_str().is_some_and(|detail| detail.contains("begin again") || detail.contains("come back")));
+                assert!(
+                    told["detail"]
+                        .as_str()
+                        .is_some_and(|detail| detail.contains("begin again") || detail.contains("come back"))
+                );
                 assert_eq!(self.block().await, None, "nothing follows the end");
                 return told["reason"].as_str().unwrap().to_owned();
             }
@@ -155,7 +159,8 @@ impl SocketListener {
     pub async fn follow(address: std::net::SocketAddr, path: &str, last_id: Option<&str>) -> Self {
         let mut connection = TcpStream::connect(address).await.unwrap();
         let last_id = last_id.map(|id| format!("Last-Event-ID: {id}\r\n")).unwrap_or_default();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n{last_id}\r\n");
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n{last_id}\r\n");
         connection.write_all(request.as_bytes()).await.unwrap();
         let mut listener = Self { connection, unread: Vec::new(), blocks: Blocks::default() };
         let head = listener.line_block().await;

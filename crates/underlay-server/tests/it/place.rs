@@ -12,8 +12,8 @@ use serde_json::Value;
 use tower::ServiceExt;
 use underlay_core::memory::{MemoryCheckpoints, MemoryLeases, MemoryReadModels, MemorySchedules};
 use underlay_core::{
-    Clock, Commit, CommitId, EventStore, EventType, ExpectedVersion, Json, ManualClock, NewEvent, SchemaVersion,
-    StreamName, TenantId, Timestamp,
+    Clock, Commit, CommitId, EventStore, EventType, ExpectedVersion, Json, ManualClock, NewEvent,
+    SchemaVersion, StreamName, TenantId, Timestamp,
 };
 use underlay_runtime::{Engine, EngineConfig, Ports, Registry, RunningViews, WorkPorts};
 use underlay_server::{Credentials, Denied, LogReaders, Principal, ServerConfig, bearer};
