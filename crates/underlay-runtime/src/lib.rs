@@ -35,5 +35,5 @@ pub use registry::{AggregateInfo, OperationInfo, Registry};
 pub use schedules::{Missed, ScheduleDefinition, ScheduleInfo};
 pub use subscription::{FollowerStanding, FollowerState, FollowerStatus, SubscriptionState};
 pub use tail::{Kept, Tail, TailBounds, TailPage, TailReader};
-pub use views::{RebuildFrom, Retried, RowAnswer, Standings, ViewAnswer, ViewStanding, ViewState};
+pub use views::{RebuildFrom, Retried, RowAnswer, RowsAt, Standings, ViewAnswer, ViewStanding, ViewState};
 pub use work::{QueueStanding, ReceiverState, RunningWork, WorkStandings, WorkerState};

@@ -6,7 +6,7 @@ use underlay_runtime::{Engine, Tail, TailBounds};
 
 use crate::budget::Budgets;
 use crate::door::admission::Admission;
-use crate::feed::Shown;
+use crate::feed::{FollowedRows, Shown};
 use crate::links::LINKS_AT_ONCE_MAX;
 use crate::{LogReaders, ServerConfig};
 
@@ -19,6 +19,7 @@ struct Inner {
     config: ServerConfig,
     budgets: Arc<Budgets>,
     tail: Tail<Shown>,
+    followed_rows: FollowedRows,
     admission: Admission,
     links_at_once: Semaphore,
     schemas: Vec<ViewSchema>,
@@ -30,6 +31,7 @@ impl App {
         let schemas = engine.registry().views();
         let budgets = Arc::new(Budgets::new(&config));
         let tail = Tail::new(&engine, TailBounds::default());
+        let followed_rows = FollowedRows::default();
         let admission = Admission::new(&config);
         let mut roles: Vec<String> = engine.registry().roles().into_iter().map(str::to_owned).collect();
         if let LogReaders::Roles(readers) = &config.log_readers {
@@ -37,7 +39,17 @@ impl App {
         }
         roles.extend(config.operators.iter().cloned());
         let links_at_once = Semaphore::new(LINKS_AT_ONCE_MAX);
-        Self(Arc::new(Inner { engine, config, budgets, tail, admission, links_at_once, schemas, roles }))
+        Self(Arc::new(Inner {
+            engine,
+            config,
+            budgets,
+            tail,
+            followed_rows,
+            admission,
+            links_at_once,
+            schemas,
+            roles,
+        }))
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -56,6 +68,11 @@ impl App {
     /// The end of the log, for whoever follows it.
     pub(crate) fn tail(&self) -> &Tail<Shown> {
         &self.0.tail
+    }
+
+    /// The rows that are read for whoever follows a view.
+    pub(crate) fn followed_rows(&self) -> &FollowedRows {
+        &self.0.followed_rows
     }
 
     /// Who waits to be identified.

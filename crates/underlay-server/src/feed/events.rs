@@ -11,9 +11,7 @@ use super::body::{Outlet, answer};
 use super::end::End;
 use super::guard::{Given, Guard};
 use super::id::Begin;
-use super::{
-    FEED_BEHIND_MAX, FEED_HEARTBEAT, FEED_LOOK_INTERVAL, FEED_PAUSE, FEED_RETRY, Form, Shown, frame, id,
-};
+use super::{FEED_HEARTBEAT, FEED_LOOK_INTERVAL, FEED_PAUSE, FEED_RETRY, Form, Shown, frame, id};
 use crate::Principal;
 use crate::app::App;
 use crate::edge::budget::Place;
@@ -46,7 +44,6 @@ pub(crate) async fn follow(
         place: place.clone(),
         stopping,
         form,
-        behind_since: None,
         said_at: app.engine().clock().now(),
     };
     Ok(answer(place, move |outlet| async move {
@@ -65,8 +62,6 @@ struct EventFeed {
     place: Arc<Place>,
     stopping: Stopping,
     form: Form,
-    /// Since when it is behind those it was with.
-    behind_since: Option<Timestamp>,
     /// When it last said something.
     said_at: Timestamp,
 }
@@ -100,7 +95,7 @@ impl EventFeed {
 
     /// Gives what has come.
     async fn give(&mut self, page: TailPage<Shown>, before: Position, outlet: &Outlet) -> Result<(), End> {
-        self.check_behind()?;
+        self.guard.check_pace(self.reader.is_left_behind(), self.clock.now())?;
         if !page.is_shared {
             // Nobody else has it in memory: it counts for its tenant.
             let bytes = page.events.iter().map(|event| event.bytes()).sum();
@@ -129,7 +124,7 @@ impl EventFeed {
     async fn look_around(&mut self, outlet: &Outlet) -> Result<(), End> {
         let now = self.clock.now();
         self.guard.check(now).await?;
-        self.check_behind()?;
+        self.guard.check_pace(self.reader.is_left_behind(), now)?;
         if self.said_at.saturating_add(FEED_HEARTBEAT).is_ok_and(|due| due <= now) {
             let id = match self.reader.checkpoint().await {
                 Ok(checkpoint) => Some(id::text(&checkpoint)),
@@ -140,20 +135,6 @@ impl EventFeed {
             };
             outlet.send(frame::heartbeat(id.as_deref())).await;
             self.said_at = now;
-        }
-        Ok(())
-    }
-
-    /// Ends it where the client was behind for too long.
-    fn check_behind(&mut self) -> Result<(), End> {
-        if !self.reader.is_left_behind() {
-            self.behind_since = None;
-            return Ok(());
-        }
-        let now = self.clock.now();
-        let since = *self.behind_since.get_or_insert(now);
-        if since.saturating_add(FEED_BEHIND_MAX).is_ok_and(|end| end <= now) {
-            return Err(End::Slow);
         }
         Ok(())
     }

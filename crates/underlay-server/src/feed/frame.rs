@@ -24,6 +24,11 @@ pub(super) fn opening(id: &str, retry: Duration) -> Bytes {
     format!("retry: {}\nid: {id}\n\n", retry.as_millis()).into()
 }
 
+/// The first word of a feed that gives rows first: when to come back where it breaks off.
+pub(super) fn retry(retry: Duration) -> Bytes {
+    format!("retry: {}\n\n", retry.as_millis()).into()
+}
+
 /// That the feed is there, and how far it has come. It carries no data, so a client is told of no event.
 pub(super) fn heartbeat(id: Option<&str>) -> Bytes {
     match id {

@@ -3,7 +3,7 @@ use axum::http::{HeaderMap, StatusCode};
 use underlay_core::{TenantId, Timestamp};
 
 use super::end::End;
-use super::{FEED_LOOK_INTERVAL, FEED_UNKNOWN_MAX};
+use super::{FEED_BEHIND_MAX, FEED_LOOK_INTERVAL, FEED_UNKNOWN_MAX};
 use crate::Principal;
 use crate::app::App;
 use crate::door::roles::{identify, permit_log, permit_view};
@@ -17,7 +17,7 @@ pub(super) enum Given {
     View(String),
 }
 
-/// Sees that whoever asked may still be here.
+/// Sees that whoever asked may still be here, and keeps up.
 pub(super) struct Guard {
     app: App,
     /// What said who asks, and nothing else.
@@ -28,6 +28,8 @@ pub(super) struct Guard {
     due: Option<Timestamp>,
     /// Since when nobody can say.
     unknown_since: Option<Timestamp>,
+    /// Since when the client is behind those it was with.
+    behind_since: Option<Timestamp>,
 }
 
 impl Guard {
@@ -40,12 +42,33 @@ impl Guard {
         }
         let now = app.engine().clock().now();
         let due = (!app.config().is_open()).then(|| next_look(now, principal.expires_at));
-        Self { app, headers: kept, tenant: principal.tenant.clone(), given, due, unknown_since: None }
+        Self {
+            app,
+            headers: kept,
+            tenant: principal.tenant.clone(),
+            given,
+            due,
+            unknown_since: None,
+            behind_since: None,
+        }
     }
 
     /// Whether it looks at all.
     pub(super) fn looks(&self) -> bool {
         self.due.is_some()
+    }
+
+    /// Sees that the client keeps up with those it was with.
+    pub(super) fn check_pace(&mut self, is_left_behind: bool, now: Timestamp) -> Result<(), End> {
+        if !is_left_behind {
+            self.behind_since = None;
+            return Ok(());
+        }
+        let since = *self.behind_since.get_or_insert(now);
+        if since.saturating_add(FEED_BEHIND_MAX).is_ok_and(|end| end <= now) {
+            return Err(End::Slow);
+        }
+        Ok(())
     }
 
     /// Looks again, where that is due.

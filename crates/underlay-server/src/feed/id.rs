@@ -57,7 +57,7 @@ impl Begin {
         last.or(after).map_or(Ok(Self::Now), |text| Self::parse(&text))
     }
 
-    fn parse(text: &str) -> Result<Self, Problem> {
+    pub(super) fn parse(text: &str) -> Result<Self, Problem> {
         let (position, mark) = match text.split_once('-') {
             Some((position, mark)) => (position, Some(mark)),
             None => (text, None),

@@ -28,7 +28,9 @@ mod events;
 mod frame;
 mod guard;
 mod id;
+mod rows;
 mod shown;
+mod views;
 
 use std::time::Duration;
 
@@ -38,7 +40,9 @@ use axum::http::header::ACCEPT;
 pub(crate) use body::Lasting;
 pub(crate) use cloud_event::{BATCH, CloudEvent, is_batch_asked_for};
 pub(crate) use events::follow as follow_events;
+pub(crate) use rows::FollowedRows;
 pub(crate) use shown::Shown;
+pub(crate) use views::follow as follow_view;
 
 use crate::parameters::Parameters;
 use crate::problem::Problem;

@@ -1,9 +1,9 @@
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::body::Bytes;
 use serde::Serialize;
 use underlay_core::{Checkpoint, RecordedEvent, StoreId};
-use underlay_runtime::Kept;
+use underlay_runtime::{Engine, Kept};
 
 use super::cloud_event::CloudEvent;
 use super::{Form, frame, id};
@@ -15,11 +15,13 @@ pub(crate) struct Shown {
     record: RecordedEvent,
     plain: OnceLock<Option<Bytes>>,
     cloud: OnceLock<Option<Bytes>>,
+    /// The rows it changes, by view.
+    changes: Mutex<Vec<(String, Option<Arc<[String]>>)>>,
 }
 
 impl Kept for Shown {
     fn of(record: RecordedEvent) -> Self {
-        Self { record, plain: OnceLock::new(), cloud: OnceLock::new() }
+        Self { record, plain: OnceLock::new(), cloud: OnceLock::new(), changes: Mutex::default() }
     }
 
     fn record(&self) -> &RecordedEvent {
@@ -44,6 +46,19 @@ impl Shown {
             }
         };
         written.clone()
+    }
+
+    /// The keys of the rows it changes in a view, found once for however many; none where nobody here knows.
+    pub(super) fn changed_keys(&self, engine: &Engine, view: &str) -> Option<Arc<[String]>> {
+        // Nothing below the lock can panic half way: what the domain's code does is caught.
+        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, keys)) = changes.iter().find(|(name, _)| name == view) {
+            return keys.clone();
+        }
+        let keys: Option<Arc<[String]>> =
+            engine.changed_keys(view, &self.record).ok().flatten().map(Into::into);
+        changes.push((view.to_owned(), keys.clone()));
+        keys
     }
 
     fn write(&self, store: StoreId, body: &impl Serialize) -> Option<Bytes> {
