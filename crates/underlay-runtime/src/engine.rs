@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use underlay_core::{
-    Aggregate, Checkpoints, Clock, Error, EventStore, Leases, Operation, Position, Query, ReadModels,
-    Schedules, SkippedEvent, Snapshots, TenantId, ViewInfo, Wakeups, WorkQueue,
+    Aggregate, Checkpoints, Clock, Error, EventStore, Leases, LogFilter, Operation, Position, Query,
+    ReadModels, RecordedEvent, Schedules, SkippedEvent, Snapshots, TenantId, ViewInfo, Wakeups, WorkQueue,
 };
 
 use crate::commands::Commands;
@@ -22,7 +22,7 @@ use crate::views::Views;
 use crate::work::Workers;
 use crate::{
     EngineConfig, ExecuteError, ExecuteNamedError, Executed, QueueStanding, RebuildFrom, Registry, Request,
-    Retried, RowAnswer, RunningWork, Standings, ViewAnswer, ViewState, WorkStandings, WorkerState,
+    Retried, RowAnswer, RowsAt, RunningWork, Standings, ViewAnswer, ViewState, WorkStandings, WorkerState,
 };
 
 /// The ports an engine works with.
@@ -408,6 +408,38 @@ impl Engine {
     /// [`Error::NotFound`] where there is no such view or row.
     pub async fn row(&self, tenant: &TenantId, view: &str, key: &str) -> Result<RowAnswer, Error> {
         self.0.views.row(tenant, view, key).await
+    }
+
+    /// The events that a view folds.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no such view.
+    pub fn view_filter(&self, view: &str) -> Result<LogFilter, Error> {
+        self.0.views.filter(view)
+    }
+
+    /// The keys of the rows that an event changes in a view, by its code alone. None where this process cannot say,
+    /// since the event is of a newer version or in an encoding that it does not read.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no such view.
+    pub fn changed_keys(&self, view: &str, event: &RecordedEvent) -> Result<Option<Vec<String>>, Error> {
+        self.0.views.changed_keys(view, event)
+    }
+
+    /// Reads rows of a tenant by their keys, once the view's rows reflect a position. It is read once for however many
+    /// clients want it: it takes no turn of theirs, so who asks sees to it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no such view, [`Error::Unavailable`] where it has stopped.
+    pub async fn rows_at(
+        &self,
+        tenant: &TenantId,
+        view: &str,
+        keys: &[String],
+        position: Position,
+    ) -> Result<RowsAt, Error> {
+        self.0.views.rows_at(tenant, view, keys, position).await
     }
 
     /// Counts a tenant's rows that meet the filters of a query.

@@ -15,6 +15,7 @@ mod registry;
 mod schedules;
 mod stops;
 mod subscription;
+mod tail;
 mod views;
 mod work;
 
@@ -33,5 +34,6 @@ pub use pumps::{RewindTo, RunningPumps, RunningSubscribers, Subscribed};
 pub use registry::{AggregateInfo, DecisionInfo, OperationInfo, Registry};
 pub use schedules::{Missed, ScheduleDefinition, ScheduleInfo};
 pub use subscription::{FollowerStanding, FollowerState, FollowerStatus, SubscriptionState};
-pub use views::{RebuildFrom, Retried, RowAnswer, Standings, ViewAnswer, ViewStanding, ViewState};
+pub use tail::{Kept, Tail, TailBounds, TailPage, TailReader};
+pub use views::{RebuildFrom, Retried, RowAnswer, RowsAt, Standings, ViewAnswer, ViewStanding, ViewState};
 pub use work::{QueueStanding, ReceiverState, RunningWork, WorkStandings, WorkerState};

@@ -2,12 +2,13 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Semaphore;
 use underlay_core::{Error, ViewSchema};
-use underlay_runtime::Engine;
+use underlay_runtime::{Engine, Tail, TailBounds};
 
 use crate::api::describe::Document;
 use crate::budget::Budgets;
 use crate::door::admission::Admission;
 use crate::edge::asked::RequestIds;
+use crate::feed::{FollowedRows, Shown};
 use crate::links::LINKS_AT_ONCE_MAX;
 use crate::{LogReaders, ServerConfig};
 
@@ -19,6 +20,8 @@ struct Inner {
     engine: Engine,
     config: ServerConfig,
     budgets: Arc<Budgets>,
+    tail: Tail<Shown>,
+    followed_rows: FollowedRows,
     admission: Admission,
     request_ids: RequestIds,
     links_at_once: Semaphore,
@@ -31,6 +34,8 @@ impl App {
     pub(crate) fn new(engine: Engine, config: ServerConfig) -> Self {
         let schemas = engine.registry().views();
         let budgets = Arc::new(Budgets::new(&config));
+        let tail = Tail::new(&engine, TailBounds::default());
+        let followed_rows = FollowedRows::default();
         let admission = Admission::new(&config);
         let mut roles: Vec<String> = engine.registry().roles().into_iter().map(str::to_owned).collect();
         if let LogReaders::Roles(readers) = &config.log_readers {
@@ -43,6 +48,8 @@ impl App {
             engine,
             config,
             budgets,
+            tail,
+            followed_rows,
             admission,
             request_ids,
             links_at_once,
@@ -63,6 +70,16 @@ impl App {
     /// What requests may hold at one time.
     pub(crate) fn budgets(&self) -> &Arc<Budgets> {
         &self.0.budgets
+    }
+
+    /// The end of the log, for whoever follows it.
+    pub(crate) fn tail(&self) -> &Tail<Shown> {
+        &self.0.tail
+    }
+
+    /// The rows that are read for whoever follows a view.
+    pub(crate) fn followed_rows(&self) -> &FollowedRows {
+        &self.0.followed_rows
     }
 
     /// Who waits to be identified.

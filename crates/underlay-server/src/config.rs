@@ -70,6 +70,10 @@ pub struct ServerConfig {
     pub requests_max: usize,
     /// The same, of one tenant.
     pub tenant_requests_max: usize,
+    /// Clients that follow a feed at one time, beside the requests. There are no more than connections.
+    pub feed_clients_max: usize,
+    /// The same, of one tenant.
+    pub tenant_feed_clients_max: usize,
     /// Bytes of answers that were not taken yet.
     pub answer_bytes_max: usize,
     /// The same, of one tenant.
@@ -88,9 +92,10 @@ impl ServerConfig {
     /// The role of an operator where nothing else is said.
     pub const OPERATOR_ROLE_DEFAULT: &str = "operator";
 
-    /// The default bounds: bodies of 1 MiB within 30 s, answers within 2 minutes, pages of 1,000 events and 8 MiB, waits of 30 s;
-    /// 1,024 requests and 256 MiB of answers at one time, 256 requests and 64 MiB of one tenant; 5 s to say
-    /// who asks, 256 that wait for it and 64 of one tenant. Nobody is let in until there are credentials, and
+    /// The default bounds: bodies of 1 MiB within 30 s, answers within 2 minutes, pages of 1,000 events and 8 MiB,
+    /// waits of 30 s; 1,024 requests, 512 feeds and 256 MiB of answers at one time, 256 requests, 128 feeds and 64 MiB
+    /// of one tenant; 5 s to say who asks, 256 that wait for it and 64 of one tenant. Nobody is let in until there are
+    /// credentials, and
     /// the log is for the role [`LogReaders::ROLE_DEFAULT`], and the work for [`Self::OPERATOR_ROLE_DEFAULT`].
     pub fn new(service: impl Into<String>) -> Self {
         Self {
@@ -115,6 +120,8 @@ impl ServerConfig {
             wait_max: Duration::from_secs(30),
             requests_max: 1_024,
             tenant_requests_max: 256,
+            feed_clients_max: 512,
+            tenant_feed_clients_max: 128,
             answer_bytes_max: 256 << 20,
             tenant_answer_bytes_max: 64 << 20,
             links: LinkPages::default(),
@@ -139,6 +146,9 @@ impl ServerConfig {
             self.log_readers = usual.log_readers;
             if self.tenant_requests_max == self.requests_max {
                 self.tenant_requests_max = usual.tenant_requests_max.min(self.requests_max);
+            }
+            if self.tenant_feed_clients_max == self.feed_clients_max {
+                self.tenant_feed_clients_max = usual.tenant_feed_clients_max.min(self.feed_clients_max);
             }
             if self.tenant_answer_bytes_max == self.answer_bytes_max {
                 self.tenant_answer_bytes_max = usual.tenant_answer_bytes_max.min(self.answer_bytes_max);
@@ -176,6 +186,7 @@ impl ServerConfig {
     #[must_use]
     pub fn with_one_tenant(mut self) -> Self {
         self.tenant_requests_max = self.requests_max;
+        self.tenant_feed_clients_max = self.feed_clients_max;
         self.tenant_answer_bytes_max = self.answer_bytes_max;
         self
     }

@@ -20,6 +20,7 @@ mod app;
 mod config;
 mod door;
 mod edge;
+mod feed;
 mod links;
 mod options;
 pub mod private_file;

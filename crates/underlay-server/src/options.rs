@@ -64,6 +64,16 @@ impl Configurable for ServerConfig {
             |config| Place::Count(&mut config.tenant_requests_max),
         )
         .at_least(1),
+        ConfigOption::<Self>::new("feed_clients_max", "Clients that follow a feed at one time", |config| {
+            Place::Count(&mut config.feed_clients_max)
+        })
+        .at_least(1),
+        ConfigOption::<Self>::new(
+            "tenant_feed_clients_max",
+            "Clients of one tenant that follow a feed at one time",
+            |config| Place::Count(&mut config.tenant_feed_clients_max),
+        )
+        .at_least(1),
         ConfigOption::<Self>::new("answer_bytes_max", "Bytes of answers that were not taken yet", |config| {
             Place::Bytes(&mut config.answer_bytes_max)
         })

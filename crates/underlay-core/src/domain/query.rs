@@ -33,6 +33,26 @@ pub struct Filter {
     pub value: Value,
 }
 
+impl Filter {
+    /// Whether a row of a view meets it.
+    #[must_use]
+    pub fn meets(&self, schema: &ViewSchema, row: &[Value]) -> bool {
+        let at = schema.columns.iter().position(|column| column.name == self.column);
+        let value = at.and_then(|at| row.get(at)).unwrap_or(&Value::Null);
+        match self.comparison {
+            Comparison::Eq => *value == self.value,
+            Comparison::Lt => *value < self.value,
+            Comparison::Le => *value <= self.value,
+            Comparison::Gt => *value > self.value,
+            Comparison::Ge => *value >= self.value,
+            Comparison::Prefix => match (value, &self.value) {
+                (Value::Text(text), Value::Text(prefix)) => text.starts_with(prefix.as_str()),
+                _ => false,
+            },
+        }
+    }
+}
+
 /// Which way rows are ordered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::MemoryLeases;
 use crate::adapter::Walk;
-use crate::domain::{Comparison, Cursor, Direction, Filter, Query, RowPage, RowValues, ViewSchema};
+use crate::domain::{Cursor, Direction, Filter, Query, RowPage, RowValues, ViewSchema};
 use crate::ports::{
     Generation, LoadedRow, ParkedEvent, ReadModels, RowAddress, RowChange, SkipOrder, SkippedEvent, Swap,
     Swept, ViewBatch, ViewInfo, ViewStop, ViewTable, check_page_limit,
@@ -125,18 +125,7 @@ impl Table {
     }
 
     fn meets(&self, row: &RowValues, filter: &Filter) -> bool {
-        let value = self.column_at(&filter.column).map_or(&Value::Null, |at| &row[at]);
-        match filter.comparison {
-            Comparison::Eq => *value == filter.value,
-            Comparison::Lt => *value < filter.value,
-            Comparison::Le => *value <= filter.value,
-            Comparison::Gt => *value > filter.value,
-            Comparison::Ge => *value >= filter.value,
-            Comparison::Prefix => match (value, &filter.value) {
-                (Value::Text(text), Value::Text(prefix)) => text.starts_with(prefix.as_str()),
-                _ => false,
-            },
-        }
+        filter.meets(&self.schema, row)
     }
 
     /// The rows of a tenant that meet these conditions.

@@ -4,7 +4,6 @@
 //! older copy of the log was restored under it, it goes on from the end of that: what the subscriber was given is
 //! not in this log, and nobody can say what it lacks.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,18 +16,8 @@ use underlay_core::{
 
 use super::Pumps;
 use crate::subscription::{
-    Advance, Bounds, Follower, Halt, Signals, Subscription, SubscriptionState, start_of,
+    Advance, Bounds, Follower, Halt, NeverStuck, Signals, Subscription, SubscriptionState, start_of,
 };
-
-/// Nothing in the log is more than a feed can take.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Nothing {}
-
-impl fmt::Display for Nothing {
-    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {}
-    }
-}
 
 /// A subscriber that is fed from the log. Dropping it ends that.
 #[derive(Debug)]
@@ -119,7 +108,7 @@ pub(super) struct Feed {
     stopped: watch::Receiver<bool>,
 }
 
-type FeedHalt = Halt<Nothing>;
+type FeedHalt = Halt<NeverStuck>;
 
 impl Feed {
     /// Goes on from the end of the log where the place is not in it any more.
@@ -161,7 +150,7 @@ impl Feed {
 }
 
 impl Follower for Feed {
-    type Stuck = Nothing;
+    type Stuck = NeverStuck;
 
     fn name(&self) -> &str {
         &self.wanted.name

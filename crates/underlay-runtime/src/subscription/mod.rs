@@ -63,6 +63,16 @@ pub(crate) enum Halt<S: Display> {
     Failed(#[from] Error),
 }
 
+/// What a follower cannot take that takes every event.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum NeverStuck {}
+
+impl Display for NeverStuck {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match *self {}
+    }
+}
+
 /// What looking at one page came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Advance {

@@ -1,5 +1,6 @@
 //! What happens to a view: its rows are folded from the log, answered from, and built anew.
 
+mod changes;
 mod fold;
 mod held_rows;
 mod mending;
@@ -14,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use underlay_core::{Clock, Error, EventStore, Leases, ReadModels, ViewInfo, ViewTable, Wakeups};
 
+pub use changes::RowsAt;
 pub(crate) use fold::{FoldedView, ViewFolder};
 pub use mending::Retried;
 pub use queries::{RowAnswer, ViewAnswer};

@@ -13,6 +13,8 @@ use crate::subscription::{FOREIGN_POLL_INTERVAL, SubscriptionState};
 pub struct ViewAnswer {
     /// The columns.
     pub schema: ViewSchema,
+    /// The generation that was read.
+    pub generation: u32,
     /// The rows.
     pub page: RowPage,
 }
@@ -35,14 +37,15 @@ impl Views {
         query: &Query,
     ) -> Result<ViewAnswer, Error> {
         let table = self.table(view).await?;
-        let page = match self.rows(view).query(&table, tenant, query).await {
+        let (table, page) = match self.rows(view).query(&table, tenant, query).await {
             Err(Error::NotFound(_)) => {
                 let table = self.table_again(view).await?;
-                self.rows(view).query(&table, tenant, query).await?
+                let page = self.rows(view).query(&table, tenant, query).await?;
+                (table, page)
             }
-            page => page?,
+            page => (table, page?),
         };
-        Ok(ViewAnswer { schema: table.schema, page })
+        Ok(ViewAnswer { schema: table.schema, generation: table.generation, page })
     }
 
     /// As [`Engine::row`](crate::Engine::row).
@@ -102,7 +105,7 @@ impl Views {
         }
     }
 
-    async fn view_reaches(&self, view: &str, position: Position) -> Result<(), Error> {
+    pub(super) async fn view_reaches(&self, view: &str, position: Position) -> Result<(), Error> {
         if let Some(mut runner) = self.running.find(view) {
             let _waiting = runner.handle.wait();
             let stopped = |state: &ViewState| state.status.is_stopped();
@@ -155,7 +158,7 @@ impl Views {
     }
 
     /// The table that is read, as this process knows it.
-    async fn table(&self, view: &str) -> Result<ViewTable, Error> {
+    pub(super) async fn table(&self, view: &str) -> Result<ViewTable, Error> {
         let known = self.tables().get(view).cloned();
         match known {
             Some(table) => Ok(table),
@@ -164,7 +167,7 @@ impl Views {
     }
 
     /// The table that is read, asked anew: a rebuild may have swapped it.
-    async fn table_again(&self, view: &str) -> Result<ViewTable, Error> {
+    pub(super) async fn table_again(&self, view: &str) -> Result<ViewTable, Error> {
         let schema = self.registry.find_view(view)?.schema();
         let table = self.rows(view).prepare(&schema, Checkpoint::start(self.store.store_id())).await?;
         self.tables().insert(view.to_owned(), table.clone());

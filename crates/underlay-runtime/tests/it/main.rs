@@ -25,6 +25,7 @@ mod same_key;
 mod shared;
 mod snapshots;
 mod stored_commands;
+mod tail;
 mod turns;
 mod views;
 mod work;

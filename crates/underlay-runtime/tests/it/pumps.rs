@@ -28,15 +28,15 @@ use crate::shared::{LEASE, MOMENT, POLL};
 
 /// A store that several processes share, and that can fail.
 #[derive(Clone)]
-struct House {
-    clock: Arc<ManualClock>,
+pub struct House {
+    pub clock: Arc<ManualClock>,
     id: StoreId,
-    log: Arc<Mutex<MemoryEventStore>>,
-    hub: Arc<WakeupHub>,
+    pub log: Arc<Mutex<MemoryEventStore>>,
+    pub hub: Arc<WakeupHub>,
     leases: MemoryLeases,
     checkpoints: Arc<Over<Faulty>>,
-    is_away: Arc<AtomicBool>,
-    reads: Arc<AtomicU64>,
+    pub is_away: Arc<AtomicBool>,
+    pub reads: Arc<AtomicU64>,
     /// Of so many reads one fails.
     fails_every: Arc<AtomicU64>,
 }
@@ -49,7 +49,7 @@ struct Faulty {
 }
 
 impl House {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let clock = Arc::new(ManualClock::new(Timestamp::from_second(1_900_000_000).unwrap()));
         let leases = MemoryLeases::new(clock.clone());
         let log = MemoryEventStore::new(clock.clone());
@@ -75,7 +75,7 @@ impl House {
         self.log.lock().unwrap().clone()
     }
 
-    fn engine(&self, name: &str, registry: Registry) -> Engine {
+    pub fn engine(&self, name: &str, registry: Registry) -> Engine {
         self.engine_with(name, registry, |config| config)
     }
 
@@ -113,18 +113,18 @@ impl House {
     }
 
     /// Commits so many events of a tenant to a stream of their own, and hints.
-    async fn write(&self, tenant: &str, count: u64) {
+    pub async fn write(&self, tenant: &str, count: u64) {
         self.write_unhinted(tenant, count).await;
         self.hub.wake();
     }
 
-    async fn write_unhinted(&self, tenant: &str, count: u64) {
+    pub async fn write_unhinted(&self, tenant: &str, count: u64) {
         for _ in 0..count {
             self.write_bytes(tenant, "note", 8).await;
         }
     }
 
-    async fn write_bytes(&self, tenant: &str, category: &str, bytes: usize) {
+    pub async fn write_bytes(&self, tenant: &str, category: &str, bytes: usize) {
         let payload = Json::encode(&"x".repeat(bytes)).unwrap();
         let event = NewEvent::new(EventType::new("noted").unwrap(), SchemaVersion(1), payload);
         let stream = StreamName::new(category, "1").unwrap();
@@ -133,7 +133,7 @@ impl House {
     }
 
     /// Lets everybody work until `done`, while the time stands still.
-    async fn until(&self, what: &str, done: impl Fn() -> bool) {
+    pub async fn until(&self, what: &str, done: impl Fn() -> bool) {
         for _ in 0..20_000 {
             if done() {
                 return;
@@ -144,7 +144,7 @@ impl House {
     }
 
     /// The same, while time passes.
-    async fn in_time(&self, what: &str, done: impl Fn() -> bool) {
+    pub async fn in_time(&self, what: &str, done: impl Fn() -> bool) {
         for _ in 0..5_000 {
             if done() {
                 return;
@@ -154,7 +154,7 @@ impl House {
         panic!("{what} never comes");
     }
 
-    async fn pass(&self, time: Duration) {
+    pub async fn pass(&self, time: Duration) {
         let mut passed = Duration::ZERO;
         while passed < time {
             self.clock.advance(MOMENT);

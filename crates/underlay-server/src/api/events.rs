@@ -1,4 +1,7 @@
 use axum::extract::State;
+use axum::http::header::{CONTENT_TYPE, LINK};
+use axum::http::{HeaderMap, HeaderValue, Uri};
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use underlay_core::limits::PAGE_SCAN_MAX;
 use underlay_core::{
@@ -10,6 +13,8 @@ use crate::answer::Answer;
 use crate::app::App;
 use crate::budget::Room;
 use crate::door::credentials::Caller;
+use crate::edge::stopping::Stopping;
+use crate::feed::{self, CloudEvent, Form};
 use crate::page::{Gathering, PageOf, end_of_commit};
 use crate::parameters::Parameters;
 use crate::problem::Problem;
@@ -65,21 +70,34 @@ pub(crate) struct EventsPage {
     at_head: bool,
 }
 
-/// `GET /v1/events`: a page of everything that happened in the tenant.
-pub(crate) async fn read(
-    State(app): State<App>,
-    Caller(principal): Caller,
-    room: Room,
-    mut parameters: Parameters,
-) -> Result<Answer<EventsPage>, Problem> {
-    let after = parameters.take_parsed("after")?.unwrap_or(Position::START);
-    let limit = parameters.take_limit(PAGE_EVENTS_DEFAULT, app.config().page_events_max)?;
+/// Takes `type` and `category`.
+pub(crate) fn take_filter(parameters: &mut Parameters) -> Result<LogFilter, Problem> {
     let event_types =
         parameters.take_all("type").into_iter().map(EventType::new).collect::<Result<_, _>>()?;
     let categories =
         parameters.take_all("category").into_iter().map(Category::new).collect::<Result<_, _>>()?;
-    parameters.finish(&["after", "limit", "type", "category"])?;
-    let filter = LogFilter { categories, event_types };
+    Ok(LogFilter { categories, event_types })
+}
+
+/// `GET /v1/events`: a page of everything that happened in the tenant, or a feed of what happens.
+pub(crate) async fn read(
+    State(app): State<App>,
+    Caller(principal): Caller,
+    room: Room,
+    stopping: Stopping,
+    address: Uri,
+    headers: HeaderMap,
+    mut parameters: Parameters,
+) -> Result<Response, Problem> {
+    if feed::is_asked_for(&headers) {
+        return feed::follow_events(app, principal, &headers, stopping, parameters).await;
+    }
+    let after = parameters.take_parsed("after")?.unwrap_or(Position::START);
+    let limit = parameters.take_limit(PAGE_EVENTS_DEFAULT, app.config().page_events_max)?;
+    let filter = take_filter(&mut parameters)?;
+    let form =
+        if feed::is_batch_asked_for(&headers) { Form::CloudEvents } else { Form::take(&mut parameters)? };
+    parameters.finish(&["after", "limit", "type", "category", "format"])?;
     let scope = LogScope::Tenant(principal.tenant);
     let mut page = Gathering::new(&app, room, limit);
     let (mut next, mut at_head) = (after, false);
@@ -97,9 +115,33 @@ pub(crate) async fn read(
             break;
         }
     }
-    Ok(Answer(EventsPage {
-        events: page.events.into_iter().map(EventBody::recorded).collect(),
-        next,
-        at_head,
-    }))
+    if form == Form::CloudEvents {
+        return Ok(batch(&app, &page, &address, next));
+    }
+    let events = page.events.into_iter().map(EventBody::recorded).collect();
+    Ok(Answer(EventsPage { events, next, at_head }).into_response())
+}
+
+/// A page as CloudEvents has it: a list and nothing else. Where the next one is stands in a header.
+fn batch(app: &App, page: &Gathering, address: &Uri, next: Position) -> Response {
+    let store = app.engine().store().store_id();
+    let events: Vec<CloudEvent<'_>> = page.events.iter().map(|event| CloudEvent::of(event, store)).collect();
+    let mut response = Answer(events).into_response();
+    if response.status().is_success() {
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(feed::BATCH));
+        // The address was a header's text before, and a position is digits.
+        if let Ok(link) = HeaderValue::from_str(&format!("<{}>; rel=\"next\"", next_page(address, next))) {
+            headers.insert(LINK, link);
+        }
+    }
+    response
+}
+
+/// The address of a page after another position, as seen from this one.
+fn next_page(address: &Uri, next: Position) -> String {
+    let others = address.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    let others: Vec<&str> = others.filter(|pair| pair.split('=').next() != Some("after")).collect();
+    let query: String = others.iter().map(|pair| format!("{pair}&")).collect();
+    format!("?{query}after={next}")
 }

@@ -48,7 +48,7 @@ impl Gathering {
                 taken_whole = false;
                 break;
             }
-            self.bytes += EVENT_BYTES + event.payload.bytes() + event.metadata.as_str().len();
+            self.bytes += event_bytes(&event);
             self.events.push(event);
         }
         self.room.0.hold(self.bytes, false)?;
@@ -58,6 +58,11 @@ impl Gathering {
     fn is_full(&self) -> bool {
         self.bytes >= self.bytes_max
     }
+}
+
+/// Bytes of an event in memory or in an answer, about.
+pub(crate) fn event_bytes(event: &RecordedEvent) -> usize {
+    EVENT_BYTES + event.payload.bytes() + event.metadata.as_str().len()
 }
 
 /// What a page is of.

@@ -59,9 +59,9 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 /// | `GET /v1/commands/{key}` | what became of a command, by its key or id |
 /// | `DELETE /v1/commands/{key}` | cancels a stored command that has not ended |
 /// | `GET /v1/streams/{stream}?after=&limit=` | a page of a stream |
-/// | `GET /v1/events?after=&limit=&type=&category=` | a page of the tenant's log |
+/// | `GET /v1/events?after=&limit=&type=&category=&format=` | a page of the tenant's log; with `Accept: text/event-stream` a feed of what happens, which `Last-Event-ID` resumes |
 /// | `GET /v1/views` | the views, their columns and where they stand |
-/// | `GET /v1/views/{view}?column=&column[ge]=&sort=&cursor=&limit=&count=&min_position=&wait=` | a page of rows |
+/// | `GET /v1/views/{view}?column=&column[ge]=&sort=&cursor=&limit=&count=&min_position=&wait=` | a page of rows; with `Accept: text/event-stream` a feed of them and of what changes |
 /// | `GET /v1/views/{view}/{key}?min_position=&wait=` | one row |
 /// | `GET /v1/admin/queues` | what waits to be done and how late it is, and where pumps and subscribers stand |
 /// | `GET /v1/admin/dead-letters?receiver=&key=&kind=&after=&limit=` | a page of the tenant's work that was given up |

@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use underlay_core::{
@@ -14,6 +16,7 @@ use crate::app::App;
 use crate::door::credentials::Caller;
 use crate::door::roles::suffice;
 use crate::edge::stopping::Stopping;
+use crate::feed;
 use crate::parameters::Parameters;
 use crate::path::Segments;
 use crate::problem::Problem;
@@ -119,14 +122,18 @@ impl Serialize for RowBody {
     }
 }
 
-/// `GET /v1/views/{view}`: a page of rows.
+/// `GET /v1/views/{view}`: a page of rows, or a feed of them and of what changes.
 pub(crate) async fn query(
     State(app): State<App>,
     Caller(principal): Caller,
     Segments(view): Segments<String>,
     stopping: Stopping,
+    headers: HeaderMap,
     parameters: Parameters,
-) -> Result<Answer<RowsBody>, Problem> {
+) -> Result<Response, Problem> {
+    if feed::is_asked_for(&headers) {
+        return feed::follow_view(app, principal, view, &headers, stopping, parameters).await;
+    }
     let asked = ViewQuery::parse(parameters, app.schema(&view)?, app.config().wait_max)?;
     wait_for(&app, &stopping, &view, asked.wait).await?;
     let tenant = &principal.tenant;
@@ -143,11 +150,12 @@ pub(crate) async fn query(
         position: answer.page.position,
         count,
         rows: answer.page.rows.into_iter().map(row).collect(),
-    }))
+    })
+    .into_response())
 }
 
 /// Ends a page with the row that reaches the bytes; the next one goes on from there.
-fn cut(answer: &mut ViewAnswer, sort: &Sort, bytes_max: usize) {
+pub(crate) fn cut(answer: &mut ViewAnswer, sort: &Sort, bytes_max: usize) {
     let RowPage { rows, next, .. } = &mut answer.page;
     let mut bytes = 0;
     let fits = rows.iter().position(|(key, values)| {

@@ -11,6 +11,7 @@ use crate::Principal;
 use crate::app::App;
 use crate::budget::{Place, Room, keep};
 use crate::edge::asked::note_caller;
+use crate::feed::Lasting;
 use crate::problem::Problem;
 
 /// Who may read the log and its streams as they are stored. Whoever reads them reads past every role a
@@ -86,7 +87,12 @@ pub(crate) async fn admit(State((app, to)): State<(App, Use)>, mut request: Requ
     let only_read = matches!(*request.method(), Method::GET | Method::HEAD);
     request.extensions_mut().insert(principal);
     request.extensions_mut().insert(Room(place.clone()));
-    keep(next.run(request).await, place, only_read)
+    let response = next.run(request).await;
+    if response.extensions().get::<Lasting>().is_some() {
+        // It has a place of its own, and gives this one back.
+        return response;
+    }
+    keep(response, place, only_read)
 }
 
 async fn enter(
@@ -123,12 +129,8 @@ fn permit(app: &App, actor: &Actor, to: Use, names: &RawPathParams) -> Result<()
     let needed = match to {
         Use::Command => registry.command_roles(name("category"), name("command")),
         Use::Operation => registry.operation_roles(name("name")),
-        Use::View => registry.view_roles(name("view")),
-        Use::Log => match &app.config().log_readers {
-            LogReaders::Everybody => &[],
-            LogReaders::Roles(roles) if roles.iter().any(|role| actor.roles.contains(role)) => &[],
-            LogReaders::Roles(roles) => return Err(required(roles)),
-        },
+        Use::View => return permit_view(app, actor, name("view")),
+        Use::Log => return permit_log(app, actor),
         Use::Commands => {
             let roles = roles_of_commands(app);
             return if suffice(actor, &roles) { Ok(()) } else { Err(required(&roles)) };
@@ -137,6 +139,21 @@ fn permit(app: &App, actor: &Actor, to: Use, names: &RawPathParams) -> Result<()
         Use::Work => return Err(required(&app.config().operators)),
         Use::Anything => &[],
     };
+    if suffice(actor, needed) { Ok(()) } else { Err(required(needed)) }
+}
+
+/// Sees that somebody may read the log as it is stored.
+pub(crate) fn permit_log(app: &App, actor: &Actor) -> Result<(), Problem> {
+    match &app.config().log_readers {
+        LogReaders::Everybody => Ok(()),
+        LogReaders::Roles(roles) if roles.iter().any(|role| actor.roles.contains(role)) => Ok(()),
+        LogReaders::Roles(roles) => Err(required(roles)),
+    }
+}
+
+/// Sees that somebody may read the rows of a view.
+pub(crate) fn permit_view(app: &App, actor: &Actor, view: &str) -> Result<(), Problem> {
+    let needed = app.engine().registry().view_roles(view);
     if suffice(actor, needed) { Ok(()) } else { Err(required(needed)) }
 }
 

@@ -36,6 +36,8 @@ use crate::problem::Problem;
 pub(crate) struct Budgets {
     requests: Bound,
     tenant_requests: Bound,
+    feeds: Bound,
+    tenant_feeds: Bound,
     bytes: Bound,
     tenant_bytes: Bound,
     held: Mutex<Held>,
@@ -68,6 +70,7 @@ struct Held {
 #[derive(Clone, Copy, Default)]
 struct Usage {
     requests: usize,
+    feeds: usize,
     /// Of answers that were not taken yet.
     bytes: usize,
 }
@@ -79,6 +82,8 @@ impl Budgets {
         Self {
             requests: of_all("requests_max", config.requests_max),
             tenant_requests: of_a_tenant("tenant_requests_max", config.tenant_requests_max),
+            feeds: of_all("feed_clients_max", config.feed_clients_max),
+            tenant_feeds: of_a_tenant("tenant_feed_clients_max", config.tenant_feed_clients_max),
             bytes: of_all("answer_bytes_max", config.answer_bytes_max),
             tenant_bytes: of_a_tenant("tenant_answer_bytes_max", config.tenant_answer_bytes_max),
             held: Mutex::default(),
@@ -102,7 +107,27 @@ impl Budgets {
         held.all.requests += 1;
         held.tenants.entry(tenant.clone()).or_default().requests += 1;
         drop(held);
-        Ok(Arc::new(Place { budgets: self, tenant: tenant.clone(), bytes: AtomicUsize::new(0) }))
+        Ok(self.place(tenant, |usage| &mut usage.requests))
+    }
+
+    /// Takes a place for a feed, which lasts. It is none of those of requests; what it holds for its client alone
+    /// counts with the answers of its tenant.
+    pub(crate) fn follow(self: Arc<Self>, tenant: &TenantId) -> Result<Arc<Place>, Problem> {
+        let mut held = self.lock();
+        let own = held.tenants.get(tenant).copied().unwrap_or_default();
+        let full = [(own.feeds, self.tenant_feeds), (held.all.feeds, self.feeds)];
+        if let Some((_, bound)) = full.into_iter().find(|(used, bound)| *used >= bound.max) {
+            return Err(bound.reached());
+        }
+        held.all.feeds += 1;
+        held.tenants.entry(tenant.clone()).or_default().feeds += 1;
+        drop(held);
+        Ok(self.place(tenant, |usage| &mut usage.feeds))
+    }
+
+    /// A place that was counted.
+    fn place(self: Arc<Self>, tenant: &TenantId, counted: fn(&mut Usage) -> &mut usize) -> Arc<Place> {
+        Arc::new(Place { budgets: self, tenant: tenant.clone(), counted, bytes: AtomicUsize::new(0) })
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {
@@ -115,6 +140,8 @@ impl Budgets {
 pub(crate) struct Place {
     budgets: Arc<Budgets>,
     tenant: TenantId,
+    /// Among what it is counted.
+    counted: fn(&mut Usage) -> &mut usize,
     bytes: AtomicUsize,
 }
 
@@ -146,12 +173,12 @@ impl Drop for Place {
     fn drop(&mut self) {
         let bytes = *self.bytes.get_mut();
         let mut held = self.budgets.lock();
-        held.all.requests -= 1;
+        *(self.counted)(&mut held.all) -= 1;
         held.all.bytes -= bytes;
         if let Some(own) = held.tenants.get_mut(&self.tenant) {
-            own.requests -= 1;
+            *(self.counted)(own) -= 1;
             own.bytes -= bytes;
-            if own.requests == 0 {
+            if own.requests == 0 && own.feeds == 0 {
                 held.tenants.remove(&self.tenant);
             }
         }

@@ -17,12 +17,14 @@ mod edge;
 mod events;
 mod failing_store;
 mod failures;
+mod feeds;
 mod health;
 mod hostile;
 mod hosts;
 #[cfg(feature = "jwt")]
 mod jwt;
 mod links;
+mod listener;
 mod pages;
 mod place;
 mod roles;

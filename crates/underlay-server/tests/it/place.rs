@@ -15,8 +15,8 @@ use serde_json::Value;
 use tower::ServiceExt;
 use underlay_core::memory::{MemoryCheckpoints, MemoryLeases, MemoryReadModels, MemorySchedules};
 use underlay_core::{
-    Commit, CommitId, EventStore, EventType, ExpectedVersion, Json, ManualClock, NewEvent, SchemaVersion,
-    StreamName, TenantId, Timestamp,
+    Clock, Commit, CommitId, EventStore, EventType, ExpectedVersion, Json, ManualClock, NewEvent,
+    SchemaVersion, StreamName, TenantId, Timestamp,
 };
 use underlay_runtime::{Engine, EngineConfig, Ports, Registry, RunningViews, WorkPorts};
 use underlay_server::{Credentials, Denied, LogReaders, Principal, ServerConfig, bearer};
@@ -225,6 +225,11 @@ impl Place {
             answer = self.send(request) => answer,
             () = time => unreachable!("time goes on for ever"),
         }
+    }
+
+    /// What the clock shows.
+    pub fn clock_now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     pub async fn get(&self, path: &str) -> Answer {

@@ -1,11 +1,25 @@
-use clap::{Arg, ArgMatches, value_parser};
-use underlay_core::{Category, EventType, LogFilter, LogScope, Position, RecordedEvent};
+use std::io::Write;
+use std::time::Duration;
 
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, value_parser};
+use underlay_core::limits::PAGE_EVENTS_MAX;
+use underlay_core::{
+    Category, Checkpoint, Error, EventStoreExt, EventType, LogFilter, LogScope, Position, RecordedEvent,
+};
+
+use super::shutdown::until_told;
 use super::{App, print_json, print_table};
 use crate::ExitError;
 
 /// Events that are printed at once, at most: a table of them is held whole. `export` writes all there are.
 const LIMIT_MAX: u64 = 1_000_000;
+/// Events that are read at once while the log is followed.
+const FOLLOWED_EVENTS_MAX: usize = 100;
+/// How long to wait for a hint before the log is looked at. Another process gives none on some stores.
+const FOLLOW_POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// How long to leave a store alone that does not answer.
+const FOLLOW_PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) fn command() -> clap::Command {
     clap::Command::new("events")
@@ -27,6 +41,16 @@ pub(super) fn command() -> clap::Command {
                 .value_parser(value_parser!(u64).range(1..=LIMIT_MAX))
                 .help("Print at least N events, if there are as many; the last commit is printed whole"),
         )
+        .arg(
+            Arg::new("follow")
+                .long("follow")
+                .short('f')
+                .action(ArgAction::SetTrue)
+                .conflicts_with("limit")
+                .help(
+                    "Print what happens as it happens, until ctrl-c; from now on, where --after does not say",
+                ),
+        )
         .arg(Arg::new("type").long("type").value_name("TYPE").help("Print only events of this type"))
         .arg(
             Arg::new("category")
@@ -44,12 +68,23 @@ pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError
     if let Some(category) = matches.get_one::<String>("category") {
         filter.categories.push(Category::new(category)?);
     }
+    if matches.get_flag("follow") {
+        let says = matches.value_source("after") != Some(ValueSource::DefaultValue);
+        let after = matches.get_one("after").copied().filter(|_| says);
+        return until_told(|told| async move {
+            tokio::select! {
+                () = told.wait() => Ok(()),
+                followed = follow(app, &filter, after) => followed,
+            }
+        })
+        .await;
+    }
     let mut after = matches.get_one("after").copied().unwrap_or(Position::START);
     let mut left: u64 = matches.get_one("limit").copied().unwrap_or(100);
     let scope = LogScope::Tenant(app.tenant.clone());
     let mut events: Vec<RecordedEvent> = Vec::new();
     while left > 0 {
-        let limit = usize::try_from(left).unwrap_or(usize::MAX).min(underlay_core::limits::PAGE_EVENTS_MAX);
+        let limit = usize::try_from(left).unwrap_or(usize::MAX).min(PAGE_EVENTS_MAX);
         let page = app.store.read_all(&scope, after, &filter, limit).await?;
         left = left.saturating_sub(page.events.len() as u64);
         after = page.scanned_to;
@@ -75,4 +110,60 @@ pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError
         ]
     };
     print_table(&["position", "stream", "version", "type", "payload"], events.iter().map(row).collect())
+}
+
+/// Prints what happens in the tenant. A store that does not answer is asked again; where an older copy of the log was
+/// restored, what was printed is not in it, and following ends.
+async fn follow(app: &App, filter: &LogFilter, after: Option<Position>) -> Result<(), ExitError> {
+    let (store, clock) = (&app.store, app.engine.clock());
+    let mut wakeup = app.engine.wakeups().subscribe();
+    let scope = LogScope::Tenant(app.tenant.clone());
+    let start = Checkpoint::start(store.store_id());
+    let after = match after {
+        Some(after) => after,
+        None => store.head().await?,
+    };
+    let event_id = if after == Position::START { None } else { store.event_id_at(after).await? };
+    if after != Position::START && event_id.is_none() {
+        return Err(ExitError::invalid(format!("the log has no event at position {after}; it ends before")));
+    }
+    let mut place = Checkpoint { position: after, event_id, ..start };
+    loop {
+        let read = async {
+            let page = store.read_all(&scope, place.position, filter, FOLLOWED_EVENTS_MAX).await?;
+            if page.scanned_to == place.position {
+                store.check_checkpoint("events --follow", &place, "begin again without --after").await?;
+                return Ok((page, place.event_id));
+            }
+            let event_id = store.event_id_at(page.scanned_to).await?;
+            Ok::<_, Error>((page, event_id))
+        };
+        match read.await {
+            Ok((page, event_id)) => {
+                page.events.iter().try_for_each(|event| print_followed(app, event))?;
+                place = Checkpoint { position: page.scanned_to, event_id, ..start };
+                if page.at_head {
+                    tokio::select! {
+                        () = wakeup.hint() => {}
+                        () = clock.sleep(FOLLOW_POLL_INTERVAL) => {}
+                    }
+                }
+            }
+            Err(error) if error.is_retryable() => {
+                tracing::debug!(%error, "the log is asked again");
+                clock.sleep(FOLLOW_PAUSE).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// A line for each event: nobody knows how wide the columns of those to come are.
+fn print_followed(app: &App, event: &RecordedEvent) -> Result<(), ExitError> {
+    if app.json {
+        return print_json(event);
+    }
+    let RecordedEvent { position, stream, version, event_type, payload, .. } = event;
+    let payload = payload.text().as_str();
+    Ok(writeln!(std::io::stdout().lock(), "{position}  {stream}  {version}  {event_type}  {payload}")?)
 }

@@ -13,6 +13,7 @@ mod config;
 mod decision;
 mod entries;
 mod events_lock;
+mod feeds;
 mod gateway;
 mod http;
 mod import;
