@@ -57,7 +57,7 @@ fn log_of(more: &[&str]) -> String {
     };
     signal();
     while !ask(&address, "/readyz").contains("urn:underlay:problem:stopping") {}
-    assert!(ask(&address, "/v1/views?secret=1").starts_with("HTTP/1.1 200"), "it goes on as before");
+    assert!(ask(&address, "/v1/events?type=secret").starts_with("HTTP/1.1 200"), "it goes on as before");
     signal();
     let mut logged = String::new();
     child.stderr.take().unwrap().read_to_string(&mut logged).unwrap();
@@ -72,7 +72,7 @@ fn a_program_that_is_told_to_end_says_so_and_logs_every_request() {
     for told in [
         r#"INFO access: request method="GET" route="/livez" status=200"#,
         r#"method="GET" route="/readyz" status=503"#,
-        r#"method="GET" route="/v1/views" status=200"#,
+        r#"method="GET" route="/v1/events" status=200"#,
         "ended at once, by a second signal",
     ] {
         assert!(logged.contains(told), "{told}: {logged}");
