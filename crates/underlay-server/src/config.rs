@@ -55,6 +55,8 @@ pub struct ServerConfig {
     pub body_bytes_max: usize,
     /// How long a body may take to arrive.
     pub body_wait_max: Duration,
+    /// Bytes from which on an answer is compressed for clients that take gzip; 0 compresses none.
+    pub compress_from: usize,
     /// How long a request may take, from its head to the head of its answer. A query has `wait_max` beside it. What
     /// lasts, such as a feed, begins its answer within this time and may go on after it.
     pub request_wait_max: Duration,
@@ -114,6 +116,7 @@ impl ServerConfig {
             strict_transport: Duration::ZERO,
             body_bytes_max: 1 << 20,
             body_wait_max: Duration::from_secs(30),
+            compress_from: 4 << 10,
             request_wait_max: Duration::from_secs(120),
             page_events_max: 1_000,
             page_bytes_max: 8 << 20,

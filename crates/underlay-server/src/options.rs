@@ -26,6 +26,11 @@ impl Configurable for ServerConfig {
             |config| Place::Time(&mut config.request_wait_max),
         )
         .at_least(1),
+        ConfigOption::<Self>::new(
+            "compress_from",
+            "Bytes from which on an answer is compressed for clients that take gzip; 0 compresses none",
+            |config| Place::Bytes(&mut config.compress_from),
+        ),
         ConfigOption::<Self>::new("page_events_max", "Events in one page", |config| {
             Place::Count(&mut config.page_events_max)
         })

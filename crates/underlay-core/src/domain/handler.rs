@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 
 use crate::domain::{Event, Outgoing, Query, RowPage};
-use crate::words::{Error, RecordedEvent, StreamName, TenantId, Timestamp, Value, Version, WorkId};
+use crate::words::{Error, Metadata, RecordedEvent, StreamName, TenantId, Timestamp, Value, Version, WorkId};
 
 /// Does what a message asks for: the one kind of code of a service that has effects.
 ///
@@ -190,6 +190,9 @@ pub struct Delivery {
     pub sent_at: Timestamp,
     /// When the attempt is given up, unless there is a heartbeat before.
     pub deadline: Timestamp,
+    /// What came with the commit that sent it: correlation, actor, and the trace that a call to another service
+    /// carries on.
+    pub metadata: Metadata,
     reader: Arc<dyn TenantReader>,
     heartbeats: Arc<Notify>,
 }
@@ -220,6 +223,7 @@ impl Delivery {
             attempt: 1,
             sent_at: Timestamp::UNIX_EPOCH,
             deadline: Timestamp::MAX,
+            metadata: Metadata::default(),
             reader,
             heartbeats: Arc::default(),
         }

@@ -91,6 +91,8 @@ impl<H: Handler> Receiver for MessageReceiver<H> {
         delivery.attempt = attempt.number;
         delivery.sent_at = work.sent_at;
         delivery.deadline = attempt.deadline;
+        // What cannot be read is told where something follows; the message itself can be read.
+        delivery.metadata = work.metadata.decode().unwrap_or_default();
         let heartbeats = async {
             loop {
                 delivery.heartbeat_comes().await;

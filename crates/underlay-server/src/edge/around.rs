@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, HOST, ORIGIN, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -16,6 +16,7 @@ use tracing::Instrument;
 
 use super::access_log::AccessLine;
 use super::asked::{Asked, REQUEST_ID};
+use super::compression::{compress, takes_gzip};
 use super::connection::OverTls;
 use super::{cors, health, host};
 use crate::ServerConfig;
@@ -31,6 +32,7 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Checks what every request has, bounds its time, and gives every answer its headers and its line in the log.
 pub(crate) async fn around(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let is_over_tls = request.extensions().get::<OverTls>().is_some();
+    let takes_gzip = request.method() != Method::HEAD && takes_gzip(request.headers());
     let asked = Asked::read(app.request_ids(), request.headers());
     let line = AccessLine::begin(&app, &request, &asked);
     let origin = cors::origin(app.config(), request.headers());
@@ -61,6 +63,7 @@ pub(crate) async fn around(State(app): State<App>, mut request: Request, next: N
         headers.insert(STRICT_TRANSPORT_SECURITY, told);
     }
     cors::tell(app.config(), origin, headers);
+    let response = compress(app.config(), takes_gzip, response);
     match line {
         Some(line) => line.answered(response),
         None => response,

@@ -11,6 +11,7 @@ mod access_log;
 mod around;
 pub(crate) mod asked;
 pub(crate) mod budget;
+mod compression;
 mod connection;
 pub(crate) mod cors;
 pub(crate) mod health;

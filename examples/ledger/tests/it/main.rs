@@ -11,6 +11,7 @@ mod archive;
 mod balances;
 mod config;
 mod decision;
+mod edge;
 mod entries;
 mod events_lock;
 mod feeds;

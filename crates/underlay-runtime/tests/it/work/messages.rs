@@ -247,9 +247,14 @@ async fn what_a_handler_sends_on_is_stored_once_with_what_led_to_it() {
 async fn the_metadata_of_what_follows_names_what_led_to_it() {
     let yard = Yard::new();
     let process = yard.process("a");
-    yard.book.script(|_, number| match number {
-        1 => Act::Send(note("sent", 2)),
-        _ => Act::Wait,
+    let delivered = Arc::new(Mutex::new(Vec::new()));
+    let noted = delivered.clone();
+    yard.book.script(move |delivery, number| {
+        noted.lock().unwrap().push(delivery.metadata.clone());
+        match number {
+            1 => Act::Send(note("sent", 2)),
+            _ => Act::Wait,
+        }
     });
     let metadata = Metadata {
         correlation_id: Some(Uuid::from_u128(7)),
@@ -266,7 +271,9 @@ async fn the_metadata_of_what_follows_names_what_led_to_it() {
     let sent = yard.store_first().await;
     let found: Metadata = sent.metadata.decode().unwrap();
     let id = WorkId::of(&tenant("acme"), commit, 0);
-    assert_eq!(found, Metadata { causation_id: Some(id.0), command_id: None, ..metadata });
+    let follows = Metadata { causation_id: Some(id.0), command_id: None, ..metadata.clone() };
+    assert_eq!(found, follows);
+    assert_eq!(*delivered.lock().unwrap(), [metadata, follows], "a handler can pass on the trace");
     yard.book.gate.send_replace(true);
     work.stop().await;
 }
