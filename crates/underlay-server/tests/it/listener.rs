@@ -72,13 +72,18 @@ impl Listener {
         place.answer_untaken(request.body(Body::empty()).unwrap()).await
     }
 
+    /// Follows what was answered.
+    pub fn of(response: Response<Body>) -> Self {
+        Self { body: response.into_body(), blocks: Blocks::default() }
+    }
+
     /// Follows, and has heard the opening.
     pub async fn follow(place: &Place, path: &str, headers: &[(&str, &str)]) -> Self {
         let response = Self::ask(place, path, headers).await;
         assert_eq!(response.status(), StatusCode::OK, "{path}");
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         assert_eq!(response.headers()["cache-control"], "no-store");
-        let mut listener = Self { body: response.into_body(), blocks: Blocks::default() };
+        let mut listener = Self::of(response);
         let opening = listener.next().await;
         assert!(opening.id.is_some() && opening.retry.is_some() && opening.data.is_none(), "{opening:?}");
         listener
@@ -126,7 +131,13 @@ impl Listener {
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
-        tokio::time::timeout(Duration::ZERO, self.block()).await.is_err()
+        match tokio::time::timeout(Duration::ZERO, self.block()).await {
+            Ok(said) => {
+                self.blocks.said.extend(said);
+                false
+            }
+            Err(_) => true,
+        }
     }
 
     /// The reason of the last event.
