@@ -195,10 +195,7 @@ impl SocketListener {
     }
 
     async fn read(&mut self) -> bool {
-        let mut bytes = [0; 16 << 10];
-        let count = self.connection.read(&mut bytes).await.unwrap_or(0);
-        self.unread.extend_from_slice(&bytes[..count]);
-        count > 0
+        self.connection.read_buf(&mut self.unread).await.unwrap_or(0) > 0
     }
 
     /// Takes whole chunks out of what was read; false where the last one came.
@@ -213,7 +210,7 @@ impl SocketListener {
             if size == 0 {
                 return false;
             }
-            self.blocks.take(&self.unread[at + 2..end - 2].to_vec());
+            self.blocks.take(&self.unread[at + 2..end - 2]);
             self.unread.drain(..end);
         }
     }
