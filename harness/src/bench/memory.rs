@@ -75,7 +75,7 @@ fn own() -> Option<Memory> {
     Some(Memory { now: mebibytes(&status, "VmRSS:")?, most: mebibytes(&status, "VmHWM:")? })
 }
 
-fn mebibytes(status: &str, name: &str) -> Option<f64> {
+pub(crate) fn mebibytes(status: &str, name: &str) -> Option<f64> {
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kibibytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes / 1024.0)

@@ -11,6 +11,7 @@ mod commits;
 mod disk;
 mod figure;
 mod index_costs;
+mod live_feed;
 mod log_file;
 mod memory;
 mod neighbour;
@@ -41,7 +42,7 @@ pub(crate) struct Arguments {
     /// Smaller logs and fewer, shorter runs: a smoke test, not a measurement
     #[arg(long)]
     quick: bool,
-    /// Only the figures of one part: commits, loads, catch-up, view, neighbour, memory, indexes; on
+    /// Only the figures of one part: commits, loads, catch-up, view, neighbour, memory, indexes, feed; on
     /// PostgreSQL commits, catch-up, view, neighbour, log-head, stream-heads, work-horizon; on both
     /// work-drain, work-commands, work-latency, work-cost, work-turns
     #[arg(long, value_name = "NAME")]
@@ -52,6 +53,9 @@ pub(crate) struct Arguments {
     /// Which store
     #[arg(long, default_value_t = StoreKind::Sqlite, value_parser = StoreKind::among(STORES))]
     store: StoreKind,
+    /// Serves a new log in this process, and writes to it as standard input says
+    #[arg(long, value_name = "FILE", hide = true)]
+    feed_of: Option<PathBuf>,
     /// Reads and folds a log in this process, and prints the memory that took
     #[arg(long, value_name = "FILE", hide = true)]
     memory_of: Option<PathBuf>,
@@ -114,7 +118,7 @@ const QUICK: Scale = Scale {
     pinned: Duration::from_secs(30),
 };
 
-const PARTS: &[&str] = &["commits", "loads", "catch-up", "view", "neighbour", "memory", "indexes"];
+const PARTS: &[&str] = &["commits", "loads", "catch-up", "view", "neighbour", "memory", "indexes", "feed"];
 
 /// Measures, prints a table, and writes the file where one is asked for.
 pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
@@ -123,6 +127,9 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     }
     if let Some(path) = &arguments.memory_of {
         return memory::print_own(path).await;
+    }
+    if let Some(path) = &arguments.feed_of {
+        return live_feed::serve_own(path).await;
     }
     let parts = match arguments.store {
         StoreKind::Postgres => [postgres::PARTS, work::PARTS, &[work::HORIZON]].concat(),
@@ -151,6 +158,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
             "catch-up" => catch_up::measure(&disk, &scale).await?,
             "view" => view_fold::measure(&disk, &scale).await?,
             "neighbour" => neighbour::measure(&disk, &scale).await?,
+            "feed" => live_feed::measure(&disk, &scale).await?,
             "memory" => memory::measure(&disk, &scale).await?,
             _ => index_costs::measure(&disk, &scale).await?,
         });

@@ -7,7 +7,7 @@ use underlay_core::{
     Checkpoint, Error, EventStoreExt, LeaseTerm, LogFilter, LogScope, ProcessStart, RecordedEvent, TenantId,
 };
 
-use super::{Inner, Kept, Lane, Ring, State, Tail};
+use super::{Inner, Kept, Ring, State, Strand, Tail};
 use crate::subscription::{
     Advance, Bounds, Follower, Halt, NeverStuck, Signals, Subscription, SubscriptionState, start_of,
 };
@@ -144,16 +144,16 @@ impl<K: Kept> Inner<K> {
         if !state.is_kept_by(number) {
             return;
         }
-        for lane in state.lanes.values() {
-            lane.ring().get_or_insert_with(|| Ring::new(place.position));
+        for strand in state.strands.values() {
+            strand.ring().get_or_insert_with(|| Ring::new(place.position));
         }
         self.set_end(Some(place));
-        for lane in state.lanes.values() {
-            lane.tell();
+        for strand in state.strands.values() {
+            strand.tell();
         }
     }
 
-    /// Puts events into the lanes of their tenants, as far as somebody follows those.
+    /// Puts events into the strands of their tenants, as far as somebody follows those.
     fn spread(&self, number: u64, events: Vec<RecordedEvent>, end: Checkpoint) {
         let state = self.state();
         if !state.is_kept_by(number) {
@@ -161,20 +161,20 @@ impl<K: Kept> Inner<K> {
         }
         let mut filled: HashSet<TenantId> = HashSet::new();
         for event in events {
-            let Some(lane) = state.lanes.get(&event.tenant) else { continue };
+            let Some(strand) = state.strands.get(&event.tenant) else { continue };
             if !filled.contains(&event.tenant) {
                 filled.insert(event.tenant.clone());
             }
             let (position, kept) = (event.position, Arc::new(K::of(event)));
-            if let Some(ring) = lane.ring().as_mut() {
+            if let Some(ring) = strand.ring().as_mut() {
                 ring.push(position, kept.bytes(), kept);
                 ring.keep(self.bounds.tenant_events_max, self.bounds.tenant_bytes_max);
             }
         }
         state.make_room(self.bounds.events_max, self.bounds.bytes_max);
-        // Whoever sees this end finds in the lanes what lies below it.
+        // Whoever sees this end finds in the strands what lies below it.
         self.set_end(Some(end));
-        filled.iter().filter_map(|tenant| state.lanes.get(tenant)).for_each(|lane| lane.tell());
+        filled.iter().filter_map(|tenant| state.strands.get(tenant)).for_each(|strand| strand.tell());
     }
 
     fn end_readers(&self, number: u64, why: &str) {
@@ -183,9 +183,9 @@ impl<K: Kept> Inner<K> {
             return;
         }
         self.set_end(None);
-        // Who comes from now on is in a new lane. The keeper goes on where there is none: it ends with the readers.
-        for (_, lane) in state.lanes.drain() {
-            lane.end(why);
+        // Who comes from now on is in a new strand. The keeper goes on where there is none: it ends with the readers.
+        for (_, strand) in state.strands.drain() {
+            strand.end(why);
         }
     }
 }
@@ -195,23 +195,24 @@ impl<K> State<K> {
         self.keeper.as_ref().is_some_and(|(keeper, _)| *keeper == number)
     }
 
-    /// The largest lanes give of theirs where all together hold too much.
+    /// The largest strands give of theirs where all together hold too much.
     fn make_room(&self, events_max: usize, bytes_max: usize) {
-        let size =
-            |lane: &Arc<Lane<K>>| lane.ring().as_ref().map_or((0, 0), |ring| (ring.len(), ring.bytes()));
+        let size = |strand: &Arc<Strand<K>>| {
+            strand.ring().as_ref().map_or((0, 0), |ring| (ring.len(), ring.bytes()))
+        };
         let (mut events, mut bytes) =
-            self.lanes.values().map(size).fold((0, 0), |all, own| (all.0 + own.0, all.1 + own.1));
+            self.strands.values().map(size).fold((0, 0), |all, own| (all.0 + own.0, all.1 + own.1));
         while events > events_max || bytes > bytes_max {
-            let largest = self.lanes.values().max_by_key(|lane| {
-                let (own_events, own_bytes) = size(lane);
+            let largest = self.strands.values().max_by_key(|strand| {
+                let (own_events, own_bytes) = size(strand);
                 if bytes > bytes_max { own_bytes } else { own_events }
             });
-            let Some(lane) = largest else { return };
-            let before = size(lane);
-            if let Some(ring) = lane.ring().as_mut() {
+            let Some(strand) = largest else { return };
+            let before = size(strand);
+            if let Some(ring) = strand.ring().as_mut() {
                 ring.keep(before.0 / 2, before.1 / 2);
             }
-            let after = size(lane);
+            let after = size(strand);
             events -= before.0 - after.0;
             bytes -= before.1 - after.1;
             if before == after {

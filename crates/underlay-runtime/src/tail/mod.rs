@@ -1,17 +1,17 @@
 //! The end of the log, read once for everybody in a process who follows a tenant's events.
 //!
 //! ```text
-//!  log ── page ──► TailKeeper ── by tenant ──► Lane ── shared events ──► TailReader, as many as there are
+//!  log ── page ──► TailKeeper ── by tenant ──► Strand ── shared events ──► TailReader, as many as there are
 //!   │                                           │
 //!   │                                           └─ the oldest make room: whoever had not taken them is behind
 //!   └──── page of one tenant, in turns ──────────────────────────────► TailReader that is behind
 //! ```
 //!
 //! The keeper is one follower of the log. It begins where the log ends when the first reader comes, and ends with the last
-//! one. What it reads it puts into the lane of each tenant that somebody follows, and nobody else's. So a page of the
+//! one. What it reads it puts into the strand of each tenant that somebody follows, and nobody else's. So a page of the
 //! log is read once, however many follow, and no reader can come by what is another tenant's.
 //!
-//! A lane holds all events of its tenant above its floor, up to where the keeper has come. A reader whose place is
+//! A strand holds all events of its tenant above its floor, up to where the keeper has come. A reader whose place is
 //! at or above the floor takes them from there. One that is below it reads pages of its own until it is not: one that
 //! begins further back, or whose client was slow while others wrote. Such reads take turns, of the tenant and in all.
 //! Both go by position alone, so between the two nothing is left out and nothing comes twice.
@@ -20,9 +20,9 @@
 //! of the log was restored under it, every reader is told so, and ends: what it was given is not in this log.
 
 mod keeper;
-mod lane;
 mod reader;
 mod ring;
+mod strand;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,9 +30,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Semaphore, watch};
 use underlay_core::{Checkpoint, Clock, EventStore, LogFilter, Position, RecordedEvent, TenantId, Wakeups};
 
-pub(crate) use lane::Lane;
 pub use reader::{TailPage, TailReader};
 pub(crate) use ring::{Look, Ring};
+pub(crate) use strand::Strand;
 
 use crate::{Engine, EngineConfig};
 
@@ -93,12 +93,12 @@ pub(crate) struct Inner<K> {
     /// Of those who are behind.
     turns: Arc<Semaphore>,
     state: Mutex<State<K>>,
-    /// Every lane holds what there is of its tenant up to here; none until the keeper has found its place.
+    /// Every strand holds what there is of its tenant up to here; none until the keeper has found its place.
     end: Mutex<Option<Checkpoint>>,
 }
 
 struct State<K> {
-    lanes: HashMap<TenantId, Arc<Lane<K>>>,
+    strands: HashMap<TenantId, Arc<Strand<K>>>,
     /// The keeper at work, by its number, and what ends it.
     keeper: Option<(u64, watch::Sender<bool>)>,
     keepers: u64,
@@ -128,7 +128,7 @@ impl<K: Kept> Tail<K> {
             config: engine.config().clone(),
             bounds,
             turns: Arc::new(Semaphore::new(bounds.reads_max)),
-            state: Mutex::new(State { lanes: HashMap::new(), keeper: None, keepers: 0 }),
+            state: Mutex::new(State { strands: HashMap::new(), keeper: None, keepers: 0 }),
             end: Mutex::new(None),
         }))
     }
@@ -139,12 +139,12 @@ impl<K: Kept> Tail<K> {
         let inner = &self.0;
         let mut state = inner.state();
         let end = inner.end();
-        let lane = state.lanes.entry(tenant.clone()).or_insert_with(|| {
+        let strand = state.strands.entry(tenant.clone()).or_insert_with(|| {
             let floor = end.map(|end| end.position);
-            Arc::new(Lane::new(floor, inner.bounds.tenant_reads_max))
+            Arc::new(Strand::new(floor, inner.bounds.tenant_reads_max))
         });
-        let lane = lane.clone();
-        lane.enter();
+        let strand = strand.clone();
+        strand.enter();
         if state.keeper.is_none() {
             let (stop, stopped) = watch::channel(false);
             state.keepers += 1;
@@ -153,7 +153,7 @@ impl<K: Kept> Tail<K> {
             keeper::start(self.clone(), number, stopped);
         }
         drop(state);
-        TailReader::new(self.clone(), tenant.clone(), lane, filter, after)
+        TailReader::new(self.clone(), tenant.clone(), strand, filter, after)
     }
 
     /// How far the keeper has come; none where nobody follows, or where it has only begun.
@@ -177,16 +177,16 @@ impl<K> Inner<K> {
         *self.end.lock().unwrap_or_else(PoisonError::into_inner) = end;
     }
 
-    /// A reader has gone. With the last one of a tenant its lane goes, and with the last of all the keeper.
-    fn leave(&self, tenant: &TenantId, lane: &Arc<Lane<K>>) {
+    /// A reader has gone. With the last one of a tenant its strand goes, and with the last of all the keeper.
+    fn leave(&self, tenant: &TenantId, strand: &Arc<Strand<K>>) {
         let mut state = self.state();
-        if !lane.leave() {
+        if !strand.leave() {
             return;
         }
-        if state.lanes.get(tenant).is_some_and(|known| Arc::ptr_eq(known, lane)) {
-            state.lanes.remove(tenant);
+        if state.strands.get(tenant).is_some_and(|known| Arc::ptr_eq(known, strand)) {
+            state.strands.remove(tenant);
         }
-        if state.lanes.is_empty()
+        if state.strands.is_empty()
             && let Some((_, stop)) = state.keeper.take()
         {
             stop.send_replace(true);

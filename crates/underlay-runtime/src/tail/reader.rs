@@ -7,16 +7,16 @@ use underlay_core::{
     TenantId,
 };
 
-use super::{Kept, Lane, Look, Tail};
+use super::{Kept, Look, Strand, Tail};
 
-/// Events that a reader takes from the lane at once, about.
+/// Events that a reader takes from the strand at once, about.
 const TAKEN_MAX: usize = 256;
 
 /// Follows the events of one tenant. Dropping it ends that.
 pub struct TailReader<K: Kept> {
     tail: Tail<K>,
     tenant: TenantId,
-    lane: Arc<Lane<K>>,
+    strand: Arc<Strand<K>>,
     changed: watch::Receiver<()>,
     filter: LogFilter,
     /// Everything of its tenant at or below it was given, or did not pass the filter.
@@ -25,7 +25,7 @@ pub struct TailReader<K: Kept> {
     place_id: Option<EventId>,
     /// A page of its own that is being read. It is kept where the wait for it is given up.
     reading: Option<Reading>,
-    /// Whether it has once taken from the lane.
+    /// Whether it has once taken from the strand.
     was_with_the_others: bool,
     is_left_behind: bool,
 }
@@ -44,15 +44,15 @@ impl<K: Kept> TailReader<K> {
     pub(super) fn new(
         tail: Tail<K>,
         tenant: TenantId,
-        lane: Arc<Lane<K>>,
+        strand: Arc<Strand<K>>,
         filter: LogFilter,
         after: Position,
     ) -> Self {
         Self {
-            changed: lane.listen(),
+            changed: strand.listen(),
             tail,
             tenant,
-            lane,
+            strand,
             filter,
             place: after,
             place_id: None,
@@ -77,7 +77,7 @@ impl<K: Kept> TailReader<K> {
             }
             // Before it looks: what comes meanwhile wakes it again.
             self.changed.mark_unchanged();
-            if let Some(why) = self.lane.over() {
+            if let Some(why) = self.strand.over() {
                 return Err(self.refused(why));
             }
             match self.look() {
@@ -86,7 +86,7 @@ impl<K: Kept> TailReader<K> {
                 }
                 Some(Look::Found(..)) => {}
                 Some(Look::Behind) => self.reading = Some(self.begin_reading()),
-                // The lane, which tells it, is its own.
+                // The strand, which tells it, is its own.
                 Some(Look::Nothing) | None => drop(self.changed.changed().await),
             }
         }
@@ -130,20 +130,20 @@ impl<K: Kept> TailReader<K> {
         self.is_left_behind
     }
 
-    /// What the lane has above its place, which it does not leave; none where the lane has not begun.
+    /// What the strand has above its place, which it does not leave; none where the strand has not begun.
     fn glance(&self) -> Option<Look<K>> {
-        Some(self.lane.ring().as_ref()?.above(self.place, 1))
+        Some(self.strand.ring().as_ref()?.above(self.place, 1))
     }
 
-    /// Takes what the lane has above its place, as far as it passes the filter.
+    /// Takes what the strand has above its place, as far as it passes the filter.
     fn look(&mut self) -> Option<Look<K>> {
-        // Before the lane: what lies below this end is in it.
+        // Before the strand: what lies below this end is in it.
         let end = self.tail.0.end();
         // After the end: where that is of another log already, this says so.
-        if self.lane.over().is_some() {
+        if self.strand.over().is_some() {
             return None;
         }
-        let look = self.lane.ring().as_ref()?.above(self.place, TAKEN_MAX);
+        let look = self.strand.ring().as_ref()?.above(self.place, TAKEN_MAX);
         (self.was_with_the_others, self.is_left_behind) = match &look {
             Look::Behind => (self.was_with_the_others, self.was_with_the_others),
             _ => (true, false),
@@ -167,16 +167,16 @@ impl<K: Kept> TailReader<K> {
 
     /// Where nothing of its tenant is above its place, it is as far as the keeper.
     fn go_to_the_end(&mut self) {
-        // Before the lane: what lies below this end is in it.
+        // Before the strand: what lies below this end is in it.
         let end = self.tail.0.end();
-        let is_nothing_above = self.lane.over().is_none() && matches!(self.glance(), Some(Look::Nothing));
+        let is_nothing_above = self.strand.over().is_none() && matches!(self.glance(), Some(Look::Nothing));
         if let Some(end) = end.filter(|end| is_nothing_above && end.position > self.place) {
             (self.place, self.place_id) = (end.position, end.event_id);
         }
     }
 
     fn begin_reading(&self) -> Reading {
-        let (tail, own) = (self.tail.clone(), self.lane.turns().clone());
+        let (tail, own) = (self.tail.clone(), self.strand.turns().clone());
         let (scope, filter, after) = (LogScope::Tenant(self.tenant.clone()), self.filter.clone(), self.place);
         Box::pin(async move {
             let inner = &tail.0;
@@ -220,7 +220,7 @@ impl<K: Kept> TailReader<K> {
 
 impl<K: Kept> Drop for TailReader<K> {
     fn drop(&mut self) {
-        self.tail.0.leave(&self.tenant, &self.lane);
+        self.tail.0.leave(&self.tenant, &self.strand);
     }
 }
 

@@ -182,7 +182,7 @@ async fn nobody_is_given_what_is_another_tenants() {
 }
 
 #[tokio::test]
-async fn a_filter_passes_the_same_from_the_log_and_from_the_lane() {
+async fn a_filter_passes_the_same_from_the_log_and_from_memory() {
     let house = House::new();
     let tail = tail(&house, TailBounds { read_events_max: 2, ..TailBounds::default() });
     let filter = LogFilter { categories: vec![Category::new("order").unwrap()], ..LogFilter::default() };

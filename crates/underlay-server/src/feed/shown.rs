@@ -16,8 +16,11 @@ pub(crate) struct Shown {
     plain: OnceLock<Option<Bytes>>,
     cloud: OnceLock<Option<Bytes>>,
     /// The rows it changes, by view.
-    changes: Mutex<Vec<(String, Option<Arc<[String]>>)>>,
+    changes: Mutex<Vec<(String, Changed)>>,
 }
+
+/// The keys of rows; none where nobody here knows.
+type Changed = Option<Arc<[String]>>;
 
 impl Kept for Shown {
     fn of(record: RecordedEvent) -> Self {
@@ -49,14 +52,13 @@ impl Shown {
     }
 
     /// The keys of the rows it changes in a view, found once for however many; none where nobody here knows.
-    pub(super) fn changed_keys(&self, engine: &Engine, view: &str) -> Option<Arc<[String]>> {
+    pub(super) fn changed_keys(&self, engine: &Engine, view: &str) -> Changed {
         // Nothing below the lock can panic half way: what the domain's code does is caught.
         let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, keys)) = changes.iter().find(|(name, _)| name == view) {
             return keys.clone();
         }
-        let keys: Option<Arc<[String]>> =
-            engine.changed_keys(view, &self.record).ok().flatten().map(Into::into);
+        let keys: Changed = engine.changed_keys(view, &self.record).ok().flatten().map(Into::into);
         changes.push((view.to_owned(), keys.clone()));
         keys
     }

@@ -14,6 +14,7 @@
 //! An id is the generation and the place in the log: `2.17-9f86d081884c7d65`. It comes with the last row of what one
 //! event, or several together, have changed. A client that comes back with it is given every row that changed since. Where
 //! another generation is read by then, or too much has happened, it is told to drop what it has, and given all rows.
+//! So is one that broke off before it had all of them.
 //!
 //! Where a view is stopped, the feed waits with it.
 
@@ -25,7 +26,7 @@ use axum::http::{HeaderMap, HeaderName};
 use axum::response::Response;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
-use underlay_core::{Checkpoint, Clock, Error, Position, Query, Timestamp, Value, ViewSchema};
+use underlay_core::{Checkpoint, Clock, Error, Position, Query, StoreId, Timestamp, Value, ViewSchema};
 use underlay_runtime::{Engine, Kept, RowsAt, TailPage, TailReader, ViewAnswer};
 
 use super::body::{Outlet, answer};
@@ -102,13 +103,18 @@ pub(crate) async fn follow(
         generation: probe.generation,
         said_at: engine.clock().now(),
     };
+    let unfinished = unfinished(store.store_id());
     let first = match (&begin, &resumed) {
         (Some(_), _) => First::Changes,
         (None, Some(_)) => First::Reset,
         (None, None) => First::Rows,
     };
     Ok(answer(place, move |outlet| async move {
-        outlet.send(frame::retry(FEED_RETRY)).await;
+        let opening = match first {
+            First::Changes => frame::retry(FEED_RETRY),
+            First::Rows | First::Reset => frame::opening(&unfinished, FEED_RETRY),
+        };
+        outlet.send(opening).await;
         let end = feed.run(first, &outlet).await;
         outlet.send(end.frame()).await;
     }))
@@ -235,7 +241,8 @@ impl ViewFeed {
         }
         if first == First::Reset {
             let detail = "what is told of the rows before this is no longer so; all of them follow";
-            self.say(outlet, frame::event(None, "reset", &json(&Reset { detail })?)).await?;
+            let id = unfinished(self.app.engine().store().store_id());
+            self.say(outlet, frame::event(Some(&id), "reset", &json(&Reset { detail })?)).await?;
         }
         let mut query = Query { limit: ROWS_AT_ONCE, after: None, ..self.query.clone() };
         let mut begun: Option<(u32, Position)> = None;
@@ -433,6 +440,11 @@ impl ViewFeed {
 
 fn text(generation: u32, checkpoint: &Checkpoint) -> String {
     format!("{generation}.{}", id::text(checkpoint))
+}
+
+/// The id of whoever has not been given all rows: of no generation, so that coming back with it resets what they have.
+fn unfinished(store: StoreId) -> String {
+    text(0, &Checkpoint::start(store))
 }
 
 /// Whether another generation seems to be read. Where the store does not say, none is.

@@ -72,13 +72,18 @@ impl Listener {
         place.answer_untaken(request.body(Body::empty()).unwrap()).await
     }
 
+    /// Follows what was answered.
+    pub fn of(response: Response<Body>) -> Self {
+        Self { body: response.into_body(), blocks: Blocks::default() }
+    }
+
     /// Follows, and has heard the opening.
     pub async fn follow(place: &Place, path: &str, headers: &[(&str, &str)]) -> Self {
         let response = Self::ask(place, path, headers).await;
         assert_eq!(response.status(), StatusCode::OK, "{path}");
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         assert_eq!(response.headers()["cache-control"], "no-store");
-        let mut listener = Self { body: response.into_body(), blocks: Blocks::default() };
+        let mut listener = Self::of(response);
         let opening = listener.next().await;
         assert!(opening.id.is_some() && opening.retry.is_some() && opening.data.is_none(), "{opening:?}");
         listener
@@ -126,7 +131,13 @@ impl Listener {
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
-        tokio::time::timeout(Duration::ZERO, self.block()).await.is_err()
+        match tokio::time::timeout(Duration::ZERO, self.block()).await {
+            Ok(said) => {
+                self.blocks.said.extend(said);
+                false
+            }
+            Err(_) => true,
+        }
     }
 
     /// The reason of the last event.
@@ -184,10 +195,7 @@ impl SocketListener {
     }
 
     async fn read(&mut self) -> bool {
-        let mut bytes = [0; 16 << 10];
-        let count = self.connection.read(&mut bytes).await.unwrap_or(0);
-        self.unread.extend_from_slice(&bytes[..count]);
-        count > 0
+        self.connection.read_buf(&mut self.unread).await.unwrap_or(0) > 0
     }
 
     /// Takes whole chunks out of what was read; false where the last one came.
@@ -202,7 +210,7 @@ impl SocketListener {
             if size == 0 {
                 return false;
             }
-            self.blocks.take(&self.unread[at + 2..end - 2].to_vec());
+            self.blocks.take(&self.unread[at + 2..end - 2]);
             self.unread.drain(..end);
         }
     }

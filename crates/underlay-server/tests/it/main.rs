@@ -35,4 +35,5 @@ mod socket;
 mod start_page;
 mod stored_commands;
 mod tenants;
+mod view_feeds;
 mod views;

@@ -7,7 +7,7 @@ use underlay_core::Position;
 use super::Ring;
 
 /// What is kept for those who follow one tenant.
-pub(crate) struct Lane<T> {
+pub(crate) struct Strand<T> {
     /// None until the keeper has found its place.
     ring: Mutex<Option<Ring<T>>>,
     changed: watch::Sender<()>,
@@ -18,7 +18,7 @@ pub(crate) struct Lane<T> {
     turns: Arc<Semaphore>,
 }
 
-impl<T> Lane<T> {
+impl<T> Strand<T> {
     pub(crate) fn new(floor: Option<Position>, reads_max: usize) -> Self {
         Self {
             ring: Mutex::new(floor.map(Ring::new)),
@@ -34,7 +34,7 @@ impl<T> Lane<T> {
         self.readers.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// One reads here no more; whether it was the last. Both are called under the lock of who keeps the lanes.
+    /// One reads here no more; whether it was the last. Both are called under the lock of who keeps the strands.
     pub(crate) fn leave(&self) -> bool {
         self.readers.fetch_sub(1, Ordering::Relaxed) == 1
     }
