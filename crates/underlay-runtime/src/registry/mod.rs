@@ -557,8 +557,12 @@ fn parse_id<A: Aggregate>(id: &str) -> Result<A::Id, Error> {
 }
 
 fn parse_operation<O: Operation>(body: &str) -> Result<O, CommandError> {
-    let parsed: Result<O, serde_json::Error> = serde_json::from_str(body);
-    parsed.map_err(|error| CommandError::Body { name: O::NAME.to_owned(), reason: error.to_string() })
+    let wrong = |reason| CommandError::Body { name: O::NAME.to_owned(), reason };
+    // serde would take a list for the fields in order.
+    if body.trim_start().starts_with('[') {
+        return Err(wrong("expected an object with the operation's fields".to_owned()));
+    }
+    serde_json::from_str(body).map_err(|error| wrong(error.to_string()))
 }
 
 /// Why a command was not executed, before the type of its refusal is erased, or given back to a stored one.

@@ -59,6 +59,7 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 /// | `GET /v1/commands/{key}` | what became of a command, by its key or id |
 /// | `DELETE /v1/commands/{key}` | cancels a stored command that has not ended |
 /// | `GET /v1/streams/{stream}?after=&limit=` | a page of a stream |
+/// | `GET /v1/streams/{stream}/state?version=&at=` | the state of an aggregate, as it is or was |
 /// | `GET /v1/events?after=&limit=&type=&category=` | a page of the tenant's log |
 /// | `GET /v1/views` | the views, their columns and where they stand |
 /// | `GET /v1/views/{view}?column=&column[ge]=&sort=&cursor=&limit=&count=&min_position=&wait=` | a page of rows |
@@ -195,7 +196,7 @@ const COMMAND: &str = "/v1/commands/{id}";
 const SCHEDULE: &str = "/v1/admin/schedules/{name}";
 
 /// What asks for credentials. There is no other way into the router for a handler of a tenant's data.
-fn entries() -> [Entry; 19] {
+fn entries() -> [Entry; 20] {
     let entry = |method, path, to, handler| Entry { method, path, to, handler, says: None };
     let reads = |path, to, handler| entry("GET", path, to, handler);
     let writes = |path, to, handler| entry("POST", path, to, handler);
@@ -208,6 +209,7 @@ fn entries() -> [Entry; 19] {
         reads(COMMAND, Use::Commands, get(command_status::find)).says(addresses::COMMAND_STATUS),
         deletes(COMMAND, Use::Commands, delete(command_status::cancel)).says(addresses::CANCEL),
         reads("/v1/streams/{stream}", Use::Log, get(streams::read)).says(addresses::READ_STREAM),
+        reads("/v1/streams/{stream}/state", Use::Log, get(streams::state)).says(addresses::READ_STATE),
         reads("/v1/events", Use::Log, get(events::read)).says(addresses::READ_EVENTS),
         reads("/v1/views", Use::Anything, get(views::list)).says(addresses::LIST_VIEWS),
         reads("/v1/views/{view}", Use::View, get(views::query)).says(addresses::QUERY_VIEW),

@@ -12,6 +12,8 @@ use crate::view_query::PAGE_ROWS_DEFAULT;
 
 /// What a key of a command is made of; see [`check_command_key`](underlay_runtime::check_command_key).
 const KEY_PATTERN: &str = "^[!-~]{1,200}$";
+/// One to SCHEDULE_NAME_BYTES_MAX bytes: fewer characters, where they take several.
+const SCHEDULE_PATTERN: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,128}$";
 const NUMBER_PATTERN: &str = "^[0-9]+$";
 
 const DUE_AT: Parameter = Parameter::query(
@@ -26,7 +28,7 @@ const IDEMPOTENCY_KEY: Parameter = Parameter::header(
 );
 const IF_MATCH: Parameter = Parameter::header(
     "If-Match",
-    Shape::Pattern("^(\"[0-9]+\"|[0-9]+)$"),
+    Shape::Pattern("^(\"[0-9]{1,19}\"|[0-9]{1,19})$"),
     "The version of the stream that was seen. Where it has another, the answer is 409.",
 );
 const PREFER: Parameter = Parameter::header(
@@ -63,7 +65,7 @@ const KEY: Parameter = Parameter::path(
     "The Idempotency-Key that the command was sent with, or the `command_id` of an answer.",
 );
 const LETTER: Parameter = Parameter::path("id", Shape::Of("Id"), "The `work_id` of the dead letter.");
-const SCHEDULE: Parameter = Parameter::path("name", Shape::Name, "The name of the schedule.");
+const SCHEDULE: Parameter = Parameter::path("name", Shape::Pattern(SCHEDULE_PATTERN), "The name of the schedule.");
 
 pub(crate) const COMMAND: Description = Description::new("command", Commands, "")
     .takes(&[
@@ -79,7 +81,7 @@ pub(crate) const COMMAND: Description = Description::new("command", Commands, ""
     .problems(&[404, 408, 409, 413, 415]);
 
 pub(crate) const OPERATION: Description = Description::new("operation", Operations, "")
-    .takes(&[DUE_AT, IDEMPOTENCY_KEY, IF_MATCH, PREFER, CORRELATION_ID, TRACEPARENT])
+    .takes(&[DUE_AT, IDEMPOTENCY_KEY, PREFER, CORRELATION_ID, TRACEPARENT])
     .answers(&[(200, Json("Executed")), (202, Json("Command"))])
     .problems(&[404, 408, 409, 413, 415]);
 
@@ -113,11 +115,11 @@ pub(crate) const READ_STATE: Description =
         )
         .takes(&[
             STREAM,
-            Parameter::query("version", Shape::Number, "After this many events; all of them where it is not said."),
+            Parameter::query("version", Shape::FromOne, "After this many events; all of them where it is not said."),
             Parameter::query("at", Shape::Of("Moment"), "At this moment. Only one of the two can be said."),
         ])
         .answers(&[(200, Json("State"))])
-        .problems(&[404, 409]);
+        .problems(&[404]);
 
 pub(crate) const READ_EVENTS: Description =
     Description::new("readEvents", Log, "A page of everything that happened")
@@ -158,8 +160,8 @@ pub(crate) const QUEUES: Description =
 pub(crate) const LIST_LETTERS: Description =
     Description::new("listDeadLetters", Work, "A page of the work that was given up, the oldest first")
         .takes(&[
-            Parameter::query("receiver", Shape::Text, "Only those for this receiver."),
-            Parameter::query("key", Shape::Text, "Only those of this key."),
+            Parameter::query("receiver", Shape::Name, "Only those for this receiver."),
+            Parameter::query("key", Shape::Name, "Only those of this key."),
             Parameter::query("kind", Shape::Of("WorkKind"), "Only those of this kind."),
             Parameter::query("after", Shape::Pattern(NUMBER_PATTERN), "The `next` of the page before."),
             Parameter::query(
