@@ -4,9 +4,12 @@
 //! answer is a failure of the service, every answer is described, and nothing is done that was asked for in another way
 //! than is described. It runs with fixed choices, so a run that failed fails again.
 //!
+//! The ledger is the one that `UNDERLAY_TEST_LEDGER` names, as for its tests; where it names none, it is built.
+//!
 //! The tool is installed from PyPI into the target directory, in one version. Where it cannot be had, that is said with
 //! the reason; with `REQUIRE_SERVERS=1` it is a failure.
 
+use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Lines};
 use std::path::{Path, PathBuf};
@@ -69,7 +72,10 @@ pub(crate) fn check(root: &Path) -> Result<()> {
             return Ok(());
         }
     };
-    let ledger = test::build_release_ledger(root)?;
+    let ledger = match env::var_os(test::LEDGER_VARIABLE) {
+        Some(program) => program.into(),
+        None => test::build_release_ledger(root)?,
+    };
     let folder = TempDir::new()?;
     let settings = folder.path().join("schemathesis.toml");
     fs::write(&settings, SETTINGS)?;
@@ -110,7 +116,15 @@ impl Ledger {
     fn start(program: &Path, folder: &TempDir, options: &[&str]) -> Result<Self> {
         let mut command = Command::new(program);
         // A wait that ends soon ends the trial of it soon.
-        command.args(["serve", "--database", "memory:", "--listen", "127.0.0.1:0", "--server-wait-max", "1s"]);
+        command.args([
+            "serve",
+            "--database",
+            "memory:",
+            "--listen",
+            "127.0.0.1:0",
+            "--server-wait-max",
+            "1s",
+        ]);
         command.args(options).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut process = command.spawn()?;
         let mut says = process.stdout.take().map(|pipe| BufReader::new(pipe).lines());

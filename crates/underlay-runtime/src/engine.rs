@@ -21,8 +21,9 @@ use crate::stops::Stops;
 use crate::views::Views;
 use crate::work::Workers;
 use crate::{
-    AsOf, EngineConfig, ExecuteError, ExecuteNamedError, Executed, QueueStanding, RebuildFrom, Registry, Request,
-    PastState, Retried, RowAnswer, RunningWork, Standings, ViewAnswer, ViewState, WorkStandings, WorkerState,
+    AsOf, EngineConfig, ExecuteError, ExecuteNamedError, Executed, PastState, QueueStanding, RebuildFrom,
+    Registry, Request, Retried, RowAnswer, RunningWork, Standings, ViewAnswer, ViewState, WorkStandings,
+    WorkerState,
 };
 
 /// The ports an engine works with.

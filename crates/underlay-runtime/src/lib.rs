@@ -20,7 +20,8 @@ mod work;
 
 pub use commands::{
     AsOf, Cancelled, CommandInfo, CommandList, CommandPage, CommandStatus, ErasedRefusal, ExecuteError,
-    ExecuteNamedError, Executed, PastState, Request, SubmitOptions, Submitted, WaitingCommand, check_command_key,
+    ExecuteNamedError, Executed, PastState, Request, SubmitOptions, Submitted, WaitingCommand,
+    check_command_key,
 };
 pub use config::{EngineConfig, OnViewChange};
 pub use engine::{Engine, Ports, RowStore, RowStores, RunningViews, WorkPorts};

@@ -95,7 +95,8 @@ impl Commands {
         };
         let recorded_at = reached.ok_or_else(|| not_there(stream, as_of, there))?;
         let encoded = snapshotter.take(&state);
-        let encoded = encoded.ok_or_else(|| Error::Damaged(format!("the state of {stream} has no JSON form")))?;
+        let encoded =
+            encoded.ok_or_else(|| Error::Damaged(format!("the state of {stream} has no JSON form")))?;
         Ok(PastState { version: state.version(), recorded_at, state: encoded })
     }
 
@@ -117,7 +118,8 @@ impl Commands {
         let Some(found) = found.filter(usable) else { return Ok(empty) };
         let before = Version(found.version.0 - 1);
         let page = self.store.read_stream(tenant, stream, before, 1).await?;
-        let at = page.events.first().filter(|event| event.event_id == found.event_id && as_of.includes(event));
+        let at =
+            page.events.first().filter(|event| event.event_id == found.event_id && as_of.includes(event));
         let restored = at.and_then(|at| {
             let state = snapshotter.restore(&found.state, found.version)?;
             Some((state, Some(at.recorded_at)))

@@ -6,11 +6,11 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 use underlay_core::Error;
 use underlay_runtime::{Engine, Registry};
 
+use super::describe::{self, Description, addresses, page};
+use crate::admin::schedules;
 use crate::app::App;
 use crate::door::roles::{self, Use};
 use crate::problem::Problem;
-use super::describe::{self, Description, addresses, page};
-use crate::admin::schedules;
 use crate::{
     ServerConfig, admin, command_status, commands, edge, events, health, host, links, start_page, streams,
     views,
@@ -125,7 +125,8 @@ pub struct Route {
 /// Every address that [`router`] answers at.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    let open = open_entries().map(|entry| Route { method: entry.method, path: entry.path, of_a_tenant: false });
+    let open =
+        open_entries().map(|entry| Route { method: entry.method, path: entry.path, of_a_tenant: false });
     let of_a_tenant =
         entries().map(|entry| Route { method: entry.method, path: entry.path, of_a_tenant: true });
     open.into_iter().chain(of_a_tenant).collect()
@@ -142,7 +143,8 @@ pub(crate) struct Described {
 
 /// Every address of which something is said. A test sees that it is every address there is.
 pub(crate) fn described() -> Vec<Described> {
-    let open = open_entries().map(|OpenEntry { method, path, says, .. }| Described { method, path, to: None, says });
+    let open =
+        open_entries().map(|OpenEntry { method, path, says, .. }| Described { method, path, to: None, says });
     let of_a_tenant = entries().map(|Entry { method, path, to, says, .. }| {
         let to = Some(to);
         says.map(|says| Described { method, path, to, says })
@@ -166,7 +168,12 @@ fn open_entries() -> [OpenEntry; 8] {
         shows(health::LIVE, addresses::LIVE, get(health::live)),
         shows(health::READY, addresses::READY, get(health::ready)),
         shows(links::PATH, addresses::OPEN_LINK, get(links::open)),
-        OpenEntry { method: "POST", path: links::PATH, says: addresses::FOLLOW_LINK, handler: post(links::open) },
+        OpenEntry {
+            method: "POST",
+            path: links::PATH,
+            says: addresses::FOLLOW_LINK,
+            handler: post(links::open),
+        },
         shows(page::PATH, addresses::DOCS, get(page::show)),
         shows(page::SCRIPT_PATH, addresses::DOCS_SCRIPT, get(page::script)),
         shows(page::STYLE_PATH, addresses::DOCS_STYLE, get(page::style)),
@@ -203,7 +210,8 @@ fn entries() -> [Entry; 20] {
     let puts = |path, to, handler| entry("PUT", path, to, handler);
     let deletes = |path, to, handler| entry("DELETE", path, to, handler);
     [
-        writes("/v1/{category}/{id}/{command}", Use::Command, post(commands::execute)).says(addresses::COMMAND),
+        writes("/v1/{category}/{id}/{command}", Use::Command, post(commands::execute))
+            .says(addresses::COMMAND),
         writes("/v1/operations/{name}", Use::Operation, post(commands::operate)).says(addresses::OPERATION),
         // Whether it is for them depends on the command, which only the store knows.
         reads(COMMAND, Use::Commands, get(command_status::find)).says(addresses::COMMAND_STATUS),

@@ -85,7 +85,9 @@ pub(crate) async fn state(
         (Some(version), None) => AsOf::Version(Version(version)),
         (None, Some(moment)) => AsOf::Moment(moment),
         (Some(_), Some(_)) => {
-            return Err(Problem::invalid("version and at both say which state; only one of them can be said"));
+            return Err(Problem::invalid(
+                "version and at both say which state; only one of them can be said",
+            ));
         }
     };
     let past = app.engine().past_state(&principal.tenant, &stream, as_of).await?;

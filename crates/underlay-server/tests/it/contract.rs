@@ -66,7 +66,11 @@ impl Contract {
         } else if body.is_object() {
             let schema = &body["content"]["application/json"]["schema"];
             let text = String::from_utf8_lossy(&sent.body);
-            self.check_value(schema, &serde_json::from_slice(&sent.body).unwrap(), &format!("{what}\nto {text}"));
+            self.check_value(
+                schema,
+                &serde_json::from_slice(&sent.body).unwrap(),
+                &format!("{what}\nto {text}"),
+            );
         }
         let parameters = told["parameters"].as_array().unwrap();
         let mut known = Vec::new();
@@ -154,7 +158,8 @@ fn is_at(described: &str, path: &str) -> bool {
     let parts = described.split('/').count();
     let limit = if described.ends_with("{key}") { parts } else { usize::MAX };
     let given: Vec<&str> = path.splitn(limit, '/').collect();
-    let fits = |(wanted, given): (&str, &&str)| wanted == *given || (wanted.starts_with('{') && !given.is_empty());
+    let fits =
+        |(wanted, given): (&str, &&str)| wanted == *given || (wanted.starts_with('{') && !given.is_empty());
     given.len() == parts && described.split('/').zip(&given).all(fits)
 }
 

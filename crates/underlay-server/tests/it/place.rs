@@ -13,7 +13,9 @@ use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::{Frame, SizeHint};
 use serde_json::Value;
 use tower::ServiceExt;
-use underlay_core::memory::{MemoryCheckpoints, MemoryLeases, MemoryReadModels, MemorySchedules, MemorySnapshots};
+use underlay_core::memory::{
+    MemoryCheckpoints, MemoryLeases, MemoryReadModels, MemorySchedules, MemorySnapshots,
+};
 use underlay_core::{
     Commit, CommitId, EventStore, EventType, ExpectedVersion, Json, ManualClock, NewEvent, SchemaVersion,
     StreamName, TenantId, Timestamp,

@@ -40,7 +40,11 @@ async fn the_state_is_told_at_any_moment() {
     }
     for (events, moment) in (1..).zip(&moments) {
         let then = place.get(&format!("{STATE}?at={moment}")).await.ok();
-        assert_eq!((&then["version"], &then["recorded_at"]), (&events.into(), &moment.as_str().into()), "{then}");
+        assert_eq!(
+            (&then["version"], &then["recorded_at"]),
+            (&events.into(), &moment.as_str().into()),
+            "{then}"
+        );
     }
     place.get(&format!("{STATE}?at={before}")).await.problem(404, "problem:not-found");
     let later = place.get(&format!("{STATE}?at=2999-01-01T00:00:00Z")).await.ok();

@@ -306,7 +306,9 @@ fn reads(known: &Known) -> Vec<Try> {
         of(state, vault, SameAndTheirs, |id| get(format!("/v1/streams/vault-{id}/state"))),
         of(state, vault, Same, |id| get(format!("/v1/streams/vault-{id}/state?version=1"))),
         of(state, vault, Same, |id| get(format!("/v1/streams/vault-{id}/state?at=2999-01-01T00:00:00Z"))),
-        of(state, version, Same, |version| get(format!("/v1/streams/vault-{SHARED}/state?version={version}"))),
+        of(state, version, Same, |version| {
+            get(format!("/v1/streams/vault-{SHARED}/state?version={version}"))
+        }),
         of(command, key, SameAndTheirs, |key| get(format!("/v1/commands/{key}"))),
         of(command, command_id, Same, |id| get(format!("/v1/commands/{id}"))),
         of(command, command_id, Same, |id| get(format!("/v1/commands/{}", id.to_uppercase()))),

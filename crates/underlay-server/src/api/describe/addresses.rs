@@ -56,8 +56,11 @@ const MIN_POSITION: Parameter = Parameter::query(
     Shape::Of("Position"),
     "The position of an answer to a command. The rows reflect it, or the answer is 503.",
 );
-const WAIT: Parameter =
-    Parameter::query("wait", Shape::Wait, "How many seconds to wait for `min_position`; 5 where it is not said.");
+const WAIT: Parameter = Parameter::query(
+    "wait",
+    Shape::Wait,
+    "How many seconds to wait for `min_position`; 5 where it is not said.",
+);
 const STREAM: Parameter = Parameter::path("stream", Shape::Of("Stream"), "Such as `account-42`.");
 const KEY: Parameter = Parameter::path(
     "id",
@@ -65,7 +68,8 @@ const KEY: Parameter = Parameter::path(
     "The Idempotency-Key that the command was sent with, or the `command_id` of an answer.",
 );
 const LETTER: Parameter = Parameter::path("id", Shape::Of("Id"), "The `work_id` of the dead letter.");
-const SCHEDULE: Parameter = Parameter::path("name", Shape::Pattern(SCHEDULE_PATTERN), "The name of the schedule.");
+const SCHEDULE: Parameter =
+    Parameter::path("name", Shape::Pattern(SCHEDULE_PATTERN), "The name of the schedule.");
 
 pub(crate) const COMMAND: Description = Description::new("command", Commands, "")
     .takes(&[
@@ -107,28 +111,36 @@ pub(crate) const READ_STREAM: Description = Description::new("readStream", Log, 
     .answers(&[(200, Json("StreamPage"))])
     .problems(&[404]);
 
-pub(crate) const READ_STATE: Description =
-    Description::new("readState", Log, "The state of an aggregate, now or then")
-        .about(
-            "The events of the stream are folded as the aggregate folds them. It is there for aggregates whose state \
+pub(crate) const READ_STATE: Description = Description::new(
+    "readState",
+    Log,
+    "The state of an aggregate, now or then",
+)
+.about(
+    "The events of the stream are folded as the aggregate folds them. It is there for aggregates whose state \
              can be stored.",
-        )
-        .takes(&[
-            STREAM,
-            Parameter::query("version", Shape::FromOne, "After this many events; all of them where it is not said."),
-            Parameter::query("at", Shape::Of("Moment"), "At this moment. Only one of the two can be said."),
-        ])
-        .answers(&[(200, Json("State"))])
-        .problems(&[404]);
+)
+.takes(&[
+    STREAM,
+    Parameter::query("version", Shape::FromOne, "After this many events; all of them where it is not said."),
+    Parameter::query("at", Shape::Of("Moment"), "At this moment. Only one of the two can be said."),
+])
+.answers(&[(200, Json("State"))])
+.problems(&[404]);
 
 pub(crate) const READ_EVENTS: Description =
     Description::new("readEvents", Log, "A page of everything that happened")
         .takes(&[
             Parameter::query("after", Shape::Of("Position"), "The `next` of the page before."),
             LIMIT_EVENTS,
-            Parameter::query("type", Shape::Pattern("^[A-Za-z0-9._-]+$"), "Only events of these types.").repeats(),
-            Parameter::query("category", Shape::Pattern("^[a-z][a-z0-9_]*$"), "Only streams of these categories.")
+            Parameter::query("type", Shape::Pattern("^[A-Za-z0-9._-]+$"), "Only events of these types.")
                 .repeats(),
+            Parameter::query(
+                "category",
+                Shape::Pattern("^[a-z][a-z0-9_]*$"),
+                "Only streams of these categories.",
+            )
+            .repeats(),
         ])
         .answers(&[(200, Json("EventsPage"))]);
 
@@ -136,14 +148,17 @@ pub(crate) const LIST_VIEWS: Description =
     Description::new("listViews", Views, "The views that the caller may read, and where they stand")
         .answers(&[(200, Json("Views"))]);
 
-pub(crate) const QUERY_VIEW: Description = Description::new("view", Views, "A page of rows")
-    .takes(&[
-        Parameter::query("cursor", Shape::Text, "The `next` of the page before, with the same `sort`."),
-        Parameter::query("limit", Shape::Limit { default: PAGE_ROWS_DEFAULT, max: |_| PAGE_ROWS_MAX }, "Rows in the page."),
-        Parameter::query("count", Shape::Word(&["true", "false"]), "Whether to count the rows of all pages."),
-        MIN_POSITION,
-        WAIT,
-    ]);
+pub(crate) const QUERY_VIEW: Description = Description::new("view", Views, "A page of rows").takes(&[
+    Parameter::query("cursor", Shape::Text, "The `next` of the page before, with the same `sort`."),
+    Parameter::query(
+        "limit",
+        Shape::Limit { default: PAGE_ROWS_DEFAULT, max: |_| PAGE_ROWS_MAX },
+        "Rows in the page.",
+    ),
+    Parameter::query("count", Shape::Word(&["true", "false"]), "Whether to count the rows of all pages."),
+    MIN_POSITION,
+    WAIT,
+]);
 
 pub(crate) const FIND_ROW: Description = Description::new("row", Views, "One row")
     .takes(&[
@@ -208,7 +223,9 @@ pub(crate) const FIND_SCHEDULE: Description = Description::new("findSchedule", W
 
 pub(crate) const PUT_SCHEDULE: Description =
     Description::new("putSchedule", Work, "Puts a schedule, in place of one of that name")
-        .about("The same put again changes nothing. Whoever puts one has the roles that its command asks for.")
+        .about(
+            "The same put again changes nothing. Whoever puts one has the roles that its command asks for.",
+        )
         .takes(&[SCHEDULE])
         .with_body("ScheduleDefinition")
         .answers(&[(200, Json("Schedule"))])
@@ -221,28 +238,30 @@ pub(crate) const REMOVE_SCHEDULE: Description =
         .answers(&[(200, Json("Removed"))])
         .problems(&[404]);
 
-pub(crate) const START_PAGE: Description = Description::new("startPage", Service, "What the service is, for people")
-    .about("Whoever sends no credentials is told how to, and nothing of what is in it.")
-    .answers(&[(200, Html)])
-    .problems(&[401, 429, 503]);
+pub(crate) const START_PAGE: Description =
+    Description::new("startPage", Service, "What the service is, for people")
+        .about("Whoever sends no credentials is told how to, and nothing of what is in it.")
+        .answers(&[(200, Html)])
+        .problems(&[401, 429, 503]);
 
 pub(crate) const DOCUMENT: Description =
     Description::new("document", Service, "This description, as OpenAPI 3.1").answers(&[(200, AnyJson)]);
 
 pub(crate) const DOCS: Description =
     Description::new("docs", Service, "This description, as a page to try it")
-    .about("Whoever sends no credentials is asked for them, and told nothing of what is in it.")
-    .answers(&[(200, Html)])
-    .problems(&[401, 429, 503]);
+        .about("Whoever sends no credentials is asked for them, and told nothing of what is in it.")
+        .answers(&[(200, Html)])
+        .problems(&[401, 429, 503]);
 
 pub(crate) const DOCS_SCRIPT: Description =
-    Description::new("docsScript", Service, "The script of that page").answers(&[(200, File("text/javascript"))]);
+    Description::new("docsScript", Service, "The script of that page")
+        .answers(&[(200, File("text/javascript"))]);
 
 pub(crate) const DOCS_STYLE: Description =
     Description::new("docsStyle", Service, "The style of that page").answers(&[(200, File("text/css"))]);
 
-pub(crate) const LIVE: Description = Description::new("live", Service, "Whether the process answers")
-    .answers(&[(200, Json("Live"))]);
+pub(crate) const LIVE: Description =
+    Description::new("live", Service, "Whether the process answers").answers(&[(200, Json("Live"))]);
 
 pub(crate) const READY: Description = Description::new("ready", Service, "Whether it can serve")
     .answers(&[(200, Json("Ready"))])
@@ -261,6 +280,10 @@ pub(crate) const OPEN_LINK: Description =
         .takes(LINK)
         .answers(&[(200, Html), (404, Html), (410, Html), (503, Html)]);
 
-pub(crate) const FOLLOW_LINK: Description = Description::new("followLink", Service, "Does what such a link is for")
-    .takes(LINK)
-    .answers(&[(200, Html), (404, Html), (410, Html), (503, Html)]);
+pub(crate) const FOLLOW_LINK: Description =
+    Description::new("followLink", Service, "Does what such a link is for").takes(LINK).answers(&[
+        (200, Html),
+        (404, Html),
+        (410, Html),
+        (503, Html),
+    ]);

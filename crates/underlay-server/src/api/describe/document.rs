@@ -56,8 +56,11 @@ impl Document {
     pub(crate) fn of(registry: &Registry, config: &ServerConfig) -> Self {
         let mut components = Components::new();
         let events: Vec<_> = {
-            let declared: Vec<&str> =
-                registry.aggregates().iter().flat_map(|of| of.events.iter().map(|event| event.name)).collect();
+            let declared: Vec<&str> = registry
+                .aggregates()
+                .iter()
+                .flat_map(|of| of.events.iter().map(|event| event.name))
+                .collect();
             let all = registry.event_schemas().into_iter();
             all.filter(|(event, _)| declared.contains(&event.name)).collect()
         };
@@ -247,7 +250,8 @@ impl Writer<'_> {
             }
             let schema = if is_row { row } else { page };
             operation.answers = vec![(200, json_answer(200, &schema))];
-            operation.roles = self.registry.view_roles(&view.name).iter().map(|&role| role.to_owned()).collect();
+            operation.roles =
+                self.registry.view_roles(&view.name).iter().map(|&role| role.to_owned()).collect();
             self.put(operation);
         }
     }
