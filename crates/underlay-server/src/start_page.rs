@@ -27,7 +27,7 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src dat
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The addresses that are there whatever the service is made of.
-const ENDPOINTS: [(&str, &str); 12] = [
+const ENDPOINTS: [(&str, &str); 14] = [
     ("/docs", "all of this as a page, to read and to try"),
     ("/openapi.json", "the same for programs, as OpenAPI 3.1"),
     ("/v1/events", "everything that happened, in pages"),
@@ -38,6 +38,8 @@ const ENDPOINTS: [(&str, &str); 12] = [
         "/v1/commands/{key}",
         "what became of a command, by its Idempotency-Key or its id; DELETE cancels one that waits",
     ),
+    ("/v1/commands", "the stored commands that wait, or were given up"),
+    ("/v1/admin/processes/{name}", "the instances of a process, and one by its name; for operators"),
     ("/v1/admin/queues", "what waits to be done, and where pumps stand; for operators"),
     (
         "/v1/admin/dead-letters",

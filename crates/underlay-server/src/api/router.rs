@@ -7,7 +7,7 @@ use underlay_core::Error;
 use underlay_runtime::{Engine, Registry};
 
 use super::describe::{self, Description, addresses, page};
-use crate::admin::schedules;
+use crate::admin::{processes, schedules};
 use crate::app::App;
 use crate::door::roles::{self, Use};
 use crate::problem::Problem;
@@ -56,6 +56,7 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 /// | `GET /` | the start page, as HTML |
 /// | `POST /v1/{category}/{id}/{command}?due_at=` | what happened; `Idempotency-Key` makes it repeatable, `If-Match` names the version seen. With `Prefer: respond-async` or `due_at` the command is stored, and the answer is 202 with where to ask |
 /// | `POST /v1/operations/{name}?due_at=` | the same, over several streams |
+/// | `GET /v1/commands?status=&after=&limit=` | a page of the stored commands that wait, or were given up |
 /// | `GET /v1/commands/{key}` | what became of a command, by its key or id |
 /// | `DELETE /v1/commands/{key}` | cancels a stored command that has not ended |
 /// | `GET /v1/streams/{stream}?after=&limit=` | a page of a stream |
@@ -68,6 +69,8 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 /// | `GET /v1/admin/dead-letters?receiver=&key=&kind=&after=&limit=` | a page of the tenant's work that was given up |
 /// | `GET /v1/admin/dead-letters/{id}` | one of them |
 /// | `POST /v1/admin/dead-letters/{id}/replay`, `…/discard` | tries it again, or removes it |
+/// | `GET /v1/admin/processes/{name}?standing=&after=&limit=` | a page of the tenant's instances of a process |
+/// | `GET /v1/admin/processes/{name}/{instance}` | one of them, with what it waits for |
 /// | `GET /v1/admin/schedules?after=&limit=` | a page of the schedules of the tenant |
 /// | `GET /v1/admin/schedules/{name}` | one of them |
 /// | `PUT /v1/admin/schedules/{name}` | puts a schedule, in place of one of that name |
@@ -203,7 +206,7 @@ const COMMAND: &str = "/v1/commands/{id}";
 const SCHEDULE: &str = "/v1/admin/schedules/{name}";
 
 /// What asks for credentials. There is no other way into the router for a handler of a tenant's data.
-fn entries() -> [Entry; 20] {
+fn entries() -> [Entry; 23] {
     let entry = |method, path, to, handler| Entry { method, path, to, handler, says: None };
     let reads = |path, to, handler| entry("GET", path, to, handler);
     let writes = |path, to, handler| entry("POST", path, to, handler);
@@ -214,6 +217,7 @@ fn entries() -> [Entry; 20] {
             .says(addresses::COMMAND),
         writes("/v1/operations/{name}", Use::Operation, post(commands::operate)).says(addresses::OPERATION),
         // Whether it is for them depends on the command, which only the store knows.
+        reads("/v1/commands", Use::Commands, get(command_status::list)).says(addresses::LIST_COMMANDS),
         reads(COMMAND, Use::Commands, get(command_status::find)).says(addresses::COMMAND_STATUS),
         deletes(COMMAND, Use::Commands, delete(command_status::cancel)).says(addresses::CANCEL),
         reads("/v1/streams/{stream}", Use::Log, get(streams::read)).says(addresses::READ_STREAM),
@@ -233,6 +237,9 @@ fn entries() -> [Entry; 20] {
         reads(SCHEDULE, Use::Work, get(schedules::find)).says(addresses::FIND_SCHEDULE),
         puts(SCHEDULE, Use::Work, put(schedules::put)).says(addresses::PUT_SCHEDULE),
         deletes(SCHEDULE, Use::Work, delete(schedules::remove)).says(addresses::REMOVE_SCHEDULE),
+        reads("/v1/admin/processes/{name}", Use::Work, get(processes::list)).says(addresses::LIST_INSTANCES),
+        reads("/v1/admin/processes/{name}/{*instance}", Use::Work, get(processes::find))
+            .says(addresses::FIND_INSTANCE),
         // What there is, without anything that is stored.
         reads("/openapi.json", Use::Anything, get(describe::show)).says(addresses::DOCUMENT),
     ]

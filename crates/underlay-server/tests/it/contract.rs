@@ -153,10 +153,13 @@ impl Contract {
     }
 }
 
-/// The last part may hold slashes where it is the key of a row.
+/// The last parts that may hold slashes.
+const REST: [&str; 2] = ["{key}", "{instance}"];
+
+/// Whether a path is at an address of the description.
 fn is_at(described: &str, path: &str) -> bool {
     let parts = described.split('/').count();
-    let limit = if described.ends_with("{key}") { parts } else { usize::MAX };
+    let limit = if described.ends_with(REST[0]) || described.ends_with(REST[1]) { parts } else { usize::MAX };
     let given: Vec<&str> = path.splitn(limit, '/').collect();
     let fits =
         |(wanted, given): (&str, &&str)| wanted == *given || (wanted.starts_with('{') && !given.is_empty());
@@ -166,7 +169,7 @@ fn is_at(described: &str, path: &str) -> bool {
 /// What stands in a path where the description has a name.
 fn in_path(described: &str, path: &str, name: &str) -> String {
     let at = described.split('/').position(|part| part == format!("{{{name}}}")).unwrap();
-    let limit = if name == "key" { at + 1 } else { usize::MAX };
+    let limit = if REST.contains(&format!("{{{name}}}").as_str()) { at + 1 } else { usize::MAX };
     decoded(path.splitn(limit, '/').nth(at).unwrap())
 }
 

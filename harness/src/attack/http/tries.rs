@@ -291,6 +291,7 @@ fn reads(known: &Known) -> Vec<Try> {
     let get = |target: String| Asked::get(target).by(token);
     let stream = "/v1/streams/{stream}";
     let state = "/v1/streams/{stream}/state";
+    let instance = "/v1/admin/processes/{name}/{*instance}";
     let row = "/v1/views/{view}/{*key}";
     let rows = "/v1/views/{view}";
     let command = "/v1/commands/{id}";
@@ -314,6 +315,11 @@ fn reads(known: &Known) -> Vec<Try> {
         of(command, command_id, Same, |id| get(format!("/v1/commands/{}", id.to_uppercase()))),
         of(command, command_id, Same, |id| get(format!("/v1/commands/{}", id.replace('-', "")))),
         of(command, waiting, Same, |key| get(format!("/v1/commands/{key}"))),
+        of("/v1/commands", letter_place, Same, |after| get(format!("/v1/commands?after={after}"))),
+        of("/v1/commands", letter_place, Same, |after| get(format!("/v1/commands?status=failed&after={after}"))),
+        of("/v1/admin/processes/{name}", vault, Same, |id| get(format!("/v1/admin/processes/{id}"))),
+        of("/v1/admin/processes/{name}", vault, Same, |id| get(format!("/v1/admin/processes/watch?after={id}"))),
+        of(instance, vault, Same, |id| get(format!("/v1/admin/processes/watch/{id}"))),
         of(row, vault, SameAndTheirs, |id| get(format!("/v1/views/secrets/{id}"))),
         of(row, vault, Same, |id| get(format!("/v1/views/secrets/{id}/x"))),
         of(row, vault, Same, |id| get(format!("/v1/views/secrets/../secrets/{id}"))),

@@ -1,12 +1,14 @@
 //! What is said of each address. An entry of the table of routes names its description here.
 
-use underlay_core::limits::{PAGE_ROWS_MAX, SCHEDULES_MAX};
+use underlay_core::limits::{PAGE_ROWS_MAX, SCHEDULES_MAX, WORK_PAGE_MAX};
 
 use super::description::Group::{Commands, Log, Operations, Service, Views, Work};
 use super::description::Told::{AnyJson, File, Html, Json};
 use super::description::{Description, Parameter, Shape};
+use crate::admin::processes::{PAGE_INSTANCES_DEFAULT, STANDINGS};
 use crate::admin::schedules::PAGE_SCHEDULES_DEFAULT;
 use crate::admin::{PAGE_LETTERS_DEFAULT, PAGE_LETTERS_MAX};
+use crate::command_status::{LISTS, PAGE_COMMANDS_DEFAULT};
 use crate::events::PAGE_EVENTS_DEFAULT;
 use crate::view_query::PAGE_ROWS_DEFAULT;
 
@@ -95,6 +97,20 @@ pub(crate) const COMMAND_STATUS: Description =
         .takes(&[KEY])
         .answers(&[(200, Json("Command"))])
         .problems(&[404]);
+
+pub(crate) const LIST_COMMANDS: Description =
+    Description::new("listCommands", Commands, "A page of the stored commands, in the order they were stored")
+        .about("Those that the caller may not give are left out, so a page may hold less than was asked for.")
+        .takes(&[
+            Parameter::query("status", Shape::Word(&LISTS), "Those that wait, or those that were given up."),
+            Parameter::query("after", Shape::Pattern(NUMBER_PATTERN), "The `next` of the page before."),
+            Parameter::query(
+                "limit",
+                Shape::Limit { default: PAGE_COMMANDS_DEFAULT, max: |_| WORK_PAGE_MAX },
+                "Commands in the page.",
+            ),
+        ])
+        .answers(&[(200, Json("Commands"))]);
 
 pub(crate) const CANCEL: Description =
     Description::new("cancelCommand", Commands, "Cancels a stored command that has not ended")
@@ -203,6 +219,29 @@ pub(crate) const DISCARD_LETTER: Description =
         .takes(&[LETTER])
         .answers(&[(200, Json("Settled"))])
         .problems(&[404, 409]);
+
+const PROCESS: Parameter = Parameter::path("name", Shape::Name, "The name of the process.");
+
+pub(crate) const LIST_INSTANCES: Description =
+    Description::new("listInstances", Work, "A page of the instances of a process, by name")
+        .takes(&[
+            PROCESS,
+            Parameter::query("standing", Shape::Word(&STANDINGS), "Only those that stand so."),
+            Parameter::query("after", Shape::Name, "The `next` of the page before."),
+            Parameter::query(
+                "limit",
+                Shape::Limit { default: PAGE_INSTANCES_DEFAULT, max: |_| PAGE_ROWS_MAX },
+                "Instances in the page.",
+            ),
+        ])
+        .answers(&[(200, Json("Instances"))])
+        .problems(&[404]);
+
+pub(crate) const FIND_INSTANCE: Description =
+    Description::new("findInstance", Work, "One instance of a process, and what it waits for")
+        .takes(&[PROCESS, Parameter::path("instance", Shape::Name, "Its name. It may hold slashes.")])
+        .answers(&[(200, Json("Instance"))])
+        .problems(&[404]);
 
 pub(crate) const LIST_SCHEDULES: Description =
     Description::new("listSchedules", Work, "A page of the schedules, by name")
