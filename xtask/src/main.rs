@@ -14,6 +14,7 @@ mod attack;
 mod bench;
 mod cargo;
 mod ci;
+mod contract;
 mod crash;
 mod deny;
 mod faults;
@@ -56,6 +57,7 @@ const COMMANDS: &[Entry] = &[
     (services::command, services::run),
     (tidy::command, tidy::run),
     (api::command, api::run),
+    (contract::command, contract::run),
     (deny::command, deny::run),
     (package::command, package::run),
     (attack::command, attack::run),

@@ -15,7 +15,7 @@ use crate::cargo::{Watched, cargo, run_watched, target_directory};
 use crate::{Result, Told, repository, services};
 
 /// Where the ledger's tests find the program to run.
-const LEDGER_VARIABLE: &str = "UNDERLAY_TEST_LEDGER";
+pub(crate) const LEDGER_VARIABLE: &str = "UNDERLAY_TEST_LEDGER";
 
 /// Tests that another version says nothing new about: the pooler leads to the other server, TLS and silence
 /// are of the connection, and the model is long.

@@ -10,7 +10,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::domain::{CommandError, DecodeError, EventDescriptor, SnapshotState, schema_of, sent_schema_of};
+use crate::domain::{
+    CommandError, DecodeError, EventDescriptor, SnapshotState, decode_body, schema_of, sent_schema_of,
+};
 use crate::words::Json;
 
 /// Lifts a payload from one version to the next; the text says why it cannot.
@@ -111,8 +113,7 @@ pub fn decode_fields<T: DeserializeOwned>(name: &str, body: &str) -> Result<T, C
 /// # Errors
 /// [`CommandError::Body`].
 pub fn decode_value<T: DeserializeOwned>(name: &str, body: &str) -> Result<T, CommandError> {
-    serde_json::from_str(body)
-        .map_err(|error| CommandError::Body { name: name.to_owned(), reason: error.to_string() })
+    decode_body(name, body)
 }
 
 /// Reads the body of a command without fields: nothing, `null` or `{}`.

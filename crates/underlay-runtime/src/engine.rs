@@ -9,7 +9,8 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use underlay_core::{
     Aggregate, Checkpoints, Clock, Error, EventStore, Leases, LogFilter, Operation, Position, Query,
-    ReadModels, RecordedEvent, Schedules, SkippedEvent, Snapshots, TenantId, ViewInfo, Wakeups, WorkQueue,
+    ReadModels, RecordedEvent, Schedules, SkippedEvent, Snapshots, StreamName, TenantId, ViewInfo, Wakeups,
+    WorkQueue,
 };
 
 use crate::commands::Commands;
@@ -21,8 +22,9 @@ use crate::stops::Stops;
 use crate::views::Views;
 use crate::work::Workers;
 use crate::{
-    EngineConfig, ExecuteError, ExecuteNamedError, Executed, QueueStanding, RebuildFrom, Registry, Request,
-    Retried, RowAnswer, RowsAt, RunningWork, Standings, ViewAnswer, ViewState, WorkStandings, WorkerState,
+    AsOf, EngineConfig, ExecuteError, ExecuteNamedError, Executed, PastState, QueueStanding, RebuildFrom,
+    Registry, Request, Retried, RowAnswer, RowsAt, RunningWork, Standings, ViewAnswer, ViewState,
+    WorkStandings, WorkerState,
 };
 
 /// The ports an engine works with.
@@ -259,6 +261,22 @@ impl Engine {
         body: &str,
     ) -> Result<Executed, ExecuteNamedError> {
         self.0.commands.operate_named(request, name, body).await
+    }
+
+    /// The state of an aggregate as it was, folded from its stream. It is there for aggregates whose states can be
+    /// stored: see [`Registry::snapshots`].
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no such stream, version or moment of it, or the aggregate says not how its
+    /// state is shown; [`Error::Invalid`] with the name of the limit where too many events would be folded; what the
+    /// store says.
+    pub async fn past_state(
+        &self,
+        tenant: &TenantId,
+        stream: &StreamName,
+        as_of: AsOf,
+    ) -> Result<PastState, Error> {
+        self.0.commands.past_state(tenant, stream, as_of).await
     }
 
     /// Starts a runner for every view. They work until the answer is stopped or dropped.

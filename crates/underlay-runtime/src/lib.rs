@@ -20,8 +20,9 @@ mod views;
 mod work;
 
 pub use commands::{
-    Cancelled, CommandInfo, CommandList, CommandPage, CommandStatus, ErasedRefusal, ExecuteError,
-    ExecuteNamedError, Executed, Request, SubmitOptions, Submitted, WaitingCommand, check_command_key,
+    AsOf, Cancelled, CommandInfo, CommandList, CommandPage, CommandStatus, ErasedRefusal, ExecuteError,
+    ExecuteNamedError, Executed, PastState, Request, SubmitOptions, Submitted, WaitingCommand,
+    check_command_key,
 };
 pub use config::{EngineConfig, OnViewChange};
 pub use engine::{Engine, Ports, RowStore, RowStores, RunningViews, WorkPorts};

@@ -134,6 +134,15 @@ impl ServerConfig {
         }
     }
 
+    /// The example of a command of a category, or of an operation where there is none.
+    pub(crate) fn example(&self, category: Option<&str>, name: &str) -> Option<&Example> {
+        let first = category.unwrap_or("operations");
+        self.examples.iter().find(|example| {
+            let named = |(start, rest): (&str, &str)| start == first && rest.rsplit('/').next() == Some(name);
+            example.target.split_once('/').is_some_and(named)
+        })
+    }
+
     /// Sets who asks, and for which tenant.
     #[must_use]
     pub fn with_credentials(self, credentials: impl Credentials) -> Self {

@@ -28,14 +28,19 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src dat
 pub(crate) const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The addresses that are there whatever the service is made of.
-const ENDPOINTS: [(&str, &str); 9] = [
+const ENDPOINTS: [(&str, &str); 14] = [
+    ("/docs", "all of this as a page, to read and to try"),
+    ("/openapi.json", "the same for programs, as OpenAPI 3.1"),
     ("/v1/events", "everything that happened, in pages"),
     ("/v1/views", "the views, and where they stand"),
     ("/v1/streams/{stream}", "what happened to one aggregate"),
+    ("/v1/streams/{stream}/state", "its state, after any of its events or at any moment"),
     (
         "/v1/commands/{key}",
         "what became of a command, by its Idempotency-Key or its id; DELETE cancels one that waits",
     ),
+    ("/v1/commands", "the stored commands that wait, or were given up"),
+    ("/v1/admin/processes/{name}", "the instances of a process, and one by its name; for operators"),
     ("/v1/admin/queues", "what waits to be done, and where pumps stand; for operators"),
     (
         "/v1/admin/dead-letters",
@@ -191,7 +196,7 @@ fn aggregates(reader: &Reader<'_>) -> Markup {
                     div class="sheet" {
                         h3 { (aggregate.category) }
                         @for command in &aggregate.commands {
-                            (post(reader, aggregate.category, command.name, command.roles))
+                            (post(reader, Some(aggregate.category), command.name, command.roles))
                         }
                     }
                 }
@@ -211,7 +216,7 @@ fn operations(reader: &Reader<'_>) -> Markup {
                 p { "Each decides over several aggregates and is stored in one commit." }
                 div class="sheet" {
                     @for operation in &operations {
-                        (post(reader, "operations", operation.name, operation.roles))
+                        (post(reader, None, operation.name, operation.roles))
                     }
                 }
             }
@@ -220,13 +225,12 @@ fn operations(reader: &Reader<'_>) -> Markup {
 }
 
 /// A command or operation, with the service's own example where it gives one.
-fn post(reader: &Reader<'_>, first: &str, last: &str, roles: &[&str]) -> Markup {
-    let example = reader.app.config().examples.iter().find(|example| {
-        let named = |(start, rest): (&str, &str)| start == first && rest.rsplit('/').next() == Some(last);
-        example.target.split_once('/').is_some_and(named)
-    });
-    let own_target =
-        if first == "operations" { format!("{first}/{last}") } else { format!("{first}/1/{last}") };
+fn post(reader: &Reader<'_>, category: Option<&str>, last: &str, roles: &[&str]) -> Markup {
+    let example = reader.app.config().example(category, last);
+    let own_target = match category {
+        Some(category) => format!("{category}/1/{last}"),
+        None => format!("operations/{last}"),
+    };
     let (target, body) = match example {
         Some(example) => (example.target.as_str(), example.body.as_str()),
         None => (own_target.as_str(), "{}"),

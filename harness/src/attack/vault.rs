@@ -4,7 +4,7 @@ use underlay_core::{
     Aggregate, Context, Decision, Error, Input, Keys, Operation, Process, ProcessStart, Reads, Recorded,
     Step, StepContext, Streams, View,
 };
-use underlay_derive::{command, event, refusal, row, value};
+use underlay_derive::{command, event, refusal, row, snapshot, value};
 use underlay_runtime::Registry;
 
 #[event(crate = underlay_core)]
@@ -27,6 +27,8 @@ pub(super) enum VaultRefusal {
     Empty,
 }
 
+// Its state can be told. No snapshot is taken, so that each attack finds what it has put there.
+#[snapshot(crate = underlay_core, every = 1_000_000)]
 #[derive(Clone, Debug, Default)]
 pub(super) struct Vault {
     secret: Option<String>,
@@ -130,5 +132,5 @@ impl Process for Watch {
 }
 
 pub(super) fn registry() -> Registry {
-    Registry::default().aggregate::<Vault>().operation::<Copy>().view(Secrets)
+    Registry::default().aggregate::<Vault>().snapshots::<Vault>().operation::<Copy>().view(Secrets)
 }

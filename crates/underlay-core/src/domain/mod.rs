@@ -3,6 +3,7 @@
 mod aggregate;
 mod aggregate_state;
 mod asked;
+mod body;
 mod command;
 mod context;
 mod decision;
@@ -24,6 +25,7 @@ pub(crate) mod view_schema;
 pub use aggregate::Aggregate;
 pub use aggregate_state::AggregateState;
 pub use asked::Asked;
+pub use body::decode_body;
 pub use command::{Command, CommandDescriptor, CommandError};
 pub use context::{Actor, Context};
 pub use decision::Decision;

@@ -22,8 +22,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value};
 
 use crate::words::{Fingerprint, Json};
@@ -95,7 +96,14 @@ pub(crate) fn schema_of<T: JsonSchema>(title: &str) -> Json {
 
 /// The same of what is sent by others: every form that is read, and not only the one that is written.
 pub(crate) fn sent_schema_of<T: JsonSchema>(title: &str) -> Json {
-    titled_schema::<T>(title, settings().for_deserialize())
+    let decimals = |schema: &mut Schema| {
+        // What is said of a decimal that is read. A fraction would be a float in JSON, and is refused.
+        if schema.get("type").is_some_and(|is| *is == serde_json::json!(["string", "number"])) {
+            schema.insert("type".to_owned(), serde_json::json!(["string", "integer"]));
+        }
+    };
+    let settings = settings().for_deserialize().with_transform(RecursiveTransform(decimals));
+    titled_schema::<T>(title, settings)
 }
 
 fn settings() -> SchemaSettings {

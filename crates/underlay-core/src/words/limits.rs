@@ -61,6 +61,8 @@ pub const SCHEDULE_BYTES_MAX: usize = 64 << 10;
 pub const COMMIT_BYTES_MAX: usize = 16 << 20;
 /// Bytes that what was folded counts for in a state, where nobody has counted the state itself.
 pub const STATE_FOLDED_BYTES_MAX: usize = 16 << 10;
+/// Events folded to tell a state as it was, beyond what is stored of it.
+pub const STATE_EVENTS_FOLDED_MAX: usize = 100_000;
 /// Objects and lists within each other in what a command is asked with.
 pub const JSON_DEPTH_MAX: usize = 128;
 /// How far past the store's clock the time of an imported commit may be.

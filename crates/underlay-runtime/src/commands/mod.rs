@@ -1,6 +1,7 @@
 //! What happens to a command: the states it is decided over, whose turn it is at a stream, and the commit.
 
 mod decide;
+mod past;
 mod request;
 mod snapshots;
 mod states;
@@ -13,6 +14,7 @@ use tokio::sync::Semaphore;
 use underlay_core::{Clock, EventStore, Snapshots, WorkQueue};
 
 pub(crate) use decide::{guarded, refusal_to_json};
+pub use past::{AsOf, PastState};
 pub use request::{ErasedRefusal, ExecuteError, ExecuteNamedError, Executed, Request, check_command_key};
 pub(crate) use snapshots::{SnapshotsOf, Snapshotter};
 pub use stored::{

@@ -24,6 +24,8 @@ const SNAPSHOTS_IN_FLIGHT_MAX: usize = 4;
 pub(crate) trait Snapshotter: Send + Sync {
     fn every(&self) -> u64;
     fn fingerprint(&self) -> Fingerprint;
+    /// The state of a stream without events.
+    fn begin(&self) -> AggregateState;
     fn restore(&self, state: &Json, version: Version) -> Option<AggregateState>;
     fn take(&self, state: &AggregateState) -> Option<Json>;
 }
@@ -46,6 +48,10 @@ impl<A: SnapshotState> Snapshotter for SnapshotsOf<A> {
 
     fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
+    }
+
+    fn begin(&self) -> AggregateState {
+        AggregateState::new::<A>()
     }
 
     fn restore(&self, state: &Json, version: Version) -> Option<AggregateState> {

@@ -11,7 +11,7 @@ use underlay_core::limits::NAME_BYTES_MAX;
 use underlay_core::{
     Aggregate, Asked, BusSubscription, Command, CommandDescriptor, CommandError, DecodeError, Draw, Error,
     Event, EventDescriptor, Handler, Json, Operation, Process, RecordedEvent, Sink, SnapshotState,
-    StreamName, Subscriber, View, ViewSchema,
+    StreamName, Subscriber, View, ViewSchema, decode_body,
 };
 
 pub use self::decisions::DecisionInfo;
@@ -557,8 +557,7 @@ fn parse_id<A: Aggregate>(id: &str) -> Result<A::Id, Error> {
 }
 
 fn parse_operation<O: Operation>(body: &str) -> Result<O, CommandError> {
-    let parsed: Result<O, serde_json::Error> = serde_json::from_str(body);
-    parsed.map_err(|error| CommandError::Body { name: O::NAME.to_owned(), reason: error.to_string() })
+    decode_body(O::NAME, body)
 }
 
 /// Why a command was not executed, before the type of its refusal is erased, or given back to a stored one.

@@ -3,8 +3,9 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
-use underlay_core::{Actor, CommitId, Error, Json, Outcome, Position, StreamVersion, Timestamp};
-use underlay_runtime::{Cancelled, CommandInfo, CommandStatus, Submitted, WaitingCommand};
+use underlay_core::limits::WORK_PAGE_MAX;
+use underlay_core::{Actor, CommitId, Error, Json, Outcome, Position, StreamVersion, Timestamp, WorkPlace};
+use underlay_runtime::{Cancelled, CommandInfo, CommandList, CommandStatus, Submitted, WaitingCommand};
 
 use crate::Principal;
 use crate::answer::Answer;
@@ -14,6 +15,11 @@ use crate::door::roles::permit_command;
 use crate::path::Segments;
 use crate::problem::Problem;
 use crate::request_headers::read_key;
+
+/// Commands in a page where the request does not say.
+pub(crate) const PAGE_COMMANDS_DEFAULT: usize = 100;
+/// Which commands are listed, by their words.
+pub(crate) const LISTS: [&str; 2] = ["waiting", "failed"];
 
 /// A command, by its status:
 ///
@@ -129,6 +135,41 @@ impl From<CommandInfo> for CommandBody {
         };
         Self { command_id, status: word, ended, waiting, submitted_at }
     }
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct CommandsBody {
+    commands: Vec<CommandBody>,
+    /// What `after` is for the next page; null where this is the last.
+    next: Option<String>,
+}
+
+/// `GET /v1/commands`: a page of the stored commands that are to run, or that were given up, in the order they were
+/// stored. Those that the caller may not give are left out, so a page may hold less than was asked for.
+pub(crate) async fn list(
+    State(app): State<App>,
+    Caller(principal): Caller,
+    mut parameters: Parameters,
+) -> Result<Answer<CommandsBody>, Problem> {
+    let list = match parameters.take("status")?.as_deref() {
+        None | Some("waiting") => CommandList::Waiting,
+        Some("failed") => CommandList::Failed,
+        Some(other) => {
+            let known = LISTS.join(", ");
+            return Err(Problem::invalid(format!("status={other} is none of: {known}")));
+        }
+    };
+    let after: u64 = parameters.take_parsed("after")?.unwrap_or_default();
+    let limit = parameters.take_limit(PAGE_COMMANDS_DEFAULT, WORK_PAGE_MAX)?;
+    parameters.finish(&["status", "after", "limit"])?;
+    let page = app.engine().commands(&principal.tenant, list, WorkPlace::from_number(after), limit).await?;
+    let is_for_them = |info: &CommandInfo| {
+        info.waiting.as_ref().is_some_and(|waiting| may_give(&app, &principal.actor, waiting))
+    };
+    Ok(Answer(CommandsBody {
+        commands: page.commands.into_iter().filter(is_for_them).map(CommandBody::from).collect(),
+        next: page.next.map(|next| next.number().to_string()),
+    }))
 }
 
 /// `GET /v1/commands/{key}`: what became of a command, by the key it was sent with, or by the id an answer

@@ -6,14 +6,14 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 use underlay_core::Error;
 use underlay_runtime::{Engine, Registry};
 
+use super::describe::{self, Description, addresses, page};
+use crate::admin::{processes, schedules};
 use crate::app::App;
 use crate::door::roles::{self, Use};
 use crate::problem::Problem;
-use super::describe::{self, Description, addresses, page};
-use crate::admin::schedules;
 use crate::{
-    ServerConfig, admin, check_origin, command_status, commands, edge, events, health, host, links, start_page,
-    streams, views,
+    ServerConfig, admin, check_origin, command_status, commands, edge, events, health, host, links,
+    start_page, streams, views,
 };
 
 /// Categories that would read like the addresses of something else.
@@ -56,9 +56,11 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 /// | `GET /` | the start page, as HTML |
 /// | `POST /v1/{category}/{id}/{command}?due_at=` | what happened; `Idempotency-Key` makes it repeatable, `If-Match` names the version seen. With `Prefer: respond-async` or `due_at` the command is stored, and the answer is 202 with where to ask |
 /// | `POST /v1/operations/{name}?due_at=` | the same, over several streams |
+/// | `GET /v1/commands?status=&after=&limit=` | a page of the stored commands that wait, or were given up |
 /// | `GET /v1/commands/{key}` | what became of a command, by its key or id |
 /// | `DELETE /v1/commands/{key}` | cancels a stored command that has not ended |
 /// | `GET /v1/streams/{stream}?after=&limit=` | a page of a stream |
+/// | `GET /v1/streams/{stream}/state?version=&at=` | the state of an aggregate, as it is or was |
 /// | `GET /v1/events?after=&limit=&type=&category=&format=` | a page of the tenant's log; with `Accept: text/event-stream` a feed of what happens, which `Last-Event-ID` resumes |
 /// | `GET /v1/views` | the views, their columns and where they stand |
 /// | `GET /v1/views/{view}?column=&column[ge]=&sort=&cursor=&limit=&count=&min_position=&wait=` | a page of rows; with `Accept: text/event-stream` a feed of them and of what changes |
@@ -67,6 +69,8 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 /// | `GET /v1/admin/dead-letters?receiver=&key=&kind=&after=&limit=` | a page of the tenant's work that was given up |
 /// | `GET /v1/admin/dead-letters/{id}` | one of them |
 /// | `POST /v1/admin/dead-letters/{id}/replay`, `…/discard` | tries it again, or removes it |
+/// | `GET /v1/admin/processes/{name}?standing=&after=&limit=` | a page of the tenant's instances of a process |
+/// | `GET /v1/admin/processes/{name}/{instance}` | one of them, with what it waits for |
 /// | `GET /v1/admin/schedules?after=&limit=` | a page of the schedules of the tenant |
 /// | `GET /v1/admin/schedules/{name}` | one of them |
 /// | `PUT /v1/admin/schedules/{name}` | puts a schedule, in place of one of that name |
@@ -126,7 +130,8 @@ pub struct Route {
 /// Every address that [`router`] answers at.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    let open = open_entries().map(|entry| Route { method: entry.method, path: entry.path, of_a_tenant: false });
+    let open =
+        open_entries().map(|entry| Route { method: entry.method, path: entry.path, of_a_tenant: false });
     let of_a_tenant =
         entries().map(|entry| Route { method: entry.method, path: entry.path, of_a_tenant: true });
     open.into_iter().chain(of_a_tenant).collect()
@@ -143,7 +148,8 @@ pub(crate) struct Described {
 
 /// Every address of which something is said. A test sees that it is every address there is.
 pub(crate) fn described() -> Vec<Described> {
-    let open = open_entries().map(|OpenEntry { method, path, says, .. }| Described { method, path, to: None, says });
+    let open =
+        open_entries().map(|OpenEntry { method, path, says, .. }| Described { method, path, to: None, says });
     let of_a_tenant = entries().map(|Entry { method, path, to, says, .. }| {
         let to = Some(to);
         says.map(|says| Described { method, path, to, says })
@@ -167,7 +173,12 @@ fn open_entries() -> [OpenEntry; 8] {
         shows(health::LIVE, addresses::LIVE, get(health::live)),
         shows(health::READY, addresses::READY, get(health::ready)),
         shows(links::PATH, addresses::OPEN_LINK, get(links::open)),
-        OpenEntry { method: "POST", path: links::PATH, says: addresses::FOLLOW_LINK, handler: post(links::open) },
+        OpenEntry {
+            method: "POST",
+            path: links::PATH,
+            says: addresses::FOLLOW_LINK,
+            handler: post(links::open),
+        },
         shows(page::PATH, addresses::DOCS, get(page::show)),
         shows(page::SCRIPT_PATH, addresses::DOCS_SCRIPT, get(page::script)),
         shows(page::STYLE_PATH, addresses::DOCS_STYLE, get(page::style)),
@@ -197,19 +208,22 @@ const COMMAND: &str = "/v1/commands/{id}";
 const SCHEDULE: &str = "/v1/admin/schedules/{name}";
 
 /// What asks for credentials. There is no other way into the router for a handler of a tenant's data.
-fn entries() -> [Entry; 19] {
+fn entries() -> [Entry; 23] {
     let entry = |method, path, to, handler| Entry { method, path, to, handler, says: None };
     let reads = |path, to, handler| entry("GET", path, to, handler);
     let writes = |path, to, handler| entry("POST", path, to, handler);
     let puts = |path, to, handler| entry("PUT", path, to, handler);
     let deletes = |path, to, handler| entry("DELETE", path, to, handler);
     [
-        writes("/v1/{category}/{id}/{command}", Use::Command, post(commands::execute)).says(addresses::COMMAND),
+        writes("/v1/{category}/{id}/{command}", Use::Command, post(commands::execute))
+            .says(addresses::COMMAND),
         writes("/v1/operations/{name}", Use::Operation, post(commands::operate)).says(addresses::OPERATION),
         // Whether it is for them depends on the command, which only the store knows.
+        reads("/v1/commands", Use::Commands, get(command_status::list)).says(addresses::LIST_COMMANDS),
         reads(COMMAND, Use::Commands, get(command_status::find)).says(addresses::COMMAND_STATUS),
         deletes(COMMAND, Use::Commands, delete(command_status::cancel)).says(addresses::CANCEL),
         reads("/v1/streams/{stream}", Use::Log, get(streams::read)).says(addresses::READ_STREAM),
+        reads("/v1/streams/{stream}/state", Use::Log, get(streams::state)).says(addresses::READ_STATE),
         reads("/v1/events", Use::Log, get(events::read)).says(addresses::READ_EVENTS),
         reads("/v1/views", Use::Anything, get(views::list)).says(addresses::LIST_VIEWS),
         reads("/v1/views/{view}", Use::View, get(views::query)).says(addresses::QUERY_VIEW),
@@ -225,6 +239,9 @@ fn entries() -> [Entry; 19] {
         reads(SCHEDULE, Use::Work, get(schedules::find)).says(addresses::FIND_SCHEDULE),
         puts(SCHEDULE, Use::Work, put(schedules::put)).says(addresses::PUT_SCHEDULE),
         deletes(SCHEDULE, Use::Work, delete(schedules::remove)).says(addresses::REMOVE_SCHEDULE),
+        reads("/v1/admin/processes/{name}", Use::Work, get(processes::list)).says(addresses::LIST_INSTANCES),
+        reads("/v1/admin/processes/{name}/{*instance}", Use::Work, get(processes::find))
+            .says(addresses::FIND_INSTANCE),
         // What there is, without anything that is stored.
         reads("/openapi.json", Use::Anything, get(describe::show)).says(addresses::DOCUMENT),
     ]

@@ -1,6 +1,7 @@
 use axum::extract::State;
 use serde::Serialize;
-use underlay_core::{Error, StreamName, Version};
+use underlay_core::{Error, Json, StreamName, Timestamp, Version};
+use underlay_runtime::AsOf;
 
 use crate::answer::Answer;
 use crate::app::App;
@@ -55,4 +56,41 @@ pub(crate) async fn read(
         events: page.events.into_iter().map(EventBody::recorded).collect(),
         next: last.filter(|last| *last < version),
     }))
+}
+
+/// An aggregate as it was.
+#[derive(Debug, Serialize)]
+pub(crate) struct StateBody {
+    stream: StreamName,
+    /// The last event that was folded.
+    version: Version,
+    /// When it was recorded.
+    recorded_at: Timestamp,
+    state: Json,
+}
+
+/// `GET /v1/streams/{stream}/state`: the state of an aggregate, now, after so many events, or at a moment.
+pub(crate) async fn state(
+    State(app): State<App>,
+    Caller(principal): Caller,
+    room: Room,
+    Segments(stream): Segments<String>,
+    mut parameters: Parameters,
+) -> Result<Answer<StateBody>, Problem> {
+    let stream = StreamName::parse(&stream)?;
+    let (version, at) = (parameters.take_parsed("version")?, parameters.take_parsed("at")?);
+    parameters.finish(&["version", "at"])?;
+    let as_of = match (version, at) {
+        (None, None) => AsOf::Now,
+        (Some(version), None) => AsOf::Version(Version(version)),
+        (None, Some(moment)) => AsOf::Moment(moment),
+        (Some(_), Some(_)) => {
+            return Err(Problem::invalid(
+                "version and at both say which state; only one of them can be said",
+            ));
+        }
+    };
+    let past = app.engine().past_state(&principal.tenant, &stream, as_of).await?;
+    room.0.hold(past.state.bytes(), false)?;
+    Ok(Answer(StateBody { stream, version: past.version, recorded_at: past.recorded_at, state: past.state }))
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use underlay_core::{
     Aggregate, Context, Decimal, Decision, Error, Keys, Operation, Reads, Recorded, Streams, Timestamp, View,
 };
-use underlay_derive::{command, event, refusal, row, value};
+use underlay_derive::{command, event, refusal, row, snapshot, value};
 use underlay_runtime::Registry;
 
 /// The deposit that [`Fragile`] cannot take.
@@ -68,6 +68,7 @@ pub enum AccountRefusal {
     TooLarge { amount: Decimal },
 }
 
+#[snapshot(crate = underlay_core, every = 3)]
 #[derive(Clone, Debug, Default)]
 pub struct Account {
     balance: Decimal,
@@ -242,6 +243,7 @@ impl View for Fragile {
 pub fn registry() -> Registry {
     Registry::default()
         .aggregate::<Account>()
+        .snapshots::<Account>()
         .operation::<Transfer>()
         .operation::<Charge>()
         .view(Balances)

@@ -66,7 +66,11 @@ impl Contract {
         } else if body.is_object() {
             let schema = &body["content"]["application/json"]["schema"];
             let text = String::from_utf8_lossy(&sent.body);
-            self.check_value(schema, &serde_json::from_slice(&sent.body).unwrap(), &format!("{what}\nto {text}"));
+            self.check_value(
+                schema,
+                &serde_json::from_slice(&sent.body).unwrap(),
+                &format!("{what}\nto {text}"),
+            );
         }
         let parameters = told["parameters"].as_array().unwrap();
         let mut known = Vec::new();
@@ -149,19 +153,23 @@ impl Contract {
     }
 }
 
-/// The last part may hold slashes where it is the key of a row.
+/// The last parts that may hold slashes.
+const REST: [&str; 2] = ["{key}", "{instance}"];
+
+/// Whether a path is at an address of the description.
 fn is_at(described: &str, path: &str) -> bool {
     let parts = described.split('/').count();
-    let limit = if described.ends_with("{key}") { parts } else { usize::MAX };
+    let limit = if described.ends_with(REST[0]) || described.ends_with(REST[1]) { parts } else { usize::MAX };
     let given: Vec<&str> = path.splitn(limit, '/').collect();
-    let fits = |(wanted, given): (&str, &&str)| wanted == *given || (wanted.starts_with('{') && !given.is_empty());
+    let fits =
+        |(wanted, given): (&str, &&str)| wanted == *given || (wanted.starts_with('{') && !given.is_empty());
     given.len() == parts && described.split('/').zip(&given).all(fits)
 }
 
 /// What stands in a path where the description has a name.
 fn in_path(described: &str, path: &str, name: &str) -> String {
     let at = described.split('/').position(|part| part == format!("{{{name}}}")).unwrap();
-    let limit = if name == "key" { at + 1 } else { usize::MAX };
+    let limit = if REST.contains(&format!("{{{name}}}").as_str()) { at + 1 } else { usize::MAX };
     decoded(path.splitn(limit, '/').nth(at).unwrap())
 }
 

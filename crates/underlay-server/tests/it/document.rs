@@ -112,7 +112,10 @@ async fn what_is_declared_is_described_by_its_schemas() {
     let sorts = document.pointer("/paths/~1v1~1views~1balances/get/parameters").unwrap();
     let named = |name: &str| sorts.as_array().unwrap().iter().any(|of| of["name"] == name);
     // A column of a parameter's name is reached by a comparison alone.
-    assert!(named("balance") && named("balance[ge]") && named("count[eq]") && named("account[prefix]"), "{sorts}");
+    assert!(
+        named("balance") && named("balance[ge]") && named("count[eq]") && named("account[prefix]"),
+        "{sorts}"
+    );
     assert!(!named("note") && !named("balance[prefix]"), "{sorts}");
 }
 
@@ -154,7 +157,10 @@ async fn the_page_shows_every_operation() {
         assert!(text.contains(&format!("id=\"{id}\"")), "{id} is not on the page");
     }
     // Whatever stands on the page is there without the script, and every field has a name for those who hear it.
-    assert_eq!(text.matches("<label").count(), text.matches("<input").count() + text.matches("<select").count() + text.matches("<textarea").count());
+    assert_eq!(
+        text.matches("<label").count(),
+        text.matches("<input").count() + text.matches("<select").count() + text.matches("<textarea").count()
+    );
 }
 
 #[tokio::test]

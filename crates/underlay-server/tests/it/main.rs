@@ -33,6 +33,7 @@ mod serving;
 mod slow_clients;
 mod socket;
 mod start_page;
+mod states;
 mod stored_commands;
 mod tenants;
 mod view_feeds;

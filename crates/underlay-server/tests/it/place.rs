@@ -13,7 +13,9 @@ use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::{Frame, SizeHint};
 use serde_json::Value;
 use tower::ServiceExt;
-use underlay_core::memory::{MemoryCheckpoints, MemoryLeases, MemoryReadModels, MemorySchedules};
+use underlay_core::memory::{
+    MemoryCheckpoints, MemoryLeases, MemoryReadModels, MemorySchedules, MemorySnapshots,
+};
 use underlay_core::{
     Clock, Commit, CommitId, EventStore, EventType, ExpectedVersion, Json, ManualClock, NewEvent,
     SchemaVersion, StreamName, TenantId, Timestamp,
@@ -154,7 +156,7 @@ impl Place {
             store: Arc::new(store.clone()),
             read_models: Arc::new(read_models.clone()),
             wakeups: Arc::new(store.inner.clone()),
-            snapshots: None,
+            snapshots: Some(Arc::new(MemorySnapshots::default())),
             leases: Some(Arc::new(leases.clone())),
             clock: clock.clone(),
         };

@@ -266,3 +266,50 @@ async fn a_command_runs_in_the_roles_it_was_stored_with() {
         assert_eq!(found["outcome"], outcome);
     }
 }
+
+#[tokio::test]
+async fn stored_commands_are_listed_for_those_who_may_give_them() {
+    let place = Place::with(|config| config.with_credentials(ByHeader));
+    let stored = |path: &str, body: &str, who: &str, key: &str| {
+        let headers = [("authorization", who), ("prefer", "respond-async"), ("idempotency-key", key)];
+        post_with(path, body, &headers)
+    };
+    let deposit = stored("/v1/account/cash/deposit", r#"{"amount":"1"}"#, "Bearer acme", "a");
+    let later = stored(
+        "/v1/account/cash/deposit?due_at=2999-01-01T00:00:00Z",
+        r#"{"amount":"2"}"#,
+        "Bearer acme",
+        "b",
+    );
+    let close = stored("/v1/account/cash/close", "", "Bearer acme.teller", "c");
+    let theirs = stored("/v1/account/cash/deposit", r#"{"amount":"3"}"#, "Bearer globex", "d");
+    for request in [deposit, later, close, theirs] {
+        assert_eq!(place.send(request).await.status, 202);
+    }
+    let list = async |who: &str, query: &str| {
+        let target = format!("/v1/commands{query}");
+        place.send(get_with(&target, &[("authorization", who)])).await
+    };
+    let ids = |page: &Value| -> Vec<String> {
+        let commands = page["commands"].as_array().unwrap().iter();
+        commands.map(|command| command["command_id"].as_str().unwrap().to_owned()).collect()
+    };
+    let all = list("Bearer acme.teller", "").await.ok();
+    assert_eq!((ids(&all).len(), &all["next"]), (3, &Value::Null), "{all}");
+    let own = list("Bearer acme", "").await.ok();
+    assert_eq!(ids(&own).len(), 2, "closing is for tellers: {own}");
+    let first = list("Bearer acme.teller", "?limit=1").await.ok();
+    let next = list("Bearer acme.teller", &format!("?after={}", first["next"].as_str().unwrap())).await.ok();
+    assert_eq!([ids(&first), ids(&next)].concat(), ids(&all));
+    assert_eq!(ids(&list("Bearer acme", "?status=failed").await.ok()), Vec::<String>::new());
+    assert!(list("Bearer acme", "?status=late").await.invalid().contains("waiting, failed"));
+    list("Bearer acme", "?limit=0").await.invalid();
+}
+
+#[tokio::test]
+async fn a_process_that_is_not_there_has_no_instances() {
+    let place = Place::new();
+    place.get("/v1/admin/processes/paying").await.problem(404, "problem:not-found");
+    place.get("/v1/admin/processes/paying/a/b").await.problem(404, "problem:not-found");
+    assert!(place.get("/v1/admin/processes/paying?standing=lost").await.invalid().contains("stuck"));
+}

@@ -290,6 +290,8 @@ fn reads(known: &Known) -> Vec<Try> {
     let (queues, letters) = ("/v1/admin/queues", "/v1/admin/dead-letters");
     let get = |target: String| Asked::get(target).by(token);
     let stream = "/v1/streams/{stream}";
+    let state = "/v1/streams/{stream}/state";
+    let instance = "/v1/admin/processes/{name}/{*instance}";
     let row = "/v1/views/{view}/{*key}";
     let rows = "/v1/views/{view}";
     let command = "/v1/commands/{id}";
@@ -302,11 +304,26 @@ fn reads(known: &Known) -> Vec<Try> {
         of(stream, vault, Same, |id| get(format!("/v1/streams/vault-{}", id.to_uppercase()))),
         of(stream, vault, Same, |id| get(format!("/v1/streams/vault-{id}/"))),
         of(stream, version, Same, |after| get(format!("/v1/streams/vault-{SHARED}?after={after}"))),
+        of(state, vault, SameAndTheirs, |id| get(format!("/v1/streams/vault-{id}/state"))),
+        of(state, vault, Same, |id| get(format!("/v1/streams/vault-{id}/state?version=1"))),
+        of(state, vault, Same, |id| get(format!("/v1/streams/vault-{id}/state?at=2999-01-01T00:00:00Z"))),
+        of(state, version, Same, |version| {
+            get(format!("/v1/streams/vault-{SHARED}/state?version={version}"))
+        }),
         of(command, key, SameAndTheirs, |key| get(format!("/v1/commands/{key}"))),
         of(command, command_id, Same, |id| get(format!("/v1/commands/{id}"))),
         of(command, command_id, Same, |id| get(format!("/v1/commands/{}", id.to_uppercase()))),
         of(command, command_id, Same, |id| get(format!("/v1/commands/{}", id.replace('-', "")))),
         of(command, waiting, Same, |key| get(format!("/v1/commands/{key}"))),
+        of("/v1/commands", letter_place, Same, |after| get(format!("/v1/commands?after={after}"))),
+        of("/v1/commands", letter_place, Same, |after| {
+            get(format!("/v1/commands?status=failed&after={after}"))
+        }),
+        of("/v1/admin/processes/{name}", vault, Same, |id| get(format!("/v1/admin/processes/{id}"))),
+        of("/v1/admin/processes/{name}", vault, Same, |id| {
+            get(format!("/v1/admin/processes/watch?after={id}"))
+        }),
+        of(instance, vault, Same, |id| get(format!("/v1/admin/processes/watch/{id}"))),
         of(row, vault, SameAndTheirs, |id| get(format!("/v1/views/secrets/{id}"))),
         of(row, vault, Same, |id| get(format!("/v1/views/secrets/{id}/x"))),
         of(row, vault, Same, |id| get(format!("/v1/views/secrets/../secrets/{id}"))),
@@ -350,6 +367,11 @@ fn reads(known: &Known) -> Vec<Try> {
         of(LINK, link, Same, |link| Asked::get(link)),
         of(LINK, link, Same, |link| get(link.to_owned())),
         of("/", vault, Same, |id| get(format!("/?x={id}"))),
+        of("/openapi.json", vault, Same, |id| get(format!("/openapi.json?x={id}"))),
+        of("/openapi.json", vault, Same, |id| get("/openapi.json".to_owned()).with("if-none-match", id)),
+        of("/docs", vault, Same, |id| get(format!("/docs?x={id}"))),
+        of("/docs/page.js", vault, Same, |id| get(format!("/docs/page.js?x={id}"))),
+        of("/docs/page.css", vault, Same, |id| get(format!("/docs/page.css?x={id}"))),
         of("/livez", vault, Same, |id| get(format!("/livez?x={id}"))),
         of("/readyz", vault, Same, |id| get(format!("/readyz?x={id}"))),
     ];

@@ -4,6 +4,7 @@
 //! there is, is told of that tenant, and of what is shared, whether it goes on. Dead letters are always those of the
 //! caller's tenant. Across tenants all of it is looked at from the command line.
 
+pub(crate) mod processes;
 pub(crate) mod schedules;
 
 use axum::extract::State;

@@ -1,17 +1,21 @@
 //! What is said of each address. An entry of the table of routes names its description here.
 
-use underlay_core::limits::{PAGE_ROWS_MAX, SCHEDULES_MAX};
+use underlay_core::limits::{PAGE_ROWS_MAX, SCHEDULES_MAX, WORK_PAGE_MAX};
 
 use super::description::Group::{Commands, Log, Operations, Service, Views, Work};
 use super::description::Told::{AnyJson, File, Html, Json};
 use super::description::{Description, Parameter, Shape};
+use crate::admin::processes::{PAGE_INSTANCES_DEFAULT, STANDINGS};
 use crate::admin::schedules::PAGE_SCHEDULES_DEFAULT;
 use crate::admin::{PAGE_LETTERS_DEFAULT, PAGE_LETTERS_MAX};
+use crate::command_status::{LISTS, PAGE_COMMANDS_DEFAULT};
 use crate::events::PAGE_EVENTS_DEFAULT;
 use crate::view_query::PAGE_ROWS_DEFAULT;
 
 /// What a key of a command is made of; see [`check_command_key`](underlay_runtime::check_command_key).
 const KEY_PATTERN: &str = "^[!-~]{1,200}$";
+/// One to SCHEDULE_NAME_BYTES_MAX bytes: fewer characters, where they take several.
+const SCHEDULE_PATTERN: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,128}$";
 const NUMBER_PATTERN: &str = "^[0-9]+$";
 
 const DUE_AT: Parameter = Parameter::query(
@@ -26,7 +30,7 @@ const IDEMPOTENCY_KEY: Parameter = Parameter::header(
 );
 const IF_MATCH: Parameter = Parameter::header(
     "If-Match",
-    Shape::Pattern("^(\"[0-9]+\"|[0-9]+)$"),
+    Shape::Pattern("^(\"[0-9]{1,19}\"|[0-9]{1,19})$"),
     "The version of the stream that was seen. Where it has another, the answer is 409.",
 );
 const PREFER: Parameter = Parameter::header(
@@ -54,8 +58,11 @@ const MIN_POSITION: Parameter = Parameter::query(
     Shape::Of("Position"),
     "The position of an answer to a command. The rows reflect it, or the answer is 503.",
 );
-const WAIT: Parameter =
-    Parameter::query("wait", Shape::Wait, "How many seconds to wait for `min_position`; 5 where it is not said.");
+const WAIT: Parameter = Parameter::query(
+    "wait",
+    Shape::Wait,
+    "How many seconds to wait for `min_position`; 5 where it is not said.",
+);
 const STREAM: Parameter = Parameter::path("stream", Shape::Of("Stream"), "Such as `account-42`.");
 const KEY: Parameter = Parameter::path(
     "id",
@@ -63,7 +70,8 @@ const KEY: Parameter = Parameter::path(
     "The Idempotency-Key that the command was sent with, or the `command_id` of an answer.",
 );
 const LETTER: Parameter = Parameter::path("id", Shape::Of("Id"), "The `work_id` of the dead letter.");
-const SCHEDULE: Parameter = Parameter::path("name", Shape::Name, "The name of the schedule.");
+const SCHEDULE: Parameter =
+    Parameter::path("name", Shape::Pattern(SCHEDULE_PATTERN), "The name of the schedule.");
 
 pub(crate) const COMMAND: Description = Description::new("command", Commands, "")
     .takes(&[
@@ -79,7 +87,7 @@ pub(crate) const COMMAND: Description = Description::new("command", Commands, ""
     .problems(&[404, 408, 409, 413, 415]);
 
 pub(crate) const OPERATION: Description = Description::new("operation", Operations, "")
-    .takes(&[DUE_AT, IDEMPOTENCY_KEY, IF_MATCH, PREFER, CORRELATION_ID, TRACEPARENT])
+    .takes(&[DUE_AT, IDEMPOTENCY_KEY, PREFER, CORRELATION_ID, TRACEPARENT])
     .answers(&[(200, Json("Executed")), (202, Json("Command"))])
     .problems(&[404, 408, 409, 413, 415]);
 
@@ -89,6 +97,23 @@ pub(crate) const COMMAND_STATUS: Description =
         .takes(&[KEY])
         .answers(&[(200, Json("Command"))])
         .problems(&[404]);
+
+pub(crate) const LIST_COMMANDS: Description = Description::new(
+    "listCommands",
+    Commands,
+    "A page of the stored commands, in the order they were stored",
+)
+.about("Those that the caller may not give are left out, so a page may hold less than was asked for.")
+.takes(&[
+    Parameter::query("status", Shape::Word(&LISTS), "Those that wait, or those that were given up."),
+    Parameter::query("after", Shape::Pattern(NUMBER_PATTERN), "The `next` of the page before."),
+    Parameter::query(
+        "limit",
+        Shape::Limit { default: PAGE_COMMANDS_DEFAULT, max: |_| WORK_PAGE_MAX },
+        "Commands in the page.",
+    ),
+])
+.answers(&[(200, Json("Commands"))]);
 
 pub(crate) const CANCEL: Description =
     Description::new("cancelCommand", Commands, "Cancels a stored command that has not ended")
@@ -105,28 +130,36 @@ pub(crate) const READ_STREAM: Description = Description::new("readStream", Log, 
     .answers(&[(200, Json("StreamPage"))])
     .problems(&[404]);
 
-pub(crate) const READ_STATE: Description =
-    Description::new("readState", Log, "The state of an aggregate, now or then")
-        .about(
-            "The events of the stream are folded as the aggregate folds them. It is there for aggregates whose state \
+pub(crate) const READ_STATE: Description = Description::new(
+    "readState",
+    Log,
+    "The state of an aggregate, now or then",
+)
+.about(
+    "The events of the stream are folded as the aggregate folds them. It is there for aggregates whose state \
              can be stored.",
-        )
-        .takes(&[
-            STREAM,
-            Parameter::query("version", Shape::Number, "After this many events; all of them where it is not said."),
-            Parameter::query("at", Shape::Of("Moment"), "At this moment. Only one of the two can be said."),
-        ])
-        .answers(&[(200, Json("State"))])
-        .problems(&[404, 409]);
+)
+.takes(&[
+    STREAM,
+    Parameter::query("version", Shape::FromOne, "After this many events; all of them where it is not said."),
+    Parameter::query("at", Shape::Of("Moment"), "At this moment. Only one of the two can be said."),
+])
+.answers(&[(200, Json("State"))])
+.problems(&[404]);
 
 pub(crate) const READ_EVENTS: Description =
     Description::new("readEvents", Log, "A page of everything that happened")
         .takes(&[
             Parameter::query("after", Shape::Of("Position"), "The `next` of the page before."),
             LIMIT_EVENTS,
-            Parameter::query("type", Shape::Pattern("^[A-Za-z0-9._-]+$"), "Only events of these types.").repeats(),
-            Parameter::query("category", Shape::Pattern("^[a-z][a-z0-9_]*$"), "Only streams of these categories.")
+            Parameter::query("type", Shape::Pattern("^[A-Za-z0-9._-]+$"), "Only events of these types.")
                 .repeats(),
+            Parameter::query(
+                "category",
+                Shape::Pattern("^[a-z][a-z0-9_]*$"),
+                "Only streams of these categories.",
+            )
+            .repeats(),
         ])
         .answers(&[(200, Json("EventsPage"))]);
 
@@ -134,14 +167,17 @@ pub(crate) const LIST_VIEWS: Description =
     Description::new("listViews", Views, "The views that the caller may read, and where they stand")
         .answers(&[(200, Json("Views"))]);
 
-pub(crate) const QUERY_VIEW: Description = Description::new("view", Views, "A page of rows")
-    .takes(&[
-        Parameter::query("cursor", Shape::Text, "The `next` of the page before, with the same `sort`."),
-        Parameter::query("limit", Shape::Limit { default: PAGE_ROWS_DEFAULT, max: |_| PAGE_ROWS_MAX }, "Rows in the page."),
-        Parameter::query("count", Shape::Word(&["true", "false"]), "Whether to count the rows of all pages."),
-        MIN_POSITION,
-        WAIT,
-    ]);
+pub(crate) const QUERY_VIEW: Description = Description::new("view", Views, "A page of rows").takes(&[
+    Parameter::query("cursor", Shape::Text, "The `next` of the page before, with the same `sort`."),
+    Parameter::query(
+        "limit",
+        Shape::Limit { default: PAGE_ROWS_DEFAULT, max: |_| PAGE_ROWS_MAX },
+        "Rows in the page.",
+    ),
+    Parameter::query("count", Shape::Word(&["true", "false"]), "Whether to count the rows of all pages."),
+    MIN_POSITION,
+    WAIT,
+]);
 
 pub(crate) const FIND_ROW: Description = Description::new("row", Views, "One row")
     .takes(&[
@@ -158,8 +194,8 @@ pub(crate) const QUEUES: Description =
 pub(crate) const LIST_LETTERS: Description =
     Description::new("listDeadLetters", Work, "A page of the work that was given up, the oldest first")
         .takes(&[
-            Parameter::query("receiver", Shape::Text, "Only those for this receiver."),
-            Parameter::query("key", Shape::Text, "Only those of this key."),
+            Parameter::query("receiver", Shape::Name, "Only those for this receiver."),
+            Parameter::query("key", Shape::Name, "Only those of this key."),
             Parameter::query("kind", Shape::Of("WorkKind"), "Only those of this kind."),
             Parameter::query("after", Shape::Pattern(NUMBER_PATTERN), "The `next` of the page before."),
             Parameter::query(
@@ -187,6 +223,29 @@ pub(crate) const DISCARD_LETTER: Description =
         .answers(&[(200, Json("Settled"))])
         .problems(&[404, 409]);
 
+const PROCESS: Parameter = Parameter::path("name", Shape::Name, "The name of the process.");
+
+pub(crate) const LIST_INSTANCES: Description =
+    Description::new("listInstances", Work, "A page of the instances of a process, by name")
+        .takes(&[
+            PROCESS,
+            Parameter::query("standing", Shape::Word(&STANDINGS), "Only those that stand so."),
+            Parameter::query("after", Shape::Name, "The `next` of the page before."),
+            Parameter::query(
+                "limit",
+                Shape::Limit { default: PAGE_INSTANCES_DEFAULT, max: |_| PAGE_ROWS_MAX },
+                "Instances in the page.",
+            ),
+        ])
+        .answers(&[(200, Json("Instances"))])
+        .problems(&[404]);
+
+pub(crate) const FIND_INSTANCE: Description =
+    Description::new("findInstance", Work, "One instance of a process, and what it waits for")
+        .takes(&[PROCESS, Parameter::path("instance", Shape::Name, "Its name. It may hold slashes.")])
+        .answers(&[(200, Json("Instance"))])
+        .problems(&[404]);
+
 pub(crate) const LIST_SCHEDULES: Description =
     Description::new("listSchedules", Work, "A page of the schedules, by name")
         .takes(&[
@@ -206,7 +265,9 @@ pub(crate) const FIND_SCHEDULE: Description = Description::new("findSchedule", W
 
 pub(crate) const PUT_SCHEDULE: Description =
     Description::new("putSchedule", Work, "Puts a schedule, in place of one of that name")
-        .about("The same put again changes nothing. Whoever puts one has the roles that its command asks for.")
+        .about(
+            "The same put again changes nothing. Whoever puts one has the roles that its command asks for.",
+        )
         .takes(&[SCHEDULE])
         .with_body("ScheduleDefinition")
         .answers(&[(200, Json("Schedule"))])
@@ -219,28 +280,30 @@ pub(crate) const REMOVE_SCHEDULE: Description =
         .answers(&[(200, Json("Removed"))])
         .problems(&[404]);
 
-pub(crate) const START_PAGE: Description = Description::new("startPage", Service, "What the service is, for people")
-    .about("Whoever sends no credentials is told how to, and nothing of what is in it.")
-    .answers(&[(200, Html)])
-    .problems(&[401, 429, 503]);
+pub(crate) const START_PAGE: Description =
+    Description::new("startPage", Service, "What the service is, for people")
+        .about("Whoever sends no credentials is told how to, and nothing of what is in it.")
+        .answers(&[(200, Html)])
+        .problems(&[401, 429, 503]);
 
 pub(crate) const DOCUMENT: Description =
     Description::new("document", Service, "This description, as OpenAPI 3.1").answers(&[(200, AnyJson)]);
 
 pub(crate) const DOCS: Description =
     Description::new("docs", Service, "This description, as a page to try it")
-    .about("Whoever sends no credentials is asked for them, and told nothing of what is in it.")
-    .answers(&[(200, Html)])
-    .problems(&[401, 429, 503]);
+        .about("Whoever sends no credentials is asked for them, and told nothing of what is in it.")
+        .answers(&[(200, Html)])
+        .problems(&[401, 429, 503]);
 
 pub(crate) const DOCS_SCRIPT: Description =
-    Description::new("docsScript", Service, "The script of that page").answers(&[(200, File("text/javascript"))]);
+    Description::new("docsScript", Service, "The script of that page")
+        .answers(&[(200, File("text/javascript"))]);
 
 pub(crate) const DOCS_STYLE: Description =
     Description::new("docsStyle", Service, "The style of that page").answers(&[(200, File("text/css"))]);
 
-pub(crate) const LIVE: Description = Description::new("live", Service, "Whether the process answers")
-    .answers(&[(200, Json("Live"))]);
+pub(crate) const LIVE: Description =
+    Description::new("live", Service, "Whether the process answers").answers(&[(200, Json("Live"))]);
 
 pub(crate) const READY: Description = Description::new("ready", Service, "Whether it can serve")
     .answers(&[(200, Json("Ready"))])
@@ -259,6 +322,10 @@ pub(crate) const OPEN_LINK: Description =
         .takes(LINK)
         .answers(&[(200, Html), (404, Html), (410, Html), (503, Html)]);
 
-pub(crate) const FOLLOW_LINK: Description = Description::new("followLink", Service, "Does what such a link is for")
-    .takes(LINK)
-    .answers(&[(200, Html), (404, Html), (410, Html), (503, Html)]);
+pub(crate) const FOLLOW_LINK: Description =
+    Description::new("followLink", Service, "Does what such a link is for").takes(LINK).answers(&[
+        (200, Html),
+        (404, Html),
+        (410, Html),
+        (503, Html),
+    ]);

@@ -30,7 +30,9 @@ impl Decision {
         };
         let body = components.take(&format!("body.{id}"), &info.body);
         let schema = components.find(&format!("body.{id}"));
-        let about = schema.and_then(|schema| schema["description"].as_str()).unwrap_or_default().to_owned();
+        let about = schema.and_then(|schema| schema["description"].as_str()).unwrap_or_default();
+        // What links to a place in the code, when it is read there.
+        let about = about.replace("[`", "`").replace("`]", "`");
         let needs_body = schema.is_some_and(|schema| match info.category {
             // Nothing stands for an operation without fields.
             None => schema.get("required").is_some(),

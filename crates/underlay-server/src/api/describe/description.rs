@@ -180,6 +180,8 @@ pub(crate) enum Shape {
     Of(&'static str),
     /// A whole number from zero on.
     Number,
+    /// A whole number from one on.
+    FromOne,
     /// How many there are in one page.
     Limit { default: usize, max: fn(&ServerConfig) -> usize },
     /// How long a query waits, in seconds.
@@ -196,6 +198,7 @@ impl Shape {
             Self::Pattern(pattern) => json!({ "type": "string", "pattern": pattern }),
             Self::Of(name) => json!({ "$ref": format!("#/components/schemas/{name}") }),
             Self::Number => json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX }),
+            Self::FromOne => json!({ "type": "integer", "minimum": 1, "maximum": u64::MAX }),
             Self::Limit { default, max } => {
                 let max = max(config);
                 json!({ "type": "integer", "minimum": 1, "maximum": max, "default": default.min(max) })

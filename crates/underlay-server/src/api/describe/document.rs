@@ -56,8 +56,11 @@ impl Document {
     pub(crate) fn of(registry: &Registry, config: &ServerConfig) -> Self {
         let mut components = Components::new();
         let events: Vec<_> = {
-            let declared: Vec<&str> =
-                registry.aggregates().iter().flat_map(|of| of.events.iter().map(|event| event.name)).collect();
+            let declared: Vec<&str> = registry
+                .aggregates()
+                .iter()
+                .flat_map(|of| of.events.iter().map(|event| event.name))
+                .collect();
             let all = registry.event_schemas().into_iter();
             all.filter(|(event, _)| declared.contains(&event.name)).collect()
         };
@@ -125,6 +128,8 @@ struct Operation<'a> {
     about: String,
     parameters: Vec<Value>,
     body: Option<(Value, bool)>,
+    /// A body that the service gives as an example.
+    example: Option<Value>,
     answers: Vec<(u16, Value)>,
     problems: Vec<(u16, Value)>,
     /// The roles one of which it asks for; none where it asks for none.
@@ -172,6 +177,7 @@ impl Writer<'_> {
             about: says.about.to_owned(),
             parameters: says.parameters.iter().map(|parameter| parameter.told(config)).collect(),
             body: says.body.map(|name| (reference(name), true)),
+            example: None,
             answers: says.answers.iter().map(|(status, told)| (*status, answer(*status, *told))).collect(),
             problems: problems.into_iter().map(|status| (status, response(status))).collect(),
             roles: self.roles(address.to),
@@ -211,6 +217,13 @@ impl Writer<'_> {
                 codes => format!("{}\n\nIt may be refused: {}.", decision.about, codes.join(", ")),
             };
             operation.body = Some((decision.body, decision.needs_body));
+            if let Some(example) = self.config.example(info.category, info.name) {
+                operation.example = serde_json::from_str(&example.body).ok();
+                let id = example.target.split('/').nth(1).filter(|_| info.category.is_some());
+                if let (Some(id), Some(parameter)) = (id, operation.parameters.first_mut()) {
+                    parameter["example"] = Value::from(id);
+                }
+            }
             operation.problems.push((422, refused(&decision.refusal)));
             operation.problems.sort_by_key(|(status, _)| *status);
             operation.roles = info.roles.iter().map(|role| (*role).to_owned()).collect();
@@ -237,7 +250,8 @@ impl Writer<'_> {
             }
             let schema = if is_row { row } else { page };
             operation.answers = vec![(200, json_answer(200, &schema))];
-            operation.roles = self.registry.view_roles(&view.name).iter().map(|&role| role.to_owned()).collect();
+            operation.roles =
+                self.registry.view_roles(&view.name).iter().map(|&role| role.to_owned()).collect();
             self.put(operation);
         }
     }
@@ -254,8 +268,11 @@ impl Writer<'_> {
             told["description"] = Value::from(operation.about);
         }
         if let Some((schema, required)) = operation.body {
-            told["requestBody"] =
-                json!({ "required": required, "content": { "application/json": { "schema": schema } } });
+            let mut content = json!({ "schema": schema });
+            if let Some(example) = operation.example {
+                content["example"] = example;
+            }
+            told["requestBody"] = json!({ "required": required, "content": { "application/json": content } });
         }
         let answers = operation.answers.into_iter().chain(operation.problems);
         told["responses"] =

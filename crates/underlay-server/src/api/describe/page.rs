@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::http::header::{AUTHORIZATION, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{Html, IntoResponse, Response};
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{DOCTYPE, Markup, html};
 use serde_json::Value;
 
 use super::components::referred;
@@ -174,11 +174,11 @@ fn operation_sheet(document: &Value, shown: &Shown<'_>) -> Markup {
             summary {
                 span class={ "method " (method.to_ascii_lowercase()) } { (method) } " "
                 code { (broken(path)) } " "
-                span class="purpose" { (text(told, "summary")) }
+                span class="purpose" { (code_spans(text(told, "summary"))) }
             }
             div class="body" {
                 @for paragraph in text(told, "description").split("\n\n").filter(|text| !text.is_empty()) {
-                    p { (paragraph) }
+                    p { (code_spans(paragraph)) }
                 }
                 @let roles = roles(told);
                 @if !roles.is_empty() { p class="roles" { "For the role " (roles.join(" or ")) "." } }
@@ -187,7 +187,9 @@ fn operation_sheet(document: &Value, shown: &Shown<'_>) -> Markup {
                         (field(document, id, at, parameter))
                     }
                     @if let (Some(body), Some(schema)) = (body, schema) {
-                        @let text = serde_json::to_string_pretty(&example(document, body)).unwrap_or_default();
+                        @let given = told.pointer("/requestBody/content/application~1json/example");
+                        @let value = given.cloned().unwrap_or_else(|| example(document, body));
+                        @let text = serde_json::to_string_pretty(&value).unwrap_or_default();
                         div class="field wide" {
                             label for={ (id) "-body" } { "Body " small { "JSON" } }
                             textarea id={ (id) "-body" } data-body="" spellcheck="false"
@@ -237,15 +239,15 @@ fn field(document: &Value, operation: &str, at: usize, parameter: &Value) -> Mar
             } @else {
                 input id=(id) data-name=(name) data-in=(place) data-repeats[repeats] required[required]
                     inputmode=[(schema["type"] == "integer").then_some("numeric")]
-                    placeholder=[placeholder(schema)] autocomplete="off" spellcheck="false" aria-describedby=(hint);
+                    placeholder=[placeholder(parameter, schema)] autocomplete="off" spellcheck="false" aria-describedby=(hint);
             }
-            small class="hint" id=(hint) { (text(parameter, "description")) }
+            small class="hint" id=(hint) { (code_spans(text(parameter, "description"))) }
         }
     }
 }
 
-fn placeholder(schema: &Value) -> Option<String> {
-    if let Some(default) = schema.get("default") {
+fn placeholder(parameter: &Value, schema: &Value) -> Option<String> {
+    if let Some(default) = parameter.get("example").or_else(|| schema.get("default")) {
         return Some(default.as_str().map_or_else(|| default.to_string(), str::to_owned));
     }
     match text(schema, "format") {
@@ -276,7 +278,7 @@ fn answers(document: &Value, told: &Value) -> Markup {
                 @let answer = response(document, answer);
                 dt { code { (status) } }
                 dd {
-                    (PreEscaped(code_spans(text(answer, "description"))))
+                    (code_spans(text(answer, "description")))
                     @for (media_type, content) in answer["content"].as_object().into_iter().flatten() {
                         @if media_type == "application/json" || status == "422" {
                             @if let Some(schema) = content.get("schema") {
@@ -295,12 +297,11 @@ fn response<'a>(document: &'a Value, answer: &'a Value) -> &'a Value {
     name.map_or(answer, |name| &document["components"]["responses"][name])
 }
 
-/// A text of ours as HTML, with what stands in back ticks as code.
-fn code_spans(text: &str) -> String {
-    let parts = text.split('`').enumerate();
-    let part = |(at, part): (usize, &str)| match at % 2 {
-        0 => html! { (part) }.into_string(),
-        _ => html! { code { (part) } }.into_string(),
-    };
-    parts.map(part).collect()
+/// A text with what stands in back ticks as code.
+fn code_spans(text: &str) -> Markup {
+    html! {
+        @for (at, part) in text.split('`').enumerate() {
+            @if at % 2 == 0 { (part) } @else { code { (part) } }
+        }
+    }
 }
