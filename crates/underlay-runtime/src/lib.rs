@@ -33,5 +33,8 @@ pub use pumps::{RewindTo, RunningPumps, RunningSubscribers, Subscribed};
 pub use registry::{AggregateInfo, OperationInfo, Registry};
 pub use schedules::{Missed, ScheduleDefinition, ScheduleInfo};
 pub use subscription::{FollowerStanding, FollowerState, FollowerStatus, SubscriptionState};
-pub use views::{RebuildFrom, Retried, RowAnswer, Standings, ViewAnswer, ViewStanding, ViewState};
+pub use views::{
+    OrderProgress, OrderRequest, OrderStanding, OrderState, RebuildFrom, Retried, RowAnswer, RowDifference,
+    Standings, Verified, ViewAnswer, ViewOrder, ViewStanding, ViewState, ViewTask,
+};
 pub use work::{QueueStanding, ReceiverState, RunningWork, WorkStandings, WorkerState};

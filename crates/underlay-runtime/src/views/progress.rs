@@ -58,6 +58,9 @@ pub(crate) struct Progress {
     skipped: HashSet<(Position, EventId)>,
     /// The rows that are stored reflect every event at or below it; between the two as well.
     pub(crate) reflected: Position,
+    /// Where it ends for now; none at the head of the log. It is the end of a page of another one who follows the
+    /// same log.
+    pub(crate) until: Option<Checkpoint>,
     ahead: Option<LogPage>,
 }
 
@@ -149,7 +152,7 @@ impl Views {
     ) -> Result<Advance, ViewHalt> {
         let mut page = match progress.ahead.take() {
             Some(page) => page,
-            None => self.read_page(&progress.filter, progress.scanned.position).await?,
+            None => self.read_page(progress, progress.scanned.position).await?,
         };
         if page.scanned_to == progress.scanned.position {
             return Ok(Advance::FoundNothing);
@@ -162,7 +165,7 @@ impl Views {
                 if page.at_head {
                     return Ok(None);
                 }
-                self.read_page(&progress.filter, page.scanned_to).await.map(Some)
+                self.read_page_until(&progress.filter, page.scanned_to, progress.until).await.map(Some)
             };
             let events = progress.without_parked(page.events);
             let fold = self.fold_events(folder, &progress.table, &mut progress.held, events);
@@ -173,7 +176,7 @@ impl Views {
                     if let Err(fault) = progress.park(folder, &faults) {
                         return Err(self.store_before(folder, progress, fault).await);
                     }
-                    page = self.read_page(&progress.filter, progress.scanned.position).await?;
+                    page = self.read_page(progress, progress.scanned.position).await?;
                 }
             }
         };
@@ -194,9 +197,23 @@ impl Views {
         Ok(())
     }
 
-    async fn read_page(&self, filter: &LogFilter, after: Position) -> Result<LogPage, Error> {
+    async fn read_page(&self, progress: &Progress, after: Position) -> Result<LogPage, Error> {
+        self.read_page_until(&progress.filter, after, progress.until).await
+    }
+
+    async fn read_page_until(
+        &self,
+        filter: &LogFilter,
+        after: Position,
+        until: Option<Checkpoint>,
+    ) -> Result<LogPage, Error> {
         let limit = self.config.view_batch_events_max;
-        self.store.read_all(&LogScope::EveryTenant, after, filter, limit).await
+        let mut page = self.store.read_all(&LogScope::EveryTenant, after, filter, limit).await?;
+        if let Some(until) = until.filter(|until| page.scanned_to >= until.position) {
+            page.events.retain(|event| event.position <= until.position);
+            (page.scanned_to, page.scanned_to_id, page.at_head) = (until.position, until.event_id, true);
+        }
+        Ok(page)
     }
 
     /// Folds events into the rows that are held; all of them, or where one cannot be taken, none.
@@ -253,7 +270,7 @@ impl Views {
         progress: &mut Progress,
         fault: &ViewFault,
     ) -> Result<(), ViewHalt> {
-        let page = self.read_page(&progress.filter, progress.scanned.position).await?;
+        let page = self.read_page(progress, progress.scanned.position).await?;
         let before: Vec<RecordedEvent> =
             page.events.into_iter().take_while(|event| commit_end(event) < fault.commit_end).collect();
         let last = before.last().map(commit_end);
@@ -317,6 +334,7 @@ impl Progress {
             parked_count: parked,
             skipped: HashSet::new(),
             reflected: stored.position,
+            until: None,
             ahead: None,
         }
     }
@@ -436,6 +454,7 @@ mod tests {
             parked_count: 0,
             skipped: HashSet::new(),
             reflected: Position::START,
+            until: None,
             ahead: None,
         }
     }

@@ -13,6 +13,7 @@ use serde::Serialize;
 use underlay_core::{Error, Position, SkippedEvent, StopCause, ViewInfo, ViewSchema, ViewStop};
 
 use super::Views;
+use super::order::{OrderStanding, ViewOrder};
 use super::rebuild::rebuild_lease;
 use super::runner::ViewState;
 use crate::subscription::{FollowerStatus, SubscriptionState, is_past, told_of};
@@ -44,6 +45,8 @@ pub struct ViewStanding {
     pub problem: Option<String>,
     /// What persons have skipped.
     pub skipped: Vec<SkippedEvent>,
+    /// What was last ordered of it, and how far that is.
+    pub order: Option<OrderStanding>,
 }
 
 /// Where all views stand.
@@ -67,6 +70,8 @@ struct ViewFacts {
     /// That its checkpoint does not fit the log.
     refused: Option<String>,
     folded_by: Option<String>,
+    /// The process that builds a generation, where leases tell.
+    built_by: Option<String>,
     is_being_rebuilt: bool,
     skipped: Vec<SkippedEvent>,
 }
@@ -102,7 +107,8 @@ impl Views {
             }
             if let Some(leases) = self.leases(&schema.name) {
                 facts.folded_by = self.holder(&schema.name).await?;
-                facts.is_being_rebuilt = leases.find(&rebuild_lease(&schema.name)).await?.is_some();
+                facts.built_by = leases.find(&rebuild_lease(&schema.name)).await?.map(|lease| lease.holder);
+                facts.is_being_rebuilt = facts.built_by.is_some();
             } else {
                 facts.is_being_rebuilt = facts.info.as_ref().is_some_and(|info| info.building.is_some());
             }
@@ -184,6 +190,10 @@ fn standing(
         stop: stop.cloned(),
         problem,
         skipped: facts.skipped.clone(),
+        order: info
+            .and_then(|info| info.order.as_ref())
+            .and_then(ViewOrder::of)
+            .map(|order| OrderStanding::new(order, facts.built_by.clone())),
     }
 }
 
@@ -221,6 +231,7 @@ mod tests {
             replaced: None,
             discarded: 0,
             stop: None,
+            order: None,
         };
         ViewFacts { info: Some(info), folded_by: Some("another".to_owned()), ..ViewFacts::default() }
     }
