@@ -32,7 +32,7 @@ impl App {
         if let LogReaders::Roles(readers) = &config.log_readers {
             roles.extend(readers.iter().cloned());
         }
-        roles.extend(config.operators.iter().cloned());
+        roles.extend(config.operators.iter().chain(&config.store_operators).cloned());
         let links_at_once = Semaphore::new(LINKS_AT_ONCE_MAX);
         Self(Arc::new(Inner { engine, config, budgets, admission, links_at_once, schemas, roles }))
     }

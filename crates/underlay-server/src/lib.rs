@@ -43,6 +43,7 @@ mod schedules;
 mod serve;
 mod start_page;
 mod streams;
+mod view_orders;
 mod view_query;
 mod views;
 

@@ -11,7 +11,7 @@ use crate::door::roles::{self, Use};
 use crate::problem::Problem;
 use crate::{
     ServerConfig, admin, command_status, commands, edge, events, health, host, links, schedules, start_page,
-    streams, views,
+    streams, view_orders, views,
 };
 
 /// Categories that would read like the addresses of something else.
@@ -69,6 +69,13 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 /// | `GET /v1/admin/schedules/{name}` | one of them |
 /// | `PUT /v1/admin/schedules/{name}` | puts a schedule, in place of one of that name |
 /// | `DELETE /v1/admin/schedules/{name}` | removes a schedule |
+/// | `GET /v1/admin/views` | where every view stands, over all tenants, and what is ordered of it |
+/// | `GET /v1/admin/views/{view}` | where one stands |
+/// | `POST /v1/admin/views/{view}/rebuild?from_start=` | orders a rebuild: 202, and where it stands |
+/// | `POST /v1/admin/views/{view}/verify?repair=` | orders every row to be compared with one that is folded anew: 202 |
+/// | `POST /v1/admin/views/{view}/cancel`, `…/revert`, `…/discard` | cancels the order; brings the rows before back; gives up what is not read |
+/// | `POST /v1/admin/views/{view}/retry`, `…/skip` | tries a view again that is stopped, or passes over the event it is stopped at |
+/// | `GET /v1/admin/views/{view}/parked?after=&limit=` | a page of the events that its rows lack |
 /// | `GET /links/{page}/{secret}?tenant=&subject=&id=` | what a link is for that the service has sent, as HTML |
 /// | `POST /links/{page}/{secret}?tenant=&subject=&id=` | does what the link is for |
 /// | `GET /livez`, `GET /readyz` | whether the process answers, and whether it can serve |
@@ -78,7 +85,8 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 /// Everything below `/v1/` asks for credentials, and for the roles that
 /// commands, operations and views declare; the log and its streams are for
 /// [`log_readers`](ServerConfig::log_readers), and everything below `/v1/admin/` for
-/// [`operators`](ServerConfig::operators).
+/// [`operators`](ServerConfig::operators); what is below `/v1/admin/views` is over all tenants, and for
+/// [`store_operators`](ServerConfig::store_operators).
 ///
 /// # Errors
 /// As [`check_addresses`], and [`Error::Invalid`] where one of `hosts_allowed` is no name.
@@ -152,7 +160,7 @@ const COMMAND: &str = "/v1/commands/{id}";
 const SCHEDULE: &str = "/v1/admin/schedules/{name}";
 
 /// What asks for credentials. There is no other way into the router for a handler of a tenant's data.
-fn entries() -> [Entry; 18] {
+fn entries() -> [Entry; 28] {
     let reads = |path, to, handler| Entry { method: "GET", path, to, handler };
     let writes = |path, to, handler| Entry { method: "POST", path, to, handler };
     [
@@ -175,6 +183,17 @@ fn entries() -> [Entry; 18] {
         reads(SCHEDULE, Use::Work, get(schedules::find)),
         Entry { method: "PUT", path: SCHEDULE, to: Use::Work, handler: put(schedules::put) },
         Entry { method: "DELETE", path: SCHEDULE, to: Use::Work, handler: delete(schedules::remove) },
+        // Views as a whole, over all tenants.
+        reads("/v1/admin/views", Use::Views, get(view_orders::list)),
+        reads("/v1/admin/views/{view}", Use::Views, get(view_orders::find)),
+        reads("/v1/admin/views/{view}/parked", Use::Views, get(view_orders::parked)),
+        writes("/v1/admin/views/{view}/rebuild", Use::Views, post(view_orders::rebuild)),
+        writes("/v1/admin/views/{view}/verify", Use::Views, post(view_orders::verify)),
+        writes("/v1/admin/views/{view}/cancel", Use::Views, post(view_orders::cancel)),
+        writes("/v1/admin/views/{view}/revert", Use::Views, post(view_orders::revert)),
+        writes("/v1/admin/views/{view}/discard", Use::Views, post(view_orders::discard)),
+        writes("/v1/admin/views/{view}/retry", Use::Views, post(view_orders::retry)),
+        writes("/v1/admin/views/{view}/skip", Use::Views, post(view_orders::skip)),
     ]
 }
 

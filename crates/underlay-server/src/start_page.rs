@@ -27,7 +27,7 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src dat
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The addresses that are there whatever the service is made of.
-const ENDPOINTS: [(&str, &str); 9] = [
+const ENDPOINTS: [(&str, &str); 10] = [
     ("/v1/events", "everything that happened, in pages"),
     ("/v1/views", "the views, and where they stand"),
     ("/v1/streams/{stream}", "what happened to one aggregate"),
@@ -41,6 +41,10 @@ const ENDPOINTS: [(&str, &str); 9] = [
         "what was given up, to be replayed or discarded; one by its id; for operators",
     ),
     ("/v1/admin/schedules", "what is given again and again; GET, PUT and DELETE with a name; for operators"),
+    (
+        "/v1/admin/views",
+        "where views stand over all tenants; one by its name; POST …/rebuild and …/verify; for operators of the store",
+    ),
     ("/livez", "whether the process answers"),
     ("/readyz", "whether it can serve"),
 ];
@@ -259,7 +263,10 @@ fn view_section(views: Option<Vec<ViewBody>>, reader: &Reader<'_>) -> Markup {
                         table {
                             thead { tr {
                                 th scope="col" { "View" } th scope="col" { "Status" }
-                                th scope="col" { "Position" } th scope="col" { "Indexed columns" }
+                                @if views.iter().any(|view| view.position.is_some()) {
+                                    th scope="col" { "Position" }
+                                }
+                                th scope="col" { "Indexed columns" }
                             } }
                             tbody { @for view in &views { (view_row(view)) } }
                         }
@@ -373,7 +380,7 @@ fn view_row(view: &ViewBody) -> Markup {
         tr {
             th scope="row" { a href={ "/v1/views/" (view.name) } { (view.name) } }
             td { span class=(status_class(view.status)) { (view.status) } }
-            td class="number" { (view.position) }
+            @if let Some(position) = view.position { td class="number" { (position) } }
             td { (if indexed.is_empty() { "none".to_owned() } else { indexed.join(", ") }) }
         }
     }

@@ -216,7 +216,9 @@ pub struct OrderStanding {
 }
 
 impl OrderStanding {
-    pub(crate) fn new(order: ViewOrder, holder: Option<String>) -> Self {
+    /// An order, and the process that carries it out now.
+    #[must_use]
+    pub fn new(order: ViewOrder, holder: Option<String>) -> Self {
         let progress = order.progress.as_ref();
         let is_folded = order.state == OrderState::Folding;
         Self {

@@ -28,7 +28,7 @@ use underlay_core::{Checkpoint, Error, Position, Swept, Timestamp, ViewInfo};
 
 use super::Views;
 use super::fold::ViewFolder;
-use super::order::{OrderProgress, OrderState, OrderStanding, Verified, ViewOrder, ViewTask, body_of};
+use super::order::{OrderProgress, OrderStanding, OrderState, Verified, ViewOrder, ViewTask, body_of};
 use super::progress::{Progress, ViewHalt};
 use super::rebuild::{Built, RebuildFrom, Watcher, rebuild_lease};
 use crate::subscription::has_passed;
@@ -457,20 +457,31 @@ impl Underway<'_> {
         Err(Error::unavailable(format!("the order for view {} is stored by others at the same moment", self.view)))
     }
 
+    /// Whether an order as it is stored was not ended by anybody else, nor begun by another process since.
+    fn is_still_ours(&self, known: &ViewOrder) -> bool {
+        let (Some(own), Some(known_progress)) = (&self.order.progress, &known.progress) else {
+            return !known.state.is_ended();
+        };
+        match known.state.is_ended() {
+            true => known.state == self.order.state && known_progress.by == own.by,
+            false => known_progress.by == own.by || known_progress.since < own.since,
+        }
+    }
+
     /// Finds out why the order has another number: it was cancelled, another was given, or it was given again; or the
     /// answer to our own store was lost.
     async fn find_again(&mut self) -> Result<(), Error> {
         let stored = self.views.info(&self.view).await?.and_then(|info| info.order);
         let known = stored.as_ref().and_then(ViewOrder::of).filter(|known| known.is_same(&self.order));
         match (stored, known) {
-            (Some(stored), Some(known)) if known.state != OrderState::Cancelled => {
+            (Some(stored), Some(known)) if self.is_still_ours(&known) => {
                 self.number = stored.number;
                 self.order.in_background |= known.in_background;
                 Ok(())
             }
             (_, Some(known)) => {
-                let reason = known.reason.unwrap_or_else(|| "it was cancelled".to_owned());
-                Err(Error::invalid(format!("view {} is not {}: {reason}", self.view, known.task.doing())))
+                let reason = known.reason.unwrap_or_else(|| "another process has taken it over".to_owned());
+                Err(Error::invalid(format!("view {} is not {} here: {reason}", self.view, known.task.doing())))
             }
             (_, None) => Err(Error::invalid(format!(
                 "view {} is not {}: something else was ordered of it",

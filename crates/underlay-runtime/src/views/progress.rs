@@ -89,6 +89,7 @@ impl Views {
         let table = self.rows(&schema.name).prepare(&schema, start).await?;
         let stored = self.rows(&schema.name).checkpoint(&table).await?;
         self.check_checkpoint(&schema.name, &stored).await?;
+        self.check_unaltered(&table).await?;
         let active = self.info(&schema.name).await?.map(|info| info.active);
         active.iter().try_for_each(|active| check_complete(folder, active))?;
         let parked = active.map_or(0, |active| active.parked);
@@ -122,6 +123,20 @@ impl Views {
     pub(crate) async fn check_checkpoint(&self, view: &str, checkpoint: &Checkpoint) -> Result<(), Error> {
         let repair = format!("{} view rebuild {view}", self.config.program);
         self.store.check_checkpoint(&format!("view {view}"), checkpoint, &repair).await
+    }
+
+    /// Refuses a table that was altered by hand, with what differs and what mends it.
+    pub(crate) async fn check_unaltered(&self, table: &ViewTable) -> Result<(), Error> {
+        let view = &table.schema.name;
+        let alterations = self.rows(view).alterations(table).await?;
+        if alterations.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Damaged(format!(
+            "the table of view {view} was altered by hand: {}; undo that, or run `{} view rebuild {view}`",
+            alterations.join(", "),
+            self.config.program
+        )))
     }
 
     /// Reads the next page and folds it; the page after it is read meanwhile. Rows and checkpoint are

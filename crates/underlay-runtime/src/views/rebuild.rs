@@ -206,7 +206,14 @@ impl Views {
         let ours = building.filter(|building| {
             building.fingerprint == schema.fingerprint() && check_complete(folder, building).is_ok()
         });
-        Ok(ours.map(|building| ViewTable { schema: schema.clone(), generation: building.number }))
+        let Some(building) = ours else { return Ok(None) };
+        let table = ViewTable { schema: schema.clone(), generation: building.number };
+        match self.check_unaltered(&table).await {
+            Ok(()) => Ok(Some(table)),
+            // It is begun anew.
+            Err(Error::Damaged(_) | Error::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Folds a generation up to the head and swaps it in, from where it is; begins one where there is none.

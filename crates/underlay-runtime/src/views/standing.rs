@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::Serialize;
-use underlay_core::{Error, Position, SkippedEvent, StopCause, ViewInfo, ViewSchema, ViewStop};
+use underlay_core::{Error, Position, SkippedEvent, StopCause, ViewInfo, ViewSchema, ViewStop, ViewTable};
 
 use super::Views;
 use super::order::{OrderStanding, ViewOrder};
@@ -67,7 +67,7 @@ pub(super) struct Facts {
 #[derive(Default)]
 struct ViewFacts {
     info: Option<ViewInfo>,
-    /// That its checkpoint does not fit the log.
+    /// That its checkpoint does not fit the log, or its table was altered by hand.
     refused: Option<String>,
     folded_by: Option<String>,
     /// The process that builds a generation, where leases tell.
@@ -89,6 +89,15 @@ impl Views {
         Ok(self.standings_by(&*self.known.ask(&*self.clock, ask).await?))
     }
 
+    /// That the generation that is read fits the log, and its table is as it was made.
+    async fn check_readable(&self, schema: &ViewSchema, info: &ViewInfo) -> Result<(), Error> {
+        self.check_checkpoint(&schema.name, &info.active.checkpoint).await?;
+        if info.active.fingerprint != schema.fingerprint() {
+            return Ok(());
+        }
+        self.check_unaltered(&ViewTable { schema: schema.clone(), generation: info.active.number }).await
+    }
+
     async fn facts(&self) -> Result<Facts, Error> {
         let mut infos: HashMap<String, ViewInfo> =
             self.infos().await?.into_iter().map(|info| (info.name.clone(), info)).collect();
@@ -98,9 +107,12 @@ impl Views {
         for schema in self.registry.views() {
             let mut facts = ViewFacts { info: infos.remove(&schema.name), ..ViewFacts::default() };
             if let Some(info) = &facts.info {
-                match self.check_checkpoint(&schema.name, &info.active.checkpoint).await {
-                    Ok(()) => {}
-                    Err(refused @ Error::CheckpointRefused(_)) => facts.refused = Some(refused.to_string()),
+                match self.check_readable(&schema, info).await {
+                    // A swap came in between: the next look sees what is read.
+                    Ok(()) | Err(Error::NotFound(_)) => {}
+                    Err(refused @ (Error::CheckpointRefused(_) | Error::Damaged(_))) => {
+                        facts.refused = Some(refused.to_string());
+                    }
                     Err(error) => return Err(error),
                 }
                 facts.skipped = self.rows(&schema.name).skipped(&schema.name).await?;

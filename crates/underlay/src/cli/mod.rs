@@ -22,6 +22,7 @@ mod stream;
 mod token;
 mod user;
 mod view;
+mod view_orders;
 mod worker;
 
 use std::ffi::OsString;

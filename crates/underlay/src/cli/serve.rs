@@ -81,6 +81,7 @@ fn config(app: &App) -> ServerConfig {
     if let Some(readers) = &app.door.log_readers {
         config.log_readers = readers.clone();
     }
+    config.store_operators.extend(app.config.settings.credentials.store_operators.iter().cloned());
     app.service.with_links(config)
 }
 
