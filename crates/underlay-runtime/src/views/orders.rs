@@ -450,7 +450,11 @@ impl Underway<'_> {
                     self.number = number;
                     return Ok(());
                 }
-                Err(Error::CheckpointMoved { .. }) => self.find_again().await?,
+                Err(Error::CheckpointMoved { .. }) => {
+                    if self.find_again().await? {
+                        return Ok(());
+                    }
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -469,15 +473,19 @@ impl Underway<'_> {
     }
 
     /// Finds out why the order has another number: it was cancelled, another was given, or it was given again; or the
-    /// answer to our own store was lost.
-    async fn find_again(&mut self) -> Result<(), Error> {
+    /// answer to our own store was lost. Whether it is stored how it ended, by us or by who went on with it.
+    async fn find_again(&mut self) -> Result<bool, Error> {
         let stored = self.views.info(&self.view).await?.and_then(|info| info.order);
         let known = stored.as_ref().and_then(ViewOrder::of).filter(|known| known.is_same(&self.order));
         match (stored, known) {
             (Some(stored), Some(known)) if self.is_still_ours(&known) => {
                 self.number = stored.number;
-                self.order.in_background |= known.in_background;
-                Ok(())
+                let is_ended = known.state.is_ended();
+                match is_ended {
+                    true => self.order = known,
+                    false => self.order.in_background |= known.in_background,
+                }
+                Ok(is_ended)
             }
             (_, Some(known)) => {
                 let reason = known.reason.unwrap_or_else(|| "another process has taken it over".to_owned());
