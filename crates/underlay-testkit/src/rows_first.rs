@@ -92,7 +92,9 @@ impl<R: ReadModels + Clone> ReadModelsLayer for RowsFirst<R> {
                 && !scanned.rows.iter().any(|(there, _)| there == address)
         });
         let removed: Vec<_> = removed
-            .map(|((.., address), reflects)| (address.clone(), LoadedRow { values: None, reflects: *reflects }))
+            .map(|((.., address), reflects)| {
+                (address.clone(), LoadedRow { values: None, reflects: *reflects })
+            })
             .collect();
         scanned.rows.extend(removed);
         scanned.rows.sort_by(|(one, _), (other, _)| one.cmp(other));

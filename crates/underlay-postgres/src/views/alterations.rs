@@ -24,7 +24,8 @@ pub(crate) fn find(rows: &[Row], table: &ViewTable) -> Result<Vec<String>, Failu
     let made = as_made(table);
     let (mut there, mut told, mut checks) = (Parts::new(), Vec::new(), 0);
     for row in rows {
-        let (kind, name, defined): (&str, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        let (kind, name, defined): (&str, String, String) =
+            (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         let kind = match kind {
             "tenant check" => {
                 // Its name is the server's.
@@ -87,10 +88,7 @@ fn as_made(table: &ViewTable) -> Parts {
         let null = if column.nullable { "" } else { " NOT NULL" };
         parts.insert(("column", column.name.clone()), format!("{}{null}", plain_type(column)));
         if column.indexed {
-            parts.insert(
-                ("index", format!("{plain}.{at}")),
-                format!("btree tenant, {}, key", column.name),
-            );
+            parts.insert(("index", format!("{plain}.{at}")), format!("btree tenant, {}, key", column.name));
         }
     }
     parts

@@ -27,8 +27,7 @@ impl Work for PutOrder<'_> {
         // Of two that know one number, the second waits here and then sees the next.
         lock_view(client, view).await?.ok_or_else(|| no_view(view))?;
         let (known, body) = (stored_number(known), body.as_str());
-        let parameters: [Parameter<'_>; 3] =
-            [(&view, Type::TEXT), (&known, Type::INT8), (&body, Type::TEXT)];
+        let parameters: [Parameter<'_>; 3] = [(&view, Type::TEXT), (&known, Type::INT8), (&body, Type::TEXT)];
         let put = client.query_typed(include_str!("../sql/put_view_order.sql"), &parameters).await?;
         let row = put.first().ok_or_else(|| Failure::Answer(order_moved(view)))?;
         event_row::count(row, 0)

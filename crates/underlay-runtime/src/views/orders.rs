@@ -69,7 +69,8 @@ impl Views {
         for _ in 0..GIVEN_MAX {
             let info = self.info(view).await?.ok_or_else(|| Error::NotFound(format!("view {view}")))?;
             let known = info.order.as_ref().map_or(0, |stored| stored.number);
-            let standing = info.order.as_ref().and_then(ViewOrder::of).filter(|order| !order.state.is_ended());
+            let standing =
+                info.order.as_ref().and_then(ViewOrder::of).filter(|order| !order.state.is_ended());
             let order = match standing {
                 Some(standing) if standing.definition == definition => {
                     let is_same = standing.task == request.task
@@ -156,10 +157,11 @@ impl Views {
             let info = self.info(view).await?;
             let stored = info.and_then(|info| info.order);
             let known = stored.as_ref().map_or(0, |stored| stored.number);
-            let Some(order) =
-                stored.as_ref().and_then(ViewOrder::of).filter(|order| !order.state.is_ended())
+            let Some(order) = stored.as_ref().and_then(ViewOrder::of).filter(|order| !order.state.is_ended())
             else {
-                return Err(Error::invalid(format!("nothing is ordered of view {view} that could be cancelled")));
+                return Err(Error::invalid(format!(
+                    "nothing is ordered of view {view} that could be cancelled"
+                )));
             };
             let holder = self.order_holder(view).await?;
             if order.state == OrderState::Swapping && holder.is_some() {
@@ -184,7 +186,9 @@ impl Views {
                 Err(error) => return Err(error),
             }
         }
-        Err(Error::unavailable(format!("the order for view {view} comes on too fast to be cancelled; try again")))
+        Err(Error::unavailable(format!(
+            "the order for view {view} comes on too fast to be cancelled; try again"
+        )))
     }
 
     /// As [`Engine::discard_view`](crate::Engine::discard_view).
@@ -458,7 +462,10 @@ impl Underway<'_> {
                 Err(error) => return Err(error),
             }
         }
-        Err(Error::unavailable(format!("the order for view {} is stored by others at the same moment", self.view)))
+        Err(Error::unavailable(format!(
+            "the order for view {} is stored by others at the same moment",
+            self.view
+        )))
     }
 
     /// Whether an order as it is stored was not ended by anybody else, nor begun by another process since.
@@ -489,7 +496,11 @@ impl Underway<'_> {
             }
             (_, Some(known)) => {
                 let reason = known.reason.unwrap_or_else(|| "another process has taken it over".to_owned());
-                Err(Error::invalid(format!("view {} is not {} here: {reason}", self.view, known.task.doing())))
+                Err(Error::invalid(format!(
+                    "view {} is not {} here: {reason}",
+                    self.view,
+                    known.task.doing()
+                )))
             }
             (_, None) => Err(Error::invalid(format!(
                 "view {} is not {}: something else was ordered of it",

@@ -201,7 +201,11 @@ impl Views {
     }
 
     /// The generation of this definition that a rebuild has begun, where its rows lack nothing they may not.
-    pub(super) async fn begun(&self, folder: &dyn ViewFolder, schema: &ViewSchema) -> Result<Option<ViewTable>, Error> {
+    pub(super) async fn begun(
+        &self,
+        folder: &dyn ViewFolder,
+        schema: &ViewSchema,
+    ) -> Result<Option<ViewTable>, Error> {
         let building = self.info(&schema.name).await?.and_then(|info| info.building);
         let ours = building.filter(|building| {
             building.fingerprint == schema.fingerprint() && check_complete(folder, building).is_ok()

@@ -79,7 +79,9 @@ impl Underway<'_> {
     fn is_of_the_rows(&mut self, error: &Error) -> bool {
         match error {
             Error::Damaged(_) => true,
-            Error::NotFound(_) | Error::Backend { .. } | Error::Invalid(_) => !self.verified().alterations.is_empty(),
+            Error::NotFound(_) | Error::Backend { .. } | Error::Invalid(_) => {
+                !self.verified().alterations.is_empty()
+            }
             _ => false,
         }
     }
@@ -146,8 +148,7 @@ impl Underway<'_> {
     ) -> Result<(), Error> {
         let at = served.checkpoint.position;
         let last = served.rows.last().map(|(address, _)| address.clone()).filter(|_| served.more);
-        let mut expected =
-            Expected { views: self.views, built, rows: VecDeque::new(), after, more: true };
+        let mut expected = Expected { views: self.views, built, rows: VecDeque::new(), after, more: true };
         for (address, row) in served.rows {
             // One that was removed is not there.
             let Some(values) = row.values else { continue };

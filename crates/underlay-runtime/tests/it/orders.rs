@@ -12,8 +12,8 @@ use underlay_core::{
     TenantId, Value, View, ViewBatch, ViewTable,
 };
 use underlay_runtime::{
-    Engine, EngineConfig, FollowerStatus, OrderRequest, OrderState, Ports, RebuildFrom, Registry, RowDifference,
-    ViewOrder, ViewTask,
+    Engine, EngineConfig, FollowerStatus, OrderRequest, OrderState, Ports, RebuildFrom, Registry,
+    RowDifference, ViewOrder, ViewTask,
 };
 use underlay_testkit::{Over, ReadModelsLayer, RowsFirst};
 
@@ -117,16 +117,17 @@ async fn every_kind_of_drift_is_told_and_repaired() {
     let verified = order.verified.unwrap();
     assert_eq!((verified.rows, verified.changed, verified.missing, verified.extra), (4, 1, 1, 1));
     let at = Position::from_number(20);
-    let told = |tenant: TenantId, key: &str, column: Option<&str>, served: Option<&str>, expected: Option<&str>| {
-        RowDifference {
-            tenant,
-            key: key.to_owned(),
-            position: at,
-            column: column.map(str::to_owned),
-            served: served.map(str::to_owned),
-            expected: expected.map(str::to_owned),
-        }
-    };
+    let told =
+        |tenant: TenantId, key: &str, column: Option<&str>, served: Option<&str>, expected: Option<&str>| {
+            RowDifference {
+                tenant,
+                key: key.to_owned(),
+                position: at,
+                column: column.map(str::to_owned),
+                served: served.map(str::to_owned),
+                expected: expected.map(str::to_owned),
+            }
+        };
     let mut expected = vec![
         told(tenant(), "a", Some("cents"), Some("77"), Some("5")),
         told(tenant(), "b", None, None, Some("[5,5]")),
@@ -255,7 +256,10 @@ async fn what_an_interrupted_rebuild_has_built_is_not_thrown_away_by_a_compariso
     let begun = read_models.begin_generation(&Balances::schema(), start).await.unwrap();
     let refused = carried_out(&engine, ViewTask::Verify).await.unwrap_err();
     let Error::Invalid(reason) = refused else { panic!("{refused}") };
-    assert!(reason.contains("`view rebuild balances`") && reason.contains("`view discard balances`"), "{reason}");
+    assert!(
+        reason.contains("`view rebuild balances`") && reason.contains("`view discard balances`"),
+        "{reason}"
+    );
     assert_eq!(engine.discard_view(VIEW, "ann").await.unwrap(), [begun.generation]);
     carried_out(&engine, ViewTask::Verify).await.unwrap();
     // What a comparison has left, the next one folds anew.
@@ -278,14 +282,17 @@ async fn an_order_in_the_background_is_carried_out_and_everybody_sees_how_far_it
     assert_eq!((order.state, order.ordered_by.as_str()), (OrderState::Waiting, "ann"));
     let again = OrderRequest { by: "bob".to_owned(), ..ordered.clone() };
     assert_eq!(engine.order_view(VIEW, &again).await.unwrap(), order, "the same order again is one order");
-    let other = engine.order_view(VIEW, &OrderRequest { task: ViewTask::Verify, ..ordered }).await.unwrap_err();
+    let other =
+        engine.order_view(VIEW, &OrderRequest { task: ViewTask::Verify, ..ordered }).await.unwrap_err();
     assert!(other.to_string().contains("as ann ordered") && other.to_string().contains("cancel"), "{other}");
     let standing = engine.view_standings_now().await.unwrap().views.remove(0).order.unwrap();
     assert_eq!(standing.order, order);
 
     // A process of another definition leaves it alone.
     let older = process(&log, read_models.clone(), Registry::default().view(Twice::<2>));
-    assert!(older.carry_out_order(VIEW, |_| {}).await.unwrap_err().to_string().contains("another definition"));
+    assert!(
+        older.carry_out_order(VIEW, |_| {}).await.unwrap_err().to_string().contains("another definition")
+    );
 
     let views = engine.start_views();
     let ended = async || {
@@ -317,9 +324,11 @@ async fn nothing_is_swapped_in_after_its_order_was_cancelled() {
         if !is_cancelled && order.progress.as_ref().is_some_and(|progress| progress.position.number() == 30) {
             is_cancelled = true;
             let (engine, at) = (engine.clone(), tokio::runtime::Handle::current());
-            std::thread::spawn(move || at.block_on(async move { engine.cancel_order(VIEW, "bob").await.unwrap() }))
-                .join()
-                .unwrap();
+            std::thread::spawn(move || {
+                at.block_on(async move { engine.cancel_order(VIEW, "bob").await.unwrap() })
+            })
+            .join()
+            .unwrap();
         }
     };
     let refused = working.carry_out_order(VIEW, told).await.unwrap_err();

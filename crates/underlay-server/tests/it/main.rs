@@ -30,4 +30,5 @@ mod socket;
 mod start_page;
 mod stored_commands;
 mod tenants;
+mod view_orders;
 mod views;

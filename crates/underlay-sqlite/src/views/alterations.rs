@@ -72,9 +72,7 @@ impl Shape {
             }
         }
         let is_new = |name: &&String| !self.columns.contains_key(*name);
-        told.extend(
-            found.columns.keys().filter(is_new).map(|name| format!("column {name:?} was added")),
-        );
+        told.extend(found.columns.keys().filter(is_new).map(|name| format!("column {name:?} was added")));
         if told.is_empty() && self.table.as_ref() != Some(text) {
             told.push(format!("the table is defined otherwise: {}", shortened(text)));
         }

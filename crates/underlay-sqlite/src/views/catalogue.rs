@@ -13,9 +13,9 @@ use underlay_core::adapter::{
     At, ListedGeneration, ViewList, check_definition, stored_name, stored_number, stored_time,
 };
 use underlay_core::{
-    Checkpoint, Error, EventId, Fingerprint, Generation, Json, ParkedEvent, Position, SkipOrder, SkippedEvent,
-    StoreId, StoredOrder, Swap, Swept, Timestamp, Version, ViewInfo, ViewSchema, ViewTable, no_generation,
-    none_replaced, still_read,
+    Checkpoint, Error, EventId, Fingerprint, Generation, Json, ParkedEvent, Position, SkipOrder,
+    SkippedEvent, StoreId, StoredOrder, Swap, Swept, Timestamp, Version, ViewInfo, ViewSchema, ViewTable,
+    no_generation, none_replaced, still_read,
 };
 use uuid::Uuid;
 

@@ -14,7 +14,8 @@ fn body(text: &str) -> Json {
 /// Sentence 25: what was ordered of a view is listed with it, and replaced by one of all who know its number.
 pub async fn an_order_is_replaced_by_who_knows_it<F: ReadModelsFixture>(fixture: F) {
     let subject = Subject::of(&fixture).await;
-    let listed = async |subject: &Subject| subject.models.views().await.expect("views answers").remove(0).order;
+    let listed =
+        async |subject: &Subject| subject.models.views().await.expect("views answers").remove(0).order;
     let put = async |known: u64, text: &str| subject.models.put_order(VIEW, known, &body(text)).await;
     assert_eq!(listed(&subject).await, None);
     let missing = subject.models.put_order("nobody", 0, &body("x")).await;

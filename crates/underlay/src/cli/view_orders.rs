@@ -52,7 +52,8 @@ pub(super) async fn verify(app: &App, view: &str, matches: &ArgMatches) -> Resul
     match task {
         ViewTask::Repair if app.json => Ok(()),
         ViewTask::Repair => {
-            let text = format!("view {view} is repaired; `{name} view revert {view}` brings back the rows before");
+            let text =
+                format!("view {view} is repaired; `{name} view revert {view}` brings back the rows before");
             Ok(writeln!(std::io::stdout().lock(), "{text}")?)
         }
         _ => Err(ExitError::failed(format!(
@@ -92,7 +93,10 @@ pub(super) fn print_order(view: &str, standing: &OrderStanding) -> Result<(), Ex
             format!("was {doing} for {by}{found}; {}", or_dash(order.ended_at))
         }
         OrderState::Failed => {
-            format!("was to be {doing} for {by} and was not: {}", order.reason.as_deref().unwrap_or("it failed"))
+            format!(
+                "was to be {doing} for {by} and was not: {}",
+                order.reason.as_deref().unwrap_or("it failed")
+            )
         }
         OrderState::Cancelled => {
             format!("was to be {doing} for {by}: {}", order.reason.as_deref().unwrap_or("it was cancelled"))
@@ -225,7 +229,10 @@ fn progress_of(standing: &OrderStanding) -> String {
     if order.state == OrderState::Comparing {
         let verified = order.verified.clone().unwrap_or_default();
         let differ = verified.changed + verified.missing + verified.extra;
-        return format!("comparing at position {}: {} rows, {differ} differ", progress.position, verified.rows);
+        return format!(
+            "comparing at position {}: {} rows, {differ} differ",
+            progress.position, verified.rows
+        );
     }
     let share = match progress.to.number() {
         0 => 100,
