@@ -6,7 +6,7 @@
 
 use underlay_core::adapter::Migration;
 
-pub(crate) const MIGRATIONS: [Migration; 15] = [
+pub(crate) const MIGRATIONS: [Migration; 16] = [
     Migration {
         number: 1,
         name: "migrations",
@@ -171,5 +171,13 @@ pub(crate) const MIGRATIONS: [Migration; 15] = [
         number: 15,
         name: "equal_schedules",
         parts: &[include_str!("../migrations/0015_equal_schedules/put_schedule.sql")],
+    },
+    Migration {
+        number: 16,
+        name: "view_orders",
+        parts: &[
+            include_str!("../migrations/0016_view_orders/view_orders.sql"),
+            include_str!("../migrations/0016_view_orders/rights.sql"),
+        ],
     },
 ];

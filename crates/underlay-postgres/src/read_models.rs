@@ -5,20 +5,22 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 use underlay_core::adapter::Walk;
 use underlay_core::adapter::stored_number;
-use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
+use underlay_core::limits::{QUERY_ROWS_SCANNED_MAX, SCAN_BYTES_MAX};
 use underlay_core::{
-    Checkpoint, Error, LoadedRow, ParkedEvent, Position, Query, ReadModels, RowAddress, RowChange, RowPage,
-    RowValues, SkipOrder, SkippedEvent, Swap, Swept, TenantId, Timestamp, Value, ViewBatch, ViewInfo,
-    ViewSchema, ViewTable, check_page_limit,
+    Checkpoint, Error, Json, LoadedRow, ParkedEvent, Position, Query, ReadModels, RowAddress, RowChange,
+    RowPage, RowValues, ScannedRows, SkipOrder, SkippedEvent, Swap, Swept, TenantId, Timestamp, Value,
+    ViewBatch, ViewInfo, ViewSchema, ViewTable, check_order, check_page_limit, check_scan_limit,
 };
 
-use crate::connections::session::{Parameter, SessionRole, Statement, Work, send};
+use crate::connections::session::{Parameter, Purpose, SessionRole, Statement, Work, send};
 use crate::error::Failure;
 use crate::log::event_row;
 use crate::store::{Open, PostgresStore};
+use crate::views::alterations;
 use crate::views::catalogue::{self, Activate, BeginGeneration, CreateView, GiveUp, Revert, Sweep};
 use crate::views::query::{self, Select};
 use crate::views::row_table::{self, RowArrays, Stored, stored};
+use crate::views::view_orders::PutOrder;
 use crate::views::view_stops::{self, SkipEvent};
 
 #[async_trait]
@@ -130,6 +132,38 @@ impl ReadModels for PostgresStore {
 
     async fn load(&self, table: &ViewTable, rows: &[RowAddress]) -> Result<Vec<LoadedRow>, Error> {
         Ok(load_rows(self, None, table, rows).await?.into_iter().map(LoadedRow::from).collect())
+    }
+
+    async fn scan(
+        &self,
+        table: &ViewTable,
+        after: Option<&RowAddress>,
+        limit: usize,
+    ) -> Result<ScannedRows, Error> {
+        check_scan_limit(limit)?;
+        let scanned = scan_rows(self, table, after, limit).await;
+        Ok(scanned.map_err(|failure| catalogue::moved(failure, table, None))?)
+    }
+
+    async fn alterations(&self, table: &ViewTable) -> Result<Vec<String>, Error> {
+        let generation = catalogue::stored_generation(table.generation)?;
+        let name = row_table::name(table);
+        let statements = [
+            catalogue::select_position(&table.schema.name, &generation),
+            Statement::new(include_str!("sql/select_table_shape.sql"), [(&name as _, Type::TEXT)]),
+        ];
+        let read = |mut answers: Vec<Vec<Row>>| {
+            let found = answers.pop().unwrap_or_default();
+            // Where there is no such generation the catalogue says so.
+            catalogue::position(&answers.concat_rows(), table)?;
+            alterations::find(&found, table)
+        };
+        Ok(self.0.sessions.read(&SessionRole::Worker, &statements, read).await?)
+    }
+
+    async fn put_order(&self, view: &str, known: u64, body: &Json) -> Result<u64, Error> {
+        check_order(body)?;
+        Ok(self.0.sessions.write(&SessionRole::Worker, &PutOrder { view, known, body }).await?)
     }
 
     async fn apply(&self, table: &ViewTable, batch: ViewBatch) -> Result<(), Error> {
@@ -275,6 +309,45 @@ async fn load_rows(
         }
     };
     found.map_err(|failure| catalogue::moved(failure, table, None))
+}
+
+/// Reads rows of all tenants above an address, with the checkpoint of the same moment.
+async fn scan_rows(
+    store: &PostgresStore,
+    table: &ViewTable,
+    after: Option<&RowAddress>,
+    limit: usize,
+) -> Result<ScannedRows, Failure> {
+    let generation = catalogue::stored_generation(table.generation)?;
+    // No tenant and no key is empty, so all rows are above these.
+    let (tenant, key) = after.map_or(("", ""), |after| (after.tenant.as_str(), after.key.as_str()));
+    let most = stored_number(limit as u64 + 1);
+    let sql = row_table::scan_rows(table);
+    let page =
+        Statement::new(&sql, [(&tenant as _, Type::TEXT), (&key as _, Type::TEXT), (&most as _, Type::INT8)]);
+    let before = [catalogue::select_checkpoint(&table.schema.name, &generation)];
+    let start = |answers: Vec<Vec<Row>>| {
+        let checkpoint = catalogue::checkpoint(&answers.concat_rows(), table)?;
+        Ok((ScannedRows { rows: Vec::new(), more: false, checkpoint }, 0))
+    };
+    let take = |(scanned, bytes): &mut (ScannedRows, usize), row: Row| {
+        if scanned.rows.len() == limit || *bytes >= SCAN_BYTES_MAX {
+            scanned.more = true;
+            // The row after as many as were asked for is the last that comes.
+            return Ok(scanned.rows.len() == limit);
+        }
+        let (key, values): (String, RowValues) = (row.try_get(0)?, row_table::values(&row, table)?);
+        let tenant = TenantId::new(row.try_get::<_, String>(table.schema.columns.len() + 1)?)
+            .map_err(|error| Failure::damaged(format!("a row of {}: {error}", row_table::name(table))))?;
+        let text = |value: &Value| if let Value::Text(text) = value { text.len() } else { 0 };
+        *bytes += key.len() + values.iter().map(text).sum::<usize>();
+        scanned.rows.push((RowAddress { tenant, key }, Some(values).into()));
+        Ok(true)
+    };
+    let sessions = &store.0.sessions;
+    let (scanned, _) =
+        sessions.read_page(Purpose::Engine, &SessionRole::Worker, &before, page, start, take).await?;
+    Ok(scanned)
 }
 
 /// The changes of a batch, sorted by statement; within each in the order of the table.

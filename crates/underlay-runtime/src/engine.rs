@@ -22,9 +22,9 @@ use crate::stops::Stops;
 use crate::views::Views;
 use crate::work::Workers;
 use crate::{
-    AsOf, EngineConfig, ExecuteError, ExecuteNamedError, Executed, PastState, QueueStanding, RebuildFrom,
-    Registry, Request, Retried, RowAnswer, RowsAt, RunningWork, Standings, ViewAnswer, ViewState,
-    WorkStandings, WorkerState,
+    AsOf, EngineConfig, ExecuteError, ExecuteNamedError, Executed, OrderRequest, OrderStanding, PastState,
+    QueueStanding, RebuildFrom, Registry, Request, Retried, RowAnswer, RowsAt, RunningWork, Standings,
+    ViewAnswer, ViewOrder, ViewState, WorkStandings, WorkerState,
 };
 
 /// The ports an engine works with.
@@ -396,9 +396,53 @@ impl Engine {
         &self,
         view: &str,
         from: RebuildFrom,
-        progress: impl FnMut(Position),
+        progress: impl FnMut(Position) + Send,
     ) -> Result<u32, Error> {
         self.0.views.rebuild_view(view, from, progress).await
+    }
+
+    /// Orders a view to be rebuilt, verified, or verified and repaired, and stores the order with the view. The same
+    /// order given again is one order. One in the background is carried out by whatever process keeps the view; any other
+    /// by [`Engine::carry_out_order`].
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no such view; [`Error::Invalid`] where another order is being carried out, or
+    /// a comparison would throw away what an interrupted rebuild has built; [`Error::ViewChanged`] where the rows that
+    /// are to be compared were built by another definition.
+    pub async fn order_view(&self, view: &str, request: &OrderRequest) -> Result<ViewOrder, Error> {
+        self.0.views.order(view, request).await
+    }
+
+    /// Carries out in this process what is ordered of a view, from where it is, and tells how far it comes. What is
+    /// interrupted stands, and goes on from there when it is carried out again.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where another process carries it out, or the store was away for too long;
+    /// [`Error::Invalid`] where nothing is ordered, it was cancelled meanwhile, or it cannot be carried out.
+    pub async fn carry_out_order(
+        &self,
+        view: &str,
+        told: impl FnMut(&ViewOrder) + Send,
+    ) -> Result<ViewOrder, Error> {
+        self.0.views.carry_out_here(view, told).await
+    }
+
+    /// Cancels what is ordered of a view, in whatever process it is carried out. What was built stays, until
+    /// [`Engine::discard_view`] gives it up or another order takes its place.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where nothing is ordered, or what was built is being swapped in.
+    pub async fn cancel_order(&self, view: &str, by: &str) -> Result<OrderStanding, Error> {
+        self.0.views.cancel_order(view, by).await
+    }
+
+    /// Gives up what a rebuild has built and did not swap in, and the generation that could be brought back. Returns
+    /// the numbers of those that are given up. What is ordered of the view is cancelled.
+    ///
+    /// # Errors
+    /// As [`Engine::cancel_order`], where something is ordered; what the store says.
+    pub async fn discard_view(&self, view: &str, by: &str) -> Result<Vec<u32>, Error> {
+        self.0.views.discard(view, by).await
     }
 
     /// Makes the generation that a rebuild replaced the one that is read again; it is brought up to date

@@ -36,5 +36,8 @@ pub use registry::{AggregateInfo, DecisionInfo, OperationInfo, Registry};
 pub use schedules::{Missed, ScheduleDefinition, ScheduleInfo};
 pub use subscription::{FollowerStanding, FollowerState, FollowerStatus, SubscriptionState};
 pub use tail::{Kept, Tail, TailBounds, TailPage, TailReader};
-pub use views::{RebuildFrom, Retried, RowAnswer, RowsAt, Standings, ViewAnswer, ViewStanding, ViewState};
+pub use views::{
+    OrderProgress, OrderRequest, OrderStanding, OrderState, RebuildFrom, Retried, RowAnswer, RowDifference,
+    RowsAt, Standings, Verified, ViewAnswer, ViewOrder, ViewStanding, ViewState, ViewTask,
+};
 pub use work::{QueueStanding, ReceiverState, RunningWork, WorkStandings, WorkerState};

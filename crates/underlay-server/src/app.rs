@@ -41,7 +41,7 @@ impl App {
         if let LogReaders::Roles(readers) = &config.log_readers {
             roles.extend(readers.iter().cloned());
         }
-        roles.extend(config.operators.iter().cloned());
+        roles.extend(config.operators.iter().chain(&config.store_operators).cloned());
         let links_at_once = Semaphore::new(LINKS_AT_ONCE_MAX);
         let request_ids = RequestIds::new();
         Self(Arc::new(Inner {

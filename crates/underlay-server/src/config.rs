@@ -33,6 +33,10 @@ pub struct ServerConfig {
     /// The roles one of which it takes to see what waits to be done and to settle what was given up; nobody may
     /// where there are none. Counts are over all tenants; what was sent is shown of the caller's own alone.
     pub operators: Vec<String>,
+    /// The roles one of which it takes for what is over all tenants: to see where views stand, and to rebuild, verify
+    /// and mend them. Nobody may where there are none; where the service is [of one
+    /// tenant](Self::with_one_tenant), its operators may too.
+    pub store_operators: Vec<String>,
     /// How long it may take to say who asks, where that is not known at once.
     pub identify_wait_max: Duration,
     /// Requests that wait at one time to be identified, of callers who were not let in before; as many
@@ -88,6 +92,8 @@ pub struct ServerConfig {
     pub(crate) start: Start,
     /// Whether everybody is let in, as one tenant.
     is_open: bool,
+    /// Whether there is one tenant, whoever asks.
+    is_of_one_tenant: bool,
 }
 
 impl ServerConfig {
@@ -107,6 +113,7 @@ impl ServerConfig {
             credentials: Arc::new(NoCredentials),
             log_readers: LogReaders::default(),
             operators: vec![Self::OPERATOR_ROLE_DEFAULT.to_owned()],
+            store_operators: Vec::new(),
             identify_wait_max: Duration::from_secs(5),
             identify_waiting_max: 256,
             identify_tenant_waiting_max: 64,
@@ -131,6 +138,7 @@ impl ServerConfig {
             parts: HealthParts::default(),
             start: Start::default(),
             is_open: false,
+            is_of_one_tenant: false,
         }
     }
 
@@ -154,6 +162,7 @@ impl ServerConfig {
     #[must_use]
     pub fn with_shared_credentials(mut self, credentials: Arc<dyn Credentials>) -> Self {
         if self.is_open {
+            self.is_of_one_tenant = false;
             let usual = Self::new("");
             self.log_readers = usual.log_readers;
             if self.tenant_requests_max == self.requests_max {
@@ -194,9 +203,16 @@ impl ServerConfig {
         self
     }
 
-    /// For a service of one tenant: it may have what all tenants together may have.
+    /// Whether there is one tenant, so that nothing it is told is another's.
+    pub(crate) fn is_of_one_tenant(&self) -> bool {
+        self.is_of_one_tenant
+    }
+
+    /// For a service of one tenant: it may have what all tenants together may have, and its operators are those of the
+    /// store.
     #[must_use]
     pub fn with_one_tenant(mut self) -> Self {
+        self.is_of_one_tenant = true;
         self.tenant_requests_max = self.requests_max;
         self.tenant_feed_clients_max = self.feed_clients_max;
         self.tenant_answer_bytes_max = self.answer_bytes_max;

@@ -29,7 +29,8 @@ mod start_page;
 // What every room speaks of, by its own name.
 use api::request::{parameters, path, request_body, request_headers};
 use api::{
-    admin, answer, command_status, commands, deferral, events, page, problem, streams, view_query, views,
+    admin, answer, command_status, commands, deferral, events, page, problem, streams, view_orders,
+    view_query, views,
 };
 use edge::{budget, health, host};
 

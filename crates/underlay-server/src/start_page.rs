@@ -28,7 +28,7 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src dat
 pub(crate) const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The addresses that are there whatever the service is made of.
-const ENDPOINTS: [(&str, &str); 14] = [
+const ENDPOINTS: [(&str, &str); 15] = [
     ("/docs", "all of this as a page, to read and to try"),
     ("/openapi.json", "the same for programs, as OpenAPI 3.1"),
     ("/v1/events", "everything that happened, in pages"),
@@ -47,6 +47,10 @@ const ENDPOINTS: [(&str, &str); 14] = [
         "what was given up, to be replayed or discarded; one by its id; for operators",
     ),
     ("/v1/admin/schedules", "what is given again and again; GET, PUT and DELETE with a name; for operators"),
+    (
+        "/v1/admin/views",
+        "where views stand over all tenants; one by its name; POST …/rebuild and …/verify; for operators of the store",
+    ),
     ("/livez", "whether the process answers"),
     ("/readyz", "whether it can serve"),
 ];
@@ -264,7 +268,10 @@ fn view_section(views: Option<Vec<ViewBody>>, reader: &Reader<'_>) -> Markup {
                         table {
                             thead { tr {
                                 th scope="col" { "View" } th scope="col" { "Status" }
-                                th scope="col" { "Position" } th scope="col" { "Indexed columns" }
+                                @if views.iter().any(|view| view.position.is_some()) {
+                                    th scope="col" { "Position" }
+                                }
+                                th scope="col" { "Indexed columns" }
                             } }
                             tbody { @for view in &views { (view_row(view)) } }
                         }
@@ -378,7 +385,7 @@ fn view_row(view: &ViewBody) -> Markup {
         tr {
             th scope="row" { a href={ "/v1/views/" (view.name) } { (view.name) } }
             td { span class=(status_class(view.status)) { (view.status) } }
-            td class="number" { (view.position) }
+            @if let Some(position) = view.position { td class="number" { (position) } }
             td { (if indexed.is_empty() { "none".to_owned() } else { indexed.join(", ") }) }
         }
     }

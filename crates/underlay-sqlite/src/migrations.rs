@@ -6,7 +6,7 @@
 
 use underlay_core::adapter::Migration;
 
-pub(crate) const MIGRATIONS: [Migration; 4] = [
+pub(crate) const MIGRATIONS: [Migration; 5] = [
     Migration {
         number: 1,
         name: "tables",
@@ -48,5 +48,10 @@ pub(crate) const MIGRATIONS: [Migration; 4] = [
         number: 4,
         name: "ready_work",
         parts: &[include_str!("../migrations/0004_ready_work/work_in_order.sql")],
+    },
+    Migration {
+        number: 5,
+        name: "view_orders",
+        parts: &[include_str!("../migrations/0005_view_orders/view_orders.sql")],
     },
 ];

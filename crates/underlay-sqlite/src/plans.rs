@@ -109,6 +109,15 @@ fn sample(column_type: ColumnType) -> Value {
 }
 
 #[test]
+fn a_scan_of_all_rows_walks_along_their_keys() {
+    let (connection, table) = (file(), table());
+    row_table::create(&connection, &table).unwrap();
+    let values = [Sql::Text("a".into()), Sql::Text("b".into()), Sql::Integer(9)];
+    let found = plan(&connection, &row_table::scan_rows(&table), &values);
+    assert_eq!(found, "SEARCH view_accounts_3 USING PRIMARY KEY ((tenant,key)>(?,?))");
+}
+
+#[test]
 fn every_filter_alone_walks_along_its_index() {
     let (connection, table, tenant) = (file(), table(), TenantId::new("acme").unwrap());
     row_table::create(&connection, &table).unwrap();

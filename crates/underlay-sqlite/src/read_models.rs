@@ -1,11 +1,11 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, params_from_iter};
-use underlay_core::adapter::Walk;
-use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
+use underlay_core::adapter::{Walk, stored_number};
+use underlay_core::limits::{QUERY_ROWS_SCANNED_MAX, SCAN_BYTES_MAX};
 use underlay_core::{
-    Checkpoint, Error, Filter, LoadedRow, ParkedEvent, Position, Query, ReadModels, RowAddress, RowChange,
-    RowPage, RowValues, SkipOrder, SkippedEvent, Swap, Swept, TenantId, Timestamp, ViewBatch, ViewInfo,
-    ViewSchema, ViewTable, check_page_limit,
+    Checkpoint, Error, Filter, Json, LoadedRow, ParkedEvent, Position, Query, ReadModels, RowAddress,
+    RowChange, RowPage, RowValues, ScannedRows, SkipOrder, SkippedEvent, Swap, Swept, TenantId, Timestamp,
+    Value, ViewBatch, ViewInfo, ViewSchema, ViewTable, check_order, check_page_limit, check_scan_limit,
 };
 
 use crate::error::Failure;
@@ -13,7 +13,7 @@ use crate::leases;
 use crate::log::intake::Flush;
 use crate::store::SqliteStore;
 use crate::views::row_table::{self, Stored};
-use crate::views::{catalogue, query, view_stops};
+use crate::views::{alterations, catalogue, query, view_orders, view_stops};
 
 #[async_trait]
 impl ReadModels for SqliteStore {
@@ -123,6 +123,35 @@ impl ReadModels for SqliteStore {
         Ok(rows.into_iter().map(LoadedRow::from).collect())
     }
 
+    async fn scan(
+        &self,
+        table: &ViewTable,
+        after: Option<&RowAddress>,
+        limit: usize,
+    ) -> Result<ScannedRows, Error> {
+        check_scan_limit(limit)?;
+        let (table, after) = (table.clone(), after.cloned());
+        let scan = move |connection: &Connection| scan_rows(connection, &table, after.as_ref(), limit);
+        self.0.readers.read_at_one_moment(None, scan).await
+    }
+
+    async fn alterations(&self, table: &ViewTable) -> Result<Vec<String>, Error> {
+        let table = table.clone();
+        let find = move |connection: &Connection| {
+            // Where there is no such generation the catalogue says so.
+            catalogue::checkpoint(connection, &table)?;
+            alterations::find(connection, &table)
+        };
+        self.0.readers.read_at_one_moment(None, find).await
+    }
+
+    async fn put_order(&self, view: &str, known: u64, body: &Json) -> Result<u64, Error> {
+        check_order(body)?;
+        let (view, body) = (view.to_owned(), body.clone());
+        let put = move |connection: &Connection| view_orders::put(connection, &view, known, &body);
+        self.write_beside(Flush::Now, put).await
+    }
+
     async fn apply(&self, table: &ViewTable, mut batch: ViewBatch) -> Result<(), Error> {
         batch.validate(&table.schema)?;
         sort_changes(&mut batch);
@@ -218,6 +247,38 @@ fn load_rows(
         rows.next()?.map(|row| row_table::values(row, table)).transpose()
     };
     addresses.iter().map(&mut load).collect()
+}
+
+fn scan_rows(
+    connection: &Connection,
+    table: &ViewTable,
+    after: Option<&RowAddress>,
+    limit: usize,
+) -> Result<ScannedRows, Failure> {
+    let checkpoint = catalogue::checkpoint(connection, table)?;
+    let mut select = connection.prepare_cached(&row_table::scan_rows(table))?;
+    // No tenant and no key is empty, so all rows are above these.
+    let (tenant, key) = after.map_or(("", ""), |after| (after.tenant.as_str(), after.key.as_str()));
+    let mut found = select.query((tenant, key, stored_number(limit as u64 + 1)))?;
+    let (mut rows, mut bytes, mut more) = (Vec::new(), 0, false);
+    while let Some(row) = found.next()? {
+        if rows.len() == limit || bytes >= SCAN_BYTES_MAX {
+            more = true;
+            break;
+        }
+        let key: String = row.get(0).map_err(|error| Failure::from(error).within(row_table::name(table)))?;
+        let values = row_table::values(row, table)?;
+        let tenant: String = row.get(table.schema.columns.len() + 1)?;
+        let tenant = TenantId::new(tenant)
+            .map_err(|error| Failure::damaged(format!("a row of {}: {error}", row_table::name(table))))?;
+        bytes += key.len() + text_bytes(&values);
+        rows.push((RowAddress { tenant, key }, Some(values).into()));
+    }
+    Ok(ScannedRows { rows, more, checkpoint })
+}
+
+fn text_bytes(values: &[Value]) -> usize {
+    values.iter().map(|value| if let Value::Text(text) = value { text.len() } else { 0 }).sum()
 }
 
 /// How many rows between the bounds of a walk pass the tests; `None` where there are too many to look at.

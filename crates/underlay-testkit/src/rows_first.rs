@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use tokio::sync::Notify;
 use underlay_core::{
-    Error, LoadedRow, Position, ReadModels, RowAddress, RowChange, Swap, ViewBatch, ViewTable,
+    Error, LoadedRow, Position, ReadModels, RowAddress, RowChange, ScannedRows, Swap, ViewBatch, ViewTable,
 };
 
 use crate::ReadModelsLayer;
@@ -69,6 +69,36 @@ impl<R: ReadModels + Clone> ReadModelsLayer for RowsFirst<R> {
             ..row
         };
         Ok(rows.iter().zip(loaded).map(row).collect())
+    }
+
+    async fn scan(
+        &self,
+        table: &ViewTable,
+        after: Option<&RowAddress>,
+        limit: usize,
+    ) -> Result<ScannedRows, Error> {
+        let mut scanned = self.inner.scan(table, after, limit).await?;
+        for (address, row) in &mut scanned.rows {
+            row.reflects = self.reflects(table, address);
+        }
+        let last = scanned.rows.last().filter(|_| scanned.more).map(|(address, _)| address.clone());
+        let at = scanned.checkpoint.position;
+        let state = self.state();
+        let removed = state.reflected.iter().filter(|((view, generation, address), reflects)| {
+            (view, generation) == (&table.schema.name, &table.generation)
+                && **reflects > at
+                && after.is_none_or(|after| address > after)
+                && last.as_ref().is_none_or(|last| address <= last)
+                && !scanned.rows.iter().any(|(there, _)| there == address)
+        });
+        let removed: Vec<_> = removed
+            .map(|((.., address), reflects)| {
+                (address.clone(), LoadedRow { values: None, reflects: *reflects })
+            })
+            .collect();
+        scanned.rows.extend(removed);
+        scanned.rows.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(scanned)
     }
 
     async fn apply(&self, table: &ViewTable, batch: ViewBatch) -> Result<(), Error> {

@@ -91,6 +91,7 @@ pub(super) fn may(role: &str, relation: &Relation, verb: Verb) -> Option<May> {
             | "parked_events"
             | "view_stops"
             | "skipped_events"
+            | "view_orders"
             | "leases"
             | "snapshots"
             | "work"
@@ -128,6 +129,7 @@ pub(super) fn may(role: &str, relation: &Relation, verb: Verb) -> Option<May> {
         ) if is_of_rows(verb) => May::All,
         // Whoever skipped an event is not forgotten.
         ("worker", "skipped_events", Select | Insert) => May::All,
+        ("worker", "view_orders", Select | Insert | Update) => May::All,
         ("reader", "views" | "view_generations" | "view_checkpoints", Select) => May::All,
         ("writer", "snapshots", verb) if is_of_rows(verb) => May::Own,
         ("append", "work" | "work_later", Select | Insert) => May::All,

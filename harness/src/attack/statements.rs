@@ -83,6 +83,7 @@ const STATEMENTS: &[Statement] = statements! {
     "notify_channel" "login" false ("text, text") |_v| ["'underlay'", "'ffffffffffff'"];
     "prepare_installation" "owner" false ("") |_v| [];
     "put_schedule" "writer" false ("text, text, text, bigint, bigint") |v| [&v.tenant, "'mine'", "'{}'", "0", "10"];
+    "put_view_order" "worker" false ("text, bigint, text") |_v| ["'mine'", "0", "'{}'"];
     "raise_fence" "writer" false ("") |v| [&v.event, "1", "60000"];
     "release_lease" "worker" false ("text, bigint, uuid") |v| ["'view:accounts'", "1", &v.event];
     "release_shards" "worker" false ("smallint[], bigint[], uuid[]") |v| ["'{1}'", "'{1}'", format!("ARRAY[{}]::uuid[]", v.event)];
@@ -126,6 +127,7 @@ const STATEMENTS: &[Statement] = statements! {
     "select_strong_role" "login" false ("") |_v| [];
     "select_subscription" "worker" false ("text") |_v| ["'mine'"];
     "select_subscriptions" "worker" false ("") |_v| [];
+    "select_table_shape" "worker" false ("text") |_v| ["'accounts_1'"];
     "select_target" "login" false ("") |_v| [];
     "select_tenant_depths" "reader" false ("text, bigint, integer, bigint") |v| [&v.tenant, "1000", "16", "NULL"];
     "select_tenant_events" "reader" true ("bigint, text, text[], text[], bigint, bigint") |v| ["0", &v.tenant, "'{}'", "'{}'", "1000000", "1000000"];

@@ -2,7 +2,7 @@
 //! asks for it.
 
 use crate::domain::ViewSchema;
-use crate::ports::{Generation, ViewInfo, ViewStop};
+use crate::ports::{Generation, StoredOrder, ViewInfo, ViewStop};
 use crate::words::{Error, Fingerprint, Timestamp};
 
 /// Refuses a generation whose rows were built by another definition than this one.
@@ -30,6 +30,8 @@ pub struct ListedGeneration {
     pub discarded: u64,
     /// Why the generation that is read does not go on.
     pub stop: Option<ViewStop>,
+    /// What was last ordered of the view.
+    pub order: Option<StoredOrder>,
 }
 
 /// Views in the order of their rows. The generation that is read comes first of each.
@@ -52,6 +54,7 @@ impl ViewList {
                 replaced: None,
                 discarded: row.discarded,
                 stop: row.stop,
+                order: row.order,
             }),
             (None, _) => {
                 return Err(Error::Damaged(format!("view {view}: the generation that is read is missing")));

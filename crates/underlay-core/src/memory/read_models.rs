@@ -9,12 +9,13 @@ use super::MemoryLeases;
 use crate::adapter::Walk;
 use crate::domain::{Cursor, Direction, Filter, Query, RowPage, RowValues, ViewSchema};
 use crate::ports::{
-    Generation, LoadedRow, ParkedEvent, ReadModels, RowAddress, RowChange, SkipOrder, SkippedEvent, Swap,
-    Swept, ViewBatch, ViewInfo, ViewStop, ViewTable, check_page_limit,
+    Generation, LoadedRow, ParkedEvent, ReadModels, RowAddress, RowChange, ScannedRows, SkipOrder,
+    SkippedEvent, StoredOrder, Swap, Swept, ViewBatch, ViewInfo, ViewStop, ViewTable, check_order,
+    check_page_limit, check_scan_limit, order_moved,
 };
 use crate::ports::{no_generation, none_replaced, still_read};
 use crate::words::limits::QUERY_ROWS_SCANNED_MAX;
-use crate::words::{Checkpoint, Error, Position, TenantId, Timestamp, Value};
+use crate::words::{Checkpoint, Error, Json, Position, TenantId, Timestamp, Value};
 
 /// The tables of views, in memory.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +36,8 @@ struct Catalogued {
     replaced: Option<(u32, Table, Timestamp)>,
     /// What a person has skipped, in the order of the log.
     skipped: Vec<SkippedEvent>,
+    /// What was last ordered of it.
+    order: Option<StoredOrder>,
 }
 
 #[derive(Debug)]
@@ -238,6 +241,7 @@ impl ReadModels for MemoryReadModels {
             tables: HashMap::from([(1, Table::new(schema, start))]),
             replaced: None,
             skipped: Vec::new(),
+            order: None,
         });
         if let Some(active) = view.tables.get(&view.active) {
             active.check_definition(schema)?;
@@ -352,6 +356,7 @@ impl ReadModels for MemoryReadModels {
                 replaced: replaced.map(|(number, table, since)| (table.generation(*number, skipped), *since)),
                 discarded: 0,
                 stop: active.stop.clone(),
+                order: view.order.clone(),
             })
         };
         Ok(self.lock().iter().filter_map(info).collect())
@@ -365,6 +370,38 @@ impl ReadModels for MemoryReadModels {
         self.with_table(table, |table| {
             Ok(rows.iter().map(|address| table.rows.get(address).cloned().into()).collect())
         })
+    }
+
+    async fn scan(
+        &self,
+        table: &ViewTable,
+        after: Option<&RowAddress>,
+        limit: usize,
+    ) -> Result<ScannedRows, Error> {
+        check_scan_limit(limit)?;
+        self.with_table(table, |table| {
+            let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+            let mut above = table.rows.range::<RowAddress, _>((from, Bound::Unbounded));
+            let page = above.by_ref().take(limit);
+            let rows = page.map(|(address, row)| (address.clone(), Some(row.clone()).into())).collect();
+            Ok(ScannedRows { rows, more: above.next().is_some(), checkpoint: table.checkpoint })
+        })
+    }
+
+    async fn alterations(&self, table: &ViewTable) -> Result<Vec<String>, Error> {
+        // Nobody else has hands on them.
+        self.with_table(table, |_| Ok(Vec::new()))
+    }
+
+    async fn put_order(&self, view: &str, known: u64, body: &Json) -> Result<u64, Error> {
+        check_order(body)?;
+        let mut catalogue = self.lock();
+        let catalogued = catalogue.get_mut(view).ok_or_else(|| no_view(view))?;
+        if catalogued.order.as_ref().map_or(0, |order| order.number) != known {
+            return Err(order_moved(view));
+        }
+        catalogued.order = Some(StoredOrder { number: known + 1, body: body.clone() });
+        Ok(known + 1)
     }
 
     async fn apply(&self, table: &ViewTable, batch: ViewBatch) -> Result<(), Error> {

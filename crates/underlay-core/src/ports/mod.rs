@@ -13,6 +13,7 @@ mod schedules;
 mod sink;
 mod snapshots;
 mod view_batch;
+mod view_order;
 mod view_stop;
 mod wakeups;
 mod work_queue;
@@ -31,8 +32,8 @@ pub use event_store::{
 pub use leases::{Lease, LeaseId, LeaseTerm, Leases, check_lease};
 pub use mail::{Email, Mail, MailError, Mailbox, check_mail_key};
 pub use read_models::{
-    Generation, LoadedRow, ReadModels, Swap, Swept, ViewInfo, ViewTable, no_generation, none_replaced,
-    still_read,
+    Generation, LoadedRow, ReadModels, ScannedRows, Swap, Swept, ViewInfo, ViewTable, check_scan_limit,
+    no_generation, none_replaced, still_read,
 };
 pub use schedules::{
     Schedule, Schedules, check_schedule_definition, check_schedule_limit, check_schedule_name,
@@ -40,6 +41,7 @@ pub use schedules::{
 pub use sink::Sink;
 pub use snapshots::{Snapshot, Snapshots};
 pub use view_batch::{ParkedEvent, RowAddress, RowChange, ViewBatch};
+pub use view_order::{StoredOrder, check_order, order_moved};
 pub use view_stop::{SkipOrder, SkippedEvent, StopCause, ViewStop};
 pub(crate) use wakeups::WorkHints;
 pub use wakeups::{Wakeup, Wakeups, WorkWakeup};

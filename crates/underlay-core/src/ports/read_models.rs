@@ -1,8 +1,9 @@
 use async_trait::async_trait;
 
 use crate::domain::{Query, RowPage, RowValues, ViewSchema};
-use crate::ports::{ParkedEvent, RowAddress, SkipOrder, SkippedEvent, ViewBatch, ViewStop};
-use crate::words::{Checkpoint, Error, Fingerprint, Position, TenantId, Timestamp};
+use crate::ports::{ParkedEvent, RowAddress, SkipOrder, SkippedEvent, StoredOrder, ViewBatch, ViewStop};
+use crate::words::limits::PAGE_ROWS_MAX;
+use crate::words::{Checkpoint, Error, Fingerprint, Json, Position, TenantId, Timestamp};
 
 /// One table of rows: a view in one of its generations. A rebuild fills the next generation beside
 /// the one that is read.
@@ -46,6 +47,19 @@ impl From<Option<RowValues>> for LoadedRow {
     }
 }
 
+/// A page of all rows of a generation, of every tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScannedRows {
+    /// The rows, in the order of tenants and keys. Where a store says what its rows reflect, one that was removed
+    /// beyond the checkpoint is among them, without values.
+    pub rows: Vec<(RowAddress, LoadedRow)>,
+    /// Whether more rows follow. A page may be shorter than was asked for, and never without a row where more
+    /// follow.
+    pub more: bool,
+    /// The checkpoint that the rows lead to.
+    pub checkpoint: Checkpoint,
+}
+
 /// What the catalogue holds of a view.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ViewInfo {
@@ -61,6 +75,8 @@ pub struct ViewInfo {
     pub discarded: u64,
     /// Why the generation that is read does not go on; none where it does, or where nobody knows.
     pub stop: Option<ViewStop>,
+    /// What was last ordered of it.
+    pub order: Option<StoredOrder>,
 }
 
 /// How a generation is swapped in.
@@ -110,6 +126,19 @@ pub fn still_read(view: &str, generation: u32) -> Error {
     ))
 }
 
+/// Checks how many rows a scan asks for. Adapters call it first.
+///
+/// # Errors
+/// [`Error::Invalid`] that names the limit.
+pub fn check_scan_limit(limit: usize) -> Result<(), Error> {
+    if limit == 0 || limit > PAGE_ROWS_MAX {
+        return Err(Error::invalid(format!(
+            "a scan reads 1 to PAGE_ROWS_MAX = {PAGE_ROWS_MAX} rows, this one asks for {limit}"
+        )));
+    }
+    Ok(())
+}
+
 /// The tables of views, with their checkpoints and their catalogue.
 ///
 /// There are two forms of it. A store with transactions changes rows and checkpoint together, and answers
@@ -143,6 +172,9 @@ pub fn still_read(view: &str, generation: u32) -> Error {
 /// 20. *An event is skipped only where the view is stopped at it, and by one of all who try.* `one_skips_the_event_a_view_is_stopped_at`
 /// 21. *Who skipped what, when and why is kept, whatever generation is read, and nothing stops at it again.* `what_was_skipped_is_kept`
 /// 22. *A row that says what it reflects says no more than it does, and never goes back to less.* `rows_say_what_they_reflect`
+/// 23. *A scan yields every row of a generation, of every tenant, once and in the order of tenants and keys, each page with the checkpoint its rows lead to.* `a_scan_yields_every_row`
+/// 24. *A table that nobody altered is as it was made.* `an_untouched_table_is_as_it_was_made`
+/// 25. *What was ordered of a view is listed with it, and replaced by one of all who know its number.* `an_order_is_replaced_by_who_knows_it`
 #[async_trait]
 pub trait ReadModels: Send + Sync + 'static {
     /// Makes the table of a view where it is missing, starting at `start`, and returns the generation
@@ -233,6 +265,37 @@ pub trait ReadModels: Send + Sync + 'static {
     /// # Errors
     /// [`Error::NotFound`] where there is no such table.
     async fn load(&self, table: &ViewTable, rows: &[RowAddress]) -> Result<Vec<LoadedRow>, Error>;
+
+    /// Reads up to `limit` rows of all tenants, from the first one or above an address: for the engine, never for a
+    /// request. A page ends early with the row that reaches
+    /// [`SCAN_BYTES_MAX`](crate::words::limits::SCAN_BYTES_MAX).
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no such table; [`Error::Invalid`] where `limit` is 0 or above
+    /// [`PAGE_ROWS_MAX`]; [`Error::Damaged`] where a row does not fit the columns.
+    async fn scan(
+        &self,
+        table: &ViewTable,
+        after: Option<&RowAddress>,
+        limit: usize,
+    ) -> Result<ScannedRows, Error>;
+
+    /// How the table of a generation differs from the one that was made for it, each a phrase such as
+    /// `column "note" is missing`: by the hands of people, past this port. At most
+    /// [`ALTERATIONS_MAX`](crate::words::limits::ALTERATIONS_MAX).
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no such generation.
+    async fn alterations(&self, table: &ViewTable) -> Result<Vec<String>, Error>;
+
+    /// Stores what is ordered of a view, or what has become of that, in place of the order with the number `known`: 0
+    /// where there was none. Returns the number it has from then on. The store does not read the body.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no such view; [`Error::CheckpointMoved`] where the order has another number;
+    /// [`Error::Invalid`] where the body exceeds
+    /// [`VIEW_ORDER_BYTES_MAX`](crate::words::limits::VIEW_ORDER_BYTES_MAX).
+    async fn put_order(&self, view: &str, known: u64, body: &Json) -> Result<u64, Error>;
 
     /// Stores changes and checkpoint in one transaction.
     ///

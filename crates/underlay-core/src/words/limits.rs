@@ -92,6 +92,12 @@ pub const SKIPPED_EVENTS_MAX: usize = 1_000;
 pub const SKIP_BY_BYTES_MAX: usize = 200;
 /// Bytes that say why an event was skipped.
 pub const SKIP_WHY_BYTES_MAX: usize = 1_024;
+/// Bytes of texts that end a page of a scan over all rows of a view.
+pub const SCAN_BYTES_MAX: usize = 4 << 20;
+/// Differences that are told of a table that was altered by hand.
+pub const ALTERATIONS_MAX: usize = 16;
+/// Bytes in what is stored of an order for a view, and of what has become of it.
+pub const VIEW_ORDER_BYTES_MAX: usize = 256 << 10;
 /// Bytes in a view's or column's name.
 pub const NAME_BYTES_MAX: usize = 48;
 /// Columns in a view.

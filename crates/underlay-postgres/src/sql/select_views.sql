@@ -33,7 +33,9 @@ SELECT
         WHERE view_stops.name = views.name
             AND view_stops.generation = generations.generation
             AND view_stops.position = checkpoints.position
-    )
+    ),
+    view_orders.number,
+    view_orders.body::text
 FROM views
 JOIN (
     SELECT
@@ -61,6 +63,8 @@ LEFT JOIN LATERAL (
     ORDER BY move DESC
     LIMIT 1
 ) AS checkpoints ON true
+LEFT JOIN view_orders ON view_orders.name = views.name
+    AND generations.generation = views.generation
 ORDER BY
     views.name,
     generations.generation = views.generation DESC

@@ -28,7 +28,7 @@ use crate::log::event_row::{self, RawJson};
 use crate::log::known::fingerprint;
 use crate::read_models::apply_batch;
 use crate::store::Open;
-use crate::views::{row_table, view_stops};
+use crate::views::{row_table, view_orders, view_stops};
 
 /// Finds the generation that is read, in the answer to `select_active_generation`; `None` where the view is not
 /// there.
@@ -337,6 +337,7 @@ pub(crate) fn views(rows: &[Row]) -> Result<Vec<ViewInfo>, Failure> {
             replaced_at: replaced_at.map(|_| event_row::stamp(row, 8)).transpose()?,
             discarded: event_row::count(row, 9)?,
             stop: view_stops::stop(row.try_get(11)?, &name)?,
+            order: view_orders::order(row, 12)?,
         };
         views.push(name, listed)?;
     }

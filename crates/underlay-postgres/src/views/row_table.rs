@@ -89,6 +89,16 @@ pub(crate) fn select_rows(table: &ViewTable) -> String {
     )
 }
 
+/// Reads rows of all tenants above one, by tenant and key; the tenant comes last.
+pub(crate) fn scan_rows(table: &ViewTable) -> String {
+    format!(
+        "SELECT {}, rows.tenant FROM {} AS rows WHERE (rows.tenant, rows.\"key\") > ($1, $2) \
+         ORDER BY rows.tenant, rows.\"key\" LIMIT $3",
+        selected(&table.schema),
+        name(table)
+    )
+}
+
 /// Writes whole rows, given as arrays: tenants, keys, then one array a column.
 pub(crate) fn upsert_rows(table: &ViewTable) -> String {
     let columns: Vec<String> = table.schema.columns.iter().map(|column| sql_name(&column.name)).collect();
@@ -300,7 +310,8 @@ fn value(row: &Row, at: usize, column_type: ColumnType) -> Result<Option<Value>,
     })
 }
 
-fn column_type(column: &Column) -> &'static str {
+/// The type of a column, as the table is made with it.
+pub(crate) fn column_type(column: &Column) -> &'static str {
     match column.column_type {
         ColumnType::Text | ColumnType::Decimal => "text COLLATE \"C\"",
         ColumnType::Integer | ColumnType::Timestamp => "bigint",
@@ -308,7 +319,8 @@ fn column_type(column: &Column) -> &'static str {
     }
 }
 
-fn plain_name(view: &str, generation: u32) -> String {
+/// The name of the table of a generation.
+pub(crate) fn plain_name(view: &str, generation: u32) -> String {
     format!("{view}_{generation}")
 }
 

@@ -7,6 +7,7 @@
 )]
 
 mod administrators;
+mod alterations;
 mod commits;
 mod conformance;
 mod contention;

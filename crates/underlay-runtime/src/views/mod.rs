@@ -4,20 +4,26 @@ mod changes;
 mod fold;
 mod held_rows;
 mod mending;
+mod order;
+mod orders;
 mod progress;
 mod queries;
 mod rebuild;
 mod runner;
 mod standing;
+mod verify;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
 use underlay_core::{Clock, Error, EventStore, Leases, ReadModels, ViewInfo, ViewTable, Wakeups};
 
 pub use changes::RowsAt;
 pub(crate) use fold::{FoldedView, ViewFolder};
 pub use mending::Retried;
+pub use order::{OrderProgress, OrderStanding, OrderState, RowDifference, Verified, ViewOrder, ViewTask};
+pub use orders::OrderRequest;
 pub use queries::{RowAnswer, ViewAnswer};
 pub use rebuild::RebuildFrom;
 pub use runner::ViewState;
@@ -45,6 +51,8 @@ pub(crate) struct Views {
     /// The tables that are read, as this process knows them.
     tables: Mutex<HashMap<String, ViewTable>>,
     running: Running<ViewState>,
+    /// That an order was given in this process.
+    look_for_orders: Notify,
     /// What the store last said of all views.
     known: Known<Arc<Facts>>,
 }
@@ -69,11 +77,12 @@ impl Views {
             holder,
             tables: Mutex::default(),
             running: Running::default(),
+            look_for_orders: Notify::new(),
             known: Known::default(),
         })
     }
 
-    /// Starts a runner for every view.
+    /// Starts a runner for every view, and what carries out the orders for them.
     pub(crate) fn start(self: &Arc<Self>) -> RunningViews {
         let mut stops = Stops::default();
         let mut tasks = Vec::new();
@@ -81,6 +90,9 @@ impl Views {
             let (subscription, runner) = runner::new(self.clone(), folder.clone(), stops.add());
             self.running.insert(&folder.schema().name, runner);
             tasks.push(tokio::spawn(subscription.run()));
+        }
+        if !tasks.is_empty() {
+            tasks.push(tokio::spawn(self.clone().keep_orders(stops.add())));
         }
         RunningViews { stops, tasks }
     }

@@ -58,6 +58,9 @@ pub(crate) struct Progress {
     skipped: HashSet<(Position, EventId)>,
     /// The rows that are stored reflect every event at or below it; between the two as well.
     pub(crate) reflected: Position,
+    /// Where it ends for now; none at the head of the log. It is the end of a page of another one who follows the
+    /// same log.
+    pub(crate) until: Option<Checkpoint>,
     ahead: Option<LogPage>,
 }
 
@@ -86,6 +89,7 @@ impl Views {
         let table = self.rows(&schema.name).prepare(&schema, start).await?;
         let stored = self.rows(&schema.name).checkpoint(&table).await?;
         self.check_checkpoint(&schema.name, &stored).await?;
+        self.check_unaltered(&table).await?;
         let active = self.info(&schema.name).await?.map(|info| info.active);
         active.iter().try_for_each(|active| check_complete(folder, active))?;
         let parked = active.map_or(0, |active| active.parked);
@@ -121,6 +125,20 @@ impl Views {
         self.store.check_checkpoint(&format!("view {view}"), checkpoint, &repair).await
     }
 
+    /// Refuses a table that was altered by hand, with what differs and what mends it.
+    pub(crate) async fn check_unaltered(&self, table: &ViewTable) -> Result<(), Error> {
+        let view = &table.schema.name;
+        let alterations = self.rows(view).alterations(table).await?;
+        if alterations.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Damaged(format!(
+            "the table of view {view} was altered by hand: {}; undo that, or run `{} view rebuild {view}`",
+            alterations.join(", "),
+            self.config.program
+        )))
+    }
+
     /// Reads the next page and folds it; the page after it is read meanwhile. Rows and checkpoint are
     /// stored where this is the head of the log, or where as much is held as may be.
     pub(crate) async fn step(
@@ -149,7 +167,7 @@ impl Views {
     ) -> Result<Advance, ViewHalt> {
         let mut page = match progress.ahead.take() {
             Some(page) => page,
-            None => self.read_page(&progress.filter, progress.scanned.position).await?,
+            None => self.read_page(progress, progress.scanned.position).await?,
         };
         if page.scanned_to == progress.scanned.position {
             return Ok(Advance::FoundNothing);
@@ -162,7 +180,7 @@ impl Views {
                 if page.at_head {
                     return Ok(None);
                 }
-                self.read_page(&progress.filter, page.scanned_to).await.map(Some)
+                self.read_page_until(&progress.filter, page.scanned_to, progress.until).await.map(Some)
             };
             let events = progress.without_parked(page.events);
             let fold = self.fold_events(folder, &progress.table, &mut progress.held, events);
@@ -173,7 +191,7 @@ impl Views {
                     if let Err(fault) = progress.park(folder, &faults) {
                         return Err(self.store_before(folder, progress, fault).await);
                     }
-                    page = self.read_page(&progress.filter, progress.scanned.position).await?;
+                    page = self.read_page(progress, progress.scanned.position).await?;
                 }
             }
         };
@@ -194,9 +212,23 @@ impl Views {
         Ok(())
     }
 
-    async fn read_page(&self, filter: &LogFilter, after: Position) -> Result<LogPage, Error> {
+    async fn read_page(&self, progress: &Progress, after: Position) -> Result<LogPage, Error> {
+        self.read_page_until(&progress.filter, after, progress.until).await
+    }
+
+    async fn read_page_until(
+        &self,
+        filter: &LogFilter,
+        after: Position,
+        until: Option<Checkpoint>,
+    ) -> Result<LogPage, Error> {
         let limit = self.config.view_batch_events_max;
-        self.store.read_all(&LogScope::EveryTenant, after, filter, limit).await
+        let mut page = self.store.read_all(&LogScope::EveryTenant, after, filter, limit).await?;
+        if let Some(until) = until.filter(|until| page.scanned_to >= until.position) {
+            page.events.retain(|event| event.position <= until.position);
+            (page.scanned_to, page.scanned_to_id, page.at_head) = (until.position, until.event_id, true);
+        }
+        Ok(page)
     }
 
     /// Folds events into the rows that are held; all of them, or where one cannot be taken, none.
@@ -253,7 +285,7 @@ impl Views {
         progress: &mut Progress,
         fault: &ViewFault,
     ) -> Result<(), ViewHalt> {
-        let page = self.read_page(&progress.filter, progress.scanned.position).await?;
+        let page = self.read_page(progress, progress.scanned.position).await?;
         let before: Vec<RecordedEvent> =
             page.events.into_iter().take_while(|event| commit_end(event) < fault.commit_end).collect();
         let last = before.last().map(commit_end);
@@ -317,6 +349,7 @@ impl Progress {
             parked_count: parked,
             skipped: HashSet::new(),
             reflected: stored.position,
+            until: None,
             ahead: None,
         }
     }
@@ -436,6 +469,7 @@ mod tests {
             parked_count: 0,
             skipped: HashSet::new(),
             reflected: Position::START,
+            until: None,
             ahead: None,
         }
     }

@@ -16,12 +16,13 @@
 //!
 //! What was built is kept when a rebuild breaks off. The next one of the same definition goes on with it.
 
+use async_trait::async_trait;
 use underlay_core::{Checkpoint, Error, Position, Swap, ViewInfo, ViewSchema, ViewTable};
 
 use super::Views;
 use super::fold::ViewFolder;
 use super::progress::{Progress, ViewHalt, check_complete};
-use crate::subscription::Advance;
+use crate::subscription::{Advance, HeldLease};
 
 /// How often in a row a rebuild is tried again after a failure that may pass.
 const RETRIES_MAX: u32 = 60;
@@ -34,6 +35,22 @@ pub(crate) fn rebuild_lease(view: &str) -> String {
     format!("rebuild:{view}")
 }
 
+/// What has become of a generation that was built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Built {
+    /// It is read.
+    IsRead(u32),
+    /// It is there, and not read.
+    IsLeft(u32),
+}
+
+impl Built {
+    pub(super) fn generation(self) -> u32 {
+        let (Self::IsRead(generation) | Self::IsLeft(generation)) = self;
+        generation
+    }
+}
+
 /// Where a rebuild begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RebuildFrom {
@@ -44,28 +61,65 @@ pub enum RebuildFrom {
     Start,
 }
 
+/// Whoever is told how far a generation has come that is built. An error ends the work.
+#[async_trait]
+pub(crate) trait Watcher: Send {
+    /// A generation was begun.
+    async fn begun(&mut self, _generation: u32) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// It has come to a position.
+    async fn came_to(&mut self, position: Position) -> Result<(), Error>;
+
+    /// What comes before it is folded to the head of the log: whether it is to be swapped in at all.
+    async fn inspect(&mut self, _folder: &dyn ViewFolder, _built: &mut Progress) -> Result<bool, ViewHalt> {
+        Ok(true)
+    }
+
+    /// It is about to be swapped in, or it was not, since the rows that are read have come further.
+    async fn swaps(&mut self, _now: bool) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// Is told the position, and nothing else.
+pub(crate) struct Told<F>(pub(crate) F);
+
+#[async_trait]
+impl<F: FnMut(Position) + Send> Watcher for Told<F> {
+    async fn came_to(&mut self, position: Position) -> Result<(), Error> {
+        (self.0)(position);
+        Ok(())
+    }
+}
+
 impl Views {
     /// As [`Engine::rebuild_view`](crate::Engine::rebuild_view).
     pub(crate) async fn rebuild_view(
         &self,
         view: &str,
         from: RebuildFrom,
-        progress: impl FnMut(Position),
+        progress: impl FnMut(Position) + Send,
     ) -> Result<u32, Error> {
         let folder = self.registry.find_view(view)?;
-        let lease = match self.leases(view) {
-            None => None,
-            Some(_) => Some(self.acquire_lease(view, &rebuild_lease(view)).await?.ok_or_else(|| {
-                Error::unavailable(format!(
-                    "another process is rebuilding view {view}; wait until it is done"
-                ))
-            })?),
-        };
-        let built = self.rebuild_folder(&*folder, from, progress).await;
+        let lease = self.acquire_rebuild(view).await?;
+        let built = self.rebuild_folder(&*folder, from, &mut Told(progress)).await;
         if let Some(lease) = lease {
             lease.release().await;
         }
         built
+    }
+
+    /// The lease of who builds a generation, where the store has leases.
+    pub(super) async fn acquire_rebuild(&self, view: &str) -> Result<Option<HeldLease>, Error> {
+        if self.leases(view).is_none() {
+            return Ok(None);
+        }
+        let lease = self.acquire_lease(view, &rebuild_lease(view)).await?.ok_or_else(|| {
+            Error::unavailable(format!("another process is rebuilding view {view}; wait until it is done"))
+        })?;
+        Ok(Some(lease))
     }
 
     /// As [`Engine::revert_view`](crate::Engine::revert_view).
@@ -87,16 +141,26 @@ impl Views {
         &self,
         folder: &dyn ViewFolder,
         from: RebuildFrom,
-        mut told: impl FnMut(Position),
+        watcher: &mut dyn Watcher,
     ) -> Result<u32, Error> {
-        let schema = folder.schema();
-        let mut table = match from {
+        let table = match from {
             RebuildFrom::Start => None,
-            RebuildFrom::WhereItWas => self.begun(folder, &schema).await?,
+            RebuildFrom::WhereItWas => self.begun(folder, &folder.schema()).await?,
         };
+        Ok(self.build(folder, table, watcher).await?.generation())
+    }
+
+    /// Builds a generation, from where it is; begins one where there is none. Failures that may pass are tried again.
+    pub(super) async fn build(
+        &self,
+        folder: &dyn ViewFolder,
+        mut table: Option<ViewTable>,
+        watcher: &mut dyn Watcher,
+    ) -> Result<Built, Error> {
+        let schema = folder.schema();
         let (mut failures, mut stored) = (0, Position::START);
         loop {
-            match self.build_generation(folder, &schema, &mut table, &mut told).await {
+            match self.build_generation(folder, &schema, &mut table, watcher).await {
                 // Another rebuild goes on with the same generation, and so does this one from where that is; or
                 // it begins again.
                 Err(ViewHalt::Failed(Error::CheckpointMoved { .. })) => {}
@@ -112,7 +176,7 @@ impl Views {
                     let read = self.info(&schema.name).await?.map(|info| info.active.number);
                     if let Some(table) = table.take_if(|table| Some(table.generation) == read) {
                         // Its swap was carried out, and the answer was lost or went to another rebuild.
-                        return Ok(self.is_read_now(table));
+                        return Ok(Built::IsRead(self.is_read_now(table)));
                     }
                     return Err(Error::unavailable(format!(
                         "what this rebuild of view {} has built is gone: another rebuild was begun at the start of \
@@ -124,25 +188,36 @@ impl Views {
                 Err(ViewHalt::Stuck(fault)) => {
                     return Err(Error::invalid(format!("view {} cannot take the {fault}", schema.name)));
                 }
-                Ok(generation) => return Ok(generation),
+                Ok(built) => return Ok(built),
             }
         }
     }
 
     /// How far a generation is stored, as far as that can be told now.
-    async fn stored_position(&self, table: Option<&ViewTable>) -> Position {
+    pub(super) async fn stored_position(&self, table: Option<&ViewTable>) -> Position {
         let Some(table) = table else { return Position::START };
         let stored = self.rows(&table.schema.name).checkpoint(table).await;
         stored.map_or(Position::START, |checkpoint| checkpoint.position)
     }
 
     /// The generation of this definition that a rebuild has begun, where its rows lack nothing they may not.
-    async fn begun(&self, folder: &dyn ViewFolder, schema: &ViewSchema) -> Result<Option<ViewTable>, Error> {
+    pub(super) async fn begun(
+        &self,
+        folder: &dyn ViewFolder,
+        schema: &ViewSchema,
+    ) -> Result<Option<ViewTable>, Error> {
         let building = self.info(&schema.name).await?.and_then(|info| info.building);
         let ours = building.filter(|building| {
             building.fingerprint == schema.fingerprint() && check_complete(folder, building).is_ok()
         });
-        Ok(ours.map(|building| ViewTable { schema: schema.clone(), generation: building.number }))
+        let Some(building) = ours else { return Ok(None) };
+        let table = ViewTable { schema: schema.clone(), generation: building.number };
+        match self.check_unaltered(&table).await {
+            Ok(()) => Ok(Some(table)),
+            // It is begun anew.
+            Err(Error::Damaged(_) | Error::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Folds a generation up to the head and swaps it in, from where it is; begins one where there is none.
@@ -151,8 +226,8 @@ impl Views {
         folder: &dyn ViewFolder,
         schema: &ViewSchema,
         table: &mut Option<ViewTable>,
-        mut told: impl FnMut(Position),
-    ) -> Result<u32, ViewHalt> {
+        watcher: &mut dyn Watcher,
+    ) -> Result<Built, ViewHalt> {
         let built = match table {
             Some(table) => table.clone(),
             None => {
@@ -161,7 +236,9 @@ impl Views {
                     Ok(_) | Err(Error::ViewChanged { .. }) => {}
                     Err(error) => return Err(error.into()),
                 }
-                table.insert(self.rows(&schema.name).begin_generation(schema, start).await?).clone()
+                let begun = self.rows(&schema.name).begin_generation(schema, start).await?;
+                watcher.begun(begun.generation).await?;
+                table.insert(begun).clone()
             }
         };
         let stored = self.rows(&schema.name).checkpoint(&built).await?;
@@ -178,15 +255,20 @@ impl Views {
         let parked = self.info(&schema.name).await?.and_then(|info| info.building);
         let parked = parked.map_or(0, |building| building.parked);
         let mut progress = self.progress_of(folder, built, stored, parked).await?;
+        if !watcher.inspect(folder, &mut progress).await? {
+            return Ok(Built::IsLeft(progress.table.generation));
+        }
         for _ in 0..SWAPS_MAX {
             while self.fold_page(folder, &mut progress).await? == Advance::Advanced {
-                told(progress.scanned.position);
+                watcher.came_to(progress.scanned.position).await?;
                 self.store_where_due(&mut progress, false).await?;
             }
-            told(progress.scanned.position);
+            watcher.came_to(progress.scanned.position).await?;
+            watcher.swaps(true).await?;
             if self.swap_in(schema, &mut progress).await? {
-                return Ok(self.is_read_now(progress.table));
+                return Ok(Built::IsRead(self.is_read_now(progress.table)));
             }
+            watcher.swaps(false).await?;
         }
         let reason =
             format!("view {} is folded faster than its rebuild; try again with fewer writers", schema.name);
@@ -220,7 +302,7 @@ impl Views {
     }
 
     /// Tells queries and the runner of this process which generation is read now.
-    fn is_read_now(&self, table: ViewTable) -> u32 {
+    pub(super) fn is_read_now(&self, table: ViewTable) -> u32 {
         let generation = table.generation;
         self.running.look_again(&table.schema.name);
         self.tables().insert(table.schema.name.clone(), table);

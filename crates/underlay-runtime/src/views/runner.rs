@@ -29,7 +29,7 @@ use underlay_core::{Error, LeaseTerm, Position, Swept, ViewInfo, ViewStop, no_ge
 use super::Views;
 use super::fold::{ViewFault, ViewFolder};
 use super::progress::{Place, Progress, UNSHOWN_TIME_MAX, ViewHalt};
-use super::rebuild::rebuild_lease;
+use super::rebuild::{Told, rebuild_lease};
 use crate::subscription::{Advance, Bounds, Follower, Runner, Signals, Subscription, SubscriptionState};
 use crate::{OnViewChange, RebuildFrom};
 
@@ -326,11 +326,12 @@ impl ViewRunner {
             }
             None
         };
+        let mut untold = Told(|_| {});
         let rebuilt = tokio::select! {
             biased;
             // What was begun is not read by anybody; the next rebuild goes on with it.
             () = signals.stopped() => Ok(()),
-            rebuilt = self.views.rebuild_folder(&*self.folder, RebuildFrom::default(), |_| {}) => {
+            rebuilt = self.views.rebuild_folder(&*self.folder, RebuildFrom::default(), &mut untold) => {
                 rebuilt.map(|_| ())
             }
         };

@@ -10,9 +10,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::Serialize;
-use underlay_core::{Error, Position, SkippedEvent, StopCause, ViewInfo, ViewSchema, ViewStop};
+use underlay_core::{Error, Position, SkippedEvent, StopCause, ViewInfo, ViewSchema, ViewStop, ViewTable};
 
 use super::Views;
+use super::order::{OrderStanding, ViewOrder};
 use super::rebuild::rebuild_lease;
 use super::runner::ViewState;
 use crate::subscription::{FollowerStatus, SubscriptionState, is_past, told_of};
@@ -44,6 +45,8 @@ pub struct ViewStanding {
     pub problem: Option<String>,
     /// What persons have skipped.
     pub skipped: Vec<SkippedEvent>,
+    /// What was last ordered of it, and how far that is.
+    pub order: Option<OrderStanding>,
 }
 
 /// Where all views stand.
@@ -64,9 +67,11 @@ pub(super) struct Facts {
 #[derive(Default)]
 struct ViewFacts {
     info: Option<ViewInfo>,
-    /// That its checkpoint does not fit the log.
+    /// That its checkpoint does not fit the log, or its table was altered by hand.
     refused: Option<String>,
     folded_by: Option<String>,
+    /// The process that builds a generation, where leases tell.
+    built_by: Option<String>,
     is_being_rebuilt: bool,
     skipped: Vec<SkippedEvent>,
 }
@@ -84,6 +89,15 @@ impl Views {
         Ok(self.standings_by(&*self.known.ask(&*self.clock, ask).await?))
     }
 
+    /// That the generation that is read fits the log, and its table is as it was made.
+    async fn check_readable(&self, schema: &ViewSchema, info: &ViewInfo) -> Result<(), Error> {
+        self.check_checkpoint(&schema.name, &info.active.checkpoint).await?;
+        if info.active.fingerprint != schema.fingerprint() {
+            return Ok(());
+        }
+        self.check_unaltered(&ViewTable { schema: schema.clone(), generation: info.active.number }).await
+    }
+
     async fn facts(&self) -> Result<Facts, Error> {
         let mut infos: HashMap<String, ViewInfo> =
             self.infos().await?.into_iter().map(|info| (info.name.clone(), info)).collect();
@@ -93,16 +107,20 @@ impl Views {
         for schema in self.registry.views() {
             let mut facts = ViewFacts { info: infos.remove(&schema.name), ..ViewFacts::default() };
             if let Some(info) = &facts.info {
-                match self.check_checkpoint(&schema.name, &info.active.checkpoint).await {
-                    Ok(()) => {}
-                    Err(refused @ Error::CheckpointRefused(_)) => facts.refused = Some(refused.to_string()),
+                match self.check_readable(&schema, info).await {
+                    // A swap came in between: the next look sees what is read.
+                    Ok(()) | Err(Error::NotFound(_)) => {}
+                    Err(refused @ (Error::CheckpointRefused(_) | Error::Damaged(_))) => {
+                        facts.refused = Some(refused.to_string());
+                    }
                     Err(error) => return Err(error),
                 }
                 facts.skipped = self.rows(&schema.name).skipped(&schema.name).await?;
             }
             if let Some(leases) = self.leases(&schema.name) {
                 facts.folded_by = self.holder(&schema.name).await?;
-                facts.is_being_rebuilt = leases.find(&rebuild_lease(&schema.name)).await?.is_some();
+                facts.built_by = leases.find(&rebuild_lease(&schema.name)).await?.map(|lease| lease.holder);
+                facts.is_being_rebuilt = facts.built_by.is_some();
             } else {
                 facts.is_being_rebuilt = facts.info.as_ref().is_some_and(|info| info.building.is_some());
             }
@@ -184,6 +202,10 @@ fn standing(
         stop: stop.cloned(),
         problem,
         skipped: facts.skipped.clone(),
+        order: info
+            .and_then(|info| info.order.as_ref())
+            .and_then(ViewOrder::of)
+            .map(|order| OrderStanding::new(order, facts.built_by.clone())),
     }
 }
 
@@ -221,6 +243,7 @@ mod tests {
             replaced: None,
             discarded: 0,
             stop: None,
+            order: None,
         };
         ViewFacts { info: Some(info), folded_by: Some("another".to_owned()), ..ViewFacts::default() }
     }

@@ -16,6 +16,7 @@ mod hooked;
 mod leases;
 mod letters;
 mod mending;
+mod orders;
 mod parking;
 mod pumps;
 mod purses;

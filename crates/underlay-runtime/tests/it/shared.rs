@@ -170,6 +170,8 @@ pub enum Call {
     Apply,
     /// A lease is about to be asked for.
     Acquire,
+    /// It is about to be stored what has become of an order.
+    PutOrder,
 }
 
 /// Where a process is: it can be paused before its calls, and its calls can be counted or fail.
@@ -179,7 +181,7 @@ pub struct Place(Arc<At>);
 struct At {
     paused: watch::Sender<bool>,
     /// Pauses before the next call of this kind.
-    pauses_at: Mutex<Option<Call>>,
+    pauses_at: Mutex<Option<(Call, usize)>>,
     leases_away: Mutex<bool>,
 }
 
@@ -201,7 +203,12 @@ impl Place {
 
     /// Stops the process once it is about to make such a call.
     pub fn pause_at(&self, call: Call) {
-        *self.0.pauses_at.lock().unwrap() = Some(call);
+        self.pause_after(call, 0);
+    }
+
+    /// The same, after so many more calls of the kind.
+    pub fn pause_after(&self, call: Call, calls: usize) {
+        *self.0.pauses_at.lock().unwrap() = Some((call, calls));
     }
 
     pub fn is_paused(&self) -> bool {
@@ -219,7 +226,14 @@ impl Place {
     }
 
     async fn pass_to(&self, call: Call) {
-        if self.0.pauses_at.lock().unwrap().take_if(|at| *at == call).is_some() {
+        let is_due = |at: &mut (Call, usize)| {
+            let left = at.1;
+            if at.0 == call {
+                at.1 = left.saturating_sub(1);
+            }
+            at.0 == call && left == 0
+        };
+        if self.0.pauses_at.lock().unwrap().take_if(is_due).is_some() {
             self.pause();
         }
         self.pass().await;
@@ -276,6 +290,7 @@ impl ReadModelsLayer for Paused<MemoryReadModels> {
     async fn before(&self, call: RowsCall) -> Result<(), Error> {
         match call {
             RowsCall::Activate | RowsCall::Apply => self.place.pass_to(Call::Apply).await,
+            RowsCall::PutOrder => self.place.pass_to(Call::PutOrder).await,
             _ => self.place.pass().await,
         }
         Ok(())

@@ -12,6 +12,7 @@ use crate::answer::Answer;
 use crate::app::App;
 use crate::door::credentials::Caller;
 use crate::door::roles::permit_command;
+use crate::parameters::Parameters;
 use crate::path::Segments;
 use crate::problem::Problem;
 use crate::request_headers::read_key;

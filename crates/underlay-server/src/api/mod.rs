@@ -12,5 +12,6 @@ pub(crate) mod problem;
 pub(crate) mod request;
 pub(crate) mod router;
 pub(crate) mod streams;
+pub(crate) mod view_orders;
 pub(crate) mod view_query;
 pub(crate) mod views;

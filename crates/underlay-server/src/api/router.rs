@@ -13,7 +13,7 @@ use crate::door::roles::{self, Use};
 use crate::problem::Problem;
 use crate::{
     ServerConfig, admin, check_origin, command_status, commands, edge, events, health, host, links,
-    start_page, streams, views,
+    start_page, streams, view_orders, views,
 };
 
 /// Categories that would read like the addresses of something else.
@@ -75,6 +75,13 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 /// | `GET /v1/admin/schedules/{name}` | one of them |
 /// | `PUT /v1/admin/schedules/{name}` | puts a schedule, in place of one of that name |
 /// | `DELETE /v1/admin/schedules/{name}` | removes a schedule |
+/// | `GET /v1/admin/views` | where every view stands, over all tenants, and what is ordered of it |
+/// | `GET /v1/admin/views/{view}` | where one stands |
+/// | `POST /v1/admin/views/{view}/rebuild?from_start=` | orders a rebuild: 202, and where it stands |
+/// | `POST /v1/admin/views/{view}/verify?repair=` | orders every row to be compared with one that is folded anew: 202 |
+/// | `POST /v1/admin/views/{view}/cancel`, `…/revert`, `…/discard` | cancels the order; brings the rows before back; gives up what is not read |
+/// | `POST /v1/admin/views/{view}/retry`, `…/skip` | tries a view again that is stopped, or passes over the event it is stopped at |
+/// | `GET /v1/admin/views/{view}/parked?after=&limit=` | a page of the events that its rows lack |
 /// | `GET /links/{page}/{secret}?tenant=&subject=&id=` | what a link is for that the service has sent, as HTML |
 /// | `POST /links/{page}/{secret}?tenant=&subject=&id=` | does what the link is for |
 /// | `GET /openapi.json` | all of this, as OpenAPI 3.1, with the schemas of what the service declares |
@@ -86,7 +93,8 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 /// Everything below `/v1/` asks for credentials, and so does `/openapi.json`, and for the roles that
 /// commands, operations and views declare; the log and its streams are for
 /// [`log_readers`](ServerConfig::log_readers), and everything below `/v1/admin/` for
-/// [`operators`](ServerConfig::operators).
+/// [`operators`](ServerConfig::operators); what is below `/v1/admin/views` is over all tenants, and for
+/// [`store_operators`](ServerConfig::store_operators).
 ///
 /// # Errors
 /// As [`check_addresses`], and [`Error::Invalid`] where one of `hosts_allowed` is no name, or one of `origins_allowed`
@@ -208,7 +216,7 @@ const COMMAND: &str = "/v1/commands/{id}";
 const SCHEDULE: &str = "/v1/admin/schedules/{name}";
 
 /// What asks for credentials. There is no other way into the router for a handler of a tenant's data.
-fn entries() -> [Entry; 23] {
+fn entries() -> [Entry; 33] {
     let entry = |method, path, to, handler| Entry { method, path, to, handler, says: None };
     let reads = |path, to, handler| entry("GET", path, to, handler);
     let writes = |path, to, handler| entry("POST", path, to, handler);
@@ -244,6 +252,25 @@ fn entries() -> [Entry; 23] {
             .says(addresses::FIND_INSTANCE),
         // What there is, without anything that is stored.
         reads("/openapi.json", Use::Anything, get(describe::show)).says(addresses::DOCUMENT),
+        // Views as a whole, over all tenants.
+        reads("/v1/admin/views", Use::Views, get(view_orders::list)).says(addresses::LIST_VIEW_STANDINGS),
+        reads("/v1/admin/views/{view}", Use::Views, get(view_orders::find))
+            .says(addresses::FIND_VIEW_STANDING),
+        reads("/v1/admin/views/{view}/parked", Use::Views, get(view_orders::parked))
+            .says(addresses::LIST_PARKED),
+        writes("/v1/admin/views/{view}/rebuild", Use::Views, post(view_orders::rebuild))
+            .says(addresses::REBUILD_VIEW),
+        writes("/v1/admin/views/{view}/verify", Use::Views, post(view_orders::verify))
+            .says(addresses::VERIFY_VIEW),
+        writes("/v1/admin/views/{view}/cancel", Use::Views, post(view_orders::cancel))
+            .says(addresses::CANCEL_VIEW),
+        writes("/v1/admin/views/{view}/revert", Use::Views, post(view_orders::revert))
+            .says(addresses::REVERT_VIEW),
+        writes("/v1/admin/views/{view}/discard", Use::Views, post(view_orders::discard))
+            .says(addresses::DISCARD_VIEW),
+        writes("/v1/admin/views/{view}/retry", Use::Views, post(view_orders::retry))
+            .says(addresses::RETRY_VIEW),
+        writes("/v1/admin/views/{view}/skip", Use::Views, post(view_orders::skip)).says(addresses::SKIP_VIEW),
     ]
 }
 

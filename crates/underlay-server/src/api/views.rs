@@ -14,7 +14,7 @@ use underlay_runtime::{FollowerStatus, ViewAnswer, ViewStanding};
 use crate::answer::Answer;
 use crate::app::App;
 use crate::door::credentials::Caller;
-use crate::door::roles::suffice;
+use crate::door::roles::{operates_store, suffice};
 use crate::edge::stopping::Stopping;
 use crate::feed;
 use crate::parameters::Parameters;
@@ -33,8 +33,10 @@ pub(crate) struct ViewBody {
     pub(crate) version: u32,
     pub(crate) columns: Vec<ColumnBody>,
     pub(crate) status: FollowerStatus,
-    /// The rows reflect every event at or below it.
-    pub(crate) position: Position,
+    /// The rows reflect every event at or below it. It counts what all tenants do, so it is told where there is one, and
+    /// to operators of the store. What a query answers has its position in any case: who has written waits by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) position: Option<Position>,
     /// Since when it is stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) stopped_since: Option<Timestamp>,
@@ -78,12 +80,13 @@ pub(crate) async fn list(
 /// Every view that somebody may read, by name.
 pub(crate) async fn all(app: &App, reader: &Actor) -> Result<Vec<ViewBody>, Error> {
     let standings = app.engine().view_standings().await?;
+    let is_told = app.config().is_of_one_tenant() || operates_store(app, reader);
     let view = |(schema, standing): (&ViewSchema, ViewStanding)| ViewBody {
         name: schema.name.clone(),
         version: schema.version,
         columns: schema.columns.iter().map(ColumnBody::from).collect(),
         status: standing.status,
-        position: standing.position,
+        position: is_told.then_some(standing.position),
         stopped_since: standing.stop.map(|stop| stop.since),
     };
     let registry = app.engine().registry();

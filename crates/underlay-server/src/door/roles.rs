@@ -50,6 +50,8 @@ pub(crate) enum Use {
     Commands,
     /// What waits to be done and what was given up.
     Work,
+    /// Views as a whole: the rows of all tenants.
+    Views,
     /// What everybody who is let in may do.
     Anything,
 }
@@ -75,6 +77,18 @@ fn roles_of_commands(app: &App) -> Vec<&'static str> {
 /// Whether somebody in these roles is an operator: nobody is where no role makes one.
 pub(crate) fn operates(app: &App, actor: &Actor) -> bool {
     app.config().operators.iter().any(|role| actor.roles.contains(role))
+}
+
+/// Whether somebody in these roles is an operator of the store, over all tenants.
+pub(crate) fn operates_store(app: &App, actor: &Actor) -> bool {
+    store_operators(app).iter().any(|role| actor.roles.contains(role))
+}
+
+/// The roles of whom. Where there is one tenant, its operators are among them.
+fn store_operators(app: &App) -> Vec<String> {
+    let config = app.config();
+    let of_one_tenant: &[String] = if config.is_of_one_tenant() { &config.operators } else { &[] };
+    config.store_operators.iter().chain(of_one_tenant).cloned().collect()
 }
 
 /// Lets a request in: finds out who asks, takes a place for them, and sees that they may. The only way
@@ -137,6 +151,8 @@ fn permit(app: &App, actor: &Actor, to: Use, names: &RawPathParams) -> Result<()
         }
         Use::Work if operates(app, actor) => &[],
         Use::Work => return Err(required(&app.config().operators)),
+        Use::Views if operates_store(app, actor) => &[],
+        Use::Views => return Err(required(&store_operators(app))),
         Use::Anything => &[],
     };
     if suffice(actor, needed) { Ok(()) } else { Err(required(needed)) }

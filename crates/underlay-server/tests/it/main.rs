@@ -37,4 +37,5 @@ mod states;
 mod stored_commands;
 mod tenants;
 mod view_feeds;
+mod view_orders;
 mod views;

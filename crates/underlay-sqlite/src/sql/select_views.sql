@@ -33,9 +33,13 @@ SELECT
         WHERE view_stops.name = view_generations.name
             AND view_stops.generation = view_generations.generation
             AND view_stops.position = view_generations.position
-    )
+    ),
+    view_orders.number,
+    view_orders.body
 FROM views
 JOIN view_generations ON view_generations.name = views.name
+LEFT JOIN view_orders ON view_orders.name = views.name
+    AND view_generations.generation = views.generation
 ORDER BY
     views.name,
     view_generations.generation = views.generation DESC

@@ -13,9 +13,9 @@ use underlay_core::adapter::{
     At, ListedGeneration, ViewList, check_definition, stored_name, stored_number, stored_time,
 };
 use underlay_core::{
-    Checkpoint, Error, EventId, Fingerprint, Generation, ParkedEvent, Position, SkipOrder, SkippedEvent,
-    StoreId, Swap, Swept, Timestamp, Version, ViewInfo, ViewSchema, ViewTable, no_generation, none_replaced,
-    still_read,
+    Checkpoint, Error, EventId, Fingerprint, Generation, Json, ParkedEvent, Position, SkipOrder,
+    SkippedEvent, StoreId, StoredOrder, Swap, Swept, Timestamp, Version, ViewInfo, ViewSchema, ViewTable,
+    no_generation, none_replaced, still_read,
 };
 use uuid::Uuid;
 
@@ -159,6 +159,11 @@ pub(crate) fn sweep(connection: &Connection) -> Result<Swept, Failure> {
     Ok(Swept::Piece)
 }
 
+/// That there is a view of this name.
+pub(crate) fn check_view(connection: &Connection, view: &str) -> Result<(), Failure> {
+    Generations::of(connection, view).map(drop)
+}
+
 /// Remembers an event that a generation has passed over.
 pub(crate) fn park(connection: &Connection, table: &ViewTable, parked: &ParkedEvent) -> Result<(), Failure> {
     let mut insert = connection.prepare_cached(include_str!("../sql/insert_parked_event.sql"))?;
@@ -262,7 +267,15 @@ pub(crate) fn views(connection: &Connection) -> Result<Vec<ViewInfo>, Failure> {
         let name: String = row.get(0)?;
         let stop = view_stops::read(row.get(11)?, &name)?;
         let listed = listed(row).map_err(|failure| failure.within(format_args!("view {name}")))?;
-        views.push(name, ListedGeneration { stop, ..listed })?;
+        let number: Option<i64> = row.get(12)?;
+        let order = match number {
+            None => None,
+            Some(_) => Some(StoredOrder {
+                number: event_row::count(row, 12, format_args!("the order for view {name}"))?,
+                body: Json::from_stored(row.get::<_, String>(13)?),
+            }),
+        };
+        views.push(name, ListedGeneration { stop, order, ..listed })?;
     }
     Ok(views.into_views())
 }
@@ -282,6 +295,7 @@ fn listed(row: &Row<'_>) -> Result<ListedGeneration, Failure> {
         replaced_at: replaced_at.map(replaced_time).transpose()?,
         discarded: event_row::count(row, 9, "its discarded generations")?,
         stop: None,
+        order: None,
     })
 }
 

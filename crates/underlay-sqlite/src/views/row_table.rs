@@ -96,6 +96,15 @@ pub(crate) fn select_row(table: &ViewTable) -> String {
     format!("SELECT {} FROM {} WHERE tenant = ?1 AND \"key\" = ?2", selected(&table.schema), name(table))
 }
 
+/// Reads rows of all tenants above one, by tenant and key; the tenant comes last.
+pub(crate) fn scan_rows(table: &ViewTable) -> String {
+    format!(
+        "SELECT {}, tenant FROM {} WHERE (tenant, \"key\") > (?1, ?2) ORDER BY tenant, \"key\" LIMIT ?3",
+        selected(&table.schema),
+        name(table)
+    )
+}
+
 /// Writes a whole row: tenant, key, values.
 pub(crate) fn upsert_row(table: &ViewTable) -> String {
     let columns = &table.schema.columns;
@@ -200,7 +209,8 @@ fn value(stored: ValueRef<'_>, column_type: ColumnType, nullable: bool) -> Optio
     }
 }
 
-fn plain_name(view: &str, generation: u32) -> String {
+/// The name of the table of a generation.
+pub(crate) fn plain_name(view: &str, generation: u32) -> String {
     format!("view_{view}_{generation}")
 }
 

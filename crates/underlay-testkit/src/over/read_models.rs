@@ -1,7 +1,8 @@
 use async_trait::async_trait;
 use underlay_core::{
-    Checkpoint, Error, LoadedRow, ParkedEvent, Position, Query, ReadModels, RowAddress, RowPage, RowValues,
-    SkipOrder, SkippedEvent, Swap, Swept, TenantId, Timestamp, ViewBatch, ViewInfo, ViewSchema, ViewTable,
+    Checkpoint, Error, Json, LoadedRow, ParkedEvent, Position, Query, ReadModels, RowAddress, RowPage,
+    RowValues, ScannedRows, SkipOrder, SkippedEvent, Swap, Swept, TenantId, Timestamp, ViewBatch, ViewInfo,
+    ViewSchema, ViewTable,
 };
 
 use crate::Over;
@@ -33,6 +34,12 @@ pub enum RowsCall {
     Checkpoint,
     /// [`ReadModels::load`].
     Load,
+    /// [`ReadModels::scan`].
+    Scan,
+    /// [`ReadModels::alterations`].
+    Alterations,
+    /// [`ReadModels::put_order`].
+    PutOrder,
     /// [`ReadModels::apply`].
     Apply,
     /// [`ReadModels::get`].
@@ -164,6 +171,35 @@ pub trait ReadModelsLayer: Send + Sync + 'static {
         Ok(answer)
     }
 
+    /// [`ReadModels::scan`].
+    async fn scan(
+        &self,
+        table: &ViewTable,
+        after: Option<&RowAddress>,
+        limit: usize,
+    ) -> Result<ScannedRows, Error> {
+        self.before(RowsCall::Scan).await?;
+        let answer = self.below().scan(table, after, limit).await?;
+        self.after(RowsCall::Scan).await?;
+        Ok(answer)
+    }
+
+    /// [`ReadModels::alterations`].
+    async fn alterations(&self, table: &ViewTable) -> Result<Vec<String>, Error> {
+        self.before(RowsCall::Alterations).await?;
+        let answer = self.below().alterations(table).await?;
+        self.after(RowsCall::Alterations).await?;
+        Ok(answer)
+    }
+
+    /// [`ReadModels::put_order`].
+    async fn put_order(&self, view: &str, known: u64, body: &Json) -> Result<u64, Error> {
+        self.before(RowsCall::PutOrder).await?;
+        let answer = self.below().put_order(view, known, body).await?;
+        self.after(RowsCall::PutOrder).await?;
+        Ok(answer)
+    }
+
     /// [`ReadModels::apply`].
     async fn apply(&self, table: &ViewTable, batch: ViewBatch) -> Result<(), Error> {
         self.before(RowsCall::Apply).await?;
@@ -239,6 +275,20 @@ impl<L: ReadModelsLayer> ReadModels for Over<L> {
     }
     async fn load(&self, table: &ViewTable, rows: &[RowAddress]) -> Result<Vec<LoadedRow>, Error> {
         self.0.load(table, rows).await
+    }
+    async fn scan(
+        &self,
+        table: &ViewTable,
+        after: Option<&RowAddress>,
+        limit: usize,
+    ) -> Result<ScannedRows, Error> {
+        self.0.scan(table, after, limit).await
+    }
+    async fn alterations(&self, table: &ViewTable) -> Result<Vec<String>, Error> {
+        self.0.alterations(table).await
+    }
+    async fn put_order(&self, view: &str, known: u64, body: &Json) -> Result<u64, Error> {
+        self.0.put_order(view, known, body).await
     }
     async fn apply(&self, table: &ViewTable, batch: ViewBatch) -> Result<(), Error> {
         self.0.apply(table, batch).await

@@ -10,10 +10,12 @@ mod filters;
 mod generations;
 mod hostile;
 mod misfits;
+mod orders;
 mod pages;
 mod reflected;
 mod reopening;
 mod rows;
+mod scans;
 mod stops;
 mod subject;
 mod tenants;
@@ -31,10 +33,12 @@ pub use generations::{
 };
 pub use hostile::hostile_text_is_data;
 pub use misfits::misfits_are_invalid;
+pub use orders::an_order_is_replaced_by_who_knows_it;
 pub use pages::pages_follow_each_other;
 pub use reflected::rows_say_what_they_reflect;
 pub use reopening::reopening_keeps_rows;
 pub use rows::{rows_are_read_back, upsert_patch_and_delete};
+pub use scans::{a_scan_yields_every_row, an_untouched_table_is_as_it_was_made};
 pub use stops::{
     a_stop_counts_until_the_next_batch, one_skips_the_event_a_view_is_stopped_at, what_was_skipped_is_kept,
 };
@@ -96,6 +100,12 @@ macro_rules! read_models_cases {
                 "Who skipped what, when and why is kept, whatever generation is read, and nothing stops at it again."
             22 rows_say_what_they_reflect
                 "A row that says what it reflects says no more than it does, and never goes back to less."
+            23 a_scan_yields_every_row
+                "A scan yields every row of a generation, of every tenant, once and in the order of tenants and keys, each page with the checkpoint its rows lead to."
+            24 an_untouched_table_is_as_it_was_made
+                "A table that nobody altered is as it was made."
+            25 an_order_is_replaced_by_who_knows_it
+                "What was ordered of a view is listed with it, and replaced by one of all who know its number."
         }
     };
 }

@@ -24,6 +24,7 @@ mod tls;
 mod token;
 mod user;
 mod view;
+mod view_orders;
 mod worker;
 
 use std::ffi::OsString;

@@ -110,6 +110,7 @@ fn config(app: &App, certificate: Option<&Certificate>) -> ServerConfig {
     if let Some(readers) = &app.door.log_readers {
         config.log_readers = readers.clone();
     }
+    config.store_operators.extend(app.config.settings.credentials.store_operators.iter().cloned());
     #[cfg(feature = "tls")]
     if let Some(certificate) = certificate {
         config = config.with_part(certificate.clone());

@@ -4,15 +4,25 @@ use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use serde::Serialize;
 use underlay_core::limits::PAGE_EVENTS_MAX;
 use underlay_core::{Error, ParkedEvent, Position, SkippedEvent, StopCause, ViewTable};
-use underlay_runtime::{Engine, FollowerStatus, RebuildFrom, Retried, ViewStanding};
+use underlay_runtime::{Engine, Retried, ViewStanding};
 
 use super::followers::print_problem;
 use super::user::who;
-use super::{App, or_dash, print_json, print_table};
+use super::view_orders::status_of;
+use super::{App, or_dash, print_json, print_table, view_orders};
 use crate::ExitError;
 
 pub(super) fn command() -> clap::Command {
     let view = || Arg::new("view").required(true).value_name("VIEW").help("Its name");
+    let by = |who: &str| {
+        Arg::new("as").long("as").value_name("NAME").help(format!("{who} [default: the user of the system]"))
+    };
+    let background = || {
+        Arg::new("background")
+            .long("background")
+            .action(ArgAction::SetTrue)
+            .help("Leave it to the processes that serve; `view status` shows how far it is")
+    };
     clap::Command::new("view")
         .about("Look at views, and repair them")
         .subcommand_required(true)
@@ -27,7 +37,28 @@ pub(super) fn command() -> clap::Command {
                         .long("anew")
                         .action(ArgAction::SetTrue)
                         .help("Begin at the start of the log, also where an interrupted rebuild could go on"),
-                ),
+                )
+                .arg(background())
+                .arg(by("Who orders it")),
+        )
+        .subcommand(
+            clap::Command::new("verify")
+                .about("Fold a view anew beside the rows that are read, and compare every row; exit 1 where they differ")
+                .arg(view())
+                .arg(
+                    Arg::new("repair")
+                        .long("repair")
+                        .action(ArgAction::SetTrue)
+                        .help("Swap in the rows that were folded anew, where a row differs"),
+                )
+                .arg(background())
+                .arg(by("Who orders it")),
+        )
+        .subcommand(
+            clap::Command::new("cancel")
+                .about("Cancel a rebuild or a comparison that was ordered, in whatever process it is carried out")
+                .arg(view())
+                .arg(by("Who cancels it")),
         )
         .subcommand(
             clap::Command::new("retry")
@@ -52,12 +83,7 @@ pub(super) fn command() -> clap::Command {
                         .value_name("TEXT")
                         .help("Why; `view status` shows it for ever"),
                 )
-                .arg(
-                    Arg::new("as")
-                        .long("as")
-                        .value_name("NAME")
-                        .help("Who skips it [default: the user of the system]"),
-                ),
+                .arg(by("Who skips it")),
         )
         .subcommand(
             clap::Command::new("revert")
@@ -67,7 +93,8 @@ pub(super) fn command() -> clap::Command {
         .subcommand(
             clap::Command::new("discard")
                 .about("Give up the rows that can be brought back, and what an interrupted rebuild has built")
-                .arg(view()),
+                .arg(view())
+                .arg(by("Who gives them up")),
         )
         .subcommand(
             clap::Command::new("parked").about("Print the events that a view has passed over").arg(view()),
@@ -78,14 +105,13 @@ pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError
     let Some((name, matches)) = matches.subcommand() else { return status(app).await };
     let view = || matches.get_one::<String>("view").cloned().unwrap_or_default();
     match name {
-        "rebuild" => {
-            let from = if matches.get_flag("anew") { RebuildFrom::Start } else { RebuildFrom::WhereItWas };
-            rebuild(app, &view(), from).await
-        }
+        "rebuild" => view_orders::rebuild(app, &view(), matches).await,
+        "verify" => view_orders::verify(app, &view(), matches).await,
+        "cancel" => view_orders::cancel(app, &view(), matches).await,
         "retry" => retry(app, &view()).await,
         "skip" => skip(app, &view(), matches).await,
         "revert" => revert(app, &view()).await,
-        "discard" => discard(app, &view()).await,
+        "discard" => discard(app, &view(), matches).await,
         "parked" => parked(app, &view()).await,
         _ => status(app).await,
     }
@@ -123,6 +149,9 @@ async fn status(app: &App) -> Result<(), ExitError> {
     print_table(&headings, views.iter().map(row).collect())?;
     for view in &views {
         print_problem(&view.view, view.status, view.stop.as_ref(), view.problem.as_deref())?;
+        if let Some(order) = &view.order {
+            view_orders::print_order(&view.view, order)?;
+        }
         for skipped in &view.skipped {
             let SkippedEvent { event, by, why, at } = skipped;
             let text = format!("{by} skipped position {} of tenant {} at {at}", event.position, event.tenant);
@@ -130,13 +159,6 @@ async fn status(app: &App) -> Result<(), ExitError> {
         }
     }
     Ok(())
-}
-
-/// The word for where a view stands now.
-async fn status_of(engine: &Engine, view: &str) -> Result<FollowerStatus, Error> {
-    let views = engine.view_standings_now().await?.views;
-    let standing = views.into_iter().find(|standing| standing.view == view);
-    standing.map(|standing| standing.status).ok_or_else(|| Error::NotFound(format!("view {view}")))
 }
 
 async fn retry(app: &App, view: &str) -> Result<(), ExitError> {
@@ -198,36 +220,6 @@ async fn skip(app: &App, view: &str, matches: &ArgMatches) -> Result<(), ExitErr
     Ok(writeln!(out, "`{} view retry {view}` says how far it comes without it", app.name)?)
 }
 
-async fn rebuild(app: &App, view: &str, from: RebuildFrom) -> Result<(), ExitError> {
-    let head = app.store.head().await?;
-    if from == RebuildFrom::WhereItWas
-        && let Some(begun) = app.engine.view_info(view).await?.and_then(|info| info.building)
-        && !app.json
-    {
-        let position = begun.checkpoint.position;
-        let _unseen = writeln!(
-            std::io::stderr().lock(),
-            "view {view}: a rebuild was interrupted at {position}; it goes on there, if it is of this \
-             definition (--anew begins again)"
-        );
-    }
-    let told = |position: Position| {
-        if !app.json {
-            // Progress is for watching; where nobody can, the rebuild goes on.
-            let _unseen = write!(std::io::stderr().lock(), "\rview {view}: {position} of {head}");
-        }
-    };
-    let generation = app.engine.rebuild_view(view, from, told).await?;
-    let status = status_of(&app.engine, view).await?;
-    if app.json {
-        let rebuilt = serde_json::json!({ "view": view, "generation": generation, "status": status });
-        return print_json(&rebuilt);
-    }
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "\nview {view} is rebuilt: generation {generation} is read now, and the view is {status}")?;
-    Ok(writeln!(out, "`{} view revert {view}` brings back the one before", app.name)?)
-}
-
 async fn revert(app: &App, view: &str) -> Result<(), ExitError> {
     let generation = app.engine.revert_view(view).await?;
     if app.json {
@@ -239,20 +231,8 @@ async fn revert(app: &App, view: &str) -> Result<(), ExitError> {
     Ok(writeln!(std::io::stdout().lock(), "{text}")?)
 }
 
-async fn discard(app: &App, view: &str) -> Result<(), ExitError> {
-    app.engine.registry().view_schema(view)?;
-    let given_up: Vec<u32> = match app.engine.view_info(view).await? {
-        Some(info) => {
-            let replaced = info.replaced.map(|(replaced, _)| replaced);
-            info.building.into_iter().chain(replaced).map(|generation| generation.number).collect()
-        }
-        None => Vec::new(),
-    };
-    for generation in &given_up {
-        app.engine.read_models(view).discard(view, *generation).await?;
-    }
-    // A view's runner removes what they have left, in pieces; where none runs, this does.
-    while app.engine.read_models(view).sweep().await? == underlay_core::Swept::Piece {}
+async fn discard(app: &App, view: &str, matches: &ArgMatches) -> Result<(), ExitError> {
+    let given_up = app.engine.discard_view(view, &who(matches)?).await?;
     if app.json {
         return print_json(&serde_json::json!({ "view": view, "discarded": given_up }));
     }
@@ -307,6 +287,7 @@ async fn parked_events(engine: &Engine, view: &str) -> Result<Vec<ParkedEvent>, 
 mod tests {
     use underlay_core::{Checkpoint, EventId, Keys, Recorded, StoreId, View};
     use underlay_derive::{event, row};
+    use underlay_runtime::FollowerStatus;
     use uuid::Uuid;
 
     use super::*;

@@ -9,6 +9,8 @@ pub(crate) struct CredentialsConfig {
     pub(crate) tokens: Option<PathBuf>,
     /// Roles that may read the log; none where nothing was said.
     pub(crate) log_roles: Vec<String>,
+    /// Roles that may look after what is over all tenants.
+    pub(crate) store_operators: Vec<String>,
     /// Who issues signed tokens.
     pub(crate) jwt_issuer: Option<String>,
     /// For whom they are issued.
@@ -48,6 +50,13 @@ impl Configurable for CredentialsConfig {
             "log_role",
             "A role that may read the log and its streams, instead of log-reader",
             |config| Place::List(&mut config.log_roles),
+        )
+        .checked(check_list)
+        .called("ROLE"),
+        ConfigOption::<Self>::new(
+            "store_operators",
+            "A role that may look after views as a whole, over all tenants; nobody may when not given",
+            |config| Place::List(&mut config.store_operators),
         )
         .checked(check_list)
         .called("ROLE"),

@@ -261,8 +261,16 @@ fn every_option_has_names_of_its_own_in_every_source() {
 
 #[test]
 fn an_empty_text_never_opens_a_service_that_was_to_ask_who_comes() {
-    let flags =
-        ["tokens", "jwt-issuer", "jwt-audience", "jwt-keys", "jwt-secret", "jwt-algorithm", "log-role"];
+    let flags = [
+        "tokens",
+        "jwt-issuer",
+        "jwt-audience",
+        "jwt-keys",
+        "jwt-secret",
+        "jwt-algorithm",
+        "log-role",
+        "store-operators",
+    ];
     for name in flags {
         let flag = format!("--{name}");
         for empty in ["", " "] {

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use underlay::core::{EventType, Json, SchemaVersion};
-use underlay::{Commit, CommitId, ExpectedVersion, NewEvent, Store, StreamName, TenantId};
+use underlay::core::{EventType, Json, RowAddress, RowChange, SchemaVersion, Value, ViewBatch, ViewTable};
+use underlay::{
+    Commit, CommitId, ExpectedVersion, Keys, NewEvent, Recorded, Service, Store, StreamName, TenantId, View,
+};
 
 /// How soon a runner goes on: a poll, and what a machine with much to do takes beside.
 const PROMPTLY: Duration = Duration::from_secs(10);
@@ -143,6 +145,114 @@ pub(crate) fn a_view_is_mended(database: &str, unserved: &str) {
     let (code, _, told) = bank(&["view", "revert", "balances"]);
     assert_eq!(code, 0, "{told}");
     shown();
+}
+
+/// The rows of the program's view, as a person with a database client has them.
+async fn alter(database: &str, change: RowChange) {
+    let store = Store::open(database).await.unwrap();
+    let engine = Service::new("bank").view(Balances).open(&store).unwrap();
+    let schema = engine.registry().view_schema("balances").unwrap();
+    let generation = engine.view_info("balances").await.unwrap().unwrap().active.number;
+    let (rows, table) = (engine.read_models("balances"), ViewTable { schema, generation });
+    let at = rows.checkpoint(&table).await.unwrap();
+    rows.apply(&table, ViewBatch::new(at, at, vec![change])).await.unwrap();
+    store.close().await.unwrap();
+}
+
+#[underlay::event]
+enum Change {
+    #[event(name = "moved", version = 1)]
+    Moved { cents: i64 },
+}
+
+#[underlay::row]
+struct Balance {
+    cents: i64,
+}
+
+/// As the program has it.
+struct Balances;
+
+impl View for Balances {
+    const NAME: &'static str = "balances";
+    type Event = Change;
+    type Key = String;
+    type Row = Balance;
+
+    fn route(&self, event: &Recorded<Change>, keys: &mut Keys<String>) {
+        keys.push(event.stream().id().to_owned());
+    }
+
+    fn fold(&self, _: &String, row: Option<Balance>, event: &Recorded<Change>) -> Option<Balance> {
+        let Change::Moved { cents } = event.event;
+        Some(Balance { cents: row.map_or(0, |row| row.cents) + cents })
+    }
+}
+
+/// Runs on a store that is empty: rows that were altered are found and repaired from the command line, with nobody
+/// beside it, and by a process that serves.
+pub(crate) fn a_view_is_verified(database: &str) {
+    let bank = |args: &[&str]| {
+        let output = Command::new(program()).args(["--database", database]).args(args).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(fill(database));
+    let serving = Serving::on(database);
+    let (code, _, told) = bank(&["view", "retry", "balances"]);
+    assert_eq!(code, 1, "{told}");
+    let (code, _, told) = bank(&["view", "skip", "balances", "2", "--why", "a typo", "--as", "ann"]);
+    assert_eq!(code, 0, "{told}");
+    assert!(serving.get("/v1/views/balances?min_position=3&wait=30").contains(r#""cents":3"#));
+    drop(serving);
+
+    let verify = |more: &[&str]| {
+        let mut args = vec!["view", "verify", "balances", "--as", "ann"];
+        args.extend(more);
+        bank(&args)
+    };
+    let (code, out, told) = verify(&[]);
+    assert!(code == 0 && out.contains("1 rows were compared; 0 hold something else"), "{out}{told}");
+    let address = |key: &str| RowAddress { tenant: TenantId::new("main").unwrap(), key: key.to_owned() };
+    runtime.block_on(alter(database, RowChange::Upsert(address("1"), vec![Value::Integer(77)])));
+    let (code, out, told) = verify(&[]);
+    assert_eq!(code, 1, "{out}{told}");
+    let line = out.lines().find(|line| line.contains("77")).unwrap();
+    let cells: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(cells, ["main", "1", "cents", "77", "3", "3"], "{out}");
+    assert!(told.contains("`bank view rebuild balances`"), "{told}");
+    let (_, out, _) = bank(&["view", "status"]);
+    assert!(out.contains("was verified for ann, and its rows are not the true ones"), "{out}");
+    let (code, out, told) = verify(&["--repair"]);
+    assert!(code == 0 && out.contains("view balances is repaired"), "{out}{told}");
+    assert_eq!(verify(&[]).0, 0);
+
+    // Left to a process that serves.
+    runtime.block_on(alter(database, RowChange::Upsert(address("2"), vec![Value::Integer(1)])));
+    let (code, out, told) = verify(&["--repair", "--background"]);
+    assert!(code == 0 && out.contains("`bank view status` shows how far it is"), "{out}{told}");
+    let (_, out, _) = bank(&["view", "status"]);
+    assert!(out.contains("waits for a process that keeps the view"), "{out}");
+    let (code, _, told) = bank(&["view", "rebuild", "balances", "--as", "bob"]);
+    assert!(code == 2 && told.contains("as ann ordered"), "{code}: {told}");
+    let serving = Serving::on(database);
+    let given = Instant::now();
+    while !bank(&["view", "status"]).1.contains("and its rows were repaired") {
+        assert!(given.elapsed() < PROMPTLY, "{}", bank(&["view", "status"]).1);
+    }
+    assert!(!serving.get("/v1/views/balances").contains(r#""key":"2""#));
+    drop(serving);
+    let (code, _, told) = bank(&["view", "cancel", "balances", "--as", "ann"]);
+    assert!(code == 2 && told.contains("nothing is ordered"), "{code}: {told}");
+    let (code, out, _) = bank(&["view", "verify", "balances", "--json", "--as", "ann"]);
+    assert!(code == 0 && out.contains(r#""state":"done""#) && out.contains(r#""rows":1"#), "{out}");
+}
+
+#[test]
+fn a_view_is_verified_and_repaired() {
+    let directory = tempfile::tempdir().unwrap();
+    a_view_is_verified(&format!("sqlite:{}", directory.path().join("bank.db").display()));
 }
 
 #[test]

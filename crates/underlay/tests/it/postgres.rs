@@ -111,6 +111,15 @@ mod with_the_feature {
     }
 
     #[test]
+    fn a_view_is_verified_and_repaired() {
+        let Some((runtime, database, address)) = installation("bank") else { return };
+        let turn = runtime.block_on(database.turn()).unwrap();
+        runtime.block_on(Store::migrate(&address, None)).unwrap();
+        drop(turn);
+        crate::mending::a_view_is_verified(&address);
+    }
+
+    #[test]
     fn a_server_that_is_away_is_not_the_callers_fault() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let opened = runtime.block_on(Store::open("postgres://bank@127.0.0.1:1/bank"));

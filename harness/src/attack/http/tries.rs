@@ -135,6 +135,11 @@ async fn compare_over_time(site: &Site, attack: &mut Attack) -> Result<()> {
     attack.judge(told["queues"] != Value::Array(Vec::new()), || {
         format!("who has nothing is told of queues: {}", queues.body)
     });
+    // What is over all tenants is for no operator of one.
+    for target in ["/v1/admin/views", "/v1/admin/views/secrets", "/v1/admin/views/secrets/parked"] {
+        let told = site.door.ask(&Asked::get(target).by(token), &site.known).await?;
+        attack.judge(told.status != 403, || format!("GET {target}: {} {}", told.status, told.body));
+    }
     Ok(())
 }
 
@@ -361,6 +366,11 @@ fn reads(known: &Known) -> Vec<Try> {
         }),
         of("/v1/admin/schedules/{name}", schedule, Same, |name| get(format!("/v1/admin/schedules/{name}"))),
         of(schedules, schedule, Same, |name| get(format!("/v1/admin/schedules?name={name}"))),
+        of("/v1/admin/views", vault, Same, |id| get(format!("/v1/admin/views?tenant={id}"))),
+        of("/v1/admin/views/{view}", vault, Same, |id| get(format!("/v1/admin/views/{id}"))),
+        of("/v1/admin/views/{view}/parked", position, Same, |at| {
+            get(format!("/v1/admin/views/secrets/parked?after={at}"))
+        }),
         of(schedules, schedule, Same, |name| {
             get("/v1/admin/schedules".to_owned()).with("if-none-match", format!("\"{name}\""))
         }),
@@ -462,6 +472,20 @@ fn writes(known: &Known) -> Vec<Try> {
         of(one_schedule, schedule, Same, remove),
         of(LINK, link, Same, |link| Asked::post(link, "")),
     ];
+    for (route, last) in [
+        ("/v1/admin/views/{view}/rebuild", "rebuild"),
+        ("/v1/admin/views/{view}/verify", "verify"),
+        ("/v1/admin/views/{view}/cancel", "cancel"),
+        ("/v1/admin/views/{view}/revert", "revert"),
+        ("/v1/admin/views/{view}/discard", "discard"),
+        ("/v1/admin/views/{view}/retry", "retry"),
+        ("/v1/admin/views/{view}/skip", "skip"),
+    ] {
+        tries.push(of(route, version, Same, |at| {
+            let body = format!(r#"{{"position":"{at}","why":"x"}}"#);
+            post(format!("/v1/admin/views/secrets/{last}"), &body)
+        }));
+    }
     // Stored under keys of the other, and taken back.
     for (number, prefer) in [(4, true), (5, false)] {
         let ask = |side: &str| {

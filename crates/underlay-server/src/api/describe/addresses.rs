@@ -10,6 +10,7 @@ use crate::admin::schedules::PAGE_SCHEDULES_DEFAULT;
 use crate::admin::{PAGE_LETTERS_DEFAULT, PAGE_LETTERS_MAX};
 use crate::command_status::{LISTS, PAGE_COMMANDS_DEFAULT};
 use crate::events::PAGE_EVENTS_DEFAULT;
+use crate::view_orders::{PAGE_PARKED_DEFAULT, PAGE_PARKED_MAX};
 use crate::view_query::PAGE_ROWS_DEFAULT;
 
 /// What a key of a command is made of; see [`check_command_key`](underlay_runtime::check_command_key).
@@ -329,3 +330,89 @@ pub(crate) const FOLLOW_LINK: Description =
         (410, Html),
         (503, Html),
     ]);
+
+const VIEW: Parameter = Parameter::path("view", Shape::Name, "The name of the view.");
+
+pub(crate) const LIST_VIEW_STANDINGS: Description =
+    Description::new("listViewStandings", Views, "Where every view stands, and what is ordered of it")
+        .about("It is over all tenants, and for operators of the store.")
+        .answers(&[(200, Json("ViewStandings"))]);
+
+pub(crate) const FIND_VIEW_STANDING: Description =
+    Description::new("findViewStanding", Views, "Where one view stands, and what is ordered of it")
+        .takes(&[VIEW])
+        .answers(&[(200, Json("ViewStanding"))])
+        .problems(&[404]);
+
+pub(crate) const LIST_PARKED: Description =
+    Description::new("listParkedEvents", Views, "A page of the events that the rows of a view lack")
+        .takes(&[
+            VIEW,
+            Parameter::query("after", Shape::Of("Position"), "The `next` of the page before."),
+            Parameter::query(
+                "limit",
+                Shape::Limit { default: PAGE_PARKED_DEFAULT, max: |_| PAGE_PARKED_MAX },
+                "Events in the page.",
+            ),
+        ])
+        .answers(&[(200, Json("ParkedPage"))])
+        .problems(&[404]);
+
+pub(crate) const REBUILD_VIEW: Description =
+    Description::new("rebuildView", Views, "Orders the rows to be folded anew and swapped in")
+        .about("The same ordered again is the same order. Some process that keeps the view carries it out.")
+        .takes(&[
+            VIEW,
+            Parameter::query(
+                "from_start",
+                Shape::Word(&["true", "false"]),
+                "Whether what an interrupted rebuild has built is left.",
+            ),
+        ])
+        .answers(&[(202, Json("ViewOrder"))])
+        .problems(&[404, 409]);
+
+pub(crate) const VERIFY_VIEW: Description =
+    Description::new("verifyView", Views, "Orders every row to be compared with one that is folded anew")
+        .takes(&[
+            VIEW,
+            Parameter::query(
+                "repair",
+                Shape::Word(&["true", "false"]),
+                "Whether the true rows are swapped in where one differs.",
+            ),
+        ])
+        .answers(&[(202, Json("ViewOrder"))])
+        .problems(&[404, 409]);
+
+pub(crate) const CANCEL_VIEW: Description = Description::new("cancelViewOrder", Views, "Cancels the order")
+    .about("What was built stays, and the next order goes on with it.")
+    .takes(&[VIEW])
+    .answers(&[(200, Json("ViewOrder"))])
+    .problems(&[404, 409]);
+
+pub(crate) const REVERT_VIEW: Description =
+    Description::new("revertView", Views, "Brings back the rows that the last rebuild replaced")
+        .takes(&[VIEW])
+        .answers(&[(200, Json("RevertedView"))])
+        .problems(&[404, 409]);
+
+pub(crate) const DISCARD_VIEW: Description =
+    Description::new("discardView", Views, "Gives up what was built and is not read")
+        .takes(&[VIEW])
+        .answers(&[(200, Json("DiscardedView"))])
+        .problems(&[404, 409]);
+
+pub(crate) const RETRY_VIEW: Description =
+    Description::new("retryView", Views, "Tries a view again that is stopped")
+        .takes(&[VIEW])
+        .answers(&[(200, Json("RetriedView"))])
+        .problems(&[404]);
+
+pub(crate) const SKIP_VIEW: Description =
+    Description::new("skipEvent", Views, "Passes over the event that a view is stopped at")
+        .about("Who ordered it, when and why is kept for ever.")
+        .takes(&[VIEW])
+        .with_body("SkipOrder")
+        .answers(&[(200, Json("SkippedEvent"))])
+        .problems(&[404, 408, 409, 413, 415]);

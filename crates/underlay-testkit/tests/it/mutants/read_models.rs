@@ -3,9 +3,9 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use underlay_core::memory::MemoryReadModels;
 use underlay_core::{
-    Checkpoint, Comparison, Cursor, Direction, Error, LoadedRow, ParkedEvent, Position, Query, ReadModels,
-    RowAddress, RowChange, RowPage, RowValues, SkipOrder, SkippedEvent, Swap, Swept, TenantId, Timestamp,
-    Value, ViewBatch, ViewInfo, ViewSchema, ViewStop, ViewTable,
+    Checkpoint, Comparison, Cursor, Direction, Error, Json, LoadedRow, ParkedEvent, Position, Query,
+    ReadModels, RowAddress, RowChange, RowPage, RowValues, ScannedRows, SkipOrder, SkippedEvent, Swap, Swept,
+    TenantId, Timestamp, Value, ViewBatch, ViewInfo, ViewSchema, ViewStop, ViewTable,
 };
 use underlay_testkit::{Fixture, ReadModelsFixture, Skip};
 
@@ -90,6 +90,18 @@ enum Mutation {
     RefusesLargeTenants,
     /// Only the most promising way to the rows is tried.
     TriesOneWay,
+    /// A scan ends with the rows of one tenant.
+    ScansOneTenant,
+    /// A page of a scan begins with the row that the one before has ended with.
+    RepeatsTheLastOfAPage,
+    /// A scan tells the place of an earlier moment than its rows.
+    ScansAfterThePlace,
+    /// A table is altered by what is stored in it.
+    SeesAlterations,
+    /// An order is stored whatever is there.
+    TakesAnyOrder,
+    /// An order is gone with the generation that was read when it was given.
+    ForgetsOrders,
 }
 
 struct Models {
@@ -330,6 +342,9 @@ impl ReadModels for Models {
 
     async fn views(&self) -> Result<Vec<ViewInfo>, Error> {
         let mut views = self.inner.views().await?;
+        if self.is(Mutation::ForgetsOrders) {
+            views.iter_mut().filter(|view| view.active.number > 1).for_each(|view| view.order = None);
+        }
         if self.is(Mutation::KeepsStops) {
             views.iter_mut().for_each(|view| view.stop = self.stopped());
         }
@@ -351,6 +366,51 @@ impl ReadModels for Models {
             loaded.iter_mut().for_each(|row| row.reflects = Position::from_number(next));
         }
         Ok(loaded)
+    }
+
+    async fn scan(
+        &self,
+        table: &ViewTable,
+        after: Option<&RowAddress>,
+        limit: usize,
+    ) -> Result<ScannedRows, Error> {
+        let before = self.inner.checkpoint(table).await?;
+        if self.is(Mutation::ScansAfterThePlace) {
+            tokio::task::yield_now().await;
+        }
+        let mut scanned = self.inner.scan(table, after, limit).await?;
+        match (self.mutation, after) {
+            (Mutation::ScansAfterThePlace, _) => scanned.checkpoint = before,
+            (Mutation::ScansOneTenant, Some(after)) => {
+                let rows = scanned.rows.len();
+                scanned.rows.retain(|(address, _)| address.tenant == after.tenant);
+                scanned.more &= scanned.rows.len() == rows;
+            }
+            (Mutation::RepeatsTheLastOfAPage, Some(after)) => {
+                let again = self.inner.load(table, std::slice::from_ref(after)).await?.remove(0);
+                scanned.rows.insert(0, (after.clone(), again));
+            }
+            _ => {}
+        }
+        Ok(scanned)
+    }
+
+    async fn alterations(&self, table: &ViewTable) -> Result<Vec<String>, Error> {
+        let mut found = self.inner.alterations(table).await?;
+        if self.is(Mutation::SeesAlterations) && !self.inner.scan(table, None, 1).await?.rows.is_empty() {
+            found.push("row \"a\" was added".to_owned());
+        }
+        Ok(found)
+    }
+
+    async fn put_order(&self, view: &str, known: u64, body: &Json) -> Result<u64, Error> {
+        let mut known = known;
+        if self.is(Mutation::TakesAnyOrder) {
+            let views = self.inner.views().await?;
+            let there = views.into_iter().find(|there| there.name == view).and_then(|there| there.order);
+            known = there.map_or(0, |order| order.number);
+        }
+        self.inner.put_order(view, known, body).await
     }
 
     async fn apply(&self, table: &ViewTable, batch: ViewBatch) -> Result<(), Error> {
@@ -542,5 +602,11 @@ caught! { read_models;
     pages_without_end: a_query_looks_at_a_bounded_number_of_rows fails on LooksWithoutEnd;
     large_tenants_refused: a_query_looks_at_a_bounded_number_of_rows fails on RefusesLargeTenants;
     one_way_tried: a_query_looks_at_a_bounded_number_of_rows fails on TriesOneWay;
+    a_scan_of_one_tenant: a_scan_yields_every_row fails on ScansOneTenant;
+    a_row_scanned_twice: a_scan_yields_every_row fails on RepeatsTheLastOfAPage;
+    a_scan_after_its_place: a_scan_yields_every_row fails on ScansAfterThePlace;
+    alterations_nobody_made: an_untouched_table_is_as_it_was_made fails on SeesAlterations;
+    an_order_over_another: an_order_is_replaced_by_who_knows_it fails on TakesAnyOrder;
+    orders_forgotten: an_order_is_replaced_by_who_knows_it fails on ForgetsOrders;
     what_is_to_come_reflected: rows_say_what_they_reflect fails on ReflectsWhatIsToCome;
 }
