@@ -16,7 +16,7 @@ use crate::words::{
 /// as if it was not there.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an operation",
-    label = "implement `Operation`: `NAME`, `Refusal`, `reads` and `decide`, and derive Serialize and Deserialize"
+    label = "implement `Operation`: `NAME`, `Refusal`, `reads` and `decide`, and put `#[underlay::value]` on the struct"
 )]
 pub trait Operation: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
     /// Its name in addresses.
