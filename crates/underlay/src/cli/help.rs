@@ -91,18 +91,29 @@ pub(super) fn complete(service: &Service, matches: &ArgMatches) -> Result<(), Ex
 }
 
 pub(super) fn man(service: &Service, matches: &ArgMatches) -> Result<(), ExitError> {
-    match matches.get_one::<PathBuf>("to") {
-        Some(folder) => {
-            let failed = |error: std::io::Error| ExitError::failed(format!("{}: {error}", folder.display()));
-            std::fs::create_dir_all(folder).map_err(failed)?;
-            clap_mangen::generate_to(arguments(service), folder).map_err(failed)
-        }
-        None => {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(arguments(service)).render(&mut page)?;
-            Ok(std::io::stdout().lock().write_all(&page)?)
-        }
-    }
+    let page = page(service)?;
+    let Some(folder) = matches.get_one::<PathBuf>("to") else {
+        return Ok(std::io::stdout().lock().write_all(&page)?);
+    };
+    let failed = |error: std::io::Error| ExitError::failed(format!("{}: {error}", folder.display()));
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    clap_mangen::generate_to(arguments(service), folder).map_err(failed)?;
+    std::fs::write(folder.join(format!("{}.1", service.name)), page).map_err(failed)
+}
+
+/// The page of the program. Its synopsis says that there are options: all of them would fill the first screen.
+fn page(service: &Service) -> Result<Vec<u8>, ExitError> {
+    let man = clap_mangen::Man::new(arguments(service));
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    let name = service.name.replace('-', "\\-");
+    writeln!(page, ".SH SYNOPSIS\n\\fB{name}\\fR [\\fIOPTIONS\\fR] [\\fICOMMAND\\fR]")?;
+    man.render_description_section(&mut page)?;
+    man.render_subcommands_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    man.render_extra_section(&mut page)?;
+    Ok(page)
 }
 
 #[cfg(test)]
@@ -166,9 +177,7 @@ mod tests {
 
     #[test]
     fn shells_and_man_know_every_command() {
-        let mut page = Vec::new();
-        clap_mangen::Man::new(arguments(&service())).render(&mut page).unwrap();
-        let page = String::from_utf8(page).unwrap();
+        let page = String::from_utf8(page(&service()).unwrap()).unwrap();
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish, Shell::Elvish, Shell::PowerShell] {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut arguments(&service()), "bank", &mut script);

@@ -95,7 +95,9 @@ pub trait CliCommand: Send + Sync + 'static {
 }
 
 pub(crate) fn main(service: &Service, args: impl IntoIterator<Item = OsString>) -> Exit {
-    let matches = match arguments(service).try_get_matches_from(args) {
+    // Lines of help are as wide as the terminal; elsewhere they are not broken.
+    let program = arguments(service).term_width(print::terminal_width().unwrap_or_default());
+    let matches = match program.try_get_matches_from(args) {
         Ok(matches) => matches,
         Err(error) => {
             // Help and version are asked for and go to standard output; the rest is wrong usage.

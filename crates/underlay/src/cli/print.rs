@@ -36,8 +36,12 @@ pub(super) fn or_dash(value: Option<impl ToString>) -> String {
 
 /// Writes a table for people: a line of headings, then the rows.
 pub(super) fn print_table(headings: &[&str], rows: Vec<Vec<String>>) -> Result<(), ExitError> {
-    let width = Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
-    Ok(writeln!(std::io::stdout().lock(), "{}", table(headings, rows, width))?)
+    Ok(writeln!(std::io::stdout().lock(), "{}", table(headings, rows, terminal_width()))?)
+}
+
+/// The columns of the terminal that the answer goes to; none where it goes elsewhere.
+pub(super) fn terminal_width() -> Option<usize> {
+    Term::stdout().size_checked().map(|(_, columns)| usize::from(columns)).filter(|columns| *columns > 0)
 }
 
 fn table(headings: &[&str], rows: Vec<Vec<String>>, width: Option<usize>) -> String {
