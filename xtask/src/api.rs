@@ -73,7 +73,9 @@ pub(crate) fn check(root: &Path) -> Result<()> {
 
 /// The public items of each published crate, one a line; `None` where this Rust cannot tell, which is printed.
 fn describe(root: &Path) -> Result<Option<Vec<(String, String)>>> {
-    let crates = published(root)?;
+    let mut crates = published(root)?;
+    // A program has no public items.
+    crates.retain(|published| published.is_library);
     if let Some(reason) = other_rust(root, &crates)? {
         if env::var("REQUIRE_SERVERS").is_ok_and(|value| value == "1") {
             return Err(format!("{reason}, and REQUIRE_SERVERS=1").into());

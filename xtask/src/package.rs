@@ -17,6 +17,8 @@ pub(crate) struct Published {
     pub(crate) name: String,
     /// The version of Rust it asks for.
     pub(crate) rust_version: String,
+    /// Whether it is a library, rather than a program alone.
+    pub(crate) is_library: bool,
 }
 
 pub(crate) fn command() -> Command {
@@ -55,8 +57,15 @@ fn published_of(metadata: &Value) -> Vec<Published> {
         .map(|package| Published {
             name: text(&package["name"]),
             rust_version: text(&package["rust_version"]),
+            is_library: is_library(package),
         })
         .collect()
+}
+
+fn is_library(package: &Value) -> bool {
+    let targets = package["targets"].as_array().into_iter().flatten();
+    let mut kinds = targets.filter_map(|target| target["kind"].as_array()).flatten();
+    kinds.any(|kind| kind == "lib" || kind == "proc-macro")
 }
 
 #[cfg(test)]
@@ -66,10 +75,15 @@ mod tests {
     #[test]
     fn what_is_kept_from_a_registry_is_left_out() {
         let metadata = serde_json::json!({ "packages": [
-            { "name": "a", "publish": null, "rust_version": "1.95" },
-            { "name": "b", "publish": [], "rust_version": "1.95" },
+            { "name": "a", "publish": null, "rust_version": "1.95", "targets": [{ "kind": ["lib"] }, { "kind": ["test"] }] },
+            { "name": "b", "publish": [], "rust_version": "1.95", "targets": [{ "kind": ["lib"] }] },
+            { "name": "c", "publish": null, "rust_version": "1.95", "targets": [{ "kind": ["bin"] }] },
         ]});
-        let expected = Published { name: "a".to_owned(), rust_version: "1.95".to_owned() };
-        assert_eq!(published_of(&metadata), [expected]);
+        let expected = [("a", true), ("c", false)].map(|(name, is_library)| Published {
+            name: name.to_owned(),
+            rust_version: "1.95".to_owned(),
+            is_library,
+        });
+        assert_eq!(published_of(&metadata), expected);
     }
 }

@@ -5,9 +5,11 @@ pub use schemars;
 pub use serde;
 pub use serde_json;
 
+use std::fmt::Debug;
+
 use schemars::JsonSchema;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::domain::{
@@ -135,3 +137,29 @@ pub fn decode_nothing(name: &str, body: &str) -> Result<(), CommandError> {
     let reason = "the command has no fields: expected no body, or an empty object".to_owned();
     Err(CommandError::Body { name: name.to_owned(), reason })
 }
+
+/// What a field of an event, a value or a stored state needs: one name for it, so that its lack is one sentence.
+#[diagnostic::on_unimplemented(
+    message = "a field of type `{Self}` cannot be stored",
+    label = "put `#[underlay::value]` on the type of your own in it; a type of another crate is written by `#[serde(with = \"…\")]`"
+)]
+pub trait StoredField: Clone + Debug + PartialEq + Serialize + DeserializeOwned + JsonSchema {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Clone + Debug + PartialEq + Serialize + DeserializeOwned + JsonSchema> StoredField for T {}
+
+/// The same of a command or a refusal.
+#[diagnostic::on_unimplemented(
+    message = "a field of type `{Self}` cannot be sent",
+    label = "put `#[underlay::value]` on the type of your own in it; a type of another crate is written by `#[serde(with = \"…\")]`"
+)]
+pub trait SentField: Clone + Debug + PartialEq + Serialize + DeserializeOwned {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Clone + Debug + PartialEq + Serialize + DeserializeOwned> SentField for T {}
+
+/// Builds only where a field can be stored.
+pub fn check_stored<T: StoredField>() {}
+
+/// Builds only where a field can be sent.
+pub fn check_sent<T: SentField>() {}

@@ -65,6 +65,7 @@ mod command;
 mod data;
 mod declaration;
 mod event;
+mod fields;
 mod name;
 mod payload;
 mod problems;
@@ -72,6 +73,7 @@ mod refusal;
 mod root;
 mod row;
 mod snapshot;
+mod stub;
 mod value;
 
 use proc_macro::TokenStream;
@@ -168,7 +170,7 @@ pub fn snapshot(arguments: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 /// The declaration as the user wrote it, without the attributes that are only ours, and what was
-/// written for it. It stays where there are errors, so that they are the only ones.
+/// written for it. It stays where there are errors, with something in place of the rest, so that they are the only ones.
 fn expand(
     attribute: Attribute,
     arguments: TokenStream,
@@ -183,8 +185,11 @@ fn expand(
         }
     };
     let mut root = Root::default();
-    let implementation =
-        implement(&mut root, arguments.into(), &input).unwrap_or_else(syn::Error::into_compile_error);
+    // What comes first is told first.
+    let (first, implementation) = match implement(&mut root, arguments.into(), &input) {
+        Ok(implementation) => (fields::check(attribute, &root, &input), implementation),
+        Err(error) => (error.into_compile_error(), stub::implement(attribute, &root, &input)),
+    };
     let declaration = declaration::declare(attribute, &root, input);
-    quote::quote!(#declaration #implementation).into()
+    quote::quote!(#first #declaration #implementation).into()
 }

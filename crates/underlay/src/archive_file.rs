@@ -271,7 +271,7 @@ pub async fn export_log(
     store: StoreId,
     scope: &LogScope,
     out: &mut impl Write,
-    mut told: impl FnMut(u64),
+    mut told: impl FnMut(&ArchiveCount),
 ) -> Result<ArchiveCount, ArchiveError> {
     let tenant = match scope {
         LogScope::Tenant(tenant) => Some(tenant.clone()),
@@ -287,7 +287,7 @@ pub async fn export_log(
             count.events += commit.events.len() as u64;
             chain.write(out, Kind::Commit, &CommitLine::from(commit))?;
         }
-        told(count.commits);
+        told(&count);
         after = page.next;
         if page.at_end {
             break;

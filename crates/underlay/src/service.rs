@@ -361,7 +361,7 @@ impl Service {
     }
 
     /// The program: reads the command line, does what it says, and says how it ended.
-    #[must_use]
+    #[must_use = "return it from `fn main() -> Exit`: it is the exit code of the program"]
     pub fn main(self) -> Exit {
         cli::main(&self, std::env::args_os())
     }

@@ -85,8 +85,11 @@ impl CliCommand for PrintBalances {
 
 fn print_json(lines: &[BalanceLine]) -> Result<(), ExitError> {
     let mut out = std::io::stdout().lock();
-    serde_json::to_writer(&mut out, lines)?;
-    Ok(writeln!(out)?)
+    for line in lines {
+        serde_json::to_writer(&mut out, line)?;
+        writeln!(out)?;
+    }
+    Ok(())
 }
 
 fn print_csv(lines: &[BalanceLine]) -> Result<(), ExitError> {

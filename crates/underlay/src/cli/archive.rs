@@ -57,9 +57,14 @@ pub(super) async fn export(app: &App, matches: &ArgMatches) -> Result<(), ExitEr
     let mut partial = path.clone().into_os_string();
     partial.push(".partial");
     let mut out = BufWriter::new(File::create(&partial).map_err(failed)?);
-    let bar = bar(app, None);
+    // The log of every tenant ends at its head; how much of it is one tenant's is not known before.
+    let total = match &scope {
+        LogScope::EveryTenant => Some(app.store.head().await?.number()),
+        LogScope::Tenant(_) => None,
+    };
+    let bar = bar(app, EVENTS, total);
     let store = app.store.store_id();
-    let count = export_log(archive, store, &scope, &mut out, |commits| bar.set_position(commits)).await;
+    let count = export_log(archive, store, &scope, &mut out, |count| bar.set_position(count.events)).await;
     bar.finish_and_clear();
     let count = count.map_err(|error| explain(&path, error))?;
     if let LogScope::Tenant(tenant) = &scope
@@ -103,23 +108,27 @@ async fn tell_left_behind(app: &App, scope: &LogScope) -> Result<(), ExitError> 
 pub(super) async fn import(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
     let path = path(matches)?;
     let archive = app.store.archive()?;
-    let open = || File::open(&path).map(BufReader::new).map_err(|error| explain(&path, error.into()));
+    let open = || File::open(&path).map_err(|error| explain(&path, error.into()));
     let scope = scope(app, matches);
     // The whole file is checked first, so a damaged one stores nothing.
     let mut tenants = BTreeSet::new();
-    let count = verify_tenants(open()?, |tenant| {
+    let file = open()?;
+    let checking = bar(app, CHECKED, file.metadata().ok().map(|file| file.len()));
+    let count = verify_tenants(BufReader::new(checking.wrap_read(file)), |tenant| {
         if !tenants.contains(tenant) {
             tenants.insert(tenant.clone());
         }
-    })
-    .map_err(|error| explain(&path, error))?;
+    });
+    checking.finish_and_clear();
+    let count = count.map_err(|error| explain(&path, error))?;
     if let LogScope::Tenant(tenant) = &scope
         && !tenants.contains(tenant)
     {
         return Err(nothing_of(tenant, &path.display().to_string(), &tenants));
     }
-    let bar = bar(app, Some(count.commits));
-    let imported = import_log(archive, &scope, open()?, |commits| bar.set_position(commits)).await;
+    let bar = bar(app, COMMITS, Some(count.commits));
+    let file = BufReader::new(open()?);
+    let imported = import_log(archive, &scope, file, |commits| bar.set_position(commits)).await;
     bar.finish_and_clear();
     let imported = imported.map_err(|error| explain(&path, error))?;
     if app.json {
@@ -165,15 +174,48 @@ fn explain(path: &Path, error: ArchiveError) -> ExitError {
     }
 }
 
-/// A bar over commits; hidden where a program reads the answer.
-fn bar(app: &App, total: Option<u64>) -> ProgressBar {
-    let bar = match total {
-        _ if app.json => ProgressBar::hidden(),
-        Some(total) => ProgressBar::new(total),
-        None => ProgressBar::new_spinner(),
+/// How far something is, where it ends is known, and where it is not.
+struct Unit {
+    of_known: &'static str,
+    of_unknown: &'static str,
+}
+
+const EVENTS: Unit = Unit {
+    of_known: "{bar:30} {human_pos} of {human_len} events, {per_sec}, {eta} to go",
+    of_unknown: "{spinner} {human_pos} events, {per_sec}",
+};
+const COMMITS: Unit = Unit {
+    of_known: "{bar:30} {human_pos} of {human_len} commits, {per_sec}, {eta} to go",
+    of_unknown: "{spinner} {human_pos} commits, {per_sec}",
+};
+const CHECKED: Unit = Unit {
+    of_known: "{bar:30} {bytes} of {total_bytes} checked, {bytes_per_sec}, {eta} to go",
+    of_unknown: "{spinner} {bytes} checked, {bytes_per_sec}",
+};
+
+/// A bar on standard error, and only where a person looks at it; hidden where a program reads the answer.
+fn bar(app: &App, unit: Unit, total: Option<u64>) -> ProgressBar {
+    let (bar, template) = match total {
+        _ if app.json => return ProgressBar::hidden(),
+        Some(total) => (ProgressBar::new(total), unit.of_known),
+        None => (ProgressBar::new_spinner(), unit.of_unknown),
     };
-    match ProgressStyle::with_template("{bar:30} {pos}/{len} commits  {per_sec}  {eta}") {
-        Ok(style) if total.is_some() => bar.with_style(style),
-        _ => bar,
+    match ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style),
+        // The plain bar tells the same.
+        Err(_) => bar,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_bar_shows_can_be_read() {
+        for Unit { of_known, of_unknown } in [EVENTS, COMMITS, CHECKED] {
+            assert!(ProgressStyle::with_template(of_known).is_ok(), "{of_known}");
+            assert!(ProgressStyle::with_template(of_unknown).is_ok(), "{of_unknown}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use underlay_core::limits::PAGE_EVENTS_MAX;
 use underlay_core::{Error, EventStore, EventType, LogFilter, LogScope, Position, SchemaVersion};
 use underlay_runtime::Registry;
 
-use super::{App, print_json, print_table};
+use super::{App, print_list, print_table};
 use crate::events_lock::{LockCheck, check_events_lock};
 use crate::{Exit, ExitError, Service};
 
@@ -114,7 +114,7 @@ async fn checked_events(store: &dyn EventStore, registry: &Registry) -> Result<V
 async fn check_events(app: &App) -> Result<(), ExitError> {
     let checked = checked_events(&*app.store, app.engine.registry()).await?;
     if app.json {
-        print_json(&checked)?;
+        print_list(&checked)?;
     } else {
         let row = |checked: &Checked| {
             vec![

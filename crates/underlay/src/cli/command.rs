@@ -12,7 +12,7 @@ use underlay_runtime::{
 use super::moments::read_span;
 use super::pages::{after, after_of, many, tell_more};
 use super::user::who;
-use super::{App, or_dash, print_json, print_table};
+use super::{App, or_dash, print_json, print_list, print_table};
 use crate::{Exit, ExitError};
 
 /// Commands of one page of a list.
@@ -334,7 +334,7 @@ async fn list(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
         None => Ok(()),
     };
     if app.json {
-        print_json(&commands.iter().map(shown).collect::<Vec<_>>())?;
+        print_list(commands.iter().map(shown))?;
         return tell_rest();
     }
     let row = |info: &CommandInfo| {

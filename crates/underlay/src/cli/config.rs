@@ -1,6 +1,6 @@
 use clap::ArgMatches;
 
-use super::{or_dash, print_json, print_table};
+use super::{or_dash, print_list, print_table};
 use crate::ExitError;
 use crate::config::{Config, Entry};
 
@@ -12,7 +12,7 @@ pub(super) fn command() -> clap::Command {
 pub(super) fn run(config: &Config, matches: &ArgMatches) -> Result<(), ExitError> {
     let entries = config.entries();
     if matches.get_flag("json") {
-        return print_json(&entries);
+        return print_list(entries);
     }
     let row = |entry: &Entry| {
         vec![entry.option.clone(), or_dash(entry.value.as_ref()), entry.source.clone(), entry.meaning.clone()]

@@ -3,7 +3,7 @@ use std::io::Write;
 use underlay_core::ViewStop;
 use underlay_runtime::{FollowerStanding, FollowerStatus};
 
-use super::{App, or_dash, print_json, print_table};
+use super::{App, or_dash, print_list, print_table};
 use crate::ExitError;
 
 /// Prints where processes or pumps stand; `words` are what one is called and who keeps it.
@@ -13,7 +13,7 @@ pub(super) fn print_followers(
     followers: &[FollowerStanding],
 ) -> Result<(), ExitError> {
     if app.json {
-        return print_json(followers);
+        return print_list(followers);
     }
     let row = |standing: &FollowerStanding| {
         vec![

@@ -9,11 +9,13 @@ mod dead_letters;
 mod duties;
 mod events;
 mod followers;
+mod help;
 mod log;
 mod migrate;
 mod moments;
 mod outbox;
 mod pages;
+mod print;
 mod process;
 mod pump;
 mod schedule;
@@ -40,6 +42,7 @@ use underlay_runtime::Engine;
 
 use self::credentials::Door;
 use self::log::log_to_stderr;
+use self::print::{or_dash, print_json, print_list, print_table};
 use crate::config::{Catalogue, Config, FILE, Key, Sources};
 use crate::{Exit, ExitError, Links, Service, Store};
 
@@ -95,7 +98,9 @@ pub trait CliCommand: Send + Sync + 'static {
 }
 
 pub(crate) fn main(service: &Service, args: impl IntoIterator<Item = OsString>) -> Exit {
-    let matches = match arguments(service).try_get_matches_from(args) {
+    // Lines of help are as wide as the terminal; elsewhere they are not broken.
+    let program = arguments(service).term_width(print::terminal_width().unwrap_or_default());
+    let matches = match program.try_get_matches_from(args) {
         Ok(matches) => matches,
         Err(error) => {
             // Help and version are asked for and go to standard output; the rest is wrong usage.
@@ -124,50 +129,55 @@ fn complain(error: &ExitError) -> Exit {
     error.exit
 }
 
-fn arguments(service: &Service) -> clap::Command {
+pub(crate) fn arguments(service: &Service) -> clap::Command {
     let name = &service.name;
     let catalogue = Catalogue::new(&service.settings, &service.adapters, name);
+    let mut common: Vec<Arg> = catalogue.keys().iter().map(option).collect();
+    common.push(
+        Arg::new(FILE)
+            .long(FILE)
+            .value_name("FILE")
+            .global(true)
+            .value_parser(value_parser!(PathBuf))
+            .help(format!("The file of options, in place of {name}.toml")),
+    );
+    common.push(
+        Arg::new("json")
+            .long("json")
+            .action(ArgAction::SetTrue)
+            .global(true)
+            .help("Answer as JSON, for programs: one object on each line"),
+    );
+    let own = service.commands.iter().map(|command| command.command());
+    let commands = [
+        serve::command(),
+        worker::command(),
+        stream::command(),
+        events::command(),
+        view::command(),
+        command::command(),
+        schedule::command(),
+        process::command(),
+        outbox::command(),
+        dead_letters::command(),
+        pump::command(),
+        check::command(),
+        archive::export_command(),
+        archive::import_command(),
+        migrate::command(),
+        config::command(),
+        token::command(),
+        help::completions_command(),
+        help::man_command(),
+    ];
+    let commands =
+        commands.into_iter().chain(own).map(|command| help::without_common(command, name, &common));
     clap::Command::new(name.clone())
         .about(format!("{name}: an event-sourced service. Without a command it serves."))
-        .after_help(format!(
-            "Every option may also stand in {name}.toml, in .env and in the environment; `{name} config` prints \
-             them all, each with its value and where it comes from."
-        ))
+        .after_help(help::after(name))
         .disable_help_subcommand(true)
-        .args(catalogue.keys().iter().map(option))
-        .arg(
-            Arg::new(FILE)
-                .long(FILE)
-                .value_name("FILE")
-                .global(true)
-                .value_parser(value_parser!(PathBuf))
-                .help(format!("The file of options, in place of {name}.toml")),
-        )
-        .arg(
-            Arg::new("json")
-                .long("json")
-                .action(ArgAction::SetTrue)
-                .global(true)
-                .help("Answer as JSON, for programs"),
-        )
-        .subcommand(serve::command())
-        .subcommand(worker::command())
-        .subcommand(stream::command())
-        .subcommand(events::command())
-        .subcommand(view::command())
-        .subcommand(command::command())
-        .subcommand(schedule::command())
-        .subcommand(process::command())
-        .subcommand(outbox::command())
-        .subcommand(dead_letters::command())
-        .subcommand(pump::command())
-        .subcommand(check::command())
-        .subcommand(archive::export_command())
-        .subcommand(archive::import_command())
-        .subcommand(migrate::command())
-        .subcommand(config::command())
-        .subcommand(token::command())
-        .subcommands(service.commands.iter().map(|command| command.command()))
+        .subcommands(commands)
+        .args(common.clone())
 }
 
 /// The flag of an option. Its value is read with the rest of the configuration, so that all mistakes are
@@ -207,6 +217,12 @@ fn configure(service: &Service, matches: &ArgMatches) -> Result<Config, ExitErro
 
 async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitError> {
     let (name, matches) = matches.subcommand().unwrap_or(("serve", matches));
+    // What is about the program itself needs no configuration.
+    match name {
+        "completions" => return help::complete(service, matches),
+        "man" => return help::man(service, matches),
+        _ => {}
+    }
     let config = configure(service, matches)?;
     let service = &service.configured(&config.settings)?;
     let (adapters, database) = (&service.adapters, config.settings.database.as_str());
@@ -328,24 +344,4 @@ fn warn_of_links(app: &App) {
     if let Some(Err(error)) = app.service.links.as_ref().map(Links::check) {
         tracing::warn!("no link can be made, so what sends one waits: {error}");
     }
-}
-
-/// Writes one JSON value on a line of its own.
-fn print_json(value: &(impl serde::Serialize + ?Sized)) -> Result<(), ExitError> {
-    let mut out = std::io::stdout().lock();
-    serde_json::to_writer(&mut out, value)?;
-    Ok(writeln!(out)?)
-}
-
-/// Writes a table for people: a line of headings, then the rows.
-/// A cell of a table.
-fn or_dash(value: Option<impl ToString>) -> String {
-    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
-}
-
-fn print_table(headings: &[&str], rows: Vec<Vec<String>>) -> Result<(), ExitError> {
-    let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::NOTHING).set_header(headings);
-    table.add_rows(rows);
-    Ok(writeln!(std::io::stdout().lock(), "{}", table.trim_fmt())?)
 }

@@ -9,7 +9,7 @@ use underlay_core::{
 use underlay_runtime::{CommandList, CommandStatus, QueueStanding};
 
 use super::pages::{after, after_of, tell_more};
-use super::{App, or_dash, print_json, print_table};
+use super::{App, or_dash, print_json, print_list, print_table};
 use crate::ExitError;
 
 /// The flag for the work of every tenant.
@@ -121,7 +121,7 @@ async fn depths(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
     let wanted = |queue: &&QueueStanding| all || queue.depth.kind == WorkKind::Message;
     let queues: Vec<&QueueStanding> = queues.iter().filter(wanted).collect();
     if app.json {
-        return print_json(&queues);
+        return print_list(&queues);
     }
     let row = |queue: &&QueueStanding| {
         let depth = &queue.depth;

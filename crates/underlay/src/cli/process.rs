@@ -2,7 +2,6 @@ use std::io::Write;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
-use serde::Serialize;
 use underlay_core::ProcessStart;
 use underlay_core::limits::PAGE_ROWS_MAX;
 use underlay_runtime::{
@@ -11,7 +10,7 @@ use underlay_runtime::{
 
 use super::followers::print_followers;
 use super::pages::{many, tell_more};
-use super::{App, or_dash, print_json, print_table};
+use super::{App, or_dash, print_json, print_list, print_table};
 use crate::ExitError;
 
 pub(super) fn command() -> clap::Command {
@@ -94,10 +93,8 @@ async fn status(app: &App) -> Result<(), ExitError> {
 }
 
 /// A page of the instances of one process.
-#[derive(Serialize)]
 struct Listed {
     process: String,
-    #[serde(flatten)]
     page: ProcessPage,
 }
 
@@ -121,9 +118,7 @@ async fn list(app: &App, process: &str, matches: &ArgMatches) -> Result<(), Exit
         let page = app.engine.processes(&app.tenant, process, filter, after, limit).await?;
         listed.push(Listed { process: process.to_owned(), page });
     }
-    if app.json {
-        return listed.iter().try_for_each(print_json);
-    }
+    let instances = listed.iter().flat_map(|listed| &listed.page.instances);
     let row = |instance: &ProcessSummary| {
         vec![
             instance.process.clone(),
@@ -136,7 +131,10 @@ async fn list(app: &App, process: &str, matches: &ArgMatches) -> Result<(), Exit
         ]
     };
     let headings = ["process", "instance", "status", "steps", "waits for", "next timer", "changed at"];
-    print_table(&headings, listed.iter().flat_map(|listed| &listed.page.instances).map(row).collect())?;
+    match app.json {
+        true => print_list(instances)?,
+        false => print_table(&headings, instances.map(row).collect())?,
+    }
     for Listed { process, page } in &listed {
         if let Some(next) = &page.next {
             let given: (&[&str], &[&str]) = (&["limit"], &["open", "finished", "stuck"]);

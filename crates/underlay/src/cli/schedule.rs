@@ -6,7 +6,7 @@ use underlay_core::limits::SCHEDULES_MAX;
 use underlay_runtime::{Missed, ScheduleDefinition, ScheduleInfo};
 
 use super::command::{Target, of_command, target};
-use super::{App, or_dash, print_json, print_table};
+use super::{App, or_dash, print_json, print_list, print_table};
 use crate::{Exit, ExitError};
 
 /// The words for what becomes of missed moments.
@@ -108,7 +108,7 @@ async fn list(app: &App) -> Result<(), ExitError> {
     // All that a tenant may have is one page.
     let schedules = app.engine.schedules(Some(&app.tenant), None, SCHEDULES_MAX).await?;
     if app.json {
-        return print_json(&schedules);
+        return print_list(&schedules);
     }
     let row = |info: &ScheduleInfo| {
         let of = |read: fn(&ScheduleDefinition) -> String| or_dash(info.definition.as_ref().map(read));

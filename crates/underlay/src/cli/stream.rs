@@ -1,7 +1,7 @@
 use clap::{Arg, ArgMatches, value_parser};
 use underlay_core::{EventStoreExt, StreamName, Version};
 
-use super::{App, print_json, print_table};
+use super::{App, print_list, print_table};
 use crate::{Exit, ExitError};
 
 pub(super) fn command() -> clap::Command {
@@ -30,11 +30,14 @@ pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError
     let after = Version(matches.get_one("after").copied().unwrap_or_default());
     let events = app.store.read_stream_whole(&app.tenant, stream, after).await?;
     if events.is_empty() && after == Version::NONE {
-        let message = format!("stream {stream} has no events for tenant {}", app.tenant);
+        let message = format!(
+            "stream {stream} has no events for tenant {}; `{} events` prints the log, and --tenant names another tenant",
+            app.tenant, app.name
+        );
         return Err(ExitError { exit: Exit::NotFound, message });
     }
     if app.json {
-        return events.iter().try_for_each(print_json);
+        return print_list(&events);
     }
     let row = |event: &underlay_core::RecordedEvent| {
         vec![

@@ -9,7 +9,7 @@ use underlay_core::{Clock, SystemClock, TenantId, Timestamp};
 use underlay_server::{TOKENS_REVOKED_WITHIN, Token, TokenFile, TokenRequest};
 
 use super::moments::read_moment;
-use super::{credentials, or_dash, print_json, print_table};
+use super::{credentials, or_dash, print_json, print_list, print_table};
 use crate::ExitError;
 use crate::config::Settings;
 
@@ -91,7 +91,7 @@ async fn new(file: &TokenFile, matches: &ArgMatches, json: bool) -> Result<(), E
 fn list(file: &TokenFile, json: bool) -> Result<(), ExitError> {
     let list = file.read()?;
     if json {
-        return print_json(&json!({ "tokens": list.tokens().iter().map(shown).collect::<Vec<_>>() }));
+        return print_list(list.tokens().iter().map(shown));
     }
     let row = |token: &Token| {
         let roles = token.roles.join(", ");

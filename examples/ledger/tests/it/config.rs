@@ -30,7 +30,8 @@ impl Folder {
     fn config(&self, environment: &[(&str, &str)], arguments: &[&str]) -> impl Fn(&str) -> Value {
         let output = self.run(environment, &[arguments, &["config", "--json"]].concat());
         assert!(output.status.success(), "{}", text(&output.stderr));
-        let entries: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+        let printed = text(&output.stdout);
+        let entries: Vec<Value> = printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         move |option| entries.iter().find(|entry| entry["option"] == option).unwrap().clone()
     }
 

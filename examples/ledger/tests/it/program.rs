@@ -260,7 +260,9 @@ fn programs_get_json() {
     let imported = ledger.answer(&["import", data("small.csv").to_str().unwrap(), "--json"]);
     assert_eq!(imported, "{\"entries\":7,\"new\":7,\"already_there\":0}\n");
     for arguments in [&["balances", "--json"][..], &["balances", "--format", "json"]] {
-        let lines: Vec<BTreeMap<String, String>> = serde_json::from_str(&ledger.answer(arguments)).unwrap();
+        let printed = ledger.answer(arguments);
+        let lines: Vec<BTreeMap<String, String>> =
+            printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines.len(), 10);
         assert_eq!((lines[0]["account"].as_str(), lines[0]["commodity"].as_str()), ("assets:cash", "EUR"));
         assert_eq!(lines[0]["balance"].parse::<Decimal>().unwrap(), Decimal::from(79));
