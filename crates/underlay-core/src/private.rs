@@ -10,7 +10,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::domain::{CommandError, DecodeError, EventDescriptor, SnapshotState, decode_body, schema_of, sent_schema_of};
+use crate::domain::{
+    CommandError, DecodeError, EventDescriptor, SnapshotState, decode_body, schema_of, sent_schema_of,
+};
 use crate::words::Json;
 
 /// Lifts a payload from one version to the next; the text says why it cannot.

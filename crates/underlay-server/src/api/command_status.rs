@@ -4,9 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 use underlay_core::limits::WORK_PAGE_MAX;
-use underlay_core::{
-    Actor, CommitId, Error, Json, Outcome, Position, StreamVersion, Timestamp, WorkPlace,
-};
+use underlay_core::{Actor, CommitId, Error, Json, Outcome, Position, StreamVersion, Timestamp, WorkPlace};
 use underlay_runtime::{Cancelled, CommandInfo, CommandList, CommandStatus, Submitted, WaitingCommand};
 
 use crate::Principal;
@@ -14,6 +12,7 @@ use crate::answer::Answer;
 use crate::app::App;
 use crate::door::credentials::Caller;
 use crate::door::roles::permit_command;
+use crate::parameters::Parameters;
 use crate::path::Segments;
 use crate::problem::Problem;
 use crate::request_headers::read_key;

@@ -275,7 +275,12 @@ async fn stored_commands_are_listed_for_those_who_may_give_them() {
         post_with(path, body, &headers)
     };
     let deposit = stored("/v1/account/cash/deposit", r#"{"amount":"1"}"#, "Bearer acme", "a");
-    let later = stored("/v1/account/cash/deposit?due_at=2999-01-01T00:00:00Z", r#"{"amount":"2"}"#, "Bearer acme", "b");
+    let later = stored(
+        "/v1/account/cash/deposit?due_at=2999-01-01T00:00:00Z",
+        r#"{"amount":"2"}"#,
+        "Bearer acme",
+        "b",
+    );
     let close = stored("/v1/account/cash/close", "", "Bearer acme.teller", "c");
     let theirs = stored("/v1/account/cash/deposit", r#"{"amount":"3"}"#, "Bearer globex", "d");
     for request in [deposit, later, close, theirs] {

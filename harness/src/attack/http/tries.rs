@@ -316,9 +316,13 @@ fn reads(known: &Known) -> Vec<Try> {
         of(command, command_id, Same, |id| get(format!("/v1/commands/{}", id.replace('-', "")))),
         of(command, waiting, Same, |key| get(format!("/v1/commands/{key}"))),
         of("/v1/commands", letter_place, Same, |after| get(format!("/v1/commands?after={after}"))),
-        of("/v1/commands", letter_place, Same, |after| get(format!("/v1/commands?status=failed&after={after}"))),
+        of("/v1/commands", letter_place, Same, |after| {
+            get(format!("/v1/commands?status=failed&after={after}"))
+        }),
         of("/v1/admin/processes/{name}", vault, Same, |id| get(format!("/v1/admin/processes/{id}"))),
-        of("/v1/admin/processes/{name}", vault, Same, |id| get(format!("/v1/admin/processes/watch?after={id}"))),
+        of("/v1/admin/processes/{name}", vault, Same, |id| {
+            get(format!("/v1/admin/processes/watch?after={id}"))
+        }),
         of(instance, vault, Same, |id| get(format!("/v1/admin/processes/watch/{id}"))),
         of(row, vault, SameAndTheirs, |id| get(format!("/v1/views/secrets/{id}"))),
         of(row, vault, Same, |id| get(format!("/v1/views/secrets/{id}/x"))),

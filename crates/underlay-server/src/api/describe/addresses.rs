@@ -98,19 +98,22 @@ pub(crate) const COMMAND_STATUS: Description =
         .answers(&[(200, Json("Command"))])
         .problems(&[404]);
 
-pub(crate) const LIST_COMMANDS: Description =
-    Description::new("listCommands", Commands, "A page of the stored commands, in the order they were stored")
-        .about("Those that the caller may not give are left out, so a page may hold less than was asked for.")
-        .takes(&[
-            Parameter::query("status", Shape::Word(&LISTS), "Those that wait, or those that were given up."),
-            Parameter::query("after", Shape::Pattern(NUMBER_PATTERN), "The `next` of the page before."),
-            Parameter::query(
-                "limit",
-                Shape::Limit { default: PAGE_COMMANDS_DEFAULT, max: |_| WORK_PAGE_MAX },
-                "Commands in the page.",
-            ),
-        ])
-        .answers(&[(200, Json("Commands"))]);
+pub(crate) const LIST_COMMANDS: Description = Description::new(
+    "listCommands",
+    Commands,
+    "A page of the stored commands, in the order they were stored",
+)
+.about("Those that the caller may not give are left out, so a page may hold less than was asked for.")
+.takes(&[
+    Parameter::query("status", Shape::Word(&LISTS), "Those that wait, or those that were given up."),
+    Parameter::query("after", Shape::Pattern(NUMBER_PATTERN), "The `next` of the page before."),
+    Parameter::query(
+        "limit",
+        Shape::Limit { default: PAGE_COMMANDS_DEFAULT, max: |_| WORK_PAGE_MAX },
+        "Commands in the page.",
+    ),
+])
+.answers(&[(200, Json("Commands"))]);
 
 pub(crate) const CANCEL: Description =
     Description::new("cancelCommand", Commands, "Cancels a stored command that has not ended")
