@@ -34,4 +34,4 @@ pub use registry::{AggregateInfo, OperationInfo, Registry};
 pub use schedules::{Missed, ScheduleDefinition, ScheduleInfo};
 pub use subscription::{FollowerStanding, FollowerState, FollowerStatus, SubscriptionState};
 pub use views::{RebuildFrom, Retried, RowAnswer, Standings, ViewAnswer, ViewStanding, ViewState};
-pub use work::{QueueStanding, ReceiverState, RunningWork, WorkStandings, WorkerState};
+pub use work::{Holders, QueueStanding, ReceiverState, RunningWork, WorkStandings, WorkerState};
