@@ -103,7 +103,7 @@ const STATEMENTS: &[Statement] = statements! {
     "select_filtered_events" "worker" false ("bigint, bigint, text[], text[], bigint") |_v| ["0", "1000000", "'{}'", "'{}'", "1000000"];
     "select_generations" "worker" false ("text") |_v| ["'accounts'"];
     "select_head" "worker" false ("") |_v| [];
-    "select_holders" "reader" true ("text, text, text, text, bigint, bigint") |v| [&v.tenant, "NULL", "'mail'", "'k'", "0", "1000"];
+    "select_holders" "reader" true ("text, text, text, text, bigint, bigint") |v| [&v.tenant, "NULL", "'mail'", "'shared'", "0", "1000"];
     "select_known_commits" "reader" true ("text[], uuid[]") |v| [format!("ARRAY[{}]", v.tenant), format!("ARRAY[{}]::uuid[]", v.commit)];
     "select_last_sequence" "reader" false ("") |_v| [];
     "select_lease" "worker" false ("text, bigint") |_v| ["'view:accounts'", "NULL"];
