@@ -311,21 +311,26 @@ impl WorkQueue for PostgresStore {
             (&from, Type::INT8),
             (&one_more, Type::INT8),
         ];
-        if !filter.dead {
-            parameters.push((&shards, Type::INT4));
+        let is_of_line = filter.holds && filter.receiver.is_some() && filter.key.is_some();
+        match (&filter.tenant, filter.dead) {
+            (_, false) => parameters.push((&shards, Type::INT4)),
+            (Some(_), true) if is_of_line => {}
+            (_, true) => parameters.push((&filter.holds, Type::BOOL)),
         }
         if owner.is_some() {
             parameters.insert(0, (&owner, Type::TEXT));
         }
         let sql = match (&filter.tenant, filter.dead) {
             (Some(_), false) => include_str!("sql/select_tenant_work.sql"),
+            (Some(_), true) if is_of_line => include_str!("sql/select_holders.sql"),
             (Some(_), true) => include_str!("sql/select_tenant_letters.sql"),
             (None, false) => include_str!("sql/select_all_work.sql"),
             (None, true) => include_str!("sql/select_all_letters.sql"),
         };
         let (purpose, role) = match &filter.tenant {
             Some(tenant) => {
-                let is_exact = filter.kind.is_none() && filter.receiver.is_none() && filter.key.is_none();
+                let is_whole = filter.kind.is_none() && filter.receiver.is_none() && filter.key.is_none();
+                let is_exact = is_whole || (filter.dead && is_of_line);
                 (Purpose::Query { is_exact }, SessionRole::Reader(tenant.clone()))
             }
             None => (Purpose::Engine, SessionRole::Worker),

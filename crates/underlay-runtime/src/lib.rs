@@ -40,4 +40,4 @@ pub use views::{
     OrderProgress, OrderRequest, OrderStanding, OrderState, RebuildFrom, Retried, RowAnswer, RowDifference,
     RowsAt, Standings, Verified, ViewAnswer, ViewOrder, ViewStanding, ViewState, ViewTask,
 };
-pub use work::{QueueStanding, ReceiverState, RunningWork, WorkStandings, WorkerState};
+pub use work::{Holders, QueueStanding, ReceiverState, RunningWork, WorkStandings, WorkerState};

@@ -43,8 +43,9 @@ pub use underlay_core::{adapter, domain, memory, ports, words};
 pub use underlay_derive::{command, event, refusal, row, snapshot, value};
 pub use underlay_outbound::mail::Template;
 pub use underlay_runtime::{
-    Cancelled, CommandInfo, CommandStatus, Engine, EngineConfig, ExecuteError, ExecuteNamedError, Executed,
-    Missed, OnViewChange, RebuildFrom, Request, ScheduleDefinition, SubmitOptions, Submitted,
+    Cancelled, CommandInfo, CommandStatus, Engine, EngineConfig, ErasedRefusal, ExecuteError,
+    ExecuteNamedError, Executed, Missed, OnViewChange, RebuildFrom, Request, ScheduleDefinition,
+    SubmitOptions, Submitted,
 };
 pub use underlay_server as server;
 pub use underlay_server::{

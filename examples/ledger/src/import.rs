@@ -124,6 +124,9 @@ pub async fn import(
         let line = entry.line;
         let posted = post(engine, tenant, entry).await.map_err(|error| match error {
             ExecuteError::Refused(refusal) => ImportError::Refused { line, refusal, before: done },
+            ExecuteError::Ended(ended) => {
+                ImportError::Failed { line, error: Error::invalid(ended.to_string()), before: done }
+            }
             ExecuteError::Failed(error) => ImportError::Failed { line, error, before: done },
         })?;
         done.count(posted);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 /// Called by one tenant with what another has.
-pub(super) const ATTACKED: [&str; 56] = [
+pub(super) const ATTACKED: [&str; 57] = [
     "Archive::import_commits",
     "Archive::read_commits",
     "Engine::cancel_command",
@@ -17,6 +17,7 @@ pub(super) const ATTACKED: [&str; 56] = [
     "Engine::execute_named",
     "Engine::find_dead_letter",
     "Engine::find_holder",
+    "Engine::has_ended",
     "Engine::look_for_command",
     "Engine::operate",
     "Engine::operate_named",

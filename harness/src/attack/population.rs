@@ -225,7 +225,7 @@ async fn give_up_letters(store: &OpenStore) -> Result<()> {
             settled: Settled::Dead {
                 error: format!("refused {}", letter.sent.payload.text().as_str()),
                 is_final: true,
-                holds: false,
+                holds: true,
             },
         });
         let settled: Vec<Settlement> = settled.collect();

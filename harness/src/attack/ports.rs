@@ -218,8 +218,9 @@ impl Pair<'_> {
         let discarded = self.judge("WorkQueue::discard", "ids of letters", discarded, attack);
         self.empty("discard", discarded.is_none_or(|count| count == 0), attack);
         let mut filter = WorkFilter { tenant: Some(own.clone()), ..WorkFilter::default() };
-        for dead in [false, true] {
-            filter.dead = dead;
+        for (dead, holds) in [(false, false), (true, false), (true, true)] {
+            (filter.dead, filter.holds) = (dead, holds);
+            filter.receiver = holds.then(|| "mail".to_owned());
             for key in [None, Some(SHARED_KEY)].into_iter().chain(HOSTILE_TEXTS.map(Some)) {
                 filter.key = key.map(str::to_owned);
                 for (after, limit) in [(0, 1), (0, 1_000), (u64::MAX, 1)] {
@@ -233,6 +234,7 @@ impl Pair<'_> {
             filter.key = None;
             self.control("list_work", work.list_work(&filter, WorkPlace::START, 1_000).await, attack);
         }
+        (filter.holds, filter.receiver) = (false, None);
         // Everybody has such work: the counts are those of its own lists.
         let depths = work.queue_depths(Some(own)).await;
         let depths = self.judge("WorkQueue::queue_depths", "no name", depths, attack).unwrap_or_default();

@@ -91,7 +91,7 @@ const STATEMENTS: &[Statement] = statements! {
     "renew_lease" "worker" false ("text, bigint, bigint, bigint, uuid") |v| ["'view:accounts'", "1", "1000000", "NULL", &v.event];
     "replay_work" "worker" false ("text, uuid[], bigint") |v| [&v.tenant, format!("ARRAY[{}]::uuid[]", v.event), "NULL"];
     "select_active_generation" "worker" false ("text") |_v| ["'accounts'"];
-    "select_all_letters" "worker" false ("text, text, text, bigint, bigint") |_v| ["NULL", "NULL", "NULL", "0", "1000"];
+    "select_all_letters" "worker" false ("text, text, text, bigint, bigint, boolean") |_v| ["NULL", "NULL", "NULL", "0", "1000", "false"];
     "select_all_work" "worker" false ("text, text, text, bigint, bigint, integer") |_v| ["NULL", "NULL", "NULL", "0", "1000", "16"];
     "select_checkpoint" "worker" false ("text, integer") |_v| ["'accounts'", "1"];
     "select_commit_events" "reader" true ("bigint, bigint") |_v| ["0", "1000000"];
@@ -104,6 +104,7 @@ const STATEMENTS: &[Statement] = statements! {
     "select_filtered_events" "worker" false ("bigint, bigint, text[], text[], bigint") |_v| ["0", "1000000", "'{}'", "'{}'", "1000000"];
     "select_generations" "worker" false ("text") |_v| ["'accounts'"];
     "select_head" "worker" false ("") |_v| [];
+    "select_holders" "reader" true ("text, text, text, text, bigint, bigint") |v| [&v.tenant, "NULL", "'mail'", "'shared'", "0", "1000"];
     "select_known_commits" "reader" true ("text[], uuid[]") |v| [format!("ARRAY[{}]", v.tenant), format!("ARRAY[{}]::uuid[]", v.commit)];
     "select_last_sequence" "reader" false ("") |_v| [];
     "select_lease" "worker" false ("text, bigint") |_v| ["'view:accounts'", "NULL"];
@@ -131,7 +132,7 @@ const STATEMENTS: &[Statement] = statements! {
     "select_target" "login" false ("") |_v| [];
     "select_tenant_depths" "reader" false ("text, bigint, integer, bigint") |v| [&v.tenant, "1000", "16", "NULL"];
     "select_tenant_events" "reader" true ("bigint, text, text[], text[], bigint, bigint") |v| ["0", &v.tenant, "'{}'", "'{}'", "1000000", "1000000"];
-    "select_tenant_letters" "reader" true ("text, text, text, text, bigint, bigint") |v| [&v.tenant, "NULL", "NULL", "NULL", "0", "1000"];
+    "select_tenant_letters" "reader" true ("text, text, text, text, bigint, bigint, boolean") |v| [&v.tenant, "NULL", "NULL", "NULL", "0", "1000", "false"];
     "select_tenant_schedules" "reader" true ("text, text, text, bigint") |v| [&v.tenant, "''", "''", "1000"];
     "select_tenant_work" "reader" true ("text, text, text, text, bigint, bigint, integer") |v| [&v.tenant, "NULL", "NULL", "NULL", "0", "1000", "16"];
     "select_versions" "reader" false ("text, text[]") |v| [&v.tenant, format!("ARRAY[{}]", v.stream)];

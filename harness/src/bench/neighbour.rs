@@ -149,6 +149,7 @@ impl Neighbours {
             match self.engine.execute::<Account>(&request, &1, AccountCommand::Look).await {
                 Ok(_) => {}
                 Err(ExecuteError::Refused(refusal)) => return Err(refusal.to_string().into()),
+                Err(ExecuteError::Ended(ended)) => return Err(ended.to_string().into()),
                 Err(ExecuteError::Failed(error)) => return Err(error.into()),
             }
             let before = served.load(Ordering::Relaxed);

@@ -111,6 +111,7 @@ async fn look_at_each(ports: &Ports, tenant: &TenantId) -> Result<Sample> {
             match engine.execute::<Account>(&request, &account, AccountCommand::Look).await {
                 Ok(_) => times.push(start.elapsed()),
                 Err(ExecuteError::Refused(refusal)) => return Err(refusal.to_string().into()),
+                Err(ExecuteError::Ended(ended)) => return Err(ended.to_string().into()),
                 Err(ExecuteError::Failed(error)) => return Err(error.into()),
             }
         }

@@ -123,6 +123,7 @@ fn answer(executed: std::result::Result<Executed, ExecuteError<AccountRefusal>>)
             Ok(fields) => Answer::Refused { code: underlay_core::Refusal::code(&refusal).to_owned(), fields },
             Err(error) => Answer::Broken(error.to_string()),
         },
+        Err(ExecuteError::Ended(ended)) => Answer::Refused { code: ended.code, fields: ended.fields },
         Err(ExecuteError::Failed(
             error @ (Error::Conflict(_) | Error::Unavailable { .. } | Error::Uncertain { .. }),
         )) => Answer::Open(error.to_string()),

@@ -155,6 +155,7 @@ fn decided<T, R: Refusal>(answer: Result<T, ExecuteError<R>>) -> Answer {
     match answer {
         Ok(_) => Answer::Accepted,
         Err(ExecuteError::Refused(refusal)) => Answer::Refused(refusal.code().to_owned()),
+        Err(ExecuteError::Ended(ended)) => Answer::Refused(ended.code),
         Err(ExecuteError::Failed(error)) => failed(&error),
     }
 }

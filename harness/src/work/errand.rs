@@ -227,6 +227,7 @@ fn done<T, R: underlay_core::Refusal>(executed: std::result::Result<T, ExecuteEr
     match executed {
         Ok(_) => Told::Done,
         Err(ExecuteError::Refused(refusal)) => Told::Wrong(format!("refused: {refusal}")),
+        Err(ExecuteError::Ended(ended)) => Told::Wrong(format!("it has ended: {ended}")),
         Err(ExecuteError::Failed(error)) => failed(error),
     }
 }

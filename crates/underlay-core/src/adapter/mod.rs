@@ -40,7 +40,7 @@ pub use reply::{Answer, Answered, Reply, Request, answer_again, answer_for_other
 pub use sql_text::{sql_beyond, sql_comparisons, sql_direction, sql_name};
 pub use stored_names::{At, KnownNames, StoredName, StoredNames, stored_name};
 pub use stored_values::{
-    PAGE_BYTES_MAX, event_bytes, event_column, payload_columns, recorded_time, refusal_columns,
+    PAGE_BYTES_MAX, event_bytes, event_column, moment_after, payload_columns, recorded_time, refusal_columns,
     stored_number, stored_outcome, stored_payload, stored_time, work_bytes,
 };
 pub use unanswered::{Ticket, Unanswered};

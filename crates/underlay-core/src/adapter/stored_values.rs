@@ -2,6 +2,7 @@
 //! columns; and the columns of a statement that reads events.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::words::{CommitId, Error, Json, Outcome, Payload, RecordedEvent, Timestamp, Work};
 
@@ -55,6 +56,13 @@ pub fn stored_time(microseconds: i64) -> Option<Timestamp> {
     // By seconds, since the way from microseconds leaves out the last second of the range.
     let nanoseconds = i32::try_from(microseconds % SECOND).ok()? * 1_000;
     Timestamp::new(microseconds / SECOND, nanoseconds).ok()
+}
+
+/// The moment so long from now as stores keep it: whole to the microsecond, and no later than the last one there is.
+#[must_use]
+pub fn moment_after(now: Timestamp, delay: Duration) -> Timestamp {
+    let moment = now.saturating_add(delay).unwrap_or(Timestamp::MAX);
+    stored_time(moment.as_microsecond()).unwrap_or(moment)
 }
 
 /// The time something was recorded at a place.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::MemoryEventStore;
-use crate::adapter::{PAGE_BYTES_MAX, work_bytes};
+use crate::adapter::{PAGE_BYTES_MAX, moment_after, work_bytes};
 use crate::ports::{
     BegunWork, DueLook, DuePage, DuePlace, HeldShard, LaneCursors, QueueDepth, ReadWork, Settled, Settlement,
     ShardTerm, Share, WorkFilter, WorkInfo, WorkList, WorkPage, WorkQueue, WorkScope, WorkStanding, Worker,
@@ -193,9 +193,10 @@ impl WorkRoom {
         let line = row.line();
         match settled {
             Settled::Done => return Some(line),
-            Settled::Retry { due_at, error } => {
+            Settled::Retry { delay, error } => {
                 row.fail(error);
-                (row.standing, row.holds, row.work.sent.due_at) = (WorkStanding::Later, true, Some(*due_at));
+                let due_at = Some(moment_after(now, *delay));
+                (row.standing, row.holds, row.work.sent.due_at) = (WorkStanding::Later, true, due_at);
             }
             Settled::Held => {
                 (row.standing, row.holds, row.work.sent.due_at) = (WorkStanding::Behind, true, None);
@@ -351,6 +352,7 @@ impl WorkFilter {
     fn allows(&self, row: &Row) -> bool {
         let sent = &row.work.sent;
         self.dead == matches!(row.standing, WorkStanding::Dead { .. })
+            && (!self.dead || !self.holds || row.holds)
             && self.tenant.as_ref().is_none_or(|tenant| *tenant == row.work.tenant)
             && self.kind.is_none_or(|kind| kind == sent.kind)
             && self.receiver.as_ref().is_none_or(|receiver| *receiver == sent.receiver)

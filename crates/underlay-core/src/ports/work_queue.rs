@@ -180,10 +180,11 @@ pub struct BegunWork {
 pub enum Settled {
     /// It is done, and gone.
     Done,
-    /// An attempt failed. It is due again at `due_at`, and holds its key until then.
+    /// An attempt failed. It is due again so long after this is stored, by the clock of the store, and holds its
+    /// key until then.
     Retry {
-        /// The moment of the next attempt.
-        due_at: Timestamp,
+        /// How long it is until the next attempt. What would be due past the last moment of all is due then.
+        delay: Duration,
         /// Why it failed; it is kept as [`kept_work_error`] says.
         error: String,
     },
@@ -267,6 +268,9 @@ pub struct WorkFilter {
     pub tenant: Option<TenantId>,
     /// Dead letters, or what is not dead.
     pub dead: bool,
+    /// Of dead letters those alone that hold their key. Of one tenant, receiver and key they are found without looking
+    /// at any other.
+    pub holds: bool,
     /// Of this kind alone.
     pub kind: Option<WorkKind>,
     /// For this receiver alone.
@@ -370,6 +374,7 @@ impl QueueDepth {
 /// 23. *A page of a list ends once it has passed `PAGE_BYTES_MAX`, with a piece at least where one is listed. It says whether more follows, and going on after its last piece leaves out and repeats none.* `lists_are_bounded_in_bytes`
 /// 24. *The depths of one tenant count its work alone: they are the same, whatever the others have.* `depths_of_a_tenant_are_its_own`
 /// 25. *A queue is as late as its oldest piece that is ready or due, or was tried and waits for its next attempt; what was never tried is not late before its moment.* `what_is_tried_again_is_late`
+/// 26. *A failed attempt is due again after its delay by the clock of the store; no clock of a worker has a say in it.* `a_retry_goes_by_the_clock_of_the_store`
 #[async_trait]
 pub trait WorkQueue: Send + Sync + 'static {
     /// Tells that a worker is there for `duration`, and keeps, gives and takes shards for it; `cursors` are

@@ -1,10 +1,11 @@
 //! What became of pieces of work, as arrays of one call.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use tokio_postgres::types::Type;
 use underlay_core::adapter::stored_number;
-use underlay_core::{Settled, Settlement, ShardTerm, WorkPlace, kept_work_error};
+use underlay_core::{Settled, Settlement, ShardTerm, Timestamp, WorkPlace, kept_work_error};
 use uuid::Uuid;
 
 use crate::connections::session::Parameter;
@@ -36,7 +37,7 @@ pub(crate) struct SettledArrays {
 #[derive(Default)]
 struct Ends {
     outcomes: Vec<&'static str>,
-    due_ats: Vec<Option<i64>>,
+    delays: Vec<Option<i64>>,
     errors: Vec<Option<String>>,
     finals: Vec<Option<bool>>,
     holds: Vec<Option<bool>>,
@@ -88,12 +89,12 @@ impl SettledArrays {
         self.ends.as_ref().is_none_or(|ends| !ends.outcomes.contains(&LATER))
     }
 
-    /// As the function takes them, in its order.
+    /// As the statement takes them, in its order.
     pub(crate) fn parameters(&self) -> Vec<Parameter<'_>> {
         let ends: [Parameter<'_>; 5] = match &self.ends {
             Some(ends) => [
                 (&ends.outcomes, Type::TEXT_ARRAY),
-                (&ends.due_ats, Type::INT8_ARRAY),
+                (&ends.delays, Type::INT8_ARRAY),
                 (&ends.errors, Type::TEXT_ARRAY),
                 (&ends.finals, Type::BOOL_ARRAY),
                 (&ends.holds, Type::BOOL_ARRAY),
@@ -112,20 +113,24 @@ impl SettledArrays {
 
 impl Ends {
     fn push(&mut self, settled: &Settled) {
-        let (outcome, due_at, error, is_final, holds) = match settled {
+        let (outcome, delay, error, is_final, holds) = match settled {
             Settled::Done => (DONE, None, None, None, None),
             Settled::Held => (HELD, None, None, None, None),
-            Settled::Retry { due_at, error } => {
-                (LATER, Some(due_at.as_microsecond()), Some(error), None, None)
-            }
+            Settled::Retry { delay, error } => (LATER, Some(microseconds(*delay)), Some(error), None, None),
             Settled::Dead { error, is_final, holds } => {
                 (DEAD, None, Some(error), Some(*is_final), Some(*holds))
             }
         };
         self.outcomes.push(outcome);
-        self.due_ats.push(due_at);
+        self.delays.push(delay);
         self.errors.push(error.map(|error| kept_work_error(error)));
         self.finals.push(is_final);
         self.holds.push(holds);
     }
+}
+
+/// A delay, of which no more is kept than there is time: the statement adds it to a moment.
+fn microseconds(delay: Duration) -> i64 {
+    let longest = Timestamp::MAX.as_microsecond();
+    i64::try_from(delay.as_micros()).map_or(longest, |delay| delay.min(longest))
 }

@@ -55,8 +55,31 @@ fn settlement(share: &Share, work: &Work, settled: Settled) -> Settlement {
     Settlement { term: term(share, work.shard), place: work.place, settled }
 }
 
-fn retry(due_at: Timestamp) -> Settled {
-    Settled::Retry { due_at, error: "no answer".to_owned() }
+fn retry(delay: Duration) -> Settled {
+    Settled::Retry { delay, error: "no answer".to_owned() }
+}
+
+/// The delay of a retry is added to the clock of the server: that of this process is not asked.
+#[test]
+fn a_retry_is_due_by_the_clock_of_the_server() {
+    with_place(async |place| {
+        let (store, admin) = (place.open().await, place.admin().await);
+        let time =
+            async || -> i64 { admin.query_one("SELECT underlay.time_now(NULL)", &[]).await.unwrap().get(0) };
+        let pieces = ["done", "retried", "held"].map(|name| piece(name, name));
+        store.commit(&acme(), sending(pieces)).await.unwrap();
+        let share = store.share(&worker("me"), TERM * 100, &[]).await.unwrap();
+        let work = ready(&store).await;
+        let ends = [Settled::Done, retry(PATIENCE), Settled::Held];
+        let settled: Vec<_> =
+            work.iter().zip(ends).map(|(work, end)| settlement(&share, work, end)).collect();
+        let before = time().await;
+        assert_eq!(store.settle(&settled).await.unwrap(), []);
+        let after = time().await;
+        let info = store.find_work(&acme(), work[1].commit_id, 1).await.unwrap().unwrap();
+        let due_at = info.work.sent.due_at.unwrap().as_microsecond() - PATIENCE.as_micros() as i64;
+        assert!((before..=after).contains(&due_at), "{before}, {due_at}, {after}");
+    });
 }
 
 #[test]
@@ -266,7 +289,7 @@ fn a_line_that_is_settled_from_two_sides_never_stands_still() {
             store.commit(&acme(), sending(names.each_ref().map(|name| piece("line", name)))).await.unwrap();
             let work = ready(&store).await;
             let [head, behind] = &work[..] else { panic!("{work:?}") };
-            let first = settlement(&share, head, retry(Timestamp::UNIX_EPOCH));
+            let first = settlement(&share, head, retry(Duration::ZERO));
             store.settle(&[first]).await.unwrap();
             let done = [settlement(&share, head, Settled::Done)];
             let held = [settlement(&share, behind, Settled::Held)];
@@ -289,7 +312,7 @@ fn a_session_that_dies_in_the_middle_of_a_settlement_settles_all_or_nothing() {
         // The first is a failed attempt: it is not sent again by itself.
         let mut settled: Vec<Settlement> =
             work.iter().map(|work| settlement(&share, work, Settled::Done)).collect();
-        settled[0].settled = retry(Timestamp::MAX);
+        settled[0].settled = retry(Duration::MAX);
         let last = work.last().unwrap().place.number();
         holder
             .batch_execute(&format!("BEGIN; SELECT FROM underlay.work WHERE place = {last} FOR UPDATE"))

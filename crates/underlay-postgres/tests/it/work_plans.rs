@@ -110,10 +110,16 @@ fn every_read_of_work_follows_an_index_whatever_its_values() {
             read!(
                 "reader",
                 "select_tenant_letters",
-                "text, text, text, text, bigint, bigint",
+                "text, text, text, text, bigint, bigint, boolean",
                 "dead_letters_by_tenant"
             ),
-            read!("worker", "select_all_letters", "text, text, text, bigint, bigint", "dead_letters_pkey"),
+            read!("reader", "select_holders", "text, text, text, text, bigint, bigint", "dead_letters_heads"),
+            read!(
+                "worker",
+                "select_all_letters",
+                "text, text, text, bigint, bigint, boolean",
+                "dead_letters_pkey"
+            ),
             read!("worker", "select_queue_depths", "bigint, integer, bigint", "work_pkey"),
             read!("reader", "select_tenant_depths", "text, bigint, integer, bigint", "work_by_tenant"),
             read!("worker", "select_due_schedules", "bigint, bigint, text, text, bigint", "schedules_due"),

@@ -22,6 +22,8 @@
 //! the versions it was decided over, or these versions are read again first. Whether a command id was
 //! used before is for the commit to say, so there is no read ahead of it. A command may also wait in the store, where its
 //! submission has an id of its own: the commit names that, and the store lets it in only where both are the same command.
+//! A command that is given directly yields to its submission at first. So whoever gives it learns, for nothing, that it
+//! was submitted: it is decided under its own id then, and a dead letter that it has become lets its line go.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -111,6 +113,9 @@ impl Commands {
         decide: impl Fn(&mut Streams, &Context) -> Result<(), R>,
     ) -> Result<Executed, NotExecuted<R>> {
         let id = request.command_id.unwrap_or_else(CommitId::draw);
+        // The work of a command that is run as it was stored is settled by whoever runs it.
+        let is_direct = !self.is_run_as_stored(request);
+        let (mut may_be_submitted, mut is_submitted) = (is_direct, false);
         let now = self.clock.now();
         // States from the cache may be old; the first try decides over them as they are.
         let mut fresh = self.seed(request, &mut reads);
@@ -139,7 +144,7 @@ impl Commands {
             }
             let decided = streams.decided()?;
             let commit = Commit::new(id).with_content(content).with_metadata(metadata(request, id));
-            let commit = self.agreeing(request, commit);
+            let commit = self.agreeing(request, commit, may_be_submitted);
             let mut commit = match &decision {
                 Ok(()) => commit,
                 Err(refusal) => commit.with_outcome(Outcome::Refused {
@@ -194,8 +199,15 @@ impl Commands {
             let writes = commit.writes.clone();
             let metadata = commit.encode_metadata()?;
             match self.store.commit(&request.tenant, commit).await {
+                Ok(committed) if committed.id != id => {
+                    // It was submitted, and is not decided yet: it is decided once more, over the same states.
+                    (may_be_submitted, is_submitted, fresh) = (false, true, true);
+                }
                 Ok(committed) if committed.repeated => return self.answer_repeat(request, committed).await,
                 Ok(committed) => {
+                    if is_submitted {
+                        self.let_go_at_once(request, id).await;
+                    }
                     for (stream, state) in decided.states {
                         let written = writes.iter().find(|write| write.stream == stream);
                         if let Some((write, last)) =
@@ -341,6 +353,9 @@ impl Commands {
         request: &Request,
         committed: Committed,
     ) -> Result<Executed, NotExecuted<R>> {
+        if request.command_id.is_some() && !self.is_run_as_stored(request) {
+            self.let_go_at_once(request, committed.id).await;
+        }
         if let Outcome::Refused { code, message, body } = committed.outcome {
             return Err(NotExecuted::RefusedBefore { code, message, body });
         }

@@ -20,7 +20,7 @@ pub(crate) use snapshots::{SnapshotsOf, Snapshotter};
 pub use stored::{
     Cancelled, CommandInfo, CommandList, CommandPage, CommandStatus, SubmitOptions, Submitted, WaitingCommand,
 };
-pub(crate) use stored::{StoredCommands, Target, find_holder, told_process};
+pub(crate) use stored::{StoredCommands, Target, told_process, waited_for};
 
 use crate::registry::Body;
 use crate::{EngineConfig, Ports, Registry};

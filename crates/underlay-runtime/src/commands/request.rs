@@ -108,6 +108,11 @@ pub enum ExecuteError<R: Refusal> {
     /// The domain says no.
     #[error("refused: {0}")]
     Refused(R),
+    /// It had ended without a decision before it was given again: it was cancelled or given up, or the stream was not
+    /// at the version that whoever stored it expects. The code says which, as [`CANCELLED`](underlay_core::CANCELLED)
+    /// does.
+    #[error("it has ended: {0}")]
+    Ended(ErasedRefusal),
     /// The infrastructure failed. [`Error::NotFound`] where the command was refused before, and the
     /// refusal's fields are past their retention.
     #[error(transparent)]

@@ -1,4 +1,4 @@
-use underlay_core::{Actor, Aggregate, CommitId, Error, Operation, TenantId, WorkPlace};
+use underlay_core::{Actor, Aggregate, CommitId, Error, Operation, TenantId, Work, WorkPlace};
 
 use super::Engine;
 use crate::{
@@ -91,6 +91,15 @@ impl Engine {
         command_id: CommitId,
     ) -> Result<Option<CommandInfo>, Error> {
         self.0.commands.look_for(tenant, command_id).await
+    }
+
+    /// Whether a piece of work is a stored command that has ended: it was cancelled, decided directly or conflicted.
+    /// Nothing comes of the piece any more.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn has_ended(&self, work: &Work) -> Result<bool, Error> {
+        self.0.commands.has_ended(work).await
     }
 
     /// A page of a tenant's stored commands, in the order they were stored. One that has ended stands among those that

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use serde::Serialize;
 use underlay_core::limits::WORK_PAGE_MAX;
 use underlay_core::{
-    Error, ReplyTo, TenantId, Work, WorkFilter, WorkId, WorkInfo, WorkKind, WorkList, WorkPlace, WorkQueue,
+    Error, ReplyTo, TenantId, WorkFilter, WorkId, WorkInfo, WorkKind, WorkList, WorkPlace, WorkQueue,
 };
 
 use crate::Engine;
-use crate::commands::{find_holder, told_process};
+use crate::commands::told_process;
+use crate::work::Holders;
 
 /// What becomes of a dead letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -85,12 +86,13 @@ impl Engine {
         }
     }
 
-    /// The dead letter that holds the line of a piece of work, where one does: of the same tenant, receiver and key.
+    /// The dead letter that holds the line in which a piece of work stands behind others, where one does: of the same
+    /// tenant, receiver and key. Of the pieces of a list, each line is looked up once.
     ///
     /// # Errors
     /// As [`Engine::dead_letters`].
-    pub async fn find_holder(&self, work: &Work) -> Result<Option<WorkInfo>, Error> {
-        find_holder(&**self.queue()?, work).await
+    pub async fn find_holder(&self, info: &WorkInfo, holders: &mut Holders) -> Result<Option<WorkId>, Error> {
+        holders.of(&**self.queue()?, info).await
     }
 
     /// Counts the dead letters that a filter finds.

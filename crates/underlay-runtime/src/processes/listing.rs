@@ -15,7 +15,9 @@ use underlay_core::{
 use super::Processes;
 use super::instance::{actor_of, stream_of};
 use super::instances_view::{InstanceKey, InstanceRow, InstancesView, standing_of};
+use crate::commands::waited_for;
 use crate::views::Views;
+use crate::work::Holders;
 
 /// Which instances are listed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,7 +29,7 @@ pub enum ProcessFilter {
     Open,
     /// Those that are finished.
     Finished,
-    /// Those that stand still: an input of theirs is a dead letter.
+    /// Those that stand still: an input of theirs is a dead letter, or a command that they wait for stands behind one.
     Stuck,
 }
 
@@ -128,6 +130,10 @@ pub struct WaitedCommand {
     pub command_id: CommitId,
     /// The time of the step that sent it.
     pub sent_at: Timestamp,
+    /// The dead letter that it stands behind, of the same aggregate: the instance stands still until a person replays
+    /// or discards that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<WorkId>,
 }
 
 /// A timer that an instance waits for.
@@ -171,7 +177,8 @@ impl Processes {
                 "a page holds 1 to PAGE_ROWS_MAX = {PAGE_ROWS_MAX} instances, {limit} were asked for"
             )));
         }
-        let stuck = self.stuck(tenant, process, None).await?;
+        let mut stuck: BTreeSet<String> = self.stuck(tenant, process, None).await?.into_keys().collect();
+        stuck.extend(self.held(tenant, process, None).await?.into_keys());
         if filter == ProcessFilter::Stuck {
             return self.list_stuck(views, tenant, process, &stuck, after, limit).await;
         }
@@ -197,12 +204,12 @@ impl Processes {
         views: &Views,
         tenant: &TenantId,
         process: &str,
-        stuck: &BTreeMap<String, Vec<BlockingLetter>>,
+        stuck: &BTreeSet<String>,
         after: Option<&str>,
         limit: usize,
     ) -> Result<ProcessPage, Error> {
         let mut names: Vec<&String> = stuck
-            .keys()
+            .iter()
             .filter(|name| after.is_none_or(|after| name.as_str() > after))
             .take(limit + 1)
             .collect();
@@ -251,11 +258,13 @@ impl Processes {
         if read.last.is_none() && dead_letters.is_empty() {
             return Err(Error::NotFound(format!("instance {instance:?} of process {process}")));
         }
+        let held = self.held(tenant, process, Some(instance)).await?.remove(instance).unwrap_or_default();
         let last = read.last.as_ref();
         let commands = last.into_iter().flat_map(|last| &last.commands).map(|command| WaitedCommand {
             name: command.name.clone(),
             command_id: command.command_id,
             sent_at: command.sent_at,
+            held_by: held.get(&command.command_id).copied(),
         });
         let timers = last
             .into_iter()
@@ -284,7 +293,7 @@ impl Processes {
         &self,
         tenant: &TenantId,
         row: InstanceRow,
-        stuck: &BTreeMap<String, Vec<BlockingLetter>>,
+        stuck: &BTreeSet<String>,
     ) -> Result<ProcessSummary, Error> {
         let is_finished = row.standing == standing_of(&row.process, true);
         let ended_as = match is_finished {
@@ -297,7 +306,7 @@ impl Processes {
         Ok(ProcessSummary {
             is_finished,
             ended_as,
-            is_stuck: stuck.contains_key(&row.instance),
+            is_stuck: stuck.contains(&row.instance),
             process: row.process,
             instance: row.instance,
             waits_for: row.waits_for,
@@ -365,6 +374,48 @@ impl Processes {
         Ok(stuck)
     }
 
+    /// The commands that instances of a process wait for, and that stand behind a dead letter of their aggregate, each
+    /// with that letter.
+    async fn held(
+        &self,
+        tenant: &TenantId,
+        process: &str,
+        instance: Option<&str>,
+    ) -> Result<BTreeMap<String, BTreeMap<CommitId, WorkId>>, Error> {
+        let mut held: BTreeMap<String, BTreeMap<CommitId, WorkId>> = BTreeMap::new();
+        let commands = WorkFilter {
+            tenant: Some(tenant.clone()),
+            kind: Some(WorkKind::Command),
+            ..WorkFilter::default()
+        };
+        // Mostly nothing is held, and nothing has to be looked through.
+        let letters = WorkFilter { dead: true, holds: true, ..commands.clone() };
+        if self.queue.list_work(&letters, WorkPlace::START, 1).await?.work.is_empty() {
+            return Ok(held);
+        }
+        let (mut holders, mut after) = (Holders::default(), Some(WorkPlace::START));
+        while let Some(place) = after {
+            let page = self.queue.list_work(&commands, place, WORK_PAGE_MAX).await?;
+            after = page.next();
+            for info in page.work.iter().filter(|info| info.standing == WorkStanding::Behind) {
+                let Some((reply_to, id)) = waited_for(&info.work) else { continue };
+                if reply_to.process != process || instance.is_some_and(|only| only != reply_to.instance) {
+                    continue;
+                }
+                if let Some(letter) = holders.of(&*self.queue, info).await? {
+                    held.entry(reply_to.instance).or_default().insert(id, letter);
+                }
+            }
+        }
+        // One that is finished waits for nothing more.
+        for (instance, commands) in &mut held {
+            let read = self.read_instance(tenant, &stream_of(process, instance)?).await?;
+            commands.retain(|id, _| read.waits_for_command(*id));
+        }
+        held.retain(|_, commands| !commands.is_empty());
+        Ok(held)
+    }
+
     /// Looks at dead letters page by page: each may be large.
     async fn each_letter(
         &self,
@@ -377,6 +428,7 @@ impl Processes {
         let filter = WorkFilter {
             tenant: Some(tenant.clone()),
             dead: true,
+            holds: false,
             kind: Some(kind),
             receiver: receiver.map(str::to_owned),
             key: key.map(str::to_owned),

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use underlay_core::limits::NAME_BYTES_MAX;
 use underlay_core::{
-    Aggregate, Asked, BusSubscription, Command, CommandDescriptor, CommandError, DecodeError, Draw, Error,
-    Event, EventDescriptor, Handler, Json, Operation, Process, RecordedEvent, Sink, SnapshotState,
-    StreamName, Subscriber, View, ViewSchema, decode_body,
+    Aggregate, Asked, BusSubscription, CANCELLED, CONFLICT, Command, CommandDescriptor, CommandError,
+    DecodeError, Draw, Error, Event, EventDescriptor, GIVEN_UP, Handler, Json, Operation, Process,
+    RecordedEvent, Sink, SnapshotState, StreamName, Subscriber, View, ViewSchema, decode_body,
 };
 
 pub use self::decisions::DecisionInfo;
@@ -591,10 +591,18 @@ fn erase<R: underlay_core::Refusal>(ended: NotExecuted<R>) -> ExecuteNamedError 
     }
 }
 
+/// Whether a command ended without a decision, by the code of its outcome.
+fn is_of_no_domain(code: &str) -> bool {
+    [CANCELLED, CONFLICT, GIVEN_UP].contains(&code)
+}
+
 /// Gives a refusal its type back.
 pub(crate) fn typed<R: underlay_core::Refusal>(ended: NotExecuted<R>) -> ExecuteError<R> {
     match ended {
         NotExecuted::Refused(refusal) => ExecuteError::Refused(refusal),
+        NotExecuted::RefusedBefore { code, message, body } if is_of_no_domain(&code) => {
+            ExecuteError::Ended(ErasedRefusal { code, message, fields: body, repeated: true })
+        }
         NotExecuted::RefusedBefore { code, body, .. } => match R::decode(&code, body.as_str()) {
             Some(refusal) => ExecuteError::Refused(refusal),
             None if body.as_str() == "null" => ExecuteError::Failed(Error::NotFound(format!(

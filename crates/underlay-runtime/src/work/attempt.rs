@@ -81,8 +81,7 @@ pub(super) async fn attempt(
             }
         }
     }
-    let due_at = after(clock.now(), pause(work.id, number, &attempts));
-    Attempted::Settled(Settled::Retry { due_at, error })
+    Attempted::Settled(Settled::Retry { delay: pause(work.id, number, &attempts), error })
 }
 
 /// Why a piece is given up that may have ended every process that began it.

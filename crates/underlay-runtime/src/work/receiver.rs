@@ -96,6 +96,16 @@ pub(crate) trait Receiver: Send + Sync {
         let _ = (work, reason);
         Ok(GivenUp::Dead { holds: self.holds_key() })
     }
+
+    /// Looks once more at what was given up, after it is stored that it is a dead letter: what it was to come to may
+    /// have been stored by somebody else since. It is done once, and not again where it fails.
+    ///
+    /// # Errors
+    /// What the store says.
+    async fn buried(&self, work: &Work) -> Result<(), Error> {
+        let _ = work;
+        Ok(())
+    }
 }
 
 /// What becomes of work of which no attempt follows.

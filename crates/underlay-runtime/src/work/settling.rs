@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use underlay_core::limits::WORK_PAGE_MAX;
-use underlay_core::{Error, Settlement, ShardTerm};
+use underlay_core::{Error, Settlement, ShardTerm, Work};
 
 use super::lines::LineName;
 
@@ -11,6 +11,15 @@ use super::lines::LineName;
 pub(super) struct Entry {
     pub(super) settlement: Settlement,
     pub(super) line: Arc<LineName>,
+    /// The piece, where it is given up.
+    pub(super) given_up: Option<Arc<Work>>,
+}
+
+impl Entry {
+    /// Of a piece that is not given up.
+    pub(super) fn of(settlement: Settlement, line: Arc<LineName>) -> Self {
+        Self { settlement, line, given_up: None }
+    }
 }
 
 /// Gathers what became of work while the batch before is stored. Whatever waits then is the next batch.

@@ -39,7 +39,7 @@ const LEFT_DUE_PASSED_MAX: usize = 250;
 const LOOK_BEHIND: Duration = Duration::from_secs(5);
 /// How often it is looked at all that is due.
 const LOOK_AT_ALL: Duration = Duration::from_secs(60);
-/// How far a moment that the store has set may be before the moment it was asked to.
+/// How far the clock of the store may be behind that of this process, so that what it makes due is found at once.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(1);
 
 /// What is read of a shard.
@@ -238,16 +238,10 @@ impl ShardRoom {
         self.look_for_due(now);
     }
 
-    /// Something was made due since that moment, by the clock of this process.
-    pub(super) fn look_for_due_since(&mut self, moment: Timestamp, now: Timestamp) {
-        self.set_back(moment.saturating_sub(CLOCKS_DIFFER).unwrap_or(Timestamp::MIN));
-        self.look_for_due(now);
-    }
-
-    /// Something is due again at that moment.
-    pub(super) fn look_for_due_again(&mut self, at: Timestamp) {
-        self.set_back(at);
-        self.look_for_due(at);
+    /// Something was made due so long after a moment that is between these two, by the clock of this process.
+    pub(super) fn look_for_due_since(&mut self, since: Timestamp, now: Timestamp, delay: Duration) {
+        self.set_back(after(since, delay).saturating_sub(CLOCKS_DIFFER).unwrap_or(Timestamp::MIN));
+        self.look_for_due(after(now, delay));
     }
 
     fn set_back(&mut self, to: Timestamp) {

@@ -65,6 +65,7 @@ enum Job {
     Attempt { shard: Shard, incarnation: u64, work: Arc<Work>, line: Arc<LineName> },
     Count { pieces: Vec<Beginning>, failures: u32 },
     Drain { shard: Shard, incarnation: u64, drain: u64 },
+    Bury,
 }
 
 /// A page of whatever source.
@@ -90,6 +91,7 @@ enum Report {
     Settled(Result<Vec<Shard>, Error>),
     Attempted(Attempted),
     DrainIsOver,
+    Buried,
 }
 
 /// What a worker works with.
@@ -215,7 +217,9 @@ impl WorkRunner {
     }
 
     fn is_finished(&self) -> bool {
-        self.is_stopping && self.lines.is_done() && (self.settling.is_empty() || self.shards.is_empty())
+        let buries = || self.jobs.values().any(|job| matches!(job, Job::Bury));
+        let is_settled = || (self.settling.is_empty() && !buries()) || self.shards.is_empty();
+        self.is_stopping && self.lines.is_done() && is_settled()
     }
 
     /// Begins whatever can be begun.
@@ -653,12 +657,16 @@ impl WorkRunner {
                     Err(error) if error.is_cancelled() => return,
                     // Only a bug ends an attempt otherwise; it is not begun again without a pause.
                     Err(error) => {
-                        let due_at = after(self.means.clock.now(), self.means.config.retry_delay_max);
-                        Settled::Retry { due_at, error: error.to_string() }
+                        Settled::Retry { delay: self.means.config.retry_delay_max, error: error.to_string() }
                     }
                 };
                 if is_known {
                     self.take_attempted(&work, &line, settled);
+                }
+            }
+            Job::Bury => {
+                if let Err(error) = report {
+                    tracing::error!(%error, "a dead letter was not looked at once more");
                 }
             }
             Job::Drain { shard, incarnation, drain } => {
@@ -676,16 +684,17 @@ impl WorkRunner {
     }
 
     /// Puts down what became of a piece. What holds its line holds those behind it too, and is stored first.
-    fn take_attempted(&mut self, work: &Work, line: &Arc<LineName>, settled: Settled) {
+    fn take_attempted(&mut self, work: &Arc<Work>, line: &Arc<LineName>, settled: Settled) {
         let Some(term) = self.shards.get(&work.shard).map(|room| room.term) else { return };
         self.means.told.count(work, &settled);
         let blocks = is_blocking(&settled);
+        let given_up = matches!(settled, Settled::Dead { .. }).then(|| work.clone());
         let settlement = Settlement { term, place: work.place, settled };
-        self.settling.push(Entry { settlement, line: line.clone() });
+        self.settling.push(Entry { settlement, line: line.clone(), given_up });
         if blocks {
             for behind in self.lines.block(line, work.place) {
                 let settlement = Settlement { term, place: behind, settled: Settled::Held };
-                self.settling.push(Entry { settlement, line: line.clone() });
+                self.settling.push(Entry::of(settlement, line.clone()));
             }
         }
     }
@@ -729,7 +738,8 @@ impl WorkRunner {
         };
         self.settling.stored();
         let now = self.means.clock.now();
-        for Entry { settlement, line } in batch {
+        let mut buried = Vec::new();
+        for Entry { settlement, line, given_up } in batch {
             let Settlement { term, place, settled } = settlement;
             let Some(room) = self.shards.get_mut(&term.shard).filter(|room| room.term == term) else {
                 continue;
@@ -740,10 +750,11 @@ impl WorkRunner {
             }
             room.settled(place);
             self.suspects.settled(place);
+            buried.extend(given_up);
             match &settled {
-                Settled::Retry { due_at, .. } => room.look_for_due_again(*due_at),
+                Settled::Retry { delay, .. } => room.look_for_due_since(begun_at, now, *delay),
                 // Nothing may have stood before it any more.
-                Settled::Held => room.look_for_due_since(begun_at, now),
+                Settled::Held => room.look_for_due_since(begun_at, now, Duration::ZERO),
                 Settled::Done | Settled::Dead { .. } => {}
             }
             if is_blocking(&settled) {
@@ -752,9 +763,22 @@ impl WorkRunner {
             let source = self.lines.settled(term.shard, place);
             // What stood behind it may be due now.
             if source == Some(Source::Due) {
-                room.look_for_due_since(begun_at, now);
+                room.look_for_due_since(begun_at, now, Duration::ZERO);
             }
         }
+        buried.into_iter().for_each(|work| self.bury(work));
+    }
+
+    /// Lets whoever gave a piece up look at it once more, now that it is a dead letter.
+    fn bury(&mut self, work: Arc<Work>) {
+        let Some(receiver) = self.means.receivers.of(&work).cloned() else { return };
+        self.spawn(Job::Bury, async move {
+            if let Err(error) = receiver.buried(&work).await {
+                tracing::warn!(work = %work.id, receiver = work.sent.receiver, %error,
+                    "nobody knows whether a dead letter is still needed");
+            }
+            Report::Buried
+        });
     }
 
     fn take_page(&mut self, shard: Shard, look: &Look, report: Result<Report, JoinError>) {
@@ -889,7 +913,7 @@ impl WorkRunner {
         if is_blocked || room.was_blocked(&line, place) || self.lines.is_blocked(&line, place) {
             let line = self.lines.hold(&work, source);
             let settlement = Settlement { term, place, settled: Settled::Held };
-            self.settling.push(Entry { settlement, line });
+            self.settling.push(Entry::of(settlement, line));
             return Fit::Fits;
         }
         let receiver = receiver.clone();

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use underlay_core::memory::{MemoryCheckpoints, MemoryEventStore, MemoryReadModels, MemorySchedules};
 use underlay_core::{
-    Actor, Clock, CommitId, EventStoreExt, ManualClock, Outcome, StreamName, SystemClock, Version,
-    WorkFilter, WorkInfo, WorkPlace, WorkQueue, WorkStanding,
+    Actor, Clock, Commit, CommitId, Committed, Error, EventStore, EventStoreExt, ManualClock, Outcome,
+    Settled, Settlement, Shard, StreamName, SystemClock, TenantId, Version, WorkFilter, WorkInfo, WorkPlace,
+    WorkQueue, WorkStanding,
 };
 use underlay_runtime::{
     Cancelled, CommandStatus, Engine, EngineConfig, Missed, Ports, ScheduleDefinition, SubmitOptions,
     WorkPorts,
 };
+use underlay_testkit::{EventStoreLayer, Over, WorkQueueLayer};
 
 use crate::bank::{Account, AccountCommand, Transfer, registry, repeatable, stream, tenant};
 
@@ -19,6 +22,7 @@ use crate::bank::{Account, AccountCommand, Transfer, registry, repeatable, strea
 struct Branches {
     store: MemoryEventStore,
     clock: Arc<ManualClock>,
+    ports: Ports,
     engines: [Engine; 2],
 }
 
@@ -42,7 +46,8 @@ impl Branches {
             clock: clock.clone(),
         };
         let engine = || Engine::new(ports.clone(), registry(), EngineConfig::default()).unwrap();
-        Self { store, clock, engines: [engine(), engine()] }
+        let engines = [engine(), engine()];
+        Self { store, clock, ports, engines }
     }
 
     async fn status(&self, key: &str) -> CommandStatus {
@@ -143,6 +148,66 @@ async fn a_command_that_was_cancelled_is_cleared_away_and_does_nothing() {
     assert!(matches!(committed.outcome, Outcome::Refused { message, .. } if message.contains("ann")));
     assert_eq!(bank.deposits("a").await, 0);
     working.stop().await;
+}
+
+/// A store that takes nothing under one id.
+struct Denying(MemoryEventStore, CommitId);
+
+#[async_trait]
+impl EventStoreLayer for Denying {
+    type Below = MemoryEventStore;
+
+    fn below(&self) -> MemoryEventStore {
+        self.0.clone()
+    }
+
+    async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error> {
+        match commit.id == self.1 {
+            true => Err(Error::invalid("a store that does not take it")),
+            false => self.0.commit(tenant, commit).await,
+        }
+    }
+}
+
+/// A queue in which a command is decided directly just before it is stored that it was given up.
+struct DecidedMeanwhile(MemoryEventStore, Engine);
+
+#[async_trait]
+impl WorkQueueLayer for DecidedMeanwhile {
+    type Below = MemoryEventStore;
+
+    fn below(&self) -> &MemoryEventStore {
+        &self.0
+    }
+
+    async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Shard>, Error> {
+        if settlements.iter().any(|settlement| matches!(settlement.settled, Settled::Dead { .. })) {
+            let decided = self.1.execute::<Account>(&repeatable("k"), &"a".to_owned(), deposit(1)).await;
+            assert!(!decided.unwrap().repeated);
+        }
+        self.0.settle(settlements).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_decided_while_it_is_given_up_holds_nobody() {
+    let bank = Branches::new();
+    for key in ["k", "behind"] {
+        let (id, now) = (repeatable(key), SubmitOptions::default());
+        bank.engines[0].submit::<Account>(&id, &"a".to_owned(), &deposit(1), now).await.unwrap();
+    }
+    let id = CommitId::from_key(&tenant(), "k");
+    let mut ports = bank.ports.clone();
+    ports.store = Arc::new(Over(Denying(bank.store.clone(), id)));
+    let queue = Arc::new(Over(DecidedMeanwhile(bank.store.clone(), bank.engines[0].clone())));
+    ports.work = ports.work.map(|work| WorkPorts { queue, ..work });
+    let working = Engine::new(ports, registry(), EngineConfig::default()).unwrap().start_work();
+    let drained = tokio::time::timeout(Duration::from_secs(60), bank.drain()).await;
+    drained.expect("the next command goes on");
+    working.stop().await;
+    assert_eq!(bank.deposits("a").await, 2);
+    let letters = WorkFilter { dead: true, ..WorkFilter::default() };
+    assert!(bank.store.list_work(&letters, WorkPlace::START, 9).await.unwrap().work.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -32,6 +32,7 @@ fn work_is_read_along_an_index_that_has_its_order() {
         "work/select_next_receiver_of_work_later",
         "work/select_next_receiver_of_dead_letters",
         "work/select_commit_sequence",
+        "work/select_places_of_holders",
     ];
     let wanted = [
         "work USING COVERING INDEX work_in_order (lane=? AND <expr>>?)",
@@ -43,6 +44,7 @@ fn work_is_read_along_an_index_that_has_its_order() {
         "work_later USING COVERING INDEX work_later_by_receiver ((receiver,kind)>(?,?))",
         "dead_letters USING COVERING INDEX dead_letters_by_receiver ((receiver,kind)>(?,?))",
         "commits USING COVERING INDEX sqlite_autoindex_commits_1 (tenant=? AND commit_id=?)",
+        "dead_letters USING INDEX dead_letters_heads (tenant=? AND receiver=? AND key=? AND rowid>?)",
     ];
     // What is counted of one tenant looks at no row of the table, as where all are counted.
     let [of_tenant, tried] = sql!["work/select_ready_receivers_of_tenant", "work/select_oldest_tried_work"];

@@ -76,7 +76,7 @@ pub(crate) fn ready_page(
     let mut page = WorkPage { work: Vec::new(), scanned_to: after, at_end: true };
     let passed: HashSet<&str> = scope.passed().iter().map(TenantId::as_str).collect();
     let is_wanted = |tenant: &str| match scope {
-        WorkScope::EveryTenantBut(_) => passed.is_empty() || !passed.contains(tenant),
+        WorkScope::EveryTenantBut(_) => !passed.contains(tenant),
         WorkScope::Tenant(one) => one.as_str() == tenant,
     };
     let mut blocks = Blocks::after(connection, lane, after)?;
@@ -152,7 +152,7 @@ pub(crate) fn due_page(
         scanned += 1;
         let due_at = event_row::time(row, 1, here)?.unwrap_or(Timestamp::MIN);
         page.scanned_to = DuePlace { due_at, place };
-        if passed.is_empty() || !passed.contains(event_row::text(row, 2, here)?) {
+        if !passed.contains(event_row::text(row, 2, here)?) {
             page.work.push(pieces.read(place)?);
         }
     }
@@ -252,16 +252,21 @@ fn places_of(
     }
     let (from, limit) = (stored_number(after.number()), stored_number(limit as u64));
     let (kind, receiver, key) = (filter.kind.map(WorkKind::name), &filter.receiver, &filter.key);
+    let holds = filter.dead && filter.holds;
     let (mut select, mut rows);
-    match &filter.tenant {
-        None => {
-            select = table.prepare(connection, include_str!("../sql/work/select_places_of_work.sql"))?;
-            rows = select.query(params![from, kind, receiver, key, limit])?;
+    match (&filter.tenant, receiver, key) {
+        (Some(tenant), Some(receiver), Some(key)) if holds => {
+            select = connection.prepare_cached(include_str!("../sql/work/select_places_of_holders.sql"))?;
+            rows = select.query(params![tenant.as_str(), receiver, key, from, kind, limit])?;
         }
-        Some(tenant) => {
+        (Some(tenant), ..) => {
             select =
                 table.prepare(connection, include_str!("../sql/work/select_places_of_work_of_tenant.sql"))?;
-            rows = select.query(params![from, kind, receiver, key, limit, tenant.as_str()])?;
+            rows = select.query(params![from, kind, receiver, key, limit, holds, tenant.as_str()])?;
+        }
+        (None, ..) => {
+            select = table.prepare(connection, include_str!("../sql/work/select_places_of_work.sql"))?;
+            rows = select.query(params![from, kind, receiver, key, limit, holds])?;
         }
     }
     while let Some(row) = rows.next()? {

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use underlay_core::adapter::stored_number;
+use underlay_core::adapter::{moment_after, stored_number};
 use underlay_core::{BegunWork, Settled, Settlement, Shard, TenantId, Timestamp, WorkId, kept_work_error};
 
 use crate::error::Failure;
@@ -61,7 +61,7 @@ pub(crate) fn settle(
     held.sort_unstable_by_key(|settlement| settlement.place);
     let mut lines = BTreeSet::new();
     for settlement in delete_done(connection, held)? {
-        lines.extend(settle_one(connection, settlement, now.as_microsecond())?);
+        lines.extend(settle_one(connection, settlement, now)?);
     }
     for line in lines {
         release_next(connection, &line, now.as_microsecond())?;
@@ -85,12 +85,16 @@ fn delete_done<'s>(
 }
 
 /// Stores what became of a piece that is not both ready and done; gives its line, where the next of it may go now.
-fn settle_one(connection: &Connection, settlement: &Settlement, now: i64) -> Result<Option<Line>, Failure> {
+fn settle_one(
+    connection: &Connection,
+    settlement: &Settlement,
+    now: Timestamp,
+) -> Result<Option<Line>, Failure> {
     let at = at(settlement);
     match &settlement.settled {
         Settled::Done => delete_later(connection, at),
-        Settled::Retry { due_at, error } => {
-            let due_at = Some(due_at.as_microsecond());
+        Settled::Retry { delay, error } => {
+            let due_at = Some(moment_after(now, *delay).as_microsecond());
             let standing = Standing { due_at, error: Some(error), holds: true, died: None };
             Ok(put(connection, Table::Later, at, &standing)?.map(|(line, _)| line))
         }
@@ -99,7 +103,7 @@ fn settle_one(connection: &Connection, settlement: &Settlement, now: i64) -> Res
             Ok(put(connection, Table::Later, at, &standing)?.map(|(line, _)| line))
         }
         Settled::Dead { error, is_final, holds } => {
-            let died = Some((now, *is_final));
+            let died = Some((now.as_microsecond(), *is_final));
             let standing = Standing { due_at: None, error: Some(error), holds: *holds, died };
             let put = put(connection, Table::Dead, at, &standing)?;
             Ok(put.and_then(|(line, was)| (was == Table::Later).then_some(line)))

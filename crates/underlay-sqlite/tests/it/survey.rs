@@ -64,7 +64,7 @@ async fn fill_work(store: &SqliteStore) -> CommitId {
     let error = || "no route".to_owned();
     let settled = [
         (1, Settled::Dead { error: error(), is_final: true, holds: true }),
-        (2, Settled::Retry { due_at: Timestamp::MAX, error: error() }),
+        (2, Settled::Retry { delay: Duration::MAX, error: error() }),
         (3, Settled::Held),
     ];
     let settle = settled.map(|(number, settled)| {

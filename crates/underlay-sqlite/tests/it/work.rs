@@ -246,7 +246,7 @@ async fn what_fails_at_any_step_of_settling_is_settled_by_doing_it_again() {
     let settled = [
         Settled::Done,
         Settled::Held,
-        Settled::Retry { due_at: Timestamp::MAX, error: "no route".to_owned() },
+        Settled::Retry { delay: Duration::MAX, error: "no route".to_owned() },
         Settled::Dead { error: "no such address".to_owned(), is_final: true, holds: true },
     ];
     for settled in settled {

@@ -40,7 +40,7 @@ struct Piece {
 #[derive(Clone, Debug)]
 enum Became {
     Done,
-    Retry { due_in: i64, error: String },
+    Retry { delay: u64, error: String },
     Held,
     Dead { error: String, is_final: bool, holds: bool },
 }
@@ -86,7 +86,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     let error = || prop::sample::select(vec!["no route".to_owned(), format!("x{}", "é".repeat(600))]);
     let became = prop_oneof![
         4 => Just(Became::Done),
-        2 => (-2_i64..20, error()).prop_map(|(due_in, error)| Became::Retry { due_in, error }),
+        2 => (0..20_u64, error()).prop_map(|(delay, error)| Became::Retry { delay, error }),
         3 => Just(Became::Held),
         2 => (error(), any::<bool>(), any::<bool>())
             .prop_map(|(error, is_final, holds)| Became::Dead { error, is_final, holds }),
@@ -275,7 +275,7 @@ impl Both {
             if outcome.is_newest { terms.last() } else { terms.get(outcome.term.index(terms.len().max(1))) };
         let settled = match outcome.became {
             Became::Done => Settled::Done,
-            Became::Retry { due_in, error } => Settled::Retry { due_at: self.moment(due_in), error },
+            Became::Retry { delay, error } => Settled::Retry { delay: Duration::from_secs(delay), error },
             Became::Held => Settled::Held,
             Became::Dead { error, is_final, holds } => Settled::Dead { error, is_final, holds },
         };

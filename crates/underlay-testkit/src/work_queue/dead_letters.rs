@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use underlay_core::{Settled, Timestamp, Work, WorkId, WorkStanding};
+use underlay_core::{Settled, Work, WorkId, WorkStanding};
 
 use super::Subject;
 use super::subject::{dead, piece, retry};
@@ -17,7 +17,7 @@ pub async fn a_dead_letter_holds_its_key_or_not<F: WorkQueueFixture>(fixture: F)
             let sent = subject.send(["dead", "held", "ready"].map(|name| piece(&key, name))).await;
             let (letter, held, shard) = (&sent[0], &sent[1], sent[0].shard);
             if is_tried_before {
-                hand.settle(letter, retry(subject.now())).await;
+                hand.settle(letter, retry(Duration::ZERO)).await;
                 hand.settle(held, Settled::Held).await;
             }
             let attempts = u32::from(is_tried_before) + 1;
@@ -38,7 +38,7 @@ pub async fn a_dead_letter_holds_its_key_or_not<F: WorkQueueFixture>(fixture: F)
             subject.assert_sees(shard, ready, due, "a dead letter is not read").await;
             // A person has it now: whatever a worker says of it changes nothing.
             let before = subject.all().await;
-            for settled in [Settled::Done, retry(subject.now()), Settled::Held, dead(!holds)] {
+            for settled in [Settled::Done, retry(Duration::ZERO), Settled::Held, dead(!holds)] {
                 hand.settle(letter, settled).await;
                 assert_eq!(subject.all().await, before, "a dead letter is a person's");
             }
@@ -59,7 +59,7 @@ pub async fn dead_letters_are_replayed_or_discarded<F: WorkQueueFixture>(fixture
     let sent = subject.send(["dead", "held", "ready"].map(|name| piece("a", name))).await;
     let (letter, held, ready) = (&sent[0], &sent[1], &sent[2]);
     let shard = letter.shard;
-    hand.settle(letter, retry(Timestamp::UNIX_EPOCH)).await;
+    hand.settle(letter, retry(Duration::ZERO)).await;
     hand.settle(held, Settled::Held).await;
     for _ in 0..2 {
         hand.settle(letter, dead(true)).await;
@@ -80,7 +80,7 @@ pub async fn dead_letters_are_replayed_or_discarded<F: WorkQueueFixture>(fixture
             assert_eq!(subject.all().await, before, "nothing is decided of what is not dead");
         }
     }
-    hand.settle(letter, retry(subject.now())).await;
+    hand.settle(letter, retry(Duration::ZERO)).await;
     assert_eq!(subject.look(letter).await.map(|info| info.work.attempts), Some(1));
     hand.settle(letter, dead(true)).await;
     assert_eq!(subject.discard(&[letter, &sent[1], letter]).await, 1);
@@ -93,7 +93,7 @@ pub async fn dead_letters_are_replayed_or_discarded<F: WorkQueueFixture>(fixture
     // A letter that held nothing goes before what came after it, and does not push out what is under way.
     let sent = subject.send(["old", "head", "behind"].map(|name| piece("a", name))).await;
     hand.settle(&sent[0], dead(false)).await;
-    hand.settle(&sent[1], retry(subject.now())).await;
+    hand.settle(&sent[1], retry(Duration::ZERO)).await;
     hand.settle(&sent[2], Settled::Held).await;
     assert_eq!(subject.replay(&[&sent[0]]).await, 1);
     subject.pass(Duration::from_secs(1));

@@ -74,7 +74,7 @@ async fn becomes_due_while_its_key_is_blocked(subject: &Subject) {
     let delayed = subject.send_one(piece("b", "delayed").with_due_at(subject.after(SOON))).await;
     let failing = subject.send_one(piece("b", "failing")).await;
     let shard = failing.shard;
-    hand.settle(&failing, retry(subject.after(SOON * 3))).await;
+    hand.settle(&failing, retry(SOON * 3)).await;
     subject.pass(SOON);
     subject.assert_sees(shard, &[], &[("delayed", true)], "its key is blocked").await;
     hand.settle(&delayed, Settled::Held).await;

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use underlay_core::limits::WORK_ERROR_BYTES_MAX;
-use underlay_core::{Settled, Timestamp, WorkKind, WorkStanding};
+use underlay_core::{Settled, WorkKind, WorkStanding};
 
 use super::Subject;
 use super::random_lines::lines_end_well;
@@ -39,7 +39,7 @@ pub async fn a_retry_blocks_its_key<F: WorkQueueFixture>(fixture: F) {
     let mut attempts = 0;
     for error in ["it hangs", "", "'; drop table work; --", sample::HOSTILE_TEXTS[16]] {
         let due_at = subject.after(PAUSE);
-        hand.settle(failing, Settled::Retry { due_at, error: error.to_owned() }).await;
+        hand.settle(failing, Settled::Retry { delay: PAUSE, error: error.to_owned() }).await;
         attempts += 1;
         let info = subject.look(failing).await.expect("it is tried again");
         assert_eq!((info.work.attempts, info.work.last_error.as_deref()), (attempts, Some(error)));
@@ -60,16 +60,44 @@ pub async fn a_retry_blocks_its_key<F: WorkQueueFixture>(fixture: F) {
     }
     // What exceeds the limit is cut between two characters, and a database may take no NUL.
     let long = format!("a\0b{}", "é".repeat(WORK_ERROR_BYTES_MAX));
-    hand.settle(failing, Settled::Retry { due_at: Timestamp::UNIX_EPOCH, error: long }).await;
+    hand.settle(failing, Settled::Retry { delay: Duration::ZERO, error: long }).await;
     let error = subject.look(failing).await.and_then(|info| info.work.last_error).expect("a reason");
     assert_eq!(error.len(), WORK_ERROR_BYTES_MAX - 1, "no half of a character is kept");
     assert!(error.starts_with("a\u{fffd}bé") && error.ends_with('é'), "{error:?}");
-    sees(&[("urgent", true), ("next", true)], &[("failing", false)], "due long ago is due").await;
+    sees(&[("urgent", true), ("next", true)], &[("failing", false)], "due at once").await;
     hand.settle(failing, Settled::Done).await;
     assert_eq!(subject.look(failing).await, None);
     sees(&[("urgent", false), ("next", false)], &[], "its line goes on").await;
     hand.settle_all([(&urgent, Settled::Done), (next, Settled::Done)]).await;
     sees(&[], &[], "nothing of it is left").await;
+}
+
+/// Sentence 26: a failed attempt is due again after its delay by the clock of the store; no clock of a worker has a
+/// say in it.
+pub async fn a_retry_goes_by_the_clock_of_the_store<F: WorkQueueFixture>(fixture: F) {
+    let subject = Subject::of(&fixture);
+    let hand = subject.hand("a").await;
+    let work = subject.send_one(piece("a", "failing")).await;
+    let due_at = async || subject.look(&work).await.expect("it is tried again").work.sent.due_at;
+    // However long the attempt took, the delay begins when it is settled.
+    for (delay, took) in [(PAUSE, PAUSE * 2), (MOMENT, MOMENT), (PAUSE * 3, Duration::ZERO)] {
+        subject.pass(took);
+        hand.settle(&work, retry(delay)).await;
+        assert_eq!(due_at().await, Some(subject.after(delay)), "{delay:?} from now");
+        subject.pass(delay - MOMENT);
+        subject.assert_sees(work.shard, &[], &[], "a moment before").await;
+        subject.pass(MOMENT);
+        subject.assert_sees(work.shard, &[], &[("failing", false)], "at that moment").await;
+    }
+    hand.settle(&work, retry(Duration::ZERO)).await;
+    assert_eq!(due_at().await, Some(subject.now()));
+    subject.assert_sees(work.shard, &[], &[("failing", false)], "at once").await;
+    for delay in [Duration::MAX, Duration::from_micros(i64::MAX.unsigned_abs())] {
+        hand.settle(&work, retry(delay)).await;
+        assert_eq!(due_at().await, Some(sample::end_of_time()), "no later than the last moment there is");
+    }
+    hand.settle(&work, retry(Duration::from_nanos(1_999))).await;
+    assert_eq!(due_at().await, Some(subject.after(MOMENT)), "whole to the microsecond");
 }
 
 /// Sentence 13: what is held comes one by one, in the order of places, as those before are done; where nothing
@@ -83,10 +111,10 @@ pub async fn what_is_held_comes_in_order<F: WorkQueueFixture>(fixture: F) {
     // A line beside it that must not notice anything.
     let beside = [0, 1].map(|number| piece_for("beside", WorkKind::Message, "a", &format!("{number}")));
     let beside = subject.send(beside).await;
-    hand.settle(&beside[0], retry(sample::end_of_time())).await;
+    hand.settle(&beside[0], retry(Duration::MAX)).await;
     hand.settle(&beside[1], Settled::Held).await;
 
-    hand.settle(one, retry(subject.after(PAUSE))).await;
+    hand.settle(one, retry(PAUSE)).await;
     hand.settle(two, Settled::Held).await;
     hand.settle_all([(four, Settled::Held), (three, Settled::Held)]).await;
     for work in [two, three, four] {
@@ -107,7 +135,7 @@ pub async fn what_is_held_comes_in_order<F: WorkQueueFixture>(fixture: F) {
         .await;
     hand.settle_all([(&urgent, Settled::Held), (&five, Settled::Held)]).await;
     // A retry in the middle keeps its place before the others.
-    hand.settle(two, retry(subject.after(PAUSE))).await;
+    hand.settle(two, retry(PAUSE)).await;
     subject.assert_sees(shard, &[], &[], "a retry lets nobody pass").await;
     subject.pass(PAUSE);
     for (work, next) in [(two, "three"), (three, "four"), (four, "five"), (&five, "urgent")] {
@@ -128,7 +156,6 @@ pub async fn what_is_held_comes_in_order<F: WorkQueueFixture>(fixture: F) {
 /// Between the reading of a piece and its settlement as held, what blocked it went away.
 async fn the_blocker_is_gone_meanwhile(subject: &Subject) {
     let hand = subject.hand("b").await;
-    let later = || subject.after(PAUSE);
     for (round, ending) in [Settled::Done, dead(false), dead(true)].into_iter().enumerate() {
         for in_one_call in [false, true] {
             let key = format!("b{round}{in_one_call}");
@@ -139,7 +166,7 @@ async fn the_blocker_is_gone_meanwhile(subject: &Subject) {
                 due.retain(|read| read.work.sent.key == key);
                 due.into_iter().map(|read| (read.work.sent.name, read.is_blocked)).collect::<Vec<_>>()
             };
-            hand.settle(&sent[0], retry(later())).await;
+            hand.settle(&sent[0], retry(PAUSE)).await;
             let ending = [(&sent[0], ending.clone())];
             let held = [(&sent[2], Settled::Held), (&sent[1], Settled::Held)];
             if in_one_call {

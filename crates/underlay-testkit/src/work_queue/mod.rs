@@ -28,7 +28,9 @@ pub use dead_letters::{a_dead_letter_holds_its_key_or_not, dead_letters_are_repl
 pub use due_later::what_is_due_later_is_in_nobodys_way;
 pub use due_tenants::due_work_is_read_by_tenant;
 pub use limits::limits_of_work_are_named;
-pub use lines::{a_retry_blocks_its_key, what_is_held_comes_in_order};
+pub use lines::{
+    a_retry_blocks_its_key, a_retry_goes_by_the_clock_of_the_store, what_is_held_comes_in_order,
+};
 pub use lists::{
     depths_of_a_tenant_are_its_own, lists_are_bounded_in_bytes, what_is_tried_again_is_late,
     work_is_listed_and_counted,
@@ -102,6 +104,8 @@ macro_rules! work_queue_cases {
                 "The depths of one tenant count its work alone: they are the same, whatever the others have."
             25 what_is_tried_again_is_late
                 "A queue is as late as its oldest piece that is ready or due, or was tried and waits for its next attempt; what was never tried is not late before its moment."
+            26 a_retry_goes_by_the_clock_of_the_store
+                "A failed attempt is due again after its delay by the clock of the store; no clock of a worker has a say in it."
         }
     };
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use underlay_core::limits::{LEASE_SECONDS_MAX, WORK_PAGE_MAX};
-use underlay_core::{ReadWork, Settled, Shard, Timestamp, Work, WorkFilter, WorkId, WorkPlace, WorkStanding};
+use underlay_core::{ReadWork, Settled, Shard, Work, WorkFilter, WorkId, WorkPlace, WorkStanding};
 
 use super::Subject;
 use super::subject::{Hand, dead, key_in, piece};
@@ -128,7 +128,7 @@ impl Run {
                     continue;
                 }
                 _ if !is_next => Settled::Held,
-                1 | 2 => Settled::Retry { due_at: self.moment(), error: "by chance".to_owned() },
+                1 | 2 => Settled::Retry { delay: self.pause(), error: "by chance".to_owned() },
                 3 => dead(true),
                 _ => Settled::Done,
             };
@@ -144,9 +144,8 @@ impl Run {
         self.done.extend(done);
     }
 
-    fn moment(&mut self) -> Timestamp {
-        let seconds = self.dice.below(30);
-        self.subject.after(Duration::from_secs(seconds))
+    fn pause(&mut self) -> Duration {
+        Duration::from_secs(self.dice.below(30))
     }
 
     /// A person replays some dead letters.

@@ -8,8 +8,8 @@ use crate::WorkQueueFixture;
 use crate::concurrent::together;
 
 /// Everything that can become of work.
-fn endings(subject: &Subject) -> [Settled; 5] {
-    [Settled::Done, retry(subject.now()), Settled::Held, dead(true), dead(false)]
+fn endings() -> [Settled; 5] {
+    [Settled::Done, retry(Duration::ZERO), Settled::Held, dead(true), dead(false)]
 }
 
 /// Sentence 11: what is done is gone; settling it again changes nothing, and a piece that stands twice in one
@@ -26,20 +26,20 @@ pub async fn what_is_done_is_gone<F: WorkQueueFixture>(fixture: F) {
     subject.assert_sees(shard, &[("one", false), ("three", false)], &[], "what is done is not read").await;
     let left = subject.all().await;
     assert_eq!(left.len(), 3, "what is done is not listed");
-    for settled in endings(&subject) {
+    for settled in endings() {
         hand.settle(&sent[1], settled).await;
         assert_eq!(subject.all().await, left, "what is done does not come back");
     }
     // Nor does what was never there, at the ends of what a place can be.
     for number in [0, sent[0].place.number() + 500, (i64::MAX as u64) - 1] {
         let nothing = Work { place: WorkPlace::from_number(number), ..sent[0].clone() };
-        for settled in endings(&subject) {
+        for settled in endings() {
             hand.settle(&nothing, settled).await;
         }
         assert_eq!(subject.all().await, left, "nothing comes of nothing");
     }
     let twice = [&sent[0], &other, &sent[0]];
-    for second in endings(&subject) {
+    for second in endings() {
         let settled = [Settled::Done, Settled::Done, second];
         let settlements: Vec<Settlement> =
             twice.iter().zip(settled).map(|(work, settled)| hand.settlement(work, settled)).collect();
@@ -59,7 +59,7 @@ pub async fn what_is_done_is_gone<F: WorkQueueFixture>(fixture: F) {
             let (subject, settlement) = (subject.clone(), hand.settlement(work, settled));
             async move { subject.settle_all(&[settlement]).await }
         };
-        let lost = together([Settled::Done, retry(subject.now()), Settled::Done].map(settle)).await;
+        let lost = together([Settled::Done, retry(Duration::ZERO), Settled::Done].map(settle)).await;
         assert!(lost.iter().all(Vec::is_empty), "no shard is lost");
         assert_eq!(subject.look(work).await, None, "done is done");
     }
@@ -87,7 +87,7 @@ pub async fn a_lost_shard_settles_nothing<F: WorkQueueFixture>(fixture: F) {
     }
     // A term of another shard, which is held: the shard is not lost, and the piece is not of it.
     let before = subject.all().await;
-    for settled in endings(&subject) {
+    for settled in endings() {
         let settlement = Settlement { term: holder.terms[&other], place: work.place, settled };
         assert_eq!(subject.settle_all(&[settlement]).await, [], "the shard of the term is held");
         assert_eq!(subject.all().await, before, "a term is good for its shard alone");
@@ -136,7 +136,7 @@ pub async fn a_lost_shard_settles_nothing<F: WorkQueueFixture>(fixture: F) {
 async fn assert_settles_nothing(subject: &Subject, work: &Work, term: ShardTerm, holder: &Hand) {
     let elsewhere = Shard::all().last().expect("a last shard");
     let key = key_in(elsewhere, &subject.tenant, 0);
-    for settled in endings(subject) {
+    for settled in endings() {
         let before = subject.look(work).await;
         let good = subject.send_one(piece(&key, "elsewhere")).await;
         let settlements = [
@@ -155,8 +155,8 @@ async fn taken_while_settling(subject: &Subject, work: &Work) {
     for round in 0..20 {
         let holder = subject.hand_for("holder", TERM).await;
         let settlement = |settled| holder.settlement(work, settled);
-        let ends_at = subject.after(Duration::from_secs(round));
-        assert_eq!(subject.settle_all(&[settlement(retry(ends_at))]).await, [], "a term that holds");
+        let failed = retry(Duration::from_secs(round));
+        assert_eq!(subject.settle_all(&[settlement(failed)]).await, [], "a term that holds");
         subject.pass(TERM);
         let before = subject.look(work).await;
         let next = worker("next");

@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use underlay_core::{Settled, Shard, ShardTerm, Worker, WorkerId};
 
@@ -138,7 +139,7 @@ pub async fn a_worker_that_is_gone_loses_its_shards<F: WorkQueueFixture>(fixture
     assert_eq!(share.look_again_in, Some(MOMENT), "they could be free then");
     subject.pass(MOMENT);
     // Nobody has taken them yet; they are lost all the same.
-    for settled in [Settled::Done, retry(subject.now()), Settled::Held, dead(true)] {
+    for settled in [Settled::Done, retry(Duration::ZERO), Settled::Held, dead(true)] {
         let settlement = first.settlement(&work, settled);
         assert_eq!(subject.settle_all(&[settlement]).await, [work.shard], "its time is over");
     }

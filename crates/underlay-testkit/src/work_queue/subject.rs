@@ -42,8 +42,8 @@ pub(super) fn key_in(shard: Shard, tenant: &TenantId, number: usize) -> String {
 }
 
 /// An attempt that failed.
-pub(super) fn retry(due_at: Timestamp) -> Settled {
-    Settled::Retry { due_at, error: "it did not answer".to_owned() }
+pub(super) fn retry(delay: Duration) -> Settled {
+    Settled::Retry { delay, error: "it did not answer".to_owned() }
 }
 
 /// Work that is given up.

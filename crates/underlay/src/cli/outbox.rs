@@ -1,12 +1,8 @@
-use std::collections::BTreeMap;
-
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use serde::Serialize;
 use underlay_core::limits::WORK_PAGE_MAX;
-use underlay_core::{
-    TenantId, Timestamp, Work, WorkFilter, WorkId, WorkInfo, WorkKind, WorkPlace, WorkStanding,
-};
-use underlay_runtime::{CommandList, CommandStatus, QueueStanding};
+use underlay_core::{TenantId, Timestamp, WorkFilter, WorkId, WorkInfo, WorkKind, WorkStanding};
+use underlay_runtime::{Holders, QueueStanding};
 
 use super::pages::{after, after_of, tell_more};
 use super::{App, or_dash, print_json, print_list, print_table};
@@ -92,6 +88,7 @@ pub(super) fn filter(app: &App, matches: &ArgMatches) -> Result<WorkFilter, Exit
     Ok(WorkFilter {
         tenant: tenant(app, matches)?,
         dead: false,
+        holds: false,
         kind: given("kind").as_deref().and_then(WorkKind::from_name),
         receiver: given("receiver"),
         key: given("key"),
@@ -214,14 +211,14 @@ pub(super) async fn print_work<const COLUMNS: usize>(
 ) -> Result<(), ExitError> {
     let queue = app.engine.queue()?;
     let (mut after, mut left, mut rows) = (Some(after_of(matches)), limit_of(matches), Vec::new());
-    let mut holders = BTreeMap::new();
+    let mut holders = Holders::default();
     while let Some(place) = after.filter(|_| left > 0) {
         let page = queue.list_work(filter, place, left).await?;
         for info in &page.work {
             let waits = info.standing == WorkStanding::Later;
             let outlook = Outlook {
-                has_ended: waits && has_ended(app, &info.work).await?,
-                held_by: held_by(app, info, &mut holders).await?,
+                has_ended: waits && app.engine.has_ended(&info.work).await?,
+                held_by: app.engine.find_holder(info, &mut holders).await?,
             };
             if app.json {
                 print_json(&WorkLine::of(info, outlook))?;
@@ -238,42 +235,6 @@ pub(super) async fn print_work<const COLUMNS: usize>(
     let Some(next) = after else { return Ok(()) };
     let options: &[&str] = &["receiver", "key", "kind", "limit"];
     tell_more(app, matches, words, (options, &[EVERY_TENANT]), &next.number().to_string())
-}
-
-/// Whether a piece of work is a stored command that was cancelled or executed directly before its moment: nothing comes
-/// of it.
-async fn has_ended(app: &App, work: &Work) -> Result<bool, ExitError> {
-    if work.sent.kind != WorkKind::Command {
-        return Ok(false);
-    }
-    let before = WorkPlace::from_number(work.place.number().saturating_sub(1));
-    let page = app.engine.commands(&work.tenant, CommandList::Waiting, before, 1).await?;
-    let found = page.commands.first();
-    let found = found.filter(|info| info.waiting.as_ref().is_some_and(|waiting| waiting.work_id == work.id));
-    Ok(found.is_some_and(|info| {
-        matches!(
-            info.status,
-            CommandStatus::Processed(_) | CommandStatus::Cancelled(_) | CommandStatus::Conflicted(_)
-        )
-    }))
-}
-
-/// The dead letter that holds the line of a piece that stands behind another; each line is looked at once.
-async fn held_by(
-    app: &App,
-    info: &WorkInfo,
-    holders: &mut BTreeMap<[String; 3], Option<WorkId>>,
-) -> Result<Option<WorkId>, ExitError> {
-    if info.standing != WorkStanding::Behind {
-        return Ok(None);
-    }
-    let Work { tenant, sent, .. } = &info.work;
-    let line = [tenant.to_string(), sent.receiver.clone(), sent.key.clone()];
-    if let Some(known) = holders.get(&line) {
-        return Ok(*known);
-    }
-    let holder = app.engine.find_holder(&info.work).await?.map(|letter| letter.work.id);
-    Ok(*holders.entry(line).or_insert(holder))
 }
 
 async fn list(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {

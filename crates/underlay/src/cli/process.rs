@@ -29,7 +29,7 @@ pub(super) fn command() -> clap::Command {
                 .arg(Arg::new("process").value_name("PROCESS").help("Its name; without one, of every process"))
                 .arg(only("open", "Print only those that are not finished"))
                 .arg(only("finished", "Print only those that are finished"))
-                .arg(only("stuck", "Print only those that stand still behind a dead letter"))
+                .arg(only("stuck", "Print only those that stand still: an input of theirs, or a command that they wait for, is held by a dead letter"))
                 .group(clap::ArgGroup::new("filter").args(["open", "finished", "stuck"]))
                 .arg(
                     Arg::new("after")
@@ -149,7 +149,8 @@ async fn show(app: &App, process: &str, instance: &str) -> Result<(), ExitError>
     if app.json {
         return print_json(&shown);
     }
-    let word = standing(!shown.dead_letters.is_empty(), shown.is_finished, shown.ended_as.as_deref());
+    let is_stuck = !shown.dead_letters.is_empty() || shown.commands.iter().any(|one| one.held_by.is_some());
+    let word = standing(is_stuck, shown.is_finished, shown.ended_as.as_deref());
     let mut out = std::io::stdout().lock();
     let ProcessInstance { stream, version, .. } = &shown;
     let steps = many(version.0, "step");
@@ -173,7 +174,7 @@ async fn show(app: &App, process: &str, instance: &str) -> Result<(), ExitError>
         // The instance goes on once that has ended: what keeps it from that is told here.
         let found = app.engine.look_for_command(&app.tenant, command.command_id).await?;
         let waiting = found.as_ref().and_then(|found| found.waiting.as_ref());
-        if let Some(letter) = waiting.and_then(|waiting| waiting.held_by) {
+        if let Some(letter) = command.held_by {
             writeln!(
                 out,
                 "  it stands behind dead letter {letter} of its aggregate: nothing goes on before"

@@ -7,6 +7,7 @@ mod composition;
 mod decoders;
 mod events_lock;
 mod first_service;
+mod held_lines;
 mod killers;
 mod mending;
 mod postgres;

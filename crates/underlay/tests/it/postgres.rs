@@ -120,6 +120,19 @@ mod with_the_feature {
     }
 
     #[test]
+    fn a_line_goes_on_once_its_command_has_ended() {
+        let Some((runtime, database, address)) = installation("jars") else { return };
+        let turn = runtime.block_on(database.turn()).unwrap();
+        runtime.block_on(Store::migrate(&address, None)).unwrap();
+        drop(turn);
+        runtime.block_on(async {
+            let store = Store::open(&address).await.unwrap();
+            crate::held_lines::a_line_goes_on_once_its_command_has_ended(&store).await;
+            store.close().await.unwrap();
+        });
+    }
+
+    #[test]
     fn a_server_that_is_away_is_not_the_callers_fault() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let opened = runtime.block_on(Store::open("postgres://bank@127.0.0.1:1/bank"));

@@ -39,6 +39,7 @@ impl LinkPage for MemberPage {
             )),
             Ok(_) => Ok(LinkAnswer::new(VERIFIED, format!("The address of member {member} is confirmed."))),
             Err(ExecuteError::Refused(refusal)) => Ok(refused(&member, &refusal)),
+            Err(ExecuteError::Ended(ended)) => Err(Error::invalid(ended.to_string())),
             Err(ExecuteError::Failed(error)) => Err(error),
         }
     }

@@ -36,6 +36,7 @@ macro_rules! execute {
             match $engine.execute::<$aggregate>(&request, &id, $command).await {
                 Ok(_) => break,
                 Err(underlay::ExecuteError::Refused(refusal)) => panic!("{refusal}"),
+                Err(underlay::ExecuteError::Ended(ended)) => panic!("{ended}"),
                 // It failed once at each point; the key makes it one command.
                 Err(underlay::ExecuteError::Failed(_)) => {}
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use underlay_core::{Actor, CommitId, Error, Timestamp, WorkFilter, WorkId, WorkKind, WorkPlace};
 use underlay_runtime::{
-    CommandList, CommandStatus, Engine, LetterOrder, ProcessFilter, Request, ScheduleDefinition,
+    CommandList, CommandStatus, Engine, Holders, LetterOrder, ProcessFilter, Request, ScheduleDefinition,
     SubmitOptions,
 };
 
@@ -120,8 +120,11 @@ impl Pair<'_> {
         let has_own = waiting.commands.iter().any(|info| info.command_id == later(self.own));
         attack.control(has_own, || format!("commands of {own}: {waiting:?}"));
         let filter = WorkFilter { tenant: Some(own.clone()), ..WorkFilter::default() };
+        let mut holders = Holders::default();
         for info in engine.queue()?.list_work(&filter, WorkPlace::START, 100).await?.work {
-            self.judge("Engine::find_holder", engine.find_holder(&info.work).await, attack);
+            let holder = engine.find_holder(&info, &mut holders).await;
+            self.judge("Engine::find_holder", holder, attack);
+            self.judge("Engine::has_ended", engine.has_ended(&info.work).await, attack);
         }
         // The others have more of the same queues.
         let queues = engine.tenant_queues(own).await;

@@ -79,6 +79,7 @@ async fn call(engine: Engine, caller: u64, count: u64, giving: Giving) -> Result
             Giving::Execute => match engine.execute::<Account>(&request, &id, command).await {
                 Ok(_) => {}
                 Err(ExecuteError::Refused(refusal)) => return Err(refusal.to_string().into()),
+                Err(ExecuteError::Ended(ended)) => return Err(ended.to_string().into()),
                 Err(ExecuteError::Failed(error)) => return Err(error.into()),
             },
         }

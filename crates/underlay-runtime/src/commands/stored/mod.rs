@@ -32,8 +32,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use underlay_core::{CommitId, Error, Origin, StoredCommand, TenantId, Work, WorkQueue};
 
-pub(crate) use receiver::{StoredCommands, told_process};
-pub(crate) use standing::find_holder;
+pub(crate) use receiver::{StoredCommands, told_process, waited_for};
 pub use standing::{Cancelled, CommandInfo, CommandList, CommandPage, CommandStatus, WaitingCommand};
 pub(crate) use submission::Target;
 pub use submission::{SubmitOptions, Submitted};

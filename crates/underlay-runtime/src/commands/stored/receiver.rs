@@ -188,12 +188,24 @@ impl Receiver for StoredCommands {
         self.tell(work, &stored, outcome).await?;
         Ok(if is_failed { GivenUp::Dead { holds: false } } else { GivenUp::Done })
     }
+
+    async fn buried(&self, work: &Work) -> Result<(), Error> {
+        let Ok(stored) = read_command(work) else { return Ok(()) };
+        self.commands.discard_ended(work, stored.identity(&work.tenant, work.id)).await
+    }
 }
 
 /// The process that was told that a command failed, where a dead letter is of such a command.
 pub(crate) fn told_process(letter: &Work) -> Option<ReplyTo> {
-    let is_command = letter.sent.kind == WorkKind::Command;
-    read_command(letter).ok().filter(|_| is_command)?.reply_to
+    waited_for(letter).map(|(reply_to, _)| reply_to)
+}
+
+/// Who waits for a command, and the id of the command, where a piece of work is one that a process waits for.
+pub(crate) fn waited_for(work: &Work) -> Option<(ReplyTo, CommitId)> {
+    let is_command = work.sent.kind == WorkKind::Command;
+    let stored = read_command(work).ok().filter(|_| is_command)?;
+    let id = stored.identity(&work.tenant, work.id);
+    stored.reply_to.map(|reply_to| (reply_to, id))
 }
 
 /// An outcome as a process is told it.

@@ -1,14 +1,14 @@
-use std::collections::HashMap;
-
 use serde::Serialize;
 use underlay_core::limits::WORK_PAGE_MAX;
 use underlay_core::{
     Actor, CANCELLED, CONFLICT, Commit, CommitId, CommitStatus, Committed, Error, EventStoreExt, GIVEN_UP,
     Json, Lane, Outcome, StoredCommand, TenantId, Timestamp, Work, WorkFilter, WorkId, WorkInfo, WorkKind,
-    WorkPlace, WorkQueue, WorkStanding,
+    WorkPlace, WorkStanding,
 };
 
 use super::{Commands, read_command, reads_command, submission_id};
+use crate::Request;
+use crate::work::Holders;
 
 /// What there is of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +62,12 @@ impl CommandStatus {
             Self::Discarded => "discarded",
             Self::Uncertain => "uncertain",
         }
+    }
+
+    /// Whether its outcome is stored and it never runs any more. What was given up may be replayed.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        matches!(self, Self::Processed(_) | Self::Cancelled(_) | Self::Conflicted(_))
     }
 }
 
@@ -146,7 +152,7 @@ impl Commands {
         if let Some(found) = queue.find_work(tenant, submission, 0).await? {
             let submitted_at = Some(found.work.sent_at);
             let info = self.waiting(id, submitted_at, &found);
-            return Ok(Some(self.with_holder(info, &found, &mut Holders::new()).await?));
+            return Ok(Some(self.with_holder(info, &found, &mut Holders::default()).await?));
         }
         // The work is settled after the outcome is stored, so what is gone has ended, unless somebody removed it.
         if let Some(ended) = self.ended(tenant, id).await? {
@@ -179,7 +185,7 @@ impl Commands {
                 let is_it = |info: &&WorkInfo| read(&info.work).0.identity(tenant, info.work.id) == id;
                 if let Some(found) = page.work.iter().find(is_it) {
                     let info = self.waiting(id, submitted_at(id, &found.work), found);
-                    return Ok(Some(self.with_holder(info, found, &mut Holders::new()).await?));
+                    return Ok(Some(self.with_holder(info, found, &mut Holders::default()).await?));
                 }
                 after = page.next();
             }
@@ -200,7 +206,7 @@ impl Commands {
         let limit = limit.min(WORK_PAGE_MAX);
         let found = self.queue()?.list_work(&filter, after, limit).await?;
         let mut commands = Vec::with_capacity(found.work.len());
-        let mut holders = Holders::new();
+        let mut holders = Holders::default();
         for info in &found.work {
             let id = read(&info.work).0.identity(tenant, info.work.id);
             // What was cancelled, or executed directly, stands here until its moment has come.
@@ -229,7 +235,7 @@ impl Commands {
         }
         match info.status {
             CommandStatus::Cancelled(_) => {
-                self.discard_letter(tenant, id).await?;
+                self.let_go(tenant, id).await?;
                 return Ok(Cancelled::Cancelled(info));
             }
             CommandStatus::Processed(_) | CommandStatus::Conflicted(_) | CommandStatus::Discarded => {
@@ -261,41 +267,66 @@ impl Commands {
         commit.metadata.command_id = Some(id);
         commit.metadata.actor.clone_from(&actor.name);
         let committed = self.store.commit(tenant, commit).await?;
-        if is_cancelled(&committed) {
-            self.discard_letter(tenant, id).await?;
-        }
+        self.let_go(tenant, id).await?;
         Ok(of_ended(of_committed(committed, Some(found.work.sent_at))))
     }
 
-    /// Says which dead letter holds the line of a command that stands behind another; each line is looked at once.
+    /// Says which dead letter holds the line of a command that stands behind another.
     async fn with_holder(
         &self,
         mut info: CommandInfo,
         of: &WorkInfo,
         holders: &mut Holders,
     ) -> Result<CommandInfo, Error> {
-        let Some(waiting) = info.waiting.as_mut().filter(|waiting| waiting.is_behind) else {
-            return Ok(info);
-        };
-        let line = (of.work.sent.receiver.clone(), of.work.sent.key.clone());
-        waiting.held_by = match holders.get(&line) {
-            Some(known) => *known,
-            None => {
-                let holder = find_holder(self.queue()?, &of.work).await?.map(|letter| letter.work.id);
-                *holders.entry(line).or_insert(holder)
-            }
-        };
+        if let Some(waiting) = &mut info.waiting {
+            waiting.held_by = holders.of(self.queue()?, of).await?;
+        }
         Ok(info)
     }
 
-    /// Removes the dead letter of a command that was cancelled: nobody replays it any more, and those behind it go on.
-    async fn discard_letter(&self, tenant: &TenantId, id: CommitId) -> Result<(), Error> {
+    /// As [`Engine::has_ended`](crate::Engine::has_ended).
+    pub(crate) async fn has_ended(&self, work: &Work) -> Result<bool, Error> {
+        if work.sent.kind != WorkKind::Command {
+            return Ok(false);
+        }
+        let id = read(work).0.identity(&work.tenant, work.id);
+        Ok(self.ended(&work.tenant, id).await?.is_some_and(|ended| ended.status.is_ended()))
+    }
+
+    /// Removes the dead letter of a command that has ended: nobody replays it any more, and those behind it go on.
+    ///
+    /// Whoever ends a command does it, after its outcome is stored, and whoever gives it up, after its letter is: of
+    /// two who do both at the same moment, one finds what the other has stored. Where it fails, it is done by a repeat.
+    pub(crate) async fn let_go(&self, tenant: &TenantId, id: CommitId) -> Result<(), Error> {
         let Some(queue) = self.work.as_deref() else { return Ok(()) };
         let found = queue.find_work(tenant, submission_id(tenant, id), 0).await?;
-        if let Some(WorkInfo { work, standing: WorkStanding::Dead { .. } }) = found {
-            queue.discard(tenant, &[work.id]).await?;
+        match found {
+            Some(WorkInfo { work, standing: WorkStanding::Dead { .. } }) => {
+                self.discard_ended(&work, id).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes a dead letter where the command that it holds has ended.
+    pub(crate) async fn discard_ended(&self, letter: &Work, id: CommitId) -> Result<(), Error> {
+        if self.ended(&letter.tenant, id).await?.is_some_and(|ended| ended.status.is_ended()) {
+            self.queue()?.discard(&letter.tenant, &[letter.id]).await?;
         }
         Ok(())
+    }
+
+    /// As [`Commands::let_go`], for a command that was just given directly: it is decided, whatever comes of this.
+    pub(crate) async fn let_go_at_once(&self, request: &Request, id: CommitId) {
+        if let Err(error) = self.let_go(&request.tenant, id).await {
+            tracing::warn!(command_id = %id, tenant = %request.tenant, %error,
+                "a command is decided, and its dead letter may hold its line until the command is repeated");
+        }
+    }
+
+    /// Whether it is a stored command that this process runs at the moment.
+    pub(crate) fn is_run_as_stored(&self, request: &Request) -> bool {
+        request.command_id.is_some_and(|id| self.running.has(&request.tenant, id))
     }
 
     /// The command where its outcome is stored, or about to be.
@@ -356,30 +387,6 @@ impl Commands {
     }
 }
 
-/// Of each line, by receiver and key, the dead letter that holds it.
-type Holders = HashMap<(String, String), Option<WorkId>>;
-
-/// The dead letter that holds the line of a piece of work, where one does.
-pub(crate) async fn find_holder(queue: &dyn WorkQueue, work: &Work) -> Result<Option<WorkInfo>, Error> {
-    let filter = WorkFilter {
-        tenant: Some(work.tenant.clone()),
-        dead: true,
-        kind: None,
-        receiver: Some(work.sent.receiver.clone()),
-        key: Some(work.sent.key.clone()),
-    };
-    let mut after = Some(WorkPlace::START);
-    while let Some(place) = after {
-        let page = queue.list_work(&filter, place, WORK_PAGE_MAX).await?;
-        after = page.next();
-        let holds = |info: &WorkInfo| matches!(info.standing, WorkStanding::Dead { holds: true, .. });
-        if let Some(found) = page.work.into_iter().find(holds) {
-            return Ok(Some(found));
-        }
-    }
-    Ok(None)
-}
-
 /// When a command was submitted; none where something sent it on.
 fn submitted_at(id: CommitId, work: &Work) -> Option<Timestamp> {
     (work.commit_id == submission_id(&work.tenant, id)).then_some(work.sent_at)
@@ -396,10 +403,6 @@ fn read(work: &Work) -> (StoredCommand, Option<String>) {
         Ok(stored) => (stored, None),
         Err(error) => (StoredCommand::new(None, Json::from_stored("null")), Some(error.to_string())),
     }
-}
-
-fn is_cancelled(committed: &Committed) -> bool {
-    matches!(&committed.outcome, Outcome::Refused { code, .. } if code == CANCELLED)
 }
 
 fn of_committed(committed: Committed, submitted_at: Option<Timestamp>) -> CommandInfo {

@@ -216,12 +216,12 @@ impl Commands {
         }
     }
 
-    /// Lets the commit of a command that is given directly agree with its submission, where there may be one.
-    pub(crate) fn agreeing(&self, request: &Request, commit: Commit) -> Commit {
-        match request.command_id {
-            Some(id) if self.work.is_some() => commit.agrees_with(submission_id(&request.tenant, id)),
-            _ => commit,
-        }
+    /// Lets the commit of a command agree with its submission, where there may be one, or yield to it where that is
+    /// to be told.
+    pub(crate) fn agreeing(&self, request: &Request, commit: Commit, yields: bool) -> Commit {
+        let Some(id) = request.command_id.filter(|_| self.work.is_some()) else { return commit };
+        let submission = submission_id(&request.tenant, id);
+        if yields { commit.yields_to(submission) } else { commit.agrees_with(submission) }
     }
 
     /// Refuses a command that comes to no commit, where something else was submitted under its id.

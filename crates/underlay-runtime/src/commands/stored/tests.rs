@@ -7,10 +7,11 @@ use tokio::sync::Notify;
 use underlay_core::limits::COMMIT_WORK_MAX;
 use underlay_core::memory::{MemoryCheckpoints, MemoryEventStore, MemoryReadModels, MemorySchedules};
 use underlay_core::{
-    Actor, Aggregate, CANCELLED, CONFLICT, CommandOutcome, CommitId, Context, Decision, DueLook, Error,
-    EventStore, EventStoreExt, Fingerprint, Json, Lane, ManualClock, Operation, Outcome, Reads, ReplyTo,
-    SchemaVersion, Settled, Settlement, Shard, StoredCommand, StoredInput, StreamName, Streams, TenantId,
-    Timestamp, Version, Work, WorkFilter, WorkKind, WorkPlace, WorkQueue, WorkScope, Worker, WorkerId,
+    Actor, Aggregate, CANCELLED, CONFLICT, Clock, CommandOutcome, CommitId, Context, Decision, DueLook,
+    Error, EventStore, EventStoreExt, Fingerprint, Json, Lane, ManualClock, Operation, Outcome, Reads,
+    ReplyTo, SchemaVersion, Settled, Settlement, Shard, StoredCommand, StoredInput, StreamName, Streams,
+    TenantId, Timestamp, Version, Work, WorkFilter, WorkKind, WorkPlace, WorkQueue, WorkScope, Worker,
+    WorkerId,
 };
 use underlay_derive::{command, event, refusal, value};
 
@@ -345,8 +346,9 @@ async fn a_command_is_followed_from_its_submission_to_its_end() {
     assert_eq!(desk.status("k").await, CommandStatus::Pending);
 
     let work = desk.work(WorkKind::Command).await.remove(0);
-    let due_at = "2026-01-01T00:01:00Z".parse().unwrap();
-    desk.settle(&work, Settled::Retry { due_at, error: "the store was away".to_owned() }).await;
+    let delay = Duration::from_secs(60);
+    let due_at = desk.clock.now().saturating_add(delay).unwrap();
+    desk.settle(&work, Settled::Retry { delay, error: "the store was away".to_owned() }).await;
     let info = desk.commands.command_status(&tenant(), id_of("k")).await.unwrap().unwrap();
     assert_eq!(info.status, CommandStatus::Consumed);
     let waiting = info.waiting.unwrap();
@@ -542,12 +544,78 @@ async fn a_version_that_the_caller_did_not_see_is_an_answer_and_holds_nothing() 
 }
 
 #[tokio::test]
+async fn a_key_whose_command_ended_without_a_decision_gets_that_for_an_answer() {
+    let desk = Desk::new();
+    desk.put_directly("first", 1).await.unwrap();
+    let (id, put) = ("1".to_owned(), || JarCommand::Put { cents: 1, note: None });
+    let unseen = keyed("conflict").with_expected(Version(9));
+    desk.commands.submit::<Jar>(&unseen, &id, &put(), SubmitOptions::default()).await.unwrap();
+    let work = desk.work(WorkKind::Command).await.remove(0);
+    desk.attempt(&work).await.unwrap();
+    desk.settle(&work, Settled::Done).await;
+    desk.put("cancelled", 1).await.unwrap();
+    desk.cancel("cancelled").await.unwrap();
+
+    let ask = async |request: &Request, code: &str| {
+        let typed = desk.commands.execute::<Jar>(request, &id, put()).await;
+        let Err(ExecuteError::Ended(ended)) = typed else { panic!("{code}: {typed:?}") };
+        assert!(ended.code == code && ended.repeated, "{ended:?}");
+        let aggregate = desk.commands.registry.find_aggregate("jar").unwrap();
+        let body = crate::registry::Body { text: r#"{"cents":1}"#, is_typed: false };
+        let named = aggregate.execute(&desk.commands, request, &id, "put", body).await;
+        assert!(matches!(&named, Err(ExecuteNamedError::Refused(same)) if *same == ended), "{named:?}");
+        ended
+    };
+    // Whatever the repeat expects, and wherever the stream is by now.
+    for expected in [None, Some(Version(9)), Some(Version(1))] {
+        let ended = ask(&Request { expected, ..keyed("conflict") }, CONFLICT).await;
+        let members: serde_json::Value = ended.fields.decode().unwrap();
+        assert_eq!(members, serde_json::json!({ "stream": "jar-1", "expected": 9, "actual": 1 }));
+        ask(&Request { expected, ..keyed("cancelled") }, CANCELLED).await;
+    }
+    assert_eq!(desk.cents().await, 1);
+}
+
+#[tokio::test]
+async fn a_letter_of_a_command_that_was_decided_meanwhile_is_taken_away() {
+    let desk = Desk::new();
+    let receiver = StoredCommands::new(desk.commands.clone());
+    let dead = || Settled::Dead { error: "no".to_owned(), is_final: false, holds: true };
+    let letters = async || {
+        let filter = WorkFilter { dead: true, ..WorkFilter::default() };
+        desk.store.list_work(&filter, WorkPlace::START, 10).await.unwrap().work.len()
+    };
+    desk.put("k", 5).await.unwrap();
+    let work = desk.work(WorkKind::Command).await.remove(0);
+    assert_eq!(desk.give_up(&work, "no").await, GivenUp::Dead { holds: true });
+    // It is decided between the look for its outcome and the settlement.
+    desk.beside(registry()).put_directly("k", 5).await.unwrap();
+    desk.settle(&work, dead()).await;
+    assert_eq!(letters().await, 1);
+    receiver.buried(&work).await.unwrap();
+    assert_eq!(letters().await, 0);
+
+    // What is not decided stays, and so does that of which a process was told that it failed.
+    desk.put("undecided", 5).await.unwrap();
+    let undecided = desk.work(WorkKind::Command).await.remove(0);
+    desk.settle(&undecided, dead()).await;
+    let failed = desk.store_raw(of_process(r#"{"cents":5}"#), "put").await;
+    assert_eq!(desk.give_up(&failed, "no").await, GivenUp::Dead { holds: false });
+    desk.settle(&failed, Settled::Dead { error: "no".to_owned(), is_final: false, holds: false }).await;
+    for work in [&undecided, &failed] {
+        receiver.buried(work).await.unwrap();
+    }
+    assert_eq!(letters().await, 2);
+    assert_eq!(desk.cents().await, 5);
+}
+
+#[tokio::test]
 async fn what_stands_behind_a_dead_letter_says_behind_which() {
     let desk = Desk::new();
     desk.put("dead", 1).await.unwrap();
     desk.put("behind", 1).await.unwrap();
     let [dead, behind] = <[Work; 2]>::try_from(desk.work(WorkKind::Command).await).unwrap();
-    desk.settle(&dead, Settled::Retry { due_at: Timestamp::MAX, error: "no".to_owned() }).await;
+    desk.settle(&dead, Settled::Retry { delay: Duration::MAX, error: "no".to_owned() }).await;
     desk.settle(&behind, Settled::Held).await;
     let held_by = async || {
         let info = desk.commands.command_status(&tenant(), id_of("behind")).await.unwrap().unwrap();

@@ -319,10 +319,7 @@ impl Program {
             Err(NotDone { reason, is_final, .. }) if is_final || number >= attempts_max => {
                 Settled::Dead { error: reason, is_final, holds: true }
             }
-            Err(NotDone { reason, .. }) => {
-                let due_at = self.house.clock.now().saturating_add(Duration::from_secs(1)).unwrap();
-                Settled::Retry { due_at, error: reason }
-            }
+            Err(NotDone { reason, .. }) => Settled::Retry { delay: Duration::from_secs(1), error: reason },
         })
     }
 

@@ -2,6 +2,7 @@
 
 mod definitions;
 mod faults;
+mod held;
 mod house;
 mod lines;
 mod notes;

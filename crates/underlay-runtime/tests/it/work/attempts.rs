@@ -32,6 +32,24 @@ async fn attempts_are_used_up_and_each_pause_is_drawn_within_its_bound() {
 }
 
 #[tokio::test]
+async fn pauses_are_as_long_whatever_the_clock_of_the_process_says() {
+    for seconds in [-3_600, 3_600] {
+        let yard = Yard::new();
+        let process = yard.process_ahead("a", seconds);
+        yard.book.script(|_, _| Act::Fail);
+        let work = process.start();
+        yard.send("acme", vec![note("k", 1)]).await;
+        yard.until(async || yard.book.count("failed") == 1).await;
+        yard.settle_down().await;
+        assert_eq!(yard.book.count("begun"), 1, "the time stands still");
+        let took = yard.pass_until(async || yard.dead().await.len() == 1).await;
+        assert!(took <= Duration::from_millis(3_000) + MOMENT * 8, "{seconds}: {took:?}");
+        assert_eq!(yard.book.count("failed"), 5);
+        work.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_final_failure_ends_at_once() {
     let yard = Yard::new();
     let process = yard.process("a");

@@ -1,6 +1,7 @@
 //! A place with work: a store, processes with a worker each, and a book of what was done.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,9 +10,9 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use underlay_core::memory::{MemoryCheckpoints, MemoryEventStore, MemoryReadModels, MemorySchedules};
 use underlay_core::{
-    Attempts, BegunWork, Commit, CommitId, Delivery, DueLook, DuePage, Error, EventStore, Handled, Handler,
-    HandlerError, Lane, ManualClock, NewWork, Outgoing, Settlement, Shard, TenantId, Timestamp, Wakeups,
-    WorkFilter, WorkInfo, WorkPage, WorkPlace, WorkQueue, WorkScope,
+    Attempts, BegunWork, Clock, Commit, CommitId, Delivery, DueLook, DuePage, Error, EventStore, Handled,
+    Handler, HandlerError, Lane, ManualClock, NewWork, Outgoing, Settlement, Shard, TenantId, Timestamp,
+    Wakeups, WorkFilter, WorkInfo, WorkPage, WorkPlace, WorkQueue, WorkScope,
 };
 use underlay_derive::event;
 use underlay_runtime::{Engine, EngineConfig, Ports, Registry, RunningWork, WorkPorts, WorkerState};
@@ -159,7 +160,7 @@ impl Book {
 
     async fn clock_sleep(&self, pause: Duration) {
         let clock = CLOCK.with(Arc::clone);
-        underlay_core::Clock::sleep(&*clock, pause).await;
+        clock.sleep(pause).await;
     }
 }
 
@@ -221,6 +222,22 @@ impl Handler for Clerk {
     async fn handle(&self, message: Order, delivery: &Delivery) -> Result<Handled, HandlerError> {
         let Order::Order { number } = message;
         self.book.handle(&self.by, number, delivery).await
+    }
+}
+
+/// A clock that is so many seconds ahead of another, or behind it.
+struct Ahead {
+    clock: Arc<ManualClock>,
+    seconds: i64,
+}
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_microsecond(self.clock.now().as_microsecond() + self.seconds * 1_000_000).unwrap()
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        self.clock.sleep(duration)
     }
 }
 
@@ -296,9 +313,15 @@ impl Yard {
     /// A process that hears no hint.
     pub fn deaf_process(&self, name: &str) -> Process {
         let registry = Registry::default().handler(Scribe { by: name.to_owned(), book: self.book.clone() });
-        self.process_over(name, registry, Arc::new(MemoryEventStore::new(self.clock.clone())), |config| {
-            config
-        })
+        let wakeups = Arc::new(MemoryEventStore::new(self.clock.clone()));
+        self.process_over(name, registry, wakeups, self.clock.clone(), |config| config)
+    }
+
+    /// A process whose clock is so many seconds ahead of that of the store, or behind it.
+    pub fn process_ahead(&self, name: &str, seconds: i64) -> Process {
+        let registry = Registry::default().handler(Scribe { by: name.to_owned(), book: self.book.clone() });
+        let clock = Arc::new(Ahead { clock: self.clock.clone(), seconds });
+        self.process_over(name, registry, Arc::new(self.store.clone()), clock, |config| config)
     }
 
     pub fn process_of(
@@ -307,7 +330,7 @@ impl Yard {
         registry: Registry,
         change: impl FnOnce(EngineConfig) -> EngineConfig,
     ) -> Process {
-        self.process_over(name, registry, Arc::new(self.store.clone()), change)
+        self.process_over(name, registry, Arc::new(self.store.clone()), self.clock.clone(), change)
     }
 
     fn process_over(
@@ -315,6 +338,7 @@ impl Yard {
         name: &str,
         registry: Registry,
         wakeups: Arc<dyn Wakeups>,
+        clock: Arc<dyn Clock>,
         change: impl FnOnce(EngineConfig) -> EngineConfig,
     ) -> Process {
         let gate = Arc::new(Over(Gate::new(self.store.clone())));
@@ -330,7 +354,7 @@ impl Yard {
                 checkpoints: Arc::new(MemoryCheckpoints::default()),
                 leases: None,
             }),
-            clock: self.clock.clone(),
+            clock,
         };
         let config = EngineConfig {
             process: name.to_owned(),

@@ -215,6 +215,7 @@ pub(crate) async fn dead_letters(
     let filter = WorkFilter {
         tenant: Some(principal.tenant),
         dead: true,
+        holds: false,
         kind: kind.transpose()?,
         receiver: parameters.take("receiver")?,
         key: parameters.take("key")?,

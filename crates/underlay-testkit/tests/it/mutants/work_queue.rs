@@ -5,9 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use underlay_core::memory::MemoryEventStore;
 use underlay_core::{
-    BegunWork, Commit, CommitId, Committed, DueLook, DuePage, DuePlace, Error, EventStore, HeldShard, Lane,
-    LaneCursors, ManualClock, QueueDepth, ReadWork, Settled, Settlement, Shard, ShardTerm, Share, TenantId,
-    Timestamp, WorkFilter, WorkId, WorkInfo, WorkList, WorkPage, WorkPlace, WorkQueue, WorkScope,
+    BegunWork, Clock, Commit, CommitId, Committed, DueLook, DuePage, DuePlace, Error, EventStore, HeldShard,
+    Lane, LaneCursors, ManualClock, QueueDepth, ReadWork, Settled, Settlement, Shard, ShardTerm, Share,
+    TenantId, Timestamp, WorkFilter, WorkId, WorkInfo, WorkList, WorkPage, WorkPlace, WorkQueue, WorkScope,
     WorkStanding, Worker, check_due_look,
 };
 use underlay_testkit::{
@@ -77,6 +77,10 @@ enum Mutation {
     CountsNoAttempts,
     /// The next of a line goes while the one before is tried again: order is lost at a retry.
     LosesTheOrderAtARetry,
+    /// The delay of a retry begins when the piece was sent.
+    DelaysFromTheSending,
+    /// A retry is due again by a clock that is an hour behind: at once, until the attempts are used up.
+    DelaysByAnotherClock,
     /// A retry blocks the key of every receiver.
     BlocksTheWholeKey,
     /// All that stands behind a piece goes at once.
@@ -121,6 +125,8 @@ enum Mutation {
     RepeatsTheLast,
     /// Lists are of every kind.
     IgnoresTheFilter,
+    /// Lists have dead letters that hold nothing among those that do.
+    ListsWhatHoldsNothing,
     /// Dead letters count as work that waits.
     CountsDeadAsLater,
     /// No count is exact.
@@ -456,6 +462,21 @@ impl WorkQueueLayer for Mutant {
                     }
                 }
             }
+            Mutation::DelaysFromTheSending | Mutation::DelaysByAnotherClock => {
+                let sent = self.all(false).await;
+                for one in &mut settlements {
+                    let Settled::Retry { delay, .. } = &mut one.settled else { continue };
+                    let behind = match self.0.mutation {
+                        Mutation::DelaysByAnotherClock => Duration::from_secs(3_600),
+                        _ => {
+                            let sent = sent.iter().find(|info| info.work.place == one.place);
+                            let sent_at = sent.map_or(self.0.clock.now(), |info| info.work.sent_at);
+                            self.0.clock.now().duration_since(sent_at).unsigned_abs()
+                        }
+                    };
+                    *delay = delay.saturating_sub(behind);
+                }
+            }
             Mutation::SettlesByIdAlone => {
                 for one in &mut settlements {
                     one.term = held.get(&one.term.shard).copied().unwrap_or(one.term);
@@ -514,6 +535,7 @@ impl WorkQueueLayer for Mutant {
         let mut filter = filter.clone();
         match self.0.mutation {
             Mutation::IgnoresTheFilter => filter.kind = None,
+            Mutation::ListsWhatHoldsNothing => filter.holds = false,
             Mutation::ListsForAnybody => filter.tenant = None,
             Mutation::ForgetsLettersWhenReopened if filter.dead && self.0.is_reopened => {
                 return Ok(WorkList { work: Vec::new(), at_end: true });
@@ -631,6 +653,8 @@ caught! { work_queue;
     twice_in_a_call: what_is_done_is_gone fails on SettlesTwiceInACall;
     not_counted: a_retry_blocks_its_key fails on CountsNoAttempts;
     order_lost: a_retry_blocks_its_key fails on LosesTheOrderAtARetry;
+    delayed_from_the_sending: a_retry_goes_by_the_clock_of_the_store fails on DelaysFromTheSending;
+    delayed_by_another_clock: a_retry_goes_by_the_clock_of_the_store fails on DelaysByAnotherClock;
     blocks_too_much: a_retry_blocks_its_key fails on BlocksTheWholeKey;
     all_at_once: what_is_held_comes_in_order fails on ReleasesAllAtOnce;
     stuck: what_is_held_comes_in_order fails on LeavesTheHeldStuck;
@@ -650,6 +674,7 @@ caught! { work_queue;
     discarded_by_another: work_belongs_to_its_tenant fails on DiscardsForAnybody;
     listed_for_another: work_belongs_to_its_tenant fails on ListsForAnybody;
     unfiltered: work_is_listed_and_counted fails on IgnoresTheFilter;
+    holding_or_not: work_is_listed_and_counted fails on ListsWhatHoldsNothing;
     unbounded: lists_are_bounded_in_bytes fails on ListsWithoutBound;
     ended_early: lists_are_bounded_in_bytes fails on EndsAListEarly;
     listed_twice: lists_are_bounded_in_bytes fails on RepeatsTheLast;
