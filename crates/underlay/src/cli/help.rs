@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn options_of_every_command_stand_once_in_help() {
-        let mut program = arguments(&service());
+        let mut program = arguments(&service()).term_width(0);
         program.build();
         let whole = program.render_long_help().to_string();
         for part in ["--database", "--listen", "Exit codes:", "5  it may or may not be stored"] {

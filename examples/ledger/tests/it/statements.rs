@@ -52,7 +52,7 @@ fn a_statement_is_scheduled_for_the_first_of_each_month_and_drawn_as_a_stored_co
     let add = ["schedule", "add", "statement", "--cron", "0 6 1 * *", "--zone", "Europe/Berlin"];
     ledger.answer(&[&add[..], &command].concat());
     let listed: Value = serde_json::from_str(&ledger.answer(&["schedule", "list", "--json"])).unwrap();
-    let next: jiff::Timestamp = listed[0]["next_due_at"].as_str().unwrap().parse().unwrap();
+    let next: jiff::Timestamp = listed["next_due_at"].as_str().unwrap().parse().unwrap();
     let next = next.in_tz("Europe/Berlin").unwrap();
     assert_eq!((next.day(), next.hour(), next.minute()), (1, 6, 0));
 
