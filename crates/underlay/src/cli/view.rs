@@ -1,7 +1,6 @@
 use std::io::Write;
 
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
-use serde::Serialize;
 use underlay_core::limits::PAGE_EVENTS_MAX;
 use underlay_core::{Error, ParkedEvent, Position, SkippedEvent, StopCause, ViewTable};
 use underlay_runtime::{Engine, Retried, ViewStanding};
@@ -9,7 +8,7 @@ use underlay_runtime::{Engine, Retried, ViewStanding};
 use super::followers::print_problem;
 use super::user::who;
 use super::view_orders::status_of;
-use super::{App, or_dash, print_json, print_table, view_orders};
+use super::{App, or_dash, print_json, print_list, print_table, view_orders};
 use crate::ExitError;
 
 pub(super) fn command() -> clap::Command {
@@ -120,7 +119,7 @@ pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError
 async fn status(app: &App) -> Result<(), ExitError> {
     let views = app.engine.view_standings_now().await?.views;
     if app.json {
-        return print_json(&views);
+        return print_list(&views);
     }
     let row = |view: &ViewStanding| {
         vec![
@@ -244,16 +243,10 @@ async fn discard(app: &App, view: &str, matches: &ArgMatches) -> Result<(), Exit
     Ok(writeln!(std::io::stdout().lock(), "view {view}: {text}")?)
 }
 
-#[derive(Debug, Serialize)]
-struct Parked {
-    view: String,
-    events: Vec<ParkedEvent>,
-}
-
 async fn parked(app: &App, view: &str) -> Result<(), ExitError> {
     let events = parked_events(&app.engine, view).await?;
     if app.json {
-        return print_json(&Parked { view: view.to_owned(), events });
+        return print_list(&events);
     }
     let row = |event: &ParkedEvent| {
         vec![

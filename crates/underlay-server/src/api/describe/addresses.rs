@@ -64,6 +64,13 @@ const WAIT: Parameter = Parameter::query(
     Shape::Wait,
     "How many seconds to wait for `min_position`; 5 where it is not said.",
 );
+const LAST_EVENT_ID: Parameter = Parameter::header(
+    "Last-Event-ID",
+    Shape::Text,
+    "Of a live feed: the id of the last event that was taken. The feed goes on behind it.",
+);
+/// What a live feed is asked for and answered as.
+const FEED: &str = "text/event-stream";
 const STREAM: Parameter = Parameter::path("stream", Shape::Of("Stream"), "Such as `account-42`.");
 const KEY: Parameter = Parameter::path(
     "id",
@@ -150,6 +157,7 @@ pub(crate) const READ_STATE: Description = Description::new(
 
 pub(crate) const READ_EVENTS: Description =
     Description::new("readEvents", Log, "A page of everything that happened")
+        .about("With `Accept: text/event-stream` it is a live feed, which does not end.")
         .takes(&[
             Parameter::query("after", Shape::Of("Position"), "The `next` of the page before."),
             LIMIT_EVENTS,
@@ -161,24 +169,33 @@ pub(crate) const READ_EVENTS: Description =
                 "Only streams of these categories.",
             )
             .repeats(),
+            Parameter::query("format", Shape::Word(&["cloudevents"]), "Events as CloudEvents 1.0."),
+            LAST_EVENT_ID,
         ])
-        .answers(&[(200, Json("EventsPage"))]);
+        .answers(&[(200, Json("EventsPage"))])
+        .also_as(&["application/cloudevents-batch+json", FEED])
+        .problems(&[409]);
 
 pub(crate) const LIST_VIEWS: Description =
     Description::new("listViews", Views, "The views that the caller may read, and where they stand")
         .answers(&[(200, Json("Views"))]);
 
-pub(crate) const QUERY_VIEW: Description = Description::new("view", Views, "A page of rows").takes(&[
-    Parameter::query("cursor", Shape::Text, "The `next` of the page before, with the same `sort`."),
-    Parameter::query(
-        "limit",
-        Shape::Limit { default: PAGE_ROWS_DEFAULT, max: |_| PAGE_ROWS_MAX },
-        "Rows in the page.",
-    ),
-    Parameter::query("count", Shape::Word(&["true", "false"]), "Whether to count the rows of all pages."),
-    MIN_POSITION,
-    WAIT,
-]);
+pub(crate) const QUERY_VIEW: Description = Description::new("view", Views, "A page of rows")
+    .about("With `Accept: text/event-stream` it is a live feed of the rows and of what changes.")
+    .takes(&[
+        Parameter::query("cursor", Shape::Text, "The `next` of the page before, with the same `sort`."),
+        Parameter::query(
+            "limit",
+            Shape::Limit { default: PAGE_ROWS_DEFAULT, max: |_| PAGE_ROWS_MAX },
+            "Rows in the page.",
+        ),
+        Parameter::query("count", Shape::Word(&["true", "false"]), "Whether to count the rows of all pages."),
+        MIN_POSITION,
+        WAIT,
+        LAST_EVENT_ID,
+    ])
+    .also_as(&[FEED])
+    .problems(&[409]);
 
 pub(crate) const FIND_ROW: Description = Description::new("row", Views, "One row")
     .takes(&[

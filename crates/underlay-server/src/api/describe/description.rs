@@ -19,13 +19,25 @@ pub(crate) struct Description {
     /// The schema of its body, by name.
     pub(super) body: Option<&'static str>,
     pub(super) answers: &'static [(u16, Told)],
+    /// The media types that it is also answered as, where `Accept` asks for one.
+    pub(super) also_as: &'static [&'static str],
     /// The problems it may answer with, beside those that every address may.
     pub(super) problems: &'static [u16],
 }
 
 impl Description {
     pub(super) const fn new(id: &'static str, group: Group, summary: &'static str) -> Self {
-        Self { id, group, summary, about: "", parameters: &[], body: None, answers: &[], problems: &[] }
+        Self {
+            id,
+            group,
+            summary,
+            about: "",
+            parameters: &[],
+            body: None,
+            answers: &[],
+            also_as: &[],
+            problems: &[],
+        }
     }
 
     pub(super) const fn about(self, about: &'static str) -> Self {
@@ -42,6 +54,10 @@ impl Description {
 
     pub(super) const fn answers(self, answers: &'static [(u16, Told)]) -> Self {
         Self { answers, ..self }
+    }
+
+    pub(super) const fn also_as(self, also_as: &'static [&'static str]) -> Self {
+        Self { also_as, ..self }
     }
 
     pub(super) const fn problems(self, problems: &'static [u16]) -> Self {

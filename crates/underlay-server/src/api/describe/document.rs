@@ -277,6 +277,9 @@ impl Writer<'_> {
         let answers = operation.answers.into_iter().chain(operation.problems);
         told["responses"] =
             answers.map(|(status, told)| (status.to_string(), told)).collect::<Map<_, _>>().into();
+        for media_type in says.also_as {
+            told["responses"]["200"]["content"][media_type] = json!({});
+        }
         if operation.address.to.is_some() && !self.config.is_open() {
             let one_of = |role: &String| json!({ "bearer": [role] });
             told["security"] = match operation.roles.as_slice() {

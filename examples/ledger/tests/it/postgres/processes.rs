@@ -187,8 +187,8 @@ fn three_processes_that_are_killed_and_paused_lose_and_repeat_nothing() {
         processes.signal(folding, "CONT");
         more(60);
         let status = processes.ledger.answer(&["view", "status", "--json"]);
-        let status: Value = serde_json::from_str(&status).unwrap();
-        let folded_by = status[0]["folded_by"].as_str().unwrap().split('/').nth(1).unwrap().parse().unwrap();
+        let status: Value = serde_json::from_str(status.lines().next().unwrap()).unwrap();
+        let folded_by = status["folded_by"].as_str().unwrap().split('/').nth(1).unwrap().parse().unwrap();
         assert_eq!(processes.with_process(folded_by), Some(next), "{status}");
         assert_eq!(
             next_holder(&place, &processes, next_term - 1),
