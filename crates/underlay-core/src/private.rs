@@ -153,10 +153,10 @@ impl<T: Clone + Debug + PartialEq + Serialize + DeserializeOwned + JsonSchema> S
     message = "a field of type `{Self}` cannot be sent",
     label = "put `#[underlay::value]` on the type of your own in it; a type of another crate is written by `#[serde(with = \"…\")]`"
 )]
-pub trait SentField: Clone + Debug + PartialEq + Serialize + DeserializeOwned {}
+pub trait SentField: Clone + Debug + PartialEq + Serialize + DeserializeOwned + JsonSchema {}
 
 #[diagnostic::do_not_recommend]
-impl<T: Clone + Debug + PartialEq + Serialize + DeserializeOwned> SentField for T {}
+impl<T: Clone + Debug + PartialEq + Serialize + DeserializeOwned + JsonSchema> SentField for T {}
 
 /// Builds only where a field can be stored.
 pub fn check_stored<T: StoredField>() {}

@@ -50,6 +50,7 @@ fn command(root: &Root, ident: &syn::Ident) -> TokenStream {
     quote! {
         impl #root::Command for #ident {
             fn descriptors() -> ::std::vec::Vec<#root::CommandDescriptor> { ::core::unreachable!() }
+            fn schemas() -> ::std::vec::Vec<#root::Json> { ::core::unreachable!() }
             fn descriptor(&self) -> #root::CommandDescriptor { ::core::unreachable!() }
             fn encode(&self) -> ::core::result::Result<#root::Json, #root::Error> { ::core::unreachable!() }
             fn decode(name: &str, body: &str) -> ::core::result::Result<Self, #root::CommandError> {
@@ -76,6 +77,8 @@ fn refusal(root: &Root, ident: &syn::Ident) -> TokenStream {
         }
         impl ::core::error::Error for #ident {}
         impl #root::Refusal for #ident {
+            fn codes() -> ::std::vec::Vec<&'static str> { ::core::unreachable!() }
+            fn schemas() -> ::std::vec::Vec<#root::Json> { ::core::unreachable!() }
             fn code(&self) -> &'static str { ::core::unreachable!() }
             fn decode(code: &str, body: &str) -> ::core::option::Option<Self> { ::core::unreachable!() }
         }

@@ -5,8 +5,10 @@ mod work;
 use std::fmt::Debug;
 use std::time::Duration;
 
-use underlay_core::{CommitId, Comparison, Cursor, Direction, Position, Query, Value, View};
-use underlay_runtime::{Engine, EngineConfig, RebuildFrom, Request};
+use underlay_core::{
+    Aggregate, CommitId, Comparison, Cursor, Direction, Position, Query, StreamName, Value, View,
+};
+use underlay_runtime::{AsOf, Engine, EngineConfig, RebuildFrom, Request};
 
 use super::marks::{self, Marked};
 use super::population::{Population, own_commit};
@@ -41,6 +43,7 @@ pub(super) async fn attack(
         let pair =
             Pair { engine: &engine, own: &population.tenants[*own], victim: &population.tenants[*victim] };
         pair.queries(&mut attack).await?;
+        pair.states(&mut attack).await?;
         pair.submissions(&mut attack).await?;
         pair.timetable(&mut attack).await?;
         pair.processes(&mut attack).await;
@@ -114,6 +117,13 @@ impl Pair<'_> {
         let row = engine.row(own, SECRETS, SHARED).await;
         attack.control(format!("{row:?}").contains(&self.own.mark()), || format!("row: {row:?}"));
         self.judge("Engine::row", row, attack);
+        let keys = [self.victim.mark(), SHARED.to_owned()];
+        let rows = engine.rows_at(own, SECRETS, &keys, Position::START).await;
+        attack.control(format!("{rows:?}").contains(&self.own.mark()), || format!("rows: {rows:?}"));
+        if let Some(rows) = self.judge("Engine::rows_at", rows, attack) {
+            let found = rows.rows.get(&keys[0]).is_some_and(Option::is_some);
+            attack.judge(found, || format!("row of {} for {}", self.victim.id, self.own.id));
+        }
         let mut queries = vec![Query::default()];
         for comparison in [Comparison::Eq, Comparison::Ge, Comparison::Le, Comparison::Prefix] {
             for text in [self.victim.mark(), String::new(), "' OR true --".to_owned()] {
@@ -131,6 +141,18 @@ impl Pair<'_> {
             attack.judge(count.is_some_and(|count| count > everything), || format!("count of {query:?}"));
         }
         attack.control(everything >= 2, || format!("{} has {everything} rows", self.own.id));
+        Ok(())
+    }
+
+    async fn states(&self, attack: &mut Attack) -> Result<()> {
+        let (engine, own) = (self.engine, &self.own.id);
+        let stream = |id: &str| StreamName::new(Vault::CATEGORY, id);
+        let state = engine.past_state(own, &stream(&self.victim.mark())?, AsOf::Now).await;
+        let state = self.judge("Engine::past_state", state.map_err(|error| error.to_string().len()), attack);
+        attack.judge(state.is_some(), || format!("state of {} for {}", self.victim.id, self.own.id));
+        let state = engine.past_state(own, &stream(SHARED)?, AsOf::Now).await;
+        attack.control(format!("{state:?}").contains(&self.own.mark()), || format!("state: {state:?}"));
+        self.judge("Engine::past_state", state, attack);
         Ok(())
     }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 /// Called by one tenant with what another has.
-pub(super) const ATTACKED: [&str; 57] = [
+pub(super) const ATTACKED: [&str; 59] = [
     "Archive::import_commits",
     "Archive::read_commits",
     "Engine::cancel_command",
@@ -21,12 +21,14 @@ pub(super) const ATTACKED: [&str; 57] = [
     "Engine::look_for_command",
     "Engine::operate",
     "Engine::operate_named",
+    "Engine::past_state",
     "Engine::process",
     "Engine::processes",
     "Engine::put_schedule",
     "Engine::query",
     "Engine::remove_schedule",
     "Engine::row",
+    "Engine::rows_at",
     "Engine::schedules",
     "Engine::settle_dead_letter",
     "Engine::settle_dead_letters",
@@ -66,7 +68,7 @@ pub(super) const ATTACKED: [&str; 57] = [
 
 /// Not about a tenant: what they tell is no tenant's, or for the engine alone.
 #[cfg(test)]
-const OF_NO_TENANT: [&str; 69] = [
+const OF_NO_TENANT: [&str; 71] = [
     // The log as a whole: its name, its length, and for the engine the id of an event.
     "EventStore::store_id",
     "EventStore::head",
@@ -143,6 +145,9 @@ const OF_NO_TENANT: [&str; 69] = [
     // The end of it.
     "Clock::now",
     "Clock::sleep",
+    // What its code says of a view, and of an event that whoever asks has.
+    "Engine::changed_keys",
+    "Engine::view_filter",
 ];
 
 /// Methods that were not tried.

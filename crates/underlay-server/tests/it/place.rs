@@ -1,5 +1,7 @@
 //! A service to send requests to, in process.
 
+use std::borrow::Cow;
+use std::io::Read;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -10,6 +12,7 @@ use axum::Router;
 use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::http::request::Builder;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use flate2::read::GzDecoder;
 use hyper::body::{Frame, SizeHint};
 use serde_json::Value;
 use tower::ServiceExt;
@@ -62,8 +65,18 @@ impl Answer {
         String::from_utf8_lossy(&self.body[..self.body.len().min(2_000)]).into_owned()
     }
 
+    /// Its body, as it was before it was compressed.
+    pub fn unpacked(&self) -> Cow<'_, [u8]> {
+        if self.header("content-encoding") != Some("gzip") {
+            return Cow::Borrowed(&self.body);
+        }
+        let mut unpacked = Vec::new();
+        GzDecoder::new(&self.body[..]).read_to_end(&mut unpacked).unwrap();
+        Cow::Owned(unpacked)
+    }
+
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+        serde_json::from_slice(&self.unpacked()).unwrap_or_else(|error| panic!("{error}: {}", self.shown()))
     }
 
     /// The answer of a success.

@@ -186,7 +186,8 @@ fn missing_migrations_are_applied() {
     let back_to_the_first = "DELETE FROM migrations WHERE number > 1;
         DROP TRIGGER events_are_not_updated; DROP TRIGGER events_are_not_deleted;
         DROP TABLE work; DROP TABLE work_later; DROP TABLE dead_letters; DROP TABLE work_shards;
-        DROP TABLE workers; DROP TABLE schedules; DROP TABLE removed_schedules; DROP TABLE checkpoints";
+        DROP TABLE workers; DROP TABLE schedules; DROP TABLE removed_schedules; DROP TABLE checkpoints;
+        DROP TABLE view_orders";
     place.connect().execute_batch(back_to_the_first).unwrap();
     assert_eq!(count(), 1);
     drop(place.open());

@@ -14,9 +14,7 @@ const STREAM: &str = "/v1/streams/note-1";
 
 fn unpacked(answer: &Answer) -> String {
     assert_eq!(answer.header("content-encoding"), Some("gzip"), "{:?}", answer.headers);
-    let mut text = String::new();
-    GzDecoder::new(&answer.body[..]).read_to_string(&mut text).unwrap();
-    text
+    String::from_utf8(answer.unpacked().into_owned()).unwrap()
 }
 
 #[tokio::test]
