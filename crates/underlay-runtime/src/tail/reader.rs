@@ -156,9 +156,7 @@ impl<K: Kept> TailReader<K> {
                 Some(Look::Found(events, to))
             }
             Look::Nothing => {
-                if let Some(end) = end.filter(|end| end.position > self.place) {
-                    (self.place, self.place_id) = (end.position, end.event_id);
-                }
+                self.go_to(end);
                 Some(Look::Nothing)
             }
             Look::Behind => Some(Look::Behind),
@@ -169,8 +167,14 @@ impl<K: Kept> TailReader<K> {
     fn go_to_the_end(&mut self) {
         // Before the strand: what lies below this end is in it.
         let end = self.tail.0.end();
-        let is_nothing_above = self.strand.over().is_none() && matches!(self.glance(), Some(Look::Nothing));
-        if let Some(end) = end.filter(|end| is_nothing_above && end.position > self.place) {
+        if self.strand.over().is_none() && matches!(self.glance(), Some(Look::Nothing)) {
+            self.go_to(end);
+        }
+    }
+
+    /// Nothing of its tenant is between its place and the end that the keeper had come to.
+    fn go_to(&mut self, end: Option<Checkpoint>) {
+        if let Some(end) = end.filter(|end| end.position > self.place) {
             (self.place, self.place_id) = (end.position, end.event_id);
         }
     }
