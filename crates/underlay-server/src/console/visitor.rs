@@ -70,7 +70,7 @@ impl FromRequestParts<App> for Given {
 
     async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, Problem> {
         let query = parts.uri.query().unwrap_or_default();
-        let mut parameters = Parameters::parse(query, "the query", PARAMETERS_MAX)?;
+        let mut parameters = Parameters::parse(query, "PARAMETERS_MAX", PARAMETERS_MAX)?;
         parameters.take_all(DONE);
         Ok(Self(parameters.without_empty()))
     }
