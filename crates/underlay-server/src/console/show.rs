@@ -139,7 +139,8 @@ fn indented(text: &str) -> String {
 /// begins with `#` is one of numbers.
 pub(super) fn table(label: &str, headings: &[&str], rows: Markup) -> Markup {
     html! {
-        div class="sheet scroll" tabindex="0" role="region" aria-label=(label) {
+        // The section around it may have the same name.
+        div class="sheet scroll" tabindex="0" role="region" aria-label={ (label) ", table" } {
             table {
                 thead { tr {
                     @for heading in headings {
