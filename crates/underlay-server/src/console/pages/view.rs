@@ -63,7 +63,7 @@ async fn show(
             (facts(&visitor, body.as_ref(), standing.as_ref()))
             @if let Some(standing) = &standing { (order::standing(&visitor, standing)) }
         }))
-        @if let Some(standing) = &standing { (order::orders(&visitor, standing)) }
+        @if let Some(standing) = &standing { (live("orders", order::orders(&visitor, standing))) }
         section aria-labelledby="rows-heading" {
             h2 id="rows-heading" { "Rows of " (visitor.tenant()) }
             (filters(&view, &schema, &asked))
