@@ -17,6 +17,7 @@
 //! Pages are no addresses of the API: `/openapi.json` does not describe them, and they change as people need it.
 
 mod assets;
+mod changes;
 mod door;
 mod form;
 mod layout;
@@ -61,7 +62,16 @@ fn writes<T: 'static, H: Handler<T, App>>(path: &'static str, to: Use, handler: 
 
 /// All that asks who is there. There is no other way into the router for a page that shows a tenant's data.
 fn entries() -> Vec<Entry> {
-    [pages::overview::entries(), pages::start::entries()].into_iter().flatten().collect()
+    [
+        pages::overview::entries(),
+        pages::events::entries(),
+        pages::streams::entries(),
+        pages::audit::entries(),
+        pages::start::entries(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// The pages of the console.

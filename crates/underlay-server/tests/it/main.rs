@@ -10,6 +10,7 @@ mod account;
 mod addresses;
 mod admin;
 mod admission;
+mod browse;
 mod commands;
 mod contract;
 mod document;
