@@ -12,6 +12,7 @@ mod admin;
 mod admission;
 mod browse;
 mod commands;
+mod console_log;
 mod contract;
 mod document;
 mod edge;
