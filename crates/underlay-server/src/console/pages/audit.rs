@@ -66,7 +66,7 @@ async fn show(visitor: Visitor, room: Room, Given(mut given): Given) -> Result<R
         (form(&query))
         @if let Some(begun) = begun { (begins_late(&query, begun)) }
         @if found.events.is_empty() { (nothing(&found, &query)) }
-        @else { (act_table(&visitor, &found.events)) }
+        @else { (act_table(&visitor, &found.events, correlation.is_some())) }
         (next_page(next_address(path, &query, &found)))
         @if !work.is_empty() { (work_section(&visitor, &work)) }
     }))
@@ -84,7 +84,7 @@ fn begins_late(query: &EventQuery, begun: Timestamp) -> Markup {
     let all = EventQuery { from: Some(Timestamp::UNIX_EPOCH), ..query.clone() };
     html! {
         p class="quiet" {
-            "Looked through from " (field_moment(begun)) " UTC on, an hour before the time that the id tells. "
+            "Looked through from " (field_moment(begun).replace('T', " ")) " UTC on, an hour before the time that the id tells. "
             a href=(super::events::address_of(Place::Audit.path(), &pairs(&all))) { "Look from the beginning" }
         }
     }
@@ -95,7 +95,8 @@ fn form(query: &EventQuery) -> Markup {
     let correlation = filter.correlation_id.map(|id| id.to_string()).unwrap_or_default();
     let command = filter.command_id.map(|id| id.to_string()).unwrap_or_default();
     let moment = |moment: Option<Timestamp>| moment.map(field_moment).unwrap_or_default();
-    html! {
+    html! { details open[filter.correlation_id.is_none()] {
+        summary { "Filter" }
         form method="get" action=(Place::Audit.path()) class="sheet fields" {
             (field("actor", "Actor", filter.actor.as_deref().unwrap_or_default(), "text"))
             (field("correlation_id", "Correlation id", &correlation, "text"))
@@ -107,7 +108,7 @@ fn form(query: &EventQuery) -> Markup {
                 a href=(Place::Audit.path()) { "Show all" }
             }
         }
-    }
+    } }
 }
 
 /// What was done by one commit.
@@ -133,24 +134,29 @@ fn acts(events: &[RecordedEvent]) -> Vec<Act<'_>> {
     acts
 }
 
-fn act_table(visitor: &Visitor, events: &[RecordedEvent]) -> Markup {
+fn act_table(visitor: &Visitor, events: &[RecordedEvent], is_chain: bool) -> Markup {
     let acts = acts(events);
     let now = visitor.now();
+    let headings = ["When", "Actor", "Command", "What happened", "Because of", "Request"];
+    // In a chain all have the same one.
+    let headings = if is_chain { &headings[..5] } else { &headings };
     table(
         "Who did what",
-        &["When", "Actor", "Command", "What happened", "Because of", "Request"],
+        headings,
         html! {
             @for act in &acts {
                 tr id=[act.metadata.command_id.map(|id| format!("c-{id}"))] {
-                    td { @if let Some(first) = act.events.first() { (moment(first.recorded_at, now)) } }
+                    td class="line" { @if let Some(first) = act.events.first() { (moment(first.recorded_at, now)) } }
                     th scope="row" { (act.metadata.actor.as_deref().unwrap_or("–")) }
                     td { @match act.metadata.command_id { Some(id) => (command_link(visitor, id)), None => "–" } }
                     td { ul class="plain" { @for event in &act.events { (what_happened(event)) } } }
                     td { (cause(&act.metadata, &acts)) }
-                    td {
-                        @match act.metadata.correlation_id {
-                            Some(id) => a href=(chain_address(id)) { code { (id) } },
-                            None => "–",
+                    @if !is_chain {
+                        td {
+                            @match act.metadata.correlation_id {
+                                Some(id) => a href=(chain_address(id)) { code { (id) } },
+                                None => "–",
+                            }
                         }
                     }
                 }

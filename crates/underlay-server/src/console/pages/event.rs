@@ -6,7 +6,7 @@ use underlay_core::{Direction, Error, LogFilter, LogScope, Metadata, Position, R
 use underlay_runtime::{EventFilter, EventQuery};
 
 use super::audit::{chain_address, command_link};
-use super::events::{event_path, event_table, pairs, stream_path};
+use super::events::{event_table, pairs, stream_path};
 use crate::budget::Room;
 use crate::console::layout::{Page, Place};
 use crate::console::show::{address, json, moment};
@@ -103,13 +103,13 @@ fn facts(visitor: &Visitor, event: &RecordedEvent, metadata: &Metadata) -> Marku
                     @if version > 1 { " · " a href=(stream_path(stream, version - 1)) { "before it" } }
                 }
             }
-            div { dt { "recorded" } dd { (moment(event.recorded_at, visitor.now())) } }
-            div { dt { "type" } dd {
+            div class="wide" { dt { "recorded" } dd { (moment(event.recorded_at, visitor.now())) } }
+            div class="wide" { dt { "type" } dd {
                 a href=(address(Place::Events.path(), &[("type", event.event_type.as_str())])) { (event.event_type) }
                 " " small class="quiet" { "version " (event.schema_version) " of its shape" }
             } }
             @if let Some(actor) = &metadata.actor {
-                div { dt { "actor" } dd { a href=(by_actor(actor)) { (actor) } } }
+                div class="wide" { dt { "actor" } dd { a href=(by_actor(actor)) { (actor) } } }
             }
             div class="wide" { dt { "event id" } dd { code { (event.event_id) } } }
             @if let Some(command) = metadata.command_id {
@@ -127,10 +127,6 @@ fn facts(visitor: &Visitor, event: &RecordedEvent, metadata: &Metadata) -> Marku
             }
             @if let Some(trace) = &metadata.traceparent {
                 div class="wide" { dt { "trace context" } dd { code { (trace) } } }
-            }
-            div {
-                dt { "log" }
-                dd { a href=(event_path(event.position)) { "position " (event.position) } }
             }
         }
     }

@@ -161,7 +161,19 @@ pub(super) fn event_table(label: &str, events: &[RecordedEvent], visitor: &Visit
         label,
         &["#Position", "Recorded", "Stream", "#Version", "Type", "Actor", "Payload"],
         html! {
-            @for event in events { (event_row(event, now)) }
+            @for event in events { (event_row(event, now, true)) }
+        },
+    )
+}
+
+/// Events of one stream in rows.
+pub(super) fn stream_table(events: &[RecordedEvent], visitor: &Visitor) -> Markup {
+    let now = visitor.now();
+    table(
+        "Events of the stream",
+        &["#Position", "Recorded", "#Version", "Type", "Actor", "Payload"],
+        html! {
+            @for event in events { (event_row(event, now, false)) }
         },
     )
 }
@@ -176,15 +188,20 @@ pub(super) fn stream_path(stream: &str, version: u64) -> String {
     format!("{}/{}?version={version}", Place::Streams.path(), part(stream))
 }
 
-fn event_row(event: &RecordedEvent, now: Timestamp) -> Markup {
+fn event_row(event: &RecordedEvent, now: Timestamp, names_stream: bool) -> Markup {
+    let at_version = stream_path(event.stream.as_str(), event.version.0);
     let metadata: Metadata = event.metadata.decode().unwrap_or_default();
     html! {
         tr data-position=(event.position) {
             th scope="row" class="number" { a href=(event_path(event.position)) { (event.position) } }
-            td { (moment(event.recorded_at, now)) }
-            td { a href=(stream_path(event.stream.as_str(), event.version.0)) { (event.stream) } }
-            td class="number" { (event.version) }
-            td { (event.event_type) }
+            td class="line" { (moment(event.recorded_at, now)) }
+            @if names_stream {
+                td class="line" { a href=(at_version) { (event.stream) } }
+                td class="number" { (event.version) }
+            } @else {
+                td class="number" { a href=(at_version) { (event.version) } }
+            }
+            td class="line" { (event.event_type) }
             td { (metadata.actor.as_deref().unwrap_or("–")) }
             td { code class="excerpt" { (excerpt(event)) } }
         }

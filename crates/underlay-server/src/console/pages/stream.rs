@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use underlay_core::{Direction, Error, RecordedEvent, StreamName, Timestamp, Version};
 use underlay_runtime::{AsOf, EventFilter, EventQuery, PastState};
 
-use super::events::{EVENTS_SHOWN, event_path, event_table, field_moment, take_moment};
+use super::events::{EVENTS_SHOWN, event_path, field_moment, stream_table, take_moment};
 use crate::budget::Room;
 use crate::console::changes::{CHANGES_MAX, changes};
 use crate::console::layout::{Page, Place};
@@ -79,7 +79,7 @@ pub(super) async fn show(
         div id="at-version" data-slide { (at_version(&visitor, &path, &shown)) }
         section aria-labelledby="events-heading" {
             h2 id="events-heading" { "Events, the newest first" }
-            (event_table("Events of the stream", &found.events, &visitor))
+            (stream_table(&found.events, &visitor))
             (next_page(next))
         }
     }))
@@ -137,12 +137,10 @@ fn slider(path: &str, asked: &Asked, shown: &Shown) -> Markup {
                 output for="version" { (shown.version) } span class="quiet" { " of " (number(shown.last)) }
                 button type="submit" class="second" { "Show" }
             }
-            form method="get" action=(path) class="sheet fields" {
-                div class="field" {
-                    label for="at" { "At a moment, in UTC" }
-                    input type="datetime-local" step="1" id="at" name="at" value=(at);
-                }
-                div class="buttons" { button type="submit" class="second" { "Show" } }
+            form method="get" action=(path) class="sheet inline" {
+                label for="at" { "At a moment, in UTC" }
+                input type="datetime-local" step="1" id="at" name="at" value=(at);
+                button type="submit" class="second" { "Show" }
             }
         }
     }

@@ -4,7 +4,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
 use underlay_core::StreamName;
 
-use super::events::{categories, field};
+use super::events::categories;
 use crate::budget::Room;
 use crate::console::layout::{Page, Place};
 use crate::console::show::{address, empty, next_page, number, part, table};
@@ -55,16 +55,15 @@ fn forms(visitor: &Visitor, category: Option<&str>) -> Markup {
     let path = Place::Streams.path();
     html! {
         div class="beside" {
-            form method="get" action=(path) class="sheet fields" {
-                (field("name", "Open a stream by its name", "", "text"))
-                div class="buttons" { button type="submit" { "Open" } }
+            form method="get" action=(path) class="sheet inline" {
+                label for="name" { "Name" }
+                input type="text" id="name" name="name" placeholder="account-42" autocomplete="off" spellcheck="false";
+                button type="submit" class="second" { "Open" }
             }
-            form method="get" action=(path) class="sheet fields" {
-                div class="field" {
-                    label for="category" { "Category" }
-                    select id="category" name="category" { (categories(visitor, category)) }
-                }
-                div class="buttons" { button type="submit" class="second" { "Filter" } }
+            form method="get" action=(path) class="sheet inline" {
+                label for="category" { "Category" }
+                select id="category" name="category" { (categories(visitor, category)) }
+                button type="submit" class="second" { "Filter" }
             }
         }
     }
