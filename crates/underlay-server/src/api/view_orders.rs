@@ -46,13 +46,14 @@ pub(crate) async fn find(
     parameters: Parameters,
 ) -> Result<Answer<ViewStanding>, Problem> {
     parameters.finish(&[])?;
-    Ok(Answer(standing_of(&app, &view).await?))
+    Ok(Answer(standing_of(&app, &view, false).await?))
 }
 
-/// Where one stands.
-pub(crate) async fn standing_of(app: &App, view: &str) -> Result<ViewStanding, Error> {
+/// Where one stands; `asks_now` is for who has just ordered something of it.
+pub(crate) async fn standing_of(app: &App, view: &str, asks_now: bool) -> Result<ViewStanding, Error> {
     app.schema(view)?;
-    let standings = app.engine().view_standings().await?;
+    let engine = app.engine();
+    let standings = if asks_now { engine.view_standings_now().await } else { engine.view_standings().await }?;
     let found = standings.views.into_iter().find(|standing| standing.view == view);
     found.ok_or_else(|| Error::NotFound(format!("view {view:?}")))
 }

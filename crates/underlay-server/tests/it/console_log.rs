@@ -9,12 +9,6 @@ const HTML: (&str, &str) = ("accept", "text/html");
 const ACME: (&str, &str) = ("authorization", "Bearer acme");
 const GLOBEX: (&str, &str) = ("authorization", "Bearer globex");
 
-/// Pages are described nowhere.
-fn undescribed(mut place: Place) -> Place {
-    place.contract = None;
-    place
-}
-
 async fn page(place: &Place, path: &str) -> String {
     page_for(place, path, &[]).await
 }
@@ -47,7 +41,7 @@ fn positions(page: &str) -> Vec<u64> {
 
 #[tokio::test]
 async fn events_are_listed_newest_first_to_the_last_page() {
-    let place = undescribed(Place::new());
+    let place = Place::new();
     for number in 0..120 {
         place.deposit(if number % 3 == 0 { "a" } else { "b" }, "1").await;
     }
@@ -81,7 +75,7 @@ async fn events_are_listed_newest_first_to_the_last_page() {
 
 #[tokio::test]
 async fn a_moment_is_written_as_a_field_of_a_browser_has_it() {
-    let place = undescribed(Place::new());
+    let place = Place::new();
     place.deposit("a", "1").await;
     for (query, wanted) in [
         ("from=2000-01-01T00:00&until=2999-01-01T00:00:00", 1),
@@ -98,7 +92,7 @@ async fn a_moment_is_written_as_a_field_of_a_browser_has_it() {
 
 #[tokio::test]
 async fn an_event_leads_to_its_stream_its_command_and_its_request() {
-    let place = undescribed(Place::new());
+    let place = Place::new();
     let correlation = "0190aaaa-0000-7000-8000-000000000001";
     place.deposit("a", "3").await;
     place.deposit("b", "3").await;
@@ -125,7 +119,7 @@ async fn an_event_leads_to_its_stream_its_command_and_its_request() {
 
 #[tokio::test]
 async fn a_stream_shows_its_state_at_any_version_and_what_changed() {
-    let place = undescribed(Place::new());
+    let place = Place::new();
     place.deposit("cash", "10").await;
     place.post("/v1/account/cash/withdraw", r#"{"amount":"4"}"#).await.ok();
     place.post("/v1/account/cash/close", "").await.ok();
@@ -159,7 +153,7 @@ async fn a_stream_shows_its_state_at_any_version_and_what_changed() {
 
 #[tokio::test]
 async fn streams_are_listed_and_opened_by_name() {
-    let place = undescribed(Place::new());
+    let place = Place::new();
     let id = "a%2Fb%20%3Cscript%3Ealert(1)%3C%2Fscript%3E";
     place.post(&format!("/v1/account/{id}/deposit"), r#"{"amount":"1"}"#).await.ok();
     let list = page(&place, "/console/streams?category=account").await;
@@ -176,7 +170,7 @@ async fn streams_are_listed_and_opened_by_name() {
 
 #[tokio::test]
 async fn no_page_shows_what_is_another_tenants() {
-    let place = undescribed(Place::with(|config| config.with_credentials(ByHeader)));
+    let place = Place::with(|config| config.with_credentials(ByHeader));
     let correlation = "0190aaaa-0000-7000-8000-000000000001";
     let sent = post_with(
         "/v1/account/marker-acme/deposit",
@@ -219,9 +213,9 @@ async fn no_page_shows_what_is_another_tenants() {
 
 #[tokio::test]
 async fn only_those_who_may_read_the_log_see_its_pages() {
-    let place = undescribed(Place::with(|config| {
+    let place = Place::with(|config| {
         config.with_credentials(ByHeader).with_log_readers(LogReaders::Roles(vec!["auditor".to_owned()]))
-    }));
+    });
     let auditor = ("authorization", "Bearer acme.auditor");
     place.send(post_with("/v1/account/cash/deposit", r#"{"amount":"1"}"#, &[ACME])).await.ok();
     for path in [
@@ -244,7 +238,7 @@ async fn only_those_who_may_read_the_log_see_its_pages() {
 
 #[tokio::test]
 async fn the_feed_of_a_page_is_for_who_has_signed_in_there() {
-    let place = undescribed(Place::with(|config| config.with_credentials(ByHeader)));
+    let place = Place::with(|config| config.with_credentials(ByHeader));
     place.send(post_with("/v1/account/cash/deposit", r#"{"amount":"1"}"#, &[ACME])).await.ok();
     let session = ("cookie", "underlay-session=acme");
     let mut live = Listener::follow(&place, "/console/events/live?after=0", &[session]).await;
