@@ -55,10 +55,10 @@
       made.className = "new";
       made.append(
         position,
-        cell("td", "line", when),
+        cell("td", "line", event.type),
         cell("td", "line", link(stream, event.stream)),
         cell("td", "number", String(event.version)),
-        cell("td", "line", event.type),
+        cell("td", "line", when),
         cell("td", "", event.metadata?.actor ?? "–"),
         cell("td", "", payload),
       );

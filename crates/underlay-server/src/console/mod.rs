@@ -78,8 +78,9 @@ fn entries() -> Vec<Entry> {
 /// The pages of the console.
 #[must_use]
 pub fn console_pages() -> Vec<Route> {
-    let of_a_tenant =
-        entries().into_iter().map(|Entry { method, path, .. }| Route { method, path, of_a_tenant: true });
+    // A feed is for the script of its page.
+    let pages = entries().into_iter().filter(|entry| entry.path != pages::events::LIVE);
+    let of_a_tenant = pages.map(|Entry { method, path, .. }| Route { method, path, of_a_tenant: true });
     let open = [("GET", session::SIGN_IN), ("POST", session::SIGN_IN), ("POST", session::SIGN_OUT)];
     let open = open.map(|(method, path)| Route { method, path, of_a_tenant: false });
     of_a_tenant.chain(open).collect()

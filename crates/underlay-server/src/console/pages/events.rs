@@ -26,7 +26,8 @@ pub(super) const EVENTS_SHOWN: usize = 50;
 /// Letters of a payload in a row.
 const EXCERPT_LETTERS: usize = 100;
 
-const LIVE: &str = "/console/events/live";
+/// The feed of the first page.
+pub(in crate::console) const LIVE: &str = "/console/events/live";
 
 pub(in crate::console) fn entries() -> Vec<Entry> {
     vec![
@@ -159,7 +160,7 @@ pub(super) fn event_table(label: &str, events: &[RecordedEvent], visitor: &Visit
     let now = visitor.now();
     table(
         label,
-        &["#Position", "Recorded", "Stream", "#Version", "Type", "Actor", "Payload"],
+        &["#Position", "Type", "Stream", "#Version", "Recorded", "Actor", "Payload"],
         html! {
             @for event in events { (event_row(event, now, true)) }
         },
@@ -171,7 +172,7 @@ pub(super) fn stream_table(events: &[RecordedEvent], visitor: &Visitor) -> Marku
     let now = visitor.now();
     table(
         "Events of the stream",
-        &["#Position", "Recorded", "#Version", "Type", "Actor", "Payload"],
+        &["#Position", "Type", "#Version", "Recorded", "Actor", "Payload"],
         html! {
             @for event in events { (event_row(event, now, false)) }
         },
@@ -194,14 +195,14 @@ fn event_row(event: &RecordedEvent, now: Timestamp, names_stream: bool) -> Marku
     html! {
         tr data-position=(event.position) {
             th scope="row" class="number" { a href=(event_path(event.position)) { (event.position) } }
-            td class="line" { (moment(event.recorded_at, now)) }
+            td class="line" { (event.event_type) }
             @if names_stream {
                 td class="line" { a href=(at_version) { (event.stream) } }
                 td class="number" { (event.version) }
             } @else {
                 td class="number" { a href=(at_version) { (event.version) } }
             }
-            td class="line" { (event.event_type) }
+            td class="line" { (moment(event.recorded_at, now)) }
             td { (metadata.actor.as_deref().unwrap_or("–")) }
             td { code class="excerpt" { (excerpt(event)) } }
         }
