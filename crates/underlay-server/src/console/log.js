@@ -116,6 +116,9 @@
             location.reload();
             return;
           }
+          if (answer.status >= 400 && answer.status < 500 && answer.status !== 429) {
+            throw new Error("The service does not let you follow: status " + answer.status);
+          }
           if (answer.ok) {
             tell("New events appear on top.");
             await read(answer);
@@ -149,7 +152,10 @@
       if (document.hidden) stop("Paused while nobody looks.");
       else if (!isPaused && !going) follow();
     });
-    addEventListener("pagehide", () => going?.abort());
+    addEventListener("pagehide", () => stop("Paused while nobody looks."));
+    addEventListener("pageshow", (event) => {
+      if (event.persisted && !isPaused && !going) follow();
+    });
     tell("New events appear on top.");
     if (!document.hidden) follow();
   }
