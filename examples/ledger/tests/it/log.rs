@@ -44,7 +44,11 @@ fn streams_are_listed_by_name() {
     let second = ledger.answer(&["stream", "list", "--limit", "1", "--after", "account-Assets:Cash"]);
     assert!(second.contains("account-Assets:Savings") && !second.contains("there are more"), "{second}");
     for wrong in [["--limit", "0"], ["--limit", "1001"], ["--after", "account"], ["--category", "A"]] {
-        assert_eq!(ledger.run(&[&["stream", "list"], &wrong[..]].concat()).status.code(), Some(2), "{wrong:?}");
+        assert_eq!(
+            ledger.run(&[&["stream", "list"], &wrong[..]].concat()).status.code(),
+            Some(2),
+            "{wrong:?}"
+        );
     }
     let none = ledger.run(&["stream", "account-none"]);
     assert!(text(&none.stderr).contains("ledger stream list"), "{}", text(&none.stderr));

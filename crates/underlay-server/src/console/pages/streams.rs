@@ -72,7 +72,7 @@ fn forms(visitor: &Visitor, category: Option<&str>) -> Markup {
 fn rows(found: &StreamsBody) -> Markup {
     table(
         "Streams",
-        &["Stream", "Category", "#Events"],
+        &["Stream", "#Events", "Category"],
         html! {
             @for listed in &found.streams {
                 @let stream = &listed.stream;
@@ -80,8 +80,8 @@ fn rows(found: &StreamsBody) -> Markup {
                     th scope="row" {
                         a href={ (Place::Streams.path()) "/" (part(stream.as_str())) } { (stream) }
                     }
-                    td { a href=(address(Place::Streams.path(), &[("category", stream.category())])) { (stream.category()) } }
                     td class="number" { (number(listed.version.0)) }
+                    td { a href=(address(Place::Streams.path(), &[("category", stream.category())])) { (stream.category()) } }
                 }
             }
         },
