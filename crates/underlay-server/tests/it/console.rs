@@ -520,6 +520,15 @@ async fn a_command_is_given_by_a_form_and_pressed_twice_it_runs_once() {
     let later = later.await;
     assert!(later.status == 200 && later.text().contains("The command is stored"), "{}", later.text());
     assert!(later.text().contains("2099-01-01"), "{}", later.text());
+    let example = Place::with(|config| config.with_example("account/cash/deposit", r#"{"amount":"4.20"}"#));
+    let offered = example.send(get_with(path, &[HTML])).await;
+    assert!(offered.text().contains("?example=true") && !offered.text().contains("4.20"));
+    let filled = example.send(get_with(&format!("{path}?example=true"), &[HTML])).await;
+    assert!(
+        filled.text().contains("value=\"4.20\"") && filled.text().contains("value=\"cash\""),
+        "{}",
+        filled.text()
+    );
     let moved = send(
         "/console/send/operations/transfer",
         "k7",
