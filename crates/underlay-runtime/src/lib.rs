@@ -3,6 +3,7 @@
 //! It is handed ports ([`EventStore`](underlay_core::EventStore), [`ReadModels`](underlay_core::ReadModels),
 //! [`Wakeups`](underlay_core::Wakeups), [`Clock`](underlay_core::Clock)) and never names an adapter.
 
+mod browse;
 mod commands;
 mod config;
 mod engine;
@@ -19,6 +20,7 @@ mod tail;
 mod views;
 mod work;
 
+pub use browse::{Browse, EventFilter, EventQuery};
 pub use commands::{
     AsOf, Cancelled, CommandInfo, CommandList, CommandPage, CommandStatus, ErasedRefusal, ExecuteError,
     ExecuteNamedError, Executed, PastState, Request, SubmitOptions, Submitted, WaitingCommand,

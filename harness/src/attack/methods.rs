@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 /// Called by one tenant with what another has.
-pub(super) const ATTACKED: [&str; 59] = [
+pub(super) const ATTACKED: [&str; 60] = [
     "Archive::import_commits",
     "Archive::read_commits",
     "Engine::cancel_command",
@@ -41,6 +41,7 @@ pub(super) const ATTACKED: [&str; 59] = [
     "EventStore::find_commit",
     "EventStore::read_all",
     "EventStore::read_stream",
+    "EventStore::streams",
     "EventStore::underway",
     "EventStore::versions",
     "EventStoreExt::commit_status",

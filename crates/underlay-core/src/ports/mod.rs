@@ -26,8 +26,8 @@ pub use event_bus::{
     TenantLag, WhenFull,
 };
 pub use event_store::{
-    CommitStatus, EventStore, EventStoreExt, LogFilter, LogPage, LogScope, RecordedCommit, StreamPage,
-    Underway, check_page_limit,
+    CommitStatus, EventStore, EventStoreExt, LogFilter, LogPage, LogScope, RecordedCommit, StreamList,
+    StreamPage, Underway, check_page_limit, check_streams_limit,
 };
 pub use leases::{Lease, LeaseId, LeaseTerm, Leases, check_lease};
 pub use mail::{Email, Mail, MailError, Mailbox, check_mail_key};

@@ -7,6 +7,7 @@
 )]
 
 mod bank;
+mod browse;
 mod busy_store;
 mod commands;
 mod deploys;

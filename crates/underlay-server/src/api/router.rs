@@ -59,9 +59,10 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 /// | `GET /v1/commands?status=&after=&limit=` | a page of the stored commands that wait, or were given up |
 /// | `GET /v1/commands/{key}` | what became of a command, by its key or id |
 /// | `DELETE /v1/commands/{key}` | cancels a stored command that has not ended |
+/// | `GET /v1/streams?category=&after=&limit=` | a page of the tenant's streams, by name |
 /// | `GET /v1/streams/{stream}?after=&limit=` | a page of a stream |
 /// | `GET /v1/streams/{stream}/state?version=&at=` | the state of an aggregate, as it is or was |
-/// | `GET /v1/events?after=&limit=&type=&category=&format=` | a page of the tenant's log; with `Accept: text/event-stream` a feed of what happens, which `Last-Event-ID` resumes |
+/// | `GET /v1/events?after=&limit=&type=&category=&stream=&actor=&correlation_id=&command_id=&from=&until=&order=&format=` | a page of the tenant's log; with `Accept: text/event-stream` a feed of what happens, which `Last-Event-ID` resumes |
 /// | `GET /v1/views` | the views, their columns and where they stand |
 /// | `GET /v1/views/{view}?column=&column[ge]=&sort=&cursor=&limit=&count=&min_position=&wait=` | a page of rows; with `Accept: text/event-stream` a feed of them and of what changes |
 /// | `GET /v1/views/{view}/{key}?min_position=&wait=` | one row |
@@ -216,7 +217,7 @@ const COMMAND: &str = "/v1/commands/{id}";
 const SCHEDULE: &str = "/v1/admin/schedules/{name}";
 
 /// What asks for credentials. There is no other way into the router for a handler of a tenant's data.
-fn entries() -> [Entry; 33] {
+fn entries() -> [Entry; 34] {
     let entry = |method, path, to, handler| Entry { method, path, to, handler, says: None };
     let reads = |path, to, handler| entry("GET", path, to, handler);
     let writes = |path, to, handler| entry("POST", path, to, handler);
@@ -230,6 +231,7 @@ fn entries() -> [Entry; 33] {
         reads("/v1/commands", Use::Commands, get(command_status::list)).says(addresses::LIST_COMMANDS),
         reads(COMMAND, Use::Commands, get(command_status::find)).says(addresses::COMMAND_STATUS),
         deletes(COMMAND, Use::Commands, delete(command_status::cancel)).says(addresses::CANCEL),
+        reads("/v1/streams", Use::Log, get(streams::list)).says(addresses::LIST_STREAMS),
         reads("/v1/streams/{stream}", Use::Log, get(streams::read)).says(addresses::READ_STREAM),
         reads("/v1/streams/{stream}/state", Use::Log, get(streams::state)).says(addresses::READ_STATE),
         reads("/v1/events", Use::Log, get(events::read)).says(addresses::READ_EVENTS),

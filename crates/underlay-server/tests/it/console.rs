@@ -66,6 +66,8 @@ fn filled_in(path: &str) -> String {
         ("{name}", "transfer"),
         ("{order}", "verify"),
         ("{*key}", "cash"),
+        ("{position}", "1"),
+        ("{stream}", "account-cash"),
     ];
     names.iter().fold(path.to_owned(), |path, (name, value)| path.replace(name, value))
 }

@@ -19,6 +19,7 @@ mod gateway;
 mod http;
 mod import;
 mod journal;
+mod log;
 mod mail;
 mod members;
 mod payment_process;

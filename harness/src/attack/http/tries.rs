@@ -351,6 +351,15 @@ fn reads(known: &Known) -> Vec<Try> {
         of("/v1/events", position, Same, |at| get(format!("/v1/events?after={at}&limit=1"))),
         of("/v1/events", position, Same, |at| get("/v1/events".to_owned()).with("last-event-id", at)),
         of("/v1/events", vault, Same, |id| get(format!("/v1/events?category={id}&type={id}"))),
+        of("/v1/events", vault, SameAndTheirs, |id| get(format!("/v1/events?stream=vault-{id}"))),
+        of("/v1/events", vault, Same, |id| get(format!("/v1/events?stream=vault-{id}&order=descending"))),
+        of("/v1/events", vault, Same, |id| get(format!("/v1/events?actor={id}"))),
+        of("/v1/events", command_id, Same, |id| get(format!("/v1/events?command_id={id}"))),
+        of("/v1/events", command_id, Same, |id| {
+            get(format!("/v1/events?correlation_id={id}&order=descending"))
+        }),
+        of("/v1/streams", vault, Same, |id| get(format!("/v1/streams?after=a-{id}"))),
+        of("/v1/streams", vault, Same, |id| get(format!("/v1/streams?category={id}"))),
         of(queues, letter, Same, |id| {
             get("/v1/admin/queues".to_owned()).with("if-none-match", format!("\"{id}\""))
         }),

@@ -1,6 +1,6 @@
 //! What is said of each address. An entry of the table of routes names its description here.
 
-use underlay_core::limits::{PAGE_ROWS_MAX, SCHEDULES_MAX, WORK_PAGE_MAX};
+use underlay_core::limits::{PAGE_ROWS_MAX, PAGE_STREAMS_MAX, SCHEDULES_MAX, WORK_PAGE_MAX};
 
 use super::description::Group::{Commands, Log, Operations, Service, Views, Work};
 use super::description::Told::{AnyJson, File, Html, Json};
@@ -10,6 +10,7 @@ use crate::admin::schedules::PAGE_SCHEDULES_DEFAULT;
 use crate::admin::{PAGE_LETTERS_DEFAULT, PAGE_LETTERS_MAX};
 use crate::command_status::{LISTS, PAGE_COMMANDS_DEFAULT};
 use crate::events::PAGE_EVENTS_DEFAULT;
+use crate::streams::PAGE_STREAMS_DEFAULT;
 use crate::view_orders::{PAGE_PARKED_DEFAULT, PAGE_PARKED_MAX};
 use crate::view_query::PAGE_ROWS_DEFAULT;
 
@@ -129,6 +130,23 @@ pub(crate) const CANCEL: Description =
         .answers(&[(200, Json("Command"))])
         .problems(&[404, 409]);
 
+pub(crate) const LIST_STREAMS: Description =
+    Description::new("listStreams", Log, "A page of the streams, by name")
+        .takes(&[
+            Parameter::query(
+                "category",
+                Shape::Pattern("^[a-z][a-z0-9_]*$"),
+                "Only streams of this category.",
+            ),
+            Parameter::query("after", Shape::Of("Stream"), "The `next` of the page before."),
+            Parameter::query(
+                "limit",
+                Shape::Limit { default: PAGE_STREAMS_DEFAULT, max: |_| PAGE_STREAMS_MAX },
+                "Streams in the page.",
+            ),
+        ])
+        .answers(&[(200, Json("Streams"))]);
+
 pub(crate) const READ_STREAM: Description = Description::new("readStream", Log, "A page of a stream")
     .takes(&[
         STREAM,
@@ -157,10 +175,20 @@ pub(crate) const READ_STATE: Description = Description::new(
 
 pub(crate) const READ_EVENTS: Description =
     Description::new("readEvents", Log, "A page of everything that happened")
-        .about("With `Accept: text/event-stream` it is a live feed, which does not end.")
+        .about(
+            "With `Accept: text/event-stream` it is a live feed, which does not end. A page looks at a bounded number of \
+             events, so one that finds few may be empty; `next` goes on behind what it looked at, until `at_head`.",
+        )
         .takes(&[
             Parameter::query("after", Shape::Of("Position"), "The `next` of the page before."),
             LIMIT_EVENTS,
+            Parameter::query("order", Shape::Word(&["ascending", "descending"]), "The oldest first, or the newest. Not for a feed."),
+            Parameter::query("from", Shape::Of("Moment"), "Only events recorded then or later. Not for a feed."),
+            Parameter::query("until", Shape::Of("Moment"), "Only events recorded then or earlier. Not for a feed."),
+            Parameter::query("stream", Shape::Of("Stream"), "Only events of this stream."),
+            Parameter::query("actor", Shape::Text, "Only what this actor has done."),
+            Parameter::query("correlation_id", Shape::Of("Id"), "Only what followed from one request."),
+            Parameter::query("command_id", Shape::Of("Id"), "Only events of this command."),
             Parameter::query("type", Shape::Pattern("^[A-Za-z0-9._-]+$"), "Only events of these types.")
                 .repeats(),
             Parameter::query(

@@ -1,10 +1,15 @@
 //! The pages, a file for each place of the navigation, or for each page where they are long.
 
+pub(super) mod audit;
+mod event;
+pub(super) mod events;
 pub(super) mod overview;
 mod schema;
 pub(super) mod send;
 pub(super) mod sign_in;
 pub(super) mod start;
+mod stream;
+pub(super) mod streams;
 pub(super) mod view;
 mod view_order;
 pub(super) mod views;
