@@ -10,6 +10,7 @@ use underlay_core::{Error, ParkedEvent, Position, SkippedEvent, ViewTable};
 use underlay_runtime::{OrderRequest, OrderStanding, RebuildFrom, Retried, ViewStanding, ViewTask};
 
 use crate::Principal;
+use crate::admin::by;
 use crate::answer::Answer;
 use crate::app::App;
 use crate::door::credentials::Caller;
@@ -47,9 +48,7 @@ pub(crate) async fn find(
 ) -> Result<Answer<ViewStanding>, Problem> {
     parameters.finish(&[])?;
     app.schema(&view)?;
-    let standings = app.engine().view_standings().await?;
-    let found = standings.views.into_iter().find(|standing| standing.view == view);
-    Ok(Answer(found.ok_or_else(|| Error::NotFound(format!("view {view:?}")))?))
+    Ok(Answer(app.engine().view_standing(&view).await?))
 }
 
 /// `POST /v1/admin/views/{view}/rebuild`: some process that keeps the view folds it anew, and swaps that in.
@@ -208,9 +207,4 @@ pub(crate) async fn parked(
     let events = app.engine().read_models(&view).parked(&table, after, limit).await?;
     let next = events.last().filter(|_| events.len() == limit).map(|last| last.position);
     Ok(Answer(ParkedBody { events, next }))
-}
-
-/// Who orders it, as it is stored and told.
-fn by(principal: &Principal) -> String {
-    format!("{} of {}, over HTTP", principal.actor.name.as_deref().unwrap_or("somebody"), principal.tenant)
 }
