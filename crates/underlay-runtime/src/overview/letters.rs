@@ -222,7 +222,8 @@ impl Engine {
         loop {
             let part = if named.is_some() { WORK_PAGE_MAX } else { limit - settled.looked_at };
             let up_to = WorkPlace::from_number(u64::MAX);
-            settled = settled.and(self.settle_page(order, &choice, up_to, part.min(WORK_PAGE_MAX), by).await?);
+            settled =
+                settled.and(self.settle_page(order, &choice, up_to, part.min(WORK_PAGE_MAX), by).await?);
             let is_whole = match named {
                 Some(named) => settled.count + settled.told >= named,
                 None => settled.looked_at >= limit,
@@ -248,7 +249,8 @@ impl Engine {
         let next = page.next().filter(|next| *next < up_to);
         let mut settled = LettersSettled { next, looked_at: page.work.len(), ..LettersSettled::default() };
         let mut of_tenants: BTreeMap<TenantId, Vec<WorkId>> = BTreeMap::new();
-        let is_chosen = |letter: &WorkInfo| choice.ids.as_ref().is_none_or(|ids| ids.contains(&letter.work.id));
+        let is_chosen =
+            |letter: &WorkInfo| choice.ids.as_ref().is_none_or(|ids| ids.contains(&letter.work.id));
         let shown = page.work.into_iter().take_while(|letter| letter.work.place <= up_to);
         for letter in shown.filter(is_chosen) {
             if order == LetterOrder::Replay && told_process(&letter.work).is_some() {

@@ -17,7 +17,7 @@ use crate::door::credentials::Caller;
 use crate::parameters::Parameters;
 use crate::path::Segments;
 use crate::problem::Problem;
-use crate::request_body::JsonText;
+use crate::request_body::{JsonText, object};
 
 /// Events that were passed over, in a page where the request does not say, and at most.
 pub(crate) const PAGE_PARKED_DEFAULT: usize = 50;
@@ -178,7 +178,7 @@ pub(crate) async fn skip(
             "the body does not fit: {error}; it is such as {{\"position\": \"42\", \"why\": \"a typo\"}}"
         ))
     };
-    let body: SkipBody = serde_json::from_str(&body).map_err(|error| wrong(&error))?;
+    let body: SkipBody = object(&body).map_err(|error| wrong(&error))?;
     let position: Position = body.position.parse().map_err(|error: Error| wrong(&error))?;
     Ok(Answer(app.engine().skip_view(&view, position, &by(&principal), &body.why).await?))
 }

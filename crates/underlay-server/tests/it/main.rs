@@ -39,3 +39,4 @@ mod tenants;
 mod view_feeds;
 mod view_orders;
 mod views;
+mod work;

@@ -7,8 +7,7 @@ use std::time::Duration;
 use clap::ArgMatches;
 use underlay_core::Timestamp;
 use underlay_runtime::{
-    OrderRequest, OrderStanding, OrderState, RebuildFrom, RowDifference, Verified,
-    ViewOrder, ViewTask,
+    OrderRequest, OrderStanding, OrderState, RebuildFrom, RowDifference, Verified, ViewOrder, ViewTask,
 };
 
 use super::user::who;

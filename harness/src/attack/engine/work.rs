@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use underlay_core::{Actor, CommitId, Error, Timestamp, WorkFilter, WorkId, WorkKind, WorkPlace};
 use underlay_runtime::{
-    CommandList, CommandStatus, Engine, LetterChoice, LetterOrder, ProcessFilter, Request, ScheduleDefinition,
-    SubmitOptions,
+    CommandList, CommandStatus, Engine, LetterChoice, LetterOrder, ProcessFilter, Request,
+    ScheduleDefinition, SubmitOptions,
 };
 
 use super::{PATIENCE, Pair, SHARED, command};

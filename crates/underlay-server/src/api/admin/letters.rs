@@ -20,7 +20,7 @@ use crate::door::credentials::Caller;
 use crate::parameters::Parameters;
 use crate::path::Segments;
 use crate::problem::Problem;
-use crate::request_body::JsonText;
+use crate::request_body::{JsonText, object};
 
 /// Dead letters that are settled by one request, or looked at for it.
 pub(crate) const LETTERS_AT_ONCE_MAX: usize = 500;
@@ -272,7 +272,7 @@ pub(crate) async fn discard_many(
 }
 
 fn read_choice(body: &str, principal: &Principal) -> Result<LetterChoice, Problem> {
-    let body: ChoiceBody = serde_json::from_str(body)
+    let body: ChoiceBody = object(body)
         .map_err(|error| Problem::invalid(format!("the body says not which dead letters: {error}")))?;
     body.choice(principal)
 }

@@ -87,7 +87,6 @@ pub(crate) async fn list(
 
 /// A page of what waits.
 pub(crate) async fn outbox_of(app: &App, room: &Room, query: WorkQuery) -> Result<OutboxBody, Problem> {
-    let (work, next) =
-        gather(app, room, query, |listed| (WaitingWorkBody::of(listed), WORK_BYTES)).await?;
+    let (work, next) = gather(app, room, query, |listed| (WaitingWorkBody::of(listed), WORK_BYTES)).await?;
     Ok(OutboxBody { work, next })
 }

@@ -17,7 +17,7 @@ use crate::door::roles::permit_command;
 use crate::parameters::Parameters;
 use crate::path::Segments;
 use crate::problem::Problem;
-use crate::request_body::JsonText;
+use crate::request_body::{JsonText, object};
 
 /// What a schedule of an operation is for begins with.
 const OPERATIONS: &str = "operations";
@@ -207,7 +207,7 @@ pub(crate) async fn put(
     JsonText(body): JsonText,
 ) -> Result<Answer<ScheduleBody>, Problem> {
     parameters.finish(&[])?;
-    let put: PutBody = serde_json::from_str(&body)
+    let put: PutBody = object(&body)
         .map_err(|error| Problem::invalid(format!("the body is no schedule: {error}")))?;
     let definition = put.definition()?;
     permit_command(
