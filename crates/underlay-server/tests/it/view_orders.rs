@@ -153,9 +153,14 @@ async fn a_stopped_view_is_skipped_over_http() {
     let ask = async |what: &str, body: &str| {
         place.send(post_with(&format!("/v1/admin/views/fragile/{what}"), body, &STORE_OPERATOR)).await
     };
-    for wrong in
-        ["", "{}", r#"["1","x"]"#, r#"{"position":1,"why":"x"}"#, r#"{"position":"x","why":"x"}"#, r#"{"position":"1"}"#]
-    {
+    for wrong in [
+        "",
+        "{}",
+        r#"["1","x"]"#,
+        r#"{"position":1,"why":"x"}"#,
+        r#"{"position":"x","why":"x"}"#,
+        r#"{"position":"1"}"#,
+    ] {
         assert!(ask("skip", wrong).await.invalid().contains("such as"), "{wrong}");
     }
     let elsewhere = ask("skip", r#"{"position":"77","why":"a typo"}"#).await.invalid();

@@ -1,8 +1,8 @@
-//! Work of the caller's tenant that waits: what it is and where it stands, and not what was sent.
+//! Work of the caller's tenant that waits: what it is, where it comes from and where it stands, and not what was sent.
 
 use axum::extract::State;
 use serde::Serialize;
-use underlay_core::{CommitId, Timestamp, WorkId, WorkKind, WorkStanding};
+use underlay_core::{CommitId, Json, Timestamp, WorkId, WorkKind, WorkStanding};
 use underlay_runtime::ListedWork;
 
 use super::list::{WORK_BYTES, WorkQuery, gather};
@@ -34,6 +34,7 @@ pub(crate) struct WaitingWorkBody {
     pub(crate) attempts: u32,
     /// Why the last of them failed.
     pub(crate) last_error: Option<String>,
+    pub(crate) metadata: Json,
     pub(crate) commit_id: CommitId,
     pub(crate) sent_at: Timestamp,
 }
@@ -61,6 +62,7 @@ impl WaitingWorkBody {
             due_at: work.sent.due_at,
             attempts: work.attempts,
             last_error: work.last_error,
+            metadata: work.metadata,
             commit_id: work.commit_id,
             sent_at: work.sent_at,
         }
@@ -87,6 +89,10 @@ pub(crate) async fn list(
 
 /// A page of what waits.
 pub(crate) async fn outbox_of(app: &App, room: &Room, query: WorkQuery) -> Result<OutboxBody, Problem> {
-    let (work, next) = gather(app, room, query, |listed| (WaitingWorkBody::of(listed), WORK_BYTES)).await?;
+    let (work, next) = gather(app, room, query, |listed| {
+        let bytes = WORK_BYTES + listed.info.work.metadata.bytes();
+        (WaitingWorkBody::of(listed), bytes)
+    })
+    .await?;
     Ok(OutboxBody { work, next })
 }
