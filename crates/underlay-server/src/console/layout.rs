@@ -84,8 +84,15 @@ impl Place {
 
 /// What was done just now, by the word that stands in the address of the next page. The words are a closed list, so
 /// that nobody puts a sentence on a page by a link.
-const NOTICES: [(&str, &str); 14] = [
-    ("signed-in", "You are signed in."),
+const NOTICES: &[(&str, &str)] = &[
+    ("rebuild", "The rebuild is ordered. A process that keeps the view carries it out."),
+    ("verify", "The verification is ordered. A process that keeps the view carries it out."),
+    ("repair", "The repair is ordered. A process that keeps the view carries it out."),
+    ("cancel", "The order is cancelled."),
+    ("revert", "The rows from before the last rebuild are read again."),
+    ("discard", "What is not read is given up."),
+    ("retry", "The view was tried again. Its status says whether it goes on."),
+    ("skip", "The event is passed over. The view goes on after it."),
     ("none-picked", "Nothing was picked, and nothing was done."),
     ("letter-replayed", "The dead letter is due again at once."),
     ("letter-discarded", "The dead letter is removed."),

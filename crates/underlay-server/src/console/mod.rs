@@ -61,18 +61,19 @@ fn writes<T: 'static, H: Handler<T, App>>(path: &'static str, to: Use, handler: 
 
 /// All that asks who is there. There is no other way into the router for a page that shows a tenant's data.
 fn entries() -> Vec<Entry> {
-    [
+    let places = [
         pages::overview::entries(),
+        pages::views::entries(),
+        pages::view::entries(),
+        pages::send::entries(),
         pages::commands::entries(),
         pages::outbox::entries(),
         pages::dead_letters::entries(),
         pages::processes::entries(),
         pages::schedules::entries(),
         pages::start::entries(),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    ];
+    places.into_iter().flatten().collect()
 }
 
 /// The pages of the console.

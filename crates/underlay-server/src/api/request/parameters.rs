@@ -36,6 +36,11 @@ impl Parameters {
         Ok(Self(parameters))
     }
 
+    /// Parameters that were read elsewhere.
+    pub(crate) fn of(pairs: Vec<(String, String)>) -> Self {
+        Self(pairs)
+    }
+
     /// The value of a parameter that may be there once.
     pub(crate) fn take(&mut self, name: &str) -> Result<Option<String>, Problem> {
         let mut values = self.take_all(name);

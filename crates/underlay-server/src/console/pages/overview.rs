@@ -1,7 +1,5 @@
 //! `/`: how the service is, what needs a person first.
 
-use std::collections::BTreeMap;
-
 use axum::response::Response;
 use maud::{Markup, html};
 use underlay_core::Position;
@@ -9,9 +7,8 @@ use underlay_runtime::{QueueStanding, ViewStanding};
 
 use crate::admin::{FollowerBody, QueuesBody, queues_of_caller};
 use crate::console::layout::{Page, Place};
-use crate::console::show::{
-    Tone, duration, empty, follower_status, live, number, part, sentence, status, table,
-};
+use crate::console::pages::views::{link_to_view, view_table};
+use crate::console::show::{Tone, duration, empty, follower_status, live, number, sentence, status, table};
 use crate::console::visitor::{Given, Visitor};
 use crate::console::{Entry, ROOT, reads};
 use crate::door::roles::Use;
@@ -152,48 +149,14 @@ fn health(known: &Known) -> Markup {
     }
 }
 
-fn link_to_view(name: &str) -> Markup {
-    html! { a href={ (Place::Views.path()) "/" (part(name)) } { (name) } }
-}
-
 fn view_section(known: &Known) -> Markup {
-    let behind: BTreeMap<&str, &ViewStanding> =
-        known.standings.iter().map(|standing| (standing.view.as_str(), standing)).collect();
     html! {
         section aria-labelledby="views-heading" {
             h2 id="views-heading" { "Views" }
             @match known.views.as_deref() {
                 None => p class="wrong" { "The store cannot be read; the log of the service says why." },
                 Some([]) => p class="quiet" { "There is no view that you may read." },
-                Some(views) => (table("Views", headings(views), html! {
-                    @for view in views { (view_row(view, behind.get(view.name.as_str()).copied())) }
-                })),
-            }
-        }
-    }
-}
-
-fn headings(views: &[ViewBody]) -> &'static [&'static str] {
-    match views.iter().any(|view| view.position.is_some()) {
-        true => &["View", "Status", "#Position", "#Behind", "#Parked"],
-        false => &["View", "Status"],
-    }
-}
-
-fn view_row(view: &ViewBody, standing: Option<&ViewStanding>) -> Markup {
-    html! {
-        tr {
-            th scope="row" { (link_to_view(&view.name)) }
-            td { (follower_status(view.status)) }
-            @if let Some(position) = view.position {
-                td class="number" { (position) }
-                td class="number" { @if let Some(standing) = standing { (number(standing.behind)) } @else { "–" } }
-                td class="number" {
-                    @match standing.map_or(0, |standing| standing.parked) {
-                        0 => "0",
-                        parked => (status(Tone::Bad, number(parked))),
-                    }
-                }
+                Some(views) => (view_table(views, &known.standings)),
             }
         }
     }
