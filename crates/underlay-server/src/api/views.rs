@@ -201,12 +201,7 @@ pub(crate) async fn row(
 }
 
 /// One of a tenant's rows, as it is now.
-pub(crate) async fn one_row(
-    app: &App,
-    tenant: &TenantId,
-    view: &str,
-    key: String,
-) -> Result<RowBody, Error> {
+pub(crate) async fn one_row(app: &App, tenant: &TenantId, view: &str, key: String) -> Result<RowBody, Error> {
     let answer = app.engine().row(tenant, view, &key).await?;
     Ok(RowBody { schema: Arc::new(answer.schema), key, values: answer.values })
 }

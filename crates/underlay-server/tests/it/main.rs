@@ -11,6 +11,7 @@ mod addresses;
 mod admin;
 mod admission;
 mod commands;
+mod console_work;
 mod contract;
 mod document;
 mod edge;

@@ -112,7 +112,10 @@ fn kind(root: &Value, schema: &Value, path: &str, depth: usize) -> Kind {
     let is_open = schema.get("additionalProperties").is_some_and(|more| *more != false);
     match types.as_slice() {
         // Numbers that are exact may be texts: those are taken as they are typed.
-        several if several.contains(&"string") && several.iter().all(|one| *one != "object" && *one != "array") => {
+        several
+            if several.contains(&"string")
+                && several.iter().all(|one| *one != "object" && *one != "array") =>
+        {
             Kind::Text { placeholder: placeholder(schema) }
         }
         ["integer" | "number"] => Kind::Number,
@@ -216,9 +219,10 @@ impl Field {
 
     fn object(&self, fields: &[Self], filled: &mut Filled) -> Option<String> {
         // An object that may be left out is, where nothing in it was filled in.
-        let is_filled = fields.iter().flat_map(Self::inputs).any(|input| {
-            filled.values.get(&input).is_some_and(|value| !value.trim().is_empty())
-        });
+        let is_filled = fields
+            .iter()
+            .flat_map(Self::inputs)
+            .any(|input| filled.values.get(&input).is_some_and(|value| !value.trim().is_empty()));
         if !is_filled && !self.is_required {
             return None;
         }
@@ -237,7 +241,9 @@ impl Field {
     /// The field as a part of a form.
     pub(super) fn show(&self, filled: &Filled) -> Markup {
         match &self.kind {
-            Kind::Nothing if self.path.is_empty() => html! { p class="quiet wide" { "It takes nothing more." } },
+            Kind::Nothing if self.path.is_empty() => {
+                html! { p class="quiet wide" { "It takes nothing more." } }
+            }
             Kind::Nothing => html! {},
             Kind::Object(fields) if self.path.is_empty() => {
                 html! { @for field in fields { (field.show(filled)) } }
@@ -357,13 +363,15 @@ mod tests {
             ("body/inner/a~1b", "7"),
             ("body/list", "[1, {}]"),
         ];
-        let expected: &str =
-            r#"{"count":12345678901234567890.10,"inner":{"a/b":7},"kind":"two","list":[1, {}],"name":"a \"b\"","yes":false}"#;
+        let expected: &str = r#"{"count":12345678901234567890.10,"inner":{"a/b":7},"kind":"two","list":[1, {}],"name":"a \"b\"","yes":false}"#;
         let mut written: Vec<String> = Vec::new();
         let made = json_of(&schema, &given).unwrap();
         written.push(made.clone());
         // The order of members is that of the schema, and says nothing.
-        assert_eq!(serde_json::from_str::<Value>(&made).unwrap(), serde_json::from_str::<Value>(expected).unwrap());
+        assert_eq!(
+            serde_json::from_str::<Value>(&made).unwrap(),
+            serde_json::from_str::<Value>(expected).unwrap()
+        );
         assert!(made.contains("12345678901234567890.10"), "{made}");
     }
 
@@ -395,8 +403,13 @@ mod tests {
             "number": { "type": "integer" }, "list": { "type": "array" },
         } });
         for (name, value) in [
-            ("body/number", "x"), ("body/number", "\"1\""), ("body/number", "1,\"b\":2"), ("body/number", "1 2"),
-            ("body/list", "[1"), ("body/list", "1}"), ("body/list", "[],\"x\":1"),
+            ("body/number", "x"),
+            ("body/number", "\"1\""),
+            ("body/number", "1,\"b\":2"),
+            ("body/number", "1 2"),
+            ("body/list", "[1"),
+            ("body/list", "1}"),
+            ("body/list", "[],\"x\":1"),
         ] {
             let mut filled = filled(&[(name, value)]);
             body(&schema).json(&mut filled);

@@ -98,15 +98,16 @@ struct Sending {
 impl Sending {
     fn find(app: &App, category: Option<&str>, name: &str) -> Result<Self, Problem> {
         let mut decisions = app.engine().registry().decisions().into_iter();
-        let info = decisions.find(|info| info.category == category && info.name == name).ok_or_else(|| {
-            let what = if category.is_some() { "command" } else { "operation" };
-            Problem::new(
-                StatusCode::NOT_FOUND,
-                "not-found",
-                "Not found",
-                format!("there is no {what} {name:?}; {} lists what there is", Place::Send.path()),
-            )
-        })?;
+        let info =
+            decisions.find(|info| info.category == category && info.name == name).ok_or_else(|| {
+                let what = if category.is_some() { "command" } else { "operation" };
+                Problem::new(
+                    StatusCode::NOT_FOUND,
+                    "not-found",
+                    "Not found",
+                    format!("there is no {what} {name:?}; {} lists what there is", Place::Send.path()),
+                )
+            })?;
         let schema: Value = info.body.decode().unwrap_or_default();
         Ok(Self { body: schema::body(&schema), info })
     }
@@ -124,13 +125,7 @@ impl Sending {
     }
 
     /// The page with the form, and with what is wrong where something is.
-    fn respond(
-        &self,
-        visitor: &Visitor,
-        filled: &Filled,
-        key: &str,
-        told: Option<&Problem>,
-    ) -> Response {
+    fn respond(&self, visitor: &Visitor, filled: &Filled, key: &str, told: Option<&Problem>) -> Response {
         let value = |name: &str| filled.values.get(name).map(String::as_str).unwrap_or_default();
         let about = about(&self.info);
         let later = [EXPECTED, DUE_AT].iter().any(|name| !value(name).is_empty());
@@ -281,7 +276,8 @@ async fn attempt(
     filled: &Filled,
     body: &str,
 ) -> Result<Became, Failure> {
-    let value = |name: &str| filled.values.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
+    let value =
+        |name: &str| filled.values.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
     let mut headers = HeaderMap::new();
     for (name, value) in [(IDEMPOTENCY_KEY, value(KEY)), (axum::http::header::IF_MATCH, value(EXPECTED))] {
         if let Some(value) = value {
@@ -293,7 +289,9 @@ async fn attempt(
     let request = read_request(visitor.principal.clone(), &headers)?;
     let due_at = value(DUE_AT).map(|text| {
         text.parse::<Timestamp>().map_err(|error| {
-            Problem::invalid(format!("Not before is a time such as 2026-01-31T12:00:00Z; {text:?} is none: {error}"))
+            Problem::invalid(format!(
+                "Not before is a time such as 2026-01-31T12:00:00Z; {text:?} is none: {error}"
+            ))
         })
     });
     let due_at = due_at.transpose()?;
@@ -305,8 +303,7 @@ async fn attempt(
     };
     let given = give(&visitor.app, &request, &decider, body, options).await;
     given.map_err(|failure| {
-        let is_reused =
-            matches!(&failure, ExecuteNamedError::Failed(underlay_core::Error::IdReused(_)));
+        let is_reused = matches!(&failure, ExecuteNamedError::Failed(underlay_core::Error::IdReused(_)));
         let has_outcome = is_reused || matches!(&failure, ExecuteNamedError::Refused(_));
         Failure { problem: Problem::of_command(failure, request.command_id.is_some()), has_outcome }
     })

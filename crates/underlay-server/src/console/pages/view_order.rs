@@ -150,7 +150,9 @@ fn state_word(state: OrderState) -> &'static str {
 
 fn tone(state: OrderState) -> Tone {
     match state {
-        OrderState::Waiting | OrderState::Folding | OrderState::Comparing | OrderState::Swapping => Tone::Busy,
+        OrderState::Waiting | OrderState::Folding | OrderState::Comparing | OrderState::Swapping => {
+            Tone::Busy
+        }
         OrderState::Done => Tone::Good,
         OrderState::Failed => Tone::Bad,
         OrderState::Cancelled => Tone::Plain,
