@@ -111,7 +111,7 @@ impl DefinitionBody {
 }
 
 impl PutBody {
-    fn definition(self) -> Result<ScheduleDefinition, Problem> {
+    pub(crate) fn definition(self) -> Result<ScheduleDefinition, Problem> {
         let zone = self.zone.as_deref().unwrap_or(ZONE_DEFAULT);
         let body = self.body.as_ref().map_or("{}", Json::as_str);
         let wrong = || {

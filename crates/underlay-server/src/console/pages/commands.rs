@@ -53,7 +53,7 @@ async fn list(visitor: Visitor, Given(mut given): Given) -> Result<Response, Pro
         p class="lead" {
             "Commands that were stored to be run, now or when they are due. You see those that you may give."
         }
-        form class="sheet fields" method="get" action=(Place::Commands.path()) aria-label="Find a command" {
+        form class="sheet fields filter" method="get" action=(Place::Commands.path()) aria-label="Find a command" {
             div class="field" {
                 label for="key" { "Key or id of a command" }
                 input id="key" name="key" required autocomplete="off" spellcheck="false" aria-describedby="key-hint";
@@ -96,7 +96,7 @@ fn row(visitor: &Visitor, info: &CommandInfo) -> Markup {
             td { (target(waiting)) }
             td { (word(&info.status)) (waits_for(visitor, waiting)) }
             td class="number" { (waiting.attempts) }
-            td { (waiting.last_error.as_deref().unwrap_or("–")) }
+            td class="words" { (waiting.last_error.as_deref().unwrap_or("–")) }
             td { (moment(waiting.sent_at, now)) }
         }
     }

@@ -113,7 +113,7 @@ fn row(visitor: &Visitor, letter: &DeadLetterBody) -> Markup {
             td { code { (letter.key) } @if letter.holds_key { " " (status(Tone::Bad, "held")) } }
             td { @if let Some(died_at) = letter.died_at { (moment(died_at, visitor.now())) } }
             td class="number" { (letter.attempts) }
-            td { (letter.last_error.as_deref().unwrap_or("–")) }
+            td class="words" { (letter.last_error.as_deref().unwrap_or("–")) }
         }
     }
 }
@@ -250,10 +250,10 @@ fn facts(visitor: &Visitor, letter: &DeadLetterBody) -> Markup {
             dl class="sheet facts" {
                 div { dt { "receiver" } dd { (letter.receiver) " (" (letter.kind.name()) ")" } }
                 div { dt { "key" } dd { code { (letter.key) } } }
-                div { dt { "its key" } dd {
-                    @if letter.holds_key { (status(Tone::Bad, "what stands behind it waits")) }
-                    @else { (status(Tone::Plain, "what stands behind it goes on")) }
-                } }
+                div {
+                    dt { "what stands behind it" }
+                    dd { @if letter.holds_key { (status(Tone::Bad, "waits")) } @else { "goes on" } }
+                }
                 div { dt { "version" } dd { (letter.version) } }
                 div { dt { "sent" } dd { (moment(letter.sent_at, now)) } }
                 @if let Some(died_at) = letter.died_at { div { dt { "given up" } dd { (moment(died_at, now)) } } }

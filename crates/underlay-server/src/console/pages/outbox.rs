@@ -58,7 +58,7 @@ fn row(visitor: &Visitor, work: &WaitingWorkBody) -> Markup {
             td { code { (work.key) } }
             td { (stands(work)) @if let Some(due_at) = work.due_at { " " (moment(due_at, now)) } }
             td class="number" { (work.attempts) }
-            td { (work.last_error.as_deref().unwrap_or("–")) }
+            td class="words" { (work.last_error.as_deref().unwrap_or("–")) }
             td { (moment(work.sent_at, now)) }
             td { (audit_link(visitor, &work.metadata)) }
         }

@@ -1,10 +1,12 @@
 //! `/console/processes`: processes and pumps, and the instances of a process with what they wait for.
 
+use std::collections::BTreeMap;
+
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
 use underlay_core::limits::PAGE_ROWS_MAX;
-use underlay_core::{RecordedEvent, Version};
-use underlay_runtime::{ProcessInstance, ProcessSummary};
+use underlay_core::{CommitId, RecordedEvent, Version};
+use underlay_runtime::{CommandInfo, CommandStatus, ProcessInstance, ProcessSummary};
 
 use super::work_parts::{letter_link, stream_link, tabs};
 use crate::admin::FollowerBody;
@@ -29,6 +31,8 @@ const INSTANCE: &str = "/console/processes/{name}/{*instance}";
 const PUMP: &str = "/console/pumps/{name}";
 /// The last steps of an instance that its page shows.
 const STEPS_SHOWN: usize = 20;
+/// Commands that an instance waits for, and that its page looks for. Each is looked for among all that wait.
+const COMMANDS_LOOKED_FOR_MAX: usize = 8;
 
 pub(in crate::console) fn entries() -> Vec<Entry> {
     vec![
@@ -197,13 +201,19 @@ async fn instance(
     given.finish(&[])?;
     let found = instance_of(&visitor.app, &room, &visitor.principal, &process, &name).await?;
     let steps = last_steps(&visitor, &room, &found).await?;
+    let mut commands = BTreeMap::new();
+    for command in found.commands.iter().take(COMMANDS_LOOKED_FOR_MAX) {
+        let id = command.command_id;
+        let looked = visitor.app.engine().look_for_command(visitor.tenant(), id).await?;
+        commands.extend(looked.map(|info| (id, info)));
+    }
     let page = Page::new(&visitor, Some(Place::Processes), found.instance.clone());
     let page = page.below(Place::Processes.path(), "Processes").below(process_path(&process), process);
     Ok(page.respond(html! {
         (live("instance", html! {
             (facts(&visitor, &found))
             (letters(&visitor, &found))
-            (waits(&visitor, &found))
+            (waits(&visitor, &found, &commands))
         }))
         @if let Some(state) = &found.state {
             section aria-labelledby="state" { h2 id="state" { "What it knows" } (json(state.as_str())) }
@@ -255,7 +265,7 @@ fn letters(visitor: &Visitor, of: &ProcessInstance) -> Markup {
 }
 
 /// What an instance waits for, and would undo.
-fn waits(visitor: &Visitor, of: &ProcessInstance) -> Markup {
+fn waits(visitor: &Visitor, of: &ProcessInstance, looked: &BTreeMap<CommitId, CommandInfo>) -> Markup {
     let now = visitor.now();
     html! {
         @if !of.commands.is_empty() || !of.timers.is_empty() {
@@ -270,7 +280,7 @@ fn waits(visitor: &Visitor, of: &ProcessInstance) -> Markup {
                             td {
                                 @if let Some(letter) = command.held_by {
                                     (status(Tone::Bad, "held")) " behind dead letter " (letter_link(letter))
-                                } @else { (status(Tone::Busy, "on its way")) }
+                                } @else { (way_of(visitor, looked.get(&command.command_id))) }
                             }
                         }
                     }
@@ -288,6 +298,20 @@ fn waits(visitor: &Visitor, of: &ProcessInstance) -> Markup {
         @if !of.undos.is_empty() {
             p { "Where it fails it undoes, the last first: " (of.undos.join(", ")) "." }
         }
+    }
+}
+
+/// How far a command is that an instance waits for.
+fn way_of(visitor: &Visitor, looked: Option<&CommandInfo>) -> Markup {
+    let waiting = looked.and_then(|info| info.waiting.as_ref());
+    html! {
+        @match looked.map(|info| &info.status) {
+            Some(CommandStatus::Failed { died_at, .. }) => {
+                (status(Tone::Bad, "given up")) " " (moment(*died_at, visitor.now()))
+            }
+            _ => { (status(Tone::Busy, "on its way")) }
+        }
+        @if let Some(error) = waiting.and_then(|waiting| waiting.last_error.as_deref()) { ": " (sentence(error)) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
-use underlay_core::Json;
+use underlay_core::{Json, Timestamp};
 use underlay_runtime::Missed;
 
 use crate::admin::schedules::{
@@ -21,6 +21,8 @@ use crate::problem::Problem;
 
 const SCHEDULE: &str = "/console/schedules/{name}";
 const REMOVE: &str = "/console/schedules/{name}/remove";
+/// Moments after the next one that the page of a schedule shows.
+const MOMENTS_SHOWN: usize = 4;
 const MISSED: [(Missed, &str); 3] = [
     (Missed::One, "runs once, for the last of them"),
     (Missed::All, "runs for each of them"),
@@ -159,6 +161,14 @@ fn next_due(visitor: &Visitor, schedule: &ScheduleBody) -> Markup {
     }
 }
 
+/// The moments after the next one.
+fn moments_after_next(schedule: &ScheduleBody) -> Vec<Timestamp> {
+    let definition = Typed::of(schedule).put().and_then(PutBody::definition).ok();
+    let later = definition.zip(schedule.next_due_at);
+    let later = later.and_then(|(definition, next)| definition.moments_after(next, MOMENTS_SHOWN).ok());
+    later.unwrap_or_default()
+}
+
 fn about(missed: Missed) -> &'static str {
     MISSED.into_iter().find(|(known, _)| *known == missed).map_or("", |(_, about)| about)
 }
@@ -268,6 +278,10 @@ async fn show(
     let page = Page::new(&visitor, Some(Place::Schedules), schedule.name.clone());
     Ok(page.below(Place::Schedules.path(), "Schedules").respond(html! {
         p { "Next: " (next_due(&visitor, &schedule)) }
+        @let later = moments_after_next(&schedule);
+        @if !later.is_empty() {
+            p class="quiet" { "Then: " @for at in later { (moment(at, visitor.now())) " · " } "and so on." }
+        }
         (editor(&visitor, &Typed::of(&schedule), None))
         p { a href={ (schedule_path(&schedule.name)) "/remove" } { "Remove this schedule…" } }
     }))

@@ -51,7 +51,7 @@ pub(super) fn filter_pairs(filter: &WorkFilter) -> Vec<(&'static str, &str)> {
 /// The form that narrows a list down.
 pub(super) fn filter_form(path: &str, filter: &WorkFilter) -> Markup {
     html! {
-        form class="sheet fields" method="get" action=(path) aria-label="Filter" {
+        form class="sheet fields filter" method="get" action=(path) aria-label="Filter" {
             div class="field" {
                 label for="receiver" { "Receiver" }
                 input id="receiver" name="receiver" value=[filter.receiver.as_deref()] autocomplete="off";
