@@ -50,7 +50,7 @@ pub(crate) async fn find(
     Ok(Answer(standing_of(&app, &view).await?))
 }
 
-/// Where one stands.
+/// Where one stands: the store is asked, so whoever has just ordered something sees that.
 pub(crate) async fn standing_of(app: &App, view: &str) -> Result<ViewStanding, Error> {
     app.schema(view)?;
     app.engine().view_standing(view).await

@@ -91,7 +91,7 @@ impl FromRequest<App> for Posted {
         }
         let body = read(request, app).await?;
         let text = std::str::from_utf8(&body).map_err(|_| Problem::invalid("the form is not UTF-8"))?;
-        let mut fields = Parameters::parse(text, "the form", FORM_FIELDS_MAX)?;
+        let mut fields = Parameters::parse(text, "FORM_FIELDS_MAX", FORM_FIELDS_MAX)?;
         let token = fields.take(FIELD)?;
         if key.cookie.is_some() || !token.is_some_and(|token| key.has_made(&token)) {
             let detail = "the form is not one that was made for you here, or you have signed in since; go back, load \

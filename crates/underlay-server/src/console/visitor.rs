@@ -24,8 +24,6 @@ pub(crate) struct Visitor {
     pub(super) has_signed_in: bool,
     /// What was done just now, in a sentence.
     pub(super) notice: Option<&'static str>,
-    /// The page they look at, as it was asked for.
-    pub(super) address: String,
 }
 
 impl Visitor {
@@ -38,8 +36,7 @@ impl Visitor {
     ) -> Self {
         let pairs = uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
         let notice = pairs.filter(|(name, _)| *name == DONE).find_map(|(_, word)| notice(word));
-        let address = uri.path_and_query().map_or("/", |asked| asked.as_str()).to_owned();
-        Self { app: app.clone(), principal: principal.clone(), form_key, has_signed_in, notice, address }
+        Self { app: app.clone(), principal: principal.clone(), form_key, has_signed_in, notice }
     }
 
     /// Whether they may use what needs no name to know that: the log, the work, views as a whole.
@@ -73,7 +70,7 @@ impl FromRequestParts<App> for Given {
 
     async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, Problem> {
         let query = parts.uri.query().unwrap_or_default();
-        let mut parameters = Parameters::parse(query, "the query", PARAMETERS_MAX)?;
+        let mut parameters = Parameters::parse(query, "PARAMETERS_MAX", PARAMETERS_MAX)?;
         parameters.take_all(DONE);
         Ok(Self(parameters.without_empty()))
     }

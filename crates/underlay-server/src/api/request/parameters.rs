@@ -18,17 +18,17 @@ impl<S: Send + Sync> FromRequestParts<S> for Parameters {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        Self::parse(parts.uri.query().unwrap_or_default(), "the query", PARAMETERS_MAX)
+        Self::parse(parts.uri.query().unwrap_or_default(), "PARAMETERS_MAX", PARAMETERS_MAX)
     }
 }
 
 impl Parameters {
-    /// Reads what is written as the query of an address is; `what` it is, is for messages.
-    pub(crate) fn parse(query: &str, what: &str, max: usize) -> Result<Self, Problem> {
+    /// Reads what is written as the query of an address is; `limit` is the name of `max`.
+    pub(crate) fn parse(query: &str, limit: &str, max: usize) -> Result<Self, Problem> {
         let mut parameters = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             if parameters.len() == max {
-                return Err(Problem::invalid(format!("{what} has more than {max} parameters")));
+                return Err(Problem::invalid(format!("there are more than {limit} = {max} parameters")));
             }
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             parameters.push((decode(name)?, decode(value)?));
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     fn parse(query: &str) -> Result<Parameters, Problem> {
-        Parameters::parse(query, "the query", PARAMETERS_MAX)
+        Parameters::parse(query, "PARAMETERS_MAX", PARAMETERS_MAX)
     }
 
     #[test]

@@ -374,15 +374,10 @@ fn executed_part(visitor: &Visitor, executed: &Executed) -> Markup {
                             } @else { (event.event_type) }
                             " " small class="quiet" { (event.stream) ", version " (event.version) }
                         }
-                        (show::json(payload(event).as_str()))
+                        (show::json(event.payload.text().as_str()))
                     }
                 }
             }
         }
     }
-}
-
-/// The payload of an event as it is answered.
-fn payload(event: &underlay_core::RecordedEvent) -> String {
-    serde_json::to_string(&event.payload).unwrap_or_default()
 }
