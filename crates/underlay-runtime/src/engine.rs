@@ -25,7 +25,7 @@ use crate::work::Workers;
 use crate::{
     AsOf, EngineConfig, ExecuteError, ExecuteNamedError, Executed, OrderRequest, OrderStanding, PastState,
     QueueStanding, RebuildFrom, Registry, Request, Retried, RowAnswer, RowsAt, RunningWork, Standings,
-    ViewAnswer, ViewOrder, ViewState, WorkStandings, WorkerState,
+    ViewAnswer, ViewOrder, ViewStanding, ViewState, WorkStandings, WorkerState,
 };
 
 /// The ports an engine works with.
@@ -342,6 +342,14 @@ impl Engine {
         self.0.views.standings_now().await
     }
 
+    /// Where one view stands, and the store is asked now.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no such view; what the store says.
+    pub async fn view_standing(&self, view: &str) -> Result<ViewStanding, Error> {
+        self.0.views.standing_now(view).await
+    }
+
     /// Tries a view again that is stopped, in whatever process, and says what came of it. Every runner that
     /// had stopped there tries too.
     ///
@@ -408,8 +416,8 @@ impl Engine {
     /// by [`Engine::carry_out_order`].
     ///
     /// # Errors
-    /// [`Error::NotFound`] where there is no such view; [`Error::Invalid`] where another order is being carried out, or
-    /// a comparison would throw away what an interrupted rebuild has built; [`Error::ViewChanged`] where the rows that
+    /// [`Error::NotFound`] where there is no such view; [`Error::Busy`] where another order is being carried out;
+    /// [`Error::Invalid`] where a comparison would throw away what an interrupted rebuild has built; [`Error::ViewChanged`] where the rows that
     /// are to be compared were built by another definition.
     pub async fn order_view(&self, view: &str, request: &OrderRequest) -> Result<ViewOrder, Error> {
         self.0.views.order(view, request).await
@@ -433,7 +441,7 @@ impl Engine {
     /// [`Engine::discard_view`] gives it up or another order takes its place.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where nothing is ordered, or what was built is being swapped in.
+    /// [`Error::Invalid`] where nothing is ordered; [`Error::Busy`] where what was built is being swapped in.
     pub async fn cancel_order(&self, view: &str, by: &str) -> Result<OrderStanding, Error> {
         self.0.views.cancel_order(view, by).await
     }

@@ -28,7 +28,9 @@ pub use commands::{
 };
 pub use config::{EngineConfig, OnViewChange};
 pub use engine::{Engine, Ports, RowStore, RowStores, RunningViews, WorkPorts};
-pub use overview::{LetterCount, LetterOrder, Overview};
+pub use overview::{
+    LetterChoice, LetterCount, LetterOrder, LettersSettled, ListedWork, ListedWorkPage, Overview,
+};
 pub use processes::{
     BlockingLetter, ProcessFilter, ProcessInstance, ProcessPage, ProcessSummary, SentLetter, WaitedCommand,
     WaitedTimer,
@@ -42,4 +44,4 @@ pub use views::{
     OrderProgress, OrderRequest, OrderStanding, OrderState, RebuildFrom, Retried, RowAnswer, RowDifference,
     RowsAt, Standings, Verified, ViewAnswer, ViewOrder, ViewStanding, ViewState, ViewTask,
 };
-pub use work::{Holders, QueueStanding, ReceiverState, RunningWork, WorkStandings, WorkerState};
+pub use work::{QueueStanding, ReceiverState, RunningWork, WorkStandings, WorkerState};

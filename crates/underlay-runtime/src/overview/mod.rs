@@ -2,12 +2,14 @@
 //! computation, which `/readyz`, `GET /v1/admin/queues`, the console and the command line tell.
 
 mod letters;
+mod outbox;
 
 use std::sync::Arc;
 
 use underlay_core::{Error, SubscriberStanding};
 
-pub use letters::{LetterCount, LetterOrder};
+pub use letters::{LetterChoice, LetterCount, LetterOrder, LettersSettled};
+pub use outbox::{ListedWork, ListedWorkPage};
 
 use crate::known::Known;
 use crate::{Engine, FollowerStanding, QueueStanding, WorkStandings, WorkerState};

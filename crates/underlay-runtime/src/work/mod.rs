@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 use underlay_core::{Clock, Error, TenantId, Wakeups, WorkKind, WorkQueue, Worker, WorkerId, check_worker};
 
 pub(crate) use handlers::{HandlerEntry, Handling, check_handler};
-pub use holders::Holders;
+pub(crate) use holders::Holders;
 use receiver::Receivers;
 pub(crate) use receiver::{Attempt, GivenUp, NotDone, Receiver};
 pub use standing::{QueueStanding, ReceiverState, WorkStandings, WorkerState};

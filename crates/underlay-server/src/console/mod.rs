@@ -70,6 +70,11 @@ fn entries() -> Vec<Entry> {
         pages::views::entries(),
         pages::view::entries(),
         pages::send::entries(),
+        pages::commands::entries(),
+        pages::outbox::entries(),
+        pages::dead_letters::entries(),
+        pages::processes::entries(),
+        pages::schedules::entries(),
         pages::start::entries(),
     ];
     places.into_iter().flatten().collect()

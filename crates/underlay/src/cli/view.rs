@@ -7,7 +7,6 @@ use underlay_runtime::{Engine, Retried, ViewStanding};
 
 use super::followers::print_problem;
 use super::user::who;
-use super::view_orders::status_of;
 use super::{App, or_dash, print_json, print_list, print_table, view_orders};
 use crate::ExitError;
 
@@ -167,7 +166,7 @@ async fn retry(app: &App, view: &str) -> Result<(), ExitError> {
     }
     let text = match &retried {
         Retried::NotStopped { position } => {
-            let status = status_of(&app.engine, view).await?;
+            let status = app.engine.view_standing(view).await?.status;
             format!("it is not stopped; it is {status}, at position {position}")
         }
         Retried::WentOn { position } => {

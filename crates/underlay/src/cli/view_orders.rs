@@ -5,10 +5,9 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use clap::ArgMatches;
-use underlay_core::{Error, Timestamp};
+use underlay_core::Timestamp;
 use underlay_runtime::{
-    Engine, FollowerStatus, OrderRequest, OrderStanding, OrderState, RebuildFrom, RowDifference, Verified,
-    ViewOrder, ViewTask,
+    OrderRequest, OrderStanding, OrderState, RebuildFrom, RowDifference, Verified, ViewOrder, ViewTask,
 };
 
 use super::user::who;
@@ -23,7 +22,7 @@ const TOLD_INTERVAL_ELSEWHERE: Duration = Duration::from_secs(5);
 pub(super) async fn rebuild(app: &App, view: &str, matches: &ArgMatches) -> Result<(), ExitError> {
     let from = if matches.get_flag("anew") { RebuildFrom::Start } else { RebuildFrom::WhereItWas };
     let Some(order) = carry_out(app, view, ViewTask::Rebuild, from, matches).await? else { return Ok(()) };
-    let (generation, status) = (order.generation, status_of(&app.engine, view).await?);
+    let (generation, status) = (order.generation, app.engine.view_standing(view).await?.status);
     if app.json {
         let rebuilt = serde_json::json!({ "view": view, "generation": generation, "status": status });
         return print_json(&rebuilt);
@@ -111,13 +110,6 @@ pub(super) fn print_order(view: &str, standing: &OrderStanding) -> Result<(), Ex
         }
     };
     Ok(writeln!(std::io::stdout().lock(), "{view} {told}")?)
-}
-
-/// The word for where a view stands now.
-pub(super) async fn status_of(engine: &Engine, view: &str) -> Result<FollowerStatus, Error> {
-    let views = engine.view_standings_now().await?.views;
-    let standing = views.into_iter().find(|standing| standing.view == view);
-    standing.map(|standing| standing.status).ok_or_else(|| Error::NotFound(format!("view {view}")))
 }
 
 /// Orders something and carries it out here; none where it is left to others.

@@ -293,6 +293,7 @@ fn reads(known: &Known) -> Vec<Try> {
     let Known { letter, letter_key, letter_place, schedule, link, .. } = known;
     let schedules = "/v1/admin/schedules";
     let (queues, letters) = ("/v1/admin/queues", "/v1/admin/dead-letters");
+    let outbox = "/v1/admin/outbox";
     let get = |target: String| Asked::get(target).by(token);
     let stream = "/v1/streams/{stream}";
     let state = "/v1/streams/{stream}/state";
@@ -369,6 +370,11 @@ fn reads(known: &Known) -> Vec<Try> {
         of(letters, letter_place, Same, |after| get(format!("/v1/admin/dead-letters?after={after}"))),
         of(letters, letter_place, Same, |after| get(format!("/v1/admin/dead-letters?after={after}&limit=1"))),
         of(letters, vault, Same, |id| get(format!("/v1/admin/dead-letters?receiver={id}"))),
+        of(outbox, letter_key, Same, |key| get(format!("/v1/admin/outbox?key={key}"))),
+        of(outbox, letter_place, Same, |after| get(format!("/v1/admin/outbox?after={after}"))),
+        of(outbox, vault, Same, |id| get(format!("/v1/admin/outbox?receiver=vault&key={id}"))),
+        of("/v1/admin/processes", vault, Same, |id| get(format!("/v1/admin/processes?tenant={id}"))),
+        of("/v1/admin/pumps", vault, Same, |id| get(format!("/v1/admin/pumps?tenant={id}"))),
         of("/v1/admin/dead-letters/{id}", letter, Same, |id| get(format!("/v1/admin/dead-letters/{id}"))),
         of("/v1/admin/dead-letters/{id}", letter, Same, |id| {
             get(format!("/v1/admin/dead-letters/{}", id.replace('-', "")))
@@ -431,7 +437,7 @@ fn own_vaults(known: &Known, number: usize) -> [String; 2] {
 fn writes(known: &Known) -> Vec<Try> {
     use Wanted::Same;
     let Known { token, attacker, vault, key, command_id, waiting, version, letter, .. } = known;
-    let Known { schedule, link, .. } = known;
+    let Known { schedule, link, letter_key, .. } = known;
     let one_schedule = "/v1/admin/schedules/{name}";
     let remove = |name: &str| Asked::delete(format!("/v1/admin/schedules/{name}")).by(token);
     let yearly = format!(r#"{{"cron":"0 0 1 1 *","for":"vault/{SHARED}/fill","body":{{"secret":"x"}}}}"#);
@@ -518,6 +524,18 @@ fn writes(known: &Known) -> Vec<Try> {
         tries.push(of(route, letter, Same, order));
         tries.push(of(route, letter, Same, |id| order(&id.to_uppercase())));
         tries.push(of(route, letter, Same, |id| order(&id.replace('-', ""))));
+    }
+    for (route, last) in
+        [("/v1/admin/dead-letters/replay", "replay"), ("/v1/admin/dead-letters/discard", "discard")]
+    {
+        let order = |body: &str| post(format!("/v1/admin/dead-letters/{last}"), body);
+        tries.push(of(route, letter, Same, |id| order(&format!(r#"{{"ids":["{id}"]}}"#))));
+        tries.push(of(route, letter_key, Same, |key| order(&format!(r#"{{"key":"{key}"}}"#))));
+    }
+    for (route, of_what) in
+        [("/v1/admin/processes/{name}/retry", "processes"), ("/v1/admin/pumps/{name}/retry", "pumps")]
+    {
+        tries.push(of(route, vault, Same, |id| post(format!("/v1/admin/{of_what}/{id}/retry"), "")));
     }
     for (number, pair) in [(0, key), (2, command_id)] {
         for (number, route) in [(number, fill), (number + 1, operation)] {

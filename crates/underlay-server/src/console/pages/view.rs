@@ -48,7 +48,7 @@ async fn show(
     let asked = Asked::take(given, &schema)?;
     let body = all(app, &visitor.principal.actor).await?.into_iter().find(|body| body.name == view);
     let standing = match visitor.may(Use::Views) {
-        true => Some(standing_of(app, &view, visitor.notice.is_some()).await?),
+        true => Some(standing_of(app, &view).await?),
         false => None,
     };
     let found = match ViewQuery::parse(asked.parameters(), &schema, app.config().wait_max) {
