@@ -7,6 +7,7 @@ mod commands;
 mod config;
 mod engine;
 mod known;
+mod metrics;
 mod options;
 mod overview;
 mod processes;
@@ -26,6 +27,7 @@ pub use commands::{
 };
 pub use config::{EngineConfig, OnViewChange};
 pub use engine::{Engine, Ports, RowStore, RowStores, RunningViews, WorkPorts};
+pub use metrics::{Counter, Exposition, Family, Histogram, Kind, Samples};
 pub use overview::{LetterCount, LetterOrder, Overview};
 pub use processes::{
     BlockingLetter, ProcessFilter, ProcessInstance, ProcessPage, ProcessSummary, SentLetter, WaitedCommand,
