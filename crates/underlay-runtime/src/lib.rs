@@ -27,7 +27,7 @@ pub use commands::{
 };
 pub use config::{EngineConfig, OnViewChange};
 pub use engine::{Engine, Ports, RowStore, RowStores, RunningViews, WorkPorts};
-pub use metrics::{Counter, Exposition, Family, Histogram, Kind, Samples};
+pub use metrics::{Counter, Exposition, Family, Histogram, Kind, Lags, Samples};
 pub use overview::{LetterCount, LetterOrder, Overview};
 pub use processes::{
     BlockingLetter, ProcessFilter, ProcessInstance, ProcessPage, ProcessSummary, SentLetter, WaitedCommand,

@@ -23,5 +23,6 @@ pub(crate) use event_store::{MeasuredStore, StoreMetrics};
 pub use exposition::{Exposition, Family, Kind, Samples};
 pub use instruments::{Counter, Histogram};
 pub(crate) use schedules::ScheduleMetrics;
+pub use standings::Lags;
 pub(crate) use views::ViewMetrics;
 pub(crate) use work::{MeasuredReceiver, WorkMetrics};

@@ -144,18 +144,46 @@ static PUMP: Followers = Followers {
 /// The name for receivers that this program does not have.
 const UNKNOWN_RECEIVER: &str = "unknown";
 
-/// How long ago the first event was stored that follows a position, by position.
-type Lags = BTreeMap<Position, Duration>;
+/// How long ago the first event was stored that somebody has not taken who is at a position.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lags(BTreeMap<Position, Duration>);
 
-/// A follower, whatever it is.
-struct Stands<'s> {
+/// Somebody who follows the log.
+#[derive(Clone, Copy)]
+struct Follows<'s> {
     name: &'s str,
     status: FollowerStatus,
     position: Position,
     behind: u64,
 }
 
-impl<'s> From<&'s FollowerStanding> for Stands<'s> {
+impl<'s> Follows<'s> {
+    fn views(known: Option<&'s Standings>) -> Vec<Self> {
+        let views = known.into_iter().flat_map(|known| &known.views);
+        views
+            .map(|view| Self {
+                name: &view.view,
+                status: view.status,
+                position: view.position,
+                behind: view.behind,
+            })
+            .collect()
+    }
+
+    fn processes(known: Option<&'s Overview>) -> Vec<Self> {
+        known.into_iter().flat_map(|known| &known.processes).map(Self::from).collect()
+    }
+
+    fn pumps(known: Option<&'s Overview>) -> Vec<Self> {
+        known.into_iter().flat_map(|known| &known.pumps).map(Self::from).collect()
+    }
+
+    fn all(views: Option<&'s Standings>, work: Option<&'s Overview>) -> impl Iterator<Item = Self> {
+        Self::views(views).into_iter().chain(Self::processes(work)).chain(Self::pumps(work))
+    }
+}
+
+impl<'s> From<&'s FollowerStanding> for Follows<'s> {
     fn from(standing: &'s FollowerStanding) -> Self {
         let FollowerStanding { name, status, position, behind, .. } = standing;
         Self { name, status: *status, position: *position, behind: *behind }
@@ -172,44 +200,15 @@ impl Engine {
         self.schedule_metrics().write(out);
     }
 
-    /// Writes where everything stands, in whatever process it is kept. What is not known is left out.
+    /// How old that is which somebody has not taken who is behind the log. The store is asked for one event at each
+    /// place that somebody is at.
     ///
     /// # Errors
-    /// What the store says, where it is asked how old that is which somebody has not taken. Nothing was written then.
-    pub async fn write_standings(
-        &self,
-        out: &mut Exposition,
-        views: Option<&Standings>,
-        work: Option<&Overview>,
-    ) -> Result<(), Error> {
-        let views_stand: Vec<Stands<'_>> = views.iter().flat_map(|known| &known.views).map(|view| Stands {
-            name: &view.view,
-            status: view.status,
-            position: view.position,
-            behind: view.behind,
-        }).collect();
-        let processes: Vec<Stands<'_>> =
-            work.iter().flat_map(|work| &work.processes).map(Stands::from).collect();
-        let pumps: Vec<Stands<'_>> = work.iter().flat_map(|work| &work.pumps).map(Stands::from).collect();
-        let all = views_stand.iter().chain(&processes).chain(&pumps);
-        let lags = self.lags(all.filter(|one| one.behind > 0).map(|one| one.position).collect()).await?;
-        if let Some(known) = views {
-            out.begin(&HEAD).add(&[], known.head.number());
-            write_followers(out, &VIEW, &views_stand, &lags);
-            write_views(out, known);
-        }
-        if let Some(work) = work {
-            write_followers(out, &PROCESS, &processes, &lags);
-            write_followers(out, &PUMP, &pumps, &lags);
-            write_queues(out, &work.queues);
-            write_subscribers(out, work);
-        }
-        Ok(())
-    }
-
-    /// Asks for the one event that follows each of these positions.
-    async fn lags(&self, positions: BTreeSet<Position>) -> Result<Lags, Error> {
-        let mut lags = Lags::new();
+    /// What the store says.
+    pub async fn lags(&self, views: Option<&Standings>, work: Option<&Overview>) -> Result<Lags, Error> {
+        let behind = Follows::all(views, work).filter(|one| one.behind > 0);
+        let positions: BTreeSet<Position> = behind.map(|one| one.position).collect();
+        let mut lags = BTreeMap::new();
         for position in positions {
             let page =
                 self.store().read_all(&LogScope::EveryTenant, position, &LogFilter::default(), 1).await?;
@@ -218,15 +217,36 @@ impl Engine {
                 lags.insert(position, Duration::try_from(age).unwrap_or_default());
             }
         }
-        Ok(lags)
+        Ok(Lags(lags))
+    }
+
+    /// Writes where everything stands, in whatever process it is kept. What is not known is left out.
+    pub fn write_standings(
+        &self,
+        out: &mut Exposition,
+        views: Option<&Standings>,
+        work: Option<&Overview>,
+        lags: Option<&Lags>,
+    ) {
+        if let Some(known) = views {
+            out.begin(&HEAD).add(&[], known.head.number());
+            write_followers(out, &VIEW, &Follows::views(views), lags);
+            write_views(out, known);
+        }
+        if let Some(known) = work {
+            write_followers(out, &PROCESS, &Follows::processes(work), lags);
+            write_followers(out, &PUMP, &Follows::pumps(work), lags);
+            write_queues(out, &known.queues);
+            write_subscribers(out, known);
+        }
     }
 }
 
 fn write_followers(
     out: &mut Exposition,
     families: &'static Followers,
-    followers: &[Stands<'_>],
-    lags: &Lags,
+    followers: &[Follows<'_>],
+    lags: Option<&Lags>,
 ) {
     let mut statuses = out.begin(&families.status);
     for follower in followers {
@@ -240,9 +260,15 @@ fn write_followers(
     }
     let mut seconds = out.begin(&families.lag);
     for follower in followers {
-        // What has caught up meanwhile, or is at the head, is behind by nothing.
-        let lag = Some(follower).filter(|one| one.behind > 0).and_then(|one| lags.get(&one.position));
-        seconds.add(&[follower.name], lag.map_or(0.0, Duration::as_secs_f64));
+        match lags {
+            _ if follower.behind == 0 => seconds.add(&[follower.name], 0),
+            Some(Lags(lags)) => {
+                // Where nothing follows any more, an older copy of the log was restored.
+                let lag = lags.get(&follower.position).copied().unwrap_or_default();
+                seconds.add(&[follower.name], lag.as_secs_f64())
+            }
+            None => &mut seconds,
+        };
     }
 }
 

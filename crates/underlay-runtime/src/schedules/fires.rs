@@ -241,6 +241,8 @@ impl Timetable {
             options.urgent = definition.urgent;
             let (target, stored) = definition.stored()?;
             match self.commands.store_command(&request, target, stored, options).await {
+                // Another process was first, or this one before it ended.
+                Ok(submitted) if submitted.repeated => {}
                 Ok(_) => {
                     let is_late = now.duration_since(moment) > LATE_AFTER;
                     let counted = if is_late { &self.metrics.late } else { &self.metrics.on_time };

@@ -52,6 +52,8 @@ pub(crate) enum Use {
     Work,
     /// Views as a whole: the rows of all tenants.
     Views,
+    /// What is counted of the process, and where everything stands, over all tenants.
+    Metrics,
     /// What everybody who is let in may do.
     Anything,
 }
@@ -91,6 +93,11 @@ fn store_operators(app: &App) -> Vec<String> {
     config.store_operators.iter().chain(of_one_tenant).cloned().collect()
 }
 
+/// The roles of those who may read the metrics.
+fn metrics_readers(app: &App) -> Vec<String> {
+    app.config().metrics_readers.iter().cloned().chain(store_operators(app)).collect()
+}
+
 /// Lets a request in: finds out who asks, takes a place for them, and sees that they may. The only way
 /// to a handler of a tenant's data. Roles are looked at here, and in [`permit_command`].
 pub(crate) async fn admit(State((app, to)): State<(App, Use)>, mut request: Request, next: Next) -> Response {
@@ -98,8 +105,9 @@ pub(crate) async fn admit(State((app, to)): State<(App, Use)>, mut request: Requ
         Ok(entered) => entered,
         Err(problem) => return problem.into_response(),
     };
-    let only_read = matches!(*request.method(), Method::GET | Method::HEAD);
     request.extensions_mut().insert(principal);
+    let Some(place) = place else { return next.run(request).await };
+    let only_read = matches!(*request.method(), Method::GET | Method::HEAD);
     request.extensions_mut().insert(Room(place.clone()));
     let response = next.run(request).await;
     if response.extensions().get::<Lasting>().is_some() {
@@ -113,9 +121,14 @@ async fn enter(
     app: &App,
     to: Use,
     request: &mut Request,
-) -> Result<(Principal, std::sync::Arc<Place>), Problem> {
+) -> Result<(Principal, Option<std::sync::Arc<Place>>), Problem> {
     let principal = identify(app, request.headers()).await?;
-    let place = app.budgets().clone().enter(&principal.tenant)?;
+    // Where requests are refused for load, it is the metrics that say so: they take no place, and one text is written
+    // at a time.
+    let place = match to {
+        Use::Metrics => None,
+        _ => Some(app.budgets().clone().enter(&principal.tenant)?),
+    };
     let names = request.extract_parts::<RawPathParams>().await?;
     permit(app, &principal.actor, to, &names)?;
     Ok((principal, place))
@@ -153,6 +166,11 @@ fn permit(app: &App, actor: &Actor, to: Use, names: &RawPathParams) -> Result<()
         Use::Work => return Err(required(&app.config().operators)),
         Use::Views if operates_store(app, actor) => &[],
         Use::Views => return Err(required(&store_operators(app))),
+        Use::Metrics => {
+            let readers = metrics_readers(app);
+            let may = readers.iter().any(|role| actor.roles.contains(role));
+            return if may { Ok(()) } else { Err(required(&readers)) };
+        }
         Use::Anything => &[],
     };
     if suffice(actor, needed) { Ok(()) } else { Err(required(needed)) }

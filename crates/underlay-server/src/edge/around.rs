@@ -35,6 +35,7 @@ pub(crate) async fn around(State(app): State<App>, mut request: Request, next: N
     let takes_gzip = request.method() != Method::HEAD && takes_gzip(request.headers());
     let asked = Asked::read(app.request_ids(), request.headers());
     let line = AccessLine::begin(&app, &request, &asked);
+    let counted = app.metrics().requests.begun(&app, &request);
     let origin = cors::origin(app.config(), request.headers());
     let answering = async {
         let checked = check_start(&app, &request)
@@ -53,6 +54,10 @@ pub(crate) async fn around(State(app): State<App>, mut request: Request, next: N
         }
     };
     let mut response = asked.clone().answer(answering.instrument(asked.span())).await;
+    counted.answered(response.status());
+    if let Some((tenant, _)) = asked.caller() {
+        app.metrics().tenants.answered(tenant, response.status());
+    }
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
