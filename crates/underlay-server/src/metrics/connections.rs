@@ -10,7 +10,7 @@ static OPEN: Family = Family::new(
     "Connections of clients that are open, on the port that is asked.",
 );
 static ACCEPTED: Family = Family::new(
-    "underlay_http_connections_total",
+    "underlay_http_connections_accepted_total",
     Kind::Counter,
     &[],
     "Connections of clients that were accepted, on the port that is asked.",

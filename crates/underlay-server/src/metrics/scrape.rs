@@ -13,6 +13,8 @@ use underlay_runtime::{Exposition, Family, Kind, Lags};
 use super::{Connections, process};
 use crate::app::App;
 use crate::health::{self, Looked};
+use crate::parameters::Parameters;
+use crate::problem::Problem;
 
 /// Where metrics are read.
 pub(crate) const PATH: &str = "/metrics";
@@ -54,7 +56,12 @@ static PART_EXPIRY: Family = Family::new(
 pub(super) struct LastText(Mutex<Option<(Timestamp, Bytes)>>);
 
 /// `GET /metrics`: what is counted in this process, and where everything stands.
-pub(crate) async fn show(State(app): State<App>, connections: Option<Extension<Connections>>) -> Response {
+pub(crate) async fn show(
+    State(app): State<App>,
+    connections: Option<Extension<Connections>>,
+    parameters: Parameters,
+) -> Result<Response, Problem> {
+    parameters.finish(&[])?;
     let now = || app.engine().clock().now();
     // Whoever comes meanwhile waits, and is told the same.
     let mut last = app.metrics().last.0.lock().await;
@@ -74,7 +81,7 @@ pub(crate) async fn show(State(app): State<App>, connections: Option<Extension<C
     };
     drop(last);
     let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    ([(CONTENT_TYPE, content_type)], text).into_response()
+    Ok(([(CONTENT_TYPE, content_type)], text).into_response())
 }
 
 async fn write(app: &App, connections: Option<&Connections>) -> String {
