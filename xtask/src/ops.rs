@@ -56,7 +56,8 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     let alerts = after_each(&rules, "- alert: ");
     check_runbook(&alerts, &rules, &read(RUNBOOK)?)?;
     check_tests(&alerts, &read(TESTS)?)?;
-    let known: BTreeSet<&str> = metrics.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let known: BTreeSet<&str> =
+        metrics.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
     check_names(RULES, after_each(&rules, " expr: "), &known)?;
     check_names(DASHBOARD, expressions.iter().map(String::as_str), &known)?;
     let folder = TempDir::new()?;
@@ -144,7 +145,9 @@ fn check_names<'e>(
         for name in named {
             let of_histogram = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
             if !known.contains(name) && !of_histogram.is_some_and(|name| known.contains(name)) {
-                return Err(format!("{path} names {name}, which {METRICS} does not have: {expression}").into());
+                return Err(
+                    format!("{path} names {name}, which {METRICS} does not have: {expression}").into()
+                );
             }
         }
     }

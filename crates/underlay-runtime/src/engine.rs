@@ -144,11 +144,8 @@ impl Engine {
         registry.validate()?;
         config.validate()?;
         let store_metrics = Arc::<StoreMetrics>::default();
-        let measured = MeasuredStore {
-            store: ports.store,
-            clock: ports.clock.clone(),
-            metrics: store_metrics.clone(),
-        };
+        let measured =
+            MeasuredStore { store: ports.store, clock: ports.clock.clone(), metrics: store_metrics.clone() };
         let ports = Ports { store: Arc::new(measured), ..ports };
         let commands = Arc::new(Commands::new(&ports, &registry, &config));
         let views = Arc::new(Views::new(&ports, row_stores, &registry, &config)?);

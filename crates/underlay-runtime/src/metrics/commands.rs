@@ -120,8 +120,6 @@ impl CommandMetrics {
             durations.add_histogram(&[category, name], &measured.duration);
         }
         out.begin(&CONFLICTS).add(&[], self.conflicts.get());
-        out.begin(&STATE_READS)
-            .add(&["hit"], self.cache_hits.get())
-            .add(&["miss"], self.cache_misses.get());
+        out.begin(&STATE_READS).add(&["hit"], self.cache_hits.get()).add(&["miss"], self.cache_misses.get());
     }
 }

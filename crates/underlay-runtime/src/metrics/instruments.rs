@@ -5,8 +5,8 @@ use underlay_core::Timestamp;
 
 /// Up to which times a histogram tells them apart, in microseconds.
 const TIMES: [u64; 15] = [
-    500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000,
-    10_000_000, 30_000_000,
+    500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
+    5_000_000, 10_000_000, 30_000_000,
 ];
 
 /// A number that only grows.
@@ -71,7 +71,10 @@ impl Histogram {
 }
 
 /// Exact up to 285 years.
-#[expect(clippy::cast_precision_loss, reason = "a sum beyond 2^53 microseconds is off by less than a millisecond")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a sum beyond 2^53 microseconds is off by less than a millisecond"
+)]
 fn seconds(microseconds: u64) -> f64 {
     microseconds as f64 / 1e6
 }

@@ -289,7 +289,10 @@ fn write_views(out: &mut Exposition, known: &Standings) {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a share of a log of more than 2^53 events is told well enough")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a share of a log of more than 2^53 events is told well enough"
+)]
 fn ratio(of: Position, head: Position) -> f64 {
     (of.number() as f64 / head.number().max(1) as f64).min(1.0)
 }

@@ -29,12 +29,8 @@ static GIVEN_UP: Family = Family::new(
     &["receiver", "kind"],
     "Pieces of work that this process gave up, which became dead letters.",
 );
-static RUNNING: Family = Family::new(
-    "underlay_work_running",
-    Kind::Gauge,
-    &[],
-    "Attempts that go on in this process.",
-);
+static RUNNING: Family =
+    Family::new("underlay_work_running", Kind::Gauge, &[], "Attempts that go on in this process.");
 static BUFFERED: Family = Family::new(
     "underlay_work_buffered_bytes",
     Kind::Gauge,

@@ -28,9 +28,7 @@ use axum::http::StatusCode;
 use serde::Serialize;
 use underlay_core::reasons::{OLDER_COPY, READS_ONLY};
 use underlay_core::{Error, Position, Timestamp};
-use underlay_runtime::{
-    FollowerStanding, FollowerStatus, Overview, QueueStanding, Standings, ViewStanding,
-};
+use underlay_runtime::{FollowerStanding, FollowerStatus, Overview, QueueStanding, Standings, ViewStanding};
 
 use super::stopping::Stopping;
 use crate::answer::Answer;
@@ -280,8 +278,10 @@ fn troubles(app: &App) -> impl Iterator<Item = (&'static str, Option<String>)> {
 fn body(app: &App, looked: Looked) -> ReadyBody {
     let is_open = app.config().is_open();
     let health = |is_ready: bool| if is_ready { Health::Ready } else { Health::Degraded };
-    let parts: BTreeMap<_, _> =
-        parts_ready(app, Some(&looked)).into_iter().map(|(part, is_ready)| (part, health(is_ready))).collect();
+    let parts: BTreeMap<_, _> = parts_ready(app, Some(&looked))
+        .into_iter()
+        .map(|(part, is_ready)| (part, health(is_ready)))
+        .collect();
     let Looked { views, work } = looked;
     let position = views.as_ref().map(|standings| standings.head);
     let stopped = views.into_iter().flat_map(|standings| standings.views);

@@ -12,12 +12,8 @@ static CPU: Family = Family::new(
     &[],
     "Processor time of the process, of its own and of the system for it.",
 );
-static RESIDENT: Family = Family::new(
-    "process_resident_memory_bytes",
-    Kind::Gauge,
-    &[],
-    "Memory of the process that is in RAM.",
-);
+static RESIDENT: Family =
+    Family::new("process_resident_memory_bytes", Kind::Gauge, &[], "Memory of the process that is in RAM.");
 static VIRTUAL: Family =
     Family::new("process_virtual_memory_bytes", Kind::Gauge, &[], "Addresses that the process has mapped.");
 static OPEN_FDS: Family =

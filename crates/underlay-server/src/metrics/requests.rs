@@ -135,7 +135,8 @@ mod tests {
 
     #[test]
     fn a_status_is_of_the_class_of_its_first_digit() {
-        for (status, class) in [(100, "1xx"), (204, "2xx"), (399, "3xx"), (429, "4xx"), (599, "5xx"), (999, "none")]
+        for (status, class) in
+            [(100, "1xx"), (204, "2xx"), (399, "3xx"), (429, "4xx"), (599, "5xx"), (999, "none")]
         {
             assert_eq!(STATUSES[status_class(StatusCode::from_u16(status).ok())], class);
         }

@@ -58,7 +58,8 @@ async fn what_was_done_is_counted_by_its_outcome() {
         value(&text, &format!("underlay_commands_total{{{labels}}}"))
     };
     assert_eq!((deposit("accepted"), deposit("repeated"), deposit("failed")), (2.0, 1.0, 0.0));
-    let withdrawals = "underlay_commands_total{category=\"account\",command=\"withdraw\",outcome=\"refused\"}";
+    let withdrawals =
+        "underlay_commands_total{category=\"account\",command=\"withdraw\",outcome=\"refused\"}";
     assert_eq!(value(&text, withdrawals), 1.0);
     let count = "underlay_command_duration_seconds_count{category=\"account\",command=\"deposit\"}";
     assert_eq!(value(&text, count), 3.0);
@@ -115,7 +116,10 @@ async fn nothing_of_a_request_and_no_tenant_is_told_unless_it_is_named() {
     for secret in ["sesame", "poppy", "hazel", "HAZEL", "acme"] {
         assert!(!text.contains(secret), "{secret} in\n{text}");
     }
-    assert_eq!(value(&text, "underlay_http_requests_total{route=\"none\",method=\"GET\",status=\"4xx\"}"), 1.0);
+    assert_eq!(
+        value(&text, "underlay_http_requests_total{route=\"none\",method=\"GET\",status=\"4xx\"}"),
+        1.0
+    );
     let named = Place::with(|config| {
         let mut config = of_many_tenants(config);
         config.metrics_tenants = vec!["poppy".to_owned()];
@@ -158,7 +162,11 @@ async fn a_view_that_stopped_is_told_with_how_far_it_is_behind() {
     let column =
         Column { name: "other".into(), column_type: ColumnType::Text, nullable: false, indexed: false };
     let schema = ViewSchema::new("balances", 1, vec![column]);
-    place.read_models.prepare(&schema, Checkpoint::start(underlay_core::EventStore::store_id(&place.store))).await.unwrap();
+    place
+        .read_models
+        .prepare(&schema, Checkpoint::start(underlay_core::EventStore::store_id(&place.store)))
+        .await
+        .unwrap();
     let _views = place.engine.start_views();
     place.engine.wait_for_view("balances", Position::from_number(1), Duration::MAX).await.unwrap_err();
     place.deposit("cash", "1").await;
@@ -253,7 +261,8 @@ fn told(text: &str) -> BTreeMap<String, Told> {
             let told = metrics.entry(name.to_owned()).or_default();
             assert!(told.about.is_empty(), "{name} is told twice");
             told.about = about.to_owned();
-        } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
+        } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' '))
+        {
             metrics.get_mut(name).unwrap().kind = kind.to_owned();
         } else {
             let (name, rest) = line.split_at(line.find(['{', ' ']).unwrap());
@@ -305,7 +314,8 @@ async fn the_table_of_metrics_is_what_a_service_tells() {
     for name in rows.keys() {
         assert!(told.contains_key(*name) || by_listener.contains(name), "docs/metrics.md lists {name}");
     }
-    let wanted: Vec<String> = told.iter().filter_map(|(name, told)| row_wanted(name, told, rows.get(name.as_str()))).collect();
+    let wanted: Vec<String> =
+        told.iter().filter_map(|(name, told)| row_wanted(name, told, rows.get(name.as_str()))).collect();
     assert!(wanted.is_empty(), "docs/metrics.md has not, in this form:\n{}", wanted.join("\n"));
 }
 
@@ -318,7 +328,8 @@ fn row_wanted(name: &str, Told { kind, about, labels }: &Told, row: Option<&&str
         None => stands.to_owned(),
         Some(labels) => {
             let standing: BTreeSet<&str> = stands.split(", ").map(|label| label.trim_matches('`')).collect();
-            match labels.iter().map(String::as_str).eq(standing.into_iter().filter(|label| !label.is_empty())) {
+            match labels.iter().map(String::as_str).eq(standing.into_iter().filter(|label| !label.is_empty()))
+            {
                 true => stands.to_owned(),
                 false => labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", "),
             }

@@ -136,7 +136,8 @@ async fn compare_over_time(site: &Site, attack: &mut Attack) -> Result<()> {
         format!("who has nothing is told of queues: {}", queues.body)
     });
     // What is over all tenants is for no operator of one.
-    for target in ["/v1/admin/views", "/v1/admin/views/secrets", "/v1/admin/views/secrets/parked", "/metrics"] {
+    for target in ["/v1/admin/views", "/v1/admin/views/secrets", "/v1/admin/views/secrets/parked", "/metrics"]
+    {
         let told = site.door.ask(&Asked::get(target).by(token), &site.known).await?;
         attack.judge(told.status != 403, || format!("GET {target}: {} {}", told.status, told.body));
     }
