@@ -14,8 +14,8 @@ static ATTEMPTS: Family = Family::new(
     "underlay_work_attempts_total",
     Kind::Counter,
     &["receiver", "kind", "outcome"],
-    "Attempts at work in this process: done, failed, left for another program, or cut by their time or the end of a \
-     term.",
+    "Attempts at work in this process: done, failed, left for another program, or cut by their time, a panic or the \
+     end of a term.",
 );
 static DURATION: Family = Family::new(
     "underlay_work_attempt_duration_seconds",
