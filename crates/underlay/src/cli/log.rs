@@ -26,6 +26,10 @@ use underlay_server::ACCESS_LOG_TARGET;
 
 /// Lines that were logged and not written yet.
 const LINES_WAITING_MAX: usize = 8_192;
+/// Bytes that are written at once, about.
+const WRITTEN_AT_ONCE_MAX: usize = 64 << 10;
+/// How long lines gather before they are written, where several had come at once.
+const GATHERED_FOR: Duration = Duration::from_millis(1);
 /// How long the end of a program may wait for its last lines to be written.
 const LAST_LINES_WAIT_MAX: Duration = Duration::from_secs(1);
 
@@ -68,23 +72,46 @@ impl Lines {
     }
 }
 
+/// Writes lines as they come. Where they come one upon the other, those of a moment are written at once: a service that
+/// is asked much has a line for every request, and to be woken for each costs more than to write it.
 fn write(mut sink: impl Write, lines: &Receiver<Told>, left_out: &AtomicU64) {
-    for told in lines {
-        // Where standard error is gone, nobody is left to hear of it.
-        let _unheard = match told {
-            Told::Line(line) => match left_out.swap(0, Ordering::Relaxed) {
-                0 => sink.write_all(&line),
-                count => {
-                    writeln!(sink, "{count} lines of the access log were left out: it was not read in time")
-                        .and_then(|()| sink.write_all(&line))
+    let mut text = Vec::new();
+    while let Ok(first) = lines.recv() {
+        let mut next = Some(first);
+        let mut count = 0;
+        while let Some(told) = next {
+            match told {
+                Told::Line(line) => {
+                    match left_out.swap(0, Ordering::Relaxed) {
+                        0 => {}
+                        count => text.extend_from_slice(
+                            format!(
+                                "{count} lines of the access log were left out: it was not read in time\n"
+                            )
+                            .as_bytes(),
+                        ),
+                    }
+                    text.extend_from_slice(&line);
+                    count += 1;
                 }
-            },
-            Told::Flush(flushed) => {
-                let _waits_no_more = flushed.try_send(());
-                sink.flush()
+                Told::Flush(flushed) => {
+                    write_out(&mut sink, &mut text);
+                    let _waits_no_more = flushed.try_send(());
+                }
             }
-        };
+            next = if text.len() < WRITTEN_AT_ONCE_MAX { lines.try_recv().ok() } else { None };
+        }
+        write_out(&mut sink, &mut text);
+        if count > 1 {
+            std::thread::sleep(GATHERED_FOR);
+        }
     }
+}
+
+fn write_out(sink: &mut impl Write, text: &mut Vec<u8>) {
+    // Where standard error is gone, nobody is left to hear of it.
+    let _unheard = sink.write_all(text).and_then(|()| sink.flush());
+    text.clear();
 }
 
 impl Drop for LastLines {
