@@ -1,8 +1,9 @@
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use axum::RequestExt;
 use axum::extract::{RawPathParams, Request, State};
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use underlay_core::Actor;
@@ -101,13 +102,18 @@ fn metrics_readers(app: &App) -> Vec<String> {
 /// Lets a request in: finds out who asks, takes a place for them, and sees that they may. The only way
 /// to a handler of a tenant's data. Roles are looked at here, and in [`permit_command`].
 pub(crate) async fn admit(State((app, to)): State<(App, Use)>, mut request: Request, next: Next) -> Response {
-    let (principal, place) = match enter(&app, to, &mut request).await {
+    if to == Use::Metrics {
+        return admit_to_metrics(&app, request, next).await;
+    }
+    let (principal, place) = match enter(&app, request.headers()).await {
         Ok(entered) => entered,
         Err(problem) => return problem.into_response(),
     };
-    request.extensions_mut().insert(principal);
-    let Some(place) = place else { return next.run(request).await };
+    if let Err(problem) = permit_request(&app, &principal.actor, to, &mut request).await {
+        return problem.into_response();
+    }
     let only_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    request.extensions_mut().insert(principal);
     request.extensions_mut().insert(Room(place.clone()));
     let response = next.run(request).await;
     if response.extensions().get::<Lasting>().is_some() {
@@ -117,25 +123,49 @@ pub(crate) async fn admit(State((app, to)): State<(App, Use)>, mut request: Requ
     keep(response, place, only_read)
 }
 
-async fn enter(
-    app: &App,
-    to: Use,
-    request: &mut Request,
-) -> Result<(Principal, Option<std::sync::Arc<Place>>), Problem> {
-    let principal = identify(app, request.headers()).await?;
-    // Where requests are refused for load, it is the metrics that say so: they take no place, and one text is written
-    // at a time.
-    let place = match to {
-        Use::Metrics => None,
-        _ => Some(app.budgets().clone().enter(&principal.tenant)?),
+/// Lets in whoever may read the metrics. Where requests are refused for load, it is the metrics that say so: they take no
+/// place, and one text is written at a time.
+async fn admit_to_metrics(app: &App, mut request: Request, next: Next) -> Response {
+    let permitted = match identify(app, request.headers()).await {
+        Ok(principal) => permit_request(app, &principal.actor, Use::Metrics, &mut request).await,
+        Err(problem) => Err(problem),
     };
-    let names = request.extract_parts::<RawPathParams>().await?;
-    permit(app, &principal.actor, to, &names)?;
+    match permitted {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// Finds out who asks, and takes a place for them.
+pub(crate) async fn enter(app: &App, headers: &HeaderMap) -> Result<(Principal, Arc<Place>), Problem> {
+    let principal = identify(app, headers).await?;
+    let place = app.budgets().clone().enter(&principal.tenant)?;
     Ok((principal, place))
 }
 
+/// Sees that somebody may use the address of a request.
+pub(crate) async fn permit_request(
+    app: &App,
+    actor: &Actor,
+    to: Use,
+    request: &mut Request,
+) -> Result<(), Problem> {
+    let names = request.extract_parts::<RawPathParams>().await?;
+    let name = |wanted: &str| {
+        // Where a program mounts the router below a name of its own, that one comes first.
+        names.iter().filter(|(name, _)| *name == wanted).last().map_or("", |(_, value)| value)
+    };
+    permit(app, actor, to, name)
+}
+
+/// Whether somebody may use what has no name of its own: the log, the work, views as a whole. Who may use what goes by a
+/// name depends on the name, and nobody is told yes here.
+pub(crate) fn may(app: &App, actor: &Actor, to: Use) -> bool {
+    !matches!(to, Use::Command | Use::Operation | Use::View) && permit(app, actor, to, |_| "").is_ok()
+}
+
 /// Who asks, in the roles they have here.
-pub(crate) async fn identify(app: &App, headers: &axum::http::HeaderMap) -> Result<Principal, Problem> {
+pub(crate) async fn identify(app: &App, headers: &HeaderMap) -> Result<Principal, Problem> {
     let clock = &**app.engine().clock();
     let mut principal = app.admission().identify(app.config(), clock, headers).await?;
     if app.config().is_open() {
@@ -146,12 +176,13 @@ pub(crate) async fn identify(app: &App, headers: &axum::http::HeaderMap) -> Resu
     Ok(principal)
 }
 
-fn permit(app: &App, actor: &Actor, to: Use, names: &RawPathParams) -> Result<(), Problem> {
+fn permit<'a>(
+    app: &App,
+    actor: &Actor,
+    to: Use,
+    name: impl Fn(&'static str) -> &'a str,
+) -> Result<(), Problem> {
     let registry = app.engine().registry();
-    let name = |wanted: &str| {
-        // Where a program mounts the router below a name of its own, that one comes first.
-        names.iter().filter(|(name, _)| *name == wanted).last().map_or("", |(_, value)| value)
-    };
     // What there is not needs no role: the handler says that it is not there.
     let needed = match to {
         Use::Command => registry.command_roles(name("category"), name("command")),

@@ -53,7 +53,10 @@ async fn every_attempt_is_counted_once_whatever_comes_of_it() {
     let duration = "underlay_work_attempt_duration_seconds";
     assert_eq!(value(&text, &format!("{duration}_count{{receiver=\"scribe\",kind=\"message\"}}")), 9.0);
     let sum = value(&text, &format!("{duration}_sum{{receiver=\"scribe\",kind=\"message\"}}"));
-    assert!(sum >= (TIMEOUT * 5).as_secs_f64() && sum < (TIMEOUT * 5 + Duration::from_secs(9)).as_secs_f64(), "{sum}");
+    assert!(
+        sum >= (TIMEOUT * 5).as_secs_f64() && sum < (TIMEOUT * 5 + Duration::from_secs(9)).as_secs_f64(),
+        "{sum}"
+    );
     // Two engines of one process stay apart.
     let other = self::text(&engine_of_another);
     assert_eq!(value(&other, "underlay_work_given_up_total{receiver=\"clerk\",kind=\"message\"}"), 0.0);
