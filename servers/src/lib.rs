@@ -16,6 +16,7 @@ mod exim;
 mod newest;
 mod pgbouncer;
 mod postgres;
+mod promtool;
 mod required;
 mod umadb;
 
@@ -28,6 +29,7 @@ pub use self::debian::install;
 pub use self::exim::{AddressAnswer, EXIM_VARIABLE, Exim};
 pub use self::pgbouncer::Pgbouncer;
 pub use self::postgres::{Postgres, Shutdown, postgres_program};
+pub use self::promtool::promtool;
 pub use self::required::{Missing, REQUIRE_VARIABLE, is_required};
 pub use self::umadb::Umadb;
 

@@ -9,18 +9,17 @@
 //! The tool is installed from PyPI into the target directory, in one version. Where it cannot be had, that is said with
 //! the reason; with `REQUIRE_SERVERS=1` it is a failure.
 
-use std::env;
 use std::fs;
-use std::io::{BufRead, BufReader, Lines};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::Command;
 
 use clap::ArgMatches;
 use servers::{Missing, is_required};
 use tempfile::TempDir;
 
 use crate::cargo::{output, run as run_program, target_directory};
-use crate::{Result, repository, test};
+use crate::ledger::Ledger;
+use crate::{Result, ledger, repository};
 
 /// The version of the tool. Another one finds other things.
 const VERSION: &str = "4.32.5";
@@ -45,8 +44,8 @@ expected-statuses = ["2xx", "400", "401", "403", "404", "409", "410", "422", "50
 "#;
 /// The roles of whoever tries the ledger with tokens.
 const ROLES: [&str; 4] = ["operator", "log-reader", "members", "payments"];
-/// What the ledger says once it can be asked.
-const LISTENS: &str = " is listening on ";
+/// A wait that ends soon ends the trial of it soon.
+const SOON: [&str; 2] = ["--server-wait-max", "1s"];
 
 pub(crate) fn command() -> clap::Command {
     clap::Command::new("contract").about("Tries the API of the ledger as its own description has it")
@@ -72,23 +71,20 @@ pub(crate) fn check(root: &Path) -> Result<()> {
             return Ok(());
         }
     };
-    let ledger = match env::var_os(test::LEDGER_VARIABLE) {
-        Some(program) => program.into(),
-        None => test::build_release_ledger(root)?,
-    };
+    let ledger = ledger::program(root)?;
     let folder = TempDir::new()?;
     let settings = folder.path().join("schemathesis.toml");
     fs::write(&settings, SETTINGS)?;
     println!("\nan open ledger");
-    Ledger::start(&ledger, &folder, &[])?.try_with(&tool, &settings, None)?;
+    try_with(&Ledger::start(&ledger, &folder, &SOON)?, &tool, &settings, None)?;
     let tokens = folder.path().join("tokens").display().to_string();
     let mut new_token = Command::new(&ledger);
     new_token.current_dir(&folder).args(["token", "new", "--tenant", "main", "--actor", "contract"]);
     new_token.args(["--tokens", &tokens]).args(ROLES.iter().flat_map(|role| ["--role", role]));
     let token = output(&mut new_token)?;
     println!("\na ledger with tokens");
-    let started = Ledger::start(&ledger, &folder, &["--tokens", &tokens])?;
-    started.try_with(&tool, &settings, Some(token.trim()))
+    let options = [&["--tokens", &tokens], &SOON[..]].concat();
+    try_with(&Ledger::start(&ledger, &folder, &options)?, &tool, &settings, Some(token.trim()))
 }
 
 /// The tool, in an environment of its own.
@@ -104,55 +100,13 @@ fn install(root: &Path) -> servers::Result<PathBuf> {
     Ok(tool)
 }
 
-/// A ledger that runs until it is dropped.
-struct Ledger {
-    process: Child,
-    address: String,
-    /// What it goes on to say: it fails where nobody could hear it.
-    _says: Option<Lines<BufReader<ChildStdout>>>,
-}
-
-impl Ledger {
-    fn start(program: &Path, folder: &TempDir, options: &[&str]) -> Result<Self> {
-        let mut command = Command::new(program);
-        // A wait that ends soon ends the trial of it soon.
-        command.args([
-            "serve",
-            "--database",
-            "memory:",
-            "--listen",
-            "127.0.0.1:0",
-            "--server-wait-max",
-            "1s",
-        ]);
-        command.args(options).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut process = command.spawn()?;
-        let mut says = process.stdout.take().map(|pipe| BufReader::new(pipe).lines());
-        let first = says.as_mut().and_then(Iterator::next).transpose()?.unwrap_or_default();
-        let address = first.split_once(LISTENS).map(|(_, address)| address.trim().to_owned());
-        // Ended by the drop, whatever it has said.
-        let started = Self { process, address: address.unwrap_or_default(), _says: says };
-        if started.address.is_empty() {
-            return Err(format!("the ledger says {first:?}, and not where it listens").into());
-        }
-        Ok(started)
+/// Lets the tool try a ledger.
+fn try_with(ledger: &Ledger, tool: &Path, settings: &Path, token: Option<&str>) -> Result<()> {
+    let mut command = Command::new(tool);
+    command.arg("--config-file").arg(settings).arg("run");
+    command.arg(format!("{}/openapi.json", ledger.address())).env("NO_COLOR", "1");
+    if let Some(token) = token {
+        command.args(["--header", &format!("Authorization: Bearer {token}")]);
     }
-
-    fn try_with(&self, tool: &Path, settings: &Path, token: Option<&str>) -> Result<()> {
-        let mut command = Command::new(tool);
-        command.arg("--config-file").arg(settings).arg("run");
-        command.arg(format!("{}/openapi.json", self.address)).env("NO_COLOR", "1");
-        if let Some(token) = token {
-            command.args(["--header", &format!("Authorization: Bearer {token}")]);
-        }
-        run_program(&mut command).map_err(|_| "the ledger does not answer as it is described".into())
-    }
-}
-
-impl Drop for Ledger {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+    run_program(&mut command).map_err(|_| "the ledger does not answer as it is described".into())
 }

@@ -19,6 +19,8 @@ mod crash;
 mod deny;
 mod faults;
 mod harness;
+mod ledger;
+mod ops;
 mod order;
 mod package;
 mod peers;
@@ -58,6 +60,7 @@ const COMMANDS: &[Entry] = &[
     (tidy::command, tidy::run),
     (api::command, api::run),
     (contract::command, contract::run),
+    (ops::command, ops::run),
     (deny::command, deny::run),
     (package::command, package::run),
     (attack::command, attack::run),

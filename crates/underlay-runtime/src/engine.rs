@@ -14,6 +14,9 @@ use underlay_core::{
 };
 
 use crate::commands::Commands;
+use crate::metrics::{
+    CommandMetrics, MeasuredStore, ScheduleMetrics, StoreMetrics, ViewMetrics, WorkMetrics,
+};
 use crate::overview::KnownStandings;
 use crate::processes::Processes;
 use crate::pumps::Pumps;
@@ -107,6 +110,7 @@ struct Inner {
     pumps: Arc<Pumps>,
     /// What the store last said of all pumps.
     known_standings: KnownStandings,
+    store_metrics: Arc<StoreMetrics>,
 }
 
 impl std::fmt::Debug for Inner {
@@ -140,6 +144,10 @@ impl Engine {
     ) -> Result<Self, Error> {
         registry.validate()?;
         config.validate()?;
+        let store_metrics = Arc::<StoreMetrics>::default();
+        let measured =
+            MeasuredStore { store: ports.store, clock: ports.clock.clone(), metrics: store_metrics.clone() };
+        let ports = Ports { store: Arc::new(measured), ..ports };
         let commands = Arc::new(Commands::new(&ports, &registry, &config));
         let recent_log = Arc::new(RecentLog::new(ports.store.clone(), &*ports.wakeups));
         let views = Arc::new(Views::new(&ports, &recent_log, row_stores, &registry, &config)?);
@@ -159,6 +167,7 @@ impl Engine {
             workers,
             pumps,
             known_standings,
+            store_metrics,
         })))
     }
 
@@ -173,6 +182,26 @@ impl Engine {
 
     pub(crate) fn known_standings(&self) -> &KnownStandings {
         &self.0.known_standings
+    }
+
+    pub(crate) fn store_metrics(&self) -> &StoreMetrics {
+        &self.0.store_metrics
+    }
+
+    pub(crate) fn command_metrics(&self) -> &CommandMetrics {
+        self.0.commands.metrics()
+    }
+
+    pub(crate) fn view_metrics(&self) -> &ViewMetrics {
+        self.0.views.metrics()
+    }
+
+    pub(crate) fn work_metrics(&self) -> &WorkMetrics {
+        self.0.workers.metrics()
+    }
+
+    pub(crate) fn schedule_metrics(&self) -> &ScheduleMetrics {
+        self.0.timetable.metrics()
     }
 
     /// The log.

@@ -8,6 +8,7 @@ mod commands;
 mod config;
 mod engine;
 mod known;
+mod metrics;
 mod options;
 mod overview;
 mod processes;
@@ -28,6 +29,7 @@ pub use commands::{
 };
 pub use config::{EngineConfig, OnViewChange};
 pub use engine::{Engine, Ports, RowStore, RowStores, RunningViews, WorkPorts};
+pub use metrics::{Counter, Exposition, Family, Histogram, Kind, Lags, Samples};
 pub use overview::{
     LetterChoice, LetterCount, LetterOrder, LettersSettled, ListedWork, ListedWorkPage, Overview,
 };

@@ -10,6 +10,7 @@ use crate::door::admission::Admission;
 use crate::edge::asked::RequestIds;
 use crate::feed::{FollowedRows, Shown};
 use crate::links::LINKS_AT_ONCE_MAX;
+use crate::metrics::Metrics;
 use crate::{LogReaders, ServerConfig};
 
 /// What every handler works with. A clone is a reference count.
@@ -25,13 +26,17 @@ struct Inner {
     admission: Admission,
     request_ids: RequestIds,
     links_at_once: Semaphore,
+    metrics: Metrics,
     schemas: Vec<ViewSchema>,
     roles: Vec<String>,
     document: OnceLock<Document>,
 }
 
 impl App {
-    pub(crate) fn new(engine: Engine, config: ServerConfig) -> Self {
+    /// # Errors
+    /// [`Error::Invalid`] where a part of the configuration makes no sense.
+    pub(crate) fn new(engine: Engine, config: ServerConfig) -> Result<Self, Error> {
+        let metrics = Metrics::new(&config)?;
         let schemas = engine.registry().views();
         let budgets = Arc::new(Budgets::new(&config));
         let tail = Tail::new(&engine, TailBounds::default());
@@ -42,9 +47,10 @@ impl App {
             roles.extend(readers.iter().cloned());
         }
         roles.extend(config.operators.iter().chain(&config.store_operators).cloned());
+        roles.extend(config.metrics_readers.iter().cloned());
         let links_at_once = Semaphore::new(LINKS_AT_ONCE_MAX);
         let request_ids = RequestIds::new();
-        Self(Arc::new(Inner {
+        Ok(Self(Arc::new(Inner {
             engine,
             config,
             budgets,
@@ -53,10 +59,11 @@ impl App {
             admission,
             request_ids,
             links_at_once,
+            metrics,
             schemas,
             roles,
             document: OnceLock::new(),
-        }))
+        })))
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -95,6 +102,11 @@ impl App {
     /// The places of links that are being opened.
     pub(crate) fn links_at_once(&self) -> &Semaphore {
         &self.0.links_at_once
+    }
+
+    /// What is counted of requests and feeds.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
     }
 
     /// Every role that something of the service asks for.

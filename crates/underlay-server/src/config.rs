@@ -37,6 +37,10 @@ pub struct ServerConfig {
     /// and mend them. Nobody may where there are none; where the service is [of one
     /// tenant](Self::with_one_tenant), its operators may too.
     pub store_operators: Vec<String>,
+    /// The roles one of which it takes to read the metrics, beside those of the operators of the store.
+    pub metrics_readers: Vec<String>,
+    /// The tenants whose requests the metrics tell apart.
+    pub metrics_tenants: Vec<String>,
     /// How long it may take to say who asks, where that is not known at once.
     pub identify_wait_max: Duration,
     /// Requests that wait at one time to be identified, of callers who were not let in before; as many
@@ -114,6 +118,8 @@ impl ServerConfig {
             log_readers: LogReaders::default(),
             operators: vec![Self::OPERATOR_ROLE_DEFAULT.to_owned()],
             store_operators: Vec::new(),
+            metrics_readers: Vec::new(),
+            metrics_tenants: Vec::new(),
             identify_wait_max: Duration::from_secs(5),
             identify_waiting_max: 256,
             identify_tenant_waiting_max: 64,

@@ -23,6 +23,7 @@ mod door;
 mod edge;
 mod feed;
 mod links;
+mod metrics;
 mod options;
 pub mod private_file;
 

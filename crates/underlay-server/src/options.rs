@@ -2,6 +2,7 @@ use underlay_core::options::{ConfigOption, Configurable, Place};
 
 use crate::edge::cors;
 use crate::host::check_name;
+use crate::metrics::check_tenants;
 use crate::{ServeLimits, ServerConfig};
 
 impl Configurable for ServerConfig {
@@ -9,6 +10,20 @@ impl Configurable for ServerConfig {
         ConfigOption::<Self>::new("access_log", "Whether every request leaves a line in the log", |config| {
             Place::Flag(&mut config.access_log)
         }),
+        ConfigOption::<Self>::new(
+            "metrics_readers",
+            "A role that may read /metrics, beside those that look after what is over all tenants",
+            |config| Place::List(&mut config.metrics_readers),
+        )
+        .checked(check_roles)
+        .called("ROLE"),
+        ConfigOption::<Self>::new(
+            "metrics_tenants",
+            "A tenant whose requests /metrics tells apart; 100 at most",
+            |config| Place::List(&mut config.metrics_tenants),
+        )
+        .checked(check_tenants)
+        .called("TENANT"),
         ConfigOption::<Self>::new(
             "strict_transport",
             "How long browsers are to ask for this service over TLS alone (HSTS); 0s says nothing",
@@ -140,6 +155,14 @@ impl Configurable for ServeLimits {
         )
         .at_least(1),
     ];
+}
+
+/// An empty role is what a variable leaves that nobody has set.
+fn check_roles(text: &str) -> Result<(), String> {
+    match text.split(',').find(|role| role.trim().is_empty()) {
+        Some(_) => Err("a role is empty; name one, or leave the option out".to_owned()),
+        None => Ok(()),
+    }
 }
 
 /// Checks an origin whose pages may use the service, such as `https://app.example`.

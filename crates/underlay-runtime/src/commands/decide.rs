@@ -70,7 +70,8 @@ impl Commands {
         asked: &Asked,
     ) -> Result<Executed, NotExecuted<A::Refusal>> {
         let stream = A::stream(id)?;
-        let content = asked.of_command(&stream, command.descriptor().name);
+        let name = command.descriptor().name;
+        let content = asked.of_command(&stream, name);
         let mut reads = Reads::default();
         reads.stream::<A>(id)?;
         let decide = |streams: &mut Streams, context: &Context| {
@@ -80,7 +81,10 @@ impl Commands {
             Ok(())
         };
         let expected = request.expected.map(|version| (stream, version));
-        self.decide(request, content, reads, expected, A::CATEGORY, decide).await
+        let begun = self.clock.now();
+        let ended = self.decide(request, content, reads, expected, A::CATEGORY, decide).await;
+        self.metrics.ended(Some(A::CATEGORY), name, &ended, [begun, self.clock.now()]);
+        ended
     }
 
     pub(crate) async fn decide_operation<O: Operation>(
@@ -100,7 +104,10 @@ impl Commands {
         guarded(|| format!("`reads` of {}", O::NAME), || operation.reads(&mut reads))??;
         reads.validate()?;
         let decide = |streams: &mut Streams, context: &Context| operation.decide(streams, context);
-        self.decide(request, content, reads, None, O::NAME, decide).await
+        let begun = self.clock.now();
+        let ended = self.decide(request, content, reads, None, O::NAME, decide).await;
+        self.metrics.ended(None, O::NAME, &ended, [begun, self.clock.now()]);
+        ended
     }
 
     async fn decide<R: Refusal>(
@@ -233,6 +240,7 @@ impl Commands {
     }
 
     fn count_conflict(&self, conflicts: u32, conflict: &Conflict) -> Result<u32, Error> {
+        self.metrics.conflicts.increment();
         if conflicts >= self.config.conflict_retries_max {
             return Err(conflict.clone().into());
         }
@@ -379,7 +387,10 @@ impl Commands {
     }
 
     fn recall(&self, request: &Request, stream: &StreamName) -> Option<AggregateState> {
-        self.states.get(&request.tenant, stream)
+        let found = self.states.get(&request.tenant, stream);
+        let counted = if found.is_some() { &self.metrics.cache_hits } else { &self.metrics.cache_misses };
+        counted.increment();
+        found
     }
 
     fn remember(&self, request: &Request, stream: &StreamName, state: AggregateState) {

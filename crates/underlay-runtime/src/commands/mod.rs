@@ -22,6 +22,7 @@ pub use stored::{
 };
 pub(crate) use stored::{StoredCommands, Target, told_process, waited_for};
 
+use crate::metrics::CommandMetrics;
 use crate::registry::Body;
 use crate::{EngineConfig, Ports, Registry};
 use states::States;
@@ -40,6 +41,7 @@ pub(crate) struct Commands {
     turns: Turns,
     snapshots_in_flight: Arc<Semaphore>,
     running: Running,
+    metrics: CommandMetrics,
 }
 
 impl Commands {
@@ -55,7 +57,13 @@ impl Commands {
             turns: Turns::new(config.turns_waiting_max),
             snapshots_in_flight: snapshots::in_flight(),
             config: config.clone(),
+            metrics: CommandMetrics::new(registry),
         }
+    }
+
+    /// What is counted of commands.
+    pub(crate) fn metrics(&self) -> &CommandMetrics {
+        &self.metrics
     }
 
     /// Runs a command that is named: `category`, the id's text, the command's name, its body as JSON.

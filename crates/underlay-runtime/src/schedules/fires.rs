@@ -197,6 +197,9 @@ impl Timetable {
                 let (timetable, now) = (self.clone(), look.now);
                 fires.spawn(async move {
                     let fired = timetable.fire(&schedule, now).await;
+                    if fired.is_err() {
+                        timetable.metrics.failed.increment();
+                    }
                     (schedule, fired)
                 });
             }
@@ -238,7 +241,13 @@ impl Timetable {
             options.urgent = definition.urgent;
             let (target, stored) = definition.stored()?;
             match self.commands.store_command(&request, target, stored, options).await {
-                Ok(_) => {}
+                // Another process was first, or this one before it ended.
+                Ok(submitted) if submitted.repeated => {}
+                Ok(_) => {
+                    let is_late = now.duration_since(moment) > LATE_AFTER;
+                    let counted = if is_late { &self.metrics.late } else { &self.metrics.on_time };
+                    counted.increment();
+                }
                 // The moment was submitted before the schedule was changed.
                 Err(Error::IdReused(_)) => {
                     let (tenant, name) = (&schedule.tenant, &schedule.name);

@@ -28,6 +28,7 @@ use std::sync::Arc;
 use underlay_core::{Clock, Error, Json, Schedules, TenantId, Timestamp};
 
 use crate::commands::Commands;
+use crate::metrics::ScheduleMetrics;
 use crate::subscription::Backoff;
 use crate::{EngineConfig, ExecuteNamedError, Ports};
 pub use definition::{Missed, ScheduleDefinition, ScheduleInfo};
@@ -38,6 +39,7 @@ pub(crate) struct Timetable {
     commands: Arc<Commands>,
     clock: Arc<dyn Clock>,
     backoff: Backoff,
+    metrics: ScheduleMetrics,
 }
 
 impl Timetable {
@@ -47,7 +49,13 @@ impl Timetable {
             commands,
             clock: ports.clock.clone(),
             backoff: config.backoff(),
+            metrics: ScheduleMetrics::default(),
         }
+    }
+
+    /// What is counted of schedules.
+    pub(crate) fn metrics(&self) -> &ScheduleMetrics {
+        &self.metrics
     }
 
     fn port(&self) -> Result<&dyn Schedules, Error> {

@@ -26,6 +26,22 @@ pub enum FollowerStatus {
 }
 
 impl FollowerStatus {
+    /// Every status.
+    pub(crate) const ALL: [Self; 6] =
+        [Self::CatchingUp, Self::Live, Self::Paused, Self::Failed, Self::Rebuilding, Self::NotRunning];
+
+    /// The word for it, as programs are told it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::CatchingUp => "catching_up",
+            Self::Live => "live",
+            Self::Paused => "paused",
+            Self::Failed => "failed",
+            Self::Rebuilding => "rebuilding",
+            Self::NotRunning => "not_running",
+        }
+    }
+
     /// Whether it waits for a person.
     #[must_use]
     pub fn is_stopped(self) -> bool {

@@ -30,6 +30,7 @@ pub use runner::ViewState;
 pub use standing::{Standings, ViewStanding};
 
 use crate::known::Known;
+use crate::metrics::ViewMetrics;
 use crate::stops::Stops;
 use crate::subscription::{HeldLease, RecentLog, Running};
 use crate::{EngineConfig, Ports, Registry, RowStore, RowStores, RunningViews};
@@ -56,6 +57,7 @@ pub(crate) struct Views {
     look_for_orders: Notify,
     /// What the store last said of all views.
     known: Known<Arc<Facts>>,
+    metrics: ViewMetrics,
 }
 
 impl Views {
@@ -82,7 +84,13 @@ impl Views {
             running: Running::default(),
             look_for_orders: Notify::new(),
             known: Known::default(),
+            metrics: ViewMetrics::new(registry),
         })
+    }
+
+    /// What is counted of views.
+    pub(crate) fn metrics(&self) -> &ViewMetrics {
+        &self.metrics
     }
 
     /// Starts a runner for every view, and what carries out the orders for them.

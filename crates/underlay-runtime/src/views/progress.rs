@@ -172,7 +172,9 @@ impl Views {
         if page.scanned_to == progress.scanned.position {
             return Ok(Advance::FoundNothing);
         }
-        let (to, ahead) = loop {
+        let begun = self.clock.now();
+        let (to, ahead, count) = loop {
+            let count = page.events.len();
             let to =
                 Checkpoint { position: page.scanned_to, event_id: page.scanned_to_id, ..progress.scanned };
             let next = async {
@@ -185,7 +187,7 @@ impl Views {
             let events = progress.without_parked(page.events);
             let fold = self.fold_events(folder, &progress.table, &mut progress.held, events);
             match tokio::join!(fold, next) {
-                (Ok(()), ahead) => break (to, ahead),
+                (Ok(()), ahead) => break (to, ahead, count),
                 (Err(FoldError::Failed(error)), _) => return Err(error.into()),
                 (Err(FoldError::Faults(faults)), _) => {
                     if let Err(fault) = progress.park(folder, &faults) {
@@ -195,8 +197,10 @@ impl Views {
                 }
             }
         };
+        let now = self.clock.now();
+        self.metrics.folded(&progress.table.schema.name, count, [begun, now]);
         progress.scanned = to;
-        progress.ahead_since.get_or_insert(self.clock.now());
+        progress.ahead_since.get_or_insert(now);
         if progress.held.is_empty() && progress.passed.is_empty() {
             progress.reflected = progress.scanned.position;
         }

@@ -33,6 +33,7 @@ pub(crate) use receiver::{Attempt, GivenUp, NotDone, Receiver};
 pub use standing::{QueueStanding, ReceiverState, WorkStandings, WorkerState};
 
 use crate::commands::{Commands, StoredCommands};
+use crate::metrics::WorkMetrics;
 use crate::processes::Processes;
 use crate::schedules::Timetable;
 use crate::stops::Stops;
@@ -55,6 +56,7 @@ pub(crate) struct Workers {
     /// What the worker that was started last tells of itself.
     told: Mutex<Option<Told>>,
     depths: Depths,
+    metrics: WorkMetrics,
 }
 
 impl Workers {
@@ -68,16 +70,25 @@ impl Workers {
     ) -> Result<Self, Error> {
         let holder = views.holder_name().to_owned();
         check_worker(&Worker { id: WorkerId::draw(), holder: holder.clone() }, config.work_lease)?;
+        let mut metrics = WorkMetrics::default();
+        let receivers = receivers(ports, registry, commands, views, processes);
+        let receivers = receivers.measured(&ports.clock, &mut metrics);
         Ok(Self {
             queue: ports.work.as_ref().map(|work| work.queue.clone()),
             wakeups: ports.wakeups.clone(),
             clock: ports.clock.clone(),
-            receivers: Arc::new(receivers(ports, registry, commands, views, processes)),
+            receivers: Arc::new(receivers),
             config: config.clone(),
             holder,
             told: Mutex::default(),
             depths: Depths::default(),
+            metrics,
         })
+    }
+
+    /// What is counted of the work of this process.
+    pub(crate) fn metrics(&self) -> &WorkMetrics {
+        &self.metrics
     }
 
     /// Starts a worker, and with it what submits commands that are due by a schedule, and what follows the log for

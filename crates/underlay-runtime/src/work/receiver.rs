@@ -3,7 +3,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use underlay_core::{Attempts, Error, HandlerError, Timestamp, Work, WorkKind};
+use underlay_core::{Attempts, Clock, Error, HandlerError, Timestamp, Work, WorkKind};
+
+use crate::metrics::{MeasuredReceiver, WorkMetrics};
 
 /// One attempt at a piece of work.
 pub(crate) struct Attempt<'a> {
@@ -128,6 +130,17 @@ impl Receivers {
     /// Adds who does work of a kind for a name.
     pub(crate) fn add(&mut self, kind: WorkKind, name: impl Into<String>, receiver: Arc<dyn Receiver>) {
         self.0.entry(kind).or_default().insert(name.into(), receiver);
+    }
+
+    /// The same receivers, whose attempts are counted.
+    pub(crate) fn measured(mut self, clock: &Arc<dyn Clock>, metrics: &mut WorkMetrics) -> Self {
+        for (kind, names) in &mut self.0 {
+            for (name, receiver) in names {
+                let (measured, clock) = (metrics.of(*kind, name), clock.clone());
+                *receiver = Arc::new(MeasuredReceiver { receiver: receiver.clone(), clock, measured });
+            }
+        }
+        self
     }
 
     /// Who does a piece of work here; `None` where nobody does, or cannot read it.

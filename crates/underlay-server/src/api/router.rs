@@ -10,6 +10,7 @@ use super::describe::{self, Description, addresses, page};
 use crate::admin::{letters, outbox, processes, pumps, schedules};
 use crate::app::App;
 use crate::door::roles::{self, Use};
+use crate::metrics;
 use crate::problem::Problem;
 use crate::{
     ServerConfig, admin, check_origin, command_status, commands, console, console_pages, edge, events,
@@ -93,6 +94,7 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 /// | `POST /links/{page}/{secret}?tenant=&subject=&id=` | does what the link is for |
 /// | `GET /openapi.json` | all of this, as OpenAPI 3.1, with the schemas of what the service declares |
 /// | `GET /docs` | the same as a page, to read and to try, as HTML |
+/// | `GET /metrics` | what is counted in this process, and where everything stands, as Prometheus reads it |
 /// | `GET /livez`, `GET /readyz` | whether the process answers, and whether it can serve |
 ///
 /// Everything but the health is there for requests to this machine, to an address, and to
@@ -102,17 +104,18 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 /// [`log_readers`](ServerConfig::log_readers), and everything below `/v1/admin/` for
 /// [`operators`](ServerConfig::operators); what is below `/v1/admin/views`, and who lets a process or a pump try again, is
 /// over all tenants, and for
-/// [`store_operators`](ServerConfig::store_operators).
+/// [`store_operators`](ServerConfig::store_operators). They and
+/// [`metrics_readers`](ServerConfig::metrics_readers) read `/metrics`, which is over all tenants too.
 ///
 /// # Errors
-/// As [`check_addresses`], and [`Error::Invalid`] where one of `hosts_allowed` is no name, or one of `origins_allowed`
-/// no origin.
+/// As [`check_addresses`], and [`Error::Invalid`] where one of `hosts_allowed` is no name, one of `origins_allowed`
+/// no origin, or one of `metrics_tenants` no tenant.
 pub fn router(engine: Engine, config: ServerConfig) -> Result<Router, Error> {
     check_addresses(engine.registry())?;
     config.hosts_allowed.iter().try_for_each(|name| host::check_name(name))?;
     config.origins_allowed.iter().try_for_each(|origin| check_origin(origin)).map_err(Error::invalid)?;
     let body_limit = DefaultBodyLimit::max(config.body_bytes_max);
-    let app = App::new(engine, config);
+    let app = App::new(engine, config)?;
     let mut of_a_tenant = Router::new();
     for entry in entries().into_iter().chain(hidden_entries()) {
         let admit = middleware::from_fn_with_state((app.clone(), entry.to), roles::admit);
@@ -233,7 +236,7 @@ fn hidden_entries() -> [Entry; 1] {
 }
 
 /// What asks for credentials. There is no other way into the router for a handler of a tenant's data.
-fn entries() -> [Entry; 41] {
+fn entries() -> [Entry; 42] {
     let entry = |method, path, to, handler| Entry { method, path, to, handler, says: None };
     let reads = |path, to, handler| entry("GET", path, to, handler);
     let writes = |path, to, handler| entry("POST", path, to, handler);
@@ -281,6 +284,7 @@ fn entries() -> [Entry; 41] {
         writes("/v1/admin/pumps/{name}/retry", Use::Views, post(pumps::retry)).says(addresses::RETRY_PUMP),
         // What there is, without anything that is stored.
         reads("/openapi.json", Use::Anything, get(describe::show)).says(addresses::DOCUMENT),
+        reads(metrics::PATH, Use::Metrics, get(metrics::show)).says(addresses::METRICS),
         // Views as a whole, over all tenants.
         reads("/v1/admin/views", Use::Views, get(view_orders::list)).says(addresses::LIST_VIEW_STANDINGS),
         reads("/v1/admin/views/{view}", Use::Views, get(view_orders::find))

@@ -25,12 +25,15 @@ use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, COOKIE};
 use sha2::{Digest, Sha256};
 use underlay_core::{Clock, TenantId};
+use underlay_runtime::Counter;
 
 use super::acquaintances::{Acquaintances, Known};
 use super::{Denied, Principal};
 use crate::ServerConfig;
 use crate::problem::Problem;
 
+/// The bound of all together, by its name.
+const WAITING_MAX: &str = "identify_waiting_max";
 /// The bound of one tenant, by its name.
 const TENANT_WAITING_MAX: &str = "identify_tenant_waiting_max";
 
@@ -38,6 +41,8 @@ const TENANT_WAITING_MAX: &str = "identify_tenant_waiting_max";
 pub(crate) struct Admission {
     waiting_max: usize,
     tenant_waiting_max: usize,
+    refused: Counter,
+    tenant_refused: Counter,
     inner: Mutex<Inner>,
 }
 
@@ -54,8 +59,15 @@ impl Admission {
         Self {
             waiting_max: config.identify_waiting_max,
             tenant_waiting_max: config.identify_tenant_waiting_max,
+            refused: Counter::default(),
+            tenant_refused: Counter::default(),
             inner: Mutex::default(),
         }
+    }
+
+    /// How many found no place, by the bound that was reached.
+    pub(crate) fn refused(&self) -> [(&'static str, u64); 2] {
+        [(WAITING_MAX, self.refused.get()), (TENANT_WAITING_MAX, self.tenant_refused.get())]
     }
 
     /// Who asks, and is not past their time.
@@ -106,19 +118,21 @@ impl Admission {
         let mut inner = self.lock();
         let tenant = known.and_then(|known| inner.known.tenant(known)).cloned();
         let (used, max, name) = match &tenant {
-            None => (inner.strangers, self.waiting_max, "identify_waiting_max"),
+            None => (inner.strangers, self.waiting_max, WAITING_MAX),
             Some(tenant) => {
                 let own = inner.by_tenant.get(tenant).copied().unwrap_or_default();
                 if own >= self.tenant_waiting_max {
                     (own, self.tenant_waiting_max, TENANT_WAITING_MAX)
                 } else {
-                    (inner.acquaintances, self.waiting_max, "identify_waiting_max")
+                    (inner.acquaintances, self.waiting_max, WAITING_MAX)
                 }
             }
         };
         if used >= max {
             let told = format!("too many wait to be identified: {name} = {max} is reached");
             let is_tenants = name == TENANT_WAITING_MAX;
+            let refused = if is_tenants { &self.tenant_refused } else { &self.refused };
+            refused.increment();
             return Err(if is_tenants { Problem::too_many(told) } else { Problem::overloaded(told, None) });
         }
         match &tenant {

@@ -53,6 +53,8 @@ pub(crate) enum Use {
     Work,
     /// Views as a whole: the rows of all tenants.
     Views,
+    /// What is counted of the process, and where everything stands, over all tenants.
+    Metrics,
     /// What everybody who is let in may do.
     Anything,
 }
@@ -92,9 +94,17 @@ fn store_operators(app: &App) -> Vec<String> {
     config.store_operators.iter().chain(of_one_tenant).cloned().collect()
 }
 
+/// The roles of those who may read the metrics.
+fn metrics_readers(app: &App) -> Vec<String> {
+    app.config().metrics_readers.iter().cloned().chain(store_operators(app)).collect()
+}
+
 /// Lets a request in: finds out who asks, takes a place for them, and sees that they may. The only way
 /// to a handler of a tenant's data. Roles are looked at here, and in [`permit_command`].
 pub(crate) async fn admit(State((app, to)): State<(App, Use)>, mut request: Request, next: Next) -> Response {
+    if to == Use::Metrics {
+        return admit_to_metrics(&app, request, next).await;
+    }
     let (principal, place) = match enter(&app, request.headers()).await {
         Ok(entered) => entered,
         Err(problem) => return problem.into_response(),
@@ -111,6 +121,19 @@ pub(crate) async fn admit(State((app, to)): State<(App, Use)>, mut request: Requ
         return response;
     }
     keep(response, place, only_read)
+}
+
+/// Lets in whoever may read the metrics. Where requests are refused for load, it is the metrics that say so: they take no
+/// place, and one text is written at a time.
+async fn admit_to_metrics(app: &App, mut request: Request, next: Next) -> Response {
+    let permitted = match identify(app, request.headers()).await {
+        Ok(principal) => permit_request(app, &principal.actor, Use::Metrics, &mut request).await,
+        Err(problem) => Err(problem),
+    };
+    match permitted {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
 }
 
 /// Finds out who asks, and takes a place for them.
@@ -174,6 +197,11 @@ fn permit<'a>(
         Use::Work => return Err(required(&app.config().operators)),
         Use::Views if operates_store(app, actor) => &[],
         Use::Views => return Err(required(&store_operators(app))),
+        Use::Metrics => {
+            let readers = metrics_readers(app);
+            let may = readers.iter().any(|role| actor.roles.contains(role));
+            return if may { Ok(()) } else { Err(required(&readers)) };
+        }
         Use::Anything => &[],
     };
     if suffice(actor, needed) { Ok(()) } else { Err(required(needed)) }

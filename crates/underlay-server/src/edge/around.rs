@@ -36,6 +36,7 @@ pub(crate) async fn around(State(app): State<App>, mut request: Request, next: N
     let takes_gzip = request.method() != Method::HEAD && takes_gzip(request.headers());
     let asked = Asked::read(app.request_ids(), request.headers());
     let line = AccessLine::begin(&app, &request, &asked);
+    let counted = app.metrics().requests.begun(&app, &request);
     let origin = cors::origin(app.config(), request.headers());
     let is_for_page = console::of_a_page(&request);
     let answering = async {
@@ -57,6 +58,10 @@ pub(crate) async fn around(State(app): State<App>, mut request: Request, next: N
         console::shown(&app, None, is_for_page, response).await
     };
     let mut response = asked.clone().answer(answering.instrument(asked.span())).await;
+    counted.answered(response.status());
+    if let Some((tenant, _)) = asked.caller() {
+        app.metrics().tenants.answered(tenant, response.status());
+    }
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -27,10 +27,25 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use hyper::body::{Frame, SizeHint};
 use underlay_core::TenantId;
+use underlay_runtime::{Counter, Exposition, Family, Kind};
 
 use crate::ServerConfig;
 use crate::app::App;
+use crate::door::admission::Admission;
 use crate::problem::Problem;
+
+static REFUSED: Family = Family::new(
+    "underlay_http_refused_total",
+    Kind::Counter,
+    &["bound"],
+    "Requests that were refused with 429 or 503 since a bound was reached, by its name in the configuration.",
+);
+static ANSWER_BYTES: Family = Family::new(
+    "underlay_http_answer_bytes",
+    Kind::Gauge,
+    &[],
+    "Bytes of answers that clients have not taken yet.",
+);
 
 /// The bounds, and what is held.
 pub(crate) struct Budgets {
@@ -43,15 +58,16 @@ pub(crate) struct Budgets {
     held: Mutex<Held>,
 }
 
-#[derive(Clone, Copy)]
 struct Bound {
     name: &'static str,
     max: usize,
     is_tenants: bool,
+    refused: Counter,
 }
 
 impl Bound {
-    fn reached(self) -> Problem {
+    fn reached(&self) -> Problem {
+        self.refused.increment();
         let told = format!("there is too much to do: {} = {} is reached", self.name, self.max);
         let problem = if self.is_tenants { Problem::too_many(told) } else { Problem::overloaded(told, None) };
         problem
@@ -77,8 +93,8 @@ struct Usage {
 
 impl Budgets {
     pub(crate) fn new(config: &ServerConfig) -> Self {
-        let of_all = |name, max| Bound { name, max, is_tenants: false };
-        let of_a_tenant = |name, max| Bound { name, max, is_tenants: true };
+        let of_all = |name, max| Bound { name, max, is_tenants: false, refused: Counter::default() };
+        let of_a_tenant = |name, max| Bound { name, max, is_tenants: true, refused: Counter::default() };
         Self {
             requests: of_all("requests_max", config.requests_max),
             tenant_requests: of_a_tenant("tenant_requests_max", config.tenant_requests_max),
@@ -96,10 +112,10 @@ impl Budgets {
         let mut held = self.lock();
         let own = held.tenants.get(tenant).copied().unwrap_or_default();
         let full = [
-            (own.requests, self.tenant_requests),
-            (own.bytes, self.tenant_bytes),
-            (held.all.requests, self.requests),
-            (held.all.bytes, self.bytes),
+            (own.requests, &self.tenant_requests),
+            (own.bytes, &self.tenant_bytes),
+            (held.all.requests, &self.requests),
+            (held.all.bytes, &self.bytes),
         ];
         if let Some((_, bound)) = full.into_iter().find(|(used, bound)| *used >= bound.max) {
             return Err(bound.reached());
@@ -115,7 +131,7 @@ impl Budgets {
     pub(crate) fn follow(self: Arc<Self>, tenant: &TenantId) -> Result<Arc<Place>, Problem> {
         let mut held = self.lock();
         let own = held.tenants.get(tenant).copied().unwrap_or_default();
-        let full = [(own.feeds, self.tenant_feeds), (held.all.feeds, self.feeds)];
+        let full = [(own.feeds, &self.tenant_feeds), (held.all.feeds, &self.feeds)];
         if let Some((_, bound)) = full.into_iter().find(|(used, bound)| *used >= bound.max) {
             return Err(bound.reached());
         }
@@ -128,6 +144,27 @@ impl Budgets {
     /// A place that was counted.
     fn place(self: Arc<Self>, tenant: &TenantId, counted: fn(&mut Usage) -> &mut usize) -> Arc<Place> {
         Arc::new(Place { budgets: self, tenant: tenant.clone(), counted, bytes: AtomicUsize::new(0) })
+    }
+
+    /// Writes what was refused, with what those who ask who somebody is have refused, and what is held.
+    pub(crate) fn write_metrics(&self, out: &mut Exposition, admission: &Admission) {
+        let bounds = [
+            &self.requests,
+            &self.tenant_requests,
+            &self.feeds,
+            &self.tenant_feeds,
+            &self.bytes,
+            &self.tenant_bytes,
+        ];
+        let mut refused = out.begin(&REFUSED);
+        for bound in bounds {
+            refused.add(&[bound.name], bound.refused.get());
+        }
+        for (bound, count) in admission.refused() {
+            refused.add(&[bound], count);
+        }
+        let bytes = self.lock().all.bytes;
+        out.begin(&ANSWER_BYTES).add(&[], bytes);
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {
@@ -149,7 +186,7 @@ impl Place {
     /// Says how many bytes the answer has now. Where they exceed a bound nothing is counted, unless
     /// `whatever_it_takes`.
     pub(crate) fn hold(&self, bytes: usize, whatever_it_takes: bool) -> Result<(), Problem> {
-        let Budgets { tenant_bytes, bytes: all_bytes, .. } = *self.budgets;
+        let Budgets { tenant_bytes, bytes: all_bytes, .. } = &*self.budgets;
         let mut held = self.budgets.lock();
         let held = &mut *held;
         let before = self.bytes.load(Ordering::Relaxed);
@@ -157,7 +194,7 @@ impl Place {
         let others = [(own.bytes - before, tenant_bytes), (held.all.bytes - before, all_bytes)];
         if !whatever_it_takes && bytes > before {
             let exceeded =
-                |(used, bound): &(usize, Bound)| *used > 0 && used.saturating_add(bytes) > bound.max;
+                |(used, bound): &(usize, &Bound)| *used > 0 && used.saturating_add(bytes) > bound.max;
             if let Some((_, bound)) = others.into_iter().find(exceeded) {
                 return Err(bound.reached());
             }

@@ -27,8 +27,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 use underlay_core::reasons::{OLDER_COPY, READS_ONLY};
-use underlay_core::{Error, Position};
-use underlay_runtime::{FollowerStanding, FollowerStatus, Overview, QueueStanding, Standings};
+use underlay_core::{Error, Position, Timestamp};
+use underlay_runtime::{FollowerStanding, FollowerStatus, Overview, QueueStanding, Standings, ViewStanding};
 
 use super::stopping::Stopping;
 use crate::answer::Answer;
@@ -54,6 +54,11 @@ pub trait HealthPart: Send + Sync + 'static {
 
     /// What is wrong with it, for `/readyz`, which everybody may read; none where nothing is. It is answered at once.
     fn trouble(&self) -> Option<String>;
+
+    /// When it ends, where that is known, as a certificate does.
+    fn ends_at(&self) -> Option<Timestamp> {
+        None
+    }
 }
 
 /// Whether a service has begun. One that was made has, until it is given to
@@ -158,6 +163,24 @@ pub(crate) async fn readiness(app: &App, stopping: &Stopping) -> Result<ReadyBod
         let is_over = stopping.is_stopping();
         return Err(Problem::stopping(if is_over { "the service ends" } else { "the service ends soon" }));
     }
+    let looked = look(app).await?;
+    if !app.config().start.has_begun() {
+        return Err(Problem::starting());
+    }
+    Ok(body(app, looked))
+}
+
+/// What was seen of the parts that stand in the store. What a part does not say is none.
+pub(crate) struct Looked {
+    pub(crate) views: Option<Standings>,
+    pub(crate) work: Option<Overview>,
+}
+
+/// Looks at them, each within its time.
+///
+/// # Errors
+/// Where nothing can be read of the store of the log.
+pub(crate) async fn look(app: &App) -> Result<Looked, Problem> {
     let engine = app.engine();
     let (views, work) = tokio::join!(
         in_time(app, STORE_WAIT_MAX, engine.view_standings()),
@@ -169,10 +192,7 @@ pub(crate) async fn readiness(app: &App, stopping: &Stopping) -> Result<ReadyBod
         let within = if is_silent { STORE_LOOK_MAX } else { STORE_WAIT_MAX };
         in_time(app, within, engine.store().head()).await.map_err(of_store)?;
     }
-    if !app.config().start.has_begun() {
-        return Err(Problem::starting());
-    }
-    Ok(body(app, known("views", views), known("work", work)))
+    Ok(Looked { views: known("views", views), work: known("work", work) })
 }
 
 /// What a part says, within the time it has.
@@ -235,16 +255,43 @@ fn known<T>(part: &'static str, said: Result<T, Asked>) -> Option<T> {
     None
 }
 
-fn body(app: &App, views: Option<Standings>, work: Option<Overview>) -> ReadyBody {
+/// Whether each part does what it is there for; of those in the store where they were looked at.
+pub(crate) fn parts_ready(app: &App, looked: Option<&Looked>) -> BTreeMap<&'static str, bool> {
+    let mut parts: BTreeMap<_, _> = troubles(app).map(|(name, trouble)| (name, trouble.is_none())).collect();
+    parts.insert("store", looked.is_some());
+    if let Some(looked) = looked {
+        let goes_on = |view: &ViewStanding| !view.status.is_stopped();
+        parts.insert("views", looked.views.as_ref().is_some_and(|known| known.views.iter().all(goes_on)));
+        parts.insert("work", looked.work.as_ref().is_some_and(goes_on_working));
+    }
+    parts
+}
+
+/// Whether nothing that follows commits waits for a person.
+fn goes_on_working(work: &Overview) -> bool {
+    let mut stopped = work.pumps_stopped().chain(work.processes_stopped());
+    stopped.next().is_none() && work.subscribers.iter().all(|one| !one.is_stopped)
+}
+
+/// What is wrong with the parts that are not in the store, by their names.
+fn troubles(app: &App) -> impl Iterator<Item = (&'static str, Option<String>)> {
+    let credentials = ("credentials", app.config().credentials.trouble());
+    let others = app.config().parts.0.iter().map(|part| (part.name(), part.trouble()));
+    [credentials].into_iter().chain(others)
+}
+
+fn body(app: &App, looked: Looked) -> ReadyBody {
     let is_open = app.config().is_open();
-    let health = |is_well: bool| if is_well { Health::Ready } else { Health::Degraded };
-    let mut parts = BTreeMap::from([("store", Health::Ready)]);
+    let health = |is_ready: bool| if is_ready { Health::Ready } else { Health::Degraded };
+    let parts: BTreeMap<_, _> = parts_ready(app, Some(&looked))
+        .into_iter()
+        .map(|(part, is_ready)| (part, health(is_ready)))
+        .collect();
+    let Looked { views, work } = looked;
     let position = views.as_ref().map(|standings| standings.head);
-    let are_known = views.is_some();
     let stopped = views.into_iter().flat_map(|standings| standings.views);
     let views_stopped: BTreeMap<String, FollowerStatus> =
         stopped.filter(|view| view.status.is_stopped()).map(|view| (view.view, view.status)).collect();
-    parts.insert("views", health(are_known && views_stopped.is_empty()));
     let status_of = |follower: &FollowerStanding| (follower.name.clone(), follower.status);
     let pumps_stopped: BTreeMap<_, _> =
         work.iter().flat_map(Overview::pumps_stopped).map(status_of).collect();
@@ -253,21 +300,12 @@ fn body(app: &App, views: Option<Standings>, work: Option<Overview>) -> ReadyBod
     let subscribers = work.iter().flat_map(|work| &work.subscribers);
     let subscribers_stopped: Vec<String> =
         subscribers.filter(|one| one.is_stopped).map(|one| one.name.clone()).collect();
-    let goes_on = pumps_stopped.is_empty() && processes_stopped.is_empty() && subscribers_stopped.is_empty();
-    parts.insert("work", health(work.is_some() && goes_on));
-    let mut troubles = BTreeMap::new();
-    let credentials = ("credentials", app.config().credentials.trouble());
-    let others = app.config().parts.0.iter().map(|part| (part.name(), part.trouble()));
-    for (name, trouble) in [credentials].into_iter().chain(others) {
-        parts.insert(name, health(trouble.is_none()));
-        troubles.extend(trouble.map(|trouble| (name, trouble)));
-    }
     let status = parts.values().copied().max().unwrap_or(Health::Ready);
     let (queues, worker) = work.map(|work| (work.queues, work.worker)).unwrap_or_default();
     ReadyBody {
         status,
         parts,
-        troubles,
+        troubles: troubles(app).filter_map(|(name, trouble)| Some((name, trouble?))).collect(),
         position: position.filter(|_| is_open),
         views_stopped,
         processes_stopped,

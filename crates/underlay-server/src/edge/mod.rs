@@ -22,6 +22,7 @@ mod tls;
 pub(crate) mod trace_context;
 
 pub use access_log::ACCESS_LOG_TARGET;
+pub(crate) use access_log::method_name;
 pub(crate) use around::{FORWARDED_PROTO, around};
 #[cfg(feature = "tls")]
 pub use connection::serve_tls_within;

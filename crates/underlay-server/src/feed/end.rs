@@ -4,8 +4,7 @@ use serde::Serialize;
 use super::frame;
 
 /// Why a feed ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     /// The client was behind for too long.
     Slow,
@@ -21,11 +20,22 @@ pub(super) enum End {
 
 #[derive(Serialize)]
 struct Told {
-    reason: End,
+    reason: &'static str,
     detail: &'static str,
 }
 
 impl End {
+    /// The word for it.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Slow => "slow",
+            Self::Stopping => "stopping",
+            Self::Credentials => "credentials",
+            Self::Reset => "reset",
+            Self::Failed => "failed",
+        }
+    }
+
     /// What a client does about it.
     fn detail(self) -> &'static str {
         match self {
@@ -43,7 +53,7 @@ impl End {
 
     /// The last event. It has no id, so the client keeps the one it has.
     pub(super) fn frame(self) -> Bytes {
-        let told = serde_json::to_vec(&Told { reason: self, detail: self.detail() });
+        let told = serde_json::to_vec(&Told { reason: self.word(), detail: self.detail() });
         // Texts alone: there is always a form.
         frame::event(None, frame::END, &told.unwrap_or_default())
     }

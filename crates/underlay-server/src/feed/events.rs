@@ -17,6 +17,7 @@ use crate::app::App;
 use crate::edge::budget::Place;
 use crate::edge::stopping::Stopping;
 use crate::events::{FILTERS, take_filter};
+use crate::metrics::FeedKind;
 use crate::parameters::Parameters;
 use crate::problem::Problem;
 
@@ -57,9 +58,11 @@ pub(crate) async fn follow(
         form,
         said_at: app.engine().clock().now(),
     };
+    let mut followed = app.metrics().feeds.begun(FeedKind::Events);
     Ok(answer(place, move |outlet| async move {
         outlet.send(opening).await;
         let end = feed.run(&outlet).await;
+        followed.ends(end.word());
         outlet.send(end.frame()).await;
     }))
 }

@@ -39,6 +39,7 @@ use crate::Principal;
 use crate::app::App;
 use crate::edge::budget::Place;
 use crate::edge::stopping::Stopping;
+use crate::metrics::FeedKind;
 use crate::parameters::Parameters;
 use crate::problem::Problem;
 use crate::view_query::ViewQuery;
@@ -88,6 +89,7 @@ pub(crate) async fn follow(
     };
     let filter = engine.view_filter(&view)?;
     let begins_at = begin.map_or(probe.page.position, |begun| begun.position);
+    let mut followed = app.metrics().feeds.begun(FeedKind::Rows);
     let feed = ViewFeed {
         reader: app.tail().follow(&principal.tenant, filter, begins_at),
         rows: app.followed_rows().of(&engine, &view, &principal.tenant),
@@ -116,6 +118,7 @@ pub(crate) async fn follow(
         };
         outlet.send(opening).await;
         let end = feed.run(first, &outlet).await;
+        followed.ends(end.word());
         outlet.send(end.frame()).await;
     }))
 }

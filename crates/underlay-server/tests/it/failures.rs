@@ -122,7 +122,7 @@ async fn what_a_backend_says_is_not_passed_on() {
     place.store.fail(|| Error::backend("writing /var/lib/bank.db", "disk I/O error 522"));
     let answer = place.post(DEPOSIT, ONE).await;
     answer.problem(500, "problem:failed");
-    assert!(!answer.text().contains("bank.db") && !answer.text().contains("522"), "{}", answer.text());
+    assert!(!answer.text().contains("bank.db") && !answer.text().contains("disk"), "{}", answer.text());
 }
 
 #[tokio::test]

@@ -29,6 +29,7 @@ mod hosts;
 mod jwt;
 mod links;
 mod listener;
+mod metrics;
 mod pages;
 mod place;
 mod roles;

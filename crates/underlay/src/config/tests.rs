@@ -270,6 +270,7 @@ fn an_empty_text_never_opens_a_service_that_was_to_ask_who_comes() {
         "jwt-algorithm",
         "log-role",
         "store-operators",
+        "server-metrics-readers",
     ];
     for name in flags {
         let flag = format!("--{name}");

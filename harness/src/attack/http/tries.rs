@@ -136,7 +136,8 @@ async fn compare_over_time(site: &Site, attack: &mut Attack) -> Result<()> {
         format!("who has nothing is told of queues: {}", queues.body)
     });
     // What is over all tenants is for no operator of one.
-    for target in ["/v1/admin/views", "/v1/admin/views/secrets", "/v1/admin/views/secrets/parked"] {
+    for target in ["/v1/admin/views", "/v1/admin/views/secrets", "/v1/admin/views/secrets/parked", "/metrics"]
+    {
         let told = site.door.ask(&Asked::get(target).by(token), &site.known).await?;
         attack.judge(told.status != 403, || format!("GET {target}: {} {}", told.status, told.body));
     }
@@ -381,6 +382,7 @@ fn reads(known: &Known) -> Vec<Try> {
         }),
         of("/v1/admin/schedules/{name}", schedule, Same, |name| get(format!("/v1/admin/schedules/{name}"))),
         of(schedules, schedule, Same, |name| get(format!("/v1/admin/schedules?name={name}"))),
+        of("/metrics", vault, Same, |id| get(format!("/metrics?tenant={id}"))),
         of("/v1/admin/views", vault, Same, |id| get(format!("/v1/admin/views?tenant={id}"))),
         of("/v1/admin/views/{view}", vault, Same, |id| get(format!("/v1/admin/views/{id}"))),
         of("/v1/admin/views/{view}/parked", position, Same, |at| {

@@ -3,6 +3,7 @@
 
 mod attempts;
 mod bounds;
+mod counted;
 mod killers;
 mod messages;
 mod order;

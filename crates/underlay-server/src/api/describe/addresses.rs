@@ -10,6 +10,7 @@ use crate::admin::processes::{PAGE_INSTANCES_DEFAULT, STANDINGS};
 use crate::admin::schedules::PAGE_SCHEDULES_DEFAULT;
 use crate::command_status::{LISTS, PAGE_COMMANDS_DEFAULT};
 use crate::events::PAGE_EVENTS_DEFAULT;
+use crate::metrics::MEDIA_TYPE;
 use crate::streams::PAGE_STREAMS_DEFAULT;
 use crate::view_orders::{PAGE_PARKED_DEFAULT, PAGE_PARKED_MAX};
 use crate::view_query::PAGE_ROWS_DEFAULT;
@@ -397,6 +398,11 @@ pub(crate) const DOCS_STYLE: Description =
 
 pub(crate) const LIVE: Description =
     Description::new("live", Service, "Whether the process answers").answers(&[(200, Json("Live"))]);
+
+pub(crate) const METRICS: Description =
+    Description::new("metrics", Service, "What is counted and where everything stands, for Prometheus")
+        .about("It is over all tenants, for operators of the store and for whoever `metrics_readers` names.")
+        .answers(&[(200, File(MEDIA_TYPE))]);
 
 pub(crate) const READY: Description = Description::new("ready", Service, "Whether it can serve")
     .answers(&[(200, Json("Ready"))])

@@ -38,6 +38,7 @@ use super::streams::Streams;
 use crate::edge::stopping::{Ending, Stopping};
 #[cfg(feature = "tls")]
 use crate::edge::tls::CertificateFiles;
+use crate::metrics::Connections;
 
 /// Bytes of request line and headers.
 const HEADER_BYTES_MAX: usize = 64 << 10;
@@ -60,6 +61,8 @@ pub(super) struct Server {
     pub(super) limits: ServeLimits,
     pub(super) router: Router,
     pub(super) stopping: Stopping,
+    /// Counts them.
+    pub(super) connections: Connections,
     /// Tells one connection to end, where another waits for its place.
     pub(super) crowded: Arc<Notify>,
     /// What connections are opened with; none where they are open to read.
@@ -75,6 +78,7 @@ impl Server {
             limits,
             router,
             stopping,
+            connections: Connections::default(),
             crowded: Arc::default(),
             #[cfg(feature = "tls")]
             certificate: None,
@@ -85,6 +89,7 @@ impl Server {
 
 /// Speaks on a connection until it ends.
 pub(super) async fn open(server: Arc<Server>, socket: TcpStream, _place: Option<OwnedSemaphorePermit>) {
+    let _counted = server.connections.opened();
     // Answers are written whole; waiting to fill a packet only delays them.
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "a connection went away");
@@ -205,6 +210,7 @@ pub(crate) struct OverTls;
 struct Requests {
     router: TowerToHyperService<Router>,
     stopping: Stopping,
+    connections: Connections,
     is_over_tls: bool,
 }
 
@@ -214,8 +220,12 @@ impl Requests {
         let is_over_tls = server.certificate.is_some();
         #[cfg(not(feature = "tls"))]
         let is_over_tls = false;
-        let (router, stopping) = (TowerToHyperService::new(server.router.clone()), server.stopping.clone());
-        Self { router, stopping, is_over_tls }
+        Self {
+            router: TowerToHyperService::new(server.router.clone()),
+            stopping: server.stopping.clone(),
+            connections: server.connections.clone(),
+            is_over_tls,
+        }
     }
 }
 
@@ -226,6 +236,7 @@ impl Service<Request<Incoming>> for Requests {
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(self.stopping.clone());
+        request.extensions_mut().insert(self.connections.clone());
         if self.is_over_tls {
             request.extensions_mut().insert(OverTls);
         }

@@ -152,6 +152,10 @@ impl HealthPart for CertificateFiles {
         "certificate"
     }
 
+    fn ends_at(&self) -> Option<Timestamp> {
+        Some(self.0.known().pair.ends_at)
+    }
+
     fn trouble(&self) -> Option<String> {
         let known = self.0.known();
         let left = known.pair.ends_at.duration_since(self.0.clock.now());
