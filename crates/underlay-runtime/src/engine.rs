@@ -19,6 +19,7 @@ use crate::processes::Processes;
 use crate::pumps::Pumps;
 use crate::schedules::Timetable;
 use crate::stops::Stops;
+use crate::traces::Tracer;
 use crate::views::Views;
 use crate::work::Workers;
 use crate::{
@@ -104,6 +105,7 @@ struct Inner {
     processes: Option<Arc<Processes>>,
     workers: Workers,
     pumps: Arc<Pumps>,
+    tracer: Tracer,
     /// What the store last said of all pumps.
     known_standings: KnownStandings,
 }
@@ -139,6 +141,7 @@ impl Engine {
     ) -> Result<Self, Error> {
         registry.validate()?;
         config.validate()?;
+        let tracer = Tracer::new(&config.traces, &ports.clock);
         let commands = Arc::new(Commands::new(&ports, &registry, &config));
         let views = Arc::new(Views::new(&ports, row_stores, &registry, &config)?);
         let timetable = Arc::new(Timetable::new(&ports, commands.clone(), &config));
@@ -156,6 +159,7 @@ impl Engine {
             processes,
             workers,
             pumps,
+            tracer,
             known_standings,
         })))
     }
@@ -201,6 +205,12 @@ impl Engine {
     #[must_use]
     pub fn wakeups(&self) -> &Arc<dyn Wakeups> {
         &self.0.ports.wakeups
+    }
+
+    /// Begins spans of traces.
+    #[must_use]
+    pub fn tracer(&self) -> &Tracer {
+        &self.0.tracer
     }
 
     /// Time.

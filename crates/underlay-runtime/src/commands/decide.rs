@@ -36,6 +36,7 @@ use underlay_core::{
 };
 
 use super::Commands;
+use super::traced::end_command;
 use super::turns::{Access, Turn};
 use crate::registry::{Drawn, NotExecuted, typed};
 use crate::{ExecuteError, Executed, Request};
@@ -70,7 +71,8 @@ impl Commands {
         asked: &Asked,
     ) -> Result<Executed, NotExecuted<A::Refusal>> {
         let stream = A::stream(id)?;
-        let content = asked.of_command(&stream, command.descriptor().name);
+        let name = command.descriptor().name;
+        let content = asked.of_command(&stream, name);
         let mut reads = Reads::default();
         reads.stream::<A>(id)?;
         let decide = |streams: &mut Streams, context: &Context| {
@@ -79,8 +81,13 @@ impl Commands {
             work.into_iter().for_each(|work| streams.send(work));
             Ok(())
         };
+        let mut span = self.begin_command(request, || format!("{} {name}", A::CATEGORY));
+        request.describe(&mut span, Some(&stream));
+        let request = &request.below(&span);
         let expected = request.expected.map(|version| (stream, version));
-        self.decide(request, content, reads, expected, A::CATEGORY, decide).await
+        let ended = self.decide(request, content, reads, expected, A::CATEGORY, decide).await;
+        end_command(span, &ended);
+        ended
     }
 
     pub(crate) async fn decide_operation<O: Operation>(
@@ -100,7 +107,12 @@ impl Commands {
         guarded(|| format!("`reads` of {}", O::NAME), || operation.reads(&mut reads))??;
         reads.validate()?;
         let decide = |streams: &mut Streams, context: &Context| operation.decide(streams, context);
-        self.decide(request, content, reads, None, O::NAME, decide).await
+        let mut span = self.begin_command(request, || O::NAME.to_owned());
+        request.describe(&mut span, None);
+        let request = &request.below(&span);
+        let ended = self.decide(request, content, reads, None, O::NAME, decide).await;
+        end_command(span, &ended);
+        ended
     }
 
     async fn decide<R: Refusal>(
@@ -123,7 +135,10 @@ impl Commands {
         let mut turn: Option<Turn<'_>> = None;
         loop {
             if !fresh {
-                self.refresh(request, &mut reads).await?;
+                let loading = self.begin_part(request, "load");
+                let refreshed = self.refresh(request, &mut reads).await;
+                loading.ended(&refreshed);
+                refreshed?;
             }
             if let Some((stream, version)) = &expected {
                 let loaded = reads.iter_mut().next().map_or(Version::NONE, |(_, state)| state.version());
@@ -137,8 +152,11 @@ impl Commands {
             }
             let context = Context::new(now, request.tenant.clone(), request.actor.clone(), id);
             let mut streams = reads.streams();
+            let deciding = self.begin_part(request, "decide");
             let decision =
-                guarded(|| format!("the decision of {decider}"), || decide(&mut streams, &context))?;
+                guarded(|| format!("the decision of {decider}"), || decide(&mut streams, &context));
+            deciding.ended(&decision);
+            let decision = decision?;
             if decision.is_err() {
                 streams = reads.streams();
             }
@@ -198,7 +216,10 @@ impl Commands {
             commit.work = work;
             let writes = commit.writes.clone();
             let metadata = commit.encode_metadata()?;
-            match self.store.commit(&request.tenant, commit).await {
+            let committing = self.begin_part(request, "commit");
+            let stored = self.store.commit(&request.tenant, commit).await;
+            committing.ended(&stored);
+            match stored {
                 Ok(committed) if committed.id != id => {
                     // It was submitted, and is not decided yet: it is decided once more, over the same states.
                     (may_be_submitted, is_submitted, fresh) = (false, true, true);

@@ -6,6 +6,7 @@ mod request;
 mod snapshots;
 mod states;
 pub(crate) mod stored;
+mod traced;
 mod turns;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ pub use stored::{
 pub(crate) use stored::{StoredCommands, Target, told_process, waited_for};
 
 use crate::registry::Body;
+use crate::traces::Tracer;
 use crate::{EngineConfig, Ports, Registry};
 use states::States;
 use stored::Running;
@@ -40,6 +42,7 @@ pub(crate) struct Commands {
     turns: Turns,
     snapshots_in_flight: Arc<Semaphore>,
     running: Running,
+    tracer: Tracer,
 }
 
 impl Commands {
@@ -49,6 +52,7 @@ impl Commands {
             snapshots: ports.snapshots.clone(),
             work: ports.work.as_ref().map(|work| work.queue.clone()),
             running: Running::default(),
+            tracer: Tracer::new(&config.traces, &ports.clock),
             clock: ports.clock.clone(),
             registry: registry.clone(),
             states: States::new(config.states_bytes_max, config.states_tenant_bytes_max),

@@ -50,7 +50,7 @@ impl AccessLine {
             asked: asked.clone(),
             begun: clock.now(),
             clock,
-            method: name(request.method()),
+            method: method_name(request.method()),
             route: request.extensions().get::<MatchedPath>().cloned(),
             status: None,
             bytes: 0,
@@ -81,14 +81,14 @@ impl Drop for AccessLine {
             tenant = caller.map(|(tenant, _)| tenant.as_str()),
             actor = caller.and_then(|(_, actor)| actor),
             request = %self.asked.id,
-            trace = self.asked.trace_id.as_deref(),
+            trace = self.asked.trace_id().as_deref(),
             "request"
         );
     }
 }
 
 /// A method that the API has or HTTP knows. Any other text is the client's, and may be as long as a header.
-fn name(method: &Method) -> &'static str {
+pub(super) fn method_name(method: &Method) -> &'static str {
     let known = [
         (Method::GET, "GET"),
         (Method::HEAD, "HEAD"),

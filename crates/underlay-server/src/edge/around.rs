@@ -13,12 +13,13 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use tracing::Instrument;
+use underlay_runtime::OpenSpan;
 
 use super::access_log::AccessLine;
 use super::asked::{Asked, REQUEST_ID};
 use super::compression::{compress, takes_gzip};
 use super::connection::OverTls;
-use super::{cors, health, host};
+use super::{cors, health, host, trace_context};
 use crate::ServerConfig;
 use crate::app::App;
 use crate::parameters::hex_digit;
@@ -33,7 +34,12 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 pub(crate) async fn around(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let is_over_tls = request.extensions().get::<OverTls>().is_some();
     let takes_gzip = request.method() != Method::HEAD && takes_gzip(request.headers());
-    let asked = Asked::read(app.request_ids(), request.headers());
+    let span = match is_of_health(&request) {
+        // Probes are many, and say nothing.
+        true => OpenSpan::none(),
+        false => trace_context::begin(app.engine().tracer(), &request),
+    };
+    let asked = Asked::read(app.request_ids(), request.headers(), &span);
     let line = AccessLine::begin(&app, &request, &asked);
     let origin = cors::origin(app.config(), request.headers());
     let answering = async {
@@ -53,6 +59,7 @@ pub(crate) async fn around(State(app): State<App>, mut request: Request, next: N
         }
     };
     let mut response = asked.clone().answer(answering.instrument(asked.span())).await;
+    trace_context::end(span, &asked, &response);
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
