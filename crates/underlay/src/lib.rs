@@ -20,6 +20,7 @@ mod retention;
 mod service;
 mod store;
 mod suggestion;
+mod telemetry;
 
 pub use adapters::Adapters;
 pub use async_trait::async_trait;

@@ -8,6 +8,7 @@ use super::OwnOptions;
 use super::credentials::CredentialsConfig;
 use super::tls::TlsConfig;
 use crate::retention::Kept;
+use crate::telemetry::TelemetryConfig;
 
 /// The key of the address of the store.
 pub(super) const DATABASE: &str = "database";
@@ -36,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) tls: TlsConfig,
     /// The engine.
     pub(crate) engine: EngineConfig,
+    /// What the service tells of its work.
+    pub(crate) telemetry: TelemetryConfig,
     /// What is forgotten, and when.
     pub(crate) kept: Kept,
     /// What the service has of its own.
@@ -54,6 +57,7 @@ const PARTS: &[(&str, Part)] = &[
     ("server", |settings| &mut settings.serving),
     ("engine", |settings| &mut settings.engine),
     ("retention", |settings| &mut settings.kept),
+    ("telemetry", |settings| &mut settings.telemetry),
 ];
 
 impl Settings {
@@ -69,6 +73,7 @@ impl Settings {
             tls: TlsConfig::default(),
             engine,
             kept: Kept::default(),
+            telemetry: TelemetryConfig::default(),
             own: Vec::new(),
         }
     }
