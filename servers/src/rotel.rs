@@ -65,7 +65,14 @@ impl Rotel {
         command.arg("start");
         command.arg("--otlp-http-endpoint").arg(format!("127.0.0.1:{port}"));
         command.arg("--otlp-grpc-endpoint").arg(format!("127.0.0.1:{other}"));
-        command.args(["--exporter", "blackhole", "--debug-log", "traces", "--debug-log-verbosity", "detailed"]);
+        command.args([
+            "--exporter",
+            "blackhole",
+            "--debug-log",
+            "traces",
+            "--debug-log-verbosity",
+            "detailed",
+        ]);
         let daemon = Daemon::start(command, port, &folder.path().join("said"))?;
         Ok(Self { port, _daemon: daemon, folder })
     }

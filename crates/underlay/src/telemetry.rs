@@ -24,7 +24,9 @@ pub(crate) struct Ratio(Option<f64>);
 impl Ratio {
     fn parse(text: &str) -> Result<Self, String> {
         let ratio = text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
-        ratio.map(|ratio| Self(Some(ratio))).ok_or_else(|| format!("{text:?} is no number from 0 to 1, such as 0.1"))
+        ratio
+            .map(|ratio| Self(Some(ratio)))
+            .ok_or_else(|| format!("{text:?} is no number from 0 to 1, such as 0.1"))
     }
 }
 
@@ -150,7 +152,8 @@ mod tests {
     #[test]
     fn a_program_without_the_feature_says_which_one_it_lacks() {
         let mut config = TelemetryConfig::default();
-        let variable = |name: &str| (name == "OTEL_EXPORTER_OTLP_ENDPOINT").then(|| "http://one:4318".to_owned());
+        let variable =
+            |name: &str| (name == "OTEL_EXPORTER_OTLP_ENDPOINT").then(|| "http://one:4318".to_owned());
         Telemetry::begin(&config, "bank", variable).unwrap();
         config.set("otlp_endpoint", "http://127.0.0.1:4318").unwrap();
         let refused = Telemetry::begin(&config, "bank", |_| None).unwrap_err();

@@ -65,7 +65,8 @@ impl OtlpConfig {
     /// out, as is one that is empty: the environment is not only ours.
     #[must_use]
     pub fn or_standard_variables(mut self, variable: impl Fn(&str) -> Option<String>) -> Self {
-        let first = |names: &[&str]| names.iter().find_map(|name| variable(name).filter(|text| !text.is_empty()));
+        let first =
+            |names: &[&str]| names.iter().find_map(|name| variable(name).filter(|text| !text.is_empty()));
         if first(&["OTEL_SDK_DISABLED"]).is_some_and(|text| text.eq_ignore_ascii_case("true")) {
             return self;
         }
@@ -139,10 +140,14 @@ impl Configurable for OtlpConfig {
 
 fn check_endpoint(text: &str) -> Result<(), String> {
     let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-    let is_plain = |host: &&str| !host.contains(char::is_whitespace) && !host.contains('@') && !host.contains('#');
+    let is_plain =
+        |host: &&str| !host.contains(char::is_whitespace) && !host.contains('@') && !host.contains('#');
     match host.filter(is_plain).and_then(|host| host.split('/').next()) {
         Some(authority) if !authority.is_empty() => Ok(()),
-        _ => Err("the endpoint of a collector is like http://127.0.0.1:4318, without a user; a key is a header".into()),
+        _ => Err(
+            "the endpoint of a collector is like http://127.0.0.1:4318, without a user; a key is a header"
+                .into(),
+        ),
     }
 }
 
@@ -192,7 +197,9 @@ mod tests {
     fn an_endpoint_is_an_address_and_spans_go_below_it() {
         let mut config = OtlpConfig::default();
         assert_eq!(config.address().unwrap(), None);
-        for wrong in ["", "collector:4318", "ftp://a", "http://", "http:///v1", "http://key@host", "http://a b"] {
+        for wrong in
+            ["", "collector:4318", "ftp://a", "http://", "http:///v1", "http://key@host", "http://a b"]
+        {
             assert!(config.set("otlp_endpoint", wrong).is_err(), "{wrong}");
         }
         for (endpoint, address) in [
@@ -214,7 +221,11 @@ mod tests {
             ("OTEL_SERVICE_NAME", "bank"),
         ];
         let config = standard(&both);
-        assert_eq!(config.address().unwrap().as_deref(), Some("http://two:4318/spans"), "it is taken as it is");
+        assert_eq!(
+            config.address().unwrap().as_deref(),
+            Some("http://two:4318/spans"),
+            "it is taken as it is"
+        );
         assert_eq!(standard(&both[..1]).address().unwrap().as_deref(), Some("http://one:4318/v1/traces"));
         assert_eq!(config.timeout, Duration::from_millis(2_500));
         assert_eq!(config.service_name.as_deref(), Some("bank"));
@@ -223,10 +234,14 @@ mod tests {
             [("api-key", "se cret"), ("other", "x")].map(|(name, value)| (name.to_owned(), value.to_owned()))
         );
         let own = OtlpConfig { endpoint: Some("http://own".to_owned()), ..OtlpConfig::default() };
-        let own = own.or_standard_variables(|name| both.iter().find(|(known, _)| *known == name).map(|(_, v)| (*v).into()));
+        let own = own.or_standard_variables(|name| {
+            both.iter().find(|(known, _)| *known == name).map(|(_, v)| (*v).into())
+        });
         assert_eq!(own.address().unwrap().as_deref(), Some("http://own/v1/traces"));
         let off = [("OTEL_SDK_DISABLED", "true"), both[0]];
-        for none in [&off[..], &[("OTEL_EXPORTER_OTLP_ENDPOINT", "")], &[("OTEL_EXPORTER_OTLP_ENDPOINT", "noise")]] {
+        for none in
+            [&off[..], &[("OTEL_EXPORTER_OTLP_ENDPOINT", "")], &[("OTEL_EXPORTER_OTLP_ENDPOINT", "noise")]]
+        {
             assert_eq!(standard(none).address().unwrap(), None, "{none:?}");
         }
     }

@@ -28,6 +28,7 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use tracing::Instrument;
 use underlay_core::limits::PAGE_EVENTS_MAX;
 use underlay_core::{
     Aggregate, AggregateState, Asked, Command, Commit, CommitId, Committed, Conflict, Context, Error,
@@ -36,7 +37,7 @@ use underlay_core::{
 };
 
 use super::Commands;
-use super::traced::end_command;
+use super::traced::{end_command, logged};
 use super::turns::{Access, Turn};
 use crate::registry::{Drawn, NotExecuted, typed};
 use crate::{ExecuteError, Executed, Request};
@@ -83,9 +84,11 @@ impl Commands {
         };
         let mut span = self.begin_command(request, || format!("{} {name}", A::CATEGORY));
         request.describe(&mut span, Some(&stream));
+        let log = logged(request, Some(&stream), name);
         let request = &request.below(&span);
         let expected = request.expected.map(|version| (stream, version));
-        let ended = self.decide(request, content, reads, expected, A::CATEGORY, decide).await;
+        let deciding = self.decide(request, content, reads, expected, A::CATEGORY, decide);
+        let ended = deciding.instrument(log).await;
         end_command(span, &ended);
         ended
     }
@@ -110,7 +113,8 @@ impl Commands {
         let mut span = self.begin_command(request, || O::NAME.to_owned());
         request.describe(&mut span, None);
         let request = &request.below(&span);
-        let ended = self.decide(request, content, reads, None, O::NAME, decide).await;
+        let deciding = self.decide(request, content, reads, None, O::NAME, decide);
+        let ended = deciding.instrument(logged(request, None, O::NAME)).await;
         end_command(span, &ended);
         ended
     }

@@ -44,6 +44,16 @@ impl Commands {
     }
 }
 
+/// What log lines of a command begin with.
+pub(super) fn logged(request: &Request, stream: Option<&StreamName>, command: &str) -> tracing::Span {
+    tracing::error_span!(
+        "command",
+        command,
+        stream = stream.map(tracing::field::display),
+        correlation = request.correlation_id.map(tracing::field::display),
+    )
+}
+
 /// Ends the span of a command with what came of it. A refusal is an answer, and no failure.
 pub(super) fn end_command<R: Refusal>(mut span: OpenSpan, ended: &Result<Executed, NotExecuted<R>>) {
     span.tell(|span| match ended {

@@ -16,5 +16,5 @@
 mod folds;
 mod tracer;
 
-pub use tracer::{OpenSpan, Tracer, Traces};
 pub(crate) use tracer::context_in;
+pub use tracer::{OpenSpan, Tracer, Traces};

@@ -186,7 +186,11 @@ impl Views {
                 self.read_page_until(&progress.filter, page.scanned_to, progress.until).await.map(Some)
             };
             let events = progress.without_parked(page.events);
-            let folds = if progress.is_traced { self.tracer.folds(&progress.table.schema.name, &events) } else { Vec::new() };
+            let folds = if progress.is_traced {
+                self.tracer.folds(&progress.table.schema.name, &events)
+            } else {
+                Vec::new()
+            };
             let fold = self.fold_events(folder, &progress.table, &mut progress.held, events);
             let folded = tokio::join!(fold, next);
             folds.into_iter().for_each(if folded.0.is_ok() { OpenSpan::end } else { OpenSpan::discard });

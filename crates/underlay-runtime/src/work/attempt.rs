@@ -20,6 +20,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tracing::Instrument;
 use underlay_core::limits::WORK_BEGUN_MAX;
 use underlay_core::{Attempts, Clock, Error, Fingerprint, Settled, SpanKind, Timestamp, Work, WorkId};
 
@@ -56,8 +57,10 @@ pub(super) async fn attempt(
     let (attempts, tried) = match catch_unwind(AssertUnwindSafe(|| receiver.attempts())) {
         Ok(attempts) if work.begun >= WORK_BEGUN_MAX => (attempts, Err(ended_too_often(&work))),
         Ok(attempts) => {
-            let tried = within_time(&*receiver, &work, number, attempts.timeout, &*clock, traceparent).await;
-            (attempts, tried)
+            let (tenant, receiving) = (&work.tenant, work.sent.receiver.as_str());
+            let log = tracing::error_span!("work", id = %work.id, %tenant, receiver = receiving, number);
+            let trying = within_time(&*receiver, &work, number, attempts.timeout, &*clock, traceparent);
+            (attempts, trying.instrument(log).await)
         }
         // A bug there fails the attempt, as one in the receiver itself does.
         Err(panic) => (Attempts::default(), Err(NotDone::passing(panicked(&*panic)))),

@@ -154,10 +154,7 @@ fn what_follows(tenant: &TenantId, work: &Work) -> CommitId {
 ///
 /// # Errors
 /// [`Error::Damaged`] where the metadata of the work cannot be read.
-pub(crate) fn metadata_of_what_follows(
-    work: &Work,
-    traceparent: Option<String>,
-) -> Result<Metadata, Error> {
+pub(crate) fn metadata_of_what_follows(work: &Work, traceparent: Option<String>) -> Result<Metadata, Error> {
     let metadata: Metadata = work
         .metadata
         .decode()

@@ -471,7 +471,13 @@ impl WorkRunner {
         if begun != work.begun {
             work = Arc::new(Work { begun, ..(*work).clone() });
         }
-        let going = attempt(receiver, work.clone(), self.means.clock.clone(), self.backoff, self.means.tracer.clone());
+        let going = attempt(
+            receiver,
+            work.clone(),
+            self.means.clock.clone(),
+            self.backoff,
+            self.means.tracer.clone(),
+        );
         let handle = self.tasks.spawn(async move { Report::Attempted(going.await) });
         self.jobs.insert(handle.id(), Job::Attempt { shard, incarnation, work, line });
         self.lines.began(shard, place, handle);

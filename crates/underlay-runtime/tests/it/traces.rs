@@ -119,7 +119,8 @@ impl Branch {
         let (views, work) = (engine.start_views(), engine.start_work());
         let finished = async {
             loop {
-                let listed = self.store.list_work(&WorkFilter::default(), WorkPlace::START, 10).await.unwrap();
+                let listed =
+                    self.store.list_work(&WorkFilter::default(), WorkPlace::START, 10).await.unwrap();
                 let bonus = self.store.read_stream_whole(&tenant(), &stream("bonus-a"), Version::NONE).await;
                 let instance = engine.process(&tenant(), Bonus::NAME, "a").await;
                 let is_over = instance.is_ok_and(|instance| instance.is_finished);
@@ -303,7 +304,8 @@ async fn a_refusal_is_an_answer_and_a_failure_is_none() {
     let branch = Branch::new();
     let engine = branch.engine();
     let account = "a".to_owned();
-    let refused = engine.execute::<Account>(&request(), &account, AccountCommand::Withdraw { cents: 5 }).await;
+    let refused =
+        engine.execute::<Account>(&request(), &account, AccountCommand::Withdraw { cents: 5 }).await;
     assert!(matches!(refused, Err(ExecuteError::Refused(_))));
     let failed = engine.execute::<Account>(&request(), &account, AccountCommand::Panic).await;
     assert!(matches!(failed, Err(ExecuteError::Failed(_))));

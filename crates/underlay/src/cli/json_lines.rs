@@ -7,6 +7,7 @@
 //! What is known around a line comes from the spans it stands in, such as the tenant and the id of a request. All of it
 //! stands in one object, the innermost last said. A field `id` has the name of its span, so that of a request is `request`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::{Map, Value};
@@ -50,14 +51,11 @@ where
         event.record(&mut said);
         let message = said.0.remove("message").unwrap_or_else(|| Value::from(""));
         let about = event.metadata();
-        let head: [Value; 4] = [
-            (self.now)().to_string().into(),
-            about.level().as_str().into(),
-            about.target().into(),
-            message,
-        ];
-        let mut known = Map::new();
-        for span in context.event_scope().into_iter().flat_map(tracing_subscriber::registry::Scope::from_root) {
+        let head: [Value; 4] =
+            [(self.now)().to_string().into(), about.level().as_str().into(), about.target().into(), message];
+        let mut known = BTreeMap::new();
+        for span in context.event_scope().into_iter().flat_map(tracing_subscriber::registry::Scope::from_root)
+        {
             let extensions = span.extensions();
             let Some(fields) = extensions.get::<FormattedFields<JsonFields>>() else { continue };
             for (name, value) in read(&fields.fields) {
@@ -165,8 +163,8 @@ mod tests {
         let lines = written.clone();
         let subscriber = tracing_subscriber::fmt()
             .with_writer(move || lines.clone())
-            .event_format(JsonLines::at(|| Timestamp::UNIX_EPOCH))
             .fmt_fields(JsonFields)
+            .event_format(JsonLines::at(|| Timestamp::UNIX_EPOCH))
             .finish();
         tracing::subscriber::with_default(subscriber, log);
         let written = written.0.lock().unwrap().clone();
@@ -180,7 +178,8 @@ mod tests {
                 tracing::error_span!("request", id = "r1", trace = "t1", tenant = tracing::field::Empty);
             let _in_request = request.enter();
             request.record("tenant", "acme");
-            let _in_command = tracing::error_span!("command", stream = "account-1", command = "deposit").entered();
+            let _in_command =
+                tracing::error_span!("command", stream = "account-1", command = "deposit").entered();
             tracing::warn!(target: "bank", attempts = 3_u64, whole = true, "it was \"late\"\nby {}", "far");
         });
         let expected = r#"{"time":"1970-01-01T00:00:00Z","level":"WARN","target":"bank","message":"it was \"late\"\nby far","#
@@ -191,7 +190,9 @@ mod tests {
 
     #[test]
     fn nothing_takes_the_place_of_what_every_line_has() {
-        let lines = logged(|| tracing::warn!(target: "bank", level = "none", time = 1_u64, text = "\u{1b}[2J", "said"));
+        let lines = logged(
+            || tracing::warn!(target: "bank", level = "none", time = 1_u64, text = "\u{1b}[2J", "said"),
+        );
         let line: Value = serde_json::from_str(&lines[0]).unwrap();
         assert_eq!((&line["level"], &line["time"]), (&"WARN".into(), &"1970-01-01T00:00:00Z".into()));
         assert_eq!((&line["level_"], &line["time_"]), (&"none".into(), &1.into()));

@@ -22,7 +22,11 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use underlay_core::{Clock as _, SystemClock};
 use underlay_server::ACCESS_LOG_TARGET;
+
+use super::json_lines::{JsonFields, JsonLines};
+use crate::config::{LogFormat, Settings};
 
 /// Lines that were logged and not written yet.
 const LINES_WAITING_MAX: usize = 8_192;
@@ -31,13 +35,19 @@ const LAST_LINES_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Writes the log of this program to standard error, with a line for every request where it is asked for, until what it
 /// gives is dropped.
-pub(super) fn log_to_stderr(has_access_log: bool) -> LastLines {
+pub(super) fn log_to_stderr(settings: &Settings, has_access_log: bool) -> LastLines {
     let access = if has_access_log { LevelFilter::INFO } else { LevelFilter::OFF };
     let wanted = Targets::new().with_default(LevelFilter::WARN).with_target(ACCESS_LOG_TARGET, access);
     let (lines, last) = Lines::to(io::stderr(), LINES_WAITING_MAX);
     let written = tracing_subscriber::fmt().with_max_level(LevelFilter::INFO).with_writer(lines);
     // A program that embeds the service may have set its own.
-    let _set_before = written.finish().with(wanted).try_init();
+    let _set_before = match settings.log_format {
+        LogFormat::Text => written.finish().with(wanted).try_init(),
+        LogFormat::Json => {
+            let lines = JsonLines::at(|| SystemClock.now());
+            written.fmt_fields(JsonFields).event_format(lines).finish().with(wanted).try_init()
+        }
+    };
     last
 }
 

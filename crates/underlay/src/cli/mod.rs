@@ -10,6 +10,7 @@ mod duties;
 mod events;
 mod followers;
 mod help;
+mod json_lines;
 mod log;
 mod migrate;
 mod moments;

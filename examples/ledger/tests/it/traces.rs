@@ -77,7 +77,11 @@ fn one_trace_leads_from_requests_to_all_that_follows_also_across_a_kill() {
 
     // It only answers. Once its spans are sent, it is killed.
     let (serving, address) = ledger.serve_with(&[&telling[..], &["--only", "http"]].concat());
-    post(&address, "payment/p1/pay", &json!({"account": "purse", "amount": "10", "commodity": "EUR", "payee": PAID}));
+    post(
+        &address,
+        "payment/p1/pay",
+        &json!({"account": "purse", "amount": "10", "commodity": "EUR", "payee": PAID}),
+    );
     post(&address, "member/ann/register", &json!({"email": "ann@example.com"}));
     const ROUTE: &str = "POST /v1/{category}/{id}/{command}";
     let before = collected(&collector, |spans| count(spans, ROUTE) == 2);
@@ -92,9 +96,8 @@ fn one_trace_leads_from_requests_to_all_that_follows_also_across_a_kill() {
         wait_for_more(&address);
     }
     let told = |spans: &[CollectedSpan]| {
-        let folds = [("fold members", 2), ("fold balances", 1), ("message member-mail send-verification", 1)];
-        folds.iter().all(|(name, least)| count(spans, name) >= *least)
-            && count(spans, "account settle") == 1
+        let folds = [("fold members", 2), ("fold balances", 1), ("message member-mail verify-address", 1)];
+        folds.iter().all(|(name, least)| count(spans, name) >= *least) && count(spans, "account settle") == 1
     };
     let spans = collected(&collector, told);
 
@@ -113,7 +116,7 @@ fn one_trace_leads_from_requests_to_all_that_follows_also_across_a_kill() {
     has_way(&["decide", "payment pay", ROUTE]);
     has_way(&["commit", "payment pay", ROUTE]);
     has_way(&["fold members", "member register", ROUTE]);
-    has_way(&["message member-mail send-verification", "member register", ROUTE]);
+    has_way(&["message member-mail verify-address", "member register", ROUTE]);
     let step = ["input payments event", "payment pay", ROUTE];
     has_way(&step);
     has_way(&[&["commit", "account reserve", "command account reserve"][..], &step].concat());

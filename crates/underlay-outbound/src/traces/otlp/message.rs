@@ -147,8 +147,7 @@ impl Resource {
     pub(super) fn request(&self, batch: &[Span]) -> Vec<u8> {
         let scope = Scope { name: "underlay".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() };
         let spans = ScopeSpans { scope: Some(scope), spans: batch.iter().map(message).collect() };
-        let resource_spans =
-            vec![ResourceSpans { resource: Some(self.0.clone()), scope_spans: vec![spans] }];
+        let resource_spans = vec![ResourceSpans { resource: Some(self.0.clone()), scope_spans: vec![spans] }];
         ExportRequest { resource_spans }.encode_to_vec()
     }
 }
