@@ -19,6 +19,7 @@ use crate::processes::Processes;
 use crate::pumps::Pumps;
 use crate::schedules::Timetable;
 use crate::stops::Stops;
+use crate::subscription::RecentLog;
 use crate::traces::Tracer;
 use crate::views::Views;
 use crate::work::Workers;
@@ -143,11 +144,12 @@ impl Engine {
         config.validate()?;
         let tracer = Tracer::new(&config.traces, &ports.clock);
         let commands = Arc::new(Commands::new(&ports, &registry, &config));
-        let views = Arc::new(Views::new(&ports, row_stores, &registry, &config)?);
+        let recent_log = Arc::new(RecentLog::new(ports.store.clone(), &*ports.wakeups));
+        let views = Arc::new(Views::new(&ports, &recent_log, row_stores, &registry, &config)?);
         let timetable = Arc::new(Timetable::new(&ports, commands.clone(), &config));
-        let processes = Processes::new(&ports, &registry, &config)?;
+        let processes = Processes::new(&ports, &recent_log, &registry, &config)?;
         let workers = Workers::new(&ports, &registry, &commands, &views, processes.as_ref(), &config)?;
-        let pumps = Arc::new(Pumps::new(&ports, &registry, &config)?);
+        let pumps = Arc::new(Pumps::new(&ports, &recent_log, &registry, &config)?);
         let known_standings = KnownStandings::default();
         Ok(Self(Arc::new(Inner {
             ports,

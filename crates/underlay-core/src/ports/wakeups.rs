@@ -22,6 +22,12 @@ impl Wakeup {
         Self(hints)
     }
 
+    /// How many hints there were, whether somebody waited for them or not.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        *self.0.borrow()
+    }
+
     /// Ends at the next hint, or at once where one came since the last call.
     /// Where the source is gone it never ends; callers poll beside it.
     pub async fn hint(&mut self) {

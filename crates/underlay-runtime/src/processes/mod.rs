@@ -34,7 +34,7 @@ pub use listing::{
 };
 
 use crate::stops::Stops;
-use crate::subscription::{DurableSubscriptions, FollowerKind, start_of};
+use crate::subscription::{DurableSubscriptions, FollowerKind, RecentLog, start_of};
 use crate::work::{NotDone, Receiver};
 use crate::{EngineConfig, FollowerStanding, FollowerState, Ports, Registry};
 use consumer::ProcessConsumer;
@@ -87,6 +87,7 @@ impl Processes {
     /// [`Error::Invalid`] where there are processes and nothing that keeps their work.
     pub(crate) fn new(
         ports: &Ports,
+        recent_log: &Arc<RecentLog>,
         registry: &Registry,
         config: &EngineConfig,
     ) -> Result<Option<Arc<Self>>, Error> {
@@ -99,7 +100,7 @@ impl Processes {
             )));
         };
         let (kind, lease, poll) = (FollowerKind::Process, config.work_lease, config.work_poll_interval);
-        let subscriptions = DurableSubscriptions::new(kind, ports, work, config, lease, poll)?;
+        let subscriptions = DurableSubscriptions::new(kind, ports, recent_log, work, config, lease, poll)?;
         Ok(Some(Arc::new(Self {
             store: ports.store.clone(),
             queue: work.queue.clone(),

@@ -37,7 +37,9 @@ use underlay_core::{
 pub use feed::Subscribed;
 
 use crate::stops::Stops;
-use crate::subscription::{DurableSubscriptions, FollowerKind, checkpoint_at, commit_end, start_of};
+use crate::subscription::{
+    DurableSubscriptions, FollowerKind, RecentLog, checkpoint_at, commit_end, start_of,
+};
 use crate::{EngineConfig, FollowerStanding, FollowerState, Ports, Registry};
 use pump::Pump;
 
@@ -63,7 +65,12 @@ impl Pumps {
     ///
     /// # Errors
     /// [`Error::Invalid`] where a name exceeds its limit, or there are pumps and nothing that keeps checkpoints.
-    pub(crate) fn new(ports: &Ports, registry: &Registry, config: &EngineConfig) -> Result<Self, Error> {
+    pub(crate) fn new(
+        ports: &Ports,
+        recent_log: &Arc<RecentLog>,
+        registry: &Registry,
+        config: &EngineConfig,
+    ) -> Result<Self, Error> {
         let sinks = registry.sinks().clone();
         let subscribers = registry.subscribers().to_vec();
         if let Some(name) = sinks.keys().next()
@@ -77,7 +84,7 @@ impl Pumps {
         subscribers.iter().try_for_each(|(wanted, _)| wanted.check())?;
         let subscriptions = ports.work.as_ref().map(|work| {
             let (kind, lease, poll) = (FollowerKind::Pump, config.view_lease, config.view_poll_interval);
-            DurableSubscriptions::new(kind, ports, work, config, lease, poll).map(Arc::new)
+            DurableSubscriptions::new(kind, ports, recent_log, work, config, lease, poll).map(Arc::new)
         });
         Ok(Self {
             store: ports.store.clone(),

@@ -3,7 +3,7 @@
 //! ```text
 //!            ┌──────────────── a page is looked at ◄────────────────┐
 //!            ▼                                                      │
-//!  open ─► CatchingUp ───── nothing above the checkpoint ─────► Live ── hint or poll ──► look on
+//!  open ─► CatchingUp ──────── the head of the log ───────────► Live ── hint or poll ──► look on
 //!    ▲       │ │  │
 //!    │       │ │  └─ another process holds the lease ──► Standby ─┐ (also from Live)
 //!    │◄──────┼─┼── the lease is free, or has run out ─────────────┘
@@ -26,6 +26,7 @@
 mod backoff;
 mod durable;
 mod held_lease;
+mod recent_log;
 mod running;
 mod signals;
 mod state;
@@ -43,6 +44,7 @@ pub(crate) use durable::DurableFollower;
 pub(crate) use durable::{Consumer, DurableSubscriptions, FollowerKind, Stuck, checkpoint_at, start_of};
 pub use durable::{FollowerStanding, FollowerState};
 pub(crate) use held_lease::HeldLease;
+pub(crate) use recent_log::RecentLog;
 pub(crate) use running::{Runner, Running};
 pub(crate) use signals::{Handle, Signals};
 pub use state::SubscriptionState;
@@ -52,6 +54,10 @@ pub(crate) use status::{is_past, told_of};
 
 /// How often the work of another process is looked at while somebody waits for it.
 pub(crate) const FOREIGN_POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How long a subscription that reached the head of the log waits for a hint before it looks whether anything came
+/// without one. Hints are kept while nobody waits, so while commits come one look at the log is enough for each.
+const LINGER_MAX: Duration = Duration::from_millis(10);
 
 /// Why a subscription does not go on.
 #[derive(Debug, thiserror::Error)]
@@ -206,6 +212,10 @@ impl<F: Follower> Subscription<F> {
         match next {
             Next::Open => self.open().await,
             Next::Advance => self.advance().await,
+            Next::Linger => {
+                self.signals.hint(LINGER_MAX, self.lease.as_mut()).await;
+                Ok(Happened::Rested)
+            }
             Next::Rest => self.rest().await,
             Next::StandBy => self.stand_by().await,
             Next::BackOff => {

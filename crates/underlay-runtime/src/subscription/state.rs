@@ -56,6 +56,8 @@ pub(crate) enum Next {
     Open,
     /// Look at the next page.
     Advance,
+    /// Wait a moment for a hint, before it is looked whether anything else has come.
+    Linger,
     /// Wait for a hint or for the next poll.
     Rest,
     /// Ask for the lease at every poll.
@@ -77,7 +79,7 @@ impl SubscriptionState {
     pub(crate) fn step(self, happened: Happened) -> (Self, Next) {
         match happened {
             Happened::Opened | Happened::Advanced => (Self::CatchingUp, Next::Advance),
-            Happened::ReachedHead => (Self::Live, Next::Advance),
+            Happened::ReachedHead => (Self::Live, Next::Linger),
             Happened::FoundNothing => (Self::Live, Next::Rest),
             Happened::Rested => (self, Next::Advance),
             Happened::HeldElsewhere => (Self::Standby, Next::StandBy),
@@ -111,6 +113,13 @@ mod tests {
         assert_eq!((state, next), (SubscriptionState::Live, Next::Advance));
         assert_eq!(state.step(Happened::FoundNothing), (SubscriptionState::Live, Next::Rest));
         assert_eq!(state.step(Happened::Advanced), (SubscriptionState::CatchingUp, Next::Advance));
+    }
+
+    #[test]
+    fn whoever_reached_the_head_looks_again_once_a_hint_or_a_moment_has_come() {
+        let (state, next) = SubscriptionState::CatchingUp.step(Happened::ReachedHead);
+        assert_eq!((state, next), (SubscriptionState::Live, Next::Linger));
+        assert_eq!(state.step(Happened::Rested), (SubscriptionState::Live, Next::Advance));
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub use standing::{Standings, ViewStanding};
 
 use crate::known::Known;
 use crate::stops::Stops;
-use crate::subscription::{HeldLease, Running};
+use crate::subscription::{HeldLease, RecentLog, Running};
 use crate::traces::Tracer;
 use crate::{EngineConfig, Ports, Registry, RowStore, RowStores, RunningViews};
 use runner::view_lease;
@@ -40,6 +40,7 @@ use standing::Facts;
 /// Keeps views, and answers from their rows.
 pub(crate) struct Views {
     store: Arc<dyn EventStore>,
+    recent_log: Arc<RecentLog>,
     rows: RowStore,
     /// What views that name a store of their own keep their rows in, by that name.
     more_rows: RowStores,
@@ -62,6 +63,7 @@ pub(crate) struct Views {
 impl Views {
     pub(crate) fn new(
         ports: &Ports,
+        recent_log: &Arc<RecentLog>,
         more_rows: RowStores,
         registry: &Registry,
         config: &EngineConfig,
@@ -70,6 +72,7 @@ impl Views {
         let holder = config.draw_holder("view", config.view_lease)?;
         Ok(Self {
             store: ports.store.clone(),
+            recent_log: recent_log.clone(),
             rows: RowStore { read_models: ports.read_models.clone(), leases: ports.leases.clone() },
             more_rows,
             wakeups: ports.wakeups.clone(),

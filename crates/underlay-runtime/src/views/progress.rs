@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use underlay_core::limits::{PAGE_EVENTS_MAX, PARKED_EVENTS_MAX};
 use underlay_core::{
-    Checkpoint, Error, EventId, EventStoreExt, Generation, LeaseTerm, LogFilter, LogPage, LogScope, OnFault,
+    Checkpoint, Error, EventId, EventStoreExt, Generation, LeaseTerm, LogFilter, LogPage, OnFault,
     ParkedEvent, Position, RecordedEvent, SkippedEvent, Timestamp, ViewBatch, ViewTable,
 };
 
@@ -170,7 +170,7 @@ impl Views {
     ) -> Result<Advance, ViewHalt> {
         let mut page = match progress.ahead.take() {
             Some(page) => page,
-            None => self.read_page(progress, progress.scanned.position).await?,
+            None => self.read_page(progress).await?,
         };
         if page.scanned_to == progress.scanned.position {
             return Ok(Advance::FoundNothing);
@@ -183,7 +183,7 @@ impl Views {
                 if page.at_head {
                     return Ok(None);
                 }
-                self.read_page_until(&progress.filter, page.scanned_to, progress.until).await.map(Some)
+                self.read_page_until(&progress.filter, &to, progress.until).await.map(Some)
             };
             let events = progress.without_parked(page.events);
             let folds = if progress.is_traced {
@@ -201,7 +201,7 @@ impl Views {
                     if let Err(fault) = progress.park(folder, &faults) {
                         return Err(self.store_before(folder, progress, fault).await);
                     }
-                    page = self.read_page(progress, progress.scanned.position).await?;
+                    page = self.read_page(progress).await?;
                 }
             }
         };
@@ -222,18 +222,18 @@ impl Views {
         Ok(())
     }
 
-    async fn read_page(&self, progress: &Progress, after: Position) -> Result<LogPage, Error> {
-        self.read_page_until(&progress.filter, after, progress.until).await
+    async fn read_page(&self, progress: &Progress) -> Result<LogPage, Error> {
+        self.read_page_until(&progress.filter, &progress.scanned, progress.until).await
     }
 
     async fn read_page_until(
         &self,
         filter: &LogFilter,
-        after: Position,
+        after: &Checkpoint,
         until: Option<Checkpoint>,
     ) -> Result<LogPage, Error> {
         let limit = self.config.view_batch_events_max;
-        let mut page = self.store.read_all(&LogScope::EveryTenant, after, filter, limit).await?;
+        let mut page = self.recent_log.read(after, filter, limit).await?;
         if let Some(until) = until.filter(|until| page.scanned_to >= until.position) {
             page.events.retain(|event| event.position <= until.position);
             (page.scanned_to, page.scanned_to_id, page.at_head) = (until.position, until.event_id, true);
@@ -295,7 +295,7 @@ impl Views {
         progress: &mut Progress,
         fault: &ViewFault,
     ) -> Result<(), ViewHalt> {
-        let page = self.read_page(progress, progress.scanned.position).await?;
+        let page = self.read_page(progress).await?;
         let before: Vec<RecordedEvent> =
             page.events.into_iter().take_while(|event| commit_end(event) < fault.commit_end).collect();
         let last = before.last().map(commit_end);

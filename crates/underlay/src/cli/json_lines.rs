@@ -31,6 +31,19 @@ pub(super) struct JsonLines {
 /// Keeps the fields of a span as an object.
 pub(super) struct JsonFields;
 
+/// A line that comes from nowhere else.
+pub(super) fn json_line(time: Timestamp, level: &str, target: &str, message: &str) -> String {
+    let head = [time.to_string().into(), level.into(), target.into(), message.into()];
+    format!("{{{}}}\n", written(head))
+}
+
+/// What every line has, as members of its object.
+fn written(head: [Value; 4]) -> String {
+    let members: Vec<String> =
+        OF_EVERY_LINE.iter().zip(head).map(|(name, value)| format!("\"{name}\":{value}")).collect();
+    members.join(",")
+}
+
 impl JsonLines {
     pub(super) fn at(now: fn() -> Timestamp) -> Self {
         Self { now }
@@ -64,11 +77,7 @@ where
             }
         }
         known.extend(said.0);
-        writer.write_char('{')?;
-        for (name, value) in OF_EVERY_LINE.iter().zip(head) {
-            let comma = if *name == OF_EVERY_LINE[0] { "" } else { "," };
-            write!(writer, "{comma}\"{name}\":{value}")?;
-        }
+        write!(writer, "{{{}", written(head))?;
         for (name, value) in known {
             // What every line has is said once.
             let mark = if OF_EVERY_LINE.contains(&name.as_str()) { "_" } else { "" };

@@ -25,11 +25,15 @@ use tracing_subscriber::util::SubscriberInitExt;
 use underlay_core::{Clock as _, SystemClock};
 use underlay_server::ACCESS_LOG_TARGET;
 
-use super::json_lines::{JsonFields, JsonLines};
+use super::json_lines::{JsonFields, JsonLines, json_line};
 use crate::config::{LogFormat, Settings};
 
 /// Lines that were logged and not written yet.
 const LINES_WAITING_MAX: usize = 8_192;
+/// Bytes that are written at once, about.
+const WRITTEN_AT_ONCE_MAX: usize = 64 << 10;
+/// How long lines gather before they are written, where several had come at once.
+const GATHERED_FOR: Duration = Duration::from_millis(1);
 /// How long the end of a program may wait for its last lines to be written.
 const LAST_LINES_WAIT_MAX: Duration = Duration::from_secs(1);
 
@@ -38,7 +42,7 @@ const LAST_LINES_WAIT_MAX: Duration = Duration::from_secs(1);
 pub(super) fn log_to_stderr(settings: &Settings, has_access_log: bool) -> LastLines {
     let access = if has_access_log { LevelFilter::INFO } else { LevelFilter::OFF };
     let wanted = Targets::new().with_default(LevelFilter::WARN).with_target(ACCESS_LOG_TARGET, access);
-    let (lines, last) = Lines::to(io::stderr(), LINES_WAITING_MAX);
+    let (lines, last) = Lines::to(io::stderr(), LINES_WAITING_MAX, settings.log_format);
     let written = tracing_subscriber::fmt().with_max_level(LevelFilter::INFO).with_writer(lines);
     // A program that embeds the service may have set its own.
     let _set_before = match settings.log_format {
@@ -69,32 +73,59 @@ struct Lines {
 pub(super) struct LastLines(SyncSender<Told>);
 
 impl Lines {
-    fn to(sink: impl Write + Send + 'static, waiting_max: usize) -> (Self, LastLines) {
+    fn to(sink: impl Write + Send + 'static, waiting_max: usize, format: LogFormat) -> (Self, LastLines) {
         let (queue, lines) = sync_channel(waiting_max);
         let left_out = Arc::new(AtomicU64::new(0));
         let counted = left_out.clone();
-        std::thread::spawn(move || write(sink, &lines, &counted));
+        std::thread::spawn(move || write(sink, &lines, &counted, format));
         (Self { queue: queue.clone(), left_out }, LastLines(queue))
     }
 }
 
-fn write(mut sink: impl Write, lines: &Receiver<Told>, left_out: &AtomicU64) {
-    for told in lines {
-        // Where standard error is gone, nobody is left to hear of it.
-        let _unheard = match told {
-            Told::Line(line) => match left_out.swap(0, Ordering::Relaxed) {
-                0 => sink.write_all(&line),
-                count => {
-                    writeln!(sink, "{count} lines of the access log were left out: it was not read in time")
-                        .and_then(|()| sink.write_all(&line))
+/// Writes lines as they come. Where they come one upon the other, those of a moment are written at once: a service that
+/// is asked much has a line for every request, and to be woken for each costs more than to write it.
+fn write(mut sink: impl Write, lines: &Receiver<Told>, left_out: &AtomicU64, format: LogFormat) {
+    let mut text = Vec::new();
+    while let Ok(first) = lines.recv() {
+        let mut next = Some(first);
+        let mut count = 0;
+        while let Some(told) = next {
+            match told {
+                Told::Line(line) => {
+                    match left_out.swap(0, Ordering::Relaxed) {
+                        0 => {}
+                        count => text.extend_from_slice(lines_left_out(count, format).as_bytes()),
+                    }
+                    text.extend_from_slice(&line);
+                    count += 1;
                 }
-            },
-            Told::Flush(flushed) => {
-                let _waits_no_more = flushed.try_send(());
-                sink.flush()
+                Told::Flush(flushed) => {
+                    write_out(&mut sink, &mut text);
+                    let _waits_no_more = flushed.try_send(());
+                }
             }
-        };
+            next = if text.len() < WRITTEN_AT_ONCE_MAX { lines.try_recv().ok() } else { None };
+        }
+        write_out(&mut sink, &mut text);
+        if count > 1 {
+            std::thread::sleep(GATHERED_FOR);
+        }
     }
+}
+
+/// The line that says how many were left out.
+fn lines_left_out(count: u64, format: LogFormat) -> String {
+    let told = format!("{count} lines of the access log were left out: it was not read in time");
+    match format {
+        LogFormat::Text => format!("{told}\n"),
+        LogFormat::Json => json_line(SystemClock.now(), "WARN", ACCESS_LOG_TARGET, &told),
+    }
+}
+
+fn write_out(sink: &mut impl Write, text: &mut Vec<u8>) {
+    // Where standard error is gone, nobody is left to hear of it.
+    let _unheard = sink.write_all(text).and_then(|()| sink.flush());
+    text.clear();
 }
 
 impl Drop for LastLines {
@@ -175,7 +206,7 @@ mod tests {
         let (came, arrived) = channel();
         let (let_go, may) = channel();
         let written = Arc::new(Mutex::new(Vec::new()));
-        let (lines, last) = Lines::to(Slow { came, may, written: written.clone() }, 4);
+        let (lines, last) = Lines::to(Slow { came, may, written: written.clone() }, 4, LogFormat::Text);
         let line = |text: &str, may_be_left_out| {
             Line { lines: &lines, may_be_left_out }.write_all(text.as_bytes()).unwrap();
         };

@@ -4,8 +4,8 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::sync::watch;
 use underlay_core::{
-    Checkpoint, Error, LeaseTerm, LogFilter, LogScope, ParkedEvent, Position, RecordedEvent, StopCause,
-    Timestamp, ViewStop,
+    Checkpoint, Error, LeaseTerm, LogFilter, ParkedEvent, Position, RecordedEvent, StopCause, Timestamp,
+    ViewStop,
 };
 
 use super::place::{Place, checkpoint_at};
@@ -139,9 +139,9 @@ impl<C: Consumer> Follower for DurableFollower<C> {
             let at = place.scanned;
             subscriptions.store(consumer, lease, place, at).await?;
         }
-        let (from, limit) = (place.scanned.position, consumer.page_events_max());
-        let page = subscriptions.store.read_all(&LogScope::EveryTenant, from, &self.filter, limit).await?;
-        if page.scanned_to == from {
+        let limit = consumer.page_events_max();
+        let page = subscriptions.recent_log.read(&place.scanned, &self.filter, limit).await?;
+        if page.scanned_to == place.scanned.position {
             return Ok(Advance::FoundNothing);
         }
         let mut taken = 0;

@@ -38,7 +38,7 @@ pub use follower::FollowerState;
 pub(crate) use place::{checkpoint_at, start_of};
 pub use standing::FollowerStanding;
 
-use super::{Backoff, Bounds, Halt, Runner, Running, Signals, Subscription};
+use super::{Backoff, Bounds, Halt, RecentLog, Runner, Running, Signals, Subscription};
 use crate::{EngineConfig, Ports, WorkPorts};
 
 /// What follows the log from a stored checkpoint.
@@ -123,6 +123,7 @@ pub(crate) trait Consumer: Send + Sync + 'static {
 /// The durable subscriptions of one kind: what they work with, and those that run in this process.
 pub(crate) struct DurableSubscriptions {
     store: Arc<dyn EventStore>,
+    recent_log: Arc<RecentLog>,
     checkpoints: Arc<dyn Checkpoints>,
     leases: Option<Arc<dyn Leases>>,
     wakeups: Arc<dyn Wakeups>,
@@ -143,6 +144,7 @@ impl DurableSubscriptions {
     pub(crate) fn new(
         kind: FollowerKind,
         ports: &Ports,
+        recent_log: &Arc<RecentLog>,
         work: &WorkPorts,
         config: &EngineConfig,
         lease_duration: Duration,
@@ -150,6 +152,7 @@ impl DurableSubscriptions {
     ) -> Result<Self, Error> {
         Ok(Self {
             store: ports.store.clone(),
+            recent_log: recent_log.clone(),
             checkpoints: work.checkpoints.clone(),
             leases: work.leases.clone(),
             wakeups: ports.wakeups.clone(),
