@@ -149,17 +149,15 @@ async fn a_request_is_a_span_below_its_caller_and_what_it_stores_is_below_that()
 async fn a_span_names_the_route_and_nothing_of_the_path_or_the_query_and_probes_have_none() {
     let spans = MemorySpans::new(100);
     let place = Place::recording(&spans);
-    for path in [
-        "/v1/streams/account-secret?after=5ecre7",
-        "/v1/nowhere/secret/5ecre7/at/all",
-        "/links/secret/5ecre7",
-    ] {
+    for path in
+        ["/v1/streams/account-5ecre7?after=5ecre7", "/v1/nowhere/5ecre7/at/all", "/links/5ecre7/5ecre7"]
+    {
         place.get(path).await;
     }
     let recorded = spans.recorded();
     assert_eq!(recorded.len(), 3, "{recorded:#?}");
     let told = format!("{recorded:?}");
-    assert!(!told.contains("secret") && !told.contains("5ecre7"), "{told}");
+    assert!(!told.contains("5ecre7"), "{told}");
     for probe in ["/livez", "/readyz"] {
         place.get(probe).await;
     }
