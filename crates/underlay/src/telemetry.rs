@@ -147,16 +147,4 @@ mod tests {
         assert_eq!(ratio(&[("OTEL_TRACES_SAMPLER", "parentbased_always_on"), quarter]), None);
         assert_eq!(ratio(&[quarter]), None);
     }
-
-    #[cfg(not(feature = "otlp"))]
-    #[test]
-    fn a_program_without_the_feature_says_which_one_it_lacks() {
-        let mut config = TelemetryConfig::default();
-        let variable =
-            |name: &str| (name == "OTEL_EXPORTER_OTLP_ENDPOINT").then(|| "http://one:4318".to_owned());
-        Telemetry::begin(&config, "bank", variable).unwrap();
-        config.set("otlp_endpoint", "http://127.0.0.1:4318").unwrap();
-        let refused = Telemetry::begin(&config, "bank", |_| None).unwrap_err();
-        assert!(refused.to_string().contains("feature `otlp`"), "{refused}");
-    }
 }

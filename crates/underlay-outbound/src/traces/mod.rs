@@ -60,3 +60,16 @@ impl Exporting {
         match self.never {}
     }
 }
+
+#[cfg(all(test, not(feature = "otlp")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_the_feature_an_endpoint_says_what_is_missing() {
+        assert!(open(&OtlpConfig::default()).unwrap().is_none());
+        let endpoint = Some("http://127.0.0.1:4318".to_owned());
+        let refused = open(&OtlpConfig { endpoint, ..OtlpConfig::default() }).unwrap_err();
+        assert!(refused.to_string().contains("feature `otlp`"), "{refused}");
+    }
+}
