@@ -91,13 +91,13 @@ fn find_or_fetch(package: &Package) -> Result<PathBuf> {
 }
 
 /// Where a user's programs keep what they can fetch again.
-fn cache() -> Result<PathBuf> {
+pub(crate) fn cache() -> Result<PathBuf> {
     let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
     Ok(cache.ok_or("there is no cache: neither XDG_CACHE_HOME nor HOME is set")?.join("underlay"))
 }
 
-fn digest(file: &Path) -> Result<String> {
+pub(crate) fn digest(file: &Path) -> Result<String> {
     let said = output(Command::new("sha512sum").arg("--binary").arg(file))?;
     Ok(said.split_whitespace().next().unwrap_or_default().to_owned())
 }

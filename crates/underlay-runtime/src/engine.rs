@@ -23,6 +23,7 @@ use crate::pumps::Pumps;
 use crate::schedules::Timetable;
 use crate::stops::Stops;
 use crate::subscription::RecentLog;
+use crate::traces::Tracer;
 use crate::views::Views;
 use crate::work::Workers;
 use crate::{
@@ -108,6 +109,7 @@ struct Inner {
     processes: Option<Arc<Processes>>,
     workers: Workers,
     pumps: Arc<Pumps>,
+    tracer: Tracer,
     /// What the store last said of all pumps.
     known_standings: KnownStandings,
     store_metrics: Arc<StoreMetrics>,
@@ -148,6 +150,7 @@ impl Engine {
         let measured =
             MeasuredStore { store: ports.store, clock: ports.clock.clone(), metrics: store_metrics.clone() };
         let ports = Ports { store: Arc::new(measured), ..ports };
+        let tracer = Tracer::new(&config.traces, &ports.clock);
         let commands = Arc::new(Commands::new(&ports, &registry, &config));
         let recent_log = Arc::new(RecentLog::new(ports.store.clone(), &*ports.wakeups));
         let views = Arc::new(Views::new(&ports, &recent_log, row_stores, &registry, &config)?);
@@ -166,6 +169,7 @@ impl Engine {
             processes,
             workers,
             pumps,
+            tracer,
             known_standings,
             store_metrics,
         })))
@@ -232,6 +236,12 @@ impl Engine {
     #[must_use]
     pub fn wakeups(&self) -> &Arc<dyn Wakeups> {
         &self.0.ports.wakeups
+    }
+
+    /// Begins spans of traces.
+    #[must_use]
+    pub fn tracer(&self) -> &Tracer {
+        &self.0.tracer
     }
 
     /// Time.

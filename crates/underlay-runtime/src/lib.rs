@@ -18,6 +18,7 @@ mod schedules;
 mod stops;
 mod subscription;
 mod tail;
+mod traces;
 mod views;
 mod work;
 
@@ -42,6 +43,7 @@ pub use registry::{AggregateInfo, DecisionInfo, OperationInfo, Registry};
 pub use schedules::{Missed, ScheduleDefinition, ScheduleInfo};
 pub use subscription::{FollowerStanding, FollowerState, FollowerStatus, SubscriptionState};
 pub use tail::{Kept, Tail, TailBounds, TailPage, TailReader};
+pub use traces::{OpenSpan, Tracer, Traces};
 pub use views::{
     OrderProgress, OrderRequest, OrderStanding, OrderState, RebuildFrom, Retried, RowAnswer, RowDifference,
     RowsAt, Standings, Verified, ViewAnswer, ViewOrder, ViewStanding, ViewState, ViewTask,

@@ -12,6 +12,7 @@ mod read_models;
 mod schedules;
 mod sink;
 mod snapshots;
+mod spans;
 mod view_batch;
 mod view_order;
 mod view_stop;
@@ -40,6 +41,7 @@ pub use schedules::{
 };
 pub use sink::Sink;
 pub use snapshots::{Snapshot, Snapshots};
+pub use spans::{Span, SpanKind, SpanValue, Spans};
 pub use view_batch::{ParkedEvent, RowAddress, RowChange, ViewBatch};
 pub use view_order::{StoredOrder, check_order, order_moved};
 pub use view_stop::{SkipOrder, SkippedEvent, StopCause, ViewStop};

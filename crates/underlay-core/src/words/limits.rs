@@ -129,3 +129,7 @@ pub const MAIL_NAME_BYTES_MAX: usize = 128;
 pub const MAIL_SUBJECT_BYTES_MAX: usize = 512;
 /// Bytes in the text of a mail, and in its HTML too.
 pub const MAIL_BODY_BYTES_MAX: usize = 1 << 20;
+/// Things that are said of one span of a trace.
+pub const SPAN_ATTRIBUTES_MAX: usize = 24;
+/// Bytes in a text of a span: its name, an attribute, why it failed.
+pub const SPAN_TEXT_BYTES_MAX: usize = 256;

@@ -37,6 +37,7 @@ use crate::metrics::WorkMetrics;
 use crate::processes::Processes;
 use crate::schedules::Timetable;
 use crate::stops::Stops;
+use crate::traces::Tracer;
 use crate::views::Views;
 use crate::{EngineConfig, Ports, Registry};
 use keeper::Keeper;
@@ -108,6 +109,7 @@ impl Workers {
             receivers: self.receivers.clone(),
             config: self.config.clone(),
             told,
+            tracer: Tracer::new(&self.config.traces, &self.clock),
         };
         let mut tasks = vec![timetable.start(stops.add())];
         tasks.extend(processes.into_iter().flat_map(|processes| processes.start(&mut stops)));

@@ -28,6 +28,7 @@ mod shared;
 mod snapshots;
 mod stored_commands;
 mod tail;
+mod traces;
 mod turns;
 mod views;
 mod work;

@@ -144,7 +144,7 @@ async fn show(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
 }
 
 async fn settle(app: &App, matches: &ArgMatches, order: LetterOrder) -> Result<(), ExitError> {
-    let _last_lines = log_to_stderr(false);
+    let _last_lines = log_to_stderr(&app.config.settings, false);
     let done = order.done();
     if let Some(id) = id_of(matches) {
         let of_tenant = WorkFilter { tenant: tenant(app, matches)?, ..WorkFilter::default() };

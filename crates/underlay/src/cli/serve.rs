@@ -24,7 +24,7 @@ pub(super) fn command() -> clap::Command {
 }
 
 pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
-    let _last_lines = log_to_stderr(app.config.settings.server.access_log);
+    let _last_lines = log_to_stderr(&app.config.settings, app.config.settings.server.access_log);
     // Without a command there is no such option.
     let is_only_http = matches!(matches.try_get_one::<String>("only"), Ok(Some(_)));
     if is_only_http {

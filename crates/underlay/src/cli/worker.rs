@@ -12,7 +12,7 @@ pub(super) fn command() -> clap::Command {
 }
 
 pub(super) async fn run(app: &App) -> Result<(), ExitError> {
-    let _last_lines = log_to_stderr(false);
+    let _last_lines = log_to_stderr(&app.config.settings, false);
     warn_of_links(app);
     until_told(|told| async move {
         let duties = Duties::begin(&app.engine, true).await?;

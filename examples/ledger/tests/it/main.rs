@@ -32,5 +32,7 @@ mod statements;
 mod stored_commands;
 mod stores;
 mod tenants;
+#[cfg(feature = "otlp")]
+mod traces;
 mod transfers;
 mod troubles;

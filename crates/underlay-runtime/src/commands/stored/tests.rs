@@ -199,8 +199,13 @@ impl Desk {
     async fn attempt(&self, work: &Work) -> Result<(), NotDone> {
         let receiver = StoredCommands::new(self.commands.clone());
         let heartbeats = Notify::new();
-        let attempt =
-            Attempt { work, number: work.attempts + 1, deadline: Timestamp::MAX, heartbeats: &heartbeats };
+        let attempt = Attempt {
+            work,
+            number: work.attempts + 1,
+            deadline: Timestamp::MAX,
+            heartbeats: &heartbeats,
+            traceparent: None,
+        };
         receiver.attempt(attempt).await
     }
 
