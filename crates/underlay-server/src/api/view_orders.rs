@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use underlay_core::limits::SKIP_BY_BYTES_MAX;
 use underlay_core::{Error, ParkedEvent, Position, SkippedEvent, ViewTable};
 use underlay_runtime::{OrderRequest, OrderStanding, RebuildFrom, Retried, ViewStanding, ViewTask};
 
@@ -21,6 +22,8 @@ use crate::request_body::JsonText;
 /// Events that were passed over, in a page where the request does not say, and at most.
 pub(crate) const PAGE_PARKED_DEFAULT: usize = 50;
 pub(crate) const PAGE_PARKED_MAX: usize = 1_000;
+/// What stands in the place of the rest of a name.
+const CUT: &str = "…";
 
 #[derive(Debug, Serialize)]
 pub(crate) struct StandingsBody {
@@ -210,7 +213,39 @@ pub(crate) async fn parked(
     Ok(Answer(ParkedBody { events, next }))
 }
 
-/// Who orders it, as it is stored and told.
+/// Who orders it, as it is stored and told. Of a name there is as much as fits.
 fn by(principal: &Principal) -> String {
-    format!("{} of {}, over HTTP", principal.actor.name.as_deref().unwrap_or("somebody"), principal.tenant)
+    let name = principal.actor.name.as_deref().unwrap_or("somebody");
+    let rest = format!(" of {}, over HTTP", principal.tenant);
+    let mut name: String = name.chars().filter(|character| !character.is_control()).collect();
+    let room = SKIP_BY_BYTES_MAX - rest.len();
+    if name.len() > room {
+        name.truncate(name.floor_char_boundary(room - CUT.len()));
+        name.push_str(CUT);
+    }
+    name + &rest
+}
+
+#[cfg(test)]
+mod tests {
+    use underlay_core::TenantId;
+    use underlay_core::limits::TENANT_BYTES_MAX;
+
+    use super::*;
+
+    #[test]
+    fn who_orders_something_is_told_within_what_is_stored() {
+        let longest = "t".repeat(TENANT_BYTES_MAX);
+        for (tenant, name) in
+            [("acme", "ann".to_owned()), ("acme", "水".repeat(85)), (&longest, "x".repeat(255))]
+        {
+            let principal = Principal::new(TenantId::new(tenant).unwrap()).with_actor(&name);
+            let told = by(&principal);
+            assert!(told.len() <= SKIP_BY_BYTES_MAX && told.starts_with(&name[..3]), "{told}");
+            assert_eq!(told.contains(&name), name == "ann", "{told}");
+            assert!(told.ends_with(&format!(" of {tenant}, over HTTP")), "{told}");
+        }
+        let principal = Principal::new(TenantId::new("acme").unwrap()).with_actor("a\u{1b}[2J\nb");
+        assert_eq!(by(&principal), "a[2Jb of acme, over HTTP");
+    }
 }

@@ -216,7 +216,7 @@ pub(crate) fn a_view_is_verified(database: &str) {
         bank(&args)
     };
     let (code, out, told) = verify(&[]);
-    assert!(code == 0 && out.contains("1 rows were compared; 0 hold something else"), "{out}{told}");
+    assert!(code == 0 && out.contains("1 row was compared; 0 with another content"), "{out}{told}");
     let address = |key: &str| RowAddress { tenant: TenantId::new("main").unwrap(), key: key.to_owned() };
     runtime.block_on(alter(database, RowChange::Upsert(address("1"), vec![Value::Integer(77)])));
     let (code, out, told) = verify(&[]);
