@@ -173,12 +173,12 @@ async fn more_rows_than_a_page_are_compared_and_the_differences_counted() {
 /// a moment.
 struct Reverted {
     inner: MemoryReadModels,
-    is_armed: AtomicBool,
     scans: AtomicUsize,
+    is_armed: Arc<AtomicBool>,
 }
 
 #[async_trait]
-impl ReadModelsLayer for Arc<Reverted> {
+impl ReadModelsLayer for Reverted {
     type Below = MemoryReadModels;
 
     fn below(&self) -> MemoryReadModels {
@@ -208,14 +208,11 @@ async fn what_was_compared_of_another_generation_counts_for_nothing() {
     // The first generation drifts, on its first page, and another one is read.
     alter(&read_models, vec![altered("00003", 9, 9)]).await;
     assert_eq!(carried_out(&engine, ViewTask::Rebuild).await.unwrap().generation, Some(2));
-    let layer = Arc::new(Reverted {
-        inner: read_models,
-        is_armed: AtomicBool::new(true),
-        scans: AtomicUsize::default(),
-    });
-    let engine = process(&log, Over(layer.clone()), registry());
+    let is_armed = Arc::new(AtomicBool::new(true));
+    let layer = Reverted { inner: read_models, scans: AtomicUsize::default(), is_armed: is_armed.clone() };
+    let engine = process(&log, Over(layer), registry());
     let verified = carried_out(&engine, ViewTask::Verify).await.unwrap().verified.unwrap();
-    assert!(!layer.is_armed.load(Ordering::SeqCst), "the first generation is read again");
+    assert!(!is_armed.load(Ordering::SeqCst), "the first generation is read again");
     assert_eq!((verified.rows, verified.changed, verified.generation), (700, 1, Some(1)));
 }
 
