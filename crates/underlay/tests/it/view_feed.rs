@@ -173,7 +173,7 @@ impl Writer {
         self.runtime.block_on(async {
             let store = Store::open(&self.database).await.unwrap();
             for account in accounts {
-                let payload = Json::parse(&format!(r#"{{"cents":{cents}}}"#)).unwrap();
+                let payload = Json::parse(format!(r#"{{"cents":{cents}}}"#)).unwrap();
                 let event = NewEvent::new(EventType::new("moved").unwrap(), SchemaVersion(1), payload);
                 let stream = StreamName::parse(&format!("account-{account}")).unwrap();
                 let commit = Commit::new(CommitId::draw()).append(stream, ExpectedVersion::Any, vec![event]);

@@ -16,7 +16,7 @@ use crate::Result;
 /// The content type of an answer that does not end.
 pub(super) const FEED: &str = "text/event-stream";
 /// How long such an answer says nothing until it is taken for heard.
-const FEED_QUIET: Duration = Duration::from_millis(100);
+const FEED_QUIET: Duration = Duration::from_millis(50);
 
 /// A request.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -568,20 +568,12 @@ fn games(known: &Known) -> Vec<Try> {
     let tokens = Pair { theirs: victims_token.clone(), nobodys: nobodys_token(victims_token) };
     let target = format!("/v1/streams/vault-{}", vault.theirs);
     let stream = "/v1/streams/{stream}";
-    let rows = "/v1/views/{view}";
     let mut tries = Vec::new();
     for header in HEADERS {
         for (route, target) in [(stream, target.as_str()), ("/v1/events", "/v1/events"), ("/", "/")] {
             tries.push(of(route, &tenants, Same, |tenant| Asked::get(target).by(token).with(header, tenant)));
             tries.push(of(route, &tokens, Same, |other| Asked::get(target).by(token).with(header, other)));
         }
-    }
-    for (header, (route, target)) in HEADERS.iter().flat_map(|header| {
-        [("/v1/events", "/v1/events?after=0"), (rows, "/v1/views/secrets")].map(|to| (*header, to))
-    }) {
-        let follow = || Asked::get(target).by(token).followed();
-        tries.push(of(route, &tenants, Same, |tenant| follow().with(header, tenant)));
-        tries.push(of(route, &tokens, Same, |other| follow().with(header, other)));
     }
     for parameter in ["tenant", "x-tenant", "actor", "access_token", "token"] {
         for (route, target) in [
