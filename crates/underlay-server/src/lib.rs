@@ -1,4 +1,4 @@
-//! The HTTP API of a service and its start page, over an [`Engine`](underlay_runtime::Engine).
+//! The HTTP API of a service and its console, over an [`Engine`](underlay_runtime::Engine).
 //!
 //! ```text
 //!  request ─► edge        every answer gets its headers; a panic, a request for another host, a
@@ -18,13 +18,13 @@
 mod api;
 mod app;
 mod config;
+mod console;
 mod door;
 mod edge;
 mod feed;
 mod links;
 mod options;
 pub mod private_file;
-mod start_page;
 
 // What every room speaks of, by its own name.
 use api::request::{parameters, path, request_body, request_headers};
@@ -37,6 +37,7 @@ use edge::{budget, health, host};
 pub use api::describe::openapi;
 pub use api::router::{Route, check_addresses, router, routes};
 pub use config::{Example, ServerConfig};
+pub use console::console_pages;
 #[cfg(feature = "jwt")]
 pub use door::jwt;
 pub use door::{

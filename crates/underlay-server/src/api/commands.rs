@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use underlay_core::{CommitId, Position, StreamVersion, Timestamp};
-use underlay_runtime::{Executed, Request, Submitted};
+use underlay_runtime::{ExecuteNamedError, Executed, Request, SubmitOptions, Submitted};
 
 use crate::answer::Answer;
 use crate::app::App;
@@ -32,6 +32,54 @@ struct ExecutedBody {
     recorded_at: Timestamp,
 }
 
+/// Who decides: an aggregate by its category and id, or an operation.
+pub(crate) enum Decider<'a> {
+    Aggregate { category: &'a str, id: &'a str, command: &'a str },
+    Operation { name: &'a str },
+}
+
+/// What became of a command.
+pub(crate) enum Given {
+    /// It has run.
+    Done(Executed),
+    /// The store has it.
+    Stored(Submitted),
+}
+
+/// Gives a command: it runs at once, or is left with the store where there are options for that.
+pub(crate) async fn give(
+    app: &App,
+    request: &Request,
+    decider: &Decider<'_>,
+    body: &str,
+    options: Option<SubmitOptions>,
+) -> Result<Given, ExecuteNamedError> {
+    let engine = app.engine();
+    // Without a body, the answer of an operation names the first field that is missing.
+    let body = if matches!(decider, Decider::Operation { .. }) && body.is_empty() { "{}" } else { body };
+    if let Some(options) = options {
+        let submitted = match *decider {
+            Decider::Aggregate { category, id, command } => {
+                engine.submit_named(request, category, id, command, body, options).await?
+            }
+            Decider::Operation { name } => {
+                engine.submit_operation_named(request, name, body, options).await?
+            }
+        };
+        if !submitted.is_processed {
+            return Ok(Given::Stored(submitted));
+        }
+        // It has ended by now: what follows is its first answer.
+    }
+    let executed = match *decider {
+        Decider::Aggregate { category, id, command } => {
+            engine.execute_named(request, category, id, command, body).await?
+        }
+        Decider::Operation { name } => engine.operate_named(request, name, body).await?,
+    };
+    Ok(Given::Done(executed))
+}
+
 /// `POST /v1/{category}/{id}/{command}`: a command to one aggregate.
 pub(crate) async fn execute(
     State(app): State<App>,
@@ -43,17 +91,8 @@ pub(crate) async fn execute(
 ) -> Result<Response, Problem> {
     let request = read_request(principal, &headers)?;
     let deferral = Deferral::read(&headers, parameters)?;
-    let keyed = request.command_id.is_some();
-    if let Some(options) = deferral.options() {
-        let submitted = app.engine().submit_named(&request, &category, &id, &command, &body, options).await;
-        let submitted = submitted.map_err(|failure| Problem::of_command(failure, keyed))?;
-        if !submitted.is_processed {
-            return stored(&app, &request, &deferral, &submitted).await;
-        }
-        // It has ended by now: what follows is its first answer.
-    }
-    let executed = app.engine().execute_named(&request, &category, &id, &command, &body).await;
-    executed.map(answer).map_err(|failure| Problem::of_command(failure, keyed))
+    let decider = Decider::Aggregate { category: &category, id: &id, command: &command };
+    respond(&app, &request, &deferral, &decider, &body).await
 }
 
 /// `POST /v1/operations/{name}`: a decision over several aggregates.
@@ -67,18 +106,22 @@ pub(crate) async fn operate(
 ) -> Result<Response, Problem> {
     let request = read_request(principal, &headers)?;
     let deferral = Deferral::read(&headers, parameters)?;
-    // Without a body, the answer names the first field that is missing.
-    let body = if body.is_empty() { "{}" } else { &body };
+    respond(&app, &request, &deferral, &Decider::Operation { name: &name }, &body).await
+}
+
+async fn respond(
+    app: &App,
+    request: &Request,
+    deferral: &Deferral,
+    decider: &Decider<'_>,
+    body: &str,
+) -> Result<Response, Problem> {
     let keyed = request.command_id.is_some();
-    if let Some(options) = deferral.options() {
-        let submitted = app.engine().submit_operation_named(&request, &name, body, options).await;
-        let submitted = submitted.map_err(|failure| Problem::of_command(failure, keyed))?;
-        if !submitted.is_processed {
-            return stored(&app, &request, &deferral, &submitted).await;
-        }
+    let given = give(app, request, decider, body, deferral.options()).await;
+    match given.map_err(|failure| Problem::of_command(failure, keyed))? {
+        Given::Done(executed) => Ok(answer(executed)),
+        Given::Stored(submitted) => stored(app, request, deferral, &submitted).await,
     }
-    let executed = app.engine().operate_named(&request, &name, body).await;
-    executed.map(answer).map_err(|failure| Problem::of_command(failure, keyed))
 }
 
 /// The answer to a command that is left with the store.

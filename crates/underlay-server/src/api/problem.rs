@@ -156,6 +156,16 @@ impl Problem {
         self.0.status
     }
 
+    /// What it is called.
+    pub(crate) fn title(&self) -> &'static str {
+        self.0.title
+    }
+
+    /// What is wrong, for whoever asked.
+    pub(crate) fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
     pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.0.headers.push((name, value));
         self

@@ -12,8 +12,8 @@ use crate::app::App;
 use crate::door::roles::{self, Use};
 use crate::problem::Problem;
 use crate::{
-    ServerConfig, admin, check_origin, command_status, commands, edge, events, health, host, links,
-    start_page, streams, view_orders, views,
+    ServerConfig, admin, check_origin, command_status, commands, console, console_pages, edge, events,
+    health, host, links, streams, view_orders, views,
 };
 
 /// Categories that would read like the addresses of something else.
@@ -49,11 +49,11 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
     )))
 }
 
-/// The API and the start page.
+/// The API and the console.
 ///
 /// | Address | What it answers |
 /// |---|---|
-/// | `GET /` | the start page, as HTML |
+/// | `GET /`, and what is below `/console/` | the console, as HTML; see [`console_pages`](crate::console_pages) |
 /// | `POST /v1/{category}/{id}/{command}?due_at=` | what happened; `Idempotency-Key` makes it repeatable, `If-Match` names the version seen. With `Prefer: respond-async` or `due_at` the command is stored, and the answer is 202 with where to ask |
 /// | `POST /v1/operations/{name}?due_at=` | the same, over several streams |
 /// | `GET /v1/commands?status=&after=&limit=` | a page of the stored commands that wait, or were given up |
@@ -116,6 +116,7 @@ pub fn router(engine: Engine, config: ServerConfig) -> Result<Router, Error> {
     }
     let router = router
         .merge(of_a_tenant)
+        .merge(console::router(&app))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(body_limit)
@@ -174,10 +175,9 @@ struct OpenEntry {
 }
 
 /// What is answered without credentials: nobody's, or that of whoever has a link.
-fn open_entries() -> [OpenEntry; 8] {
+fn open_entries() -> [OpenEntry; 7] {
     let shows = |path, says, handler| OpenEntry { method: "GET", path, says, handler };
     [
-        shows("/", addresses::START_PAGE, get(start_page::show)),
         shows(health::LIVE, addresses::LIVE, get(health::live)),
         shows(health::READY, addresses::READY, get(health::ready)),
         shows(links::PATH, addresses::OPEN_LINK, get(links::open)),
@@ -281,8 +281,12 @@ async fn not_found(request: Request) -> Problem {
 
 async fn method_not_allowed(request: Request) -> Problem {
     let path = request.uri().path();
-    let methods: Vec<&str> =
-        routes().iter().filter(|route| is_at(route.path, path)).map(|route| route.method).collect();
+    let methods: Vec<&str> = routes()
+        .iter()
+        .chain(&console_pages())
+        .filter(|route| is_at(route.path, path))
+        .map(|route| route.method)
+        .collect();
     let detail = format!("{} is not for {path}; its methods are: {}", request.method(), methods.join(", "));
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail)
 }

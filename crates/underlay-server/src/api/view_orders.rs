@@ -7,7 +7,7 @@ use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use underlay_core::limits::SKIP_BY_BYTES_MAX;
-use underlay_core::{Error, ParkedEvent, Position, SkippedEvent, ViewTable};
+use underlay_core::{Error, ParkedEvent, Position, SkippedEvent, ViewSchema, ViewTable};
 use underlay_runtime::{OrderRequest, OrderStanding, RebuildFrom, Retried, ViewStanding, ViewTask};
 
 use crate::Principal;
@@ -49,10 +49,16 @@ pub(crate) async fn find(
     parameters: Parameters,
 ) -> Result<Answer<ViewStanding>, Problem> {
     parameters.finish(&[])?;
-    app.schema(&view)?;
-    let standings = app.engine().view_standings().await?;
+    Ok(Answer(standing_of(&app, &view, false).await?))
+}
+
+/// Where one stands; `asks_now` is for who has just ordered something of it.
+pub(crate) async fn standing_of(app: &App, view: &str, asks_now: bool) -> Result<ViewStanding, Error> {
+    app.schema(view)?;
+    let engine = app.engine();
+    let standings = if asks_now { engine.view_standings_now().await } else { engine.view_standings().await }?;
     let found = standings.views.into_iter().find(|standing| standing.view == view);
-    Ok(Answer(found.ok_or_else(|| Error::NotFound(format!("view {view:?}")))?))
+    found.ok_or_else(|| Error::NotFound(format!("view {view:?}")))
 }
 
 /// `POST /v1/admin/views/{view}/rebuild`: some process that keeps the view folds it anew, and swaps that in.
@@ -189,9 +195,9 @@ pub(crate) async fn skip(
 
 #[derive(Debug, Serialize)]
 pub(crate) struct ParkedBody {
-    events: Vec<ParkedEvent>,
+    pub(crate) events: Vec<ParkedEvent>,
     /// What `after` is for the next page; null where this is the last.
-    next: Option<Position>,
+    pub(crate) next: Option<Position>,
 }
 
 /// `GET /v1/admin/views/{view}/parked`: a page of the events that the rows of a view lack, in the order of the log.
@@ -204,17 +210,29 @@ pub(crate) async fn parked(
     let after = parameters.take_parsed("after")?.unwrap_or(Position::START);
     let limit = parameters.take_limit(PAGE_PARKED_DEFAULT, PAGE_PARKED_MAX)?;
     parameters.finish(&["after", "limit"])?;
-    let Some(info) = app.engine().view_info(&view).await? else {
-        return Ok(Answer(ParkedBody { events: Vec::new(), next: None }));
+    Ok(Answer(parked_of(&app, schema, after, limit).await?))
+}
+
+/// A page of the events that the rows of a view lack.
+pub(crate) async fn parked_of(
+    app: &App,
+    schema: ViewSchema,
+    after: Position,
+    limit: usize,
+) -> Result<ParkedBody, Error> {
+    let engine = app.engine();
+    let Some(info) = engine.view_info(&schema.name).await? else {
+        return Ok(ParkedBody { events: Vec::new(), next: None });
     };
+    let rows = engine.read_models(&schema.name);
     let table = ViewTable { schema, generation: info.active.number };
-    let events = app.engine().read_models(&view).parked(&table, after, limit).await?;
+    let events = rows.parked(&table, after, limit).await?;
     let next = events.last().filter(|_| events.len() == limit).map(|last| last.position);
-    Ok(Answer(ParkedBody { events, next }))
+    Ok(ParkedBody { events, next })
 }
 
 /// Who orders it, as it is stored and told. Of a name there is as much as fits.
-fn by(principal: &Principal) -> String {
+pub(crate) fn by(principal: &Principal) -> String {
     let name = principal.actor.name.as_deref().unwrap_or("somebody");
     let rest = format!(" of {}, over HTTP", principal.tenant);
     let mut name: String = name.chars().filter(|character| !character.is_control()).collect();

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use underlay_core::{
-    Actor, Column, ColumnType, Cursor, Error, Position, RowPage, RowValues, Sort, Timestamp, Value,
+    Actor, Column, ColumnType, Cursor, Error, Position, RowPage, RowValues, Sort, TenantId, Timestamp, Value,
     ViewSchema,
 };
 use underlay_runtime::{FollowerStatus, ViewAnswer, ViewStanding};
@@ -97,21 +97,21 @@ pub(crate) async fn all(app: &App, reader: &Actor) -> Result<Vec<ViewBody>, Erro
 
 #[derive(Debug, Serialize)]
 pub(crate) struct RowsBody {
-    rows: Vec<RowBody>,
+    pub(crate) rows: Vec<RowBody>,
     /// What `cursor` is for the next page; null where this is the last.
-    next: Option<String>,
+    pub(crate) next: Option<String>,
     /// The rows reflect every event at or below it.
-    position: Position,
+    pub(crate) position: Position,
     #[serde(skip_serializing_if = "Option::is_none")]
-    count: Option<u64>,
+    pub(crate) count: Option<u64>,
 }
 
 /// A row: its key and its columns, in the order of the view.
 #[derive(Debug)]
 pub(crate) struct RowBody {
-    schema: Arc<ViewSchema>,
-    key: String,
-    values: RowValues,
+    pub(crate) schema: Arc<ViewSchema>,
+    pub(crate) key: String,
+    pub(crate) values: RowValues,
 }
 
 impl Serialize for RowBody {
@@ -138,23 +138,31 @@ pub(crate) async fn query(
         return feed::follow_view(app, principal, view, &headers, stopping, parameters).await;
     }
     let asked = ViewQuery::parse(parameters, app.schema(&view)?, app.config().wait_max)?;
-    wait_for(&app, &stopping, &view, asked.wait).await?;
-    let tenant = &principal.tenant;
-    let mut answer = app.engine().query(tenant, &view, &asked.query).await?;
+    wait_for(&app, &stopping, &view, &asked.wait).await?;
+    Ok(Answer(rows(&app, &principal.tenant, &view, &asked).await?).into_response())
+}
+
+/// A page of a tenant's rows of a view, as they are now.
+pub(crate) async fn rows(
+    app: &App,
+    tenant: &TenantId,
+    view: &str,
+    asked: &ViewQuery,
+) -> Result<RowsBody, Error> {
+    let mut answer = app.engine().query(tenant, view, &asked.query).await?;
     cut(&mut answer, &asked.query.sort, app.config().page_bytes_max);
     let count = match asked.count {
-        true => Some(app.engine().count(tenant, &view, &asked.query).await?),
+        true => Some(app.engine().count(tenant, view, &asked.query).await?),
         false => None,
     };
     let schema = Arc::new(answer.schema);
     let row = |(key, values)| RowBody { schema: schema.clone(), key, values };
-    Ok(Answer(RowsBody {
+    Ok(RowsBody {
         next: answer.page.next.map(|cursor| cursor.to_text(&asked.query.sort)),
         position: answer.page.position,
         count,
         rows: answer.page.rows.into_iter().map(row).collect(),
     })
-    .into_response())
 }
 
 /// Ends a page with the row that reaches the bytes; the next one goes on from there.
@@ -188,13 +196,18 @@ pub(crate) async fn row(
     app.schema(&view)?;
     let wait = Wait::parse(&mut parameters, app.config().wait_max)?;
     parameters.finish(&["min_position", "wait"])?;
-    wait_for(&app, &stopping, &view, wait).await?;
-    let answer = app.engine().row(&principal.tenant, &view, &key).await?;
-    Ok(Answer(RowBody { schema: Arc::new(answer.schema), key, values: answer.values }))
+    wait_for(&app, &stopping, &view, &wait).await?;
+    Ok(Answer(one_row(&app, &principal.tenant, &view, key).await?))
 }
 
-async fn wait_for(app: &App, stopping: &Stopping, view: &str, wait: Option<Wait>) -> Result<(), Problem> {
-    let Some(Wait { position, timeout }) = wait else { return Ok(()) };
+/// One of a tenant's rows, as it is now.
+pub(crate) async fn one_row(app: &App, tenant: &TenantId, view: &str, key: String) -> Result<RowBody, Error> {
+    let answer = app.engine().row(tenant, view, &key).await?;
+    Ok(RowBody { schema: Arc::new(answer.schema), key, values: answer.values })
+}
+
+async fn wait_for(app: &App, stopping: &Stopping, view: &str, wait: &Option<Wait>) -> Result<(), Problem> {
+    let &Some(Wait { position, timeout }) = wait else { return Ok(()) };
     let reached = tokio::select! {
         biased;
         reached = app.engine().wait_for_view(view, position, timeout) => reached,

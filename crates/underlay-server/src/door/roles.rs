@@ -1,8 +1,9 @@
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use axum::RequestExt;
 use axum::extract::{RawPathParams, Request, State};
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use underlay_core::Actor;
@@ -94,10 +95,13 @@ fn store_operators(app: &App) -> Vec<String> {
 /// Lets a request in: finds out who asks, takes a place for them, and sees that they may. The only way
 /// to a handler of a tenant's data. Roles are looked at here, and in [`permit_command`].
 pub(crate) async fn admit(State((app, to)): State<(App, Use)>, mut request: Request, next: Next) -> Response {
-    let (principal, place) = match enter(&app, to, &mut request).await {
+    let (principal, place) = match enter(&app, request.headers()).await {
         Ok(entered) => entered,
         Err(problem) => return problem.into_response(),
     };
+    if let Err(problem) = permit_request(&app, &principal.actor, to, &mut request).await {
+        return problem.into_response();
+    }
     let only_read = matches!(*request.method(), Method::GET | Method::HEAD);
     request.extensions_mut().insert(principal);
     request.extensions_mut().insert(Room(place.clone()));
@@ -109,20 +113,36 @@ pub(crate) async fn admit(State((app, to)): State<(App, Use)>, mut request: Requ
     keep(response, place, only_read)
 }
 
-async fn enter(
-    app: &App,
-    to: Use,
-    request: &mut Request,
-) -> Result<(Principal, std::sync::Arc<Place>), Problem> {
-    let principal = identify(app, request.headers()).await?;
+/// Finds out who asks, and takes a place for them.
+pub(crate) async fn enter(app: &App, headers: &HeaderMap) -> Result<(Principal, Arc<Place>), Problem> {
+    let principal = identify(app, headers).await?;
     let place = app.budgets().clone().enter(&principal.tenant)?;
-    let names = request.extract_parts::<RawPathParams>().await?;
-    permit(app, &principal.actor, to, &names)?;
     Ok((principal, place))
 }
 
+/// Sees that somebody may use the address of a request.
+pub(crate) async fn permit_request(
+    app: &App,
+    actor: &Actor,
+    to: Use,
+    request: &mut Request,
+) -> Result<(), Problem> {
+    let names = request.extract_parts::<RawPathParams>().await?;
+    let name = |wanted: &str| {
+        // Where a program mounts the router below a name of its own, that one comes first.
+        names.iter().filter(|(name, _)| *name == wanted).last().map_or("", |(_, value)| value)
+    };
+    permit(app, actor, to, name)
+}
+
+/// Whether somebody may use what has no name of its own: the log, the work, views as a whole. Who may use what goes by a
+/// name depends on the name, and nobody is told yes here.
+pub(crate) fn may(app: &App, actor: &Actor, to: Use) -> bool {
+    !matches!(to, Use::Command | Use::Operation | Use::View) && permit(app, actor, to, |_| "").is_ok()
+}
+
 /// Who asks, in the roles they have here.
-pub(crate) async fn identify(app: &App, headers: &axum::http::HeaderMap) -> Result<Principal, Problem> {
+pub(crate) async fn identify(app: &App, headers: &HeaderMap) -> Result<Principal, Problem> {
     let clock = &**app.engine().clock();
     let mut principal = app.admission().identify(app.config(), clock, headers).await?;
     if app.config().is_open() {
@@ -133,12 +153,13 @@ pub(crate) async fn identify(app: &App, headers: &axum::http::HeaderMap) -> Resu
     Ok(principal)
 }
 
-fn permit(app: &App, actor: &Actor, to: Use, names: &RawPathParams) -> Result<(), Problem> {
+fn permit<'a>(
+    app: &App,
+    actor: &Actor,
+    to: Use,
+    name: impl Fn(&'static str) -> &'a str,
+) -> Result<(), Problem> {
     let registry = app.engine().registry();
-    let name = |wanted: &str| {
-        // Where a program mounts the router below a name of its own, that one comes first.
-        names.iter().filter(|(name, _)| *name == wanted).last().map_or("", |(_, value)| value)
-    };
     // What there is not needs no role: the handler says that it is not there.
     let needed = match to {
         Use::Command => registry.command_roles(name("category"), name("command")),

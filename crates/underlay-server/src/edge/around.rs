@@ -19,14 +19,15 @@ use super::asked::{Asked, REQUEST_ID};
 use super::compression::{compress, takes_gzip};
 use super::connection::OverTls;
 use super::{cors, health, host};
-use crate::ServerConfig;
 use crate::app::App;
 use crate::parameters::hex_digit;
 use crate::problem::Problem;
-use crate::start_page::FORWARDED_PROTO;
+use crate::{ServerConfig, console};
 
 /// Where queries wait for their view.
 const VIEWS: &str = "/v1/views/";
+/// Where whoever speaks TLS says so.
+pub(crate) const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Checks what every request has, bounds its time, and gives every answer its headers and its line in the log.
@@ -36,6 +37,7 @@ pub(crate) async fn around(State(app): State<App>, mut request: Request, next: N
     let asked = Asked::read(app.request_ids(), request.headers());
     let line = AccessLine::begin(&app, &request, &asked);
     let origin = cors::origin(app.config(), request.headers());
+    let is_for_page = console::of_a_page(&request);
     let answering = async {
         let checked = check_start(&app, &request)
             .and_then(|()| check_host(&app, &request))
@@ -46,11 +48,13 @@ pub(crate) async fn around(State(app): State<App>, mut request: Request, next: N
             // What a proxy would say that speaks TLS before the service.
             request.headers_mut().insert(FORWARDED_PROTO, HeaderValue::from_static("https"));
         }
-        match checked {
+        let response = match checked {
             Err(problem) => problem.into_response(),
             Ok(()) if cors::is_preflight(&request) && origin.is_some() => cors::preflight(),
             Ok(()) => answer_in_time(&app, request, next).await,
-        }
+        };
+        // What a page itself is asked is shown there; this is for what never came so far.
+        console::shown(&app, None, is_for_page, response).await
     };
     let mut response = asked.clone().answer(answering.instrument(asked.span())).await;
     let headers = response.headers_mut();

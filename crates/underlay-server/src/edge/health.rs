@@ -101,7 +101,7 @@ pub(crate) async fn live() -> Answer<LiveBody> {
 /// How a part is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Health {
+pub(crate) enum Health {
     /// It does what it is there for.
     Ready,
     /// Something of it does not, and all else does.
@@ -111,17 +111,17 @@ enum Health {
 #[derive(Debug, Serialize)]
 pub(crate) struct ReadyBody {
     /// `ready`, or `degraded` where views, processes, pumps or subscribers have stopped or a part has a trouble.
-    status: Health,
+    pub(crate) status: Health,
     /// The same of each part.
-    parts: BTreeMap<&'static str, Health>,
+    pub(crate) parts: BTreeMap<&'static str, Health>,
     /// What is wrong with the parts that have a trouble of their own, such as the credentials. What they had before
     /// still holds.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    troubles: BTreeMap<&'static str, String>,
+    pub(crate) troubles: BTreeMap<&'static str, String>,
     /// The end of the log, where everybody is let in. Elsewhere it would tell everybody how much all
     /// tenants together do.
     #[serde(skip_serializing_if = "Option::is_none")]
-    position: Option<Position>,
+    pub(crate) position: Option<Position>,
     /// The views that have stopped, in whatever process, and wait for a person. All else is served.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     views_stopped: BTreeMap<String, FollowerStatus>,
@@ -140,7 +140,7 @@ pub(crate) struct ReadyBody {
     queues: Vec<QueueStanding>,
     /// The shards that this process holds, where it does work; told where everybody is let in.
     #[serde(skip_serializing_if = "Option::is_none")]
-    shards_held: Option<usize>,
+    pub(crate) shards_held: Option<usize>,
 }
 
 /// `GET /readyz`: requests can be served. It is asked without credentials, so it
@@ -149,25 +149,30 @@ pub(crate) struct ReadyBody {
 /// down (`store-down`) from one that has too much to do (`overloaded`), and both from a process that begins (`starting`)
 /// or ends (`stopping`).
 pub(crate) async fn ready(State(app): State<App>, stopping: Stopping) -> Result<Answer<ReadyBody>, Problem> {
+    readiness(&app, &stopping).await.map(Answer)
+}
+
+/// How the process is: whether it can serve, and how each of its parts is.
+pub(crate) async fn readiness(app: &App, stopping: &Stopping) -> Result<ReadyBody, Problem> {
     if stopping.is_leaving() {
         let is_over = stopping.is_stopping();
         return Err(Problem::stopping(if is_over { "the service ends" } else { "the service ends soon" }));
     }
     let engine = app.engine();
     let (views, work) = tokio::join!(
-        in_time(&app, STORE_WAIT_MAX, engine.view_standings()),
-        in_time(&app, STORE_WAIT_MAX, engine.overview()),
+        in_time(app, STORE_WAIT_MAX, engine.view_standings()),
+        in_time(app, STORE_WAIT_MAX, engine.overview()),
     );
     if views.is_err() || work.is_err() {
         // Rows may be in another store than the log, without which nothing is served.
         let is_silent = matches!((&views, &work), (Err(Asked::Silent), _) | (_, Err(Asked::Silent)));
         let within = if is_silent { STORE_LOOK_MAX } else { STORE_WAIT_MAX };
-        in_time(&app, within, engine.store().head()).await.map_err(of_store)?;
+        in_time(app, within, engine.store().head()).await.map_err(of_store)?;
     }
     if !app.config().start.has_begun() {
         return Err(Problem::starting());
     }
-    Ok(Answer(body(&app, known("views", views), known("work", work))))
+    Ok(body(app, known("views", views), known("work", work)))
 }
 
 /// What a part says, within the time it has.

@@ -23,7 +23,7 @@ pub(crate) mod trace_context;
 mod wanted;
 
 pub use access_log::ACCESS_LOG_TARGET;
-pub(crate) use around::around;
+pub(crate) use around::{FORWARDED_PROTO, around};
 #[cfg(feature = "tls")]
 pub use connection::serve_tls_within;
 pub use connection::{ServeLimits, serve, serve_within};

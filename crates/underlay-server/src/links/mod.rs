@@ -25,7 +25,7 @@ use underlay_runtime::Engine;
 use uuid::Uuid;
 
 pub use key::{LINK_KEY_BYTES, LinkKey};
-pub(crate) use page::{PATH, open};
+pub(crate) use page::{PATH, STYLE, open};
 
 /// Links that are opened at one time, of all tenants.
 pub(crate) const LINKS_AT_ONCE_MAX: usize = 32;

@@ -12,8 +12,9 @@ use crate::app::App;
 use crate::parameters::Parameters;
 use crate::path::Segments;
 use crate::problem::Problem;
-use crate::start_page::STYLE;
 
+/// The style of pages that stand alone.
+pub(crate) const STYLE: &str = include_str!("page.css");
 /// Where links lead to.
 pub(crate) const PATH: &str = "/links/{page}/{secret}";
 /// The page runs no script, loads nothing and sits in no frame. Its one form leads to itself.

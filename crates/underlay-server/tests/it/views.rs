@@ -223,7 +223,7 @@ async fn a_view_that_stopped_says_so_and_keeps_the_event_to_itself() {
     assert!(!views.text().contains("secret-account"));
     let ready = place.get("/readyz").await.ok();
     assert_eq!(ready["views_stopped"], json!({"fragile": "paused"}));
-    assert!(place.get("/").await.text().contains("status stopped\">paused"));
+    assert!(place.get("/").await.text().contains("status bad\">paused"));
 }
 
 #[tokio::test]

@@ -52,11 +52,11 @@ pub(crate) struct FollowerBody {
 /// A subscriber of the process that answers. Why it failed is not told, for the same reason.
 #[derive(Debug, Serialize)]
 pub(crate) struct SubscriberBody {
-    name: String,
+    pub(crate) name: String,
     /// What waits and what came of it, of all tenants, where everybody is let in.
     #[serde(flatten)]
     counts: Option<SubscriberCounts>,
-    is_stopped: bool,
+    pub(crate) is_stopped: bool,
     /// What of the caller's tenant waits.
     #[serde(skip_serializing_if = "Option::is_none")]
     lag: Option<TenantLag>,
@@ -73,23 +73,19 @@ struct SubscriberCounts {
 
 #[derive(Debug, Serialize)]
 pub(crate) struct QueuesBody {
-    queues: Vec<QueueStanding>,
+    pub(crate) queues: Vec<QueueStanding>,
     /// The shards that the process that answers holds; null where it does no work.
     shards_held: Option<usize>,
     /// The pieces in them that it has nobody for, or cannot read, and leaves for another; null where it does no work, and
     /// where not everybody is let in: they are of all tenants.
     left: Option<u64>,
-    processes: Vec<FollowerBody>,
-    pumps: Vec<FollowerBody>,
-    subscribers: Vec<SubscriberBody>,
+    pub(crate) processes: Vec<FollowerBody>,
+    pub(crate) pumps: Vec<FollowerBody>,
+    pub(crate) subscribers: Vec<SubscriberBody>,
 }
 
 /// The queues that a caller is told of.
-pub(crate) async fn queues_of(
-    app: &App,
-    tenant: &TenantId,
-    overview: &Overview,
-) -> Result<Vec<QueueStanding>, Error> {
+async fn queues_of(app: &App, tenant: &TenantId, overview: &Overview) -> Result<Vec<QueueStanding>, Error> {
     match app.config().is_open() {
         true => Ok(overview.queues.clone()),
         false => app.engine().tenant_queues(tenant).await,
@@ -97,7 +93,7 @@ pub(crate) async fn queues_of(
 }
 
 /// Processes or pumps as they are told: how far they are, where everybody is let in.
-pub(crate) fn followers_of(standings: &[FollowerStanding], is_open: bool) -> Vec<FollowerBody> {
+fn followers_of(standings: &[FollowerStanding], is_open: bool) -> Vec<FollowerBody> {
     let follower = |standing: &FollowerStanding| FollowerBody {
         name: standing.name.clone(),
         status: standing.status,
@@ -116,9 +112,14 @@ pub(crate) async fn queues(
     parameters: Parameters,
 ) -> Result<Answer<QueuesBody>, Problem> {
     parameters.finish(&[])?;
+    Ok(Answer(queues_of_caller(&app, &principal.tenant).await?))
+}
+
+/// What a caller is told of what follows commits.
+pub(crate) async fn queues_of_caller(app: &App, tenant: &TenantId) -> Result<QueuesBody, Error> {
     let is_open = app.config().is_open();
     let overview = app.engine().overview().await?;
-    let of_caller = |lag: &&TenantLag| lag.tenant == principal.tenant;
+    let of_caller = |lag: &&TenantLag| lag.tenant == *tenant;
     let counts = |standing: &SubscriberStanding| SubscriberCounts {
         waiting: standing.waiting,
         waiting_bytes: standing.waiting_bytes,
@@ -134,14 +135,14 @@ pub(crate) async fn queues(
     });
     let worker = overview.worker.as_ref();
     let left = worker.filter(|_| is_open).map(|worker| worker.receivers.iter().map(|of| of.left).sum());
-    Ok(Answer(QueuesBody {
-        queues: queues_of(&app, &principal.tenant, &overview).await?,
+    Ok(QueuesBody {
+        queues: queues_of(app, tenant, &overview).await?,
         shards_held: worker.map(|worker| worker.shards.len()),
         left,
         subscribers: subscribers.collect(),
         processes: followers_of(&overview.processes, is_open),
         pumps: followers_of(&overview.pumps, is_open),
-    }))
+    })
 }
 
 /// A dead letter. Whose it is, the caller knows.

@@ -298,12 +298,6 @@ pub(crate) const REMOVE_SCHEDULE: Description =
         .answers(&[(200, Json("Removed"))])
         .problems(&[404]);
 
-pub(crate) const START_PAGE: Description =
-    Description::new("startPage", Service, "What the service is, for people")
-        .about("Whoever sends no credentials is told how to, and nothing of what is in it.")
-        .answers(&[(200, Html)])
-        .problems(&[401, 429, 503]);
-
 pub(crate) const DOCUMENT: Description =
     Description::new("document", Service, "This description, as OpenAPI 3.1").answers(&[(200, AnyJson)]);
 

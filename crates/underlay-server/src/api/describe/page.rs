@@ -4,7 +4,7 @@
 //! answered. It loads nothing from elsewhere. A token that is typed in is kept in the memory of the page and nowhere
 //! else.
 //!
-//! As the start page, it tells those who send no credentials nothing of what is in the service.
+//! It tells those who send no credentials nothing of what is in the service.
 
 use axum::extract::State;
 use axum::http::header::{AUTHORIZATION, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
@@ -19,8 +19,8 @@ use super::example::example;
 use crate::app::App;
 use crate::budget::keep;
 use crate::door::roles::identify;
+use crate::links::STYLE as PLAIN_STYLE;
 use crate::problem::Problem;
-use crate::start_page;
 
 /// Where the page is.
 pub(crate) const PATH: &str = "/docs";
@@ -60,7 +60,7 @@ pub(crate) async fn script() -> Response {
 
 /// `GET /docs/page.css`.
 pub(crate) async fn style() -> Response {
-    file("text/css; charset=utf-8", format!("{}{STYLE}", start_page::STYLE))
+    file("text/css; charset=utf-8", format!("{}{STYLE}", PLAIN_STYLE))
 }
 
 fn file(media_type: &'static str, text: String) -> Response {

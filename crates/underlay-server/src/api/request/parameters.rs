@@ -7,9 +7,9 @@ use axum::http::request::Parts;
 use crate::problem::Problem;
 
 /// Parameters in one query string.
-const PARAMETERS_MAX: usize = 64;
+pub(crate) const PARAMETERS_MAX: usize = 64;
 
-/// The query string of a request, decoded strictly. Handlers take what they know; what is left over
+/// The query string of a request, or a form of the console, decoded strictly. Handlers take what they know; what is left over
 /// is refused by [`Parameters::finish`].
 #[derive(Debug)]
 pub(crate) struct Parameters(Vec<(String, String)>);
@@ -18,23 +18,27 @@ impl<S: Send + Sync> FromRequestParts<S> for Parameters {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        Self::parse(parts.uri.query().unwrap_or_default())
+        Self::parse(parts.uri.query().unwrap_or_default(), "PARAMETERS_MAX", PARAMETERS_MAX)
     }
 }
 
 impl Parameters {
-    fn parse(query: &str) -> Result<Self, Problem> {
+    /// Reads what is written as the query of an address is; `limit` is the name of `max`.
+    pub(crate) fn parse(query: &str, limit: &str, max: usize) -> Result<Self, Problem> {
         let mut parameters = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            if parameters.len() == PARAMETERS_MAX {
-                return Err(Problem::invalid(format!(
-                    "the query has more than PARAMETERS_MAX = {PARAMETERS_MAX} parameters"
-                )));
+            if parameters.len() == max {
+                return Err(Problem::invalid(format!("there are more than {limit} = {max} parameters")));
             }
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             parameters.push((decode(name)?, decode(value)?));
         }
         Ok(Self(parameters))
+    }
+
+    /// Parameters that were read elsewhere.
+    pub(crate) fn of(pairs: Vec<(String, String)>) -> Self {
+        Self(pairs)
     }
 
     /// The value of a parameter that may be there once.
@@ -68,6 +72,12 @@ impl Parameters {
         let (taken, left) = std::mem::take(&mut self.0).into_iter().partition(|(found, _)| found == name);
         self.0 = left;
         taken.into_iter().map(|(_, value): (String, String)| value).collect()
+    }
+
+    /// Leaves out what has no value, as a form sends a field that was left empty.
+    pub(crate) fn without_empty(mut self) -> Self {
+        self.0.retain(|(_, value)| !value.is_empty());
+        self
     }
 
     /// Everything that was not taken, in order.
@@ -122,28 +132,32 @@ pub(crate) fn hex_digit(byte: u8) -> Option<u8> {
 mod tests {
     use super::*;
 
+    fn parse(query: &str) -> Result<Parameters, Problem> {
+        Parameters::parse(query, "PARAMETERS_MAX", PARAMETERS_MAX)
+    }
+
     #[test]
     fn a_query_is_decoded_strictly() {
-        let mut parameters = Parameters::parse("a=x+y%2Bz&b=%C3%A4&&c&a%5Beq%5D=1").unwrap();
+        let mut parameters = parse("a=x+y%2Bz&b=%C3%A4&&c&a%5Beq%5D=1").unwrap();
         assert_eq!(parameters.take("a").unwrap().as_deref(), Some("x y+z"));
         assert_eq!(parameters.take("b").unwrap().as_deref(), Some("ä"));
         assert_eq!(parameters.take("c").unwrap().as_deref(), Some(""));
         assert_eq!(parameters.into_rest(), [("a[eq]".to_owned(), "1".to_owned())]);
         for query in ["a=%", "a=%2", "a=%zz", "a=%+1", "%ff=1", "a=%00"] {
-            Parameters::parse(query).unwrap_err();
+            parse(query).unwrap_err();
         }
     }
 
     #[test]
     fn a_query_has_a_bounded_number_of_parameters() {
         let query = |count| "a=1&".repeat(count);
-        Parameters::parse(&query(PARAMETERS_MAX)).unwrap();
-        Parameters::parse(&query(PARAMETERS_MAX + 1)).unwrap_err();
+        parse(&query(PARAMETERS_MAX)).unwrap();
+        parse(&query(PARAMETERS_MAX + 1)).unwrap_err();
     }
 
     #[test]
     fn a_parameter_given_twice_is_refused_where_one_is_meant() {
-        let mut parameters = Parameters::parse("limit=1&limit=2").unwrap();
+        let mut parameters = parse("limit=1&limit=2").unwrap();
         parameters.take_limit(10, 10).unwrap_err();
     }
 }

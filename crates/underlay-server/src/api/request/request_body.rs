@@ -14,19 +14,7 @@ impl FromRequest<App> for JsonText {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let is_json = is_json(request.headers());
-        let config = app.config();
-        // What is announced as too large is not waited for.
-        if request.body().size_hint().lower() > config.body_bytes_max as u64 {
-            return Err(Problem::body_too_large(config.body_bytes_max));
-        }
-        let bytes = tokio::select! {
-            read = Bytes::from_request(request, app) => read,
-            () = app.engine().clock().sleep(config.body_wait_max) => {
-                let detail = format!("the body took longer than body_wait_max = {:?}", config.body_wait_max);
-                return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "Body too slow", detail));
-            }
-        };
-        let bytes = bytes.map_err(|rejection| Problem::from_body(rejection, config.body_bytes_max))?;
+        let bytes = read(request, app).await?;
         if !bytes.is_empty() && !is_json {
             let detail = "a body is application/json";
             let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
@@ -37,6 +25,23 @@ impl FromRequest<App> for JsonText {
             Err(_) => Err(Problem::invalid("the body is not UTF-8")),
         }
     }
+}
+
+/// The body of a request, within its limits of size and time.
+pub(crate) async fn read(request: Request, app: &App) -> Result<Bytes, Problem> {
+    let config = app.config();
+    // What is announced as too large is not waited for.
+    if request.body().size_hint().lower() > config.body_bytes_max as u64 {
+        return Err(Problem::body_too_large(config.body_bytes_max));
+    }
+    let bytes = tokio::select! {
+        read = Bytes::from_request(request, app) => read,
+        () = app.engine().clock().sleep(config.body_wait_max) => {
+            let detail = format!("the body took longer than body_wait_max = {:?}", config.body_wait_max);
+            return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "Body too slow", detail));
+        }
+    };
+    bytes.map_err(|rejection| Problem::from_body(rejection, config.body_bytes_max))
 }
 
 /// Whether the body says it is JSON, or nothing of itself.

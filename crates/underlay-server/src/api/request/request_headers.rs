@@ -10,7 +10,7 @@ use crate::Principal;
 use crate::edge::trace_context::{self, TRACEPARENT};
 use crate::problem::Problem;
 
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 
 /// The request of a command.

@@ -21,4 +21,4 @@ pub use file::TokenFile;
 pub use keeper::{FileTokens, TOKENS_LOOK_INTERVAL, TOKENS_REVOKED_WITHIN};
 pub use list::{Token, TokenList, TokenRequest};
 pub use secret::Secret;
-pub(crate) use secret::{hex, random};
+pub(crate) use secret::{TokenHash, hex, random};

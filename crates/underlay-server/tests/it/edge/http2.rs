@@ -96,10 +96,10 @@ async fn a_request_is_for_the_host_that_its_target_names() {
     let (requests, _connection) = client(server.address).await;
     let asked = |uri: &str| Request::builder().method(Method::GET).uri(uri).body(()).unwrap();
     for (uri, host, wanted) in [
-        ("http://bank.example/", None, 200),
-        ("http://evil.example/", None, 421),
-        ("http://bank.example/", Some("evil.example"), 421),
-        ("http://evil.example/", Some("bank.example"), 421),
+        ("http://bank.example/console/start", None, 200),
+        ("http://evil.example/console/start", None, 421),
+        ("http://bank.example/console/start", Some("evil.example"), 421),
+        ("http://evil.example/console/start", Some("bank.example"), 421),
     ] {
         let mut asked = asked(uri);
         asked.headers_mut().extend(host.map(|host| (hyper::header::HOST, host.parse().unwrap())));

@@ -137,7 +137,7 @@ async fn both_protocols_are_spoken_over_tls_as_the_client_chooses() {
         let protocol = stream.get_ref().1.alpn_protocol();
         assert_eq!(protocol, chosen.map(str::as_bytes));
         if protocol != Some(b"h2") {
-            let answer = ask(&mut stream, "/").await;
+            let answer = ask(&mut stream, "/console/start").await;
             assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
             assert!(answer.contains("strict-transport-security: max-age=3600"), "{answer}");
             assert!(answer.contains("https://localhost/v1/"), "what is copied works: {answer}");

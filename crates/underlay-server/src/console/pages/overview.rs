@@ -1,0 +1,238 @@
+//! `/`: how the service is, what needs a person first.
+
+use axum::response::Response;
+use maud::{Markup, html};
+use underlay_core::Position;
+use underlay_runtime::{QueueStanding, ViewStanding};
+
+use crate::admin::{FollowerBody, QueuesBody, queues_of_caller};
+use crate::console::layout::{Page, Place};
+use crate::console::pages::views::{link_to_view, view_table};
+use crate::console::show::{Tone, duration, empty, follower_status, live, number, sentence, status, table};
+use crate::console::visitor::{Given, Visitor};
+use crate::console::{Entry, ROOT, reads};
+use crate::door::roles::Use;
+use crate::edge::health::{Health, ReadyBody, readiness};
+use crate::edge::stopping::Stopping;
+use crate::problem::Problem;
+use crate::views::{self, ViewBody};
+
+pub(in crate::console) fn entries() -> Vec<Entry> {
+    vec![reads(ROOT, Use::Anything, show)]
+}
+
+/// What the page shows. What cannot be read is none, and all else is shown.
+struct Known {
+    health: Result<ReadyBody, Problem>,
+    views: Option<Vec<ViewBody>>,
+    /// Where views stand over all tenants, for whom that is.
+    standings: Vec<ViewStanding>,
+    work: Option<QueuesBody>,
+    /// Whether the log of all tenants is empty.
+    is_new: bool,
+}
+
+/// `GET /`.
+async fn show(visitor: Visitor, stopping: Stopping, Given(given): Given) -> Result<Response, Problem> {
+    given.finish(&[])?;
+    let known = look(&visitor, &stopping).await;
+    let service = visitor.app.config().service.clone();
+    let about = visitor.app.config().about.clone();
+    Ok(Page::new(&visitor, Some(Place::Overview), service).respond(html! {
+        p class="lead" { (about.as_deref().unwrap_or("An event-sourced service.")) }
+        (live("needs", needs(&visitor, &known)))
+        @if known.is_new { (first_steps()) }
+        (live("health", health(&known)))
+        (live("views", view_section(&known)))
+        @if let Some(work) = &known.work { (live("work", work_section(work))) }
+    }))
+}
+
+async fn look(visitor: &Visitor, stopping: &Stopping) -> Known {
+    let (app, engine) = (&visitor.app, visitor.app.engine());
+    let work = async {
+        if !visitor.may(Use::Work) {
+            return None;
+        }
+        queues_of_caller(app, visitor.tenant()).await.inspect_err(|error| told("the work", error)).ok()
+    };
+    let (health, views, standings, work) = tokio::join!(
+        readiness(app, stopping),
+        views::all(app, &visitor.principal.actor),
+        engine.view_standings(),
+        work
+    );
+    let standings = standings.inspect_err(|error| told("the views", error)).ok();
+    let is_new = standings.as_ref().is_some_and(|standings| standings.head == Position::START);
+    let of_all = standings.filter(|_| visitor.may(Use::Views)).map(|standings| standings.views);
+    let views = views.inspect_err(|error| told("the views", error)).ok();
+    Known { health, views, standings: of_all.unwrap_or_default(), work, is_new }
+}
+
+fn told(what: &str, error: &underlay_core::Error) {
+    tracing::error!(error = error as &dyn std::error::Error, "{what} cannot be looked at");
+}
+
+/// What waits for a person, with where to go.
+fn needs(visitor: &Visitor, known: &Known) -> Markup {
+    let mut needs: Vec<Markup> = Vec::new();
+    match &known.health {
+        Err(problem) => needs.push(html! { (sentence(problem.detail())) }),
+        Ok(ready) => {
+            for (part, trouble) in &ready.troubles {
+                needs.push(html! { strong { (part) } ": " (sentence(trouble)) });
+            }
+        }
+    }
+    for view in known.views.iter().flatten().filter(|view| view.status.is_stopped()) {
+        let why = known.standings.iter().find(|standing| standing.view == view.name);
+        needs.push(html! {
+            "The view " (link_to_view(&view.name)) " has stopped."
+            @if let Some(why) = why.and_then(|standing| standing.problem.as_deref()) { " " (sentence(why)) }
+        });
+    }
+    if let Some(work) = &known.work {
+        let followers = [("process", &work.processes), ("pump", &work.pumps)];
+        for (kind, one) in followers.iter().flat_map(|(kind, all)| all.iter().map(move |one| (kind, one))) {
+            if one.status.is_stopped() {
+                needs.push(html! {
+                    "The " (kind) " " a href=(Place::Processes.path()) { (one.name) } " has stopped."
+                });
+            }
+        }
+        for subscriber in work.subscribers.iter().filter(|subscriber| subscriber.is_stopped) {
+            needs.push(html! { "The subscriber " strong { (subscriber.name) } " has stopped." });
+        }
+        let dead: u64 = work.queues.iter().map(|queue| queue.depth.dead).sum();
+        if dead > 0 {
+            needs.push(html! {
+                a href=(Place::DeadLetters.path()) {
+                    (number(dead)) @if dead == 1 { " dead letter" } @else { " dead letters" }
+                }
+                " to be replayed or discarded."
+            });
+        }
+    }
+    html! {
+        section aria-labelledby="needs-heading" {
+            h2 id="needs-heading" { "What needs a person" }
+            @if needs.is_empty() {
+                @let all = if visitor.may(Use::Work) { "Nothing." } else { "Nothing that you may see." };
+                p class="calm" { (status(Tone::Good, all)) }
+            } @else {
+                ul class="sheet needs" { @for need in needs { li { (need) } } }
+            }
+        }
+    }
+}
+
+fn health(known: &Known) -> Markup {
+    let word = |health: Health| match health {
+        Health::Ready => status(Tone::Good, "ready"),
+        Health::Degraded => status(Tone::Bad, "degraded"),
+    };
+    html! {
+        section aria-labelledby="health-heading" {
+            h2 id="health-heading" { "Health" }
+            @match &known.health {
+                Err(problem) => dl class="sheet facts" {
+                    div { dt { "service" } dd { (status(Tone::Bad, problem.title().to_lowercase())) } }
+                },
+                Ok(ready) => dl class="sheet facts" {
+                    div { dt { "service" } dd { (word(ready.status)) } }
+                    @for (part, health) in &ready.parts { div { dt { (part) } dd { (word(*health)) } } }
+                    @if let Some(position) = ready.position { div { dt { "log" } dd { "at " (position) } } }
+                    @if let Some(shards) = ready.shards_held { div { dt { "shards here" } dd { (shards) } } }
+                },
+            }
+        }
+    }
+}
+
+fn view_section(known: &Known) -> Markup {
+    html! {
+        section aria-labelledby="views-heading" {
+            h2 id="views-heading" { "Views" }
+            @match known.views.as_deref() {
+                None => p class="wrong" { "The store cannot be read; the log of the service says why." },
+                Some([]) => p class="quiet" { "There is no view that you may read." },
+                Some(views) => (view_table(views, &known.standings)),
+            }
+        }
+    }
+}
+
+/// What follows commits, for operators; nothing where the service has nothing of the kind.
+fn work_section(work: &QueuesBody) -> Markup {
+    html! {
+        @if !work.queues.is_empty() {
+            section aria-labelledby="queues-heading" {
+                h2 id="queues-heading" { "Queues" }
+                (table("Queues", &["Receiver", "Kind", "#Ready", "#Later", "#Dead", "#Oldest"], html! {
+                    @for queue in &work.queues { (queue_row(queue)) }
+                }))
+            }
+        }
+        (follower_section("Processes", &work.processes))
+        (follower_section("Pumps", &work.pumps))
+    }
+}
+
+fn queue_row(queue: &QueueStanding) -> Markup {
+    let depth = &queue.depth;
+    let [ready, later, dead] = depth.counts();
+    html! {
+        tr {
+            th scope="row" {
+                (depth.receiver)
+                @if !queue.is_received { " " small class="quiet" { "nobody here receives it" } }
+            }
+            td { (depth.kind.name()) }
+            td class="number" { (ready) }
+            td class="number" { (later) }
+            td class="number" {
+                @if depth.dead == 0 { (dead) } @else { (status(Tone::Bad, dead)) }
+            }
+            td class="number" { @if depth.oldest_sent_at.is_some() { (duration(queue.lag)) } @else { "–" } }
+        }
+    }
+}
+
+/// Processes, or pumps; nothing where there are none.
+fn follower_section(label: &str, followers: &[FollowerBody]) -> Markup {
+    let id = format!("{}-heading", label.to_lowercase());
+    let tells = followers.iter().any(|follower| follower.position.is_some());
+    let headings: &[&str] =
+        if tells { &["Name", "Status", "#Position", "#Behind"] } else { &["Name", "Status"] };
+    html! {
+        @if !followers.is_empty() {
+            section aria-labelledby=(id) {
+                h2 id=(id) { (label) }
+                (table(label, headings, html! { @for follower in followers { (follower_row(follower)) } }))
+            }
+        }
+    }
+}
+
+fn follower_row(follower: &FollowerBody) -> Markup {
+    html! {
+        tr {
+            th scope="row" { (follower.name) }
+            td { (follower_status(follower.status)) }
+            @if let (Some(position), Some(behind)) = (follower.position, follower.behind) {
+                td class="number" { (position) }
+                td class="number" { (number(behind)) }
+            }
+        }
+    }
+}
+
+fn first_steps() -> Markup {
+    empty(
+        "Nothing has happened yet.",
+        html! {
+            a href=(Place::Start.path()) { "First steps" } " has a request to copy for everything that you may do, and "
+            a href="/docs" { "the API" } " lists what there is."
+        },
+    )
+}
