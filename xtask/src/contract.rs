@@ -105,15 +105,15 @@ fn install(root: &Path) -> servers::Result<PathBuf> {
 }
 
 /// A ledger that runs until it is dropped.
-struct Ledger {
+pub(crate) struct Ledger {
     process: Child,
-    address: String,
+    pub(crate) address: String,
     /// What it goes on to say: it fails where nobody could hear it.
     _says: Option<Lines<BufReader<ChildStdout>>>,
 }
 
 impl Ledger {
-    fn start(program: &Path, folder: &TempDir, options: &[&str]) -> Result<Self> {
+    pub(crate) fn start(program: &Path, folder: &TempDir, options: &[&str]) -> Result<Self> {
         let mut command = Command::new(program);
         // A wait that ends soon ends the trial of it soon.
         command.args([

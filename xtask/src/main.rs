@@ -14,6 +14,7 @@ mod attack;
 mod bench;
 mod cargo;
 mod ci;
+mod console;
 mod contract;
 mod crash;
 mod deny;
@@ -58,6 +59,7 @@ const COMMANDS: &[Entry] = &[
     (tidy::command, tidy::run),
     (api::command, api::run),
     (contract::command, contract::run),
+    (console::command, console::run),
     (deny::command, deny::run),
     (package::command, package::run),
     (attack::command, attack::run),
