@@ -139,7 +139,7 @@ fn indented(text: &str) -> String {
 /// begins with `#` is one of numbers.
 pub(super) fn table(label: &str, headings: &[&str], rows: Markup) -> Markup {
     html! {
-        div class="sheet scroll" tabindex="0" role="region" aria-label=(label) {
+        div class="sheet scroll" tabindex="0" role="group" aria-label=(label) {
             table {
                 thead { tr {
                     @for heading in headings {
