@@ -9,7 +9,7 @@ use std::{env, fs};
 use tempfile::TempDir;
 
 use crate::daemon::{self, Daemon};
-use crate::newest::{cache, digest};
+use crate::npm::{cache, digest};
 use crate::{Result, install, output};
 
 const VERSION: &str = "0.0.1a15";

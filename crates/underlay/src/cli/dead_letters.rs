@@ -124,7 +124,7 @@ async fn show(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
         return print_json(&WorkLine::of(&ListedWork { info: found, has_ended: false, held_by: None }));
     }
     let (work, sent, [died_at, attempts, key]) = (&found.work, &found.work.sent, died(&found));
-    let mut out = std::io::stdout().lock();
+    let mut out = super::out();
     for (what, text) in [
         ("id", work.id.to_string()),
         ("tenant", work.tenant.to_string()),
@@ -189,5 +189,5 @@ fn told(app: &App, count: usize, done: &str, text: String) -> Result<(), ExitErr
     if app.json {
         return print_json(&serde_json::json!({ done: count }));
     }
-    Ok(writeln!(std::io::stdout().lock(), "{text}")?)
+    Ok(writeln!(super::out(), "{text}")?)
 }

@@ -236,5 +236,5 @@ fn print_followed(app: &App, event: &RecordedEvent) -> Result<(), ExitError> {
     }
     let RecordedEvent { position, stream, version, event_type, payload, .. } = event;
     let payload = payload.text().as_str();
-    Ok(writeln!(std::io::stdout().lock(), "{position}  {stream}  {version}  {event_type}  {payload}")?)
+    Ok(writeln!(super::out(), "{position}  {stream}  {version}  {event_type}  {payload}")?)
 }

@@ -43,7 +43,7 @@ use underlay_runtime::Engine;
 
 use self::credentials::Door;
 use self::log::log_to_stderr;
-use self::print::{or_dash, print_json, print_list, print_table};
+use self::print::{ForPeople, or_dash, out, print_json, print_list, print_table};
 use crate::config::{Catalogue, Config, FILE, Key, Sources};
 use crate::telemetry::Telemetry;
 use crate::{Exit, ExitError, Links, Service, Store};
@@ -126,7 +126,7 @@ pub(crate) fn main(service: &Service, args: impl IntoIterator<Item = OsString>) 
 fn complain(error: &ExitError) -> Exit {
     if error.exit != Exit::Done {
         // Where standard error is gone too, the exit code is all that is left to say.
-        let _unheard = writeln!(std::io::stderr().lock(), "error: {error}");
+        let _unheard = writeln!(ForPeople(std::io::stderr().lock()), "error: {error}");
     }
     error.exit
 }

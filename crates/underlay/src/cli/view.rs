@@ -153,7 +153,7 @@ async fn status(app: &App) -> Result<(), ExitError> {
         for skipped in &view.skipped {
             let SkippedEvent { event, by, why, at } = skipped;
             let text = format!("{by} skipped position {} of tenant {} at {at}", event.position, event.tenant);
-            writeln!(std::io::stdout().lock(), "{}: {text}: {why}", view.view)?;
+            writeln!(super::out(), "{}: {text}: {why}", view.view)?;
         }
     }
     Ok(())
@@ -202,7 +202,7 @@ async fn retry(app: &App, view: &str) -> Result<(), ExitError> {
             )));
         }
     };
-    if app.json { Ok(()) } else { Ok(writeln!(std::io::stdout().lock(), "view {view}: {text}")?) }
+    if app.json { Ok(()) } else { Ok(writeln!(super::out(), "view {view}: {text}")?) }
 }
 
 async fn skip(app: &App, view: &str, matches: &ArgMatches) -> Result<(), ExitError> {
@@ -213,7 +213,7 @@ async fn skip(app: &App, view: &str, matches: &ArgMatches) -> Result<(), ExitErr
     if app.json {
         return print_json(&skipped);
     }
-    let mut out = std::io::stdout().lock();
+    let mut out = super::out();
     writeln!(out, "view {view} passes over the event at position {position} of {}", skipped.event.tenant)?;
     Ok(writeln!(out, "`{} view retry {view}` says how far it comes without it", app.name)?)
 }
@@ -226,7 +226,7 @@ async fn revert(app: &App, view: &str) -> Result<(), ExitError> {
     let text = format!(
         "view {view}: generation {generation} is read again, and is brought up to date from where it stood"
     );
-    Ok(writeln!(std::io::stdout().lock(), "{text}")?)
+    Ok(writeln!(super::out(), "{text}")?)
 }
 
 async fn discard(app: &App, view: &str, matches: &ArgMatches) -> Result<(), ExitError> {
@@ -239,7 +239,7 @@ async fn discard(app: &App, view: &str, matches: &ArgMatches) -> Result<(), Exit
         [one] => format!("generation {one} is given up"),
         more => format!("{} generations are given up", more.len()),
     };
-    Ok(writeln!(std::io::stdout().lock(), "view {view}: {text}")?)
+    Ok(writeln!(super::out(), "view {view}: {text}")?)
 }
 
 async fn parked(app: &App, view: &str) -> Result<(), ExitError> {

@@ -214,9 +214,20 @@ pub(super) fn plain(body: &str, asked_with: &[String]) -> String {
             leave_out(&mut value);
             value.to_string()
         }
+        Err(_) if body.starts_with("retry: ") => plain_feed(body),
         Err(_) => without_seconds(body),
     };
     without(&text, asked_with)
+}
+
+/// What a feed says, without its ids: they are of its moment.
+fn plain_feed(feed: &str) -> String {
+    let line = |line: &str| match line.split_once(": ") {
+        Some(("id", _)) => None,
+        Some(("data", data)) => Some(plain(data, &[])),
+        _ => Some(line.to_owned()),
+    };
+    feed.lines().filter_map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// A page without how long something has waited.
@@ -362,6 +373,24 @@ fn reads(known: &Known) -> Vec<Try> {
         }),
         of("/v1/streams", vault, Same, |id| get(format!("/v1/streams?after=a-{id}"))),
         of("/v1/streams", vault, Same, |id| get(format!("/v1/streams?category={id}"))),
+        of("/v1/events", position, Same, |at| get(format!("/v1/events?after={at}")).followed()),
+        of("/v1/events", position, Same, |at| {
+            get("/v1/events?format=cloudevents".to_owned()).with("last-event-id", at).followed()
+        }),
+        of("/v1/events", position, Same, |at| {
+            get("/v1/events".to_owned()).with("last-event-id", format!("{at}-0011223344556677")).followed()
+        }),
+        of("/v1/events", vault, Same, |id| get(format!("/v1/events?after=0&category={id}")).followed()),
+        of(rows, secret, SameAndTheirs, |secret| {
+            get(format!("/v1/views/secrets?secret={secret}")).followed()
+        }),
+        of(rows, secret, Same, |secret| get(format!("/v1/views/secrets?secret[ge]={secret}")).followed()),
+        of(rows, position, Same, |at| {
+            get("/v1/views/secrets".to_owned())
+                .with("last-event-id", format!("1.{at}-0011223344556677"))
+                .followed()
+        }),
+        of(rows, vault, Same, |view| get(format!("/v1/views/{view}")).followed()),
         of(queues, letter, Same, |id| {
             get("/v1/admin/queues".to_owned()).with("if-none-match", format!("\"{id}\""))
         }),

@@ -13,6 +13,7 @@ pub(crate) mod schedules;
 
 use axum::extract::State;
 use serde::Serialize;
+use underlay_core::limits::SKIP_BY_BYTES_MAX;
 use underlay_core::{Actor, Error, Position, SubscriberStanding, TenantId, TenantLag, Timestamp};
 use underlay_runtime::{FollowerStanding, FollowerStatus, Overview, QueueStanding};
 
@@ -23,6 +24,9 @@ use crate::door::credentials::Caller;
 use crate::door::roles::operates_store;
 use crate::parameters::Parameters;
 use crate::problem::Problem;
+
+/// What stands in the place of the rest of a name.
+const CUT: &str = "…";
 
 /// What follows the log: a process of the domain, or a pump. The event that stopped it may be another tenant's: why it
 /// stopped is told to operators of the store, and to nobody else.
@@ -161,7 +165,39 @@ pub(crate) async fn queues_of_caller(app: &App, tenant: &TenantId) -> Result<Que
     })
 }
 
-/// Who ordered something, for the log and for whoever looks later.
+/// Who ordered something, for the log and for whoever looks later. Of a name there is as much as is stored.
 pub(crate) fn by(principal: &Principal) -> String {
-    format!("{} of {}, over HTTP", principal.actor.name.as_deref().unwrap_or("somebody"), principal.tenant)
+    let name = principal.actor.name.as_deref().unwrap_or("somebody");
+    let rest = format!(" of {}, over HTTP", principal.tenant);
+    let mut name: String = name.chars().filter(|character| !character.is_control()).collect();
+    let room = SKIP_BY_BYTES_MAX - rest.len();
+    if name.len() > room {
+        name.truncate(name.floor_char_boundary(room - CUT.len()));
+        name.push_str(CUT);
+    }
+    name + &rest
+}
+
+#[cfg(test)]
+mod tests {
+    use underlay_core::TenantId;
+    use underlay_core::limits::TENANT_BYTES_MAX;
+
+    use super::*;
+
+    #[test]
+    fn who_orders_something_is_told_within_what_is_stored() {
+        let longest = "t".repeat(TENANT_BYTES_MAX);
+        for (tenant, name) in
+            [("acme", "ann".to_owned()), ("acme", "水".repeat(85)), (&longest, "x".repeat(255))]
+        {
+            let principal = Principal::new(TenantId::new(tenant).unwrap()).with_actor(&name);
+            let told = by(&principal);
+            assert!(told.len() <= SKIP_BY_BYTES_MAX && told.starts_with(&name[..3]), "{told}");
+            assert_eq!(told.contains(&name), name == "ann", "{told}");
+            assert!(told.ends_with(&format!(" of {tenant}, over HTTP")), "{told}");
+        }
+        let principal = Principal::new(TenantId::new("acme").unwrap()).with_actor("a\u{1b}[2J\nb");
+        assert_eq!(by(&principal), "a[2Jb of acme, over HTTP");
+    }
 }
