@@ -76,6 +76,13 @@ function later() {
   timer = setTimeout(refresh, Math.min(EVERY_MS * 2 ** failures, WAIT_MAX_MS));
 }
 
+// What was done was done once: it is not told again to who loads the page again or keeps its address.
+const address = new URL(location.href);
+if (address.searchParams.has("done")) {
+  address.searchParams.delete("done");
+  history.replaceState(history.state, "", address);
+}
+
 if (parts(document).length > 0) {
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden && timer === undefined) refresh();

@@ -281,6 +281,32 @@ async fn no_page_shows_what_is_anothers() {
     place.engine.wait_for_view("balances", head, LONG).await.unwrap();
     let own = get(&place, "/console/views/balances", COOKIE).await;
     assert!(own.text().contains("marker-of-acme") && own.text().contains("4711"), "{}", own.text());
+    // How far the log is, an operator of the store is told, and nobody else.
+    let plain = "underlay-session=zeta.operator.auditor.teller.manager";
+    let all_pages = async || {
+        place.clock.advance(Duration::from_secs(2));
+        let mut pages = Vec::new();
+        for path in of_a_tenant("GET") {
+            let asked = get_with(&path, &[HTML, ("cookie", plain), ("x-request-id", "the-same")]);
+            let answer = place.send(asked).await;
+            // Every form of a command has a key of its own.
+            let text = answer
+                .text()
+                .split("value=\"console-")
+                .map(|part| part.split_once('"').map_or(part, |of| of.1));
+            pages.push((path, answer.status, text.collect::<String>()));
+        }
+        pages
+    };
+    let before = all_pages().await;
+    let path = "/v1/account/marker-of-acme/deposit";
+    place.send(crate::place::post_with(path, r#"{"amount":"1"}"#, &acme)).await.ok();
+    let head = place.store.head().await.unwrap();
+    place.engine.wait_for_view("balances", head, LONG).await.unwrap();
+    place.engine.wait_for_view("fragile", head, LONG).await.unwrap();
+    for (before, after) in before.into_iter().zip(all_pages().await) {
+        assert_eq!(before, after, "what another tenant does shows");
+    }
     let zeta = "underlay-session=zeta.operator.auditor.teller.manager.keeper";
     for path in of_a_tenant("GET") {
         for path in [path.clone(), path.replace("cash", "marker-of-acme"), format!("{path}?tenant=acme")] {
