@@ -50,7 +50,7 @@ fn assert_suite_follows_docs(cases: &[Case], source: &str, port: &str, count: us
 
 #[test]
 fn the_event_store_suite_follows_its_contract() {
-    assert_suite_follows_docs(event_store::CASES, EVENT_STORE, "EventStore", 27);
+    assert_suite_follows_docs(event_store::CASES, EVENT_STORE, "EventStore", 28);
 }
 
 #[test]

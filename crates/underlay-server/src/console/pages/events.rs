@@ -112,11 +112,9 @@ pub(super) fn next_address(path: &str, query: &EventQuery, found: &FoundEvents) 
 async fn list(visitor: Visitor, room: Room, Given(mut given): Given) -> Result<Response, Problem> {
     let query = take_query(&mut given)?;
     given.finish(&known())?;
-    // Looked at first: what happens after it comes by the feed, or by both, and is shown once.
-    let head = visitor.app.engine().store().head().await?;
     let found = find(&visitor.app, room, visitor.tenant(), query.clone(), EVENTS_SHOWN).await?;
     let is_live = query.order == Direction::Descending && query.after.is_none() && query.until.is_none();
-    let feed = is_live.then(|| feed_address(&query, head));
+    let feed = if is_live { feed_address(&query, &found) } else { None };
     let path = Place::Events.path();
     Ok(Page::new(&visitor, Some(Place::Events), "Events").respond(html! {
         (filters(&visitor, &query))
@@ -129,11 +127,17 @@ async fn list(visitor: Visitor, room: Room, Given(mut given): Given) -> Result<R
     }))
 }
 
-/// The feed that goes on where a page was read.
-fn feed_address(query: &EventQuery, head: Position) -> String {
+/// The feed that goes on behind the newest event of a page: the end of the log would tell what other tenants do.
+/// None where the page has no event, and not all was looked at that a feed would give.
+fn feed_address(query: &EventQuery, found: &FoundEvents) -> Option<String> {
+    let after = match found.events.first() {
+        Some(newest) => newest.position,
+        None if found.at_end && query.from.is_none() => Position::START,
+        None => return None,
+    };
     let mut pairs = pairs(&EventQuery { from: None, ..query.clone() });
-    pairs.push(("after", head.to_string()));
-    address_of(LIVE, &pairs)
+    pairs.push(("after", after.to_string()));
+    Some(address_of(LIVE, &pairs))
 }
 
 /// That a page is empty, and why.
