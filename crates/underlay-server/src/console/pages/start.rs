@@ -15,7 +15,7 @@ use crate::edge::FORWARDED_PROTO;
 use crate::problem::Problem;
 
 /// The addresses that are there whatever the service is made of.
-const ENDPOINTS: [(&str, &str); 15] = [
+const ENDPOINTS: [(&str, &str); 18] = [
     ("/docs", "all of this as a page, to read and to try"),
     ("/openapi.json", "the same for programs, as OpenAPI 3.1"),
     ("/v1/events", "everything that happened, in pages"),
@@ -27,6 +27,9 @@ const ENDPOINTS: [(&str, &str); 15] = [
         "what became of a command, by its Idempotency-Key or its id; DELETE cancels one that waits",
     ),
     ("/v1/commands", "the stored commands that wait, or were given up"),
+    ("/v1/admin/processes", "where every process stands; POST …/retry with a name; for operators"),
+    ("/v1/admin/pumps", "where every pump stands; POST …/retry with a name; for operators"),
+    ("/v1/admin/outbox", "what waits to be done, piece by piece; for operators"),
     ("/v1/admin/processes/{name}", "the instances of a process, and one by its name; for operators"),
     ("/v1/admin/queues", "what waits to be done, and where pumps stand; for operators"),
     (
