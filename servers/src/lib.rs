@@ -2,27 +2,32 @@
 //!
 //! A server runs as an unprivileged user, on a free port of this machine, with its files in a fresh
 //! folder, and ends with this process, however that ends. What is missing is installed from Debian
-//! where this process may do so; the newest PostgreSQL comes from a package of npm. What stays missing is
+//! where this process may do so; the newest PostgreSQL and axe-core come from packages of npm, and
+//! the collector of traces from one of PyPI. What stays missing is
 //! [`Missing`], and there is one rule for it.
 //!
 //! With the feature `databases`, tests get databases of their own on such a server: [`Server`] makes them.
 
 mod address;
+mod chromium;
 mod daemon;
 #[cfg(feature = "databases")]
 mod databases;
 mod debian;
 mod exim;
 mod newest;
+mod npm;
 mod pgbouncer;
 mod postgres;
 mod promtool;
 mod required;
+mod rotel;
 mod umadb;
 
 pub use self::address::{
     PGBOUNCER_VARIABLE, POSTGRES_NEWEST_VARIABLE, POSTGRES_VARIABLE, address_in, with_option,
 };
+pub use self::chromium::{axe_core, chromium_program};
 #[cfg(feature = "databases")]
 pub use self::databases::{Database, LOGIN, ROLE_PREFIX, Server, Turn, connect, tidy_up};
 pub use self::debian::install;
@@ -31,6 +36,7 @@ pub use self::pgbouncer::Pgbouncer;
 pub use self::postgres::{Postgres, Shutdown, postgres_program};
 pub use self::promtool::promtool;
 pub use self::required::{Missing, REQUIRE_VARIABLE, is_required};
+pub use self::rotel::{CollectedSpan, Rotel};
 pub use self::umadb::Umadb;
 
 use std::error::Error;

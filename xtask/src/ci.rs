@@ -10,11 +10,11 @@ use clap::{ArgMatches, Command};
 
 use crate::cargo::{cargo, run as run_program};
 use crate::test::Count;
-use crate::{Result, Told, api, contract, deny, ops, package, repository, test, tidy};
+use crate::{Result, Told, api, console, contract, deny, ops, package, repository, test, tidy};
 
 pub(crate) fn command() -> Command {
     Command::new("ci").about(
-        "The whole gate: format, tidy, lints, tests, contract, ops, documentation, public API, dependencies, packages",
+        "The whole gate: format, tidy, lints, tests, contract, ops, console, documentation, public API, dependencies, packages",
     )
 }
 
@@ -28,6 +28,7 @@ pub(crate) fn run(_: &ArgMatches) -> Result<()> {
     gate.step("tests", || test::all(&root, None, &mut count));
     gate.step("contract", || contract::check(&root));
     gate.step("ops", || ops::check(&root));
+    gate.step("console", || console::check(&root));
     gate.step("documentation", || documentation(&root));
     gate.step("public API", || api::check(&root));
     gate.step("dependencies", || deny::check(&root));

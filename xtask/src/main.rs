@@ -14,6 +14,7 @@ mod attack;
 mod bench;
 mod cargo;
 mod ci;
+mod console;
 mod contract;
 mod crash;
 mod deny;
@@ -61,6 +62,7 @@ const COMMANDS: &[Entry] = &[
     (api::command, api::run),
     (contract::command, contract::run),
     (ops::command, ops::run),
+    (console::command, console::run),
     (deny::command, deny::run),
     (package::command, package::run),
     (attack::command, attack::run),

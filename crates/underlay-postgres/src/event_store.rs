@@ -1,12 +1,14 @@
 use async_trait::async_trait;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
-use underlay_core::adapter::{PAGE_BYTES_MAX, Reply, StoredNames, event_bytes, event_column, stored_number};
+use underlay_core::adapter::{
+    PAGE_BYTES_MAX, Reply, StoredNames, event_bytes, event_column, stored_number, stream_range,
+};
 use underlay_core::limits::PAGE_SCAN_MAX;
 use underlay_core::{
     Category, Commit, CommitId, Committed, Error, EventId, EventStore, EventType, LogFilter, LogPage,
-    LogScope, Position, RecordedCommit, RecordedEvent, StoreId, StreamName, StreamPage, TenantId, Timestamp,
-    Underway, Version, check_page_limit,
+    LogScope, Position, RecordedCommit, RecordedEvent, StoreId, StreamList, StreamName, StreamPage,
+    StreamVersion, TenantId, Timestamp, Underway, Version, check_page_limit, check_streams_limit,
 };
 use uuid::Uuid;
 
@@ -120,6 +122,38 @@ impl EventStore for PostgresStore {
         Ok(self.0.sessions.read(&SessionRole::Reader(tenant.clone()), &[select], read).await?)
     }
 
+    async fn streams(
+        &self,
+        tenant: &TenantId,
+        category: Option<&Category>,
+        after: Option<&StreamName>,
+        limit: usize,
+    ) -> Result<StreamList, Error> {
+        check_streams_limit(limit)?;
+        let (owner, (above, below)) = (tenant.as_str(), stream_range(category, after));
+        // One more says whether there are more.
+        let wanted = stored_number(limit as u64 + 1);
+        let select = Statement::new(
+            include_str!("sql/select_streams.sql"),
+            [
+                (&owner as _, Type::TEXT),
+                (&above as _, Type::TEXT),
+                (&below as _, Type::TEXT),
+                (&wanted as _, Type::INT8),
+            ],
+        );
+        let start = |_: Vec<Vec<Row>>| Ok(StreamList { streams: Vec::new(), more: false });
+        let take = |list: &mut StreamList, row: Row| {
+            list.more = list.streams.len() == limit;
+            if !list.more {
+                list.streams.push(stream_version(&row)?);
+            }
+            Ok(!list.more)
+        };
+        let (purpose, role) = (Purpose::Query { is_exact: true }, SessionRole::Reader(tenant.clone()));
+        Ok(self.0.sessions.read_page(purpose, &role, &[], select, start, take).await?)
+    }
+
     async fn head(&self) -> Result<Position, Error> {
         head(&self.0.sessions).await
     }
@@ -139,6 +173,13 @@ impl EventStore for PostgresStore {
         };
         Ok(self.0.sessions.read(&SessionRole::Worker, &[select], read).await?)
     }
+}
+
+/// A row of `select_streams`.
+fn stream_version(row: &Row) -> Result<StreamVersion, Failure> {
+    let name: &str = row.try_get(0)?;
+    let stream = StreamName::parse(name).map_err(|error| Failure::damaged(error.to_string()))?;
+    Ok(StreamVersion { stream, version: Version(event_row::count(row, 1)?) })
 }
 
 /// The last position; the start of an empty log.

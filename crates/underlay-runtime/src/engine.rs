@@ -23,12 +23,13 @@ use crate::pumps::Pumps;
 use crate::schedules::Timetable;
 use crate::stops::Stops;
 use crate::subscription::RecentLog;
+use crate::traces::Tracer;
 use crate::views::Views;
 use crate::work::Workers;
 use crate::{
     AsOf, EngineConfig, ExecuteError, ExecuteNamedError, Executed, OrderRequest, OrderStanding, PastState,
     QueueStanding, RebuildFrom, Registry, Request, Retried, RowAnswer, RowsAt, RunningWork, Standings,
-    ViewAnswer, ViewOrder, ViewState, WorkStandings, WorkerState,
+    ViewAnswer, ViewOrder, ViewStanding, ViewState, WorkStandings, WorkerState,
 };
 
 /// The ports an engine works with.
@@ -108,6 +109,7 @@ struct Inner {
     processes: Option<Arc<Processes>>,
     workers: Workers,
     pumps: Arc<Pumps>,
+    tracer: Tracer,
     /// What the store last said of all pumps.
     known_standings: KnownStandings,
     store_metrics: Arc<StoreMetrics>,
@@ -148,6 +150,7 @@ impl Engine {
         let measured =
             MeasuredStore { store: ports.store, clock: ports.clock.clone(), metrics: store_metrics.clone() };
         let ports = Ports { store: Arc::new(measured), ..ports };
+        let tracer = Tracer::new(&config.traces, &ports.clock);
         let commands = Arc::new(Commands::new(&ports, &registry, &config));
         let recent_log = Arc::new(RecentLog::new(ports.store.clone(), &*ports.wakeups));
         let views = Arc::new(Views::new(&ports, &recent_log, row_stores, &registry, &config)?);
@@ -166,6 +169,7 @@ impl Engine {
             processes,
             workers,
             pumps,
+            tracer,
             known_standings,
             store_metrics,
         })))
@@ -232,6 +236,12 @@ impl Engine {
     #[must_use]
     pub fn wakeups(&self) -> &Arc<dyn Wakeups> {
         &self.0.ports.wakeups
+    }
+
+    /// Begins spans of traces.
+    #[must_use]
+    pub fn tracer(&self) -> &Tracer {
+        &self.0.tracer
     }
 
     /// Time.
@@ -371,6 +381,14 @@ impl Engine {
         self.0.views.standings_now().await
     }
 
+    /// Where one view stands, and the store is asked now.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no such view; what the store says.
+    pub async fn view_standing(&self, view: &str) -> Result<ViewStanding, Error> {
+        self.0.views.standing_now(view).await
+    }
+
     /// Tries a view again that is stopped, in whatever process, and says what came of it. Every runner that
     /// had stopped there tries too.
     ///
@@ -437,8 +455,8 @@ impl Engine {
     /// by [`Engine::carry_out_order`].
     ///
     /// # Errors
-    /// [`Error::NotFound`] where there is no such view; [`Error::Invalid`] where another order is being carried out, or
-    /// a comparison would throw away what an interrupted rebuild has built; [`Error::ViewChanged`] where the rows that
+    /// [`Error::NotFound`] where there is no such view; [`Error::Busy`] where another order is being carried out;
+    /// [`Error::Invalid`] where a comparison would throw away what an interrupted rebuild has built; [`Error::ViewChanged`] where the rows that
     /// are to be compared were built by another definition.
     pub async fn order_view(&self, view: &str, request: &OrderRequest) -> Result<ViewOrder, Error> {
         self.0.views.order(view, request).await
@@ -462,7 +480,7 @@ impl Engine {
     /// [`Engine::discard_view`] gives it up or another order takes its place.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where nothing is ordered, or what was built is being swapped in.
+    /// [`Error::Invalid`] where nothing is ordered; [`Error::Busy`] where what was built is being swapped in.
     pub async fn cancel_order(&self, view: &str, by: &str) -> Result<OrderStanding, Error> {
         self.0.views.cancel_order(view, by).await
     }

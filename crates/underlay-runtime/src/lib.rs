@@ -3,6 +3,7 @@
 //! It is handed ports ([`EventStore`](underlay_core::EventStore), [`ReadModels`](underlay_core::ReadModels),
 //! [`Wakeups`](underlay_core::Wakeups), [`Clock`](underlay_core::Clock)) and never names an adapter.
 
+mod browse;
 mod commands;
 mod config;
 mod engine;
@@ -17,9 +18,11 @@ mod schedules;
 mod stops;
 mod subscription;
 mod tail;
+mod traces;
 mod views;
 mod work;
 
+pub use browse::{Browse, EventFilter, EventQuery};
 pub use commands::{
     AsOf, Cancelled, CommandInfo, CommandList, CommandPage, CommandStatus, ErasedRefusal, ExecuteError,
     ExecuteNamedError, Executed, PastState, Request, SubmitOptions, Submitted, WaitingCommand,
@@ -28,7 +31,9 @@ pub use commands::{
 pub use config::{EngineConfig, OnViewChange};
 pub use engine::{Engine, Ports, RowStore, RowStores, RunningViews, WorkPorts};
 pub use metrics::{Counter, Exposition, Family, Histogram, Kind, Lags, Samples};
-pub use overview::{LetterCount, LetterOrder, Overview};
+pub use overview::{
+    LetterChoice, LetterCount, LetterOrder, LettersSettled, ListedWork, ListedWorkPage, Overview,
+};
 pub use processes::{
     BlockingLetter, ProcessFilter, ProcessInstance, ProcessPage, ProcessSummary, SentLetter, WaitedCommand,
     WaitedTimer,
@@ -38,8 +43,9 @@ pub use registry::{AggregateInfo, DecisionInfo, OperationInfo, Registry};
 pub use schedules::{Missed, ScheduleDefinition, ScheduleInfo};
 pub use subscription::{FollowerStanding, FollowerState, FollowerStatus, SubscriptionState};
 pub use tail::{Kept, Tail, TailBounds, TailPage, TailReader};
+pub use traces::{OpenSpan, Tracer, Traces};
 pub use views::{
     OrderProgress, OrderRequest, OrderStanding, OrderState, RebuildFrom, Retried, RowAnswer, RowDifference,
     RowsAt, Standings, Verified, ViewAnswer, ViewOrder, ViewStanding, ViewState, ViewTask,
 };
-pub use work::{Holders, QueueStanding, ReceiverState, RunningWork, WorkStandings, WorkerState};
+pub use work::{QueueStanding, ReceiverState, RunningWork, WorkStandings, WorkerState};

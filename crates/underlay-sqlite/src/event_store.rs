@@ -2,13 +2,13 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row};
 use underlay_core::adapter::event_column as column;
 use underlay_core::adapter::{
-    At, PAGE_BYTES_MAX, Reply, StoredNames, event_bytes, recorded_time, stored_number,
+    At, PAGE_BYTES_MAX, Reply, StoredNames, event_bytes, recorded_time, stored_number, stream_range,
 };
 use underlay_core::limits::PAGE_SCAN_MAX;
 use underlay_core::{
-    Commit, CommitId, Committed, Error, EventId, EventStore, LogFilter, LogPage, LogScope, Position,
-    RecordedCommit, RecordedEvent, StoreId, StreamName, StreamPage, TenantId, Timestamp, Underway, Version,
-    check_page_limit,
+    Category, Commit, CommitId, Committed, Error, EventId, EventStore, LogFilter, LogPage, LogScope,
+    Position, RecordedCommit, RecordedEvent, StoreId, StreamList, StreamName, StreamPage, StreamVersion,
+    TenantId, Timestamp, Underway, Version, check_page_limit, check_streams_limit,
 };
 
 use crate::error::Failure;
@@ -80,6 +80,19 @@ impl EventStore for SqliteStore {
         self.0.readers.read_at_one_moment(Some(tenant), read).await
     }
 
+    async fn streams(
+        &self,
+        tenant: &TenantId,
+        category: Option<&Category>,
+        after: Option<&StreamName>,
+        limit: usize,
+    ) -> Result<StreamList, Error> {
+        check_streams_limit(limit)?;
+        let (owner, range) = (tenant.clone(), stream_range(category, after));
+        let read = move |connection: &Connection| stream_list(connection, &owner, range.clone(), limit);
+        self.0.readers.query(tenant, true, read).await
+    }
+
     async fn head(&self) -> Result<Position, Error> {
         self.0.readers.read(None, |connection| Ok(Position::from_number(head(connection)?))).await
     }
@@ -114,6 +127,31 @@ fn stream_version(
     let mut rows = select.query((tenant.as_str(), stream.as_str()))?;
     let version = rows.next()?.map(|row| event_row::count(row, 0, format_args!("stream {stream}")));
     Ok(Version(version.transpose()?.unwrap_or(0)))
+}
+
+/// Each stream is found by the name of the one before it, so that the events of a stream are passed over.
+fn stream_list(
+    connection: &Connection,
+    tenant: &TenantId,
+    (mut above, below): (String, String),
+    limit: usize,
+) -> Result<StreamList, Failure> {
+    let mut select = connection.prepare_cached(include_str!("sql/select_next_stream.sql"))?;
+    let mut list = StreamList { streams: Vec::new(), more: false };
+    loop {
+        let mut rows = select.query((tenant.as_str(), &above, &below))?;
+        let Some(row) = rows.next()? else { return Ok(list) };
+        if list.streams.len() == limit {
+            list.more = true;
+            return Ok(list);
+        }
+        let name = event_row::text(row, 0, format_args!("the stream after {above:?}"))?;
+        let stream = StreamName::parse(name)
+            .map_err(|error| Failure::damaged(format!("the stream after {above:?}: {error}")))?;
+        let version = Version(event_row::count(row, 1, format_args!("stream {stream}"))?);
+        stream.as_str().clone_into(&mut above);
+        list.streams.push(StreamVersion { stream, version });
+    }
 }
 
 fn stream_page(

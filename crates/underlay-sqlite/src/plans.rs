@@ -76,6 +76,12 @@ fn the_reads_of_the_log_walk_along_an_index() {
         let values = vec![Sql::Integer(1); connection.prepare(sql).unwrap().parameter_count()];
         assert_eq!(plan(&connection, sql, &values), wanted, "{sql}");
     }
+    let sql = include_str!("sql/select_next_stream.sql");
+    let found = plan(&connection, sql, &["a", "b", "c"].map(|text| Sql::Text(text.to_owned())));
+    let by_name = "SEARCH events USING COVERING INDEX events_by_stream (tenant=? AND stream=?)";
+    let after = "SEARCH events USING COVERING INDEX events_by_stream (tenant=? AND stream>? AND stream<?)";
+    assert!(found.contains(by_name) && found.contains(after), "{found}");
+    assert!(!found.contains("SCAN") && !found.contains("TEMP B-TREE"), "{found}");
     let sql = include_str!("sql/select_commit.sql");
     let found = plan(&connection, sql, &[Sql::Integer(1), Sql::Integer(1)]);
     assert!(found.contains("(tenant=? AND commit_id=?)"), "{found}");

@@ -60,6 +60,7 @@ impl From<Error> for ExitError {
             Error::Invalid(_) | Error::IdReused(_) | Error::TooBroad(_) => Exit::Invalid,
             Error::NotFound(_) => Exit::NotFound,
             Error::Uncertain { .. } => Exit::Uncertain,
+            Error::Busy(_) => Exit::Unavailable,
             error if error.is_retryable() => Exit::Unavailable,
             _ => Exit::Failed,
         };

@@ -20,6 +20,7 @@ mod retention;
 mod service;
 mod store;
 mod suggestion;
+mod telemetry;
 
 pub use adapters::Adapters;
 pub use async_trait::async_trait;
@@ -45,7 +46,7 @@ pub use underlay_outbound::mail::Template;
 pub use underlay_runtime::{
     Cancelled, CommandInfo, CommandStatus, Engine, EngineConfig, ErasedRefusal, ExecuteError,
     ExecuteNamedError, Executed, Missed, OnViewChange, RebuildFrom, Request, ScheduleDefinition,
-    SubmitOptions, Submitted,
+    SubmitOptions, Submitted, Traces,
 };
 pub use underlay_server as server;
 pub use underlay_server::{

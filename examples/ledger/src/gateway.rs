@@ -1,7 +1,8 @@
 //! The payment gateway, over HTTP: charges a payment, and says what became of one.
 //!
 //! The gateway knows a payment by its tenant and id, which go along as `Idempotency-Key`: charging twice charges
-//! once, and a payment that was cancelled is never charged. What it answers becomes a command, stored with the
+//! once, and a payment that was cancelled is never charged. `traceparent` goes along where the payment is part of a trace.
+//! What it answers becomes a command, stored with the
 //! settlement of the message.
 //!
 //! | Asked | Answers |
@@ -142,19 +143,19 @@ impl Gateway {
     }
 
     /// Has a payment cancelled that was not charged, and asks which it is.
-    async fn cancel(&self, key: &str) -> Result<Said, HandlerError> {
-        self.ask("/charges/cancel", key, &serde_json::json!({ "payment": key })).await
+    async fn cancel(&self, asking: &Asking<'_>) -> Result<Said, HandlerError> {
+        self.ask("/charges/cancel", asking, &serde_json::json!({ "payment": asking.key })).await
     }
 
     /// Asks the gateway something about a payment.
     async fn ask(
         &self,
         path: &str,
-        idempotency_key: &str,
+        asking: &Asking<'_>,
         body: &serde_json::Value,
     ) -> Result<Said, HandlerError> {
         let Some(address) = &self.address else { return Err(HandlerError::passing(NO_GATEWAY)) };
-        let asked = tokio::time::timeout(ANSWER_TIMEOUT, post(address, path, idempotency_key, body)).await;
+        let asked = tokio::time::timeout(ANSWER_TIMEOUT, post(address, path, asking, body)).await;
         asked.unwrap_or_else(|_| {
             Err(HandlerError::passing(format!("the gateway has not answered within {ANSWER_TIMEOUT:?}")))
         })
@@ -165,7 +166,7 @@ impl Gateway {
 async fn post(
     address: &Uri,
     path: &str,
-    idempotency_key: &str,
+    asking: &Asking<'_>,
     body: &serde_json::Value,
 ) -> Result<Said, HandlerError> {
     let away = |error: &dyn std::error::Error| {
@@ -176,12 +177,16 @@ async fn post(
     let socket = socket.await.map_err(|error| away(&error))?;
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(socket)).await.map_err(|error| away(&error))?;
-    let request = Request::builder()
+    let mut request = Request::builder()
         .method(Method::POST)
         .uri(path)
         .header(HOST, address.authority().map_or("", |authority| authority.as_str()))
         .header(CONTENT_TYPE, "application/json")
-        .header("idempotency-key", idempotency_key)
+        .header("idempotency-key", &asking.key);
+    if let Some(traceparent) = asking.traceparent {
+        request = request.header("traceparent", traceparent);
+    }
+    let request = request
         .body(Full::new(Bytes::from(body.to_string())))
         .map_err(|error| HandlerError::last(format!("the gateway cannot be asked: {error}")))?;
     let answered = async {
@@ -249,9 +254,19 @@ async fn has_come_to(
     Ok(read.iter().any(|event| events.contains(&event.event_type.as_str())))
 }
 
-/// What the gateway knows a payment by. Payments of two tenants may have the same id.
-fn key_of(payment: &PaymentId, delivery: &Delivery) -> String {
-    format!("{}/{payment}", delivery.tenant)
+/// What goes along with every request for a payment.
+struct Asking<'a> {
+    /// What the gateway knows the payment by. Payments of two tenants may have the same id.
+    key: String,
+    /// Where the request stands in its trace.
+    traceparent: Option<&'a str>,
+}
+
+impl<'a> Asking<'a> {
+    fn of(payment: &PaymentId, delivery: &'a Delivery) -> Self {
+        let key = format!("{}/{payment}", delivery.tenant);
+        Self { key, traceparent: delivery.metadata.traceparent.as_deref() }
+    }
 }
 
 /// What the gateway is to charge.
@@ -300,11 +315,11 @@ impl Handler for Charge {
         if has_come_to(&payment, &[STOPPED, CHARGED, DECLINED], delivery).await? {
             return Ok(Handled::done());
         }
-        let key = key_of(&payment, delivery);
+        let asking = Asking::of(&payment, delivery);
         let body = serde_json::json!({
-            "payment": key, "amount": money.amount, "commodity": money.commodity, "payee": payee,
+            "payment": asking.key, "amount": money.amount, "commodity": money.commodity, "payee": payee,
         });
-        let failure = match self.0.ask("/charges", &key, &body).await {
+        let failure = match self.0.ask("/charges", &asking, &body).await {
             Ok(said) => return Ok(noted(&payment, said)),
             Err(failure) => failure,
         };
@@ -314,7 +329,7 @@ impl Handler for Charge {
         }
         // An attempt before this one may have charged, so the gateway says how it ends here too.
         let reason = kept(failure.reason);
-        Ok(match self.0.cancel(&key).await {
+        Ok(match self.0.cancel(&asking).await {
             Ok(Said::Cancelled) => tell(&payment, &PaymentCommand::NoteDeclined { reason }),
             Ok(said) => noted(&payment, said),
             Err(_) => tell(&payment, &PaymentCommand::Stop { reason }),
@@ -360,7 +375,7 @@ impl Handler for Reconcile {
         if has_come_to(&payment, &[CHARGED, DECLINED], delivery).await? {
             return Ok(Handled::done());
         }
-        let said = self.0.cancel(&key_of(&payment, delivery)).await?;
+        let said = self.0.cancel(&Asking::of(&payment, delivery)).await?;
         Ok(noted(&payment, said))
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 /// Called by one tenant with what another has.
-pub(super) const ATTACKED: [&str; 59] = [
+pub(super) const ATTACKED: [&str; 60] = [
     "Archive::import_commits",
     "Archive::read_commits",
     "Engine::cancel_command",
@@ -16,8 +16,7 @@ pub(super) const ATTACKED: [&str; 59] = [
     "Engine::execute",
     "Engine::execute_named",
     "Engine::find_dead_letter",
-    "Engine::find_holder",
-    "Engine::has_ended",
+    "Engine::list_work",
     "Engine::look_for_command",
     "Engine::operate",
     "Engine::operate_named",
@@ -30,6 +29,7 @@ pub(super) const ATTACKED: [&str; 59] = [
     "Engine::row",
     "Engine::rows_at",
     "Engine::schedules",
+    "Engine::settle_chosen_letters",
     "Engine::settle_dead_letter",
     "Engine::settle_dead_letters",
     "Engine::submit",
@@ -41,6 +41,7 @@ pub(super) const ATTACKED: [&str; 59] = [
     "EventStore::find_commit",
     "EventStore::read_all",
     "EventStore::read_stream",
+    "EventStore::streams",
     "EventStore::underway",
     "EventStore::versions",
     "EventStoreExt::commit_status",
@@ -222,6 +223,7 @@ mod tests {
         ];
         let parts = parts.into_iter().chain([
             "view_states",
+            "view_standing",
             "view_standings",
             "view_standings_now",
             "start_work",

@@ -147,6 +147,14 @@ impl Pair<'_> {
             let snapshot = self.judge("Snapshots::load_snapshot", "a stream", snapshot, attack);
             self.empty("load_snapshot", snapshot.flatten().is_none(), attack);
         }
+        let listed = store.store.streams(own, None, None, 1_000).await;
+        self.judge("EventStore::streams", "a tenant's list", listed, attack);
+        let vaults = Category::new(own_stream(self.victim)?.category())?;
+        for after in self.streams()? {
+            let listed = store.store.streams(own, Some(&vaults), Some(&after), 1_000).await;
+            self.judge("EventStore::streams", "a stream", listed, attack);
+        }
+        self.control("streams", store.store.streams(own, None, None, 1_000).await, attack);
         let shared = StreamName::parse(SHARED_STREAM)?;
         let page = store.store.read_stream(own, &shared, Version::NONE, 100).await;
         self.judge("EventStore::read_stream", "a shared stream", page, attack);

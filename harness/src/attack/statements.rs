@@ -125,6 +125,7 @@ const STATEMENTS: &[Statement] = statements! {
     "select_store_id" "login" false ("") |_v| [];
     "select_stream_events" "reader" true ("text, text, bigint, bigint") |v| [&v.tenant, &v.stream, "0", "1000000"];
     "select_stream_version" "reader" false ("text, text") |v| [&v.tenant, &v.stream];
+    "select_streams" "reader" true ("text, text, text, bigint") |v| [&v.tenant, "''", "'{'", "1000"];
     "select_strong_role" "login" false ("") |_v| [];
     "select_subscription" "worker" false ("text") |_v| ["'mine'"];
     "select_subscriptions" "worker" false ("") |_v| [];

@@ -10,6 +10,7 @@ mod catch_up;
 mod commits;
 mod disk;
 mod figure;
+mod front_door;
 mod index_costs;
 mod live_feed;
 mod log_file;
@@ -42,7 +43,7 @@ pub(crate) struct Arguments {
     /// Smaller logs and fewer, shorter runs: a smoke test, not a measurement
     #[arg(long)]
     quick: bool,
-    /// Only the figures of one part: commits, loads, catch-up, view, neighbour, memory, indexes, feed; on
+    /// Only the figures of one part: commits, loads, catch-up, view, neighbour, memory, indexes, feed, front-door; on
     /// PostgreSQL commits, catch-up, view, neighbour, log-head, stream-heads, work-horizon; on both
     /// work-drain, work-commands, work-latency, work-cost, work-turns
     #[arg(long, value_name = "NAME")]
@@ -53,6 +54,12 @@ pub(crate) struct Arguments {
     /// Which store
     #[arg(long, default_value_t = StoreKind::Sqlite, value_parser = StoreKind::among(STORES))]
     store: StoreKind,
+    /// The program of the ledger, for part front-door
+    #[arg(long, value_name = "FILE")]
+    ledger: Option<PathBuf>,
+    /// Serves a route that does nothing
+    #[arg(long, hide = true)]
+    bare_route: bool,
     /// Serves a new log in this process, and writes to it as standard input says
     #[arg(long, value_name = "FILE", hide = true)]
     feed_of: Option<PathBuf>,
@@ -118,7 +125,8 @@ const QUICK: Scale = Scale {
     pinned: Duration::from_secs(30),
 };
 
-const PARTS: &[&str] = &["commits", "loads", "catch-up", "view", "neighbour", "memory", "indexes", "feed"];
+const PARTS: &[&str] =
+    &["commits", "loads", "catch-up", "view", "neighbour", "memory", "indexes", "feed", "front-door"];
 
 /// Measures, prints a table, and writes the file where one is asked for.
 pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
@@ -130,6 +138,9 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     }
     if let Some(path) = &arguments.feed_of {
         return live_feed::serve_own(path).await;
+    }
+    if arguments.bare_route {
+        return front_door::serve_bare().await;
     }
     let parts = match arguments.store {
         StoreKind::Postgres => [postgres::PARTS, work::PARTS, &[work::HORIZON]].concat(),
@@ -159,6 +170,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
             "view" => view_fold::measure(&disk, &scale).await?,
             "neighbour" => neighbour::measure(&disk, &scale).await?,
             "feed" => live_feed::measure(&disk, &scale).await?,
+            "front-door" => front_door::measure(&disk, arguments.ledger.as_deref(), &scale).await?,
             "memory" => memory::measure(&disk, &scale).await?,
             _ => index_costs::measure(&disk, &scale).await?,
         });

@@ -6,7 +6,7 @@
 mod callers;
 mod postgres;
 mod report;
-mod serving;
+pub(crate) mod serving;
 mod told;
 
 use std::path::PathBuf;

@@ -77,6 +77,11 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
+    /// Where it serves.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     pub(crate) fn client(&self) -> Client {
         let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(ANSWER_MAX));
         let (agent, address) = (config.build().into(), self.address.clone().into());

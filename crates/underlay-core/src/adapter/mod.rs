@@ -4,7 +4,8 @@
 //! - **Writing**: a [`CommitIntake`] takes commits in, a [`BatchQueue`] chooses which of them share a flush,
 //!   a [`Flight`] is such a batch on its way, and [`Unanswered`] knows what has no answer yet.
 //! - **Reading**: [`ReadTurns`] says whose turn it is, and a [`Walk`] which rows a query looks at;
-//!   [`sql_comparisons`] and its neighbours write that down for a database that speaks SQL.
+//!   [`sql_comparisons`] and its neighbours write that down for a database that speaks SQL. [`stream_range`] says
+//!   between which names a list of streams lies.
 //! - **Rows**: [`event_column`], [`StoredNames`], [`stored_time`] and [`stored_outcome`] read back what was
 //!   stored, and name damage by its place. A [`ViewList`] reads the catalogue of views.
 //! - **Schema**: a [`Migration`] is applied once.
@@ -23,6 +24,7 @@ mod reply;
 mod sql_text;
 mod stored_names;
 mod stored_values;
+mod stream_range;
 mod unanswered;
 mod view_list;
 mod wakeup_hub;
@@ -43,6 +45,7 @@ pub use stored_values::{
     PAGE_BYTES_MAX, event_bytes, event_column, moment_after, payload_columns, recorded_time, refusal_columns,
     stored_number, stored_outcome, stored_payload, stored_time, work_bytes,
 };
+pub use stream_range::stream_range;
 pub use unanswered::{Ticket, Unanswered};
 pub use view_list::{ListedGeneration, ViewList, check_definition};
 pub use wakeup_hub::WakeupHub;

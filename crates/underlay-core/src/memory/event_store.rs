@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -6,15 +7,14 @@ use uuid::Uuid;
 
 use super::work_queue::WorkRoom;
 use crate::adapter::{WakeupHub, answer_for_other};
-use crate::ports::check_page_limit;
 use crate::ports::{
-    Clock, EventStore, LogFilter, LogPage, LogScope, RecordedCommit, StreamPage, SystemClock, Underway,
-    Wakeup, Wakeups, WorkWakeup,
+    Clock, EventStore, LogFilter, LogPage, LogScope, RecordedCommit, StreamList, StreamPage, SystemClock,
+    Underway, Wakeup, Wakeups, WorkWakeup, check_page_limit, check_streams_limit,
 };
 use crate::words::limits::PAGE_SCAN_MAX;
 use crate::words::{
-    Commit, CommitId, Committed, Conflict, Error, EventId, Fingerprint, Position, RecordedEvent, StoreId,
-    StreamName, StreamVersion, TenantId, Timestamp, Version, WorkHint,
+    Category, Commit, CommitId, Committed, Conflict, Error, EventId, Fingerprint, Position, RecordedEvent,
+    StoreId, StreamName, StreamVersion, TenantId, Timestamp, Version, WorkHint,
 };
 
 /// An event store in memory. One lock: a commit is a turn of it.
@@ -31,7 +31,7 @@ pub(super) struct Log {
     /// The event at position p is at index p - 1.
     pub(super) events: Vec<RecordedEvent>,
     /// Indexes into `events`; version v of a stream is at v - 1.
-    streams: HashMap<(TenantId, StreamName), Vec<usize>>,
+    streams: HashMap<TenantId, BTreeMap<StreamName, Vec<usize>>>,
     pub(super) event_ids: HashSet<(TenantId, EventId)>,
     pub(super) commits: HashMap<(TenantId, CommitId), (Fingerprint, Committed)>,
     /// The keys of `commits` by their numbers, which count from 1 in the order they were stored.
@@ -75,8 +75,34 @@ impl MemoryEventStore {
 
 impl Log {
     pub(super) fn version(&self, tenant: &TenantId, stream: &StreamName) -> Version {
-        let events = self.streams.get(&(tenant.clone(), stream.clone()));
-        Version(events.map_or(0, |events| events.len() as u64))
+        Version(self.stream(tenant, stream).len() as u64)
+    }
+
+    /// The indexes of the events of a stream.
+    fn stream(&self, tenant: &TenantId, stream: &StreamName) -> &[usize] {
+        let indexes = self.streams.get(tenant).and_then(|streams| streams.get(stream));
+        indexes.map_or(&[], Vec::as_slice)
+    }
+
+    fn stream_list(
+        &self,
+        tenant: &TenantId,
+        category: Option<&Category>,
+        after: Option<&StreamName>,
+        limit: usize,
+    ) -> StreamList {
+        let Some(streams) = self.streams.get(tenant) else {
+            return StreamList { streams: Vec::new(), more: false };
+        };
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut listed = streams
+            .range((after, Bound::Unbounded))
+            .filter(|(stream, _)| category.is_none_or(|category| stream.category() == category.as_str()));
+        let page = listed.by_ref().take(limit).map(|(stream, indexes)| StreamVersion {
+            stream: stream.clone(),
+            version: Version(indexes.len() as u64),
+        });
+        StreamList { streams: page.collect(), more: listed.next().is_some() }
     }
 
     fn commit(&mut self, tenant: &TenantId, commit: Commit, now: Timestamp) -> Result<Committed, Error> {
@@ -139,7 +165,8 @@ impl Log {
 
     pub(super) fn push(&mut self, event: RecordedEvent) {
         let index = self.events.len();
-        self.streams.entry((event.tenant.clone(), event.stream.clone())).or_default().push(index);
+        let streams = self.streams.entry(event.tenant.clone()).or_default();
+        streams.entry(event.stream.clone()).or_default().push(index);
         self.event_ids.insert((event.tenant.clone(), event.event_id));
         self.events.push(event);
     }
@@ -234,7 +261,7 @@ impl EventStore for MemoryEventStore {
     ) -> Result<StreamPage, Error> {
         check_page_limit(limit)?;
         let log = self.lock();
-        let indexes = log.streams.get(&(tenant.clone(), stream.clone())).map_or(&[][..], Vec::as_slice);
+        let indexes = log.stream(tenant, stream);
         let start = usize::try_from(after.0).unwrap_or(usize::MAX).min(indexes.len());
         let events = indexes[start..].iter().take(limit).map(|index| log.events[*index].clone()).collect();
         Ok(StreamPage { events, version: Version(indexes.len() as u64) })
@@ -254,6 +281,17 @@ impl EventStore for MemoryEventStore {
     async fn versions(&self, tenant: &TenantId, streams: &[StreamName]) -> Result<Vec<Version>, Error> {
         let log = self.lock();
         Ok(streams.iter().map(|stream| log.version(tenant, stream)).collect())
+    }
+
+    async fn streams(
+        &self,
+        tenant: &TenantId,
+        category: Option<&Category>,
+        after: Option<&StreamName>,
+        limit: usize,
+    ) -> Result<StreamList, Error> {
+        check_streams_limit(limit)?;
+        Ok(self.lock().stream_list(tenant, category, after, limit))
     }
 
     async fn head(&self) -> Result<Position, Error> {

@@ -10,6 +10,7 @@ mod mail;
 mod read_models;
 mod schedules;
 mod snapshots;
+mod spans;
 mod work_queue;
 
 pub use adapter::MemoryAdapter;
@@ -21,3 +22,4 @@ pub use mail::{MemoryMail, SentMail};
 pub use read_models::MemoryReadModels;
 pub use schedules::MemorySchedules;
 pub use snapshots::MemorySnapshots;
+pub use spans::MemorySpans;

@@ -3,10 +3,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::words::CheckpointRefused;
-use crate::words::limits::PAGE_EVENTS_MAX;
+use crate::words::limits::{PAGE_EVENTS_MAX, PAGE_STREAMS_MAX};
 use crate::words::{
     Category, Checkpoint, Commit, CommitId, Committed, Error, EventId, EventType, Fingerprint, Position,
-    RecordedEvent, StoreId, StreamName, TenantId, Timestamp, Version,
+    RecordedEvent, StoreId, StreamName, StreamVersion, TenantId, Timestamp, Version,
 };
 
 /// Whose events a read of the log yields.
@@ -50,6 +50,15 @@ pub struct StreamPage {
     pub events: Vec<RecordedEvent>,
     /// The version of the stream when it was read.
     pub version: Version,
+}
+
+/// A part of the list of a tenant's streams.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamList {
+    /// In the order of their names, by their bytes.
+    pub streams: Vec<StreamVersion>,
+    /// Whether there may be more after the last of them.
+    pub more: bool,
 }
 
 /// A part of the log. It never ends in the middle of a commit.
@@ -129,6 +138,7 @@ pub enum CommitStatus {
 /// 25. *A payload in an encoding of its own comes back as it was given, with its encoding and its key.* `a_payload_keeps_its_encoding`
 /// 26. *A commit that names another which is stored with other content is refused, and stores nothing; whichever came first, also together.* `commits_agree_or_one_is_refused`
 /// 27. *A commit that yields to another which is stored with the same content gets the answer of that one, and stores nothing.* `a_commit_yields_to_another`
+/// 28. *Pages of the list of streams follow each other in the order of names, with every stream of the tenant and the category once, and its version.* `streams_are_listed_by_name`
 #[async_trait]
 pub trait EventStore: Send + Sync + 'static {
     /// The identity of the log.
@@ -182,6 +192,19 @@ pub trait EventStore: Send + Sync + 'static {
     /// # Errors
     /// [`Error::Unavailable`] or [`Error::Backend`].
     async fn versions(&self, tenant: &TenantId, streams: &[StreamName]) -> Result<Vec<Version>, Error>;
+
+    /// Up to `limit` of the tenant's streams that have events, in the order of their names: those of one
+    /// category, or all, after a name. A page is of one moment.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where `limit` is 0 or above [`PAGE_STREAMS_MAX`].
+    async fn streams(
+        &self,
+        tenant: &TenantId,
+        category: Option<&Category>,
+        after: Option<&StreamName>,
+        limit: usize,
+    ) -> Result<StreamList, Error>;
 
     /// The position of the last event; [`Position::START`] of an empty log.
     ///
@@ -336,6 +359,15 @@ impl<S: EventStore + ?Sized> EventStore for Arc<S> {
     async fn versions(&self, tenant: &TenantId, streams: &[StreamName]) -> Result<Vec<Version>, Error> {
         (**self).versions(tenant, streams).await
     }
+    async fn streams(
+        &self,
+        tenant: &TenantId,
+        category: Option<&Category>,
+        after: Option<&StreamName>,
+        limit: usize,
+    ) -> Result<StreamList, Error> {
+        (**self).streams(tenant, category, after, limit).await
+    }
     async fn head(&self) -> Result<Position, Error> {
         (**self).head().await
     }
@@ -355,6 +387,19 @@ pub fn check_page_limit(limit: usize) -> Result<(), Error> {
     if limit == 0 || limit > PAGE_EVENTS_MAX {
         return Err(Error::invalid(format!(
             "a page holds 1 to PAGE_EVENTS_MAX = {PAGE_EVENTS_MAX} events, {limit} were asked for"
+        )));
+    }
+    Ok(())
+}
+
+/// Checks the `limit` of a page of streams. Adapters call it first.
+///
+/// # Errors
+/// [`Error::Invalid`] where it is 0 or above [`PAGE_STREAMS_MAX`].
+pub fn check_streams_limit(limit: usize) -> Result<(), Error> {
+    if limit == 0 || limit > PAGE_STREAMS_MAX {
+        return Err(Error::invalid(format!(
+            "a page holds 1 to PAGE_STREAMS_MAX = {PAGE_STREAMS_MAX} streams, {limit} were asked for"
         )));
     }
     Ok(())

@@ -12,6 +12,7 @@ mod read_models;
 mod schedules;
 mod sink;
 mod snapshots;
+mod spans;
 mod view_batch;
 mod view_order;
 mod view_stop;
@@ -26,8 +27,8 @@ pub use event_bus::{
     TenantLag, WhenFull,
 };
 pub use event_store::{
-    CommitStatus, EventStore, EventStoreExt, LogFilter, LogPage, LogScope, RecordedCommit, StreamPage,
-    Underway, check_page_limit,
+    CommitStatus, EventStore, EventStoreExt, LogFilter, LogPage, LogScope, RecordedCommit, StreamList,
+    StreamPage, Underway, check_page_limit, check_streams_limit,
 };
 pub use leases::{Lease, LeaseId, LeaseTerm, Leases, check_lease};
 pub use mail::{Email, Mail, MailError, Mailbox, check_mail_key};
@@ -40,6 +41,7 @@ pub use schedules::{
 };
 pub use sink::Sink;
 pub use snapshots::{Snapshot, Snapshots};
+pub use spans::{Span, SpanKind, SpanValue, Spans};
 pub use view_batch::{ParkedEvent, RowAddress, RowChange, ViewBatch};
 pub use view_order::{StoredOrder, check_order, order_moved};
 pub use view_stop::{SkipOrder, SkippedEvent, StopCause, ViewStop};

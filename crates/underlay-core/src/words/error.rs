@@ -47,6 +47,9 @@ pub enum Error {
     /// The input is wrong. The text says what would be right.
     #[error("{0}")]
     Invalid(String),
+    /// Something else that was ordered stands in the way. Wait until it has ended, or cancel it: the text names it.
+    #[error("{0}")]
+    Busy(String),
     /// The query asks for more work than one query may. Ask for less: the text names the limit, and says
     /// what would be right. Asking again brings the same.
     #[error("{0}")]

@@ -164,3 +164,11 @@ pub struct RecordedEvent {
     #[serde(skip)]
     pub commit_tail: u32,
 }
+
+impl RecordedEvent {
+    /// The position of the last event of its commit.
+    #[must_use]
+    pub fn commit_end(&self) -> Position {
+        Position::from_number(self.position.number() + u64::from(self.commit_tail))
+    }
+}

@@ -69,9 +69,15 @@ pub const JSON_DEPTH_MAX: usize = 128;
 pub const IMPORT_AHEAD_MAX: Duration = Duration::from_secs(5 * 60);
 /// Events asked for in one page of a stream or the log.
 pub const PAGE_EVENTS_MAX: usize = 10_000;
+/// Streams asked for in one page of their list.
+pub const PAGE_STREAMS_MAX: usize = 1_000;
 /// Positions one filtered page may scan before it answers with what it has; of one tenant's page, events of
 /// that tenant.
 pub const PAGE_SCAN_MAX: u64 = 50_000;
+/// Events that one page of a search in a tenant's log passes over before it answers with what it has.
+pub const BROWSE_EVENTS_PASSED_MAX: usize = 10_000;
+/// Reads without an event to give, of one page of a search in a tenant's log.
+pub const BROWSE_EMPTY_READS_MAX: usize = 64;
 /// Rows asked for in one page of a view.
 pub const PAGE_ROWS_MAX: usize = 1_000;
 /// Bytes in a row's key.
@@ -123,3 +129,7 @@ pub const MAIL_NAME_BYTES_MAX: usize = 128;
 pub const MAIL_SUBJECT_BYTES_MAX: usize = 512;
 /// Bytes in the text of a mail, and in its HTML too.
 pub const MAIL_BODY_BYTES_MAX: usize = 1 << 20;
+/// Things that are said of one span of a trace.
+pub const SPAN_ATTRIBUTES_MAX: usize = 24;
+/// Bytes in a text of a span: its name, an attribute, why it failed.
+pub const SPAN_TEXT_BYTES_MAX: usize = 256;

@@ -1,4 +1,4 @@
-//! Mail on its way out: into a folder, and to a real server.
+//! Mail on its way out: into a folder, and to a real server. Spans on theirs, to a real collector.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,6 +8,8 @@
 
 mod arrived;
 mod folder;
+#[cfg(feature = "otlp")]
+mod otlp;
 #[cfg(feature = "smtp")]
 mod smtp;
 mod templates;

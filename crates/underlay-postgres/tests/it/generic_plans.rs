@@ -155,6 +155,7 @@ fn every_read_of_the_product_is_a_search_whatever_its_values() {
             read!("reader", "select_stream_version", "text, text"),
             read!("reader", "select_stream_events", "text, text, bigint, bigint"),
             read!("reader", "select_versions", "text, text[]"),
+            read!("reader", "select_streams", "text, text, text, bigint"),
             read!("writer", "select_snapshot", "text, text"),
             read!("writer", "delete_snapshot", "text, text"),
         ] {

@@ -137,6 +137,9 @@ async fn every_read(place: &Place, table: &ViewTable, late: &TenantId) -> Vec<St
     reads!("a page of a stream", 10, |store| store.read_stream(late, &names[1], Version(100), 10));
     reads!("the end of a stream", 1, |store| store.read_stream(late, &names[1], Version(399), 10));
     reads!("versions of streams", 20, |store| store.versions(late, &names));
+    reads!("a page of streams", 10, |store| store.streams(late, None, Some(&names[1]), 10));
+    let notes = Category::new("a").unwrap();
+    reads!("streams of a category", 10, |store| store.streams(late, Some(&notes), None, 10));
     let last = "SELECT commit_id FROM underlay.commits ORDER BY sequence DESC LIMIT 1";
     let last = CommitId(place.admin().await.query_one(last, &[]).await.unwrap().get(0));
     reads!("a commit", 1, |store| store.find_commit(late, last));

@@ -149,7 +149,7 @@ fn the_reads_of_the_log_walk_along_an_index() {
         let settings = "SET search_path = pg_catalog, underlay, underlay_views; SET enable_seqscan = off; \
                         SET enable_sort = off; SET underlay.tenant = 'acme'";
         client.batch_execute(settings).await.unwrap();
-        let (tenant, name, number, limit) = ("acme", "a-1", 100_i64, 10_i64);
+        let (tenant, name, end, number, limit) = ("acme", "a-1", "a.", 100_i64, 10_i64);
         let nothing: Vec<&str> = Vec::new();
         let names = vec!["a-1", "a-2"];
         let (tenants, ids) = (vec!["acme"], vec![uuid::Uuid::now_v7()]);
@@ -170,6 +170,12 @@ fn the_reads_of_the_log_walk_along_an_index() {
                 "reader",
                 include_str!("../../src/sql/select_versions.sql"),
                 vec![(&tenant, Type::TEXT), (&names, Type::TEXT_ARRAY)],
+                "events_by_stream",
+            ),
+            (
+                "reader",
+                include_str!("../../src/sql/select_streams.sql"),
+                vec![(&tenant, Type::TEXT), (&name, Type::TEXT), (&end, Type::TEXT), (&limit, Type::INT8)],
                 "events_by_stream",
             ),
             (

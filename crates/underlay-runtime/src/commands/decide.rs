@@ -28,6 +28,7 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use tracing::Instrument;
 use underlay_core::limits::PAGE_EVENTS_MAX;
 use underlay_core::{
     Aggregate, AggregateState, Asked, Command, Commit, CommitId, Committed, Conflict, Context, Error,
@@ -36,6 +37,7 @@ use underlay_core::{
 };
 
 use super::Commands;
+use super::traced::{end_command, logged};
 use super::turns::{Access, Turn};
 use crate::registry::{Drawn, NotExecuted, typed};
 use crate::{ExecuteError, Executed, Request};
@@ -80,10 +82,16 @@ impl Commands {
             work.into_iter().for_each(|work| streams.send(work));
             Ok(())
         };
+        let mut span = self.begin_command(request, || format!("{} {name}", A::CATEGORY));
+        request.describe(&mut span, Some(&stream));
+        let log = logged(request, Some(&stream), name);
+        let request = &request.below(&span);
         let expected = request.expected.map(|version| (stream, version));
         let begun = self.clock.now();
-        let ended = self.decide(request, content, reads, expected, A::CATEGORY, decide).await;
+        let deciding = self.decide(request, content, reads, expected, A::CATEGORY, decide);
+        let ended = deciding.instrument(log).await;
         self.metrics.ended(Some(A::CATEGORY), name, &ended, [begun, self.clock.now()]);
+        end_command(span, &ended);
         ended
     }
 
@@ -104,9 +112,14 @@ impl Commands {
         guarded(|| format!("`reads` of {}", O::NAME), || operation.reads(&mut reads))??;
         reads.validate()?;
         let decide = |streams: &mut Streams, context: &Context| operation.decide(streams, context);
+        let mut span = self.begin_command(request, || O::NAME.to_owned());
+        request.describe(&mut span, None);
+        let request = &request.below(&span);
         let begun = self.clock.now();
-        let ended = self.decide(request, content, reads, None, O::NAME, decide).await;
+        let deciding = self.decide(request, content, reads, None, O::NAME, decide);
+        let ended = deciding.instrument(logged(request, None, O::NAME)).await;
         self.metrics.ended(None, O::NAME, &ended, [begun, self.clock.now()]);
+        end_command(span, &ended);
         ended
     }
 
@@ -130,7 +143,10 @@ impl Commands {
         let mut turn: Option<Turn<'_>> = None;
         loop {
             if !fresh {
-                self.refresh(request, &mut reads).await?;
+                let loading = self.begin_part(request, "load");
+                let refreshed = self.refresh(request, &mut reads).await;
+                loading.ended(&refreshed);
+                refreshed?;
             }
             if let Some((stream, version)) = &expected {
                 let loaded = reads.iter_mut().next().map_or(Version::NONE, |(_, state)| state.version());
@@ -144,8 +160,11 @@ impl Commands {
             }
             let context = Context::new(now, request.tenant.clone(), request.actor.clone(), id);
             let mut streams = reads.streams();
+            let deciding = self.begin_part(request, "decide");
             let decision =
-                guarded(|| format!("the decision of {decider}"), || decide(&mut streams, &context))?;
+                guarded(|| format!("the decision of {decider}"), || decide(&mut streams, &context));
+            deciding.ended(&decision);
+            let decision = decision?;
             if decision.is_err() {
                 streams = reads.streams();
             }
@@ -205,7 +224,10 @@ impl Commands {
             commit.work = work;
             let writes = commit.writes.clone();
             let metadata = commit.encode_metadata()?;
-            match self.store.commit(&request.tenant, commit).await {
+            let committing = self.begin_part(request, "commit");
+            let stored = self.store.commit(&request.tenant, commit).await;
+            committing.ended(&stored);
+            match stored {
                 Ok(committed) if committed.id != id => {
                     // It was submitted, and is not decided yet: it is decided once more, over the same states.
                     (may_be_submitted, is_submitted, fresh) = (false, true, true);

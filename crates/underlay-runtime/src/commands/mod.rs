@@ -6,6 +6,7 @@ mod request;
 mod snapshots;
 mod states;
 pub(crate) mod stored;
+mod traced;
 mod turns;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub(crate) use stored::{StoredCommands, Target, told_process, waited_for};
 
 use crate::metrics::CommandMetrics;
 use crate::registry::Body;
+use crate::traces::Tracer;
 use crate::{EngineConfig, Ports, Registry};
 use states::States;
 use stored::Running;
@@ -42,6 +44,7 @@ pub(crate) struct Commands {
     snapshots_in_flight: Arc<Semaphore>,
     running: Running,
     metrics: CommandMetrics,
+    tracer: Tracer,
 }
 
 impl Commands {
@@ -51,6 +54,7 @@ impl Commands {
             snapshots: ports.snapshots.clone(),
             work: ports.work.as_ref().map(|work| work.queue.clone()),
             running: Running::default(),
+            tracer: Tracer::new(&config.traces, &ports.clock),
             clock: ports.clock.clone(),
             registry: registry.clone(),
             states: States::new(config.states_bytes_max, config.states_tenant_bytes_max),

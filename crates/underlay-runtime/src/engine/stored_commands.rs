@@ -95,10 +95,7 @@ impl Engine {
 
     /// Whether a piece of work is a stored command that has ended: it was cancelled, decided directly or conflicted.
     /// Nothing comes of the piece any more.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub async fn has_ended(&self, work: &Work) -> Result<bool, Error> {
+    pub(crate) async fn has_ended(&self, work: &Work) -> Result<bool, Error> {
         self.0.commands.has_ended(work).await
     }
 

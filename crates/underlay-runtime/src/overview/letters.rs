@@ -1,6 +1,6 @@
 //! What a person does with dead letters, one by one or all of a filter, and who did it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -11,7 +11,6 @@ use underlay_core::{
 
 use crate::Engine;
 use crate::commands::told_process;
-use crate::work::Holders;
 
 /// What becomes of a dead letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -43,6 +42,41 @@ pub struct LetterCount {
     pub told: usize,
     /// Where the last of them stands. One that dies later, or again, may stand before it too.
     pub last: WorkPlace,
+}
+
+/// The dead letters that are settled in one go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LetterChoice {
+    /// What they are found by.
+    pub filter: WorkFilter,
+    /// Of what the filter finds, those alone; all of it where none are named.
+    pub ids: Option<BTreeSet<WorkId>>,
+    /// The place that the search begins after.
+    pub after: WorkPlace,
+}
+
+/// What became of dead letters that were settled in one go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LettersSettled {
+    /// How many were replayed or discarded.
+    pub count: usize,
+    /// How many stay: commands of which a process was told that they failed, which no replay makes due again.
+    pub told: usize,
+    /// Where the search goes on; none where it has come to the end.
+    pub next: Option<WorkPlace>,
+    /// How many it has looked at.
+    looked_at: usize,
+}
+
+impl LettersSettled {
+    fn and(self, later: Self) -> Self {
+        Self {
+            count: self.count + later.count,
+            told: self.told + later.told,
+            next: later.next,
+            looked_at: self.looked_at + later.looked_at,
+        }
+    }
 }
 
 impl Engine {
@@ -84,15 +118,6 @@ impl Engine {
             let Some(next) = next else { return Err(not_found(id)) };
             after = next;
         }
-    }
-
-    /// The dead letter that holds the line in which a piece of work stands behind others, where one does: of the same
-    /// tenant, receiver and key. Of the pieces of a list, each line is looked up once.
-    ///
-    /// # Errors
-    /// As [`Engine::dead_letters`].
-    pub async fn find_holder(&self, info: &WorkInfo, holders: &mut Holders) -> Result<Option<WorkId>, Error> {
-        holders.of(&**self.queue()?, info).await
     }
 
     /// Counts the dead letters that a filter finds.
@@ -170,23 +195,74 @@ impl Engine {
         up_to: WorkPlace,
         by: &str,
     ) -> Result<usize, Error> {
-        let (mut after, mut settled) = (WorkPlace::START, 0);
+        let mut choice = LetterChoice { filter: filter.clone(), ..LetterChoice::default() };
+        let mut settled = 0;
         loop {
-            let page = self.dead_letters(filter, after, WORK_PAGE_MAX).await?;
-            let next = page.next().filter(|next| *next < up_to);
-            let mut of_tenants: BTreeMap<TenantId, Vec<WorkId>> = BTreeMap::new();
-            let stays =
-                |letter: &WorkInfo| order == LetterOrder::Replay && told_process(&letter.work).is_some();
-            let shown = page.work.into_iter().take_while(|letter| letter.work.place <= up_to);
-            for letter in shown.filter(|letter| !stays(letter)) {
+            let page = self.settle_page(order, &choice, up_to, WORK_PAGE_MAX, by).await?;
+            settled += page.count;
+            let Some(next) = page.next else { return Ok(settled) };
+            choice.after = next;
+        }
+    }
+
+    /// Replays or discards the dead letters of a choice: of those that are named all that there are, of the others as
+    /// many as `limit`. Commands of which a process was told are not replayed.
+    ///
+    /// # Errors
+    /// What the store says; what was done until then is done.
+    pub async fn settle_chosen_letters(
+        &self,
+        order: LetterOrder,
+        choice: &LetterChoice,
+        limit: usize,
+        by: &str,
+    ) -> Result<LettersSettled, Error> {
+        let (mut choice, named) = (choice.clone(), choice.ids.as_ref().map(BTreeSet::len));
+        let mut settled = LettersSettled::default();
+        loop {
+            let part = if named.is_some() { WORK_PAGE_MAX } else { limit - settled.looked_at };
+            let up_to = WorkPlace::from_number(u64::MAX);
+            settled =
+                settled.and(self.settle_page(order, &choice, up_to, part.min(WORK_PAGE_MAX), by).await?);
+            let is_whole = match named {
+                Some(named) => settled.count + settled.told >= named,
+                None => settled.looked_at >= limit,
+            };
+            match settled.next {
+                Some(next) if !is_whole => choice.after = next,
+                _ if named.is_some() => return Ok(LettersSettled { next: None, ..settled }),
+                _ => return Ok(settled),
+            }
+        }
+    }
+
+    /// Settles what is chosen of one page of dead letters, up to a place.
+    async fn settle_page(
+        &self,
+        order: LetterOrder,
+        choice: &LetterChoice,
+        up_to: WorkPlace,
+        limit: usize,
+        by: &str,
+    ) -> Result<LettersSettled, Error> {
+        let page = self.dead_letters(&choice.filter, choice.after, limit).await?;
+        let next = page.next().filter(|next| *next < up_to);
+        let mut settled = LettersSettled { next, looked_at: page.work.len(), ..LettersSettled::default() };
+        let mut of_tenants: BTreeMap<TenantId, Vec<WorkId>> = BTreeMap::new();
+        let is_chosen =
+            |letter: &WorkInfo| choice.ids.as_ref().is_none_or(|ids| ids.contains(&letter.work.id));
+        let shown = page.work.into_iter().take_while(|letter| letter.work.place <= up_to);
+        for letter in shown.filter(is_chosen) {
+            if order == LetterOrder::Replay && told_process(&letter.work).is_some() {
+                settled.told += 1;
+            } else {
                 of_tenants.entry(letter.work.tenant).or_default().push(letter.work.id);
             }
-            for (tenant, ids) in of_tenants {
-                settled += self.settle_letters(order, &tenant, &ids, by).await?;
-            }
-            let Some(next) = next else { return Ok(settled) };
-            after = next;
         }
+        for (tenant, ids) in of_tenants {
+            settled.count += self.settle_letters(order, &tenant, &ids, by).await?;
+        }
+        Ok(settled)
     }
 
     async fn settle_letters(

@@ -1,13 +1,15 @@
 //! Where everything stands that follows commits: queues, processes, pumps, and the subscribers of this process. One
-//! computation, which `/readyz`, `GET /v1/admin/queues`, the start page and the command line tell.
+//! computation, which `/readyz`, `GET /v1/admin/queues`, the console and the command line tell.
 
 mod letters;
+mod outbox;
 
 use std::sync::Arc;
 
 use underlay_core::{Error, SubscriberStanding};
 
-pub use letters::{LetterCount, LetterOrder};
+pub use letters::{LetterChoice, LetterCount, LetterOrder, LettersSettled};
+pub use outbox::{ListedWork, ListedWorkPage};
 
 use crate::known::Known;
 use crate::{Engine, FollowerStanding, QueueStanding, WorkStandings, WorkerState};

@@ -94,7 +94,9 @@ impl Receiver for StepReceiver {
             let event = self.event(&work.tenant, stream, *version, &input).await?;
             return self.processes.route_parked(&*self.entry, &event).await;
         }
-        let Some(arrived) = self.arrive(work, input).await? else { return Ok(()) };
+        let Some(mut arrived) = self.arrive(work, input).await? else { return Ok(()) };
+        // What the step stores and sends follows from the step.
+        arrived.metadata.traceparent = attempt.traceparent.or(arrived.metadata.traceparent);
         for _ in 0..CONFLICTS_MAX {
             if let Tried::Done = self.take(&arrived).await? {
                 return Ok(());

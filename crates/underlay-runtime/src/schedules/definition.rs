@@ -155,6 +155,16 @@ impl ScheduleDefinition {
         self
     }
 
+    /// The moments it is due at after one, at most so many.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where this program does not know its times or its time zone.
+    pub fn moments_after(&self, after: Timestamp, count: usize) -> Result<Vec<Timestamp>, Error> {
+        let (cron, zone) = self.times()?;
+        let next = |last: &Timestamp| cron.next_after(*last, &zone);
+        Ok(std::iter::successors(next(&after), next).take(count).collect())
+    }
+
     /// The moments, where cron and zone are well formed.
     pub(super) fn times(&self) -> Result<(Cron, TimeZone), Error> {
         Ok((self.cron.parse()?, find_zone(&self.zone)?))

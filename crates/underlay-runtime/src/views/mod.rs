@@ -33,6 +33,7 @@ use crate::known::Known;
 use crate::metrics::ViewMetrics;
 use crate::stops::Stops;
 use crate::subscription::{HeldLease, RecentLog, Running};
+use crate::traces::Tracer;
 use crate::{EngineConfig, Ports, Registry, RowStore, RowStores, RunningViews};
 use runner::view_lease;
 use standing::Facts;
@@ -48,6 +49,7 @@ pub(crate) struct Views {
     clock: Arc<dyn Clock>,
     registry: Registry,
     config: EngineConfig,
+    tracer: Tracer,
     /// Names this process to people, in leases.
     holder: String,
     /// The tables that are read, as this process knows them.
@@ -79,6 +81,7 @@ impl Views {
             clock: ports.clock.clone(),
             registry: registry.clone(),
             config: config.clone(),
+            tracer: Tracer::new(&config.traces, &ports.clock),
             holder,
             tables: Mutex::default(),
             running: Running::default(),

@@ -151,6 +151,9 @@ impl OrderProgress {
 /// What came of comparing the rows of a view with those that are folded anew.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verified {
+    /// The generation they are of; none where a program before this field has compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u32>,
     /// Rows that are read and were compared.
     pub rows: u64,
     /// Rows of them that hold something else.

@@ -137,7 +137,7 @@ impl Views {
         let by = holder.map_or_else(String::new, |holder| format!(" by {holder}"));
         let (doing, who) = (standing.task.doing(), &standing.ordered_by);
         let program = &self.config.program;
-        Err(Error::invalid(format!(
+        Err(Error::Busy(format!(
             "view {view} is being {doing}{by}, as {who} ordered at {}; wait for that, or cancel it by `{program} view \
              cancel {view}`",
             standing.ordered_at
@@ -165,7 +165,7 @@ impl Views {
             };
             let holder = self.order_holder(view).await?;
             if order.state == OrderState::Swapping && holder.is_some() {
-                return Err(Error::invalid(format!(
+                return Err(Error::Busy(format!(
                     "what was built of view {view} is being swapped in; `{} view revert {view}` takes that back",
                     self.config.program
                 )));

@@ -19,6 +19,7 @@ use super::Views;
 use super::fold::{Faults, ViewFault, ViewFolder};
 use super::held_rows::HeldRows;
 use crate::subscription::{Advance, Halt, commit_end, has_passed};
+use crate::traces::OpenSpan;
 
 /// Positions a view may be ahead of what it has stored.
 const UNSTORED_POSITIONS_MAX: u64 = 250_000;
@@ -62,6 +63,8 @@ pub(crate) struct Progress {
     /// same log.
     pub(crate) until: Option<Checkpoint>,
     ahead: Option<LogPage>,
+    /// Whether its folds are told of as spans.
+    is_traced: bool,
 }
 
 /// Where a generation is stored to be.
@@ -185,8 +188,15 @@ impl Views {
                 self.read_page_until(&progress.filter, &to, progress.until).await.map(Some)
             };
             let events = progress.without_parked(page.events);
+            let folds = if progress.is_traced {
+                self.tracer.folds(&progress.table.schema.name, &events)
+            } else {
+                Vec::new()
+            };
             let fold = self.fold_events(folder, &progress.table, &mut progress.held, events);
-            match tokio::join!(fold, next) {
+            let folded = tokio::join!(fold, next);
+            folds.into_iter().for_each(if folded.0.is_ok() { OpenSpan::end } else { OpenSpan::discard });
+            match folded {
                 (Ok(()), ahead) => break (to, ahead, count),
                 (Err(FoldError::Failed(error)), _) => return Err(error.into()),
                 (Err(FoldError::Faults(faults)), _) => {
@@ -355,6 +365,7 @@ impl Progress {
             reflected: stored.position,
             until: None,
             ahead: None,
+            is_traced: false,
         }
     }
 
@@ -362,6 +373,12 @@ impl Progress {
     pub(crate) fn skipping(mut self, skipped: &[SkippedEvent]) -> Self {
         self.skipped =
             skipped.iter().map(|skipped| (skipped.event.position, skipped.event.event_id)).collect();
+        self
+    }
+
+    /// Tells of its folds as spans: those of the rows that are read.
+    pub(crate) fn traced(mut self) -> Self {
+        self.is_traced = true;
         self
     }
 
@@ -475,6 +492,7 @@ mod tests {
             reflected: Position::START,
             until: None,
             ahead: None,
+            is_traced: false,
         }
     }
 

@@ -141,7 +141,7 @@ impl Follower for ViewRunner {
             opened => opened?,
         };
         self.opened = true;
-        self.progress = Some(progress);
+        self.progress = Some(progress.traced());
         Ok(true)
     }
 

@@ -89,6 +89,14 @@ impl Views {
         Ok(self.standings_by(&*self.known.ask(&*self.clock, ask).await?))
     }
 
+    /// As [`Engine::view_standing`](crate::Engine::view_standing).
+    pub(crate) async fn standing_now(&self, view: &str) -> Result<ViewStanding, Error> {
+        self.registry.find_view(view)?;
+        let standings = self.standings_now().await?.views;
+        let found = standings.into_iter().find(|standing| standing.view == view);
+        found.ok_or_else(|| Error::NotFound(format!("view {view:?}")))
+    }
+
     /// That the generation that is read fits the log, and its table is as it was made.
     async fn check_readable(&self, schema: &ViewSchema, info: &ViewInfo) -> Result<(), Error> {
         self.check_checkpoint(&schema.name, &info.active.checkpoint).await?;

@@ -44,9 +44,12 @@ impl Underway<'_> {
         let views = self.views;
         let schema = folder.schema();
         let read = views.read_generation(&schema).await?;
-        if self.order.verified.is_none() {
+        // What was compared of rows that are not read any more says nothing of those that are.
+        let compared = self.order.verified.as_ref().map(|verified| verified.generation);
+        if compared != Some(Some(read.generation)) {
             let alterations = views.rows(&schema.name).alterations(&read).await?;
-            self.order.verified = Some(Verified { alterations, ..Verified::default() });
+            let generation = Some(read.generation);
+            self.order.verified = Some(Verified { generation, alterations, ..Verified::default() });
         }
         while !self.verified().is_whole {
             let after = self.verified().after.clone().map(|(tenant, key)| RowAddress { tenant, key });

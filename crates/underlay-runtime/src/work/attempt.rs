@@ -20,11 +20,13 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tracing::Instrument;
 use underlay_core::limits::WORK_BEGUN_MAX;
-use underlay_core::{Attempts, Clock, Error, Fingerprint, Settled, Timestamp, Work, WorkId};
+use underlay_core::{Attempts, Clock, Error, Fingerprint, Settled, SpanKind, Timestamp, Work, WorkId};
 
 use super::receiver::{Attempt, GivenUp, NotDone, Receiver};
 use crate::subscription::Backoff;
+use crate::traces::{OpenSpan, Tracer};
 
 /// How often it is tried in a row to store what follows from giving up.
 const GIVE_UP_TRIES_MAX: u32 = 8;
@@ -47,14 +49,23 @@ pub(super) async fn attempt(
     work: Arc<Work>,
     clock: Arc<dyn Clock>,
     backoff: Backoff,
+    tracer: Tracer,
 ) -> Attempted {
     let number = work.attempts.saturating_add(1);
+    let span = begin(&tracer, &*receiver, &work, number);
+    let traceparent = span.traceparent();
     let (attempts, tried) = match catch_unwind(AssertUnwindSafe(|| receiver.attempts())) {
         Ok(attempts) if work.begun >= WORK_BEGUN_MAX => (attempts, Err(ended_too_often(&work))),
-        Ok(attempts) => (attempts, within_time(&*receiver, &work, number, attempts.timeout, &*clock).await),
+        Ok(attempts) => {
+            let (tenant, receiving) = (&work.tenant, work.sent.receiver.as_str());
+            let log = tracing::error_span!("work", id = %work.id, %tenant, receiver = receiving, number);
+            let trying = within_time(&*receiver, &work, number, attempts.timeout, &*clock, traceparent);
+            (attempts, trying.instrument(log).await)
+        }
         // A bug there fails the attempt, as one in the receiver itself does.
         Err(panic) => (Attempts::default(), Err(NotDone::passing(panicked(&*panic)))),
     };
+    span.ended(&tried);
     let Err(NotDone { reason, is_final, is_anothers, cause }) = tried else {
         return Attempted::Settled(Settled::Done);
     };
@@ -84,6 +95,22 @@ pub(super) async fn attempt(
     Attempted::Settled(Settled::Retry { delay: pause(work.id, number, &attempts), error })
 }
 
+/// Begins the span of an attempt.
+fn begin(tracer: &Tracer, receiver: &dyn Receiver, work: &Work, number: u32) -> OpenSpan {
+    let came = if tracer.is_recording() { receiver.traceparent(work) } else { None };
+    let sent = &work.sent;
+    let mut span = tracer.follow(SpanKind::Consumer, came.as_deref(), || {
+        format!("{} {} {}", sent.kind.name(), sent.receiver, sent.name)
+    });
+    span.tell(|span| {
+        span.set("underlay.tenant", work.tenant.as_str());
+        span.set("underlay.work_id", work.id.to_string());
+        span.set("underlay.key", sent.key.as_str());
+        span.set("underlay.attempt", u64::from(number));
+    });
+    span
+}
+
 /// Why a piece is given up that may have ended every process that began it.
 fn ended_too_often(work: &Work) -> NotDone {
     NotDone::last(format!(
@@ -100,10 +127,11 @@ async fn within_time(
     number: u32,
     timeout: Duration,
     clock: &dyn Clock,
+    traceparent: Option<String>,
 ) -> Result<(), NotDone> {
     let heartbeats = Notify::new();
     let deadline = after(clock.now(), timeout);
-    let attempt = Attempt { work, number, deadline, heartbeats: &heartbeats };
+    let attempt = Attempt { work, number, deadline, heartbeats: &heartbeats, traceparent };
     let mut going = pin!(caught(receiver.attempt(attempt)));
     loop {
         tokio::select! {

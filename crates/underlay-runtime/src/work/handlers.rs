@@ -93,6 +93,7 @@ impl<H: Handler> Receiver for MessageReceiver<H> {
         delivery.deadline = attempt.deadline;
         // What cannot be read is told where something follows; the message itself can be read.
         delivery.metadata = work.metadata.decode().unwrap_or_default();
+        delivery.metadata.traceparent = attempt.traceparent.clone().or(delivery.metadata.traceparent);
         let heartbeats = async {
             loop {
                 delivery.heartbeat_comes().await;
@@ -104,7 +105,7 @@ impl<H: Handler> Receiver for MessageReceiver<H> {
             handled = self.handler.handle(message, &delivery) => handled?,
             never = heartbeats => never,
         };
-        send_on(&*self.store, work, handled.into_outgoing()).await?;
+        send_on(&*self.store, work, handled.into_outgoing(), attempt.traceparent).await?;
         Ok(())
     }
 }
@@ -128,13 +129,14 @@ pub(crate) async fn send_on(
     store: &dyn EventStore,
     work: &Work,
     outgoing: Vec<Outgoing>,
+    traceparent: Option<String>,
 ) -> Result<(), Error> {
     if outgoing.is_empty() {
         return Ok(());
     }
     let mut commit = Commit::new(what_follows(&work.tenant, work))
         .with_content(Fingerprint::of([b"work".as_slice(), work.id.0.as_bytes()]))
-        .with_metadata(metadata_of_what_follows(work)?);
+        .with_metadata(metadata_of_what_follows(work, traceparent)?);
     for sent in outgoing {
         commit = commit.send(sent.into_work()?);
     }
@@ -147,14 +149,16 @@ fn what_follows(tenant: &TenantId, work: &Work) -> CommitId {
     CommitId::derived(tenant, Origin::Work, [work.id.0.as_bytes().as_slice()])
 }
 
-/// What is said of what follows from a piece of work: that it led to it; the rest is as it was.
+/// What is said of what follows from a piece of work: that it led to it, and the trace of the attempt; the rest is as it
+/// was.
 ///
 /// # Errors
 /// [`Error::Damaged`] where the metadata of the work cannot be read.
-pub(crate) fn metadata_of_what_follows(work: &Work) -> Result<Metadata, Error> {
+pub(crate) fn metadata_of_what_follows(work: &Work, traceparent: Option<String>) -> Result<Metadata, Error> {
     let metadata: Metadata = work
         .metadata
         .decode()
         .map_err(|error| Error::Damaged(format!("the metadata of work {}: {error}", work.id)))?;
-    Ok(Metadata { causation_id: Some(work.id.0), command_id: None, ..metadata })
+    let traceparent = traceparent.or(metadata.traceparent);
+    Ok(Metadata { causation_id: Some(work.id.0), command_id: None, traceparent, ..metadata })
 }

@@ -6,7 +6,7 @@ use super::lines::LineName;
 
 /// Which dead letters hold lines, for a list of work: each line is looked up once.
 #[derive(Debug, Default)]
-pub struct Holders(HashMap<LineName, Option<WorkId>>);
+pub(crate) struct Holders(HashMap<LineName, Option<WorkId>>);
 
 impl Holders {
     /// The dead letter that holds the line in which a piece of work stands behind others; none where the piece does not

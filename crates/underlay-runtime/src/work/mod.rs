@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 use underlay_core::{Clock, Error, TenantId, Wakeups, WorkKind, WorkQueue, Worker, WorkerId, check_worker};
 
 pub(crate) use handlers::{HandlerEntry, Handling, check_handler};
-pub use holders::Holders;
+pub(crate) use holders::Holders;
 use receiver::Receivers;
 pub(crate) use receiver::{Attempt, GivenUp, NotDone, Receiver};
 pub use standing::{QueueStanding, ReceiverState, WorkStandings, WorkerState};
@@ -37,6 +37,7 @@ use crate::metrics::WorkMetrics;
 use crate::processes::Processes;
 use crate::schedules::Timetable;
 use crate::stops::Stops;
+use crate::traces::Tracer;
 use crate::views::Views;
 use crate::{EngineConfig, Ports, Registry};
 use keeper::Keeper;
@@ -108,6 +109,7 @@ impl Workers {
             receivers: self.receivers.clone(),
             config: self.config.clone(),
             told,
+            tracer: Tracer::new(&self.config.traces, &self.clock),
         };
         let mut tasks = vec![timetable.start(stops.add())];
         tasks.extend(processes.into_iter().flat_map(|processes| processes.start(&mut stops)));

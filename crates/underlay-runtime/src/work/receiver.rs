@@ -7,6 +7,8 @@ use underlay_core::{Attempts, Clock, Error, HandlerError, Timestamp, Work, WorkK
 
 use crate::metrics::{MeasuredReceiver, WorkMetrics};
 
+use crate::traces::context_in;
+
 /// One attempt at a piece of work.
 pub(crate) struct Attempt<'a> {
     /// The piece.
@@ -17,6 +19,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) deadline: Timestamp,
     /// Tells that it goes on.
     pub(crate) heartbeats: &'a tokio::sync::Notify,
+    /// What to store of its trace in place of what came with the work; `None` where that goes on as it is.
+    pub(crate) traceparent: Option<String>,
 }
 
 /// Why an attempt did not do a piece of work.
@@ -81,6 +85,11 @@ pub(crate) trait Receiver: Send + Sync {
     /// stands behind it.
     fn reads(&self, _work: &Work) -> bool {
         true
+    }
+
+    /// The trace that a piece of work is part of.
+    fn traceparent(&self, work: &Work) -> Option<String> {
+        context_in(&work.metadata)
     }
 
     /// Makes one attempt. It is dropped where it takes too long, or this process may not go on with it.

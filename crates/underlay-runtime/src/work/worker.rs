@@ -39,6 +39,7 @@ use super::standing::{Told, until};
 use super::suspects::{Beginning, Suspects, Suspicion};
 use crate::EngineConfig;
 use crate::subscription::Backoff;
+use crate::traces::Tracer;
 
 /// Shards that are read side by side.
 const READS_MAX: usize = 4;
@@ -102,6 +103,7 @@ pub(super) struct Means {
     pub(super) receivers: Arc<Receivers>,
     pub(super) config: EngineConfig,
     pub(super) told: Told,
+    pub(super) tracer: Tracer,
 }
 
 /// A worker.
@@ -469,7 +471,13 @@ impl WorkRunner {
         if begun != work.begun {
             work = Arc::new(Work { begun, ..(*work).clone() });
         }
-        let going = attempt(receiver, work.clone(), self.means.clock.clone(), self.backoff);
+        let going = attempt(
+            receiver,
+            work.clone(),
+            self.means.clock.clone(),
+            self.backoff,
+            self.means.tracer.clone(),
+        );
         let handle = self.tasks.spawn(async move { Report::Attempted(going.await) });
         self.jobs.insert(handle.id(), Job::Attempt { shard, incarnation, work, line });
         self.lines.began(shard, place, handle);

@@ -10,7 +10,7 @@ use underlay_core::{
     Commit, CommitId, EventStore, Json, NewWork, Settled, Settlement, TenantId, WorkFilter, WorkId, WorkKind,
     WorkPlace, WorkQueue, Worker, WorkerId,
 };
-use underlay_runtime::{LetterOrder, Registry};
+use underlay_runtime::{LetterChoice, LetterOrder, Registry};
 
 use crate::drawing::over;
 
@@ -50,6 +50,33 @@ async fn dead_letters_of_several_pages_are_counted_found_and_settled_once_each()
     assert_eq!(counted.count, sent.len());
     let last = sent[sent.len() - 1];
     assert_eq!(engine.find_dead_letter(&all, last).await.unwrap().work.id, last);
+
+    // Those of the ids are settled wherever they stand, and no other.
+    let ids = [sent.remove(0), sent.remove(0), sent.remove(sent.len() - 2)];
+    let missing = WorkId::of(&acme, CommitId::draw(), 0);
+    let named = LetterChoice { ids: Some(ids.into_iter().chain([missing]).collect()), ..Default::default() };
+    let settled = engine.settle_chosen_letters(LetterOrder::Discard, &named, 1, "a test").await.unwrap();
+    assert_eq!((settled.count, settled.told, settled.next), (3, 0, None));
+    // Of a filter so many, and the next from there on.
+    let mut of_globex = LetterChoice::default();
+    of_globex.filter.tenant = Some(globex.clone());
+    let mut discarded = Vec::new();
+    for _ in 0..2 {
+        let settled = engine.settle_chosen_letters(LetterOrder::Discard, &of_globex, 1, "a test").await;
+        let settled = settled.unwrap();
+        discarded.push(settled.count);
+        of_globex.after = settled.next.unwrap();
+    }
+    assert_eq!(discarded, [1, 1]);
+    let is_left = async |id| engine.find_dead_letter(&all, id).await.is_ok();
+    let mut left_ids = Vec::new();
+    for id in sent {
+        if is_left(id).await {
+            left_ids.push(id);
+        }
+    }
+    let sent = left_ids;
+    assert_eq!(engine.count_dead_letters(&all).await.unwrap().count, sent.len());
 
     // Those that die after they were counted stay.
     let later = give_up(&store, &acme, "later", "small").await;

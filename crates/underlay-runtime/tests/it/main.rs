@@ -7,6 +7,7 @@
 )]
 
 mod bank;
+mod browse;
 mod busy_store;
 mod commands;
 mod deploys;
@@ -27,6 +28,7 @@ mod shared;
 mod snapshots;
 mod stored_commands;
 mod tail;
+mod traces;
 mod turns;
 mod views;
 mod work;

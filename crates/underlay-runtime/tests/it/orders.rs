@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use underlay_core::memory::{MemoryEventStore, MemoryReadModels};
 use underlay_core::{
-    Checkpoint, Error, EventStore, Keys, Position, ReadModels, Recorded, RowAddress, RowChange, SystemClock,
-    TenantId, Value, View, ViewBatch, ViewTable,
+    Checkpoint, Error, EventStore, Keys, Position, ReadModels, Recorded, RowAddress, RowChange, ScannedRows,
+    SystemClock, TenantId, Timestamp, Value, View, ViewBatch, ViewTable,
 };
 use underlay_runtime::{
     Engine, EngineConfig, FollowerStatus, OrderRequest, OrderState, Ports, RebuildFrom, Registry,
@@ -167,6 +167,53 @@ async fn more_rows_than_a_page_are_compared_and_the_differences_counted() {
     let verified = carried_out(&engine, ViewTask::Verify).await.unwrap().verified.unwrap();
     assert_eq!((verified.changed, verified.missing, verified.extra), (30, 7, 4));
     assert_eq!((verified.rows, verified.first.len()), (1_203 - 7 + 4, 20));
+}
+
+/// Rows of which the generation before is read again between two pages of a comparison, and then the store is away for
+/// a moment.
+struct Reverted {
+    inner: MemoryReadModels,
+    scans: AtomicUsize,
+    is_armed: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl ReadModelsLayer for Reverted {
+    type Below = MemoryReadModels;
+
+    fn below(&self) -> MemoryReadModels {
+        self.inner.clone()
+    }
+
+    async fn scan(
+        &self,
+        table: &ViewTable,
+        after: Option<&RowAddress>,
+        limit: usize,
+    ) -> Result<ScannedRows, Error> {
+        let is_second = table.generation == 2 && self.scans.fetch_add(1, Ordering::SeqCst) == 1;
+        if is_second && self.is_armed.swap(false, Ordering::SeqCst) {
+            self.inner.revert(&table.schema, Timestamp::now()).await?;
+            return Err(Error::unavailable("the store is away"));
+        }
+        self.inner.scan(table, after, limit).await
+    }
+}
+
+#[tokio::test]
+async fn what_was_compared_of_another_generation_counts_for_nothing() {
+    let accounts: Vec<String> = (0..700).map(|number| format!("{number:05}")).collect();
+    let names: Vec<&str> = accounts.iter().map(String::as_str).collect();
+    let (log, read_models, engine) = folded(&names, 1).await;
+    // The first generation drifts, on its first page, and another one is read.
+    alter(&read_models, vec![altered("00003", 9, 9)]).await;
+    assert_eq!(carried_out(&engine, ViewTask::Rebuild).await.unwrap().generation, Some(2));
+    let is_armed = Arc::new(AtomicBool::new(true));
+    let layer = Reverted { inner: read_models, scans: AtomicUsize::default(), is_armed: is_armed.clone() };
+    let engine = process(&log, Over(layer), registry());
+    let verified = carried_out(&engine, ViewTask::Verify).await.unwrap().verified.unwrap();
+    assert!(!is_armed.load(Ordering::SeqCst), "the first generation is read again");
+    assert_eq!((verified.rows, verified.changed, verified.generation), (700, 1, Some(1)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,7 +5,9 @@ use axum::http::StatusCode;
 use serde::Serialize;
 use underlay_core::limits::WORK_PAGE_MAX;
 use underlay_core::{Actor, CommitId, Error, Json, Outcome, Position, StreamVersion, Timestamp, WorkPlace};
-use underlay_runtime::{Cancelled, CommandInfo, CommandList, CommandStatus, Submitted, WaitingCommand};
+use underlay_runtime::{
+    Cancelled, CommandInfo, CommandList, CommandPage, CommandStatus, Submitted, WaitingCommand,
+};
 
 use crate::Principal;
 use crate::answer::Answer;
@@ -152,25 +154,38 @@ pub(crate) async fn list(
     Caller(principal): Caller,
     mut parameters: Parameters,
 ) -> Result<Answer<CommandsBody>, Problem> {
-    let list = match parameters.take("status")?.as_deref() {
-        None | Some("waiting") => CommandList::Waiting,
-        Some("failed") => CommandList::Failed,
-        Some(other) => {
-            let known = LISTS.join(", ");
-            return Err(Problem::invalid(format!("status={other} is none of: {known}")));
-        }
-    };
+    let list = list_of(parameters.take("status")?.as_deref())?;
     let after: u64 = parameters.take_parsed("after")?.unwrap_or_default();
     let limit = parameters.take_limit(PAGE_COMMANDS_DEFAULT, WORK_PAGE_MAX)?;
     parameters.finish(&["status", "after", "limit"])?;
-    let page = app.engine().commands(&principal.tenant, list, WorkPlace::from_number(after), limit).await?;
-    let is_for_them = |info: &CommandInfo| {
-        info.waiting.as_ref().is_some_and(|waiting| may_give(&app, &principal.actor, waiting))
-    };
+    let page = commands_for(&app, &principal, list, WorkPlace::from_number(after), limit).await?;
     Ok(Answer(CommandsBody {
-        commands: page.commands.into_iter().filter(is_for_them).map(CommandBody::from).collect(),
+        commands: page.commands.into_iter().map(CommandBody::from).collect(),
         next: page.next.map(|next| next.number().to_string()),
     }))
+}
+
+/// Which commands are meant by a word; those that wait where none is said.
+pub(crate) fn list_of(status: Option<&str>) -> Result<CommandList, Problem> {
+    match status {
+        None | Some("waiting") => Ok(CommandList::Waiting),
+        Some("failed") => Ok(CommandList::Failed),
+        Some(other) => Err(Problem::invalid(format!("status={other} is none of: {}", LISTS.join(", ")))),
+    }
+}
+
+/// A page of the stored commands that a caller may give.
+pub(crate) async fn commands_for(
+    app: &App,
+    principal: &Principal,
+    list: CommandList,
+    after: WorkPlace,
+    limit: usize,
+) -> Result<CommandPage, Problem> {
+    let mut page = app.engine().commands(&principal.tenant, list, after, limit).await?;
+    page.commands
+        .retain(|info| info.waiting.as_ref().is_some_and(|waiting| may_give(app, &principal.actor, waiting)));
+    Ok(page)
 }
 
 /// `GET /v1/commands/{key}`: what became of a command, by the key it was sent with, or by the id an answer
@@ -193,19 +208,24 @@ pub(crate) async fn cancel(
     Caller(principal): Caller,
     Segments(key): Segments<String>,
 ) -> Result<Answer<CommandBody>, Problem> {
-    let info = look_up(&app, &principal, &key).await?;
+    Ok(Answer(take_back(&app, &principal, &key).await?.into()))
+}
+
+/// Cancels a command, by its key or id.
+pub(crate) async fn take_back(app: &App, principal: &Principal, key: &str) -> Result<CommandInfo, Problem> {
+    let info = look_up(app, principal, key).await?;
     let (tenant, actor) = (&principal.tenant, &principal.actor);
-    let permits = |waiting: &WaitingCommand| may_give(&app, actor, waiting);
+    let permits = |waiting: &WaitingCommand| may_give(app, actor, waiting);
     match app.engine().cancel_command(tenant, actor, info.command_id, permits).await {
-        Ok(Cancelled::Cancelled(info)) => Ok(Answer(info.into())),
+        Ok(Cancelled::Cancelled(info)) => Ok(info),
         Ok(Cancelled::TooLate(info)) => Err(too_late(&info)),
-        Err(Error::NotFound(_)) => Err(unknown(&key)),
+        Err(Error::NotFound(_)) => Err(unknown(key)),
         Err(error) => Err(error.into()),
     }
 }
 
-/// A key comes first: one that looks like an id stands for another command.
-async fn look_up(app: &App, principal: &Principal, key: &str) -> Result<CommandInfo, Problem> {
+/// What became of a command. A key comes first: one that looks like an id stands for another command.
+pub(crate) async fn look_up(app: &App, principal: &Principal, key: &str) -> Result<CommandInfo, Problem> {
     let by_key = CommitId::from_key(&principal.tenant, read_key(key)?);
     for id in [Some(by_key), key.parse().ok()].into_iter().flatten() {
         let found = app.engine().command_status(&principal.tenant, id).await?;

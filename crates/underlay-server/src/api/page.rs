@@ -3,7 +3,7 @@
 //! A page is read in parts, so that no more is in memory than it may hold, one part and one commit.
 //! It ends early where its bytes are reached; the next page goes on from there.
 
-use underlay_core::{Position, RecordedEvent};
+use underlay_core::RecordedEvent;
 
 use crate::app::App;
 use crate::budget::Room;
@@ -42,7 +42,7 @@ impl Gathering {
             let ends = match (of, self.events.last()) {
                 (_, None) => false,
                 (PageOf::Stream, Some(_)) => self.is_full(),
-                (PageOf::Log, Some(last)) => self.is_full() && event.position > end_of_commit(last),
+                (PageOf::Log, Some(last)) => self.is_full() && event.position > last.commit_end(),
             };
             if ends {
                 taken_whole = false;
@@ -72,9 +72,4 @@ pub(crate) enum PageOf {
     Stream,
     /// The log; its pages do not.
     Log,
-}
-
-/// Where the commit of an event ends in the log.
-pub(crate) fn end_of_commit(event: &RecordedEvent) -> Position {
-    Position::from_number(event.position.number() + u64::from(event.commit_tail))
 }

@@ -232,6 +232,7 @@ impl From<Error> for Problem {
                 .with_member("command_id", id.to_string()),
             Error::NotFound(_) => Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", detail),
             Error::Invalid(_) => Self::invalid(detail),
+            Error::Busy(_) => Self::new(StatusCode::CONFLICT, "busy", "Something else is under way", detail),
             Error::Uncertain { id, reason } => {
                 tracing::error!(command_id = %id, reason, "the end of a command is uncertain");
                 Self::uncertain(id)

@@ -7,7 +7,7 @@ use underlay_core::Error;
 use underlay_runtime::{Engine, Registry};
 
 use super::describe::{self, Description, addresses, page};
-use crate::admin::{processes, schedules};
+use crate::admin::{letters, outbox, processes, pumps, schedules};
 use crate::app::App;
 use crate::door::roles::{self, Use};
 use crate::metrics;
@@ -60,9 +60,10 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 /// | `GET /v1/commands?status=&after=&limit=` | a page of the stored commands that wait, or were given up |
 /// | `GET /v1/commands/{key}` | what became of a command, by its key or id |
 /// | `DELETE /v1/commands/{key}` | cancels a stored command that has not ended |
+/// | `GET /v1/streams?category=&after=&limit=` | a page of the tenant's streams, by name |
 /// | `GET /v1/streams/{stream}?after=&limit=` | a page of a stream |
 /// | `GET /v1/streams/{stream}/state?version=&at=` | the state of an aggregate, as it is or was |
-/// | `GET /v1/events?after=&limit=&type=&category=&format=` | a page of the tenant's log; with `Accept: text/event-stream` a feed of what happens, which `Last-Event-ID` resumes |
+/// | `GET /v1/events?after=&limit=&type=&category=&stream=&actor=&correlation_id=&command_id=&from=&until=&order=&format=` | a page of the tenant's log; with `Accept: text/event-stream` a feed of what happens, which `Last-Event-ID` resumes |
 /// | `GET /v1/views` | the views, their columns and where they stand |
 /// | `GET /v1/views/{view}?column=&column[ge]=&sort=&cursor=&limit=&count=&min_position=&wait=` | a page of rows; with `Accept: text/event-stream` a feed of them and of what changes |
 /// | `GET /v1/views/{view}/{key}?min_position=&wait=` | one row |
@@ -70,6 +71,12 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 /// | `GET /v1/admin/dead-letters?receiver=&key=&kind=&after=&limit=` | a page of the tenant's work that was given up |
 /// | `GET /v1/admin/dead-letters/{id}` | one of them |
 /// | `POST /v1/admin/dead-letters/{id}/replay`, `…/discard` | tries it again, or removes it |
+/// | `POST /v1/admin/dead-letters/replay`, `…/discard` | the same for several: those of some ids, those that a filter finds, or all |
+/// | `GET /v1/admin/outbox?receiver=&key=&kind=&after=&limit=` | a page of the tenant's work that waits |
+/// | `GET /v1/admin/processes` | where every process stands with the log |
+/// | `POST /v1/admin/processes/{name}/retry` | a process that is stopped tries again, over all tenants |
+/// | `GET /v1/admin/pumps` | where every pump stands |
+/// | `POST /v1/admin/pumps/{name}/retry` | a pump that is stopped tries again |
 /// | `GET /v1/admin/processes/{name}?standing=&after=&limit=` | a page of the tenant's instances of a process |
 /// | `GET /v1/admin/processes/{name}/{instance}` | one of them, with what it waits for |
 /// | `GET /v1/admin/schedules?after=&limit=` | a page of the schedules of the tenant |
@@ -95,7 +102,8 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 /// Everything below `/v1/` asks for credentials, and so does `/openapi.json`, and for the roles that
 /// commands, operations and views declare; the log and its streams are for
 /// [`log_readers`](ServerConfig::log_readers), and everything below `/v1/admin/` for
-/// [`operators`](ServerConfig::operators); what is below `/v1/admin/views` is over all tenants, and for
+/// [`operators`](ServerConfig::operators); what is below `/v1/admin/views`, and who lets a process or a pump try again, is
+/// over all tenants, and for
 /// [`store_operators`](ServerConfig::store_operators). They and
 /// [`metrics_readers`](ServerConfig::metrics_readers) read `/metrics`, which is over all tenants too.
 ///
@@ -109,7 +117,7 @@ pub fn router(engine: Engine, config: ServerConfig) -> Result<Router, Error> {
     let body_limit = DefaultBodyLimit::max(config.body_bytes_max);
     let app = App::new(engine, config)?;
     let mut of_a_tenant = Router::new();
-    for entry in entries() {
+    for entry in entries().into_iter().chain(hidden_entries()) {
         let admit = middleware::from_fn_with_state((app.clone(), entry.to), roles::admit);
         of_a_tenant = of_a_tenant.route(entry.path, entry.handler.route_layer(admit));
     }
@@ -218,8 +226,17 @@ const COMMAND: &str = "/v1/commands/{id}";
 /// Where a schedule is.
 const SCHEDULE: &str = "/v1/admin/schedules/{name}";
 
+/// Where a process is told to try again.
+const RETRY_PROCESS: &str = "/v1/admin/processes/{name}/retry";
+
+/// What the address of an order would hide: an instance of a process may be named as one.
+fn hidden_entries() -> [Entry; 1] {
+    let handler = get(processes::find_instance_retry);
+    [Entry { method: "GET", path: RETRY_PROCESS, to: Use::Work, handler, says: None }]
+}
+
 /// What asks for credentials. There is no other way into the router for a handler of a tenant's data.
-fn entries() -> [Entry; 34] {
+fn entries() -> [Entry; 42] {
     let entry = |method, path, to, handler| Entry { method, path, to, handler, says: None };
     let reads = |path, to, handler| entry("GET", path, to, handler);
     let writes = |path, to, handler| entry("POST", path, to, handler);
@@ -233,6 +250,7 @@ fn entries() -> [Entry; 34] {
         reads("/v1/commands", Use::Commands, get(command_status::list)).says(addresses::LIST_COMMANDS),
         reads(COMMAND, Use::Commands, get(command_status::find)).says(addresses::COMMAND_STATUS),
         deletes(COMMAND, Use::Commands, delete(command_status::cancel)).says(addresses::CANCEL),
+        reads("/v1/streams", Use::Log, get(streams::list)).says(addresses::LIST_STREAMS),
         reads("/v1/streams/{stream}", Use::Log, get(streams::read)).says(addresses::READ_STREAM),
         reads("/v1/streams/{stream}/state", Use::Log, get(streams::state)).says(addresses::READ_STATE),
         reads("/v1/events", Use::Log, get(events::read)).says(addresses::READ_EVENTS),
@@ -240,19 +258,30 @@ fn entries() -> [Entry; 34] {
         reads("/v1/views/{view}", Use::View, get(views::query)).says(addresses::QUERY_VIEW),
         reads("/v1/views/{view}/{*key}", Use::View, get(views::row)).says(addresses::FIND_ROW),
         reads("/v1/admin/queues", Use::Work, get(admin::queues)).says(addresses::QUEUES),
-        reads("/v1/admin/dead-letters", Use::Work, get(admin::dead_letters)).says(addresses::LIST_LETTERS),
-        reads("/v1/admin/dead-letters/{id}", Use::Work, get(admin::dead_letter)).says(addresses::FIND_LETTER),
-        writes("/v1/admin/dead-letters/{id}/replay", Use::Work, post(admin::replay))
+        reads("/v1/admin/outbox", Use::Work, get(outbox::list)).says(addresses::OUTBOX),
+        reads("/v1/admin/dead-letters", Use::Work, get(letters::list)).says(addresses::LIST_LETTERS),
+        writes("/v1/admin/dead-letters/replay", Use::Work, post(letters::replay_many))
+            .says(addresses::REPLAY_LETTERS),
+        writes("/v1/admin/dead-letters/discard", Use::Work, post(letters::discard_many))
+            .says(addresses::DISCARD_LETTERS),
+        reads("/v1/admin/dead-letters/{id}", Use::Work, get(letters::find)).says(addresses::FIND_LETTER),
+        writes("/v1/admin/dead-letters/{id}/replay", Use::Work, post(letters::replay))
             .says(addresses::REPLAY_LETTER),
-        writes("/v1/admin/dead-letters/{id}/discard", Use::Work, post(admin::discard))
+        writes("/v1/admin/dead-letters/{id}/discard", Use::Work, post(letters::discard))
             .says(addresses::DISCARD_LETTER),
         reads("/v1/admin/schedules", Use::Work, get(schedules::list)).says(addresses::LIST_SCHEDULES),
         reads(SCHEDULE, Use::Work, get(schedules::find)).says(addresses::FIND_SCHEDULE),
         puts(SCHEDULE, Use::Work, put(schedules::put)).says(addresses::PUT_SCHEDULE),
         deletes(SCHEDULE, Use::Work, delete(schedules::remove)).says(addresses::REMOVE_SCHEDULE),
-        reads("/v1/admin/processes/{name}", Use::Work, get(processes::list)).says(addresses::LIST_INSTANCES),
-        reads("/v1/admin/processes/{name}/{*instance}", Use::Work, get(processes::find))
+        reads("/v1/admin/processes", Use::Work, get(processes::list)).says(addresses::LIST_PROCESSES),
+        reads("/v1/admin/processes/{name}", Use::Work, get(processes::list_instances))
+            .says(addresses::LIST_INSTANCES),
+        reads("/v1/admin/processes/{name}/{*instance}", Use::Work, get(processes::find_instance))
             .says(addresses::FIND_INSTANCE),
+        reads("/v1/admin/pumps", Use::Work, get(pumps::list)).says(addresses::LIST_PUMPS),
+        // Processes and pumps as a whole, over all tenants.
+        writes(RETRY_PROCESS, Use::Views, post(processes::retry)).says(addresses::RETRY_PROCESS),
+        writes("/v1/admin/pumps/{name}/retry", Use::Views, post(pumps::retry)).says(addresses::RETRY_PUMP),
         // What there is, without anything that is stored.
         reads("/openapi.json", Use::Anything, get(describe::show)).says(addresses::DOCUMENT),
         reads(metrics::PATH, Use::Metrics, get(metrics::show)).says(addresses::METRICS),

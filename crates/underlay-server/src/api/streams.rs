@@ -1,6 +1,7 @@
 use axum::extract::State;
 use serde::Serialize;
-use underlay_core::{Error, Json, StreamName, Timestamp, Version};
+use underlay_core::limits::PAGE_STREAMS_MAX;
+use underlay_core::{Category, Error, Json, StreamName, StreamVersion, TenantId, Timestamp, Version};
 use underlay_runtime::AsOf;
 
 use crate::answer::Answer;
@@ -12,6 +13,64 @@ use crate::page::{Gathering, PageOf};
 use crate::parameters::Parameters;
 use crate::path::Segments;
 use crate::problem::Problem;
+
+/// Streams in a page where the request does not say.
+pub(crate) const PAGE_STREAMS_DEFAULT: usize = 100;
+/// Bytes of a stream in an answer beside its name, about.
+const LISTED_BYTES: usize = 64;
+
+/// A part of the list of the tenant's streams.
+#[derive(Debug, Serialize)]
+pub(crate) struct StreamsBody {
+    pub(crate) streams: Vec<StreamVersion>,
+    /// What `after` is for the next page; null where this is the last.
+    pub(crate) next: Option<StreamName>,
+}
+
+/// Which part of it.
+pub(crate) struct StreamsAsked {
+    pub(crate) category: Option<Category>,
+    pub(crate) after: Option<StreamName>,
+    pub(crate) limit: usize,
+}
+
+impl StreamsAsked {
+    /// Takes `category`, `after` and `limit`.
+    pub(crate) fn take(parameters: &mut Parameters) -> Result<Self, Problem> {
+        Ok(Self {
+            category: parameters.take("category")?.map(Category::new).transpose()?,
+            after: parameters.take_parsed("after")?,
+            limit: parameters.take_limit(PAGE_STREAMS_DEFAULT, PAGE_STREAMS_MAX)?,
+        })
+    }
+}
+
+/// Lists a tenant's streams.
+pub(crate) async fn list_of(
+    app: &App,
+    room: &Room,
+    tenant: &TenantId,
+    asked: StreamsAsked,
+) -> Result<StreamsBody, Problem> {
+    let StreamsAsked { category, after, limit } = asked;
+    let list = app.engine().store().streams(tenant, category.as_ref(), after.as_ref(), limit).await?;
+    let bytes = list.streams.iter().map(|listed| LISTED_BYTES + listed.stream.as_str().len()).sum();
+    room.0.hold(bytes, false)?;
+    let next = list.streams.last().filter(|_| list.more).map(|last| last.stream.clone());
+    Ok(StreamsBody { streams: list.streams, next })
+}
+
+/// `GET /v1/streams`: a page of the tenant's streams, by name.
+pub(crate) async fn list(
+    State(app): State<App>,
+    Caller(principal): Caller,
+    room: Room,
+    mut parameters: Parameters,
+) -> Result<Answer<StreamsBody>, Problem> {
+    let asked = StreamsAsked::take(&mut parameters)?;
+    parameters.finish(&["category", "after", "limit"])?;
+    Ok(Answer(list_of(&app, &room, &principal.tenant, asked).await?))
+}
 
 #[derive(Debug, Serialize)]
 pub(crate) struct StreamBody {

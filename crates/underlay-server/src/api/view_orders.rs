@@ -10,13 +10,14 @@ use underlay_core::{Error, ParkedEvent, Position, SkippedEvent, ViewSchema, View
 use underlay_runtime::{OrderRequest, OrderStanding, RebuildFrom, Retried, ViewStanding, ViewTask};
 
 use crate::Principal;
+use crate::admin::by;
 use crate::answer::Answer;
 use crate::app::App;
 use crate::door::credentials::Caller;
 use crate::parameters::Parameters;
 use crate::path::Segments;
 use crate::problem::Problem;
-use crate::request_body::JsonText;
+use crate::request_body::{JsonText, object};
 
 /// Events that were passed over, in a page where the request does not say, and at most.
 pub(crate) const PAGE_PARKED_DEFAULT: usize = 50;
@@ -46,16 +47,13 @@ pub(crate) async fn find(
     parameters: Parameters,
 ) -> Result<Answer<ViewStanding>, Problem> {
     parameters.finish(&[])?;
-    Ok(Answer(standing_of(&app, &view, false).await?))
+    Ok(Answer(standing_of(&app, &view).await?))
 }
 
-/// Where one stands; `asks_now` is for who has just ordered something of it.
-pub(crate) async fn standing_of(app: &App, view: &str, asks_now: bool) -> Result<ViewStanding, Error> {
+/// Where one stands: the store is asked, so whoever has just ordered something sees that.
+pub(crate) async fn standing_of(app: &App, view: &str) -> Result<ViewStanding, Error> {
     app.schema(view)?;
-    let engine = app.engine();
-    let standings = if asks_now { engine.view_standings_now().await } else { engine.view_standings().await }?;
-    let found = standings.views.into_iter().find(|standing| standing.view == view);
-    found.ok_or_else(|| Error::NotFound(format!("view {view:?}")))
+    app.engine().view_standing(view).await
 }
 
 /// `POST /v1/admin/views/{view}/rebuild`: some process that keeps the view folds it anew, and swaps that in.
@@ -185,7 +183,7 @@ pub(crate) async fn skip(
             "the body does not fit: {error}; it is such as {{\"position\": \"42\", \"why\": \"a typo\"}}"
         ))
     };
-    let body: SkipBody = serde_json::from_str(&body).map_err(|error| wrong(&error))?;
+    let body: SkipBody = object(&body).map_err(|error| wrong(&error))?;
     let position: Position = body.position.parse().map_err(|error: Error| wrong(&error))?;
     Ok(Answer(app.engine().skip_view(&view, position, &by(&principal), &body.why).await?))
 }
@@ -226,9 +224,4 @@ pub(crate) async fn parked_of(
     let events = rows.parked(&table, after, limit).await?;
     let next = events.last().filter(|_| events.len() == limit).map(|last| last.position);
     Ok(ParkedBody { events, next })
-}
-
-/// Who orders it, as it is stored and told.
-pub(crate) fn by(principal: &Principal) -> String {
-    format!("{} of {}, over HTTP", principal.actor.name.as_deref().unwrap_or("somebody"), principal.tenant)
 }

@@ -14,7 +14,7 @@ pub(super) async fn style() -> Response {
 
 /// `GET /console/script.js`.
 pub(super) async fn script() -> Response {
-    file("text/javascript; charset=utf-8", include_str!("script.js"))
+    file("text/javascript; charset=utf-8", concat!(include_str!("script.js"), include_str!("log.js")))
 }
 
 fn file(media_type: &'static str, text: &'static str) -> Response {

@@ -84,7 +84,7 @@ impl Place {
 
 /// What was done just now, by the word that stands in the address of the next page. The words are a closed list, so
 /// that nobody puts a sentence on a page by a link.
-const NOTICES: [(&str, &str); 8] = [
+const NOTICES: &[(&str, &str)] = &[
     ("rebuild", "The rebuild is ordered. A process that keeps the view carries it out."),
     ("verify", "The verification is ordered. A process that keeps the view carries it out."),
     ("repair", "The repair is ordered. A process that keeps the view carries it out."),
@@ -93,6 +93,23 @@ const NOTICES: [(&str, &str); 8] = [
     ("discard", "What is not read is given up."),
     ("retry", "The view was tried again. Its status says whether it goes on."),
     ("skip", "The event is passed over. The view goes on after it."),
+    ("none-picked", "Nothing was picked, and nothing was done."),
+    ("letter-replayed", "The dead letter is due again at once."),
+    ("letter-discarded", "The dead letter is removed."),
+    ("letters-replayed", "The dead letters are due again at once."),
+    (
+        "letters-replayed-but",
+        "The dead letters are due again at once, but for commands of which a process was told that they failed. \
+         Discard those.",
+    ),
+    ("letters-replayed-more", "So many as one order takes are due again. More are left: they begin here."),
+    ("letters-discarded", "The dead letters are removed."),
+    ("letters-discarded-more", "So many as one order takes are removed. More are left: they begin here."),
+    ("command-cancelled", "The command is cancelled. It never runs."),
+    ("tried-again", "It tries again, and its status says what comes of it."),
+    ("not-stopped", "Nothing had stopped it, and nothing was done."),
+    ("schedule-put", "The schedule is put."),
+    ("schedule-removed", "The schedule is removed."),
 ];
 
 /// The sentence of a word.

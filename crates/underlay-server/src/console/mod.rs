@@ -17,6 +17,7 @@
 //! Pages are no addresses of the API: `/openapi.json` does not describe them, and they change as people need it.
 
 mod assets;
+mod changes;
 mod door;
 mod form;
 mod layout;
@@ -63,9 +64,17 @@ fn writes<T: 'static, H: Handler<T, App>>(path: &'static str, to: Use, handler: 
 fn entries() -> Vec<Entry> {
     let places = [
         pages::overview::entries(),
+        pages::events::entries(),
+        pages::streams::entries(),
+        pages::audit::entries(),
         pages::views::entries(),
         pages::view::entries(),
         pages::send::entries(),
+        pages::commands::entries(),
+        pages::outbox::entries(),
+        pages::dead_letters::entries(),
+        pages::processes::entries(),
+        pages::schedules::entries(),
         pages::start::entries(),
     ];
     places.into_iter().flatten().collect()
@@ -74,8 +83,9 @@ fn entries() -> Vec<Entry> {
 /// The pages of the console.
 #[must_use]
 pub fn console_pages() -> Vec<Route> {
-    let of_a_tenant =
-        entries().into_iter().map(|Entry { method, path, .. }| Route { method, path, of_a_tenant: true });
+    // A feed is for the script of its page.
+    let pages = entries().into_iter().filter(|entry| entry.path != pages::events::LIVE);
+    let of_a_tenant = pages.map(|Entry { method, path, .. }| Route { method, path, of_a_tenant: true });
     let open = [("GET", session::SIGN_IN), ("POST", session::SIGN_IN), ("POST", session::SIGN_OUT)];
     let open = open.map(|(method, path)| Route { method, path, of_a_tenant: false });
     of_a_tenant.chain(open).collect()

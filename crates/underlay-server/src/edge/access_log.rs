@@ -81,7 +81,7 @@ impl Drop for AccessLine {
             tenant = caller.map(|(tenant, _)| tenant.as_str()),
             actor = caller.and_then(|(_, actor)| actor),
             request = %self.asked.id,
-            trace = self.asked.trace_id.as_deref(),
+            trace = self.asked.trace_id().as_deref(),
             "request"
         );
     }

@@ -13,12 +13,13 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use tracing::Instrument;
+use underlay_runtime::OpenSpan;
 
 use super::access_log::AccessLine;
 use super::asked::{Asked, REQUEST_ID};
 use super::compression::{compress, takes_gzip};
 use super::connection::OverTls;
-use super::{cors, health, host};
+use super::{cors, health, host, trace_context};
 use crate::app::App;
 use crate::parameters::hex_digit;
 use crate::problem::Problem;
@@ -34,7 +35,12 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 pub(crate) async fn around(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let is_over_tls = request.extensions().get::<OverTls>().is_some();
     let takes_gzip = request.method() != Method::HEAD && takes_gzip(request.headers());
-    let asked = Asked::read(app.request_ids(), request.headers());
+    let span = match is_of_health(&request) {
+        // Probes are many, and say nothing.
+        true => OpenSpan::none(),
+        false => trace_context::begin(app.engine().tracer(), &request),
+    };
+    let asked = Asked::read(app.request_ids(), request.headers(), &span);
     let line = AccessLine::begin(&app, &request, &asked);
     let counted = app.metrics().requests.begun(&app, &request);
     let origin = cors::origin(app.config(), request.headers());
@@ -62,6 +68,7 @@ pub(crate) async fn around(State(app): State<App>, mut request: Request, next: N
     if let Some((tenant, _)) = asked.caller() {
         app.metrics().tenants.answered(tenant, response.status());
     }
+    trace_context::end(span, &asked, &response);
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -11,7 +11,8 @@ use std::sync::{Arc, OnceLock};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use tracing::Span;
 use tracing::field::Empty;
-use underlay_core::TenantId;
+use underlay_core::{TenantId, TraceContext};
+use underlay_runtime::OpenSpan;
 
 use super::trace_context;
 use crate::Principal;
@@ -29,8 +30,8 @@ tokio::task_local! {
 #[derive(Debug)]
 pub(crate) struct Asked {
     pub(crate) id: RequestId,
-    /// The trace it is part of.
-    pub(crate) trace_id: Option<String>,
+    /// Where it stands in its trace: what follows from it is below that.
+    trace: Option<TraceContext>,
     caller: OnceLock<(TenantId, Option<String>)>,
 }
 
@@ -95,9 +96,15 @@ impl fmt::Display for RequestId {
 }
 
 impl Asked {
-    pub(crate) fn read(ids: &RequestIds, headers: &HeaderMap) -> Arc<Self> {
-        let trace_id = trace_context::read(headers).map(|context| context.trace_id().to_owned());
-        Arc::new(Self { id: ids.read(headers), trace_id, caller: OnceLock::new() })
+    /// Reads a request. Where it has a span, that stands in the place of the context that came.
+    pub(crate) fn read(ids: &RequestIds, headers: &HeaderMap, span: &OpenSpan) -> Arc<Self> {
+        let trace = span.context().or_else(|| trace_context::read(headers));
+        Arc::new(Self { id: ids.read(headers), trace, caller: OnceLock::new() })
+    }
+
+    /// The trace it is part of.
+    pub(crate) fn trace_id(&self) -> Option<String> {
+        self.trace.map(|context| context.trace_id.to_string())
     }
 
     /// Answers the request: whatever is told meanwhile knows which one it is about.
@@ -107,7 +114,7 @@ impl Asked {
 
     /// What log lines of the request begin with.
     pub(crate) fn span(&self) -> Span {
-        tracing::error_span!("request", id = %self.id, trace = self.trace_id.as_deref(), tenant = Empty)
+        tracing::error_span!("request", id = %self.id, trace = self.trace_id(), tenant = Empty)
     }
 
     /// Who asks, once that is known.
@@ -123,6 +130,11 @@ pub(crate) fn note_caller(principal: &Principal) {
         Span::current().record("tenant", principal.tenant.as_str());
         asked.caller.set((principal.tenant.clone(), principal.actor.name.clone()))
     });
+}
+
+/// Where what is asked just now stands in its trace, as it is stored and passed on.
+pub(crate) fn traceparent() -> Option<String> {
+    ASKED.try_with(|asked| asked.trace.map(|context| context.to_string())).ok().flatten()
 }
 
 /// The instance of a problem that answers what is asked just now.
@@ -164,7 +176,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_instance_is_told_while_its_request_is_answered() {
-        let asked = Asked::read(&RequestIds::new(), &HeaderMap::new());
+        let asked = Asked::read(&RequestIds::new(), &HeaderMap::new(), &OpenSpan::none());
         let id = asked.id.to_string();
         let told = asked.answer(async { instance() }).await;
         assert_eq!(told, Some(format!("urn:underlay:request:{id}")));

@@ -23,6 +23,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use hyper::body::{Frame, SizeHint};
 
+use super::wanted;
 use crate::ServerConfig;
 
 /// Bytes that are compressed at once.
@@ -30,19 +31,15 @@ const PIECE_BYTES: usize = 64 << 10;
 
 /// Whether a client takes gzip.
 pub(crate) fn takes_gzip(headers: &HeaderMap) -> bool {
-    let texts = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    let mut any = None;
-    for coding in texts.flat_map(|text| text.split(',')) {
-        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
-        let weight = weight.trim().strip_prefix("q=").map(|weight| weight.trim().parse::<f32>());
-        let is_taken = weight.is_none_or(|weight| weight.is_ok_and(|weight| weight > 0.0));
-        match name.trim() {
+    let mut any = false;
+    for (coding, is_taken) in wanted(headers, &ACCEPT_ENCODING) {
+        match coding {
             name if name.eq_ignore_ascii_case("gzip") => return is_taken,
-            "*" => any = Some(is_taken),
+            "*" => any = is_taken,
             _ => {}
         }
     }
-    any == Some(true)
+    any
 }
 
 /// Compresses an answer where that is worth it and the client takes it.
@@ -163,6 +160,8 @@ mod tests {
             &["gzip;q=0.000, *"],
             &["*;q=0"],
             &["gzip;q=x"],
+            &["gzip;Q=0"],
+            &["gzip;level=9;q=0, *"],
             &["identity"],
             &["xgzip"],
         ] {

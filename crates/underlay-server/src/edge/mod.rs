@@ -20,6 +20,7 @@ pub(crate) mod stopping;
 #[cfg(feature = "tls")]
 mod tls;
 pub(crate) mod trace_context;
+mod wanted;
 
 pub use access_log::ACCESS_LOG_TARGET;
 pub(crate) use access_log::method_name;
@@ -30,3 +31,4 @@ pub use connection::{ServeLimits, serve, serve_within};
 pub use health::{HealthPart, Start};
 #[cfg(feature = "tls")]
 pub use tls::{CERTIFICATE_ENDS_SOON, CERTIFICATE_LOOK_INTERVAL, CertificateFiles};
+pub(crate) use wanted::wanted;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use underlay_core::{Clock, Error, Position, StoreId, Timestamp};
-use underlay_runtime::{Kept, TailPage, TailReader};
+use underlay_runtime::{EventFilter, Kept, TailPage, TailReader};
 
 use super::body::{Outlet, answer};
 use super::end::End;
@@ -16,10 +16,13 @@ use crate::Principal;
 use crate::app::App;
 use crate::edge::budget::Place;
 use crate::edge::stopping::Stopping;
-use crate::events::take_filter;
+use crate::events::{FILTERS, take_filter};
 use crate::metrics::FeedKind;
 use crate::parameters::Parameters;
 use crate::problem::Problem;
+
+/// What a page takes and a feed does not.
+const OF_PAGES: [&str; 4] = ["limit", "order", "from", "until"];
 
 /// `GET /v1/events` as a feed: everything that happens in the tenant, after an id or from now on.
 pub(crate) async fn follow(
@@ -32,13 +35,21 @@ pub(crate) async fn follow(
     let begin = Begin::take(&mut parameters, headers)?;
     let filter = take_filter(&mut parameters)?;
     let form = Form::take(&mut parameters)?;
-    parameters.finish(&["after", "type", "category", "format"])?;
+    for name in OF_PAGES {
+        if parameters.take(name)?.is_some() {
+            return Err(Problem::invalid(format!(
+                "{name} is for pages: a feed gives what happens from after on, in order, and does not end"
+            )));
+        }
+    }
+    parameters.finish(&["after"].iter().chain(&FILTERS).chain(&["format"]).copied().collect::<Vec<_>>())?;
     let place = app.budgets().clone().follow(&principal.tenant)?;
     let store = app.engine().store();
     let begins_at = begin.find(&**store).await?;
     let opening = frame::opening(&id::text(&begins_at), FEED_RETRY);
     let feed = EventFeed {
-        reader: app.tail().follow(&principal.tenant, filter, begins_at.position),
+        reader: app.tail().follow(&principal.tenant, filter.of_log(), begins_at.position),
+        filter,
         guard: Guard::new(app.clone(), headers, &principal, Given::Log),
         clock: app.engine().clock().clone(),
         store: store.store_id(),
@@ -59,6 +70,8 @@ pub(crate) async fn follow(
 /// One client's way along the log.
 struct EventFeed {
     reader: TailReader<Shown>,
+    /// What the tail does not leave out for everybody.
+    filter: EventFilter,
     guard: Guard,
     clock: Arc<dyn Clock>,
     store: StoreId,
@@ -110,6 +123,9 @@ impl EventFeed {
             }
         }
         for event in page.events {
+            if !self.filter.allows(event.record()) {
+                continue;
+            }
             let now = self.clock.now();
             self.guard.check(now).await?;
             let Some(frame) = event.frame(self.form, self.store) else { return Err(End::Failed) };

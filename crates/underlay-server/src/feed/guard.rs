@@ -1,4 +1,3 @@
-use axum::http::header::{AUTHORIZATION, COOKIE};
 use axum::http::{HeaderMap, StatusCode};
 use underlay_core::{TenantId, Timestamp};
 
@@ -20,7 +19,7 @@ pub(super) enum Given {
 /// Sees that whoever asked may still be here, and keeps up.
 pub(super) struct Guard {
     app: App,
-    /// What said who asks, and nothing else.
+    /// Those of the request. Which of them say who asks, the port for identity alone knows.
     headers: HeaderMap,
     tenant: TenantId,
     given: Given,
@@ -34,17 +33,11 @@ pub(super) struct Guard {
 
 impl Guard {
     pub(super) fn new(app: App, headers: &HeaderMap, principal: &Principal, given: Given) -> Self {
-        let mut kept = HeaderMap::new();
-        for name in [AUTHORIZATION, COOKIE] {
-            for value in headers.get_all(&name) {
-                kept.append(name.clone(), value.clone());
-            }
-        }
         let now = app.engine().clock().now();
         let due = (!app.config().is_open()).then(|| next_look(now, principal.expires_at));
         Self {
             app,
-            headers: kept,
+            headers: headers.clone(),
             tenant: principal.tenant.clone(),
             given,
             due,

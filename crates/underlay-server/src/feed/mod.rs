@@ -44,6 +44,7 @@ pub(crate) use rows::FollowedRows;
 pub(crate) use shown::Shown;
 pub(crate) use views::follow as follow_view;
 
+use crate::edge::wanted;
 use crate::parameters::Parameters;
 use crate::problem::Problem;
 
@@ -69,17 +70,7 @@ pub(crate) fn is_asked_for(headers: &HeaderMap) -> bool {
 
 /// Whether a request names this content type among those it takes.
 fn accepts(headers: &HeaderMap, content_type: &str) -> bool {
-    let named = |range: &str| {
-        let mut parts = range.split(';').map(str::trim);
-        let is_named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(content_type));
-        let is_refused = |part: &str| {
-            let weight = part.strip_prefix("q=").or_else(|| part.strip_prefix("Q="));
-            weight.is_some_and(|weight| weight.parse::<f32>().is_ok_and(|weight| weight <= 0.0))
-        };
-        is_named && !parts.any(is_refused)
-    };
-    let texts = headers.get_all(ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
-    texts.flat_map(|text| text.split(',')).any(named)
+    wanted(headers, &ACCEPT).any(|(name, is_wanted)| is_wanted && name.eq_ignore_ascii_case(content_type))
 }
 
 /// How an event is written.
@@ -123,8 +114,15 @@ mod tests {
         {
             assert!(asked(accept), "{accept}");
         }
-        for accept in ["*/*", "text/*", "application/json", "text/event-stream;q=0", "text/event-streams", ""]
-        {
+        for accept in [
+            "*/*",
+            "text/*",
+            "application/json",
+            "text/event-stream;q=0",
+            "text/event-stream;Q=0.0",
+            "text/event-streams",
+            "",
+        ] {
             assert!(!asked(accept), "{accept}");
         }
         assert!(!is_asked_for(&HeaderMap::new()));

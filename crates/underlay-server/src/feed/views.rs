@@ -274,12 +274,16 @@ impl ViewFeed {
     /// A page of rows, once the store answers and there is room for it.
     async fn read_page(&mut self, query: &Query, outlet: &Outlet) -> Result<ViewAnswer, Left> {
         loop {
+            // Before they are read: who waits for room reads nothing meanwhile.
+            if self.place.hold(ROWS_BYTES, false).is_err() {
+                self.clock.sleep(FEED_PAUSE).await;
+                self.look_around(outlet).await?;
+                continue;
+            }
             match self.app.engine().query(&self.principal.tenant, &self.view, query).await {
                 Ok(mut answer) => {
                     cut(&mut answer, &query.sort, ROWS_BYTES);
-                    if self.place.hold(ROWS_BYTES, false).is_ok() {
-                        return Ok(answer);
-                    }
+                    return Ok(answer);
                 }
                 Err(error) if error.is_retryable() => {
                     tracing::debug!(%error, "the rows of a feed are read again");
@@ -289,6 +293,8 @@ impl ViewFeed {
                     return Err(End::Failed.into());
                 }
             }
+            // To hold nothing is always allowed.
+            drop(self.place.hold(0, true));
             self.clock.sleep(FEED_PAUSE).await;
             self.look_around(outlet).await?;
         }

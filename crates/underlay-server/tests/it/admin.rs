@@ -14,14 +14,14 @@ use underlay_server::ServerConfig;
 use crate::account::registry;
 use crate::place::{ByHeader, Place, get_with, post_with, tenant};
 
-const OPERATOR: &str = "Bearer acme.operator";
+pub const OPERATOR: &str = "Bearer acme.operator";
 
-fn site() -> Place {
+pub fn site() -> Place {
     Place::with(|config| config.with_credentials(ByHeader))
 }
 
 /// Stores dead letters of a tenant, each of a key of its own, and gives their ids.
-async fn give_up(place: &Place, owner: &str, texts: &[&str]) -> Vec<String> {
+pub async fn give_up(place: &Place, owner: &str, texts: &[&str]) -> Vec<String> {
     let store = &place.store.inner;
     for text in texts {
         let payload = Json::encode(&json!({ "text": text })).unwrap();
@@ -218,7 +218,7 @@ impl Process for Lost {
     }
 }
 
-fn broken(configure: impl FnOnce(ServerConfig) -> ServerConfig) -> Place {
+pub fn broken(configure: impl FnOnce(ServerConfig) -> ServerConfig) -> Place {
     let wanted = BusSubscription::new("feed").with_dead_letters_max(1);
     Place::of(registry().process(Lost).pump("audit", Broken).subscriber(wanted, Broken), configure)
 }

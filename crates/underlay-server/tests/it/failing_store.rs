@@ -78,7 +78,9 @@ impl EventStoreLayer for FailingStore {
     async fn before(&self, call: Call) -> Result<(), Error> {
         match call {
             Call::Commit | Call::Head => self.check(),
-            Call::FindCommit | Call::ReadStream | Call::ReadAll | Call::Versions => self.check_reads(),
+            Call::FindCommit | Call::ReadStream | Call::ReadAll | Call::Versions | Call::Streams => {
+                self.check_reads()
+            }
             Call::PositionAt | Call::EventIdAt => Ok(()),
         }
     }

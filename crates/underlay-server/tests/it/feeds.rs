@@ -223,6 +223,36 @@ async fn it_ends_with_the_credentials_it_was_asked_with() {
     assert!((55..=70).contains(&waited(since)), "{} s", waited(since));
 }
 
+/// Whoever signs people in before the service says who asks, in a header of its own.
+struct SignedIn;
+
+#[async_trait]
+impl Credentials for SignedIn {
+    async fn identify(&self, headers: &HeaderMap) -> Result<Principal, Denied> {
+        let name = headers.get("x-signed-in").and_then(|name| name.to_str().ok());
+        let name = name.ok_or_else(|| Denied::missing("nobody is signed in"))?;
+        Ok(Principal::new(tenant("acme")).with_actor(name).with_role(LogReaders::ROLE_DEFAULT))
+    }
+
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+}
+
+#[tokio::test]
+async fn it_lasts_whatever_header_says_who_asks() {
+    let place = Place::with(|config| config.with_credentials(SignedIn));
+    let ann = [("x-signed-in", "ann")];
+    let mut listener = Listener::follow(&place, EVENTS, &ann).await;
+    for _ in 0..2 {
+        // Who asks was looked at again by then.
+        let said = listener.next_in_time(&place).await.unwrap();
+        assert!(said.is_comment, "{said:?}");
+    }
+    place.send(post_with("/v1/account/cash/deposit", ONE, &ann)).await.ok();
+    assert_eq!(listener.data(1).await[0]["type"], "deposited");
+}
+
 #[tokio::test]
 async fn a_revoked_client_is_given_nothing_more_of_what_waits_for_it() {
     let tokens = Revocable::default();

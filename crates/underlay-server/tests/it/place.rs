@@ -17,13 +17,13 @@ use hyper::body::{Frame, SizeHint};
 use serde_json::Value;
 use tower::ServiceExt;
 use underlay_core::memory::{
-    MemoryCheckpoints, MemoryLeases, MemoryReadModels, MemorySchedules, MemorySnapshots,
+    MemoryCheckpoints, MemoryLeases, MemoryReadModels, MemorySchedules, MemorySnapshots, MemorySpans,
 };
 use underlay_core::{
     Clock, Commit, CommitId, EventStore, EventType, ExpectedVersion, Json, ManualClock, NewEvent,
     SchemaVersion, StreamName, TenantId, Timestamp,
 };
-use underlay_runtime::{Engine, EngineConfig, Ports, Registry, RunningViews, WorkPorts};
+use underlay_runtime::{Engine, EngineConfig, Ports, Registry, RunningViews, Traces, WorkPorts};
 use underlay_server::{Credentials, Denied, LogReaders, Principal, ServerConfig, bearer};
 use underlay_testkit::Over;
 
@@ -154,6 +154,21 @@ impl Place {
     }
 
     pub fn of(registry: Registry, configure: impl FnOnce(ServerConfig) -> ServerConfig) -> Self {
+        Self::of_engine(registry, EngineConfig::default(), configure)
+    }
+
+    /// A service whose traces are recorded.
+    pub fn recording(spans: &MemorySpans) -> Self {
+        let traces = Traces::recorded_by(Arc::new(spans.clone()));
+        let engine = EngineConfig { traces, ..EngineConfig::default() };
+        Self::of_engine(registry(), engine, |config| config)
+    }
+
+    fn of_engine(
+        registry: Registry,
+        engine: EngineConfig,
+        configure: impl FnOnce(ServerConfig) -> ServerConfig,
+    ) -> Self {
         let store = Over(FailingStore::default());
         let clock = Arc::new(ManualClock::new(Timestamp::now()));
         let leases = MemoryLeases::new(clock.clone());
@@ -173,7 +188,7 @@ impl Place {
             leases: Some(Arc::new(leases.clone())),
             clock: clock.clone(),
         };
-        let engine = Engine::new(ports, registry, EngineConfig::default()).unwrap();
+        let engine = Engine::new(ports, registry, engine).unwrap();
         let config = configure(ServerConfig::new("Bank").open_to(tenant("acme")));
         let contract = Some(Contract::of(engine.registry(), &config));
         let router = underlay_server::router(engine.clone(), config).unwrap();

@@ -17,6 +17,7 @@ mod poison;
 mod refusals;
 mod reopening;
 mod repeats;
+mod stream_list;
 mod streams;
 mod subject;
 mod tenants;
@@ -41,6 +42,7 @@ pub use poison::a_poison_commit_fails_alone;
 pub use refusals::{a_refusal_is_an_outcome, a_stale_refusal_is_a_conflict};
 pub use reopening::reopening_keeps_everything;
 pub use repeats::{a_repeat_gets_the_first_answer, a_reused_id_is_refused, repeats_in_flight_store_once};
+pub use stream_list::streams_are_listed_by_name;
 pub use streams::{stream_pages_follow_each_other, versions_are_read_at_one_moment};
 pub use tenants::tenants_are_separate;
 pub use times::position_at_finds_the_last_event_before;
@@ -112,6 +114,8 @@ macro_rules! event_store_cases {
                 "A commit that names another which is stored with other content is refused, and stores nothing; whichever came first, also together."
             27 a_commit_yields_to_another
                 "A commit that yields to another which is stored with the same content gets the answer of that one, and stores nothing."
+            28 streams_are_listed_by_name
+                "Pages of the list of streams follow each other in the order of names, with every stream of the tenant and the category once, and its version."
         }
     };
 }

@@ -1,7 +1,8 @@
 use async_trait::async_trait;
 use underlay_core::{
-    Commit, CommitId, Committed, Error, EventId, EventStore, LogFilter, LogPage, LogScope, Position,
-    RecordedCommit, StoreId, StreamName, StreamPage, TenantId, Timestamp, Underway, Version,
+    Category, Commit, CommitId, Committed, Error, EventId, EventStore, LogFilter, LogPage, LogScope,
+    Position, RecordedCommit, StoreId, StreamList, StreamName, StreamPage, TenantId, Timestamp, Underway,
+    Version,
 };
 
 use crate::Over;
@@ -19,6 +20,8 @@ pub enum Call {
     ReadAll,
     /// [`EventStore::versions`].
     Versions,
+    /// [`EventStore::streams`].
+    Streams,
     /// [`EventStore::head`].
     Head,
     /// [`EventStore::position_at`].
@@ -109,6 +112,20 @@ pub trait EventStoreLayer: Send + Sync + 'static {
         Ok(answer)
     }
 
+    /// [`EventStore::streams`].
+    async fn streams(
+        &self,
+        tenant: &TenantId,
+        category: Option<&Category>,
+        after: Option<&StreamName>,
+        limit: usize,
+    ) -> Result<StreamList, Error> {
+        self.before(Call::Streams).await?;
+        let answer = self.below().streams(tenant, category, after, limit).await?;
+        self.after(Call::Streams).await?;
+        Ok(answer)
+    }
+
     /// [`EventStore::head`].
     async fn head(&self) -> Result<Position, Error> {
         self.before(Call::Head).await?;
@@ -168,6 +185,15 @@ impl<L: EventStoreLayer> EventStore for Over<L> {
     }
     async fn versions(&self, tenant: &TenantId, streams: &[StreamName]) -> Result<Vec<Version>, Error> {
         self.0.versions(tenant, streams).await
+    }
+    async fn streams(
+        &self,
+        tenant: &TenantId,
+        category: Option<&Category>,
+        after: Option<&StreamName>,
+        limit: usize,
+    ) -> Result<StreamList, Error> {
+        self.0.streams(tenant, category, after, limit).await
     }
     async fn head(&self) -> Result<Position, Error> {
         self.0.head().await

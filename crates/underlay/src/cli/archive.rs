@@ -81,7 +81,7 @@ pub(super) async fn export(app: &App, matches: &ArgMatches) -> Result<(), ExitEr
         return print_json(&count);
     }
     let (commits, events) = (many(count.commits, "commit"), many(count.events, "event"));
-    Ok(writeln!(std::io::stdout().lock(), "{}: {commits}, {events}", path.display())?)
+    Ok(writeln!(super::out(), "{}: {commits}, {events}", path.display())?)
 }
 
 /// Says what of the store is not in the file, so that nobody takes the store for moved who lets it go now.
@@ -139,7 +139,7 @@ pub(super) async fn import(app: &App, matches: &ArgMatches) -> Result<(), ExitEr
         if left_out == 0 { String::new() } else { format!("; {left_out} of other tenants left out") };
     let note = if stored == 0 { ": nothing changed" } else { "" };
     Ok(writeln!(
-        std::io::stdout().lock(),
+        super::out(),
         "{}: {stored} stored, {known} already there{note}{others}",
         many(stored + known, "commit")
     )?)

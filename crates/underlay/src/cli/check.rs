@@ -58,12 +58,10 @@ pub(super) fn check_lock(service: &Service, matches: &ArgMatches) -> Result<(), 
         Err(error) => return Err(ExitError::failed(format!("{shown}: {error}"))),
     };
     match check_events_lock(service.registry(), &text).map_err(ExitError::invalid)? {
-        LockCheck::Fits => {
-            Ok(writeln!(std::io::stdout().lock(), "{shown}: every event type is as it was released")?)
-        }
+        LockCheck::Fits => Ok(writeln!(super::out(), "{shown}: every event type is as it was released")?),
         LockCheck::Grows { new, text } if update => {
             std::fs::write(path, text).map_err(|error| ExitError::failed(format!("{shown}: {error}")))?;
-            Ok(writeln!(std::io::stdout().lock(), "{shown}: added {}", new.join(", "))?)
+            Ok(writeln!(super::out(), "{shown}: added {}", new.join(", "))?)
         }
         LockCheck::Grows { new, .. } => {
             Err(ExitError::invalid(format!("{shown} lacks {}; add them with --update", new.join(", "))))

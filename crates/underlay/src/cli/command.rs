@@ -205,7 +205,7 @@ async fn submit(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
         }));
     }
     let id = submitted.command_id;
-    let mut out = std::io::stdout().lock();
+    let mut out = super::out();
     match submitted.due_at {
         _ if submitted.is_processed => writeln!(out, "command {id} has ended before; nothing was stored")?,
         Some(due_at) if submitted.repeated => writeln!(
@@ -243,7 +243,7 @@ async fn show(app: &App, key: &str) -> Result<(), ExitError> {
     if app.json {
         return print_json(&shown(&info));
     }
-    let mut out = std::io::stdout().lock();
+    let mut out = super::out();
     let mut line = |name: &str, value: String| writeln!(out, "{name:<14}{value}");
     line("command", info.command_id.to_string())?;
     line("status", info.status.word().to_owned())?;
@@ -304,7 +304,7 @@ async fn cancel(app: &App, key: &str, by: String) -> Result<(), ExitError> {
     match app.engine.cancel_command(&app.tenant, &actor, info.command_id, |_| true).await? {
         Cancelled::Cancelled(info) if app.json => print_json(&shown(&info)),
         Cancelled::Cancelled(info) => {
-            Ok(writeln!(std::io::stdout().lock(), "command {} is cancelled; it never runs", info.command_id)?)
+            Ok(writeln!(super::out(), "command {} is cancelled; it never runs", info.command_id)?)
         }
         Cancelled::TooLate(info) => Err(ExitError::invalid(format!(
             "command {} is {} already; it cannot be cancelled any more",

@@ -2,10 +2,10 @@ use std::io::Write;
 
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use underlay_core::{WorkFilter, WorkId, WorkInfo, WorkStanding};
-use underlay_runtime::LetterOrder;
+use underlay_runtime::{LetterOrder, ListedWork};
 use uuid::Uuid;
 
-use super::outbox::{Outlook, WorkLine, every_tenant, filter, filters, limit, print_work, tenant, whose};
+use super::outbox::{WorkLine, every_tenant, filter, filters, limit, print_work, tenant, whose};
 use super::pages::{after, many};
 use super::user::who;
 use super::{App, log_to_stderr, print_json};
@@ -81,7 +81,7 @@ fn died(info: &WorkInfo) -> [String; 3] {
 }
 
 async fn list(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
-    let row = |info: &WorkInfo, _: Outlook| {
+    let row = |ListedWork { info, .. }: &ListedWork| {
         let (sent, [died_at, attempts, key]) = (&info.work.sent, died(info));
         [
             info.work.id.to_string(),
@@ -121,10 +121,10 @@ async fn show(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
     let of_tenant = WorkFilter { tenant: tenant(app, matches)?, ..WorkFilter::default() };
     let found = app.engine.find_dead_letter(&of_tenant, id).await?;
     if app.json {
-        return print_json(&WorkLine::of(&found, Outlook::default()));
+        return print_json(&WorkLine::of(&ListedWork { info: found, has_ended: false, held_by: None }));
     }
     let (work, sent, [died_at, attempts, key]) = (&found.work, &found.work.sent, died(&found));
-    let mut out = std::io::stdout().lock();
+    let mut out = super::out();
     for (what, text) in [
         ("id", work.id.to_string()),
         ("tenant", work.tenant.to_string()),
@@ -144,7 +144,7 @@ async fn show(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
 }
 
 async fn settle(app: &App, matches: &ArgMatches, order: LetterOrder) -> Result<(), ExitError> {
-    let _last_lines = log_to_stderr(false);
+    let _last_lines = log_to_stderr(&app.config.settings, false);
     let done = order.done();
     if let Some(id) = id_of(matches) {
         let of_tenant = WorkFilter { tenant: tenant(app, matches)?, ..WorkFilter::default() };
@@ -189,5 +189,5 @@ fn told(app: &App, count: usize, done: &str, text: String) -> Result<(), ExitErr
     if app.json {
         return print_json(&serde_json::json!({ done: count }));
     }
-    Ok(writeln!(std::io::stdout().lock(), "{text}")?)
+    Ok(writeln!(super::out(), "{text}")?)
 }

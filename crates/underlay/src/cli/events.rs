@@ -5,9 +5,13 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use underlay_core::limits::PAGE_EVENTS_MAX;
 use underlay_core::{
-    Category, Checkpoint, Error, EventStoreExt, EventType, LogFilter, LogScope, Position, RecordedEvent,
+    Category, Checkpoint, CommitId, Direction, Error, EventStoreExt, EventType, LogFilter, LogScope,
+    Position, RecordedEvent, StreamName, Timestamp,
 };
+use underlay_runtime::{Browse, EventFilter, EventQuery};
+use uuid::Uuid;
 
+use super::moments::read_past;
 use super::shutdown::until_told;
 use super::{App, print_json, print_table};
 use crate::ExitError;
@@ -46,7 +50,7 @@ pub(super) fn command() -> clap::Command {
                 .long("follow")
                 .short('f')
                 .action(ArgAction::SetTrue)
-                .conflicts_with("limit")
+                .conflicts_with_all(["limit", "newest", "from", "until"])
                 .help(
                     "Print what happens as it happens, until ctrl-c; from now on, where --after does not say",
                 ),
@@ -58,19 +62,89 @@ pub(super) fn command() -> clap::Command {
                 .value_name("CATEGORY")
                 .help("Print only events of streams of this category"),
         )
+        .arg(
+            Arg::new("stream")
+                .long("stream")
+                .value_name("STREAM")
+                .value_parser(value_parser!(StreamName))
+                .help("Print only events of this stream"),
+        )
+        .arg(Arg::new("actor").long("actor").value_name("NAME").help("Print only what this actor has done"))
+        .arg(
+            Arg::new("correlation")
+                .long("correlation")
+                .value_name("ID")
+                .value_parser(value_parser!(Uuid))
+                .help("Print only what followed from one request, by its correlation id"),
+        )
+        .arg(
+            Arg::new("command")
+                .long("command")
+                .value_name("ID")
+                .value_parser(value_parser!(Uuid))
+                .help("Print only events of one command, by its id"),
+        )
+        .arg(moment("from").help("Print only events recorded then or later: a time, or how long ago, such as 2h"))
+        .arg(moment("until").help("Print only events recorded then or earlier: a time, or how long ago"))
+        .arg(
+            Arg::new("newest")
+                .long("newest")
+                .action(ArgAction::SetTrue)
+                .help("Print the newest first; --after is the position they come before"),
+        )
+        .after_help(
+            "There is no index on actors, correlations and commands: the log is looked through for them, from one end to \
+             the other. --from and --until make that short.",
+        )
+}
+
+fn moment(name: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name("TIME")
+}
+
+/// The position that `--after` names; none where nobody has said one.
+fn after_of(matches: &ArgMatches) -> Option<Position> {
+    let says = matches.value_source("after") != Some(ValueSource::DefaultValue);
+    matches.get_one("after").copied().filter(|_| says)
+}
+
+fn filter_of(matches: &ArgMatches) -> Result<EventFilter, ExitError> {
+    let mut log = LogFilter::default();
+    if let Some(event_type) = matches.get_one::<String>("type") {
+        log.event_types.push(EventType::new(event_type)?);
+    }
+    if let Some(category) = matches.get_one::<String>("category") {
+        log.categories.push(Category::new(category)?);
+    }
+    Ok(EventFilter {
+        log,
+        stream: matches.get_one("stream").cloned(),
+        actor: matches.get_one("actor").cloned(),
+        correlation_id: matches.get_one("correlation").copied(),
+        command_id: matches.get_one("command").copied().map(CommitId),
+    })
+}
+
+fn query_of(matches: &ArgMatches, filter: EventFilter, now: Timestamp) -> Result<EventQuery, ExitError> {
+    let moment = |name: &str| {
+        let text = matches.get_one::<String>(name);
+        let read = |text: &String| {
+            read_past(text, now).ok_or_else(|| {
+                ExitError::invalid(format!(
+                    "--{name} {text} is no time; write one as 2026-01-31T12:00:00Z, or how long ago, as 30m, 2h or 7d"
+                ))
+            })
+        };
+        text.map(read).transpose()
+    };
+    let order = if matches.get_flag("newest") { Direction::Descending } else { Direction::Ascending };
+    Ok(EventQuery { filter, from: moment("from")?, until: moment("until")?, order, after: after_of(matches) })
 }
 
 pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
-    let mut filter = LogFilter::default();
-    if let Some(event_type) = matches.get_one::<String>("type") {
-        filter.event_types.push(EventType::new(event_type)?);
-    }
-    if let Some(category) = matches.get_one::<String>("category") {
-        filter.categories.push(Category::new(category)?);
-    }
+    let filter = filter_of(matches)?;
     if matches.get_flag("follow") {
-        let says = matches.value_source("after") != Some(ValueSource::DefaultValue);
-        let after = matches.get_one("after").copied().filter(|_| says);
+        let after = after_of(matches);
         return until_told(|told| async move {
             tokio::select! {
                 () = told.wait() => Ok(()),
@@ -79,22 +153,18 @@ pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError
         })
         .await;
     }
-    let mut after = matches.get_one("after").copied().unwrap_or(Position::START);
+    let query = query_of(matches, filter, app.engine.clock().now())?;
     let mut left: u64 = matches.get_one("limit").copied().unwrap_or(100);
-    let scope = LogScope::Tenant(app.tenant.clone());
+    let mut browse = Browse::begin(&*app.store, &app.tenant, query).await?;
     let mut events: Vec<RecordedEvent> = Vec::new();
-    while left > 0 {
+    while left > 0 && !browse.is_over() {
         let limit = usize::try_from(left).unwrap_or(usize::MAX).min(PAGE_EVENTS_MAX);
-        let page = app.store.read_all(&scope, after, &filter, limit).await?;
-        left = left.saturating_sub(page.events.len() as u64);
-        after = page.scanned_to;
+        let found = browse.next(&*app.store, limit).await?;
+        left = left.saturating_sub(found.len() as u64);
         if app.json {
-            page.events.iter().try_for_each(print_json)?;
+            found.iter().try_for_each(print_json)?;
         } else {
-            events.extend(page.events);
-        }
-        if page.at_head {
-            break;
+            events.extend(found);
         }
     }
     if app.json {
@@ -114,11 +184,11 @@ pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError
 
 /// Prints what happens in the tenant. A store that does not answer is asked again; where an older copy of the log was
 /// restored, what was printed is not in it, and following ends.
-async fn follow(app: &App, filter: &LogFilter, after: Option<Position>) -> Result<(), ExitError> {
+async fn follow(app: &App, filter: &EventFilter, after: Option<Position>) -> Result<(), ExitError> {
     let (store, clock) = (&app.store, app.engine.clock());
     let mut wakeup = app.engine.wakeups().subscribe();
     let scope = LogScope::Tenant(app.tenant.clone());
-    let start = Checkpoint::start(store.store_id());
+    let (start, of_log) = (Checkpoint::start(store.store_id()), filter.of_log());
     let after = match after {
         Some(after) => after,
         None => store.head().await?,
@@ -130,7 +200,7 @@ async fn follow(app: &App, filter: &LogFilter, after: Option<Position>) -> Resul
     let mut place = Checkpoint { position: after, event_id, ..start };
     loop {
         let read = async {
-            let page = store.read_all(&scope, place.position, filter, FOLLOWED_EVENTS_MAX).await?;
+            let page = store.read_all(&scope, place.position, &of_log, FOLLOWED_EVENTS_MAX).await?;
             if page.scanned_to == place.position {
                 store.check_checkpoint("events --follow", &place, "begin again without --after").await?;
                 return Ok((page, place.event_id));
@@ -140,7 +210,8 @@ async fn follow(app: &App, filter: &LogFilter, after: Option<Position>) -> Resul
         };
         match read.await {
             Ok((page, event_id)) => {
-                page.events.iter().try_for_each(|event| print_followed(app, event))?;
+                let mut meant = page.events.iter().filter(|event| filter.allows(event));
+                meant.try_for_each(|event| print_followed(app, event))?;
                 place = Checkpoint { position: page.scanned_to, event_id, ..start };
                 if page.at_head {
                     tokio::select! {
@@ -165,5 +236,5 @@ fn print_followed(app: &App, event: &RecordedEvent) -> Result<(), ExitError> {
     }
     let RecordedEvent { position, stream, version, event_type, payload, .. } = event;
     let payload = payload.text().as_str();
-    Ok(writeln!(std::io::stdout().lock(), "{position}  {stream}  {version}  {event_type}  {payload}")?)
+    Ok(writeln!(super::out(), "{position}  {stream}  {version}  {event_type}  {payload}")?)
 }

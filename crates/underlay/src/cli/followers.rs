@@ -39,5 +39,5 @@ pub(super) fn print_problem(
 ) -> Result<(), ExitError> {
     let Some(problem) = problem else { return Ok(()) };
     let since = stop.map(|stop| format!(" since {}", stop.since)).unwrap_or_default();
-    Ok(writeln!(std::io::stdout().lock(), "{name} is {status}{since}: {problem}")?)
+    Ok(writeln!(super::out(), "{name} is {status}{since}: {problem}")?)
 }

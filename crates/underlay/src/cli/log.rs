@@ -22,7 +22,11 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use underlay_core::{Clock as _, SystemClock};
 use underlay_server::ACCESS_LOG_TARGET;
+
+use super::json_lines::{JsonFields, JsonLines, json_line};
+use crate::config::{LogFormat, Settings};
 
 /// Lines that were logged and not written yet.
 const LINES_WAITING_MAX: usize = 8_192;
@@ -35,13 +39,19 @@ const LAST_LINES_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Writes the log of this program to standard error, with a line for every request where it is asked for, until what it
 /// gives is dropped.
-pub(super) fn log_to_stderr(has_access_log: bool) -> LastLines {
+pub(super) fn log_to_stderr(settings: &Settings, has_access_log: bool) -> LastLines {
     let access = if has_access_log { LevelFilter::INFO } else { LevelFilter::OFF };
     let wanted = Targets::new().with_default(LevelFilter::WARN).with_target(ACCESS_LOG_TARGET, access);
-    let (lines, last) = Lines::to(io::stderr(), LINES_WAITING_MAX);
+    let (lines, last) = Lines::to(io::stderr(), LINES_WAITING_MAX, settings.log_format);
     let written = tracing_subscriber::fmt().with_max_level(LevelFilter::INFO).with_writer(lines);
     // A program that embeds the service may have set its own.
-    let _set_before = written.finish().with(wanted).try_init();
+    let _set_before = match settings.log_format {
+        LogFormat::Text => written.finish().with(wanted).try_init(),
+        LogFormat::Json => {
+            let lines = JsonLines::at(|| SystemClock.now());
+            written.fmt_fields(JsonFields).event_format(lines).finish().with(wanted).try_init()
+        }
+    };
     last
 }
 
@@ -63,18 +73,18 @@ struct Lines {
 pub(super) struct LastLines(SyncSender<Told>);
 
 impl Lines {
-    fn to(sink: impl Write + Send + 'static, waiting_max: usize) -> (Self, LastLines) {
+    fn to(sink: impl Write + Send + 'static, waiting_max: usize, format: LogFormat) -> (Self, LastLines) {
         let (queue, lines) = sync_channel(waiting_max);
         let left_out = Arc::new(AtomicU64::new(0));
         let counted = left_out.clone();
-        std::thread::spawn(move || write(sink, &lines, &counted));
+        std::thread::spawn(move || write(sink, &lines, &counted, format));
         (Self { queue: queue.clone(), left_out }, LastLines(queue))
     }
 }
 
 /// Writes lines as they come. Where they come one upon the other, those of a moment are written at once: a service that
 /// is asked much has a line for every request, and to be woken for each costs more than to write it.
-fn write(mut sink: impl Write, lines: &Receiver<Told>, left_out: &AtomicU64) {
+fn write(mut sink: impl Write, lines: &Receiver<Told>, left_out: &AtomicU64, format: LogFormat) {
     let mut text = Vec::new();
     while let Ok(first) = lines.recv() {
         let mut next = Some(first);
@@ -84,12 +94,7 @@ fn write(mut sink: impl Write, lines: &Receiver<Told>, left_out: &AtomicU64) {
                 Told::Line(line) => {
                     match left_out.swap(0, Ordering::Relaxed) {
                         0 => {}
-                        count => text.extend_from_slice(
-                            format!(
-                                "{count} lines of the access log were left out: it was not read in time\n"
-                            )
-                            .as_bytes(),
-                        ),
+                        count => text.extend_from_slice(lines_left_out(count, format).as_bytes()),
                     }
                     text.extend_from_slice(&line);
                     count += 1;
@@ -105,6 +110,15 @@ fn write(mut sink: impl Write, lines: &Receiver<Told>, left_out: &AtomicU64) {
         if count > 1 {
             std::thread::sleep(GATHERED_FOR);
         }
+    }
+}
+
+/// The line that says how many were left out.
+fn lines_left_out(count: u64, format: LogFormat) -> String {
+    let told = format!("{count} lines of the access log were left out: it was not read in time");
+    match format {
+        LogFormat::Text => format!("{told}\n"),
+        LogFormat::Json => json_line(SystemClock.now(), "WARN", ACCESS_LOG_TARGET, &told),
     }
 }
 
@@ -192,7 +206,7 @@ mod tests {
         let (came, arrived) = channel();
         let (let_go, may) = channel();
         let written = Arc::new(Mutex::new(Vec::new()));
-        let (lines, last) = Lines::to(Slow { came, may, written: written.clone() }, 4);
+        let (lines, last) = Lines::to(Slow { came, may, written: written.clone() }, 4, LogFormat::Text);
         let line = |text: &str, may_be_left_out| {
             Line { lines: &lines, may_be_left_out }.write_all(text.as_bytes()).unwrap();
         };

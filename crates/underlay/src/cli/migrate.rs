@@ -41,7 +41,7 @@ pub(super) async fn run(
     if matches.get_flag("json") {
         return print_json(&serde_json::json!({ "applied": applied, "granted": login }));
     }
-    let mut out = std::io::stdout().lock();
+    let mut out = super::out();
     if applied.is_empty() {
         writeln!(out, "the schema is up to date: nothing changed")?;
     } else {

@@ -10,6 +10,7 @@ mod duties;
 mod events;
 mod followers;
 mod help;
+mod json_lines;
 mod log;
 mod migrate;
 mod moments;
@@ -42,8 +43,9 @@ use underlay_runtime::Engine;
 
 use self::credentials::Door;
 use self::log::log_to_stderr;
-use self::print::{or_dash, print_json, print_list, print_table};
+use self::print::{ForPeople, or_dash, out, print_json, print_list, print_table};
 use crate::config::{Catalogue, Config, FILE, Key, Sources};
+use crate::telemetry::Telemetry;
 use crate::{Exit, ExitError, Links, Service, Store};
 
 /// Names of files told to who named one that is not there.
@@ -124,7 +126,7 @@ pub(crate) fn main(service: &Service, args: impl IntoIterator<Item = OsString>) 
 fn complain(error: &ExitError) -> Exit {
     if error.exit != Exit::Done {
         // Where standard error is gone too, the exit code is all that is left to say.
-        let _unheard = writeln!(std::io::stderr().lock(), "error: {error}");
+        let _unheard = writeln!(ForPeople(std::io::stderr().lock()), "error: {error}");
     }
     error.exit
 }
@@ -265,9 +267,15 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
     for (name, address) in &service.rows {
         store = store.with_rows(name, adapters.open(address, &OptionValues::new()).await?)?;
     }
+    let telemetry = match name {
+        "serve" | "worker" => {
+            Telemetry::begin(&config.settings.telemetry, &service.name, |name| std::env::var(name).ok())?
+        }
+        _ => Telemetry::none(),
+    };
     let app = App {
         name: service.name.clone(),
-        engine: service.open_as(&store, config.settings.engine.clone())?,
+        engine: service.open_as(&store, telemetry.of_engine(config.settings.engine.clone()))?,
         store: store.clone(),
         tenant: config.settings.tenant()?,
         json: matches.get_flag("json"),
@@ -301,6 +309,7 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
         return done;
     }
     let closed = store.close().await;
+    telemetry.end().await;
     done?;
     Ok(closed?)
 }

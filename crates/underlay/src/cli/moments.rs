@@ -25,6 +25,14 @@ pub(super) fn read_moment(text: &str, now: Timestamp) -> Option<Timestamp> {
     }
 }
 
+/// Reads a time, or how long ago.
+pub(super) fn read_past(text: &str, now: Timestamp) -> Option<Timestamp> {
+    match read_span(text) {
+        Some(span) => now.checked_sub(span).ok(),
+        None => text.parse().ok(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,5 +50,8 @@ mod tests {
         {
             assert_eq!(moment(wrong), None, "{wrong}");
         }
+        let past = |text| read_past(text, now).map(Timestamp::as_second);
+        assert_eq!((past("1h"), past("1970-01-02T00:00:00Z")), (Some(-3_600), Some(86_400)));
+        assert_eq!((past("-1h"), past("9999999999999d")), (None, None));
     }
 }

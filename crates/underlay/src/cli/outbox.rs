@@ -1,8 +1,8 @@
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use serde::Serialize;
 use underlay_core::limits::WORK_PAGE_MAX;
-use underlay_core::{TenantId, Timestamp, WorkFilter, WorkId, WorkInfo, WorkKind, WorkStanding};
-use underlay_runtime::{Holders, QueueStanding};
+use underlay_core::{TenantId, Timestamp, WorkFilter, WorkId, WorkKind, WorkStanding};
+use underlay_runtime::{ListedWork, QueueStanding};
 
 use super::pages::{after, after_of, tell_more};
 use super::{App, or_dash, print_json, print_list, print_table};
@@ -166,17 +166,8 @@ pub(super) struct WorkLine<'a> {
     payload: &'a str,
 }
 
-/// What is to become of a piece of work that waits.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Outlook {
-    /// It is a command of which nothing comes any more.
-    has_ended: bool,
-    /// The dead letter that it stands behind.
-    held_by: Option<WorkId>,
-}
-
 impl<'a> WorkLine<'a> {
-    pub(super) fn of(info: &'a WorkInfo, Outlook { has_ended, held_by }: Outlook) -> Self {
+    pub(super) fn of(ListedWork { info, has_ended, held_by }: &'a ListedWork) -> Self {
         let (work, sent) = (&info.work, &info.work.sent);
         Self {
             work_id: work.id.to_string(),
@@ -188,8 +179,8 @@ impl<'a> WorkLine<'a> {
             name: &sent.name,
             version: sent.version.0,
             standing: &info.standing,
-            has_ended,
-            held_by,
+            has_ended: *has_ended,
+            held_by: *held_by,
             attempts: work.attempts,
             last_error: work.last_error.as_deref(),
             due_at: sent.due_at,
@@ -207,27 +198,20 @@ pub(super) async fn print_work<const COLUMNS: usize>(
     filter: &WorkFilter,
     matches: &ArgMatches,
     headings: [&str; COLUMNS],
-    row: impl Fn(&WorkInfo, Outlook) -> [String; COLUMNS],
+    row: impl Fn(&ListedWork) -> [String; COLUMNS],
 ) -> Result<(), ExitError> {
-    let queue = app.engine.queue()?;
     let (mut after, mut left, mut rows) = (Some(after_of(matches)), limit_of(matches), Vec::new());
-    let mut holders = Holders::default();
     while let Some(place) = after.filter(|_| left > 0) {
-        let page = queue.list_work(filter, place, left).await?;
-        for info in &page.work {
-            let waits = info.standing == WorkStanding::Later;
-            let outlook = Outlook {
-                has_ended: waits && app.engine.has_ended(&info.work).await?,
-                held_by: app.engine.find_holder(info, &mut holders).await?,
-            };
+        let page = app.engine.list_work(filter, place, left).await?;
+        for listed in &page.work {
             if app.json {
-                print_json(&WorkLine::of(info, outlook))?;
+                print_json(&WorkLine::of(listed))?;
             } else {
-                rows.push(row(info, outlook).to_vec());
+                rows.push(row(listed).to_vec());
             }
         }
         left -= page.work.len();
-        after = page.next();
+        after = page.next;
     }
     if !app.json {
         print_table(&headings, rows)?;
@@ -238,10 +222,10 @@ pub(super) async fn print_work<const COLUMNS: usize>(
 }
 
 async fn list(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
-    let row = |info: &WorkInfo, Outlook { has_ended, held_by }: Outlook| {
+    let row = |ListedWork { info, has_ended, held_by }: &ListedWork| {
         let sent = &info.work.sent;
         let standing = match &info.standing {
-            WorkStanding::Later if has_ended => format!("has ended, gone at {}", or_dash(sent.due_at)),
+            WorkStanding::Later if *has_ended => format!("has ended, gone at {}", or_dash(sent.due_at)),
             WorkStanding::Ready => "ready".to_owned(),
             WorkStanding::Later => sent.due_at.map_or_else(|| "later".to_owned(), |due| format!("due {due}")),
             WorkStanding::Behind => match held_by {

@@ -58,7 +58,7 @@ pub(super) fn tell_more(
         let _unread = writeln!(std::io::stderr().lock(), "{told}");
         return Ok(());
     }
-    Ok(writeln!(std::io::stdout().lock(), "{told}")?)
+    Ok(writeln!(super::out(), "{told}")?)
 }
 
 /// A word as a shell takes it.

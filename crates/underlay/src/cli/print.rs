@@ -6,7 +6,7 @@
 //! For people a table is as wide as the terminal: what is longest is cut first, and what is short, as an id or a time, stays whole. Where
 //! the answer goes to a file or to another program nothing is cut. What a terminal would take for an order of its own is written out.
 
-use std::io::Write;
+use std::io::{self, StdoutLock, Write};
 
 use console::{Term, measure_text_width, truncate_str};
 
@@ -17,9 +17,33 @@ const CELL_WIDTH_KEPT: usize = 40;
 /// What stands in the place of what was cut.
 const ELLIPSIS: &str = "…";
 
+/// Standard output for people.
+pub(super) fn out() -> ForPeople<StdoutLock<'static>> {
+    ForPeople(io::stdout().lock())
+}
+
+/// Writes lines in which nothing moves a cursor or changes a colour, whatever of what is stored stands in them.
+pub(super) struct ForPeople<W>(pub(super) W);
+
+impl<W: Write> Write for ForPeople<W> {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        for (number, line) in String::from_utf8_lossy(text).split('\n').enumerate() {
+            if number > 0 {
+                self.0.write_all(b"\n")?;
+            }
+            self.0.write_all(one_line(line).as_bytes())?;
+        }
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
 /// Writes one JSON value on a line of its own.
 pub(super) fn print_json(value: &(impl serde::Serialize + ?Sized)) -> Result<(), ExitError> {
-    let mut out = std::io::stdout().lock();
+    let mut out = io::stdout().lock();
     serde_json::to_writer(&mut out, value)?;
     Ok(writeln!(out)?)
 }
@@ -36,7 +60,7 @@ pub(super) fn or_dash(value: Option<impl ToString>) -> String {
 
 /// Writes a table for people: a line of headings, then the rows.
 pub(super) fn print_table(headings: &[&str], rows: Vec<Vec<String>>) -> Result<(), ExitError> {
-    Ok(writeln!(std::io::stdout().lock(), "{}", table(headings, rows, terminal_width()))?)
+    Ok(writeln!(io::stdout().lock(), "{}", table(headings, rows, terminal_width()))?)
 }
 
 /// The columns of the terminal that the answer goes to; none where it goes elsewhere.
@@ -128,6 +152,10 @@ mod tests {
         assert_eq!(told.lines().count(), 2, "{told}");
         assert!(!told.contains(['\u{1b}', '\u{9b}', '\t']), "{told:?}");
         assert!(told.contains(r"a\nb\u{1b}[31m\u{9b}2J\tc"), "{told}");
+        let mut lines = ForPeople(Vec::new());
+        writeln!(lines, "verified for {}\nand {}", "ann\u{1b}[2J", "水\u{9b}\u{7f}").unwrap();
+        let told = String::from_utf8(lines.0).unwrap();
+        assert_eq!(told, "verified for ann\\u{1b}[2J\nand 水\\u{9b}\\u{7f}\n");
     }
 
     #[test]

@@ -151,7 +151,7 @@ async fn show(app: &App, process: &str, instance: &str) -> Result<(), ExitError>
     }
     let is_stuck = !shown.dead_letters.is_empty() || shown.commands.iter().any(|one| one.held_by.is_some());
     let word = standing(is_stuck, shown.is_finished, shown.ended_as.as_deref());
-    let mut out = std::io::stdout().lock();
+    let mut out = super::out();
     let ProcessInstance { stream, version, .. } = &shown;
     let steps = many(version.0, "step");
     writeln!(
@@ -235,7 +235,7 @@ async fn retry(app: &App, process: &str) -> Result<(), ExitError> {
         }
         false => format!("process {process} is not stopped"),
     };
-    Ok(writeln!(std::io::stdout().lock(), "{text}")?)
+    Ok(writeln!(super::out(), "{text}")?)
 }
 
 async fn restart(app: &App, process: &str, from: &str) -> Result<(), ExitError> {
@@ -245,7 +245,7 @@ async fn restart(app: &App, process: &str, from: &str) -> Result<(), ExitError> 
         return print_json(&serde_json::json!({ "process": process, "position": position }));
     }
     let text = format!("process {process} follows the log after position {position}");
-    Ok(writeln!(std::io::stdout().lock(), "{text}")?)
+    Ok(writeln!(super::out(), "{text}")?)
 }
 
 #[cfg(test)]

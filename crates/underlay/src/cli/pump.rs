@@ -72,7 +72,7 @@ async fn retry(app: &App, pump: &str) -> Result<(), ExitError> {
     } else {
         "nothing had stopped it".to_owned()
     };
-    Ok(writeln!(std::io::stdout().lock(), "pump {pump}: {text}")?)
+    Ok(writeln!(super::out(), "pump {pump}: {text}")?)
 }
 
 async fn rewind(app: &App, pump: &str, to: RewindTo) -> Result<(), ExitError> {
@@ -80,8 +80,5 @@ async fn rewind(app: &App, pump: &str, to: RewindTo) -> Result<(), ExitError> {
     if app.json {
         return print_json(&serde_json::json!({ "pump": pump, "position": position }));
     }
-    Ok(writeln!(
-        std::io::stdout().lock(),
-        "pump {pump} stands at position {position}, and goes on from there"
-    )?)
+    Ok(writeln!(super::out(), "pump {pump} stands at position {position}, and goes on from there")?)
 }

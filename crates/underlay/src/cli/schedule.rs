@@ -89,7 +89,7 @@ async fn add(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
         return print_json(&put);
     }
     let next = put.next_due_at.map_or_else(|| "never".to_owned(), |next| next.to_string());
-    Ok(writeln!(std::io::stdout().lock(), "schedule {:?} is put, and due next at {next}", put.name)?)
+    Ok(writeln!(super::out(), "schedule {:?} is put, and due next at {next}", put.name)?)
 }
 
 async fn remove(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
@@ -101,7 +101,7 @@ async fn remove(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
     if app.json {
         return print_json(&serde_json::json!({ "name": name, "removed": true }));
     }
-    Ok(writeln!(std::io::stdout().lock(), "schedule {name:?} is removed")?)
+    Ok(writeln!(super::out(), "schedule {name:?} is removed")?)
 }
 
 async fn list(app: &App) -> Result<(), ExitError> {

@@ -24,7 +24,7 @@ pub(super) fn command() -> clap::Command {
 }
 
 pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
-    let _last_lines = log_to_stderr(app.config.settings.server.access_log);
+    let _last_lines = log_to_stderr(&app.config.settings, app.config.settings.server.access_log);
     // Without a command there is no such option.
     let is_only_http = matches!(matches.try_get_one::<String>("only"), Ok(Some(_)));
     if is_only_http {
@@ -85,7 +85,7 @@ pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError
 /// How it ended, for whoever reads it.
 fn ended(served: std::io::Result<()>) -> Result<(), ExitError> {
     served.map_err(|error| ExitError::failed(format!("serving ended: {error}")))?;
-    Ok(writeln!(std::io::stdout().lock(), "stopped")?)
+    Ok(writeln!(super::out(), "stopped")?)
 }
 
 /// Refuses to leave the work to others where there can be none.
@@ -147,7 +147,7 @@ fn announce(app: &App, address: &str, tls: Option<&str>, is_only_http: bool) -> 
         Some(example) => format!("curl {who}--json '{}' {address}/v1/{}", example.body, example.target),
         None => format!("curl {who}{address}/v1/views"),
     };
-    let mut out = std::io::stdout().lock();
+    let mut out = super::out();
     writeln!(out, "{} is listening on {address}", app.name)?;
     writeln!(out, "  database {}", app.database)?;
     if let Some(tls) = tls {

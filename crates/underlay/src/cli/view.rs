@@ -7,7 +7,6 @@ use underlay_runtime::{Engine, Retried, ViewStanding};
 
 use super::followers::print_problem;
 use super::user::who;
-use super::view_orders::status_of;
 use super::{App, or_dash, print_json, print_list, print_table, view_orders};
 use crate::ExitError;
 
@@ -154,7 +153,7 @@ async fn status(app: &App) -> Result<(), ExitError> {
         for skipped in &view.skipped {
             let SkippedEvent { event, by, why, at } = skipped;
             let text = format!("{by} skipped position {} of tenant {} at {at}", event.position, event.tenant);
-            writeln!(std::io::stdout().lock(), "{}: {text}: {why}", view.view)?;
+            writeln!(super::out(), "{}: {text}: {why}", view.view)?;
         }
     }
     Ok(())
@@ -167,7 +166,7 @@ async fn retry(app: &App, view: &str) -> Result<(), ExitError> {
     }
     let text = match &retried {
         Retried::NotStopped { position } => {
-            let status = status_of(&app.engine, view).await?;
+            let status = app.engine.view_standing(view).await?.status;
             format!("it is not stopped; it is {status}, at position {position}")
         }
         Retried::WentOn { position } => {
@@ -203,7 +202,7 @@ async fn retry(app: &App, view: &str) -> Result<(), ExitError> {
             )));
         }
     };
-    if app.json { Ok(()) } else { Ok(writeln!(std::io::stdout().lock(), "view {view}: {text}")?) }
+    if app.json { Ok(()) } else { Ok(writeln!(super::out(), "view {view}: {text}")?) }
 }
 
 async fn skip(app: &App, view: &str, matches: &ArgMatches) -> Result<(), ExitError> {
@@ -214,7 +213,7 @@ async fn skip(app: &App, view: &str, matches: &ArgMatches) -> Result<(), ExitErr
     if app.json {
         return print_json(&skipped);
     }
-    let mut out = std::io::stdout().lock();
+    let mut out = super::out();
     writeln!(out, "view {view} passes over the event at position {position} of {}", skipped.event.tenant)?;
     Ok(writeln!(out, "`{} view retry {view}` says how far it comes without it", app.name)?)
 }
@@ -227,7 +226,7 @@ async fn revert(app: &App, view: &str) -> Result<(), ExitError> {
     let text = format!(
         "view {view}: generation {generation} is read again, and is brought up to date from where it stood"
     );
-    Ok(writeln!(std::io::stdout().lock(), "{text}")?)
+    Ok(writeln!(super::out(), "{text}")?)
 }
 
 async fn discard(app: &App, view: &str, matches: &ArgMatches) -> Result<(), ExitError> {
@@ -240,7 +239,7 @@ async fn discard(app: &App, view: &str, matches: &ArgMatches) -> Result<(), Exit
         [one] => format!("generation {one} is given up"),
         more => format!("{} generations are given up", more.len()),
     };
-    Ok(writeln!(std::io::stdout().lock(), "view {view}: {text}")?)
+    Ok(writeln!(super::out(), "view {view}: {text}")?)
 }
 
 async fn parked(app: &App, view: &str) -> Result<(), ExitError> {

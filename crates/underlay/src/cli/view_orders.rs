@@ -5,10 +5,9 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use clap::ArgMatches;
-use underlay_core::{Error, Timestamp};
+use underlay_core::Timestamp;
 use underlay_runtime::{
-    Engine, FollowerStatus, OrderRequest, OrderStanding, OrderState, RebuildFrom, RowDifference, Verified,
-    ViewOrder, ViewTask,
+    OrderRequest, OrderStanding, OrderState, RebuildFrom, RowDifference, Verified, ViewOrder, ViewTask,
 };
 
 use super::user::who;
@@ -23,12 +22,12 @@ const TOLD_INTERVAL_ELSEWHERE: Duration = Duration::from_secs(5);
 pub(super) async fn rebuild(app: &App, view: &str, matches: &ArgMatches) -> Result<(), ExitError> {
     let from = if matches.get_flag("anew") { RebuildFrom::Start } else { RebuildFrom::WhereItWas };
     let Some(order) = carry_out(app, view, ViewTask::Rebuild, from, matches).await? else { return Ok(()) };
-    let (generation, status) = (order.generation, status_of(&app.engine, view).await?);
+    let (generation, status) = (order.generation, app.engine.view_standing(view).await?.status);
     if app.json {
         let rebuilt = serde_json::json!({ "view": view, "generation": generation, "status": status });
         return print_json(&rebuilt);
     }
-    let mut out = std::io::stdout().lock();
+    let mut out = super::out();
     let number = or_dash(generation);
     writeln!(out, "view {view} is rebuilt: generation {number} is read now, and the view is {status}")?;
     Ok(writeln!(out, "`{} view revert {view}` brings back the one before", app.name)?)
@@ -54,7 +53,7 @@ pub(super) async fn verify(app: &App, view: &str, matches: &ArgMatches) -> Resul
         ViewTask::Repair => {
             let text =
                 format!("view {view} is repaired; `{name} view revert {view}` brings back the rows before");
-            Ok(writeln!(std::io::stdout().lock(), "{text}")?)
+            Ok(writeln!(super::out(), "{text}")?)
         }
         _ => Err(ExitError::failed(format!(
             "the rows of view {view} are not what its events say; `{name} view rebuild {view}` swaps in the rows that \
@@ -74,7 +73,7 @@ pub(super) async fn cancel(app: &App, view: &str, matches: &ArgMatches) -> Resul
         cancelled.order.task.doing(),
         app.name
     );
-    Ok(writeln!(std::io::stdout().lock(), "{text}")?)
+    Ok(writeln!(super::out(), "{text}")?)
 }
 
 /// Prints how far the orders are that stand, and how those ended that were given last.
@@ -110,14 +109,7 @@ pub(super) fn print_order(view: &str, standing: &OrderStanding) -> Result<(), Ex
             format!("is to be {doing} for {by} since {at}, {who}: {}", progress_of(standing))
         }
     };
-    Ok(writeln!(std::io::stdout().lock(), "{view} {told}")?)
-}
-
-/// The word for where a view stands now.
-pub(super) async fn status_of(engine: &Engine, view: &str) -> Result<FollowerStatus, Error> {
-    let views = engine.view_standings_now().await?.views;
-    let standing = views.into_iter().find(|standing| standing.view == view);
-    standing.map(|standing| standing.status).ok_or_else(|| Error::NotFound(format!("view {view}")))
+    Ok(writeln!(super::out(), "{view} {told}")?)
 }
 
 /// Orders something and carries it out here; none where it is left to others.
@@ -152,7 +144,7 @@ async fn carry_out(
                 order.task.doing(),
                 app.name
             );
-            writeln!(std::io::stdout().lock(), "{text}")?;
+            writeln!(super::out(), "{text}")?;
         }
         return Ok(None);
     }
@@ -267,7 +259,7 @@ fn print_verified(view: &str, verified: &Verified) -> Result<(), ExitError> {
         let headings = ["tenant", "key", "column", "served", "expected", "at position"];
         print_table(&headings, verified.first.iter().map(row).collect())?;
     }
-    let mut out = std::io::stdout().lock();
+    let mut out = super::out();
     for alteration in &verified.alterations {
         writeln!(out, "view {view}: its table was altered by hand: {alteration}")?;
     }
@@ -275,10 +267,11 @@ fn print_verified(view: &str, verified: &Verified) -> Result<(), ExitError> {
         writeln!(out, "view {view}: its rows cannot be read: {unreadable}")?;
     }
     let Verified { rows, changed, missing, extra, .. } = verified;
+    let compared = if *rows == 1 { "row was compared" } else { "rows were compared" };
     Ok(writeln!(
         out,
-        "view {view}: {rows} rows were compared; {changed} hold something else, {missing} are missing, {extra} should \
-         not be there"
+        "view {view}: {rows} {compared}; {changed} with another content, {missing} missing, {extra} that should not \
+         be there"
     )?)
 }
 

@@ -12,7 +12,7 @@ pub(super) fn command() -> clap::Command {
 }
 
 pub(super) async fn run(app: &App) -> Result<(), ExitError> {
-    let _last_lines = log_to_stderr(false);
+    let _last_lines = log_to_stderr(&app.config.settings, false);
     warn_of_links(app);
     until_told(|told| async move {
         let duties = Duties::begin(&app.engine, true).await?;
@@ -22,7 +22,7 @@ pub(super) async fn run(app: &App) -> Result<(), ExitError> {
             never = forget(app) => match never {},
         }
         duties.end(&app.engine).await;
-        Ok(writeln!(std::io::stdout().lock(), "stopped")?)
+        Ok(writeln!(super::out(), "stopped")?)
     })
     .await
 }
@@ -30,7 +30,7 @@ pub(super) async fn run(app: &App) -> Result<(), ExitError> {
 fn announce(app: &App) -> Result<(), ExitError> {
     let registry = app.engine.registry();
     let names = |names: Vec<String>| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-    let mut out = std::io::stdout().lock();
+    let mut out = super::out();
     writeln!(out, "{} works", app.name)?;
     writeln!(out, "  database {}", app.database)?;
     writeln!(out, "  views    {}", names(registry.views().into_iter().map(|view| view.name).collect()))?;

@@ -43,7 +43,7 @@ pub(crate) use catalogue::{Catalogue, Key};
 pub(crate) use credentials::CredentialsConfig;
 pub(crate) use mistakes::{Mistake, Mistakes};
 pub(crate) use own::OwnOptions;
-pub(crate) use settings::Settings;
+pub(crate) use settings::{LogFormat, Settings};
 pub(crate) use sources::{FILE, Sources};
 
 use crate::Adapters;

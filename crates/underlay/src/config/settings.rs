@@ -1,5 +1,5 @@
 use underlay_core::limits::LEASE_SECONDS_MAX;
-use underlay_core::options::{ConfigOption, Configurable, Options, Place};
+use underlay_core::options::{ConfigOption, Configurable, Options, Place, TextValue};
 use underlay_core::{Error, TenantId};
 use underlay_runtime::EngineConfig;
 use underlay_server::{ServeLimits, ServerConfig, check_host_name, check_origin};
@@ -8,6 +8,7 @@ use super::OwnOptions;
 use super::credentials::CredentialsConfig;
 use super::tls::TlsConfig;
 use crate::retention::Kept;
+use crate::telemetry::TelemetryConfig;
 
 /// The key of the address of the store.
 pub(super) const DATABASE: &str = "database";
@@ -26,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) tenant: String,
     /// Where `serve` listens.
     pub(crate) listen: String,
+    /// How the log is written.
+    pub(crate) log_format: LogFormat,
     /// The HTTP API.
     pub(crate) server: ServerConfig,
     /// The connections of the HTTP API.
@@ -36,10 +39,40 @@ pub(crate) struct Settings {
     pub(crate) tls: TlsConfig,
     /// The engine.
     pub(crate) engine: EngineConfig,
+    /// What the service tells of its work.
+    pub(crate) telemetry: TelemetryConfig,
     /// What is forgotten, and when.
     pub(crate) kept: Kept,
     /// What the service has of its own.
     pub(crate) own: Vec<OwnOptions>,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: a JSON object on each line.
+    Json,
+}
+
+impl TextValue for LogFormat {
+    fn text(&self) -> Option<String> {
+        Some(match self {
+            Self::Text => "text".to_owned(),
+            Self::Json => "json".to_owned(),
+        })
+    }
+
+    fn set_text(&mut self, text: &str) -> Result<(), String> {
+        *self = match text {
+            "text" => Self::Text,
+            "json" => Self::Json,
+            other => return Err(format!("{other:?} is neither text nor json")),
+        };
+        Ok(())
+    }
 }
 
 /// One struct of the settings.
@@ -54,6 +87,7 @@ const PARTS: &[(&str, Part)] = &[
     ("server", |settings| &mut settings.serving),
     ("engine", |settings| &mut settings.engine),
     ("retention", |settings| &mut settings.kept),
+    ("telemetry", |settings| &mut settings.telemetry),
 ];
 
 impl Settings {
@@ -63,12 +97,14 @@ impl Settings {
             database: format!("sqlite:{service}.db"),
             tenant: TENANT_DEFAULT.to_owned(),
             listen: LISTEN_DEFAULT.to_owned(),
+            log_format: LogFormat::default(),
             server: ServerConfig::new(service),
             serving: ServeLimits::default(),
             credentials: CredentialsConfig::default(),
             tls: TlsConfig::default(),
             engine,
             kept: Kept::default(),
+            telemetry: TelemetryConfig::default(),
             own: Vec::new(),
         }
     }
@@ -118,6 +154,12 @@ impl Configurable for Settings {
         )
         .checked(check_origins)
         .called("ORIGIN"),
+        ConfigOption::<Self>::new(
+            "log_format",
+            "How `serve` and `worker` write their log: text for people, or json with an object on each line",
+            |settings| Place::Text(&mut settings.log_format),
+        )
+        .called("FORMAT"),
         ConfigOption::<Self>::new(
             "shutdown_delay",
             "How long `serve` goes on as before once it is told to end, and says that it is not ready",

@@ -46,7 +46,7 @@ fn the_command_line_explains_itself_and_its_exit_codes_mean_something() {
         (code, told.as_str()),
         (
             3,
-            "error: stream account-1 has no events for tenant main; `bank events` prints the log, and --tenant names another tenant\n"
+            "error: stream account-1 has no events for tenant main; `bank stream list` prints those that have, and --tenant names another tenant\n"
         )
     );
     assert_eq!(bank(&["stream", "account"]).0, 2);

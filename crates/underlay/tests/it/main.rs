@@ -11,4 +11,5 @@ mod held_lines;
 mod killers;
 mod mending;
 mod postgres;
+mod view_feed;
 mod work;

@@ -14,7 +14,7 @@ use underlay::{
 /// How soon a runner goes on: a poll, and what a machine with much to do takes beside.
 const PROMPTLY: Duration = Duration::from_secs(10);
 
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     // Cargo builds examples before it runs integration tests, beside their folder.
     let mut program = std::env::current_exe().unwrap();
     program.pop();
@@ -23,15 +23,15 @@ fn program() -> PathBuf {
 }
 
 /// A process that serves, until it is dropped.
-struct Serving {
+pub(crate) struct Serving {
     child: Child,
-    address: String,
+    pub(crate) address: String,
     /// Held, so that the process does not write into a pipe that nobody reads.
     _printed: BufReader<std::process::ChildStdout>,
 }
 
 impl Serving {
-    fn on(database: &str) -> Self {
+    pub(crate) fn on(database: &str) -> Self {
         let mut command = Command::new(program());
         command.args(["--database", database, "serve", "--listen", "127.0.0.1:0"]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -42,7 +42,7 @@ impl Serving {
         Self { child, address, _printed: printed }
     }
 
-    fn get(&self, path: &str) -> String {
+    pub(crate) fn get(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
@@ -216,7 +216,7 @@ pub(crate) fn a_view_is_verified(database: &str) {
         bank(&args)
     };
     let (code, out, told) = verify(&[]);
-    assert!(code == 0 && out.contains("1 rows were compared; 0 hold something else"), "{out}{told}");
+    assert!(code == 0 && out.contains("1 row was compared; 0 with another content"), "{out}{told}");
     let address = |key: &str| RowAddress { tenant: TenantId::new("main").unwrap(), key: key.to_owned() };
     runtime.block_on(alter(database, RowChange::Upsert(address("1"), vec![Value::Integer(77)])));
     let (code, out, told) = verify(&[]);

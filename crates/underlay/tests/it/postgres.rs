@@ -120,6 +120,15 @@ mod with_the_feature {
     }
 
     #[test]
+    fn a_view_is_followed_while_the_service_is_killed() {
+        let Some((runtime, database, address)) = installation("bank") else { return };
+        let turn = runtime.block_on(database.turn()).unwrap();
+        runtime.block_on(Store::migrate(&address, None)).unwrap();
+        drop(turn);
+        crate::view_feed::a_view_is_followed(&address);
+    }
+
+    #[test]
     fn a_line_goes_on_once_its_command_has_ended() {
         let Some((runtime, database, address)) = installation("jars") else { return };
         let turn = runtime.block_on(database.turn()).unwrap();

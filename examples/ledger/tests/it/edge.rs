@@ -86,3 +86,20 @@ fn the_lines_of_requests_can_be_left_out() {
     let logged = log_of(&["--server-access-log=false"]);
     assert!(!logged.contains("access"), "{logged}");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_program_reads_each_line_of_the_log_as_an_object() {
+    let logged = log_of(&["--log-format", "json"]);
+    // The last line is the program's own complaint.
+    let (lines, last) = logged.trim_end().rsplit_once('\n').unwrap();
+    assert!(last.contains("ended at once, by a second signal"), "{last}");
+    let lines: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
+    let asked = lines.iter().find(|line| line["route"] == "/v1/events").unwrap_or_else(|| panic!("{logged}"));
+    assert_eq!((&asked["level"], &asked["target"]), (&"INFO".into(), &"access".into()));
+    assert_eq!((&asked["message"], &asked["status"]), (&"request".into(), &200.into()));
+    assert_eq!(asked["tenant"], "main");
+    assert!(asked["time"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok());
+    assert!(!logged.contains("secret"), "{logged}");
+}

@@ -46,6 +46,8 @@ struct Books {
     reconciled: BTreeSet<String>,
     /// Payments of which it says nothing, by idempotency key.
     locked_out: BTreeSet<String>,
+    /// The traces that requests to charge were part of, by idempotency key.
+    traced: BTreeMap<String, String>,
     /// Charges made, by the payment that the body names.
     charged: BTreeMap<String, u32>,
 }
@@ -79,6 +81,12 @@ impl TestGateway {
         self.books.0.lock().unwrap().charged.clone()
     }
 
+    /// The trace that the last request for a payment was part of, as it said.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn traced(&self, key: &str) -> Option<String> {
+        self.books.0.lock().unwrap().traced.get(key).cloned()
+    }
+
     /// How often the gateway was asked to charge a payment.
     pub(crate) fn asked(&self, key: &str) -> u32 {
         self.books.0.lock().unwrap().asked.get(key).copied().unwrap_or_default()
@@ -88,10 +96,13 @@ impl TestGateway {
 /// One request of a connection. Whoever asks may go at any moment, which is no concern of the gateway.
 fn serve(socket: TcpStream, (books, changed): &(Mutex<Books>, Condvar), told: &Sender<String>) {
     let mut reader = BufReader::new(socket.try_clone().unwrap());
-    let Some((path, key, body)) = request(&mut reader) else { return };
+    let Some((path, key, traceparent, body)) = request(&mut reader) else { return };
     let payee = body["payee"].as_str().unwrap_or_default();
     let (answer, asked) = {
         let mut books = books.lock().unwrap();
+        if let Some(traceparent) = traceparent {
+            books.traced.insert(key.clone(), traceparent);
+        }
         if path == "/charges/cancel" && books.locked_out.contains(&key) {
             (Value::Null, 0)
         } else if path == "/charges/cancel" {
@@ -149,23 +160,24 @@ fn serve(socket: TcpStream, (books, changed): &(Mutex<Books>, Condvar), told: &S
     let _gone = socket.write_all(written.as_bytes());
 }
 
-/// The path, the idempotency key and the body of a request.
-fn request(reader: &mut impl BufRead) -> Option<(String, String, Value)> {
+/// The path, the idempotency key, the trace and the body of a request.
+fn request(reader: &mut impl BufRead) -> Option<(String, String, Option<String>, Value)> {
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;
     let path = line.split(' ').nth(1)?.to_owned();
-    let (mut key, mut length) = (String::new(), 0);
+    let (mut key, mut traceparent, mut length) = (String::new(), None, 0);
     loop {
         let mut line = String::new();
         reader.read_line(&mut line).ok()?;
         let Some((name, value)) = line.trim_end().split_once(": ") else { break };
         match name.to_ascii_lowercase().as_str() {
             "idempotency-key" => key = value.to_owned(),
+            "traceparent" => traceparent = Some(value.to_owned()),
             "content-length" => length = value.parse().ok()?,
             _ => {}
         }
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    Some((path, key, serde_json::from_slice(&body).ok()?))
+    Some((path, key, traceparent, serde_json::from_slice(&body).ok()?))
 }

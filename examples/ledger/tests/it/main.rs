@@ -19,6 +19,7 @@ mod gateway;
 mod http;
 mod import;
 mod journal;
+mod log;
 mod mail;
 mod members;
 mod payment_process;
@@ -31,5 +32,7 @@ mod statements;
 mod stored_commands;
 mod stores;
 mod tenants;
+#[cfg(feature = "otlp")]
+mod traces;
 mod transfers;
 mod troubles;

@@ -13,11 +13,13 @@ fn files(directory: &Path) -> Vec<String> {
 }
 
 /// Every command that has nothing to do without a store, as a user might mistype it.
-const LOOKING: [&[&str]; 12] = [
+const LOOKING: [&[&str]; 14] = [
     &["export", "backup.ndjson"],
     &["events"],
     &["events", "--json"],
+    &["events", "--newest"],
     &["stream", "account-1"],
+    &["stream", "list"],
     &["view", "status"],
     &["view", "rebuild", "balances"],
     &["view", "revert", "balances"],

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use underlay_core::{Actor, CommitId, Error, Timestamp, WorkFilter, WorkId, WorkKind, WorkPlace};
 use underlay_runtime::{
-    CommandList, CommandStatus, Engine, Holders, LetterOrder, ProcessFilter, Request, ScheduleDefinition,
-    SubmitOptions,
+    CommandList, CommandStatus, Engine, LetterChoice, LetterOrder, ProcessFilter, Request,
+    ScheduleDefinition, SubmitOptions,
 };
 
 use super::{PATIENCE, Pair, SHARED, command};
@@ -120,12 +120,11 @@ impl Pair<'_> {
         let has_own = waiting.commands.iter().any(|info| info.command_id == later(self.own));
         attack.control(has_own, || format!("commands of {own}: {waiting:?}"));
         let filter = WorkFilter { tenant: Some(own.clone()), ..WorkFilter::default() };
-        let mut holders = Holders::default();
-        for info in engine.queue()?.list_work(&filter, WorkPlace::START, 100).await?.work {
-            let holder = engine.find_holder(&info, &mut holders).await;
-            self.judge("Engine::find_holder", holder, attack);
-            self.judge("Engine::has_ended", engine.has_ended(&info.work).await, attack);
-        }
+        let listed = engine.list_work(&filter, WorkPlace::START, 100).await;
+        attack.control(listed.as_ref().is_ok_and(|page| !page.work.is_empty()), || {
+            format!("work of {own}: {listed:?}")
+        });
+        self.judge("Engine::list_work", listed, attack);
         // The others have more of the same queues.
         let queues = engine.tenant_queues(own).await;
         let told = queues.as_ref().map_or(0, |queues| {
@@ -224,6 +223,14 @@ impl Pair<'_> {
                 attack.judge(settled.is_ok(), || format!("{own} settles a letter of {}", self.victim.id));
                 self.judge("Engine::settle_dead_letter", settled, attack);
             }
+        }
+        let theirs = (0..PIECES).map(|number| WorkId::of(&self.victim.id, own_commit(self.victim), number));
+        let choice = LetterChoice { filter, ids: Some(theirs.collect()), ..LetterChoice::default() };
+        for order in [LetterOrder::Replay, LetterOrder::Discard] {
+            let settled = engine.settle_chosen_letters(order, &choice, 100, "the attack").await;
+            let none = settled.as_ref().is_ok_and(|settled| settled.count + settled.told == 0);
+            attack.judge(!none, || format!("{own} settles letters of {}: {settled:?}", self.victim.id));
+            self.judge("Engine::settle_chosen_letters", settled, attack);
         }
         Ok(())
     }

@@ -1,13 +1,22 @@
 //! The way into the service: a request and its answer, in one process, with a mistake before it or none.
 
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::time::Duration;
+
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, HttpBody, to_bytes};
 use axum::http::Request;
 use tower::ServiceExt;
 
 use super::mistakes::Mistake;
 use super::site::Known;
 use crate::Result;
+
+/// The content type of an answer that does not end.
+pub(super) const FEED: &str = "text/event-stream";
+/// How long such an answer says nothing until it is taken for heard.
+const FEED_QUIET: Duration = Duration::from_millis(50);
 
 /// A request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +48,11 @@ impl Asked {
     pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
+    }
+
+    /// The same as a feed.
+    pub(super) fn followed(self) -> Self {
+        self.with("accept", FEED)
     }
 
     pub(super) fn by(self, token: &str) -> Self {
@@ -103,7 +117,21 @@ impl Door {
         let (parts, body) = response.into_parts();
         let text = |value: &axum::http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers = parts.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
-        let body = String::from_utf8_lossy(&to_bytes(body, usize::MAX).await?).into_owned();
+        let is_feed = parts.headers.get("content-type").is_some_and(|told| told == FEED);
+        let bytes = if is_feed { hear(body).await? } else { to_bytes(body, usize::MAX).await?.to_vec() };
+        let body = String::from_utf8_lossy(&bytes).into_owned();
         Ok(Told { status: parts.status.as_u16(), headers, body })
+    }
+}
+
+/// What a feed says until it says no more for now.
+async fn hear(mut feed: Body) -> Result<Vec<u8>> {
+    let mut heard = Vec::new();
+    loop {
+        let next = poll_fn(|context| Pin::new(&mut feed).poll_frame(context));
+        match tokio::time::timeout(FEED_QUIET, next).await {
+            Ok(Some(frame)) => heard.extend(frame?.into_data().unwrap_or_default()),
+            Ok(None) | Err(_) => return Ok(heard),
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use underlay_core::{Clock, SystemClock};
 
-use super::door::{Asked, Told};
+use super::door::{Asked, FEED, Told};
 use super::site::Known;
 
 /// By how much an answer is late that should not be.
@@ -36,7 +36,7 @@ const fn mistake(name: &'static str, meets: fn(&Asked, &Known) -> bool, does: Do
     Mistake { name, meets, does }
 }
 
-pub(super) const MISTAKES: [Mistake; 24] = [
+pub(super) const MISTAKES: [Mistake; 26] = [
     mistake(
         "queues are told without their tenant",
         |asked, _| asked.target == "/v1/admin/queues",
@@ -95,6 +95,16 @@ pub(super) const MISTAKES: [Mistake; 24] = [
     mistake(
         "a dead letter is settled without its tenant",
         |asked, known| asked.method == "POST" && asked.holds(&known.letter.theirs),
+        Does::AsVictim,
+    ),
+    mistake(
+        "a feed of the log goes on with another tenant's",
+        |asked, known| asked.holds(FEED) && asked.holds(&known.position.theirs),
+        Does::AsVictim,
+    ),
+    mistake(
+        "a feed of a view is another tenant's",
+        |asked, known| asked.holds(FEED) && asked.holds(&known.secret.theirs),
         Does::AsVictim,
     ),
     mistake(

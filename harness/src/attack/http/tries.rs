@@ -214,9 +214,20 @@ pub(super) fn plain(body: &str, asked_with: &[String]) -> String {
             leave_out(&mut value);
             value.to_string()
         }
+        Err(_) if body.starts_with("retry: ") => plain_feed(body),
         Err(_) => without_seconds(body),
     };
     without(&text, asked_with)
+}
+
+/// What a feed says, without its ids: they are of its moment.
+fn plain_feed(feed: &str) -> String {
+    let line = |line: &str| match line.split_once(": ") {
+        Some(("id", _)) => None,
+        Some(("data", data)) => Some(plain(data, &[])),
+        _ => Some(line.to_owned()),
+    };
+    feed.lines().filter_map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// A page without how long something has waited.
@@ -294,6 +305,7 @@ fn reads(known: &Known) -> Vec<Try> {
     let Known { letter, letter_key, letter_place, schedule, link, .. } = known;
     let schedules = "/v1/admin/schedules";
     let (queues, letters) = ("/v1/admin/queues", "/v1/admin/dead-letters");
+    let outbox = "/v1/admin/outbox";
     let get = |target: String| Asked::get(target).by(token);
     let stream = "/v1/streams/{stream}";
     let state = "/v1/streams/{stream}/state";
@@ -352,6 +364,33 @@ fn reads(known: &Known) -> Vec<Try> {
         of("/v1/events", position, Same, |at| get(format!("/v1/events?after={at}&limit=1"))),
         of("/v1/events", position, Same, |at| get("/v1/events".to_owned()).with("last-event-id", at)),
         of("/v1/events", vault, Same, |id| get(format!("/v1/events?category={id}&type={id}"))),
+        of("/v1/events", vault, SameAndTheirs, |id| get(format!("/v1/events?stream=vault-{id}"))),
+        of("/v1/events", vault, Same, |id| get(format!("/v1/events?stream=vault-{id}&order=descending"))),
+        of("/v1/events", vault, Same, |id| get(format!("/v1/events?actor={id}"))),
+        of("/v1/events", command_id, Same, |id| get(format!("/v1/events?command_id={id}"))),
+        of("/v1/events", command_id, Same, |id| {
+            get(format!("/v1/events?correlation_id={id}&order=descending"))
+        }),
+        of("/v1/streams", vault, Same, |id| get(format!("/v1/streams?after=a-{id}"))),
+        of("/v1/streams", vault, Same, |id| get(format!("/v1/streams?category={id}"))),
+        of("/v1/events", position, Same, |at| get(format!("/v1/events?after={at}")).followed()),
+        of("/v1/events", position, Same, |at| {
+            get("/v1/events?format=cloudevents".to_owned()).with("last-event-id", at).followed()
+        }),
+        of("/v1/events", position, Same, |at| {
+            get("/v1/events".to_owned()).with("last-event-id", format!("{at}-0011223344556677")).followed()
+        }),
+        of("/v1/events", vault, Same, |id| get(format!("/v1/events?after=0&category={id}")).followed()),
+        of(rows, secret, SameAndTheirs, |secret| {
+            get(format!("/v1/views/secrets?secret={secret}")).followed()
+        }),
+        of(rows, secret, Same, |secret| get(format!("/v1/views/secrets?secret[ge]={secret}")).followed()),
+        of(rows, position, Same, |at| {
+            get("/v1/views/secrets".to_owned())
+                .with("last-event-id", format!("1.{at}-0011223344556677"))
+                .followed()
+        }),
+        of(rows, vault, Same, |view| get(format!("/v1/views/{view}")).followed()),
         of(queues, letter, Same, |id| {
             get("/v1/admin/queues".to_owned()).with("if-none-match", format!("\"{id}\""))
         }),
@@ -361,6 +400,11 @@ fn reads(known: &Known) -> Vec<Try> {
         of(letters, letter_place, Same, |after| get(format!("/v1/admin/dead-letters?after={after}"))),
         of(letters, letter_place, Same, |after| get(format!("/v1/admin/dead-letters?after={after}&limit=1"))),
         of(letters, vault, Same, |id| get(format!("/v1/admin/dead-letters?receiver={id}"))),
+        of(outbox, letter_key, Same, |key| get(format!("/v1/admin/outbox?key={key}"))),
+        of(outbox, letter_place, Same, |after| get(format!("/v1/admin/outbox?after={after}"))),
+        of(outbox, vault, Same, |id| get(format!("/v1/admin/outbox?receiver=vault&key={id}"))),
+        of("/v1/admin/processes", vault, Same, |id| get(format!("/v1/admin/processes?tenant={id}"))),
+        of("/v1/admin/pumps", vault, Same, |id| get(format!("/v1/admin/pumps?tenant={id}"))),
         of("/v1/admin/dead-letters/{id}", letter, Same, |id| get(format!("/v1/admin/dead-letters/{id}"))),
         of("/v1/admin/dead-letters/{id}", letter, Same, |id| {
             get(format!("/v1/admin/dead-letters/{}", id.replace('-', "")))
@@ -424,7 +468,7 @@ fn own_vaults(known: &Known, number: usize) -> [String; 2] {
 fn writes(known: &Known) -> Vec<Try> {
     use Wanted::Same;
     let Known { token, attacker, vault, key, command_id, waiting, version, letter, .. } = known;
-    let Known { schedule, link, .. } = known;
+    let Known { schedule, link, letter_key, .. } = known;
     let one_schedule = "/v1/admin/schedules/{name}";
     let remove = |name: &str| Asked::delete(format!("/v1/admin/schedules/{name}")).by(token);
     let yearly = format!(r#"{{"cron":"0 0 1 1 *","for":"vault/{SHARED}/fill","body":{{"secret":"x"}}}}"#);
@@ -511,6 +555,18 @@ fn writes(known: &Known) -> Vec<Try> {
         tries.push(of(route, letter, Same, order));
         tries.push(of(route, letter, Same, |id| order(&id.to_uppercase())));
         tries.push(of(route, letter, Same, |id| order(&id.replace('-', ""))));
+    }
+    for (route, last) in
+        [("/v1/admin/dead-letters/replay", "replay"), ("/v1/admin/dead-letters/discard", "discard")]
+    {
+        let order = |body: &str| post(format!("/v1/admin/dead-letters/{last}"), body);
+        tries.push(of(route, letter, Same, |id| order(&format!(r#"{{"ids":["{id}"]}}"#))));
+        tries.push(of(route, letter_key, Same, |key| order(&format!(r#"{{"key":"{key}"}}"#))));
+    }
+    for (route, of_what) in
+        [("/v1/admin/processes/{name}/retry", "processes"), ("/v1/admin/pumps/{name}/retry", "pumps")]
+    {
+        tries.push(of(route, vault, Same, |id| post(format!("/v1/admin/{of_what}/{id}/retry"), "")));
     }
     for (number, pair) in [(0, key), (2, command_id)] {
         for (number, route) in [(number, fill), (number + 1, operation)] {

@@ -9,6 +9,7 @@ use underlay_core::{
 
 use super::{Commands, read_command, reads_command};
 use crate::registry::Body;
+use crate::traces::context_in;
 use crate::work::{Attempt, GivenUp, NotDone, Receiver};
 use crate::{ErasedRefusal, ExecuteNamedError, Executed, Request};
 
@@ -36,8 +37,13 @@ impl StoredCommands {
     }
 
     /// Runs a command, or finds how it ended.
-    async fn run(&self, work: &Work, stored: &StoredCommand) -> Result<CommandOutcome, NotDone> {
-        let request = request(work, stored);
+    async fn run(
+        &self,
+        work: &Work,
+        stored: &StoredCommand,
+        traceparent: Option<&String>,
+    ) -> Result<CommandOutcome, NotDone> {
+        let request = request(work, stored, traceparent);
         let failure = match self.execute(work, stored, &request).await {
             Ok(_) => return Ok(CommandOutcome::Accepted),
             Err(ExecuteNamedError::Refused(refused)) => {
@@ -131,7 +137,13 @@ impl StoredCommands {
     }
 
     /// Tells the process that waits for it how a command ended.
-    async fn tell(&self, work: &Work, stored: &StoredCommand, outcome: CommandOutcome) -> Result<(), Error> {
+    async fn tell(
+        &self,
+        work: &Work,
+        stored: &StoredCommand,
+        outcome: CommandOutcome,
+        traceparent: Option<&String>,
+    ) -> Result<(), Error> {
         let Some(reply_to) = &stored.reply_to else { return Ok(()) };
         let command_id = stored.identity(&work.tenant, work.id);
         let input = StoredInput::Outcome { name: reply_to.name.clone(), command_id, outcome };
@@ -141,7 +153,7 @@ impl StoredCommands {
             .with_metadata(Metadata {
                 correlation_id: stored.correlation_id,
                 causation_id: Some(command_id.0),
-                traceparent: stored.traceparent.clone(),
+                traceparent: traceparent.or(stored.traceparent.as_ref()).cloned(),
                 ..Metadata::default()
             })
             .send(input.work(&reply_to.process, &reply_to.instance)?);
@@ -163,16 +175,22 @@ impl Receiver for StoredCommands {
         reads_command(work)
     }
 
+    fn traceparent(&self, work: &Work) -> Option<String> {
+        let stored = read_command(work).ok()?.traceparent;
+        stored.or_else(|| context_in(&work.metadata))
+    }
+
     async fn attempt(&self, attempt: Attempt<'_>) -> Result<(), NotDone> {
         let work = attempt.work;
         let stored = read_command(work).map_err(NotDone::last)?;
         let _run = self.commands.running.begin(&work.tenant, stored.identity(&work.tenant, work.id));
-        let outcome = self.run(work, &stored).await?;
+        let traceparent = attempt.traceparent.as_ref();
+        let outcome = self.run(work, &stored, traceparent).await?;
         // It was given up before, by a worker that was gone before it could settle that.
         if let CommandOutcome::Failed { reason } = outcome {
             return Err(NotDone::last(reason));
         }
-        self.tell(work, &stored, outcome).await.map_err(|error| not_done(error.into()))
+        self.tell(work, &stored, outcome, traceparent).await.map_err(|error| not_done(error.into()))
     }
 
     async fn give_up(&self, work: &Work, reason: &str) -> Result<GivenUp, Error> {
@@ -185,7 +203,7 @@ impl Receiver for StoredCommands {
         }
         let outcome = self.end(work, &stored, reason).await?;
         let is_failed = matches!(outcome, CommandOutcome::Failed { .. });
-        self.tell(work, &stored, outcome).await?;
+        self.tell(work, &stored, outcome, None).await?;
         Ok(if is_failed { GivenUp::Dead { holds: false } } else { GivenUp::Done })
     }
 
@@ -220,7 +238,7 @@ fn told(outcome: Outcome) -> CommandOutcome {
 }
 
 /// The request as it was stored. What sent it on says what led to it, where nobody else did.
-fn request(work: &Work, stored: &StoredCommand) -> Request {
+fn request(work: &Work, stored: &StoredCommand, traceparent: Option<&String>) -> Request {
     let sent_by: Metadata = work.metadata.decode().unwrap_or_default();
     let is_sent_on = stored.command_id.is_none();
     Request {
@@ -230,7 +248,7 @@ fn request(work: &Work, stored: &StoredCommand) -> Request {
         expected: stored.expected,
         correlation_id: stored.correlation_id.or(sent_by.correlation_id),
         causation_id: stored.causation_id.or(is_sent_on.then_some(work.commit_id.0)),
-        traceparent: stored.traceparent.clone().or(sent_by.traceparent),
+        traceparent: traceparent.or(stored.traceparent.as_ref()).cloned().or(sent_by.traceparent),
     }
 }
 

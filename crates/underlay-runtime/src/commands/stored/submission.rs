@@ -1,6 +1,6 @@
 use underlay_core::{
-    Aggregate, Command, Commit, CommitId, Error, Fingerprint, Json, Operation, StoredCommand, TenantId,
-    Timestamp,
+    Aggregate, Command, Commit, CommitId, Error, Fingerprint, Json, Operation, SpanKind, StoredCommand,
+    TenantId, Timestamp,
 };
 
 use super::super::decide::metadata;
@@ -156,6 +156,11 @@ impl Commands {
             ));
         }
         let Target { receiver, key, name } = target;
+        let mut span = self.tracer.begin(SpanKind::Producer, request.traceparent.as_deref(), || {
+            format!("submit {receiver} {name}")
+        });
+        request.describe(&mut span, None);
+        let request = &request.below(&span);
         let content = stored.content(&receiver, &name)?;
         let id = request.command_id.unwrap_or_else(CommitId::draw);
         // An operation waits for nothing but itself.
@@ -181,6 +186,7 @@ impl Commands {
         // An id that was drawn stands for nothing yet.
         let commit = if request.command_id.is_some() { commit.yields_to(id) } else { commit };
         let committed = self.store.commit(&request.tenant, commit.send(work)).await;
+        span.ended(&committed);
         let committed = committed.map_err(|error| of_command(error, id))?;
         let is_executed = committed.id == id;
         let is_processed =

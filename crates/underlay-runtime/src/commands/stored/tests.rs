@@ -19,7 +19,8 @@ use super::{Cancelled, CommandList, CommandStatus, StoredCommands, SubmitOptions
 use crate::commands::Commands;
 use crate::work::{Attempt, GivenUp, NotDone, Receiver};
 use crate::{
-    EngineConfig, ExecuteError, ExecuteNamedError, Executed, LetterOrder, Ports, Registry, Request, WorkPorts,
+    EngineConfig, ExecuteError, ExecuteNamedError, Executed, LetterChoice, LetterOrder, Ports, Registry,
+    Request, WorkPorts,
 };
 
 #[event(crate = underlay_core)]
@@ -198,8 +199,13 @@ impl Desk {
     async fn attempt(&self, work: &Work) -> Result<(), NotDone> {
         let receiver = StoredCommands::new(self.commands.clone());
         let heartbeats = Notify::new();
-        let attempt =
-            Attempt { work, number: work.attempts + 1, deadline: Timestamp::MAX, heartbeats: &heartbeats };
+        let attempt = Attempt {
+            work,
+            number: work.attempts + 1,
+            deadline: Timestamp::MAX,
+            heartbeats: &heartbeats,
+            traceparent: None,
+        };
         receiver.attempt(attempt).await
     }
 
@@ -743,6 +749,9 @@ async fn only_a_dead_letter_of_which_no_process_was_told_is_replayed() {
     let all = WorkFilter::default();
     let counted = engine.count_dead_letters(&all).await.unwrap();
     assert_eq!((counted.count, counted.told), (2, 1));
+    let named = LetterChoice { ids: Some([told.id].into()), ..LetterChoice::default() };
+    let kept = engine.settle_chosen_letters(LetterOrder::Replay, &named, 1, "Ada").await.unwrap();
+    assert_eq!((kept.count, kept.told, kept.next), (0, 1, None));
     let replayed = engine.settle_dead_letters(LetterOrder::Replay, &all, counted.last, "Ada").await;
     assert_eq!(replayed.unwrap(), 1);
     let left = engine.dead_letters(&all, WorkPlace::START, 10).await.unwrap();

@@ -331,8 +331,13 @@ impl Program {
     /// Gives work to its receiver.
     pub(super) async fn receive(&self, work: &Work) -> Result<(), NotDone> {
         let heartbeats = tokio::sync::Notify::new();
-        let attempt =
-            Attempt { work, number: work.attempts + 1, deadline: Timestamp::MAX, heartbeats: &heartbeats };
+        let attempt = Attempt {
+            work,
+            number: work.attempts + 1,
+            deadline: Timestamp::MAX,
+            heartbeats: &heartbeats,
+            traceparent: None,
+        };
         let receiver = &self.receivers[&(work.sent.kind, work.sent.receiver.clone())];
         receiver.attempt(attempt).await
     }

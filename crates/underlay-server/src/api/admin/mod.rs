@@ -4,42 +4,37 @@
 //! there is, is told of that tenant, and of what is shared, whether it goes on. Dead letters are always those of the
 //! caller's tenant. Across tenants all of it is looked at from the command line.
 
+pub(crate) mod letters;
+pub(crate) mod list;
+pub(crate) mod outbox;
 pub(crate) mod processes;
+pub(crate) mod pumps;
 pub(crate) mod schedules;
 
 use axum::extract::State;
 use serde::Serialize;
-use underlay_core::adapter::work_bytes;
-use underlay_core::{
-    Error, Json, Payload, Position, SubscriberStanding, TenantId, TenantLag, Timestamp, WorkFilter, WorkId,
-    WorkInfo, WorkKind, WorkPlace, WorkStanding,
-};
-use underlay_runtime::{FollowerStanding, FollowerStatus, LetterOrder, Overview, QueueStanding};
+use underlay_core::limits::SKIP_BY_BYTES_MAX;
+use underlay_core::{Actor, Error, Position, SubscriberStanding, TenantId, TenantLag, Timestamp};
+use underlay_runtime::{FollowerStanding, FollowerStatus, Overview, QueueStanding};
 
 use crate::Principal;
 use crate::answer::Answer;
 use crate::app::App;
-use crate::budget::Room;
 use crate::door::credentials::Caller;
+use crate::door::roles::operates_store;
 use crate::parameters::Parameters;
-use crate::path::Segments;
 use crate::problem::Problem;
 
-/// Dead letters in a page where the request does not say, and at most.
-pub(crate) const PAGE_LETTERS_DEFAULT: usize = 50;
-pub(crate) const PAGE_LETTERS_MAX: usize = 500;
-/// Dead letters read at once. Each may have a megabyte.
-const PART_LETTERS: usize = 16;
-/// Bytes of a dead letter in an answer beside its payload and metadata, about.
-const LETTER_BYTES: usize = 1_024;
+/// What stands in the place of the rest of a name.
+const CUT: &str = "…";
 
-/// What follows the log: a process of the domain, or a pump. Why it stopped is not told: the event that stopped it may
-/// be another tenant's.
+/// What follows the log: a process of the domain, or a pump. The event that stopped it may be another tenant's: why it
+/// stopped is told to operators of the store, and to nobody else.
 #[derive(Debug, Serialize)]
 pub(crate) struct FollowerBody {
     pub(crate) name: String,
     pub(crate) status: FollowerStatus,
-    /// Where everybody is let in.
+    /// Where everybody is let in, and for operators of the store.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) position: Option<Position>,
     /// How many positions the head of the log is beyond that.
@@ -47,6 +42,12 @@ pub(crate) struct FollowerBody {
     pub(crate) behind: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) stopped_since: Option<Timestamp>,
+    /// The process of the service that keeps it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) held_by: Option<String>,
+    /// Why it does not go on, with what mends it, or what is being tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) problem: Option<String>,
 }
 
 /// A subscriber of the process that answers. Why it failed is not told, for the same reason.
@@ -94,14 +95,33 @@ async fn queues_of(app: &App, tenant: &TenantId, overview: &Overview) -> Result<
 
 /// Processes or pumps as they are told: how far they are, where everybody is let in.
 fn followers_of(standings: &[FollowerStanding], is_open: bool) -> Vec<FollowerBody> {
-    let follower = |standing: &FollowerStanding| FollowerBody {
+    standings.iter().map(|standing| follower_of(standing, is_open, false)).collect()
+}
+
+/// The same for the addresses of processes and pumps: operators of the store are told all of it.
+fn followers_for(app: &App, actor: &Actor, standings: &[FollowerStanding]) -> Vec<FollowerBody> {
+    let tells_all = operates_store(app, actor);
+    standings.iter().map(|standing| follower_of(standing, tells_all, tells_all)).collect()
+}
+
+fn follower_of(standing: &FollowerStanding, tells_place: bool, tells_why: bool) -> FollowerBody {
+    FollowerBody {
         name: standing.name.clone(),
         status: standing.status,
-        position: is_open.then_some(standing.position),
-        behind: is_open.then_some(standing.behind),
+        position: tells_place.then_some(standing.position),
+        behind: tells_place.then_some(standing.behind),
         stopped_since: standing.stop.as_ref().map(|stop| stop.since),
-    };
-    standings.iter().map(follower).collect()
+        held_by: standing.held_by.clone().filter(|_| tells_why),
+        problem: standing.problem.clone().filter(|_| tells_why),
+    }
+}
+
+/// A process or a pump that was told to try again.
+#[derive(Debug, Serialize)]
+pub(crate) struct RetriedBody {
+    pub(crate) name: String,
+    /// Whether anything had stopped it.
+    pub(crate) was_stopped: bool,
 }
 
 /// `GET /v1/admin/queues`: how much of the caller's tenant waits, how late it is, and where processes, pumps and
@@ -145,169 +165,39 @@ pub(crate) async fn queues_of_caller(app: &App, tenant: &TenantId) -> Result<Que
     })
 }
 
-/// A dead letter. Whose it is, the caller knows.
-#[derive(Debug, Serialize)]
-pub(crate) struct DeadLetterBody {
-    work_id: WorkId,
-    kind: WorkKind,
-    receiver: String,
-    key: String,
-    name: String,
-    version: u32,
-    #[serde(flatten)]
-    payload: Payload,
-    metadata: Json,
-    commit_id: underlay_core::CommitId,
-    sent_at: Timestamp,
-    attempts: u32,
-    last_error: Option<String>,
-    died_at: Option<Timestamp>,
-    is_final: bool,
-    /// Whether what has the same key waits until this is replayed or discarded.
-    holds_key: bool,
-}
-
-impl DeadLetterBody {
-    fn of(info: WorkInfo) -> Self {
-        let WorkInfo { work, standing } = info;
-        let (died_at, is_final, holds_key) = match standing {
-            WorkStanding::Dead { died_at, is_final, holds } => (Some(died_at), is_final, holds),
-            _ => (None, false, false),
-        };
-        Self {
-            work_id: work.id,
-            kind: work.sent.kind,
-            receiver: work.sent.receiver,
-            key: work.sent.key,
-            name: work.sent.name,
-            version: work.sent.version.0,
-            payload: work.sent.payload,
-            metadata: work.metadata,
-            commit_id: work.commit_id,
-            sent_at: work.sent_at,
-            attempts: work.attempts,
-            last_error: work.last_error,
-            died_at,
-            is_final,
-            holds_key,
-        }
+/// Who ordered something, for the log and for whoever looks later. Of a name there is as much as is stored.
+pub(crate) fn by(principal: &Principal) -> String {
+    let name = principal.actor.name.as_deref().unwrap_or("somebody");
+    let rest = format!(" of {}, over HTTP", principal.tenant);
+    let mut name: String = name.chars().filter(|character| !character.is_control()).collect();
+    let room = SKIP_BY_BYTES_MAX - rest.len();
+    if name.len() > room {
+        name.truncate(name.floor_char_boundary(room - CUT.len()));
+        name.push_str(CUT);
     }
+    name + &rest
 }
 
-#[derive(Debug, Serialize)]
-pub(crate) struct DeadLettersBody {
-    dead_letters: Vec<DeadLetterBody>,
-    /// What `after` is for the next page; null where this is the last.
-    next: Option<String>,
-}
+#[cfg(test)]
+mod tests {
+    use underlay_core::TenantId;
+    use underlay_core::limits::TENANT_BYTES_MAX;
 
-/// `GET /v1/admin/dead-letters`: a page of the tenant's work that was given up, the oldest first.
-pub(crate) async fn dead_letters(
-    State(app): State<App>,
-    Caller(principal): Caller,
-    room: Room,
-    mut parameters: Parameters,
-) -> Result<Answer<DeadLettersBody>, Problem> {
-    let kind = parameters.take("kind")?.map(|name| {
-        let known = || WorkKind::ALL.map(WorkKind::name).join(", ");
-        WorkKind::from_name(&name)
-            .ok_or_else(|| Problem::invalid(format!("kind={name} is none of: {}", known())))
-    });
-    let filter = WorkFilter {
-        tenant: Some(principal.tenant),
-        dead: true,
-        holds: false,
-        kind: kind.transpose()?,
-        receiver: parameters.take("receiver")?,
-        key: parameters.take("key")?,
-    };
-    let after: u64 = parameters.take_parsed("after")?.unwrap_or_default();
-    let limit = parameters.take_limit(PAGE_LETTERS_DEFAULT, PAGE_LETTERS_MAX)?;
-    parameters.finish(&["receiver", "key", "kind", "after", "limit"])?;
-    let mut after = WorkPlace::from_number(after);
-    let (mut letters, mut bytes, mut next) = (Vec::new(), 0, None);
-    loop {
-        let part = PART_LETTERS.min(limit - letters.len());
-        let read = app.engine().dead_letters(&filter, after, part).await?;
-        let more = read.next();
-        for info in read.work {
-            bytes += LETTER_BYTES + work_bytes(&info.work);
-            letters.push(DeadLetterBody::of(info));
+    use super::*;
+
+    #[test]
+    fn who_orders_something_is_told_within_what_is_stored() {
+        let longest = "t".repeat(TENANT_BYTES_MAX);
+        for (tenant, name) in
+            [("acme", "ann".to_owned()), ("acme", "水".repeat(85)), (&longest, "x".repeat(255))]
+        {
+            let principal = Principal::new(TenantId::new(tenant).unwrap()).with_actor(&name);
+            let told = by(&principal);
+            assert!(told.len() <= SKIP_BY_BYTES_MAX && told.starts_with(&name[..3]), "{told}");
+            assert_eq!(told.contains(&name), name == "ann", "{told}");
+            assert!(told.ends_with(&format!(" of {tenant}, over HTTP")), "{told}");
         }
-        room.0.hold(bytes, false)?;
-        let Some(more) = more else { break };
-        if letters.len() >= limit || bytes >= app.config().page_bytes_max {
-            next = Some(more.number().to_string());
-            break;
-        }
-        after = more;
+        let principal = Principal::new(TenantId::new("acme").unwrap()).with_actor("a\u{1b}[2J\nb");
+        assert_eq!(by(&principal), "a[2Jb of acme, over HTTP");
     }
-    Ok(Answer(DeadLettersBody { dead_letters: letters, next }))
-}
-
-/// `GET /v1/admin/dead-letters/{id}`: one of the tenant's.
-pub(crate) async fn dead_letter(
-    State(app): State<App>,
-    Caller(principal): Caller,
-    Segments(id): Segments<String>,
-    room: Room,
-    parameters: Parameters,
-) -> Result<Answer<DeadLetterBody>, Problem> {
-    parameters.finish(&[])?;
-    let filter = WorkFilter { tenant: Some(principal.tenant), ..WorkFilter::default() };
-    let found = app.engine().find_dead_letter(&filter, letter_id(&id)?).await?;
-    room.0.hold(LETTER_BYTES + work_bytes(&found.work), false)?;
-    Ok(Answer(DeadLetterBody::of(found)))
-}
-
-fn letter_id(text: &str) -> Result<WorkId, Problem> {
-    let parsed = text.parse().map(WorkId);
-    parsed.map_err(|error| Problem::invalid(format!("{text:?} is no id of a dead letter: {error}")))
-}
-
-/// What became of a dead letter.
-#[derive(Debug, Serialize)]
-pub(crate) struct SettledBody {
-    work_id: WorkId,
-    /// `replayed` or `discarded`.
-    status: &'static str,
-}
-
-/// `POST /v1/admin/dead-letters/{id}/replay`: it is due again at once.
-pub(crate) async fn replay(
-    State(app): State<App>,
-    Caller(principal): Caller,
-    Segments(id): Segments<String>,
-    parameters: Parameters,
-) -> Result<Answer<SettledBody>, Problem> {
-    parameters.finish(&[])?;
-    settle(&app, principal, LetterOrder::Replay, &id).await
-}
-
-/// `POST /v1/admin/dead-letters/{id}/discard`: it is removed for ever.
-pub(crate) async fn discard(
-    State(app): State<App>,
-    Caller(principal): Caller,
-    Segments(id): Segments<String>,
-    parameters: Parameters,
-) -> Result<Answer<SettledBody>, Problem> {
-    parameters.finish(&[])?;
-    settle(&app, principal, LetterOrder::Discard, &id).await
-}
-
-async fn settle(
-    app: &App,
-    principal: Principal,
-    order: LetterOrder,
-    id: &str,
-) -> Result<Answer<SettledBody>, Problem> {
-    let work_id = letter_id(id)?;
-    let by = by(&principal.tenant, principal.actor.name.as_deref());
-    app.engine().settle_dead_letter(order, &principal.tenant, work_id, &by).await?;
-    Ok(Answer(SettledBody { work_id, status: order.done() }))
-}
-
-/// Who ordered it, for the log.
-fn by(tenant: &TenantId, actor: Option<&str>) -> String {
-    format!("{} of {tenant}, over HTTP", actor.unwrap_or("somebody"))
 }

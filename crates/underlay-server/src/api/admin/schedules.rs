@@ -6,9 +6,10 @@
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use underlay_core::limits::SCHEDULES_MAX;
-use underlay_core::{Error, Json, Timestamp};
+use underlay_core::{Error, Json, TenantId, Timestamp};
 use underlay_runtime::{Missed, ScheduleDefinition, ScheduleInfo};
 
+use crate::Principal;
 use crate::answer::Answer;
 use crate::app::App;
 use crate::budget::Room;
@@ -17,10 +18,10 @@ use crate::door::roles::permit_command;
 use crate::parameters::Parameters;
 use crate::path::Segments;
 use crate::problem::Problem;
-use crate::request_body::JsonText;
+use crate::request_body::{JsonText, object};
 
 /// What a schedule of an operation is for begins with.
-const OPERATIONS: &str = "operations";
+pub(crate) const OPERATIONS: &str = "operations";
 /// The time zone where none is named.
 const ZONE_DEFAULT: &str = "UTC";
 /// Schedules in a page where the request does not say.
@@ -36,48 +37,48 @@ const SCHEDULE_BYTES: usize = 512;
     deny_unknown_fields,
     expecting = "an object with cron and for, and with zone, missed, urgent and body where wanted"
 )]
-struct PutBody {
-    cron: String,
-    zone: Option<String>,
+pub(crate) struct PutBody {
+    pub(crate) cron: String,
+    pub(crate) zone: Option<String>,
     #[serde(default)]
-    missed: Missed,
+    pub(crate) missed: Missed,
     #[serde(default)]
-    urgent: bool,
+    pub(crate) urgent: bool,
     #[serde(rename = "for")]
-    target: String,
-    body: Option<Json>,
+    pub(crate) target: String,
+    pub(crate) body: Option<Json>,
 }
 
 /// A schedule as it is told.
 #[derive(Debug, Serialize)]
 pub(crate) struct ScheduleBody {
-    name: String,
+    pub(crate) name: String,
     #[serde(flatten)]
-    definition: Option<DefinitionBody>,
+    pub(crate) definition: Option<DefinitionBody>,
     /// Why this program cannot submit it when it is due.
     #[serde(skip_serializing_if = "Option::is_none")]
-    problem: Option<String>,
-    next_due_at: Option<Timestamp>,
+    pub(crate) problem: Option<String>,
+    pub(crate) next_due_at: Option<Timestamp>,
     revision: u64,
 }
 
 #[derive(Debug, Serialize)]
-struct DefinitionBody {
-    cron: String,
-    zone: String,
-    missed: Missed,
-    urgent: bool,
+pub(crate) struct DefinitionBody {
+    pub(crate) cron: String,
+    pub(crate) zone: String,
+    pub(crate) missed: Missed,
+    pub(crate) urgent: bool,
     /// `category/id/command`, or `operations/name`.
     #[serde(rename = "for")]
-    target: String,
-    body: Json,
+    pub(crate) target: String,
+    pub(crate) body: Json,
 }
 
 #[derive(Debug, Serialize)]
 pub(crate) struct SchedulesBody {
-    schedules: Vec<ScheduleBody>,
+    pub(crate) schedules: Vec<ScheduleBody>,
     /// What `after` is for the next page; null where this is the last.
-    next: Option<String>,
+    pub(crate) next: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -110,7 +111,7 @@ impl DefinitionBody {
 }
 
 impl PutBody {
-    fn definition(self) -> Result<ScheduleDefinition, Problem> {
+    pub(crate) fn definition(self) -> Result<ScheduleDefinition, Problem> {
         let zone = self.zone.as_deref().unwrap_or(ZONE_DEFAULT);
         let body = self.body.as_ref().map_or("{}", Json::as_str);
         let wrong = || {
@@ -139,10 +140,20 @@ pub(crate) async fn list(
     room: Room,
     mut parameters: Parameters,
 ) -> Result<Answer<SchedulesBody>, Problem> {
-    let mut after = parameters.take("after")?;
+    let after = parameters.take("after")?;
     let limit = parameters.take_limit(PAGE_SCHEDULES_DEFAULT, SCHEDULES_MAX)?;
     parameters.finish(&["after", "limit"])?;
-    let tenant = &principal.tenant;
+    Ok(Answer(schedules_of(&app, &room, &principal.tenant, after, limit).await?))
+}
+
+/// A page of the schedules of a tenant.
+pub(crate) async fn schedules_of(
+    app: &App,
+    room: &Room,
+    tenant: &TenantId,
+    mut after: Option<String>,
+    limit: usize,
+) -> Result<SchedulesBody, Problem> {
     let (mut schedules, mut bytes) = (Vec::new(), 0);
     let next = loop {
         // One more than is told says whether there is a next page.
@@ -164,7 +175,7 @@ pub(crate) async fn list(
             break after;
         }
     };
-    Ok(Answer(SchedulesBody { schedules, next }))
+    Ok(SchedulesBody { schedules, next })
 }
 
 /// `GET /v1/admin/schedules/{name}`: one schedule of the tenant.
@@ -176,7 +187,17 @@ pub(crate) async fn find(
     parameters: Parameters,
 ) -> Result<Answer<ScheduleBody>, Problem> {
     parameters.finish(&[])?;
-    let (tenant, mut after) = (&principal.tenant, None::<String>);
+    Ok(Answer(schedule_of(&app, &room, &principal.tenant, &name).await?))
+}
+
+/// One schedule of a tenant.
+pub(crate) async fn schedule_of(
+    app: &App,
+    room: &Room,
+    tenant: &TenantId,
+    name: &str,
+) -> Result<ScheduleBody, Problem> {
+    let mut after = None::<String>;
     let found = loop {
         let last = after.as_deref().map(|name| (tenant, name));
         let part = app.engine().schedules(Some(tenant), last, PART_SCHEDULES).await?;
@@ -186,12 +207,12 @@ pub(crate) async fn find(
             break found;
         }
         // They are in the order of their names.
-        if is_last || after.as_ref().is_none_or(|after| *after > name) {
+        if is_last || after.as_ref().is_none_or(|after| after.as_str() > name) {
             return Err(Error::NotFound(format!("schedule {name:?}")).into());
         }
     };
     room.0.hold(schedule_bytes(&found), false)?;
-    Ok(Answer(ScheduleBody::of(found)))
+    Ok(ScheduleBody::of(found))
 }
 
 fn schedule_bytes(info: &ScheduleInfo) -> usize {
@@ -207,19 +228,29 @@ pub(crate) async fn put(
     JsonText(body): JsonText,
 ) -> Result<Answer<ScheduleBody>, Problem> {
     parameters.finish(&[])?;
-    let put: PutBody = serde_json::from_str(&body)
-        .map_err(|error| Problem::invalid(format!("the body is no schedule: {error}")))?;
+    let put: PutBody =
+        object(&body).map_err(|error| Problem::invalid(format!("the body is no schedule: {error}")))?;
+    Ok(Answer(put_for(&app, principal, &name, put).await?))
+}
+
+/// Puts a schedule of the caller's tenant, where the caller may give its command.
+pub(crate) async fn put_for(
+    app: &App,
+    principal: Principal,
+    name: &str,
+    put: PutBody,
+) -> Result<ScheduleBody, Problem> {
     let definition = put.definition()?;
     permit_command(
-        &app,
+        app,
         &principal.actor,
         &definition.receiver,
         definition.id.is_some(),
         &definition.command,
     )?;
     let definition = definition.with_actor(principal.actor);
-    let put = app.engine().put_schedule(&principal.tenant, &name, definition).await;
-    Ok(Answer(ScheduleBody::of(put.map_err(|failure| Problem::of_command(failure, true))?)))
+    let put = app.engine().put_schedule(&principal.tenant, name, definition).await;
+    Ok(ScheduleBody::of(put.map_err(|failure| Problem::of_command(failure, true))?))
 }
 
 /// `DELETE /v1/admin/schedules/{name}`: removes a schedule. What it has given already runs all the same.
@@ -230,8 +261,13 @@ pub(crate) async fn remove(
     parameters: Parameters,
 ) -> Result<Answer<RemovedBody>, Problem> {
     parameters.finish(&[])?;
-    if app.engine().remove_schedule(&principal.tenant, &name).await? {
-        return Ok(Answer(RemovedBody { name, removed: true }));
+    Ok(Answer(remove_of(&app, &principal.tenant, name).await?))
+}
+
+/// Removes a schedule of a tenant.
+pub(crate) async fn remove_of(app: &App, tenant: &TenantId, name: String) -> Result<RemovedBody, Problem> {
+    if app.engine().remove_schedule(tenant, &name).await? {
+        return Ok(RemovedBody { name, removed: true });
     }
     Err(Error::NotFound(format!("schedule {name:?}")).into())
 }

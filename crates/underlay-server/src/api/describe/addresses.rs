@@ -1,16 +1,17 @@
 //! What is said of each address. An entry of the table of routes names its description here.
 
-use underlay_core::limits::{PAGE_ROWS_MAX, SCHEDULES_MAX, WORK_PAGE_MAX};
+use underlay_core::limits::{PAGE_ROWS_MAX, PAGE_STREAMS_MAX, SCHEDULES_MAX, WORK_PAGE_MAX};
 
 use super::description::Group::{Commands, Log, Operations, Service, Views, Work};
 use super::description::Told::{AnyJson, File, Html, Json};
 use super::description::{Description, Parameter, Shape};
+use crate::admin::list::{PAGE_WORK_DEFAULT, PAGE_WORK_MAX};
 use crate::admin::processes::{PAGE_INSTANCES_DEFAULT, STANDINGS};
 use crate::admin::schedules::PAGE_SCHEDULES_DEFAULT;
-use crate::admin::{PAGE_LETTERS_DEFAULT, PAGE_LETTERS_MAX};
 use crate::command_status::{LISTS, PAGE_COMMANDS_DEFAULT};
 use crate::events::PAGE_EVENTS_DEFAULT;
 use crate::metrics::MEDIA_TYPE;
+use crate::streams::PAGE_STREAMS_DEFAULT;
 use crate::view_orders::{PAGE_PARKED_DEFAULT, PAGE_PARKED_MAX};
 use crate::view_query::PAGE_ROWS_DEFAULT;
 
@@ -130,6 +131,23 @@ pub(crate) const CANCEL: Description =
         .answers(&[(200, Json("Command"))])
         .problems(&[404, 409]);
 
+pub(crate) const LIST_STREAMS: Description =
+    Description::new("listStreams", Log, "A page of the streams, by name")
+        .takes(&[
+            Parameter::query(
+                "category",
+                Shape::Pattern("^[a-z][a-z0-9_]*$"),
+                "Only streams of this category.",
+            ),
+            Parameter::query("after", Shape::Of("Stream"), "The `next` of the page before."),
+            Parameter::query(
+                "limit",
+                Shape::Limit { default: PAGE_STREAMS_DEFAULT, max: |_| PAGE_STREAMS_MAX },
+                "Streams in the page.",
+            ),
+        ])
+        .answers(&[(200, Json("Streams"))]);
+
 pub(crate) const READ_STREAM: Description = Description::new("readStream", Log, "A page of a stream")
     .takes(&[
         STREAM,
@@ -158,10 +176,20 @@ pub(crate) const READ_STATE: Description = Description::new(
 
 pub(crate) const READ_EVENTS: Description =
     Description::new("readEvents", Log, "A page of everything that happened")
-        .about("With `Accept: text/event-stream` it is a live feed, which does not end.")
+        .about(
+            "With `Accept: text/event-stream` it is a live feed, which does not end. A page looks at a bounded number of \
+             events, so one that finds few may be empty; `next` goes on behind what it looked at, until `at_head`.",
+        )
         .takes(&[
             Parameter::query("after", Shape::Of("Position"), "The `next` of the page before."),
             LIMIT_EVENTS,
+            Parameter::query("order", Shape::Word(&["ascending", "descending"]), "The oldest first, or the newest. Not for a feed."),
+            Parameter::query("from", Shape::Of("Moment"), "Only events recorded then or later. Not for a feed."),
+            Parameter::query("until", Shape::Of("Moment"), "Only events recorded then or earlier. Not for a feed."),
+            Parameter::query("stream", Shape::Of("Stream"), "Only events of this stream."),
+            Parameter::query("actor", Shape::Text, "Only what this actor has done."),
+            Parameter::query("correlation_id", Shape::Of("Id"), "Only what followed from one request."),
+            Parameter::query("command_id", Shape::Of("Id"), "Only events of this command."),
             Parameter::query("type", Shape::Pattern("^[A-Za-z0-9._-]+$"), "Only events of these types.")
                 .repeats(),
             Parameter::query(
@@ -210,20 +238,48 @@ pub(crate) const QUEUES: Description =
     Description::new("queues", Work, "How much waits, how late it is, and where processes and pumps stand")
         .answers(&[(200, Json("Queues"))]);
 
+const WORK_PAGE: &[Parameter] = &[
+    Parameter::query("receiver", Shape::Name, "Only those for this receiver."),
+    Parameter::query("key", Shape::Name, "Only those of this key."),
+    Parameter::query("kind", Shape::Of("WorkKind"), "Only those of this kind."),
+    Parameter::query("after", Shape::Pattern(NUMBER_PATTERN), "The `next` of the page before."),
+    Parameter::query(
+        "limit",
+        Shape::Limit { default: PAGE_WORK_DEFAULT, max: |_| PAGE_WORK_MAX },
+        "How many there are in the page.",
+    ),
+];
+
+pub(crate) const OUTBOX: Description =
+    Description::new("outbox", Work, "A page of the work that waits, the oldest first")
+        .about("What was sent is not told. Dead letters have an address of their own.")
+        .takes(WORK_PAGE)
+        .answers(&[(200, Json("Outbox"))]);
+
 pub(crate) const LIST_LETTERS: Description =
     Description::new("listDeadLetters", Work, "A page of the work that was given up, the oldest first")
-        .takes(&[
-            Parameter::query("receiver", Shape::Name, "Only those for this receiver."),
-            Parameter::query("key", Shape::Name, "Only those of this key."),
-            Parameter::query("kind", Shape::Of("WorkKind"), "Only those of this kind."),
-            Parameter::query("after", Shape::Pattern(NUMBER_PATTERN), "The `next` of the page before."),
-            Parameter::query(
-                "limit",
-                Shape::Limit { default: PAGE_LETTERS_DEFAULT, max: |_| PAGE_LETTERS_MAX },
-                "Dead letters in the page.",
-            ),
-        ])
+        .takes(WORK_PAGE)
         .answers(&[(200, Json("DeadLetters"))]);
+
+pub(crate) const REPLAY_LETTERS: Description =
+    Description::new("replayDeadLetters", Work, "Tries several dead letters again, at once")
+        .about(
+            "Those of the ids, those that the filter finds, or all. Of a filter it takes so many in one request: `next` \
+             goes on. Commands stay of which a process was told that they failed.",
+        )
+        .with_body("LetterChoice")
+        .answers(&[(200, Json("SettledMany"))])
+        .problems(&[408, 413, 415]);
+
+pub(crate) const DISCARD_LETTERS: Description =
+    Description::new("discardDeadLetters", Work, "Removes several dead letters for ever")
+        .about(
+            "Those of the ids, those that the filter finds, or all. Of a filter it takes so many in one request: `next` \
+             goes on.",
+        )
+        .with_body("LetterChoice")
+        .answers(&[(200, Json("SettledMany"))])
+        .problems(&[408, 413, 415]);
 
 pub(crate) const FIND_LETTER: Description = Description::new("findDeadLetter", Work, "One dead letter")
     .takes(&[LETTER])
@@ -243,6 +299,31 @@ pub(crate) const DISCARD_LETTER: Description =
         .problems(&[404, 409]);
 
 const PROCESS: Parameter = Parameter::path("name", Shape::Name, "The name of the process.");
+const PUMP: Parameter = Parameter::path("name", Shape::Name, "The name of the pump.");
+const TOLD_WHY: &str = "How far it is and why it does not go on, is told to operators of the store.";
+
+pub(crate) const LIST_PROCESSES: Description =
+    Description::new("listProcesses", Work, "Where every process stands with the log")
+        .about(TOLD_WHY)
+        .answers(&[(200, Json("Processes"))]);
+
+pub(crate) const RETRY_PROCESS: Description =
+    Description::new("retryProcess", Work, "A process that is stopped tries again")
+        .about("It is over all tenants, and for operators of the store.")
+        .takes(&[PROCESS])
+        .answers(&[(200, Json("Retried"))])
+        .problems(&[404]);
+
+pub(crate) const LIST_PUMPS: Description = Description::new("listPumps", Work, "Where every pump stands")
+    .about(TOLD_WHY)
+    .answers(&[(200, Json("Pumps"))]);
+
+pub(crate) const RETRY_PUMP: Description =
+    Description::new("retryPump", Work, "A pump that is stopped tries again")
+        .about("It is over all tenants, and for operators of the store.")
+        .takes(&[PUMP])
+        .answers(&[(200, Json("Retried"))])
+        .problems(&[404]);
 
 pub(crate) const LIST_INSTANCES: Description =
     Description::new("listInstances", Work, "A page of the instances of a process, by name")

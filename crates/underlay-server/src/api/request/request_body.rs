@@ -2,6 +2,7 @@ use axum::body::{Bytes, HttpBody};
 use axum::extract::{FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
+use serde::de::{self, DeserializeOwned};
 
 use crate::app::App;
 use crate::problem::Problem;
@@ -24,6 +25,14 @@ impl FromRequest<App> for JsonText {
             Ok(text) => Ok(Self(text)),
             Err(_) => Err(Problem::invalid("the body is not UTF-8")),
         }
+    }
+}
+
+/// Reads a body that is an object. A struct would be read from a list too, of its members in their order.
+pub(crate) fn object<T: DeserializeOwned>(text: &str) -> Result<T, serde_json::Error> {
+    match text.trim_start().starts_with('[') {
+        true => Err(de::Error::custom("it is a list, and an object is wanted")),
+        false => serde_json::from_str(text),
     }
 }
 

@@ -7,7 +7,8 @@ use underlay_runtime::{Request, check_command_key};
 use uuid::Uuid;
 
 use crate::Principal;
-use crate::edge::trace_context::{self, TRACEPARENT};
+use crate::edge::asked;
+use crate::edge::trace_context::TRACEPARENT;
 use crate::problem::Problem;
 
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -23,7 +24,7 @@ pub(crate) fn read_request(principal: Principal, headers: &HeaderMap) -> Result<
     request.correlation_id = single(headers, &CORRELATION_ID)?.map(read_correlation_id).transpose()?;
     // A trace context that is not well formed is left out, as its specification asks.
     single(headers, &TRACEPARENT)?;
-    request.traceparent = trace_context::read(headers).map(|context| context.as_str().to_owned());
+    request.traceparent = asked::traceparent();
     Ok(request)
 }
 

@@ -192,7 +192,7 @@ fn endpoints() -> Markup {
     html! {
         section aria-labelledby="addresses" {
             h2 id="addresses" { "Addresses" }
-            div class="sheet scroll" tabindex="0" role="region" aria-labelledby="addresses" {
+            div class="sheet scroll" tabindex="0" role="group" aria-labelledby="addresses" {
                 table { tbody {
                     @for (path, purpose) in ENDPOINTS {
                         tr {

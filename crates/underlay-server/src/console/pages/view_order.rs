@@ -9,12 +9,12 @@ use underlay_runtime::{
 
 use super::view::time_left;
 use super::views::path_of;
+use crate::admin::by;
 use crate::console::form::{Posted, button, form};
 use crate::console::show::{Tone, moment, number, sentence, status, table};
 use crate::console::visitor::Visitor;
 use crate::path::Segments;
 use crate::problem::Problem;
-use crate::view_orders::by;
 
 /// `POST /console/views/{view}/orders/{order}`.
 pub(super) async fn give(

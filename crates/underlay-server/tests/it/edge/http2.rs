@@ -277,6 +277,35 @@ async fn a_stream_whose_answer_is_left_is_reset_and_the_others_go_on() {
 }
 
 #[tokio::test]
+async fn a_feed_whose_stream_is_shut_gives_its_place_back() {
+    let place = Place::with(|mut config| {
+        config.feed_clients_max = 1;
+        config
+    });
+    let limits = ServeLimits { answer_grace: Duration::from_millis(100), ..ServeLimits::default() };
+    let server = Server::start(limits, place.router.clone()).await;
+    let follow = || {
+        let mut follow = request("/v1/events?after=0");
+        follow.headers_mut().insert("accept", "text/event-stream".parse().unwrap());
+        follow
+    };
+    // The client takes nothing of its streams, and the connection goes on.
+    let socket = TcpStream::connect(server.address).await.unwrap();
+    let mut builder = h2::client::Builder::new();
+    builder.initial_window_size(0);
+    let (requests, connection): (_, Connection<TcpStream>) = builder.handshake(socket).await.unwrap();
+    let _connection = tokio::spawn(connection);
+    let mut shut = begin(&requests, follow()).await.unwrap().await.unwrap().into_body();
+    let (others, _goes_on) = client(server.address).await;
+    let refused = begin(&others, follow()).await.unwrap().await.unwrap();
+    assert_eq!(refused.status(), 503, "it has the one place");
+    let ended = timeout(LONG, shut.data()).await.expect("the feed is held for ever").unwrap();
+    assert_eq!(ended.unwrap_err().reason(), Some(Reason::CANCEL));
+    let admitted = begin(&others, follow()).await.unwrap().await.unwrap();
+    assert_eq!(admitted.status(), 200);
+}
+
+#[tokio::test]
 async fn a_client_that_takes_its_answer_gets_it_whole() {
     let (router, gone) = big();
     let server = Server::start(ServeLimits::default(), router).await;

@@ -6,6 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request};
+use underlay_core::memory::MemorySpans;
+use underlay_core::{SpanKind, SpanValue, TraceContext};
 use underlay_server::{Credentials, Denied, Principal, ServerConfig};
 
 use crate::place::{Place, get_with, post_with};
@@ -119,4 +121,45 @@ async fn a_later_version_of_a_trace_context_is_stored_as_the_one_known_here() {
         let last = page["events"].as_array().unwrap().last().unwrap();
         assert_eq!(last["metadata"]["traceparent"].as_str().map(str::to_owned), stored, "{given}");
     }
+}
+
+#[tokio::test]
+async fn a_request_is_a_span_below_its_caller_and_what_it_stores_is_below_that() {
+    let spans = MemorySpans::new(100);
+    let place = Place::recording(&spans);
+    let came = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    place.send(post_with(DEPOSIT, ONE, &[("traceparent", came)])).await.ok();
+    let recorded = spans.recorded();
+    let of = |name: &str| {
+        recorded.iter().find(|span| span.name == name).unwrap_or_else(|| panic!("{recorded:#?}"))
+    };
+    let (request, command) = (of("POST /v1/{category}/{id}/{command}"), of("account deposit"));
+    let came = TraceContext::parse(came).unwrap();
+    assert_eq!((request.kind, request.parent), (SpanKind::Server, Some(came.span_id)));
+    assert_eq!(request.attribute("http.response.status_code"), Some(&SpanValue::Number(200)));
+    assert_eq!(request.attribute("underlay.tenant"), Some(&SpanValue::from("acme")));
+    assert_eq!(command.parent, Some(request.context.span_id));
+    assert!(recorded.iter().all(|span| span.context.trace_id == came.trace_id), "{recorded:#?}");
+    let page = place.get("/v1/streams/account-cash").await.ok();
+    let stored = page["events"][0]["metadata"]["traceparent"].as_str().map(str::to_owned);
+    assert_eq!(stored, Some(command.context.to_string()));
+}
+
+#[tokio::test]
+async fn a_span_names_the_route_and_nothing_of_the_path_or_the_query_and_probes_have_none() {
+    let spans = MemorySpans::new(100);
+    let place = Place::recording(&spans);
+    for path in
+        ["/v1/streams/account-5ecre7?after=5ecre7", "/v1/nowhere/5ecre7/at/all", "/links/5ecre7/5ecre7"]
+    {
+        place.get(path).await;
+    }
+    let recorded = spans.recorded();
+    assert_eq!(recorded.len(), 3, "{recorded:#?}");
+    let told = format!("{recorded:?}");
+    assert!(!told.contains("5ecre7"), "{told}");
+    for probe in ["/livez", "/readyz"] {
+        place.get(probe).await;
+    }
+    assert_eq!(spans.recorded().len(), 3, "probes are many, and say nothing");
 }

@@ -3,11 +3,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use underlay_core::limits::PAGE_STREAMS_MAX;
 use underlay_core::memory::MemoryEventStore;
 use underlay_core::{
-    Agreement, Commit, CommitId, Committed, Conflict, Error, EventId, EventStore, Fingerprint, Json,
-    LogFilter, LogPage, LogScope, Outcome, Position, RecordedCommit, StoreId, StreamName, StreamPage,
-    StreamVersion, TenantId, Timestamp, Underway, Version,
+    Agreement, Category, Commit, CommitId, Committed, Conflict, Error, EventId, EventStore, Fingerprint,
+    Json, LogFilter, LogPage, LogScope, Outcome, Position, RecordedCommit, StoreId, StreamList, StreamName,
+    StreamPage, StreamVersion, TenantId, Timestamp, Underway, Version,
 };
 use underlay_testkit::{EventStoreFixture, Fixture, Skip};
 
@@ -78,6 +79,16 @@ enum Mutation {
     TellsVersionOfThePage,
     /// Versions are read one after the other.
     ReadsVersionsOneByOne,
+    /// Streams are listed in the order of their versions.
+    ListsInOtherOrder,
+    /// A page of the list of streams begins with the last one of the page before.
+    OverlapsLists,
+    /// Streams of all categories are listed.
+    IgnoresCategories,
+    /// Streams whose category begins with the one asked for are listed too.
+    ListsByPrefix,
+    /// A page of the list of streams says that it is the last.
+    ForgetsTheRest,
     /// A position beyond the log stands for its end.
     ClampsPositions,
     /// What waits is not told of.
@@ -447,6 +458,46 @@ impl EventStore for Store {
         Ok(versions)
     }
 
+    async fn streams(
+        &self,
+        tenant: &TenantId,
+        category: Option<&Category>,
+        after: Option<&StreamName>,
+        limit: usize,
+    ) -> Result<StreamList, Error> {
+        let tenant = self.tenant(tenant);
+        match (self.mutation, after, category) {
+            (Mutation::OverlapsLists, Some(after), _) => {
+                let all = self.inner.streams(&tenant, category, None, PAGE_STREAMS_MAX).await?.streams;
+                let mut streams: Vec<_> =
+                    all.into_iter().filter(|listed| listed.stream >= *after).take(limit + 1).collect();
+                let more = streams.len() > limit;
+                streams.truncate(limit);
+                Ok(StreamList { streams, more })
+            }
+            (Mutation::IgnoresCategories, ..) => self.inner.streams(&tenant, None, after, limit).await,
+            (Mutation::ListsByPrefix, _, Some(category)) => {
+                let all = self.inner.streams(&tenant, None, after, PAGE_STREAMS_MAX).await?.streams;
+                let mut streams: Vec<_> = all
+                    .into_iter()
+                    .filter(|listed| listed.stream.as_str().starts_with(category.as_str()))
+                    .collect();
+                let more = streams.len() > limit;
+                streams.truncate(limit);
+                Ok(StreamList { streams, more })
+            }
+            _ => {
+                let mut list = self.inner.streams(&tenant, category, after, limit).await?;
+                match self.mutation {
+                    Mutation::ListsInOtherOrder => list.streams.sort_by_key(|listed| listed.version),
+                    Mutation::ForgetsTheRest => list.more = false,
+                    _ => {}
+                }
+                Ok(list)
+            }
+        }
+    }
+
     async fn head(&self) -> Result<Position, Error> {
         self.inner.head().await
     }
@@ -504,6 +555,12 @@ caught! { event_store;
     pages_that_overlap: stream_pages_follow_each_other fails on OverlapsPages;
     pages_that_tell_their_own_version: stream_pages_follow_each_other fails on TellsVersionOfThePage;
     versions_one_by_one: versions_are_read_at_one_moment fails on ReadsVersionsOneByOne;
+    streams_in_other_order: streams_are_listed_by_name fails on ListsInOtherOrder;
+    lists_that_overlap: streams_are_listed_by_name fails on OverlapsLists;
+    categories_ignored: streams_are_listed_by_name fails on IgnoresCategories;
+    categories_by_their_beginning: streams_are_listed_by_name fails on ListsByPrefix;
+    the_rest_forgotten: streams_are_listed_by_name fails on ForgetsTheRest;
+    tenants_in_one_list: streams_are_listed_by_name fails on SharesStreams;
     positions_clamped: a_foreign_checkpoint_is_refused fails on ClampsPositions;
     a_queue_hidden: what_waits_is_under_way fails on HidesTheQueue;
     answered_and_kept: what_waits_is_under_way fails on KeepsTheAnswered;
