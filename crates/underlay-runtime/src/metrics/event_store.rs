@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use underlay_core::{
-    Clock, Commit, CommitId, Committed, Error, EventId, EventStore, LogFilter, LogPage, LogScope, Position,
-    RecordedCommit, StoreId, StreamName, StreamPage, TenantId, Timestamp, Underway, Version,
+    Category, Clock, Commit, CommitId, Committed, Error, EventId, EventStore, LogFilter, LogPage, LogScope,
+    Position, RecordedCommit, StoreId, StreamList, StreamName, StreamPage, TenantId, Timestamp, Underway,
+    Version,
 };
 
 use super::{Counter, Exposition, Family, Histogram, Kind};
@@ -115,6 +116,16 @@ impl EventStore for MeasuredStore {
 
     async fn versions(&self, tenant: &TenantId, streams: &[StreamName]) -> Result<Vec<Version>, Error> {
         self.store.versions(tenant, streams).await
+    }
+
+    async fn streams(
+        &self,
+        tenant: &TenantId,
+        category: Option<&Category>,
+        after: Option<&StreamName>,
+        limit: usize,
+    ) -> Result<StreamList, Error> {
+        self.store.streams(tenant, category, after, limit).await
     }
 
     async fn head(&self) -> Result<Position, Error> {
