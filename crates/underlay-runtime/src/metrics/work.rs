@@ -137,6 +137,10 @@ impl Receiver for MeasuredReceiver {
         self.receiver.reads(work)
     }
 
+    fn traceparent(&self, work: &Work) -> Option<String> {
+        self.receiver.traceparent(work)
+    }
+
     async fn attempt(&self, attempt: Attempt<'_>) -> Result<(), NotDone> {
         let mut going = Going { of: self, begun: self.clock.now(), ending: Ending::Cut };
         let ended = self.receiver.attempt(attempt).await;

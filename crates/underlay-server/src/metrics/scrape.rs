@@ -22,8 +22,10 @@ pub(crate) const PATH: &str = "/metrics";
 pub(crate) const MEDIA_TYPE: &str = "text/plain";
 /// How long a text is told again before another is written.
 const TEXT_AGE_MAX: Duration = Duration::from_secs(1);
-/// How long the store may take to say how old that is which somebody has not taken. With the time that parts may take to
-/// say how they are it is below the ten seconds that Prometheus waits.
+/// How long the parts may take to say how they are.
+const PARTS_WAIT_MAX: Duration = Duration::from_secs(7);
+/// How long the store may take to say how old that is which somebody has not taken. Both together are below the ten
+/// seconds that Prometheus waits.
 const LAGS_WAIT_MAX: Duration = Duration::from_secs(2);
 
 static BUILD: Family = Family::new(
@@ -85,13 +87,17 @@ pub(crate) async fn show(
 }
 
 async fn write(app: &App, connections: Option<&Connections>) -> String {
-    let looked = health::look(app).await;
+    let looked = tokio::select! {
+        biased;
+        looked = health::look(app) => looked.ok(),
+        () = app.engine().clock().sleep(PARTS_WAIT_MAX) => None,
+    };
     let mut out = Exposition::default();
     let (service, version) = (app.config().service.as_str(), env!("CARGO_PKG_VERSION"));
     out.begin(&BUILD).add(&[service, version], 1);
-    out.begin(&STORE_UP).add(&[], u8::from(looked.is_ok()));
-    write_parts(app, looked.as_ref().ok(), &mut out);
-    if let Ok(looked) = &looked {
+    out.begin(&STORE_UP).add(&[], u8::from(looked.is_some()));
+    write_parts(app, looked.as_ref(), &mut out);
+    if let Some(looked) = &looked {
         let lags = read_lags(app, looked).await;
         app.engine().write_standings(&mut out, looked.views.as_ref(), looked.work.as_ref(), lags.as_ref());
     }
