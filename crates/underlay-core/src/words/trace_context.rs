@@ -33,9 +33,9 @@ impl TraceId {
     #[must_use]
     pub fn is_within(self, ratio: f64) -> bool {
         let [.., a, b, c, d, e, f, g] = self.0;
-        let random = u64::from_be_bytes([0, a, b, c, d, e, f, g]);
-        // 56 bits: what a f64 holds of them is as exact as the ratio itself.
-        (random as f64) < ratio * (1_u64 << 56) as f64
+        // As many bits as a f64 holds, so that none is rounded up to the end.
+        let random = u64::from_be_bytes([0, a, b, c, d, e, f, g]) >> 3;
+        (random as f64) < ratio * (1_u64 << 53) as f64
     }
 }
 
