@@ -8,7 +8,7 @@ use crate::edge::health::HealthParts;
 use crate::links::LinkPages;
 use crate::{Credentials, HealthPart, LinkKeys, LinkPage, LogReaders, OneTenant, Start};
 
-/// A request the start page shows, ready to be copied.
+/// A request the console shows, ready to be copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Example {
     /// What follows `/v1/`, as an address has it: `account/cash/deposit`, `operations/transfer`.
@@ -24,7 +24,7 @@ pub struct ServerConfig {
     pub service: String,
     /// What it is for, in a sentence.
     pub about: Option<String>,
-    /// Requests the start page shows.
+    /// Requests the console shows.
     pub examples: Vec<Example>,
     /// Who asks, and for which tenant.
     pub credentials: Arc<dyn Credentials>,
@@ -254,7 +254,7 @@ impl ServerConfig {
         self
     }
 
-    /// Adds a request the start page shows.
+    /// Adds a request the console shows.
     #[must_use]
     pub fn with_example(mut self, target: impl Into<String>, body: impl Into<String>) -> Self {
         self.examples.push(Example { target: target.into(), body: body.into() });

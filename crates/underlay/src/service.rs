@@ -233,7 +233,7 @@ impl Service {
         self
     }
 
-    /// Adds a request for the start page to show; `serve` suggests the first one. `target` is what
+    /// Adds a request for the console to show; `serve` suggests the first one. `target` is what
     /// follows `/v1/`, as an address has it; `body` is JSON.
     #[must_use]
     pub fn example(mut self, target: impl Into<String>, body: impl Into<String>) -> Self {

@@ -1,5 +1,5 @@
 //! Where everything stands that follows commits: queues, processes, pumps, and the subscribers of this process. One
-//! computation, which `/readyz`, `GET /v1/admin/queues`, the start page and the command line tell.
+//! computation, which `/readyz`, `GET /v1/admin/queues`, the console and the command line tell.
 
 mod letters;
 

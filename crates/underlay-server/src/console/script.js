@@ -7,6 +7,7 @@ const WAIT_MAX_MS = 60000;
 
 const connection = document.getElementById("connection");
 let failures = 0;
+let known = new Date();
 let timer;
 
 function parts(of) {
@@ -58,12 +59,13 @@ async function refresh() {
     if (!answer.ok) throw new Error("status " + answer.status);
     renew(new DOMParser().parseFromString(await answer.text(), "text/html"));
     failures = 0;
+    known = new Date();
     connection.textContent = "";
   } catch {
     failures += 1;
     if (failures === 1) {
-      const since = new Date().toLocaleTimeString();
-      connection.textContent = "The connection is lost. Shown is what was known at " + since + ".";
+      const at = known.toLocaleTimeString();
+      connection.textContent = "The connection is lost. Shown is what was known at " + at + ".";
     }
   }
   later();
@@ -72,6 +74,13 @@ async function refresh() {
 function later() {
   clearTimeout(timer);
   timer = setTimeout(refresh, Math.min(EVERY_MS * 2 ** failures, WAIT_MAX_MS));
+}
+
+// What was done was done once: it is not told again to who loads the page again or keeps its address.
+const address = new URL(location.href);
+if (address.searchParams.has("done")) {
+  address.searchParams.delete("done");
+  history.replaceState(history.state, "", address);
 }
 
 if (parts(document).length > 0) {

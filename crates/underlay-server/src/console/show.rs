@@ -74,6 +74,7 @@ pub(super) fn moment(at: Timestamp, now: Timestamp) -> Markup {
     let time = time.trim_end_matches('Z').split('.').next().unwrap_or_default();
     let passed = Duration::try_from(now.duration_since(at));
     let away = match (passed, Duration::try_from(at.duration_since(now))) {
+        (Ok(passed), _) if passed < Duration::from_secs(1) => "now".to_owned(),
         (Ok(passed), _) => format!("{} ago", duration(passed)),
         (_, Ok(left)) => format!("in {}", duration(left)),
         _ => String::new(),
@@ -139,7 +140,8 @@ fn indented(text: &str) -> String {
 /// begins with `#` is one of numbers.
 pub(super) fn table(label: &str, headings: &[&str], rows: Markup) -> Markup {
     html! {
-        div class="sheet scroll" tabindex="0" role="group" aria-label=(label) {
+        // The section around it may have the same name.
+        div class="sheet scroll" tabindex="0" role="region" aria-label={ (label) ", table" } {
             table {
                 thead { tr {
                     @for heading in headings {

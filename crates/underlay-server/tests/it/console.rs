@@ -279,6 +279,32 @@ async fn no_page_shows_what_is_anothers() {
     place.engine.wait_for_view("balances", head, LONG).await.unwrap();
     let own = get(&place, "/console/views/balances", COOKIE).await;
     assert!(own.text().contains("marker-of-acme") && own.text().contains("4711"), "{}", own.text());
+    // How far the log is, an operator of the store is told, and nobody else.
+    let plain = "underlay-session=zeta.operator.auditor.teller.manager";
+    let all_pages = async || {
+        place.clock.advance(Duration::from_secs(2));
+        let mut pages = Vec::new();
+        for path in of_a_tenant("GET") {
+            let asked = get_with(&path, &[HTML, ("cookie", plain), ("x-request-id", "the-same")]);
+            let answer = place.send(asked).await;
+            // Every form of a command has a key of its own.
+            let text = answer
+                .text()
+                .split("value=\"console-")
+                .map(|part| part.split_once('"').map_or(part, |of| of.1));
+            pages.push((path, answer.status, text.collect::<String>()));
+        }
+        pages
+    };
+    let before = all_pages().await;
+    let path = "/v1/account/marker-of-acme/deposit";
+    place.send(crate::place::post_with(path, r#"{"amount":"1"}"#, &acme)).await.ok();
+    let head = place.store.head().await.unwrap();
+    place.engine.wait_for_view("balances", head, LONG).await.unwrap();
+    place.engine.wait_for_view("fragile", head, LONG).await.unwrap();
+    for (before, after) in before.into_iter().zip(all_pages().await) {
+        assert_eq!(before, after, "what another tenant does shows");
+    }
     let zeta = "underlay-session=zeta.operator.auditor.teller.manager.keeper";
     for path in of_a_tenant("GET") {
         for path in [path.clone(), path.replace("cash", "marker-of-acme"), format!("{path}?tenant=acme")] {
@@ -518,6 +544,15 @@ async fn a_command_is_given_by_a_form_and_pressed_twice_it_runs_once() {
     let later = later.await;
     assert!(later.status == 200 && later.text().contains("The command is stored"), "{}", later.text());
     assert!(later.text().contains("2099-01-01"), "{}", later.text());
+    let example = Place::with(|config| config.with_example("account/cash/deposit", r#"{"amount":"4.20"}"#));
+    let offered = example.send(get_with(path, &[HTML])).await;
+    assert!(offered.text().contains("?example=true") && !offered.text().contains("4.20"));
+    let filled = example.send(get_with(&format!("{path}?example=true"), &[HTML])).await;
+    assert!(
+        filled.text().contains("value=\"4.20\"") && filled.text().contains("value=\"cash\""),
+        "{}",
+        filled.text()
+    );
     let moved = send(
         "/console/send/operations/transfer",
         "k7",

@@ -2,7 +2,7 @@
 
 use axum::response::Response;
 use maud::{Markup, html};
-use underlay_core::Position;
+use underlay_core::{LogFilter, LogScope, Position};
 use underlay_runtime::{QueueStanding, ViewStanding};
 
 use crate::admin::{FollowerBody, QueuesBody, queues_of_caller};
@@ -28,14 +28,14 @@ struct Known {
     /// Where views stand over all tenants, for whom that is.
     standings: Vec<ViewStanding>,
     work: Option<QueuesBody>,
-    /// Whether the log of all tenants is empty.
+    /// Whether nothing has happened in the tenant.
     is_new: bool,
 }
 
 /// `GET /`.
 async fn show(visitor: Visitor, stopping: Stopping, Given(given): Given) -> Result<Response, Problem> {
     given.finish(&[])?;
-    let known = look(&visitor, &stopping).await;
+    let known = Box::pin(look(&visitor, &stopping)).await;
     let service = visitor.app.config().service.clone();
     let about = visitor.app.config().about.clone();
     Ok(Page::new(&visitor, Some(Place::Overview), service).respond(html! {
@@ -56,17 +56,26 @@ async fn look(visitor: &Visitor, stopping: &Stopping) -> Known {
         }
         queues_of_caller(app, visitor.tenant()).await.inspect_err(|error| told("the work", error)).ok()
     };
-    let (health, views, standings, work) = tokio::join!(
+    let scope = LogScope::Tenant(visitor.tenant().clone());
+    let everything = LogFilter::default();
+    let first = engine.store().read_all(&scope, Position::START, &everything, 1);
+    let standings = async {
+        if !visitor.may(Use::Views) {
+            return Vec::new();
+        }
+        let standings = engine.view_standings().await.inspect_err(|error| told("the views", error));
+        standings.map(|standings| standings.views).unwrap_or_default()
+    };
+    let (first, health, views, standings, work) = tokio::join!(
+        first,
         readiness(app, stopping),
         views::all(app, &visitor.principal.actor),
-        engine.view_standings(),
+        standings,
         work
     );
-    let standings = standings.inspect_err(|error| told("the views", error)).ok();
-    let is_new = standings.as_ref().is_some_and(|standings| standings.head == Position::START);
-    let of_all = standings.filter(|_| visitor.may(Use::Views)).map(|standings| standings.views);
+    let is_new = first.is_ok_and(|page| page.events.is_empty() && page.at_head);
     let views = views.inspect_err(|error| told("the views", error)).ok();
-    Known { health, views, standings: of_all.unwrap_or_default(), work, is_new }
+    Known { health, views, standings, work, is_new }
 }
 
 fn told(what: &str, error: &underlay_core::Error) {

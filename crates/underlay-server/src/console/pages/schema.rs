@@ -16,6 +16,8 @@ use crate::console::show;
 const DEPTH_MAX: usize = 4;
 /// What the names of these fields begin with.
 const NAME: &str = "body";
+/// The same of what says that a field is null, where that is something else than to leave it out.
+const NULL_NAME: &str = "null";
 
 /// A part of a body.
 pub(super) struct Field {
@@ -168,21 +170,46 @@ impl Field {
         format!("{NAME}{}", self.path)
     }
 
+    /// The name of what says that it is null; none where to leave it out says the same, or it may not be null.
+    fn null_input(&self) -> Option<String> {
+        let differs = self.may_be_null && !self.is_required && self.default.is_some();
+        differs.then(|| format!("{NULL_NAME}{}", self.path))
+    }
+
     /// The names of all fields in the form.
     pub(super) fn inputs(&self) -> Vec<String> {
         match &self.kind {
             Kind::Nothing => Vec::new(),
             Kind::Object(fields) => fields.iter().flat_map(Self::inputs).collect(),
-            _ => vec![self.input()],
+            _ => [self.input()].into_iter().chain(self.null_input()).collect(),
         }
+    }
+
+    /// Fills the field in with a value, such as that of an example.
+    pub(super) fn fill(&self, value: &Value, filled: &mut Filled) {
+        if let Kind::Object(fields) = &self.kind {
+            for field in fields {
+                field.fill(&value[&field.name], filled);
+            }
+            return;
+        }
+        let text = match (&self.kind, value) {
+            (Kind::Nothing, _) | (_, Value::Null) => return,
+            (Kind::Json, value) => serde_json::to_string_pretty(value).unwrap_or_default(),
+            (_, Value::String(text)) => text.clone(),
+            (_, value) => value.to_string(),
+        };
+        filled.values.insert(self.input(), text);
     }
 
     /// The JSON of what was filled in; none where the field is left out. What is wrong is noted beside its field.
     pub(super) fn json(&self, filled: &mut Filled) -> Option<String> {
         let value = filled.value(self).to_owned();
+        let is_null = self.null_input().is_some_and(|input| filled.values.contains_key(&input));
         match &self.kind {
             Kind::Nothing => None,
             Kind::Object(fields) => self.object(fields, filled),
+            _ if is_null => Some("null".to_owned()),
             Kind::Boolean if self.is_required && !self.may_be_null => {
                 Some(if value == "true" { "true" } else { "false" }.to_owned())
             }
@@ -291,6 +318,12 @@ impl Field {
                         placeholder=[self.placeholder()] aria-describedby=(described) aria-invalid=[invalid];,
                 }
                 @if let Some(wrong) = wrong { small class="hint bad" id=(error) { (wrong) } }
+                @if let Some(null) = self.null_input() {
+                    div class="field check" {
+                        input id=(null) type="checkbox" name=(null) value="true" checked[filled.values.contains_key(&null)];
+                        label for=(null) { "Nothing, instead of " (self.default.as_deref().unwrap_or_default()) }
+                    }
+                }
                 small class="hint" id=(hint) {
                     (code_spans(&self.about))
                     @if is_wide { " Typed in as JSON." }
@@ -392,6 +425,12 @@ mod tests {
             json!({ "text": "", "nullable": null }),
             "what has to be there is for the command to miss"
         );
+        let floor = json!({ "type": "object", "properties": {
+            "floor": { "type": ["string", "null"], "default": "0" },
+        } });
+        assert_eq!(json_of(&floor, &[]).as_deref(), Some("{}"));
+        assert_eq!(json_of(&floor, &[("null/floor", "true")]).as_deref(), Some(r#"{"floor":null}"#));
+        assert_eq!(json_of(&floor, &[("body/floor", "5")]).as_deref(), Some(r#"{"floor":"5"}"#));
         for nothing in [json!({ "type": "object", "properties": {} }), json!({ "type": "null" })] {
             assert_eq!(json_of(&nothing, &[]), None);
         }

@@ -10,6 +10,7 @@ use underlay_core::Timestamp;
 use underlay_runtime::{DecisionInfo, ExecuteNamedError, Executed, SubmitOptions, Submitted};
 
 use super::schema::{self, Field, Filled, code_spans};
+use crate::Example;
 use crate::app::App;
 use crate::commands::{Decider, Given as Became, give};
 use crate::console::form::{Posted, form};
@@ -34,6 +35,8 @@ const ID: &str = "id";
 const KEY: &str = "key";
 const EXPECTED: &str = "expected";
 const DUE_AT: &str = "due_at";
+/// The parameter that asks for the service's own example.
+const EXAMPLE: &str = "example";
 
 pub(in crate::console) fn entries() -> Vec<Entry> {
     vec![
@@ -116,6 +119,25 @@ impl Sending {
         path_of(self.info.category, self.info.name)
     }
 
+    /// The form, with the service's own example in it where the visitor has asked for that.
+    fn begin(&self, visitor: &Visitor, mut given: Parameters) -> Result<Response, Problem> {
+        let mut filled = Filled::default();
+        let is_example = given.take(EXAMPLE)?.is_some();
+        if let Some(example) = self.example(visitor).filter(|_| is_example) {
+            let body: Value = serde_json::from_str(&example.body).unwrap_or_default();
+            self.body.fill(&body, &mut filled);
+            let id = example.target.split('/').nth(1).unwrap_or_default();
+            filled.values.insert(ID.to_owned(), id.to_owned());
+        }
+        filled.values.extend(given.take(ID)?.map(|id| (ID.to_owned(), id)));
+        given.finish(&[ID, EXAMPLE])?;
+        Ok(self.respond(visitor, &filled, &draw_key()?, None))
+    }
+
+    fn example<'a>(&self, visitor: &'a Visitor) -> Option<&'a Example> {
+        visitor.app.config().example(self.info.category, self.info.name)
+    }
+
     fn page<'a>(&self, visitor: &'a Visitor) -> Page<'a> {
         let title = match self.info.category {
             Some(category) => format!("{category}: {}", self.info.name),
@@ -161,7 +183,12 @@ impl Sending {
                             }
                         }
                     }
-                    div class="buttons" { button type="submit" { "Send" } }
+                    div class="buttons" {
+                        button type="submit" { "Send" }
+                        @if self.example(visitor).is_some() && filled.values.is_empty() {
+                            a href={ (self.path()) "?" (EXAMPLE) "=true" } { "Fill in an example" }
+                        }
+                    }
                 }))
             }
         });
@@ -184,28 +211,22 @@ fn draw_key() -> Result<String, Problem> {
     Ok(format!("console-{}", hex(&random::<KEY_BYTES>()?)))
 }
 
-/// `GET /console/send/{category}/{command}?id=`.
+/// `GET /console/send/{category}/{command}?id=&example=`.
 async fn show_command(
     visitor: Visitor,
     Segments((category, command)): Segments<(String, String)>,
-    Given(mut given): Given,
+    Given(given): Given,
 ) -> Result<Response, Problem> {
-    let mut filled = Filled::default();
-    filled.values.extend(given.take(ID)?.map(|id| (ID.to_owned(), id)));
-    given.finish(&[ID])?;
-    let sending = Sending::find(&visitor.app, Some(&category), &command)?;
-    Ok(sending.respond(&visitor, &filled, &draw_key()?, None))
+    Sending::find(&visitor.app, Some(&category), &command)?.begin(&visitor, given)
 }
 
-/// `GET /console/send/operations/{name}`.
+/// `GET /console/send/operations/{name}?example=`.
 async fn show_operation(
     visitor: Visitor,
     Segments(name): Segments<String>,
     Given(given): Given,
 ) -> Result<Response, Problem> {
-    given.finish(&[])?;
-    let sending = Sending::find(&visitor.app, None, &name)?;
-    Ok(sending.respond(&visitor, &Filled::default(), &draw_key()?, None))
+    Sending::find(&visitor.app, None, &name)?.begin(&visitor, given)
 }
 
 /// `POST /console/send/{category}/{command}`.

@@ -55,6 +55,7 @@ async fn show(
         Ok(query) => rows(app, visitor.tenant(), &view, &query).await.map_err(Problem::from),
         Err(problem) => Err(problem),
     };
+    let tells = body.as_ref().is_some_and(|body| body.position.is_some());
     let status = found.as_ref().err().map_or(StatusCode::OK, Problem::status);
     let page = Page::new(&visitor, Some(Place::Views), view.as_str()).below(Place::Views.path(), "Views");
     let mut response = page.respond(html! {
@@ -62,12 +63,12 @@ async fn show(
             (facts(&visitor, body.as_ref(), standing.as_ref()))
             @if let Some(standing) = &standing { (order::standing(&visitor, standing)) }
         }))
-        @if let Some(standing) = &standing { (order::orders(&visitor, standing)) }
+        @if let Some(standing) = &standing { (live("orders", order::orders(&visitor, standing))) }
         section aria-labelledby="rows-heading" {
             h2 id="rows-heading" { "Rows of " (visitor.tenant()) }
             (filters(&view, &schema, &asked))
             @match found {
-                Ok(found) => (live("rows", row_table(&view, &schema, &found, &asked))),
+                Ok(found) => (live("rows", row_table(&schema, &found, &asked, tells))),
                 Err(problem) => p class="wrong" role="alert" { (sentence(problem.detail())) },
             }
         }
@@ -226,7 +227,9 @@ fn filters(view: &str, schema: &ViewSchema, asked: &Asked) -> Markup {
     }
 }
 
-fn row_table(view: &str, schema: &ViewSchema, found: &RowsBody, asked: &Asked) -> Markup {
+/// A page of rows; `tells` whether the visitor is told how far the view is, which counts what all tenants do.
+fn row_table(schema: &ViewSchema, found: &RowsBody, asked: &Asked, tells: bool) -> Markup {
+    let view = schema.name.as_str();
     let numeric = |at: usize| schema.columns.get(at).is_some_and(|column| is_numeric(column.column_type));
     let mut headings = vec!["Key".to_owned()];
     headings.extend(schema.columns.iter().enumerate().map(|(at, column)| match numeric(at) {
@@ -237,7 +240,7 @@ fn row_table(view: &str, schema: &ViewSchema, found: &RowsBody, asked: &Asked) -
     html! {
         p class="quiet" {
             @if let Some(count) = found.count { (number(count)) " rows. " }
-            "As of position " (found.position) "."
+            @if tells { "As of position " (found.position) "." }
         }
         @if found.rows.is_empty() {
             (empty("There is no such row.", html! {
