@@ -140,8 +140,7 @@ fn indented(text: &str) -> String {
 /// begins with `#` is one of numbers.
 pub(super) fn table(label: &str, headings: &[&str], rows: Markup) -> Markup {
     html! {
-        // The section around it may have the same name.
-        div class="sheet scroll" tabindex="0" role="region" aria-label={ (label) ", table" } {
+        div class="sheet scroll" tabindex="0" role="group" aria-label=(label) {
             table {
                 thead { tr {
                     @for heading in headings {
