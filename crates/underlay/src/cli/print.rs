@@ -153,7 +153,8 @@ mod tests {
         assert!(!told.contains(['\u{1b}', '\u{9b}', '\t']), "{told:?}");
         assert!(told.contains(r"a\nb\u{1b}[31m\u{9b}2J\tc"), "{told}");
         let mut lines = ForPeople(Vec::new());
-        writeln!(lines, "verified for {}\nand {}", "ann\u{1b}[2J", "水\u{9b}\u{7f}").unwrap();
+        let (by, why) = ("ann\u{1b}[2J", "水\u{9b}\u{7f}");
+        writeln!(lines, "verified for {by}\nand {why}").unwrap();
         let told = String::from_utf8(lines.0).unwrap();
         assert_eq!(told, "verified for ann\\u{1b}[2J\nand 水\\u{9b}\\u{7f}\n");
     }

@@ -6,9 +6,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use underlay::core::{EventType, Json, SchemaVersion};
 use underlay::{Commit, CommitId, ExpectedVersion, NewEvent, Store, StreamName, TenantId};
@@ -26,7 +26,8 @@ type Rows = BTreeMap<String, i64>;
 
 /// A client that comes back with the last id it has seen, wherever the service is.
 struct Client {
-    heard: Arc<Mutex<Heard>>,
+    /// And what tells of a change of it.
+    heard: Arc<(Mutex<Heard>, Condvar)>,
     has_ended: Arc<AtomicBool>,
     task: Option<JoinHandle<()>>,
 }
@@ -43,36 +44,38 @@ struct Heard {
 
 impl Client {
     fn start() -> Self {
-        let (heard, has_ended) = (Arc::<Mutex<Heard>>::default(), Arc::<AtomicBool>::default());
+        let (heard, has_ended) = (Arc::<(Mutex<Heard>, Condvar)>::default(), Arc::<AtomicBool>::default());
         let (its, ends) = (heard.clone(), has_ended.clone());
         let task = thread::spawn(move || {
             while !ends.load(Ordering::SeqCst) {
-                let (address, id) = {
-                    let heard = its.lock().unwrap();
-                    (heard.address.clone(), heard.last_id.clone())
-                };
+                let heard = its.0.lock().unwrap();
+                let (address, id) = (heard.address.clone(), heard.last_id.clone());
                 match TcpStream::connect(address) {
-                    Ok(connection) => hear(connection, &id, &its, &ends),
-                    Err(_) => thread::sleep(GLANCE),
+                    Ok(connection) => {
+                        drop(heard);
+                        hear(connection, &id, &its, &ends);
+                    }
+                    // Until it is somewhere else.
+                    Err(_) => drop(its.1.wait_timeout(heard, GLANCE).unwrap()),
                 }
             }
         });
         Self { heard, has_ended, task: Some(task) }
     }
 
+    /// The service is there from now on.
+    fn tell(&self, serving: &Serving) {
+        serving.address.clone_into(&mut self.heard.0.lock().unwrap().address);
+        self.heard.1.notify_all();
+    }
+
     /// Waits until it has what a page says.
     fn agrees(&self, serving: &Serving, position: u64) {
         let page = page(serving, position);
-        let began = Instant::now();
-        loop {
-            let heard = self.heard.lock().unwrap();
-            if heard.is_live && heard.rows == page {
-                return;
-            }
-            assert!(began.elapsed() < LONG, "it has {heard:?}, and a page says {page:?}");
-            drop(heard);
-            thread::sleep(GLANCE / 10);
-        }
+        let differs = |heard: &mut Heard| !heard.is_live || heard.rows != page;
+        let heard = self.heard.0.lock().unwrap();
+        let (heard, waited) = self.heard.1.wait_timeout_while(heard, LONG, differs).unwrap();
+        assert!(!waited.timed_out(), "it has {heard:?}, and a page says {page:?}");
     }
 }
 
@@ -86,7 +89,7 @@ impl Drop for Client {
 }
 
 /// Hears one answer to its end.
-fn hear(mut connection: TcpStream, id: &str, heard: &Mutex<Heard>, ends: &AtomicBool) {
+fn hear(mut connection: TcpStream, id: &str, heard: &(Mutex<Heard>, Condvar), ends: &AtomicBool) {
     connection.set_read_timeout(Some(GLANCE)).unwrap();
     let request = format!(
         "GET {BALANCES} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nLast-Event-ID: {id}\r\n\r\n"
@@ -114,9 +117,11 @@ fn hear(mut connection: TcpStream, id: &str, heard: &Mutex<Heard>, ends: &Atomic
             Some(("data", text)) => text.clone_into(&mut data),
             Some(("id", text)) => id = Some(text.to_owned()),
             None if line == "\n" => {
-                let mut heard = heard.lock().unwrap();
-                heard.take(&event, &data);
-                heard.last_id = id.take().unwrap_or_else(|| heard.last_id.clone());
+                let mut known = heard.0.lock().unwrap();
+                known.take(&event, &data);
+                known.last_id = id.take().unwrap_or_else(|| known.last_id.clone());
+                drop(known);
+                heard.1.notify_all();
                 event.clear();
             }
             _ => {}
@@ -194,9 +199,8 @@ pub(crate) fn a_view_is_followed(database: &str) {
     let mut writer = Writer { runtime, database: database.to_owned(), stored: 0 };
     writer.moves("main", &["a", "b"], 1);
     let client = Client::start();
-    let tell = |serving: &Serving| serving.address.clone_into(&mut client.heard.lock().unwrap().address);
     let mut serving = Serving::on(database);
-    tell(&serving);
+    client.tell(&serving);
     client.agrees(&serving, writer.stored);
     for round in 0..6 {
         writer.moves("other", &["theirs", "a"], 1_000);
@@ -208,14 +212,14 @@ pub(crate) fn a_view_is_followed(database: &str) {
                 drop(serving);
                 writer.moves("main", &["d", "a"], 7);
                 serving = Serving::on(database);
-                tell(&serving);
+                client.tell(&serving);
             }
             3 => order(&["view", "revert", "balances"]),
             _ => {}
         }
         client.agrees(&serving, writer.stored);
     }
-    let heard = client.heard.lock().unwrap();
+    let heard = client.heard.0.lock().unwrap();
     assert!(!heard.keys.contains(&"theirs".to_owned()), "{heard:?}");
     assert!(heard.resets >= 2, "another generation was read twice: {heard:?}");
 }
