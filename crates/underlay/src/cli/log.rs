@@ -14,6 +14,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::Thread;
 use std::time::Duration;
 
 use tracing::Metadata;
@@ -70,15 +71,18 @@ struct Lines {
 }
 
 /// Waits for the last lines when it is dropped.
-pub(super) struct LastLines(SyncSender<Told>);
+pub(super) struct LastLines {
+    queue: SyncSender<Told>,
+    writer: Thread,
+}
 
 impl Lines {
     fn to(sink: impl Write + Send + 'static, waiting_max: usize, format: LogFormat) -> (Self, LastLines) {
         let (queue, lines) = sync_channel(waiting_max);
         let left_out = Arc::new(AtomicU64::new(0));
         let counted = left_out.clone();
-        std::thread::spawn(move || write(sink, &lines, &counted, format));
-        (Self { queue: queue.clone(), left_out }, LastLines(queue))
+        let writer = std::thread::spawn(move || write(sink, &lines, &counted, format)).thread().clone();
+        (Self { queue: queue.clone(), left_out }, LastLines { queue, writer })
     }
 }
 
@@ -108,7 +112,8 @@ fn write(mut sink: impl Write, lines: &Receiver<Told>, left_out: &AtomicU64, for
         }
         write_out(&mut sink, &mut text);
         if count > 1 {
-            std::thread::sleep(GATHERED_FOR);
+            // Whoever waits for the last lines ends this.
+            std::thread::park_timeout(GATHERED_FOR);
         }
     }
 }
@@ -132,7 +137,8 @@ impl Drop for LastLines {
     fn drop(&mut self) {
         let (flushed, written) = sync_channel(1);
         // Where there is no room, nobody reads what waits.
-        if self.0.try_send(Told::Flush(flushed)).is_ok() {
+        if self.queue.try_send(Told::Flush(flushed)).is_ok() {
+            self.writer.unpark();
             let _in_time = written.recv_timeout(LAST_LINES_WAIT_MAX);
         }
     }
