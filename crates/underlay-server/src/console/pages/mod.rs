@@ -2,6 +2,7 @@
 
 pub(super) mod commands;
 pub(super) mod dead_letters;
+mod instance;
 pub(super) mod outbox;
 pub(super) mod overview;
 pub(super) mod processes;
