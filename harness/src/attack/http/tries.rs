@@ -37,6 +37,8 @@ const OF_THE_MOMENT: [&str; 9] = [
 ];
 /// What follows a number of seconds in a page.
 const SECONDS: &str = " s</td>";
+/// The same of what has waited for less than one.
+const MILLISECONDS: &str = " ms</td>";
 /// Headers that say nothing more than the body, or the time.
 const HEADERS_LEFT_OUT: [&str; 3] = ["date", "content-length", "location"];
 /// The cookie of the console that is drawn for a browser which has none.
@@ -54,6 +56,8 @@ const HEADERS: [&str; 9] = [
     "forwarded",
 ];
 
+/// A browser that has been here before: a new one would be given a cookie of its own with each page.
+const BROWSER: &str = "underlay-form=a-browser";
 /// Where links lead to.
 const LINK: &str = "/links/{page}/{secret}";
 
@@ -237,7 +241,8 @@ fn plain_feed(feed: &str) -> String {
 
 /// A page without how long something has waited.
 fn without_seconds(page: &str) -> String {
-    let Some((waited, rest)) = page.rsplit_once(SECONDS) else { return page.to_owned() };
+    let page = page.replace(MILLISECONDS, SECONDS);
+    let Some((waited, rest)) = page.rsplit_once(SECONDS) else { return page };
     let plain = |part: &str| part.trim_end_matches(|sign: char| sign.is_ascii_digit()).to_owned() + SECONDS;
     waited.split(SECONDS).map(plain).chain([rest.to_owned()]).collect()
 }
@@ -427,7 +432,7 @@ fn reads(known: &Known) -> Vec<Try> {
         }),
         of(LINK, link, Same, |link| Asked::get(link)),
         of(LINK, link, Same, |link| get(link.to_owned())),
-        of("/", vault, Same, |id| get(format!("/?x={id}"))),
+        of("/", vault, Same, |id| get(format!("/?x={id}")).with("cookie", BROWSER)),
         of("/openapi.json", vault, Same, |id| get(format!("/openapi.json?x={id}"))),
         of("/openapi.json", vault, Same, |id| get("/openapi.json".to_owned()).with("if-none-match", id)),
         of("/docs", vault, Same, |id| get(format!("/docs?x={id}"))),
@@ -605,8 +610,9 @@ fn games(known: &Known) -> Vec<Try> {
     let mut tries = Vec::new();
     for header in HEADERS {
         for (route, target) in [(stream, target.as_str()), ("/v1/events", "/v1/events"), ("/", "/")] {
-            tries.push(of(route, &tenants, Same, |tenant| Asked::get(target).by(token).with(header, tenant)));
-            tries.push(of(route, &tokens, Same, |other| Asked::get(target).by(token).with(header, other)));
+            let get = || Asked::get(target).by(token).with("cookie", BROWSER);
+            tries.push(of(route, &tenants, Same, |tenant| get().with(header, tenant)));
+            tries.push(of(route, &tokens, Same, |other| get().with(header, other)));
         }
     }
     for parameter in ["tenant", "x-tenant", "actor", "access_token", "token"] {

@@ -5,6 +5,7 @@ pub(super) mod commands;
 pub(super) mod dead_letters;
 mod event;
 pub(super) mod events;
+mod instance;
 pub(super) mod outbox;
 pub(super) mod overview;
 pub(super) mod processes;

@@ -72,7 +72,7 @@ async fn a_request_leaves_one_line_with_what_it_was_and_nothing_it_held() {
         ("idempotency-key", "a-key"),
     ];
     let answer =
-        place.send(post_with("/v1/account/secret-cash/deposit", r#"{"amount":"481516.23"}"#, &headers)).await;
+        place.send(post_with("/v1/account/secret-cash/deposit", r#"{"amount":"17"}"#, &headers)).await;
     let bytes = format!("bytes={}", answer.body.len());
     let lines = log.lines();
     let [line] = lines.as_slice() else { panic!("{lines:?}") };
@@ -92,8 +92,10 @@ async fn a_request_leaves_one_line_with_what_it_was_and_nothing_it_held() {
             r#"trace="0af7651916cd43dd8448eb211c80319c""#,
         ],
     );
-    for held in ["secret-cash", "a-key", "481516.23", "Bearer"] {
-        assert!(!line.contains(held), "{held} is told: {line}");
+    // The time before it may hold any digits.
+    let (_, said) = line.split_once("INFO").unwrap();
+    for held in ["secret-cash", "a-key", "17", "Bearer"] {
+        assert!(!said.contains(held), "{held} is told: {line}");
     }
     place.send(get_with("/v1/events?after=x&limit=77", &[("authorization", "Bearer acme")])).await.invalid();
     place.send(get_with("/links/verify/a-secret?tenant=acme&subject=ann&id=1", &[])).await;
