@@ -39,6 +39,8 @@ const OF_THE_MOMENT: [&str; 9] = [
 const SECONDS: &str = " s</td>";
 /// Headers that say nothing more than the body, or the time.
 const HEADERS_LEFT_OUT: [&str; 3] = ["date", "content-length", "location"];
+/// How the cookie begins that a page of the console draws for its forms.
+const FORM_COOKIE: &str = "underlay-form=";
 /// Headers that some program somewhere takes for who asks, or for what is asked.
 const HEADERS: [&str; 9] = [
     "x-tenant",
@@ -199,7 +201,10 @@ async fn timed(site: &Site, asked: &Asked) -> Result<(Told, Duration)> {
 }
 
 fn headers(told: &Told, one: &Try) -> Vec<(String, String)> {
-    let says_more = |(name, _): &&(String, String)| !HEADERS_LEFT_OUT.contains(&name.as_str());
+    let says_more = |(name, value): &&(String, String)| {
+        let is_drawn = name == "set-cookie" && value.starts_with(FORM_COOKIE);
+        !is_drawn && !HEADERS_LEFT_OUT.contains(&name.as_str())
+    };
     let header = |(name, value): &(String, String)| (name.clone(), without(value, &one.asked_with));
     let mut headers: Vec<_> = told.headers.iter().filter(says_more).map(header).collect();
     headers.sort();
