@@ -30,16 +30,14 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 use underlay_core::memory::MemoryEventBus;
 use underlay_core::{
-    BusSubscription, Clock, Error, EventBus, EventStore, LogFilter, LogScope, Position, ProcessStart, Sink,
-    Subscriber, Wakeups, check_checkpoint_name,
+    BusSubscription, Clock, Error, EventBus, EventStore, LogFilter, LogScope, Position, ProcessStart,
+    RecordedEvent, Sink, Subscriber, Wakeups, check_checkpoint_name,
 };
 
 pub use feed::Subscribed;
 
 use crate::stops::Stops;
-use crate::subscription::{
-    DurableSubscriptions, FollowerKind, RecentLog, checkpoint_at, commit_end, start_of,
-};
+use crate::subscription::{DurableSubscriptions, FollowerKind, RecentLog, checkpoint_at, start_of};
 use crate::{EngineConfig, FollowerStanding, FollowerState, Ports, Registry};
 use pump::Pump;
 
@@ -169,7 +167,7 @@ impl Pumps {
         let Some(before) = position.number().checked_sub(1) else { return Ok(position) };
         let (scope, filter) = (LogScope::EveryTenant, LogFilter::default());
         let page = self.store.read_all(&scope, Position::from_number(before), &filter, 1).await?;
-        Ok(page.events.last().map_or(position, commit_end))
+        Ok(page.events.last().map_or(position, RecordedEvent::commit_end))
     }
 
     fn find_pump(&self, pump: &str) -> Result<(Pump, &Arc<DurableSubscriptions>), Error> {

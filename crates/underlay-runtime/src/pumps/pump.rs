@@ -11,7 +11,7 @@ use std::time::Duration;
 use underlay_core::{Clock, Error, LogFilter, ParkedEvent, ProcessStart, RecordedEvent, Sink};
 
 use super::call::bring;
-use crate::subscription::{Consumer, FollowerKind, Halt, Stuck, commit_end};
+use crate::subscription::{Consumer, FollowerKind, Halt, Stuck};
 
 /// Bytes of one batch, about: it ends with the commit that reaches them.
 const BATCH_BYTES_MAX: usize = 4 << 20;
@@ -61,7 +61,7 @@ impl Consumer for Pump {
     fn batches(&self, page: Vec<RecordedEvent>) -> Vec<Arc<[RecordedEvent]>> {
         let (mut batches, mut batch, mut held) = (Vec::new(), Vec::<RecordedEvent>::new(), 0);
         for event in page {
-            let begins_commit = batch.last().is_some_and(|last| event.position > commit_end(last));
+            let begins_commit = batch.last().is_some_and(|last| event.position > last.commit_end());
             if held >= BATCH_BYTES_MAX && begins_commit {
                 batches.push(std::mem::take(&mut batch).into());
                 held = 0;

@@ -36,7 +36,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
-use underlay_core::{Clock, Error, LeaseTerm, Leases, Position, RecordedEvent, Timestamp};
+use underlay_core::{Clock, Error, LeaseTerm, Leases, Timestamp};
 
 pub(crate) use backoff::Backoff;
 #[cfg(test)]
@@ -359,9 +359,4 @@ pub(crate) fn has_passed(duration: Duration, since: Timestamp, now: Timestamp) -
     // A clock that was set back says no; the other limits hold.
     let microseconds = u64::try_from(now.as_microsecond() - since.as_microsecond()).unwrap_or(0);
     Duration::from_micros(microseconds) >= duration
-}
-
-/// Where the commit of an event ends.
-pub(crate) fn commit_end(event: &RecordedEvent) -> Position {
-    Position::from_number(event.position.number() + u64::from(event.commit_tail))
 }

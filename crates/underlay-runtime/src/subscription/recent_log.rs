@@ -24,8 +24,6 @@ use underlay_core::{
     Checkpoint, Error, EventStore, LogFilter, LogPage, LogScope, RecordedEvent, Wakeup, Wakeups,
 };
 
-use super::commit_end;
-
 /// Pages that are kept.
 const PAGES_MAX: usize = 64;
 /// Events in them.
@@ -198,7 +196,7 @@ impl Pages {
         while let Some(event) = wanted.next() {
             events.push(event.clone());
             let is_cut =
-                events.len() >= limit && wanted.peek().is_some_and(|next| next.position > commit_end(event));
+                events.len() >= limit && wanted.peek().is_some_and(|next| next.position > event.commit_end());
             // Only where its commit ends with it is it known here which event that end is.
             if is_cut && event.commit_tail == 0 {
                 return Some(LogPage {

@@ -15,7 +15,7 @@ use underlay_core::{
     Position, Recorded, RecordedEvent, Row, RowAddress, RowValues, TenantId, Value, View, ViewSchema,
 };
 
-use crate::subscription::{commit_end, told_of};
+use crate::subscription::told_of;
 
 /// An event a view cannot take. The view stops before the commit that holds it, or passes over it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,7 +35,7 @@ impl ViewFault {
     fn new(record: &RecordedEvent, reason: String) -> Self {
         // A reason may quote what a tenant wrote: it is as short and as plain as the one that is kept.
         let event = Box::new(ParkedEvent::new(record, &reason));
-        Self { event, commit_end: commit_end(record), is_of_event: true }
+        Self { event, commit_end: record.commit_end(), is_of_event: true }
     }
 
     /// Its place in the log.

@@ -18,7 +18,7 @@ use underlay_core::{
 use super::Views;
 use super::fold::{Faults, ViewFault, ViewFolder};
 use super::held_rows::HeldRows;
-use crate::subscription::{Advance, Halt, commit_end, has_passed};
+use crate::subscription::{Advance, Halt, has_passed};
 use crate::traces::OpenSpan;
 
 /// Positions a view may be ahead of what it has stored.
@@ -301,8 +301,8 @@ impl Views {
     ) -> Result<(), ViewHalt> {
         let page = self.read_page(progress).await?;
         let before: Vec<RecordedEvent> =
-            page.events.into_iter().take_while(|event| commit_end(event) < fault.commit_end).collect();
-        let last = before.last().map(commit_end);
+            page.events.into_iter().take_while(|event| event.commit_end() < fault.commit_end).collect();
+        let last = before.last().map(RecordedEvent::commit_end);
         // What comes after is passed over by whoever gets so far.
         progress.parked.retain(|parked| last.is_some_and(|last| parked.position <= last));
         progress.passed.retain(|passed| last.is_some_and(|last| *passed <= last));

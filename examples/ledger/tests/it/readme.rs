@@ -4,10 +4,14 @@ use std::collections::BTreeSet;
 
 use crate::program::Ledger;
 
+fn help(ledger: &Ledger, arguments: &[&str]) -> String {
+    let output = ledger.run(&[arguments, &["--help"]].concat());
+    String::from_utf8(output.stdout).unwrap()
+}
+
 /// The commands that a help text lists.
 fn commands(ledger: &Ledger, arguments: &[&str]) -> Vec<String> {
-    let output = ledger.run(&[arguments, &["--help"]].concat());
-    let text = String::from_utf8(output.stdout).unwrap();
+    let text = help(ledger, arguments);
     let listed = text.lines().skip_while(|line| *line != "Commands:").skip(1);
     let listed = listed.take_while(|line| !line.is_empty());
     // A line that is indented further goes on with the text of the one before.
@@ -22,7 +26,14 @@ fn the_readme_lists_every_command() {
     for command in commands(&ledger, &[]) {
         match commands(&ledger, &[&command]).as_slice() {
             [] => _ = there.insert(command),
-            more => there.extend(more.iter().map(|sub| format!("{command} {sub}"))),
+            more => {
+                there.extend(more.iter().map(|sub| format!("{command} {sub}")));
+                // One that does something by itself too says so in its usage.
+                let usage = format!("Usage: ledger {command} [OPTIONS] <");
+                if help(&ledger, &[&command]).contains(&usage) {
+                    there.insert(command);
+                }
+            }
         }
     }
     let readme = include_str!("../../../../README.md");

@@ -10,7 +10,7 @@ use underlay_core::{
 
 use super::place::{Place, checkpoint_at};
 use super::{Consumer, DurableSubscriptions, Stuck};
-use crate::subscription::{Advance, Follower, Halt, Signals, SubscriptionState, commit_end, has_passed};
+use crate::subscription::{Advance, Follower, Halt, Signals, SubscriptionState, has_passed};
 
 /// Positions that a follower may be ahead of its stored checkpoint where no event was for it.
 const UNSTORED_POSITIONS_MAX: u64 = 10_000;
@@ -167,7 +167,7 @@ impl<C: Consumer> Follower for DurableFollower<C> {
                 && let Some(last) = batch.last()
             {
                 // Where the next one fails, this one does not come again.
-                let to = checkpoint_at(&*subscriptions.store, commit_end(last)).await?;
+                let to = checkpoint_at(&*subscriptions.store, last.commit_end()).await?;
                 subscriptions.store(consumer, lease, place, to).await?;
             }
         }
@@ -303,8 +303,8 @@ impl<C: Consumer> Follower for DurableFollower<C> {
 
 /// Where the last commit of a batch ends that is before the commit of an event.
 fn end_before(batch: &[RecordedEvent], event: &ParkedEvent) -> Option<Position> {
-    let stuck = batch.iter().find(|found| found.position == event.position).map(commit_end)?;
-    batch.iter().map(commit_end).take_while(|end| *end < stuck).last()
+    let stuck = batch.iter().find(|found| found.position == event.position).map(RecordedEvent::commit_end)?;
+    batch.iter().map(RecordedEvent::commit_end).take_while(|end| *end < stuck).last()
 }
 
 /// Only a bug asks for work before the place is open.
