@@ -78,7 +78,7 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 /// | `GET /v1/admin/pumps` | where every pump stands |
 /// | `POST /v1/admin/pumps/{name}/retry` | a pump that is stopped tries again |
 /// | `GET /v1/admin/processes/{name}?standing=&after=&limit=` | a page of the tenant's instances of a process |
-/// | `GET /v1/admin/processes/{name}/{instance}` | one of them, with what it waits for |
+/// | `GET /v1/admin/processes/{name}/{instance}` | one of them, with what it waits for; also where it is named `retry` |
 /// | `GET /v1/admin/schedules?after=&limit=` | a page of the schedules of the tenant |
 /// | `GET /v1/admin/schedules/{name}` | one of them |
 /// | `PUT /v1/admin/schedules/{name}` | puts a schedule, in place of one of that name |
@@ -117,7 +117,7 @@ pub fn router(engine: Engine, config: ServerConfig) -> Result<Router, Error> {
     let body_limit = DefaultBodyLimit::max(config.body_bytes_max);
     let app = App::new(engine, config)?;
     let mut of_a_tenant = Router::new();
-    for entry in entries().into_iter().chain(hidden_entries()) {
+    for entry in entries() {
         let admit = middleware::from_fn_with_state((app.clone(), entry.to), roles::admit);
         of_a_tenant = of_a_tenant.route(entry.path, entry.handler.route_layer(admit));
     }
@@ -226,17 +226,11 @@ const COMMAND: &str = "/v1/commands/{id}";
 /// Where a schedule is.
 const SCHEDULE: &str = "/v1/admin/schedules/{name}";
 
-/// Where a process is told to try again.
+/// Where a process is told to try again, and where its instance of that name is.
 const RETRY_PROCESS: &str = "/v1/admin/processes/{name}/retry";
 
-/// What the address of an order would hide: an instance of a process may be named as one.
-fn hidden_entries() -> [Entry; 1] {
-    let handler = get(processes::find_instance_retry);
-    [Entry { method: "GET", path: RETRY_PROCESS, to: Use::Work, handler, says: None }]
-}
-
 /// What asks for credentials. There is no other way into the router for a handler of a tenant's data.
-fn entries() -> [Entry; 42] {
+fn entries() -> [Entry; 43] {
     let entry = |method, path, to, handler| Entry { method, path, to, handler, says: None };
     let reads = |path, to, handler| entry("GET", path, to, handler);
     let writes = |path, to, handler| entry("POST", path, to, handler);
@@ -278,6 +272,8 @@ fn entries() -> [Entry; 42] {
             .says(addresses::LIST_INSTANCES),
         reads("/v1/admin/processes/{name}/{*instance}", Use::Work, get(processes::find_instance))
             .says(addresses::FIND_INSTANCE),
+        reads(RETRY_PROCESS, Use::Work, get(processes::find_instance_retry))
+            .says(addresses::FIND_INSTANCE_RETRY),
         reads("/v1/admin/pumps", Use::Work, get(pumps::list)).says(addresses::LIST_PUMPS),
         // Processes and pumps as a whole, over all tenants.
         writes(RETRY_PROCESS, Use::Views, post(processes::retry)).says(addresses::RETRY_PROCESS),

@@ -348,6 +348,9 @@ fn reads(known: &Known) -> Vec<Try> {
             get(format!("/v1/commands?status=failed&after={after}"))
         }),
         of("/v1/admin/processes/{name}", vault, Same, |id| get(format!("/v1/admin/processes/{id}"))),
+        of("/v1/admin/processes/{name}/retry", vault, Same, |id| {
+            get(format!("/v1/admin/processes/{id}/retry"))
+        }),
         of("/v1/admin/processes/{name}", vault, Same, |id| {
             get(format!("/v1/admin/processes/watch?after={id}"))
         }),

@@ -346,6 +346,13 @@ pub(crate) const FIND_INSTANCE: Description =
         .answers(&[(200, Json("Instance"))])
         .problems(&[404]);
 
+pub(crate) const FIND_INSTANCE_RETRY: Description =
+    Description::new("findInstanceRetry", Work, "The instance of a process that is named `retry`")
+        .about("It is found as every other one. What is posted here is an order to the process.")
+        .takes(&[PROCESS])
+        .answers(&[(200, Json("Instance"))])
+        .problems(&[404]);
+
 pub(crate) const LIST_SCHEDULES: Description =
     Description::new("listSchedules", Work, "A page of the schedules, by name")
         .takes(&[
