@@ -68,7 +68,7 @@ pub(crate) async fn measure(disk: &Disk, ledger: Option<&Path>, scale: &Scale) -
         let serving = ledger.serve(&database, &folder.path().join("log"))?;
         let client = serving.client();
         for account in 0..ACCOUNTS {
-            let target = format!("/v1/account/Assets:A{account}/open");
+            let target = format!("v1/account/Assets:A{account}/open");
             let opened = client.post(&target, &format!("open-{account}"), "{}".to_owned()).await?;
             if opened.status != 200 {
                 return Err(format!("an account was not opened: {}", opened.body).into());
