@@ -56,8 +56,9 @@ pub(crate) use status::{is_past, told_of};
 pub(crate) const FOREIGN_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How long a subscription that reached the head of the log waits for a hint before it looks whether anything came
-/// without one. Hints are kept while nobody waits, so while commits come one look at the log is enough for each.
-const LINGER_MAX: Duration = Duration::from_millis(10);
+/// without one. Hints are kept while nobody waits, so while commits come one look at the log is enough for each. A view
+/// that put off its store stores when this is over.
+const LINGER_MAX: Duration = Duration::from_millis(12);
 
 /// Why a subscription does not go on.
 #[derive(Debug, thiserror::Error)]
@@ -213,7 +214,7 @@ impl<F: Follower> Subscription<F> {
             Next::Open => self.open().await,
             Next::Advance => self.advance().await,
             Next::Linger => {
-                self.signals.hint(LINGER_MAX, self.lease.as_mut()).await;
+                self.signals.linger(LINGER_MAX, self.lease.as_mut()).await;
                 Ok(Happened::Rested)
             }
             Next::Rest => self.rest().await,

@@ -24,6 +24,11 @@ pub(crate) struct Handle {
 }
 
 impl Handle {
+    /// How many wait for the subscription to come on.
+    pub(crate) fn waiting(&self) -> watch::Receiver<usize> {
+        self.waiting.subscribe()
+    }
+
     /// Makes the subscription look at once whether its place is still its own, or whether what stopped it
     /// is mended.
     pub(crate) fn look_again(&self) {
@@ -78,12 +83,28 @@ impl Signals {
 
     /// Waits for a hint that the log has grown; true where one ended the wait.
     pub(super) async fn hint(&mut self, most: Duration, lease: Option<&mut HeldLease>) -> bool {
+        self.hint_or_waiting(most, lease, false).await
+    }
+
+    /// Waits for a hint, or for somebody who wants the subscription to come on.
+    pub(super) async fn linger(&mut self, most: Duration, lease: Option<&mut HeldLease>) {
+        self.hint_or_waiting(most, lease, true).await;
+    }
+
+    async fn hint_or_waiting(
+        &mut self,
+        most: Duration,
+        lease: Option<&mut HeldLease>,
+        ends_for_who_waits: bool,
+    ) -> bool {
         tokio::select! {
             biased;
             _ = self.stopped.changed() => false,
             () = lost(lease) => false,
             () = self.wakeup.hint() => true,
             () = self.look_again.notified() => false,
+            // Whoever has come since the last wait of this kind ends it too.
+            Ok(()) = self.waiting.changed(), if ends_for_who_waits => false,
             () = self.clock.sleep(most) => false,
         }
     }

@@ -9,6 +9,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use underlay_core::limits::{PAGE_EVENTS_MAX, PARKED_EVENTS_MAX};
 use underlay_core::{
     Checkpoint, Error, EventId, EventStoreExt, Generation, LeaseTerm, LogFilter, LogPage, OnFault,
@@ -32,6 +33,9 @@ const HELD_TIME_MAX: Duration = Duration::from_millis(250);
 /// How long a view under a lease may be ahead of its checkpoint at the head of the log, where no row
 /// changed: other processes know by the checkpoint how far it is.
 pub(crate) const UNSHOWN_TIME_MAX: Duration = Duration::from_millis(100);
+/// How far apart a runner stores at the head of the log while nobody waits for the view. Commits that come closer
+/// together are stored as one: the rows they share once, and the log's writer has its turns.
+pub(crate) const STORES_APART_MIN: Duration = Duration::from_millis(10);
 /// Batches up to this size are worked on in place; larger ones on a thread for blocking work.
 const INLINE_EVENTS_MAX: usize = 64;
 
@@ -65,6 +69,10 @@ pub(crate) struct Progress {
     ahead: Option<LogPage>,
     /// Whether its folds are told of as spans.
     is_traced: bool,
+    /// How many wait for it; none where it is stored as soon as the head is reached.
+    waiting: Option<watch::Receiver<usize>>,
+    /// When it was last stored.
+    stored_at: Option<Timestamp>,
 }
 
 /// Where a generation is stored to be.
@@ -222,7 +230,7 @@ impl Views {
     pub(crate) async fn store_progress(&self, progress: &mut Progress) -> Result<(), Error> {
         let Some(batch) = progress.take_batch() else { return Ok(()) };
         self.rows(&progress.table.schema.name).apply(&progress.table, batch).await?;
-        progress.mark_stored();
+        progress.mark_stored(self.clock.now());
         Ok(())
     }
 
@@ -366,6 +374,8 @@ impl Progress {
             until: None,
             ahead: None,
             is_traced: false,
+            waiting: None,
+            stored_at: None,
         }
     }
 
@@ -379,6 +389,12 @@ impl Progress {
     /// Tells of its folds as spans: those of the rows that are read.
     pub(crate) fn traced(mut self) -> Self {
         self.is_traced = true;
+        self
+    }
+
+    /// Stores at the head of the log no more often than [`STORES_APART_MIN`], unless somebody waits for it.
+    pub(crate) fn spaced(mut self, waiting: watch::Receiver<usize>) -> Self {
+        self.waiting = Some(waiting);
         self
     }
 
@@ -427,8 +443,9 @@ impl Progress {
     }
 
     /// What was taken is stored now.
-    pub(crate) fn mark_stored(&mut self) {
+    pub(crate) fn mark_stored(&mut self, now: Timestamp) {
         self.stored = self.scanned;
+        self.stored_at = Some(now);
         self.ahead_since = None;
         self.reflected = self.scanned.position;
     }
@@ -438,18 +455,28 @@ impl Progress {
         self.lease.is_some() && self.ahead_since.is_some()
     }
 
+    /// Whether the next store can wait, since one was just before and nobody waits for it.
+    fn is_stored_lately(&self, now: Timestamp) -> bool {
+        let nobody_waits = self.waiting.as_ref().is_some_and(|waiting| *waiting.borrow() == 0);
+        // A clock that was set back must not put it off for as long.
+        let lately = |stored| now >= stored && !has_passed(STORES_APART_MIN, stored, now);
+        nobody_waits && self.stored_at.is_some_and(lately)
+    }
+
     /// Whether rows and checkpoint are to be stored now. At the head of the log somebody may wait for
-    /// them; while there is more to read, a row that changes in many pages is stored once.
+    /// them; while there is more to read, and while commits come close together, a row that changes in many pages
+    /// is stored once.
     fn is_due(&self, at_head: bool, now: Timestamp) -> bool {
         let ahead = self.scanned.position.number() - self.stored.position.number();
         let held = &self.held;
+        let at_rest = at_head && !self.is_stored_lately(now);
         let unshown = self.ahead_since.filter(|_| at_head && self.lease.is_some());
         ahead >= UNSTORED_POSITIONS_MAX
             || !self.passed.is_empty()
             || unshown.is_some_and(|since| has_passed(UNSHOWN_TIME_MAX, since, now))
             || held.len() >= HELD_ROWS_MAX
             || held.bytes() >= HELD_BYTES_MAX
-            || held.since().is_some_and(|since| at_head || has_passed(HELD_TIME_MAX, since, now))
+            || held.since().is_some_and(|since| at_rest || has_passed(HELD_TIME_MAX, since, now))
     }
 }
 
@@ -493,6 +520,8 @@ mod tests {
             until: None,
             ahead: None,
             is_traced: false,
+            waiting: None,
+            stored_at: None,
         }
     }
 
@@ -535,5 +564,21 @@ mod tests {
         assert!(!alone.is_due(true, Timestamp::UNIX_EPOCH), "hints that come close together are one");
         assert!(alone.is_due(true, later) && alone.is_unshown());
         assert!(!alone.is_due(false, later), "while there is more to read nobody waits for this");
+    }
+
+    #[test]
+    fn commits_close_together_are_stored_as_one_unless_somebody_waits() {
+        let at = |milliseconds| Timestamp::from_millisecond(milliseconds).unwrap();
+        let (waiting, who_waits) = watch::channel(0);
+        let mut busy = progress().spaced(who_waits);
+        hold(&mut busy, 1, "");
+        assert!(busy.is_due(true, at(0)), "the first is stored at once");
+        busy.mark_stored(at(0));
+        busy.held = HeldRows::default();
+        hold(&mut busy, 1, "");
+        assert!(!busy.is_due(true, at(9)) && busy.is_due(true, at(10)));
+        assert!(busy.is_due(true, at(-1)), "a clock that was set back puts nothing off");
+        waiting.send_replace(1);
+        assert!(busy.is_due(true, at(9)), "somebody waits");
     }
 }

@@ -107,7 +107,9 @@ impl Views {
 
     pub(super) async fn view_reaches(&self, view: &str, position: Position) -> Result<(), Error> {
         if let Some(mut runner) = self.running.find(view) {
-            let _waiting = runner.handle.wait();
+            // A view that is there already is not hurried.
+            let is_there = runner.state.borrow().position >= position;
+            let _waiting = (!is_there).then(|| runner.handle.wait());
             let stopped = |state: &ViewState| state.status.is_stopped();
             // Where the runner is gone, the view is looked at like another process's.
             loop {

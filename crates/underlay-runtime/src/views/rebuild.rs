@@ -288,7 +288,7 @@ impl Views {
         if !swapped && let Some(last) = last {
             self.rows(&progress.table.schema.name).apply(&progress.table, last).await?;
         }
-        progress.mark_stored();
+        progress.mark_stored(self.clock.now());
         Ok(swapped)
     }
 

@@ -80,6 +80,7 @@ pub(super) fn new(
     };
     let (signals, handle) = Signals::new(views.clock.clone(), views.wakeups.subscribe(), stopped);
     let runner = ViewRunner {
+        waiting: handle.waiting(),
         views,
         folder,
         name,
@@ -100,6 +101,8 @@ pub(super) struct ViewRunner {
     views: Arc<Views>,
     folder: Arc<dyn ViewFolder>,
     name: String,
+    /// How many wait for the view.
+    waiting: watch::Receiver<usize>,
     state: watch::Sender<ViewState>,
     /// The generation it folds, while it has it open.
     progress: Option<Progress>,
@@ -141,7 +144,7 @@ impl Follower for ViewRunner {
             opened => opened?,
         };
         self.opened = true;
-        self.progress = Some(progress.traced());
+        self.progress = Some(progress.traced().spaced(self.waiting.clone()));
         Ok(true)
     }
 

@@ -33,8 +33,8 @@ use crate::config::{LogFormat, Settings};
 const LINES_WAITING_MAX: usize = 8_192;
 /// Bytes that are written at once, about.
 const WRITTEN_AT_ONCE_MAX: usize = 64 << 10;
-/// How long lines gather before they are written, where several had come at once.
-const GATHERED_FOR: Duration = Duration::from_millis(1);
+/// How long lines gather after some were written, before the next are.
+const GATHERED_FOR: Duration = Duration::from_millis(5);
 /// How long the end of a program may wait for its last lines to be written.
 const LAST_LINES_WAIT_MAX: Duration = Duration::from_secs(1);
 
@@ -86,13 +86,12 @@ impl Lines {
     }
 }
 
-/// Writes lines as they come. Where they come one upon the other, those of a moment are written at once: a service that
-/// is asked much has a line for every request, and to be woken for each costs more than to write it.
+/// Writes the first line as it comes, and those of the next moment at once: a service that is asked much has a line for
+/// every request, and to be woken for each costs more than to write it.
 fn write(mut sink: impl Write, lines: &Receiver<Told>, left_out: &AtomicU64, format: LogFormat) {
     let mut text = Vec::new();
     while let Ok(first) = lines.recv() {
         let mut next = Some(first);
-        let mut count = 0;
         while let Some(told) = next {
             match told {
                 Told::Line(line) => {
@@ -101,7 +100,6 @@ fn write(mut sink: impl Write, lines: &Receiver<Told>, left_out: &AtomicU64, for
                         count => text.extend_from_slice(lines_left_out(count, format).as_bytes()),
                     }
                     text.extend_from_slice(&line);
-                    count += 1;
                 }
                 Told::Flush(flushed) => {
                     write_out(&mut sink, &mut text);
@@ -111,10 +109,8 @@ fn write(mut sink: impl Write, lines: &Receiver<Told>, left_out: &AtomicU64, for
             next = if text.len() < WRITTEN_AT_ONCE_MAX { lines.try_recv().ok() } else { None };
         }
         write_out(&mut sink, &mut text);
-        if count > 1 {
-            // Whoever waits for the last lines ends this.
-            std::thread::park_timeout(GATHERED_FOR);
-        }
+        // Whoever waits for the last lines ends this.
+        std::thread::park_timeout(GATHERED_FOR);
     }
 }
 
