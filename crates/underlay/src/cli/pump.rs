@@ -1,7 +1,6 @@
 use std::io::Write;
 
 use clap::{Arg, ArgMatches};
-use underlay_core::{Position, ProcessStart};
 use underlay_runtime::RewindTo;
 
 use super::followers::print_followers;
@@ -27,22 +26,10 @@ pub(super) fn command() -> clap::Command {
                         .long("to")
                         .required(true)
                         .value_name("PLACE")
-                        .value_parser(place)
+                        .value_parser(clap::value_parser!(RewindTo))
                         .help("`start`, `end`, or the position that it is to stand at"),
                 ),
         )
-}
-
-/// A place as it is written.
-fn place(text: &str) -> Result<RewindTo, String> {
-    match text {
-        "start" => Ok(RewindTo::Start(ProcessStart::Beginning)),
-        "end" => Ok(RewindTo::Start(ProcessStart::Now)),
-        text => match text.parse::<Position>() {
-            Ok(position) => Ok(RewindTo::Position(position)),
-            Err(_) => Err(format!("{text:?} is not start, end or a position")),
-        },
-    }
 }
 
 pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
