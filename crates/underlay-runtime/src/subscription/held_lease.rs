@@ -53,7 +53,8 @@ impl HeldLease {
         let (leases, clock) = (leases.clone(), clock.clone());
         let (name, holder) = (name.to_owned(), holder.to_owned());
         let keeping = tokio::spawn(keep(leases, clock, name, holder, duration, tell));
-        let acquired = told.await.map_err(|_| Error::unavailable("the task that takes a lease has ended"))??;
+        let acquired =
+            told.await.map_err(|_| Error::unavailable("the task that takes a lease has ended"))??;
         Ok(acquired.map(|(lease, held, wanted)| Self { lease, held, wanted, keeping }))
     }
 

@@ -174,6 +174,7 @@ impl Views {
                     self.config.program
                 )));
             }
+            let was_swapping = order.state == OrderState::Swapping;
             let cancelled = ViewOrder {
                 state: OrderState::Cancelled,
                 ended_at: Some(self.clock.now()),
@@ -181,7 +182,10 @@ impl Views {
                 ..order
             };
             match self.rows(view).put_order(view, known, &body_of(&cancelled)?).await {
-                Ok(_) => {
+                Ok(number) => {
+                    if was_swapping {
+                        self.check_not_swapped(view, number, &cancelled).await?;
+                    }
                     tracing::info!(view, by, "it is no longer to be {}", cancelled.task.doing());
                     return Ok(OrderStanding::new(cancelled, None));
                 }
@@ -192,6 +196,25 @@ impl Views {
         }
         Err(Error::unavailable(format!(
             "the order for view {view} comes on too fast to be cancelled; try again"
+        )))
+    }
+
+    /// Says of an order that was cancelled too late that it is done: whoever swapped it in was gone before it could. From
+    /// the cancellation on nobody swaps it in.
+    async fn check_not_swapped(&self, view: &str, number: u64, cancelled: &ViewOrder) -> Result<(), Error> {
+        let read = self.info(view).await?.map(|info| info.active.number);
+        if cancelled.generation.is_none() || cancelled.generation != read {
+            return Ok(());
+        }
+        let done = ViewOrder { state: OrderState::Done, reason: None, ..cancelled.clone() };
+        match self.rows(view).put_order(view, number, &body_of(&done)?).await {
+            // Something else is ordered by now.
+            Ok(_) | Err(Error::CheckpointMoved { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        Err(Error::invalid(format!(
+            "what was built of view {view} was swapped in before this; `{} view revert {view}` takes that back",
+            self.config.program
         )))
     }
 

@@ -553,6 +553,31 @@ async fn taken_over(task: ViewTask, at: usize, is_swapped: bool) {
 }
 
 #[tokio::test]
+async fn an_order_that_is_cancelled_after_its_swap_is_done() {
+    let shared = Shared::new();
+    for _ in 0..30 {
+        shared.deposit("a").await;
+    }
+    let (first, second) = (shared.process("first"), shared.process("second"));
+    first.engine.order_view(VIEW, &request(ViewTask::Rebuild)).await.unwrap();
+    first.place.pause_after(Call::PutOrder, STORED_TO_REBUILD - 1);
+    let engine = first.engine.clone();
+    let carrying = tokio::spawn(async move { engine.carry_out_order(VIEW, |_| {}).await });
+    shared.until(async || first.place.is_paused()).await;
+    let busy = second.engine.cancel_order(VIEW, "bob").await.unwrap_err();
+    assert!(matches!(busy, Error::Busy(_)), "its process is there: {busy}");
+    shared.pass(LEASE).await;
+    let late = second.engine.cancel_order(VIEW, "bob").await.unwrap_err();
+    assert!(late.to_string().contains("`bank view revert balances`"), "{late}");
+    let info = shared.read_models.views().await.unwrap().remove(0);
+    assert_eq!(info.active.number, 2);
+    let order = ViewOrder::of(&info.order.unwrap()).unwrap();
+    assert_eq!((order.state, &order.reason), (OrderState::Done, &None));
+    first.place.go_on();
+    assert_eq!(carrying.await.unwrap().unwrap(), order);
+}
+
+#[tokio::test]
 async fn who_goes_away_from_an_order_leaves_it_to_the_next_at_once() {
     let shared = Shared::new();
     for _ in 0..30 {

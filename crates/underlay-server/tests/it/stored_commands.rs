@@ -311,5 +311,7 @@ async fn a_process_that_is_not_there_has_no_instances() {
     let place = Place::new();
     place.get("/v1/admin/processes/paying/instances").await.problem(404, "problem:not-found");
     place.get("/v1/admin/processes/paying/instances/a/b").await.problem(404, "problem:not-found");
-    assert!(place.get("/v1/admin/processes/paying/instances?standing=lost").await.invalid().contains("stuck"));
+    assert!(
+        place.get("/v1/admin/processes/paying/instances?standing=lost").await.invalid().contains("stuck")
+    );
 }

@@ -225,7 +225,8 @@ async fn a_pump_is_moved_to_another_place_by_operators_of_the_store() {
         config
     });
     place.store_big_events("acme", "note-1", 3).await;
-    let rewind = async |body: Value, who: &str| post(&place, "/v1/admin/pumps/audit/rewind", &body, who).await;
+    let rewind =
+        async |body: Value, who: &str| post(&place, "/v1/admin/pumps/audit/rewind", &body, who).await;
     let to = |to: &str| json!({ "to": to });
     rewind(to("2"), OPERATOR).await.problem(403, "problem:role-required");
     for (asked, stands) in [("2", "2"), ("end", "3"), ("start", "0"), ("3", "3"), ("0", "0")] {

@@ -3,7 +3,7 @@ use std::io::Write;
 use clap::{Arg, ArgMatches};
 use underlay_runtime::RewindTo;
 
-use super::followers::print_followers;
+use super::followers::{print_followers, print_retried};
 use super::{App, print_json};
 use crate::ExitError;
 
@@ -36,7 +36,10 @@ pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError
     let Some((name, matches)) = matches.subcommand() else { return status(app).await };
     let pump = || matches.get_one::<String>("pump").cloned().unwrap_or_default();
     match name {
-        "retry" => retry(app, &pump()).await,
+        "retry" => {
+            let pump = pump();
+            print_retried(app, "pump", &pump, app.engine.retry_pump(&pump).await?)
+        }
         "rewind" => {
             let to = matches.get_one::<RewindTo>("to").ok_or_else(|| ExitError::invalid("to where?"))?;
             rewind(app, &pump(), *to).await
@@ -47,19 +50,6 @@ pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError
 
 async fn status(app: &App) -> Result<(), ExitError> {
     print_followers(app, ["pump", "held by"], &app.engine.pump_standings_now().await?)
-}
-
-async fn retry(app: &App, pump: &str) -> Result<(), ExitError> {
-    let was_stopped = app.engine.retry_pump(pump).await?;
-    if app.json {
-        return print_json(&serde_json::json!({ "pump": pump, "was_stopped": was_stopped }));
-    }
-    let text = if was_stopped {
-        format!("it tries again within a poll; `{} pump status` says what comes of it", app.name)
-    } else {
-        "nothing had stopped it".to_owned()
-    };
-    Ok(writeln!(super::out(), "pump {pump}: {text}")?)
 }
 
 async fn rewind(app: &App, pump: &str, to: RewindTo) -> Result<(), ExitError> {
