@@ -26,6 +26,7 @@ mod links;
 mod metrics;
 mod options;
 pub mod private_file;
+mod watched;
 
 // What every room speaks of, by its own name.
 use api::request::{parameters, path, request_body, request_headers};

@@ -11,7 +11,7 @@ use crate::domain::{Cursor, Direction, Filter, Query, RowPage, RowValues, ViewSc
 use crate::ports::{
     Generation, LoadedRow, ParkedEvent, ReadModels, RowAddress, RowChange, ScannedRows, SkipOrder,
     SkippedEvent, StoredOrder, Swap, Swept, ViewBatch, ViewInfo, ViewStop, ViewTable, check_order,
-    check_page_limit, check_scan_limit, order_moved,
+    check_order_number, check_page_limit, check_scan_limit,
 };
 use crate::ports::{no_generation, none_replaced, still_read};
 use crate::words::limits::QUERY_ROWS_SCANNED_MAX;
@@ -271,6 +271,9 @@ impl ReadModels for MemoryReadModels {
             let beyond = swap.unless_beyond.zip(read).is_some_and(|(most, read)| read > most);
             let built = view.tables.get_mut(&table.generation).filter(|_| table.generation != view.active);
             let built = built.ok_or_else(|| no_table(table))?;
+            if let Some(known) = swap.order {
+                check_order_number(&table.schema.name, known, view.order.as_ref().map(|order| order.number))?;
+            }
             if beyond {
                 return Ok(false);
             }
@@ -397,9 +400,7 @@ impl ReadModels for MemoryReadModels {
         check_order(body)?;
         let mut catalogue = self.lock();
         let catalogued = catalogue.get_mut(view).ok_or_else(|| no_view(view))?;
-        if catalogued.order.as_ref().map_or(0, |order| order.number) != known {
-            return Err(order_moved(view));
-        }
+        check_order_number(view, known, catalogued.order.as_ref().map(|order| order.number))?;
         catalogued.order = Some(StoredOrder { number: known + 1, body: body.clone() });
         Ok(known + 1)
     }

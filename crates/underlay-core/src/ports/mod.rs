@@ -43,7 +43,7 @@ pub use sink::Sink;
 pub use snapshots::{Snapshot, Snapshots};
 pub use spans::{Span, SpanKind, SpanValue, Spans};
 pub use view_batch::{ParkedEvent, RowAddress, RowChange, ViewBatch};
-pub use view_order::{StoredOrder, check_order, order_moved};
+pub use view_order::{StoredOrder, check_order, check_order_number, order_moved};
 pub use view_stop::{SkipOrder, SkippedEvent, StopCause, ViewStop};
 pub(crate) use wakeups::WorkHints;
 pub use wakeups::{Wakeup, Wakeups, WorkWakeup};

@@ -87,6 +87,9 @@ pub struct Swap {
     /// How far the generation that is read may have come: past it nothing is swapped, or who has seen a
     /// row would see it gone. None swaps wherever it is.
     pub unless_beyond: Option<Position>,
+    /// The number that the order of the view must have: under another one nothing is swapped, since it was
+    /// cancelled, or another process carries it out. None swaps whatever is ordered.
+    pub order: Option<u64>,
     /// The time of the swap, for people.
     pub at: Timestamp,
 }
@@ -175,6 +178,7 @@ pub fn check_scan_limit(limit: usize) -> Result<(), Error> {
 /// 23. *A scan yields every row of a generation, of every tenant, once and in the order of tenants and keys, each page with the checkpoint its rows lead to.* `a_scan_yields_every_row`
 /// 24. *A table that nobody altered is as it was made.* `an_untouched_table_is_as_it_was_made`
 /// 25. *What was ordered of a view is listed with it, and replaced by one of all who know its number.* `an_order_is_replaced_by_who_knows_it`
+/// 26. *A swap that names the number of an order takes place only while the order has that number.* `a_swap_is_bound_to_its_order`
 #[async_trait]
 pub trait ReadModels: Send + Sync + 'static {
     /// Makes the table of a view where it is missing, starting at `start`, and returns the generation
@@ -197,7 +201,8 @@ pub trait ReadModels: Send + Sync + 'static {
     /// False where the generation that is read has come too far; then nothing has changed.
     ///
     /// # Errors
-    /// [`Error::NotFound`] where the generation was not begun; as [`ReadModels::apply`] for the changes.
+    /// [`Error::NotFound`] where the generation was not begun; [`Error::CheckpointMoved`] where the order has another
+    /// number than [`Swap::order`]; as [`ReadModels::apply`] for the changes.
     async fn activate(&self, table: &ViewTable, swap: Swap) -> Result<bool, Error>;
 
     /// Makes the generation that was replaced the one that is read again, at its place in the log, and

@@ -24,6 +24,15 @@ pub fn check_order(body: &Json) -> Result<(), Error> {
     Ok(())
 }
 
+/// Refuses what is bound to the number of an order, where the one that is stored has another. Adapters call it in the
+/// transaction of the change.
+///
+/// # Errors
+/// [`Error::CheckpointMoved`].
+pub fn check_order_number(view: &str, known: u64, stored: Option<u64>) -> Result<(), Error> {
+    if stored.unwrap_or(0) == known { Ok(()) } else { Err(order_moved(view)) }
+}
+
 /// That the order of a view has another number than is known.
 #[must_use]
 pub fn order_moved(view: &str) -> Error {

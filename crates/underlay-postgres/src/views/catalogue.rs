@@ -112,6 +112,9 @@ impl Work for Activate<'_> {
         if generations.building != Some(table.generation) {
             return Err(no_table(table));
         }
+        if let Some(known) = swap.order {
+            view_orders::check(client, name, known).await?;
+        }
         // Whoever writes the rows that are read is waited for here, and nobody writes them from here on.
         let read = Definition::lock(client, name, generations.active).await?;
         if let Some(most) = swap.unless_beyond {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 use underlay_core::adapter::stored_number;
-use underlay_core::{Json, StoredOrder, order_moved};
+use underlay_core::{Json, StoredOrder, check_order_number, order_moved};
 
 use crate::connections::session::{Parameter, Work};
 use crate::error::Failure;
@@ -32,6 +32,14 @@ impl Work for PutOrder<'_> {
         let row = put.first().ok_or_else(|| Failure::Answer(order_moved(view)))?;
         event_row::count(row, 0)
     }
+}
+
+/// Refuses to go on where the order has another number. Whoever asks has locked the view, as whoever stores an order does.
+pub(crate) async fn check(client: &Client, view: &str, known: u64) -> Result<(), Failure> {
+    let parameters: [Parameter<'_>; 1] = [(&view, Type::TEXT)];
+    let rows = client.query_typed(include_str!("../sql/select_order_number.sql"), &parameters).await?;
+    let stored = rows.first().map(|row| event_row::count(row, 0)).transpose()?;
+    check_order_number(view, known, stored).map_err(Failure::Answer)
 }
 
 /// What was last ordered of a view, in two columns from here.

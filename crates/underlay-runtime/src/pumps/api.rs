@@ -63,7 +63,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::NotFound`] where there is no such pump; [`Error::Invalid`] where the log does not reach that far;
-    /// [`Error::CheckpointMoved`] where the pump moved it meanwhile.
+    /// [`Error::CheckpointMoved`] where the pump moves it again and again meanwhile.
     pub async fn rewind_pump(&self, pump: &str, to: RewindTo) -> Result<Position, Error> {
         self.pumps().rewind(pump, to).await
     }

@@ -24,6 +24,7 @@ mod feed;
 mod pump;
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -219,5 +220,20 @@ pub enum RewindTo {
     /// The beginning or the end of the log.
     Start(ProcessStart),
     /// After the commit that has the event at a position.
-    Position(underlay_core::Position),
+    Position(Position),
+}
+
+/// `start`, `end` or a position.
+impl FromStr for RewindTo {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "start" => Ok(Self::Start(ProcessStart::Beginning)),
+            "end" => Ok(Self::Start(ProcessStart::Now)),
+            text => match text.parse() {
+                Ok(position) => Ok(Self::Position(position)),
+                Err(_) => Err(Error::invalid(format!("{text:?} is not start, end or a position"))),
+            },
+        }
+    }
 }

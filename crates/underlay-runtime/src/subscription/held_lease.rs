@@ -3,31 +3,39 @@
 //! ```text
 //!  acquired ──► held ── a third of its time has passed ──► renewed ──► held …
 //!                │
+//!                ├── given back, or whoever worked under it is gone ──► released
 //!                └── its whole time has passed, or the store says so ──► lost
 //! ```
 //!
+//! A task of its own acquires, renews and releases it. So it is released whatever becomes of the work: a caller may
+//! go away at any point, also while the store is asked.
+//!
 //! What happens when something fails: where the store does not answer, the renewal is tried again until
 //! the lease has run out. A process that was paused may find out late; that does no harm, since the
-//! store takes nothing under a term that is over.
+//! store takes nothing under a term that is over. A lease that could not be released runs out by itself.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use underlay_core::{Clock, Error, Lease, LeaseTerm, Leases};
 
 /// How often a lease is renewed in its time.
 const RENEWALS: u32 = 3;
 
-/// A lease of this process. Dropped without a release it runs out by itself.
+/// A lease of this process. Dropped, it is given back.
 pub(crate) struct HeldLease {
-    leases: Arc<dyn Leases>,
     lease: Lease,
     /// Closed once it is lost.
     held: watch::Receiver<()>,
-    renewing: JoinHandle<()>,
+    /// Dropped once nobody works under it any more.
+    wanted: oneshot::Sender<()>,
+    keeping: JoinHandle<()>,
 }
+
+/// What the task of a lease tells whoever asked for it.
+type Acquired = (Lease, watch::Receiver<()>, oneshot::Sender<()>);
 
 impl HeldLease {
     /// Takes a lease and goes on to renew it; `None` where somebody else holds it.
@@ -41,17 +49,13 @@ impl HeldLease {
         holder: &str,
         duration: Duration,
     ) -> Result<Option<Self>, Error> {
-        let Some(lease) = leases.acquire(name, holder, duration).await? else { return Ok(None) };
-        tracing::debug!(name, term = lease.term, "the lease is held");
-        let (alive, held) = watch::channel(());
-        let renewing = {
-            let (leases, clock, lease) = (leases.clone(), clock.clone(), lease.clone());
-            async move {
-                while is_renewed(&*leases, &*clock, &lease, duration).await {}
-                drop(alive);
-            }
-        };
-        Ok(Some(Self { leases: leases.clone(), lease, held, renewing: tokio::spawn(renewing) }))
+        let (tell, told) = oneshot::channel();
+        let (leases, clock) = (leases.clone(), clock.clone());
+        let (name, holder) = (name.to_owned(), holder.to_owned());
+        let keeping = tokio::spawn(keep(leases, clock, name, holder, duration, tell));
+        let acquired =
+            told.await.map_err(|_| Error::unavailable("the task that takes a lease has ended"))??;
+        Ok(acquired.map(|(lease, held, wanted)| Self { lease, held, wanted, keeping }))
     }
 
     /// What a write under it names.
@@ -69,19 +73,54 @@ impl HeldLease {
         while self.held.changed().await.is_ok() {}
     }
 
-    /// Gives it back, so that another process can take it at once.
+    /// Gives it back and waits for that, so that another process can take it at once.
     pub(crate) async fn release(self) {
-        self.renewing.abort();
-        if let Err(error) = self.leases.release(&self.lease).await {
-            tracing::debug!(name = self.lease.name, %error, "the lease is left to run out");
+        drop(self.wanted);
+        if let Err(error) = self.keeping.await {
+            tracing::error!(name = self.lease.name, %error, "the task of a lease ended badly");
         }
     }
 }
 
-impl Drop for HeldLease {
-    fn drop(&mut self) {
-        self.renewing.abort();
+/// Takes a lease, renews it as long as somebody wants it, and releases it.
+async fn keep(
+    leases: Arc<dyn Leases>,
+    clock: Arc<dyn Clock>,
+    name: String,
+    holder: String,
+    duration: Duration,
+    tell: oneshot::Sender<Result<Option<Acquired>, Error>>,
+) {
+    let lease = match leases.acquire(&name, &holder, duration).await {
+        Ok(Some(lease)) => lease,
+        refused => {
+            // Where nobody waits for the answer, nobody needs it.
+            drop(tell.send(refused.map(|_| None)));
+            return;
+        }
+    };
+    tracing::debug!(name, term = lease.term, "the lease is held");
+    let (alive, held) = watch::channel(());
+    let (wanted, mut unwanted) = oneshot::channel();
+    // Where nobody waits for it any more, it is unwanted at once.
+    drop(tell.send(Ok(Some((lease.clone(), held, wanted)))));
+    tokio::select! {
+        biased;
+        _ = &mut unwanted => {}
+        () = renew(&*leases, &*clock, &lease, duration) => {
+            drop(alive);
+            // Whoever works under it finds out, and then lets it go.
+            drop(unwanted.await);
+        }
     }
+    if let Err(error) = leases.release(&lease).await {
+        tracing::debug!(name, %error, "the lease is left to run out");
+    }
+}
+
+/// Renews a lease until it is lost.
+async fn renew(leases: &dyn Leases, clock: &dyn Clock, lease: &Lease, duration: Duration) {
+    while is_renewed(leases, clock, lease, duration).await {}
 }
 
 /// Waits until a lease is due and renews it; false where it is lost.

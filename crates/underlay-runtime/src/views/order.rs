@@ -82,7 +82,8 @@ pub struct ViewOrder {
     pub from_start: bool,
     /// The definition it is for. A process of another one leaves it alone.
     pub definition: String,
-    /// The generation that is built for it.
+    /// The generation that is built for it; of a comparison that has not begun, the one that a comparison before it has
+    /// left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<u32>,
     /// How far the process has come that carries it out, or did last.
@@ -104,6 +105,16 @@ impl ViewOrder {
     #[must_use]
     pub fn of(stored: &StoredOrder) -> Option<Self> {
         stored.body.decode().ok()
+    }
+
+    /// Whether a generation was folded for this comparison, or for one before that left it.
+    pub(crate) fn has_folded_to_compare(&self, generation: u32) -> bool {
+        let is_known = match self.generation {
+            Some(known) => known == generation,
+            // A process begins a generation before it can say so.
+            None => self.progress.is_some() && !self.state.is_ended(),
+        };
+        self.task != ViewTask::Rebuild && is_known
     }
 
     /// Whether it is the same order as another one, whatever has become of it.

@@ -7,8 +7,9 @@
 //! ```
 //!
 //! Whoever stores what becomes of an order names the number of it that is known, so an order that was cancelled or
-//! replaced meanwhile is noticed at the next store, within `STORED_INTERVAL`; and right before a swap, so that nothing
-//! is swapped in whose order was cancelled before. An order that is given again is the same order.
+//! replaced meanwhile is noticed at the next store, within `STORED_INTERVAL`. The swap names that number too, and the
+//! store compares it in the transaction of the swap: nothing is swapped in whose order was cancelled before, however long
+//! a process stood still. An order that is given again is the same order.
 //!
 //! An order in the background is carried out by any process that keeps views and has the view's definition: it looks
 //! for such orders at each poll. Any other is for the process that gave it; where that one is gone, the order stands
@@ -71,7 +72,7 @@ impl Views {
             let known = info.order.as_ref().map_or(0, |stored| stored.number);
             let standing =
                 info.order.as_ref().and_then(ViewOrder::of).filter(|order| !order.state.is_ended());
-            let order = match standing {
+            let mut order = match standing {
                 Some(standing) if standing.definition == definition => {
                     let is_same = standing.task == request.task
                         && (request.from == RebuildFrom::WhereItWas || standing.from_start);
@@ -88,7 +89,10 @@ impl Views {
                 }
                 _ => self.new_order(request, &definition),
             };
-            check_room(view, &info, &order)?;
+            let left = left_by_a_comparison(view, &info, order.task)?;
+            if order.progress.is_none() {
+                order.generation = left;
+            }
             match self.rows(view).put_order(view, known, &body_of(&order)?).await {
                 Ok(_) => {
                     tracing::info!(view, by = request.by, "the view is to be {}", order.task.doing());
@@ -170,6 +174,7 @@ impl Views {
                     self.config.program
                 )));
             }
+            let was_swapping = order.state == OrderState::Swapping;
             let cancelled = ViewOrder {
                 state: OrderState::Cancelled,
                 ended_at: Some(self.clock.now()),
@@ -177,7 +182,10 @@ impl Views {
                 ..order
             };
             match self.rows(view).put_order(view, known, &body_of(&cancelled)?).await {
-                Ok(_) => {
+                Ok(number) => {
+                    if was_swapping {
+                        self.check_not_swapped(view, number, &cancelled).await?;
+                    }
                     tracing::info!(view, by, "it is no longer to be {}", cancelled.task.doing());
                     return Ok(OrderStanding::new(cancelled, None));
                 }
@@ -188,6 +196,25 @@ impl Views {
         }
         Err(Error::unavailable(format!(
             "the order for view {view} comes on too fast to be cancelled; try again"
+        )))
+    }
+
+    /// Says of an order that was cancelled too late that it is done: whoever swapped it in was gone before it could. From
+    /// the cancellation on nobody swaps it in.
+    async fn check_not_swapped(&self, view: &str, number: u64, cancelled: &ViewOrder) -> Result<(), Error> {
+        let read = self.info(view).await?.map(|info| info.active.number);
+        if cancelled.generation.is_none() || cancelled.generation != read {
+            return Ok(());
+        }
+        let done = ViewOrder { state: OrderState::Done, reason: None, ..cancelled.clone() };
+        match self.rows(view).put_order(view, number, &body_of(&done)?).await {
+            // Something else is ordered by now.
+            Ok(_) | Err(Error::CheckpointMoved { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        Err(Error::invalid(format!(
+            "what was built of view {view} was swapped in before this; `{} view revert {view}` takes that back",
+            self.config.program
         )))
     }
 
@@ -251,7 +278,7 @@ impl Views {
             )));
         }
         let begun = self.begun(folder, &schema).await?.filter(|begun| match order.generation {
-            Some(generation) => generation == begun.generation,
+            Some(generation) => generation == begun.generation && order.progress.is_some(),
             None => order.task == ViewTask::Rebuild && !order.from_start,
         });
         let from = self.stored_position(begun.as_ref()).await;
@@ -262,6 +289,11 @@ impl Views {
         {
             // Whoever swapped it in was gone before it could say so.
             return underway.ends(OrderState::Done, None).await;
+        }
+        if let Err(refused) = left_by_a_comparison(&underway.view, &info, underway.order.task) {
+            // It was begun since this was ordered.
+            underway.ends(OrderState::Failed, Some(refused.to_string())).await?;
+            return Err(refused);
         }
         underway.order.generation = begun.as_ref().map(|begun| begun.generation);
         underway.order.progress = Some(OrderProgress {
@@ -371,15 +403,13 @@ impl Views {
     }
 }
 
-/// Refuses to verify where that would throw away what somebody may want to go on with.
-fn check_room(view: &str, info: &ViewInfo, order: &ViewOrder) -> Result<(), Error> {
-    let Some(building) = info.building.filter(|_| order.task != ViewTask::Rebuild) else { return Ok(()) };
+/// What a comparison has folded and left, which another comparison folds anew. Refuses one that would throw away what
+/// somebody may want to go on with.
+fn left_by_a_comparison(view: &str, info: &ViewInfo, task: ViewTask) -> Result<Option<u32>, Error> {
+    let Some(building) = info.building.filter(|_| task != ViewTask::Rebuild) else { return Ok(None) };
     let before = info.order.as_ref().and_then(ViewOrder::of);
-    let is_of_a_comparison = before.is_some_and(|before| {
-        before.task != ViewTask::Rebuild && before.generation.is_none_or(|known| known == building.number)
-    });
-    if is_of_a_comparison {
-        return Ok(());
+    if before.is_some_and(|before| before.has_folded_to_compare(building.number)) {
+        return Ok(Some(building.number));
     }
     Err(Error::invalid(format!(
         "a rebuild of view {view} was interrupted at position {}; go on with it by `view rebuild {view}`, or give up \
@@ -542,7 +572,12 @@ impl Watcher for Underway<'_> {
         }
     }
 
-    async fn swaps(&mut self, now: bool) -> Result<(), Error> {
-        self.is_in(if now { OrderState::Swapping } else { OrderState::Folding }, true).await
+    async fn swaps(&mut self) -> Result<Option<u64>, Error> {
+        self.is_in(OrderState::Swapping, true).await?;
+        Ok(Some(self.number))
+    }
+
+    async fn folds_on(&mut self) -> Result<(), Error> {
+        self.is_in(OrderState::Folding, true).await
     }
 }

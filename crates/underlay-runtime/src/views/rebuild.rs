@@ -77,8 +77,13 @@ pub(crate) trait Watcher: Send {
         Ok(true)
     }
 
-    /// It is about to be swapped in, or it was not, since the rows that are read have come further.
-    async fn swaps(&mut self, _now: bool) -> Result<(), Error> {
+    /// It is about to be swapped in: the number of the order that must stand then, where it is for one.
+    async fn swaps(&mut self) -> Result<Option<u64>, Error> {
+        Ok(None)
+    }
+
+    /// It was not swapped in, since the rows that are read have come further.
+    async fn folds_on(&mut self) -> Result<(), Error> {
         Ok(())
     }
 }
@@ -162,7 +167,7 @@ impl Views {
         loop {
             match self.build_generation(folder, &schema, &mut table, watcher).await {
                 // Another rebuild goes on with the same generation, and so does this one from where that is; or
-                // it begins again.
+                // it begins again. Or the order is another one now: the next store of it says which.
                 Err(ViewHalt::Failed(Error::CheckpointMoved { .. })) => {}
                 Err(ViewHalt::Failed(error)) if error.is_retryable() && failures < RETRIES_MAX => {
                     // Only what was stored meanwhile is progress: reads may go well where no write does.
@@ -264,11 +269,11 @@ impl Views {
                 self.store_where_due(&mut progress, false).await?;
             }
             watcher.came_to(progress.scanned.position).await?;
-            watcher.swaps(true).await?;
-            if self.swap_in(schema, &mut progress).await? {
+            let order = watcher.swaps().await?;
+            if self.swap_in(schema, &mut progress, order).await? {
                 return Ok(Built::IsRead(self.is_read_now(progress.table)));
             }
-            watcher.swaps(false).await?;
+            watcher.folds_on().await?;
         }
         let reason =
             format!("view {} is folded faster than its rebuild; try again with fewer writers", schema.name);
@@ -277,13 +282,18 @@ impl Views {
 
     /// Swaps a generation in, with what it has folded and not stored. False where the rows that are read
     /// have come further.
-    async fn swap_in(&self, schema: &ViewSchema, progress: &mut Progress) -> Result<bool, Error> {
+    async fn swap_in(
+        &self,
+        schema: &ViewSchema,
+        progress: &mut Progress,
+        order: Option<u64>,
+    ) -> Result<bool, Error> {
         let unless_beyond = match self.info(&schema.name).await? {
             Some(info) if self.fits_log(schema, &info).await? => Some(progress.scanned.position),
             _ => None,
         };
         let last = progress.take_batch();
-        let swap = Swap { last: last.clone(), unless_beyond, at: self.clock.now() };
+        let swap = Swap { last: last.clone(), unless_beyond, order, at: self.clock.now() };
         let swapped = self.rows(&progress.table.schema.name).activate(&progress.table, swap).await?;
         if !swapped && let Some(last) = last {
             self.rows(&progress.table.schema.name).apply(&progress.table, last).await?;

@@ -16,7 +16,7 @@ use underlay_runtime::{
 use underlay_testkit::{Over, ReadModelsLayer, RowsCall};
 
 use crate::bank::{AccountEvent, Balance, Balances, deposited, tenant};
-use crate::shared::{LEASE, POLL, Process, Shared};
+use crate::shared::{Call, LEASE, POLL, Process, Shared};
 
 /// Cannot take a deposit of 13 until it was mended.
 struct Mendable(Arc<AtomicBool>);
@@ -254,6 +254,28 @@ async fn a_retry_does_not_take_the_lease_of_a_process_that_works_and_says_who_ha
     let busy = place.while_time_passes(console.engine.retry_view("balances")).await.unwrap();
     assert_eq!(busy, Retried::Busy { position: at(2), holder: Some("sleeper".to_owned()) });
     place.shared.leases.release(&lease).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_caller_who_goes_away_leaves_no_lease_behind() {
+    // While the store answers that it has the lease, and while it works under it: it takes the stop away first.
+    for (call, calls) in [(Call::Acquired, 0), (Call::Apply, 1)] {
+        let place = Place::new().await;
+        let (server, console) = (place.process("server"), place.process("console"));
+        let views = server.start();
+        place.shared.until(async || standing(&console.engine).await.stop.is_some()).await;
+        views.stop().await;
+        console.place.pause_after(call, calls);
+        let engine = console.engine.clone();
+        let asked = tokio::spawn(async move { engine.retry_view("balances").await });
+        place.shared.until(async || console.place.is_paused()).await;
+        assert!(!place.shared.is_free("view:balances").await, "it has the lease");
+        asked.abort();
+        assert!(asked.await.unwrap_err().is_cancelled());
+        console.place.go_on();
+        // No time passes, so it does not run out.
+        place.shared.until(async || place.shared.is_free("view:balances").await).await;
+    }
 }
 
 #[tokio::test]

@@ -322,6 +322,44 @@ async fn what_an_interrupted_rebuild_has_built_is_not_thrown_away_by_a_compariso
 }
 
 #[tokio::test]
+async fn a_rebuild_that_was_begun_after_a_comparison_agreed_is_not_thrown_away_by_the_next() {
+    let (log, read_models, engine) = folded(&["a"], 3).await;
+    let begin = async || {
+        let start = Checkpoint::start(log.store_id());
+        read_models.begin_generation(&Balances::schema(), start).await.unwrap().generation
+    };
+    let building = async || read_models.views().await.unwrap()[0].building.map(|building| building.number);
+    assert!(!carried_out(&engine, ViewTask::Verify).await.unwrap().verified.unwrap().differs());
+    let begun = begin().await;
+    for task in [ViewTask::Verify, ViewTask::Repair] {
+        let refused = carried_out(&engine, task).await.unwrap_err();
+        assert!(refused.to_string().contains("was interrupted"), "{task:?}: {refused}");
+        assert_eq!(building().await, Some(begun), "{task:?}");
+    }
+    engine.discard_view(VIEW, "ann").await.unwrap();
+    // Or between the order and whoever carries it out.
+    engine.order_view(VIEW, &request(ViewTask::Verify)).await.unwrap();
+    let begun = begin().await;
+    let refused = engine.carry_out_order(VIEW, |_| {}).await.unwrap_err();
+    assert!(refused.to_string().contains("was interrupted"), "{refused}");
+    assert_eq!(building().await, Some(begun));
+    let order = engine.view_standings_now().await.unwrap().views.remove(0).order.unwrap().order;
+    assert_eq!((order.state, order.reason), (OrderState::Failed, Some(refused.to_string())));
+}
+
+#[tokio::test]
+async fn what_a_comparison_has_left_is_folded_anew_also_where_another_was_cancelled_between() {
+    let (_, read_models, engine) = folded(&["a"], 3).await;
+    alter(&read_models, vec![altered("a", 9, 9)]).await;
+    let left = carried_out(&engine, ViewTask::Verify).await.unwrap().generation.unwrap();
+    engine.order_view(VIEW, &request(ViewTask::Repair)).await.unwrap();
+    engine.cancel_order(VIEW, "ann").await.unwrap();
+    let verified = carried_out(&engine, ViewTask::Verify).await.unwrap();
+    assert!(verified.verified.unwrap().differs());
+    assert!(verified.generation.unwrap() > left, "it is folded anew");
+}
+
+#[tokio::test]
 async fn an_order_in_the_background_is_carried_out_and_everybody_sees_how_far_it_is() {
     let (log, read_models, engine) = folded(&["a"], 30).await;
     let ordered = OrderRequest { in_background: true, ..request(ViewTask::Rebuild) };
@@ -389,6 +427,43 @@ async fn nothing_is_swapped_in_after_its_order_was_cancelled() {
     // What was built stays, and the next rebuild goes on with it.
     let built = info.building.unwrap().number;
     assert_eq!(carried_out(&engine, ViewTask::Rebuild).await.unwrap().generation, Some(built));
+}
+
+#[tokio::test]
+async fn a_process_that_stood_still_before_its_swap_swaps_nothing_in_that_was_cancelled_meanwhile() {
+    for task in [ViewTask::Rebuild, ViewTask::Repair] {
+        let (log, read_models, engine) = folded(&["a"], 30).await;
+        alter(&read_models, vec![altered("a", 1, 1)]).await;
+        let hooked = HookedReadModels::over(read_models.clone());
+        let (came, go) = hooked.0.wait_at_swap();
+        let working = process(&log, hooked, registry());
+        let carrying = tokio::spawn(async move { carried_out(&working, task).await });
+        came.await.unwrap();
+        engine.cancel_order(VIEW, "bob").await.unwrap();
+        go.send(()).unwrap();
+        let refused = carrying.await.unwrap().unwrap_err();
+        assert!(refused.to_string().contains("bob cancelled it"), "{task:?}: {refused}");
+        let info = read_models.views().await.unwrap().remove(0);
+        assert_eq!((info.active.number, info.replaced), (1, None), "{task:?}");
+        let order = ViewOrder::of(&info.order.unwrap()).unwrap();
+        assert_eq!(order.state, OrderState::Cancelled, "{task:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_is_given_again_right_before_its_swap_is_carried_out() {
+    let (log, read_models, engine) = folded(&["a"], 30).await;
+    let hooked = HookedReadModels::over(read_models.clone());
+    let (came, go) = hooked.0.wait_at_swap();
+    let working = process(&log, hooked.clone(), registry());
+    let carrying = tokio::spawn(async move { carried_out(&working, ViewTask::Rebuild).await });
+    came.await.unwrap();
+    let again = OrderRequest { in_background: true, ..request(ViewTask::Rebuild) };
+    engine.order_view(VIEW, &again).await.unwrap();
+    go.send(()).unwrap();
+    let order = carrying.await.unwrap().unwrap();
+    assert_eq!((order.state, order.generation, order.in_background), (OrderState::Done, Some(2), true));
+    assert_eq!(hooked.0.swaps_asked.load(Ordering::SeqCst), 2, "the first one named another number");
 }
 
 /// Takes no deposit of 13.
@@ -475,6 +550,52 @@ async fn taken_over(task: ViewTask, at: usize, is_swapped: bool) {
     assert_eq!(rows(&second.engine).await, [row("a", 100, 100)], "{task:?} at {at}");
     views.stop().await;
     others.stop().await;
+}
+
+#[tokio::test]
+async fn an_order_that_is_cancelled_after_its_swap_is_done() {
+    let shared = Shared::new();
+    for _ in 0..30 {
+        shared.deposit("a").await;
+    }
+    let (first, second) = (shared.process("first"), shared.process("second"));
+    first.engine.order_view(VIEW, &request(ViewTask::Rebuild)).await.unwrap();
+    first.place.pause_after(Call::PutOrder, STORED_TO_REBUILD - 1);
+    let engine = first.engine.clone();
+    let carrying = tokio::spawn(async move { engine.carry_out_order(VIEW, |_| {}).await });
+    shared.until(async || first.place.is_paused()).await;
+    let busy = second.engine.cancel_order(VIEW, "bob").await.unwrap_err();
+    assert!(matches!(busy, Error::Busy(_)), "its process is there: {busy}");
+    shared.pass(LEASE).await;
+    let late = second.engine.cancel_order(VIEW, "bob").await.unwrap_err();
+    assert!(late.to_string().contains("`bank view revert balances`"), "{late}");
+    let info = shared.read_models.views().await.unwrap().remove(0);
+    assert_eq!(info.active.number, 2);
+    let order = ViewOrder::of(&info.order.unwrap()).unwrap();
+    assert_eq!((order.state, &order.reason), (OrderState::Done, &None));
+    first.place.go_on();
+    assert_eq!(carrying.await.unwrap().unwrap(), order);
+}
+
+#[tokio::test]
+async fn who_goes_away_from_an_order_leaves_it_to_the_next_at_once() {
+    let shared = Shared::new();
+    for _ in 0..30 {
+        shared.deposit("a").await;
+    }
+    let (first, second) = (shared.process("first"), shared.process("second"));
+    first.engine.order_view(VIEW, &request(ViewTask::Rebuild)).await.unwrap();
+    first.place.pause_at(Call::Apply);
+    let engine = first.engine.clone();
+    let carrying = tokio::spawn(async move { engine.carry_out_order(VIEW, |_| {}).await });
+    shared.until(async || first.place.is_paused()).await;
+    assert!(!shared.is_free("rebuild:balances").await);
+    carrying.abort();
+    assert!(carrying.await.unwrap_err().is_cancelled());
+    first.place.go_on();
+    shared.until(async || shared.is_free("rebuild:balances").await).await;
+    let order = second.engine.carry_out_order(VIEW, |_| {}).await.unwrap();
+    assert_eq!((order.state, order.generation), (OrderState::Done, Some(2)));
 }
 
 /// A table that a person has altered.

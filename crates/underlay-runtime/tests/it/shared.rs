@@ -170,6 +170,8 @@ pub enum Call {
     Apply,
     /// A lease is about to be asked for.
     Acquire,
+    /// The answer to that is on its way.
+    Acquired,
     /// It is about to be stored what has become of an order.
     PutOrder,
 }
@@ -263,7 +265,9 @@ impl Leases for Paused<MemoryLeases> {
     async fn acquire(&self, name: &str, holder: &str, duration: Duration) -> Result<Option<Lease>, Error> {
         self.place.pass_to(Call::Acquire).await;
         self.place.pass_to_leases().await?;
-        self.inner.acquire(name, holder, duration).await
+        let lease = self.inner.acquire(name, holder, duration).await;
+        self.place.pass_to(Call::Acquired).await;
+        lease
     }
     async fn renew(&self, lease: &Lease, duration: Duration) -> Result<Lease, Error> {
         self.place.pass_to_leases().await?;

@@ -77,8 +77,9 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 /// | `POST /v1/admin/processes/{name}/retry` | a process that is stopped tries again, over all tenants |
 /// | `GET /v1/admin/pumps` | where every pump stands |
 /// | `POST /v1/admin/pumps/{name}/retry` | a pump that is stopped tries again |
-/// | `GET /v1/admin/processes/{name}?standing=&after=&limit=` | a page of the tenant's instances of a process |
-/// | `GET /v1/admin/processes/{name}/{instance}` | one of them, with what it waits for; also where it is named `retry` |
+/// | `POST /v1/admin/pumps/{name}/rewind` | moves a pump to another place of the log |
+/// | `GET /v1/admin/processes/{name}/instances?standing=&after=&limit=` | a page of the tenant's instances of a process |
+/// | `GET /v1/admin/processes/{name}/instances/{instance}` | one of them, with what it waits for |
 /// | `GET /v1/admin/schedules?after=&limit=` | a page of the schedules of the tenant |
 /// | `GET /v1/admin/schedules/{name}` | one of them |
 /// | `PUT /v1/admin/schedules/{name}` | puts a schedule, in place of one of that name |
@@ -102,7 +103,7 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 /// Everything below `/v1/` asks for credentials, and so does `/openapi.json`, and for the roles that
 /// commands, operations and views declare; the log and its streams are for
 /// [`log_readers`](ServerConfig::log_readers), and everything below `/v1/admin/` for
-/// [`operators`](ServerConfig::operators); what is below `/v1/admin/views`, and who lets a process or a pump try again, is
+/// [`operators`](ServerConfig::operators); what is below `/v1/admin/views`, and who lets a process or a pump try again or moves a pump, is
 /// over all tenants, and for
 /// [`store_operators`](ServerConfig::store_operators). They and
 /// [`metrics_readers`](ServerConfig::metrics_readers) read `/metrics`, which is over all tenants too.
@@ -226,9 +227,6 @@ const COMMAND: &str = "/v1/commands/{id}";
 /// Where a schedule is.
 const SCHEDULE: &str = "/v1/admin/schedules/{name}";
 
-/// Where a process is told to try again, and where its instance of that name is.
-const RETRY_PROCESS: &str = "/v1/admin/processes/{name}/retry";
-
 /// What asks for credentials. There is no other way into the router for a handler of a tenant's data.
 fn entries() -> [Entry; 43] {
     let entry = |method, path, to, handler| Entry { method, path, to, handler, says: None };
@@ -268,16 +266,17 @@ fn entries() -> [Entry; 43] {
         puts(SCHEDULE, Use::Work, put(schedules::put)).says(addresses::PUT_SCHEDULE),
         deletes(SCHEDULE, Use::Work, delete(schedules::remove)).says(addresses::REMOVE_SCHEDULE),
         reads("/v1/admin/processes", Use::Work, get(processes::list)).says(addresses::LIST_PROCESSES),
-        reads("/v1/admin/processes/{name}", Use::Work, get(processes::list_instances))
+        // An instance may have any name: only what is beside `instances` is an order to the process.
+        reads("/v1/admin/processes/{name}/instances", Use::Work, get(processes::list_instances))
             .says(addresses::LIST_INSTANCES),
-        reads("/v1/admin/processes/{name}/{*instance}", Use::Work, get(processes::find_instance))
+        reads("/v1/admin/processes/{name}/instances/{*instance}", Use::Work, get(processes::find_instance))
             .says(addresses::FIND_INSTANCE),
-        reads(RETRY_PROCESS, Use::Work, get(processes::find_instance_retry))
-            .says(addresses::FIND_INSTANCE_RETRY),
         reads("/v1/admin/pumps", Use::Work, get(pumps::list)).says(addresses::LIST_PUMPS),
         // Processes and pumps as a whole, over all tenants.
-        writes(RETRY_PROCESS, Use::Views, post(processes::retry)).says(addresses::RETRY_PROCESS),
+        writes("/v1/admin/processes/{name}/retry", Use::Views, post(processes::retry))
+            .says(addresses::RETRY_PROCESS),
         writes("/v1/admin/pumps/{name}/retry", Use::Views, post(pumps::retry)).says(addresses::RETRY_PUMP),
+        writes("/v1/admin/pumps/{name}/rewind", Use::Views, post(pumps::rewind)).says(addresses::REWIND_PUMP),
         // What there is, without anything that is stored.
         reads("/openapi.json", Use::Anything, get(describe::show)).says(addresses::DOCUMENT),
         reads(metrics::PATH, Use::Metrics, get(metrics::show)).says(addresses::METRICS),

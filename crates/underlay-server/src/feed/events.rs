@@ -85,15 +85,23 @@ struct EventFeed {
 impl EventFeed {
     /// Follows until something ends it.
     async fn run(mut self, outlet: &Outlet) -> End {
-        let (clock, stopping) = (self.clock.clone(), self.stopping.clone());
+        let stopping = self.stopping.clone();
+        tokio::select! {
+            biased;
+            // Also within a page: its client may take long over it.
+            () = stopping.stopped() => End::Stopping,
+            end = self.follow(outlet) => end,
+        }
+    }
+
+    async fn follow(&mut self, outlet: &Outlet) -> End {
+        let clock = self.clock.clone();
         let interval = if self.guard.looks() { FEED_LOOK_INTERVAL } else { FEED_HEARTBEAT };
-        let mut stopped = std::pin::pin!(stopping.stopped());
         let mut tick = clock.sleep(interval);
         loop {
             let before = self.reader.position();
             let went_on = tokio::select! {
                 biased;
-                () = &mut stopped => return End::Stopping,
                 () = &mut tick => {
                     tick = clock.sleep(interval);
                     self.look_around(outlet).await

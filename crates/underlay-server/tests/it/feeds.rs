@@ -464,6 +464,34 @@ async fn a_service_that_ends_tells_its_clients_and_does_not_wait_for_them() {
     ended.expect("feeds hold the shutdown up").unwrap().unwrap();
 }
 
+#[tokio::test]
+async fn a_service_that_ends_does_not_first_give_the_rest_of_a_page() {
+    const EVENTS_STORED: usize = 12;
+    let place = Place::with(|mut config| {
+        config.tenant_answer_bytes_max = 40 << 20;
+        config
+    });
+    place.store_big_events("acme", "note-big", EVENTS_STORED).await;
+    let server = Server::start(ServeLimits::default(), place.router.clone()).await;
+    let mut client = SocketListener::follow(server.address, "/v1/events?after=0", None).await;
+    assert!(client.event().await.unwrap().data.is_some(), "it is given the page, and takes one event of it");
+    server.stop.send(()).unwrap();
+    // Who accepts nothing any more is stopping.
+    while tokio::net::TcpStream::connect(server.address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    let mut taken = 1;
+    let reason = loop {
+        let said = client.event().await.unwrap();
+        if said.event.as_deref() == Some("underlay:end") {
+            break said.data.unwrap()["reason"].clone();
+        }
+        taken += 1;
+    };
+    assert_eq!(reason, "stopping");
+    assert!(taken < EVENTS_STORED, "all of the page came first");
+}
+
 /// Many clients on sockets, a server that is cut in the middle, and another one in its stead.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_hundred_clients_miss_nothing_when_their_server_is_gone() {

@@ -309,7 +309,9 @@ async fn stored_commands_are_listed_for_those_who_may_give_them() {
 #[tokio::test]
 async fn a_process_that_is_not_there_has_no_instances() {
     let place = Place::new();
-    place.get("/v1/admin/processes/paying").await.problem(404, "problem:not-found");
-    place.get("/v1/admin/processes/paying/a/b").await.problem(404, "problem:not-found");
-    assert!(place.get("/v1/admin/processes/paying?standing=lost").await.invalid().contains("stuck"));
+    place.get("/v1/admin/processes/paying/instances").await.problem(404, "problem:not-found");
+    place.get("/v1/admin/processes/paying/instances/a/b").await.problem(404, "problem:not-found");
+    assert!(
+        place.get("/v1/admin/processes/paying/instances?standing=lost").await.invalid().contains("stuck")
+    );
 }

@@ -209,10 +209,36 @@ async fn processes_and_pumps_that_stopped_are_tried_again_by_operators_of_the_st
 #[tokio::test]
 async fn an_instance_may_be_named_as_an_order_is() {
     let place = broken(|config| config.with_credentials(ByHeader));
-    let found =
-        get(&place, "/v1/admin/processes/lost/retry", OPERATOR).await.problem(404, "problem:not-found");
-    assert!(found["detail"].as_str().unwrap().contains("instance \"retry\""), "{found}");
-    let path = "/v1/admin/processes/lost/retry";
-    get(&place, path, "Bearer acme").await.problem(403, "problem:role-required");
-    get(&place, path, "Bearer acme.keeper").await.problem(403, "problem:role-required");
+    for name in ["retry", "instances"] {
+        let path = format!("/v1/admin/processes/lost/instances/{name}");
+        let found = get(&place, &path, OPERATOR).await.problem(404, "problem:not-found");
+        assert!(found["detail"].as_str().unwrap().contains(&format!("instance {name:?}")), "{found}");
+        get(&place, &path, "Bearer acme").await.problem(403, "problem:role-required");
+    }
+}
+
+#[tokio::test]
+async fn a_pump_is_moved_to_another_place_by_operators_of_the_store() {
+    let place = broken(|config| {
+        let mut config = config.with_credentials(ByHeader);
+        config.store_operators = vec!["keeper".to_owned()];
+        config
+    });
+    place.store_big_events("acme", "note-1", 3).await;
+    let rewind =
+        async |body: Value, who: &str| post(&place, "/v1/admin/pumps/audit/rewind", &body, who).await;
+    let to = |to: &str| json!({ "to": to });
+    rewind(to("2"), OPERATOR).await.problem(403, "problem:role-required");
+    for (asked, stands) in [("2", "2"), ("end", "3"), ("start", "0"), ("3", "3"), ("0", "0")] {
+        let moved = rewind(to(asked), STORE_OPERATOR).await.ok();
+        assert_eq!(moved, json!({ "name": "audit", "position": stands }), "{asked}");
+        let stored = place.engine.pump_standings_now().await.unwrap();
+        assert_eq!(stored[0].position.to_string(), stands, "{asked}");
+    }
+    assert!(rewind(to("7"), STORE_OPERATOR).await.invalid().contains("position 7"));
+    for wrong in [json!({}), to("-1"), to("middle"), json!({ "to": 2 }), json!({ "to": "2", "from": "1" })] {
+        assert!(rewind(wrong.clone(), STORE_OPERATOR).await.invalid().contains("such as"), "{wrong}");
+    }
+    let missing = post(&place, "/v1/admin/pumps/nothing/rewind", &to("start"), STORE_OPERATOR).await;
+    missing.problem(404, "problem:not-found");
 }

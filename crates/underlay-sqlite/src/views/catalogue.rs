@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use crate::error::Failure;
 use crate::log::event_row;
-use crate::views::{row_table, view_stops};
+use crate::views::{row_table, view_orders, view_stops};
 
 /// Finds the generation that is read; `None` where the view is not there.
 ///
@@ -86,6 +86,9 @@ pub(crate) fn activate(
     let generations = Generations::of(connection, name)?;
     if generations.building != Some(table.generation) {
         return Err(no_table(table));
+    }
+    if let Some(known) = swap.order {
+        view_orders::check(connection, name, known)?;
     }
     if let Some(most) = swap.unless_beyond {
         let read = ViewTable { schema: table.schema.clone(), generation: generations.active };

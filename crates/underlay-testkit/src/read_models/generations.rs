@@ -193,11 +193,8 @@ pub async fn a_swap_takes_nothing_back<F: ReadModelsFixture>(fixture: F) {
     let last = building.next_batch(vec![building.upsert("b", new_row("last", 2))]).await;
     let position = Position::from_number;
     for beyond in [0, 6] {
-        let swap = Swap {
-            last: Some(last.clone()),
-            unless_beyond: Some(position(beyond)),
-            at: Timestamp::UNIX_EPOCH,
-        };
+        let swap =
+            Swap { last: Some(last.clone()), unless_beyond: Some(position(beyond)), ..Swap::default() };
         let swapped = building.models.activate(&building.table, swap).await.expect("activate answers");
         assert!(!swapped, "the generation that is read is at 7, beyond {beyond}");
         assert_eq!(
@@ -220,7 +217,7 @@ pub async fn a_swap_takes_nothing_back<F: ReadModelsFixture>(fixture: F) {
     );
     assert_eq!(only_view(&subject).await.active.number, subject.table.generation, "nothing is swapped");
 
-    let swap = Swap { last: Some(last.clone()), unless_beyond: Some(position(7)), at: Timestamp::UNIX_EPOCH };
+    let swap = Swap { last: Some(last.clone()), unless_beyond: Some(position(7)), ..Swap::default() };
     let swapped = building.models.activate(&building.table, swap).await.expect("activate answers");
     assert!(swapped, "the generation that is read is at 7, not beyond");
     assert_eq!(building.checkpoint().await, last.to, "the last changes came with the swap");

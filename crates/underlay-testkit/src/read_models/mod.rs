@@ -33,7 +33,7 @@ pub use generations::{
 };
 pub use hostile::hostile_text_is_data;
 pub use misfits::misfits_are_invalid;
-pub use orders::an_order_is_replaced_by_who_knows_it;
+pub use orders::{a_swap_is_bound_to_its_order, an_order_is_replaced_by_who_knows_it};
 pub use pages::pages_follow_each_other;
 pub use reflected::rows_say_what_they_reflect;
 pub use reopening::reopening_keeps_rows;
@@ -106,6 +106,8 @@ macro_rules! read_models_cases {
                 "A table that nobody altered is as it was made."
             25 an_order_is_replaced_by_who_knows_it
                 "What was ordered of a view is listed with it, and replaced by one of all who know its number."
+            26 a_swap_is_bound_to_its_order
+                "A swap that names the number of an order takes place only while the order has that number."
         }
     };
 }

@@ -1,5 +1,5 @@
 use underlay_core::limits::VIEW_ORDER_BYTES_MAX;
-use underlay_core::{Checkpoint, Error, Json, StoredOrder, Timestamp};
+use underlay_core::{Checkpoint, Error, Json, StoredOrder, Swap, Timestamp};
 
 use super::Subject;
 use super::subject::schema;
@@ -58,4 +58,49 @@ pub async fn an_order_is_replaced_by_who_knows_it<F: ReadModelsFixture>(fixture:
     let models = fixture.read_models();
     assert_eq!(models.views().await.expect("views answers").remove(0).order, expected, "after reopening");
     assert_eq!(models.put_order(VIEW, 2, &body("next")).await.expect("it goes on"), 3);
+}
+
+/// Sentence 26: a swap that names the number of an order takes place only while the order has that number.
+pub async fn a_swap_is_bound_to_its_order<F: ReadModelsFixture>(fixture: F) {
+    let subject = Subject::of(&fixture).await;
+    let begin = async || {
+        let start = Checkpoint::start(subject.log);
+        subject.models.begin_generation(&schema(), start).await.expect("a generation is begun")
+    };
+    let read = async || subject.models.views().await.expect("views answers").remove(0).active.number;
+    let (table, before) = (begin().await, read().await);
+    let swap = |order| Swap { order, ..Swap::default() };
+    let refused = async |number: u64| {
+        let answer = subject.models.activate(&table, swap(Some(number))).await;
+        assert!(matches!(answer, Err(Error::CheckpointMoved { .. })), "as number {number}: {answer:?}");
+        assert_eq!(read().await, before, "nothing is swapped");
+    };
+    // There is none; then there is one, and then another has come of it, a cancelled one say.
+    refused(1).await;
+    for (number, text) in ["rebuild", "cancelled"].into_iter().enumerate() {
+        let number = number as u64;
+        let put = subject.models.put_order(VIEW, number, &body(text)).await;
+        assert_eq!(put.expect("it is known"), number + 1);
+        refused(number).await;
+        refused(number + 2).await;
+    }
+    assert!(subject.models.activate(&table, swap(Some(2))).await.expect("it stands"), "it is swapped in");
+    assert_eq!(read().await, table.generation);
+
+    // Of a swap and a cancellation at one time, either the swap was first, or it is refused.
+    for number in 2..10 {
+        let (table, before) = (begin().await, read().await);
+        let cancelled = body("cancelled");
+        let (swapped, put) = tokio::join!(
+            subject.models.activate(&table, swap(Some(number))),
+            subject.models.put_order(VIEW, number, &cancelled)
+        );
+        assert_eq!(put.expect("nobody else stores one"), number + 1);
+        let expected = match swapped {
+            Ok(true) => table.generation,
+            Err(Error::CheckpointMoved { .. }) => before,
+            other => panic!("neither before nor after: {other:?}"),
+        };
+        assert_eq!(read().await, expected);
+    }
 }

@@ -55,7 +55,7 @@ fn the_event_store_suite_follows_its_contract() {
 
 #[test]
 fn the_read_models_suite_follows_its_contract() {
-    assert_suite_follows_docs(read_models::CASES, READ_MODELS, "ReadModels", 25);
+    assert_suite_follows_docs(read_models::CASES, READ_MODELS, "ReadModels", 26);
 }
 
 #[test]

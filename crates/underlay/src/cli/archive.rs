@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, value_parser};
-use indicatif::{ProgressBar, ProgressStyle};
 use underlay_core::{LogScope, TenantId};
 
 use super::pages::many;
+use super::progress::{CHECKED, COMMITS, EVENTS, bar};
 use super::{App, print_json};
 use crate::archive_file::{ArchiveError, LogImport, export_log, import_log, verify_tenants};
 use crate::{Exit, ExitError};
@@ -171,51 +171,5 @@ fn explain(path: &Path, error: ArchiveError) -> ExitError {
         ArchiveError::Line { .. } => ExitError::invalid(format!("{}: {error}", path.display())),
         ArchiveError::File(error) => ExitError::failed(format!("{}: {error}", path.display())),
         ArchiveError::Store(error) => error.into(),
-    }
-}
-
-/// How far something is, where it ends is known, and where it is not.
-struct Unit {
-    of_known: &'static str,
-    of_unknown: &'static str,
-}
-
-const EVENTS: Unit = Unit {
-    of_known: "{bar:30} {human_pos} of {human_len} events, {per_sec}, {eta} to go",
-    of_unknown: "{spinner} {human_pos} events, {per_sec}",
-};
-const COMMITS: Unit = Unit {
-    of_known: "{bar:30} {human_pos} of {human_len} commits, {per_sec}, {eta} to go",
-    of_unknown: "{spinner} {human_pos} commits, {per_sec}",
-};
-const CHECKED: Unit = Unit {
-    of_known: "{bar:30} {bytes} of {total_bytes} checked, {bytes_per_sec}, {eta} to go",
-    of_unknown: "{spinner} {bytes} checked, {bytes_per_sec}",
-};
-
-/// A bar on standard error, and only where a person looks at it; hidden where a program reads the answer.
-fn bar(app: &App, unit: Unit, total: Option<u64>) -> ProgressBar {
-    let (bar, template) = match total {
-        _ if app.json => return ProgressBar::hidden(),
-        Some(total) => (ProgressBar::new(total), unit.of_known),
-        None => (ProgressBar::new_spinner(), unit.of_unknown),
-    };
-    match ProgressStyle::with_template(template) {
-        Ok(style) => bar.with_style(style),
-        // The plain bar tells the same.
-        Err(_) => bar,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_bar_shows_can_be_read() {
-        for Unit { of_known, of_unknown } in [EVENTS, COMMITS, CHECKED] {
-            assert!(ProgressStyle::with_template(of_known).is_ok(), "{of_known}");
-            assert!(ProgressStyle::with_template(of_unknown).is_ok(), "{of_unknown}");
-        }
     }
 }

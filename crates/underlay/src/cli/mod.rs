@@ -18,6 +18,7 @@ mod outbox;
 mod pages;
 mod print;
 mod process;
+mod progress;
 mod pump;
 mod schedule;
 mod serve;

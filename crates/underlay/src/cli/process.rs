@@ -8,7 +8,7 @@ use underlay_runtime::{
     CommandInfo, CommandStatus, ProcessFilter, ProcessInstance, ProcessPage, ProcessSummary,
 };
 
-use super::followers::print_followers;
+use super::followers::{print_followers, print_retried};
 use super::pages::{many, tell_more};
 use super::{App, or_dash, print_json, print_list, print_table};
 use crate::ExitError;
@@ -82,7 +82,10 @@ pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError
     match name {
         "list" => list(app, &given("process"), matches).await,
         "show" => show(app, &given("process"), &given("instance")).await,
-        "retry" => retry(app, &given("process")).await,
+        "retry" => {
+            let process = given("process");
+            print_retried(app, "process", &process, app.engine.retry_process(&process).await?)
+        }
         "restart" => restart(app, &given("process"), &given("from")).await,
         _ => status(app).await,
     }
@@ -222,20 +225,6 @@ fn standing(is_stuck: bool, is_finished: bool, ended_as: Option<&str>) -> String
         (false, true, None) => "finished".to_owned(),
         (false, false, _) => "open".to_owned(),
     }
-}
-
-async fn retry(app: &App, process: &str) -> Result<(), ExitError> {
-    let was_stopped = app.engine.retry_process(process).await?;
-    if app.json {
-        return print_json(&serde_json::json!({ "process": process, "was_stopped": was_stopped }));
-    }
-    let text = match was_stopped {
-        true => {
-            format!("process {process} is tried again; `{} process status` shows what comes of it", app.name)
-        }
-        false => format!("process {process} is not stopped"),
-    };
-    Ok(writeln!(super::out(), "{text}")?)
 }
 
 async fn restart(app: &App, process: &str, from: &str) -> Result<(), ExitError> {

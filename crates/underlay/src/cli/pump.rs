@@ -1,10 +1,9 @@
 use std::io::Write;
 
 use clap::{Arg, ArgMatches};
-use underlay_core::{Position, ProcessStart};
 use underlay_runtime::RewindTo;
 
-use super::followers::print_followers;
+use super::followers::{print_followers, print_retried};
 use super::{App, print_json};
 use crate::ExitError;
 
@@ -27,29 +26,20 @@ pub(super) fn command() -> clap::Command {
                         .long("to")
                         .required(true)
                         .value_name("PLACE")
-                        .value_parser(place)
+                        .value_parser(clap::value_parser!(RewindTo))
                         .help("`start`, `end`, or the position that it is to stand at"),
                 ),
         )
-}
-
-/// A place as it is written.
-fn place(text: &str) -> Result<RewindTo, String> {
-    match text {
-        "start" => Ok(RewindTo::Start(ProcessStart::Beginning)),
-        "end" => Ok(RewindTo::Start(ProcessStart::Now)),
-        text => match text.parse::<Position>() {
-            Ok(position) => Ok(RewindTo::Position(position)),
-            Err(_) => Err(format!("{text:?} is not start, end or a position")),
-        },
-    }
 }
 
 pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
     let Some((name, matches)) = matches.subcommand() else { return status(app).await };
     let pump = || matches.get_one::<String>("pump").cloned().unwrap_or_default();
     match name {
-        "retry" => retry(app, &pump()).await,
+        "retry" => {
+            let pump = pump();
+            print_retried(app, "pump", &pump, app.engine.retry_pump(&pump).await?)
+        }
         "rewind" => {
             let to = matches.get_one::<RewindTo>("to").ok_or_else(|| ExitError::invalid("to where?"))?;
             rewind(app, &pump(), *to).await
@@ -60,19 +50,6 @@ pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError
 
 async fn status(app: &App) -> Result<(), ExitError> {
     print_followers(app, ["pump", "held by"], &app.engine.pump_standings_now().await?)
-}
-
-async fn retry(app: &App, pump: &str) -> Result<(), ExitError> {
-    let was_stopped = app.engine.retry_pump(pump).await?;
-    if app.json {
-        return print_json(&serde_json::json!({ "pump": pump, "was_stopped": was_stopped }));
-    }
-    let text = if was_stopped {
-        format!("it tries again within a poll; `{} pump status` says what comes of it", app.name)
-    } else {
-        "nothing had stopped it".to_owned()
-    };
-    Ok(writeln!(super::out(), "pump {pump}: {text}")?)
 }
 
 async fn rewind(app: &App, pump: &str, to: RewindTo) -> Result<(), ExitError> {

@@ -1,22 +1,17 @@
 //! What persons order of views from the command line: carried out here, with how far it is, or left to the processes that
 //! serve.
 
-use std::io::{IsTerminal, Write};
-use std::time::Duration;
+use std::io::Write;
 
 use clap::ArgMatches;
-use underlay_core::Timestamp;
 use underlay_runtime::{
     OrderRequest, OrderStanding, OrderState, RebuildFrom, RowDifference, Verified, ViewOrder, ViewTask,
 };
 
+use super::progress::ProgressLine;
 use super::user::who;
 use super::{App, or_dash, print_json, print_table};
 use crate::ExitError;
-
-/// How often it is told how far an order is: on a terminal, where a line is written anew, and elsewhere.
-const TOLD_INTERVAL: Duration = Duration::from_millis(200);
-const TOLD_INTERVAL_ELSEWHERE: Duration = Duration::from_secs(5);
 
 /// Rebuilds a view here, or leaves that to others.
 pub(super) async fn rebuild(app: &App, view: &str, matches: &ArgMatches) -> Result<(), ExitError> {
@@ -148,70 +143,35 @@ async fn carry_out(
         }
         return Ok(None);
     }
-    let mut line = ProgressLine::new(view, app.json);
-    let carried = app.engine.carry_out_order(view, |order| line.tell(order)).await;
+    let mut line = ProgressLine::new(app);
+    let told = |order: &ViewOrder| {
+        let Some(progress) = &order.progress else { return };
+        line.tell(progress.at, || {
+            let standing = OrderStanding::new(order.clone(), None);
+            match app.json {
+                true => progress_json(view, &standing).to_string(),
+                false => format!("view {view}: {}", progress_of(&standing)),
+            }
+        });
+    };
+    let carried = app.engine.carry_out_order(view, told).await;
     line.end();
     Ok(Some(carried?))
 }
 
-/// How far an order is, on standard error: as one line that is written anew, as lines, or as JSON.
-struct ProgressLine {
-    view: String,
-    is_json: bool,
-    is_terminal: bool,
-    told: Option<(OrderState, Timestamp)>,
-    /// Characters of the line that stands there.
-    width: usize,
-}
-
-impl ProgressLine {
-    fn new(view: &str, is_json: bool) -> Self {
-        let is_terminal = std::io::stderr().is_terminal();
-        Self { view: view.to_owned(), is_json, is_terminal, told: None, width: 0 }
-    }
-
-    fn tell(&mut self, order: &ViewOrder) {
-        let Some(progress) = &order.progress else { return };
-        let is_rewritten = self.is_terminal && !self.is_json;
-        let interval = if is_rewritten { TOLD_INTERVAL } else { TOLD_INTERVAL_ELSEWHERE };
-        let is_due = self.told.is_none_or(|(state, at)| {
-            let passed = Duration::try_from(progress.at.duration_since(at)).unwrap_or_default();
-            passed >= interval || (is_rewritten && state != order.state)
-        });
-        if !is_due {
-            return;
-        }
-        self.told = Some((order.state, progress.at));
-        let standing = OrderStanding::new(order.clone(), None);
-        // Progress is for watching; where nobody can, the work goes on.
-        let mut out = std::io::stderr().lock();
-        let _unseen = if self.is_json {
-            let line = serde_json::json!({
-                "view": self.view,
-                "state": order.state,
-                "position": progress.position,
-                "to": progress.to,
-                "rate": standing.rate,
-                "seconds_left": standing.seconds_left,
-                "rows": order.verified.as_ref().map(|verified| verified.rows),
-            });
-            writeln!(out, "{line}")
-        } else {
-            let text = format!("view {}: {}", self.view, progress_of(&standing));
-            let (before, width) = (self.width, text.chars().count());
-            self.width = width;
-            match self.is_terminal {
-                true => write!(out, "\r{text}{}", " ".repeat(before.saturating_sub(width))),
-                false => writeln!(out, "{text}"),
-            }
-        };
-    }
-
-    fn end(&self) {
-        if self.width > 0 && self.is_terminal {
-            let _unseen = writeln!(std::io::stderr().lock());
-        }
-    }
+/// How far an order is, for programs.
+fn progress_json(view: &str, standing: &OrderStanding) -> serde_json::Value {
+    let order = &standing.order;
+    let progress = order.progress.as_ref();
+    serde_json::json!({
+        "view": view,
+        "state": order.state,
+        "position": progress.map(|progress| progress.position),
+        "to": progress.map(|progress| progress.to),
+        "rate": standing.rate,
+        "seconds_left": standing.seconds_left,
+        "rows": order.verified.as_ref().map(|verified| verified.rows),
+    })
 }
 
 /// How far an order is, for people.

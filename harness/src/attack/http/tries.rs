@@ -319,7 +319,8 @@ fn reads(known: &Known) -> Vec<Try> {
     let get = |target: String| Asked::get(target).by(token);
     let stream = "/v1/streams/{stream}";
     let state = "/v1/streams/{stream}/state";
-    let instance = "/v1/admin/processes/{name}/{*instance}";
+    let instances = "/v1/admin/processes/{name}/instances";
+    let instance = "/v1/admin/processes/{name}/instances/{*instance}";
     let row = "/v1/views/{view}/{*key}";
     let rows = "/v1/views/{view}";
     let command = "/v1/commands/{id}";
@@ -347,14 +348,9 @@ fn reads(known: &Known) -> Vec<Try> {
         of("/v1/commands", letter_place, Same, |after| {
             get(format!("/v1/commands?status=failed&after={after}"))
         }),
-        of("/v1/admin/processes/{name}", vault, Same, |id| get(format!("/v1/admin/processes/{id}"))),
-        of("/v1/admin/processes/{name}/retry", vault, Same, |id| {
-            get(format!("/v1/admin/processes/{id}/retry"))
-        }),
-        of("/v1/admin/processes/{name}", vault, Same, |id| {
-            get(format!("/v1/admin/processes/watch?after={id}"))
-        }),
-        of(instance, vault, Same, |id| get(format!("/v1/admin/processes/watch/{id}"))),
+        of(instances, vault, Same, |id| get(format!("/v1/admin/processes/{id}/instances"))),
+        of(instances, vault, Same, |id| get(format!("/v1/admin/processes/watch/instances?after={id}"))),
+        of(instance, vault, Same, |id| get(format!("/v1/admin/processes/watch/instances/{id}"))),
         of(row, vault, SameAndTheirs, |id| get(format!("/v1/views/secrets/{id}"))),
         of(row, vault, Same, |id| get(format!("/v1/views/secrets/{id}/x"))),
         of(row, vault, Same, |id| get(format!("/v1/views/secrets/../secrets/{id}"))),
@@ -581,6 +577,9 @@ fn writes(known: &Known) -> Vec<Try> {
     {
         tries.push(of(route, vault, Same, |id| post(format!("/v1/admin/{of_what}/{id}/retry"), "")));
     }
+    tries.push(of("/v1/admin/pumps/{name}/rewind", vault, Same, |id| {
+        post(format!("/v1/admin/pumps/{id}/rewind"), r#"{"to":"start"}"#)
+    }));
     for (number, pair) in [(0, key), (2, command_id)] {
         for (number, route) in [(number, fill), (number + 1, operation)] {
             let ask = |side: &str| {

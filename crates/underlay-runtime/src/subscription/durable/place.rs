@@ -8,6 +8,9 @@ use underlay_core::{
 
 use super::{Consumer, DurableSubscriptions};
 
+/// How often a person's order to move a checkpoint is tried while it moves by itself.
+const MOVES_MAX: u32 = 10;
+
 /// What is stored beside a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Kept<D> {
@@ -140,12 +143,20 @@ impl DurableSubscriptions {
         consumer: &C,
         to: Checkpoint,
     ) -> Result<Position, Error> {
-        let stored = self.find(consumer).await?;
-        // What cannot be read is replaced: nothing else mends it.
-        let kept = stored.as_ref().and_then(|stored| self.kept(consumer, stored).ok());
-        let definition = kept.map_or_else(|| consumer.definition(), |kept| kept.definition);
-        let from = stored.map(|stored| stored.checkpoint);
-        self.move_to(consumer, from.as_ref(), to, &Kept { definition, stop: None }, None).await?;
+        let mut tries = 1;
+        loop {
+            let stored = self.find(consumer).await?;
+            // What cannot be read is replaced: nothing else mends it.
+            let kept = stored.as_ref().and_then(|stored| self.kept(consumer, stored).ok());
+            let definition = kept.map_or_else(|| consumer.definition(), |kept| kept.definition);
+            let from = stored.map(|stored| stored.checkpoint);
+            let kept = Kept { definition, stop: None };
+            match self.move_to(consumer, from.as_ref(), to, &kept, None).await {
+                // Whoever follows the log has moved it between the two.
+                Err(Error::CheckpointMoved { .. }) if tries < MOVES_MAX => tries += 1,
+                moved => break moved?,
+            }
+        }
         let (kind, name) = (C::KIND.word(), consumer.name());
         tracing::warn!(kind, name, position = %to.position, "a checkpoint was moved by order of a person");
         self.running.look_again(consumer.name());

@@ -75,7 +75,7 @@ pub(crate) fn filter_of(standing: Option<&str>) -> Result<ProcessFilter, Problem
     }
 }
 
-/// `GET /v1/admin/processes/{name}`: a page of the instances of a process, in the order of their names.
+/// `GET /v1/admin/processes/{name}/instances`: a page of the instances of a process, in the order of their names.
 pub(crate) async fn list_instances(
     State(app): State<App>,
     Caller(principal): Caller,
@@ -90,7 +90,7 @@ pub(crate) async fn list_instances(
     Ok(Answer(page))
 }
 
-/// `GET /v1/admin/processes/{name}/{instance}`: one of them. Its name may hold slashes.
+/// `GET /v1/admin/processes/{name}/instances/{instance}`: one of them. Its name may hold slashes.
 pub(crate) async fn find_instance(
     State(app): State<App>,
     Caller(principal): Caller,
@@ -100,18 +100,6 @@ pub(crate) async fn find_instance(
 ) -> Result<Answer<ProcessInstance>, Problem> {
     parameters.finish(&[])?;
     Ok(Answer(instance_of(&app, &room, &principal, &process, &instance).await?))
-}
-
-/// The same, of the instance whose name reads like an order.
-pub(crate) async fn find_instance_retry(
-    State(app): State<App>,
-    Caller(principal): Caller,
-    Segments(process): Segments<String>,
-    room: Room,
-    parameters: Parameters,
-) -> Result<Answer<ProcessInstance>, Problem> {
-    parameters.finish(&[])?;
-    Ok(Answer(instance_of(&app, &room, &principal, &process, "retry").await?))
 }
 
 /// One instance of the caller's tenant.

@@ -325,6 +325,17 @@ pub(crate) const RETRY_PUMP: Description =
         .answers(&[(200, Json("Retried"))])
         .problems(&[404]);
 
+pub(crate) const REWIND_PUMP: Description =
+    Description::new("rewindPump", Work, "Moves a pump to another place of the log")
+        .about(
+            "What follows that place is brought to the sink, again where it was brought before; what comes before it is \
+             not. It is over all tenants, and for operators of the store.",
+        )
+        .takes(&[PUMP])
+        .with_body("RewindOrder")
+        .answers(&[(200, Json("Rewound"))])
+        .problems(&[404, 408, 413, 415]);
+
 pub(crate) const LIST_INSTANCES: Description =
     Description::new("listInstances", Work, "A page of the instances of a process, by name")
         .takes(&[
@@ -343,13 +354,6 @@ pub(crate) const LIST_INSTANCES: Description =
 pub(crate) const FIND_INSTANCE: Description =
     Description::new("findInstance", Work, "One instance of a process, and what it waits for")
         .takes(&[PROCESS, Parameter::path("instance", Shape::Name, "Its name. It may hold slashes.")])
-        .answers(&[(200, Json("Instance"))])
-        .problems(&[404]);
-
-pub(crate) const FIND_INSTANCE_RETRY: Description =
-    Description::new("findInstanceRetry", Work, "The instance of a process that is named `retry`")
-        .about("It is found as every other one. What is posted here is an order to the process.")
-        .takes(&[PROCESS])
         .answers(&[(200, Json("Instance"))])
         .problems(&[404]);
 

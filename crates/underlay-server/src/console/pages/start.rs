@@ -28,9 +28,12 @@ const ENDPOINTS: [(&str, &str); 18] = [
     ),
     ("/v1/commands", "the stored commands that wait, or were given up"),
     ("/v1/admin/processes", "where every process stands; POST …/retry with a name; for operators"),
-    ("/v1/admin/pumps", "where every pump stands; POST …/retry with a name; for operators"),
+    ("/v1/admin/pumps", "where every pump stands; POST …/retry and …/rewind with a name; for operators"),
     ("/v1/admin/outbox", "what waits to be done, piece by piece; for operators"),
-    ("/v1/admin/processes/{name}", "the instances of a process, and one by its name; for operators"),
+    (
+        "/v1/admin/processes/{name}/instances",
+        "the instances of a process, and one by its name; for operators",
+    ),
     ("/v1/admin/queues", "what waits to be done, and where pumps stand; for operators"),
     (
         "/v1/admin/dead-letters",

@@ -1,23 +1,18 @@
-//! The tokens of a file, while the file is changed by others.
-//!
-//! A request that comes [`TOKENS_LOOK_INTERVAL`] after the last look has somebody look again, and waits for
-//! it. Requests that come while somebody looks go on with what is known, as long as that is not older than
-//! [`TOKENS_REVOKED_WITHIN`]; then they wait too. So a token that was revoked opens nothing after that
-//! time, and a service that nobody calls looks at nothing. A file that is damaged or gone changes nothing:
-//! what was last read holds, and [`Credentials::trouble`] says so.
+//! The tokens of a file, while the file is changed by others: [watched](crate::watched), so that a token that was revoked
+//! opens nothing after [`TOKENS_REVOKED_WITHIN`], as long as the file can be read.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::http::HeaderMap;
-use tokio::sync::Mutex;
-use underlay_core::{Clock, Error, Timestamp};
+use underlay_core::{Clock, Error};
 
 use super::TokenFile;
 use super::file::Mark;
 use super::list::TokenTable;
 use super::secret::is_token;
+use crate::watched::{Known, Source, Watched};
 use crate::{Credentials, Denied, Principal, bearer};
 
 /// Between two looks at whether the file has changed.
@@ -26,30 +21,17 @@ pub const TOKENS_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 pub const TOKENS_REVOKED_WITHIN: Duration = Duration::from_secs(2);
 
 /// Credentials that are tokens in a file.
-pub struct FileTokens {
-    inner: Arc<Inner>,
-}
+pub struct FileTokens(Watched<TokenFile>);
 
-struct Inner {
-    file: TokenFile,
-    clock: Arc<dyn Clock>,
-    known: RwLock<Known>,
-    /// Held by who looks at the file.
-    looking: Arc<Mutex<()>>,
-}
-
-#[derive(Clone)]
-struct Known {
-    table: Arc<TokenTable>,
+/// What was read of a file.
+pub(crate) struct Tokens {
+    table: TokenTable,
     mark: Mark,
-    read_at: Timestamp,
-    looked_at: Timestamp,
-    trouble: Option<String>,
 }
 
 impl std::fmt::Debug for FileTokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FileTokens").field("file", &self.inner.file).finish_non_exhaustive()
+        f.debug_struct("FileTokens").field("file", self.0.source()).finish_non_exhaustive()
     }
 }
 
@@ -59,85 +41,32 @@ impl FileTokens {
     /// # Errors
     /// As [`TokenFile::read`].
     pub fn open(file: TokenFile, clock: Arc<dyn Clock>) -> Result<Self, Error> {
-        // Before it is read: what is changed while it is read is then too young to be settled.
-        let now = clock.now();
-        let (list, mark) = file.read_marked()?;
-        let table = Arc::new(TokenTable::new(&list));
-        let known = Known { table, mark, read_at: now, looked_at: now, trouble: None };
-        let looking = Arc::default();
-        Ok(Self { inner: Arc::new(Inner { file, clock, known: RwLock::new(known), looking }) })
-    }
-
-    /// What holds now.
-    async fn table(&self) -> Result<Arc<TokenTable>, Denied> {
-        let inner = &self.inner;
-        let age = inner.age();
-        if age >= TOKENS_LOOK_INTERVAL {
-            match inner.looking.clone().try_lock_owned() {
-                Ok(turn) => {
-                    let looker = inner.clone();
-                    // A task of its own: whoever asked may go away.
-                    let looked = tokio::task::spawn_blocking(move || {
-                        let _turn = turn;
-                        looker.look();
-                    });
-                    if let Err(error) = looked.await {
-                        tracing::error!(%error, "the file of tokens was not looked at");
-                        return Err(Denied::Away { retry_after: None });
-                    }
-                }
-                Err(_) if age < TOKENS_REVOKED_WITHIN => {}
-                Err(_) => drop(inner.looking.lock().await),
-            }
-        }
-        Ok(inner.known().table)
+        Watched::open(file, clock).map(Self)
     }
 }
 
-impl Inner {
-    fn known(&self) -> Known {
-        // Nothing below the lock can panic half way.
-        self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
+impl Source for TokenFile {
+    type Content = Tokens;
 
-    /// How long ago the file was looked at.
-    fn age(&self) -> Duration {
-        let age = self.clock.now().duration_since(self.known().looked_at);
-        // A clock that was set back says nothing: look.
-        Duration::try_from(age).unwrap_or(Duration::MAX)
-    }
+    const LOOK_INTERVAL: Duration = TOKENS_LOOK_INTERVAL;
+    const AGE_MAX: Duration = TOKENS_REVOKED_WITHIN;
+    const STALE: &'static str = "the file of tokens cannot be used as it is now; what was read before holds, and no \
+                                 change of it is taken";
 
-    fn look(&self) {
-        let mut known = self.known();
-        let now = self.clock.now();
-        match self.read_where_changed(&known) {
-            Ok(changed) => {
-                if let Some((table, mark)) = changed {
-                    (known.table, known.mark, known.read_at) = (table, mark, now);
-                    tracing::info!(file = %self.file.path().display(), "the tokens were read again");
-                }
-                known.trouble = None;
-            }
-            Err(error) => {
-                let told = "the file of tokens cannot be used as it is now; what was read before holds, \
-                            and no change of it is taken";
-                if known.trouble.as_deref() != Some(told) {
-                    tracing::error!(%error, "{told}");
-                }
-                known.trouble = Some(told.to_owned());
+    fn read_where_changed(&self, known: Option<&Known<Tokens>>) -> Result<Option<Tokens>, Error> {
+        if let Some(known) = known {
+            let mark = &known.content.mark;
+            let is_same = self.mark()? == *mark && mark.is_settled(known.read_at);
+            if is_same && !known.is_stale {
+                return Ok(None);
             }
         }
-        known.looked_at = now;
-        *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
+        let (list, mark) = self.read_marked()?;
+        Ok(Some(Tokens { table: TokenTable::new(&list), mark }))
     }
 
-    fn read_where_changed(&self, known: &Known) -> Result<Option<(Arc<TokenTable>, Mark)>, Error> {
-        let same = self.file.mark()? == known.mark && known.mark.is_settled(known.read_at);
-        if same && known.trouble.is_none() {
-            return Ok(None);
-        }
-        let (list, mark) = self.file.read_marked()?;
-        Ok(Some((Arc::new(TokenTable::new(&list)), mark)))
+    fn has_changed(&self, _: &Tokens) {
+        tracing::info!(file = %self.path().display(), "the tokens were read again");
     }
 }
 
@@ -150,12 +79,15 @@ impl Credentials for FileTokens {
         if !is_token(token) {
             return Err(unknown());
         }
-        let table = self.table().await?;
-        table.find(token).cloned().ok_or_else(unknown)
+        let tokens = self.0.now().await.map_err(|error| {
+            tracing::error!(%error, "the file of tokens was not looked at");
+            Denied::Away { retry_after: None }
+        })?;
+        tokens.table.find(token).cloned().ok_or_else(unknown)
     }
 
     fn trouble(&self) -> Option<String> {
-        self.inner.known().trouble
+        self.0.is_stale().then(|| TokenFile::STALE.to_owned())
     }
 }
 
@@ -165,7 +97,7 @@ mod tests {
 
     use axum::http::HeaderValue;
     use axum::http::header::AUTHORIZATION;
-    use underlay_core::{ManualClock, TenantId};
+    use underlay_core::{ManualClock, TenantId, Timestamp};
 
     use super::super::{Secret, TokenList, TokenRequest};
     use super::*;
@@ -225,7 +157,7 @@ mod tests {
         let (first, id) = add(&path, &*clock, "acme").await;
         let tokens = FileTokens::open(TokenFile::new(&path), clock.clone()).unwrap();
         TokenFile::new(&path).change(&*clock, |list| list.remove(&id)).await.unwrap();
-        let turn = tokens.inner.looking.clone().lock_owned().await;
+        let turn = tokens.0.turn().await;
         clock.advance(TOKENS_LOOK_INTERVAL);
         assert!(ask(&tokens, &first).await.is_ok(), "it is recent enough");
         clock.advance(TOKENS_REVOKED_WITHIN);
@@ -235,7 +167,7 @@ mod tests {
             _ = waiting.as_mut() => panic!("what is too old is used"),
             () = tokio::task::yield_now() => {}
         }
-        tokens.inner.look();
+        tokens.0.look();
         drop(turn);
         waiting.await.unwrap_err();
     }

@@ -1,7 +1,7 @@
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ServerConfig;
@@ -11,6 +11,7 @@ use underlay_core::{Clock, Error, Timestamp};
 
 use super::expiry::expiry;
 use crate::HealthPart;
+use crate::watched::{Known, Source, Watched};
 
 /// Between two looks at whether the files have changed.
 pub const CERTIFICATE_LOOK_INTERVAL: Duration = Duration::from_secs(10);
@@ -22,23 +23,11 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// A certificate and its key, in two files of PEM.
-pub struct CertificateFiles(Arc<Inner>);
+pub struct CertificateFiles(Watched<Paths>);
 
-struct Inner {
+struct Paths {
     certificate: PathBuf,
     key: PathBuf,
-    clock: Arc<dyn Clock>,
-    known: RwLock<Known>,
-    /// Held by who looks at the files.
-    looking: Arc<Mutex<()>>,
-}
-
-#[derive(Clone)]
-struct Known {
-    pair: Arc<Pair>,
-    looked_at: Timestamp,
-    /// Whether the files cannot be used as they are now.
-    is_stale: bool,
 }
 
 struct Pair {
@@ -57,7 +46,9 @@ struct Texts {
 
 impl std::fmt::Debug for CertificateFiles {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CertificateFiles").field("certificate", &self.0.certificate).finish_non_exhaustive()
+        f.debug_struct("CertificateFiles")
+            .field("certificate", &self.0.source().certificate)
+            .finish_non_exhaustive()
     }
 }
 
@@ -72,10 +63,8 @@ impl CertificateFiles {
         key: impl Into<PathBuf>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Error> {
-        let (certificate, key) = (certificate.into(), key.into());
-        let pair = Arc::new(Pair::of(Texts::read(&certificate, &key)?, &certificate, &key)?);
-        let known = RwLock::new(Known { pair, looked_at: clock.now(), is_stale: false });
-        let this = Self(Arc::new(Inner { certificate, key, clock, known, looking: Arc::default() }));
+        let paths = Paths { certificate: certificate.into(), key: key.into() };
+        let this = Self(Watched::open(paths, clock)?);
         if let Some(trouble) = this.trouble() {
             tracing::warn!("{trouble}");
         }
@@ -85,67 +74,40 @@ impl CertificateFiles {
     /// When the certificate ends that is used now.
     #[must_use]
     pub fn ends_at(&self) -> Timestamp {
-        self.0.known().pair.ends_at
+        self.0.last().ends_at
     }
 
     /// What a handshake is made with.
     pub(crate) async fn config(&self) -> Arc<ServerConfig> {
-        let inner = &self.0;
-        let age = inner.clock.now().duration_since(inner.known().looked_at);
-        // A clock that was set back says nothing: look.
-        if Duration::try_from(age).unwrap_or(Duration::MAX) >= CERTIFICATE_LOOK_INTERVAL {
-            let looker = inner.clone();
-            // A task of its own: whoever connects may go away.
-            let looked = tokio::task::spawn_blocking(move || looker.look());
-            if let Err(error) = looked.await {
-                tracing::error!(%error, "the files of the certificate were not looked at");
-            }
-        }
-        inner.known().pair.config.clone()
+        let pair = self.0.now().await.unwrap_or_else(|error| {
+            tracing::error!(%error, "the files of the certificate were not looked at");
+            self.0.last()
+        });
+        pair.config.clone()
     }
 }
 
-impl Inner {
-    fn known(&self) -> Known {
-        // Nothing below the lock can panic half way.
-        self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
+impl Source for Paths {
+    type Content = Pair;
 
-    fn look(&self) {
-        // Of two that come at once one looks, and the other goes on with what is known.
-        let Ok(_turn) = self.looking.try_lock() else { return };
-        let mut known = self.known();
-        known.looked_at = self.clock.now();
-        match self.read_where_changed(&known.pair) {
-            Ok(changed) => {
-                if let Some(pair) = changed {
-                    tracing::info!(ends_at = %pair.ends_at, "the certificate was read again");
-                    known.pair = Arc::new(pair);
-                }
-                known.is_stale = false;
-            }
-            Err(error) => {
-                if !known.is_stale {
-                    tracing::error!(%error, "{STALE}");
-                }
-                known.is_stale = true;
-            }
-        }
-        *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
-    }
+    const LOOK_INTERVAL: Duration = CERTIFICATE_LOOK_INTERVAL;
+    // Of two who connect at once, the second does not wait.
+    const AGE_MAX: Duration = Duration::MAX;
+    const STALE: &'static str = "the files of the certificate cannot be used as they are now; the certificate that was \
+                                 read before is used";
 
-    fn read_where_changed(&self, pair: &Pair) -> Result<Option<Pair>, Error> {
+    fn read_where_changed(&self, known: Option<&Known<Pair>>) -> Result<Option<Pair>, Error> {
         let texts = Texts::read(&self.certificate, &self.key)?;
-        if texts == pair.texts {
+        if known.is_some_and(|known| known.content.texts == texts) {
             return Ok(None);
         }
         Pair::of(texts, &self.certificate, &self.key).map(Some)
     }
-}
 
-/// What is told where the files cannot be used.
-const STALE: &str = "the files of the certificate cannot be used as they are now; the certificate that was read before \
-                     is used";
+    fn has_changed(&self, pair: &Pair) {
+        tracing::info!(ends_at = %pair.ends_at, "the certificate was read again");
+    }
+}
 
 impl HealthPart for CertificateFiles {
     fn name(&self) -> &'static str {
@@ -153,20 +115,19 @@ impl HealthPart for CertificateFiles {
     }
 
     fn ends_at(&self) -> Option<Timestamp> {
-        Some(self.0.known().pair.ends_at)
+        Some(self.0.last().ends_at)
     }
 
     fn trouble(&self) -> Option<String> {
-        let known = self.0.known();
-        let left = known.pair.ends_at.duration_since(self.0.clock.now());
+        let ends_at = self.0.last().ends_at;
         // What is negative is over.
-        let left = Duration::try_from(left).unwrap_or_default();
+        let left = Duration::try_from(ends_at.duration_since(self.0.time())).unwrap_or_default();
         if left.is_zero() {
-            Some(format!("the certificate ended at {}", known.pair.ends_at))
-        } else if known.is_stale {
-            Some(STALE.to_owned())
+            Some(format!("the certificate ended at {ends_at}"))
+        } else if self.0.is_stale() {
+            Some(Paths::STALE.to_owned())
         } else if left <= CERTIFICATE_ENDS_SOON {
-            Some(format!("the certificate ends at {}; renew it", known.pair.ends_at))
+            Some(format!("the certificate ends at {ends_at}; renew it"))
         } else {
             None
         }

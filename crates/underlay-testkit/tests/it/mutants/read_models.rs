@@ -100,6 +100,8 @@ enum Mutation {
     SeesAlterations,
     /// An order is stored whatever is there.
     TakesAnyOrder,
+    /// A swap does not look at what is ordered.
+    SwapsWithoutOrder,
     /// An order is gone with the generation that was read when it was given.
     ForgetsOrders,
 }
@@ -273,6 +275,7 @@ impl ReadModels for Models {
     async fn activate(&self, table: &ViewTable, mut swap: Swap) -> Result<bool, Error> {
         match self.mutation {
             Mutation::SwapsWherever => swap.unless_beyond = None,
+            Mutation::SwapsWithoutOrder => swap.order = None,
             Mutation::ForgetsTheLastChanges => swap.last = None,
             Mutation::DropsTheReplaced => {
                 let before = self.only_view().await?.active.number;
@@ -607,6 +610,7 @@ caught! { read_models;
     a_scan_after_its_place: a_scan_yields_every_row fails on ScansAfterThePlace;
     alterations_nobody_made: an_untouched_table_is_as_it_was_made fails on SeesAlterations;
     an_order_over_another: an_order_is_replaced_by_who_knows_it fails on TakesAnyOrder;
+    a_swap_without_its_order: a_swap_is_bound_to_its_order fails on SwapsWithoutOrder;
     orders_forgotten: an_order_is_replaced_by_who_knows_it fails on ForgetsOrders;
     what_is_to_come_reflected: rows_say_what_they_reflect fails on ReflectsWhatIsToCome;
 }

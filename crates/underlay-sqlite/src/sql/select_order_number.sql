@@ -1,0 +1,4 @@
+SELECT
+    number
+FROM view_orders
+WHERE name = ?1
