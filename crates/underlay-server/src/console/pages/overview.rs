@@ -7,9 +7,10 @@ use underlay_runtime::{QueueStanding, ViewStanding};
 
 use crate::admin::{FollowerBody, QueuesBody, queues_of_caller};
 use crate::console::layout::{Page, Place};
+use crate::console::pages::processes::process_path;
 use crate::console::pages::views::{link_to_view, view_table};
 use crate::console::show::{
-    self, Tone, duration, empty, follower_status, live, number, rate, sentence, status, table,
+    self, Tone, address, duration, empty, follower_status, live, moment, number, rate, sentence, status, table,
 };
 use crate::console::visitor::{Given, Visitor};
 use crate::console::{Entry, ROOT, reads};
@@ -111,7 +112,9 @@ fn needs(visitor: &Visitor, known: &Known) -> Markup {
         for (kind, one) in followers.iter().flat_map(|(kind, all)| all.iter().map(move |one| (kind, one))) {
             if one.status.is_stopped() {
                 needs.push(html! {
-                    "The " (kind) " " a href=(Place::Processes.path()) { (one.name) } " has stopped."
+                    "The " (kind) " " a href=(Place::Processes.path()) { (one.name) } " has stopped"
+                    @if let Some(since) = one.stopped_since { " since " (moment(since, visitor.now())) }
+                    "."
                 });
             }
         }
@@ -203,18 +206,25 @@ fn queue_row(queue: &QueueStanding) -> Markup {
     html! {
         tr {
             th scope="row" {
-                (depth.receiver)
+                a href=(of_receiver(Place::Outbox, &depth.receiver)) { (depth.receiver) }
                 @if !queue.is_received { " " small class="quiet" { "nobody here receives it" } }
             }
             td { (depth.kind.name()) }
             td class="number" { (ready) }
             td class="number" { (later) }
             td class="number" {
-                @if depth.dead == 0 { (dead) } @else { (status(Tone::Bad, dead)) }
+                @if depth.dead == 0 { (dead) } @else {
+                    a href=(of_receiver(Place::DeadLetters, &depth.receiver)) { (status(Tone::Bad, dead)) }
+                }
             }
             td class="number" { @if depth.oldest_sent_at.is_some() { (duration(queue.lag)) } @else { "–" } }
         }
     }
+}
+
+/// The list of a place, of one receiver.
+fn of_receiver(place: Place, receiver: &str) -> String {
+    address(place.path(), &[("receiver", receiver)])
 }
 
 /// Processes, or pumps; nothing where there are none.
@@ -236,7 +246,10 @@ fn follower_section(label: &str, follows: Follows, followers: &[FollowerBody], p
 fn follower_row(follows: Follows, follower: &FollowerBody, pace: &Pace) -> Markup {
     html! {
         tr {
-            th scope="row" { (follower.name) }
+            th scope="row" {
+                @if follows == Follows::Process { a href=(process_path(&follower.name)) { (follower.name) } }
+                @else { (follower.name) }
+            }
             td { (follower_status(follower.status)) }
             @if let (Some(position), Some(behind)) = (follower.position, follower.behind) {
                 td class="number" { (position) }

@@ -38,7 +38,7 @@ pub(in crate::console) fn entries() -> Vec<Entry> {
     ]
 }
 
-pub(super) fn process_path(name: &str) -> String {
+pub(in crate::console) fn process_path(name: &str) -> String {
     format!("{}/{}", Place::Processes.path(), part(name))
 }
 
@@ -73,7 +73,7 @@ fn followers(
 ) -> Markup {
     let label = if follows == Follows::Pump { "Pumps" } else { "Processes" };
     let id = format!("{}-heading", label.to_lowercase());
-    let headings = ["Name", "Status", "#Position", "#Behind", "#Pace", "Kept by", "What to do"];
+    let headings = ["Name", "Status", "What to do", "#Position", "#Behind", "#Pace", "Kept by"];
     html! {
         @if !followers.is_empty() {
             section aria-labelledby=(id) {
@@ -94,6 +94,12 @@ fn follower(visitor: &Visitor, follows: Follows, of: &FollowerBody, path: &str, 
                 (follower_status(of.status))
                 @if let Some(since) = of.stopped_since { " " small { "since " (moment(since, visitor.now())) } }
             }
+            td class="words" {
+                @if let Some(problem) = &of.problem { (sentence(problem)) " " }
+                @if of.status.is_stopped() && visitor.may(Use::Views) {
+                    (button(visitor, path, "second", &format!("Try {} again", of.name)))
+                } @else if of.status.is_stopped() { "An operator of the store can try it again." }
+            }
             td class="number" { @if let Some(position) = of.position { (position) } @else { "–" } }
             @match of.behind {
                 None => { td class="number" { "–" } td class="number" { "–" } },
@@ -103,12 +109,6 @@ fn follower(visitor: &Visitor, follows: Follows, of: &FollowerBody, path: &str, 
                 },
             }
             td { (of.held_by.as_deref().unwrap_or("–")) }
-            td {
-                @if let Some(problem) = &of.problem { (sentence(problem)) " " }
-                @if of.status.is_stopped() && visitor.may(Use::Views) {
-                    (button(visitor, path, "second", &format!("Try {} again", of.name)))
-                } @else if of.status.is_stopped() { "An operator of the store can try it again." }
-            }
         }
     }
 }

@@ -169,9 +169,9 @@ pub(super) fn orders(visitor: &Visitor, view: &ViewStanding) -> Markup {
     let is_busy = view.order.as_ref().is_some_and(|order| !order.order.state.is_ended());
     let can_discard = view.replaced.is_some() || view.rebuilt_to.is_some();
     html! {
-        section aria-labelledby="orders-heading" {
-            h2 id="orders-heading" { "Orders" }
-            p { "They are over the rows of all tenants. The rows that are read stay readable meanwhile." }
+        details open[view.status.is_stopped() || is_busy] {
+            summary { "Rebuild, verify and repair" }
+            p class="quiet" { "They are over the rows of all tenants. The rows that are read stay readable meanwhile." }
             ul class="orders" {
                 @if view.status.is_stopped() {
                     (order("retry", "", "Try again", "Folds the event again that the view is stopped at, and goes on from there."))
