@@ -49,12 +49,16 @@ async fn every_link_of_every_page_is_below_the_path() {
         for answer in [left, taken] {
             let links = links(answer.text());
             assert!(links.len() > 5, "{path}: {}", answer.text());
-            assert!(links.iter().all(|to| to.starts_with("/bank/") || to.starts_with("http")), "{path}: {links:?}");
+            assert!(
+                links.iter().all(|to| to.starts_with("/bank/") || to.starts_with("http")),
+                "{path}: {links:?}"
+            );
             shown += u32::from(answer.status == 200);
         }
     }
     assert!(shown > 20, "{shown}");
-    for asset in ["/bank/console/style.css", "/bank/console/script.js", "/bank/docs", "/bank/livez", "/bank"] {
+    for asset in ["/bank/console/style.css", "/bank/console/script.js", "/bank/docs", "/bank/livez", "/bank"]
+    {
         assert_eq!(place.get(asset).await.status, 200, "{asset}");
     }
     for elsewhere in ["/banks/livez", "/bank/bank/livez", "/else/livez"] {
@@ -70,7 +74,11 @@ async fn what_was_stored_is_shown_as_it_was() {
     place.send(post_with("/bank/v1/account/cash/deposit", body, &[])).await;
     let stored = place.get("/bank/v1/events").await.ok().to_string();
     let page = place.send(get_with("/bank/console/streams/account-cash", &[HTML])).await;
-    assert!(!stored.contains("/bank/v1/x") && !page.text().contains("/bank/v1/x"), "{stored} {}", page.text());
+    assert!(
+        !stored.contains("/bank/v1/x") && !page.text().contains("/bank/v1/x"),
+        "{stored} {}",
+        page.text()
+    );
 }
 
 #[tokio::test]

@@ -281,7 +281,12 @@ async fn the_audit_says_how_far_it_has_looked_for_the_work_of_a_request() {
     let browser = Browser { place: &place, who, cookie: String::new(), token: String::new() };
     let request = "/console/audit?correlation_id=00000000-0000-4000-8000-000000000001";
     let first = browser.shown(request).await;
-    assert!(first.contains("Nothing yet. This page has looked at the first 0 pieces that wait and 200 dead letters"), "{first}");
+    assert!(
+        first.contains(
+            "Nothing yet. This page has looked at the first 0 pieces that wait and 200 dead letters"
+        ),
+        "{first}"
+    );
     let next = between(&first, "tenant. <a href=\"", "\"").replace("&amp;", "&");
     assert!(next.contains("waiting_after=end&dead_after=") && next.ends_with("#work-heading"), "{next}");
     let next = browser.shown(next.trim_end_matches("#work-heading")).await;

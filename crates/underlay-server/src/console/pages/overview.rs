@@ -10,7 +10,8 @@ use crate::console::layout::{Page, Place};
 use crate::console::pages::processes::process_path;
 use crate::console::pages::views::{link_to_view, view_table};
 use crate::console::show::{
-    self, Tone, address, duration, empty, follower_status, live, moment, number, rate, sentence, status, table,
+    self, Tone, address, duration, empty, follower_status, live, moment, number, rate, sentence, status,
+    table,
 };
 use crate::console::visitor::{Given, Visitor};
 use crate::console::{Entry, ROOT, reads};
