@@ -57,6 +57,9 @@ pub struct ServerConfig {
     /// machines always are: nobody can bind them to another machine. Any other name is turned away,
     /// since a page of another site may have been given a name that leads here.
     pub hosts_allowed: Vec<String>,
+    /// The path of its host that the service is below, such as `/ledger`; empty where it is at the root. Its addresses
+    /// are there and at the root, so a proxy may take the path away or leave it, and all that leads back is below it.
+    pub base_path: String,
     /// How long a browser that has found the service over TLS is to ask for its name over TLS alone; zero says nothing.
     pub strict_transport: Duration,
     /// Bytes in the body of a request.
@@ -126,6 +129,7 @@ impl ServerConfig {
             origins_allowed: Vec::new(),
             access_log: true,
             hosts_allowed: Vec::new(),
+            base_path: String::new(),
             strict_transport: Duration::ZERO,
             body_bytes_max: 1 << 20,
             body_wait_max: Duration::from_secs(30),

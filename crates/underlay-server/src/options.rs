@@ -1,6 +1,6 @@
 use underlay_core::options::{ConfigOption, Configurable, Place};
 
-use crate::edge::cors;
+use crate::edge::{check_base_path, cors};
 use crate::host::check_name;
 use crate::metrics::check_tenants;
 use crate::{ServeLimits, ServerConfig};
@@ -24,6 +24,13 @@ impl Configurable for ServerConfig {
         )
         .checked(check_tenants)
         .called("TENANT"),
+        ConfigOption::<Self>::new(
+            "base_path",
+            "The path of its host that the service is below, such as /ledger behind a proxy",
+            |config| Place::Text(&mut config.base_path),
+        )
+        .checked(check_base_path)
+        .called("PATH"),
         ConfigOption::<Self>::new(
             "strict_transport",
             "How long browsers are to ask for this service over TLS alone (HSTS); 0s says nothing",

@@ -1,6 +1,7 @@
 //! `cargo xtask console`: a browser visits every page of the release ledger's console, and the page of its API.
 //!
 //! ```text
+//!  an empty ledger ─► its pages
 //!  first pages ─► visited, light and dark, narrow and wide ─► what they lead to ─► visited …
 //!                    │
 //!                    └─ axe-core finds nothing, no script fails, no policy is broken, nothing is wider than the screen,
@@ -69,9 +70,11 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     let mut wrong = Vec::new();
 
     let open = Ledger::start(&ledger, &folder, &[])?;
-    data::fill(open.address())?;
     let mut browser = Browser::start(&program)?;
     let mut visit = Visit::new(&mut browser, open.address(), &axe, &pictures);
+    visit.empty()?;
+    data::fill(open.address())?;
+    visit.problems()?;
     visit.all()?;
     println!("{} pages of an open ledger", visit.visited());
     wrong.append(&mut visit.wrong);

@@ -13,6 +13,25 @@ use crate::Result;
 
 /// Where a visit begins. The rest is found by links.
 const FIRST: [&str; 2] = ["/", "/docs"];
+/// Pages that look otherwise where nothing has happened.
+const EMPTY: [&str; 9] = [
+    "/",
+    "/console/events",
+    "/console/streams",
+    "/console/audit?correlation_id=00000000-0000-4000-8000-000000000001",
+    "/console/views/balances",
+    "/console/commands",
+    "/console/outbox",
+    "/console/dead-letters",
+    "/console/schedules",
+];
+/// Pages that say that something is wrong, with their status.
+const PROBLEMS: [(&str, u64); 4] = [
+    ("/console/views/nothing", 404),
+    ("/console/streams/nothing-here", 404),
+    ("/console/events?until=tomorrow", 400),
+    ("/console/nowhere", 404),
+];
 /// Pages of one kind that are visited; the others differ in what they show alone.
 const OF_A_KIND_MAX: usize = 2;
 /// Pixels of a telephone and of a wide screen.
@@ -43,6 +62,8 @@ pub(super) struct Visit<'a> {
     address: &'a str,
     axe: &'a str,
     pictures: &'a Path,
+    /// The status that a page is answered with.
+    status: u64,
     /// How many of a kind were visited.
     kinds: BTreeMap<String, usize>,
     pub(super) wrong: Vec<String>,
@@ -50,7 +71,7 @@ pub(super) struct Visit<'a> {
 
 impl<'a> Visit<'a> {
     pub(super) fn new(browser: &'a mut Browser, address: &'a str, axe: &'a str, pictures: &'a Path) -> Self {
-        Self { browser, address, axe, pictures, kinds: BTreeMap::new(), wrong: Vec::new() }
+        Self { browser, address, axe, pictures, status: 200, kinds: BTreeMap::new(), wrong: Vec::new() }
     }
 
     /// How many pages were visited.
@@ -92,6 +113,21 @@ impl<'a> Visit<'a> {
         Ok(links)
     }
 
+    /// Visits pages that say that there is nothing yet.
+    pub(super) fn empty(&mut self) -> Result<()> {
+        EMPTY.iter().try_for_each(|page| self.one(page).map(drop))
+    }
+
+    /// Visits pages that say that something is wrong.
+    pub(super) fn problems(&mut self) -> Result<()> {
+        for (page, status) in PROBLEMS {
+            self.status = status;
+            self.one(page)?;
+        }
+        self.status = 200;
+        Ok(())
+    }
+
     fn show(&mut self, page: &str, width: u32, scheme: &str) -> Result<()> {
         let screen = json!({
             "width": width, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": width == WIDTHS[0],
@@ -101,7 +137,7 @@ impl<'a> Visit<'a> {
         self.browser.call("Emulation.setEmulatedMedia", features)?;
         let mut happened = self.browser.go_to(&format!("{}{page}", self.address))?;
         happened.extend(self.browser.take_happened());
-        let mut wrong: Vec<String> = happened.iter().filter_map(trouble).collect();
+        let mut wrong: Vec<String> = happened.iter().filter_map(|happened| self.trouble(happened)).collect();
         wrong.extend(self.browser.evaluate(WIDER)?.as_str().map(|by| format!("wider than the screen: {by}")));
         self.keep_picture(&format!("{}-{width}-{scheme}.png", name(page)))?;
         self.browser.evaluate(self.axe)?;
@@ -120,24 +156,26 @@ impl<'a> Visit<'a> {
         fs::write(self.pictures.join(name), decoded.stdout)?;
         Ok(fs::remove_file(text)?)
     }
-}
 
-/// What went wrong, where that is what happened.
-fn trouble(happened: &Value) -> Option<String> {
-    let parameters = &happened["params"];
-    match happened["method"].as_str()? {
-        "Runtime.exceptionThrown" => Some(format!("a script failed: {}", parameters["exceptionDetails"])),
-        "Runtime.consoleAPICalled" if parameters["type"] == "error" => {
-            Some(format!("a script complains: {}", parameters["args"]))
+    /// What went wrong, where that is what happened.
+    fn trouble(&self, happened: &Value) -> Option<String> {
+        let parameters = &happened["params"];
+        match happened["method"].as_str()? {
+            "Runtime.exceptionThrown" => Some(format!("a script failed: {}", parameters["exceptionDetails"])),
+            "Runtime.consoleAPICalled" if parameters["type"] == "error" => {
+                Some(format!("a script complains: {}", parameters["args"]))
+            }
+            "Log.entryAdded" if parameters["entry"]["level"] == "error" => {
+                let text = parameters["entry"]["text"].as_str().unwrap_or_default();
+                let is_told = self.status != 200 && text.contains(&format!("a status of {}", self.status));
+                (!is_told).then(|| format!("the browser complains: {text}"))
+            }
+            "Network.responseReceived" if parameters["type"] == "Document" => {
+                let status = parameters["response"]["status"].as_u64().unwrap_or_default();
+                (status != self.status).then(|| format!("it is answered with {status}"))
+            }
+            _ => None,
         }
-        "Log.entryAdded" if parameters["entry"]["level"] == "error" => {
-            Some(format!("the browser complains: {}", parameters["entry"]["text"]))
-        }
-        "Network.responseReceived" if parameters["type"] == "Document" => {
-            let status = parameters["response"]["status"].as_u64().unwrap_or_default();
-            (status != 200).then(|| format!("it is answered with {status}"))
-        }
-        _ => None,
     }
 }
 

@@ -108,6 +108,11 @@ impl CommandMetrics {
         }
     }
 
+    /// How many have ended, however they did.
+    pub(crate) fn ended_count(&self) -> u64 {
+        self.commands.values().flat_map(|measured| &measured.endings).map(Counter::get).sum()
+    }
+
     pub(crate) fn write(&self, out: &mut Exposition) {
         let mut counts = out.begin(&COMMANDS);
         for ((category, name), measured) in &self.commands {

@@ -200,6 +200,12 @@ impl Engine {
         self.schedule_metrics().write(out);
     }
 
+    /// How many commands have ended in this process, however they did.
+    #[must_use]
+    pub fn commands_ended(&self) -> u64 {
+        self.command_metrics().ended_count()
+    }
+
     /// How old that is which somebody has not taken who is behind the log. The store is asked for one event at each
     /// place that somebody is at.
     ///

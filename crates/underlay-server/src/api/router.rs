@@ -10,6 +10,7 @@ use super::describe::{self, Description, addresses, page};
 use crate::admin::{letters, outbox, processes, pumps, schedules};
 use crate::app::App;
 use crate::door::roles::{self, Use};
+use crate::edge::{base_path, check_base_path};
 use crate::metrics;
 use crate::problem::Problem;
 use crate::{
@@ -110,11 +111,13 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 ///
 /// # Errors
 /// As [`check_addresses`], and [`Error::Invalid`] where one of `hosts_allowed` is no name, one of `origins_allowed`
-/// no origin, or one of `metrics_tenants` no tenant.
+/// no origin, `base_path` no path, or one of `metrics_tenants` no tenant.
 pub fn router(engine: Engine, config: ServerConfig) -> Result<Router, Error> {
     check_addresses(engine.registry())?;
     config.hosts_allowed.iter().try_for_each(|name| host::check_name(name))?;
     config.origins_allowed.iter().try_for_each(|origin| check_origin(origin)).map_err(Error::invalid)?;
+    check_base_path(&config.base_path).map_err(Error::invalid)?;
+    let base_path = config.base_path.clone();
     let body_limit = DefaultBodyLimit::max(config.body_bytes_max);
     let app = App::new(engine, config)?;
     let mut of_a_tenant = Router::new();
@@ -134,7 +137,7 @@ pub fn router(engine: Engine, config: ServerConfig) -> Result<Router, Error> {
         .layer(body_limit)
         .layer(middleware::from_fn_with_state(app.clone(), edge::around))
         .with_state(app);
-    Ok(router)
+    Ok(base_path::below(&base_path, router))
 }
 
 /// An address of the API.

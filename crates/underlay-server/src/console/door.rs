@@ -19,13 +19,14 @@ pub(super) async fn admit(State((app, to)): State<(App, Use)>, mut request: Requ
     let wants_page = problem::wants_page(request.headers());
     let only_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let says_who = request.headers().contains_key(AUTHORIZATION);
-    let key = match FormKey::of(request.headers()) {
+    let base = app.config().base_path.as_str();
+    let key = match FormKey::of(request.headers(), base) {
         Ok(key) => key,
         Err(error) => {
             return problem::shown(&app, None, wants_page, Problem::from(error).into_response()).await;
         }
     };
-    session::resume(request.headers_mut());
+    session::resume(request.headers_mut(), base);
     let (principal, place) = match enter(&app, request.headers()).await {
         Ok(entered) => entered,
         Err(problem) if problem.status() == StatusCode::UNAUTHORIZED && only_read && !says_who => {
@@ -33,7 +34,7 @@ pub(super) async fn admit(State((app, to)): State<(App, Use)>, mut request: Requ
         }
         Err(problem) => return problem::shown(&app, None, wants_page, problem.into_response()).await,
     };
-    let has_signed_in = !says_who && session::token(request.headers()).is_some();
+    let has_signed_in = !says_who && session::token(request.headers(), base).is_some();
     let cookie = key.cookie.clone();
     let visitor = Visitor::new(&app, &principal, key, has_signed_in, request.uri());
     let response = match permit_request(&app, &principal.actor, to, &mut request).await {

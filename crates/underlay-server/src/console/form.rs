@@ -15,6 +15,7 @@ use super::session;
 use super::visitor::Visitor;
 use crate::app::App;
 use crate::door::tokens::{TokenHash, hex, random};
+use crate::edge::base_path::cookie_path;
 use crate::parameters::Parameters;
 use crate::problem::Problem;
 use crate::request_body::read;
@@ -39,13 +40,14 @@ pub(super) struct FormKey {
 
 impl FormKey {
     /// That of a browser, or a new one.
-    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Error> {
-        if let Some(known) = session::token(headers).or_else(|| session::cookie(headers, COOKIE)) {
+    pub(super) fn of(headers: &HeaderMap, base: &str) -> Result<Self, Error> {
+        if let Some(known) = session::token(headers, base).or_else(|| session::cookie(headers, COOKIE)) {
             return Ok(Self { secret: known.to_owned(), cookie: None });
         }
         let secret = hex(&random::<KEY_BYTES>()?);
         let secure = if session::is_over_tls(headers) { "; Secure" } else { "" };
-        let cookie = format!("{COOKIE}={secret}; Path=/; HttpOnly; SameSite=Strict{secure}");
+        let cookie =
+            format!("{COOKIE}={secret}; Path={}; HttpOnly; SameSite=Strict{secure}", cookie_path(base));
         Ok(Self { cookie: HeaderValue::from_str(&cookie).ok(), secret })
     }
 
@@ -81,7 +83,7 @@ impl FromRequest<App> for Posted {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let key = FormKey::of(request.headers())?;
+        let key = FormKey::of(request.headers(), &app.config().base_path)?;
         let media_type = request.headers().get(CONTENT_TYPE).and_then(|named| named.to_str().ok());
         let essence = media_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
         if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
@@ -113,7 +115,7 @@ mod tests {
         let key = |cookie: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::COOKIE, HeaderValue::from_static(cookie));
-            FormKey::of(&headers).unwrap()
+            FormKey::of(&headers, "").unwrap()
         };
         let (one, other) = (key("underlay-form=a"), key("underlay-form=b"));
         let token = one.hash().to_text();
@@ -126,7 +128,8 @@ mod tests {
 
     #[test]
     fn a_browser_without_a_cookie_is_given_one() {
-        let (one, other) = (FormKey::of(&HeaderMap::new()).unwrap(), FormKey::of(&HeaderMap::new()).unwrap());
+        let (one, other) =
+            (FormKey::of(&HeaderMap::new(), "").unwrap(), FormKey::of(&HeaderMap::new(), "").unwrap());
         assert_ne!(one.hash().to_text(), other.hash().to_text());
         let cookie = one.cookie.unwrap();
         assert!(cookie.to_str().unwrap().contains("HttpOnly; SameSite=Strict"));

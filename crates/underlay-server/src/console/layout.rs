@@ -7,6 +7,7 @@ use super::form::button;
 use super::visitor::Visitor;
 use super::{ROOT, assets, entries, session};
 use crate::app::App;
+use crate::edge::base_path;
 
 /// A page runs its own script and has its own style, asks this service alone, and sits in no frame.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
@@ -161,10 +162,10 @@ pub(super) fn plain(app: &App, title: &str, body: Markup) -> Response {
 }
 
 fn document(app: &App, title: &str, who: Option<(&Visitor, Option<Place>)>, content: Markup) -> Response {
-    let service = &app.config().service;
+    let (service, base) = (&app.config().service, app.config().base_path.as_str());
     let page = html! {
         (DOCTYPE)
-        html lang="en" {
+        html lang="en" data-base=[(!base.is_empty()).then_some(base)] {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
@@ -189,7 +190,7 @@ fn document(app: &App, title: &str, who: Option<(&Visitor, Option<Place>)>, cont
     let headers = [(CONTENT_SECURITY_POLICY, POLICY), (REFERRER_POLICY, REFERRERS)];
     let headers: [(HeaderName, HeaderValue); 2] =
         headers.map(|(name, value)| (name, HeaderValue::from_static(value)));
-    (headers, Html(page.into_string())).into_response()
+    (headers, Html(base_path::links_below(base, page.into_string()))).into_response()
 }
 
 fn whoami(visitor: &Visitor) -> Markup {

@@ -5,6 +5,8 @@
   const ROWS_MAX = 200;
   const PAUSE_MS = 2000;
   const region = document.querySelector("[data-feed]");
+  // The path of its host that the service is below.
+  const base = document.documentElement.dataset.base ?? "";
 
   if (region) {
     const body = region.querySelector("tbody");
@@ -40,7 +42,7 @@
     }
 
     function row(event) {
-      const position = cell("th", "number", link("/console/events/" + encodeURIComponent(event.position), event.position));
+      const position = cell("th", "number", link(base + "/console/events/" + encodeURIComponent(event.position), event.position));
       position.scope = "row";
       const when = document.createElement("time");
       when.dateTime = event.recorded_at;
@@ -49,7 +51,7 @@
       payload.className = "excerpt";
       const text = JSON.stringify(event.payload) ?? "";
       payload.textContent = text.length > 100 ? text.slice(0, 100) + "…" : text;
-      const stream = "/console/streams/" + encodeURIComponent(event.stream) + "?version=" + event.version;
+      const stream = base + "/console/streams/" + encodeURIComponent(event.stream) + "?version=" + event.version;
       const made = document.createElement("tr");
       made.dataset.position = event.position;
       made.className = "new";
@@ -109,7 +111,8 @@
           if (lastId) headers["last-event-id"] = lastId;
           const answer = await fetch(region.dataset.feed, { headers, signal: own.signal, cache: "no-store" });
           if (answer.redirected) {
-            location.assign("/console/sign-in?next=" + encodeURIComponent(location.pathname + location.search));
+            const asked = location.pathname.slice(base.length) + location.search;
+            location.assign(base + "/console/sign-in?next=" + encodeURIComponent(asked));
             return;
           }
           if (answer.status === 409) {

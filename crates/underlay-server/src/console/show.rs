@@ -7,6 +7,8 @@ use maud::{Markup, html};
 use underlay_core::Timestamp;
 use underlay_runtime::FollowerStatus;
 
+use crate::metrics::{Arrival, Follows, Pace};
+
 /// How good a word of status is. It is shown by a sign and a colour beside the word, never by the colour alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tone {
@@ -64,6 +66,33 @@ pub(super) fn duration(time: Duration) -> String {
         120..=7_199 => format!("{} min", seconds / 60),
         7_200..=172_799 => format!("{} h", seconds / 3_600),
         _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+/// So many a second; words where that is not known yet.
+pub(super) fn rate(rate: Option<f64>) -> Markup {
+    html! {
+        @match rate { Some(rate) => (rate_text(rate)), None => span class="quiet" { "not known yet" } }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is no less than 0")]
+fn rate_text(rate: f64) -> String {
+    if rate > 0.0 && rate < 9.95 { format!("{rate:.1}/s") } else { number(rate.round() as u64) + "/s" }
+}
+
+/// How fast somebody follows the log, and when they have caught up who are behind.
+pub(super) fn pace(pace: &Pace, follows: Follows, name: &str, behind: u64, word: FollowerStatus) -> Markup {
+    let arrival = pace.arrival(follows, name, behind).filter(|_| behind > 0);
+    html! {
+        @if word.is_stopped() { "–" } @else {
+            (rate(pace.of(follows, name)))
+            @match arrival {
+                Some(Arrival::In(left)) => { " " small class="quiet" { (duration(left)) " left" } },
+                Some(Arrival::Never) => { " " small { (status(Tone::Busy, "not catching up")) } },
+                None => {},
+            }
+        }
     }
 }
 
@@ -235,6 +264,12 @@ mod tests {
             assert_eq!(duration(Duration::from_secs(seconds)), told);
         }
         assert_eq!(sentence("nothing is there"), "Nothing is there.");
+        for (told, shown) in
+            [(0.0, "0/s"), (0.04, "0.0/s"), (9.94, "9.9/s"), (9.96, "10/s"), (1234.5, "1\u{202f}235/s")]
+        {
+            assert_eq!(rate_text(told), shown);
+        }
+        assert!(rate(None).into_string().contains("not known yet"));
     }
 
     #[test]

@@ -33,6 +33,7 @@ use underlay_runtime::{FollowerStanding, FollowerStatus, Overview, QueueStanding
 use super::stopping::Stopping;
 use crate::answer::Answer;
 use crate::app::App;
+use crate::metrics::Pace;
 use crate::problem::Problem;
 
 /// How long the store may take to say that it is there: longer than a store waits for a connection
@@ -192,7 +193,17 @@ pub(crate) async fn look(app: &App) -> Result<Looked, Problem> {
         let within = if is_silent { STORE_LOOK_MAX } else { STORE_WAIT_MAX };
         in_time(app, within, engine.store().head()).await.map_err(of_store)?;
     }
-    Ok(Looked { views: known("views", views), work: known("work", work) })
+    let looked = Looked { views: known("views", views), work: known("work", work) };
+    let (now, commands) = (engine.clock().now(), engine.commands_ended());
+    app.metrics().paces.keep(now, commands, looked.views.as_ref(), looked.work.as_ref());
+    Ok(looked)
+}
+
+/// Looks at them, and says how fast everything is.
+pub(crate) async fn pace(app: &App) -> Pace {
+    // What cannot be read leaves no reading; whoever shows more than the pace says why.
+    drop(look(app).await);
+    app.metrics().paces.told(app.engine().clock().now())
 }
 
 /// What a part says, within the time it has.

@@ -10,6 +10,7 @@
 mod access_log;
 mod around;
 pub(crate) mod asked;
+pub(crate) mod base_path;
 pub(crate) mod budget;
 mod compression;
 mod connection;
@@ -25,6 +26,7 @@ mod wanted;
 pub use access_log::ACCESS_LOG_TARGET;
 pub(crate) use access_log::method_name;
 pub(crate) use around::{FORWARDED_PROTO, around};
+pub(crate) use base_path::check_base_path;
 #[cfg(feature = "tls")]
 pub use connection::serve_tls_within;
 pub use connection::{ServeLimits, serve, serve_within};

@@ -15,6 +15,7 @@
 
 mod connections;
 mod feeds;
+mod paces;
 mod process;
 mod requests;
 mod scrape;
@@ -24,6 +25,7 @@ use underlay_core::Error;
 
 pub(crate) use connections::Connections;
 pub(crate) use feeds::{FeedKind, Feeds};
+pub(crate) use paces::{Arrival, Follows, Pace, Paces};
 pub(crate) use requests::Requests;
 pub(crate) use scrape::{MEDIA_TYPE, PATH, show};
 pub(crate) use tenants::{Tenants, check_tenants};
@@ -36,6 +38,8 @@ pub(crate) struct Metrics {
     pub(crate) requests: Requests,
     pub(crate) feeds: std::sync::Arc<Feeds>,
     pub(crate) tenants: Tenants,
+    /// How fast everything is, for pages.
+    pub(crate) paces: Paces,
     last: LastText,
 }
 
@@ -47,6 +51,7 @@ impl Metrics {
             requests: Requests::default(),
             feeds: std::sync::Arc::default(),
             tenants: Tenants::new(&config.metrics_tenants)?,
+            paces: Paces::default(),
             last: LastText::default(),
         })
     }

@@ -271,3 +271,27 @@ async fn a_process_that_stopped_is_tried_again_by_whom_that_is_for() {
     assert_eq!(operator.page("/console/processes/lost/1").await.status, 404);
     drop(running);
 }
+
+#[tokio::test]
+async fn the_audit_says_how_far_it_has_looked_for_the_work_of_a_request() {
+    let place = site();
+    let keys: Vec<String> = (0..201).map(|number| format!("letter-{number}")).collect();
+    give_up(&place, "acme", &keys.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let who = "Bearer acme.operator.auditor";
+    let browser = Browser { place: &place, who, cookie: String::new(), token: String::new() };
+    let request = "/console/audit?correlation_id=00000000-0000-4000-8000-000000000001";
+    let first = browser.shown(request).await;
+    assert!(
+        first.contains(
+            "Nothing yet. This page has looked at the first 0 pieces that wait and 200 dead letters"
+        ),
+        "{first}"
+    );
+    let next = between(&first, "tenant. <a href=\"", "\"").replace("&amp;", "&");
+    assert!(next.contains("waiting_after=end&dead_after=") && next.ends_with("#work-heading"), "{next}");
+    let next = browser.shown(next.trim_end_matches("#work-heading")).await;
+    assert!(next.contains("looked at the next 0 pieces that wait and 1 dead letters"), "{next}");
+    assert!(!next.contains("Look further"), "{next}");
+    let wrong = browser.page(&format!("{request}&dead_after=x")).await;
+    assert_eq!(wrong.status, 400, "{}", wrong.text());
+}

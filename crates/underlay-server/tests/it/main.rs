@@ -10,6 +10,7 @@ mod account;
 mod addresses;
 mod admin;
 mod admission;
+mod base_path;
 mod browse;
 mod commands;
 mod console;

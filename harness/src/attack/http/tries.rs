@@ -56,8 +56,6 @@ const HEADERS: [&str; 9] = [
     "forwarded",
 ];
 
-/// A browser that has been here before: a new one would be given a cookie of its own with each page.
-const BROWSER: &str = "underlay-form=a-browser";
 /// Where links lead to.
 const LINK: &str = "/links/{page}/{secret}";
 
@@ -431,7 +429,7 @@ fn reads(known: &Known) -> Vec<Try> {
         }),
         of(LINK, link, Same, |link| Asked::get(link)),
         of(LINK, link, Same, |link| get(link.to_owned())),
-        of("/", vault, Same, |id| get(format!("/?x={id}")).with("cookie", BROWSER)),
+        of("/", vault, Same, |id| get(format!("/?x={id}"))),
         of("/openapi.json", vault, Same, |id| get(format!("/openapi.json?x={id}"))),
         of("/openapi.json", vault, Same, |id| get("/openapi.json".to_owned()).with("if-none-match", id)),
         of("/docs", vault, Same, |id| get(format!("/docs?x={id}"))),
@@ -612,7 +610,7 @@ fn games(known: &Known) -> Vec<Try> {
     let mut tries = Vec::new();
     for header in HEADERS {
         for (route, target) in [(stream, target.as_str()), ("/v1/events", "/v1/events"), ("/", "/")] {
-            let get = || Asked::get(target).by(token).with("cookie", BROWSER);
+            let get = || Asked::get(target).by(token);
             tries.push(of(route, &tenants, Same, |tenant| get().with(header, tenant)));
             tries.push(of(route, &tokens, Same, |other| get().with(header, other)));
         }

@@ -71,7 +71,7 @@ impl Document {
         }
         let Writer { components, paths, .. } = writer;
         let responses = PROBLEMS.map(|(status, about)| (format!("Problem{status}"), problem(status, about)));
-        let value = json!({
+        let mut value = json!({
             "openapi": OPENAPI,
             "info": {
                 "title": config.service,
@@ -86,6 +86,9 @@ impl Document {
                 "securitySchemes": { "bearer": { "type": "http", "scheme": "bearer" } },
             },
         });
+        if !config.base_path.is_empty() {
+            value["servers"] = json!([{ "url": config.base_path }]);
+        }
         let text = value.to_string().into();
         Self { value, text }
     }

@@ -4,27 +4,24 @@ use std::time::Duration;
 
 use axum::response::Response;
 use maud::{Markup, html};
-use underlay_core::{
-    CommitId, Metadata, RecordedEvent, Timestamp, WorkFilter, WorkInfo, WorkPlace, WorkStanding,
-};
+use underlay_core::{CommitId, Metadata, RecordedEvent, Timestamp};
 use underlay_runtime::EventQuery;
 use uuid::Uuid;
 
+use super::audit_work::{WorkAsked, section, work_of};
 use super::events::{
     EVENTS_SHOWN, event_path, field, field_moment, known, next_address, nothing, pairs, stream_path,
     take_query,
 };
 use crate::budget::Room;
 use crate::console::layout::{Page, Place};
-use crate::console::show::{Tone, address, moment, next_page, part, status, table};
+use crate::console::show::{address, moment, next_page, part, table};
 use crate::console::visitor::{Given, Visitor};
 use crate::console::{Entry, reads};
 use crate::door::roles::Use;
 use crate::events::find;
 use crate::problem::Problem;
 
-/// Pieces of work that are looked at for those of a request: of what waits, and of dead letters too.
-const WORK_LOOKED_AT: usize = 200;
 /// How long before the time in a correlation id its events are looked for: clocks differ.
 const CLOCKS_APART: Duration = Duration::from_secs(60 * 60);
 
@@ -49,14 +46,13 @@ pub(super) fn command_link(visitor: &Visitor, command: CommitId) -> Markup {
 /// `GET /console/audit`.
 async fn show(visitor: Visitor, room: Room, Given(mut given): Given) -> Result<Response, Problem> {
     let mut query = take_query(&mut given)?;
-    given.finish(&known())?;
+    let work_asked = WorkAsked::take(&mut given)?;
+    let names: Vec<&str> = known().into_iter().chain(WorkAsked::NAMES).collect();
+    given.finish(&names)?;
     let correlation = query.filter.correlation_id;
     let begun = correlation.filter(|_| query.from.is_none() && query.after.is_none()).and_then(drawn_at);
     query.from = query.from.or(begun);
-    let work = match correlation {
-        Some(correlation) if visitor.may(Use::Work) => work_of(&visitor, correlation).await?,
-        _ => Vec::new(),
-    };
+    let work = work_of(&visitor, correlation, work_asked).await?;
     let found = find(&visitor.app, room, visitor.tenant(), query.clone(), EVENTS_SHOWN).await?;
     let path = Place::Audit.path();
     let title = if correlation.is_some() { "What followed from one request" } else { "Who did what" };
@@ -66,7 +62,7 @@ async fn show(visitor: Visitor, room: Room, Given(mut given): Given) -> Result<R
         @if found.events.is_empty() { (nothing(&found, &query)) }
         @else { (act_table(&visitor, &found.events, correlation.is_some())) }
         (next_page(next_address(path, &query, &found)))
-        @if !work.is_empty() { (work_section(&visitor, &work)) }
+        @if let Some(work) = &work { (section(&visitor, &query, work)) }
     }))
 }
 
@@ -184,51 +180,5 @@ fn cause(metadata: &Metadata, acts: &[Act<'_>]) -> Markup {
             (None, Some(_)) => a href={ "#c-" (cause) } { "the command " code { (cause) } },
             (None, None) => code { (cause) },
         }
-    }
-}
-
-/// What a request has sent on that has not ended; of the first that wait, and of the first dead letters.
-async fn work_of(visitor: &Visitor, correlation: Uuid) -> Result<Vec<WorkInfo>, Problem> {
-    let Ok(queue) = visitor.app.engine().queue() else { return Ok(Vec::new()) };
-    let mut found = Vec::new();
-    for dead in [false, true] {
-        let filter = WorkFilter { tenant: Some(visitor.tenant().clone()), dead, ..WorkFilter::default() };
-        let list = queue.list_work(&filter, WorkPlace::START, WORK_LOOKED_AT).await?;
-        found.extend(list.work.into_iter().filter(|info| {
-            let metadata = info.work.metadata.decode::<Metadata>();
-            metadata.is_ok_and(|metadata| metadata.correlation_id == Some(correlation))
-        }));
-    }
-    Ok(found)
-}
-
-fn work_section(visitor: &Visitor, work: &[WorkInfo]) -> Markup {
-    let now = visitor.now();
-    html! {
-        section aria-labelledby="work-heading" {
-            h2 id="work-heading" { "Work that has not ended" }
-            p { "Of the first " (WORK_LOOKED_AT) " pieces that wait, and of as many dead letters." }
-            (table("Work that has not ended", &["Receiver", "Kind", "Key", "Standing", "Sent", "By command"], html! {
-                @for info in work {
-                    tr {
-                        th scope="row" { (info.work.sent.receiver) }
-                        td { (info.work.sent.kind.name()) }
-                        td { code { (info.work.sent.key) } }
-                        td { (standing(info)) }
-                        td { (moment(info.work.sent_at, now)) }
-                        td { (command_link(visitor, info.work.commit_id)) }
-                    }
-                }
-            }))
-        }
-    }
-}
-
-fn standing(info: &WorkInfo) -> Markup {
-    match info.standing {
-        WorkStanding::Ready => status(Tone::Busy, "ready"),
-        WorkStanding::Later => status(Tone::Busy, "later"),
-        WorkStanding::Behind => status(Tone::Busy, "behind another"),
-        WorkStanding::Dead { .. } => status(Tone::Bad, "dead"),
     }
 }

@@ -68,7 +68,7 @@ async fn list(visitor: Visitor, room: Room, Given(given): Given) -> Result<Respo
 
 /// The letters, with what is done to those that are checked.
 fn selection(visitor: &Visitor, filter: &WorkFilter, after: WorkPlace, found: &DeadLettersBody) -> Markup {
-    let headings = ["Pick", "Name", "Receiver", "Key", "Given up", "#Attempts", "Last error"];
+    let headings = ["Pick", "Name", "Last error", "Receiver", "Key", "Given up", "#Attempts"];
     let mut pairs = filter_pairs(filter);
     let next = found.next.as_deref().map(|next| {
         pairs.push(("after", next));
@@ -109,11 +109,11 @@ fn row(visitor: &Visitor, letter: &DeadLetterBody) -> Markup {
             th scope="row" {
                 a href=(letter_path(letter.work_id)) { (letter.name) } " " small class="quiet" { (letter.kind.name()) }
             }
+            td class="words" { (letter.last_error.as_deref().unwrap_or("–")) }
             td { (letter.receiver) }
             td { code { (letter.key) } @if letter.holds_key { " " (status(Tone::Bad, "held")) } }
             td { @if let Some(died_at) = letter.died_at { (moment(died_at, visitor.now())) } }
             td class="number" { (letter.attempts) }
-            td class="words" { (letter.last_error.as_deref().unwrap_or("–")) }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The pages, a file for each place of the navigation, or for each page where they are long.
 
 pub(super) mod audit;
+mod audit_work;
 pub(super) mod commands;
 pub(super) mod dead_letters;
 mod event;

@@ -28,7 +28,7 @@ async fn list(visitor: Visitor, room: Room, Given(given): Given) -> Result<Respo
         pairs.push(("after", next));
         address(Place::Outbox.path(), &pairs)
     });
-    let headings = ["Name", "Receiver", "Key", "Stands", "#Failed", "Last error", "Sent", "From"];
+    let headings = ["Name", "Stands", "#Failed", "Last error", "Receiver", "Key", "Sent", "From"];
     Ok(Page::new(&visitor, Some(Place::Outbox), "Outbox").respond(html! {
         p class="lead" {
             "What commits have sent on and is not done yet, the oldest first: messages, stored commands, and the inputs "
@@ -54,11 +54,11 @@ fn row(visitor: &Visitor, work: &WaitingWorkBody) -> Markup {
     html! {
         tr {
             th scope="row" { (work.name) " " small class="quiet" { (work.kind.name()) } }
-            td { (work.receiver) }
-            td { code { (work.key) } }
             td { (stands(work)) @if let Some(due_at) = work.due_at { " " (moment(due_at, now)) } }
             td class="number" { (work.attempts) }
             td class="words" { (work.last_error.as_deref().unwrap_or("–")) }
+            td { (work.receiver) }
+            td { code { (work.key) } }
             td { (moment(work.sent_at, now)) }
             td { (audit_link(visitor, &work.metadata)) }
         }

@@ -1,4 +1,4 @@
-//! `/`: how the service is, what needs a person first.
+//! `/`: how the service is, what needs attention first.
 
 use axum::response::Response;
 use maud::{Markup, html};
@@ -7,18 +7,23 @@ use underlay_runtime::{QueueStanding, ViewStanding};
 
 use crate::admin::{FollowerBody, QueuesBody, queues_of_caller};
 use crate::console::layout::{Page, Place};
+use crate::console::pages::processes::process_path;
 use crate::console::pages::views::{link_to_view, view_table};
-use crate::console::show::{Tone, duration, empty, follower_status, live, number, sentence, status, table};
+use crate::console::show::{
+    self, Tone, address, duration, empty, follower_status, live, moment, number, rate, sentence, status,
+    table,
+};
 use crate::console::visitor::{Given, Visitor};
 use crate::console::{Entry, ROOT, reads};
 use crate::door::roles::Use;
 use crate::edge::health::{Health, ReadyBody, readiness};
 use crate::edge::stopping::Stopping;
+use crate::metrics::{Follows, Pace};
 use crate::problem::Problem;
 use crate::views::{self, ViewBody};
 
 pub(in crate::console) fn entries() -> Vec<Entry> {
-    vec![reads(ROOT, Use::Anything, show)]
+    vec![reads(ROOT, Use::Anything, overview)]
 }
 
 /// What the page shows. What cannot be read is none, and all else is shown.
@@ -28,12 +33,13 @@ struct Known {
     /// Where views stand over all tenants, for whom that is.
     standings: Vec<ViewStanding>,
     work: Option<QueuesBody>,
+    pace: Pace,
     /// Whether nothing has happened in the tenant.
     is_new: bool,
 }
 
 /// `GET /`.
-async fn show(visitor: Visitor, stopping: Stopping, Given(given): Given) -> Result<Response, Problem> {
+async fn overview(visitor: Visitor, stopping: Stopping, Given(given): Given) -> Result<Response, Problem> {
     given.finish(&[])?;
     let known = Box::pin(look(&visitor, &stopping)).await;
     let service = visitor.app.config().service.clone();
@@ -44,7 +50,7 @@ async fn show(visitor: Visitor, stopping: Stopping, Given(given): Given) -> Resu
         @if known.is_new { (first_steps()) }
         (live("health", health(&known)))
         (live("views", view_section(&known)))
-        @if let Some(work) = &known.work { (live("work", work_section(work))) }
+        @if let Some(work) = &known.work { (live("work", work_section(work, &known.pace))) }
     }))
 }
 
@@ -75,14 +81,16 @@ async fn look(visitor: &Visitor, stopping: &Stopping) -> Known {
     );
     let is_new = first.is_ok_and(|page| page.events.is_empty() && page.at_head);
     let views = views.inspect_err(|error| told("the views", error)).ok();
-    Known { health, views, standings, work, is_new }
+    // What was looked at has left a reading.
+    let pace = app.metrics().paces.told(visitor.now());
+    Known { health, views, standings, work, pace, is_new }
 }
 
 fn told(what: &str, error: &underlay_core::Error) {
     tracing::error!(error = error as &dyn std::error::Error, "{what} cannot be looked at");
 }
 
-/// What waits for a person, with where to go.
+/// What needs attention, with where to go.
 fn needs(visitor: &Visitor, known: &Known) -> Markup {
     let mut needs: Vec<Markup> = Vec::new();
     match &known.health {
@@ -105,7 +113,9 @@ fn needs(visitor: &Visitor, known: &Known) -> Markup {
         for (kind, one) in followers.iter().flat_map(|(kind, all)| all.iter().map(move |one| (kind, one))) {
             if one.status.is_stopped() {
                 needs.push(html! {
-                    "The " (kind) " " a href=(Place::Processes.path()) { (one.name) } " has stopped."
+                    "The " (kind) " " a href=(Place::Processes.path()) { (one.name) } " has stopped"
+                    @if let Some(since) = one.stopped_since { " since " (moment(since, visitor.now())) }
+                    "."
                 });
             }
         }
@@ -124,7 +134,7 @@ fn needs(visitor: &Visitor, known: &Known) -> Markup {
     }
     html! {
         section aria-labelledby="needs-heading" {
-            h2 id="needs-heading" { "What needs a person" }
+            h2 id="needs-heading" { "Needs attention" }
             @if needs.is_empty() {
                 @let all = if visitor.may(Use::Work) { "Nothing." } else { "Nothing that you may see." };
                 p class="calm" { (status(Tone::Good, all)) }
@@ -150,7 +160,11 @@ fn health(known: &Known) -> Markup {
                 Ok(ready) => dl class="sheet facts" {
                     div { dt { "service" } dd { (word(ready.status)) } }
                     @for (part, health) in &ready.parts { div { dt { (part) } dd { (word(*health)) } } }
-                    @if let Some(position) = ready.position { div { dt { "log" } dd { "at " (position) } } }
+                    @if let Some(position) = ready.position {
+                        div { dt { "log" } dd { "at " (position) } }
+                        div { dt { "events" } dd { (rate(known.pace.events)) } }
+                        div { dt { "commands here" } dd { (rate(known.pace.commands)) } }
+                    }
                     @if let Some(shards) = ready.shards_held { div { dt { "shards here" } dd { (shards) } } }
                 },
             }
@@ -165,14 +179,14 @@ fn view_section(known: &Known) -> Markup {
             @match known.views.as_deref() {
                 None => p class="wrong" { "The store cannot be read; the log of the service says why." },
                 Some([]) => p class="quiet" { "There is no view that you may read." },
-                Some(views) => (view_table(views, &known.standings)),
+                Some(views) => (view_table(views, &known.standings, &known.pace)),
             }
         }
     }
 }
 
 /// What follows commits, for operators; nothing where the service has nothing of the kind.
-fn work_section(work: &QueuesBody) -> Markup {
+fn work_section(work: &QueuesBody, pace: &Pace) -> Markup {
     html! {
         @if !work.queues.is_empty() {
             section aria-labelledby="queues-heading" {
@@ -182,8 +196,8 @@ fn work_section(work: &QueuesBody) -> Markup {
                 }))
             }
         }
-        (follower_section("Processes", &work.processes))
-        (follower_section("Pumps", &work.pumps))
+        (follower_section("Processes", Follows::Process, &work.processes, pace))
+        (follower_section("Pumps", Follows::Pump, &work.pumps, pace))
     }
 }
 
@@ -193,44 +207,55 @@ fn queue_row(queue: &QueueStanding) -> Markup {
     html! {
         tr {
             th scope="row" {
-                (depth.receiver)
+                a href=(of_receiver(Place::Outbox, &depth.receiver)) { (depth.receiver) }
                 @if !queue.is_received { " " small class="quiet" { "nobody here receives it" } }
             }
             td { (depth.kind.name()) }
             td class="number" { (ready) }
             td class="number" { (later) }
             td class="number" {
-                @if depth.dead == 0 { (dead) } @else { (status(Tone::Bad, dead)) }
+                @if depth.dead == 0 { (dead) } @else {
+                    a href=(of_receiver(Place::DeadLetters, &depth.receiver)) { (status(Tone::Bad, dead)) }
+                }
             }
             td class="number" { @if depth.oldest_sent_at.is_some() { (duration(queue.lag)) } @else { "–" } }
         }
     }
 }
 
+/// The list of a place, of one receiver.
+fn of_receiver(place: Place, receiver: &str) -> String {
+    address(place.path(), &[("receiver", receiver)])
+}
+
 /// Processes, or pumps; nothing where there are none.
-fn follower_section(label: &str, followers: &[FollowerBody]) -> Markup {
+fn follower_section(label: &str, follows: Follows, followers: &[FollowerBody], pace: &Pace) -> Markup {
     let id = format!("{}-heading", label.to_lowercase());
     let tells = followers.iter().any(|follower| follower.position.is_some());
     let headings: &[&str] =
-        if tells { &["Name", "Status", "#Position", "#Behind"] } else { &["Name", "Status"] };
+        if tells { &["Name", "Status", "#Position", "#Behind", "#Pace"] } else { &["Name", "Status"] };
     html! {
         @if !followers.is_empty() {
             section aria-labelledby=(id) {
                 h2 id=(id) { (label) }
-                (table(label, headings, html! { @for follower in followers { (follower_row(follower)) } }))
+                (table(label, headings, html! { @for follower in followers { (follower_row(follows, follower, pace)) } }))
             }
         }
     }
 }
 
-fn follower_row(follower: &FollowerBody) -> Markup {
+fn follower_row(follows: Follows, follower: &FollowerBody, pace: &Pace) -> Markup {
     html! {
         tr {
-            th scope="row" { (follower.name) }
+            th scope="row" {
+                @if follows == Follows::Process { a href=(process_path(&follower.name)) { (follower.name) } }
+                @else { (follower.name) }
+            }
             td { (follower_status(follower.status)) }
             @if let (Some(position), Some(behind)) = (follower.position, follower.behind) {
                 td class="number" { (position) }
                 td class="number" { (number(behind)) }
+                td class="number" { (show::pace(pace, follows, &follower.name, behind, follower.status)) }
             }
         }
     }

@@ -13,11 +13,14 @@ use crate::admin::pumps::{pumps_for, retry_pump};
 use crate::console::form::{Posted, button};
 use crate::console::layout::{Page, Place};
 use crate::console::show::{
-    Tone, address, empty, follower_status, live, moment, next_page, number, part, sentence, status, table,
+    Tone, address, empty, follower_status, live, moment, next_page, number, pace, part, sentence, status,
+    table,
 };
 use crate::console::visitor::{Given, Visitor};
 use crate::console::{Entry, reads, writes};
 use crate::door::roles::Use;
+use crate::health;
+use crate::metrics::{Follows, Pace};
 use crate::path::Segments;
 use crate::problem::Problem;
 
@@ -35,7 +38,7 @@ pub(in crate::console) fn entries() -> Vec<Entry> {
     ]
 }
 
-pub(super) fn process_path(name: &str) -> String {
+pub(in crate::console) fn process_path(name: &str) -> String {
     format!("{}/{}", Place::Processes.path(), part(name))
 }
 
@@ -44,58 +47,68 @@ async fn list(visitor: Visitor, Given(given): Given) -> Result<Response, Problem
     given.finish(&[])?;
     let processes = processes_for(&visitor.app, &visitor.principal).await?.processes;
     let pumps = pumps_for(&visitor.app, &visitor.principal).await?.pumps;
+    let pace = health::pace(&visitor.app).await;
+    let pump_path = |name: &str| format!("/console/pumps/{}", part(name));
     Ok(Page::new(&visitor, Some(Place::Processes), "Processes and pumps").respond(html! {
         p class="lead" {
             "A process follows the log and takes a step for each event that its instances wait for. A pump brings the log "
-            "to another system. One that stopped waits for a person."
+            "to another system. One that stopped stays where it is until somebody tries it again: it then takes the same "
+            "event once more, and goes on if that is taken."
         }
         @if processes.is_empty() && pumps.is_empty() {
             (empty("There are no processes and no pumps.", html! { "A service declares them in its code." }))
         }
-        (live("processes", followers(&visitor, "Processes", &processes, process_path, true)))
-        (live("pumps", followers(&visitor, "Pumps", &pumps, |name| format!("/console/pumps/{}", part(name)), false)))
+        (live("processes", followers(&visitor, Follows::Process, &processes, process_path, &pace)))
+        (live("pumps", followers(&visitor, Follows::Pump, &pumps, pump_path, &pace)))
     }))
 }
 
 /// Processes, or pumps; nothing where there are none.
 fn followers(
     visitor: &Visitor,
-    label: &str,
+    follows: Follows,
     followers: &[FollowerBody],
     path: impl Fn(&str) -> String,
-    leads: bool,
+    pace: &Pace,
 ) -> Markup {
+    let label = if follows == Follows::Pump { "Pumps" } else { "Processes" };
     let id = format!("{}-heading", label.to_lowercase());
-    let headings = ["Name", "Status", "#Position", "#Behind", "Kept by", "What to do"];
+    let headings = ["Name", "Status", "What to do", "#Position", "#Behind", "#Pace", "Kept by"];
     html! {
         @if !followers.is_empty() {
             section aria-labelledby=(id) {
                 h2 id=(id) { (label) }
                 (table(label, &headings, html! {
-                    @for one in followers { (follower(visitor, one, &path(&one.name), leads)) }
+                    @for one in followers { (follower(visitor, follows, one, &path(&one.name), pace)) }
                 }))
             }
         }
     }
 }
 
-fn follower(visitor: &Visitor, of: &FollowerBody, path: &str, leads: bool) -> Markup {
+fn follower(visitor: &Visitor, follows: Follows, of: &FollowerBody, path: &str, known: &Pace) -> Markup {
     html! {
         tr {
-            th scope="row" { @if leads { a href=(path) { (of.name) } } @else { (of.name) } }
+            th scope="row" { @if follows == Follows::Process { a href=(path) { (of.name) } } @else { (of.name) } }
             td {
                 (follower_status(of.status))
                 @if let Some(since) = of.stopped_since { " " small { "since " (moment(since, visitor.now())) } }
             }
-            td class="number" { @if let Some(position) = of.position { (position) } @else { "–" } }
-            td class="number" { @if let Some(behind) = of.behind { (number(behind)) } @else { "–" } }
-            td { (of.held_by.as_deref().unwrap_or("–")) }
-            td {
+            td class="words" {
                 @if let Some(problem) = &of.problem { (sentence(problem)) " " }
                 @if of.status.is_stopped() && visitor.may(Use::Views) {
                     (button(visitor, path, "second", &format!("Try {} again", of.name)))
                 } @else if of.status.is_stopped() { "An operator of the store can try it again." }
             }
+            td class="number" { @if let Some(position) = of.position { (position) } @else { "–" } }
+            @match of.behind {
+                None => { td class="number" { "–" } td class="number" { "–" } },
+                Some(behind) => {
+                    td class="number" { (number(behind)) }
+                    td class="number" { (pace(known, follows, &of.name, behind, of.status)) }
+                },
+            }
+            td { (of.held_by.as_deref().unwrap_or("–")) }
         }
     }
 }

@@ -27,7 +27,7 @@ pub(in crate::console) async fn show(
     }
     let next = given.ok().and_then(|Given(mut given)| given.take(NEXT).ok().flatten());
     // A cookie that is still there opens nothing any more, or the request came from another site, without it.
-    let ended = session::token(&headers).is_some();
+    let ended = session::token(&headers, &app.config().base_path).is_some();
     let told =
         ended.then_some("Your session has ended: the token no longer opens this service. Sign in again.");
     respond(&app, &headers, StatusCode::OK, next.as_deref(), told)
@@ -55,7 +55,7 @@ pub(in crate::console) async fn sign_in(State(app): State<App>, request: Request
         let told = show::sentence(problem.detail());
         return respond(&app, &headers, problem.status(), Some(&next), Some(&told));
     }
-    let Some(cookie) = session::begin(token, session::is_over_tls(&headers)) else {
+    let Some(cookie) = session::begin(token, session::is_over_tls(&headers), &app.config().base_path) else {
         let told = format!(
             "The token is good, but longer than a browser keeps: SESSION_TOKEN_BYTES_MAX = {}. Send it in the header \
              Authorization.",
@@ -78,7 +78,7 @@ pub(in crate::console) async fn sign_out(State(app): State<App>, request: Reques
         return problem::shown(&app, None, wants_page, problem.into_response()).await;
     }
     let mut response = Redirect::to(session::SIGN_IN).into_response();
-    for cookie in session::end() {
+    for cookie in session::end(&app.config().base_path) {
         response.headers_mut().append(SET_COOKIE, cookie);
     }
     response
@@ -91,7 +91,7 @@ fn respond(
     next: Option<&str>,
     told: Option<&str>,
 ) -> Response {
-    let key = match FormKey::of(headers) {
+    let key = match FormKey::of(headers, &app.config().base_path) {
         Ok(key) => key,
         Err(error) => return Problem::from(error).into_response(),
     };

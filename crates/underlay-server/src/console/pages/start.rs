@@ -55,7 +55,7 @@ pub(in crate::console) fn entries() -> Vec<Entry> {
 /// `GET /console/start`.
 async fn show(visitor: Visitor, headers: HeaderMap, Given(given): Given) -> Result<Response, Problem> {
     given.finish(&[])?;
-    let reader = Reader { address: address(&headers), visitor: &visitor };
+    let reader = Reader { address: address(&headers) + &visitor.app.config().base_path, visitor: &visitor };
     Ok(Page::new(&visitor, Some(Place::Start), "First steps").respond(html! {
         p class="lead" {
             "A request to copy for everything that you may do. " a href="/docs" { "The API" } " has all of it to try here."

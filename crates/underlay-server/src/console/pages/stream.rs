@@ -134,7 +134,9 @@ fn slider(path: &str, asked: &Asked, shown: &Shown) -> Markup {
             form method="get" action=(path) class="sheet slider" data-slider="at-version" {
                 label for="version" { "Version" }
                 input type="range" id="version" name="version" min="1" max=(shown.last) step="1" value=(shown.version);
-                output for="version" { (shown.version) } span class="quiet" { " of " (number(shown.last)) }
+                span class="line" {
+                    output for="version" { (shown.version) } span class="quiet" { " of " (number(shown.last)) }
+                }
                 button type="submit" class="second" { "Show" }
             }
             form method="get" action=(path) class="sheet inline" {

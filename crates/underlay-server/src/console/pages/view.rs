@@ -10,11 +10,13 @@ use super::view_order as order;
 use super::views::path_of;
 use crate::console::layout::{Page, Place};
 use crate::console::show::{
-    address, duration, empty, follower_status, live, moment, next_page, number, part, sentence, table,
+    address, duration, empty, follower_status, live, moment, next_page, number, pace, part, sentence, table,
 };
 use crate::console::visitor::{Given, Visitor};
 use crate::console::{Entry, reads, writes};
 use crate::door::roles::Use;
+use crate::health;
+use crate::metrics::{Follows, Pace};
 use crate::parameters::Parameters;
 use crate::path::Segments;
 use crate::problem::Problem;
@@ -51,6 +53,10 @@ async fn show(
         true => Some(standing_of(app, &view).await?),
         false => None,
     };
+    let pace = match standing {
+        Some(_) => Some(health::pace(app).await),
+        None => None,
+    };
     let found = match ViewQuery::parse(asked.parameters(), &schema, app.config().wait_max) {
         Ok(query) => rows(app, visitor.tenant(), &view, &query).await.map_err(Problem::from),
         Err(problem) => Err(problem),
@@ -60,7 +66,7 @@ async fn show(
     let page = Page::new(&visitor, Some(Place::Views), view.as_str()).below(Place::Views.path(), "Views");
     let mut response = page.respond(html! {
         (live("standing", html! {
-            (facts(&visitor, body.as_ref(), standing.as_ref()))
+            (facts(&visitor, body.as_ref(), standing.as_ref(), pace.as_ref()))
             @if let Some(standing) = &standing { (order::standing(&visitor, standing)) }
         }))
         @if let Some(standing) = &standing { (live("orders", order::orders(&visitor, standing))) }
@@ -77,7 +83,12 @@ async fn show(
     Ok(response)
 }
 
-fn facts(visitor: &Visitor, body: Option<&ViewBody>, standing: Option<&ViewStanding>) -> Markup {
+fn facts(
+    visitor: &Visitor,
+    body: Option<&ViewBody>,
+    standing: Option<&ViewStanding>,
+    known: Option<&Pace>,
+) -> Markup {
     html! {
         @if let Some(body) = body {
             dl class="sheet facts" {
@@ -86,6 +97,12 @@ fn facts(visitor: &Visitor, body: Option<&ViewBody>, standing: Option<&ViewStand
                 @if let Some(position) = body.position { div { dt { "Position" } dd { (position) } } }
                 @if let Some(standing) = standing {
                     div { dt { "Behind" } dd { (number(standing.behind)) } }
+                    @if let Some(known) = known {
+                        div {
+                            dt { "Pace" }
+                            dd { (pace(known, Follows::View, &standing.view, standing.behind, standing.status)) }
+                        }
+                    }
                     div { dt { "Generation" } dd { (standing.generation) } }
                     div {
                         dt { "Parked events" }

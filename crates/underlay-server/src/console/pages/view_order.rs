@@ -162,38 +162,51 @@ fn tone(state: OrderState) -> Tone {
 /// What can be ordered. What gives something up is behind a line that opens and says what that is.
 pub(super) fn orders(visitor: &Visitor, view: &ViewStanding) -> Markup {
     let path = |order: &str| format!("{}/orders/{order}", path_of(&view.view));
-    let press = |order: &str, class: &str, text: &str| button(visitor, &path(order), class, text);
+    // A button, and what it does.
+    let order = |order: &str, class: &str, text: &str, does: &str| {
+        html! { li { (button(visitor, &path(order), class, text)) span { (does) } } }
+    };
     let is_busy = view.order.as_ref().is_some_and(|order| !order.order.state.is_ended());
     let can_discard = view.replaced.is_some() || view.rebuilt_to.is_some();
     html! {
-        section aria-labelledby="orders-heading" {
-            h2 id="orders-heading" { "Orders" }
-            p { "They are over the rows of all tenants. The rows that are read stay readable meanwhile." }
-            div class="buttons" {
-                @if view.status.is_stopped() { (press("retry", "", "Try again")) }
+        details open[view.status.is_stopped() || is_busy] {
+            summary { "Rebuild, verify and repair" }
+            p class="quiet" { "They are over the rows of all tenants. The rows that are read stay readable meanwhile." }
+            ul class="orders" {
+                @if view.status.is_stopped() {
+                    (order("retry", "", "Try again", "Folds the event again that the view is stopped at, and goes on from there."))
+                }
                 @if is_busy {
-                    (press("cancel", "danger", "Cancel the order"))
+                    (order("cancel", "danger", "Cancel the order", "Ends what runs. What was built stays, and a rebuild goes on there."))
                 } @else {
-                    (press("rebuild", "second", "Rebuild"))
-                    (press("verify", "second", "Verify"))
-                    (press("repair", "second", "Verify and repair"))
+                    (order("rebuild", "second", "Rebuild", &rebuild_does(view)))
+                    (order("verify", "second", "Verify", "Folds the log anew, compares row by row, and changes nothing."))
+                    (order("repair", "second", "Verify and repair", "The same, and swaps in the new rows where they differ."))
                 }
                 @if let Some(replaced) = view.replaced {
-                    (press("revert", "second", &format!("Bring generation {replaced} back")))
+                    (order("revert", "second", &format!("Bring generation {replaced} back"),
+                        "Reads the rows from before the last rebuild again."))
                 }
-            }
-            @if let Some(to) = view.rebuilt_to.filter(|_| !is_busy) {
-                p class="quiet" { "An unfinished rebuild has come to position " (to) "; Rebuild goes on there." }
             }
             (skip_form(visitor, view, &path("skip")))
             @if can_discard && !is_busy {
                 details {
                     summary { "Discard what is not read" }
                     p { "An unfinished rebuild begins anew after that, and no generation can be brought back." }
-                    (press("discard", "danger", "Discard it"))
+                    (button(visitor, &path("discard"), "danger", "Discard it"))
                 }
             }
         }
+    }
+}
+
+fn rebuild_does(view: &ViewStanding) -> String {
+    match view.rebuilt_to {
+        Some(to) => format!(
+            "Goes on with the unfinished rebuild from position {to}, and swaps it in once it has caught up."
+        ),
+        None => "Folds the log anew beside the rows that are read, and swaps that in once it has caught up."
+            .to_owned(),
     }
 }
 

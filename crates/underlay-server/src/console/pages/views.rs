@@ -5,10 +5,12 @@ use maud::{Markup, html};
 use underlay_runtime::ViewStanding;
 
 use crate::console::layout::{Page, Place};
-use crate::console::show::{Tone, empty, follower_status, live, number, part, status, table};
+use crate::console::show::{Tone, empty, follower_status, live, number, pace, part, status, table};
 use crate::console::visitor::{Given, Visitor};
 use crate::console::{Entry, reads};
 use crate::door::roles::Use;
+use crate::health;
+use crate::metrics::{Follows, Pace};
 use crate::problem::Problem;
 use crate::views::{self, ViewBody};
 
@@ -31,7 +33,7 @@ async fn show(visitor: Visitor, Given(given): Given) -> Result<Response, Problem
                 "A service declares views in its code, with the roles that may read them."
             }))
         } @else {
-            (live("views", view_table(&views, &standings)))
+            (live("views", view_table(&views, &standings, &health::pace(&visitor.app).await)))
         }
     }))
 }
@@ -46,17 +48,17 @@ pub(super) fn link_to_view(name: &str) -> Markup {
 }
 
 /// Where views stand. How far they are is told to whom it is told over HTTP.
-pub(super) fn view_table(views: &[ViewBody], standings: &[ViewStanding]) -> Markup {
+pub(super) fn view_table(views: &[ViewBody], standings: &[ViewStanding], pace: &Pace) -> Markup {
     let tells = views.iter().any(|view| view.position.is_some());
     let headings: &[&str] = match tells {
-        true => &["View", "Status", "#Position", "#Behind", "#Parked", "Filters"],
+        true => &["View", "Status", "#Position", "#Behind", "#Pace", "#Parked", "Filters"],
         false => &["View", "Status", "Filters"],
     };
     let standing = |view: &ViewBody| standings.iter().find(|standing| standing.view == view.name);
-    table("Views", headings, html! { @for view in views { (view_row(view, standing(view))) } })
+    table("Views", headings, html! { @for view in views { (view_row(view, standing(view), pace)) } })
 }
 
-fn view_row(view: &ViewBody, standing: Option<&ViewStanding>) -> Markup {
+fn view_row(view: &ViewBody, standing: Option<&ViewStanding>, known: &Pace) -> Markup {
     let indexed = view.columns.iter().filter(|column| column.indexed);
     let indexed: Vec<&str> = indexed.map(|column| column.name.as_str()).collect();
     html! {
@@ -65,7 +67,13 @@ fn view_row(view: &ViewBody, standing: Option<&ViewStanding>) -> Markup {
             td { (follower_status(view.status)) }
             @if let Some(position) = view.position {
                 td class="number" { (position) }
-                td class="number" { @if let Some(standing) = standing { (number(standing.behind)) } @else { "–" } }
+                @match standing.map(|standing| standing.behind) {
+                    None => { td class="number" { "–" } td class="number" { "–" } },
+                    Some(behind) => {
+                        td class="number" { (number(behind)) }
+                        td class="number" { (pace(known, Follows::View, &view.name, behind, view.status)) }
+                    },
+                }
                 td class="number" {
                     @match standing.map_or(0, |standing| standing.parked) {
                         0 => "0",
