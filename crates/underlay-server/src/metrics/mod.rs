@@ -23,7 +23,7 @@ mod tenants;
 use underlay_core::Error;
 
 pub(crate) use connections::Connections;
-pub(crate) use feeds::{FeedKind, Feeds};
+pub(crate) use feeds::{FeedKind, Feeds, Followed, GONE};
 pub(crate) use requests::Requests;
 pub(crate) use scrape::{MEDIA_TYPE, PATH, show};
 pub(crate) use tenants::{Tenants, check_tenants};

@@ -51,6 +51,11 @@ const TRACEPARENT: Parameter = Parameter::header(
     Shape::Text,
     "The W3C trace context of the request. One that is not well formed is left out.",
 );
+const TRACESTATE: Parameter = Parameter::header(
+    "tracestate",
+    Shape::Text,
+    "What belongs to the `traceparent`, and is passed on with it. One that is not well formed is left out.",
+);
 const LIMIT_EVENTS: Parameter = Parameter::query(
     "limit",
     Shape::Limit { default: PAGE_EVENTS_DEFAULT, max: |config| config.page_events_max },
@@ -92,12 +97,13 @@ pub(crate) const COMMAND: Description = Description::new("command", Commands, ""
         PREFER,
         CORRELATION_ID,
         TRACEPARENT,
+        TRACESTATE,
     ])
     .answers(&[(200, Json("Executed")), (202, Json("Command"))])
     .problems(&[404, 408, 409, 413, 415]);
 
 pub(crate) const OPERATION: Description = Description::new("operation", Operations, "")
-    .takes(&[DUE_AT, IDEMPOTENCY_KEY, PREFER, CORRELATION_ID, TRACEPARENT])
+    .takes(&[DUE_AT, IDEMPOTENCY_KEY, PREFER, CORRELATION_ID, TRACEPARENT, TRACESTATE])
     .answers(&[(200, Json("Executed")), (202, Json("Command"))])
     .problems(&[404, 408, 409, 413, 415]);
 
