@@ -435,14 +435,12 @@ async fn a_feed_is_a_span_below_its_request_that_ends_with_it_and_says_why() {
     let place = Place::recording(&spans);
     let came = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let mut gone = Listener::follow(&place, "/v1/events?after=0", &[("traceparent", came)]).await;
-    let mut stopped = Listener::follow(&place, "/v1/views/balances", &[]).await;
+    let rows = Listener::follow(&place, "/v1/views/balances", &[]).await;
     assert!(spans.recorded().iter().all(|span| !span.name.starts_with("feed")), "they go on");
     place.deposit("cash", "1").await;
     place.deposit("cash", "2").await;
     gone.data(2).await;
-    drop(gone);
-    place.stop_feeds();
-    while stopped.next_in_time(&place).await.is_some() {}
+    drop((gone, rows));
     let recorded = spans.recorded();
     let of = |name: &str| {
         let named = recorded.iter().filter(|span| span.name == name);
@@ -456,7 +454,16 @@ async fn a_feed_is_a_span_below_its_request_that_ends_with_it_and_says_why() {
     assert_eq!(feed.failure, None, "a client may go");
     let feed = of("feed balances");
     assert_eq!(feed.attribute("underlay.tenant"), Some(&SpanValue::from("acme")));
-    assert_eq!(feed.attribute("underlay.feed.end"), Some(&SpanValue::from("stopping")));
+    assert_eq!(feed.attribute("underlay.feed.given"), Some(&SpanValue::Number(0)));
+
+    let server = Server::start(ServeLimits::default(), place.router.clone()).await;
+    let mut client = SocketListener::follow(server.address, EVENTS, None).await;
+    server.stop.send(()).unwrap();
+    while client.event().await.is_some() {}
+    server.task.await.unwrap().unwrap();
+    let recorded = spans.recorded();
+    let last = recorded.iter().rfind(|span| span.name == "feed events").unwrap();
+    assert_eq!(last.attribute("underlay.feed.end"), Some(&SpanValue::from("stopping")));
 }
 
 /// What CloudEvents 1.0 and its JSON format ask of every event.
