@@ -40,8 +40,9 @@ impl Outlet {
 
     /// Says what the feed is there for: an event or a row.
     pub(super) async fn give(&self, frame: Bytes) {
-        self.send(frame).await;
+        // The poll in which it is said takes it too.
         self.following.gives();
+        self.send(frame).await;
     }
 
     /// Says why the feed ends.
