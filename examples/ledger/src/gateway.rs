@@ -271,11 +271,7 @@ impl<'a> Asking<'a> {
     fn of(payment: &PaymentId, delivery: &'a Delivery) -> Self {
         let key = format!("{}/{payment}", delivery.tenant);
         let metadata = &delivery.metadata;
-        Self {
-            key,
-            traceparent: metadata.traceparent.as_deref(),
-            tracestate: metadata.tracestate.as_deref(),
-        }
+        Self { key, traceparent: metadata.traceparent.as_deref(), tracestate: metadata.tracestate.as_deref() }
     }
 }
 

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::words::limits::EVENT_TYPE_BYTES_MAX;
-use crate::words::{CommitId, Error, Json, Payload, Position, StreamName, TenantId, Timestamp, TraceContext, Version};
+use crate::words::{
+    CommitId, Error, Json, Payload, Position, StreamName, TenantId, Timestamp, TraceContext, Version,
+};
 
 /// The identity of an event, unique within its tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -49,7 +49,9 @@ fn chars(members: &[&str]) -> usize {
 fn is_key(key: &str) -> bool {
     let is_alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let is_known = |byte: u8| is_alphanumeric(byte) || b"_-*/@".contains(&byte);
-    key.len() <= TEXT_CHARS_MAX && key.bytes().next().is_some_and(is_alphanumeric) && key.bytes().all(is_known)
+    key.len() <= TEXT_CHARS_MAX
+        && key.bytes().next().is_some_and(is_alphanumeric)
+        && key.bytes().all(is_known)
 }
 
 /// The spaces around it are gone, so it ends in none.
@@ -95,8 +97,26 @@ mod tests {
         let (long_key, long_value) =
             (format!("{}=1", "k".repeat(TEXT_CHARS_MAX + 1)), member("k", TEXT_CHARS_MAX + 3));
         let wrong = [
-            "", " , ", "a", "a=", "=1", "A=1", "a b=1", "_a=1", "@a=1", "a=1=2", "a=1;b=2=3", "a =1", "a=ä",
-            "a=\u{7f}", "a=1\n", "a=1,b", "a=1,a=2", &too_many, &long_key, &long_value,
+            "",
+            " , ",
+            "a",
+            "a=",
+            "=1",
+            "A=1",
+            "a b=1",
+            "_a=1",
+            "@a=1",
+            "a=1=2",
+            "a=1;b=2=3",
+            "a =1",
+            "a=ä",
+            "a=\u{7f}",
+            "a=1\n",
+            "a=1,b",
+            "a=1,a=2",
+            &too_many,
+            &long_key,
+            &long_value,
         ];
         for text in wrong {
             assert_eq!(read(text), None, "{text:?}");

@@ -16,7 +16,8 @@ impl Request {
             Some(traceparent) => {
                 let mut below = self.clone();
                 // Of a trace that begins with the span nobody has said anything yet.
-                below.tracestate = self.traceparent.as_deref().and_then(TraceContext::parse).and(below.tracestate);
+                below.tracestate =
+                    self.traceparent.as_deref().and_then(TraceContext::parse).and(below.tracestate);
                 below.traceparent = Some(traceparent);
                 Cow::Owned(below)
             }

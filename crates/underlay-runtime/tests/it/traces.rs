@@ -154,11 +154,7 @@ impl Branch {
 }
 
 fn traced(traceparent: &str) -> Request {
-    Request {
-        traceparent: Some(traceparent.to_owned()),
-        tracestate: Some(STATE.to_owned()),
-        ..request()
-    }
+    Request { traceparent: Some(traceparent.to_owned()), tracestate: Some(STATE.to_owned()), ..request() }
 }
 
 fn context(text: &Option<String>) -> TraceContext {
@@ -232,7 +228,11 @@ async fn one_trace_leads_from_a_request_to_all_that_follows_also_across_a_restar
     assert_eq!(context(&stored[0].traceparent), command.context);
     let message = branch.span("message printer slip");
     assert_eq!(message.kind, SpanKind::Consumer);
-    assert_eq!(context(&branch.printer.0.lock().unwrap()[0].traceparent), message.context, "a handler passes its own on");
+    assert_eq!(
+        context(&branch.printer.0.lock().unwrap()[0].traceparent),
+        message.context,
+        "a handler passes its own on"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -250,8 +250,7 @@ async fn it_lasts_whatever_header_says_who_asks() {
         let said = listener.next_in_time(&place).await.unwrap();
         assert!(said.is_comment, "{said:?}");
     }
-    place
-        .send(post_with("/v1/account/cash/deposit", ONE, &ann)).await.ok();
+    place.send(post_with("/v1/account/cash/deposit", ONE, &ann)).await.ok();
     assert_eq!(listener.data(1).await[0]["type"], "deposited");
 }
 
@@ -395,7 +394,8 @@ async fn a_store_that_is_away_for_a_while_ends_nothing() {
 async fn cloud_events_come_in_pages_and_in_feeds() {
     let place = Place::new();
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    place.send(post_with("/v1/account/cash/deposit", ONE, &[("traceparent", trace), ("tracestate", "a=1")]))
+    place
+        .send(post_with("/v1/account/cash/deposit", ONE, &[("traceparent", trace), ("tracestate", "a=1")]))
         .await
         .ok();
     place.deposit("cash", "2").await;

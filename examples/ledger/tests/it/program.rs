@@ -187,7 +187,8 @@ fn a_journal_that_is_not_there_makes_no_store() {
     let ledger = Ledger::new();
     let empty = ledger.directory.path().join("empty.csv");
     std::fs::write(&empty, "date,amount\n").unwrap();
-    for arguments in [["import", "typo.csv"], ["import", empty.to_str().unwrap()], ["import-log", "typo.log"]] {
+    for arguments in [["import", "typo.csv"], ["import", empty.to_str().unwrap()], ["import-log", "typo.log"]]
+    {
         let output = ledger.run(&arguments);
         let told = text(&output.stderr);
         assert!(!output.status.success() && told.contains(arguments[1]), "{arguments:?}: {told}");

@@ -4,7 +4,7 @@ use underlay_core::limits::{PAGE_ROWS_MAX, PAGE_STREAMS_MAX, SCHEDULES_MAX, WORK
 
 use super::description::Group::{Commands, Log, Operations, Service, Views, Work};
 use super::description::Told::{AnyJson, File, Html, Json};
-use super::description::{Description, Parameter, Shape};
+use super::description::{Description, Link, Parameter, Shape};
 use crate::admin::list::{PAGE_WORK_DEFAULT, PAGE_WORK_MAX};
 use crate::admin::processes::{PAGE_INSTANCES_DEFAULT, STANDINGS};
 use crate::admin::schedules::PAGE_SCHEDULES_DEFAULT;
@@ -76,6 +76,13 @@ const LAST_EVENT_ID: Parameter = Parameter::header(
     Shape::Text,
     "Of a live feed: the id of the last event that was taken. The feed goes on behind it.",
 );
+/// Where a client goes on from the answer to a command.
+const OF_DECISION: &[Link] = &[
+    Link::new(200, "findCommand", "path.id", "$response.body#/command_id"),
+    Link::new(200, "readStream", "path.stream", "$response.body#/streams/0/stream"),
+    Link::new(202, "findCommand", "path.id", "$response.body#/command_id"),
+    Link::new(202, "cancelCommand", "path.id", "$response.body#/command_id"),
+];
 /// What a live feed is asked for and answered as.
 const FEED: &str = "text/event-stream";
 const STREAM: Parameter = Parameter::path("stream", Shape::Of("Stream"), "Such as `account-42`.");
@@ -100,11 +107,13 @@ pub(crate) const COMMAND: Description = Description::new("command", Commands, ""
         TRACESTATE,
     ])
     .answers(&[(200, Json("Executed")), (202, Json("Command"))])
+    .leads_to(OF_DECISION)
     .problems(&[404, 408, 409, 413, 415]);
 
 pub(crate) const OPERATION: Description = Description::new("operation", Operations, "")
     .takes(&[DUE_AT, IDEMPOTENCY_KEY, PREFER, CORRELATION_ID, TRACEPARENT, TRACESTATE])
     .answers(&[(200, Json("Executed")), (202, Json("Command"))])
+    .leads_to(OF_DECISION)
     .problems(&[404, 408, 409, 413, 415]);
 
 pub(crate) const COMMAND_STATUS: Description =
@@ -129,7 +138,8 @@ pub(crate) const LIST_COMMANDS: Description = Description::new(
         "Commands in the page.",
     ),
 ])
-.answers(&[(200, Json("Commands"))]);
+.answers(&[(200, Json("Commands"))])
+.leads_to(&[Link::new(200, "findCommand", "path.id", "$response.body#/commands/0/command_id")]);
 
 pub(crate) const CANCEL: Description =
     Description::new("cancelCommand", Commands, "Cancels a stored command that has not ended")
@@ -152,7 +162,8 @@ pub(crate) const LIST_STREAMS: Description =
                 "Streams in the page.",
             ),
         ])
-        .answers(&[(200, Json("Streams"))]);
+        .answers(&[(200, Json("Streams"))])
+        .leads_to(&[Link::new(200, "readStream", "path.stream", "$response.body#/streams/0/stream")]);
 
 pub(crate) const READ_STREAM: Description = Description::new("readStream", Log, "A page of a stream")
     .takes(&[
@@ -161,6 +172,7 @@ pub(crate) const READ_STREAM: Description = Description::new("readStream", Log, 
         LIMIT_EVENTS,
     ])
     .answers(&[(200, Json("StreamPage"))])
+    .leads_to(&[Link::new(200, "readState", "path.stream", "$request.path.stream")])
     .problems(&[404]);
 
 pub(crate) const READ_STATE: Description = Description::new(
@@ -208,6 +220,7 @@ pub(crate) const READ_EVENTS: Description =
             LAST_EVENT_ID,
         ])
         .answers(&[(200, Json("EventsPage"))])
+        .leads_to(&[Link::new(200, "readStream", "path.stream", "$response.body#/events/0/stream")])
         .also_as(&["application/cloudevents-batch+json", FEED])
         .problems(&[409]);
 
@@ -265,7 +278,8 @@ pub(crate) const OUTBOX: Description =
 pub(crate) const LIST_LETTERS: Description =
     Description::new("listDeadLetters", Work, "A page of the work that was given up, the oldest first")
         .takes(WORK_PAGE)
-        .answers(&[(200, Json("DeadLetters"))]);
+        .answers(&[(200, Json("DeadLetters"))])
+        .leads_to(&[Link::new(200, "findDeadLetter", "path.id", "$response.body#/dead_letters/0/work_id")]);
 
 pub(crate) const REPLAY_LETTERS: Description =
     Description::new("replayDeadLetters", Work, "Tries several dead letters again, at once")
@@ -384,6 +398,10 @@ pub(crate) const PUT_SCHEDULE: Description =
         .takes(&[SCHEDULE])
         .with_body("ScheduleDefinition")
         .answers(&[(200, Json("Schedule"))])
+        .leads_to(&[
+            Link::new(200, "findSchedule", "path.name", "$request.path.name"),
+            Link::new(200, "removeSchedule", "path.name", "$request.path.name"),
+        ])
         .problems(&[404, 408, 409, 413, 415]);
 
 pub(crate) const REMOVE_SCHEDULE: Description =
