@@ -138,8 +138,7 @@ pub(crate) const LIST_COMMANDS: Description = Description::new(
         "Commands in the page.",
     ),
 ])
-.answers(&[(200, Json("Commands"))])
-.leads_to(&[Link::new(200, "findCommand", "path.id", "$response.body#/commands/0/command_id")]);
+.answers(&[(200, Json("Commands"))]);
 
 pub(crate) const CANCEL: Description =
     Description::new("cancelCommand", Commands, "Cancels a stored command that has not ended")
@@ -162,8 +161,7 @@ pub(crate) const LIST_STREAMS: Description =
                 "Streams in the page.",
             ),
         ])
-        .answers(&[(200, Json("Streams"))])
-        .leads_to(&[Link::new(200, "readStream", "path.stream", "$response.body#/streams/0/stream")]);
+        .answers(&[(200, Json("Streams"))]);
 
 pub(crate) const READ_STREAM: Description = Description::new("readStream", Log, "A page of a stream")
     .takes(&[
@@ -220,7 +218,6 @@ pub(crate) const READ_EVENTS: Description =
             LAST_EVENT_ID,
         ])
         .answers(&[(200, Json("EventsPage"))])
-        .leads_to(&[Link::new(200, "readStream", "path.stream", "$response.body#/events/0/stream")])
         .also_as(&["application/cloudevents-batch+json", FEED])
         .problems(&[409]);
 
@@ -278,8 +275,7 @@ pub(crate) const OUTBOX: Description =
 pub(crate) const LIST_LETTERS: Description =
     Description::new("listDeadLetters", Work, "A page of the work that was given up, the oldest first")
         .takes(WORK_PAGE)
-        .answers(&[(200, Json("DeadLetters"))])
-        .leads_to(&[Link::new(200, "findDeadLetter", "path.id", "$response.body#/dead_letters/0/work_id")]);
+        .answers(&[(200, Json("DeadLetters"))]);
 
 pub(crate) const REPLAY_LETTERS: Description =
     Description::new("replayDeadLetters", Work, "Tries several dead letters again, at once")
