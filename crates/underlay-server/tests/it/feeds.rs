@@ -443,8 +443,8 @@ async fn a_feed_is_a_span_below_its_request_that_ends_with_it_and_says_why() {
     drop((gone, rows));
     let recorded = spans.recorded();
     let of = |name: &str| {
-        let named = recorded.iter().filter(|span| span.name == name);
-        named.last().unwrap_or_else(|| panic!("{name}: {recorded:#?}"))
+        let named = recorded.iter().rfind(|span| span.name == name);
+        named.unwrap_or_else(|| panic!("{name}: {recorded:#?}"))
     };
     let (request, feed) = (of("GET /v1/events"), of("feed events"));
     assert_eq!((feed.kind, feed.parent), (SpanKind::Internal, Some(request.context.span_id)));
