@@ -1,8 +1,8 @@
 //! `cargo xtask contract`: schemathesis tries the API of the release ledger as `/openapi.json` describes it.
 //!
-//! It sends what fits the description and what does not, to a ledger that lets everybody in and to one with tokens. No
-//! answer is a failure of the service, every answer is described, and nothing is done that was asked for in another way
-//! than is described. It runs with fixed choices, so a run that failed fails again.
+//! It sends what fits the description and what does not, each by itself and then along the links from one answer to the
+//! next request, to a ledger that lets everybody in and to one with tokens. No answer is a failure of the service, every
+//! answer is described, and nothing is done that was asked for in another way than is described. It runs with fixed choices, so a run that failed fails again.
 //!
 //! The ledger is the one that `UNDERLAY_TEST_LEDGER` names, as for its tests; where it names none, it is built.
 //!
@@ -34,7 +34,10 @@ max-examples = 20
 deterministic = true
 
 [phases.stateful]
-enabled = false
+max-steps = 6
+
+[phases.stateful.generation]
+max-examples = 30
 
 [checks.not_a_server_error]
 expected-statuses = ["2xx", "3xx", "4xx", "503"]

@@ -185,6 +185,9 @@ async fn post(
         .header("idempotency-key", &asking.key);
     if let Some(traceparent) = asking.traceparent {
         request = request.header("traceparent", traceparent);
+        if let Some(tracestate) = asking.tracestate {
+            request = request.header("tracestate", tracestate);
+        }
     }
     let request = request
         .body(Full::new(Bytes::from(body.to_string())))
@@ -260,12 +263,15 @@ struct Asking<'a> {
     key: String,
     /// Where the request stands in its trace.
     traceparent: Option<&'a str>,
+    /// What belongs to that.
+    tracestate: Option<&'a str>,
 }
 
 impl<'a> Asking<'a> {
     fn of(payment: &PaymentId, delivery: &'a Delivery) -> Self {
         let key = format!("{}/{payment}", delivery.tenant);
-        Self { key, traceparent: delivery.metadata.traceparent.as_deref() }
+        let metadata = &delivery.metadata;
+        Self { key, traceparent: metadata.traceparent.as_deref(), tracestate: metadata.tracestate.as_deref() }
     }
 }
 

@@ -190,17 +190,18 @@ impl CliCommand for Import {
         true
     }
 
+    fn check(&self, matches: &ArgMatches) -> Result<(), ExitError> {
+        let (path, file) = open(matches)?;
+        let begun = Journal::new(file).map(drop);
+        begun.map_err(|error| in_file(&path, ImportError::from(error)))
+    }
+
     async fn run(&self, app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
-        let path = matches.get_one::<String>("file").cloned().unwrap_or_default();
-        let unreadable = |error: std::io::Error| ExitError::invalid(format!("{path}: {error}"));
-        let file = File::open(&path).map_err(unreadable)?;
+        let (path, file) = open(matches)?;
         let progress = if app.json { ProgressBar::hidden() } else { progress_bar() };
         let imported = import(&app.engine, &app.tenant, file, &progress).await;
         progress.finish_and_clear();
-        let imported = imported.map_err(|error| {
-            let ExitError { exit, message } = error.into();
-            ExitError { exit, message: format!("{path}: {message}") }
-        })?;
+        let imported = imported.map_err(|error| in_file(&path, error))?;
         let mut out = std::io::stdout().lock();
         if app.json {
             serde_json::to_writer(&mut out, &imported)?;
@@ -209,6 +210,20 @@ impl CliCommand for Import {
             Ok(writeln!(out, "{imported}")?)
         }
     }
+}
+
+/// The journal that is named.
+fn open(matches: &ArgMatches) -> Result<(String, File), ExitError> {
+    let path = matches.get_one::<String>("file").cloned().unwrap_or_default();
+    match File::open(&path) {
+        Ok(file) => Ok((path, file)),
+        Err(error) => Err(ExitError::invalid(format!("{path}: {error}"))),
+    }
+}
+
+fn in_file(path: &str, error: ImportError) -> ExitError {
+    let ExitError { exit, message } = error.into();
+    ExitError { exit, message: format!("{path}: {message}") }
 }
 
 /// Shown on standard error, and only where a person looks at it.

@@ -3,6 +3,9 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use crate::place::Place;
 
+/// A new package has nothing that clippy would change, in its tests neither.
+const CLIPPY: &[&str] = &["clippy", "--all-targets", "--", "-D", "warnings"];
+
 /// A program that serves. It ends with the test, where it did not end before.
 struct Serving {
     process: Child,
@@ -55,6 +58,7 @@ fn a_new_service_passes_its_tests_and_serves() {
     let told = place.made("order-desk", &[]);
     assert!(told.contains("cargo run") && told.contains("remove [workspace]"), "{told}");
     place.run("order-desk", &["fmt", "--check"]);
+    place.run("order-desk", CLIPPY);
     let tested = place.run("order-desk", &["test"]);
     for test in ["events_are_as_they_were_released", "a_task_is_done_once", "a_task_is_added_listed_and_done"]
     {
@@ -80,6 +84,7 @@ fn a_program_with_a_store_passes_its_tests() {
     let told = place.made("notes", &["--store-only"]);
     assert!(told.contains("cargo add") && told.contains("// underlay"), "{told}");
     place.run("notes", &["fmt", "--check"]);
+    place.run("notes", CLIPPY);
     let tested = place.run("notes", &["test"]);
     assert!(tested.contains("what_is_noted_is_read_in_order ... ok"), "{tested}");
     let main = std::fs::read_to_string(place.path("notes/src/main.rs")).unwrap();

@@ -418,7 +418,11 @@ pub(crate) fn rest_bytes(outcome: &Outcome, metadata: &Metadata) -> usize {
 }
 
 fn metadata_bytes(metadata: &Metadata) -> usize {
-    [&metadata.actor, &metadata.traceparent].into_iter().flatten().map(String::len).sum()
+    [&metadata.actor, &metadata.traceparent, &metadata.tracestate]
+        .into_iter()
+        .flatten()
+        .map(String::len)
+        .sum()
 }
 
 fn outcome_bytes(outcome: &Outcome) -> usize {

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::words::limits::EVENT_TYPE_BYTES_MAX;
-use crate::words::{CommitId, Error, Json, Payload, Position, StreamName, TenantId, Timestamp, Version};
+use crate::words::{
+    CommitId, Error, Json, Payload, Position, StreamName, TenantId, Timestamp, TraceContext, Version,
+};
 
 /// The identity of an event, unique within its tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -112,6 +114,19 @@ pub struct Metadata {
     /// The W3C trace context of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+    /// What the systems of that trace tell each other beside it, which is passed on as it came: the W3C `tracestate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracestate: Option<String>,
+}
+
+impl Metadata {
+    /// What belongs to a `traceparent`, where that is of the same trace as the one here.
+    #[must_use]
+    pub fn tracestate_of(&self, traceparent: &str) -> Option<&str> {
+        let trace_id = |text: &str| TraceContext::parse(text).map(|context| context.trace_id);
+        let here = self.traceparent.as_deref().and_then(trace_id)?;
+        self.tracestate.as_deref().filter(|_| trace_id(traceparent) == Some(here))
+    }
 }
 
 /// An event on its way into the log.

@@ -7,6 +7,8 @@
 )]
 
 mod arrived;
+#[cfg(any(feature = "otlp", feature = "smtp"))]
+mod certificates;
 mod folder;
 #[cfg(feature = "otlp")]
 mod otlp;

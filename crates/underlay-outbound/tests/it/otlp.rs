@@ -1,7 +1,9 @@
 //! Spans on their way to a collector: a real one, and whoever answers in the place of one.
 
+mod tls;
+
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -41,8 +43,8 @@ impl Scripted {
             let mut last = "";
             for mut socket in listener.incoming().flatten() {
                 last = answers.next().unwrap_or(last);
-                let Some(request) = read(&socket) else { continue };
-                if told.send(request).is_err() {
+                let Some((head, body)) = read(&mut socket) else { continue };
+                if told.send((head.to_lowercase(), body)).is_err() {
                     return;
                 }
                 socket.write_all(last.as_bytes()).ok();
@@ -56,7 +58,7 @@ impl Scripted {
     }
 }
 
-fn read(socket: &TcpStream) -> Option<(String, Vec<u8>)> {
+fn read(socket: &mut impl Read) -> Option<(String, Vec<u8>)> {
     let mut reader = BufReader::new(socket);
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
@@ -64,8 +66,8 @@ fn read(socket: &TcpStream) -> Option<(String, Vec<u8>)> {
             return None;
         }
     }
-    let head = head.to_lowercase();
-    let length = head.split("content-length: ").nth(1)?.split("\r\n").next()?.parse().ok()?;
+    let length = head.to_lowercase();
+    let length = length.split("content-length: ").nth(1)?.split("\r\n").next()?.parse().ok()?;
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
     Some((head, body))

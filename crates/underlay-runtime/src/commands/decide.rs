@@ -452,6 +452,7 @@ pub(super) fn metadata(request: &Request, id: CommitId) -> Metadata {
         command_id: Some(id),
         actor: request.actor.name.clone(),
         traceparent: request.traceparent.clone(),
+        tracestate: request.tracestate.clone(),
     }
 }
 

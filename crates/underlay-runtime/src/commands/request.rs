@@ -25,6 +25,8 @@ pub struct Request {
     pub causation_id: Option<Uuid>,
     /// The W3C trace context.
     pub traceparent: Option<String>,
+    /// What belongs to that context: the W3C `tracestate`.
+    pub tracestate: Option<String>,
 }
 
 impl Request {
@@ -39,6 +41,7 @@ impl Request {
             correlation_id: None,
             causation_id: None,
             traceparent: None,
+            tracestate: None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use underlay_core::{Refusal, SpanKind, StreamName};
+use underlay_core::{Refusal, SpanKind, StreamName, TraceContext};
 
 use super::Commands;
 use crate::registry::NotExecuted;
@@ -13,7 +13,14 @@ impl Request {
     /// The request below a span: what is stored of it has the context of that.
     pub(crate) fn below(&self, span: &OpenSpan) -> Cow<'_, Self> {
         match span.traceparent() {
-            Some(traceparent) => Cow::Owned(Self { traceparent: Some(traceparent), ..self.clone() }),
+            Some(traceparent) => {
+                let mut below = self.clone();
+                // Of a trace that begins with the span nobody has said anything yet.
+                below.tracestate =
+                    self.traceparent.as_deref().and_then(TraceContext::parse).and(below.tracestate);
+                below.traceparent = Some(traceparent);
+                Cow::Owned(below)
+            }
             None => Cow::Borrowed(self),
         }
     }

@@ -22,6 +22,8 @@ use crate::views::LONG;
 
 /// What a caller sends who records its own part of the trace.
 const CAME: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+/// What the systems of that trace tell each other.
+const STATE: &str = "rojo=00f067aa0ba902b7,t@congo=1";
 
 /// Gives a bonus for a deposit, and has a slip printed.
 struct Bonus;
@@ -59,14 +61,14 @@ enum Slip {
 
 /// Notes what the printer would pass on to a service it calls.
 #[derive(Clone, Default)]
-struct Printer(Arc<Mutex<Vec<Option<String>>>>);
+struct Printer(Arc<Mutex<Vec<Metadata>>>);
 
 impl Handler for Printer {
     const NAME: &'static str = "printer";
     type Message = Slip;
 
     async fn handle(&self, _: Slip, delivery: &Delivery) -> Result<Handled, HandlerError> {
-        self.0.lock().unwrap().push(delivery.metadata.traceparent.clone());
+        self.0.lock().unwrap().push(delivery.metadata.clone());
         Ok(Handled::done())
     }
 }
@@ -152,7 +154,7 @@ impl Branch {
 }
 
 fn traced(traceparent: &str) -> Request {
-    Request { traceparent: Some(traceparent.to_owned()), ..request() }
+    Request { traceparent: Some(traceparent.to_owned()), tracestate: Some(STATE.to_owned()), ..request() }
 }
 
 fn context(text: &Option<String>) -> TraceContext {
@@ -217,12 +219,20 @@ async fn one_trace_leads_from_a_request_to_all_that_follows_also_across_a_restar
     expected.sort();
     assert_eq!(ways, expected);
 
-    // What is stored is the context of whoever stored it.
+    // What is stored is the context of whoever stored it, and what came beside it goes on as it came.
     let stored = branch.metadata("a").await;
+    let printed = branch.printer.0.lock().unwrap().clone();
+    for metadata in stored.iter().chain(&branch.metadata("bonus-a").await).chain(&printed) {
+        assert_eq!(metadata.tracestate.as_deref(), Some(STATE), "{metadata:?}");
+    }
     assert_eq!(context(&stored[0].traceparent), command.context);
     let message = branch.span("message printer slip");
     assert_eq!(message.kind, SpanKind::Consumer);
-    assert_eq!(context(&branch.printer.0.lock().unwrap()[0]), message.context, "a handler passes its own on");
+    assert_eq!(
+        context(&branch.printer.0.lock().unwrap()[0].traceparent),
+        message.context,
+        "a handler passes its own on"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -233,9 +243,14 @@ async fn where_nobody_records_a_context_goes_on_as_it_came() {
     engine.execute::<Account>(&traced(CAME), &account, deposit(5)).await.unwrap();
     branch.work_off(&engine).await;
     for account in ["a", "bonus-a"] {
-        assert_eq!(branch.metadata(account).await[0].traceparent.as_deref(), Some(CAME), "{account}");
+        let metadata = branch.metadata(account).await.remove(0);
+        let came = (metadata.traceparent.as_deref(), metadata.tracestate.as_deref());
+        assert_eq!(came, (Some(CAME), Some(STATE)), "{account}");
     }
-    assert_eq!(*branch.printer.0.lock().unwrap(), [Some(CAME.to_owned())]);
+    let printed = branch.printer.0.lock().unwrap().clone();
+    assert_eq!(printed.len(), 1);
+    assert_eq!(printed[0].traceparent.as_deref(), Some(CAME));
+    assert_eq!(printed[0].tracestate.as_deref(), Some(STATE));
     // Where none came, none is drawn.
     engine.execute::<Account>(&request(), &"b".to_owned(), deposit(1)).await.unwrap();
     assert_eq!(branch.metadata("b").await[0].traceparent, None);

@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use tracing::Span;
 use tracing::field::Empty;
-use underlay_core::{TenantId, TraceContext};
+use underlay_core::{TenantId, TraceContext, TraceState};
 use underlay_runtime::OpenSpan;
 
 use super::trace_context;
@@ -32,6 +32,7 @@ pub(crate) struct Asked {
     pub(crate) id: RequestId,
     /// Where it stands in its trace: what follows from it is below that.
     trace: Option<TraceContext>,
+    trace_state: Option<TraceState>,
     caller: OnceLock<(TenantId, Option<String>)>,
 }
 
@@ -99,7 +100,8 @@ impl Asked {
     /// Reads a request. Where it has a span, that stands in the place of the context that came.
     pub(crate) fn read(ids: &RequestIds, headers: &HeaderMap, span: &OpenSpan) -> Arc<Self> {
         let trace = span.context().or_else(|| trace_context::read(headers));
-        Arc::new(Self { id: ids.read(headers), trace, caller: OnceLock::new() })
+        let trace_state = trace_context::read_state(headers);
+        Arc::new(Self { id: ids.read(headers), trace, trace_state, caller: OnceLock::new() })
     }
 
     /// The trace it is part of.
@@ -135,6 +137,11 @@ pub(crate) fn note_caller(principal: &Principal) {
 /// Where what is asked just now stands in its trace, as it is stored and passed on.
 pub(crate) fn traceparent() -> Option<String> {
     ASKED.try_with(|asked| asked.trace.map(|context| context.to_string())).ok().flatten()
+}
+
+/// What belongs to that, as it is stored and passed on.
+pub(crate) fn tracestate() -> Option<String> {
+    ASKED.try_with(|asked| asked.trace_state.as_ref().map(TraceState::to_string)).ok().flatten()
 }
 
 /// The instance of a problem that answers what is asked just now.

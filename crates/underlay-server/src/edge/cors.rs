@@ -18,7 +18,7 @@ use crate::ServerConfig;
 const METHODS: &str = "GET, HEAD, POST, PUT, DELETE";
 /// The headers of a request that the API knows.
 const HEADERS: &str = "accept, authorization, content-type, idempotency-key, if-match, last-event-id, prefer, \
-                       traceparent, x-correlation-id, x-request-id";
+                       traceparent, tracestate, x-correlation-id, x-request-id";
 /// The headers of an answer that a page may read beside those every page may.
 const EXPOSED: &str = "etag, idempotent-replayed, location, preference-applied, retry-after, www-authenticate, \
                        x-request-id";

@@ -9,6 +9,8 @@ use axum::response::{IntoResponse, Response};
 use hyper::body::Frame;
 
 use super::EVENT_STREAM;
+use super::end::End;
+use super::following::Following;
 use crate::edge::budget::Place;
 
 /// Proxies pass a feed on as it comes.
@@ -19,14 +21,34 @@ const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering")
 pub(crate) struct Lasting;
 
 /// Where a feed puts what it says, one frame after the other.
-pub(super) struct Outlet(Arc<Mutex<Option<Bytes>>>);
+pub(super) struct Outlet {
+    frame: Arc<Mutex<Option<Bytes>>>,
+    following: Following,
+}
 
 impl Outlet {
     /// Says something, and waits until it was taken.
     pub(super) async fn send(&self, frame: Bytes) {
-        *lock(&self.0) = Some(frame);
+        *lock(&self.frame) = Some(frame);
+        let is_taken = |_: &mut Context<'_>| match *lock(&self.frame) {
+            None => Poll::Ready(()),
+            Some(_) => Poll::Pending,
+        };
         // Whoever takes it polls the feed again: nobody has to be woken.
-        std::future::poll_fn(|_| if lock(&self.0).is_none() { Poll::Ready(()) } else { Poll::Pending }).await;
+        std::future::poll_fn(is_taken).await;
+    }
+
+    /// Says what the feed is there for: an event or a row.
+    pub(super) async fn give(&self, frame: Bytes) {
+        // The poll in which it is said takes it too.
+        self.following.gives();
+        self.send(frame).await;
+    }
+
+    /// Says why the feed ends.
+    pub(super) async fn end(mut self, end: End) {
+        self.following.ends(end);
+        self.send(end.frame()).await;
     }
 }
 
@@ -70,10 +92,11 @@ impl HttpBody for FeedBody {
 /// The answer that a feed is, in a place of its own.
 pub(super) fn answer<F: Future<Output = ()> + Send + 'static>(
     place: Arc<Place>,
+    following: Following,
     feed: impl FnOnce(Outlet) -> F,
 ) -> Response {
     let outlet = Arc::new(Mutex::new(None));
-    let feed = feed(Outlet(outlet.clone()));
+    let feed = feed(Outlet { frame: outlet.clone(), following });
     let body = Body::new(FeedBody { feed: Some(Box::pin(feed)), outlet, _place: place });
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM)),

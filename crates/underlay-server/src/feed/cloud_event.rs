@@ -52,6 +52,8 @@ pub(crate) struct CloudEvent<'a> {
     actor: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     traceparent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tracestate: Option<String>,
     /// The encoding of a payload that is not plain.
     #[serde(skip_serializing_if = "Option::is_none")]
     payloadencoding: Option<&'a str>,
@@ -85,6 +87,7 @@ impl<'a> CloudEvent<'a> {
             commandid: metadata.command_id,
             actor: text(metadata.actor),
             traceparent: text(metadata.traceparent),
+            tracestate: text(metadata.tracestate),
             payloadencoding: (!payload.is_plain()).then(|| payload.encoding()),
             payloadkeyid: payload.key_id(),
             data: payload.text(),

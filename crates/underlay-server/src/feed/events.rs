@@ -9,6 +9,7 @@ use underlay_runtime::{EventFilter, Kept, TailPage, TailReader};
 
 use super::body::{Outlet, answer};
 use super::end::End;
+use super::following::Following;
 use super::guard::{Given, Guard};
 use super::id::Begin;
 use super::{FEED_HEARTBEAT, FEED_LOOK_INTERVAL, FEED_PAUSE, FEED_RETRY, Form, Shown, frame, id};
@@ -17,7 +18,6 @@ use crate::app::App;
 use crate::edge::budget::Place;
 use crate::edge::stopping::Stopping;
 use crate::events::{FILTERS, take_filter};
-use crate::metrics::FeedKind;
 use crate::parameters::Parameters;
 use crate::problem::Problem;
 
@@ -58,12 +58,11 @@ pub(crate) async fn follow(
         form,
         said_at: app.engine().clock().now(),
     };
-    let mut followed = app.metrics().feeds.begun(FeedKind::Events);
-    Ok(answer(place, move |outlet| async move {
+    let following = Following::begin(&app, &principal.tenant, &Given::Log);
+    Ok(answer(place, following, move |outlet| async move {
         outlet.send(opening).await;
         let end = feed.run(&outlet).await;
-        followed.ends(end.word());
-        outlet.send(end.frame()).await;
+        outlet.end(end).await;
     }))
 }
 
@@ -137,7 +136,7 @@ impl EventFeed {
             let now = self.clock.now();
             self.guard.check(now).await?;
             let Some(frame) = event.frame(self.form, self.store) else { return Err(End::Failed) };
-            outlet.send(frame).await;
+            outlet.give(frame).await;
             self.said_at = now;
         }
         if !page.is_shared {

@@ -25,6 +25,7 @@ mod body;
 mod cloud_event;
 mod end;
 mod events;
+mod following;
 mod frame;
 mod guard;
 mod id;

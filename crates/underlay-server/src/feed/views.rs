@@ -31,6 +31,7 @@ use underlay_runtime::{Engine, Kept, RowsAt, TailPage, TailReader, ViewAnswer};
 
 use super::body::{Outlet, answer};
 use super::end::End;
+use super::following::Following;
 use super::guard::{Given, Guard};
 use super::id::{self, Begin};
 use super::rows::{Missed, Rows};
@@ -39,7 +40,6 @@ use crate::Principal;
 use crate::app::App;
 use crate::edge::budget::Place;
 use crate::edge::stopping::Stopping;
-use crate::metrics::FeedKind;
 use crate::parameters::Parameters;
 use crate::problem::Problem;
 use crate::view_query::ViewQuery;
@@ -89,11 +89,12 @@ pub(crate) async fn follow(
     };
     let filter = engine.view_filter(&view)?;
     let begins_at = begin.map_or(probe.page.position, |begun| begun.position);
-    let mut followed = app.metrics().feeds.begun(FeedKind::Rows);
+    let given = Given::View(view.clone());
+    let following = Following::begin(&app, &principal.tenant, &given);
     let feed = ViewFeed {
         reader: app.tail().follow(&principal.tenant, filter, begins_at),
         rows: app.followed_rows().of(&engine, &view, &principal.tenant),
-        guard: Guard::new(app.clone(), headers, &principal, Given::View(view.clone())),
+        guard: Guard::new(app.clone(), headers, &principal, given),
         clock: engine.clock().clone(),
         app,
         principal,
@@ -111,15 +112,14 @@ pub(crate) async fn follow(
         (None, Some(_)) => First::Reset,
         (None, None) => First::Rows,
     };
-    Ok(answer(place, move |outlet| async move {
+    Ok(answer(place, following, move |outlet| async move {
         let opening = match first {
             First::Changes => frame::retry(FEED_RETRY),
             First::Rows | First::Reset => frame::opening(&unfinished, FEED_RETRY),
         };
         outlet.send(opening).await;
         let end = feed.run(first, &outlet).await;
-        followed.ends(end.word());
-        outlet.send(end.frame()).await;
+        outlet.end(end).await;
     }))
 }
 
@@ -409,7 +409,7 @@ impl ViewFeed {
     async fn say(&mut self, outlet: &Outlet, frame: Bytes) -> Result<(), Left> {
         let now = self.clock.now();
         self.guard.check(now).await?;
-        outlet.send(frame).await;
+        outlet.give(frame).await;
         self.said_at = now;
         Ok(())
     }

@@ -17,7 +17,9 @@ static ENDED: Family = Family::new(
 );
 
 /// Why feeds end. The last is for clients that went away.
-const REASONS: [&str; 6] = ["slow", "stopping", "credentials", "reset", "failed", "gone"];
+const REASONS: [&str; 6] = ["slow", "stopping", "credentials", "reset", "failed", GONE];
+/// The reason where the client went away.
+pub(crate) const GONE: &str = "gone";
 
 /// What a feed gives.
 #[derive(Clone, Copy, Debug)]

@@ -24,7 +24,7 @@ mod tenants;
 use underlay_core::Error;
 
 pub(crate) use connections::Connections;
-pub(crate) use feeds::{FeedKind, Feeds};
+pub(crate) use feeds::{FeedKind, Feeds, Followed, GONE};
 pub(crate) use paces::{Arrival, Follows, Pace, Paces};
 pub(crate) use requests::Requests;
 pub(crate) use scrape::{MEDIA_TYPE, PATH, show};

@@ -129,17 +129,25 @@ async fn what_leads_to_a_command_is_stored_with_its_events() {
     let place = Place::new();
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let correlation = "0192f0c1-2345-7abc-8def-0123456789ab";
-    let headers = [("traceparent", trace), ("x-correlation-id", correlation)];
+    let state = [("tracestate", "rojo=1 2"), ("tracestate", "t@congo=3")];
+    let headers = [&[("traceparent", trace), ("x-correlation-id", correlation)], &state[..]].concat();
     let answer = place.send(post_with(DEPOSIT, TEN, &headers)).await.ok();
     let stored = place.get("/v1/streams/account-cash").await.ok();
     let metadata = &stored["events"][0]["metadata"];
     assert_eq!(metadata["traceparent"], trace);
+    assert_eq!(metadata["tracestate"], "rojo=1 2,t@congo=3");
     assert_eq!(metadata["correlation_id"], correlation);
     assert_eq!(metadata["command_id"], answer["command_id"]);
 
     place.send(post_with(DEPOSIT, TEN, &[("traceparent", "noise")])).await.ok();
     let stored = place.get("/v1/streams/account-cash?after=1").await.ok();
     assert_eq!(stored["events"][0]["metadata"]["traceparent"], Value::Null, "noise is left out");
+    place.send(post_with(DEPOSIT, TEN, &[("traceparent", trace), ("tracestate", "Noise")])).await.ok();
+    place.send(post_with(DEPOSIT, TEN, &state[..1])).await.ok();
+    let stored = place.get("/v1/streams/account-cash?after=2").await.ok();
+    let [unread, alone] = [0, 1].map(|at| &stored["events"][at]["metadata"]);
+    assert_eq!((&unread["traceparent"], &unread["tracestate"]), (&json!(trace), &Value::Null));
+    assert_eq!(alone["tracestate"], Value::Null, "it says nothing without its context");
     place.send(post_with(DEPOSIT, TEN, &[("x-correlation-id", "17")])).await.invalid();
 }
 

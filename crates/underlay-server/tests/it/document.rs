@@ -96,6 +96,35 @@ async fn every_reference_leads_somewhere() {
 }
 
 #[tokio::test]
+async fn every_link_leads_to_an_address_that_takes_what_it_gives() {
+    let document = Place::new().get("/openapi.json").await.ok();
+    let operations = operations(&document);
+    let mut seen = BTreeSet::new();
+    for (method, path, told) in &operations {
+        for response in told["responses"].as_object().unwrap().values() {
+            for link in response["links"].as_object().into_iter().flat_map(|links| links.values()) {
+                let found = operations.iter().find(|(.., other)| other["operationId"] == link["operationId"]);
+                let (.., other) = found.unwrap_or_else(|| panic!("{method} {path}: {link}"));
+                for name in link["parameters"].as_object().unwrap().keys() {
+                    let takes = |parameter: &Value| {
+                        let [place, own] = ["in", "name"].map(|part| parameter[part].as_str().unwrap());
+                        *name == format!("{place}.{own}")
+                    };
+                    assert!(
+                        other["parameters"].as_array().unwrap().iter().any(takes),
+                        "{method} {path}: {link}"
+                    );
+                }
+                seen.insert(link["operationId"].as_str().unwrap());
+            }
+        }
+    }
+    for to in ["findCommand", "cancelCommand", "readStream", "readState", "removeSchedule"] {
+        assert!(seen.contains(to), "{to}: {seen:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_declared_is_described_by_its_schemas() {
     let document = Place::new().get("/openapi.json").await.ok();
     let schemas = &document["components"]["schemas"];

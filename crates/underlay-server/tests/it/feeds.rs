@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Response};
 use serde_json::{Value, json};
-use underlay_core::Timestamp;
+use underlay_core::memory::MemorySpans;
+use underlay_core::{SpanKind, SpanValue, Timestamp, TraceContext};
 use underlay_server::{Credentials, Denied, LogReaders, Principal, ServeLimits, bearer};
 
 use crate::listener::{Listener, SocketListener};
@@ -393,7 +394,10 @@ async fn a_store_that_is_away_for_a_while_ends_nothing() {
 async fn cloud_events_come_in_pages_and_in_feeds() {
     let place = Place::new();
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    place.send(post_with("/v1/account/cash/deposit", ONE, &[("traceparent", trace)])).await.ok();
+    place
+        .send(post_with("/v1/account/cash/deposit", ONE, &[("traceparent", trace), ("tracestate", "a=1")]))
+        .await
+        .ok();
     place.deposit("cash", "2").await;
     let plain = place.get(EVENTS).await.ok();
     let batch = [("accept", "application/cloudevents-batch+json")];
@@ -419,10 +423,47 @@ async fn cloud_events_come_in_pages_and_in_feeds() {
         assert_eq!(event["dataschema"], "urn:underlay:event:deposited:1");
         assert_eq!(event["streamversion"], plain["version"].to_string());
     }
-    assert_eq!(first["traceparent"], trace);
+    assert_eq!((&first["traceparent"], &first["tracestate"]), (&json!(trace), &json!("a=1")));
     assert!(data[1].get("traceparent").is_none());
     assert!(data[0]["sequence"].as_str() < data[1]["sequence"].as_str());
     assert_eq!(data[0]["source"], data[1]["source"]);
+}
+
+#[tokio::test]
+async fn a_feed_is_a_span_below_its_request_that_ends_with_it_and_says_why() {
+    let spans = MemorySpans::new(100);
+    let place = Place::recording(&spans);
+    let came = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let mut gone = Listener::follow(&place, "/v1/events?after=0", &[("traceparent", came)]).await;
+    let rows = Listener::follow(&place, "/v1/views/balances", &[]).await;
+    assert!(spans.recorded().iter().all(|span| !span.name.starts_with("feed")), "they go on");
+    place.deposit("cash", "1").await;
+    place.deposit("cash", "2").await;
+    gone.data(2).await;
+    drop((gone, rows));
+    let recorded = spans.recorded();
+    let of = |name: &str| {
+        let named = recorded.iter().rfind(|span| span.name == name);
+        named.unwrap_or_else(|| panic!("{name}: {recorded:#?}"))
+    };
+    let (request, feed) = (of("GET /v1/events"), of("feed events"));
+    assert_eq!((feed.kind, feed.parent), (SpanKind::Internal, Some(request.context.span_id)));
+    assert_eq!(feed.context.trace_id, TraceContext::parse(came).unwrap().trace_id);
+    assert_eq!(feed.attribute("underlay.feed.end"), Some(&SpanValue::from("gone")));
+    assert_eq!(feed.attribute("underlay.feed.given"), Some(&SpanValue::Number(2)));
+    assert_eq!(feed.failure, None, "a client may go");
+    let feed = of("feed balances");
+    assert_eq!(feed.attribute("underlay.tenant"), Some(&SpanValue::from("acme")));
+    assert_eq!(feed.attribute("underlay.feed.given"), Some(&SpanValue::Number(0)));
+
+    let server = Server::start(ServeLimits::default(), place.router.clone()).await;
+    let mut client = SocketListener::follow(server.address, EVENTS, None).await;
+    server.stop.send(()).unwrap();
+    while client.event().await.is_some() {}
+    server.task.await.unwrap().unwrap();
+    let recorded = spans.recorded();
+    let last = recorded.iter().rfind(|span| span.name == "feed events").unwrap();
+    assert_eq!(last.attribute("underlay.feed.end"), Some(&SpanValue::from("stopping")));
 }
 
 /// What CloudEvents 1.0 and its JSON format ask of every event.

@@ -154,6 +154,7 @@ fn full_metadata() -> Metadata {
         command_id: Some(CommitId::draw()),
         actor: Some("O'Brien \"the\" \0 👩‍👩‍👧‍👦 \u{202e}".to_owned()),
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
+        tracestate: Some("rojo=00f067aa0ba902b7,t@congo=a b".to_owned()),
     }
 }
 

@@ -105,14 +105,22 @@ async fn tell_left_behind(app: &App, scope: &LogScope) -> Result<(), ExitError> 
     Ok(())
 }
 
+/// Looks whether the file to import is there, before a store is made for it.
+pub(super) fn check_file(matches: &ArgMatches) -> Result<(), ExitError> {
+    open(&path(matches)?).map(drop)
+}
+
+fn open(path: &Path) -> Result<File, ExitError> {
+    File::open(path).map_err(|error| explain(path, error.into()))
+}
+
 pub(super) async fn import(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
     let path = path(matches)?;
     let archive = app.store.archive()?;
-    let open = || File::open(&path).map_err(|error| explain(&path, error.into()));
     let scope = scope(app, matches);
     // The whole file is checked first, so a damaged one stores nothing.
     let mut tenants = BTreeSet::new();
-    let file = open()?;
+    let file = open(&path)?;
     let checking = bar(app, CHECKED, file.metadata().ok().map(|file| file.len()));
     let count = verify_tenants(BufReader::new(checking.wrap_read(file)), |tenant| {
         if !tenants.contains(tenant) {
@@ -127,7 +135,7 @@ pub(super) async fn import(app: &App, matches: &ArgMatches) -> Result<(), ExitEr
         return Err(nothing_of(tenant, &path.display().to_string(), &tenants));
     }
     let bar = bar(app, COMMITS, Some(count.commits));
-    let file = BufReader::new(open()?);
+    let file = BufReader::new(open(&path)?);
     let imported = import_log(archive, &scope, file, |commits| bar.set_position(commits)).await;
     bar.finish_and_clear();
     let imported = imported.map_err(|error| explain(&path, error))?;

@@ -93,6 +93,15 @@ pub trait CliCommand: Send + Sync + 'static {
         false
     }
 
+    /// Looks at what it is given, before a store is opened or made: so a name that was mistyped makes none.
+    ///
+    /// # Errors
+    /// The exit code and a text for a person.
+    fn check(&self, matches: &ArgMatches) -> Result<(), ExitError> {
+        let _ = matches;
+        Ok(())
+    }
+
     /// Does it. Answers go to standard output; the error's text goes to standard error.
     ///
     /// # Errors
@@ -235,6 +244,7 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
         "config" => return config::run(&config, matches),
         "token" => return token::run(&config.settings, matches).await,
         "migrate" => return migrate::run(adapters.migrations(database)?, database, &options, matches).await,
+        "import-log" => archive::check_file(matches)?,
         "check" => {
             check::check_lock(service, matches)?;
             if !check::needs_store(matches) {
@@ -244,6 +254,9 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
         _ => {}
     }
     let own = service.commands.iter().find(|command| command.command().get_name() == name);
+    if let Some(command) = own {
+        command.check(matches)?;
+    }
     let makes_store =
         own.map_or(matches!(name, "serve" | "worker" | "import-log"), |command| command.makes_store());
     let door = match name {

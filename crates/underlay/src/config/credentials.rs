@@ -2,6 +2,8 @@ use std::path::PathBuf;
 
 use underlay_core::options::{ConfigOption, Configurable, OptionSpec, Options, Place};
 
+use super::catalogue::Key;
+
 /// Who may come in, as the configuration says.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CredentialsConfig {
@@ -35,6 +37,12 @@ impl CredentialsConfig {
         let is_set = |option: &OptionSpec| option.name.starts_with("jwt_") && option.default.is_some();
         self.describe().into_iter().find(is_set).map(|option| option.name.replace('_', "-"))
     }
+}
+
+/// Whether an option says who may come in.
+pub(super) fn sets(key: &Key) -> bool {
+    let is_it = |option: &OptionSpec| option.name == key.spec.name;
+    key.section.is_empty() && CredentialsConfig::default().describe().iter().any(is_it)
 }
 
 impl Configurable for CredentialsConfig {

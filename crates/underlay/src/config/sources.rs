@@ -7,7 +7,7 @@ use clap::ArgMatches;
 use config_crate::{ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
 
 use super::catalogue::{Catalogue, Key};
-use super::{Mistake, Settings};
+use super::{Mistake, Settings, credentials};
 use crate::Adapters;
 
 /// The flag, and the variable behind the prefix, that name the file.
@@ -164,7 +164,8 @@ fn variables(
     for (name, value) in ours.filter(|(name, _)| name.starts_with(&catalogue.prefix)) {
         let origin = format!("{name} in {place}");
         match catalogue.find_variable(name) {
-            Some(_) if value == OsStr::new("") => {}
+            // Whoever leaves one of the others empty wants the default. Of these the default lets everybody in.
+            Some(key) if value == OsStr::new("") && !credentials::sets(key) => {}
             Some(key) => match value.to_str() {
                 Some(text) => {
                     let (key, text) = (key.written(), text.to_owned());

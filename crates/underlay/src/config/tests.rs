@@ -281,6 +281,13 @@ fn an_empty_text_never_opens_a_service_that_was_to_ask_who_comes() {
     }
     let told = Place::new().file("bank.toml", "tokens = ''\n").mistakes();
     assert!(told[0].starts_with("bank.toml, tokens: "), "{told:?}");
+    // An orchestrator gives an empty variable where what it was to fill it with is missing.
+    for name in flags.iter().filter(|name| !name.starts_with("server")) {
+        let variable = format!("BANK_{}", name.replace('-', "_").to_uppercase());
+        let told = Place::new().variable(&variable, "").mistakes();
+        assert_eq!(told.len(), 1, "{variable}: {told:?}");
+        assert!(told[0].starts_with(&variable) && told[0].contains("leave the option out"), "{told:?}");
+    }
 }
 
 #[test]

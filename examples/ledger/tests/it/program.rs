@@ -183,6 +183,20 @@ fn a_household_is_imported_once_and_judged_by_hledger() {
 }
 
 #[test]
+fn a_journal_that_is_not_there_makes_no_store() {
+    let ledger = Ledger::new();
+    let empty = ledger.directory.path().join("empty.csv");
+    std::fs::write(&empty, "date,amount\n").unwrap();
+    for arguments in [["import", "typo.csv"], ["import", empty.to_str().unwrap()], ["import-log", "typo.log"]]
+    {
+        let output = ledger.run(&arguments);
+        let told = text(&output.stderr);
+        assert!(!output.status.success() && told.contains(arguments[1]), "{arguments:?}: {told}");
+        assert!(!Path::new(&ledger.database["sqlite:".len()..]).exists(), "{arguments:?}");
+    }
+}
+
+#[test]
 fn an_exchange_a_budget_and_hours_are_judged_by_hledger() {
     let ledger = Ledger::new();
     assert_eq!(ledger.import(&data("small.csv")), "7 entries: 7 new, 0 already there\n");

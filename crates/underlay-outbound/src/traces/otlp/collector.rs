@@ -62,7 +62,7 @@ impl Collector {
         }
         let answered = request.send(body);
         let passing = |reason: String| NotTaken::Passing { reason, after: None };
-        let mut answer = answered.map_err(|error| passing(error.to_string()))?;
+        let mut answer = answered.map_err(|error| passing(away(&error)))?;
         let (status, after) = (answer.status(), retry_after(&answer));
         let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
         match status {
@@ -82,6 +82,21 @@ impl Collector {
             }
             status => Err(NotTaken::Refused { reason: format!("it answered {status}") }),
         }
+    }
+}
+
+/// Why there is no answer, and what to do about it.
+fn away(error: &ureq::Error) -> String {
+    let of_tls = match error {
+        ureq::Error::Rustls(error) => Some(error),
+        ureq::Error::Io(error) => error.get_ref().and_then(|inner| inner.downcast_ref()),
+        _ => None,
+    };
+    match of_tls {
+        Some(rustls::Error::InvalidCertificate(wrong)) => format!(
+            "its certificate is not one to trust: {wrong}; otlp_root_certificates names a file of those that sign it"
+        ),
+        _ => error.to_string(),
     }
 }
 

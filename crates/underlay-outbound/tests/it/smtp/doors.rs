@@ -1,59 +1,24 @@
 //! How a server is entered: encrypted or not, with a login or without, and what is said where it cannot be.
 
-use std::path::PathBuf;
-
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use servers::Exim;
-use tempfile::TempDir;
 use underlay_core::{Error, MailError};
 use underlay_outbound::mail;
 
 use super::exim::{arrived, config, mail_to, open, with_server};
+use crate::certificates::Certificates;
 
 /// A login of the server in percent encoding.
 const LOGIN: &str = "bank%40example.com:p%40ss%20w%2Frd%3A%25";
 const WRONG_LOGIN: &str = "bank%40example.com:the-wrong-secret";
 
-struct Certificates {
-    folder: TempDir,
-    certificate: String,
-    key: String,
-}
-
-impl Certificates {
-    /// A certificate for `localhost`, with the authority that signed it and another one.
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let (own, other) = (authority(), authority());
-        let key = KeyPair::generate().unwrap();
-        let names = vec!["localhost".to_owned()];
-        let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &own).unwrap();
-        for (file, text) in [("own.pem", own.pem()), ("other.pem", other.pem()), ("empty.pem", String::new())]
-        {
-            std::fs::write(folder.path().join(file), text).unwrap();
-        }
-        Self { folder, certificate: certificate.pem(), key: key.serialize_pem() }
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn server(&self) -> servers::Result<Exim> {
-        Exim::start_with_tls(&self.certificate, &self.key)
-    }
-}
-
-fn authority() -> CertifiedIssuer<'static, KeyPair> {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+fn server(certificates: &Certificates) -> servers::Result<Exim> {
+    Exim::start_with_tls(&certificates.certificate, &certificates.key)
 }
 
 #[test]
 fn mail_is_encrypted_and_handed_in_by_those_who_log_in() {
     let certificates = Certificates::new();
-    with_server(certificates.server(), async |server| {
+    with_server(server(&certificates), async |server| {
         let members = format!("ann@{}", Exim::LOGIN_DOMAIN);
         for (scheme, port) in [("smtps", server.tls_port()), ("smtp+starttls", server.port())] {
             let address = format!("{scheme}://{LOGIN}@localhost:{port}");
@@ -84,7 +49,7 @@ fn a_password_goes_in_plain_text_to_this_machine_alone() {
 #[test]
 fn who_is_not_let_in_is_told_why_and_no_mail_is_given_up() {
     let certificates = Certificates::new();
-    with_server(certificates.server(), async |server| {
+    with_server(server(&certificates), async |server| {
         let (port, tls_port) = (server.port(), server.tls_port());
         let (own, other) = (Some("own.pem"), Some("other.pem"));
         for (address, roots, parts) in [

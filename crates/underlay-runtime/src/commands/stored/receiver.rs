@@ -146,6 +146,7 @@ impl StoredCommands {
     ) -> Result<(), Error> {
         let Some(reply_to) = &stored.reply_to else { return Ok(()) };
         let command_id = stored.identity(&work.tenant, work.id);
+        let traceparent = traceparent.or(stored.traceparent.as_ref()).cloned();
         let input = StoredInput::Outcome { name: reply_to.name.clone(), command_id, outcome };
         let parts = [work.id.0.as_bytes().as_slice(), b"outcome"];
         let commit = Commit::new(CommitId::derived(&work.tenant, Origin::Work, parts))
@@ -153,7 +154,8 @@ impl StoredCommands {
             .with_metadata(Metadata {
                 correlation_id: stored.correlation_id,
                 causation_id: Some(command_id.0),
-                traceparent: traceparent.or(stored.traceparent.as_ref()).cloned(),
+                tracestate: tracestate(&sent_by(work), traceparent.as_deref()),
+                traceparent,
                 ..Metadata::default()
             })
             .send(input.work(&reply_to.process, &reply_to.instance)?);
@@ -239,8 +241,10 @@ fn told(outcome: Outcome) -> CommandOutcome {
 
 /// The request as it was stored. What sent it on says what led to it, where nobody else did.
 fn request(work: &Work, stored: &StoredCommand, traceparent: Option<&String>) -> Request {
-    let sent_by: Metadata = work.metadata.decode().unwrap_or_default();
+    let sent_by = sent_by(work);
     let is_sent_on = stored.command_id.is_none();
+    let given = traceparent.or(stored.traceparent.as_ref()).cloned();
+    let traceparent = given.or_else(|| sent_by.traceparent.clone());
     Request {
         tenant: work.tenant.clone(),
         actor: stored.actor.clone(),
@@ -248,8 +252,20 @@ fn request(work: &Work, stored: &StoredCommand, traceparent: Option<&String>) ->
         expected: stored.expected,
         correlation_id: stored.correlation_id.or(sent_by.correlation_id),
         causation_id: stored.causation_id.or(is_sent_on.then_some(work.commit_id.0)),
-        traceparent: traceparent.or(stored.traceparent.as_ref()).cloned().or(sent_by.traceparent),
+        tracestate: tracestate(&sent_by, traceparent.as_deref()),
+        traceparent,
     }
+}
+
+/// What is said of the commit that sent a piece of work; nothing where that cannot be read.
+fn sent_by(work: &Work) -> Metadata {
+    work.metadata.decode().unwrap_or_default()
+}
+
+/// The state of a command's trace. It is no part of the stored command, because a program that does not know it would
+/// refuse the whole: the commit that sent the command says it.
+fn tracestate(sent_by: &Metadata, traceparent: Option<&str>) -> Option<String> {
+    sent_by.tracestate_of(traceparent?).map(str::to_owned)
 }
 
 /// Says of a failure whether another attempt may succeed.

@@ -221,6 +221,7 @@ async fn what_a_handler_sends_on_is_stored_once_with_what_led_to_it() {
         causation_id: Some(Uuid::from_u128(8)),
         actor: Some("ann".to_owned()),
         traceparent: Some("00-1".to_owned()),
+        tracestate: Some("a=1".to_owned()),
         command_id: None,
     };
     let commit = CommitId::draw();
@@ -261,6 +262,7 @@ async fn the_metadata_of_what_follows_names_what_led_to_it() {
         causation_id: Some(Uuid::from_u128(8)),
         actor: Some("ann".to_owned()),
         traceparent: Some("00-1".to_owned()),
+        tracestate: Some("a=1".to_owned()),
         command_id: Some(CommitId::draw()),
     };
     let commit = CommitId::draw();

@@ -4,7 +4,7 @@ use underlay_core::limits::{PAGE_ROWS_MAX, PAGE_STREAMS_MAX, SCHEDULES_MAX, WORK
 
 use super::description::Group::{Commands, Log, Operations, Service, Views, Work};
 use super::description::Told::{AnyJson, File, Html, Json};
-use super::description::{Description, Parameter, Shape};
+use super::description::{Description, Link, Parameter, Shape};
 use crate::admin::list::{PAGE_WORK_DEFAULT, PAGE_WORK_MAX};
 use crate::admin::processes::{PAGE_INSTANCES_DEFAULT, STANDINGS};
 use crate::admin::schedules::PAGE_SCHEDULES_DEFAULT;
@@ -51,6 +51,11 @@ const TRACEPARENT: Parameter = Parameter::header(
     Shape::Text,
     "The W3C trace context of the request. One that is not well formed is left out.",
 );
+const TRACESTATE: Parameter = Parameter::header(
+    "tracestate",
+    Shape::Text,
+    "What belongs to the `traceparent`, and is passed on with it. One that is not well formed is left out.",
+);
 const LIMIT_EVENTS: Parameter = Parameter::query(
     "limit",
     Shape::Limit { default: PAGE_EVENTS_DEFAULT, max: |config| config.page_events_max },
@@ -71,6 +76,13 @@ const LAST_EVENT_ID: Parameter = Parameter::header(
     Shape::Text,
     "Of a live feed: the id of the last event that was taken. The feed goes on behind it.",
 );
+/// Where a client goes on from the answer to a command.
+const OF_DECISION: &[Link] = &[
+    Link::new(200, "findCommand", "path.id", "$response.body#/command_id"),
+    Link::new(200, "readStream", "path.stream", "$response.body#/streams/0/stream"),
+    Link::new(202, "findCommand", "path.id", "$response.body#/command_id"),
+    Link::new(202, "cancelCommand", "path.id", "$response.body#/command_id"),
+];
 /// What a live feed is asked for and answered as.
 const FEED: &str = "text/event-stream";
 const STREAM: Parameter = Parameter::path("stream", Shape::Of("Stream"), "Such as `account-42`.");
@@ -92,13 +104,16 @@ pub(crate) const COMMAND: Description = Description::new("command", Commands, ""
         PREFER,
         CORRELATION_ID,
         TRACEPARENT,
+        TRACESTATE,
     ])
     .answers(&[(200, Json("Executed")), (202, Json("Command"))])
+    .leads_to(OF_DECISION)
     .problems(&[404, 408, 409, 413, 415]);
 
 pub(crate) const OPERATION: Description = Description::new("operation", Operations, "")
-    .takes(&[DUE_AT, IDEMPOTENCY_KEY, PREFER, CORRELATION_ID, TRACEPARENT])
+    .takes(&[DUE_AT, IDEMPOTENCY_KEY, PREFER, CORRELATION_ID, TRACEPARENT, TRACESTATE])
     .answers(&[(200, Json("Executed")), (202, Json("Command"))])
+    .leads_to(OF_DECISION)
     .problems(&[404, 408, 409, 413, 415]);
 
 pub(crate) const COMMAND_STATUS: Description =
@@ -155,6 +170,7 @@ pub(crate) const READ_STREAM: Description = Description::new("readStream", Log, 
         LIMIT_EVENTS,
     ])
     .answers(&[(200, Json("StreamPage"))])
+    .leads_to(&[Link::new(200, "readState", "path.stream", "$request.path.stream")])
     .problems(&[404]);
 
 pub(crate) const READ_STATE: Description = Description::new(
@@ -382,6 +398,10 @@ pub(crate) const PUT_SCHEDULE: Description =
         .takes(&[SCHEDULE])
         .with_body("ScheduleDefinition")
         .answers(&[(200, Json("Schedule"))])
+        .leads_to(&[
+            Link::new(200, "findSchedule", "path.name", "$request.path.name"),
+            Link::new(200, "removeSchedule", "path.name", "$request.path.name"),
+        ])
         .problems(&[404, 408, 409, 413, 415]);
 
 pub(crate) const REMOVE_SCHEDULE: Description =

@@ -21,6 +21,8 @@ pub(crate) struct Description {
     pub(super) answers: &'static [(u16, Told)],
     /// The media types that it is also answered as, where `Accept` asks for one.
     pub(super) also_as: &'static [&'static str],
+    /// The addresses that its answers lead to.
+    pub(super) links: &'static [Link],
     /// The problems it may answer with, beside those that every address may.
     pub(super) problems: &'static [u16],
 }
@@ -36,6 +38,7 @@ impl Description {
             body: None,
             answers: &[],
             also_as: &[],
+            links: &[],
             problems: &[],
         }
     }
@@ -60,8 +63,40 @@ impl Description {
         Self { also_as, ..self }
     }
 
+    pub(super) const fn leads_to(self, links: &'static [Link]) -> Self {
+        Self { links, ..self }
+    }
+
     pub(super) const fn problems(self, problems: &'static [u16]) -> Self {
         Self { problems, ..self }
+    }
+}
+
+/// That an answer holds what another address takes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Link {
+    /// The status of the answer.
+    pub(super) status: u16,
+    /// The id of the other description.
+    pub(super) to: &'static str,
+    /// What the other one takes, and where it stands in this answer or its request, as OpenAPI writes both.
+    pub(super) takes: (&'static str, &'static str),
+}
+
+impl Link {
+    pub(super) const fn new(
+        status: u16,
+        to: &'static str,
+        parameter: &'static str,
+        from: &'static str,
+    ) -> Self {
+        Self { status, to, takes: (parameter, from) }
+    }
+
+    /// As the document has it.
+    pub(super) fn told(&self) -> Value {
+        let (parameter, from) = self.takes;
+        json!({ "operationId": self.to, "parameters": { parameter: from } })
     }
 }
 

@@ -283,6 +283,9 @@ impl Writer<'_> {
         for media_type in says.also_as {
             told["responses"]["200"]["content"][media_type] = json!({});
         }
+        for link in says.links {
+            told["responses"][link.status.to_string()]["links"][link.to] = link.told();
+        }
         if operation.address.to.is_some() && !self.config.is_open() {
             let one_of = |role: &String| json!({ "bearer": [role] });
             told["security"] = match operation.roles.as_slice() {

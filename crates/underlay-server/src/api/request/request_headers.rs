@@ -25,6 +25,7 @@ pub(crate) fn read_request(principal: Principal, headers: &HeaderMap) -> Result<
     // A trace context that is not well formed is left out, as its specification asks.
     single(headers, &TRACEPARENT)?;
     request.traceparent = asked::traceparent();
+    request.tracestate = asked::tracestate();
     Ok(request)
 }
 

@@ -128,6 +128,9 @@ fn facts(visitor: &Visitor, event: &RecordedEvent, metadata: &Metadata) -> Marku
             @if let Some(trace) = &metadata.traceparent {
                 div class="wide" { dt { "trace context" } dd { code { (trace) } } }
             }
+            @if let Some(state) = &metadata.tracestate {
+                div class="wide" { dt { "trace state" } dd { code { (state) } } }
+            }
         }
     }
 }
