@@ -455,6 +455,11 @@ impl Progress {
         self.lease.is_some() && self.ahead_since.is_some()
     }
 
+    /// Whether rows were folded and not stored.
+    pub(crate) fn holds_rows(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// Whether the next store can wait, since one was just before and nobody waits for it.
     fn is_stored_lately(&self, now: Timestamp) -> bool {
         let nobody_waits = self.waiting.as_ref().is_some_and(|waiting| *waiting.borrow() == 0);

@@ -108,12 +108,14 @@ impl Views {
     pub(super) async fn view_reaches(&self, view: &str, position: Position) -> Result<(), Error> {
         if let Some(mut runner) = self.running.find(view) {
             // A view that is there already is not hurried.
-            let is_there = runner.state.borrow().position >= position;
-            let _waiting = (!is_there).then(|| runner.handle.wait());
+            let mut waiting = None;
             let stopped = |state: &ViewState| state.status.is_stopped();
             // Where the runner is gone, the view is looked at like another process's.
             loop {
                 let reached = |state: &ViewState| state.position >= position || stopped(state);
+                if !reached(&runner.state.borrow()) {
+                    waiting.get_or_insert_with(|| runner.handle.wait());
+                }
                 let Ok(state) = runner.state.wait_for(reached).await.map(|state| state.clone()) else {
                     break;
                 };
@@ -126,6 +128,7 @@ impl Views {
                     return Err(Error::unavailable(format!("view {view} has stopped: {error}")));
                 }
                 // A rebuild elsewhere has swapped another generation in, and no event has followed.
+                waiting.get_or_insert_with(|| runner.handle.wait());
                 runner.handle.look_again();
                 let moved = |now: &ViewState| now.generation != state.generation;
                 tokio::select! {

@@ -156,7 +156,11 @@ impl Follower for ViewRunner {
 
     async fn advance(&mut self) -> Result<Advance, ViewHalt> {
         let Some(progress) = &mut self.progress else { return Err(closed(&self.name).into()) };
-        self.views.step(&*self.folder, progress).await
+        match self.views.step(&*self.folder, progress).await? {
+            // What it has put off is stored in a moment, and for whoever waits: it does not rest before that.
+            Advance::FoundNothing if progress.holds_rows() => Ok(Advance::ReachedHead),
+            step => Ok(step),
+        }
     }
 
     async fn arrive(&mut self) -> Result<Duration, ViewHalt> {

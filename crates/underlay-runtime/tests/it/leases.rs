@@ -67,6 +67,19 @@ async fn who_ends_in_good_order_hands_over_at_the_next_poll() {
 }
 
 #[tokio::test]
+async fn who_stands_by_hears_of_a_swap_as_soon_as_somebody_waits() {
+    let shared = Shared::new();
+    let (first, second) = first_and_second(&shared).await;
+    let position = shared.deposit("a").await;
+    shared.pass(POLL).await;
+    assert_eq!(second.state().position, position);
+    first.engine.rebuild_view("balances", RebuildFrom::Start, |_| {}).await.unwrap();
+    let waiting = second.engine.wait_for_view("balances", position, MOMENT * 4);
+    let (reached, ()) = tokio::join!(waiting, shared.pass(MOMENT * 4));
+    reached.unwrap();
+}
+
+#[tokio::test]
 async fn views_that_are_dropped_give_their_lease_back() {
     let shared = Shared::new();
     let process = shared.process("first");

@@ -26,6 +26,7 @@ mod runners;
 mod same_key;
 mod shared;
 mod snapshots;
+mod spaced;
 mod stored_commands;
 mod tail;
 mod traces;
