@@ -87,6 +87,7 @@ impl<S: Source> Watched<S> {
     }
 
     /// The time by its clock.
+    #[cfg(feature = "tls")]
     pub(crate) fn time(&self) -> Timestamp {
         self.0.clock.now()
     }

@@ -14,6 +14,7 @@ use crate::answer::Answer;
 use crate::app::App;
 use crate::door::credentials::Caller;
 use crate::door::roles::permit_command;
+use crate::edge::asked;
 use crate::parameters::Parameters;
 use crate::path::Segments;
 use crate::problem::Problem;
@@ -254,5 +255,5 @@ fn too_late(info: &CommandInfo) -> Problem {
     let detail = format!("the command is {} already; it cannot be cancelled any more", info.status.word());
     Problem::new(StatusCode::CONFLICT, "command-ended", "The command has ended", detail)
         .with_member("command_id", info.command_id.to_string())
-        .with_member("command", format!("/v1/commands/{}", info.command_id))
+        .with_member("command", asked::address(&format!("/v1/commands/{}", info.command_id)))
 }

@@ -24,7 +24,7 @@ use underlay_runtime::{ErasedRefusal, ExecuteNamedError};
 
 use crate::Denied;
 use crate::commands::REPLAYED;
-use crate::edge::asked::instance;
+use crate::edge::asked::{self, instance};
 
 /// When to come back where nobody knows better.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -136,7 +136,7 @@ impl Problem {
 
     /// It may or may not have been done.
     fn uncertain(id: CommitId) -> Self {
-        let command = format!("/v1/commands/{id}");
+        let command = asked::address(&format!("/v1/commands/{id}"));
         let detail = format!(
             "it is not known whether the command was stored; GET {command} tells. Sent again with the same \
              Idempotency-Key it runs once; without a key it may run twice"

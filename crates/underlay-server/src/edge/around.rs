@@ -40,7 +40,7 @@ pub(crate) async fn around(State(app): State<App>, mut request: Request, next: N
         true => OpenSpan::none(),
         false => trace_context::begin(app.engine().tracer(), &request),
     };
-    let asked = Asked::read(app.request_ids(), request.headers(), &span);
+    let asked = Asked::read(app.request_ids(), request.headers(), &span, &app.config().base_path);
     let line = AccessLine::begin(&app, &request, &asked);
     let counted = app.metrics().requests.begun(&app, &request);
     let origin = cors::origin(app.config(), request.headers());

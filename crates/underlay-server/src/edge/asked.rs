@@ -34,6 +34,8 @@ pub(crate) struct Asked {
     trace: Option<TraceContext>,
     trace_state: Option<TraceState>,
     caller: OnceLock<(TenantId, Option<String>)>,
+    /// The path of its host that the service is below.
+    base_path: String,
 }
 
 /// How a request is called.
@@ -98,10 +100,11 @@ impl fmt::Display for RequestId {
 
 impl Asked {
     /// Reads a request. Where it has a span, that stands in the place of the context that came.
-    pub(crate) fn read(ids: &RequestIds, headers: &HeaderMap, span: &OpenSpan) -> Arc<Self> {
+    pub(crate) fn read(ids: &RequestIds, headers: &HeaderMap, span: &OpenSpan, base_path: &str) -> Arc<Self> {
         let trace = span.context().or_else(|| trace_context::read(headers));
         let trace_state = trace_context::read_state(headers);
-        Arc::new(Self { id: ids.read(headers), trace, trace_state, caller: OnceLock::new() })
+        let (id, base_path) = (ids.read(headers), base_path.to_owned());
+        Arc::new(Self { id, trace, trace_state, caller: OnceLock::new(), base_path })
     }
 
     /// The trace it is part of.
@@ -144,6 +147,12 @@ pub(crate) fn tracestate() -> Option<String> {
     ASKED.try_with(|asked| asked.trace_state.as_ref().map(TraceState::to_string)).ok().flatten()
 }
 
+/// An address of the service as whoever asks just now reaches it.
+pub(crate) fn address(path: &str) -> String {
+    let base = ASKED.try_with(|asked| asked.base_path.clone()).unwrap_or_default();
+    base + path
+}
+
 /// The instance of a problem that answers what is asked just now.
 pub(crate) fn instance() -> Option<String> {
     ASKED.try_with(|asked| asked.id.to_instance()).ok()
@@ -183,7 +192,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_instance_is_told_while_its_request_is_answered() {
-        let asked = Asked::read(&RequestIds::new(), &HeaderMap::new(), &OpenSpan::none());
+        let asked = Asked::read(&RequestIds::new(), &HeaderMap::new(), &OpenSpan::none(), "/bank");
         let id = asked.id.to_string();
         let told = asked.answer(async { instance() }).await;
         assert_eq!(told, Some(format!("urn:underlay:request:{id}")));

@@ -70,8 +70,9 @@ impl Paces {
 
     fn keep_reading(&self, reading: Reading) {
         let mut readings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // A clock that was set back makes the older ones say nothing.
-        if readings.back().is_some_and(|last| last.at > reading.at) {
+        // A clock that was set back makes the older ones say nothing. Of two who look at one moment, the first may come
+        // second.
+        if readings.back().is_some_and(|last| between(reading.at, last.at) >= BETWEEN_MIN) {
             readings.clear();
         }
         if readings.back().is_some_and(|last| between(last.at, reading.at) < BETWEEN_MIN) {
@@ -221,6 +222,16 @@ mod tests {
         assert_eq!(paces.told(at(10)).of(Follows::View, "v"), None, "a rebuild began from the start");
         read(&paces, 5, 1_200, 200);
         assert!(paces.told(at(5)).events.is_none());
+    }
+
+    #[test]
+    fn of_two_who_look_at_one_moment_the_first_may_come_second() {
+        let paces = Paces::default();
+        read(&paces, 0, 1_000, 500);
+        read(&paces, 10, 1_100, 600);
+        let at = at(10).saturating_sub(Duration::from_micros(20)).unwrap();
+        paces.keep_reading(Reading { at, commands: 0, head: None, positions: BTreeMap::new() });
+        assert_eq!(paces.told(self::at(10)).events, Some(10.0));
     }
 
     #[test]

@@ -110,6 +110,21 @@ async fn whoever_is_led_somewhere_is_led_below_the_path() {
 }
 
 #[tokio::test]
+async fn a_problem_leads_below_the_path_too() {
+    let place = below(|config| config);
+    let key = ("idempotency-key", "once");
+    let body = r#"{"amount":"1"}"#;
+    place.send(post_with("/bank/v1/account/cash/deposit", body, &[key])).await.ok();
+    let cancel = Request::delete("/bank/v1/commands/once").body(Body::empty()).unwrap();
+    let refused = place.send(cancel).await;
+    let told: serde_json::Value = serde_json::from_str(refused.text()).unwrap();
+    assert_eq!(refused.status, 409, "{told}");
+    let command = told["command"].as_str().unwrap();
+    assert!(command.starts_with("/bank/v1/commands/"), "{told}");
+    assert_eq!(place.get(command).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_path_that_is_none_is_refused() {
     let engine = Place::new().engine;
     for wrong in ["bank", "/bank/", "/a\"b", "/v1"] {

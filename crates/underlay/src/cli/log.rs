@@ -132,9 +132,11 @@ fn write_out(sink: &mut impl Write, text: &mut Vec<u8>) {
 impl Drop for LastLines {
     fn drop(&mut self) {
         let (flushed, written) = sync_channel(1);
-        // Where there is no room, nobody reads what waits.
-        if self.queue.try_send(Told::Flush(flushed)).is_ok() {
-            self.writer.unpark();
+        let queue = self.queue.clone();
+        // Where there is no room, the thread may be gathering. If nobody reads what it writes, this is left behind.
+        let told = std::thread::Builder::new().spawn(move || queue.send(Told::Flush(flushed)));
+        self.writer.unpark();
+        if told.is_ok() {
             let _in_time = written.recv_timeout(LAST_LINES_WAIT_MAX);
         }
     }
@@ -201,6 +203,23 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn the_last_lines_are_written_also_where_they_left_no_room() {
+        let (came, arrived) = channel();
+        let (let_go, may) = channel();
+        drop(let_go);
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let (lines, last) = Lines::to(Slow { came, may, written: written.clone() }, 4, LogFormat::Text);
+        let line = |text: &str| Line { lines: &lines, may_be_left_out: true }.write_all(text.as_bytes());
+        line("first\n").unwrap();
+        arrived.recv().unwrap();
+        // The thread gathers now, and four find room.
+        (0..4).for_each(|_| line("last\n").unwrap());
+        drop(last);
+        let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.matches("last\n").count(), 4, "{text}");
     }
 
     #[test]
