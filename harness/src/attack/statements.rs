@@ -112,6 +112,7 @@ const STATEMENTS: &[Statement] = statements! {
     "select_log_events" "worker" false ("bigint, bigint") |_v| ["0", "1000000"];
     "select_migrations" "owner" false ("") |_v| [];
     "select_open_wall" "login" false ("") |_v| [];
+    "select_order_number" "worker" false ("text") |_v| ["'mine'"];
     "select_parked_events" "worker" false ("text, integer, bigint, bigint") |_v| ["'accounts'", "1", "0", "1000"];
     "select_position_at" "worker" false ("bigint") |_v| ["9000000000000000000"];
     "select_queue_depths" "worker" false ("bigint, integer, bigint") |_v| ["1000", "16", "NULL"];
