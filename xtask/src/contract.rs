@@ -24,7 +24,8 @@ use crate::{Result, ledger, repository};
 /// The version of the tool. Another one finds other things.
 const VERSION: &str = "4.32.5";
 /// What the tool is told. A rule of the domain cannot be said in a schema, so what fits may still be refused or be told
-/// what is wrong with it; and a query that waits for what is not there yet is told to come back.
+/// what is wrong with it; and a query that waits for what is not there yet is told to come back. A command that is
+/// deleted is cancelled, and is there to say so.
 const SETTINGS: &str = r#"
 continue-on-failure = true
 request-timeout = 20.0
@@ -44,6 +45,12 @@ expected-statuses = ["2xx", "3xx", "4xx", "503"]
 
 [checks.positive_data_acceptance]
 expected-statuses = ["2xx", "400", "401", "403", "404", "409", "410", "422", "503"]
+
+[[operations]]
+include-path = "/v1/commands/{id}"
+
+[operations.checks.use_after_free]
+enabled = false
 "#;
 /// The roles of whoever tries the ledger with tokens.
 const ROLES: [&str; 4] = ["operator", "log-reader", "members", "payments"];

@@ -668,6 +668,42 @@ async fn an_older_copy_of_the_log_stops_a_pump_until_a_person_rewinds_it() {
     pumps.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pump_that_never_rests_is_moved_and_leaves_nothing_out() {
+    const REWINDS: usize = 40;
+    let (house, sink) = (House::new(), Taken::new());
+    let engine = house.engine("one", pump(&sink));
+    let pumps = engine.start_pumps();
+    let busy = Arc::new(AtomicBool::new(true));
+    let writing = tokio::spawn({
+        let (house, busy) = (house.clone(), busy.clone());
+        async move {
+            while busy.load(Ordering::SeqCst) {
+                house.write("acme", 3).await;
+                house.clock.advance(Duration::from_millis(1));
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+    house.in_time("the first", || sink.last() > 20).await;
+    for _ in 0..REWINDS {
+        let (before, to) = (sink.calls(), sink.last() / 2);
+        let to = RewindTo::Position(Position::from_number(to));
+        engine.rewind_pump("audit", to).await.unwrap();
+        house.in_time("more", || sink.calls() > before + 3).await;
+    }
+    busy.store(false, Ordering::SeqCst);
+    writing.await.unwrap();
+    let head = house.log().head().await.unwrap().number();
+    house.in_time("the head", || sink.last() == head).await;
+    pumps.stop().await;
+    sink.assert_whole(head);
+    let positions = sink.positions();
+    let back = positions.windows(2).filter(|pair| pair[1] <= pair[0]).count();
+    assert!((1..=REWINDS).contains(&back), "{back}");
+    assert_eq!(house.stored("audit").await, head);
+}
+
 #[tokio::test]
 async fn a_pump_without_checkpoints_is_refused_by_its_name() {
     let house = House::new();

@@ -10,7 +10,7 @@ use super::describe::{self, Description, addresses, page};
 use crate::admin::{letters, outbox, processes, pumps, schedules};
 use crate::app::App;
 use crate::door::roles::{self, Use};
-use crate::edge::{base_path, check_base_path};
+use crate::edge::{asked, base_path, check_base_path};
 use crate::metrics;
 use crate::problem::Problem;
 use crate::{
@@ -306,7 +306,8 @@ fn entries() -> [Entry; 43] {
 }
 
 async fn not_found(request: Request) -> Problem {
-    let detail = format!("there is nothing at {}; / lists what there is", request.uri().path());
+    let (path, root) = (asked::address(request.uri().path()), asked::address("/"));
+    let detail = format!("there is nothing at {path}; {root} lists what there is");
     Problem::new(StatusCode::NOT_FOUND, "not-found", "Not found", detail)
 }
 
