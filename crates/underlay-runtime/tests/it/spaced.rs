@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use underlay_core::Position;
 
-use crate::bank::Bank;
-use crate::shared::{MOMENT, Shared};
+use crate::shared::{MOMENT, Process, Shared};
 use crate::views::{LONG, row, rows};
 
 /// A process that has folded two commits at one moment, and has stored the first alone.
-async fn one_stored_and_one_held(shared: &Shared) -> crate::shared::Process {
+async fn one_stored_and_one_held(shared: &Shared) -> Process {
     let process = shared.process("first");
     // It runs until the test ends.
     std::mem::forget(process.start());
@@ -22,7 +21,7 @@ async fn one_stored_and_one_held(shared: &Shared) -> crate::shared::Process {
 }
 
 /// Somebody waits for what is far away, and does not stay.
-async fn comes_and_goes(process: &crate::shared::Process) {
+async fn comes_and_goes(process: &Process) {
     let far = Position::from_number(1_000);
     tokio::select! {
         biased;
@@ -52,23 +51,4 @@ async fn who_waits_for_what_is_held_is_heard_whatever_woke_the_view_before() {
     let waiting = process.engine.wait_for_view("balances", Position::from_number(2), LONG);
     tokio::time::timeout(Duration::from_secs(5), waiting).await.expect("it is heard").unwrap();
     assert_eq!(rows(&process.engine).await, [row("a", 2, 2)]);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_last_of_many_commits_is_not_left_to_a_poll() {
-    let bank = Bank::new();
-    let views = bank.engine.start_views();
-    let mut sum = 0;
-    for burst in 1..=200_i64 {
-        for _ in 0..=burst % 7 {
-            bank.deposit("a", 1).await;
-            sum += 1;
-        }
-        let begun = std::time::Instant::now();
-        while rows(&bank.engine).await != [row("a", sum, sum)] {
-            assert!(begun.elapsed() < Duration::from_millis(500), "burst {burst} is not stored");
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    }
-    views.stop().await;
 }
