@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use underlay_core::Position;
 
-use crate::shared::{MOMENT, Shared};
+use crate::shared::{MOMENT, Process, Shared};
 use crate::views::{LONG, row, rows};
 
 /// A process that has folded two commits at one moment, and has stored the first alone.
-async fn one_stored_and_one_held(shared: &Shared) -> crate::shared::Process {
+async fn one_stored_and_one_held(shared: &Shared) -> Process {
     let process = shared.process("first");
     // It runs until the test ends.
     std::mem::forget(process.start());
@@ -21,7 +21,7 @@ async fn one_stored_and_one_held(shared: &Shared) -> crate::shared::Process {
 }
 
 /// Somebody waits for what is far away, and does not stay.
-async fn comes_and_goes(process: &crate::shared::Process) {
+async fn comes_and_goes(process: &Process) {
     let far = Position::from_number(1_000);
     tokio::select! {
         biased;

@@ -2,7 +2,7 @@
 //! part of what waits and of the dead letters, says how far, and leads to the next part.
 
 use maud::{Markup, html};
-use underlay_core::{Metadata, WorkFilter, WorkInfo, WorkPlace, WorkStanding};
+use underlay_core::{CommitId, Metadata, Timestamp, WorkFilter, WorkInfo, WorkKind, WorkPlace, WorkStanding};
 use underlay_runtime::EventQuery;
 use uuid::Uuid;
 
@@ -64,10 +64,27 @@ struct LookedAt {
     next: Option<WorkPlace>,
 }
 
+/// A piece of work without its payload: a page of many large ones needs no more memory than one of small ones.
+struct Piece {
+    receiver: String,
+    kind: WorkKind,
+    key: String,
+    standing: WorkStanding,
+    sent_at: Timestamp,
+    sent_by: CommitId,
+}
+
+impl From<WorkInfo> for Piece {
+    fn from(WorkInfo { work, standing }: WorkInfo) -> Self {
+        let (sent_at, sent_by, sent) = (work.sent_at, work.commit_id, work.sent);
+        Self { receiver: sent.receiver, kind: sent.kind, key: sent.key, standing, sent_at, sent_by }
+    }
+}
+
 /// What a page has found of a request.
 pub(super) struct FoundWork {
     asked: WorkAsked,
-    found: Vec<WorkInfo>,
+    found: Vec<Piece>,
     halves: [LookedAt; 2],
 }
 
@@ -91,7 +108,7 @@ async fn look(
     visitor: &Visitor,
     correlation: Uuid,
     half: &Half,
-    found: &mut Vec<WorkInfo>,
+    found: &mut Vec<Piece>,
 ) -> Result<LookedAt, Problem> {
     let queue = visitor.app.engine().queue()?;
     let filter =
@@ -100,10 +117,11 @@ async fn look(
     while let Some(after) = looked_at.next.filter(|_| looked_at.count < WORK_LOOKED_AT) {
         let list = queue.list_work(&filter, after, WORK_LOOKED_AT - looked_at.count).await?;
         looked_at = LookedAt { count: looked_at.count + list.work.len(), next: list.next() };
-        found.extend(list.work.into_iter().filter(|info| {
+        let of_request = list.work.into_iter().filter(|info| {
             let metadata = info.work.metadata.decode::<Metadata>();
             metadata.is_ok_and(|metadata| metadata.correlation_id == Some(correlation))
-        }));
+        });
+        found.extend(of_request.map(Piece::from));
     }
     Ok(looked_at)
 }
@@ -116,7 +134,7 @@ pub(super) fn section(visitor: &Visitor, query: &EventQuery, work: &FoundWork) -
             h2 id="work-heading" { "Work that has not ended" }
             @if !work.found.is_empty() {
                 (table("Work that has not ended", &headings, html! {
-                    @for info in &work.found { (row(visitor, info)) }
+                    @for piece in &work.found { (row(visitor, piece)) }
                 }))
             }
             p { (how_far(work)) @if let Some(address) = further(query, work) { " " a href=(address) { "Look further" } } }
@@ -154,21 +172,21 @@ fn further(query: &EventQuery, work: &FoundWork) -> Option<String> {
     is_left.then(|| format!("{}#work-heading", address_of(Place::Audit.path(), &pairs)))
 }
 
-fn row(visitor: &Visitor, info: &WorkInfo) -> Markup {
+fn row(visitor: &Visitor, piece: &Piece) -> Markup {
     html! {
         tr {
-            th scope="row" { (info.work.sent.receiver) }
-            td { (info.work.sent.kind.name()) }
-            td { code { (info.work.sent.key) } }
-            td { (standing(info)) }
-            td { (moment(info.work.sent_at, visitor.now())) }
-            td { (command_link(visitor, info.work.commit_id)) }
+            th scope="row" { (piece.receiver) }
+            td { (piece.kind.name()) }
+            td { code { (piece.key) } }
+            td { (standing(&piece.standing)) }
+            td { (moment(piece.sent_at, visitor.now())) }
+            td { (command_link(visitor, piece.sent_by)) }
         }
     }
 }
 
-fn standing(info: &WorkInfo) -> Markup {
-    match info.standing {
+fn standing(standing: &WorkStanding) -> Markup {
+    match standing {
         WorkStanding::Ready => status(Tone::Busy, "ready"),
         WorkStanding::Later => status(Tone::Busy, "later"),
         WorkStanding::Behind => status(Tone::Busy, "behind another"),
