@@ -332,10 +332,15 @@ impl ReadModels for MemoryReadModels {
         skip.validate()?;
         let mut catalogue = self.lock();
         let catalogued = catalogue.get_mut(view).ok_or_else(|| no_view(view))?;
-        let active = catalogued.tables.get_mut(&catalogued.active).ok_or_else(|| no_view(view))?;
-        let at = active.checkpoint.position;
-        let skipped = skip.of(view, at, active.stop.as_ref(), &catalogued.skipped)?;
-        active.stop = None;
+        let is_about = |number: &u32, table: &Table| {
+            skip.is_about(table.stop.as_ref()).then_some((*number != catalogued.active, *number))
+        };
+        let stopped = catalogued.tables.iter().filter_map(|(number, table)| is_about(number, table)).min();
+        let number = stopped.map_or(catalogued.active, |(_, number)| number);
+        let stopped = catalogued.tables.get_mut(&number).ok_or_else(|| no_view(view))?;
+        let at = stopped.checkpoint.position;
+        let skipped = skip.of(view, at, stopped.stop.as_ref(), &catalogued.skipped)?;
+        stopped.stop = None;
         if !was_skipped(&catalogued.skipped, &skipped.event) {
             catalogued.skipped.push(skipped.clone());
             catalogued.skipped.sort_by_key(|skipped| skipped.event.position);

@@ -172,7 +172,7 @@ pub fn check_scan_limit(limit: usize) -> Result<(), Error> {
 /// 17. *Events that were passed over are kept with the rows of their generation, in the order of the log.* `parked_events_are_kept`
 /// 18. *A query that finds its answer within `QUERY_ROWS_SCANNED_MAX` rows of an index that its filters or its order name is answered; any other is `TooBroad`, and names the limit.* `a_query_looks_at_a_bounded_number_of_rows`
 /// 19. *Why a view stopped is stored with a batch, and counts until the next one.* `a_stop_counts_until_the_next_batch`
-/// 20. *An event is skipped only where the view is stopped at it, and by one of all who try.* `one_skips_the_event_a_view_is_stopped_at`
+/// 20. *An event is skipped only where the view, or what is built of it, is stopped at it, and by one of all who try.* `one_skips_the_event_a_view_is_stopped_at`
 /// 21. *Who skipped what, when and why is kept, whatever generation is read, and nothing stops at it again.* `what_was_skipped_is_kept`
 /// 22. *A row that says what it reflects says no more than it does, and never goes back to less.* `rows_say_what_they_reflect`
 /// 23. *A scan yields every row of a generation, of every tenant, once and in the order of tenants and keys, each page with the checkpoint its rows lead to.* `a_scan_yields_every_row`
@@ -239,7 +239,8 @@ pub trait ReadModels: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<ParkedEvent>, Error>;
 
-    /// Orders the view to pass over the event that it is stopped at: it does not count as stopped any more.
+    /// Orders the view to pass over the event that it is stopped at, or that what is built of it is stopped at: that
+    /// does not count as stopped any more.
     ///
     /// # Errors
     /// [`Error::Invalid`] as [`SkipOrder::of`] says, where it is not stopped at that event; nothing was stored.

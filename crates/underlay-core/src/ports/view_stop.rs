@@ -77,7 +77,7 @@ impl ViewStop {
     }
 }
 
-/// What a person orders where a view is stopped at an event: to pass over that event.
+/// What a person orders where a view, or a rebuild of it, is stopped at an event: to pass over that event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SkipOrder {
     /// The event's place in the log.
@@ -134,6 +134,13 @@ impl SkipOrder {
         Ok(())
     }
 
+    /// Whether a generation is stopped at the event that is to be skipped. Adapters look first at the one that is read,
+    /// then at the one that is built: a rebuild may be stopped at an event that the view came past long ago.
+    #[must_use]
+    pub fn is_about(&self, stop: Option<&ViewStop>) -> bool {
+        stop.and_then(ViewStop::event).is_some_and(|event| event.position == self.position)
+    }
+
     /// The event that is skipped, where a view stands at `at`, has stopped there by `stop`, and has skipped
     /// `skipped` before. Adapters ask it in the transaction that stores the answer. One that was skipped before,
     /// while another generation was read, is answered as it is stored.
@@ -186,7 +193,8 @@ impl SkipOrder {
                     skipped.by, skipped.at, skipped.why
                 )),
                 None => refused(format!(
-                    "view {view} is not stopped at position {position}: it stands at position {at}, and goes on"
+                    "view {view} stands at position {at} and is not stopped at position {position}, nor is what is \
+                     built of it"
                 )),
             },
         }

@@ -381,7 +381,7 @@ pub(crate) async fn lock_view(client: &Client, name: &str) -> Result<Option<u32>
 /// The generations of a view that answer.
 pub(crate) struct Generations {
     pub(crate) active: u32,
-    building: Option<u32>,
+    pub(crate) building: Option<u32>,
 }
 
 impl Generations {

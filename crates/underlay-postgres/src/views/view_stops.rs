@@ -4,7 +4,9 @@ use async_trait::async_trait;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 use underlay_core::adapter::stored_number;
-use underlay_core::{Error, Json, SkipOrder, SkippedEvent, ViewBatch, ViewSchema, ViewStop, ViewTable};
+use underlay_core::{
+    Error, Json, Position, SkipOrder, SkippedEvent, ViewBatch, ViewSchema, ViewStop, ViewTable,
+};
 
 use crate::connections::session::{Parameter, Statement, Work};
 use crate::error::Failure;
@@ -43,7 +45,35 @@ pub(crate) async fn store(client: &Client, table: &ViewTable, batch: &ViewBatch)
     Ok(())
 }
 
-/// Skips the event that the generation that is read is stopped at.
+/// Where a generation stands, and why it does not go on from there.
+struct Stopped {
+    generation: u32,
+    at: Position,
+    stop: Option<ViewStop>,
+}
+
+impl Stopped {
+    async fn find(client: &Client, view: &str, generation: u32) -> Result<Self, Failure> {
+        // Whoever writes its rows is waited for here, and nobody writes them from here on.
+        Definition::lock(client, view, generation).await?;
+        let (name, number) = (view.to_owned(), stored_generation(generation)?);
+        // Of the schema only the name is asked for.
+        let table = ViewTable { schema: ViewSchema::new(view, 0, Vec::new()), generation };
+        let select = catalogue::select_position(&name, &number);
+        let at = catalogue::position(&client.query_typed(select.sql, &select.parameters).await?, &table)?;
+        let place = stored_number(at.number());
+        let parameters: [Parameter<'_>; 3] =
+            [(&view, Type::TEXT), (&number, Type::INT4), (&place, Type::INT8)];
+        let stored = client.query_typed(include_str!("../sql/select_view_stop.sql"), &parameters).await?;
+        let stop = match stored.first() {
+            Some(row) => stop(row.try_get(0)?, view)?,
+            None => None,
+        };
+        Ok(Self { generation, at, stop })
+    }
+}
+
+/// Skips the event that the generation that is read is stopped at, or else the one that is built.
 pub(crate) struct SkipEvent<'a> {
     pub(crate) view: &'a str,
     pub(crate) skip: &'a SkipOrder,
@@ -57,22 +87,15 @@ impl Work for SkipEvent<'_> {
         let Self { view, skip } = *self;
         let name = view.to_owned();
         lock_view(client, view).await?.ok_or_else(|| no_view(view))?;
-        let generation = Generations::of(client, view).await?.active;
-        // Whoever writes its rows is waited for here, and nobody writes them from here on.
-        Definition::lock(client, view, generation).await?;
-        let number = stored_generation(generation)?;
-        // Of the schema only the name is asked for.
-        let table = ViewTable { schema: ViewSchema::new(view, 0, Vec::new()), generation };
-        let select = catalogue::select_position(&name, &number);
-        let at = catalogue::position(&client.query_typed(select.sql, &select.parameters).await?, &table)?;
-        let place = stored_number(at.number());
-        let parameters: [Parameter<'_>; 3] =
-            [(&view, Type::TEXT), (&number, Type::INT4), (&place, Type::INT8)];
-        let stored = client.query_typed(include_str!("../sql/select_view_stop.sql"), &parameters).await?;
-        let stop = match stored.first() {
-            Some(row) => stop(row.try_get(0)?, view)?,
-            None => None,
-        };
+        let generations = Generations::of(client, view).await?;
+        let mut stopped = Stopped::find(client, view, generations.active).await?;
+        if let Some(building) = generations.building.filter(|_| !skip.is_about(stopped.stop.as_ref())) {
+            let built = Stopped::find(client, view, building).await?;
+            if skip.is_about(built.stop.as_ref()) {
+                stopped = built;
+            }
+        }
+        let Stopped { generation, at, stop } = stopped;
         let select = select_skipped(&name);
         let before = skipped(&client.query_typed(select.sql, &select.parameters).await?, view)?;
         let skipped = skip.of(view, at, stop.as_ref(), &before).map_err(Failure::Answer)?;

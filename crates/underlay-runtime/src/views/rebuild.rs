@@ -20,8 +20,8 @@ use async_trait::async_trait;
 use underlay_core::{Checkpoint, Error, Position, Swap, ViewInfo, ViewSchema, ViewTable};
 
 use super::Views;
-use super::fold::ViewFolder;
-use super::progress::{Progress, ViewHalt, check_complete};
+use super::fold::{ViewFault, ViewFolder};
+use super::progress::{Place, Progress, ViewHalt, check_complete};
 use crate::subscription::{Advance, HeldLease};
 
 /// How often in a row a rebuild is tried again after a failure that may pass.
@@ -191,9 +191,34 @@ impl Views {
                 }
                 Err(ViewHalt::Failed(error)) => return Err(error),
                 Err(ViewHalt::Stuck(fault)) => {
-                    return Err(Error::invalid(format!("view {} cannot take the {fault}", schema.name)));
+                    return Err(self.stuck(&schema.name, table.as_ref(), fault).await);
                 }
                 Ok(built) => return Ok(built),
+            }
+        }
+    }
+
+    /// Leaves word at which event what is built is stopped, so that a person can skip it, and says so.
+    async fn stuck(&self, view: &str, table: Option<&ViewTable>, fault: ViewFault) -> Error {
+        let told = format!("view {view} cannot take the {fault}");
+        let (position, is_of_event) = (fault.position(), fault.is_of_event);
+        let left = async {
+            let (Some(table), Some(stop)) = (table, self.stop_of(&ViewHalt::Stuck(fault))) else {
+                return Ok(());
+            };
+            let checkpoint = self.rows(view).checkpoint(table).await?;
+            self.set_stop(&Place { table: table.clone(), checkpoint, lease: None }, Some(stop)).await
+        };
+        match left.await {
+            Ok(()) if is_of_event => Error::invalid(format!(
+                "{told}; bring a program that can take it, or pass over it by `{} view skip {view} {position} --why \
+                 TEXT`, and rebuild again",
+                self.config.program
+            )),
+            Ok(()) => Error::invalid(told),
+            Err(error) => {
+                tracing::debug!(view, %error, "saying where what is built is stopped");
+                Error::invalid(told)
             }
         }
     }

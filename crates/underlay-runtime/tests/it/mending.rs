@@ -200,6 +200,31 @@ async fn a_rebuild_passes_over_a_skipped_event_where_it_cannot_take_it_and_folds
 }
 
 #[tokio::test]
+async fn a_rebuild_that_is_stopped_at_an_event_goes_on_once_that_is_skipped() {
+    let place = Place::new().await;
+    place.mended.store(true, Ordering::SeqCst);
+    let server = place.process("server");
+    let views = server.start();
+    place.until_standing(&server.engine, FollowerStatus::Live).await;
+    views.stop().await;
+    // The view came past it; another program cannot take it any more.
+    place.mended.store(false, Ordering::SeqCst);
+    let rebuild = async |from| server.engine.rebuild_view("balances", from, |_| {}).await;
+    let stopped = rebuild(RebuildFrom::Start).await.unwrap_err().to_string();
+    assert!(stopped.contains("view skip balances 3 --why"), "{stopped}");
+    let status = standing(&server.engine).await;
+    assert!(status.stop.is_none() && cents(&server.engine).await == Some(25), "{status:?}");
+    let other = server.engine.skip_view("balances", at(2), "ann", "a typo").await.unwrap_err();
+    assert!(other.to_string().contains("not stopped at position 2"), "{other}");
+
+    server.engine.skip_view("balances", at(3), "ann", "a typo").await.unwrap();
+    rebuild(RebuildFrom::WhereItWas).await.unwrap();
+    assert_eq!(cents(&server.engine).await, Some(12));
+    let status = standing(&server.engine).await;
+    assert_eq!((status.parked, status.skipped.len()), (1, 1));
+}
+
+#[tokio::test]
 async fn a_skipped_event_in_the_middle_of_a_commit_takes_no_other_with_it() {
     let place = Place { shared: Shared::new(), mended: Arc::default() };
     let mut commit = deposited("a", 1);

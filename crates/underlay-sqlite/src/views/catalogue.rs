@@ -210,12 +210,19 @@ pub(crate) fn parked(
     Ok(events)
 }
 
-/// Skips the event that the generation that is read is stopped at.
+/// Skips the event that the generation that is read is stopped at, or else the one that is built.
 pub(crate) fn skip(connection: &Connection, view: &str, skip: &SkipOrder) -> Result<SkippedEvent, Failure> {
-    let generation = Generations::of(connection, view)?.active;
+    let generations = Generations::of(connection, view)?;
     // Of the schema only the name is asked for.
-    let table = ViewTable { schema: ViewSchema::new(view, 0, Vec::new()), generation };
-    view_stops::skip(connection, &table, skip)
+    let table = |generation| ViewTable { schema: ViewSchema::new(view, 0, Vec::new()), generation };
+    let read = view_stops::Stopped::find(connection, table(generations.active))?;
+    if let Some(building) = generations.building.filter(|_| !skip.is_about(read.stop.as_ref())) {
+        let built = view_stops::Stopped::find(connection, table(building))?;
+        if skip.is_about(built.stop.as_ref()) {
+            return view_stops::skip(connection, &built, skip);
+        }
+    }
+    view_stops::skip(connection, &read, skip)
 }
 
 /// How far a generation has come.

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 use underlay_core::adapter::stored_number;
-use underlay_core::{Error, Json, SkipOrder, SkippedEvent, ViewBatch, ViewStop, ViewTable};
+use underlay_core::{Error, Json, Position, SkipOrder, SkippedEvent, ViewBatch, ViewStop, ViewTable};
 
 use crate::error::Failure;
 use crate::views::catalogue;
@@ -38,19 +38,35 @@ pub(crate) fn store(connection: &Connection, table: &ViewTable, batch: &ViewBatc
     Ok(())
 }
 
+/// Where a generation stands, and why it does not go on from there.
+pub(crate) struct Stopped {
+    table: ViewTable,
+    at: Position,
+    pub(crate) stop: Option<ViewStop>,
+}
+
+impl Stopped {
+    pub(crate) fn find(connection: &Connection, table: ViewTable) -> Result<Self, Failure> {
+        let name = &table.schema.name;
+        let at = catalogue::checkpoint(connection, &table)?.position;
+        let mut select = connection.prepare_cached(include_str!("../sql/select_view_stop.sql"))?;
+        let position = stored_number(at.number());
+        let found =
+            select.query_row(params![name, table.generation, position], |row| row.get(0)).optional()?;
+        let stop = read(found, name)?;
+        Ok(Self { table, at, stop })
+    }
+}
+
 /// Skips the event that a generation is stopped at.
 pub(crate) fn skip(
     connection: &Connection,
-    table: &ViewTable,
+    stopped: &Stopped,
     skip: &SkipOrder,
 ) -> Result<SkippedEvent, Failure> {
+    let Stopped { table, at, stop } = stopped;
     let name = &table.schema.name;
-    let at = catalogue::checkpoint(connection, table)?.position;
-    let mut select = connection.prepare_cached(include_str!("../sql/select_view_stop.sql"))?;
-    let position = stored_number(at.number());
-    let found = select.query_row(params![name, table.generation, position], |row| row.get(0)).optional()?;
-    let stop = read(found, name)?;
-    let skipped = skip.of(name, at, stop.as_ref(), &skipped(connection, name)?).map_err(Failure::Answer)?;
+    let skipped = skip.of(name, *at, stop.as_ref(), &skipped(connection, name)?).map_err(Failure::Answer)?;
     remove(connection, table)?;
     let mut insert = connection.prepare_cached(include_str!("../sql/insert_skipped_event.sql"))?;
     let (position, id) =

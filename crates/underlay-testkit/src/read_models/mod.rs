@@ -95,7 +95,7 @@ macro_rules! read_models_cases {
             19 a_stop_counts_until_the_next_batch
                 "Why a view stopped is stored with a batch, and counts until the next one."
             20 one_skips_the_event_a_view_is_stopped_at
-                "An event is skipped only where the view is stopped at it, and by one of all who try."
+                "An event is skipped only where the view, or what is built of it, is stopped at it, and by one of all who try."
             21 what_was_skipped_is_kept
                 "Who skipped what, when and why is kept, whatever generation is read, and nothing stops at it again."
             22 rows_say_what_they_reflect

@@ -116,7 +116,8 @@ pub async fn a_stop_counts_until_the_next_batch<F: ReadModelsFixture>(fixture: F
     assert_eq!(subject.stored_stop().await, Some(first), "and is stopped where it was");
 }
 
-/// Sentence 20: an event is skipped only where the view is stopped at it, and by one of all who try.
+/// Sentence 20: an event is skipped only where the view, or what is built of it, is stopped at it, and by one of all who
+/// try.
 pub async fn one_skips_the_event_a_view_is_stopped_at<F: ReadModelsFixture>(fixture: F) {
     let subject = Subject::of(&fixture).await;
     let missing = subject.models.skip("nobody", skip(1)).await;
@@ -162,6 +163,27 @@ pub async fn one_skips_the_event_a_view_is_stopped_at<F: ReadModelsFixture>(fixt
     subject.move_to(9).await;
     subject.refuses(skip(9), &["position 9"]).await;
     assert_eq!(subject.skipped().await.len(), 1);
+
+    // A rebuild is stopped at an event that the view came past.
+    let table = subject.models.begin_generation(&schema(), subject.place(0)).await.expect("one is begun");
+    let building = subject.at_table(&table);
+    building.move_to(3).await;
+    let early = super::stops::event(4);
+    building.set_stop(Some(stop(&early))).await.expect("it stops");
+    assert_eq!(subject.stored_stop().await, None, "the rows that are read go on");
+    subject.refuses(skip(5), &["position 5"]).await;
+    let skipped = subject.models.skip(VIEW, skip(4)).await.expect("what is built is stopped there");
+    assert_eq!(skipped.event, early);
+    assert_eq!(subject.skipped().await.len(), 2);
+    let again = building.set_stop(Some(stop(&early))).await;
+    assert!(matches!(again, Err(Error::CheckpointMoved { .. })), "{again:?}");
+
+    // Both are stopped at one event: it is the rows that are read that go on first.
+    let both = super::stops::event(11);
+    subject.set_stop(Some(stop(&both))).await.expect("it stops");
+    building.set_stop(Some(stop(&both))).await.expect("it stops");
+    subject.models.skip(VIEW, skip(11)).await.expect("the view is stopped there");
+    assert_eq!(subject.stored_stop().await, None);
 }
 
 /// Sentence 21: who skipped what, when and why is kept, whatever generation is read, and nothing stops at

@@ -59,7 +59,7 @@ const TRACESTATE: Parameter = Parameter::header(
 const LIMIT_EVENTS: Parameter = Parameter::query(
     "limit",
     Shape::Limit { default: PAGE_EVENTS_DEFAULT, max: |config| config.page_events_max },
-    "Events in the page.",
+    "Events in the page. It ends with a whole commit, so it may hold more.",
 );
 const MIN_POSITION: Parameter = Parameter::query(
     "min_position",
@@ -481,7 +481,7 @@ pub(crate) const LIST_PARKED: Description =
             Parameter::query(
                 "limit",
                 Shape::Limit { default: PAGE_PARKED_DEFAULT, max: |_| PAGE_PARKED_MAX },
-                "Events in the page.",
+                "Events in the page. It ends with a whole commit, so it may hold more.",
             ),
         ])
         .answers(&[(200, Json("ParkedPage"))])

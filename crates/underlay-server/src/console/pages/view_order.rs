@@ -4,7 +4,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
 use underlay_core::{Error, Position, StopCause};
 use underlay_runtime::{
-    OrderProgress, OrderRequest, OrderStanding, OrderState, RebuildFrom, Verified, ViewStanding, ViewTask,
+    FollowerStatus, OrderProgress, OrderRequest, OrderStanding, OrderState, RebuildFrom, Verified,
+    ViewStanding, ViewTask,
 };
 
 use super::view::time_left;
@@ -174,12 +175,13 @@ pub(super) fn orders(visitor: &Visitor, view: &ViewStanding) -> Markup {
             p class="quiet" { "They are over the rows of all tenants. The rows that are read stay readable meanwhile." }
             ul class="orders" {
                 @if view.status.is_stopped() {
-                    (order("retry", "", "Try again", "Folds the event again that the view is stopped at, and goes on from there."))
+                    // What failed is mended by a rebuild, more often than by another try.
+                    (order("retry", if view.status == FollowerStatus::Failed { "second" } else { "" }, "Try again", "Folds the event again that the view is stopped at, and goes on from there."))
                 }
                 @if is_busy {
                     (order("cancel", "danger", "Cancel the order", "Ends what runs. What was built stays, and a rebuild goes on there."))
                 } @else {
-                    (order("rebuild", "second", "Rebuild", &rebuild_does(view)))
+                    (order("rebuild", if view.status == FollowerStatus::Failed { "" } else { "second" }, "Rebuild", &rebuild_does(view)))
                     (order("verify", "second", "Verify", "Folds the log anew, compares row by row, and changes nothing."))
                     (order("repair", "second", "Verify and repair", "The same, and swaps in the new rows where they differ."))
                 }
