@@ -481,7 +481,7 @@ pub(crate) const LIST_PARKED: Description =
             Parameter::query(
                 "limit",
                 Shape::Limit { default: PAGE_PARKED_DEFAULT, max: |_| PAGE_PARKED_MAX },
-                "Events in the page. It ends with a whole commit, so it may hold more.",
+                "Events in the page.",
             ),
         ])
         .answers(&[(200, Json("ParkedPage"))])

@@ -167,6 +167,9 @@ pub(super) fn orders(visitor: &Visitor, view: &ViewStanding) -> Markup {
     let order = |order: &str, class: &str, text: &str, does: &str| {
         html! { li { (button(visitor, &path(order), class, text)) span { (does) } } }
     };
+    // What failed is mended by a rebuild, more often than by another try.
+    let is_failed = view.status == FollowerStatus::Failed;
+    let (retry_class, rebuild_class) = if is_failed { ("second", "") } else { ("", "second") };
     let is_busy = view.order.as_ref().is_some_and(|order| !order.order.state.is_ended());
     let can_discard = view.replaced.is_some() || view.rebuilt_to.is_some();
     html! {
@@ -175,13 +178,12 @@ pub(super) fn orders(visitor: &Visitor, view: &ViewStanding) -> Markup {
             p class="quiet" { "They are over the rows of all tenants. The rows that are read stay readable meanwhile." }
             ul class="orders" {
                 @if view.status.is_stopped() {
-                    // What failed is mended by a rebuild, more often than by another try.
-                    (order("retry", if view.status == FollowerStatus::Failed { "second" } else { "" }, "Try again", "Folds the event again that the view is stopped at, and goes on from there."))
+                    (order("retry", retry_class, "Try again", "Folds the event again that the view is stopped at, and goes on from there."))
                 }
                 @if is_busy {
                     (order("cancel", "danger", "Cancel the order", "Ends what runs. What was built stays, and a rebuild goes on there."))
                 } @else {
-                    (order("rebuild", if view.status == FollowerStatus::Failed { "" } else { "second" }, "Rebuild", &rebuild_does(view)))
+                    (order("rebuild", rebuild_class, "Rebuild", &rebuild_does(view)))
                     (order("verify", "second", "Verify", "Folds the log anew, compares row by row, and changes nothing."))
                     (order("repair", "second", "Verify and repair", "The same, and swaps in the new rows where they differ."))
                 }
