@@ -12,6 +12,8 @@ mod answers;
 mod attributes;
 mod client;
 mod error;
+#[cfg(test)]
+mod histories;
 mod job;
 mod options;
 mod router;

@@ -18,7 +18,8 @@ use crate::options::{ApiKey, TemporalOptions};
 use crate::start::{Close, Stands, Start, Started, Trouble};
 use crate::worker::Serving;
 
-/// How long a job that was just begun is waited for in this process alone, before the server is asked how it ended.
+/// How long a job that was just begun is waited for in this process alone, before the server is asked how it ended: as
+/// long as this process does most of its jobs itself.
 const HOME_FIRST: Duration = Duration::from_millis(200);
 /// The first and the longest pause before the server is asked again.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
@@ -125,7 +126,7 @@ impl Temporal {
         started: &Started,
         pauses: &mut Pauses,
     ) -> Result<Ended, Error> {
-        if started.standing == Stands::Begun {
+        if started.standing == Stands::Begun && self.answers.are_at_home() {
             SystemClock.sleep(HOME_FIRST).await;
         }
         let mut run_id = started.run_id.clone();
@@ -197,8 +198,14 @@ impl Scheduler for Temporal {
         let mut waiter = self.answers.wait_for(&id, number);
         tokio::select! {
             biased;
-            end = waiter.told() => Ok(end),
-            end = self.follow(&id, job, number) => end,
+            end = waiter.told() => {
+                self.answers.count(true);
+                Ok(end)
+            }
+            end = self.follow(&id, job, number) => {
+                self.answers.count(false);
+                end
+            }
         }
     }
 

@@ -9,3 +9,4 @@ mod jobs;
 mod outages;
 mod processes;
 mod refused;
+mod tls;
