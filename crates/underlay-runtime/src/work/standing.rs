@@ -241,7 +241,7 @@ fn add_uncounted<'n>(depths: &mut Vec<QueueDepth>, names: impl Iterator<Item = (
 }
 
 /// How long it is from one moment to a later one; zero where it is no later.
-pub(super) fn until(from: Timestamp, to: Timestamp) -> Duration {
+pub(crate) fn until(from: Timestamp, to: Timestamp) -> Duration {
     let microseconds = to.as_microsecond().saturating_sub(from.as_microsecond());
     Duration::from_micros(u64::try_from(microseconds).unwrap_or(0))
 }
