@@ -70,7 +70,7 @@ impl Workers {
         config: &EngineConfig,
     ) -> Result<Self, Error> {
         let holder = views.holder_name().to_owned();
-        check_worker(&Worker { id: WorkerId::draw(), holder: holder.clone() }, config.work_lease)?;
+        check_worker(&Worker::embedded(holder.clone()), config.work_lease)?;
         let mut metrics = WorkMetrics::default();
         let receivers = receivers(ports, registry, commands, views, processes);
         let receivers = receivers.measured(&ports.clock, &mut metrics);
@@ -148,7 +148,7 @@ async fn work(means: Means, holder: String, wakeups: Arc<dyn Wakeups>, stopped: 
         let keeper = Keeper {
             queue: means.queue.clone(),
             clock: clock.clone(),
-            worker: Worker { id: WorkerId::draw(), holder: holder.clone() },
+            worker: Worker::embedded(holder.clone()),
             lease: config.work_lease,
             backoff: config.backoff(),
         };
