@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::check_scheduler;
 use crate::words::limits::{
     LEASE_NAME_BYTES_MAX, LEASE_SECONDS_MAX, WORK_ERROR_BYTES_MAX, WORK_KEY_BYTES_MAX, WORK_PAGE_MAX,
     WORK_RECEIVER_BYTES_MAX, WORK_TENANTS_PASSED_MAX,
@@ -519,14 +520,13 @@ pub trait WorkQueue: Send + Sync + 'static {
 /// [`Error::Invalid`] that names the limit.
 pub fn check_worker(worker: &Worker, duration: Duration) -> Result<(), Error> {
     let Worker { holder, scheduler, .. } = worker;
-    for (what, name) in [("name", holder), ("scheduler", scheduler)] {
-        if name.is_empty() || name.len() > LEASE_NAME_BYTES_MAX || name.contains('\0') {
-            return Err(Error::invalid(format!(
-                "the {what} of a worker has 1 to LEASE_NAME_BYTES_MAX = {LEASE_NAME_BYTES_MAX} bytes and no NUL, this \
-                 one has {}",
-                name.len()
-            )));
-        }
+    check_scheduler(scheduler)?;
+    if holder.is_empty() || holder.len() > LEASE_NAME_BYTES_MAX || holder.contains('\0') {
+        return Err(Error::invalid(format!(
+            "the name of a worker has 1 to LEASE_NAME_BYTES_MAX = {LEASE_NAME_BYTES_MAX} bytes and no NUL, this one \
+             has {}",
+            holder.len()
+        )));
     }
     if duration < Duration::from_millis(1) || duration > Duration::from_secs(LEASE_SECONDS_MAX) {
         return Err(Error::invalid(format!(

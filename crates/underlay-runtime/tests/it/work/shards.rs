@@ -384,3 +384,24 @@ async fn a_shard_that_is_to_be_given_back_again_has_all_of_its_time_again() {
     assert_eq!(yard.book.count("dropped"), 1);
     work.stop().await;
 }
+
+#[tokio::test]
+async fn a_worker_says_whom_it_waits_for() {
+    let yard = Yard::new();
+    let process = yard.process("a");
+    let another =
+        underlay_core::Worker { scheduler: "another".to_owned(), ..underlay_core::Worker::embedded("probe") };
+    assert_eq!(yard.store.share(&another, LEASE, &[]).await.unwrap().held.len(), SHARDS);
+    send_to_many_keys(&yard, 1..=2).await;
+    let work = process.start();
+    yard.until(async || process.state().waits_for.is_some()).await;
+    let waits_for = underlay_core::WaitsFor { scheduler: "another".to_owned(), holder: "probe".to_owned() };
+    assert_eq!((process.shards(), process.state().waits_for), (0, Some(waits_for)));
+    assert_eq!((yard.left().await, yard.book.count("begun")), (80, 0), "it does nothing");
+    yard.store.leave(&another).await.unwrap();
+    yard.pass(LEASE / 3 + MOMENT).await;
+    yard.until(async || yard.left().await == 0).await;
+    assert_eq!((process.shards(), process.state().waits_for), (SHARDS, None));
+    yard.book.assert_in_order();
+    work.stop().await;
+}
