@@ -223,13 +223,6 @@ mod tests {
         }
     }
 
-    #[cfg(not(feature = "temporal"))]
-    #[test]
-    fn an_address_of_what_is_not_built_in_says_how_to_build_it() {
-        let told = refused("temporal://127.0.0.1:7233/default");
-        assert!(told.contains("cargo build --features temporal"), "{told}");
-    }
-
     #[test]
     fn nobody_is_shown_the_key() {
         let mut settings = SchedulerSettings::default();
