@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use underlay_core::{
     Aggregate, Checkpoints, Clock, Error, EventStore, Leases, LogFilter, Operation, Position, Query,
-    ReadModels, RecordedEvent, Schedules, SkippedEvent, Snapshots, StreamName, TenantId, ViewInfo, Wakeups,
-    WorkQueue,
+    ReadModels, RecordedEvent, Scheduler, Schedules, SkippedEvent, Snapshots, StreamName, TenantId, ViewInfo,
+    Wakeups, WorkQueue,
 };
 
 use crate::commands::Commands;
@@ -63,11 +63,16 @@ pub struct WorkPorts {
     pub checkpoints: Arc<dyn Checkpoints>,
     /// The leases that checkpoints are moved under; none where every process follows the log for itself.
     pub leases: Option<Arc<dyn Leases>>,
+    /// What has work done; none where each process does that of the shards it holds.
+    pub scheduler: Option<Arc<dyn Scheduler>>,
 }
 
 impl std::fmt::Debug for WorkPorts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WorkPorts").field("has_leases", &self.leases.is_some()).finish_non_exhaustive()
+        f.debug_struct("WorkPorts")
+            .field("has_leases", &self.leases.is_some())
+            .field("scheduler", &self.scheduler.as_ref().map(|scheduler| scheduler.identity()))
+            .finish_non_exhaustive()
     }
 }
 

@@ -37,7 +37,7 @@ pub use read_models::{
     Generation, LoadedRow, ReadModels, ScannedRows, Swap, Swept, ViewInfo, ViewTable, check_scan_limit,
     no_generation, none_replaced, still_read,
 };
-pub use scheduler::{Job, JobAttempt, JobEnd, JobRunner, JobTask, Scheduler};
+pub use scheduler::{Job, JobAttempt, JobEnd, JobRunner, JobTask, Scheduler, check_scheduler};
 pub use schedules::{
     Schedule, Schedules, check_schedule_definition, check_schedule_limit, check_schedule_name,
 };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use underlay_core::{Attempts, Clock, Error, Timestamp, Work, WorkKind};
+use uuid::Uuid;
 
 use super::{Counter, Exposition, Family, Histogram, Kind};
 use crate::WorkerState;
@@ -139,6 +140,10 @@ impl Receiver for MeasuredReceiver {
 
     fn traceparent(&self, work: &Work) -> Option<String> {
         self.receiver.traceparent(work)
+    }
+
+    fn correlation_id(&self, work: &Work) -> Option<Uuid> {
+        self.receiver.correlation_id(work)
     }
 
     async fn attempt(&self, attempt: Attempt<'_>) -> Result<(), NotDone> {

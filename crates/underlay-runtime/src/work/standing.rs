@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 use underlay_core::{
-    Clock, Error, QueueDepth, Settled, Shard, TenantId, Timestamp, Work, WorkKind, WorkQueue,
+    Clock, Error, QueueDepth, Scheduler, Settled, Shard, TenantId, Timestamp, Work, WorkKind, WorkQueue,
 };
 
 use super::receiver::Receivers;
@@ -33,6 +33,22 @@ pub struct WorkerState {
     pub receivers: Vec<ReceiverState>,
     /// Why the store could not be asked, where it could not.
     pub error: Option<String>,
+    /// What drives its attempts; none where it makes them itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheduler: Option<SchedulerState>,
+}
+
+/// What the worker of this process knows of the scheduler that drives its attempts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SchedulerState {
+    /// What tells it from another.
+    pub identity: String,
+    /// Whether it could be reached and used when it was asked last; false before that.
+    pub is_reachable: bool,
+    /// Why not; none before it was asked.
+    pub error: Option<String>,
+    /// Why this process makes no attempts for it at the moment, where it does not.
+    pub serving_error: Option<String>,
 }
 
 /// What came of the work of one receiver in this process since its worker started.
@@ -86,8 +102,12 @@ pub struct WorkStandings {
 pub(super) struct Told(Arc<Mutex<WorkerState>>);
 
 impl Told {
-    pub(super) fn new(holder: &str) -> Self {
-        let state = WorkerState { holder: holder.to_owned(), ..WorkerState::default() };
+    pub(super) fn new(holder: &str, scheduler: Option<&dyn Scheduler>) -> Self {
+        let scheduler = scheduler.map(|scheduler| SchedulerState {
+            identity: scheduler.identity().to_owned(),
+            ..Default::default()
+        });
+        let state = WorkerState { holder: holder.to_owned(), scheduler, ..WorkerState::default() };
         Self(Arc::new(Mutex::new(state)))
     }
 
@@ -97,6 +117,15 @@ impl Told {
 
     pub(super) fn tell(&self, tell: impl FnOnce(&mut WorkerState)) {
         tell(&mut self.locked());
+    }
+
+    /// Tells of the scheduler that drives attempts, where one does.
+    pub(super) fn tell_scheduler(&self, tell: impl FnOnce(&mut SchedulerState)) {
+        self.tell(|state| {
+            if let Some(scheduler) = &mut state.scheduler {
+                tell(scheduler);
+            }
+        });
     }
 
     /// Counts what became of a piece.

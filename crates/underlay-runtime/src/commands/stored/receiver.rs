@@ -6,6 +6,7 @@ use underlay_core::{
     EventStoreExt, ExpectedVersion, Fingerprint, GIVEN_UP, Json, Metadata, Origin, Outcome, ReplyTo,
     StoredCommand, StoredInput, Work, WorkKind, kept_work_error,
 };
+use uuid::Uuid;
 
 use super::{Commands, read_command, reads_command};
 use crate::registry::Body;
@@ -180,6 +181,11 @@ impl Receiver for StoredCommands {
     fn traceparent(&self, work: &Work) -> Option<String> {
         let stored = read_command(work).ok()?.traceparent;
         stored.or_else(|| context_in(&work.metadata))
+    }
+
+    fn correlation_id(&self, work: &Work) -> Option<Uuid> {
+        let stored = read_command(work).ok()?.correlation_id;
+        stored.or_else(|| sent_by(work).correlation_id)
     }
 
     async fn attempt(&self, attempt: Attempt<'_>) -> Result<(), NotDone> {

@@ -146,6 +146,7 @@ impl Desk {
             schedules: Arc::new(schedules.clone()),
             checkpoints: Arc::new(MemoryCheckpoints::default()),
             leases: None,
+            scheduler: None,
         };
         let ports = Ports {
             store: Arc::new(store.clone()),

@@ -160,7 +160,7 @@ impl House {
         let checkpoints = MortalCheckpoints { checkpoints: self.checkpoints.clone(), life: life.clone() };
         let checkpoints = Arc::new(Over(checkpoints));
         let schedules = Arc::new(MemorySchedules::default());
-        let work = WorkPorts { queue: queue.clone(), schedules, checkpoints, leases: None };
+        let work = WorkPorts { queue: queue.clone(), schedules, checkpoints, leases: None, scheduler: None };
         let engine =
             Engine::new(self.ports(store, work, self.clock.clone()), registry, EngineConfig::default())
                 .unwrap();
@@ -196,6 +196,7 @@ impl House {
             schedules: Arc::new(MemorySchedules::default()),
             checkpoints: Arc::new(self.checkpoints.clone()),
             leases: Some(Arc::new(self.leases.clone())),
+            scheduler: None,
         };
         let config = EngineConfig {
             work_lease: Duration::from_millis(500),

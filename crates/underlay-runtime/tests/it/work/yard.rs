@@ -353,6 +353,7 @@ impl Yard {
                 schedules: Arc::new(MemorySchedules::default()),
                 checkpoints: Arc::new(MemoryCheckpoints::default()),
                 leases: None,
+                scheduler: None,
             }),
             clock,
         };
