@@ -109,7 +109,9 @@ pub(crate) fn provide() -> Result<Running> {
         Err(reason) => lacks("exim", reason),
     }
     match start_temporal() {
-        Ok(version) => println!("temporal: {version} (tests of the scheduler, each with a server of its own)"),
+        Ok(version) => {
+            println!("temporal: {version} (tests of the scheduler, each with a server of its own)")
+        }
         Err(reason) => lacks("temporal", reason),
     }
     finish(running, &missing)

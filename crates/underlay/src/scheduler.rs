@@ -131,7 +131,10 @@ fn temporal(_: &str) -> Result<Chosen, String> {
 ///
 /// # Errors
 /// [`Error::Invalid`] where the address, its files or the key do not fit. Nobody is asked.
-pub(crate) fn open(service: &Service, settings: &SchedulerSettings) -> Result<Option<Arc<dyn Scheduler>>, Error> {
+pub(crate) fn open(
+    service: &Service,
+    settings: &SchedulerSettings,
+) -> Result<Option<Arc<dyn Scheduler>>, Error> {
     #[cfg(not(feature = "temporal"))]
     let _ = service;
     match Chosen::of(&settings.address).map_err(Error::invalid)? {
@@ -181,7 +184,9 @@ impl SchedulerInUse {
         match checked {
             Err(error @ Error::Unavailable { .. }) => {
                 let identity = scheduler.identity();
-                tracing::warn!("the scheduler {identity} cannot be used yet, so what commits send on waits: {error}");
+                tracing::warn!(
+                    "the scheduler {identity} cannot be used yet, so what commits send on waits: {error}"
+                );
                 Ok(())
             }
             other => other,

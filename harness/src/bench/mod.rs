@@ -127,7 +127,15 @@ const QUICK: Scale = Scale {
 };
 
 const PARTS: &[&str] = &[
-    "commits", "loads", "catch-up", "view", "neighbour", "memory", "indexes", "feed", "front-door",
+    "commits",
+    "loads",
+    "catch-up",
+    "view",
+    "neighbour",
+    "memory",
+    "indexes",
+    "feed",
+    "front-door",
     scheduler::PART,
 ];
 

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use underlay_core::{Clock, Error, Job, JobEnd, JobRunner, Scheduler, Timestamp, WorkKind};
 
 use super::{Counter, Exposition, Family, Histogram, Kind};
+use crate::SchedulerState;
 
 static UP: Family = Family::new(
     "underlay_scheduler_up",
@@ -99,11 +100,13 @@ impl Default for SchedulerMetrics {
 }
 
 impl SchedulerMetrics {
-    /// `is_up` is none where the service drives its work itself.
-    pub(crate) fn write(&self, out: &mut Exposition, is_up: Option<bool>) {
+    /// `state` is what a worker of this process knows of it; none where there is no worker, or no scheduler.
+    pub(crate) fn write(&self, out: &mut Exposition, state: Option<&SchedulerState>) {
         let mut up = out.begin(&UP);
-        let Some(is_up) = is_up else { return self.declare(out) };
-        up.add(&[], u8::from(is_up));
+        let Some(state) = state else { return declare(out) };
+        if let Some(is_up) = state.is_up() {
+            up.add(&[], u8::from(is_up));
+        }
         let mut jobs = out.begin(&JOBS);
         for (kind, measured) in &self.kinds {
             for (word, count) in Told::WORDS.iter().zip(&measured.told) {
@@ -117,12 +120,12 @@ impl SchedulerMetrics {
         }
         out.begin(&LATER).add(&["told"], self.told_later.get()).add(&["failed"], self.failed_later.get());
     }
+}
 
-    /// The names alone, where there is nothing to count.
-    fn declare(&self, out: &mut Exposition) {
-        for family in [&JOBS, &WAITING, &DURATION, &LATER] {
-            out.begin(family);
-        }
+/// The names alone, where there is nothing to count.
+fn declare(out: &mut Exposition) {
+    for family in [&JOBS, &WAITING, &DURATION, &LATER] {
+        out.begin(family);
     }
 }
 
@@ -173,8 +176,7 @@ impl Scheduler for MeasuredScheduler {
 
     async fn later(&self, job: &Job, delay: Duration) -> Result<(), Error> {
         let told = self.scheduler.later(job, delay).await;
-        let count =
-            if told.is_ok() { &self.metrics.told_later } else { &self.metrics.failed_later };
+        let count = if told.is_ok() { &self.metrics.told_later } else { &self.metrics.failed_later };
         count.increment();
         told
     }

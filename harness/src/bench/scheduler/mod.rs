@@ -57,7 +57,8 @@ pub(super) async fn measure(disk: &Disk, scale: &Scale) -> Result<Vec<Figure>> {
             1 => Aim::MedianAboveBaselineAtMost(MEDIAN_ABOVE_MAX),
             _ => Aim::RatioAtLeast(RATE_MIN),
         };
-        let on_temporal = Figure::new(format!("submit to outcome on Temporal, {who}"), "commands/s", temporal);
+        let on_temporal =
+            Figure::new(format!("submit to outcome on Temporal, {who}"), "commands/s", temporal);
         figures.extend([
             Figure::new(format!("submit to outcome, embedded, {who}"), "commands/s", embedded),
             on_temporal.with_baseline("bare workflow", bare.clone()).with_aim(aim),
