@@ -1,0 +1,6 @@
+//! Jobs on a real Temporal server.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
+
+mod house;
+mod jobs;
