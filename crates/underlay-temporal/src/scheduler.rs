@@ -35,7 +35,10 @@ pub struct Temporal {
 
 impl fmt::Debug for Temporal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Temporal").field("address", &self.client.address).field("options", &self.options).finish()
+        f.debug_struct("Temporal")
+            .field("address", &self.client.address)
+            .field("options", &self.options)
+            .finish()
     }
 }
 
@@ -64,7 +67,8 @@ impl Temporal {
     }
 
     fn start<'a>(&self, id: &'a str, job: &Job, way: &'a crate::router::Way) -> Start<'a> {
-        let input = JobInput { job: job.clone(), number: 1, is_due: true, is_local: way.is_local, before: None };
+        let input =
+            JobInput { job: job.clone(), number: 1, is_due: true, is_local: way.is_local, before: None };
         let reuse = WorkflowIdReusePolicy::RejectDuplicate;
         Start { id, input, way, reuse, delay: None, request_id: Uuid::new_v4() }
     }
@@ -106,7 +110,13 @@ impl Temporal {
     }
 
     /// Waits until a job that was begun has come to something.
-    async fn ended(&self, id: &str, job: &Job, started: &Started, pauses: &mut Pauses) -> Result<Ended, Error> {
+    async fn ended(
+        &self,
+        id: &str,
+        job: &Job,
+        started: &Started,
+        pauses: &mut Pauses,
+    ) -> Result<Ended, Error> {
         match started.standing {
             Stands::Begun => SystemClock.sleep(HOME_FIRST).await,
             Stands::GoesOn if job.due_at.is_some() => {
@@ -122,10 +132,14 @@ impl Temporal {
             match self.client.closed(id, &run_id).await {
                 Ok(Close::Came(end)) if started.standing == Stands::Ended => return Ok(Ended::Before(end)),
                 Ok(Close::Came(end)) => return Ok(Ended::Now(end)),
-                Ok(Close::GoesOn { before: Some(end @ JobEnd::Failed { .. }), .. }) => return Ok(Ended::Now(end)),
+                Ok(Close::GoesOn { before: Some(end @ JobEnd::Failed { .. }), .. }) => {
+                    return Ok(Ended::Now(end));
+                }
                 Ok(Close::GoesOn { run_id: next, .. }) => run_id = next,
                 Ok(Close::ByHand) => return Ok(Ended::ByHand),
-                Err(Trouble::Status(status)) if status.code() == Code::NotFound => return Ok(Ended::Forgotten),
+                Err(Trouble::Status(status)) if status.code() == Code::NotFound => {
+                    return Ok(Ended::Forgotten);
+                }
                 Err(trouble) => self.endure(trouble, pauses).await?,
             }
         }
@@ -202,7 +216,12 @@ impl Scheduler for Temporal {
     async fn serve(&self, runner: Arc<dyn JobRunner>, stop: watch::Receiver<bool>) -> Result<(), Error> {
         let serving = Serving {
             client: self.client.connected().await?,
-            task_queues: self.options.router.task_queues(&self.client.address.task_queue).into_iter().collect(),
+            task_queues: self
+                .options
+                .router
+                .task_queues(&self.client.address.task_queue)
+                .into_iter()
+                .collect(),
             runner,
             answers: self.answers.clone(),
             attempts_running_max: self.options.attempts_running_max,

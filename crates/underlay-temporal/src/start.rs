@@ -93,7 +93,10 @@ impl Client {
             }
             Err(status) if status.code() == Code::AlreadyExists => {
                 let found = decode_status_detail::<WorkflowExecutionAlreadyStartedFailure>(status.details());
-                Ok(Started { run_id: found.map(|found| found.run_id).unwrap_or_default(), standing: Stands::Ended })
+                Ok(Started {
+                    run_id: found.map(|found| found.run_id).unwrap_or_default(),
+                    standing: Stands::Ended,
+                })
             }
             Err(status) => Err(Trouble::Status(status)),
         }

@@ -16,8 +16,13 @@ use std::time::Duration;
 use underlay_core::adapter::without_password;
 use underlay_core::options::{ConfigOption, Configurable, Place, TextValue};
 use underlay_core::{Clock, Error, Scheduler};
+#[cfg(feature = "temporal")]
+use underlay_runtime::EngineConfig;
+#[cfg(feature = "temporal")]
+use underlay_temporal::{ApiKey as TemporalKey, Temporal, TemporalAddress, TemporalOptions};
 
 use crate::Service;
+use crate::config::Settings;
 use crate::suggestion::nearest;
 
 /// The address of no server: the workers of the service drive their work themselves.
@@ -91,7 +96,7 @@ impl TextValue for ApiKey {
 enum Chosen {
     Embedded,
     #[cfg(feature = "temporal")]
-    Temporal(underlay_temporal::TemporalAddress),
+    Temporal(TemporalAddress),
 }
 
 impl Chosen {
@@ -116,7 +121,7 @@ impl Chosen {
 
 #[cfg(feature = "temporal")]
 fn temporal(address: &str) -> Result<Chosen, String> {
-    let address = address.parse::<underlay_temporal::TemporalAddress>();
+    let address = address.parse::<TemporalAddress>();
     address.map(Chosen::Temporal).map_err(|error| error.to_string())
 }
 
@@ -131,25 +136,41 @@ fn temporal(_: &str) -> Result<Chosen, String> {
 ///
 /// # Errors
 /// [`Error::Invalid`] where the address, its files or the key do not fit. Nobody is asked.
-pub(crate) fn open(
-    service: &Service,
-    settings: &SchedulerSettings,
-) -> Result<Option<Arc<dyn Scheduler>>, Error> {
+pub(crate) fn open(service: &Service, settings: &Settings) -> Result<Option<Arc<dyn Scheduler>>, Error> {
     #[cfg(not(feature = "temporal"))]
     let _ = service;
-    match Chosen::of(&settings.address).map_err(Error::invalid)? {
+    match Chosen::of(&settings.scheduler.address).map_err(Error::invalid)? {
         Chosen::Embedded => Ok(None),
         #[cfg(feature = "temporal")]
-        Chosen::Temporal(address) => {
-            let address = address.or_task_queue(&service.name);
-            let options = underlay_temporal::TemporalOptions {
-                api_key: settings.api_key.0.clone(),
-                router: service.temporal_router.clone(),
-                ..underlay_temporal::TemporalOptions::default()
-            };
-            Ok(Some(Arc::new(underlay_temporal::Temporal::open(&address, options)?)))
-        }
+        Chosen::Temporal(address) => on_temporal(service, settings, address).map(Some),
     }
+}
+
+#[cfg(feature = "temporal")]
+fn on_temporal(
+    service: &Service,
+    settings: &Settings,
+    mut address: TemporalAddress,
+) -> Result<Arc<dyn Scheduler>, Error> {
+    if !names_task_queue(&settings.scheduler.address) {
+        address.task_queue.clone_from(&service.name);
+    }
+    let EngineConfig { process, work_running_max, work_drain, .. } = &settings.engine;
+    let options = TemporalOptions {
+        api_key: settings.scheduler.api_key.0.clone().map(TemporalKey::new),
+        router: service.temporal_router.clone(),
+        process: process.clone(),
+        attempts_running_max: *work_running_max,
+        stop_grace: *work_drain,
+    };
+    Ok(Arc::new(Temporal::open(&address, options)?))
+}
+
+/// Whether an address says whose work it is about. Services that share a namespace have a task queue each.
+#[cfg(feature = "temporal")]
+fn names_task_queue(address: &str) -> bool {
+    let options = address.split_once('?').map_or("", |(_, options)| options);
+    options.split('&').any(|option| option.starts_with("task_queue="))
 }
 
 /// The scheduler of a program that serves or works; none where it drives its work itself.
@@ -237,9 +258,33 @@ mod tests {
         assert!(settings.set("scheduler_api_key", " ").unwrap_err().contains("leave the option out"));
     }
 
+    #[cfg(feature = "temporal")]
+    #[test]
+    fn the_task_queue_is_the_name_of_the_service_where_the_address_has_none() {
+        let identity = |address: &str| {
+            let service = Service::new("bank").scheduler(address);
+            let scheduler = service.open_scheduler(&service.settings).unwrap().unwrap();
+            scheduler.identity().to_owned()
+        };
+        assert_eq!(identity("temporal://h/books"), "temporal books bank");
+        assert_eq!(identity("temporal://h?task_queue=underlay"), "temporal default underlay");
+        assert_eq!(identity("temporal://h/n?tls=true&task_queue=q"), "temporal n q");
+    }
+
+    #[cfg(feature = "temporal")]
+    #[test]
+    fn a_key_does_not_cross_a_network_in_the_open() {
+        let mut service = Service::new("bank").scheduler("temporal://h/books");
+        service.settings.scheduler.set("scheduler_api_key", "hunter2").unwrap();
+        let Err(told) = service.open_scheduler(&service.settings) else { panic!("it opened") };
+        assert!(told.to_string().contains("tls=true") && !told.to_string().contains("hunter2"), "{told}");
+        service.settings.scheduler.address.push_str("?tls=true");
+        service.open_scheduler(&service.settings).unwrap();
+    }
+
     #[test]
     fn where_nothing_is_said_the_service_drives_its_work_itself() {
         let service = Service::new("bank");
-        assert!(open(&service, &service.settings.scheduler).unwrap().is_none());
+        assert!(open(&service, &service.settings).unwrap().is_none());
     }
 }

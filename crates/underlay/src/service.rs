@@ -374,7 +374,7 @@ impl Service {
 
     /// The scheduler that the configuration names; none where the service drives its work itself.
     pub(crate) fn open_scheduler(&self, settings: &Settings) -> Result<Option<Arc<dyn Scheduler>>, Error> {
-        scheduler::open(self, &settings.scheduler)
+        scheduler::open(self, settings)
     }
 
     /// The service with everything that its own options make of it.
