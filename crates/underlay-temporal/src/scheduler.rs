@@ -35,10 +35,7 @@ pub struct Temporal {
 
 impl fmt::Debug for Temporal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Temporal")
-            .field("address", &self.client.address)
-            .field("options", &self.options)
-            .finish()
+        f.debug_struct("Temporal").field("address", &self.client.address).field("options", &self.options).finish()
     }
 }
 
@@ -67,10 +64,9 @@ impl Temporal {
     }
 
     fn start<'a>(&self, id: &'a str, job: &Job, way: &'a crate::router::Way) -> Start<'a> {
-        let input =
-            JobInput { job: job.clone(), number: 1, is_due: true, is_local: way.is_local, before: None };
+        let input = JobInput { job: job.clone(), number: 1, is_due: true, is_local: way.is_local, before: None };
         let reuse = WorkflowIdReusePolicy::RejectDuplicate;
-        Start { id, input, way, reuse, delay: None, request_id: Uuid::new_v4() }
+        Start { id, input, way, reuse, delay: None, is_told: job.due_at.is_some(), request_id: Uuid::new_v4() }
     }
 
     /// Begins a job or finds it, and asks the server how it ends.
@@ -84,7 +80,7 @@ impl Temporal {
         let mut pauses = Pauses::new();
         loop {
             let ended = match self.client.start(&start).await {
-                Ok(started) => self.ended(id, job, &started, &mut pauses).await?,
+                Ok(started) => self.ended(id, &started, &mut pauses).await?,
                 Err(trouble) => {
                     self.endure(trouble, &mut pauses).await?;
                     continue;
@@ -110,36 +106,19 @@ impl Temporal {
     }
 
     /// Waits until a job that was begun has come to something.
-    async fn ended(
-        &self,
-        id: &str,
-        job: &Job,
-        started: &Started,
-        pauses: &mut Pauses,
-    ) -> Result<Ended, Error> {
-        match started.standing {
-            Stands::Begun => SystemClock.sleep(HOME_FIRST).await,
-            Stands::GoesOn if job.due_at.is_some() => {
-                let request_id = Uuid::new_v4();
-                while let Err(trouble) = self.client.signal_due(id, request_id).await {
-                    self.endure(trouble, pauses).await?;
-                }
-            }
-            Stands::GoesOn | Stands::Ended => {}
+    async fn ended(&self, id: &str, started: &Started, pauses: &mut Pauses) -> Result<Ended, Error> {
+        if started.standing == Stands::Begun {
+            SystemClock.sleep(HOME_FIRST).await;
         }
         let mut run_id = started.run_id.clone();
         loop {
             match self.client.closed(id, &run_id).await {
                 Ok(Close::Came(end)) if started.standing == Stands::Ended => return Ok(Ended::Before(end)),
                 Ok(Close::Came(end)) => return Ok(Ended::Now(end)),
-                Ok(Close::GoesOn { before: Some(end @ JobEnd::Failed { .. }), .. }) => {
-                    return Ok(Ended::Now(end));
-                }
+                Ok(Close::GoesOn { before: Some(end @ JobEnd::Failed { .. }), .. }) => return Ok(Ended::Now(end)),
                 Ok(Close::GoesOn { run_id: next, .. }) => run_id = next,
                 Ok(Close::ByHand) => return Ok(Ended::ByHand),
-                Err(Trouble::Status(status)) if status.code() == Code::NotFound => {
-                    return Ok(Ended::Forgotten);
-                }
+                Err(Trouble::Status(status)) if status.code() == Code::NotFound => return Ok(Ended::Forgotten),
                 Err(trouble) => self.endure(trouble, pauses).await?,
             }
         }
@@ -206,6 +185,7 @@ impl Scheduler for Temporal {
         let mut start = self.start(&id, job, &way);
         start.input.is_due = false;
         start.delay = Some(delay);
+        start.is_told = false;
         match self.client.start(&start).await {
             Ok(_) => Ok(()),
             Err(Trouble::Connection(error)) => Err(error),
@@ -216,12 +196,7 @@ impl Scheduler for Temporal {
     async fn serve(&self, runner: Arc<dyn JobRunner>, stop: watch::Receiver<bool>) -> Result<(), Error> {
         let serving = Serving {
             client: self.client.connected().await?,
-            task_queues: self
-                .options
-                .router
-                .task_queues(&self.client.address.task_queue)
-                .into_iter()
-                .collect(),
+            task_queues: self.options.router.task_queues(&self.client.address.task_queue).into_iter().collect(),
             runner,
             answers: self.answers.clone(),
             attempts_running_max: self.options.attempts_running_max,

@@ -44,6 +44,10 @@ impl Attempts {
         ctx: ActivityContext,
         input: AttemptInput,
     ) -> Result<JobEnd, ActivityError> {
+        let local_id = local_id(&ctx);
+        if let Some(end) = local_id.as_ref().and_then(|id| self.answers.kept(id)) {
+            return Ok(end);
+        }
         let AttemptInput { job, number, is_due } = input;
         let heartbeats = Notify::new();
         let attempt = JobAttempt { job: &job, number, is_due, heartbeats: &heartbeats };
@@ -52,12 +56,22 @@ impl Attempts {
             () = living(&ctx, &heartbeats) => return Err(lost("it was cancelled")),
             () = is_cut(self.cut.clone()) => return Err(cut_off(&ctx).await),
         };
+        if let Some(id) = local_id {
+            self.answers.keep(id, &end);
+        }
         let is_told = !matches!(end, JobEnd::Anothers { .. } | JobEnd::Waits);
         if let Some(id) = ctx.info().workflow_id.as_ref().filter(|_| is_told) {
             self.answers.tell(id, &end);
         }
         Ok(end)
     }
+}
+
+/// What tells a local activity from all others.
+fn local_id(ctx: &ActivityContext) -> Option<(String, String)> {
+    let info = ctx.info();
+    let run_id = info.workflow_run_id.clone().filter(|_| info.is_local)?;
+    Some((run_id, info.activity_id.clone()))
 }
 
 /// Ends once attempts may go on no longer.
@@ -94,9 +108,7 @@ async fn living(ctx: &ActivityContext, heartbeats: &Notify) {
 
 /// An attempt that another process makes again.
 fn lost(why: &'static str) -> ActivityError {
-    ActivityError::application(ApplicationFailure::new(format!(
-        "the attempt ended before it came to anything: {why}"
-    )))
+    ActivityError::application(ApplicationFailure::new(format!("the attempt ended before it came to anything: {why}")))
 }
 
 /// What a process serves, and how.
@@ -137,15 +149,11 @@ impl Serving {
     }
 
     async fn run(self, cut: watch::Receiver<bool>, mut stopping: watch::Receiver<bool>) -> Result<(), Error> {
-        let options =
-            RuntimeOptions::builder().heartbeat_interval(None).build().map_err(Error::unavailable)?;
+        let options = RuntimeOptions::builder().heartbeat_interval(None).build().map_err(Error::unavailable)?;
         let runtime = Runtime::from_current_tokio(options).map_err(broken)?;
         let mut workers = Vec::new();
         for task_queue in &self.task_queues {
-            workers.push(
-                Worker::new(&runtime, self.client.clone(), self.options(task_queue, cut.clone())?)
-                    .map_err(broken)?,
-            );
+            workers.push(Worker::new(&runtime, self.client.clone(), self.options(task_queue, cut.clone())?).map_err(broken)?);
         }
         let shutdowns: Vec<_> = workers.iter().map(Worker::shutdown_handle).collect();
         let running = try_join_all(workers.iter_mut().map(Worker::run));
