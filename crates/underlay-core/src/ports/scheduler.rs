@@ -160,6 +160,7 @@ pub fn check_scheduler(identity: &str) -> Result<(), Error> {
 /// 8. *What another program is to do goes on until one can.* `what_is_anothers_goes_on`
 /// 9. *An attempt that gives heartbeats goes on beyond its time.* `heartbeats_keep_an_attempt`
 /// 10. *Stopping ends what serves once the attempts that go on have ended, or their grace is over.* `stopping_ends_serving`
+/// 11. *A job that was gone is begun anew where it is asked for again.* `a_job_that_was_gone_is_begun_anew`
 #[async_trait]
 pub trait Scheduler: Send + Sync + 'static {
     /// What tells it from another in whose hands jobs may be: it is the same in every process of an installation. 1 to
@@ -181,7 +182,7 @@ pub trait Scheduler: Send + Sync + 'static {
     /// [`Error::Unavailable`]; [`Error::Invalid`] where the scheduler refuses the job itself.
     async fn later(&self, job: &Job, delay: Duration) -> Result<(), Error>;
 
-    /// Lets this process make attempts, until it is stopped.
+    /// Lets this process make attempts, until it is stopped: it is told so, or nobody is left who could tell it.
     ///
     /// # Errors
     /// What ended it before that.
