@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::json;
 
+use super::schedulers::{Happened, Schedulers};
 use super::server::{self, ServerCrashes};
 use super::{Arguments, KILLED_AT_START, POWER_KEPT, Rounds, START_MAX};
 use crate::dice::Dice;
@@ -38,6 +39,8 @@ pub(super) struct Summary {
     pub(super) kills: u64,
     pub(super) power_cuts: u64,
     pub(super) server_crashes: ServerCrashes,
+    /// What happened to a scheduler, and by it.
+    pub(super) scheduler: Option<Happened>,
     pub(super) findings: Findings,
 }
 
@@ -51,6 +54,7 @@ impl Summary {
         if arguments.server_crash {
             lines.push(self.server_crashes.to_string());
         }
+        lines.extend(self.scheduler.map(|happened| happened.to_string()));
         lines.extend(self.findings.examples.iter().map(|example| format!("  {example}")));
         terminal::print(&lines.join("\n"))
     }
@@ -65,7 +69,12 @@ impl fmt::Display for Summary {
 
 impl Rounds<'_> {
     /// Kills so often as there are rounds, or until something is found.
-    pub(super) async fn run_work(&self, mut subject: Box<dyn Subject>, dice: &mut Dice) -> Result<Summary> {
+    pub(super) async fn run_work(
+        &self,
+        mut subject: Box<dyn Subject>,
+        mut schedulers: Schedulers,
+        dice: &mut Dice,
+    ) -> Result<Summary> {
         let mut summary = Summary::default();
         while summary.kills < self.arguments.rounds && summary.findings.is_clean() {
             let number = summary.kills;
@@ -73,12 +82,14 @@ impl Rounds<'_> {
             let directory = self.directory.join(format!("flow-{number}"));
             let (processes, lease) = if self.power.is_some() { (1, ALONE_LEASE) } else { (PROCESSES, LEASE) };
             let mut flow = Flow::prepare(&directory, processes, CALLERS, lease).await?;
+            schedulers.begin(&mut flow, format!("work-{number}"))?;
             let rounds = self.arguments.rounds_per_database.min(self.arguments.rounds - number);
             let until = number + rounds;
             let mut kept_power = false;
             while summary.kills < until {
                 for one in (0..flow.places()).filter(|one| !flow.is_there(*one)).collect::<Vec<_>>() {
                     let address = place.any_address(dice);
+                    schedulers.before_start(&mut flow, one, dice);
                     flow.start(one, address, dice, |command| match (&self.power, place.files()) {
                         (Some(power), Some(files)) => power.begin(command, files, kept_power),
                         _ => Ok(()),
@@ -87,7 +98,12 @@ impl Rounds<'_> {
                 if summary.kills == number {
                     flow.wait_until_it_flows().await?;
                 }
-                self.kill(&mut flow, &mut *subject, &*place, &mut summary, dice).await?;
+                if schedulers.wait_for_fall(&mut flow).await? {
+                    summary.kills += 1;
+                } else {
+                    self.kill(&mut flow, &mut *subject, &*place, &mut summary, dice).await?;
+                }
+                summary.kills += schedulers.suffer(&mut flow, &*place, dice).await?;
                 kept_power = summary.kills < until && dice.chance(POWER_KEPT);
                 if let (Some(power), Some(files), false) = (&self.power, place.files(), kept_power) {
                     power.cut(files, dice)?;
@@ -101,6 +117,7 @@ impl Rounds<'_> {
                 std::fs::remove_dir_all(&directory)?;
             }
         }
+        summary.scheduler = (!schedulers.is_embedded()).then_some(schedulers.happened);
         Ok(summary)
     }
 

@@ -338,6 +338,8 @@ mod tests {
                 past: Vec::new(),
                 callers: 0,
                 lease: LEASE,
+                scheduler: None,
+                falls: None,
                 seed: 1,
             };
             let station = Station::start(open.clone(), plan).unwrap();

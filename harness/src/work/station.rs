@@ -7,11 +7,14 @@ use std::time::Duration;
 use clap::Args;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use underlay_core::{Handler, Scheduler};
 use underlay_runtime::{CommandInfo, CommandStatus, Engine, EngineConfig, RunningViews, RunningWork};
+use underlay_temporal::{Route, Router, Temporal, TemporalAddress, TemporalOptions};
 use uuid::Uuid;
 
-use super::domain::registry;
+use super::domain::{Courier, registry};
 use super::errand::{Errand, Line, Told};
+use super::fall::{Fall, Falling};
 use super::receiver::{Post, now};
 use crate::dice::Dice;
 use crate::journal::Journal;
@@ -22,6 +25,8 @@ use crate::{Result, child, journal};
 pub(crate) const LEASE: Duration = Duration::from_secs(1);
 /// How often a worker looks for work without a hint, in the time of a lease: as the defaults have it.
 const POLLS_IN_A_LEASE: u32 = 10;
+/// How soon a scheduler gives to another process what one had in hand that is gone.
+const TASK_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest pause of a caller.
 const PAUSE_MAX: Duration = Duration::from_millis(40);
 /// How often it is looked whether terms were lost.
@@ -48,6 +53,12 @@ pub(crate) struct ChildArguments {
     callers: usize,
     #[arg(long)]
     lease_millis: u64,
+    /// What has its work done; it does it itself where there is none.
+    #[arg(long)]
+    scheduler: Option<TemporalAddress>,
+    /// When it dies by itself.
+    #[arg(long, requires = "scheduler")]
+    falls: Option<Fall>,
     #[arg(long)]
     seed: u64,
 }
@@ -64,6 +75,12 @@ impl ChildArguments {
         }
         command.arg("--callers").arg(self.callers.to_string());
         command.arg("--lease-millis").arg(self.lease_millis.to_string());
+        if let Some(scheduler) = &self.scheduler {
+            command.arg("--scheduler").arg(scheduler.to_string());
+        }
+        if let Some(fall) = self.falls {
+            command.arg("--falls").arg(fall.to_string());
+        }
         command.arg("--seed").arg(self.seed.to_string());
     }
 }
@@ -82,6 +99,8 @@ pub(crate) async fn run_child(arguments: ChildArguments) -> Result<()> {
         past,
         callers: arguments.callers,
         lease: Duration::from_millis(arguments.lease_millis),
+        scheduler: arguments.scheduler,
+        falls: arguments.falls,
         seed: arguments.seed,
     };
     let mut station = Station::start(open, plan)?;
@@ -118,14 +137,27 @@ pub(crate) struct Plan {
     pub(crate) past: Vec<Errand>,
     pub(crate) callers: usize,
     pub(crate) lease: Duration,
+    pub(crate) scheduler: Option<TemporalAddress>,
+    pub(crate) falls: Option<Fall>,
     pub(crate) seed: u64,
 }
 
 impl Plan {
     pub(crate) fn arguments(self, database: Address, past: Option<PathBuf>) -> ChildArguments {
-        let Self { worker, receiver, journal, callers, lease, seed, .. } = self;
+        let Self { worker, receiver, journal, callers, lease, scheduler, falls, seed, .. } = self;
         let lease_millis = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
-        ChildArguments { database, receiver, worker, journal, past, callers, lease_millis, seed }
+        ChildArguments {
+            database,
+            receiver,
+            worker,
+            journal,
+            past,
+            callers,
+            lease_millis,
+            scheduler,
+            falls,
+            seed,
+        }
     }
 }
 
@@ -144,7 +176,7 @@ pub(crate) struct Station {
 
 impl Station {
     pub(crate) fn start(open: OpenStore, plan: Plan) -> Result<Self> {
-        let Plan { worker, receiver, journal, past, callers: count, lease, seed } = plan;
+        let Plan { worker, receiver, journal, past, callers: count, lease, scheduler, falls, seed } = plan;
         let config = EngineConfig {
             process: worker.to_string(),
             view_lease: lease,
@@ -153,7 +185,11 @@ impl Station {
             view_poll_interval: lease / POLLS_IN_A_LEASE,
             ..EngineConfig::default()
         };
-        let engine = Engine::new(open.ports(), registry(Post::new(worker, receiver)), config)?;
+        let mut ports = open.ports();
+        if let (Some(work), Some(address)) = (&mut ports.work, &scheduler) {
+            work.scheduler = Some(scheduler_of(address, falls)?);
+        }
+        let engine = Engine::new(ports, registry(Post::new(worker, receiver)), config)?;
         let journal = Arc::new(Journal::open(&journal)?);
         let (stop, stopped) = watch::channel(false);
         let (has_ended, ended) = watch::channel(false);
@@ -211,6 +247,22 @@ impl Station {
         }
         self.open.close().await
     }
+}
+
+/// A scheduler that soon gives to another process what one had in hand that is gone. Parcels of the courier go as local
+/// activities, and those of the herald as activities with heartbeats.
+fn scheduler_of(address: &TemporalAddress, falls: Option<Fall>) -> Result<Arc<dyn Scheduler>> {
+    let soon = || Route::new().task_timeout(TASK_TIMEOUT);
+    let router = ["command", "message", "input", "timer", "schedule"]
+        .into_iter()
+        .fold(Router::new(), |router, kind| router.kind(kind, soon()))
+        .receiver(Courier::NAME, Route::new().local_activity());
+    let options = TemporalOptions { router, ..TemporalOptions::default() };
+    let scheduler: Arc<dyn Scheduler> = Arc::new(Temporal::open(address, options)?);
+    Ok(match falls {
+        Some(fall) => Arc::new(Falling::new(scheduler, fall)),
+        None => scheduler,
+    })
 }
 
 async fn call(

@@ -77,7 +77,9 @@ async fn a_job_that_was_given_up_is_begun_again_from_its_first_attempt_only() {
     for (number, attempts) in [(2, 1), (2, 1), (3, 1), (1, 2), (2, 2)] {
         assert_eq!(within(temporal.run(&job, number)).await.unwrap(), failed("never", None), "{number}");
         let mut made = serving.said().len();
-        if attempts == 2 && number == 1 { made += 1 }
+        if attempts == 2 && number == 1 {
+            made += 1
+        }
         eprintln!("SEEN run {number}: made {made} more");
         settle(&temporal, &server, &job).await;
     }
@@ -85,8 +87,14 @@ async fn a_job_that_was_given_up_is_begun_again_from_its_first_attempt_only() {
 }
 
 /// Waits until the server knows that a job has ended: who is told at home knows it earlier.
-async fn settle(_temporal: &Arc<underlay_temporal::Temporal>, server: &servers::Temporal, _job: &underlay_core::ports::Job) {
-    while server.ask(&["workflow", "count", "--query", "ExecutionStatus = 'Running'"]).unwrap().trim() != "Total: 0" {}
+async fn settle(
+    _temporal: &Arc<underlay_temporal::Temporal>,
+    server: &servers::Temporal,
+    _job: &underlay_core::ports::Job,
+) {
+    while server.ask(&["workflow", "count", "--query", "ExecutionStatus = 'Running'"]).unwrap().trim()
+        != "Total: 0"
+    {}
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,7 +134,9 @@ async fn both_clocks_of_a_timer_at_the_same_moment() {
         serving.next().await;
         assert_eq!(within(temporal.run(&timer, 1)).await.unwrap(), JobEnd::Done);
         let more = serving.said();
-        if !more.is_empty() { eprintln!("SEEN {more:?}") }
+        if !more.is_empty() {
+            eprintln!("SEEN {more:?}")
+        }
         twice += more.len();
     }
     eprintln!("SEEN {twice} of 15 twice");
@@ -158,7 +168,10 @@ async fn a_line_that_is_not_free_and_a_job_of_anothers() {
         false => at_once(JobEnd::Anothers { reason: "no such handler".to_owned() }),
     });
     let other = command("other");
-    let run = { let (temporal, other) = (temporal.clone(), other.clone()); tokio::spawn(async move { temporal.run(&other, 1).await }) };
+    let run = {
+        let (temporal, other) = (temporal.clone(), other.clone());
+        tokio::spawn(async move { temporal.run(&other, 1).await })
+    };
     assert_eq!(serving.next().await.number, 1);
     assert_eq!(serving.next().await.number, 1);
     can.store(true, std::sync::atomic::Ordering::SeqCst);
@@ -182,9 +195,15 @@ async fn a_local_activity_outlasts_the_time_of_its_workflow_task() {
         })
     });
     let long = command("long");
-    let run = { let (temporal, long) = (temporal.clone(), long.clone()); tokio::spawn(async move { temporal.run(&long, 1).await }) };
+    let run = {
+        let (temporal, long) = (temporal.clone(), long.clone());
+        tokio::spawn(async move { temporal.run(&long, 1).await })
+    };
     serving.next().await;
-    assert!(tokio::time::timeout(Duration::from_secs(7), serving.made.recv()).await.is_err(), "it is made once");
+    assert!(
+        tokio::time::timeout(Duration::from_secs(7), serving.made.recv()).await.is_err(),
+        "it is made once"
+    );
     free.notify_one();
     assert_eq!(within(run).await.unwrap().unwrap(), JobEnd::Done);
     settle(&temporal, &server, &long).await;
@@ -195,12 +214,22 @@ async fn a_local_activity_outlasts_the_time_of_its_workflow_task() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_stops_in_the_middle_of_an_attempt() {
     let Some(server) = server() else { return };
-    for (kind, is_long) in [(WorkKind::Command, false), (WorkKind::Message, false), (WorkKind::Command, true), (WorkKind::Message, true)] {
+    for (kind, is_long) in [
+        (WorkKind::Command, false),
+        (WorkKind::Message, false),
+        (WorkKind::Command, true),
+        (WorkKind::Message, true),
+    ] {
         let grace = Duration::from_secs(2);
         let router = underlay_temporal::Router::new()
             .kind("command", underlay_temporal::Route::new().task_timeout(Duration::from_secs(3)));
-        let options = || underlay_temporal::TemporalOptions { router: router.clone(), stop_grace: grace, ..Default::default() };
-        let (asking, first, second) = (open_with(&server, options()), open_with(&server, options()), open_with(&server, options()));
+        let options = || underlay_temporal::TemporalOptions {
+            router: router.clone(),
+            stop_grace: grace,
+            ..Default::default()
+        };
+        let (asking, first, second) =
+            (open_with(&server, options()), open_with(&server, options()), open_with(&server, options()));
         let free = Arc::new(Notify::new());
         let gate = free.clone();
         let mut stopping = Serving::of(&first, move |_| {
@@ -211,19 +240,31 @@ async fn a_process_stops_in_the_middle_of_an_attempt() {
             })
         });
         let long = job(kind, &format!("{}{is_long}", kind.name()));
-        let run = { let (asking, long) = (asking.clone(), long.clone()); tokio::spawn(async move { asking.run(&long, 1).await }) };
+        let run = {
+            let (asking, long) = (asking.clone(), long.clone());
+            tokio::spawn(async move { asking.run(&long, 1).await })
+        };
         stopping.next().await;
         stopping.tell_to_stop();
         let begun = Instant::now();
         if !is_long {
-            assert!(tokio::time::timeout(Duration::from_millis(500), futures::future::pending::<()>()).await.is_err());
+            assert!(
+                tokio::time::timeout(Duration::from_millis(500), futures::future::pending::<()>())
+                    .await
+                    .is_err()
+            );
             free.notify_one();
         }
         stopping.stop().await.unwrap();
         eprintln!("TIME {} {is_long}: stopped after {:?}", kind.name(), begun.elapsed());
         let mut serving = Serving::of(&second, |_| at_once(JobEnd::Done));
         assert_eq!(within(run).await.unwrap().unwrap(), JobEnd::Done);
-        eprintln!("TIME {} {is_long}: told after {:?}; made {:?}", kind.name(), begun.elapsed(), serving.said());
+        eprintln!(
+            "TIME {} {is_long}: told after {:?}; made {:?}",
+            kind.name(),
+            begun.elapsed(),
+            serving.said()
+        );
         serving.stop().await.unwrap();
     }
 }
