@@ -14,13 +14,15 @@ use crate::dice::Dice;
 use crate::subject::Place;
 use crate::work::{Fall, Flow, Moment};
 
+/// The longest pause of a caller: a server for development does a hundred jobs in a second, or fewer.
+const PAUSE_MAX: Duration = Duration::from_millis(800);
 /// The longest a server is away.
 const AWAY_MAX: Duration = Duration::from_secs(2);
 /// Rounds, in percent, in which it is stopped.
 const STOPS: u64 = 10;
 /// Rounds, in percent, in which a process dies at a moment of a job, and the longest it has to wait for that.
 const FALLS: u64 = 50;
-const FALL_TIME_MAX: u64 = 12;
+const FALL_TIME_MAX: u64 = 8;
 /// Rounds, in percent, in which the scheduler changes.
 const SWITCHES: u64 = 12;
 /// Processes, in percent, that are killed in a change; the others end in good order.
@@ -94,6 +96,9 @@ impl Schedulers {
     /// Begins with the work of a store.
     pub(super) fn begin(&mut self, flow: &mut Flow, task_queue: String) -> Result<()> {
         self.task_queue = task_queue;
+        if !self.is_embedded() {
+            flow.slow_down(PAUSE_MAX);
+        }
         flow.schedule_by(self.address()?);
         Ok(())
     }

@@ -81,7 +81,8 @@ impl Rounds<'_> {
             let place = subject.place(&format!("work-{number}")).await?;
             let directory = self.directory.join(format!("flow-{number}"));
             let (processes, lease) = if self.power.is_some() { (1, ALONE_LEASE) } else { (PROCESSES, LEASE) };
-            let mut flow = Flow::prepare(&directory, processes, CALLERS, lease).await?;
+            let callers = if schedulers.is_embedded() { CALLERS } else { 1 };
+            let mut flow = Flow::prepare(&directory, processes, callers, lease).await?;
             schedulers.begin(&mut flow, format!("work-{number}"))?;
             let rounds = self.arguments.rounds_per_database.min(self.arguments.rounds - number);
             let until = number + rounds;

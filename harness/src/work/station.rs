@@ -27,8 +27,8 @@ pub(crate) const LEASE: Duration = Duration::from_secs(1);
 const POLLS_IN_A_LEASE: u32 = 10;
 /// How soon a scheduler gives to another process what one had in hand that is gone.
 const TASK_TIMEOUT: Duration = Duration::from_secs(2);
-/// The longest pause of a caller.
-const PAUSE_MAX: Duration = Duration::from_millis(40);
+/// The longest pause of a caller, where nothing else is said.
+pub(super) const PAUSE_MAX: Duration = Duration::from_millis(40);
 /// How often it is looked whether terms were lost.
 const LOOK: Duration = Duration::from_millis(10);
 /// Errands of another process that are asked for again at the start.
@@ -51,6 +51,9 @@ pub(crate) struct ChildArguments {
     past: Option<PathBuf>,
     #[arg(long)]
     callers: usize,
+    /// The longest pause of a caller.
+    #[arg(long)]
+    pause_millis: u64,
     #[arg(long)]
     lease_millis: u64,
     /// What has its work done; it does it itself where there is none.
@@ -74,6 +77,7 @@ impl ChildArguments {
             command.arg("--past").arg(past);
         }
         command.arg("--callers").arg(self.callers.to_string());
+        command.arg("--pause-millis").arg(self.pause_millis.to_string());
         command.arg("--lease-millis").arg(self.lease_millis.to_string());
         if let Some(scheduler) = &self.scheduler {
             command.arg("--scheduler").arg(scheduler.to_string());
@@ -98,6 +102,7 @@ pub(crate) async fn run_child(arguments: ChildArguments) -> Result<()> {
         journal: arguments.journal,
         past,
         callers: arguments.callers,
+        pause: Duration::from_millis(arguments.pause_millis),
         lease: Duration::from_millis(arguments.lease_millis),
         scheduler: arguments.scheduler,
         falls: arguments.falls,
@@ -136,6 +141,7 @@ pub(crate) struct Plan {
     pub(crate) journal: PathBuf,
     pub(crate) past: Vec<Errand>,
     pub(crate) callers: usize,
+    pub(crate) pause: Duration,
     pub(crate) lease: Duration,
     pub(crate) scheduler: Option<TemporalAddress>,
     pub(crate) falls: Option<Fall>,
@@ -144,8 +150,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(crate) fn arguments(self, database: Address, past: Option<PathBuf>) -> ChildArguments {
-        let Self { worker, receiver, journal, callers, lease, scheduler, falls, seed, .. } = self;
-        let lease_millis = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
+        let Self { worker, receiver, journal, callers, pause, lease, scheduler, falls, seed, .. } = self;
         ChildArguments {
             database,
             receiver,
@@ -153,12 +158,17 @@ impl Plan {
             journal,
             past,
             callers,
-            lease_millis,
+            pause_millis: millis(pause),
+            lease_millis: millis(lease),
             scheduler,
             falls,
             seed,
         }
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// An engine at work.
@@ -176,7 +186,8 @@ pub(crate) struct Station {
 
 impl Station {
     pub(crate) fn start(open: OpenStore, plan: Plan) -> Result<Self> {
-        let Plan { worker, receiver, journal, past, callers: count, lease, scheduler, falls, seed } = plan;
+        let Plan { worker, receiver, journal, past, callers: count, pause, lease, scheduler, falls, seed } =
+            plan;
         let config = EngineConfig {
             process: worker.to_string(),
             view_lease: lease,
@@ -200,7 +211,7 @@ impl Station {
         let mut callers = JoinSet::new();
         for number in 0..count {
             let past = if number == 0 { past.clone() } else { Vec::new() };
-            callers.spawn(call(engine.clone(), journal.clone(), dice.fork(), past, stopped.clone()));
+            callers.spawn(call(engine.clone(), journal.clone(), (dice.fork(), pause), past, stopped.clone()));
         }
         Ok(Self { engine, open, views, work, journal, callers, watcher, stop, has_ended })
     }
@@ -268,7 +279,7 @@ fn scheduler_of(address: &TemporalAddress, falls: Option<Fall>) -> Result<Arc<dy
 async fn call(
     engine: Engine,
     journal: Arc<Journal>,
-    mut dice: Dice,
+    (mut dice, pause): (Dice, Duration),
     mut past: Vec<Errand>,
     stopped: watch::Receiver<bool>,
 ) -> Result<()> {
@@ -283,7 +294,7 @@ async fn call(
         let told = errand.run(&engine).await;
         journal.write(&Line::Told(errand.id, told))?;
         asked.push(errand);
-        tokio::time::sleep(dice.time_below(PAUSE_MAX)).await;
+        tokio::time::sleep(dice.time_below(pause)).await;
     }
     Ok(())
 }
