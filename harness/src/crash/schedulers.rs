@@ -15,16 +15,16 @@ use crate::subject::Place;
 use crate::work::{Fall, Flow, Moment};
 
 /// The longest pause of a caller: a server for development does a hundred jobs in a second, or fewer.
-const PAUSE_MAX: Duration = Duration::from_millis(800);
+const PAUSE_MAX: Duration = Duration::from_millis(400);
 /// The longest a server is away.
 const AWAY_MAX: Duration = Duration::from_secs(2);
 /// Rounds, in percent, in which it is stopped.
-const STOPS: u64 = 10;
+const STOPS: u64 = 15;
 /// Rounds, in percent, in which a process dies at a moment of a job, and the longest it has to wait for that.
 const FALLS: u64 = 50;
 const FALL_TIME_MAX: u64 = 8;
 /// Rounds, in percent, in which the scheduler changes.
-const SWITCHES: u64 = 12;
+const SWITCHES: u64 = 25;
 /// Processes, in percent, that are killed in a change; the others end in good order.
 const KILLED_IN_SWITCH: u64 = 40;
 

@@ -24,8 +24,9 @@ const PROCESSES: usize = 3;
 const CALLERS: usize = 3;
 /// The longest time between two kills.
 const KILL_INTERVAL_MAX: Duration = Duration::from_millis(500);
-/// The same where there is one process, which has to wait for what the one before has left.
-const ALONE_INTERVAL_MAX: Duration = Duration::from_millis(1_500);
+/// The same where there is one process, which has to wait for what the one before has left, or where another drives the
+/// work.
+const SLOW_INTERVAL_MAX: Duration = Duration::from_millis(1_500);
 /// How long one process alone is waited for by the next.
 const ALONE_LEASE: Duration = Duration::from_millis(300);
 /// Rounds, in percent, in which all are killed at once.
@@ -81,7 +82,9 @@ impl Rounds<'_> {
             let place = subject.place(&format!("work-{number}")).await?;
             let directory = self.directory.join(format!("flow-{number}"));
             let (processes, lease) = if self.power.is_some() { (1, ALONE_LEASE) } else { (PROCESSES, LEASE) };
-            let callers = if schedulers.is_embedded() { CALLERS } else { 1 };
+            let is_driven = !schedulers.is_embedded();
+            let callers = if is_driven { 1 } else { CALLERS };
+            let most = if is_driven || processes == 1 { SLOW_INTERVAL_MAX } else { KILL_INTERVAL_MAX };
             let mut flow = Flow::prepare(&directory, processes, callers, lease).await?;
             schedulers.begin(&mut flow, format!("work-{number}"))?;
             let rounds = self.arguments.rounds_per_database.min(self.arguments.rounds - number);
@@ -102,7 +105,7 @@ impl Rounds<'_> {
                 if schedulers.wait_for_fall(&mut flow).await? {
                     summary.kills += 1;
                 } else {
-                    self.kill(&mut flow, &mut *subject, &*place, &mut summary, dice).await?;
+                    self.kill(&mut flow, &mut *subject, &*place, most, &mut summary, dice).await?;
                 }
                 summary.kills += schedulers.suffer(&mut flow, &*place, dice).await?;
                 kept_power = summary.kills < until && dice.chance(POWER_KEPT);
@@ -127,6 +130,7 @@ impl Rounds<'_> {
         flow: &mut Flow,
         subject: &mut dyn Subject,
         place: &dyn Place,
+        most: Duration,
         summary: &mut Summary,
         dice: &mut Dice,
     ) -> Result<()> {
@@ -138,8 +142,7 @@ impl Rounds<'_> {
             if is_alone {
                 flow.wait_until_ready(chosen)?;
             }
-            let interval = if is_alone { ALONE_INTERVAL_MAX } else { KILL_INTERVAL_MAX };
-            tokio::time::sleep(dice.time_below(interval)).await;
+            tokio::time::sleep(dice.time_below(most)).await;
         }
         if self.arguments.server_crash && dice.chance(SERVER_CRASHES) {
             server::crash(subject, place, dice, &mut summary.server_crashes).await?;

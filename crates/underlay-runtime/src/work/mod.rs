@@ -6,6 +6,7 @@
 //! hand. Where a scheduler drives the attempts, the worker asks it for them ([`driven`]), and this process makes those
 //! that the scheduler asks for ([`attempting`], [`serving`]).
 
+mod announcing;
 mod attempt;
 mod attempting;
 mod driven;
@@ -32,11 +33,15 @@ use underlay_core::{
     Clock, Error, Scheduler, TenantId, Wakeups, WorkKind, WorkQueue, Worker, WorkerId, check_worker,
 };
 
+pub(crate) use announcing::{Announcements, Announcer};
 pub(crate) use handlers::{HandlerEntry, Handling, check_handler};
 pub(crate) use holders::Holders;
 use receiver::Receivers;
-pub(crate) use receiver::{Attempt, GivenUp, NotDone, Receiver};
+pub(crate) use receiver::{Attempt, GivenUp, NotDone, Receiver, Shown};
+pub(crate) use standing::until;
 pub use standing::{QueueStanding, ReceiverState, SchedulerState, WorkStandings, WorkerState};
+
+pub(crate) use worker::stopped;
 
 use crate::commands::{Commands, StoredCommands};
 use crate::metrics::WorkMetrics;
@@ -61,6 +66,8 @@ pub(crate) struct Workers {
     receivers: Arc<Receivers>,
     /// What drives the attempts, where this process does not by itself.
     scheduler: Option<Arc<dyn Scheduler>>,
+    /// The timers that it is to be told of.
+    announcements: Option<Arc<Announcements>>,
     config: EngineConfig,
     /// The worker of this process, as it asks for shards. Whoever is started has an id of its own.
     worker: Worker,
@@ -94,12 +101,18 @@ impl Workers {
             clock: ports.clock.clone(),
             receivers: Arc::new(receivers),
             scheduler,
+            announcements: None,
             config: config.clone(),
             worker,
             told: Mutex::default(),
             depths: Depths::default(),
             metrics,
         })
+    }
+
+    /// The same, with the timers that its scheduler is told of.
+    pub(crate) fn announcing(self, announcements: Option<Announcements>) -> Self {
+        Self { announcements: announcements.map(Arc::new), ..self }
     }
 
     /// What is counted of the work of this process.
@@ -142,6 +155,9 @@ impl Workers {
             tracer: if serving.is_some() { Tracer::none() } else { tracer },
         };
         let mut tasks = vec![timetable.start(stops.add())];
+        if let Some(announcements) = &self.announcements {
+            tasks.push(tokio::spawn(announcements.clone().tell(stops.add())));
+        }
         tasks.extend(processes.into_iter().flat_map(|processes| processes.start(&mut stops)));
         let worker = tokio::spawn(work(means, self.worker.clone(), self.wakeups.clone(), stops.add()));
         tasks.push(match serving {

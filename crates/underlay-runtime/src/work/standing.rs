@@ -55,6 +55,15 @@ pub struct SchedulerState {
     pub serving_error: Option<String>,
 }
 
+impl SchedulerState {
+    /// Whether this process can use it; none before that is known.
+    #[must_use]
+    pub fn is_up(&self) -> Option<bool> {
+        let has_error = self.error.is_some() || self.serving_error.is_some();
+        (self.is_reachable || has_error).then_some(!has_error)
+    }
+}
+
 /// What came of the work of one receiver in this process since its worker started.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ReceiverState {
@@ -245,7 +254,7 @@ fn add_uncounted<'n>(depths: &mut Vec<QueueDepth>, names: impl Iterator<Item = (
 }
 
 /// How long it is from one moment to a later one; zero where it is no later.
-pub(super) fn until(from: Timestamp, to: Timestamp) -> Duration {
+pub(crate) fn until(from: Timestamp, to: Timestamp) -> Duration {
     let microseconds = to.as_microsecond().saturating_sub(from.as_microsecond());
     Duration::from_micros(u64::try_from(microseconds).unwrap_or(0))
 }

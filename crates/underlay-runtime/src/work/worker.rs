@@ -951,7 +951,7 @@ fn is_blocking(settled: &Settled) -> bool {
 }
 
 /// Ends once a worker is to end: it was told to, or nobody is left to tell it.
-pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
+pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
     // An error says that nobody is left to tell it.
     stop.wait_for(|stopped| *stopped).await.ok();
 }
