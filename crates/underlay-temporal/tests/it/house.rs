@@ -138,8 +138,7 @@ impl Serving {
     pub fn of(temporal: &Arc<Temporal>, script: impl Fn(&Made) -> Ending + Send + Sync + 'static) -> Self {
         let (told, made) = mpsc::unbounded_channel();
         let (stop, stopped) = watch::channel(false);
-        let (temporal, runner) =
-            (temporal.clone(), Arc::new(Scripted { script: Box::new(script), made: told }));
+        let (temporal, runner) = (temporal.clone(), Arc::new(Scripted { script: Box::new(script), made: told }));
         Self { stop, task: tokio::spawn(async move { temporal.serve(runner, stopped).await }), made }
     }
 
