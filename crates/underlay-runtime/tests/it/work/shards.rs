@@ -122,8 +122,13 @@ async fn who_stood_still_in_an_attempt_settles_nothing_when_it_comes_back() {
     yard.book.script(|_, _| Act::Do);
     assert_eq!(yard.book.count("dropped"), 0);
     yard.pass(POLL * 5).await;
-    assert_eq!(yard.book.count("dropped"), 1, "its term is over by its own clock, and it drops the attempt");
-    assert_eq!(yard.book.numbers("acme", &mine, "done"), [1, 2, 3], "the second did all of it");
+    if super::IS_DRIVEN {
+        assert_eq!(yard.book.count("dropped"), 0, "its term is over, and the attempt goes on");
+        assert_eq!(yard.book.numbers("acme", &mine, "done"), [], "the second waits for it");
+    } else {
+        assert_eq!(yard.book.count("dropped"), 1, "its term is over by its own clock, and it drops the attempt");
+        assert_eq!(yard.book.numbers("acme", &mine, "done"), [1, 2, 3], "the second did all of it");
+    }
     assert_eq!(first.shards(), 0);
     yard.book.gate.send_replace(true);
     first.gate.go_on();
@@ -156,10 +161,12 @@ async fn a_settlement_that_stood_still_is_refused_and_the_work_is_done_again() {
         .filter(|line| line.what == "done")
         .map(|line| (line.by, line.number))
         .collect();
-    assert_eq!(by, [("first".into(), 1), ("second".into(), 1), ("second".into(), 2)]);
+    let again = [("second".to_owned(), 1)];
+    let again = &again[..MADE_BEYOND_A_TERM - 1];
+    assert_eq!(by, [&[("first".to_owned(), 1)], again, &[("second".to_owned(), 2)]].concat());
     first.gate.go_on();
     yard.pass(POLL * 20).await;
-    assert_eq!(yard.book.count("done"), 3);
+    assert_eq!(yard.book.count("done"), 1 + MADE_BEYOND_A_TERM);
     assert_eq!(first.shards() + second.shards(), SHARDS);
     tokio::join!(work.stop(), others.stop());
 }
@@ -185,7 +192,7 @@ async fn nothing_is_begun_after_the_term_is_over_by_the_own_clock() {
     assert_eq!((process.state().buffered, process.shards()), (0, 0));
     process.gate.go_on();
     yard.pass_until(async || yard.left().await == 0).await;
-    assert_eq!(yard.book.count("begun"), 21);
+    assert_eq!(yard.book.count("begun"), 19 + MADE_BEYOND_A_TERM);
     work.stop().await;
 }
 
@@ -381,6 +388,7 @@ async fn a_shard_that_is_to_be_given_back_again_has_all_of_its_time_again() {
     yard.pass(bound - look * 2 + MOMENT).await;
     assert_eq!(yard.book.count("dropped"), 0);
     yard.pass(look * 2).await;
-    assert_eq!(yard.book.count("dropped"), 1);
+    // Of an attempt that a scheduler drives only the waiting ends.
+    assert_eq!(yard.book.count("dropped"), MADE_BEYOND_A_TERM - 1);
     work.stop().await;
 }

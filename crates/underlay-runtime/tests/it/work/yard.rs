@@ -23,6 +23,8 @@ use underlay_testkit::{Over, WorkCall, WorkQueueLayer};
 /// The time of a lease, and between two polls.
 pub const LEASE: Duration = Duration::from_secs(10);
 pub const POLL: Duration = Duration::from_secs(1);
+/// How often an attempt is made that goes on when the term of its worker is over: a scheduler has it go on.
+pub const MADE_BEYOND_A_TERM: usize = if super::IS_DRIVEN { 1 } else { 2 };
 /// How far the clock moves at a time.
 pub const MOMENT: Duration = Duration::from_millis(50);
 /// How long an attempt may take.
@@ -299,7 +301,7 @@ impl Yard {
             running: AtomicUsize::new(0),
             most_running: AtomicUsize::new(0),
         };
-        let scheduler = super::IS_DRIVEN.then(|| MemoryScheduler::new(clock.clone()));
+        let scheduler = super::IS_DRIVEN.then(|| MemoryScheduler::new(clock.clone()).with_grace(Duration::ZERO));
         Self { store: MemoryEventStore::new(clock.clone()), book: Arc::new(book), clock, scheduler }
     }
 
