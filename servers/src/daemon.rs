@@ -144,8 +144,13 @@ pub(crate) fn as_user(user: &str, program: &Path) -> Command {
 
 /// A command as this user. It is told to end as one [`as_user`] is.
 pub(crate) fn ending_with_this(program: &Path) -> Command {
+    ending_by("QUIT", program)
+}
+
+/// The same, told by another signal.
+pub(crate) fn ending_by(signal: &str, program: &Path) -> Command {
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "QUIT", "--"]).arg(program);
+    command.args(["--pdeathsig", signal, "--"]).arg(program);
     command
 }
 

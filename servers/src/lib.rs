@@ -22,6 +22,7 @@ mod postgres;
 mod promtool;
 mod required;
 mod rotel;
+mod temporal;
 mod umadb;
 
 pub use self::address::{
@@ -37,6 +38,7 @@ pub use self::postgres::{Postgres, Shutdown, postgres_program};
 pub use self::promtool::promtool;
 pub use self::required::{Missing, REQUIRE_VARIABLE, is_required};
 pub use self::rotel::{CollectedSpan, Rotel};
+pub use self::temporal::{TEMPORAL_VARIABLE, Temporal};
 pub use self::umadb::Umadb;
 
 use std::error::Error;

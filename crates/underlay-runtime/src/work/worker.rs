@@ -266,6 +266,7 @@ impl WorkRunner {
         let draining = draining.map(|room| room.term.shard).collect();
         self.means.told.tell(|state| {
             (state.shards, state.draining, state.error) = (shards, draining, holding.error);
+            state.waits_for = holding.waits_for;
         });
     }
 

@@ -27,7 +27,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 use underlay_core::reasons::{OLDER_COPY, READS_ONLY};
-use underlay_core::{Error, Position, Timestamp};
+use underlay_core::{Error, Position, Timestamp, WaitsFor};
 use underlay_runtime::{FollowerStanding, FollowerStatus, Overview, QueueStanding, Standings, ViewStanding};
 
 use super::stopping::Stopping;
@@ -147,6 +147,10 @@ pub(crate) struct ReadyBody {
     /// The shards that this process holds, where it does work; told where everybody is let in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) shards_held: Option<usize>,
+    /// Whose workers this process waits for, where they are of another scheduler: it does no work until they are gone.
+    /// Told where everybody is let in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) waits_for: Option<WaitsFor>,
 }
 
 /// `GET /readyz`: requests can be served. It is asked without credentials, so it
@@ -323,6 +327,7 @@ fn body(app: &App, looked: Looked) -> ReadyBody {
         pumps_stopped,
         subscribers_stopped,
         queues: if is_open { queues } else { Vec::new() },
-        shards_held: worker.filter(|_| is_open).map(|worker| worker.shards.len()),
+        shards_held: worker.as_ref().filter(|_| is_open).map(|worker| worker.shards.len()),
+        waits_for: worker.filter(|_| is_open).and_then(|worker| worker.waits_for),
     }
 }
