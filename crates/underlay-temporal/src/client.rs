@@ -8,8 +8,8 @@ use temporalio_client::grpc::WorkflowService;
 use temporalio_client::request_extensions::RetryConfigForCall;
 use temporalio_client::tonic::{Code, Request, Status};
 use temporalio_client::{
-    Client as SdkClient, ClientOptions, ClientTlsOptions, Connection, ConnectionOptions, GrpcCompression, RetryOptions,
-    TlsOptions, Url,
+    Client as SdkClient, ClientOptions, ClientTlsOptions, Connection, ConnectionOptions, GrpcCompression,
+    RetryOptions, TlsOptions, Url,
 };
 use temporalio_common::protos::temporal::api::workflowservice::v1::{
     DescribeNamespaceRequest, GetSystemInfoRequest,
@@ -118,8 +118,8 @@ impl Client {
         })?;
         let connection = connection.map_err(|error| from_connect(&self.address, &error))?;
         let options = ClientOptions::new(&self.address.namespace).build();
-        let client =
-            SdkClient::new(connection, options).map_err(|error| Error::invalid(format!("Temporal: {error}")))?;
+        let client = SdkClient::new(connection, options)
+            .map_err(|error| Error::invalid(format!("Temporal: {error}")))?;
         self.check_version(&client).await?;
         self.check_namespace(&client).await?;
         self.register_attributes(&client).await;
@@ -209,13 +209,15 @@ pub(crate) fn long_call<T>(message: T) -> Request<T> {
 /// Whether a call may succeed when it is made again as it is.
 pub(crate) fn may_pass(status: &Status) -> bool {
     // The second is how a message is refused that is longer than any may be.
-    let is_too_long = status.code() == Code::ResourceExhausted && status.message().contains("larger than max");
+    let is_too_long =
+        status.code() == Code::ResourceExhausted && status.message().contains("larger than max");
     status.code() != Code::InvalidArgument && !is_too_long
 }
 
 fn read_tls(files: &TlsFiles) -> Result<TlsOptions, Error> {
     let client = files.certificate.as_ref().map(|(certificate, key)| {
-        let client = ClientTlsOptions::builder().client_cert(read(certificate)?).client_private_key(read(key)?);
+        let client =
+            ClientTlsOptions::builder().client_cert(read(certificate)?).client_private_key(read(key)?);
         Ok::<_, Error>(client.build())
     });
     Ok(TlsOptions::builder()

@@ -35,7 +35,10 @@ pub struct Temporal {
 
 impl fmt::Debug for Temporal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Temporal").field("address", &self.client.address).field("options", &self.options).finish()
+        f.debug_struct("Temporal")
+            .field("address", &self.client.address)
+            .field("options", &self.options)
+            .finish()
     }
 }
 
@@ -64,9 +67,18 @@ impl Temporal {
     }
 
     fn start<'a>(&self, id: &'a str, job: &Job, way: &'a crate::router::Way) -> Start<'a> {
-        let input = JobInput { job: job.clone(), number: 1, is_due: true, is_local: way.is_local, before: None };
+        let input =
+            JobInput { job: job.clone(), number: 1, is_due: true, is_local: way.is_local, before: None };
         let reuse = WorkflowIdReusePolicy::RejectDuplicate;
-        Start { id, input, way, reuse, delay: None, is_told: job.due_at.is_some(), request_id: Uuid::new_v4() }
+        Start {
+            id,
+            input,
+            way,
+            reuse,
+            delay: None,
+            is_told: job.due_at.is_some(),
+            request_id: Uuid::new_v4(),
+        }
     }
 
     /// Begins a job or finds it, and asks the server how it ends.
@@ -115,10 +127,14 @@ impl Temporal {
             match self.client.closed(id, &run_id).await {
                 Ok(Close::Came(end)) if started.standing == Stands::Ended => return Ok(Ended::Before(end)),
                 Ok(Close::Came(end)) => return Ok(Ended::Now(end)),
-                Ok(Close::GoesOn { before: Some(end @ JobEnd::Failed { .. }), .. }) => return Ok(Ended::Now(end)),
+                Ok(Close::GoesOn { before: Some(end @ JobEnd::Failed { .. }), .. }) => {
+                    return Ok(Ended::Now(end));
+                }
                 Ok(Close::GoesOn { run_id: next, .. }) => run_id = next,
                 Ok(Close::ByHand) => return Ok(Ended::ByHand),
-                Err(Trouble::Status(status)) if status.code() == Code::NotFound => return Ok(Ended::Forgotten),
+                Err(Trouble::Status(status)) if status.code() == Code::NotFound => {
+                    return Ok(Ended::Forgotten);
+                }
                 Err(trouble) => self.endure(trouble, pauses).await?,
             }
         }
@@ -196,7 +212,12 @@ impl Scheduler for Temporal {
     async fn serve(&self, runner: Arc<dyn JobRunner>, stop: watch::Receiver<bool>) -> Result<(), Error> {
         let serving = Serving {
             client: self.client.connected().await?,
-            task_queues: self.options.router.task_queues(&self.client.address.task_queue).into_iter().collect(),
+            task_queues: self
+                .options
+                .router
+                .task_queues(&self.client.address.task_queue)
+                .into_iter()
+                .collect(),
             runner,
             answers: self.answers.clone(),
             attempts_running_max: self.options.attempts_running_max,

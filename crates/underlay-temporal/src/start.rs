@@ -13,7 +13,8 @@ use temporalio_common::protos::temporal::api::history::v1::history_event::Attrib
 use temporalio_common::protos::temporal::api::sdk::v1::UserMetadata;
 use temporalio_common::protos::temporal::api::taskqueue::v1::TaskQueue;
 use temporalio_common::protos::temporal::api::workflowservice::v1::{
-    GetWorkflowExecutionHistoryRequest, SignalWithStartWorkflowExecutionRequest, StartWorkflowExecutionRequest,
+    GetWorkflowExecutionHistoryRequest, SignalWithStartWorkflowExecutionRequest,
+    StartWorkflowExecutionRequest,
 };
 use temporalio_common::protos::utilities::decode_status_detail;
 use underlay_core::ports::JobEnd;
@@ -94,7 +95,10 @@ impl Client {
             Ok((run_id, false)) => Ok(Started { run_id, standing: Stands::GoesOn }),
             Err(status) if status.code() == Code::AlreadyExists => {
                 let found = decode_status_detail::<WorkflowExecutionAlreadyStartedFailure>(status.details());
-                Ok(Started { run_id: found.map(|found| found.run_id).unwrap_or_default(), standing: Stands::Ended })
+                Ok(Started {
+                    run_id: found.map(|found| found.run_id).unwrap_or_default(),
+                    standing: Stands::Ended,
+                })
             }
             Err(status) => Err(Trouble::Status(status)),
         }

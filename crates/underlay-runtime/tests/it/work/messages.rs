@@ -15,7 +15,7 @@ use underlay_derive::event;
 use underlay_runtime::{Engine, EngineConfig, Ports, Registry};
 use uuid::Uuid;
 
-use super::yard::{Act, LEASE, MOMENT, Note, POLL, QueueIsEmpty, Yard, note, tenant};
+use super::yard::{Act, LEASE, MADE_BEYOND_A_TERM, MOMENT, Note, POLL, QueueIsEmpty, Yard, note, tenant};
 use crate::bank::{AccountEvent, Balances, deposited};
 
 /// A message whose shape has changed.

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::yard::{Act, LEASE, MOMENT, POLL, Process, Yard, note};
+use super::yard::{Act, LEASE, MADE_BEYOND_A_TERM, MOMENT, POLL, Process, Yard, note};
 use underlay_core::WorkQueue;
 use underlay_core::limits::WORK_SHARDS;
 
@@ -126,7 +126,11 @@ async fn who_stood_still_in_an_attempt_settles_nothing_when_it_comes_back() {
         assert_eq!(yard.book.count("dropped"), 0, "its term is over, and the attempt goes on");
         assert_eq!(yard.book.numbers("acme", &mine, "done"), [], "the second waits for it");
     } else {
-        assert_eq!(yard.book.count("dropped"), 1, "its term is over by its own clock, and it drops the attempt");
+        assert_eq!(
+            yard.book.count("dropped"),
+            1,
+            "its term is over by its own clock, and it drops the attempt"
+        );
         assert_eq!(yard.book.numbers("acme", &mine, "done"), [1, 2, 3], "the second did all of it");
     }
     assert_eq!(first.shards(), 0);

@@ -301,7 +301,8 @@ impl Yard {
             running: AtomicUsize::new(0),
             most_running: AtomicUsize::new(0),
         };
-        let scheduler = super::IS_DRIVEN.then(|| MemoryScheduler::new(clock.clone()).with_grace(Duration::ZERO));
+        let scheduler =
+            super::IS_DRIVEN.then(|| MemoryScheduler::new(clock.clone()).with_grace(Duration::ZERO));
         Self { store: MemoryEventStore::new(clock.clone()), book: Arc::new(book), clock, scheduler }
     }
 
