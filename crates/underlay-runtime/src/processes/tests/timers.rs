@@ -27,7 +27,8 @@ impl Clocks {
     fn start() -> Self {
         let of_scheduler = Arc::new(ManualClock::new(Timestamp::from_second(1_000_000).unwrap()));
         let scheduler = MemoryScheduler::new(of_scheduler.clone()).with_grace(Duration::ZERO);
-        let house = House { scheduler: Some(scheduler), ..House::new() };
+        let mut house = House::new();
+        house.scheduler = Some(scheduler);
         let engine = house.engine_by(house.clock.clone(), collecting::<false, 1>());
         let running = engine.start_work();
         Self { house, engine, running, of_scheduler }

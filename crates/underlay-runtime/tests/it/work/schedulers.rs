@@ -1,11 +1,13 @@
 //! A scheduler that is away, forgets, or is shared by mistake.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use underlay_core::{WorkId, WorkQueue};
+use async_trait::async_trait;
+use underlay_core::{Job, JobAttempt, JobEnd, JobRunner, Scheduler, WorkId, WorkQueue};
 use underlay_runtime::EngineConfig;
 
-use super::yard::{Act, LEASE, MOMENT, POLL, Process, QueueIsEmpty, Yard, note, tenant};
+use super::yard::{Act, LEASE, POLL, Process, QueueIsEmpty, Yard, note, tenant};
 
 /// The scheduler that a process says it has.
 fn told(process: &Process) -> underlay_runtime::SchedulerState {
@@ -116,29 +118,38 @@ async fn a_dead_letter_that_is_replayed_has_all_of_its_attempts_again() {
     work.stop().await;
 }
 
+/// The workers of another installation: they have none of the pieces of this one.
+struct Others;
+
+#[async_trait]
+impl JobRunner for Others {
+    async fn attempt(&self, _: JobAttempt<'_>) -> JobEnd {
+        JobEnd::Gone
+    }
+
+    fn timeout(&self, _: &Job) -> Duration {
+        LEASE
+    }
+}
+
 #[tokio::test]
 async fn two_installations_that_share_a_scheduler_are_told_so_and_lose_nothing() {
-    let (here, there) = (Yard::new(), Yard::new());
-    let there = Yard { scheduler: here.scheduler.clone(), ..there };
-    // The other installation alone makes attempts, for what it does not have.
-    let other = there.process("there");
-    let others = other.start();
-    there.until(async || !other.state().shards.is_empty()).await;
-    let mine = here.process_of("here", underlay_runtime::Registry::default(), |config| config);
-    drop(mine);
-    here.send_notes("acme", "k", 1..=2).await;
-    let process = here.process("here");
+    let yard = Yard::new();
+    let scheduler = yard.scheduler.clone().unwrap();
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let others = tokio::spawn(async move { scheduler.serve(Arc::new(Others), stopped).await });
+    let process = yard.process("a");
     let work = process.start();
-    let said = async || {
-        let left = here.left().await;
-        left > 0 && here.store_first().await.last_error.is_some_and(|error| error.contains("task queue"))
-    };
-    // Whichever of the two takes the attempt.
-    here.pass_until(async || said().await || here.left().await == 0).await;
-    others.stop().await;
-    here.pass_until(async || here.left().await == 0).await;
-    assert_eq!(here.book.numbers("acme", "k", "done"), [1, 2]);
-    assert_eq!(here.dead().await, []);
-    here.pass(MOMENT).await;
+    for n in 0..50 {
+        yard.send("acme", vec![note(&format!("k{n}"), 1)]).await;
+        yard.settle_down().await;
+    }
+    let left = yard.store_first().await;
+    let error = left.last_error.unwrap();
+    assert!(error.contains("the workers of memory do not know this piece"), "{error}");
+    stop.send_replace(true);
+    others.await.unwrap().unwrap();
+    yard.pass_until(async || yard.left().await == 0).await;
+    assert_eq!((yard.book.count("done"), yard.dead().await.len()), (50, 0));
     work.stop().await;
 }

@@ -124,7 +124,7 @@ async fn who_stood_still_in_an_attempt_settles_nothing_when_it_comes_back() {
     yard.pass(POLL * 5).await;
     if super::IS_DRIVEN {
         assert_eq!(yard.book.count("dropped"), 0, "its term is over, and the attempt goes on");
-        assert_eq!(yard.book.numbers("acme", &mine, "done"), [], "the second waits for it");
+        assert!(yard.book.numbers("acme", &mine, "done").is_empty(), "the second waits for it");
     } else {
         assert_eq!(
             yard.book.count("dropped"),
