@@ -15,7 +15,8 @@ use underlay_core::{
 
 use crate::commands::Commands;
 use crate::metrics::{
-    CommandMetrics, MeasuredStore, ScheduleMetrics, StoreMetrics, ViewMetrics, WorkMetrics,
+    CommandMetrics, MeasuredScheduler, MeasuredStore, ScheduleMetrics, SchedulerMetrics, StoreMetrics,
+    ViewMetrics, WorkMetrics,
 };
 use crate::overview::KnownStandings;
 use crate::processes::Processes;
@@ -65,6 +66,16 @@ pub struct WorkPorts {
     pub leases: Option<Arc<dyn Leases>>,
     /// What has work done; none where each process does that of the shards it holds.
     pub scheduler: Option<Arc<dyn Scheduler>>,
+}
+
+impl WorkPorts {
+    /// The same, with a scheduler whose jobs are counted.
+    fn measured(self, clock: &Arc<dyn Clock>, metrics: &Arc<SchedulerMetrics>) -> Self {
+        let measured = |scheduler| -> Arc<dyn Scheduler> {
+            Arc::new(MeasuredScheduler { scheduler, clock: clock.clone(), metrics: metrics.clone() })
+        };
+        Self { scheduler: self.scheduler.map(measured), ..self }
+    }
 }
 
 impl std::fmt::Debug for WorkPorts {
@@ -118,6 +129,7 @@ struct Inner {
     /// What the store last said of all pumps.
     known_standings: KnownStandings,
     store_metrics: Arc<StoreMetrics>,
+    scheduler_metrics: Arc<SchedulerMetrics>,
 }
 
 impl std::fmt::Debug for Inner {
@@ -152,7 +164,9 @@ impl Engine {
         registry.validate()?;
         config.validate()?;
         let store_metrics = Arc::<StoreMetrics>::default();
-        let scheduler = ports.work.as_ref().and_then(|work| work.scheduler.clone());
+        let scheduler_metrics = Arc::<SchedulerMetrics>::default();
+        let work = ports.work.map(|work| work.measured(&ports.clock, &scheduler_metrics));
+        let scheduler = work.as_ref().and_then(|work| work.scheduler.clone());
         let (announcer, announcements) =
             scheduler.map(|scheduler| Announcer::new(scheduler, ports.clock.clone())).unzip();
         let measured = MeasuredStore {
@@ -161,7 +175,7 @@ impl Engine {
             metrics: store_metrics.clone(),
             announcer,
         };
-        let ports = Ports { store: Arc::new(measured), ..ports };
+        let ports = Ports { store: Arc::new(measured), work, ..ports };
         let tracer = Tracer::new(&config.traces, &ports.clock);
         let commands = Arc::new(Commands::new(&ports, &registry, &config));
         let recent_log = Arc::new(RecentLog::new(ports.store.clone(), &*ports.wakeups));
@@ -185,6 +199,7 @@ impl Engine {
             tracer,
             known_standings,
             store_metrics,
+            scheduler_metrics,
         })))
     }
 
@@ -203,6 +218,10 @@ impl Engine {
 
     pub(crate) fn store_metrics(&self) -> &StoreMetrics {
         &self.0.store_metrics
+    }
+
+    pub(crate) fn scheduler_metrics(&self) -> &SchedulerMetrics {
+        &self.0.scheduler_metrics
     }
 
     pub(crate) fn command_metrics(&self) -> &CommandMetrics {

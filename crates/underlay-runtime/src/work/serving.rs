@@ -147,9 +147,20 @@ impl Serving {
                     Err(Error::unavailable(format!("it did not answer within {CHECK_MAX:?}")))
                 }
             };
+            let scheduler = self.scheduler.identity();
             self.told.tell_scheduler(|state| {
-                state.is_reachable = checked.is_ok();
-                state.error = checked.err().map(|error| error.to_string());
+                let error = checked.err().map(|error| error.to_string());
+                match (&state.error, &error) {
+                    (None, Some(error)) => {
+                        tracing::warn!(scheduler, error, "the scheduler cannot be used: work waits")
+                    }
+                    (Some(_), None) => {
+                        tracing::warn!(scheduler, "the scheduler can be used again: work goes on")
+                    }
+                    _ => {}
+                }
+                state.is_reachable = error.is_none();
+                state.error = error;
             });
             tokio::select! {
                 biased;

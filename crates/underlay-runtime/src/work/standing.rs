@@ -55,6 +55,15 @@ pub struct SchedulerState {
     pub serving_error: Option<String>,
 }
 
+impl SchedulerState {
+    /// Whether this process can use it; none before that is known.
+    #[must_use]
+    pub fn is_up(&self) -> Option<bool> {
+        let has_error = self.error.is_some() || self.serving_error.is_some();
+        (self.is_reachable || has_error).then_some(!has_error)
+    }
+}
+
 /// What came of the work of one receiver in this process since its worker started.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ReceiverState {
