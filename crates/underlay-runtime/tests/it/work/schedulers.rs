@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use underlay_core::{Job, JobAttempt, JobEnd, JobRunner, Scheduler, WorkId, WorkQueue};
+use underlay_core::{
+    Job, JobAttempt, JobEnd, JobRunner, JobTask, Lane, Scheduler, WorkId, WorkKind, WorkQueue, Worker,
+};
 use underlay_runtime::EngineConfig;
 
 use super::yard::{Act, LEASE, POLL, Process, QueueIsEmpty, Yard, note, tenant};
@@ -40,7 +42,7 @@ async fn while_the_scheduler_is_away_work_waits_and_nothing_is_counted() {
     assert_eq!((first.attempts, first.begun, first.last_error), (0, 0, None));
 
     scheduler.set_away(false);
-    yard.until(async || yard.book.numbers("small", "k", "done") == [1, 2, 3]).await;
+    yard.pass_until(async || yard.book.numbers("small", "k", "done") == [1, 2, 3]).await;
     yard.pass_until(async || yard.store.queue_is_empty().await).await;
     assert_eq!(yard.book.count("done"), 2_003, "each once");
     yard.book.assert_in_order();
@@ -116,6 +118,60 @@ async fn a_dead_letter_that_is_replayed_has_all_of_its_attempts_again() {
         yard.book.all().iter().filter(|line| line.what == "begun").map(|line| line.attempt).collect();
     assert_eq!(attempts, [1, 2, 3, 4, 5, 1, 2, 3, 4, 5, 1]);
     work.stop().await;
+}
+
+#[tokio::test]
+async fn no_attempt_begins_while_the_work_is_with_another_scheduler() {
+    let yard = Yard::new();
+    let scheduler = yard.scheduler.clone().unwrap();
+    let embedded = Worker::embedded("embedded");
+    yard.store.share(&embedded, LEASE * 9, &[]).await.unwrap();
+    let process = yard.process("a");
+    let work = process.start();
+    yard.until(async || process.state().waits_for.is_some()).await;
+    // Its scheduler knows the piece from before, and would have it done.
+    let commit = yard.send("acme", vec![note("k", 1)]).await;
+    let known = Job {
+        tenant: tenant("acme"),
+        task: JobTask::Work { kind: WorkKind::Message, commit, number: 0 },
+        receiver: "scribe".to_owned(),
+        key: "k".to_owned(),
+        name: "note".to_owned(),
+        lane: Lane::Normal,
+        correlation_id: None,
+        due_at: None,
+    };
+    let asked = tokio::spawn(async move { scheduler.run(&known, 1).await });
+    yard.pass(LEASE * 2).await;
+    assert_eq!((process.shards(), yard.book.count("begun")), (0, 0), "the work is in other hands");
+    assert!(!asked.is_finished());
+
+    yard.store.leave(&embedded).await.unwrap();
+    yard.pass_until(async || yard.left().await == 0).await;
+    assert_eq!(asked.await.unwrap().unwrap(), JobEnd::Done);
+    assert_eq!(yard.book.count("begun"), 1);
+    work.stop().await;
+}
+
+#[tokio::test]
+async fn no_attempt_goes_on_after_its_process_has_left() {
+    let yard = Yard::new();
+    let process = yard.process("a");
+    let work = process.start();
+    yard.until(async || process.shards() > 0).await;
+    yard.book.script(|_, _| Act::Wait);
+    yard.send("acme", vec![note("k", 1)]).await;
+    yard.until(async || yard.book.count("begun") == 1).await;
+    let stopping = tokio::spawn(work.stop());
+    let embedded = Worker::embedded("embedded");
+    let share = async || yard.store.share(&embedded, LEASE * 9, &[]).await.unwrap();
+    yard.pass_until(async || {
+        let is_left = !share().await.held.is_empty();
+        assert!(!is_left || yard.book.count("dropped") == 1, "it has left, and its attempt goes on");
+        is_left
+    })
+    .await;
+    stopping.await.unwrap();
 }
 
 /// The workers of another installation: they have none of the pieces of this one.

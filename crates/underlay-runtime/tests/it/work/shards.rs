@@ -287,7 +287,7 @@ async fn the_next_worker_starts_behind_what_is_done() {
     yard.until(async || yard.left().await == 0).await;
     yard.pass(LEASE / 2).await;
     work.stop().await;
-    let probe = underlay_core::Worker::embedded("probe");
+    let probe = yard.worker("probe");
     let share = yard.store.share(&probe, LEASE, &[]).await.unwrap();
     assert_eq!(share.held.len(), SHARDS);
     let start = underlay_core::WorkPlace::START;
@@ -313,7 +313,7 @@ async fn the_cursor_waits_for_what_is_not_settled() {
     // Killed: whoever is next must find it.
     process.gate.pause();
     yard.pass(LEASE + POLL).await;
-    let probe = underlay_core::Worker::embedded("probe");
+    let probe = yard.worker("probe");
     let share = yard.store.share(&probe, LEASE, &[]).await.unwrap();
     let held = share.held.iter().find(|held| held.term.shard == slow.shard).unwrap();
     assert!(held.cursors[1] < slow.place);
@@ -333,7 +333,7 @@ async fn a_shard_that_was_to_be_given_back_and_is_kept_loses_nothing() {
     yard.until(async || process.state().buffered == 240).await;
     let going_on = yard.book.count("begun");
     // Another worker comes, which wants half of the shards.
-    let probe = underlay_core::Worker::embedded("probe");
+    let probe = yard.worker("probe");
     yard.store.share(&probe, LEASE, &[]).await.unwrap();
     // Pages of its shards are on their way while they drain.
     process.gate.hold_pages(true);
@@ -377,7 +377,7 @@ async fn a_shard_that_is_to_be_given_back_again_has_all_of_its_time_again() {
     yard.send_notes("acme", &key, 1..=1).await;
     yard.until(async || yard.book.count("begun") == 1).await;
     // Another worker comes, goes before it got any, and comes again.
-    let probe = underlay_core::Worker::embedded("probe");
+    let probe = yard.worker("probe");
     let look = LEASE / 3 + MOMENT;
     yard.store.share(&probe, LEASE * 3, &[]).await.unwrap();
     yard.pass_until(async || !process.state().draining.is_empty()).await;

@@ -14,7 +14,7 @@ use underlay_core::memory::{
 use underlay_core::{
     Attempts, BegunWork, Clock, Commit, CommitId, Delivery, DueLook, DuePage, Error, EventStore, Handled,
     Handler, HandlerError, Lane, ManualClock, NewWork, Outgoing, Scheduler, Settlement, Shard, TenantId,
-    Timestamp, Wakeups, WorkFilter, WorkInfo, WorkPage, WorkPlace, WorkQueue, WorkScope,
+    Timestamp, Wakeups, WorkFilter, WorkInfo, WorkPage, WorkPlace, WorkQueue, WorkScope, Worker,
 };
 use underlay_derive::event;
 use underlay_runtime::{Engine, EngineConfig, Ports, Registry, RunningWork, WorkPorts, WorkerState};
@@ -304,6 +304,12 @@ impl Yard {
         let scheduler =
             super::IS_DRIVEN.then(|| MemoryScheduler::new(clock.clone()).with_grace(Duration::ZERO));
         Self { store: MemoryEventStore::new(clock.clone()), book: Arc::new(book), clock, scheduler }
+    }
+
+    /// A worker as those of the processes are.
+    pub fn worker(&self, name: &str) -> Worker {
+        let scheduler = self.scheduler.as_ref().map_or(Worker::EMBEDDED, |scheduler| scheduler.identity());
+        Worker { scheduler: scheduler.to_owned(), ..Worker::embedded(name) }
     }
 
     pub fn process(&self, name: &str) -> Process {
