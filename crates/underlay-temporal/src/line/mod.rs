@@ -15,12 +15,11 @@ mod ask;
 mod state;
 mod workflow;
 
-pub(crate) use self::ask::{AskedLine, ask};
 pub(crate) use self::workflow::Line;
 
 use std::time::Duration;
 
-/// Events in the history of a run, after which a line continues as new. What is under way is finished first.
-pub(crate) const LINE_EVENTS_MAX: u32 = 4_000;
+/// Events in the history of a run of a line, after which it goes on in a new run. What is under way is finished first.
+pub const LINE_EVENTS_MAX: u32 = 4_000;
 /// How long a line waits for somebody to ask until it ends: between this and twice as long.
 const LINE_IDLE: Duration = Duration::from_secs(60);

@@ -70,7 +70,8 @@ impl Line {
             if ctx.history_length() >= events_max || ctx.continue_as_new_suggested() {
                 return continue_as_new(ctx).await;
             }
-            match ctx.state(|line| line.input.state.next(now(ctx))) {
+            let now = now(ctx);
+            match ctx.state_mut(|line| line.input.state.next(now)) {
                 Next::Attempt(attempt) => make(ctx, attempt).await?,
                 Next::Pause(pause) => pass(ctx, pause).await?,
                 Next::Idle => {

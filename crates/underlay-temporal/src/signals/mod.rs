@@ -15,19 +15,22 @@ mod workflow_signal;
 pub use workflow_signal::{WhenClosed, WorkflowSignal};
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use temporalio_client::tonic::{Code, IntoRequest as _, Status};
-use temporalio_client::{Client, NamespacedClient as _, grpc::WorkflowService as _};
+use temporalio_client::grpc::WorkflowService as _;
+use temporalio_client::tonic::{Code, Status};
 use temporalio_common::protos::temporal::api::enums::v1::WorkflowIdReusePolicy;
 use underlay_core::domain::{HandlerError, ProcessStart};
 use underlay_core::ports::{Clock as _, LogFilter, Sink, SystemClock};
 use underlay_core::words::{Error, EventId, Position, RecordedEvent, Timestamp};
 
 use self::sent::Mark;
+use crate::client::{Client, call};
+use crate::scheduler::Temporal;
+use crate::start::Trouble;
 
 /// Workflows that are signalled side by side.
 const WORKFLOWS_AT_ONCE: usize = 16;
@@ -36,7 +39,7 @@ const ALONE: Duration = Duration::from_secs(2);
 
 /// Signals workflows with what the log tells.
 pub struct WorkflowSink<F> {
-    client: Client,
+    client: Arc<Client>,
     name: String,
     route: F,
     filter: LogFilter,
@@ -67,13 +70,14 @@ where
     ///
     /// # Errors
     /// [`Error::Invalid`] where the name is empty or longer than 128 bytes.
-    pub fn new(client: Client, name: impl Into<String>, route: F) -> Result<Self, Error> {
+    pub fn new(temporal: &Temporal, name: impl Into<String>, route: F) -> Result<Self, Error> {
         let name = name.into();
         if name.is_empty() || name.len() > Mark::NAME_BYTES_MAX {
             let max = Mark::NAME_BYTES_MAX;
             return Err(Error::invalid(format!("the name of a sink has 1 to {max} bytes, and not {}", name.len())));
         }
         let filter = LogFilter::default();
+        let client = temporal.client.clone();
         Ok(Self { client, name, route, filter, start: ProcessStart::Beginning, last: Mutex::new(None) })
     }
 
@@ -126,33 +130,34 @@ where
             }
             match self.send(sending, WorkflowIdReusePolicy::RejectDuplicate).await {
                 Ok(()) => continue,
-                Err(status) if status.code() != Code::AlreadyExists => return Err(failed(signal, &status)),
-                Err(_) if signal.when_closed == WhenClosed::Done => continue,
-                Err(_) => {}
+                Err(Trouble::Status(status)) if status.code() == Code::AlreadyExists => {}
+                Err(trouble) => return Err(failed(signal, &trouble)),
+            }
+            if signal.when_closed == WhenClosed::Done {
+                continue;
             }
             had = self.had(signal).await?;
             if had.is_none_or(|had| sending.position > had) {
                 let sent = self.send(sending, WorkflowIdReusePolicy::AllowDuplicate).await;
-                sent.map_err(|status| failed(signal, &status))?;
+                sent.map_err(|trouble| failed(signal, &trouble))?;
             }
         }
         Ok(())
     }
 
-    async fn send(&self, sending: &Sending, reuse: WorkflowIdReusePolicy) -> Result<(), Status> {
+    async fn send(&self, sending: &Sending, reuse: WorkflowIdReusePolicy) -> Result<(), Trouble> {
         let mark = Mark { sink: self.name.clone(), position: sending.position };
-        let (namespace, identity) = (self.client.namespace(), self.client.identity());
-        let mut request = sending.signal.request(&namespace, &identity, mark.header());
+        let mut client = self.client.connected().await.map_err(Trouble::Connection)?;
+        let mut request = sending.signal.request(&self.client.address.namespace, self.client.process(), mark.header());
         request.request_id = sending.event_id.to_string();
         request.workflow_id_reuse_policy = reuse as i32;
-        let mut client = self.client.clone();
-        client.signal_with_start_workflow_execution(request.into_request()).await.map(drop)
+        client.signal_with_start_workflow_execution(call(request)).await.map(drop).map_err(Trouble::Status)
     }
 
     /// How far the workflow has come with what this sink sent.
     async fn had(&self, signal: &WorkflowSignal) -> Result<Option<Position>, HandlerError> {
         let had = sent::last_position(&self.client, &signal.workflow_id, &self.name).await;
-        had.map_err(|status| failed(signal, &status))
+        had.map_err(|trouble| failed(signal, &trouble))
     }
 }
 
@@ -184,13 +189,23 @@ where
     }
 }
 
-/// What the server says of a signal, as a failure that may pass or that somebody has to look at.
-fn failed(signal: &WorkflowSignal, status: &Status) -> HandlerError {
-    let reason = format!("the signal {} to the workflow {}: {}", signal.signal, signal.workflow_id, status.message());
-    match status.code() {
-        Code::InvalidArgument | Code::NotFound | Code::PermissionDenied | Code::Unauthenticated | Code::FailedPrecondition => {
-            HandlerError::last(reason)
-        }
-        _ => HandlerError::passing(reason),
-    }
+/// Why a signal was not taken, as a failure that may pass or that somebody has to look at.
+fn failed(signal: &WorkflowSignal, trouble: &Trouble) -> HandlerError {
+    let (is_final, why) = match trouble {
+        Trouble::Connection(error) => (matches!(error, Error::Invalid(_)), error.to_string()),
+        Trouble::Status(status) => (is_final(status), status.message().to_owned()),
+    };
+    let reason = format!("the signal {} to the workflow {:?}: {why}", signal.signal, signal.workflow_id);
+    if is_final { HandlerError::last(reason) } else { HandlerError::passing(reason) }
+}
+
+fn is_final(status: &Status) -> bool {
+    matches!(
+        status.code(),
+        Code::InvalidArgument
+            | Code::NotFound
+            | Code::PermissionDenied
+            | Code::Unauthenticated
+            | Code::FailedPrecondition
+    )
 }

@@ -1,14 +1,16 @@
 //! How far a workflow has come with what a sink sent: its history tells.
 
-use temporalio_client::tonic::{Code, IntoRequest as _, Status};
-use temporalio_client::{Client, NamespacedClient as _, grpc::WorkflowService as _};
+use temporalio_client::grpc::WorkflowService as _;
+use temporalio_client::tonic::Code;
 use temporalio_common::protos::temporal::api::common::v1::{Header, WorkflowExecution};
 use temporalio_common::protos::temporal::api::history::v1::HistoryEvent;
 use temporalio_common::protos::temporal::api::history::v1::history_event::Attributes;
 use temporalio_common::protos::temporal::api::workflowservice::v1::GetWorkflowExecutionHistoryReverseRequest;
 use underlay_core::words::Position;
 
-use super::workflow_signal::payload;
+use crate::client::{Client, call};
+use crate::job::to_payload;
+use crate::start::Trouble;
 
 /// Events of a history that are read at once.
 const PAGE_EVENTS: i32 = 200;
@@ -29,9 +31,8 @@ impl Mark {
     pub(super) const NAME_BYTES_MAX: usize = 128;
 
     pub(super) fn header(&self) -> Header {
-        let sink = serde_json::Value::from(self.sink.as_str()).to_string();
-        let position = self.position.number().to_string();
-        Header { fields: [(SINK.to_owned(), payload(&sink)), (POSITION.to_owned(), payload(&position))].into() }
+        let fields = [(SINK, to_payload(&self.sink)), (POSITION, to_payload(&self.position.number()))];
+        Header { fields: fields.map(|(name, value)| (name.to_owned(), value)).into() }
     }
 
     fn of(header: &Header) -> Option<Self> {
@@ -42,20 +43,21 @@ impl Mark {
 }
 
 /// The position of the last event that the sink has signalled to a workflow, over the runs that it continued as.
-pub(super) async fn last_position(client: &Client, workflow_id: &str, sink: &str) -> Result<Option<Position>, Status> {
+pub(super) async fn last_position(client: &Client, workflow_id: &str, sink: &str) -> Result<Option<Position>, Trouble> {
+    let mut connected = client.connected().await.map_err(Trouble::Connection)?;
     let mut execution = WorkflowExecution { workflow_id: workflow_id.to_owned(), run_id: String::new() };
     let mut next_page_token = Vec::new();
     for _ in 0..PAGES_MAX {
         let request = GetWorkflowExecutionHistoryReverseRequest {
-            namespace: client.namespace(),
+            namespace: client.address.namespace.clone(),
             execution: Some(execution.clone()),
             maximum_page_size: PAGE_EVENTS,
             next_page_token,
         };
-        let page = match client.clone().get_workflow_execution_history_reverse(request.into_request()).await {
+        let page = match connected.get_workflow_execution_history_reverse(call(request)).await {
             Ok(page) => page.into_inner(),
             Err(status) if status.code() == Code::NotFound => return Ok(None),
-            Err(status) => return Err(status),
+            Err(status) => return Err(Trouble::Status(status)),
         };
         let events = page.history.map(|history| history.events).unwrap_or_default();
         let marks = events.iter().filter_map(mark);

@@ -1,9 +1,11 @@
 use serde::Serialize;
-use temporalio_common::protos::temporal::api::common::v1::{Header, Payload, Payloads, WorkflowType};
+use temporalio_common::protos::temporal::api::common::v1::{Header, Payloads, WorkflowType};
 use temporalio_common::protos::temporal::api::enums::v1::{TaskQueueKind, WorkflowIdConflictPolicy};
 use temporalio_common::protos::temporal::api::taskqueue::v1::TaskQueue;
 use temporalio_common::protos::temporal::api::workflowservice::v1::SignalWithStartWorkflowExecutionRequest;
 use underlay_core::words::{Error, Json};
+
+use crate::job::to_payload;
 
 /// A signal to a workflow.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,15 +103,6 @@ impl WorkflowSignal {
     }
 }
 
-/// One value, written as every SDK writes JSON.
-pub(super) fn payload(json: &str) -> Payload {
-    Payload {
-        metadata: [("encoding".to_owned(), b"json/plain".to_vec())].into(),
-        data: json.as_bytes().to_vec(),
-        ..Payload::default()
-    }
-}
-
 fn payloads(json: &Json) -> Payloads {
-    Payloads { payloads: vec![payload(json.as_str())] }
+    Payloads { payloads: vec![to_payload(json)] }
 }

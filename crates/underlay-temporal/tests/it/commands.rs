@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use servers::Temporal;
 use temporalio_client::{RetryPolicy, WorkflowStartOptions};
 use temporalio_macros::{activities, workflow, workflow_methods};
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
@@ -12,7 +11,8 @@ use temporalio_sdk::{ActivityOptions, LocalActivityOptions, WorkerOptions, Workf
 use underlay_core::words::{CommitId, TenantId};
 use underlay_temporal::command_id;
 
-use crate::workers::{Working, connect};
+use crate::house::{open, server};
+use crate::workers::Working;
 
 const ATTEMPTS: u32 = 3;
 
@@ -56,11 +56,8 @@ impl Draws {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_has_one_id_at_every_attempt_of_its_activity() {
-    let server = match Temporal::start() {
-        Ok(server) => server,
-        Err(missing) => return missing.skip_test(),
-    };
-    let client = connect(&server).await;
+    let Some(server) = server() else { return };
+    let client = open(&server).client().await.unwrap();
     let ids = Ids::default();
     let drawn = ids.0.clone();
     let options = WorkerOptions::new("draws").register_workflow::<Draws>().unwrap().register_activities(ids);

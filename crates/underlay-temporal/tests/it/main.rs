@@ -1,12 +1,11 @@
-//! Work on a real Temporal server.
+//! Jobs on a real Temporal server, and workflows of somebody's own.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a broken expectation is the failure of a test, and a panic is how a test fails"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 mod commands;
+mod house;
+mod jobs;
+mod lines;
 mod signals;
 mod tally;
 mod workers;

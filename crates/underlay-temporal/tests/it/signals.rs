@@ -1,6 +1,7 @@
 //! Events that signal workflows: each counts once, whatever comes between.
 
-use servers::Temporal;
+use std::sync::Arc;
+
 use temporalio_client::Client;
 use temporalio_sdk::WorkerOptions;
 use underlay_core::domain::HandlerError;
@@ -8,40 +9,37 @@ use underlay_core::ports::Sink;
 use underlay_core::words::{
     EventId, EventType, Json, Position, RecordedEvent, SchemaVersion, StreamName, TenantId, Timestamp, Version,
 };
-use underlay_temporal::{WorkflowSignal, WorkflowSink};
+use underlay_temporal::{Temporal, WorkflowSignal, WorkflowSink};
 use uuid::Uuid;
 
+use crate::house::{open, server, taken as taken_from};
 use crate::tally::{self, Tally, taken};
-use crate::workers::{GRACE, Working, connect};
+use crate::workers::{GRACE, Working};
 
 const QUEUE: &str = "tallies";
 
 /// A server with a worker of tallies.
 struct House {
-    server: Temporal,
+    server: servers::Temporal,
+    temporal: Arc<Temporal>,
     client: Client,
     working: Working,
 }
 
 impl House {
-    async fn open(server: Result<Temporal, servers::Missing>) -> Option<Self> {
-        let server = match server {
-            Ok(server) => server,
-            Err(missing) => {
-                missing.skip_test();
-                return None;
-            }
-        };
-        let client = connect(&server).await;
+    async fn open(server: Option<servers::Temporal>) -> Option<Self> {
+        let server = server?;
+        let temporal = open(&server);
+        let client = temporal.client().await.unwrap();
         let options = WorkerOptions::new(QUEUE).register_workflow::<Tally>().unwrap();
         let options = options.graceful_shutdown_period(GRACE).build();
         let working = Working::start(client.clone(), options).await;
-        Some(Self { server, client, working })
+        Some(Self { server, temporal, client, working })
     }
 
     /// A sink as a process has it that has just begun. Where it restarts, a tally that has ended is started again.
     fn sink(&self, restarts: bool) -> impl Sink + use<> {
-        WorkflowSink::new(self.client.clone(), "tallies", move |event: &RecordedEvent| {
+        WorkflowSink::new(&self.temporal, "tallies", move |event: &RecordedEvent| {
             let number = event.position.number();
             let signal = WorkflowSignal::new("tally", event.stream.id(), QUEUE, "take", &number);
             let signal = signal.and_then(|signal| signal.with_start_input(&[0u64; 0]));
@@ -75,7 +73,7 @@ fn events(positions: impl IntoIterator<Item = u64>, tally: &str) -> Vec<Recorded
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_that_is_sent_again_counts_once() {
-    let Some(house) = House::open(Temporal::start()).await else { return };
+    let Some(house) = House::open(server()).await else { return };
     let sink = house.sink(false);
     let batch = events(1..=5, "a");
     sink.take(&batch).await.unwrap();
@@ -99,7 +97,7 @@ async fn a_signal_that_is_sent_again_counts_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn signals_are_in_the_order_of_the_log() {
-    let Some(house) = House::open(Temporal::start()).await else { return };
+    let Some(house) = House::open(server()).await else { return };
     let sink = house.sink(false);
     let names = ["a", "b", "c", "d", "e"];
     let all: Vec<_> = (1..=100).zip(names.iter().cycle()).map(|(position, name)| event(position, name)).collect();
@@ -115,7 +113,7 @@ async fn signals_are_in_the_order_of_the_log() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_counts_once_over_a_restart_of_the_server() {
-    let Some(mut house) = House::open(Temporal::start_kept()).await else { return };
+    let Some(mut house) = House::open(taken_from(servers::Temporal::start_kept())).await else { return };
     let sink = house.sink(false);
     sink.take(&events(1..=4, "a")).await.unwrap();
     house.server.stop().unwrap();
@@ -131,7 +129,7 @@ async fn a_signal_counts_once_over_a_restart_of_the_server() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_workflow_that_has_closed_is_done_or_starts_again_as_its_signal_says() {
-    let Some(house) = House::open(Temporal::start()).await else { return };
+    let Some(house) = House::open(server()).await else { return };
     let client = &house.client;
     for name in ["done", "restarts"] {
         house.sink(false).take(&events(1..=2, name)).await.unwrap();
@@ -156,12 +154,12 @@ async fn a_workflow_that_has_closed_is_done_or_starts_again_as_its_signal_says()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_no_repetition_mends_is_final_and_says_why() {
-    let Some(house) = House::open(Temporal::start()).await else { return };
-    let sink = WorkflowSink::new(house.client.clone(), "broken", |_: &RecordedEvent| {
+    let Some(house) = House::open(server()).await else { return };
+    let sink = WorkflowSink::new(&house.temporal, "broken", |_: &RecordedEvent| {
         WorkflowSignal::new("tally", "", QUEUE, "take", &1).map(Some).map_err(HandlerError::last)
     });
     let error = sink.unwrap().take(&events(1..=1, "a")).await.unwrap_err();
     assert!(error.is_final && error.reason.contains("WorkflowId"), "{error}");
-    assert!(WorkflowSink::new(house.client.clone(), "", |_: &RecordedEvent| Ok(None)).is_err());
+    assert!(WorkflowSink::new(&house.temporal, "", |_: &RecordedEvent| Ok(None)).is_err());
     house.working.stop().await;
 }

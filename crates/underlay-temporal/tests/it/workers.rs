@@ -3,15 +3,9 @@
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions, Url};
+use temporalio_client::Client;
 use temporalio_sdk::{Runtime, Worker, WorkerOptions};
 use tokio::sync::oneshot;
-
-pub(crate) async fn connect(server: &servers::Temporal) -> Client {
-    let url = Url::parse(&format!("http://{}", server.host())).unwrap();
-    let connection = Connection::connect(ConnectionOptions::new(url).build()).await.unwrap();
-    Client::new(connection, ClientOptions::new("default").build()).unwrap()
-}
 
 /// A worker on a thread of its own, which runs until it is stopped.
 pub(crate) struct Working {
