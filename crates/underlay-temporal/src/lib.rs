@@ -24,7 +24,7 @@ mod worker;
 
 pub use self::address::{TASK_QUEUE_DEFAULT, TemporalAddress, TlsFiles};
 pub use self::commands::command_id;
-pub use self::line::LINE_EVENTS_MAX;
+pub use self::line::{LINE_EVENTS_MAX, LINE_IDLE};
 pub use self::options::{ApiKey, TemporalOptions};
 pub use self::router::{Route, Router};
 pub use self::scheduler::Temporal;

@@ -4,7 +4,7 @@ use std::time::Duration;
 use underlay_core::ports::Job;
 use underlay_core::words::TenantId;
 
-use crate::line::LINE_EVENTS_MAX;
+use crate::line::{LINE_EVENTS_MAX, LINE_IDLE};
 
 /// Which jobs go where. Rules that fit a job are followed in the order they were given; what a later one says of a
 /// [`Route`] replaces what an earlier one said.
@@ -47,6 +47,7 @@ pub struct Route {
     task_timeout: Option<Duration>,
     is_per_key: Option<bool>,
     line_events_max: Option<u32>,
+    line_idle: Option<Duration>,
 }
 
 impl Route {
@@ -88,6 +89,12 @@ impl Route {
         Self { is_per_key: Some(true), ..self }
     }
 
+    /// How long a line with nothing to do waits for somebody to ask until it ends: [`LINE_IDLE`] where nothing is said.
+    #[must_use]
+    pub fn line_idle(self, idle: Duration) -> Self {
+        Self { line_idle: Some(idle), ..self }
+    }
+
     /// A workflow for each job, as it is where nothing is said.
     #[must_use]
     pub fn per_job(self) -> Self {
@@ -107,6 +114,7 @@ impl Route {
             task_timeout: self.task_timeout.or(earlier.task_timeout),
             is_per_key: self.is_per_key.or(earlier.is_per_key),
             line_events_max: self.line_events_max.or(earlier.line_events_max),
+            line_idle: self.line_idle.or(earlier.line_idle),
         }
     }
 }
@@ -120,6 +128,7 @@ pub(crate) struct Way {
     /// Whether it is done by the line of its key.
     pub is_per_key: bool,
     pub line_events_max: u32,
+    pub line_idle: Duration,
 }
 
 impl Router {
@@ -162,6 +171,7 @@ impl Router {
             // A schedule has no line.
             is_per_key: route.is_per_key.unwrap_or_default() && job.kind() != "schedule",
             line_events_max: route.line_events_max.unwrap_or(LINE_EVENTS_MAX),
+            line_idle: route.line_idle.unwrap_or(LINE_IDLE),
         }
     }
 
@@ -195,8 +205,8 @@ mod tests {
     #[test]
     fn a_job_without_a_rule_goes_to_the_queue_of_the_address() {
         let (router, command) = (Router::new(), job("acme", WorkKind::Command, "account"));
-        let way = Way { task_queue: "q".to_owned(), is_local: true, task_timeout: None, is_per_key: false, line_events_max: LINE_EVENTS_MAX };
-        assert_eq!(router.way(&command, "q"), way);
+        let way = router.way(&command, "q");
+        assert_eq!((way.task_queue.as_str(), way.is_local, way.is_per_key), ("q", true, false));
         assert!(!router.way(&job("acme", WorkKind::Message, "mail"), "q").is_local, "mail takes long");
         assert_eq!(router.task_queues("q"), ["q".to_owned()].into());
     }

@@ -96,7 +96,7 @@ impl Client {
     }
 
     fn line_start(&self, job: &Job, way: &Way) -> StartWorkflowExecutionRequest {
-        let input = LineInput::new(way.is_local, way.line_events_max);
+        let input = LineInput::new(way);
         let (search_attributes, memo) = line_found_by(job, self.has_attributes());
         StartWorkflowExecutionRequest {
             namespace: self.address.namespace.clone(),

@@ -21,5 +21,5 @@ use std::time::Duration;
 
 /// Events in the history of a run of a line, after which it goes on in a new run. What is under way is finished first.
 pub const LINE_EVENTS_MAX: u32 = 4_000;
-/// How long a line waits for somebody to ask until it ends: between this and twice as long.
-const LINE_IDLE: Duration = Duration::from_secs(60);
+/// How long a line with nothing to do waits for somebody to ask until it ends: between this and twice as long.
+pub const LINE_IDLE: Duration = Duration::from_secs(60);

@@ -7,9 +7,9 @@ use temporalio_macros::{workflow, workflow_methods};
 use temporalio_sdk::{CancellableFuture as _, ContinueAsNewOptions, TimerResult, WorkflowContext, WorkflowContextView, WorkflowResult, workflows};
 use underlay_core::ports::{Job, JobEnd};
 
-use super::LINE_IDLE;
 use super::state::{LineState, Next};
 use crate::job::{AttemptInput, activity, local_activity};
+use crate::router::Way;
 use crate::worker::Attempts;
 
 /// What a run of a line begins with. Histories keep it, so fields are added only with a default.
@@ -19,14 +19,17 @@ pub(crate) struct LineInput {
     pub is_local: bool,
     /// Events in the history of a run, after which the line continues as new.
     pub events_max: u32,
+    /// How long it waits for somebody to ask until it ends.
+    pub idle: Duration,
     /// What waits, and how the latest jobs ended.
     #[serde(default)]
     pub(super) state: LineState,
 }
 
 impl LineInput {
-    pub(super) fn new(is_local: bool, events_max: u32) -> Self {
-        Self { is_local, events_max, state: LineState::default() }
+    pub(super) fn new(way: &Way) -> Self {
+        let Way { is_local, line_events_max: events_max, line_idle: idle, .. } = *way;
+        Self { is_local, events_max, idle, state: LineState::default() }
     }
 }
 
@@ -149,7 +152,7 @@ struct Idle<'a> {
 impl<'a> Idle<'a> {
     /// Waits until somebody asks. True where nobody has for long.
     async fn is_over(&mut self, ctx: &'a WorkflowContext<Line>) -> WorkflowResult<bool> {
-        let timer = self.timer.get_or_insert_with(|| Box::pin(ctx.timer(LINE_IDLE)));
+        let timer = self.timer.get_or_insert_with(|| Box::pin(ctx.timer(ctx.state(|line| line.input.idle))));
         workflows::select! {
             asked = ctx.wait_condition(|line| !line.input.state.is_idle()) => {
                 asked?;
