@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
@@ -9,12 +9,27 @@ pub(crate) fn name(job: &Job) -> String {
     format!("{}/{}", job.tenant.as_str(), job.id())
 }
 
+/// How many ends of local activities are kept.
+const ENDS_KEPT_MAX: usize = 1_000;
+
 /// Who waits in this process for what a job comes to. An attempt that ends in the same process tells them at once: that
 /// is the usual case, and the server need not be asked. Nobody is told of an end that the store does not know of, since
 /// an attempt stores what it decides before it ends.
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
     waiting: Mutex<HashMap<String, Vec<oneshot::Sender<JobEnd>>>>,
+    kept: Mutex<Kept>,
+}
+
+/// A local activity: the id of its run and its own there.
+type LocalId = (String, String);
+
+/// What the last local activities came to, the oldest first. The server refuses the end of a workflow task where a signal
+/// came meanwhile, and has the task done once more: nothing is attempted twice for that.
+#[derive(Debug, Default)]
+struct Kept {
+    ends: HashMap<LocalId, JobEnd>,
+    order: VecDeque<LocalId>,
 }
 
 impl Answers {
@@ -30,6 +45,24 @@ impl Answers {
         for waiter in self.lock().remove(id).into_iter().flatten() {
             // Who has gone is told nothing.
             drop(waiter.send(end.clone()));
+        }
+    }
+
+    /// What a local activity came to, where it was made in this process before.
+    pub(crate) fn kept(&self, id: &LocalId) -> Option<JobEnd> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).ends.get(id).cloned()
+    }
+
+    /// Keeps what a local activity came to.
+    pub(crate) fn keep(&self, id: LocalId, end: &JobEnd) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.ends.insert(id.clone(), end.clone()).is_none() {
+            kept.order.push_back(id);
+        }
+        if kept.order.len() > ENDS_KEPT_MAX
+            && let Some(oldest) = kept.order.pop_front()
+        {
+            kept.ends.remove(&oldest);
         }
     }
 
@@ -86,5 +119,18 @@ mod tests {
         assert_eq!(answers.lock().keys().collect::<Vec<_>>(), ["b"]);
         drop(other);
         assert!(answers.lock().is_empty());
+    }
+
+    #[test]
+    fn the_last_ends_of_local_activities_are_kept() {
+        let answers = Answers::default();
+        let id = |n: usize| (n.to_string(), "1".to_owned());
+        for n in 0..=ENDS_KEPT_MAX {
+            answers.keep(id(n), &JobEnd::Done);
+            answers.keep(id(n), &JobEnd::Done);
+        }
+        assert_eq!(answers.kept(&id(0)), None, "it was the oldest");
+        assert_eq!(answers.kept(&id(1)), Some(JobEnd::Done));
+        assert_eq!(answers.kept(&id(ENDS_KEPT_MAX)), Some(JobEnd::Done));
     }
 }

@@ -111,6 +111,7 @@ where
 {
     let mut is_due = input.is_due;
     loop {
+        is_due |= ctx.state(Due::is_due);
         let attempt = AttemptInput { job: input.job.clone(), number: input.number, is_due };
         let end = if input.is_local {
             ctx.execute_local_activity(Attempts::attempt, attempt, local_activity()).await?

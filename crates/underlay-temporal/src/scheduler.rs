@@ -75,7 +75,7 @@ impl Temporal {
     fn start<'a>(&self, id: &'a str, job: &Job, way: &'a Way) -> Start<'a> {
         let input = JobInput { job: job.clone(), number: 1, is_due: true, is_local: way.is_local, before: None };
         let reuse = WorkflowIdReusePolicy::RejectDuplicate;
-        Start { id, input, way, reuse, delay: None, request_id: Uuid::new_v4() }
+        Start { id, input, way, reuse, delay: None, is_told: job.due_at.is_some(), request_id: Uuid::new_v4() }
     }
 
     /// Begins a job or finds it, and asks the server how it ends.
@@ -89,7 +89,7 @@ impl Temporal {
         let mut pauses = Pauses::new();
         loop {
             let ended = match self.client.start(&start).await {
-                Ok(started) => self.ended(id, job, &started, &mut pauses).await?,
+                Ok(started) => self.ended(id, &started, &mut pauses).await?,
                 Err(trouble) => {
                     self.endure(trouble, &mut pauses).await?;
                     continue;
@@ -115,16 +115,9 @@ impl Temporal {
     }
 
     /// Waits until a job that was begun has come to something.
-    async fn ended(&self, id: &str, job: &Job, started: &Started, pauses: &mut Pauses) -> Result<Ended, Error> {
-        match started.standing {
-            Stands::Begun => SystemClock.sleep(HOME_FIRST).await,
-            Stands::GoesOn if job.due_at.is_some() => {
-                let request_id = Uuid::new_v4();
-                while let Err(trouble) = self.client.signal_due(id, request_id).await {
-                    self.endure(trouble, pauses).await?;
-                }
-            }
-            Stands::GoesOn | Stands::Ended => {}
+    async fn ended(&self, id: &str, started: &Started, pauses: &mut Pauses) -> Result<Ended, Error> {
+        if started.standing == Stands::Begun {
+            SystemClock.sleep(HOME_FIRST).await;
         }
         let mut run_id = started.run_id.clone();
         loop {
@@ -222,6 +215,7 @@ impl Scheduler for Temporal {
         let mut start = self.start(&id, job, &way);
         start.input.is_due = false;
         start.delay = Some(delay);
+        start.is_told = false;
         match self.client.start(&start).await {
             Ok(_) => Ok(()),
             Err(Trouble::Connection(error)) => Err(error),

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use temporalio_client::Client as SdkClient;
 use temporalio_client::grpc::WorkflowService;
 use temporalio_client::tonic::{Code, Status};
 use temporalio_common::protos::temporal::api::common::v1::{Payloads, WorkflowExecution, WorkflowType};
@@ -12,7 +13,7 @@ use temporalio_common::protos::temporal::api::history::v1::history_event::Attrib
 use temporalio_common::protos::temporal::api::sdk::v1::UserMetadata;
 use temporalio_common::protos::temporal::api::taskqueue::v1::TaskQueue;
 use temporalio_common::protos::temporal::api::workflowservice::v1::{
-    GetWorkflowExecutionHistoryRequest, SignalWorkflowExecutionRequest, StartWorkflowExecutionRequest,
+    GetWorkflowExecutionHistoryRequest, SignalWithStartWorkflowExecutionRequest, StartWorkflowExecutionRequest,
 };
 use temporalio_common::protos::utilities::decode_status_detail;
 use underlay_core::ports::JobEnd;
@@ -32,6 +33,8 @@ pub(crate) struct Start<'a> {
     /// What becomes of a workflow of this id that has ended.
     pub reuse: WorkflowIdReusePolicy,
     pub delay: Option<Duration>,
+    /// Whether a workflow that waits is told that its job is due.
+    pub is_told: bool,
     /// The same for each time it is asked for, so that an answer that was lost begins nothing twice.
     pub request_id: Uuid,
 }
@@ -81,22 +84,54 @@ impl Client {
             return Err(Trouble::Connection(Error::unavailable("the client of Temporal is closed")));
         };
         let has_attributes = self.has_attributes();
-        let mut answer = client.start_workflow_execution(call(self.request(start, has_attributes))).await;
+        let mut answer = self.ask(&mut client, start, has_attributes).await;
         if has_attributes && answer.as_ref().is_err_and(lacks_attributes) {
             self.lost_attributes();
-            answer = client.start_workflow_execution(call(self.request(start, false))).await;
+            answer = self.ask(&mut client, start, false).await;
         }
-        match answer.map(temporalio_client::tonic::Response::into_inner) {
-            Ok(answer) => {
-                let standing = if answer.started { Stands::Begun } else { Stands::GoesOn };
-                Ok(Started { run_id: answer.run_id, standing })
-            }
+        match answer {
+            Ok((run_id, true)) => Ok(Started { run_id, standing: Stands::Begun }),
+            Ok((run_id, false)) => Ok(Started { run_id, standing: Stands::GoesOn }),
             Err(status) if status.code() == Code::AlreadyExists => {
                 let found = decode_status_detail::<WorkflowExecutionAlreadyStartedFailure>(status.details());
                 Ok(Started { run_id: found.map(|found| found.run_id).unwrap_or_default(), standing: Stands::Ended })
             }
             Err(status) => Err(Trouble::Status(status)),
         }
+    }
+
+    /// Says which run stands for the job, and whether it was begun now.
+    async fn ask(
+        &self,
+        client: &mut SdkClient,
+        start: &Start<'_>,
+        has_attributes: bool,
+    ) -> Result<(String, bool), Status> {
+        let request = self.request(start, has_attributes);
+        if !start.is_told {
+            let answer = client.start_workflow_execution(call(request)).await?.into_inner();
+            return Ok((answer.run_id, answer.started));
+        }
+        // A signal alone does not end the delay of a start: the server does that where it comes with a start.
+        let request = SignalWithStartWorkflowExecutionRequest {
+            namespace: request.namespace,
+            workflow_id: request.workflow_id,
+            workflow_type: request.workflow_type,
+            task_queue: request.task_queue,
+            input: request.input,
+            workflow_task_timeout: request.workflow_task_timeout,
+            identity: request.identity,
+            request_id: request.request_id,
+            workflow_id_reuse_policy: request.workflow_id_reuse_policy,
+            workflow_id_conflict_policy: request.workflow_id_conflict_policy,
+            signal_name: DUE.to_owned(),
+            user_metadata: request.user_metadata,
+            search_attributes: request.search_attributes,
+            memo: request.memo,
+            ..SignalWithStartWorkflowExecutionRequest::default()
+        };
+        let answer = client.signal_with_start_workflow_execution(call(request)).await?.into_inner();
+        Ok((answer.run_id, answer.started))
     }
 
     fn request(&self, start: &Start<'_>, has_attributes: bool) -> StartWorkflowExecutionRequest {
@@ -123,24 +158,6 @@ impl Client {
             search_attributes,
             memo,
             ..StartWorkflowExecutionRequest::default()
-        }
-    }
-
-    /// Tells a job that it is due.
-    pub(crate) async fn signal_due(&self, id: &str, request_id: Uuid) -> Result<(), Trouble> {
-        let mut client = self.connected().await.map_err(Trouble::Connection)?;
-        let request = SignalWorkflowExecutionRequest {
-            namespace: self.address.namespace.clone(),
-            workflow_execution: Some(WorkflowExecution { workflow_id: id.to_owned(), run_id: String::new() }),
-            signal_name: DUE.to_owned(),
-            identity: self.process().to_owned(),
-            request_id: request_id.to_string(),
-            ..SignalWorkflowExecutionRequest::default()
-        };
-        match client.signal_workflow_execution(call(request)).await {
-            // What has ended needs no signal.
-            Err(status) if status.code() != Code::NotFound => Err(Trouble::Status(status)),
-            _ => Ok(()),
         }
     }
 

@@ -45,6 +45,10 @@ impl Attempts {
         ctx: ActivityContext,
         input: AttemptInput,
     ) -> Result<JobEnd, ActivityError> {
+        let local_id = local_id(&ctx);
+        if let Some(end) = local_id.as_ref().and_then(|id| self.answers.kept(id)) {
+            return Ok(end);
+        }
         let AttemptInput { job, number, is_due } = input;
         let heartbeats = Notify::new();
         let attempt = JobAttempt { job: &job, number, is_due, heartbeats: &heartbeats };
@@ -53,11 +57,21 @@ impl Attempts {
             () = living(&ctx, &heartbeats) => return Err(lost("it was cancelled")),
             () = is_cut(self.cut.clone()) => return Err(cut_off(&ctx).await),
         };
+        if let Some(id) = local_id {
+            self.answers.keep(id, &end);
+        }
         if !matches!(end, JobEnd::Anothers { .. } | JobEnd::Waits) {
             self.answers.tell(&answers::name(&job), &end);
         }
         Ok(end)
     }
+}
+
+/// What tells a local activity from all others.
+fn local_id(ctx: &ActivityContext) -> Option<(String, String)> {
+    let info = ctx.info();
+    let run_id = info.workflow_run_id.clone().filter(|_| info.is_local)?;
+    Some((run_id, info.activity_id.clone()))
 }
 
 /// Ends once attempts may go on no longer.
