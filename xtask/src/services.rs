@@ -1,7 +1,7 @@
 //! `cargo xtask services`: the real programs that tests are run against.
 //!
 //! What is missing is installed from Debian where this process may do so, the newest PostgreSQL is
-//! fetched by npm. What stays missing is said with the reason; with `REQUIRE_SERVERS=1` that is a
+//! fetched by npm. The command line of Temporal, which has a server in it, must be there. What stays missing is said with the reason; with `REQUIRE_SERVERS=1` that is a
 //! failure, since the tests would be skipped.
 //!
 //! Servers are started privately, on a free port of this machine, with their files in a fresh folder,
@@ -15,7 +15,7 @@ use std::process::Command;
 use clap::ArgMatches;
 use servers::{
     Exim, Missing, PGBOUNCER_VARIABLE, POSTGRES_NEWEST_VARIABLE, POSTGRES_VARIABLE, Pgbouncer, Postgres,
-    REQUIRE_VARIABLE, install, is_required, output,
+    REQUIRE_VARIABLE, Temporal, install, is_required, output,
 };
 
 use crate::Result;
@@ -108,12 +108,23 @@ pub(crate) fn provide() -> Result<Running> {
         Ok(version) => println!("exim: {version} (tests of mail, each with a server of its own)"),
         Err(reason) => lacks("exim", reason),
     }
+    match start_temporal() {
+        Ok(version) => {
+            println!("temporal: {version} (tests of the scheduler, each with a server of its own)")
+        }
+        Err(reason) => lacks("temporal", reason),
+    }
     finish(running, &missing)
 }
 
 /// Shows that it starts. Tests stop theirs, so none is shared.
 fn start_exim() -> servers::Result<String> {
     Exim::start()?.version()
+}
+
+/// The same: tests stop theirs.
+fn start_temporal() -> servers::Result<String> {
+    Temporal::start()?.version()
 }
 
 fn start_postgres() -> servers::Result<Postgres> {

@@ -9,13 +9,14 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use underlay_core::{
     Aggregate, Checkpoints, Clock, Error, EventStore, Leases, LogFilter, Operation, Position, Query,
-    ReadModels, RecordedEvent, Schedules, SkippedEvent, Snapshots, StreamName, TenantId, ViewInfo, Wakeups,
-    WorkQueue,
+    ReadModels, RecordedEvent, Scheduler, Schedules, SkippedEvent, Snapshots, StreamName, TenantId, ViewInfo,
+    Wakeups, WorkQueue,
 };
 
 use crate::commands::Commands;
 use crate::metrics::{
-    CommandMetrics, MeasuredStore, ScheduleMetrics, StoreMetrics, ViewMetrics, WorkMetrics,
+    CommandMetrics, MeasuredScheduler, MeasuredStore, ScheduleMetrics, SchedulerMetrics, StoreMetrics,
+    ViewMetrics, WorkMetrics,
 };
 use crate::overview::KnownStandings;
 use crate::processes::Processes;
@@ -25,7 +26,7 @@ use crate::stops::Stops;
 use crate::subscription::RecentLog;
 use crate::traces::Tracer;
 use crate::views::Views;
-use crate::work::Workers;
+use crate::work::{Announcer, Workers};
 use crate::{
     AsOf, EngineConfig, ExecuteError, ExecuteNamedError, Executed, OrderRequest, OrderStanding, PastState,
     QueueStanding, RebuildFrom, Registry, Request, Retried, RowAnswer, RowsAt, RunningWork, Standings,
@@ -63,11 +64,26 @@ pub struct WorkPorts {
     pub checkpoints: Arc<dyn Checkpoints>,
     /// The leases that checkpoints are moved under; none where every process follows the log for itself.
     pub leases: Option<Arc<dyn Leases>>,
+    /// What has work done; none where each process does that of the shards it holds.
+    pub scheduler: Option<Arc<dyn Scheduler>>,
+}
+
+impl WorkPorts {
+    /// The same, with a scheduler whose jobs are counted.
+    fn measured(self, clock: &Arc<dyn Clock>, metrics: &Arc<SchedulerMetrics>) -> Self {
+        let measured = |scheduler| -> Arc<dyn Scheduler> {
+            Arc::new(MeasuredScheduler { scheduler, clock: clock.clone(), metrics: metrics.clone() })
+        };
+        Self { scheduler: self.scheduler.map(measured), ..self }
+    }
 }
 
 impl std::fmt::Debug for WorkPorts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WorkPorts").field("has_leases", &self.leases.is_some()).finish_non_exhaustive()
+        f.debug_struct("WorkPorts")
+            .field("has_leases", &self.leases.is_some())
+            .field("scheduler", &self.scheduler.as_ref().map(|scheduler| scheduler.identity()))
+            .finish_non_exhaustive()
     }
 }
 
@@ -113,6 +129,7 @@ struct Inner {
     /// What the store last said of all pumps.
     known_standings: KnownStandings,
     store_metrics: Arc<StoreMetrics>,
+    scheduler_metrics: Arc<SchedulerMetrics>,
 }
 
 impl std::fmt::Debug for Inner {
@@ -147,16 +164,26 @@ impl Engine {
         registry.validate()?;
         config.validate()?;
         let store_metrics = Arc::<StoreMetrics>::default();
-        let measured =
-            MeasuredStore { store: ports.store, clock: ports.clock.clone(), metrics: store_metrics.clone() };
-        let ports = Ports { store: Arc::new(measured), ..ports };
+        let scheduler_metrics = Arc::<SchedulerMetrics>::default();
+        let work = ports.work.map(|work| work.measured(&ports.clock, &scheduler_metrics));
+        let scheduler = work.as_ref().and_then(|work| work.scheduler.clone());
+        let (announcer, announcements) =
+            scheduler.map(|scheduler| Announcer::new(scheduler, ports.clock.clone())).unzip();
+        let measured = MeasuredStore {
+            store: ports.store,
+            clock: ports.clock.clone(),
+            metrics: store_metrics.clone(),
+            announcer,
+        };
+        let ports = Ports { store: Arc::new(measured), work, ..ports };
         let tracer = Tracer::new(&config.traces, &ports.clock);
         let commands = Arc::new(Commands::new(&ports, &registry, &config));
         let recent_log = Arc::new(RecentLog::new(ports.store.clone(), &*ports.wakeups));
         let views = Arc::new(Views::new(&ports, &recent_log, row_stores, &registry, &config)?);
         let timetable = Arc::new(Timetable::new(&ports, commands.clone(), &config));
         let processes = Processes::new(&ports, &recent_log, &registry, &config)?;
-        let workers = Workers::new(&ports, &registry, &commands, &views, processes.as_ref(), &config)?;
+        let workers = Workers::new(&ports, &registry, &commands, &views, processes.as_ref(), &config)?
+            .announcing(announcements);
         let pumps = Arc::new(Pumps::new(&ports, &recent_log, &registry, &config)?);
         let known_standings = KnownStandings::default();
         Ok(Self(Arc::new(Inner {
@@ -172,6 +199,7 @@ impl Engine {
             tracer,
             known_standings,
             store_metrics,
+            scheduler_metrics,
         })))
     }
 
@@ -190,6 +218,10 @@ impl Engine {
 
     pub(crate) fn store_metrics(&self) -> &StoreMetrics {
         &self.0.store_metrics
+    }
+
+    pub(crate) fn scheduler_metrics(&self) -> &SchedulerMetrics {
+        &self.0.scheduler_metrics
     }
 
     pub(crate) fn command_metrics(&self) -> &CommandMetrics {

@@ -48,4 +48,4 @@ pub use views::{
     OrderProgress, OrderRequest, OrderStanding, OrderState, RebuildFrom, Retried, RowAnswer, RowDifference,
     RowsAt, Standings, Verified, ViewAnswer, ViewOrder, ViewStanding, ViewState, ViewTask,
 };
-pub use work::{QueueStanding, ReceiverState, RunningWork, WorkStandings, WorkerState};
+pub use work::{QueueStanding, ReceiverState, RunningWork, SchedulerState, WorkStandings, WorkerState};

@@ -1,9 +1,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use underlay_core::{
-    Archive, Checkpoints, Email, EventBus, EventStore, Leases, Mail, Mailbox, ManualClock, ReadModels,
-    Retention, Schedules, Snapshots, WorkQueue,
+    Archive, Checkpoints, Email, Error, EventBus, EventStore, Leases, Mail, Mailbox, ManualClock, ReadModels,
+    Retention, Scheduler, Schedules, Snapshots, WorkQueue,
 };
 
 /// Opens an adapter for a conformance case. Every case gets a fixture of its own.
@@ -119,6 +121,31 @@ pub trait WorkQueueFixture: EventStoreFixture {
 pub trait SchedulesFixture: Fixture {
     /// A handle to the schedules.
     fn schedules(&self) -> Arc<dyn Schedules>;
+}
+
+/// A fixture of a scheduler. Its cases wait: nobody moves the clock of a scheduler.
+pub trait SchedulerFixture: Fixture {
+    /// A handle to the scheduler, as one more process of the same installation has it.
+    fn scheduler(&self) -> Arc<dyn Scheduler>;
+
+    /// Ends a process that makes attempts, as one that is killed ends: its attempts end where they are, and it tells
+    /// nobody.
+    fn kill(&self, process: ServingProcess) -> impl Future<Output = ()> + Send {
+        async move {
+            process.serving.abort();
+            // It says that it was cancelled, and has ended.
+            process.serving.await.ok();
+        }
+    }
+}
+
+/// A process that makes attempts. Dropping it stops it.
+#[derive(Debug)]
+pub struct ServingProcess {
+    /// Stops it.
+    pub stop: watch::Sender<bool>,
+    /// [`Scheduler::serve`], on a handle of its own.
+    pub serving: JoinHandle<Result<(), Error>>,
 }
 
 /// A fixture of checkpoints that are stored under the leases of the same store.

@@ -2,8 +2,8 @@
 //!
 //! - **Conformance suites**: [`conformance!`] turns the contract of a port into one test per sentence,
 //!   run on the adapter a [`Fixture`] opens. [`event_store`], [`read_models`], [`snapshots`],
-//!   [`leases`], [`archive`], [`retention`], [`work_queue`], [`schedules`], [`checkpoints`] and [`mail`] hold the
-//!   cases.
+//!   [`leases`], [`archive`], [`retention`], [`work_queue`], [`schedules`], [`scheduler`], [`checkpoints`] and [`mail`]
+//!   hold the cases.
 //! - **The model** (feature `model`): random operations on a store, compared with plain collections.
 //! - **Fixtures**: [`MemoryFixture`] and [`TimedMemoryFixture`] for the adapters in memory; a store of your own
 //!   brings its own.
@@ -42,6 +42,7 @@ pub mod retention;
 mod rows_first;
 pub mod sample;
 mod scenario;
+pub mod scheduler;
 pub mod schedules;
 pub mod snapshots;
 pub mod work_queue;
@@ -50,11 +51,11 @@ pub use case::Case;
 pub use fails_once::{FailsOnce, Troubles};
 pub use fixture::{
     ArchiveFixture, ArrivedMail, CheckpointsFixture, EventBusFixture, EventStoreFixture, Fixture,
-    LeasesFixture, MailAnswer, MailFixture, ReadModelsFixture, RetentionFixture, SchedulesFixture, Skip,
-    SnapshotsFixture, WorkQueueFixture,
+    LeasesFixture, MailAnswer, MailFixture, ReadModelsFixture, RetentionFixture, SchedulerFixture,
+    SchedulesFixture, ServingProcess, Skip, SnapshotsFixture, WorkQueueFixture,
 };
 pub use flaky::{Flaky, ScriptedCall, Stored};
-pub use memory::{MemoryFixture, MemoryMailFixture, TimedMemoryFixture};
+pub use memory::{MemoryFixture, MemoryMailFixture, MemorySchedulerFixture, TimedMemoryFixture};
 pub use over::{
     Call, CheckpointsCall, CheckpointsLayer, EventStoreLayer, Over, ReadModelsLayer, RowsCall, SchedulesCall,
     SchedulesLayer, WorkCall, WorkQueueLayer,
@@ -72,7 +73,7 @@ pub mod private {
 /// Turns the contract of a port into tests: one `#[test]` per sentence, named after its case.
 ///
 /// The first argument names the port: `event_store`, `read_models`, `snapshots`, `leases`, `archive`,
-/// `retention`, `work_queue`, `schedules`, `checkpoints`, `event_bus` or `mail`. The second is the [`Fixture`] that
+/// `retention`, `work_queue`, `schedules`, `scheduler`, `checkpoints`, `event_bus` or `mail`. The second is the [`Fixture`] that
 /// opens the adapter. A module of its own keeps the tests of
 /// several fixtures apart.
 ///
@@ -131,6 +132,9 @@ macro_rules! conformance {
     };
     (work_queue, $fixture:ty) => {
         $crate::work_queue_cases! { conformance_tests [$fixture] }
+    };
+    (scheduler, $fixture:ty) => {
+        $crate::scheduler_cases! { conformance_tests [$fixture] }
     };
     (schedules, $fixture:ty) => {
         $crate::schedules_cases! { conformance_tests [$fixture] }

@@ -2,18 +2,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use underlay_core::memory::{
-    MemoryCheckpoints, MemoryEventStore, MemoryLeases, MemoryMail, MemoryReadModels, MemorySchedules,
-    MemorySnapshots, SentMail,
+    MemoryCheckpoints, MemoryEventStore, MemoryLeases, MemoryMail, MemoryReadModels, MemoryScheduler,
+    MemorySchedules, MemorySnapshots, SentMail,
 };
 use underlay_core::{
     Archive, Checkpoints, Clock, EventStore, Leases, Mail, MailError, Mailbox, ManualClock, ReadModels,
-    Retention, Schedules, Snapshots, SystemClock, WorkQueue,
+    Retention, Scheduler, Schedules, Snapshots, SystemClock, WorkQueue,
 };
 
 use crate::{
     ArchiveFixture, ArrivedMail, CheckpointsFixture, EventStoreFixture, Fixture, LeasesFixture, MailAnswer,
-    MailFixture, ReadModelsFixture, RetentionFixture, SchedulesFixture, Skip, SnapshotsFixture,
-    WorkQueueFixture,
+    MailFixture, ReadModelsFixture, RetentionFixture, SchedulerFixture, SchedulesFixture, Skip,
+    SnapshotsFixture, WorkQueueFixture,
 };
 
 /// Opens the adapters in memory.
@@ -201,5 +201,28 @@ impl SchedulesFixture for TimedMemoryFixture {
 impl CheckpointsFixture for TimedMemoryFixture {
     fn checkpoints(&self) -> Arc<dyn Checkpoints> {
         Arc::new(self.checkpoints.clone())
+    }
+}
+
+/// Opens the scheduler in memory.
+#[derive(Clone, Debug)]
+pub struct MemorySchedulerFixture {
+    /// The scheduler.
+    pub scheduler: MemoryScheduler,
+}
+
+impl Fixture for MemorySchedulerFixture {
+    async fn create() -> Result<Self, Skip> {
+        Ok(Self { scheduler: MemoryScheduler::default().with_grace(Duration::from_secs(1)) })
+    }
+
+    async fn reopen(self) -> Self {
+        self
+    }
+}
+
+impl SchedulerFixture for MemorySchedulerFixture {
+    fn scheduler(&self) -> Arc<dyn Scheduler> {
+        Arc::new(self.scheduler.clone())
     }
 }

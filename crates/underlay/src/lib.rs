@@ -17,6 +17,7 @@ mod exit;
 mod links;
 mod mail;
 mod retention;
+mod scheduler;
 mod service;
 mod store;
 mod suggestion;
@@ -52,3 +53,5 @@ pub use underlay_server as server;
 pub use underlay_server::{
     Credentials, Denied, LinkAnswer, LinkKey, LinkPage, LinkTarget, LogReaders, OpenedLink, Principal,
 };
+#[cfg(feature = "temporal")]
+pub use underlay_temporal as temporal;

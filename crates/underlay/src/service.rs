@@ -5,8 +5,8 @@ use std::time::Duration;
 use underlay_core::adapter::Adapter;
 use underlay_core::options::Configurable;
 use underlay_core::{
-    Aggregate, BusSubscription, Draw, Error, Handler, Mail, Operation, Process, Sink, SnapshotState,
-    Subscriber, View,
+    Aggregate, BusSubscription, Draw, Error, Handler, Mail, Operation, Process, Scheduler, Sink,
+    SnapshotState, Subscriber, View,
 };
 use underlay_runtime::{Engine, EngineConfig, Registry};
 use underlay_server::{Credentials, Example, LinkPage, LogReaders, ServerConfig};
@@ -16,7 +16,7 @@ use crate::config::{OwnOptions, Settings};
 use crate::links::LinkSettings;
 use crate::mail::MailSettings;
 use crate::retention::Kept;
-use crate::{Adapters, Exit, Links, Store, links, mail};
+use crate::{Adapters, Exit, Links, Store, links, mail, scheduler};
 
 /// A whole service: its domain by name, and the program around it.
 ///
@@ -46,6 +46,9 @@ pub struct Service {
     /// Who makes links, once the options are read.
     pub(crate) links: Option<Links>,
     pub(crate) link_pages: Vec<Arc<dyn LinkPage>>,
+    /// What becomes of a job on Temporal.
+    #[cfg(feature = "temporal")]
+    pub(crate) temporal_router: underlay_temporal::Router,
     registry: Registry,
 }
 
@@ -75,6 +78,8 @@ impl Service {
             mail: None,
             links: None,
             link_pages: Vec::new(),
+            #[cfg(feature = "temporal")]
+            temporal_router: underlay_temporal::Router::default(),
             registry: Registry::default(),
             name,
         }
@@ -212,6 +217,23 @@ impl Service {
         })
     }
 
+    /// Sets who drives what commits send on, where the configuration says nothing else: `embedded`, which is the service
+    /// itself and holds when nothing is set, or with the feature `temporal` a server such as
+    /// `temporal://127.0.0.1:7233/default`.
+    #[must_use]
+    pub fn scheduler(mut self, address: impl Into<String>) -> Self {
+        self.settings.scheduler.address = address.into();
+        self
+    }
+
+    /// Sets which workflows, task queues and times jobs get on Temporal, by category and by tenant.
+    #[cfg(feature = "temporal")]
+    #[must_use]
+    pub fn temporal_router(mut self, router: underlay_temporal::Router) -> Self {
+        self.temporal_router = router;
+        self
+    }
+
     /// Adds a page that links lead to. Whoever has a link opens it, without credentials.
     #[must_use]
     pub fn link_page(mut self, page: impl LinkPage) -> Self {
@@ -346,7 +368,13 @@ impl Service {
     /// [`Error::Invalid`] where a name is used twice, a view is not well formed or an option does not fit, or
     /// where the store keeps no rows for views.
     pub fn open(&self, store: &Store) -> Result<Engine, Error> {
-        self.configured(&self.settings)?.open_as(store, self.settings.engine.clone())
+        let service = self.configured(&self.settings)?;
+        service.open_as(store, self.settings.engine.clone(), service.open_scheduler(&self.settings)?)
+    }
+
+    /// The scheduler that the configuration names; none where the service drives its work itself.
+    pub(crate) fn open_scheduler(&self, settings: &Settings) -> Result<Option<Arc<dyn Scheduler>>, Error> {
+        scheduler::open(self, settings)
     }
 
     /// The service with everything that its own options make of it.
@@ -356,8 +384,17 @@ impl Service {
     }
 
     /// The same, as configured.
-    pub(crate) fn open_as(&self, store: &Store, config: EngineConfig) -> Result<Engine, Error> {
-        Engine::with_row_stores(store.ports()?, store.row_stores(), self.registry.clone(), config)
+    pub(crate) fn open_as(
+        &self,
+        store: &Store,
+        config: EngineConfig,
+        scheduler: Option<Arc<dyn Scheduler>>,
+    ) -> Result<Engine, Error> {
+        let mut ports = store.ports()?;
+        if let Some(work) = &mut ports.work {
+            work.scheduler = scheduler;
+        }
+        Engine::with_row_stores(ports, store.row_stores(), self.registry.clone(), config)
     }
 
     /// The program: reads the command line, does what it says, and says how it ended.

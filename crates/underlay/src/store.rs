@@ -146,9 +146,13 @@ impl Store {
             )
         })?;
         let work = match (backend.work, backend.schedules, backend.checkpoints) {
-            (Some(queue), Some(schedules), Some(checkpoints)) => {
-                Some(WorkPorts { queue, schedules, checkpoints, leases: backend.work_leases })
-            }
+            (Some(queue), Some(schedules), Some(checkpoints)) => Some(WorkPorts {
+                queue,
+                schedules,
+                checkpoints,
+                leases: backend.work_leases,
+                scheduler: None,
+            }),
             _ => None,
         };
         Ok(Ports {

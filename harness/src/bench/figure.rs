@@ -21,6 +21,8 @@ pub(crate) enum Aim {
     AtMost(f64),
     /// A p99 of at most this many times the p50.
     SpreadAtMost(f64),
+    /// A p50 of at most so many microseconds more than that of its baseline.
+    MedianAboveBaselineAtMost(f64),
 }
 
 /// What a figure is compared with.
@@ -70,6 +72,9 @@ impl Figure {
             Aim::SpreadAtMost(most) => {
                 let latency = self.runs.latency()?;
                 latency.p99 <= most * latency.p50
+            }
+            Aim::MedianAboveBaselineAtMost(most) => {
+                self.runs.latency()?.p50 <= self.baseline.as_ref()?.runs.latency()?.p50 + most
             }
         })
     }
@@ -130,6 +135,7 @@ fn verdict(figure: &Figure, aim: Aim) -> String {
         Aim::AtLeast(least) => format!("≥ {}", amount(least)),
         Aim::AtMost(most) => format!("≤ {}", amount(most)),
         Aim::SpreadAtMost(most) => format!("p99 ≤ {most} p50"),
+        Aim::MedianAboveBaselineAtMost(most) => format!("p50 ≤ baseline's + {} ms", most / 1e3),
     };
     match figure.reaches(aim) {
         Some(true) => format!("{text} met"),

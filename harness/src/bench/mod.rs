@@ -19,6 +19,7 @@ mod neighbour;
 mod plain_appends;
 mod plain_scan;
 mod postgres;
+mod scheduler;
 mod stream_loads;
 mod view_fold;
 mod work;
@@ -43,7 +44,7 @@ pub(crate) struct Arguments {
     /// Smaller logs and fewer, shorter runs: a smoke test, not a measurement
     #[arg(long)]
     quick: bool,
-    /// Only the figures of one part: commits, loads, catch-up, view, neighbour, memory, indexes, feed, front-door; on
+    /// Only the figures of one part: commits, loads, catch-up, view, neighbour, memory, indexes, feed, front-door, scheduler; on
     /// PostgreSQL commits, catch-up, view, neighbour, log-head, stream-heads, work-horizon; on both
     /// work-drain, work-commands, work-latency, work-cost, work-turns
     #[arg(long, value_name = "NAME")]
@@ -125,8 +126,18 @@ const QUICK: Scale = Scale {
     pinned: Duration::from_secs(30),
 };
 
-const PARTS: &[&str] =
-    &["commits", "loads", "catch-up", "view", "neighbour", "memory", "indexes", "feed", "front-door"];
+const PARTS: &[&str] = &[
+    "commits",
+    "loads",
+    "catch-up",
+    "view",
+    "neighbour",
+    "memory",
+    "indexes",
+    "feed",
+    "front-door",
+    scheduler::PART,
+];
 
 /// Measures, prints a table, and writes the file where one is asked for.
 pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
@@ -171,6 +182,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
             "neighbour" => neighbour::measure(&disk, &scale).await?,
             "feed" => live_feed::measure(&disk, &scale).await?,
             "front-door" => front_door::measure(&disk, arguments.ledger.as_deref(), &scale).await?,
+            scheduler::PART => scheduler::measure(&disk, &scale).await?,
             "memory" => memory::measure(&disk, &scale).await?,
             _ => index_costs::measure(&disk, &scale).await?,
         });

@@ -296,6 +296,7 @@ fn ports(house: &House, network: &Network, hints: &Arc<Hints>, clock: Arc<dyn Cl
             schedules: Arc::new(Over(Reached { network: network(), store: house.schedules.clone() })),
             checkpoints: Arc::new(Over(Reached { network: network(), store: house.checkpoints.clone() })),
             leases: Some(leases),
+            scheduler: None,
         }),
         clock,
     }

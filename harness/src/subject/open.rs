@@ -113,6 +113,7 @@ impl OpenStore {
             schedules: schedules?,
             checkpoints: checkpoints?,
             leases: work_leases,
+            scheduler: None,
         })
     }
 

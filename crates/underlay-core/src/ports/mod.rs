@@ -37,7 +37,7 @@ pub use read_models::{
     Generation, LoadedRow, ReadModels, ScannedRows, Swap, Swept, ViewInfo, ViewTable, check_scan_limit,
     no_generation, none_replaced, still_read,
 };
-pub use scheduler::{Job, JobAttempt, JobEnd, JobRunner, JobTask, Scheduler};
+pub use scheduler::{Job, JobAttempt, JobEnd, JobRunner, JobTask, Scheduler, check_scheduler};
 pub use schedules::{
     Schedule, Schedules, check_schedule_definition, check_schedule_limit, check_schedule_name,
 };
@@ -51,7 +51,7 @@ pub(crate) use wakeups::WorkHints;
 pub use wakeups::{Wakeup, Wakeups, WorkWakeup};
 pub use work_queue::{
     BegunWork, DueLook, DuePage, DuePlace, HeldShard, LaneCursors, QueueDepth, ReadWork, Settled, Settlement,
-    ShardTerm, Share, WorkFilter, WorkInfo, WorkList, WorkPage, WorkQueue, WorkScope, WorkStanding, Worker,
-    WorkerId, check_due_look, check_settlements, check_work_count, check_work_filter, check_work_limit,
-    check_work_scope, check_worker, kept_work_error,
+    ShardTerm, Share, WaitsFor, WorkFilter, WorkInfo, WorkList, WorkPage, WorkQueue, WorkScope, WorkStanding,
+    Worker, WorkerId, check_due_look, check_settlements, check_work_count, check_work_filter,
+    check_work_limit, check_work_scope, check_worker, kept_work_error,
 };

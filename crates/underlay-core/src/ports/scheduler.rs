@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
+use crate::words::limits::LEASE_NAME_BYTES_MAX;
 use crate::words::{CommitId, Error, Lane, TenantId, Timestamp, WorkId, WorkKind};
 
 /// Something to do, as a scheduler knows it: what it is called, and what people search for. What it is about stays in
@@ -128,6 +129,21 @@ pub trait JobRunner: Send + Sync + 'static {
     fn timeout(&self, job: &Job) -> Duration;
 }
 
+/// Checks the identity of a scheduler.
+///
+/// # Errors
+/// [`Error::Invalid`] that names the limit.
+pub fn check_scheduler(identity: &str) -> Result<(), Error> {
+    if identity.is_empty() || identity.len() > LEASE_NAME_BYTES_MAX || identity.contains('\0') {
+        return Err(Error::invalid(format!(
+            "the identity of a scheduler has 1 to LEASE_NAME_BYTES_MAX = {LEASE_NAME_BYTES_MAX} bytes and no NUL, this \
+             one has {}",
+            identity.len()
+        )));
+    }
+    Ok(())
+}
+
 /// Has jobs done: it begins each once, in whatever process, drives its attempts and its pauses, and says what it came
 /// to. The store stays the truth: what a job is about is read there at each attempt, and it is done only when that is
 /// stored there. A scheduler may forget everything, and then a job is begun anew.
@@ -144,10 +160,11 @@ pub trait JobRunner: Send + Sync + 'static {
 /// 8. *What another program is to do goes on until one can.* `what_is_anothers_goes_on`
 /// 9. *An attempt that gives heartbeats goes on beyond its time.* `heartbeats_keep_an_attempt`
 /// 10. *Stopping ends what serves once the attempts that go on have ended, or their grace is over.* `stopping_ends_serving`
+/// 11. *A job that was gone is begun anew where it is asked for again.* `a_job_that_was_gone_is_begun_anew`
 #[async_trait]
 pub trait Scheduler: Send + Sync + 'static {
     /// What tells it from another in whose hands jobs may be: it is the same in every process of an installation. 1 to
-    /// [`LEASE_NAME_BYTES_MAX`](crate::words::limits::LEASE_NAME_BYTES_MAX) bytes.
+    /// [`LEASE_NAME_BYTES_MAX`] bytes; see [`check_scheduler`].
     fn identity(&self) -> &str;
 
     /// Has a job done and waits for what its attempt comes to, or one before it that nobody was told of. A job that was
@@ -165,7 +182,7 @@ pub trait Scheduler: Send + Sync + 'static {
     /// [`Error::Unavailable`]; [`Error::Invalid`] where the scheduler refuses the job itself.
     async fn later(&self, job: &Job, delay: Duration) -> Result<(), Error>;
 
-    /// Lets this process make attempts, until it is stopped.
+    /// Lets this process make attempts, until it is stopped: it is told so, or nobody is left who could tell it.
     ///
     /// # Errors
     /// What ended it before that.

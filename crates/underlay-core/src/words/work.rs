@@ -52,6 +52,13 @@ impl WorkPlace {
         Self(sequence * Self::OF_COMMIT + u64::from(number))
     }
 
+    /// Its place in its commit, from 0.
+    #[must_use]
+    pub fn in_commit(self) -> u32 {
+        // Less than OF_COMMIT, which fits.
+        (self.0 % Self::OF_COMMIT) as u32
+    }
+
     /// For adapters: takes what was stored.
     #[must_use]
     pub fn from_number(number: u64) -> Self {
@@ -362,5 +369,6 @@ mod tests {
         assert!(WorkPlace::START < WorkPlace::of(1, 0));
         assert!(WorkPlace::of(1, 0) < WorkPlace::of(1, last));
         assert!(WorkPlace::of(1, last) < WorkPlace::of(2, 0));
+        assert_eq!([WorkPlace::of(1, last), WorkPlace::of(2, 0)].map(WorkPlace::in_commit), [last, 0]);
     }
 }

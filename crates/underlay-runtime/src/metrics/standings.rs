@@ -196,8 +196,10 @@ impl Engine {
         self.store_metrics().write(out);
         self.command_metrics().write(out);
         self.view_metrics().write(out);
-        self.work_metrics().write(out, self.worker_state().as_ref());
+        let worker = self.worker_state();
+        self.work_metrics().write(out, worker.as_ref());
         self.schedule_metrics().write(out);
+        self.scheduler_metrics().write(out, worker.as_ref().and_then(|worker| worker.scheduler.as_ref()));
     }
 
     /// How many commands have ended in this process, however they did.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use underlay_core::{Attempts, Clock, Error, Timestamp, Work, WorkKind};
+use uuid::Uuid;
 
 use super::{Counter, Exposition, Family, Histogram, Kind};
 use crate::WorkerState;
-use crate::work::{Attempt, GivenUp, NotDone, Receiver};
+use crate::work::{Attempt, GivenUp, NotDone, Receiver, Shown};
 
 static ATTEMPTS: Family = Family::new(
     "underlay_work_attempts_total",
@@ -139,6 +140,14 @@ impl Receiver for MeasuredReceiver {
 
     fn traceparent(&self, work: &Work) -> Option<String> {
         self.receiver.traceparent(work)
+    }
+
+    fn show(&self, work: &Work) -> Option<Shown> {
+        self.receiver.show(work)
+    }
+
+    fn correlation_id(&self, work: &Work) -> Option<Uuid> {
+        self.receiver.correlation_id(work)
     }
 
     async fn attempt(&self, attempt: Attempt<'_>) -> Result<(), NotDone> {

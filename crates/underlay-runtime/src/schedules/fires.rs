@@ -11,7 +11,9 @@ use underlay_core::{Actor, CommitId, Error, Origin, Schedule, TenantId, Timestam
 
 use super::cron::Cron;
 use super::definition::read;
+use super::driven::Announced;
 use super::{Missed, Timetable};
+use crate::work::stopped;
 use crate::{Request, SubmitOptions};
 
 /// Moments of one schedule that are submitted in one turn; the others come in the next.
@@ -127,11 +129,20 @@ impl Timetable {
             if timetable.schedules.is_none() {
                 return;
             }
-            let (mut failures, mut aside) = (0, Aside::default());
+            let mut stopping = stop.clone();
+            let (mut failures, mut aside, mut announced) = (0, Aside::default(), Announced::default());
             while !*stop.borrow_and_update() {
                 let goes_on = || !*stop.borrow();
                 let looked_at = timetable.now();
-                let looked = timetable.fire_due(&mut aside, goes_on).await;
+                let looked = match &timetable.scheduler {
+                    None => timetable.fire_due(&mut aside, goes_on).await,
+                    // It may wait for the scheduler, and whoever stops it does not.
+                    Some(scheduler) => tokio::select! {
+                        biased;
+                        () = stopped(&mut stopping) => return,
+                        looked = timetable.look(scheduler, &mut aside, &mut announced) => looked,
+                    },
+                };
                 let (moved, failed) = match looked {
                     Ok(Looked { moved, waits }) => (moved, waits),
                     Err(error) => (0, Some(error)),
@@ -196,10 +207,10 @@ impl Timetable {
                 let Some(schedule) = page.find(|schedule| look.takes(schedule)) else { break };
                 let (timetable, now) = (self.clone(), look.now);
                 fires.spawn(async move {
-                    let fired = timetable.fire(&schedule, now).await;
-                    if fired.is_err() {
-                        timetable.metrics.failed.increment();
-                    }
+                    let fired = match &timetable.scheduler {
+                        None => timetable.fire_here(&schedule, now).await,
+                        Some(scheduler) => timetable.ask(&**scheduler, &schedule, now).await,
+                    };
                     (schedule, fired)
                 });
             }
@@ -209,6 +220,15 @@ impl Timetable {
                 Some(Err(error)) => tracing::error!(%error, "a schedule was not submitted to its end"),
             }
         }
+    }
+
+    /// Submits the moments of a schedule, and counts where that fails.
+    pub(super) async fn fire_here(&self, schedule: &Schedule, now: Timestamp) -> Result<bool, Error> {
+        let fired = self.fire(schedule, now).await;
+        if fired.is_err() {
+            self.metrics.failed.increment();
+        }
+        fired
     }
 
     /// Submits the moments of a schedule up to now, and moves it on; false where somebody else did.

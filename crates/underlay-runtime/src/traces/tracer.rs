@@ -71,6 +71,11 @@ impl Tracer {
         Self(traces.spans.as_ref().map(recording))
     }
 
+    /// One that records nothing.
+    pub(crate) fn none() -> Self {
+        Self(None)
+    }
+
     /// Whether anybody records spans.
     #[must_use]
     pub fn is_recording(&self) -> bool {

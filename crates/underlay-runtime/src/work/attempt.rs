@@ -52,36 +52,18 @@ pub(super) async fn attempt(
     tracer: Tracer,
 ) -> Attempted {
     let number = work.attempts.saturating_add(1);
-    let span = begin(&tracer, &*receiver, &work, number);
-    let traceparent = span.traceparent();
-    let (attempts, tried) = match catch_unwind(AssertUnwindSafe(|| receiver.attempts())) {
-        Ok(attempts) if work.begun >= WORK_BEGUN_MAX => (attempts, Err(ended_too_often(&work))),
-        Ok(attempts) => {
-            let (tenant, receiving) = (&work.tenant, work.sent.receiver.as_str());
-            let log = tracing::error_span!("work", id = %work.id, %tenant, receiver = receiving, number);
-            let trying = within_time(&*receiver, &work, number, attempts.timeout, &*clock, traceparent);
-            (attempts, trying.instrument(log).await)
-        }
-        // A bug there fails the attempt, as one in the receiver itself does.
-        Err(panic) => (Attempts::default(), Err(NotDone::passing(panicked(&*panic)))),
-    };
-    span.ended(&tried);
-    let Err(NotDone { reason, is_final, is_anothers, cause }) = tried else {
+    let trying =
+        Trying { receiver: &*receiver, work: &work, number, heard: None, clock: &*clock, tracer: &tracer };
+    let (attempts, tried) = trying.run().await;
+    let Err(NotDone { reason, is_final, is_last, retry_in, is_anothers, cause: _ }) = tried else {
         return Attempted::Settled(Settled::Done);
     };
-    if let Some(cause) = cause {
-        let error: &dyn std::error::Error = &*cause;
-        tracing::warn!(work = %work.id, tenant = %work.tenant, receiver = work.sent.receiver, number, error,
-            "the infrastructure failed an attempt");
-    }
     if is_anothers {
-        tracing::debug!(work = %work.id, receiver = work.sent.receiver, reason, "an attempt showed that work is another's");
         return Attempted::Left;
     }
     // No store keeps a NUL in a text.
     let error = reason.replace('\0', "\u{fffd}");
-    tracing::debug!(work = %work.id, receiver = work.sent.receiver, number, is_final, error, "an attempt failed");
-    if is_final || number >= attempts.attempts_max {
+    if is_final || is_last || number >= attempts.attempts_max {
         match give_up(&*receiver, &work, &error, &*clock, backoff).await {
             Ok(GivenUp::Dead { holds }) => {
                 return Attempted::Settled(Settled::Dead { error, is_final, holds });
@@ -92,7 +74,88 @@ pub(super) async fn attempt(
             }
         }
     }
-    Attempted::Settled(Settled::Retry { delay: pause(work.id, number, &attempts), error })
+    let delay = retry_in.unwrap_or_else(|| pause(work.id, number, &attempts)).min(PAUSE_MAX);
+    Attempted::Settled(Settled::Retry { delay, error })
+}
+
+/// An attempt that is about to be made.
+pub(super) struct Trying<'a> {
+    /// Who makes it.
+    pub(super) receiver: &'a dyn Receiver,
+    /// The piece.
+    pub(super) work: &'a Work,
+    /// Which attempt it is, from 1.
+    pub(super) number: u32,
+    /// Who is told of each heartbeat.
+    pub(super) heard: Option<&'a Notify>,
+    pub(super) clock: &'a dyn Clock,
+    pub(super) tracer: &'a Tracer,
+}
+
+impl Trying<'_> {
+    /// Makes it, within its time; says too how often and for how long such a piece is tried.
+    pub(super) async fn run(self) -> (Attempts, Result<(), NotDone>) {
+        let Self { receiver, work, number, tracer, .. } = self;
+        let span = begin(tracer, receiver, work, number);
+        let (attempts, tried) = match attempts_of(receiver) {
+            Ok(attempts) if work.begun >= WORK_BEGUN_MAX => (attempts, Err(ended_too_often(work))),
+            Ok(attempts) => {
+                let (tenant, receiving) = (&work.tenant, work.sent.receiver.as_str());
+                let log = tracing::error_span!("work", id = %work.id, %tenant, receiver = receiving, number);
+                let trying = self.within_time(attempts.timeout, span.traceparent());
+                (attempts, trying.instrument(log).await)
+            }
+            // A bug there fails the attempt, as one in the receiver itself does.
+            Err(panic) => (Attempts::default(), Err(NotDone::passing(panic))),
+        };
+        span.ended(&tried);
+        if let Err(not_done) = &tried {
+            log_failure(work, number, not_done);
+        }
+        (attempts, tried)
+    }
+
+    /// Ends with its time, which each heartbeat begins anew.
+    async fn within_time(&self, timeout: Duration, traceparent: Option<String>) -> Result<(), NotDone> {
+        let Self { receiver, work, number, heard, clock, .. } = *self;
+        let heartbeats = Notify::new();
+        let deadline = after(clock.now(), timeout);
+        let attempt = Attempt { work, number, deadline, heartbeats: &heartbeats, traceparent };
+        let mut going = pin!(caught(receiver.attempt(attempt)));
+        loop {
+            tokio::select! {
+                biased;
+                ended = &mut going => return ended.unwrap_or_else(|panic| Err(NotDone::passing(panic))),
+                () = heartbeats.notified() => if let Some(heard) = heard {
+                    heard.notify_one();
+                },
+                () = clock.sleep(timeout) => {
+                    return Err(NotDone::passing(format!("it did not end within {timeout:?}, and gave no heartbeat")));
+                }
+            }
+        }
+    }
+}
+
+/// How often and for how long a receiver tries; why not, where it panics.
+pub(super) fn attempts_of(receiver: &dyn Receiver) -> Result<Attempts, String> {
+    catch_unwind(AssertUnwindSafe(|| receiver.attempts())).map_err(|panic| panicked(&*panic))
+}
+
+/// Says in the log of the service why an attempt did not do a piece.
+fn log_failure(work: &Work, number: u32, not_done: &NotDone) {
+    let NotDone { reason, is_final, is_anothers, cause, .. } = not_done;
+    let receiver = &work.sent.receiver;
+    if let Some(cause) = cause {
+        let error: &dyn std::error::Error = &**cause;
+        tracing::warn!(work = %work.id, tenant = %work.tenant, receiver, number, error,
+            "the infrastructure failed an attempt");
+    }
+    if *is_anothers {
+        tracing::debug!(work = %work.id, receiver, reason, "an attempt showed that work is another's");
+    } else {
+        tracing::debug!(work = %work.id, receiver, number, is_final, error = reason, "an attempt failed");
+    }
 }
 
 /// Begins the span of an attempt.
@@ -120,31 +183,6 @@ fn ended_too_often(work: &Work) -> NotDone {
     ))
 }
 
-/// Makes an attempt that ends with its time, which each heartbeat begins anew.
-async fn within_time(
-    receiver: &dyn Receiver,
-    work: &Work,
-    number: u32,
-    timeout: Duration,
-    clock: &dyn Clock,
-    traceparent: Option<String>,
-) -> Result<(), NotDone> {
-    let heartbeats = Notify::new();
-    let deadline = after(clock.now(), timeout);
-    let attempt = Attempt { work, number, deadline, heartbeats: &heartbeats, traceparent };
-    let mut going = pin!(caught(receiver.attempt(attempt)));
-    loop {
-        tokio::select! {
-            biased;
-            ended = &mut going => return ended.unwrap_or_else(|panic| Err(NotDone::passing(panic))),
-            () = heartbeats.notified() => {}
-            () = clock.sleep(timeout) => {
-                return Err(NotDone::passing(format!("it did not end within {timeout:?}, and gave no heartbeat")));
-            }
-        }
-    }
-}
-
 async fn give_up(
     receiver: &dyn Receiver,
     work: &Work,
@@ -166,7 +204,7 @@ async fn give_up(
 }
 
 /// Runs a future, and says it where it panics.
-async fn caught<T>(run: impl Future<Output = T>) -> Result<T, String> {
+pub(super) async fn caught<T>(run: impl Future<Output = T>) -> Result<T, String> {
     let mut run = pin!(run);
     std::future::poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(context))) {
         Ok(poll) => poll.map(Ok),
@@ -183,7 +221,7 @@ fn panicked(panic: &(dyn Any + Send)) -> String {
 
 /// The pause after an attempt that failed: drawn between nothing and a bound that doubles with each failure. It
 /// is drawn from the work and the attempt, so that a simulation draws the same again.
-fn pause(work: WorkId, number: u32, attempts: &Attempts) -> Duration {
+pub(super) fn pause(work: WorkId, number: u32, attempts: &Attempts) -> Duration {
     let Attempts { delay_min, delay_max, .. } = *attempts;
     let most = Backoff { min: delay_min, max: delay_max }.delay(number).min(PAUSE_MAX);
     let Fingerprint(drawn) =

@@ -1,12 +1,17 @@
+use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use underlay_core::{Attempts, Clock, Error, HandlerError, Timestamp, Work, WorkKind};
+use underlay_core::{
+    Attempts, Clock, Error, HandlerError, Metadata, Scheduler, Timestamp, Work, WorkKind, WorkQueue,
+};
+use uuid::Uuid;
 
+use super::driven::DrivenReceiver;
 use crate::metrics::{MeasuredReceiver, WorkMetrics};
-
 use crate::traces::context_in;
 
 /// One attempt at a piece of work.
@@ -31,6 +36,10 @@ pub(crate) struct NotDone {
     pub(crate) reason: String,
     /// Whether no other attempt can succeed.
     pub(crate) is_final: bool,
+    /// Whether no other attempt follows, though one might succeed: a scheduler that drives attempts says so.
+    pub(crate) is_last: bool,
+    /// The pause before the next attempt, where a scheduler has drawn it.
+    pub(crate) retry_in: Option<Duration>,
     /// Whether the attempt showed that this program cannot do it and another may. Then it is no failure: the work is
     /// left, with all that stands behind it, as what cannot be [read](Receiver::reads).
     pub(crate) is_anothers: bool,
@@ -52,14 +61,15 @@ impl NotDone {
 
     /// It is for another program.
     pub(crate) fn anothers(reason: impl fmt::Display) -> Self {
-        Self { reason: reason.to_string(), is_final: false, is_anothers: true, cause: None }
+        Self { is_anothers: true, ..Self::passing(reason) }
     }
 }
 
 impl From<HandlerError> for NotDone {
     fn from(failed: HandlerError) -> Self {
         let cause = failed.cause().cloned();
-        Self { reason: failed.reason, is_final: failed.is_final, is_anothers: false, cause }
+        let HandlerError { reason, is_final, .. } = failed;
+        Self { reason, is_final, is_last: false, retry_in: None, is_anothers: false, cause }
     }
 }
 
@@ -92,6 +102,17 @@ pub(crate) trait Receiver: Send + Sync {
         context_in(&work.metadata)
     }
 
+    /// The request that a piece of work belongs to.
+    fn correlation_id(&self, work: &Work) -> Option<Uuid> {
+        work.metadata.decode().ok().and_then(|metadata: Metadata| metadata.correlation_id)
+    }
+
+    /// Shows that a piece is being done, until the answer is dropped. Attempts show it by themselves; this is for a
+    /// process that waits for one elsewhere.
+    fn show(&self, _work: &Work) -> Option<Shown> {
+        None
+    }
+
     /// Makes one attempt. It is dropped where it takes too long, or this process may not go on with it.
     ///
     /// # Errors
@@ -118,6 +139,9 @@ pub(crate) trait Receiver: Send + Sync {
         Ok(())
     }
 }
+
+/// Shows that a piece is being done, until it is dropped.
+pub(crate) type Shown = Box<dyn Any + Send + Sync>;
 
 /// What becomes of work of which no attempt follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,10 +176,33 @@ impl Receivers {
         self
     }
 
+    /// The same receivers, whose attempts a scheduler drives.
+    pub(crate) fn driven(
+        mut self,
+        scheduler: &Arc<dyn Scheduler>,
+        queue: &Arc<dyn WorkQueue>,
+        clock: &Arc<dyn Clock>,
+    ) -> Self {
+        for receiver in self.0.values_mut().flat_map(HashMap::values_mut) {
+            *receiver = Arc::new(DrivenReceiver {
+                inner: receiver.clone(),
+                scheduler: scheduler.clone(),
+                queue: queue.clone(),
+                clock: clock.clone(),
+            });
+        }
+        self
+    }
+
     /// Who does a piece of work here; `None` where nobody does, or cannot read it.
     pub(crate) fn of(&self, work: &Work) -> Option<&Arc<dyn Receiver>> {
-        let receiver = self.0.get(&work.sent.kind)?.get(&work.sent.receiver)?;
+        let receiver = self.named(work.sent.kind, &work.sent.receiver)?;
         receiver.reads(work).then_some(receiver)
+    }
+
+    /// Who does work of a kind for a name here, whether or not it can read a given piece.
+    pub(crate) fn named(&self, kind: WorkKind, receiver: &str) -> Option<&Arc<dyn Receiver>> {
+        self.0.get(&kind)?.get(receiver)
     }
 
     /// Whether there is somebody here for a piece of work, who may not be able to read it.
@@ -170,6 +217,6 @@ impl Receivers {
 
     /// Whether there is somebody here for work of a kind.
     pub(crate) fn has(&self, kind: WorkKind, receiver: &str) -> bool {
-        self.0.get(&kind).is_some_and(|names| names.contains_key(receiver))
+        self.named(kind, receiver).is_some()
     }
 }

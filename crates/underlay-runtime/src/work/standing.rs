@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 use underlay_core::{
-    Clock, Error, QueueDepth, Settled, Shard, TenantId, Timestamp, Work, WorkKind, WorkQueue,
+    Clock, Error, QueueDepth, Scheduler, Settled, Shard, TenantId, Timestamp, WaitsFor, Work, WorkKind,
+    WorkQueue,
 };
 
 use super::receiver::Receivers;
@@ -33,6 +34,34 @@ pub struct WorkerState {
     pub receivers: Vec<ReceiverState>,
     /// Why the store could not be asked, where it could not.
     pub error: Option<String>,
+    /// Whose workers have the work, where they are another scheduler's: until they are gone this one gets no shard.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<WaitsFor>,
+    /// What drives its attempts; none where it makes them itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheduler: Option<SchedulerState>,
+}
+
+/// What the worker of this process knows of the scheduler that drives its attempts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SchedulerState {
+    /// What tells it from another.
+    pub identity: String,
+    /// Whether it could be reached and used when it was asked last; false before that.
+    pub is_reachable: bool,
+    /// Why not; none before it was asked.
+    pub error: Option<String>,
+    /// Why this process makes no attempts for it at the moment, where it does not.
+    pub serving_error: Option<String>,
+}
+
+impl SchedulerState {
+    /// Whether this process can use it; none before that is known.
+    #[must_use]
+    pub fn is_up(&self) -> Option<bool> {
+        let has_error = self.error.is_some() || self.serving_error.is_some();
+        (self.is_reachable || has_error).then_some(!has_error)
+    }
 }
 
 /// What came of the work of one receiver in this process since its worker started.
@@ -86,8 +115,12 @@ pub struct WorkStandings {
 pub(super) struct Told(Arc<Mutex<WorkerState>>);
 
 impl Told {
-    pub(super) fn new(holder: &str) -> Self {
-        let state = WorkerState { holder: holder.to_owned(), ..WorkerState::default() };
+    pub(super) fn new(holder: &str, scheduler: Option<&dyn Scheduler>) -> Self {
+        let scheduler = scheduler.map(|scheduler| SchedulerState {
+            identity: scheduler.identity().to_owned(),
+            ..Default::default()
+        });
+        let state = WorkerState { holder: holder.to_owned(), scheduler, ..WorkerState::default() };
         Self(Arc::new(Mutex::new(state)))
     }
 
@@ -97,6 +130,15 @@ impl Told {
 
     pub(super) fn tell(&self, tell: impl FnOnce(&mut WorkerState)) {
         tell(&mut self.locked());
+    }
+
+    /// Tells of the scheduler that drives attempts, where one does.
+    pub(super) fn tell_scheduler(&self, tell: impl FnOnce(&mut SchedulerState)) {
+        self.tell(|state| {
+            if let Some(scheduler) = &mut state.scheduler {
+                tell(scheduler);
+            }
+        });
     }
 
     /// Counts what became of a piece.
@@ -212,7 +254,7 @@ fn add_uncounted<'n>(depths: &mut Vec<QueueDepth>, names: impl Iterator<Item = (
 }
 
 /// How long it is from one moment to a later one; zero where it is no later.
-pub(super) fn until(from: Timestamp, to: Timestamp) -> Duration {
+pub(crate) fn until(from: Timestamp, to: Timestamp) -> Duration {
     let microseconds = to.as_microsecond().saturating_sub(from.as_microsecond());
     Duration::from_micros(u64::try_from(microseconds).unwrap_or(0))
 }

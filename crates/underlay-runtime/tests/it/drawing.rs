@@ -127,6 +127,7 @@ pub fn over(store: &MemoryEventStore, registry: Registry) -> Engine {
         schedules: Arc::new(MemorySchedules::default()),
         checkpoints: Arc::new(MemoryCheckpoints::default()),
         leases: None,
+        scheduler: None,
     };
     Engine::new(ports(store, Some(work)), registry, EngineConfig::default()).unwrap()
 }

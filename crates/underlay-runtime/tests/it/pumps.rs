@@ -91,6 +91,7 @@ impl House {
             schedules: Arc::new(MemorySchedules::default()),
             checkpoints: self.checkpoints.clone(),
             leases: Some(Arc::new(self.leases.clone())),
+            scheduler: None,
         };
         let ports = Ports {
             store: Arc::new(Over(self.clone())),

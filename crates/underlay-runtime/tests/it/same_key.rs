@@ -48,6 +48,7 @@ fn engines(meeting: &Meeting) -> [Engine; 2] {
         schedules: Arc::new(MemorySchedules::default()),
         checkpoints: Arc::new(MemoryCheckpoints::default()),
         leases: None,
+        scheduler: None,
     };
     let ports = Ports {
         work: Some(work),

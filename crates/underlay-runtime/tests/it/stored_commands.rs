@@ -35,6 +35,7 @@ impl Branches {
             schedules: Arc::new(MemorySchedules::default()),
             checkpoints: Arc::new(MemoryCheckpoints::default()),
             leases: None,
+            scheduler: None,
         };
         let ports = Ports {
             work: Some(work),

@@ -93,6 +93,7 @@ impl Branch {
             schedules: Arc::new(MemorySchedules::default()),
             checkpoints: Arc::new(MemoryCheckpoints::default()),
             leases: None,
+            scheduler: None,
         };
         let ports = Ports {
             work: Some(work),

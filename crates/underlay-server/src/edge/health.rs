@@ -27,8 +27,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 use underlay_core::reasons::{OLDER_COPY, READS_ONLY};
-use underlay_core::{Error, Position, Timestamp};
-use underlay_runtime::{FollowerStanding, FollowerStatus, Overview, QueueStanding, Standings, ViewStanding};
+use underlay_core::{Error, Position, Timestamp, WaitsFor};
+use underlay_runtime::{
+    FollowerStanding, FollowerStatus, Overview, QueueStanding, SchedulerState, Standings, ViewStanding,
+};
 
 use super::stopping::Stopping;
 use crate::answer::Answer;
@@ -42,6 +44,9 @@ const STORE_WAIT_MAX: Duration = Duration::from_secs(6);
 
 /// The same, once something that stands in the store has been waited for as long.
 const STORE_LOOK_MAX: Duration = Duration::from_secs(1);
+
+/// The part that drives the work of this process.
+const SCHEDULER: &str = "scheduler";
 
 /// Where the process says that it answers.
 pub(crate) const LIVE: &str = "/livez";
@@ -147,6 +152,13 @@ pub(crate) struct ReadyBody {
     /// The shards that this process holds, where it does work; told where everybody is let in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) shards_held: Option<usize>,
+    /// Whose workers this process waits for, where they are of another scheduler: it does no work until they are gone.
+    /// Told where everybody is let in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) waits_for: Option<WaitsFor>,
+    /// What drives the work that this process does, where it does not by itself; told where everybody is let in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) scheduler: Option<SchedulerState>,
 }
 
 /// `GET /readyz`: requests can be served. It is asked without credentials, so it
@@ -288,7 +300,18 @@ fn goes_on_working(work: &Overview) -> bool {
 fn troubles(app: &App) -> impl Iterator<Item = (&'static str, Option<String>)> {
     let credentials = ("credentials", app.config().credentials.trouble());
     let others = app.config().parts.0.iter().map(|part| (part.name(), part.trouble()));
-    [credentials].into_iter().chain(others)
+    let scheduler = app.engine().worker_state().and_then(|worker| worker.scheduler);
+    let scheduler = scheduler.map(|state| (SCHEDULER, scheduler_trouble(&state)));
+    [credentials].into_iter().chain(scheduler).chain(others)
+}
+
+/// Everybody may read it, so the log alone says why.
+fn scheduler_trouble(state: &SchedulerState) -> Option<String> {
+    (state.is_up() == Some(false)).then(|| {
+        "it cannot be used, so what commits send on waits; commands are accepted and stored. The log of the service \
+         says why"
+            .to_owned()
+    })
 }
 
 fn body(app: &App, looked: Looked) -> ReadyBody {
@@ -313,6 +336,7 @@ fn body(app: &App, looked: Looked) -> ReadyBody {
         subscribers.filter(|one| one.is_stopped).map(|one| one.name.clone()).collect();
     let status = parts.values().copied().max().unwrap_or(Health::Ready);
     let (queues, worker) = work.map(|work| (work.queues, work.worker)).unwrap_or_default();
+    let worker = worker.filter(|_| is_open);
     ReadyBody {
         status,
         parts,
@@ -323,6 +347,8 @@ fn body(app: &App, looked: Looked) -> ReadyBody {
         pumps_stopped,
         subscribers_stopped,
         queues: if is_open { queues } else { Vec::new() },
-        shards_held: worker.filter(|_| is_open).map(|worker| worker.shards.len()),
+        shards_held: worker.as_ref().map(|worker| worker.shards.len()),
+        waits_for: worker.as_ref().and_then(|worker| worker.waits_for.clone()),
+        scheduler: worker.and_then(|worker| worker.scheduler),
     }
 }

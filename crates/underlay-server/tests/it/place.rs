@@ -178,6 +178,7 @@ impl Place {
             schedules: Arc::new(MemorySchedules::default()),
             checkpoints: Arc::new(MemoryCheckpoints::default()),
             leases: None,
+            scheduler: None,
         };
         let ports = Ports {
             work: Some(work),

@@ -3,9 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 mod commands;
+mod found;
 mod house;
 mod jobs;
 mod lines;
+mod outages;
+mod processes;
+mod refused;
 mod signals;
 mod tally;
 mod workers;

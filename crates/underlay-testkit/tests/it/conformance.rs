@@ -12,7 +12,8 @@ use underlay_core::{
 };
 use underlay_testkit::{
     CheckpointsFixture, EventStoreFixture, Fixture, Flaky, LeasesFixture, MemoryFixture, MemoryMailFixture,
-    Over, ReadModelsFixture, SchedulesFixture, Skip, TimedMemoryFixture, WorkQueueFixture,
+    MemorySchedulerFixture, Over, ReadModelsFixture, SchedulesFixture, Skip, TimedMemoryFixture,
+    WorkQueueFixture,
 };
 
 mod memory {
@@ -24,6 +25,7 @@ mod memory {
     underlay_testkit::conformance!(archive, MemoryFixture);
     underlay_testkit::conformance!(retention, MemoryFixture);
     underlay_testkit::conformance!(mail, MemoryMailFixture);
+    underlay_testkit::conformance!(scheduler, MemorySchedulerFixture);
 }
 
 mod timed_memory {

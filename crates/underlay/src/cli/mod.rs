@@ -46,6 +46,7 @@ use self::credentials::Door;
 use self::log::log_to_stderr;
 use self::print::{ForPeople, or_dash, out, print_json, print_list, print_table};
 use crate::config::{Catalogue, Config, FILE, Key, Sources};
+use crate::scheduler::SchedulerInUse;
 use crate::telemetry::Telemetry;
 use crate::{Exit, ExitError, Links, Service, Store};
 
@@ -70,6 +71,8 @@ pub struct App {
     /// The address of the store, without what is secret in it.
     pub(crate) database: String,
     pub(crate) door: Door,
+    /// Who has its work done.
+    pub(crate) scheduler: SchedulerInUse,
     /// What it is made of.
     pub(crate) service: Service,
 }
@@ -269,6 +272,11 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
             "--tenant is for a service without credentials: they name the tenant",
         ));
     }
+    // Who only answers has it too: it tells of timers that its commits set.
+    let scheduler = match name {
+        "serve" | "worker" => SchedulerInUse(service.open_scheduler(&config.settings)?),
+        _ => SchedulerInUse(None),
+    };
     let shown = adapters.shown(database);
     let opened = match makes_store {
         true => adapters.open(database, &options).await?,
@@ -289,7 +297,12 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
     };
     let app = App {
         name: service.name.clone(),
-        engine: service.open_as(&store, telemetry.of_engine(config.settings.engine.clone()))?,
+        engine: service.open_as(
+            &store,
+            telemetry.of_engine(config.settings.engine.clone()),
+            scheduler.0.clone(),
+        )?,
+        scheduler,
         store: store.clone(),
         tenant: config.settings.tenant()?,
         json: matches.get_flag("json"),

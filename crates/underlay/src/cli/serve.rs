@@ -31,6 +31,7 @@ pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError
         check_others_can_work(app)?;
     }
     let settings = &app.config.settings;
+    app.scheduler.check_at_start(&**app.engine.clock()).await?;
     let certificate = certificate(app)?;
     let config = config(app, certificate.as_ref());
     let listener = listen(app, &config).await?;
@@ -157,6 +158,8 @@ fn announce(app: &App, address: &str, tls: Option<&str>, is_only_http: bool) -> 
     if is_only_http {
         let where_else = if app.scheme() == "sqlite" { ", on this machine" } else { "" };
         writeln!(out, "  work     is left to others: run `{} worker` beside this one{where_else}", app.name)?;
+    } else {
+        app.scheduler.announce(&app.config.settings.scheduler.address, &mut out)?;
     }
     writeln!(out, "  stop     ctrl-c")?;
     Ok(out.flush()?)

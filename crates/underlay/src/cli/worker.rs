@@ -13,6 +13,7 @@ pub(super) fn command() -> clap::Command {
 
 pub(super) async fn run(app: &App) -> Result<(), ExitError> {
     let _last_lines = log_to_stderr(&app.config.settings, false);
+    app.scheduler.check_at_start(&**app.engine.clock()).await?;
     warn_of_links(app);
     until_told(|told| async move {
         let duties = Duties::begin(&app.engine, true).await?;
@@ -36,6 +37,7 @@ fn announce(app: &App) -> Result<(), ExitError> {
     writeln!(out, "  views    {}", names(registry.views().into_iter().map(|view| view.name).collect()))?;
     writeln!(out, "  handlers {}", names(registry.handlers().into_iter().map(str::to_owned).collect()))?;
     writeln!(out, "  pumps    {}", names(registry.pumps().into_iter().map(str::to_owned).collect()))?;
+    app.scheduler.announce(&app.config.settings.scheduler.address, &mut out)?;
     writeln!(out, "  stop     ctrl-c")?;
     Ok(out.flush()?)
 }

@@ -8,6 +8,7 @@ use super::OwnOptions;
 use super::credentials::CredentialsConfig;
 use super::tls::TlsConfig;
 use crate::retention::Kept;
+use crate::scheduler::SchedulerSettings;
 use crate::telemetry::TelemetryConfig;
 
 /// The key of the address of the store.
@@ -37,6 +38,8 @@ pub(crate) struct Settings {
     pub(crate) credentials: CredentialsConfig,
     /// How connections are opened.
     pub(crate) tls: TlsConfig,
+    /// Who has work done.
+    pub(crate) scheduler: SchedulerSettings,
     /// The engine.
     pub(crate) engine: EngineConfig,
     /// What the service tells of its work.
@@ -83,6 +86,7 @@ const PARTS: &[(&str, Part)] = &[
     ("", |settings| settings),
     ("", |settings| &mut settings.credentials),
     ("", |settings| &mut settings.tls),
+    ("", |settings| &mut settings.scheduler),
     ("server", |settings| &mut settings.server),
     ("server", |settings| &mut settings.serving),
     ("engine", |settings| &mut settings.engine),
@@ -102,6 +106,7 @@ impl Settings {
             serving: ServeLimits::default(),
             credentials: CredentialsConfig::default(),
             tls: TlsConfig::default(),
+            scheduler: SchedulerSettings::default(),
             engine,
             kept: Kept::default(),
             telemetry: TelemetryConfig::default(),

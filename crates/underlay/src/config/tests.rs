@@ -333,3 +333,15 @@ fn a_service_has_options_of_its_own_and_is_made_with_them() {
         Place::new().file("bank.toml", "[bell]\ntone = \"much too long\"\n").read_of(&service()).unwrap_err();
     assert_eq!(mistakes[0].text, "a tone is short");
 }
+
+#[test]
+fn the_scheduler_is_chosen_by_its_address_and_its_key_is_not_shown() {
+    let place = Place::new().variable("BANK_SCHEDULER_API_KEY", "hunter2");
+    let config = place.read().unwrap();
+    assert_eq!(value(&config, "scheduler"), (Some("embedded".to_owned()), DEFAULT.to_owned()));
+    assert_eq!(value(&config, "scheduler_api_key").0.as_deref(), Some(HIDDEN));
+    assert!(!serde_json::to_string(config.entries()).unwrap().contains("hunter2"));
+    let place = place.variable("BANK_SCHEDULER", "nobody").flags(&["--scheduler", "embedded"]);
+    let told = place.mistakes();
+    assert!(told[0].starts_with("BANK_SCHEDULER in the environment: \"nobody\" is no scheduler"), "{told:?}");
+}

@@ -11,5 +11,6 @@ mod held_lines;
 mod killers;
 mod mending;
 mod postgres;
+mod scheduler;
 mod view_feed;
 mod work;

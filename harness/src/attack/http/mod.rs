@@ -56,6 +56,7 @@ fn in_memory() -> Ports {
         schedules: Arc::new(MemorySchedules::default()),
         checkpoints: Arc::new(MemoryCheckpoints::default()),
         leases: None,
+        scheduler: None,
     };
     Ports {
         work: Some(work),

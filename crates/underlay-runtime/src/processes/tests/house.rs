@@ -14,7 +14,7 @@ use underlay_core::{
     Checkpoint, Checkpoints, Clock, CommandOutcome, Commit, CommitId, Committed, DueLook, Error, EventStore,
     Lane, LeaseTerm, ManualClock, Origin, ReadWork, Settled, Settlement, ShardTerm, StoredCheckpoint,
     StoredCommand, StoredInput, SystemClock, TenantId, Timestamp, Wakeups, Work, WorkKind, WorkPlace,
-    WorkQueue, WorkScope, Worker, WorkerId,
+    WorkQueue, WorkScope, Worker,
 };
 use underlay_testkit::{CheckpointsLayer, EventStoreLayer, FailsOnce, Over, Troubles};
 
@@ -160,13 +160,13 @@ impl House {
         let checkpoints = MortalCheckpoints { checkpoints: self.checkpoints.clone(), life: life.clone() };
         let checkpoints = Arc::new(Over(checkpoints));
         let schedules = Arc::new(MemorySchedules::default());
-        let work = WorkPorts { queue: queue.clone(), schedules, checkpoints, leases: None };
+        let work = WorkPorts { queue: queue.clone(), schedules, checkpoints, leases: None, scheduler: None };
         let engine =
             Engine::new(self.ports(store, work, self.clock.clone()), registry, EngineConfig::default())
                 .unwrap();
         let processes = engine.processes_in_tests();
         let receivers = processes.receivers().into_iter().collect();
-        let worker = Worker { id: WorkerId::draw(), holder: "program".to_owned() };
+        let worker = Worker::embedded("program");
         let unanswered = HashSet::new();
         let left = Mutex::default();
         Program { house: self.clone(), engine, processes, receivers, queue, worker, life, unanswered, left }
@@ -196,6 +196,7 @@ impl House {
             schedules: Arc::new(MemorySchedules::default()),
             checkpoints: Arc::new(self.checkpoints.clone()),
             leases: Some(Arc::new(self.leases.clone())),
+            scheduler: None,
         };
         let config = EngineConfig {
             work_lease: Duration::from_millis(500),

@@ -3,7 +3,7 @@
 use axum::response::Response;
 use maud::{Markup, html};
 use underlay_core::{LogFilter, LogScope, Position};
-use underlay_runtime::{QueueStanding, ViewStanding};
+use underlay_runtime::{QueueStanding, SchedulerState, ViewStanding};
 
 use crate::admin::{FollowerBody, QueuesBody, queues_of_caller};
 use crate::console::layout::{Page, Place};
@@ -166,8 +166,22 @@ fn health(known: &Known) -> Markup {
                         div { dt { "commands here" } dd { (rate(known.pace.commands)) } }
                     }
                     @if let Some(shards) = ready.shards_held { div { dt { "shards here" } dd { (shards) } } }
+                    @if let Some(waits_for) = &ready.waits_for {
+                        div { dt { "waits for" } dd { (waits_for) } }
+                    }
+                    @if let Some(scheduler) = &ready.scheduler { (scheduler_facts(scheduler)) }
                 },
             }
+        }
+    }
+}
+
+/// What drives the work, where the service does not by itself.
+fn scheduler_facts(scheduler: &SchedulerState) -> Markup {
+    html! {
+        div { dt { "work on" } dd { (scheduler.identity) } }
+        @if let Some(error) = scheduler.error.as_deref().or(scheduler.serving_error.as_deref()) {
+            div { dt { "work waits" } dd { (error) } }
         }
     }
 }
