@@ -17,8 +17,15 @@ const ENDS_KEPT_MAX: usize = 1_000;
 /// an attempt stores what it decides before it ends.
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
-    waiting: Mutex<HashMap<String, Vec<oneshot::Sender<JobEnd>>>>,
+    waiting: Mutex<HashMap<String, Vec<Asked>>>,
     kept: Mutex<Kept>,
+}
+
+/// Somebody who asked for an attempt, and is told of it or a later one.
+#[derive(Debug)]
+struct Asked {
+    number: u32,
+    waiter: oneshot::Sender<JobEnd>,
 }
 
 /// A local activity: the id of its run and its own there.
@@ -33,18 +40,23 @@ struct Kept {
 }
 
 impl Answers {
-    /// Waits for the next end of a job, by its name.
-    pub(crate) fn wait_for(self: &Arc<Self>, id: &str) -> Waiter {
-        let (sender, told) = oneshot::channel();
-        self.lock().entry(id.to_owned()).or_default().push(sender);
+    /// Waits for the end of an attempt at a job, by its name, or of one after it.
+    pub(crate) fn wait_for(self: &Arc<Self>, id: &str, number: u32) -> Waiter {
+        let (waiter, told) = oneshot::channel();
+        self.lock().entry(id.to_owned()).or_default().push(Asked { number, waiter });
         Waiter { answers: self.clone(), id: id.to_owned(), told }
     }
 
-    /// Tells everybody who waits for a job.
-    pub(crate) fn tell(&self, id: &str, end: &JobEnd) {
-        for waiter in self.lock().remove(id).into_iter().flatten() {
+    /// Tells everybody who waits for an attempt at a job.
+    pub(crate) fn tell(&self, id: &str, number: u32, end: &JobEnd) {
+        let mut waiting = self.lock();
+        let Some(asked) = waiting.get_mut(id) else { return };
+        for asked in asked.extract_if(.., |asked| asked.number <= number) {
             // Who has gone is told nothing.
-            drop(waiter.send(end.clone()));
+            drop(asked.waiter.send(end.clone()));
+        }
+        if asked.is_empty() {
+            waiting.remove(id);
         }
     }
 
@@ -66,7 +78,7 @@ impl Answers {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Vec<oneshot::Sender<JobEnd>>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Vec<Asked>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -95,7 +107,7 @@ impl Drop for Waiter {
         self.told.close();
         let mut waiting = self.answers.lock();
         if let Some(others) = waiting.get_mut(&self.id) {
-            others.retain(|other| !other.is_closed());
+            others.retain(|other| !other.waiter.is_closed());
             if others.is_empty() {
                 waiting.remove(&self.id);
             }
@@ -111,10 +123,11 @@ mod tests {
     async fn everybody_who_waits_for_a_job_is_told_and_nobody_is_kept() {
         let answers = Arc::new(Answers::default());
         let (mut first, mut second, other) =
-            (answers.wait_for("a"), answers.wait_for("a"), answers.wait_for("b"));
-        answers.tell("a", &JobEnd::Done);
-        assert_eq!((first.told().await, second.told().await), (JobEnd::Done, JobEnd::Done));
-        let gone = answers.wait_for("a");
+            (answers.wait_for("a", 1), answers.wait_for("a", 2), answers.wait_for("b", 1));
+        answers.tell("a", 1, &JobEnd::Gone);
+        answers.tell("a", 3, &JobEnd::Done);
+        assert_eq!((first.told().await, second.told().await), (JobEnd::Gone, JobEnd::Done));
+        let gone = answers.wait_for("a", 1);
         drop(gone);
         assert_eq!(answers.lock().keys().collect::<Vec<_>>(), ["b"]);
         drop(other);

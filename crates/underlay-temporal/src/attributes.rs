@@ -29,7 +29,9 @@ pub(crate) const NAMES: [&str; 6] = [
 /// Registers the search attributes, where the namespace has them not and this process may. Says whether they are there.
 pub(crate) async fn register(client: &SdkClient, namespace: &str) -> bool {
     let (mut client, namespace) = (client.clone(), namespace.to_owned());
-    let listed = client.list_search_attributes(call(ListSearchAttributesRequest { namespace: namespace.clone() })).await;
+    let listed = client
+        .list_search_attributes(call(ListSearchAttributesRequest { namespace: namespace.clone() }))
+        .await;
     let known = listed.map(|listed| listed.into_inner().custom_attributes).unwrap_or_default();
     let missing: Vec<_> = NAMES.into_iter().filter(|name| !known.contains_key(*name)).collect();
     if missing.is_empty() {

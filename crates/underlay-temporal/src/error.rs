@@ -25,9 +25,10 @@ pub(crate) fn from_status(address: &TemporalAddress, status: &Status) -> Error {
              key or its certificate"
         )),
         _ if !may_pass(status) => Error::invalid(format!("Temporal refuses it: {said}")),
-        Code::ResourceExhausted => {
-            Error::overloaded(format!("Temporal at {host}:{port} has too much to do: {said}"), OVERLOADED_PAUSE)
-        }
+        Code::ResourceExhausted => Error::overloaded(
+            format!("Temporal at {host}:{port} has too much to do: {said}"),
+            OVERLOADED_PAUSE,
+        ),
         code => Error::unavailable(format!("Temporal at {host}:{port}: {said} ({code:?})")),
     }
 }

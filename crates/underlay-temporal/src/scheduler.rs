@@ -36,7 +36,10 @@ pub struct Temporal {
 
 impl fmt::Debug for Temporal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Temporal").field("address", &self.client.address).field("options", &self.options).finish()
+        f.debug_struct("Temporal")
+            .field("address", &self.client.address)
+            .field("options", &self.options)
+            .finish()
     }
 }
 
@@ -73,9 +76,18 @@ impl Temporal {
     }
 
     fn start<'a>(&self, id: &'a str, job: &Job, way: &'a Way) -> Start<'a> {
-        let input = JobInput { job: job.clone(), number: 1, is_due: true, is_local: way.is_local, before: None };
+        let input =
+            JobInput { job: job.clone(), number: 1, is_due: true, is_local: way.is_local, before: None };
         let reuse = WorkflowIdReusePolicy::RejectDuplicate;
-        Start { id, input, way, reuse, delay: None, is_told: job.due_at.is_some(), request_id: Uuid::new_v4() }
+        Start {
+            id,
+            input,
+            way,
+            reuse,
+            delay: None,
+            is_told: job.due_at.is_some(),
+            request_id: Uuid::new_v4(),
+        }
     }
 
     /// Begins a job or finds it, and asks the server how it ends.
@@ -89,7 +101,7 @@ impl Temporal {
         let mut pauses = Pauses::new();
         loop {
             let ended = match self.client.start(&start).await {
-                Ok(started) => self.ended(id, &started, &mut pauses).await?,
+                Ok(started) => self.ended(id, number, &started, &mut pauses).await?,
                 Err(trouble) => {
                     self.endure(trouble, &mut pauses).await?;
                     continue;
@@ -115,7 +127,13 @@ impl Temporal {
     }
 
     /// Waits until a job that was begun has come to something.
-    async fn ended(&self, id: &str, started: &Started, pauses: &mut Pauses) -> Result<Ended, Error> {
+    async fn ended(
+        &self,
+        id: &str,
+        number: u32,
+        started: &Started,
+        pauses: &mut Pauses,
+    ) -> Result<Ended, Error> {
         if started.standing == Stands::Begun {
             SystemClock.sleep(HOME_FIRST).await;
         }
@@ -124,10 +142,15 @@ impl Temporal {
             match self.client.closed(id, &run_id).await {
                 Ok(Close::Came(end)) if started.standing == Stands::Ended => return Ok(Ended::Before(end)),
                 Ok(Close::Came(end)) => return Ok(Ended::Now(end)),
-                Ok(Close::GoesOn { before: Some(end @ JobEnd::Failed { .. }), .. }) => return Ok(Ended::Now(end)),
+                // Of one before the attempt that is asked for, somebody was told.
+                Ok(Close::GoesOn { failed: Some(failed), .. }) if failed.number >= number => {
+                    return Ok(Ended::Now(failed.end));
+                }
                 Ok(Close::GoesOn { run_id: next, .. }) => run_id = next,
                 Ok(Close::ByHand) => return Ok(Ended::ByHand),
-                Err(Trouble::Status(status)) if status.code() == Code::NotFound => return Ok(Ended::Forgotten),
+                Err(Trouble::Status(status)) if status.code() == Code::NotFound => {
+                    return Ok(Ended::Forgotten);
+                }
                 Err(trouble) => self.endure(trouble, pauses).await?,
             }
         }
@@ -190,7 +213,7 @@ impl Scheduler for Temporal {
     }
 
     async fn run(&self, job: &Job, number: u32) -> Result<JobEnd, Error> {
-        let mut waiter = self.answers.wait_for(&answers::name(job));
+        let mut waiter = self.answers.wait_for(&answers::name(job), number);
         let way = self.options.router.way(job, &self.client.address.task_queue);
         let followed = async {
             match way.is_per_key {
@@ -224,9 +247,15 @@ impl Scheduler for Temporal {
     }
 
     async fn serve(&self, runner: Arc<dyn JobRunner>, stop: watch::Receiver<bool>) -> Result<(), Error> {
+        let connection = self.client.connect_worker().await?;
         let serving = Serving {
-            client: self.client.connected().await?,
-            task_queues: self.options.router.task_queues(&self.client.address.task_queue).into_iter().collect(),
+            client: connection.sdk.clone(),
+            task_queues: self
+                .options
+                .router
+                .task_queues(&self.client.address.task_queue)
+                .into_iter()
+                .collect(),
             runner,
             answers: self.answers.clone(),
             attempts_running_max: self.options.attempts_running_max,

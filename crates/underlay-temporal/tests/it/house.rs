@@ -45,7 +45,9 @@ pub(crate) async fn told(asked: JoinHandle<Result<JobEnd, Error>>) -> JobEnd {
 /// Waits until as many workflows fit a query.
 pub(crate) async fn until_count(server: &servers::Temporal, query: &str, count: usize) {
     let counting = async {
-        while server.ask(&["workflow", "count", "--query", query]).unwrap().trim() != format!("Total: {count}") {
+        while server.ask(&["workflow", "count", "--query", query]).unwrap().trim()
+            != format!("Total: {count}")
+        {
             tokio::task::yield_now().await;
         }
     };
@@ -138,7 +140,8 @@ impl Serving {
     pub fn of(temporal: &Arc<Temporal>, script: impl Fn(&Made) -> Ending + Send + Sync + 'static) -> Self {
         let (told, made) = mpsc::unbounded_channel();
         let (stop, stopped) = watch::channel(false);
-        let (temporal, runner) = (temporal.clone(), Arc::new(Scripted { script: Box::new(script), made: told }));
+        let (temporal, runner) =
+            (temporal.clone(), Arc::new(Scripted { script: Box::new(script), made: told }));
         Self { stop, task: tokio::spawn(async move { temporal.serve(runner, stopped).await }), made }
     }
 
