@@ -6,7 +6,7 @@
 
 use underlay_core::adapter::Migration;
 
-pub(crate) const MIGRATIONS: [Migration; 16] = [
+pub(crate) const MIGRATIONS: [Migration; 17] = [
     Migration {
         number: 1,
         name: "migrations",
@@ -178,6 +178,19 @@ pub(crate) const MIGRATIONS: [Migration; 16] = [
         parts: &[
             include_str!("../migrations/0016_view_orders/view_orders.sql"),
             include_str!("../migrations/0016_view_orders/rights.sql"),
+        ],
+    },
+    Migration {
+        number: 17,
+        name: "work_scheduler",
+        parts: &[
+            include_str!("../migrations/0017_work_scheduler/workers.sql"),
+            include_str!("../migrations/0017_work_scheduler/work_scheduler.sql"),
+            include_str!("../migrations/0017_work_scheduler/work_holder.sql"),
+            include_str!("../migrations/0017_work_scheduler/claim_work.sql"),
+            include_str!("../migrations/0017_work_scheduler/share_shards.sql"),
+            include_str!("../migrations/0017_work_scheduler/share_work.sql"),
+            include_str!("../migrations/0017_work_scheduler/rights.sql"),
         ],
     },
 ];

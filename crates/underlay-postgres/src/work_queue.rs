@@ -24,9 +24,9 @@ use underlay_core::adapter::{PAGE_BYTES_MAX, stored_number, stored_time, work_by
 use underlay_core::limits::{WORK_SCAN_MAX, WORK_SHARDS};
 use underlay_core::{
     BegunWork, CommitId, DueLook, DuePage, DuePlace, Error, HeldShard, Lane, LaneCursors, QueueDepth,
-    ReadWork, Settlement, Shard, ShardTerm, Share, TenantId, WorkFilter, WorkHint, WorkId, WorkInfo,
-    WorkKind, WorkList, WorkPage, WorkPlace, WorkQueue, WorkScope, Worker, check_due_look, check_settlements,
-    check_work_count, check_work_filter, check_work_limit, check_work_scope, check_worker,
+    ReadWork, Settlement, Shard, ShardTerm, Share, TenantId, WaitsFor, WorkFilter, WorkHint, WorkId,
+    WorkInfo, WorkKind, WorkList, WorkPage, WorkPlace, WorkQueue, WorkScope, Worker, check_due_look,
+    check_settlements, check_work_count, check_work_filter, check_work_limit, check_work_scope, check_worker,
 };
 use uuid::Uuid;
 
@@ -59,9 +59,10 @@ impl WorkQueue for PostgresStore {
         let (urgent, normal): (Vec<i64>, Vec<i64>) = (of(0).collect(), of(1).collect());
         let sequence = sender.map(|sender| sender.sequence);
         let commit = sender.map(|sender| sender.commit);
-        let parameters: [Parameter<'_>; 9] = [
+        let parameters: [Parameter<'_>; 10] = [
             (&worker.id.0, Type::UUID),
             (&worker.holder, Type::TEXT),
+            (&worker.scheduler, Type::TEXT),
             (&span, Type::INT8),
             (&stamp, Type::INT8),
             (&shards, Type::INT2_ARRAY),
@@ -71,10 +72,10 @@ impl WorkQueue for PostgresStore {
             (&commit, Type::UUID),
         ];
         // Where the answer was lost, the same worker finds what it was given.
-        let sql = include_str!("sql/share_work.sql");
+        let sql = include_str!("sql/share_shards.sql");
         let shared = self.0.sessions.write_one(&SessionRole::Worker, sql, &parameters).await;
         let rows = shared.map_err(|failure| self.other_log(failure))?;
-        let row = rows.first().ok_or_else(|| Failure::damaged("share_work gave no row"))?;
+        let row = rows.first().ok_or_else(|| Failure::damaged("share_shards gave no row"))?;
         Ok(read_share(row, worker)?)
     }
 
@@ -432,7 +433,9 @@ fn read_share(row: &Row, worker: &Worker) -> Result<Share, Failure> {
         held.push(HeldShard { term, cursors, suspects_to, is_surplus: at >= part });
     }
     held.sort_by_key(|held| held.term.shard);
-    Ok(Share { held, look_again_in: look_in.map(|look_in| until(look_in, 0)) })
+    let (scheduler, holder): (Option<String>, Option<String>) = (row.try_get(7)?, row.try_get(8)?);
+    let waits_for = scheduler.map(|scheduler| WaitsFor { scheduler, holder: holder.unwrap_or_default() });
+    Ok(Share { held, look_again_in: look_in.map(|look_in| until(look_in, 0)), waits_for })
 }
 
 /// The tenant that is looked at alone, where it is one.

@@ -26,7 +26,7 @@ use crate::stops::Stops;
 use crate::subscription::RecentLog;
 use crate::traces::Tracer;
 use crate::views::Views;
-use crate::work::Workers;
+use crate::work::{Announcer, Workers};
 use crate::{
     AsOf, EngineConfig, ExecuteError, ExecuteNamedError, Executed, OrderRequest, OrderStanding, PastState,
     QueueStanding, RebuildFrom, Registry, Request, Retried, RowAnswer, RowsAt, RunningWork, Standings,
@@ -164,10 +164,17 @@ impl Engine {
         registry.validate()?;
         config.validate()?;
         let store_metrics = Arc::<StoreMetrics>::default();
-        let measured =
-            MeasuredStore { store: ports.store, clock: ports.clock.clone(), metrics: store_metrics.clone() };
         let scheduler_metrics = Arc::<SchedulerMetrics>::default();
         let work = ports.work.map(|work| work.measured(&ports.clock, &scheduler_metrics));
+        let scheduler = work.as_ref().and_then(|work| work.scheduler.clone());
+        let (announcer, announcements) =
+            scheduler.map(|scheduler| Announcer::new(scheduler, ports.clock.clone())).unzip();
+        let measured = MeasuredStore {
+            store: ports.store,
+            clock: ports.clock.clone(),
+            metrics: store_metrics.clone(),
+            announcer,
+        };
         let ports = Ports { store: Arc::new(measured), work, ..ports };
         let tracer = Tracer::new(&config.traces, &ports.clock);
         let commands = Arc::new(Commands::new(&ports, &registry, &config));
@@ -175,7 +182,8 @@ impl Engine {
         let views = Arc::new(Views::new(&ports, &recent_log, row_stores, &registry, &config)?);
         let timetable = Arc::new(Timetable::new(&ports, commands.clone(), &config));
         let processes = Processes::new(&ports, &recent_log, &registry, &config)?;
-        let workers = Workers::new(&ports, &registry, &commands, &views, processes.as_ref(), &config)?;
+        let workers = Workers::new(&ports, &registry, &commands, &views, processes.as_ref(), &config)?
+            .announcing(announcements);
         let pumps = Arc::new(Pumps::new(&ports, &recent_log, &registry, &config)?);
         let known_standings = KnownStandings::default();
         Ok(Self(Arc::new(Inner {

@@ -6,7 +6,7 @@
 
 use underlay_core::adapter::Migration;
 
-pub(crate) const MIGRATIONS: [Migration; 5] = [
+pub(crate) const MIGRATIONS: [Migration; 6] = [
     Migration {
         number: 1,
         name: "tables",
@@ -53,5 +53,13 @@ pub(crate) const MIGRATIONS: [Migration; 5] = [
         number: 5,
         name: "view_orders",
         parts: &[include_str!("../migrations/0005_view_orders/view_orders.sql")],
+    },
+    Migration {
+        number: 6,
+        name: "work_scheduler",
+        parts: &[
+            include_str!("../migrations/0006_work_scheduler/workers.sql"),
+            include_str!("../migrations/0006_work_scheduler/work_scheduler.sql"),
+        ],
     },
 ];

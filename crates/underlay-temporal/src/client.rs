@@ -208,7 +208,9 @@ pub(crate) fn long_call<T>(message: T) -> Request<T> {
 
 /// Whether a call may succeed when it is made again as it is.
 pub(crate) fn may_pass(status: &Status) -> bool {
-    status.code() != Code::InvalidArgument
+    // The second is how a message is refused that is longer than any may be.
+    let is_too_long = status.code() == Code::ResourceExhausted && status.message().contains("larger than max");
+    status.code() != Code::InvalidArgument && !is_too_long
 }
 
 fn read_tls(files: &TlsFiles) -> Result<TlsOptions, Error> {

@@ -6,6 +6,7 @@ use temporalio_client::tonic::{Code, Status};
 use underlay_core::words::Error;
 
 use crate::address::TemporalAddress;
+use crate::client::may_pass;
 
 /// When to try again where the server says that it has too much to do.
 const OVERLOADED_PAUSE: Duration = Duration::from_secs(1);
@@ -23,7 +24,7 @@ pub(crate) fn from_status(address: &TemporalAddress, status: &Status) -> Error {
             "the Temporal server at {host}:{port} does not let this process into {namespace:?} ({said}); check its API \
              key or its certificate"
         )),
-        Code::InvalidArgument => Error::invalid(format!("Temporal refuses it: {said}")),
+        _ if !may_pass(status) => Error::invalid(format!("Temporal refuses it: {said}")),
         Code::ResourceExhausted => {
             Error::overloaded(format!("Temporal at {host}:{port} has too much to do: {said}"), OVERLOADED_PAUSE)
         }

@@ -100,6 +100,7 @@ pub(super) fn may(role: &str, relation: &Relation, verb: Verb) -> Option<May> {
             | "work_shards"
             | "shard_terms"
             | "workers"
+            | "work_scheduler"
             | "schedules"
             | "checkpoints"
     );
@@ -138,7 +139,7 @@ pub(super) fn may(role: &str, relation: &Relation, verb: Verb) -> Option<May> {
         ("worker", "work", Select | Update | Delete) => May::All,
         ("worker", "work_later" | "workers", verb) if is_of_rows(verb) => May::All,
         ("worker", "dead_letters" | "shard_terms" | "checkpoints", Select | Insert | Delete) => May::All,
-        ("worker", "work_shards" | "schedules", Select | Update) => May::All,
+        ("worker", "work_shards" | "work_scheduler" | "schedules", Select | Update) => May::All,
         ("reader", "work" | "work_later" | "dead_letters" | "schedules", Select) => May::Own,
         ("writer", "schedules", Select | Insert | Update | Delete) => May::Own,
         _ => May::No,
@@ -154,10 +155,11 @@ pub(super) fn callers(function: &str) -> Option<&'static [&'static str]> {
         "guard_transaction" => &["writer", "worker"],
         "log_bound" | "last_sequence" | "ready_row" => &["reader", "worker"],
         "position_at" | "move_checkpoint" | "time_now" | "import_commits" | "forget_commits" => &["worker"],
-        "share_work" | "release_shards" | "leave_work" | "begin_work" | "settle_work" | "replay_work"
-        | "discard_work" => &["worker"],
-        "check_work_log" | "lost_shards" | "shard_term" | "move_shard" | "line_is_blocked"
-        | "release_line" | "lock_lines" | "move_subscription" | "ready_work" | "due_work" => &["worker"],
+        "share_work" | "share_shards" | "release_shards" | "leave_work" | "begin_work" | "settle_work"
+        | "replay_work" | "discard_work" => &["worker"],
+        "claim_work" | "work_holder" | "check_work_log" | "lost_shards" | "shard_term" | "move_shard"
+        | "line_is_blocked" | "release_line" | "lock_lines" | "move_subscription" | "ready_work"
+        | "due_work" => &["worker"],
         // Called by the functions of the log alone.
         "stopped_commits" | "refuse_change" => &[],
         _ => return None,

@@ -8,7 +8,7 @@ use underlay_core::{
     Checkpoint, Column, ColumnType, Commit, CommitId, Decimal, EventId, EventStore, EventType,
     ExpectedVersion, Fingerprint, Json, Lane, Metadata, NewEvent, NewWork, Outcome, ParkedEvent, Position,
     RowAddress, RowChange, SchemaVersion, Settled, Settlement, Snapshot, StreamName, Swap, Timestamp, Value,
-    Version, ViewBatch, ViewSchema, ViewTable, WorkKind, WorkPlace, WorkScope, Worker, WorkerId,
+    Version, ViewBatch, ViewSchema, ViewTable, WorkKind, WorkPlace, WorkScope, Worker,
 };
 use uuid::Uuid;
 
@@ -213,7 +213,7 @@ fn piece(tenant: &Marked, name: &str) -> Result<NewWork> {
 /// Gives up what is to be a dead letter, of every tenant.
 async fn give_up_letters(store: &OpenStore) -> Result<()> {
     let (work, _) = store.work()?;
-    let worker = Worker { id: WorkerId::draw(), holder: "the attack".to_owned() };
+    let worker = Worker::embedded("the attack");
     let everybody = WorkScope::EveryTenantBut(Vec::new());
     for held in work.share(&worker, Duration::from_secs(60), &[]).await?.held {
         let shard = held.term.shard;

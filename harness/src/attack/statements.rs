@@ -145,7 +145,7 @@ const STATEMENTS: &[Statement] = statements! {
     "set_query" "login" false ("text, text") |_v| ["'5000'", "'2500'"];
     "set_transaction" "login" false ("") |_v| [];
     "settle_work" "worker" false ("smallint[], bigint[], uuid[], integer[], bigint[], text[], bigint[], text[], boolean[], boolean[], bigint, bigint, uuid") |v| ["'{1}'", "'{1}'", format!("ARRAY[{}]::uuid[]", v.event), "'{1}'", "'{1024}'"];
-    "share_work" "worker" false ("uuid, text, bigint, bigint, smallint[], bigint[], bigint[], bigint, uuid") |v| [&v.event, "'me'", "1000000"];
+    "share_shards" "worker" false ("uuid, text, text, bigint, bigint, smallint[], bigint[], bigint[], bigint, uuid") |v| [&v.event, "'me'", "'embedded'", "1000000"];
     "take_replaced_generation" "worker" false ("text") |_v| ["'accounts'"];
     "update_active_generation" "worker" false ("text, integer") |_v| ["'accounts'", "2"];
     "update_last_generation" "worker" false ("text") |_v| ["'accounts'"];

@@ -10,9 +10,9 @@ use super::MemoryEventStore;
 use crate::adapter::{PAGE_BYTES_MAX, moment_after, work_bytes};
 use crate::ports::{
     BegunWork, DueLook, DuePage, DuePlace, HeldShard, LaneCursors, QueueDepth, ReadWork, Settled, Settlement,
-    ShardTerm, Share, WorkFilter, WorkInfo, WorkList, WorkPage, WorkQueue, WorkScope, WorkStanding, Worker,
-    WorkerId, check_due_look, check_settlements, check_work_count, check_work_filter, check_work_limit,
-    check_work_scope, check_worker, kept_work_error,
+    ShardTerm, Share, WaitsFor, WorkFilter, WorkInfo, WorkList, WorkPage, WorkQueue, WorkScope, WorkStanding,
+    Worker, WorkerId, check_due_look, check_settlements, check_work_count, check_work_filter,
+    check_work_limit, check_work_scope, check_worker, kept_work_error,
 };
 use crate::words::limits::WORK_SCAN_MAX;
 use crate::words::{
@@ -36,7 +36,15 @@ pub(super) struct WorkRoom {
     /// The places of what holds its line.
     holding: BTreeMap<Line, BTreeSet<WorkPlace>>,
     shards: BTreeMap<Shard, Holding>,
-    workers: BTreeMap<WorkerId, Timestamp>,
+    workers: BTreeMap<WorkerId, Asked>,
+    /// Whose workers hold the shards that are held.
+    scheduler: String,
+}
+
+/// A worker that is there.
+struct Asked {
+    scheduler: String,
+    expires_at: Timestamp,
 }
 
 struct Row {
@@ -49,6 +57,7 @@ struct Row {
 #[derive(Clone)]
 struct Holding {
     term: ShardTerm,
+    holder: String,
     expires_at: Timestamp,
     cursors: LaneCursors,
     suspects_to: WorkPlace,
@@ -277,16 +286,23 @@ impl WorkRoom {
         now: Timestamp,
         cursors: &[(Shard, LaneCursors)],
     ) -> Share {
-        self.workers.retain(|_, expires_at| *expires_at > now);
-        self.workers.insert(worker.id, ends_at);
-        let workers = self.workers.len();
-        let shards = Shard::all().len();
-        let rank = self.workers.keys().position(|id| *id == worker.id).unwrap_or(workers);
+        self.workers.retain(|_, asked| asked.expires_at > now);
+        let asked = Asked { scheduler: worker.scheduler.clone(), expires_at: ends_at };
+        self.workers.insert(worker.id, asked);
+        if let Some((waits_for, next)) = self.waits_for(worker, now) {
+            let look_again_in = Some(until(next, now));
+            return Share { held: Vec::new(), look_again_in, waits_for: Some(waits_for) };
+        }
+        self.scheduler.clone_from(&worker.scheduler);
+        let alike = || self.workers.iter().filter(|(_, asked)| asked.scheduler == worker.scheduler);
+        let (workers, shards) = (alike().count(), Shard::all().len());
+        let rank = alike().position(|(id, _)| *id == worker.id).unwrap_or(workers);
         let part = shards / workers + usize::from(rank < shards % workers);
         let mut held = Vec::new();
         for holding in self.shards.values_mut() {
             if holding.term.worker == worker.id && holding.expires_at > now {
                 holding.expires_at = ends_at;
+                holding.holder.clone_from(&worker.holder);
                 if let Some((_, given)) = cursors.iter().find(|(shard, _)| *shard == holding.term.shard) {
                     holding.cursors = *given;
                 }
@@ -318,13 +334,25 @@ impl WorkRoom {
                 false => WorkPlace::START,
             };
             let suspects_to = before.map_or(WorkPlace::START, |holding| holding.suspects_to).max(suspects_to);
-            self.shards.insert(shard, Holding { term, expires_at: ends_at, cursors, suspects_to });
+            let holder = worker.holder.clone();
+            self.shards.insert(shard, Holding { term, holder, expires_at: ends_at, cursors, suspects_to });
             held.push(HeldShard { term, cursors, suspects_to, is_surplus: false });
         }
         held.sort_by_key(|held| held.term.shard);
         let is_of_another = |holding: &&Holding| holding.term.worker != worker.id && holding.expires_at > now;
         let next = self.shards.values().filter(is_of_another).map(|holding| holding.expires_at).min();
-        Share { held, look_again_in: next.map(|next| until(next, now)) }
+        Share { held, look_again_in: next.map(|next| until(next, now)), waits_for: None }
+    }
+
+    /// Whom a worker waits for that has another scheduler than those who hold shards, and when the first of these could
+    /// be free.
+    fn waits_for(&self, worker: &Worker, now: Timestamp) -> Option<(WaitsFor, Timestamp)> {
+        if self.scheduler == worker.scheduler {
+            return None;
+        }
+        let held = || self.shards.values().filter(|holding| holding.expires_at > now);
+        let (first, next) = (held().next()?, held().map(|holding| holding.expires_at).min()?);
+        Some((WaitsFor { scheduler: self.scheduler.clone(), holder: first.holder.clone() }, next))
     }
 }
 

@@ -51,7 +51,7 @@ pub(crate) use wakeups::WorkHints;
 pub use wakeups::{Wakeup, Wakeups, WorkWakeup};
 pub use work_queue::{
     BegunWork, DueLook, DuePage, DuePlace, HeldShard, LaneCursors, QueueDepth, ReadWork, Settled, Settlement,
-    ShardTerm, Share, WorkFilter, WorkInfo, WorkList, WorkPage, WorkQueue, WorkScope, WorkStanding, Worker,
-    WorkerId, check_due_look, check_settlements, check_work_count, check_work_filter, check_work_limit,
-    check_work_scope, check_worker, kept_work_error,
+    ShardTerm, Share, WaitsFor, WorkFilter, WorkInfo, WorkList, WorkPage, WorkQueue, WorkScope, WorkStanding,
+    Worker, WorkerId, check_due_look, check_settlements, check_work_count, check_work_filter,
+    check_work_limit, check_work_scope, check_worker, kept_work_error,
 };

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::check_scheduler;
 use crate::words::limits::{
     LEASE_NAME_BYTES_MAX, LEASE_SECONDS_MAX, WORK_ERROR_BYTES_MAX, WORK_KEY_BYTES_MAX, WORK_PAGE_MAX,
     WORK_RECEIVER_BYTES_MAX, WORK_TENANTS_PASSED_MAX,
@@ -31,6 +32,20 @@ pub struct Worker {
     pub id: WorkerId,
     /// Its name for a person: 1 to [`LEASE_NAME_BYTES_MAX`] bytes.
     pub holder: String,
+    /// What has its work done: the [identity](crate::Scheduler::identity) of a scheduler, or [`Worker::EMBEDDED`]. 1 to
+    /// [`LEASE_NAME_BYTES_MAX`] bytes.
+    pub scheduler: String,
+}
+
+impl Worker {
+    /// The scheduler of a worker that does its work itself.
+    pub const EMBEDDED: &str = "embedded";
+
+    /// A new worker that does its work itself.
+    #[must_use]
+    pub fn embedded(holder: impl Into<String>) -> Self {
+        Self { id: WorkerId::draw(), holder: holder.into(), scheduler: Self::EMBEDDED.to_owned() }
+    }
 }
 
 /// The term of a worker at a shard. What is settled names it; once it is over, nothing is settled under it.
@@ -69,6 +84,24 @@ pub struct Share {
     pub held: Vec<HeldShard>,
     /// How long until the next shard of another worker could be free, where nobody renews it.
     pub look_again_in: Option<Duration>,
+    /// Who has the work, where that is a worker of another scheduler: until those are gone the worker gets no shard.
+    pub waits_for: Option<WaitsFor>,
+}
+
+/// Whom a worker waits for that has another scheduler.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitsFor {
+    /// The scheduler that has the work done.
+    pub scheduler: String,
+    /// The name of one of its workers.
+    pub holder: String,
+}
+
+impl std::fmt::Display for WaitsFor {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { scheduler, holder } = self;
+        write!(formatter, "{holder} (scheduler: {scheduler})")
+    }
 }
 
 /// Whose work is read.
@@ -375,13 +408,14 @@ impl QueueDepth {
 /// 24. *The depths of one tenant count its work alone: they are the same, whatever the others have.* `depths_of_a_tenant_are_its_own`
 /// 25. *A queue is as late as its oldest piece that is ready or due, or was tried and waits for its next attempt; what was never tried is not late before its moment.* `what_is_tried_again_is_late`
 /// 26. *A failed attempt is due again after its delay by the clock of the store; no clock of a worker has a say in it.* `a_retry_goes_by_the_clock_of_the_store`
+/// 27. *Workers of one scheduler hold shards at a time, and share them among themselves. One of another scheduler gets none and is told whom it waits for, until no shard is held; of both kinds asking at the same time, one holds shards.* `shards_are_with_one_scheduler`
 #[async_trait]
 pub trait WorkQueue: Send + Sync + 'static {
     /// Tells that a worker is there for `duration`, and keeps, gives and takes shards for it; `cursors` are
     /// kept for shards that it holds. One call does it for all shards.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where the holder or the duration exceeds its limit; [`Error::Unavailable`].
+    /// [`Error::Invalid`] where the holder, the scheduler or the duration exceeds its limit; [`Error::Unavailable`].
     async fn share(
         &self,
         worker: &Worker,
@@ -485,7 +519,8 @@ pub trait WorkQueue: Send + Sync + 'static {
 /// # Errors
 /// [`Error::Invalid`] that names the limit.
 pub fn check_worker(worker: &Worker, duration: Duration) -> Result<(), Error> {
-    let Worker { holder, .. } = worker;
+    let Worker { holder, scheduler, .. } = worker;
+    check_scheduler(scheduler)?;
     if holder.is_empty() || holder.len() > LEASE_NAME_BYTES_MAX || holder.contains('\0') {
         return Err(Error::invalid(format!(
             "the name of a worker has 1 to LEASE_NAME_BYTES_MAX = {LEASE_NAME_BYTES_MAX} bytes and no NUL, this one \

@@ -1,6 +1,8 @@
 //! The schema: made once, by one of several, and never by the wrong program.
 
-use underlay_core::{Error, EventStore};
+use std::time::Duration;
+
+use underlay_core::{Error, EventStore, WaitsFor, WorkQueue, Worker};
 use underlay_postgres::{PostgresStore, migrate, migrate_up_to, migration_script};
 
 use crate::place::{Place, connect, with_empty_place, with_place};
@@ -143,6 +145,51 @@ fn a_program_that_is_older_goes_on_until_it_is_replaced() {
         acts("worker", &fold(2)).await.unwrap();
         drop(turn);
         assert_eq!(place.open().await.head().await.unwrap().number(), 2);
+    });
+}
+
+/// How many migrations a program had that knew of no schedulers.
+const WITHOUT_SCHEDULERS: usize = 16;
+
+#[test]
+fn a_worker_of_an_older_program_shares_the_work_with_those_that_are_embedded() {
+    const TERM: Duration = Duration::from_secs(1_000);
+    with_empty_place(async |place| {
+        let turn = place.prepare_login().await;
+        let (address, config) = (place.admin_address(), place.config());
+        migrate_up_to(&address, &config, Some(place.login()), WITHOUT_SCHEDULERS).await.unwrap();
+        let older = connect(&place.login_address()).await;
+        older.batch_execute(&format!("SET ROLE {}_worker", config.role_prefix)).await.unwrap();
+        let id = "00000000-0000-0000-0000-000000000001";
+        let share = format!(
+            "SELECT shards, terms, part FROM underlay.share_work('{id}', 'older', 1000000000, NULL, '{{}}', '{{}}', \
+             '{{}}', NULL, NULL)"
+        );
+        let ask = async || {
+            let row = older.query_one(&share, &[]).await.unwrap();
+            (row.get::<_, Vec<i16>>(0), row.get::<_, Vec<i64>>(1), row.get::<_, i64>(2))
+        };
+        let held = ask().await;
+        assert_eq!((held.0.len(), held.2), (16, 16));
+        migrate(&address, &config, None).await.unwrap();
+        assert_eq!(ask().await, held, "it keeps what it had");
+
+        drop(turn);
+        let store = place.open().await;
+        let newer = Worker { scheduler: "another".to_owned(), ..Worker::embedded("newer") };
+        let waiting = store.share(&newer, TERM, &[]).await.unwrap();
+        let waits_for = WaitsFor { scheduler: Worker::EMBEDDED.to_owned(), holder: "older".to_owned() };
+        assert_eq!((waiting.held, waiting.waits_for), (Vec::new(), Some(waits_for)));
+        let embedded = Worker::embedded("embedded");
+        let beside = store.share(&embedded, TERM, &[]).await.unwrap();
+        assert_eq!((beside.held, beside.waits_for), (Vec::new(), None));
+        assert_eq!(ask().await, (held.0.clone(), held.1.clone(), 8), "the two share the work");
+        store.leave(&embedded).await.unwrap();
+        older.batch_execute(&format!("SELECT underlay.leave_work('{id}')")).await.unwrap();
+        assert_eq!(store.share(&newer, TERM, &[]).await.unwrap().held.len(), 16);
+        // It waits too, though it cannot be told whom for.
+        let row = older.query_one(&share, &[]).await.unwrap();
+        assert_eq!((row.get::<_, Option<Vec<i16>>>(0), row.get::<_, i64>(2)), (None, 0));
     });
 }
 

@@ -7,7 +7,7 @@ use underlay_core::reasons::OLDER_COPY;
 use underlay_core::{
     Commit, CommitId, DueLook, Error, EventStore, ExpectedVersion, Json, Lane, NewWork, Retention, Schedules,
     Settled, Settlement, Shard, ShardTerm, Share, Timestamp, Version, Wakeups, Work, WorkFilter, WorkHint,
-    WorkKind, WorkPlace, WorkQueue, WorkScope, WorkStanding, Worker, WorkerId,
+    WorkKind, WorkPlace, WorkQueue, WorkScope, WorkStanding, Worker,
 };
 use underlay_postgres::{FaultPoint, Listen, PostgresStore, migrate, migrate_up_to};
 
@@ -23,7 +23,7 @@ fn piece(key: &str, name: &str) -> NewWork {
 }
 
 fn worker(holder: &str) -> Worker {
-    Worker { id: WorkerId::draw(), holder: holder.to_owned() }
+    Worker::embedded(holder)
 }
 
 /// A commit without events that sends these on.
@@ -350,6 +350,37 @@ fn a_settlement_that_hangs_keeps_nobody_from_the_other_shards() {
         assert!(share.look_again_in.is_some_and(|time| time <= Duration::from_millis(100)), "{share:?}");
         hung.batch_execute("COMMIT").await.unwrap();
         assert_eq!(store.share(&next, TERM, &[]).await.unwrap().held.len(), 16);
+    });
+}
+
+/// A connection that fell silent while it took the work over keeps nobody waiting for long, and whoever waits for the
+/// work keeps nobody waiting at all.
+#[test]
+fn who_waits_for_the_work_of_another_scheduler_is_in_nobodys_way() {
+    with_place(async |place| {
+        let store = place.open().await;
+        let another = |holder: &str| Worker { scheduler: "another".to_owned(), ..worker(holder) };
+        let (embedded, waiting) = (worker("embedded"), another("waiting"));
+        assert_eq!(store.share(&embedded, TERM, &[]).await.unwrap().held.len(), 16);
+        let hung = place.admin().await;
+        let asks = "BEGIN; SELECT underlay.share_shards(gen_random_uuid(), 'hung', 'another', 1000000, NULL, '{}', \
+                    '{}', '{}', NULL, NULL)";
+        hung.batch_execute(asks).await.unwrap();
+        let renewed = tokio::time::timeout(PATIENCE, store.share(&embedded, TERM, &[])).await;
+        assert_eq!(renewed.expect("it is not waited for").unwrap().held.len(), 16);
+        let told = tokio::time::timeout(PATIENCE, store.share(&waiting, TERM, &[])).await;
+        assert_eq!(told.expect("it is told at once").unwrap().held, []);
+        hung.batch_execute("ROLLBACK").await.unwrap();
+
+        // Taken over by a connection that then hangs: those who ask meanwhile fail by the lock timeout, and none holds.
+        store.leave(&embedded).await.unwrap();
+        hung.batch_execute(asks).await.unwrap();
+        let asked = tokio::join!(store.share(&embedded, TERM, &[]), store.share(&waiting, TERM, &[]));
+        for answer in [asked.0, asked.1] {
+            assert!(matches!(&answer, Err(Error::Unavailable { .. })), "{answer:?}");
+        }
+        hung.batch_execute("ROLLBACK").await.unwrap();
+        assert_eq!(store.share(&embedded, TERM, &[]).await.unwrap().held.len(), 16, "nothing was taken");
     });
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_postgres::Client;
 use underlay_core::{
     CommitId, DueLook, Lane, Settled, Settlement, Shard, ShardTerm, WorkFilter, WorkPlace, WorkQueue,
-    WorkScope, Worker, WorkerId,
+    WorkScope, Worker,
 };
 use underlay_postgres::Listen;
 
@@ -160,7 +160,7 @@ fn plans_kept_from_empty_tables_are_good_for_full_ones() {
         // A connection each: what plans is what reads later.
         let config = || place.config().with_connections_max(1).with_listen(Listen::Off);
         let store = place.open_with(config()).await;
-        let me = Worker { id: WorkerId::draw(), holder: "me".to_owned() };
+        let me = Worker::embedded("me");
         let share = store.share(&me, TERM, &[]).await.unwrap();
         let term = share.held.iter().find(|held| held.term.shard == shard()).unwrap().term;
         let acme = WorkScope::Tenant(tenant("acme"));
@@ -238,7 +238,7 @@ fn work_the_statistics_do_not_know_is_not_read_whole() {
         reads!("what is due", 10, |store| store.read_due(shard(), &DueLook::default(), 10));
         reads!("a piece of work", 10, |store| store.find_work(&acme, last, 0));
         reads!("a piece that is not there", 10, |store| store.find_work(&acme, last, 9));
-        let me = Worker { id: WorkerId::draw(), holder: "me".to_owned() };
+        let me = Worker::embedded("me");
         let store = place.open().await;
         let share = store.share(&me, TERM, &[]).await.unwrap();
         store.close().await.unwrap();
@@ -269,7 +269,7 @@ fn dead_rows_that_cannot_be_cleaned_away_slow_neither_reading_nor_settling() {
             .await
             .unwrap();
         let store = place.open().await;
-        let me = Worker { id: WorkerId::draw(), holder: "me".to_owned() };
+        let me = Worker::embedded("me");
         fill(&admin, "heap", 0, HEAP).await;
         // Many heartbeats, and all of the work.
         for _ in 0..30 {

@@ -10,6 +10,7 @@ use underlay_core::{
 };
 
 use super::{Counter, Exposition, Family, Histogram, Kind};
+use crate::work::Announcer;
 
 static COMMITS: Family = Family::new(
     "underlay_commits_total",
@@ -71,6 +72,8 @@ pub(crate) struct MeasuredStore {
     pub(crate) store: Arc<dyn EventStore>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Arc<StoreMetrics>,
+    /// Where the timers of commits are told of, where a scheduler begins them.
+    pub(crate) announcer: Option<Announcer>,
 }
 
 #[async_trait]
@@ -80,8 +83,12 @@ impl EventStore for MeasuredStore {
     }
 
     async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error> {
+        let timers = self.announcer.as_ref().map(|announcer| (announcer, Announcer::timers(tenant, &commit)));
         let begun = self.clock.now();
         let answer = self.store.commit(tenant, commit).await;
+        if let Some((announcer, timers)) = timers.filter(|_| answer.is_ok()) {
+            announcer.announce(timers);
+        }
         self.metrics.answered(&answer, [begun, self.clock.now()]);
         answer
     }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{Counter, Exposition, Family, Histogram, Kind};
 use crate::WorkerState;
-use crate::work::{Attempt, GivenUp, NotDone, Receiver};
+use crate::work::{Attempt, GivenUp, NotDone, Receiver, Shown};
 
 static ATTEMPTS: Family = Family::new(
     "underlay_work_attempts_total",
@@ -140,6 +140,10 @@ impl Receiver for MeasuredReceiver {
 
     fn traceparent(&self, work: &Work) -> Option<String> {
         self.receiver.traceparent(work)
+    }
+
+    fn show(&self, work: &Work) -> Option<Shown> {
+        self.receiver.show(work)
     }
 
     fn correlation_id(&self, work: &Work) -> Option<Uuid> {

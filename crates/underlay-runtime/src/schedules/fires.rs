@@ -7,11 +7,13 @@ use jiff::tz::TimeZone;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use underlay_core::limits::WORK_PAGE_MAX;
-use underlay_core::{Actor, CommitId, Error, Job, JobEnd, JobTask, Origin, Schedule, TenantId, Timestamp};
+use underlay_core::{Actor, CommitId, Error, Origin, Schedule, TenantId, Timestamp};
 
 use super::cron::Cron;
 use super::definition::read;
+use super::driven::Announced;
 use super::{Missed, Timetable};
+use crate::work::stopped;
 use crate::{Request, SubmitOptions};
 
 /// Moments of one schedule that are submitted in one turn; the others come in the next.
@@ -20,8 +22,6 @@ const MOMENTS_MAX: usize = 100;
 const AT_ONCE: usize = 16;
 /// Schedules that are set aside at a time; one that no longer fits is tried again with every look.
 const ASIDE_MAX: usize = 10_000;
-/// Schedules in a page, where one is looked for by its name.
-const FIND_PAGE: usize = 100;
 /// How late a schedule may be and still be moved on: beyond that the clock is taken to be wrong.
 const LATE_MAX: SignedDuration = SignedDuration::from_hours(366 * 24);
 /// How long after its moment a schedule is still on time.
@@ -122,9 +122,6 @@ impl Look<'_> {
 }
 
 impl Timetable {
-    /// How long an attempt may take that a scheduler drives.
-    pub(crate) const ATTEMPT_MAX: Duration = Duration::from_secs(30);
-
     /// Submits what is due, until it is told to stop.
     pub(crate) fn start(self: &Arc<Self>, mut stop: watch::Receiver<bool>) -> JoinHandle<()> {
         let timetable = self.clone();
@@ -132,11 +129,20 @@ impl Timetable {
             if timetable.schedules.is_none() {
                 return;
             }
-            let (mut failures, mut aside) = (0, Aside::default());
+            let mut stopping = stop.clone();
+            let (mut failures, mut aside, mut announced) = (0, Aside::default(), Announced::default());
             while !*stop.borrow_and_update() {
                 let goes_on = || !*stop.borrow();
                 let looked_at = timetable.now();
-                let looked = timetable.fire_due(&mut aside, goes_on).await;
+                let looked = match &timetable.scheduler {
+                    None => timetable.fire_due(&mut aside, goes_on).await,
+                    // It may wait for the scheduler, and whoever stops it does not.
+                    Some(scheduler) => tokio::select! {
+                        biased;
+                        () = stopped(&mut stopping) => return,
+                        looked = timetable.look(scheduler, &mut aside, &mut announced) => looked,
+                    },
+                };
                 let (moved, failed) = match looked {
                     Ok(Looked { moved, waits }) => (moved, waits),
                     Err(error) => (0, Some(error)),
@@ -201,10 +207,10 @@ impl Timetable {
                 let Some(schedule) = page.find(|schedule| look.takes(schedule)) else { break };
                 let (timetable, now) = (self.clone(), look.now);
                 fires.spawn(async move {
-                    let fired = timetable.fire(&schedule, now).await;
-                    if fired.is_err() {
-                        timetable.metrics.failed.increment();
-                    }
+                    let fired = match &timetable.scheduler {
+                        None => timetable.fire_here(&schedule, now).await,
+                        Some(scheduler) => timetable.ask(&**scheduler, &schedule, now).await,
+                    };
                     (schedule, fired)
                 });
             }
@@ -216,62 +222,13 @@ impl Timetable {
         }
     }
 
-    /// Makes an attempt at a moment of a schedule that a scheduler says is due.
-    pub(crate) async fn attempt(&self, job: &Job, number: u32) -> JobEnd {
-        let JobTask::Schedule { revision, moment } = job.task else { return JobEnd::Gone };
-        let fired = tokio::select! {
-            biased;
-            fired = self.fire_moment(&job.tenant, &job.key, revision, moment) => fired,
-            () = self.clock.sleep(Self::ATTEMPT_MAX) => {
-                Err(Error::unavailable(format!("the store did not answer within {:?}", Self::ATTEMPT_MAX)))
-            }
-        };
-        match fired {
-            Ok(true) => JobEnd::Done,
-            Ok(false) => JobEnd::Gone,
-            Err(error) => {
-                let (tenant, name) = (&job.tenant, &job.key);
-                tracing::warn!(%tenant, name, %error, "a schedule is due and was not submitted");
-                self.metrics.failed.increment();
-                let is_final = !error.is_retryable();
-                let retry_in = (!is_final).then(|| self.backoff.delay(number));
-                JobEnd::Failed { reason: error.for_tenant(), is_final, retry_in }
-            }
+    /// Submits the moments of a schedule, and counts where that fails.
+    pub(super) async fn fire_here(&self, schedule: &Schedule, now: Timestamp) -> Result<bool, Error> {
+        let fired = self.fire(schedule, now).await;
+        if fired.is_err() {
+            self.metrics.failed.increment();
         }
-    }
-
-    /// Submits a moment; false where the schedule has been moved on from it, was put anew or was removed.
-    async fn fire_moment(
-        &self,
-        tenant: &TenantId,
-        name: &str,
-        revision: u64,
-        moment: Timestamp,
-    ) -> Result<bool, Error> {
-        let is_due =
-            |schedule: &Schedule| (schedule.revision, schedule.next_due_at) == (revision, Some(moment));
-        match self.find(tenant, name).await?.filter(is_due) {
-            // The clock of the scheduler may be a little ahead of this one.
-            Some(schedule) => self.fire(&schedule, self.now().max(moment)).await,
-            None => Ok(false),
-        }
-    }
-
-    /// A schedule by its name.
-    async fn find(&self, tenant: &TenantId, name: &str) -> Result<Option<Schedule>, Error> {
-        // Lists go on after a name, and every name that is a part of this one stands before it.
-        let mut after = name.char_indices().next_back().map(|(last, _)| name[..last].to_owned());
-        after = after.filter(|after| !after.is_empty());
-        loop {
-            let from = after.as_deref().map(|after| (tenant, after));
-            let page = self.port()?.list_schedules(Some(tenant), from, FIND_PAGE).await?;
-            let is_last = page.len() < FIND_PAGE;
-            after = page.last().map(|last| last.name.clone());
-            let found = page.into_iter().find(|schedule| schedule.name == name);
-            if found.is_some() || is_last {
-                return Ok(found);
-            }
-        }
+        fired
     }
 
     /// Submits the moments of a schedule up to now, and moves it on; false where somebody else did.

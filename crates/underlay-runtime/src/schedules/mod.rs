@@ -19,13 +19,14 @@
 
 mod cron;
 mod definition;
+mod driven;
 mod fires;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
-use underlay_core::{Clock, Error, Json, Schedules, TenantId, Timestamp};
+use underlay_core::{Clock, Error, Json, Scheduler, Schedules, TenantId, Timestamp};
 
 use crate::commands::Commands;
 use crate::metrics::ScheduleMetrics;
@@ -36,6 +37,8 @@ pub use definition::{Missed, ScheduleDefinition, ScheduleInfo};
 /// Keeps schedules, and submits what is due.
 pub(crate) struct Timetable {
     schedules: Option<Arc<dyn Schedules>>,
+    /// What begins the moments, where this process does not by itself.
+    scheduler: Option<Arc<dyn Scheduler>>,
     commands: Arc<Commands>,
     clock: Arc<dyn Clock>,
     backoff: Backoff,
@@ -46,6 +49,7 @@ impl Timetable {
     pub(crate) fn new(ports: &Ports, commands: Arc<Commands>, config: &EngineConfig) -> Self {
         Self {
             schedules: ports.work.as_ref().map(|work| work.schedules.clone()),
+            scheduler: ports.work.as_ref().and_then(|work| work.scheduler.clone()),
             commands,
             clock: ports.clock.clone(),
             backoff: config.backoff(),

@@ -80,6 +80,7 @@ impl Receiver for DrivenReceiver {
 
     async fn attempt(&self, attempt: Attempt<'_>) -> Result<(), NotDone> {
         let work = attempt.work;
+        let _shown = self.inner.show(work);
         let job = job_of(work, self.inner.correlation_id(work));
         loop {
             match self.scheduler.run(&job, attempt.number).await? {

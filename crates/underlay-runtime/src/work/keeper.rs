@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use underlay_core::{
-    Clock, Error, HeldShard, LaneCursors, Shard, ShardTerm, Share, Timestamp, WorkQueue, Worker,
+    Clock, Error, HeldShard, LaneCursors, Shard, ShardTerm, Share, Timestamp, WaitsFor, WorkQueue, Worker,
 };
 
 use super::attempt::after;
@@ -36,13 +36,15 @@ pub(super) struct Holding {
     pub(super) shards: Vec<HeldShard>,
     /// When all of it is over, by the clock of this process.
     pub(super) ends_at: Timestamp,
+    /// Whom the worker waits for, that has another scheduler.
+    pub(super) waits_for: Option<WaitsFor>,
     /// Why the store could not be asked.
     pub(super) error: Option<String>,
 }
 
 impl Holding {
     fn nothing() -> Self {
-        Self { number: 0, shards: Vec::new(), ends_at: Timestamp::MIN, error: None }
+        Self { number: 0, shards: Vec::new(), ends_at: Timestamp::MIN, waits_for: None, error: None }
     }
 }
 
@@ -147,7 +149,11 @@ impl Keeper {
                     let ends_at = after(asked_at, self.lease);
                     told.send_modify(|holding| {
                         let number = holding.number + 1;
-                        *holding = Holding { number, shards: share.held, ends_at, error: None };
+                        if share.waits_for != holding.waits_for {
+                            self.log_waiting(share.waits_for.as_ref());
+                        }
+                        let (shards, waits_for) = (share.held, share.waits_for);
+                        *holding = Holding { number, shards, ends_at, waits_for, error: None };
                     });
                     let third = self.lease / RENEWALS;
                     share.look_again_in.map_or(third, |look| third.min(look).max(LOOK_AGAIN_MIN.min(third)))
@@ -182,6 +188,24 @@ impl Keeper {
             self.queue.release(releases).await?;
         }
         self.queue.share(&self.worker, self.lease, cursors).await
+    }
+
+    fn log_waiting(&self, waits_for: Option<&WaitsFor>) {
+        let Worker { holder, scheduler, .. } = &self.worker;
+        match waits_for {
+            Some(WaitsFor { scheduler: its, holder: of }) => {
+                tracing::info!(
+                    worker = holder,
+                    scheduler,
+                    its,
+                    of,
+                    "the work is with another scheduler: waiting until its workers are gone"
+                );
+            }
+            None => {
+                tracing::info!(worker = holder, scheduler, "the work is no longer with another scheduler")
+            }
+        }
     }
 
     fn end(&self, told: &watch::Sender<Holding>, holds: &mut bool) {

@@ -6,6 +6,7 @@
 //! hand. Where a scheduler drives the attempts, the worker asks it for them ([`driven`]), and this process makes those
 //! that the scheduler asks for ([`attempting`], [`serving`]).
 
+mod announcing;
 mod attempt;
 mod attempting;
 mod driven;
@@ -29,15 +30,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use underlay_core::{
-    Clock, Error, Scheduler, TenantId, Wakeups, WorkKind, WorkQueue, Worker, WorkerId, check_scheduler,
-    check_worker,
+    Clock, Error, Scheduler, TenantId, Wakeups, WorkKind, WorkQueue, Worker, WorkerId, check_worker,
 };
 
+pub(crate) use announcing::{Announcements, Announcer};
 pub(crate) use handlers::{HandlerEntry, Handling, check_handler};
 pub(crate) use holders::Holders;
 use receiver::Receivers;
-pub(crate) use receiver::{Attempt, GivenUp, NotDone, Receiver};
+pub(crate) use receiver::{Attempt, GivenUp, NotDone, Receiver, Shown};
+pub(crate) use standing::until;
 pub use standing::{QueueStanding, ReceiverState, SchedulerState, WorkStandings, WorkerState};
+
+pub(crate) use worker::stopped;
 
 use crate::commands::{Commands, StoredCommands};
 use crate::metrics::WorkMetrics;
@@ -62,9 +66,11 @@ pub(crate) struct Workers {
     receivers: Arc<Receivers>,
     /// What drives the attempts, where this process does not by itself.
     scheduler: Option<Arc<dyn Scheduler>>,
+    /// The timers that it is to be told of.
+    announcements: Option<Arc<Announcements>>,
     config: EngineConfig,
-    /// Names this process to people, in shards.
-    holder: String,
+    /// The worker of this process, as it asks for shards. Whoever is started has an id of its own.
+    worker: Worker,
     /// What the worker that was started last tells of itself.
     told: Mutex<Option<Told>>,
     depths: Depths,
@@ -80,12 +86,12 @@ impl Workers {
         processes: Option<&Arc<Processes>>,
         config: &EngineConfig,
     ) -> Result<Self, Error> {
-        let holder = views.holder_name().to_owned();
-        check_worker(&Worker { id: WorkerId::draw(), holder: holder.clone() }, config.work_lease)?;
         let scheduler = ports.work.as_ref().and_then(|work| work.scheduler.clone());
+        let mut worker = Worker::embedded(views.holder_name());
         if let Some(scheduler) = &scheduler {
-            check_scheduler(scheduler.identity())?;
+            scheduler.identity().clone_into(&mut worker.scheduler);
         }
+        check_worker(&worker, config.work_lease)?;
         let mut metrics = WorkMetrics::default();
         let receivers = receivers(ports, registry, commands, views, processes);
         let receivers = receivers.measured(&ports.clock, &mut metrics);
@@ -95,12 +101,18 @@ impl Workers {
             clock: ports.clock.clone(),
             receivers: Arc::new(receivers),
             scheduler,
+            announcements: None,
             config: config.clone(),
-            holder,
+            worker,
             told: Mutex::default(),
             depths: Depths::default(),
             metrics,
         })
+    }
+
+    /// The same, with the timers that its scheduler is told of.
+    pub(crate) fn announcing(self, announcements: Option<Announcements>) -> Self {
+        Self { announcements: announcements.map(Arc::new), ..self }
     }
 
     /// What is counted of the work of this process.
@@ -117,7 +129,7 @@ impl Workers {
     ) -> RunningWork {
         let mut stops = Stops::default();
         let Some(queue) = &self.queue else { return RunningWork { stops, tasks: Vec::new() } };
-        let told = Told::new(&self.holder, self.scheduler.as_deref());
+        let told = Told::new(&self.worker.holder, self.scheduler.as_deref());
         *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(told.clone());
         let tracer = Tracer::new(&self.config.traces, &self.clock);
         let serving = self.scheduler.as_ref().map(|scheduler| Serving {
@@ -143,8 +155,11 @@ impl Workers {
             tracer: if serving.is_some() { Tracer::none() } else { tracer },
         };
         let mut tasks = vec![timetable.start(stops.add())];
+        if let Some(announcements) = &self.announcements {
+            tasks.push(tokio::spawn(announcements.clone().tell(stops.add())));
+        }
         tasks.extend(processes.into_iter().flat_map(|processes| processes.start(&mut stops)));
-        let worker = tokio::spawn(work(means, self.holder.clone(), self.wakeups.clone(), stops.add()));
+        let worker = tokio::spawn(work(means, self.worker.clone(), self.wakeups.clone(), stops.add()));
         tasks.push(match serving {
             Some(serving) => tokio::spawn(serving.beside(worker)),
             None => worker,
@@ -187,13 +202,13 @@ impl Workers {
 }
 
 /// Works until it is stopped. Where a bug ends a worker another begins, as one that is gone: its shards run out.
-async fn work(means: Means, holder: String, wakeups: Arc<dyn Wakeups>, stopped: watch::Receiver<bool>) {
+async fn work(means: Means, worker: Worker, wakeups: Arc<dyn Wakeups>, stopped: watch::Receiver<bool>) {
     let (clock, config) = (means.clock.clone(), means.config.clone());
     loop {
         let keeper = Keeper {
             queue: means.queue.clone(),
             clock: clock.clone(),
-            worker: Worker { id: WorkerId::draw(), holder: holder.clone() },
+            worker: Worker { id: WorkerId::draw(), ..worker.clone() },
             lease: config.work_lease,
             backoff: config.backoff(),
         };

@@ -1,3 +1,4 @@
+use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -106,6 +107,12 @@ pub(crate) trait Receiver: Send + Sync {
         work.metadata.decode().ok().and_then(|metadata: Metadata| metadata.correlation_id)
     }
 
+    /// Shows that a piece is being done, until the answer is dropped. Attempts show it by themselves; this is for a
+    /// process that waits for one elsewhere.
+    fn show(&self, _work: &Work) -> Option<Shown> {
+        None
+    }
+
     /// Makes one attempt. It is dropped where it takes too long, or this process may not go on with it.
     ///
     /// # Errors
@@ -132,6 +139,9 @@ pub(crate) trait Receiver: Send + Sync {
         Ok(())
     }
 }
+
+/// Shows that a piece is being done, until it is dropped.
+pub(crate) type Shown = Box<dyn Any + Send + Sync>;
 
 /// What becomes of work of which no attempt follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 use underlay_core::{
-    Clock, Error, QueueDepth, Scheduler, Settled, Shard, TenantId, Timestamp, Work, WorkKind, WorkQueue,
+    Clock, Error, QueueDepth, Scheduler, Settled, Shard, TenantId, Timestamp, WaitsFor, Work, WorkKind,
+    WorkQueue,
 };
 
 use super::receiver::Receivers;
@@ -33,6 +34,9 @@ pub struct WorkerState {
     pub receivers: Vec<ReceiverState>,
     /// Why the store could not be asked, where it could not.
     pub error: Option<String>,
+    /// Whose workers have the work, where they are another scheduler's: until they are gone this one gets no shard.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<WaitsFor>,
     /// What drives its attempts; none where it makes them itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scheduler: Option<SchedulerState>,
@@ -250,7 +254,7 @@ fn add_uncounted<'n>(depths: &mut Vec<QueueDepth>, names: impl Iterator<Item = (
 }
 
 /// How long it is from one moment to a later one; zero where it is no later.
-pub(super) fn until(from: Timestamp, to: Timestamp) -> Duration {
+pub(crate) fn until(from: Timestamp, to: Timestamp) -> Duration {
     let microseconds = to.as_microsecond().saturating_sub(from.as_microsecond());
     Duration::from_micros(u64::try_from(microseconds).unwrap_or(0))
 }

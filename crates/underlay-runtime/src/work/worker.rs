@@ -266,6 +266,7 @@ impl WorkRunner {
         let draining = draining.map(|room| room.term.shard).collect();
         self.means.told.tell(|state| {
             (state.shards, state.draining, state.error) = (shards, draining, holding.error);
+            state.waits_for = holding.waits_for;
         });
     }
 
@@ -950,7 +951,7 @@ fn is_blocking(settled: &Settled) -> bool {
 }
 
 /// Ends once a worker is to end: it was told to, or nobody is left to tell it.
-pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
+pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
     // An error says that nobody is left to tell it.
     stop.wait_for(|stopped| *stopped).await.ok();
 }

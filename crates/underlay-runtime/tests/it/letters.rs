@@ -8,7 +8,7 @@ use underlay_core::limits::PAYLOAD_BYTES_MAX;
 use underlay_core::memory::MemoryEventStore;
 use underlay_core::{
     Commit, CommitId, EventStore, Json, NewWork, Settled, Settlement, TenantId, WorkFilter, WorkId, WorkKind,
-    WorkPlace, WorkQueue, Worker, WorkerId,
+    WorkPlace, WorkQueue, Worker,
 };
 use underlay_runtime::{LetterChoice, LetterOrder, Registry};
 
@@ -22,7 +22,7 @@ async fn give_up(store: &MemoryEventStore, tenant: &TenantId, key: &str, text: &
     let id = commit.id;
     store.commit(tenant, commit).await.unwrap();
     let work = store.find_work(tenant, id, 0).await.unwrap().unwrap().work;
-    let worker = Worker { id: WorkerId::draw(), holder: "a test".to_owned() };
+    let worker = Worker::embedded("a test");
     let share = store.share(&worker, Duration::from_secs(60), &[]).await.unwrap();
     let term = share.held.iter().find(|held| held.term.shard == work.shard).unwrap().term;
     let settled = Settled::Dead { error: "no such address".to_owned(), is_final: true, holds: true };

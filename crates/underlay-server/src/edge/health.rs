@@ -27,7 +27,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 use underlay_core::reasons::{OLDER_COPY, READS_ONLY};
-use underlay_core::{Error, Position, Timestamp};
+use underlay_core::{Error, Position, Timestamp, WaitsFor};
 use underlay_runtime::{
     FollowerStanding, FollowerStatus, Overview, QueueStanding, SchedulerState, Standings, ViewStanding,
 };
@@ -152,6 +152,10 @@ pub(crate) struct ReadyBody {
     /// The shards that this process holds, where it does work; told where everybody is let in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) shards_held: Option<usize>,
+    /// Whose workers this process waits for, where they are of another scheduler: it does no work until they are gone.
+    /// Told where everybody is let in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) waits_for: Option<WaitsFor>,
     /// What drives the work that this process does, where it does not by itself; told where everybody is let in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) scheduler: Option<SchedulerState>,
@@ -344,6 +348,7 @@ fn body(app: &App, looked: Looked) -> ReadyBody {
         subscribers_stopped,
         queues: if is_open { queues } else { Vec::new() },
         shards_held: worker.as_ref().map(|worker| worker.shards.len()),
+        waits_for: worker.as_ref().and_then(|worker| worker.waits_for.clone()),
         scheduler: worker.and_then(|worker| worker.scheduler),
     }
 }

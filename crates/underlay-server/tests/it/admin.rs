@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use underlay_core::{
     BusSubscription, Commit, CommitId, EventStore, HandlerError, Input, Json, NewWork, Process, ProcessStart,
     Recorded, RecordedEvent, Settled, Settlement, Sink, Step, StepContext, Subscriber, WorkKind, WorkPlace,
-    WorkQueue, Worker, WorkerId,
+    WorkQueue, Worker,
 };
 use underlay_derive::{event, value};
 use underlay_server::ServerConfig;
@@ -28,7 +28,7 @@ pub async fn give_up(place: &Place, owner: &str, texts: &[&str]) -> Vec<String> 
         let work = NewWork::new(WorkKind::Message, "mailer", *text, "note", payload);
         store.commit(&tenant(owner), Commit::new(CommitId::draw()).send(work)).await.unwrap();
     }
-    let worker = Worker { id: WorkerId::draw(), holder: "a test".to_owned() };
+    let worker = Worker::embedded("a test");
     let share = store.share(&worker, Duration::from_secs(60), &[]).await.unwrap();
     let all = underlay_core::WorkFilter { tenant: Some(tenant(owner)), ..Default::default() };
     let found = store.list_work(&all, WorkPlace::START, 1_000).await.unwrap();

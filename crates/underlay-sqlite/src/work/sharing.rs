@@ -2,6 +2,9 @@
 //!
 //! Every worker that is there has an even part of the shards. It keeps what it holds, and takes what is free
 //! while it has less than its part; what it has beyond that it gives back itself.
+//!
+//! All that is held is held by workers of the one scheduler that the table `work_scheduler` names. It changes only
+//! while nothing is held.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
@@ -9,7 +12,7 @@ use std::time::Duration;
 use rusqlite::{Connection, params};
 use underlay_core::adapter::stored_number;
 use underlay_core::{
-    HeldShard, LaneCursors, Shard, ShardTerm, Share, Timestamp, WorkPlace, Worker, WorkerId,
+    HeldShard, LaneCursors, Shard, ShardTerm, Share, Timestamp, WaitsFor, WorkPlace, Worker, WorkerId,
 };
 use uuid::Uuid;
 
@@ -39,6 +42,7 @@ pub(crate) struct Shared {
 /// A shard that somebody has held.
 struct Holding {
     term: ShardTerm,
+    holder: String,
     expires_at: i64,
     cursors: LaneCursors,
     suspects_to: WorkPlace,
@@ -57,11 +61,22 @@ pub(crate) fn share(
     connection.prepare_cached(include_str!("../sql/work/upsert_worker.sql"))?.execute(params![
         &worker.id.0.as_bytes()[..],
         worker.holder,
-        ends_at.as_microsecond()
+        ends_at.as_microsecond(),
+        worker.scheduler
     ])?;
-    let part = part_of(worker.id, &workers(connection)?);
+    let part = part_of(worker.id, &workers(connection, &worker.scheduler)?);
     let holdings = holdings(connection)?;
     let is_held = |holding: &Holding| holding.expires_at > moment;
+    let scheduler = scheduler(connection)?;
+    let is_anothers = scheduler != worker.scheduler;
+    if is_anothers
+        && let Some(first) = Shard::all().filter_map(|shard| holdings.get(&shard)).find(|it| is_held(it))
+    {
+        let waits_for = WaitsFor { scheduler, holder: first.holder.clone() };
+        let look_again_in = next_free(holdings.values().filter(|holding| is_held(holding)), moment);
+        let share = Share { held: Vec::new(), look_again_in, waits_for: Some(waits_for) };
+        return Ok(Shared { share, is_short: false });
+    }
     let mut held = Vec::new();
     for shard in Shard::all() {
         let Some(holding) = holdings.get(&shard) else { continue };
@@ -98,11 +113,28 @@ pub(crate) fn share(
     for held in &held {
         store(connection, worker, held, ends_at)?;
     }
+    if is_anothers && !held.is_empty() {
+        connection
+            .prepare_cached(include_str!("../sql/work/update_work_scheduler.sql"))?
+            .execute([&worker.scheduler])?;
+    }
     held.sort_by_key(|held| held.term.shard);
     let of_others = holdings.values().filter(|holding| holding.term.worker != worker.id && is_held(holding));
-    let next = of_others.map(|holding| holding.expires_at.saturating_sub(moment)).min();
-    let look_again_in = next.map(|next| Duration::from_micros(u64::try_from(next).unwrap_or(0)));
-    Ok(Shared { share: Share { held, look_again_in }, is_short })
+    let share = Share { held, look_again_in: next_free(of_others, moment), waits_for: None };
+    Ok(Shared { share, is_short })
+}
+
+/// How long until the first of these is free, where nobody renews it.
+fn next_free<'h>(holdings: impl Iterator<Item = &'h Holding>, moment: i64) -> Option<Duration> {
+    let next = holdings.map(|holding| holding.expires_at.saturating_sub(moment)).min();
+    next.map(|next| Duration::from_micros(u64::try_from(next).unwrap_or(0)))
+}
+
+/// Whose workers hold the shards that are held.
+fn scheduler(connection: &Connection) -> Result<String, Failure> {
+    let mut select = connection.prepare_cached(include_str!("../sql/work/select_work_scheduler.sql"))?;
+    let scheduler = select.query_row([], |row| row.get(0));
+    scheduler.map_err(|error| Failure::from(error).within("work_scheduler"))
 }
 
 /// How many shards a worker is to hold.
@@ -112,10 +144,10 @@ fn part_of(worker: WorkerId, workers: &[WorkerId]) -> usize {
     shards / count + usize::from(rank < shards % count)
 }
 
-/// The workers that are there, in the order of ids.
-fn workers(connection: &Connection) -> Result<Vec<WorkerId>, Failure> {
+/// The workers of a scheduler that are there, in the order of ids.
+fn workers(connection: &Connection, scheduler: &str) -> Result<Vec<WorkerId>, Failure> {
     let mut select = connection.prepare_cached(include_str!("../sql/work/select_workers.sql"))?;
-    let workers = select.query_map([], |row| Ok(WorkerId(Uuid::from_bytes(row.get(0)?))))?;
+    let workers = select.query_map([scheduler], |row| Ok(WorkerId(Uuid::from_bytes(row.get(0)?))))?;
     workers.collect::<Result<_, _>>().map_err(|error| Failure::from(error).within("workers"))
 }
 
@@ -133,9 +165,9 @@ fn holdings(connection: &Connection) -> Result<HashMap<Shard, Holding>, Failure>
             term: event_row::count(row, 1, place)?,
             worker: WorkerId(Uuid::from_bytes(row.get(2).map_err(within)?)),
         };
-        let expires_at = row.get(3).map_err(within)?;
+        let (expires_at, holder) = (row.get(3).map_err(within)?, row.get(7).map_err(within)?);
         let cursors = [cursor(4)?, cursor(5)?];
-        holdings.insert(shard, Holding { term, expires_at, cursors, suspects_to: cursor(6)? });
+        holdings.insert(shard, Holding { term, holder, expires_at, cursors, suspects_to: cursor(6)? });
     }
     Ok(holdings)
 }

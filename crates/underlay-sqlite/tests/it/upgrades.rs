@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use underlay_core::limits::WORK_PAGE_MAX;
 use underlay_core::{
-    Commit, CommitId, EventStore, Lane, ReadWork, Settled, Settlement, Shard, TenantId, Timestamp,
-    WorkFilter, WorkInfo, WorkPlace, WorkQueue, WorkScope,
+    Commit, CommitId, EventStore, Lane, ReadWork, Settled, Settlement, Shard, TenantId, Timestamp, WaitsFor,
+    WorkFilter, WorkInfo, WorkPlace, WorkQueue, WorkScope, Worker,
 };
 use underlay_sqlite::SqliteStore;
 
@@ -70,7 +70,8 @@ async fn a_file_of_the_third_migration_keeps_its_work() {
     store.close().await.unwrap();
 
     let (_, indexes) = WORK.split_once("-- What passes over a tenant").unwrap();
-    let before = "DELETE FROM migrations WHERE number > 3; DROP INDEX work_in_order; DROP TABLE view_orders;";
+    let before = "DELETE FROM migrations WHERE number > 3; DROP INDEX work_in_order; DROP TABLE view_orders; \
+                  DROP TABLE work_scheduler; ALTER TABLE workers DROP COLUMN scheduler;";
     place.connect().execute_batch(&format!("{before}\n-- {indexes}")).unwrap();
 
     let store = place.open();
@@ -107,4 +108,37 @@ async fn a_file_of_the_third_migration_keeps_its_work() {
     assert!(Some(&next[0].work.place) > places.last(), "places go on where they were");
     let whole: String = place.connect().query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(whole, "ok");
+}
+
+/// Whoever held shards of a file of the fifth migration holds them still, and does its work itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_the_fifth_migration_keeps_its_workers() {
+    let place = Place::new();
+    let store = place.open();
+    let older = worker("older");
+    let held = store.share(&older, SHARE, &[]).await.unwrap().held;
+    assert_eq!(held.len(), 16);
+    store.close().await.unwrap();
+    let before = "DELETE FROM migrations WHERE number > 5; DROP TABLE work_scheduler; \
+                  ALTER TABLE workers DROP COLUMN scheduler;";
+    place.connect().execute_batch(before).unwrap();
+
+    let store = place.open();
+    let another = Worker { scheduler: "another".to_owned(), ..worker("newer") };
+    let share = store.share(&another, SHARE, &[]).await.unwrap();
+    let waits_for = WaitsFor { scheduler: Worker::EMBEDDED.to_owned(), holder: "older".to_owned() };
+    assert_eq!((share.held, share.waits_for), (Vec::new(), Some(waits_for)));
+    // An older program that has the file open counts itself as it did.
+    let asks = "INSERT INTO workers (id, holder, expires_at) VALUES (x'00000000000000000000000000000001', 'open', \
+                9000000000000000000)";
+    place.connect().execute_batch(asks).unwrap();
+    let kept = store.share(&older, SHARE, &[]).await.unwrap().held;
+    assert_eq!(
+        kept.iter().map(|held| held.term).collect::<Vec<_>>(),
+        held.iter().map(|held| held.term).collect::<Vec<_>>()
+    );
+    assert_eq!(kept.iter().filter(|held| held.is_surplus).count(), 8, "the two share the work");
+    store.leave(&older).await.unwrap();
+    let share = store.share(&another, SHARE, &[]).await.unwrap();
+    assert_eq!((share.held.len(), share.waits_for), (16, None));
 }

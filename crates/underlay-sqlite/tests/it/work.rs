@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use underlay_core::{
     Archive, Commit, CommitId, Error, EventStore, ExpectedVersion, HeldShard, Json, Lane, LogScope,
     ManualClock, NewWork, Retention, Schedules, Settled, Settlement, Shard, ShardTerm, TenantId, Timestamp,
-    Wakeups, Work, WorkFilter, WorkKind, WorkPlace, WorkQueue, WorkScope, WorkStanding, Worker, WorkerId,
+    Wakeups, Work, WorkFilter, WorkKind, WorkPlace, WorkQueue, WorkScope, WorkStanding, Worker,
 };
 use underlay_sqlite::{FaultPoint, SqliteConfig, SqliteStore};
 
@@ -27,7 +27,7 @@ pub(crate) fn sending(keys: &[&str]) -> Commit {
 }
 
 pub(crate) fn worker(name: &str) -> Worker {
-    Worker { id: WorkerId::draw(), holder: name.to_owned() }
+    Worker::embedded(name)
 }
 
 fn term_of(held: &[HeldShard], shard: Shard) -> ShardTerm {

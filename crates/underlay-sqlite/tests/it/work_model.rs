@@ -12,7 +12,7 @@ use underlay_core::memory::MemoryEventStore;
 use underlay_core::{
     Clock, Commit, CommitId, DueLook, Error, EventStore, Json, Lane, ManualClock, NewWork, Settled,
     Settlement, Shard, ShardTerm, TenantId, Timestamp, Work, WorkFilter, WorkKind, WorkPlace, WorkQueue,
-    WorkScope, Worker, WorkerId,
+    WorkScope, Worker,
 };
 use underlay_sqlite::{FaultPoint, SqliteConfig, SqliteStore};
 
@@ -171,7 +171,7 @@ impl Both {
     fn new() -> Self {
         let clock = Arc::new(ManualClock::new(Timestamp::from_second(1_900_000_000).unwrap()));
         let (place, fault) = (Place::new(), Arc::default());
-        let worker = |number| Worker { id: WorkerId::draw(), holder: format!("worker {number}") };
+        let worker = |number| Worker::embedded(format!("worker {number}"));
         Self {
             memory: MemoryEventStore::new(clock.clone()),
             sqlite: open(&place, &clock, &fault),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use underlay_core::ports::{Job, JobAttempt, JobEnd, JobRunner, JobTask, Scheduler};
 use underlay_core::words::{CommitId, Error, Lane, TenantId, WorkKind};
@@ -29,6 +29,41 @@ pub(crate) fn open(server: &servers::Temporal) -> Arc<Temporal> {
 
 pub(crate) fn open_with(server: &servers::Temporal, options: TemporalOptions) -> Arc<Temporal> {
     Arc::new(Temporal::open(&server.address("tests").parse().unwrap(), options).unwrap())
+}
+
+/// Asks for a job in a task of its own.
+pub(crate) fn asked(temporal: &Arc<Temporal>, job: &Job, number: u32) -> JoinHandle<Result<JobEnd, Error>> {
+    let (temporal, job) = (temporal.clone(), job.clone());
+    tokio::spawn(async move { temporal.run(&job, number).await })
+}
+
+/// What a job came to that was asked for.
+pub(crate) async fn told(asked: JoinHandle<Result<JobEnd, Error>>) -> JobEnd {
+    within(asked).await.unwrap().unwrap()
+}
+
+/// Waits until as many workflows fit a query.
+pub(crate) async fn until_count(server: &servers::Temporal, query: &str, count: usize) {
+    let counting = async {
+        while server.ask(&["workflow", "count", "--query", query]).unwrap().trim() != format!("Total: {count}") {
+            tokio::task::yield_now().await;
+        }
+    };
+    within(counting).await;
+}
+
+/// Waits until every workflow has ended: who is told in the process itself knows it earlier than the server.
+pub(crate) async fn until_ended(server: &servers::Temporal) {
+    until_count(server, "ExecutionStatus = 'Running'", 0).await;
+}
+
+/// An attempt that goes on until it is let go.
+pub(crate) fn gated(gate: &Arc<Notify>, end: JobEnd) -> Ending {
+    let gate = gate.clone();
+    Box::pin(async move {
+        gate.notified().await;
+        end
+    })
 }
 
 pub(crate) fn job(kind: WorkKind, key: &str) -> Job {
@@ -114,6 +149,11 @@ impl Serving {
 
     pub fn said(&mut self) -> Vec<Made> {
         std::iter::from_fn(|| self.made.try_recv().ok()).collect()
+    }
+
+    /// Ends it as a process ends that is killed, as far as this one can.
+    pub fn drop(self) {
+        self.task.abort();
     }
 
     pub fn tell_to_stop(&self) {

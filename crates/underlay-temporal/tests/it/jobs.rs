@@ -1,41 +1,36 @@
-//! What the design of the workflows rests on, seen on the server.
+//! How a job goes, from its beginning to its end.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use tokio::sync::Notify;
-use underlay_core::ports::{JobEnd, Scheduler};
+use underlay_core::ports::{Job, JobEnd, Scheduler};
 use underlay_core::words::{Timestamp, WorkKind};
 
-use crate::house::{Serving, at_once, command, failed, job, open, open_with, server, within};
+use crate::house::{
+    Made, Serving, asked, at_once, command, failed, job, open, server, told, until_ended, within,
+};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_job_is_done_and_told_at_home() {
-    let Some(server) = server() else { return };
-    let temporal = open(&server);
-    let mut serving = Serving::of(&temporal, |_| at_once(JobEnd::Done));
-    assert_eq!(within(temporal.run(&command("warm"), 1)).await.unwrap(), JobEnd::Done);
-    for n in 0..20 {
-        let begun = Instant::now();
-        assert_eq!(within(temporal.run(&command(&n.to_string()), 1)).await.unwrap(), JobEnd::Done);
-        eprintln!("TIME at home {:?}", begun.elapsed());
-    }
-    assert_eq!(serving.said().len(), 21);
-    serving.stop().await.unwrap();
+fn timer(key: &str) -> Job {
+    Job { due_at: Some(Timestamp::UNIX_EPOCH), ..job(WorkKind::Timer, key) }
 }
 
+const HOUR: Duration = Duration::from_secs(3_600);
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_another_process_does_is_told_by_the_server() {
+async fn a_job_is_begun_once_and_everybody_is_told() {
     let Some(server) = server() else { return };
-    let (asking, doing) = (open(&server), open(&server));
+    let (doing, asking) = (open(&server), open(&server));
     let mut serving = Serving::of(&doing, |_| at_once(JobEnd::Done));
     let job = command("k");
-    for _ in 0..3 {
-        let begun = Instant::now();
-        assert_eq!(within(asking.run(&job, 1)).await.unwrap(), JobEnd::Done);
-        eprintln!("TIME away {:?}", begun.elapsed());
+    let asked: Vec<_> = [&doing, &doing, &asking, &asking].map(|temporal| asked(temporal, &job, 1)).into();
+    for asked in asked {
+        assert_eq!(told(asked).await, JobEnd::Done);
     }
-    assert_eq!(serving.said().len(), 1, "it was begun once");
+    for temporal in [&doing, &asking] {
+        assert_eq!(within(temporal.run(&job, 1)).await.unwrap(), JobEnd::Done, "it has ended before");
+    }
+    assert_eq!(serving.said(), [Made { key: "k".to_owned(), number: 1, is_due: true }]);
     serving.stop().await.unwrap();
 }
 
@@ -48,182 +43,123 @@ async fn a_failure_is_told_and_followed_after_its_pause() {
         let pause = Duration::from_millis(300);
         let mut serving = Serving::of(&doing, move |made| match made.number {
             1 | 2 => at_once(failed("not yet", Some(pause))),
-            3 => at_once(JobEnd::Done),
-            _ => at_once(failed("too often", None)),
+            _ => at_once(JobEnd::Done),
         });
         let job = command(if is_home { "home" } else { "away" });
         assert_eq!(within(asking.run(&job, 1)).await.unwrap(), failed("not yet", Some(pause)));
-        let begun = Instant::now();
-        assert_eq!(serving.next().await.number, 1);
-        assert_eq!(serving.next().await.number, 2, "nobody asked for it");
-        assert_eq!(serving.next().await.number, 3);
-        eprintln!("TIME two pauses of {pause:?} {:?}", begun.elapsed());
-        let end = within(asking.run(&job, 2)).await.unwrap();
-        assert_eq!(end, JobEnd::Done, "of the last attempt");
+        for number in 1..=3 {
+            assert_eq!(serving.next().await.number, number, "nobody asks for it");
+        }
+        assert_eq!(within(asking.run(&job, 2)).await.unwrap(), JobEnd::Done, "of the last attempt");
         assert_eq!(within(asking.run(&job, 4)).await.unwrap(), JobEnd::Done);
+        assert_eq!(serving.said(), []);
         serving.stop().await.unwrap();
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_was_given_up_is_begun_again_from_its_first_attempt_only() {
+async fn a_job_that_was_given_up_is_begun_again_from_its_first_attempt_alone() {
     let Some(server) = server() else { return };
     let temporal = open(&server);
-    let mut serving = Serving::of(&temporal, |made| match made.key.as_str() {
-        "final" => at_once(failed("never", None)),
-        _ => at_once(JobEnd::Gone),
-    });
-    let job = command("final");
-    for (number, attempts) in [(2, 1), (2, 1), (3, 1), (1, 2), (2, 2)] {
-        assert_eq!(within(temporal.run(&job, number)).await.unwrap(), failed("never", None), "{number}");
-        let mut made = serving.said().len();
-        if attempts == 2 && number == 1 { made += 1 }
-        eprintln!("SEEN run {number}: made {made} more");
-        settle(&temporal, &server, &job).await;
+    let mut serving = Serving::of(&temporal, |_| at_once(failed("never", None)));
+    let job = command("k");
+    for (number, attempts) in [(2, 1), (2, 0), (3, 0), (1, 1), (2, 0)] {
+        assert_eq!(within(temporal.run(&job, number)).await.unwrap(), failed("never", None));
+        assert_eq!(serving.said().len(), attempts, "{number}");
+        until_ended(&server).await;
     }
+    let shown = server.ask(&["workflow", "list", "--query", "ExecutionStatus = 'Failed'"]).unwrap();
+    assert!(shown.contains("underlay.command"), "people see that it failed: {shown}");
     serving.stop().await.unwrap();
 }
 
-/// Waits until the server knows that a job has ended: who is told at home knows it earlier.
-async fn settle(_temporal: &Arc<underlay_temporal::Temporal>, server: &servers::Temporal, _job: &underlay_core::ports::Job) {
-    while server.ask(&["workflow", "count", "--query", "ExecutionStatus = 'Running'"]).unwrap().trim() != "Total: 0" {}
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_was_gone_is_begun_again_where_it_is_asked_for() {
+    let Some(server) = server() else { return };
+    let temporal = open(&server);
+    let is_there = Arc::new(AtomicBool::new(false));
+    let there = is_there.clone();
+    let serving = Serving::of(&temporal, move |_| {
+        at_once(if there.load(Ordering::SeqCst) { JobEnd::Done } else { JobEnd::Gone })
+    });
+    let job = command("k");
+    assert_eq!(within(temporal.run(&job, 1)).await.unwrap(), JobEnd::Gone);
+    until_ended(&server).await;
+    is_there.store(true, Ordering::SeqCst);
+    assert_eq!(within(temporal.run(&job, 2)).await.unwrap(), JobEnd::Done);
+    serving.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_waits_for_its_time_is_begun_at_once_where_it_is_asked_for() {
+async fn a_job_that_waits_for_its_time_begins_by_itself_or_as_soon_as_it_is_asked_for() {
     let Some(server) = server() else { return };
     let temporal = open(&server);
     let mut serving = Serving::of(&temporal, |_| at_once(JobEnd::Done));
-    let mut timer = job(WorkKind::Timer, "asked");
-    timer.due_at = Some(Timestamp::now());
-    within(temporal.later(&timer, Duration::from_secs(3_600))).await.unwrap();
-    within(temporal.later(&timer, Duration::from_secs(3_600))).await.unwrap();
-    let begun = Instant::now();
-    assert_eq!(within(temporal.run(&timer, 1)).await.unwrap(), JobEnd::Done);
-    eprintln!("TIME start delay + signal {:?}", begun.elapsed());
+    let early = timer("asked");
+    for _ in 0..2 {
+        within(temporal.later(&early, HOUR)).await.unwrap();
+    }
+    assert_eq!(within(temporal.run(&early, 1)).await.unwrap(), JobEnd::Done);
     assert!(serving.next().await.is_due);
-    let mut timer = job(WorkKind::Timer, "by itself");
-    timer.due_at = Some(Timestamp::now());
-    let begun = Instant::now();
-    within(temporal.later(&timer, Duration::from_secs(1))).await.unwrap();
+    let by_itself = timer("by itself");
+    within(temporal.later(&by_itself, Duration::from_secs(1))).await.unwrap();
     assert!(!serving.next().await.is_due);
-    eprintln!("TIME start delay of 1 s {:?}", begun.elapsed());
-    assert_eq!(within(temporal.run(&timer, 1)).await.unwrap(), JobEnd::Done);
+    within(temporal.later(&by_itself, HOUR)).await.unwrap();
+    assert_eq!(within(temporal.run(&by_itself, 1)).await.unwrap(), JobEnd::Done);
     assert_eq!(serving.said(), []);
     serving.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn both_clocks_of_a_timer_at_the_same_moment() {
+async fn both_clocks_of_a_timer_begin_it_once() {
     let Some(server) = server() else { return };
     let temporal = open(&server);
     let mut serving = Serving::of(&temporal, |_| at_once(JobEnd::Done));
-    let mut twice = 0;
-    for n in 0..15 {
-        let mut timer = job(WorkKind::Timer, &n.to_string());
-        timer.due_at = Some(Timestamp::now());
-        within(temporal.later(&timer, Duration::from_millis(200))).await.unwrap();
-        serving.next().await;
-        assert_eq!(within(temporal.run(&timer, 1)).await.unwrap(), JobEnd::Done);
-        let more = serving.said();
-        if !more.is_empty() { eprintln!("SEEN {more:?}") }
-        twice += more.len();
+    let timers: Vec<_> = (0..20).map(|n| timer(&n.to_string())).collect();
+    for timer in &timers {
+        within(temporal.later(timer, Duration::from_secs(1))).await.unwrap();
     }
-    eprintln!("SEEN {twice} of 15 twice");
+    // The server has each begun by itself, and at that moment it is asked for.
+    for _ in &timers {
+        let made = serving.next().await;
+        let timer = timers.iter().find(|timer| timer.key == made.key).expect("each is begun once");
+        assert_eq!(within(temporal.run(timer, 1)).await.unwrap(), JobEnd::Done);
+    }
+    until_ended(&server).await;
+    assert_eq!(serving.said(), []);
     serving.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_line_that_is_not_free_and_a_job_of_anothers() {
+async fn a_job_whose_line_is_not_free_waits_until_it_is_asked_for() {
     let Some(server) = server() else { return };
     let temporal = open(&server);
-    let mut serving = Serving::of(&temporal, |made| match (made.key.as_str(), made.is_due) {
-        ("line", false) => at_once(JobEnd::Waits),
-        _ => at_once(JobEnd::Done),
-    });
-    let mut timer = job(WorkKind::Timer, "line");
-    timer.due_at = Some(Timestamp::now());
-    within(temporal.later(&timer, Duration::from_millis(10))).await.unwrap();
+    let mut serving =
+        Serving::of(&temporal, |made| at_once(if made.is_due { JobEnd::Done } else { JobEnd::Waits }));
+    let timer = timer("k");
+    within(temporal.later(&timer, Duration::ZERO)).await.unwrap();
     assert!(!serving.next().await.is_due);
-    let begun = Instant::now();
     assert_eq!(within(temporal.run(&timer, 1)).await.unwrap(), JobEnd::Done);
-    eprintln!("TIME line free {:?}", begun.elapsed());
     assert!(serving.next().await.is_due);
+    assert_eq!(serving.said(), []);
     serving.stop().await.unwrap();
+}
 
-    let can = Arc::new(std::sync::atomic::AtomicBool::new(false));
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_anothers_goes_on_until_one_can() {
+    let Some(server) = server() else { return };
+    let temporal = open(&server);
+    let can = Arc::new(AtomicBool::new(false));
     let able = can.clone();
-    let mut serving = Serving::of(&temporal, move |_| match able.load(std::sync::atomic::Ordering::SeqCst) {
-        true => at_once(JobEnd::Done),
-        false => at_once(JobEnd::Anothers { reason: "no such handler".to_owned() }),
-    });
-    let other = command("other");
-    let run = { let (temporal, other) = (temporal.clone(), other.clone()); tokio::spawn(async move { temporal.run(&other, 1).await }) };
-    assert_eq!(serving.next().await.number, 1);
-    assert_eq!(serving.next().await.number, 1);
-    can.store(true, std::sync::atomic::Ordering::SeqCst);
-    assert_eq!(within(run).await.unwrap().unwrap(), JobEnd::Done);
-    serving.stop().await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_local_activity_outlasts_the_time_of_its_workflow_task() {
-    let Some(server) = server() else { return };
-    let router = underlay_temporal::Router::new()
-        .kind("command", underlay_temporal::Route::new().task_timeout(Duration::from_secs(2)));
-    let temporal = open_with(&server, underlay_temporal::TemporalOptions { router, ..Default::default() });
-    let free = Arc::new(Notify::new());
-    let gate = free.clone();
     let mut serving = Serving::of(&temporal, move |_| {
-        let gate = gate.clone();
-        Box::pin(async move {
-            gate.notified().await;
-            JobEnd::Done
-        })
+        let anothers = JobEnd::Anothers { reason: "no such handler".to_owned() };
+        at_once(if able.load(Ordering::SeqCst) { JobEnd::Done } else { anothers })
     });
-    let long = command("long");
-    let run = { let (temporal, long) = (temporal.clone(), long.clone()); tokio::spawn(async move { temporal.run(&long, 1).await }) };
-    serving.next().await;
-    assert!(tokio::time::timeout(Duration::from_secs(7), serving.made.recv()).await.is_err(), "it is made once");
-    free.notify_one();
-    assert_eq!(within(run).await.unwrap().unwrap(), JobEnd::Done);
-    settle(&temporal, &server, &long).await;
-    eprintln!("{}", server.ask(&["workflow", "list"]).unwrap());
-    serving.stop().await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_process_stops_in_the_middle_of_an_attempt() {
-    let Some(server) = server() else { return };
-    for (kind, is_long) in [(WorkKind::Command, false), (WorkKind::Message, false), (WorkKind::Command, true), (WorkKind::Message, true)] {
-        let grace = Duration::from_secs(2);
-        let router = underlay_temporal::Router::new()
-            .kind("command", underlay_temporal::Route::new().task_timeout(Duration::from_secs(3)));
-        let options = || underlay_temporal::TemporalOptions { router: router.clone(), stop_grace: grace, ..Default::default() };
-        let (asking, first, second) = (open_with(&server, options()), open_with(&server, options()), open_with(&server, options()));
-        let free = Arc::new(Notify::new());
-        let gate = free.clone();
-        let mut stopping = Serving::of(&first, move |_| {
-            let gate = gate.clone();
-            Box::pin(async move {
-                gate.notified().await;
-                JobEnd::Done
-            })
-        });
-        let long = job(kind, &format!("{}{is_long}", kind.name()));
-        let run = { let (asking, long) = (asking.clone(), long.clone()); tokio::spawn(async move { asking.run(&long, 1).await }) };
-        stopping.next().await;
-        stopping.tell_to_stop();
-        let begun = Instant::now();
-        if !is_long {
-            assert!(tokio::time::timeout(Duration::from_millis(500), futures::future::pending::<()>()).await.is_err());
-            free.notify_one();
-        }
-        stopping.stop().await.unwrap();
-        eprintln!("TIME {} {is_long}: stopped after {:?}", kind.name(), begun.elapsed());
-        let mut serving = Serving::of(&second, |_| at_once(JobEnd::Done));
-        assert_eq!(within(run).await.unwrap().unwrap(), JobEnd::Done);
-        eprintln!("TIME {} {is_long}: told after {:?}; made {:?}", kind.name(), begun.elapsed(), serving.said());
-        serving.stop().await.unwrap();
+    let run = asked(&temporal, &command("k"), 3);
+    for _ in 0..2 {
+        assert_eq!(serving.next().await.number, 3, "it is no failure");
     }
+    can.store(true, Ordering::SeqCst);
+    assert_eq!(told(run).await, JobEnd::Done);
+    serving.stop().await.unwrap();
 }

@@ -116,6 +116,8 @@ async fn limits_of_workers(subject: &Subject) {
     let too_long = "n".repeat(LEASE_NAME_BYTES_MAX + 1);
     for holder in ["", too_long.as_str(), "a\0b"] {
         assert_named(subject.queue.share(&named(holder), LONG, &[]).await, "LEASE_NAME_BYTES_MAX");
+        let of = Worker { scheduler: holder.to_owned(), ..named("a") };
+        assert_named(subject.queue.share(&of, LONG, &[]).await, "LEASE_NAME_BYTES_MAX");
     }
     let longest = Duration::from_secs(LEASE_SECONDS_MAX);
     for duration in [Duration::ZERO, longest + Duration::from_nanos(1), Duration::MAX] {
@@ -125,7 +127,7 @@ async fn limits_of_workers(subject: &Subject) {
     let longest_name = "n".repeat(LEASE_NAME_BYTES_MAX);
     let texts = sample::HOSTILE_TEXTS.into_iter().chain([longest_name.as_str()]);
     for holder in texts {
-        let named = named(holder);
+        let named = Worker { scheduler: holder.to_owned(), ..named(holder) };
         let held = subject.share(&named, longest).await.held;
         let terms: Vec<ShardTerm> = held.iter().map(|held| held.term).collect();
         assert_eq!(terms.len(), Shard::all().len(), "{holder:?} is a name like any other");

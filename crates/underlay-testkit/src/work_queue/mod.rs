@@ -15,6 +15,7 @@ mod lists;
 mod random_lines;
 mod reading;
 mod reopening;
+mod schedulers;
 mod settling;
 mod shards;
 mod subject;
@@ -37,6 +38,7 @@ pub use lists::{
 };
 pub use reading::{ready_work_is_read_in_order, work_is_read_by_tenant};
 pub use reopening::work_survives_reopening;
+pub use schedulers::shards_are_with_one_scheduler;
 pub use settling::{a_lost_shard_settles_nothing, what_is_done_is_gone};
 pub use shards::{a_shard_has_one_worker, a_worker_that_is_gone_loses_its_shards, shards_are_spread_evenly};
 pub use tenants::work_belongs_to_its_tenant;
@@ -106,6 +108,8 @@ macro_rules! work_queue_cases {
                 "A queue is as late as its oldest piece that is ready or due, or was tried and waits for its next attempt; what was never tried is not late before its moment."
             26 a_retry_goes_by_the_clock_of_the_store
                 "A failed attempt is due again after its delay by the clock of the store; no clock of a worker has a say in it."
+            27 shards_are_with_one_scheduler
+                "Workers of one scheduler hold shards at a time, and share them among themselves. One of another scheduler gets none and is told whom it waits for, until no shard is held; of both kinds asking at the same time, one holds shards."
         }
     };
 }

@@ -7,7 +7,6 @@ use underlay_core::{
     Clock, Commit, CommitId, Committed, DueLook, DuePage, EventStore, Json, Lane, ManualClock, NewWork,
     QueueDepth, ReadWork, Settled, Settlement, Shard, ShardTerm, Share, TenantId, Timestamp, Work,
     WorkFilter, WorkInfo, WorkKind, WorkPage, WorkPlace, WorkQueue, WorkScope, WorkStanding, Worker,
-    WorkerId,
 };
 
 use crate::{WorkQueueFixture, sample};
@@ -32,7 +31,7 @@ pub(super) fn piece_for(receiver: &str, kind: WorkKind, key: &str, name: &str) -
 
 /// A worker that nobody has seen yet.
 pub(super) fn worker(holder: &str) -> Worker {
-    Worker { id: WorkerId::draw(), holder: holder.to_owned() }
+    Worker::embedded(holder)
 }
 
 /// A key of a tenant whose work is in a shard; each number gives another.

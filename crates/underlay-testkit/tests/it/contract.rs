@@ -90,7 +90,7 @@ fn the_event_bus_suite_follows_its_contract() {
 
 #[test]
 fn the_work_queue_suite_follows_its_contract() {
-    assert_suite_follows_docs(work_queue::CASES, WORK_QUEUE, "WorkQueue", 26);
+    assert_suite_follows_docs(work_queue::CASES, WORK_QUEUE, "WorkQueue", 27);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use underlay_core::{
     Checkpoint, Checkpoints, Commit, CommitId, DueLook, Error, EventId, EventStore, Json, Lane, NewWork,
     Position, Schedules, Settled, Settlement, Shard, StoreId, StoredCheckpoint, TenantId, Timestamp,
-    WorkFilter, WorkKind, WorkPlace, WorkQueue, WorkScope, Worker, WorkerId,
+    WorkFilter, WorkKind, WorkPlace, WorkQueue, WorkScope, Worker,
 };
 use underlay_testkit::{CheckpointsCall, Flaky, Over, SchedulesCall, TimedMemoryFixture, WorkCall, sample};
 
@@ -30,7 +30,7 @@ async fn store_with(names: &[&str]) -> (TimedMemoryFixture, TenantId, Shard, Wor
     let commit = names.iter().fold(Commit::new(CommitId::draw()), |commit, name| commit.send(piece(name)));
     store.events.commit(&tenant, commit).await.unwrap();
     let shard = Shard::of(&tenant, "key");
-    (store, tenant, shard, Worker { id: WorkerId::draw(), holder: "a worker".to_owned() })
+    (store, tenant, shard, Worker::embedded("a worker"))
 }
 
 #[tokio::test]
@@ -52,7 +52,7 @@ async fn a_call_that_does_not_arrive_has_no_effect_and_a_lost_answer_has() {
             .unavailable(WorkCall::Release, 1)
             .answer_lost(WorkCall::Leave, 1),
     );
-    let other = Worker { id: WorkerId::draw(), holder: "another".to_owned() };
+    let other = Worker::embedded("another");
     assert!(unavailable(queue.share(&worker, LONG, &[]).await));
     assert_eq!(store.events.share(&other, LONG, &[]).await.unwrap().held.len(), 16, "nobody had asked");
     store.events.leave(&other).await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use underlay::ports::{Settled, Settlement, WorkFilter, WorkQueue, WorkStanding, Worker, WorkerId};
+use underlay::ports::{Settled, Settlement, WorkFilter, WorkQueue, WorkStanding, Worker};
 use underlay::words::{Work, WorkPlace};
 use underlay::{
     Actor, Aggregate, Cancelled, CommandStatus, CommitId, Context, Decision, Engine, EngineConfig,
@@ -96,7 +96,7 @@ impl Desk {
     }
 
     async fn settle<'w>(&self, settled: impl IntoIterator<Item = (&'w Work, Settled)>) {
-        let worker = Worker { id: WorkerId::draw(), holder: "test".to_owned() };
+        let worker = Worker::embedded("test");
         let held = self.queue().share(&worker, Duration::from_secs(60), &[]).await.unwrap().held;
         let term = |work: &Work| held.iter().find(|held| held.term.shard == work.shard).unwrap().term;
         let settled = settled.into_iter();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use underlay_core::{
     Commit, CommitId, EventStore, Json, NewWork, Settled, Settlement, WorkFilter, WorkInfo, WorkKind,
-    WorkPlace, Worker, WorkerId,
+    WorkPlace, Worker,
 };
 use underlay_runtime::Ports;
 
@@ -21,7 +21,7 @@ pub(super) async fn give_up(ports: &Ports, marked: &Marked) -> Result<(String, u
     let secret = format!("secret-{}", marked.mark());
     let message = NewWork::new(WorkKind::Message, "mailer", key(marked), "note", Json::encode(&secret)?);
     ports.store.commit(&marked.id, Commit::new(CommitId::draw()).send(message)).await?;
-    let worker = Worker { id: WorkerId::draw(), holder: "the attack".to_owned() };
+    let worker = Worker::embedded("the attack");
     let share = work.queue.share(&worker, HELD, &[]).await?;
     let sent =
         WorkFilter { tenant: Some(marked.id.clone()), key: Some(key(marked)), ..WorkFilter::default() };

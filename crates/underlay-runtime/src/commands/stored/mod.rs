@@ -27,7 +27,7 @@ mod submission;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use underlay_core::{CommitId, Error, Origin, StoredCommand, TenantId, Work, WorkQueue};
@@ -69,31 +69,40 @@ fn read_command(work: &Work) -> Result<StoredCommand, Error> {
     json.decode().map_err(|error| unreadable(error.to_string()))
 }
 
-/// The commands that run in this process at the moment.
+/// The commands that run in this process at the moment, or are waited for by it. Of one command both may be.
 #[derive(Default)]
-pub(super) struct Running(Arc<Mutex<BTreeSet<(TenantId, CommitId)>>>);
+pub(super) struct Running(Arc<Mutex<Runs>>);
+
+/// How often each runs.
+type Runs = BTreeMap<(TenantId, CommitId), usize>;
 
 /// A command that runs, until this is dropped.
 struct Run {
-    running: Arc<Mutex<BTreeSet<(TenantId, CommitId)>>>,
+    running: Arc<Mutex<Runs>>,
     command: (TenantId, CommitId),
 }
 
 impl Running {
     fn begin(&self, tenant: &TenantId, command: CommitId) -> Run {
         let command = (tenant.clone(), command);
-        // A panic while it is held leaves a set that is whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(command.clone());
+        // A panic while it is held leaves a map that is whole.
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(command.clone()).or_default() += 1;
         Run { running: self.0.clone(), command }
     }
 
     fn has(&self, tenant: &TenantId, command: CommitId) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&(tenant.clone(), command))
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&(tenant.clone(), command))
     }
 }
 
 impl Drop for Run {
     fn drop(&mut self) {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.command);
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(runs) = running.get_mut(&self.command) {
+            *runs -= 1;
+            if *runs == 0 {
+                running.remove(&self.command);
+            }
+        }
     }
 }

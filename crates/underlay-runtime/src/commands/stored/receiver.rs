@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{Commands, read_command, reads_command};
 use crate::registry::Body;
 use crate::traces::context_in;
-use crate::work::{Attempt, GivenUp, NotDone, Receiver};
+use crate::work::{Attempt, GivenUp, NotDone, Receiver, Shown};
 use crate::{ErasedRefusal, ExecuteNamedError, Executed, Request};
 
 /// Runs stored commands, of every category and operation.
@@ -181,6 +181,11 @@ impl Receiver for StoredCommands {
     fn traceparent(&self, work: &Work) -> Option<String> {
         let stored = read_command(work).ok()?.traceparent;
         stored.or_else(|| context_in(&work.metadata))
+    }
+
+    fn show(&self, work: &Work) -> Option<Shown> {
+        let stored = read_command(work).ok()?;
+        Some(Box::new(self.commands.running.begin(&work.tenant, stored.identity(&work.tenant, work.id))))
     }
 
     fn correlation_id(&self, work: &Work) -> Option<Uuid> {

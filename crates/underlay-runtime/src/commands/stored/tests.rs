@@ -11,7 +11,6 @@ use underlay_core::{
     Error, EventStore, EventStoreExt, Fingerprint, Json, Lane, ManualClock, Operation, Outcome, Reads,
     ReplyTo, SchemaVersion, Settled, Settlement, Shard, StoredCommand, StoredInput, StreamName, Streams,
     TenantId, Timestamp, Version, Work, WorkFilter, WorkKind, WorkPlace, WorkQueue, WorkScope, Worker,
-    WorkerId,
 };
 use underlay_derive::{command, event, refusal, value};
 
@@ -239,7 +238,7 @@ impl Desk {
     }
 
     async fn settle(&self, work: &Work, settled: Settled) {
-        let worker = Worker { id: WorkerId::draw(), holder: "test".to_owned() };
+        let worker = Worker::embedded("test");
         let share = self.store.share(&worker, Duration::from_secs(10), &[]).await.unwrap();
         let held = share.held.iter().find(|held| held.term.shard == work.shard).unwrap();
         let settlement = Settlement { term: held.term, place: work.place, settled };

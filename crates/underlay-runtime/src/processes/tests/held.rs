@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use underlay_core::{Settled, Settlement, TenantId, Work, WorkQueue, Worker, WorkerId};
+use underlay_core::{Settled, Settlement, TenantId, Work, WorkQueue, Worker};
 
 use super::house::House;
 use super::payment::{Account, AccountCommand, ending, place, registry, story, tenant};
@@ -10,7 +10,7 @@ use crate::processes::ProcessFilter;
 use crate::{LetterOrder, Request, SubmitOptions};
 
 async fn give_up(house: &House, work: &Work) {
-    let worker = Worker { id: WorkerId::draw(), holder: "another".to_owned() };
+    let worker = Worker::embedded("another");
     let share = house.log.share(&worker, Duration::from_secs(10), &[]).await.unwrap();
     let term = share.held.iter().find(|held| held.term.shard == work.shard).unwrap().term;
     let settled = Settled::Dead { error: "no".to_owned(), is_final: true, holds: true };

@@ -14,7 +14,7 @@ use underlay_core::{
     Checkpoint, Checkpoints, Clock, CommandOutcome, Commit, CommitId, Committed, DueLook, Error, EventStore,
     Lane, LeaseTerm, ManualClock, Origin, ReadWork, Settled, Settlement, ShardTerm, StoredCheckpoint,
     StoredCommand, StoredInput, SystemClock, TenantId, Timestamp, Wakeups, Work, WorkKind, WorkPlace,
-    WorkQueue, WorkScope, Worker, WorkerId,
+    WorkQueue, WorkScope, Worker,
 };
 use underlay_testkit::{CheckpointsLayer, EventStoreLayer, FailsOnce, Over, Troubles};
 
@@ -166,7 +166,7 @@ impl House {
                 .unwrap();
         let processes = engine.processes_in_tests();
         let receivers = processes.receivers().into_iter().collect();
-        let worker = Worker { id: WorkerId::draw(), holder: "program".to_owned() };
+        let worker = Worker::embedded("program");
         let unanswered = HashSet::new();
         let left = Mutex::default();
         Program { house: self.clone(), engine, processes, receivers, queue, worker, life, unanswered, left }

@@ -276,7 +276,7 @@ async fn the_next_worker_starts_behind_what_is_done() {
     yard.until(async || yard.left().await == 0).await;
     yard.pass(LEASE / 2).await;
     work.stop().await;
-    let probe = underlay_core::Worker { id: underlay_core::WorkerId::draw(), holder: "probe".to_owned() };
+    let probe = underlay_core::Worker::embedded("probe");
     let share = yard.store.share(&probe, LEASE, &[]).await.unwrap();
     assert_eq!(share.held.len(), SHARDS);
     let start = underlay_core::WorkPlace::START;
@@ -302,7 +302,7 @@ async fn the_cursor_waits_for_what_is_not_settled() {
     // Killed: whoever is next must find it.
     process.gate.pause();
     yard.pass(LEASE + POLL).await;
-    let probe = underlay_core::Worker { id: underlay_core::WorkerId::draw(), holder: "probe".to_owned() };
+    let probe = underlay_core::Worker::embedded("probe");
     let share = yard.store.share(&probe, LEASE, &[]).await.unwrap();
     let held = share.held.iter().find(|held| held.term.shard == slow.shard).unwrap();
     assert!(held.cursors[1] < slow.place);
@@ -322,7 +322,7 @@ async fn a_shard_that_was_to_be_given_back_and_is_kept_loses_nothing() {
     yard.until(async || process.state().buffered == 240).await;
     let going_on = yard.book.count("begun");
     // Another worker comes, which wants half of the shards.
-    let probe = underlay_core::Worker { id: underlay_core::WorkerId::draw(), holder: "probe".to_owned() };
+    let probe = underlay_core::Worker::embedded("probe");
     yard.store.share(&probe, LEASE, &[]).await.unwrap();
     // Pages of its shards are on their way while they drain.
     process.gate.hold_pages(true);
@@ -366,7 +366,7 @@ async fn a_shard_that_is_to_be_given_back_again_has_all_of_its_time_again() {
     yard.send_notes("acme", &key, 1..=1).await;
     yard.until(async || yard.book.count("begun") == 1).await;
     // Another worker comes, goes before it got any, and comes again.
-    let probe = underlay_core::Worker { id: underlay_core::WorkerId::draw(), holder: "probe".to_owned() };
+    let probe = underlay_core::Worker::embedded("probe");
     let look = LEASE / 3 + MOMENT;
     yard.store.share(&probe, LEASE * 3, &[]).await.unwrap();
     yard.pass_until(async || !process.state().draining.is_empty()).await;
@@ -382,5 +382,26 @@ async fn a_shard_that_is_to_be_given_back_again_has_all_of_its_time_again() {
     assert_eq!(yard.book.count("dropped"), 0);
     yard.pass(look * 2).await;
     assert_eq!(yard.book.count("dropped"), 1);
+    work.stop().await;
+}
+
+#[tokio::test]
+async fn a_worker_says_whom_it_waits_for() {
+    let yard = Yard::new();
+    let process = yard.process("a");
+    let another =
+        underlay_core::Worker { scheduler: "another".to_owned(), ..underlay_core::Worker::embedded("probe") };
+    assert_eq!(yard.store.share(&another, LEASE, &[]).await.unwrap().held.len(), SHARDS);
+    send_to_many_keys(&yard, 1..=2).await;
+    let work = process.start();
+    yard.until(async || process.state().waits_for.is_some()).await;
+    let waits_for = underlay_core::WaitsFor { scheduler: "another".to_owned(), holder: "probe".to_owned() };
+    assert_eq!((process.shards(), process.state().waits_for), (0, Some(waits_for)));
+    assert_eq!((yard.left().await, yard.book.count("begun")), (80, 0), "it does nothing");
+    yard.store.leave(&another).await.unwrap();
+    yard.pass(LEASE / 3 + MOMENT).await;
+    yard.until(async || yard.left().await == 0).await;
+    assert_eq!((process.shards(), process.state().waits_for), (SHARDS, None));
+    yard.book.assert_in_order();
     work.stop().await;
 }

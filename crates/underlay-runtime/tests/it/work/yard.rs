@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
-use underlay_core::memory::{MemoryCheckpoints, MemoryEventStore, MemoryReadModels, MemorySchedules};
+use underlay_core::memory::{
+    MemoryCheckpoints, MemoryEventStore, MemoryReadModels, MemoryScheduler, MemorySchedules,
+};
 use underlay_core::{
     Attempts, BegunWork, Clock, Commit, CommitId, Delivery, DueLook, DuePage, Error, EventStore, Handled,
-    Handler, HandlerError, Lane, ManualClock, NewWork, Outgoing, Settlement, Shard, TenantId, Timestamp,
-    Wakeups, WorkFilter, WorkInfo, WorkPage, WorkPlace, WorkQueue, WorkScope,
+    Handler, HandlerError, Lane, ManualClock, NewWork, Outgoing, Scheduler, Settlement, Shard, TenantId,
+    Timestamp, Wakeups, WorkFilter, WorkInfo, WorkPage, WorkPlace, WorkQueue, WorkScope,
 };
 use underlay_derive::event;
 use underlay_runtime::{Engine, EngineConfig, Ports, Registry, RunningWork, WorkPorts, WorkerState};
@@ -245,6 +247,8 @@ pub struct Yard {
     pub clock: Arc<ManualClock>,
     pub store: MemoryEventStore,
     pub book: Arc<Book>,
+    /// What drives the attempts, where they are driven.
+    pub scheduler: Option<MemoryScheduler>,
 }
 
 pub struct Process {
@@ -295,7 +299,8 @@ impl Yard {
             running: AtomicUsize::new(0),
             most_running: AtomicUsize::new(0),
         };
-        Self { store: MemoryEventStore::new(clock.clone()), book: Arc::new(book), clock }
+        let scheduler = super::IS_DRIVEN.then(|| MemoryScheduler::new(clock.clone()));
+        Self { store: MemoryEventStore::new(clock.clone()), book: Arc::new(book), clock, scheduler }
     }
 
     pub fn process(&self, name: &str) -> Process {
@@ -353,7 +358,7 @@ impl Yard {
                 schedules: Arc::new(MemorySchedules::default()),
                 checkpoints: Arc::new(MemoryCheckpoints::default()),
                 leases: None,
-                scheduler: None,
+                scheduler: self.scheduler.clone().map(|scheduler| Arc::new(scheduler) as Arc<dyn Scheduler>),
             }),
             clock,
         };

@@ -14,7 +14,7 @@ pub(crate) mod schedules;
 use axum::extract::State;
 use serde::Serialize;
 use underlay_core::limits::SKIP_BY_BYTES_MAX;
-use underlay_core::{Actor, Error, Position, SubscriberStanding, TenantId, TenantLag, Timestamp};
+use underlay_core::{Actor, Error, Position, SubscriberStanding, TenantId, TenantLag, Timestamp, WaitsFor};
 use underlay_runtime::{FollowerStanding, FollowerStatus, Overview, QueueStanding};
 
 use crate::Principal;
@@ -77,6 +77,10 @@ pub(crate) struct QueuesBody {
     pub(crate) queues: Vec<QueueStanding>,
     /// The shards that the process that answers holds; null where it does no work.
     shards_held: Option<usize>,
+    /// Whose workers it waits for, where they are of another scheduler: it does no work until they are gone. Told
+    /// where everybody is let in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_for: Option<WaitsFor>,
     /// The pieces in them that it has nobody for, or cannot read, and leaves for another; null where it does no work, and
     /// where not everybody is let in: they are of all tenants.
     left: Option<u64>,
@@ -158,6 +162,7 @@ pub(crate) async fn queues_of_caller(app: &App, tenant: &TenantId) -> Result<Que
     Ok(QueuesBody {
         queues: queues_of(app, tenant, &overview).await?,
         shards_held: worker.map(|worker| worker.shards.len()),
+        waits_for: worker.filter(|_| is_open).and_then(|worker| worker.waits_for.clone()),
         left,
         subscribers: subscribers.collect(),
         processes: followers_of(&overview.processes, is_open),

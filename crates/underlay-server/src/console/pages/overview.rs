@@ -166,6 +166,9 @@ fn health(known: &Known) -> Markup {
                         div { dt { "commands here" } dd { (rate(known.pace.commands)) } }
                     }
                     @if let Some(shards) = ready.shards_held { div { dt { "shards here" } dd { (shards) } } }
+                    @if let Some(waits_for) = &ready.waits_for {
+                        div { dt { "waits for" } dd { (waits_for) } }
+                    }
                     @if let Some(scheduler) = &ready.scheduler { (scheduler_facts(scheduler)) }
                 },
             }

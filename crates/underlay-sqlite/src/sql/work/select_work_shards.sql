@@ -5,6 +5,7 @@ SELECT
     expires_at,
     urgent_cursor,
     normal_cursor,
-    suspects_to
+    suspects_to,
+    holder
 FROM work_shards
 ORDER BY shard

@@ -1,3 +1,4 @@
 SELECT id
 FROM workers
+WHERE scheduler = ?1
 ORDER BY id

@@ -8,7 +8,7 @@ use underlay_core::{
     BegunWork, Clock, Commit, CommitId, Committed, DueLook, DuePage, DuePlace, Error, EventStore, HeldShard,
     Lane, LaneCursors, ManualClock, QueueDepth, ReadWork, Settled, Settlement, Shard, ShardTerm, Share,
     TenantId, Timestamp, WorkFilter, WorkId, WorkInfo, WorkList, WorkPage, WorkPlace, WorkQueue, WorkScope,
-    WorkStanding, Worker, check_due_look,
+    WorkStanding, Worker, WorkerId, check_due_look,
 };
 use underlay_testkit::{
     EventStoreFixture, EventStoreLayer, Fixture, Over, Skip, WorkQueueFixture, WorkQueueLayer,
@@ -37,6 +37,12 @@ enum Mutation {
     TakesSurplusAway,
     /// Shards are held for ever.
     NeverRunsOut,
+    /// Whoever asks is taken for a worker of the same scheduler.
+    SharesWithEveryScheduler,
+    /// Nobody is told whom it waits for.
+    TellsNobodyWhomItWaitsFor,
+    /// Those who wait have a part.
+    CountsWhoWaits,
     /// A worker that left holds its shards until their time has run out.
     HoldsOnWhenLeaving,
     /// Whoever names a shard gives it back.
@@ -161,6 +167,8 @@ struct Noted {
     hidden: BTreeSet<WorkPlace>,
     /// Attempts that a replay did not take back.
     attempts: BTreeMap<WorkPlace, u32>,
+    /// Whoever asked for shards.
+    workers: BTreeSet<WorkerId>,
 }
 
 #[derive(Clone)]
@@ -290,6 +298,8 @@ impl WorkQueueLayer for Mutant {
             Mutation::NeverRunsOut => Duration::from_secs(24 * 60 * 60),
             _ => duration,
         };
+        let of_one = Worker { scheduler: Worker::EMBEDDED.to_owned(), ..worker.clone() };
+        let worker = if self.is(Mutation::SharesWithEveryScheduler) { &of_one } else { worker };
         let mut share = store.share(worker, duration, cursors).await?;
         self.noted().terms.extend(share.held.iter().map(|held| (held.term.shard, held.term)));
         match self.0.mutation {
@@ -308,6 +318,13 @@ impl WorkQueueLayer for Mutant {
             Mutation::ForgetsTermsWhenReopened if !self.0.is_reopened => {}
             Mutation::CountsNoTerms | Mutation::ForgetsTermsWhenReopened => {
                 share.held.iter_mut().for_each(|held| held.term.term = 1);
+            }
+            Mutation::TellsNobodyWhomItWaitsFor => share.waits_for = None,
+            Mutation::CountsWhoWaits => {
+                let mut noted = self.noted();
+                noted.workers.insert(worker.id);
+                let part = Shard::all().len() / noted.workers.len();
+                share.held.iter_mut().skip(part).for_each(|held| held.is_surplus = true);
             }
             Mutation::TellsNoSurplus => share.held.iter_mut().for_each(|held| held.is_surplus = false),
             Mutation::TakesSurplusAway => {
@@ -633,6 +650,9 @@ caught! { work_queue;
     never_shared: shards_are_spread_evenly fails on TellsNoSurplus;
     taken_away: shards_are_spread_evenly fails on TakesSurplusAway;
     held_for_ever: a_worker_that_is_gone_loses_its_shards fails on NeverRunsOut;
+    shared_with_all: shards_are_with_one_scheduler fails on SharesWithEveryScheduler;
+    waited_for_nobody: shards_are_with_one_scheduler fails on TellsNobodyWhomItWaitsFor;
+    shared_with_who_waits: shards_are_with_one_scheduler fails on CountsWhoWaits;
     held_on: a_worker_that_is_gone_loses_its_shards fails on HoldsOnWhenLeaving;
     released_for_another: a_worker_that_is_gone_loses_its_shards fails on ReleasesForAnybody;
     moved_forward: cursors_are_handed_over fails on TakesCursorsOfAnybody;

@@ -1,0 +1,2 @@
+SELECT scheduler
+FROM work_scheduler

@@ -1,0 +1,2 @@
+UPDATE work_scheduler
+SET scheduler = ?1

@@ -1,0 +1,32 @@
+//! Jobs are found by what they are.
+
+use underlay_core::ports::{Job, JobEnd, Scheduler};
+use uuid::Uuid;
+
+use crate::house::{Serving, at_once, command, open, server, until_count, within};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_found_by_each_of_its_attributes() {
+    let Some(server) = server() else { return };
+    let temporal = open(&server);
+    let serving = Serving::of(&temporal, |_| at_once(JobEnd::Done));
+    let correlation = Uuid::new_v4();
+    let wanted = Job { correlation_id: Some(correlation), ..command("wanted") };
+    let mut other = command("other");
+    other.tenant = underlay_core::words::TenantId::new("other").unwrap();
+    for job in [&wanted, &other] {
+        assert_eq!(within(temporal.run(job, 1)).await.unwrap(), JobEnd::Done);
+    }
+    for (query, count) in [
+        ("UnderlayTenant = 'acme'".to_owned(), 1),
+        ("UnderlayKind = 'command'".to_owned(), 2),
+        ("UnderlayReceiver = 'account'".to_owned(), 2),
+        ("UnderlayName = 'deposit' AND UnderlayTenant = 'other'".to_owned(), 1),
+        ("UnderlayKey = 'wanted'".to_owned(), 1),
+        (format!("UnderlayCorrelation = '{correlation}'"), 1),
+        ("WorkflowType = 'underlay.command'".to_owned(), 2),
+    ] {
+        until_count(&server, &query, count).await;
+    }
+    serving.stop().await.unwrap();
+}
