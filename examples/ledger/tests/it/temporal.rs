@@ -11,7 +11,7 @@ use crate::payments::{events, open_purse};
 use crate::program::{Ledger, text};
 
 /// How long anything may take to end, with a server that begins anew.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(90);
 /// The task queue where the address names none: the name of the service.
 const TASK_QUEUE: &str = "ledger";
 /// What differs from run to run, beside ids and moments.
@@ -96,8 +96,9 @@ fn masked(value: &Value) -> Value {
 /// Everything that is told of a run with commands, payments, timers and a dead letter.
 fn told(scheduler: &str) -> Vec<(&'static str, Value)> {
     let (ledger, gateway) = (Ledger::new(), TestGateway::new());
-    let options = ["--gateway-address", &gateway.address, "--gateway-answer-within", "2s"];
-    let (_serving, address) = ledger.serve_with(&[&options[..], &["--scheduler", scheduler]].concat());
+    let options = ["--gateway-address", &gateway.address, "--gateway-answer-within", "15s"];
+    let more = ["--scheduler", scheduler, "--server-access-log=false"];
+    let (_serving, address) = ledger.serve_with(&[&options[..], &more].concat());
     open_purse(&address);
     ledger.answer(&["command", "submit", "account", "other", "open", "--key", "opened"]);
     let opened = command(&address, "opened", "processed");
@@ -168,7 +169,8 @@ fn people_find_work_by_tenant_category_command_and_correlation() {
     let (ledger, gateway) = (Ledger::new(), TestGateway::new());
     let options = ["--gateway-address", &gateway.address, "--tenant", "acme"];
     let scheduler = address(&server);
-    let (_serving, address) = ledger.serve_with(&[&options[..], &["--scheduler", &scheduler]].concat());
+    let more = ["--scheduler", &scheduler, "--server-access-log=false"];
+    let (_serving, address) = ledger.serve_with(&[&options[..], &more].concat());
     open_purse(&address);
     for (number, key) in ["one", "two"].into_iter().enumerate() {
         submit(&address, key, "account/purse/deposit", &json!({"amount": "1", "commodity": "EUR"}));
