@@ -161,6 +161,10 @@ impl Receiver for MeasuredReceiver {
         ended
     }
 
+    async fn is_stored(&self, work: &Work) -> Result<bool, Error> {
+        self.receiver.is_stored(work).await
+    }
+
     async fn give_up(&self, work: &Work, reason: &str) -> Result<GivenUp, Error> {
         let given_up = self.receiver.give_up(work, reason).await;
         if matches!(given_up, Ok(GivenUp::Dead { .. })) {

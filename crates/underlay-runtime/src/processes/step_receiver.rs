@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use underlay_core::{
-    Attempts, Commit, Committed, Error, Fingerprint, Metadata, RecordedEvent, StepContext, StoredInput,
+    Attempts, Commit, CommitId, Committed, Error, Fingerprint, Metadata, RecordedEvent, StepContext, StoredInput,
     StreamName, TenantId, Timestamp, Version, Work, WorkId,
 };
 use uuid::Uuid;
@@ -104,9 +104,27 @@ impl Receiver for StepReceiver {
         }
         Err(NotDone::passing(format!("{} is written by others at every try", arrived.stream)))
     }
+
+    /// What nobody waits for stores nothing, and its attempt is made once more: it stores nothing again.
+    async fn is_stored(&self, work: &Work) -> Result<bool, Error> {
+        let input = work.sent.payload.json().ok().and_then(|json| json.decode().ok());
+        let Some(id) = input.and_then(|input| self.commit_for(work, &input)) else { return Ok(false) };
+        Ok(self.processes.store.find_commit(&work.tenant, id).await?.is_some())
+    }
 }
 
 impl StepReceiver {
+    /// The commit that a step stores for an input; none for what was parked.
+    fn commit_for(&self, work: &Work, input: &StoredInput) -> Option<CommitId> {
+        let taken = match input {
+            StoredInput::Event { event_id, .. } => event_id.0,
+            StoredInput::Outcome { command_id, .. } => command_id.0,
+            StoredInput::Timer { name, due_at, set_by } => timer_id(name, *due_at, *set_by),
+            StoredInput::Parked { .. } => return None,
+        };
+        Some(commit_id(&work.tenant, "step", self.entry.name(), &work.sent.key, taken))
+    }
+
     pub(crate) fn new(processes: Arc<Processes>, entry: Arc<dyn ProcessEntry>) -> Self {
         Self { processes, entry }
     }
@@ -289,7 +307,7 @@ impl StepReceiver {
         Err(if fault.is_final { NotDone::last(fault) } else { NotDone::passing(fault) })
     }
 
-    fn commit_of(&self, arrived: &Arrived) -> underlay_core::CommitId {
+    fn commit_of(&self, arrived: &Arrived) -> CommitId {
         commit_id(&arrived.tenant, "step", self.entry.name(), &arrived.instance, arrived.taken.id)
     }
 }

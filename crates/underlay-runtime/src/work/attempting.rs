@@ -6,7 +6,8 @@
 //!        │ │            ──► another's: it is no failure
 //!        │ ├────────► its moment came by the scheduler's clock, and its line is not free ──► waits
 //!        │ └────────► begun too often without an end ─────────────► failed for good
-//!        └──► attempt ──► done, or failed, with the pause before the next
+//!        └──► attempt ──┬──► done, or failed, with the pause before the next
+//!                       └──► this process has no part in the work any more ──► another's
 //! ```
 //!
 //! What it comes to is a value: what becomes of the piece is stored by whoever holds its shard. An attempt that is made
@@ -19,7 +20,7 @@ use async_trait::async_trait;
 use underlay_core::limits::WORK_PAGE_MAX;
 use underlay_core::{
     Clock, Error, Job, JobAttempt, JobEnd, JobRunner, JobTask, Work, WorkFilter, WorkInfo, WorkKind,
-    WorkPlace, WorkQueue, WorkStanding,
+    WorkPlace, WorkQueue, WorkStanding, kept_work_error,
 };
 
 use super::attempt::{Trying, attempts_of, pause};
@@ -45,7 +46,12 @@ pub(super) struct Attempting {
 impl JobRunner for Attempting {
     async fn attempt(&self, attempt: JobAttempt<'_>) -> JobEnd {
         match self.look_in_time(&attempt).await {
-            Ok(Looked::Work(work, receiver)) => self.attempt_work(&attempt, &work, receiver).await,
+            Ok(Looked::Work(work, receiver)) => tokio::select! {
+                biased;
+                end = self.attempt_work(&attempt, &work, receiver) => end,
+                // From then on the work may be with another scheduler.
+                () = self.beside.is_over(&*self.clock) => not_shared(),
+            },
             Ok(Looked::Schedule) => self.timetable.attempt(attempt.job, attempt.number).await,
             Ok(Looked::Ended(end)) => end,
             // The store is asked by whoever can reach it, and until then nothing is counted.
@@ -98,9 +104,7 @@ impl Attempting {
             }
         };
         if !self.beside.permits(self.clock.now()) {
-            let reason =
-                "this process does not share the work at the moment; one that does can do it".to_owned();
-            return Ok(Looked::Ended(JobEnd::Anothers { reason }));
+            return Ok(Looked::Ended(not_shared()));
         }
         let Some(WorkInfo { work, standing }) = self.queue.find_work(tenant, commit, number).await? else {
             return Ok(Looked::Ended(JobEnd::Gone));
@@ -163,12 +167,21 @@ impl Attempting {
         };
         match trying.run().await {
             (_, Ok(())) => JobEnd::Done,
-            (_, Err(NotDone { is_anothers: true, reason, .. })) => JobEnd::Anothers { reason },
+            (_, Err(NotDone { is_anothers: true, reason, .. })) => {
+                JobEnd::Anothers { reason: kept_work_error(&reason) }
+            }
             (attempts, Err(NotDone { reason, is_final, .. })) => {
                 let follows = !is_final && number < attempts.attempts_max;
                 let retry_in = follows.then(|| pause(work.id, number, &attempts));
-                JobEnd::Failed { reason, is_final, retry_in }
+                // Schedulers keep it, and the store would keep no more of it.
+                JobEnd::Failed { reason: kept_work_error(&reason), is_final, retry_in }
             }
         }
     }
+}
+
+/// What becomes of an attempt that this process may not make.
+fn not_shared() -> JobEnd {
+    let reason = "this process does not share the work at the moment; one that does can do it".to_owned();
+    JobEnd::Anothers { reason }
 }

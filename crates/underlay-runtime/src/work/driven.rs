@@ -1,12 +1,16 @@
 //! Work whose attempts a scheduler drives: a receiver that asks for the job and waits for what it comes to.
 //!
 //! ```text
-//!  run ──► done ────────────────────────────────────────────► settled
+//!  run ──► done ───┬── the store knows it ───────────────────► settled
+//!   │ │            └── it does not ──────────────────────────► attempted here
 //!   │ ├──► failed ──► tried again after the pause that was drawn, or given up where no attempt follows
 //!   │ └──► gone ──┬── not in the store, or dead there ──────► settled, which changes nothing
 //!   │             └── alive there ──► a failure: whoever made the attempt sees another store
 //!   └────► the scheduler is away: it waits, and nothing is counted
 //! ```
+//!
+//! The store is right: a scheduler may remember what was done in a store that was there before this one, such as before
+//! it was restored, or in a copy of it.
 //!
 //! What happens when something fails: an attempt that is dropped ends the waiting, and not the job. Whoever asks for
 //! it next is told what it came to. So a shard that is lost, a worker that ends and an answer that is lost cost one
@@ -36,6 +40,21 @@ pub(super) struct DrivenReceiver {
 }
 
 impl DrivenReceiver {
+    /// Attempts a piece that is done as the scheduler says, and not as the store does. Whoever holds its shard does it.
+    async fn attempt_here(&self, attempt: Attempt<'_>) -> Result<(), NotDone> {
+        let (work, number) = (attempt.work, attempt.number);
+        let (scheduler, tenant) = (self.scheduler.identity(), &work.tenant);
+        tracing::warn!(scheduler, work = %work.id, %tenant,
+            "the scheduler says that a piece is done, and the store does not know it: it is done here");
+        let Attempts { attempts_max, timeout, .. } = self.inner.attempts();
+        let tried = tokio::select! {
+            biased;
+            tried = self.inner.attempt(attempt) => tried,
+            () = self.clock.sleep(timeout) => Err(NotDone::passing(format!("it did not end within {timeout:?}"))),
+        };
+        tried.map_err(|failed| NotDone { is_last: number >= attempts_max, ..failed })
+    }
+
     /// Looks at a piece that whoever made an attempt did not find. None where the store cannot say.
     async fn gone(&self, work: &Work) -> Option<Result<(), NotDone>> {
         match self.queue.find_work(&work.tenant, work.commit_id, work.place.in_commit()).await {
@@ -84,7 +103,13 @@ impl Receiver for DrivenReceiver {
         let job = job_of(work, self.inner.correlation_id(work));
         loop {
             match self.scheduler.run(&job, attempt.number).await? {
-                JobEnd::Done => return Ok(()),
+                JobEnd::Done => match self.inner.is_stored(work).await {
+                    Ok(true) => return Ok(()),
+                    Ok(false) => return self.attempt_here(attempt).await,
+                    Err(error) => {
+                        tracing::debug!(work = %work.id, %error, "the store cannot say whether a piece is done");
+                    }
+                },
                 JobEnd::Gone => {
                     if let Some(ended) = self.gone(work).await {
                         return ended;

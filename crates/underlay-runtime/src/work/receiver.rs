@@ -119,6 +119,16 @@ pub(crate) trait Receiver: Send + Sync {
     /// [`NotDone`].
     async fn attempt(&self, attempt: Attempt<'_>) -> Result<(), NotDone>;
 
+    /// Whether the store knows that a piece is done of which a scheduler says so. A receiver that stores nothing of what
+    /// it does takes its word.
+    ///
+    /// # Errors
+    /// What the store says.
+    async fn is_stored(&self, work: &Work) -> Result<bool, Error> {
+        let _ = work;
+        Ok(true)
+    }
+
     /// Stores what follows from the work being given up, before it becomes a dead letter; doing it again changes
     /// nothing.
     ///

@@ -8,8 +8,8 @@
 //!  check, now and then ──► what the worker tells of its scheduler
 //! ```
 //!
-//! An attempt begins while the worker is among those who share the work, by the clock of this process: not while it
-//! waits for workers of another scheduler, and not after its lease is over.
+//! An attempt begins and goes on while the worker is among those who share the work, by the clock of this process: not
+//! while it waits for workers of another scheduler, and not after its lease is over.
 //!
 //! What happens when something fails: it is served again after a pause. Commits go on meanwhile, and work waits.
 
@@ -57,6 +57,18 @@ impl Beside {
     /// Whether an attempt may begin.
     pub(super) fn permits(&self, now: Timestamp) -> bool {
         now < *self.0.permitted_to.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until no attempt may go on.
+    pub(super) async fn is_over(&self, clock: &dyn Clock) {
+        loop {
+            let to = *self.0.permitted_to.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = clock.now();
+            if now >= to {
+                return;
+            }
+            clock.sleep(until(now, to)).await;
+        }
     }
 
     /// Ends the serving, and waits for it.

@@ -31,14 +31,25 @@ struct Branches {
 impl Branches {
     fn new() -> Self {
         let clock = Arc::new(ManualClock::new("2026-03-28T23:00:00Z".parse().unwrap()));
+        let scheduler = super::IS_DRIVEN
+            .then(|| Arc::new(MemoryScheduler::new(clock.clone())) as Arc<dyn Scheduler>);
+        Self::over_nothing(clock, scheduler)
+    }
+
+    /// The same bank over a store that has nothing in it.
+    fn begun_anew(&self) -> Self {
+        let work = self.ports.work.as_ref().unwrap();
+        Self::over_nothing(self.clock.clone(), work.scheduler.clone())
+    }
+
+    fn over_nothing(clock: Arc<ManualClock>, scheduler: Option<Arc<dyn Scheduler>>) -> Self {
         let store = MemoryEventStore::new(clock.clone());
         let work = WorkPorts {
             queue: Arc::new(store.clone()),
             schedules: Arc::new(MemorySchedules::default()),
             checkpoints: Arc::new(MemoryCheckpoints::default()),
             leases: None,
-            scheduler: super::IS_DRIVEN
-                .then(|| Arc::new(MemoryScheduler::new(clock.clone())) as Arc<dyn Scheduler>),
+            scheduler,
         };
         let ports = Ports {
             work: Some(work),
@@ -109,6 +120,24 @@ async fn what_is_submitted_runs_once_whoever_works() {
     assert_eq!(committed.versions[0].version, Version(1), "commands of one account are run in order");
     for one in working {
         one.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_done_in_a_store_that_is_gone_is_done_again() {
+    let lost = Branches::new();
+    let restored = lost.begun_anew();
+    for bank in [&lost, &restored] {
+        for n in 0..5 {
+            let key = repeatable(&format!("k{n}"));
+            let now = SubmitOptions::default();
+            bank.engines[0].submit::<Account>(&key, &"a".to_owned(), &deposit(1), now).await.unwrap();
+        }
+        let working = bank.engines[0].start_work();
+        bank.drain().await;
+        assert_eq!(bank.deposits("a").await, 5, "whatever the scheduler remembers");
+        assert!(matches!(bank.status("k0").await, CommandStatus::Processed(_)));
+        working.stop().await;
     }
 }
 

@@ -149,9 +149,8 @@ impl StoredCommands {
         let command_id = stored.identity(&work.tenant, work.id);
         let traceparent = traceparent.or(stored.traceparent.as_ref()).cloned();
         let input = StoredInput::Outcome { name: reply_to.name.clone(), command_id, outcome };
-        let parts = [work.id.0.as_bytes().as_slice(), b"outcome"];
-        let commit = Commit::new(CommitId::derived(&work.tenant, Origin::Work, parts))
-            .with_content(Fingerprint::of(parts))
+        let commit = Commit::new(telling_id(work))
+            .with_content(Fingerprint::of(telling(work)))
             .with_metadata(Metadata {
                 correlation_id: stored.correlation_id,
                 causation_id: Some(command_id.0),
@@ -206,6 +205,20 @@ impl Receiver for StoredCommands {
         self.tell(work, &stored, outcome, traceparent).await.map_err(|error| not_done(error.into()))
     }
 
+    async fn is_stored(&self, work: &Work) -> Result<bool, Error> {
+        // What cannot be read is said by an attempt.
+        let Ok(stored) = read_command(work) else { return Ok(false) };
+        if stored.reply_to.is_some() {
+            let told = self.commands.store.find_commit(&work.tenant, telling_id(work)).await?;
+            return Ok(told.is_some());
+        }
+        if stored.content(&work.sent.receiver, &work.sent.name).is_err() {
+            return Ok(false);
+        }
+        let outcome = self.find_outcome(work, &stored).await?;
+        Ok(outcome.is_some_and(|outcome| !matches!(outcome, CommandOutcome::Failed { .. })))
+    }
+
     async fn give_up(&self, work: &Work, reason: &str) -> Result<GivenUp, Error> {
         let Ok(stored) = read_command(work) else { return Ok(GivenUp::Dead { holds: true }) };
         if stored.reply_to.is_none() {
@@ -224,6 +237,15 @@ impl Receiver for StoredCommands {
         let Ok(stored) = read_command(work) else { return Ok(()) };
         self.commands.discard_ended(work, stored.identity(&work.tenant, work.id)).await
     }
+}
+
+/// What the commit stands for that tells a process how a command ended.
+fn telling(work: &Work) -> [&[u8]; 2] {
+    [work.id.0.as_bytes().as_slice(), b"outcome"]
+}
+
+fn telling_id(work: &Work) -> CommitId {
+    CommitId::derived(&work.tenant, Origin::Work, telling(work))
 }
 
 /// The process that was told that a command failed, where a dead letter is of such a command.

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use underlay_core::{
-    Job, JobAttempt, JobEnd, JobRunner, JobTask, Lane, Scheduler, WorkId, WorkKind, WorkQueue, Worker,
+    CommitId, Job, JobAttempt, JobEnd, JobRunner, JobTask, Lane, Scheduler, WorkId, WorkKind, WorkQueue, Worker,
 };
+use underlay_core::limits::WORK_ERROR_BYTES_MAX;
 use underlay_runtime::EngineConfig;
 
 use super::yard::{Act, LEASE, POLL, Process, QueueIsEmpty, Yard, note, tenant};
@@ -14,6 +15,20 @@ use super::yard::{Act, LEASE, POLL, Process, QueueIsEmpty, Yard, note, tenant};
 /// The scheduler that a process says it has.
 fn told(process: &Process) -> underlay_runtime::SchedulerState {
     process.state().scheduler.unwrap()
+}
+
+/// The job that the first note of a commit is.
+fn note_job(commit: CommitId) -> Job {
+    Job {
+        tenant: tenant("acme"),
+        task: JobTask::Work { kind: WorkKind::Message, commit, number: 0 },
+        receiver: "scribe".to_owned(),
+        key: "k".to_owned(),
+        name: "note".to_owned(),
+        lane: Lane::Normal,
+        correlation_id: None,
+        due_at: None,
+    }
 }
 
 #[tokio::test]
@@ -131,16 +146,7 @@ async fn no_attempt_begins_while_the_work_is_with_another_scheduler() {
     yard.until(async || process.state().waits_for.is_some()).await;
     // Its scheduler knows the piece from before, and would have it done.
     let commit = yard.send("acme", vec![note("k", 1)]).await;
-    let known = Job {
-        tenant: tenant("acme"),
-        task: JobTask::Work { kind: WorkKind::Message, commit, number: 0 },
-        receiver: "scribe".to_owned(),
-        key: "k".to_owned(),
-        name: "note".to_owned(),
-        lane: Lane::Normal,
-        correlation_id: None,
-        due_at: None,
-    };
+    let known = note_job(commit);
     let asked = tokio::spawn(async move { scheduler.run(&known, 1).await });
     yard.pass(LEASE * 2).await;
     assert_eq!((process.shards(), yard.book.count("begun")), (0, 0), "the work is in other hands");
@@ -172,6 +178,42 @@ async fn no_attempt_goes_on_after_its_process_has_left() {
     })
     .await;
     stopping.await.unwrap();
+}
+
+#[tokio::test]
+async fn no_attempt_goes_on_after_its_process_has_lost_its_share() {
+    let yard = Yard::new();
+    let process = yard.process("a");
+    let work = process.start();
+    yard.until(async || process.shards() > 0).await;
+    yard.book.script(|_, _| Act::Wait);
+    yard.send("acme", vec![note("k", 1)]).await;
+    yard.until(async || yard.book.count("begun") == 1).await;
+    // Its queue does not answer any more, so that its lease runs out.
+    process.gate.pause();
+    let embedded = Worker::embedded("embedded");
+    yard.pass_until(async || {
+        let is_left = !yard.store.share(&embedded, LEASE * 9, &[]).await.unwrap().held.is_empty();
+        assert!(!is_left || yard.book.count("dropped") == 1, "another has the work, and its attempt goes on");
+        is_left
+    })
+    .await;
+    drop(work);
+}
+
+#[tokio::test]
+async fn a_scheduler_is_told_no_more_of_a_reason_than_the_store_keeps() {
+    let yard = Yard::new();
+    let scheduler = yard.scheduler.clone().unwrap();
+    let process = yard.process("a");
+    yard.book.script(|_, _| Act::FailAtLength);
+    let work = process.start();
+    let commit = yard.send("acme", vec![note("k", 1)]).await;
+    yard.pass_until(async || yard.dead().await.len() == 1).await;
+    let end = scheduler.run(&note_job(commit), 5).await.unwrap();
+    let JobEnd::Failed { reason, .. } = end else { panic!("{end:?}") };
+    assert_eq!(reason.len(), WORK_ERROR_BYTES_MAX);
+    work.stop().await;
 }
 
 /// The workers of another installation: they have none of the pieces of this one.

@@ -48,6 +48,8 @@ pub enum Act {
     Do,
     Fail,
     FailForGood,
+    /// Fails with a reason that is longer than the store keeps.
+    FailAtLength,
     Panic,
     /// Goes on until the gate is open.
     Wait,
@@ -142,6 +144,7 @@ impl Book {
         let ended = match act {
             Act::Do => Ok(Handled::done()),
             Act::Fail => Err(HandlerError::passing("not\0now")),
+            Act::FailAtLength => Err(HandlerError::passing("no! ".repeat(1 << 20))),
             Act::FailForGood => Err(HandlerError::last("never")),
             Act::Panic => panic!("a bug in a handler"),
             Act::Wait => {
