@@ -124,7 +124,7 @@ async fn store_histories() {
         let is_due = way != "waited";
         let mut start = Start {
             id: way,
-            input: JobInput { job, number: 1, is_due, is_local: route.is_local, before: None },
+            input: JobInput { job, number: 1, is_due, is_local: route.is_local, before: None, anothers: 0 },
             way: &route,
             reuse: WorkflowIdReusePolicy::RejectDuplicate,
             delay: None,

@@ -20,8 +20,8 @@ use crate::worker::Attempts;
 pub(crate) const DUE: &str = "due";
 /// The type of the failure of a job that was given up.
 pub(crate) const GIVEN_UP: &str = "GivenUp";
-/// The pause before a job is offered again that another program is to do.
-const ANOTHERS_PAUSE: Duration = Duration::from_secs(1);
+/// The first and the longest pause before a job is offered again that another program is to do.
+const ANOTHERS_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// How long a job waits for its line until it looks again: what it was may be gone meanwhile.
 const LINE_PAUSE: Duration = Duration::from_secs(300);
 /// The longest an attempt takes as a local activity. The server lets one process keep a workflow for half an hour.
@@ -29,7 +29,7 @@ const LOCAL_ATTEMPT_MAX: Duration = Duration::from_secs(20 * 60);
 /// The longest an attempt takes as an activity: it ends by its own time.
 const ATTEMPT_MAX: Duration = Duration::from_secs(30 * 86_400);
 /// The longest pause between two heartbeats of an activity.
-const HEARTBEAT_MAX: Duration = Duration::from_secs(30);
+pub(crate) const HEARTBEAT_MAX: Duration = Duration::from_secs(30);
 /// The first and the longest pause before an attempt is made again that ended with its process.
 const LOST_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
@@ -46,6 +46,14 @@ pub(crate) struct JobInput {
     /// What the run before this one came to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<JobEnd>,
+    /// How many runs in a row came to nothing, since another program is to do it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub anothers: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// What an attempt is made with.
@@ -122,13 +130,16 @@ where
             ctx.execute_activity(Attempts::attempt, attempt, activity()).await?
         };
         is_due |= ctx.state(Due::is_due);
-        let next = |number| JobInput { number, is_due, before: Some(end.clone()), ..input.clone() };
+        let next = |number| JobInput { number, is_due, before: Some(end.clone()), anothers: 0, ..input.clone() };
         match &end {
             JobEnd::Done | JobEnd::Gone => return Ok(end),
             JobEnd::Failed { retry_in: Some(pause), .. } => {
                 return again(ctx, next(input.number.saturating_add(1)), *pause);
             }
-            JobEnd::Anothers { .. } => return again(ctx, next(input.number), ANOTHERS_PAUSE),
+            JobEnd::Anothers { .. } => {
+                let anothers = input.anothers.saturating_add(1);
+                return again(ctx, JobInput { anothers, ..next(input.number) }, anothers_pause(input.anothers));
+            }
             JobEnd::Waits => {
                 let is_told = is_due || {
                     workflows::select! {
@@ -144,6 +155,12 @@ where
             _ => return Err(given_up(&end)),
         }
     }
+}
+
+/// The pause before a job is offered again that another program is to do, after so many before it.
+pub(crate) fn anothers_pause(before: u32) -> Duration {
+    let (first, longest) = ANOTHERS_PAUSES;
+    first.saturating_mul(1 << before.min(5)).min(longest)
 }
 
 /// Goes on in a new run: its history begins anew, and whoever waits for this one learns what it came to.

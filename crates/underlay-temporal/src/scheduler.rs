@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::address::TemporalAddress;
 use crate::answers::{self, Answers};
 use crate::client::{Client, may_pass};
-use crate::job::JobInput;
+use crate::job::{HEARTBEAT_MAX, JobInput};
 use crate::options::{ApiKey, TemporalOptions};
 use crate::router::Way;
 use crate::start::{Close, Stands, Start, Started, Trouble};
@@ -77,8 +77,14 @@ impl Temporal {
     }
 
     fn start<'a>(&self, id: &'a str, job: &Job, way: &'a Way) -> Start<'a> {
-        let input =
-            JobInput { job: job.clone(), number: 1, is_due: true, is_local: way.is_local, before: None };
+        let input = JobInput {
+            job: job.clone(),
+            number: 1,
+            is_due: true,
+            is_local: way.is_local,
+            before: None,
+            anothers: 0,
+        };
         let reuse = WorkflowIdReusePolicy::RejectDuplicate;
         Start {
             id,
@@ -116,7 +122,8 @@ impl Temporal {
                 }
                 Ended::Before(end) | Ended::Now(end) => return Ok(end),
                 Ended::ByHand => {
-                    SystemClock.sleep(BY_HAND_PAUSE).await;
+                    // Whoever makes an activity learns of its end by a heartbeat.
+                    SystemClock.sleep(if way.is_local { BY_HAND_PAUSE } else { HEARTBEAT_MAX }).await;
                     WorkflowIdReusePolicy::AllowDuplicateFailedOnly
                 }
                 Ended::Forgotten => {

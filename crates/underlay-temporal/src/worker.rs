@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use futures::future::try_join_all;
 use temporalio_client::Client as SdkClient;
+use temporalio_client::grpc::WorkflowService as _;
+use temporalio_client::tonic::{Code, Status};
+use temporalio_common::protos::temporal::api::workflowservice::v1::RecordActivityTaskHeartbeatRequest;
 use temporalio_common::worker::WorkerDeploymentOptions;
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
@@ -15,7 +18,8 @@ use underlay_core::ports::{Clock, JobAttempt, JobEnd, JobRunner, SystemClock};
 use underlay_core::words::Error;
 
 use crate::answers::{self, Answers};
-use crate::job::{AttemptInput, CommandJob, InputJob, MessageJob, ScheduleJob, TimerJob};
+use crate::client::call;
+use crate::job::{AttemptInput, CommandJob, HEARTBEAT_MAX, InputJob, MessageJob, ScheduleJob, TimerJob};
 use crate::line::Line;
 
 /// How many polls for workflows and for activities a process has at the server at once.
@@ -24,8 +28,12 @@ const POLLERS: usize = 8;
 const NEW_SHARE: f32 = 0.75;
 /// How many workflows a process keeps in memory between two of their tasks.
 const WORKFLOWS_KEPT_MAX: usize = 2_000;
-/// How often an activity says that its process lives.
-const HEARTBEAT_EVERY: Duration = Duration::from_secs(10);
+/// How often an activity says that its process lives, and how long after the server could not be told.
+const HEARTBEAT_EVERY: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(1));
+/// How long after the last heartbeat that the server took an attempt goes on. The server gives it to another process
+/// after [`HEARTBEAT_MAX`].
+const UNHEARD_MAX: Duration = Duration::from_secs(25);
+const _: () = assert!(UNHEARD_MAX.as_secs() < HEARTBEAT_MAX.as_secs());
 /// How long it takes at most to tell the server of attempts that were cut off.
 const CUT_MAX: Duration = Duration::from_secs(2);
 
@@ -33,6 +41,7 @@ const CUT_MAX: Duration = Duration::from_secs(2);
 pub(crate) struct Attempts {
     pub runner: Arc<dyn JobRunner>,
     pub answers: Arc<Answers>,
+    pub client: SdkClient,
     /// True once attempts may go on no longer.
     pub cut: watch::Receiver<bool>,
 }
@@ -54,7 +63,7 @@ impl Attempts {
         let attempt = JobAttempt { job: &job, number, is_due, heartbeats: &heartbeats };
         let end = tokio::select! {
             end = self.runner.attempt(attempt) => end,
-            () = living(&ctx, &heartbeats) => return Err(lost("it was cancelled")),
+            () = self.living(&ctx) => return Err(lost("it was cancelled, or the server was not reached")),
             () = is_cut(self.cut.clone()) => return Err(cut_off(&ctx).await),
         };
         if let Some(id) = local_id {
@@ -64,6 +73,57 @@ impl Attempts {
             self.answers.tell(&answers::name(&job), number, &end);
         }
         Ok(end)
+    }
+}
+
+impl Attempts {
+    /// Says that an attempt goes on, until it is cancelled, or another process may have got it: where the server is not
+    /// reached for so long, no two make it side by side.
+    async fn living(&self, ctx: &ActivityContext) {
+        if ctx.info().is_local {
+            return ctx.cancelled().await;
+        }
+        let mut given_away = SystemClock.sleep(UNHEARD_MAX);
+        let mut pause = HEARTBEAT_EVERY.0;
+        loop {
+            let told = async {
+                SystemClock.sleep(pause).await;
+                // It is counted from before the server hears of it.
+                let given_away = SystemClock.sleep(UNHEARD_MAX);
+                self.heartbeat(ctx).await.map(|goes_on| goes_on.then_some(given_away))
+            };
+            let told = tokio::select! {
+                () = ctx.cancelled() => return,
+                () = &mut given_away => return,
+                told = told => told,
+            };
+            match told {
+                Ok(Some(from_now)) => (given_away, pause) = (from_now, HEARTBEAT_EVERY.0),
+                Ok(None) => return,
+                Err(status) => {
+                    tracing::debug!(reason = status.message(), "a heartbeat of an attempt cannot be sent");
+                    pause = HEARTBEAT_EVERY.1;
+                }
+            }
+        }
+    }
+
+    /// Tells the server that an attempt goes on; false where it is not to.
+    async fn heartbeat(&self, ctx: &ActivityContext) -> Result<bool, Status> {
+        // The SDK ends an activity by itself that does not tell it.
+        if let Err(error) = ctx.record_heartbeat(()).await {
+            tracing::warn!(%error, "a heartbeat of an attempt cannot be recorded");
+        }
+        let request = RecordActivityTaskHeartbeatRequest {
+            task_token: ctx.info().task_token.clone(),
+            namespace: ctx.info().namespace.clone(),
+            ..RecordActivityTaskHeartbeatRequest::default()
+        };
+        match self.client.clone().record_activity_task_heartbeat(call(request)).await {
+            Ok(answer) => Ok(!answer.into_inner().cancel_requested),
+            Err(status) if status.code() == Code::NotFound => Ok(false),
+            Err(status) => Err(status),
+        }
     }
 }
 
@@ -87,23 +147,6 @@ async fn cut_off(ctx: &ActivityContext) -> ActivityError {
         std::future::pending::<()>().await;
     }
     lost("its process stops")
-}
-
-/// Says that an attempt goes on, until it is cancelled.
-async fn living(ctx: &ActivityContext, heartbeats: &Notify) {
-    if ctx.info().is_local {
-        return ctx.cancelled().await;
-    }
-    loop {
-        tokio::select! {
-            () = ctx.cancelled() => return,
-            () = heartbeats.notified() => {}
-            () = SystemClock.sleep(HEARTBEAT_EVERY) => {}
-        }
-        if let Err(error) = ctx.record_heartbeat(()).await {
-            tracing::warn!(%error, "a heartbeat of an attempt cannot be sent");
-        }
-    }
 }
 
 /// An attempt that another process makes again.
@@ -183,7 +226,12 @@ impl Serving {
     }
 
     fn options(&self, task_queue: &str, cut: watch::Receiver<bool>) -> Result<WorkerOptions, Error> {
-        let attempts = Attempts { runner: self.runner.clone(), answers: self.answers.clone(), cut };
+        let attempts = Attempts {
+            runner: self.runner.clone(),
+            answers: self.answers.clone(),
+            client: self.client.clone(),
+            cut,
+        };
         let slots = || FixedSizeSlotSupplier::new(self.attempts_running_max);
         let tuner = TunerHolder::builder()
             .workflow_task_slot_supplier(slots())

@@ -4,12 +4,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use underlay_core::ports::{Job, JobEnd};
 
-use crate::job::AttemptInput;
+use crate::job::{AttemptInput, anothers_pause};
 
 /// Jobs whose end is remembered: who asks again is told, and nothing is begun.
 const ENDS_KEPT: usize = 64;
-/// The pause before a job is tried again that another program is to do.
-const ANOTHERS_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a line is about to do, and how its latest jobs ended. Histories keep it, so fields are added only with a default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +29,9 @@ struct Waiting {
     /// Whether the attempt is under way.
     #[serde(default)]
     is_running: bool,
+    /// How many attempts in a row came to nothing, since another program is to do it.
+    #[serde(default)]
+    anothers: u32,
 }
 
 impl Waiting {
@@ -86,7 +87,7 @@ impl LineState {
             return next;
         }
         self.ends.retain(|ended| ended.job_id != id);
-        self.waiting.push(Waiting { job, number, asked: number, not_before: None, is_running: false });
+        self.waiting.push(Waiting { job, number, asked: number, not_before: None, is_running: false, anothers: 0 });
         number
     }
 
@@ -127,7 +128,8 @@ impl LineState {
         let after = |pause: Duration| Some(now.saturating_add(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)));
         match &end {
             JobEnd::Anothers { .. } => {
-                waiting.not_before = after(ANOTHERS_PAUSE);
+                waiting.not_before = after(anothers_pause(waiting.anothers));
+                waiting.anothers = waiting.anothers.saturating_add(1);
                 return;
             }
             JobEnd::Waits => {
@@ -138,7 +140,7 @@ impl LineState {
                 return;
             }
             JobEnd::Failed { retry_in: Some(pause), .. } => {
-                waiting.number = attempt.number.saturating_add(1);
+                (waiting.number, waiting.anothers) = (attempt.number.saturating_add(1), 0);
                 waiting.not_before = if waiting.is_due() { None } else { after(*pause) };
             }
             _ => drop(self.waiting.remove(place)),
@@ -256,13 +258,17 @@ mod tests {
         state.ask(job(0), 1);
         let first = attempt(&mut state, 0).0;
         state.ended(&first, JobEnd::Anothers { reason: "newer".to_owned() }, 0);
-        assert!(matches!(state.next(0), Next::Pause(pause) if pause == ANOTHERS_PAUSE));
+        assert!(matches!(state.next(0), Next::Pause(pause) if pause == anothers_pause(0)));
         let (again, told) = attempt(&mut state, 1_000);
         assert_eq!(told, (0, 1, true));
-        state.ended(&again, failed(Some(Duration::ZERO)), 1_000);
-        let (by_itself, told) = attempt(&mut state, 1_000);
+        state.ended(&again, JobEnd::Anothers { reason: "newer".to_owned() }, 1_000);
+        assert!(matches!(state.next(1_000), Next::Pause(pause) if pause == anothers_pause(0) * 2), "it grows");
+        let (again, told) = attempt(&mut state, 3_000);
+        assert_eq!(told, (0, 1, true));
+        state.ended(&again, failed(Some(Duration::ZERO)), 3_000);
+        let (by_itself, told) = attempt(&mut state, 3_000);
         assert_eq!(told, (0, 2, false));
-        state.ended(&by_itself, JobEnd::Waits, 1_000);
+        state.ended(&by_itself, JobEnd::Waits, 3_000);
         assert!(state.is_idle() && state.end(&job(0).id(), 2).is_none());
     }
 

@@ -5,10 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use underlay_core::ports::{Job, JobEnd, Scheduler};
-use underlay_core::words::{Timestamp, WorkKind};
+use underlay_core::words::limits::{
+    TENANT_BYTES_MAX, WORK_KEY_BYTES_MAX, WORK_NAME_BYTES_MAX, WORK_RECEIVER_BYTES_MAX,
+};
+use underlay_core::words::{TenantId, Timestamp, WorkKind};
+use underlay_temporal::{Route, Router, TemporalOptions};
 
 use crate::house::{
-    Made, Serving, asked, at_once, command, failed, job, open, server, told, until_ended, within,
+    Made, Serving, asked, at_once, command, failed, job, open, open_with, server, told, until_count,
+    until_ended, within,
 };
 
 fn timer(key: &str) -> Job {
@@ -161,5 +166,24 @@ async fn what_is_anothers_goes_on_until_one_can() {
     }
     can.store(true, Ordering::SeqCst);
     assert_eq!(told(run).await, JobEnd::Done);
+    serving.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_longest_names_are_taken_and_found() {
+    let Some(server) = server() else { return };
+    let line = Router::new().kind("input", Route::new().per_key());
+    let temporal = open_with(&server, TemporalOptions { router: line, ..TemporalOptions::default() });
+    let serving = Serving::of(&temporal, |_| at_once(JobEnd::Done));
+    for kind in [WorkKind::Command, WorkKind::Input] {
+        let job = Job {
+            tenant: TenantId::new("t".repeat(TENANT_BYTES_MAX)).unwrap(),
+            receiver: "r".repeat(WORK_RECEIVER_BYTES_MAX),
+            name: "n".repeat(WORK_NAME_BYTES_MAX),
+            ..self::job(kind, &"k".repeat(WORK_KEY_BYTES_MAX))
+        };
+        assert_eq!(within(temporal.run(&job, 1)).await.unwrap(), JobEnd::Done, "{kind:?}");
+    }
+    until_count(&server, &format!("UnderlayKey = '{}'", "k".repeat(WORK_KEY_BYTES_MAX)), 2).await;
     serving.stop().await.unwrap();
 }

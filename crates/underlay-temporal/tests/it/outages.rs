@@ -1,13 +1,13 @@
 //! A server that is away, begins anew, or has too much to do.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use underlay_core::ports::{JobEnd, Scheduler};
-use underlay_core::words::Error;
+use underlay_core::words::{Error, WorkKind};
 
-use crate::house::{Serving, asked, at_once, command, gated, open, server, taken, told, until_ended, within};
+use crate::house::{Serving, asked, at_once, command, gated, job, open, server, taken, told, until_ended, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_away_is_waited_for() {
@@ -97,4 +97,38 @@ async fn a_server_that_has_too_much_to_do_is_asked_again() {
     }
     assert_eq!(serving.said().len(), 60);
     serving.stop().await.unwrap();
+}
+
+/// Says that it was dropped.
+struct Dropped(Arc<Notify>);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_activity_that_the_server_may_have_given_to_another_ends() {
+    let Some(mut server) = taken(servers::Temporal::start_kept()) else { return };
+    let (temporal, dropped) = (open(&server), Arc::new(Notify::new()));
+    let ended = dropped.clone();
+    let mut serving = Serving::of(&temporal, move |_| {
+        let guard = Dropped(ended.clone());
+        Box::pin(async move {
+            let _guard = guard;
+            std::future::pending().await
+        })
+    });
+    let run = asked(&temporal, &job(WorkKind::Message, "k"), 1);
+    serving.next().await;
+    server.stop().unwrap();
+    let away = Instant::now();
+    within(dropped.notified()).await;
+    assert!(away.elapsed() < Duration::from_secs(28), "the server waits 30 seconds for a heartbeat");
+    assert_eq!(serving.said(), [], "and nobody else has it yet");
+    server.resume().unwrap();
+    assert_eq!(serving.next().await.number, 1, "it is made again, and counts as one");
+    run.abort();
+    serving.drop();
 }
