@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use temporalio_client::tonic::{Code, Status};
 use temporalio_common::protos::temporal::api::enums::v1::WorkflowIdReusePolicy;
 use tokio::sync::watch;
-use underlay_core::ports::{Clock, Job, JobEnd, JobRunner, Scheduler, SystemClock};
+use underlay_core::ports::{Clock, Job, JobEnd, JobRunner, JobTask, Scheduler, SystemClock};
 use underlay_core::words::Error;
 use uuid::Uuid;
 
@@ -18,9 +18,6 @@ use crate::options::{ApiKey, TemporalOptions};
 use crate::start::{Close, Stands, Start, Started, Trouble};
 use crate::worker::Serving;
 
-/// How long a job that was just begun is waited for in this process alone, before the server is asked how it ended: as
-/// long as this process does most of its jobs itself.
-const HOME_FIRST: Duration = Duration::from_millis(200);
 /// The first and the longest pause before the server is asked again.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 /// The pause before a job is begun again that somebody ended by hand.
@@ -71,15 +68,7 @@ impl Temporal {
         let input =
             JobInput { job: job.clone(), number: 1, is_due: true, is_local: way.is_local, before: None };
         let reuse = WorkflowIdReusePolicy::RejectDuplicate;
-        Start {
-            id,
-            input,
-            way,
-            reuse,
-            delay: None,
-            is_told: job.due_at.is_some(),
-            request_id: Uuid::new_v4(),
-        }
+        Start { id, input, way, reuse, delay: None, is_told: may_wait(job), request_id: Uuid::new_v4() }
     }
 
     /// Begins a job or finds it, and asks the server how it ends.
@@ -126,8 +115,8 @@ impl Temporal {
         started: &Started,
         pauses: &mut Pauses,
     ) -> Result<Ended, Error> {
-        if started.standing == Stands::Begun && self.answers.are_at_home() {
-            SystemClock.sleep(HOME_FIRST).await;
+        if started.standing == Stands::Begun {
+            SystemClock.sleep(self.answers.home_first()).await;
         }
         let mut run_id = started.run_id.clone();
         loop {
@@ -159,6 +148,11 @@ impl Temporal {
         pauses.wait().await;
         Ok(())
     }
+}
+
+/// Whether the workflow of a job may wait for its moment or its line.
+fn may_wait(job: &Job) -> bool {
+    job.due_at.is_some() || matches!(job.task, JobTask::Schedule { .. })
 }
 
 /// How the waiting for a job ended.
