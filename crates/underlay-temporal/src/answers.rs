@@ -4,7 +4,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use underlay_core::ports::JobEnd;
+use underlay_core::ports::{Job, JobEnd};
+
+/// What a job is called among those who wait.
+pub(crate) fn name(job: &Job) -> String {
+    format!("{}/{}", job.tenant.as_str(), job.id())
+}
 
 /// How many ends of local activities are kept.
 const ENDS_KEPT_MAX: usize = 1_000;
@@ -56,7 +61,7 @@ struct Kept {
 }
 
 impl Answers {
-    /// Waits for the end of an attempt at a job, by the id of its workflow, or of one after it.
+    /// Waits for the end of an attempt at a job, by its name, or of one after it.
     pub(crate) fn wait_for(self: &Arc<Self>, id: &str, number: u32) -> Waiter {
         let (waiter, told) = oneshot::channel();
         self.lock().entry(id.to_owned()).or_default().push(Asked { number, waiter });

@@ -11,10 +11,11 @@ use underlay_core::words::Error;
 use uuid::Uuid;
 
 use crate::address::TemporalAddress;
-use crate::answers::Answers;
+use crate::answers::{self, Answers};
 use crate::client::{Client, may_pass};
 use crate::job::JobInput;
 use crate::options::{ApiKey, TemporalOptions};
+use crate::router::Way;
 use crate::start::{Close, Stands, Start, Started, Trouble};
 use crate::worker::Serving;
 
@@ -26,7 +27,7 @@ const BY_HAND_PAUSE: Duration = Duration::from_secs(1);
 /// Has jobs done as workflows of a Temporal server.
 pub struct Temporal {
     identity: String,
-    client: Arc<Client>,
+    pub(crate) client: Arc<Client>,
     answers: Arc<Answers>,
     options: TemporalOptions,
 }
@@ -54,6 +55,14 @@ impl Temporal {
         })
     }
 
+    /// The connection, for a worker and for workflows of one's own.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where the server is not reached, [`Error::Invalid`] where it cannot be used.
+    pub async fn client(&self) -> Result<temporalio_client::Client, Error> {
+        self.client.connected().await
+    }
+
     /// Uses another API key from now on: keys run out.
     pub async fn set_api_key(&self, key: ApiKey) {
         self.client.set_api_key(key).await;
@@ -64,7 +73,7 @@ impl Temporal {
         format!("{}/{}/{}", self.client.address.task_queue, job.tenant.as_str(), job.id())
     }
 
-    fn start<'a>(&self, id: &'a str, job: &Job, way: &'a crate::router::Way) -> Start<'a> {
+    fn start<'a>(&self, id: &'a str, job: &Job, way: &'a Way) -> Start<'a> {
         let input =
             JobInput { job: job.clone(), number: 1, is_due: true, is_local: way.is_local, before: None };
         let reuse = WorkflowIdReusePolicy::RejectDuplicate;
@@ -137,6 +146,17 @@ impl Temporal {
         }
     }
 
+    /// Has the line of a job do it.
+    async fn follow_line(&self, job: &Job, number: u32, way: &Way) -> Result<JobEnd, Error> {
+        let mut pauses = Pauses::new();
+        loop {
+            match self.client.ask_line(job, number, way).await {
+                Ok(end) => return Ok(end),
+                Err(trouble) => self.endure(trouble, &mut pauses).await?,
+            }
+        }
+    }
+
     /// Waits a while where a call may pass when it is made again.
     async fn endure(&self, trouble: Trouble, pauses: &mut Pauses) -> Result<(), Error> {
         let error = match trouble {
@@ -188,15 +208,21 @@ impl Scheduler for Temporal {
     }
 
     async fn run(&self, job: &Job, number: u32) -> Result<JobEnd, Error> {
-        let id = self.workflow_id(job);
-        let mut waiter = self.answers.wait_for(&id, number);
+        let mut waiter = self.answers.wait_for(&answers::name(job), number);
+        let way = self.options.router.way(job, &self.client.address.task_queue);
+        let followed = async {
+            match way.is_per_key {
+                true => self.follow_line(job, number, &way).await,
+                false => self.follow(&self.workflow_id(job), job, number).await,
+            }
+        };
         tokio::select! {
             biased;
             end = waiter.told() => {
                 self.answers.count(true);
                 Ok(end)
             }
-            end = self.follow(&id, job, number) => {
+            end = followed => {
                 self.answers.count(false);
                 end
             }
@@ -206,6 +232,10 @@ impl Scheduler for Temporal {
     async fn later(&self, job: &Job, delay: Duration) -> Result<(), Error> {
         let id = self.workflow_id(job);
         let way = self.options.router.way(job, &self.client.address.task_queue);
+        if way.is_per_key {
+            // Whoever holds it asks its line when it is due.
+            return Ok(());
+        }
         let mut start = self.start(&id, job, &way);
         start.input.is_due = false;
         start.delay = Some(delay);

@@ -219,6 +219,6 @@ fn read_close(event: Option<Attributes>) -> Close {
 }
 
 /// Whether a start was refused because of a search attribute that the namespace has no more.
-fn lacks_attributes(status: &Status) -> bool {
+pub(crate) fn lacks_attributes(status: &Status) -> bool {
     status.code() == Code::InvalidArgument && status.message().to_lowercase().contains("search attribute")
 }

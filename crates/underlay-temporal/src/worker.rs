@@ -14,8 +14,9 @@ use tokio::sync::{Notify, oneshot, watch};
 use underlay_core::ports::{Clock, JobAttempt, JobEnd, JobRunner, SystemClock, kept_work_error};
 use underlay_core::words::Error;
 
-use crate::answers::Answers;
+use crate::answers::{self, Answers};
 use crate::job::{AttemptInput, CommandJob, InputJob, MessageJob, ScheduleJob, TimerJob};
+use crate::line::Line;
 
 /// How many polls for workflows and for activities a process has at the server at once.
 const POLLERS: usize = 8;
@@ -59,9 +60,8 @@ impl Attempts {
         if let Some(id) = local_id {
             self.answers.keep(id, &end);
         }
-        let is_told = !matches!(end, JobEnd::Anothers { .. } | JobEnd::Waits);
-        if let Some(id) = ctx.info().workflow_id.as_ref().filter(|_| is_told) {
-            self.answers.tell(id, number, &end);
+        if !matches!(end, JobEnd::Anothers { .. } | JobEnd::Waits) {
+            self.answers.tell(&answers::name(&job), number, &end);
         }
         Ok(end)
     }
@@ -208,6 +208,7 @@ impl Serving {
             .and_then(|options| options.register_workflow::<InputJob>())
             .and_then(|options| options.register_workflow::<TimerJob>())
             .and_then(|options| options.register_workflow::<ScheduleJob>())
+            .and_then(|options| options.register_workflow::<Line>())
             .map_err(broken)?;
         Ok(options
             .register_activities(attempts)
