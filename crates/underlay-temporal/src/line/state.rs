@@ -99,7 +99,9 @@ impl LineState {
 
     /// What is next at a moment, in milliseconds. What was asked for goes first: whoever asks knows that the line is free for it.
     pub(super) fn next(&mut self, now: u64) -> Next {
-        let Some(first) = self.waiting.iter_mut().min_by_key(|waiting| waiting.not_before) else { return Next::Idle };
+        let Some(first) = self.waiting.iter_mut().min_by_key(|waiting| waiting.not_before) else {
+            return Next::Idle;
+        };
         let pause = first.not_before.unwrap_or_default().saturating_sub(now);
         if pause > 0 {
             return Next::Pause(Duration::from_millis(pause));
@@ -124,7 +126,8 @@ impl LineState {
         let Some(place) = self.waiting.iter().position(|waiting| waiting.job.id() == job_id) else { return };
         let waiting = &mut self.waiting[place];
         waiting.is_running = false;
-        let after = |pause: Duration| Some(now.saturating_add(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)));
+        let after =
+            |pause: Duration| Some(now.saturating_add(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)));
         match &end {
             JobEnd::Anothers { .. } => {
                 waiting.not_before = after(ANOTHERS_PAUSE);

@@ -137,17 +137,23 @@ fn told(scheduler: &str) -> Vec<(&'static str, Value)> {
         });
         told.push((id, shown));
     }
-    told.push(("dead", wait_until("no request is given up", || {
-        let dead = printed(&ledger, &["dead-letters", "list"]);
-        dead.as_array().is_some_and(|dead| !dead.is_empty()).then_some(dead)
-    })));
+    told.push((
+        "dead",
+        wait_until("no request is given up", || {
+            let dead = printed(&ledger, &["dead-letters", "list"]);
+            dead.as_array().is_some_and(|dead| !dead.is_empty()).then_some(dead)
+        }),
+    ));
     told.push(("locked", printed(&ledger, &["process", "show", "payments", "locked"])));
     told.push(("instances", printed(&ledger, &["process", "list", "payments"])));
     told.push(("replayed", printed(&ledger, &["dead-letters", "replay", "--all", "--yes"])));
-    told.push(("dead again", wait_until("what was replayed is not given up again", || {
-        let dead = printed(&ledger, &["dead-letters", "list"]);
-        dead.as_array().is_some_and(|dead| !dead.is_empty()).then_some(dead)
-    })));
+    told.push((
+        "dead again",
+        wait_until("what was replayed is not given up again", || {
+            let dead = printed(&ledger, &["dead-letters", "list"]);
+            dead.as_array().is_some_and(|dead| !dead.is_empty()).then_some(dead)
+        }),
+    ));
     told.push(("commands", printed(&ledger, &["command", "list"])));
     told.push(("balances", json!(ledger.answer(&["balances", "--format", "csv"]))));
     told.iter().map(|(what, value)| (*what, masked(value))).collect()
@@ -194,7 +200,9 @@ fn people_find_work_by_tenant_category_command_and_correlation() {
         });
     };
     // Each payment is a command, and is told of as an input, and so on; a deposit is a command.
-    found(r#"UnderlayTenant = "acme" AND UnderlayReceiver = "account" AND UnderlayName = "deposit""#, |n| n == 2);
+    found(r#"UnderlayTenant = "acme" AND UnderlayReceiver = "account" AND UnderlayName = "deposit""#, |n| {
+        n == 2
+    });
     found(r#"UnderlayTenant = "main""#, |n| n == 0);
     found(r#"UnderlayReceiver = "payment" AND UnderlayName = "pay""#, |n| n == 2);
     found(r#"UnderlayKind = "message" AND UnderlayName = "charge-payment""#, |n| n == 2);
@@ -258,7 +266,10 @@ fn a_server_that_cannot_be_used_ends_the_service_at_its_start() {
         let told = text(&output.stderr);
         assert!(!output.status.success() && told.contains("nowhere"), "{told}");
     }
-    let keyed = ledger.command(&["serve", "--scheduler", &address(&server)]).env("LEDGER_SCHEDULER_API_KEY", "hunter2").output();
+    let keyed = ledger
+        .command(&["serve", "--scheduler", &address(&server)])
+        .env("LEDGER_SCHEDULER_API_KEY", "hunter2")
+        .output();
     let output = keyed.unwrap();
     let told = text(&output.stderr);
     assert!(output.status.code() == Some(2) && told.contains("tls=true"), "{told}");
