@@ -14,8 +14,8 @@ use crate::dice::Dice;
 use crate::subject::Place;
 use crate::work::{Fall, Flow, Moment};
 
-/// The longest pause of a caller: a server for development does a hundred jobs in a second, or fewer.
-const PAUSE_MAX: Duration = Duration::from_millis(400);
+/// How much may wait before callers ask for more: a server for development does a hundred jobs in a second, or fewer.
+const BACKLOG: u64 = 20;
 /// The longest a server is away.
 const AWAY_MAX: Duration = Duration::from_secs(2);
 /// Rounds, in percent, in which it is stopped.
@@ -97,7 +97,7 @@ impl Schedulers {
     pub(super) fn begin(&mut self, flow: &mut Flow, task_queue: String) -> Result<()> {
         self.task_queue = task_queue;
         if !self.is_embedded() {
-            flow.slow_down(PAUSE_MAX);
+            flow.slow_down(BACKLOG);
         }
         flow.schedule_by(self.address()?);
         Ok(())
