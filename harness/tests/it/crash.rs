@@ -69,7 +69,7 @@ fn work_that_temporal_drives_survives_kills_and_is_done_once() {
 
 #[test]
 fn work_that_changes_hands_between_schedulers_is_done_once() {
-    let arguments = ["crash", "--work", "--scheduler", "both", "--rounds", "8", "--seed", "3", "--json"];
+    let arguments = ["crash", "--work", "--scheduler", "both", "--rounds", "10", "--seed", "3", "--json"];
     let Some((answer, content)) = harness_or_skip(&arguments) else { return };
     assert_work_flowed(&answer, content);
     assert!(answer["work"]["scheduler"]["switches"].as_u64().unwrap() > 1, "{answer:#}");
