@@ -31,6 +31,9 @@ struct Waiting {
     /// Whether the attempt is under way.
     #[serde(default)]
     is_running: bool,
+    /// Whether a process has said that another has to do it.
+    #[serde(default)]
+    is_anothers: bool,
 }
 
 impl Waiting {
@@ -63,8 +66,8 @@ impl Ended {
 /// What a line does next.
 #[derive(Clone, Debug)]
 pub(super) enum Next {
-    /// Makes an attempt.
-    Attempt(AttemptInput),
+    /// Makes an attempt, in any process where another one has to make it than the one that keeps the line.
+    Attempt { input: AttemptInput, is_anothers: bool },
     /// Waits for so long, to this moment, or until something is to be done before.
     Pause(Duration, u64),
     /// Waits until somebody asks.
@@ -89,7 +92,7 @@ impl LineState {
             return next;
         }
         self.ends.retain(|ended| ended.job_id != id);
-        self.waiting.push(Waiting { job, number, asked: number, not_before: None, is_running: false });
+        self.waiting.push(Waiting { job, number, asked: number, not_before: None, is_running: false, is_anothers: false });
         number
     }
 
@@ -100,7 +103,7 @@ impl LineState {
             || self.ends.iter().any(|ended| ended.job_id == id);
         if !is_known {
             let not_before = Some(not_before);
-            self.waiting.push(Waiting { job, number: 1, asked: 0, not_before, is_running: false });
+            self.waiting.push(Waiting { job, number: 1, asked: 0, not_before, is_running: false, is_anothers: false });
         }
     }
 
@@ -119,7 +122,8 @@ impl LineState {
             return Next::Pause(Duration::from_millis(moment - now), moment);
         }
         first.is_running = true;
-        Next::Attempt(AttemptInput { job: first.job.clone(), number: first.number, is_due: first.is_due() })
+        let input = AttemptInput { job: first.job.clone(), number: first.number, is_due: first.is_due() };
+        Next::Attempt { input, is_anothers: first.is_anothers }
     }
 
     /// Whether something is to be done before a moment.
@@ -142,6 +146,7 @@ impl LineState {
         match &end {
             JobEnd::Anothers { .. } => {
                 waiting.not_before = after(ANOTHERS_PAUSE);
+                waiting.is_anothers = true;
                 return;
             }
             JobEnd::Waits => {
@@ -192,7 +197,7 @@ mod tests {
     /// The number of the job and of its attempt, and whether it was asked for.
     fn attempt(state: &mut LineState, now: u64) -> (AttemptInput, (u32, u32, bool)) {
         let next = state.next(now);
-        let Next::Attempt(attempt) = next else { panic!("{next:?}") };
+        let Next::Attempt { input: attempt, .. } = next else { panic!("{next:?}") };
         let JobTask::Work { number, .. } = attempt.job.task else { panic!("{attempt:?}") };
         let told = (number, attempt.number, attempt.is_due);
         (attempt, told)

@@ -82,7 +82,7 @@ impl Line {
             }
             let now = now(ctx);
             match ctx.state_mut(|line| line.input.state.next(now)) {
-                Next::Attempt(attempt) => make(ctx, attempt).await?,
+                Next::Attempt { input, is_anothers } => make(ctx, input, is_anothers).await?,
                 Next::Pause(pause, moment) => pass(ctx, pause, moment).await?,
                 Next::Idle => {
                     if idle.is_over(ctx).await? {
@@ -115,9 +115,9 @@ impl Line {
     }
 }
 
-/// Makes an attempt.
-async fn make(ctx: &WorkflowContext<Line>, attempt: AttemptInput) -> WorkflowResult<()> {
-    let end = if ctx.state(|line| line.input.is_local) {
+/// Makes an attempt. A local activity is made where the workflow is kept, so what is another's is made as an activity.
+async fn make(ctx: &WorkflowContext<Line>, attempt: AttemptInput, is_anothers: bool) -> WorkflowResult<()> {
+    let end = if ctx.state(|line| line.input.is_local) && !is_anothers {
         ctx.execute_local_activity(Attempts::attempt, attempt.clone(), local_activity()).await?
     } else {
         ctx.execute_activity(Attempts::attempt, attempt.clone(), activity()).await?
