@@ -1,4 +1,5 @@
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
@@ -12,13 +13,26 @@ pub(crate) fn name(job: &Job) -> String {
 /// How many ends of local activities are kept.
 const ENDS_KEPT_MAX: usize = 1_000;
 
+/// All of them, where shares are counted.
+const WHOLE: u32 = 1_000;
+/// Which part of the share the last end is.
+const LAST: u32 = 16;
+
 /// Who waits in this process for what a job comes to. An attempt that ends in the same process tells them at once: that
 /// is the usual case, and the server need not be asked. Nobody is told of an end that the store does not know of, since
 /// an attempt stores what it decides before it ends.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Answers {
     waiting: Mutex<HashMap<String, Vec<Asked>>>,
     kept: Mutex<Kept>,
+    /// The share of the last ends that were told in this process, of [`WHOLE`].
+    at_home: AtomicU32,
+}
+
+impl Default for Answers {
+    fn default() -> Self {
+        Self { waiting: Mutex::default(), kept: Mutex::default(), at_home: AtomicU32::new(WHOLE) }
+    }
 }
 
 /// Somebody who asked for an attempt, and is told of it or a later one.
@@ -58,6 +72,19 @@ impl Answers {
         if asked.is_empty() {
             waiting.remove(id);
         }
+    }
+
+    /// Whether most jobs that are asked for in this process are done in it.
+    pub(crate) fn are_at_home(&self) -> bool {
+        self.at_home.load(Ordering::Relaxed) > WHOLE * 3 / 4
+    }
+
+    /// Counts an end that was told in this process, or by the server.
+    pub(crate) fn count(&self, is_at_home: bool) {
+        let share = self.at_home.load(Ordering::Relaxed);
+        let end = if is_at_home { WHOLE } else { 0 };
+        // Of two that count at once one may be lost.
+        self.at_home.store((share * (LAST - 1) + end).div_ceil(LAST), Ordering::Relaxed);
     }
 
     /// What a local activity came to, where it was made in this process before.
@@ -132,6 +159,20 @@ mod tests {
         assert_eq!(answers.lock().keys().collect::<Vec<_>>(), ["b"]);
         drop(other);
         assert!(answers.lock().is_empty());
+    }
+
+    #[test]
+    fn a_process_learns_whether_it_does_its_jobs_itself() {
+        let answers = Answers::default();
+        assert!(answers.are_at_home(), "until it knows better");
+        for _ in 0..LAST {
+            answers.count(false);
+        }
+        assert!(!answers.are_at_home());
+        for _ in 0..4 * LAST {
+            answers.count(true);
+        }
+        assert!(answers.are_at_home());
     }
 
     #[test]

@@ -13,6 +13,8 @@ mod attributes;
 mod client;
 mod commands;
 mod error;
+#[cfg(test)]
+mod histories;
 mod job;
 mod line;
 mod options;

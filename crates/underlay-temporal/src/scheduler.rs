@@ -19,7 +19,8 @@ use crate::router::Way;
 use crate::start::{Close, Stands, Start, Started, Trouble};
 use crate::worker::Serving;
 
-/// How long a job that was just begun is waited for in this process alone, before the server is asked how it ended.
+/// How long a job that was just begun is waited for in this process alone, before the server is asked how it ended: as
+/// long as this process does most of its jobs itself.
 const HOME_FIRST: Duration = Duration::from_millis(200);
 /// The first and the longest pause before the server is asked again.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
@@ -134,7 +135,7 @@ impl Temporal {
         started: &Started,
         pauses: &mut Pauses,
     ) -> Result<Ended, Error> {
-        if started.standing == Stands::Begun {
+        if started.standing == Stands::Begun && self.answers.are_at_home() {
             SystemClock.sleep(HOME_FIRST).await;
         }
         let mut run_id = started.run_id.clone();
@@ -223,8 +224,14 @@ impl Scheduler for Temporal {
         };
         tokio::select! {
             biased;
-            end = waiter.told() => Ok(end),
-            end = followed => end,
+            end = waiter.told() => {
+                self.answers.count(true);
+                Ok(end)
+            }
+            end = followed => {
+                self.answers.count(false);
+                end
+            }
         }
     }
 

@@ -13,4 +13,5 @@ mod processes;
 mod refused;
 mod signals;
 mod tally;
+mod tls;
 mod workers;
