@@ -232,16 +232,16 @@ impl Scheduler for Temporal {
     async fn later(&self, job: &Job, delay: Duration) -> Result<(), Error> {
         let id = self.workflow_id(job);
         let way = self.options.router.way(job, &self.client.address.task_queue);
-        if way.is_per_key {
-            // Whoever holds it asks its line when it is due.
-            return Ok(());
-        }
         let mut start = self.start(&id, job, &way);
         start.input.is_due = false;
         start.delay = Some(delay);
         start.is_told = false;
-        match self.client.start(&start).await {
-            Ok(_) => Ok(()),
+        let begun = match way.is_per_key {
+            true => self.client.tell_line_later(job, delay, &way).await,
+            false => self.client.start(&start).await.map(drop),
+        };
+        match begun {
+            Ok(()) => Ok(()),
             Err(Trouble::Connection(error)) => Err(error),
             Err(Trouble::Status(status)) => Err(self.refusal(&status)),
         }

@@ -153,6 +153,35 @@ async fn an_attempt_of_a_line_whose_process_ends_is_made_in_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn jobs_that_are_asked_for_during_a_long_attempt_follow_it() {
+    let Some(server) = server() else { return };
+    let (asking, doing) = (per_key(&server, |route| route), per_key(&server, |route| route));
+    let free = Arc::new(Semaphore::new(0));
+    let gate = free.clone();
+    let mut serving = Serving::of(&doing, move |_| {
+        let gate = gate.clone();
+        Box::pin(async move {
+            gate.acquire().await.unwrap().forget();
+            JobEnd::Done
+        })
+    });
+    // It takes longer than the server lets a process keep a workflow without a word, and others ask meanwhile.
+    let jobs: Vec<Job> = (0..12).map(|_| command("k")).collect();
+    let mut asked = Vec::new();
+    for job in &jobs {
+        asked.push(ask(&asking, job));
+        let since = Duration::from_millis(600);
+        assert!(tokio::time::timeout(since, std::future::pending::<()>()).await.is_err());
+    }
+    free.add_permits(100);
+    for asked in asked {
+        assert_eq!(within(asked).await.unwrap().unwrap(), JobEnd::Done);
+    }
+    assert_eq!(serving.said().len(), jobs.len(), "each was begun once");
+    serving.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_line_with_nothing_to_do_ends_and_loses_nobody_who_asks_then() {
     let Some(server) = server() else { return };
     let temporal = per_key(&server, |route| route.line_idle(Duration::from_millis(50)));
