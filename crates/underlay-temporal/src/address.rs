@@ -116,7 +116,9 @@ impl TemporalAddress {
     fn checked(self) -> Result<Self, Error> {
         for (what, name) in [("namespace", &self.namespace), ("task queue", &self.task_queue)] {
             if name.is_empty() || name.contains('/') || name.chars().any(char::is_control) {
-                return Err(refused(&format!("a {what} has one character or more, without `/`: not {name:?}")));
+                return Err(refused(&format!(
+                    "a {what} has one character or more, without `/`: not {name:?}"
+                )));
             }
         }
         let bytes = self.identity().len();

@@ -73,7 +73,10 @@ macro_rules! job_workflow {
         #[workflow_methods]
         impl $type {
             #[run(name = $name)]
-            pub(crate) async fn run(ctx: &mut WorkflowContext<Self>, input: JobInput) -> WorkflowResult<JobEnd> {
+            pub(crate) async fn run(
+                ctx: &mut WorkflowContext<Self>,
+                input: JobInput,
+            ) -> WorkflowResult<JobEnd> {
                 drive(ctx, input).await
             }
 
@@ -162,15 +165,22 @@ fn given_up(end: &JobEnd) -> WorkflowTermination {
     };
     let details = RawValue::new(vec![to_payload(end)]);
     WorkflowTermination::failed_application(
-        ApplicationFailure::builder(reason).type_name(GIVEN_UP.to_owned()).non_retryable(true).details(details).build(),
+        ApplicationFailure::builder(reason)
+            .type_name(GIVEN_UP.to_owned())
+            .non_retryable(true)
+            .details(details)
+            .build(),
     )
 }
 
-fn local_activity() -> LocalActivityOptions {
-    LocalActivityOptions::builder().start_to_close_timeout(LOCAL_ATTEMPT_MAX).retry_policy(made_again()).build()
+pub(crate) fn local_activity() -> LocalActivityOptions {
+    LocalActivityOptions::builder()
+        .start_to_close_timeout(LOCAL_ATTEMPT_MAX)
+        .retry_policy(made_again())
+        .build()
 }
 
-fn activity() -> ActivityOptions {
+pub(crate) fn activity() -> ActivityOptions {
     ActivityOptions::with_start_to_close_timeout(ATTEMPT_MAX)
         .heartbeat_timeout(HEARTBEAT_MAX)
         .retry_policy(made_again())

@@ -11,14 +11,16 @@ use underlay_core::words::Error;
 use uuid::Uuid;
 
 use crate::address::TemporalAddress;
-use crate::answers::Answers;
+use crate::answers::{self, Answers};
 use crate::client::{Client, may_pass};
 use crate::job::JobInput;
 use crate::options::{ApiKey, TemporalOptions};
+use crate::router::Way;
 use crate::start::{Close, Stands, Start, Started, Trouble};
 use crate::worker::Serving;
 
-/// How long a job that was just begun is waited for in this process alone, before the server is asked how it ended.
+/// How long a job that was just begun is waited for in this process alone, before the server is asked how it ended: as
+/// long as this process does most of its jobs itself.
 const HOME_FIRST: Duration = Duration::from_millis(200);
 /// The first and the longest pause before the server is asked again.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
@@ -28,14 +30,17 @@ const BY_HAND_PAUSE: Duration = Duration::from_secs(1);
 /// Has jobs done as workflows of a Temporal server.
 pub struct Temporal {
     identity: String,
-    client: Arc<Client>,
+    pub(crate) client: Arc<Client>,
     answers: Arc<Answers>,
     options: TemporalOptions,
 }
 
 impl fmt::Debug for Temporal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Temporal").field("address", &self.client.address).field("options", &self.options).finish()
+        f.debug_struct("Temporal")
+            .field("address", &self.client.address)
+            .field("options", &self.options)
+            .finish()
     }
 }
 
@@ -53,6 +58,14 @@ impl Temporal {
         })
     }
 
+    /// The connection, for a worker and for workflows of one's own.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where the server is not reached, [`Error::Invalid`] where it cannot be used.
+    pub async fn client(&self) -> Result<temporalio_client::Client, Error> {
+        self.client.connected().await
+    }
+
     /// Uses another API key from now on: keys run out.
     pub async fn set_api_key(&self, key: ApiKey) {
         self.client.set_api_key(key).await;
@@ -63,10 +76,19 @@ impl Temporal {
         format!("{}/{}/{}", self.client.address.task_queue, job.tenant.as_str(), job.id())
     }
 
-    fn start<'a>(&self, id: &'a str, job: &Job, way: &'a crate::router::Way) -> Start<'a> {
-        let input = JobInput { job: job.clone(), number: 1, is_due: true, is_local: way.is_local, before: None };
+    fn start<'a>(&self, id: &'a str, job: &Job, way: &'a Way) -> Start<'a> {
+        let input =
+            JobInput { job: job.clone(), number: 1, is_due: true, is_local: way.is_local, before: None };
         let reuse = WorkflowIdReusePolicy::RejectDuplicate;
-        Start { id, input, way, reuse, delay: None, is_told: job.due_at.is_some(), request_id: Uuid::new_v4() }
+        Start {
+            id,
+            input,
+            way,
+            reuse,
+            delay: None,
+            is_told: job.due_at.is_some(),
+            request_id: Uuid::new_v4(),
+        }
     }
 
     /// Begins a job or finds it, and asks the server how it ends.
@@ -80,7 +102,7 @@ impl Temporal {
         let mut pauses = Pauses::new();
         loop {
             let ended = match self.client.start(&start).await {
-                Ok(started) => self.ended(id, &started, &mut pauses).await?,
+                Ok(started) => self.ended(id, number, &started, &mut pauses).await?,
                 Err(trouble) => {
                     self.endure(trouble, &mut pauses).await?;
                     continue;
@@ -106,8 +128,14 @@ impl Temporal {
     }
 
     /// Waits until a job that was begun has come to something.
-    async fn ended(&self, id: &str, started: &Started, pauses: &mut Pauses) -> Result<Ended, Error> {
-        if started.standing == Stands::Begun {
+    async fn ended(
+        &self,
+        id: &str,
+        number: u32,
+        started: &Started,
+        pauses: &mut Pauses,
+    ) -> Result<Ended, Error> {
+        if started.standing == Stands::Begun && self.answers.are_at_home() {
             SystemClock.sleep(HOME_FIRST).await;
         }
         let mut run_id = started.run_id.clone();
@@ -115,11 +143,27 @@ impl Temporal {
             match self.client.closed(id, &run_id).await {
                 Ok(Close::Came(end)) if started.standing == Stands::Ended => return Ok(Ended::Before(end)),
                 Ok(Close::Came(end)) => return Ok(Ended::Now(end)),
-                Ok(Close::GoesOn { before: Some(end @ JobEnd::Failed { .. }), .. }) => return Ok(Ended::Now(end)),
+                // Of one before the attempt that is asked for, somebody was told.
+                Ok(Close::GoesOn { failed: Some(failed), .. }) if failed.number >= number => {
+                    return Ok(Ended::Now(failed.end));
+                }
                 Ok(Close::GoesOn { run_id: next, .. }) => run_id = next,
                 Ok(Close::ByHand) => return Ok(Ended::ByHand),
-                Err(Trouble::Status(status)) if status.code() == Code::NotFound => return Ok(Ended::Forgotten),
+                Err(Trouble::Status(status)) if status.code() == Code::NotFound => {
+                    return Ok(Ended::Forgotten);
+                }
                 Err(trouble) => self.endure(trouble, pauses).await?,
+            }
+        }
+    }
+
+    /// Has the line of a job do it.
+    async fn follow_line(&self, job: &Job, number: u32, way: &Way) -> Result<JobEnd, Error> {
+        let mut pauses = Pauses::new();
+        loop {
+            match self.client.ask_line(job, number, way).await {
+                Ok(end) => return Ok(end),
+                Err(trouble) => self.endure(trouble, &mut pauses).await?,
             }
         }
     }
@@ -170,18 +214,34 @@ impl Scheduler for Temporal {
     }
 
     async fn run(&self, job: &Job, number: u32) -> Result<JobEnd, Error> {
-        let id = self.workflow_id(job);
-        let mut waiter = self.answers.wait_for(&id);
+        let mut waiter = self.answers.wait_for(&answers::name(job), number);
+        let way = self.options.router.way(job, &self.client.address.task_queue);
+        let followed = async {
+            match way.is_per_key {
+                true => self.follow_line(job, number, &way).await,
+                false => self.follow(&self.workflow_id(job), job, number).await,
+            }
+        };
         tokio::select! {
             biased;
-            end = waiter.told() => Ok(end),
-            end = self.follow(&id, job, number) => end,
+            end = waiter.told() => {
+                self.answers.count(true);
+                Ok(end)
+            }
+            end = followed => {
+                self.answers.count(false);
+                end
+            }
         }
     }
 
     async fn later(&self, job: &Job, delay: Duration) -> Result<(), Error> {
         let id = self.workflow_id(job);
         let way = self.options.router.way(job, &self.client.address.task_queue);
+        if way.is_per_key {
+            // Whoever holds it asks its line when it is due.
+            return Ok(());
+        }
         let mut start = self.start(&id, job, &way);
         start.input.is_due = false;
         start.delay = Some(delay);
@@ -194,9 +254,15 @@ impl Scheduler for Temporal {
     }
 
     async fn serve(&self, runner: Arc<dyn JobRunner>, stop: watch::Receiver<bool>) -> Result<(), Error> {
+        let connection = self.client.connect_worker().await?;
         let serving = Serving {
-            client: self.client.connected().await?,
-            task_queues: self.options.router.task_queues(&self.client.address.task_queue).into_iter().collect(),
+            client: connection.sdk.clone(),
+            task_queues: self
+                .options
+                .router
+                .task_queues(&self.client.address.task_queue)
+                .into_iter()
+                .collect(),
             runner,
             answers: self.answers.clone(),
             attempts_running_max: self.options.attempts_running_max,

@@ -14,8 +14,9 @@ use tokio::sync::{Notify, oneshot, watch};
 use underlay_core::ports::{Clock, JobAttempt, JobEnd, JobRunner, SystemClock};
 use underlay_core::words::Error;
 
-use crate::answers::Answers;
+use crate::answers::{self, Answers};
 use crate::job::{AttemptInput, CommandJob, InputJob, MessageJob, ScheduleJob, TimerJob};
+use crate::line::Line;
 
 /// How many polls for workflows and for activities a process has at the server at once.
 const POLLERS: usize = 8;
@@ -59,9 +60,8 @@ impl Attempts {
         if let Some(id) = local_id {
             self.answers.keep(id, &end);
         }
-        let is_told = !matches!(end, JobEnd::Anothers { .. } | JobEnd::Waits);
-        if let Some(id) = ctx.info().workflow_id.as_ref().filter(|_| is_told) {
-            self.answers.tell(id, &end);
+        if !matches!(end, JobEnd::Anothers { .. } | JobEnd::Waits) {
+            self.answers.tell(&answers::name(&job), number, &end);
         }
         Ok(end)
     }
@@ -108,7 +108,9 @@ async fn living(ctx: &ActivityContext, heartbeats: &Notify) {
 
 /// An attempt that another process makes again.
 fn lost(why: &'static str) -> ActivityError {
-    ActivityError::application(ApplicationFailure::new(format!("the attempt ended before it came to anything: {why}")))
+    ActivityError::application(ApplicationFailure::new(format!(
+        "the attempt ended before it came to anything: {why}"
+    )))
 }
 
 /// What a process serves, and how.
@@ -149,11 +151,15 @@ impl Serving {
     }
 
     async fn run(self, cut: watch::Receiver<bool>, mut stopping: watch::Receiver<bool>) -> Result<(), Error> {
-        let options = RuntimeOptions::builder().heartbeat_interval(None).build().map_err(Error::unavailable)?;
+        let options =
+            RuntimeOptions::builder().heartbeat_interval(None).build().map_err(Error::unavailable)?;
         let runtime = Runtime::from_current_tokio(options).map_err(broken)?;
         let mut workers = Vec::new();
         for task_queue in &self.task_queues {
-            workers.push(Worker::new(&runtime, self.client.clone(), self.options(task_queue, cut.clone())?).map_err(broken)?);
+            workers.push(
+                Worker::new(&runtime, self.client.clone(), self.options(task_queue, cut.clone())?)
+                    .map_err(broken)?,
+            );
         }
         let shutdowns: Vec<_> = workers.iter().map(Worker::shutdown_handle).collect();
         let running = try_join_all(workers.iter_mut().map(Worker::run));
@@ -191,6 +197,7 @@ impl Serving {
             .and_then(|options| options.register_workflow::<InputJob>())
             .and_then(|options| options.register_workflow::<TimerJob>())
             .and_then(|options| options.register_workflow::<ScheduleJob>())
+            .and_then(|options| options.register_workflow::<Line>())
             .map_err(broken)?;
         Ok(options
             .register_activities(attempts)

@@ -317,7 +317,7 @@ mod tests {
     use crate::work::domain::{SHUT, TENANTS};
     use crate::work::flow::{evidence, until_quiet};
     use crate::work::receiver::Receiver;
-    use crate::work::station::{LEASE, Plan, Station};
+    use crate::work::station::{LEASE, PAUSE_MAX, Plan, Station};
 
     /// A store in which work has flowed, with nobody killed.
     struct House {
@@ -337,7 +337,10 @@ mod tests {
                 journal: folder.path().join("work"),
                 past: Vec::new(),
                 callers: 0,
+                pause: PAUSE_MAX,
                 lease: LEASE,
+                scheduler: None,
+                falls: None,
                 seed: 1,
             };
             let station = Station::start(open.clone(), plan).unwrap();

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  find the piece ──► not there, or given up ──────────────────────► gone
-//!        │ ├────────► the store does not answer, or nobody here can do it ──► another's: it is no failure
+//!        │ ├────────► the store does not answer, this process has no part in the work, or nobody here can do it
+//!        │ │            ──► another's: it is no failure
 //!        │ ├────────► its moment came by the scheduler's clock, and its line is not free ──► waits
 //!        │ └────────► begun too often without an end ─────────────► failed for good
 //!        └──► attempt ──► done, or failed, with the pause before the next
@@ -23,6 +24,7 @@ use underlay_core::{
 
 use super::attempt::{Trying, attempts_of, pause};
 use super::receiver::{NotDone, Receiver, Receivers};
+use super::serving::Beside;
 use crate::schedules::Timetable;
 use crate::traces::Tracer;
 
@@ -34,6 +36,7 @@ pub(super) struct Attempting {
     pub(super) queue: Arc<dyn WorkQueue>,
     pub(super) receivers: Arc<Receivers>,
     pub(super) timetable: Arc<Timetable>,
+    pub(super) beside: Beside,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) tracer: Tracer,
 }
@@ -94,6 +97,11 @@ impl Attempting {
                 return Ok(Looked::Ended(JobEnd::Anothers { reason }));
             }
         };
+        if !self.beside.permits(self.clock.now()) {
+            let reason =
+                "this process does not share the work at the moment; one that does can do it".to_owned();
+            return Ok(Looked::Ended(JobEnd::Anothers { reason }));
+        }
         let Some(WorkInfo { work, standing }) = self.queue.find_work(tenant, commit, number).await? else {
             return Ok(Looked::Ended(JobEnd::Gone));
         };

@@ -53,7 +53,7 @@ use crate::views::Views;
 use crate::{EngineConfig, Ports, Registry};
 use attempting::Attempting;
 use keeper::Keeper;
-use serving::Serving;
+use serving::{Beside, Serving};
 use standing::{Depths, Told};
 use worker::{Means, WorkRunner};
 
@@ -132,18 +132,21 @@ impl Workers {
         let told = Told::new(&self.worker.holder, self.scheduler.as_deref());
         *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(told.clone());
         let tracer = Tracer::new(&self.config.traces, &self.clock);
-        let serving = self.scheduler.as_ref().map(|scheduler| Serving {
+        let beside = self.scheduler.is_some().then(Beside::new);
+        let serving = self.scheduler.as_ref().zip(beside.clone()).map(|(scheduler, beside)| Serving {
             scheduler: scheduler.clone(),
             runner: Arc::new(Attempting {
                 queue: queue.clone(),
                 receivers: self.receivers.clone(),
                 timetable: timetable.clone(),
+                beside: beside.clone(),
                 clock: self.clock.clone(),
                 tracer: tracer.clone(),
             }),
             clock: self.clock.clone(),
             backoff: self.config.backoff(),
             told: told.clone(),
+            beside,
         });
         let means = Means {
             queue: queue.clone(),
@@ -153,6 +156,7 @@ impl Workers {
             told,
             // The span of an attempt is that of whoever makes it.
             tracer: if serving.is_some() { Tracer::none() } else { tracer },
+            beside,
         };
         let mut tasks = vec![timetable.start(stops.add())];
         if let Some(announcements) = &self.announcements {
@@ -161,7 +165,7 @@ impl Workers {
         tasks.extend(processes.into_iter().flat_map(|processes| processes.start(&mut stops)));
         let worker = tokio::spawn(work(means, self.worker.clone(), self.wakeups.clone(), stops.add()));
         tasks.push(match serving {
-            Some(serving) => tokio::spawn(serving.beside(worker)),
+            Some(serving) => tokio::spawn(serving.until_ended(worker)),
             None => worker,
         });
         RunningWork { stops, tasks }

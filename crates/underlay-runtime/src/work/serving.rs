@@ -1,22 +1,26 @@
 //! Lets a scheduler have attempts made in this process, for as long as the worker goes on and until it has drained:
-//! what the worker still waits for may be done here.
+//! what the worker still waits for may be done here. Then it ends before the worker leaves. So whoever comes after the
+//! last worker of a scheduler, with another or with none, is alone with the work.
 //!
 //! ```text
 //!  serve ──► it ended, and nobody stopped it ──► a pause ──► serve …
-//!    └────► the worker has ended ──► stopped: the attempts that go on here end
+//!    └────► the worker has drained ──► stopped: the attempts that go on here end ──► the worker leaves
 //!  check, now and then ──► what the worker tells of its scheduler
 //! ```
 //!
+//! An attempt begins while the worker is among those who share the work, by the clock of this process: not while it
+//! waits for workers of another scheduler, and not after its lease is over.
+//!
 //! What happens when something fails: it is served again after a pause. Commits go on meanwhile, and work waits.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use underlay_core::{Clock, Error, JobRunner, Scheduler};
+use underlay_core::{Clock, Error, JobRunner, Scheduler, Timestamp};
 
-use super::standing::Told;
+use super::standing::{Told, until};
 use super::worker::stopped;
 use crate::subscription::Backoff;
 
@@ -24,6 +28,53 @@ use crate::subscription::Backoff;
 const CHECK_EVERY: Duration = Duration::from_secs(10);
 /// How long its answer is waited for.
 const CHECK_MAX: Duration = Duration::from_secs(5);
+
+/// What the worker has of the serving beside it. A clone is the same.
+#[derive(Clone)]
+pub(super) struct Beside(Arc<Shared>);
+
+struct Shared {
+    /// Attempts begin before this moment.
+    permitted_to: Mutex<Timestamp>,
+    stop: watch::Sender<bool>,
+    has_ended: watch::Sender<bool>,
+}
+
+impl Beside {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Shared {
+            permitted_to: Mutex::new(Timestamp::MIN),
+            stop: watch::Sender::new(false),
+            has_ended: watch::Sender::new(false),
+        }))
+    }
+
+    /// Lets attempts begin before a moment.
+    pub(super) fn permit(&self, to: Timestamp) {
+        *self.0.permitted_to.lock().unwrap_or_else(PoisonError::into_inner) = to;
+    }
+
+    /// Whether an attempt may begin.
+    pub(super) fn permits(&self, now: Timestamp) -> bool {
+        now < *self.0.permitted_to.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the serving, and waits for it.
+    pub(super) async fn end(&self) {
+        self.0.stop.send_replace(true);
+        // An error says that nobody is left to serve.
+        self.0.has_ended.subscribe().wait_for(|ended| *ended).await.ok();
+    }
+}
+
+/// Says that the serving has ended, however it does.
+struct Ending(Beside);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.0.has_ended.send_replace(true);
+    }
+}
 
 /// What a scheduler is served with.
 #[derive(Clone)]
@@ -33,18 +84,19 @@ pub(super) struct Serving {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) backoff: Backoff,
     pub(super) told: Told,
+    pub(super) beside: Beside,
 }
 
 impl Serving {
-    /// Serves until a worker has ended.
-    pub(super) async fn beside(self, worker: JoinHandle<()>) {
-        let (stop, stopping) = watch::channel(false);
-        let served = tokio::spawn(self.clone().serve(stopping.clone()));
-        let checked = tokio::spawn(self.check(stopping));
+    /// Serves until the worker ends that, or has ended itself.
+    pub(super) async fn until_ended(self, worker: JoinHandle<()>) {
+        let beside = self.beside.clone();
+        let served = tokio::spawn(self.clone().serve());
+        let checked = tokio::spawn(self.check());
         if let Err(error) = worker.await {
             tracing::error!(%error, "the worker ended badly");
         }
-        stop.send_replace(true);
+        beside.end().await;
         for task in [served, checked] {
             if let Err(error) = task.await {
                 tracing::error!(%error, "serving a scheduler ended badly");
@@ -52,7 +104,9 @@ impl Serving {
         }
     }
 
-    async fn serve(self, mut stop: watch::Receiver<bool>) {
+    async fn serve(self) {
+        let _ending = Ending(self.beside.clone());
+        let mut stop = self.beside.0.stop.subscribe();
         let mut failures = 0;
         loop {
             let begun_at = self.clock.now();
@@ -70,7 +124,7 @@ impl Serving {
             let scheduler = self.scheduler.identity();
             tracing::error!(scheduler, %error, "this process makes no attempts for its scheduler, and tries again");
             self.told.tell_scheduler(|state| state.serving_error = Some(error.to_string()));
-            let lasted = super::standing::until(begun_at, self.clock.now());
+            let lasted = until(begun_at, self.clock.now());
             failures = if lasted > self.backoff.max { 1 } else { failures + 1 };
             tokio::select! {
                 biased;
@@ -82,7 +136,8 @@ impl Serving {
     }
 
     /// Asks now and then whether the scheduler can be reached.
-    async fn check(self, mut stop: watch::Receiver<bool>) {
+    async fn check(self) {
+        let mut stop = self.beside.0.stop.subscribe();
         loop {
             let checked = tokio::select! {
                 biased;

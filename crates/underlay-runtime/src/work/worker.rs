@@ -33,6 +33,7 @@ use super::keeper::KeeperHandle;
 use super::lines::{LineName, Lines, PutBack, RunningBounds, Source, bytes_of};
 use super::receiver::Receivers;
 use super::rooms::{Fit, Rooms};
+use super::serving::Beside;
 use super::settling::{Entry, Settling};
 use super::shard::{Look, READ_PAUSE_MAX, ShardRoom, just_before, place_of};
 use super::standing::{Told, until};
@@ -104,6 +105,8 @@ pub(super) struct Means {
     pub(super) config: EngineConfig,
     pub(super) told: Told,
     pub(super) tracer: Tracer,
+    /// Where a scheduler drives the attempts: those that it has made here.
+    pub(super) beside: Option<Beside>,
 }
 
 /// A worker.
@@ -215,6 +218,9 @@ impl WorkRunner {
             (state.shards, state.draining) = (Vec::new(), Vec::new());
             (state.running, state.buffered, state.buffered_bytes) = (0, 0, 0);
         });
+        if let Some(beside) = &self.means.beside {
+            beside.end().await;
+        }
         self.keeper.leave().await;
     }
 
@@ -264,6 +270,9 @@ impl WorkRunner {
         let shards = self.shards.keys().copied().collect();
         let draining = self.shards.values().filter(|room| room.is_draining);
         let draining = draining.map(|room| room.term.shard).collect();
+        if let Some(beside) = &self.means.beside {
+            beside.permit(if holding.waits_for.is_none() { self.ends_at } else { Timestamp::MIN });
+        }
         self.means.told.tell(|state| {
             (state.shards, state.draining, state.error) = (shards, draining, holding.error);
             state.waits_for = holding.waits_for;

@@ -33,3 +33,15 @@ mod traces;
 mod turns;
 mod views;
 mod work;
+
+/// Whether a scheduler drives attempts.
+const IS_DRIVEN: bool = false;
+
+/// The same tests where one does.
+#[expect(clippy::duplicate_mod, reason = "the same tests run twice, on other engines")]
+#[path = "."]
+mod driven {
+    const IS_DRIVEN: bool = true;
+
+    mod stored_commands;
+}

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use underlay_core::memory::{MemoryCheckpoints, MemoryEventStore, MemoryReadModels, MemorySchedules};
+use underlay_core::memory::{
+    MemoryCheckpoints, MemoryEventStore, MemoryReadModels, MemoryScheduler, MemorySchedules,
+};
 use underlay_core::{
     Actor, Clock, Commit, CommitId, Committed, Error, EventStore, EventStoreExt, ManualClock, Outcome,
-    Settled, Settlement, Shard, StreamName, SystemClock, TenantId, Version, WorkFilter, WorkInfo, WorkPlace,
-    WorkQueue, WorkStanding,
+    Scheduler, Settled, Settlement, Shard, StreamName, SystemClock, TenantId, Version, WorkFilter, WorkInfo,
+    WorkPlace, WorkQueue, WorkStanding,
 };
 use underlay_runtime::{
     Cancelled, CommandStatus, Engine, EngineConfig, Missed, Ports, ScheduleDefinition, SubmitOptions,
@@ -35,7 +37,8 @@ impl Branches {
             schedules: Arc::new(MemorySchedules::default()),
             checkpoints: Arc::new(MemoryCheckpoints::default()),
             leases: None,
-            scheduler: None,
+            scheduler: super::IS_DRIVEN
+                .then(|| Arc::new(MemoryScheduler::new(clock.clone())) as Arc<dyn Scheduler>),
         };
         let ports = Ports {
             work: Some(work),

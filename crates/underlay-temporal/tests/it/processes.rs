@@ -8,7 +8,9 @@ use underlay_core::ports::{JobEnd, Scheduler};
 use underlay_core::words::WorkKind;
 use underlay_temporal::{Route, Router, Temporal, TemporalOptions};
 
-use crate::house::{Serving, asked, at_once, command, gated, job, open_with, server, told, until_ended, within};
+use crate::house::{
+    Serving, asked, at_once, command, gated, job, open_with, server, told, until_ended, within,
+};
 
 /// The time of a workflow task.
 const TASK: Duration = Duration::from_secs(2);

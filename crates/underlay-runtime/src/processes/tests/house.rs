@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use underlay_core::memory::{
-    MemoryCheckpoints, MemoryEventStore, MemoryLeases, MemoryReadModels, MemorySchedules,
+    MemoryCheckpoints, MemoryEventStore, MemoryLeases, MemoryReadModels, MemoryScheduler, MemorySchedules,
 };
 use underlay_core::{
     Checkpoint, Checkpoints, Clock, CommandOutcome, Commit, CommitId, Committed, DueLook, Error, EventStore,
-    Lane, LeaseTerm, ManualClock, Origin, ReadWork, Settled, Settlement, ShardTerm, StoredCheckpoint,
-    StoredCommand, StoredInput, SystemClock, TenantId, Timestamp, Wakeups, Work, WorkKind, WorkPlace,
-    WorkQueue, WorkScope, Worker,
+    Lane, LeaseTerm, ManualClock, Origin, ReadWork, Scheduler, Settled, Settlement, ShardTerm,
+    StoredCheckpoint, StoredCommand, StoredInput, SystemClock, TenantId, Timestamp, Wakeups, Work, WorkKind,
+    WorkPlace, WorkQueue, WorkScope, Worker,
 };
 use underlay_testkit::{CheckpointsLayer, EventStoreLayer, FailsOnce, Over, Troubles};
 
@@ -34,6 +34,8 @@ pub(super) struct House {
     pub(super) checkpoints: MemoryCheckpoints,
     leases: MemoryLeases,
     pub(super) clock: Arc<ManualClock>,
+    /// What drives attempts, where they are driven.
+    pub(super) scheduler: Option<MemoryScheduler>,
 }
 
 /// The writes that a program has left before it is killed.
@@ -132,6 +134,7 @@ impl House {
             checkpoints: MemoryCheckpoints::new(leases.clone()),
             leases,
             clock,
+            scheduler: None,
         }
     }
 
@@ -184,26 +187,32 @@ impl House {
         }
     }
 
-    /// A house whose time is that of the machine.
-    pub(super) fn in_time() -> Self {
-        Self::by(Arc::new(SystemClock), Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH)))
+    /// A house whose time is that of the machine; attempts are driven by a scheduler or not.
+    pub(super) fn in_time(is_driven: bool) -> Self {
+        let house = Self::by(Arc::new(SystemClock), Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH)));
+        Self { scheduler: is_driven.then(MemoryScheduler::default), ..house }
     }
 
     /// An engine that runs by itself, in a house whose time is that of the machine.
     pub(super) fn engine(&self, registry: Registry) -> Engine {
+        self.engine_by(Arc::new(SystemClock), registry)
+    }
+
+    /// An engine that runs by itself, by a clock.
+    pub(super) fn engine_by(&self, clock: Arc<dyn Clock>, registry: Registry) -> Engine {
         let work = WorkPorts {
             queue: Arc::new(self.log.clone()),
             schedules: Arc::new(MemorySchedules::default()),
             checkpoints: Arc::new(self.checkpoints.clone()),
             leases: Some(Arc::new(self.leases.clone())),
-            scheduler: None,
+            scheduler: self.scheduler.clone().map(|scheduler| Arc::new(scheduler) as Arc<dyn Scheduler>),
         };
         let config = EngineConfig {
             work_lease: Duration::from_millis(500),
             work_poll_interval: Duration::from_millis(50),
             ..EngineConfig::default()
         };
-        let ports = self.ports(Arc::new(self.log.clone()), work, Arc::new(SystemClock));
+        let ports = self.ports(Arc::new(self.log.clone()), work, clock);
         Engine::new(ports, registry, config).unwrap()
     }
 }

@@ -15,7 +15,7 @@ use underlay_derive::event;
 use underlay_runtime::{Engine, EngineConfig, Ports, Registry};
 use uuid::Uuid;
 
-use super::yard::{Act, LEASE, MOMENT, Note, POLL, QueueIsEmpty, Yard, note, tenant};
+use super::yard::{Act, LEASE, MADE_BEYOND_A_TERM, MOMENT, Note, POLL, QueueIsEmpty, Yard, note, tenant};
 use crate::bank::{AccountEvent, Balances, deposited};
 
 /// A message whose shape has changed.
@@ -236,7 +236,7 @@ async fn what_a_handler_sends_on_is_stored_once_with_what_led_to_it() {
     let second = yard.process("b");
     let work = second.start();
     yard.pass_until(async || yard.store.queue_is_empty().await).await;
-    assert_eq!(yard.book.numbers("acme", "k", "done"), [1, 1]);
+    assert_eq!(yard.book.numbers("acme", "k", "done"), [1; MADE_BEYOND_A_TERM]);
     assert_eq!(yard.book.numbers("acme", "sent", "done"), [101], "what the first one sent counts");
     let id = WorkId::of(&tenant("acme"), commit, 0);
     let follows = CommitId::derived(&tenant("acme"), Origin::Work, [id.0.as_bytes().as_slice()]);

@@ -27,6 +27,7 @@ mod driven {
     mod counted;
     mod messages;
     mod order;
+    mod schedulers;
     mod settling;
     mod shards;
     mod turns;

@@ -14,7 +14,7 @@ use underlay_core::memory::{
 use underlay_core::{
     Attempts, BegunWork, Clock, Commit, CommitId, Delivery, DueLook, DuePage, Error, EventStore, Handled,
     Handler, HandlerError, Lane, ManualClock, NewWork, Outgoing, Scheduler, Settlement, Shard, TenantId,
-    Timestamp, Wakeups, WorkFilter, WorkInfo, WorkPage, WorkPlace, WorkQueue, WorkScope,
+    Timestamp, Wakeups, WorkFilter, WorkInfo, WorkPage, WorkPlace, WorkQueue, WorkScope, Worker,
 };
 use underlay_derive::event;
 use underlay_runtime::{Engine, EngineConfig, Ports, Registry, RunningWork, WorkPorts, WorkerState};
@@ -23,6 +23,8 @@ use underlay_testkit::{Over, WorkCall, WorkQueueLayer};
 /// The time of a lease, and between two polls.
 pub const LEASE: Duration = Duration::from_secs(10);
 pub const POLL: Duration = Duration::from_secs(1);
+/// How often an attempt is made that goes on when the term of its worker is over: a scheduler has it go on.
+pub const MADE_BEYOND_A_TERM: usize = if super::IS_DRIVEN { 1 } else { 2 };
 /// How far the clock moves at a time.
 pub const MOMENT: Duration = Duration::from_millis(50);
 /// How long an attempt may take.
@@ -299,8 +301,15 @@ impl Yard {
             running: AtomicUsize::new(0),
             most_running: AtomicUsize::new(0),
         };
-        let scheduler = super::IS_DRIVEN.then(|| MemoryScheduler::new(clock.clone()));
+        let scheduler =
+            super::IS_DRIVEN.then(|| MemoryScheduler::new(clock.clone()).with_grace(Duration::ZERO));
         Self { store: MemoryEventStore::new(clock.clone()), book: Arc::new(book), clock, scheduler }
+    }
+
+    /// A worker as those of the processes are.
+    pub fn worker(&self, name: &str) -> Worker {
+        let scheduler = self.scheduler.as_ref().map_or(Worker::EMBEDDED, |scheduler| scheduler.identity());
+        Worker { scheduler: scheduler.to_owned(), ..Worker::embedded(name) }
     }
 
     pub fn process(&self, name: &str) -> Process {
