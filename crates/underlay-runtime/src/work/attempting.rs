@@ -7,7 +7,7 @@
 //!        │ ├────────► its moment came by the scheduler's clock, and its line is not free ──► waits
 //!        │ └────────► begun too often without an end ─────────────► failed for good
 //!        └──► attempt ──┬──► done, or failed, with the pause before the next
-//!                       └──► this process has no part in the work any more ──► another's
+//!                       └──► the work is with another scheduler meanwhile ──► another's
 //! ```
 //!
 //! What it comes to is a value: what becomes of the piece is stored by whoever holds its shard. An attempt that is made
@@ -20,9 +20,10 @@ use async_trait::async_trait;
 use underlay_core::limits::WORK_PAGE_MAX;
 use underlay_core::{
     Clock, Error, Job, JobAttempt, JobEnd, JobRunner, JobTask, Work, WorkFilter, WorkInfo, WorkKind,
-    WorkPlace, WorkQueue, WorkStanding, kept_work_error,
+    WorkPlace, WorkQueue, WorkStanding,
 };
 
+use super::anothers::Anothers;
 use super::attempt::{Trying, attempts_of, pause};
 use super::receiver::{NotDone, Receiver, Receivers};
 use super::serving::Beside;
@@ -38,6 +39,7 @@ pub(super) struct Attempting {
     pub(super) receivers: Arc<Receivers>,
     pub(super) timetable: Arc<Timetable>,
     pub(super) beside: Beside,
+    pub(super) anothers: Arc<Anothers>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) tracer: Tracer,
 }
@@ -49,8 +51,7 @@ impl JobRunner for Attempting {
             Ok(Looked::Work(work, receiver)) => tokio::select! {
                 biased;
                 end = self.attempt_work(&attempt, &work, receiver) => end,
-                // From then on the work may be with another scheduler.
-                () = self.beside.is_over(&*self.clock) => not_shared(),
+                () = self.beside.is_withdrawn() => not_shared(),
             },
             Ok(Looked::Schedule) => self.timetable.attempt(attempt.job, attempt.number).await,
             Ok(Looked::Ended(end)) => end,
@@ -115,6 +116,7 @@ impl Attempting {
         let Some(receiver) = self.receivers.of(&work) else {
             let (kind, receiver) = (work.sent.kind.name(), &work.sent.receiver);
             let reason = format!("this program cannot do a {kind} for {receiver}; one that is newer can");
+            self.anothers.note(work.id, &reason);
             return Ok(Looked::Ended(JobEnd::Anothers { reason }));
         };
         let waits = work.sent.kind == WorkKind::Timer && !attempt.is_due;
@@ -168,13 +170,13 @@ impl Attempting {
         match trying.run().await {
             (_, Ok(())) => JobEnd::Done,
             (_, Err(NotDone { is_anothers: true, reason, .. })) => {
-                JobEnd::Anothers { reason: kept_work_error(&reason) }
+                self.anothers.note(work.id, &reason);
+                JobEnd::Anothers { reason }
             }
             (attempts, Err(NotDone { reason, is_final, .. })) => {
                 let follows = !is_final && number < attempts.attempts_max;
                 let retry_in = follows.then(|| pause(work.id, number, &attempts));
-                // Schedulers keep it, and the store would keep no more of it.
-                JobEnd::Failed { reason: kept_work_error(&reason), is_final, retry_in }
+                JobEnd::Failed { reason, is_final, retry_in }
             }
         }
     }

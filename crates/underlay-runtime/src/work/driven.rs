@@ -4,6 +4,7 @@
 //!  run ──► done ───┬── the store knows it ───────────────────► settled
 //!   │ │            └── it does not ──────────────────────────► attempted here
 //!   │ ├──► failed ──► tried again after the pause that was drawn, or given up where no attempt follows
+//!   │ ├──► another program's, and none has come for a time ───► left, as it was
 //!   │ └──► gone ──┬── not in the store, or dead there ──────► settled, which changes nothing
 //!   │             └── alive there ──► a failure: whoever made the attempt sees another store
 //!   └────► the scheduler is away: it waits, and nothing is counted
@@ -26,6 +27,7 @@ use underlay_core::{
 };
 use uuid::Uuid;
 
+use super::anothers::Anothers;
 use super::receiver::{Attempt, GivenUp, NotDone, Receiver};
 
 /// The pause before a job is asked for again that nobody could be told of.
@@ -37,6 +39,7 @@ pub(super) struct DrivenReceiver {
     pub(super) scheduler: Arc<dyn Scheduler>,
     pub(super) queue: Arc<dyn WorkQueue>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) anothers: Arc<Anothers>,
 }
 
 impl DrivenReceiver {
@@ -101,8 +104,14 @@ impl Receiver for DrivenReceiver {
         let work = attempt.work;
         let _shown = self.inner.show(work);
         let job = job_of(work, self.inner.correlation_id(work));
+        let mut waiting = self.anothers.wait(work.id);
         loop {
-            match self.scheduler.run(&job, attempt.number).await? {
+            let end = tokio::select! {
+                biased;
+                end = self.scheduler.run(&job, attempt.number) => end?,
+                reason = waiting.for_long(&*self.clock) => return Err(NotDone::anothers(reason)),
+            };
+            match end {
                 JobEnd::Done => match self.inner.is_stored(work).await {
                     Ok(true) => return Ok(()),
                     Ok(false) => return self.attempt_here(attempt).await,

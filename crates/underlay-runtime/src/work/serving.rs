@@ -8,12 +8,13 @@
 //!  check, now and then ──► what the worker tells of its scheduler
 //! ```
 //!
-//! An attempt begins and goes on while the worker is among those who share the work, by the clock of this process: not
-//! while it waits for workers of another scheduler, and not after its lease is over.
+//! An attempt begins while the worker is among those who share the work, by the clock of this process: not while it
+//! waits for workers of another scheduler, and not after its lease is over. One that goes on is the scheduler's, and ends
+//! early only where the work is with another scheduler meanwhile.
 //!
 //! What happens when something fails: it is served again after a pause. Commits go on meanwhile, and work waits.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -35,7 +36,7 @@ pub(super) struct Beside(Arc<Shared>);
 
 struct Shared {
     /// Attempts begin before this moment.
-    permitted_to: Mutex<Timestamp>,
+    permitted_to: watch::Sender<Timestamp>,
     stop: watch::Sender<bool>,
     has_ended: watch::Sender<bool>,
 }
@@ -43,32 +44,26 @@ struct Shared {
 impl Beside {
     pub(super) fn new() -> Self {
         Self(Arc::new(Shared {
-            permitted_to: Mutex::new(Timestamp::MIN),
+            permitted_to: watch::Sender::new(Timestamp::MIN),
             stop: watch::Sender::new(false),
             has_ended: watch::Sender::new(false),
         }))
     }
 
-    /// Lets attempts begin before a moment.
+    /// Lets attempts begin before a moment; the first of all moments ends those that go on.
     pub(super) fn permit(&self, to: Timestamp) {
-        *self.0.permitted_to.lock().unwrap_or_else(PoisonError::into_inner) = to;
+        self.0.permitted_to.send_replace(to);
     }
 
     /// Whether an attempt may begin.
     pub(super) fn permits(&self, now: Timestamp) -> bool {
-        now < *self.0.permitted_to.lock().unwrap_or_else(PoisonError::into_inner)
+        now < *self.0.permitted_to.borrow()
     }
 
-    /// Waits until no attempt may go on.
-    pub(super) async fn is_over(&self, clock: &dyn Clock) {
-        loop {
-            let to = *self.0.permitted_to.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = clock.now();
-            if now >= to {
-                return;
-            }
-            clock.sleep(until(now, to)).await;
-        }
+    /// Waits until the work is known to be with another scheduler.
+    pub(super) async fn is_withdrawn(&self) {
+        // An error says that nobody is left to permit anything.
+        self.0.permitted_to.subscribe().wait_for(|to| *to == Timestamp::MIN).await.ok();
     }
 
     /// Ends the serving, and waits for it.

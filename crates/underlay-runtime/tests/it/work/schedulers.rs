@@ -1,13 +1,13 @@
 //! A scheduler that is away, forgets, or is shared by mistake.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use underlay_core::{
     CommitId, Job, JobAttempt, JobEnd, JobRunner, JobTask, Lane, Scheduler, WorkId, WorkKind, WorkQueue, Worker,
 };
-use underlay_core::limits::WORK_ERROR_BYTES_MAX;
 use underlay_runtime::EngineConfig;
 
 use super::yard::{Act, LEASE, POLL, Process, QueueIsEmpty, Yard, note, tenant};
@@ -85,6 +85,24 @@ async fn who_stops_while_the_scheduler_is_away_leaves_all_of_it_to_the_next() {
     yard.pass_until(async || yard.store.queue_is_empty().await).await;
     assert_eq!(yard.book.numbers("acme", "k", "done"), [1, 2, 3]);
     yard.book.assert_in_order();
+    work.stop().await;
+}
+
+#[tokio::test]
+async fn an_attempt_that_the_store_is_away_for_is_none() {
+    let yard = Yard::new();
+    let process = yard.process("a");
+    process.gate.finds_nothing.store(true, Ordering::Relaxed);
+    let work = process.start();
+    yard.send_notes("acme", "k", 1..=2).await;
+    yard.until(async || process.state().running == 1).await;
+    // Longer than all attempts with all of their pauses.
+    yard.pass(Duration::from_secs(120)).await;
+    assert_eq!((yard.book.count("begun"), yard.store_first().await.attempts), (0, 0));
+    process.gate.finds_nothing.store(false, Ordering::Relaxed);
+    yard.pass_until(async || yard.left().await == 0).await;
+    assert_eq!(yard.book.numbers("acme", "k", "done"), [1, 2]);
+    assert!(yard.book.all().iter().all(|line| line.attempt == 1), "{:?}", yard.book.all());
     work.stop().await;
 }
 
@@ -181,7 +199,7 @@ async fn no_attempt_goes_on_after_its_process_has_left() {
 }
 
 #[tokio::test]
-async fn no_attempt_goes_on_after_its_process_has_lost_its_share() {
+async fn an_attempt_ends_once_the_work_is_with_another_scheduler() {
     let yard = Yard::new();
     let process = yard.process("a");
     let work = process.start();
@@ -189,30 +207,20 @@ async fn no_attempt_goes_on_after_its_process_has_lost_its_share() {
     yard.book.script(|_, _| Act::Wait);
     yard.send("acme", vec![note("k", 1)]).await;
     yard.until(async || yard.book.count("begun") == 1).await;
-    // Its queue does not answer any more, so that its lease runs out.
+    // Its calls do not come through, so its lease runs out, and another takes over.
     process.gate.pause();
     let embedded = Worker::embedded("embedded");
-    yard.pass_until(async || {
-        let is_left = !yard.store.share(&embedded, LEASE * 9, &[]).await.unwrap().held.is_empty();
-        assert!(!is_left || yard.book.count("dropped") == 1, "another has the work, and its attempt goes on");
-        is_left
-    })
-    .await;
-    drop(work);
-}
-
-#[tokio::test]
-async fn a_scheduler_is_told_no_more_of_a_reason_than_the_store_keeps() {
-    let yard = Yard::new();
-    let scheduler = yard.scheduler.clone().unwrap();
-    let process = yard.process("a");
-    yard.book.script(|_, _| Act::FailAtLength);
-    let work = process.start();
-    let commit = yard.send("acme", vec![note("k", 1)]).await;
-    yard.pass_until(async || yard.dead().await.len() == 1).await;
-    let end = scheduler.run(&note_job(commit), 5).await.unwrap();
-    let JobEnd::Failed { reason, .. } = end else { panic!("{end:?}") };
-    assert_eq!(reason.len(), WORK_ERROR_BYTES_MAX);
+    let share = async || yard.store.share(&embedded, LEASE * 9, &[]).await.unwrap();
+    yard.pass_until(async || !share().await.held.is_empty()).await;
+    assert_eq!(yard.book.count("dropped"), 0, "it cannot know");
+    process.gate.go_on();
+    yard.pass_until(async || process.state().waits_for.is_some()).await;
+    yard.until(async || yard.book.count("dropped") == 1).await;
+    yard.pass(LEASE).await;
+    assert_eq!(yard.book.count("begun"), 1, "and it is not begun again");
+    yard.store.leave(&embedded).await.unwrap();
+    yard.book.script(|_, _| Act::Do);
+    yard.pass_until(async || yard.store.queue_is_empty().await).await;
     work.stop().await;
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -48,8 +48,6 @@ pub enum Act {
     Do,
     Fail,
     FailForGood,
-    /// Fails with a reason that is longer than the store keeps.
-    FailAtLength,
     Panic,
     /// Goes on until the gate is open.
     Wait,
@@ -144,7 +142,6 @@ impl Book {
         let ended = match act {
             Act::Do => Ok(Handled::done()),
             Act::Fail => Err(HandlerError::passing("not\0now")),
-            Act::FailAtLength => Err(HandlerError::passing("no! ".repeat(1 << 20))),
             Act::FailForGood => Err(HandlerError::last("never")),
             Act::Panic => panic!("a bug in a handler"),
             Act::Wait => {
@@ -466,6 +463,8 @@ pub struct Gate {
     pub wrong: Mutex<Vec<Wrong>>,
     /// Refuses a settlement of such a piece for good.
     pub refuses: Mutex<Option<WorkPlace>>,
+    /// No piece can be found.
+    pub finds_nothing: AtomicBool,
     pub settles: AtomicU64,
     pub reads: AtomicU64,
     pub most_read: AtomicUsize,
@@ -481,6 +480,7 @@ impl Gate {
             held_pages: AtomicU64::new(0),
             wrong: Mutex::default(),
             refuses: Mutex::default(),
+            finds_nothing: AtomicBool::new(false),
             settles: AtomicU64::new(0),
             reads: AtomicU64::new(0),
             most_read: AtomicUsize::new(0),
@@ -534,6 +534,9 @@ impl WorkQueueLayer for Gate {
             }
             if call == WorkCall::Share {
                 self.shares.fetch_add(1, Ordering::Relaxed);
+            }
+            if call == WorkCall::FindWork && self.finds_nothing.load(Ordering::Relaxed) {
+                return Err(Error::unavailable("the store is away"));
             }
             effect.await
         }
