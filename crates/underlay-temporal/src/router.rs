@@ -2,9 +2,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use underlay_core::ports::Job;
-use underlay_core::words::TenantId;
+use underlay_core::words::{Error, TenantId};
 
 use crate::line::{LINE_EVENTS_MAX, LINE_IDLE};
+
+/// Bytes in the name of a task queue.
+const TASK_QUEUE_BYTES_MAX: usize = 200;
+/// The least that a line may have of [`Route::line_events_max`].
+const LINE_EVENTS_MIN: u32 = 50;
 
 /// Which jobs go where. Rules that fit a job are followed in the order they were given; what a later one says of a
 /// [`Route`] replaces what an earlier one said.
@@ -175,6 +180,27 @@ impl Router {
         }
     }
 
+    /// Refuses what the server would refuse of each job, or a line could not do one job with.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        for (whose, route) in &self.rules {
+            let refused = |why: String| Error::invalid(format!("the route of {whose:?} {why}"));
+            if let Some(name) = &route.task_queue
+                && (name.is_empty() || name.len() > TASK_QUEUE_BYTES_MAX || name.starts_with("/_sys/"))
+            {
+                return Err(refused(format!(
+                    "names the task queue {name:?}; one has 1 to TASK_QUEUE_BYTES_MAX = {TASK_QUEUE_BYTES_MAX} bytes, and \
+                     does not begin with /_sys/"
+                )));
+            }
+            if route.line_events_max.is_some_and(|events| events < LINE_EVENTS_MIN) {
+                return Err(refused(format!(
+                    "lets a line have too few events to do one job; the least is LINE_EVENTS_MIN = {LINE_EVENTS_MIN}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// Every task queue that jobs may go to.
     pub(crate) fn task_queues(&self, task_queue: &str) -> BTreeSet<String> {
         let named = self.rules.iter().filter_map(|(_, route)| route.task_queue.clone());
@@ -209,6 +235,17 @@ mod tests {
         assert_eq!((way.task_queue.as_str(), way.is_local, way.is_per_key), ("q", true, false));
         assert!(!router.way(&job("acme", WorkKind::Message, "mail"), "q").is_local, "mail takes long");
         assert_eq!(router.task_queues("q"), ["q".to_owned()].into());
+    }
+
+    #[test]
+    fn a_route_that_no_job_could_take_is_refused() {
+        let check = |route| Router::new().receiver("account", route).check().map_err(|error| error.to_string());
+        for name in ["", "/_sys/q", &"q".repeat(201)] {
+            let refused = check(Route::new().task_queue(name)).unwrap_err();
+            assert!(refused.contains("account") && refused.contains("TASK_QUEUE_BYTES_MAX"), "{refused}");
+        }
+        assert!(check(Route::new().line_events_max(1)).unwrap_err().contains("LINE_EVENTS_MIN"));
+        assert_eq!(check(Route::new().task_queue("q".repeat(200)).line_events_max(LINE_EVENTS_MIN)), Ok(()));
     }
 
     #[test]

@@ -45,8 +45,10 @@ impl Temporal {
     /// A scheduler on a server. It connects when it is first needed; `check` says whether it can.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where a file for TLS cannot be read, or an API key would be sent in the open.
+    /// [`Error::Invalid`] where a file for TLS cannot be read, an API key would be sent in the open, or no job could take
+    /// a route.
     pub fn open(address: &TemporalAddress, options: TemporalOptions) -> Result<Self, Error> {
+        options.router.check()?;
         Ok(Self {
             identity: address.identity(),
             client: Arc::new(Client::new(address, &options)?),

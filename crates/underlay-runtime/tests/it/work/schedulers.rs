@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use underlay_core::{
-    CommitId, Job, JobAttempt, JobEnd, JobRunner, JobTask, Lane, Scheduler, WorkId, WorkKind, WorkQueue, Worker,
+    Job, JobAttempt, JobEnd, JobRunner, JobTask, Lane, Scheduler, WorkId, WorkKind, WorkQueue, Worker,
 };
 use underlay_runtime::EngineConfig;
 
@@ -15,20 +15,6 @@ use super::yard::{Act, LEASE, POLL, Process, QueueIsEmpty, Yard, note, tenant};
 /// The scheduler that a process says it has.
 fn told(process: &Process) -> underlay_runtime::SchedulerState {
     process.state().scheduler.unwrap()
-}
-
-/// The job that the first note of a commit is.
-fn note_job(commit: CommitId) -> Job {
-    Job {
-        tenant: tenant("acme"),
-        task: JobTask::Work { kind: WorkKind::Message, commit, number: 0 },
-        receiver: "scribe".to_owned(),
-        key: "k".to_owned(),
-        name: "note".to_owned(),
-        lane: Lane::Normal,
-        correlation_id: None,
-        due_at: None,
-    }
 }
 
 #[tokio::test]
@@ -164,7 +150,16 @@ async fn no_attempt_begins_while_the_work_is_with_another_scheduler() {
     yard.until(async || process.state().waits_for.is_some()).await;
     // Its scheduler knows the piece from before, and would have it done.
     let commit = yard.send("acme", vec![note("k", 1)]).await;
-    let known = note_job(commit);
+    let known = Job {
+        tenant: tenant("acme"),
+        task: JobTask::Work { kind: WorkKind::Message, commit, number: 0 },
+        receiver: "scribe".to_owned(),
+        key: "k".to_owned(),
+        name: "note".to_owned(),
+        lane: Lane::Normal,
+        correlation_id: None,
+        due_at: None,
+    };
     let asked = tokio::spawn(async move { scheduler.run(&known, 1).await });
     yard.pass(LEASE * 2).await;
     assert_eq!((process.shards(), yard.book.count("begun")), (0, 0), "the work is in other hands");
