@@ -130,7 +130,8 @@ where
             ctx.execute_activity(Attempts::attempt, attempt, activity()).await?
         };
         is_due |= ctx.state(Due::is_due);
-        let next = |number| JobInput { number, is_due, before: Some(end.clone()), anothers: 0, ..input.clone() };
+        let next =
+            |number| JobInput { number, is_due, before: Some(end.clone()), anothers: 0, ..input.clone() };
         match &end {
             JobEnd::Done | JobEnd::Gone => return Ok(end),
             JobEnd::Failed { retry_in: Some(pause), .. } => {
@@ -138,7 +139,11 @@ where
             }
             JobEnd::Anothers { .. } => {
                 let anothers = input.anothers.saturating_add(1);
-                return again(ctx, JobInput { anothers, ..next(input.number) }, anothers_pause(input.anothers));
+                return again(
+                    ctx,
+                    JobInput { anothers, ..next(input.number) },
+                    anothers_pause(input.anothers),
+                );
             }
             JobEnd::Waits => {
                 let is_told = is_due || {

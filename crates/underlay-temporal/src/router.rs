@@ -239,7 +239,8 @@ mod tests {
 
     #[test]
     fn a_route_that_no_job_could_take_is_refused() {
-        let check = |route| Router::new().receiver("account", route).check().map_err(|error| error.to_string());
+        let check =
+            |route| Router::new().receiver("account", route).check().map_err(|error| error.to_string());
         for name in ["", "/_sys/q", &"q".repeat(201)] {
             let refused = check(Route::new().task_queue(name)).unwrap_err();
             assert!(refused.contains("account") && refused.contains("TASK_QUEUE_BYTES_MAX"), "{refused}");

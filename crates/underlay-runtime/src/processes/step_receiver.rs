@@ -22,8 +22,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use underlay_core::{
-    Attempts, Commit, CommitId, Committed, Error, Fingerprint, Metadata, RecordedEvent, StepContext, StoredInput,
-    StreamName, TenantId, Timestamp, Version, Work, WorkId,
+    Attempts, Commit, CommitId, Committed, Error, Fingerprint, Metadata, RecordedEvent, StepContext,
+    StoredInput, StreamName, TenantId, Timestamp, Version, Work, WorkId,
 };
 use uuid::Uuid;
 

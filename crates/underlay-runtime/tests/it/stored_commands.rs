@@ -31,8 +31,8 @@ struct Branches {
 impl Branches {
     fn new() -> Self {
         let clock = Arc::new(ManualClock::new("2026-03-28T23:00:00Z".parse().unwrap()));
-        let scheduler = super::IS_DRIVEN
-            .then(|| Arc::new(MemoryScheduler::new(clock.clone())) as Arc<dyn Scheduler>);
+        let scheduler =
+            super::IS_DRIVEN.then(|| Arc::new(MemoryScheduler::new(clock.clone())) as Arc<dyn Scheduler>);
         Self::over_nothing(clock, scheduler)
     }
 

@@ -7,7 +7,9 @@ use tokio::sync::Notify;
 use underlay_core::ports::{JobEnd, Scheduler};
 use underlay_core::words::{Error, WorkKind};
 
-use crate::house::{Serving, asked, at_once, command, gated, job, open, server, taken, told, until_ended, within};
+use crate::house::{
+    Serving, asked, at_once, command, gated, job, open, server, taken, told, until_ended, within,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_away_is_waited_for() {
