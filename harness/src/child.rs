@@ -50,6 +50,18 @@ impl ChildProcess {
         Ok(())
     }
 
+    /// Whether it was killed by somebody else, or by itself.
+    ///
+    /// # Errors
+    /// Where it ended in another way.
+    pub(crate) fn has_ended(&mut self) -> Result<bool> {
+        match self.child.try_wait()? {
+            None => Ok(false),
+            Some(status) if status.code().is_none() => Ok(true),
+            Some(status) => Err(format!("a child ended by itself, with {status}").into()),
+        }
+    }
+
     /// Lets the child finish what it does, and waits for it.
     pub(crate) fn finish(mut self) -> Result<()> {
         drop(self.child.stdin.take());

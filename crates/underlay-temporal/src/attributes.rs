@@ -12,15 +12,13 @@ use underlay_core::ports::Job;
 use crate::client::call;
 use crate::job::to_payload;
 
+const KIND: &str = "UnderlayKind";
+/// What a line says of its kind and of its name.
+const LINE: &str = "line";
+
 /// What people search jobs by. All are keywords.
-pub(crate) const NAMES: [&str; 6] = [
-    "UnderlayTenant",
-    "UnderlayKind",
-    "UnderlayReceiver",
-    "UnderlayName",
-    "UnderlayKey",
-    "UnderlayCorrelation",
-];
+pub(crate) const NAMES: [&str; 6] =
+    ["UnderlayTenant", KIND, "UnderlayReceiver", "UnderlayName", "UnderlayKey", "UnderlayCorrelation"];
 
 /// Registers the search attributes, where the namespace has them not and this process may. Says whether they are there.
 pub(crate) async fn register(client: &SdkClient, namespace: &str) -> bool {
@@ -66,14 +64,27 @@ fn values(job: &Job) -> HashMap<String, Payload> {
     given.map(|(name, value)| (name.to_owned(), to_payload(&value))).collect()
 }
 
+/// What the line of a job is found by.
+pub(crate) fn line_found_by(job: &Job, has_attributes: bool) -> (Option<SearchAttributes>, Option<Memo>) {
+    let mut values = values(&Job { correlation_id: None, name: LINE.to_owned(), ..job.clone() });
+    values.insert(KIND.to_owned(), to_payload(&LINE));
+    given(values, has_attributes)
+}
+
 /// What a job is found by: search attributes where the namespace has them, else a memo with the same names.
 pub(crate) fn found_by(job: &Job, has_attributes: bool) -> (Option<SearchAttributes>, Option<Memo>) {
+    given(values(job), has_attributes)
+}
+
+fn given(
+    mut values: HashMap<String, Payload>,
+    has_attributes: bool,
+) -> (Option<SearchAttributes>, Option<Memo>) {
     if has_attributes {
-        let mut indexed_fields = values(job);
-        for field in indexed_fields.values_mut() {
+        for field in values.values_mut() {
             field.metadata.insert("type".to_owned(), b"Keyword".to_vec());
         }
-        return (Some(SearchAttributes { indexed_fields }), None);
+        return (Some(SearchAttributes { indexed_fields: values }), None);
     }
-    (None, Some(Memo { fields: values(job) }))
+    (None, Some(Memo { fields: values }))
 }

@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex as SyncMutex, PoisonError};
+use std::sync::{Mutex as SyncMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use temporalio_client::grpc::WorkflowService;
@@ -17,6 +17,7 @@ use temporalio_common::protos::temporal::api::workflowservice::v1::{
 use tokio::sync::{Mutex, Semaphore};
 use underlay_core::ports::{Clock, SystemClock};
 use underlay_core::words::{Error, Timestamp};
+use uuid::Uuid;
 
 use crate::address::{TemporalAddress, TlsFiles};
 use crate::attributes;
@@ -41,6 +42,8 @@ pub(crate) struct Client {
     tls: Option<TlsOptions>,
     key: SyncMutex<Option<ApiKey>>,
     standing: Mutex<Standing>,
+    /// The connections of workers, each with its number.
+    workers: SyncMutex<Vec<(Uuid, Connection)>>,
     /// Whether the namespace has the search attributes.
     has_attributes: AtomicBool,
     pub starts: Semaphore,
@@ -71,6 +74,7 @@ impl Client {
             process,
             key: SyncMutex::new(options.api_key.clone()),
             standing: Mutex::default(),
+            workers: SyncMutex::default(),
             has_attributes: AtomicBool::new(false),
             starts: Semaphore::new(STARTS_MAX),
         })
@@ -97,6 +101,17 @@ impl Client {
                 Err(why)
             }
         }
+    }
+
+    /// A connection for a worker alone: what polls for tasks is not in the way of what starts workflows.
+    pub(crate) async fn connect_worker(&self) -> Result<WorkerConnection<'_>, Error> {
+        let (sdk, number) = (self.connect().await?, Uuid::new_v4());
+        self.workers().push((number, sdk.connection().clone()));
+        Ok(WorkerConnection { client: self, number, sdk })
+    }
+
+    fn workers(&self) -> MutexGuard<'_, Vec<(Uuid, Connection)>> {
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn connect(&self) -> Result<SdkClient, Error> {
@@ -184,11 +199,27 @@ impl Client {
         if let Some(client) = &self.standing.lock().await.client {
             client.connection().set_api_key(Some(key.secret().to_owned()));
         }
+        for (_, connection) in &*self.workers() {
+            connection.set_api_key(Some(key.secret().to_owned()));
+        }
         *self.key.lock().unwrap_or_else(PoisonError::into_inner) = Some(key);
     }
 
     pub(crate) fn error(&self, status: &Status) -> Error {
         from_status(&self.address, status)
+    }
+}
+
+/// A connection that a worker uses. Dropped, it is forgotten.
+pub(crate) struct WorkerConnection<'a> {
+    client: &'a Client,
+    number: Uuid,
+    pub sdk: SdkClient,
+}
+
+impl Drop for WorkerConnection<'_> {
+    fn drop(&mut self) {
+        self.client.workers().retain(|(number, _)| *number != self.number);
     }
 }
 

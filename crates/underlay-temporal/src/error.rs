@@ -51,7 +51,9 @@ pub(crate) fn from_connect(address: &TemporalAddress, error: &ClientConnectError
 fn unreachable_for(address: &TemporalAddress, why: &str) -> Error {
     let TemporalAddress { host, port, tls, .. } = address;
     let advice = match tls {
-        Some(_) if why.contains("UnknownIssuer") => "; `ca` names the certificates to trust",
+        Some(_) if why.contains("peer certificate") => {
+            "; `ca` names what is trusted, and `server_name` its name"
+        }
         Some(_) if why.contains("InvalidContentType") => "; it does not speak TLS, `tls=false` would fit",
         _ => "",
     };

@@ -173,14 +173,14 @@ fn given_up(end: &JobEnd) -> WorkflowTermination {
     )
 }
 
-fn local_activity() -> LocalActivityOptions {
+pub(crate) fn local_activity() -> LocalActivityOptions {
     LocalActivityOptions::builder()
         .start_to_close_timeout(LOCAL_ATTEMPT_MAX)
         .retry_policy(made_again())
         .build()
 }
 
-fn activity() -> ActivityOptions {
+pub(crate) fn activity() -> ActivityOptions {
     ActivityOptions::with_start_to_close_timeout(ATTEMPT_MAX)
         .heartbeat_timeout(HEARTBEAT_MAX)
         .retry_policy(made_again())

@@ -11,15 +11,23 @@ mod address;
 mod answers;
 mod attributes;
 mod client;
+mod commands;
 mod error;
+#[cfg(test)]
+mod histories;
 mod job;
+mod line;
 mod options;
 mod router;
 mod scheduler;
+mod signals;
 mod start;
 mod worker;
 
 pub use self::address::{TASK_QUEUE_DEFAULT, TemporalAddress, TlsFiles};
+pub use self::commands::command_id;
+pub use self::line::{LINE_EVENTS_MAX, LINE_IDLE};
 pub use self::options::{ApiKey, TemporalOptions};
 pub use self::router::{Route, Router};
 pub use self::scheduler::Temporal;
+pub use self::signals::{WhenClosed, WorkflowSignal, WorkflowSink};

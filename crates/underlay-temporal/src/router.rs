@@ -4,6 +4,8 @@ use std::time::Duration;
 use underlay_core::ports::Job;
 use underlay_core::words::TenantId;
 
+use crate::line::{LINE_EVENTS_MAX, LINE_IDLE};
+
 /// Which jobs go where. Rules that fit a job are followed in the order they were given; what a later one says of a
 /// [`Route`] replaces what an earlier one said.
 ///
@@ -43,6 +45,9 @@ pub struct Route {
     task_queue: Option<String>,
     is_local: Option<bool>,
     task_timeout: Option<Duration>,
+    is_per_key: Option<bool>,
+    line_events_max: Option<u32>,
+    line_idle: Option<Duration>,
 }
 
 impl Route {
@@ -77,11 +82,39 @@ impl Route {
         Self { task_timeout: Some(timeout), ..self }
     }
 
+    /// One workflow for all jobs of a tenant, a receiver and a key: people see one row for each key, and its history tells the jobs one
+    /// after another. It costs throughput.
+    #[must_use]
+    pub fn per_key(self) -> Self {
+        Self { is_per_key: Some(true), ..self }
+    }
+
+    /// How long a line with nothing to do waits for somebody to ask until it ends: [`LINE_IDLE`] where nothing is said.
+    #[must_use]
+    pub fn line_idle(self, idle: Duration) -> Self {
+        Self { line_idle: Some(idle), ..self }
+    }
+
+    /// A workflow for each job, as it is where nothing is said.
+    #[must_use]
+    pub fn per_job(self) -> Self {
+        Self { is_per_key: Some(false), ..self }
+    }
+
+    /// How many events the history of a line may have before it goes on in a new run: [`LINE_EVENTS_MAX`] where nothing is said.
+    #[must_use]
+    pub fn line_events_max(self, events: u32) -> Self {
+        Self { line_events_max: Some(events), ..self }
+    }
+
     fn over(self, earlier: Self) -> Self {
         Self {
             task_queue: self.task_queue.or(earlier.task_queue),
             is_local: self.is_local.or(earlier.is_local),
             task_timeout: self.task_timeout.or(earlier.task_timeout),
+            is_per_key: self.is_per_key.or(earlier.is_per_key),
+            line_events_max: self.line_events_max.or(earlier.line_events_max),
+            line_idle: self.line_idle.or(earlier.line_idle),
         }
     }
 }
@@ -92,6 +125,10 @@ pub(crate) struct Way {
     pub task_queue: String,
     pub is_local: bool,
     pub task_timeout: Option<Duration>,
+    /// Whether it is done by the line of its key.
+    pub is_per_key: bool,
+    pub line_events_max: u32,
+    pub line_idle: Duration,
 }
 
 impl Router {
@@ -131,6 +168,10 @@ impl Router {
             task_queue: route.task_queue.unwrap_or_else(|| task_queue.to_owned()),
             is_local: route.is_local.unwrap_or(job.kind() != "message"),
             task_timeout: route.task_timeout,
+            // A schedule has no line.
+            is_per_key: route.is_per_key.unwrap_or_default() && job.kind() != "schedule",
+            line_events_max: route.line_events_max.unwrap_or(LINE_EVENTS_MAX),
+            line_idle: route.line_idle.unwrap_or(LINE_IDLE),
         }
     }
 
@@ -164,8 +205,8 @@ mod tests {
     #[test]
     fn a_job_without_a_rule_goes_to_the_queue_of_the_address() {
         let (router, command) = (Router::new(), job("acme", WorkKind::Command, "account"));
-        let way = Way { task_queue: "q".to_owned(), is_local: true, task_timeout: None };
-        assert_eq!(router.way(&command, "q"), way);
+        let way = router.way(&command, "q");
+        assert_eq!((way.task_queue.as_str(), way.is_local, way.is_per_key), ("q", true, false));
         assert!(!router.way(&job("acme", WorkKind::Message, "mail"), "q").is_local, "mail takes long");
         assert_eq!(router.task_queues("q"), ["q".to_owned()].into());
     }

@@ -6,20 +6,19 @@ use async_trait::async_trait;
 use temporalio_client::tonic::{Code, Status};
 use temporalio_common::protos::temporal::api::enums::v1::WorkflowIdReusePolicy;
 use tokio::sync::watch;
-use underlay_core::ports::{Clock, Job, JobEnd, JobRunner, Scheduler, SystemClock};
+use underlay_core::ports::{Clock, Job, JobEnd, JobRunner, JobTask, Scheduler, SystemClock};
 use underlay_core::words::Error;
 use uuid::Uuid;
 
 use crate::address::TemporalAddress;
-use crate::answers::Answers;
+use crate::answers::{self, Answers};
 use crate::client::{Client, may_pass};
 use crate::job::JobInput;
 use crate::options::{ApiKey, TemporalOptions};
+use crate::router::Way;
 use crate::start::{Close, Stands, Start, Started, Trouble};
 use crate::worker::Serving;
 
-/// How long a job that was just begun is waited for in this process alone, before the server is asked how it ended.
-const HOME_FIRST: Duration = Duration::from_millis(200);
 /// The first and the longest pause before the server is asked again.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 /// The pause before a job is begun again that somebody ended by hand.
@@ -28,7 +27,7 @@ const BY_HAND_PAUSE: Duration = Duration::from_secs(1);
 /// Has jobs done as workflows of a Temporal server.
 pub struct Temporal {
     identity: String,
-    client: Arc<Client>,
+    pub(crate) client: Arc<Client>,
     answers: Arc<Answers>,
     options: TemporalOptions,
 }
@@ -56,6 +55,14 @@ impl Temporal {
         })
     }
 
+    /// The connection, for a worker and for workflows of one's own.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where the server is not reached, [`Error::Invalid`] where it cannot be used.
+    pub async fn client(&self) -> Result<temporalio_client::Client, Error> {
+        self.client.connected().await
+    }
+
     /// Uses another API key from now on: keys run out.
     pub async fn set_api_key(&self, key: ApiKey) {
         self.client.set_api_key(key).await;
@@ -66,19 +73,11 @@ impl Temporal {
         format!("{}/{}/{}", self.client.address.task_queue, job.tenant.as_str(), job.id())
     }
 
-    fn start<'a>(&self, id: &'a str, job: &Job, way: &'a crate::router::Way) -> Start<'a> {
+    fn start<'a>(&self, id: &'a str, job: &Job, way: &'a Way) -> Start<'a> {
         let input =
             JobInput { job: job.clone(), number: 1, is_due: true, is_local: way.is_local, before: None };
         let reuse = WorkflowIdReusePolicy::RejectDuplicate;
-        Start {
-            id,
-            input,
-            way,
-            reuse,
-            delay: None,
-            is_told: job.due_at.is_some(),
-            request_id: Uuid::new_v4(),
-        }
+        Start { id, input, way, reuse, delay: None, is_told: may_wait(job), request_id: Uuid::new_v4() }
     }
 
     /// Begins a job or finds it, and asks the server how it ends.
@@ -92,7 +91,7 @@ impl Temporal {
         let mut pauses = Pauses::new();
         loop {
             let ended = match self.client.start(&start).await {
-                Ok(started) => self.ended(id, &started, &mut pauses).await?,
+                Ok(started) => self.ended(id, number, &started, &mut pauses).await?,
                 Err(trouble) => {
                     self.endure(trouble, &mut pauses).await?;
                     continue;
@@ -118,17 +117,24 @@ impl Temporal {
     }
 
     /// Waits until a job that was begun has come to something.
-    async fn ended(&self, id: &str, started: &Started, pauses: &mut Pauses) -> Result<Ended, Error> {
+    async fn ended(
+        &self,
+        id: &str,
+        number: u32,
+        started: &Started,
+        pauses: &mut Pauses,
+    ) -> Result<Ended, Error> {
         if started.standing == Stands::Begun {
-            SystemClock.sleep(HOME_FIRST).await;
+            SystemClock.sleep(self.answers.home_first()).await;
         }
         let mut run_id = started.run_id.clone();
         loop {
             match self.client.closed(id, &run_id).await {
                 Ok(Close::Came(end)) if started.standing == Stands::Ended => return Ok(Ended::Before(end)),
                 Ok(Close::Came(end)) => return Ok(Ended::Now(end)),
-                Ok(Close::GoesOn { before: Some(end @ JobEnd::Failed { .. }), .. }) => {
-                    return Ok(Ended::Now(end));
+                // Of one before the attempt that is asked for, somebody was told.
+                Ok(Close::GoesOn { failed: Some(failed), .. }) if failed.number >= number => {
+                    return Ok(Ended::Now(failed.end));
                 }
                 Ok(Close::GoesOn { run_id: next, .. }) => run_id = next,
                 Ok(Close::ByHand) => return Ok(Ended::ByHand),
@@ -136,6 +142,17 @@ impl Temporal {
                     return Ok(Ended::Forgotten);
                 }
                 Err(trouble) => self.endure(trouble, pauses).await?,
+            }
+        }
+    }
+
+    /// Has the line of a job do it.
+    async fn follow_line(&self, job: &Job, number: u32, way: &Way) -> Result<JobEnd, Error> {
+        let mut pauses = Pauses::new();
+        loop {
+            match self.client.ask_line(job, number, way).await {
+                Ok(end) => return Ok(end),
+                Err(trouble) => self.endure(trouble, &mut pauses).await?,
             }
         }
     }
@@ -151,6 +168,11 @@ impl Temporal {
         pauses.wait().await;
         Ok(())
     }
+}
+
+/// Whether the workflow of a job may wait for its moment or its line.
+fn may_wait(job: &Job) -> bool {
+    job.due_at.is_some() || matches!(job.task, JobTask::Schedule { .. })
 }
 
 /// How the waiting for a job ended.
@@ -186,12 +208,24 @@ impl Scheduler for Temporal {
     }
 
     async fn run(&self, job: &Job, number: u32) -> Result<JobEnd, Error> {
-        let id = self.workflow_id(job);
-        let mut waiter = self.answers.wait_for(&id);
+        let mut waiter = self.answers.wait_for(&answers::name(job), number);
+        let way = self.options.router.way(job, &self.client.address.task_queue);
+        let followed = async {
+            match way.is_per_key {
+                true => self.follow_line(job, number, &way).await,
+                false => self.follow(&self.workflow_id(job), job, number).await,
+            }
+        };
         tokio::select! {
             biased;
-            end = waiter.told() => Ok(end),
-            end = self.follow(&id, job, number) => end,
+            end = waiter.told() => {
+                self.answers.count(true);
+                Ok(end)
+            }
+            end = followed => {
+                self.answers.count(false);
+                end
+            }
         }
     }
 
@@ -202,16 +236,21 @@ impl Scheduler for Temporal {
         start.input.is_due = false;
         start.delay = Some(delay);
         start.is_told = false;
-        match self.client.start(&start).await {
-            Ok(_) => Ok(()),
+        let begun = match way.is_per_key {
+            true => self.client.tell_line_later(job, delay, &way).await,
+            false => self.client.start(&start).await.map(drop),
+        };
+        match begun {
+            Ok(()) => Ok(()),
             Err(Trouble::Connection(error)) => Err(error),
             Err(Trouble::Status(status)) => Err(self.refusal(&status)),
         }
     }
 
     async fn serve(&self, runner: Arc<dyn JobRunner>, stop: watch::Receiver<bool>) -> Result<(), Error> {
+        let connection = self.client.connect_worker().await?;
         let serving = Serving {
-            client: self.client.connected().await?,
+            client: connection.sdk.clone(),
             task_queues: self
                 .options
                 .router

@@ -66,13 +66,20 @@ pub(crate) enum Trouble {
     Status(Status),
 }
 
+/// An attempt that failed, where another follows.
+#[derive(Debug)]
+pub(crate) struct FailedAttempt {
+    pub number: u32,
+    pub end: JobEnd,
+}
+
 /// How a run ended.
 #[derive(Debug)]
 pub(crate) enum Close {
     /// By itself.
     Came(JobEnd),
     /// It goes on in another run, after an attempt that failed or is another's to make.
-    GoesOn { run_id: String, before: Option<JobEnd> },
+    GoesOn { run_id: String, failed: Option<FailedAttempt> },
     /// Somebody ended it, and nothing follows from that.
     ByHand,
 }
@@ -201,14 +208,17 @@ fn read_close(event: Option<Attributes>) -> Close {
             from_payloads(details).map_or(Close::ByHand, Close::Came)
         }
         Some(Attributes::WorkflowExecutionContinuedAsNewEventAttributes(next)) => {
-            let before = from_payloads::<JobInput>(next.input).and_then(|input| input.before);
-            Close::GoesOn { run_id: next.new_execution_run_id, before }
+            let failed = from_payloads::<JobInput>(next.input).and_then(|input| {
+                let end = input.before.filter(|before| matches!(before, JobEnd::Failed { .. }))?;
+                Some(FailedAttempt { number: input.number.saturating_sub(1), end })
+            });
+            Close::GoesOn { run_id: next.new_execution_run_id, failed }
         }
         _ => Close::ByHand,
     }
 }
 
 /// Whether a start was refused because of a search attribute that the namespace has no more.
-fn lacks_attributes(status: &Status) -> bool {
+pub(crate) fn lacks_attributes(status: &Status) -> bool {
     status.code() == Code::InvalidArgument && status.message().to_lowercase().contains("search attribute")
 }

@@ -11,11 +11,12 @@ use temporalio_sdk::runtime::worker_tuner::{FixedSizeSlotSupplier, TunerHolder};
 use temporalio_sdk::runtime::{PollerBehavior, RuntimeOptions};
 use temporalio_sdk::{ApplicationFailure, Runtime, Worker, WorkerOptions};
 use tokio::sync::{Notify, oneshot, watch};
-use underlay_core::ports::{Clock, JobAttempt, JobEnd, JobRunner, SystemClock};
+use underlay_core::ports::{Clock, JobAttempt, JobEnd, JobRunner, SystemClock, kept_work_error};
 use underlay_core::words::Error;
 
-use crate::answers::Answers;
+use crate::answers::{self, Answers};
 use crate::job::{AttemptInput, CommandJob, InputJob, MessageJob, ScheduleJob, TimerJob};
+use crate::line::Line;
 
 /// How many polls for workflows and for activities a process has at the server at once.
 const POLLERS: usize = 8;
@@ -52,18 +53,28 @@ impl Attempts {
         let heartbeats = Notify::new();
         let attempt = JobAttempt { job: &job, number, is_due, heartbeats: &heartbeats };
         let end = tokio::select! {
-            end = self.runner.attempt(attempt) => end,
+            end = self.runner.attempt(attempt) => short(end),
             () = living(&ctx, &heartbeats) => return Err(lost("it was cancelled")),
             () = is_cut(self.cut.clone()) => return Err(cut_off(&ctx).await),
         };
         if let Some(id) = local_id {
             self.answers.keep(id, &end);
         }
-        let is_told = !matches!(end, JobEnd::Anothers { .. } | JobEnd::Waits);
-        if let Some(id) = ctx.info().workflow_id.as_ref().filter(|_| is_told) {
-            self.answers.tell(id, &end);
+        if !matches!(end, JobEnd::Anothers { .. } | JobEnd::Waits) {
+            self.answers.tell(&answers::name(&job), number, &end);
         }
         Ok(end)
+    }
+}
+
+/// What an attempt came to, with a reason no longer than stores keep it: the server has limits too.
+fn short(end: JobEnd) -> JobEnd {
+    match end {
+        JobEnd::Failed { reason, is_final, retry_in } => {
+            JobEnd::Failed { reason: kept_work_error(&reason), is_final, retry_in }
+        }
+        JobEnd::Anothers { reason } => JobEnd::Anothers { reason: kept_work_error(&reason) },
+        end => end,
     }
 }
 
@@ -197,6 +208,7 @@ impl Serving {
             .and_then(|options| options.register_workflow::<InputJob>())
             .and_then(|options| options.register_workflow::<TimerJob>())
             .and_then(|options| options.register_workflow::<ScheduleJob>())
+            .and_then(|options| options.register_workflow::<Line>())
             .map_err(broken)?;
         Ok(options
             .register_activities(attempts)

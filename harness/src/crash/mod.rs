@@ -7,7 +7,8 @@
 //! what the child had not flushed is taken away before the look. With `--server-crash` the server
 //! crashes while the child is at work, which goes on by itself before it is killed.
 //!
-//! With `--work` the processes do [work]: each round is a kill there. With `--delay` it is counted how long a kill
+//! With `--work` the processes do [work]: each round is a kill there. With `--scheduler` a Temporal server has it done,
+//! and [suffers](schedulers) too. With `--delay` it is counted how long a kill
 //! [delays](delay) the work that the process had in hand.
 
 pub(crate) mod bank;
@@ -16,6 +17,7 @@ mod delay;
 mod errand;
 mod log;
 mod power;
+mod schedulers;
 mod server;
 mod teller;
 mod verify;
@@ -31,6 +33,7 @@ use serde_json::json;
 
 use self::book::Book;
 use self::power::PowerCut;
+use self::schedulers::{DrivenBy, Schedulers};
 use self::server::ServerCrashes;
 use crate::child::ChildProcess;
 use crate::dice::Dice;
@@ -102,6 +105,10 @@ pub(crate) struct Arguments {
     /// How much longer a kill may delay work on a machine that does other things too.
     #[arg(long, default_value_t = 2_000, requires = "delay")]
     allowance_millis: u64,
+    /// What has the work done: those who hold it, a private Temporal server, which is stopped and started, or one and
+    /// then the other. With the latter two, processes also die at chosen moments of a job.
+    #[arg(long, value_enum, default_value_t = DrivenBy::Embedded)]
+    scheduler: DrivenBy,
     /// Makes every flush do nothing; fails where that is not found.
     #[arg(long, requires = "power_loss")]
     break_sync: bool,
@@ -162,8 +169,16 @@ pub(crate) async fn run(arguments: Arguments) -> Result<bool> {
         folder.leave(good)?;
         return delays.map(|_| good);
     }
+    if arguments.scheduler != DrivenBy::Embedded && (!arguments.work || arguments.power_loss) {
+        return Err("a scheduler drives what `--work` does, without `--power-loss`".into());
+    }
     if arguments.work {
-        let summary = rounds.run_work(subject, &mut Dice::new(seed)).await;
+        let mut dice = Dice::new(seed);
+        let schedulers = match Schedulers::prepare(arguments.scheduler, &mut dice) {
+            Ok(schedulers) => schedulers,
+            Err(missing) => return subject::skip(&missing),
+        };
+        let summary = rounds.run_work(subject, schedulers, &mut dice).await;
         let good = summary.as_ref().is_ok_and(|summary| summary.findings.is_clean());
         if let Ok(summary) = &summary {
             summary.print(&arguments, seed, began.elapsed())?;

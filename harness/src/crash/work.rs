@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::json;
 
+use super::schedulers::{Happened, Schedulers};
 use super::server::{self, ServerCrashes};
 use super::{Arguments, KILLED_AT_START, POWER_KEPT, Rounds, START_MAX};
 use crate::dice::Dice;
@@ -23,8 +24,9 @@ const PROCESSES: usize = 3;
 const CALLERS: usize = 3;
 /// The longest time between two kills.
 const KILL_INTERVAL_MAX: Duration = Duration::from_millis(500);
-/// The same where there is one process, which has to wait for what the one before has left.
-const ALONE_INTERVAL_MAX: Duration = Duration::from_millis(1_500);
+/// The same where there is one process, which has to wait for what the one before has left, or where another drives the
+/// work.
+const SLOW_INTERVAL_MAX: Duration = Duration::from_millis(1_500);
 /// How long one process alone is waited for by the next.
 const ALONE_LEASE: Duration = Duration::from_millis(300);
 /// Rounds, in percent, in which all are killed at once.
@@ -38,6 +40,8 @@ pub(super) struct Summary {
     pub(super) kills: u64,
     pub(super) power_cuts: u64,
     pub(super) server_crashes: ServerCrashes,
+    /// What happened to a scheduler, and by it.
+    pub(super) scheduler: Option<Happened>,
     pub(super) findings: Findings,
 }
 
@@ -51,6 +55,7 @@ impl Summary {
         if arguments.server_crash {
             lines.push(self.server_crashes.to_string());
         }
+        lines.extend(self.scheduler.map(|happened| happened.to_string()));
         lines.extend(self.findings.examples.iter().map(|example| format!("  {example}")));
         terminal::print(&lines.join("\n"))
     }
@@ -65,20 +70,30 @@ impl fmt::Display for Summary {
 
 impl Rounds<'_> {
     /// Kills so often as there are rounds, or until something is found.
-    pub(super) async fn run_work(&self, mut subject: Box<dyn Subject>, dice: &mut Dice) -> Result<Summary> {
+    pub(super) async fn run_work(
+        &self,
+        mut subject: Box<dyn Subject>,
+        mut schedulers: Schedulers,
+        dice: &mut Dice,
+    ) -> Result<Summary> {
         let mut summary = Summary::default();
         while summary.kills < self.arguments.rounds && summary.findings.is_clean() {
             let number = summary.kills;
             let place = subject.place(&format!("work-{number}")).await?;
             let directory = self.directory.join(format!("flow-{number}"));
             let (processes, lease) = if self.power.is_some() { (1, ALONE_LEASE) } else { (PROCESSES, LEASE) };
-            let mut flow = Flow::prepare(&directory, processes, CALLERS, lease).await?;
+            let is_driven = !schedulers.is_embedded();
+            let callers = if is_driven { 1 } else { CALLERS };
+            let most = if is_driven || processes == 1 { SLOW_INTERVAL_MAX } else { KILL_INTERVAL_MAX };
+            let mut flow = Flow::prepare(&directory, processes, callers, lease).await?;
+            schedulers.begin(&mut flow, format!("work-{number}"))?;
             let rounds = self.arguments.rounds_per_database.min(self.arguments.rounds - number);
             let until = number + rounds;
             let mut kept_power = false;
             while summary.kills < until {
                 for one in (0..flow.places()).filter(|one| !flow.is_there(*one)).collect::<Vec<_>>() {
                     let address = place.any_address(dice);
+                    schedulers.before_start(&mut flow, one, dice);
                     flow.start(one, address, dice, |command| match (&self.power, place.files()) {
                         (Some(power), Some(files)) => power.begin(command, files, kept_power),
                         _ => Ok(()),
@@ -87,7 +102,12 @@ impl Rounds<'_> {
                 if summary.kills == number {
                     flow.wait_until_it_flows().await?;
                 }
-                self.kill(&mut flow, &mut *subject, &*place, &mut summary, dice).await?;
+                if schedulers.wait_for_fall(&mut flow).await? {
+                    summary.kills += 1;
+                } else {
+                    self.kill(&mut flow, &mut *subject, &*place, most, &mut summary, dice).await?;
+                }
+                summary.kills += schedulers.suffer(&mut flow, &*place, dice).await?;
                 kept_power = summary.kills < until && dice.chance(POWER_KEPT);
                 if let (Some(power), Some(files), false) = (&self.power, place.files(), kept_power) {
                     power.cut(files, dice)?;
@@ -101,6 +121,7 @@ impl Rounds<'_> {
                 std::fs::remove_dir_all(&directory)?;
             }
         }
+        summary.scheduler = (!schedulers.is_embedded()).then_some(schedulers.happened);
         Ok(summary)
     }
 
@@ -109,6 +130,7 @@ impl Rounds<'_> {
         flow: &mut Flow,
         subject: &mut dyn Subject,
         place: &dyn Place,
+        most: Duration,
         summary: &mut Summary,
         dice: &mut Dice,
     ) -> Result<()> {
@@ -120,8 +142,7 @@ impl Rounds<'_> {
             if is_alone {
                 flow.wait_until_ready(chosen)?;
             }
-            let interval = if is_alone { ALONE_INTERVAL_MAX } else { KILL_INTERVAL_MAX };
-            tokio::time::sleep(dice.time_below(interval)).await;
+            tokio::time::sleep(dice.time_below(most)).await;
         }
         if self.arguments.server_crash && dice.chance(SERVER_CRASHES) {
             server::crash(subject, place, dice, &mut summary.server_crashes).await?;

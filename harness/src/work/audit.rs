@@ -337,7 +337,10 @@ mod tests {
                 journal: folder.path().join("work"),
                 past: Vec::new(),
                 callers: 0,
+                backlog: None,
                 lease: LEASE,
+                scheduler: None,
+                falls: None,
                 seed: 1,
             };
             let station = Station::start(open.clone(), plan).unwrap();

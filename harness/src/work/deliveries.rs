@@ -7,7 +7,8 @@
 //!   stopped or lost its terms, and had begun it before that, may bring it so late;
 //! - one that comes again before the next has come may not have been settled: its process was killed or stopped, or
 //!   lost its terms. Or its attempt failed after it had arrived, since what follows from it could not be stored: then
-//!   the failure was counted, and the number of the attempt says so. Where nothing of that happened it was done twice.
+//!   the failure was counted, and the number of the attempt says so. Or a scheduler that drives attempts was stopped, or
+//!   gave way to another one. Where nothing of that happened it was done twice.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -58,6 +59,9 @@ pub(crate) struct Deliveries {
     pub(crate) arrivals: Vec<Arrival>,
     /// What happened to those who brought them.
     pub(crate) accounts: HashMap<Uuid, Account>,
+    /// When a scheduler was stopped or started, or another one began, in microseconds: it may have forgotten what had
+    /// ended and was not settled.
+    pub(crate) breaks: Vec<u64>,
 }
 
 impl Deliveries {
@@ -137,7 +141,9 @@ impl Deliveries {
         }
         let may_be_open = first.is_some_and(|first| {
             let has_failed = first.parcel.attempt < again.parcel.attempt;
-            has_failed || account(first.parcel.worker).was_disturbed(first.at, again.at)
+            has_failed
+                || account(first.parcel.worker).was_disturbed(first.at, again.at)
+                || self.breaks.iter().any(|at| (first.at.saturating_sub(UNTOLD)..=again.at).contains(at))
         });
         if !may_be_open && !is_late {
             findings.add(Fault::Twice, || {
@@ -203,6 +209,11 @@ mod tests {
         assert_eq!(found(&twice), [0, 1, 0, 0]);
         twice.accounts.entry(Uuid::from_u128(1)).or_default().killed = Some(15 * SECOND);
         assert_eq!(found(&twice), [0; 4]);
+        twice.accounts.clear();
+        twice.breaks = vec![15 * SECOND];
+        assert_eq!(found(&twice), [0; 4], "a scheduler forgot it");
+        twice.breaks = vec![25 * SECOND];
+        assert_eq!(found(&twice), [0, 1, 0, 0]);
         // Long after the repeat.
         twice.accounts.entry(Uuid::from_u128(1)).or_default().killed = Some(25 * SECOND);
         assert_eq!(found(&twice), [0, 1, 0, 0]);

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use servers::output;
+use underlay_temporal::TemporalAddress;
 use uuid::Uuid;
 
 use super::audit::Evidence;
 use super::deliveries::{Account, Deliveries};
 use super::errand::Line;
+use super::fall::Fall;
 use super::findings::Findings;
 use super::log::Log;
 use super::receiver::{Arrival, Receiver, now};
@@ -23,6 +25,8 @@ use crate::{Result, journal};
 
 /// How long nothing may move before what waits is taken for stuck.
 const STUCK_MAX: Duration = Duration::from_secs(60);
+/// How long it is waited for a process that is to die by itself.
+const FALL_MAX: Duration = Duration::from_secs(15);
 /// The pause between two looks at what still waits.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -38,12 +42,20 @@ pub(crate) struct Flow {
     directory: PathBuf,
     receiver: Receiver,
     callers: usize,
+    /// How much may wait before callers ask for more.
+    backlog: Option<u64>,
     lease: Duration,
     members: Vec<Option<Member>>,
     /// The journal of whoever was killed last at each place.
     past: Vec<Option<PathBuf>>,
     journals: Vec<PathBuf>,
     accounts: HashMap<Uuid, Account>,
+    /// What has the work done of those that are started from now on.
+    scheduler: Option<TemporalAddress>,
+    /// When the next that is started dies by itself.
+    falls: Option<Fall>,
+    /// When a scheduler was away, or another one began, in microseconds.
+    breaks: Vec<u64>,
 }
 
 impl Flow {
@@ -60,12 +72,36 @@ impl Flow {
             directory: directory.to_owned(),
             receiver: Receiver::start().await?,
             callers,
+            backlog: None,
             lease,
             members: (0..places).map(|_| None).collect(),
             past: vec![None; places],
             journals: Vec::new(),
             accounts: HashMap::new(),
+            scheduler: None,
+            falls: None,
+            breaks: Vec::new(),
         })
+    }
+
+    /// The callers of those that are started from now on ask for nothing while more than that waits.
+    pub(crate) fn slow_down(&mut self, backlog: u64) {
+        self.backlog = Some(backlog);
+    }
+
+    /// Those that are started from now on have their work done by a scheduler, or do it themselves.
+    pub(crate) fn schedule_by(&mut self, scheduler: Option<TemporalAddress>) {
+        self.scheduler = scheduler;
+    }
+
+    /// The next that is started dies at a moment.
+    pub(crate) fn let_next_fall(&mut self, fall: Fall) {
+        self.falls = Some(fall);
+    }
+
+    /// Something happened to a scheduler, which may have forgotten what had ended and was not settled.
+    pub(crate) fn note_break(&mut self) {
+        self.breaks.push(now());
     }
 
     /// From now on the receiver wants nothing again.
@@ -104,7 +140,9 @@ impl Flow {
         let journal = self.add_journal();
         let (worker, seed) = (dice.uuid(), dice.seed());
         let receiver = self.receiver.port();
-        Plan { worker, receiver, journal, past: Vec::new(), callers, lease: self.lease, seed }
+        let (backlog, lease) = (self.backlog, self.lease);
+        let (scheduler, falls) = (self.scheduler.clone(), self.falls.take());
+        Plan { worker, receiver, journal, past: Vec::new(), callers, backlog, lease, scheduler, falls, seed }
     }
 
     /// Starts a process at a place where there is none. What the one before left open it asks for again.
@@ -159,6 +197,27 @@ impl Flow {
         member.process.kill()
     }
 
+    /// Waits until the process at a place has died by itself; kills it where it does not. Says whether it did.
+    pub(crate) async fn wait_until_fallen(&mut self, place: usize) -> Result<bool> {
+        let Some(member) = &mut self.members[place] else { return Ok(false) };
+        let began = Instant::now();
+        while began.elapsed() < FALL_MAX {
+            if member.process.has_ended()? {
+                self.accounts.entry(member.worker).or_default().killed = Some(now());
+                self.past[place] = self.members[place].take().map(|member| member.journal);
+                return Ok(true);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        self.kill(place)?;
+        Ok(false)
+    }
+
+    /// Lets the process at a place end in good order.
+    pub(crate) fn end(&mut self, place: usize) -> Result<()> {
+        self.members[place].take().map_or(Ok(()), |member| member.process.finish())
+    }
+
     /// Stops the process at a place, so that it does nothing, until [`Flow::resume`].
     pub(crate) fn stop(&mut self, place: usize) -> Result<()> {
         let Some(member) = &self.members[place] else { return Ok(()) };
@@ -194,7 +253,8 @@ impl Flow {
         for path in &self.journals {
             lines.extend(journal::read(path)?);
         }
-        let evidence = evidence(lines, log, &self.receiver, self.accounts.clone());
+        let mut evidence = evidence(lines, log, &self.receiver, self.accounts.clone());
+        evidence.deliveries.breaks.clone_from(&self.breaks);
         evidence.audit(open, &station.engine).await
     }
 }
@@ -290,7 +350,10 @@ impl Inside {
                 journal,
                 past: Vec::new(),
                 callers,
+                backlog: None,
                 lease,
+                scheduler: None,
+                falls: None,
                 seed: dice.seed(),
             };
             inside.stations.push(Station::start(open, plan)?);
@@ -337,7 +400,10 @@ impl Inside {
             journal: self.directory.join("work-at-the-end"),
             past: Vec::new(),
             callers: 0,
+            backlog: None,
             lease: LEASE,
+            scheduler: None,
+            falls: None,
             seed: 0,
         };
         let station = Station::start(open.clone(), plan)?;

@@ -7,11 +7,14 @@ use std::time::Duration;
 use clap::Args;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use underlay_core::{Handler, Scheduler, WorkQueue};
 use underlay_runtime::{CommandInfo, CommandStatus, Engine, EngineConfig, RunningViews, RunningWork};
+use underlay_temporal::{Route, Router, Temporal, TemporalAddress, TemporalOptions};
 use uuid::Uuid;
 
-use super::domain::registry;
+use super::domain::{Courier, registry};
 use super::errand::{Errand, Line, Told};
+use super::fall::{Fall, Falling};
 use super::receiver::{Post, now};
 use crate::dice::Dice;
 use crate::journal::Journal;
@@ -22,6 +25,8 @@ use crate::{Result, child, journal};
 pub(crate) const LEASE: Duration = Duration::from_secs(1);
 /// How often a worker looks for work without a hint, in the time of a lease: as the defaults have it.
 const POLLS_IN_A_LEASE: u32 = 10;
+/// How soon a scheduler gives to another process what one had in hand that is gone.
+const TASK_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest pause of a caller.
 const PAUSE_MAX: Duration = Duration::from_millis(40);
 /// How often it is looked whether terms were lost.
@@ -46,8 +51,17 @@ pub(crate) struct ChildArguments {
     past: Option<PathBuf>,
     #[arg(long)]
     callers: usize,
+    /// How much may wait before callers ask for more.
+    #[arg(long)]
+    backlog: Option<u64>,
     #[arg(long)]
     lease_millis: u64,
+    /// What has its work done; it does it itself where there is none.
+    #[arg(long)]
+    scheduler: Option<TemporalAddress>,
+    /// When it dies by itself.
+    #[arg(long, requires = "scheduler")]
+    falls: Option<Fall>,
     #[arg(long)]
     seed: u64,
 }
@@ -63,7 +77,16 @@ impl ChildArguments {
             command.arg("--past").arg(past);
         }
         command.arg("--callers").arg(self.callers.to_string());
+        if let Some(backlog) = self.backlog {
+            command.arg("--backlog").arg(backlog.to_string());
+        }
         command.arg("--lease-millis").arg(self.lease_millis.to_string());
+        if let Some(scheduler) = &self.scheduler {
+            command.arg("--scheduler").arg(scheduler.to_string());
+        }
+        if let Some(fall) = self.falls {
+            command.arg("--falls").arg(fall.to_string());
+        }
         command.arg("--seed").arg(self.seed.to_string());
     }
 }
@@ -81,7 +104,10 @@ pub(crate) async fn run_child(arguments: ChildArguments) -> Result<()> {
         journal: arguments.journal,
         past,
         callers: arguments.callers,
+        backlog: arguments.backlog,
         lease: Duration::from_millis(arguments.lease_millis),
+        scheduler: arguments.scheduler,
+        falls: arguments.falls,
         seed: arguments.seed,
     };
     let mut station = Station::start(open, plan)?;
@@ -117,15 +143,29 @@ pub(crate) struct Plan {
     pub(crate) journal: PathBuf,
     pub(crate) past: Vec<Errand>,
     pub(crate) callers: usize,
+    pub(crate) backlog: Option<u64>,
     pub(crate) lease: Duration,
+    pub(crate) scheduler: Option<TemporalAddress>,
+    pub(crate) falls: Option<Fall>,
     pub(crate) seed: u64,
 }
 
 impl Plan {
     pub(crate) fn arguments(self, database: Address, past: Option<PathBuf>) -> ChildArguments {
-        let Self { worker, receiver, journal, callers, lease, seed, .. } = self;
-        let lease_millis = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
-        ChildArguments { database, receiver, worker, journal, past, callers, lease_millis, seed }
+        let Self { worker, receiver, journal, callers, backlog, lease, scheduler, falls, seed, .. } = self;
+        ChildArguments {
+            database,
+            receiver,
+            worker,
+            journal,
+            past,
+            callers,
+            backlog,
+            lease_millis: u64::try_from(lease.as_millis()).unwrap_or(u64::MAX),
+            scheduler,
+            falls,
+            seed,
+        }
     }
 }
 
@@ -144,7 +184,8 @@ pub(crate) struct Station {
 
 impl Station {
     pub(crate) fn start(open: OpenStore, plan: Plan) -> Result<Self> {
-        let Plan { worker, receiver, journal, past, callers: count, lease, seed } = plan;
+        let Plan { worker, receiver, journal, past, callers: count, backlog, lease, scheduler, falls, seed } =
+            plan;
         let config = EngineConfig {
             process: worker.to_string(),
             view_lease: lease,
@@ -153,7 +194,11 @@ impl Station {
             view_poll_interval: lease / POLLS_IN_A_LEASE,
             ..EngineConfig::default()
         };
-        let engine = Engine::new(open.ports(), registry(Post::new(worker, receiver)), config)?;
+        let mut ports = open.ports();
+        if let (Some(work), Some(address)) = (&mut ports.work, &scheduler) {
+            work.scheduler = Some(scheduler_of(address, falls)?);
+        }
+        let engine = Engine::new(ports, registry(Post::new(worker, receiver)), config)?;
         let journal = Arc::new(Journal::open(&journal)?);
         let (stop, stopped) = watch::channel(false);
         let (has_ended, ended) = watch::channel(false);
@@ -162,9 +207,17 @@ impl Station {
         watcher.spawn(watch_terms(engine.clone(), worker, journal.clone(), ended));
         let mut dice = Dice::new(seed);
         let mut callers = JoinSet::new();
+        let asks = backlog.map(|most| open.work().map(|(queue, _)| (queue, most))).transpose()?;
         for number in 0..count {
             let past = if number == 0 { past.clone() } else { Vec::new() };
-            callers.spawn(call(engine.clone(), journal.clone(), dice.fork(), past, stopped.clone()));
+            callers.spawn(call(
+                engine.clone(),
+                journal.clone(),
+                dice.fork(),
+                past,
+                asks.clone(),
+                stopped.clone(),
+            ));
         }
         Ok(Self { engine, open, views, work, journal, callers, watcher, stop, has_ended })
     }
@@ -213,15 +266,38 @@ impl Station {
     }
 }
 
+/// A scheduler that soon gives to another process what one had in hand that is gone. Parcels of the courier go as local
+/// activities, and those of the herald as activities with heartbeats.
+fn scheduler_of(address: &TemporalAddress, falls: Option<Fall>) -> Result<Arc<dyn Scheduler>> {
+    let soon = || Route::new().task_timeout(TASK_TIMEOUT);
+    let router = ["command", "message", "input", "timer", "schedule"]
+        .into_iter()
+        .fold(Router::new(), |router, kind| router.kind(kind, soon()))
+        .receiver(Courier::NAME, Route::new().local_activity());
+    let options = TemporalOptions { router, ..TemporalOptions::default() };
+    let scheduler: Arc<dyn Scheduler> = Arc::new(Temporal::open(address, options)?);
+    Ok(match falls {
+        Some(fall) => Arc::new(Falling::new(scheduler, fall)),
+        None => scheduler,
+    })
+}
+
 async fn call(
     engine: Engine,
     journal: Arc<Journal>,
     mut dice: Dice,
     mut past: Vec<Errand>,
+    backlog: Option<(Arc<dyn WorkQueue>, u64)>,
     stopped: watch::Receiver<bool>,
 ) -> Result<()> {
     let mut asked: Vec<Errand> = Vec::new();
     while !*stopped.borrow() {
+        if let Some((queue, most)) = &backlog
+            && waiting(&**queue).await > *most
+        {
+            tokio::time::sleep(PAUSE_MAX).await;
+            continue;
+        }
         let errand = match past.pop() {
             Some(errand) => errand,
             None if dice.chance(10) && !asked.is_empty() => asked[dice.index(asked.len())].clone(),
@@ -234,6 +310,12 @@ async fn call(
         tokio::time::sleep(dice.time_below(PAUSE_MAX)).await;
     }
     Ok(())
+}
+
+/// How much waits; nothing where the store is away.
+async fn waiting(queue: &dyn WorkQueue) -> u64 {
+    let depths = queue.queue_depths(None).await.unwrap_or_default();
+    depths.iter().map(|depth| depth.ready + depth.later).sum()
 }
 
 /// Writes down when the worker says that it has lost terms, until it has ended and once more after.

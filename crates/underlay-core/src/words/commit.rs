@@ -64,6 +64,8 @@ pub enum Origin {
     Submission,
     /// A piece of work, by what follows from it.
     Work,
+    /// An activity of a workflow, by which it is and the number of what it asks.
+    Workflow,
 }
 
 impl Origin {
@@ -76,6 +78,7 @@ impl Origin {
             Self::Process => "process",
             Self::Submission => "submission",
             Self::Work => "work",
+            Self::Workflow => "workflow",
         }
     }
 }

@@ -88,9 +88,9 @@ pub(crate) fn command(key: &str) -> Job {
 /// An attempt that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Made {
-    pub key: String,
-    pub number: u32,
-    pub is_due: bool,
+    pub(crate) key: String,
+    pub(crate) number: u32,
+    pub(crate) is_due: bool,
 }
 
 pub(crate) type Ending = Pin<Box<dyn Future<Output = JobEnd> + Send>>;
@@ -133,11 +133,14 @@ pub(crate) fn failed(reason: &str, retry_in: Option<Duration>) -> JobEnd {
 pub(crate) struct Serving {
     stop: watch::Sender<bool>,
     task: JoinHandle<Result<(), Error>>,
-    pub made: mpsc::UnboundedReceiver<Made>,
+    pub(crate) made: mpsc::UnboundedReceiver<Made>,
 }
 
 impl Serving {
-    pub fn of(temporal: &Arc<Temporal>, script: impl Fn(&Made) -> Ending + Send + Sync + 'static) -> Self {
+    pub(crate) fn of(
+        temporal: &Arc<Temporal>,
+        script: impl Fn(&Made) -> Ending + Send + Sync + 'static,
+    ) -> Self {
         let (told, made) = mpsc::unbounded_channel();
         let (stop, stopped) = watch::channel(false);
         let (temporal, runner) =
@@ -146,24 +149,24 @@ impl Serving {
     }
 
     /// The next attempt.
-    pub async fn next(&mut self) -> Made {
+    pub(crate) async fn next(&mut self) -> Made {
         within(self.made.recv()).await.expect("it makes attempts")
     }
 
-    pub fn said(&mut self) -> Vec<Made> {
+    pub(crate) fn said(&mut self) -> Vec<Made> {
         std::iter::from_fn(|| self.made.try_recv().ok()).collect()
     }
 
     /// Ends it as a process ends that is killed, as far as this one can.
-    pub fn drop(self) {
+    pub(crate) fn drop(self) {
         self.task.abort();
     }
 
-    pub fn tell_to_stop(&self) {
+    pub(crate) fn tell_to_stop(&self) {
         self.stop.send_replace(true);
     }
 
-    pub async fn stop(self) -> Result<(), Error> {
+    pub(crate) async fn stop(self) -> Result<(), Error> {
         self.stop.send_replace(true);
         within(self.task).await.unwrap()
     }

@@ -35,6 +35,9 @@ const LINES_WAITING_MAX: usize = 8_192;
 const WRITTEN_AT_ONCE_MAX: usize = 64 << 10;
 /// How long lines gather after some were written, before the next are.
 const GATHERED_FOR: Duration = Duration::from_millis(5);
+/// What the targets of Temporal's SDK begin with. It warns of every call that it repeats; that its server is away, and
+/// is back, the service says once.
+const TEMPORAL_TARGETS: &str = "temporalio";
 /// How long the end of a program may wait for its last lines to be written.
 const LAST_LINES_WAIT_MAX: Duration = Duration::from_secs(1);
 
@@ -42,7 +45,10 @@ const LAST_LINES_WAIT_MAX: Duration = Duration::from_secs(1);
 /// gives is dropped.
 pub(super) fn log_to_stderr(settings: &Settings, has_access_log: bool) -> LastLines {
     let access = if has_access_log { LevelFilter::INFO } else { LevelFilter::OFF };
-    let wanted = Targets::new().with_default(LevelFilter::WARN).with_target(ACCESS_LOG_TARGET, access);
+    let wanted = Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_target(ACCESS_LOG_TARGET, access)
+        .with_target(TEMPORAL_TARGETS, LevelFilter::ERROR);
     let (lines, last) = Lines::to(io::stderr(), LINES_WAITING_MAX, settings.log_format);
     let written = tracing_subscriber::fmt().with_max_level(LevelFilter::INFO).with_writer(lines);
     // A program that embeds the service may have set its own.

@@ -31,6 +31,8 @@ mod readme;
 mod statements;
 mod stored_commands;
 mod stores;
+#[cfg(feature = "temporal")]
+mod temporal;
 mod tenants;
 #[cfg(feature = "otlp")]
 mod traces;

@@ -15,7 +15,6 @@ use temporalio_sdk::{Runtime, Worker, WorkerOptions, WorkflowContext, WorkflowRe
 use tokio::sync::oneshot;
 
 use super::{Ending, Sample, Scale, call};
-use crate::Result;
 
 /// Workflows that a worker keeps in memory, as ours does.
 const CACHED_MAX: usize = 2_000;
@@ -42,7 +41,7 @@ struct Workflows {
 
 #[async_trait]
 impl Ending for Workflows {
-    async fn one(&self, _: u64, name: String) -> Result<()> {
+    async fn one(&self, _: u64, name: String) -> crate::Result<()> {
         let id = format!("{}/{name}", self.task_queue);
         let options = WorkflowStartOptions::new(&self.task_queue, id)
             .id_reuse_policy(WorkflowIdReusePolicy::RejectDuplicate)
@@ -53,7 +52,7 @@ impl Ending for Workflows {
     }
 }
 
-pub(super) async fn run(server: &Temporal, callers: u64, scale: &Scale) -> Result<Sample> {
+pub(super) async fn run(server: &Temporal, callers: u64, scale: &Scale) -> crate::Result<Sample> {
     let task_queue = format!("bare-{}", RUNS.fetch_add(1, Ordering::Relaxed));
     let url = Url::parse(&format!("http://{}", server.host()))?;
     let connection = Connection::connect(ConnectionOptions::new(url).build()).await?;
@@ -67,11 +66,11 @@ pub(super) async fn run(server: &Temporal, callers: u64, scale: &Scale) -> Resul
 /// A worker on a thread of its own, since what it does stays on one.
 struct Working {
     stop: Box<dyn Fn() + Send>,
-    thread: JoinHandle<Result<()>>,
+    thread: JoinHandle<crate::Result<()>>,
 }
 
 impl Working {
-    async fn start(client: Client, task_queue: String) -> Result<Self> {
+    async fn start(client: Client, task_queue: String) -> crate::Result<Self> {
         let tokio = tokio::runtime::Handle::current();
         let (begun, begins) = oneshot::channel();
         let thread = std::thread::spawn(move || {
@@ -97,7 +96,7 @@ impl Working {
         Ok(Self { stop, thread })
     }
 
-    fn stop(self) -> Result<()> {
+    fn stop(self) -> crate::Result<()> {
         (self.stop)();
         self.thread.join().map_err(|_| "the worker of the bare SDK panicked")?
     }
