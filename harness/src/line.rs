@@ -79,7 +79,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<bool> {
     }
     let is_short = longest > 0 && longest <= HISTORY_EVENTS_MAX;
     if !is_short {
-        println!("FOUND: a history is to have 1 to {HISTORY_EVENTS_MAX} events, and the longest has {longest}");
+        println!(
+            "FOUND: a history is to have 1 to {HISTORY_EVENTS_MAX} events, and the longest has {longest}"
+        );
     }
     Ok(is_once && is_short)
 }

@@ -7,10 +7,13 @@ use temporalio_common::protos::temporal::api::enums::v1::{
     TaskQueueKind, UpdateWorkflowExecutionLifecycleStage, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
 };
 use temporalio_common::protos::temporal::api::taskqueue::v1::TaskQueue;
-use temporalio_common::protos::temporal::api::update::v1::{Input, Meta, Outcome, Request, UpdateRef, WaitPolicy, outcome};
+use temporalio_common::protos::temporal::api::update::v1::{
+    Input, Meta, Outcome, Request, UpdateRef, WaitPolicy, outcome,
+};
 use temporalio_common::protos::temporal::api::workflowservice::v1::{
-    ExecuteMultiOperationRequest, PollWorkflowExecutionUpdateRequest, StartWorkflowExecutionRequest,
-    SignalWithStartWorkflowExecutionRequest, UpdateWorkflowExecutionRequest, UpdateWorkflowExecutionResponse, execute_multi_operation_request as request,
+    ExecuteMultiOperationRequest, PollWorkflowExecutionUpdateRequest,
+    SignalWithStartWorkflowExecutionRequest, StartWorkflowExecutionRequest, UpdateWorkflowExecutionRequest,
+    UpdateWorkflowExecutionResponse, execute_multi_operation_request as request,
     execute_multi_operation_response as response,
 };
 use underlay_core::ports::{Clock as _, Job, JobEnd, SystemClock};
@@ -35,7 +38,10 @@ impl Client {
                 Ok(Some(Answer::Ended { end })) => return Ok(end),
                 Ok(Some(Answer::AskAgain) | None) => {}
                 Err(Trouble::Status(status)) if is_of_the_line(&status) => {
-                    tracing::debug!(reason = status.message(), "a line ended before it answered, and is asked again");
+                    tracing::debug!(
+                        reason = status.message(),
+                        "a line ended before it answered, and is asked again"
+                    );
                 }
                 Err(Trouble::Status(status)) if self.has_attributes() && lacks_attributes(&status) => {
                     self.lost_attributes();
@@ -88,12 +94,15 @@ impl Client {
             resource_id,
         };
         let answered = client.execute_multi_operation(long_call(request)).await.map_err(Trouble::Status)?;
-        let updated = answered.into_inner().responses.into_iter().find_map(|response| match response.response {
-            Some(response::response::Response::UpdateWorkflow(updated)) => Some(updated),
-            _ => None,
-        });
+        let updated =
+            answered.into_inner().responses.into_iter().find_map(|response| match response.response {
+                Some(response::response::Response::UpdateWorkflow(updated)) => Some(updated),
+                _ => None,
+            });
         let Some(UpdateWorkflowExecutionResponse { update_ref, outcome, .. }) = updated else {
-            return Err(Trouble::Status(Status::internal("the server says nothing of the update it was asked for")));
+            return Err(Trouble::Status(Status::internal(
+                "the server says nothing of the update it was asked for",
+            )));
         };
         let outcome = match outcome {
             Some(outcome) => outcome,
@@ -157,7 +166,10 @@ impl Client {
         let args = Some(Payloads { payloads: vec![to_payload(&asked)] });
         UpdateWorkflowExecutionRequest {
             namespace: self.address.namespace.clone(),
-            workflow_execution: Some(WorkflowExecution { workflow_id: workflow_id.to_owned(), run_id: String::new() }),
+            workflow_execution: Some(WorkflowExecution {
+                workflow_id: workflow_id.to_owned(),
+                run_id: String::new(),
+            }),
             wait_policy: Some(completed()),
             request: Some(Request {
                 meta: Some(Meta { update_id, identity: self.process().to_owned() }),

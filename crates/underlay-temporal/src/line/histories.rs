@@ -36,9 +36,11 @@ impl JobRunner for ByName {
     async fn attempt(&self, attempt: JobAttempt<'_>) -> JobEnd {
         let pause = Some(Duration::from_millis(100));
         match (attempt.job.name.as_str(), attempt.number, attempt.is_due) {
-            ("retried", 1, _) => {
-                JobEnd::Failed { reason: "the mail server is away".to_owned(), is_final: false, retry_in: pause }
-            }
+            ("retried", 1, _) => JobEnd::Failed {
+                reason: "the mail server is away".to_owned(),
+                is_final: false,
+                retry_in: pause,
+            },
             ("given_up", ..) => JobEnd::Failed { reason: "no".to_owned(), is_final: true, retry_in: None },
             ("waits", _, false) => JobEnd::Waits,
             _ => JobEnd::Done,

@@ -92,7 +92,14 @@ impl LineState {
             return next;
         }
         self.ends.retain(|ended| ended.job_id != id);
-        self.waiting.push(Waiting { job, number, asked: number, not_before: None, is_running: false, is_anothers: false });
+        self.waiting.push(Waiting {
+            job,
+            number,
+            asked: number,
+            not_before: None,
+            is_running: false,
+            is_anothers: false,
+        });
         number
     }
 
@@ -103,7 +110,14 @@ impl LineState {
             || self.ends.iter().any(|ended| ended.job_id == id);
         if !is_known {
             let not_before = Some(not_before);
-            self.waiting.push(Waiting { job, number: 1, asked: 0, not_before, is_running: false, is_anothers: false });
+            self.waiting.push(Waiting {
+                job,
+                number: 1,
+                asked: 0,
+                not_before,
+                is_running: false,
+                is_anothers: false,
+            });
         }
     }
 
@@ -116,7 +130,9 @@ impl LineState {
 
     /// What is next at a moment, in milliseconds. What was asked for goes first: whoever asks knows that the line is free for it.
     pub(super) fn next(&mut self, now: u64) -> Next {
-        let Some(first) = self.waiting.iter_mut().min_by_key(|waiting| waiting.not_before) else { return Next::Idle };
+        let Some(first) = self.waiting.iter_mut().min_by_key(|waiting| waiting.not_before) else {
+            return Next::Idle;
+        };
         let moment = first.not_before.unwrap_or_default();
         if moment > now {
             return Next::Pause(Duration::from_millis(moment - now), moment);
@@ -142,7 +158,8 @@ impl LineState {
         let Some(place) = self.waiting.iter().position(|waiting| waiting.job.id() == job_id) else { return };
         let waiting = &mut self.waiting[place];
         waiting.is_running = false;
-        let after = |pause: Duration| Some(now.saturating_add(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)));
+        let after =
+            |pause: Duration| Some(now.saturating_add(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)));
         match &end {
             JobEnd::Anothers { .. } => {
                 waiting.not_before = after(ANOTHERS_PAUSE);
@@ -294,7 +311,10 @@ mod tests {
             state.later(job(0), moment);
         }
         state.later(job(1), 2_000);
-        assert!(matches!(state.next(0), Next::Pause(_, 2_000)), "the first moment that was said of it counts");
+        assert!(
+            matches!(state.next(0), Next::Pause(_, 2_000)),
+            "the first moment that was said of it counts"
+        );
         assert!(state.is_due_before(2_001) && !state.is_due_before(2_000));
         let second = attempt(&mut state, 2_000);
         assert_eq!(second.1, (1, 1, false));

@@ -4,7 +4,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use futures::future::FusedFuture;
 use serde::{Deserialize, Serialize};
 use temporalio_macros::{workflow, workflow_methods};
-use temporalio_sdk::{CancellableFuture as _, ContinueAsNewOptions, SyncWorkflowContext, TimerResult, WorkflowContext, WorkflowContextView, WorkflowResult, workflows};
+use temporalio_sdk::{
+    CancellableFuture as _, ContinueAsNewOptions, SyncWorkflowContext, TimerResult, WorkflowContext,
+    WorkflowContextView, WorkflowResult, workflows,
+};
 use underlay_core::ports::{Job, JobEnd};
 
 use super::state::{LineState, Next};

@@ -80,7 +80,8 @@ impl SchedulerFixture for Lines {
         let route = Route::new().per_key().task_timeout(Duration::from_secs(2));
         let router = ["command", "message", "input", "timer"];
         let router = router.into_iter().fold(Router::new(), |router, kind| router.kind(kind, route.clone()));
-        let options = TemporalOptions { router, stop_grace: Duration::from_secs(1), ..TemporalOptions::default() };
+        let options =
+            TemporalOptions { router, stop_grace: Duration::from_secs(1), ..TemporalOptions::default() };
         Arc::new(Temporal::open(&address, options).unwrap())
     }
 }
