@@ -1,7 +1,7 @@
 //! Attacks on the stores from outside, and the benchmarks.
 //!
 //! A command attacks a guarantee, and is a folder here: `crash` what is durable and answered once, `order`
-//! what is ordered without loss, `attack` what is isolated, `faults` what is promised while a server fails;
+//! what is ordered without loss, `line` what one workflow does for a key, `attack` what is isolated, `faults` what is promised while a server fails;
 //! `sim` plays the whole engine with faults from a seed; `bench` measures. Each is written once over any [`subject`]; what one store alone can suffer stands in
 //! the folder of the guarantee that it attacks.
 
@@ -19,6 +19,7 @@ mod crash;
 mod dice;
 mod faults;
 mod journal;
+mod line;
 mod order;
 mod run_folder;
 mod sim;
@@ -50,6 +51,7 @@ enum Command {
     CrashChild(crash::ChildArguments),
     Bench(bench::Arguments),
     Faults(faults::Arguments),
+    Line(line::Arguments),
     Order(order::Arguments),
     Sim(sim::Arguments),
     #[command(hide = true)]
@@ -86,6 +88,7 @@ fn run(command: Command) -> Result<bool> {
             Command::CrashChild(arguments) => crash::run_child(arguments).await.map(|()| true),
             Command::Bench(arguments) => bench::run(&arguments).await.map(|()| true),
             Command::Faults(arguments) => faults::run(arguments).await,
+            Command::Line(arguments) => line::run(arguments).await,
             Command::Order(arguments) => order::run(arguments).await,
             // Each program that it plays has a runtime of its own, which needs a thread that is in none.
             Command::Sim(arguments) => tokio::task::spawn_blocking(move || sim::run(&arguments)).await?,

@@ -1,6 +1,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use underlay_core::ports::{Job, JobEnd};
@@ -13,10 +14,16 @@ pub(crate) fn name(job: &Job) -> String {
 /// How many ends of local activities are kept.
 const ENDS_KEPT_MAX: usize = 1_000;
 
+/// How long a job is waited for in this process alone, before the server is asked how it ended: where nearly all jobs
+/// that are asked for here are done here, and where most are. Where fewer are, the server is asked at once. Under load
+/// jobs take longer, and to ask for each of them would be more load.
+const HOME_FIRST: (Duration, Duration) = (Duration::from_secs(2), Duration::from_millis(200));
 /// All of them, where shares are counted.
 const WHOLE: u32 = 1_000;
 /// Which part of the share the last end is.
 const LAST: u32 = 16;
+/// The share that a process begins with.
+const SHARE_FIRST: u32 = WHOLE * 7 / 8;
 
 /// Who waits in this process for what a job comes to. An attempt that ends in the same process tells them at once: that
 /// is the usual case, and the server need not be asked. Nobody is told of an end that the store does not know of, since
@@ -31,7 +38,7 @@ pub(crate) struct Answers {
 
 impl Default for Answers {
     fn default() -> Self {
-        Self { waiting: Mutex::default(), kept: Mutex::default(), at_home: AtomicU32::new(WHOLE) }
+        Self { waiting: Mutex::default(), kept: Mutex::default(), at_home: AtomicU32::new(SHARE_FIRST) }
     }
 }
 
@@ -74,9 +81,13 @@ impl Answers {
         }
     }
 
-    /// Whether most jobs that are asked for in this process are done in it.
-    pub(crate) fn are_at_home(&self) -> bool {
-        self.at_home.load(Ordering::Relaxed) > WHOLE * 3 / 4
+    /// How long a job that was just begun is waited for in this process alone.
+    pub(crate) fn home_first(&self) -> Duration {
+        match self.at_home.load(Ordering::Relaxed) {
+            share if share > WHOLE * 15 / 16 => HOME_FIRST.0,
+            share if share > WHOLE * 3 / 4 => HOME_FIRST.1,
+            _ => Duration::ZERO,
+        }
     }
 
     /// Counts an end that was told in this process, or by the server.
@@ -164,15 +175,17 @@ mod tests {
     #[test]
     fn a_process_learns_whether_it_does_its_jobs_itself() {
         let answers = Answers::default();
-        assert!(answers.are_at_home(), "until it knows better");
+        assert_eq!(answers.home_first(), HOME_FIRST.1, "until it knows better");
         for _ in 0..LAST {
             answers.count(false);
         }
-        assert!(!answers.are_at_home());
+        assert_eq!(answers.home_first(), Duration::ZERO);
         for _ in 0..4 * LAST {
             answers.count(true);
         }
-        assert!(answers.are_at_home());
+        assert_eq!(answers.home_first(), HOME_FIRST.0);
+        answers.count(false);
+        assert_eq!(answers.home_first(), HOME_FIRST.1);
     }
 
     #[test]

@@ -17,14 +17,8 @@ const KIND: &str = "UnderlayKind";
 const LINE: &str = "line";
 
 /// What people search jobs by. All are keywords.
-pub(crate) const NAMES: [&str; 6] = [
-    "UnderlayTenant",
-    KIND,
-    "UnderlayReceiver",
-    "UnderlayName",
-    "UnderlayKey",
-    "UnderlayCorrelation",
-];
+pub(crate) const NAMES: [&str; 6] =
+    ["UnderlayTenant", KIND, "UnderlayReceiver", "UnderlayName", "UnderlayKey", "UnderlayCorrelation"];
 
 /// Registers the search attributes, where the namespace has them not and this process may. Says whether they are there.
 pub(crate) async fn register(client: &SdkClient, namespace: &str) -> bool {

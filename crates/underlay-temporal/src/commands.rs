@@ -14,7 +14,9 @@ use underlay_core::words::{CommitId, Error, Origin, TenantId};
 pub fn command_id(context: &ActivityContext, tenant: &TenantId, number: u32) -> Result<CommitId, Error> {
     let info = context.info();
     let (Some(workflow), Some(run)) = (&info.workflow_id, &info.workflow_run_id) else {
-        return Err(Error::invalid("only an activity of a workflow has ids for commands: this one was begun alone"));
+        return Err(Error::invalid(
+            "only an activity of a workflow has ids for commands: this one was begun alone",
+        ));
     };
     let place = [&info.namespace, workflow, run, &info.activity_id].map(String::as_bytes);
     let number = number.to_be_bytes();

@@ -83,7 +83,7 @@ impl Route {
     }
 
     /// One workflow for all jobs of a tenant, a receiver and a key: people see one row for each key, and its history tells the jobs one
-    /// after another. It costs throughput. Timers are begun by the store's clock alone.
+    /// after another. It costs throughput.
     #[must_use]
     pub fn per_key(self) -> Self {
         Self { is_per_key: Some(true), ..self }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use temporalio_client::tonic::{Code, Status};
 use temporalio_common::protos::temporal::api::enums::v1::WorkflowIdReusePolicy;
 use tokio::sync::watch;
-use underlay_core::ports::{Clock, Job, JobEnd, JobRunner, Scheduler, SystemClock};
+use underlay_core::ports::{Clock, Job, JobEnd, JobRunner, JobTask, Scheduler, SystemClock};
 use underlay_core::words::Error;
 use uuid::Uuid;
 
@@ -19,9 +19,6 @@ use crate::router::Way;
 use crate::start::{Close, Stands, Start, Started, Trouble};
 use crate::worker::Serving;
 
-/// How long a job that was just begun is waited for in this process alone, before the server is asked how it ended: as
-/// long as this process does most of its jobs itself.
-const HOME_FIRST: Duration = Duration::from_millis(200);
 /// The first and the longest pause before the server is asked again.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 /// The pause before a job is begun again that somebody ended by hand.
@@ -80,15 +77,7 @@ impl Temporal {
         let input =
             JobInput { job: job.clone(), number: 1, is_due: true, is_local: way.is_local, before: None };
         let reuse = WorkflowIdReusePolicy::RejectDuplicate;
-        Start {
-            id,
-            input,
-            way,
-            reuse,
-            delay: None,
-            is_told: job.due_at.is_some(),
-            request_id: Uuid::new_v4(),
-        }
+        Start { id, input, way, reuse, delay: None, is_told: may_wait(job), request_id: Uuid::new_v4() }
     }
 
     /// Begins a job or finds it, and asks the server how it ends.
@@ -135,8 +124,8 @@ impl Temporal {
         started: &Started,
         pauses: &mut Pauses,
     ) -> Result<Ended, Error> {
-        if started.standing == Stands::Begun && self.answers.are_at_home() {
-            SystemClock.sleep(HOME_FIRST).await;
+        if started.standing == Stands::Begun {
+            SystemClock.sleep(self.answers.home_first()).await;
         }
         let mut run_id = started.run_id.clone();
         loop {
@@ -179,6 +168,11 @@ impl Temporal {
         pauses.wait().await;
         Ok(())
     }
+}
+
+/// Whether the workflow of a job may wait for its moment or its line.
+fn may_wait(job: &Job) -> bool {
+    job.due_at.is_some() || matches!(job.task, JobTask::Schedule { .. })
 }
 
 /// How the waiting for a job ended.
@@ -238,16 +232,16 @@ impl Scheduler for Temporal {
     async fn later(&self, job: &Job, delay: Duration) -> Result<(), Error> {
         let id = self.workflow_id(job);
         let way = self.options.router.way(job, &self.client.address.task_queue);
-        if way.is_per_key {
-            // Whoever holds it asks its line when it is due.
-            return Ok(());
-        }
         let mut start = self.start(&id, job, &way);
         start.input.is_due = false;
         start.delay = Some(delay);
         start.is_told = false;
-        match self.client.start(&start).await {
-            Ok(_) => Ok(()),
+        let begun = match way.is_per_key {
+            true => self.client.tell_line_later(job, delay, &way).await,
+            false => self.client.start(&start).await.map(drop),
+        };
+        match begun {
+            Ok(()) => Ok(()),
             Err(Trouble::Connection(error)) => Err(error),
             Err(Trouble::Status(status)) => Err(self.refusal(&status)),
         }

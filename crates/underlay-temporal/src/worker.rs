@@ -11,7 +11,7 @@ use temporalio_sdk::runtime::worker_tuner::{FixedSizeSlotSupplier, TunerHolder};
 use temporalio_sdk::runtime::{PollerBehavior, RuntimeOptions};
 use temporalio_sdk::{ApplicationFailure, Runtime, Worker, WorkerOptions};
 use tokio::sync::{Notify, oneshot, watch};
-use underlay_core::ports::{Clock, JobAttempt, JobEnd, JobRunner, SystemClock};
+use underlay_core::ports::{Clock, JobAttempt, JobEnd, JobRunner, SystemClock, kept_work_error};
 use underlay_core::words::Error;
 
 use crate::answers::{self, Answers};
@@ -53,7 +53,7 @@ impl Attempts {
         let heartbeats = Notify::new();
         let attempt = JobAttempt { job: &job, number, is_due, heartbeats: &heartbeats };
         let end = tokio::select! {
-            end = self.runner.attempt(attempt) => end,
+            end = self.runner.attempt(attempt) => short(end),
             () = living(&ctx, &heartbeats) => return Err(lost("it was cancelled")),
             () = is_cut(self.cut.clone()) => return Err(cut_off(&ctx).await),
         };
@@ -64,6 +64,17 @@ impl Attempts {
             self.answers.tell(&answers::name(&job), number, &end);
         }
         Ok(end)
+    }
+}
+
+/// What an attempt came to, with a reason no longer than stores keep it: the server has limits too.
+fn short(end: JobEnd) -> JobEnd {
+    match end {
+        JobEnd::Failed { reason, is_final, retry_in } => {
+            JobEnd::Failed { reason: kept_work_error(&reason), is_final, retry_in }
+        }
+        JobEnd::Anothers { reason } => JobEnd::Anothers { reason: kept_work_error(&reason) },
+        end => end,
     }
 }
 

@@ -8,7 +8,8 @@ use underlay::{Error, Exit};
 use underlay_temporal::{Temporal, TemporalOptions};
 
 fn temporal() -> Result<Temporal, Error> {
-    let address = std::env::var("SHOP_TEMPORAL").unwrap_or_else(|_| "temporal://127.0.0.1:7233/default".to_owned());
+    let address =
+        std::env::var("SHOP_TEMPORAL").unwrap_or_else(|_| "temporal://127.0.0.1:7233/default".to_owned());
     Temporal::open(&address.parse()?, TemporalOptions::default())
 }
 

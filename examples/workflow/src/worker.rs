@@ -19,7 +19,11 @@ const GRACE: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// What the server says, as text.
-pub async fn work(temporal: &Temporal, parcels: Parcels, mut stop: watch::Receiver<bool>) -> Result<(), String> {
+pub async fn work(
+    temporal: &Temporal,
+    parcels: Parcels,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), String> {
     let client = temporal.client().await.map_err(text)?;
     let handle = Handle::current();
     // A worker stays on one thread.
@@ -57,7 +61,8 @@ impl CliCommand for Work {
 
     async fn run(&self, app: &App, _: &clap::ArgMatches) -> Result<(), ExitError> {
         let (stop, stopped) = watch::channel(false);
-        let carrier = Arc::new(|order: &str| writeln!(std::io::stdout().lock(), "a parcel for order {order}"));
+        let carrier =
+            Arc::new(|order: &str| writeln!(std::io::stdout().lock(), "a parcel for order {order}"));
         let parcels = Parcels { engine: app.engine.clone(), carrier };
         let working = work(&self.0, parcels, stopped);
         tokio::pin!(working);

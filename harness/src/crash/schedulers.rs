@@ -14,8 +14,8 @@ use crate::dice::Dice;
 use crate::subject::Place;
 use crate::work::{Fall, Flow, Moment};
 
-/// The longest pause of a caller: a server for development does a hundred jobs in a second, or fewer.
-const PAUSE_MAX: Duration = Duration::from_millis(400);
+/// How much may wait before callers ask for more: a server for development does a hundred jobs in a second, or fewer.
+const BACKLOG: u64 = 20;
 /// The longest a server is away.
 const AWAY_MAX: Duration = Duration::from_secs(2);
 /// Rounds, in percent, in which it is stopped.
@@ -23,8 +23,8 @@ const STOPS: u64 = 15;
 /// Rounds, in percent, in which a process dies at a moment of a job, and the longest it has to wait for that.
 const FALLS: u64 = 50;
 const FALL_TIME_MAX: u64 = 8;
-/// Rounds, in percent, in which the scheduler changes.
-const SWITCHES: u64 = 25;
+/// Every so many rounds the scheduler changes.
+const SWITCH_EVERY: u64 = 3;
 /// Processes, in percent, that are killed in a change; the others end in good order.
 const KILLED_IN_SWITCH: u64 = 40;
 
@@ -65,6 +65,7 @@ pub(super) struct Schedulers {
     /// Whether those that are started now have Temporal.
     is_temporal: bool,
     task_queue: String,
+    rounds: u64,
     /// Who is to die by itself.
     falling: Option<(usize, Moment)>,
     pub(super) happened: Happened,
@@ -83,6 +84,7 @@ impl Schedulers {
             switches: kind == DrivenBy::Both,
             is_temporal: kind == DrivenBy::Temporal,
             task_queue: String::new(),
+            rounds: 0,
             falling: None,
             happened: Happened::default(),
         })
@@ -97,7 +99,7 @@ impl Schedulers {
     pub(super) fn begin(&mut self, flow: &mut Flow, task_queue: String) -> Result<()> {
         self.task_queue = task_queue;
         if !self.is_embedded() {
-            flow.slow_down(PAUSE_MAX);
+            flow.slow_down(BACKLOG);
         }
         flow.schedule_by(self.address()?);
         Ok(())
@@ -136,10 +138,11 @@ impl Schedulers {
         place: &dyn Place,
         dice: &mut Dice,
     ) -> Result<u64> {
+        self.rounds += 1;
         if self.is_temporal && dice.chance(STOPS) {
             self.stop_server(flow, dice).await?;
         }
-        if self.switches && self.falling.is_none() && dice.chance(SWITCHES) {
+        if self.switches && self.rounds.is_multiple_of(SWITCH_EVERY) {
             return self.switch(flow, place, dice);
         }
         Ok(0)

@@ -317,7 +317,7 @@ mod tests {
     use crate::work::domain::{SHUT, TENANTS};
     use crate::work::flow::{evidence, until_quiet};
     use crate::work::receiver::Receiver;
-    use crate::work::station::{LEASE, PAUSE_MAX, Plan, Station};
+    use crate::work::station::{LEASE, Plan, Station};
 
     /// A store in which work has flowed, with nobody killed.
     struct House {
@@ -337,7 +337,7 @@ mod tests {
                 journal: folder.path().join("work"),
                 past: Vec::new(),
                 callers: 0,
-                pause: PAUSE_MAX,
+                backlog: None,
                 lease: LEASE,
                 scheduler: None,
                 falls: None,

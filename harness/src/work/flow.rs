@@ -17,7 +17,7 @@ use super::fall::Fall;
 use super::findings::Findings;
 use super::log::Log;
 use super::receiver::{Arrival, Receiver, now};
-use super::station::{LEASE, PAUSE_MAX, Plan, Station};
+use super::station::{LEASE, Plan, Station};
 use crate::child::ChildProcess;
 use crate::dice::Dice;
 use crate::subject::{Address, OpenStore, is_unavailable};
@@ -42,8 +42,8 @@ pub(crate) struct Flow {
     directory: PathBuf,
     receiver: Receiver,
     callers: usize,
-    /// The longest pause of a caller.
-    pause: Duration,
+    /// How much may wait before callers ask for more.
+    backlog: Option<u64>,
     lease: Duration,
     members: Vec<Option<Member>>,
     /// The journal of whoever was killed last at each place.
@@ -72,7 +72,7 @@ impl Flow {
             directory: directory.to_owned(),
             receiver: Receiver::start().await?,
             callers,
-            pause: PAUSE_MAX,
+            backlog: None,
             lease,
             members: (0..places).map(|_| None).collect(),
             past: vec![None; places],
@@ -84,9 +84,9 @@ impl Flow {
         })
     }
 
-    /// The callers of those that are started from now on make longer pauses.
-    pub(crate) fn slow_down(&mut self, pause: Duration) {
-        self.pause = pause;
+    /// The callers of those that are started from now on ask for nothing while more than that waits.
+    pub(crate) fn slow_down(&mut self, backlog: u64) {
+        self.backlog = Some(backlog);
     }
 
     /// Those that are started from now on have their work done by a scheduler, or do it themselves.
@@ -140,9 +140,9 @@ impl Flow {
         let journal = self.add_journal();
         let (worker, seed) = (dice.uuid(), dice.seed());
         let receiver = self.receiver.port();
-        let (pause, lease) = (self.pause, self.lease);
+        let (backlog, lease) = (self.backlog, self.lease);
         let (scheduler, falls) = (self.scheduler.clone(), self.falls.take());
-        Plan { worker, receiver, journal, past: Vec::new(), callers, pause, lease, scheduler, falls, seed }
+        Plan { worker, receiver, journal, past: Vec::new(), callers, backlog, lease, scheduler, falls, seed }
     }
 
     /// Starts a process at a place where there is none. What the one before left open it asks for again.
@@ -350,7 +350,7 @@ impl Inside {
                 journal,
                 past: Vec::new(),
                 callers,
-                pause: PAUSE_MAX,
+                backlog: None,
                 lease,
                 scheduler: None,
                 falls: None,
@@ -400,7 +400,7 @@ impl Inside {
             journal: self.directory.join("work-at-the-end"),
             past: Vec::new(),
             callers: 0,
-            pause: PAUSE_MAX,
+            backlog: None,
             lease: LEASE,
             scheduler: None,
             falls: None,

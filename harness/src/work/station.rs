@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use underlay_core::{Handler, Scheduler};
+use underlay_core::{Handler, Scheduler, WorkQueue};
 use underlay_runtime::{CommandInfo, CommandStatus, Engine, EngineConfig, RunningViews, RunningWork};
 use underlay_temporal::{Route, Router, Temporal, TemporalAddress, TemporalOptions};
 use uuid::Uuid;
@@ -27,8 +27,8 @@ pub(crate) const LEASE: Duration = Duration::from_secs(1);
 const POLLS_IN_A_LEASE: u32 = 10;
 /// How soon a scheduler gives to another process what one had in hand that is gone.
 const TASK_TIMEOUT: Duration = Duration::from_secs(2);
-/// The longest pause of a caller, where nothing else is said.
-pub(super) const PAUSE_MAX: Duration = Duration::from_millis(40);
+/// The longest pause of a caller.
+const PAUSE_MAX: Duration = Duration::from_millis(40);
 /// How often it is looked whether terms were lost.
 const LOOK: Duration = Duration::from_millis(10);
 /// Errands of another process that are asked for again at the start.
@@ -51,9 +51,9 @@ pub(crate) struct ChildArguments {
     past: Option<PathBuf>,
     #[arg(long)]
     callers: usize,
-    /// The longest pause of a caller.
+    /// How much may wait before callers ask for more.
     #[arg(long)]
-    pause_millis: u64,
+    backlog: Option<u64>,
     #[arg(long)]
     lease_millis: u64,
     /// What has its work done; it does it itself where there is none.
@@ -77,7 +77,9 @@ impl ChildArguments {
             command.arg("--past").arg(past);
         }
         command.arg("--callers").arg(self.callers.to_string());
-        command.arg("--pause-millis").arg(self.pause_millis.to_string());
+        if let Some(backlog) = self.backlog {
+            command.arg("--backlog").arg(backlog.to_string());
+        }
         command.arg("--lease-millis").arg(self.lease_millis.to_string());
         if let Some(scheduler) = &self.scheduler {
             command.arg("--scheduler").arg(scheduler.to_string());
@@ -102,7 +104,7 @@ pub(crate) async fn run_child(arguments: ChildArguments) -> Result<()> {
         journal: arguments.journal,
         past,
         callers: arguments.callers,
-        pause: Duration::from_millis(arguments.pause_millis),
+        backlog: arguments.backlog,
         lease: Duration::from_millis(arguments.lease_millis),
         scheduler: arguments.scheduler,
         falls: arguments.falls,
@@ -141,7 +143,7 @@ pub(crate) struct Plan {
     pub(crate) journal: PathBuf,
     pub(crate) past: Vec<Errand>,
     pub(crate) callers: usize,
-    pub(crate) pause: Duration,
+    pub(crate) backlog: Option<u64>,
     pub(crate) lease: Duration,
     pub(crate) scheduler: Option<TemporalAddress>,
     pub(crate) falls: Option<Fall>,
@@ -150,7 +152,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(crate) fn arguments(self, database: Address, past: Option<PathBuf>) -> ChildArguments {
-        let Self { worker, receiver, journal, callers, pause, lease, scheduler, falls, seed, .. } = self;
+        let Self { worker, receiver, journal, callers, backlog, lease, scheduler, falls, seed, .. } = self;
         ChildArguments {
             database,
             receiver,
@@ -158,17 +160,13 @@ impl Plan {
             journal,
             past,
             callers,
-            pause_millis: millis(pause),
-            lease_millis: millis(lease),
+            backlog,
+            lease_millis: u64::try_from(lease.as_millis()).unwrap_or(u64::MAX),
             scheduler,
             falls,
             seed,
         }
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// An engine at work.
@@ -186,7 +184,7 @@ pub(crate) struct Station {
 
 impl Station {
     pub(crate) fn start(open: OpenStore, plan: Plan) -> Result<Self> {
-        let Plan { worker, receiver, journal, past, callers: count, pause, lease, scheduler, falls, seed } =
+        let Plan { worker, receiver, journal, past, callers: count, backlog, lease, scheduler, falls, seed } =
             plan;
         let config = EngineConfig {
             process: worker.to_string(),
@@ -209,9 +207,17 @@ impl Station {
         watcher.spawn(watch_terms(engine.clone(), worker, journal.clone(), ended));
         let mut dice = Dice::new(seed);
         let mut callers = JoinSet::new();
+        let asks = backlog.map(|most| open.work().map(|(queue, _)| (queue, most))).transpose()?;
         for number in 0..count {
             let past = if number == 0 { past.clone() } else { Vec::new() };
-            callers.spawn(call(engine.clone(), journal.clone(), (dice.fork(), pause), past, stopped.clone()));
+            callers.spawn(call(
+                engine.clone(),
+                journal.clone(),
+                dice.fork(),
+                past,
+                asks.clone(),
+                stopped.clone(),
+            ));
         }
         Ok(Self { engine, open, views, work, journal, callers, watcher, stop, has_ended })
     }
@@ -279,12 +285,19 @@ fn scheduler_of(address: &TemporalAddress, falls: Option<Fall>) -> Result<Arc<dy
 async fn call(
     engine: Engine,
     journal: Arc<Journal>,
-    (mut dice, pause): (Dice, Duration),
+    mut dice: Dice,
     mut past: Vec<Errand>,
+    backlog: Option<(Arc<dyn WorkQueue>, u64)>,
     stopped: watch::Receiver<bool>,
 ) -> Result<()> {
     let mut asked: Vec<Errand> = Vec::new();
     while !*stopped.borrow() {
+        if let Some((queue, most)) = &backlog
+            && waiting(&**queue).await > *most
+        {
+            tokio::time::sleep(PAUSE_MAX).await;
+            continue;
+        }
         let errand = match past.pop() {
             Some(errand) => errand,
             None if dice.chance(10) && !asked.is_empty() => asked[dice.index(asked.len())].clone(),
@@ -294,9 +307,15 @@ async fn call(
         let told = errand.run(&engine).await;
         journal.write(&Line::Told(errand.id, told))?;
         asked.push(errand);
-        tokio::time::sleep(dice.time_below(pause)).await;
+        tokio::time::sleep(dice.time_below(PAUSE_MAX)).await;
     }
     Ok(())
+}
+
+/// How much waits; nothing where the store is away.
+async fn waiting(queue: &dyn WorkQueue) -> u64 {
+    let depths = queue.queue_depths(None).await.unwrap_or_default();
+    depths.iter().map(|depth| depth.ready + depth.later).sum()
 }
 
 /// Writes down when the worker says that it has lost terms, until it has ended and once more after.

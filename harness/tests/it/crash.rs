@@ -58,6 +58,24 @@ fn work_survives_kills_and_is_done_once_on_postgres() {
 }
 
 #[test]
+fn work_that_temporal_drives_survives_kills_and_is_done_once() {
+    let arguments = ["crash", "--work", "--scheduler", "temporal", "--rounds", "6", "--seed", "1", "--json"];
+    let Some((answer, content)) = harness_or_skip(&arguments) else { return };
+    assert_work_flowed(&answer, content);
+    let happened = &answer["work"]["scheduler"];
+    let fallen: u64 = happened["fallen"].as_array().unwrap().iter().filter_map(Value::as_u64).sum();
+    assert!(fallen > 0 && happened["server_stops"].as_u64().unwrap() > 0, "{answer:#}");
+}
+
+#[test]
+fn work_that_changes_hands_between_schedulers_is_done_once() {
+    let arguments = ["crash", "--work", "--scheduler", "both", "--rounds", "10", "--seed", "3", "--json"];
+    let Some((answer, content)) = harness_or_skip(&arguments) else { return };
+    assert_work_flowed(&answer, content);
+    assert!(answer["work"]["scheduler"]["switches"].as_u64().unwrap() > 1, "{answer:#}");
+}
+
+#[test]
 fn work_survives_a_power_cut_and_is_done_once() {
     if skips(&["crash", "--power-loss", "--rounds", "1"]) {
         return;

@@ -14,7 +14,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use underlay_core::limits::WORK_PAGE_MAX;
 use underlay_core::{Error, Job, JobEnd, JobTask, Lane, Schedule, Scheduler, TenantId, Timestamp};
 
@@ -30,6 +30,9 @@ const AT_ONCE: usize = 16;
 const ASK_MAX: Duration = Duration::from_secs(45);
 /// Schedules in a page, where one is looked for by its name.
 const FIND_PAGE: usize = 100;
+
+/// What telling of a moment came to.
+type Told = (Job, Result<(), Error>);
 
 /// Moments that the scheduler was told of and that are still to come.
 #[derive(Default)]
@@ -125,7 +128,7 @@ impl Timetable {
         let to = now.saturating_add(AHEAD).unwrap_or(Timestamp::MAX);
         let before = std::mem::take(&mut announced.0);
         let mut last: Option<Schedule> = None;
-        let mut telling: JoinSet<(Job, Result<(), Error>)> = JoinSet::new();
+        let mut telling: JoinSet<Told> = JoinSet::new();
         loop {
             let after =
                 last.as_ref().and_then(|last| Some((last.next_due_at?, &last.tenant, last.name.as_str())));
@@ -194,10 +197,7 @@ impl Timetable {
 }
 
 /// Notes that the scheduler was told of a moment.
-fn took(
-    told: Option<Result<(Job, Result<(), Error>), tokio::task::JoinError>>,
-    announced: &mut Announced,
-) -> Result<(), Error> {
+fn took(told: Option<Result<Told, JoinError>>, announced: &mut Announced) -> Result<(), Error> {
     match told {
         None => Ok(()),
         Some(Err(error)) => Err(Error::backend("telling a scheduler", error)),

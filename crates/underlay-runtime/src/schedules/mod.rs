@@ -20,6 +20,8 @@
 mod cron;
 mod definition;
 mod driven;
+#[cfg(test)]
+mod driven_tests;
 mod fires;
 #[cfg(test)]
 mod tests;

@@ -107,13 +107,13 @@ fn timetable(desk: &Desk) -> Arc<Timetable> {
     Arc::new(Timetable::new(&desk.ports, desk.commands.clone(), &EngineConfig::default()))
 }
 
-fn hourly(cents: i64) -> ScheduleDefinition {
+pub(super) fn hourly(cents: i64) -> ScheduleDefinition {
     let command = JarCommand::Put { cents, note: None };
     ScheduleDefinition::command::<Jar>("0 * * * *", "Europe/Berlin", &"1".to_owned(), &command).unwrap()
 }
 
 /// The moments that were submitted, in order, each once.
-async fn submitted(desk: &Desk) -> Vec<String> {
+pub(super) async fn submitted(desk: &Desk) -> Vec<String> {
     let mut ids = std::collections::BTreeSet::new();
     let mut moments = Vec::new();
     for work in desk.work(WorkKind::Command).await {

@@ -22,6 +22,7 @@ use underlay_core::{
     WorkPlace, WorkQueue, WorkStanding,
 };
 
+use super::anothers::Anothers;
 use super::attempt::{Trying, attempts_of, pause};
 use super::receiver::{NotDone, Receiver, Receivers};
 use super::serving::Beside;
@@ -37,6 +38,7 @@ pub(super) struct Attempting {
     pub(super) receivers: Arc<Receivers>,
     pub(super) timetable: Arc<Timetable>,
     pub(super) beside: Beside,
+    pub(super) anothers: Arc<Anothers>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) tracer: Tracer,
 }
@@ -111,6 +113,7 @@ impl Attempting {
         let Some(receiver) = self.receivers.of(&work) else {
             let (kind, receiver) = (work.sent.kind.name(), &work.sent.receiver);
             let reason = format!("this program cannot do a {kind} for {receiver}; one that is newer can");
+            self.anothers.note(work.id, &reason);
             return Ok(Looked::Ended(JobEnd::Anothers { reason }));
         };
         let waits = work.sent.kind == WorkKind::Timer && !attempt.is_due;
@@ -163,7 +166,10 @@ impl Attempting {
         };
         match trying.run().await {
             (_, Ok(())) => JobEnd::Done,
-            (_, Err(NotDone { is_anothers: true, reason, .. })) => JobEnd::Anothers { reason },
+            (_, Err(NotDone { is_anothers: true, reason, .. })) => {
+                self.anothers.note(work.id, &reason);
+                JobEnd::Anothers { reason }
+            }
             (attempts, Err(NotDone { reason, is_final, .. })) => {
                 let follows = !is_final && number < attempts.attempts_max;
                 let retry_in = follows.then(|| pause(work.id, number, &attempts));

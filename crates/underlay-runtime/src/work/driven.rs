@@ -3,6 +3,7 @@
 //! ```text
 //!  run ──► done ────────────────────────────────────────────► settled
 //!   │ ├──► failed ──► tried again after the pause that was drawn, or given up where no attempt follows
+//!   │ ├──► another program's, and none has come for a time ───► left, as it was
 //!   │ └──► gone ──┬── not in the store, or dead there ──────► settled, which changes nothing
 //!   │             └── alive there ──► a failure: whoever made the attempt sees another store
 //!   └────► the scheduler is away: it waits, and nothing is counted
@@ -22,6 +23,7 @@ use underlay_core::{
 };
 use uuid::Uuid;
 
+use super::anothers::Anothers;
 use super::receiver::{Attempt, GivenUp, NotDone, Receiver};
 
 /// The pause before a job is asked for again that nobody could be told of.
@@ -33,6 +35,7 @@ pub(super) struct DrivenReceiver {
     pub(super) scheduler: Arc<dyn Scheduler>,
     pub(super) queue: Arc<dyn WorkQueue>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) anothers: Arc<Anothers>,
 }
 
 impl DrivenReceiver {
@@ -82,8 +85,14 @@ impl Receiver for DrivenReceiver {
         let work = attempt.work;
         let _shown = self.inner.show(work);
         let job = job_of(work, self.inner.correlation_id(work));
+        let mut waiting = self.anothers.wait(work.id);
         loop {
-            match self.scheduler.run(&job, attempt.number).await? {
+            let end = tokio::select! {
+                biased;
+                end = self.scheduler.run(&job, attempt.number) => end?,
+                reason = waiting.for_long(&*self.clock) => return Err(NotDone::anothers(reason)),
+            };
+            match end {
                 JobEnd::Done => return Ok(()),
                 JobEnd::Gone => {
                     if let Some(ended) = self.gone(work).await {

@@ -7,6 +7,7 @@
 //! that the scheduler asks for ([`attempting`], [`serving`]).
 
 mod announcing;
+mod anothers;
 mod attempt;
 mod attempting;
 mod driven;
@@ -51,6 +52,7 @@ use crate::stops::Stops;
 use crate::traces::Tracer;
 use crate::views::Views;
 use crate::{EngineConfig, Ports, Registry};
+use anothers::Anothers;
 use attempting::Attempting;
 use keeper::Keeper;
 use serving::{Beside, Serving};
@@ -133,6 +135,7 @@ impl Workers {
         *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(told.clone());
         let tracer = Tracer::new(&self.config.traces, &self.clock);
         let beside = self.scheduler.is_some().then(Beside::new);
+        let anothers = Arc::<Anothers>::default();
         let serving = self.scheduler.as_ref().zip(beside.clone()).map(|(scheduler, beside)| Serving {
             scheduler: scheduler.clone(),
             runner: Arc::new(Attempting {
@@ -140,6 +143,7 @@ impl Workers {
                 receivers: self.receivers.clone(),
                 timetable: timetable.clone(),
                 beside: beside.clone(),
+                anothers: anothers.clone(),
                 clock: self.clock.clone(),
                 tracer: tracer.clone(),
             }),
@@ -151,7 +155,7 @@ impl Workers {
         let means = Means {
             queue: queue.clone(),
             clock: self.clock.clone(),
-            receivers: self.asked(queue),
+            receivers: self.asked(queue, &anothers),
             config: self.config.clone(),
             told,
             // The span of an attempt is that of whoever makes it.
@@ -172,10 +176,10 @@ impl Workers {
     }
 
     /// Whom the worker asks for attempts.
-    fn asked(&self, queue: &Arc<dyn WorkQueue>) -> Arc<Receivers> {
+    fn asked(&self, queue: &Arc<dyn WorkQueue>, anothers: &Arc<Anothers>) -> Arc<Receivers> {
         match &self.scheduler {
             Some(scheduler) => {
-                Arc::new(Receivers::clone(&self.receivers).driven(scheduler, queue, &self.clock))
+                Arc::new(Receivers::clone(&self.receivers).driven(scheduler, queue, &self.clock, anothers))
             }
             None => self.receivers.clone(),
         }

@@ -10,6 +10,7 @@ use underlay_core::{
 };
 use uuid::Uuid;
 
+use super::anothers::Anothers;
 use super::driven::DrivenReceiver;
 use crate::metrics::{MeasuredReceiver, WorkMetrics};
 use crate::traces::context_in;
@@ -182,6 +183,7 @@ impl Receivers {
         scheduler: &Arc<dyn Scheduler>,
         queue: &Arc<dyn WorkQueue>,
         clock: &Arc<dyn Clock>,
+        anothers: &Arc<Anothers>,
     ) -> Self {
         for receiver in self.0.values_mut().flat_map(HashMap::values_mut) {
             *receiver = Arc::new(DrivenReceiver {
@@ -189,6 +191,7 @@ impl Receivers {
                 scheduler: scheduler.clone(),
                 queue: queue.clone(),
                 clock: clock.clone(),
+                anothers: anothers.clone(),
             });
         }
         self

@@ -7,18 +7,21 @@ use temporalio_common::protos::temporal::api::enums::v1::{
     TaskQueueKind, UpdateWorkflowExecutionLifecycleStage, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
 };
 use temporalio_common::protos::temporal::api::taskqueue::v1::TaskQueue;
-use temporalio_common::protos::temporal::api::update::v1::{Input, Meta, Outcome, Request, UpdateRef, WaitPolicy, outcome};
+use temporalio_common::protos::temporal::api::update::v1::{
+    Input, Meta, Outcome, Request, UpdateRef, WaitPolicy, outcome,
+};
 use temporalio_common::protos::temporal::api::workflowservice::v1::{
-    ExecuteMultiOperationRequest, PollWorkflowExecutionUpdateRequest, StartWorkflowExecutionRequest,
-    UpdateWorkflowExecutionRequest, UpdateWorkflowExecutionResponse, execute_multi_operation_request as request,
+    ExecuteMultiOperationRequest, PollWorkflowExecutionUpdateRequest,
+    SignalWithStartWorkflowExecutionRequest, StartWorkflowExecutionRequest, UpdateWorkflowExecutionRequest,
+    UpdateWorkflowExecutionResponse, execute_multi_operation_request as request,
     execute_multi_operation_response as response,
 };
 use underlay_core::ports::{Clock as _, Job, JobEnd, SystemClock};
 use uuid::Uuid;
 
-use super::workflow::{Answer, Asked, LineInput};
+use super::workflow::{Answer, Asked, Later, LineInput};
 use crate::attributes::line_found_by;
-use crate::client::{Client, long_call};
+use crate::client::{Client, call, long_call};
 use crate::job::{from_payloads, to_payload};
 use crate::router::Way;
 use crate::start::{Trouble, lacks_attributes};
@@ -35,7 +38,10 @@ impl Client {
                 Ok(Some(Answer::Ended { end })) => return Ok(end),
                 Ok(Some(Answer::AskAgain) | None) => {}
                 Err(Trouble::Status(status)) if is_of_the_line(&status) => {
-                    tracing::debug!(reason = status.message(), "a line ended before it answered, and is asked again");
+                    tracing::debug!(
+                        reason = status.message(),
+                        "a line ended before it answered, and is asked again"
+                    );
                 }
                 Err(Trouble::Status(status)) if self.has_attributes() && lacks_attributes(&status) => {
                     self.lost_attributes();
@@ -45,6 +51,31 @@ impl Client {
             SystemClock.sleep(pause).await;
             pause = (pause * 2).min(longest);
         }
+    }
+
+    /// Has the line of a job begin it after a time.
+    pub(crate) async fn tell_line_later(&self, job: &Job, delay: Duration, way: &Way) -> Result<(), Trouble> {
+        let mut client = self.connected().await.map_err(Trouble::Connection)?;
+        let start = self.line_start(job, way);
+        let later = Later { job: job.clone(), delay };
+        let request = SignalWithStartWorkflowExecutionRequest {
+            namespace: start.namespace,
+            workflow_id: start.workflow_id,
+            workflow_type: start.workflow_type,
+            task_queue: start.task_queue,
+            input: start.input,
+            workflow_task_timeout: start.workflow_task_timeout,
+            identity: start.identity,
+            request_id: start.request_id,
+            workflow_id_reuse_policy: start.workflow_id_reuse_policy,
+            workflow_id_conflict_policy: start.workflow_id_conflict_policy,
+            signal_name: "later".to_owned(),
+            signal_input: Some(Payloads { payloads: vec![to_payload(&later)] }),
+            search_attributes: start.search_attributes,
+            memo: start.memo,
+            ..SignalWithStartWorkflowExecutionRequest::default()
+        };
+        client.signal_with_start_workflow_execution(call(request)).await.map(drop).map_err(Trouble::Status)
     }
 
     /// None where the line has ended without an answer.
@@ -63,12 +94,15 @@ impl Client {
             resource_id,
         };
         let answered = client.execute_multi_operation(long_call(request)).await.map_err(Trouble::Status)?;
-        let updated = answered.into_inner().responses.into_iter().find_map(|response| match response.response {
-            Some(response::response::Response::UpdateWorkflow(updated)) => Some(updated),
-            _ => None,
-        });
+        let updated =
+            answered.into_inner().responses.into_iter().find_map(|response| match response.response {
+                Some(response::response::Response::UpdateWorkflow(updated)) => Some(updated),
+                _ => None,
+            });
         let Some(UpdateWorkflowExecutionResponse { update_ref, outcome, .. }) = updated else {
-            return Err(Trouble::Status(Status::internal("the server says nothing of the update it was asked for")));
+            return Err(Trouble::Status(Status::internal(
+                "the server says nothing of the update it was asked for",
+            )));
         };
         let outcome = match outcome {
             Some(outcome) => outcome,
@@ -132,7 +166,10 @@ impl Client {
         let args = Some(Payloads { payloads: vec![to_payload(&asked)] });
         UpdateWorkflowExecutionRequest {
             namespace: self.address.namespace.clone(),
-            workflow_execution: Some(WorkflowExecution { workflow_id: workflow_id.to_owned(), run_id: String::new() }),
+            workflow_execution: Some(WorkflowExecution {
+                workflow_id: workflow_id.to_owned(),
+                run_id: String::new(),
+            }),
             wait_policy: Some(completed()),
             request: Some(Request {
                 meta: Some(Meta { update_id, identity: self.process().to_owned() }),

@@ -12,6 +12,8 @@
 //! A line gives up its run when nobody has asked for [`LINE_IDLE`].
 
 mod ask;
+#[cfg(test)]
+mod histories;
 mod state;
 mod workflow;
 

@@ -31,6 +31,9 @@ struct Waiting {
     /// Whether the attempt is under way.
     #[serde(default)]
     is_running: bool,
+    /// Whether a process has said that another has to do it.
+    #[serde(default)]
+    is_anothers: bool,
 }
 
 impl Waiting {
@@ -63,10 +66,10 @@ impl Ended {
 /// What a line does next.
 #[derive(Clone, Debug)]
 pub(super) enum Next {
-    /// Makes an attempt.
-    Attempt(AttemptInput),
-    /// Waits for so long, or until somebody asks.
-    Pause(Duration),
+    /// Makes an attempt, in any process where another one has to make it than the one that keeps the line.
+    Attempt { input: AttemptInput, is_anothers: bool },
+    /// Waits for so long, to this moment, or until something is to be done before.
+    Pause(Duration, u64),
     /// Waits until somebody asks.
     Idle,
 }
@@ -81,13 +84,41 @@ impl LineState {
         if let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.job.id() == id) {
             // Who asks for a later attempt than the one that is under way was told already what this one comes to.
             let next = waiting.number + u32::from(waiting.is_running && number > waiting.number);
+            if waiting.asked == 0 {
+                // It was to wait for its time, and is due. A pause after a failure goes on.
+                waiting.not_before = None;
+            }
             waiting.asked = waiting.asked.max(next);
-            waiting.not_before = None;
             return next;
         }
         self.ends.retain(|ended| ended.job_id != id);
-        self.waiting.push(Waiting { job, number, asked: number, not_before: None, is_running: false });
+        self.waiting.push(Waiting {
+            job,
+            number,
+            asked: number,
+            not_before: None,
+            is_running: false,
+            is_anothers: false,
+        });
         number
+    }
+
+    /// Takes down a job that is to wait, unless it is known already. The time is in milliseconds.
+    pub(super) fn later(&mut self, job: Job, not_before: u64) {
+        let id = job.id();
+        let is_known = self.waiting.iter().any(|waiting| waiting.job.id() == id)
+            || self.ends.iter().any(|ended| ended.job_id == id);
+        if !is_known {
+            let not_before = Some(not_before);
+            self.waiting.push(Waiting {
+                job,
+                number: 1,
+                asked: 0,
+                not_before,
+                is_running: false,
+                is_anothers: false,
+            });
+        }
     }
 
     /// What the attempt came to, where it has ended, or the job before it.
@@ -99,18 +130,21 @@ impl LineState {
 
     /// What is next at a moment, in milliseconds. What was asked for goes first: whoever asks knows that the line is free for it.
     pub(super) fn next(&mut self, now: u64) -> Next {
-        let Some(first) = self.waiting.iter_mut().min_by_key(|waiting| waiting.not_before) else { return Next::Idle };
-        let pause = first.not_before.unwrap_or_default().saturating_sub(now);
-        if pause > 0 {
-            return Next::Pause(Duration::from_millis(pause));
+        let Some(first) = self.waiting.iter_mut().min_by_key(|waiting| waiting.not_before) else {
+            return Next::Idle;
+        };
+        let moment = first.not_before.unwrap_or_default();
+        if moment > now {
+            return Next::Pause(Duration::from_millis(moment - now), moment);
         }
         first.is_running = true;
-        Next::Attempt(AttemptInput { job: first.job.clone(), number: first.number, is_due: first.is_due() })
+        let input = AttemptInput { job: first.job.clone(), number: first.number, is_due: first.is_due() };
+        Next::Attempt { input, is_anothers: first.is_anothers }
     }
 
-    /// Whether something is tried as soon as the line is free.
-    pub(super) fn is_asked(&self) -> bool {
-        self.waiting.iter().any(|waiting| waiting.not_before.is_none())
+    /// Whether something is to be done before a moment.
+    pub(super) fn is_due_before(&self, moment: u64) -> bool {
+        self.waiting.iter().any(|waiting| waiting.not_before < Some(moment))
     }
 
     /// Whether nothing waits.
@@ -124,10 +158,12 @@ impl LineState {
         let Some(place) = self.waiting.iter().position(|waiting| waiting.job.id() == job_id) else { return };
         let waiting = &mut self.waiting[place];
         waiting.is_running = false;
-        let after = |pause: Duration| Some(now.saturating_add(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)));
+        let after =
+            |pause: Duration| Some(now.saturating_add(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)));
         match &end {
             JobEnd::Anothers { .. } => {
                 waiting.not_before = after(ANOTHERS_PAUSE);
+                waiting.is_anothers = true;
                 return;
             }
             JobEnd::Waits => {
@@ -139,7 +175,7 @@ impl LineState {
             }
             JobEnd::Failed { retry_in: Some(pause), .. } => {
                 waiting.number = attempt.number.saturating_add(1);
-                waiting.not_before = if waiting.is_due() { None } else { after(*pause) };
+                waiting.not_before = after(*pause);
             }
             _ => drop(self.waiting.remove(place)),
         }
@@ -178,7 +214,7 @@ mod tests {
     /// The number of the job and of its attempt, and whether it was asked for.
     fn attempt(state: &mut LineState, now: u64) -> (AttemptInput, (u32, u32, bool)) {
         let next = state.next(now);
-        let Next::Attempt(attempt) = next else { panic!("{next:?}") };
+        let Next::Attempt { input: attempt, .. } = next else { panic!("{next:?}") };
         let JobTask::Work { number, .. } = attempt.job.task else { panic!("{attempt:?}") };
         let told = (number, attempt.number, attempt.is_due);
         (attempt, told)
@@ -197,13 +233,13 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_that_fails_is_followed_after_its_pause_or_when_it_is_asked_for() {
+    fn an_attempt_that_fails_is_followed_after_its_pause() {
         let mut state = LineState::default();
         state.ask(job(0), 1);
         let first = attempt(&mut state, 0).0;
         state.ended(&first, failed(Some(Duration::from_secs(5))), 1_000);
         assert_eq!(state.ask(job(0), 1), 1, "who has not been told is told");
-        assert!(matches!(state.next(1_000), Next::Pause(pause) if pause == Duration::from_secs(5)));
+        assert!(matches!(state.next(1_000), Next::Pause(pause, 6_000) if pause == Duration::from_secs(5)));
         assert_eq!(attempt(&mut state, 6_000).1, (0, 2, false), "by the line's own clock");
 
         // Another job goes first where somebody asks for it.
@@ -211,7 +247,9 @@ mod tests {
         let other = attempt(&mut state, 2_000);
         assert_eq!(other.1, (1, 1, true));
         state.ended(&other.0, JobEnd::Done, 2_000);
-        assert_eq!((state.ask(job(0), 2), attempt(&mut state, 2_000).1), (2, (0, 2, true)));
+        assert_eq!(state.ask(job(0), 2), 2);
+        assert!(matches!(state.next(2_000), Next::Pause(_, 6_000)), "who asks does not cut the pause");
+        assert_eq!(attempt(&mut state, 6_000).1, (0, 2, true));
     }
 
     #[test]
@@ -222,8 +260,8 @@ mod tests {
         assert_eq!((state.ask(job(0), 1), state.ask(job(0), 2)), (1, 2));
         state.ended(&first, failed(Some(Duration::from_secs(5))), 0);
         assert_eq!((state.end(&job(0).id(), 1).is_some(), state.end(&job(0).id(), 2)), (true, None));
-        let second = attempt(&mut state, 0);
-        assert_eq!(second.1, (0, 2, true), "at once");
+        let second = attempt(&mut state, 5_000);
+        assert_eq!(second.1, (0, 2, true));
         state.ended(&second.0, JobEnd::Done, 0);
         assert_eq!(state.end(&job(0).id(), 3), Some(&JobEnd::Done));
     }
@@ -256,7 +294,7 @@ mod tests {
         state.ask(job(0), 1);
         let first = attempt(&mut state, 0).0;
         state.ended(&first, JobEnd::Anothers { reason: "newer".to_owned() }, 0);
-        assert!(matches!(state.next(0), Next::Pause(pause) if pause == ANOTHERS_PAUSE));
+        assert!(matches!(state.next(0), Next::Pause(pause, 1_000) if pause == ANOTHERS_PAUSE));
         let (again, told) = attempt(&mut state, 1_000);
         assert_eq!(told, (0, 1, true));
         state.ended(&again, failed(Some(Duration::ZERO)), 1_000);
@@ -264,6 +302,25 @@ mod tests {
         assert_eq!(told, (0, 2, false));
         state.ended(&by_itself, JobEnd::Waits, 1_000);
         assert!(state.is_idle() && state.end(&job(0).id(), 2).is_none());
+    }
+
+    #[test]
+    fn a_job_that_is_to_wait_is_tried_after_its_time_or_when_it_is_asked_for() {
+        let mut state = LineState::default();
+        for moment in [5_000, 1_000] {
+            state.later(job(0), moment);
+        }
+        state.later(job(1), 2_000);
+        assert!(
+            matches!(state.next(0), Next::Pause(_, 2_000)),
+            "the first moment that was said of it counts"
+        );
+        assert!(state.is_due_before(2_001) && !state.is_due_before(2_000));
+        let second = attempt(&mut state, 2_000);
+        assert_eq!(second.1, (1, 1, false));
+        state.ended(&second.0, JobEnd::Done, 2_000);
+        state.later(job(1), 2_000);
+        assert_eq!((state.ask(job(0), 1), attempt(&mut state, 2_000).1), (1, (0, 1, true)));
     }
 
     #[test]

@@ -1,10 +1,13 @@
 use std::pin::Pin;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::future::FusedFuture;
 use serde::{Deserialize, Serialize};
 use temporalio_macros::{workflow, workflow_methods};
-use temporalio_sdk::{CancellableFuture as _, ContinueAsNewOptions, TimerResult, WorkflowContext, WorkflowContextView, WorkflowResult, workflows};
+use temporalio_sdk::{
+    CancellableFuture as _, ContinueAsNewOptions, SyncWorkflowContext, TimerResult, WorkflowContext,
+    WorkflowContextView, WorkflowResult, workflows,
+};
 use underlay_core::ports::{Job, JobEnd};
 
 use super::state::{LineState, Next};
@@ -38,6 +41,13 @@ impl LineInput {
 pub(crate) struct Asked {
     pub job: Job,
     pub number: u32,
+}
+
+/// A job that is to wait.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Later {
+    pub job: Job,
+    pub delay: Duration,
 }
 
 /// What who asked is told.
@@ -75,8 +85,8 @@ impl Line {
             }
             let now = now(ctx);
             match ctx.state_mut(|line| line.input.state.next(now)) {
-                Next::Attempt(attempt) => make(ctx, attempt).await?,
-                Next::Pause(pause) => pass(ctx, pause).await?,
+                Next::Attempt { input, is_anothers } => make(ctx, input, is_anothers).await?,
+                Next::Pause(pause, moment) => pass(ctx, pause, moment).await?,
                 Next::Idle => {
                     if idle.is_over(ctx).await? {
                         return Ok(());
@@ -84,6 +94,13 @@ impl Line {
                 }
             }
         }
+    }
+
+    /// Has a job wait for its time.
+    #[signal(name = "later")]
+    pub(crate) fn later(&mut self, ctx: &mut SyncWorkflowContext<Self>, later: Later) {
+        let delay = u64::try_from(later.delay.as_millis()).unwrap_or(u64::MAX);
+        self.input.state.later(later.job, millis(ctx.workflow_time()).saturating_add(delay));
     }
 
     /// Has an attempt made, and waits for what it comes to.
@@ -101,9 +118,9 @@ impl Line {
     }
 }
 
-/// Makes an attempt.
-async fn make(ctx: &WorkflowContext<Line>, attempt: AttemptInput) -> WorkflowResult<()> {
-    let end = if ctx.state(|line| line.input.is_local) {
+/// Makes an attempt. A local activity is made where the workflow is kept, so what is another's is made as an activity.
+async fn make(ctx: &WorkflowContext<Line>, attempt: AttemptInput, is_anothers: bool) -> WorkflowResult<()> {
+    let end = if ctx.state(|line| line.input.is_local) && !is_anothers {
         ctx.execute_local_activity(Attempts::attempt, attempt.clone(), local_activity()).await?
     } else {
         ctx.execute_activity(Attempts::attempt, attempt.clone(), activity()).await?
@@ -113,14 +130,14 @@ async fn make(ctx: &WorkflowContext<Line>, attempt: AttemptInput) -> WorkflowRes
     Ok(())
 }
 
-/// Waits for a time, or until somebody asks.
-async fn pass(ctx: &WorkflowContext<Line>, pause: Duration) -> WorkflowResult<()> {
+/// Waits for a time that ends at a moment, or until something is to be done before.
+async fn pass(ctx: &WorkflowContext<Line>, pause: Duration, moment: u64) -> WorkflowResult<()> {
     let mut timer = Box::pin(ctx.timer(pause));
-    let is_asked = workflows::select! {
-        asked = ctx.wait_condition(|line| line.input.state.is_asked()) => { asked?; true }
+    let is_earlier = workflows::select! {
+        earlier = ctx.wait_condition(|line| line.input.state.is_due_before(moment)) => { earlier?; true }
         _ = timer.as_mut() => false
     };
-    if is_asked {
+    if is_earlier {
         timer.cancel();
     }
     Ok(())
@@ -137,7 +154,11 @@ async fn continue_as_new(ctx: &WorkflowContext<Line>) -> WorkflowResult<()> {
 
 /// The time of the line, in milliseconds.
 fn now(ctx: &WorkflowContext<Line>) -> u64 {
-    let since = ctx.workflow_time().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    millis(ctx.workflow_time())
+}
+
+fn millis(time: Option<SystemTime>) -> u64 {
+    let since = time.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 

@@ -74,7 +74,10 @@ where
         let name = name.into();
         if name.is_empty() || name.len() > Mark::NAME_BYTES_MAX {
             let max = Mark::NAME_BYTES_MAX;
-            return Err(Error::invalid(format!("the name of a sink has 1 to {max} bytes, and not {}", name.len())));
+            return Err(Error::invalid(format!(
+                "the name of a sink has 1 to {max} bytes, and not {}",
+                name.len()
+            )));
         }
         let filter = LogFilter::default();
         let client = temporal.client.clone();
@@ -113,9 +116,8 @@ where
     /// Whether somebody may have sent some of a batch that begins here.
     fn may_repeat(&self, begin: Position) -> bool {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let is_next = |last: Taken| {
-            begin > last.to && SystemClock.now().duration_since(last.at).unsigned_abs() < ALONE
-        };
+        let is_next =
+            |last: Taken| begin > last.to && SystemClock.now().duration_since(last.at).unsigned_abs() < ALONE;
         !last.is_some_and(is_next)
     }
 
@@ -148,7 +150,8 @@ where
     async fn send(&self, sending: &Sending, reuse: WorkflowIdReusePolicy) -> Result<(), Trouble> {
         let mark = Mark { sink: self.name.clone(), position: sending.position };
         let mut client = self.client.connected().await.map_err(Trouble::Connection)?;
-        let mut request = sending.signal.request(&self.client.address.namespace, self.client.process(), mark.header());
+        let mut request =
+            sending.signal.request(&self.client.address.namespace, self.client.process(), mark.header());
         request.request_id = sending.event_id.to_string();
         request.workflow_id_reuse_policy = reuse as i32;
         client.signal_with_start_workflow_execution(call(request)).await.map(drop).map_err(Trouble::Status)
@@ -171,10 +174,7 @@ where
         let may_repeat = self.may_repeat(first.position);
         let lines = self.sort(events)?;
         let sends: Vec<_> = lines.iter().map(|line| self.send_all(line, may_repeat)).collect();
-        stream::iter(sends)
-            .buffer_unordered(WORKFLOWS_AT_ONCE)
-            .try_collect::<()>()
-            .await?;
+        stream::iter(sends).buffer_unordered(WORKFLOWS_AT_ONCE).try_collect::<()>().await?;
         let taken = Taken { to: last.position, at: SystemClock.now() };
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(taken);
         Ok(())

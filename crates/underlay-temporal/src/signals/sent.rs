@@ -43,7 +43,11 @@ impl Mark {
 }
 
 /// The position of the last event that the sink has signalled to a workflow, over the runs that it continued as.
-pub(super) async fn last_position(client: &Client, workflow_id: &str, sink: &str) -> Result<Option<Position>, Trouble> {
+pub(super) async fn last_position(
+    client: &Client,
+    workflow_id: &str,
+    sink: &str,
+) -> Result<Option<Position>, Trouble> {
     let mut connected = client.connected().await.map_err(Trouble::Connection)?;
     let mut execution = WorkflowExecution { workflow_id: workflow_id.to_owned(), run_id: String::new() };
     let mut next_page_token = Vec::new();

@@ -63,7 +63,8 @@ async fn a_command_has_one_id_at_every_attempt_of_its_activity() {
     let options = WorkerOptions::new("draws").register_workflow::<Draws>().unwrap().register_activities(ids);
     let working = Working::start(client.clone(), options.build()).await;
     for workflow in ["one", "two"] {
-        let started = client.start_workflow(Draws::run, (), WorkflowStartOptions::new("draws", workflow).build());
+        let started =
+            client.start_workflow(Draws::run, (), WorkflowStartOptions::new("draws", workflow).build());
         started.await.unwrap().get_result(Default::default()).await.unwrap();
     }
     working.stop().await;

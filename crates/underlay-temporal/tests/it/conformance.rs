@@ -61,6 +61,31 @@ impl SchedulerFixture for AtHome {
     }
 }
 
+/// The same, where a line does the jobs of each key. Every handle is a process of its own.
+struct Lines(servers::Temporal);
+
+impl Fixture for Lines {
+    async fn create() -> Result<Self, Skip> {
+        start().map(Self)
+    }
+
+    async fn reopen(self) -> Self {
+        self
+    }
+}
+
+impl SchedulerFixture for Lines {
+    fn scheduler(&self) -> Arc<dyn Scheduler> {
+        let address = self.0.address("suite").parse().unwrap();
+        let route = Route::new().per_key().task_timeout(Duration::from_secs(2));
+        let router = ["command", "message", "input", "timer"];
+        let router = router.into_iter().fold(Router::new(), |router, kind| router.kind(kind, route.clone()));
+        let options =
+            TemporalOptions { router, stop_grace: Duration::from_secs(1), ..TemporalOptions::default() };
+        Arc::new(Temporal::open(&address, options).unwrap())
+    }
+}
+
 mod apart {
     use super::*;
 
@@ -71,4 +96,10 @@ mod at_home {
     use super::*;
 
     conformance!(scheduler, AtHome);
+}
+
+mod lines {
+    use super::*;
+
+    conformance!(scheduler, Lines);
 }

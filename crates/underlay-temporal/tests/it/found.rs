@@ -30,3 +30,22 @@ async fn a_job_is_found_by_each_of_its_attributes() {
     }
     serving.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_done_though_the_namespace_has_lost_its_attributes() {
+    let Some(server) = server() else { return };
+    let temporal = open(&server);
+    let serving = Serving::of(&temporal, |_| at_once(JobEnd::Done));
+    assert_eq!(within(temporal.run(&command("before"), 1)).await.unwrap(), JobEnd::Done);
+    server.ask(&["operator", "search-attribute", "remove", "--name", "UnderlayKey", "--yes"]).unwrap();
+    let without = command("without");
+    assert_eq!(within(temporal.run(&without, 1)).await.unwrap(), JobEnd::Done);
+    let id = format!("tests/acme/{}", without.id());
+    let shown = server.ask(&["workflow", "describe", "--workflow-id", &id, "--output", "json"]).unwrap();
+    let (_, memo) = shown.split_once("\"memo\"").expect("it has a memo");
+    assert!(memo.contains("\"UnderlayKey\""), "{shown}");
+    within(temporal.check()).await.unwrap();
+    assert_eq!(within(temporal.run(&command("after"), 1)).await.unwrap(), JobEnd::Done);
+    until_count(&server, "UnderlayKey = 'after'", 1).await;
+    serving.stop().await.unwrap();
+}

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use underlay_core::ports::{Job, JobEnd, Scheduler};
+use underlay_core::words::limits::WORK_ERROR_BYTES_MAX;
 use underlay_core::words::{Timestamp, WorkKind};
 
 use crate::house::{
@@ -55,6 +56,16 @@ async fn a_failure_is_told_and_followed_after_its_pause() {
         assert_eq!(serving.said(), []);
         serving.stop().await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reason_is_cut_to_what_stores_keep() {
+    let Some(server) = server() else { return };
+    let (asking, doing) = (open(&server), open(&server));
+    let serving = Serving::of(&doing, |_| at_once(failed(&"é".repeat(2_000_000), None)));
+    let kept = "é".repeat(WORK_ERROR_BYTES_MAX / 2);
+    assert_eq!(within(asking.run(&command("k"), 1)).await.unwrap(), failed(&kept, None));
+    serving.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,8 @@
 //! Lines: one workflow for all jobs of a key, whatever becomes of its runs.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -33,9 +33,12 @@ async fn histories(temporal: &Temporal) -> HashMap<String, Vec<i64>> {
     let mut runs = client.list_workflows("", WorkflowListOptions::builder().build());
     while let Some(run) = runs.next().await {
         let run = run.unwrap();
-        let execution = WorkflowExecution { workflow_id: run.id().to_owned(), run_id: run.run_id().to_owned() };
-        let asked = DescribeWorkflowExecutionRequest { namespace: "default".to_owned(), execution: Some(execution) };
-        let described = client.clone().describe_workflow_execution(asked.into_request()).await.unwrap().into_inner();
+        let execution =
+            WorkflowExecution { workflow_id: run.id().to_owned(), run_id: run.run_id().to_owned() };
+        let asked =
+            DescribeWorkflowExecutionRequest { namespace: "default".to_owned(), execution: Some(execution) };
+        let described =
+            client.clone().describe_workflow_execution(asked.into_request()).await.unwrap().into_inner();
         let events = described.workflow_execution_info.unwrap().history_length;
         found.entry(run.workflow_type().to_owned()).or_default().push(events);
     }
@@ -43,7 +46,11 @@ async fn histories(temporal: &Temporal) -> HashMap<String, Vec<i64>> {
 }
 
 /// Asks for the first attempt at every job, so many at once.
-async fn run_all(temporal: &Arc<Temporal>, jobs: impl IntoIterator<Item = Job>, at_once: usize) -> Vec<JobEnd> {
+async fn run_all(
+    temporal: &Arc<Temporal>,
+    jobs: impl IntoIterator<Item = Job>,
+    at_once: usize,
+) -> Vec<JobEnd> {
     let runs = jobs.into_iter().map(|job| {
         let temporal = temporal.clone();
         async move { temporal.run(&job, 1).await }
@@ -62,7 +69,8 @@ async fn the_jobs_of_a_key_are_done_one_at_a_time_by_one_line_over_its_runs() {
     const EVENTS_MAX: u32 = 60;
     let Some(server) = server() else { return };
     // Nobody is told at home: all answers come from the line.
-    let (asking, doing) = (per_key(&server, |route| route.line_events_max(EVENTS_MAX)), per_key(&server, |route| route));
+    let (asking, doing) =
+        (per_key(&server, |route| route.line_events_max(EVENTS_MAX)), per_key(&server, |route| route));
     let under_way = Arc::new(Semaphore::new(1));
     let mut serving = Serving::of(&doing, move |_| {
         let alone = under_way.clone().try_acquire_owned().expect("one attempt at a time");
@@ -98,7 +106,10 @@ async fn a_line_tells_failures_and_follows_them_and_begins_again_what_was_given_
         assert_eq!(serving.next().await.number, number, "the next follows, and nobody asks for it");
     }
     assert_eq!(within(asking.run(&job, 2)).await.unwrap(), failed("too often", None));
-    assert_eq!((within(asking.run(&job, 3)).await.unwrap(), serving.said().len()), (failed("too often", None), 0));
+    assert_eq!(
+        (within(asking.run(&job, 3)).await.unwrap(), serving.said().len()),
+        (failed("too often", None), 0)
+    );
     // Somebody has it tried again.
     assert_eq!(within(asking.run(&job, 1)).await.unwrap(), failed("not yet", pause));
     assert_eq!(serving.next().await.number, 1);
@@ -127,7 +138,8 @@ async fn an_attempt_of_a_line_whose_process_ends_is_made_in_another() {
     let Some(server) = server() else { return };
     for is_local in [true, false] {
         let route = move |route: Route| if is_local { route.local_activity() } else { route.activity() };
-        let (asking, first, second) = (per_key(&server, route), per_key(&server, route), per_key(&server, route));
+        let (asking, first, second) =
+            (per_key(&server, route), per_key(&server, route), per_key(&server, route));
         let mut stopping = Serving::of(&first, |_| Box::pin(std::future::pending()));
         let job = command(if is_local { "local" } else { "activity" });
         let asked = ask(&asking, &job);
@@ -141,13 +153,44 @@ async fn an_attempt_of_a_line_whose_process_ends_is_made_in_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn jobs_that_are_asked_for_during_a_long_attempt_follow_it() {
+    let Some(server) = server() else { return };
+    let (asking, doing) = (per_key(&server, |route| route), per_key(&server, |route| route));
+    let free = Arc::new(Semaphore::new(0));
+    let gate = free.clone();
+    let mut serving = Serving::of(&doing, move |_| {
+        let gate = gate.clone();
+        Box::pin(async move {
+            gate.acquire().await.unwrap().forget();
+            JobEnd::Done
+        })
+    });
+    // It takes longer than the server lets a process keep a workflow without a word, and others ask meanwhile.
+    let jobs: Vec<Job> = (0..12).map(|_| command("k")).collect();
+    let mut asked = Vec::new();
+    for job in &jobs {
+        asked.push(ask(&asking, job));
+        let since = Duration::from_millis(600);
+        assert!(tokio::time::timeout(since, std::future::pending::<()>()).await.is_err());
+    }
+    free.add_permits(100);
+    for asked in asked {
+        assert_eq!(within(asked).await.unwrap().unwrap(), JobEnd::Done);
+    }
+    assert_eq!(serving.said().len(), jobs.len(), "each was begun once");
+    serving.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_line_with_nothing_to_do_ends_and_loses_nobody_who_asks_then() {
     let Some(server) = server() else { return };
     let temporal = per_key(&server, |route| route.line_idle(Duration::from_millis(50)));
     let mut serving = Serving::of(&temporal, |_| at_once(JobEnd::Done));
     assert_eq!(within(temporal.run(&command("k"), 1)).await.unwrap(), JobEnd::Done);
     let asked = Instant::now();
-    while server.ask(&["workflow", "count", "--query", "ExecutionStatus = 'Running'"]).unwrap().trim() != "Total: 0" {}
+    while server.ask(&["workflow", "count", "--query", "ExecutionStatus = 'Running'"]).unwrap().trim()
+        != "Total: 0"
+    {}
     let life = asked.elapsed();
     // Each asks somewhere around the end of the run before.
     for n in 0..10 {
@@ -171,7 +214,10 @@ async fn many_jobs_to_one_key_stay_below_the_limit_of_a_history() {
     let ends = run_all(&temporal, (0..JOBS).map(|_| command("k")), 1).await;
     assert_eq!((ends.len(), serving.said().len()), (JOBS, JOBS));
     let histories = histories(&temporal).await;
-    assert!(histories["underlay.line"].iter().all(|events| *events < i64::from(EVENTS_MAX) + 50), "{histories:?}");
+    assert!(
+        histories["underlay.line"].iter().all(|events| *events < i64::from(EVENTS_MAX) + 50),
+        "{histories:?}"
+    );
     assert!(histories["underlay.line"].len() > 3, "{histories:?}");
     serving.stop().await.unwrap();
 }

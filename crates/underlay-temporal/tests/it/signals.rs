@@ -7,7 +7,8 @@ use temporalio_sdk::WorkerOptions;
 use underlay_core::domain::HandlerError;
 use underlay_core::ports::Sink;
 use underlay_core::words::{
-    EventId, EventType, Json, Position, RecordedEvent, SchemaVersion, StreamName, TenantId, Timestamp, Version,
+    EventId, EventType, Json, Position, RecordedEvent, SchemaVersion, StreamName, TenantId, Timestamp,
+    Version,
 };
 use underlay_temporal::{Temporal, WorkflowSignal, WorkflowSink};
 use uuid::Uuid;
@@ -100,7 +101,8 @@ async fn signals_are_in_the_order_of_the_log() {
     let Some(house) = House::open(server()).await else { return };
     let sink = house.sink(false);
     let names = ["a", "b", "c", "d", "e"];
-    let all: Vec<_> = (1..=100).zip(names.iter().cycle()).map(|(position, name)| event(position, name)).collect();
+    let all: Vec<_> =
+        (1..=100).zip(names.iter().cycle()).map(|(position, name)| event(position, name)).collect();
     for batch in all.chunks(30) {
         sink.take(batch).await.unwrap();
     }

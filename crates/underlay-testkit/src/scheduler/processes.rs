@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use underlay_core::{JobEnd, WorkKind};
+use underlay_core::{Clock, JobEnd, SystemClock, WorkKind};
 
 use super::subject::{Gate, Subject, at_once, job, never};
 use crate::concurrent::finished;
@@ -47,7 +47,7 @@ pub async fn heartbeats_keep_an_attempt<F: SchedulerFixture>(fixture: F) {
         Box::pin(async move {
             for _ in 0..BEATS {
                 // It takes three times as long as it has without them.
-                tokio::time::sleep(TIME * 3 / BEATS).await;
+                SystemClock.sleep(TIME * 3 / BEATS).await;
                 beats.notify_one();
             }
             JobEnd::Done

@@ -187,11 +187,13 @@ impl Gate {
 
 /// A job that no other case has.
 pub(super) fn job(kind: WorkKind) -> Job {
+    let commit = CommitId::draw();
     Job {
         tenant: TenantId::new("acme").expect("a tenant"),
-        task: JobTask::Work { kind, commit: CommitId::draw(), number: 0 },
+        task: JobTask::Work { kind, commit, number: 0 },
         receiver: "account".to_owned(),
-        key: "a-1".to_owned(),
+        // A key of its own: a scheduler may do the jobs of one key one after another.
+        key: commit.to_string(),
         name: "deposit".to_owned(),
         lane: Lane::Normal,
         correlation_id: None,

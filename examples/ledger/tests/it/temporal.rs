@@ -112,7 +112,8 @@ impl Served {
     /// `answer_within` is how long the gateway may take for a payment.
     fn on(scheduler: &str, answer_within: &str) -> Self {
         let (ledger, gateway) = (Ledger::new(), TestGateway::new());
-        let gateway_options = ["--gateway-address", &gateway.address, "--gateway-answer-within", answer_within];
+        let gateway_options =
+            ["--gateway-address", &gateway.address, "--gateway-answer-within", answer_within];
         let more = ["--scheduler", scheduler, "--server-access-log=false"];
         let (serving, address) = ledger.serve_with(&[&gateway_options[..], &more].concat());
         open_purse(&address);
@@ -238,7 +239,9 @@ fn people_find_work_by_tenant_category_command_and_correlation() {
         });
     };
     // Each payment is a command, and is told of as an input, and so on; a deposit is a command.
-    found(r#"UnderlayTenant = "acme" AND UnderlayReceiver = "account" AND UnderlayName = "deposit""#, |n| n == 2);
+    found(r#"UnderlayTenant = "acme" AND UnderlayReceiver = "account" AND UnderlayName = "deposit""#, |n| {
+        n == 2
+    });
     found(r#"UnderlayTenant = "main""#, |n| n == 0);
     found(r#"UnderlayReceiver = "payment" AND UnderlayName = "pay""#, |n| n == 2);
     found(r#"UnderlayKind = "message" AND UnderlayName = "charge-payment""#, |n| n == 2);
@@ -302,7 +305,10 @@ fn a_server_that_cannot_be_used_ends_the_service_at_its_start() {
         let told = text(&output.stderr);
         assert!(!output.status.success() && told.contains("nowhere"), "{told}");
     }
-    let keyed = ledger.command(&["serve", "--scheduler", &address(&server)]).env("LEDGER_SCHEDULER_API_KEY", "hunter2").output();
+    let keyed = ledger
+        .command(&["serve", "--scheduler", &address(&server)])
+        .env("LEDGER_SCHEDULER_API_KEY", "hunter2")
+        .output();
     let output = keyed.unwrap();
     let told = text(&output.stderr);
     assert!(output.status.code() == Some(2) && told.contains("tls=true"), "{told}");

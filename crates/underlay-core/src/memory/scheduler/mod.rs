@@ -1,3 +1,8 @@
+//! A scheduler in memory. It begins, tells and forgets as the port says ([`jobs`]), and whoever serves makes the attempts
+//! here, each until its process ends or it was silent for too long.
+//!
+//! What happens when something fails: an attempt that is dropped, with its process or by its time, is ready again.
+
 mod jobs;
 
 use std::fmt;

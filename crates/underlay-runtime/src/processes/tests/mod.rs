@@ -19,10 +19,12 @@ const IS_DRIVEN: bool = false;
 #[expect(clippy::duplicate_mod, reason = "the same tests run twice, in another house")]
 #[path = "."]
 mod driven {
-    use super::{house, notes, payment};
+    use super::{house, newer, notes, payment};
 
     const IS_DRIVEN: bool = true;
 
+    mod clocks;
     mod running;
     mod timers;
+    mod unknown;
 }

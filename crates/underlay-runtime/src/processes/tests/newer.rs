@@ -16,7 +16,7 @@ use crate::{Engine, Registry};
 const LONG: Duration = Duration::from_secs(60);
 
 #[event(crate = underlay_core)]
-enum NewerNote {
+pub(super) enum NewerNote {
     #[event(name = "noted", version = 1)]
     Noted { number: u32 },
     #[event(name = "crossed-out", version = 1)]
@@ -24,7 +24,7 @@ enum NewerNote {
 }
 
 /// The next version of the collecting process: it knows one more event.
-struct NewerCollect;
+pub(super) struct NewerCollect;
 
 impl Process for NewerCollect {
     const NAME: &'static str = "collect";

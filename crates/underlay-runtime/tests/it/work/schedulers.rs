@@ -1,6 +1,7 @@
 //! A scheduler that is away, forgets, or is shared by mistake.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -70,6 +71,24 @@ async fn who_stops_while_the_scheduler_is_away_leaves_all_of_it_to_the_next() {
     yard.pass_until(async || yard.store.queue_is_empty().await).await;
     assert_eq!(yard.book.numbers("acme", "k", "done"), [1, 2, 3]);
     yard.book.assert_in_order();
+    work.stop().await;
+}
+
+#[tokio::test]
+async fn an_attempt_that_the_store_is_away_for_is_none() {
+    let yard = Yard::new();
+    let process = yard.process("a");
+    process.gate.finds_nothing.store(true, Ordering::Relaxed);
+    let work = process.start();
+    yard.send_notes("acme", "k", 1..=2).await;
+    yard.until(async || process.state().running == 1).await;
+    // Longer than all attempts with all of their pauses.
+    yard.pass(Duration::from_secs(120)).await;
+    assert_eq!((yard.book.count("begun"), yard.store_first().await.attempts), (0, 0));
+    process.gate.finds_nothing.store(false, Ordering::Relaxed);
+    yard.pass_until(async || yard.left().await == 0).await;
+    assert_eq!(yard.book.numbers("acme", "k", "done"), [1, 2]);
+    assert!(yard.book.all().iter().all(|line| line.attempt == 1), "{:?}", yard.book.all());
     work.stop().await;
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -463,6 +463,8 @@ pub struct Gate {
     pub wrong: Mutex<Vec<Wrong>>,
     /// Refuses a settlement of such a piece for good.
     pub refuses: Mutex<Option<WorkPlace>>,
+    /// No piece can be found.
+    pub finds_nothing: AtomicBool,
     pub settles: AtomicU64,
     pub reads: AtomicU64,
     pub most_read: AtomicUsize,
@@ -478,6 +480,7 @@ impl Gate {
             held_pages: AtomicU64::new(0),
             wrong: Mutex::default(),
             refuses: Mutex::default(),
+            finds_nothing: AtomicBool::new(false),
             settles: AtomicU64::new(0),
             reads: AtomicU64::new(0),
             most_read: AtomicUsize::new(0),
@@ -531,6 +534,9 @@ impl WorkQueueLayer for Gate {
             }
             if call == WorkCall::Share {
                 self.shares.fetch_add(1, Ordering::Relaxed);
+            }
+            if call == WorkCall::FindWork && self.finds_nothing.load(Ordering::Relaxed) {
+                return Err(Error::unavailable("the store is away"));
             }
             effect.await
         }
