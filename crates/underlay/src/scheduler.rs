@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use underlay_core::adapter::without_password;
 use underlay_core::options::{ConfigOption, Configurable, Place, TextValue};
+use underlay_core::ports::Worker;
 use underlay_core::{Clock, Error, Scheduler};
 #[cfg(feature = "temporal")]
 use underlay_runtime::EngineConfig;
@@ -26,7 +27,7 @@ use crate::config::Settings;
 use crate::suggestion::nearest;
 
 /// The address of no server: the workers of the service drive their work themselves.
-pub(crate) const EMBEDDED: &str = "embedded";
+pub(crate) const EMBEDDED: &str = Worker::EMBEDDED;
 /// What an address of a Temporal server begins with.
 const TEMPORAL: &str = "temporal";
 /// How long the scheduler may take at the start to say that it can be used.

@@ -185,7 +185,7 @@ where
     }
 
     fn start(&self) -> ProcessStart {
-        self.start.clone()
+        self.start
     }
 }
 

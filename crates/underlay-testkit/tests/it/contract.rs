@@ -1,8 +1,8 @@
 //! The documentation of a port and its suite say the same.
 
 use underlay_testkit::{
-    Case, archive, checkpoints, event_bus, event_store, leases, mail, read_models, retention, schedules,
-    snapshots, work_queue,
+    Case, archive, checkpoints, event_bus, event_store, leases, mail, read_models, retention, scheduler,
+    schedules, snapshots, work_queue,
 };
 
 const EVENT_STORE: &str = include_str!("../../../underlay-core/src/ports/event_store.rs");
@@ -14,6 +14,7 @@ const MAIL: &str = include_str!("../../../underlay-core/src/ports/mail/mod.rs");
 const EVENT_BUS: &str = include_str!("../../../underlay-core/src/ports/event_bus.rs");
 const CHECKPOINTS: &str = include_str!("../../../underlay-core/src/ports/checkpoints.rs");
 const SCHEDULES: &str = include_str!("../../../underlay-core/src/ports/schedules.rs");
+const SCHEDULER: &str = include_str!("../../../underlay-core/src/ports/scheduler.rs");
 const WORK_QUEUE: &str = include_str!("../../../underlay-core/src/ports/work_queue.rs");
 
 /// A sentence as the documentation has it: number, text, name of the case.
@@ -94,6 +95,11 @@ fn the_work_queue_suite_follows_its_contract() {
 }
 
 #[test]
+fn the_scheduler_suite_follows_its_contract() {
+    assert_suite_follows_docs(scheduler::CASES, SCHEDULER, "Scheduler", 11);
+}
+
+#[test]
 fn the_schedules_suite_follows_its_contract() {
     assert_suite_follows_docs(schedules::CASES, SCHEDULES, "Schedules", 8);
 }
@@ -115,6 +121,7 @@ fn sentences_count_from_one() {
         mail::CASES,
         event_bus::CASES,
         work_queue::CASES,
+        scheduler::CASES,
         schedules::CASES,
         checkpoints::CASES,
     ] {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use servers::Temporal;
 
 use crate::gateway::{DECLINED, HANGS, LOCKED_OUT, PAID, TestGateway};
-use crate::payments::{events, open_purse};
+use crate::payments::{events, open_purse, wait_for_more};
 use crate::program::{Ledger, Serving, text};
 
 /// How long anything may take to end, with a server that begins anew.
@@ -25,15 +25,15 @@ fn address(server: &Temporal) -> String {
     format!("temporal://{}/default", server.host())
 }
 
-/// Looks until it is so.
-fn wait_until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+/// Looks until it is so: with each event of the ledger, and once a second.
+fn wait_until<T>(address: &str, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
         if let Some(seen) = look() {
             return seen;
         }
         assert!(begun.elapsed() < PATIENCE, "{what}");
-        std::thread::sleep(Duration::from_millis(20));
+        wait_for_more(address);
     }
 }
 
@@ -68,7 +68,7 @@ fn transfer(address: &str, key: &str, amount: &str) -> Value {
 
 /// The answer about a command, once it says that.
 fn command(address: &str, key: &str, status: &str) -> Value {
-    wait_until(&format!("{key} is not {status}"), || {
+    wait_until(address, &format!("{key} is not {status}"), || {
         let answer = get(address, &format!("/v1/commands/{key}"));
         (answer["status"] == status).then_some(answer)
     })
@@ -127,7 +127,7 @@ impl Served {
 
     /// What is told of a payment that has ended.
     fn ended(&self, id: &str) -> Value {
-        wait_until(&format!("the payment {id} does not end"), || {
+        wait_until(&self.address, &format!("the payment {id} does not end"), || {
             let shown = self.ledger.run(&["process", "show", "payments", id, "--json"]);
             let shown: Value = serde_json::from_slice(&shown.stdout).ok()?;
             (shown["is_finished"] == true).then_some(shown)
@@ -136,7 +136,7 @@ impl Served {
 
     /// The dead letters, once there is one.
     fn dead(&self) -> Value {
-        wait_until("nothing is given up", || {
+        wait_until(&self.address, "nothing is given up", || {
             let dead = printed(&self.ledger, &["dead-letters", "list"]);
             dead.as_array().is_some_and(|dead| !dead.is_empty()).then_some(dead)
         })
@@ -229,12 +229,12 @@ fn people_find_work_by_tenant_category_command_and_correlation() {
         let body = json!({"account": "purse", "amount": "10", "commodity": "EUR", "payee": PAID});
         submit(&address, &format!("pay-{key}"), &format!("payment/{number}/pay"), &body);
     }
-    wait_until("the payments do not end", || {
+    wait_until(&address, "the payments do not end", || {
         let all = events(&address);
         (all.iter().filter(|event| event["type"] == "account-settled").count() == 2).then_some(())
     });
     let found = |query: &str, is_right: fn(u64) -> bool| {
-        wait_until(&format!("{query} finds {}", count(&server, query)), || {
+        wait_until(&address, &format!("{query} finds {}", count(&server, query)), || {
             is_right(count(&server, query)).then_some(())
         });
     };
@@ -266,7 +266,7 @@ fn a_server_that_is_away_is_told_and_what_was_stored_is_done_once_it_is_back() {
     open_purse(&address);
     ledger.answer(&["command", "submit", "account", "other", "open", "--key", "opened"]);
     transfer(&address, "moved", "5");
-    let ready = wait_until("it is not told", || {
+    let ready = wait_until(&address, "it is not told", || {
         let ready = get(&address, "/readyz");
         (ready["parts"]["scheduler"] == "degraded").then_some(ready)
     });
@@ -283,11 +283,11 @@ fn a_server_that_is_away_is_told_and_what_was_stored_is_done_once_it_is_back() {
 
     server.resume().unwrap();
     command(&address, "moved", "processed");
-    wait_until("it is told to be away for ever", || {
+    wait_until(&address, "it is told to be away for ever", || {
         let ready = get(&address, "/readyz");
         (ready["status"] == "ready" && ready["scheduler"]["is_reachable"] == true).then_some(())
     });
-    wait_until("the metrics do not follow", || {
+    wait_until(&address, "the metrics do not follow", || {
         let metrics = metrics();
         let is_told = metrics.contains("\nunderlay_scheduler_up 1\n")
             && metrics.contains("underlay_scheduler_jobs_total{kind=\"command\",end=\"done\"} 2\n");

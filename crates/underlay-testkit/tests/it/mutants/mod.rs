@@ -8,6 +8,7 @@ mod event_store;
 mod leases;
 mod mail;
 mod read_models;
+mod scheduler;
 mod schedules;
 mod snapshots;
 mod work_queue;
