@@ -51,7 +51,7 @@ impl JobRunner for Attempting {
             Ok(Looked::Work(work, receiver)) => tokio::select! {
                 biased;
                 end = self.attempt_work(&attempt, &work, receiver) => end,
-                () = self.beside.is_withdrawn() => not_shared(),
+                () = self.beside.withdrawn() => not_shared(),
             },
             Ok(Looked::Schedule) => self.timetable.attempt(attempt.job, attempt.number).await,
             Ok(Looked::Ended(end)) => end,

@@ -10,11 +10,11 @@
 //!
 //! An attempt begins while the worker is among those who share the work, by the clock of this process: not while it
 //! waits for workers of another scheduler, and not after its lease is over. One that goes on is the scheduler's, and ends
-//! early only where the work is with another scheduler meanwhile.
+//! early only where the work is found to be with another scheduler.
 //!
 //! What happens when something fails: it is served again after a pause. Commits go on meanwhile, and work waits.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -36,7 +36,9 @@ pub(super) struct Beside(Arc<Shared>);
 
 struct Shared {
     /// Attempts begin before this moment.
-    permitted_to: watch::Sender<Timestamp>,
+    permitted_to: Mutex<Timestamp>,
+    /// Whether the work is with another scheduler.
+    is_withdrawn: watch::Sender<bool>,
     stop: watch::Sender<bool>,
     has_ended: watch::Sender<bool>,
 }
@@ -44,26 +46,34 @@ struct Shared {
 impl Beside {
     pub(super) fn new() -> Self {
         Self(Arc::new(Shared {
-            permitted_to: watch::Sender::new(Timestamp::MIN),
+            permitted_to: Mutex::new(Timestamp::MIN),
+            is_withdrawn: watch::Sender::new(false),
             stop: watch::Sender::new(false),
             has_ended: watch::Sender::new(false),
         }))
     }
 
-    /// Lets attempts begin before a moment; the first of all moments ends those that go on.
+    /// Lets attempts begin before a moment.
     pub(super) fn permit(&self, to: Timestamp) {
-        self.0.permitted_to.send_replace(to);
+        self.0.is_withdrawn.send_replace(false);
+        *self.0.permitted_to.lock().unwrap_or_else(PoisonError::into_inner) = to;
+    }
+
+    /// Lets none begin and ends those that go on: the work is with another scheduler.
+    pub(super) fn withdraw(&self) {
+        self.permit(Timestamp::MIN);
+        self.0.is_withdrawn.send_replace(true);
+    }
+
+    /// Waits until the work is with another scheduler.
+    pub(super) async fn withdrawn(&self) {
+        // An error says that nobody is left to say so.
+        self.0.is_withdrawn.subscribe().wait_for(|withdrawn| *withdrawn).await.ok();
     }
 
     /// Whether an attempt may begin.
     pub(super) fn permits(&self, now: Timestamp) -> bool {
-        now < *self.0.permitted_to.borrow()
-    }
-
-    /// Waits until the work is known to be with another scheduler.
-    pub(super) async fn is_withdrawn(&self) {
-        // An error says that nobody is left to permit anything.
-        self.0.permitted_to.subscribe().wait_for(|to| *to == Timestamp::MIN).await.ok();
+        now < *self.0.permitted_to.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the serving, and waits for it.

@@ -271,7 +271,10 @@ impl WorkRunner {
         let draining = self.shards.values().filter(|room| room.is_draining);
         let draining = draining.map(|room| room.term.shard).collect();
         if let Some(beside) = &self.means.beside {
-            beside.permit(if holding.waits_for.is_none() { self.ends_at } else { Timestamp::MIN });
+            match holding.waits_for {
+                None => beside.permit(self.ends_at),
+                Some(_) => beside.withdraw(),
+            }
         }
         self.means.told.tell(|state| {
             (state.shards, state.draining, state.error) = (shards, draining, holding.error);
