@@ -50,7 +50,9 @@ pub(super) fn log_to_stderr(settings: &Settings, has_access_log: bool) -> LastLi
         .with_target(ACCESS_LOG_TARGET, access)
         .with_target(TEMPORAL_TARGETS, LevelFilter::ERROR);
     let (lines, last) = Lines::to(io::stderr(), LINES_WAITING_MAX, settings.log_format);
-    let written = tracing_subscriber::fmt().with_max_level(LevelFilter::INFO).with_writer(lines);
+    // Colours are for terminals, and a crate beside this one may have turned them on.
+    let written =
+        tracing_subscriber::fmt().with_max_level(LevelFilter::INFO).with_ansi(false).with_writer(lines);
     // A program that embeds the service may have set its own.
     let _set_before = match settings.log_format {
         LogFormat::Text => written.finish().with(wanted).try_init(),
