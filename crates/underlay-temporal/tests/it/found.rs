@@ -10,6 +10,9 @@ async fn a_job_is_found_by_each_of_its_attributes() {
     let Some(server) = server() else { return };
     let temporal = open(&server);
     let serving = Serving::of(&temporal, |_| at_once(JobEnd::Done));
+    // The first connection registers the attributes, and the server knows them a moment later.
+    within(temporal.check()).await.unwrap();
+    until_count(&server, "UnderlayTenant = 'nobody'", 0).await;
     let correlation = Uuid::new_v4();
     let wanted = Job { correlation_id: Some(correlation), ..command("wanted") };
     let mut other = command("other");
