@@ -89,9 +89,8 @@ impl Temporal {
     }
 
     /// Begins a job or finds it, and asks the server how it ends.
-    async fn follow(&self, id: &str, job: &Job, number: u32) -> Result<JobEnd, Error> {
-        let way = self.options.router.way(job, &self.client.address.task_queue);
-        let mut start = self.start(id, job, &way);
+    async fn follow(&self, id: &str, job: &Job, number: u32, way: &Way) -> Result<JobEnd, Error> {
+        let mut start = self.start(id, job, way);
         start.input.number = number;
         if number == 1 {
             start.reuse = WorkflowIdReusePolicy::AllowDuplicateFailedOnly;
@@ -222,7 +221,7 @@ impl Scheduler for Temporal {
         let followed = async {
             match way.is_per_key {
                 true => self.follow_line(job, number, &way).await,
-                false => self.follow(&self.workflow_id(job), job, number).await,
+                false => self.follow(&self.workflow_id(job), job, number, &way).await,
             }
         };
         tokio::select! {

@@ -124,23 +124,7 @@ impl Client {
             return Ok((answer.run_id, answer.started));
         }
         // A signal alone does not end the delay of a start: the server does that where it comes with a start.
-        let request = SignalWithStartWorkflowExecutionRequest {
-            namespace: request.namespace,
-            workflow_id: request.workflow_id,
-            workflow_type: request.workflow_type,
-            task_queue: request.task_queue,
-            input: request.input,
-            workflow_task_timeout: request.workflow_task_timeout,
-            identity: request.identity,
-            request_id: request.request_id,
-            workflow_id_reuse_policy: request.workflow_id_reuse_policy,
-            workflow_id_conflict_policy: request.workflow_id_conflict_policy,
-            signal_name: DUE.to_owned(),
-            user_metadata: request.user_metadata,
-            search_attributes: request.search_attributes,
-            memo: request.memo,
-            ..SignalWithStartWorkflowExecutionRequest::default()
-        };
+        let request = with_signal(request, DUE, None);
         let answer = client.signal_with_start_workflow_execution(call(request)).await?.into_inner();
         Ok((answer.run_id, answer.started))
     }
@@ -191,6 +175,32 @@ impl Client {
                 return Ok(read_close(last.attributes));
             }
         }
+    }
+}
+
+/// The same start, with a signal that comes with it, or alone where the workflow runs.
+pub(crate) fn with_signal(
+    start: StartWorkflowExecutionRequest,
+    signal: &str,
+    signal_input: Option<Payloads>,
+) -> SignalWithStartWorkflowExecutionRequest {
+    SignalWithStartWorkflowExecutionRequest {
+        namespace: start.namespace,
+        workflow_id: start.workflow_id,
+        workflow_type: start.workflow_type,
+        task_queue: start.task_queue,
+        input: start.input,
+        workflow_task_timeout: start.workflow_task_timeout,
+        identity: start.identity,
+        request_id: start.request_id,
+        workflow_id_reuse_policy: start.workflow_id_reuse_policy,
+        workflow_id_conflict_policy: start.workflow_id_conflict_policy,
+        signal_name: signal.to_owned(),
+        signal_input,
+        user_metadata: start.user_metadata,
+        search_attributes: start.search_attributes,
+        memo: start.memo,
+        ..SignalWithStartWorkflowExecutionRequest::default()
     }
 }
 

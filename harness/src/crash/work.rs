@@ -99,7 +99,8 @@ impl Rounds<'_> {
                         _ => Ok(()),
                     })?;
                 }
-                if summary.kills == number {
+                // Of slow work each kill would hit the same piece, which is given up in the end, as it should be.
+                if summary.kills == number || is_driven {
                     flow.wait_until_it_flows().await?;
                 }
                 if schedulers.wait_for_fall(&mut flow).await? {

@@ -41,6 +41,8 @@ struct Member {
 pub(crate) struct Flow {
     directory: PathBuf,
     receiver: Receiver,
+    /// Of what arrived there, how much has been waited for.
+    arrived: usize,
     callers: usize,
     /// How much may wait before callers ask for more.
     backlog: Option<u64>,
@@ -71,6 +73,7 @@ impl Flow {
         Ok(Self {
             directory: directory.to_owned(),
             receiver: Receiver::start().await?,
+            arrived: 0,
             callers,
             backlog: None,
             lease,
@@ -177,15 +180,16 @@ impl Flow {
         }
     }
 
-    /// Waits until something has arrived at the receiver: from then on it is work that is attacked.
-    pub(crate) async fn wait_until_it_flows(&self) -> Result<()> {
+    /// Waits until something has arrived at the receiver since the last time: from then on it is work that is attacked.
+    pub(crate) async fn wait_until_it_flows(&mut self) -> Result<()> {
         let began = Instant::now();
-        while self.receiver.count() == 0 {
+        while self.receiver.count() == self.arrived {
             if began.elapsed() > STUCK_MAX {
                 return Err(format!("nothing is delivered for {STUCK_MAX:?}").into());
             }
             tokio::time::sleep(LOOK).await;
         }
+        self.arrived = self.receiver.count();
         Ok(())
     }
 

@@ -11,10 +11,9 @@ use temporalio_common::protos::temporal::api::update::v1::{
     Input, Meta, Outcome, Request, UpdateRef, WaitPolicy, outcome,
 };
 use temporalio_common::protos::temporal::api::workflowservice::v1::{
-    ExecuteMultiOperationRequest, PollWorkflowExecutionUpdateRequest,
-    SignalWithStartWorkflowExecutionRequest, StartWorkflowExecutionRequest, UpdateWorkflowExecutionRequest,
-    UpdateWorkflowExecutionResponse, execute_multi_operation_request as request,
-    execute_multi_operation_response as response,
+    ExecuteMultiOperationRequest, PollWorkflowExecutionUpdateRequest, StartWorkflowExecutionRequest,
+    UpdateWorkflowExecutionRequest, UpdateWorkflowExecutionResponse,
+    execute_multi_operation_request as request, execute_multi_operation_response as response,
 };
 use underlay_core::ports::{Clock as _, Job, JobEnd, SystemClock};
 use uuid::Uuid;
@@ -24,7 +23,7 @@ use crate::attributes::line_found_by;
 use crate::client::{Client, call, long_call};
 use crate::job::{from_payloads, to_payload};
 use crate::router::Way;
-use crate::start::{Trouble, lacks_attributes};
+use crate::start::{Trouble, lacks_attributes, with_signal};
 
 /// The pauses before a line is asked again that had no answer: the first, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
@@ -58,23 +57,8 @@ impl Client {
         let mut client = self.connected().await.map_err(Trouble::Connection)?;
         let start = self.line_start(job, way);
         let later = Later { job: job.clone(), delay };
-        let request = SignalWithStartWorkflowExecutionRequest {
-            namespace: start.namespace,
-            workflow_id: start.workflow_id,
-            workflow_type: start.workflow_type,
-            task_queue: start.task_queue,
-            input: start.input,
-            workflow_task_timeout: start.workflow_task_timeout,
-            identity: start.identity,
-            request_id: start.request_id,
-            workflow_id_reuse_policy: start.workflow_id_reuse_policy,
-            workflow_id_conflict_policy: start.workflow_id_conflict_policy,
-            signal_name: "later".to_owned(),
-            signal_input: Some(Payloads { payloads: vec![to_payload(&later)] }),
-            search_attributes: start.search_attributes,
-            memo: start.memo,
-            ..SignalWithStartWorkflowExecutionRequest::default()
-        };
+        let input = Payloads { payloads: vec![to_payload(&later)] };
+        let request = with_signal(start, "later", Some(input));
         client.signal_with_start_workflow_execution(call(request)).await.map(drop).map_err(Trouble::Status)
     }
 
