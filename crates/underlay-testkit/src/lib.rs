@@ -50,9 +50,9 @@ pub mod work_queue;
 pub use case::Case;
 pub use fails_once::{FailsOnce, Troubles};
 pub use fixture::{
-    ArchiveFixture, ArrivedMail, CheckpointsFixture, EventBusFixture, EventStoreFixture, Fixture,
-    LeasesFixture, MailAnswer, MailFixture, ReadModelsFixture, RetentionFixture, SchedulerFixture,
-    SchedulesFixture, ServingProcess, Skip, SnapshotsFixture, WorkQueueFixture,
+    ArchiveFixture, ArrivedMail, CheckpointsFixture, Damage, EntitiesFixture, EventBusFixture,
+    EventStoreFixture, Fixture, LeasesFixture, MailAnswer, MailFixture, ReadModelsFixture, RetentionFixture,
+    SchedulerFixture, SchedulesFixture, ServingProcess, Skip, SnapshotsFixture, WorkQueueFixture,
 };
 pub use flaky::{Flaky, ScriptedCall, Stored};
 pub use memory::{MemoryFixture, MemoryMailFixture, MemorySchedulerFixture, TimedMemoryFixture};

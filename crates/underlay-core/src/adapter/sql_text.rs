@@ -1,7 +1,7 @@
 //! Parts of queries that SQL databases write alike. Values are bound and never stand in the text; names are
 //! quoted.
 
-use crate::domain::{Comparison, Direction, Filter};
+use crate::domain::{Comparison, Condition, Direction, Filter};
 use crate::words::Value;
 
 /// A name as an identifier.
@@ -46,6 +46,37 @@ pub fn sql_comparisons(filter: &Filter) -> Vec<(&'static str, Value)> {
         comparisons.push(("<", Value::Text(end)));
     }
     comparisons
+}
+
+/// A condition as an expression that is true or false and never null. `column` writes a column, `bind` binds a value
+/// and writes its parameter.
+pub fn sql_condition(
+    condition: &Condition,
+    column: &impl Fn(&str) -> String,
+    bind: &mut impl FnMut(Value) -> String,
+) -> String {
+    let mut join = |parts: &[Condition], word: &str, of_none: &str| {
+        let parts: Vec<String> = parts.iter().map(|part| sql_condition(part, column, bind)).collect();
+        if parts.is_empty() { of_none.to_owned() } else { format!("({})", parts.join(word)) }
+    };
+    match condition {
+        Condition::All(parts) => join(parts, " AND ", "true"),
+        Condition::Any(parts) => join(parts, " OR ", "false"),
+        Condition::Not(part) => format!("(NOT {})", sql_condition(part, column, bind)),
+        Condition::Compare(filter) => {
+            let name = column(&filter.column);
+            let compared = sql_comparisons(filter).into_iter();
+            let compared: Vec<String> =
+                compared.map(|(operator, value)| format!("{name} {operator} {}", bind(value))).collect();
+            format!("coalesce({}, false)", compared.join(" AND "))
+        }
+        Condition::In { values, .. } if values.is_empty() => "false".to_owned(),
+        Condition::In { column: of, values } => {
+            let values: Vec<String> = values.iter().map(|value| bind(value.clone())).collect();
+            format!("coalesce({} IN ({}), false)", column(of), values.join(", "))
+        }
+        Condition::IsNull { column: of } => format!("({} IS NULL)", column(of)),
+    }
 }
 
 /// The first text after all that start with `prefix`; none where no text is.

@@ -144,11 +144,19 @@ pub trait EventStore: Send + Sync + 'static {
     /// The identity of the log.
     fn store_id(&self) -> StoreId;
 
+    /// Whether commits may change entities: they are kept with the log, by the port
+    /// [`Entities`](crate::ports::Entities) of the same store, and change in the transaction of the commit. Where
+    /// they are not, [`EventStore::commit`] refuses a commit with entities by
+    /// [`Commit::check_no_entities`].
+    fn keeps_entities(&self) -> bool {
+        false
+    }
+
     /// Stores a commit. It is durable when this returns.
     ///
     /// # Errors
-    /// [`Error::Conflict`], [`Error::IdReused`], [`Error::Invalid`], [`Error::Unavailable`]: nothing was
-    /// stored. [`Error::Uncertain`]: repeat with the same id.
+    /// [`Error::Conflict`], [`Error::IdReused`], [`Error::Invalid`], [`Error::Unavailable`], and of the entities
+    /// [`Error::EntityConflict`], [`Error::RuleViolation`], [`Error::NotFound`]: nothing was stored. [`Error::Uncertain`]: repeat with the same id.
     async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error>;
 
     /// Finds a commit by its id; `None` where it was never stored.
@@ -328,6 +336,9 @@ impl<S: EventStore + ?Sized> EventStoreExt for S {}
 impl<S: EventStore + ?Sized> EventStore for Arc<S> {
     fn store_id(&self) -> StoreId {
         (**self).store_id()
+    }
+    fn keeps_entities(&self) -> bool {
+        (**self).keeps_entities()
     }
     async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error> {
         (**self).commit(tenant, commit).await

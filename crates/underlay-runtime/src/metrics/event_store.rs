@@ -82,6 +82,10 @@ impl EventStore for MeasuredStore {
         self.store.store_id()
     }
 
+    fn keeps_entities(&self) -> bool {
+        self.store.keeps_entities()
+    }
+
     async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error> {
         let timers = self.announcer.as_ref().map(|announcer| (announcer, Announcer::timers(tenant, &commit)));
         let begun = self.clock.now();

@@ -175,7 +175,13 @@ async fn assert_query(subject: &Subject, rows: &[(String, RowValues)], filters: 
         let order = by_column.then_with(|| a.0.as_bytes().cmp(b.0.as_bytes()));
         if sort.direction == Direction::Ascending { order } else { order.reverse() }
     });
-    let query = Query { filters: filters.to_vec(), sort: sort.clone(), after: None, limit: 1_000 };
+    let query = Query {
+        filters: filters.to_vec(),
+        sort: sort.clone(),
+        after: None,
+        limit: 1_000,
+        ..Query::default()
+    };
     let page = subject.query(&query).await;
     assert_eq!(page.rows, expected, "the rows of {filters:?} by {sort:?}");
     assert_eq!(page.next, None, "a page that holds every row is the last");

@@ -307,6 +307,10 @@ impl EventStore for Store {
         self.inner.store_id()
     }
 
+    fn keeps_entities(&self) -> bool {
+        self.inner.keeps_entities()
+    }
+
     async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error> {
         let tenant = &self.tenant(tenant);
         if self.is(Mutation::CancelsWithCaller) || self.is(Mutation::HidesTheQueue) {
