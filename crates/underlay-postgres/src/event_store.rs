@@ -27,6 +27,7 @@ impl EventStore for PostgresStore {
 
     async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error> {
         commit.validate()?;
+        commit.check_no_entities()?;
         self.0.sessions.seen.check()?;
         let last = commit.writes.last().and_then(|write| write.events.last()).map(|event| event.event_id);
         let ticket = self.0.intake.unanswered.enter(tenant.clone(), commit.id);

@@ -28,7 +28,7 @@ fn select_page(table: &ViewTable, tenant: &TenantId, query: &Query) -> Select {
 /// A count along the most promising way.
 fn select_count(table: &ViewTable, tenant: &TenantId, query: &Query) -> Select {
     let walk = &query.count_walks()[0];
-    query::select_passing(table, tenant, walk, &walk.tests)
+    query::select_passing(table, tenant, walk)
 }
 
 /// The steps of a plan, one a line.

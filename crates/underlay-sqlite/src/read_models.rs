@@ -3,9 +3,9 @@ use rusqlite::{Connection, params_from_iter};
 use underlay_core::adapter::{Walk, stored_number};
 use underlay_core::limits::{QUERY_ROWS_SCANNED_MAX, SCAN_BYTES_MAX};
 use underlay_core::{
-    Checkpoint, Error, Filter, Json, LoadedRow, ParkedEvent, Position, Query, ReadModels, RowAddress,
-    RowChange, RowPage, RowValues, ScannedRows, SkipOrder, SkippedEvent, Swap, Swept, TenantId, Timestamp,
-    Value, ViewBatch, ViewInfo, ViewSchema, ViewTable, check_order, check_page_limit, check_scan_limit,
+    Checkpoint, Error, Json, LoadedRow, ParkedEvent, Position, Query, ReadModels, RowAddress, RowChange,
+    RowPage, RowValues, ScannedRows, SkipOrder, SkippedEvent, Swap, Swept, TenantId, Timestamp, Value,
+    ViewBatch, ViewInfo, ViewSchema, ViewTable, check_order, check_page_limit, check_scan_limit,
 };
 
 use crate::error::Failure;
@@ -182,7 +182,7 @@ impl ReadModels for SqliteStore {
             // Where there is no such table the catalogue says so.
             catalogue::checkpoint(connection, &table)?;
             for walk in query.count_walks() {
-                if let Some(count) = count_passing(connection, &table, &owner, &walk, &walk.tests)? {
+                if let Some(count) = count_passing(connection, &table, &owner, &walk)? {
                     return Ok(count);
                 }
             }
@@ -281,15 +281,14 @@ fn text_bytes(values: &[Value]) -> usize {
     values.iter().map(|value| if let Value::Text(text) = value { text.len() } else { 0 }).sum()
 }
 
-/// How many rows between the bounds of a walk pass the tests; `None` where there are too many to look at.
+/// How many rows between the bounds of a walk pass its tests; `None` where there are too many to look at.
 fn count_passing(
     connection: &Connection,
     table: &ViewTable,
     tenant: &TenantId,
     walk: &Walk<'_>,
-    tests: &[&Filter],
 ) -> Result<Option<u64>, Failure> {
-    let select = query::select_passing(table, tenant, walk, tests);
+    let select = query::select_passing(table, tenant, walk);
     let mut statement = connection.prepare_cached(&select.sql)?;
     let mut found = statement.query(params_from_iter(select.values.iter().map(Stored)))?;
     let (mut looked, mut passed) = (0, 0);
@@ -324,13 +323,13 @@ fn walk_page(
     walk: &Walk<'_>,
 ) -> Result<Option<Vec<(String, RowValues)>>, Failure> {
     // What sorts takes all between its bounds; the index alone says how many that are.
-    if !walk.ordered && count_passing(connection, table, tenant, walk, &[])?.is_none() {
+    if !walk.ordered && count_passing(connection, table, tenant, &walk.without_tests())?.is_none() {
         return Ok(None);
     }
     let select = query::select_page(table, tenant, query, walk);
     let mut statement = connection.prepare_cached(&select.sql)?;
     let mut found = statement.query(params_from_iter(select.values.iter().map(Stored)))?;
-    let tested = walk.ordered && !walk.tests.is_empty();
+    let tested = walk.ordered && walk.has_tests();
     let mut rows = Vec::new();
     let mut looked = 0;
     while rows.len() <= query.limit

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::ports::{
-    Archive, Checkpoints, Clock, EventStore, Leases, ReadModels, Retention, Schedules, Snapshots, Wakeups,
-    WorkQueue,
+    Archive, Checkpoints, Clock, Entities, EventStore, Leases, ReadModels, Retention, Schedules, Snapshots,
+    Wakeups, WorkQueue,
 };
 use crate::words::Error;
 
@@ -37,6 +37,8 @@ pub struct Backend {
     pub read_models: Option<Arc<dyn ReadModels>>,
     /// The leases that `read_models` stores batches under; none where every process folds every view.
     pub leases: Option<Arc<dyn Leases>>,
+    /// Entities.
+    pub entities: Option<Arc<dyn Entities>>,
     /// The time the store goes by; none takes the system's.
     pub clock: Option<Arc<dyn Clock>>,
     /// What has to be closed at the end, in this order.
@@ -55,7 +57,7 @@ pub trait Close: Send + Sync + 'static {
 }
 
 impl Backend {
-    /// A store that has every port but a clock of its own, and is closed at the end.
+    /// A store that has every port but entities and a clock of its own, and is closed at the end.
     #[must_use]
     pub fn of<S>(store: S) -> Self
     where
@@ -84,6 +86,7 @@ impl Backend {
             snapshots: Some(store.clone()),
             read_models: Some(store.clone()),
             leases: Some(store.clone()),
+            entities: None,
             clock: None,
             closing: vec![store],
         }
@@ -93,6 +96,13 @@ impl Backend {
     #[must_use]
     pub fn closed_by(mut self, closing: impl Close) -> Self {
         self.closing.push(Arc::new(closing));
+        self
+    }
+
+    /// Adds entities.
+    #[must_use]
+    pub fn with_entities(mut self, entities: Arc<dyn Entities>) -> Self {
+        self.entities = Some(entities);
         self
     }
 
@@ -133,6 +143,7 @@ impl fmt::Debug for Backend {
             .field("snapshots", &self.snapshots.is_some())
             .field("read_models", &self.read_models.is_some())
             .field("leases", &self.leases.is_some())
+            .field("entities", &self.entities.is_some())
             .field("clock", &self.clock.is_some())
             .finish_non_exhaustive()
     }

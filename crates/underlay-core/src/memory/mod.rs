@@ -3,11 +3,13 @@
 mod adapter;
 mod archive;
 mod checkpoints;
+mod entities;
 mod event_bus;
 mod event_store;
 mod leases;
 mod mail;
 mod read_models;
+mod rows;
 mod scheduler;
 mod schedules;
 mod snapshots;
@@ -16,6 +18,7 @@ mod work_queue;
 
 pub use adapter::MemoryAdapter;
 pub use checkpoints::MemoryCheckpoints;
+pub use entities::MemoryEntities;
 pub use event_bus::MemoryEventBus;
 pub use event_store::MemoryEventStore;
 pub use leases::MemoryLeases;

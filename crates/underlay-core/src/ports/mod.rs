@@ -4,6 +4,7 @@
 mod archive;
 mod checkpoints;
 mod clock;
+mod entities;
 mod event_bus;
 mod event_store;
 mod leases;
@@ -23,6 +24,7 @@ mod work_queue;
 pub use archive::{Archive, ArchivePage, ArchivedCommit, Imported, Retention};
 pub use checkpoints::{Checkpoints, StoredCheckpoint, check_checkpoint_name};
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use entities::{Atomicity, Entities, check_entity_ids, entity_not_prepared};
 pub use event_bus::{
     BusDeadLetter, BusSubscription, EventBus, EventBusExt, Subscriber, SubscriberId, SubscriberStanding,
     TenantLag, WhenFull,

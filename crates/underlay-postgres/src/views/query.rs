@@ -6,7 +6,7 @@
 //! range, since of one value the server would see no order. So many rows of the walk are looked at as may
 //! be, and one more that says there are more.
 
-use underlay_core::adapter::{Walk, sql_beyond, sql_comparisons, sql_direction, sql_name};
+use underlay_core::adapter::{Walk, sql_beyond, sql_comparisons, sql_condition, sql_direction, sql_name};
 use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
 use underlay_core::{Comparison, Cursor, Direction, Filter, Query, TenantId, Value, ViewTable};
 
@@ -65,6 +65,16 @@ impl Select {
         }
     }
 
+    /// Only rows that pass the tests of a walk.
+    fn pass(&mut self, walk: &Walk<'_>) {
+        walk.tests.iter().for_each(|filter| self.filter(filter));
+        if !walk.condition.is_empty() {
+            let column = |name: &str| format!("rows.{}", sql_name(name));
+            let condition = sql_condition(walk.condition, &column, &mut |value| self.bind(value));
+            self.sql.push_str(&format!(" AND {condition}"));
+        }
+    }
+
     fn filter(&mut self, filter: &Filter) {
         let column = sql_name(&filter.column);
         for (operator, value) in sql_comparisons(filter) {
@@ -106,7 +116,7 @@ pub(crate) fn select_page(table: &ViewTable, tenant: &TenantId, query: &Query, w
     select.sql.push_str(&format!(
         " ORDER BY {order} LIMIT {looked}) AS rows WHERE (rows.{PLACE} > {QUERY_ROWS_SCANNED_MAX} OR (true"
     ));
-    walk.tests.iter().for_each(|filter| select.filter(filter));
+    select.pass(walk);
     let order = if walk.ordered {
         order
     } else {
@@ -123,7 +133,7 @@ pub(crate) fn select_page(table: &ViewTable, tenant: &TenantId, query: &Query, w
 pub(crate) fn select_count(table: &ViewTable, tenant: &TenantId, walk: &Walk<'_>) -> Select {
     let mut select = Select::new(tenant);
     select.sql.push_str("SELECT count(*) FILTER (WHERE true");
-    walk.tests.iter().for_each(|filter| select.filter(filter));
+    select.pass(walk);
     let head = format!("), count(*) FROM (SELECT rows.* FROM {} AS rows", name(table));
     select.begin(&head, walk);
     let order = order_by(walk.column, Direction::Ascending);

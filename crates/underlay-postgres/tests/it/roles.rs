@@ -71,7 +71,7 @@ fn every_table_has_forced_row_level_security_and_a_policy() {
     with_place(async |place| {
         let store = filled(&place).await;
         // A second view, so that this is not of one table alone.
-        let other = underlay_core::ViewSchema { name: "others".into(), ..accounts() };
+        let other = accounts().named("others");
         store.prepare(&other, Checkpoint::start(store.store_id())).await.unwrap();
         let open = "SELECT n.nspname || '.' || c.relname FROM pg_class AS c \
                     JOIN pg_namespace AS n ON n.oid = c.relnamespace \

@@ -424,7 +424,7 @@ impl Registry {
                 "work is drawn from event type {stray}, which no aggregate of the service declares"
             )));
         }
-        self.views().iter().try_for_each(ViewSchema::validate)
+        self.views().iter().try_for_each(|schema| schema.validate())
     }
 
     pub(crate) fn find_aggregate(&self, category: &str) -> Result<Arc<dyn AggregateEntry>, Error> {

@@ -59,7 +59,7 @@ impl ViewQuery {
             .iter()
             .map(|(name, value)| read_filter(name, value, schema))
             .collect::<Result<_, _>>()?;
-        let query = Query { filters, sort, after, limit };
+        let query = Query { filters, sort, after, limit, ..Query::default() };
         query.validate(schema)?;
         Ok(Self { query, count, wait })
     }

@@ -1,7 +1,9 @@
 //! A query of a view as SQL: values are bound, names are quoted, and pages are found by key, never by
 //! counting, so that every filter and every sort is a walk along an index.
 
-use underlay_core::adapter::{Walk, sql_beyond, sql_comparisons, sql_direction, sql_name, stored_number};
+use underlay_core::adapter::{
+    Walk, sql_beyond, sql_comparisons, sql_condition, sql_direction, sql_name, stored_number,
+};
 use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
 use underlay_core::{Filter, Query, TenantId, Value, ViewTable};
 
@@ -25,12 +27,21 @@ impl Select {
         walk.bounds.iter().for_each(|filter| self.filter(filter));
     }
 
-    /// Whether a row passes all of these, as a value.
-    fn tests(&mut self, tests: &[&Filter]) -> String {
+    /// Whether a row passes the tests of a walk, as a value.
+    fn tests(&mut self, walk: &Walk<'_>) -> String {
         let before = std::mem::take(&mut self.sql);
-        tests.iter().for_each(|filter| self.filter(filter));
+        self.pass(walk);
         let conditions = std::mem::replace(&mut self.sql, before);
         format!("(true{conditions})")
+    }
+
+    /// Only rows that pass the tests of a walk.
+    fn pass(&mut self, walk: &Walk<'_>) {
+        walk.tests.iter().for_each(|filter| self.filter(filter));
+        if !walk.condition.is_empty() {
+            let condition = sql_condition(walk.condition, &sql_name, &mut |value| self.bind(value));
+            self.sql.push_str(&format!(" AND {condition}"));
+        }
     }
 
     /// Binds a value and names its parameter.
@@ -56,13 +67,13 @@ impl Select {
 /// the order asked for that has tests gives every row it looks at, up to one more than it may, and at its
 /// end whether the row passes them.
 pub(crate) fn select_page(table: &ViewTable, tenant: &TenantId, query: &Query, walk: &Walk<'_>) -> Select {
-    let tested = walk.ordered && !walk.tests.is_empty();
+    let tested = walk.ordered && walk.has_tests();
     let mut select = Select::default();
-    let tests = if tested { format!(", {}", select.tests(&walk.tests)) } else { String::new() };
+    let tests = if tested { format!(", {}", select.tests(walk)) } else { String::new() };
     let head = format!("SELECT {}{tests} FROM", selected(&table.schema));
     select.begin(&head, table, walk, tenant);
     if !walk.ordered {
-        walk.tests.iter().for_each(|filter| select.filter(filter));
+        select.pass(walk);
     }
     let (beyond, direction) = (sql_beyond(query.sort.direction), sql_direction(query.sort.direction));
     let column = query.sort.column.as_deref().map(sql_name);
@@ -84,15 +95,10 @@ pub(crate) fn select_page(table: &ViewTable, tenant: &TenantId, query: &Query, w
 }
 
 /// Looks at the rows between the bounds of a walk, up to one more than it may, and says of each whether it
-/// passes these tests.
-pub(crate) fn select_passing(
-    table: &ViewTable,
-    tenant: &TenantId,
-    walk: &Walk<'_>,
-    tests: &[&Filter],
-) -> Select {
+/// passes its tests.
+pub(crate) fn select_passing(table: &ViewTable, tenant: &TenantId, walk: &Walk<'_>) -> Select {
     let mut select = Select::default();
-    let head = format!("SELECT {} FROM", select.tests(tests));
+    let head = format!("SELECT {} FROM", select.tests(walk));
     select.begin(&head, table, walk, tenant);
     let limit = select.bind(one_more_than(QUERY_ROWS_SCANNED_MAX));
     select.sql.push_str(&format!(" LIMIT {limit}"));

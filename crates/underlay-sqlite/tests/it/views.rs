@@ -58,7 +58,7 @@ async fn what_changed_in_a_definition_is_named() {
     let mut fewer = balances();
     fewer.columns.pop();
     let mut more = balances();
-    more.columns.push(Column { name: "extra".into(), ..more.columns[3].clone() });
+    more.rows.columns.push(Column { name: "extra".into(), ..more.rows.columns[3].clone() });
     let mut other = balances();
     other.columns[1].indexed = false;
     let mut order = balances();
