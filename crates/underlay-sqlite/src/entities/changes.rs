@@ -1,5 +1,6 @@
 //! Changes of entities, inside a transaction of the writer.
 
+use std::collections::HashMap;
 use std::iter;
 use std::mem::discriminant;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use underlay_core::{Change, EntityChange, EntityVersion, Error, TenantId, Value}
 use crate::entities::catalogue;
 use crate::error::Failure;
 use crate::log::event_row;
+use crate::log::unit_flight::Unit;
 use crate::rows::row_table::{RowTable, Stored, change_row};
 
 /// Stores changes that were checked, in their safe order. Where it fails, the caller takes back what was stored before.
@@ -35,6 +37,26 @@ pub(crate) fn store(
         }
     }
     Ok(())
+}
+
+/// Whether the units that a transaction took are stored, where nobody else has written since. An entity tells that only
+/// one of them changes; none where there is no such entity.
+pub(crate) fn are_stored<'u>(
+    connection: &Connection,
+    taken: impl Iterator<Item = &'u Unit>,
+) -> Result<Option<bool>, Failure> {
+    let mut touched = HashMap::new();
+    for unit in taken {
+        for change in &unit.commit.entities {
+            let place = (&unit.tenant, change.entity(), change.id.as_str());
+            touched.entry(place).and_modify(|only| *only = None).or_insert(Some(change));
+        }
+    }
+    let only = touched.into_iter().find_map(|((tenant, ..), only)| Some((tenant, only?)));
+    let Some((tenant, change)) = only else { return Ok(None) };
+    let after = Some(change.version_after()).filter(|version| *version != EntityVersion::NEW);
+    let actual = version(connection, &RowTable::of_entity(&change.schema), tenant, &change.id)?;
+    Ok(Some(actual == after))
 }
 
 /// Whether one statement stores both.

@@ -82,6 +82,12 @@ impl<'c> LogWriter<'c> {
         Ok(())
     }
 
+    /// A number that changes where another connection has written.
+    pub(crate) fn data_version(&self) -> Result<i64, Failure> {
+        let mut select = self.connection.prepare_cached("PRAGMA data_version")?;
+        Ok(select.query_row([], |row| row.get(0))?)
+    }
+
     /// Ends a transaction that is still open, keeping nothing.
     pub(crate) fn rollback(&self) -> Result<(), Failure> {
         if !self.connection.is_autocommit() {

@@ -11,7 +11,8 @@
 //!   failed, a full disk) may have left its frames in the WAL, where a crash could bring them back to
 //!   life. So a small transaction, the fence, is written over them. Once it is durable the file tells
 //!   the truth: a commit found there was stored, any other is `Unavailable`. If the fence fails too,
-//!   the batch is `Uncertain`. Units of entities were stored where the commits beside them were.
+//!   the batch is `Uncertain`. Of units of entities a commit beside them tells, or an entity that has the version
+//!   after its change while no other process has written. Otherwise they are uncertain.
 //! - **Broken**, after a failure that is not the caller's. New writes are `Unavailable` at once, while
 //!   the file is opened again and fenced, with growing pauses, until that succeeds.
 //!   A file that was exchanged under the process is broken until it is put back.
@@ -29,7 +30,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rusqlite::Connection;
-use underlay_core::adapter::{Answer, FaultHook, Flight, Request, WakeupHub, answer_again};
+use underlay_core::adapter::{Answer, FaultHook, Flight, Request, WakeupHub};
 use underlay_core::{Clock, Error, WorkHint};
 
 use crate::config::SqliteConfig;
@@ -37,8 +38,9 @@ use crate::connections::database::Database;
 use crate::connections::wal::{self, Wal};
 use crate::error::Failure;
 use crate::fault::FaultPoint;
-use crate::log::append::{self, Guard, LogWriter};
+use crate::log::append::{Guard, LogWriter};
 use crate::log::intake::{Flush, Intake, Next, SideWrite};
+use crate::log::truth;
 use crate::log::unit_flight::{Unit, UnitAnswer, UnitFlight};
 
 /// Between two tries to get the write lock from another process.
@@ -52,6 +54,8 @@ const RECOVERY_PAUSE_MAX: Duration = Duration::from_secs(2);
 struct Answers {
     commits: Vec<Answer>,
     units: Vec<UnitAnswer>,
+    /// [`LogWriter::data_version`] in their transaction, where there are units.
+    data_version: Option<i64>,
 }
 
 /// What the writer thread works with.
@@ -196,8 +200,9 @@ impl Committer {
             other => other?,
         };
         let units = writer.write_units(units)?;
+        let data_version = if units.is_empty() { None } else { Some(writer.data_version()?) };
         self.faults.at(FaultPoint::Inserted)?;
-        Ok(Answers { commits, units })
+        Ok(Answers { commits, units, data_version })
     }
 
     /// Takes the write lock, waiting where another process has it. SQLite has no signal for a lock given
@@ -258,29 +263,15 @@ impl Committer {
         // A transaction that COMMIT has left open is given up; one that is closed stays as it is.
         writer.rollback()?;
         self.begin(writer)?;
-        self.fence(writer.connection())?;
-        let mut truth = Vec::with_capacity(answers.commits.len());
-        // One transaction: what became of a new commit became of all in it.
         let mut is_stored = None;
-        for (request, answer) in flight.requests.iter().zip(answers.commits) {
-            let stored = append::find_commit(writer.connection(), &request.tenant, request.commit.id)?;
-            let is_new = answer.as_ref().is_ok_and(|committed| !committed.repeated);
-            let ours = match (&stored, &answer) {
-                (Some(first), Ok(committed)) => committed.position == first.committed.position,
-                _ => false,
-            };
-            if is_new {
-                is_stored = Some(ours);
-            }
-            truth.push(match (stored, answer) {
-                (None, _) => Err(failure.nothing_stored()),
-                (Some(_), answer) if ours => answer,
-                // It was there before, or another process has stored it since.
-                (Some(first), _) => answer_again(request, first),
-            });
+        if answers.data_version == Some(writer.data_version()?) {
+            is_stored = truth::of_units(writer.connection(), &units.units, &answers.units)?;
         }
-        self.acknowledge(flight, truth);
-        match is_stored {
+        self.fence(writer.connection())?;
+        let requests = &flight.requests;
+        let (commits, beside) = truth::of_commits(writer.connection(), requests, answers.commits, failure)?;
+        self.acknowledge(flight, commits);
+        match beside.or(is_stored) {
             Some(true) => units.answer_each(answers.units),
             Some(false) => units.answer_all(|| Err(failure.nothing_stored())),
             None => drop(units),
