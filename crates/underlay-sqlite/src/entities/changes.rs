@@ -126,19 +126,10 @@ fn refusal(
     change: &EntityChange,
     failure: Failure,
 ) -> Failure {
-    let refused = if failure.is_not_unique() {
-        not_unique(connection, table, tenant, change)
-    } else {
-        Ok(())
-    };
-    let failure = match refused {
+    let taken = if failure.is_not_unique() { not_unique(connection, table, tenant, change) } else { Ok(()) };
+    match taken {
         Ok(()) => catalogue::explain(connection, &change.schema, failure),
         Err(refused) => refused,
-    };
-    match failure.is_poison() {
-        // Somebody has given the table a rule of their own.
-        true => Failure::Answer(Error::RuleViolation(format!("{} {:?}: {failure}", change.entity(), change.id))),
-        false => failure,
     }
 }
 

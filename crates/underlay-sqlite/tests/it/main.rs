@@ -11,6 +11,7 @@ mod commits;
 mod conformance;
 mod damage;
 mod disk;
+mod entities;
 mod failures;
 mod file;
 mod hostile;
