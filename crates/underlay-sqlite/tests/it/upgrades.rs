@@ -70,7 +70,7 @@ async fn a_file_of_the_third_migration_keeps_its_work() {
     store.close().await.unwrap();
 
     let (_, indexes) = WORK.split_once("-- What passes over a tenant").unwrap();
-    let before = "DELETE FROM migrations WHERE number > 3; DROP INDEX work_in_order; DROP TABLE view_orders; DROP TABLE entities; \
+    let before = "DELETE FROM migrations WHERE number > 3; DROP INDEX work_in_order; DROP TABLE view_orders; \
                   DROP TABLE entities; DROP TABLE work_scheduler; ALTER TABLE workers DROP COLUMN scheduler;";
     place.connect().execute_batch(&format!("{before}\n-- {indexes}")).unwrap();
 
