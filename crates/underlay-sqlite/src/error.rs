@@ -82,8 +82,15 @@ impl Failure {
     }
 
     fn code(&self) -> Option<ErrorCode> {
+        self.told_by_sqlite().map(|error| error.code)
+    }
+
+    /// What SQLite said, of a statement that was run or one that was only read.
+    fn told_by_sqlite(&self) -> Option<&ffi::Error> {
         match self {
-            Self::Sqlite(error) => error.sqlite_error_code(),
+            Self::Sqlite(
+                rusqlite::Error::SqliteFailure(error, _) | rusqlite::Error::SqlInputError { error, .. },
+            ) => Some(error),
             _ => None,
         }
     }
@@ -105,8 +112,7 @@ impl Failure {
 
     /// Whether a value is there twice that may be there once.
     pub(crate) fn is_not_unique(&self) -> bool {
-        let Self::Sqlite(error) = self else { return false };
-        error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_CONSTRAINT_UNIQUE)
+        self.told_by_sqlite().is_some_and(|error| error.extended_code == ffi::SQLITE_CONSTRAINT_UNIQUE)
     }
 
     /// Whether a statement does not fit the table it is about: it or a part of it is not there, or has another rule.
@@ -221,7 +227,12 @@ mod tests {
     fn whatever_sqlite_says_is_answered_as_the_table_says() {
         const UNAVAILABLE: &str = "Unavailable";
         for (codes, read, write, reopened) in [
-            (&[ffi::SQLITE_BUSY, ffi::SQLITE_BUSY_SNAPSHOT, ffi::SQLITE_LOCKED][..], UNAVAILABLE, UNAVAILABLE, false),
+            (
+                &[ffi::SQLITE_BUSY, ffi::SQLITE_BUSY_SNAPSHOT, ffi::SQLITE_LOCKED][..],
+                UNAVAILABLE,
+                UNAVAILABLE,
+                false,
+            ),
             (
                 &[
                     ffi::SQLITE_FULL,

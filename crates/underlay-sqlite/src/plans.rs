@@ -4,10 +4,11 @@
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, params_from_iter};
 use underlay_core::{
-    Column, ColumnType, Comparison, Condition, Cursor, Decimal, Direction, EntitySchema, Query, TenantId,
-    Timestamp, Value, ViewSchema, ViewTable,
+    Change, Column, ColumnType, Comparison, Condition, Cursor, Decimal, Direction, EntitySchema,
+    EntityVersion, Query, TenantId, Timestamp, Value, ViewSchema, ViewTable,
 };
 
+use crate::entities::changes;
 use crate::migrations::MIGRATIONS;
 use crate::rows::query::{self, Select};
 use crate::rows::row_table::{RowTable, Stored};
@@ -236,4 +237,22 @@ fn of_several_conditions_the_one_that_leaves_few_rows_leads() {
             assert!(found.contains(&index), "{query:?}\n{found}");
         }
     });
+}
+
+#[test]
+fn a_change_of_an_entity_finds_it_by_its_key() {
+    let schema = EntitySchema::new("account", 1, columns()).with_unique(["order"]);
+    let table = RowTable::of_entity(&schema);
+    let connection = file();
+    table.create(&connection).unwrap();
+    let update = Change::Update { expected: EntityVersion(1), values: Vec::new() };
+    for (change, wanted) in [
+        (Change::Create(Vec::new()), ""),
+        (update, "SEARCH entity_account USING PRIMARY KEY (tenant=? AND key=?)"),
+        (Change::Delete { expected: None }, "SEARCH entity_account USING PRIMARY KEY (tenant=? AND key=?)"),
+    ] {
+        let sql = changes::statement(&table, &change);
+        let values = vec![Sql::Integer(1); connection.prepare(&sql).unwrap().parameter_count()];
+        assert_eq!(plan(&connection, &sql, &values), wanted, "{sql}");
+    }
 }

@@ -6,8 +6,8 @@ use underlay_core::{
     Commit, CommitId, Comparison, Condition, EntityChange, EntityVersion, Error, Query, TenantId, Value,
 };
 
-use super::ports::{HOSTILE_TEXTS, Pair, going_on, queries_by_keys, queries_by_values, sorts};
 use super::population::{SHARED_KEY, entity, own_key, values};
+use super::ports::{HOSTILE_TEXTS, Pair, going_on, queries_by_keys, queries_by_values, sorts};
 use super::tally::Attack;
 use crate::Result;
 
@@ -41,7 +41,8 @@ impl Pair<'_> {
                 let hostile = HOSTILE_TEXTS.iter().filter(|text| !text.contains('\0'));
                 wanted.extend(hostile.map(|text| Value::Text((*text).to_owned())));
             }
-            let equal = wanted.iter().map(|value| Condition::compare(&column.name, Comparison::Eq, value.clone()));
+            let equal =
+                wanted.iter().map(|value| Condition::compare(&column.name, Comparison::Eq, value.clone()));
             let equal = Condition::Any(equal.collect());
             let one_of = Condition::In { column: column.name.clone(), values: wanted };
             for condition in [equal.clone(), equal.negated(), one_of.clone(), one_of.negated()] {
@@ -100,7 +101,9 @@ impl Pair<'_> {
         let own_key = own_key(self.own);
         let twice = EntityChange::create(schema, format!("{own_key}-twice"), values(self.own, 0)?);
         let refused = entities.apply(own, vec![twice]).await;
-        attack.control(matches!(refused, Err(Error::RuleViolation(_))), || format!("a value twice: {refused:?}"));
+        attack.control(matches!(refused, Err(Error::RuleViolation(_))), || {
+            format!("a value twice: {refused:?}")
+        });
         self.judge("Entities::apply", "a unique value", refused, attack);
         Ok(())
     }

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use underlay_core::limits::WORK_PAGE_MAX;
 use underlay_core::{
-    Checkpoint, Column, ColumnType, Commit, CommitId, Decimal, EntityChange, EntitySchema, EventId, EventStore, EventType,
-    ExpectedVersion, Fingerprint, Json, Lane, Metadata, NewEvent, NewWork, Outcome, ParkedEvent, Position,
-    RowAddress, RowChange, SchemaVersion, Settled, Settlement, Snapshot, StreamName, Swap, Timestamp, Value,
-    Version, ViewBatch, ViewSchema, ViewTable, WorkKind, WorkPlace, WorkScope, Worker,
+    Checkpoint, Column, ColumnType, Commit, CommitId, Decimal, EntityChange, EntitySchema, EventId,
+    EventStore, EventType, ExpectedVersion, Fingerprint, Json, Lane, Metadata, NewEvent, NewWork, Outcome,
+    ParkedEvent, Position, RowAddress, RowChange, SchemaVersion, Settled, Settlement, Snapshot, StreamName,
+    Swap, Timestamp, Value, Version, ViewBatch, ViewSchema, ViewTable, WorkKind, WorkPlace, WorkScope,
+    Worker,
 };
 use uuid::Uuid;
 
@@ -180,11 +181,12 @@ async fn store_entities(store: &OpenStore, tenants: &[Marked]) -> Result<()> {
     let (entities, schema) = (store.entities()?, Arc::new(entity()));
     entities.prepare(&schema).await?;
     for tenant in tenants {
-        let create = |id: String, number| {
-            Ok(EntityChange::create(schema.clone(), id, values(tenant, number)?))
-        };
-        let unit: Result<Vec<EntityChange>> =
-            [(SHARED_KEY.to_owned(), 0), (own_key(tenant), ROWS)].map(|(id, number)| create(id, number)).into_iter().collect();
+        let create =
+            |id: String, number| Ok(EntityChange::create(schema.clone(), id, values(tenant, number)?));
+        let unit: Result<Vec<EntityChange>> = [(SHARED_KEY.to_owned(), 0), (own_key(tenant), ROWS)]
+            .map(|(id, number)| create(id, number))
+            .into_iter()
+            .collect();
         entities.apply(&tenant.id, unit?).await?;
     }
     Ok(())

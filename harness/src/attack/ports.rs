@@ -6,8 +6,8 @@ use std::fmt::Debug;
 use underlay_core::{
     ArchivedCommit, Category, Checkpoint, Commit, CommitId, CommitStatus, Committed, Comparison, Cursor,
     Direction, Error, EventId, EventStore, EventStoreExt, EventType, ExpectedVersion, Fingerprint, Json,
-    LogFilter, LogScope, Outcome, Position, Query, RowAddress, RowChange, RowSchema, Snapshot, StreamName, TenantId,
-    Timestamp, Value, Version, ViewBatch, ViewTable, WorkFilter, WorkId, WorkPlace,
+    LogFilter, LogScope, Outcome, Position, Query, RowAddress, RowChange, RowSchema, Snapshot, StreamName,
+    TenantId, Timestamp, Value, Version, ViewBatch, ViewTable, WorkFilter, WorkId, WorkPlace,
 };
 
 use super::marks::{self, Marked};
@@ -95,7 +95,12 @@ impl Pair<'_> {
     }
 
     /// That a call works for its own tenant: what it gives holds the tenant's own mark.
-    pub(super) fn control<T: Debug>(&self, method: &str, answer: std::result::Result<T, Error>, attack: &mut Attack) {
+    pub(super) fn control<T: Debug>(
+        &self,
+        method: &str,
+        answer: std::result::Result<T, Error>,
+        attack: &mut Attack,
+    ) {
         let text = format!("{answer:?}");
         attack.control(text.contains(&self.own.mark()), || {
             format!("{method} gives {} nothing: {text}", self.own.id)

@@ -1,9 +1,7 @@
 //! Which entities there are, and how their tables follow the shapes in the code.
 
 use rusqlite::{Connection, OptionalExtension};
-use underlay_core::{
-    Column, EntityExtension, EntitySchema, Error, Json, RowSchema, entity_not_prepared,
-};
+use underlay_core::{Column, EntityExtension, EntitySchema, Error, Json, RowSchema, entity_not_prepared};
 
 use crate::error::Failure;
 use crate::rows::alterations;

@@ -28,9 +28,10 @@ pub(crate) fn store(
     for alike in order.chunk_by(|a, b| is_alike(&changes[*a], &changes[*b])) {
         let alike = || alike.iter().map(|at| &changes[*at]);
         let Some(first) = alike().next() else { continue };
-        let explain = |failure| catalogue::explain(connection, &first.schema, failure);
         let table = RowTable::of_entity(&first.schema);
-        let mut statement = prepare(connection, &table, first).map_err(explain)?;
+        let mut statement = connection
+            .prepare_cached(&statement(&table, &first.change))
+            .map_err(|error| catalogue::explain(connection, &first.schema, error.into()))?;
         for change in alike() {
             let stored = store_one(connection, &table, &mut statement, tenant, change);
             stored.map_err(|failure| refusal(connection, &table, tenant, change, failure))?;
@@ -64,21 +65,18 @@ fn is_alike(a: &EntityChange, b: &EntityChange) -> bool {
     Arc::ptr_eq(&a.schema, &b.schema) && discriminant(&a.change) == discriminant(&b.change)
 }
 
-fn prepare<'c>(
-    connection: &'c Connection,
-    table: &RowTable<'_>,
-    change: &EntityChange,
-) -> Result<CachedStatement<'c>, Failure> {
+/// The statement that stores a change: tenant, id, values, and of a creation the version, of an update the versions
+/// after it and before it, of a removal the one before it or none.
+pub(crate) fn statement(table: &RowTable<'_>, change: &Change) -> String {
     let columns = table.schema.columns.iter().map(|column| column.name.as_str());
-    let sql = match &change.change {
+    match change {
         Change::Create(_) => table.insert_row() + " ON CONFLICT (tenant, \"key\") DO NOTHING",
         Change::Update { .. } => {
             let expected = columns.len() + 4;
             table.update_row(columns.chain(iter::once("version"))) + &format!(" AND version = ?{expected}")
         }
         Change::Delete { .. } => table.delete_row() + " AND (?3 IS NULL OR version = ?3)",
-    };
-    Ok(connection.prepare_cached(&sql)?)
+    }
 }
 
 fn store_one(
@@ -147,7 +145,8 @@ fn not_unique(
     // What is unique is what the table was made by: the schema at hand may be an older one.
     let Some(stored) = catalogue::find(connection, change.entity())? else { return Ok(()) };
     for column in &stored.unique {
-        let value = change.schema.column_at(column).zip(change.values()).and_then(|(at, values)| values.get(at));
+        let value =
+            change.schema.column_at(column).zip(change.values()).and_then(|(at, values)| values.get(at));
         let Some(value) = value else { continue };
         let sql = format!(
             "SELECT 1 FROM {} INDEXED BY {} WHERE tenant = ?1 AND {} = ?2 AND \"key\" <> ?3",

@@ -79,11 +79,7 @@ impl Intake {
             units: BatchQueue::new(limits),
             side_writes: VecDeque::new(),
         };
-        Self {
-            unanswered: Unanswered::default(),
-            waiting: Mutex::new(waiting),
-            changed: Condvar::new(),
-        }
+        Self { unanswered: Unanswered::default(), waiting: Mutex::new(waiting), changed: Condvar::new() }
     }
 
     /// Leaves a commit.

@@ -9,8 +9,8 @@ use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Row, Statement};
 use underlay_core::adapter::{sql_name, stored_time};
 use underlay_core::{
-    Column, ColumnType, EntitySchema, RowSchema, RowValues, TenantId, Value, ViewTable,
-    decimal_from_key, decimal_key,
+    Column, ColumnType, EntitySchema, RowSchema, RowValues, TenantId, Value, ViewTable, decimal_from_key,
+    decimal_key,
 };
 
 use crate::error::Failure;

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 use underlay_core::{
-    Archive, ColumnType, Entities, EntitySchema, EventStore, ReadModels, Retention, Schedules, Snapshots, TenantId,
+    Archive, ColumnType, Entities, EntitySchema, EventStore, ReadModels, Retention, Schedules, Snapshots,
+    TenantId,
 };
 use underlay_sqlite::{SqliteConfig, SqliteStore};
 use underlay_testkit::{
-    ArchiveFixture, Damage, EntitiesFixture, EventStoreFixture, Fixture, ReadModelsFixture, RetentionFixture, SchedulesFixture, Skip,
-    SnapshotsFixture,
+    ArchiveFixture, Damage, EntitiesFixture, EventStoreFixture, Fixture, ReadModelsFixture, RetentionFixture,
+    SchedulesFixture, Skip, SnapshotsFixture,
 };
 
 struct File {

@@ -195,8 +195,16 @@ async fn what_no_program_of_ours_writes_is_damage_with_a_place() {
         ("UPDATE entities SET definition = 'x'", "prepare_entity", "rate"),
         ("UPDATE entities SET definition = x'ff'", "prepare_entity", "rate"),
         ("UPDATE entities SET definition = NULL", "prepare_entity", "rate"),
-        ("UPDATE entity_rate SET amount = 'lots' WHERE \"key\" = 'a'", "load_entities", "rate \"a\": column amount"),
-        ("UPDATE entity_rate SET pair = x'ff' WHERE \"key\" = 'a'", "query_entities", "rate \"a\": column pair"),
+        (
+            "UPDATE entity_rate SET amount = 'lots' WHERE \"key\" = 'a'",
+            "load_entities",
+            "rate \"a\": column amount",
+        ),
+        (
+            "UPDATE entity_rate SET pair = x'ff' WHERE \"key\" = 'a'",
+            "query_entities",
+            "rate \"a\": column pair",
+        ),
         ("UPDATE entity_rate SET note = x'ff'", "load_entities", "column note"),
         ("UPDATE entity_rate SET version = 0", "load_entities", "rate \"a\""),
         ("UPDATE entity_rate SET version = -1", "apply_entities", "rate \"a\""),

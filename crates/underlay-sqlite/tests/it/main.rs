@@ -12,6 +12,8 @@ mod conformance;
 mod damage;
 mod disk;
 mod entities;
+mod entity_failures;
+mod entity_tables;
 mod failures;
 mod file;
 mod hostile;
