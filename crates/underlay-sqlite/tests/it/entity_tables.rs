@@ -44,6 +44,8 @@ async fn a_table_that_was_altered_is_damage_that_is_named_and_fails_no_other() {
         if gone || sql.starts_with("DROP INDEX") {
             let by_pair = Query::default().sort("pair", Direction::Ascending);
             named(store.query(&rates(), &tenant(), &by_pair).await.map(drop), "query");
+        }
+        if !sql.starts_with("ALTER") && !sql.starts_with("CREATE") {
             let of_pair = Query::default().filter("pair", Comparison::Eq, Value::Text("a".into()));
             named(store.count(&rates(), &tenant(), &of_pair).await.map(drop), "count");
         }
