@@ -22,9 +22,12 @@ impl EventStore for SqliteStore {
         self.0.id
     }
 
+    fn keeps_entities(&self) -> bool {
+        true
+    }
+
     async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error> {
         commit.validate()?;
-        commit.check_no_entities()?;
         let ticket = self.0.intake.unanswered.enter(tenant.clone(), commit.id);
         let (reply, answered) = Reply::prepare(&commit, ticket)?;
         self.0.intake.push_commit(tenant.clone(), commit, reply)?;

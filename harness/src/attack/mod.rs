@@ -10,6 +10,7 @@ mod connections;
 mod declared;
 mod dump;
 mod engine;
+mod entities;
 mod holes;
 mod http;
 mod logins;

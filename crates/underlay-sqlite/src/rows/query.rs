@@ -1,13 +1,13 @@
-//! A query of a view as SQL: values are bound, names are quoted, and pages are found by key, never by
+//! A query of rows as SQL: values are bound, names are quoted, and pages are found by key, never by
 //! counting, so that every filter and every sort is a walk along an index.
 
 use underlay_core::adapter::{
     Walk, sql_beyond, sql_comparisons, sql_condition, sql_direction, sql_name, stored_number,
 };
 use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
-use underlay_core::{Filter, Query, TenantId, Value, ViewTable};
+use underlay_core::{Filter, Query, TenantId, Value};
 
-use crate::views::row_table::{index_name, name, selected};
+use crate::rows::row_table::RowTable;
 
 /// A statement with the values of its parameters, in order.
 #[derive(Debug, Default, PartialEq)]
@@ -19,11 +19,11 @@ pub(crate) struct Select {
 impl Select {
     /// Begins to read the rows of a tenant between the bounds of a walk. Without statistics SQLite guesses
     /// which index to take, and guesses the whole tenant where a filter would do, so it is told.
-    fn begin(&mut self, head: &str, table: &ViewTable, walk: &Walk<'_>, tenant: &TenantId) {
-        let by = walk.column.map(|column| format!(" INDEXED BY {}", index_name(table, column)));
+    fn begin(&mut self, head: &str, table: &RowTable<'_>, walk: &Walk<'_>, tenant: &TenantId) {
+        let by = walk.column.map(|column| format!(" INDEXED BY {}", table.index_name(column)));
         let tenant = self.bind(Value::Text(tenant.as_str().to_owned()));
         let by = by.unwrap_or_default();
-        self.sql.push_str(&format!("{head} {}{by} WHERE tenant = {tenant}", name(table)));
+        self.sql.push_str(&format!("{head} {}{by} WHERE tenant = {tenant}", table.name()));
         walk.bounds.iter().for_each(|filter| self.filter(filter));
     }
 
@@ -66,11 +66,11 @@ impl Select {
 /// Reads a page of rows along a walk, and one row more that shows whether another page follows. A walk in
 /// the order asked for that has tests gives every row it looks at, up to one more than it may, and at its
 /// end whether the row passes them.
-pub(crate) fn select_page(table: &ViewTable, tenant: &TenantId, query: &Query, walk: &Walk<'_>) -> Select {
+pub(crate) fn select_page(table: &RowTable<'_>, tenant: &TenantId, query: &Query, walk: &Walk<'_>) -> Select {
     let tested = walk.ordered && walk.has_tests();
     let mut select = Select::default();
     let tests = if tested { format!(", {}", select.tests(walk)) } else { String::new() };
-    let head = format!("SELECT {}{tests} FROM", selected(&table.schema));
+    let head = format!("SELECT {}{tests} FROM", table.selected());
     select.begin(&head, table, walk, tenant);
     if !walk.ordered {
         select.pass(walk);
@@ -96,7 +96,7 @@ pub(crate) fn select_page(table: &ViewTable, tenant: &TenantId, query: &Query, w
 
 /// Looks at the rows between the bounds of a walk, up to one more than it may, and says of each whether it
 /// passes its tests.
-pub(crate) fn select_passing(table: &ViewTable, tenant: &TenantId, walk: &Walk<'_>) -> Select {
+pub(crate) fn select_passing(table: &RowTable<'_>, tenant: &TenantId, walk: &Walk<'_>) -> Select {
     let mut select = Select::default();
     let head = format!("SELECT {} FROM", select.tests(walk));
     select.begin(&head, table, walk, tenant);

@@ -1,4 +1,4 @@
-//! How the table of a generation differs from the one that was made for it.
+//! How a table of rows differs from the one that was made for them.
 //!
 //! The one it was made as is made once more, in a database of its own in memory, and both are looked at in the
 //! same way. So whatever SQLite says of a table is compared, and nothing of it is written down twice.
@@ -6,19 +6,18 @@
 use std::collections::BTreeMap;
 
 use rusqlite::Connection;
-use underlay_core::ViewTable;
 use underlay_core::limits::ALTERATIONS_MAX;
 
 use crate::error::Failure;
-use crate::views::row_table;
+use crate::rows::row_table::RowTable;
 
 /// Characters of a definition that are told.
 const DEFINITION_CHARS_MAX: usize = 200;
 
 /// What differs, for people.
-pub(crate) fn find(connection: &Connection, table: &ViewTable) -> Result<Vec<String>, Failure> {
+pub(crate) fn find(connection: &Connection, table: &RowTable<'_>) -> Result<Vec<String>, Failure> {
     let as_made = Connection::open_in_memory()?;
-    row_table::create(&as_made, table)?;
+    table.create(&as_made)?;
     let (made, found) = (Shape::of(&as_made, table)?, Shape::of(connection, table)?);
     let mut told = made.difference(&found);
     told.truncate(ALTERATIONS_MAX);
@@ -35,11 +34,11 @@ struct Shape {
 }
 
 impl Shape {
-    fn of(connection: &Connection, table: &ViewTable) -> Result<Self, Failure> {
-        let name = row_table::plain_name(&table.schema.name, table.generation);
+    fn of(connection: &Connection, table: &RowTable<'_>) -> Result<Self, Failure> {
+        let name = table.plain_name();
         let mut shape = Self { table: None, columns: BTreeMap::new(), objects: BTreeMap::new() };
         let mut select = connection.prepare_cached(include_str!("../sql/select_table_objects.sql"))?;
-        let mut rows = select.query([&name])?;
+        let mut rows = select.query([name])?;
         while let Some(row) = rows.next()? {
             let (kind, name): (String, String) = (row.get(0)?, row.get(1)?);
             let sql: Option<String> = row.get(2)?;
@@ -51,7 +50,7 @@ impl Shape {
             }
         }
         let mut select = connection.prepare_cached(include_str!("../sql/select_table_columns.sql"))?;
-        let mut rows = select.query([&name])?;
+        let mut rows = select.query([name])?;
         while let Some(row) = rows.next()? {
             shape.columns.insert(row.get(0)?, row.get(1)?);
         }
@@ -105,7 +104,7 @@ fn shortened(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use underlay_core::{Column, ColumnType, ViewSchema};
+    use underlay_core::{Column, ColumnType, ViewSchema, ViewTable};
 
     use super::*;
 
@@ -155,10 +154,12 @@ mod tests {
             ),
         ] {
             let connection = Connection::open_in_memory().unwrap();
-            row_table::create(&connection, &table()).unwrap();
-            assert_eq!(find(&connection, &table()).unwrap(), Vec::<String>::new());
+            let made = table();
+            let made = RowTable::of_view(&made);
+            made.create(&connection).unwrap();
+            assert_eq!(find(&connection, &made).unwrap(), Vec::<String>::new());
             connection.execute_batch(sql).unwrap();
-            let found = find(&connection, &table()).unwrap();
+            let found = find(&connection, &made).unwrap();
             assert!(found.iter().any(|found| found.contains(told)), "{sql}: {found:?}");
         }
     }
