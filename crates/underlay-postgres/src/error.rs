@@ -23,6 +23,8 @@ pub(crate) mod raised {
     pub(crate) const NO_HEAD: &str = "UL005";
     /// A log without the last event this process has seen.
     pub(crate) const OTHER_LOG: &str = "UL006";
+    /// Rows of which fewer are as expected than a statement must change.
+    pub(crate) const UNEXPECTED_ROWS: &str = "UL007";
 }
 
 /// When to try again where the server is away or full.
@@ -49,6 +51,9 @@ pub(crate) enum Failure {
     /// Every connection that may be had is in use.
     #[error("{0}")]
     Full(String),
+    /// Others changed what it is about, and nothing was stored. By now it may be.
+    #[error("{0}")]
+    Overtaken(String),
     /// An answer in the words of the core.
     #[error("{0}")]
     Answer(Error),
@@ -130,6 +135,7 @@ impl Failure {
             | Self::ReadsOnly(_)
             | Self::NoConnection(_)
             | Self::Full(_)
+            | Self::Overtaken(_)
             | Self::Answer(_) => false,
         }
     }
@@ -154,11 +160,16 @@ impl Failure {
 
     /// Whether the same transaction may succeed when it is run again at once.
     pub(crate) fn is_transient(&self) -> bool {
-        !self.is_lost()
-            && matches!(
-                self.code(),
-                Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED)
-            )
+        match self {
+            Self::Overtaken(_) => true,
+            _ => {
+                !self.is_lost()
+                    && matches!(
+                        self.code(),
+                        Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED)
+                    )
+            }
+        }
     }
 
     /// Whether the values are at fault and the server is not.

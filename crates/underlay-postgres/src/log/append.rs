@@ -1,7 +1,7 @@
 //! A batch of commits as one call, and the answers in what comes back: of many commits arrays, of one
 //! that is alone its values.
 
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 use underlay_core::adapter::{
     Answer, At, FaultHook, Request, payload_columns, recorded_time, refusal_columns, stored_number,
@@ -13,10 +13,11 @@ use underlay_core::{
 use uuid::Uuid;
 
 use crate::config::{PostgresConfig, milliseconds};
-use crate::connections::session::Parameter;
+use crate::connections::session::{Parameter, Sessions};
 use crate::error::{Failure, raised};
 use crate::fault::FaultPoint;
-use crate::log::seen::{Place, Seen};
+use crate::log::append_entities::EntityCalls;
+use crate::log::seen::Place;
 use crate::migrate::filled;
 use crate::work::sent::SentArrays;
 
@@ -40,6 +41,7 @@ pub(crate) struct Calls {
     batch: String,
     sending: String,
     single: String,
+    pub(super) with_entities: EntityCalls,
     /// How long a transaction may stay that the server cannot end by itself, in milliseconds.
     longest: i64,
     faults: FaultHook<FaultPoint>,
@@ -51,33 +53,40 @@ impl Calls {
             batch: filled(include_str!("../sql/append_commits.sql"), config),
             sending: filled(include_str!("../sql/append_commits_and_work.sql"), config),
             single: filled(include_str!("../sql/append_commit.sql"), config),
+            with_entities: EntityCalls::new(config),
             longest: milliseconds(config.commit_timeout),
             faults: config.faults.clone(),
         }
     }
 
-    /// Writes a batch in one transaction, on a log that holds the last event this process has seen.
+    /// Writes a batch in one transaction, on a log that holds the last event this process has seen. A commit that changes
+    /// entities is alone in its batch.
     ///
     /// # Errors
     /// Where one commit cannot be stored none is; where the connection is lost, all may be.
     pub(crate) async fn append(
         &self,
+        sessions: &Sessions,
         client: &Client,
         attempt: Attempt,
         stamp: Option<i64>,
-        seen: &Seen,
         batch: &[Request],
     ) -> Result<Vec<Verdict>, Failure> {
+        let seen = &sessions.seen;
         let last = seen.last();
         let single = match batch {
             [request] if !self.faults.asks(FaultPoint::Alone) => Single::of(request),
             _ => None,
         };
-        let appended = match &single {
-            Some(single) => {
+        let appended = match (&single, batch) {
+            (Some(single), _) => {
                 self.append_one(client, attempt, stamp, last, single).await.map(|verdict| vec![verdict])
             }
-            None => self.append_all(client, attempt, stamp, last, batch).await,
+            (None, [request]) if !request.commit.entities.is_empty() => {
+                let given = Given::of(batch, attempt, stamp, last);
+                self.with_entities.append(sessions, client, request, given).await.map(|verdict| vec![verdict])
+            }
+            (None, _) => self.append_all(client, attempt, stamp, last, batch).await,
         };
         appended.map_err(|failure| match last {
             Some(last) if failure.is_raised(raised::OTHER_LOG) => seen.missing(last),
@@ -129,30 +138,67 @@ impl Calls {
         seen: Option<Place>,
         batch: &[Request],
     ) -> Result<Vec<Verdict>, Failure> {
-        let arrays = Arrays::of(batch);
-        let (seen_position, seen_event) = (seen.map(|place| place.position), seen.map(|place| place.event));
-        let refusals = arrays.codes.iter().any(Option::is_some);
-        let (codes, messages, bodies) = if refusals {
-            (Some(&arrays.codes), Some(&arrays.messages), Some(&arrays.bodies))
+        let given = Given::of(batch, attempt, stamp, seen);
+        let mut parameters = given.parameters();
+        // A batch that sends nothing on and names no other commit is written as if there were neither.
+        let sql = if given.sent.is_empty() && given.naming.is_none() {
+            &self.batch
         } else {
-            (None, None, None)
+            parameters.extend(given.more_parameters());
+            &self.sending
         };
-        let is_plain =
-            arrays.encodings.iter().all(Option::is_none) && arrays.key_ids.iter().all(Option::is_none);
-        let (encodings, key_ids) =
-            if is_plain { (None, None) } else { (Some(&arrays.encodings), Some(&arrays.key_ids)) };
-        let mut parameters: Vec<Parameter<'_>> = vec![
-            (&attempt.writer, Type::UUID),
-            (&attempt.number, Type::INT8),
-            (&stamp, Type::INT8),
+        parameters.push((&self.longest, Type::INT8));
+        let row = client.query_typed_one(sql, &parameters).await?;
+        drop(parameters);
+        verdicts(&row, batch, given.arrays.ends)
+    }
+}
+
+/// A batch as the functions take it.
+pub(super) struct Given<'a> {
+    attempt: Attempt,
+    stamp: Option<i64>,
+    seen_position: Option<i64>,
+    seen_event: Option<Uuid>,
+    arrays: Arrays<'a>,
+    has_refusals: bool,
+    is_plain: bool,
+    sent: SentArrays<'a>,
+    naming: Option<NamingArrays>,
+}
+
+impl<'a> Given<'a> {
+    fn of(batch: &'a [Request], attempt: Attempt, stamp: Option<i64>, seen: Option<Place>) -> Self {
+        let arrays = Arrays::of(batch);
+        Self {
+            attempt,
+            stamp,
+            seen_position: seen.map(|place| place.position),
+            seen_event: seen.map(|place| place.event),
+            has_refusals: arrays.codes.iter().any(Option::is_some),
+            is_plain: arrays.encodings.iter().all(Option::is_none)
+                && arrays.key_ids.iter().all(Option::is_none),
+            arrays,
+            sent: SentArrays::of(batch),
+            naming: NamingArrays::of(batch),
+        }
+    }
+
+    /// Those of `append`.
+    pub(super) fn parameters(&self) -> Vec<Parameter<'_>> {
+        let arrays = &self.arrays;
+        vec![
+            (&self.attempt.writer, Type::UUID),
+            (&self.attempt.number, Type::INT8),
+            (&self.stamp, Type::INT8),
             (&arrays.tenants, Type::TEXT_ARRAY),
             (&arrays.ids, Type::UUID_ARRAY),
             (&arrays.fingerprints, Type::BYTEA_ARRAY),
             (&arrays.event_counts, Type::INT4_ARRAY),
             (&arrays.ends, Type::INT4_ARRAY),
-            (&codes, Type::TEXT_ARRAY),
-            (&messages, Type::TEXT_ARRAY),
-            (&bodies, Type::TEXT_ARRAY),
+            (given_where(&arrays.codes, self.has_refusals), Type::TEXT_ARRAY),
+            (given_where(&arrays.messages, self.has_refusals), Type::TEXT_ARRAY),
+            (given_where(&arrays.bodies, self.has_refusals), Type::TEXT_ARRAY),
             (&arrays.metadata, Type::TEXT_ARRAY),
             (&arrays.expected_commits, Type::INT4_ARRAY),
             (&arrays.expected_streams, Type::TEXT_ARRAY),
@@ -165,28 +211,34 @@ impl Calls {
             (&arrays.event_types, Type::TEXT_ARRAY),
             (&arrays.event_schema_versions, Type::INT8_ARRAY),
             (&arrays.event_payloads, Type::TEXT_ARRAY),
-            (&seen_position, Type::INT8),
-            (&seen_event, Type::UUID),
-            (&encodings, Type::TEXT_ARRAY),
-            (&key_ids, Type::TEXT_ARRAY),
-        ];
-        // A batch that sends nothing on and names no other commit is written as if there were neither.
-        let (sent, naming) = (SentArrays::of(batch), NamingArrays::of(batch));
-        let sql = if sent.is_empty() && naming.is_none() {
-            &self.batch
-        } else {
-            parameters.extend(sent.parameters());
-            parameters.extend(NamingArrays::parameters(naming.as_ref()));
-            &self.sending
-        };
-        parameters.push((&self.longest, Type::INT8));
-        let row = client.query_typed_one(sql, &parameters).await?;
-        verdicts(&row, batch, arrays.ends)
+            (&self.seen_position, Type::INT8),
+            (&self.seen_event, Type::UUID),
+            (given_where(&arrays.encodings, !self.is_plain), Type::TEXT_ARRAY),
+            (given_where(&arrays.key_ids, !self.is_plain), Type::TEXT_ARRAY),
+        ]
+    }
+
+    /// Those that `append_work` takes beside them.
+    pub(super) fn more_parameters(&self) -> Vec<Parameter<'_>> {
+        let mut parameters: Vec<Parameter<'_>> = self.sent.parameters().into();
+        parameters.extend(NamingArrays::parameters(self.naming.as_ref()));
+        parameters
+    }
+
+    /// What became of the only commit of the batch.
+    pub(super) fn verdict(self, row: &Row, request: &Request) -> Result<Verdict, Failure> {
+        let verdicts = verdicts(row, std::slice::from_ref(request), self.arrays.ends)?;
+        verdicts.into_iter().next().ok_or_else(torn)
     }
 }
 
-/// A commit of one event that expects nothing else, sends nothing on and names no other: most commits are, and alone in a
-/// batch it needs no arrays.
+/// An array, or NULL where all of its elements are.
+fn given_where<A: ToSql + Sync>(array: &A, is_given: bool) -> &(dyn ToSql + Sync) {
+    if is_given { array } else { &None::<Vec<&str>> }
+}
+
+/// A commit of one event that expects nothing else, sends nothing on, names no other and changes no entity: most commits
+/// are, and alone in a batch it needs no arrays.
 struct Single<'a> {
     request: &'a Request,
     stream: &'a StreamName,
@@ -203,7 +255,7 @@ impl<'a> Single<'a> {
             return None;
         };
         let [event] = &write.events[..] else { return None };
-        if !commit.work.is_empty() || commit.agreement.is_some() {
+        if !commit.work.is_empty() || commit.agreement.is_some() || !commit.entities.is_empty() {
             return None;
         }
         Some(Self { request, stream: &write.stream, expected: write.expected, event })

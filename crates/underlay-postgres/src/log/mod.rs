@@ -2,6 +2,7 @@
 //! and the rows it is read back from.
 
 pub(crate) mod append;
+pub(crate) mod append_entities;
 pub(crate) mod committer;
 pub(crate) mod event_row;
 pub(crate) mod intake;
