@@ -1,3 +1,21 @@
+//! What the server says, in the words of the core.
+//!
+//! | SQLSTATE | what it is | error |
+//! |---|---|---|
+//! | ends the session, `08…`, no answer | the connection is lost | of a commit `Uncertain` unless it is found out, of a unit `Unavailable` that says so; others are tried again |
+//! | `40001`, `40P01` | serialization, deadlock | tried again, then `Unavailable` |
+//! | `25006` | the server only reads | another server is looked for, then `Unavailable` |
+//! | `55P03`, `57…`, `58…`, `53…` | locks, stops, the system, a full disk | `Unavailable` |
+//! | `53200`, `53300` | no memory, no connections | `Unavailable`, overloaded |
+//! | `23505` of a unique column of an entity | the value is there | `RuleViolation` |
+//! | `UL007`, `23505` of the key of an entity | the version is another one | `EntityConflict`, `NotFound` |
+//! | `42P01`, `42703` of an entity | nobody prepared it, or not by this definition | `NotFound`, `EntityChanged` |
+//! | `22…`, `23…`, `54…` | the values | `Invalid`, without details of others' rows |
+//! | `42501`, `28…` | a right, a password | `Denied` |
+//! | `XX001`, `XX002`, `UL005` | damage | `Damaged` |
+//! | `3D000` | no such database | `NotFound` |
+//! | all else | a bug of ours or theirs | `Backend` |
+
 use std::time::Duration;
 
 use tokio_postgres::error::{DbError, Severity, SqlState};

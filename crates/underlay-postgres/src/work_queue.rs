@@ -32,7 +32,7 @@ use uuid::Uuid;
 
 use crate::connections::session::{Parameter, Purpose, SessionRole, Statement};
 use crate::error::{Failure, raised};
-use crate::log::append::small;
+use crate::log::given::small;
 use crate::log::event_row;
 use crate::store::PostgresStore;
 use crate::work::sent::stored_shard;

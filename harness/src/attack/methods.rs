@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 /// Called by one tenant with what another has.
-pub(super) const ATTACKED: [&str; 60] = [
+pub(super) const ATTACKED: [&str; 64] = [
     "Archive::import_commits",
     "Archive::read_commits",
     "Engine::cancel_command",
@@ -37,6 +37,10 @@ pub(super) const ATTACKED: [&str; 60] = [
     "Engine::submit_operation",
     "Engine::submit_operation_named",
     "Engine::tenant_queues",
+    "Entities::apply",
+    "Entities::count",
+    "Entities::load",
+    "Entities::query",
     "EventStore::commit",
     "EventStore::find_commit",
     "EventStore::read_all",
@@ -69,13 +73,17 @@ pub(super) const ATTACKED: [&str; 60] = [
 
 /// Not about a tenant: what they tell is no tenant's, or for the engine alone.
 #[cfg(test)]
-const OF_NO_TENANT: [&str; 80] = [
+const OF_NO_TENANT: [&str; 83] = [
     // The log as a whole: its name, its length, and for the engine the id of an event.
     "EventStore::store_id",
+    "EventStore::keeps_entities",
     "EventStore::head",
     "EventStore::position_at",
     "EventStore::event_id_at",
     "EventStoreExt::check_checkpoint",
+    // What the entities of all tenants are, and how a store changes them.
+    "Entities::prepare",
+    "Entities::atomicity",
     // Which views there are, and how far they have come.
     "ReadModels::prepare",
     "ReadModels::begin_generation",

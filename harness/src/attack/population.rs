@@ -1,11 +1,12 @@
 //! Tenants with names that are easily mixed up, each with something of every kind, written as the
 //! product writes it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use underlay_core::limits::WORK_PAGE_MAX;
 use underlay_core::{
-    Checkpoint, Column, ColumnType, Commit, CommitId, Decimal, EventId, EventStore, EventType,
+    Checkpoint, Column, ColumnType, Commit, CommitId, Decimal, EntityChange, EntitySchema, EventId, EventStore, EventType,
     ExpectedVersion, Fingerprint, Json, Lane, Metadata, NewEvent, NewWork, Outcome, ParkedEvent, Position,
     RowAddress, RowChange, SchemaVersion, Settled, Settlement, Snapshot, StreamName, Swap, Timestamp, Value,
     Version, ViewBatch, ViewSchema, ViewTable, WorkKind, WorkPlace, WorkScope, Worker,
@@ -13,7 +14,7 @@ use underlay_core::{
 use uuid::Uuid;
 
 use super::marks::{self, Marked};
-use super::place::{SCHEMA, VIEWS};
+use super::place::{ENTITIES, SCHEMA, VIEWS};
 use super::session::{Session, literal};
 use crate::Result;
 use crate::subject::OpenStore;
@@ -114,6 +115,11 @@ pub(super) fn view(name: &str) -> ViewSchema {
     )
 }
 
+/// An entity with the columns of the views.
+pub(super) fn profile() -> Arc<EntitySchema> {
+    Arc::new(EntitySchema::new("profile", 1, view("profile").rows.columns).with_unique(["title"]))
+}
+
 pub(super) fn row(tenant: &Marked, key: &str, number: u32) -> Result<RowChange> {
     let address = RowAddress { tenant: tenant.id.clone(), key: key.to_owned() };
     Ok(RowChange::Upsert(address, values(tenant, number)?))
@@ -160,6 +166,7 @@ pub(super) async fn fill(store: &OpenStore) -> Result<Population> {
     let rebuilt = store.read_models.begin_generation(&view("balances"), start).await?;
     store_rows(store, &rebuilt, &tenants).await?;
     store.read_models.activate(&rebuilt, Swap::default()).await?;
+    store_profiles(store, &tenants).await?;
     for work in ["view:accounts", "view:balances"] {
         if let Some(leases) = &store.leases {
             leases.acquire(work, "the attack", Duration::from_secs(3_600)).await?;
@@ -265,6 +272,18 @@ async fn store_rows(store: &OpenStore, table: &ViewTable, tenants: &[Marked]) ->
     Ok(store.read_models.apply(table, ViewBatch::new(from, to, changes).with_parked(parked)).await?)
 }
 
+/// Two entities of each tenant, one of which has the id that all have.
+async fn store_profiles(store: &OpenStore, tenants: &[Marked]) -> Result<()> {
+    let Some(entities) = store.entities() else { return Ok(()) };
+    entities.prepare(&profile()).await?;
+    for tenant in tenants {
+        let shared = EntityChange::create(profile(), SHARED_KEY, values(tenant, 0)?);
+        let own = EntityChange::create(profile(), own_key(tenant), values(tenant, ROWS)?);
+        entities.apply(&tenant.id, vec![shared, own]).await?;
+    }
+    Ok(())
+}
+
 /// Adds tenants the product would refuse, into every table that names a tenant: copies of the first
 /// tenant's rows with other names, marks and positions.
 pub(super) async fn add_hostile(population: &mut Population, admin: &Session) -> Result<()> {
@@ -346,6 +365,14 @@ pub(super) async fn add_hostile(population: &mut Population, admin: &Session) ->
                 note = text("note")
             ));
         }
+        all.push(format!(
+            "INSERT INTO {ENTITIES}.profile (tenant, \"key\", \"version\", title, number, amount, open, since, note) \
+             SELECT {tenant}, {key}, \"version\", {title}, number, amount, open, since, {note} \
+             FROM {ENTITIES}.profile WHERE tenant = {from}",
+            key = text("\"key\""),
+            title = text("title"),
+            note = text("note")
+        ));
         for sql in all {
             admin.run(&sql).await?;
         }

@@ -5,15 +5,15 @@ use std::fmt::Debug;
 
 use underlay_core::{
     ArchivedCommit, Category, Checkpoint, Commit, CommitId, CommitStatus, Committed, Comparison, Cursor,
-    Direction, Error, EventId, EventStore, EventStoreExt, EventType, ExpectedVersion, Fingerprint, Json,
-    LogFilter, LogScope, Outcome, Position, Query, RowAddress, RowChange, Snapshot, StreamName, TenantId,
+    Direction, EntityChange, EntityVersion, Error, EventId, EventStore, EventStoreExt, EventType, ExpectedVersion, Fingerprint, Json,
+    LogFilter, LogScope, Outcome, Position, Query, RowAddress, RowChange, RowSchema, Snapshot, StreamName, TenantId,
     Timestamp, Value, Version, ViewBatch, ViewTable, WorkFilter, WorkId, WorkPlace,
 };
 
 use super::marks::{self, Marked};
 use super::population::{
     HOSTILE_NAMES, Population, SCHEDULE, SHARED_COMMIT, SHARED_KEY, SHARED_STREAM, event, own_commit,
-    own_key, own_refusal, own_stream, row, values,
+    own_key, own_refusal, own_stream, profile, row, values,
 };
 use super::tally::Attack;
 use super::witness::Witness;
@@ -46,6 +46,7 @@ pub(super) async fn attack(
         pair.log(&mut attack).await?;
         pair.work(&mut attack).await?;
         pair.rows(&mut attack).await?;
+        pair.entities(&mut attack).await?;
         pair.writes(&mut attack).await?;
         pair.batch(&mut attack).await?;
         let after = witness.everything_of(pair.victim, pair.tables).await?;
@@ -292,7 +293,11 @@ impl Pair<'_> {
             self.control("get", store.read_models.get(table, own, SHARED_KEY).await, attack);
             let all = Query::default().limit(1_000);
             let own_rows = store.read_models.count(table, own, &all).await?;
-            for query in self.queries(table).await? {
+            // Where the other's page ends this one's goes on.
+            let next = async |query: &Query| {
+                Ok::<_, Error>(store.read_models.query(table, &self.victim.id, query).await?.next)
+            };
+            for query in self.queries(&table.schema, next).await? {
                 let page = store.read_models.query(table, own, &query).await;
                 self.judge("ReadModels::query", "values and cursors", page, attack);
                 let count = store.read_models.count(table, own, &query).await;
@@ -312,7 +317,63 @@ impl Pair<'_> {
         Ok(())
     }
 
-    async fn queries(&self, table: &ViewTable) -> Result<Vec<Query>> {
+    /// Entities, by every filter and sort, with the ids, values and cursors of the other; and changed by its ids, in
+    /// its place.
+    async fn entities(&self, attack: &mut Attack) -> Result<()> {
+        let Some(entities) = self.store.entities() else { return Ok(()) };
+        let (own, schema, theirs) = (&self.own.id, profile(), own_key(self.victim));
+        let mut ids = vec![theirs.clone()];
+        ids.extend(HOSTILE_TEXTS.iter().map(|text| (*text).to_owned()));
+        for id in ids {
+            let loaded = entities.load(&schema, own, &[id]).await;
+            let loaded = self.judge("Entities::load", "an id", loaded, attack);
+            self.empty("load", loaded.is_none_or(|found| found.iter().all(Option::is_none)), attack);
+        }
+        let shared = [SHARED_KEY.to_owned()];
+        self.judge("Entities::load", "a shared id", entities.load(&schema, own, &shared).await, attack);
+        self.control("load", entities.load(&schema, own, &shared).await, attack);
+        let all = Query::default().limit(1_000);
+        let own_entities = entities.count(&schema, own, &all).await?;
+        let next =
+            async |query: &Query| Ok::<_, Error>(entities.query(&schema, &self.victim.id, query).await?.next);
+        for query in self.queries(&schema, next).await? {
+            let page = entities.query(&schema, own, &query).await;
+            self.judge("Entities::query", "values and cursors", page, attack);
+            let count = entities.count(&schema, own, &query).await;
+            let count = self.judge("Entities::count", "values", count, attack);
+            self.empty("count", count.is_none_or(|count| count <= own_entities), attack);
+        }
+        self.control("query", entities.query(&schema, own, &all).await, attack);
+        let update =
+            EntityChange::update(schema.clone(), &theirs, EntityVersion(1), values(self.own, 900)?);
+        for change in [update, EntityChange::delete(schema.clone(), &theirs, None)] {
+            let applied = entities.apply(own, vec![change]).await;
+            let none = match &applied {
+                Err(Error::EntityConflict(conflict)) => conflict.actual.is_none(),
+                Err(Error::NotFound(_)) => true,
+                _ => false,
+            };
+            // The id is the caller's own word.
+            let applied = applied.map(drop).map_err(|error| match error {
+                Error::EntityConflict(_) | Error::NotFound(_) => Error::invalid("it is not there"),
+                error => error,
+            });
+            self.judge("Entities::apply", "an id", applied, attack);
+            self.empty("apply", none, attack);
+        }
+        // Somebody who has nothing yet, and takes the other's ids and its unique values.
+        let visitor = TenantId::new(format!("visitor.{}.{}", self.own.number, self.victim.number))?;
+        let same = EntityChange::create(schema.clone(), &theirs, values(self.victim, 0)?);
+        let created = entities.apply(&visitor, vec![same]).await;
+        self.empty("apply with its id and its values", created.is_ok(), attack);
+        Ok(())
+    }
+
+    async fn queries(
+        &self,
+        schema: &RowSchema,
+        next: impl AsyncFn(&Query) -> std::result::Result<Option<Cursor>, Error>,
+    ) -> Result<Vec<Query>> {
         let theirs = values(self.victim, 0)?;
         let mut queries = vec![Query::default().limit(1_000)];
         let comparisons = [
@@ -323,7 +384,7 @@ impl Pair<'_> {
             Comparison::Ge,
             Comparison::Prefix,
         ];
-        for (column, value) in table.schema.columns.iter().zip(&theirs).filter(|(column, _)| column.indexed) {
+        for (column, value) in schema.columns.iter().zip(&theirs).filter(|(column, _)| column.indexed) {
             let mut wanted = vec![value.clone()];
             if let Value::Text(_) = value {
                 wanted.extend(HOSTILE_TEXTS.iter().map(|text| Value::Text((*text).to_owned())));
@@ -333,17 +394,16 @@ impl Pair<'_> {
                 for comparison in comparisons {
                     let query = Query::default().limit(1_000).filter(&column.name, comparison, value.clone());
                     // Prefix is for text alone.
-                    if query.validate(&table.schema).is_ok() {
+                    if query.validate(schema).is_ok() {
                         queries.push(query);
                     }
                 }
             }
             for direction in [Direction::Ascending, Direction::Descending] {
                 let sorted = Query::default().limit(2).sort(&column.name, direction);
-                // Where the other's page ends this one's goes on.
-                let theirs = self.store.read_models.query(table, &self.victim.id, &sorted).await?;
+                let after = next(&sorted).await?;
                 for limit in [1, 1_000] {
-                    queries.push(Query { after: theirs.next.clone(), ..sorted.clone().limit(limit) });
+                    queries.push(Query { after: after.clone(), ..sorted.clone().limit(limit) });
                 }
             }
         }
@@ -355,8 +415,7 @@ impl Pair<'_> {
             }
         }
         // All at once: every filter a query may have.
-        let many = table
-            .schema
+        let many = schema
             .columns
             .iter()
             .zip(&theirs)

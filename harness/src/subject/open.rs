@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use underlay_core::adapter::{Adapter, Backend, OptionValues};
 use underlay_core::memory::MemoryAdapter;
 use underlay_core::{
-    Archive, Error, EventStore, Leases, ReadModels, Schedules, Snapshots, SystemClock, Wakeups, WorkQueue,
+    Archive, Entities, Error, EventStore, Leases, ReadModels, Schedules, Snapshots, SystemClock, Wakeups, WorkQueue,
 };
 use underlay_postgres::PostgresAdapter;
 use underlay_runtime::{Ports, WorkPorts};
@@ -103,6 +103,11 @@ impl OpenStore {
             (Some(work), Some(schedules)) => Ok((work.clone(), schedules.clone())),
             _ => Err("a store under attack keeps work and schedules".into()),
         }
+    }
+
+    /// The entities, where the store keeps any.
+    pub(crate) fn entities(&self) -> Option<&dyn Entities> {
+        self.backend.entities.as_deref()
     }
 
     /// The ports of what follows a commit, where the store keeps any.

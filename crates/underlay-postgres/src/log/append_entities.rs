@@ -10,7 +10,8 @@ use underlay_core::adapter::Request;
 use crate::config::PostgresConfig;
 use crate::connections::session::{Broken, SessionRole, Sessions, Statement};
 use crate::error::{Failure, raised};
-use crate::log::append::{Given, Verdict};
+use crate::log::append::{Verdict, only_verdict};
+use crate::log::given::Given;
 use crate::log::known::{Ids, find_commits};
 use crate::log::repeats::stored_answer;
 use crate::migrate::filled;
@@ -66,7 +67,7 @@ impl EntityCalls {
             }
         };
         match written {
-            Ok(rows) => given.verdict(only(&rows)?, request),
+            Ok(rows) => only_verdict(only(&rows)?, request, given.into_ends()),
             Err(broken) => refused(sessions, request, refusal(sessions, &unit, broken).await).await,
         }
     }
