@@ -60,7 +60,6 @@ const STATEMENTS: &[Statement] = statements! {
     "delete_snapshot" "writer" false ("text, text") |v| [&v.tenant, &v.stream];
     "delete_view_stop" "worker" false ("text, integer") |_v| ["'accounts'", "1"];
     "discard_work" "worker" false ("text, uuid[], bigint") |v| [&v.tenant, format!("ARRAY[{}]::uuid[]", v.event), "NULL"];
-    "end_unit" "login" false ("") |_v| [];
     "exists_migrations" "owner" false ("") |_v| [];
     "expect_commit" "writer" false ("") |_v| [];
     "forget_bodies" "worker" false ("bigint, bigint") |_v| ["9000000000000000000", "1000"];
@@ -148,9 +147,10 @@ const STATEMENTS: &[Statement] = statements! {
     "select_view_stop" "worker" false ("text, integer, bigint") |_v| ["'accounts'", "1", "1"];
     "select_views" "worker" false ("") |_v| [];
     "set_drop_timeout" "login" false ("") |_v| [];
+    "set_extend_timeout" "login" false ("") |_v| [];
     "set_query" "login" false ("text, text") |_v| ["'5000'", "'2500'"];
     "set_transaction" "login" false ("") |_v| [];
-    "set_unit" "login" false ("") |_v| [];
+    "set_unit" "writer" false ("bigint") |_v| ["60000"];
     "settle_work" "worker" false ("smallint[], bigint[], uuid[], integer[], bigint[], text[], bigint[], text[], boolean[], boolean[], bigint, bigint, uuid") |v| ["'{1}'", "'{1}'", format!("ARRAY[{}]::uuid[]", v.event), "'{1}'", "'{1024}'"];
     "share_shards" "worker" false ("uuid, text, text, bigint, bigint, smallint[], bigint[], bigint[], bigint, uuid") |v| [&v.event, "'me'", "'embedded'", "1000000"];
     "take_replaced_generation" "worker" false ("text") |_v| ["'accounts'"];

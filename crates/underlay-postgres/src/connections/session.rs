@@ -448,18 +448,19 @@ impl Sessions {
     ) -> Result<Vec<Vec<Row>>, Broken> {
         let begin = send(client.batch_execute(READ_WRITE)).await;
         let settings = send(self.take_role(client, role)).await;
-        let guard = send(self.guard(client)).await;
+        let longest = milliseconds(self.transaction_timeout);
+        let parameters: [Parameter<'_>; 1] = [(&longest, Type::INT8)];
+        let limits = send(client.query_typed(include_str!("../sql/set_unit.sql"), &parameters)).await;
         let mut sent = Vec::with_capacity(statements.len());
         for statement in statements {
             sent.push(send(client.query_typed(statement.sql, &statement.parameters)).await);
         }
-        let unlimited = send(client.query_typed(include_str!("../sql/end_unit.sql"), &[])).await;
         // After a failure it rolls back.
         let end = send(client.batch_execute("COMMIT")).await;
         // All was sent when the first poll came back: a caller that goes away leaves all of it, or nothing.
         begin.answer().await?;
         settings.answer().await?;
-        guard.answer().await?;
+        limits.answer().await?;
         let mut answers = Vec::with_capacity(sent.len());
         for answer in sent {
             match answer.answer().await {
@@ -467,11 +468,7 @@ impl Sessions {
                 Err(error) => return Err(Broken { answers, failure: error.into() }),
             }
         }
-        let ended = async {
-            unlimited.answer().await?;
-            end.answer().await
-        };
-        match ended.await {
+        match end.answer().await {
             Ok(()) => Ok(answers),
             Err(error) => Err(Broken { answers, failure: error.into() }),
         }

@@ -56,8 +56,7 @@ impl PostgresStore {
         changes: &[EntityChange],
     ) -> Result<Vec<Vec<String>>, Error> {
         let unit = Unit::new(&self.0.entity_tables, tenant, changes);
-        // The first sets a limit.
-        let statements = unit.statements().split_off(1);
+        let statements = unit.statements();
         let explain = |statement: &Statement<'_>| format!("EXPLAIN (COSTS OFF) {}", statement.sql);
         let explained: Vec<String> = statements.iter().map(explain).collect();
         let asked = statements.iter().zip(&explained);

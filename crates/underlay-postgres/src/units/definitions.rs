@@ -62,7 +62,7 @@ impl Work for PrepareEntity<'_> {
 impl PrepareEntity<'_> {
     async fn extend(&self, client: &Client, extension: &EntityExtension) -> Result<(), Failure> {
         // Whoever comes later waits behind this, so it does not wait for long itself.
-        client.query_typed(include_str!("../sql/set_unit.sql"), &[]).await?;
+        client.query_typed(include_str!("../sql/set_extend_timeout.sql"), &[]).await?;
         for step in self.tables.extend(self.schema, extension) {
             client.batch_execute(&step).await?;
         }

@@ -11,7 +11,7 @@ use crate::rows::row_table::{not_asked_for, place};
 use crate::units::entity_table::version;
 use crate::units::unit::{Group, Unit};
 
-/// What a unit whose transaction failed comes to; [`Failure::Overtaken`] where all is as expected by now.
+/// What a unit comes to whose transaction failed; [`Failure::Overtaken`] where all is as expected by now.
 pub(crate) async fn refusal(sessions: &Sessions, unit: &Unit<'_>, broken: Broken) -> Failure {
     let Broken { answers, failure } = broken;
     let Some(change) = unit.change_of(answers.len()) else { return failure };

@@ -92,12 +92,11 @@ impl<'c> Unit<'c> {
 
     /// What changes them, in the order it must be sent in.
     pub(crate) fn statements(&self) -> Vec<Statement<'_>> {
-        let limit = Statement::new(include_str!("../sql/set_unit.sql"), []);
-        std::iter::once(limit).chain(self.groups.iter().map(|group| group.statement(&self.owner))).collect()
+        self.groups.iter().map(|group| group.statement(&self.owner)).collect()
     }
 
     /// A change that the statement at this place makes.
     pub(crate) fn change_of(&self, statement: usize) -> Option<&'c EntityChange> {
-        Some(self.groups.get(statement.checked_sub(1)?)?.first)
+        Some(self.groups.get(statement)?.first)
     }
 }
