@@ -202,7 +202,6 @@ impl EntitiesFixture for Processes {
         Some(Arc::new(self.next()))
     }
 
-    /// As an administrator, past the walls. Of most types the server takes no other value.
     async fn damage(
         &self,
         schema: &EntitySchema,
@@ -211,21 +210,33 @@ impl EntitiesFixture for Processes {
         column: &str,
         damage: Damage,
     ) -> bool {
-        let Some(at) = schema.column_at(column) else { return false };
-        let table = format!("underlay_entities.{}", schema.name);
-        let value = match (damage, schema.columns[at].column_type) {
-            (Damage::Missing, _) if !schema.columns[at].nullable => "NULL",
-            (Damage::OtherType, ColumnType::Decimal) => "'many'",
-            (Damage::OtherType, ColumnType::Timestamp) => "9223372036854775807",
-            _ => return false,
-        };
-        let admin = self.place.admin().await;
-        let free = format!("ALTER TABLE {table} ALTER COLUMN {column} DROP NOT NULL");
-        admin.batch_execute(&free).await.unwrap();
-        let update = format!("UPDATE {table} SET {column} = {value} WHERE tenant = $1 AND key = $2");
-        assert_eq!(admin.execute(&update, &[&tenant.as_str(), &id]).await.unwrap(), 1);
-        true
+        damage_entity(&self.place, schema, tenant, id, column, damage).await
     }
+}
+
+/// Damages an entity as an administrator, past the walls. Of most types the server takes no other value.
+pub(crate) async fn damage_entity(
+    place: &Place,
+    schema: &EntitySchema,
+    tenant: &TenantId,
+    id: &str,
+    column: &str,
+    damage: Damage,
+) -> bool {
+    let Some(at) = schema.column_at(column) else { return false };
+    let table = format!("underlay_entities.{}", schema.name);
+    let value = match (damage, schema.columns[at].column_type) {
+        (Damage::Missing, _) if !schema.columns[at].nullable => "NULL",
+        (Damage::OtherType, ColumnType::Decimal) => "'many'",
+        (Damage::OtherType, ColumnType::Timestamp) => "9223372036854775807",
+        _ => return false,
+    };
+    let admin = place.admin().await;
+    let free = format!("ALTER TABLE {table} ALTER COLUMN {column} DROP NOT NULL");
+    admin.batch_execute(&free).await.unwrap();
+    let update = format!("UPDATE {table} SET {column} = {value} WHERE tenant = $1 AND key = $2");
+    assert_eq!(admin.execute(&update, &[&tenant.as_str(), &id]).await.unwrap(), 1);
+    true
 }
 
 mod entities {
