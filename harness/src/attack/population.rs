@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use underlay_core::limits::WORK_PAGE_MAX;
 use underlay_core::{
-    Checkpoint, Column, ColumnType, Commit, CommitId, Decimal, EntityChange, EntitySchema, EventId, EventStore, EventType,
-    ExpectedVersion, Fingerprint, Json, Lane, Metadata, NewEvent, NewWork, Outcome, ParkedEvent, Position,
-    RowAddress, RowChange, SchemaVersion, Settled, Settlement, Snapshot, StreamName, Swap, Timestamp, Value,
-    Version, ViewBatch, ViewSchema, ViewTable, WorkKind, WorkPlace, WorkScope, Worker,
+    Checkpoint, Column, ColumnType, Commit, CommitId, Decimal, EntityChange, EntitySchema, EventId,
+    EventStore, EventType, ExpectedVersion, Fingerprint, Json, Lane, Metadata, NewEvent, NewWork, Outcome,
+    ParkedEvent, Position, RowAddress, RowChange, SchemaVersion, Settled, Settlement, Snapshot, StreamName,
+    Swap, Timestamp, Value, Version, ViewBatch, ViewSchema, ViewTable, WorkKind, WorkPlace, WorkScope,
+    Worker,
 };
 use uuid::Uuid;
 

@@ -5,9 +5,10 @@ use std::fmt::Debug;
 
 use underlay_core::{
     ArchivedCommit, Category, Checkpoint, Commit, CommitId, CommitStatus, Committed, Comparison, Cursor,
-    Direction, EntityChange, EntityVersion, Error, EventId, EventStore, EventStoreExt, EventType, ExpectedVersion, Fingerprint, Json,
-    LogFilter, LogScope, Outcome, Position, Query, RowAddress, RowChange, RowSchema, Snapshot, StreamName, TenantId,
-    Timestamp, Value, Version, ViewBatch, ViewTable, WorkFilter, WorkId, WorkPlace,
+    Direction, EntityChange, EntityVersion, Error, EventId, EventStore, EventStoreExt, EventType,
+    ExpectedVersion, Fingerprint, Json, LogFilter, LogScope, Outcome, Position, Query, RowAddress, RowChange,
+    RowSchema, Snapshot, StreamName, TenantId, Timestamp, Value, Version, ViewBatch, ViewTable, WorkFilter,
+    WorkId, WorkPlace,
 };
 
 use super::marks::{self, Marked};
@@ -344,8 +345,7 @@ impl Pair<'_> {
             self.empty("count", count.is_none_or(|count| count <= own_entities), attack);
         }
         self.control("query", entities.query(&schema, own, &all).await, attack);
-        let update =
-            EntityChange::update(schema.clone(), &theirs, EntityVersion(1), values(self.own, 900)?);
+        let update = EntityChange::update(schema.clone(), &theirs, EntityVersion(1), values(self.own, 900)?);
         for change in [update, EntityChange::delete(schema.clone(), &theirs, None)] {
             let applied = entities.apply(own, vec![change]).await;
             let none = match &applied {

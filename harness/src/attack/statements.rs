@@ -300,7 +300,8 @@ impl Run<'_> {
     }
 
     fn filled(&self, sql: &str) -> String {
-        let mut sql = sql.replace("{schema}", SCHEMA).replace("{views}", VIEWS).replace("{entities}", ENTITIES);
+        let mut sql =
+            sql.replace("{schema}", SCHEMA).replace("{views}", VIEWS).replace("{entities}", ENTITIES);
         sql = sql.replace("{number}", "99").replace("{name}", "mine").replace("{checksum}", "00");
         for role in super::place::ROLES {
             sql = sql.replace(&format!("{{{role}}}"), &self.place.role(role));

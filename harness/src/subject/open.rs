@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use underlay_core::adapter::{Adapter, Backend, OptionValues};
 use underlay_core::memory::MemoryAdapter;
 use underlay_core::{
-    Archive, Entities, Error, EventStore, Leases, ReadModels, Schedules, Snapshots, SystemClock, Wakeups, WorkQueue,
+    Archive, Entities, Error, EventStore, Leases, ReadModels, Schedules, Snapshots, SystemClock, Wakeups,
+    WorkQueue,
 };
 use underlay_postgres::PostgresAdapter;
 use underlay_runtime::{Ports, WorkPorts};

@@ -24,7 +24,12 @@ pub(super) struct Given<'a> {
 }
 
 impl<'a> Given<'a> {
-    pub(super) fn of(batch: &'a [Request], attempt: Attempt, stamp: Option<i64>, seen: Option<Place>) -> Self {
+    pub(super) fn of(
+        batch: &'a [Request],
+        attempt: Attempt,
+        stamp: Option<i64>,
+        seen: Option<Place>,
+    ) -> Self {
         let arrays = Arrays::of(batch);
         Self {
             attempt,

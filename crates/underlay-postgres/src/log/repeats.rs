@@ -98,8 +98,6 @@ pub(crate) fn stored_answer(request: &Request, found: Found, other: Option<Found
     };
     match own {
         Some(first) => Some(answer_again(request, first)),
-        None => {
-            other.and_then(|other| answer_for_other(&request.commit, request.reply.fingerprint, other))
-        }
+        None => other.and_then(|other| answer_for_other(&request.commit, request.reply.fingerprint, other)),
     }
 }

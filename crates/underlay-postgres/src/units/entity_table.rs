@@ -81,9 +81,9 @@ impl EntityTables {
     /// Adds columns, takes indexes away and makes others. What makes unique indexes is apart, since it may fail.
     pub(crate) fn extend(&self, schema: &EntitySchema, extension: &EntityExtension) -> Vec<String> {
         let place = self.place(&schema.name);
-        let add =
-            |column: &Column| format!("ALTER TABLE {place} ADD COLUMN {}", column_definition(column));
-        let drop = |index: String| format!("DROP INDEX IF EXISTS {}.{}", sql_name(&self.schema), sql_name(&index));
+        let add = |column: &Column| format!("ALTER TABLE {place} ADD COLUMN {}", column_definition(column));
+        let drop =
+            |index: String| format!("DROP INDEX IF EXISTS {}.{}", sql_name(&self.schema), sql_name(&index));
         let mut steps: Vec<String> = extension.columns.iter().map(add).collect();
         steps.extend(extension.not_indexed.iter().map(|column| drop(index_name(schema, column))));
         steps.extend(extension.not_unique.iter().map(|column| drop(unique_name(schema, column))));
@@ -198,9 +198,8 @@ fn unique_name(schema: &EntitySchema, column: &str) -> String {
 /// [`Damaged`](underlay_core::Error::Damaged) where it is none of its shape; it names entity, id and column.
 pub(crate) fn entity(row: &Row, schema: &EntitySchema) -> Result<StoredEntity, Failure> {
     let id: String = row.try_get(0)?;
-    let damaged = |reason: String| {
-        Failure::Answer(underlay_core::Error::damaged_entity(&schema.name, &id, reason))
-    };
+    let damaged =
+        |reason: String| Failure::Answer(underlay_core::Error::damaged_entity(&schema.name, &id, reason));
     let values = values(row, &schema.columns, |column| {
         damaged(format!("column {} does not hold {:?}", column.name, column.column_type))
     })?;

@@ -59,7 +59,10 @@ fn of_several_processes_that_start_one_makes_the_table_and_one_extends_it() {
             stores[5].prepare(&schema).await.unwrap();
         }
         let refused = stores[0].prepare(&members()).await;
-        assert!(matches!(refused, Err(Error::EntityChanged { .. })), "the newer definition is kept: {refused:?}");
+        assert!(
+            matches!(refused, Err(Error::EntityChanged { .. })),
+            "the newer definition is kept: {refused:?}"
+        );
         let admin = place.admin().await;
         let indexes = "SELECT count(*) FROM pg_indexes WHERE schemaname = 'underlay_entities'";
         // The key, four columns that are walked along, two that are unique.

@@ -48,7 +48,10 @@ fn a_commit_is_stored_with_its_entities_work_and_refusals_or_none_of_it() {
 
         let wrong = append("a-1", ExpectedVersion::NoStream).with_entities(vec![update("a", 1, 3)]);
         let refused = store.commit(&acme(), wrong).await;
-        assert!(matches!(&refused, Err(Error::Conflict(conflict)) if conflict.actual == Version(1)), "{refused:?}");
+        assert!(
+            matches!(&refused, Err(Error::Conflict(conflict)) if conflict.actual == Version(1)),
+            "{refused:?}"
+        );
         let wrong = commit_to("a-1", vec![update("a", 1, 3), update("b", 7, 4)]);
         let refused = store.commit(&acme(), wrong.clone()).await.unwrap_err();
         assert_eq!(refused.to_string(), "conflict on member b: expected version 7, found 1");
@@ -67,10 +70,8 @@ fn a_commit_is_stored_with_its_entities_work_and_refusals_or_none_of_it() {
         // A repeat is answered as before, whatever the entities are by now.
         let repeat = store.commit(&acme(), first.clone()).await.unwrap();
         assert!(repeat.repeated && repeat.position == committed.position, "{repeat:?}");
-        let gone = vec![
-            EntityChange::delete(members(), "a", None),
-            EntityChange::delete(members(), "b", None),
-        ];
+        let gone =
+            vec![EntityChange::delete(members(), "a", None), EntityChange::delete(members(), "b", None)];
         store.apply(&acme(), gone).await.unwrap();
         assert!(store.commit(&acme(), first).await.unwrap().repeated);
         assert_eq!(version(&store, "a").await, None, "a repeat creates nothing");

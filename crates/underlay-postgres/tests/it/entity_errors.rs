@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use tokio_postgres::Client;
-use underlay_core::{Commit, CommitId, Entities, EntityChange, EntitySchema, EntityVersion, Error, EventStore};
+use underlay_core::{
+    Commit, CommitId, Entities, EntityChange, EntitySchema, EntityVersion, Error, EventStore,
+};
 use underlay_postgres::PostgresStore;
 
 use crate::place::{Place, with_place};
@@ -164,10 +166,16 @@ fn a_server_that_only_reads_and_a_right_that_is_gone_are_told() {
         let store = prepared(&place).await;
         let admin = place.admin().await;
         let role = place.config().role_prefix;
-        admin.batch_execute(&format!("REVOKE UPDATE ON underlay_entities.member FROM {role}_writer")).await.unwrap();
+        admin
+            .batch_execute(&format!("REVOKE UPDATE ON underlay_entities.member FROM {role}_writer"))
+            .await
+            .unwrap();
         let refused = store.apply(&acme(), vec![update(1)]).await.unwrap_err();
         assert_eq!(kind(&refused), "denied", "{refused}");
-        admin.batch_execute(&format!("GRANT UPDATE ON underlay_entities.member TO {role}_writer")).await.unwrap();
+        admin
+            .batch_execute(&format!("GRANT UPDATE ON underlay_entities.member TO {role}_writer"))
+            .await
+            .unwrap();
         store.apply(&acme(), vec![update(1)]).await.unwrap();
         let database = place.database();
         let only_reads = format!("ALTER DATABASE {database} SET default_transaction_read_only = on");

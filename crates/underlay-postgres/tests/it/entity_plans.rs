@@ -56,7 +56,10 @@ fn assert_walks(plan: &[String], index: &str, what: &str) {
     let text = plan.join("\n");
     let quoted = format!("\"member{index}\"");
     assert!(text.contains(&quoted), "{what}: not along {quoted}\n{text}");
-    assert!(!text.contains("Seq Scan") && !text.contains("Bitmap"), "{what}: reads more than it gives\n{text}");
+    assert!(
+        !text.contains("Seq Scan") && !text.contains("Bitmap"),
+        "{what}: reads more than it gives\n{text}"
+    );
 }
 
 #[test]
@@ -112,7 +115,8 @@ fn of_each_kind() -> Vec<EntityChange> {
 fn what_is_changed_is_found_by_its_id_and_changed_where_it_lies() {
     with_place(async |place| {
         let store = filled(&place).await;
-        let [delete, update, create] = store.explain_unit(&acme(), &of_each_kind()).await.unwrap().try_into().unwrap();
+        let [delete, update, create] =
+            store.explain_unit(&acme(), &of_each_kind()).await.unwrap().try_into().unwrap();
         for plan in [delete, update] {
             assert_walks(&plan, ".0", "a unit");
             let text = plan.join("\n");
@@ -156,9 +160,8 @@ fn reads_and_writes_look_at_as_few_entities_where_the_statistics_are_old() {
             let updated = async |store: &PostgresStore| {
                 let ids = &ids[..4];
                 let there = store.load(&schema, &late, ids).await.unwrap().into_iter().flatten();
-                let changes = there.map(|entity| {
-                    EntityChange::update(members(), entity.id, entity.version, entity.values)
-                });
+                let changes = there
+                    .map(|entity| EntityChange::update(members(), entity.id, entity.version, entity.values));
                 store.apply(&late, changes.collect()).await.unwrap();
             };
             wrong.extend(costs(&place, "a unit of updates", 20, updated).await);

@@ -109,7 +109,9 @@ fn nobody_but_a_writer_writes_and_the_owner_of_a_table_sees_no_row() {
             format!("ALTER TABLE {TABLE} NO FORCE ROW LEVEL SECURITY"),
             format!("DROP POLICY written ON {TABLE}"),
             format!("CREATE POLICY mine ON {TABLE} USING (true)"),
-            format!("CREATE TRIGGER mine BEFORE INSERT ON {TABLE} EXECUTE FUNCTION suppress_redundant_updates_trigger()"),
+            format!(
+                "CREATE TRIGGER mine BEFORE INSERT ON {TABLE} EXECUTE FUNCTION suppress_redundant_updates_trigger()"
+            ),
             "CREATE TABLE underlay_entities.mine (a integer)".to_owned(),
         ];
         for (role, attacks) in [

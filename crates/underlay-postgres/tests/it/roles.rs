@@ -3,8 +3,8 @@
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use underlay_core::{
-    Checkpoint, Entities, Error, EventId, EventStore, ExpectedVersion, Fingerprint, Json, NewWork, ReadModels,
-    Schedules, Snapshot, Snapshots, Timestamp, Version, ViewBatch, WorkKind,
+    Checkpoint, Entities, Error, EventId, EventStore, ExpectedVersion, Fingerprint, Json, NewWork,
+    ReadModels, Schedules, Snapshot, Snapshots, Timestamp, Version, ViewBatch, WorkKind,
 };
 use underlay_postgres::{PostgresConfig, PostgresStore};
 

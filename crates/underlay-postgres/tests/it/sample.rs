@@ -6,8 +6,8 @@ use std::task::{Context, Poll, Waker};
 
 use underlay_core::{
     Checkpoint, Column, ColumnType, Commit, CommitId, Decimal, EntityChange, EntitySchema, EventId,
-    EventType, ExpectedVersion, Json, NewEvent, Position, RowAddress, RowChange, SchemaVersion, StreamName, TenantId, Timestamp, Value,
-    ViewSchema,
+    EventType, ExpectedVersion, Json, NewEvent, Position, RowAddress, RowChange, SchemaVersion, StreamName,
+    TenantId, Timestamp, Value, ViewSchema,
 };
 
 pub(crate) fn tenant(name: &str) -> TenantId {
