@@ -25,9 +25,12 @@ impl EventStore for PostgresStore {
         self.0.id
     }
 
+    fn keeps_entities(&self) -> bool {
+        true
+    }
+
     async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error> {
         commit.validate()?;
-        commit.check_no_entities()?;
         self.0.sessions.seen.check()?;
         let last = commit.writes.last().and_then(|write| write.events.last()).map(|event| event.event_id);
         let ticket = self.0.intake.unanswered.enter(tenant.clone(), commit.id);

@@ -15,7 +15,7 @@ use underlay_core::{
 use uuid::Uuid;
 
 use super::marks::{self, Marked};
-use super::place::{SCHEMA, VIEWS};
+use super::place::{ENTITIES, SCHEMA, VIEWS};
 use super::session::{Session, literal};
 use crate::Result;
 use crate::subject::OpenStore;
@@ -370,6 +370,14 @@ pub(super) async fn add_hostile(population: &mut Population, admin: &Session) ->
                 note = text("note")
             ));
         }
+        all.push(format!(
+            "INSERT INTO {ENTITIES}.account (tenant, \"key\", \"version\", title, number, amount, open, since, note) \
+             SELECT {tenant}, {key}, \"version\", {title}, number, amount, open, since, {note} \
+             FROM {ENTITIES}.account WHERE tenant = {from}",
+            key = text("\"key\""),
+            title = text("title"),
+            note = text("note")
+        ));
         for sql in all {
             admin.run(&sql).await?;
         }

@@ -276,7 +276,12 @@ pub(super) async fn prepared(place: &Place, population: &Population) -> Result<A
     for plan in ["auto", "force_generic_plan", "force_custom_plan"] {
         let session = place.session(LOGIN).await?;
         for (number, role) in ["worker", "reader"].into_iter().enumerate() {
-            for table in ["underlay.events", "underlay.commits", "underlay_views.accounts_1"] {
+            for table in [
+                "underlay.events",
+                "underlay.commits",
+                "underlay_views.accounts_1",
+                "underlay_entities.account",
+            ] {
                 let name = format!("p{number}_{}", table.replace('.', "_"));
                 let (making, using) = (place.role(role), place.role("reader"));
                 session

@@ -5,7 +5,7 @@ use underlay_core::limits::WORK_PAGE_MAX;
 use underlay_core::{LogScope, Query, StreamName, ViewTable, WorkFilter, WorkPlace};
 
 use super::marks::Marked;
-use super::place::{SCHEMA, VIEWS};
+use super::place::{ENTITIES, SCHEMA, VIEWS};
 use super::population::{SHARED_STREAM, entity, own_stream};
 use super::session::{Session, literal};
 use crate::Result;
@@ -31,6 +31,7 @@ impl Witness for Session {
                 .into();
         names
             .extend(tables.iter().map(|table| format!("{VIEWS}.{}_{}", table.schema.name, table.generation)));
+        names.push(format!("{ENTITIES}.{}", entity().name));
         let mut text = String::new();
         for name in names {
             let sql = format!(

@@ -1,4 +1,4 @@
-//! A query of a view as SQL: values are bound, names are quoted, and pages are found by key, never by
+//! A query of rows as SQL: values are bound, names are quoted, and pages are found by key, never by
 //! counting, so that every filter and every sort is a walk along an index.
 //!
 //! Which index that is follows from the walk, and not from what the server knows of the table: the rows are
@@ -6,11 +6,14 @@
 //! range, since of one value the server would see no order. So many rows of the walk are looked at as may
 //! be, and one more that says there are more.
 
+use tokio_postgres::Row;
 use underlay_core::adapter::{Walk, sql_beyond, sql_comparisons, sql_condition, sql_direction, sql_name};
 use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
-use underlay_core::{Comparison, Cursor, Direction, Filter, Query, TenantId, Value, ViewTable};
+use underlay_core::{Comparison, Cursor, Direction, Filter, Query, TenantId, Value};
 
-use crate::views::row_table::{name, selected};
+use crate::error::Failure;
+use crate::log::event_row;
+use crate::rows::row_table::RowTable;
 
 /// The number of a row in its walk. No column has such a name.
 const PLACE: &str = "\"#\"";
@@ -90,13 +93,13 @@ impl Select {
 
 /// Reads a page of rows along a walk, and one row more that shows whether another page follows. Where the
 /// walk may look at too many rows, what comes after the columns says of a row that it did.
-pub(crate) fn select_page(table: &ViewTable, tenant: &TenantId, query: &Query, walk: &Walk<'_>) -> Select {
+pub(crate) fn select_page(table: &RowTable<'_>, tenant: &TenantId, query: &Query, walk: &Walk<'_>) -> Select {
     let mut select = Select::new(tenant);
     let limit = query.limit + 1;
     let along = if walk.ordered { query.sort.direction } else { Direction::Ascending };
     let order = order_by(walk.column, along);
     if walk.is_exact() {
-        let head = format!("SELECT {} FROM {} AS rows", selected(&table.schema), name(table));
+        let head = format!("SELECT {} FROM {} AS rows", table.selected(), table.name);
         select.begin(&head, walk);
         select.after(query, walk);
         select.sql.push_str(&format!(" ORDER BY {order} LIMIT {limit}"));
@@ -105,8 +108,8 @@ pub(crate) fn select_page(table: &ViewTable, tenant: &TenantId, query: &Query, w
     let head = format!(
         "SELECT {columns}, rows.{PLACE} > {QUERY_ROWS_SCANNED_MAX} FROM (SELECT rows.*, row_number() OVER \
          (ORDER BY {order}) AS {PLACE} FROM {table} AS rows",
-        columns = selected(&table.schema),
-        table = name(table)
+        columns = table.selected(),
+        table = table.name
     );
     select.begin(&head, walk);
     if walk.ordered {
@@ -130,16 +133,33 @@ pub(crate) fn select_page(table: &ViewTable, tenant: &TenantId, query: &Query, w
 }
 
 /// Counts the rows along a walk: how many pass its tests, and how many were looked at.
-pub(crate) fn select_count(table: &ViewTable, tenant: &TenantId, walk: &Walk<'_>) -> Select {
+pub(crate) fn select_count(table: &RowTable<'_>, tenant: &TenantId, walk: &Walk<'_>) -> Select {
     let mut select = Select::new(tenant);
     select.sql.push_str("SELECT count(*) FILTER (WHERE true");
     select.pass(walk);
-    let head = format!("), count(*) FROM (SELECT rows.* FROM {} AS rows", name(table));
+    let head = format!("), count(*) FROM (SELECT rows.* FROM {} AS rows", table.name);
     select.begin(&head, walk);
     let order = order_by(walk.column, Direction::Ascending);
     let looked = QUERY_ROWS_SCANNED_MAX + 1;
     select.sql.push_str(&format!(" ORDER BY {order} LIMIT {looked}) AS rows"));
     select
+}
+
+/// Whether the walk of a page looked at too many rows. Only where it may does it say so, after the columns of a row.
+pub(crate) fn is_page_too_broad(found: &[Row], table: &RowTable<'_>) -> Result<bool, Failure> {
+    for row in found.iter().filter(|row| row.len() > table.width()) {
+        if row.try_get(table.width())? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What a walk counted; `None` where it looked at too many rows.
+pub(crate) fn counted(found: &[Row]) -> Result<Option<u64>, Failure> {
+    let row = found.first().ok_or_else(|| Failure::damaged("a count has no row"))?;
+    let looked = event_row::count(row, 1)?;
+    (looked <= QUERY_ROWS_SCANNED_MAX as u64).then(|| event_row::count(row, 0)).transpose()
 }
 
 /// The order of an index.
