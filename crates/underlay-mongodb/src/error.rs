@@ -279,7 +279,8 @@ impl From<Failure> for Error {
             )),
             None => match failure {
                 Failure::Mongo(error) => match *error.kind {
-                    ErrorKind::InvalidArgument { message } | ErrorKind::InvalidTlsConfig { message } => {
+                    ErrorKind::InvalidArgument { message, .. }
+                    | ErrorKind::InvalidTlsConfig { message, .. } => {
                         Self::invalid(format!("MongoDB: {message}"))
                     }
                     _ => Self::backend(format!("using MongoDB ({text})"), *error),

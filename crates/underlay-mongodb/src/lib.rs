@@ -33,6 +33,7 @@ mod store;
 mod transaction;
 mod units;
 mod views;
+mod writes;
 
 pub use adapter::MongoAdapter;
 pub use config::MongoConfig;

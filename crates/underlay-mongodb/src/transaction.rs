@@ -9,11 +9,10 @@
 //!
 //! Where time runs out before the end was asked for, nothing was stored. Where it runs out after that, nobody knows.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use mongodb::ClientSession;
 use mongodb::options::ReadConcern;
 
@@ -24,15 +23,13 @@ use crate::store::{Open, majority};
 const PAUSE_MAX: Duration = Duration::from_millis(200);
 
 /// What a transaction does, perhaps several times until it meets nobody.
+#[async_trait]
 pub(crate) trait Work: Send + Sync {
     /// What it comes to.
     type Done: Send;
 
     /// Makes the changes.
-    fn run<'a>(
-        &'a self,
-        session: &'a mut ClientSession,
-    ) -> Pin<Box<dyn Future<Output = Result<Self::Done, Failure>> + Send + 'a>>;
+    async fn run(&self, session: &mut ClientSession) -> Result<Self::Done, Failure>;
 }
 
 /// How a transaction failed.

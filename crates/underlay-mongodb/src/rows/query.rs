@@ -1,3 +1,5 @@
+use std::pin::Pin;
+
 use futures_util::TryStreamExt as _;
 use mongodb::bson::Document;
 use mongodb::options::Hint;
@@ -9,17 +11,18 @@ use underlay_core::{Error, Query, TenantId};
 use super::pipeline::{self, Pipeline};
 use crate::error::{Failure, Meaning};
 use crate::store::Open;
+use crate::transaction::pause;
 
 /// How often a read is begun again that met a change of its collection.
 const TRIES_MAX: u32 = 5;
 
 /// Reads of one collection, all of one moment where they go by a session.
 pub(crate) struct Reading<'a> {
-    pub(crate) open: &'a Open,
-    pub(crate) rows: Collection<Document>,
-    pub(crate) session: Option<ClientSession>,
+    open: &'a Open,
+    rows: Collection<Document>,
+    session: Option<ClientSession>,
     /// Whether a page looks at no row beside those it gives.
-    pub(crate) is_exact: bool,
+    is_exact: bool,
 }
 
 /// A session all of whose reads see the same moment.
@@ -27,7 +30,35 @@ pub(crate) async fn snapshot(open: &Open) -> Result<ClientSession, Failure> {
     open.read(open.client.start_session().snapshot(true)).await
 }
 
-impl Reading<'_> {
+/// Reads, and again where the collection was being changed.
+pub(crate) async fn retried<'a, T>(
+    open: &Open,
+    mut read: impl FnMut() -> Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>,
+) -> Result<T, Failure> {
+    let mut tries = 1;
+    loop {
+        match read().await {
+            Err(failure) if failure.is_transient() && tries < TRIES_MAX => {
+                pause(open, tries).await;
+                tries += 1;
+            }
+            found => return found,
+        }
+    }
+}
+
+impl<'a> Reading<'a> {
+    pub(crate) fn new(open: &'a Open, rows: Collection<Document>) -> Self {
+        Self { open, rows, session: None, is_exact: false }
+    }
+
+    /// Reads for a query, by a session.
+    pub(crate) fn with(mut self, session: ClientSession, query: &Query) -> Self {
+        self.session = Some(session);
+        self.is_exact = is_exact(query);
+        self
+    }
+
     /// What a pipeline comes to. The server ends one that runs for too long.
     async fn run(&mut self, pipeline: &Pipeline, batch: usize) -> Result<Vec<Document>, Failure> {
         let limit = self.open.config.query_timeout;
@@ -90,7 +121,8 @@ impl Reading<'_> {
         Ok(Some(found))
     }
 
-    async fn page(&mut self, tenant: &TenantId, query: &Query) -> Result<Vec<Document>, Failure> {
+    /// The documents of a page, and one more where another page follows.
+    pub(crate) async fn page(mut self, tenant: &TenantId, query: &Query) -> Result<Vec<Document>, Failure> {
         for walk in query.page_walks() {
             if let Some(found) = self.page_along(tenant, query, &walk).await? {
                 return Ok(found);
@@ -99,7 +131,8 @@ impl Reading<'_> {
         Err(Failure::Answer(Error::page_too_broad()))
     }
 
-    async fn count(&mut self, tenant: &TenantId, query: &Query) -> Result<u64, Failure> {
+    /// How many rows meet a query.
+    pub(crate) async fn count(mut self, tenant: &TenantId, query: &Query) -> Result<u64, Failure> {
         for walk in query.count_walks() {
             let looked = pipeline::counted(&self.run(&pipeline::looked(tenant, query, &walk), 1).await?);
             if looked > QUERY_ROWS_SCANNED_MAX as u64 {
@@ -115,6 +148,11 @@ impl Reading<'_> {
     }
 }
 
+/// Whether a page looks at no row beside those it gives.
+fn is_exact(query: &Query) -> bool {
+    query.page_walks().first().is_some_and(Walk::is_exact)
+}
+
 /// The documents of a page, and one more where another page follows.
 pub(crate) async fn page_of_rows(
     open: &Open,
@@ -122,16 +160,15 @@ pub(crate) async fn page_of_rows(
     tenant: &TenantId,
     query: &Query,
 ) -> Result<Vec<Document>, Failure> {
-    let is_exact = query.page_walks().first().is_some_and(Walk::is_exact);
-    for _ in 1..TRIES_MAX {
-        let session = if is_exact { None } else { Some(snapshot(open).await?) };
-        let mut reading = Reading { open, rows: rows.clone(), session, is_exact };
-        match reading.page(tenant, query).await {
-            Err(failure) if failure.is_transient() => {}
-            found => return found,
+    let read = || async {
+        let reading = Reading::new(open, rows.clone());
+        if is_exact(query) {
+            // One read is of one moment.
+            return Reading { is_exact: true, ..reading }.page(tenant, query).await;
         }
-    }
-    Reading { open, rows: rows.clone(), session: None, is_exact }.page(tenant, query).await
+        reading.with(snapshot(open).await?, query).page(tenant, query).await
+    };
+    retried(open, || Box::pin(read())).await
 }
 
 /// How many rows meet a query.
@@ -141,14 +178,9 @@ pub(crate) async fn count_rows(
     tenant: &TenantId,
     query: &Query,
 ) -> Result<u64, Failure> {
-    let mut reading = Reading { open, rows: rows.clone(), session: None, is_exact: false };
-    for _ in 1..TRIES_MAX {
-        reading.session = Some(snapshot(open).await?);
-        match reading.count(tenant, query).await {
-            Err(failure) if failure.is_transient() => {}
-            found => return found,
-        }
-    }
-    reading.session = None;
-    reading.count(tenant, query).await
+    let read = || async {
+        let session = snapshot(open).await?;
+        Reading::new(open, rows.clone()).with(session, query).count(tenant, query).await
+    };
+    retried(open, || Box::pin(read())).await
 }

@@ -34,13 +34,10 @@ pub(super) async fn diagnose(
         change.check_version(stored.get(&(change.entity(), change.id.as_str())).copied())?;
     }
     if let Some(index) = taken {
-        let of = |change: &&EntityChange| {
-            change.schema.unique.iter().find(|column| unique_index_of(column) == index)
-        };
-        let found = changes.iter().filter(|change| change.values().is_some());
-        // Where several entities have a column of this name, the one whose value is there is not known by the name.
-        let mut found = found.filter_map(|change| Some((change, of(&change)?)));
-        if let Some((change, column)) = found.next() {
+        let changed = changes.iter().filter(|change| change.values().is_some());
+        // Where several entities have a unique column of this name, the first of them is named.
+        let mut found = changed.flat_map(|change| change.schema.unique.iter().map(move |column| (change, column)));
+        if let Some((change, column)) = found.find(|(_, column)| unique_index_of(column) == index) {
             return Err(Error::not_unique(change.entity(), column));
         }
     }

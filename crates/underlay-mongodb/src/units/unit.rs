@@ -1,8 +1,6 @@
-use std::future::Future;
-use std::pin::Pin;
-
+use async_trait::async_trait;
 use mongodb::ClientSession;
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Document, doc};
 use underlay_core::adapter::{safe_order, stored_number};
 use underlay_core::{Change, EntityChange, EntityVersion, Error, TenantId};
 
@@ -12,9 +10,8 @@ use crate::error::Failure;
 use crate::rows::{columns, row_id};
 use crate::store::Open;
 use crate::transaction::{Unstored, Work, pause, transact};
+use crate::writes::{Verb, Writes};
 
-/// Bytes of changes that are sent at once, well below the largest message that the server takes.
-const SENT_BYTES_MAX: usize = 8 << 20;
 /// How often a unit is tried again whose refusal nobody can explain: what stood in its way is gone by then.
 const TRIES_MAX: u32 = 20;
 
@@ -91,89 +88,43 @@ struct Together<'a> {
     changes: &'a [EntityChange],
 }
 
+#[async_trait]
 impl Work for Together<'_> {
     type Done = ();
 
-    fn run<'a>(
-        &'a self,
-        session: &'a mut ClientSession,
-    ) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>> {
-        Box::pin(async move {
-            for (command, expected) in self.commands() {
-                let answer = self.open.database.run_command(command).session(&mut *session).await?;
-                if let Some(refused) = Failure::refusal_in(&answer) {
-                    return Err(refused);
-                }
-                if answer.get_i32("n").unwrap_or_default() != expected {
-                    return Err(Missed::failure());
-                }
+    async fn run(&self, session: &mut ClientSession) -> Result<(), Failure> {
+        for writes in self.writes() {
+            let expected = writes.len();
+            if writes.send(self.open, session).await? != expected {
+                return Err(Missed::failure());
             }
-            Ok(())
-        })
+        }
+        Ok(())
     }
 }
 
 impl Together<'_> {
-    /// The changes in a safe order, those of one kind and one entity together, each with the number of documents that
-    /// it changes.
-    fn commands(&self) -> Vec<(Document, i32)> {
-        let mut commands = Vec::new();
-        let mut sent: Option<Sent> = None;
+    /// The changes in a safe order, those of one kind and one entity together.
+    fn writes(&self) -> Vec<Writes> {
+        let mut all: Vec<Writes> = Vec::new();
         for at in safe_order(self.changes) {
             let change = &self.changes[at];
-            let next = Sent::of(change);
-            let open = sent.take_if(|sent| !sent.takes(&next));
-            commands.extend(open.map(Sent::command));
-            sent.get_or_insert(next).add(change, self.statement(change));
+            let (verb, statement) = match &change.change {
+                Change::Create(_) => (Verb::Insert, created(self.tenant, change)),
+                Change::Update { .. } => {
+                    (Verb::Update, doc! { "q": meant(self.tenant, change), "u": updated(change) })
+                }
+                Change::Delete { .. } => (Verb::Delete, doc! { "q": meant(self.tenant, change), "limit": 1 }),
+            };
+            let name = collection_name(change.entity());
+            if !all.last().is_some_and(|last| last.are_of(verb, &name)) {
+                all.push(Writes::new(verb, name));
+            }
+            if let Some(last) = all.last_mut() {
+                last.push(change.bytes(), statement);
+            }
         }
-        commands.extend(sent.map(Sent::command));
-        commands
-    }
-
-    fn statement(&self, change: &EntityChange) -> Document {
-        match &change.change {
-            Change::Create(_) => created(self.tenant, change),
-            Change::Update { .. } => doc! { "q": meant(self.tenant, change), "u": updated(change) },
-            Change::Delete { .. } => doc! { "q": meant(self.tenant, change), "limit": 1 },
-        }
-    }
-}
-
-/// Changes of one kind and one entity that are sent at once.
-struct Sent {
-    verb: &'static str,
-    list: &'static str,
-    entity: String,
-    bytes: usize,
-    statements: Vec<Bson>,
-}
-
-impl Sent {
-    /// None yet, of the kind of this one.
-    fn of(change: &EntityChange) -> Self {
-        let (verb, list) = match change.change {
-            Change::Create(_) => ("insert", "documents"),
-            Change::Update { .. } => ("update", "updates"),
-            Change::Delete { .. } => ("delete", "deletes"),
-        };
-        Self { verb, list, entity: change.entity().to_owned(), bytes: change.bytes(), statements: Vec::new() }
-    }
-
-    fn takes(&self, next: &Self) -> bool {
-        (self.verb, &self.entity) == (next.verb, &next.entity) && self.bytes + next.bytes <= SENT_BYTES_MAX
-    }
-
-    fn add(&mut self, change: &EntityChange, statement: Document) {
-        if !self.statements.is_empty() {
-            self.bytes += change.bytes();
-        }
-        self.statements.push(Bson::Document(statement));
-    }
-
-    fn command(self) -> (Document, i32) {
-        // A unit has far fewer changes than that.
-        let expected = i32::try_from(self.statements.len()).unwrap_or(i32::MAX);
-        (doc! { self.verb: collection_name(&self.entity), self.list: self.statements }, expected)
+        all
     }
 }
 
