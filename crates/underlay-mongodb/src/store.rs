@@ -161,6 +161,11 @@ async fn within<T>(
 
 /// What the majority of the servers has, asked of the primary; nothing that an address says changes that.
 async fn client_options(address: &str, config: &MongoConfig) -> Result<ClientOptions, Error> {
+    if !address.starts_with("mongodb://") {
+        return Err(Error::invalid(
+            "an address of MongoDB begins with mongodb://; those with mongodb+srv are not known, so write the hosts out",
+        ));
+    }
     let mut options = ClientOptions::parse(address).await.map_err(Failure::from)?;
     let connections = config.connections_max.saturating_add(config.query_limits.running_max);
     options.app_name.get_or_insert_with(|| "underlay".to_owned());

@@ -7,10 +7,11 @@ use underlay_core::memory::MemoryAdapter;
 use crate::suggestion::nearest;
 
 /// The schemes that adapters of this project have, each with the feature that builds it in.
-const FEATURES: [(&str, &str, &str); 3] = [
+const FEATURES: [(&str, &str, &str); 4] = [
     ("sqlite", "sqlite", "sqlite:PATH"),
     ("postgres", "postgres", "postgres://USER@HOST/DATABASE"),
     ("postgresql", "postgres", "postgres://USER@HOST/DATABASE"),
+    ("mongodb", "mongodb", "mongodb://USER@HOST/DATABASE"),
 ];
 
 /// The kinds of store an address can name, by its scheme: those that are built in, and those that a program
@@ -36,6 +37,8 @@ impl Default for Adapters {
             Arc::new(underlay_sqlite::SqliteAdapter::default()),
             #[cfg(feature = "postgres")]
             Arc::new(underlay_postgres::PostgresAdapter::default()),
+            #[cfg(feature = "mongodb")]
+            Arc::new(underlay_mongodb::MongoAdapter::default()),
             Arc::new(MemoryAdapter::default()),
         ];
         Self(Vec::from(built_in))

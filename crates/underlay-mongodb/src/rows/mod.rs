@@ -8,6 +8,7 @@
 //! The tenant comes first in every key and in every index.
 
 mod document;
+mod explain;
 mod pipeline;
 mod query;
 mod shape;

@@ -58,7 +58,7 @@ impl EntitiesFixture for Opened {
             "bypassDocumentValidation": true,
         };
         let done = self.place.database().await.run_command(command).await.unwrap();
-        assert_eq!(done.get_i32("nModified"), Ok(1), "{done}");
+        assert_eq!(done.get_i32("nModified").unwrap(), 1, "{done}");
         true
     }
 }
