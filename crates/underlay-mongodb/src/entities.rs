@@ -78,7 +78,7 @@ impl Entities for MongoStore {
         for change in &changes {
             check_prepared(&self.0, change.entity()).await?;
         }
-        apply(&self.0, tenant, &changes).await
+        apply(&self.0, tenant, changes).await
     }
 
     fn atomicity(&self) -> Atomicity {

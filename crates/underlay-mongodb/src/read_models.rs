@@ -2,6 +2,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
+use mongodb::ClientSession;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::Hint;
 use underlay_core::limits::SCAN_BYTES_MAX;
@@ -16,7 +17,7 @@ use crate::rows::{Reading, index_of, key_of, retried, row_id, snapshot, tenant_o
 use crate::store::MongoStore;
 use crate::transaction::{Unstored, Work, transact};
 use crate::views::{
-    self, Activate, Apply, Begin, GiveUp, Revert, SkipEvent, Stored, active, answering, collection,
+    self, Activate, Apply, Begin, GiveUp, Revert, SkipEvent, Stored, active, answering, answering_in, collection,
 };
 
 #[async_trait]
@@ -48,16 +49,16 @@ impl ReadModels for MongoStore {
         if let Some(last) = &swap.last {
             last.validate(&table.schema)?;
         }
-        change(self, &Activate { open: &self.0, table, swap: &swap }).await
+        change(self, Activate { open: self.0.clone(), table: table.clone(), swap }).await
     }
 
     async fn revert(&self, schema: &ViewSchema, at: Timestamp) -> Result<ViewTable, Error> {
-        let generation = change(self, &Revert { open: &self.0, schema, at }).await?;
+        let generation = change(self, Revert { open: self.0.clone(), schema: schema.clone(), at }).await?;
         Ok(ViewTable { schema: schema.clone(), generation })
     }
 
     async fn discard(&self, view: &str, generation: u32) -> Result<(), Error> {
-        change(self, &GiveUp { open: &self.0, view, generation }).await
+        change(self, GiveUp { open: self.0.clone(), view: view.to_owned(), generation }).await
     }
 
     async fn sweep(&self) -> Result<Swept, Error> {
@@ -86,13 +87,13 @@ impl ReadModels for MongoStore {
         };
         let found = self.0.read(Box::pin(find)).await?;
         // Asked last: what a generation that still answers has was not swept meanwhile.
-        answering(&self.0, None, table).await?;
+        answering(&self.0, table).await?;
         Ok(found.iter().map(views::parked_event).collect::<Result<_, _>>()?)
     }
 
     async fn skip(&self, view: &str, skip: SkipOrder) -> Result<SkippedEvent, Error> {
         skip.validate()?;
-        change(self, &SkipEvent { open: &self.0, view, skip: &skip }).await
+        change(self, SkipEvent { open: self.0.clone(), view: view.to_owned(), skip }).await
     }
 
     async fn skipped(&self, view: &str) -> Result<Vec<SkippedEvent>, Error> {
@@ -107,7 +108,7 @@ impl ReadModels for MongoStore {
 
     async fn checkpoint(&self, table: &ViewTable) -> Result<Checkpoint, Error> {
         let _turn = self.0.turn(None).await?;
-        Ok(answering(&self.0, None, table).await?.checkpoint)
+        Ok(answering(&self.0, table).await?.checkpoint)
     }
 
     async fn load(&self, table: &ViewTable, rows: &[RowAddress]) -> Result<Vec<LoadedRow>, Error> {
@@ -128,7 +129,7 @@ impl ReadModels for MongoStore {
 
     async fn alterations(&self, table: &ViewTable) -> Result<Vec<String>, Error> {
         let _turn = self.0.turn(None).await?;
-        answering(&self.0, None, table).await?;
+        answering(&self.0, table).await?;
         Ok(views::alterations(&self.0, table).await?)
     }
 
@@ -141,12 +142,12 @@ impl ReadModels for MongoStore {
     async fn apply(&self, table: &ViewTable, batch: ViewBatch) -> Result<(), Error> {
         batch.validate(&table.schema)?;
         let _turn = self.0.turn(None).await?;
-        match transact(&self.0, &Apply { open: &self.0, table, batch: &batch }).await {
+        let (from, to) = (batch.from, batch.to);
+        match transact(&self.0, Apply { open: self.0.clone(), table: table.clone(), batch }).await {
             Ok(()) => Ok(()),
             // It may have been stored: the checkpoint tells. Where it is not moved yet the view is read again anyway.
             Err(Unstored::Doubtful(_))
-                if batch.from != batch.to
-                    && answering(&self.0, None, table).await?.checkpoint == batch.to =>
+                if from != to && answering(&self.0, table).await?.checkpoint == to =>
             {
                 Ok(())
             }
@@ -166,7 +167,7 @@ impl ReadModels for MongoStore {
         let _turn = self.0.query_turn(tenant).await?;
         let read = || async {
             let mut session = snapshot(&self.0).await?;
-            let position = answering(&self.0, Some(&mut session), table).await?.checkpoint.position;
+            let position = answering_at(self, &mut session, table).await?.checkpoint.position;
             let found = reading(self, table).with(session, query).page(tenant, query).await?;
             Ok((position, found))
         };
@@ -180,7 +181,7 @@ impl ReadModels for MongoStore {
         let _turn = self.0.query_turn(tenant).await?;
         let read = || async {
             let mut session = snapshot(&self.0).await?;
-            answering(&self.0, Some(&mut session), table).await?;
+            answering_at(self, &mut session, table).await?;
             reading(self, table).with(session, query).count(tenant, query).await
         };
         Ok(retried(&self.0, || Box::pin(read())).await?)
@@ -197,7 +198,7 @@ fn doubtful(failure: &Failure) -> Error {
 }
 
 /// Runs a change of the catalogue.
-async fn change<W: Work>(store: &MongoStore, work: &W) -> Result<W::Done, Error> {
+async fn change<W: Work>(store: &MongoStore, work: W) -> Result<W::Done, Error> {
     let _turn = store.0.turn(None).await?;
     transact(&store.0, work).await.map_err(|unstored| match unstored {
         Unstored::Nothing(failure) => failure.into(),
@@ -215,12 +216,22 @@ async fn begin(
     let open = &store.0;
     let number = views::reserve(open, &schema.name).await?;
     views::make_collection(open, schema, number).await?;
-    let begin = Begin { open, schema, number, start, is_first };
-    match transact(open, &begin).await {
+    let begin = Begin { open: open.clone(), schema: schema.clone(), number, start: *start, is_first };
+    match transact(open, begin).await {
         Ok(begun) => Ok(begun.then_some(number)),
         Err(Unstored::Nothing(failure)) => Err(failure.into()),
         Err(Unstored::Doubtful(failure)) => Err(doubtful(&failure)),
     }
+}
+
+/// A generation that answers, at the moment of a snapshot.
+async fn answering_at(
+    store: &MongoStore,
+    session: &mut ClientSession,
+    table: &ViewTable,
+) -> Result<Stored, Failure> {
+    let generations = store.0.as_of_snapshot(&store.0.own("generations"));
+    answering_in(&store.0, &generations, session, table).await
 }
 
 fn reading<'a>(store: &'a MongoStore, table: &ViewTable) -> Reading<'a> {
@@ -253,7 +264,7 @@ async fn load_rows(
     };
     let found = store.0.read(Box::pin(find)).await?;
     // Asked last: what a generation that still answers has was not swept meanwhile.
-    answering(&store.0, None, table).await?;
+    answering(&store.0, table).await?;
     let mut by_address = HashMap::with_capacity(found.len());
     for row in &found {
         let (address, values) = keyed(table, row)?;
@@ -271,9 +282,9 @@ async fn scan_rows(
 ) -> Result<ScannedRows, Failure> {
     let open = &store.0;
     let mut session = snapshot(open).await?;
-    let checkpoint = answering(open, Some(&mut session), table).await?.checkpoint;
+    let checkpoint = answering_at(store, &mut session, table).await?.checkpoint;
     let above = after.map(|after| doc! { "_id": { "$gt": row_id(&after.tenant, &after.key) } });
-    let rows = collection(open, &table.schema.name, table.generation);
+    let rows = open.as_of_snapshot(&collection(open, &table.schema.name, table.generation));
     let most = i64::try_from(limit.saturating_add(1)).unwrap_or(i64::MAX);
     let find = rows
         .find(above.unwrap_or_default())

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mongodb::bson::{Document, doc};
 use mongodb::options::{
-    ClientOptions, ReadConcern, ReadPreference, SelectionCriteria, ServerAddress, WriteConcern,
+    ClientOptions, CollectionOptions, ReadConcern, ReadPreference, SelectionCriteria, ServerAddress, WriteConcern,
 };
 use mongodb::{Client, Collection, Database};
 use underlay_core::adapter::{ReadLimits, ReadTurn, ReadTurns};
@@ -98,6 +98,13 @@ impl Open {
     /// A collection of ours.
     pub(crate) fn own(&self, name: &str) -> Collection<Document> {
         self.database.collection(&format!("{OWN}{name}"))
+    }
+
+    /// A collection as a session that is a snapshot reads it. The driver asks for the moment of the session only where
+    /// the level says so too.
+    pub(crate) fn as_of_snapshot(&self, collection: &Collection<Document>) -> Collection<Document> {
+        let options = CollectionOptions::builder().read_concern(ReadConcern::snapshot()).build();
+        self.database.collection_with_options(collection.name(), options)
     }
 
     /// Waits for a turn to query.

@@ -55,6 +55,7 @@ impl<'a> Reading<'a> {
     /// Reads for a query, by a session.
     pub(crate) fn with(mut self, session: ClientSession, query: &Query) -> Self {
         self.session = Some(session);
+        self.rows = self.open.as_of_snapshot(&self.rows);
         self.is_exact = is_exact(query);
         self
     }
@@ -133,6 +134,7 @@ impl<'a> Reading<'a> {
 
     /// How many rows meet a query.
     pub(crate) async fn count(mut self, tenant: &TenantId, query: &Query) -> Result<u64, Failure> {
+        self.is_exact = false;
         for walk in query.count_walks() {
             let looked = pipeline::counted(&self.run(&pipeline::looked(tenant, query, &walk), 1).await?);
             if looked > QUERY_ROWS_SCANNED_MAX as u64 {

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use mongodb::ClientSession;
 use mongodb::bson::{Document, doc};
@@ -17,24 +19,29 @@ const TRIES_MAX: u32 = 20;
 
 /// Stores changes that were checked, all or none, and gives the versions after them.
 pub(crate) async fn apply(
-    open: &Open,
+    open: &Arc<Open>,
     tenant: &TenantId,
-    changes: &[EntityChange],
+    changes: Vec<EntityChange>,
 ) -> Result<Vec<EntityVersion>, Error> {
+    let changes = Arc::new(changes);
     let mut tries = 0;
     loop {
-        let stored = match changes {
+        let stored = match changes.as_slice() {
             [] => Ok(()),
             // A document is stored whole by itself, and the driver repeats that safely.
             [change] => store_alone(open, tenant, change).await,
-            changes => transact(open, &Together { open, tenant, changes }).await,
+            _ => {
+                let together =
+                    Together { open: open.clone(), tenant: tenant.clone(), changes: changes.clone() };
+                transact(open, together).await
+            }
         };
         let failure = match stored {
             Ok(()) => return Ok(changes.iter().map(EntityChange::version_after).collect()),
             Err(Unstored::Doubtful(failure)) => return Err(Error::unit_uncertain(failure)),
             Err(Unstored::Nothing(failure)) => failure,
         };
-        diagnose(open, tenant, changes, &failure).await?;
+        diagnose(open, tenant, &changes, &failure).await?;
         tries += 1;
         let may_pass = failure.is_transient() || Missed::is(&failure) || failure.taken_index().is_some();
         if !may_pass || tries == TRIES_MAX {
@@ -82,20 +89,20 @@ async fn store_alone(open: &Open, tenant: &TenantId, change: &EntityChange) -> R
 }
 
 /// Several changes in one transaction.
-struct Together<'a> {
-    open: &'a Open,
-    tenant: &'a TenantId,
-    changes: &'a [EntityChange],
+struct Together {
+    open: Arc<Open>,
+    tenant: TenantId,
+    changes: Arc<Vec<EntityChange>>,
 }
 
 #[async_trait]
-impl Work for Together<'_> {
+impl Work for Together {
     type Done = ();
 
     async fn run(&self, session: &mut ClientSession) -> Result<(), Failure> {
         for writes in self.writes() {
             let expected = writes.len();
-            if writes.send(self.open, session).await? != expected {
+            if writes.send(&self.open, session).await? != expected {
                 return Err(Missed::failure());
             }
         }
@@ -103,18 +110,18 @@ impl Work for Together<'_> {
     }
 }
 
-impl Together<'_> {
+impl Together {
     /// The changes in a safe order, those of one kind and one entity together.
     fn writes(&self) -> Vec<Writes> {
         let mut all: Vec<Writes> = Vec::new();
-        for at in safe_order(self.changes) {
+        for at in safe_order(&self.changes) {
             let change = &self.changes[at];
             let (verb, statement) = match &change.change {
-                Change::Create(_) => (Verb::Insert, created(self.tenant, change)),
+                Change::Create(_) => (Verb::Insert, created(&self.tenant, change)),
                 Change::Update { .. } => {
-                    (Verb::Update, doc! { "q": meant(self.tenant, change), "u": updated(change) })
+                    (Verb::Update, doc! { "q": meant(&self.tenant, change), "u": updated(change) })
                 }
-                Change::Delete { .. } => (Verb::Delete, doc! { "q": meant(self.tenant, change), "limit": 1 }),
+                Change::Delete { .. } => (Verb::Delete, doc! { "q": meant(&self.tenant, change), "limit": 1 }),
             };
             let name = collection_name(change.entity());
             if !all.last().is_some_and(|last| last.are_of(verb, &name)) {

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use mongodb::ClientSession;
 use mongodb::bson::{Bson, Document, doc};
@@ -5,7 +7,7 @@ use underlay_core::adapter::stored_number;
 use underlay_core::{Error, Json, RowAddress, RowChange, Value, ViewBatch, ViewTable};
 
 use super::catalogue::{
-    State, answering, collection, collection_name, of, stored_checkpoint, stored_fingerprint,
+    State, answering_in, collection, collection_name, of, stored_checkpoint, stored_fingerprint,
     stored_number_of,
 };
 use super::stops::is_skipped;
@@ -20,25 +22,36 @@ use crate::writes::{Verb, Writes};
 const VALUE_BYTES: usize = 32;
 
 /// Stores a batch of changes with the checkpoint that it leads to.
-pub(crate) struct Apply<'b> {
-    pub(crate) open: &'b Open,
-    pub(crate) table: &'b ViewTable,
-    pub(crate) batch: &'b ViewBatch,
+pub(crate) struct Apply {
+    pub(crate) open: Arc<Open>,
+    pub(crate) table: ViewTable,
+    pub(crate) batch: ViewBatch,
 }
 
 #[async_trait]
-impl Work for Apply<'_> {
+impl Work for Apply {
     type Done = ();
 
     async fn run(&self, session: &mut ClientSession) -> Result<(), Failure> {
+        Batch { open: &self.open, table: &self.table, batch: &self.batch }.store(session).await
+    }
+}
+
+/// A batch within a transaction.
+pub(super) struct Batch<'b> {
+    pub(super) open: &'b Open,
+    pub(super) table: &'b ViewTable,
+    pub(super) batch: &'b ViewBatch,
+}
+
+impl Batch<'_> {
+    pub(super) async fn store(&self, session: &mut ClientSession) -> Result<(), Failure> {
         self.hold_lease(session).await?;
         self.move_checkpoint(session).await?;
         self.change_rows(session).await?;
         self.park(session).await
     }
-}
 
-impl Apply<'_> {
     fn moved(&self) -> Failure {
         Failure::Answer(Error::CheckpointMoved { owner: format!("view {}", self.table.schema.name) })
     }
@@ -76,7 +89,7 @@ impl Apply<'_> {
         if generations.update_one(there, next).session(&mut *session).await?.matched_count == 1 {
             return Ok(());
         }
-        let found = answering(open, Some(session), table).await?;
+        let found = answering_in(open, &open.own("generations"), session, table).await?;
         if found.fingerprint != table.schema.fingerprint() {
             return Err(super::no_table(table));
         }

@@ -175,18 +175,26 @@ pub(crate) async fn active(open: &Open, view: &str) -> Result<Option<Stored>, Fa
 ///
 /// # Errors
 /// `NotFound` where there is none.
-pub(crate) async fn answering(
-    open: &Open,
-    session: Option<&mut ClientSession>,
-    table: &ViewTable,
-) -> Result<Stored, Failure> {
+pub(crate) async fn answering(open: &Open, table: &ViewTable) -> Result<Stored, Failure> {
     let generations = open.own("generations");
     let find = generations.find_one(of(&table.schema.name, table.generation));
-    let found = match session {
-        Some(session) => open.read(Box::pin(async { find.session(session).await })).await?,
-        None => open.read(find).await?,
-    };
-    let found = found.as_ref().map(Stored::read).transpose()?;
+    answer(open.read(find).await?.as_ref(), table)
+}
+
+/// The same in a transaction or a snapshot, which `generations` are read in.
+pub(crate) async fn answering_in(
+    open: &Open,
+    generations: &Collection<Document>,
+    session: &mut ClientSession,
+    table: &ViewTable,
+) -> Result<Stored, Failure> {
+    let find = generations.find_one(of(&table.schema.name, table.generation));
+    let found = open.read(Box::pin(async { find.session(session).await })).await?;
+    answer(found.as_ref(), table)
+}
+
+fn answer(found: Option<&Document>, table: &ViewTable) -> Result<Stored, Failure> {
+    let found = found.map(Stored::read).transpose()?;
     found.filter(Stored::answers).ok_or_else(|| no_table(table))
 }
 

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use mongodb::ClientSession;
 use mongodb::bson::{Bson, Document, doc};
@@ -6,7 +8,7 @@ use underlay_core::{
     none_replaced, still_read,
 };
 
-use super::batch::Apply;
+use super::batch::Batch;
 use super::catalogue::{State, Stored, collection_name, in_state, lock_view, no_table, no_view, of};
 use crate::error::{Failure, Meaning};
 use crate::store::Open;
@@ -18,16 +20,16 @@ const DROP_MILLISECONDS: i64 = 1_000;
 const LOCK_TIMEOUT: i32 = 24;
 
 /// Begins the generation of a reserved number: the first of a view, or one that is built beside the one that is read.
-pub(crate) struct Begin<'a> {
-    pub(crate) open: &'a Open,
-    pub(crate) schema: &'a ViewSchema,
+pub(crate) struct Begin {
+    pub(crate) open: Arc<Open>,
+    pub(crate) schema: ViewSchema,
     pub(crate) number: u32,
-    pub(crate) start: &'a Checkpoint,
+    pub(crate) start: Checkpoint,
     pub(crate) is_first: bool,
 }
 
 #[async_trait]
-impl Work for Begin<'_> {
+impl Work for Begin {
     /// Whether it was begun; otherwise its number was swept, or the view has its first generation already.
     type Done = bool;
 
@@ -58,14 +60,14 @@ impl Work for Begin<'_> {
 }
 
 /// Makes a generation the one that is read; false where that one is beyond what the swap allows.
-pub(crate) struct Activate<'a> {
-    pub(crate) open: &'a Open,
-    pub(crate) table: &'a ViewTable,
-    pub(crate) swap: &'a Swap,
+pub(crate) struct Activate {
+    pub(crate) open: Arc<Open>,
+    pub(crate) table: ViewTable,
+    pub(crate) swap: Swap,
 }
 
 #[async_trait]
-impl Work for Activate<'_> {
+impl Work for Activate {
     type Done = bool;
 
     async fn run(&self, session: &mut ClientSession) -> Result<bool, Failure> {
@@ -87,7 +89,7 @@ impl Work for Activate<'_> {
             return Ok(false);
         }
         if let Some(batch) = &swap.last {
-            Apply { open, table, batch }.run(session).await?;
+            Batch { open, table, batch }.store(session).await?;
         }
         replace(open, session, &generations, active, swap.at).await?;
         set_state(open, session, built, State::Active, None).await?;
@@ -96,14 +98,14 @@ impl Work for Activate<'_> {
 }
 
 /// Makes the generation that was replaced the one that is read again.
-pub(crate) struct Revert<'a> {
-    pub(crate) open: &'a Open,
-    pub(crate) schema: &'a ViewSchema,
+pub(crate) struct Revert {
+    pub(crate) open: Arc<Open>,
+    pub(crate) schema: ViewSchema,
     pub(crate) at: Timestamp,
 }
 
 #[async_trait]
-impl Work for Revert<'_> {
+impl Work for Revert {
     type Done = u32;
 
     async fn run(&self, session: &mut ClientSession) -> Result<u32, Failure> {
@@ -123,14 +125,14 @@ impl Work for Revert<'_> {
 }
 
 /// Gives up a generation that is not read.
-pub(crate) struct GiveUp<'a> {
-    pub(crate) open: &'a Open,
-    pub(crate) view: &'a str,
+pub(crate) struct GiveUp {
+    pub(crate) open: Arc<Open>,
+    pub(crate) view: String,
     pub(crate) generation: u32,
 }
 
 #[async_trait]
-impl Work for GiveUp<'_> {
+impl Work for GiveUp {
     type Done = ();
 
     async fn run(&self, session: &mut ClientSession) -> Result<(), Failure> {

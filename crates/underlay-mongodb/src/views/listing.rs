@@ -63,7 +63,7 @@ async fn all(
     of: &str,
     filter: Document,
 ) -> Result<Vec<Document>, Failure> {
-    let documents = open.own(of);
+    let documents = open.as_of_snapshot(&open.own(of));
     let find = async {
         let mut found = documents.find(filter).session(&mut *session).await?;
         found.stream(session).try_collect().await
@@ -73,7 +73,7 @@ async fn all(
 
 /// How many events a generation has passed over.
 async fn parked(open: &Open, session: &mut ClientSession, of: &Stored) -> Result<u64, Failure> {
-    let events = open.own("parked");
+    let events = open.as_of_snapshot(&open.own("parked"));
     let filter = doc! { "view": &of.view, "generation": i64::from(of.number) };
     open.read(Box::pin(async { events.count_documents(filter).session(session).await })).await
 }

@@ -1,5 +1,7 @@
 //! Where a view stopped, and which events a person ordered it to pass over.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
 use mongodb::ClientSession;
@@ -12,18 +14,18 @@ use crate::store::Open;
 use crate::transaction::Work;
 
 /// Skips the event that the generation that is read is stopped at, or else the one that is built.
-pub(crate) struct SkipEvent<'a> {
-    pub(crate) open: &'a Open,
-    pub(crate) view: &'a str,
-    pub(crate) skip: &'a SkipOrder,
+pub(crate) struct SkipEvent {
+    pub(crate) open: Arc<Open>,
+    pub(crate) view: String,
+    pub(crate) skip: SkipOrder,
 }
 
 #[async_trait]
-impl Work for SkipEvent<'_> {
+impl Work for SkipEvent {
     type Done = SkippedEvent;
 
     async fn run(&self, session: &mut ClientSession) -> Result<SkippedEvent, Failure> {
-        let Self { open, view, skip } = *self;
+        let Self { open, view, skip } = self;
         let generations = lock_view(open, session, view).await?;
         let active = in_state(&generations, State::Active).ok_or_else(|| no_view(view))?;
         let built = in_state(&generations, State::Building).filter(|built| {

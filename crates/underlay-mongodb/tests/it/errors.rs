@@ -24,7 +24,6 @@ const READS: &[(i32, &str)] = &[
     (91, "only reads"),
     (100, "unavailable"),
     (112, "unavailable"),
-    (121, "rule"),
     (133, "unavailable"),
     (134, "unavailable"),
     (146, "overloaded"),

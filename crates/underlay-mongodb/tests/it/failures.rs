@@ -123,7 +123,7 @@ fn a_query_that_runs_for_too_long_is_ended() {
         let store = place.open_with(MongoConfig::default().with_query_timeout(Duration::from_millis(200))).await;
         store.prepare(&accounts()).await.unwrap();
         store.apply(&acme(), vec![create(1)]).await.unwrap();
-        let slow = doc! { "failCommands": ["aggregate"], "blockConnection": true, "blockTimeMS": 20_000 };
+        let slow = doc! { "failCommands": ["aggregate"], "blockConnection": true, "blockTimeMS": 3_000 };
         place.fail_always(slow).await;
         let exact = store.query(&accounts(), &acme(), &Query::default()).await.unwrap_err();
         let counted = store.count(&accounts(), &acme(), &Query::default()).await.unwrap_err();
