@@ -14,8 +14,8 @@ use std::process::Command;
 
 use clap::ArgMatches;
 use servers::{
-    Exim, MONGODB_VARIABLE, Missing, Mongodb, PGBOUNCER_VARIABLE, POSTGRES_NEWEST_VARIABLE, POSTGRES_VARIABLE, Pgbouncer, Postgres,
-    REQUIRE_VARIABLE, Temporal, install, is_required, output,
+    Exim, MONGODB_VARIABLE, Missing, Mongodb, PGBOUNCER_VARIABLE, POSTGRES_NEWEST_VARIABLE,
+    POSTGRES_VARIABLE, Pgbouncer, Postgres, REQUIRE_VARIABLE, Temporal, install, is_required, output,
 };
 
 use crate::Result;
@@ -151,7 +151,11 @@ fn start_postgres_newest() -> servers::Result<Postgres> {
 
 fn start_mongodb() -> servers::Result<Mongodb> {
     let server = Mongodb::start()?;
-    println!("mongodb: {} at {} (tests of the MongoDB store)", server.version()?, server.address_of("underlay"));
+    println!(
+        "mongodb: {} at {} (tests of the MongoDB store)",
+        server.version()?,
+        server.address_of("underlay")
+    );
     Ok(server)
 }
 

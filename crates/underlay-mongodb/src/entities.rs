@@ -9,9 +9,10 @@ use underlay_core::{
     TenantId, check_entity_ids,
 };
 
+use crate::error::Failure;
 use crate::rows::{count_rows, key_of, page_of_rows, row_id, values};
 use crate::store::MongoStore;
-use crate::units::{self, apply, check_prepared, collection, version_of};
+use crate::units::{self, apply, check_prepared, collection, told, version_of};
 
 #[async_trait]
 impl Entities for MongoStore {
@@ -37,11 +38,9 @@ impl Entities for MongoStore {
             found.try_collect::<Vec<Document>>().await
         };
         let found = self.0.read(Box::pin(find)).await?;
-        let mut by_id = HashMap::with_capacity(found.len());
-        for row in &found {
-            let entity = entity(schema, row)?;
-            by_id.insert(entity.id.clone(), entity);
-        }
+        let found = told(&self.0, schema, entities(schema, &found)).await?;
+        let by_id: HashMap<String, StoredEntity> =
+            found.into_iter().map(|entity| (entity.id.clone(), entity)).collect();
         Ok(ids.iter().map(|id| by_id.get(id).cloned()).collect())
     }
 
@@ -55,9 +54,9 @@ impl Entities for MongoStore {
         let _turn = self.0.query_turn(tenant).await?;
         check_prepared(&self.0, &schema.name).await?;
         let rows = collection(&self.0, &schema.name);
-        let found = page_of_rows(&self.0, &rows, tenant, query).await?;
-        let entities = found.iter().map(|row| entity(schema, row)).collect::<Result<_, _>>()?;
-        Ok(EntityPage::of(entities, query, schema))
+        let found = page_of_rows(&self.0, &rows, tenant, query).await;
+        let found = found.and_then(|found| entities(schema, &found));
+        Ok(EntityPage::of(told(&self.0, schema, found).await?, query, schema))
     }
 
     async fn count(&self, schema: &EntitySchema, tenant: &TenantId, query: &Query) -> Result<u64, Error> {
@@ -65,7 +64,7 @@ impl Entities for MongoStore {
         let _turn = self.0.query_turn(tenant).await?;
         check_prepared(&self.0, &schema.name).await?;
         let rows = collection(&self.0, &schema.name);
-        Ok(count_rows(&self.0, &rows, tenant, query).await?)
+        told(&self.0, schema, count_rows(&self.0, &rows, tenant, query).await).await
     }
 
     async fn apply(
@@ -84,6 +83,10 @@ impl Entities for MongoStore {
     fn atomicity(&self) -> Atomicity {
         Atomicity::Unit
     }
+}
+
+fn entities(schema: &EntitySchema, rows: &[Document]) -> Result<Vec<StoredEntity>, Failure> {
+    rows.iter().map(|row| Ok(entity(schema, row)?)).collect()
 }
 
 /// An entity as it is stored, where it is one of this shape.

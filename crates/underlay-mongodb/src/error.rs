@@ -106,6 +106,9 @@ pub(crate) enum Failure {
         /// What the server says.
         message: String,
     },
+    /// A document that was to be changed was not there, or had another version than was named.
+    #[error("MongoDB: a document was changed by others at the same time")]
+    Missed,
     /// It took longer than it may. What was sent may have been done.
     #[error("MongoDB did not answer within {name} = {limit:?}")]
     Late {
@@ -156,7 +159,7 @@ impl Failure {
                 ErrorKind::Write(WriteFailure::WriteConcernError(write)) => Some(write.code),
                 _ => None,
             },
-            Self::Late { .. } | Self::Answer(_) => None,
+            Self::Missed | Self::Late { .. } | Self::Answer(_) => None,
         }
     }
 
@@ -191,7 +194,7 @@ impl Failure {
                     Some(Meaning::SteppedDown | Meaning::Unacknowledged | Meaning::Slow)
                 ),
             },
-            Self::Refused { .. } | Self::Answer(_) => false,
+            Self::Refused { .. } | Self::Missed | Self::Answer(_) => false,
         }
     }
 
@@ -249,6 +252,7 @@ impl From<Failure> for Error {
                 let reason = format!("MongoDB did not answer in time ({name} = {})", limit.as_millis());
                 return Self::overloaded(reason, RETRY_AFTER);
             }
+            Failure::Missed => return away(text),
             failure => failure,
         };
         match failure.meaning() {

@@ -17,7 +17,8 @@ use crate::rows::{Reading, index_of, key_of, retried, row_id, snapshot, tenant_o
 use crate::store::MongoStore;
 use crate::transaction::{Unstored, Work, transact};
 use crate::views::{
-    self, Activate, Apply, Begin, GiveUp, Revert, SkipEvent, Stored, active, answering, answering_in, collection,
+    self, Activate, Apply, Begin, GiveUp, Revert, SkipEvent, Stored, active, answering, answering_in,
+    collection,
 };
 
 #[async_trait]
@@ -146,9 +147,7 @@ impl ReadModels for MongoStore {
         match transact(&self.0, Apply { open: self.0.clone(), table: table.clone(), batch }).await {
             Ok(()) => Ok(()),
             // It may have been stored: the checkpoint tells. Where it is not moved yet the view is read again anyway.
-            Err(Unstored::Doubtful(_))
-                if from != to && answering(&self.0, table).await?.checkpoint == to =>
-            {
+            Err(Unstored::Doubtful(_)) if from != to && answering(&self.0, table).await?.checkpoint == to => {
                 Ok(())
             }
             Err(Unstored::Doubtful(failure)) => Err(doubtful(&failure)),
@@ -194,7 +193,9 @@ fn check_definition(schema: &ViewSchema, found: &Stored) -> Result<(), Error> {
 
 /// That nobody knows whether a change was stored.
 fn doubtful(failure: &Failure) -> Error {
-    Error::unavailable(format!("it is uncertain whether the change was stored ({failure}); read it to find out"))
+    Error::unavailable(format!(
+        "it is uncertain whether the change was stored ({failure}); read it to find out"
+    ))
 }
 
 /// Runs a change of the catalogue.

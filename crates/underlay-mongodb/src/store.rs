@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use mongodb::bson::{Document, doc};
 use mongodb::options::{
-    ClientOptions, CollectionOptions, ReadConcern, ReadPreference, SelectionCriteria, ServerAddress, WriteConcern,
+    ClientOptions, CollectionOptions, ReadConcern, ReadPreference, SelectionCriteria, ServerAddress,
+    WriteConcern,
 };
 use mongodb::{Client, Collection, Database};
 use underlay_core::adapter::{ReadLimits, ReadTurn, ReadTurns};
@@ -77,7 +78,10 @@ impl MongoStore {
         let filter = doc! { "name": { "$regex": format!("^{OWN}") } };
         let names = open.read(open.database.list_collection_names().filter(filter)).await?;
         if names.is_empty() {
-            return Err(Error::NotFound(format!("anything of underlay in database {}", open.database.name())));
+            return Err(Error::NotFound(format!(
+                "anything of underlay in database {}",
+                open.database.name()
+            )));
         }
         Ok(store)
     }

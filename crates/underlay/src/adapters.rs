@@ -178,6 +178,21 @@ mod tests {
         assert!(refused("memroy:").contains("did you mean memory?"), "{}", refused("memroy:"));
     }
 
+    #[cfg(not(feature = "mongodb"))]
+    #[test]
+    fn a_kind_that_was_not_built_in_is_told_with_its_feature() {
+        let told = refused("mongodb://me:secret@h/d");
+        assert!(told.contains("--features mongodb") && !told.contains("secret"), "{told}");
+    }
+
+    #[cfg(feature = "mongodb")]
+    #[test]
+    fn mongodb_has_a_row_and_its_options_a_section() {
+        let adapters = Adapters::default();
+        assert_eq!(adapters.of("mongodb://me:secret@h/d").map(Adapter::name).ok(), Some("mongodb"));
+        assert_eq!(adapters.shown("mongodb://me:secret@h/d"), "mongodb://me:***@h/d");
+    }
+
     #[test]
     fn the_adapter_of_a_program_takes_the_place_of_one_of_its_name() {
         let count = Adapters::default().iter().count();

@@ -1,5 +1,5 @@
 use mongodb::bson::{Document, doc};
-use underlay_core::{Error, EntitySchema, Query, TenantId};
+use underlay_core::{EntitySchema, Error, Query, TenantId};
 
 use super::pipeline;
 use crate::MongoStore;

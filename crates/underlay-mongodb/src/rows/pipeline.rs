@@ -193,7 +193,11 @@ fn comparison(filter: &Filter) -> Document {
         all.push(doc! { field(&filter.column): { operator: bson(&value) } });
     }
     debug_assert!(filter.comparison == Comparison::Prefix || all.len() == 1, "one comparison, one operator");
-    if all.len() == 1 { all.remove(0) } else { doc! { "$and": all } }
+    if all.len() == 1 {
+        all.remove(0)
+    } else {
+        doc! { "$and": all }
+    }
 }
 
 /// A condition, which is true or false of every row.
@@ -209,8 +213,7 @@ fn condition(condition: &Condition) -> Document {
         Condition::Compare(filter) => comparison(filter),
         Condition::In { values, .. } if values.is_empty() => never(),
         Condition::In { column, values } => {
-            let values: Vec<Bson> =
-                values.iter().filter(|value| **value != Value::Null).map(bson).collect();
+            let values: Vec<Bson> = values.iter().filter(|value| **value != Value::Null).map(bson).collect();
             doc! { field(column): { "$in": values } }
         }
         Condition::IsNull { column } => doc! { field(column): { "$eq": Bson::Null } },

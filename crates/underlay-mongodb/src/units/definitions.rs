@@ -11,9 +11,7 @@
 use std::time::Duration;
 
 use mongodb::bson::{Bson, Document, doc};
-use underlay_core::{
-    EntityExtension, EntitySchema, Error, Lease, Leases as _, entity_not_prepared,
-};
+use underlay_core::{EntityExtension, EntitySchema, Error, Lease, Leases as _, entity_not_prepared};
 
 use super::{collection, collection_name};
 use crate::MongoStore;
@@ -27,7 +25,9 @@ const TURN: Duration = Duration::from_secs(30);
 const ASK_EVERY: Duration = Duration::from_millis(50);
 /// The code of a collection that is there already.
 const NAMESPACE_EXISTS: i32 = 48;
-/// The code of an index that is not there.
+/// The code of a hint that names no index, among others.
+const BAD_VALUE: i32 = 2;
+/// The code of an index that is not there, where it is to be dropped.
 const INDEX_NOT_FOUND: i32 = 27;
 
 /// Refuses an entity that nobody prepared.
@@ -51,6 +51,25 @@ pub(super) async fn check_definition(open: &Open, schema: &EntitySchema) -> Resu
     }
     let reason = "another program has extended them meanwhile; start this one again".to_owned();
     Err(Error::EntityChanged { entity: schema.name.clone(), reason })
+}
+
+/// What a read comes to. Where it fails since another program has extended the entities, a column or an index is not
+/// what this one knows: that is told, and no damage.
+pub(crate) async fn told<T>(
+    open: &Open,
+    schema: &EntitySchema,
+    read: Result<T, Failure>,
+) -> Result<T, Error> {
+    match read {
+        Err(failure) => {
+            let is_of_shape = matches!(failure, Failure::Answer(Error::Damaged(_)));
+            if is_of_shape || failure.code() == Some(BAD_VALUE) {
+                check_definition(open, schema).await?;
+            }
+            Err(failure.into())
+        }
+        Ok(found) => Ok(found),
+    }
 }
 
 /// Makes the collection of an entity, or extends it.
@@ -108,9 +127,8 @@ async fn make(open: &Open, schema: &EntitySchema) -> Result<(), Error> {
         Some(stored) => extend(open, schema, &schema.extension_of(&stored)?).await?,
         None => create(open, schema).await?,
     }
-    let definition = serde_json::to_string(schema).map_err(|error| {
-        Error::invalid(format!("entity {} has no JSON form: {error}", schema.name))
-    })?;
+    let definition = serde_json::to_string(schema)
+        .map_err(|error| Error::invalid(format!("entity {} has no JSON form: {error}", schema.name)))?;
     let definitions = open.own("entities");
     let replace = definitions.replace_one(doc! { "_id": &schema.name }, doc! { "definition": definition });
     open.make(replace.upsert(true)).await?;

@@ -13,7 +13,6 @@ use super::definitions::check_definition;
 use crate::error::{Failure, Meaning};
 use crate::rows::{key_of, row_id, unique_index_of};
 use crate::store::Open;
-use crate::units::unit::Missed;
 
 /// Answers for a unit that was refused, where it was for what is stored. Otherwise nothing is said: what stood in its
 /// way may be gone.
@@ -25,7 +24,7 @@ pub(super) async fn diagnose(
 ) -> Result<(), Error> {
     let taken = failure.taken_index();
     let breaks_rule = failure.meaning() == Some(Meaning::BreaksRule);
-    if taken.is_none() && !breaks_rule && !Missed::is(failure) {
+    if taken.is_none() && !breaks_rule && !matches!(failure, Failure::Missed) {
         return Ok(());
     }
     let stored = versions(open, tenant, changes).await?;
@@ -36,7 +35,8 @@ pub(super) async fn diagnose(
     if let Some(index) = taken {
         let changed = changes.iter().filter(|change| change.values().is_some());
         // Where several entities have a unique column of this name, the first of them is named.
-        let mut found = changed.flat_map(|change| change.schema.unique.iter().map(move |column| (change, column)));
+        let mut found =
+            changed.flat_map(|change| change.schema.unique.iter().map(move |column| (change, column)));
         if let Some((change, column)) = found.find(|(_, column)| unique_index_of(column) == index) {
             return Err(Error::not_unique(change.entity(), column));
         }

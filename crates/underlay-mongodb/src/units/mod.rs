@@ -4,7 +4,7 @@ mod definitions;
 mod diagnosis;
 mod unit;
 
-pub(crate) use definitions::{check_prepared, prepare};
+pub(crate) use definitions::{check_prepared, prepare, told};
 pub(crate) use diagnosis::version_of;
 pub(crate) use unit::apply;
 

@@ -43,27 +43,12 @@ pub(crate) async fn apply(
         };
         diagnose(open, tenant, &changes, &failure).await?;
         tries += 1;
-        let may_pass = failure.is_transient() || Missed::is(&failure) || failure.taken_index().is_some();
+        let is_gone = matches!(failure, Failure::Missed) || failure.taken_index().is_some();
+        let may_pass = is_gone || failure.is_transient();
         if !may_pass || tries == TRIES_MAX {
             return Err(failure.into());
         }
         pause(open, tries).await;
-    }
-}
-
-/// That a document did not have the version that its change names, or was not there.
-pub(crate) struct Missed;
-
-impl Missed {
-    const REASON: &str = "a document was changed by others at the same time";
-
-    fn failure() -> Failure {
-        Failure::Answer(Error::unavailable(Self::REASON))
-    }
-
-    /// Whether a failure is this.
-    pub(crate) fn is(failure: &Failure) -> bool {
-        matches!(failure, Failure::Answer(Error::Unavailable { reason, .. }) if reason == Self::REASON)
     }
 }
 
@@ -81,7 +66,7 @@ async fn store_alone(open: &Open, tenant: &TenantId, change: &EntityChange) -> R
         }
     };
     match made {
-        Ok(0) => Err(Unstored::Nothing(Missed::failure())),
+        Ok(0) => Err(Unstored::Nothing(Failure::Missed)),
         Ok(_) => Ok(()),
         Err(failure) if failure.is_lost() => Err(Unstored::Doubtful(failure)),
         Err(failure) => Err(Unstored::Nothing(failure)),
@@ -103,7 +88,7 @@ impl Work for Together {
         for writes in self.writes() {
             let expected = writes.len();
             if writes.send(&self.open, session).await? != expected {
-                return Err(Missed::failure());
+                return Err(Failure::Missed);
             }
         }
         Ok(())
@@ -121,7 +106,9 @@ impl Together {
                 Change::Update { .. } => {
                     (Verb::Update, doc! { "q": meant(&self.tenant, change), "u": updated(change) })
                 }
-                Change::Delete { .. } => (Verb::Delete, doc! { "q": meant(&self.tenant, change), "limit": 1 }),
+                Change::Delete { .. } => {
+                    (Verb::Delete, doc! { "q": meant(&self.tenant, change), "limit": 1 })
+                }
             };
             let name = collection_name(change.entity());
             if !all.last().is_some_and(|last| last.are_of(verb, &name)) {

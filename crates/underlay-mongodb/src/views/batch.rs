@@ -114,7 +114,8 @@ impl Batch<'_> {
                     puts.push(bytes, doc! { "q": id, "u": row, "upsert": true });
                 }
                 RowChange::Patch(_, patch) => {
-                    let bytes = address.key.len() + patch.iter().map(|(_, value)| bytes(value)).sum::<usize>();
+                    let bytes =
+                        address.key.len() + patch.iter().map(|(_, value)| bytes(value)).sum::<usize>();
                     patched.push(address);
                     patches.push(bytes, doc! { "q": id, "u": { "$set": patch_of(patch) } });
                 }
@@ -143,7 +144,7 @@ impl Batch<'_> {
                 return Ok(Failure::Answer(Error::NotFound(format!("row {:?}", address.key))));
             }
         }
-        Ok(Failure::Answer(Error::unavailable("a row was changed by others at the same time")))
+        Ok(Failure::Missed)
     }
 
     /// Keeps the events that were passed over.

@@ -67,7 +67,12 @@ impl State {
 
 impl Stored {
     /// A new generation that is built.
-    pub(crate) fn document(schema: &ViewSchema, number: u32, state: State, start: &Checkpoint) -> Result<Document, Error> {
+    pub(crate) fn document(
+        schema: &ViewSchema,
+        number: u32,
+        state: State,
+        start: &Checkpoint,
+    ) -> Result<Document, Error> {
         let definition = serde_json::to_string(schema)
             .map_err(|error| Error::invalid(format!("view {} has no JSON form: {error}", schema.name)))?;
         let mut document = of(&schema.name, number);
@@ -112,9 +117,10 @@ impl Stored {
             read().ok_or_else(|| Failure::damaged(format!("generation {id} of a view cannot be read")))?;
         if let Ok(text) = stored.get_str("stop") {
             let stop = ViewStop::from_stored(&Json::from_stored(text));
-            found.stop = Some(stop.map_err(|error| {
-                Failure::damaged(format!("where view {} stopped: {error}", found.view))
-            })?);
+            found.stop =
+                Some(stop.map_err(|error| {
+                    Failure::damaged(format!("where view {} stopped: {error}", found.view))
+                })?);
         }
         Ok(found)
     }
@@ -208,7 +214,10 @@ pub(crate) async fn lock_view(
     view: &str,
 ) -> Result<Vec<Stored>, Failure> {
     let views = open.own("views");
-    views.update_one(doc! { "_id": view }, doc! { "$inc": { "changes": 1_i64 } }).session(&mut *session).await?;
+    views
+        .update_one(doc! { "_id": view }, doc! { "$inc": { "changes": 1_i64 } })
+        .session(&mut *session)
+        .await?;
     let generations = open.own("generations");
     let mut found = generations.find(doc! { "view": view }).session(&mut *session).await?;
     let found: Vec<Document> = found.stream(session).try_collect().await?;

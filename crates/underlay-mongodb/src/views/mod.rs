@@ -10,8 +10,8 @@ mod stops;
 pub(crate) use alterations::find as alterations;
 pub(crate) use batch::Apply;
 pub(crate) use catalogue::{
-    Stored, active, answering, answering_in, collection, make_collection, no_table, no_view, parked_event, put_order,
-    reserve, stored_number_of,
+    Stored, active, answering, answering_in, collection, make_collection, no_table, no_view, parked_event,
+    put_order, reserve, stored_number_of,
 };
 pub(crate) use changes::{Activate, Begin, GiveUp, Revert, sweep};
 pub(crate) use listing::list;

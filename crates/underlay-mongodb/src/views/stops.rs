@@ -28,12 +28,10 @@ impl Work for SkipEvent {
         let Self { open, view, skip } = self;
         let generations = lock_view(open, session, view).await?;
         let active = in_state(&generations, State::Active).ok_or_else(|| no_view(view))?;
-        let built = in_state(&generations, State::Building).filter(|built| {
-            !skip.is_about(active.stop.as_ref()) && skip.is_about(built.stop.as_ref())
-        });
+        let built = in_state(&generations, State::Building)
+            .filter(|built| !skip.is_about(active.stop.as_ref()) && skip.is_about(built.stop.as_ref()));
         let stopped = built.unwrap_or(active);
-        let mut found =
-            open.own("skipped").find(doc! { "view": view }).session(&mut *session).await?;
+        let mut found = open.own("skipped").find(doc! { "view": view }).session(&mut *session).await?;
         let found: Vec<Document> = found.stream(&mut *session).try_collect().await?;
         let before = read(&found, view)?;
         let skipped = skip.of(view, stopped.checkpoint.position, stopped.stop.as_ref(), &before)?;

@@ -19,7 +19,8 @@ fn a_backend_has_entities_and_rows_and_no_log() {
         backend.entities.as_ref().unwrap().prepare(&crate::sample::accounts()).await.unwrap();
         adapter.open_existing(&place.address(), &none).await.unwrap().close().await.unwrap();
         backend.close().await.unwrap();
-        let closed = backend.entities.as_ref().unwrap().prepare(&crate::sample::accounts()).await.unwrap_err();
+        let closed =
+            backend.entities.as_ref().unwrap().prepare(&crate::sample::accounts()).await.unwrap_err();
         assert!(matches!(closed, Error::Unavailable { .. }), "{closed:?}");
     });
 }

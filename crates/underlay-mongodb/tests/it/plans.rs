@@ -75,7 +75,8 @@ fn a_page_begins_at_its_cursor_and_ends_with_its_last_row() {
     with_place(async |place| {
         let store = filled(&place).await;
         let schema = accounts();
-        let columns = [None, Some("name"), Some("entries"), Some("amount"), Some("closed"), Some("opened_at")];
+        let columns =
+            [None, Some("name"), Some("entries"), Some("amount"), Some("closed"), Some("opened_at")];
         for column in columns {
             for direction in [Direction::Ascending, Direction::Descending] {
                 let mut query = Query::default().limit(PAGE);
@@ -108,7 +109,9 @@ fn a_filter_is_the_bound_of_its_index() {
             ("amount", Comparison::Gt, 2),
             ("opened_at", Comparison::Ge, 4),
         ] {
-            let query = Query::default().filter(column, comparison, row[at].clone()).sort(column, Direction::Ascending);
+            let query = Query::default()
+                .filter(column, comparison, row[at].clone())
+                .sort(column, Direction::Ascending);
             let looked = walked(&store, &query).await;
             assert!(looked <= 12, "{column}: {looked} entries");
             assert!(!store.query(&accounts(), &acme(), &query).await.unwrap().entities.is_empty());
@@ -124,7 +127,8 @@ fn what_is_tested_row_by_row_is_tested_along_the_index() {
     with_place(async |place| {
         let store = filled(&place).await;
         let odd = Condition::compare("closed", Comparison::Eq, Value::Boolean(true)).negated();
-        let query = Query { condition: odd, ..Query::default().limit(PAGE).sort("entries", Direction::Descending) };
+        let query =
+            Query { condition: odd, ..Query::default().limit(PAGE).sort("entries", Direction::Descending) };
         assert!(walked(&store, &query).await > 0);
         let page = store.query(&accounts(), &acme(), &query).await.unwrap();
         let numbers: Vec<&Value> = page.entities.iter().map(|entity| &entity.values[1]).collect();

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use mongodb::bson::doc;
-use underlay_core::{Column, ColumnType, Entities, EntityChange, EntitySchema, Error, Query, Value};
+use underlay_core::{
+    Column, ColumnType, Direction, Entities, EntityChange, EntitySchema, Error, Query, Value,
+};
 
 use crate::place::with_place;
 use crate::sample::{accounts, acme, create, id, values};
@@ -59,11 +61,30 @@ fn of_two_that_extend_an_entity_differently_one_does_and_the_other_is_refused() 
         };
         let found = one.load(&winner, &acme(), &[id(1)]).await.unwrap().remove(0).unwrap();
         assert_eq!(found.values.last(), Some(&Value::Null));
-        // Who has the shape of before writes nothing, and is told why.
+        // Who has the shape of before reads and writes nothing, and is told why.
+        let refused = other.load(&accounts(), &acme(), &[id(1)]).await.unwrap_err();
+        assert!(matches!(refused, Error::EntityChanged { .. }), "{refused:?}");
         for unit in [vec![create(2)], vec![create(2), create(3)]] {
             let refused = other.apply(&acme(), unit).await.unwrap_err();
             assert!(matches!(refused, Error::EntityChanged { .. }), "{refused:?}");
         }
+    });
+}
+
+#[test]
+fn a_query_along_an_index_that_is_gone_says_that_the_entities_were_extended() {
+    with_place(async |place| {
+        let (one, other) = (place.open().await, place.open().await);
+        one.prepare(&accounts()).await.unwrap();
+        one.apply(&acme(), vec![create(1)]).await.unwrap();
+        let mut later = (*accounts()).clone();
+        (later.version, later.columns[1].indexed) = (2, false);
+        other.prepare(&later).await.unwrap();
+        let query = Query::default().sort("entries", Direction::Ascending);
+        let refused = one.query(&accounts(), &acme(), &query).await.unwrap_err();
+        assert!(matches!(refused, Error::EntityChanged { .. }), "{refused:?}");
+        let page = other.query(&later, &acme(), &Query::default()).await.unwrap();
+        assert_eq!(page.entities.len(), 1);
     });
 }
 

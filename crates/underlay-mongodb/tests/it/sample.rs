@@ -23,8 +23,7 @@ pub(crate) fn accounts() -> Arc<EntitySchema> {
         nullable: false,
         indexed: true,
     };
-    let note =
-        Column { nullable: true, indexed: false, ..column("note", ColumnType::Text) };
+    let note = Column { nullable: true, indexed: false, ..column("note", ColumnType::Text) };
     let columns = vec![
         column("name", ColumnType::Text),
         column("entries", ColumnType::Integer),
