@@ -11,7 +11,7 @@ use underlay_core::{
     Checkpoints, Clock, EventStore, Leases, ManualClock, ReadModels, Schedules, Timestamp, WorkQueue,
 };
 use underlay_testkit::{
-    CheckpointsFixture, EventStoreFixture, Fixture, Flaky, LeasesFixture, MemoryFixture, MemoryMailFixture,
+    CheckpointsFixture, EventStoreFixture, Fixture, Flaky, LeasesFixture, MemoryCacheFixture, MemoryFixture, MemoryMailFixture,
     MemorySchedulerFixture, Over, ReadModelsFixture, SchedulesFixture, Skip, TimedMemoryFixture,
     WorkQueueFixture,
 };
@@ -25,6 +25,7 @@ mod memory {
     underlay_testkit::conformance!(archive, MemoryFixture);
     underlay_testkit::conformance!(retention, MemoryFixture);
     underlay_testkit::conformance!(mail, MemoryMailFixture);
+    underlay_testkit::conformance!(cache, MemoryCacheFixture);
     underlay_testkit::conformance!(scheduler, MemorySchedulerFixture);
 }
 

@@ -1,7 +1,7 @@
 //! The documentation of a port and its suite say the same.
 
 use underlay_testkit::{
-    Case, archive, checkpoints, event_bus, event_store, leases, mail, read_models, retention, scheduler,
+    Case, archive, cache, checkpoints, event_bus, event_store, leases, mail, read_models, retention, scheduler,
     schedules, snapshots, work_queue,
 };
 
@@ -9,6 +9,7 @@ const EVENT_STORE: &str = include_str!("../../../underlay-core/src/ports/event_s
 const READ_MODELS: &str = include_str!("../../../underlay-core/src/ports/read_models.rs");
 const SNAPSHOTS: &str = include_str!("../../../underlay-core/src/ports/snapshots.rs");
 const ARCHIVE: &str = include_str!("../../../underlay-core/src/ports/archive.rs");
+const CACHE: &str = include_str!("../../../underlay-core/src/ports/cache.rs");
 const LEASES: &str = include_str!("../../../underlay-core/src/ports/leases.rs");
 const MAIL: &str = include_str!("../../../underlay-core/src/ports/mail/mod.rs");
 const EVENT_BUS: &str = include_str!("../../../underlay-core/src/ports/event_bus.rs");
@@ -105,6 +106,11 @@ fn the_schedules_suite_follows_its_contract() {
 }
 
 #[test]
+fn the_cache_suite_follows_its_contract() {
+    assert_suite_follows_docs(cache::CASES, CACHE, "Cache", 11);
+}
+
+#[test]
 fn the_checkpoints_suite_follows_its_contract() {
     assert_suite_follows_docs(checkpoints::CASES, CHECKPOINTS, "Checkpoints", 5);
 }
@@ -124,6 +130,7 @@ fn sentences_count_from_one() {
         scheduler::CASES,
         schedules::CASES,
         checkpoints::CASES,
+        cache::CASES,
     ] {
         let numbers: Vec<u32> = cases.iter().map(|case| case.number).collect();
         assert_eq!(numbers, (1..=cases.len() as u32).collect::<Vec<_>>());
