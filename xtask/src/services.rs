@@ -15,7 +15,7 @@ use std::process::Command;
 use clap::ArgMatches;
 use servers::{
     Exim, Missing, PGBOUNCER_VARIABLE, POSTGRES_NEWEST_VARIABLE, POSTGRES_VARIABLE, Pgbouncer, Postgres,
-    REQUIRE_VARIABLE, Temporal, install, is_required, output,
+    REDIS_VARIABLE, REQUIRE_VARIABLE, Redis, Temporal, install, is_required, output,
 };
 
 use crate::Result;
@@ -50,6 +50,7 @@ pub(crate) struct Running {
     pgbouncer: Option<Pgbouncer>,
     postgres: Option<Postgres>,
     postgres_newest: Option<Postgres>,
+    redis: Option<Redis>,
 }
 
 impl Running {
@@ -58,7 +59,8 @@ impl Running {
         let postgres = self.postgres.as_ref().map(|server| (POSTGRES_VARIABLE, server.address()));
         let pgbouncer = self.pgbouncer.as_ref().map(|server| (PGBOUNCER_VARIABLE, server.address()));
         let newest = self.postgres_newest.as_ref().map(|server| (POSTGRES_NEWEST_VARIABLE, server.address()));
-        postgres.into_iter().chain(pgbouncer).chain(newest).collect()
+        let redis = self.redis.as_ref().map(|server| (REDIS_VARIABLE, server.address()));
+        postgres.into_iter().chain(pgbouncer).chain(newest).chain(redis).collect()
     }
 }
 
@@ -104,6 +106,14 @@ pub(crate) fn provide() -> Result<Running> {
             Err(reason) => lacks("postgres, the newest", reason),
         }
     }
+    if env::var_os(REDIS_VARIABLE).is_some() {
+        println!("redis: the server of {REDIS_VARIABLE}");
+    } else {
+        match start_redis() {
+            Ok(server) => running.redis = Some(server),
+            Err(reason) => lacks("redis", reason),
+        }
+    }
     match start_exim() {
         Ok(version) => println!("exim: {version} (tests of mail, each with a server of its own)"),
         Err(reason) => lacks("exim", reason),
@@ -136,6 +146,12 @@ fn start_postgres() -> servers::Result<Postgres> {
 fn start_postgres_newest() -> servers::Result<Postgres> {
     let server = Postgres::start_newest(&[])?;
     println!("postgres, the newest: {} at {} (the same tests)", server.version()?, server.address());
+    Ok(server)
+}
+
+fn start_redis() -> servers::Result<Redis> {
+    let server = Redis::start()?;
+    println!("redis: {} at {} (tests of the Redis store)", server.version()?, server.address());
     Ok(server)
 }
 
