@@ -8,7 +8,7 @@
 //! Where the server is away, nothing is found and what is set is dropped. What was to be taken away is remembered, and
 //! taken away before anything is found again. After a failure nobody asks the server for [`PAUSE`].
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -32,6 +32,8 @@ static SET: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("script
 const PAUSE: Duration = Duration::from_millis(200);
 /// Keys that are remembered to be taken away. Past that, everything of this installation is.
 const MISSED_MAX: usize = 10_000;
+/// Bytes of values that are kept at once, past the first value.
+const KEPT_BYTES_MAX: usize = 4 << 20;
 /// Keys that are taken away at once.
 const TAKEN_MAX: usize = 1_000;
 
@@ -55,8 +57,10 @@ pub(crate) struct CacheState {
 struct Rest {
     /// Nobody asks before.
     until: Option<Instant>,
-    /// Keys that are to be taken away.
-    missed: BTreeSet<String>,
+    /// Keys that are to be taken away, each with the number of the call that asked for it last.
+    missed: BTreeMap<String, u64>,
+    /// Counts these calls.
+    calls: u64,
     /// There were more of them than are remembered.
     everything: bool,
 }
@@ -80,7 +84,9 @@ impl CacheState {
     /// Remembers keys that are to be taken away.
     fn remember(&self, keys: impl IntoIterator<Item = String>) {
         let mut rest = self.lock();
-        rest.missed.extend(keys);
+        rest.calls += 1;
+        let call = rest.calls;
+        rest.missed.extend(keys.into_iter().map(|key| (key, call)));
         if rest.missed.len() > MISSED_MAX {
             rest.missed.clear();
             rest.everything = true;
@@ -160,12 +166,13 @@ impl RedisStore {
             state.lock().everything = false;
         }
         loop {
-            let keys: Vec<String> = state.lock().missed.iter().take(TAKEN_MAX).cloned().collect();
+            let keys: Vec<(String, u64)> =
+                state.lock().missed.iter().take(TAKEN_MAX).map(|(key, call)| (key.clone(), *call)).collect();
             if keys.is_empty() {
                 return true;
             }
             let mut unlink = pipe();
-            for key in &keys {
+            for (key, _) in &keys {
                 // Each by itself: they may be in different slots.
                 unlink.cmd("UNLINK").arg(key).ignore();
             }
@@ -173,8 +180,11 @@ impl RedisStore {
                 return false;
             }
             let mut rest = state.lock();
-            for key in &keys {
-                rest.missed.remove(key);
+            for (key, call) in keys {
+                // Whoever has asked for it since then may mean a value that was kept after this.
+                if rest.missed.get(&key) == Some(&call) {
+                    rest.missed.remove(&key);
+                }
             }
         }
     }
@@ -220,6 +230,37 @@ impl RedisStore {
         script.arg(names.tag("")).arg(what);
         self.ask_cache(Doing::Find, Asked::Script(&script)).await
     }
+
+    /// Keeps values; none where the server is away.
+    async fn keep(&self, tenant: &TenantId, entries: &[CacheEntry]) -> Option<bool> {
+        let names = self.0.keys.of(tenant);
+        let mut script = SET.prepare_invoke();
+        script.key(names.everything_cached());
+        script.arg(Uuid::now_v7().simple().to_string()).arg(entries.len());
+        for entry in entries {
+            script.key(names.cached(&entry.key));
+            script.arg(&entry.value).arg(entry.ttl.as_millis().to_string()).arg(entry.tags.len());
+            for tag in &entry.tags {
+                script.key(names.tag(tag)).arg(tag);
+            }
+        }
+        self.ask_cache(Doing::Keep, Asked::Script(&script)).await
+    }
+}
+
+/// Values in pieces that hold nobody up.
+fn pieces(mut entries: &[CacheEntry]) -> impl Iterator<Item = &[CacheEntry]> {
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = |entry: &&CacheEntry| {
+            bytes += entry.value.len();
+            bytes <= KEPT_BYTES_MAX
+        };
+        let count = entries.iter().take_while(fits).count().max(1).min(entries.len());
+        let (piece, rest) = entries.split_at(count);
+        entries = rest;
+        (!piece.is_empty()).then_some(piece)
+    })
 }
 
 #[async_trait]
@@ -230,7 +271,7 @@ impl Cache for RedisStore {
         if !keys.is_empty() {
             found.extend(self.find_cached(tenant, keys, "values").await.unwrap_or_default());
         }
-        // An answer ends with the last value that was found.
+        // Of a server that is away nothing is found.
         found.resize(keys.len(), None);
         Ok(found)
     }
@@ -243,17 +284,11 @@ impl Cache for RedisStore {
 
     async fn set_many(&self, tenant: &TenantId, entries: &[CacheEntry]) -> Result<(), Error> {
         check_cache_entries(entries)?;
-        let names = self.0.keys.of(tenant);
-        for entry in entries {
-            let mut script = SET.prepare_invoke();
-            script.key(names.cached(&entry.key)).key(names.everything_cached());
-            script.arg(&entry.value).arg(entry.ttl.as_millis().to_string()).arg(Uuid::now_v7().simple().to_string());
-            for tag in &entry.tags {
-                script.key(names.tag(tag)).arg(tag);
-            }
-            if self.ask_cache::<bool>(Doing::Keep, Asked::Script(&script)).await.is_none() {
-                // The value that was there is older than what was to be kept.
-                self.take_away(vec![names.cached(&entry.key)]).await;
+        for some in pieces(entries) {
+            if self.keep(tenant, some).await.is_none() {
+                // The values that are there are older than those that were to be kept.
+                let names = self.0.keys.of(tenant);
+                self.take_away(some.iter().map(|entry| names.cached(&entry.key)).collect()).await;
             }
         }
         Ok(())

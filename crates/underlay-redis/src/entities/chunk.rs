@@ -70,7 +70,7 @@ impl RedisStore {
             let definition = self.definition(schema).await?;
             let asked = Asked::Pipeline(&read);
             let mut answer: Vec<redis::Value> =
-                self.ask("loading entities from Redis", Effect::Repeatable, asked).await?.into_iter().collect();
+                self.ask("loading entities from Redis", Effect::Repeatable, asked).await?;
             let documents = answer.split_off(answer.len().min(1));
             if !self.is_current(&definition, schema, tenant, answer.pop()).await? {
                 continue;

@@ -1,25 +1,38 @@
--- Keeps a value in a cache. A tag that has no mark gets one, and each mark stays at least as long as the value.
+-- Keeps values in a cache. A tag that has no mark gets one, and each mark stays at least as long as the value.
 --
--- KEYS: the value, the mark of the tenant, the marks of its tags.
--- ARGV: value, milliseconds, a mark that nobody has, the tags.
+-- KEYS: the mark of the tenant; then of each value its own key and the marks of its tags.
+-- ARGV: a mark that nobody has, the number of values; then of each value the value, milliseconds, the number of its tags,
+--       the tags.
 
-local function mark(key)
-    local there = redis.call('GET', key)
+local argument, key = 2, 1
+local function next_argument()
+    argument = argument + 1
+    return ARGV[argument]
+end
+local function next_key()
+    key = key + 1
+    return KEYS[key]
+end
+local function mark(name, milliseconds)
+    local there = redis.call('GET', name)
     if not there then
-        redis.call('SET', key, ARGV[3], 'PX', ARGV[2])
-        return ARGV[3]
+        redis.call('SET', name, ARGV[1], 'PX', milliseconds)
+        return ARGV[1]
     end
-    redis.call('PEXPIRE', key, ARGV[2], 'GT')
+    redis.call('PEXPIRE', name, milliseconds, 'GT')
     return there
 end
 
-local everything, tags, marks = mark(KEYS[2]), {}, {}
-for at = 3, #KEYS do
-    table.insert(tags, ARGV[at + 1])
-    table.insert(marks, mark(KEYS[at]))
+for _ = 1, tonumber(ARGV[2]) do
+    local name, value, milliseconds = next_key(), next_argument(), next_argument()
+    local everything, tags, marks = mark(KEYS[1], milliseconds), {}, {}
+    for _ = 1, tonumber(next_argument()) do
+        table.insert(tags, next_argument())
+        table.insert(marks, mark(next_key(), milliseconds))
+    end
+    redis.call('DEL', name)
+    redis.call('HSET', name, 'value', value, 'everything', everything)
+    redis.call('HSET', name, 'tags', table.concat(tags, '\0'), 'marks', table.concat(marks, '\0'))
+    redis.call('PEXPIRE', name, milliseconds)
 end
-redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'value', ARGV[1], 'everything', everything)
-redis.call('HSET', KEYS[1], 'tags', table.concat(tags, '\0'), 'marks', table.concat(marks, '\0'))
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1
