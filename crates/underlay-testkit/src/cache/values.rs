@@ -30,7 +30,7 @@ pub async fn a_cached_value_is_read_back<F: CacheFixture>(fixture: F) {
 
 /// Sentence 2: a value is gone once its time is over, which begins when it is set.
 pub async fn a_cached_value_runs_out<F: CacheFixture>(fixture: F) {
-    const SHORT: Duration = Duration::from_millis(600);
+    const SHORT: Duration = Duration::from_secs(2);
     let subject = Subject::of(&fixture);
     subject.fill(&["long"]).await;
     subject.set(CacheEntry::new("short", "short", SHORT)).await;
