@@ -87,6 +87,13 @@ impl RedisConfig {
         self
     }
 
+    /// Sets how long a query may take.
+    #[must_use]
+    pub fn with_query_timeout(mut self, timeout: Duration) -> Self {
+        self.query_timeout = timeout;
+        self
+    }
+
     /// Sets how long a call of the cache waits.
     #[must_use]
     pub fn with_cache_timeout(mut self, timeout: Duration) -> Self {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use redis::{FromRedisValue, Script, cmd, from_redis_value, pipe};
+use redis::{FromRedisValue, Script, cmd, from_redis_value};
 use underlay_core::limits::SCAN_BYTES_MAX;
 use underlay_core::{Direction, EntitySchema, Error, StoredEntity, TenantId};
 
@@ -14,6 +14,8 @@ use crate::RedisStore;
 use crate::connections::Asked;
 use crate::error::Effect;
 
+static LOAD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/load_entities.lua")));
+static COUNT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/count_range.lua")));
 static READ: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/read_chunk.lua")));
 
 /// Entities that are loaded at one moment.
@@ -61,20 +63,19 @@ impl RedisStore {
         ids: &[String],
     ) -> Result<Vec<Option<StoredEntity>>, Error> {
         let keys = self.0.keys.of(tenant);
-        let mut read = pipe();
-        read.atomic().cmd("HMGET").arg(keys.definition(&schema.name)).arg("stamp").arg("next");
-        for id in ids {
-            read.cmd("HGETALL").arg(keys.entity(&schema.name, id));
-        }
         for _ in 0..EXTENSIONS_MAX {
             let definition = self.definition(schema).await?;
-            let asked = Asked::Pipeline(&read);
-            let mut answer: Vec<redis::Value> =
-                self.ask("loading entities from Redis", Effect::Repeatable, asked).await?;
-            let documents = answer.split_off(answer.len().min(1));
-            if !self.is_current(&definition, schema, tenant, answer.pop()).await? {
-                continue;
+            let mut script = LOAD.prepare_invoke();
+            script.key(keys.definition(&schema.name)).arg(&definition.stamp);
+            for id in ids {
+                script.key(keys.entity(&schema.name, id));
             }
+            let asked = Asked::Script(&script);
+            let answer = self.ask("loading entities from Redis", Effect::Repeatable, asked).await?;
+            let Some(documents) = unless_stale(answer)? else {
+                self.bring(tenant, &schema.name).await?;
+                continue;
+            };
             let entity = |(id, fields): (&String, redis::Value)| {
                 let fields: Fields = taken(fields)?;
                 if fields.is_empty() {
@@ -105,9 +106,8 @@ impl RedisStore {
             script.arg(&definition.stamp).arg(keys.entity(&schema.name, "")).arg(&from).arg(&to);
             script.arg(if direction == Direction::Ascending { "up" } else { "down" });
             script.arg(count).arg(SCAN_BYTES_MAX).arg(if column.is_none() { "ids" } else { "column" });
-            let answer: Vec<redis::Value> = self.ask_for_query(Asked::Script(&script)).await?;
-            match members(answer)? {
-                Some((members, more)) => return Ok(Chunk { definition, members, more }),
+            match unless_stale(self.ask_for_query(Asked::Script(&script)).await?)? {
+                Some(answer) => return chunk(definition, answer),
                 None => self.bring(tenant, &schema.name).await?,
             }
         }
@@ -118,33 +118,17 @@ impl RedisStore {
     pub(super) async fn size(&self, index: Index<'_>, range: &Range) -> Result<usize, Error> {
         let Index { schema, tenant, .. } = index;
         let (from, to) = range.ends();
-        let mut count = pipe();
-        count.atomic().cmd("HMGET").arg(self.0.keys.of(tenant).definition(&schema.name)).arg("stamp").arg("next");
-        count.cmd("ZLEXCOUNT").arg(self.index_key(index)).arg(from).arg(to);
         for _ in 0..EXTENSIONS_MAX {
             let definition = self.definition(schema).await?;
-            let (stored, size): (redis::Value, usize) = self.ask_for_query(Asked::Pipeline(&count)).await?;
-            if self.is_current(&definition, schema, tenant, Some(stored)).await? {
-                return Ok(size);
+            let mut script = COUNT.prepare_invoke();
+            script.key(self.0.keys.of(tenant).definition(&schema.name)).key(self.index_key(index));
+            script.arg(&definition.stamp).arg(&from).arg(&to);
+            match unless_stale(self.ask_for_query(Asked::Script(&script)).await?)? {
+                Some(mut answer) => return taken(answer.next().unwrap_or_default()),
+                None => self.bring(tenant, &schema.name).await?,
             }
         }
         Err(Self::still_extended(schema))
-    }
-
-    /// Whether a tenant's entities are stored by a definition. Where they are not, they are brought to the one that is
-    /// stored last.
-    async fn is_current(
-        &self,
-        definition: &Definition,
-        schema: &EntitySchema,
-        tenant: &TenantId,
-        stored: Option<redis::Value>,
-    ) -> Result<bool, Error> {
-        let (stamp, next): (Option<String>, Option<String>) = taken(stored.unwrap_or_default())?;
-        if next.is_none() && stamp.is_none_or(|stamp| stamp == definition.stamp) {
-            return Ok(true);
-        }
-        self.bring(tenant, &schema.name).await.map(|()| false)
     }
 
     fn index_key(&self, index: Index<'_>) -> String {
@@ -170,21 +154,21 @@ impl RedisStore {
     }
 }
 
-/// The members of a chunk, and whether more follow; none where the tenant's entities have another definition.
-type Members = Option<(Vec<(Vec<u8>, Fields)>, bool)>;
-
-fn members(answer: Vec<redis::Value>) -> Result<Members, Error> {
+/// What a script answers behind its first word; none where the tenant's entities have another definition than this process
+/// knows.
+fn unless_stale(answer: Vec<redis::Value>) -> Result<Option<std::vec::IntoIter<redis::Value>>, Error> {
     let mut answer = answer.into_iter();
     let said: String = taken(answer.next().unwrap_or_default())?;
-    if said == "stale" {
-        return Ok(None);
-    }
+    Ok((said != "stale").then_some(answer))
+}
+
+fn chunk(definition: Arc<Definition>, mut answer: std::vec::IntoIter<redis::Value>) -> Result<Chunk, Error> {
     let more: String = taken(answer.next().unwrap_or_default())?;
     let mut members = Vec::with_capacity(answer.len() / 2);
     while let (Some(member), Some(fields)) = (answer.next(), answer.next()) {
         members.push((taken(member)?, taken(fields)?));
     }
-    Ok(Some((members, more == "more")))
+    Ok(Chunk { definition, members, more: more == "more" })
 }
 
 /// A part of an answer.

@@ -1,7 +1,5 @@
 //! Entities as their hashes hold them: a field for each column, and their version.
 
-use std::collections::HashMap;
-
 use underlay_core::{EntitySchema, EntityVersion, Error, StoredEntity, Value};
 
 use super::definition::Definition;
@@ -10,12 +8,16 @@ use super::value::decoded;
 /// The field of the version. No column has this name.
 const VERSION: &[u8] = b"version";
 
-/// The fields of a hash.
-pub(super) type Fields = HashMap<Vec<u8>, Vec<u8>>;
+/// The fields of a hash: names and values. They are few, so nothing is hashed.
+pub(super) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
+fn field<'f>(fields: &'f Fields, name: &[u8]) -> Option<&'f Vec<u8>> {
+    fields.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+}
 
 /// The values of the columns that the code has. One that cannot be read is empty: only what is answered must be whole.
 pub(super) fn row(code: &EntitySchema, fields: &Fields) -> Vec<Value> {
-    let value = |name: &str, column_type| fields.get(name.as_bytes()).and_then(|bytes| decoded(column_type, bytes));
+    let value = |name: &str, column_type| field(fields, name.as_bytes()).and_then(|bytes| decoded(column_type, bytes));
     let values = code.columns.iter().map(|column| value(&column.name, column.column_type));
     values.map(|value| value.unwrap_or(Value::Null)).collect()
 }
@@ -40,12 +42,12 @@ pub(super) fn entity(
     let known = |name: &[u8]| {
         name == VERSION || definition.schema.columns.iter().any(|column| column.name.as_bytes() == name)
     };
-    if let Some(unknown) = fields.keys().find(|name| !known(name)) {
+    if let Some(unknown) = fields.iter().map(|(name, _)| name).find(|name| !known(name)) {
         let unknown = String::from_utf8_lossy(unknown);
         return Err(damaged(format!("column {unknown} is stored and not in its definition")));
     }
     for column in &definition.schema.columns {
-        let Some(bytes) = fields.get(column.name.as_bytes()) else {
+        let Some(bytes) = field(fields, column.name.as_bytes()) else {
             return Err(damaged(format!("column {} is missing", column.name)));
         };
         match decoded(column.column_type, bytes) {
@@ -58,7 +60,7 @@ pub(super) fn entity(
     }
     let values = row(code, fields);
     code.check_row(id, &values).map_err(|error| damaged(error.to_string()))?;
-    let version = fields.get(VERSION).and_then(|bytes| version(bytes));
+    let version = field(fields, VERSION).and_then(|bytes| version(bytes));
     let version = version.ok_or_else(|| damaged("its version is missing, or is no number".to_owned()))?;
     Ok(StoredEntity { id: id.to_owned(), version, values })
 }

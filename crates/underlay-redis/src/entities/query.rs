@@ -15,7 +15,7 @@ use super::range::{Range, id_in, member_at};
 use crate::RedisStore;
 
 /// Entities that are read at one moment, where not all of them may be of the answer.
-const CHUNK_MAX: usize = 256;
+const CHUNK_MAX: usize = 1_000;
 
 /// A query and whose entities it is about.
 #[derive(Clone, Copy)]

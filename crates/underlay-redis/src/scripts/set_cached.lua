@@ -1,8 +1,10 @@
+#!lua
 -- Keeps values in a cache. A tag that has no mark gets one, and each mark stays at least as long as the value.
 --
 -- KEYS: the mark of the tenant; then of each value its own key and the marks of its tags.
 -- ARGV: a mark that nobody has, the number of values; then of each value the value, milliseconds, the number of its tags,
 --       the tags.
+-- By its first line, a server without memory refuses it whole.
 
 local argument, key = 2, 1
 local function next_argument()

@@ -59,7 +59,7 @@ async fn a_wrong_password_and_a_login_that_may_not_are_denied() {
     place.address = format!("redis://reader:secret@{host}");
     let reader = place.store();
     let read = reader.load(&rates(), &tenant(), &["a".to_owned()]).await;
-    assert!(matches!(read, Err(Error::Denied(_)) | Ok(_)), "{read:?}");
+    assert!(matches!(read, Err(Error::Denied(_))), "{read:?}");
     let refused = reader.apply(&tenant(), vec![create("a", "EUR")]).await.unwrap_err();
     assert!(matches!(refused, Error::Denied(_)), "{refused:?}");
 
@@ -79,7 +79,7 @@ async fn a_node_of_a_cluster_is_told_as_such() {
     let place = place_or_skip!(Place::start(&["--cluster-enabled", "yes"]));
     let refused = place.store().prepare(&rates()).await.unwrap_err();
     // One that has no slots says that the cluster is down.
-    assert_unavailable(&refused, "CLUSTERDOWN");
+    assert_unavailable(&refused, "ClusterDown");
     let half: Vec<String> = (0..8_000).map(|slot| slot.to_string()).collect();
     let mut slots = vec!["cluster", "addslots"];
     slots.extend(half.iter().map(String::as_str));
@@ -96,7 +96,7 @@ async fn a_node_of_a_cluster_is_told_as_such() {
         };
         told.extend(ended.err().map(|error| error.to_string()));
     }
-    let about_slots = told.iter().filter(|error| error.contains("cluster") || error.contains("CLUSTERDOWN")).count();
+    let about_slots = told.iter().filter(|error| error.contains("cluster") || error.contains("ClusterDown")).count();
     assert!(!told.is_empty() && about_slots == told.len(), "{told:?}");
 }
 
