@@ -7,10 +7,12 @@ use underlay_core::memory::MemoryAdapter;
 use crate::suggestion::nearest;
 
 /// The schemes that adapters of this project have, each with the feature that builds it in.
-const FEATURES: [(&str, &str, &str); 3] = [
+const FEATURES: [(&str, &str, &str); 5] = [
     ("sqlite", "sqlite", "sqlite:PATH"),
     ("postgres", "postgres", "postgres://USER@HOST/DATABASE"),
     ("postgresql", "postgres", "postgres://USER@HOST/DATABASE"),
+    ("redis", "redis", "redis://HOST:PORT"),
+    ("rediss", "redis", "redis://HOST:PORT"),
 ];
 
 /// The kinds of store an address can name, by its scheme: those that are built in, and those that a program
@@ -36,6 +38,8 @@ impl Default for Adapters {
             Arc::new(underlay_sqlite::SqliteAdapter::default()),
             #[cfg(feature = "postgres")]
             Arc::new(underlay_postgres::PostgresAdapter::default()),
+            #[cfg(feature = "redis")]
+            Arc::new(underlay_redis::RedisAdapter::default()),
             Arc::new(MemoryAdapter::default()),
         ];
         Self(Vec::from(built_in))

@@ -46,6 +46,7 @@ pub(super) fn entity(
         let unknown = String::from_utf8_lossy(unknown);
         return Err(damaged(format!("column {unknown} is stored and not in its definition")));
     }
+    let mut read = Vec::with_capacity(definition.schema.columns.len());
     for column in &definition.schema.columns {
         let Some(bytes) = field(fields, column.name.as_bytes()) else {
             return Err(damaged(format!("column {} is missing", column.name)));
@@ -54,11 +55,13 @@ pub(super) fn entity(
             Some(Value::Null) if !column.nullable => {
                 return Err(damaged(format!("column {} is empty", column.name)));
             }
-            Some(_) => {}
+            Some(value) => read.push((&column.name, value)),
             None => return Err(damaged(format!("column {} holds no {:?}", column.name, column.column_type))),
         }
     }
-    let values = row(code, fields);
+    let value = |name: &String| read.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
+    let values: Vec<Value> =
+        code.columns.iter().map(|column| value(&column.name).unwrap_or(Value::Null)).collect();
     code.check_row(id, &values).map_err(|error| damaged(error.to_string()))?;
     let version = field(fields, VERSION).and_then(|bytes| version(bytes));
     let version = version.ok_or_else(|| damaged("its version is missing, or is no number".to_owned()))?;

@@ -104,7 +104,7 @@ impl RedisStore {
                     return Ok(None);
                 }
                 looked += 1;
-                if walk.passes(asked.schema, &document::row(asked.schema, &fields)) {
+                if !walk.has_tests() || walk.passes(asked.schema, &document::row(asked.schema, &fields)) {
                     let id = id_of(&member, walk)?;
                     page.push(document::entity(&chunk.definition, asked.schema, id, &fields)?);
                 }
