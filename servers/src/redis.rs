@@ -71,8 +71,19 @@ impl Redis {
         let said = self.folder.path().join("said");
         fs::write(&said, "")?;
         let mut command = daemon::ending_by("KILL", &program(SERVER)?);
-        command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--dir"]).arg(self.folder.path());
-        command.args(["--appendonly", "yes", "--appendfsync", "always", "--save", "", "--enable-debug-command", "local"]);
+        command
+            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--dir"])
+            .arg(self.folder.path());
+        command.args([
+            "--appendonly",
+            "yes",
+            "--appendfsync",
+            "always",
+            "--save",
+            "",
+            "--enable-debug-command",
+            "local",
+        ]);
         command.args(&self.arguments);
         let mut daemon = Daemon::start(command, self.port, &said)?;
         daemon.wait_until(|| fs::read_to_string(&said).is_ok_and(|said| said.contains(READY)))?;

@@ -211,7 +211,8 @@ mod tests {
 
     #[test]
     fn a_wrong_address_is_told_without_its_password() {
-        for address in ["redis://me:secret@", "redis://me:secret@h:port", "redis://me:secret@h/x", "redis://:secret@h#x"]
+        for address in
+            ["redis://me:secret@", "redis://me:secret@h:port", "redis://me:secret@h/x", "redis://:secret@h#x"]
         {
             let error = RedisConfig::default().client(address).unwrap_err().to_string();
             assert!(!error.contains("secret"), "{error}");

@@ -43,9 +43,13 @@ pub(crate) fn told(doing: &str, effect: Effect, failure: &Failure) -> Error {
         "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" | "BUSY" | "UNKILLABLE" => {
             unavailable("Redis is busy with itself; nothing was stored")
         }
-        "READONLY" => unavailable("this Redis is a replica, and only the primary takes changes; nothing was stored"),
+        "READONLY" => {
+            unavailable("this Redis is a replica, and only the primary takes changes; nothing was stored")
+        }
         "NOREPLICAS" | "MISCONF" => unavailable("Redis takes no changes at the moment; nothing was stored"),
-        "OOM" => Error::overloaded(format!("{doing}: Redis has used up its maxmemory ({error})"), RETRY_AFTER),
+        "OOM" => {
+            Error::overloaded(format!("{doing}: Redis has used up its maxmemory ({error})"), RETRY_AFTER)
+        }
         "ERR" if detail.contains("max number of clients") => {
             Error::overloaded(format!("{doing}: Redis has its maxclients ({error})"), RETRY_AFTER)
         }
@@ -57,7 +61,9 @@ pub(crate) fn told(doing: &str, effect: Effect, failure: &Failure) -> Error {
             ),
             error.clone(),
         ),
-        "WRONGTYPE" => Error::Damaged(format!("{doing}: a key holds something that was not stored here ({error})")),
+        "WRONGTYPE" => {
+            Error::Damaged(format!("{doing}: a key holds something that was not stored here ({error})"))
+        }
         _ => by_kind(doing, failure),
     }
 }

@@ -115,7 +115,9 @@ mod tests {
         let key = keys.of(&tenant).definition("rate");
         assert_eq!(key, "{underlay:a.b_c-d}:d:rate");
         assert_eq!(keys.tenant_of(&key, "rate"), Some(tenant));
-        for other in ["{underlay:a}:d:rates", "{underlay2:a}:d:rate", "{underlay:a}:i:rate", "x{underlay:a}:d:rate"] {
+        for other in
+            ["{underlay:a}:d:rates", "{underlay2:a}:d:rate", "{underlay:a}:i:rate", "x{underlay:a}:d:rate"]
+        {
             assert_eq!(keys.tenant_of(other, "rate"), None, "{other}");
         }
     }

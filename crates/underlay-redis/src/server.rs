@@ -55,7 +55,8 @@ impl RedisStore {
         ask.arg(section);
         let asked = Asked::Command(&ask);
         let told: String = self.ask("asking Redis about itself", Effect::Repeatable, asked).await?;
-        let value = |line: &str| line.strip_prefix(name)?.strip_prefix(':').map(|value| value.trim().to_owned());
+        let value =
+            |line: &str| line.strip_prefix(name)?.strip_prefix(':').map(|value| value.trim().to_owned());
         Ok(told.lines().find_map(value))
     }
 

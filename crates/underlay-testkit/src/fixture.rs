@@ -4,8 +4,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use underlay_core::{
-    Archive, Cache, Checkpoints, Email, Entities, EntitySchema, Error, EventBus, EventStore, Leases, Mail, Mailbox,
-    ManualClock, ReadModels, Retention, Scheduler, Schedules, Snapshots, TenantId, WorkQueue,
+    Archive, Cache, Checkpoints, Email, Entities, EntitySchema, Error, EventBus, EventStore, Leases, Mail,
+    Mailbox, ManualClock, ReadModels, Retention, Scheduler, Schedules, Snapshots, TenantId, WorkQueue,
 };
 
 /// Opens an adapter for a conformance case. Every case gets a fixture of its own.

@@ -58,7 +58,9 @@ pub use fixture::{
     SchedulerFixture, SchedulesFixture, ServingProcess, Skip, SnapshotsFixture, WorkQueueFixture,
 };
 pub use flaky::{Flaky, ScriptedCall, Stored};
-pub use memory::{MemoryCacheFixture, MemoryFixture, MemoryMailFixture, MemorySchedulerFixture, TimedMemoryFixture};
+pub use memory::{
+    MemoryCacheFixture, MemoryFixture, MemoryMailFixture, MemorySchedulerFixture, TimedMemoryFixture,
+};
 pub use over::{
     Call, CheckpointsCall, CheckpointsLayer, EventStoreLayer, Over, ReadModelsLayer, RowsCall, SchedulesCall,
     SchedulesLayer, WorkCall, WorkQueueLayer,

@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use underlay_core::memory::{
-    MemoryCache, MemoryCheckpoints, MemoryEntities, MemoryEventStore, MemoryLeases, MemoryMail, MemoryReadModels,
-    MemoryScheduler, MemorySchedules, MemorySnapshots, SentMail,
+    MemoryCache, MemoryCheckpoints, MemoryEntities, MemoryEventStore, MemoryLeases, MemoryMail,
+    MemoryReadModels, MemoryScheduler, MemorySchedules, MemorySnapshots, SentMail,
 };
 use underlay_core::{
     Archive, Cache, Checkpoints, Clock, Column, ColumnType, Entities, EntityChange, EntitySchema, EventStore,
@@ -12,9 +12,9 @@ use underlay_core::{
 };
 
 use crate::{
-    ArchiveFixture, ArrivedMail, CacheFixture, CheckpointsFixture, Damage, EntitiesFixture, EventStoreFixture, Fixture,
-    LeasesFixture, MailAnswer, MailFixture, ReadModelsFixture, RetentionFixture, SchedulerFixture,
-    SchedulesFixture, Skip, SnapshotsFixture, WorkQueueFixture,
+    ArchiveFixture, ArrivedMail, CacheFixture, CheckpointsFixture, Damage, EntitiesFixture,
+    EventStoreFixture, Fixture, LeasesFixture, MailAnswer, MailFixture, ReadModelsFixture, RetentionFixture,
+    SchedulerFixture, SchedulesFixture, Skip, SnapshotsFixture, WorkQueueFixture,
 };
 
 /// Opens the adapters in memory.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::ports::{
-    Archive, Cache, Checkpoints, Clock, Entities, EventStore, Leases, ReadModels, Retention, Schedules, Snapshots,
-    Wakeups, WorkQueue,
+    Archive, Cache, Checkpoints, Clock, Entities, EventStore, Leases, ReadModels, Retention, Schedules,
+    Snapshots, Wakeups, WorkQueue,
 };
 use crate::words::Error;
 

@@ -168,12 +168,7 @@ pub fn check_cache_keys<'k>(keys: impl ExactSizeIterator<Item = &'k str>) -> Res
 pub fn check_cache_entries(entries: &[CacheEntry]) -> Result<(), Error> {
     check_cache_keys(entries.iter().map(|entry| entry.key.as_str()))?;
     for entry in entries {
-        check_count(
-            "bytes in a value",
-            entry.value.len(),
-            "CACHE_VALUE_BYTES_MAX",
-            CACHE_VALUE_BYTES_MAX,
-        )?;
+        check_count("bytes in a value", entry.value.len(), "CACHE_VALUE_BYTES_MAX", CACHE_VALUE_BYTES_MAX)?;
         check_count("tags", entry.tags.len(), "CACHE_TAGS_MAX", CACHE_TAGS_MAX)?;
         entry.tags.iter().try_for_each(|tag| check_cache_tag(tag))?;
         if entry.ttl < Duration::from_millis(1) || entry.ttl > CACHE_TTL_MAX {

@@ -102,6 +102,7 @@ impl RedisStore {
     pub(super) async fn definition_text(&self, entity: &str) -> Result<Option<String>, Error> {
         let mut read = cmd("HGET");
         read.arg(self.0.keys.definitions()).arg(entity);
-        self.ask("reading the definition of an entity in Redis", Effect::Repeatable, Asked::Command(&read)).await
+        self.ask("reading the definition of an entity in Redis", Effect::Repeatable, Asked::Command(&read))
+            .await
     }
 }

@@ -17,7 +17,9 @@ fn field<'f>(fields: &'f Fields, name: &[u8]) -> Option<&'f Vec<u8>> {
 
 /// The values of the columns that the code has. One that cannot be read is empty: only what is answered must be whole.
 pub(super) fn row(code: &EntitySchema, fields: &Fields) -> Vec<Value> {
-    let value = |name: &str, column_type| field(fields, name.as_bytes()).and_then(|bytes| decoded(column_type, bytes));
+    let value = |name: &str, column_type| {
+        field(fields, name.as_bytes()).and_then(|bytes| decoded(column_type, bytes))
+    };
     let values = code.columns.iter().map(|column| value(&column.name, column.column_type));
     values.map(|value| value.unwrap_or(Value::Null)).collect()
 }

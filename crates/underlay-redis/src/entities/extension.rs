@@ -111,7 +111,8 @@ impl RedisStore {
     ) -> Result<(), Error> {
         let keys = self.0.keys.of(tenant);
         let name = &to.schema.name;
-        let found_by = |column: &&String| extension.indexed.contains(column) || extension.unique.contains(column);
+        let found_by =
+            |column: &&String| extension.indexed.contains(column) || extension.unique.contains(column);
         let columns: Vec<&String> =
             to.schema.columns.iter().map(|column| &column.name).filter(found_by).collect();
         let mut from = "-".to_owned();
@@ -125,7 +126,8 @@ impl RedisStore {
             }
             piece.arg(columns.len());
             for column in &columns {
-                let (indexed, unique) = (extension.indexed.contains(column), extension.unique.contains(column));
+                let (indexed, unique) =
+                    (extension.indexed.contains(column), extension.unique.contains(column));
                 let gets = match (indexed, unique) {
                     (true, true) => "iu",
                     (true, false) => "i",

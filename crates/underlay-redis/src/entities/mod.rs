@@ -90,8 +90,14 @@ impl Entities for RedisStore {
 
 impl RedisStore {
     /// Ends a query that takes too long.
-    async fn in_time<T>(&self, exact: bool, query: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    async fn in_time<T>(
+        &self,
+        exact: bool,
+        query: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
         let longest = self.0.config.query_timeout;
-        tokio::time::timeout(longest, query).await.unwrap_or_else(|_| Err(Error::query_too_slow(longest, exact)))
+        tokio::time::timeout(longest, query)
+            .await
+            .unwrap_or_else(|_| Err(Error::query_too_slow(longest, exact)))
     }
 }

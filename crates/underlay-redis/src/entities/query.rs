@@ -5,9 +5,7 @@
 
 use underlay_core::adapter::Walk;
 use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
-use underlay_core::{
-    Direction, EntityPage, EntitySchema, Error, Query, StoredEntity, TenantId, Value,
-};
+use underlay_core::{Direction, EntityPage, EntitySchema, Error, Query, StoredEntity, TenantId, Value};
 
 use super::chunk::Index;
 use super::document;
@@ -191,6 +189,7 @@ fn sort<E>(found: &mut [(Place, E)], direction: Direction) {
 }
 
 fn id_of<'m>(member: &'m [u8], walk: &Walk<'_>) -> Result<&'m str, Error> {
-    id_in(member, walk.column.is_none())
-        .ok_or_else(|| Error::Damaged(format!("an index of entities has the member {member:?}, which is no text")))
+    id_in(member, walk.column.is_none()).ok_or_else(|| {
+        Error::Damaged(format!("an index of entities has the member {member:?}, which is no text"))
+    })
 }

@@ -2,9 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::cmd;
-use underlay_core::{
-    Cache, Clock, Entities, EntitySchema, EventStore, SystemClock, TenantId,
-};
+use underlay_core::{Cache, Clock, Entities, EntitySchema, EventStore, SystemClock, TenantId};
 use underlay_redis::RedisStore;
 use underlay_testkit::{CacheFixture, Damage, EntitiesFixture, Fixture, Skip};
 

@@ -11,7 +11,8 @@ use crate::place::{Place, column, create, place_or_skip, prepared, rates, tenant
 
 /// Rates with one more column and one more index.
 fn wider() -> EntitySchema {
-    let columns = vec![column("base", false, true), column("note", true, false), column("source", true, false)];
+    let columns =
+        vec![column("base", false, true), column("note", true, false), column("source", true, false)];
     EntitySchema::new("rate", 2, columns).with_unique(["base"])
 }
 
@@ -57,7 +58,9 @@ async fn an_extension_that_ended_in_the_middle_is_brought_to_its_end_by_whoever_
     let text_of = |schema: &EntitySchema| serde_json::to_string(schema).unwrap();
     let stamp = again.fingerprint().to_string();
     place
-        .ask::<i64>(cmd("HSET").arg(format!("{{{}}}:entities", place.prefix)).arg("rate").arg(text_of(&again)))
+        .ask::<i64>(
+            cmd("HSET").arg(format!("{{{}}}:entities", place.prefix)).arg("rate").arg(text_of(&again)),
+        )
         .await;
     place.ask::<i64>(cmd("HSET").arg(place.key(&tenant(), "d:rate")).arg("next").arg(&stamp)).await;
 
@@ -67,8 +70,15 @@ async fn an_extension_that_ended_in_the_middle_is_brought_to_its_end_by_whoever_
         .await
         .unwrap();
     assert_eq!(page.entities.len(), 1, "the index is whole");
-    assert_eq!(other.count(&again, &tenant(), &Query::default().filter("base", Comparison::Ge, text("b"))).await.unwrap(), 900);
-    let taken = EntityChange::create(Arc::new(again.clone()), "new", vec![text("b7"), Value::Null, Value::Null]);
+    assert_eq!(
+        other
+            .count(&again, &tenant(), &Query::default().filter("base", Comparison::Ge, text("b")))
+            .await
+            .unwrap(),
+        900
+    );
+    let taken =
+        EntityChange::create(Arc::new(again.clone()), "new", vec![text("b7"), Value::Null, Value::Null]);
     assert!(matches!(other.apply(&tenant(), vec![taken]).await, Err(Error::RuleViolation(_))));
     let next: Option<String> = place.ask(cmd("HGET").arg(place.key(&tenant(), "d:rate")).arg("next")).await;
     assert_eq!(next, None, "it has ended");

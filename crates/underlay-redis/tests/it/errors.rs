@@ -37,7 +37,10 @@ async fn a_server_without_memory_stores_nothing_of_a_unit() {
     assert!(matches!(refused, Error::Unavailable { overloaded: true, .. }), "{refused:?}");
     assert_unavailable(&refused, "maxmemory");
     let read = store.load(&rates(), &tenant(), &["a".to_owned(), "b".to_owned()]).await.unwrap();
-    assert!(read[0].is_some() && read[1].is_none(), "what is there is read, and nothing of the unit is there");
+    assert!(
+        read[0].is_some() && read[1].is_none(),
+        "what is there is read, and nothing of the unit is there"
+    );
     // What makes room is taken.
     let delete = underlay_core::EntityChange::delete(std::sync::Arc::new(rates()), "a", None);
     store.apply(&tenant(), vec![delete]).await.unwrap();
@@ -96,7 +99,8 @@ async fn a_node_of_a_cluster_is_told_as_such() {
         };
         told.extend(ended.err().map(|error| error.to_string()));
     }
-    let about_slots = told.iter().filter(|error| error.contains("cluster") || error.contains("ClusterDown")).count();
+    let about_slots =
+        told.iter().filter(|error| error.contains("cluster") || error.contains("ClusterDown")).count();
     assert!(!told.is_empty() && about_slots == told.len(), "{told:?}");
 }
 
@@ -106,8 +110,9 @@ async fn a_script_that_does_not_end_makes_others_wait_and_then_hear_so() {
     let store = prepared(&place).await;
     let client = redis::Client::open(place.address.as_str()).unwrap();
     let mut busy = client.get_multiplexed_async_connection().await.unwrap();
-    let endless =
-        tokio::spawn(async move { cmd("EVAL").arg("while true do end").arg(0).query_async::<()>(&mut busy).await });
+    let endless = tokio::spawn(async move {
+        cmd("EVAL").arg("while true do end").arg(0).query_async::<()>(&mut busy).await
+    });
     let mut told = store.apply(&tenant(), vec![create("a", "EUR")]).await;
     while told.is_ok() {
         told = store.apply(&tenant(), vec![create("b", "USD")]).await.map(|_| Vec::new());
@@ -153,7 +158,10 @@ async fn a_server_that_is_not_there_stored_nothing() {
     let refused = last.unwrap();
     assert_unavailable(&refused, "nothing was stored");
     assert!(refused.is_retryable() && !refused.to_string().contains("uncertain"), "{refused}");
-    assert_unavailable(&store.query(&rates(), &tenant(), &Query::default()).await.unwrap_err(), "cannot be reached");
+    assert_unavailable(
+        &store.query(&rates(), &tenant(), &Query::default()).await.unwrap_err(),
+        "cannot be reached",
+    );
 
     place.server.as_mut().unwrap().resume().unwrap();
     store.apply(&tenant(), vec![create("b", "USD")]).await.unwrap();

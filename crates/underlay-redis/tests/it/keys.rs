@@ -1,8 +1,8 @@
 //! All keys of a tenant are in one slot, and whatever is removed leaves nothing behind.
 
 use redis::cmd;
-use underlay_core::{Entities, EntityChange, TenantId};
 use std::sync::Arc;
+use underlay_core::{Entities, EntityChange, TenantId};
 
 use crate::place::{Place, create, place_or_skip, prepared, rates, tenant, update};
 
@@ -34,7 +34,17 @@ async fn the_keys_of_a_tenant_are_in_one_slot() {
     let place = place_or_skip!(Place::start(&["--cluster-enabled", "yes"]));
     for tenant in ["acme", "a", "A.b_c-d"].map(|name| TenantId::new(name).unwrap()) {
         let mut slots = Vec::new();
-        for rest in ["d:rate", "k:rate", "i:rate:base", "u:rate:base", "e:rate:{x}", "e:rate:}", "c:v:{", "c:t:x", "c:a"] {
+        for rest in [
+            "d:rate",
+            "k:rate",
+            "i:rate:base",
+            "u:rate:base",
+            "e:rate:{x}",
+            "e:rate:}",
+            "c:v:{",
+            "c:t:x",
+            "c:a",
+        ] {
             slots.push(place.tell(&["cluster", "keyslot", &place.key(&tenant, rest)]));
         }
         slots.dedup();

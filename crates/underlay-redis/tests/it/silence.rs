@@ -46,7 +46,8 @@ impl Lossy {
                 tokio::spawn(async move {
                     let mut bytes = vec![0; 64 << 10];
                     while let Ok(count @ 1..) = answered.read(&mut bytes).await {
-                        if !lost.load(Ordering::Acquire) && answers.write_all(&bytes[..count]).await.is_err() {
+                        if !lost.load(Ordering::Acquire) && answers.write_all(&bytes[..count]).await.is_err()
+                        {
                             break;
                         }
                     }

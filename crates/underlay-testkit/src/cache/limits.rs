@@ -23,9 +23,10 @@ pub async fn limits_of_a_cache_are_named<F: CacheFixture>(fixture: F) {
     let subject = Subject::of(&fixture);
     let (cache, tenant) = (&subject.cache, &subject.tenant);
     let longest = "k".repeat(CACHE_KEY_BYTES_MAX);
-    let at_the_limit = (0..CACHE_TAGS_MAX).fold(CacheEntry::new(&longest, "v", CACHE_TTL_MAX), |entry, tag| {
-        entry.tagged(format!("{tag}{}", "t".repeat(CACHE_TAG_BYTES_MAX - 1)))
-    });
+    let at_the_limit = (0..CACHE_TAGS_MAX)
+        .fold(CacheEntry::new(&longest, "v", CACHE_TTL_MAX), |entry, tag| {
+            entry.tagged(format!("{tag}{}", "t".repeat(CACHE_TAG_BYTES_MAX - 1)))
+        });
     subject.set(at_the_limit.clone()).await;
     assert!(subject.get(&longest).await.is_some(), "what is at every limit is kept");
 

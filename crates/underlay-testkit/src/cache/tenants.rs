@@ -32,7 +32,23 @@ pub async fn cached_values_belong_to_their_tenant<F: CacheFixture>(fixture: F) {
 pub async fn hostile_text_in_a_cache_is_data<F: CacheFixture>(fixture: F) {
     let subject = Subject::of(&fixture);
     let mut texts = sample::HOSTILE_TEXTS.to_vec();
-    texts.extend(["?", "*", "[a-z]", "{", "}", "{}", "{acme}", ":", "::", "\r\nFLUSHALL\r\n", "\n", "a", "A", "a:", ":a"]);
+    texts.extend([
+        "?",
+        "*",
+        "[a-z]",
+        "{",
+        "}",
+        "{}",
+        "{acme}",
+        ":",
+        "::",
+        "\r\nFLUSHALL\r\n",
+        "\n",
+        "a",
+        "A",
+        "a:",
+        ":a",
+    ]);
     for text in &texts {
         subject.set(CacheEntry::new(*text, *text, LONG).tagged(*text)).await;
     }

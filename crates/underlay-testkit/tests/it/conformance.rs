@@ -11,9 +11,9 @@ use underlay_core::{
     Checkpoints, Clock, EventStore, Leases, ManualClock, ReadModels, Schedules, Timestamp, WorkQueue,
 };
 use underlay_testkit::{
-    CheckpointsFixture, EventStoreFixture, Fixture, Flaky, LeasesFixture, MemoryCacheFixture, MemoryFixture, MemoryMailFixture,
-    MemorySchedulerFixture, Over, ReadModelsFixture, SchedulesFixture, Skip, TimedMemoryFixture,
-    WorkQueueFixture,
+    CheckpointsFixture, EventStoreFixture, Fixture, Flaky, LeasesFixture, MemoryCacheFixture, MemoryFixture,
+    MemoryMailFixture, MemorySchedulerFixture, Over, ReadModelsFixture, SchedulesFixture, Skip,
+    TimedMemoryFixture, WorkQueueFixture,
 };
 
 mod memory {

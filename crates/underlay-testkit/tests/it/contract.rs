@@ -1,8 +1,8 @@
 //! The documentation of a port and its suite say the same.
 
 use underlay_testkit::{
-    Case, archive, cache, checkpoints, entities, event_bus, event_store, leases, mail, read_models, retention,
-    scheduler, schedules, snapshots, work_queue,
+    Case, archive, cache, checkpoints, entities, event_bus, event_store, leases, mail, read_models,
+    retention, scheduler, schedules, snapshots, work_queue,
 };
 
 const EVENT_STORE: &str = include_str!("../../../underlay-core/src/ports/event_store.rs");
