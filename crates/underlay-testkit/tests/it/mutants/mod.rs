@@ -4,6 +4,7 @@
 mod archive;
 mod cache;
 mod checkpoints;
+mod entities;
 mod event_bus;
 mod event_store;
 mod leases;
