@@ -15,7 +15,8 @@ use std::process::Command;
 use clap::ArgMatches;
 use servers::{
     Exim, MONGODB_VARIABLE, Missing, Mongodb, PGBOUNCER_VARIABLE, POSTGRES_NEWEST_VARIABLE,
-    POSTGRES_VARIABLE, Pgbouncer, Postgres, REQUIRE_VARIABLE, Temporal, install, is_required, output,
+    POSTGRES_VARIABLE, Pgbouncer, Postgres, REDIS_VARIABLE, REQUIRE_VARIABLE, Redis, Temporal, install,
+    is_required, output,
 };
 
 use crate::Result;
@@ -51,6 +52,7 @@ pub(crate) struct Running {
     postgres: Option<Postgres>,
     postgres_newest: Option<Postgres>,
     mongodb: Option<Mongodb>,
+    redis: Option<Redis>,
 }
 
 impl Running {
@@ -60,7 +62,8 @@ impl Running {
         let pgbouncer = self.pgbouncer.as_ref().map(|server| (PGBOUNCER_VARIABLE, server.address()));
         let newest = self.postgres_newest.as_ref().map(|server| (POSTGRES_NEWEST_VARIABLE, server.address()));
         let mongodb = self.mongodb.as_ref().map(|server| (MONGODB_VARIABLE, server.address_of("underlay")));
-        postgres.into_iter().chain(pgbouncer).chain(newest).chain(mongodb).collect()
+        let redis = self.redis.as_ref().map(|server| (REDIS_VARIABLE, server.address()));
+        postgres.into_iter().chain(pgbouncer).chain(newest).chain(mongodb).chain(redis).collect()
     }
 }
 
@@ -114,6 +117,14 @@ pub(crate) fn provide() -> Result<Running> {
             Err(reason) => lacks("mongodb", reason),
         }
     }
+    if env::var_os(REDIS_VARIABLE).is_some() {
+        println!("redis: the server of {REDIS_VARIABLE}");
+    } else {
+        match start_redis() {
+            Ok(server) => running.redis = Some(server),
+            Err(reason) => lacks("redis", reason),
+        }
+    }
     match start_exim() {
         Ok(version) => println!("exim: {version} (tests of mail, each with a server of its own)"),
         Err(reason) => lacks("exim", reason),
@@ -156,6 +167,12 @@ fn start_mongodb() -> servers::Result<Mongodb> {
         server.version()?,
         server.address_of("underlay")
     );
+    Ok(server)
+}
+
+fn start_redis() -> servers::Result<Redis> {
+    let server = Redis::start()?;
+    println!("redis: {} at {} (tests of the Redis store)", server.version()?, server.address());
     Ok(server)
 }
 

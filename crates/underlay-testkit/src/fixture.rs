@@ -4,8 +4,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use underlay_core::{
-    Archive, Checkpoints, Email, Entities, EntitySchema, Error, EventBus, EventStore, Leases, Mail, Mailbox,
-    ManualClock, ReadModels, Retention, Scheduler, Schedules, Snapshots, TenantId, WorkQueue,
+    Archive, Cache, Checkpoints, Email, Entities, EntitySchema, Error, EventBus, EventStore, Leases, Mail,
+    Mailbox, ManualClock, ReadModels, Retention, Scheduler, Schedules, Snapshots, TenantId, WorkQueue,
 };
 
 /// Opens an adapter for a conformance case. Every case gets a fixture of its own.
@@ -134,6 +134,19 @@ pub enum MailAnswer {
     RefusedForGood,
     /// It is refused for now.
     RefusedForNow,
+}
+
+/// A fixture of a cache.
+pub trait CacheFixture: Fixture {
+    /// A handle to the cache, as one more process has it: where the adapter allows it, with connections of its own.
+    fn cache(&self) -> Arc<dyn Cache>;
+
+    /// Lets time pass on the clock that values run out by.
+    fn pass(&self, time: Duration) -> impl Future<Output = ()> + Send;
+
+    /// Lets the server of the cache go away, or come back with what it had. False where it cannot go away; then nothing
+    /// has changed.
+    fn set_away(&mut self, away: bool) -> impl Future<Output = bool> + Send;
 }
 
 /// A fixture of an event bus.

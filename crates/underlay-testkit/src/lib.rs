@@ -2,7 +2,7 @@
 //!
 //! - **Conformance suites**: [`conformance!`] turns the contract of a port into one test per sentence,
 //!   run on the adapter a [`Fixture`] opens. [`event_store`], [`read_models`], [`entities`], [`snapshots`],
-//!   [`leases`], [`archive`], [`retention`], [`work_queue`], [`schedules`], [`scheduler`], [`checkpoints`] and [`mail`]
+//!   [`leases`], [`archive`], [`retention`], [`work_queue`], [`schedules`], [`scheduler`], [`checkpoints`], [`cache`] and [`mail`]
 //!   hold the cases.
 //! - **The model** (feature `model`): random operations on a store, compared with plain collections.
 //! - **Fixtures**: [`MemoryFixture`] and [`TimedMemoryFixture`] for the adapters in memory; a store of your own
@@ -22,6 +22,7 @@
 )]
 
 pub mod archive;
+pub mod cache;
 mod case;
 pub mod checkpoints;
 mod concurrent;
@@ -53,12 +54,14 @@ pub mod work_queue;
 pub use case::Case;
 pub use fails_once::{FailsOnce, Troubles};
 pub use fixture::{
-    ArchiveFixture, ArrivedMail, CheckpointsFixture, Damage, EntitiesFixture, EventBusFixture,
+    ArchiveFixture, ArrivedMail, CacheFixture, CheckpointsFixture, Damage, EntitiesFixture, EventBusFixture,
     EventStoreFixture, Fixture, LeasesFixture, MailAnswer, MailFixture, ReadModelsFixture, RetentionFixture,
     SchedulerFixture, SchedulesFixture, ServingProcess, Skip, SnapshotsFixture, WorkQueueFixture,
 };
 pub use flaky::{Flaky, ScriptedCall, Stored};
-pub use memory::{MemoryFixture, MemoryMailFixture, MemorySchedulerFixture, TimedMemoryFixture};
+pub use memory::{
+    MemoryCacheFixture, MemoryFixture, MemoryMailFixture, MemorySchedulerFixture, TimedMemoryFixture,
+};
 pub use over::{
     Call, CheckpointsCall, CheckpointsLayer, EventStoreLayer, Over, ReadModelsLayer, RowsCall, SchedulesCall,
     SchedulesLayer, WorkCall, WorkQueueLayer,
@@ -76,7 +79,7 @@ pub mod private {
 /// Turns the contract of a port into tests: one `#[test]` per sentence, named after its case.
 ///
 /// The first argument names the port: `event_store`, `read_models`, `entities`, `snapshots`, `leases`, `archive`,
-/// `retention`, `work_queue`, `schedules`, `scheduler`, `checkpoints`, `event_bus` or `mail`. The second is the [`Fixture`] that
+/// `retention`, `work_queue`, `schedules`, `scheduler`, `checkpoints`, `cache`, `event_bus` or `mail`. The second is the [`Fixture`] that
 /// opens the adapter. A module of its own keeps the tests of
 /// several fixtures apart.
 ///
@@ -144,6 +147,9 @@ macro_rules! conformance {
     };
     (schedules, $fixture:ty) => {
         $crate::schedules_cases! { conformance_tests [$fixture] }
+    };
+    (cache, $fixture:ty) => {
+        $crate::cache_cases! { conformance_tests [$fixture] }
     };
     (checkpoints, $fixture:ty) => {
         $crate::checkpoints_cases! { conformance_tests [$fixture] }

@@ -2,19 +2,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use underlay_core::memory::{
-    MemoryCheckpoints, MemoryEntities, MemoryEventStore, MemoryLeases, MemoryMail, MemoryReadModels,
-    MemoryScheduler, MemorySchedules, MemorySnapshots, SentMail,
+    MemoryCache, MemoryCheckpoints, MemoryEntities, MemoryEventStore, MemoryLeases, MemoryMail,
+    MemoryReadModels, MemoryScheduler, MemorySchedules, MemorySnapshots, SentMail,
 };
 use underlay_core::{
-    Archive, Checkpoints, Clock, Column, ColumnType, Entities, EntityChange, EntitySchema, EventStore,
+    Archive, Cache, Checkpoints, Clock, Column, ColumnType, Entities, EntityChange, EntitySchema, EventStore,
     Leases, Mail, MailError, Mailbox, ManualClock, ReadModels, Retention, Scheduler, Schedules, Snapshots,
     StoredEntity, SystemClock, TenantId, Value, WorkQueue,
 };
 
 use crate::{
-    ArchiveFixture, ArrivedMail, CheckpointsFixture, Damage, EntitiesFixture, EventStoreFixture, Fixture,
-    LeasesFixture, MailAnswer, MailFixture, ReadModelsFixture, RetentionFixture, SchedulerFixture,
-    SchedulesFixture, Skip, SnapshotsFixture, WorkQueueFixture,
+    ArchiveFixture, ArrivedMail, CacheFixture, CheckpointsFixture, Damage, EntitiesFixture,
+    EventStoreFixture, Fixture, LeasesFixture, MailAnswer, MailFixture, ReadModelsFixture, RetentionFixture,
+    SchedulerFixture, SchedulesFixture, Skip, SnapshotsFixture, WorkQueueFixture,
 };
 
 /// Opens the adapters in memory.
@@ -278,5 +278,45 @@ impl Fixture for MemorySchedulerFixture {
 impl SchedulerFixture for MemorySchedulerFixture {
     fn scheduler(&self) -> Arc<dyn Scheduler> {
         Arc::new(self.scheduler.clone())
+    }
+}
+
+/// Opens the cache in memory under a clock that is moved by hand.
+#[derive(Clone, Debug)]
+pub struct MemoryCacheFixture {
+    /// The clock that values run out by.
+    pub clock: Arc<ManualClock>,
+    /// The cache.
+    pub cache: MemoryCache,
+}
+
+impl Default for MemoryCacheFixture {
+    fn default() -> Self {
+        let clock = Arc::new(ManualClock::new(SystemClock.now()));
+        Self { cache: MemoryCache::new(clock.clone()), clock }
+    }
+}
+
+impl Fixture for MemoryCacheFixture {
+    async fn create() -> Result<Self, Skip> {
+        Ok(Self::default())
+    }
+
+    async fn reopen(self) -> Self {
+        self
+    }
+}
+
+impl CacheFixture for MemoryCacheFixture {
+    fn cache(&self) -> Arc<dyn Cache> {
+        Arc::new(self.cache.clone())
+    }
+
+    async fn pass(&self, time: Duration) {
+        self.clock.advance(time);
+    }
+
+    async fn set_away(&mut self, _: bool) -> bool {
+        false
     }
 }

@@ -7,11 +7,13 @@ use underlay_core::memory::MemoryAdapter;
 use crate::suggestion::nearest;
 
 /// The schemes that adapters of this project have, each with the feature that builds it in.
-const FEATURES: [(&str, &str, &str); 4] = [
+const FEATURES: [(&str, &str, &str); 6] = [
     ("sqlite", "sqlite", "sqlite:PATH"),
     ("postgres", "postgres", "postgres://USER@HOST/DATABASE"),
     ("postgresql", "postgres", "postgres://USER@HOST/DATABASE"),
     ("mongodb", "mongodb", "mongodb://USER@HOST/DATABASE"),
+    ("redis", "redis", "redis://HOST:PORT"),
+    ("rediss", "redis", "redis://HOST:PORT"),
 ];
 
 /// The kinds of store an address can name, by its scheme: those that are built in, and those that a program
@@ -39,6 +41,8 @@ impl Default for Adapters {
             Arc::new(underlay_postgres::PostgresAdapter::default()),
             #[cfg(feature = "mongodb")]
             Arc::new(underlay_mongodb::MongoAdapter::default()),
+            #[cfg(feature = "redis")]
+            Arc::new(underlay_redis::RedisAdapter::default()),
             Arc::new(MemoryAdapter::default()),
         ];
         Self(Vec::from(built_in))

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::ports::{
-    Archive, Checkpoints, Clock, Entities, EventStore, Leases, ReadModels, Retention, Schedules, Snapshots,
-    Wakeups, WorkQueue,
+    Archive, Cache, Checkpoints, Clock, Entities, EventStore, Leases, ReadModels, Retention, Schedules,
+    Snapshots, Wakeups, WorkQueue,
 };
 use crate::words::Error;
 
@@ -39,6 +39,8 @@ pub struct Backend {
     pub leases: Option<Arc<dyn Leases>>,
     /// Entities.
     pub entities: Option<Arc<dyn Entities>>,
+    /// Copies of what is stored elsewhere.
+    pub cache: Option<Arc<dyn Cache>>,
     /// The time the store goes by; none takes the system's.
     pub clock: Option<Arc<dyn Clock>>,
     /// What has to be closed at the end, in this order.
@@ -57,7 +59,7 @@ pub trait Close: Send + Sync + 'static {
 }
 
 impl Backend {
-    /// A store that has every port but entities and a clock of its own, and is closed at the end.
+    /// A store that has every port but entities, a cache and a clock of its own, and is closed at the end.
     #[must_use]
     pub fn of<S>(store: S) -> Self
     where
@@ -87,6 +89,7 @@ impl Backend {
             read_models: Some(store.clone()),
             leases: Some(store.clone()),
             entities: None,
+            cache: None,
             clock: None,
             closing: vec![store],
         }
@@ -144,6 +147,7 @@ impl fmt::Debug for Backend {
             .field("read_models", &self.read_models.is_some())
             .field("leases", &self.leases.is_some())
             .field("entities", &self.entities.is_some())
+            .field("cache", &self.cache.is_some())
             .field("clock", &self.clock.is_some())
             .finish_non_exhaustive()
     }

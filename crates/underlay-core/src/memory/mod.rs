@@ -2,6 +2,7 @@
 
 mod adapter;
 mod archive;
+mod cache;
 mod checkpoints;
 mod entities;
 mod event_bus;
@@ -17,6 +18,7 @@ mod spans;
 mod work_queue;
 
 pub use adapter::MemoryAdapter;
+pub use cache::MemoryCache;
 pub use checkpoints::MemoryCheckpoints;
 pub use entities::MemoryEntities;
 pub use event_bus::MemoryEventBus;

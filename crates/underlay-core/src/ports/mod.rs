@@ -2,6 +2,7 @@
 //! conformance case that attacks it.
 
 mod archive;
+mod cache;
 mod checkpoints;
 mod clock;
 mod entities;
@@ -22,6 +23,7 @@ mod wakeups;
 mod work_queue;
 
 pub use archive::{Archive, ArchivePage, ArchivedCommit, Imported, Retention};
+pub use cache::{Cache, CacheEntry, CacheExt, check_cache_entries, check_cache_keys, check_cache_tag};
 pub use checkpoints::{Checkpoints, StoredCheckpoint, check_checkpoint_name};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use entities::{Atomicity, Entities, check_entity_ids, entity_not_prepared};

@@ -129,6 +129,18 @@ pub const QUERY_ROWS_SCANNED_MAX: usize = 50_000;
 pub const LEASE_NAME_BYTES_MAX: usize = 128;
 /// Seconds a lease may be asked for at once.
 pub const LEASE_SECONDS_MAX: u64 = 24 * 60 * 60;
+/// Bytes in a key of a cache.
+pub const CACHE_KEY_BYTES_MAX: usize = 512;
+/// Bytes in a value of a cache.
+pub const CACHE_VALUE_BYTES_MAX: usize = 1 << 20;
+/// Keys of one call to a cache.
+pub const CACHE_KEYS_MAX: usize = 1_000;
+/// Tags of one value of a cache.
+pub const CACHE_TAGS_MAX: usize = 8;
+/// Bytes in a tag of a cache.
+pub const CACHE_TAG_BYTES_MAX: usize = 128;
+/// How long a cache keeps a value at most.
+pub const CACHE_TTL_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Bytes in the key that tells a repeat of a mail from another one.
 pub const MAIL_KEY_BYTES_MAX: usize = 255;
 /// Bytes in an address of mail.

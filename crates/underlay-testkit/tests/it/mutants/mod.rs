@@ -2,6 +2,7 @@
 //! must fail. Without a mutation the same decorator passes, so it is the mutation that is caught.
 
 mod archive;
+mod cache;
 mod checkpoints;
 mod entities;
 mod event_bus;
