@@ -1,0 +1,145 @@
+//! Of which type a value is, as far as signatures and fields say it.
+
+use syn::{Expr, Member};
+
+use super::Search;
+use super::doors::returned_by_door;
+use crate::lint::names::{Def, EntryKind, Ty, text_of_path};
+
+impl Search<'_> {
+    pub(super) fn value_of(&self, expr: &Expr) -> Ty {
+        match expr {
+            Expr::Path(path) if path.qself.is_none() => self.value_of_path(&text_of_path(&path.path)),
+            Expr::Reference(inner) => self.value_of(&inner.expr),
+            Expr::Paren(inner) => self.value_of(&inner.expr),
+            Expr::Group(inner) => self.value_of(&inner.expr),
+            Expr::Try(inner) => self.value_of(&inner.expr),
+            Expr::Await(inner) => self.value_of(&inner.base),
+            Expr::Unary(inner) => self.value_of(&inner.expr),
+            Expr::Index(inner) => self.value_of(&inner.expr),
+            Expr::Cast(inner) => self.type_here(&inner.ty),
+            Expr::Field(field) => {
+                let name = match &field.member {
+                    Member::Named(name) => name.to_string(),
+                    Member::Unnamed(at) => at.index.to_string(),
+                };
+                self.world.type_of_field(&self.value_of(&field.base), &name)
+            }
+            Expr::MethodCall(call) => self.value_of_method(&self.value_of(&call.receiver), &call.method.to_string()),
+            Expr::Call(call) => match &*call.func {
+                Expr::Path(path) => match self.value_of_call(&text_of_path(&path.path)) {
+                    // `Some(pool)`, `Arc::new(pool)`
+                    Ty::Unknown if call.args.len() == 1 => self.value_of(&call.args[0]),
+                    ty => ty,
+                },
+                _ => Ty::Unknown,
+            },
+            Expr::Struct(value) => {
+                let defs = self.world.resolve(self.module, &text_of_path(&value.path));
+                let mut types = defs.iter().map(|def| self.world.type_of_def(def, 0));
+                types.find(|ty| *ty != Ty::Unknown).unwrap_or(Ty::Unknown)
+            }
+            Expr::Macro(mac) => match self.database_of(&text_of_path(&mac.mac.path)) {
+                Some(database) => Ty::Database(database),
+                None => Ty::Unknown,
+            },
+            Expr::Block(block) => match block.block.stmts.last() {
+                Some(syn::Stmt::Expr(expr, None)) => self.value_of(expr),
+                _ => Ty::Unknown,
+            },
+            _ => Ty::Unknown,
+        }
+    }
+
+    fn value_of_path(&self, path: &[String]) -> Ty {
+        if let [name] = path
+            && let Some(ty) = self.locals.find(name)
+        {
+            return ty.clone();
+        }
+        for def in self.world.resolve(self.module, path) {
+            if let Def::Item { id, rest } = def
+                && rest.is_empty()
+                && let EntryKind::Value(ty, _) = self.world.kind(id)
+            {
+                return self.world.type_of(id.0, ty);
+            }
+        }
+        Ty::Unknown
+    }
+
+    /// What a call of a path returns.
+    fn value_of_call(&self, path: &[String]) -> Ty {
+        if let [first, method] = path
+            && first == "Self"
+            && let Ty::Item(id) = &self.own
+        {
+            return self.world.returned_by(*id, method).unwrap_or(Ty::Unknown);
+        }
+        for def in self.world.resolve(self.module, path) {
+            let ty = match &def {
+                Def::Outside { package, .. } if self.world.is_database(package) => Ty::Database(package.clone()),
+                Def::Outside { path, .. } => match path.as_slice() {
+                    [before @ .., _constructor] => {
+                        let of = Def::Outside { package: package_of(&def), path: before.to_vec() };
+                        self.world.type_of_def(&of, 0)
+                    }
+                    [] => Ty::Unknown,
+                },
+                Def::Item { id, rest } => match (self.world.kind(*id), rest.as_slice()) {
+                    (EntryKind::Function(Some(ty)), []) => self.world.type_of(id.0, ty),
+                    (EntryKind::Struct(_), []) => Ty::Item(*id),
+                    (_, [method]) => match self.world.returned_by(*id, method) {
+                        Some(Ty::Item(own)) if own == *id => {
+                            self.world.type_of_def(&Def::Item { id: *id, rest: Vec::new() }, 0)
+                        }
+                        Some(ty) => ty,
+                        None => Ty::Unknown,
+                    },
+                    _ => Ty::Unknown,
+                },
+                Def::Module(_) => Ty::Unknown,
+            };
+            if ty != Ty::Unknown {
+                return ty;
+            }
+        }
+        Ty::Unknown
+    }
+
+    /// What a method gives. One that is not known gives what it is called on, as `clone`, `unwrap` and `lock` do.
+    fn value_of_method(&self, on: &Ty, method: &str) -> Ty {
+        match on {
+            Ty::Database(_) => on.clone(),
+            Ty::Item(id) => match self.world.returned_by(*id, method) {
+                Some(ty) => ty,
+                None if passes_on(method) => on.clone(),
+                None => Ty::Unknown,
+            },
+            Ty::Door(door) => match returned_by_door(door, method) {
+                Some(ty) => ty,
+                None if passes_on(method) => on.clone(),
+                None => Ty::Unknown,
+            },
+            Ty::Unknown => Ty::Unknown,
+        }
+    }
+}
+
+fn package_of(def: &Def) -> String {
+    match def {
+        Def::Outside { package, .. } => package.clone(),
+        _ => String::new(),
+    }
+}
+
+/// Methods of wrappers and references that give what is wrapped.
+fn passes_on(method: &str) -> bool {
+    const PASSING: &[&str] = &[
+        "as_deref", "as_mut", "as_ref", "blocking_lock", "borrow", "borrow_mut", "by_ref", "clone", "cloned", "context", "deref",
+        "deref_mut", "err_into", "expect", "extract", "get", "get_mut", "get_or_init", "inner", "into", "into_inner", "iter", "load",
+        "lock", "map_err", "ok", "ok_or", "ok_or_else", "read", "to_owned", "unwrap", "unwrap_or_default", "upgrade",
+        "with_context", "write",
+    ];
+    PASSING.contains(&method)
+}
