@@ -2,6 +2,7 @@ use syn::visit::{self, Visit};
 use syn::{Expr, ExprCall, ExprMethodCall};
 
 use super::paths::As;
+use super::values::is_general;
 use super::{Search, doors, texts};
 use crate::lint::names::{Ty, text_of_path};
 use crate::lint::rule::Rule;
@@ -81,7 +82,7 @@ impl Search<'_> {
             Ty::Database(database) => {
                 self.note_use(database);
                 // What follows on a call that was found is part of it.
-                if !self.is_found_call(&call.receiver) {
+                if !is_general(&method, call.args.len()) && !self.is_found_call(&call.receiver) {
                     let what = format!("calls `{method}` of the database crate {database}");
                     self.find(Rule::DatabaseAccess, call.method.span(), what);
                 }
@@ -122,7 +123,11 @@ impl Search<'_> {
             Expr::Reference(inner) => self.is_found_call(&inner.expr),
             Expr::Try(inner) => self.is_found_call(&inner.expr),
             Expr::Await(inner) => self.is_found_call(&inner.base),
-            Expr::MethodCall(call) => matches!(self.value_of(&call.receiver), Ty::Database(_)),
+            Expr::MethodCall(call) => {
+                let is_found = !is_general(&call.method.to_string(), call.args.len())
+                    && matches!(self.value_of(&call.receiver), Ty::Database(_));
+                is_found || self.is_found_call(&call.receiver)
+            }
             Expr::Call(call) => match &*call.func {
                 Expr::Path(path) => self.database_of(&text_of_path(&path.path)).is_some(),
                 _ => false,

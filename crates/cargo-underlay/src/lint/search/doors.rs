@@ -48,8 +48,18 @@ const CALLED: &[Named] = &[
     ("ReadModels", "sweep", Rule::StoreAccess, "`sweep` removes rows of views"),
 ];
 
-/// The module of Underlay that holds stores in memory.
-const MEMORY: &str = "memory";
+/// Stores in memory, which are gone with the program.
+const MEMORY: &[&str] = &[
+    "MemoryAdapter",
+    "MemoryCheckpoints",
+    "MemoryEntities",
+    "MemoryEventStore",
+    "MemoryLeases",
+    "MemoryReadModels",
+    "MemorySchedules",
+    "MemorySnapshots",
+    "MemoryWorkQueue",
+];
 
 /// What is wrong with naming this of a package of Underlay.
 pub(super) fn named(package: &str, path: &[String]) -> Option<(Rule, String)> {
@@ -57,15 +67,16 @@ pub(super) fn named(package: &str, path: &[String]) -> Option<(Rule, String)> {
         return Some((Rule::StoreAccess, format!("`{package}` is a store without its service")));
     }
     let found = NAMED.iter().find(|(ty, member, ..)| {
-        let mut after = path.iter().skip_while(|name| name != ty);
-        after.next().is_some() && (member.is_empty() || after.next().is_some_and(|name| name == member))
+        let Some(at) = path.iter().position(|name| name == ty) else { return false };
+        // What follows the name of a type is a variant, and another thing of this name.
+        let is_variant = at > 0 && path[at - 1].starts_with(char::is_uppercase);
+        !is_variant && (member.is_empty() || path.get(at + 1).is_some_and(|name| name == member))
     });
     if let Some((_, _, rule, what)) = found {
         return Some((*rule, (*what).to_owned()));
     }
-    let is_memory = path.iter().any(|name| name == MEMORY);
-    let last = path.last().filter(|last| is_memory && last.starts_with("Memory"))?;
-    Some((Rule::StoreAccess, format!("`{last}` is a store without its service")))
+    let store = path.iter().find(|name| MEMORY.contains(&name.as_str()))?;
+    Some((Rule::StoreAccess, format!("`{store}` is a store without its service")))
 }
 
 /// What is wrong with calling a method of a type of Underlay.

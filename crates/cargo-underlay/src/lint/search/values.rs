@@ -133,13 +133,26 @@ fn package_of(def: &Def) -> String {
     }
 }
 
-/// Methods of wrappers and references that give what is wrapped.
-fn passes_on(method: &str) -> bool {
+/// Methods of wrappers, references and lists that give what is in them.
+pub(super) fn passes_on(method: &str) -> bool {
     const PASSING: &[&str] = &[
         "as_deref", "as_mut", "as_ref", "blocking_lock", "borrow", "borrow_mut", "by_ref", "clone", "cloned", "context", "deref",
-        "deref_mut", "err_into", "expect", "extract", "get", "get_mut", "get_or_init", "inner", "into", "into_inner", "iter", "load",
-        "lock", "map_err", "ok", "ok_or", "ok_or_else", "read", "to_owned", "unwrap", "unwrap_or_default", "upgrade",
-        "with_context", "write",
+        "deref_mut", "expect", "extract", "get", "get_mut", "get_or_init", "inner", "into", "into_inner", "into_iter", "iter",
+        "iter_mut", "load", "lock", "map_err", "next", "ok", "ok_or", "ok_or_else", "pop", "read", "take", "to_owned", "to_vec",
+        "unwrap", "unwrap_or_default", "unwrap_or_else", "upgrade", "with_context", "write",
     ];
     PASSING.contains(&method)
+}
+
+/// Methods that say nothing of a database, whatever they are called on. Those of databases that are called the same take an argument.
+pub(super) fn is_general(method: &str, arguments: usize) -> bool {
+    const GENERAL: &[&str] = &[
+        "and_then", "as_deref", "as_mut", "as_ref", "borrow", "borrow_mut", "by_ref", "chain", "clone", "cloned", "collect",
+        "context", "copied", "deref", "deref_mut", "enumerate", "expect", "expect_err", "filter", "filter_map", "flat_map", "fmt", "inspect",
+        "inspect_err", "into", "into_iter", "is_empty", "is_err", "is_none", "is_ok", "is_ok_and", "is_some", "is_some_and",
+        "iter", "iter_mut", "len", "map", "map_err", "map_or", "map_or_else", "ok", "ok_or", "ok_or_else", "or_else", "pop",
+        "push", "to_owned", "to_string", "to_vec", "transpose", "unwrap", "unwrap_err", "unwrap_or", "unwrap_or_default",
+        "unwrap_or_else", "with_context", "zip",
+    ];
+    GENERAL.contains(&method) || arguments == 0 && ["first", "last", "lock", "next", "take"].contains(&method)
 }
