@@ -71,17 +71,21 @@ impl World {
                 return ty;
             }
         }
-        path.segments.last().map_or(Ty::Unknown, |last| self.type_of_arguments(module, &last.arguments, depth))
+        path.segments.last().map_or(Ty::Unknown, |last| {
+            // What went wrong is another value.
+            let at_most = if last.ident == "Result" { 1 } else { usize::MAX };
+            self.type_of_arguments(module, &last.arguments, at_most, depth)
+        })
     }
 
-    /// What is wrapped: the first argument that says something.
-    fn type_of_arguments(&self, module: ModuleId, arguments: &PathArguments, depth: usize) -> Ty {
+    /// What is wrapped: the first of so many arguments that says something.
+    fn type_of_arguments(&self, module: ModuleId, arguments: &PathArguments, at_most: usize, depth: usize) -> Ty {
         let inner = |ty: &Type| self.type_within(module, ty, depth + 1);
         let known = |ty: &Ty| *ty != Ty::Unknown;
         match arguments {
             PathArguments::None => Ty::Unknown,
             PathArguments::AngleBracketed(list) => {
-                let types = list.args.iter().map(|argument| match argument {
+                let types = list.args.iter().take(at_most).map(|argument| match argument {
                     GenericArgument::Type(ty) => inner(ty),
                     GenericArgument::AssocType(pair) => inner(&pair.ty),
                     _ => Ty::Unknown,
@@ -139,9 +143,9 @@ impl World {
     /// What a method of a type of the workspace returns; `None` where it has no such method.
     pub(crate) fn returned_by(&self, id: ItemId, method: &str) -> Option<Ty> {
         let (module, returned) = self.methods.get(&id)?.get(method)?;
-        Some(returned.as_ref().map_or(Ty::Unknown, |ty| match ty {
-            Type::Path(path) if path.path.is_ident("Self") => Ty::Item(id),
-            ty => self.type_of(*module, ty),
+        Some(returned.as_ref().map_or(Ty::Unknown, |ty| match self.type_of(*module, ty) {
+            Ty::Unknown if names_self(ty) => Ty::Item(id),
+            ty => ty,
         }))
     }
 }
@@ -149,4 +153,19 @@ impl World {
 fn door(name: Option<&String>) -> Ty {
     let door = name.and_then(|name| DOORS.iter().find(|door| *door == name));
     door.map_or(Ty::Unknown, |door| Ty::Door(door))
+}
+
+/// Whether a type is `Self`, or wraps it.
+fn names_self(ty: &Type) -> bool {
+    match ty {
+        Type::Reference(ty) => names_self(&ty.elem),
+        Type::Path(ty) => ty.path.segments.last().is_some_and(|last| {
+            let first = match &last.arguments {
+                PathArguments::AngleBracketed(list) => list.args.first(),
+                _ => None,
+            };
+            last.ident == "Self" || matches!(first, Some(GenericArgument::Type(ty)) if names_self(ty))
+        }),
+        _ => false,
+    }
 }

@@ -23,6 +23,9 @@ use super::names::{FileId, ModuleId, Ty, World, derives_and_names, is_test_code,
 use super::rule::{Finding, Rule};
 use locals::Locals;
 
+/// What stands for the names that a glob brings.
+const GLOB: &str = "*";
+
 /// What was found in the code.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
@@ -164,10 +167,8 @@ impl<'a> Search<'a> {
     fn check_use(&mut self, item: &ItemUse) {
         for leaf in use_leaves(item) {
             let module = self.module;
-            if self.check_path(&leaf.path, leaf.at.span(), paths::As::Import)
-                && let Some(name) = leaf.name
-            {
-                self.told.insert((module, name));
+            if self.check_path(&leaf.path, leaf.at.span(), paths::As::Import) {
+                self.told.insert((module, leaf.name.unwrap_or_else(|| GLOB.to_owned())));
             }
         }
     }

@@ -1,7 +1,7 @@
 use proc_macro2::Span;
 use syn::spanned::Spanned;
 
-use super::{Search, doors};
+use super::{GLOB, Search, doors};
 use crate::lint::databases::is_underlay;
 use crate::lint::names::{Def, EntryKind, Ty, text_of_path};
 use crate::lint::rule::Rule;
@@ -54,9 +54,9 @@ impl Search<'_> {
     }
 
     fn is_told(&self, path: &[String]) -> bool {
+        // A name of the file stands in its blocks, too.
         path.first().is_some_and(|first| {
-            // A name of the file stands in its blocks, too.
-            self.told.iter().any(|(_, name)| name == first)
+            self.told.iter().any(|(_, name)| name == first || name == GLOB && path.len() == 1)
         })
     }
 

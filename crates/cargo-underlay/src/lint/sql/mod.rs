@@ -27,12 +27,19 @@ const REDIS_CALLS: &[&str] = &["redis.call(", "redis.pcall("];
 
 /// Whether a text is a query.
 pub(crate) fn query(text: &str) -> Query {
-    if REDIS_CALLS.iter().any(|call| text.contains(call)) {
+    if text.lines().any(calls_redis) {
         return Query::Surely;
     }
     let tokens = tokens(text);
     let tokens = Tokens::new(&tokens);
     statements::statement(tokens).max(schema::statement(tokens)).max(fragments::fragment(tokens))
+}
+
+/// Whether a line is one of a script that calls Redis.
+fn calls_redis(line: &str) -> bool {
+    const BEFORE: &[&str] = &["", "for", "if", "local", "return", "while"];
+    let before = REDIS_CALLS.iter().find_map(|call| line.split_once(call)).map(|(before, _)| before.trim());
+    before.is_some_and(|before| BEFORE.contains(&before.split_whitespace().next().unwrap_or_default()))
 }
 
 #[cfg(test)]
@@ -103,6 +110,7 @@ mod tests {
             "RETURNING id",
             "GROUP BY name HAVING count(*) > 1",
             "return redis.call('SET', KEYS[1], ARGV[1])",
+            "-- The script.\nlocal kept = redis.pcall('GET', KEYS[1])\nreturn kept",
         ] {
             assert_eq!(query(text), Query::Surely, "{text}");
         }
@@ -178,6 +186,7 @@ mod tests {
             "merge into main",
             "lock table tennis",
             "do not repeat",
+            "A script has a line such as redis.call('SET', KEYS[1])",
             "analyze results",
         ] {
             assert_eq!(query(text), Query::No, "{text}");
