@@ -191,12 +191,14 @@ pub(crate) fn program(word: &str) -> Option<&'static str> {
 /// The program of a database that a line for a shell starts.
 pub(crate) fn program_of_line(line: &str) -> Option<&'static str> {
     let segments = line.split(['|', ';', '&', '\n', '(', '`']);
-    segments.filter_map(|segment| {
-        let mut words = segment.split_whitespace().skip_while(|word| is_before_program(word));
-        let found = program(words.next()?)?;
-        // A single word may be the name of anything; the line is a program where it is all there is.
-        (words.next().is_some() || line.trim() == segment.trim()).then_some(found)
-    }).next()
+    segments
+        .filter_map(|segment| {
+            let mut words = segment.split_whitespace().skip_while(|word| is_before_program(word));
+            let found = program(words.next()?)?;
+            // A single word may be the name of anything; the line is a program where it is all there is.
+            (words.next().is_some() || line.trim() == segment.trim()).then_some(found)
+        })
+        .next()
 }
 
 /// Words that may stand before the program in a line: variables, and programs that start others.
@@ -215,7 +217,8 @@ pub(crate) fn connection_scheme(text: &str) -> Option<&'static str> {
         let is_one = !rest.is_empty() && !rest.contains(char::is_whitespace);
         return (is_one && (!is_place || authority.is_empty() && rest.len() > 1)).then_some(scheme);
     }
-    let settings: Vec<&str> = text.split_whitespace().filter_map(|word| word.split_once('=')).map(|(key, _)| key).collect();
+    let settings: Vec<&str> =
+        text.split_whitespace().filter_map(|word| word.split_once('=')).map(|(key, _)| key).collect();
     let names = |key: &str| settings.contains(&key);
     (names("host") && (names("dbname") || names("user"))).then_some("postgres")
 }
@@ -233,7 +236,13 @@ mod tests {
 
     #[test]
     fn a_line_starts_a_program_where_a_word_alone_says_nothing() {
-        for line in ["psql", "psql -c x", "cat a | psql -q", "PGPASSWORD=x /usr/bin/psql shop", "cd a && sqlite3 b.db .dump"] {
+        for line in [
+            "psql",
+            "psql -c x",
+            "cat a | psql -q",
+            "PGPASSWORD=x /usr/bin/psql shop",
+            "cd a && sqlite3 b.db .dump",
+        ] {
             assert!(program_of_line(line).is_some(), "{line}");
         }
         for line in ["a psql client", "echo psql", "use it; psql", "psqlrc", "apt-get install psql"] {
@@ -243,14 +252,26 @@ mod tests {
 
     #[test]
     fn an_address_is_told_from_its_scheme_and_from_its_form() {
-        for text in ["postgres://me:pw@db/shop", "rediss://cache:6380", "jdbc:postgresql://h/d", "mongodb+srv://c.example",
-            "host=db user=me dbname=shop", "postgres:///shop?host=/run", "redis://{host}:{port}"]
-        {
+        for text in [
+            "postgres://me:pw@db/shop",
+            "rediss://cache:6380",
+            "jdbc:postgresql://h/d",
+            "mongodb+srv://c.example",
+            "host=db user=me dbname=shop",
+            "postgres:///shop?host=/run",
+            "redis://{host}:{port}",
+        ] {
             assert!(connection_scheme(text).is_some(), "{text}");
         }
-        for text in ["postgres://", "postgres://USER@HOST/DATABASE", "an address such as postgres://h/d", "https://db/",
-            "postgres://h/d is its address", "host=db port=1", "sqlite:shop.db"]
-        {
+        for text in [
+            "postgres://",
+            "postgres://USER@HOST/DATABASE",
+            "an address such as postgres://h/d",
+            "https://db/",
+            "postgres://h/d is its address",
+            "host=db port=1",
+            "sqlite:shop.db",
+        ] {
             assert_eq!(connection_scheme(text), None, "{text}");
         }
     }

@@ -28,7 +28,8 @@ pub(crate) fn unneeded(workspace: &Workspace, world: &World, needed: &HashSet<&U
 
 fn in_manifest(workspace: &Workspace, package: &Package, unneeded: &[&Dependency]) -> Vec<Place> {
     let text = std::fs::read_to_string(&package.manifest).unwrap_or_default();
-    let keys = DeTable::parse(&text).map(|manifest| dependency_keys(manifest.get_ref(), 0)).unwrap_or_default();
+    let keys =
+        DeTable::parse(&text).map(|manifest| dependency_keys(manifest.get_ref(), 0)).unwrap_or_default();
     let mut places = Vec::new();
     for Dependency { package: database, key, .. } in unneeded {
         let at: Vec<usize> = keys.iter().filter(|(name, _)| name == key).map(|(_, at)| *at).collect();
@@ -52,7 +53,8 @@ fn dependency_keys(table: &DeTable<'_>, depth: usize) -> Vec<(String, usize)> {
         let DeValue::Table(inner) = value.get_ref() else { continue };
         let name: &str = key.get_ref();
         match name {
-            "dependencies" | "dev-dependencies" | "build-dependencies" | "dev_dependencies" | "build_dependencies" => {
+            "dependencies" | "dev-dependencies" | "build-dependencies" | "dev_dependencies"
+            | "build_dependencies" => {
                 keys.extend(inner.keys().map(|key| (key.get_ref().to_string(), key.span().start)));
             }
             // `[target.'cfg(unix)'.dependencies]`

@@ -62,11 +62,24 @@ pub(crate) fn command() -> Command {
         )
 }
 
+/// The stack for code that is nested deeply, such as a long chain of calls.
+const STACK_BYTES: usize = 256 << 20;
+
 /// Looks through the workspace around the current folder.
 ///
 /// # Errors
 /// Where something is found, after it was printed; and where a file is wrong.
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
+    let failed = |error: &str| Failure::wrong(format!("the lint did not run: {error}"));
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
+        let running =
+            thread.spawn_scoped(scope, || look(matches)).map_err(|error| failed(&error.to_string()))?;
+        running.join().unwrap_or_else(|_| Err(failed("it panicked, as said above")))
+    })
+}
+
+fn look(matches: &ArgMatches) -> Result<(), Failure> {
     let here = std::env::current_dir()
         .map_err(|error| Failure::wrong(format!("the current folder cannot be read: {error}")))?;
     let workspace = Workspace::around(&here)?;
@@ -86,7 +99,8 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     if let Some(page) = given("check") {
         findings.extend(page::compare(&page, workspace.relative(&page), &settings)?);
     }
-    let printed = if matches.get_flag("json") { print_json(&findings) } else { print(&findings, world.files.len()) };
+    let printed =
+        if matches.get_flag("json") { print_json(&findings) } else { print(&findings, world.files.len()) };
     printed.map_err(|error| Failure::wrong(format!("what was found cannot be printed: {error}")))?;
     match findings.len() {
         0 => Ok(()),

@@ -22,7 +22,8 @@ pub(crate) fn write(path: &Path, settings: &Settings) -> Result<(), Failure> {
         }
         Err(error) => return Err(Failure::wrong(format!("{shown} cannot be read: {error}"))),
     };
-    let Parts { before, after, .. } = parts(&page).map_err(|told| Failure::wrong(format!("{shown}: {told}")))?;
+    let Parts { before, after, .. } =
+        parts(&page).map_err(|told| Failure::wrong(format!("{shown}: {told}")))?;
     let list = list(settings);
     let written = format!("{before}{BEGIN}{list}{END}{after}");
     fs::write(path, written).map_err(|error| Failure::wrong(format!("{shown} cannot be written: {error}")))
@@ -31,8 +32,10 @@ pub(crate) fn write(path: &Path, settings: &Settings) -> Result<(), Failure> {
 /// Compares the list in a page with the settings.
 pub(crate) fn compare(path: &Path, file: String, settings: &Settings) -> Result<Option<Finding>, Failure> {
     let shown = path.display();
-    let page = fs::read_to_string(path).map_err(|error| Failure::wrong(format!("{shown} cannot be read: {error}")))?;
-    let Parts { before, list: there, .. } = parts(&page).map_err(|told| Failure::wrong(format!("{shown}: {told}")))?;
+    let page = fs::read_to_string(path)
+        .map_err(|error| Failure::wrong(format!("{shown} cannot be read: {error}")))?;
+    let Parts { before, list: there, .. } =
+        parts(&page).map_err(|told| Failure::wrong(format!("{shown}: {told}")))?;
     // A checkout may have other ends of lines.
     if there.replace("\r\n", "\n") == list(settings) {
         return Ok(None);
@@ -50,7 +53,8 @@ struct Parts<'a> {
 }
 
 fn parts(page: &str) -> Result<Parts<'_>, String> {
-    let two = || format!("has not {BEGIN} and {END} once each, in this order; the list is written between them");
+    let two =
+        || format!("has not {BEGIN} and {END} once each, in this order; the list is written between them");
     let is_once = |sign: &str| page.matches(sign).count() == 1;
     if !is_once(BEGIN) || !is_once(END) {
         return Err(two());
@@ -67,7 +71,9 @@ fn list(settings: &Settings) -> String {
     if exceptions.is_empty() {
         return "\n\nThere are no exceptions.\n\n".to_owned();
     }
-    let mut list = String::from("\n\n| File | Rule | Reason | Approved by | Until | Test |\n|---|---|---|---|---|---|\n");
+    let mut list = String::from(
+        "\n\n| File | Rule | Reason | Approved by | Until | Test |\n|---|---|---|---|---|---|\n",
+    );
     for Exception { file, rule, reason, approved_by, until, test, .. } in exceptions {
         let [reason, approved_by] = [reason, approved_by].map(|text| cell(text));
         list += &format!("| `{file}` | `{rule}` | {reason} | {approved_by} | {until} | `{test}` |\n");
@@ -88,7 +94,8 @@ mod tests {
     #[test]
     fn a_page_has_each_sign_once() {
         assert!(parts(&format!("a{BEGIN}b{END}c")).is_ok());
-        for page in [String::new(), BEGIN.to_owned(), format!("{END}{BEGIN}"), format!("{BEGIN}{BEGIN}{END}")] {
+        for page in [String::new(), BEGIN.to_owned(), format!("{END}{BEGIN}"), format!("{BEGIN}{BEGIN}{END}")]
+        {
             assert!(parts(&page).is_err(), "{page}");
         }
     }

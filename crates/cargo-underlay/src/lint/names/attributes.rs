@@ -9,7 +9,9 @@ pub(crate) fn is_test_code(attributes: &[Attribute]) -> bool {
 /// Whether an attribute makes a function a test: `#[test]`, `#[tokio::test]`, `#[rstest]`, `#[test_case(…)]`.
 pub(super) fn is_test(attribute: &Attribute) -> bool {
     let last = attribute.path().segments.last();
-    last.is_some_and(|last| ["test", "rstest", "test_case", "quickcheck"].contains(&last.ident.to_string().as_str()))
+    last.is_some_and(|last| {
+        ["test", "rstest", "test_case", "quickcheck"].contains(&last.ident.to_string().as_str())
+    })
 }
 
 pub(super) fn is_ignored(attributes: &[Attribute]) -> bool {
@@ -18,7 +20,9 @@ pub(super) fn is_ignored(attributes: &[Attribute]) -> bool {
 
 /// Whether what has these attributes may be left out of the build.
 pub(super) fn is_conditional(attributes: &[Attribute]) -> bool {
-    attributes.iter().any(|attribute| attribute.path().is_ident("cfg") || attribute.path().is_ident("cfg_attr"))
+    attributes
+        .iter()
+        .any(|attribute| attribute.path().is_ident("cfg") || attribute.path().is_ident("cfg_attr"))
 }
 
 /// `cfg(test)`, and `cfg(all(test, …))`.

@@ -46,7 +46,8 @@ impl World {
 
 /// The name of the library of each package.
 fn libraries(workspace: &Workspace) -> HashMap<&str, &str> {
-    let library = |package: &'_ Package| package.targets.iter().position(|target| target.kind == TargetKind::Library);
+    let library =
+        |package: &'_ Package| package.targets.iter().position(|target| target.kind == TargetKind::Library);
     let named = workspace.packages.iter().filter_map(|package| {
         Some((package.name.as_str(), package.targets[library(package)?].name.as_str()))
     });

@@ -118,9 +118,7 @@ impl World {
                 (&item.ident, &item.vis, EntryKind::Enum(variants))
             }
             Item::Trait(item) => (&item.ident, &item.vis, EntryKind::Trait),
-            Item::Fn(item) => {
-                (&item.sig.ident, &item.vis, EntryKind::Function(returned(&item.sig.output)))
-            }
+            Item::Fn(item) => (&item.sig.ident, &item.vis, EntryKind::Function(returned(&item.sig.output))),
             Item::Const(item) => {
                 (&item.ident, &item.vis, EntryKind::Value(item.ty.clone(), Some(item.expr.clone())))
             }
@@ -137,7 +135,9 @@ impl World {
         let is_public = !matches!(item.vis, Visibility::Inherited);
         for leaf in use_leaves(item) {
             match leaf.name {
-                Some(name) => self.add_entry(module, &name, Entry { is_public, kind: EntryKind::Use(leaf.path) }),
+                Some(name) => {
+                    self.add_entry(module, &name, Entry { is_public, kind: EntryKind::Use(leaf.path) })
+                }
                 None => self.modules[module].globs.push(leaf.path),
             }
         }

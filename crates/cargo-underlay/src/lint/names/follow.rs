@@ -32,7 +32,14 @@ impl World {
         self.follow_file(workspace, root, source, folder, 0);
     }
 
-    fn follow_file(&mut self, workspace: &Workspace, module: ModuleId, source: &Path, folder: PathBuf, depth: usize) {
+    fn follow_file(
+        &mut self,
+        workspace: &Workspace,
+        module: ModuleId,
+        source: &Path,
+        folder: PathBuf,
+        depth: usize,
+    ) {
         if depth > DEPTH_MAX {
             let path = workspace.relative(source);
             self.wrong.push(format!("{path}: lies in more than {DEPTH_MAX} modules, or includes itself"));
@@ -91,7 +98,8 @@ impl World {
         let is_public = !matches!(item.vis, syn::Visibility::Inherited);
         self.add_entry(module, name, Entry { is_public, kind: EntryKind::Module(child) });
         let named = paths(&item.attrs);
-        let base = if place.is_inline { place.folder.clone() } else { folder_of(&self.files[place.file].absolute) };
+        let base =
+            if place.is_inline { place.folder.clone() } else { folder_of(&self.files[place.file].absolute) };
         if let Some((_, items)) = item.content.take() {
             let folder = named.first().map_or_else(|| place.folder.join(name), |path| base.join(path));
             let names = [&place.names[..], &[name.to_owned()]].concat();
@@ -102,7 +110,11 @@ impl World {
         let files: Vec<(PathBuf, PathBuf)> = named
             .iter()
             .map(|path| (base.join(path), folder_of(&base.join(path))))
-            .chain(files_of(&place.folder, name).into_iter().filter(|_| named.is_empty() || is_conditional(&item.attrs)))
+            .chain(
+                files_of(&place.folder, name)
+                    .into_iter()
+                    .filter(|_| named.is_empty() || is_conditional(&item.attrs)),
+            )
             .filter(|(file, _)| file.is_file())
             .collect();
         if files.is_empty() && !is_conditional(&item.attrs) {
@@ -131,7 +143,9 @@ impl World {
             let krate = self.modules[module].krate;
             let child = self.add_module(krate, Some(module), &name, self.modules[module].is_test);
             self.add_entry(module, &name, Entry { is_public: true, kind: EntryKind::Module(child) });
-            for (file, folder) in files_of(&place.folder, &name).into_iter().filter(|(file, _)| file.is_file()) {
+            for (file, folder) in
+                files_of(&place.folder, &name).into_iter().filter(|(file, _)| file.is_file())
+            {
                 self.follow_file(place.workspace, child, &file, folder, place.depth + 1);
             }
         }

@@ -8,7 +8,7 @@ mod crates;
 mod entry;
 mod follow;
 mod resolve;
-mod types;
+mod ty;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ pub(crate) use attributes::{derives_and_names, is_test_code};
 pub(crate) use entry::{EntryKind, text_of_path, use_leaves};
 pub(crate) use follow::string_of;
 pub(crate) use resolve::Def;
-pub(crate) use types::Ty;
+pub(crate) use ty::Ty;
 
 use entry::Entry;
 

@@ -5,31 +5,121 @@ use super::{ItemId, ModuleId, World};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Def {
     /// Something of a package outside the workspace.
-    Outside { package: String, path: Vec<String> },
+    Outside {
+        package: String,
+        path: Vec<String>,
+    },
     Module(ModuleId),
     /// An item of the workspace, and what is named of it: a variant, an associated function.
-    Item { id: ItemId, rest: Vec<String> },
+    Item {
+        id: ItemId,
+        rest: Vec<String>,
+    },
 }
 
 /// Names that every Rust file has. A glob is not taken to bring them.
 const EVERYWHERE: &[&str] = &[
-    "AsMut", "AsRef", "Box", "Clone", "Copy", "Debug", "Default", "DoubleEndedIterator", "Drop", "Eq", "Err",
-    "ExactSizeIterator", "Extend", "Fn", "FnMut", "FnOnce", "From", "FromIterator", "Hash", "Into", "IntoIterator",
-    "Iterator", "None", "Ok", "Option", "Ord", "PartialEq", "PartialOrd", "Result", "Self", "Send", "Sized", "Some",
-    "String", "Sync", "ToOwned", "ToString", "TryFrom", "TryInto", "Unpin", "Vec", "assert", "assert_eq", "assert_ne",
-    "async_trait", "bool", "cfg", "char", "concat", "dbg", "debug_assert", "derive", "drop", "env", "eprintln", "f32",
-    "f64", "format", "i128", "i16", "i32", "i64", "i8", "include_str", "isize", "matches", "panic", "print", "println",
-    "self", "std", "str", "test", "todo", "u128", "u16", "u32", "u64", "u8", "unreachable", "usize", "vec", "write",
+    "AsMut",
+    "AsRef",
+    "Box",
+    "Clone",
+    "Copy",
+    "Debug",
+    "Default",
+    "DoubleEndedIterator",
+    "Drop",
+    "Eq",
+    "Err",
+    "ExactSizeIterator",
+    "Extend",
+    "Fn",
+    "FnMut",
+    "FnOnce",
+    "From",
+    "FromIterator",
+    "Hash",
+    "Into",
+    "IntoIterator",
+    "Iterator",
+    "None",
+    "Ok",
+    "Option",
+    "Ord",
+    "PartialEq",
+    "PartialOrd",
+    "Result",
+    "Self",
+    "Send",
+    "Sized",
+    "Some",
+    "String",
+    "Sync",
+    "ToOwned",
+    "ToString",
+    "TryFrom",
+    "TryInto",
+    "Unpin",
+    "Vec",
+    "assert",
+    "assert_eq",
+    "assert_ne",
+    "async_trait",
+    "bool",
+    "cfg",
+    "char",
+    "concat",
+    "dbg",
+    "debug_assert",
+    "derive",
+    "drop",
+    "env",
+    "eprintln",
+    "f32",
+    "f64",
+    "format",
+    "i128",
+    "i16",
+    "i32",
+    "i64",
+    "i8",
+    "include_str",
+    "isize",
+    "matches",
+    "panic",
+    "print",
+    "println",
+    "self",
+    "std",
+    "str",
+    "test",
+    "todo",
+    "u128",
+    "u16",
+    "u32",
+    "u64",
+    "u8",
+    "unreachable",
+    "usize",
+    "vec",
+    "write",
     "writeln",
 ];
 
-/// The lookups that are under way, so that names that lead to each other end.
-type Seen = Vec<(ModuleId, String)>;
+/// Globs of globs that are followed for a name at most.
+const GLOBS_MAX: usize = 8;
+
+/// What is under way, so that names that lead to each other end.
+#[derive(Default)]
+struct Seen {
+    lookups: Vec<(ModuleId, String)>,
+    /// The path of a glob is looked for, which itself comes through no glob of a package outside.
+    in_glob: bool,
+}
 
 impl World {
     /// What a path leads to, as code in a module says it. There may be several, as a name can be a module and a function.
     pub(crate) fn resolve(&self, from: ModuleId, path: &[String]) -> Vec<Def> {
-        self.resolve_seen(from, path, &mut Vec::new())
+        self.resolve_seen(from, path, &mut Seen::default())
     }
 
     fn resolve_seen(&self, from: ModuleId, path: &[String], seen: &mut Seen) -> Vec<Def> {
@@ -95,10 +185,10 @@ impl World {
     /// What a name is in a module.
     fn lookup(&self, module: ModuleId, name: &str, from: ModuleId, seen: &mut Seen) -> Vec<Def> {
         let key = (module, name.to_owned());
-        if seen.contains(&key) {
+        if seen.lookups.contains(&key) {
             return Vec::new();
         }
-        seen.push(key);
+        seen.lookups.push(key);
         let mut found = Vec::new();
         for at in self.modules[module].names.get(name).into_iter().flatten() {
             let entry = &self.modules[module].entries[*at].1;
@@ -122,7 +212,7 @@ impl World {
                 }
             }
         }
-        seen.pop();
+        seen.lookups.pop();
         found
     }
 
@@ -142,7 +232,7 @@ impl World {
 
     /// What a name may be where a glob of a package outside brings it.
     fn by_outside_globs(&self, from: ModuleId, name: &str, seen: &mut Seen) -> Vec<Def> {
-        if EVERYWHERE.contains(&name) {
+        if seen.in_glob || EVERYWHERE.contains(&name) {
             return Vec::new();
         }
         let mut found = Vec::new();
@@ -154,12 +244,22 @@ impl World {
         found
     }
 
-    fn add_by_globs(&self, module: ModuleId, name: &str, seen: &mut Seen, found: &mut Vec<Def>, depth: usize) {
-        if depth > 8 {
+    fn add_by_globs(
+        &self,
+        module: ModuleId,
+        name: &str,
+        seen: &mut Seen,
+        found: &mut Vec<Def>,
+        depth: usize,
+    ) {
+        if depth > GLOBS_MAX || seen.in_glob {
             return;
         }
         for glob in &self.modules[module].globs {
-            for def in self.resolve_seen(module, glob, seen) {
+            seen.in_glob = true;
+            let defs = self.resolve_seen(module, glob, seen);
+            seen.in_glob = false;
+            for def in defs {
                 match def {
                     Def::Outside { package, mut path } => {
                         path.push(name.to_owned());

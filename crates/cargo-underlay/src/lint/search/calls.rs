@@ -105,7 +105,12 @@ impl Search<'_> {
     }
 
     /// What a call is given. The texts of a call to a database belong to the call.
-    fn walk_arguments<'e>(&mut self, is_database: bool, name: &str, arguments: impl Iterator<Item = &'e Expr>) {
+    fn walk_arguments<'e>(
+        &mut self,
+        is_database: bool,
+        name: &str,
+        arguments: impl Iterator<Item = &'e Expr>,
+    ) {
         self.in_calls += usize::from(is_database);
         let says_query = texts::says_query(name);
         self.in_queries += usize::from(says_query);

@@ -13,7 +13,12 @@ type Named = (&'static str, &'static str, Rule, &'static str);
 
 const NAMED: &[Named] = &[
     ("LogScope", "EveryTenant", Rule::EveryTenant, "`LogScope::EveryTenant` reads the log of every tenant"),
-    ("WorkScope", "EveryTenantBut", Rule::EveryTenant, "`WorkScope::EveryTenantBut` reads the work of other tenants"),
+    (
+        "WorkScope",
+        "EveryTenantBut",
+        Rule::EveryTenant,
+        "`WorkScope::EveryTenantBut` reads the work of other tenants",
+    ),
     ("WorkScope", "default", Rule::EveryTenant, "`WorkScope::default` is the work of every tenant"),
     ("RowAddress", "", Rule::EveryTenant, "`RowAddress` names rows of any tenant"),
     ("RowChange", "", Rule::EveryTenant, "`RowChange` changes rows of any tenant"),
@@ -23,7 +28,12 @@ const NAMED: &[Named] = &[
     ("Store", "open_with", Rule::StoreAccess, "`Store::open_with` opens a store"),
     ("Store", "of", Rule::StoreAccess, "`Store::of` makes a store of a backend"),
     ("Store", "migrate", Rule::StoreAccess, "`Store::migrate` changes the schema of a database"),
-    ("Store", "migration_script", Rule::StoreAccess, "`Store::migration_script` reads the schema of a database"),
+    (
+        "Store",
+        "migration_script",
+        Rule::StoreAccess,
+        "`Store::migration_script` reads the schema of a database",
+    ),
     ("Commit", "new", Rule::StoreAccess, "`Commit::new` makes a commit that no aggregate decided"),
     ("Adapters", "", Rule::StoreAccess, "`Adapters` opens backends"),
     ("Backend", "", Rule::StoreAccess, "`Backend` is a store without its service"),

@@ -34,7 +34,8 @@ impl Search<'_> {
         }
         if let Ok(statements) = mac.parse_body_with(syn::Block::parse_within) {
             // A statement that is no more than a token tree says nothing of what it is.
-            let is_read = !statements.iter().any(|statement| matches!(statement, Stmt::Expr(Expr::Verbatim(_), _)));
+            let is_read =
+                !statements.iter().any(|statement| matches!(statement, Stmt::Expr(Expr::Verbatim(_), _)));
             if is_read {
                 return self.walk_statements(&statements);
             }

@@ -86,7 +86,13 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(world: &'a mut World, file: FileId, module: ModuleId, is_test: bool, found: &'a mut Found) -> Self {
+    fn new(
+        world: &'a mut World,
+        file: FileId,
+        module: ModuleId,
+        is_test: bool,
+        found: &'a mut Found,
+    ) -> Self {
         Self {
             world,
             file,

@@ -31,9 +31,14 @@ impl Search<'_> {
             self.note_use(&database);
             // A name is told where it is brought, and again where it is called.
             if used != As::Name || !self.is_told(path) {
-                let name = path.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join("::");
+                let name =
+                    path.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join("::");
                 let what = if used == As::Call { "calls" } else { "names" };
-                self.find(Rule::DatabaseAccess, span, format!("{what} `{name}` of the database crate {database}"));
+                self.find(
+                    Rule::DatabaseAccess,
+                    span,
+                    format!("{what} `{name}` of the database crate {database}"),
+                );
             }
             return true;
         }

@@ -12,10 +12,13 @@ const RUNNERS: &[&str] = &["cmd", "run_cmd", "run_fun", "sh", "shell", "spawn", 
 impl Search<'_> {
     /// `Command::new("psql")`, `cmd("psql", …)`.
     pub(super) fn check_program(&mut self, path: &[String], call: &ExprCall) {
-        let is_command = matches!(path, [.., ty, new] if ty == "Command" && new == "new") || self.is_command(path);
+        let is_command =
+            matches!(path, [.., ty, new] if ty == "Command" && new == "new") || self.is_command(path);
         let is_runner = path.last().is_some_and(|name| RUNNERS.contains(&name.as_str()));
         let Some(first) = call.args.first().filter(|_| is_command || is_runner) else { return };
-        if !self.is_outside(path, "clap") && let Some(text) = self.text_of(first) {
+        if !self.is_outside(path, "clap")
+            && let Some(text) = self.text_of(first)
+        {
             self.check_line(&text, first);
         }
     }

@@ -79,7 +79,8 @@ impl Search<'_> {
             return false;
         }
         let argument = mac.parse_body::<Expr>().ok();
-        let named = argument.and_then(|argument| string_of(&argument, &self.world.crate_of(self.module).folder));
+        let named =
+            argument.and_then(|argument| string_of(&argument, &self.world.crate_of(self.module).folder));
         let file = self.world.included(self.module, self.file, mac);
         let text = file.and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default();
         let is_query = named.as_deref().is_some_and(is_query_file) || query(&text) == Query::Surely;
@@ -92,7 +93,8 @@ impl Search<'_> {
 
     /// `fs::read_to_string("orders.sql")`.
     pub(super) fn check_query_file(&mut self, path: &[String], call: &ExprCall) {
-        let reads = path.last().is_some_and(|name| ["open", "read", "read_to_string"].contains(&name.as_str()));
+        let reads =
+            path.last().is_some_and(|name| ["open", "read", "read_to_string"].contains(&name.as_str()));
         let first = call.args.first().filter(|_| reads && self.in_calls == 0);
         if let Some(first) = first
             && let Some(text) = self.text_of(first).filter(|text| is_query_file(text))
@@ -112,7 +114,9 @@ impl Search<'_> {
         }
         let text = |expr: &Expr| self.text_within(expr, depth + 1);
         match expr {
-            Expr::Lit(lit) => literal(&lit.lit).or_else(|| string_of(expr, &self.world.crate_of(self.module).folder)),
+            Expr::Lit(lit) => {
+                literal(&lit.lit).or_else(|| string_of(expr, &self.world.crate_of(self.module).folder))
+            }
             Expr::Paren(inner) => text(&inner.expr),
             Expr::Group(inner) => text(&inner.expr),
             Expr::Reference(inner) => text(&inner.expr),
@@ -144,7 +148,8 @@ impl Search<'_> {
             other => other,
         };
         let Expr::Array(array) = list else { return None };
-        let parts: Vec<Option<String>> = array.elems.iter().map(|part| self.text_within(part, depth + 1)).collect();
+        let parts: Vec<Option<String>> =
+            array.elems.iter().map(|part| self.text_within(part, depth + 1)).collect();
         let known = parts.iter().any(Option::is_some);
         known.then(|| parts.into_iter().map(or_place).collect::<Vec<_>>().join(between))
     }

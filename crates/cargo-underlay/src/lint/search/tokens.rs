@@ -84,9 +84,11 @@ impl Search<'_> {
         for tree in tokens.clone() {
             let line = match &tree {
                 TokenTree::Ident(word) if is_first => Some(word.to_string()),
-                TokenTree::Literal(text) => syn::parse2::<Lit>(TokenStream::from(TokenTree::Literal(text.clone())))
-                    .ok()
-                    .and_then(|lit| literal(&lit)),
+                TokenTree::Literal(text) => {
+                    syn::parse2::<Lit>(TokenStream::from(TokenTree::Literal(text.clone())))
+                        .ok()
+                        .and_then(|lit| literal(&lit))
+                }
                 _ => None,
             };
             if let Some(program) = line.as_deref().and_then(program_of_line) {
@@ -110,7 +112,9 @@ fn is_colons(trees: &[TokenTree], at: usize) -> bool {
 fn path_at(trees: &[TokenTree], at: usize) -> Option<(Vec<String>, Span, usize)> {
     let mut path = Vec::new();
     let mut next = at;
-    if is_sign(trees.get(next), '$') && matches!(trees.get(next + 1), Some(TokenTree::Ident(word)) if word == "crate") {
+    if is_sign(trees.get(next), '$')
+        && matches!(trees.get(next + 1), Some(TokenTree::Ident(word)) if word == "crate")
+    {
         next += 1;
     } else if is_sign(trees.get(next), '$') {
         return None;

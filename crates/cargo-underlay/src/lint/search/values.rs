@@ -25,7 +25,9 @@ impl Search<'_> {
                 };
                 self.world.type_of_field(&self.value_of(&field.base), &name)
             }
-            Expr::MethodCall(call) => self.value_of_method(&self.value_of(&call.receiver), &call.method.to_string()),
+            Expr::MethodCall(call) => {
+                self.value_of_method(&self.value_of(&call.receiver), &call.method.to_string())
+            }
             Expr::Call(call) => match &*call.func {
                 Expr::Path(path) => match self.value_of_call(&text_of_path(&path.path)) {
                     // `Some(pool)`, `Arc::new(pool)`
@@ -78,7 +80,9 @@ impl Search<'_> {
         }
         for def in self.world.resolve(self.module, path) {
             let ty = match &def {
-                Def::Outside { package, .. } if self.world.is_database(package) => Ty::Database(package.clone()),
+                Def::Outside { package, .. } if self.world.is_database(package) => {
+                    Ty::Database(package.clone())
+                }
                 Def::Outside { path, .. } => match path.as_slice() {
                     [before @ .., _constructor] => {
                         let of = Def::Outside { package: package_of(&def), path: before.to_vec() };
@@ -136,10 +140,47 @@ fn package_of(def: &Def) -> String {
 /// Methods of wrappers, references and lists that give what is in them.
 pub(super) fn passes_on(method: &str) -> bool {
     const PASSING: &[&str] = &[
-        "as_deref", "as_mut", "as_ref", "blocking_lock", "borrow", "borrow_mut", "by_ref", "clone", "cloned", "context", "deref",
-        "deref_mut", "expect", "extract", "get", "get_mut", "get_or_init", "inner", "into", "into_inner", "into_iter", "iter",
-        "iter_mut", "load", "lock", "map_err", "next", "ok", "ok_or", "ok_or_else", "pop", "read", "take", "to_owned", "to_vec",
-        "unwrap", "unwrap_or_default", "unwrap_or_else", "upgrade", "with_context", "write",
+        "as_deref",
+        "as_mut",
+        "as_ref",
+        "blocking_lock",
+        "borrow",
+        "borrow_mut",
+        "by_ref",
+        "clone",
+        "cloned",
+        "context",
+        "deref",
+        "deref_mut",
+        "expect",
+        "extract",
+        "get",
+        "get_mut",
+        "get_or_init",
+        "inner",
+        "into",
+        "into_inner",
+        "into_iter",
+        "iter",
+        "iter_mut",
+        "load",
+        "lock",
+        "map_err",
+        "next",
+        "ok",
+        "ok_or",
+        "ok_or_else",
+        "pop",
+        "read",
+        "take",
+        "to_owned",
+        "to_vec",
+        "unwrap",
+        "unwrap_or_default",
+        "unwrap_or_else",
+        "upgrade",
+        "with_context",
+        "write",
     ];
     PASSING.contains(&method)
 }
@@ -147,12 +188,63 @@ pub(super) fn passes_on(method: &str) -> bool {
 /// Methods that say nothing of a database, whatever they are called on. Those of databases that are called the same take an argument.
 pub(super) fn is_general(method: &str, arguments: usize) -> bool {
     const GENERAL: &[&str] = &[
-        "and_then", "as_deref", "as_mut", "as_ref", "borrow", "borrow_mut", "by_ref", "chain", "clone", "cloned", "collect",
-        "context", "copied", "deref", "deref_mut", "enumerate", "expect", "expect_err", "filter", "filter_map", "flat_map", "fmt", "inspect",
-        "inspect_err", "into", "into_iter", "is_empty", "is_err", "is_none", "is_ok", "is_ok_and", "is_some", "is_some_and",
-        "iter", "iter_mut", "len", "map", "map_err", "map_or", "map_or_else", "ok", "ok_or", "ok_or_else", "or_else", "pop",
-        "push", "to_owned", "to_string", "to_vec", "transpose", "unwrap", "unwrap_err", "unwrap_or", "unwrap_or_default",
-        "unwrap_or_else", "with_context", "zip",
+        "and_then",
+        "as_deref",
+        "as_mut",
+        "as_ref",
+        "borrow",
+        "borrow_mut",
+        "by_ref",
+        "chain",
+        "clone",
+        "cloned",
+        "collect",
+        "context",
+        "copied",
+        "deref",
+        "deref_mut",
+        "enumerate",
+        "expect",
+        "expect_err",
+        "filter",
+        "filter_map",
+        "flat_map",
+        "fmt",
+        "inspect",
+        "inspect_err",
+        "into",
+        "into_iter",
+        "is_empty",
+        "is_err",
+        "is_none",
+        "is_ok",
+        "is_ok_and",
+        "is_some",
+        "is_some_and",
+        "iter",
+        "iter_mut",
+        "len",
+        "map",
+        "map_err",
+        "map_or",
+        "map_or_else",
+        "ok",
+        "ok_or",
+        "ok_or_else",
+        "or_else",
+        "pop",
+        "push",
+        "to_owned",
+        "to_string",
+        "to_vec",
+        "transpose",
+        "unwrap",
+        "unwrap_err",
+        "unwrap_or",
+        "unwrap_or_default",
+        "unwrap_or_else",
+        "with_context",
+        "zip",
     ];
     GENERAL.contains(&method) || arguments == 0 && ["first", "last", "lock", "next", "take"].contains(&method)
 }

@@ -62,7 +62,10 @@ pub(super) fn exceptions(reading: &mut Reading<'_>, root: &DeTable<'_>) -> Vec<E
             Some(first) => {
                 let Exception { rule, file, .. } = &exception;
                 let first = first.line;
-                reading.wrong(at, format!("there is an exception for {rule} in {file} already, in line {first}"));
+                reading.wrong(
+                    at,
+                    format!("there is an exception for {rule} in {file} already, in line {first}"),
+                );
             }
             None => all.push(exception),
         }

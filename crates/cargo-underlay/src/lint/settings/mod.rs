@@ -132,11 +132,20 @@ mod tests {
         for (text, told) in [
             ("exception = 1".to_owned(), "underlay-lint.toml:1: exception is no list of tables"),
             ("[infrastructure".to_owned(), "underlay-lint.toml:1: "),
-            ("\n[infrastucture]".to_owned(), ":2: infrastucture is no key of this file; did you mean infrastructure?"),
+            (
+                "\n[infrastucture]".to_owned(),
+                ":2: infrastucture is no key of this file; did you mean infrastructure?",
+            ),
             ("infrastructure = []".to_owned(), "infrastructure is no table"),
-            ("[infrastructure]\nfolders = []".to_owned(), ":2: folders is no key here; there are packages, paths"),
+            (
+                "[infrastructure]\nfolders = []".to_owned(),
+                ":2: folders is no key here; there are packages, paths",
+            ),
             ("[infrastructure]\npackages = 'a'".to_owned(), ":2: packages is no list of texts"),
-            ("[infrastructure]\npackages = ['shp']".to_owned(), "no package shp in the workspace; did you mean shop?"),
+            (
+                "[infrastructure]\npackages = ['shp']".to_owned(),
+                "no package shp in the workspace; did you mean shop?",
+            ),
             ("[infrastructure]\npaths = ['/src/**']".to_owned(), "/src/** is not a path from the root"),
             ("[infrastructure]\npaths = ['../src/**']".to_owned(), "../src/** is not a path from the root"),
             ("[infrastructure]\npaths = ['**/*.rs']".to_owned(), "**/*.rs names everything"),
@@ -150,13 +159,22 @@ mod tests {
             (with("reason = 'r'", "reason = ' '"), ":4: reason says nothing"),
             (with("reason = 'r'", "reason = 1"), ":4: reason is no text"),
             (with("approved_by = 'me'\n", ""), ":1: the exception has no approved_by"),
-            (with("approved_by = 'me'", "aproved_by = 'me'"), ":5: aproved_by is no key here; did you mean approved_by?"),
+            (
+                with("approved_by = 'me'", "aproved_by = 'me'"),
+                ":5: aproved_by is no key here; did you mean approved_by?",
+            ),
             (with("2026-03-31", "'soon'"), ":6: until is no day; write it as 2026-03-31"),
             (with("2026-03-31", "2026-02-30"), ":6: "),
             (with("2026-03-31", "2026-03-31T10:00:00Z"), ":6: until is no day"),
-            (with("tests/a.rs::b", "tests/a.rs"), ":7: tests/a.rs names no test; write it as tests/orders.rs::name"),
+            (
+                with("tests/a.rs::b", "tests/a.rs"),
+                ":7: tests/a.rs names no test; write it as tests/orders.rs::name",
+            ),
             (with("tests/a.rs::b", "b"), ":7: b names no test"),
-            (format!("{EXCEPTION}{EXCEPTION}"), ":8: there is an exception for query-text in src/a.rs already, in line 1"),
+            (
+                format!("{EXCEPTION}{EXCEPTION}"),
+                ":8: there is an exception for query-text in src/a.rs already, in line 1",
+            ),
         ] {
             let wrong = wrong(&text);
             assert!(wrong.iter().any(|line| line.contains(told)), "{text}\n{told}\n{wrong:?}");

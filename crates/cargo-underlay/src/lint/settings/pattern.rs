@@ -39,9 +39,9 @@ fn matches_path(pattern: &[&str], path: &[&str]) -> bool {
     match pattern.split_first() {
         None => path.is_empty(),
         Some((&"**", rest)) => (0..=path.len()).any(|passed| matches_path(rest, &path[passed..])),
-        Some((first, rest)) => {
-            path.split_first().is_some_and(|(name, path)| matches_name(first, name) && matches_path(rest, path))
-        }
+        Some((first, rest)) => path
+            .split_first()
+            .is_some_and(|(name, path)| matches_name(first, name) && matches_path(rest, path)),
     }
 }
 

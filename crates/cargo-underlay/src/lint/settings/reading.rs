@@ -60,10 +60,15 @@ impl<'a> Reading<'a> {
     }
 
     /// The tables of a list of tables.
-    pub(super) fn tables<'t, 'i>(&mut self, table: &'t DeTable<'i>, key: &str) -> Vec<(&'t DeTable<'i>, usize)> {
+    pub(super) fn tables<'t, 'i>(
+        &mut self,
+        table: &'t DeTable<'i>,
+        key: &str,
+    ) -> Vec<(&'t DeTable<'i>, usize)> {
         let Some(value) = table.get(key) else { return Vec::new() };
         let items = value.get_ref().as_array();
-        let tables = items.map(|items| items.iter().map(|item| Some((item.get_ref().as_table()?, item.span().start))));
+        let tables =
+            items.map(|items| items.iter().map(|item| Some((item.get_ref().as_table()?, item.span().start))));
         let tables: Option<Vec<_>> = tables.and_then(|tables| tables.collect());
         tables.unwrap_or_else(|| {
             self.wrong(value.span().start, format!("{key} is no list of tables; write each as [[{key}]]"));
@@ -90,7 +95,8 @@ impl<'a> Reading<'a> {
     pub(super) fn texts(&mut self, table: &DeTable<'_>, key: &str) -> Vec<(String, usize)> {
         let Some(value) = table.get(key) else { return Vec::new() };
         let text = |item: &Value<'_>| Some((item.get_ref().as_str()?.to_owned(), item.span().start));
-        let texts = value.get_ref().as_array().map(|items| items.iter().map(text).collect::<Option<Vec<_>>>());
+        let texts =
+            value.get_ref().as_array().map(|items| items.iter().map(text).collect::<Option<Vec<_>>>());
         texts.flatten().unwrap_or_else(|| {
             self.wrong(value.span().start, format!("{key} is no list of texts"));
             Vec::new()
@@ -102,7 +108,10 @@ impl<'a> Reading<'a> {
         let texts = self.texts(table, "packages");
         for (name, at) in &texts {
             if !there.contains(&name.as_str()) {
-                self.wrong(*at, format!("there is no package {name} in the workspace; {}", instead(name, there)));
+                self.wrong(
+                    *at,
+                    format!("there is no package {name} in the workspace; {}", instead(name, there)),
+                );
             }
         }
         texts.into_iter().map(|(name, _)| name).collect()

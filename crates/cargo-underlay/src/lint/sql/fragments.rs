@@ -18,14 +18,18 @@ pub(super) fn fragment(mut tokens: Tokens<'_>) -> Query {
         "WHERE" | "HAVING" => has_comparison(tokens.rest()) && !is_prose(tokens.rest()),
         "AND" | "OR" => {
             let mut column = tokens;
-            column.name() && has_comparison(&column.rest()[..column.rest().len().min(2)]) && !is_prose(tokens.rest())
+            column.name()
+                && has_comparison(&column.rest()[..column.rest().len().min(2)])
+                && !is_prose(tokens.rest())
         }
         "ORDER" | "GROUP" => tokens.word(&["BY"]) && names_columns(tokens),
         "LEFT" | "RIGHT" | "FULL" | "INNER" | "CROSS" | "NATURAL" => {
             tokens.word(&["OUTER"]);
             tokens.word(&["JOIN"]) && tokens.name()
         }
-        "JOIN" => tokens.name() && (tokens.is(&["ON", "USING"]) || tokens.name() && tokens.is(&["ON", "USING"])),
+        "JOIN" => {
+            tokens.name() && (tokens.is(&["ON", "USING"]) || tokens.name() && tokens.is(&["ON", "USING"]))
+        }
         "ON" => tokens.words(&["CONFLICT"]) && (tokens.is_sign('(') || tokens.is(&["DO", "ON"])),
         "FOR" => {
             let locks = tokens.words(&["NO", "KEY", "UPDATE"]) || tokens.word(&["UPDATE", "SHARE"]);
@@ -43,7 +47,9 @@ pub(super) fn fragment(mut tokens: Tokens<'_>) -> Query {
             tokens.is(&["SELECT", "VALUES"])
         }
         "FROM" => {
-            tokens.name() && tokens.is(&["WHERE", "JOIN", "LEFT", "INNER", "ORDER", "GROUP"]) && has_sign(before.rest())
+            tokens.name()
+                && tokens.is(&["WHERE", "JOIN", "LEFT", "INNER", "ORDER", "GROUP"])
+                && has_sign(before.rest())
         }
         "SET" => tokens.name() && tokens.sign('=') && matches!(tokens.first(), Some(Token::Place)),
         _ => false,

@@ -195,14 +195,28 @@ mod tests {
 
     #[test]
     fn between_the_two_its_surroundings_decide() {
-        for text in ["select name from users", "delete from orders", "drop table orders", "SELECT id", "select 1", "SELECT id, "] {
+        for text in [
+            "select name from users",
+            "delete from orders",
+            "drop table orders",
+            "SELECT id",
+            "select 1",
+            "SELECT id, ",
+        ] {
             assert_eq!(query(text), Query::Possibly, "{text}");
         }
     }
 
     #[test]
     fn no_text_takes_long_or_ends_the_program() {
-        for text in ["(".repeat(100_000), "SELECT ".repeat(10_000), "'".repeat(9_999), "/*".to_owned(), "$$".to_owned(), "{".repeat(5_000)] {
+        for text in [
+            "(".repeat(100_000),
+            "SELECT ".repeat(10_000),
+            "'".repeat(9_999),
+            "/*".to_owned(),
+            "$$".to_owned(),
+            "{".repeat(5_000),
+        ] {
             let _any = query(&text);
         }
     }

@@ -6,26 +6,87 @@ use super::token::{Token, Tokens};
 
 /// Words before the kind of a thing that is made.
 const BEFORE_KIND: &[&str] = &[
-    "CONSTRAINT", "EVENT", "FOREIGN", "GLOBAL", "LOCAL", "MATERIALIZED", "RECURSIVE", "TEMP", "TEMPORARY", "UNIQUE",
-    "UNLOGGED", "VIRTUAL",
+    "CONSTRAINT",
+    "EVENT",
+    "FOREIGN",
+    "GLOBAL",
+    "LOCAL",
+    "MATERIALIZED",
+    "RECURSIVE",
+    "TEMP",
+    "TEMPORARY",
+    "UNIQUE",
+    "UNLOGGED",
+    "VIRTUAL",
 ];
 const KINDS: &[&str] = &[
-    "AGGREGATE", "COLLATION", "DATABASE", "DOMAIN", "EXTENSION", "FUNCTION", "INDEX", "POLICY", "PROCEDURE", "PUBLICATION",
-    "ROLE", "ROUTINE", "SCHEMA", "SEQUENCE", "SUBSCRIPTION", "TABLE", "TABLESPACE", "TRIGGER", "TYPE", "USER", "VIEW",
+    "AGGREGATE",
+    "COLLATION",
+    "DATABASE",
+    "DOMAIN",
+    "EXTENSION",
+    "FUNCTION",
+    "INDEX",
+    "POLICY",
+    "PROCEDURE",
+    "PUBLICATION",
+    "ROLE",
+    "ROUTINE",
+    "SCHEMA",
+    "SEQUENCE",
+    "SUBSCRIPTION",
+    "TABLE",
+    "TABLESPACE",
+    "TRIGGER",
+    "TYPE",
+    "USER",
+    "VIEW",
 ];
 /// What follows the name of a thing that is made.
 const AFTER_NAME: &[&str] = &[
-    "AFTER", "AS", "AUTHORIZATION", "BEFORE", "CASCADE", "CONNECTION", "ENCRYPTED", "FOR", "INCREMENT", "INHERITS",
-    "INSTEAD", "LIKE", "LOCATION", "LOGIN", "NOLOGIN", "OF", "ON", "OWNER", "PARTITION", "PASSWORD", "RESTRICT", "RETURNS",
-    "START", "STRICT", "SUPERUSER", "TABLESPACE", "TEMPLATE", "TO", "USING", "VERSION", "WITH", "WITHOUT",
+    "AFTER",
+    "AS",
+    "AUTHORIZATION",
+    "BEFORE",
+    "CASCADE",
+    "CONNECTION",
+    "ENCRYPTED",
+    "FOR",
+    "INCREMENT",
+    "INHERITS",
+    "INSTEAD",
+    "LIKE",
+    "LOCATION",
+    "LOGIN",
+    "NOLOGIN",
+    "OF",
+    "ON",
+    "OWNER",
+    "PARTITION",
+    "PASSWORD",
+    "RESTRICT",
+    "RETURNS",
+    "START",
+    "STRICT",
+    "SUPERUSER",
+    "TABLESPACE",
+    "TEMPLATE",
+    "TO",
+    "USING",
+    "VERSION",
+    "WITH",
+    "WITHOUT",
 ];
 /// What an `ALTER` does.
 const CHANGES: &[&str] = &[
-    "ADD", "ALTER", "ATTACH", "CLUSTER", "CREATEDB", "DETACH", "DISABLE", "DROP", "ENABLE", "FORCE", "INHERIT", "LOGIN",
-    "NO", "NOLOGIN", "OWNER", "PASSWORD", "RENAME", "REPLICA", "RESET", "RESTART", "SET", "VALIDATE", "WITH",
+    "ADD", "ALTER", "ATTACH", "CLUSTER", "CREATEDB", "DETACH", "DISABLE", "DROP", "ENABLE", "FORCE",
+    "INHERIT", "LOGIN", "NO", "NOLOGIN", "OWNER", "PASSWORD", "RENAME", "REPLICA", "RESET", "RESTART", "SET",
+    "VALIDATE", "WITH",
 ];
-const PRIVILEGES: &[&str] =
-    &["ALL", "CONNECT", "CREATE", "DELETE", "EXECUTE", "INSERT", "SELECT", "TRIGGER", "TRUNCATE", "UPDATE", "USAGE"];
+const PRIVILEGES: &[&str] = &[
+    "ALL", "CONNECT", "CREATE", "DELETE", "EXECUTE", "INSERT", "SELECT", "TRIGGER", "TRUNCATE", "UPDATE",
+    "USAGE",
+];
 
 /// Whether this is such a statement.
 pub(super) fn statement(tokens: Tokens<'_>) -> Query {
@@ -50,7 +111,9 @@ pub(super) fn statement(tokens: Tokens<'_>) -> Query {
         }
         Some("ATTACH" | "DETACH") => where_it(is_upper && rest.word(&["DATABASE"]) && !rest.is_end()),
         Some("LOCK") => where_it(is_upper && rest.word(&["TABLE"]) && rest.name()),
-        Some("BEGIN" | "START" | "COMMIT" | "ROLLBACK" | "SAVEPOINT" | "RELEASE") => transaction(tokens, is_upper),
+        Some("BEGIN" | "START" | "COMMIT" | "ROLLBACK" | "SAVEPOINT" | "RELEASE") => {
+            transaction(tokens, is_upper)
+        }
         _ => Query::No,
     }
 }
@@ -82,7 +145,8 @@ fn create(mut tokens: Tokens<'_>, is_upper: bool) -> Query {
         (_, false) => Query::No,
         (true, true) => Query::Surely,
         (false, true) => {
-            let is_list = tokens.is_sign('(') && !tokens.rest().windows(2).all(|two| two[0] != Token::Sign(')'));
+            let is_list =
+                tokens.is_sign('(') && !tokens.rest().windows(2).all(|two| two[0] != Token::Sign(')'));
             if is_list || tokens.is_sign(';') { Query::Surely } else { Query::No }
         }
     }
@@ -167,7 +231,8 @@ fn copy(mut tokens: Tokens<'_>) -> Query {
     }
     tokens.parentheses();
     let goes = tokens.word(&["FROM", "TO"]);
-    let is_end = tokens.is(&["STDIN", "STDOUT", "PROGRAM"]) || matches!(tokens.first(), Some(Token::Text | Token::Place));
+    let is_end = tokens.is(&["STDIN", "STDOUT", "PROGRAM"])
+        || matches!(tokens.first(), Some(Token::Text | Token::Place));
     where_it(goes && is_end)
 }
 
@@ -200,7 +265,15 @@ fn transaction(mut tokens: Tokens<'_>, is_upper: bool) -> Query {
     let is_one = match word.as_str() {
         "BEGIN" => {
             tokens.is_sign(';')
-                || tokens.is(&["TRANSACTION", "IMMEDIATE", "EXCLUSIVE", "DEFERRED", "WORK", "ISOLATION", "CONCURRENT"])
+                || tokens.is(&[
+                    "TRANSACTION",
+                    "IMMEDIATE",
+                    "EXCLUSIVE",
+                    "DEFERRED",
+                    "WORK",
+                    "ISOLATION",
+                    "CONCURRENT",
+                ])
         }
         "START" => tokens.is(&["TRANSACTION"]),
         "COMMIT" => tokens.is_sign(';') || tokens.is(&["PREPARED", "TRANSACTION", "WORK"]),

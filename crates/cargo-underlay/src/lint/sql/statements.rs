@@ -6,8 +6,29 @@ use super::token::{Token, Tokens};
 
 /// What may follow the table of a `SELECT`.
 const CLAUSES: &[&str] = &[
-    "AS", "CROSS", "EXCEPT", "FETCH", "FOR", "FULL", "GROUP", "HAVING", "INNER", "INTERSECT", "JOIN", "LEFT", "LIMIT",
-    "NATURAL", "OFFSET", "ON", "ORDER", "RIGHT", "TABLESAMPLE", "UNION", "USING", "WHERE", "WINDOW",
+    "AS",
+    "CROSS",
+    "EXCEPT",
+    "FETCH",
+    "FOR",
+    "FULL",
+    "GROUP",
+    "HAVING",
+    "INNER",
+    "INTERSECT",
+    "JOIN",
+    "LEFT",
+    "LIMIT",
+    "NATURAL",
+    "OFFSET",
+    "ON",
+    "ORDER",
+    "RIGHT",
+    "TABLESAMPLE",
+    "UNION",
+    "USING",
+    "WHERE",
+    "WINDOW",
 ];
 
 /// Whether this is such a statement.
@@ -110,7 +131,9 @@ fn without_table(list: Tokens<'_>, is_upper: bool) -> Query {
     rest.skip();
     rest.words(&["NOT"]);
     if rest.parentheses() {
-        let is_known = function.contains('_') || ["count", "now", "exists", "version", "max", "min", "sum"].contains(&function.to_lowercase().as_str());
+        let is_known = function.contains('_')
+            || ["count", "now", "exists", "version", "max", "min", "sum"]
+                .contains(&function.to_lowercase().as_str());
         return surely_where(is_upper || is_known);
     }
     // Part of a statement that is put together, or no statement.
@@ -123,7 +146,8 @@ fn insert(mut tokens: Tokens<'_>, is_upper: bool) -> Query {
         tokens.skip();
     }
     tokens.word(&["IGNORE"]);
-    if !tokens.word(&["INTO"]) || is_prose(tokens.rest().get(..3).unwrap_or(tokens.rest())) || !tokens.name() {
+    if !tokens.word(&["INTO"]) || is_prose(tokens.rest().get(..3).unwrap_or(tokens.rest())) || !tokens.name()
+    {
         return Query::No;
     }
     tokens.word(&["AS"]);
@@ -157,7 +181,11 @@ fn update(mut tokens: Tokens<'_>, is_upper: bool) -> Query {
         return surely_where(is_upper);
     }
     let is_assigned = tokens.parentheses() || tokens.name();
-    if is_assigned && (tokens.is_sign('=') || tokens.is_end() && is_upper) { Query::Surely } else { Query::No }
+    if is_assigned && (tokens.is_sign('=') || tokens.is_end() && is_upper) {
+        Query::Surely
+    } else {
+        Query::No
+    }
 }
 
 fn delete(mut tokens: Tokens<'_>, is_upper: bool) -> Query {
@@ -175,7 +203,11 @@ fn delete(mut tokens: Tokens<'_>, is_upper: bool) -> Query {
         None => surely_where(is_upper),
         Some(Token::Sign(';') | Token::Place) => Query::Surely,
         _ if tokens.is(&["WHERE", "USING", "RETURNING"]) => {
-            if is_upper || has_comparison(tokens.rest()) { Query::Surely } else { Query::No }
+            if is_upper || has_comparison(tokens.rest()) {
+                Query::Surely
+            } else {
+                Query::No
+            }
         }
         _ => Query::No,
     }
@@ -209,7 +241,9 @@ fn with(mut tokens: Tokens<'_>) -> Query {
     if !tokens.sign('(') {
         return Query::No;
     }
-    match tokens.is(&["SELECT", "INSERT", "UPDATE", "DELETE", "VALUES", "WITH"]) || tokens.first() == Some(&Token::Place) {
+    match tokens.is(&["SELECT", "INSERT", "UPDATE", "DELETE", "VALUES", "WITH"])
+        || tokens.first() == Some(&Token::Place)
+    {
         true => Query::Surely,
         false => Query::No,
     }
@@ -217,7 +251,11 @@ fn with(mut tokens: Tokens<'_>) -> Query {
 
 fn values(mut tokens: Tokens<'_>, is_upper: bool) -> Query {
     tokens.skip();
-    if is_upper && (tokens.is_sign('(') || tokens.first() == Some(&Token::Place)) { Query::Surely } else { Query::No }
+    if is_upper && (tokens.is_sign('(') || tokens.first() == Some(&Token::Place)) {
+        Query::Surely
+    } else {
+        Query::No
+    }
 }
 
 fn explain(mut tokens: Tokens<'_>) -> Query {

@@ -30,7 +30,8 @@ pub(super) fn tokens(text: &str) -> Vec<Token> {
 /// The length of what a text begins with, and what it is; `None` of a comment.
 fn next(rest: &str, first: char) -> (usize, Option<Token>) {
     let word = |from: usize| rest[from..].find(|c: char| !is_in_word(c)).map_or(rest.len(), |at| from + at);
-    let until = |end: &str, from: usize| rest[from..].find(end).map_or(rest.len(), |at| from + at + end.len());
+    let until =
+        |end: &str, from: usize| rest[from..].find(end).map_or(rest.len(), |at| from + at + end.len());
     match first {
         '-' if rest.starts_with("--") => (until("\n", 2), None),
         '/' if rest.starts_with("/*") => (until("*/", 2), None),
@@ -47,7 +48,9 @@ fn next(rest: &str, first: char) -> (usize, Option<Token>) {
         },
         '?' => (word(1), Some(Token::Place)),
         ':' if rest.starts_with("::") => (2, Some(Token::Sign(':'))),
-        ':' | '@' if rest[1..].starts_with(|c: char| c.is_alphabetic() || c == '_') => (word(1), Some(Token::Place)),
+        ':' | '@' if rest[1..].starts_with(|c: char| c.is_alphabetic() || c == '_') => {
+            (word(1), Some(Token::Place))
+        }
         '%' if rest[1..].starts_with('s') => (2, Some(Token::Place)),
         c if c.is_ascii_digit() => (number(rest), Some(Token::Number)),
         c if is_in_word(c) => (word(0), Some(Token::Word(rest[..word(0)].to_owned()))),

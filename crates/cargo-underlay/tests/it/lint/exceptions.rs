@@ -31,7 +31,10 @@ fn an_exception_lets_one_file_break_one_rule() {
     assert!(code == 1 && out.starts_with("cases/c001/src/bin/other.rs:1:"), "{out}");
     // And this one may not break another rule.
     write(&folder.join("cases/c001/src/bin/other.rs"), "fn main() {}\n");
-    write(&folder.join("cases/c001/src/lib.rs"), "use sqlx::PgPool;\npub const ALL: &str = \"SELECT * FROM orders\";\n");
+    write(
+        &folder.join("cases/c001/src/lib.rs"),
+        "use sqlx::PgPool;\npub const ALL: &str = \"SELECT * FROM orders\";\n",
+    );
     let (code, out, _) = told(&lint(&folder, &[]));
     assert!(code == 1 && out.starts_with("cases/c001/src/lib.rs:2:23: query-text: "), "{out}");
 }
@@ -57,7 +60,10 @@ fn an_exception_that_nothing_needs_fails() {
     // What is infrastructure needs none.
     let registered = EXCEPTION.replace("src/lib.rs", "examples/infrastructure.rs");
     let (code, out, _) = told(&lint(&workspace("needless", &registered), &[]));
-    assert!(code == 1 && out.contains("exception-unused: nothing in cases/c001/examples/infrastructure.rs"), "{out}");
+    assert!(
+        code == 1 && out.contains("exception-unused: nothing in cases/c001/examples/infrastructure.rs"),
+        "{out}"
+    );
 }
 
 #[test]
@@ -72,7 +78,10 @@ fn an_exception_names_a_test_that_is_run() {
     ] {
         let folder = workspace("untested", &with(test));
         let (code, out, _) = told(&lint(&folder, &[]));
-        assert!(code == 1 && out.starts_with("underlay-lint.toml:6:1: exception-untested: ") && out.contains(why), "{out}");
+        assert!(
+            code == 1 && out.starts_with("underlay-lint.toml:6:1: exception-untested: ") && out.contains(why),
+            "{out}"
+        );
     }
     for test in ["orders.rs::deep::orders_are_kept", "orders.rs::orders_are_kept"] {
         assert_eq!(told(&lint(&workspace("tested", &with(test)), &[])).0, 0, "{test}");
@@ -88,12 +97,18 @@ fn an_exception_for_code_covers_the_dependency_that_it_needs() {
     let folder = workspace("covers-not", "");
     write(&folder.join("cases/c001/examples/infrastructure.rs"), example);
     let (code, out, _) = told(&lint(&folder, &[]));
-    assert!(code == 1 && out.contains("cases/c001/Cargo.toml:6:1: database-dependency: c001 depends on"), "{out}");
+    assert!(
+        code == 1 && out.contains("cases/c001/Cargo.toml:6:1: database-dependency: c001 depends on"),
+        "{out}"
+    );
 }
 
 #[test]
 fn a_wrong_file_is_told_whole_and_nothing_is_judged() {
-    let wrong = format!("{}[other]\n", EXCEPTION.replace("database-access", "database-acess").replace("until = 2026-03-31\n", ""));
+    let wrong = format!(
+        "{}[other]\n",
+        EXCEPTION.replace("database-access", "database-acess").replace("until = 2026-03-31\n", "")
+    );
     let (code, out, errors) = told(&lint(&workspace("wrong", &wrong), &[]));
     assert!(code == 2 && out.is_empty(), "{code} {out}");
     for part in [

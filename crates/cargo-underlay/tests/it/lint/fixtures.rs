@@ -90,7 +90,8 @@ macro_rules! orders {
 pub(super) fn settings(cases: &[Case]) -> String {
     let has = |part: &str| cases.iter().any(|case| case.files.iter().any(|(path, _)| path.starts_with(part)));
     let more = if has("src/infrastructure/") { ", 'cases/*/src/infrastructure/**'" } else { "" };
-    let composition = if has("src/main.rs") { "[composition]\npaths = ['cases/*/src/main.rs']\n" } else { "" };
+    let composition =
+        if has("src/main.rs") { "[composition]\npaths = ['cases/*/src/main.rs']\n" } else { "" };
     format!(
         "[infrastructure]\npackages = ['kit']\npaths = ['cases/*/examples/infrastructure.rs'{more}]\n\
          [databases]\ncrates = ['own-driver']\n{composition}"
@@ -118,7 +119,9 @@ impl Case {
         let mut marked = BTreeSet::new();
         for (path, text) in &self.files {
             for (at, line) in text.lines().enumerate() {
-                let Some((_, mark)) = line.split_once("//~").or_else(|| line.split_once("#~")) else { continue };
+                let Some((_, mark)) = line.split_once("//~").or_else(|| line.split_once("#~")) else {
+                    continue;
+                };
                 let (above, rules) = match mark.strip_prefix("@-") {
                     Some(mark) => mark.split_once(' ').unwrap(),
                     None => ("0", mark),
@@ -136,10 +139,12 @@ impl Case {
         let folder = root.join(&self.folder);
         let is_own = |path: &str| self.files.iter().any(|(own, _)| own == path);
         let given = FILES.iter().filter(|(path, _)| !is_own(path)).map(|(path, text)| (*path, *text));
-        for (path, text) in self.files.iter().map(|(path, text)| (path.as_str(), text.as_str())).chain(given) {
+        for (path, text) in self.files.iter().map(|(path, text)| (path.as_str(), text.as_str())).chain(given)
+        {
             let text = format!("{}{text}", self.before(path));
             // The marks are for the reader alone.
-            let text: Vec<&str> = text.lines().map(|line| line.split("#~").next().unwrap_or_default()).collect();
+            let text: Vec<&str> =
+                text.lines().map(|line| line.split("#~").next().unwrap_or_default()).collect();
             write(&folder.join(path), &(text.join("\n") + "\n"));
         }
     }
@@ -148,7 +153,9 @@ impl Case {
     fn before(&self, path: &str) -> String {
         let name = self.folder.rsplit('/').next().unwrap_or_default();
         match path {
-            "Cargo.toml" => format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n"),
+            "Cargo.toml" => {
+                format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n")
+            }
             _ => String::new(),
         }
     }

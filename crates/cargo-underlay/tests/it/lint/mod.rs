@@ -3,6 +3,7 @@
 mod exceptions;
 mod fixtures;
 mod repository;
+mod template;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -58,7 +59,8 @@ fn differences(cases: &[Case], found: &BTreeSet<Marked>) -> Vec<String> {
         case.map_or("no case", |case| case.name.as_str())
     };
     let marked: BTreeSet<Marked> = cases.iter().flat_map(Case::marked).collect();
-    let line = |what: &str, (file, line, rule): &Marked| format!("{what} in {:?}: {file}:{line}: {rule}", of(file));
+    let line =
+        |what: &str, (file, line, rule): &Marked| format!("{what} in {:?}: {file}:{line}: {rule}", of(file));
     let missed = marked.difference(found).map(|mark| line("not found", mark));
     let more = found.difference(&marked).map(|mark| line("found", mark));
     missed.chain(more).collect()
@@ -116,7 +118,11 @@ fn without_a_file_nothing_is_infrastructure() {
 #[test]
 fn what_cannot_be_read_is_told_and_nothing_is_judged() {
     for (name, text, part) in [
-        ("syntax", "pub fn ready() {\n    let = ;\n}\n", "cases/c001/src/lib.rs:2:9: is no Rust that the lint can read"),
+        (
+            "syntax",
+            "pub fn ready() {\n    let = ;\n}\n",
+            "cases/c001/src/lib.rs:2:9: is no Rust that the lint can read",
+        ),
         ("missing", "\nmod gone;\n", "cases/c001/src/lib.rs:2: there is no file for the module gone"),
         ("circle", "include!(\"lib.rs\");\n", "includes itself"),
     ] {

@@ -79,7 +79,13 @@ impl World {
     }
 
     /// What is wrapped: the first of so many arguments that says something.
-    fn type_of_arguments(&self, module: ModuleId, arguments: &PathArguments, at_most: usize, depth: usize) -> Ty {
+    fn type_of_arguments(
+        &self,
+        module: ModuleId,
+        arguments: &PathArguments,
+        at_most: usize,
+        depth: usize,
+    ) -> Ty {
         let inner = |ty: &Type| self.type_within(module, ty, depth + 1);
         let known = |ty: &Ty| *ty != Ty::Unknown;
         match arguments {
