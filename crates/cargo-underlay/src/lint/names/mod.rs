@@ -10,6 +10,7 @@ mod follow;
 mod resolve;
 mod ty;
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -28,6 +29,9 @@ pub(crate) type ModuleId = usize;
 /// A module, and the place in its entries.
 pub(crate) type ItemId = (ModuleId, usize);
 
+/// What paths lead to, by the module that names them.
+type Resolved = HashMap<(ModuleId, Vec<String>), Vec<Def>>;
+
 /// Everything that the packages of a workspace are made of.
 #[derive(Default)]
 pub(crate) struct World {
@@ -44,6 +48,8 @@ pub(crate) struct World {
     databases: Vec<String>,
     /// The folder of the workspace.
     root: PathBuf,
+    /// What paths lead to, where it was asked before. The names of a module do not change once all files are read.
+    resolved: RefCell<Resolved>,
 }
 
 /// A file of Rust.

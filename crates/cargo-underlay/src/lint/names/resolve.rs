@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use super::entry::EntryKind;
 use super::{ItemId, ModuleId, World};
 
@@ -108,10 +110,11 @@ const EVERYWHERE: &[&str] = &[
 /// Globs of globs that are followed for a name at most.
 const GLOBS_MAX: usize = 8;
 
-/// What is under way, so that names that lead to each other end.
+/// What was looked for on the way to a name, so that names that lead to each other end, and none is looked for twice.
 #[derive(Default)]
 struct Seen {
-    lookups: Vec<(ModuleId, String)>,
+    /// By module, name, whether private names count, and `in_glob`; empty while it is looked for.
+    lookups: HashMap<(ModuleId, String, bool, bool), Vec<Def>>,
     /// The path of a glob is looked for, which itself comes through no glob of a package outside.
     in_glob: bool,
 }
@@ -119,7 +122,13 @@ struct Seen {
 impl World {
     /// What a path leads to, as code in a module says it. There may be several, as a name can be a module and a function.
     pub(crate) fn resolve(&self, from: ModuleId, path: &[String]) -> Vec<Def> {
-        self.resolve_seen(from, path, &mut Seen::default())
+        let key = (from, path.to_vec());
+        if let Some(found) = self.resolved.borrow().get(&key) {
+            return found.clone();
+        }
+        let found = self.resolve_seen(from, path, &mut Seen::default());
+        self.resolved.borrow_mut().insert(key, found.clone());
+        found
     }
 
     fn resolve_seen(&self, from: ModuleId, path: &[String], seen: &mut Seen) -> Vec<Def> {
@@ -184,15 +193,16 @@ impl World {
 
     /// What a name is in a module.
     fn lookup(&self, module: ModuleId, name: &str, from: ModuleId, seen: &mut Seen) -> Vec<Def> {
-        let key = (module, name.to_owned());
-        if seen.lookups.contains(&key) {
-            return Vec::new();
+        let sees_private = self.is_within(from, module);
+        let key = (module, name.to_owned(), sees_private, seen.in_glob);
+        if let Some(found) = seen.lookups.get(&key) {
+            return found.clone();
         }
-        seen.lookups.push(key);
+        seen.lookups.insert(key.clone(), Vec::new());
         let mut found = Vec::new();
         for at in self.modules[module].names.get(name).into_iter().flatten() {
             let entry = &self.modules[module].entries[*at].1;
-            if !entry.is_public && !self.is_within(from, module) {
+            if !entry.is_public && !sees_private {
                 continue;
             }
             match &entry.kind {
@@ -212,7 +222,7 @@ impl World {
                 }
             }
         }
-        seen.lookups.pop();
+        seen.lookups.insert(key, found.clone());
         found
     }
 
