@@ -149,10 +149,18 @@ impl World {
         match item {
             Item::Impl(item) => {
                 let Some(id) = self.item_of_type(module, &item.self_ty) else { return };
+                let derefs = item.trait_.as_ref().and_then(|(_, path, _)| path.segments.last());
+                let derefs = derefs.is_some_and(|last| last.ident == "Deref");
                 for part in &item.items {
-                    if let ImplItem::Fn(method) = part {
-                        let returned = returned(&method.sig.output).map(|ty| *ty);
-                        found.push((id, plain(&method.sig.ident), returned));
+                    match part {
+                        ImplItem::Fn(method) => {
+                            let returned = returned(&method.sig.output).map(|ty| *ty);
+                            found.push((id, plain(&method.sig.ident), returned));
+                        }
+                        ImplItem::Type(target) if derefs => {
+                            self.targets.insert(id, (module, target.ty.clone()));
+                        }
+                        _ => {}
                     }
                 }
             }

@@ -42,6 +42,8 @@ pub(crate) struct World {
     libraries: HashMap<String, usize>,
     /// What the methods of a type return: modules and return types by the name of the method.
     methods: HashMap<ItemId, HashMap<String, (ModuleId, Option<syn::Type>)>>,
+    /// What a type gives by `Deref`, as its module names it.
+    targets: HashMap<ItemId, (ModuleId, syn::Type)>,
     /// Files that cannot be read, with the reason.
     pub(crate) wrong: Vec<String>,
     /// Database crates beside those that the lint knows.

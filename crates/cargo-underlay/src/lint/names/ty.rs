@@ -14,6 +14,8 @@ pub(crate) enum Ty {
     Door(&'static str),
     /// A type of the workspace.
     Item(ItemId),
+    /// Several values, of which one is known at least.
+    Tuple(Vec<Ty>),
     Unknown,
 }
 
@@ -46,6 +48,10 @@ impl World {
             Type::Path(ty) if ty.qself.is_none() => self.type_of_path(module, &ty.path, depth),
             Type::TraitObject(ty) => self.type_of_bounds(module, ty.bounds.iter(), depth),
             Type::ImplTrait(ty) => self.type_of_bounds(module, ty.bounds.iter(), depth),
+            Type::Tuple(ty) => {
+                let parts: Vec<Ty> = ty.elems.iter().map(inner).collect();
+                if parts.iter().all(|part| *part == Ty::Unknown) { Ty::Unknown } else { Ty::Tuple(parts) }
+            }
             _ => Ty::Unknown,
         }
     }
@@ -140,10 +146,19 @@ impl World {
 
     /// What a field of a value is.
     pub(crate) fn type_of_field(&self, of: &Ty, name: &str) -> Ty {
+        if let Ty::Tuple(parts) = of {
+            let at = name.parse().unwrap_or(parts.len());
+            return parts.get(at).cloned().unwrap_or(Ty::Unknown);
+        }
         let Ty::Item(id) = of else { return Ty::Unknown };
         let EntryKind::Struct(fields) = self.kind(*id) else { return Ty::Unknown };
         let field = fields.iter().find(|(own, _)| own == name);
         field.map_or(Ty::Unknown, |(_, ty)| self.type_of(id.0, ty))
+    }
+
+    /// What a type of the workspace gives by `Deref`.
+    pub(crate) fn target_of(&self, id: ItemId) -> Ty {
+        self.targets.get(&id).map_or(Ty::Unknown, |(module, ty)| self.type_of(*module, ty))
     }
 
     /// What a method of a type of the workspace returns; `None` where it has no such method.

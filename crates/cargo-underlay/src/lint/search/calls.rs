@@ -76,8 +76,8 @@ impl Search<'_> {
     }
 
     fn walk_method_call(&mut self, call: &ExprMethodCall) {
-        let on = self.value_of(&call.receiver);
         let method = call.method.to_string();
+        let on = self.called_on(&call.receiver, &method);
         match &on {
             Ty::Database(database) => {
                 self.note_use(database);
@@ -94,7 +94,7 @@ impl Search<'_> {
                     self.find(rule, call.method.span(), what);
                 }
             }
-            Ty::Item(_) | Ty::Unknown => {}
+            Ty::Item(_) | Ty::Tuple(_) | Ty::Unknown => {}
         }
         self.visit_expr(&call.receiver);
         if let Some(turbofish) = &call.turbofish {
@@ -129,8 +129,9 @@ impl Search<'_> {
             Expr::Try(inner) => self.is_found_call(&inner.expr),
             Expr::Await(inner) => self.is_found_call(&inner.base),
             Expr::MethodCall(call) => {
-                let is_found = !is_general(&call.method.to_string(), call.args.len())
-                    && matches!(self.value_of(&call.receiver), Ty::Database(_));
+                let method = call.method.to_string();
+                let is_found = !is_general(&method, call.args.len())
+                    && matches!(self.called_on(&call.receiver, &method), Ty::Database(_));
                 is_found || self.is_found_call(&call.receiver)
             }
             Expr::Call(call) => match &*call.func {

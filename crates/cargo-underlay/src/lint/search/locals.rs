@@ -5,9 +5,16 @@ use syn::{GenericParam, Generics, Pat, Type};
 use super::Search;
 use crate::lint::names::Ty;
 
-/// The names of values and type parameters around a place, with their types.
+/// The names of values and type parameters around a place.
 #[derive(Debug, Default)]
-pub(super) struct Locals(Vec<HashMap<String, Ty>>);
+pub(super) struct Locals(Vec<HashMap<String, Local>>);
+
+/// What is known of a name: its type, and the text that it was given.
+#[derive(Debug)]
+struct Local {
+    ty: Ty,
+    text: Option<String>,
+}
 
 impl Locals {
     pub(super) fn open(&mut self) {
@@ -20,11 +27,26 @@ impl Locals {
 
     pub(super) fn bind(&mut self, name: &str, ty: Ty) {
         if let Some(scope) = self.0.last_mut() {
-            scope.insert(name.to_owned(), ty);
+            scope.insert(name.to_owned(), Local { ty, text: None });
+        }
+    }
+
+    /// Notes the text of a name that is bound.
+    pub(super) fn give_text(&mut self, name: &str, text: String) {
+        if let Some(local) = self.0.last_mut().and_then(|scope| scope.get_mut(name)) {
+            local.text = Some(text);
         }
     }
 
     pub(super) fn find(&self, name: &str) -> Option<&Ty> {
+        self.local(name).map(|local| &local.ty)
+    }
+
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.local(name)?.text.as_deref()
+    }
+
+    fn local(&self, name: &str) -> Option<&Local> {
         self.0.iter().rev().find_map(|scope| scope.get(name))
     }
 }
@@ -111,7 +133,16 @@ impl Search<'_> {
                     self.bind(&field.pat, &ty);
                 }
             }
-            Pat::Tuple(pattern) => pattern.elems.iter().for_each(|part| self.bind(part, &Ty::Unknown)),
+            Pat::Tuple(pattern) => {
+                for (at, part) in pattern.elems.iter().enumerate() {
+                    // What a database crate gives in parts is all of it.
+                    let part_of = match ty {
+                        Ty::Database(_) => ty.clone(),
+                        _ => self.world.type_of_field(ty, &at.to_string()),
+                    };
+                    self.bind(part, &part_of);
+                }
+            }
             Pat::Slice(pattern) => pattern.elems.iter().for_each(|part| self.bind(part, ty)),
             Pat::Or(pattern) => pattern.cases.iter().for_each(|case| self.bind(case, ty)),
             _ => {}

@@ -204,7 +204,7 @@ impl Search<'_> {
         if let [name] = path
             && self.locals.find(name).is_some()
         {
-            return None;
+            return self.locals.text(name).map(str::to_owned);
         }
         self.world.resolve(self.module, path).into_iter().find_map(|def| match def {
             Def::Item { id, rest } if rest.is_empty() => match self.world.kind(id) {

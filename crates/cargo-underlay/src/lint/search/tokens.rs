@@ -36,6 +36,21 @@ impl Search<'_> {
         }
     }
 
+    /// Finds texts alone among tokens.
+    pub(super) fn scan_texts(&mut self, tokens: TokenStream) {
+        for tree in tokens {
+            match tree {
+                TokenTree::Literal(text) => {
+                    if let Ok(lit) = syn::parse2::<Lit>(TokenStream::from(TokenTree::Literal(text))) {
+                        self.check_literal(&lit);
+                    }
+                }
+                TokenTree::Group(group) => self.scan_texts(group.stream()),
+                _ => {}
+            }
+        }
+    }
+
     /// Looks at a path and at what follows it; gives how many of those tokens were read.
     fn scan_path(&mut self, path: &[String], span: Span, after: &[TokenTree]) -> usize {
         if let (Some(TokenTree::Punct(bang)), Some(TokenTree::Group(group))) = (after.first(), after.get(1))

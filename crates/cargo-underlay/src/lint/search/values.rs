@@ -113,19 +113,34 @@ impl Search<'_> {
 
     /// What a method gives. One that is not known gives what it is called on, as `clone`, `unwrap` and `lock` do.
     fn value_of_method(&self, on: &Ty, method: &str) -> Ty {
-        match on {
-            Ty::Database(_) => on.clone(),
+        let returned = match on {
+            Ty::Database(_) => return on.clone(),
             Ty::Item(id) => match self.world.returned_by(*id, method) {
-                Some(ty) => ty,
-                None if passes_on(method) => on.clone(),
-                None => Ty::Unknown,
+                Some(ty) => Some(ty),
+                None => match self.world.target_of(*id) {
+                    Ty::Unknown => None,
+                    // A wrapper that can be cloned is cloned itself.
+                    _ if passes_on(method) => None,
+                    target => return self.value_of_method(&target, method),
+                },
             },
-            Ty::Door(door) => match returned_by_door(door, method) {
-                Some(ty) => ty,
-                None if passes_on(method) => on.clone(),
-                None => Ty::Unknown,
-            },
-            Ty::Unknown => Ty::Unknown,
+            Ty::Door(door) => returned_by_door(door, method),
+            Ty::Tuple(_) | Ty::Unknown => None,
+        };
+        returned.unwrap_or_else(|| if passes_on(method) { on.clone() } else { Ty::Unknown })
+    }
+
+    /// What a method is called on: where a type of the workspace has no such method, what it gives by `Deref`.
+    pub(super) fn called_on(&self, receiver: &Expr, method: &str) -> Ty {
+        let on = self.value_of(receiver);
+        match &on {
+            Ty::Item(id) if self.world.returned_by(*id, method).is_none() => {
+                match self.world.target_of(*id) {
+                    Ty::Unknown => on,
+                    target => target,
+                }
+            }
+            _ => on,
         }
     }
 }

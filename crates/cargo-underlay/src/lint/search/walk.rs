@@ -7,6 +7,24 @@ use super::Search;
 use super::paths::As;
 use crate::lint::names::{Ty, derives_and_names};
 
+/// Attributes whose texts are for people, or names in other formats.
+const PROSE: &[&str] = &[
+    "allow",
+    "arg",
+    "clap",
+    "command",
+    "deny",
+    "deprecated",
+    "diagnostic",
+    "doc",
+    "error",
+    "expect",
+    "must_use",
+    "schemars",
+    "serde",
+    "warn",
+];
+
 impl<'ast> Visit<'ast> for Search<'_> {
     fn visit_item(&mut self, item: &'ast Item) {
         let attributes = match item {
@@ -69,7 +87,9 @@ impl<'ast> Visit<'ast> for Search<'_> {
     fn visit_item_trait(&mut self, item: &'ast syn::ItemTrait) {
         self.in_scope(|search| {
             search.enter_generics(&item.generics);
-            let before = std::mem::replace(&mut search.own, Ty::Unknown);
+            let own = search.world.resolve(search.module, &[item.ident.to_string()]);
+            let own = own.first().map_or(Ty::Unknown, |own| search.world.type_of_def(own, 0));
+            let before = std::mem::replace(&mut search.own, own);
             visit::visit_item_trait(search, item);
             search.own = before;
         });
@@ -116,7 +136,7 @@ impl<'ast> Visit<'ast> for Search<'_> {
         self.in_query_named(&name, |search| search.visit_expr(&field.expr));
     }
 
-    /// An attribute names itself and what it derives. Its texts are for the macro that reads it.
+    /// An attribute names itself and what it derives. Its texts are for the macro that reads it, and may be a query for that.
     fn visit_attribute(&mut self, attribute: &'ast Attribute) {
         let derives = attribute.path().is_ident("derive") || attribute.path().is_ident("cfg_attr");
         for path in derives_and_names(&attribute.meta) {
@@ -124,6 +144,11 @@ impl<'ast> Visit<'ast> for Search<'_> {
             if derives || path.segments.len() > 1 {
                 self.check_syn_path(&path, As::Name);
             }
+        }
+        let holds_prose =
+            attribute.path().get_ident().is_some_and(|name| PROSE.contains(&name.to_string().as_str()));
+        if let (syn::Meta::List(list), false) = (&attribute.meta, holds_prose) {
+            self.scan_texts(list.tokens.clone());
         }
     }
 
@@ -155,7 +180,11 @@ impl<'ast> Visit<'ast> for Search<'_> {
         });
         visit::visit_pat(self, &local.pat);
         let ty = local.init.as_ref().map_or(Ty::Unknown, |init| self.value_of(&init.expr));
+        let text = local.init.as_ref().and_then(|init| self.text_of(&init.expr));
         self.bind(&local.pat, &ty);
+        if let Some(text) = text {
+            self.locals.give_text(&name, text);
+        }
     }
 
     fn visit_expr(&mut self, expr: &'ast Expr) {

@@ -71,6 +71,22 @@ impl Infra {
     pub fn ready(&self) {}
     pub fn run_query(&self, _: &str) {}
 }
+#[derive(Clone)]
+pub struct Wrapped(Pool);
+impl std::ops::Deref for Wrapped {
+    type Target = Pool;
+    fn deref(&self) -> &Pool {
+        &self.0
+    }
+}
+impl Wrapped {
+    pub fn name(&self) -> String {
+        String::new()
+    }
+}
+pub async fn named() -> Result<(Pool, String), sqlx::Error> {
+    todo!()
+}
 pub trait HasPool {
     fn shared(&self) -> std::sync::Arc<Pool>;
 }
@@ -167,7 +183,11 @@ impl Case {
 
 /// Writes a workspace of the cases.
 pub(super) fn write_workspace(root: &Path, cases: &[Case]) {
-    write(&root.join("Cargo.toml"), "[workspace]\nresolver = \"3\"\nmembers = [\"cases/*\", \"kit\"]\n");
+    write(
+        &root.join("Cargo.toml"),
+        "[workspace]\nresolver = \"3\"\nmembers = [\"cases/*\", \"kit\"]\n\
+        [workspace.dependencies]\nsqlx = \"0.8\"\n",
+    );
     let kit = "[package]\nname = \"kit\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[dependencies]\nsqlx = \"0.8\"\n";
     write(&root.join("kit/Cargo.toml"), kit);
     write(&root.join("kit/src/lib.rs"), &KIT.replace('`', "\""));
