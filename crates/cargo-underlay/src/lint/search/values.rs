@@ -30,8 +30,7 @@ impl Search<'_> {
             }
             Expr::Call(call) => match &*call.func {
                 Expr::Path(path) => match self.value_of_call(&text_of_path(&path.path)) {
-                    // `Some(pool)`, `Arc::new(pool)`
-                    Ty::Unknown if call.args.len() == 1 => self.value_of(&call.args[0]),
+                    Ty::Unknown if call.args.len() == 1 && wraps(&path.path) => self.value_of(&call.args[0]),
                     ty => ty,
                 },
                 _ => Ty::Unknown,
@@ -150,6 +149,28 @@ fn package_of(def: &Def) -> String {
         Def::Outside { package, .. } => package.clone(),
         _ => String::new(),
     }
+}
+
+/// Whether a call puts what it is given into a wrapper: `Some(pool)`, `Arc::new(pool)`.
+fn wraps(path: &syn::Path) -> bool {
+    const WRAPPERS: &[&str] = &[
+        "Arc",
+        "Box",
+        "Cell",
+        "Data",
+        "Extension",
+        "Mutex",
+        "Ok",
+        "OnceCell",
+        "OnceLock",
+        "Pin",
+        "Rc",
+        "RefCell",
+        "RwLock",
+        "Some",
+        "State",
+    ];
+    path.segments.iter().rev().take(2).any(|segment| WRAPPERS.contains(&segment.ident.to_string().as_str()))
 }
 
 /// Methods of wrappers, references and lists that give what is in them.
