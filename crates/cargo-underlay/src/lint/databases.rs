@@ -171,9 +171,9 @@ pub(crate) fn is_database(package: &str, more: &[String]) -> bool {
     CRATES.contains(&package) || more.iter().any(|name| name == package)
 }
 
-/// Whether a package of this name is one of Underlay.
+/// Whether a package of this name is one of Underlay whose items have rules.
 pub(crate) fn is_underlay(package: &str) -> bool {
-    package == "underlay" || package.starts_with("underlay-")
+    ["underlay", "underlay-core", "underlay-runtime"].contains(&package) || is_adapter(package)
 }
 
 /// Whether a package of this name is a store of Underlay.

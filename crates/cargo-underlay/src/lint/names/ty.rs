@@ -12,6 +12,8 @@ pub(crate) enum Ty {
     Database(String),
     /// A type of Underlay whose methods have a rule, by its name.
     Door(&'static str),
+    /// A process that is put together, of the standard library or of a runtime.
+    Process,
     /// A type of the workspace.
     Item(ItemId),
     /// Several values, of which one is known at least.
@@ -77,11 +79,24 @@ impl World {
                 return ty;
             }
         }
+        if self.is_process(module, &text_of_path(path)) {
+            return Ty::Process;
+        }
         path.segments.last().map_or(Ty::Unknown, |last| {
             // What went wrong is another value.
             let at_most = if last.ident == "Result" { 1 } else { usize::MAX };
             self.type_of_arguments(module, &last.arguments, at_most, depth)
         })
+    }
+
+    /// Whether a path is the `Command` of the standard library or of a runtime. Cargo tells of no package `std`.
+    pub(crate) fn is_process(&self, module: ModuleId, path: &[String]) -> bool {
+        let imported = match path {
+            [name] => self.imported_as(module, name),
+            _ => None,
+        };
+        let path = imported.unwrap_or(path);
+        path.last().is_some_and(|last| last == "Command") && path.iter().any(|name| name.ends_with("process"))
     }
 
     /// What is wrapped: the first of so many arguments that says something.

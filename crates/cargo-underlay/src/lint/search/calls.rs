@@ -94,7 +94,7 @@ impl Search<'_> {
                     self.find(rule, call.method.span(), what);
                 }
             }
-            Ty::Item(_) | Ty::Tuple(_) | Ty::Unknown => {}
+            Ty::Process | Ty::Item(_) | Ty::Tuple(_) | Ty::Unknown => {}
         }
         self.visit_expr(&call.receiver);
         if let Some(turbofish) = &call.turbofish {

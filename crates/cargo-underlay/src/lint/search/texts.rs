@@ -230,7 +230,7 @@ pub(super) fn literal(lit: &Lit) -> Option<String> {
 }
 
 fn is_query_file(path: &str) -> bool {
-    [".sql", ".psql", ".lua"].iter().any(|end| path.ends_with(end))
+    [".sql", ".psql"].iter().any(|end| path.ends_with(end))
 }
 
 /// The beginning of a text, on one line.

@@ -29,6 +29,7 @@ impl Search<'_> {
                 self.value_of_method(&self.value_of(&call.receiver), &call.method.to_string())
             }
             Expr::Call(call) => match &*call.func {
+                Expr::Path(path) if self.makes_process(&text_of_path(&path.path)) => Ty::Process,
                 Expr::Path(path) => match self.value_of_call(&text_of_path(&path.path)) {
                     Ty::Unknown if call.args.len() == 1 && wraps(&path.path) => self.value_of(&call.args[0]),
                     ty => ty,
@@ -113,7 +114,7 @@ impl Search<'_> {
     /// What a method gives. One that is not known gives what it is called on, as `clone`, `unwrap` and `lock` do.
     fn value_of_method(&self, on: &Ty, method: &str) -> Ty {
         let returned = match on {
-            Ty::Database(_) => return on.clone(),
+            Ty::Database(_) | Ty::Process => return on.clone(),
             Ty::Item(id) => match self.world.returned_by(*id, method) {
                 Some(ty) => Some(ty),
                 None => match self.world.target_of(*id) {

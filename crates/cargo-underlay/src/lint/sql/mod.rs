@@ -27,7 +27,7 @@ const REDIS_CALLS: &[&str] = &["redis.call(", "redis.pcall("];
 
 /// Whether a text is a query.
 pub(crate) fn query(text: &str) -> Query {
-    if text.lines().any(calls_redis) {
+    if calls_redis(text) {
         return Query::Surely;
     }
     let tokens = tokens(text);
@@ -35,11 +35,14 @@ pub(crate) fn query(text: &str) -> Query {
     statements::statement(tokens).max(schema::statement(tokens)).max(fragments::fragment(tokens))
 }
 
-/// Whether a line is one of a script that calls Redis.
-fn calls_redis(line: &str) -> bool {
-    const BEFORE: &[&str] = &["", "for", "if", "local", "return", "while"];
-    let before = REDIS_CALLS.iter().find_map(|call| line.split_once(call)).map(|(before, _)| before.trim());
-    before.is_some_and(|before| BEFORE.contains(&before.split_whitespace().next().unwrap_or_default()))
+/// Whether a text is a script that calls Redis: its first line is one of Lua, and one of its lines makes the call.
+fn calls_redis(text: &str) -> bool {
+    const FIRST: &[&str] = &["for", "function", "if", "local", "return", "while"];
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("--"));
+    let first = lines.next().unwrap_or_default();
+    let is_lua =
+        first.starts_with("redis.") || FIRST.iter().any(|word| first.split_whitespace().next() == Some(word));
+    is_lua && REDIS_CALLS.iter().any(|call| text.contains(call))
 }
 
 #[cfg(test)]

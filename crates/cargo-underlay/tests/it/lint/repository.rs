@@ -1,39 +1,39 @@
+//! The lint on this repository as it would be found without its registration. With it, `cargo xtask lint` finds nothing.
+
 use std::path::Path;
 
 use super::fixtures::{cases, write_workspace};
-use super::{found, lint, place, told};
+use super::{found, lint, place};
 use crate::place::root;
 
-#[test]
-fn this_repository_has_nothing_to_be_found() {
-    let (code, out, errors) = told(&lint(&root(), &["--check", "docs/lint.md"]));
-    assert!(code == 0, "{out}{errors}");
-}
+/// Packages that are not registered, so that what the lint says of them means something.
+const FEATURES: &[&str] =
+    &["guide", "ledger", "underlay-core", "underlay-derive", "underlay-server", "workflow"];
 
-/// The parts of this repository that may reach databases, or go through Underlay's doors.
-const REGISTERED: &[&str] = &[
-    "crates/cargo-underlay/src/lint/sql/",
-    "crates/underlay-postgres/",
-    "crates/underlay-runtime/",
-    "crates/underlay-sqlite/",
-    "crates/underlay-testkit/",
-    "crates/underlay/",
+/// Where this repository reaches databases, or goes through Underlay's doors.
+const REACHING: &[&str] = &[
+    "crates/underlay-postgres/src/",
+    "crates/underlay-runtime/src/",
+    "crates/underlay-sqlite/src/",
+    "crates/underlay-testkit/src/",
+    "crates/underlay/src/",
     "examples/ledger/Cargo.toml",
     "examples/ledger/tests/it/postgres/",
-    "harness/",
-    "servers/",
+    "harness/src/",
+    "servers/src/",
     "xtask/src/tidy/",
 ];
 
 #[test]
-fn without_its_registration_only_what_reaches_databases_is_found() {
+fn without_its_registration_what_reaches_databases_is_found() {
+    let settings = std::fs::read_to_string(root().join("underlay-lint.toml")).unwrap();
+    for package in FEATURES {
+        assert!(!settings.contains(&format!("\"{package}\"")), "{package} is registered");
+    }
     let empty = place("empty").join("empty.toml");
     std::fs::write(&empty, "").unwrap();
     let found = found(&lint(&root(), &["--json", "--config", empty.to_str().unwrap()]));
-    let elsewhere: Vec<_> =
-        found.iter().filter(|(file, ..)| !REGISTERED.iter().any(|part| file.starts_with(part))).collect();
-    assert!(elsewhere.is_empty(), "{elsewhere:?}");
-    for part in REGISTERED {
+    for part in REACHING {
         assert!(found.iter().any(|(file, ..)| file.starts_with(part)), "nothing is found in {part}");
     }
     let count = |rule: &str| found.iter().filter(|(.., own)| own == rule).count();
