@@ -5,6 +5,9 @@ use super::paths::As;
 use super::{Search, texts};
 use crate::lint::names::text_of_path;
 
+/// How deep included files may lie in each other; one that includes itself ends there.
+const FILES_MAX: usize = 16;
+
 impl Search<'_> {
     /// What a macro is, and what it is given.
     pub(super) fn check_macro(&mut self, mac: &syn::Macro) {
@@ -48,13 +51,16 @@ impl Search<'_> {
 
     /// `include!` in the place of an expression or of statements.
     fn walk_included(&mut self, mac: &syn::Macro) {
-        let Some(path) = self.world.included(self.module, self.file, mac) else { return };
+        let path = self.world.included(self.module, self.file, mac);
+        let Some(path) = path.filter(|_| self.in_files < FILES_MAX) else { return };
         let Ok(text) = std::fs::read_to_string(&path) else { return };
         let parse = |text: &str| syn::parse_str::<syn::Block>(&format!("{{{text}\n}}"));
         let Ok(block) = parse(&text) else { return };
         let file = self.world.add_included(&path);
         let before = std::mem::replace(&mut self.file, file);
+        self.in_files += 1;
         self.visit_block(&block);
+        self.in_files -= 1;
         self.file = before;
     }
 }

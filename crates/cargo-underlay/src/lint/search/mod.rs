@@ -34,6 +34,8 @@ pub(crate) struct Found {
     pub(crate) places: BTreeSet<Place>,
     /// Which file of which package uses which database crate.
     pub(crate) uses: HashSet<Use>,
+    /// The lines that were told already, with the rule: one is told once, however much of it is there.
+    lines: HashSet<(FileId, usize, Rule)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,6 +85,8 @@ struct Search<'a> {
     in_queries: usize,
     /// How many texts lie around that were read as a whole.
     in_texts: usize,
+    /// How many included files lie around.
+    in_files: usize,
     found: &'a mut Found,
 }
 
@@ -105,6 +109,7 @@ impl<'a> Search<'a> {
             in_calls: 0,
             in_queries: 0,
             in_texts: 0,
+            in_files: 0,
             found,
         }
     }
@@ -116,12 +121,7 @@ impl<'a> Search<'a> {
         let at = span.start();
         let file = self.world.files[self.file].path.clone();
         let finding = Finding { file, line: at.line, column: at.column + 1, rule, what: what.into() };
-        // One place is told once, however much of it is on the line.
-        let is_there = |place: &Place| {
-            let Finding { file, line, rule, .. } = &place.finding;
-            (file, line, rule) == (&finding.file, &finding.line, &finding.rule)
-        };
-        if !self.found.places.iter().any(is_there) {
+        if self.found.lines.insert((self.file, at.line, rule)) {
             let package = self.world.crate_of(self.module).package.clone();
             self.found.places.insert(Place { finding, package });
         }

@@ -53,7 +53,8 @@ impl Search<'_> {
     fn is_known_here(&self, path: &[String]) -> bool {
         match path {
             [name] => self.locals.find(name).is_some() || name == "Self",
-            [first, _] => self.locals.find(first).is_some(),
+            // A value may have the name of a crate, and then a path means the crate.
+            [first, _] => first.starts_with(char::is_uppercase) && self.locals.find(first).is_some(),
             _ => false,
         }
     }
