@@ -104,6 +104,14 @@ impl StoredRepository {
         self.apply(EntityChange::delete(self.schema().clone(), id, expected)).await.map(drop)
     }
 
+    /// Reads what is stored as the code has it.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where it is no such entity.
+    pub fn check(&self, stored: StoredEntity) -> Result<(), Error> {
+        (self.kind.entry.read)(stored)
+    }
+
     pub(super) async fn create_checked(&self, entity: StoredEntity) -> Result<StoredEntity, Error> {
         let StoredEntity { id, values, .. } = entity;
         let version =

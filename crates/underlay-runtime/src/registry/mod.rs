@@ -355,6 +355,13 @@ impl Registry {
         self.entities.values().map(|entity| entity.schema.clone()).collect()
     }
 
+    /// The same without its entities, for a program that has nothing to do with them.
+    #[must_use]
+    pub fn without_entities(mut self) -> Self {
+        self.entities.clear();
+        self
+    }
+
     /// The roles one of which an entity asks for; none where it asks for none, or is not there.
     #[must_use]
     pub fn entity_roles(&self, entity: &str) -> &'static [&'static str] {
