@@ -41,6 +41,12 @@ pub trait EntitiesFixture: Fixture {
     /// The log that keeps these entities with its commits; none where they are kept beside a log, or without one.
     fn log_of_entities(&self) -> Option<Arc<dyn EventStore>>;
 
+    /// Whether the store keeps the definitions of its entities. One behind an API of others keeps none, and what is
+    /// said of other definitions does not hold there.
+    fn keeps_definitions(&self) -> bool {
+        true
+    }
+
     /// Damages what is stored of an entity in a column, past the port; false where the store lets nobody do that. Each
     /// store lets at least one kind happen to one of its columns.
     fn damage(

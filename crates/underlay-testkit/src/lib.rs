@@ -1,7 +1,7 @@
 //! What tests of Underlay are made of.
 //!
 //! - **Conformance suites**: [`conformance!`] turns the contract of a port into one test per sentence,
-//!   run on the adapter a [`Fixture`] opens. [`event_store`], [`read_models`], [`snapshots`],
+//!   run on the adapter a [`Fixture`] opens. [`event_store`], [`read_models`], [`entities`], [`snapshots`],
 //!   [`leases`], [`archive`], [`retention`], [`work_queue`], [`schedules`], [`scheduler`], [`checkpoints`] and [`mail`]
 //!   hold the cases.
 //! - **The model** (feature `model`): random operations on a store, compared with plain collections.
@@ -25,6 +25,8 @@ pub mod archive;
 mod case;
 pub mod checkpoints;
 mod concurrent;
+mod dice;
+pub mod entities;
 pub mod event_bus;
 pub mod event_store;
 mod fails_once;
@@ -72,7 +74,7 @@ pub mod private {
 
 /// Turns the contract of a port into tests: one `#[test]` per sentence, named after its case.
 ///
-/// The first argument names the port: `event_store`, `read_models`, `snapshots`, `leases`, `archive`,
+/// The first argument names the port: `event_store`, `read_models`, `entities`, `snapshots`, `leases`, `archive`,
 /// `retention`, `work_queue`, `schedules`, `scheduler`, `checkpoints`, `event_bus` or `mail`. The second is the [`Fixture`] that
 /// opens the adapter. A module of its own keeps the tests of
 /// several fixtures apart.
@@ -111,6 +113,9 @@ macro_rules! conformance {
     };
     (read_models, $fixture:ty) => {
         $crate::read_models_cases! { conformance_tests [$fixture] }
+    };
+    (entities, $fixture:ty) => {
+        $crate::entities_cases! { conformance_tests [$fixture] }
     };
     (snapshots, $fixture:ty) => {
         $crate::snapshots_cases! { conformance_tests [$fixture] }

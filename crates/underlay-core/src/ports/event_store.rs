@@ -139,6 +139,7 @@ pub enum CommitStatus {
 /// 26. *A commit that names another which is stored with other content is refused, and stores nothing; whichever came first, also together.* `commits_agree_or_one_is_refused`
 /// 27. *A commit that yields to another which is stored with the same content gets the answer of that one, and stores nothing.* `a_commit_yields_to_another`
 /// 28. *Pages of the list of streams follow each other in the order of names, with every stream of the tenant and the category once, and its version.* `streams_are_listed_by_name`
+/// 29. *A store that does not keep entities with its log refuses a commit that changes any, and stores nothing.* `a_log_without_entities_refuses_them`
 #[async_trait]
 pub trait EventStore: Send + Sync + 'static {
     /// The identity of the log.

@@ -21,6 +21,7 @@ mod memory {
 
     underlay_testkit::conformance!(event_store, MemoryFixture);
     underlay_testkit::conformance!(read_models, MemoryFixture);
+    underlay_testkit::conformance!(entities, MemoryFixture);
     underlay_testkit::conformance!(snapshots, MemoryFixture);
     underlay_testkit::conformance!(archive, MemoryFixture);
     underlay_testkit::conformance!(retention, MemoryFixture);
