@@ -36,14 +36,15 @@ pub use store::Store;
 pub use underlay_core as core;
 pub use underlay_core::{
     Actor, Aggregate, BusSubscription, Category, Clock, ColumnValue, Command, CommandOutcome, Commit,
-    CommitId, Condition, Context, Decimal, Decision, Delivery, Draw, Drawing, Email, Entity, EntityColumn, EntityId,
-    EntityVersion, Error, Event, EventId, EventStore, EventStoreExt, ExpectedVersion, Handled, Handler, HandlerError, Input, Keys, Mail, MailError, Mailbox,
-    NewEvent, OnFault, Operation, Outgoing, Persistent, Position, Process, ProcessStart, Query, ReadModels, Reads,
-    Recorded, RecordedEvent, Refusal, Row, Sink, Specification, Step, StepContext, StreamName, Streams, Subscriber,
-    TenantId, Timestamp, Value, Version, View,
+    CommitId, Condition, Context, Decimal, Decision, Delivery, Draw, Drawing, Email, Entities, Entity,
+    EntityColumn, EntityId, EntityVersion, Error, Event, EventId, EventStore, EventStoreExt, ExpectedVersion,
+    Handled, Handler, HandlerError, Input, Keys, Mail, MailError, Mailbox, NewEvent, OnFault, Operation,
+    Outgoing, Persistent, Position, Process, ProcessStart, Query, ReadModels, Reads, Recorded, RecordedEvent,
+    Refusal, Row, Sink, Specification, Step, StepContext, StreamName, Streams, Subscriber, TenantId,
+    Timestamp, Value, Version, View,
 };
 pub use underlay_core::{adapter, domain, memory, ports, words};
-pub use underlay_derive::{command, event, refusal, row, snapshot, value};
+pub use underlay_derive::{command, entity, event, refusal, row, snapshot, value};
 pub use underlay_outbound::mail::Template;
 pub use underlay_runtime::{
     Cancelled, CommandInfo, CommandStatus, Engine, EngineConfig, ErasedRefusal, ExecuteError,

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use underlay_core::memory::{MemoryEntities, MemoryEventStore, MemoryReadModels};
 use underlay_core::{
-    Atomicity, Column, ColumnType, Decimal, Entities, Entity, EntityChange, EntityColumn, EntityPage,
-    EntitySchema, EntityVersion, Error, Persistent, Query, StoredEntity, SystemClock, TenantId, Value,
+    Atomicity, Decimal, Entities, Entity, EntityChange, EntityPage, EntitySchema, EntityVersion, Error, Query,
+    StoredEntity, SystemClock, TenantId,
 };
+use underlay_derive::entity;
 use underlay_runtime::{
     Engine, EngineConfig, EntityStore, EntityStores, Ports, Registry, Repository, Request, Stores, UnitOfWork,
 };
@@ -15,78 +16,18 @@ use underlay_runtime::{
 use crate::bank::{registry, request, tenant};
 
 /// A price, kept as it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[entity(crate = underlay_core, name = "rate", version = 1)]
+#[derive(Eq)]
 pub struct Rate {
+    #[id]
     pub id: String,
+    #[version]
     pub version: EntityVersion,
+    #[column(indexed)]
     pub base: String,
+    #[column(indexed)]
     pub value: Decimal,
     pub note: Option<String>,
-}
-
-impl Rate {
-    pub const BASE: EntityColumn<Self, String> = EntityColumn::new("base");
-    pub const VALUE: EntityColumn<Self, Decimal> = EntityColumn::new("value");
-    pub const NOTE: EntityColumn<Self, String> = EntityColumn::new("note");
-}
-
-impl Entity for Rate {
-    const NAME: &'static str = "rate";
-    type Id = String;
-
-    fn schema() -> EntitySchema {
-        let column = |name: &str, column_type, nullable, indexed| Column {
-            name: name.to_owned(),
-            column_type,
-            nullable,
-            indexed,
-        };
-        let columns = vec![
-            column("base", ColumnType::Text, false, true),
-            column("value", ColumnType::Decimal, false, true),
-            column("note", ColumnType::Text, true, false),
-        ];
-        EntitySchema::new("rate", 1, columns)
-    }
-
-    fn id(&self) -> String {
-        self.id.clone()
-    }
-
-    fn version(&self) -> EntityVersion {
-        self.version
-    }
-
-    fn into_stored(self) -> StoredEntity {
-        let note = self.note.map_or(Value::Null, Value::Text);
-        let values = vec![Value::Text(self.base), Value::Decimal(self.value), note];
-        StoredEntity { id: self.id, version: self.version, values }
-    }
-
-    fn from_stored(stored: StoredEntity) -> Result<Self, Error> {
-        let StoredEntity { id, version, values } = stored;
-        match <[Value; 3]>::try_from(values) {
-            Ok([Value::Text(base), Value::Decimal(value), Value::Text(note)]) => {
-                Ok(Self { id, version, base, value, note: Some(note) })
-            }
-            Ok([Value::Text(base), Value::Decimal(value), Value::Null]) => {
-                Ok(Self { id, version, base, value, note: None })
-            }
-            other => Err(Error::damaged_entity("rate", &id, format!("{other:?}"))),
-        }
-    }
-}
-
-impl Persistent for Rate {
-    type Stored = Self;
-
-    fn into_entity(self) -> Self {
-        self
-    }
-
-    fn from_entity(entity: Self) -> Result<Self, Error> {
-        Ok(entity)
-    }
 }
 
 /// Who owns an account: a type of the domain, whose stored shape is another.
@@ -101,58 +42,27 @@ pub struct Owner {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Email(pub String, pub String);
 
-#[derive(Clone)]
-pub struct OwnerRow(u32, EntityVersion, String);
+#[entity(crate = underlay_core, name = "owner", version = 1, of = Owner)]
+pub struct OwnerRow {
+    #[id]
+    number: u32,
+    #[version]
+    version: EntityVersion,
+    #[column(unique)]
+    email: String,
+}
 
-impl Entity for OwnerRow {
-    const NAME: &'static str = "owner";
-    type Id = u32;
-
-    fn schema() -> EntitySchema {
-        let email = Column {
-            name: "email".to_owned(),
-            column_type: ColumnType::Text,
-            nullable: false,
-            indexed: true,
-        };
-        EntitySchema::new("owner", 1, vec![email]).with_unique(["email"])
-    }
-
-    fn id(&self) -> String {
-        self.0.to_string()
-    }
-
-    fn version(&self) -> EntityVersion {
-        self.1
-    }
-
-    fn into_stored(self) -> StoredEntity {
-        StoredEntity { id: self.id(), version: self.1, values: vec![Value::Text(self.2)] }
-    }
-
-    fn from_stored(stored: StoredEntity) -> Result<Self, Error> {
-        let StoredEntity { id, version, values } = stored;
-        let damaged = |reason: &str| Error::damaged_entity("owner", &id, reason);
-        let number = id.parse().map_err(|_| damaged("the id is no number"))?;
-        match values.as_slice() {
-            [Value::Text(email)] => Ok(Self(number, version, email.clone())),
-            _ => Err(damaged("column email")),
-        }
+impl From<Owner> for OwnerRow {
+    fn from(Owner { number, version, email: Email(name, host) }: Owner) -> Self {
+        Self { number, version, email: format!("{name}@{host}") }
     }
 }
 
-impl Persistent for Owner {
-    type Stored = OwnerRow;
+impl TryFrom<OwnerRow> for Owner {
+    type Error = String;
 
-    fn into_entity(self) -> OwnerRow {
-        OwnerRow(self.number, self.version, format!("{}@{}", self.email.0, self.email.1))
-    }
-
-    fn from_entity(OwnerRow(number, version, email): OwnerRow) -> Result<Self, Error> {
-        let Some((name, host)) = email.split_once('@') else {
-            let reason = format!("{email:?} is no address");
-            return Err(Error::damaged_entity("owner", &number.to_string(), reason));
-        };
+    fn try_from(OwnerRow { number, version, email }: OwnerRow) -> Result<Self, String> {
+        let (name, host) = email.split_once('@').ok_or_else(|| format!("{email:?} is no address"))?;
         Ok(Self { number, version, email: Email(name.to_owned(), host.to_owned()) })
     }
 }

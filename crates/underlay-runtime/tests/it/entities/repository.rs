@@ -166,7 +166,7 @@ async fn by_name_nothing_is_stored_that_the_code_could_not_read() {
     let house = House::new();
     let owners = house.engine.repositories(&request()).named("owner").unwrap();
     let text = |text: &str| vec![Value::Text(text.to_owned())];
-    for (id, email, told) in [("7", "bob", "no address"), ("seven", "bob@example.com", "no number")] {
+    for (id, email, told) in [("7", "bob", "no address"), ("seven", "bob@example.com", "none of this entity")] {
         let refused = owners.create(id, text(email)).await.unwrap_err();
         assert!(matches!(&refused, Error::Invalid(wrong) if wrong.contains(told)), "{refused}");
     }

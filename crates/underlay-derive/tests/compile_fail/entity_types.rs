@@ -1,0 +1,33 @@
+use underlay_core::EntityVersion;
+use underlay_derive::entity;
+
+#[derive(Clone, Debug, PartialEq)]
+struct Currency;
+
+#[entity(crate = underlay_core, name = "rate", version = 1)]
+struct Unstored {
+    #[id]
+    id: String,
+    #[version]
+    version: EntityVersion,
+    #[column(unique)]
+    base: Currency,
+}
+
+#[entity(crate = underlay_core, name = "rate", version = 1)]
+struct Identified {
+    #[id]
+    id: Currency,
+    #[version]
+    version: EntityVersion,
+}
+
+#[entity(crate = underlay_core, name = "rate", version = 1)]
+struct Numbered {
+    #[id]
+    id: String,
+    #[version]
+    version: u64,
+}
+
+fn main() {}
