@@ -3,7 +3,8 @@ use quote::quote;
 use syn::ext::IdentExt;
 use syn::parse::Parser;
 use syn::{
-    Data, DeriveInput, Field, Fields, GenericArgument, Ident, LitStr, PathArguments, Type, Visibility,
+    Data, DeriveInput, Field, Fields, GenericArgument, Ident, LitStr, PathArguments, PathSegment, Type,
+    Visibility,
 };
 
 use crate::case::of_name;
@@ -129,9 +130,13 @@ impl Parts {
         let id = id
             .and_then(named)
             .ok_or_else(|| lacking("an entity has an id: put `#[id]` on the field that tells it apart"))?;
-        let (version, _) = version
+        let (version, version_type) = version
             .and_then(named)
             .ok_or_else(|| lacking("an entity has a version: add `#[version] version: EntityVersion`"))?;
+        if !is_named(&version_type, "EntityVersion") {
+            let message = "the version of an entity is an `EntityVersion`";
+            return Err(syn::Error::new_spanned(version_type, message));
+        }
         Ok(Self { id, version, columns })
     }
 }
@@ -278,10 +283,19 @@ fn constants(root: &Root, input: &DeriveInput, parts: &Parts) -> TokenStream {
     }
 }
 
+/// Whether a type is written by this name, whatever path leads to it.
+fn is_named(ty: &Type, name: &str) -> bool {
+    last_segment(ty).is_some_and(|last| last.ident == name)
+}
+
+fn last_segment(ty: &Type) -> Option<&PathSegment> {
+    let Type::Path(path) = ty else { return None };
+    path.path.segments.last()
+}
+
 /// Of an `Option` the type of what is there.
 fn held(ty: &Type) -> &Type {
-    let Type::Path(path) = ty else { return ty };
-    let Some(last) = path.path.segments.last().filter(|last| last.ident == "Option") else { return ty };
+    let Some(last) = last_segment(ty).filter(|last| last.ident == "Option") else { return ty };
     match &last.arguments {
         PathArguments::AngleBracketed(arguments) => match arguments.args.first() {
             Some(GenericArgument::Type(held)) => held,

@@ -113,7 +113,7 @@ fn not_of(column_type: ColumnType, text: &str) -> Error {
 
 /// A Rust type that can be a column.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be a column of a view",
+    message = "`{Self}` cannot be a column of a view or an entity",
     label = "columns are String, i64, u32, bool, Decimal, Timestamp, or an Option of these; implement `ColumnValue` for a type of your own"
 )]
 pub trait ColumnValue: Sized {

@@ -105,4 +105,12 @@ struct Columns {
     quote: String,
 }
 
+#[entity(crate = underlay_core, name = "rate", version = 1)]
+struct Numbered {
+    #[id]
+    id: String,
+    #[version]
+    version: u64,
+}
+
 fn main() {}

@@ -22,12 +22,4 @@ struct Identified {
     version: EntityVersion,
 }
 
-#[entity(crate = underlay_core, name = "rate", version = 1)]
-struct Numbered {
-    #[id]
-    id: String,
-    #[version]
-    version: u64,
-}
-
 fn main() {}

@@ -54,6 +54,7 @@ pub trait EventStoreLayer: Send + Sync + 'static {
     fn store_id(&self) -> StoreId {
         self.below().store_id()
     }
+
     /// [`EventStore::keeps_entities`].
     fn keeps_entities(&self) -> bool {
         self.below().keeps_entities()

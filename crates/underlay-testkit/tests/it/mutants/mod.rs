@@ -3,6 +3,7 @@
 
 mod archive;
 mod checkpoints;
+mod entities;
 mod event_bus;
 mod event_store;
 mod leases;
