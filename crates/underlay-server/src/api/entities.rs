@@ -106,7 +106,7 @@ pub(crate) async fn create(
     Ok(answer(StatusCode::CREATED, &entities, created))
 }
 
-/// `GET /v1/entities/{entity}/{id}`: one entity.
+/// `GET /v1/entities/{entity}/{key}`: one entity, by its id. It may hold slashes.
 pub(crate) async fn find(
     State(app): State<App>,
     Caller(principal): Caller,
@@ -124,7 +124,7 @@ pub(crate) async fn find(
     Ok(answer(StatusCode::OK, &entities, found))
 }
 
-/// `PUT /v1/entities/{entity}/{id}`: changes an entity, or creates it.
+/// `PUT /v1/entities/{entity}/{key}`: changes an entity, or creates it.
 pub(crate) async fn put(
     State(app): State<App>,
     Caller(principal): Caller,
@@ -159,7 +159,7 @@ pub(crate) async fn put(
     }
 }
 
-/// `DELETE /v1/entities/{entity}/{id}`: removes an entity.
+/// `DELETE /v1/entities/{entity}/{key}`: removes an entity.
 pub(crate) async fn remove(
     State(app): State<App>,
     Caller(principal): Caller,

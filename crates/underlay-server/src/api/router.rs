@@ -71,9 +71,9 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 /// | `GET /v1/views/{view}/{key}?min_position=&wait=` | one row |
 /// | `GET /v1/entities/{entity}?column=&column[ge]=&condition=&sort=&cursor=&limit=&count=` | a page of entities |
 /// | `POST /v1/entities/{entity}` | creates an entity |
-/// | `GET /v1/entities/{entity}/{id}` | one entity; its `ETag` is its version |
-/// | `PUT /v1/entities/{entity}/{id}` | changes it at the version that `If-Match` names, or with `If-None-Match: *` creates it |
-/// | `DELETE /v1/entities/{entity}/{id}` | removes it, at the version that `If-Match` names |
+/// | `GET /v1/entities/{entity}/{key}` | one entity; its `ETag` is its version |
+/// | `PUT /v1/entities/{entity}/{key}` | changes it at the version that `If-Match` names, or with `If-None-Match: *` creates it |
+/// | `DELETE /v1/entities/{entity}/{key}` | removes it, at the version that `If-Match` names |
 /// | `GET /v1/admin/queues` | what waits to be done and how late it is, and where pumps and subscribers stand |
 /// | `GET /v1/admin/dead-letters?receiver=&key=&kind=&after=&limit=` | a page of the tenant's work that was given up |
 /// | `GET /v1/admin/dead-letters/{id}` | one of them |
@@ -238,7 +238,7 @@ const SCHEDULE: &str = "/v1/admin/schedules/{name}";
 
 /// Where entities of a name are, and where one of them is.
 const ENTITIES: &str = "/v1/entities/{entity}";
-const ENTITY: &str = "/v1/entities/{entity}/{*id}";
+const ENTITY: &str = "/v1/entities/{entity}/{*key}";
 
 /// What asks for credentials. There is no other way into the router for a handler of a tenant's data.
 fn entries() -> [Entry; 48] {

@@ -10,6 +10,7 @@ use super::{Member, MemberCommand, MemberId, MemberRefusal};
 /// The language where a member says none.
 const LANGUAGE_DEFAULT: &str = "en";
 
+// region: profile
 /// What a member says of themselves.
 #[underlay::entity(name = "profile", version = 1)]
 #[derive(Eq)]
@@ -29,6 +30,7 @@ pub struct Profile {
     /// Anything else.
     pub about: Option<String>,
 }
+// endregion: profile
 
 impl EntityId for MemberId {
     fn to_key(&self) -> String {

@@ -250,7 +250,7 @@ pub(crate) const FIND_ROW: Description = Description::new("row", Views, "One row
     ])
     .problems(&[404]);
 
-const ENTITY: Parameter = Parameter::path("id", Shape::Name, "The id. It may hold slashes.");
+const ENTITY: Parameter = Parameter::path("key", Shape::Name, "The id of the entity. It may hold slashes.");
 const IF_VERSION: Parameter = Parameter::header(
     "If-Match",
     Shape::Pattern("^(\"[0-9]{1,19}\"|[0-9]{1,19})$"),

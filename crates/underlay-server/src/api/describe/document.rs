@@ -267,7 +267,7 @@ impl Writer<'_> {
         for schema in self.registry.entities() {
             let of = rows::take_entity(&mut self.components, &schema);
             let mut operation = self.plain(address);
-            let is_one = operation.path.contains("{id}");
+            let is_one = operation.path.contains("{key}");
             operation.path = operation.path.replace("{entity}", &schema.name);
             operation.id = format!("{}.{}", operation.id, schema.name);
             operation.summary = format!("{}: {}", operation.summary, schema.name);
