@@ -37,6 +37,7 @@ pub mod mail;
 mod memory;
 #[cfg(feature = "model")]
 pub mod model;
+mod naive;
 mod over;
 mod process_scenario;
 pub mod read_models;

@@ -123,4 +123,32 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_condition_is_true_or_false_and_its_values_are_bound() {
+        let mut values = Vec::new();
+        let mut bind = |value: Value| {
+            values.push(value);
+            format!("?{}", values.len())
+        };
+        let compare = |column: &str, comparison, value: &str| {
+            Condition::compare(column, comparison, Value::Text(value.to_owned()))
+        };
+        let condition = Condition::All(vec![
+            compare("a\"", Comparison::Eq, "'; --"),
+            Condition::Any(vec![compare("b", Comparison::Prefix, "x"), Condition::Any(Vec::new())]).negated(),
+            Condition::In { column: "c".to_owned(), values: vec![Value::Integer(1), Value::Integer(2)] },
+            Condition::In { column: "c".to_owned(), values: Vec::new() },
+            Condition::IsNull { column: "d".to_owned() },
+            Condition::default(),
+        ]);
+        let sql = sql_condition(&condition, &sql_name, &mut bind);
+        assert_eq!(
+            sql,
+            "(coalesce(\"a\"\"\" = ?1, false) AND (NOT (coalesce(\"b\" >= ?2 AND \"b\" < ?3, false) OR false)) \
+             AND coalesce(\"c\" IN (?4, ?5), false) AND false AND (\"d\" IS NULL) AND true)"
+        );
+        let text = |text: &str| Value::Text(text.to_owned());
+        assert_eq!(values, [text("'; --"), text("x"), text("y"), Value::Integer(1), Value::Integer(2)]);
+    }
 }

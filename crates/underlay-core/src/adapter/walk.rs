@@ -236,4 +236,20 @@ mod tests {
             [(Some("value"), false, 3), (Some("truth"), false, 3), (Some("range"), false, 2)]
         );
     }
+
+    #[test]
+    fn a_condition_is_tested_along_every_way_and_makes_none() {
+        let query = filter(Query::default().sort("a", Direction::Ascending), "a", Comparison::Eq);
+        let condition = Condition::IsNull { column: "note".to_owned() };
+        let tested = Query { condition: condition.clone(), ..query.clone() };
+        let ways =
+            |query: &Query| query.page_walks().iter().map(|walk| walk.column.is_some()).collect::<Vec<_>>();
+        assert_eq!(ways(&tested), ways(&query));
+        assert!(query.page_walks()[0].is_exact() && !tested.page_walks()[0].is_exact());
+        for walk in tested.page_walks().iter().chain(&tested.count_walks()) {
+            assert!(walk.has_tests() && *walk.condition == condition);
+            let bare = walk.without_tests();
+            assert!(!bare.has_tests() && bare.bounds == walk.bounds && bare.column == walk.column);
+        }
+    }
 }

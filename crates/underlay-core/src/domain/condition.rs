@@ -184,3 +184,60 @@ impl Filter {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Query;
+    use crate::words::limits::QUERY_FILTERS_MAX;
+    use crate::words::{Column, RowsOf};
+
+    fn rows() -> RowSchema {
+        let column = |name: &str, nullable, indexed| Column {
+            name: name.to_owned(),
+            column_type: ColumnType::Integer,
+            nullable,
+            indexed,
+        };
+        let columns = vec![column("a", false, true), column("b", true, false)];
+        RowSchema::new(RowsOf::Entity, "thing", 1, columns)
+    }
+
+    fn equal(column: &str, value: i64) -> Condition {
+        Condition::compare(column, Comparison::Eq, Value::Integer(value))
+    }
+
+    #[test]
+    fn nothing_is_equal_to_what_is_empty_and_so_everything_is_not() {
+        let row = [Value::Integer(1), Value::Null];
+        for comparison in [Comparison::Eq, Comparison::Lt, Comparison::Le, Comparison::Gt, Comparison::Ge] {
+            let compared = Condition::compare("b", comparison, Value::Integer(1));
+            assert!(!compared.meets(&rows(), &row), "{comparison:?}");
+            assert!(compared.negated().meets(&rows(), &row), "not {comparison:?}");
+        }
+        let any = Condition::In { column: "b".to_owned(), values: vec![Value::Integer(1)] };
+        assert!(!any.meets(&rows(), &row) && any.negated().meets(&rows(), &row));
+        assert!(Condition::IsNull { column: "b".to_owned() }.meets(&rows(), &row));
+        assert!(!Condition::IsNull { column: "a".to_owned() }.meets(&rows(), &row));
+    }
+
+    #[test]
+    fn what_an_index_may_serve_becomes_filters_and_the_rest_is_tested() {
+        let query = Query::of(equal("a", 1).and(equal("b", 2)).and(equal("a", 3)), &rows());
+        let filters: Vec<&Value> = query.filters.iter().map(|filter| &filter.value).collect();
+        assert_eq!(filters, [&Value::Integer(1), &Value::Integer(3)]);
+        assert_eq!(query.condition, equal("b", 2));
+        // What only one of several says is no filter.
+        let either = equal("a", 1).or(equal("a", 2));
+        let query = Query::of(either.clone(), &rows());
+        assert_eq!((query.filters.len(), &query.condition), (0, &either));
+        let query = Query::of(equal("a", 1), &rows());
+        assert!(query.filters.len() == 1 && query.condition.is_empty());
+        // What is more than a query may have as filters is tested too.
+        let many = Condition::All((0..=QUERY_FILTERS_MAX as i64).map(|value| equal("a", value)).collect());
+        let query = Query::of(many, &rows());
+        assert_eq!(query.filters.len(), QUERY_FILTERS_MAX);
+        assert_eq!(query.condition, equal("a", QUERY_FILTERS_MAX as i64));
+        query.validate(&rows()).unwrap();
+    }
+}

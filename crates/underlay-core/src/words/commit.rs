@@ -595,8 +595,10 @@ impl Committed {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::words::{EventType, SchemaVersion, WorkKind};
+    use crate::words::{EntitySchema, EventType, SchemaVersion, WorkKind};
 
     fn commit(events: usize) -> Commit {
         let event =
@@ -667,6 +669,36 @@ mod tests {
         assert_ne!(sent.fingerprint(), one.fingerprint());
         assert_ne!(sent.fingerprint(), one.send(work().with_due_at(Timestamp::UNIX_EPOCH)).fingerprint());
         assert_eq!(sent.fingerprint(), other.send(work()).fingerprint());
+    }
+
+    #[test]
+    fn entities_count_and_are_part_of_what_a_repeat_must_match() {
+        let schema = Arc::new(EntitySchema::new("rate", 1, Vec::new()));
+        let create = |id: &str| EntityChange::create(schema.clone(), id, Vec::new());
+        let one = commit(1);
+        let with = |changes| one.clone().with_entities(changes);
+        let created = with(vec![create("eur")]);
+        created.validate().unwrap();
+        assert!(created.bytes() > one.bytes());
+        let delete = EntityChange::delete(schema.clone(), "eur", None);
+        let others = [one.clone(), with(vec![create("usd")]), with(vec![delete.clone()])];
+        for other in others {
+            assert_ne!(created.fingerprint(), other.fingerprint());
+        }
+        assert_eq!(created.fingerprint(), with(vec![create("eur")]).fingerprint());
+
+        let refusal =
+            Outcome::Refused { code: "no".into(), message: "No.".into(), body: Json::from_stored("{}") };
+        let refused = Commit::new(CommitId::draw()).with_outcome(refusal).with_entities(vec![delete.clone()]);
+        for (commit, named) in
+            [(refused, "a refusal changes no entities"), (with(vec![create("eur"), delete]), "changed twice")]
+        {
+            let error = commit.validate().unwrap_err().to_string();
+            assert!(error.contains(named), "{error} does not name {named}");
+        }
+        let elsewhere = created.check_no_entities().unwrap_err().to_string();
+        assert!(elsewhere.contains("rate") && elsewhere.contains("nothing was stored"), "{elsewhere}");
+        one.check_no_entities().unwrap();
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl StoreMetrics {
                 self.stored.increment();
                 self.events.add(u64::from(committed.event_count));
             }
-            Err(Error::Conflict(_)) => self.conflicts.increment(),
+            Err(Error::Conflict(_) | Error::EntityConflict(_)) => self.conflicts.increment(),
             Err(_) => self.failed.increment(),
         }
     }

@@ -518,9 +518,36 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_in_the_way_of_an_entity_is_told_with_its_versions() {
+        let (expected, actual) = (Some(EntityVersion(3)), Some(EntityVersion(5)));
+        let conflict = |expected, actual| {
+            let (entity, id) = ("rate".to_owned(), "eur-usd".to_owned());
+            rendered(&Error::from(EntityConflict { entity, id, expected, actual }).into())
+        };
+        let text = conflict(expected, actual);
+        for part in [
+            r#""status":409"#,
+            "urn:underlay:problem:entity-conflict",
+            r#""entity":"rate""#,
+            r#""id":"eur-usd""#,
+            r#""expected":3"#,
+            r#""actual":5"#,
+        ] {
+            assert!(text.contains(part), "{text} does not have {part}");
+        }
+        assert!(conflict(None, actual).contains(r#""expected":null"#));
+        let text = rendered(&Error::not_unique("rate", "code").into());
+        assert!(text.contains(r#""status":422"#) && text.contains("problem:rule-violation"), "{text}");
+        assert!(text.contains("column code"), "{text}");
+    }
+
+    #[test]
     fn each_failure_of_the_service_has_a_type_of_its_own() {
         let changed = Error::ViewChanged { view: "v".into(), reason: "columns".into() };
-        for (error, name) in [(changed, "view-changed"), (Error::Damaged("x".into()), "damaged")] {
+        let entity = Error::EntityChanged { entity: "rate".into(), reason: "columns".into() };
+        for (error, name) in
+            [(changed, "view-changed"), (entity, "entity-changed"), (Error::Damaged("x".into()), "damaged")]
+        {
             let text = rendered(&error.into());
             assert!(text.contains(&format!("urn:underlay:problem:{name}")), "{text}");
             assert!(text.contains(r#""status":500"#), "{text}");

@@ -5,10 +5,10 @@ use underlay_core::{
     Column, Comparison, Condition, Decimal, Direction, Query, RowValues, Sort, StoredEntity, Value,
 };
 
+use super::Subject;
 use super::subject::{decimal, first_and_last_moments, members, moment, stored, text};
-use super::{Subject, naive};
-use crate::EntitiesFixture;
 use crate::dice::Dice;
+use crate::{EntitiesFixture, naive};
 
 /// How many entities the queries look at.
 const ENTITIES: usize = 150;
@@ -274,11 +274,15 @@ fn random_comparison(dice: &mut Dice, column: &str) -> (Comparison, Value) {
     (*dice.one_of(comparisons), value)
 }
 
+fn expected(subject: &Subject, all: &[StoredEntity], query: &Query) -> Vec<StoredEntity> {
+    naive::answer(&subject.schema, all, query, |entity| (&entity.id, &entity.values))
+}
+
 /// Holds a query against the entities themselves.
 async fn assert_query(filled: &Filled, query: &Query) {
     let Filled { subject, all } = filled;
     let query = Query { limit: 1_000, after: None, ..query.clone() };
-    let expected = naive::answer(&subject.schema, all, &query);
+    let expected = expected(subject, all, &query);
     for entity in all {
         let meets = query.meets(&subject.schema, &entity.values);
         assert_eq!(meets, expected.iter().any(|found| found.id == entity.id), "{} of {query:?}", entity.id);
@@ -293,7 +297,7 @@ async fn assert_query(filled: &Filled, query: &Query) {
 /// Holds the pages of a query against the entities themselves.
 async fn assert_pages(filled: &Filled, query: &Query) {
     let Filled { subject, all } = filled;
-    let expected = naive::answer(&subject.schema, all, query);
+    let expected = expected(subject, all, query);
     let mut query = query.clone();
     let mut found = Vec::new();
     loop {

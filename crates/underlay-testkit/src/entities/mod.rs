@@ -10,7 +10,6 @@ mod conditions;
 mod damage;
 mod hostile;
 mod misfits;
-mod naive;
 mod pages;
 mod reading;
 mod reopening;

@@ -1,27 +1,33 @@
-//! What a query means, written down once more and as simply as can be: the entities are looked at one by one.
+//! What a query means, written down once more and as simply as can be: the rows are looked at one by one.
 
 use std::cmp::Ordering;
 
-use underlay_core::{Comparison, Condition, Direction, EntitySchema, Filter, Query, StoredEntity, Value};
+use underlay_core::{Comparison, Condition, Direction, Filter, Query, RowSchema, Value};
 
-/// Everything that a query asks for, in its order, whatever its limit and its cursor are.
-pub(super) fn answer(schema: &EntitySchema, entities: &[StoredEntity], query: &Query) -> Vec<StoredEntity> {
-    let value = |entity: &StoredEntity, column: &str| {
+/// Everything that a query asks for, in its order, whatever its limit and its cursor are. `row` gives the key and the
+/// values of one.
+pub(crate) fn answer<R: Clone>(
+    schema: &RowSchema,
+    rows: &[R],
+    query: &Query,
+    row: impl Fn(&R) -> (&String, &Vec<Value>),
+) -> Vec<R> {
+    let value = |one: &R, column: &str| {
         let at = schema.columns.iter().position(|known| known.name == column).expect("a column");
-        entity.values[at].clone()
+        row(one).1[at].clone()
     };
-    let meets = |entity: &&StoredEntity| {
-        let value = |column: &str| value(entity, column);
+    let meets = |one: &&R| {
+        let value = |column: &str| value(one, column);
         query.filters.iter().all(|filter| compares(filter, &value)) && is_true(&query.condition, &value)
     };
-    let mut found: Vec<StoredEntity> = entities.iter().filter(meets).cloned().collect();
+    let mut found: Vec<R> = rows.iter().filter(meets).cloned().collect();
     found.sort_by(|a, b| {
         let by_column = query
             .sort
             .column
             .as_deref()
             .map_or(Ordering::Equal, |column| compare(&value(a, column), &value(b, column)));
-        let order = by_column.then_with(|| a.id.as_bytes().cmp(b.id.as_bytes()));
+        let order = by_column.then_with(|| row(a).0.as_bytes().cmp(row(b).0.as_bytes()));
         if query.sort.direction == Direction::Ascending { order } else { order.reverse() }
     });
     found
