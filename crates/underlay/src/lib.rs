@@ -12,6 +12,7 @@ mod adapters;
 pub mod archive_file;
 mod cli;
 mod config;
+mod entities;
 pub mod events_lock;
 mod exit;
 mod links;
@@ -47,8 +48,8 @@ pub use underlay_derive::{command, entity, event, refusal, row, snapshot, value}
 pub use underlay_outbound::mail::Template;
 pub use underlay_runtime::{
     Cancelled, CommandInfo, CommandStatus, Engine, EngineConfig, ErasedRefusal, ExecuteError,
-    ExecuteNamedError, Executed, Missed, OnViewChange, RebuildFrom, Request, ScheduleDefinition,
-    SubmitOptions, Submitted, Traces,
+    ExecuteNamedError, Executed, Missed, OnViewChange, Page, RebuildFrom, Repositories, Repository, Request,
+    ScheduleDefinition, SubmitOptions, Submitted, Traces, UnitOfWork,
 };
 pub use underlay_server as server;
 pub use underlay_server::{

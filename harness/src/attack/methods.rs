@@ -233,6 +233,7 @@ mod tests {
         let parts = [
             "new",
             "with_row_stores",
+            "with_stores",
             "store",
             "read_models",
             "registry",
@@ -264,6 +265,12 @@ mod tests {
             "lags",
             "write_metrics",
             "write_standings",
+            // What is handed out is of the tenant of a request, and takes no other.
+            "repositories",
+            "repository",
+            "unit_of_work",
+            "prepare_entities",
+            "entity_places",
         ]);
         for part in parts {
             assert!(of_engine.remove(&format!("Engine::{part}")), "the engine has no {part}");

@@ -136,6 +136,18 @@ impl Problem {
         if uncertain && keyed { problem.with_retry_after(None) } else { problem }
     }
 
+    /// A change was made under a condition in its headers, and failed. An entity that is not at the version they name is
+    /// 412.
+    pub(crate) fn of_condition(error: Error) -> Self {
+        let is_condition = matches!(error, Error::EntityConflict(_));
+        let mut problem = Self::from(error);
+        if is_condition {
+            problem.0.status = StatusCode::PRECONDITION_FAILED;
+            problem = problem.with_name("precondition-failed", "Precondition failed");
+        }
+        problem
+    }
+
     /// It may or may not have been done.
     fn uncertain(id: CommitId) -> Self {
         let command = asked::address(&format!("/v1/commands/{id}"));
