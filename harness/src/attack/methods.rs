@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 /// Called by one tenant with what another has.
-pub(super) const ATTACKED: [&str; 64] = [
+pub(super) const ATTACKED: [&str; 60] = [
     "Archive::import_commits",
     "Archive::read_commits",
     "Engine::cancel_command",
@@ -37,10 +37,6 @@ pub(super) const ATTACKED: [&str; 64] = [
     "Engine::submit_operation",
     "Engine::submit_operation_named",
     "Engine::tenant_queues",
-    "Entities::apply",
-    "Entities::count",
-    "Entities::load",
-    "Entities::query",
     "EventStore::commit",
     "EventStore::find_commit",
     "EventStore::read_all",
@@ -73,17 +69,13 @@ pub(super) const ATTACKED: [&str; 64] = [
 
 /// Not about a tenant: what they tell is no tenant's, or for the engine alone.
 #[cfg(test)]
-const OF_NO_TENANT: [&str; 83] = [
+const OF_NO_TENANT: [&str; 80] = [
     // The log as a whole: its name, its length, and for the engine the id of an event.
     "EventStore::store_id",
     "EventStore::head",
     "EventStore::position_at",
     "EventStore::event_id_at",
-    "EventStore::keeps_entities",
     "EventStoreExt::check_checkpoint",
-    // The shape of entities, and what is changed together.
-    "Entities::atomicity",
-    "Entities::prepare",
     // Which views there are, and how far they have come.
     "ReadModels::prepare",
     "ReadModels::begin_generation",

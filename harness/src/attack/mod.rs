@@ -10,7 +10,6 @@ mod connections;
 mod declared;
 mod dump;
 mod engine;
-mod entities;
 mod holes;
 mod http;
 mod logins;
