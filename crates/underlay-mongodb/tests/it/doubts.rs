@@ -6,7 +6,7 @@ use mongodb::bson::doc;
 use underlay_core::{Entities, EntityVersion, Error};
 use underlay_mongodb::{MongoConfig, MongoStore};
 
-use crate::place::{Place, with_place, with_private_place};
+use crate::place::{Place, with_private_place};
 use crate::sample::{accounts, acme, create, id, update};
 
 /// Short enough for a test that waits for it.
@@ -30,7 +30,7 @@ async fn versions(store: &MongoStore) -> [Option<u64>; 2] {
 
 #[test]
 fn a_transaction_that_meets_others_is_begun_again() {
-    with_place(async |place| {
+    with_private_place(async |place| {
         let store = prepared(place.open().await).await;
         let met = doc! { "failCommands": ["insert"], "errorCode": 112, "errorLabels": ["TransientTransactionError"] };
         place.fail(3, met).await;
@@ -42,7 +42,7 @@ fn a_transaction_that_meets_others_is_begun_again() {
 
 #[test]
 fn an_end_that_is_not_known_is_asked_for_again() {
-    with_place(async |place| {
+    with_private_place(async |place| {
         let store = prepared(place.open().await).await;
         // Carried out, and answered with doubt.
         let answer = doc! { "code": 64, "errmsg": "waiting timed out" };
@@ -80,7 +80,7 @@ fn an_end_that_stays_unknown_is_uncertain_and_never_a_conflict() {
 
 #[test]
 fn a_change_by_itself_survives_a_connection_that_ends() {
-    with_place(async |place| {
+    with_private_place(async |place| {
         let store = prepared(place.open().await).await;
         place.fail(1, doc! { "failCommands": ["insert"], "closeConnection": true }).await;
         store.apply(&acme(), vec![create(1)]).await.unwrap();
@@ -92,7 +92,7 @@ fn a_change_by_itself_survives_a_connection_that_ends() {
 
 #[test]
 fn a_caller_waits_no_longer_than_it_may_for_a_server_that_says_nothing() {
-    with_place(async |place| {
+    with_private_place(async |place| {
         let store = impatient(&place).await;
         store.apply(&acme(), vec![create(1)]).await.unwrap();
         let silent = |command: &str| {

@@ -4,7 +4,7 @@
 use mongodb::bson::doc;
 use underlay_core::{Entities, EntityChange, Error, Query};
 
-use crate::place::with_place;
+use crate::place::{with_place, with_private_place};
 use crate::sample::{accounts, acme, create, id, update, values};
 
 /// What a read comes to that the server answers with a code.
@@ -68,7 +68,7 @@ fn kind(error: &Error) -> &'static str {
 
 #[test]
 fn every_code_means_what_the_table_says() {
-    with_place(async |place| {
+    with_private_place(async |place| {
         let store = place.open().await;
         store.prepare(&accounts()).await.unwrap();
         store.apply(&acme(), vec![create(1)]).await.unwrap();
@@ -88,7 +88,7 @@ fn every_code_means_what_the_table_says() {
 
 #[test]
 fn a_write_that_may_have_been_made_says_so_and_any_other_does_not() {
-    with_place(async |place| {
+    with_private_place(async |place| {
         let store = place.open().await;
         store.prepare(&accounts()).await.unwrap();
         store.apply(&acme(), vec![create(1)]).await.unwrap();

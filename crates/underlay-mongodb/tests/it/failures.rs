@@ -146,11 +146,14 @@ fn rows_and_checkpoint_part_in_no_crash() {
             ViewBatch::new(from, at(next), (0..20).map(row).collect())
         };
         for _ in 0..3 {
+            let stop = Arc::new(AtomicBool::new(false));
             let applying = tokio::spawn({
-                let (store, table, batch) = (store.clone(), table.clone(), batch);
+                let (store, table, stop) = (store.clone(), table.clone(), stop.clone());
                 async move {
                     let mut from = ReadModels::checkpoint(&store, &table).await.unwrap();
-                    while ReadModels::apply(&store, &table, batch(from)).await.is_ok() {
+                    while !stop.load(Ordering::Relaxed)
+                        && ReadModels::apply(&store, &table, batch(from)).await.is_ok()
+                    {
                         from = at(from.position.number() + 1);
                     }
                     from
@@ -162,6 +165,7 @@ fn rows_and_checkpoint_part_in_no_crash() {
             }
             place.private().stop(true).unwrap();
             place.private().resume().unwrap();
+            stop.store(true, Ordering::Relaxed);
             let acknowledged = applying.await.unwrap();
             let stored = wait_for_checkpoint(&store, &table).await;
             assert!(stored.position >= acknowledged.position, "what was acknowledged is there");
@@ -186,7 +190,7 @@ async fn wait_for_checkpoint(store: &MongoStore, table: &ViewTable) -> Checkpoin
 
 #[test]
 fn a_query_that_runs_for_too_long_is_ended() {
-    with_place(async |place| {
+    with_private_place(async |place| {
         let store =
             place.open_with(MongoConfig::default().with_query_timeout(Duration::from_millis(200))).await;
         Entities::prepare(&store, &accounts()).await.unwrap();

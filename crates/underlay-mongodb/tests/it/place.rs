@@ -79,7 +79,8 @@ impl Place {
         Client::with_uri_str(&self.server).await.unwrap().database(&self.name)
     }
 
-    /// Lets commands of whoever connects by [`Place::address`] fail, as often as `times` says.
+    /// Lets commands of whoever connects by [`Place::address`] fail, as often as `times` says. A server has one such
+    /// failure at a time, so the place is a private one.
     pub(crate) async fn fail(&self, times: i32, mut data: Document) {
         data.insert("appName", &self.name);
         self.configure_fault(doc! { "times": times }, data).await;
@@ -97,6 +98,7 @@ impl Place {
 
     async fn configure_fault(&self, mode: impl Into<mongodb::bson::Bson>, data: Document) {
         let mode: mongodb::bson::Bson = mode.into();
+        assert!(self.private.is_some(), "the failure is of the whole server");
         let command = doc! { "configureFailPoint": "failCommand", "mode": mode, "data": data };
         let client = Client::with_uri_str(&self.server).await.unwrap();
         client.database("admin").run_command(command).await.unwrap();
