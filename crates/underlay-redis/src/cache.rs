@@ -15,9 +15,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::{FromRedisValue, Script, cmd, pipe};
-use tokio::time::Instant;
 use underlay_core::{
-    Cache, CacheEntry, Error, TenantId, check_cache_entries, check_cache_keys, check_cache_tag,
+    Cache, CacheEntry, Clock, Error, SystemClock, TenantId, Timestamp, check_cache_entries, check_cache_keys, check_cache_tag,
 };
 use uuid::Uuid;
 
@@ -56,7 +55,7 @@ pub(crate) struct CacheState {
 #[derive(Debug, Default)]
 struct Rest {
     /// Nobody asks before.
-    until: Option<Instant>,
+    until: Option<Timestamp>,
     /// Keys that are to be taken away, each with the number of the call that asked for it last.
     missed: BTreeMap<String, u64>,
     /// Counts these calls.
@@ -73,7 +72,9 @@ impl CacheState {
 
     /// Whether the server is left alone at the moment.
     fn rests(&self) -> bool {
-        self.lock().until.is_some_and(|until| Instant::now() < until)
+        let now = SystemClock.now();
+        // A clock that was set back makes no rest longer.
+        self.lock().until.is_some_and(|until| now < until && until <= after_pause(now))
     }
 
     fn owes(&self) -> bool {
@@ -101,13 +102,17 @@ impl CacheState {
 
     fn failed(&self, doing: Doing, failure: &Failure) {
         if failure.error().is_io_error() || matches!(failure, Failure::NotSent(_)) {
-            self.lock().until = Some(Instant::now() + PAUSE);
+            self.lock().until = Some(after_pause(SystemClock.now()));
         }
         if !self.said[doing as usize].swap(true, Ordering::Relaxed) {
             let error = error::told("using the cache in Redis", Effect::Repeatable, failure);
             tracing::warn!(%error, "it no longer {}; the service goes on without it", words(doing));
         }
     }
+}
+
+fn after_pause(now: Timestamp) -> Timestamp {
+    now.saturating_add(PAUSE).unwrap_or(Timestamp::MAX)
 }
 
 fn words(doing: Doing) -> &'static str {

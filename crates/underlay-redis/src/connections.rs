@@ -9,7 +9,7 @@
 //! those who wait meanwhile get it, or the same error.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -18,7 +18,6 @@ use redis::{
     RedisResult, ScriptInvocation, ServerErrorKind,
 };
 use tokio::sync::Mutex;
-use tokio::time::Instant;
 
 /// What the server is asked.
 #[derive(Clone, Copy)]
@@ -61,13 +60,15 @@ pub(crate) struct Connections {
     connect_timeout: Duration,
     response_timeout: Duration,
     state: Mutex<State>,
+    /// Counts the attempts to connect that failed.
+    failures: AtomicU64,
 }
 
 #[derive(Default)]
 struct State {
     live: Option<Live>,
-    /// When making a connection failed last.
-    failed: Option<(Instant, RedisError)>,
+    /// Why making a connection failed last.
+    failed: Option<RedisError>,
     /// Counts connections.
     count: u64,
 }
@@ -82,7 +83,7 @@ struct Live {
 
 impl Connections {
     pub(crate) fn new(client: Client, connect_timeout: Duration, response_timeout: Duration) -> Self {
-        Self { client, connect_timeout, response_timeout, state: Mutex::default() }
+        Self { client, connect_timeout, response_timeout, state: Mutex::default(), failures: AtomicU64::new(0) }
     }
 
     /// Asks the server once.
@@ -111,13 +112,15 @@ impl Connections {
 
     /// The connection there is, or a new one.
     async fn live(&self) -> RedisResult<Live> {
-        let began = Instant::now();
+        let failures = self.failures.load(Ordering::Acquire);
         let mut state = self.state.lock().await;
         if let Some(live) = state.live.as_ref().filter(|live| !live.ended.load(Ordering::Acquire)) {
             return Ok(live.clone());
         }
         // Whoever waited while it failed has waited long enough.
-        if let Some((_, error)) = state.failed.as_ref().filter(|(at, _)| *at >= began) {
+        if self.failures.load(Ordering::Acquire) != failures
+            && let Some(error) = &state.failed
+        {
             return Err(error.clone());
         }
         state.count += 1;
@@ -128,7 +131,8 @@ impl Connections {
             }
             Err(error) => {
                 state.live = None;
-                state.failed = Some((Instant::now(), error.clone()));
+                state.failed = Some(error.clone());
+                self.failures.fetch_add(1, Ordering::AcqRel);
                 Err(error)
             }
         }

@@ -71,7 +71,7 @@ impl RedisStore {
                 return Ok(size as u64);
             }
             let mut passed = 0;
-            if self.look(asked, &walk, |_, _| Ok(passed += 1)).await? {
+            if self.look(asked, &walk, |_, _| passed += 1).await? {
                 return Ok(passed);
             }
         }
@@ -139,7 +139,6 @@ impl RedisStore {
                     sort(&mut found, asked.query.sort.direction);
                     found.truncate(wanted);
                 }
-                Ok(())
             })
             .await?;
         if !ended {
@@ -156,7 +155,7 @@ impl RedisStore {
         &self,
         asked: Asked<'a>,
         walk: &Walk<'a>,
-        mut show: impl FnMut(Place, &dyn Fn() -> Result<StoredEntity, Error>) -> Result<(), Error>,
+        mut show: impl FnMut(Place, &dyn Fn() -> Result<StoredEntity, Error>),
     ) -> Result<bool, Error> {
         let (mut range, mut looked) = (Range::of(walk), 0);
         loop {
@@ -170,7 +169,7 @@ impl RedisStore {
                 if walk.passes(asked.schema, &row) {
                     let id = id_of(member, walk)?;
                     let entity = || document::entity(&chunk.definition, asked.schema, id, fields);
-                    show(asked.place(id, &row), &entity)?;
+                    show(asked.place(id, &row), &entity);
                 }
             }
             match chunk.members.into_iter().last().filter(|_| chunk.more) {

@@ -83,6 +83,7 @@ async fn a_read_without_an_answer_is_not_uncertain() {
     prepared(&place).await;
     let config = place.config().with_response_timeout(Duration::from_millis(200));
     let store = RedisStore::new(&place.address, config).unwrap();
+    store.load(&rates(), &tenant(), &["a".to_owned()]).await.unwrap();
     place.tell(&["client", "pause", "1500", "ALL"]);
     let error = store.load(&rates(), &tenant(), &["a".to_owned()]).await.unwrap_err();
     assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");

@@ -56,7 +56,7 @@ pub async fn hostile_text_in_a_cache_is_data<F: CacheFixture>(fixture: F) {
         assert!(subject.has(text).await, "{text:?} is read back");
     }
     for (number, text) in texts.iter().enumerate() {
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             subject.delete(text).await;
         } else {
             subject.invalidate(text).await;
