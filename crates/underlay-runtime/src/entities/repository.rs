@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use underlay_core::limits::PAGE_ROWS_MAX;
 use underlay_core::{
-    Cursor, Entity, EntityId as _, EntityPage, EntityVersion, Error, Persistent, Query, StoredEntity, TenantId,
+    Cursor, Entity, EntityId as _, EntityPage, EntityVersion, Error, Persistent, Query, StoredEntity,
+    TenantId,
 };
 
 use super::{ByQuery, EntityKeeper, StoredRepository};
