@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use underlay::domain::Direction;
 use underlay::{
     Decimal, EntityId, EntityVersion, Error, EventStore, ExecuteError, Query, Repository, Request, Store,
-    TenantId,
+    StreamName, TenantId,
 };
 
 use crate::http::Client;
@@ -97,7 +97,7 @@ pub(crate) async fn entities_are_kept_found_and_changed_with_events(address: &st
     let member = |name: &str| name.parse::<ledger::member::MemberId>().unwrap();
     let profiles: Repository<Profile> = engine.repository(&acme).unwrap();
     let versions = || async {
-        let streams = ["member-ann", "member-bob"].map(|name| name.parse().unwrap());
+        let streams = ["member-ann", "member-bob"].map(|name| StreamName::parse(name).unwrap());
         let versions = engine.store().versions(&acme.tenant, &streams).await.unwrap();
         versions.iter().map(|version| version.0).collect::<Vec<_>>()
     };
