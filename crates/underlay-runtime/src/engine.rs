@@ -30,9 +30,9 @@ use crate::traces::Tracer;
 use crate::views::Views;
 use crate::work::{Announcer, Workers};
 use crate::{
-    AsOf, EngineConfig, EntityStores, ExecuteError, ExecuteNamedError, Executed, OrderRequest, OrderStanding, PastState,
-    QueueStanding, RebuildFrom, Registry, Request, Retried, RowAnswer, RowsAt, RunningWork, Standings,
-    ViewAnswer, ViewOrder, ViewStanding, ViewState, WorkStandings, WorkerState,
+    AsOf, EngineConfig, EntityStores, ExecuteError, ExecuteNamedError, Executed, OrderRequest, OrderStanding,
+    PastState, QueueStanding, RebuildFrom, Registry, Request, Retried, RowAnswer, RowsAt, RunningWork,
+    Standings, ViewAnswer, ViewOrder, ViewStanding, ViewState, WorkStandings, WorkerState,
 };
 
 /// The ports an engine works with.

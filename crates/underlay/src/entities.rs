@@ -45,9 +45,10 @@ impl EntitySettings {
     /// Every address that is set, with the key that sets it.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = (String, &str)> {
         let rest = self.rest.address.iter().map(|address| (format!("{SECTION}.{STORE}"), address.as_str()));
-        let of = self.of.0.iter().filter_map(|(entity, address)| {
-            Some((format!("{SECTION_OF}.{entity}"), address.as_deref()?))
-        });
+        let of =
+            self.of.0.iter().filter_map(|(entity, address)| {
+                Some((format!("{SECTION_OF}.{entity}"), address.as_deref()?))
+            });
         rest.chain(of)
     }
 
@@ -177,7 +178,10 @@ mod tests {
         };
         assert_eq!(all(&settings(None, &[("rate", None)])), []);
         assert_eq!(all(&settings(Some("db:"), &[rates("db:")])), []);
-        assert_eq!(all(&settings(None, &[rates("a:"), ("note", Some("a:"))])), [("a:".to_owned(), vec!["note", "rate"])]);
+        assert_eq!(
+            all(&settings(None, &[rates("a:"), ("note", Some("a:"))])),
+            [("a:".to_owned(), vec!["note", "rate"])]
+        );
         // The rest goes elsewhere, and one stays.
         let stays = settings(Some("a:"), &[rates("db:"), ("note", Some("a:"))]);
         assert_eq!(all(&stays), [("a:".to_owned(), vec![]), ("db:".to_owned(), vec!["rate"])]);
@@ -188,6 +192,9 @@ mod tests {
         let mut settings = settings(None, &[("rate", None)]);
         assert!(settings.of.set("rates", "memory:").is_err());
         assert!(settings.of.set("rate", " ").unwrap_err().contains("leave the option out"));
-        assert!(EntityAddress::default().set(STORE, "memory:").is_err() && EntityAddress::default().describe().is_empty());
+        assert!(
+            EntityAddress::default().set(STORE, "memory:").is_err()
+                && EntityAddress::default().describe().is_empty()
+        );
     }
 }

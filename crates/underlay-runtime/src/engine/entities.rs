@@ -3,8 +3,8 @@
 use underlay_core::{Error, Persistent};
 
 use super::Engine;
-use crate::entities::{Repositories, Repository, UnitOfWork};
 use crate::Request;
+use crate::entities::{Repositories, Repository, UnitOfWork};
 
 impl Engine {
     /// The repositories of the tenant of a request: what feature code is given.

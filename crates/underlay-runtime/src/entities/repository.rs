@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use underlay_core::limits::PAGE_ROWS_MAX;
 use underlay_core::{
-    Cursor, Entity, EntityId as _, EntityPage, EntityVersion, Error, Persistent, Query, StoredEntity, TenantId,
+    Cursor, Entity, EntityId as _, EntityPage, EntityVersion, Error, Persistent, Query, StoredEntity,
+    TenantId,
 };
 
 use super::{ByQuery, EntityKeeper, StoredRepository};
@@ -135,7 +136,7 @@ impl<T: Persistent> Repository<T> {
     /// only one may have.
     pub async fn create(&self, item: T) -> Result<T, Error> {
         let entity = write(item);
-        self.check_is_new(&entity)?;
+        check_is_new(T::Stored::NAME, &entity)?;
         read(self.stored.create_checked(entity).await?)
     }
 
@@ -237,10 +238,6 @@ impl<T: Persistent> Repository<T> {
     /// [`Error::TooBroad`] where too many would be looked at.
     pub async fn count(&self, by: impl ByQuery<T::Stored>) -> Result<u64, Error> {
         self.stored.count(&by.into_query()).await
-    }
-
-    fn check_is_new(&self, entity: &StoredEntity) -> Result<(), Error> {
-        check_is_new(T::Stored::NAME, entity)
     }
 }
 

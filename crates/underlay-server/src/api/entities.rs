@@ -146,8 +146,7 @@ pub(crate) async fn put(
         }
         Condition::At(version) => {
             check_member("version", given.version, Some(version.0))?;
-            let updated =
-                entities.update(&id, version, given.values).await.map_err(Problem::of_condition)?;
+            let updated = entities.update(&id, version, given.values).await.map_err(Problem::of_condition)?;
             Ok(answer(StatusCode::OK, &entities, updated))
         }
         Condition::None => Err(Problem::new(
@@ -261,7 +260,10 @@ impl Given {
                 None if column.nullable => Value::Null,
                 None => return Err(wrong(format!("the member {} is missing", column.name))),
                 Some(JsonValue::Null) if !column.nullable => {
-                    return Err(wrong(format!("the member {} is null, and has to have a value", column.name)));
+                    return Err(wrong(format!(
+                        "the member {} is null, and has to have a value",
+                        column.name
+                    )));
                 }
                 Some(json) => Value::from_json(column.column_type, &json)
                     .map_err(|error| wrong(format!("the member {}: {error}", column.name)))?,

@@ -14,8 +14,8 @@ use crate::edge::{asked, base_path, check_base_path};
 use crate::metrics;
 use crate::problem::Problem;
 use crate::{
-    ServerConfig, admin, check_origin, command_status, commands, console, console_pages, edge, entities, events,
-    health, host, links, streams, view_orders, views,
+    ServerConfig, admin, check_origin, command_status, commands, console, console_pages, edge, entities,
+    events, health, host, links, streams, view_orders, views,
 };
 
 /// Categories that would read like the addresses of something else.

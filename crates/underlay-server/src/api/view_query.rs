@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use underlay_core::limits::QUERY_FILTERS_MAX;
 use underlay_core::{
-    Comparison, Condition, Cursor, Direction, Filter, Position, Query, RowSchema, RowsOf, Sort, Value, ViewSchema,
+    Comparison, Condition, Cursor, Direction, Filter, Position, Query, RowSchema, RowsOf, Sort, Value,
+    ViewSchema,
 };
 
 use crate::parameters::{Parameters, unknown};

@@ -6,8 +6,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use underlay_core::{
-    Actor, Column, ColumnType, Cursor, Error, Position, RowPage, RowSchema, RowValues, Sort, TenantId, Timestamp,
-    Value, ViewSchema,
+    Actor, Column, ColumnType, Cursor, Error, Position, RowPage, RowSchema, RowValues, Sort, TenantId,
+    Timestamp, Value, ViewSchema,
 };
 use underlay_runtime::{FollowerStatus, ViewAnswer, ViewStanding};
 

@@ -163,7 +163,8 @@ pub(crate) async fn permit_request(
 /// Whether somebody may use what has no name of its own: the log, the work, views as a whole. Who may use what goes by a
 /// name depends on the name, and nobody is told yes here.
 pub(crate) fn may(app: &App, actor: &Actor, to: Use) -> bool {
-    !matches!(to, Use::Command | Use::Operation | Use::View | Use::Entity) && permit(app, actor, to, |_| "").is_ok()
+    !matches!(to, Use::Command | Use::Operation | Use::View | Use::Entity)
+        && permit(app, actor, to, |_| "").is_ok()
 }
 
 /// Who asks, in the roles they have here.

@@ -157,7 +157,11 @@ async fn what_is_declared_is_described_by_its_schemas() {
     assert_eq!(required("values.contact"), serde_json::json!(values));
     assert_eq!(required("new.contact"), serde_json::json!([&["id"][..], &values].concat()));
     let secret = &document["paths"]["/v1/entities/secret/{key}"]["put"]["responses"];
-    assert!(secret["412"].is_object() && secret["428"].is_object() && secret["201"]["headers"]["Location"].is_object());
+    assert!(
+        secret["412"].is_object()
+            && secret["428"].is_object()
+            && secret["201"]["headers"]["Location"].is_object()
+    );
 }
 
 #[tokio::test]

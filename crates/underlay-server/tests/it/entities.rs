@@ -77,14 +77,21 @@ async fn a_change_names_the_version_that_was_seen() {
     let new = [("if-none-match", "*")];
     let needed = place.put(ANN, &body, &[]).await.problem(428, "problem:precondition-required");
     assert!(needed["detail"].as_str().unwrap().contains("If-Match"), "{needed}");
-    let missing = place.put(ANN, &body, &[("if-match", "\"1\"")]).await.problem(412, "problem:precondition-failed");
+    let missing =
+        place.put(ANN, &body, &[("if-match", "\"1\"")]).await.problem(412, "problem:precondition-failed");
     assert_eq!((&missing["expected"], &missing["actual"]), (&json!(1), &Value::Null));
     let created = place.put(ANN, &body, &new).await;
     assert_eq!((created.status.as_u16(), created.header("location")), (201, Some(ANN)));
     let there = place.put(ANN, &body, &new).await.problem(412, "problem:precondition-failed");
-    assert_eq!((&there["entity"], &there["id"], &there["actual"]), (&json!("contact"), &json!("ann"), &json!(1)));
+    assert_eq!(
+        (&there["entity"], &there["id"], &there["actual"]),
+        (&json!("contact"), &json!("ann"), &json!(1))
+    );
     place.put(ANN, &body, &[("if-match", "\"1\"")]).await.ok();
-    for path in [put_with(ANN, &body.to_string(), &[("if-match", "\"1\"")]), delete_with(ANN, &[("if-match", "\"1\"")])] {
+    for path in [
+        put_with(ANN, &body.to_string(), &[("if-match", "\"1\"")]),
+        delete_with(ANN, &[("if-match", "\"1\"")]),
+    ] {
         let stale = place.send(path).await.problem(412, "problem:precondition-failed");
         assert_eq!(stale["detail"], "conflict on contact ann: expected version 1, found 2");
     }
@@ -147,7 +154,10 @@ async fn a_body_that_does_not_fit_says_what_would() {
     let other = place.put("/v1/entities/contact/bob", &good(), &[("if-none-match", "*")]).await;
     let told = other.problem(400, "problem:invalid-body")["detail"].to_string();
     assert!(told.contains("member id"), "{told}");
-    place.put("/v1/entities/secret/seven", &json!({ "text": "a" }), &[("if-none-match", "*")]).await.invalid();
+    place
+        .put("/v1/entities/secret/seven", &json!({ "text": "a" }), &[("if-none-match", "*")])
+        .await
+        .invalid();
     place.get("/v1/entities/secret/seven").await.problem(404, "problem:not-found");
     let unknown = place.get("/v1/entities/contacts").await.problem(404, "problem:not-found");
     assert!(unknown["detail"].as_str().unwrap().contains("contact, secret"), "{unknown}");
@@ -208,7 +218,10 @@ async fn a_condition_names_any_column_and_has_its_limits() {
         (json!({"column": "note", "is_null": false}), vec!["a"]),
         (json!({"not": {"column": "note", "eq": "x"}}), vec!["b", "c"]),
         (json!({"any": [{"column": "open", "eq": false}, {"column": "credit", "gt": "2"}]}), vec!["a", "c"]),
-        (json!({"all": [{"column": "credit", "ge": "2"}, {"column": "email", "in": ["b@example.com"]}]}), vec!["b"]),
+        (
+            json!({"all": [{"column": "credit", "ge": "2"}, {"column": "email", "in": ["b@example.com"]}]}),
+            vec!["b"],
+        ),
         (json!({"all": []}), vec!["a", "b", "c"]),
         (json!({"any": []}), vec![]),
     ] {

@@ -17,7 +17,8 @@ use hyper::body::{Frame, SizeHint};
 use serde_json::Value;
 use tower::ServiceExt;
 use underlay_core::memory::{
-    MemoryCheckpoints, MemoryEntities, MemoryLeases, MemoryReadModels, MemorySchedules, MemorySnapshots, MemorySpans,
+    MemoryCheckpoints, MemoryEntities, MemoryLeases, MemoryReadModels, MemorySchedules, MemorySnapshots,
+    MemorySpans,
 };
 use underlay_core::{
     Clock, Commit, CommitId, EventStore, EventType, ExpectedVersion, Json, ManualClock, NewEvent,

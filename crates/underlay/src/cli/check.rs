@@ -36,10 +36,9 @@ pub(super) fn command() -> clap::Command {
                 .help("Add new types and versions to the lock. A type that changed is still an error"),
         )
         .arg(
-            Arg::new("entities")
-                .long("entities")
-                .action(ArgAction::SetTrue)
-                .help("Prepare the tables of entities, and read every entity of the tenant as the code has it"),
+            Arg::new("entities").long("entities").action(ArgAction::SetTrue).help(
+                "Prepare the tables of entities, and read every entity of the tenant as the code has it",
+            ),
         )
         .group(clap::ArgGroup::new("what").args(["events", "lock", "entities"]).required(true).multiple(true))
 }
@@ -198,7 +197,9 @@ async fn check_entities(app: &App) -> Result<(), ExitError> {
     }
     match checked.iter().filter(|checked| checked.problem.is_some()).count() {
         0 => Ok(()),
-        bad => Err(ExitError { exit: Exit::Failed, message: format!("{bad} kinds of entities cannot be read") }),
+        bad => {
+            Err(ExitError { exit: Exit::Failed, message: format!("{bad} kinds of entities cannot be read") })
+        }
     }
 }
 

@@ -26,11 +26,7 @@ pub(super) fn command() -> clap::Command {
 }
 
 /// Brings every database up to date that the service uses: that of the store, then those of entities.
-pub(super) async fn run(
-    config: &Config,
-    adapters: &Adapters,
-    matches: &ArgMatches,
-) -> Result<(), ExitError> {
+pub(super) async fn run(config: &Config, adapters: &Adapters, matches: &ArgMatches) -> Result<(), ExitError> {
     let login = matches.get_one::<String>("grant").map(String::as_str);
     let targets = targets(config, adapters)?;
     if matches.get_flag("print") {

@@ -84,7 +84,11 @@ impl CliCommand for Join {
             required("member", "MEMBER", "The id of the member, such as ann"),
             required("email", "EMAIL", "Where mail goes to"),
             required("nickname", "NICKNAME", "What others see; nobody else has it").long("nickname"),
-            Arg::new("language").long("language").value_name("LANGUAGE").default_value(LANGUAGE_DEFAULT),
+            Arg::new("language")
+                .long("language")
+                .value_name("LANGUAGE")
+                .default_value(LANGUAGE_DEFAULT)
+                .help("Such as de"),
         ])
     }
 

@@ -7,7 +7,8 @@ use ledger::statement_template::StatementTemplate;
 use serde_json::{Value, json};
 use underlay::domain::Direction;
 use underlay::{
-    Decimal, EntityId, EntityVersion, Error, EventStore, ExecuteError, Query, Repository, Request, Store, TenantId,
+    Decimal, EntityId, EntityVersion, Error, EventStore, ExecuteError, Query, Repository, Request, Store,
+    StreamName, TenantId,
 };
 
 use crate::http::Client;
@@ -31,7 +32,9 @@ fn request(tenant: &str) -> Request {
 
 #[test]
 fn a_pair_has_one_text() {
-    for (key, good) in [("EUR@USD", true), ("@USD", true), ("EUR", false), ("EUR@USD@CHF", false), ("", false)] {
+    for (key, good) in
+        [("EUR@USD", true), ("@USD", true), ("EUR", false), ("EUR@USD@CHF", false), ("", false)]
+    {
         let read = Pair::from_key(key);
         assert_eq!(read.is_some(), good, "{key}");
         assert!(read.is_none_or(|pair| pair.to_key() == key));
@@ -55,7 +58,8 @@ fn what_a_template_is_filled_with_is_not_filled_again() {
         language: "en".to_owned(),
         text: "{account} has\n{balances}\nin {account}".to_owned(),
     };
-    let balances = ["1.50", "2"].map(|amount| Money { amount: amount.parse().unwrap(), commodity: of("EUR") });
+    let balances =
+        ["1.50", "2"].map(|amount| Money { amount: amount.parse().unwrap(), commodity: of("EUR") });
     assert_eq!(template.fill("{balances}", &balances), "{balances} has\n1.50 EUR\n2 EUR\nin {balances}");
 }
 
@@ -72,7 +76,8 @@ pub(crate) async fn entities_are_kept_found_and_changed_with_events(address: &st
     assert_eq!(rates.get(pair("EUR", "USD")).await.unwrap(), to_usd);
     let twice = rates.create(rate("EUR", "USD", "2")).await.unwrap_err();
     assert_eq!(twice.to_string(), "conflict on rate EUR@USD: expected none, found version 1");
-    let money = |amount: &str, of_what: &str| Money { amount: amount.parse().unwrap(), commodity: of(of_what) };
+    let money =
+        |amount: &str, of_what: &str| Money { amount: amount.parse().unwrap(), commodity: of(of_what) };
     let purse = [money("10", "EUR"), money("3", "USD"), money("100", "GBP")];
     assert_eq!(worth(&rates, &purse, &of("USD")).await.unwrap(), Some("140.80".parse().unwrap()));
     assert_eq!(worth(&rates, &purse, &of("JPY")).await.unwrap(), None);
@@ -92,7 +97,7 @@ pub(crate) async fn entities_are_kept_found_and_changed_with_events(address: &st
     let member = |name: &str| name.parse::<ledger::member::MemberId>().unwrap();
     let profiles: Repository<Profile> = engine.repository(&acme).unwrap();
     let versions = || async {
-        let streams = ["member-ann", "member-bob"].map(|name| name.parse().unwrap());
+        let streams = ["member-ann", "member-bob"].map(|name| StreamName::parse(name).unwrap());
         let versions = engine.store().versions(&acme.tenant, &streams).await.unwrap();
         versions.iter().map(|version| version.0).collect::<Vec<_>>()
     };
@@ -100,8 +105,12 @@ pub(crate) async fn entities_are_kept_found_and_changed_with_events(address: &st
     join(&engine, &acme, ann.clone(), "ann@example.com").await.unwrap();
     let refused = join(&engine, &acme, Profile::new(member("bob"), "Bob"), "no address").await.unwrap_err();
     assert!(matches!(refused, ExecuteError::Refused(MemberRefusal::NoAddress { .. })), "{refused}");
-    let taken = join(&engine, &acme, Profile::new(member("bob"), "Ann"), "bob@example.com").await.unwrap_err();
-    assert!(matches!(&taken, ExecuteError::Failed(Error::RuleViolation(rule)) if rule.contains("nickname")), "{taken}");
+    let taken =
+        join(&engine, &acme, Profile::new(member("bob"), "Ann"), "bob@example.com").await.unwrap_err();
+    assert!(
+        matches!(&taken, ExecuteError::Failed(Error::RuleViolation(rule)) if rule.contains("nickname")),
+        "{taken}"
+    );
     assert_eq!(versions().await, [1, 0]);
     assert!(!profiles.exists(member("bob")).await.unwrap());
     join(&engine, &zeta, Profile::new(member("bob"), "Ann"), "bob@example.com").await.unwrap();
@@ -138,10 +147,16 @@ pub(crate) fn entities_over_http(ledger: &Ledger, arguments: &[&str], outlives: 
     let to_usd = |value: &str| json!({ "id": "EUR@USD", "base": "EUR", "quote": "USD", "value": value });
     let (status, created) = client.post("entities/rate", &[], &to_usd("1.08"));
     assert_eq!(status, 201, "{created}");
-    assert_eq!((&created["version"], &created["value"], &created["source"]), (&json!(1), &json!("1.08"), &Value::Null));
+    assert_eq!(
+        (&created["version"], &created["value"], &created["source"]),
+        (&json!(1), &json!("1.08"), &Value::Null)
+    );
     assert_eq!(client.post("entities/rate", &[], &to_usd("2")).0, 409);
     // What is no rate is refused, though its columns would take it.
-    for (wrong, told) in [(to_usd("0"), "not more than zero"), (json!({ "id": "EUR@CHF", "base": "EUR", "quote": "USD", "value": "1" }), "BASE@QUOTE")] {
+    for (wrong, told) in [
+        (to_usd("0"), "not more than zero"),
+        (json!({ "id": "EUR@CHF", "base": "EUR", "quote": "USD", "value": "1" }), "BASE@QUOTE"),
+    ] {
         let (status, refused) = client.post("entities/rate", &[], &wrong);
         assert!(status == 400 && refused["detail"].as_str().unwrap().contains(told), "{status}: {refused}");
     }
@@ -231,7 +246,8 @@ fn what_is_wrong_with_the_stores_of_entities_is_told() {
 fn the_configuration_says_where_entities_are() {
     let ledger = Ledger::new();
     let toml = ledger.directory.path().join("ledger.toml");
-    std::fs::write(&toml, "[entities]\nstore = 'memory:'\n[entities.of]\nrate = 'sqlite:rates.db'\n").unwrap();
+    std::fs::write(&toml, "[entities]\nstore = 'memory:'\n[entities.of]\nrate = 'sqlite:rates.db'\n")
+        .unwrap();
     let mut command = ledger.command(&["config", "--json"]);
     command.current_dir(ledger.directory.path()).env("LEDGER_ENTITIES_OF_PROFILE", "sqlite:profiles.db");
     let output = command.output().unwrap();

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use underlay_core::memory::{MemoryEntities, MemoryEventStore, MemoryReadModels};
 use underlay_core::{
-    Atomicity, Decimal, Entities, Entity, EntityChange, EntityPage, EntitySchema, EntityVersion, Error, Query,
-    StoredEntity, SystemClock, TenantId,
+    Atomicity, Decimal, Entities, Entity, EntityChange, EntityPage, EntitySchema, EntityVersion, Error,
+    Query, StoredEntity, SystemClock, TenantId,
 };
 use underlay_derive::entity;
 use underlay_runtime::{

@@ -3,9 +3,7 @@ use std::sync::Arc;
 use underlay_core::domain::Direction;
 use underlay_core::limits::PAGE_ROWS_MAX;
 use underlay_core::memory::MemoryEntities;
-use underlay_core::{
-    Atomicity, Decimal, Entities, Entity, EntityChange, EntityVersion, Error, Query, Value,
-};
+use underlay_core::{Atomicity, Decimal, Entities, Entity, EntityChange, EntityVersion, Error, Query, Value};
 use underlay_runtime::{EntityStore, EntityStores, Repository};
 
 use super::kinds::{House, Noting, Owner, OwnerRow, Rate, other_tenant, owner, rate};
@@ -73,7 +71,10 @@ async fn specifications_find_and_count() {
     let five = || Rate::VALUE.eq(Decimal::from(5));
     assert_eq!(ids(rates.find(five()).await.unwrap()), ["b", "c"]);
     assert_eq!(ids(rates.find(Rate::BASE.eq("EUR").and(five())).await.unwrap()), ["b"]);
-    assert_eq!(ids(rates.find(Rate::BASE.eq("CHF").or(Rate::NOTE.is_null().not())).await.unwrap()), ["b", "d"]);
+    assert_eq!(
+        ids(rates.find(Rate::BASE.eq("CHF").or(Rate::NOTE.is_null().not())).await.unwrap()),
+        ["b", "d"]
+    );
     assert_eq!(ids(rates.find(Rate::BASE.is_in(["USD", "CHF"])).await.unwrap()), ["c", "d"]);
     assert_eq!(rates.find_one(five()).await.unwrap().unwrap().id, "b");
     assert_eq!(rates.find_one(Rate::BASE.eq("GBP")).await.unwrap(), None);
@@ -166,7 +167,8 @@ async fn by_name_nothing_is_stored_that_the_code_could_not_read() {
     let house = House::new();
     let owners = house.engine.repositories(&request()).named("owner").unwrap();
     let text = |text: &str| vec![Value::Text(text.to_owned())];
-    for (id, email, told) in [("7", "bob", "no address"), ("seven", "bob@example.com", "none of this entity")] {
+    for (id, email, told) in [("7", "bob", "no address"), ("seven", "bob@example.com", "none of this entity")]
+    {
         let refused = owners.create(id, text(email)).await.unwrap_err();
         assert!(matches!(&refused, Error::Invalid(wrong) if wrong.contains(told)), "{refused}");
     }

@@ -73,7 +73,10 @@ async fn what_cancels_itself_is_not_written() {
     unit.add(rate("old", "USD", 7)).unwrap();
     assert_eq!(unit.changed(), 1);
     unit.commit().await.unwrap();
-    assert_eq!(house.rates().get("old").await.unwrap(), Rate { version: EntityVersion(2), ..rate("old", "USD", 7) });
+    assert_eq!(
+        house.rates().get("old").await.unwrap(),
+        Rate { version: EntityVersion(2), ..rate("old", "USD", 7) }
+    );
 }
 
 #[tokio::test]

@@ -4,7 +4,9 @@ use underlay_core::{Atomicity, EntityVersion, Error, Version};
 use underlay_runtime::{ExecuteError, Executed, Request, UnitOfWork};
 
 use super::kinds::{House, Rate, owner, rate};
-use crate::bank::{Account, AccountCommand, AccountRefusal, Transfer, deposited, repeatable, request, stream, tenant};
+use crate::bank::{
+    Account, AccountCommand, AccountRefusal, Transfer, deposited, repeatable, request, stream, tenant,
+};
 
 async fn deposit(unit: &mut UnitOfWork, cents: i64) -> Result<Executed, ExecuteError<AccountRefusal>> {
     unit.commit_with::<Account>(&"a".to_owned(), AccountCommand::Deposit { cents }).await
@@ -88,7 +90,11 @@ async fn a_conflict_of_the_stream_is_decided_again_with_the_same_changes() {
     deposit(&mut house.unit(), 10).await.unwrap();
     // Another process writes the stream, which this one has in its cache.
     let beside = house.beside();
-    beside.engine.execute::<Account>(&request(), &"a".to_owned(), AccountCommand::Withdraw { cents: 4 }).await.unwrap();
+    beside
+        .engine
+        .execute::<Account>(&request(), &"a".to_owned(), AccountCommand::Withdraw { cents: 4 })
+        .await
+        .unwrap();
     let mut unit = house.unit();
     unit.add(rate("a", "EUR", 1)).unwrap();
     let executed = deposit(&mut unit, 1).await.unwrap();

@@ -302,12 +302,11 @@ pub(crate) const PUT_ENTITY: Description =
         .takes(&[ENTITY, IF_VERSION, IF_NONE])
         .problems(&[404, 408, 412, 413, 415, 422, 428]);
 
-pub(crate) const REMOVE_ENTITY: Description =
-    Description::new("removeEntity", Entities, "Removes an entity")
-        .about("Without `If-Match` whatever version is there is removed.")
-        .takes(&[ENTITY, IF_VERSION])
-        .answers(&[(204, Nothing)])
-        .problems(&[404, 412]);
+pub(crate) const REMOVE_ENTITY: Description = Description::new("removeEntity", Entities, "Removes an entity")
+    .about("Without `If-Match` whatever version is there is removed.")
+    .takes(&[ENTITY, IF_VERSION])
+    .answers(&[(204, Nothing)])
+    .problems(&[404, 412]);
 
 pub(crate) const QUEUES: Description =
     Description::new("queues", Work, "How much waits, how late it is, and where processes and pumps stand")

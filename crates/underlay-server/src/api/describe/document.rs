@@ -279,7 +279,8 @@ impl Writer<'_> {
                     operation.answers = vec![(200, json_answer(200, &of.page))];
                 }
                 ("GET", true) => {
-                    operation.answers = vec![(200, entity_answer(200, &of.entity)), (304, answer(304, Told::Nothing))];
+                    operation.answers =
+                        vec![(200, entity_answer(200, &of.entity)), (304, answer(304, Told::Nothing))];
                 }
                 ("POST", _) => {
                     operation.answers = vec![(201, entity_answer(201, &of.entity))];
