@@ -124,6 +124,8 @@ fn a_unit_into_silence_is_uncertain() {
     with_place(async |place| {
         Entities::prepare(&place.open().await, &members()).await.unwrap();
         let (network, store) = open(&place).await;
+        // So that there is a connection, on which the unit is sent.
+        store.head().await.unwrap();
         network.fall_silent();
         let answer = in_time(Entities::apply(&store, &acme(), vec![enter("a", 1)])).await;
         let uncertain =
