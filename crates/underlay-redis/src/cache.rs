@@ -16,7 +16,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use redis::{FromRedisValue, Script, cmd, pipe};
 use underlay_core::{
-    Cache, CacheEntry, Clock, Error, SystemClock, TenantId, Timestamp, check_cache_entries, check_cache_keys, check_cache_tag,
+    Cache, CacheEntry, Clock, Error, SystemClock, TenantId, Timestamp, check_cache_entries, check_cache_keys,
+    check_cache_tag,
 };
 use uuid::Uuid;
 

@@ -83,7 +83,13 @@ struct Live {
 
 impl Connections {
     pub(crate) fn new(client: Client, connect_timeout: Duration, response_timeout: Duration) -> Self {
-        Self { client, connect_timeout, response_timeout, state: Mutex::default(), failures: AtomicU64::new(0) }
+        Self {
+            client,
+            connect_timeout,
+            response_timeout,
+            state: Mutex::default(),
+            failures: AtomicU64::new(0),
+        }
     }
 
     /// Asks the server once.
