@@ -86,7 +86,7 @@ macro_rules! entity_id {
             fn from_key(key: &str) -> Option<Self> {
                 let id: Self = key.parse().ok()?;
                 // One id has one text: no other spelling of it is found.
-                (id.to_string() == key).then_some(id)
+                (id.to_key() == key).then_some(id)
             }
         }
     )*};

@@ -26,7 +26,11 @@ pub async fn hostile_text_in_entities_is_data<F: EntitiesFixture>(fixture: F) {
                 Condition::In { column: column.to_owned(), values: vec![text(value), text("absent")] };
             for condition in [equal, either] {
                 let query = Query::of(condition, &subject.schema);
-                assert_eq!(subject.query(&query).await.entities, [expected.clone()], "{query:?}");
+                assert_eq!(
+                    subject.query(&query).await.entities,
+                    std::slice::from_ref(&expected),
+                    "{query:?}"
+                );
                 assert_eq!(subject.count(&query).await, 1, "{query:?}");
             }
             let prefixed = texts.iter().filter(|text| text.starts_with(value)).count();

@@ -64,7 +64,7 @@ pub async fn one_of_equal_updates_is_stored<F: EntitiesFixture>(fixture: F) {
     subject.apply(subject.create("ada", member("ada", "ada", 0))).await;
     for round in 1..=ROUNDS {
         let update = |number: usize| {
-            let subject = if number % 2 == 0 { subject.clone() } else { beside.clone() };
+            let subject = if number.is_multiple_of(2) { subject.clone() } else { beside.clone() };
             let values = member("ada", &format!("writer {number}"), round as i64);
             async move { subject.try_apply(vec![subject.update("ada", round, values)]).await }
         };

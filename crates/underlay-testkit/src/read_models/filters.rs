@@ -115,7 +115,8 @@ fn rows() -> Vec<(String, RowValues)> {
             Value::Boolean(number.is_multiple_of(2)),
             moment(times[number * 2 % times.len()]),
         ];
-        for (at, value) in optional.into_iter().enumerate().filter(|(at, _)| (number + at) % 4 > 0) {
+        for (at, value) in optional.into_iter().enumerate().filter(|(at, _)| !(number + at).is_multiple_of(4))
+        {
             values[5 + at] = value;
         }
         (format!("key-{}", number * 37 % 150), values)

@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use underlay_core::limits::PAGE_ROWS_MAX;
@@ -160,7 +159,9 @@ impl Mutant {
         for change in changes {
             versions.extend(self.below().apply(tenant, vec![change]).await?);
             if self.is(Mutation::StoresInSlowSteps) {
-                tokio::time::sleep(Duration::from_millis(2)).await;
+                for _ in 0..256 {
+                    tokio::task::yield_now().await;
+                }
             }
         }
         Ok(versions)
